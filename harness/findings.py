@@ -66,6 +66,8 @@ class Check:
         requirement: standard and clause, for instance ``RFC 9783 s.4.1.1``.
         dev, port, production: severity of a failure under each policy.
         notes: free text for the generated tables (peers, exceptions).
+        waivable: False for what makes evidence evidence (a signature that verifies, bytes
+            that decode): no waiver excuses those, under no policy.
     """
 
     id: str
@@ -75,6 +77,7 @@ class Check:
     port: Severity = Severity.FAILURE
     production: Severity = Severity.FAILURE
     notes: Mapping[str, str] = field(default_factory=dict)
+    waivable: bool = True
 
     def severity(self, policy: Policy) -> Severity:
         """The severity of a failure under `policy`."""
@@ -119,10 +122,10 @@ class Waiver:
     where: str = ""
 
     def matches(self, finding: Finding) -> bool:
-        """Whether this waiver speaks of `finding`."""
+        """Whether this waiver speaks of `finding` (never of a check that is not waivable)."""
         from fnmatch import fnmatchcase
 
-        return fnmatchcase(finding.id, self.finding)
+        return finding.check.waivable and fnmatchcase(finding.id, self.finding)
 
 
 @dataclass(slots=True)
