@@ -1,0 +1,1 @@
+"""Boards: live targets and their kinds."""
