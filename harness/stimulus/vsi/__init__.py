@@ -1,0 +1,1 @@
+"""Stimulus for Arm FVPs through the Virtual Streaming Interface (see README.md)."""
