@@ -1,0 +1,161 @@
+"""Power switching: each kind through a stand-in of its tool, the failures included."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from harness.boards.base import PowerState
+from harness.boards.power import cycle, make_power
+from harness.config.power import PduPower, PowerConfig
+from harness.errors import BenchError
+
+CONFIG: TypeAdapter[PowerConfig] = TypeAdapter(PowerConfig)
+
+
+def script(path: Path, text: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def command_config(folder: Path, **more: object) -> PowerConfig:
+    relay = folder / "relay"
+    tool = script(folder / "switch", f'case "$1" in on|off) echo $1 > {relay};; *) cat {relay};; esac')
+    words = {"on": [str(tool), "on"], "off": [str(tool), "off"], "state": [str(tool), "state"]}
+    return CONFIG.validate_python({"kind": "command", **words, **more})
+
+
+def test_cycle_goes_off_waits_and_comes_on(tmp_path: Path) -> None:
+    control = make_power(command_config(tmp_path))
+    seen: list[tuple[float, str]] = []
+    cycle(control, 3.5, wait=lambda seconds: seen.append((seconds, (tmp_path / "relay").read_text().strip())))
+    assert seen == [(3.5, "off")]
+    assert control.state() is PowerState.ON
+
+
+def test_a_relay_that_sticks_is_seen(tmp_path: Path) -> None:
+    stuck = script(tmp_path / "stuck", "echo on")
+    config = command_config(tmp_path, state=[str(stuck)])
+    with pytest.raises(BenchError, match="did not switch off") as caught:
+        cycle(make_power(config), 0, wait=lambda _: None)
+    assert caught.value.kind == "power-stuck"
+
+
+def test_a_failing_command_shows_what_it_said(tmp_path: Path) -> None:
+    broken = script(tmp_path / "broken", "echo relay board not found >&2; exit 3")
+    config = command_config(tmp_path, off=[str(broken)])
+    with pytest.raises(BenchError, match="failed") as caught:
+        make_power(config).set(PowerState.OFF)
+    assert caught.value.seen == "3"
+    assert "relay board not found" in str(caught.value)
+
+
+def test_a_hanging_command_is_ended(tmp_path: Path) -> None:
+    config = command_config(tmp_path, on=["sleep", "60"], timeout=0.2)
+    with pytest.raises(BenchError, match="sleep hangs") as caught:
+        make_power(config).set(PowerState.ON)
+    assert caught.value.kind == "tool-hung"
+
+
+def test_a_missing_tool_is_named(tmp_path: Path) -> None:
+    config = command_config(tmp_path, on=["no-such-power-tool"])
+    with pytest.raises(BenchError, match="no-such-power-tool is not installed"):
+        make_power(config).set(PowerState.ON)
+
+
+def test_a_state_nobody_understands_is_refused(tmp_path: Path) -> None:
+    config = command_config(tmp_path, state=["echo", "maybe"])
+    with pytest.raises(BenchError, match="printed something else"):
+        make_power(config).state()
+    assert make_power(command_config(tmp_path, state=None)).state() is PowerState.UNKNOWN
+
+
+def test_usb_hub_port_by_uhubctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "log"
+    script(
+        tmp_path / "uhubctl",
+        f'echo "$@" >> {log}\n'
+        f'case "$*" in *"-a on"*) echo 1 > {tmp_path}/p;; *"-a off"*) rm -f {tmp_path}/p;; esac\n'
+        'echo "Current status for hub 1-1.4 [2109:2817 VIA Labs USB2.0 Hub, USB 2.10, 4 ports, ppps]"\n'
+        f'if [ -f {tmp_path}/p ]; then echo "  Port 2: 0103 power enable connect [0d28:0204 ARM]"; '
+        'else echo "  Port 2: 0000 off"; fi',
+    )
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    control = make_power(CONFIG.validate_python({"kind": "usbhub", "location": "1-1.4", "port": 2}))
+    cycle(control, 0, wait=lambda _: None)
+    assert control.state() is PowerState.ON
+    assert log.read_text().splitlines()[0] == "-l 1-1.4 -p 2 -a off"
+    control.set(PowerState.OFF)
+    assert control.state() is PowerState.OFF
+
+
+def fake_labgrid(monkeypatch: pytest.MonkeyPatch, backend: ModuleType) -> None:
+    for name in ("labgrid", "labgrid.driver", "labgrid.driver.power"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, "labgrid.driver.power.apc", backend)
+
+
+def pdu() -> PduPower:
+    return PduPower(kind="pdu", model="apc", host="192.0.2.7", index=3)
+
+
+def test_pdu_through_a_labgrid_back_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    outlets: dict[int, bool] = {}
+
+    def power_set(_host: str, _port: int | None, index: int, value: bool) -> None:
+        outlets[index] = value
+
+    def power_get(_host: str, _port: int | None, index: int) -> bool:
+        return outlets[index]
+
+    backend = ModuleType("apc")
+    vars(backend).update(power_set=power_set, power_get=power_get)
+    fake_labgrid(monkeypatch, backend)
+    control = make_power(pdu())
+    control.set(PowerState.OFF)
+    assert control.state() is PowerState.OFF
+    cycle(control, 0, wait=lambda _: None)
+    assert outlets == {3: True}
+
+
+def test_pdu_that_does_not_answer_is_the_benchs_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def power_set(*_: object) -> None:
+        raise ConnectionRefusedError("no route")
+
+    def power_get(*_: object) -> bool:
+        raise NotImplementedError
+
+    backend = ModuleType("apc")
+    vars(backend).update(power_set=power_set, power_get=power_get)
+    fake_labgrid(monkeypatch, backend)
+    with pytest.raises(BenchError, match=r"192\.0\.2\.7 does not obey"):
+        make_power(pdu()).set(PowerState.ON)
+    assert make_power(pdu()).state() is PowerState.UNKNOWN
+
+
+def test_pdu_model_that_labgrid_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_labgrid(monkeypatch, ModuleType("apc"))
+    control = make_power(PduPower(kind="pdu", model="nosuch", host="h", index=1))
+    with pytest.raises(BenchError, match="no power back end 'nosuch'"):
+        control.set(PowerState.ON)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"kind": "command", "on": [], "off": ["x"]},
+        {"kind": "usbhub", "location": "../..", "port": 1},
+        {"kind": "pdu", "model": "os.system", "host": "h", "index": 1},
+        {"kind": "relay"},
+        {"kind": "command", "on": ["x"], "off": ["x"], "offf": 1},
+    ],
+)
+def test_wrong_configuration_is_refused(bad: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        CONFIG.validate_python(bad)
