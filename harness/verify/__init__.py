@@ -1,0 +1,1 @@
+"""Verification of untrusted evidence: bytes in, findings out."""

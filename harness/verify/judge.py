@@ -1,0 +1,53 @@
+"""Recording outcomes in a report, cheaply: most checks of most messages hold."""
+
+from __future__ import annotations
+
+from harness.findings import Check, Finding, Report
+
+__all__ = ["Judge"]
+
+_PASSED: dict[str, Finding] = {}
+
+
+class Judge:
+    """Appends findings about one piece of evidence to a report.
+
+    Args:
+        report: where findings go.
+        subject: which evidence this is, when the report speaks of several.
+    """
+
+    __slots__ = ("_findings", "report", "subject")
+
+    def __init__(self, report: Report, subject: str = "") -> None:
+        self.report = report
+        self.subject = subject
+        self._findings = report.findings
+
+    def passed(self, *checks: Check) -> None:
+        """Record that `checks` hold."""
+        for check in checks:
+            if self.subject:
+                self._findings.append(Finding(check=check, passed=True, subject=self.subject))
+                continue
+            # Findings are immutable and a passed one without a subject says no more than its check.
+            finding = _PASSED.get(check.id)
+            if finding is None or finding.check is not check:
+                finding = _PASSED[check.id] = Finding(check=check, passed=True)
+            self._findings.append(finding)
+
+    def failed(self, check: Check, *, expected: object = "", seen: object = "", where: str = "") -> None:
+        """Record that `check` does not hold."""
+        self._findings.append(
+            Finding(
+                check=check, passed=False, expected=str(expected), seen=str(seen), where=where, subject=self.subject
+            )
+        )
+
+    def judge(self, check: Check, held: bool, *, expected: object = "", seen: object = "", where: str = "") -> bool:
+        """Record `check`, with the particulars only when it does not hold; returns `held`."""
+        if held:
+            self.passed(check)
+        else:
+            self.failed(check, expected=expected, seen=seen, where=where)
+        return held
