@@ -1,0 +1,40 @@
+"""PSA status codes by name (PSA Certified Status code API 1.0, PSA Firmware Framework 1.0 s.4.4)."""
+
+from __future__ import annotations
+
+__all__ = ["PSA_STATUS", "status_name"]
+
+PSA_STATUS = {
+    0: "PSA_SUCCESS",
+    -129: "PSA_ERROR_PROGRAMMER_ERROR",
+    -130: "PSA_ERROR_CONNECTION_REFUSED",
+    -131: "PSA_ERROR_CONNECTION_BUSY",
+    -132: "PSA_ERROR_GENERIC_ERROR",
+    -133: "PSA_ERROR_NOT_PERMITTED",
+    -134: "PSA_ERROR_NOT_SUPPORTED",
+    -135: "PSA_ERROR_INVALID_ARGUMENT",
+    -136: "PSA_ERROR_INVALID_HANDLE",
+    -137: "PSA_ERROR_BAD_STATE",
+    -138: "PSA_ERROR_BUFFER_TOO_SMALL",
+    -139: "PSA_ERROR_ALREADY_EXISTS",
+    -140: "PSA_ERROR_DOES_NOT_EXIST",
+    -141: "PSA_ERROR_INSUFFICIENT_MEMORY",
+    -142: "PSA_ERROR_INSUFFICIENT_STORAGE",
+    -143: "PSA_ERROR_INSUFFICIENT_DATA",
+    -144: "PSA_ERROR_SERVICE_FAILURE",
+    -145: "PSA_ERROR_COMMUNICATION_FAILURE",
+    -146: "PSA_ERROR_STORAGE_FAILURE",
+    -147: "PSA_ERROR_HARDWARE_FAILURE",
+    -148: "PSA_ERROR_INSUFFICIENT_ENTROPY",
+    -149: "PSA_ERROR_INVALID_SIGNATURE",
+    -150: "PSA_ERROR_INVALID_PADDING",
+    -151: "PSA_ERROR_CORRUPTION_DETECTED",
+    -152: "PSA_ERROR_DATA_CORRUPT",
+    -153: "PSA_ERROR_DATA_INVALID",
+}
+
+
+def status_name(status: int) -> str:
+    """``PSA_ERROR_BAD_STATE (-137)``, or the bare number of an unknown status."""
+    name = PSA_STATUS.get(status)
+    return f"{name} ({status})" if name else f"status {status}"

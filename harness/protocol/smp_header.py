@@ -1,0 +1,102 @@
+"""The eight bytes in front of every SMP message (version 2), and its numbers.
+
+Source: Zephyr, "SMP protocol specification": byte 0 holds op (3 bits) and version (bits 3-4),
+then flags, length (16 bit, big endian), group (16 bit), sequence number, command.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from dataclasses import dataclass
+
+__all__ = ["GROUP_INFERENCE", "GROUP_OS", "HEADER", "Command", "Header", "Op", "OsCommand"]
+
+HEADER = struct.Struct(">BBHHBB")
+GROUP_OS = 0
+GROUP_INFERENCE = 64
+_VERSION_2 = 1
+
+
+class Op(enum.IntEnum):
+    """What a message is; an answer's op is its request's plus one."""
+
+    READ = 0
+    READ_RSP = 1
+    WRITE = 2
+    WRITE_RSP = 3
+
+
+class OsCommand(enum.IntEnum):
+    """Commands of group 0 that the reference firmware knows."""
+
+    ECHO = 0
+    RESET = 5
+    PARAMETERS = 6
+
+
+class Command(enum.IntEnum):
+    """Commands of group 64 (docs/protocol.md)."""
+
+    DESCRIBE = 0
+    SAMPLE = 1
+    INFER = 2
+    ATTEST = 3
+    ATTEST_SIZE = 4
+    PUBLIC_KEY = 5
+    CSR = 6
+    PROBE = 7
+    FAULTS = 8
+    PSA_CALL = 9
+    BATCH = 10
+    LATENCY = 11
+    MODELS = 12
+    MODEL_SELECT = 13
+    MODEL_UPLOAD = 14
+    MODEL_ACTIVATE = 15
+    TRACE = 16
+    STATS = 17
+    LOG = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A decoded header. `version` 1 stands for SMP version 2."""
+
+    op: int
+    version: int
+    flags: int
+    length: int
+    group: int
+    sequence: int
+    command: int
+
+    @classmethod
+    def unpack(cls, packet: bytes) -> Header:
+        """The header of `packet`.
+
+        Raises:
+            ValueError: fewer than eight bytes.
+        """
+        if len(packet) < HEADER.size:
+            raise ValueError(f"{len(packet)} bytes are no SMP header")
+        first, flags, length, group, sequence, command = HEADER.unpack_from(packet)
+        return cls(first & 7, first >> 3 & 3, flags, length, group, sequence, command)
+
+    @staticmethod
+    def pack(op: Op, group: int, command: int, sequence: int, length: int) -> bytes:
+        """The header of a version 2 request."""
+        return HEADER.pack(op | _VERSION_2 << 3, 0, length, group, sequence, command)
+
+    def mismatch(self, request: Header, payload: int) -> str | None:
+        """What is wrong with this answer to `request` with `payload` bytes after its header; None if nothing."""
+        for name, expected, seen in (
+            ("op", request.op + 1, self.op),
+            ("version", _VERSION_2, self.version),
+            ("group", request.group, self.group),
+            ("command", request.command, self.command),
+            ("length", payload, self.length),
+        ):
+            if expected != seen:
+                return f"{name} {expected} expected, {seen} seen"
+        return None
