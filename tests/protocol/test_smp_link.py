@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import binascii
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.errors import BenchError, DeviceFault
+from harness.protocol.smp_header import GROUP_OS, Op
+from harness.protocol.smp_link import Request, SmpLink
+from tests.protocol.standin import Firmware, MemoryConsole, frame
+
+ECHO = b"\xa1\x61d\x61x"
+SAFE = Request(op=Op.WRITE, group=GROUP_OS, command=0, payload=ECHO, safe=True, name="echo")
+UNSAFE = Request(op=Op.WRITE, group=GROUP_OS, command=0, payload=ECHO, safe=False, name="echo")
+SHORT = 0.02  # an attempt that is meant to time out
+
+
+@pytest.fixture
+def firmware() -> Firmware:
+    return Firmware()
+
+
+@pytest.fixture
+def link(firmware: Firmware, tmp_path: Path) -> SmpLink:
+    return SmpLink(MemoryConsole(firmware, tmp_path / "ns.log"))
+
+
+def corrupt(answer: bytes) -> bytes:
+    at = len(answer) // 2
+    return answer[:at] + (b"A" if answer[at : at + 1] != b"A" else b"B") + answer[at + 1 :]
+
+
+def swallow(_answer: bytes) -> bytes:
+    return b""
+
+
+def twice(answer: bytes) -> bytes:
+    return answer * 2
+
+
+def test_an_answer_is_taken_and_counted(link: SmpLink) -> None:
+    answer = link.request(SAFE, timeout=1)
+    assert answer.payload == b"\xa1\x61r\x61x"
+    assert answer.retries == 0
+    assert link.stats.clean
+    assert (link.stats.sent, link.stats.answered) == (1, 1)
+
+
+def test_log_lines_around_and_inside_the_answer_are_kept_apart(link: SmpLink, firmware: Firmware) -> None:
+    firmware.faults = [lambda a: b"[NS] before\n" + a + b"[NS] after\r\n"]
+    assert link.request(SAFE, timeout=1).payload == b"\xa1\x61r\x61x"
+    link.settle()
+    assert list(link.log) == [b"[NS] before", b"[NS] after"]
+
+
+@pytest.mark.parametrize(("fault", "counted"), [(swallow, "lost"), (corrupt, "bad")])
+def test_a_safe_request_is_repeated_and_the_repetition_counted(
+    link: SmpLink, firmware: Firmware, fault: Callable[[bytes], bytes], counted: str
+) -> None:
+    firmware.faults = [fault]
+    answer = link.request(SAFE, timeout=SHORT if fault is swallow else 1)
+    assert answer.retries == 1
+    assert link.stats.retries == 1
+    assert not link.stats.clean
+    assert getattr(link.stats, counted)
+    assert "1 retried" in link.stats.summary()
+
+
+@pytest.mark.parametrize(("fault", "kind"), [(swallow, "smp-timeout"), (corrupt, "smp-corrupt")])
+def test_an_unsafe_request_is_never_repeated(
+    link: SmpLink, firmware: Firmware, fault: Callable[[bytes], bytes], kind: str
+) -> None:
+    firmware.faults = [fault]
+    with pytest.raises(BenchError) as caught:
+        link.request(UNSAFE, timeout=SHORT)
+    assert caught.value.kind == kind
+    assert len(firmware.requests) == 1
+    assert "ns.log" in str(caught.value) or "console 'ns'" in str(caught.value)
+
+
+def test_repetition_ends(link: SmpLink, firmware: Firmware) -> None:
+    firmware.faults = [corrupt] * 10
+    with pytest.raises(BenchError, match="damaged") as caught:
+        link.request(SAFE, timeout=1)
+    assert caught.value.kind == "smp-corrupt"
+    assert len(firmware.requests) == 3
+
+
+def test_a_late_answer_is_never_taken_for_the_next(link: SmpLink, firmware: Firmware) -> None:
+    held: list[bytes] = []
+    firmware.faults = [lambda a: held.append(a) or b"", lambda a: held[0] + a]
+    answers = iter([{"r": "old"}, {"r": "new"}])
+    firmware.commands[0, 0] = lambda _: next(answers)
+    with pytest.raises(BenchError):
+        link.request(UNSAFE, timeout=SHORT)
+    assert link.request(UNSAFE, timeout=1).payload == b"\xa1\x61r\x63new"
+    assert link.stats.late == 1
+
+
+def test_a_doubled_answer_is_the_products_fault(link: SmpLink, firmware: Firmware) -> None:
+    firmware.faults = [twice]
+    link.request(UNSAFE, timeout=1)
+    with pytest.raises(DeviceFault) as caught:
+        link.settle()
+    assert caught.value.kind == "smp-duplicate"
+
+
+def test_a_doubled_answer_is_seen_by_the_next_request_too(link: SmpLink, firmware: Firmware) -> None:
+    firmware.faults = [twice]
+    link.request(UNSAFE, timeout=1)
+    with pytest.raises(DeviceFault, match="twice"):
+        link.request(UNSAFE, timeout=1)
+
+
+def test_an_answer_to_nothing_is_the_products_fault(link: SmpLink, firmware: Firmware) -> None:
+    firmware.faults = [lambda _: frame(Firmware.packet(2, 0, 200, 0, {"r": "x"}))]
+    with pytest.raises(DeviceFault) as caught:
+        link.request(SAFE, timeout=1)
+    assert caught.value.kind == "smp-unasked"
+    assert "sequence 200" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        Firmware.packet(0, 0, 1, 0, {"r": "x"}),  # read response to a write
+        Firmware.packet(2, 64, 1, 0, {"r": "x"}),  # another group
+        Firmware.packet(2, 0, 1, 5, {"r": "x"}),  # another command
+        Firmware.packet(2, 0, 1, 0, {"r": "x"}) + b"\0",  # length in the header is not the packet's
+        b"\x0b\0\0",  # too short for a header
+    ],
+)
+def test_an_answer_that_contradicts_its_request(link: SmpLink, firmware: Firmware, packet: bytes) -> None:
+    firmware.faults = [lambda _: frame(packet)]
+    with pytest.raises(DeviceFault) as caught:
+        link.request(SAFE, timeout=1)
+    assert caught.value.kind == "smp-mismatch"
+
+
+def test_an_oversized_answer_is_refused_before_it_is_read(link: SmpLink, firmware: Firmware) -> None:
+    firmware.faults = [lambda _: b"\x06\x09" + binascii.b2a_base64((60000).to_bytes(2, "big") + bytes(60))]
+    with pytest.raises(DeviceFault) as caught:
+        link.request(SAFE, timeout=1)
+    assert caught.value.kind == "smp-oversized"
+
+
+def test_half_a_frame_is_said(link: SmpLink, firmware: Firmware) -> None:
+    firmware.faults = [lambda a: a[:9]]
+    with pytest.raises(BenchError, match="half a frame"):
+        link.request(UNSAFE, timeout=SHORT)
+
+
+def test_chatter_without_end_does_not_hold_a_request_for_ever(tmp_path: Path) -> None:
+    class Chatter(MemoryConsole):
+        def read_from(self, since: object, *, limit: int = 1 << 20) -> bytes:
+            return b"chatter\n" * 100
+
+        def wait_data(self, since: object, *, timeout: float) -> bool:
+            return True
+
+    link = SmpLink(Chatter(lambda _: b"", tmp_path / "ns.log"))
+    with pytest.raises(BenchError) as caught:
+        link.request(UNSAFE, timeout=SHORT)
+    assert caught.value.kind == "smp-timeout"
+    assert len(link.log) == 500
+
+
+def test_a_dead_board_ends_the_wait_at_once(firmware: Firmware, tmp_path: Path) -> None:
+    def dead() -> None:
+        raise BenchError("the emulator has gone", kind="emulator-exit")
+
+    link = SmpLink(MemoryConsole(lambda _: b"", tmp_path / "ns.log"), watch=dead)
+    with pytest.raises(BenchError, match="emulator has gone"):
+        link.request(SAFE, timeout=60)
+
+
+def test_a_closed_console_is_said(link: SmpLink) -> None:
+    link.console.close()
+    with pytest.raises(BenchError) as caught:
+        link.request(SAFE, timeout=60)
+    assert caught.value.kind == "console-closed"
+
+
+def test_the_sequence_number_may_come_round(link: SmpLink) -> None:
+    for _ in range(600):
+        link.request(UNSAFE, timeout=1)
+    assert link.stats.clean
+
+
+def test_a_burst_gives_each_answer_its_place_and_none_where_none_came(link: SmpLink, firmware: Firmware) -> None:
+    firmware.commands[0, 0] = lambda a: {"r": a["d"]}
+    firmware.faults = [lambda a: a, swallow, corrupt, lambda a: a]
+    requests = [
+        Request(op=Op.WRITE, group=0, command=0, payload=b"\xa1\x61d\x61" + bytes([97 + n])) for n in range(4)
+    ]
+    answers = link.burst(requests, timeout=SHORT)
+    assert answers == [b"\xa1\x61r\x61a", None, None, b"\xa1\x61r\x61d"]
+    assert link.stats.lost == 2
+
+
+def test_a_restart_forgets_half_a_frame(link: SmpLink, firmware: Firmware) -> None:
+    firmware.faults = [lambda a: a[:9]]
+    with pytest.raises(BenchError):
+        link.request(UNSAFE, timeout=SHORT)
+    link.restart()
+    assert link.request(UNSAFE, timeout=1).payload
