@@ -1,0 +1,40 @@
+#include "window.h"
+
+#include <string.h>
+
+void window_clear(struct window *window)
+{
+	memset(window, 0, sizeof(*window));
+}
+
+void window_push(struct window *window, const struct sensor_record *record)
+{
+	window->record[window->next] = *record;
+	window->next = (window->next + 1) % WINDOW_SAMPLES;
+	if (window->count < WINDOW_SAMPLES) {
+		window->count++;
+	}
+}
+
+bool window_full(const struct window *window)
+{
+	return window->count == WINDOW_SAMPLES;
+}
+
+const struct sensor_record *window_at(const struct window *window, uint32_t index)
+{
+	return &window->record[(window->next + index) % WINDOW_SAMPLES];
+}
+
+void window_serialise(const struct window *window, uint8_t bytes[WINDOW_BYTES])
+{
+	for (uint32_t i = 0; i < WINDOW_SAMPLES; i++) {
+		const struct sensor_record *record = window_at(window, i);
+		const int16_t values[] = { record->x, record->y, record->z, record->temperature };
+
+		for (uint32_t k = 0; k < 4; k++) {
+			bytes[i * WINDOW_RECORD_SIZE + 2 * k] = (uint8_t)values[k];
+			bytes[i * WINDOW_RECORD_SIZE + 2 * k + 1] = (uint8_t)((uint16_t)values[k] >> 8);
+		}
+	}
+}
