@@ -6,7 +6,8 @@ from harness.findings import Check, Finding, Report
 
 __all__ = ["Judge"]
 
-_PASSED: dict[str, Finding] = {}
+# Findings are immutable, and a passed one without a subject says no more than its check.
+_PASSED: dict[int, Finding] = {}
 
 
 class Judge:
@@ -27,14 +28,15 @@ class Judge:
     def passed(self, *checks: Check) -> None:
         """Record that `checks` hold."""
         for check in checks:
-            if self.subject:
-                self._findings.append(Finding(check=check, passed=True, subject=self.subject))
-                continue
-            # Findings are immutable and a passed one without a subject says no more than its check.
-            finding = _PASSED.get(check.id)
-            if finding is None or finding.check is not check:
-                finding = _PASSED[check.id] = Finding(check=check, passed=True)
-            self._findings.append(finding)
+            self._findings.append(self._passed_finding(check))
+
+    def _passed_finding(self, check: Check) -> Finding:
+        if self.subject:
+            return Finding(check=check, passed=True, subject=self.subject)
+        finding = _PASSED.get(id(check))
+        if finding is None or finding.check is not check:
+            finding = _PASSED[id(check)] = Finding(check=check, passed=True)
+        return finding
 
     def failed(self, check: Check, *, expected: object = "", seen: object = "", where: str = "") -> None:
         """Record that `check` does not hold."""
@@ -47,7 +49,11 @@ class Judge:
     def judge(self, check: Check, held: bool, *, expected: object = "", seen: object = "", where: str = "") -> bool:
         """Record `check`, with the particulars only when it does not hold; returns `held`."""
         if held:
-            self.passed(check)
+            # A dozen of these run for each token: the common case is inlined.
+            finding = None if self.subject else _PASSED.get(id(check))
+            if finding is None or finding.check is not check:
+                finding = self._passed_finding(check)
+            self._findings.append(finding)
         else:
             self.failed(check, expected=expected, seen=seen, where=where)
         return held

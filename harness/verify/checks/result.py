@@ -18,6 +18,13 @@ STRAY_BYTES = declare(
     "CWE-125, CWE-170; result profile",
 )
 NONCE = declare(RESULT, "result.nonce", "the nonce is the one that was sent", "RFC 9334 s.10.2", waivable=False)
+NONCE_GIVEN = declare(
+    RESULT,
+    "result.nonce-given",
+    "a nonce was given to compare with, so that freshness is judged at all",
+    "RFC 9334 s.10.2",
+    severity=(INFO, WARN, FAIL),
+)
 FRESHNESS = declare(
     RESULT,
     "result.freshness",
