@@ -1,0 +1,353 @@
+"""Reference engines behind one interface, each in a process of its own.
+
+Which engine may be the oracle was measured: tflite-runtime 2.14 with ``BUILTIN_REF`` equals TFLM bit for
+bit on int8 and int16 models; ai-edge-litert does so up to 1.2.0 and not from 1.3.0 on (int8 and int16
+fully connected). An engine proves what it is with stored vectors before it may judge anything.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import weakref
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.errors import BenchError, ConfigError
+from harness.parity.model_info import ModelInfo, parse_model
+from harness.parity.process import EngineRefusal, WorkerProcess
+
+__all__ = ["DEFAULT_ENGINES", "EngineRecord", "ReferenceEngine", "get_engine", "second_oracle"]
+
+DEFAULT_ENGINES = ("tflite-runtime", "ai-edge-litert")
+"""First oracle: the first of these that is installed and passes its self-test."""
+
+_NAMES = (*DEFAULT_ENGINES, "tflite-micro")
+
+Arrays = list[npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRecord:
+    """Who computed the reference; goes into every result."""
+
+    name: str
+    version: str
+    resolver: str
+    threads: int
+    python: str = ""
+    numpy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version} {self.resolver}, {self.threads} thread"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+class ReferenceEngine:
+    """An interpreter in a subprocess. Use as a context manager, or call `close`.
+
+    Args:
+        name: ``tflite-runtime``, ``ai-edge-litert`` or ``tflite-micro``.
+        python: interpreter that has the engine's package (default: this one).
+        time_limit: seconds one call may take.
+        memory_limit: address space of the worker in bytes.
+        self_test: prove the engine with stored vectors before first use.
+
+    Raises:
+        ConfigError: kind ``engine-unknown``.
+        BenchError: kind ``engine-missing`` (package not importable), ``engine-refused`` (self-test failed),
+            ``engine-start``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        python: str = sys.executable,
+        time_limit: float = 60.0,
+        memory_limit: int = 4 << 30,
+        self_test: bool = True,
+    ) -> None:
+        if name not in _NAMES and self_test:
+            raise ConfigError(
+                f"no reference engine is called {name!r}",
+                kind="engine-unknown",
+                expected=", ".join(_NAMES),
+                seen=name,
+            )
+        self.name = name
+        self.python = python
+        self.time_limit = time_limit
+        self.memory_limit = memory_limit
+        self._worker: WorkerProcess | None = None
+        self._loaded = ""
+        self._infos: dict[str, ModelInfo] = {}
+        self._pid = os.getpid()
+        self._record: EngineRecord | None = None
+        _ALL.add(self)
+        try:
+            self._connect()
+            if self_test:
+                from harness.parity.selftest import prove
+
+                prove(self)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def record(self) -> EngineRecord:
+        """Name, version, resolver and threads of the engine."""
+        if self._record is None:
+            self._connect()
+        assert self._record is not None  # noqa: S101 - _connect sets it or raises
+        return self._record
+
+    def run(self, model: bytes, inputs: Sequence[npt.ArrayLike] | npt.ArrayLike, *, name: str = "model") -> Arrays:
+        """Run `model` on n vectors.
+
+        Args:
+            model: the .tflite file's bytes.
+            inputs: one array for each input tensor, each (n, *shape); a lone array stands for the only input.
+            name: what errors call the model.
+
+        Returns:
+            One array for each output tensor, each (n, *shape).
+
+        Raises:
+            ConfigError: the model cannot be parsed or has dynamic shapes; inputs of wrong count, shape or type.
+            BenchError: the interpreter crashed, hung or refused, with the model's name.
+        """
+        info = self.info(model, name)
+        arrays = check_inputs(info, inputs)
+        if len(arrays[0]) == 0:
+            return [np.empty((0, *t.shape), dtype=t.dtype) for t in info.outputs]
+        self._load(model, info)
+        _, outputs = self._ask({"op": "run", "sha": info.sha256}, arrays, info.name)
+        self._check_outputs(info, outputs, len(arrays[0]))
+        return outputs
+
+    def tensors(
+        self, model: bytes, inputs: Sequence[npt.ArrayLike] | npt.ArrayLike, indices: Sequence[int], *, name: str = "model"
+    ) -> Arrays:
+        """Run one vector and return the tensors numbered `indices`, intermediate ones included.
+
+        Args:
+            inputs: as for `run`, with n = 1.
+        """
+        info = self.info(model, name)
+        arrays = check_inputs(info, inputs)
+        if len(arrays[0]) != 1:
+            raise ValueError(f"tensors() takes one vector, got {len(arrays[0])}")
+        self._load(model, info)
+        _, found = self._ask({"op": "tensors", "sha": info.sha256, "tensors": list(indices)}, arrays, info.name)
+        return found
+
+    def info(self, model: bytes, name: str = "model") -> ModelInfo:
+        """The parsed model (kept)."""
+        key = sha256(model).hexdigest()
+        if key not in self._infos:
+            if len(self._infos) >= 64:
+                self._infos.pop(next(iter(self._infos)))
+            self._infos[key] = parse_model(model, name=name)
+        return self._infos[key]
+
+    def close(self) -> None:
+        """End the worker. Safe to call twice; the next call starts a new one."""
+        worker, self._worker, self._loaded = self._worker, None, ""
+        if worker is not None and self._pid == os.getpid():
+            worker.forget()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _connect(self) -> WorkerProcess:
+        if self._worker is not None and self._pid == os.getpid():
+            return self._worker
+        self._pid = os.getpid()
+        worker = WorkerProcess(self.name, python=self.python, memory=self.memory_limit)
+        self._worker, self._loaded = worker, ""
+        try:
+            answer, _ = worker.request({"op": "hello"}, [], what="its start", limit=self.time_limit)
+        except EngineRefusal as exc:
+            self.close()
+            raise BenchError(
+                f"reference engine {self.name} is not usable",
+                kind="engine-missing",
+                expected=f"an importable {self.name} package",
+                seen=str(exc),
+                where=self.python,
+                hint=f"install {self.name} for that Python"
+                + ("; tflite-runtime 2.14 needs numpy < 2 and Python <= 3.11" if self.name == "tflite-runtime" else ""),
+            ) from exc
+        except BenchError:
+            self.close()
+            raise
+        self._record = EngineRecord(**answer["record"])
+        return worker
+
+    def _load(self, model: bytes, info: ModelInfo) -> None:
+        self._connect()
+        if self._loaded == info.sha256:
+            return
+        self._loaded = ""
+        answer, _ = self._ask({"op": "load", "sha": info.sha256}, [np.frombuffer(model, np.uint8)], info.name)
+        for role, expected, seen in (
+            ("inputs", info.inputs, answer["inputs"]),
+            ("outputs", info.outputs, answer["outputs"]),
+        ):
+            described = [{"shape": list(t.shape), "dtype": t.dtype} for t in expected]
+            if described != seen:
+                raise BenchError(
+                    f"reference engine {self.name} sees other {role} in {info.name} than the file declares",
+                    kind="engine-refused-model",
+                    expected=str(described),
+                    seen=str(seen),
+                )
+        self._loaded = info.sha256
+
+    def _ask(self, header: dict[str, Any], arrays: Arrays, what: str) -> tuple[dict[str, Any], Arrays]:
+        worker = self._connect()
+        described = [{"dtype": a.dtype.name, "shape": list(a.shape), "bytes": int(a.nbytes)} for a in arrays]
+        try:
+            return worker.request(
+                {**header, "arrays": described},
+                [np.ascontiguousarray(a).tobytes() for a in arrays],
+                what=what,
+                limit=self.time_limit,
+            )
+        except EngineRefusal as exc:
+            raise BenchError(
+                f"reference engine {self.record.name} refuses {what}",
+                kind="engine-refused-model",
+                expected="a model this interpreter runs",
+                seen=str(exc),
+                hint="the model is not covered: only an engine that runs it can judge the device",
+            ) from exc
+        except BenchError:
+            self.close()
+            raise
+        except BaseException:  # Ctrl-C in mid-answer: the stream is out of step
+            self.close()
+            raise
+
+    def _check_outputs(self, info: ModelInfo, outputs: Arrays, count: int) -> None:
+        seen = [(o.shape, o.dtype.name) for o in outputs]
+        expected = [((count, *t.shape), t.dtype) for t in info.outputs]
+        if seen != expected:
+            raise BenchError(
+                f"reference engine {self.name} gave outputs of another form for {info.name}",
+                kind="engine-protocol",
+                expected=str(expected),
+                seen=str(seen),
+            )
+
+
+def check_inputs(info: ModelInfo, inputs: Sequence[npt.ArrayLike] | npt.ArrayLike) -> Arrays:
+    """Bring inputs into one array (n, *shape) for each input tensor; never converts values.
+
+    A lone array, or one without the batch axis, is accepted where that is unambiguous.
+
+    Raises:
+        ConfigError: kind ``input-count``, ``input-type``, ``input-shape``.
+    """
+    given: list[Any] = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
+    if len(given) != len(info.inputs):
+        raise ConfigError(
+            f"{info.name} takes {len(info.inputs)} inputs",
+            kind="input-count",
+            expected=", ".join(f"{t.name} {list(t.shape)} {t.dtype}" for t in info.inputs),
+            seen=f"{len(given)} arrays",
+        )
+    arrays: Arrays = []
+    for position, (value, tensor) in enumerate(zip(given, info.inputs, strict=True)):
+        array = np.asarray(value)
+        if array.dtype != np.dtype(tensor.dtype):
+            raise ConfigError(
+                f"input {position} of {info.name} has the wrong type",
+                kind="input-type",
+                expected=tensor.dtype,
+                seen=str(array.dtype),
+                hint="quantise real numbers with harness.parity.quantise and the build's rule",
+            )
+        if array.shape == tensor.shape:
+            array = array[np.newaxis]
+        elif array.shape[1:] != tensor.shape:
+            if array.ndim < 1 or array[:1].size != tensor.elements:
+                raise ConfigError(
+                    f"input {position} of {info.name} has the wrong shape",
+                    kind="input-shape",
+                    expected=f"(n, {', '.join(map(str, tensor.shape))})",
+                    seen=str(array.shape),
+                )
+            array = array.reshape(len(array), *tensor.shape)
+        arrays.append(array)
+    if len({len(a) for a in arrays}) != 1:
+        raise ConfigError(
+            f"inputs of {info.name} hold different numbers of vectors",
+            kind="input-count",
+            expected="the same first dimension for all",
+            seen=str([len(a) for a in arrays]),
+        )
+    return arrays
+
+
+def get_engine(name: str | None = None, **options: Any) -> ReferenceEngine:
+    """The engine of that name, or the default one: the first of `DEFAULT_ENGINES` that proves itself.
+
+    Args:
+        options: as for `ReferenceEngine`.
+
+    Raises:
+        BenchError: kind ``engine-missing`` or ``engine-refused``, with what each candidate said.
+    """
+    if name is not None:
+        return ReferenceEngine(name, **options)
+    problems: list[BenchError] = []
+    for candidate in DEFAULT_ENGINES:
+        try:
+            return ReferenceEngine(candidate, **options)
+        except BenchError as exc:
+            problems.append(exc)
+    refused = next((p for p in problems if p.kind != "engine-missing"), problems[0])
+    raise BenchError(
+        "no reference engine can be used",
+        kind=refused.kind,
+        expected="tflite-runtime 2.14.0 (Python <= 3.11, numpy < 2) or ai-edge-litert 1.2.0",
+        seen="\n".join(f"{p.message}: {p.seen}" for p in problems),
+        hint="reinstall tfm-harness with its dependencies",
+    )
+
+
+def second_oracle(**options: Any) -> ReferenceEngine | None:
+    """The tflite-micro engine, or None when its package is not installed."""
+    try:
+        return ReferenceEngine("tflite-micro", **options)
+    except BenchError as exc:
+        if exc.kind == "engine-missing":
+            return None
+        raise
+
+
+_ALL: weakref.WeakSet[ReferenceEngine] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for engine in list(_ALL):
+        engine.close()

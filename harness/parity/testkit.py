@@ -1,0 +1,287 @@
+"""Small .tflite models made on the spot, for tests, self-tests and benchmarks.
+
+Covers what device models are made of: fully connected, convolution, softmax, add; int8, int16 and
+float32; several inputs and outputs; and deliberately bad shapes. Weights come from a seed, so a
+model is a number. Field meanings follow the TFLite schema v3 and the TFLite 8-bit quantisation
+specification (symmetric weights, int32 bias at scale input * weight).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["ModelBuilder", "classifier", "dense", "two_in_two_out"]
+
+_TYPES = {"float32": 0, "int32": 2, "int64": 4, "int16": 7, "int8": 9}  # TFLite schema: enum TensorType
+_CODES = {"ADD": 0, "CONV_2D": 3, "FULLY_CONNECTED": 9, "RESHAPE": 22, "SOFTMAX": 25, "CUSTOM": 32}
+
+
+@dataclass
+class _Tensor:
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scales: tuple[float, ...]
+    zeros: tuple[int, ...]
+    data: bytes
+    axis: int = 0
+    signature: tuple[int, ...] | None = None
+
+
+@dataclass
+class ModelBuilder:
+    """Collects tensors and operators, then writes the FlatBuffer."""
+
+    tensors: list[_Tensor] = field(default_factory=list)
+    operators: list[tuple[str, list[int], list[int], dict[str, Any]]] = field(default_factory=list)
+    inputs: list[int] = field(default_factory=list)
+    outputs: list[int] = field(default_factory=list)
+
+    def tensor(
+        self,
+        shape: Sequence[int],
+        dtype: str = "int8",
+        *,
+        scale: float | Sequence[float] = 0.0,
+        zero: int = 0,
+        data: npt.NDArray[Any] | None = None,
+        signature: Sequence[int] | None = None,
+        axis: int = 0,
+    ) -> int:
+        """Add a tensor; returns its index. `scale` 0 means not quantised."""
+        scales = tuple(np.atleast_1d(np.asarray(scale, dtype=float)))
+        if scales == (0.0,):
+            scales = ()
+        raw = b"" if data is None else np.ascontiguousarray(data, dtype=dtype).tobytes()
+        self.tensors.append(
+            _Tensor(
+                f"t{len(self.tensors)}",
+                tuple(shape),
+                dtype,
+                scales,
+                (zero,) * len(scales),
+                raw,
+                axis,
+                None if signature is None else tuple(signature),
+            )
+        )
+        return len(self.tensors) - 1
+
+    def op(self, name: str, inputs: Sequence[int], outputs: Sequence[int], **options: Any) -> None:
+        """Append an operator."""
+        self.operators.append((name, list(inputs), list(outputs), options))
+
+    def dense(self, source: int, units: int, rng: np.random.Generator, *, scale: float = 0.05, zero: int = 0) -> int:
+        """A fully connected layer of the source's type with random weights; returns its output tensor."""
+        inp = self.tensors[source]
+        width, dtype = inp.shape[-1], inp.dtype
+        if dtype == "float32":
+            weights = self.tensor([units, width], dtype, data=rng.normal(size=(units, width)).astype(np.float32))
+            bias = self.tensor([units], dtype, data=rng.normal(size=units).astype(np.float32))
+            out = self.tensor([inp.shape[0], units], dtype)
+        else:
+            w_scale = 0.02
+            weights = self.tensor(
+                [units, width], "int8", scale=w_scale, data=rng.integers(-127, 128, (units, width), dtype=np.int8)
+            )
+            wide = "int64" if dtype == "int16" else "int32"
+            bias = self.tensor(
+                [units], wide, scale=inp.scales[0] * w_scale, data=rng.integers(-2000, 2000, units, dtype=np.int64)
+            )
+            out = self.tensor([inp.shape[0], units], dtype, scale=scale, zero=zero)
+        self.op("FULLY_CONNECTED", [source, weights, bias], [out])
+        return out
+
+    def build(self) -> bytes:
+        """The .tflite file."""
+        import flatbuffers
+        import tflite
+
+        b = flatbuffers.Builder(4096)
+        buffers = [b"", *(t.data for t in self.tensors)]
+        buffer_refs = []
+        for data in buffers:
+            ref = None
+            if data:
+                b.StartVector(1, len(data), 16)
+                b.head = b.head - len(data)
+                b.Bytes[b.head : b.head + len(data)] = data
+                ref = b.EndVector()
+            tflite.BufferStart(b)
+            if ref is not None:
+                tflite.BufferAddData(b, ref)
+            buffer_refs.append(tflite.BufferEnd(b))
+        tensor_refs = [self._tensor(b, tflite, t, i) for i, t in enumerate(self.tensors)]
+        names = sorted({name for name, *_ in self.operators})
+        op_refs = [self._operator(b, tflite, names, *op) for op in self.operators]
+        code_refs = [self._code(b, tflite, name) for name in names]
+        tensors_v = _refs(b, tensor_refs)
+        ops_v = _refs(b, op_refs)
+        inputs_v, outputs_v = _ints(b, self.inputs), _ints(b, self.outputs)
+        tflite.SubGraphStart(b)
+        tflite.SubGraphAddTensors(b, tensors_v)
+        tflite.SubGraphAddInputs(b, inputs_v)
+        tflite.SubGraphAddOutputs(b, outputs_v)
+        tflite.SubGraphAddOperators(b, ops_v)
+        graph = tflite.SubGraphEnd(b)
+        graphs_v, codes_v, buffers_v = _refs(b, [graph]), _refs(b, code_refs), _refs(b, buffer_refs)
+        tflite.ModelStart(b)
+        tflite.ModelAddVersion(b, 3)
+        tflite.ModelAddOperatorCodes(b, codes_v)
+        tflite.ModelAddSubgraphs(b, graphs_v)
+        tflite.ModelAddBuffers(b, buffers_v)
+        b.Finish(tflite.ModelEnd(b), file_identifier=b"TFL3")
+        return bytes(b.Output())
+
+    @staticmethod
+    def _tensor(b: Any, tflite: Any, tensor: _Tensor, index: int) -> int:
+        name = b.CreateString(tensor.name)
+        shape = _ints(b, tensor.shape)
+        signature = None if tensor.signature is None else _ints(b, tensor.signature)
+        quant = None
+        if tensor.scales:
+            b.StartVector(4, len(tensor.scales), 4)
+            for scale in reversed(tensor.scales):
+                b.PrependFloat32(scale)
+            scales = b.EndVector()
+            b.StartVector(8, len(tensor.zeros), 8)
+            for zero in reversed(tensor.zeros):
+                b.PrependInt64(zero)
+            zeros = b.EndVector()
+            tflite.QuantizationParametersStart(b)
+            tflite.QuantizationParametersAddScale(b, scales)
+            tflite.QuantizationParametersAddZeroPoint(b, zeros)
+            tflite.QuantizationParametersAddQuantizedDimension(b, tensor.axis)
+            quant = tflite.QuantizationParametersEnd(b)
+        tflite.TensorStart(b)
+        tflite.TensorAddName(b, name)
+        tflite.TensorAddShape(b, shape)
+        tflite.TensorAddType(b, _TYPES[tensor.dtype])
+        tflite.TensorAddBuffer(b, index + 1)
+        if quant is not None:
+            tflite.TensorAddQuantization(b, quant)
+        if signature is not None:
+            tflite.TensorAddShapeSignature(b, signature)
+        return int(tflite.TensorEnd(b))
+
+    @staticmethod
+    def _operator(
+        b: Any, tflite: Any, names: list[str], name: str, inputs: list[int], outputs: list[int], options: dict[str, Any]
+    ) -> int:
+        inputs_v, outputs_v = _ints(b, inputs), _ints(b, outputs)
+        kind, opts = 0, None
+        if name == "FULLY_CONNECTED":
+            tflite.FullyConnectedOptionsStart(b)
+            tflite.FullyConnectedOptionsAddFusedActivationFunction(b, options.get("activation", 0))
+            kind, opts = tflite.BuiltinOptions.FullyConnectedOptions, tflite.FullyConnectedOptionsEnd(b)
+        elif name == "SOFTMAX":
+            tflite.SoftmaxOptionsStart(b)
+            tflite.SoftmaxOptionsAddBeta(b, options.get("beta", 1.0))
+            kind, opts = tflite.BuiltinOptions.SoftmaxOptions, tflite.SoftmaxOptionsEnd(b)
+        elif name == "ADD":
+            tflite.AddOptionsStart(b)
+            kind, opts = tflite.BuiltinOptions.AddOptions, tflite.AddOptionsEnd(b)
+        elif name == "CONV_2D":
+            tflite.Conv2DOptionsStart(b)
+            tflite.Conv2DOptionsAddPadding(b, 1)
+            tflite.Conv2DOptionsAddStrideW(b, 1)
+            tflite.Conv2DOptionsAddStrideH(b, 1)
+            tflite.Conv2DOptionsAddDilationWFactor(b, 1)
+            tflite.Conv2DOptionsAddDilationHFactor(b, 1)
+            kind, opts = tflite.BuiltinOptions.Conv2DOptions, tflite.Conv2DOptionsEnd(b)
+        tflite.OperatorStart(b)
+        tflite.OperatorAddOpcodeIndex(b, names.index(name))
+        tflite.OperatorAddInputs(b, inputs_v)
+        tflite.OperatorAddOutputs(b, outputs_v)
+        if opts is not None:
+            tflite.OperatorAddBuiltinOptionsType(b, kind)
+            tflite.OperatorAddBuiltinOptions(b, opts)
+        return int(tflite.OperatorEnd(b))
+
+    @staticmethod
+    def _code(b: Any, tflite: Any, name: str) -> int:
+        code = _CODES.get(name, _CODES["CUSTOM"])
+        custom = None if name in _CODES else b.CreateString(name)
+        tflite.OperatorCodeStart(b)
+        tflite.OperatorCodeAddDeprecatedBuiltinCode(b, code)
+        tflite.OperatorCodeAddBuiltinCode(b, code)
+        # int16 fully connected and softmax exist from these versions on.
+        tflite.OperatorCodeAddVersion(b, {"FULLY_CONNECTED": 4, "SOFTMAX": 2, "CONV_2D": 3}.get(name, 1))
+        if custom is not None:
+            tflite.OperatorCodeAddCustomCode(b, custom)
+        return int(tflite.OperatorCodeEnd(b))
+
+
+def _ints(b: Any, values: Sequence[int]) -> int:
+    b.StartVector(4, len(values), 4)
+    for value in reversed(values):
+        b.PrependInt32(value)
+    return int(b.EndVector())
+
+
+def _refs(b: Any, refs: Sequence[int]) -> int:
+    b.StartVector(4, len(refs), 4)
+    for ref in reversed(refs):
+        b.PrependUOffsetTRelative(ref)
+    return int(b.EndVector())
+
+
+def dense(dtype: str = "int8", *, width: int = 16, units: int = 8, layers: int = 2, seed: int = 1) -> bytes:
+    """`layers` fully connected layers: input (1, width), output (1, units), of `dtype`."""
+    rng = np.random.default_rng(seed)
+    m = ModelBuilder()
+    scale = {"int8": 0.05, "int16": 0.002, "float32": 0.0}[dtype]
+    current = m.tensor([1, width], dtype, scale=scale, zero=3 if dtype == "int8" else 0)
+    m.inputs = [current]
+    for layer in range(layers):
+        out = units if layer == layers - 1 else width
+        current = m.dense(current, out, rng, scale=0.0 if dtype == "float32" else scale * (25 if dtype == "int16" else 9 + 5 * layer))
+    m.outputs = [current]
+    return m.build()
+
+
+def classifier(*, width: int = 96, hidden: int = 64, classes: int = 10, seed: int = 7) -> bytes:
+    """int8 convolution, two fully connected layers and softmax: sensitive to every known kernel difference."""
+    rng = np.random.default_rng(seed)
+    m = ModelBuilder()
+    source = m.tensor([1, 1, width, 2], scale=0.031, zero=-5)
+    taps = 4
+    weights = m.tensor(
+        [taps, 1, 3, 2],
+        scale=[0.011, 0.017, 0.023, 0.013],
+        data=rng.integers(-127, 128, (taps, 1, 3, 2), dtype=np.int8),
+    )
+    bias = m.tensor(
+        [taps],
+        "int32",
+        scale=[0.031 * s for s in (0.011, 0.017, 0.023, 0.013)],
+        data=rng.integers(-900, 900, taps, dtype=np.int64),
+    )
+    conv = m.tensor([1, 1, width - 2, taps], scale=0.043, zero=4)
+    m.op("CONV_2D", [source, weights, bias], [conv])
+    flat_shape = m.tensor([2], "int32", data=np.array([1, (width - 2) * taps]))
+    flat = m.tensor([1, (width - 2) * taps], scale=0.043, zero=4)
+    m.op("RESHAPE", [conv, flat_shape], [flat])
+    middle = m.dense(flat, hidden, rng, scale=0.9, zero=-11)
+    logits = m.dense(middle, classes, rng, scale=6.5, zero=9)
+    probabilities = m.tensor([1, classes], scale=1 / 256, zero=-128)
+    m.op("SOFTMAX", [logits], [probabilities], beta=0.02)
+    m.inputs, m.outputs = [source], [logits, probabilities]
+    return m.build()
+
+
+def two_in_two_out(*, seed: int = 3) -> bytes:
+    """Two int8 inputs (1, 6) and (1, 6), outputs their scaled sum (1, 6) and a dense layer of it (1, 4)."""
+    rng = np.random.default_rng(seed)
+    m = ModelBuilder()
+    left, right = m.tensor([1, 6], scale=0.1), m.tensor([1, 6], scale=0.07, zero=2)
+    total = m.tensor([1, 6], scale=0.15, zero=-1)
+    m.op("ADD", [left, right], [total])
+    out = m.dense(total, 4, rng, scale=0.4)
+    m.inputs, m.outputs = [left, right], [total, out]
+    return m.build()

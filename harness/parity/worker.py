@@ -1,0 +1,244 @@
+"""The process that holds an interpreter. Run by path, with any Python: ``python -I worker.py ENGINE``.
+
+Needs only the standard library, numpy and the engine's own package, so an engine may live in another
+virtual environment than the harness.
+
+Frames both ways: 4 bytes length of a JSON header, the header, then the raw bytes of its ``arrays``
+(``[{"dtype", "shape", "bytes"}]``, little endian). Requests: ``hello``, ``load``, ``run``, ``tensors``.
+
+It cannot outlive its parent: while it waits it reads the pipe (end of file ends it); while it computes,
+SIGIO on the closed pipe and SIGALRM at the deadline have their default action, which ends it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib
+import json
+import os
+import resource
+import signal
+import struct
+import sys
+from typing import Any, BinaryIO
+
+MAX_HEADER = 1 << 20
+MAX_ARRAYS = 1 << 30
+
+
+def read_frame(stream: BinaryIO) -> tuple[dict[str, Any], list[bytes]] | None:
+    """One frame, or None at the end of the stream."""
+    head = stream.read(4)
+    if len(head) < 4:
+        return None
+    (size,) = struct.unpack("<I", head)
+    if size > MAX_HEADER:
+        raise ValueError(f"header of {size} bytes")
+    header = json.loads(stream.read(size))
+    sizes = [int(a["bytes"]) for a in header.get("arrays", [])]
+    if any(s < 0 for s in sizes) or sum(sizes) > MAX_ARRAYS:
+        raise ValueError("arrays too large")
+    return header, [stream.read(s) for s in sizes]
+
+
+def write_frame(stream: BinaryIO, header: dict[str, Any], blobs: list[bytes]) -> None:
+    """Write one frame; `header["arrays"]` must describe `blobs`."""
+    text = json.dumps(header).encode()
+    stream.write(struct.pack("<I", len(text)) + text + b"".join(blobs))
+    stream.flush()
+
+
+class _TfliteEngine:
+    """tflite-runtime and ai-edge-litert: one API."""
+
+    def __init__(self, package: str, resolver: str) -> None:
+        self.api = importlib.import_module(f"{package}.interpreter")
+        version = importlib.import_module(package).__version__
+        self.record = {"name": package.replace("_", "-"), "version": version, "resolver": resolver, "threads": 1}
+        self.resolver = getattr(self.api.OpResolverType, resolver)
+
+    def load(self, model: bytes, *, preserve: bool) -> Any:
+        interpreter = self.api.Interpreter(
+            model_content=model,
+            experimental_op_resolver_type=self.resolver,
+            num_threads=1,
+            experimental_preserve_all_tensors=preserve,
+        )
+        interpreter.allocate_tensors()
+        return interpreter
+
+    @staticmethod
+    def details(interpreter: Any) -> tuple[list[Any], list[Any]]:
+        return interpreter.get_input_details(), interpreter.get_output_details()
+
+    @staticmethod
+    def invoke(interpreter: Any, inputs: list[tuple[Any, Any]]) -> None:
+        for detail, value in inputs:
+            interpreter.set_tensor(detail["index"], value)
+        interpreter.invoke()
+
+    @staticmethod
+    def output(interpreter: Any, detail: Any, _position: int) -> Any:
+        return interpreter.get_tensor(detail["index"])
+
+    @staticmethod
+    def tensor(interpreter: Any, index: int) -> Any:
+        return interpreter.get_tensor(index)
+
+
+class _MicroEngine:
+    """The tflite-micro wheel: TFLM's reference kernels on the host."""
+
+    def __init__(self, _package: str, resolver: str) -> None:
+        self.api = importlib.import_module("tflite_micro").runtime
+        metadata = importlib.import_module("importlib.metadata")
+        self.record = {
+            "name": "tflite-micro",
+            "version": metadata.version("tflite-micro"),
+            "resolver": resolver,
+            "threads": 1,
+        }
+
+    def load(self, model: bytes, *, preserve: bool) -> Any:
+        config = self.api.InterpreterConfig
+        return self.api.Interpreter.from_bytes(
+            model,
+            arena_size=max(1 << 20, 16 * len(model)),
+            intrepreter_config=config.kPreserveAllTensors if preserve else config.kAllocationRecording,
+        )
+
+    @staticmethod
+    def details(interpreter: Any) -> tuple[list[Any], list[Any]]:
+        def all_of(get: Any) -> list[Any]:
+            found = []
+            while True:
+                try:
+                    found.append(get(len(found)))
+                except (IndexError, ValueError, RuntimeError):
+                    return found
+
+        return all_of(interpreter.get_input_details), all_of(interpreter.get_output_details)
+
+    @staticmethod
+    def invoke(interpreter: Any, inputs: list[tuple[Any, Any]]) -> None:
+        for position, (_detail, value) in enumerate(inputs):
+            interpreter.set_input(value, position)
+        interpreter.invoke()
+
+    @staticmethod
+    def output(interpreter: Any, _detail: Any, position: int) -> Any:
+        return interpreter.get_output(position)
+
+    @staticmethod
+    def tensor(interpreter: Any, index: int) -> Any:
+        return interpreter.GetTensor(index, 0)
+
+
+ENGINES = {
+    "tflite-runtime": (_TfliteEngine, "tflite_runtime", "BUILTIN_REF"),
+    "tflite-runtime-default": (_TfliteEngine, "tflite_runtime", "AUTO"),
+    "ai-edge-litert": (_TfliteEngine, "ai_edge_litert", "BUILTIN_REF"),
+    "tflite-micro": (_MicroEngine, "tflite_micro", "TFLM reference kernels"),
+}
+
+
+class Worker:
+    """Answers requests until the pipe closes."""
+
+    def __init__(self, engine: str, stdin: BinaryIO, stdout: BinaryIO) -> None:
+        self.np = importlib.import_module("numpy")
+        kind, package, resolver = ENGINES[engine]
+        self.engine = kind(package, resolver)
+        self.stdin, self.stdout = stdin, stdout
+        self.models: dict[tuple[str, bool], Any] = {}
+        self.data: dict[str, bytes] = {}
+        self.inputs: list[Any] = []
+        self.outputs: list[Any] = []
+
+    def serve(self) -> None:
+        while (frame := read_frame(self.stdin)) is not None:
+            header, blobs = frame
+            _watch_parent(True)
+            signal.setitimer(signal.ITIMER_REAL, float(header.get("limit", 60)))
+            try:
+                answer, arrays = self.handle(header, blobs)
+            except MemoryError as exc:
+                answer, arrays = {"error": "MemoryError", "text": str(exc) or "out of memory"}, []
+            except Exception as exc:  # noqa: BLE001 - engines raise anything; all of it is the parent's to judge
+                answer, arrays = {"error": type(exc).__name__, "text": str(exc)}, []
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            _watch_parent(False)
+            answer["arrays"] = [
+                {"dtype": a.dtype.name, "shape": list(a.shape), "bytes": int(a.nbytes)} for a in arrays
+            ]
+            write_frame(self.stdout, answer, [self.np.ascontiguousarray(a).tobytes() for a in arrays])
+
+    def handle(self, header: dict[str, Any], blobs: list[bytes]) -> tuple[dict[str, Any], list[Any]]:
+        op = header["op"]
+        if op == "hello":
+            record = dict(self.engine.record, python=sys.version.split()[0], numpy=self.np.__version__)
+            return {"record": record}, []
+        if op == "load":
+            self.models.clear()
+            self.data = {header["sha"]: blobs[0]}
+            interpreter = self.interpreter(header["sha"], preserve=False)
+            inputs, outputs = self.engine.details(interpreter)
+            return {"inputs": self.describe(inputs), "outputs": self.describe(outputs)}, []
+        arrays = [
+            self.np.frombuffer(blob, dtype=a["dtype"]).reshape(a["shape"])
+            for a, blob in zip(header["arrays"], blobs, strict=True)
+        ]
+        if op == "run":
+            return {}, self.run(self.interpreter(header["sha"], preserve=False), arrays)
+        if op == "tensors":
+            interpreter = self.interpreter(header["sha"], preserve=True)
+            self.run(interpreter, arrays)
+            return {}, [self.np.array(self.engine.tensor(interpreter, i)) for i in header["tensors"]]
+        raise ValueError(f"unknown request {op!r}")
+
+    def interpreter(self, sha: str, *, preserve: bool) -> Any:
+        key = (sha, preserve)
+        if key not in self.models:
+            self.models[key] = self.engine.load(self.data[sha], preserve=preserve)
+        return self.models[key]
+
+    def describe(self, details: list[Any]) -> list[dict[str, Any]]:
+        return [{"shape": [int(n) for n in d["shape"]], "dtype": self.np.dtype(d["dtype"]).name} for d in details]
+
+    def run(self, interpreter: Any, arrays: list[Any]) -> list[Any]:
+        inputs, outputs = self.engine.details(interpreter)
+        results: list[list[Any]] = [[] for _ in outputs]
+        for vector in range(len(arrays[0])):
+            pairs = [(d, a[vector].reshape(d["shape"])) for d, a in zip(inputs, arrays, strict=True)]
+            self.engine.invoke(interpreter, pairs)
+            for position, detail in enumerate(outputs):
+                results[position].append(self.np.array(self.engine.output(interpreter, detail, position)))
+        return [self.np.stack(r) for r in results]
+
+
+def _watch_parent(on: bool) -> None:
+    """While computing, let the kernel end this process when the parent's pipe closes (SIGIO's default action)."""
+    flags = fcntl.fcntl(0, fcntl.F_GETFL)
+    fcntl.fcntl(0, fcntl.F_SETFL, flags | os.O_ASYNC if on else flags & ~os.O_ASYNC)
+
+
+def main() -> None:
+    """Set limits, keep the interpreters' own chatter out of the frames, serve."""
+    engine, memory = sys.argv[1], int(sys.argv[2])
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it closes the pipe
+    fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
+    stdout = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    stdin = os.fdopen(os.dup(0), "rb")
+    try:
+        worker = Worker(engine, stdin, stdout)
+    except Exception as exc:  # noqa: BLE001 - a broken installation may raise anything, SystemError included
+        write_frame(stdout, {"error": type(exc).__name__, "text": str(exc), "arrays": []}, [])
+        return
+    worker.serve()
+
+
+if __name__ == "__main__":
+    main()
