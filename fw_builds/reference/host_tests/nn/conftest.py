@@ -1,0 +1,49 @@
+"""Builds the C drivers once and prints the parity counts at the end of the run."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engines import HERE, reference
+
+_ROWS = pytest.StashKey[list[tuple[str, int, int, int]]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """An empty table."""
+    config.stash[_ROWS] = []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _drivers() -> Iterator[None]:
+    """Compile what is out of date; end the reference worker afterwards."""
+    subprocess.run(["make", "-s", "all"], cwd=HERE, check=True)
+    yield
+    reference.close()
+
+
+@pytest.fixture
+def parity_row(request: pytest.FixtureRequest) -> list[tuple[str, int, int, int]]:
+    """Append (what, inputs, exact outputs, distinct outputs) to show it in the summary."""
+    return request.config.stash[_ROWS]
+
+
+@pytest.fixture
+def model_file(tmp_path: Path) -> Path:
+    """A path for a generated model."""
+    return tmp_path / "model.tflite"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The table of parity counts."""
+    rows = sorted(config.stash[_ROWS])
+    if not rows:
+        return
+    terminalreporter.section("bit-exactness against tflite-runtime 2.14 BUILTIN_REF")
+    terminalreporter.write_line(f"{'model':<36} {'inputs':>8} {'exact':>8} {'distinct':>8}")
+    for what, inputs, exact, distinct in rows:
+        terminalreporter.write_line(f"{what:<36} {inputs:>8} {exact:>8} {distinct:>8}")

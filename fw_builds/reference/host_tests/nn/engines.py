@@ -1,0 +1,123 @@
+"""The two interpreters that the tests compare: tflite-runtime's reference kernels and the C engine."""
+
+from __future__ import annotations
+
+import json
+import struct
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from tflite_patch import operator_outputs, with_output
+
+__all__ = ["ARENA", "BUILD", "HERE", "MODELS", "Int8", "Refused", "engine_describe", "engine_run", "reference"]
+
+HERE = Path(__file__).resolve().parent
+BUILD = HERE / "build"
+MODELS = HERE.parent.parent / "models"
+ARENA = 128 * 1024
+"""The arena of the reference firmware, bytes."""
+
+Int8 = npt.NDArray[np.int8]
+STATUS = ("OK", "FORMAT", "UNSUPPORTED_OP", "UNSUPPORTED_TYPE", "SHAPE", "QUANT", "ARENA", "ARG")
+
+
+class Refused(Exception):  # noqa: N818  (an answer, not an error)
+    """An interpreter did not take the model; `status` says why."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+@dataclass
+class _Reference:
+    """A worker process with the reference kernels; started again after a crash."""
+
+    limit_seconds: float = 120.0
+    process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the worker."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+            self.process = None
+
+    def trace(self, model: bytes, inputs: Int8) -> Int8:
+        """The outputs of all operators back to back, one row for each row of `inputs`."""
+        return np.concatenate([self.run(with_output(model, t), inputs) for t in operator_outputs(model)], axis=1)
+
+    def run(self, model: bytes, inputs: Int8) -> Int8:
+        """Outputs, one row for each row of `inputs`.
+
+        Raises:
+            Refused: the interpreter refused the model, crashed on it, or took too long.
+        """
+        if self.process is None:
+            self.process = subprocess.Popen(
+                [sys.executable, str(HERE / "reference_worker.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        guard = threading.Timer(self.limit_seconds, self.process.kill)
+        guard.start()
+        try:
+            head = struct.pack("<III", len(model), inputs.shape[0], inputs.shape[1])
+            self.process.stdin.write(head + model + inputs.tobytes())
+            self.process.stdin.flush()
+            status, length = struct.unpack("<II", self.process.stdout.read(8))
+            if status != 0:
+                raise Refused(self.process.stdout.read(length).decode(errors="replace"))
+            data = self.process.stdout.read(length * inputs.shape[0])
+        except (OSError, struct.error) as error:
+            self.close()
+            raise Refused("the reference interpreter crashed or ran out of time") from error
+        finally:
+            guard.cancel()
+        return np.frombuffer(data, dtype=np.int8).reshape(inputs.shape[0], length)
+
+
+reference = _Reference()
+
+
+def _call(model: Path, arena: int, inputs: bytes, mode: str, program: str) -> bytes:
+    result = subprocess.run(
+        [str(BUILD / program), str(model), str(arena), mode], input=inputs, capture_output=True, timeout=300, check=False
+    )
+    if 10 < result.returncode < 10 + len(STATUS):
+        raise Refused(STATUS[result.returncode - 10])
+    if result.returncode != 0:
+        raise AssertionError(f"{program} ended with {result.returncode}: {result.stderr.decode(errors='replace')}")
+    return result.stdout
+
+
+def engine_run(
+    model: Path, inputs: Int8, *, trace: bool = False, arena: int = ARENA, program: str = "nn_run"
+) -> Int8:
+    """The C engine's outputs, one row for each row of `inputs`; with `trace`, of all operators back to back.
+
+    Raises:
+        Refused: the engine refused the model.
+    """
+    data = _call(model, arena, inputs.tobytes(), "trace" if trace else "", program)
+    return np.frombuffer(data, dtype=np.int8).reshape(inputs.shape[0], -1)
+
+
+def engine_describe(model: Path, *, arena: int = ARENA) -> dict[str, Any]:
+    """What the C engine says about the model: input, output, operators, arena bytes, work."""
+    described: dict[str, Any] = json.loads(_call(model, arena, b"", "describe", "nn_run"))
+    return described

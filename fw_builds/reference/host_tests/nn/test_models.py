@@ -1,0 +1,134 @@
+"""The committed models: every output of every operator equals the reference's, on random and on real-looking inputs."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from engines import ARENA, MODELS, Int8, Refused, engine_describe, engine_run, reference
+
+sys.path.insert(0, str(MODELS))
+
+import keyword_data
+import sine_data
+import tamper_data
+from sensor_frontend import quantise_window
+
+COUNT = 1000
+NAMES = ("sine", "tamper", "keyword")
+
+
+def random_inputs(name: str) -> Int8:
+    size = int(np.prod(engine_describe(MODELS / f"{name}.tflite")["input"]["shape"]))
+    return np.random.default_rng(1234).integers(-128, 128, size=(COUNT, size), dtype=np.int8)
+
+
+def quantise(name: str, values: np.ndarray) -> Int8:
+    tensor = engine_describe(MODELS / f"{name}.tflite")["input"]
+    scaled = np.rint(values / np.float32(tensor["scale"])) + tensor["zero_point"]
+    return np.clip(scaled, -128, 127).astype(np.int8).reshape(len(values), -1)
+
+
+def real_inputs(name: str) -> Int8:
+    if name == "sine":
+        return quantise(name, sine_data.generate(77, COUNT)[0])
+    if name == "keyword":
+        return quantise(name, keyword_data.generate(77, COUNT)[0])
+    return quantise_window(tamper_data.generate(77, COUNT)[0]).reshape(COUNT, -1)
+
+
+@pytest.mark.parametrize("source", [random_inputs, real_inputs], ids=["random", "real"])
+@pytest.mark.parametrize("name", NAMES)
+def test_model_is_bit_exact(name, source, parity_row):
+    inputs = source(name)
+    content = (MODELS / f"{name}.tflite").read_bytes()
+    expected = reference.run(content, inputs)
+    seen = engine_run(MODELS / f"{name}.tflite", inputs)
+    distinct = len(np.unique(expected, axis=0))
+    exact = int((expected == seen).all(axis=1).sum())
+    parity_row.append((f"{name}, {source.__name__.removesuffix('_inputs')}", COUNT, exact, distinct))
+    assert exact == COUNT
+    # Fewer would say nothing: a constant output agrees with a constant output.
+    assert distinct >= 16
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_operator_is_bit_exact(name):
+    inputs = np.concatenate([random_inputs(name)[:50], real_inputs(name)[:50]])
+    expected = reference.trace((MODELS / f"{name}.tflite").read_bytes(), inputs)
+    seen = engine_run(MODELS / f"{name}.tflite", inputs, trace=True)
+    np.testing.assert_array_equal(expected, seen)
+
+
+def caught(name, program):
+    inputs = random_inputs(name)
+    expected = reference.run((MODELS / f"{name}.tflite").read_bytes(), inputs)
+    return int((expected != engine_run(MODELS / f"{name}.tflite", inputs, program=program)).any(axis=1).sum())
+
+
+@pytest.mark.parametrize(
+    ("name", "mutant"),
+    [("sine", "REQUANT_ROUNDING"), ("tamper", "REQUANT_ROUNDING"), ("keyword", "REQUANT_ROUNDING"),
+     ("tamper", "SOFTMAX_OFF_BY_ONE"), ("keyword", "SOFTMAX_OFF_BY_ONE")],
+)  # fmt: skip
+def test_a_faulty_engine_is_caught(name, mutant):
+    assert caught(name, f"nn_run.{mutant}") > 0
+
+
+def test_a_changed_weight_is_caught(tmp_path):
+    content = bytearray((MODELS / "tamper.tflite").read_bytes())
+    inputs = real_inputs("tamper")
+    expected = reference.run(bytes(content), inputs)
+    # The first layer's weights: found by asking which single-byte changes the reference itself notices.
+    changed = None
+    for at in range(len(content) - 4000, len(content), 97):
+        mutant = bytearray(content)
+        mutant[at] ^= 0x40
+        try:
+            if (reference.run(bytes(mutant), inputs[:200]) != expected[:200]).any():
+                changed = mutant
+                break
+        except Refused:
+            continue
+    assert changed is not None
+    path = tmp_path / "changed.tflite"
+    path.write_bytes(changed)
+    np.testing.assert_array_equal(engine_run(path, inputs), reference.run(bytes(changed), inputs))
+    assert (engine_run(path, inputs) != expected).any()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_arena_is_used_to_the_byte(name):
+    path = MODELS / f"{name}.tflite"
+    need = engine_describe(path)["arena"]
+    assert need <= ARENA
+    engine_describe(path, arena=need)
+    with pytest.raises(Refused, match="ARENA"):
+        engine_describe(path, arena=need - 1)
+
+
+def test_tamper_accuracy():
+    raw, labels = tamper_data.generate(4242, 2000)
+    outputs = engine_run(MODELS / "tamper.tflite", quantise_window(raw).reshape(2000, -1))
+    assert (outputs.argmax(axis=1) == labels).mean() > 0.95
+
+
+def test_keyword_accuracy():
+    features, labels = keyword_data.generate(4242, 1000)
+    outputs = engine_run(MODELS / "keyword.tflite", quantise("keyword", features))
+    assert (outputs.argmax(axis=1) == labels).mean() > 0.95
+
+
+def test_sine_error():
+    x, y = sine_data.generate(4242, 1000)
+    info = engine_describe(MODELS / "sine.tflite")["output"]
+    outputs = engine_run(MODELS / "sine.tflite", quantise("sine", x)).astype(np.float64)
+    error = (outputs - info["zero_point"]) * info["scale"] - y
+    assert np.abs(error).mean() < 0.05
+
+
+def test_front_end_values_enter_the_tamper_model_unchanged():
+    tensor = engine_describe(MODELS / "tamper.tflite")["input"]
+    assert (tensor["scale"], tensor["zero_point"], tensor["shape"]) == (1 / 64, 0, [1, 32, 1, 4])
