@@ -1,0 +1,1 @@
+"""Stand-ins for hardware and proprietary tools, used by the harness's own tests and labelled so in reports."""
