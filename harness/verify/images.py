@@ -81,8 +81,14 @@ def boot_record(image: McubootImage) -> BootRecord | None:
 
 
 def key_hashes(key: PublicKey | RsaKey) -> dict[str, bytes]:
-    """What a KEYHASH TLV may be for a key: SHA-256 of the PKCS#1 form (RSA) or of the SubjectPublicKeyInfo."""
+    """What a KEYHASH TLV may be for a key, by the form that is hashed.
+
+    SHA-256 of the PKCS#1 form (RSA) or of the SubjectPublicKeyInfo (both are in use); SHA-384
+    for a P-384 key, whose images are hashed with it.
+    """
     found = {"SubjectPublicKeyInfo": hashlib.sha256(key.spki).digest()}
+    if isinstance(key, PublicKey) and key.curve.size == 48:
+        found["SubjectPublicKeyInfo, SHA-384"] = hashlib.sha384(key.spki).digest()
     if isinstance(key, RsaKey):
         found["PKCS#1"] = hashlib.sha256(key.pkcs1).digest()
     return found

@@ -185,9 +185,12 @@ def parse_mcuboot(image: bytes, *, start: int = 0) -> McubootImage:
         raise ImageFormatError("header", start, "no MCUboot magic", expected=f"{MAGIC:#010x}", seen=f"{magic:#010x}")
     if header_size < HEADER.size or start + header_size + size > len(image):
         raise ImageFormatError(
-            "header", start + 8, "header and payload do not fit the file", expected=f"at most {len(image) - start} bytes",
+            "header",
+            start + 8,
+            "header and payload do not fit the file",
+            expected=f"{len(image) - start} bytes or less",
             seen=f"header {header_size}, payload {size}",
-        )  # fmt: skip
+        )
     if pad != 0:
         raise ImageFormatError("header", start + 28, "the header's padding is not zero", expected="0", seen=hex(pad))
     position = start + header_size + size
@@ -216,6 +219,8 @@ def _read_area(image: bytes, start: int, magic: int, tlvs: list[Tlv]) -> int:
     """Read one TLV area; its end."""
     if len(image) - start < TLV_INFO.size:
         raise ImageFormatError("tlvs", start, "the file ends where a TLV area should begin")
+    seen: int
+    total: int
     seen, total = TLV_INFO.unpack_from(image, start)
     if seen != magic:
         raise ImageFormatError("tlvs", start, "no TLV area", expected=f"magic {magic:#06x}", seen=f"{seen:#06x}")
@@ -292,7 +297,7 @@ def split_images(blob: bytes) -> list[McubootImage]:
                 image.end,
                 blob[image.end : stop],
                 start,
-            )  # fmt: skip
+            )
         )
         start = following
     return images

@@ -108,7 +108,7 @@ def _builtin(name: str) -> ResultProfile:
             seen=name,
             hint=f"did you mean {near[0]!r}?" if near else "name one of these, or give your own as YAML",
         )
-    import yaml  # noqa: PLC0415 -- only needed when a profile is read
+    import yaml
 
     text = resources.files("harness.verify.profiles").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
     return _parse(yaml.safe_load(text))

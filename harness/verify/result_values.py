@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from harness.verify.cbor import CborValue
 from harness.verify.result_profile import ClaimRule
 
-__all__ = ["ELEMENT_SIZES", "OutputTensor", "StrayBytesError", "ClaimValueError", "read_value"]
+__all__ = ["ELEMENT_SIZES", "ClaimValueError", "OutputTensor", "StrayBytesError", "read_value"]
 
 ELEMENT_SIZES = {
     "int8": 1, "uint8": 1, "bool": 1, "int16": 2, "float16": 2, "int32": 4, "float32": 4, "int64": 8,

@@ -15,7 +15,7 @@ from harness.verify.judge import Judge
 from harness.verify.keys import KeyRing, PublicKey, SymmetricKey, VerificationKey, as_ring
 from harness.verify.result_profile import ResultProfile, load_profile
 from harness.verify.result_relations import ResultObservation, check_result_relations
-from harness.verify.result_values import OutputTensor, Read, StrayBytesError, ClaimValueError, read_value
+from harness.verify.result_values import ClaimValueError, OutputTensor, Read, StrayBytesError, read_value
 from harness.verify.signed_result import SignedResult
 
 __all__ = [

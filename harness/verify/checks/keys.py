@@ -63,7 +63,7 @@ CSR_OU = declare(
 CSR_KEY = declare(
     CSR,
     "csr.key",
-    "the request holds a P-256 key given as a named curve and an uncompressed point",
+    "the request holds a key on the expected curve (P-256 unless said), as named curve and uncompressed point",
     "RFC 5480 s.2.1, s.2.2",
 )
 CSR_KEY_EXPECTED = declare(
@@ -76,7 +76,7 @@ CSR_KEY_EXPECTED = declare(
 CSR_ALGORITHM = declare(
     CSR,
     "csr.signature-algorithm",
-    "the signature algorithm is ecdsa-with-SHA256 without parameters",
+    "the signature algorithm is ecdsa-with-SHA256 (the curve's own) without parameters",
     "RFC 5758 s.3.2",
     severity=(WARN, FAIL, FAIL),
 )
