@@ -1,1 +1,1 @@
-"""Config."""
+"""Strict models of targets and builds, and how they are found and read."""

@@ -1,0 +1,71 @@
+"""Field types that several configuration models share."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
+
+__all__ = ["Address", "ConfigPath", "HexBytes", "Name", "Seconds", "Size", "Strict"]
+
+
+class Strict(BaseModel):
+    """Base of every configuration model: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=False)
+
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+def _size(value: object) -> object:
+    if isinstance(value, str):
+        match = re.fullmatch(r"(\d{1,12})\s*([KMG]?)(?:iB|B)?", value)
+        if not match:
+            raise ValueError("expected a size such as 4096, 256K, 4M or 2G")
+        return int(match[1]) * _UNITS[match[2]]
+    return value
+
+
+def _hex(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            return bytes.fromhex(value)
+        except ValueError:
+            raise ValueError("expected hexadecimal digits in pairs, in quotes") from None
+    if isinstance(value, int):
+        raise ValueError("expected hexadecimal digits in quotes, not a number")  # noqa: TRY004 - pydantic wants ValueError
+    return value
+
+
+def _resolve(path: Path, info: ValidationInfo) -> Path:
+    base = (info.context or {}).get("base")
+    return (Path(base) / path.expanduser()).resolve() if base is not None else path
+
+
+Size = Annotated[
+    int,
+    BeforeValidator(_size),
+    Field(ge=0, le=1 << 40),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": r"^\d+\s*[KMG]?(iB|B)?$"}]}
+    ),
+]
+"""Bytes: an integer, or text with K, M or G (1024-based)."""
+
+Address = Annotated[int, Field(ge=0, le=0xFFFF_FFFF)]
+"""A 32-bit address as the secure side sees it."""
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+"""A time limit in seconds."""
+
+HexBytes = Annotated[bytes, BeforeValidator(_hex), WithJsonSchema({"type": "string", "pattern": "^([0-9a-fA-F]{2})*$"})]
+"""Bytes written as hexadecimal text."""
+
+ConfigPath = Annotated[Path, AfterValidator(_resolve)]
+"""A path; relative ones are meant from the folder of the file that names them."""
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+"""A name that can stand in file names, test ids and lock names."""

@@ -1,0 +1,69 @@
+"""Which board kinds there are: built in, or from the entry-point group ``harness.boards``.
+
+Nothing is imported until a kind is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, Final
+
+from harness.errors import ConfigError
+
+if TYPE_CHECKING:
+    from harness.config.target import TargetBase
+
+__all__ = ["BUILT_IN", "GROUP", "board_class", "config_model", "kinds"]
+
+GROUP: Final = "harness.boards"
+"""Entry-point group; ``name = "package.module:Class"``."""
+
+BUILT_IN: Final[Mapping[str, str]] = {
+    "qemu": "harness.boards.qemu:QemuBoard",
+}
+"""Kind to ``module:Class`` of a `harness.boards.base.Board`."""
+
+
+def kinds() -> dict[str, str]:
+    """All kinds, each with ``module:Class``; built-in ones cannot be replaced."""
+    found = {point.name: point.value for point in entry_points(group=GROUP)}
+    return {**found, **BUILT_IN}
+
+
+def board_class(kind: str, where: str | None = None) -> type[Any]:
+    """The `Board` class of `kind`.
+
+    Raises:
+        ConfigError: kind ``unknown-kind`` or ``broken-kind`` (its module does not import).
+    """
+    known = kinds()
+    if kind not in known:
+        raise ConfigError(
+            f"unknown board kind {kind!r}",
+            kind="unknown-kind",
+            expected=f"one of {', '.join(sorted(known))}",
+            where=where,
+            hint="other kinds come with packages that register in the entry-point group harness.boards",
+        )
+    value = known[kind]
+    try:
+        if kind in BUILT_IN:
+            module, _, name = value.partition(":")
+            loaded = getattr(importlib.import_module(module), name)
+        else:
+            loaded = EntryPoint(name=kind, value=value, group=GROUP).load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"board kind {kind!r} cannot be loaded", kind="broken-kind", seen=str(error), where=value
+        ) from error
+    if not isinstance(loaded, type):
+        raise ConfigError(f"board kind {kind!r} is not a class", kind="broken-kind", where=value)
+    return loaded
+
+
+def config_model(kind: str, where: str | None = None) -> type[TargetBase]:
+    """The configuration model of `kind`. Raises `ConfigError` as `board_class`."""
+    model: type[TargetBase] = board_class(kind, where).config_model
+    return model
