@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,15 @@ class EngineRecord:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
+
+
+class EngineOptions(TypedDict, total=False):
+    """Keyword arguments of `ReferenceEngine`."""
+
+    python: str
+    time_limit: float
+    memory_limit: int
+    self_test: bool
 
 
 class ReferenceEngine:
@@ -138,7 +147,12 @@ class ReferenceEngine:
         return outputs
 
     def tensors(
-        self, model: bytes, inputs: Sequence[npt.ArrayLike] | npt.ArrayLike, indices: Sequence[int], *, name: str = "model"
+        self,
+        model: bytes,
+        inputs: Sequence[npt.ArrayLike] | npt.ArrayLike,
+        indices: Sequence[int],
+        *,
+        name: str = "model",
     ) -> Arrays:
         """Run one vector and return the tensors numbered `indices`, intermediate ones included.
 
@@ -307,7 +321,7 @@ def check_inputs(info: ModelInfo, inputs: Sequence[npt.ArrayLike] | npt.ArrayLik
     return arrays
 
 
-def get_engine(name: str | None = None, **options: Any) -> ReferenceEngine:
+def get_engine(name: str | None = None, **options: Unpack[EngineOptions]) -> ReferenceEngine:
     """The engine of that name, or the default one: the first of `DEFAULT_ENGINES` that proves itself.
 
     Args:
@@ -334,7 +348,7 @@ def get_engine(name: str | None = None, **options: Any) -> ReferenceEngine:
     )
 
 
-def second_oracle(**options: Any) -> ReferenceEngine | None:
+def second_oracle(**options: Unpack[EngineOptions]) -> ReferenceEngine | None:
     """The tflite-micro engine, or None when its package is not installed."""
     try:
         return ReferenceEngine("tflite-micro", **options)

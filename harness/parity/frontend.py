@@ -7,7 +7,7 @@ itself: the device's own tensor would prove nothing about the sensor path.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,13 +28,13 @@ class SampleLike(Protocol):
     """What `harness.stimulus.base.Sample` offers."""
 
     @property
-    def x(self) -> int: ...  # noqa: D102 - a protocol's fields
+    def x(self) -> int: ...
     @property
-    def y(self) -> int: ...  # noqa: D102
+    def y(self) -> int: ...
     @property
-    def z(self) -> int: ...  # noqa: D102
+    def z(self) -> int: ...
     @property
-    def t(self) -> int: ...  # noqa: D102
+    def t(self) -> int: ...
 
 
 def window_records(samples: Iterable[SampleLike]) -> npt.NDArray[np.int32]:
@@ -49,7 +49,7 @@ def window_records(samples: Iterable[SampleLike]) -> npt.NDArray[np.int32]:
     return raw.astype(np.int32)
 
 
-def window_tensor(raw: npt.NDArray[np.integer]) -> npt.NDArray[np.int8]:
+def window_tensor(raw: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int8]:
     """Quantise windows of raw counts: ``clamp_int8((raw - bias + (1 << (shift - 1))) >> shift)``.
 
     Args:

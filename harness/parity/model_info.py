@@ -298,7 +298,7 @@ class _Parser:
 
     def _op_name(self, code: int) -> str:
         names = {v: k for k, v in vars(self.tflite.BuiltinOperator).items() if not k.startswith("_")}
-        return names.get(code, f"BUILTIN_{code}")
+        return str(names.get(code, f"BUILTIN_{code}"))
 
     def _refuse_dynamic(self, role: str, number: int, tensor: TensorInfo, raw: Any) -> None:
         signature = tuple(int(raw.ShapeSignature(i)) for i in range(self._rank(raw.ShapeSignatureLength())))

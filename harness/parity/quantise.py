@@ -63,7 +63,8 @@ def quantise(
     else:
         result = np.floor(shifted)
     limits = np.iinfo(tensor.dtype)
-    return np.clip(result.astype(np.float64), limits.min, limits.max).astype(tensor.dtype)
+    clipped: npt.NDArray[Any] = np.clip(result.astype(np.float64), limits.min, limits.max).astype(tensor.dtype)
+    return clipped
 
 
 def dequantise(values: npt.NDArray[Any], tensor: TensorInfo) -> npt.NDArray[np.float64]:
@@ -72,15 +73,15 @@ def dequantise(values: npt.NDArray[Any], tensor: TensorInfo) -> npt.NDArray[np.f
     Args:
         values: shape (..., *tensor.shape).
     """
-    result = values.astype(np.float64)
+    result: npt.NDArray[np.float64] = values.astype(np.float64)
     quant = tensor.quantisation
     if quant is None or tensor.dtype == "float32":
         return result
-    if quant.per_tensor:
-        return (result - quant.zero_points[0]) * quant.scales[0]
     extents = [1] * len(tensor.shape)
-    extents[quant.dimension] = len(quant.scales)
-    return (result - np.reshape(quant.zero_points, extents)) * np.reshape(quant.scales, extents)
+    if not quant.per_tensor:
+        extents[quant.dimension] = len(quant.scales)
+    scale, zero = np.reshape(quant.scales, extents), np.reshape(quant.zero_points, extents)
+    return np.asarray((result - zero) * scale, dtype=np.float64)
 
 
 def _affine(tensor: TensorInfo) -> tuple[float, int]:

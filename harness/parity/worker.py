@@ -110,7 +110,7 @@ class _MicroEngine:
     @staticmethod
     def details(interpreter: Any) -> tuple[list[Any], list[Any]]:
         def all_of(get: Any) -> list[Any]:
-            found = []
+            found: list[Any] = []
             while True:
                 try:
                     found.append(get(len(found)))
@@ -134,7 +134,7 @@ class _MicroEngine:
         return interpreter.GetTensor(index, 0)
 
 
-ENGINES = {
+ENGINES: dict[str, tuple[Any, str, str]] = {
     "tflite-runtime": (_TfliteEngine, "tflite_runtime", "BUILTIN_REF"),
     "tflite-runtime-default": (_TfliteEngine, "tflite_runtime", "AUTO"),
     "ai-edge-litert": (_TfliteEngine, "ai_edge_litert", "BUILTIN_REF"),
@@ -152,10 +152,9 @@ class Worker:
         self.stdin, self.stdout = stdin, stdout
         self.models: dict[tuple[str, bool], Any] = {}
         self.data: dict[str, bytes] = {}
-        self.inputs: list[Any] = []
-        self.outputs: list[Any] = []
 
     def serve(self) -> None:
+        """Answer until the pipe closes; an engine's exception is an answer."""
         while (frame := read_frame(self.stdin)) is not None:
             header, blobs = frame
             _watch_parent(True)
@@ -168,12 +167,11 @@ class Worker:
                 answer, arrays = {"error": type(exc).__name__, "text": str(exc)}, []
             signal.setitimer(signal.ITIMER_REAL, 0)
             _watch_parent(False)
-            answer["arrays"] = [
-                {"dtype": a.dtype.name, "shape": list(a.shape), "bytes": int(a.nbytes)} for a in arrays
-            ]
+            answer["arrays"] = [{"dtype": a.dtype.name, "shape": list(a.shape), "bytes": int(a.nbytes)} for a in arrays]
             write_frame(self.stdout, answer, [self.np.ascontiguousarray(a).tobytes() for a in arrays])
 
     def handle(self, header: dict[str, Any], blobs: list[bytes]) -> tuple[dict[str, Any], list[Any]]:
+        """One request: answer's header and arrays."""
         op = header["op"]
         if op == "hello":
             record = dict(self.engine.record, python=sys.version.split()[0], numpy=self.np.__version__)
@@ -197,15 +195,18 @@ class Worker:
         raise ValueError(f"unknown request {op!r}")
 
     def interpreter(self, sha: str, *, preserve: bool) -> Any:
+        """The interpreter of a loaded model; `preserve` keeps intermediate tensors."""
         key = (sha, preserve)
         if key not in self.models:
             self.models[key] = self.engine.load(self.data[sha], preserve=preserve)
         return self.models[key]
 
     def describe(self, details: list[Any]) -> list[dict[str, Any]]:
+        """Shapes and types as plain data."""
         return [{"shape": [int(n) for n in d["shape"]], "dtype": self.np.dtype(d["dtype"]).name} for d in details]
 
     def run(self, interpreter: Any, arrays: list[Any]) -> list[Any]:
+        """Run each vector of arrays (n, *shape); outputs stacked likewise."""
         inputs, outputs = self.engine.details(interpreter)
         results: list[list[Any]] = [[] for _ in outputs]
         for vector in range(len(arrays[0])):

@@ -30,7 +30,9 @@ def main() -> None:
                 inputs = rng.normal(size=(48, *tensor.shape)).astype(np.float32)
             else:
                 limits = np.iinfo(tensor.dtype)
-                inputs = rng.integers(limits.min, limits.max + 1, (48, *tensor.shape), dtype=tensor.dtype)
+                inputs = rng.integers(limits.min, limits.max + 1, (48, *tensor.shape), dtype=np.int64).astype(
+                    tensor.dtype
+                )
             stored[f"{name}/model"] = np.frombuffer(model, np.uint8)
             stored[f"{name}/input"] = inputs
             for position, output in enumerate(engine.run(model, inputs, name=name)):

@@ -1,0 +1,64 @@
+"""Numbers that describe a difference. Pure: arrays in, numbers out; nothing here passes judgement."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["cosine", "equal_bits", "lsb_histogram", "sqnr_db", "top1_agreement"]
+
+Array = npt.NDArray[Any]
+
+
+def equal_bits(reference: Array, device: Array) -> npt.NDArray[np.bool_]:
+    """Element by element: the same bits? NaN equals itself; -0.0 is not 0.0."""
+    if reference.dtype.kind != "f":
+        return np.asarray(reference == device)
+    unsigned = np.dtype(f"u{reference.dtype.itemsize}")
+    return np.asarray(np.ascontiguousarray(reference).view(unsigned) == np.ascontiguousarray(device).view(unsigned))
+
+
+def lsb_histogram(reference: Array, device: Array) -> dict[int, int]:
+    """Count of elements by signed difference (device - reference) of integer arrays."""
+    difference = device.astype(np.int64) - reference.astype(np.int64)
+    values, counts = np.unique(difference, return_counts=True)
+    return {int(v): int(c) for v, c in zip(values, counts, strict=True)}
+
+
+def sqnr_db(reference: Array, device: Array) -> float | None:
+    """Signal to quantisation noise ratio in dB over all elements; None when there is no noise or no signal.
+
+    10 log10(sum(reference^2) / sum((device - reference)^2)), arguments in real units.
+    """
+    ref, dev = _finite(reference, device)
+    signal = float(np.sum(ref * ref))
+    noise = float(np.sum((dev - ref) ** 2))
+    return 10.0 * float(np.log10(signal / noise)) if signal > 0 and noise > 0 else None
+
+
+def cosine(reference: Array, device: Array) -> npt.NDArray[np.float64]:
+    """Cosine similarity for each vector, shape (n,); 1 where both are zero, 0 where one is.
+
+    Args:
+        reference, device: shape (n, elements), in real units.
+    """
+    ref, dev = reference.astype(np.float64), device.astype(np.float64)
+    dot = np.sum(ref * dev, axis=1)
+    length = np.linalg.norm(ref, axis=1) * np.linalg.norm(dev, axis=1)
+    both_zero = (np.abs(ref).sum(axis=1) == 0) & (np.abs(dev).sum(axis=1) == 0)
+    return np.where(both_zero, 1.0, np.divide(dot, length, out=np.zeros_like(dot), where=length > 0))
+
+
+def top1_agreement(reference: Array, device: Array) -> float | None:
+    """Share of vectors with the same largest element (first on a tie); None for one-element outputs."""
+    if reference.shape[1] < 2 or not len(reference):
+        return None
+    return float(np.mean(np.argmax(reference, axis=1) == np.argmax(device, axis=1)))
+
+
+def _finite(reference: Array, device: Array) -> tuple[Array, Array]:
+    ref, dev = reference.astype(np.float64), device.astype(np.float64)
+    usable = np.isfinite(ref) & np.isfinite(dev)
+    return ref[usable], dev[usable]

@@ -1,0 +1,90 @@
+"""Named tolerances: explicit, reasoned exceptions from bit-exactness, by op class.
+
+Bit-exact is the rule. A tolerance is granted in a build's YAML for the operator class that produces an
+output; it has a name and a reason, and each use is reported. Pure; imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+__all__ = ["SUGGESTED", "Tolerance", "choose"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """What differences are excused.
+
+    Attributes:
+        name: what reports call it.
+        reason: why it is granted.
+        model: ``fnmatch`` pattern of model names.
+        op: TFLite operator class producing the output (``SOFTMAX``), or ``*``.
+        dtype: ``int8``, ``int16``, ``float32``, ... the output's type.
+        max_lsb: integers: largest difference in units of the last place.
+        max_share: integers: largest share of differing elements, 0..1.
+        abs, rel: floats: |device - reference| <= abs + rel * |reference|.
+        where: file and line that granted it.
+    """
+
+    name: str
+    reason: str
+    model: str = "*"
+    op: str = "*"
+    dtype: str = "int8"
+    max_lsb: int = 0
+    max_share: float = 1.0
+    abs: float = 0.0
+    rel: float = 0.0
+    where: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.reason.strip():
+            raise ValueError(f"tolerance {self.name!r} gives no reason")
+        if self.max_lsb < 0 or not 0 <= self.max_share <= 1 or not self.abs >= 0 or not self.rel >= 0:
+            raise ValueError(f"tolerance {self.name!r} has a negative or impossible limit")
+
+    def covers(self, model: str, op: str, dtype: str) -> bool:
+        """Whether it speaks of that output."""
+        return self.dtype == dtype and fnmatchcase(model, self.model) and fnmatchcase(op, self.op)
+
+    @property
+    def limits(self) -> str:
+        """The limits in words."""
+        if self.dtype.startswith("float"):
+            return f"abs {self.abs:g} + rel {self.rel:g}"
+        return f"at most {self.max_lsb} LSB on at most {self.max_share:.4%} of elements"
+
+
+def choose(tolerances: Iterable[Tolerance], *, model: str, op: str, dtype: str) -> Tolerance | None:
+    """The first tolerance that speaks of an output of `dtype` made by `op`; None: bit-exact."""
+    return next((t for t in tolerances if t.covers(model, op, dtype)), None)
+
+
+SUGGESTED: Sequence[Tolerance] = (
+    Tolerance(
+        name="int8-last-layer",
+        op="FULLY_CONNECTED",
+        dtype="int8",
+        max_lsb=1,
+        max_share=0.001,
+        reason="measured between TFLM and tflite-runtime 2.14 on ad01_int8: 4 of 640,000 elements by 1 LSB",
+    ),
+    Tolerance(
+        name="int16-lut",
+        op="SOFTMAX",
+        dtype="int16",
+        max_lsb=7,
+        reason="TFLM's own kernel test (softmax_test.cc) allows 7 LSB for the int16 look-up table",
+    ),
+    Tolerance(
+        name="float32",
+        dtype="float32",
+        abs=1e-6,
+        rel=1e-4,
+        reason="another order of additions; ULP alone is useless near zero",
+    ),
+)
+"""Starting points for a build's YAML; none of them is ever in force by itself."""
