@@ -229,7 +229,8 @@ static void invoke_depthwise(const struct nn_model *m, const struct nn_op *op)
 }
 
 const struct nn_kernel nn_conv_2d = {
-	.code = 3, .name = "CONV_2D", .options_type = 1, .options_needed = true, .inputs_min = 2, .inputs_max = 3,
+	/* The reference runs an int8 CONV_2D with a bias only. */
+	.code = 3, .name = "CONV_2D", .options_type = 1, .options_needed = true, .inputs_min = 3, .inputs_max = 3,
 	.prepare = prepare_conv, .invoke = invoke_conv,
 };
 

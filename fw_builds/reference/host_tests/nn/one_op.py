@@ -1,0 +1,223 @@
+"""Random one-operator models: for each operator a generator of graphs over its options, shapes and quantisations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tflite_builder import Graph, Op, Tensor
+
+__all__ = ["GENERATORS", "SAME", "VALID"]
+
+SAME, VALID = 0, 1
+_ACTIVATIONS = (0, 1, 2, 3)  # NONE, RELU, RELU_N1_TO_1, RELU6
+
+Rng = np.random.Generator
+
+
+def _scale(rng: Rng, low: float = 0.005, high: float = 0.3) -> float:
+    return float(np.float32(np.exp(rng.uniform(np.log(low), np.log(high)))))
+
+
+def _point(rng: Rng) -> int:
+    return int(rng.choice([-128, 127, 0, rng.integers(-128, 128)]))
+
+
+def _int8(rng: Rng, *shape: int) -> np.ndarray:
+    return rng.integers(-127, 128, size=shape).astype(np.int8)
+
+
+def _window(size: int, filter_size: int, stride: int, dilation: int, padding: int) -> int:
+    """Output size of one spatial dimension; 0 where nothing fits."""
+    reach = (filter_size - 1) * dilation + 1
+    return -(-size // stride) if padding == SAME else max(0, (size - reach) // stride + 1)
+
+
+def _spatial(rng: Rng) -> tuple[list[int], list[int], dict[str, int], list[int]]:
+    """Input height and width, filter, options, output height and width: drawn until the output is not empty."""
+    while True:
+        size = rng.integers(1, 10, size=2).tolist()
+        filter_size = rng.integers(1, 5, size=2).tolist()
+        options = {
+            "padding": int(rng.integers(2)),
+            "stride_h": int(rng.integers(1, 4)),
+            "stride_w": int(rng.integers(1, 4)),
+            "dilation_h": int(rng.choice([1, 1, 1, 2, 3])),
+            "dilation_w": int(rng.choice([1, 1, 1, 2, 3])),
+        }
+        out = [
+            _window(size[i], filter_size[i], options[f"stride_{a}"], options[f"dilation_{a}"], options["padding"])
+            for i, a in enumerate("hw")
+        ]
+        if min(out) > 0:
+            return size, filter_size, options, out
+
+
+def _output_scale(rng: Rng, in_scale: float, filter_scale: float, terms: int) -> float:
+    """A scale with which sums of `terms` products use much of the int8 range, or overflow it now and then."""
+    return float(np.float32(in_scale * filter_scale * 74.0 * 74.0 * np.sqrt(terms) / rng.uniform(20.0, 160.0)))
+
+
+def _convolution(rng: Rng, *, depthwise: bool) -> Graph:
+    size, filter_size, options, out = _spatial(rng)
+    batch, depth = int(rng.integers(1, 3)), int(rng.integers(1, 9))
+    multiplier = int(rng.integers(1, 4))
+    channels = depth * multiplier if depthwise else int(rng.integers(1, 9))
+    filter_shape = [1, *filter_size, channels] if depthwise else [channels, *filter_size, depth]
+    scales = [_scale(rng) for _ in range(channels)] if rng.random() < 0.7 else [_scale(rng)]
+    terms = filter_size[0] * filter_size[1] * (1 if depthwise else depth)
+    in_scale = _scale(rng)
+    options["activation"] = int(rng.choice(_ACTIVATIONS))
+    if depthwise:
+        options["depth_multiplier"] = multiplier
+    tensors = [
+        Tensor([batch, *size, depth], in_scale, _point(rng)),
+        Tensor(filter_shape, scales, 0, data=_int8(rng, *filter_shape), axis=3 if depthwise else 0),
+        Tensor([batch, *out, channels], _output_scale(rng, in_scale, float(np.mean(scales)), terms), _point(rng)),
+    ]
+    inputs = [0, 1]
+    if not depthwise or rng.random() < 0.8:  # the reference's CONV_2D demands a bias
+        bias = rng.integers(-20000, 20000, size=channels)
+        tensors.append(Tensor([channels], [in_scale * s for s in scales], 0, "int32", bias))
+        inputs.append(3)
+    name = "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D"
+    return Graph(tensors, [Op(name, inputs, [2], options)])
+
+
+def conv_2d(rng: Rng) -> Graph:
+    """Per tensor and per channel, dilated, strided, both paddings, all activations."""
+    return _convolution(rng, depthwise=False)
+
+
+def depthwise_conv_2d(rng: Rng) -> Graph:
+    """As `conv_2d`, with depth multipliers of 1 to 3."""
+    return _convolution(rng, depthwise=True)
+
+
+def fully_connected(rng: Rng) -> Graph:
+    """With and without bias, batches, kept dimensions, a zero point of the weights."""
+    depth, units, rows = int(rng.integers(1, 40)), int(rng.integers(1, 12)), int(rng.integers(1, 4))
+    in_scale, weight_scale = _scale(rng), _scale(rng)
+    keep = bool(rng.random() < 0.3)
+    product = float(np.float32(in_scale) * np.float32(weight_scale))
+    tensors = [
+        Tensor([1, rows, depth] if keep else [rows, depth], in_scale, _point(rng)),
+        Tensor([units, depth], weight_scale, int(rng.choice([0, 0, 0, 5, -17])), data=_int8(rng, units, depth)),
+        Tensor([1, rows, units] if keep else [rows, units], _output_scale(rng, in_scale, weight_scale, depth), _point(rng)),
+    ]
+    inputs = [0, 1, -1]
+    if rng.random() < 0.8:
+        tensors.append(Tensor([units], product, 0, "int32", rng.integers(-20000, 20000, size=units)))
+        inputs[2] = 3
+    options = {"activation": int(rng.choice(_ACTIVATIONS)), "weights_format": 0, "keep_num_dims": keep}
+    return Graph(tensors, [Op("FULLY_CONNECTED", inputs, [2], options)])
+
+
+def _pool(rng: Rng, name: str) -> Graph:
+    size, filter_size, options, _ = _spatial(rng)
+    out = [_window(size[i], filter_size[i], options[f"stride_{a}"], 1, options["padding"]) for i, a in enumerate("hw")]
+    shape = [int(rng.integers(1, 3)), *size, int(rng.integers(1, 6))]
+    scale, point = _scale(rng), _point(rng)
+    options = {k: v for k, v in options.items() if not k.startswith("dilation")}
+    options |= {"filter_h": filter_size[0], "filter_w": filter_size[1], "activation": int(rng.choice(_ACTIVATIONS))}
+    tensors = [Tensor(shape, scale, point), Tensor([shape[0], *out, shape[3]], scale, point)]
+    return Graph(tensors, [Op(name, [0], [1], options)])
+
+
+def average_pool_2d(rng: Rng) -> Graph:
+    """Both paddings, windows that hang over the edge."""
+    return _pool(rng, "AVERAGE_POOL_2D")
+
+
+def max_pool_2d(rng: Rng) -> Graph:
+    """As `average_pool_2d`."""
+    return _pool(rng, "MAX_POOL_2D")
+
+
+def add(rng: Rng) -> Graph:
+    """The second operand: the first itself, a constant, or a constant that broadcasts; in either place."""
+    shape = rng.integers(1, 6, size=int(rng.integers(1, 5))).tolist()
+    scale = _scale(rng)
+    tensors = [Tensor(shape, scale, _point(rng)), Tensor(shape, _scale(rng, 0.3 * scale, 4 * scale), _point(rng))]
+    kind = int(rng.integers(3))
+    inputs = [0, 0]
+    if kind > 0:
+        other = [d if kind == 1 or rng.random() < 0.5 else 1 for d in shape]
+        if kind == 2 and rng.random() < 0.5:
+            other = other[1:]
+        data = _int8(rng, *other)
+        tensors.append(Tensor(other, _scale(rng, 0.2 * scale, 5 * scale), _point(rng), data=data))
+        inputs = [0, 2] if rng.random() < 0.5 else [2, 0]
+    return Graph(tensors, [Op("ADD", inputs, [1], {"activation": int(rng.choice(_ACTIVATIONS))})])
+
+
+def pad(rng: Rng) -> Graph:
+    """Ranks 1 to 4."""
+    rank = int(rng.integers(1, 5))
+    shape = rng.integers(1, 5, size=rank)
+    paddings = rng.integers(0, 4, size=(rank, 2))
+    scale, point = _scale(rng), _point(rng)
+    tensors = [
+        Tensor(shape.tolist(), scale, point),
+        Tensor((shape + paddings.sum(axis=1)).tolist(), scale, point),
+        Tensor([rank, 2], dtype="int32", data=paddings),
+    ]
+    return Graph(tensors, [Op("PAD", [0, 2], [1])])
+
+
+def mean(rng: Rng) -> Graph:
+    """Any axes, also negative and repeated ones, kept or dropped."""
+    rank = int(rng.integers(1, 5))
+    shape = rng.integers(1, 8, size=rank).tolist()
+    axes = rng.integers(-rank, rank, size=int(rng.integers(1, 4))).tolist()
+    if rank == 4 and rng.random() < 0.4:
+        axes = [1, 2]
+    reduced = {a % rank for a in axes}
+    keep = bool(rng.random() < 0.5)
+    out = [1 if i in reduced else d for i, d in enumerate(shape) if keep or i not in reduced]
+    scale, point = _scale(rng), _point(rng)
+    same = rng.random() < 0.3
+    count = float(np.prod([shape[i] for i in reduced]))
+    tensors = [
+        Tensor(shape, scale, point),
+        Tensor(out, scale if same else scale * float(rng.uniform(0.3, 1.2)) / np.sqrt(count), point if same else _point(rng)),
+        Tensor([len(axes)], dtype="int32", data=np.array(axes)),
+    ]
+    return Graph(tensors, [Op("MEAN", [0, 2], [1], {"keep_dims": keep})])
+
+
+def reshape(rng: Rng) -> Graph:
+    """With a shape operand, with an unknown dimension in it, without one."""
+    shape = rng.integers(1, 6, size=int(rng.integers(1, 5)))
+    scale, point = _scale(rng), _point(rng)
+    total = int(shape.prod())
+    first = int(rng.choice([d for d in range(1, total + 1) if total % d == 0]))
+    out = [first, total // first]
+    tensors = [
+        Tensor(shape.tolist(), scale, point),
+        Tensor(out, scale, point),
+        Tensor([2], dtype="int32", data=np.array([-1, out[1]] if rng.random() < 0.5 else out)),
+    ]
+    return Graph(tensors, [Op("RESHAPE", [0, 2], [1])])
+
+
+def softmax(rng: Rng) -> Graph:
+    """Ranks 1 to 4, flat and steep."""
+    shape = [*rng.integers(1, 4, size=int(rng.integers(0, 4))).tolist(), int(rng.choice([1, 2, 3, 10, 100, 511]))]
+    tensors = [Tensor(shape, _scale(rng, 0.001, 1.0), _point(rng)), Tensor(shape, 1 / 256, -128)]
+    return Graph(tensors, [Op("SOFTMAX", [0], [1], {"beta": float(rng.choice([1.0, 1.0, 0.5, 2.5]))})])
+
+
+GENERATORS: dict[str, Callable[[Rng], Graph]] = {
+    "ADD": add,
+    "AVERAGE_POOL_2D": average_pool_2d,
+    "CONV_2D": conv_2d,
+    "DEPTHWISE_CONV_2D": depthwise_conv_2d,
+    "FULLY_CONNECTED": fully_connected,
+    "MAX_POOL_2D": max_pool_2d,
+    "MEAN": mean,
+    "PAD": pad,
+    "RESHAPE": reshape,
+    "SOFTMAX": softmax,
+}

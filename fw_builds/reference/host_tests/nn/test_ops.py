@@ -1,0 +1,39 @@
+"""Each operator against the reference kernels, in random one-operator models."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engines import engine_run, reference
+from one_op import GENERATORS
+
+MODELS_EACH = 60
+INPUTS_EACH = 25
+
+
+def inputs_for(rng, graph):
+    size = int(np.prod(graph.tensors[0].shape))
+    inputs = rng.integers(-128, 128, size=(INPUTS_EACH, size)).astype(np.int8)
+    inputs[0], inputs[1], inputs[2] = -128, 127, graph.tensors[0].zero_point  # the corners
+    return inputs
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_operator_is_bit_exact(name, model_file, parity_row):
+    exact = total = 0
+    outputs = set()
+    for index in range(MODELS_EACH):
+        rng = np.random.default_rng([index, len(name), ord(name[0])])
+        graph = GENERATORS[name](rng)
+        content = graph.build()
+        model_file.write_bytes(content)
+        inputs = inputs_for(rng, graph)
+        expected = reference.run(content, inputs)
+        seen = engine_run(model_file, inputs)
+        np.testing.assert_array_equal(seen, expected, err_msg=f"{name} model {index}: {graph}")
+        total += len(inputs)
+        exact += int((seen == expected).all(axis=1).sum())
+        outputs |= {row.tobytes() for row in expected}
+    parity_row.append((f"{name} x {MODELS_EACH} models", total, exact, len(outputs)))
+    assert len(outputs) >= 16
