@@ -1,0 +1,206 @@
+"""What a console suite's run amounts to: value objects and the verdict's rules."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+__all__ = [
+    "PROBLEM_KINDS",
+    "Case",
+    "Expectations",
+    "Judgement",
+    "Outcome",
+    "Problem",
+    "SuiteRecord",
+    "Verdict",
+]
+
+
+class Outcome(enum.StrEnum):
+    """What became of one test case."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    INCOMPLETE = "incomplete"  # it began and no outcome came, or the outcome cannot be trusted
+
+
+class Verdict(enum.StrEnum):
+    """What became of the whole run. `FAILED` outweighs `INCOMPLETE`."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    INCOMPLETE = "incomplete"
+
+
+# kind: (verdict it leads to, what it means)
+PROBLEM_KINDS: Mapping[str, tuple[Verdict, str]] = {
+    "case-failed": (Verdict.FAILED, "the suite reported a failed case"),
+    "suite-failed": (Verdict.FAILED, "the suite reported itself failed"),
+    "contradiction": (Verdict.FAILED, "two statements of the device exclude each other"),
+    "count-disagrees": (Verdict.FAILED, "the suite's own counts are not those of the cases seen"),
+    "summary-disagrees": (Verdict.FAILED, "the summary does not tell the same as the suites did"),
+    "fault": (Verdict.FAILED, "the device reported a fault or an error of the test framework"),
+    "never-started": (Verdict.INCOMPLETE, "no test suite began"),
+    "case-not-ended": (Verdict.INCOMPLETE, "a case began and no outcome came"),
+    "case-not-begun": (Verdict.INCOMPLETE, "an outcome came for a case that had not begun"),
+    "suite-not-ended": (Verdict.INCOMPLETE, "a suite began and did not end"),
+    "suite-empty": (Verdict.INCOMPLETE, "a suite ended without a single case"),
+    "summary-missing": (Verdict.INCOMPLETE, "the suites' own summary is missing or not complete"),
+    "not-ended": (Verdict.INCOMPLETE, "the run's end marker is missing: it was cut or it hangs"),
+    "reset": (Verdict.INCOMPLETE, "the device started again in the middle of the run"),
+    "image-refused": (Verdict.INCOMPLETE, "the boot loader refused an image"),
+    "boot-stuck": (Verdict.INCOMPLETE, "the boot stopped before any test"),
+    "timeout": (Verdict.INCOMPLETE, "the run did not end in time"),
+    "missing-suite": (Verdict.INCOMPLETE, "an expected suite was never seen"),
+    "too-few-cases": (Verdict.INCOMPLETE, "fewer cases ran than expected"),
+    "skipped": (Verdict.INCOMPLETE, "cases were skipped: not all that was promised ran"),
+    "too-much": (Verdict.INCOMPLETE, "more output than this judge is willing to hold"),
+}
+"""Every kind of problem; `Problem.kind` is one of these. Scripts may match them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a run did not pass.
+
+    Attributes:
+        kind: a key of `PROBLEM_KINDS`.
+        message: in words, with what was expected and seen.
+        line: 1-based line in the transcript; None when it concerns the whole run.
+        hint: what to do, where the cause is known.
+    """
+
+    kind: str
+    message: str
+    line: int | None = None
+    hint: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What this problem makes of the run."""
+        return PROBLEM_KINDS[self.kind][0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One test case.
+
+    Attributes:
+        id: the suite's own name of the case.
+        suite: the name of the suite it ran in, as printed.
+        area: TF-M's area (``Secure``, ``Non-secure``); empty where there are none.
+        description: as printed, may be empty.
+        detail: the lines that say why it failed, was skipped or is incomplete.
+        line, end_line: first and last line, 1-based.
+        seconds: from its first to its last line, None when the bytes carry no time.
+        excerpt: what the console said meanwhile (the last lines of it).
+    """
+
+    id: str
+    suite: str
+    outcome: Outcome
+    area: str = ""
+    description: str = ""
+    detail: tuple[str, ...] = ()
+    line: int = 0
+    end_line: int = 0
+    seconds: float | None = None
+    excerpt: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteRecord:
+    """One suite of a run: where it began and ended (`end_line` None: it did not) and what it said of itself."""
+
+    name: str
+    area: str = ""
+    line: int = 0
+    end_line: int | None = None
+    declared: Outcome | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectations:
+    """What the user knows should be there, beyond what the output itself announces.
+
+    Attributes:
+        suites: what must have been seen: a suite's name, the id in its brackets, a shell pattern, or an area.
+        min_cases: fewest cases that must have run.
+        allow_skipped: accept skipped cases (None of them ran).
+        allow_resets: the device resets on purpose (psa-arch-tests' panic tests).
+        need_eot: the end marker EOT must come; False for transcripts whose recorder drops control characters.
+    """
+
+    suites: tuple[str, ...] = ()
+    min_cases: int = 0
+    allow_skipped: bool = False
+    allow_resets: bool = False
+    need_eot: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """All that can be said of a run."""
+
+    kind: str
+    verdict: Verdict
+    cases: tuple[Case, ...]
+    suites: tuple[SuiteRecord, ...]
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...] = ()
+    lines: int = 0
+
+    def count(self, outcome: Outcome) -> int:
+        """How many cases had that outcome."""
+        return sum(case.outcome is outcome for case in self.cases)
+
+    def to_json(self) -> dict[str, object]:
+        """A JSON-ready mapping; its schema is described in docs/console-suites.md."""
+        return {
+            "schema": 1,
+            "suite": self.kind,
+            "verdict": str(self.verdict),
+            "counts": {str(outcome): self.count(outcome) for outcome in Outcome},
+            "lines": self.lines,
+            "problems": [
+                {"kind": p.kind, "message": p.message, "line": p.line, "hint": p.hint or None} for p in self.problems
+            ],
+            "suites": [
+                {
+                    "name": s.name,
+                    "area": s.area or None,
+                    "line": s.line,
+                    "end_line": s.end_line,
+                    "declared": str(s.declared) if s.declared else None,
+                }
+                for s in self.suites
+            ],
+            "cases": [_case_json(case) for case in self.cases],
+            "notes": list(self.notes),
+        }
+
+
+def _case_json(case: Case) -> dict[str, object]:
+    return {
+        "id": case.id,
+        "suite": case.suite,
+        "area": case.area or None,
+        "outcome": str(case.outcome),
+        "description": case.description,
+        "line": case.line,
+        "end_line": case.end_line,
+        "seconds": case.seconds,
+        "detail": list(case.detail),
+    }
+
+
+def worst(problems: Sequence[Problem]) -> Verdict:
+    """The verdict of a run with these problems."""
+    verdicts = {problem.verdict for problem in problems}
+    if Verdict.FAILED in verdicts:
+        return Verdict.FAILED
+    return Verdict.INCOMPLETE if verdicts else Verdict.PASSED
