@@ -1,0 +1,176 @@
+"""The regression gate: is it slower than before, and would we bet on it?
+
+Two questions. Against the accepted baseline: a rank test and a bootstrap interval must both say slower,
+and by more than a practical threshold. Against the last nights: tonight's median against the median of
+their medians, with a threshold that grows with how much nights differ among themselves. A deterministic
+counter has no spread within a night, so that the spread between nights is what keeps false alarms away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from harness.findings import Report
+from harness.latency import catalogue
+from harness.latency.series import Series
+from harness.latency.statistics import bootstrap_ratio, mann_whitney_greater
+
+__all__ = ["GateResult", "Night", "regression_gate"]
+
+THRESHOLD = 0.01
+"""Practical threshold: smaller changes of the median are never a regression."""
+
+ALPHA = 0.001
+"""Level of the rank test."""
+
+MIN_VALUES = 8
+"""Fewer values a side cannot reach `ALPHA`: the normal approximation needs them too."""
+
+NIGHTS = 14
+MIN_NIGHTS = 3
+SPREAD_FACTOR = 4.0
+"""Tonight must leave the nights' median by this many robust standard deviations (1.4826 MAD)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """One earlier run: its identity and its series."""
+
+    run: str
+    series: Series
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """What the gate saw.
+
+    Attributes:
+        verdict: ``no-baseline``, ``not-comparable``, ``not-judged``, ``passed``, ``faster``, ``slower`` or ``drift``.
+        change: relative change of the median against the baseline, None without one.
+        p_value: of the rank test, None when it did not run.
+        interval: 99 % bootstrap interval of the relative change.
+        drift: relative change against the median of the last nights, None with fewer than `MIN_NIGHTS`.
+        nights: how many nights went into `drift`.
+    """
+
+    verdict: str
+    change: float | None = None
+    p_value: float | None = None
+    interval: tuple[float, float] | None = None
+    drift: float | None = None
+    nights: int = 0
+
+
+def regression_gate(
+    current: Series,
+    baseline: Night | None,
+    report: Report,
+    *,
+    nights: Sequence[Night] = (),
+    threshold: float = THRESHOLD,
+    alpha: float = ALPHA,
+) -> GateResult:
+    """Judge `current` against the accepted baseline and the last nights; append findings.
+
+    Args:
+        baseline: the accepted baseline, None on the first night.
+        nights: earlier runs, oldest first; the last `NIGHTS` comparable ones count.
+        threshold: relative change of the median that matters.
+        alpha: level of the rank test.
+    """
+    subject = current.name
+    if not report.add(
+        catalogue.GATE_JUDGED,
+        current.clock.quality.carries_change,
+        expected="a clock that repeats",
+        seen=f"{current.clock.source}: {current.clock.quality.note}",
+        subject=subject,
+    ):
+        return GateResult("not-judged")
+    if not report.add(
+        catalogue.BASELINE,
+        baseline is not None,
+        expected="an accepted baseline",
+        seen="no baseline: first night for this model, board and clock",
+        subject=subject,
+    ):
+        return GateResult("no-baseline")
+    assert baseline is not None  # noqa: S101 - the check above returned
+    reason = _incomparable(current, baseline.series)
+    if not report.add(
+        catalogue.GATE_JUDGED,
+        not reason,
+        expected=f"a series comparable with baseline {baseline.run}",
+        seen=reason,
+        subject=subject,
+    ):
+        return GateResult("not-comparable")
+    now, then = current.values, baseline.series.values
+    reference = median(then)
+    change = median(now) / reference - 1
+    p_slower, p_faster = mann_whitney_greater(now, then), mann_whitney_greater(then, now)
+    low, high = (bound - 1 for bound in bootstrap_ratio(now, then))
+    slower = change > threshold and p_slower < alpha and low > 0
+    faster = change < -threshold and p_faster < alpha and high < 0
+    words = f"{change:+.2%} (99 % interval {low:+.2%} to {high:+.2%}, p = {min(p_slower, p_faster):.2g})"
+    report.add(
+        catalogue.NOT_SLOWER,
+        not slower,
+        expected=f"median at most {threshold:.1%} above {reference:g} ticks of {baseline.run}",
+        seen=f"median {median(now):g} ticks, {words}",
+        where="inference",
+        subject=subject,
+    )
+    report.add(
+        catalogue.FASTER,
+        not faster,
+        expected=f"median at most {threshold:.1%} below {reference:g} ticks of {baseline.run}",
+        seen=f"median {median(now):g} ticks, {words}",
+        where="inference",
+        subject=subject,
+    )
+    drift, used = _drift(current, nights, threshold, report)
+    verdict = "slower" if slower else "drift" if drift[1] else "faster" if faster else "passed"
+    return GateResult(verdict, change, p_slower, (low, high), drift[0], used)
+
+
+def _drift(
+    current: Series, nights: Sequence[Night], threshold: float, report: Report
+) -> tuple[tuple[float | None, bool], int]:
+    usable = [median(n.series.values) for n in nights if not _incomparable(current, n.series)][-NIGHTS:]
+    if len(usable) < MIN_NIGHTS:
+        return (None, False), len(usable)
+    middle = median(usable)
+    spread = 1.4826 * median(abs(m - middle) for m in usable) / middle
+    limit = max(threshold, SPREAD_FACTOR * spread)
+    change = median(current.values) / middle - 1
+    report.add(
+        catalogue.DRIFT,
+        change <= limit,
+        expected=f"at most {limit:.2%} above the median {middle:g} ticks of the last {len(usable)} nights",
+        seen=f"{change:+.2%}",
+        where="inference",
+        subject=current.name,
+    )
+    return (change, change > limit), len(usable)
+
+
+def _incomparable(a: Series, b: Series) -> str:
+    """Why two series must not be compared; empty when they may."""
+    facts: Mapping[str, tuple[object, object]] = {
+        "model": (a.name, b.name),
+        "board": (a.board, b.board),
+        "counter": (a.clock.source, b.clock.source),
+        "counter frequency": (a.clock.hz, b.clock.hz),
+        "clock quality": (a.clock.quality.value, b.clock.quality.value),
+        "environment": (dict(a.environment), dict(b.environment)),
+    }
+    differing = [f"{name}: {now} now, {then} then" for name, (now, then) in facts.items() if now != then]
+    for which, series in (("now", a), ("then", b)):
+        if len(series.ticks) < MIN_VALUES:
+            differing.append(f"only {len(series.ticks)} values {which}, {MIN_VALUES} needed")
+        elif median(series.values) <= 0:
+            differing.append(f"median {median(series.values):g} ticks {which}")
+    return "; ".join(differing)
