@@ -71,7 +71,7 @@ static int16_t big_endian(const uint8_t *bytes)
  * The settings are read with the data: a sensor that lost power in between has lost them, and what it holds then is no
  * measurement.
  */
-static enum sensor_status read_both(const struct i2c_pins *pins, struct sensor_record *record)
+static enum sensor_status read_both(const struct i2c_pins *pins, struct sensor_sample *sample)
 {
 	uint8_t mag[MAG_BURST], config, temperature[2];
 	enum i2c_status status = i2c_read(pins, MAG_ADDRESS, MAG_CRA_REG, mag, sizeof(mag));
@@ -89,14 +89,14 @@ static enum sensor_status read_both(const struct i2c_pins *pins, struct sensor_r
 	    (temperature[1] & TEMP_UNUSED_BITS) != 0) {
 		return SENSOR_WRONG_IDENTITY;
 	}
-	record->x = big_endian(&mag[MAG_SETTINGS]);
-	record->z = big_endian(&mag[MAG_SETTINGS + 2]);
-	record->y = big_endian(&mag[MAG_SETTINGS + 4]);
-	record->temperature = (int16_t)(big_endian(temperature) / 16);
+	sample->x = big_endian(&mag[MAG_SETTINGS]);
+	sample->z = big_endian(&mag[MAG_SETTINGS + 2]);
+	sample->y = big_endian(&mag[MAG_SETTINGS + 4]);
+	sample->temperature = (int16_t)(big_endian(temperature) / 16);
 	return SENSOR_OK;
 }
 
-enum sensor_status sensors_read(struct sensors *sensors, struct sensor_record *record)
+enum sensor_status sensors_read(struct sensors *sensors, struct sensor_sample *sample)
 {
 	enum sensor_status status = SENSOR_OK;
 
@@ -104,7 +104,7 @@ enum sensor_status sensors_read(struct sensors *sensors, struct sensor_record *r
 		status = configure(sensors->pins);
 	}
 	if (status == SENSOR_OK) {
-		status = read_both(sensors->pins, record);
+		status = read_both(sensors->pins, sample);
 	}
 	sensors->configured = status == SENSOR_OK;
 	return status;

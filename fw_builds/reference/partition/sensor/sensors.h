@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "../nn/sensor_frontend.h"
 #include "i2c_bus.h"
 
 /* As the wire protocol numbers them. */
@@ -19,12 +20,6 @@ enum sensor_status {
 	SENSOR_WINDOW_NOT_FULL = 5, /* no failure of a sensor: fewer samples than a window */
 };
 
-/* One sample as the registers hold it: magnetometer counts, temperature in 1/16 degC. */
-struct sensor_record {
-	int16_t x, y, z;
-	int16_t temperature;
-};
-
 struct sensors {
 	const struct i2c_pins *pins;
 	bool configured;
@@ -32,8 +27,8 @@ struct sensors {
 
 /*
  * Read both sensors. Configures them and checks who they are first, if that was not done since the last failure.
- * On any failure `record` is not to be used.
+ * On any failure `sample` is not to be used.
  */
-enum sensor_status sensors_read(struct sensors *sensors, struct sensor_record *record);
+enum sensor_status sensors_read(struct sensors *sensors, struct sensor_sample *sample);
 
 #endif

@@ -7,9 +7,9 @@ void window_clear(struct window *window)
 	memset(window, 0, sizeof(*window));
 }
 
-void window_push(struct window *window, const struct sensor_record *record)
+void window_push(struct window *window, const struct sensor_sample *sample)
 {
-	window->record[window->next] = *record;
+	window->sample[window->next] = *sample;
 	window->next = (window->next + 1) % WINDOW_SAMPLES;
 	if (window->count < WINDOW_SAMPLES) {
 		window->count++;
@@ -21,16 +21,16 @@ bool window_full(const struct window *window)
 	return window->count == WINDOW_SAMPLES;
 }
 
-const struct sensor_record *window_at(const struct window *window, uint32_t index)
+const struct sensor_sample *window_at(const struct window *window, uint32_t index)
 {
-	return &window->record[(window->next + index) % WINDOW_SAMPLES];
+	return &window->sample[(window->next + index) % WINDOW_SAMPLES];
 }
 
 void window_serialise(const struct window *window, uint8_t bytes[WINDOW_BYTES])
 {
 	for (uint32_t i = 0; i < WINDOW_SAMPLES; i++) {
-		const struct sensor_record *record = window_at(window, i);
-		const int16_t values[] = { record->x, record->y, record->z, record->temperature };
+		const struct sensor_sample *sample = window_at(window, i);
+		const int16_t values[] = { sample->x, sample->y, sample->z, sample->temperature };
 
 		for (uint32_t k = 0; k < 4; k++) {
 			bytes[i * WINDOW_RECORD_SIZE + 2 * k] = (uint8_t)values[k];

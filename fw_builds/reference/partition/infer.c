@@ -1,0 +1,177 @@
+#include "infer.h"
+
+#include <string.h>
+
+#include "../mutants.h"
+#include "counter.h"
+#include "devices.h"
+#include "identity.h"
+#include "model.h"
+#include "platform_client.h"
+#include "result.h"
+#include "sampler.h"
+
+static psa_status_t check_request(const struct tfm_inference_run *request, size_t input_len)
+{
+	if (request->nonce_len < TFM_INFERENCE_NONCE_MIN || request->nonce_len > TFM_INFERENCE_NONCE_MAX) {
+		return PSA_ERROR_INVALID_ARGUMENT;
+	}
+	if (request->source == TFM_INFERENCE_SOURCE_SENSOR) {
+		return input_len == 0 ? PSA_SUCCESS : PSA_ERROR_INVALID_ARGUMENT;
+	}
+	return request->source == TFM_INFERENCE_SOURCE_HOST ? PSA_SUCCESS : PSA_ERROR_INVALID_ARGUMENT;
+}
+
+static void use_window(const struct window *window, int8_t *input, uint8_t bytes[WINDOW_BYTES])
+{
+	if (MUTANT_IS(PREVIOUS_WINDOW)) {
+		static struct window previous;
+		struct window current = *window;
+
+		if (window_full(&previous)) {
+			window = &previous;
+		}
+		for (uint32_t i = 0; i < WINDOW_SAMPLES; i++) {
+			sensor_quantize_sample(window_at(window, i), input + i * SENSOR_CHANNELS);
+		}
+		window_serialise(window, bytes);
+		previous = current;
+		return;
+	}
+	for (uint32_t i = 0; i < WINDOW_SAMPLES; i++) {
+		sensor_quantize_sample(window_at(window, i), input + i * SENSOR_CHANNELS);
+	}
+	window_serialise(window, bytes);
+}
+
+/* Put the window into the model's input. The window is locked. */
+static psa_status_t input_from_sensor(const struct model *model, uint8_t digested[WINDOW_BYTES])
+{
+	const struct window *window = sampler_window();
+
+	if (model->input_size != (size_t)SENSOR_WINDOW * SENSOR_CHANNELS) {
+		return PSA_ERROR_NOT_SUPPORTED;
+	}
+	if (!window_full(window)) {
+		return PSA_ERROR_BAD_STATE;
+	}
+	use_window(window, model->input, digested);
+	return PSA_SUCCESS;
+}
+
+static psa_status_t input_from_host(const struct model *model, const uint8_t *input, size_t len)
+{
+	if (len != model->input_size) {
+		return PSA_ERROR_INVALID_ARGUMENT;
+	}
+	memcpy(model->input, input, len);
+	return PSA_SUCCESS;
+}
+
+static psa_status_t run_timed(const struct model *model, struct tfm_inference_phases *phases)
+{
+	phases->start = counter_now(SAMPLING_TIMER);
+	if (MUTANT_IS(TICKS_NOT_THE_WORK)) {
+		phases->end = counter_now(SAMPLING_TIMER);
+		return model_run(model);
+	}
+	psa_status_t status = model_run(model);
+
+	phases->end = counter_now(SAMPLING_TIMER);
+	return status;
+}
+
+/* Everything of a result that is not the inference's own. */
+static psa_status_t fill_claims(struct result_claims *claims, const struct tfm_inference_run *request,
+				const struct model *model)
+{
+	psa_status_t status = identity_instance_id(claims->instance_id);
+
+	if (status == PSA_SUCCESS) {
+		status = platform_boot_seed(claims->boot_seed);
+	}
+	claims->nonce = request->nonce;
+	claims->nonce_len = request->nonce_len;
+	claims->source = request->source;
+	claims->counter_hz = COUNTER_HZ;
+	claims->output = model->output;
+	memcpy(claims->model_id, model->id, sizeof(claims->model_id));
+	return status;
+}
+
+/* The later of a replayed pair of results is the second ever made. */
+static void replay(uint8_t *out, size_t size, size_t *len)
+{
+	static uint8_t second[TFM_INFERENCE_RESULT_MAX];
+	static size_t second_len;
+	static uint32_t requests;
+
+	requests++;
+	if (requests == 2 && *len <= sizeof(second)) {
+		memcpy(second, out, *len);
+		second_len = *len;
+	} else if (requests > 2 && second_len <= size) {
+		memcpy(out, second, second_len);
+		*len = second_len;
+	}
+}
+
+static psa_status_t sign_claims(struct result_claims *claims, uint8_t *out, size_t size, size_t *len)
+{
+	psa_status_t status = counter_next(&claims->counter);
+
+	if (status == PSA_SUCCESS) {
+		status = result_sign(claims, identity_hash, identity_sign_result, out, size, len);
+	}
+	if (MUTANT_IS(RESULT_REPLAYED) && status == PSA_SUCCESS) {
+		replay(out, size, len);
+	}
+	return status;
+}
+
+psa_status_t infer(const struct tfm_inference_run *request, const uint8_t *input, size_t input_len, uint8_t *out,
+		   size_t size, size_t *len, struct tfm_inference_phases *phases)
+{
+	const bool from_sensor = request->source == TFM_INFERENCE_SOURCE_SENSOR;
+	uint8_t window_bytes[WINDOW_BYTES];
+	struct result_claims claims;
+	const struct model *model;
+	psa_status_t status = check_request(request, input_len);
+
+	if (status == PSA_SUCCESS) {
+		status = model_get(&model);
+	}
+	if (status != PSA_SUCCESS) {
+		return status;
+	}
+	if (request->expect_model != 0 && memcmp(request->model_id, model->id, sizeof(model->id)) != 0) {
+		return PSA_ERROR_DOES_NOT_EXIST;
+	}
+	if (model->output.len > RESULT_MAX_OUTPUT) {
+		return PSA_ERROR_NOT_SUPPORTED;
+	}
+	/* The sampling timer stays off from here to the inference's end: its work is not the inference's time. */
+	sampler_lock();
+	status = from_sensor ? input_from_sensor(model, window_bytes) : input_from_host(model, input, input_len);
+	phases->input_ready = counter_now(SAMPLING_TIMER);
+	if (status == PSA_SUCCESS) {
+		status = run_timed(model, phases);
+	}
+	sampler_unlock();
+	if (status == PSA_SUCCESS) {
+		status = identity_hash(from_sensor ? window_bytes : input, from_sensor ? WINDOW_BYTES : input_len,
+				       claims.input_digest);
+	}
+	if (status == PSA_SUCCESS) {
+		status = fill_claims(&claims, request, model);
+	}
+	if (status != PSA_SUCCESS) {
+		return status;
+	}
+	claims.start_ticks = phases->start;
+	claims.end_ticks = phases->end;
+	phases->sign_start = counter_now(SAMPLING_TIMER);
+	status = sign_claims(&claims, out, size, len);
+	phases->sign_end = counter_now(SAMPLING_TIMER);
+	return status;
+}

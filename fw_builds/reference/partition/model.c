@@ -1,0 +1,147 @@
+#include "model.h"
+
+#include <string.h>
+
+#include "../mutants.h"
+#include "psa/client.h"
+#include "psa_manifest/sid.h"
+#include "tfm_memory_sections.h"
+#include "tfm_model_store_api.h"
+
+#define ARENA_SIZE (128u * 1024u)
+
+static SECTION_MODEL uint8_t model_bytes[MODEL_STORE_SLOT_SIZE];
+static SECTION_ARENA uint8_t arena[ARENA_SIZE];
+static struct model loaded;
+static uint32_t loaded_generation;
+static bool is_loaded;
+
+/* Non-const view of a constant tensor of the copy in RAM. */
+static int8_t *weights(uint32_t tensor, uint32_t *count)
+{
+	const struct nn_tensor *t = &loaded.nn.tensor[tensor];
+
+	*count = t->elements;
+	return (int8_t *)(uintptr_t)t->constant;
+}
+
+/* Faulty builds only: the first operator's weights; the largest of them loses its sign. */
+static void change_a_weight(void)
+{
+	uint32_t count, largest = 0;
+	int8_t *w = weights(loaded.nn.op[0].input[1], &count);
+
+	for (uint32_t i = 1; i < count; i++) {
+		if (w[i] * w[i] > w[largest] * w[largest]) {
+			largest = i;
+		}
+	}
+	w[largest] = (int8_t)-w[largest];
+}
+
+/* Faulty builds only: a model of the same shape with other weights, each operator's in reverse order. */
+static void swap_model(void)
+{
+	for (uint32_t op = 0; op < loaded.nn.op_count; op++) {
+		const struct nn_tensor *t = &loaded.nn.tensor[loaded.nn.op[op].input[1]];
+		uint32_t count;
+
+		if (t->constant == NULL || t->rank < 2 || t->scale_count == 0) {
+			continue;
+		}
+		int8_t *w = weights(loaded.nn.op[op].input[1], &count);
+
+		for (uint32_t i = 0; i < count / 2; i++) {
+			int8_t other = w[count - 1 - i];
+
+			w[count - 1 - i] = w[i];
+			w[i] = other;
+		}
+	}
+}
+
+static psa_status_t get_active(struct model_store_info *info)
+{
+	psa_outvec out[] = { { info, sizeof(*info) } };
+
+	return psa_call(TFM_MODEL_STORE_SERVICE_HANDLE, TFM_MODEL_STORE_GET_ACTIVE, NULL, 0, out, 1);
+}
+
+static psa_status_t read_active(size_t expected)
+{
+	psa_outvec out[] = { { model_bytes, sizeof(model_bytes) } };
+	psa_status_t status = psa_call(TFM_MODEL_STORE_SERVICE_HANDLE, TFM_MODEL_STORE_READ_ACTIVE, NULL, 0, out, 1);
+
+	return status == PSA_SUCCESS && out[0].len != expected ? PSA_ERROR_DATA_INVALID : status;
+}
+
+static bool describe_output(void)
+{
+	struct nn_tensor_info info;
+
+	loaded.input = nn_input(&loaded.nn, &loaded.input_size);
+	loaded.output.data = nn_output(&loaded.nn, &loaded.output.len);
+	if (!nn_output_info(&loaded.nn, &info) || loaded.input_size == 0 || loaded.output.len == 0) {
+		return false;
+	}
+	loaded.output.rank = info.rank;
+	loaded.output.scale = info.scale;
+	loaded.output.zero_point = info.zero_point;
+	memcpy(loaded.output.shape, info.shape, sizeof(loaded.output.shape));
+	return true;
+}
+
+static psa_status_t load(const struct model_store_info *info)
+{
+	psa_status_t status = read_active(info->length);
+
+	if (status != PSA_SUCCESS) {
+		return status;
+	}
+	if (nn_model_init(&loaded.nn, model_bytes, info->length, arena, sizeof(arena)) != NN_OK || !describe_output()) {
+		return PSA_ERROR_DATA_INVALID;
+	}
+	memcpy(loaded.name, info->name, sizeof(loaded.name));
+	loaded.name[sizeof(loaded.name) - 1] = '\0';
+	memcpy(loaded.id, info->id, sizeof(loaded.id));
+	if (MUTANT_IS(WEIGHT_CHANGED)) {
+		change_a_weight();
+	}
+	if (MUTANT_IS(MODEL_SWAPPED)) {
+		swap_model();
+	}
+	return PSA_SUCCESS;
+}
+
+psa_status_t model_get(const struct model **model)
+{
+	struct model_store_info info;
+	psa_status_t status = get_active(&info);
+
+	*model = NULL;
+	if (status != PSA_SUCCESS) {
+		is_loaded = false;
+		return status;
+	}
+	if (!is_loaded || loaded_generation != info.generation) {
+		is_loaded = false;
+		status = load(&info);
+		if (status != PSA_SUCCESS) {
+			return status;
+		}
+		is_loaded = true;
+		loaded_generation = info.generation;
+	}
+	*model = &loaded;
+	return PSA_SUCCESS;
+}
+
+psa_status_t model_run(const struct model *model)
+{
+	return model == &loaded && nn_model_invoke(&loaded.nn) == NN_OK ? PSA_SUCCESS : PSA_ERROR_GENERIC_ERROR;
+}
+
+void model_observe(nn_observer *observer, void *ctx)
+{
+	nn_set_observer(&loaded.nn, observer, ctx);
+}
