@@ -6,13 +6,15 @@ itself: the device's own tensor would prove nothing about the sensor path.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CHANNELS", "WINDOW", "window_records", "window_tensor"]
+from harness.errors import ConfigError
+
+__all__ = ["CHANNELS", "FRONTENDS", "WINDOW", "get_frontend", "window_records", "window_tensor"]
 
 WINDOW = 32
 """Samples in a window."""
@@ -68,3 +70,23 @@ def window_tensor(raw: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int8]:
         raise ValueError("a raw count does not fit int16")
     shifted = (counts - _BIAS + (1 << (_SHIFT - 1))) >> _SHIFT
     return np.clip(shifted, -128, 127).astype(np.int8)
+
+
+FRONTENDS: Mapping[str, Callable[[npt.NDArray[np.integer[Any]]], npt.NDArray[np.int8]]] = {"reference": window_tensor}
+"""By the name a build's YAML gives (``models.NAME.frontend``): window of raw counts to input tensor."""
+
+
+def get_frontend(name: str) -> Callable[[npt.NDArray[np.integer[Any]]], npt.NDArray[np.int8]]:
+    """The front-end of that name.
+
+    Raises:
+        ConfigError: kind ``frontend-unknown``.
+    """
+    if name not in FRONTENDS:
+        raise ConfigError(
+            f"no sensor front-end is called {name!r}",
+            kind="frontend-unknown",
+            expected=", ".join(FRONTENDS),
+            seen=name,
+        )
+    return FRONTENDS[name]
