@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import TypeVar
 
 from cryptography import x509
@@ -26,14 +26,14 @@ _UNREADABLE = (
     ValueError, TypeError, OverflowError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
 )  # fmt: skip
-_T = TypeVar("_T")
+_T = TypeVar("_T", bound=x509.ExtensionType)
 
 
 def verify_certificate(
     der: bytes,
     *,
     issuer: bytes,
-    now: datetime.datetime,
+    now: dt.datetime,
     expected_key: PublicKey | None = None,
     expected_subject: tuple[tuple[str, str], ...] | None = None,
     expected_cn: str | None = None,
@@ -128,7 +128,7 @@ def _check_chain(certificate: x509.Certificate, ca: x509.Certificate, judge: Jud
     judge.judge(check.CERT_CA, not problems, expected="a CA certificate", seen=", ".join(problems))
 
 
-def _check_validity(certificate: x509.Certificate, ca: x509.Certificate, now: datetime.datetime, judge: Judge) -> None:
+def _check_validity(certificate: x509.Certificate, ca: x509.Certificate, now: dt.datetime, judge: Judge) -> None:
     problems = []
     for name, item in (("certificate", certificate), ("CA", ca)):
         if now < item.not_valid_before_utc:
@@ -196,9 +196,9 @@ def _check_extensions(certificate: x509.Certificate, ca: x509.Certificate, judge
     judge.judge(check.CERT_USAGE, not problems, expected="digitalSignature, clientAuth", seen=", ".join(problems)[:300])
 
 
-def _extension(certificate: x509.Certificate, kind: Callable[..., _T]) -> _T | None:
+def _extension(certificate: x509.Certificate, kind: type[_T]) -> _T | None:
     """The extension of a kind (RFC 5280 s.4.2); None when absent."""
     for extension in certificate.extensions:
-        if isinstance(extension.value, kind):  # type: ignore[arg-type]  # an extension class is a class
-            return extension.value  # type: ignore[return-value]  # narrowed by the line before
+        if isinstance(extension.value, kind):
+            return extension.value
     return None
