@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from harness.config.build import Build
     from harness.config.target import TargetBase
     from harness.console.base import Console
+    from harness.stimulus.base import Stimulus
 
 __all__ = ["Board", "BoardEvent", "ClockQuality", "Identity", "PowerState", "ResetKind", "RunContext"]
 
@@ -140,6 +141,10 @@ class Board(abc.ABC):
     @abc.abstractmethod
     def check_alive(self) -> None:
         """Raise `BenchError` naming the cause when the transport or emulator is dead."""
+
+    def stimulus(self) -> Stimulus | None:
+        """What plays this board's sensors, once the board is acquired; None where nothing does."""
+        return None
 
     @property
     def identity(self) -> Identity:

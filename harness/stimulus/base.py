@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 __all__ = ["Sample", "Stimulus"]
 
@@ -49,3 +50,19 @@ class Stimulus(abc.ABC):
     @abc.abstractmethod
     def expected_samples(self, count: int | None = None) -> Sequence[Sample]:
         """The last `count` samples the secure side must have read, oldest first."""
+
+    @abc.abstractmethod
+    def play(self, trace: str | Path) -> None:
+        """Play a recorded trace (CSV or .npz) from its beginning, one row for each sample taken.
+
+        A relative path is looked for in the working directory, then among the traces that came
+        with the harness.
+        """
+
+    @abc.abstractmethod
+    def rest(self) -> None:
+        """Every channel at its resting value, no trace playing, no samples recorded: how a test begins."""
+
+    def restate(self) -> None:
+        """Set every channel's present value again: a reset may have made the sensors forget."""
+        return None
