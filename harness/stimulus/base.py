@@ -65,4 +65,3 @@ class Stimulus(abc.ABC):
 
     def restate(self) -> None:
         """Set every channel's present value again: a reset may have made the sensors forget."""
-        return None
