@@ -63,5 +63,5 @@ class Stimulus(abc.ABC):
     def rest(self) -> None:
         """Every channel at its resting value, no trace playing, no samples recorded: how a test begins."""
 
-    def restate(self) -> None:
+    def restate(self) -> None:  # noqa: B027 - only sensors that forget need it
         """Set every channel's present value again: a reset may have made the sensors forget."""
