@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import yaml
 
@@ -63,6 +63,13 @@ class Document:
         return None
 
 
+class _Mark(Protocol):
+    """What PyYAML's marks have, its C ones and its Python ones."""
+
+    line: int
+    column: int
+
+
 class _Loader(yaml.SafeLoader):
     """SafeLoader with the scalars of YAML 1.2's core schema."""
 
@@ -82,7 +89,7 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
 
 
-def _refuse(file: str, mark: yaml.Mark | None, message: str, **more: str) -> ConfigError:
+def _refuse(file: str, mark: _Mark | None, message: str, **more: str) -> ConfigError:
     where = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark is not None else file
     return ConfigError(message, kind="yaml", where=where, **more)
 

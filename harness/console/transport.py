@@ -1,0 +1,102 @@
+"""Byte streams under a console: anything with a file descriptor that can be polled."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from typing import Protocol
+
+__all__ = ["FdTransport", "SocketTransport", "Transport"]
+
+
+class Transport(Protocol):
+    """A non-blocking byte stream.
+
+    What has no descriptor of its own (a library with its own thread) is bridged by a socket pair.
+    """
+
+    def fileno(self) -> int:
+        """The descriptor to poll."""
+
+    def read_into(self, buffer: memoryview) -> int | None:
+        """Read what is there: bytes read, 0 at the end of the stream, None when nothing has come yet."""
+
+    def write(self, data: memoryview) -> int:
+        """Write what fits now: bytes written, 0 when nothing does. Raises OSError when the stream is dead."""
+
+    def close(self) -> None:
+        """Close. Safe to call twice."""
+
+
+class SocketTransport:
+    """A connected TCP or unix socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        if sock.family != socket.AF_UNIX:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = sock
+
+    def fileno(self) -> int:
+        """The socket's descriptor; -1 when closed."""
+        return self._socket.fileno()
+
+    def read_into(self, buffer: memoryview) -> int | None:
+        """See `Transport`."""
+        try:
+            return self._socket.recv_into(buffer)
+        except BlockingIOError:
+            return None
+        except ConnectionError:
+            return 0
+
+    def write(self, data: memoryview) -> int:
+        """See `Transport`."""
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
+
+    def close(self) -> None:
+        """See `Transport`."""
+        self._socket.close()
+
+
+class FdTransport:
+    """A descriptor: a pty, a pipe, a tty opened by someone else. Takes the descriptor over."""
+
+    def __init__(self, fd: int, write_fd: int | None = None) -> None:
+        self._fd = fd
+        self._write_fd = fd if write_fd is None else write_fd
+        self._closed = False
+        for each in {self._fd, self._write_fd}:
+            os.set_blocking(each, False)
+
+    def fileno(self) -> int:
+        """The descriptor that is read; -1 when closed."""
+        return -1 if self._closed else self._fd
+
+    def read_into(self, buffer: memoryview) -> int | None:
+        """See `Transport`."""
+        try:
+            return os.readv(self._fd, [buffer])
+        except BlockingIOError:
+            return None
+        except OSError:  # EIO: the other side of a pty has closed
+            return 0
+
+    def write(self, data: memoryview) -> int:
+        """See `Transport`."""
+        try:
+            return os.write(self._write_fd, data)
+        except BlockingIOError:
+            return 0
+
+    def close(self) -> None:
+        """See `Transport`."""
+        if not self._closed:
+            self._closed = True
+            for each in {self._fd, self._write_fd}:
+                os.close(each)
