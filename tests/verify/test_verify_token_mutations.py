@@ -1,0 +1,373 @@
+"""Broken PSA tokens, each by one named mutation: refused by the check that is there for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from harness.errors import ConfigError
+from harness.findings import Policy, Report, Status
+from harness.verify.keys import KeyRing, SymmetricKey
+from harness.verify.token import PSA_PROFILES, PsaToken, TokenExpectations, verify_psa_token
+from tests.verify.verify_kit import (
+    BOOT_SEED,
+    CHALLENGE,
+    COMPONENTS,
+    KEY,
+    OTHER_KEY,
+    TEST_ONLY_HMAC,
+    TEST_ONLY_OTHER_P256,
+    TEST_ONLY_P256,
+    Pairs,
+    Raw,
+    Tagged,
+    broken,
+    cca_claims,
+    enc,
+    held,
+    legacy_claims,
+    message,
+    not_held,
+    p1_claims,
+    rfc_claims,
+    signature_for,
+    statuses,
+)
+
+NS = TokenExpectations(caller="non-secure")
+Claims = dict[Any, Any]
+
+
+def judge(
+    token: bytes, *, policy: Policy = Policy.PORT, expected: TokenExpectations = NS, keys: Any = KEY
+) -> tuple[Report, PsaToken]:
+    report = Report(policy=policy)
+    return report, verify_psa_token(token, keys=keys, challenge=CHALLENGE, expected=expected, report=report)
+
+
+def rfc(**changes: Any) -> bytes:
+    """An RFC 9783 token with claims replaced (``c2394=0``) or removed (None)."""
+    return change(rfc_claims(), changes)
+
+
+def p1(**changes: Any) -> bytes:
+    """The same for PSA_IOT_PROFILE_1; ``c75001`` is label -75001."""
+    return change(p1_claims(), {("-" + k[1:] if k[1:].startswith("75") else k): v for k, v in changes.items()})
+
+
+def legacy(**changes: Any) -> bytes:
+    return change(legacy_claims(), changes)
+
+
+def change(claims: Claims, changes: Mapping[str, Any]) -> bytes:
+    for name, value in changes.items():
+        label = int(name.removeprefix("c"))
+        if value is None:
+            del claims[label]
+        else:
+            claims[label] = value
+    return message(enc(claims))
+
+
+def components(*edits: Callable[[Claims], object]) -> list[Claims]:
+    copies: list[Claims] = [dict(c) for c in COMPONENTS]
+    for edit in edits:
+        edit(copies[0])
+    return copies
+
+
+GOOD = rfc()
+PAYLOAD = enc(rfc_claims())
+PROTECTED = enc({1: -7})
+
+
+def duplicated() -> bytes:
+    return message(enc(Pairs((*rfc_claims().items(), (2394, -1)))))
+
+
+def indefinite() -> bytes:
+    body = b"".join(enc(k) + enc(v) for k, v in rfc_claims().items())
+    return message(b"\xbf" + body + b"\xff")
+
+
+MUTATIONS: dict[str, tuple[bytes, str]] = {
+    # the envelope
+    "untagged": (GOOD[1:], "cose.tag"),
+    "wrapped in CWT tag 61": (b"\xd8\x3d" + GOOD, "cose.tag"),
+    "tag of COSE_Sign": (b"\xd8\x62" + GOOD[1:], "cose.tag"),
+    "COSE trailing": (GOOD + b"\x00", "cbor.trailing"),
+    "payload trailing": (message(PAYLOAD + b"\x00"), "cbor.trailing"),
+    "payload is no map": (message(enc([1, 2])), "attestation.claims-map"),
+    "payload is no CBOR": (message(b"\xff"), "cbor.well-formed"),
+    "payload empty": (message(b""), "cbor.well-formed"),
+    "duplicate claim": (duplicated(), "cbor.unique-keys"),
+    "duplicate header": (message(PAYLOAD, unprotected=Pairs(((4, b"a"), (4, b"a")))), "cbor.unique-keys"),
+    "indefinite map": (indefinite(), "cbor.definite"),
+    "tag inside the claims": (rfc(c2400=Tagged(32, "https://verifier.example")), "cbor.tags"),
+    "alg only unprotected": (message(PAYLOAD, protected=Raw(b""), unprotected={1: -7}), "cose.algorithm-protected"),
+    "alg in both": (message(PAYLOAD, unprotected={1: -7}), "cose.label-once"),
+    "unknown crit": (message(PAYLOAD, protected={1: -7, 2: [99], 99: 0}), "cose.crit"),
+    "ES384 on a P-256 key": (message(PAYLOAD, alg=-35), "cose.algorithm-key"),
+    "another key": (message(PAYLOAD, key=TEST_ONLY_OTHER_P256), "cose.signature"),
+    "payload changed after signing": (
+        GOOD.replace(CHALLENGE, CHALLENGE[:-1] + b"\x00"), "cose.signature"),
+    "signature bit flipped": (GOOD[:-1] + bytes([GOOD[-1] ^ 1]), "cose.signature"),
+    "signature zero": (message(PAYLOAD, signature=bytes(64)), "cose.signature-format"),
+    "signature empty": (message(PAYLOAD, signature=b""), "cose.signature-format"),
+    "signature DER": (message(PAYLOAD, signature=b"\x30\x44" + bytes(68)), "cose.signature-format"),
+    "kid of another key": (message(PAYLOAD, unprotected={4: OTHER_KEY.thumbprint}), "attestation.kid"),
+    "MAC in place of a signature": (message(PAYLOAD, key=TEST_ONLY_HMAC, alg=5), "cose.algorithm-key"),
+    # the profile
+    "profile missing": (rfc(c265=None), "attestation.profile-known"),
+    "profile unknown": (rfc(c265="tag:example.com,2026:psa"), "attestation.profile-known"),
+    "profile a number": (rfc(c265=1), "attestation.profile-known"),
+    "p1 profile wrong": (p1(c75000="http://example.com"), "attestation.profile-known"),
+    "p1 profile in other letters": (p1(c75000="PSA_IoT_PROFILE_1"), "attestation.profile-known"),
+    "CCA token": (message(enc(cca_claims())), "attestation.profile-expected"),
+    "p1 name under 265": (rfc(c265="PSA_IOT_PROFILE_1"), "attestation.profile-known"),
+    # nonce
+    "nonce missing": (rfc(c10=None), "attestation.mandatory-claims"),
+    "nonce another": (rfc(c10=bytes(32)), "attestation.nonce-challenge"),
+    "nonce 31 bytes": (rfc(c10=CHALLENGE[:31]), "attestation.nonce-size"),
+    "nonce 33 bytes": (rfc(c10=CHALLENGE + b"\x00"), "attestation.nonce-size"),
+    "nonce an array": (rfc(c10=[CHALLENGE, CHALLENGE]), "attestation.nonce-size"),
+    "nonce text": (rfc(c10="A" * 32), "attestation.nonce-size"),
+    # instance id
+    "instance id missing": (rfc(c256=None), "attestation.mandatory-claims"),
+    "instance id 32 bytes": (rfc(c256=KEY.instance_id[:32]), "attestation.instance-id-format"),
+    "instance id type 2": (rfc(c256=b"\x02" + KEY.instance_id[1:]), "attestation.instance-id-format"),
+    "instance id not the key's hash": (rfc(c256=b"\x01" + bytes(32)), "attestation.instance-id-key"),
+    # implementation id
+    "implementation id missing": (rfc(c2396=None), "attestation.mandatory-claims"),
+    "implementation id 31 bytes": (rfc(c2396=bytes(31)), "attestation.implementation-id-size"),
+    "implementation id text": (rfc(c2396="i" * 32), "attestation.implementation-id-size"),
+    "implementation id dummy": (
+        rfc(c2396=b"".join(bytes([c]) * 8 for c in (0xAA, 0xBB, 0xCC, 0xDD))), "attestation.dummy-implementation-id"),
+    # client id
+    "client id missing": (rfc(c2394=None), "attestation.mandatory-claims"),
+    "client id 0": (rfc(c2394=0), "attestation.client-id-range"),
+    "client id positive": (rfc(c2394=1), "attestation.client-id-caller"),
+    "client id true": (rfc(c2394=True), "attestation.client-id-range"),
+    "client id 2^31": (rfc(c2394=1 << 31), "attestation.client-id-range"),
+    "client id -2^31-1": (rfc(c2394=-(1 << 31) - 1), "attestation.client-id-range"),
+    "client id text": (rfc(c2394="-1"), "attestation.client-id-range"),
+    # lifecycle
+    "lifecycle missing": (rfc(c2395=None), "attestation.mandatory-claims"),
+    "lifecycle undefined": (rfc(c2395=0x0100), "attestation.lifecycle-range"),
+    "lifecycle 0x6100": (rfc(c2395=0x6100), "attestation.lifecycle-range"),
+    "lifecycle 0x3F00": (rfc(c2395=0x3F00), "attestation.lifecycle-range"),
+    "lifecycle 17 bits": (rfc(c2395=0x13000), "attestation.lifecycle-range"),
+    "lifecycle negative": (rfc(c2395=-1), "attestation.lifecycle-range"),
+    "lifecycle bytes": (rfc(c2395=b"\x30\x00"), "attestation.lifecycle-range"),
+    # boot seed
+    "seed 7 bytes": (rfc(c268=bytes(7)), "attestation.boot-seed-size"),
+    "seed 33 bytes": (rfc(c268=bytes(33)), "attestation.boot-seed-size"),
+    "seed text": (rfc(c268="s" * 32), "attestation.boot-seed-size"),
+    "p1 seed 33 bytes": (p1(c75004=bytes(33)), "attestation.boot-seed-size"),
+    "p1 seed 31 bytes": (p1(c75004=bytes(31)), "attestation.boot-seed-size"),
+    "p1 seed missing": (p1(c75004=None), "attestation.mandatory-claims"),
+    "seed at 2397 under RFC 9783": (rfc(c268=None, c2397=BOOT_SEED), "attestation.foreign-labels"),
+    "seed at 268 under the legacy profile": (legacy(c2397=None, c268=BOOT_SEED), "attestation.foreign-labels"),
+    "p1 labels beside": (change(rfc_claims() | {-75001: -1}, {}), "attestation.foreign-labels"),
+    # certification reference
+    "reference of dashes": (rfc(c2398="-" * 19), "attestation.certification-reference-format"),
+    "reference EAN-13 alone": (rfc(c2398="1234567890123"), "attestation.certification-reference-format"),
+    "reference with a newline": (rfc(c2398="1234567890123-12345\n"), "attestation.certification-reference-format"),
+    "reference in other digits": (rfc(c2398="\u0661234567890123-12345"), "attestation.certification-reference-format"),
+    "reference bytes": (rfc(c2398=b"1234567890123-12345"), "attestation.certification-reference-format"),
+    "reference dummy": (rfc(c2398="0604565272829-10010"), "attestation.dummy-certification-reference"),
+    "p1 reference short": (p1(c75005="123456789012"), "attestation.certification-reference-format"),
+    # software components
+    "components missing": (rfc(c2399=None), "attestation.mandatory-claims"),
+    "components empty": (rfc(c2399=[]), "attestation.sw-components"),
+    "components a map": (rfc(c2399=dict(COMPONENTS[0])), "attestation.sw-components"),
+    "components byte strings": (rfc(c2399=[b"spe"]), "attestation.sw-components"),
+    "measurement missing": (rfc(c2399=components(lambda c: c.pop(2))), "attestation.sw-measurement"),
+    "measurement 33 bytes": (rfc(c2399=components(lambda c: c.update({2: bytes(33)}))), "attestation.sw-measurement"),
+    "measurement text": (rfc(c2399=components(lambda c: c.update({2: "m" * 32}))), "attestation.sw-measurement"),
+    "signer missing": (rfc(c2399=components(lambda c: c.pop(5))), "attestation.sw-signer-id"),
+    "signer 31 bytes": (rfc(c2399=components(lambda c: c.update({5: bytes(31)}))), "attestation.sw-signer-id"),
+    "version a number": (rfc(c2399=components(lambda c: c.update({4: 1}))), "attestation.sw-text"),
+    "type bytes": (rfc(c2399=components(lambda c: c.update({1: b"SPE"}))), "attestation.sw-text"),
+    "description a number": (rfc(c2399=components(lambda c: c.update({6: 1}))), "attestation.sw-text"),
+    "no-sw is 2": (p1(c75006=None, c75007=2), "attestation.no-sw-measurements"),
+    "no-sw is true": (p1(c75006=None, c75007=True), "attestation.no-sw-measurements"),
+    "sw and no-sw": (p1(c75007=1), "attestation.no-sw-measurements"),
+    "neither sw nor no-sw": (p1(c75006=None), "attestation.mandatory-claims"),
+    # the rest
+    "VSI bytes": (rfc(c2400=b"https://verifier.example"), "attestation.verification-service-text"),
+    "VSI empty": (rfc(c2400=""), "attestation.verification-service-text"),
+    "byte string claim key": (change(rfc_claims() | {b"x": 1}, {}), "attestation.claim-keys"),  # type: ignore[dict-item]
+    "seed dummy": (rfc(c268=bytes(range(0xA0, 0xC0))), "attestation.dummy-boot-seed"),
+}  # fmt: skip
+
+
+def test_the_unbroken_tokens_pass() -> None:
+    for token in (GOOD, p1(), legacy()):
+        for policy in Policy:
+            report, parsed = judge(token, policy=policy)
+            assert broken(report) == set()
+            assert parsed.verified
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+@pytest.mark.parametrize("policy", [Policy.PORT, Policy.PRODUCTION])
+def test_a_broken_token_fails_by_its_check(name: str, policy: Policy) -> None:
+    token, expected = MUTATIONS[name]
+    report, _ = judge(token, policy=policy)
+    assert not report.ok
+    assert expected in broken(report)
+
+
+def test_at_least_the_65_mutations_are_here() -> None:
+    assert len(MUTATIONS) >= 65
+
+
+LEGITIMATE: dict[str, tuple[bytes, set[str]]] = {
+    "RFC 9783 with a seed of 8 bytes": (rfc(c268=bytes(8)), set()),
+    "RFC 9783 without a seed": (rfc(c268=None), set()),
+    "RFC 9783 mandatory claims only": (rfc(c268=None, c2398=None, c2400=None), set()),
+    "p1 with EAN-13 as reference": (p1(c75005="1234567890123"), set()),
+    "p1 without its profile claim": (p1(c75000=None), set()),
+    "p1 without software": (p1(c75006=None, c75007=1), set()),
+    "p1 without a signer id": (p1(c75006=components(lambda c: c.pop(5))), {"attestation.sw-signer-id-p1"}),
+    "an unknown claim": (change(rfc_claims() | {4711: {"a": [1, 2.5, None]}}, {}), {"attestation.unknown-claims"}),
+    "a text claim": (change(rfc_claims() | {"vendor": 1}, {}), {"attestation.unknown-claims"}),
+    "longer integers than needed": (rfc(c2395=Raw(b"\x1a\x00\x00\x30\x00")), {"cbor.preferred"}),
+    "lifecycle of a debug state": (rfc(c2395=0x40FF), set()),
+    "the kid of the key": (message(PAYLOAD, unprotected={4: KEY.thumbprint}), set()),
+    "a protected kid": (message(PAYLOAD, protected={1: -7, 4: KEY.thumbprint}), set()),
+    "a content type": (message(PAYLOAD, protected={1: -7, 3: "application/eat+cwt"}), set()),
+    "a crit that is understood": (message(PAYLOAD, protected={1: -7, 2: [1]}), set()),
+    "measurements of 64 bytes": (rfc(c2399=components(lambda c: c.update({2: bytes(64), 5: bytes(48)}))), set()),
+    "no type, no version": (
+        rfc(c2399=components(lambda c: [c.pop(k) for k in (1, 4, 6)])), set()),
+    "the legacy profile": (legacy(), {"attestation.profile-legacy"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LEGITIMATE)
+def test_legitimate_tokens_pass_with_their_notes(name: str) -> None:
+    token, noted = LEGITIMATE[name]
+    report, parsed = judge(token)
+    assert report.ok, report.failed
+    assert parsed.verified
+    assert noted <= not_held(report)
+    assert statuses(report, noted) <= {Status.NOTED}
+
+
+def test_all_findings_come_at_once() -> None:
+    token = rfc(c2394=0, c2395=0x0100, c2396=bytes(31), c10=bytes(5), c256=b"\x02" * 33, c2399=[], c2400=b"")
+    report, _ = judge(token)
+    assert broken(report) >= {
+        "attestation.client-id-range", "attestation.lifecycle-range", "attestation.implementation-id-size",
+        "attestation.nonce-size", "attestation.nonce-challenge", "attestation.instance-id-format",
+        "attestation.instance-id-key", "attestation.sw-components", "attestation.verification-service-text",
+    }  # fmt: skip
+
+
+def test_both_instance_id_schemes_are_told_apart() -> None:
+    report, new = judge(GOOD)
+    assert new.instance_id_scheme == "cose-key"
+    assert "attestation.instance-id-scheme" in held(report)
+    report, old = judge(p1())
+    assert old.instance_id_scheme == "point"
+    assert "attestation.instance-id-scheme" in not_held(report)
+    assert report.ok
+
+
+def test_expected_values_are_compared() -> None:
+    wrong = TokenExpectations(
+        implementation_id=bytes(32), instance_id=bytes(33), certification_reference="0000000000000-00000",
+        lifecycle=frozenset({0x1000}), client_id=-2, boot_seed=bytes(32), announced_size=10, max_size=20,
+        profiles=PSA_PROFILES - {"tag:psacertified.org,2023:psa#tfm"},
+    )  # fmt: skip
+    report, _ = judge(GOOD, expected=wrong)
+    wanted = {
+        "attestation.implementation-id-expected", "attestation.instance-id-expected",
+        "attestation.certification-reference-expected", "attestation.lifecycle-expected",
+        "attestation.client-id-caller", "attestation.boot-seed-expected", "attestation.size-announced",
+        "attestation.size-max", "attestation.profile-expected",
+    }  # fmt: skip
+    assert broken(report) == wanted
+    right = TokenExpectations(
+        implementation_id=rfc_claims()[2396], instance_id=KEY.instance_id, certification_reference="1234567890123-12345",  # type: ignore[arg-type]
+        lifecycle=frozenset({0x3000}), client_id=-1, boot_seed=BOOT_SEED, announced_size=len(GOOD), max_size=592,
+    )  # fmt: skip
+    report, _ = judge(GOOD, expected=right)
+    assert report.ok
+    assert held(report) >= wanted
+
+
+def test_a_cca_platform_token_is_named_and_judged_by_its_own_rules_when_asked_for() -> None:
+    token = message(enc(cca_claims()))
+    report, parsed = judge(token, expected=TokenExpectations())
+    assert broken(report) == {"attestation.profile-expected"}
+    assert parsed.profile is not None
+    assert "CCA" in parsed.profile.name
+    cca = TokenExpectations(profiles=frozenset({"http://arm.com/CCA-SSD/1.0.0"}))
+    report, _ = judge(token, expected=cca)
+    assert report.ok
+    for label, expected in ((2401, "attestation.cca-config"), (2402, "attestation.cca-hash-algorithm")):
+        report, _ = judge(message(enc(cca_claims() | {label: b""})), expected=cca)
+        assert broken(report) == {expected}
+    report, _ = judge(GOOD, expected=cca)
+    assert broken(report) == {"attestation.profile-expected"}
+
+
+def test_a_symmetric_token_verifies_with_its_key_only() -> None:
+    key = SymmetricKey(TEST_ONLY_HMAC)
+    (instance_id,) = key.instance_ids
+    token = message(enc(rfc_claims() | {256: instance_id}), key=TEST_ONLY_HMAC, alg=5)
+    report, parsed = judge(token, keys=key)
+    assert report.ok
+    assert parsed.instance_id_scheme == "symmetric"
+    report, _ = judge(token, keys=SymmetricKey(bytes(32)))
+    assert "cose.signature" in broken(report)
+    report, _ = judge(message(enc(rfc_claims()), key=TEST_ONLY_HMAC, alg=5, signature=bytes(31)), keys=key)
+    assert "cose.signature-format" in broken(report)
+
+
+def test_the_key_is_found_by_instance_id_in_a_ring() -> None:
+    ring = KeyRing([OTHER_KEY, KEY, SymmetricKey(TEST_ONLY_HMAC)])
+    report, parsed = judge(GOOD, keys=ring)
+    assert report.ok
+    assert parsed.key == KEY
+    report, _ = judge(rfc(c256=b"\x01" + bytes(32)), keys=ring)
+    assert {"cose.key-found", "cose.signature"} <= broken(report)
+    # The instance id names one board; another board's signature under it is no evidence.
+    report, _ = judge(message(PAYLOAD, key=TEST_ONLY_OTHER_P256), keys=ring)
+    assert "cose.signature" in broken(report)
+
+
+@pytest.mark.parametrize("keys", [None, [], KeyRing])
+def test_no_key_is_an_error_and_never_a_pass(keys: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        judge(GOOD, keys=keys if not callable(keys) else [])
+    assert caught.value.kind == "no-key"
+
+
+def test_no_challenge_is_said_and_fails_production() -> None:
+    for policy, ok in ((Policy.DEV, True), (Policy.PORT, True), (Policy.PRODUCTION, False)):
+        report = Report(policy=policy)
+        verify_psa_token(GOOD, keys=KEY, report=report)
+        assert "attestation.challenge-given" in not_held(report)
+        assert report.ok is ok
+
+
+def test_offsets_count_from_the_start_of_the_token() -> None:
+    report, _ = judge(duplicated())
+    (finding,) = (f for f in report.failed if f.id == "cbor.unique-keys")
+    offset = int(finding.where.removeprefix("byte "))
+    assert duplicated()[offset : offset + 3] == enc(2394)
+
+
+def test_the_signature_is_over_the_protected_bytes_as_sent() -> None:
+    odd = Raw(b"\xa1\x01\x38\x06")  # alg -7 in a longer form than needed
+    token = message(PAYLOAD, protected=odd, signature=signature_for(odd.data, PAYLOAD, TEST_ONLY_P256, -7))
+    report, parsed = judge(token)
+    assert report.ok
+    assert parsed.verified
+    assert "cbor.preferred" in not_held(report)
