@@ -1,0 +1,336 @@
+"""A bench: one pair of target and build, alive. Board, client, stimulus, and what is known about them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import pluggy
+import pytest
+
+from harness.boards.base import Board, BoardEvent, ResetKind, RunContext
+from harness.boards.registry import make_board
+from harness.console.base import Console
+from harness.errors import BenchError, DeviceFault, Fault, HarnessError
+from harness.findings import Report
+from harness.plugin import evidence, watch
+from harness.plugin.device import Device
+from harness.plugin.options import Setting
+from harness.plugin.outcomes import Outcome
+from harness.plugin.pairs import Pair
+from harness.plugin.trust import Trust
+from harness.protocol.base import Description, PseudoDriver
+from harness.protocol.clients import open_client
+from harness.stimulus.base import Stimulus
+
+if TYPE_CHECKING:
+    from harness.parity.engines import ReferenceEngine
+    from harness.verify.relations import TokenObservation
+    from harness.verify.results import ResultObservation
+    from harness.verify.signatures import SignatureLedger
+
+__all__ = ["REPORT", "Bench"]
+
+REPORT = pytest.StashKey[Report]()
+"""A test's findings."""
+
+
+class Bench:
+    """Opened once for each pair; closes whatever it opened, whatever happened."""
+
+    def __init__(
+        self, pair: Pair, context: RunContext, options: Mapping[str, Setting], hooks: pluggy.HookRelay
+    ) -> None:
+        self.pair = pair
+        self.context = context
+        self.answer_timeout = options["answer-timeout"].seconds
+        given = options["boot-timeout"]
+        self.boot_timeout = given.seconds if given.text else pair.build.boot.timeout or pair.target.timeouts.boot
+        self._hooks = hooks
+        self.board: Board = make_board(pair.target, context)
+        self.boots = 0
+        self.asked_results = 0
+        self.stimulus: Stimulus | None = None
+        self.results: list[ResultObservation] = []
+        self.tokens: list[TokenObservation] = []
+        self._client: PseudoDriver | None = None
+        self._device: Device | None = None
+        self._trust: Trust | None = None
+        self._description: Description | None = None
+        self._engine: ReferenceEngine | None = None
+        self._ledger: SignatureLedger | None = None
+        self._watcher: watch.Watcher | None = None
+        self._suspect = False
+        self._lost: HarnessError | None = None
+        self._active: str | None = None
+
+    # -- life
+
+    def open(self) -> None:
+        """Acquire, flash, wait until the firmware answers, prove that it is the build just flashed.
+
+        Raises:
+            BenchError, DeviceFault: as boards and clients; ``wrong-firmware`` when another image runs.
+        """
+        try:
+            self.board.acquire()
+            self.board.flash(self.pair.build)
+            self._watcher = watch.Watcher(self.board)
+            self._trust = Trust(self.pair.build, self.board.identity)
+            self.stimulus = self.board.stimulus()
+            if self.pair.build.protocol != "none":
+                console = self.board.console(self.pair.build.console)
+                self._client = open_client(
+                    self.pair.build.protocol, console, timeout=self.answer_timeout, watch=self._watcher.raise_if_down
+                )
+                self._device = Device(self, self._client)
+                self._description = self._wait_ready()
+                self._active = self._description.model
+                watch.prove_flash(self._description, self._trust, self.pair)
+        except BaseException:
+            self.close()
+            raise
+        self._hooks.pytest_harness_board_ready(bench=self)
+
+    def close(self) -> None:
+        """Release the board and end the engine. Safe to call twice."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+        self.board.release()
+
+    # -- what tests use
+
+    @property
+    def device(self) -> Device:
+        """The device; skips as not covered when the build speaks no protocol."""
+        if self._device is None:
+            pytest.skip(f"not covered: {self.pair.name} speaks no protocol")
+        return self._device
+
+    @property
+    def client(self) -> PseudoDriver:
+        """The protocol's client."""
+        return self.device.client
+
+    @property
+    def trust(self) -> Trust:
+        """Keys and measurements known beforehand."""
+        assert self._trust is not None, "the bench is open"  # noqa: S101
+        return self._trust
+
+    @property
+    def description(self) -> Description:
+        """Who the firmware said it is, last time it was asked."""
+        assert self._description is not None, "the bench is open"  # noqa: S101
+        return self._description
+
+    @property
+    def engine(self) -> ReferenceEngine:
+        """The reference interpreter, started when first wanted."""
+        if self._engine is None:
+            from harness.parity.engines import get_engine
+
+            self._engine = get_engine()
+        return self._engine
+
+    @property
+    def ledger(self) -> SignatureLedger:
+        """ECDSA r values of every signature seen in this session."""
+        if self._ledger is None:
+            from harness.verify.signatures import SignatureLedger
+
+            self._ledger = SignatureLedger()
+        return self._ledger
+
+    @property
+    def window(self) -> int:
+        """Samples in a window."""
+        size = self.description.raw.get("win")
+        return size if isinstance(size, int) and 0 < size <= 4096 else 32
+
+    def describe(self) -> Description:
+        """Ask the firmware who it is."""
+        self._description = self.client.describe()
+        return self._description
+
+    def report_for(self, item: pytest.Item) -> Report:
+        """The test's findings under this pair's policy and waivers."""
+        if REPORT not in item.stash:
+            item.stash[REPORT] = Report(policy=self.pair.policy, waivers=self.pair.build.granted())
+        return item.stash[REPORT]
+
+    def missing(self, wanted: Iterable[str]) -> list[str]:
+        """Which of the features a test names neither firmware nor bench has."""
+        have = set(watch.bench_features(self.pair, self.board, self.stimulus))
+        if self._client is not None and self._description is not None:
+            said = self._description.features
+            have |= {str(feature) for feature in self._client.features if not said or feature in said}
+        return [feature for feature in dict.fromkeys(wanted) if feature not in have]
+
+    def rested_stimulus(self) -> Stimulus:
+        """The stimulus at rest."""
+        if self.stimulus is None:
+            pytest.skip(f"not covered: {self.pair.name} has no stimulus")
+        self.stimulus.rest()
+        return self.stimulus
+
+    def ensure_ready(self) -> None:
+        """Before a test: what the one before may have left broken is brought back, or the board is lost.
+
+        Raises:
+            BenchError: ``board-lost``, naming the first cause; from then on at once.
+        """
+        if self._lost is not None:
+            raise BenchError(
+                f"{self.pair.name} was lost in an earlier test and could not be brought back",
+                kind="board-lost",
+                seen=f"{self._lost.kind}: {self._lost.message}",
+                hint="see the first test that failed",
+            )
+        if self._suspect:
+            self._suspect = False
+            self._recover()
+        if self._active is not None and self._description is not None and self._description.model != self._active:
+            self.select_model(self._active)
+
+    def reset(self, kind: ResetKind) -> Description:
+        """Reset on purpose and wait until the firmware answers."""
+        with self.watcher.expected_reset():
+            self.board.reset(kind)
+            self.boots += 1
+            self._restart_link()
+            self._description = self._wait_ready()
+        self._restate()
+        return self._description
+
+    def reset_by_request(self) -> Description:
+        """Let the firmware reset itself (OS group reset) and wait until it answers again."""
+        with self.watcher.expected_reset():
+            self.device.lab.request_reset()
+            self.watcher.await_reset(self.boot_timeout)
+            self.boots += 1
+            self._restart_link()
+            self._description = self._wait_ready()
+        self._restate()
+        return self._description
+
+    def select_model(self, name: str) -> None:
+        """Make a model active."""
+        self.device.lab.select_model(name)
+        self.describe()
+
+    def adopt_model(self) -> None:
+        """Take the model that is active now as the one every test begins with."""
+        self._active = self.describe().model
+
+    # -- judging a test
+
+    @property
+    def watcher(self) -> watch.Watcher:
+        """Looks for resets and panics nobody asked for."""
+        assert self._watcher is not None, "the bench is open"  # noqa: S101
+        return self._watcher
+
+    def begin_test(self) -> None:
+        """What happened before belongs to the test before."""
+        self.watcher.begin()
+
+    def end_test(self, report: Report, error: BaseException | None) -> BaseException | None:
+        """Latent faults: resets and panics nobody asked for, answers nobody asked for.
+
+        Returns:
+            An error to raise when the test itself raised none.
+        """
+        self.watcher.judge(report)
+        settle = getattr(getattr(self._client, "link", None), "settle", None)
+        if settle is not None and error is None:
+            try:
+                settle()
+            except HarnessError as late:
+                return late
+        return None
+
+    def reconsider(self, outcome: Outcome, error: BaseException) -> Outcome:
+        """A failure while the board itself had died is the fault of what killed it."""
+        if outcome.fault is Fault.PRODUCT and outcome.error is None:
+            return outcome
+        if outcome.fault is Fault.INFRASTRUCTURE or isinstance(outcome.error, DeviceFault):
+            try:
+                self.board.check_alive()
+            except HarnessError as cause:
+                if outcome.error is not None and cause.kind != outcome.kind:
+                    error.add_note(f"the board: {cause}")
+                return Outcome(fault=cause.fault, kind=cause.kind, error=outcome.error or cause)
+        return outcome
+
+    def failed(self, outcome: Outcome) -> None:
+        """After a failure the next test starts by asking whether the board still answers."""
+        self._suspect = self._suspect or outcome.error is not None
+
+    def evidence(self) -> list[tuple[str, str]]:
+        """Consoles' last lines and the last exchanges, for a failed test."""
+        sections = [evidence.console_section(console) for console in self._consoles().values()]
+        exchange = evidence.exchange_section(self._client.exchanges) if self._client else None
+        return [*([exchange] if exchange else []), *sections]
+
+    def facts(self) -> dict[str, object]:
+        """For headers and records."""
+        facts: dict[str, object] = {"board": dict(self.board.description)}
+        said = self._description
+        if said is not None:
+            facts["firmware"] = f"{said.firmware} {said.version}"
+            facts["uuid"] = said.uuid
+            facts["measurements"] = {name: value.hex() for name, value in said.measurements.items()}
+        return facts
+
+    def closing_record(self) -> dict[str, object]:
+        """What is only known at the end."""
+        stats = getattr(self._client, "stats", None)
+        events: tuple[BoardEvent, ...] = self.board.events
+        return {
+            "link": stats.summary() if stats is not None else "",
+            "boots": self.boots + 1,
+            "events": [f"{event.at:.3f} s {event.kind}: {event.detail}" for event in events],
+            "transcripts": [str(console.transcript) for console in self._consoles().values()],
+        }
+
+    # -- inside
+
+    def _consoles(self) -> Mapping[str, Console]:
+        with contextlib.suppress(HarnessError):
+            return self.board.consoles
+        return {}
+
+    def _wait_ready(self) -> Description:
+        try:
+            return self.client.wait_ready(timeout=self.boot_timeout)
+        except BenchError as error:
+            talking = {name: console.received for name, console in self._consoles().items() if console.received}
+            if error.kind == "silent" and talking:
+                raise watch.spoke_elsewhere(error, self._consoles(), talking) from None
+            raise
+
+    def _restart_link(self) -> None:
+        link = getattr(self._client, "link", None)
+        if link is not None:
+            link.restart()
+
+    def _restate(self) -> None:
+        if self.stimulus is not None:
+            self.stimulus.restate()
+
+    def _recover(self) -> None:
+        try:
+            self.board.check_alive()
+            self._restart_link()
+            self._description = self.client.wait_ready(timeout=min(5.0, self.boot_timeout))
+        except HarnessError as first:
+            try:
+                self.reset(ResetKind.COLD)
+            except HarnessError as error:
+                self._lost = first
+                self._hooks.pytest_harness_board_lost(bench=self, error=first)
+                error.add_note(f"before that: {first}")
+                raise

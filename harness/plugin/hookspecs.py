@@ -1,0 +1,29 @@
+"""Hooks of the plugin, for users' conftest.py and plugins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from harness.errors import HarnessError
+    from harness.plugin.bench import Bench
+
+__all__ = ["pytest_harness_board_lost", "pytest_harness_board_ready"]
+
+
+@pytest.hookspec
+def pytest_harness_board_ready(bench: Bench) -> None:
+    """A board is flashed, has booted, and has proved that it runs the build just flashed.
+
+    Called once for each pair of target and build, before its first test.
+    """
+
+
+@pytest.hookspec
+def pytest_harness_board_lost(bench: Bench, error: HarnessError) -> None:
+    """A board does not answer any more and could not be brought back.
+
+    Called once; the pair's remaining tests are errors that name `error`.
+    """

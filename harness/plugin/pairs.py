@@ -1,0 +1,137 @@
+"""Pairs of target and build: loaded, validated and matched before any board is touched."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from harness.boards.base import RunContext
+from harness.config.build import Build
+from harness.config.loading import check_pair, check_targets, load_build, load_target
+from harness.config.target import TargetBase
+from harness.errors import BenchError, ConfigError
+from harness.findings import Policy
+from harness.plugin.options import Setting
+
+T = TypeVar("T")
+
+__all__ = ["Pair", "load_pairs", "run_context", "state_dir"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One target with one build. `policy` is how strictly its findings are judged."""
+
+    target: TargetBase
+    build: Build
+    policy: Policy
+
+    @property
+    def name(self) -> str:
+        """As in test ids: ``qemu-an547+reference``."""
+        return f"{self.target.name}+{self.build.name}"
+
+    def build_summary(self) -> str:
+        """The build in a line of the header."""
+        models = ", ".join(self.build.models) or "no models"
+        return f"build {self.build.name}, protocol {self.build.protocol}, {models}; policy {self.policy}"
+
+
+def load_pairs(targets: Setting, builds: Setting, policy: Setting) -> tuple[Pair, ...]:
+    """Every target with every build.
+
+    Raises:
+        ConfigError: one of the two is missing, a file is wrong, a name is given twice, two
+            targets share a physical board, or a build cannot run on a target.
+    """
+    for given, other in ((targets, builds), (builds, targets)):
+        if not given.values:
+            raise ConfigError(
+                f"no {given.option.name} was given",
+                kind="option-missing",
+                expected=f"{given.option.flag} NAME, {given.option.key} in the ini file or {given.option.env}",
+                seen=f"{other.option.name} {', '.join(other.values)} from {other.origin}",
+                hint=f"`tfm-harness {given.option.name}s` lists what is known",
+            )
+    loaded_targets = [_from(targets, value, load_target) for value in _unique(targets)]
+    loaded_builds = [_from(builds, value, load_build) for value in _unique(builds)]
+    check_targets(loaded_targets)
+    pairs = []
+    for target in loaded_targets:
+        for build in loaded_builds:
+            check_pair(target, build)
+            chosen = Policy(policy.text) if policy.text else build.policy or Policy.PORT
+            pairs.append(Pair(target, build, chosen))
+    return tuple(pairs)
+
+
+def run_context(options: Mapping[str, Setting], *, worker: str = "") -> RunContext:
+    """Folders of this run, created.
+
+    Raises:
+        BenchError: ``run-dir``: a folder cannot be made.
+    """
+    given = options["run-dir"].text
+    run_dir = Path(given) if given else Path("runs") / time.strftime("%Y-%m-%d_%H-%M-%S")
+    state = state_dir(options["state-dir"].text)
+    try:
+        run_dir = _fresh(run_dir) if not given else run_dir
+        run_dir = (run_dir / worker if worker else run_dir).resolve()
+        run_dir.mkdir(parents=True, exist_ok=True)
+        state.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BenchError(
+            "the folder for this run's transcripts cannot be made",
+            kind="run-dir",
+            seen=str(error),
+            where=f"{run_dir} ({options['run-dir'].origin}), {state} ({options['state-dir'].origin})",
+            hint="free space, or name another folder with --run-dir or --state-dir",
+        ) from None
+    return RunContext(
+        run_dir=run_dir,
+        state_dir=state,
+        fresh_identity=options["fresh-identity"].on,
+        deterministic=options["deterministic"].on,
+    )
+
+
+def state_dir(given: str = "") -> Path:
+    """Where virtual boards' identities and locks live (XDG Base Directory Specification)."""
+    if given:
+        return Path(given).expanduser().resolve()
+    base = os.environ.get("XDG_STATE_HOME", "")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "tfm-harness"
+
+
+def _fresh(run_dir: Path) -> Path:
+    """A folder of its own also for two runs that begin in the same second."""
+    candidate, number = run_dir, 1
+    while True:
+        try:
+            candidate.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+            candidate = run_dir.with_name(f"{run_dir.name}_{number}")
+        else:
+            return candidate
+
+
+def _unique(given: Setting) -> tuple[str, ...]:
+    twice = {value for value in given.values if given.values.count(value) > 1}
+    if twice:
+        raise ConfigError(
+            f"{given.option.name} {', '.join(sorted(twice))} is given twice", kind="option-twice", where=given.origin
+        )
+    return given.values
+
+
+def _from(given: Setting, value: str, load: Callable[[str], T]) -> T:
+    try:
+        return load(value)
+    except ConfigError as error:
+        error.where = f"{error.where}; from {given.origin}" if error.where else given.origin
+        raise

@@ -1,0 +1,137 @@
+"""The reference interpreter joined with what the bench knows: models, front-end, tolerances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import ConfigError
+from harness.findings import Report
+from harness.plugin.device import Inference
+from harness.protocol.base import Source
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from harness.parity.compare import Comparison
+    from harness.parity.engines import ReferenceEngine
+    from harness.parity.model_info import ModelInfo
+    from harness.plugin.bench import Bench
+
+__all__ = ["Reference"]
+
+
+class Reference:
+    """What the numbers should be; findings go to the test's report."""
+
+    def __init__(self, bench: Bench, report: Report) -> None:
+        self._bench = bench
+        self.report = report
+
+    @property
+    def engine(self) -> ReferenceEngine:
+        """The interpreter, in a process of its own."""
+        return self._bench.engine
+
+    def model(self, name: str | None) -> tuple[bytes, ModelInfo]:
+        """A model's bytes and what they say.
+
+        Raises:
+            ConfigError: ``no-model``: the build names no file for it.
+        """
+        config = self._bench.pair.build.models.get(name or "")
+        if config is None or name is None:
+            known = ", ".join(self._bench.pair.build.models) or "none"
+            raise ConfigError(
+                f"the build names no model file for {name!r}, which is active on the device",
+                kind="no-model",
+                expected=f"one of {known}",
+                where=str(self._bench.pair.build.path or ""),
+            )
+        data = config.file.read_bytes()
+        return data, self.engine.info(data, name)
+
+    def input_of(self, inference: Inference) -> bytes:
+        """The input tensor that the device must have used, computed by the host (bytes of one inference)."""
+        if inference.answer.source is Source.HOST:
+            return inference.data or b""
+        from harness.parity.frontend import window_records, window_tensor
+
+        return window_tensor(window_records(inference.samples)).tobytes()
+
+    def matches(self, inference: Inference, *, subject: str = "") -> Comparison:
+        """The result's output tensors are the reference interpreter's for the same input.
+
+        The signature is the verifier's business; here only numbers are judged.
+        """
+        import numpy as np
+
+        model, info = self.model(inference.model)
+        inputs = self.unpack_inputs(info, [self.input_of(inference)])
+        reference = self.engine.run(model, inputs, name=info.name)
+        device = [
+            np.frombuffer(data, dtype=np.dtype(dtype).newbyteorder("<")).reshape(1, *shape)
+            for data, dtype, shape in self._outputs(inference)
+        ]
+        return self._compare(info, reference, device, subject)
+
+    def agrees(
+        self,
+        name: str,
+        inputs: Sequence[npt.NDArray[Any]],
+        batch: Callable[[Sequence[bytes], int], Sequence[bytes]],
+        *,
+        subject: str = "",
+    ) -> Comparison:
+        """Many inputs at once: the device's batch outputs are the reference interpreter's.
+
+        Args:
+            name: the model, active on the device.
+            inputs: one array for each input tensor, each (n, *shape).
+            batch: takes n inputs as bytes and the size of one output, gives n outputs.
+        """
+        from harness.parity.vacuity import check_vacuity
+
+        model, info = self.model(name)
+        count = len(inputs[0])
+        packed = info.pack_inputs(list(inputs))
+        size = info.input_bytes
+        outputs = batch([packed[n * size : (n + 1) * size] for n in range(count)], info.output_bytes)
+        device = info.unpack_outputs(b"".join(outputs), count)
+        reference = self.engine.run(model, inputs, name=info.name)
+        check_vacuity(inputs, reference, self.report, subject=subject or name)
+        return self._compare(info, reference, device, subject or name)
+
+    @staticmethod
+    def unpack_inputs(info: ModelInfo, inputs: Sequence[bytes]) -> list[npt.NDArray[Any]]:
+        """Bytes of n inferences to one array (n, *shape) for each input tensor."""
+        import numpy as np
+
+        rows = np.frombuffer(b"".join(inputs), dtype=np.uint8).reshape(len(inputs), info.input_bytes)
+        arrays, at = [], 0
+        for tensor in info.inputs:
+            part = np.ascontiguousarray(rows[:, at : at + tensor.nbytes])
+            arrays.append(part.view(np.dtype(tensor.dtype).newbyteorder("<")).reshape(len(inputs), *tensor.shape))
+            at += tensor.nbytes
+        return arrays
+
+    def _compare(
+        self,
+        info: ModelInfo,
+        reference: Sequence[npt.NDArray[Any]],
+        device: Sequence[npt.NDArray[Any]],
+        subject: str,
+    ) -> Comparison:
+        from harness.parity.compare import compare
+
+        return compare(list(reference), list(device), None, self.report, info=info, subject=subject)
+
+    def _outputs(self, inference: Inference) -> list[tuple[bytes, str, tuple[int, ...]]]:
+        from harness.verify.results import verify_result
+
+        build = self._bench.pair.build
+        profile = build.results.profile if build.results else "tfm-harness-reference"
+        key = self._bench.trust.key("result")
+        unjudged = Report()  # the verifier judges the envelope; here only its tensors are read
+        result = verify_result(inference.answer.message, profile=profile, keys=[key] if key else None, report=unjudged)
+        return [(tensor.data, tensor.type, tensor.shape) for tensor in result.outputs]

@@ -1,0 +1,235 @@
+"""The plugin of a session that has boards: opens them, judges tests, keeps the record, sets the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from typing import cast
+
+import pytest
+
+from harness.errors import Fault
+from harness.plugin import evidence, junit
+from harness.plugin.bench import REPORT, Bench
+from harness.plugin.options import Setting, settings
+from harness.plugin.outcomes import FindingsFailed, as_record, classify, location
+from harness.plugin.pairs import Pair, load_pairs, run_context
+from harness.plugin.record import RunLog, exit_code
+
+__all__ = ["HarnessPlugin", "activate"]
+
+
+def activate(config: pytest.Config) -> HarnessPlugin:
+    """Validate everything that was asked for and register the session's plugin. Touches no board.
+
+    Raises:
+        ConfigError: an option, a target or a build is wrong; the text says where it came from.
+    """
+    options = settings(config)
+    pairs = load_pairs(options["target"], options["build"], options["policy"])
+    plugin = HarnessPlugin(config, options, pairs)
+    config.pluginmanager.register(plugin, "tfm_harness_session")
+    return plugin
+
+
+class HarnessPlugin:
+    """Hooks of a session with boards. State that others need is in the `Bench` of each pair."""
+
+    def __init__(self, config: pytest.Config, options: Mapping[str, Setting], pairs: tuple[Pair, ...]) -> None:
+        self.config = config
+        self.options = options
+        self.pairs = pairs
+        self.log = RunLog(pairs)
+        self.worker = hasattr(config, "workerinput")  # a pytest-xdist worker: the controller prints and records
+        self.context = None if config.option.collectonly else run_context(options, worker=_worker_name(config))
+        self._open: dict[str, Bench] = {}
+
+    # -- boards
+
+    def open_bench(self, pair: Pair) -> Iterator[Bench]:
+        """The body of the `bench` fixture: open, yield, close, whatever happens."""
+        if self.context is None:
+            raise RuntimeError("a bench was asked for while collecting")
+        bench = Bench(pair, self.context, self.options, self.config.hook)
+        self._open[pair.name] = bench
+        try:
+            bench.open()
+            self.log.board_ready(pair.name, bench.facts())
+            yield bench
+        finally:
+            try:
+                self.log.board_done(pair.name, bench.facts(), bench.closing_record())
+            finally:
+                bench.close()
+                del self._open[pair.name]
+
+    def pytest_unconfigure(self) -> None:
+        """Close what a second Ctrl-C left open."""
+        for bench in list(self._open.values()):
+            bench.close()
+
+    # -- collecting
+
+    @pytest.hookimpl
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Each test that wants a board runs for each pair."""
+        if "harness_pair" in metafunc.fixturenames:
+            metafunc.parametrize(
+                "harness_pair", self.pairs, ids=[pair.name for pair in self.pairs], indirect=True, scope="session"
+            )
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """A run that leaves tests out cannot say that a waiver is unused."""
+        self.log.deselected += len(items)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Which suites take part."""
+        self.log.collected |= {suite_of(item) for item in session.items}
+
+    def pytest_report_header(self) -> list[str]:
+        """Targets, firmware, engines, policy."""
+        return evidence.header(self.pairs, self.context)
+
+    # -- running
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
+        """After the fixtures are there: is what the test needs there too?"""
+        result = yield
+        bench = bench_of(item)
+        if bench is not None:
+            missing = bench.missing(name for marker in item.iter_markers("needs") for name in marker.args)
+            if missing:
+                item.user_properties.append(("harness.not-covered", ", ".join(missing)))
+                pytest.skip(f"not covered: {bench.pair.name} has no {', '.join(missing)}")
+            bench.begin_test()
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """The test, then what its board did meanwhile, then the verdict of the checks."""
+        bench = bench_of(item)
+        if bench is None:
+            return (yield)
+        report = bench.report_for(item)
+        error: BaseException | None = None
+        result: object = None
+        try:
+            result = yield
+        except (KeyboardInterrupt, pytest.exit.Exception):
+            raise
+        except pytest.skip.Exception:
+            if not report.findings:
+                raise
+        except BaseException as raised:  # noqa: BLE001 - judged below, raised again
+            error = raised
+        latent = bench.end_test(report, error)
+        error = latent if error is None else error
+        if error is not None and not (report.failed and classify(error).fault is not Fault.PRODUCT):
+            if report.failed:
+                error.add_note(str(FindingsFailed(report)))
+            raise error
+        if report.failed:
+            raise FindingsFailed(report) from error
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Say whose fault it is, and show the evidence, in the report."""
+        report = yield
+        bench = bench_of(item)
+        record: dict[str, object] = {
+            "pair": bench.pair.name if bench else pair_name(item),
+            "suite": suite_of(item),
+            "fault": "",
+            "kind": "",
+        }
+        findings = item.stash.get(REPORT, None)
+        if call.when == "call" and findings is not None:
+            record["findings"] = as_record(findings)
+        if call.excinfo is not None and report.failed:
+            outcome = classify(call.excinfo.value)
+            if bench is not None:
+                outcome = bench.reconsider(outcome, call.excinfo.value)
+            record["fault"], record["kind"] = str(outcome.fault), outcome.kind
+            item.user_properties += [("harness.fault", str(outcome.fault)), ("harness.kind", outcome.kind)]
+            if record["pair"]:
+                item.user_properties.append(("harness.board", str(record["pair"])))
+            where = location(call.excinfo, item.path, self.config.rootpath)
+            text = evidence.failure_text(call.excinfo.value, outcome, where)
+            if text is not None:
+                report.longrepr = text
+            if bench is not None:
+                report.sections += bench.evidence()
+                bench.failed(outcome)
+        elif report.skipped and findings is None and call.excinfo is not None:
+            record["not_covered"] = str(call.excinfo.value)
+        report.user_properties = list(item.user_properties)
+        report.harness = record  # type: ignore[attr-defined] # pytest reports take additional plain data
+        return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(
+        self, report: pytest.CollectReport | pytest.TestReport
+    ) -> tuple[str, str, tuple[str, Mapping[str, bool]]] | None:
+        """A bench's failure in the middle of a test is an error, not a failed test."""
+        record = record_of(report)
+        if report.when != "call" or not report.failed or record.get("fault") in ("", str(Fault.PRODUCT), None):
+            return None
+        return "error", "E", (f"ERROR ({record['fault']})", {"yellow": True})
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
+        """Keep the record; JUnit's failure becomes an error where the bench failed."""
+        result = yield
+        record = record_of(report)
+        if report.when == "call" and report.failed and record.get("fault") not in ("", str(Fault.PRODUCT), None):
+            junit.failure_to_error(self.config, report)
+        self.log.add(report, record)
+        return result
+
+    # -- the end
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Exit code by fault; the run's record on disk."""
+        if self.worker:
+            return
+        self.log.finish()
+        session.exitstatus = exit_code(self.log, int(exitstatus))
+        if self.context is not None:
+            self.log.write(self.context.run_dir)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Suites by board, findings, waivers, what was not covered."""
+        evidence.summary(terminalreporter, self.log, self.context)
+
+
+def bench_of(item: pytest.Item) -> Bench | None:
+    """The bench a test runs on, once it is open."""
+    values = getattr(item, "funcargs", None) or {}
+    bench = values.get("bench")
+    return bench if isinstance(bench, Bench) else None
+
+
+def pair_name(item: pytest.Item) -> str:
+    """The pair a test was meant to run on, also when its bench never opened."""
+    callspec = getattr(item, "callspec", None)
+    pair = callspec.params.get("harness_pair") if callspec else None
+    return pair.name if isinstance(pair, Pair) else ""
+
+
+def suite_of(item: pytest.Item) -> str:
+    """A suite is a folder of test modules."""
+    return item.path.parent.name
+
+
+def record_of(report: object) -> dict[str, object]:
+    """The plain data this plugin put on a report (empty for others' reports)."""
+    return cast("dict[str, object]", getattr(report, "harness", {}))
+
+
+def _worker_name(config: pytest.Config) -> str:
+    workerinput = getattr(config, "workerinput", None)
+    return str(workerinput["workerid"]) if workerinput else ""

@@ -1,0 +1,128 @@
+"""Whom to trust for a board, and what was flashed: from the build and the board, never from the device."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.boards.base import Identity
+from harness.config.build import Build, Image
+from harness.errors import ConfigError
+from harness.verify.components import ExpectedComponent
+from harness.verify.derive import ReferenceIdentity, derive_reference_keys
+from harness.verify.images import elf_measurement, expected_components, parse_mcuboot
+from harness.verify.keyfiles import parse_image_key, parse_key
+from harness.verify.keys import PublicKey, RsaKey, VerificationKey
+
+if TYPE_CHECKING:
+    from harness.verify.mcuboot import McubootImage
+
+__all__ = ["Trust", "elf_segments"]
+
+
+class Trust:
+    """Keys and measurements the host knows beforehand.
+
+    Args:
+        build: names the keys and the images.
+        identity: what is known about the board.
+    """
+
+    def __init__(self, build: Build, identity: Identity) -> None:
+        self.build = build
+        self.identity = identity
+        self.provisioned: ReferenceIdentity | None = derive_reference_keys(identity.huk) if identity.huk else None
+        self._images: dict[Path, McubootImage] = {}
+
+    def key(self, role: str) -> VerificationKey | None:
+        """The key trusted as ``iak``, ``result`` or ``client``; None where the build names none.
+
+        Raises:
+            ConfigError: ``not-provisioned``: the build relies on a provisioned identity the board has not.
+        """
+        said = {"iak": self.build.trust.iak, "result": self.build.trust.results, "client": self.build.trust.client}[
+            role
+        ]
+        if said is None:
+            return None
+        if said == "provisioned":
+            if role in self.identity.public_keys:
+                return parse_key(self.identity.public_keys[role])
+            if self.provisioned is None:
+                raise ConfigError(
+                    f"the build trusts the provisioned {role} key, and nothing is known about this board's",
+                    kind="not-provisioned",
+                    expected="a virtual board, or a key file",
+                    seen=f"board {self.identity.board_id}",
+                    where=str(self.build.path or ""),
+                    hint=f"name the public key's file in the build's trust.{role}",
+                )
+            key: PublicKey = getattr(self.provisioned, role)
+            return key
+        return parse_key(said.read_bytes())
+
+    @property
+    def instance_id(self) -> bytes | None:
+        """The instance id that follows from the trusted attestation key."""
+        key = self.key("iak")
+        return key.instance_id if isinstance(key, PublicKey) else None
+
+    def image_key(self, world: str) -> PublicKey | RsaKey | None:
+        """The key that must have signed images of that world (``nonsecure`` or ``model``)."""
+        path = self.build.trust.model_key if world == "model" else self.build.trust.images
+        return parse_image_key(path.read_bytes()) if path else None
+
+    def mcuboot(self, path: Path) -> McubootImage:
+        """A signed image file, parsed once.
+
+        Raises:
+            ImageFormatError: it is none.
+        """
+        if path not in self._images:
+            self._images[path] = parse_mcuboot(path.read_bytes())
+        return self._images[path]
+
+    def model_id(self, name: str) -> bytes:
+        """SHA-256 of a model's .tflite bytes."""
+        return hashlib.sha256(self.build.models[name].file.read_bytes()).digest()
+
+    def components(self, model: str | None) -> tuple[ExpectedComponent, ...]:
+        """What an attestation token must say about the images, with `model` active."""
+        expected = [self._component(image) for image in self.build.images if image.component]
+        active = self.build.models.get(model) if model else None
+        if active is not None and active.image is not None:
+            expected += expected_components({"MODEL": self.mcuboot(active.image)})
+        return tuple(expected)
+
+    def _component(self, image: Image) -> ExpectedComponent:
+        if image.kind == "elf":
+            signer = self.image_key("nonsecure")
+            return ExpectedComponent(
+                type=image.component,
+                measurement=elf_measurement(elf_segments(image.file)),
+                signer_ids=frozenset({hashlib.sha256(signer.spki).digest()} if signer else ()),
+                name=image.component or "",
+            )
+        return expected_components({image.component or "": self.mcuboot(image.file)})[0]
+
+
+def elf_segments(path: Path) -> list[tuple[int, bytes]]:
+    """Physical address and bytes of each loadable segment with content.
+
+    Raises:
+        ConfigError: no ELF file.
+    """
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+
+    try:
+        with path.open("rb") as file:
+            elf = ELFFile(file)
+            return [
+                (int(segment["p_paddr"]), bytes(segment.data()))
+                for segment in elf.iter_segments("PT_LOAD")
+                if segment["p_filesz"]
+            ]
+    except ELFError as error:
+        raise ConfigError("not an ELF file", kind="image-format", seen=str(error), where=str(path)) from None

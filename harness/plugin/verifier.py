@@ -1,0 +1,211 @@
+"""Verification joined with what the bench knows: whom to trust, what was flashed, asked and played."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.boards.base import ClockQuality
+from harness.errors import ConfigError, DeviceFault
+from harness.findings import Check, Report
+from harness.plugin.device import Inference
+from harness.verify.csr import CertificationRequest, verify_csr
+from harness.verify.keyfiles import parse_key
+from harness.verify.keys import PublicKey, VerificationKey
+from harness.verify.relations import TokenObservation, check_token_relations
+from harness.verify.results import (
+    ResultExpectations,
+    ResultObservation,
+    SignedResult,
+    TensorSpec,
+    check_result_relations,
+    verify_result,
+)
+from harness.verify.signatures import check_signatures, record_signature
+from harness.verify.token import PSA_PROFILES, PsaToken, TokenExpectations, verify_psa_token
+
+if TYPE_CHECKING:
+    from harness.plugin.bench import Bench
+
+__all__ = ["Verifier"]
+
+DEVICE_KEY = Check(
+    id="key.trusted",
+    title="the public key the device shows is the one trusted for this board",
+    requirement="PSA Security Model 1.1 s.4.3 (attestable identity)",
+)
+
+
+class Verifier:
+    """Verifies evidence of this bench; all findings go to the test's report.
+
+    What is verified in one test can be judged together with `relations`.
+    """
+
+    def __init__(self, bench: Bench, report: Report) -> None:
+        self._bench = bench
+        self.report = report
+        self._results: list[ResultObservation] = []
+        self._tokens: list[TokenObservation] = []
+        self._asked_before = bench.asked_results
+
+    def result(self, inference: Inference, *, subject: str = "") -> SignedResult:
+        """Judge a signed result: envelope, signature, and everything the host knows about the request.
+
+        Raises:
+            ConfigError: the build names no key for results.
+        """
+        bench = self._bench
+        build = bench.pair.build
+        key = self._trusted("result", "results")
+        iak = bench.trust.key("iak")
+        deterministic = bench.board.clock_quality is ClockQuality.DETERMINISTIC
+        clock = bench.pair.target.clock
+        expected = ResultExpectations(
+            nonce=inference.answer.nonce,
+            instance_id=bench.trust.instance_id,
+            boot_seed=inference.seed,
+            model_id=self._model_id(inference),
+            input_source=int(inference.answer.source),
+            input_data=inference.records,
+            outputs=self._outputs(inference),
+            attestation_key=iak if isinstance(iak, PublicKey) else None,
+            tick_hz=clock.hz if clock else None,
+            # Under -icount virtual time may run ahead of the host's.
+            waited=None if deterministic else inference.answer.host_seconds,
+        )
+        profile = build.results.profile if build.results else "tfm-harness-reference"
+        result = verify_result(
+            inference.answer.message,
+            profile=profile,
+            keys=[key],
+            expected=expected,
+            report=self.report,
+            subject=subject,
+        )
+        if result.message is not None and isinstance(result.key, PublicKey):
+            where = f"result {bench.asked_results} of {bench.board.name}"
+            record = record_signature(result.message, result.key, where=where)
+            check_signatures([(record, result.key)], self.report, ledger=bench.ledger)
+        self._results.append(
+            ResultObservation(
+                result=result,
+                request=inference.answer.nonce or len(self._results),
+                stimulus=inference.records,
+                board=bench.board.name,
+                boot=inference.boot,
+                requests_between=bench.asked_results - self._asked_before,
+            )
+        )
+        self._asked_before = bench.asked_results
+        return result
+
+    def token(
+        self, challenge: bytes, token: bytes, *, announced_size: int | None = None, subject: str = ""
+    ) -> PsaToken:
+        """Judge an attestation token: envelope, signature, claims, identity, lifecycle, every flashed image.
+
+        Raises:
+            ConfigError: the build names no attestation key.
+        """
+        bench = self._bench
+        claims = bench.pair.build.attestation
+        identity = bench.board.identity
+        lifecycle = identity.lifecycle
+        implementation_id = identity.implementation_id or (claims.implementation_id if claims else None)
+        expected = TokenExpectations(
+            profiles=frozenset({claims.profile}) if claims and claims.profile else PSA_PROFILES,
+            implementation_id=implementation_id,
+            instance_id=bench.trust.instance_id,
+            certification_reference=identity.certification_reference
+            or (claims.certification_reference if claims else None),
+            lifecycle=frozenset({lifecycle}) if lifecycle is not None else None,
+            caller="non-secure",
+            boot_seed=bench.description.boot_seed,
+            components=bench.trust.components(bench.description.model),
+            announced_size=announced_size,
+        )
+        parsed = verify_psa_token(
+            token,
+            keys=[self._trusted("iak", "iak")],
+            challenge=challenge,
+            expected=expected,
+            report=self.report,
+            subject=subject,
+        )
+        self._tokens.append(
+            TokenObservation(
+                token=parsed,
+                challenge=challenge,
+                board=bench.board.name,
+                boot=bench.boots,
+                build=bench.description.model or "",
+            )
+        )
+        return parsed
+
+    def public_key(self, role: str, data: bytes) -> VerificationKey | None:
+        """Judge a key as the device gives it: ``iak``, ``result`` or ``client``."""
+        trusted = self._bench.trust.key(role)
+        try:
+            shown: VerificationKey | None = parse_key(data)
+        except (ConfigError, DeviceFault) as error:
+            self.report.add(DEVICE_KEY, passed=False, expected=str(trusted), seen=error.message, subject=role)
+            return None
+        if trusted is not None:
+            self.report.add(DEVICE_KEY, shown == trusted, expected=trusted, seen=shown, subject=role)
+        return shown
+
+    def csr(self, role: str, der: bytes) -> CertificationRequest | None:
+        """Judge a PKCS#10 request for ``result`` or ``client``: proof of possession, key, common name."""
+        trusted = self._bench.trust.key(role)
+        return verify_csr(
+            der,
+            expected_key=trusted if isinstance(trusted, PublicKey) else None,
+            expected_cn=self._uuid(),
+            report=self.report,
+            subject=role,
+        )
+
+    def relations(self) -> None:
+        """Judge what this test has verified so far together: counters, replay, seeds, identity over resets."""
+        if self._results:
+            check_result_relations(self._results, self.report)
+        if self._tokens:
+            check_token_relations(self._tokens, self.report)
+
+    def _uuid(self) -> str | None:
+        provisioned = self._bench.trust.provisioned
+        return str(provisioned.uuid) if provisioned else self._bench.description.uuid
+
+    def _trusted(self, role: str, yaml_key: str) -> VerificationKey:
+        key = self._bench.trust.key(role)
+        if key is None:
+            raise ConfigError(
+                f"the build names no key to verify this with: trust.{yaml_key}",
+                kind="no-key",
+                where=str(self._bench.pair.build.path or ""),
+                hint="a pass without a key would be no pass; name the key's file, or `provisioned` on virtual boards",
+            )
+        return key
+
+    def _model_id(self, inference: Inference) -> bytes | None:
+        if inference.model is None or inference.model not in self._bench.pair.build.models:
+            return None
+        return self._bench.trust.model_id(inference.model)
+
+    def _outputs(self, inference: Inference) -> tuple[TensorSpec, ...] | None:
+        model = self._bench.pair.build.models.get(inference.model or "")
+        if model is None:
+            return None
+        from harness.parity.model_info import parse_model
+
+        info = parse_model(model.file.read_bytes(), name=inference.model or "model")
+        return tuple(
+            TensorSpec(
+                type=str(tensor.dtype),
+                shape=tuple(tensor.shape),
+                scale=tensor.quantisation.scales[0] if tensor.quantisation else None,
+                zero_point=tensor.quantisation.zero_points[0] if tensor.quantisation else None,
+            )
+            for tensor in info.outputs
+        )
