@@ -86,12 +86,15 @@ void cbor_put_bytes(struct cbor_out *out, const void *data, size_t len)
 	cbor_put_raw(out, data, len);
 }
 
-void cbor_put_text(struct cbor_out *out, const char *text)
+void cbor_put_text_n(struct cbor_out *out, const void *text, size_t len)
 {
-	size_t len = strlen(text);
-
 	put_head(out, CBOR_TEXT, len);
 	cbor_put_raw(out, text, len);
+}
+
+void cbor_put_text(struct cbor_out *out, const char *text)
+{
+	cbor_put_text_n(out, text, strlen(text));
 }
 
 void cbor_put_array(struct cbor_out *out, size_t items)

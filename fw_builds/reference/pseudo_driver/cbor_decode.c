@@ -191,3 +191,8 @@ bool cbor_decode_map(const uint8_t *buf, size_t len, const struct cbor_field *fi
 	}
 	return left(&r) == 0;
 }
+
+bool cbor_value_is(const struct cbor_value *value, const char *text)
+{
+	return value->len == strlen(text) && memcmp(value->data, text, value->len) == 0;
+}

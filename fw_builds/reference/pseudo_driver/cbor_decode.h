@@ -46,4 +46,7 @@ struct cbor_value {
 bool cbor_decode_map(const uint8_t *buf, size_t len, const struct cbor_field *fields, size_t field_count,
 		     struct cbor_value *values);
 
+/* Whether a text value is `text`. */
+bool cbor_value_is(const struct cbor_value *value, const char *text);
+
 #endif

@@ -1,0 +1,24 @@
+/*
+ * The commands of docs/protocol.md, one table for each file that implements some.
+ */
+#ifndef COMMANDS_H
+#define COMMANDS_H
+
+#include "smp_server.h"
+
+extern const struct smp_command_table os_commands;        /* group 0: echo, reset, parameters */
+extern const struct smp_command_table inference_commands; /* group 64: describe, sample, infer, batch, latency, trace */
+extern const struct smp_command_table identity_commands;  /* group 64: attest, keys, CSR */
+extern const struct smp_command_table model_commands;     /* group 64: models, select, upload, activate */
+extern const struct smp_command_table probe_commands;     /* group 64: probe, faults, psa-call */
+extern const struct smp_command_table link_commands;      /* group 64: stats, log */
+
+/* A reset was asked for; it is due once the answer is sent. */
+bool reset_requested(void);
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+#define COMMAND(group, id, op, handler, fields) { group, id, op, handler, fields, COUNT_OF(fields) }
+#define COMMAND_WITHOUT_FIELDS(group, id, op, handler) { group, id, op, handler, NULL, 0 }
+#define COMMAND_TABLE(commands) { commands, COUNT_OF(commands) }
+
+#endif

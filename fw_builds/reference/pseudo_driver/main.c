@@ -1,0 +1,67 @@
+/*
+ * The non-secure pseudo-driver: an SMP server on UART0 that hands requests to the secure services.
+ */
+#include "../mutants.h"
+#include "board.h"
+#include "commands.h"
+#include "log.h"
+#include "smp_frame.h"
+#include "smp_server.h"
+#include "tfm_platform_api.h"
+#include "uart.h"
+
+static struct smp_stats stats;
+static struct smp_rx rx;
+
+/* Faulty builds only: under load - requests close behind answers - every 16th answer is lost. */
+static bool answer_lost(uint64_t received)
+{
+	static uint64_t last_answer;
+	static uint32_t under_load;
+	const uint64_t close = 32000000u / 20u; /* 50 ms */
+	const bool loaded = received - last_answer < close;
+
+	last_answer = ticks_now();
+	under_load += loaded ? 1 : 0;
+	return loaded && under_load % 16u == 0;
+}
+
+static void answer(const uint8_t *message, size_t len)
+{
+	static const struct smp_command_table *const tables[] = {
+		&os_commands,	 &inference_commands, &identity_commands,
+		&model_commands, &probe_commands,     &link_commands,
+	};
+	static uint8_t out[SMP_MAX_MESSAGE];
+	const struct smp_context context = { .stats = &stats, .received = ticks_now() };
+
+	size_t out_len = smp_answer(tables, COUNT_OF(tables), &context, message, len, out);
+
+	if (out_len == 0) {
+		return;
+	}
+	stats.tx++;
+	if (MUTANT_IS(FRAMES_LOST) && answer_lost(context.received)) {
+		return;
+	}
+	smp_send(out, out_len, uart_put);
+}
+
+int main(void)
+{
+	uart_init();
+	smp_rx_init(&rx, &stats);
+	log_line("ready");
+	for (;;) {
+		size_t len = smp_rx_byte(&rx, uart_get());
+
+		if (len == 0) {
+			continue;
+		}
+		answer(rx.message, len);
+		if (reset_requested()) {
+			uart_drain();
+			(void)tfm_platform_system_reset();
+		}
+	}
+}

@@ -1,0 +1,198 @@
+/*
+ * Attempts to break the isolation, from the side that is to be kept out, for a tester outside.
+ */
+#include "commands.h"
+#include "psa/client.h"
+#include "tfm_platform_api.h"
+#include "tfm_psa_call_pack.h"
+#include "tfm_veneers.h"
+
+static void put_fault(struct cbor_out *out, const struct tfm_platform_fault *fault)
+{
+	static const char *const names[] = {
+		[FAULT_SECURE] = "SecureFault", [FAULT_BUS] = "BusFault",   [FAULT_MEM_MANAGE] = "MemManage",
+		[FAULT_USAGE] = "UsageFault",	[FAULT_HARD] = "HardFault", [FAULT_PPC] = "PPC",
+	};
+	const bool known = fault->type < COUNT_OF(names) && names[fault->type] != NULL;
+	const bool is_ppc = fault->type == FAULT_PPC;
+
+	cbor_put_map(out, 5u + (fault->has_address ? 1u : 0u) + (is_ppc ? 1u : 0u));
+	cbor_put_text(out, "t");
+	cbor_put_text(out, known ? names[fault->type] : "HardFault");
+	cbor_put_text(out, "pc");
+	cbor_put_uint(out, fault->pc);
+	cbor_put_text(out, "ns");
+	cbor_put_bool(out, fault->nonsecure != 0);
+	cbor_put_text(out, "cfsr");
+	cbor_put_uint(out, fault->cfsr);
+	cbor_put_text(out, "sfsr");
+	cbor_put_uint(out, fault->sfsr);
+	if (fault->has_address) {
+		cbor_put_text(out, "ad");
+		cbor_put_uint(out, fault->address);
+	}
+	if (is_ppc) {
+		cbor_put_text(out, "ppc");
+		cbor_put_uint(out, fault->ppc);
+	}
+}
+
+/* probe */
+
+/*
+ * One access. The secure fault handler skips an instruction that faults and clears r0, which is why the value goes
+ * through that register; the barriers let an interrupt that the access raises come first.
+ */
+#define ACCESS(instruction)                                                                             \
+	__asm volatile(instruction "\n dsb\n isb\n" : "+r"(value) : "r"(target) : "memory")
+
+static uint32_t access_memory(bool write, uint32_t address, uint32_t size, uint32_t written)
+{
+	register uint32_t value __asm("r0") = written;
+	register uint32_t target __asm("r1") = address;
+
+	if (write) {
+		if (size == 1) {
+			ACCESS("strb r0, [r1]");
+		} else if (size == 2) {
+			ACCESS("strh r0, [r1]");
+		} else {
+			ACCESS("str r0, [r1]");
+		}
+	} else if (size == 1) {
+		ACCESS("ldrb r0, [r1]");
+	} else if (size == 2) {
+		ACCESS("ldrh r0, [r1]");
+	} else {
+		ACCESS("ldr r0, [r1]");
+	}
+	return value;
+}
+
+enum { PROBE_OP, PROBE_ADDRESS, PROBE_SIZE, PROBE_VALUE };
+static const struct cbor_field probe_fields[] = {
+	{ "op", CBOR_TYPE_UINT, true },
+	{ "addr", CBOR_TYPE_UINT, true },
+	{ "size", CBOR_TYPE_UINT, true },
+	{ "val", CBOR_TYPE_UINT, false },
+};
+
+static int32_t probe(const struct smp_context *context, const struct cbor_value *values, struct cbor_out *out)
+{
+	static struct tfm_platform_faults before, after;
+	const uint64_t size = values[PROBE_SIZE].number;
+	const bool write = values[PROBE_OP].number == 1;
+
+	(void)context;
+	if (values[PROBE_OP].number > 1 || values[PROBE_ADDRESS].number > UINT32_MAX ||
+	    (size != 1 && size != 2 && size != 4) || values[PROBE_VALUE].present != write ||
+	    values[PROBE_VALUE].number > UINT32_MAX) {
+		return PSA_ERROR_INVALID_ARGUMENT;
+	}
+	psa_status_t status = tfm_platform_faults(&before);
+
+	if (status != PSA_SUCCESS) {
+		return status;
+	}
+	const uint32_t value = access_memory(write, (uint32_t)values[PROBE_ADDRESS].number, (uint32_t)size,
+					     (uint32_t)values[PROBE_VALUE].number);
+
+	status = tfm_platform_faults(&after);
+	if (status != PSA_SUCCESS) {
+		return status;
+	}
+	const bool fault = after.total != before.total;
+	const bool has_record = fault && after.kept > 0;
+	const bool has_value = !fault && !write;
+
+	cbor_put_map(out, 2u + (has_value ? 1u : 0u) + (has_record ? 1u : 0u));
+	cbor_put_text(out, "fault");
+	cbor_put_bool(out, fault);
+	if (has_value) {
+		cbor_put_text(out, "val");
+		cbor_put_uint(out, value);
+	}
+	cbor_put_text(out, "n");
+	cbor_put_uint(out, after.total);
+	if (has_record) {
+		cbor_put_text(out, "info");
+		put_fault(out, &after.last[0]);
+	}
+	return SMP_ERR_OK;
+}
+
+/* faults */
+
+static int32_t faults(const struct smp_context *context, const struct cbor_value *values, struct cbor_out *out)
+{
+	static struct tfm_platform_faults recorded;
+	psa_status_t status = tfm_platform_faults(&recorded);
+
+	(void)context;
+	(void)values;
+	if (status != PSA_SUCCESS) {
+		return status;
+	}
+	const uint32_t kept = recorded.kept < TFM_PLATFORM_FAULTS_KEPT ? recorded.kept : TFM_PLATFORM_FAULTS_KEPT;
+
+	cbor_put_map(out, 2);
+	cbor_put_text(out, "n");
+	cbor_put_uint(out, recorded.total);
+	cbor_put_text(out, "last");
+	cbor_put_array(out, kept);
+	for (uint32_t i = 0; i < kept; i++) {
+		put_fault(out, &recorded.last[i]);
+	}
+	return SMP_ERR_OK;
+}
+
+/* psa-call */
+
+enum { CALL_HANDLE, CALL_TYPE, CALL_IN, CALL_OUT };
+static const struct cbor_field call_fields[] = {
+	{ "h", CBOR_TYPE_UINT, true },
+	{ "type", CBOR_TYPE_INT, true },
+	{ "in", CBOR_TYPE_PAIRS, true },
+	{ "out", CBOR_TYPE_PAIRS, true },
+};
+
+/*
+ * The veneer directly: an attacker does not use the client library, which would refuse some of what is to be tried here.
+ * As many vectors and as large a type as the packed parameter can carry.
+ */
+static int32_t raw_psa_call(const struct smp_context *context, const struct cbor_value *values, struct cbor_out *out)
+{
+	static psa_invec in_vec[CBOR_MAX_PAIRS];
+	static psa_outvec out_vec[CBOR_MAX_PAIRS];
+	const int64_t type = (int64_t)values[CALL_TYPE].number;
+	const size_t in_len = values[CALL_IN].len, out_len = values[CALL_OUT].len;
+
+	(void)context;
+	if (values[CALL_HANDLE].number > UINT32_MAX || type < INT16_MIN || type > INT16_MAX ||
+	    in_len > (IN_LEN_MASK >> IN_LEN_OFFSET) || out_len > (OUT_LEN_MASK >> OUT_LEN_OFFSET)) {
+		return PSA_ERROR_INVALID_ARGUMENT;
+	}
+	for (size_t i = 0; i < in_len; i++) {
+		in_vec[i].base = (const void *)(uintptr_t)values[CALL_IN].pair[i].first;
+		in_vec[i].len = values[CALL_IN].pair[i].second;
+	}
+	for (size_t i = 0; i < out_len; i++) {
+		out_vec[i].base = (void *)(uintptr_t)values[CALL_OUT].pair[i].first;
+		out_vec[i].len = values[CALL_OUT].pair[i].second;
+	}
+	const psa_status_t status = tfm_psa_call_veneer((psa_handle_t)(uint32_t)values[CALL_HANDLE].number,
+							PARAM_PACK(type, in_len, out_len), in_vec, out_vec);
+
+	cbor_put_map(out, 1);
+	cbor_put_text(out, "st");
+	cbor_put_int(out, status);
+	return SMP_ERR_OK;
+}
+
+static const struct smp_command commands[] = {
+	COMMAND(SMP_GROUP_INFERENCE, 7, SMP_WRITE, probe, probe_fields),
+	COMMAND_WITHOUT_FIELDS(SMP_GROUP_INFERENCE, 8, SMP_READ, faults),
+	COMMAND(SMP_GROUP_INFERENCE, 9, SMP_WRITE, raw_psa_call, call_fields),
+};
+
+const struct smp_command_table probe_commands = COMMAND_TABLE(commands);
