@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-
 from sensor_frontend import WINDOW
 
 __all__ = ["LABELS", "generate"]

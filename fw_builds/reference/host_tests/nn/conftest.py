@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from engines import HERE, ParityRows, reference
 
-from engines import HERE, reference
-
-_ROWS = pytest.StashKey[list[tuple[str, int, int, int]]]()
+_ROWS = pytest.StashKey[ParityRows]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -27,7 +26,7 @@ def _drivers() -> Iterator[None]:
 
 
 @pytest.fixture
-def parity_row(request: pytest.FixtureRequest) -> list[tuple[str, int, int, int]]:
+def parity_row(request: pytest.FixtureRequest) -> ParityRows:
     """Append (what, inputs, exact outputs, distinct outputs) to show it in the summary."""
     return request.config.stash[_ROWS]
 

@@ -14,10 +14,21 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-
 from tflite_patch import operator_outputs, with_output
 
-__all__ = ["ARENA", "BUILD", "HERE", "MODELS", "Int8", "Refused", "engine_describe", "engine_run", "reference"]
+__all__ = [
+    "ARENA",
+    "BUILD",
+    "HERE",
+    "MODELS",
+    "STATUS",
+    "Int8",
+    "ParityRows",
+    "Refused",
+    "engine_describe",
+    "engine_run",
+    "reference",
+]
 
 HERE = Path(__file__).resolve().parent
 BUILD = HERE / "build"
@@ -26,6 +37,9 @@ ARENA = 128 * 1024
 """The arena of the reference firmware, bytes."""
 
 Int8 = npt.NDArray[np.int8]
+ParityRows = list[tuple[str, int, int, int]]
+"""What was compared, inputs, exact outputs, distinct outputs."""
+
 STATUS = ("OK", "FORMAT", "UNSUPPORTED_OP", "UNSUPPORTED_TYPE", "SHAPE", "QUANT", "ARENA", "ARG")
 
 
@@ -71,18 +85,19 @@ class _Reference:
             self.process = subprocess.Popen(
                 [sys.executable, str(HERE / "reference_worker.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
             )
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
+        pipe_in, pipe_out = self.process.stdin, self.process.stdout
+        if pipe_in is None or pipe_out is None:
+            raise RuntimeError("the worker was started without pipes")
         guard = threading.Timer(self.limit_seconds, self.process.kill)
         guard.start()
         try:
             head = struct.pack("<III", len(model), inputs.shape[0], inputs.shape[1])
-            self.process.stdin.write(head + model + inputs.tobytes())
-            self.process.stdin.flush()
-            status, length = struct.unpack("<II", self.process.stdout.read(8))
+            pipe_in.write(head + model + inputs.tobytes())
+            pipe_in.flush()
+            status, length = struct.unpack("<II", pipe_out.read(8))
             if status != 0:
-                raise Refused(self.process.stdout.read(length).decode(errors="replace"))
-            data = self.process.stdout.read(length * inputs.shape[0])
+                raise Refused(pipe_out.read(length).decode(errors="replace"))
+            data = pipe_out.read(length * inputs.shape[0])
         except (OSError, struct.error) as error:
             self.close()
             raise Refused("the reference interpreter crashed or ran out of time") from error
@@ -96,7 +111,11 @@ reference = _Reference()
 
 def _call(model: Path, arena: int, inputs: bytes, mode: str, program: str) -> bytes:
     result = subprocess.run(
-        [str(BUILD / program), str(model), str(arena), mode], input=inputs, capture_output=True, timeout=300, check=False
+        [str(BUILD / program), str(model), str(arena), mode],
+        input=inputs,
+        capture_output=True,
+        timeout=300,
+        check=False,
     )
     if 10 < result.returncode < 10 + len(STATUS):
         raise Refused(STATUS[result.returncode - 10])
@@ -105,9 +124,7 @@ def _call(model: Path, arena: int, inputs: bytes, mode: str, program: str) -> by
     return result.stdout
 
 
-def engine_run(
-    model: Path, inputs: Int8, *, trace: bool = False, arena: int = ARENA, program: str = "nn_run"
-) -> Int8:
+def engine_run(model: Path, inputs: Int8, *, trace: bool = False, arena: int = ARENA, program: str = "nn_run") -> Int8:
     """The C engine's outputs, one row for each row of `inputs`; with `trace`, of all operators back to back.
 
     Raises:

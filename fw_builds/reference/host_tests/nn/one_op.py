@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-
 from tflite_builder import Graph, Op, Tensor
 
 __all__ = ["GENERATORS", "SAME", "VALID"]
@@ -104,7 +103,9 @@ def fully_connected(rng: Rng) -> Graph:
     tensors = [
         Tensor([1, rows, depth] if keep else [rows, depth], in_scale, _point(rng)),
         Tensor([units, depth], weight_scale, int(rng.choice([0, 0, 0, 5, -17])), data=_int8(rng, units, depth)),
-        Tensor([1, rows, units] if keep else [rows, units], _output_scale(rng, in_scale, weight_scale, depth), _point(rng)),
+        Tensor(
+            [1, rows, units] if keep else [rows, units], _output_scale(rng, in_scale, weight_scale, depth), _point(rng)
+        ),
     ]
     inputs = [0, 1, -1]
     if rng.random() < 0.8:
@@ -181,7 +182,11 @@ def mean(rng: Rng) -> Graph:
     count = float(np.prod([shape[i] for i in reduced]))
     tensors = [
         Tensor(shape, scale, point),
-        Tensor(out, scale if same else scale * float(rng.uniform(0.3, 1.2)) / np.sqrt(count), point if same else _point(rng)),
+        Tensor(
+            out,
+            scale if same else scale * float(rng.uniform(0.3, 1.2)) / np.sqrt(count),
+            point if same else _point(rng),
+        ),
         Tensor([len(axes)], dtype="int32", data=np.array(axes)),
     ]
     return Graph(tensors, [Op("MEAN", [0, 2], [1], {"keep_dims": keep})])

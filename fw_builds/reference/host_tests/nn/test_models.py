@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
-
-from engines import ARENA, MODELS, Int8, Refused, engine_describe, engine_run, reference
+from engines import ARENA, MODELS, Int8, ParityRows, Refused, engine_describe, engine_run, reference
 
 sys.path.insert(0, str(MODELS))
 
@@ -41,7 +42,7 @@ def real_inputs(name: str) -> Int8:
 
 @pytest.mark.parametrize("source", [random_inputs, real_inputs], ids=["random", "real"])
 @pytest.mark.parametrize("name", NAMES)
-def test_model_is_bit_exact(name, source, parity_row):
+def test_model_is_bit_exact(name: str, source: Callable[[str], Int8], parity_row: ParityRows) -> None:
     inputs = source(name)
     content = (MODELS / f"{name}.tflite").read_bytes()
     expected = reference.run(content, inputs)
@@ -55,14 +56,14 @@ def test_model_is_bit_exact(name, source, parity_row):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_operator_is_bit_exact(name):
+def test_every_operator_is_bit_exact(name: str) -> None:
     inputs = np.concatenate([random_inputs(name)[:50], real_inputs(name)[:50]])
     expected = reference.trace((MODELS / f"{name}.tflite").read_bytes(), inputs)
     seen = engine_run(MODELS / f"{name}.tflite", inputs, trace=True)
     np.testing.assert_array_equal(expected, seen)
 
 
-def caught(name, program):
+def caught(name: str, program: str) -> int:
     inputs = random_inputs(name)
     expected = reference.run((MODELS / f"{name}.tflite").read_bytes(), inputs)
     return int((expected != engine_run(MODELS / f"{name}.tflite", inputs, program=program)).any(axis=1).sum())
@@ -73,11 +74,11 @@ def caught(name, program):
     [("sine", "REQUANT_ROUNDING"), ("tamper", "REQUANT_ROUNDING"), ("keyword", "REQUANT_ROUNDING"),
      ("tamper", "SOFTMAX_OFF_BY_ONE"), ("keyword", "SOFTMAX_OFF_BY_ONE")],
 )  # fmt: skip
-def test_a_faulty_engine_is_caught(name, mutant):
+def test_a_faulty_engine_is_caught(name: str, mutant: str) -> None:
     assert caught(name, f"nn_run.{mutant}") > 0
 
 
-def test_a_changed_weight_is_caught(tmp_path):
+def test_a_changed_weight_is_caught(tmp_path: Path) -> None:
     content = bytearray((MODELS / "tamper.tflite").read_bytes())
     inputs = real_inputs("tamper")
     expected = reference.run(bytes(content), inputs)
@@ -100,7 +101,7 @@ def test_a_changed_weight_is_caught(tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_arena_is_used_to_the_byte(name):
+def test_arena_is_used_to_the_byte(name: str) -> None:
     path = MODELS / f"{name}.tflite"
     need = engine_describe(path)["arena"]
     assert need <= ARENA
@@ -109,19 +110,19 @@ def test_arena_is_used_to_the_byte(name):
         engine_describe(path, arena=need - 1)
 
 
-def test_tamper_accuracy():
+def test_tamper_accuracy() -> None:
     raw, labels = tamper_data.generate(4242, 2000)
     outputs = engine_run(MODELS / "tamper.tflite", quantise_window(raw).reshape(2000, -1))
     assert (outputs.argmax(axis=1) == labels).mean() > 0.95
 
 
-def test_keyword_accuracy():
+def test_keyword_accuracy() -> None:
     features, labels = keyword_data.generate(4242, 1000)
     outputs = engine_run(MODELS / "keyword.tflite", quantise("keyword", features))
     assert (outputs.argmax(axis=1) == labels).mean() > 0.95
 
 
-def test_sine_error():
+def test_sine_error() -> None:
     x, y = sine_data.generate(4242, 1000)
     info = engine_describe(MODELS / "sine.tflite")["output"]
     outputs = engine_run(MODELS / "sine.tflite", quantise("sine", x)).astype(np.float64)
@@ -129,6 +130,6 @@ def test_sine_error():
     assert np.abs(error).mean() < 0.05
 
 
-def test_front_end_values_enter_the_tamper_model_unchanged():
+def test_front_end_values_enter_the_tamper_model_unchanged() -> None:
     tensor = engine_describe(MODELS / "tamper.tflite")["input"]
     assert (tensor["scale"], tensor["zero_point"], tensor["shape"]) == (1 / 64, 0, [1, 32, 1, 4])

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
-
-from engines import engine_run, reference
+from engines import Int8, ParityRows, engine_run, reference
 from one_op import GENERATORS
+from tflite_builder import Graph
 
 MODELS_EACH = 60
 INPUTS_EACH = 25
 
 
-def inputs_for(rng, graph):
+def inputs_for(rng: np.random.Generator, graph: Graph) -> Int8:
     size = int(np.prod(graph.tensors[0].shape))
     inputs = rng.integers(-128, 128, size=(INPUTS_EACH, size)).astype(np.int8)
     inputs[0], inputs[1], inputs[2] = -128, 127, graph.tensors[0].zero_point  # the corners
@@ -20,7 +22,7 @@ def inputs_for(rng, graph):
 
 
 @pytest.mark.parametrize("name", GENERATORS)
-def test_operator_is_bit_exact(name, model_file, parity_row):
+def test_operator_is_bit_exact(name: str, model_file: Path, parity_row: ParityRows) -> None:
     exact = total = 0
     outputs = set()
     for index in range(MODELS_EACH):

@@ -185,7 +185,10 @@ class _Writer:
         outputs = self._int32s(op.outputs)
         fields: list[tuple[int, str, Any]] = [(0, "Uint32", code), (1, "Offset", inputs), (2, "Offset", outputs)]
         if options is not None:
-            fields += [(3, "Uint8", options_type if op.options_type is None else op.options_type), (4, "Offset", options)]
+            fields += [
+                (3, "Uint8", options_type if op.options_type is None else op.options_type),
+                (4, "Offset", options),
+            ]
         return self._table(fields, 5)
 
     def finish(self) -> bytes:
