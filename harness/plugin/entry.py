@@ -6,12 +6,16 @@ Imports only pytest and the standard library at module level (a benchmark holds 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.errors import ConfigError
 from harness.plugin import fixtures, hookspecs
 from harness.plugin.options import add_options, setting
+
+if TYPE_CHECKING:
+    from harness.plugin.session import HarnessPlugin
 
 __all__ = ["PLUGIN"]
 
