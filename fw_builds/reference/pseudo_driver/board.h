@@ -38,15 +38,4 @@ struct sse_counter {
 
 #define NVIC_ISER ((volatile uint32_t *)0xe000e100u)
 
-static inline uint64_t ticks_now(void)
-{
-	uint32_t high, low;
-
-	do {
-		high = SSE_COUNTER->high;
-		low = SSE_COUNTER->low;
-	} while (high != SSE_COUNTER->high);
-	return (uint64_t)high << 32 | low;
-}
-
 #endif

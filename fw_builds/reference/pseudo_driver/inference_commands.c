@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "../mutants.h"
-#include "board.h"
+#include "clock.h"
 #include "commands.h"
 #include "psa/client.h"
 #include "psa_manifest/sid.h"

@@ -2,7 +2,7 @@
  * The non-secure pseudo-driver: an SMP server on UART0 that hands requests to the secure services.
  */
 #include "../mutants.h"
-#include "board.h"
+#include "clock.h"
 #include "commands.h"
 #include "log.h"
 #include "smp_frame.h"

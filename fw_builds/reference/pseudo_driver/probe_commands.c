@@ -2,6 +2,7 @@
  * Attempts to break the isolation, from the side that is to be kept out, for a tester outside.
  */
 #include "commands.h"
+#include "probe_access.h"
 #include "psa/client.h"
 #include "tfm_platform_api.h"
 #include "tfm_psa_call_pack.h"
@@ -39,36 +40,6 @@ static void put_fault(struct cbor_out *out, const struct tfm_platform_fault *fau
 
 /* probe */
 
-/*
- * One access. The secure fault handler skips an instruction that faults and clears r0, which is why the value goes
- * through that register; the barriers let an interrupt that the access raises come first.
- */
-#define ACCESS(instruction)                                                                             \
-	__asm volatile(instruction "\n dsb\n isb\n" : "+r"(value) : "r"(target) : "memory")
-
-static uint32_t access_memory(bool write, uint32_t address, uint32_t size, uint32_t written)
-{
-	register uint32_t value __asm("r0") = written;
-	register uint32_t target __asm("r1") = address;
-
-	if (write) {
-		if (size == 1) {
-			ACCESS("strb r0, [r1]");
-		} else if (size == 2) {
-			ACCESS("strh r0, [r1]");
-		} else {
-			ACCESS("str r0, [r1]");
-		}
-	} else if (size == 1) {
-		ACCESS("ldrb r0, [r1]");
-	} else if (size == 2) {
-		ACCESS("ldrh r0, [r1]");
-	} else {
-		ACCESS("ldr r0, [r1]");
-	}
-	return value;
-}
-
 enum { PROBE_OP, PROBE_ADDRESS, PROBE_SIZE, PROBE_VALUE };
 static const struct cbor_field probe_fields[] = {
 	{ "op", CBOR_TYPE_UINT, true },
@@ -94,7 +65,7 @@ static int32_t probe(const struct smp_context *context, const struct cbor_value 
 	if (status != PSA_SUCCESS) {
 		return status;
 	}
-	const uint32_t value = access_memory(write, (uint32_t)values[PROBE_ADDRESS].number, (uint32_t)size,
+	const uint32_t value = probe_access(write, (uint32_t)values[PROBE_ADDRESS].number, (uint32_t)size,
 					     (uint32_t)values[PROBE_VALUE].number);
 
 	status = tfm_platform_faults(&after);

@@ -1,6 +1,6 @@
 #include "sensor_nonsecure.h"
 
-#include "board.h"
+#include "clock.h"
 #include "sensor/sensors.h"
 
 /* SBCon I2C of shield 1, non-secure view. */
