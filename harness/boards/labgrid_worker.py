@@ -21,7 +21,7 @@ import os
 import signal
 import sys
 import time
-from typing import Any
+from typing import Any, TextIO
 
 # gRPC's fork handlers may abort a forked child (labgrid's own tests switch them off too).
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
@@ -39,7 +39,8 @@ class Problem(Exception):
 class Worker:
     """One session with the coordinator, at most one place."""
 
-    def __init__(self) -> None:
+    def __init__(self, answers: TextIO) -> None:
+        self.answers = answers
         self.session: Any = None
         self.place: str | None = None
         self.token: str | None = None
@@ -274,8 +275,8 @@ class Worker:
         self._run(attach())
         try:
             while line := self._run(reader.readline()):
-                sys.__stdout__.write(json.dumps(self._answer(line)) + "\n")
-                sys.__stdout__.flush()
+                self.answers.write(json.dumps(self._answer(line)) + "\n")
+                self.answers.flush()
         finally:
             self._release()
             if self.session is not None:
@@ -306,7 +307,7 @@ def main() -> int:
         return 3
     answers.write(json.dumps({"ok": {"labgrid": str(labgrid_version())}}) + "\n")
     answers.flush()
-    Worker().serve()
+    Worker(answers).serve()
     return 0
 
 
