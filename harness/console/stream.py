@@ -86,8 +86,12 @@ class StreamConsole(Console):
         self._poll.register(transport.fileno(), select.POLLIN)
         self._poll.register(self._wake, select.POLLIN)
         self._streaming = False  # the last read found plenty: more is likely there already
-        self._reader = threading.Thread(target=self._background, name=f"console-{name}", daemon=True)
-        self._reader.start()
+        self._reader = self._start_reader()
+
+    def _start_reader(self) -> threading.Thread:
+        reader = threading.Thread(target=self._background, name=f"console-{self.name}", daemon=True)
+        reader.start()
+        return reader
 
     # --- what callers use -------------------------------------------------------------------
 
@@ -175,6 +179,39 @@ class StreamConsole(Console):
         """Write what happened into the events file, at the present offset."""
         with contextlib.suppress(HarnessError, OSError):
             self._transcript.event(words, self._window.end)
+
+    def replace(self, transport: Transport, why: str) -> None:
+        """Go on with another transport (a new emulator process, a port that came back) in the same transcript.
+
+        What the old one still holds is taken in first. The new one is owned from now on.
+        """
+        if self._closing:
+            transport.close()
+            self._check_open()
+        with contextlib.suppress(HarnessError):
+            self._drain()
+        with self._write_lock, self._state:
+            if self._ended is None:
+                self._ended = BenchError(f"console {self.name!r} was interrupted: {why}", kind="console-closed")
+            self._signal()
+            self._state.notify_all()
+            while self._reading:
+                self._follow(0.05)
+            reader = self._reader
+            self._state.release()
+            try:
+                reader.join()
+            finally:
+                self._state.acquire()
+            self._poll.unregister(self._transport.fileno())
+            self._transport.close()
+            self._transport = transport
+            self._poll.register(transport.fileno(), select.POLLIN)
+            self._unsignal()
+            self._streaming = False
+            self._ended = None
+            self._reader = self._start_reader()
+        self.note(why)
 
     def close(self) -> None:
         """See `Console`. What has already arrived is kept."""
@@ -310,7 +347,9 @@ class StreamConsole(Console):
                 reads = 0
                 while self._ended is None and reads < _DRAIN_READS:
                     if self._reading:
-                        self._follow(1.0)
+                        if not self._background_polls and not self._readable():
+                            return  # the leader waits: all that has arrived is taken in
+                        self._follow(0.05)
                         continue
                     before = self._window.end
                     self._lead(0)
@@ -320,6 +359,11 @@ class StreamConsole(Console):
             finally:
                 self._waiting -= 1
                 self._last_wait = time.monotonic()
+
+    def _readable(self) -> bool:
+        poll = select.poll()
+        poll.register(self._transport.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     def _background(self) -> None:
         poll = select.poll()

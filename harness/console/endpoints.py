@@ -1,0 +1,332 @@
+"""Opening the consoles of real boards: ttys, serial servers, TCP and telnet ports.
+
+Local ttys and sockets are read through their own descriptors. RFC 2217 is pyserial's; it has a reader
+thread of its own, so its bytes come through a socket pair.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import termios
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from harness.config.endpoint import (
+    Endpoint,
+    LineSettings,
+    Rfc2217Endpoint,
+    SerialEndpoint,
+    TcpEndpoint,
+    TelnetEndpoint,
+)
+from harness.console.telnet import TelnetFilter, escape
+from harness.console.transport import SocketTransport, Transport
+from harness.errors import BenchError
+
+if TYPE_CHECKING:
+    import serial
+
+__all__ = ["open_endpoint"]
+
+_CONNECT_TIMEOUT: Final = 10.0
+_PARITY: Final = {"none": "N", "even": "E", "odd": "O"}
+
+
+def open_endpoint(endpoint: Endpoint) -> Transport:
+    """Open it.
+
+    Raises:
+        BenchError: kind ``port-missing``, ``port-busy``, ``port-refused`` or ``port-failed``.
+    """
+    match endpoint:
+        case SerialEndpoint():
+            return SerialTransport(endpoint)
+        case Rfc2217Endpoint():
+            return Rfc2217Transport(endpoint)
+        case TcpEndpoint():
+            return SocketTransport(_connect(endpoint.host, endpoint.port))
+        case TelnetEndpoint():
+            return TelnetTransport(_connect(endpoint.host, endpoint.port))
+
+
+def _connect(host: str, port: int) -> socket.socket:
+    try:
+        connection = socket.create_connection((host, port), timeout=_CONNECT_TIMEOUT)
+    except OSError as error:
+        raise BenchError(
+            f"no connection to {host}:{port}",
+            kind="port-refused",
+            expected="a listening serial server",
+            seen=str(error),
+            hint="is the server running, is the port right, is somebody else connected?",
+        ) from error
+    # A silent board is normal; a vanished serial server must still be noticed.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return connection
+
+
+def _port_error(endpoint: SerialEndpoint, error: Exception) -> BenchError:
+    text = str(error)
+    if not os.path.exists(endpoint.port):
+        near = _neighbours(endpoint.port)
+        return BenchError(
+            f"there is no port {endpoint.port}",
+            kind="port-missing",
+            expected="the board's serial port",
+            seen=near or "no such device",
+            hint="is the board plugged in and powered? `ls -l /dev/serial/by-id`",
+        )
+    if "exclusively lock" in text or "Resource temporarily unavailable" in text or "busy" in text.lower():
+        return BenchError(
+            f"{endpoint.port} is in use",
+            kind="port-busy",
+            expected="an exclusive lock on the port",
+            seen=text,
+            hint="another session or a terminal program has it: `fuser -v " + endpoint.port + "`",
+        )
+    hint = "add the user to the group that owns the device" if "ermission" in text else "look at `dmesg`"
+    return BenchError(f"{endpoint.port} cannot be opened", kind="port-failed", seen=text, hint=hint)
+
+
+def _neighbours(path: str) -> str:
+    folder = os.path.dirname(path)
+    with contextlib.suppress(OSError):
+        names = sorted(os.listdir(folder))
+        if "/serial/" in path and names:
+            return "there are: " + ", ".join(names[:8])
+    return ""
+
+
+def _open_serial(endpoint: SerialEndpoint) -> serial.Serial:
+    """The tty, locked for us, set, with DTR and RTS only moved when the target says so."""
+    import serial
+
+    port = serial.Serial(
+        baudrate=endpoint.baud,
+        bytesize=endpoint.bits,
+        parity=_PARITY[endpoint.parity],
+        stopbits=endpoint.stop,
+        rtscts=endpoint.rtscts,
+        # pyserial moves these lines at opening unless it believes that flow control owns them.
+        dsrdtr=endpoint.dtr == "leave",
+        timeout=0,
+        exclusive=True,
+    )
+    port.port = endpoint.port
+    if endpoint.dtr != "leave":
+        port.dtr = endpoint.dtr == "on"
+    if endpoint.rts == "leave":
+        port._update_rts_state = lambda: None  # noqa: SLF001 - the only way to open without moving RTS
+    else:
+        port.rts = endpoint.rts == "on"
+    if endpoint.dtr == "leave":
+        port._update_dtr_state = lambda: None  # noqa: SLF001 - likewise DTR
+    try:
+        port.open()
+        _set_raw_without_hangup(port.fileno(), endpoint)
+    except (OSError, ValueError, termios.error) as error:
+        with contextlib.suppress(OSError):
+            port.close()
+        raise _port_error(endpoint, error) from error
+    return port
+
+
+def _set_raw_without_hangup(fd: int, endpoint: LineSettings) -> None:
+    """Closing must not drop DTR (HUPCL), a break must not become a signal, and DSR/DTR is no flow control here."""
+    attributes = termios.tcgetattr(fd)
+    attributes[2] &= ~termios.HUPCL
+    if not endpoint.rtscts:
+        attributes[2] &= ~termios.CRTSCTS
+    attributes[0] = (attributes[0] & ~termios.BRKINT) | termios.IGNBRK
+    termios.tcsetattr(fd, termios.TCSANOW, attributes)
+
+
+class SerialTransport:
+    """A tty; with `reconnect` it comes back after the board has been re-enumerated.
+
+    The descriptor that is polled stays the same: a socket pair would cost a thread, so after a
+    reconnection the new tty is duplicated onto the old number.
+    """
+
+    def __init__(self, endpoint: SerialEndpoint, on_reconnect: Callable[[float], None] | None = None) -> None:
+        self._endpoint = endpoint
+        self._on_reconnect = on_reconnect
+        self._port: serial.Serial | None = _open_serial(endpoint)
+        self._fd = os.dup(self._port.fileno())
+        self.reconnections = 0
+
+    def fileno(self) -> int:
+        """The descriptor to poll; -1 when closed."""
+        return self._fd
+
+    def read_into(self, buffer: memoryview) -> int | None:
+        """See `Transport`. A tty that vanished gives 0, or is waited for when the target says so."""
+        try:
+            count = os.readv(self._fd, [buffer])
+        except BlockingIOError:
+            return None
+        except OSError:
+            count = 0
+        if count:
+            return count
+        # A tty in raw mode also reads 0 bytes when nothing is there; the device's end shows in poll.
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN)
+        if not any(events & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, events in poll.poll(0)):
+            return None
+        return None if self._reopen() else 0
+
+    def _reopen(self) -> bool:
+        began = time.monotonic()
+        if self._port is not None:
+            with contextlib.suppress(OSError):
+                self._port.close()
+            self._port = None
+        while time.monotonic() - began < self._endpoint.reconnect:
+            try:
+                self._port = _open_serial(self._endpoint)
+            except BenchError:
+                time.sleep(0.05)  # udev makes the node again; there is nothing to wait on
+                continue
+            os.dup2(self._port.fileno(), self._fd)
+            self.reconnections += 1
+            if self._on_reconnect is not None:
+                self._on_reconnect(time.monotonic() - began)
+            return True
+        return False
+
+    def write(self, data: memoryview) -> int:
+        """See `Transport`."""
+        try:
+            return os.write(self._fd, data)
+        except BlockingIOError:
+            return 0
+
+    def send_break(self, seconds: float = 0.25) -> None:
+        """Hold the line in break condition; only ever on request."""
+        if self._port is not None:
+            self._port.send_break(seconds)
+
+    def close(self) -> None:
+        """See `Transport`."""
+        if self._port is not None:
+            with contextlib.suppress(OSError):
+                self._port.close()
+            self._port = None
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class TelnetTransport(SocketTransport):
+    """A telnet port."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self._filter = TelnetFilter()
+
+    def read_into(self, buffer: memoryview) -> int | None:
+        """See `Transport`; commands are taken out and answered."""
+        count = super().read_into(buffer)
+        if not count:
+            return count
+        data = self._filter.feed(bytes(buffer[:count]))
+        if self._filter.replies:
+            replies, self._filter.replies = bytes(self._filter.replies), bytearray()
+            with contextlib.suppress(OSError):
+                super().write(memoryview(replies))
+        buffer[: len(data)] = data
+        return len(data) or None
+
+    def write(self, data: memoryview) -> int:
+        """See `Transport`; one escaped byte at a time never splits an IAC pair."""
+        plain = bytes(data)
+        at = plain.find(b"\xff")
+        if at < 0:
+            return super().write(data)
+        if at:
+            return super().write(data[:at])
+        # IAC: both bytes or none.
+        sent = super().write(memoryview(escape(b"\xff")))
+        while sent == 1:
+            sent += super().write(memoryview(b"\xff"))
+        return 1 if sent else 0
+
+
+class Rfc2217Transport:
+    """A serial server speaking RFC 2217, through pyserial; bridged by a socket pair."""
+
+    def __init__(self, endpoint: Rfc2217Endpoint) -> None:
+        import serial
+
+        url = f"rfc2217://{endpoint.host}:{endpoint.port}?ign_set_control&timeout={_CONNECT_TIMEOUT:g}"
+        try:
+            self._port = serial.serial_for_url(
+                url,
+                baudrate=endpoint.baud,
+                bytesize=endpoint.bits,
+                parity=_PARITY[endpoint.parity],
+                stopbits=endpoint.stop,
+                timeout=0.2,
+            )
+        except (OSError, ValueError) as error:
+            raise BenchError(
+                f"no RFC 2217 serial server at {endpoint.host}:{endpoint.port}",
+                kind="port-refused",
+                expected="a server that negotiates RFC 2217",
+                seen=str(error),
+                hint="is ser2net running with `telnet,rfc2217`? a raw port needs `kind: tcp`",
+            ) from error
+        self._ours, self._theirs = socket.socketpair()
+        self._inner = SocketTransport(self._ours)
+        self._closing = threading.Event()
+        self._threads = [
+            threading.Thread(target=target, name=f"rfc2217-{endpoint.port}-{name}", daemon=True)
+            for name, target in (("in", self._pump_in), ("out", self._pump_out))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _pump_in(self) -> None:
+        with contextlib.suppress(Exception):  # whatever ends pyserial's thread ends the stream
+            while not self._closing.is_set():
+                if data := self._port.read(1):
+                    self._theirs.sendall(data + self._port.read(self._port.in_waiting))
+        with contextlib.suppress(OSError):
+            self._theirs.shutdown(socket.SHUT_WR)
+
+    def _pump_out(self) -> None:
+        with contextlib.suppress(Exception):
+            while data := self._theirs.recv(65536):
+                self._port.write(data)
+
+    def fileno(self) -> int:
+        """See `Transport`."""
+        return self._inner.fileno()
+
+    def read_into(self, buffer: memoryview) -> int | None:
+        """See `Transport`."""
+        return self._inner.read_into(buffer)
+
+    def write(self, data: memoryview) -> int:
+        """See `Transport`."""
+        return self._inner.write(data)
+
+    def close(self) -> None:
+        """See `Transport`."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        self._inner.close()
+        with contextlib.suppress(OSError):
+            self._theirs.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(timeout=2)
+        self._theirs.close()
+        with contextlib.suppress(Exception):
+            self._port.close()
