@@ -13,7 +13,9 @@ import socket
 import termios
 import threading
 import time
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from harness.config.endpoint import (
@@ -72,7 +74,7 @@ def _connect(host: str, port: int) -> socket.socket:
 
 def _port_error(endpoint: SerialEndpoint, error: Exception) -> BenchError:
     text = str(error)
-    if not os.path.exists(endpoint.port):
+    if not Path(endpoint.port).exists():
         near = _neighbours(endpoint.port)
         return BenchError(
             f"there is no port {endpoint.port}",
@@ -94,9 +96,8 @@ def _port_error(endpoint: SerialEndpoint, error: Exception) -> BenchError:
 
 
 def _neighbours(path: str) -> str:
-    folder = os.path.dirname(path)
     with contextlib.suppress(OSError):
-        names = sorted(os.listdir(folder))
+        names = sorted(entry.name for entry in Path(path).parent.iterdir())
         if "/serial/" in path and names:
             return "there are: " + ", ".join(names[:8])
     return ""
@@ -112,20 +113,16 @@ def _open_serial(endpoint: SerialEndpoint) -> serial.Serial:
         parity=_PARITY[endpoint.parity],
         stopbits=endpoint.stop,
         rtscts=endpoint.rtscts,
-        # pyserial moves these lines at opening unless it believes that flow control owns them.
-        dsrdtr=endpoint.dtr == "leave",
         timeout=0,
         exclusive=True,
     )
     port.port = endpoint.port
-    if endpoint.dtr != "leave":
-        port.dtr = endpoint.dtr == "on"
-    if endpoint.rts == "leave":
-        port._update_rts_state = lambda: None  # noqa: SLF001 - the only way to open without moving RTS
-    else:
-        port.rts = endpoint.rts == "on"
-    if endpoint.dtr == "leave":
-        port._update_dtr_state = lambda: None  # noqa: SLF001 - likewise DTR
+    # pyserial moves both lines when it opens a port, and boards reset on their edges.
+    for line, wanted in (("dtr", endpoint.dtr), ("rts", endpoint.rts)):
+        if wanted == "leave":
+            setattr(port, f"_update_{line}_state", lambda: None)
+        else:
+            setattr(port, line, wanted == "on")
     try:
         port.open()
         _set_raw_without_hangup(port.fileno(), endpoint)
@@ -265,16 +262,21 @@ class Rfc2217Transport:
         import serial
 
         url = f"rfc2217://{endpoint.host}:{endpoint.port}?ign_set_control&timeout={_CONNECT_TIMEOUT:g}"
+        self._port = serial.serial_for_url(
+            url,
+            baudrate=endpoint.baud,
+            bytesize=endpoint.bits,
+            parity=_PARITY[endpoint.parity],
+            stopbits=endpoint.stop,
+            timeout=0.2,
+            do_not_open=True,
+        )
         try:
-            self._port = serial.serial_for_url(
-                url,
-                baudrate=endpoint.baud,
-                bytesize=endpoint.bits,
-                parity=_PARITY[endpoint.parity],
-                stopbits=endpoint.stop,
-                timeout=0.2,
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # pyserial 3.5 calls Thread.setDaemon
+                self._port.open()
         except (OSError, ValueError) as error:
+            self._close_port()
             raise BenchError(
                 f"no RFC 2217 serial server at {endpoint.host}:{endpoint.port}",
                 kind="port-refused",
@@ -291,6 +293,14 @@ class Rfc2217Transport:
         ]
         for thread in self._threads:
             thread.start()
+
+    def _close_port(self) -> None:
+        # pyserial's close() forgets the socket when the server has already gone.
+        leftover: socket.socket | None = getattr(self._port, "_socket", None)
+        with contextlib.suppress(Exception):
+            self._port.close()
+        if leftover is not None:
+            leftover.close()
 
     def _pump_in(self) -> None:
         with contextlib.suppress(Exception):  # whatever ends pyserial's thread ends the stream
@@ -328,5 +338,4 @@ class Rfc2217Transport:
         for thread in self._threads:
             thread.join(timeout=2)
         self._theirs.close()
-        with contextlib.suppress(Exception):
-            self._port.close()
+        self._close_port()
