@@ -23,6 +23,9 @@ Run = Callable[[list[Array]], Sequence[Array]]
 
 FAMILIES = 7
 
+ENOUGH = 0.5
+"""The search stops early at this many distinct, not wholly saturated outputs for each vector asked for."""
+
 
 @dataclass(frozen=True, eq=False)
 class Generated:
@@ -54,7 +57,7 @@ def generate_inputs(
     Args:
         run: the reference: inputs (n, *shape) each to outputs (n, *shape) each.
         seed: recorded in every result.
-        rounds: rounds of mutation after the first families; each evaluates `count` / 2 vectors.
+        rounds: most rounds of mutation after the first families; each evaluates `count` / 2 vectors.
         like: real vectors to start from as well, one array (m, *shape) for each input.
 
     Raises:
@@ -73,6 +76,8 @@ def generate_inputs(
         pool = [np.concatenate([np.asarray(real, dtype=p.dtype), p]) for real, p in zip(like, pool, strict=True)]
     outputs = _flatten(run(pool))
     for _ in range(rounds):
+        if len({signature for signature, saturated in outputs if saturated < 1}) >= ENOUGH * count:
+            break
         parents = _interesting(outputs, rng, max(2, count // 2))
         children = [_breed(array, parents, tensor, rng) for array, tensor in zip(pool, info.inputs, strict=True)]
         pool = [np.concatenate([array, child]) for array, child in zip(pool, children, strict=True)]

@@ -1,0 +1,248 @@
+"""Reference engines: what they prove, refuse and survive."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from harness.errors import BenchError, ConfigError
+from harness.parity import testkit
+from harness.parity.engines import ReferenceEngine, get_engine, second_oracle
+from harness.parity.process import WorkerProcess
+from harness.parity.selftest import load_vectors, prove
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[ReferenceEngine]:
+    with get_engine() as found:
+        yield found
+
+
+def worker_of(engine: ReferenceEngine) -> WorkerProcess:
+    assert engine._worker is not None
+    return engine._worker
+
+
+def test_record_names_the_oracle(engine: ReferenceEngine) -> None:
+    record = engine.record
+    assert record.name in {"tflite-runtime", "ai-edge-litert"}
+    assert record.resolver == "BUILTIN_REF"
+    assert record.threads == 1
+    assert record.version in {"2.14.0", "1.2.0"}
+    assert record.as_dict()["python"]
+
+
+def test_known_vectors_pass_and_cover_the_types() -> None:
+    vectors = load_vectors()
+    assert {"int8-classifier", "int16-dense", "float32-dense"} == set(vectors)
+    for _, _, outputs in vectors.values():
+        rows = np.concatenate([o.reshape(len(o), -1) for o in outputs], axis=1)
+        assert len(np.unique(rows, axis=0)) == len(rows), "a self-test of equal outputs proves little"
+
+
+def test_wrong_resolver_fails_the_self_test() -> None:
+    """The same package with its optimised kernels is no oracle and must be refused."""
+    engine = ReferenceEngine("tflite-runtime-default", self_test=False)
+    with engine, pytest.raises(BenchError) as caught:
+        prove(engine)
+    assert caught.value.kind == "engine-refused"
+    assert "elements differ" in str(caught.value.seen)
+
+
+def test_float_models_run_bit_for_bit(engine: ReferenceEngine) -> None:
+    model = testkit.dense("float32", width=3, units=1, layers=1, seed=4)
+    info = engine.info(model)
+    rng = np.random.default_rng(4)
+    weights, bias = rng.normal(size=(1, 3)).astype(np.float32), rng.normal(size=1).astype(np.float32)
+    x = np.array([[[1.0, 2.0, -0.5]]], dtype=np.float32)
+    expected = x.reshape(1, 3) @ weights.T + bias
+    (out,) = engine.run(model, x)
+    assert out.shape == (1, *info.outputs[0].shape)
+    assert np.allclose(out.reshape(1, 1), expected, rtol=1e-6)
+
+
+def test_several_inputs_and_outputs(engine: ReferenceEngine) -> None:
+    model = testkit.two_in_two_out()
+    inputs = [np.full((3, 1, 6), value, dtype=np.int8) for value in (10, 20)]
+    total, dense = engine.run(model, inputs, name="pair")
+    # real: 10 * 0.1 + (20 - 2) * 0.07 = 2.26; / 0.15 - 1 = 14.07
+    assert (total == 14).all()
+    assert dense.shape == (3, 1, 4)
+
+
+def test_intermediate_tensors_are_available(engine: ReferenceEngine) -> None:
+    model = testkit.classifier()
+    info = engine.info(model)
+    inputs = np.random.default_rng(1).integers(-128, 128, (1, 1, 1, 96, 2), dtype=np.int8)
+    found = engine.tensors(model, [inputs], [op.outputs[0] for op in info.operators])
+    outputs = engine.run(model, [inputs])
+    assert (found[-1] == outputs[1][0]).all()
+    assert (found[-2] == outputs[0][0]).all()
+    assert found[0].size == 94 * 4
+
+
+def test_second_oracle_agrees_with_the_first() -> None:
+    oracle = second_oracle()
+    if oracle is None:
+        pytest.skip("the tflite-micro wheel is not installed (extra: second-oracle)")
+    with oracle:
+        assert oracle.record.name == "tflite-micro"
+        prove(oracle)
+
+
+def test_no_vectors_give_no_outputs(engine: ReferenceEngine) -> None:
+    (out,) = engine.run(testkit.dense(), np.empty((0, 1, 16), dtype=np.int8))
+    assert out.shape == (0, 1, 8)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "kind"),
+    [
+        (np.zeros((2, 1, 16), dtype=np.float32), "input-type"),
+        (np.zeros((2, 1, 15), dtype=np.int8), "input-shape"),
+        ([np.zeros((2, 1, 16), dtype=np.int8)] * 2, "input-count"),
+    ],
+)
+def test_wrong_inputs_are_the_callers_fault(engine: ReferenceEngine, inputs: object, kind: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        engine.run(testkit.dense(), inputs)  # type: ignore[arg-type]  # wrong on purpose
+    assert caught.value.kind == kind
+
+
+def test_unknown_engine_names_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="no reference engine is called 'tensorflow'"):
+        get_engine("tensorflow")
+
+
+def test_missing_package_is_infrastructure(tmp_path: Path) -> None:
+    import venv
+
+    venv.create(tmp_path / "empty", with_pip=False, symlinks=True)
+    with pytest.raises(BenchError) as caught:
+        get_engine("tflite-runtime", python=str(tmp_path / "empty" / "bin" / "python"))
+    assert caught.value.kind == "engine-missing"
+    assert caught.value.hint
+
+
+def test_no_engine_at_all_says_what_each_said() -> None:
+    with pytest.raises(BenchError) as caught:
+        get_engine(None, python="/nonexistent/python")
+    assert caught.value.kind == "engine-start"
+    assert "tflite-runtime" in str(caught.value)
+    assert "ai-edge-litert" in str(caught.value)
+
+
+def test_model_the_interpreter_refuses_is_not_covered(engine: ReferenceEngine) -> None:
+    builder = testkit.ModelBuilder()
+    source, out = builder.tensor([1, 4]), builder.tensor([1, 4])
+    builder.op("EthosU", [source], [out])
+    builder.inputs, builder.outputs = [source], [out]
+    with pytest.raises(BenchError) as caught:
+        engine.run(builder.build(), np.zeros((1, 1, 4), np.int8), name="vela-model")
+    assert caught.value.kind == "engine-refused-model"
+    assert "vela-model" in str(caught.value)
+    assert "EthosU" in str(caught.value)
+    # and the engine lives on
+    assert engine.run(testkit.dense(), np.zeros((1, 1, 16), np.int8))[0].shape == (1, 1, 8)
+
+
+def test_crash_names_the_model_and_the_signal(engine: ReferenceEngine) -> None:
+    model, inputs = testkit.dense(), np.zeros((1, 1, 16), np.int8)
+    engine.run(model, inputs)
+    os.kill(worker_of(engine).pid, signal.SIGSEGV)
+    with pytest.raises(BenchError) as caught:
+        engine.run(model, inputs, name="scrambled")
+    assert caught.value.kind == "engine-crash"
+    assert "SIGSEGV" in str(caught.value)
+    assert engine.run(model, inputs)[0].shape == (1, 1, 8), "the next call starts a new worker"
+
+
+def test_hang_ends_at_the_time_limit() -> None:
+    with ReferenceEngine("tflite-runtime", self_test=False, time_limit=0.2) as engine:
+        if engine.record.name != "tflite-runtime":
+            pytest.skip("needs tflite-runtime")
+        slow = testkit.dense(width=512, units=512, layers=6)
+        with pytest.raises(BenchError) as caught:
+            engine.run(slow, np.zeros((20_000, 1, 512), np.int8), name="slow-model")
+        assert caught.value.kind == "engine-timeout"
+        assert "slow-model" in str(caught.value)
+
+
+def test_stopped_worker_is_killed_by_the_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that cannot even take its own alarm (stopped) is ended from outside."""
+    monkeypatch.setattr("harness.parity.process._GRACE", 0.1)
+    with get_engine(time_limit=20) as engine:
+        worker = worker_of(engine)
+        os.kill(worker.pid, signal.SIGSTOP)
+        engine.time_limit = 0.1
+        with pytest.raises(BenchError) as caught:
+            engine.run(testkit.dense(), np.zeros((1, 1, 16), np.int8), name="stuck")
+        assert caught.value.kind == "engine-timeout"
+        assert not psutil.pid_exists(worker.pid)
+
+
+def test_memory_limit_is_infrastructure(engine: ReferenceEngine) -> None:
+    builder = testkit.ModelBuilder()
+    row, column = builder.tensor([1, 7000], scale=0.1), builder.tensor([7000, 1], scale=0.1)
+    table = builder.tensor([7000, 7000], scale=0.2)
+    builder.op("ADD", [row, column], [table])
+    builder.inputs, builder.outputs = [row, column], [table]
+    enough = psutil.Process(worker_of(engine).pid).memory_info().vms + (24 << 20)
+    inputs = [np.zeros((1, 1, 7000), np.int8), np.zeros((1, 7000, 1), np.int8)]
+    with get_engine(memory_limit=enough) as small, pytest.raises(BenchError) as caught:
+        small.run(builder.build(), inputs, name="greedy")
+    assert caught.value.kind in {"engine-refused-model", "engine-crash"}
+    assert "greedy" in str(caught.value)
+
+
+def test_close_leaves_no_process_and_may_be_called_twice() -> None:
+    engine = get_engine()
+    pid = worker_of(engine).pid
+    engine.close()
+    engine.close()
+    assert not psutil.pid_exists(pid)
+    assert engine.run(testkit.dense(), np.zeros((1, 1, 16), np.int8))[0].shape == (1, 1, 8)
+    engine.close()
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_worker_ends_with_a_killed_parent(tmp_path: Path, busy: bool) -> None:
+    script = textwrap.dedent(
+        """
+        import sys, numpy as np
+        from harness.parity import testkit
+        from harness.parity.engines import ReferenceEngine
+        engine = ReferenceEngine("tflite-runtime", self_test=False, time_limit=60)
+        print(engine._worker.pid, flush=True)
+        if sys.argv[1] == "True":
+            engine.run(testkit.dense(width=512, units=512, layers=6), np.zeros((200_000, 1, 512), np.int8))
+        sys.stdin.read()
+        """
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script, str(busy)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert parent.stdout is not None
+        worker = psutil.Process(int(parent.stdout.readline()))
+        if busy:  # wait until it computes: its CPU time grows
+            start = worker.cpu_times().user
+            while worker.cpu_times().user - start < 0.05 and parent.poll() is None:
+                pass
+        parent.kill()
+        psutil.wait_procs([worker], timeout=10)
+        assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
+    finally:
+        parent.kill()
+        parent.communicate()
