@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from harness.verify.cose import CoseMessage, VerifiedMessage, verify_cose
     from harness.verify.csr import CertificationRequest, verify_csr
     from harness.verify.derive import ReferenceIdentity, boot_seed, derive_reference_keys
+    from harness.verify.elf import ElfError, load_segments, measure
     from harness.verify.images import expected_components, verify_mcuboot
     from harness.verify.key_relations import KeyObservation, check_device_key, check_key_relations
     from harness.verify.keyfiles import parse_cose_key, parse_image_key, parse_key, parse_spki
@@ -39,6 +40,7 @@ _HOMES = {
     "cose": ("CoseMessage", "VerifiedMessage", "verify_cose"),
     "csr": ("CertificationRequest", "verify_csr"),
     "derive": ("ReferenceIdentity", "boot_seed", "derive_reference_keys"),
+    "elf": ("ElfError", "load_segments", "measure"),
     "images": ("expected_components", "verify_mcuboot"),
     "key_relations": ("KeyObservation", "check_device_key", "check_key_relations"),
     "keyfiles": ("parse_cose_key", "parse_image_key", "parse_key", "parse_spki"),
@@ -59,6 +61,7 @@ __all__ = [
     "AREAS",
     "CertificationRequest",
     "CoseMessage",
+    "ElfError",
     "ExpectedComponent",
     "ImageFormatError",
     "KeyFormatError",
@@ -90,6 +93,8 @@ __all__ = [
     "derive_reference_keys",
     "expected_components",
     "load_profile",
+    "load_segments",
+    "measure",
     "parse_cose_key",
     "parse_image_key",
     "parse_key",

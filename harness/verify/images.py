@@ -277,18 +277,3 @@ def _record_or_none(image: McubootImage) -> BootRecord | None:
         return boot_record(image)
     except cbor.CborError:
         return None
-
-
-def elf_measurement(segments: Sequence[tuple[int, bytes]]) -> bytes:
-    """The reference firmware's SPE measurement (docs/protocol.md, "Identity").
-
-    Args:
-        segments: physical address and file bytes of each PT_LOAD segment with file content.
-
-    Returns:
-        SHA-256 over the bytes in ascending order of address, 32 bytes.
-    """
-    digest = hashlib.sha256()
-    for _, content in sorted(segments, key=lambda item: item[0]):
-        digest.update(content)
-    return digest.digest()
