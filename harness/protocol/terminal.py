@@ -13,6 +13,7 @@ Source: ECMA-48 (CSI s.5.4, CUB 8.3.18, CUF 8.3.20, ED 8.3.39, EL 8.3.41, SGR 8.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -53,6 +54,7 @@ class Terminal:
         self._cells: list[str] = []
         self._column = 0
         self._after_cr = False
+        self._returned: list[str] = []  # the line as it stood when its CR came
 
     @property
     def current(self) -> str:
@@ -83,7 +85,7 @@ class Terminal:
 
     def forget(self) -> None:
         """Drop the line in progress, for instance after a transmission was given up."""
-        self._pending, self._cells, self._column, self._after_cr = b"", [], 0, False
+        self._pending, self._cells, self._column, self._after_cr, self._returned = b"", [], 0, False, []
 
     def _draw(self, text: str) -> None:
         room = MAX_COLUMNS - self._column
@@ -97,6 +99,8 @@ class Terminal:
         if byte == b"\n":
             return self._line_feed()
         if byte == b"\r":
+            if not self._after_cr:
+                self._returned = self._cells[:]
             self._column, self._after_cr = 0, True
         elif byte == b"\b":
             self._column = max(0, self._column - 1)
@@ -105,10 +109,15 @@ class Terminal:
         return None
 
     def _line_feed(self) -> Rendered | None:
-        text, crlf = self.current, self._after_cr
+        text, crlf, column = self.current, self._after_cr, self._column
+        returned, self._returned = self._returned, []
         self._cells, self._column, self._after_cr = [], 0, False
         if not crlf and self._inserted is not None:
-            found = self._inserted.search(text)
+            found = deque(self._inserted.finditer(text), maxlen=1).pop() if self._inserted.search(text) else None
+            if found is not None and found.start() == 0 and returned:
+                # It came between a line's CR and LF and was drawn over that line: put the line back.
+                self._cells, self._returned, self._after_cr = returned, returned[:], True
+                return Rendered(text[:column].rstrip(), crlf=False)
             if found is not None and found.start() > 0:
                 self._draw(text[: found.start()])
                 return Rendered(text[found.start() :].rstrip(), crlf=False)
