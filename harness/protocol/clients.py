@@ -30,6 +30,10 @@ def open_client(protocol: str, console: Console, *, timeout: float, watch: Calla
         from harness.protocol.smp import SmpDriver
 
         return SmpDriver(console, timeout=timeout, watch=watch)
+    if protocol == "zephyr-shell":
+        from harness.protocol.zephyr_shell import ZephyrShellDriver
+
+        return ZephyrShellDriver(console, timeout=timeout, watch=watch)
     raise ConfigError(
         f"no client speaks protocol {protocol!r}", kind="no-client", expected="smp or zephyr-shell", seen=protocol
     )
