@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engines import HERE, ParityRows, reference
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent.parent / "models")]  # pytest's importlib mode adds nothing
+
+from engines import ParityRows, reference  # noqa: E402  (found by the line above)
 
 _ROWS = pytest.StashKey[ParityRows]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """An empty table."""
+    config.addinivalue_line("markers", "qemu: needs QEMU and the cross compiler")
     config.stash[_ROWS] = []
 
 

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import math
-import sys
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from engines import BUILD, MODELS
+from engines import BUILD
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(MODELS))
-
 from sensor_frontend import BIAS, SHIFT, quantise_window
 
 int32 = st.integers(-(2**31), 2**31 - 1)

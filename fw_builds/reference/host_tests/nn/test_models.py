@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import keyword_data
 import numpy as np
 import pytest
-from engines import ARENA, MODELS, Int8, ParityRows, Refused, engine_describe, engine_run, reference
-
-sys.path.insert(0, str(MODELS))
-
-import keyword_data
 import sine_data
 import tamper_data
+from engines import ARENA, MODELS, Int8, ParityRows, Refused, engine_describe, engine_run, reference
 from sensor_frontend import quantise_window
 
 COUNT = 1000
