@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.boards.base import RunContext
-from harness.console.base import Console
+from harness.console.base import Console, Mark
+from harness.console.text import last_lines
 from harness.errors import Fault
 from harness.plugin.outcomes import FindingsFailed, Outcome
 from harness.plugin.record import RunLog, TestRecord
 from harness.protocol.base import Exchange
+from harness.protocol.smp_frame import CONTINUE, START
 
 if TYPE_CHECKING:
     from harness.plugin.pairs import Pair
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["console_section", "exchange_section", "failure_text", "header", "summary"]
 
 _TAIL_LINES = 6
+_TAIL_BYTES = 1 << 16
 _EXCHANGES = 3
 _WIDTH = 160
 _LISTED = 12  # findings or reasons listed in the summary before only their number is said
@@ -56,8 +59,10 @@ def failure_text(error: BaseException, outcome: Outcome, where: str) -> str | No
 
 def console_section(console: Console) -> tuple[str, str]:
     """The last lines of a console, for a failed test's report."""
-    tail = console.tail(_TAIL_LINES)
-    lines = [line if len(line) <= _WIDTH else f"{line[:_WIDTH]}..." for line in tail.splitlines()]
+    # Frames stand decoded among the exchanges; here they would push the log out of sight.
+    data = console.read_from(Mark(max(0, console.received - _TAIL_BYTES)), limit=_TAIL_BYTES)
+    text = b"\n".join(line for line in data.split(b"\n") if not line.startswith((START, CONTINUE)))
+    lines = last_lines(text, _TAIL_LINES, _WIDTH).splitlines()
     lines.append(f"[{console.received} bytes in {console.transcript}]")
     return f"console {console.name}, last lines", "\n".join(lines)
 

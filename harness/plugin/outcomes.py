@@ -65,14 +65,13 @@ def _walk(error: BaseException) -> Iterator[BaseException]:
             yield from _walk(inner)
 
 
-def location(excinfo: pytest.ExceptionInfo[BaseException], path: Path, root: Path) -> str:
-    """``file:line`` of the test's own line that led to the exception."""
+def location(excinfo: pytest.ExceptionInfo[BaseException], item: pytest.Item) -> str:
+    """``file:line`` of the test's own line that led to the exception, or of the test."""
+    path, root = item.path, item.config.rootpath
     entries = [entry for entry in excinfo.traceback if Path(entry.path) == path]
-    if not entries:
-        entries = list(excinfo.traceback)[-1:]
-    where = Path(entries[-1].path)
-    shown = where.relative_to(root) if where.is_relative_to(root) else where
-    return f"{shown}:{entries[-1].lineno + 1}"
+    shown = path.relative_to(root) if path.is_relative_to(root) else path
+    line = entries[-1].lineno if entries else item.location[1] or 0
+    return f"{shown}:{line + 1}"
 
 
 def findings_text(findings: list[Finding]) -> str:

@@ -156,7 +156,7 @@ class HarnessPlugin:
             item.user_properties += [("harness.fault", str(outcome.fault)), ("harness.kind", outcome.kind)]
             if record["pair"]:
                 item.user_properties.append(("harness.board", str(record["pair"])))
-            where = location(call.excinfo, item.path, self.config.rootpath)
+            where = location(call.excinfo, item)
             text = evidence.failure_text(call.excinfo.value, outcome, where)
             if text is not None:
                 report.longrepr = text

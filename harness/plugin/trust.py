@@ -11,14 +11,15 @@ from harness.config.build import Build, Image
 from harness.errors import ConfigError
 from harness.verify.components import ExpectedComponent
 from harness.verify.derive import ReferenceIdentity, derive_reference_keys
-from harness.verify.images import elf_measurement, expected_components, parse_mcuboot
+from harness.verify.elf import measure
+from harness.verify.images import expected_components, parse_mcuboot
 from harness.verify.keyfiles import parse_image_key, parse_key
 from harness.verify.keys import PublicKey, RsaKey, VerificationKey
 
 if TYPE_CHECKING:
     from harness.verify.mcuboot import McubootImage
 
-__all__ = ["Trust", "elf_segments"]
+__all__ = ["Trust"]
 
 
 class Trust:
@@ -100,29 +101,8 @@ class Trust:
             signer = self.image_key("nonsecure")
             return ExpectedComponent(
                 type=image.component,
-                measurement=elf_measurement(elf_segments(image.file)),
+                measurement=measure(image.file.read_bytes()),
                 signer_ids=frozenset({hashlib.sha256(signer.spki).digest()} if signer else ()),
                 name=image.component or "",
             )
         return expected_components({image.component or "": self.mcuboot(image.file)})[0]
-
-
-def elf_segments(path: Path) -> list[tuple[int, bytes]]:
-    """Physical address and bytes of each loadable segment with content.
-
-    Raises:
-        ConfigError: no ELF file.
-    """
-    from elftools.common.exceptions import ELFError
-    from elftools.elf.elffile import ELFFile
-
-    try:
-        with path.open("rb") as file:
-            elf = ELFFile(file)
-            return [
-                (int(segment["p_paddr"]), bytes(segment.data()))
-                for segment in elf.iter_segments("PT_LOAD")
-                if segment["p_filesz"]
-            ]
-    except ELFError as error:
-        raise ConfigError("not an ELF file", kind="image-format", seen=str(error), where=str(path)) from None

@@ -19,7 +19,17 @@ import binascii
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["MAX_LINE", "MAX_PACKET", "BadFrame", "FrameDecoder", "LogLine", "Packet", "encode_frame"]
+__all__ = [
+    "CONTINUE",
+    "MAX_LINE",
+    "MAX_PACKET",
+    "START",
+    "BadFrame",
+    "FrameDecoder",
+    "LogLine",
+    "Packet",
+    "encode_frame",
+]
 
 MAX_LINE = 127
 """Longest frame line in bytes, its two markers and LF included (MCUmgr console transport)."""

@@ -138,7 +138,7 @@ class Firmware:
         arguments = cbor2.loads(request[HEADER.size :])
         self.requests.append((group, command, sequence, arguments))
         handler = self.commands.get((group, command))
-        body = handler(arguments) if handler else {"rc": 8}
+        body: dict[str, object] = handler(arguments) if handler else {"rc": 8}
         answer = frame(self.packet(op & 7, group, sequence, command, body))
         return self.faults.pop(0)(answer) if self.faults else answer
 

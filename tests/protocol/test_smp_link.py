@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -90,8 +90,13 @@ def test_repetition_ends(link: SmpLink, firmware: Firmware) -> None:
 
 def test_a_late_answer_is_never_taken_for_the_next(link: SmpLink, firmware: Firmware) -> None:
     held: list[bytes] = []
-    firmware.faults = [lambda a: held.append(a) or b"", lambda a: held[0] + a]
-    answers = iter([{"r": "old"}, {"r": "new"}])
+
+    def hold(answer: bytes) -> bytes:
+        held.append(answer)
+        return b""
+
+    firmware.faults = [hold, lambda a: held[0] + a]
+    answers: Iterator[dict[str, object]] = iter([{"r": "old"}, {"r": "new"}])
     firmware.commands[0, 0] = lambda _: next(answers)
     with pytest.raises(BenchError):
         link.request(UNSAFE, timeout=SHORT)
@@ -192,9 +197,7 @@ def test_the_sequence_number_may_come_round(link: SmpLink) -> None:
 def test_a_burst_gives_each_answer_its_place_and_none_where_none_came(link: SmpLink, firmware: Firmware) -> None:
     firmware.commands[0, 0] = lambda a: {"r": a["d"]}
     firmware.faults = [lambda a: a, swallow, corrupt, lambda a: a]
-    requests = [
-        Request(op=Op.WRITE, group=0, command=0, payload=b"\xa1\x61d\x61" + bytes([97 + n])) for n in range(4)
-    ]
+    requests = [Request(op=Op.WRITE, group=0, command=0, payload=b"\xa1\x61d\x61" + bytes([97 + n])) for n in range(4)]
     answers = link.burst(requests, timeout=SHORT)
     assert answers == [b"\xa1\x61r\x61a", None, None, b"\xa1\x61r\x61d"]
     assert link.stats.lost == 2

@@ -1,0 +1,200 @@
+"""Whose fault it is, as users see it: words, exit code, JUnit, and a board given back."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from tests.plugin.conftest import Project
+
+ASKS = "def test_asks(device):\n    assert device.describe().version == '1.2.3'\n"
+TRIGGER = "def test_trigger(lab):\n    lab.print_log(1, 1)\n"
+CHECKED = """
+from harness.findings import Check
+CHECK = Check(id="mine.number", title="the number is right", requirement="ISO 0")
+def test_checked(device, checks):
+    checks(CHECK, {passes}, expected=1, seen=2)
+    checks.equal(CHECK, b"\\x01", b"\\x01")
+"""
+
+
+def junit(project: Project) -> ET.Element:
+    return ET.parse(project.path / "out.xml").getroot()
+
+
+def properties(case: ET.Element) -> dict[str, str]:
+    return {p.attrib["name"]: p.attrib["value"] for p in case.iter("property")}
+
+
+def test_a_pass_is_a_pass_and_the_board_is_given_back(project: Project) -> None:
+    project.test(ASKS)
+    result = project.run("-v")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["tfm-harness *", "  bench+fw: standin target*", "*test_asks?bench+fw? PASSED*"])
+    result.stdout.fnmatch_lines(["*bench+fw: standin 1.2.3*", "*mine *1 *0 *0*"])
+    assert project.life() == ["acquire", "flash", "release"]
+
+
+def test_a_failed_check_is_the_products_fault(project: Project) -> None:
+    project.test(CHECKED.format(passes=False))
+    result = project.run("--junitxml", "out.xml")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        [
+            "*test_mine.py:*1 check failed:*",
+            "*product:mine.number* the number is right",
+            "*expected: 1",
+            "*seen: 2",
+            "*required by: ISO 0",
+            "*last requests and answers*",
+            "> describe {}",
+            "< {*standin*",
+            "*console ns, last lines*",
+            "failed checks:",
+            "  mine.number on bench+fw: 2",
+            "whose fault: 1 product",
+        ]
+    )
+    (case,) = junit(project).iter("testcase")
+    assert case.find("failure") is not None
+    assert properties(case) == {
+        "harness.fault": "product",
+        "harness.kind": "mine.number",
+        "harness.board": "bench+fw",
+    }
+
+
+def test_a_failure_takes_less_than_forty_lines(project: Project) -> None:
+    project.test(CHECKED.format(passes=False))
+    lines = project.run().stdout.lines
+    begin = next(n for n, line in enumerate(lines) if "= FAILURES =" in line)
+    end = next(n for n, line in enumerate(lines) if "= tfm-harness =" in line)
+    assert end - begin < 40
+
+
+def test_a_bench_failure_in_a_test_is_an_error_and_exit_code_10(project: Project) -> None:
+    project.target("bench", "log-silent")
+    project.test(TRIGGER)
+    result = project.run("--answer-timeout", "0.1", "--junitxml", "out.xml")
+    assert result.ret == 10
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        ["*infrastructure:smp-timeout* no answer to log*", "*what to do:*", "> log*", "whose fault: 1 infrastructure"]
+    )
+    (case,) = junit(project).iter("testcase")
+    assert case.find("failure") is None
+    assert case.find("error") is not None
+    assert properties(case)["harness.fault"] == "infrastructure"
+    suite = junit(project).find("testsuite")
+    assert suite is not None
+    assert (suite.attrib["errors"], suite.attrib["failures"]) == ("1", "0")
+
+
+def test_a_product_failure_is_never_hidden_by_a_bench_failure(project: Project) -> None:
+    project.target("bench", "log-silent")
+    project.test(TRIGGER)
+    project.test(CHECKED.format(passes=False), suite="other")
+    assert project.run("--answer-timeout", "0.1").ret == 1
+
+
+def test_findings_outweigh_a_bench_failure_in_the_same_test(project: Project) -> None:
+    project.target("bench", "log-silent")
+    project.test(CHECKED.format(passes=False) + "    device.lab.print_log(1, 1)\n")
+    result = project.run("--answer-timeout", "0.1")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*product:mine.number*", "*afterwards: *smp-timeout*"])
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "words"),
+    [
+        ("log-resets", 1, "*product:board.unasked-reset*"),
+        ("log-panics", 1, "*product:board.secure-panic*"),
+        ("log-twice", 1, "*product:smp-duplicate* one request was answered twice*"),
+        ("log-dies", 10, "*infrastructure:*"),
+        ("log-half", 10, "*seen: half a frame*"),
+        ("log-corrupt", 10, "*infrastructure:smp-corrupt*"),
+        ("flash-fails", 10, "*infrastructure:flash-failed* writing the flash failed*"),
+        ("locked", 10, "*infrastructure:board-locked* the board is in use by process 4711*"),
+        ("silent", 10, "*infrastructure:silent* not one byte*"),
+        ("hung", 1, "*product:boot-hung* spoke but did not answer*"),
+        ("secure-only", 1, "*product:boot-hung*protocol's console stayed silent*"),
+    ],
+)
+def test_each_fault_has_its_class_its_words_and_leaves_nothing(
+    project: Project, fault: str, code: int, words: str
+) -> None:
+    project.target("bench", fault)
+    project.test(TRIGGER)
+    result = project.run("--answer-timeout", "0.1", "--boot-timeout", "0.3")
+    result.stdout.fnmatch_lines([words])
+    assert result.ret == code
+    assert project.life()[-1] == "release"
+
+
+def test_what_the_secure_side_said_is_shown_when_it_refused_the_image(project: Project) -> None:
+    project.target("bench", "secure-only")
+    project.test(ASKS)
+    result = project.run("--boot-timeout", "0.3")
+    result.stdout.fnmatch_lines(["*NSPE image refused: signature does not verify*"])
+
+
+def test_a_lost_board_is_not_waited_for_again(project: Project) -> None:
+    project.target("bench", "log-dies")
+    project.test(TRIGGER + "def test_next(device): pass\ndef test_after(device): pass\n")
+    project.append_conftest(
+        "def pytest_harness_board_lost(bench, error): print(f'LOST {bench.pair.name} {error.kind}')\n"
+        "def pytest_harness_board_ready(bench): print(f'READY {bench.pair.name}')\n"
+    )
+    result = project.run("--answer-timeout", "0.1", "--boot-timeout", "0.3", "-s")
+    assert result.ret == 10
+    result.stdout.fnmatch_lines(["*READY bench+fw*", "*LOST bench+fw *", "*board-lost*was lost in an earlier test*"])
+
+
+def test_no_board_asked_for_is_a_usage_error(project: Project) -> None:
+    project.test(ASKS)
+    result = project.run(target="", build="")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*test_asks needs a board, and none was asked for*", "*--target NAME*"])
+
+
+def test_other_projects_fixtures_of_the_same_name_are_left_alone(project: Project) -> None:
+    (project.path / "conftest.py").write_text(
+        "import pytest\n@pytest.fixture\ndef device(): return 7\n@pytest.fixture\ndef board(): return 8\n"
+    )
+    project.test("def test_own(device, board): assert (device, board) == (7, 8)\n")
+    assert project.run(target="", build="").ret == 0
+
+
+def test_nothing_covered_is_no_pass(project: Project) -> None:
+    project.test(
+        "import pytest\n@pytest.mark.needs('infer', 'stimulus')\ndef test_more(device): raise AssertionError\n"
+    )
+    result = project.run()
+    assert result.ret == 5
+    result.stdout.fnmatch_lines(["not covered: 1 tests", "  1: bench+fw has no infer, stimulus"])
+
+
+def test_a_test_without_board_is_left_alone(project: Project) -> None:
+    project.test("def test_plain(): assert 1 == 1\n")
+    result = project.run()
+    assert result.ret == 0
+    assert project.life() == []
+
+
+def test_interrupt_gives_the_board_back(project: Project) -> None:
+    for number, fault in enumerate(("interrupt-acquire", "interrupt-flash", "log-interrupt")):
+        name = f"bench{number}"
+        project.target(name, fault)
+        project.test(TRIGGER)
+        result = project.run(target=name)
+        assert result.ret == 2
+        assert project.life(name)[-1] == "release"
+
+
+def test_with_xdist_the_controller_tells_the_story(project: Project) -> None:
+    project.test(CHECKED.format(passes=False))
+    result = project.run("-n", "1", "-p", "xdist")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*product:mine.number*", "failed checks:", "whose fault: 1 product"])
