@@ -14,9 +14,9 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from harness.boards.base import Board, BoardEvent, ClockQuality, Identity, PowerState, ResetKind, RunContext
 from harness.boards.locks import BoardLock, acquire_all
@@ -32,8 +32,11 @@ from harness.errors import BenchError, ConfigError, DeviceFault, HarnessBug, Har
 if TYPE_CHECKING:
     from harness.boards.qmp import Qmp
     from harness.config.build import Build
+    from harness.stimulus.base import Stimulus
 
 __all__ = ["QemuBoard"]
+
+_T = TypeVar("_T")
 
 _START_TIMEOUT: Final = 20.0
 _POKE_EVERY: Final = 0.004
@@ -178,26 +181,43 @@ class QemuBoard(Board):
 
     # --- stimulus ---------------------------------------------------------------------------
 
-    def set_property(self, path: str, name: str, value: object) -> None:
-        """Set a device's property in the emulator, now and again after each reset (which forgets it).
+    def stimulus(self) -> Stimulus | None:
+        """See `Board`: plays the emulated sensors through the monitor."""
+        if not self._target.sensors:
+            return None
+        from harness.stimulus.qmp import QmpStimulus
+
+        played = QmpStimulus(self, self._target.sensors)
+        played.rest()
+        return played
+
+    def set_properties(self, values: Mapping[tuple[str, str], object]) -> None:
+        """Set device properties, (QOM path, property) to value, now and again after each reset (which forgets them).
 
         Raises:
             BenchError: kind ``qmp-refused`` with QEMU's words, ``qmp-lost``, ``qmp-timeout``.
         """
-        if self._qmp is not None:
-            self._monitor("qom-set", {"path": path, "property": name, "value": value})
-        self._properties[path, name] = value
+        if self._child is not None:
+            self._call(self._set_all(values))
+        self._properties.update(values)
+
+    async def _set_all(self, values: Mapping[tuple[str, str], object]) -> None:
+        for (path, name), value in values.items():
+            await self._require_qmp().command("qom-set", {"path": path, "property": name, "value": value})
 
     def get_property(self, path: str, name: str) -> object:
         """Read a device's property from the emulator."""
-        return self._monitor("qom-get", {"path": path, "property": name})
+        return self._call(self._require_qmp().command("qom-get", {"path": path, "property": name}))
 
-    def _monitor(self, command: str, arguments: Mapping[str, object] | None = None) -> object:
-        self.check_alive()
-        if self._qmp is None:
-            raise HarnessBug("no monitor", kind="board-state")
+    def _call(self, coroutine: Coroutine[Any, Any, _T], timeout: float = 5.0) -> _T:
+        """Run `coroutine` on the monitor; when QEMU is gone, say how it ended."""
         try:
-            return self._qmp.execute(command, arguments)
+            self.check_alive()
+        except HarnessError:
+            coroutine.close()
+            raise
+        try:
+            return self._require_qmp().call(coroutine, timeout)
         except BenchError as error:
             if error.kind == "qmp-lost" and self._child is not None and self._child.wait(1.0) is not None:
                 raise self._exit_error() from error
@@ -298,8 +318,7 @@ class QemuBoard(Board):
         self._require_qmp().start(self._poke(self._total()))
 
     async def _restate(self) -> None:
-        for (path, name), value in self._properties.items():
-            await self._require_qmp().command("qom-set", {"path": path, "property": name, "value": value})
+        await self._set_all(dict(self._properties))
 
     async def _poke(self, before: int) -> None:
         """QEMU 7.2 holds back the first UART byte after a boot for 1.0 s, unless its monitor is spoken to."""
@@ -323,12 +342,7 @@ class QemuBoard(Board):
     def _warm(self) -> None:
         self.check_alive()
         self._note("host-reset", "warm reset by the harness")
-        try:
-            self._require_qmp().call(self._reset_machine(), _START_TIMEOUT)
-        except BenchError as error:
-            if self._child is not None and self._child.wait(1.0) is not None:
-                raise self._exit_error() from error
-            raise
+        self._call(self._reset_machine(), _START_TIMEOUT)
 
     async def _reset_machine(self) -> None:
         # Halted meanwhile, so that the firmware cannot read a sensor before its value is back.

@@ -1,0 +1,1 @@
+"""Traces that come with the harness, and the script that made them."""
