@@ -53,6 +53,9 @@ class Image(Strict):
     component: str | None = Field(
         default=None, description="the software component's name in attestation tokens (SPE, NSPE, MODEL, ...)"
     )
+    key: ConfigPath | None = Field(
+        default=None, description="public key that must have signed this image; the build's trust when absent"
+    )
 
     @property
     def kind(self) -> ImageFormat:
@@ -228,6 +231,8 @@ class Build(Strict):
         files: dict[tuple[str | int, ...], Path] = {}
         for index, image in enumerate(self.images):
             files["images", index, "file"] = image.file
+            if image.key is not None:
+                files["images", index, "key"] = image.key
         for name, model in self.models.items():
             files["models", name, "file"] = model.file
             if model.image is not None:
