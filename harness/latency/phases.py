@@ -120,11 +120,10 @@ def _check_result(
         problems.append(f"ticks span {inside}, an inference takes about {2 * needed:.0f}")
     if phases.ticks["inference"] < needed:
         problems.append(f"phase inference is {phases.ticks['inference']} ticks")
-    # The signed ticks must lie inside the request they belong to.
-    if result_ticks is not None and elapsed_ticks(marks[0], end, clock.bits) > elapsed_ticks(
-        marks[0], marks[-1], clock.bits
-    ):
-        problems.append("the signed end lies outside the request")
+    # The signed ticks must lie inside the request they belong to, in order.
+    positions = [elapsed_ticks(marks[0], tick, clock.bits) for tick in (start, end, marks[-1])]
+    if positions != sorted(positions):
+        problems.append(f"the signed ticks {start} and {end} do not lie in order inside {marks[0]} to {marks[-1]}")
     report.add(
         catalogue.RESULT_TICKS,
         not problems,

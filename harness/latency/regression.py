@@ -8,8 +8,10 @@ counter has no spread within a night, so that the spread between nights is what 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 from harness.findings import Report
@@ -29,9 +31,9 @@ MIN_VALUES = 8
 """Fewer values a side cannot reach `ALPHA`: the normal approximation needs them too."""
 
 NIGHTS = 14
-MIN_NIGHTS = 3
+MIN_NIGHTS = 5
 SPREAD_FACTOR = 4.0
-"""Tonight must leave the nights' median by this many robust standard deviations (1.4826 MAD)."""
+"""A change must exceed this many robust standard deviations between nights, when those are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class GateResult:
         p_value: of the rank test, None when it did not run.
         interval: 99 % bootstrap interval of the relative change.
         drift: relative change against the median of the last nights, None with fewer than `MIN_NIGHTS`.
-        nights: how many nights went into `drift`.
+        nights: how many comparable nights there were.
     """
 
     verdict: str
@@ -107,18 +109,22 @@ def regression_gate(
         subject=subject,
     ):
         return GateResult("not-comparable")
+    medians = [median(n.series.values) for n in nights if not _incomparable(current, n.series)][-NIGHTS:]
+    spread = _spread(medians)
+    # One night against one night has the variance of two; one night against many has that of one.
+    limit = max(threshold, SPREAD_FACTOR * math.sqrt(2) * spread)
     now, then = current.values, baseline.series.values
     reference = median(then)
     change = median(now) / reference - 1
     p_slower, p_faster = mann_whitney_greater(now, then), mann_whitney_greater(then, now)
     low, high = (bound - 1 for bound in bootstrap_ratio(now, then))
-    slower = change > threshold and p_slower < alpha and low > 0
-    faster = change < -threshold and p_faster < alpha and high < 0
+    slower = change > limit and p_slower < alpha and low > 0
+    faster = change < -limit and p_faster < alpha and high < 0
     words = f"{change:+.2%} (99 % interval {low:+.2%} to {high:+.2%}, p = {min(p_slower, p_faster):.2g})"
     report.add(
         catalogue.NOT_SLOWER,
         not slower,
-        expected=f"median at most {threshold:.1%} above {reference:g} ticks of {baseline.run}",
+        expected=f"median at most {limit:.2%} above {reference:g} ticks of {baseline.run}",
         seen=f"median {median(now):g} ticks, {words}",
         where="inference",
         subject=subject,
@@ -126,35 +132,49 @@ def regression_gate(
     report.add(
         catalogue.FASTER,
         not faster,
-        expected=f"median at most {threshold:.1%} below {reference:g} ticks of {baseline.run}",
+        expected=f"median at most {limit:.2%} below {reference:g} ticks of {baseline.run}",
         seen=f"median {median(now):g} ticks, {words}",
         where="inference",
         subject=subject,
     )
-    drift, used = _drift(current, nights, threshold, report)
-    verdict = "slower" if slower else "drift" if drift[1] else "faster" if faster else "passed"
-    return GateResult(verdict, change, p_slower, (low, high), drift[0], used)
+    drift_limit = max(threshold, SPREAD_FACTOR * spread)
+    drift = _drift(current, medians, drift_limit, report)
+    verdict = (
+        "slower"
+        if slower
+        else "drift"
+        if drift is not None and drift > drift_limit
+        else "faster"
+        if faster
+        else "passed"
+    )
+    return GateResult(verdict, change, p_slower, (low, high), drift, len(medians))
 
 
-def _drift(
-    current: Series, nights: Sequence[Night], threshold: float, report: Report
-) -> tuple[tuple[float | None, bool], int]:
-    usable = [median(n.series.values) for n in nights if not _incomparable(current, n.series)][-NIGHTS:]
-    if len(usable) < MIN_NIGHTS:
-        return (None, False), len(usable)
-    middle = median(usable)
-    spread = 1.4826 * median(abs(m - middle) for m in usable) / middle
-    limit = max(threshold, SPREAD_FACTOR * spread)
+def _spread(medians: Sequence[float]) -> float:
+    """Relative standard deviation between nights, from the steps between neighbours: a trend does not widen it."""
+    if len(medians) < MIN_NIGHTS:
+        return 0.0
+    steps = [b - a for a, b in pairwise(medians)]
+    middle = median(steps)
+    # MAD to standard deviation of a normal distribution; a step has the variance of two nights.
+    return 1.4826 * median(abs(s - middle) for s in steps) / math.sqrt(2) / median(medians)
+
+
+def _drift(current: Series, medians: Sequence[float], limit: float, report: Report) -> float | None:
+    if len(medians) < MIN_NIGHTS:
+        return None
+    middle = median(medians)
     change = median(current.values) / middle - 1
     report.add(
         catalogue.DRIFT,
         change <= limit,
-        expected=f"at most {limit:.2%} above the median {middle:g} ticks of the last {len(usable)} nights",
+        expected=f"at most {limit:.2%} above the median {middle:g} ticks of the last {len(medians)} nights",
         seen=f"{change:+.2%}",
         where="inference",
         subject=current.name,
     )
-    return (change, change > limit), len(usable)
+    return change
 
 
 def _incomparable(a: Series, b: Series) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +22,7 @@ from harness.parity.vacuity import check_vacuity
 INFO = parse_model(testkit.classifier(), name="classifier")
 
 
-def outputs(count: int = 40, seed: int = 1) -> list[np.ndarray]:
+def outputs(count: int = 40, seed: int = 1) -> list[npt.NDArray[Any]]:
     rng = np.random.default_rng(seed)
     return [rng.integers(-100, 100, (count, 1, 10), dtype=np.int8) for _ in range(2)]
 
@@ -77,7 +80,7 @@ def test_no_vectors_fail() -> None:
         [],
     ],
 )
-def test_other_forms_fail_and_no_waiver_excuses_them(device: list[np.ndarray]) -> None:
+def test_other_forms_fail_and_no_waiver_excuses_them(device: list[npt.NDArray[Any]]) -> None:
     report = Report(policy=Policy.DEV)
     assert not compare([np.zeros((40, 1, 10), np.int8)] * 2, device, None, report, info=INFO).passed
     assert ids(report, passed=False) == ["parity.output-form"]
@@ -239,7 +242,7 @@ def test_histogram_stays_bounded() -> None:
 # --- vacuity ---------------------------------------------------------------------------------------
 
 
-def vacuity(inputs: np.ndarray, results: np.ndarray, **limits: float) -> list[str]:
+def vacuity(inputs: npt.NDArray[Any], results: npt.NDArray[Any], **limits: float) -> list[str]:
     report = Report()
     check_vacuity([inputs], [results], report, **limits)  # type: ignore[arg-type]  # int or float by name
     return ids(report, passed=False)
