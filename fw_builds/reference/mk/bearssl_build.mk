@@ -1,0 +1,30 @@
+# Run by bearssl.mk, one at a time: bearssl= source folder, lib= result, fetch= script that makes the folder (or nothing).
+
+.SUFFIXES:
+objects_dir := $(dir $(lib))objects
+parts := codec ec hash int kdf mac rand
+
+.DEFAULT_GOAL := build
+.PHONY: build
+build: $(if $(wildcard $(bearssl)/inc/bearssl.h),,fetch_source)
+	@test -f '$(bearssl)/inc/bearssl.h' || { echo 'BEARSSL_DIR=$(bearssl): no inc/bearssl.h there' >&2; exit 1; }
+	@$(MAKE) --no-print-directory -f $(lastword $(MAKEFILE_LIST)) '$(lib)'
+
+.PHONY: fetch_source
+fetch_source:
+	@test -n '$(fetch)' || { echo 'BEARSSL_DIR=$(bearssl): no BearSSL there (inc/bearssl.h)' >&2; exit 1; }
+	@echo '  FETCH    bearssl (Debian source package)'
+	@'$(fetch)' '$(bearssl)'
+
+sources := $(sort $(foreach part,$(parts),$(wildcard $(bearssl)/src/$(part)/*.c)))
+objects := $(sources:$(bearssl)/src/%.c=$(objects_dir)/%.o)
+
+$(objects_dir)/%.o: $(bearssl)/src/%.c
+	@mkdir -p $(@D)
+	@$(cc) $(flags) -w -I$(bearssl)/inc -I$(bearssl)/src -c $< -o $@
+
+$(lib): $(objects)
+	@echo '  AR       $(notdir $@)'
+	@rm -f $@.new
+	@$(ar) rcsD $@.new $(objects)
+	@mv $@.new $@

@@ -1,0 +1,65 @@
+# The images.
+
+objects := $(out)/objects
+profile_define := $(if $(filter PSA_IOT_1,$(ATTEST_PROFILE)),-DATTEST_PROFILE_PSA_IOT_1)
+
+secure_sources := $(spe_sources) $(partition_sources) \
+	$(addprefix $(platform)/,startup_secure.c target_cfg.c uart_log.c)
+secure_includes := $(here) $(spe_includes) $(platform) $(partition_includes) $(out)/generated
+nonsecure_sources := $(pseudo_driver_sources) $(interface_sources) $(platform)/startup_nonsecure.c
+nonsecure_includes := $(here) $(interface_includes) $(pseudo_driver_includes) $(platform)
+
+secure_flags := $(common_flags) $(warnings) -mcmse -DMUTANT=$(MUTANT) $(profile_define) $(addprefix -I,$(secure_includes)) \
+	-isystem $(bearssl_includes)
+nonsecure_flags := $(common_flags) $(warnings) -DMUTANT=$(MUTANT) $(addprefix -I,$(nonsecure_includes))
+
+secure_objects := $(secure_sources:$(here)/%.c=$(objects)/secure/%.o)
+nonsecure_objects := $(nonsecure_sources:$(here)/%.c=$(objects)/nonsecure/%.o)
+
+# A change of options rebuilds everything: the file changes only when they do.
+options := $(objects)/options
+options_text := $(secure_flags) $(nonsecure_flags) $(link_flags)
+.PHONY: force
+$(options): force
+	@mkdir -p $(@D)
+	@echo '$(options_text)' | cmp -s - $@ || echo '$(options_text)' > $@
+
+$(objects)/secure/%.o: $(here)/%.c $(options) $(out)/generated/trusted_key.h $(bearssl_lib)
+	@mkdir -p $(@D)
+	@$(cc) $(secure_flags) -MMD -MP -c $< -o $@
+
+$(objects)/nonsecure/%.o: $(here)/%.c $(options)
+	@mkdir -p $(@D)
+	@$(cc) $(nonsecure_flags) -MMD -MP -c $< -o $@
+
+$(out)/generated/trusted_key.h: $(PUBLIC_KEY) $(here)/tools/trusted_key.py
+	@mkdir -p $(@D)
+	@$(PYTHON) $(here)/tools/trusted_key.py $(PUBLIC_KEY) > $@
+
+$(out)/veneers.o: $(out)/secure.elf ;
+$(out)/secure.elf: $(secure_objects) $(bearssl_lib) $(platform)/secure.ld
+	@echo '  LD       $(notdir $@)$(if $(filter-out NONE,$(MUTANT)), ($(MUTANT)))'
+	@$(cc) $(link_flags) -mcmse -T $(platform)/secure.ld $(secure_objects) $(bearssl_lib) \
+		-Wl,--cmse-implib -Wl,--out-implib=$(out)/veneers.o -Wl,-Map=$(out)/secure.map -o $@
+
+$(out)/nonsecure.elf: $(nonsecure_objects) $(out)/veneers.o $(platform)/nonsecure.ld
+	@echo '  LD       $(notdir $@)'
+	@$(cc) $(link_flags) -T $(platform)/nonsecure.ld $(nonsecure_objects) $(out)/veneers.o \
+		-Wl,-Map=$(out)/nonsecure.map -o $@
+
+$(out)/nonsecure.bin: $(out)/nonsecure.elf
+	@$(objcopy) -O binary $< $@
+
+sign := $(PYTHON) $(here)/tools/sign_image.py --key $(SIGNING_KEY)
+signing := $(here)/tools/sign_image.py $(SIGNING_KEY)
+
+$(out)/nonsecure.signed.bin: $(out)/nonsecure.bin $(signing)
+	@echo '  SIGN     $(notdir $@)'
+	@$(sign) --slot-size 0x100000 --version $(NSPE_VERSION) --security-counter $(NSPE_SECURITY_COUNTER) $< $@
+
+$(out)/%.signed.bin: $(here)/models/%.tflite $(signing)
+	@echo '  SIGN     $(notdir $@)'
+	@mkdir -p $(@D)
+	@$(sign) --version $(MODEL_VERSION) --security-counter $(MODEL_SECURITY_COUNTER) --model-name $* $< $@
+
+-include $(secure_objects:.o=.d) $(nonsecure_objects:.o=.d)

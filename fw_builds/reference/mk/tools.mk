@@ -1,0 +1,36 @@
+# Tools, and one clear line where one is missing.
+
+cc := $(CROSS_COMPILE)gcc
+ar := $(CROSS_COMPILE)gcc-ar
+objcopy := $(CROSS_COMPILE)objcopy
+size := $(CROSS_COMPILE)size
+
+needs_tools := $(filter-out clean distclean help,$(or $(MAKECMDGOALS),all))
+
+ifneq ($(needs_tools),)
+ifeq ($(shell command -v $(cc)),)
+$(error $(cc) is missing: apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi, or set CROSS_COMPILE=)
+endif
+ifeq ($(shell echo '#include <string.h>' | $(cc) -E -xc - >/dev/null 2>&1 && echo found),)
+$(error newlib is missing: apt-get install libnewlib-arm-none-eabi)
+endif
+ifeq ($(shell $(PYTHON) -c 'import imgtool, cryptography' 2>/dev/null && echo found),)
+$(error $(PYTHON) has no imgtool or cryptography: $(PYTHON) -m pip install imgtool cryptography, or set PYTHON=)
+endif
+ifeq ($(shell command -v flock),)
+$(error flock is missing: apt-get install util-linux)
+endif
+ifeq ($(filter $(ATTEST_PROFILE),PSA_2023_TFM PSA_IOT_1),)
+$(error ATTEST_PROFILE=$(ATTEST_PROFILE): there are PSA_2023_TFM and PSA_IOT_1)
+endif
+ifeq ($(shell grep -c '^	MUTANT_$(MUTANT)\( =\|,\)' $(here)/mutants.h),0)
+$(error MUTANT=$(MUTANT): no such faulty build; mutants.h names them)
+endif
+endif
+
+cpu_flags := -mcpu=cortex-m55 -mthumb -mfloat-abi=hard
+warnings := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+common_flags := $(cpu_flags) -std=gnu11 -O2 -g -ffreestanding -ffunction-sections -fdata-sections -fno-common \
+	-fno-strict-aliasing -ffile-prefix-map=$(here)=. -ffile-prefix-map=$(out)=out
+link_flags := $(cpu_flags) -nostartfiles --specs=nano.specs --specs=nosys.specs -Wl,--gc-sections \
+	-Wl,--no-warn-rwx-segments -Wl,--fatal-warnings -Wl,--build-id=none

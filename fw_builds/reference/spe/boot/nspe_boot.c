@@ -1,0 +1,77 @@
+#include "nspe_boot.h"
+
+#include <string.h>
+
+#include "bytes.h"
+#include "log.h"
+#include "memory_map.h"
+#include "psa_manifest/pid.h"
+#include "rollback.h"
+
+#define NSPE_SLOT_SIZE 0x100000u
+#define NSPE_NAME      "NSPE"
+
+struct mcuboot_key provisioned_key(const uint8_t otp_hash[32])
+{
+	struct mcuboot_key key = trusted_key;
+
+	if (device()->otp_state == OTP_OK) {
+		memcpy(key.hash, otp_hash, sizeof key.hash);
+	}
+	return key;
+}
+
+static bool refuse(const char *why)
+{
+	spe_log("BOOT", "NSPE image refused: %s", why);
+	return false;
+}
+
+/* Stack pointer in non-secure RAM, reset handler inside the signed payload. */
+static bool take_vectors(const struct mcuboot_image *image, struct nspe_entry *entry)
+{
+	if (image->payload_size < 8) {
+		return false;
+	}
+	entry->vectors = (uint32_t)(uintptr_t)image->payload;
+	entry->msp = get_le32(image->payload);
+	entry->reset = get_le32(image->payload + 4);
+	const uint32_t at = entry->reset & ~1u;
+
+	return (entry->vectors & 0x1FFu) == 0 && (entry->reset & 1u) != 0 && at >= entry->vectors &&
+	       at < entry->vectors + image->payload_size && (entry->msp & 7u) == 0 &&
+	       entry->msp > NS_DATA_BASE && entry->msp <= NS_DATA_BASE + NS_DATA_SIZE;
+}
+
+bool nspe_verify(struct nspe_entry *entry, struct measurement *measurement)
+{
+	const uint8_t *const slot = (const uint8_t *)NS_CODE_BASE;
+	const struct mcuboot_key key = provisioned_key(device()->otp.nspe_key_hash);
+	struct mcuboot_image image;
+	enum mcuboot_status status = mcuboot_parse(slot, NSPE_SLOT_SIZE, &image);
+
+	if (status == MCUBOOT_OK) {
+		status = mcuboot_verify(slot, &image, &key, rollback_lowest(TFM_SP_PLATFORM, NSPE_NAME));
+	}
+	if (status != MCUBOOT_OK) {
+		return refuse(mcuboot_status_text(status));
+	}
+	if (memcmp(key.hash, trusted_key.hash, sizeof key.hash) != 0) {
+		return refuse("OTP provisions another key than the one built in");
+	}
+	if (image.name[0] != '\0') {
+		return refuse("it is a model image");
+	}
+	if (!take_vectors(&image, entry)) {
+		return refuse("its vectors point outside its memory");
+	}
+	if (!rollback_raise(TFM_SP_PLATFORM, NSPE_NAME, image.security_counter)) {
+		return refuse("its security counter cannot be stored");
+	}
+	memcpy(measurement->digest, image.hash, sizeof measurement->digest);
+	memcpy(measurement->signer, image.key_hash, sizeof measurement->signer);
+	format_version(measurement->version, &image);
+	spe_log("BOOT", "NSPE image %s verified, security counter %u", measurement->version,
+		(unsigned int)image.security_counter);
+	return true;
+}

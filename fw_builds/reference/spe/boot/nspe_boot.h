@@ -1,0 +1,22 @@
+/*
+ * Verified boot of the non-secure image.
+ */
+#ifndef NSPE_BOOT_H
+#define NSPE_BOOT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "device.h"
+
+struct nspe_entry {
+	uint32_t vectors, msp, reset;
+};
+
+/* False: refused, and the secure log says why. */
+bool nspe_verify(struct nspe_entry *entry, struct measurement *measurement);
+
+/* The built-in key under the hash that OTP provisions for it; the built-in hash where OTP has none. */
+struct mcuboot_key provisioned_key(const uint8_t otp_hash[32]);
+
+#endif

@@ -1,0 +1,12 @@
+/*
+ * Violations: caught, recorded, and survived when the non-secure side is to blame.
+ */
+#ifndef SPE_FAULT_H
+#define SPE_FAULT_H
+
+#include "tfm_platform_api.h"
+
+/* The records so far. */
+void fault_snapshot(struct tfm_platform_faults *out);
+
+#endif

@@ -1,0 +1,16 @@
+#include "panic.h"
+
+#include "log.h"
+#include "psa/service.h"
+#include "target_cfg.h"
+
+_Noreturn void spe_panic(const char *why)
+{
+	spe_log("SPE", "PANIC: %s", why);
+	target_reset();
+}
+
+_Noreturn void psa_panic(void)
+{
+	spe_panic("a partition gave up");
+}

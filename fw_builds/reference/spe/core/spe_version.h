@@ -1,0 +1,6 @@
+#ifndef SPE_VERSION_H
+#define SPE_VERSION_H
+
+#define SPE_VERSION "1.0.0"
+
+#endif

@@ -1,0 +1,128 @@
+#include "builtin_keys.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "cbor_encode.h"
+#include "device.h"
+#include "ecdsa.h"
+#include "key_derivation.h"
+#include "log.h"
+#include "mutants.h"
+#include "psa_manifest/pid.h"
+#include "sha256.h"
+#include "tfm_builtin_key_ids.h"
+
+struct builtin_key {
+	const psa_key_id_t id;
+	const int32_t signer; /* the partition that may sign with it */
+	const char *const label;
+	bool ready;
+	uint8_t private[ECDSA_KEY_SIZE];
+	uint8_t point[ECDSA_PUBLIC_KEY_SIZE];
+};
+
+static struct builtin_key keys[] = {
+	{.id = TFM_BUILTIN_KEY_ID_IAK, .signer = TFM_SP_INITIAL_ATTESTATION, .label = KEY_LABEL_IAK},
+	{.id = TFM_BUILTIN_KEY_ID_RESULT, .signer = TFM_SP_INFERENCE, .label = KEY_LABEL_RESULT},
+	{.id = TFM_BUILTIN_KEY_ID_CLIENT, .signer = TFM_SP_INFERENCE, .label = KEY_LABEL_CLIENT},
+};
+
+static psa_status_t find(psa_key_id_t id, struct builtin_key **found)
+{
+	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+		if (keys[i].id == id) {
+			*found = &keys[i];
+			return PSA_SUCCESS;
+		}
+	}
+	return id == TFM_BUILTIN_KEY_ID_HUK ? PSA_ERROR_NOT_PERMITTED : PSA_ERROR_INVALID_HANDLE;
+}
+
+static psa_status_t load(psa_key_id_t id, struct builtin_key **found)
+{
+	struct builtin_key *key;
+	const psa_status_t status = find(id, &key);
+
+	if (status != PSA_SUCCESS) {
+		return status;
+	}
+	if (device()->otp_state != OTP_OK) {
+		return PSA_ERROR_BAD_STATE;
+	}
+	if (!key->ready) {
+		derive_p256_key(device()->otp.huk, key->label, key->private);
+		if (!ecdsa_public_key(key->private, key->point)) {
+			return PSA_ERROR_CORRUPTION_DETECTED;
+		}
+		key->ready = true;
+		if (MUTANT_IS(KEY_IN_LOG)) {
+			spe_log_bytes("SPE", "key ", key->private, sizeof key->private);
+		}
+	}
+	*found = key;
+	return PSA_SUCCESS;
+}
+
+psa_status_t builtin_public_key(psa_key_id_t id, const uint8_t **point)
+{
+	struct builtin_key *key;
+	const psa_status_t status = load(id, &key);
+
+	if (status == PSA_SUCCESS) {
+		*point = key->point;
+	}
+	return status;
+}
+
+psa_status_t builtin_sign(psa_key_id_t id, int32_t partition, const uint8_t digest[32], uint8_t signature[64])
+{
+	struct builtin_key *key;
+	psa_status_t status = find(id, &key);
+
+	if (status != PSA_SUCCESS) {
+		return status;
+	}
+	if (key->signer != partition) {
+		return PSA_ERROR_NOT_PERMITTED;
+	}
+	if (!device_may_sign()) {
+		return PSA_ERROR_BAD_STATE;
+	}
+	status = load(id, &key);
+	if (status != PSA_SUCCESS) {
+		return status;
+	}
+	return ecdsa_sign(key->private, digest, signature) ? PSA_SUCCESS : PSA_ERROR_CORRUPTION_DETECTED;
+}
+
+psa_status_t builtin_instance_id(uint8_t id[33])
+{
+	uint8_t cose_key[80];
+	const uint8_t *point;
+	struct cbor_out out;
+	/* A faulty build takes another key's hash. */
+	const psa_key_id_t key = MUTANT_IS(INSTANCE_ID_NOT_KEYS) ? TFM_BUILTIN_KEY_ID_CLIENT : TFM_BUILTIN_KEY_ID_IAK;
+	const psa_status_t status = builtin_public_key(key, &point);
+
+	if (status != PSA_SUCCESS) {
+		return status;
+	}
+	cbor_out_init(&out, cose_key, sizeof cose_key); /* {1: 2, -1: 1, -2: x, -3: y} */
+	cbor_put_map(&out, 4);
+	cbor_put_int(&out, 1);
+	cbor_put_uint(&out, 2);
+	cbor_put_int(&out, -1);
+	cbor_put_uint(&out, 1);
+	cbor_put_int(&out, -2);
+	cbor_put_bytes(&out, point + 1, 32);
+	cbor_put_int(&out, -3);
+	cbor_put_bytes(&out, point + 33, 32);
+	if (out.overflow) {
+		return PSA_ERROR_GENERIC_ERROR;
+	}
+	id[0] = 0x01;
+	sha256(cose_key, out.used, id + 1);
+	return PSA_SUCCESS;
+}

@@ -1,0 +1,142 @@
+#include "ecdsa.h"
+
+#include <string.h>
+
+#include "bearssl_ec.h"
+#include "mutants.h"
+
+/* br_ec_p256_m31: constant-time, 31-bit limbs; the multiplier of a Cortex-M55 is constant-time too. */
+static const br_ec_impl *const curve = &br_ec_p256_m31;
+
+static br_ec_private_key private_key(const uint8_t *key, uint8_t *copy)
+{
+	memcpy(copy, key, ECDSA_KEY_SIZE);
+	return (br_ec_private_key){.curve = BR_EC_secp256r1, .x = copy, .xlen = ECDSA_KEY_SIZE};
+}
+
+/*
+ * The faulty build's "hash function" of RFC 6979's generator: it forgets its input, so that the generator gives the
+ * same k for every message.
+ */
+static void forget_init(const br_hash_class **context)
+{
+	(void)context;
+}
+
+static void forget_update(const br_hash_class **context, const void *data, size_t len)
+{
+	(void)context;
+	(void)data;
+	(void)len;
+}
+
+static void forget_out(const br_hash_class *const *context, void *digest)
+{
+	(void)context;
+	memset(digest, 0x5A, 32);
+}
+
+static uint64_t forget_state(const br_hash_class *const *context, void *state)
+{
+	(void)context;
+	(void)state;
+	return 0;
+}
+
+static void forget_set_state(const br_hash_class **context, const void *state, uint64_t count)
+{
+	(void)context;
+	(void)state;
+	(void)count;
+}
+
+static const br_hash_class *nonce_generator_hash(br_hash_class *forgetful)
+{
+	if (!MUTANT_IS(ECDSA_NONCE_REUSED)) {
+		return &br_sha256_vtable;
+	}
+	*forgetful = br_sha256_vtable;
+	forgetful->init = forget_init;
+	forgetful->update = forget_update;
+	forgetful->out = forget_out;
+	forgetful->state = forget_state;
+	forgetful->set_state = forget_set_state;
+	return forgetful;
+}
+
+bool ecdsa_sign(const uint8_t key[ECDSA_KEY_SIZE], const uint8_t digest[32], uint8_t signature[ECDSA_SIGNATURE_SIZE])
+{
+	uint8_t copy[ECDSA_KEY_SIZE];
+	br_hash_class forgetful;
+	const br_ec_private_key private = private_key(key, copy);
+	const size_t len = br_ecdsa_i31_sign_raw(curve, nonce_generator_hash(&forgetful), digest, &private, signature);
+
+	memset(copy, 0, sizeof copy);
+	__asm volatile("" ::"r"(copy) : "memory"); /* the wipe stays */
+	return len == ECDSA_SIGNATURE_SIZE;
+}
+
+bool ecdsa_verify(const uint8_t public_key[ECDSA_PUBLIC_KEY_SIZE], const uint8_t digest[32],
+		  const uint8_t signature[ECDSA_SIGNATURE_SIZE])
+{
+	uint8_t copy[ECDSA_PUBLIC_KEY_SIZE];
+	const br_ec_public_key public = {.curve = BR_EC_secp256r1, .q = copy, .qlen = sizeof copy};
+
+	memcpy(copy, public_key, sizeof copy);
+	return br_ecdsa_i31_vrfy_raw(curve, digest, 32, &public, signature, ECDSA_SIGNATURE_SIZE) == 1;
+}
+
+bool ecdsa_public_key(const uint8_t key[ECDSA_KEY_SIZE], uint8_t public_key[ECDSA_PUBLIC_KEY_SIZE])
+{
+	uint8_t copy[ECDSA_KEY_SIZE];
+	uint8_t buffer[BR_EC_KBUF_PUB_MAX_SIZE];
+	br_ec_public_key public;
+	const br_ec_private_key private = private_key(key, copy);
+	const size_t len = br_ec_compute_pub(curve, &public, buffer, &private);
+
+	memset(copy, 0, sizeof copy);
+	__asm volatile("" ::"r"(copy) : "memory"); /* the wipe stays */
+	if (len != ECDSA_PUBLIC_KEY_SIZE) {
+		return false;
+	}
+	memcpy(public_key, buffer, ECDSA_PUBLIC_KEY_SIZE);
+	return true;
+}
+
+/* One DER INTEGER of at most 32 significant bytes at *at; moves *at behind it. */
+static bool take_integer(const uint8_t **at, const uint8_t *end, uint8_t out[32])
+{
+	const uint8_t *const p = *at;
+
+	if (end - p < 2 || p[0] != 0x02 || p[1] == 0 || p[1] > 33 || end - p - 2 < p[1]) {
+		return false;
+	}
+	const uint8_t *value = p + 2;
+	size_t len = p[1];
+
+	if ((value[0] & 0x80) != 0 || (len > 1 && value[0] == 0 && (value[1] & 0x80) == 0)) {
+		return false; /* negative, or not the shortest form */
+	}
+	if (value[0] == 0) {
+		value++;
+		len--;
+	}
+	if (len > 32) {
+		return false;
+	}
+	memset(out, 0, 32);
+	memcpy(out + 32 - len, value, len);
+	*at = p + 2 + p[1];
+	return true;
+}
+
+bool ecdsa_signature_from_der(const uint8_t *der, size_t len, uint8_t signature[ECDSA_SIGNATURE_SIZE])
+{
+	if (len < 2 || len > ECDSA_DER_MAX || der[0] != 0x30 || der[1] != len - 2) {
+		return false;
+	}
+	const uint8_t *at = der + 2;
+	const uint8_t *const end = der + len;
+
+	return take_integer(&at, end, signature) && take_integer(&at, end, signature + 32) && at == end;
+}

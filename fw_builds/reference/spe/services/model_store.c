@@ -1,0 +1,310 @@
+#include "model_store.h"
+
+#include <string.h>
+
+#include "log.h"
+#include "memory_map.h"
+#include "nspe_boot.h"
+#include "nv.h"
+#include "psa_manifest/pid.h"
+#include "rollback.h"
+#include "sha256.h"
+
+#define ACTIVE_UID 1u
+#define NO_SLOT    UINT32_MAX
+#define NO_BANK    UINT32_MAX
+
+/* In internal trusted storage. The update slot is one of two banks, so that an update never overwrites the last. */
+struct active_record {
+	uint32_t slot;
+	uint32_t bank;
+};
+
+struct slot {
+	bool examined;
+	enum mcuboot_status status; /* but for the security counter, which others can raise */
+	struct mcuboot_image image;
+	uint8_t id[SHA256_SIZE];
+};
+
+static struct slot slots[MODEL_STORE_SLOTS];
+static struct active_record record = {0, NO_BANK};
+static uint32_t active = NO_SLOT;
+static uint32_t generation;
+
+static uint8_t *bank_base(uint32_t bank)
+{
+	return (uint8_t *)(NV_MODEL_BANK_BASE + bank * MODEL_STORE_SLOT_SIZE);
+}
+
+/* NULL: the update slot has never been written. */
+static const uint8_t *slot_base(uint32_t slot)
+{
+	if (slot < MODEL_STORE_FACTORY_SLOTS) {
+		return (const uint8_t *)(MODEL_FACTORY_BASE + slot * MODEL_STORE_SLOT_SIZE);
+	}
+	return record.bank != NO_BANK ? bank_base(record.bank) : NULL;
+}
+
+static enum mcuboot_status verify(const uint8_t *file, size_t size, struct mcuboot_image *image)
+{
+	const struct mcuboot_key key = provisioned_key(device()->otp.model_key_hash);
+	enum mcuboot_status status = mcuboot_parse(file, size, image);
+
+	if (status == MCUBOOT_OK && image->name[0] == '\0') {
+		return MCUBOOT_BAD_FORMAT; /* signed, but not a model */
+	}
+	if (status == MCUBOOT_OK) {
+		status = mcuboot_verify(file, image, &key, 0);
+	}
+	if (status == MCUBOOT_OK && memcmp(key.hash, trusted_key.hash, sizeof key.hash) != 0) {
+		return MCUBOOT_WRONG_KEY;
+	}
+	return status;
+}
+
+/* Factory slots are read-only, and the update banks change only here: one look is enough. */
+static const struct slot *examine(uint32_t number)
+{
+	struct slot *const slot = &slots[number];
+	const uint8_t *const base = slot_base(number);
+
+	if (!slot->examined) {
+		slot->examined = true;
+		slot->status = base == NULL ? MCUBOOT_BLANK : verify(base, MODEL_STORE_SLOT_SIZE, &slot->image);
+		if (slot->status == MCUBOOT_OK) {
+			sha256(slot->image.payload, slot->image.payload_size, slot->id);
+		}
+	}
+	return slot;
+}
+
+static enum mcuboot_status check_counter(const struct mcuboot_image *image)
+{
+	return mcuboot_check_counter(image, rollback_lowest(TFM_SP_MODEL_STORE, image->name));
+}
+
+static enum mcuboot_status status_of(const struct slot *slot)
+{
+	return slot->status == MCUBOOT_OK ? check_counter(&slot->image) : slot->status;
+}
+
+static psa_status_t to_psa(enum mcuboot_status status)
+{
+	switch (status) {
+	case MCUBOOT_OK:
+		return PSA_SUCCESS;
+	case MCUBOOT_BLANK:
+	case MCUBOOT_BAD_FORMAT:
+	case MCUBOOT_NO_COUNTER:
+		return PSA_ERROR_INVALID_ARGUMENT;
+	case MCUBOOT_ROLLED_BACK:
+		return PSA_ERROR_NOT_PERMITTED;
+	default:
+		return PSA_ERROR_INVALID_SIGNATURE;
+	}
+}
+
+static void describe(uint32_t number, struct model_store_info *info)
+{
+	const struct slot *const slot = examine(number);
+
+	memset(info, 0, sizeof *info);
+	info->slot = number;
+	info->status = to_psa(status_of(slot));
+	info->generation = generation;
+	if (slot->status != MCUBOOT_OK) {
+		return; /* nothing in it can be believed */
+	}
+	info->active = number == active ? 1 : 0;
+	info->security_counter = slot->image.security_counter;
+	info->length = slot->image.payload_size;
+	memcpy(info->id, slot->id, sizeof info->id);
+	memcpy(info->measurement, slot->image.hash, sizeof info->measurement);
+	if (slot->image.key_hash != NULL) { /* a faulty build accepts an image without one */
+		memcpy(info->signer, slot->image.key_hash, sizeof info->signer);
+	}
+	strcpy(info->name, slot->image.name);
+	format_version(info->version, &slot->image);
+}
+
+static void log_refusal(uint32_t number, enum mcuboot_status status)
+{
+	if (number == MODEL_STORE_UPDATE_SLOT) {
+		spe_log("BOOT", "MODEL image in the update slot refused: %s", mcuboot_status_text(status));
+	} else {
+		spe_log("BOOT", "MODEL image in factory slot %u refused: %s", (unsigned int)number,
+			mcuboot_status_text(status));
+	}
+}
+
+/* Make a slot's model the active one, in this boot. */
+static enum mcuboot_status activate(uint32_t number)
+{
+	const struct slot *const slot = examine(number);
+	const enum mcuboot_status status = status_of(slot);
+
+	if (status != MCUBOOT_OK) {
+		return status;
+	}
+	if (!rollback_raise(TFM_SP_MODEL_STORE, slot->image.name, slot->image.security_counter)) {
+		return MCUBOOT_NO_COUNTER;
+	}
+	active = number;
+	generation++;
+	return MCUBOOT_OK;
+}
+
+void model_store_init(void)
+{
+	struct active_record stored;
+	struct model_store_info info;
+	size_t len = 0;
+
+	if (its_get(nv_store(), TFM_SP_MODEL_STORE, ACTIVE_UID, 0, sizeof stored, &stored, &len) == PSA_SUCCESS &&
+	    len == sizeof stored && stored.slot < MODEL_STORE_SLOTS && (stored.bank < 2 || stored.bank == NO_BANK)) {
+		record = stored;
+	}
+	enum mcuboot_status status = activate(record.slot);
+
+	if (status != MCUBOOT_OK) {
+		log_refusal(record.slot, status);
+	}
+	if (status != MCUBOOT_OK && record.slot != 0) {
+		status = activate(0);
+		if (status != MCUBOOT_OK) {
+			log_refusal(0, status);
+		}
+	}
+	if (status != MCUBOOT_OK) {
+		spe_log("BOOT", "no model is active");
+		return;
+	}
+	describe(active, &info);
+	spe_log("BOOT", "MODEL image %s %s verified, security counter %u", info.name, info.version,
+		(unsigned int)info.security_counter);
+}
+
+psa_status_t model_store_active(struct model_store_info *info)
+{
+	if (active == NO_SLOT) {
+		return PSA_ERROR_DOES_NOT_EXIST;
+	}
+	describe(active, info);
+	return PSA_SUCCESS;
+}
+
+psa_status_t model_store_active_bytes(const uint8_t **bytes, size_t *len)
+{
+	if (active == NO_SLOT) {
+		return PSA_ERROR_DOES_NOT_EXIST;
+	}
+	*bytes = slots[active].image.payload;
+	*len = slots[active].image.payload_size;
+	return PSA_SUCCESS;
+}
+
+bool model_store_measurement(struct measurement *measurement)
+{
+	struct model_store_info info;
+
+	if (model_store_active(&info) != PSA_SUCCESS) {
+		return false;
+	}
+	memcpy(measurement->digest, info.measurement, sizeof measurement->digest);
+	memcpy(measurement->signer, info.signer, sizeof measurement->signer);
+	strcpy(measurement->version, info.version);
+	return true;
+}
+
+unsigned model_store_list(struct model_store_info info[MODEL_STORE_SLOTS])
+{
+	unsigned count = 0;
+
+	for (uint32_t i = 0; i < MODEL_STORE_SLOTS; i++) {
+		if (examine(i)->status != MCUBOOT_BLANK) {
+			describe(i, &info[count++]);
+		}
+	}
+	return count;
+}
+
+static psa_status_t remember(uint32_t slot, uint32_t bank)
+{
+	const struct active_record next = {slot, bank};
+	const psa_status_t status = its_set(nv_store(), TFM_SP_MODEL_STORE, ACTIVE_UID, &next, sizeof next,
+					    PSA_STORAGE_FLAG_NONE);
+
+	if (status == PSA_SUCCESS) {
+		record = next;
+	}
+	return status;
+}
+
+psa_status_t model_store_select(const char *name, struct model_store_info *info)
+{
+	psa_status_t why = PSA_ERROR_DOES_NOT_EXIST;
+
+	for (uint32_t i = 0; i < MODEL_STORE_SLOTS; i++) { /* 4 (update), 0, 1, 2, 3 */
+		const uint32_t number = (MODEL_STORE_UPDATE_SLOT + i) % MODEL_STORE_SLOTS;
+		const struct slot *const slot = examine(number);
+
+		if (slot->status != MCUBOOT_OK || strcmp(slot->image.name, name) != 0) {
+			continue;
+		}
+		const psa_status_t status = to_psa(status_of(slot));
+
+		if (status != PSA_SUCCESS) {
+			why = status;
+			continue;
+		}
+		const psa_status_t stored = remember(number, record.bank);
+
+		if (stored != PSA_SUCCESS) {
+			return stored;
+		}
+		if (activate(number) != MCUBOOT_OK) {
+			return PSA_ERROR_STORAGE_FAILURE;
+		}
+		describe(active, info);
+		spe_log("MODEL", "%s %s selected", info->name, info->version);
+		return PSA_SUCCESS;
+	}
+	return why;
+}
+
+psa_status_t model_store_install(const uint8_t *file, size_t size, struct model_store_info *info)
+{
+	struct mcuboot_image image;
+	enum mcuboot_status status = verify(file, size, &image);
+
+	if (status == MCUBOOT_OK) {
+		status = check_counter(&image);
+	}
+	if (status != MCUBOOT_OK) {
+		spe_log("MODEL", "update refused: %s", mcuboot_status_text(status));
+		return to_psa(status);
+	}
+	if (!rollback_raise(TFM_SP_MODEL_STORE, image.name, image.security_counter)) {
+		spe_log("MODEL", "update refused: its security counter cannot be stored");
+		return PSA_ERROR_INSUFFICIENT_STORAGE;
+	}
+	const uint32_t bank = record.bank == 0 ? 1 : 0;
+
+	memcpy(bank_base(bank), file, image.total_size);
+	const psa_status_t stored = remember(MODEL_STORE_UPDATE_SLOT, bank);
+
+	if (stored != PSA_SUCCESS) {
+		return stored;
+	}
+	slots[MODEL_STORE_UPDATE_SLOT].examined = false;
+	status = activate(MODEL_STORE_UPDATE_SLOT);
+	if (status != MCUBOOT_OK) {
+		spe_log("MODEL", "update does not verify in NV memory: %s", mcuboot_status_text(status));
+		return PSA_ERROR_STORAGE_FAILURE;
+	}
+	describe(active, info);
+	spe_log("MODEL", "update %s %s active, security counter %u", info->name, info->version,
+		(unsigned int)info->security_counter);
+	return PSA_SUCCESS;
+}
