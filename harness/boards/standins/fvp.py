@@ -78,6 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     add("-Q", "--quantum", type=int, default=None)
     add("-q", "--quiet", action="store_true")
     add("--stat", action="store_true")
+    add("-I", "--iris-server", action="store_true")
+    add("--iris-port", type=int, default=7100)
     add("-l", "--list-params", action="store_true")
     add("--version", action="store_true")
     return parser
@@ -144,8 +146,10 @@ class _Terminal:
 class _Model:
     """The running simulation: QEMU and its terminals in one event loop."""
 
-    def __init__(self, qemu: list[str], terminals: list[_Terminal]) -> None:
+    def __init__(self, qemu: list[str], terminals: list[_Terminal], folder: str, iris_port: int | None) -> None:
         self.terminals = terminals
+        self.folder = folder
+        self.iris = socket.create_server(("127.0.0.1", iris_port)) if iris_port is not None else None
         self.selector = selectors.DefaultSelector()
         self.stop: str | None = None
         self.process = subprocess.Popen(
@@ -153,6 +157,8 @@ class _Model:
             pass_fds=[t.qemu_end.fileno() for t in terminals],
             stdin=subprocess.DEVNULL,
         )
+        if self.iris is not None:
+            self.selector.register(self.iris, selectors.EVENT_READ, ("iris", None))
         for terminal in terminals:
             terminal.qemu_end.close()
             self.selector.register(terminal.listener, selectors.EVENT_READ, ("accept", terminal))
@@ -181,6 +187,18 @@ class _Model:
         terminal.client = client
         self.selector.register(client, selectors.EVENT_READ, ("client", terminal))
         self._flush(terminal)
+
+    def _iris(self, _terminal: None) -> None:
+        """One request a connection: ``reset`` or ``reset partial``."""
+        if self.iris is None:
+            return
+        client, _ = self.iris.accept()
+        with client:
+            client.settimeout(5)
+            with contextlib.suppress(OSError):
+                if client.recv(64).startswith(b"reset"):
+                    _monitor(self.folder, "system_reset")
+                    client.sendall(b"ok\n")
 
     def _uart(self, terminal: _Terminal) -> None:
         data = terminal.uart.recv(65536)
@@ -232,6 +250,8 @@ class _Model:
         self.process.wait()
         for terminal in self.terminals:
             terminal.close()
+        if self.iris is not None:
+            self.iris.close()
         self.selector.close()
 
 
@@ -269,8 +289,8 @@ def _qemu(options: argparse.Namespace, terminals: list[_Terminal], folder: str) 
     return words
 
 
-def _poke(folder: str) -> None:
-    """Any QMP command ends the 1.0 s stall of the first UART byte after a boot (QEMU 7.2)."""
+def _monitor(folder: str, *commands: str) -> None:
+    """Give QEMU's monitor commands. Any command also ends the 1.0 s stall of the first UART byte (QEMU 7.2)."""
     end = time.monotonic() + 5
     with socket.socket(socket.AF_UNIX) as control:
         while True:
@@ -282,8 +302,13 @@ def _poke(folder: str) -> None:
                     return
                 time.sleep(0.005)
         with contextlib.suppress(OSError):
-            control.sendall(b'{"execute":"qmp_capabilities"}\n')
-            control.recv(4096)
+            stream = control.makefile("rwb")
+            stream.readline()
+            for command in ("qmp_capabilities", *commands, "query-status"):
+                stream.write(b'{"execute":"%s"}\n' % command.encode())
+                stream.flush()
+                while b'"event"' in stream.readline():
+                    pass
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -307,7 +332,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         sys.stdout.flush()
         began = time.monotonic()
-        model = _Model(words, terminals)
+        model = _Model(words, terminals, folder, options.iris_port if options.iris_server else None)
 
         def stop(_signal: int, _frame: FrameType | None) -> None:
             model.stop = "user"
@@ -315,7 +340,7 @@ def main(arguments: list[str] | None = None) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)
         try:
-            _poke(folder)
+            _monitor(folder)
             code = model.run(began + min(limits) if limits else None)
         finally:
             model.close()

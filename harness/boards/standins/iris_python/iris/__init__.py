@@ -1,0 +1,1 @@
+"""Stand-in for the `iris` package that comes with FVPs."""
