@@ -76,7 +76,7 @@ def _load(path: Path, info: ModelInfo, rule: QuantisationRule) -> list[Array]:
 
 
 def _npz(path: Path, info: ModelInfo, rule: QuantisationRule) -> list[Array]:
-    with np.load(path, allow_pickle=False) as stored:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
         names = list(stored.files)
         if len(info.inputs) == 1 and len(names) == 1:
             return [_tensor(stored[names[0]], info.inputs[0], rule, path, names[0])]
@@ -93,7 +93,8 @@ def _npz(path: Path, info: ModelInfo, rule: QuantisationRule) -> list[Array]:
 def _npy(path: Path, info: ModelInfo, rule: QuantisationRule) -> list[Array]:
     if len(info.inputs) != 1:
         raise _error(path, "one array", f"{len(info.inputs)} inputs: use .npz or .csv")
-    loaded = np.load(path, allow_pickle=False)
+    with path.open("rb") as file:
+        loaded = np.load(file, allow_pickle=False)
     if not isinstance(loaded, np.ndarray):
         raise _error(path, "an archive", "a single array; rename it to .npz")
     return [_tensor(loaded, info.inputs[0], rule, path, path.name)]

@@ -131,7 +131,7 @@ class _MicroEngine:
 
     @staticmethod
     def tensor(interpreter: Any, index: int) -> Any:
-        return interpreter.GetTensor(index, 0)
+        return interpreter.GetTensor(index, 0)["tensor_data"]
 
 
 ENGINES: dict[str, tuple[Any, str, str]] = {
@@ -150,7 +150,7 @@ class Worker:
         kind, package, resolver = ENGINES[engine]
         self.engine = kind(package, resolver)
         self.stdin, self.stdout = stdin, stdout
-        self.models: dict[tuple[str, bool], Any] = {}
+        self.models: dict[tuple[str, bool], tuple[Any, list[Any], list[Any]]] = {}
         self.data: dict[str, bytes] = {}
 
     def serve(self) -> None:
@@ -179,8 +179,7 @@ class Worker:
         if op == "load":
             self.models.clear()
             self.data = {header["sha"]: blobs[0]}
-            interpreter = self.interpreter(header["sha"], preserve=False)
-            inputs, outputs = self.engine.details(interpreter)
+            _, inputs, outputs = self.interpreter(header["sha"], preserve=False)
             return {"inputs": self.describe(inputs), "outputs": self.describe(outputs)}, []
         arrays = [
             self.np.frombuffer(blob, dtype=a["dtype"]).reshape(a["shape"])
@@ -189,25 +188,26 @@ class Worker:
         if op == "run":
             return {}, self.run(self.interpreter(header["sha"], preserve=False), arrays)
         if op == "tensors":
-            interpreter = self.interpreter(header["sha"], preserve=True)
-            self.run(interpreter, arrays)
-            return {}, [self.np.array(self.engine.tensor(interpreter, i)) for i in header["tensors"]]
+            loaded = self.interpreter(header["sha"], preserve=True)
+            self.run(loaded, arrays)
+            return {}, [self.np.array(self.engine.tensor(loaded[0], i)) for i in header["tensors"]]
         raise ValueError(f"unknown request {op!r}")
 
-    def interpreter(self, sha: str, *, preserve: bool) -> Any:
-        """The interpreter of a loaded model; `preserve` keeps intermediate tensors."""
+    def interpreter(self, sha: str, *, preserve: bool) -> tuple[Any, list[Any], list[Any]]:
+        """A loaded model's interpreter, inputs and outputs; `preserve` keeps intermediate tensors."""
         key = (sha, preserve)
         if key not in self.models:
-            self.models[key] = self.engine.load(self.data[sha], preserve=preserve)
+            interpreter = self.engine.load(self.data[sha], preserve=preserve)
+            self.models[key] = (interpreter, *self.engine.details(interpreter))
         return self.models[key]
 
     def describe(self, details: list[Any]) -> list[dict[str, Any]]:
         """Shapes and types as plain data."""
         return [{"shape": [int(n) for n in d["shape"]], "dtype": self.np.dtype(d["dtype"]).name} for d in details]
 
-    def run(self, interpreter: Any, arrays: list[Any]) -> list[Any]:
+    def run(self, loaded: tuple[Any, list[Any], list[Any]], arrays: list[Any]) -> list[Any]:
         """Run each vector of arrays (n, *shape); outputs stacked likewise."""
-        inputs, outputs = self.engine.details(interpreter)
+        interpreter, inputs, outputs = loaded
         results: list[list[Any]] = [[] for _ in outputs]
         for vector in range(len(arrays[0])):
             pairs = [(d, a[vector].reshape(d["shape"])) for d, a in zip(inputs, arrays, strict=True)]
