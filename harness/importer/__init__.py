@@ -1,0 +1,12 @@
+"""Reads what a TF-M build left behind and writes the build description it amounts to.
+
+Nothing is copied, nothing is executed, private keys are named and never used. Every value carries
+where it came from; what the files do not say is listed, and files that contradict each other are
+refused.
+"""
+
+from harness.importer.assemble import Import, import_tree
+from harness.importer.facts import Fact, Facts
+from harness.importer.render import render
+
+__all__ = ["Fact", "Facts", "Import", "import_tree", "render"]
