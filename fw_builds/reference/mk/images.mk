@@ -62,4 +62,10 @@ $(out)/%.signed.bin: $(here)/models/%.tflite $(signing)
 	@mkdir -p $(@D)
 	@$(sign) --version $(MODEL_VERSION) --security-counter $(MODEL_SECURITY_COUNTER) --model-name $* $< $@
 
+# Images built elsewhere than in out/ get a manifest of their own beside them.
+profile_name := $(if $(filter PSA_IOT_1,$(ATTEST_PROFILE)),PSA_IOT_PROFILE_1,tag:psacertified.org,2023:psa\#tfm)
+build_name := $(subst _,-,reference$(if $(filter-out NONE,$(MUTANT)),-$(MUTANT))$(if $(filter PSA_IOT_1,$(ATTEST_PROFILE)),-PSA_IOT_1))
+$(out)/build.yaml: $(here)/build.yaml $(here)/tools/manifest.py $(options)
+	@$(PYTHON) $(here)/tools/manifest.py $(here)/build.yaml $(out) $(build_name) '$(profile_name)' > $@
+
 -include $(secure_objects:.o=.d) $(nonsecure_objects:.o=.d)

@@ -1,0 +1,32 @@
+"""Write the manifest of images that were built somewhere else than in out/: build.yaml with its paths changed.
+
+manifest.py BUILD_YAML OUT_FOLDER NAME ATTESTATION_PROFILE > OUT_FOLDER/build.yaml
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+
+def rewrite(text: str, sources: str, name: str, profile: str) -> str:
+    """`text` for a build of that name: images beside the manifest, everything else under `sources`."""
+    text = re.sub(r"(?m)^name: .*$", f"name: {name}", text)
+    text = re.sub(r'(?m)^  profile: "tag:.*$', f'  profile: "{profile}"', text)
+    text = re.sub(r"(?m)^make: .*\n", "", text)
+    text = re.sub(r"\b(models/[a-z_]+\.tflite|keys/[a-z_]+\.pem)", lambda found: f"{sources}/{found[1]}", text)
+    return text.replace(" out/", " ")
+
+
+def main() -> None:
+    """Command line."""
+    if len(sys.argv) != 5:
+        raise SystemExit(__doc__)
+    manifest, out = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
+    print(rewrite(manifest.read_text(), os.path.relpath(manifest.parent, out), sys.argv[3], sys.argv[4]), end="")
+
+
+if __name__ == "__main__":
+    main()
