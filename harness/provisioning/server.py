@@ -168,9 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _drain(self) -> None:
-        """Take in an unread body of moderate size: closing before that would reset the connection
-        and take the answer with it.
-        """
+        """Take in an unread body of moderate size: closing before would reset the connection, answer and all."""
         length = self.headers.get("Content-Length", "0")
         left = min(int(length), 64 * MAX_BODY) if length.isascii() and length.isdigit() and len(length) < 10 else 0
         while left > 0 and not self._body_read:

@@ -106,7 +106,8 @@ REFUSED = {
     "sig_65bytes_trailing0": (raw(signature=enc(SIGNATURE + b"\x00")), "cose.signature-format"),
     "sig_66bytes_zero_padded": (
         raw(signature=enc(b"\x00" + SIGNATURE[:32] + b"\x00" + SIGNATURE[32:])), "cose.signature-format"),
-    "sig_r_plus_n": (raw(signature=enc(((R + P256.order) % (1 << 256)).to_bytes(32, "big") + SIGNATURE[32:])), "cose.signature"),
+    "sig_r_plus_n": (
+        raw(signature=enc(((R + P256.order) % (1 << 256)).to_bytes(32, "big") + SIGNATURE[32:])), "cose.signature"),
     "sig_s_is_n": (raw(signature=enc(SIGNATURE[:32] + P256.order.to_bytes(32, "big"))), "cose.signature-format"),
     "sig_zero": (raw(signature=enc(bytes(64))), "cose.signature-format"),
     "sig_empty": (raw(signature=b"\x40"), "cose.signature-format"),

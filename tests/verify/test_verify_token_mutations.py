@@ -15,6 +15,7 @@ from tests.verify.verify_kit import (
     BOOT_SEED,
     CHALLENGE,
     COMPONENTS,
+    IMPLEMENTATION_ID,
     KEY,
     OTHER_KEY,
     TEST_ONLY_HMAC,
@@ -199,7 +200,7 @@ MUTATIONS: dict[str, tuple[bytes, str]] = {
     # the rest
     "VSI bytes": (rfc(c2400=b"https://verifier.example"), "attestation.verification-service-text"),
     "VSI empty": (rfc(c2400=""), "attestation.verification-service-text"),
-    "byte string claim key": (change(rfc_claims() | {b"x": 1}, {}), "attestation.claim-keys"),  # type: ignore[dict-item]
+    "byte string claim key": (change(rfc_claims() | {b"x": 1}, {}), "attestation.claim-keys"),
     "seed dummy": (rfc(c268=bytes(range(0xA0, 0xC0))), "attestation.dummy-boot-seed"),
 }  # fmt: skip
 
@@ -293,7 +294,7 @@ def test_expected_values_are_compared() -> None:
     }  # fmt: skip
     assert broken(report) == wanted
     right = TokenExpectations(
-        implementation_id=rfc_claims()[2396], instance_id=KEY.instance_id, certification_reference="1234567890123-12345",  # type: ignore[arg-type]
+        implementation_id=IMPLEMENTATION_ID, instance_id=KEY.instance_id, certification_reference="1234567890123-12345",
         lifecycle=frozenset({0x3000}), client_id=-1, boot_seed=BOOT_SEED, announced_size=len(GOOD), max_size=592,
     )  # fmt: skip
     report, _ = judge(GOOD, expected=right)

@@ -1,0 +1,139 @@
+"""Tokens together: nonces, boot seeds over resets, identity, two boards."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+
+from harness.findings import Report
+from harness.verify.relations import TokenObservation, check_token_relations
+from harness.verify.token import verify_psa_token
+from tests.verify.verify_kit import (
+    KEY,
+    OTHER_KEY,
+    TEST_ONLY_OTHER_P256,
+    TEST_ONLY_P256,
+    broken,
+    enc,
+    held,
+    message,
+    rfc_claims,
+)
+
+
+def challenge(number: int) -> bytes:
+    return hashlib.sha256(b"challenge %d" % number).digest()
+
+
+def seed(board: str, boot: int) -> bytes:
+    return hashlib.sha256(f"seed of {board} {boot}".encode()).digest()
+
+
+def observe(
+    number: int,
+    *,
+    board: str = "a",
+    boot: int = 0,
+    caller: str = "non-secure",
+    sent: bytes | None = None,
+    **changes: Any,
+) -> TokenObservation:
+    private, key = (TEST_ONLY_P256, KEY) if board == "a" else (TEST_ONLY_OTHER_P256, OTHER_KEY)
+    claims = rfc_claims(key, challenge(number)) | {268: seed(board, boot)}
+    for name, value in changes.items():
+        claims[int(name.removeprefix("c"))] = value
+    report = Report()
+    token = verify_psa_token(message(enc(claims), key=private), keys=key, report=report)
+    assert token.verified
+    return TokenObservation(token=token, challenge=sent or challenge(number), board=board, boot=boot, caller=caller)
+
+
+def judge(*observations: TokenObservation) -> Report:
+    report = Report()
+    check_token_relations(observations, report)
+    return report
+
+
+def test_right_tokens_of_two_boards_over_resets_pass() -> None:
+    report = judge(
+        observe(1),
+        observe(2),
+        observe(3, boot=1),
+        observe(4, boot=1),
+        observe(5, board="b"),
+        observe(6, board="b", boot=1),
+    )
+    assert report.ok, report.failed
+    assert held(report) == {
+        "attestation.nonces-differ",
+        "attestation.only-nonce-differs",
+        "attestation.boot-seed-within-boot",
+        "attestation.boot-seed-new-boot",
+        "attestation.instance-stable",
+        "attestation.identity-stable",
+        "attestation.boards-differ",
+        "result.ecdsa-nonce-reuse",
+    }
+
+
+BROKEN = {
+    "the same nonce for two challenges": ([observe(1), observe(1, sent=challenge(2))], "attestation.nonces-differ"),
+    "another claim changes": ([observe(1), observe(2, c2395=0x3001)], "attestation.only-nonce-differs"),
+    "a claim appears": ([observe(1), observe(2, c4711=1)], "attestation.only-nonce-differs"),
+    "seed changes within a boot": ([observe(1), observe(2, c268=bytes(32))], "attestation.boot-seed-within-boot"),
+    "seed constant over a reset": (
+        [observe(1), observe(2, boot=1, c268=seed("a", 0))],
+        "attestation.boot-seed-new-boot",
+    ),
+    "seed of an earlier boot again": (
+        [observe(1), observe(2, boot=1), observe(3, boot=2, c268=seed("a", 0))],
+        "attestation.boot-seed-new-boot",
+    ),
+    "instance id changes over a reset": (
+        [observe(1), observe(2, boot=1, c256=b"\x01" + bytes(32))],
+        "attestation.instance-stable",
+    ),
+    "components change over a reset": (
+        [observe(1), observe(2, boot=1, c2399=[{2: bytes(32), 5: bytes(32)}])],
+        "attestation.identity-stable",
+    ),
+    "two boards share a seed": ([observe(1), observe(2, board="b", c268=seed("a", 0))], "attestation.boards-differ"),
+    "two boards share an instance id": (
+        [observe(1), observe(2, board="b", c256=KEY.instance_id)],
+        "attestation.boards-differ",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_relations_are_found(name: str) -> None:
+    observations, expected = BROKEN[name]
+    assert expected in broken(judge(*observations))
+
+
+def test_boards_with_one_key_are_found() -> None:
+    one, two = observe(1), observe(2)
+    clone = TokenObservation(token=two.token, challenge=two.challenge, board="clone", boot=5)
+    assert "attestation.boards-differ" in broken(judge(one, clone))
+
+
+def test_another_caller_may_differ_in_the_client_id() -> None:
+    report = judge(observe(1), observe(2, caller="partition", c2394=7))
+    assert report.ok
+    assert "attestation.only-nonce-differs" not in held(report)
+    assert "attestation.boot-seed-within-boot" in held(report)
+
+
+def test_nothing_to_compare_is_no_pass() -> None:
+    report = judge()
+    assert not report.findings
+    assert not report.ok
+    assert held(judge(observe(1))) == {"result.ecdsa-nonce-reuse"}
+
+
+def test_a_missing_seed_is_not_a_new_one() -> None:
+    with_seed, without = observe(1), observe(2, boot=1, c268=None)
+    assert without.token.boot_seed is None
+    assert "attestation.boot-seed-new-boot" in broken(judge(with_seed, without))

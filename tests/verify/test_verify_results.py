@@ -1,0 +1,371 @@
+"""Signed results: one by one against their profile, and together."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from harness.errors import ConfigError
+from harness.findings import Policy, Report
+from harness.verify.keys import PublicKey
+from harness.verify.result_profile import builtin_profiles, load_profile
+from harness.verify.results import (
+    ResultExpectations,
+    ResultObservation,
+    SignedResult,
+    TensorSpec,
+    check_result_relations,
+    verify_result,
+)
+from tests.verify.verify_kit import (
+    KEY,
+    OTHER_KEY,
+    TEST_ONLY_OTHER_P256,
+    Pairs,
+    Raw,
+    Tagged,
+    broken,
+    enc,
+    held,
+    message,
+    not_held,
+)
+
+NONCE = hashlib.sha256(b"nonce").digest()[:16]
+SEED = hashlib.sha256(b"seed").digest()
+MODEL = hashlib.sha256(b"model").digest()
+INPUT = bytes(range(256))
+TENSOR = [bytes([1, 2, 3]), "int8", [1, 3], 0.5, -3]
+
+
+def claims(**changes: Any) -> dict[object, object]:
+    made: dict[object, object] = {
+        10: NONCE,
+        256: OTHER_KEY.instance_id,
+        268: SEED,
+        -70001: MODEL,
+        -70002: 0,
+        -70003: hashlib.sha256(INPUT).digest(),
+        -70004: [list(TENSOR)],
+        -70005: 7,
+        -70006: 1000,
+        -70007: 33_000,
+        -70008: 32_000_000,
+    }
+    for name, value in changes.items():
+        label = int(name.removeprefix("c")) * (1 if len(name) < 5 else -1)
+        if value is None:
+            del made[label]
+        else:
+            made[label] = value
+    return made
+
+
+EXPECTED = ResultExpectations(
+    nonce=NONCE,
+    instance_id=OTHER_KEY.instance_id,
+    boot_seed=SEED,
+    model_id=MODEL,
+    input_source=0,
+    input_data=INPUT,
+    outputs=(TensorSpec("int8", (1, 3), 0.5, -3),),
+    attestation_key=OTHER_KEY,
+    tick_hz=32_000_000,
+    waited=0.5,
+)
+
+
+def judge(
+    data: bytes,
+    *,
+    expected: ResultExpectations = EXPECTED,
+    policy: Policy = Policy.PORT,
+    keys: Any = KEY,
+    profile: Any = "tfm-harness-reference",
+) -> tuple[Report, SignedResult]:
+    report = Report(policy=policy)
+    return report, verify_result(data, profile=profile, keys=keys, expected=expected, report=report)
+
+
+def result(**changes: Any) -> bytes:
+    return message(enc(claims(**changes)))
+
+
+def tensor(**members: Any) -> list[object]:
+    names = ("data", "type", "shape", "scale", "zero_point")
+    return [members.get(name, value) for name, value in zip(names, TENSOR, strict=True)]
+
+
+@pytest.mark.parametrize("policy", Policy)
+def test_a_right_result_passes(policy: Policy) -> None:
+    report, parsed = judge(result(), policy=policy)
+    assert report.ok, report.failed
+    assert parsed.verified
+    assert parsed.counter == 7
+    assert parsed.outputs[0].shape == (1, 3)
+    assert {"result.nonce", "result.model-id", "result.input-digest", "result.ticks", "result.outputs"} <= held(report)
+
+
+MUTATIONS: dict[str, tuple[bytes, str]] = {
+    "another key": (message(enc(claims()), key=TEST_ONLY_OTHER_P256), "cose.signature"),
+    "algorithm outside the profile": (message(enc(claims()), alg=-35), "cose.algorithm-allowed"),
+    "no map": (message(enc([1])), "result.payload-map"),
+    "no CBOR": (message(b"\xff"), "cbor.well-formed"),
+    "duplicate": (message(enc(Pairs((*claims().items(), (-70005, 8))))), "cbor.unique-keys"),
+    "trailing": (message(enc(claims()) + b"\x00"), "cbor.trailing"),
+    "tagged": (result(c70005=Tagged(2, b"\x07")), "cbor.tags"),
+    "unknown claim": (message(enc(claims() | {-70009: 1})), "result.unknown"),
+    "another nonce": (result(c10=bytes(16)), "result.nonce"),
+    "nonce missing": (result(c10=None), "result.nonce"),
+    "nonce 7 bytes": (result(c10=NONCE[:7]), "result.types"),
+    "nonce 65 bytes": (result(c10=bytes(65)), "result.types"),
+    "another board": (result(c256=KEY.instance_id), "result.instance-id"),
+    "instance id short": (result(c256=bytes(32)), "result.types"),
+    "another boot": (result(c268=bytes(32)), "result.boot-seed"),
+    "another model": (result(c70001=bytes(32)), "result.model-id"),
+    "model missing": (result(c70001=None), "result.mandatory"),
+    "input from the host": (result(c70002=1), "result.input-source"),
+    "source false": (result(c70002=False), "result.types"),
+    "source 2": (result(c70002=2), "result.types"),
+    "another input": (result(c70003=bytes(32)), "result.input-digest"),
+    "digest text": (result(c70003="d" * 32), "result.types"),
+    "outputs empty": (result(c70004=[]), "result.outputs"),
+    "outputs bytes": (result(c70004=b"\x01"), "result.outputs"),
+    "tensor of four": (result(c70004=[TENSOR[:4]]), "result.outputs"),
+    "data too short": (result(c70004=[tensor(data=b"\x01\x02")]), "result.outputs"),
+    "data text": (result(c70004=[tensor(data="abc")]), "result.outputs"),
+    "type unknown": (result(c70004=[tensor(type="int4")]), "result.outputs"),
+    "shape zero": (result(c70004=[tensor(shape=[0, 3], data=b"")]), "result.outputs"),
+    "shape negative": (result(c70004=[tensor(shape=[-1, -3])]), "result.outputs"),
+    "shape huge": (result(c70004=[tensor(shape=[1 << 31] * 8)]), "result.outputs"),
+    "shape true": (result(c70004=[tensor(shape=[True, 3])]), "result.outputs"),
+    "scale zero": (result(c70004=[tensor(scale=0.0)]), "result.outputs"),
+    "scale NaN": (result(c70004=[tensor(scale=Raw(b"\xfa\x7f\xc0\x00\x00"))]), "result.outputs"),
+    "scale infinite": (result(c70004=[tensor(scale=Raw(b"\xfa\x7f\x80\x00\x00"))]), "result.outputs"),
+    "scale negative": (result(c70004=[tensor(scale=-0.5)]), "result.outputs"),
+    "zero point 128": (result(c70004=[tensor(zero_point=128)]), "result.outputs"),
+    "another shape": (result(c70004=[tensor(shape=[3])]), "result.output-shape"),
+    "another scale": (result(c70004=[tensor(scale=0.25)]), "result.output-shape"),
+    "another zero point": (result(c70004=[tensor(zero_point=0)]), "result.output-shape"),
+    "two tensors": (result(c70004=[list(TENSOR), list(TENSOR)]), "result.output-shape"),
+    "counter negative": (result(c70005=-1), "result.types"),
+    "counter bytes": (result(c70005=b"\x07"), "result.types"),
+    "ticks backwards": (result(c70006=40_000), "result.ticks"),
+    "no time passed": (result(c70006=33_000), "result.ticks"),
+    "longer than the host waited": (result(c70007=32_000_000), "result.ticks"),
+    "another clock": (result(c70008=25_000_000), "result.ticks"),
+    "clock zero": (result(c70008=0), "result.types"),
+    "end ticks text": (result(c70007="33000"), "result.types"),
+    "signature cut": (result()[:-1], "cbor.well-formed"),
+}
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+@pytest.mark.parametrize("policy", [Policy.PORT, Policy.PRODUCTION])
+def test_a_broken_result_fails_by_its_check(name: str, policy: Policy) -> None:
+    data, expected = MUTATIONS[name]
+    report, _ = judge(data, policy=policy)
+    assert not report.ok
+    assert expected in broken(report)
+
+
+def test_the_attestation_key_must_not_sign_results() -> None:
+    report, _ = judge(message(enc(claims()), key=TEST_ONLY_OTHER_P256), keys=OTHER_KEY)
+    assert broken(report) == {"result.key-separate"}
+
+
+def test_a_published_key_is_lost_under_every_policy() -> None:
+    private = ec.derive_private_key(1, ec.SECP256R1())
+    for policy in Policy:
+        report, parsed = judge(
+            message(enc(claims()), key=private), keys=PublicKey.from_handle(private.public_key()), policy=policy
+        )
+        assert parsed.verified
+        assert broken(report) == {"result.dummy-key"}
+
+
+def test_no_key_is_an_error() -> None:
+    with pytest.raises(ConfigError):
+        judge(result(), keys=None)
+
+
+def test_no_nonce_given_is_said() -> None:
+    report, _ = judge(result(), expected=ResultExpectations())
+    assert report.ok
+    assert "result.nonce-given" in not_held(report)
+    report, _ = judge(result(), expected=ResultExpectations(), policy=Policy.PRODUCTION)
+    assert broken(report) == {"result.nonce-given"}
+
+
+VENDOR = {
+    "name": "vendor",
+    "algorithms": ["ES256", "ES384"],
+    "claims": [
+        {"label": 1, "name": "text", "type": "text", "pattern": "[a-z]+", "size": [1, 5]},
+        {"label": "t", "name": "carried", "type": "text-bytes", "optional": True},
+        {"label": 3, "name": "signed", "type": "int", "min": -5, "max": 5},
+        {"label": 4, "name": "real", "type": "float", "optional": True},
+        {"label": 5, "name": "count", "type": "le-uint32", "role": "counter", "optional": True},
+        {"label": 6, "name": "value", "type": "le-float32", "role": "value", "optional": True},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        ({1: "abc", 3: -5}, set()),
+        ({1: "abc", "t": b"text", 3: 5, 4: 1.5, 5: b"\x01\0\0\0", 6: b"\0\0\x80\x3f"}, set()),
+        ({1: "abcdef", 3: 0}, {"result.types"}),
+        ({1: "a1", 3: 0}, {"result.stray-bytes"}),
+        ({1: "1a", 3: 0}, {"result.types"}),
+        ({1: "ab\n", 3: 0}, {"result.stray-bytes"}),
+        ({1: "ab\u200b", 3: 0}, {"result.stray-bytes"}),
+        ({1: b"abc", 3: 0}, {"result.types"}),
+        ({1: "abc", 3: 6}, {"result.types"}),
+        ({1: "abc", 3: 0, "t": b"x\x00"}, {"result.stray-bytes"}),
+        ({1: "abc", 3: 0, "t": b"x\xc3\xa4"}, {"result.stray-bytes"}),
+        ({1: "abc", 3: 0, "t": "x"}, {"result.types"}),
+        ({1: "abc", 3: 0, 4: 1}, {"result.types"}),
+        ({1: "abc", 3: 0, 5: b"\x01"}, {"result.types"}),
+        ({1: "abc", 3: 0, 6: b"\0\0\xc0\x7f"}, {"result.types"}),
+        ({3: 0}, {"result.mandatory"}),
+    ],
+)
+def test_a_vendor_s_profile(payload: dict[object, object], expected: set[str]) -> None:
+    report, _ = judge(message(enc(payload)), profile=VENDOR, expected=ResultExpectations(), policy=Policy.DEV)
+    assert broken(report) == expected
+    assert "result.freshness" in not_held(report)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"algoritms": []},
+        {"algorithms": ["RS256"]},
+        {"algorithms": []},
+        {"claims": []},
+        {"claims": [5]},
+        {"claims": {}},
+        {"claims": [{"label": 1, "name": "x"}]},
+        {"claims": [{"label": 1, "name": "x", "type": "blob"}]},
+        {"claims": [{"label": 1.5, "name": "x", "type": "int"}]},
+        {"claims": [{"label": True, "name": "x", "type": "int"}]},
+        {"claims": [{"label": 1, "name": "x", "type": "int", "role": "nonce"}]},
+        {"claims": [{"label": 1, "name": "x", "type": "int"}] * 2},
+        {"claims": [{"label": 1, "name": "x", "type": "bytes", "size": [5, 2]}]},
+        {"claims": [{"label": 1, "name": "x", "type": "bytes", "size": "big"}]},
+        {"claims": [{"label": 1, "name": "x", "type": "text", "pattern": "("}]},
+        {"claims": [{"label": 1, "name": "x", "type": "int", "min": "0"}]},
+        {"claims": [{"label": 1, "name": "x", "type": "int", "values": ["a"]}]},
+        {"claims": [{"label": 1, "name": "x", "type": "int", "roel": "counter"}]},
+    ],
+)
+def test_a_wrong_profile_is_a_config_error(change: dict[str, object]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_profile({**VENDOR, **change})
+    assert caught.value.kind == "result-profile"
+    assert "vendor" in (caught.value.where or "")
+
+
+def test_built_in_profiles_load_and_unknown_ones_name_the_nearest() -> None:
+    assert builtin_profiles() == ["linaro-cai", "linaro-cai-token", "tfm-harness-reference"]
+    for name in builtin_profiles():
+        assert load_profile(name).name == name
+    with pytest.raises(ConfigError) as caught:
+        load_profile("linaro-ca")
+    assert "linaro-cai" in (caught.value.hint or "")
+
+
+def observe(
+    number: int, *, boot: int = 0, board: str = "a", request: int | None = None, **changes: Any
+) -> ResultObservation:
+    defaults: dict[str, Any] = {
+        "c10": hashlib.sha256(b"%d" % number).digest(),
+        "c70005": number,
+        "c70006": number * 100_000,
+        "c70007": number * 100_000 + 50_000,
+        "c268": hashlib.sha256(f"{board}{boot}".encode()).digest(),
+        "c70003": hashlib.sha256(b"input %d" % number).digest(),
+    }
+    _, parsed = judge(result(**defaults | changes), expected=ResultExpectations())
+    return ResultObservation(
+        result=parsed,
+        request=number if request is None else request,
+        stimulus=b"input %d" % number,
+        board=board,
+        boot=boot,
+    )
+
+
+def together(*observations: ResultObservation) -> Report:
+    report = Report()
+    check_result_relations(observations, report)
+    return report
+
+
+def test_right_results_over_a_reset_pass() -> None:
+    report = together(observe(1), observe(2), observe(3, boot=1, c70006=10, c70007=20), observe(4, boot=1))
+    assert report.ok, report.failed
+    assert held(report) == {
+        "result.counter-rises",
+        "result.counter-step",
+        "result.replayed",
+        "result.ticks-ordered",
+        "result.boot-seed-relation",
+        "result.stuck-output",
+        "result.ecdsa-nonce-reuse",
+    }
+
+
+TOGETHER: dict[str, tuple[list[ResultObservation], str]] = {
+    "counter stands": ([observe(1), observe(2, c70005=1)], "result.counter-rises"),
+    "counter falls over a reset": ([observe(121), observe(122, boot=1, c70005=101)], "result.counter-rises"),
+    "counter falls and rises again": (
+        [observe(9), observe(10, c70005=3), observe(11, c70005=4)],
+        "result.counter-rises",
+    ),
+    "counter unreadable": ([observe(1), observe(2, c70005=-1)], "result.counter-rises"),
+    "an old result for a new request": ([observe(1), observe(1, request=2)], "result.replayed"),
+    "ticks run backwards": ([observe(2), observe(3, c70006=10, c70007=20)], "result.ticks-ordered"),
+    "seed changes within a boot": ([observe(1), observe(2, c268=bytes(32))], "result.boot-seed-relation"),
+    "seed constant over a reset": (
+        [observe(1), observe(2, boot=1, c268=hashlib.sha256(b"a0").digest())],
+        "result.boot-seed-relation",
+    ),
+    "one digest for two inputs": (
+        [observe(1), observe(2, c70003=hashlib.sha256(b"input 1").digest())],
+        "result.stuck-output",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TOGETHER)
+def test_broken_relations_are_found(name: str) -> None:
+    observations, expected = TOGETHER[name]
+    assert expected in broken(together(*observations))
+
+
+def test_a_replay_with_the_other_signature_form_is_found() -> None:
+    from harness.verify.algorithms import P256
+
+    first = observe(1)
+    raw = first.result.raw
+    s = int.from_bytes(raw[-32:], "big")
+    _, copy = judge(raw[:-32] + (P256.order - s).to_bytes(32, "big"), expected=ResultExpectations())
+    assert copy.verified
+    again = ResultObservation(result=copy, request=2, board="a")
+    assert "result.replayed" in broken(together(first, again))
+
+
+def test_a_counter_that_jumps_is_noted() -> None:
+    report = together(observe(1), observe(5))
+    assert report.ok
+    assert "result.counter-step" in not_held(report)
+
+
+def test_boards_have_counters_of_their_own() -> None:
+    assert together(observe(5), observe(1, board="b"), observe(6), observe(2, board="b")).ok
