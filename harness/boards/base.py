@@ -117,6 +117,16 @@ class Board(abc.ABC):
     def flash(self, build: Build) -> None:
         """Put `build` on the board and start it; a flash that failed never leaves an old image running unseen."""
 
+    def erase(self) -> None:
+        """Forget what the device keeps over power cycles, as a factory reset would; the board must be off.
+
+        Raises:
+            BenchError: ``no-erase``: this kind of board cannot.
+        """
+        from harness.errors import BenchError
+
+        raise BenchError(f"{self.kind} boards cannot be reset to their factory state", kind="no-erase")
+
     @abc.abstractmethod
     def reset(self, kind: ResetKind = ResetKind.WARM) -> None:
         """Reset; returns when the reset has been given (booting is watched on the consoles)."""

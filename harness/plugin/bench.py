@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pluggy
 import pytest
 
-from harness.boards.base import Board, BoardEvent, ResetKind, RunContext
+from harness.boards.base import Board, BoardEvent, PowerState, ResetKind, RunContext
 from harness.boards.registry import make_board
 from harness.console.base import Console
 from harness.errors import BenchError, DeviceFault, Fault, HarnessError
@@ -25,9 +25,9 @@ from harness.protocol.clients import open_client
 from harness.stimulus.base import Stimulus
 
 if TYPE_CHECKING:
+    from harness.config.build import Build
+    from harness.latency.series import Series
     from harness.parity.engines import ReferenceEngine
-    from harness.verify.relations import TokenObservation
-    from harness.verify.results import ResultObservation
     from harness.verify.signatures import SignatureLedger
 
 __all__ = ["REPORT", "Bench"]
@@ -52,8 +52,7 @@ class Bench:
         self.boots = 0
         self.asked_results = 0
         self.stimulus: Stimulus | None = None
-        self.results: list[ResultObservation] = []
-        self.tokens: list[TokenObservation] = []
+        self.series: list[Series] = []
         self._client: PseudoDriver | None = None
         self._device: Device | None = None
         self._trust: Trust | None = None
@@ -221,9 +220,36 @@ class Bench:
         self.device.lab.select_model(name)
         self.describe()
 
-    def adopt_model(self) -> None:
-        """Take the model that is active now as the one every test begins with."""
-        self._active = self.describe().model
+    def factory_reset(self) -> Description:
+        """Forget what the device keeps (counters, updates) and start it cold."""
+        with self.watcher.expected_reset():
+            self.board.power(PowerState.OFF)
+            self.board.erase()
+            self.board.power(PowerState.ON)
+            self.boots += 1
+            self._restart_link()
+            self._description = self._wait_ready()
+        self._active = self._description.model
+        self._restate()
+        return self._description
+
+    def flash_variant(self, build: Build) -> None:
+        """Put a changed build on the board, which may well refuse to boot; undone by `flash_again`."""
+        with self.watcher.expected_reset():
+            self.board.flash(build)
+            self.boots += 1
+            self._restart_link()
+
+    def flash_again(self) -> None:
+        """The build under test, as when the bench was opened."""
+        self.flash_variant(self.pair.build)
+        self._description = self._wait_ready()
+        watch.prove_flash(self._description, self.trust, self.pair)
+        self._restate()
+
+    def keep_series(self, series: Series) -> None:
+        """Keep a latency series for the run's record."""
+        self.series.append(series)
 
     # -- judging a test
 

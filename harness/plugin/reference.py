@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import ConfigError
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from harness.parity.compare import Comparison
     from harness.parity.engines import ReferenceEngine
     from harness.parity.model_info import ModelInfo
+    from harness.parity.session import SessionResult
     from harness.plugin.bench import Bench
 
 __all__ = ["Reference"]
@@ -75,32 +76,53 @@ class Reference:
         ]
         return self._compare(info, reference, device, subject)
 
-    def agrees(
-        self,
-        name: str,
-        inputs: Sequence[npt.NDArray[Any]],
-        batch: Callable[[Sequence[bytes], int], Sequence[bytes]],
-        *,
-        subject: str = "",
-    ) -> Comparison:
-        """Many inputs at once: the device's batch outputs are the reference interpreter's.
+    def agrees(self, name: str, inputs: Sequence[npt.NDArray[Any]] | None = None, *, count: int = 0) -> SessionResult:
+        """Many inputs at once: the outputs of the device's batch command are the reference interpreter's.
+
+        Failing inputs are saved in the run's folder; `tfm-harness replay` runs them again.
 
         Args:
             name: the model, active on the device.
-            inputs: one array for each input tensor, each (n, *shape).
-            batch: takes n inputs as bytes and the size of one output, gives n outputs.
+            inputs: one array for each input tensor, each (n, *shape); default: `count` vectors
+                generated from the build's seed, many distinct outputs among them.
+            count: how many to generate (default: the build's ``parity.vectors``).
         """
-        from harness.parity.vacuity import check_vacuity
+        from harness.parity.generate import generate_inputs
+        from harness.parity.session import run_session
 
+        build = self._bench.pair.build
         model, info = self.model(name)
-        count = len(inputs[0])
-        packed = info.pack_inputs(list(inputs))
-        size = info.input_bytes
-        outputs = batch([packed[n * size : (n + 1) * size] for n in range(count)], info.output_bytes)
-        device = info.unpack_outputs(b"".join(outputs), count)
-        reference = self.engine.run(model, inputs, name=info.name)
-        check_vacuity(inputs, reference, self.report, subject=subject or name)
-        return self._compare(info, reference, device, subject or name)
+        lab = self._bench.device.lab
+        seed = None
+        if inputs is None:
+            seed = build.parity.seed
+            found = generate_inputs(
+                info,
+                lambda arrays: self.engine.run(model, arrays, name=info.name),
+                count or build.parity.vectors,
+                seed=seed,
+            )
+            inputs = found.inputs
+        traces = (self._bench.description.lifecycle or 0) >> 8 == 0x10
+        return run_session(
+            self.engine,
+            model,
+            list(inputs),
+            lab.batch,
+            self.report,
+            name=name,
+            tolerances=build.parity.granted(build.document),
+            trace=lab if traces else None,
+            save_to=self._bench.context.run_dir,
+            seed=seed,
+            context={
+                "target": self._bench.pair.target.name,
+                "build": build.name,
+                "model": str(build.models[name].file),
+            },
+            min_distinct=build.parity.min_distinct,
+            max_saturated=build.parity.max_saturated,
+        )
 
     @staticmethod
     def unpack_inputs(info: ModelInfo, inputs: Sequence[bytes]) -> list[npt.NDArray[Any]]:
@@ -124,7 +146,9 @@ class Reference:
     ) -> Comparison:
         from harness.parity.compare import compare
 
-        return compare(list(reference), list(device), None, self.report, info=info, subject=subject)
+        build = self._bench.pair.build
+        tolerances = build.parity.granted(build.document)
+        return compare(list(reference), list(device), tolerances, self.report, info=info, subject=subject)
 
     def _outputs(self, inference: Inference) -> list[tuple[bytes, str, tuple[int, ...]]]:
         from harness.verify.results import verify_result

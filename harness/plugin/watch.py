@@ -165,6 +165,10 @@ def prove_flash(description: Description, trust: Trust, pair: Pair) -> None:
 def bench_features(pair: Pair, board: Board, stimulus: Stimulus | None) -> set[str]:
     """What a bench offers beyond the firmware's features, for ``needs(...)``."""
     features = {f"target-{pair.target.kind}"}
+    if type(board).erase is not Board.erase:
+        features.add("factory-reset")
+    if pair.target.kind in {"qemu", "fvp"}:
+        features.add("fast-flash")
     if stimulus is not None:
         features.add("stimulus")
     if board.identity.huk is not None:

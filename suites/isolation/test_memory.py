@@ -1,0 +1,159 @@
+"""What the non-secure side can reach: its own memory, and nothing of the secure side's."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.findings import Check
+from harness.plugin.bench import Bench
+from harness.plugin.checks import Checks
+from harness.plugin.device import Device
+
+pytestmark = pytest.mark.needs("probe")
+
+BLOCK = 0x1000
+"""Memory is probed once in each 4 KiB, the smallest block that the memory protection controllers tell apart."""
+
+REGIONS = {
+    # name: (first address, last address + 1, kind); addresses as docs/protocol.md and the AN547 manual give them
+    "mps3-an547": {
+        "secure code (ITCM)": (0x1000_0000, 0x1008_0000, "memory"),
+        "secure data (DTCM)": (0x3000_0000, 0x3008_0000, "memory"),
+        "secure SRAM alias": (0x3120_0000, 0x3140_0000, "memory"),
+        "sensor window, model and arena (ISRAM1)": (0x2120_0000, 0x2140_0000, "memory"),
+        "one-time-programmable area": (0x3800_0000, 0x3800_1000, "memory"),
+        "one-time-programmable area, other alias": (0x2800_0000, 0x2800_1000, "memory"),
+        "entropy": (0x3800_1000, 0x3800_2000, "memory"),
+        "entropy, other alias": (0x2800_1000, 0x2800_2000, "memory"),
+        "factory models": (0x3810_0000, 0x3820_0000, "memory"),
+        "factory models, other alias": (0x2810_0000, 0x2820_0000, "memory"),
+        "non-volatile area": (0x7000_0000, 0x7040_0000, "memory"),
+        "non-volatile area, other alias": (0x6000_0000, 0x6040_0000, "memory"),
+        "protection controllers": (0x5008_0000, 0x5008_1000, "memory"),
+    }
+}
+PERIPHERALS = {
+    "mps3-an547": {
+        "sensor's I2C controller": 0x4920_6000,
+        "sensor's I2C controller, secure alias": 0x5920_6000,
+        "secure console (UART1), secure alias": 0x5930_4000,
+    }
+}
+OWN_RAM = {"mps3-an547": 0x2100_0000}
+MODEL_MEMORY = {"mps3-an547": (0x2120_0000, 0x2140_0000)}
+MOST_BLOCKS = 512  # probes for each region: larger ones are probed at even distances
+
+PROBE_WORKS = Check(
+    id="isolation.probe-works",
+    title="the probe reads what the non-secure side owns",
+    requirement="tfm-harness: a probe that always fails proves nothing",
+    waivable=False,
+)
+SECURE_MEMORY = Check(
+    id="isolation.secure-memory",
+    title="a non-secure access to secure memory faults",
+    requirement="PSA Security Model 1.1 s.4.5 (isolation); PSA Firmware Framework 1.0 s.3.1",
+)
+MODEL_CONFIDENTIAL = Check(
+    id="isolation.model-confidential",
+    title="the non-secure side cannot read the model",
+    requirement="PSA Security Model 1.1 s.4.5 (confidentiality of assets)",
+)
+SENSOR_EXCLUSIVE = Check(
+    id="isolation.sensor-exclusive",
+    title="the non-secure side cannot reach the sensor",
+    requirement="PSA Security Model 1.1 s.4.5 (peripherals of the secure side)",
+)
+FAULT_RECORDED = Check(
+    id="isolation.fault-recorded",
+    title="each violation is recorded by the secure side",
+    requirement="PSA Security Model 1.1 s.4.9 (secure events are logged)",
+)
+
+
+def machine(bench: Bench) -> str:
+    """The memory map's name; other machines are not covered."""
+    name = str(getattr(bench.pair.target, "machine", bench.pair.target.name))
+    if name not in REGIONS:
+        pytest.skip(f"not covered: no memory map of {name} in this suite")
+    return name
+
+
+def blocks(first: int, end: int) -> range:
+    """Addresses to probe."""
+    count = (end - first) // BLOCK
+    return range(first, end, BLOCK * max(1, count // MOST_BLOCKS))
+
+
+def test_the_probe_reads_and_writes_what_is_non_secure(bench: Bench, device: Device, checks: Checks) -> None:
+    address = OWN_RAM[machine(bench)]
+    checks(PROBE_WORKS, not device.lab.probe(address).fault, expected="no fault", seen="a fault", where=hex(address))
+
+
+@pytest.mark.parametrize("write", [False, True], ids=["read", "write"])
+def test_secure_memory_is_out_of_reach(bench: Bench, device: Device, checks: Checks, write: bool) -> None:
+    for name, (first, end, _) in REGIONS[machine(bench)].items():
+        addresses = list(blocks(first, end))
+        if write:
+            addresses = addresses[:: max(1, len(addresses) // 32)]
+        before = device.lab.faults()[0]
+        reached = []
+        for address in addresses:
+            outcome = device.lab.probe(address, write=0x5A5A_5A5A) if write else device.lab.probe(address)
+            if not outcome.fault:
+                reached.append(address)
+        checks(
+            SECURE_MEMORY,
+            not reached,
+            expected=f"{len(addresses)} faults",
+            seen=f"no fault at {', '.join(map(hex, reached[:8]))}" + (" ..." if len(reached) > 8 else ""),
+            subject=f"{'writing' if write else 'reading'} {name}",
+        )
+        after = device.lab.faults()[0]
+        recorded = after - before
+        checks(
+            FAULT_RECORDED,
+            recorded == len(addresses) - len(reached),
+            expected=f"{len(addresses) - len(reached)} records",
+            seen=recorded,
+            subject=name,
+        )
+
+
+def test_the_model_cannot_be_read(bench: Bench, device: Device, checks: Checks) -> None:
+    """Where the secure side keeps its copy, no readable word may be one of the model's."""
+    name = machine(bench)
+    active = bench.description.model
+    assert active is not None
+    model = bench.pair.build.models[active].file.read_bytes()
+    words = {model[at : at + 4] for at in range(0, len(model) - 3, 4)} - {bytes(4), b"\xff" * 4}
+    found: list[int] = []
+    for block in blocks(*MODEL_MEMORY[name]):
+        if device.lab.probe(block).fault:
+            continue
+        leaked = 0
+        for address in range(block, block + 256, 4):
+            read = device.lab.probe(address)
+            if not read.fault and read.value is not None and read.value.to_bytes(4, "little") in words:
+                leaked += 1
+        if leaked >= 16:
+            found.append(block)
+    checks(
+        MODEL_CONFIDENTIAL,
+        not found,
+        expected="no readable block that holds the model",
+        seen=f"the model's words at {', '.join(map(hex, found[:8]))}",
+    )
+
+
+def test_the_sensor_belongs_to_the_secure_side(bench: Bench, device: Device, checks: Checks) -> None:
+    for name, address in PERIPHERALS[machine(bench)].items():
+        outcome = device.lab.probe(address)
+        checks(
+            SENSOR_EXCLUSIVE,
+            outcome.fault,
+            expected="a fault, or a record of the peripheral protection controller",
+            seen=f"read {outcome.value}",
+            where=hex(address),
+            subject=name,
+        )

@@ -1,0 +1,114 @@
+"""Time: the device's counter is believed only after it has been checked against the work and the host."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from harness.boards.base import ClockQuality as BoardClock
+from harness.findings import Report
+from harness.latency.budget import check_budget
+from harness.latency.clock import Clock, ClockQuality
+from harness.latency.counter import check_counter, check_run_accounts
+from harness.latency.phases import check_phases
+from harness.latency.series import Series, check_series
+from harness.plugin.bench import Bench
+from harness.plugin.checks import Checks
+from harness.plugin.device import Device
+from harness.plugin.verifier import Verifier
+from harness.protocol.smp import PHASES
+
+pytestmark = pytest.mark.needs("infer", "latency", "models")
+
+LEAST, MOST = 8, 50  # timings of a model: what is short is run more often
+RUN_SECONDS = 1.0
+
+
+def clock_of(bench: Bench) -> Clock:
+    """The counter as the target declares it."""
+    declared = bench.pair.target.clock
+    quality = bench.board.clock_quality
+    return Clock(
+        source=declared.source if declared else "counter",
+        hz=declared.hz if declared else bench.description.clock_hz or 1,
+        bits=declared.bits if declared else 64,
+        quality=ClockQuality(str(quality)),
+        # QEMU's counter runs with the host's clock unless instructions are counted.
+        tracks_host=quality is not BoardClock.DETERMINISTIC and bench.pair.target.kind in {"qemu", "mps3", "probe"},
+    )
+
+
+def measure(bench: Bench, device: Device, name: str, report: Report) -> Series:
+    """A series of one model, with the counter checked on the way."""
+    clock = clock_of(bench)
+    declared = bench.pair.build.latency
+    began = time.monotonic()
+    device.lab.latency(1)
+    each = time.monotonic() - began
+    count = max(LEAST, min(MOST, declared.iterations, int(RUN_SECONDS / max(each, 1e-6))))
+    warm_up = min(declared.warmup, count)
+    began = time.monotonic()
+    run = device.lab.latency(count, warm_up=warm_up)
+    host = time.monotonic() - began
+    series = Series(
+        name=name,
+        ticks=run.ticks,
+        empty=run.empty,
+        clock=clock,
+        warmup=warm_up,
+        board=bench.board.name,
+        build=(bench.description.measurements.get("SPE") or b"").hex(),
+        firmware=bench.description.version,
+        environment=dict(bench.board.description),
+    )
+    check_series(series, report, expected=count, subject=name)
+    check_counter(
+        clock,
+        start=run.start,
+        end=run.end,
+        host_seconds=host,
+        report=report,
+        bound=declared.host_bound,
+        subject=name,
+    )
+    check_run_accounts(series, start=run.start, end=run.end, report=report)
+    for budget in declared.limits(bench.pair.build.document):
+        if budget.covers(name):
+            check_budget(series, budget, report)
+    bench.keep_series(series)
+    return series
+
+
+def test_each_model_is_timed_and_its_time_accounted_for(bench: Bench, device: Device, checks: Checks) -> None:
+    held = {entry.name for entry in device.lab.models() if entry.status == 0}
+    for name in bench.pair.build.models:
+        if name in held:
+            device.select_model(name)
+            measure(bench, device, name, checks.report)
+
+
+@pytest.mark.needs("signed-result", "trusted-results")
+def test_the_signed_ticks_span_the_work(bench: Bench, device: Device, verifier: Verifier, checks: Checks) -> None:
+    held = {entry.name for entry in device.lab.models() if entry.status == 0}
+    for name in bench.pair.build.models:
+        if name not in held:
+            continue
+        device.select_model(name)
+        size = bench.description.raw["in"]
+        assert isinstance(size, int)
+        series = device.lab.latency(LEAST)
+        inference = device.infer_input(bytes(size))
+        result = verifier.result(inference, subject=name)
+        start, end = result.integer("start_ticks"), result.integer("end_ticks")
+        check_phases(
+            [inference.answer.ticks[phase] for phase in PHASES],
+            clock=clock_of(bench),
+            host_seconds=inference.answer.host_seconds,
+            report=checks.report,
+            bound=bench.pair.build.latency.host_bound,
+            result_ticks=(start, end) if start is not None and end is not None else None,
+            # The least of the series: on a shared host the median may hold somebody else's work.
+            inference_ticks=float(min(series.ticks)),
+            subject=name,
+        )

@@ -1,0 +1,56 @@
+"""The device's numbers are the reference interpreter's, bit for bit."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.plugin.bench import Bench
+from harness.plugin.device import Device
+from harness.plugin.reference import Reference
+from harness.plugin.verifier import Verifier
+from harness.stimulus.base import Stimulus
+
+pytestmark = pytest.mark.needs("infer")
+
+WIRE_BYTES = 60_000
+"""Inputs of a model that go over the wire at most: seconds on an emulated UART."""
+LEAST = 32
+"""Vectors of a model at least, however large its input."""
+
+
+@pytest.mark.needs("batch", "models")
+def test_many_inputs_give_the_references_outputs(bench: Bench, device: Device, reference: Reference) -> None:
+    held = {entry.name for entry in device.lab.models() if entry.status == 0}
+    for name in bench.pair.build.models:
+        if name in held:
+            device.select_model(name)
+            _, info = reference.model(name)
+            most = max(LEAST, WIRE_BYTES // max(info.input_bytes, 1))
+            reference.agrees(name, count=min(most, bench.pair.build.parity.vectors))
+
+
+@pytest.mark.needs("sensor", "stimulus", "sensor-model", "signed-result", "trusted-results")
+@pytest.mark.parametrize("trace", ["idle", "vibration", "tamper"])
+def test_sensor_to_result(
+    device: Device, stimulus: Stimulus, verifier: Verifier, reference: Reference, trace: str
+) -> None:
+    stimulus.play(f"{trace}.csv")
+    inference = device.infer_window()
+    verifier.result(inference)
+    reference.matches(inference)
+
+
+@pytest.mark.needs("signed-result", "trusted-results", "models")
+def test_the_signed_outputs_are_the_references(
+    bench: Bench, device: Device, verifier: Verifier, reference: Reference
+) -> None:
+    """What is signed is what was computed, for every model."""
+    held = {entry.name for entry in device.lab.models() if entry.status == 0}
+    for name in bench.pair.build.models:
+        if name in held:
+            device.select_model(name)
+            _, info = reference.model(name)
+            for step in (1, 5):
+                inference = device.infer_input(bytes((n * step * 7) & 0xFF for n in range(info.input_bytes)))
+                verifier.result(inference, subject=name)
+                reference.matches(inference, subject=name)
