@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
+import shutil
 import struct
 import subprocess
 from collections import Counter
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engines import BUILD, MODELS, STATUS, Refused, engine_describe, engine_run, reference
+from engines import BUILD, HERE, MODELS, STATUS, Refused, engine_describe, engine_run, reference
 from one_op import GENERATORS
 from tflite_builder import Graph, Op, Tensor
 
@@ -168,6 +168,8 @@ WRONG = [
     ("two outputs", dense, op(outputs=[3, 3]), "FORMAT"),
     ("no options", dense, op(options=None), "FORMAT"),
     ("another operator's options", dense, op(options_type=1), "FORMAT"),
+    ("operator version 0", soft, graph_with(op_version=0), "UNSUPPORTED_OP"),
+    ("operator version 4", soft, graph_with(op_version=4), "UNSUPPORTED_OP"),
     ("unknown operator", soft, op(name="LOGISTIC"), "UNSUPPORTED_OP"),
     ("float input", dense, tensor(0, dtype="float32"), "UNSUPPORTED_TYPE"),
     ("int16 output", dense, tensor(3, dtype="int16"), "UNSUPPORTED_TYPE"),
@@ -195,6 +197,9 @@ WRONG = [
     ("more zero points than scales", dense, tensor(0, zero_point=[1, 2]), "QUANT"),
     ("different zero points", conv, tensor(1, zero_point=[0, 0, 1, 0]), "QUANT"),
     ("weights with a zero point", conv, tensor(1, zero_point=1), "QUANT"),
+    ("bias with a zero point", conv, tensor(2, zero_point=1), "QUANT"),
+    ("quantised dimension beyond the rank", dense, tensor(0, axis=2), "QUANT"),
+    ("quantised dimension negative", dense, tensor(0, axis=-1), "QUANT"),
     ("scales for another dimension", conv, tensor(1, axis=3), "QUANT"),
     ("too few scales", conv, tensor(1, scale=[0.1, 0.2]), "QUANT"),
     ("multiplier beyond 2^30", conv, tensor(3, scale=1e-15), "QUANT"),
@@ -248,6 +253,21 @@ def test_a_wrong_model_is_refused(base: Callable[[], Graph], change: Change, exp
     assert status_of(model_file, graph.build()) == expected
 
 
+@pytest.mark.parametrize("name", GENERATORS)
+def test_operator_versions_are_the_references(name: str, model_file: Path) -> None:
+    for version in range(12):
+        graph = GENERATORS[name](np.random.default_rng([1, 2]))
+        graph.op_version = version
+        content = graph.build()
+        inputs = np.zeros((1, int(np.prod(graph.tensors[0].shape))), np.int8)
+        try:
+            reference.run(content, inputs)
+            expected = "OK"
+        except Refused:
+            expected = "UNSUPPORTED_OP"
+        assert (version, status_of(model_file, content)) == (version, expected)
+
+
 def test_more_work_than_allowed_is_refused(model_file: Path) -> None:
     # 512 x 512 outputs of 511 values each: well-formed, but far beyond NN_MAX_WORK.
     data = np.ones((512, 1024), np.int8)
@@ -291,16 +311,19 @@ def test_a_table_may_lie_anywhere_but_outside(model_file: Path) -> None:
 # --- mutants ---------------------------------------------------------------------------------------------------
 
 
-def mutate(path: Path, seed: int, count: int, cwd: Path) -> Counter[str]:
-    result = subprocess.run(
-        [str(BUILD / "nn_mutate"), str(path), str(seed), str(count)],
+def mutation_run(path: Path, seed: int, count: int, cwd: Path, program: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(program), str(path), str(seed), str(count)],
         capture_output=True,
         text=True,
         timeout=600,
         check=False,
         cwd=cwd,
-        env={**os.environ, "ASAN_OPTIONS": "abort_on_error=0"},
     )
+
+
+def mutate(path: Path, seed: int, count: int, cwd: Path) -> Counter[str]:
+    result = mutation_run(path, seed, count, cwd, BUILD / "nn_mutate")
     assert result.returncode == 0, f"run again with NN_KEEP_MUTANT=1 to keep the culprit:\n{result.stderr[-4000:]}"
     words = result.stdout.split()
     return Counter(dict(zip(words[::2], map(int, words[1::2]), strict=True)))
@@ -353,6 +376,63 @@ def test_accepted_mutants_still_agree_with_the_reference(name: str, model_file: 
         np.testing.assert_array_equal(seen, expected)
     assert accepted > 50
     assert agreed > 50
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_accepted_mutants_of_operators_agree_with_the_reference(name: str, model_file: Path) -> None:
+    rng = np.random.default_rng([17, len(name)])
+    agreed = 0
+    for _ in range(100):
+        graph = GENERATORS[name](rng)
+        mutant = bytearray(graph.build())
+        at = int(rng.integers(len(mutant) // 4)) * 4
+        (word,) = struct.unpack_from("<I", mutant, at)
+        changes = [word + 1, word - 1, word ^ 1 << int(rng.integers(32)), 0, 1, 2]
+        struct.pack_into("<I", mutant, at, int(rng.choice(changes)) % 2**32)
+        model_file.write_bytes(mutant)
+        try:
+            size = int(np.prod(engine_describe(model_file)["input"]["shape"]))
+            inputs = rng.integers(-128, 128, (8, size)).astype(np.int8)
+            seen = engine_run(model_file, inputs)
+            expected = reference.run(bytes(mutant), inputs)
+        except Refused:
+            continue
+        agreed += 1
+        np.testing.assert_array_equal(seen, expected)
+    assert agreed >= 3
+
+
+# Faults put into a copy of the engine: (file, text, replacement). What the mutation run must notice.
+FAULTS = [
+    ("nn_plan.c", "return a->first_op <= b->last_op && b->first_op <= a->last_op;", "(void)a, (void)b; return false;"),
+    ("nn_flatbuffer.c", "position > fb->size || length > fb->size - position", "position + length == 1"),
+    ("nn_flatbuffer.c", "offset < 4 || offset + size > t->table_size", "size == 0"),
+    ("nn_tensors.c", "data.count != t->elements * width", "data.count + width == 1"),
+    ("nn_loader.c", "index < 0 || (uint32_t)index >= m->tensor_count", "index < 0"),
+    ("nn_conv.c", "t.filter->dim[3] != t.input->dim[3]", "false"),
+]
+
+
+@pytest.mark.parametrize(("file", "text", "replacement"), FAULTS, ids=[f"{f[0]}: {f[1][:40]}" for f in FAULTS])
+def test_a_missing_check_is_noticed(file: str, text: str, replacement: str, tmp_path: Path) -> None:
+    root = tmp_path / "reference"
+    shutil.copytree(HERE.parent.parent / "partition" / "nn", root / "partition" / "nn")
+    shutil.copy(HERE.parent.parent / "mutants.h", root)
+    tests = root / "host_tests" / "nn"
+    tests.mkdir(parents=True)
+    for name in ("Makefile", "nn_mutate.c", "nn_host.c", "nn_host.h"):
+        shutil.copy(HERE / name, tests)
+    faulty = root / "partition" / "nn" / file
+    source = faulty.read_text()
+    assert source.count(text) >= 1
+    faulty.write_text(source.replace(text, replacement))
+    subprocess.run(["make", "-s", "build/nn_mutate"], cwd=tests, check=True, timeout=120)
+    models = [MODELS / "tamper.tflite", MODELS / "sine.tflite"]
+    for name in ("CONV_2D", "FULLY_CONNECTED", "ADD"):
+        models.append(tmp_path / f"{name}.tflite")
+        models[-1].write_bytes(GENERATORS[name](np.random.default_rng([99, 0])).build())
+    codes = [mutation_run(model, 5, 3000, tests, tests / "build" / "nn_mutate").returncode for model in models]
+    assert any(codes)
 
 
 def test_the_status_names_are_the_drivers() -> None:

@@ -116,6 +116,7 @@ class Graph:
     version: int = 3
     identifier: bytes = b"TFL3"
     subgraphs: int = 1
+    op_version: int = 1
 
     def build(self) -> bytes:
         """The bytes of the .tflite file. An output of -1 is the last operator's."""
@@ -216,7 +217,10 @@ class _Writer:
             ],
             4,
         )
-        codes = [self._table([(0, "Int8", CODES[n]), (2, "Int32", 1), (3, "Int32", CODES[n])], 4) for n in names]
+        codes = [
+            self._table([(0, "Int8", CODES[n]), (2, "Int32", graph.op_version), (3, "Int32", CODES[n])], 4)
+            for n in names
+        ]
         model = self._table(
             [
                 (0, "Uint32", graph.version),

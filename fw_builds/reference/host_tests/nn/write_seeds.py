@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-
 from engines import MODELS
 from one_op import GENERATORS
 

@@ -105,6 +105,6 @@ static void invoke(const struct nn_model *m, const struct nn_op *op)
 }
 
 const struct nn_kernel nn_add = {
-	.code = 0, .name = "ADD", .options_type = 11, .options_needed = true, .inputs_min = 2, .inputs_max = 2,
-	.prepare = prepare, .invoke = invoke,
+	.code = 0, .name = "ADD", .newest_version = 5, .options_type = 11, .options_needed = true,
+	.inputs_min = 2, .inputs_max = 2, .prepare = prepare, .invoke = invoke,
 };

@@ -47,7 +47,9 @@ enum nn_status nn_check_bias(const struct nn_tensor *bias, int32_t channels)
 		return NN_OK;
 	if (bias->type != NN_TYPE_INT32)
 		return NN_ERR_UNSUPPORTED_TYPE;
-	return bias->elements == (uint32_t)channels ? NN_OK : NN_ERR_SHAPE;
+	if (bias->elements != (uint32_t)channels)
+		return NN_ERR_SHAPE;
+	return bias->zero_point == 0 ? NN_OK : NN_ERR_QUANT;
 }
 
 enum nn_status nn_window_size(uint8_t padding, int32_t in, int32_t filter, int32_t stride, int32_t dilation,

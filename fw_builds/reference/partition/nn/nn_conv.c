@@ -230,11 +230,11 @@ static void invoke_depthwise(const struct nn_model *m, const struct nn_op *op)
 
 const struct nn_kernel nn_conv_2d = {
 	/* The reference runs an int8 CONV_2D with a bias only. */
-	.code = 3, .name = "CONV_2D", .options_type = 1, .options_needed = true, .inputs_min = 3, .inputs_max = 3,
-	.prepare = prepare_conv, .invoke = invoke_conv,
+	.code = 3, .name = "CONV_2D", .newest_version = 6, .options_type = 1, .options_needed = true,
+	.inputs_min = 3, .inputs_max = 3, .prepare = prepare_conv, .invoke = invoke_conv,
 };
 
 const struct nn_kernel nn_depthwise_conv_2d = {
-	.code = 4, .name = "DEPTHWISE_CONV_2D", .options_type = 2, .options_needed = true, .inputs_min = 2,
-	.inputs_max = 3, .prepare = prepare_depthwise, .invoke = invoke_depthwise,
+	.code = 4, .name = "DEPTHWISE_CONV_2D", .newest_version = 6, .options_type = 2, .options_needed = true,
+	.inputs_min = 2, .inputs_max = 3, .prepare = prepare_depthwise, .invoke = invoke_depthwise,
 };

@@ -111,6 +111,6 @@ static void invoke(const struct nn_model *m, const struct nn_op *op)
 }
 
 const struct nn_kernel nn_fully_connected = {
-	.code = 9, .name = "FULLY_CONNECTED", .options_type = 8, .options_needed = true, .inputs_min = 2,
-	.inputs_max = 3, .prepare = prepare, .invoke = invoke,
+	.code = 9, .name = "FULLY_CONNECTED", .newest_version = 9, .options_type = 8, .options_needed = true,
+	.inputs_min = 2, .inputs_max = 3, .prepare = prepare, .invoke = invoke,
 };

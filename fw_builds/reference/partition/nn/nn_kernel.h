@@ -24,6 +24,7 @@ struct nn_prepare {
 struct nn_kernel {
 	uint32_t code;             /* BuiltinOperator of the TFLite schema */
 	const char *name;
+	int32_t newest_version;    /* of the operator, in tflite-runtime 2.14; versions start at 1 */
 	uint8_t options_type;      /* BuiltinOptions of the TFLite schema */
 	bool options_needed;
 	uint8_t inputs_min, inputs_max;
@@ -36,8 +37,10 @@ extern const struct nn_kernel nn_add, nn_average_pool_2d, nn_conv_2d, nn_depthwi
 
 const struct nn_kernel *nn_find_kernel(uint32_t code);
 
-/* Model file to tensors and prepared operators (nn_loader.c); activations to arena offsets (nn_plan.c). */
+/* Model file to prepared operators (nn_loader.c); its tensors (nn_tensors.c); their arena offsets (nn_plan.c). */
 enum nn_status nn_load(struct nn_model *m, const uint8_t *bytes, uint32_t size);
+enum nn_status nn_load_tensors(struct nn_model *m, struct fb *fb, const struct fb_vector *tables,
+			       const struct fb_vector *buffers);
 enum nn_status nn_plan(struct nn_model *m);
 
 /* An operator's tensors, NULL for an optional input that is not there; and the values of an int8 one. */

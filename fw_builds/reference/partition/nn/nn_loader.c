@@ -1,5 +1,5 @@
 /*
- * A .tflite file to tensors and prepared operators. Field numbers are those of TFLite's schema.fbs,
+ * A .tflite file to connected, prepared operators. Field numbers are those of TFLite's schema.fbs,
  * version 3.
  */
 #include <string.h>
@@ -7,159 +7,22 @@
 #include "nn_kernel.h"
 
 enum { MODEL_VERSION = 0, MODEL_OPERATOR_CODES = 1, MODEL_SUBGRAPHS = 2, MODEL_BUFFERS = 4 };
-enum { CODE_DEPRECATED_BUILTIN = 0, CODE_CUSTOM = 1, CODE_BUILTIN = 3 };
+enum { CODE_DEPRECATED_BUILTIN = 0, CODE_CUSTOM = 1, CODE_VERSION = 2, CODE_BUILTIN = 3 };
 enum { SUBGRAPH_TENSORS = 0, SUBGRAPH_INPUTS = 1, SUBGRAPH_OUTPUTS = 2, SUBGRAPH_OPERATORS = 3 };
-enum { TENSOR_SHAPE = 0, TENSOR_TYPE = 1, TENSOR_BUFFER = 2, TENSOR_QUANTIZATION = 4, TENSOR_VARIABLE = 5,
-       TENSOR_SPARSITY = 6 };
-enum { QUANT_SCALE = 2, QUANT_ZERO_POINT = 3, QUANT_DETAILS_TYPE = 4, QUANT_DIMENSION = 6 };
-enum { BUFFER_DATA = 0, BUFFER_OFFSET = 1, BUFFER_SIZE = 2 };
 enum { OP_CODE = 0, OP_INPUTS = 1, OP_OUTPUTS = 2, OP_OPTIONS_TYPE = 3, OP_OPTIONS = 4 };
 
-enum { SCHEMA_VERSION = 3, EMPTY_BUFFER = 0, NO_OPTIONAL_TENSOR = -1 };
+enum { SCHEMA_VERSION = 3, NO_OPTIONAL_TENSOR = -1 };
 
 struct loader {
 	struct nn_model *m;
 	struct fb fb;
-	struct fb_vector codes, buffers;
+	struct fb_vector codes;
 };
-
-/*
- * The scales in use lie around 2^-20 .. 2^4. The limits leave room and keep every product and quotient of
- * them a normal float, so that no platform's treatment of subnormals can matter.
- */
-static bool sane_scale(float scale)
-{
-	return scale >= 0x1p-60f && scale <= 0x1p60f;
-}
-
-static enum nn_status load_quantization(struct loader *l, const struct fb_table *table, struct nn_tensor *t)
-{
-	struct fb_table q = fb_child(&l->fb, table, TENSOR_QUANTIZATION);
-	struct fb_vector scales, zero_points;
-
-	if (q.position == 0)
-		return NN_OK;
-	if (fb_u8(&l->fb, &q, QUANT_DETAILS_TYPE, 0) != 0)
-		return NN_ERR_QUANT;
-	scales = fb_vector(&l->fb, &q, QUANT_SCALE, 4);
-	zero_points = fb_vector(&l->fb, &q, QUANT_ZERO_POINT, 8);
-	t->quantized_dimension = fb_i32(&l->fb, &q, QUANT_DIMENSION, 0);
-	if (l->fb.damaged)
-		return NN_ERR_FORMAT;
-	if (scales.count == 0)
-		return zero_points.count == 0 ? NN_OK : NN_ERR_QUANT;
-	if (zero_points.count != scales.count)
-		return NN_ERR_QUANT;
-	t->scales = l->fb.bytes + scales.position;
-	t->scale_count = scales.count;
-	t->scale = fb_load_float(t->scales);
-	for (uint32_t i = 0; i < scales.count; i++) {
-		const uint8_t *p = l->fb.bytes + zero_points.position + 8 * i;
-		int32_t low = fb_load_i32(p), high = fb_load_i32(p + 4);
-
-		if (!sane_scale(fb_load_float(t->scales + 4 * i)))
-			return NN_ERR_QUANT;
-		/* int64: the upper half must be the lower half's sign. One zero point for all channels. */
-		if (high != (low < 0 ? -1 : 0) || low < INT8_MIN || low > INT8_MAX)
-			return NN_ERR_QUANT;
-		if (i > 0 && low != t->zero_point)
-			return NN_ERR_QUANT;
-		t->zero_point = low;
-	}
-	return NN_OK;
-}
-
-static enum nn_status load_shape(struct loader *l, const struct fb_table *table, struct nn_tensor *t)
-{
-	struct fb_vector shape = fb_vector(&l->fb, table, TENSOR_SHAPE, 4);
-	int64_t elements = 1;
-
-	if (l->fb.damaged)
-		return NN_ERR_FORMAT;
-	if (shape.count > NN_MAX_RANK)
-		return NN_ERR_SHAPE;
-	t->rank = shape.count;
-	for (uint32_t i = 0; i < shape.count; i++) {
-		t->dim[i] = fb_i32_at(&l->fb, &shape, i);
-		if (t->dim[i] < 1 || t->dim[i] > NN_MAX_ELEMENTS)
-			return NN_ERR_SHAPE;
-		elements *= t->dim[i];
-		if (elements > NN_MAX_ELEMENTS)
-			return NN_ERR_SHAPE;
-	}
-	t->elements = (uint32_t)elements;
-	return NN_OK;
-}
-
-static enum nn_status load_constant(struct loader *l, const struct fb_table *table, struct nn_tensor *t)
-{
-	uint32_t index = (uint32_t)fb_i32(&l->fb, table, TENSOR_BUFFER, EMPTY_BUFFER);
-	uint32_t width = t->type == NN_TYPE_INT32 ? 4 : 1;
-	struct fb_table buffer;
-	struct fb_vector data;
-
-	if (index >= l->buffers.count)
-		return NN_ERR_FORMAT;
-	buffer = fb_table_at(&l->fb, &l->buffers, index);
-	data = fb_vector(&l->fb, &buffer, BUFFER_DATA, 1);
-	/* Data outside the FlatBuffer (schema 3c) is for models beyond 2 GB. */
-	if (l->fb.damaged || fb_has(&l->fb, &buffer, BUFFER_OFFSET) || fb_has(&l->fb, &buffer, BUFFER_SIZE))
-		return NN_ERR_FORMAT;
-	if (data.count == 0)
-		return NN_OK;
-	if (data.count != t->elements * width)
-		return NN_ERR_FORMAT;
-	t->constant = l->fb.bytes + data.position;
-	return NN_OK;
-}
-
-static enum nn_status load_tensor(struct loader *l, const struct fb_table *table, struct nn_tensor *t)
-{
-	enum nn_status status;
-
-	t->first_op = t->last_op = -1;
-	t->type = (int8_t)fb_u8(&l->fb, table, TENSOR_TYPE, 0);
-	if (l->fb.damaged)
-		return NN_ERR_FORMAT;
-	if (t->type != NN_TYPE_INT8 && t->type != NN_TYPE_INT32)
-		return NN_ERR_UNSUPPORTED_TYPE;
-	if (fb_u8(&l->fb, table, TENSOR_VARIABLE, 0) != 0 || fb_has(&l->fb, table, TENSOR_SPARSITY))
-		return NN_ERR_UNSUPPORTED_TYPE;
-	status = load_shape(l, table, t);
-	if (status == NN_OK)
-		status = load_quantization(l, table, t);
-	if (status == NN_OK)
-		status = load_constant(l, table, t);
-	if (status != NN_OK)
-		return l->fb.damaged ? NN_ERR_FORMAT : status;
-	if (!t->constant && t->type != NN_TYPE_INT8)
-		return NN_ERR_UNSUPPORTED_TYPE;
-	if (!t->constant && t->scale_count != 1)
-		return NN_ERR_QUANT;
-	return NN_OK;
-}
-
-static enum nn_status load_tensors(struct loader *l, const struct fb_vector *tables)
-{
-	if (tables->count == 0)
-		return NN_ERR_FORMAT;
-	if (tables->count > NN_MAX_TENSORS)
-		return NN_ERR_ARENA;
-	for (uint32_t i = 0; i < tables->count; i++) {
-		struct fb_table table = fb_table_at(&l->fb, tables, i);
-		enum nn_status status = load_tensor(l, &table, &l->m->tensor[i]);
-
-		if (status != NN_OK)
-			return status;
-	}
-	l->m->tensor_count = tables->count;
-	return NN_OK;
-}
 
 static enum nn_status find_kernel(struct loader *l, uint32_t index, const struct nn_kernel **kernel)
 {
 	struct fb_table code;
-	int32_t deprecated, builtin;
+	int32_t deprecated, builtin, version;
 
 	if (index >= l->codes.count)
 		return NN_ERR_FORMAT;
@@ -167,6 +30,7 @@ static enum nn_status find_kernel(struct loader *l, uint32_t index, const struct
 	/* Codes up to 127 may stand in either field; the larger one counts. */
 	deprecated = (int8_t)fb_u8(&l->fb, &code, CODE_DEPRECATED_BUILTIN, 0);
 	builtin = fb_i32(&l->fb, &code, CODE_BUILTIN, 0);
+	version = fb_i32(&l->fb, &code, CODE_VERSION, 1);
 	if (l->fb.damaged)
 		return NN_ERR_FORMAT;
 	if (fb_has(&l->fb, &code, CODE_CUSTOM))
@@ -174,7 +38,9 @@ static enum nn_status find_kernel(struct loader *l, uint32_t index, const struct
 	if (builtin < deprecated)
 		builtin = deprecated;
 	*kernel = builtin < 0 ? NULL : nn_find_kernel((uint32_t)builtin);
-	return *kernel ? NN_OK : NN_ERR_UNSUPPORTED_OP;
+	if (!*kernel || version < 1 || version > (*kernel)->newest_version)
+		return NN_ERR_UNSUPPORTED_OP;
+	return NN_OK;
 }
 
 /* Tensors of one operator: each input a constant or already computed, the output computed only here. */
@@ -279,12 +145,12 @@ enum nn_status nn_load(struct nn_model *m, const uint8_t *bytes, uint32_t size)
 	struct loader l = {.m = m, .fb = {.bytes = bytes, .size = size}};
 	struct fb_table model = fb_root(&l.fb, "TFL3");
 	struct fb_vector subgraphs = fb_vector(&l.fb, &model, MODEL_SUBGRAPHS, 4);
-	struct fb_vector tensors, ops, inputs, outputs;
+	struct fb_vector buffers, tensors, ops, inputs, outputs;
 	struct fb_table subgraph;
 	enum nn_status status;
 
 	l.codes = fb_vector(&l.fb, &model, MODEL_OPERATOR_CODES, 4);
-	l.buffers = fb_vector(&l.fb, &model, MODEL_BUFFERS, 4);
+	buffers = fb_vector(&l.fb, &model, MODEL_BUFFERS, 4);
 	if (fb_i32(&l.fb, &model, MODEL_VERSION, 0) != SCHEMA_VERSION || l.fb.damaged || subgraphs.count != 1)
 		return NN_ERR_FORMAT;
 	subgraph = fb_table_at(&l.fb, &subgraphs, 0);
@@ -295,7 +161,7 @@ enum nn_status nn_load(struct nn_model *m, const uint8_t *bytes, uint32_t size)
 	if (l.fb.damaged)
 		return NN_ERR_FORMAT;
 
-	status = load_tensors(&l, &tensors);
+	status = nn_load_tensors(m, &l.fb, &tensors, &buffers);
 	if (status == NN_OK)
 		status = single_tensor(&l, &inputs, &m->input);
 	if (status != NN_OK)

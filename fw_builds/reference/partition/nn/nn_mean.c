@@ -138,6 +138,6 @@ static void invoke(const struct nn_model *m, const struct nn_op *op)
 }
 
 const struct nn_kernel nn_mean = {
-	.code = 40, .name = "MEAN", .options_type = 27, .options_needed = true, .inputs_min = 2, .inputs_max = 2,
-	.prepare = prepare, .invoke = invoke,
+	.code = 40, .name = "MEAN", .newest_version = 3, .options_type = 27, .options_needed = true,
+	.inputs_min = 2, .inputs_max = 2, .prepare = prepare, .invoke = invoke,
 };

@@ -118,11 +118,11 @@ static void invoke_max(const struct nn_model *m, const struct nn_op *op)
 }
 
 const struct nn_kernel nn_average_pool_2d = {
-	.code = 1, .name = "AVERAGE_POOL_2D", .options_type = 5, .options_needed = true, .inputs_min = 1,
-	.inputs_max = 1, .prepare = prepare, .invoke = invoke_average,
+	.code = 1, .name = "AVERAGE_POOL_2D", .newest_version = 3, .options_type = 5, .options_needed = true,
+	.inputs_min = 1, .inputs_max = 1, .prepare = prepare, .invoke = invoke_average,
 };
 
 const struct nn_kernel nn_max_pool_2d = {
-	.code = 17, .name = "MAX_POOL_2D", .options_type = 5, .options_needed = true, .inputs_min = 1,
-	.inputs_max = 1, .prepare = prepare, .invoke = invoke_max,
+	.code = 17, .name = "MAX_POOL_2D", .newest_version = 3, .options_type = 5, .options_needed = true,
+	.inputs_min = 1, .inputs_max = 1, .prepare = prepare, .invoke = invoke_max,
 };

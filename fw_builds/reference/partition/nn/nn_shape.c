@@ -105,11 +105,11 @@ static void invoke_pad(const struct nn_model *m, const struct nn_op *op)
 }
 
 const struct nn_kernel nn_reshape = {
-	.code = 22, .name = "RESHAPE", .options_type = 17, .options_needed = false, .inputs_min = 1, .inputs_max = 2,
-	.prepare = prepare_reshape, .invoke = invoke_reshape,
+	.code = 22, .name = "RESHAPE", .newest_version = 1, .options_type = 17, .options_needed = false,
+	.inputs_min = 1, .inputs_max = 2, .prepare = prepare_reshape, .invoke = invoke_reshape,
 };
 
 const struct nn_kernel nn_pad = {
-	.code = 34, .name = "PAD", .options_type = 22, .options_needed = false, .inputs_min = 2, .inputs_max = 2,
-	.prepare = prepare_pad, .invoke = invoke_pad,
+	.code = 34, .name = "PAD", .newest_version = 4, .options_type = 22, .options_needed = false,
+	.inputs_min = 2, .inputs_max = 2, .prepare = prepare_pad, .invoke = invoke_pad,
 };

@@ -103,6 +103,6 @@ static void invoke(const struct nn_model *m, const struct nn_op *op)
 }
 
 const struct nn_kernel nn_softmax = {
-	.code = 25, .name = "SOFTMAX", .options_type = 9, .options_needed = true, .inputs_min = 1, .inputs_max = 1,
-	.prepare = prepare, .invoke = invoke,
+	.code = 25, .name = "SOFTMAX", .newest_version = 3, .options_type = 9, .options_needed = true,
+	.inputs_min = 1, .inputs_max = 1, .prepare = prepare, .invoke = invoke,
 };
