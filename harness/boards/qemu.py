@@ -15,6 +15,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Coroutine, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
@@ -39,8 +40,9 @@ __all__ = ["QemuBoard"]
 _T = TypeVar("_T")
 
 _START_TIMEOUT: Final = 20.0
-_POKE_EVERY: Final = 0.004
-_POKE_FOR: Final = 30.0
+_POKE_FIRST: Final = 0.002
+_POKE_SLOWER: Final = 1.1
+_POKE_LAST: Final = 3.0
 
 
 class QemuBoard(Board):
@@ -60,7 +62,7 @@ class QemuBoard(Board):
         self._build: Build | None = None
         self._digests: dict[Path, bytes] = {}
         self._properties: dict[tuple[str, str], object] = {}
-        self._host_resets = 0
+        self._unheard: set[str] = set()  # consoles not yet written to since the boot
         self._lifecycle: int | None = None
         self._huk: bytes | None = None
         self._version = ""
@@ -136,6 +138,11 @@ class QemuBoard(Board):
             raise BenchError(f"board {self.name!r} is off", kind="board-off", hint="flash it, or switch power on")
         if self._child.poll() is not None:
             raise self._exit_error()
+
+    @property
+    def child(self) -> Child | None:
+        """The emulator's process; None while the board is off."""
+        return self._child
 
     # --- what it is -------------------------------------------------------------------------
 
@@ -294,7 +301,9 @@ class QemuBoard(Board):
                 self._consoles[name].replace(transport, "new emulator process")
             else:
                 path = self.context.run_dir / f"{self.name}-{name}.log"
-                self._consoles[name] = StreamConsole(name, transport, path, diagnose=self._why_closed)
+                self._consoles[name] = StreamConsole(
+                    name, transport, path, diagnose=self._why_closed, on_write=partial(self._wrote, name)
+                )
 
     def _bring_up(self, monitor: socket.socket) -> None:
         from harness.boards.qmp import Qmp  # asyncio is only paid for by those who emulate
@@ -315,21 +324,25 @@ class QemuBoard(Board):
         """Sensors first, then go; and poke until the firmware has spoken."""
         await self._restate()
         await self._require_qmp().command("cont")
-        self._require_qmp().start(self._poke(self._total()))
+        self._unheard.update(self._target.consoles)
 
     async def _restate(self) -> None:
         await self._set_all(dict(self._properties))
 
-    async def _poke(self, before: int) -> None:
-        """QEMU 7.2 holds back the first UART byte after a boot for 1.0 s, unless its monitor is spoken to."""
-        end = self._require_qmp_loop_time() + _POKE_FOR
-        while self._total() == before and self._require_qmp_loop_time() < end:
-            await self._require_qmp().command("query-status")
-            await asyncio.sleep(_POKE_EVERY)
+    def _wrote(self, name: str) -> None:
+        """QEMU 7.2 holds back the first byte sent to a UART after a boot until its main loop is woken."""
+        qmp = self._qmp
+        if name in self._unheard and qmp is not None:
+            self._unheard.discard(name)
+            qmp.start_soon(self._poke(self._total()))
 
-    @staticmethod
-    def _require_qmp_loop_time() -> float:
-        return asyncio.get_running_loop().time()
+    async def _poke(self, before: int) -> None:
+        """Wake the emulator's main loop, by any command, until the firmware has said something new."""
+        pause = _POKE_FIRST
+        while self._total() == before and pause < _POKE_LAST:
+            await self._require_qmp().command("query-status")
+            await asyncio.sleep(pause)
+            pause *= _POKE_SLOWER
 
     def _require_qmp(self) -> Qmp:
         if self._qmp is None:
@@ -347,11 +360,10 @@ class QemuBoard(Board):
     async def _reset_machine(self) -> None:
         # Halted meanwhile, so that the firmware cannot read a sensor before its value is back.
         await self._require_qmp().command("stop")
-        before = self._total()
         await self._require_qmp().command("system_reset")
         await self._restate()
+        self._unheard.update(self._target.consoles)
         await self._require_qmp().command("cont")
-        self._require_qmp().start(self._poke(before))
 
     def _stop(self) -> None:
         """End the emulator, keeping what it printed."""
@@ -369,8 +381,9 @@ class QemuBoard(Board):
         name = event.get("event")
         if name == "RESET" and data.get("guest"):
             self._note("guest-reset", f"the firmware reset the board ({data.get('reason', 'no reason given')})")
+            self._unheard.update(self._target.consoles)
+            self._require_qmp().start(self._poke(self._total()))  # a write may already be held back
             await self._restate()
-            self._require_qmp().start(self._poke(self._total()))
         elif name == "SHUTDOWN":
             self._note("shutdown", f"the emulator shuts down ({data.get('reason', 'no reason given')})")
         elif name == "GUEST_PANICKED":
@@ -395,25 +408,28 @@ class QemuBoard(Board):
         child = self._child
         if child is None:
             return BenchError(f"board {self.name!r} is off", kind="board-off")
-        words = child.last_words()
-        where = f"{child.stderr_path}\n{words}" if words else str(child.stderr_path)
+        words = child.last_words(200)  # a lockup prints all registers after the reason
+        lines = words.splitlines()
+        where = "\n".join([str(child.stderr_path), *lines[-10:]])
         if not any(event.kind == "emulator-exit" for event in self._events):
             self._events.append(
                 BoardEvent("emulator-exit", child.ended(), time.monotonic() - self._began, self._offsets())
             )
-        if child.poll() == -signal.SIGABRT and "Lockup" in words:
+        lockup = next((line for line in lines if "Lockup" in line), None)
+        if child.poll() == -signal.SIGABRT and lockup:
             return DeviceFault(
                 "the CPU locked up: a fault while handling a fault",
                 kind="lockup",
-                seen=next(line for line in words.splitlines() if "Lockup" in line),
-                where=where,
+                seen=lockup,
+                where=str(child.stderr_path),
                 hint="the last lines of the consoles say how far the firmware came",
             )
+        telling = [line for line in lines if "warning:" not in line]
         return BenchError(
             f"the emulator ended by itself: {child.ended()}",
             kind="emulator-exit",
             expected="QEMU running until the board is released",
-            seen=words.splitlines()[-1] if words else "no last words",
+            seen=telling[-1] if telling else "no last words",
             where=where,
         )
 

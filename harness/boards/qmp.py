@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import logging
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -40,6 +41,8 @@ class Qmp:
         self._socket = sock
         self._on_event = on_event
         self._client = QMPClient(name)
+        # A lost connection is raised here with its cause; the library would report it again as an error log.
+        self._client.logger.setLevel(logging.CRITICAL + 1)
         self._listener = EventListener()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()

@@ -45,6 +45,7 @@ class StreamConsole(Console):
         diagnose: asked for the reason when the transport has ended (the emulator's last words); it must not
             use the console.
         write_timeout: seconds for the other side to take what is sent.
+        on_write: called after each write, from the writing thread; must be quick.
     """
 
     def __init__(
@@ -57,12 +58,14 @@ class StreamConsole(Console):
         limit: int = 2 << 30,
         diagnose: Callable[[], HarnessError | None] | None = None,
         write_timeout: float = 30.0,
+        on_write: Callable[[], None] | None = None,
     ) -> None:
         self.name = name
         self._transport = transport
         self._limit = limit
         self._diagnose = diagnose
         self._write_timeout = write_timeout
+        self._on_write = on_write
         self._window = Window(window)
         self._chunk = memoryview(bytearray(_CHUNK))
         self._state = threading.Condition(threading.Lock())
@@ -159,6 +162,8 @@ class StreamConsole(Console):
                 raise
             except OSError as error:
                 raise self._closed_error(f"cannot send: {error.strerror}") from error
+        if self._on_write is not None:
+            self._on_write()
 
     def subscribe(self, callback: Callable[[bytes], None]) -> Callable[[], None]:
         """See `Console`. `callback` must be quick and must not use the console."""

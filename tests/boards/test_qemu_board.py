@@ -1,0 +1,429 @@
+"""The QEMU board, on firmware that misbehaves on request."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.boards.base import ClockQuality, PowerState, ResetKind
+from harness.boards.locks import list_boards
+from harness.boards.qemu import QemuBoard
+from harness.boards.supervisor import wait_until
+from harness.config.build import Build
+from harness.config.loading import load_target
+from harness.console.base import Mark
+from harness.errors import BenchError, ConfigError, DeviceFault, HarnessBug
+from harness.stimulus.player import PlayedStimulus
+from harness.stimulus.sensors import LSM303DLHC, TMP105
+
+pytestmark = pytest.mark.qemu
+
+START = Mark(0)
+READY = re.compile(rb"ready ([0-9a-f]{8})\n")
+
+
+def ask(board: QemuBoard, line: str, timeout: float = 10.0) -> str:
+    console = board.console("ns")
+    mark = console.mark()
+    console.write(line.encode() + b"\n")
+    found = console.wait_for(re.compile(rb"([^\n]*)\n"), timeout=timeout, since=mark)
+    assert found.groups[0] is not None
+    return found.groups[0].decode()
+
+
+def wait_ready(board: QemuBoard, since: Mark = START) -> bytes:
+    found = board.console("ns").wait_for(READY, timeout=10, since=since)
+    assert found.groups[0] is not None
+    return found.groups[0]
+
+
+def wait_event(board: QemuBoard, kind: str) -> None:
+    assert wait_until(lambda: any(event.kind == kind for event in board.events), 5.0), board.events
+
+
+def gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def test_boots_and_talks_on_both_consoles(probe_board: QemuBoard) -> None:
+    wait_ready(probe_board)
+    probe_board.console("secure").wait_for(b"secure log\n", timeout=5, since=START)
+    assert ask(probe_board, "echo hello") == "hello"
+    assert re.fullmatch(r"QEMU \d+\.\d+\.\d+", probe_board.description["emulator"])
+    assert probe_board.console("ns").transcript.read_bytes().endswith(b"hello\n")
+    with pytest.raises(ConfigError, match="console-unknown"):
+        probe_board.console("uart7")
+
+
+def test_otp_and_entropy_are_where_the_protocol_says(probe_board: QemuBoard) -> None:
+    wait_ready(probe_board)
+    assert ask(probe_board, "word 38000000") == "4f4d4654"
+    assert ask(probe_board, "word 38000008") == "00003000"
+    huk = probe_board.identity.huk
+    assert huk is not None
+    assert ask(probe_board, "word 38000010") == f"{int.from_bytes(huk[:4], 'little'):08x}"
+    assert ask(probe_board, "word 38001000") == "454d4654"
+
+
+def test_lifecycle_can_be_chosen(probe_board: QemuBoard) -> None:
+    wait_ready(probe_board)
+    mark = probe_board.console("ns").mark()
+    probe_board.provision(0x1000)
+    probe_board.reset(ResetKind.COLD)
+    wait_ready(probe_board, mark)
+    assert ask(probe_board, "word 38000008") == "00001000"
+    assert probe_board.identity.lifecycle == 0x1000
+
+
+def test_cold_reset_draws_new_entropy_warm_does_not(probe_board: QemuBoard) -> None:
+    console = probe_board.console("ns")
+    wait_ready(probe_board)
+    first = ask(probe_board, "word 38001008")
+    mark = console.mark()
+    probe_board.reset(ResetKind.WARM)
+    wait_ready(probe_board, mark)
+    assert ask(probe_board, "word 38001008") == first
+    mark = console.mark()
+    probe_board.reset(ResetKind.COLD)
+    wait_ready(probe_board, mark)
+    assert ask(probe_board, "word 38001008") != first
+    assert [event.kind for event in probe_board.events] == ["host-reset", "host-reset"]
+
+
+def test_nv_memory_outlives_resets_until_erased(probe_board: QemuBoard) -> None:
+    console = probe_board.console("ns")
+    wait_ready(probe_board)
+    for kind in ResetKind:
+        assert ask(probe_board, "poke 70000000 1234abcd") == "ok"
+        mark = console.mark()
+        probe_board.reset(kind)
+        wait_ready(probe_board, mark)
+        assert ask(probe_board, "word 70000000") == "1234abcd"
+    with pytest.raises(HarnessBug, match="while the board is off"):
+        probe_board.erase()
+    probe_board.power(PowerState.OFF)
+    probe_board.erase()
+    mark = console.mark() if console.received else START
+    probe_board.power(PowerState.ON)
+    wait_ready(probe_board, mark)
+    assert ask(probe_board, "word 70000000") == "00000000"
+
+
+def test_guest_reset_is_seen_where_it_happened(probe_board: QemuBoard) -> None:
+    console = probe_board.console("ns")
+    wait_ready(probe_board)
+    assert not probe_board.events
+    mark = console.mark()
+    console.write(b"reset\n")
+    wait_ready(probe_board, mark)
+    wait_event(probe_board, "guest-reset")
+    event = probe_board.events[-1]
+    assert mark.offset <= event.console_offsets["ns"] <= console.mark().offset
+    assert "guest-reset" in event.detail
+
+
+def test_lockup_is_the_products_fault(probe_board: QemuBoard) -> None:
+    wait_ready(probe_board)
+    with pytest.raises(DeviceFault, match="lockup") as caught:
+        ask(probe_board, "lockup")
+    assert "Lockup" in (caught.value.seen or "")
+    with pytest.raises(DeviceFault, match="lockup"):
+        probe_board.check_alive()
+    wait_event(probe_board, "emulator-exit")
+
+
+def test_killed_emulator_is_the_benchs_fault_at_once(probe_board: QemuBoard) -> None:
+    wait_ready(probe_board)
+    child = probe_board.child
+    assert child is not None
+    os.kill(child.pid, signal.SIGKILL)
+    with pytest.raises(BenchError, match="killed by SIGKILL") as caught:
+        probe_board.console("ns").wait_for(b"never", timeout=60)
+    assert caught.value.kind == "emulator-exit"
+    with pytest.raises(BenchError, match="emulator-exit"):
+        probe_board.set_properties({("/machine/peripheral/sensor-temp", "temperature"): 1})
+    mark = probe_board.console("ns").received
+    probe_board.reset(ResetKind.COLD)  # usable afterwards
+    wait_ready(probe_board, Mark(mark))
+
+
+def test_exit_status_zero_is_no_pass(probe_board: QemuBoard) -> None:
+    wait_ready(probe_board)
+    child = probe_board.child
+    assert child is not None
+    os.kill(child.pid, signal.SIGTERM)  # QEMU then ends with status 0
+    with pytest.raises(BenchError, match="exit status 0"):
+        probe_board.console("ns").wait_for(b"never", timeout=60)
+
+
+def test_silent_firmware_times_out_with_the_last_lines(probe_board: QemuBoard) -> None:
+    wait_ready(probe_board)
+    with pytest.raises(BenchError, match="console-timeout") as caught:
+        ask(probe_board, "silence", timeout=0.3)
+    assert "not one byte" in (caught.value.seen or "")
+    assert "ready" in (caught.value.where or "")
+
+
+def test_sensors_read_what_was_set_to_the_bit(probe_board: QemuBoard) -> None:
+    wait_ready(probe_board)
+    stimulus = probe_board.stimulus()
+    assert isinstance(stimulus, PlayedStimulus)
+    draw = random.Random(7)
+    field = [0.0, 186.181, 0.001, 0.090, 0.091] + [draw.uniform(0, 186.18) for _ in range(20)]
+    degrees = [-128.0, 127.999, -0.001, -0.0625, -0.07, 0.0, 0.0625] + [draw.uniform(-128, 127.9) for _ in range(20)]
+    for index, value in enumerate(field + degrees):
+        if index < len(field):
+            stimulus.set("mag.x", value)
+            stimulus.set("mag.y", field[-1 - index])
+            stimulus.set("mag.z", value)
+        else:
+            stimulus.set("temp", value)
+        want = stimulus.sample()
+        mag = bytes.fromhex(ask(probe_board, "mag"))
+        x, z, y = (int.from_bytes(mag[at : at + 2], "big", signed=True) for at in (0, 2, 4))
+        temp = int.from_bytes(bytes.fromhex(ask(probe_board, "temp")), "big", signed=True)
+        assert (x, y, z, temp / 16) == (want.x, want.y, want.z, want.t)
+
+
+def test_sensor_values_outlive_every_reset(probe_board: QemuBoard) -> None:
+    console = probe_board.console("ns")
+    wait_ready(probe_board)
+    stimulus = probe_board.stimulus()
+    assert stimulus is not None
+    stimulus.set("mag.x", 100.0)
+    expected = f"{LSM303DLHC.counts('x', 100_000):04x}"
+    for way in ("warm", "cold", "guest"):
+        mark = console.mark()
+        if way == "guest":
+            console.write(b"reset\n")
+        else:
+            probe_board.reset(ResetKind(way))
+        wait_ready(probe_board, mark)
+        wait_event(probe_board, "guest-reset" if way == "guest" else "host-reset")
+        assert wait_until(lambda: ask(probe_board, "mag")[:4] == expected, 2.0 if way == "guest" else 0.0), way
+
+
+def test_refused_property_says_what_qemu_said(probe_board: QemuBoard) -> None:
+    with pytest.raises(BenchError, match="out of register's range"):
+        probe_board.set_properties({("/machine/peripheral/sensor-mag", "mag-x"): 999_999})
+
+
+def test_deterministic_mode_repeats_ticks(make_qemu: Callable[..., QemuBoard], probe_build: Build) -> None:
+    ticks = []
+    for _ in range(3):
+        board = make_qemu(deterministic=True)
+        board.acquire()
+        board.flash(probe_build)
+        ticks.append(int(wait_ready(board), 16))
+        assert board.clock_quality is ClockQuality.DETERMINISTIC
+        board.release()
+    assert max(ticks) - min(ticks) <= 2, ticks
+
+
+def test_two_boards_are_two_identities_kept_between_runs(
+    make_qemu: Callable[..., QemuBoard], probe_build: Build, tmp_path: Path
+) -> None:
+    huks = []
+    for name in ("one", "two", "one"):
+        board = make_qemu(name=name)
+        board.acquire()
+        board.flash(probe_build)
+        huks.append(board.identity.huk)
+        board.release()
+    assert huks[0] == huks[2] != huks[1]
+    folder = tmp_path / "state" / "boards" / "one"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
+
+
+def test_fresh_identity_leaves_nothing_behind(
+    make_qemu: Callable[..., QemuBoard], probe_build: Build, tmp_path: Path
+) -> None:
+    huks = set()
+    for _ in range(2):
+        board = make_qemu(fresh=True)
+        board.acquire()
+        board.flash(probe_build)
+        huks.add(board.identity.huk)
+        board.release()
+    assert len(huks) == 2
+    assert not list((tmp_path / "state").rglob("huk*"))
+    assert not list((tmp_path / "run").rglob("huk*"))
+
+
+def test_release_leaves_no_process_thread_descriptor_or_lock(
+    make_qemu: Callable[..., QemuBoard], probe_build: Build, tmp_path: Path
+) -> None:
+    import threading
+
+    warm_up = make_qemu()
+    warm_up.acquire()
+    warm_up.flash(probe_build)
+    warm_up.release()
+    threads = {thread.name for thread in threading.enumerate()}
+    descriptors = sorted(Path("/proc/self/fd").iterdir())
+    board = make_qemu()
+    board.acquire()
+    board.flash(probe_build)
+    assert board.child is not None
+    pid = board.child.pid
+    board.release()
+    board.release()
+    assert gone(pid)
+    assert {thread.name for thread in threading.enumerate()} == threads
+    assert sorted(Path("/proc/self/fd").iterdir()) == descriptors
+    assert not [use for use in list_boards(tmp_path / "state") if use.locked]
+
+
+def test_changed_image_is_refused_at_the_next_cold_start(
+    make_qemu: Callable[..., QemuBoard], probe_build: Build, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.elf"
+    copy.write_bytes(probe_build.images[0].file.read_bytes())
+    build = probe_build.model_copy(update={"images": (probe_build.images[0].model_copy(update={"file": copy}),)})
+    board = make_qemu()
+    board.acquire()
+    board.flash(build)
+    copy.write_bytes(copy.read_bytes() + b"\0")
+    with pytest.raises(BenchError, match="image-changed"):
+        board.reset(ResetKind.COLD)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "words"),
+    [
+        ({"binary": "qemu-system-nowhere"}, "tool-missing", "apt-get install qemu-system-arm"),
+        ({"minimum_version": "99.0"}, "emulator-version", "99.0 or newer"),
+        ({"machine": "mps3-an000"}, "emulator-start", "unsupported machine type"),
+        ({"args": ("-device", "no-such-device")}, "emulator-start", "no-such-device"),
+    ],
+)
+def test_emulator_that_cannot_be_used(
+    make_qemu: Callable[..., QemuBoard], probe_build: Build, changes: dict[str, object], kind: str, words: str
+) -> None:
+    board = make_qemu(**changes)
+    board.acquire()
+    with pytest.raises(BenchError) as caught:
+        board.flash(probe_build)
+    assert caught.value.kind == kind
+    assert words in str(caught.value)
+    assert board.child is None
+
+
+def test_old_emulator_that_does_not_know_our_options(
+    make_qemu: Callable[..., QemuBoard], probe_build: Build, tmp_path: Path
+) -> None:
+    old = tmp_path / "old-qemu"
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "QEMU emulator version 4.2.1" && exit\n'
+                   'echo "-chardev: Property fd not found" >&2\nexit 1\n')  # fmt: skip
+    old.chmod(0o755)
+    board = make_qemu(binary=str(old))
+    board.acquire()
+    with pytest.raises(BenchError, match=r"QEMU 4\.2\.1 is too old"):
+        board.flash(probe_build)
+
+
+def test_second_session_is_told_who_has_the_board(make_qemu: Callable[..., QemuBoard], tmp_path: Path) -> None:
+    first = make_qemu()
+    first.acquire()
+    second = make_qemu()
+    with pytest.raises(BenchError, match="board-busy") as caught:
+        second.acquire()
+    assert str(os.getpid()) in (caught.value.seen or "")
+    uses = list_boards(tmp_path / "state")
+    assert [(use.name, use.locked, use.holder["pid"]) for use in uses] == [("board", True, str(os.getpid()))]
+    first.release()
+    second.acquire()
+
+
+SESSION = """
+    import sys, os, time, threading
+    from pathlib import Path
+    from harness.boards.base import RunContext
+    from harness.boards.qemu import QemuBoard
+    from harness.config.loading import load_build, load_target
+
+    def main():
+        target = load_target(sys.argv[1]).model_copy(update={"name": "board"})
+        board = QemuBoard(target, RunContext(Path(sys.argv[3]), Path(sys.argv[4])))
+        board.acquire()
+        board.flash(load_build(sys.argv[2]))
+        print(board.child.pid, flush=True)
+
+    if sys.argv[5] == "thread":   # the thread that asked for the board ends; the board must live on
+        thread = threading.Thread(target=main)
+        thread.start()
+        thread.join()
+    else:
+        main()
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("where", ["main", "thread"])
+def test_nothing_survives_sigkill_of_the_harness(
+    where: str, probe_build: Build, tmp_path: Path, make_qemu: Callable[..., QemuBoard]
+) -> None:
+    root = Path(__file__).resolve().parents[2]
+    script = tmp_path / "session.py"
+    script.write_text(textwrap.dedent(SESSION))
+    assert probe_build.path is not None
+    target = load_target("qemu-an547").path
+    words = [script, target, probe_build.path, tmp_path / "run", tmp_path / "state", where]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    with subprocess.Popen(
+        [sys.executable, *map(str, words)], stdout=subprocess.PIPE, text=True, env=environment, cwd=tmp_path
+    ) as session:
+        assert session.stdout is not None
+        pid = int(session.stdout.readline())
+        assert not gone(pid)
+        with pytest.raises(BenchError, match="board-busy"):
+            make_qemu().acquire()
+        session.kill()
+    assert wait_until(lambda: gone(pid), 5.0)
+    board = make_qemu()
+    board.acquire()  # the lock is free, the board usable
+    board.flash(probe_build)
+    wait_ready(board)
+
+
+def test_chatter_is_kept_whole(probe_board: QemuBoard) -> None:
+    """A quarter of a megabyte through the emulated UART; the console's own tests have fifty."""
+    console = probe_board.console("ns")
+    wait_ready(probe_board)
+    mark = console.mark()
+    console.write(b"flood 1000\n")
+    found = console.wait_for(b"flood end\n", timeout=60, since=mark)
+    assert found.start - mark.offset == 0x1000 * 64
+    assert console.transcript.stat().st_size == console.received
+
+
+def test_reset_before_flash_and_flash_before_acquire_are_bugs(
+    make_qemu: Callable[..., QemuBoard], probe_build: Build
+) -> None:
+    board = make_qemu()
+    with pytest.raises(HarnessBug, match="before acquire"):
+        board.flash(probe_build)
+    board.acquire()
+    with pytest.raises(HarnessBug, match="before flash"):
+        board.reset()
+    with pytest.raises(BenchError, match="board-off"):
+        board.check_alive()
+
+
+def test_temperature_model_agrees_with_its_inverse() -> None:
+    for count in range(-2048, 2048):
+        assert TMP105.counts(TMP105.millidegrees(count)) == count

@@ -1,0 +1,74 @@
+"""Fixtures that tests of several parts share."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.boards.base import RunContext
+from harness.boards.qemu import QemuBoard
+from harness.config.build import Build
+from harness.config.loading import load_build, load_target
+from harness.config.qemu import QemuTarget
+
+_PROBE = Path(__file__).parent / "boards" / "firmware"
+
+
+@pytest.fixture(scope="session")
+def probe_elf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small firmware that misbehaves on request (tests/boards/firmware/probe.c)."""
+    for tool in ("arm-none-eabi-gcc", "qemu-system-arm"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed")
+    elf = tmp_path_factory.mktemp("probe") / "probe.elf"
+    flags = ["-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=soft", "-Os", "-ffreestanding", "-nostdlib"]
+    flags += ["-Wall", "-Wextra", "-Werror"]
+    script = _PROBE / "probe.ld"
+    words = ["arm-none-eabi-gcc", *flags, f"-Wl,-T,{script}", "-Wl,--no-warn-rwx-segments"]
+    subprocess.run([*words, str(_PROBE / "probe.c"), "-o", str(elf)], check=True, timeout=120)
+    return elf
+
+
+@pytest.fixture
+def probe_build(probe_elf: Path, tmp_path: Path) -> Build:
+    """A build of the probe firmware alone."""
+    path = tmp_path / "probe-build.yaml"
+    path.write_text(f"name: probe\nimages: [{{file: {probe_elf}, world: secure}}]\n")
+    return load_build(path)
+
+
+@pytest.fixture
+def qemu_target() -> QemuTarget:
+    """The bundled QEMU target."""
+    target = load_target("qemu-an547")
+    assert isinstance(target, QemuTarget)
+    return target
+
+
+@pytest.fixture
+def make_qemu(tmp_path: Path, qemu_target: QemuTarget) -> Iterator[Callable[..., QemuBoard]]:
+    """Makes QEMU boards (not yet acquired) with folders of their own; releases them at the end."""
+    boards: list[QemuBoard] = []
+
+    def make(*, name: str = "board", deterministic: bool = False, fresh: bool = False, **changes: object) -> QemuBoard:
+        target = qemu_target.model_copy(update={"name": name, **changes})
+        context = RunContext(tmp_path / "run", tmp_path / "state", fresh_identity=fresh, deterministic=deterministic)
+        boards.append(QemuBoard(target, context))
+        return boards[-1]
+
+    yield make
+    for board in boards:
+        board.release()
+
+
+@pytest.fixture
+def probe_board(make_qemu: Callable[..., QemuBoard], probe_build: Build) -> QemuBoard:
+    """A QEMU board that runs the probe firmware."""
+    board = make_qemu()
+    board.acquire()
+    board.flash(probe_build)
+    return board
