@@ -91,9 +91,13 @@ static void set_due(uint64_t when)
 
 void sampler_start(uint32_t period_ms)
 {
+	const uint64_t ticks = (uint64_t)period_ms * TICKS_PER_MS;
+
 	sampler_lock();
-	period = (uint64_t)period_ms * TICKS_PER_MS;
-	set_due(counter_now(SAMPLING_TIMER) + period);
+	if (period != ticks) { /* the same again disturbs nothing: it is how a client looks at the state */
+		period = ticks;
+		set_due(counter_now(SAMPLING_TIMER) + period);
+	}
 	sampler_unlock();
 }
 

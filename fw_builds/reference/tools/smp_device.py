@@ -48,6 +48,7 @@ class Device:
         self._sequence = itertools.cycle(range(256))
         self._poked = False
         self.log: list[str] = []
+        self.watch: Callable[[bytes, bytes], None] | None = None  # called with each request and its answer
 
     def restarted(self) -> None:
         """The device was reset: its next first byte needs a poke, what it had sent before is void."""
@@ -96,17 +97,20 @@ class Device:
     def encode(self, op: int, group: int, command: int, body: object, *, version: int = 1) -> bytes:
         """An SMP message."""
         payload = body if isinstance(body, bytes) else cbor2.dumps(body)
-        return bytes(
-            smp_header.Header(
-                op=smp_header.OP(op),
-                version=smp_header.Version(version),
-                flags=smp_header.Flag(0),
-                length=len(payload),
-                group_id=group,
-                sequence=next(self._sequence),
-                command_id=command,
+        return (
+            bytes(
+                smp_header.Header(
+                    op=smp_header.OP(op),
+                    version=smp_header.Version(version),
+                    flags=smp_header.Flag(0),
+                    length=len(payload),
+                    group_id=group,
+                    sequence=next(self._sequence),
+                    command_id=command,
+                )
             )
-        ) + payload
+            + payload
+        )
 
     def exchange(self, message: bytes, timeout: float | None = None) -> bytes:
         """Send a message, receive its answer; both with headers."""
@@ -114,6 +118,8 @@ class Device:
         answer = self.receive(timeout)
         if answer[4:8] != message[4:8] or answer[0] & 7 != (message[0] & 7) + 1:
             raise AssertionError(f"answer {answer[:8].hex()} to request {message[:8].hex()}")
+        if self.watch is not None:
+            self.watch(message, answer)
         return answer
 
     def request(self, op: int, group: int, command: int, body: object) -> dict[str, Any]:
@@ -180,9 +186,7 @@ class Device:
         body = {"op": 0 if value is None else 1, "addr": address, "size": size}
         return self.write(7, body if value is None else {**body, "val": value})
 
-    def psa_call(
-        self, handle: int, kind: int, vectors_in: list[list[int]], vectors_out: list[list[int]]
-    ) -> int:
+    def psa_call(self, handle: int, kind: int, vectors_in: list[list[int]], vectors_out: list[list[int]]) -> int:
         """A raw psa_call from the non-secure side."""
         return int(self.write(9, {"h": handle, "type": kind, "in": vectors_in, "out": vectors_out})["st"])
 

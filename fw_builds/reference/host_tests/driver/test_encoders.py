@@ -17,7 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
-HASHER = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.POINTER(ctypes.c_uint8), ctypes.c_size_t, ctypes.POINTER(ctypes.c_uint8))
+HASHER = ctypes.CFUNCTYPE(
+    ctypes.c_int32, ctypes.POINTER(ctypes.c_uint8), ctypes.c_size_t, ctypes.POINTER(ctypes.c_uint8)
+)
 SIGNER = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.POINTER(ctypes.c_uint8), ctypes.POINTER(ctypes.c_uint8))
 UUID = "01234567-89ab-8def-8123-456789abcdef"
 
@@ -78,9 +80,7 @@ def test_request_of_another_key_is_not_valid(encoders: ctypes.CDLL, key: ec.Elli
     assert not csr.is_signature_valid
 
 
-def test_request_is_accepted_by_openssl(
-    encoders: ctypes.CDLL, key: ec.EllipticCurvePrivateKey, tmp_path: Path
-) -> None:
+def test_request_is_accepted_by_openssl(encoders: ctypes.CDLL, key: ec.EllipticCurvePrivateKey, tmp_path: Path) -> None:
     file = tmp_path / "request.der"
     file.write_bytes(make_csr(encoders, point_of(key), key))
     done = subprocess.run(
@@ -147,9 +147,7 @@ def test_result_verifies_and_says_what_it_was_given(
     }
 
 
-def test_result_with_any_bit_changed_does_not_verify(
-    encoders: ctypes.CDLL, key: ec.EllipticCurvePrivateKey
-) -> None:
+def test_result_with_any_bit_changed_does_not_verify(encoders: ctypes.CDLL, key: ec.EllipticCurvePrivateKey) -> None:
     message = bytearray(make_result(encoders, key, bytes(8), b"\x01\x02\x03"))
     payload_at = len(message) - 66 - 200
     for at in range(payload_at, len(message) - 66):
