@@ -35,6 +35,7 @@ NAME = "FVP_Corstone_SSE-300_Ethos-U55"
 BANNER = "Fast Models [11.22.39 (stand-in on QEMU)]\n"
 # FVPs announce in this order, seen in published logs; it is not the order of the numbers.
 _ANNOUNCE_ORDER = (0, 2, 5, 1)
+_IDLE = 0.02  # seconds without traffic after which QEMU is poked
 _STALL = 64 * 1024  # bytes kept for a terminal nobody reads before its UART stalls
 
 
@@ -148,7 +149,6 @@ class _Model:
 
     def __init__(self, qemu: list[str], terminals: list[_Terminal], folder: str, iris_port: int | None) -> None:
         self.terminals = terminals
-        self.folder = folder
         self.iris = socket.create_server(("127.0.0.1", iris_port)) if iris_port is not None else None
         self.selector = selectors.DefaultSelector()
         self.stop: str | None = None
@@ -157,6 +157,7 @@ class _Model:
             pass_fds=[t.qemu_end.fileno() for t in terminals],
             stdin=subprocess.DEVNULL,
         )
+        self.monitor = _Monitor(f"{folder}/qmp")
         if self.iris is not None:
             self.selector.register(self.iris, selectors.EVENT_READ, ("iris", None))
         for terminal in terminals:
@@ -167,10 +168,13 @@ class _Model:
     def run(self, deadline: float | None) -> int:
         """Move bytes until something ends the simulation; the exit code."""
         while self.stop is None:
-            wait = 0.2 if deadline is None else max(0.0, min(0.2, deadline - time.monotonic()))
-            for key, _ in self.selector.select(wait):
+            ready = self.selector.select(_IDLE)
+            for key, _ in ready:
                 what, terminal = key.data
                 getattr(self, f"_{what}")(terminal)
+            if not ready:
+                # QEMU 7.2 forgets to look at a UART's input again, and stalls its first output, until it is spoken to.
+                self.monitor.give("query-status")
             if deadline is not None and time.monotonic() >= deadline:
                 self.stop = "limit"
             if self.process.poll() is not None:
@@ -197,7 +201,7 @@ class _Model:
             client.settimeout(5)
             with contextlib.suppress(OSError):
                 if client.recv(64).startswith(b"reset"):
-                    _monitor(self.folder, "system_reset")
+                    self.monitor.give("stop", "system_reset", "cont")
                     client.sendall(b"ok\n")
 
     def _uart(self, terminal: _Terminal) -> None:
@@ -250,6 +254,7 @@ class _Model:
         self.process.wait()
         for terminal in self.terminals:
             terminal.close()
+        self.monitor.close()
         if self.iris is not None:
             self.iris.close()
         self.selector.close()
@@ -289,26 +294,38 @@ def _qemu(options: argparse.Namespace, terminals: list[_Terminal], folder: str) 
     return words
 
 
-def _monitor(folder: str, *commands: str) -> None:
-    """Give QEMU's monitor commands. Any command also ends the 1.0 s stall of the first UART byte (QEMU 7.2)."""
-    end = time.monotonic() + 5
-    with socket.socket(socket.AF_UNIX) as control:
+class _Monitor:
+    """QEMU's monitor."""
+
+    def __init__(self, path: str) -> None:
+        end = time.monotonic() + 10
+        self._socket = socket.socket(socket.AF_UNIX)
         while True:
             try:
-                control.connect(f"{folder}/qmp")
+                self._socket.connect(path)
                 break
             except OSError:
                 if time.monotonic() > end:
-                    return
+                    raise
                 time.sleep(0.005)
+        self._stream = self._socket.makefile("rwb")
+        self._stream.readline()
+        self.give("qmp_capabilities")
+
+    def give(self, *commands: str) -> None:
+        """Give commands and skip their answers; an emulator that has gone is noticed elsewhere."""
         with contextlib.suppress(OSError):
-            stream = control.makefile("rwb")
-            stream.readline()
-            for command in ("qmp_capabilities", *commands, "query-status"):
-                stream.write(b'{"execute":"%s"}\n' % command.encode())
-                stream.flush()
-                while b'"event"' in stream.readline():
+            for command in commands:
+                self._stream.write(b'{"execute":"%s"}\n' % command.encode())
+                self._stream.flush()
+                while b'"event"' in self._stream.readline():
                     pass
+
+    def close(self) -> None:
+        """Hang up."""
+        with contextlib.suppress(OSError):
+            self._stream.close()
+        self._socket.close()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -340,7 +357,6 @@ def main(arguments: list[str] | None = None) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)
         try:
-            _monitor(folder)
             code = model.run(began + min(limits) if limits else None)
         finally:
             model.close()
