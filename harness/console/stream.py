@@ -29,6 +29,7 @@ __all__ = ["StreamConsole"]
 _CHUNK: Final = 128 << 10
 _GRACE: Final = 0.02
 """Seconds without a waiting thread after which the background reader takes over."""
+_LONGEST_SLEEP: Final = 3600.0  # what system calls take; waiting goes on after it
 _DRAIN_READS: Final = 64
 """Most reads of one drain: more than any socket buffer holds, yet an end under a device that never stops."""
 
@@ -268,7 +269,7 @@ class StreamConsole(Console):
                 while True:
                     if self._ended is not None:
                         raise self._ended_error()
-                    left = deadline - time.monotonic()
+                    left = min(deadline - time.monotonic(), _LONGEST_SLEEP)
                     if left <= 0:
                         return False
                     if self._reading:
