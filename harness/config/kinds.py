@@ -21,6 +21,7 @@ GROUP: Final = "harness.boards"
 """Entry-point group; ``name = "package.module:Class"``."""
 
 BUILT_IN: Final[Mapping[str, str]] = {
+    "attach": "harness.boards.attach:AttachBoard",
     "fvp": "harness.boards.fvp:FvpBoard",
     "qemu": "harness.boards.qemu:QemuBoard",
 }
