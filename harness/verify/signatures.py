@@ -108,7 +108,7 @@ def key_is_lost(reuse: Reuse, key: PublicKey) -> bool:
         difference = (first_s - sign * second_s) % n
         if difference == 0:
             continue
-        k = (first_e - sign * second_e) * pow(difference, -1, n) % n
+        k = (first_e - second_e) * pow(difference, -1, n) % n
         scalar = (first_s * k - first_e) * pow(r, -1, n) % n
         if scalar == 0:
             continue

@@ -1,0 +1,172 @@
+"""A repeated ECDSA r: found, proved, remembered over runs, and told apart from what is harmless."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import signal
+import sqlite3
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from harness.errors import BenchError
+from harness.findings import Policy, Report, Severity
+from harness.ledger import FileLedger
+from harness.verify.algorithms import ALGORITHMS, CURVES_BY_NAME
+from harness.verify.cose import parse
+from harness.verify.keys import PublicKey
+from harness.verify.signatures import (
+    Reuse,
+    SignatureLedger,
+    SignatureRecord,
+    check_signatures,
+    key_is_lost,
+    record_signature,
+)
+from tests.verify.verify_kit import KEY, OTHER_KEY, TEST_ONLY_P256, TEST_ONLY_P384, broken, enc, held, message
+
+PROTECTED = enc({1: -7})
+
+
+def sign_with_nonce(
+    private: ec.EllipticCurvePrivateKey, payload: bytes, k: int, *, alg: int = -7, negate: bool = False
+) -> bytes:
+    """A signature with a chosen secret number: what a device with a broken random source makes."""
+    curve = CURVES_BY_NAME[private.curve.name]
+    algorithm = ALGORITHMS[alg]
+    protected = enc({1: alg})
+    digest = hashlib.new(algorithm.hash.name, enc(["Signature1", protected, b"", payload])).digest()
+    r = ec.derive_private_key(k, curve.implementation).public_key().public_numbers().x % curve.order
+    secret = private.private_numbers().private_value
+    s = pow(k, -1, curve.order) * (int.from_bytes(digest, "big") + r * secret) % curve.order
+    if negate:
+        s = curve.order - s
+    signature = r.to_bytes(curve.size, "big") + s.to_bytes(curve.size, "big")
+    return message(payload, protected={1: alg}, signature=signature)
+
+
+def record(data: bytes, key: PublicKey = KEY, where: str = "") -> SignatureRecord:
+    return record_signature(parse(data), key, where=where)
+
+
+K = 0x1F5E_D0A1_0099
+FIRST = sign_with_nonce(TEST_ONLY_P256, b"boot 1", K)
+SECOND = sign_with_nonce(TEST_ONLY_P256, b"boot 2", K)
+
+
+@pytest.mark.parametrize("negate", [False, True])
+@pytest.mark.parametrize(("private", "alg"), [(TEST_ONLY_P256, -7), (TEST_ONLY_P384, -35)])
+def test_two_messages_with_one_r_prove_that_the_key_is_lost(
+    private: ec.EllipticCurvePrivateKey, alg: int, *, negate: bool
+) -> None:
+    key = PublicKey.from_handle(private.public_key())
+    one = record(sign_with_nonce(private, b"one", K, alg=alg), key, "result 0")
+    two = record(sign_with_nonce(private, b"two", K, alg=alg, negate=negate), key, "result 1")
+    for policy in Policy:
+        report = Report(policy=policy)
+        (reuse,) = check_signatures([(one, key), (two, key)], report)
+        assert key_is_lost(reuse, key)
+        (finding,) = report.failed
+        assert finding.check.severity(policy) is Severity.CRITICAL
+        assert "private key follows" in finding.seen
+        assert finding.where == "result 0 and result 1"
+        secret = private.private_numbers().private_value
+        assert f"{secret:x}" not in finding.seen
+
+
+def test_the_proof_fails_for_another_key() -> None:
+    assert not key_is_lost(Reuse(record(FIRST), record(SECOND)), OTHER_KEY)
+    other = PublicKey.from_handle(TEST_ONLY_P384.public_key())
+    assert not key_is_lost(Reuse(record(FIRST), record(SECOND)), other)
+
+
+def test_what_is_harmless_passes() -> None:
+    fresh = message(b"boot 2", key=TEST_ONLY_P256)
+    report = Report()
+    check_signatures([(record(FIRST), KEY), (record(FIRST), KEY), (record(fresh), KEY)], report)
+    assert held(report) == {"result.ecdsa-nonce-reuse"}
+    # One r under two keys says nothing: neither equation helps the other.
+    report = Report()
+    check_signatures([(record(FIRST), KEY), (record(SECOND, OTHER_KEY), OTHER_KEY)], report)
+    assert report.ok
+    report = Report()
+    check_signatures([], report)
+    assert not report.findings
+
+
+def test_a_waiver_does_not_excuse_a_lost_key() -> None:
+    from harness.findings import Waiver
+
+    report = Report(waivers=(Waiver(finding="result.*", reason="test"),))
+    check_signatures([(record(FIRST), KEY), (record(SECOND), KEY)], report)
+    assert broken(report) == {"result.ecdsa-nonce-reuse"}
+
+
+def test_a_mac_is_no_ecdsa_signature() -> None:
+    with pytest.raises(ValueError, match="ECDSA"):
+        record(message(b"x", key=bytes(32), alg=5))
+
+
+def test_the_ledger_remembers_over_runs(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "ledger.sqlite"
+    with FileLedger(path) as ledger:
+        report = Report()
+        check_signatures([(record(FIRST, where="run 1"), KEY)], report, ledger=ledger)
+        assert report.ok
+        assert len(ledger) == 1
+    with FileLedger(path) as ledger:
+        report = Report()
+        (reuse,) = check_signatures([(record(FIRST), KEY), (record(SECOND, where="run 2"), KEY)], report, ledger=ledger)
+        assert reuse.first.where == "run 1"
+        assert "run 1 and run 2" in report.failed[0].where
+        assert key_is_lost(reuse, KEY)
+    assert sorted(p.name for p in path.parent.iterdir()) == ["ledger.sqlite"]
+    stored = path.read_bytes()
+    assert TEST_ONLY_P256.private_numbers().private_value.to_bytes(32, "big") not in stored
+
+
+def test_a_file_that_is_no_ledger_is_the_bench_s_fault(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    path.write_bytes(b"not a database" * 100)
+    with pytest.raises(BenchError) as caught:
+        FileLedger(path)
+    assert caught.value.kind == "ledger"
+    with pytest.raises(BenchError):
+        FileLedger(tmp_path / "ledger.sqlite" / "below a file")
+    other = tmp_path / "other.sqlite"
+    with sqlite3.connect(other) as database:
+        database.execute("CREATE TABLE signatures (x)")
+    database.close()
+    with FileLedger(other) as ledger, pytest.raises(BenchError):
+        ledger.add(record(FIRST))
+
+
+def _store_and_die(path: Path, data: bytes) -> None:
+    import os
+
+    ledger = FileLedger(path)
+    ledger.add(record(data, where="killed run"))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_run_forgets_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    process = multiprocessing.get_context("spawn").Process(target=_store_and_die, args=(path, FIRST))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    with FileLedger(path) as ledger:
+        reuse = ledger.add(record(SECOND))
+    assert reuse is not None
+    assert reuse.first.where == "killed run"
+
+
+def test_extend_gives_every_reuse(tmp_path: Path) -> None:
+    third = sign_with_nonce(TEST_ONLY_P256, b"boot 3", K)
+    with FileLedger(tmp_path / "l") as ledger:
+        assert len(ledger.extend(map(record, (FIRST, SECOND, third)))) == 2
+    memory = SignatureLedger([record(FIRST)])
+    assert memory.add(record(SECOND)) is not None
+    assert len(memory) == 1
