@@ -1,0 +1,90 @@
+"""The command ``tfm-harness``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+
+from harness import __version__
+from harness.errors import Fault, HarnessError
+
+__all__ = ["EXIT_CODES", "main", "make_parser"]
+
+MODULES = (
+    "harness.cli_run",
+    "harness.cli_check",
+    "harness.cli_boards",
+    "harness.cli_console",
+    "harness.cli_verify",
+    "harness.cli_console_suite",
+    "harness.cli_import",
+    "harness.cli_coverage",
+    "harness.cli_compare",
+    "harness.cli_replay",
+    "harness.cli_baseline",
+)
+"""Modules with ``add_parser(subparsers)`` and ``run(args) -> int``; light to import."""
+
+EXIT_CODES = {Fault.PRODUCT: 1, Fault.BUG: 3, Fault.CONFIG: 4, Fault.INFRASTRUCTURE: 10}
+"""Exit code by fault; 0 all well, 2 wrong usage or interrupted, 5 nothing was judged."""
+
+EPILOG = """exit codes:
+  0   all well                         4   configuration or options are wrong
+  1   the product failed               5   nothing was judged
+  2   wrong usage, or interrupted      10  only the bench failed: says nothing about the product
+  3   a bug of the harness
+
+examples:
+  tfm-harness run --target qemu-an547 --build reference            all suites
+  tfm-harness run boot attestation --target my-board --build mine  two of them
+  tfm-harness check targets/my-board.yaml fw_builds/mine/build.yaml
+  tfm-harness boards                                               what is running or locked
+  tfm-harness console --target qemu-an547 --build reference        talk to a console
+"""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="tfm-harness",
+        description="Hardware-in-the-loop tests for confidential AI on Arm Cortex-M under TF-M.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"tfm-harness {__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name in MODULES:
+        if importlib.util.find_spec(name) is None:
+            continue
+        module = importlib.import_module(name)
+        before = set(subparsers.choices)
+        module.add_parser(subparsers)
+        for added in set(subparsers.choices) - before:
+            command = subparsers.choices[added]
+            if command.get_default("run") is None:
+                command.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code says whose fault a failure is."""
+    try:
+        args = make_parser().parse_args(argv)
+        code: int = args.run(args)
+    except HarnessError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - a command line tool prints
+        return EXIT_CODES[error.fault]
+    except KeyboardInterrupt:
+        return 2
+    except BrokenPipeError:
+        # The reader has gone (`| head`): not an error; nothing more can be written either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

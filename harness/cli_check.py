@@ -1,0 +1,106 @@
+"""``tfm-harness check``, ``targets``, ``builds``: configuration, looked at without touching a board."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import ConfigError
+
+if TYPE_CHECKING:
+    from harness.config.build import Build
+    from harness.config.target import TargetBase
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the commands."""
+    check = subparsers.add_parser(
+        "check",
+        help="check target and build files",
+        description="Read and validate targets and builds, and whether they fit together.",
+        epilog="example:\n  tfm-harness check targets/*.yaml fw_builds/*/build.yaml",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    check.add_argument("file", nargs="+", type=Path, help="a target's or a build's YAML file, or a build's folder")
+    check.add_argument("--no-files", action="store_true", help="images that are not built yet are no error")
+    check.set_defaults(run=run)
+    for what in ("targets", "builds"):
+        listing = subparsers.add_parser(what, help=f"list the {what} that can be named")
+        listing.add_argument("--json", action="store_true", help="for scripts")
+        listing.set_defaults(run=run_list, what=what)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check files; every problem of every file is said."""
+    from harness.config.loading import check_pair, check_targets, load_build, load_target
+
+    targets: list[TargetBase] = []
+    builds: list[Build] = []
+    problems = 0
+    for path in args.file:
+        try:
+            if is_target(path):
+                targets.append(load_target(path))
+            else:
+                builds.append(load_build(path, require_files=not args.no_files))
+            print(f"{path}: well")  # noqa: T201 - a command line tool prints
+        except ConfigError as error:
+            problems += 1
+            print(error, file=sys.stderr)  # noqa: T201 - same
+    pairs = [functools.partial(check_pair, target, build) for target in targets for build in builds]
+    for judge in (functools.partial(check_targets, targets), *pairs):
+        try:
+            judge()
+        except ConfigError as error:
+            problems += 1
+            print(error, file=sys.stderr)  # noqa: T201 - same
+    return 4 if problems else 0
+
+
+def is_target(path: Path) -> bool:
+    """Whether a file describes a target: it names a kind.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    from harness.config.positions import read
+
+    if path.is_dir():
+        return False
+    if not path.is_file():
+        raise ConfigError(f"no such file: {path}", kind="file-missing")
+    return "kind" in read(path).data
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """List targets or builds."""
+    from harness.config.loading import build_names, load_build, load_target, target_names
+
+    names = target_names() if args.what == "targets" else build_names()
+    rows = []
+    for name, path in names.items():
+        try:
+            loaded: TargetBase | Build
+            if args.what == "targets":
+                loaded = load_target(path)
+                kind = loaded.kind
+            else:
+                loaded = load_build(path, require_files=False)
+                kind = loaded.protocol
+            rows.append({"name": name, "kind": kind, "description": loaded.description, "file": str(path)})
+        except ConfigError as error:
+            rows.append({"name": name, "kind": "wrong", "description": error.message, "file": str(path)})
+    if args.json:
+        print(json.dumps(rows, indent=1))  # noqa: T201 - a command line tool prints
+        return 0
+    for row in rows:
+        print(f"{row['name']:<24} {row['kind']:<14} {row['description']}\n{'':<24} {row['file']}")  # noqa: T201 - same
+    if not rows:
+        print(f"no {args.what} found; see docs/writing-a-{args.what[:-1]}.md", file=sys.stderr)  # noqa: T201 - same
+    return 0

@@ -1,0 +1,115 @@
+"""``tfm-harness run``: suites by name, through pytest."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from harness.errors import ConfigError
+
+__all__ = ["add_parser", "run", "suite_paths", "suites"]
+
+_PACKAGE = Path(__file__).resolve().parent
+_CONFIGS = ("pytest.toml", "pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "run",
+        help="run suites on a target with a build",
+        description="Run suites through pytest. Without a name: all of them.",
+        epilog="examples:\n"
+        "  tfm-harness run --target qemu-an547 --build reference\n"
+        "  tfm-harness run results sensor --target qemu-an547 --build reference -- -k replay -x\n"
+        "  tfm-harness run --list\n"
+        "What stands behind -- goes to pytest as it is.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("suite", nargs="*", help="a suite's name, or a path with tests")
+    parser.add_argument("--target", action="append", metavar="NAME|FILE", help="repeatable")
+    parser.add_argument("--build", action="append", metavar="NAME|FILE", help="repeatable: every pair is run")
+    parser.add_argument("--policy", choices=("dev", "port", "production"))
+    parser.add_argument("--run-dir", metavar="DIR", help="where transcripts and records go")
+    parser.add_argument("--html-report", metavar="FILE", help="write a self-contained report page")
+    parser.add_argument("--junitxml", metavar="FILE", help="write JUnit XML")
+    parser.add_argument("--list", action="store_true", help="list the suites and end")
+    parser.set_defaults(run=run, takes_rest=True)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    if args.list:
+        for name, path in suites().items():
+            print(f"{name:<14} {first_line(path / 'README.md')}")  # noqa: T201 - a command line tool prints
+        return 0
+    names, rest = split_rest(args.suite)
+    paths = suite_paths(names)
+    command = [*map(str, paths), "--import-mode=importlib", f"--rootdir={Path.cwd()}"]
+    config = next((path for name in _CONFIGS if (path := Path.cwd() / name).is_file()), None)
+    if config is not None:
+        command.append(f"--config-file={config}")
+    for flag in ("target", "build"):
+        for value in getattr(args, flag) or ():
+            command += [f"--{flag}", value]
+    for flag in ("policy", "run_dir", "html_report", "junitxml"):
+        value = getattr(args, flag)
+        if value:
+            command += [f"--{flag.replace('_', '-')}", value]
+    import pytest
+
+    return int(pytest.main([*command, *rest]))
+
+
+def split_rest(words: list[str]) -> tuple[list[str], list[str]]:
+    """Suites, and what goes to pytest."""
+    named = suites()
+    for index, word in enumerate(words):
+        if word.startswith("-") and word not in named:
+            return words[:index], words[index:]
+    return words, []
+
+
+def suites() -> dict[str, Path]:
+    """Suites by name: those of ./suites, then those that came with the harness."""
+    found: dict[str, Path] = {}
+    for place in (Path.cwd() / "suites", _PACKAGE / "_bundled" / "suites", _PACKAGE.parent / "suites"):
+        for path in sorted(place.glob("*/")):
+            if any(path.glob("test_*.py")):
+                found.setdefault(path.name, path)
+    return found
+
+
+def suite_paths(names: list[str]) -> list[Path]:
+    """Folders of the suites named; all of them when none is.
+
+    Raises:
+        ConfigError: no such suite.
+    """
+    known = suites()
+    if not names:
+        if not known:
+            raise ConfigError("there are no suites here", kind="suite-unknown", where=str(Path.cwd()))
+        return list(known.values())
+    paths = []
+    for name in names:
+        path = known.get(name) or Path(name.partition("::")[0])
+        if not path.exists():
+            from harness.config.problems import nearest
+
+            near = nearest(name, known)
+            raise ConfigError(
+                f"no suite is called {name!r}" + (f"; did you mean {near!r}?" if near else ""),
+                kind="suite-unknown",
+                expected=f"one of {', '.join(known)}, or a path",
+            )
+        paths.append(known.get(name) or Path(name))
+    return paths
+
+
+def first_line(readme: Path) -> str:
+    """What a suite says it proves: its README's first sentence below the title."""
+    if not readme.is_file():
+        return ""
+    lines = [line.strip() for line in readme.read_text().splitlines() if line.strip() and not line.startswith("#")]
+    return lines[0] if lines else ""
