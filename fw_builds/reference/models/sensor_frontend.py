@@ -10,6 +10,8 @@ The same integer rule runs on the device (`partition/nn/sensor_frontend.h`):
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -25,7 +27,7 @@ BIAS = np.array([640, 640, 640, 400], dtype=np.int32)
 SHIFT = np.array([2, 2, 2, 1], dtype=np.int32)
 
 
-def quantise_window(raw: npt.NDArray[np.integer]) -> npt.NDArray[np.int8]:
+def quantise_window(raw: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
     """Quantise raw counts.
 
     Args:

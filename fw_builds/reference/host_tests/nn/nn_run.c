@@ -38,6 +38,9 @@ static void describe(void)
 		printf("%s\"%s\"", i ? ", " : "", nn_op_name(nn_op_code(&model, i)));
 		work += model.op[i].work;
 	}
+	printf("], \"sizes\": [");
+	for (uint32_t i = 0; i < nn_op_count(&model); i++)
+		printf("%s%u", i ? ", " : "", (unsigned)model.tensor[model.op[i].output].elements);
 	printf("], \"arena\": %zu, \"work\": %llu, \"model_struct\": %zu}\n", nn_arena_used(&model),
 	       (unsigned long long)work, sizeof(model));
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 from tflite_builder import Graph, Op, Tensor
 
 __all__ = ["GENERATORS", "SAME", "VALID"]
@@ -23,7 +24,7 @@ def _point(rng: Rng) -> int:
     return int(rng.choice([-128, 127, 0, rng.integers(-128, 128)]))
 
 
-def _int8(rng: Rng, *shape: int) -> np.ndarray:
+def _int8(rng: Rng, *shape: int) -> npt.NDArray[np.int8]:
     return rng.integers(-127, 128, size=shape).astype(np.int8)
 
 

@@ -13,10 +13,21 @@ import struct
 import sys
 
 import numpy as np
-from tflite_runtime.interpreter import Interpreter, OpResolverType
+import numpy.typing as npt
+
+try:
+    import tflite_runtime as runtime
+    from tflite_runtime.interpreter import Interpreter, OpResolverType
+
+    KNOWN = "2.14.0"
+except ImportError:  # tflite-runtime has no wheels beyond Python 3.11
+    import ai_edge_litert as runtime
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    KNOWN = "1.2.0"  # the last release with the same reference kernels
 
 
-def _answer(model: bytes, inputs: np.ndarray) -> bytes:
+def _answer(model: bytes, inputs: npt.NDArray[np.int8]) -> bytes:
     """Run `model` on each row of `inputs`."""
     interpreter = Interpreter(
         model_content=model,
@@ -36,6 +47,8 @@ def _answer(model: bytes, inputs: np.ndarray) -> bytes:
 
 def main() -> None:
     """Serve requests until standard input ends."""
+    if runtime.__version__ != KNOWN:
+        raise SystemExit(f"{runtime.__name__} {KNOWN} is the reference; {runtime.__version__} has other kernels")
     pipe_in, pipe_out = sys.stdin.buffer, sys.stdout.buffer
     while head := pipe_in.read(12):
         model_length, count, input_length = struct.unpack("<III", head)

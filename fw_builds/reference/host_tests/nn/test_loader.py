@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from engines import BUILD, HERE, MODELS, STATUS, Refused, engine_describe, engine_run, reference
 from one_op import GENERATORS
@@ -120,7 +121,7 @@ def tensor(index: int, **changes: Any) -> Change:
 
 def options(**changes: Any) -> Change:
     def change(graph: Graph) -> None:
-        graph.ops[0].options.update(changes)
+        graph.ops[0].options = {**(graph.ops[0].options or {}), **changes}
 
     return change
 
@@ -140,7 +141,7 @@ def graph_with(**changes: Any) -> Change:
     return change
 
 
-def ints(*values: Any) -> np.ndarray:
+def ints(*values: Any) -> npt.NDArray[np.int64]:
     return np.array(values)
 
 
@@ -341,7 +342,7 @@ def test_truncated_and_mutated_models_do_no_harm(name: str, mutants: int, tmp_pa
 
 @pytest.mark.parametrize("name", GENERATORS)
 def test_mutated_one_operator_models_do_no_harm(name: str, tmp_path: Path) -> None:
-    total = Counter()
+    total: Counter[str] = Counter()
     for index in range(4):
         path = tmp_path / f"{index}.tflite"
         path.write_bytes(GENERATORS[name](np.random.default_rng([99, index])).build())

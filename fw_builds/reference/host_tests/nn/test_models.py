@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keyword_data
 import numpy as np
+import numpy.typing as npt
 import pytest
 import sine_data
 import tamper_data
@@ -22,7 +23,7 @@ def random_inputs(name: str) -> Int8:
     return np.random.default_rng(1234).integers(-128, 128, size=(COUNT, size), dtype=np.int8)
 
 
-def quantise(name: str, values: np.ndarray) -> Int8:
+def quantise(name: str, values: npt.NDArray[np.float32]) -> Int8:
     tensor = engine_describe(MODELS / f"{name}.tflite")["input"]
     scaled = np.rint(values / np.float32(tensor["scale"])) + tensor["zero_point"]
     return np.clip(scaled, -128, 127).astype(np.int8).reshape(len(values), -1)
@@ -72,6 +73,18 @@ def caught(name: str, program: str) -> int:
 )  # fmt: skip
 def test_a_faulty_engine_is_caught(name: str, mutant: str) -> None:
     assert caught(name, f"nn_run.{mutant}") > 0
+
+
+@pytest.mark.parametrize(("mutant", "operator"), [("SOFTMAX_OFF_BY_ONE", "SOFTMAX"), ("REQUANT_ROUNDING", "CONV_2D")])
+def test_a_trace_names_the_first_differing_operator(mutant: str, operator: str) -> None:
+    path = MODELS / "tamper.tflite"
+    inputs = random_inputs("tamper")[:20]
+    expected = reference.trace(path.read_bytes(), inputs)
+    seen = engine_run(path, inputs, trace=True, program=f"nn_run.{mutant}")
+    described = engine_describe(path)
+    ends = np.cumsum(described["sizes"])
+    first = int(np.flatnonzero((expected != seen).any(axis=0))[0])
+    assert described["ops"][int(np.searchsorted(ends, first, side="right"))] == operator
 
 
 def test_a_changed_weight_is_caught(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from engines import BUILD, HERE, MODELS, engine_describe, reference
+from engines import BUILD, HERE, MODELS, Int8, engine_describe, reference
 from one_op import GENERATORS
 
 pytestmark = [
@@ -25,7 +25,7 @@ def _programs(_drivers: None) -> None:
     subprocess.run(["make", "-s", "target"], cwd=HERE, check=True)
 
 
-def run_target(program: str, content: bytes, inputs: np.ndarray, folder: Path) -> np.ndarray:
+def run_target(program: str, content: bytes, inputs: Int8, folder: Path) -> Int8:
     """Outputs of the emulated core; semihosting gives it `folder` and nothing else is attached."""
     (folder / "model.tflite").write_bytes(content)
     (folder / "inputs.bin").write_bytes(inputs.tobytes())
