@@ -44,7 +44,8 @@ class Monitor:
         if not line:
             raise ConnectionError("QEMU has closed its monitor")
         answer = json.loads(line)
-        assert isinstance(answer, dict)
+        if not isinstance(answer, dict):
+            raise ConnectionError(f"not QMP: {line!r}")
         return answer
 
     def execute(self, command: str, **arguments: object) -> object:

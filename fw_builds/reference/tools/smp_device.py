@@ -126,7 +126,7 @@ class Device:
         """One exchange. Raises `Refused`."""
         answer = cbor2.loads(self.exchange(self.encode(op, group, command, body))[8:])
         if not isinstance(answer, dict):
-            raise AssertionError(f"answer is no map: {answer!r}")
+            raise AssertionError(f"answer is no map: {answer!r}")  # noqa: TRY004 - the device's fault, not a caller's
         if set(answer) == {"err"}:
             raise Refused(answer["err"]["group"], answer["err"]["rc"])
         if set(answer) == {"rc"}:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE / "qemu"), str(HERE.parents[1] / "tools")]  # what the tests in QEMU are made of
 
 
 @pytest.fixture(scope="session")
