@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from harness.boards.provision import loads
 from harness.config.build import Build
 from harness.config.qemu import QemuTarget
 
@@ -101,20 +102,13 @@ def _serials(target: QemuTarget, consoles: Mapping[str, int]) -> list[str]:
 def _images(target: QemuTarget, build: Build) -> list[str]:
     words: list[str] = []
     kernel = build.kernel
-    slots = target.virtual.model_slots
-    loaded = set()
     for image in build.images:
         if image is kernel:
             words += ["-kernel", str(image.file)]
-            continue
-        address = image.at
-        if image.slot is not None and slots is not None:
-            address = slots.address(image.slot)
-            loaded.add(image.slot)
-        words += _loader(str(image.file), address)
-    for model in build.models.values():
-        if model.slot is not None and model.image is not None and slots is not None and model.slot not in loaded:
-            words += _loader(str(model.image), slots.address(model.slot))
+        elif image.kind != "bin":
+            words += _loader(str(image.file), None)
+    for file, address in loads(build, target.virtual.model_slots):
+        words += _loader(str(file), address)
     return words
 
 
