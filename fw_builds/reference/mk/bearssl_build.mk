@@ -7,7 +7,6 @@ parts := codec ec hash int kdf mac rand
 .DEFAULT_GOAL := build
 .PHONY: build
 build: $(if $(wildcard $(bearssl)/inc/bearssl.h),,fetch_source)
-	@test -f '$(bearssl)/inc/bearssl.h' || { echo 'BEARSSL_DIR=$(bearssl): no inc/bearssl.h there' >&2; exit 1; }
 	@$(MAKE) --no-print-directory -f $(lastword $(MAKEFILE_LIST)) '$(lib)'
 
 .PHONY: fetch_source

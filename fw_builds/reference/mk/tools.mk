@@ -30,7 +30,8 @@ endif
 
 cpu_flags := -mcpu=cortex-m55 -mthumb -mfloat-abi=hard
 warnings := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
-common_flags := $(cpu_flags) -std=gnu11 -O2 -g -ffreestanding -ffunction-sections -fdata-sections -fno-common \
-	-fno-strict-aliasing -ffile-prefix-map=$(here)=. -ffile-prefix-map=$(out)=out
+code_flags := $(cpu_flags) -std=gnu11 -O2 -g -ffreestanding -ffunction-sections -fdata-sections -fno-common \
+	-fno-strict-aliasing
+common_flags := $(code_flags) -ffile-prefix-map=$(here)=. -ffile-prefix-map=$(out)=out
 link_flags := $(cpu_flags) -nostartfiles --specs=nano.specs --specs=nosys.specs -Wl,--gc-sections \
 	-Wl,--no-warn-rwx-segments -Wl,--fatal-warnings -Wl,--build-id=none
