@@ -1,0 +1,75 @@
+# make demo and make test need nothing but Debian or Ubuntu: what is missing is installed first, and said.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+
+python := .venv/bin/python
+firmware := fw_builds/reference
+JOBS ?= 2
+
+.NOTPARALLEL:
+
+.PHONY: help
+help:
+	@echo 'make demo      flash the reference firmware in QEMU, play the sensor, verify everything'
+	@echo 'make test      everything CI runs: lint, types, firmware, tests, mutants'
+	@echo 'make suites    all suites on QEMU'
+	@echo 'make mutants   build every faulty firmware and prove that the suites catch each'
+	@echo 'make lint      ruff, mypy, import-linter'
+	@echo 'make unit      the tests of the harness itself'
+	@echo 'make firmware  the reference firmware'
+	@echo 'make bench     the benchmarks'
+	@echo 'make wheel     the installable package'
+	@echo 'make clean     remove what was built'
+
+.PHONY: demo
+demo: setup-demo firmware
+	.venv/bin/tfm-harness run --target qemu-an547 --build reference --html-report runs/demo.html
+
+.PHONY: test
+test: setup-test lint firmware firmware-check mutants suites unit
+	@echo 'make test: everything passed'
+
+.PHONY: setup-demo setup-test
+setup-demo:
+	@scripts/setup.sh demo
+setup-test:
+	@scripts/setup.sh test
+
+.PHONY: lint
+lint:
+	$(python) -m ruff check .
+	$(python) -m mypy
+	.venv/bin/lint-imports
+
+.PHONY: firmware firmware-check
+firmware:
+	$(MAKE) -C $(firmware) PYTHON=$(abspath $(python))
+firmware-check: firmware
+	$(MAKE) -C $(firmware) check PYTHON=$(abspath $(python))
+
+.PHONY: unit
+unit:
+	$(python) -m pytest tests -q -n $(JOBS) -p no:cacheprovider
+
+.PHONY: suites
+suites:
+	.venv/bin/tfm-harness run --target qemu-an547 --build reference
+
+.PHONY: mutants
+mutants:
+	$(python) $(firmware)/run_mutants.py --jobs $(JOBS)
+
+.PHONY: bench
+bench:
+	@for benchmark in benchmarks/*/bench_*.py; do echo "== $$benchmark"; $(python) $$benchmark || exit 1; done
+
+.PHONY: wheel
+wheel:
+	$(python) -m build --wheel
+
+.PHONY: clean
+clean:
+	rm -rf build dist runs
+	$(MAKE) -C $(firmware) clean

@@ -1,0 +1,213 @@
+"""Proof that a pass means something: every faulty build must be caught, by the check that claims to.
+
+Builds the reference firmware right and in every fault of mutants.h, runs the suites on each under QEMU, and
+prints the matrix of mutants by suites. Fails when a mutant survives, when only other checks than the claimed
+one see it, when mutants.h and mutants.yaml disagree, or when the right build fails anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+CLEAN = "NONE"
+BUILD_LIMIT = 300  # seconds
+RUN_LIMIT = 300
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What mutants.yaml says about a mutant."""
+
+    name: str
+    fault: str
+    suite: str
+    check: str
+
+
+@dataclass
+class Outcome:
+    """What happened to one build. `failed` holds the failed checks by suite; `errors` what the bench could not do."""
+
+    name: str
+    seconds: float = 0.0
+    failed: dict[str, set[str]] = field(default_factory=dict)
+    passed: dict[str, int] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+    broken: str = ""
+
+
+def claims() -> dict[str, Claim]:
+    """The claims; they must name exactly the mutants of mutants.h."""
+    said = yaml.safe_load((HERE / "mutants.yaml").read_text())
+    known = set(re.findall(r"^\tMUTANT_([A-Z_]+),", (HERE / "mutants.h").read_text(), re.MULTILINE))
+    if set(said) != known:
+        sys.exit(f"mutants.yaml and mutants.h disagree about {', '.join(sorted(set(said) ^ known))}")
+    return {name: Claim(name, entry["fault"], entry["suite"], entry["check"]) for name, entry in said.items()}
+
+
+def build_and_run(name: str, work: Path, suites: list[str]) -> Outcome:
+    """Build one firmware and run the suites on it."""
+    began = time.monotonic()
+    outcome = Outcome(name)
+    folder = work / name
+    images = folder / "out"
+    make = ["make", "-C", str(HERE), f"OUT={images}", f"PYTHON={sys.executable}"]
+    if name != CLEAN:
+        make.append(f"MUTANT={name}")
+    built = subprocess.run(make, capture_output=True, text=True, timeout=BUILD_LIMIT, check=False)
+    if built.returncode:
+        outcome.broken = "does not build:\n" + "\n".join((built.stdout + built.stderr).splitlines()[-15:])
+        return outcome
+    description = write_build(folder, images)
+    run = folder / "run"
+    command = [sys.executable, "-m", "harness.cli", "run", *suites, "--target", "qemu-an547"]
+    command += ["--build", str(description), "--run-dir", str(run), "--", "-q", "-p", "no:cacheprovider"]
+    environment = dict(os.environ, TFM_HARNESS_STATE_DIR=str(folder / "state"), PYTHONDONTWRITEBYTECODE="1")
+    try:
+        tested = subprocess.run(
+            command, capture_output=True, text=True, timeout=RUN_LIMIT, check=False, cwd=ROOT, env=environment
+        )
+    except subprocess.TimeoutExpired:
+        outcome.broken = f"the suites did not end within {RUN_LIMIT} s"
+        return outcome
+    (folder / "output.txt").write_text(tested.stdout + tested.stderr)
+    record = run / "tests.json"
+    if not record.is_file():
+        outcome.broken = "no record:\n" + "\n".join((tested.stdout + tested.stderr).splitlines()[-15:])
+        return outcome
+    for test in json.loads(record.read_text())["tests"]:
+        suite = test["suite"]
+        outcome.passed[suite] = outcome.passed.get(suite, 0) + (test["outcome"] == "passed")
+        failed = {finding["id"] for finding in test["findings"] if finding["status"] == "failed"}
+        if test["outcome"] == "failed" and not failed:
+            failed = {test["kind"]}
+        if failed:
+            outcome.failed.setdefault(suite, set()).update(failed)
+        if test["outcome"] in ("error", "not covered", "skipped"):
+            outcome.errors.append(f"{test['nodeid']}: {test['outcome']}: {test['kind'] or test['message']}")
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+def write_build(folder: Path, images: Path) -> Path:
+    """A build description like build.yaml's, with the images of another folder."""
+    said = yaml.safe_load((HERE / "build.yaml").read_text())
+
+    def moved(path: str) -> str:
+        return str(images / path.removeprefix("out/")) if path.startswith("out/") else str(HERE / path)
+
+    for image in said["images"]:
+        image["file"] = moved(image["file"])
+    for model in said["models"].values():
+        model["file"] = moved(model["file"])
+        if "image" in model:
+            model["image"] = moved(model["image"])
+    for section in ("trust", "files"):
+        for key, value in said.get(section, {}).items():
+            if value != "provisioned":
+                said[section][key] = moved(value)
+    path = folder / "build.yaml"
+    path.write_text(yaml.safe_dump(said))
+    return path
+
+
+def verdict(claim: Claim, outcome: Outcome) -> str:
+    """Empty when the mutant is caught as claimed."""
+    if outcome.broken:
+        return outcome.broken
+    if claim.check in outcome.failed.get(claim.suite, set()):
+        return ""
+    others = sorted(f"{suite}: {', '.join(sorted(ids))}" for suite, ids in outcome.failed.items())
+    if others:
+        return f"not caught by {claim.suite}/{claim.check}, only by {'; '.join(others)}"
+    return f"SURVIVES: {claim.suite}/{claim.check} does not see that {claim.fault}"
+
+
+def matrix(outcomes: list[Outcome], said: dict[str, Claim], suites: list[str]) -> None:
+    """Mutants by suites: X caught as claimed, x caught besides, . not seen, - not run."""
+    width = max(map(len, said))
+    print(f"\n{'':<{width}}  " + "  ".join(f"{suite[:9]:>9}" for suite in suites) + f"  {'seconds':>7}")
+    for outcome in outcomes:
+        claim = said.get(outcome.name)
+        cells = []
+        for suite in suites:
+            failed = outcome.failed.get(suite, set())
+            if claim and suite == claim.suite and claim.check in failed:
+                cells.append("X")
+            elif failed:
+                cells.append("x")
+            else:
+                cells.append("." if suite in outcome.passed else "-")
+        row = "  ".join(f"{cell:>9}" for cell in cells)
+        print(f"{outcome.name:<{width}}  {row}  {outcome.seconds:>7.1f}")
+    print("X caught by the check that claims to, x caught besides, . not seen, - not run")
+
+
+def main() -> int:
+    """Run; 0 when every mutant is caught as claimed and the right build passes everything."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("mutant", nargs="*", help="only these (default: all)")
+    parser.add_argument("--jobs", type=int, default=2, help="builds and runs at a time")
+    parser.add_argument("--claimed-suite-only", action="store_true", help="run only the suite that claims to catch it")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep images and records there")
+    args = parser.parse_args()
+    said = claims()
+    unknown = set(args.mutant) - set(said) - {CLEAN}
+    if unknown:
+        parser.error(f"no such mutant: {', '.join(sorted(unknown))}")
+    names = args.mutant or [CLEAN, *said]
+    suites = sorted(path.parent.name for path in (ROOT / "suites").glob("*/README.md"))
+    work = args.keep.resolve() if args.keep else Path(tempfile.mkdtemp(prefix="mutants-"))
+    work.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+
+    def one(name: str) -> Outcome:
+        chosen = [said[name].suite] if args.claimed_suite_only and name in said else suites
+        outcome = build_and_run(name, work, chosen)
+        problem = verdict(said[name], outcome) if name in said else outcome.broken or ""
+        print(
+            f"{name}: {'caught' if name in said and not problem else problem or 'done'} ({outcome.seconds:.0f} s)",
+            flush=True,
+        )
+        return outcome
+
+    try:
+        # The first build fetches and compiles what all share; two at once would do it twice.
+        outcomes = [one(names[0])]
+        with ThreadPoolExecutor(args.jobs) as pool:
+            outcomes += pool.map(one, names[1:])
+    finally:
+        if args.keep is None:
+            shutil.rmtree(work, ignore_errors=True)
+    matrix(outcomes, said, suites)
+    problems = [(o.name, verdict(said[o.name], o)) for o in outcomes if o.name in said]
+    problems = [(name, problem) for name, problem in problems if problem]
+    for clean in (o for o in outcomes if o.name == CLEAN):
+        for suite, failed in clean.failed.items():
+            problems.append((CLEAN, f"the right build fails {suite}: {', '.join(sorted(failed))}"))
+        problems += [(CLEAN, error) for error in ([clean.broken] if clean.broken else clean.errors)]
+    for name, problem in problems:
+        print(f"FAILED {name}: {problem}")
+    caught = sum(1 for o in outcomes if o.name in said and not verdict(said[o.name], o))
+    total = sum(1 for o in outcomes if o.name in said)
+    print(f"{caught} of {total} mutants caught by the check that claims to, in {time.monotonic() - began:.0f} s")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,13 @@
+"""Test suites that the firmware runs by itself and prints: TF-M regression, psa-arch-tests, ztest."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.plugin.bench import Bench
+from harness.plugin.console_run import run_console_suite
+
+
+def test_console_suite(bench: Bench, console_suite: str, request: pytest.FixtureRequest) -> None:
+    """The suite runs to its end, and its own summary agrees with what was seen. Its cases follow, one item each."""
+    run_console_suite(bench, console_suite, request.node)
