@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from harness.console.base import Console, Mark
 from harness.errors import BenchError
 
-__all__ = ["MccLog", "reboot", "watch_start"]
+__all__ = ["MccLog", "command", "reboot", "watch_start"]
 
 PROMPT = b"Cmd>"
 _ERROR = re.compile(
@@ -62,8 +62,8 @@ class MccLog:
             self.ready = True
 
 
-def reboot(console: Console, *, timeout: float = 10.0) -> Mark:
-    """Get a prompt and give ``reboot``; returns the mark from which the start-up log counts.
+def command(console: Console, words: str, *, timeout: float = 10.0) -> Mark:
+    """Get a prompt and give a command; returns the mark from which its output counts.
 
     Raises:
         BenchError: kind ``mcc-silent`` when no prompt comes.
@@ -84,8 +84,13 @@ def reboot(console: Console, *, timeout: float = 10.0) -> Mark:
             hint="power-cycle the board; check that this is the first of its four serial ports (115200 8N1)",
         ) from error
     start = console.mark()
-    console.write(b"reboot\r")
+    console.write(words.encode("ascii") + b"\r")
     return start
+
+
+def reboot(console: Console, *, timeout: float = 10.0) -> Mark:
+    """`command` with ``reboot``: the MCC starts again and loads all images."""
+    return command(console, "reboot", timeout=timeout)
 
 
 def watch_start(console: Console, since: Mark, files: list[str], *, timeout: float) -> MccLog:

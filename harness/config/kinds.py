@@ -23,6 +23,7 @@ GROUP: Final = "harness.boards"
 BUILT_IN: Final[Mapping[str, str]] = {
     "attach": "harness.boards.attach:AttachBoard",
     "fvp": "harness.boards.fvp:FvpBoard",
+    "mps3": "harness.boards.mps3:Mps3Board",
     "qemu": "harness.boards.qemu:QemuBoard",
 }
 """Kind to ``module:Class`` of a `harness.boards.base.Board`."""

@@ -152,7 +152,7 @@ class SerialTransport:
 
     def __init__(self, endpoint: SerialEndpoint, on_reconnect: Callable[[float], None] | None = None) -> None:
         self._endpoint = endpoint
-        self._on_reconnect = on_reconnect
+        self.on_reconnect = on_reconnect
         self._port: serial.Serial | None = _open_serial(endpoint)
         self._fd = os.dup(self._port.fileno())
         self.reconnections = 0
@@ -192,8 +192,8 @@ class SerialTransport:
                 continue
             os.dup2(self._port.fileno(), self._fd)
             self.reconnections += 1
-            if self._on_reconnect is not None:
-                self._on_reconnect(time.monotonic() - began)
+            if self.on_reconnect is not None:
+                self.on_reconnect(time.monotonic() - began)
             return True
         return False
 

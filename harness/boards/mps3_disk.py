@@ -1,0 +1,164 @@
+"""The MPS3's USB disk: finding it among others, mounting and unmounting it through udisks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.boards.supervisor import wait_until
+from harness.config.mps3 import DiskConfig
+from harness.errors import BenchError
+
+__all__ = ["Disk"]
+
+_TIMEOUT = 30.0
+
+
+class Disk:
+    """The disk of one board, or a folder that stands in for it.
+
+    Args:
+        config: how to find it.
+        dev, mounts: the kernel's views; tests give their own.
+    """
+
+    def __init__(
+        self, config: DiskConfig, *, dev: Path = Path("/dev/disk"), mounts: Path = Path("/proc/self/mountinfo")
+    ) -> None:
+        self._config = config
+        self._dev = dev
+        self._mounts = mounts
+
+    @property
+    def device(self) -> Path | None:
+        """The block device, None for a folder.
+
+        Raises:
+            BenchError: kind ``mps3-no-disk`` or ``mps3-ambiguous``.
+        """
+        if self._config.mount is not None:
+            return None
+        label = self._config.label
+        link = self._dev / "by-label" / str(label)
+        by_label = link.resolve() if link.exists() else None
+        if self._config.usb_serial is None:
+            if by_label is None:
+                raise self._missing()
+            self._refuse_second(str(label), by_label)
+            return by_label
+        # by-label has room for one of several equal labels; the USB serial tells boards apart.
+        for entry in sorted((self._dev / "by-id").glob(f"usb-*{self._config.usb_serial}*")):
+            return entry.resolve()
+        raise self._missing()
+
+    def _missing(self) -> BenchError:
+        folder = self._dev / "by-label"
+        present = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+        return BenchError(
+            "the board's disk is not there",
+            kind="mps3-no-disk",
+            expected=f"label {self._config.label}"
+            + (f", USB serial {self._config.usb_serial}" if self._config.usb_serial else ""),
+            seen="disks: " + (", ".join(present) or "none with a label"),
+            hint="is the debug USB plugged in? The MCC's command `usb_on` makes the disk appear",
+        )
+
+    def _refuse_second(self, label: str, device: Path) -> None:
+        others = [
+            entry.name
+            for entry in (self._dev / "by-id").glob("usb-*")
+            if entry.resolve() != device and "V2M" in entry.name.upper()
+        ]
+        if others:
+            raise BenchError(
+                f"more than one board's disk is plugged in (label {label})",
+                kind="mps3-ambiguous",
+                expected="`usb_serial` in the target, which tells them apart",
+                seen=", ".join(sorted(others)[:4]),
+                hint="ls -l /dev/disk/by-id",
+            )
+
+    def wait(self, *, present: bool, timeout: float) -> bool:
+        """Wait until the disk is there, or gone (the kernel gives no event without root's udev)."""
+        if self._config.mount is not None:
+            return True
+        return wait_until(lambda: self._is_there() == present, timeout, step=0.1)
+
+    def _is_there(self) -> bool:
+        try:
+            return self.device is not None
+        except BenchError:
+            return False
+
+    def mount_point(self) -> Path | None:
+        """Where it is mounted now."""
+        if self._config.mount is not None:
+            return self._config.mount
+        device = self.device
+        with contextlib.suppress(OSError):
+            for line in self._mounts.read_text().splitlines():
+                before, _, after = line.partition(" - ")
+                source = after.split()[1] if len(after.split()) > 1 else ""
+                if source and device is not None and Path(source).resolve() == device:
+                    return Path(before.split()[4].encode().decode("unicode_escape"))
+        return None
+
+    @contextlib.contextmanager
+    def mounted(self) -> Iterator[Path]:
+        """The mount point; what was mounted here is unmounted again, everything on the medium.
+
+        Raises:
+            BenchError: kind ``tool-missing``, ``mps3-mount``, ``mps3-unmount``.
+        """
+        present = self.mount_point()
+        if present is not None:
+            yield present
+            os.sync()
+            return
+        device = self.device
+        self._udisks("mount", device, "mps3-mount")
+        point = self.mount_point()
+        if point is None:
+            raise BenchError(
+                "the board's disk did not mount",
+                kind="mps3-mount",
+                expected=f"{device} in the list of mounts",
+                seen="not there",
+                hint=f"udisksctl mount -b {device}",
+            )
+        try:
+            yield point
+            os.sync()
+        finally:
+            self._udisks("unmount", device, "mps3-unmount")
+
+    @staticmethod
+    def _udisks(action: str, device: Path | None, kind: str) -> None:
+        command = ["udisksctl", action, "-b", str(device), "--no-user-interaction"]
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=_TIMEOUT, check=False, stdin=subprocess.DEVNULL
+            )
+        except FileNotFoundError as error:
+            raise BenchError(
+                "udisksctl is not installed",
+                kind="tool-missing",
+                expected="udisks2, which mounts USB disks for users",
+                hint="apt-get install udisks2, or give `disk: {mount: FOLDER}` in the target",
+            ) from error
+        except subprocess.TimeoutExpired as error:
+            raise BenchError(
+                f"udisksctl {action} hangs", kind="tool-hung", where=str(device), hint="plug the board again"
+            ) from error
+        if done.returncode:
+            raise BenchError(
+                f"the board's disk cannot be {action}ed",
+                kind=kind,
+                expected="udisksctl to succeed",
+                seen=(done.stderr or done.stdout).strip()[:300],
+                where=str(device),
+                hint="is a file manager using it? fsck.vfat -a when it is damaged",
+            )

@@ -1,0 +1,216 @@
+"""The MPS3 board, through the stand-in: a folder, four ptys, QEMU as the FPGA."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from harness.boards.base import PowerState, ResetKind, RunContext
+from harness.boards.mps3 import Mps3Board
+from harness.boards.standins.mps3 import StandInMps3, make_card
+from harness.config.build import Build
+from harness.config.loading import load_target
+from harness.config.mps3 import Mps3Target
+from harness.console.base import Mark
+from harness.errors import BenchError, ConfigError
+
+pytestmark = pytest.mark.qemu
+READY = re.compile(rb"ready ([0-9a-f]{8})\n")
+
+
+@pytest.fixture
+def board_folder(tmp_path: Path) -> Path:
+    make_card(tmp_path / "V2M-MPS3")
+    return tmp_path
+
+
+@pytest.fixture
+def fake(board_folder: Path) -> Iterator[StandInMps3]:
+    with StandInMps3(board_folder / "V2M-MPS3", board_folder) as board:
+        yield board
+
+
+def target_for(fake: StandInMps3, **changes: object) -> Mps3Target:
+    def port(number: int) -> dict[str, object]:
+        return {"kind": "serial", "port": str(fake.ports[number]), "reconnect": 5}
+
+    words: dict[str, object] = {
+        "name": "mps3",
+        "kind": "mps3",
+        "disk": {"mount": str(fake.card)},
+        "mcc": port(0),
+        "consoles": {"ns": port(1), "secure": port(2)},
+        "start_timeout": 5,
+    }
+    return Mps3Target.model_validate({**words, **changes})
+
+
+@pytest.fixture
+def make_board(fake: StandInMps3, tmp_path: Path) -> Iterator[Callable[..., Mps3Board]]:
+    boards: list[Mps3Board] = []
+
+    def make(**changes: object) -> Mps3Board:
+        boards.append(Mps3Board(target_for(fake, **changes), RunContext(tmp_path / "run", tmp_path / "state")))
+        return boards[-1]
+
+    yield make
+    for board in boards:
+        board.release()
+
+
+def ask(board: Mps3Board, line: str) -> str:
+    console = board.console("ns")
+    mark = console.mark()
+    console.write(line.encode() + b"\n")
+    found = console.wait_for(re.compile(rb"([^\n]*)\n"), timeout=10, since=mark)
+    return (found.groups[0] or b"").decode()
+
+
+def wait_ready(board: Mps3Board, since: Mark = Mark(0)) -> None:  # noqa: B008 - a frozen value
+    board.console("ns").wait_for(READY, timeout=20, since=since)
+
+
+@pytest.mark.parametrize("reboot", ["mcc", "reboot.txt"])
+def test_flash_writes_the_card_reboots_and_talks(
+    make_board: Callable[..., Mps3Board], fake: StandInMps3, probe_build: Build, reboot: str
+) -> None:
+    with make_board(reboot=reboot) as board:
+        board.flash(probe_build)
+        wait_ready(board)
+        board.console("secure").wait_for(b"secure log\n", timeout=10, since=Mark(0))
+        assert ask(board, "echo hello") == "hello"
+        names = sorted(path.name for path in (fake.card / "SOFTWARE").iterdir())
+        assert names == ["HARNESS.TXT", "probe.bin", "st.bin"]
+        assert (fake.card / "config.txt").read_text().startswith("TITLE: Versatile")
+        assert (fake.card / "MB/HBI0309C/mbb_v141.ebf").read_bytes() == b"mcc firmware"
+
+
+def test_resets(make_board: Callable[..., Mps3Board], probe_build: Build) -> None:
+    with make_board() as board:
+        board.flash(probe_build)
+        wait_ready(board)
+        assert ask(board, "poke 31000000 1234abcd") == "ok"
+        mark = board.console("ns").mark()
+        board.reset(ResetKind.WARM)
+        wait_ready(board, mark)
+        assert ask(board, "word 31000000") == "1234abcd"
+        mark = board.console("ns").mark()
+        board.reset(ResetKind.COLD)
+        wait_ready(board, mark)
+        assert ask(board, "word 31000000") == "00000000"
+        assert [event.kind for event in board.events] == ["host-reset", "host-reset", "host-reset"]
+
+
+def test_what_was_on_the_card_comes_back(
+    make_board: Callable[..., Mps3Board], fake: StandInMps3, probe_build: Build
+) -> None:
+    images_txt = fake.card / "MB/HBI0309C/AN547/images.txt"
+    before = images_txt.read_bytes()
+    with make_board(restore=True) as board:
+        board.flash(probe_build)
+        assert images_txt.read_bytes() != before
+    assert images_txt.read_bytes() == before
+    assert (fake.card / "SOFTWARE" / "st.bin").read_bytes() == b"self test"
+
+
+def test_power_cycle_as_reboot(
+    make_board: Callable[..., Mps3Board], fake: StandInMps3, probe_build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Switch:
+        def set(self, state: PowerState) -> None:
+            fake.set_power(on=state is PowerState.ON)
+
+        def state(self) -> PowerState:
+            return PowerState.ON if fake.powered else PowerState.OFF
+
+    monkeypatch.setattr("harness.boards.mps3.make_power", lambda _: Switch())
+    power = {"kind": "command", "on": ["true"], "off": ["true"], "off_seconds": 0}
+    with make_board(reboot="power", power=power) as board:
+        board.flash(probe_build)
+        wait_ready(board)
+        assert "power-cycle" in [event.kind for event in board.events]
+        board.power(PowerState.OFF)
+        assert not fake.powered
+
+
+def test_silent_mcc_is_named_and_the_board_usable_afterwards(
+    make_board: Callable[..., Mps3Board], fake: StandInMps3, probe_build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.boards.mps3_mcc.reboot.__kwdefaults__", {"timeout": 0.5})
+    with make_board() as board:
+        fake.silent = True
+        with pytest.raises(BenchError) as caught:
+            board.flash(probe_build)
+        assert caught.value.kind == "mcc-silent"
+        fake.silent = False
+        board.flash(probe_build)
+        wait_ready(board)
+
+
+def test_files_that_vanish_from_the_card_are_reported(
+    make_board: Callable[..., Mps3Board], fake: StandInMps3, probe_build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = StandInMps3._start
+
+    def lose(self: StandInMps3) -> None:
+        for file in (fake.card / "SOFTWARE").glob("probe*"):
+            file.unlink()
+        real(self)
+
+    with make_board() as board:
+        monkeypatch.setattr(StandInMps3, "_start", lose)
+        with pytest.raises(BenchError, match="MCC reported an error") as caught:
+            board.flash(probe_build)
+        assert caught.value.kind == "mcc-error"
+        assert "not found" in (caught.value.seen or "")
+
+
+def test_images_outside_the_mccs_windows(
+    make_board: Callable[..., Mps3Board], tmp_path: Path, probe_build: Build
+) -> None:
+    raw = tmp_path / "raw.bin"
+    raw.write_bytes(b"x" * 16)
+    from harness.config.build import Image
+
+    image = Image(file=raw, world="data", at=0x20000000)
+    build = probe_build.model_copy(update={"images": (*probe_build.images, image)})
+    with make_board() as board, pytest.raises(ConfigError, match="cannot load"):
+        board.flash(build)
+
+
+def test_two_sessions_do_not_share_a_board(make_board: Callable[..., Mps3Board]) -> None:
+    make_board().acquire()
+    with pytest.raises(BenchError, match="in use"):
+        make_board().acquire()
+
+
+def test_two_targets_with_one_port_are_seen(make_board: Callable[..., Mps3Board]) -> None:
+    make_board().acquire()
+    with pytest.raises(BenchError, match="in use"):
+        make_board(name="other").acquire()
+
+
+def test_missing_port(make_board: Callable[..., Mps3Board], tmp_path: Path) -> None:
+    board = make_board(mcc={"kind": "serial", "port": str(tmp_path / "gone")})
+    with pytest.raises(BenchError, match="there is no port"):
+        board.acquire()
+    make_board().acquire()
+
+
+def test_configuration_mistakes(fake: StandInMps3) -> None:
+    with pytest.raises(ValidationError, match="used twice"):
+        target_for(fake, consoles={"ns": {"kind": "serial", "port": str(fake.ports[0])}})
+    with pytest.raises(ValidationError, match="either `label`"):
+        target_for(fake, disk={})
+    with pytest.raises(ValidationError, match="needs `power`"):
+        target_for(fake, reboot="power")
+
+
+def test_the_example_target_loads() -> None:
+    target = load_target("mps3-an547")
+    assert target.kind == "mps3"
+    assert len(target.resources()) == 4
