@@ -14,13 +14,29 @@ static br_ec_private_key private_key(const uint8_t *key, uint8_t *copy)
 	return (br_ec_private_key){.curve = BR_EC_secp256r1, .x = copy, .xlen = ECDSA_KEY_SIZE};
 }
 
+/* 1..n-1, without a branch on the key. */
+static bool in_range(const uint8_t key[ECDSA_KEY_SIZE])
+{
+	size_t len;
+	const unsigned char *const order = curve->order(BR_EC_secp256r1, &len);
+	uint32_t below = 0, any = 0;
+
+	for (size_t i = ECDSA_KEY_SIZE; i-- > 0;) {
+		below = ((uint32_t)key[i] - order[i] - below) >> 31;
+		any |= key[i];
+	}
+	return len == ECDSA_KEY_SIZE && below != 0 && any != 0;
+}
+
 /*
  * The faulty build's "hash function" of RFC 6979's generator: it forgets its input, so that the generator gives the
- * same k for every message.
+ * same k for every message. A context begins with a pointer to its class.
  */
+static br_hash_class forgetful;
+
 static void forget_init(const br_hash_class **context)
 {
-	(void)context;
+	*context = &forgetful;
 }
 
 static void forget_update(const br_hash_class **context, const void *data, size_t len)
@@ -45,31 +61,30 @@ static uint64_t forget_state(const br_hash_class *const *context, void *state)
 
 static void forget_set_state(const br_hash_class **context, const void *state, uint64_t count)
 {
-	(void)context;
 	(void)state;
 	(void)count;
+	*context = &forgetful;
 }
 
-static const br_hash_class *nonce_generator_hash(br_hash_class *forgetful)
+static const br_hash_class *nonce_generator_hash(void)
 {
 	if (!MUTANT_IS(ECDSA_NONCE_REUSED)) {
 		return &br_sha256_vtable;
 	}
-	*forgetful = br_sha256_vtable;
-	forgetful->init = forget_init;
-	forgetful->update = forget_update;
-	forgetful->out = forget_out;
-	forgetful->state = forget_state;
-	forgetful->set_state = forget_set_state;
-	return forgetful;
+	forgetful = br_sha256_vtable;
+	forgetful.init = forget_init;
+	forgetful.update = forget_update;
+	forgetful.out = forget_out;
+	forgetful.state = forget_state;
+	forgetful.set_state = forget_set_state;
+	return &forgetful;
 }
 
 bool ecdsa_sign(const uint8_t key[ECDSA_KEY_SIZE], const uint8_t digest[32], uint8_t signature[ECDSA_SIGNATURE_SIZE])
 {
 	uint8_t copy[ECDSA_KEY_SIZE];
-	br_hash_class forgetful;
 	const br_ec_private_key private = private_key(key, copy);
-	const size_t len = br_ecdsa_i31_sign_raw(curve, nonce_generator_hash(&forgetful), digest, &private, signature);
+	const size_t len = br_ecdsa_i31_sign_raw(curve, nonce_generator_hash(), digest, &private, signature);
 
 	memset(copy, 0, sizeof copy);
 	__asm volatile("" ::"r"(copy) : "memory"); /* the wipe stays */
@@ -96,7 +111,7 @@ bool ecdsa_public_key(const uint8_t key[ECDSA_KEY_SIZE], uint8_t public_key[ECDS
 
 	memset(copy, 0, sizeof copy);
 	__asm volatile("" ::"r"(copy) : "memory"); /* the wipe stays */
-	if (len != ECDSA_PUBLIC_KEY_SIZE) {
+	if (len != ECDSA_PUBLIC_KEY_SIZE || !in_range(key)) { /* BearSSL checks keys only when it signs */
 		return false;
 	}
 	memcpy(public_key, buffer, ECDSA_PUBLIC_KEY_SIZE);
