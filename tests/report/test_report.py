@@ -1,0 +1,263 @@
+"""The page: content, hostile text, missing parts; and as a browser sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import BenchError, ConfigError
+from harness.report import RunRecord, load_run, render_html, save_run, svg, write_html
+from harness.report.render import duration, printable, tail
+
+CHROMIUM = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium in PATH (Debian package: chromium)")
+
+
+class Balance(HTMLParser):
+    """Counts open elements; a page whose text broke out of its element does not balance."""
+
+    VOID = frozenset({"meta", "link", "br", "wbr", "img", "rect", "circle", "line", "polyline"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack: list[str] = []
+        self.seen: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        if tag not in self.VOID:
+            self.stack.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.stack, f"</{tag}> without a start"
+            assert self.stack.pop() == tag, f"</{tag}> closes something else"
+
+
+def test_page_is_well_formed_and_alone(sample_run: RunRecord) -> None:
+    page = render_html(sample_run)
+    parser = Balance()
+    parser.feed(page)
+    assert parser.stack == []
+    assert {"svg", "table", "details"} <= set(parser.seen)
+    assert "script" not in parser.seen
+    assert "img" not in parser.seen
+    assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", page), "the page loads nothing"
+    assert not re.search(r"url\(|@import", page)
+
+
+def test_verdict_comes_first_and_evidence_is_there(sample_run: RunRecord) -> None:
+    page = render_html(sample_run)
+    text = re.sub(r"<wbr>", "", page)
+    assert page.index('id="verdict"') < page.index('id="broken"') < page.index('id="suites"')
+    for words in (
+        "<strong>Failed</strong>",
+        "parity.bit-exact",
+        "vector 17, index [0, 2]: reference -12, device -11",
+        "First differing operator: <code>op 11 SOFTMAX",
+        "tfm-harness replay run/parity-tamper-00c0ffee.json",
+        "deterministic emulation: change detection only",
+        "budget p99 6.8 ms, not judged",
+        "baseline 2026-11-20 nightly",
+        "development board, keys are public by design",
+        "fw_builds/reference/build.yaml:41",
+        "console-closed",
+        "(200 lines before)",
+        "3 not covered",
+        "tflite-runtime 2.14.0 BUILTIN_REF",
+    ):
+        assert words in text, words
+
+
+def test_device_text_cannot_become_markup(sample_run: RunRecord) -> None:
+    page = render_html(sample_run)
+    assert "&lt;script&gt;" in page
+    assert "<script>" not in page
+    assert "\x1b" not in page
+    assert "\x00" not in page
+    assert "\x07" not in page
+    hostile = replace(sample_run, name="<b>x</b>", headline="<i>y</i>", environment={"<k>": "<v>"})
+    page = render_html(hostile)
+    assert "<b>x</b>" not in page
+    assert "<i>y</i>" not in page
+    assert "<v>" not in page
+
+
+@pytest.mark.parametrize("verdict", ["passed", "failed", "bench", "config", "bug", "nothing proved", "something new"])
+def test_empty_runs_have_a_page(verdict: str) -> None:
+    page = render_html(RunRecord(name="empty", verdict=verdict))
+    assert "No test ran." in page
+    assert ("Passed" in page) is (verdict == "passed")
+
+
+def test_a_series_without_values_has_a_page(sample_run: RunRecord) -> None:
+    entry = sample_run.latency[1]
+    hollow = replace(entry, series={**entry.series, "ticks": []})
+    constant = replace(entry, series={**entry.series, "ticks": [5000] * 9, "empty": []})
+    assert "Latency" in render_html(replace(sample_run, latency=(hollow, constant)))
+
+
+def test_record_survives_its_file(sample_run: RunRecord, tmp_path: Path) -> None:
+    save_run(sample_run, tmp_path / "run.json")
+    assert load_run(tmp_path) == load_run(tmp_path / "run.json")
+    again = load_run(tmp_path)
+    assert render_html(again) == render_html(sample_run)
+    assert again.tests == sample_run.tests
+    assert [p.name for p in tmp_path.iterdir()] == ["run.json"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": "tfm-harness-run/2"},
+        {"surprise": 1},
+        {"tests": {}},
+        {"tests": [{"nodeid": 1}]},
+        {"tests": [{}]},
+        {"tests": [{"nodeid": "x", "new": 1}]},
+        {"seconds": "long"},
+        {"seconds": True},
+        {"traces": [{"board": "b", "name": "n", "channels": {"a": [1]}, "outputs": [[1]]}]},
+        {"environment": []},
+        {"verdict": None},
+    ],
+)
+def test_other_records_are_refused(sample_run: RunRecord, tmp_path: Path, change: dict[str, Any]) -> None:
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps({**sample_run.as_dict(), **change}))
+    with pytest.raises(ConfigError) as caught:
+        load_run(path)
+    assert caught.value.kind == "run-file"
+
+
+def test_missing_and_unwritable_files(sample_run: RunRecord, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        load_run(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BenchError) as caught:
+        write_html(sample_run, tmp_path / "file" / "report.html")
+    assert caught.value.kind == "report-write"
+
+
+def test_text_helpers() -> None:
+    assert printable("\x1b[1;31mred\x1b[m\x00\r\nline\rline\x07") == "red\nline\nline�"
+    assert tail("a\nb\nc", 2) == "(1 lines before)\nb\nc"
+    assert tail("x" * 1000).endswith("(1000 characters)")
+    assert [duration(s) for s in (0.0123, 12.34, 200)] == ["12 ms", "12.3 s", "3 min 20 s"]
+
+
+def test_charts_keep_their_promises() -> None:
+    assert svg.ecdf([], [], unit="ms", title="t") == ""
+    assert svg.histogram({}, title="t") == ""
+    assert svg.traces({}, [], [], title="t") == ""
+    assert svg.phases({"a": 0.0}, title="t") == ""
+    assert "beyond +32 LSB: 7" in svg.histogram({0: 10, 40: 4, 90: 3}, title="t")
+    assert len(svg.ecdf([("a", "s0", list(range(50_000)))], [], unit="ms", title="t")) < 60_000
+    assert [text for _, text in svg.nice_ticks(0, 1)] == ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]
+    assert svg.nice_ticks(5, 5) == [(5, "5")]
+    assert len(svg.nice_ticks(-1e-9, 1e12)) < 12
+
+
+# --- in a browser ----------------------------------------------------------------------------------
+
+
+def browse(page: Path, profile: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    assert CHROMIUM is not None
+    return subprocess.run(
+        [
+            CHROMIUM,
+            "--headless=new",
+            "--no-sandbox",  # the page is ours, and CI runs as root
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+            "--host-resolver-rules=MAP * ~NOTFOUND",
+            "--hide-scrollbars",
+            f"--user-data-dir={profile}",
+            "--enable-logging=stderr",
+            *options,
+            page.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def console_messages(stderr: str) -> list[str]:
+    return [line for line in stderr.splitlines() if ":CONSOLE" in line]
+
+
+@needs_chromium
+def test_browser_shows_the_page_without_complaint(sample_run: RunRecord, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    write_html(sample_run, page)
+    run = browse(page, tmp_path / "profile", "--dump-dom")
+    assert run.returncode == 0, run.stderr
+    assert console_messages(run.stderr) == []
+    assert "<title>Failed: 2026-11-23T02-00-00 nightly</title>" in run.stdout
+    assert run.stdout.count("<svg") == 6
+    assert "owned" not in run.stdout.split("</title>")[0]
+
+
+@needs_chromium
+def test_the_browser_check_can_fail(sample_run: RunRecord, tmp_path: Path) -> None:
+    page = tmp_path / "broken.html"
+    page.write_text(render_html(sample_run).replace("</main>", "<img src='https://example.org/x.png'></main>"))
+    assert console_messages(browse(page, tmp_path / "profile", "--dump-dom").stderr)
+
+
+@needs_chromium
+@pytest.mark.parametrize(("name", "size"), [("desktop", "1200,3600"), ("phone", "500,5200")])
+def test_screenshots_are_kept(sample_run: RunRecord, tmp_path: Path, name: str, size: str) -> None:
+    """Kept in TFM_HARNESS_ARTIFACTS (CI sets it), else in the test's own folder."""
+    page = tmp_path / "report.html"
+    write_html(sample_run, page)
+    folder = Path(os.environ.get("TFM_HARNESS_ARTIFACTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    picture = folder / f"report-{name}.png"
+    run = browse(page, tmp_path / "profile", f"--window-size={size}", f"--screenshot={picture}")
+    assert run.returncode == 0, run.stderr
+    assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert picture.stat().st_size > 50_000, "an empty page compresses to less"
+
+
+@needs_chromium
+def test_nothing_is_wider_than_a_phone(sample_run: RunRecord, tmp_path: Path) -> None:
+    """A frame of 390 pixels around the page reports its scroll width in its title."""
+    page = tmp_path / "report.html"
+    write_html(sample_run, page)
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        "<iframe id=f width=390 height=800 src=report.html></iframe><script>"
+        "document.getElementById('f').onload = e => document.title ="
+        " e.target.contentDocument.documentElement.scrollWidth"
+        "</script>"
+    )
+    run = browse(
+        frame, tmp_path / "profile", "--allow-file-access-from-files", "--virtual-time-budget=3000", "--dump-dom"
+    )
+    found = re.search(r"<title>(\d+)</title>", run.stdout)
+    assert found, run.stdout[:500] + run.stderr[-500:]
+    assert int(found[1]) <= 390
+
+
+@needs_chromium
+def test_page_prints(sample_run: RunRecord, tmp_path: Path) -> None:
+    page, pdf = tmp_path / "report.html", tmp_path / "report.pdf"
+    write_html(sample_run, page)
+    browse(page, tmp_path / "profile", f"--print-to-pdf={pdf}", "--no-pdf-header-footer")
+    assert pdf.read_bytes()[:5] == b"%PDF-"
