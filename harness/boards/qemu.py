@@ -32,6 +32,7 @@ _START_TIMEOUT: Final = 20.0
 _POKE_FIRST: Final = 0.002
 _POKE_SLOWER: Final = 1.1
 _POKE_LAST: Final = 3.0
+_POKE_AFTER: Final = 0.25
 
 
 class QemuBoard(Board):
@@ -266,12 +267,23 @@ class QemuBoard(Board):
             self._machine.start_soon(self._poke(self._total()))
 
     async def _poke(self, before: int) -> None:
-        """Wake the emulator's main loop, by any command, until the firmware has said something new."""
+        """Wake the emulator's main loop, by any command, until the firmware listens.
+
+        What it says while it boots shows no listening: the line may come before its receiver is on.
+        So this goes on for a moment after the first new byte.
+        """
         pause = _POKE_FIRST
-        while self._total() == before and pause < _POKE_LAST:
+        enough: float | None = None
+        while pause < _POKE_LAST:
             await self._machine.command("query-status")
+            now = time.monotonic()
+            if enough is None and self._total() != before:
+                enough, pause = now + _POKE_AFTER, _POKE_FIRST
+            if enough is not None and now > enough:
+                return
             await asyncio.sleep(pause)
-            pause *= _POKE_SLOWER
+            if enough is None:
+                pause *= _POKE_SLOWER
 
     def _total(self) -> int:
         return sum(console.received for console in self._consoles.values())
