@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from harness.errors import Fault
-from harness.plugin import evidence, junit
+from harness.plugin import console_items, evidence, junit
 from harness.plugin.bench import REPORT, Bench
 from harness.plugin.options import Setting, settings
 from harness.plugin.outcomes import FindingsFailed, as_record, classify, location
@@ -28,6 +28,7 @@ def activate(config: pytest.Config) -> HarnessPlugin:
     pairs = load_pairs(options["target"], options["build"], options["policy"])
     plugin = HarnessPlugin(config, options, pairs)
     config.pluginmanager.register(plugin, "tfm_harness_session")
+    config.pluginmanager.register(console_items, "tfm_harness_console_items")
     return plugin
 
 
