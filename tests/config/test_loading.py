@@ -1,0 +1,344 @@
+"""Targets and builds: finding, validating, and errors a person can act on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from harness.config.build import Build
+from harness.config.fields import Strict
+from harness.config.kinds import BUILT_IN, board_class, config_model
+from harness.config.loading import build_names, check_pair, check_targets, load_build, load_target, target_names
+from harness.config.problems import nearest
+from harness.config.qemu import QemuTarget
+from harness.config.schema import build_schema, export, target_schema
+from harness.config.target import TargetBase
+from harness.errors import ConfigError
+from harness.findings import Waiver
+
+ROOT = Path(__file__).resolve().parents[2]
+
+TARGET = """\
+kind: qemu
+machine: mps3-an547
+consoles: {ns: uart0, secure: uart1}
+clock: {source: sse-counter, hz: 32000000}
+sensors:
+  mag: {model: lsm303dlhc, address: 0x1e}
+  temp: {model: tmp105, address: 0x48}
+virtual:
+  otp: {at: 0x38000000}
+  nv: {memory: ddr, size: 2G}
+  model_slots: {base: 0x38100000, stride: 256K, count: 4}
+power: {kind: command, on: [relay, "1"], off: [relay, "0"]}
+"""
+
+BUILD = """\
+images:
+  - {file: out/secure.elf, world: secure, component: SPE}
+  - {file: out/ns.bin, world: nonsecure, at: 0x01000000}
+protocol: smp
+models:
+  tamper: {file: m.tflite, image: out/m.bin, slot: 0, input: sensor}
+trust: {iak: provisioned, results: provisioned, images: key.pem}
+attestation: {profile: "tag:psacertified.org,2023:psa#tfm"}
+waivers:
+  - {finding: attestation.dummy-key, reason: a test build is signed with test keys}
+make: make -C fw
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return tmp_path
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def target_error(path: Path, text: str) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        load_target(write(path, text))
+    return caught.value
+
+
+def build_error(path: Path, text: str) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        load_build(write(path, text), require_files=False)
+    return caught.value
+
+
+def make_files(folder: Path) -> None:
+    for name in ("out/secure.elf", "out/ns.bin", "m.tflite", "out/m.bin", "key.pem"):
+        write(folder / name, "content")
+
+
+# --- what is right ---------------------------------------------------------------------------------
+
+
+def test_a_target(here: Path) -> None:
+    target = load_target(write(here / "bench.yaml", TARGET))
+    assert isinstance(target, QemuTarget)
+    assert target.name == "bench"
+    assert target.path == here / "bench.yaml"
+    assert target.virtual.model_slots is not None
+    assert target.virtual.model_slots.address(1) == 0x38140000
+    assert target.virtual.nv is not None
+    assert target.virtual.nv.size == 2 << 30
+    with pytest.raises(IndexError):
+        target.virtual.model_slots.address(4)
+    with pytest.raises(ValueError, match="frozen"):
+        target.count = 2
+
+
+def test_a_build(here: Path) -> None:
+    make_files(here / "fw")
+    build = load_build(write(here / "fw" / "build.yaml", BUILD))
+    assert build.name == "fw"
+    assert build.images[0].file == here / "fw" / "out" / "secure.elf"
+    assert build.kernel is build.images[0]
+    assert [image.kind for image in build.images] == ["elf", "bin"]
+    assert build.trust.iak == "provisioned"
+    assert build.trust.model_key == here / "fw" / "key.pem"
+    assert build.granted() == (
+        Waiver(
+            finding="attestation.dummy-key", reason="a test build is signed with test keys", where="fw/build.yaml:10"
+        ),
+    )
+    assert load_build(here / "fw").name == "fw"
+
+
+def test_bundled_ones_load() -> None:
+    for name, path in target_names().items():
+        if path.parent == ROOT / "targets":
+            assert load_target(name).name == name
+    assert load_target("qemu-an547").kind == "qemu"
+    check_pair(load_target("qemu-an547"), load_build("reference", require_files=False))
+
+
+def test_names_are_searched_in_order(here: Path) -> None:
+    write(here / "config" / "tfm-harness" / "targets" / "mine.yaml", TARGET)
+    write(here / "extra" / "mine.yaml", TARGET)
+    assert load_target("mine").path == here / "config" / "tfm-harness" / "targets" / "mine.yaml"
+    assert load_target("mine", search=[here / "extra"]).path == here / "extra" / "mine.yaml"
+    write(here / "targets" / "mine.yaml", TARGET)
+    assert load_target("mine", search=[here / "extra"]).path == here / "targets" / "mine.yaml"
+    make_files(here / "fw_builds" / "one")
+    write(here / "fw_builds" / "one" / "build.yaml", BUILD)
+    assert load_build("one").path == here / "fw_builds" / "one" / "build.yaml"
+    assert set(build_names()) >= {"one", "reference"}
+
+
+# --- what is wrong -----------------------------------------------------------------------------------
+
+
+def test_unknown_names_name_the_nearest(here: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown target 'qemu-an574'; did you mean 'qemu-an547'"):
+        load_target("qemu-an574")
+    with pytest.raises(ConfigError, match="unknown build 'referense'; did you mean 'reference'"):
+        load_build("referense")
+    with pytest.raises(ConfigError, match=r"no such target file: \./nowhere\.yaml"):
+        load_target("./nowhere.yaml")
+    with pytest.raises(ConfigError, match="target-missing"):
+        load_target(here / "qemu-an546.yaml")
+
+
+def test_every_problem_is_named_with_its_line(here: Path) -> None:
+    text = TARGET.replace("machine", "machne").replace("address: 0x1e", "adress: 0x1e").replace("off:", "of:")
+    text = text.replace("tmp105", "tmp106").replace("hz: 32000000", "hz: fast")
+    error = target_error(here / "t.yaml", text)
+    assert error.kind == "target-invalid"
+    assert (error.seen or "").splitlines() == [
+        "t.yaml:1: 'machine' is missing",
+        "t.yaml:2: unknown key 'machne'; did you mean 'machine'?",
+        "t.yaml:4: clock.hz: should be a valid integer (is 'fast')",
+        "t.yaml:6: unknown key 'sensors.mag.adress'; did you mean 'address'?",
+        "t.yaml:7: sensors.temp.model: unknown model 'tmp106'; did you mean 'tmp105'?",
+        "t.yaml:12: 'power.off' is missing",
+        "t.yaml:12: unknown key 'power.of'; did you mean 'off'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("kind: qemu", "kind: qmu", "unknown board kind 'qmu'"),
+        ("kind: qemu", "kid: qemu", "'kind' is missing ('kid' stands on line 1)"),
+        ("kind: qemu", "kind: 7", "kind: should be text"),
+        ("secure: uart1", "secure: uart0", "are the same uart0"),
+        ("secure: uart1", "secure: com1", "String should match pattern"),
+        ("{ns: uart0, secure: uart1}", "{}", "at least 1"),
+        ("address: 0x48", "address: 0x1e", "share the I2C address 0x1e"),
+        ("address: 0x48", "address: 0x78", "less than or equal to 119"),
+        ("size: 2G", "size: 2T", "expected a size such as"),
+        ("otp: {at: 0x38000000}", "otp: {at: 0x138000000}", "less than or equal to 4294967295"),
+        ("otp: {at: 0x38000000}", "otp: {at: '0x38000000'}", "valid integer"),
+        ("otp: {at: 0x38000000}", "otp: {at: 1, implementation_id: 1234}", "hexadecimal digits in quotes"),
+        ("otp: {at: 0x38000000}", "otp: {at: 1, implementation_id: 'xyz'}", "hexadecimal digits in pairs"),
+        ("otp: {at: 0x38000000}", "otp: {at: 1, implementation_id: 'ab'}", "at least 32"),
+        ("otp: {at: 0x38000000}", "otp: {at: 1, lifecycle: 0x13000}", "less than or equal to 65535"),
+        ("machine: mps3-an547", "machine: 'a b'", "match pattern"),
+        ("machine: mps3-an547", "machine: m\nargs: [-qmp, x]", "-qmp belongs to the harness"),
+        ("machine: mps3-an547", "machine: m\nargs: [--semihosting]", "touch the host"),
+        ("machine: mps3-an547", "machine: m\ncount: 1.0", "valid integer"),
+        ("machine: mps3-an547", "machine: m\ncount: '2'", "valid integer"),
+        ("machine: mps3-an547", "machine: m\nname: ../x", "match pattern"),
+        ("machine: mps3-an547", "machine: m\ntimeouts: {boot: 0}", "greater than 0"),
+        ("machine: mps3-an547", "machine: m\nminimum_version: new", "match pattern"),
+        ("kind: command", "kind: comand", "did you mean 'command'"),
+    ],
+)
+def test_targets_that_are_refused(here: Path, old: str, new: str, words: str) -> None:
+    assert old in TARGET
+    error = target_error(here / "t.yaml", TARGET.replace(old, new, 1))
+    assert words in str(error)
+    line = TARGET[: TARGET.index(old)].count("\n") + 1
+    places = [f"t.yaml:{line + extra}" for extra in (-1, 0, 1)]
+    assert any(place in str(error) for place in places), str(error)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (", at: 0x01000000", "", "needs either `at` or `slot`"),
+        ("component: SPE", "at: 0", "carries its addresses"),
+        ("world: secure", "world: secret", "should be 'secure'"),
+        ("world: nonsecure, at: 0x01000000", "world: nonsecure, at: 1, load: kernel", "needs an ELF image"),
+        ("protocol: smp", "protocol: spm", "should be 'smp'"),
+        ("image: out/m.bin, ", "", "there is no `image`"),
+        ("input: sensor", "input: host, frontend: reference", "belongs to models with `input: sensor`"),
+        ("iak: provisioned", "iac: provisioned", "did you mean 'iak'"),
+        ("reason: a test build is signed with test keys", "reason: because", "at least 10 characters"),
+        ("{finding: attestation.dummy-key, ", "{", "'waivers[0].finding' is missing"),
+        ("make:", "mke:", "did you mean 'make'"),
+        ("slot: 0, input: sensor}", "slot: 0, input: sensor}\n  b: {file: m, image: x, slot: 0}", "used by both"),
+    ],
+)
+def test_builds_that_are_refused(here: Path, old: str, new: str, words: str) -> None:
+    assert old in BUILD
+    error = build_error(here / "b.yaml", BUILD.replace(old, new, 1))
+    assert words in str(error)
+    assert "b.yaml:" in (error.where or "")
+
+
+def test_missing_images_are_all_named_with_what_to_do(here: Path) -> None:
+    make_files(here)
+    (here / "out" / "ns.bin").unlink()
+    (here / "key.pem").unlink()
+    (here / "key.pem").mkdir()
+    (here / "m.tflite").write_bytes(b"")
+    with pytest.raises(ConfigError) as caught:
+        load_build(write(here / "b.yaml", BUILD))
+    assert caught.value.kind == "image-missing"
+    assert (caught.value.seen or "").splitlines() == [
+        "b.yaml:3: images.1.file: no such file: ./out/ns.bin",
+        "b.yaml:6: models.tamper.file: the file is empty: ./m.tflite",
+        "b.yaml:7: trust.images: not a file: ./key.pem",
+    ]
+    assert "make -C fw" in (caught.value.hint or "")
+
+
+def test_pairs_that_do_not_fit(here: Path) -> None:
+    target = load_target(write(here / "t.yaml", TARGET))
+    build = load_build(write(here / "b.yaml", BUILD), require_files=False)
+    check_pair(target, build)
+    with pytest.raises(ConfigError, match="reads the sensor"):
+        check_pair(target.model_copy(update={"sensors": {}}), build)
+    with pytest.raises(ConfigError, match="speaks on console 'debug'"):
+        check_pair(target, build.model_copy(update={"console": "debug"}))
+    with pytest.raises(ConfigError, match="no secure ELF image"):
+        check_pair(target, build.model_copy(update={"images": build.images[1:]}))
+    slots = build.model_copy(update={"models": {"m": build.models["tamper"].model_copy(update={"slot": 4})}})
+    with pytest.raises(ConfigError, match=r"slot 4; the target has 0\.\.3"):
+        check_pair(target, slots)
+
+
+class _Wired(TargetBase):
+    port: str = "/dev/ttyUSB0"
+
+    def resources(self) -> tuple[str, ...]:
+        return (f"tty:{self.port}",)
+
+
+def test_targets_that_get_into_each_others_way() -> None:
+    def wired(name: str, port: str, count: int = 1) -> _Wired:
+        return _Wired(name=name, kind="x", consoles={"ns": "0"}, port=port, count=count)
+
+    check_targets([wired("a", "1"), wired("b", "2")])
+    with pytest.raises(ConfigError, match="tty:1 is also used by target 'a'"):
+        check_targets([wired("a", "1"), wired("b", "1")])
+    with pytest.raises(ConfigError, match="`count` is 2"):
+        check_targets([wired("a", "1", 2)])
+
+
+def test_kinds_that_do_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness.config import kinds
+
+    monkeypatch.setattr(kinds, "BUILT_IN", {"gone": "harness.boards.gone:Board", "odd": "harness.errors:__doc__"})
+    with pytest.raises(ConfigError, match="broken-kind"):
+        kinds.board_class("gone")
+    with pytest.raises(ConfigError, match="is not a class"):
+        kinds.board_class("odd")
+
+
+def test_nearest() -> None:
+    assert nearest("adress", ["address", "model"]) == "address"
+    assert nearest("PORT", ["port"]) == "port"
+    assert nearest("zzz", ["address"]) is None
+
+
+# --- schemas ---------------------------------------------------------------------------------------------
+
+
+def test_exported_schemas_are_those_of_the_models(tmp_path: Path) -> None:
+    for path in export(tmp_path):
+        assert path.read_text() == (ROOT / "docs" / "schemas" / path.name).read_text(), (
+            "run: python -m harness.config.schema docs/schemas"
+        )
+
+
+def _known_keys(schema: dict[str, Any], definition: dict[str, Any]) -> set[str]:
+    if "$ref" in definition:
+        definition = schema["$defs"][definition["$ref"].rpartition("/")[2]]
+    return set(definition["properties"])
+
+
+def test_schemas_know_what_the_examples_use() -> None:
+    schema = target_schema()
+    assert set(yaml.safe_load(TARGET)) <= _known_keys(schema, {"$ref": "#/$defs/target-qemu"})
+    assert schema["$defs"]["target-qemu"]["additionalProperties"] is False
+    assert set(yaml.safe_load(BUILD)) <= set(build_schema()["properties"])
+    assert "name" not in build_schema()["required"] if "required" in build_schema() else True
+    json.dumps(schema)
+
+
+def _models(model: type[Strict], seen: set[type[Any]]) -> set[type[Any]]:
+    from harness.config.problems import _members
+
+    if model not in seen:
+        seen.add(model)
+        for field in model.model_fields.values():
+            for inner in _members(field.annotation):
+                _models(inner, seen)  # type: ignore[arg-type]
+    return seen
+
+
+def test_every_model_is_frozen_and_refuses_unknown_keys() -> None:
+    found: set[type[Any]] = set()
+    _models(Build, found)
+    for kind in BUILT_IN:
+        assert board_class(kind).kind == kind
+        _models(config_model(kind), found)
+    assert len(found) > 20
+    for model in found:
+        assert model.model_config.get("extra") == "forbid", model
+        assert model.model_config.get("frozen") is True, model
