@@ -1,0 +1,9 @@
+"""The baseline store: every series of every run, and which one is the accepted baseline.
+
+SQLite by default (one file in the user's state folder), PostgreSQL by URL. SQLAlchemy loads when the
+store is opened, not before.
+"""
+
+from harness.baseline.store import BaselineKey, BaselineStore, StoredBaseline, default_url
+
+__all__ = ["BaselineKey", "BaselineStore", "StoredBaseline", "default_url"]
