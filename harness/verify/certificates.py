@@ -67,42 +67,42 @@ def verify_certificate(
     if now.tzinfo is None:
         raise ConfigError("the time to judge validity at has no time zone", kind="naive-time")
     judge = Judge(report, subject)
-    ca = _load(issuer)
-    if isinstance(ca, str):
-        raise ConfigError(f"the CA certificate cannot be read: {ca}", kind="ca-certificate")
-    certificate = _load(der)
-    if isinstance(certificate, str):
-        judge.failed(check.CERT_DER, expected="one DER X.509 v3 certificate", seen=certificate)
-        judge.failed(check.CERT_CHAIN, expected="signed by the CA", seen="not verified: no certificate to judge")
-        return None
-    judge.passed(check.CERT_DER)
-    _check_chain(certificate, ca, judge)
-    _check_validity(certificate, ca, now, judge)
-    _check_subject(certificate, expected_key, expected_subject, expected_cn, judge)
-    serial = certificate.serial_number
-    problem = "" if 0 < serial < 1 << 159 else f"{serial:#x}"
-    if serial in known_serials or serial == ca.serial_number:
-        problem = f"{serial:#x} was used before"
-    judge.judge(check.CERT_SERIAL, not problem, expected="positive, 20 octets at most, new", seen=problem)
-    judge.judge(check.CERT_REVOKED, serial not in revoked, expected="not revoked", seen=f"{serial:#x} is revoked")
-    _check_extensions(certificate, ca, judge, client=client)
-    return certificate
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is odd about a certificate becomes a finding
+        ca = _load(issuer)
+        if isinstance(ca, str):
+            raise ConfigError(f"the CA certificate cannot be read: {ca}", kind="ca-certificate")
+        certificate = _load(der)
+        if isinstance(certificate, str):
+            judge.failed(check.CERT_DER, expected="one DER X.509 v3 certificate", seen=certificate)
+            judge.failed(check.CERT_CHAIN, expected="signed by the CA", seen="not verified: no certificate to judge")
+            return None
+        judge.passed(check.CERT_DER)
+        _check_chain(certificate, ca, judge)
+        _check_validity(certificate, ca, now, judge)
+        _check_subject(certificate, expected_key, expected_subject, expected_cn, judge)
+        serial = certificate.serial_number
+        problem = "" if 0 < serial < 1 << 159 else f"{serial:#x}"
+        if serial in known_serials or serial == ca.serial_number:
+            problem = f"{serial:#x} was used before"
+        judge.judge(check.CERT_SERIAL, not problem, expected="positive, 20 octets at most, new", seen=problem)
+        judge.judge(check.CERT_REVOKED, serial not in revoked, expected="not revoked", seen=f"{serial:#x} is revoked")
+        _check_extensions(certificate, ca, judge, client=client)
+        return certificate
 
 
 def _load(der: bytes) -> x509.Certificate | str:
     if len(der) > MAX_CERTIFICATE:
         return f"{len(der)} bytes, more than the limit of {MAX_CERTIFICATE}"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what is odd about it becomes a finding
-        try:
-            certificate = x509.load_der_x509_certificate(der)
-            if certificate.version is not x509.Version.v3:
-                return f"version {certificate.version.name}"
-            # These parse on first use: everything that can be refused is refused here.
-            _ = (certificate.subject, certificate.issuer, certificate.extensions, certificate.public_key())
-            _ = (certificate.serial_number, certificate.not_valid_before_utc, certificate.not_valid_after_utc)
-        except _UNREADABLE as error:
-            return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        if certificate.version is not x509.Version.v3:
+            return f"version {certificate.version.name}"
+        # These parse on first use: everything that can be refused is refused here.
+        _ = (certificate.subject, certificate.issuer, certificate.extensions, certificate.public_key())
+        _ = (certificate.serial_number, certificate.not_valid_before_utc, certificate.not_valid_after_utc)
+    except _UNREADABLE as error:
+        return (str(error).splitlines() or [type(error).__name__])[0][:200]
     return certificate
 
 

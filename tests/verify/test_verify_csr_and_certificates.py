@@ -379,6 +379,14 @@ def test_a_ca_that_is_none_is_found(ca: bytes) -> None:
     assert "certificate.ca" in broken(judge_certificate(certificate(), ca=ca))
 
 
+def test_a_negative_serial_is_a_finding_and_no_warning() -> None:
+    at = GOOD_CERTIFICATE.index(b"\x02\x01\x4d")
+    negative = GOOD_CERTIFICATE[: at + 2] + b"\xcd" + GOOD_CERTIFICATE[at + 3 :]
+    report = judge_certificate(negative)
+    assert broken(report) & {"certificate.serial", "certificate.der"}
+    assert "certificate.chain" in broken(report)
+
+
 def test_an_expired_ca_is_found() -> None:
     late = NOW + dt.timedelta(days=200)
     assert "certificate.validity" in broken(judge_certificate(certificate(), now=late))
