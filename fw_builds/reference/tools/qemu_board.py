@@ -117,15 +117,15 @@ class QemuBoard:
             os.truncate(file.fileno(), memory)  # sparse
         loads = [(images / "nonsecure.signed.bin", 0x01000000), (folder / "otp.bin", 0x38000000)]
         loads += [(folder / "entropy.bin", 0x38001000)]
-        loads += [(file, MODEL_SLOTS + n * MODEL_SLOT_STRIDE) for n, file in enumerate(models) if file is not None]
+        loads += [(model, MODEL_SLOTS + n * MODEL_SLOT_STRIDE) for n, model in enumerate(models) if model is not None]
         command = ["setpriv", "--pdeathsig", "KILL", "qemu-system-arm", *BOARD_ARGUMENTS]
         command += ["-M", "mps3-an547,memory-backend=ddr"]
         command += ["-object", f"memory-backend-file,id=ddr,size={memory},mem-path={nv},share=on"]
         command += ["-chardev", f"socket,id=u0,path={folder}/u0,server=on,wait=on", "-serial", "chardev:u0"]
         command += ["-chardev", f"file,id=u1,path={self._log}", "-serial", "chardev:u1"]
         command += ["-qmp", f"unix:{folder}/qmp,server=on,wait=off", "-kernel", str(images / "secure.elf")]
-        for file, address in loads:
-            command += ["-device", f"loader,file={file},addr={address:#x},force-raw=on"]
+        for path, address in loads:
+            command += ["-device", f"loader,file={path},addr={address:#x},force-raw=on"]
         for name in sensors:
             command += _SENSORS[name]
         command += ICOUNT if icount else []

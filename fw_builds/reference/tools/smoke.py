@@ -17,7 +17,9 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -71,7 +73,7 @@ class Bench:
         else:
             raise AssertionError(f"expected rc {rc}, seen the answer {answer!r}")
 
-    def result(self, nonce: bytes, data: bytes | None = None) -> dict[int, object]:
+    def result(self, nonce: bytes, data: bytes | None = None) -> dict[int, Any]:
         """Claims of a verified result; what every result has in common is checked."""
         answer = self.device.infer(nonce, data)
         claims = verify_sign1(answer["res"], self.identity.key(2))
@@ -152,7 +154,7 @@ def inputs_from_the_host(bench: Bench) -> None:
     assert output[0] == device.batch(data)
     assert output[1:3] == ["int8", [1, 3]]
     for nonce in (b"", bytes(7), bytes(65)):
-        bench.refused(INVALID_ARGUMENT, lambda nonce=nonce: device.infer(nonce, data))
+        bench.refused(INVALID_ARGUMENT, partial(device.infer, nonce, data))
     bench.refused(INVALID_ARGUMENT, lambda: device.infer(bytes(8), data[1:]))
     bench.refused(DOES_NOT_EXIST, lambda: device.infer(bytes(8), data, mid=bytes(32)))
     assert device.infer(bytes(8), data, mid=device.describe()["mid"])
@@ -170,12 +172,12 @@ def attestation(bench: Bench) -> None:
         assert device.read(4, {"len": size}) == {"size": len(token)}
         assert device.attest(challenge, buf=len(token)) == token
         short = len(token) - 1
-        bench.refused(138, lambda c=challenge, n=short: device.attest(c, buf=n))
+        bench.refused(138, partial(device.attest, challenge, buf=short))
         components = [c[2] for c in claims[2399]]
         assert components[:2] == [about["speh"], about["nspe"]]
     for size in (0, 31, 33, 47, 63, 65, 1000):
-        bench.refused(INVALID_ARGUMENT, lambda size=size: device.attest(bytes(size)))
-        bench.refused(INVALID_ARGUMENT, lambda size=size: device.read(4, {"len": size}))
+        bench.refused(INVALID_ARGUMENT, partial(device.attest, bytes(size)))
+        bench.refused(INVALID_ARGUMENT, partial(device.read, 4, {"len": size}))
 
 
 @check
@@ -183,7 +185,7 @@ def keys_and_requests(bench: Bench) -> None:
     for number in (1, 2, 3):
         assert bench.device.public_key(number) == cose_key(bench.identity.key(number))
     for number in (0, 4, 1 << 32):
-        bench.refused(INVALID_ARGUMENT, lambda number=number: bench.device.public_key(number))
+        bench.refused(INVALID_ARGUMENT, partial(bench.device.public_key, number))
     for number in (2, 3):
         der = bench.device.csr(number)
         request = x509.load_der_x509_csr(der)

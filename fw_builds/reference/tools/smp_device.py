@@ -40,7 +40,7 @@ class Device:
     `poke` is called after each message sent: QEMU holds back the first byte after a boot until its monitor is used.
     """
 
-    def __init__(self, connection: socket.socket, poke: Callable[[], None], *, timeout: float = 30.0) -> None:
+    def __init__(self, connection: socket.socket, poke: Callable[[], object], *, timeout: float = 30.0) -> None:
         self._socket = connection
         self._poke = poke
         self._timeout = timeout

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 import cbor2
-import pycddl
+import pycddl  # type: ignore[import-untyped]  # it ships no types
 
 __all__ = ["COMMANDS", "WireSchema"]
 

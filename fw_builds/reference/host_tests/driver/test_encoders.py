@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cbor2
 import pytest
@@ -24,21 +24,22 @@ SIGNER = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.POINTER(ctypes.c_uint8), ctypes
 UUID = "01234567-89ab-8def-8123-456789abcdef"
 
 
-@HASHER
-def hasher(data: ctypes._Pointer[ctypes.c_uint8], length: int, out: ctypes._Pointer[ctypes.c_uint8]) -> int:
+def _hash(data: ctypes._Pointer[ctypes.c_uint8], length: int, out: ctypes._Pointer[ctypes.c_uint8]) -> int:
     ctypes.memmove(out, hashlib.sha256(ctypes.string_at(data, length)).digest(), 32)
     return 0
 
 
-def signer_of(key: ec.EllipticCurvePrivateKey) -> Callable[..., int]:
-    @SIGNER
+hasher = HASHER(_hash)
+
+
+def signer_of(key: ec.EllipticCurvePrivateKey) -> Any:
     def sign(digest: ctypes._Pointer[ctypes.c_uint8], out: ctypes._Pointer[ctypes.c_uint8]) -> int:
         der = key.sign(ctypes.string_at(digest, 32), ec.ECDSA(utils.Prehashed(hashes.SHA256())))
         r, s = utils.decode_dss_signature(der)
         ctypes.memmove(out, r.to_bytes(32, "big") + s.to_bytes(32, "big"), 64)
         return 0
 
-    return sign
+    return SIGNER(sign)
 
 
 @pytest.fixture

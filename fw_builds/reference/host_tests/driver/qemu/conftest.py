@@ -35,7 +35,7 @@ def boot(images: Path, identity: Identity) -> Iterator[Boot]:
     """Start a board that is provisioned, ready, and gone after the test."""
     with ExitStack() as stack:
 
-        def start(*, lifecycle: int = 0x3000, **kwargs: Any) -> QemuBoard:
+        def start(*, lifecycle: int = 0x3000, images: Path = images, **kwargs: Any) -> QemuBoard:
             key = key_hash((REFERENCE / "keys" / "image_signing_pub.pem").read_bytes())
             otp = make_otp(identity.huk, key, lifecycle=lifecycle)
             models: list[Path | None] = [images / f"{name}.signed.bin" for name in ("tamper", "sine", "keyword")]

@@ -18,9 +18,11 @@ BAD_STATE = 137
 def test_the_window_is_what_was_played(boot: Boot, identity: Identity, *, icount: bool) -> None:
     board = boot(icount=icount)
     random_state = random.Random(7)  # noqa: S311 - the same samples in each run
-    samples = [
-        (*(random_state.randrange(2048) for _ in range(3)), random_state.randrange(-2048, 2048)) for _ in range(80)
-    ]
+
+    def counts() -> int:
+        return random_state.randrange(2048)
+
+    samples = [(counts(), counts(), counts(), random_state.randrange(-2048, 2048)) for _ in range(80)]
     for at, sample in enumerate(samples, 1):
         board.set_sensors(*sample)
         assert board.device.sample() == {"st": 0, "n": min(at, 32), "seq": at}
