@@ -160,7 +160,7 @@ class PduSwitch:
         self._config = config
 
     def _backend(self) -> ModuleType:
-        import importlib  # noqa: PLC0415 - labgrid is heavy and optional
+        import importlib
 
         name = f"labgrid.driver.power.{self._config.model}"
         try:
