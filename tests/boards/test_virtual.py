@@ -80,7 +80,7 @@ def test_the_firmwares_own_tool_makes_the_same_bytes(tmp_path: Path) -> None:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    theirs = module.make_otp(HUK, KEY, lifecycle=0x1000, implementation_id=IMPLEMENTATION)
+    theirs = module.make_otp(HUK, module.key_hash(KEY), lifecycle=0x1000, implementation_id=IMPLEMENTATION)
     key_file = tmp_path / "key.pem"
     key_file.write_bytes(KEY)
     digest = key_hash(key_file)

@@ -1,0 +1,111 @@
+"""Traces from CSV and .npz."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from harness.errors import ConfigError
+from harness.stimulus.trace import find_trace, load_trace, ramp
+
+
+def csv(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    return path
+
+
+def test_csv_with_units_time_and_comments(tmp_path: Path) -> None:
+    trace = load_trace(csv(tmp_path, "# by hand\nt[s],mag.x[uT], temp[degC] ,mag.y[count]\n0,1.5,20,7\n0.1,-2,2e1,8\n"))
+    assert len(trace) == 2
+    assert trace.row(1) == {"mag.x": -2.0, "temp": 20.0, "mag.y": 8.0}
+    assert trace.raw == {"mag.y"}
+    assert trace.seconds == (0.0, 0.1)
+
+
+def test_npz(tmp_path: Path) -> None:
+    path = tmp_path / "t.npz"
+    np.savez(
+        path, **{"mag.x": np.array([1, 2, 3], dtype=np.int16), "temp": np.array([1.0, 2.0, 3.5], dtype=np.float32)}
+    )
+    trace = load_trace(path)
+    assert trace.row(2) == {"mag.x": 3.0, "temp": 3.5}
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "line"),
+    [
+        ("", "empty", ""),
+        ("mag.x\n", "no samples", ""),
+        ("t\n1\n", "no channel", ""),
+        ("mag.x,mag.x\n1,2\n", "stands twice", ":1"),
+        ("mag.x[uT],mag.x[count]\n1,2\n", "stands twice", ""),
+        ("mag.x[mT]\n1\n", "expected a channel", ""),
+        ("mag.x,temp\n1,2\n3\n", "1 values, expected 2", ":3"),
+        ("mag.x\n1\nfour\n", "not a number: 'four'", ":3: mag.x"),
+        ("mag.x\nnan\n", "not a number", ":2"),
+        ("mag.x\n1e999\n", "not a number", ":2"),
+        ("t,mag.x\n0,1\n0,1\n", "time does not rise from sample 0 to 1", ""),
+        ('mag.x\n"1\n', "not a CSV", ""),
+    ],
+)
+def test_csv_that_is_refused(tmp_path: Path, text: str, words: str, line: str) -> None:
+    path = csv(tmp_path, text)
+    with pytest.raises(ConfigError, match="trace-invalid") as caught:
+        load_trace(path)
+    assert words in caught.value.message
+    assert (caught.value.where or "").startswith(f"{path}{line}")
+
+
+def test_files_that_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="trace-missing"):
+        load_trace(tmp_path / "none.csv")
+    binary = csv(tmp_path, "")
+    binary.write_bytes(b"mag.x\n\xff\xfe\n")
+    with pytest.raises(ConfigError, match="not a CSV text"):
+        load_trace(binary)
+    broken = tmp_path / "t.npz"
+    for content in (b"", b"PK\x03\x04broken"):
+        broken.write_bytes(content)
+        with pytest.raises(ConfigError, match=r"not an \.npz"):
+            load_trace(broken)
+    np.savez(broken, **{"mag.x": np.array([1, 2]), "temp": np.array([1])})
+    with pytest.raises(ConfigError, match="different length"):
+        load_trace(broken)
+    np.savez(broken, **{"mag.x": np.zeros((2, 2))})
+    with pytest.raises(ConfigError, match="one dimension"):
+        load_trace(broken)
+    np.savez(broken, **{"mag.x": np.array([np.inf])})
+    with pytest.raises(ConfigError, match="not finite"):
+        load_trace(broken)
+    np.savez(broken, **{"mag.x": np.array([object()])})  # pickled: never loaded
+    with pytest.raises(ConfigError, match=r"not an \.npz"):
+        load_trace(broken)
+    with zipfile.ZipFile(broken, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("mag.x.npy", bytes(65 << 20))
+    assert broken.stat().st_size < 1 << 20
+    with pytest.raises(ConfigError, match="would grow to"):
+        load_trace(broken)
+
+
+def test_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("idle.csv", "vibration.csv", "tamper.csv"):
+        trace = load_trace(find_trace(name))
+        assert len(trace) == 96
+        assert set(trace.columns) == {"mag.x", "mag.y", "mag.z", "temp"}
+    (tmp_path / "idle.csv").write_text("mag.x\n1\n")
+    assert len(load_trace(find_trace("idle.csv"))) == 1
+    with pytest.raises(ConfigError, match=r"no such trace: shak\.csv") as caught:
+        find_trace("shak.csv")
+    assert "vibration.csv" in (caught.value.expected or "")
+
+
+def test_ramp() -> None:
+    assert ramp("temp", 10, 20, 5).columns["temp"] == (10, 12.5, 15, 17.5, 20)
+    with pytest.raises(ConfigError, match="at least two"):
+        ramp("temp", 1, 2, 1)
