@@ -7,6 +7,7 @@
 #include "log.h"
 #include "memory_check.h"
 #include "panic.h"
+#include "target_cfg.h"
 
 #define FAULTS_LOGGED 64u /* then silence: a fault loop must not fill the log */
 
@@ -137,8 +138,19 @@ static void address_of(struct tfm_platform_fault *fault)
 	}
 }
 
-static void clear_status(void)
+/* A clear is a rising edge: QEMU 7.2 misses it, and storms, without the zero before. */
+static void clear_ppc(uint32_t status)
 {
+	SACFG->secppcintclr = 0;
+	SACFG->secppcintclr = status;
+}
+
+static void clear_status(const struct tfm_platform_fault *fault)
+{
+	if (fault->ppc != 0) { /* a PPC that answers with a bus error interrupts as well: that is one violation */
+		clear_ppc(fault->ppc);
+		target_irq_clear(IRQ_PPC);
+	}
 	SCB_CFSR = ~0u;
 	SCB_CFSR_NS = ~0u;
 	SCB_HFSR = ~0u;
@@ -158,11 +170,12 @@ __attribute__((used)) static void handle_fault(uint32_t exc_return, uint32_t *ms
 		.nonsecure = nonsecure ? 1 : 0,
 		.cfsr = SCB_CFSR | SCB_CFSR_NS,
 		.sfsr = SFSR,
+		.ppc = SACFG->secppcintstat,
 	};
 
 	address_of(&fault);
 	record(&fault);
-	clear_status();
+	clear_status(&fault);
 	if (!nonsecure) {
 		spe_panic("fault in secure code");
 	}
@@ -192,8 +205,7 @@ __attribute__((used)) static void handle_ppc(uint32_t exc_return, uint32_t *msp)
 	};
 
 	record(&fault);
-	SACFG->secppcintclr = 0; /* a clear is a rising edge: QEMU 7.2 misses it, and storms, without the zero */
-	SACFG->secppcintclr = status;
+	clear_ppc(status);
 }
 
 __attribute__((naked)) void PPC_Handler(void)

@@ -56,7 +56,7 @@ struct tfm_platform_fault {
 	uint32_t cfsr, sfsr;
 	uint32_t has_address; /* the hardware gave one */
 	uint32_t address;
-	uint32_t ppc;         /* SECPPCINTSTAT, for FAULT_PPC */
+	uint32_t ppc;         /* SECPPCINTSTAT: which controller saw it */
 };
 
 struct tfm_platform_faults {
