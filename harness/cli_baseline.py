@@ -1,0 +1,158 @@
+"""``tfm-harness baseline show|accept|export``."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import BenchError, ConfigError
+
+if TYPE_CHECKING:
+    from harness.baseline import BaselineStore
+    from harness.latency.series import Series
+
+__all__ = ["add_parser", "run"]
+
+_EPILOG = """The store is SQLite in the user's state folder, or what --store or TFM_HARNESS_BASELINE names:
+a path, or postgresql://user@host/database.
+
+examples:
+  tfm-harness baseline show
+  tfm-harness baseline accept 2026-11-23_02-00-00 --reason "release 1.4"
+  tfm-harness baseline accept runs/2026-11-23_02-00-00/run.json --reason "first night"
+  tfm-harness baseline export --format csv > series.csv
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "baseline",
+        help="show, accept or export latency baselines",
+        description="The latency series of earlier runs, and which of them are accepted baselines.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
+    show = actions.add_parser("show", help="accepted baselines and stored runs")
+    show.add_argument("--json", action="store_true", help="print as JSON")
+    accept = actions.add_parser("accept", help="make a run's series the baselines of what they measure")
+    accept.add_argument("accepted_run", metavar="RUN", help="a stored run's name, a run.json, or a run's folder")
+    accept.add_argument("--reason", required=True, help="why; kept with the baseline")
+    accept.add_argument("--name", metavar="MODEL", help="only this series")
+    export = actions.add_parser("export", help="print raw series")
+    export.add_argument("--format", choices=("json", "csv"), default="json")
+    export.add_argument("--run", dest="exported_run", metavar="RUN", help="only this run (default: accepted baselines)")
+    for action in (show, accept, export):
+        action.add_argument("--store", metavar="URL|PATH", help="another store")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    from harness.baseline import BaselineStore
+
+    with BaselineStore(args.store) as store:
+        if args.action == "show":
+            return _show(store, as_json=args.json)
+        if args.action == "accept":
+            return _accept(store, args)
+        return _export(store, args)
+
+
+def _show(store: BaselineStore, *, as_json: bool) -> int:
+    baselines, runs = store.baselines(), store.runs()
+    if as_json:
+        print(  # noqa: T201 - a command line tool prints
+            json.dumps(
+                {
+                    "store": store.shown,
+                    "baselines": [
+                        {
+                            "run": b.run,
+                            "accepted": b.accepted.isoformat(),
+                            "reason": b.reason,
+                            "series": b.series.as_dict(),
+                        }
+                        for b in baselines
+                    ],
+                    "runs": [{"run": name, "taken": taken.isoformat(), "series": n} for name, taken, n in runs],
+                },
+                indent=1,
+            )
+        )
+        return 0
+    lines = [f"store {store.shown}"]
+    if not baselines:
+        lines.append("no accepted baseline; `tfm-harness baseline accept RUN --reason TEXT` makes one")
+    for b in baselines:
+        lines.append(f"{b.series.board}  {b.series.name}  {_words(b.series)}")
+        lines.append(f"    run {b.run}, accepted {b.accepted:%Y-%m-%d}: {b.reason}")
+    lines.append(f"{len(runs)} stored runs" + (", the last ones:" if runs else ""))
+    lines += [f"    {name}  {taken:%Y-%m-%d %H:%M}  {count} series" for name, taken, count in runs[-10:]]
+    print("\n".join(lines))  # noqa: T201 - a command line tool prints
+    return 0
+
+
+def _words(series: Series) -> str:
+    from harness.latency.statistics import summarise
+
+    if not series.ticks:
+        return "no values"
+    found = summarise(series.values)
+    return (
+        f"median {found.median:g} ticks ({series.clock.seconds(found.median) * 1e3:.4g} ms), "
+        f"p99 {found.p99:g}, n {found.n}; {series.clock.source}: {series.clock.quality.value}"
+    )
+
+
+def _accept(store: BaselineStore, args: argparse.Namespace) -> int:
+    name = args.accepted_run
+    path = Path(name)
+    if path.exists():
+        name = _take(store, path)
+    for series in store.accept(name, reason=args.reason, name=args.name):
+        print(f"accepted {series.board}  {series.name}  {_words(series)}")  # noqa: T201 - a command line tool prints
+    return 0
+
+
+def _take(store: BaselineStore, path: Path) -> str:
+    """Store the series of a run.json under the run's name."""
+    from harness.latency.series import Series
+    from harness.report.record import load_run
+
+    record = load_run(path)
+    if not record.latency:
+        raise ConfigError("the run has no latency series", kind="baseline-run", where=str(path))
+    for entry in record.latency:
+        try:
+            store.add(record.name, Series.from_dict(entry.series))
+        except (KeyError, TypeError, ValueError) as exc:
+            raise BenchError("a series of the run is damaged", kind="run-file", seen=str(exc), where=str(path)) from exc
+    return record.name
+
+
+def _export(store: BaselineStore, args: argparse.Namespace) -> int:
+    if args.exported_run:
+        found = [(args.exported_run, series) for series in store.series_of(args.exported_run)]
+        if not found:
+            raise ConfigError(f"no series of run {args.exported_run!r}", kind="baseline-run", where=store.shown)
+    else:
+        found = [(b.run, b.series) for b in store.baselines()]
+    if args.format == "json":
+        json.dump([{"run": run_name, **series.as_dict()} for run_name, series in found], sys.stdout, indent=1)
+        sys.stdout.write("\n")
+        return 0
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["run", "board", "name", "clock", "hz", "quality", "number", "ticks", "ticks_less_empty"])
+    for run_name, series in found:
+        clock = series.clock
+        for number, (raw, value) in enumerate(zip(series.ticks, series.values, strict=True)):
+            writer.writerow(
+                [run_name, series.board, series.name, clock.source, clock.hz, clock.quality.value, number, raw, value]
+            )
+    return 0

@@ -1,0 +1,86 @@
+"""`tfm-harness baseline` as users see it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.baseline import BaselineStore
+from harness.cli import main
+from harness.latency import Clock, ClockQuality, Series
+from harness.report import LatencyEntry, RunRecord, save_run
+
+SERIES = Series(
+    name="tamper",
+    ticks=tuple(1000 + i for i in range(10)),
+    clock=Clock(source="sse-counter", hz=32_000_000, quality=ClockQuality.DETERMINISTIC),
+    empty=(10,),
+    board="qemu",
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    url = str(tmp_path / "store.sqlite")
+    monkeypatch.setenv("TFM_HARNESS_BASELINE", url)
+    with BaselineStore(url) as opened:
+        opened.add("night-1", SERIES)
+    return url
+
+
+def test_show_accept_show(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["baseline", "show"]) == 0
+    shown = capsys.readouterr().out
+    assert "no accepted baseline" in shown
+    assert "night-1" in shown
+    assert main(["baseline", "accept", "night-1", "--reason", "first night"]) == 0
+    assert "accepted qemu  tamper  median 994.5 ticks" in capsys.readouterr().out
+    assert main(["baseline", "show", "--store", store]) == 0
+    assert "first night" in capsys.readouterr().out
+    assert main(["baseline", "show", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["baselines"][0]["series"]["ticks"] == list(SERIES.ticks)
+
+
+def test_accept_from_a_run_file(store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = RunRecord(name="night-2", verdict="passed", latency=(LatencyEntry(board="qemu", series=SERIES.as_dict()),))
+    save_run(run, tmp_path / "run.json")
+    assert main(["baseline", "accept", str(tmp_path / "run.json"), "--reason", "r"]) == 0
+    with BaselineStore(store) as opened:
+        assert [b.run for b in opened.baselines()] == ["night-2"]
+    save_run(RunRecord(name="night-3", verdict="passed"), tmp_path / "hollow.json")
+    assert main(["baseline", "accept", str(tmp_path / "hollow.json"), "--reason", "r"]) == 4
+    damaged = RunRecord(name="x", verdict="passed", latency=(LatencyEntry(board="b", series={}),))
+    save_run(damaged, tmp_path / "damaged.json")
+    assert main(["baseline", "accept", str(tmp_path / "damaged.json"), "--reason", "r"]) == 10
+
+
+def test_accept_needs_a_known_run_and_a_reason(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["baseline", "accept", "night-9", "--reason", "r"]) == 4
+    assert "the last ones are: night-1" in capsys.readouterr().err
+    assert main(["baseline", "accept", "night-1", "--reason", " "]) == 4
+    with pytest.raises(SystemExit) as left:
+        main(["baseline", "accept", "night-1"])
+    assert left.value.code == 2
+
+
+def test_export(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["baseline", "export"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert main(["baseline", "export", "--run", "night-1"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["run"] == "night-1"
+    assert main(["baseline", "export", "--run", "night-1", "--format", "csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len(rows) == 10
+    assert rows[3]["ticks"] == "1003"
+    assert rows[3]["ticks_less_empty"] == "993.0"
+    assert main(["baseline", "export", "--run", "night-9"]) == 4
+
+
+def test_unusable_store_is_the_benchs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["baseline", "show", "--store", str(tmp_path)]) == 10
+    assert "baseline-store" in capsys.readouterr().err
