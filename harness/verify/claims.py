@@ -41,6 +41,10 @@ def lifecycle_name(value: object) -> str:
     return LIFECYCLES.get(value >> 8, "undefined") if type(value) is int and value >= 0 else "undefined"
 
 
+def _show_lifecycle(value: object) -> str:
+    return f"{value:#06x} ({lifecycle_name(value)})" if type(value) is int else _show(value)
+
+
 def check_claims(claims: Claims, profile: ClaimProfile, judge: Judge, *, challenge: bytes | None) -> None:
     """Judge every claim by the rules of `profile`; all findings, not only the first."""
     _check_labels(claims, profile, judge)
@@ -54,7 +58,7 @@ def check_claims(claims: Claims, profile: ClaimProfile, judge: Judge, *, challen
 
 def _check_labels(claims: Claims, profile: ClaimProfile, judge: Judge) -> None:
     bad = [label for label in claims if isinstance(label, bytes)]
-    judge.judge(check.CLAIM_KEYS, not bad, expected="integer or text", seen=f"byte string key(s) {bad}"[:120])
+    judge.judge(check.CLAIM_KEYS, not bad, expected="integers or text", seen=bad, show=_listed)
     labels = profile.labels
     missing = [role for role in profile.mandatory if labels[role] not in claims]
     if (
@@ -63,30 +67,37 @@ def _check_labels(claims: Claims, profile: ClaimProfile, judge: Judge) -> None:
         and labels["no_software_measurements"] not in claims
     ):
         missing.append("software_components or no_software_measurements")
-    shown = ", ".join(f"{role} ({labels[role]})" if role in labels else role for role in missing)
-    judge.judge(
-        check.MANDATORY, not missing, expected=f"the mandatory claims of {profile.name}", seen=f"without {shown}"
-    )
+    if missing:
+        shown = ", ".join(f"{role} ({labels[role]})" if role in labels else role for role in missing)
+        judge.failed(check.MANDATORY, expected=f"the mandatory claims of {profile.name}", seen=f"without {shown}")
+    else:
+        judge.passed(check.MANDATORY)
     foreign = [label for label in claims if label in profile.foreign]
-    judge.judge(
-        check.FOREIGN_LABELS, not foreign, expected=f"labels of {profile.name}", seen=", ".join(map(str, foreign))
-    )
-    own = set(labels.values())
-    unknown = [label for label in claims if label not in own and label not in profile.foreign]
-    judge.judge(check.UNKNOWN_CLAIMS, not unknown, expected="none", seen=", ".join(f"{u!r}" for u in unknown)[:200])
+    judge.judge(check.FOREIGN_LABELS, not foreign, expected=profile.name, seen=foreign, show=_listed)
+    unknown = [label for label in claims if label not in profile.own and label not in profile.foreign]
+    judge.judge(check.UNKNOWN_CLAIMS, not unknown, expected="none", seen=unknown, show=_listed)
+
+
+def _listed(value: object) -> str:
+    return ", ".join(f"{item!r}" for item in value)[:200] if isinstance(value, list) else ""
 
 
 def _check_nonce(value: CborValue, label: int, judge: Judge, challenge: bytes | None, *, present: bool) -> None:
-    where = f"claim {label} (nonce)"
+    where = (label, "nonce")
     if present:
         held = isinstance(value, bytes) and len(value) in HASH_SIZES
         judge.judge(
-            check.NONCE_SIZE, held, expected="one byte string of 32, 48 or 64 bytes", seen=_kind(value), where=where
+            check.NONCE_SIZE,
+            held,
+            expected="one byte string of 32, 48 or 64 bytes",
+            seen=value,
+            show=_kind,
+            where=where,
         )
     judge.judge(check.CHALLENGE_GIVEN, challenge is not None, expected="the challenge that was sent", seen="none given")
     if challenge is not None:
         held = isinstance(value, bytes) and value == challenge
-        judge.judge(check.NONCE_CHALLENGE, held, expected=challenge.hex(), seen=_show(value), where=where)
+        judge.judge(check.NONCE_CHALLENGE, held, expected=challenge.hex(), seen=value, show=_show, where=where)
 
 
 def _check_identity(claims: Claims, profile: ClaimProfile, judge: Judge) -> None:
@@ -95,16 +106,21 @@ def _check_identity(claims: Claims, profile: ClaimProfile, judge: Judge) -> None
         value = claims[label]
         held = isinstance(value, bytes) and len(value) == 33 and value[0] == 1
         judge.judge(
-            check.INSTANCE_ID_FORMAT, held, expected="33 bytes, the first 0x01", seen=_show(value),
-            where=f"claim {label} (instance id)",
+            check.INSTANCE_ID_FORMAT, held, expected="33 bytes, the first 0x01", seen=value, show=_show,
+            where=(label, "instance id"),
         )  # fmt: skip
     label = profile.labels["implementation_id"]
     if label in claims:
         value = claims[label]
-        where = f"claim {label} (implementation id)"
+        where = (label, "implementation id")
         held = isinstance(value, bytes) and len(value) == 32
         judge.judge(
-            check.IMPLEMENTATION_ID_SIZE, held, expected="a byte string of 32 bytes", seen=_kind(value), where=where
+            check.IMPLEMENTATION_ID_SIZE,
+            held,
+            expected="a byte string of 32 bytes",
+            seen=value,
+            show=_kind,
+            where=where,
         )
         judge.judge(
             check.DUMMY_IMPLEMENTATION_ID, value != DUMMY_IMPLEMENTATION_ID, expected="the product's own",
@@ -115,8 +131,8 @@ def _check_identity(claims: Claims, profile: ClaimProfile, judge: Judge) -> None
         value = claims[label]
         held = type(value) is int and -(1 << 31) <= value < 1 << 31 and value != 0
         judge.judge(
-            check.CLIENT_ID_RANGE, held, expected="a 32-bit signed integer, not 0", seen=_show(value),
-            where=f"claim {label} (client id)",
+            check.CLIENT_ID_RANGE, held, expected="a 32-bit signed integer, not 0", seen=value, show=_show,
+            where=(label, "client id"),
         )  # fmt: skip
 
 
@@ -124,23 +140,25 @@ def _check_state(claims: Claims, profile: ClaimProfile, judge: Judge) -> None:
     label = profile.labels["security_lifecycle"]
     if label in claims:
         value = claims[label]
-        where = f"claim {label} (security lifecycle)"
+        where = (label, "security lifecycle")
         held = type(value) is int and 0 <= value <= 0xFFFF and value >> 8 in LIFECYCLES
-        seen = f"{value:#06x}" if type(value) is int else _show(value)
-        judge.judge(check.LIFECYCLE_RANGE, held, expected="0x0000..0x60ff in a defined state", seen=seen, where=where)
+        judge.judge(
+            check.LIFECYCLE_RANGE, held, expected="0x0000..0x60ff in a defined state", seen=value,
+            show=_show_lifecycle, where=where,
+        )  # fmt: skip
         trusted = type(value) is int and value >> 8 in TRUSTED_LIFECYCLES
         judge.judge(
-            check.LIFECYCLE_TRUSTED, trusted, expected="0x30xx (secured) or 0x40xx (non-PSA-RoT debug)",
-            seen=f"{seen} ({lifecycle_name(value)})", where=where,
+            check.LIFECYCLE_TRUSTED, trusted, expected="0x30xx (secured) or 0x40xx (non-PSA-RoT debug)", seen=value,
+            show=_show_lifecycle, where=where,
         )  # fmt: skip
     label = profile.labels.get("boot_seed", 0)
     if label in claims and label:
         value = claims[label]
         low, high = profile.boot_seed
-        where = f"claim {label} (boot seed)"
+        where = (label, "boot seed")
         held = isinstance(value, bytes) and low <= len(value) <= high
-        wanted = f"{low} to {high} bytes" if low != high else f"{low} bytes"
-        judge.judge(check.BOOT_SEED_SIZE, held, expected=wanted, seen=_kind(value), where=where)
+        wanted = "8 to 32 bytes" if low != high else "32 bytes"
+        judge.judge(check.BOOT_SEED_SIZE, held, expected=wanted, seen=value, show=_kind, where=where)
         judge.judge(
             check.DUMMY_BOOT_SEED, value != DUMMY_BOOT_SEED, expected="a random value", seen="TF-M's constant a0..bf",
             where=where,
@@ -151,10 +169,15 @@ def _check_texts(claims: Claims, profile: ClaimProfile, judge: Judge) -> None:
     label = profile.labels.get("certification_reference", 0)
     if label in claims and label:
         value = claims[label]
-        where = f"claim {label} (certification reference)"
+        where = (label, "certification reference")
         held = isinstance(value, str) and profile.certification.fullmatch(value) is not None
         judge.judge(
-            check.CERTIFICATION_FORMAT, held, expected=profile.certification.pattern, seen=_show(value), where=where
+            check.CERTIFICATION_FORMAT,
+            held,
+            expected=profile.certification.pattern,
+            seen=value,
+            show=_show,
+            where=where,
         )
         judge.judge(
             check.DUMMY_CERTIFICATION, value != DUMMY_CERTIFICATION, expected="the product's own",
@@ -164,13 +187,13 @@ def _check_texts(claims: Claims, profile: ClaimProfile, judge: Judge) -> None:
     if label in claims:
         value = claims[label]
         held = isinstance(value, str) and bool(value)
-        judge.judge(check.VSI_TEXT, held, expected="text, not empty", seen=_show(value), where=f"claim {label}")
+        judge.judge(check.VSI_TEXT, held, expected="text, not empty", seen=value, show=_show, where=(label, "VSI"))
     for role, which in (("platform_config", check.CCA_CONFIG), ("hash_algorithm", check.CCA_HASH)):
         label = profile.labels.get(role, 0)
         if label in claims and label:
             value = claims[label]
             held = bool(value) and isinstance(value, bytes if role == "platform_config" else str)
-            judge.judge(which, held, expected="present and not empty", seen=_show(value), where=f"claim {label}")
+            judge.judge(which, held, expected="present and not empty", seen=value, show=_show, where=(label, role))
 
 
 def _check_software(claims: Claims, profile: ClaimProfile, judge: Judge) -> None:
@@ -184,22 +207,30 @@ def _check_software(claims: Claims, profile: ClaimProfile, judge: Judge) -> None
     if label not in claims:
         return
     components = claims[label]
-    where = f"claim {label} (software components)"
+    where = (label, "software components")
     held = isinstance(components, list) and bool(components) and all(isinstance(c, dict) for c in components)
-    if not judge.judge(check.SW_LIST, held, expected="a non-empty array of maps", seen=_kind(components), where=where):
+    if not judge.judge(
+        check.SW_LIST, held, expected="a non-empty array of maps", seen=components, show=_kind, where=where
+    ):
         return
     assert isinstance(components, list)  # noqa: S101 -- for the type checker; judged just above
     problems: dict[str, list[str]] = {}
     for index, component in enumerate(components):
         if isinstance(component, dict):
             _component_problems(component, index, problems)
-    for which in (check.SW_MEASUREMENT, check.SW_SIGNER, check.SW_SIGNER_P1, check.SW_TEXT, check.SW_KEYS):
-        found = problems.get("absent" if which is check.SW_SIGNER_P1 else which.id, [])
-        if which is check.SW_SIGNER_P1 and profile is not P1:
-            continue
-        if which is check.SW_SIGNER and profile is not P1:
-            found = found + problems.get("absent", [])
+    if not problems:
+        judge.passed_all(_SW_CHECKS_P1 if profile is P1 else _SW_CHECKS)
+        return
+    absent = problems.get("absent", [])
+    for which in _SW_CHECKS_P1 if profile is P1 else _SW_CHECKS:
+        found = problems.get(which.id, [])
+        if which is (check.SW_SIGNER_P1 if profile is P1 else check.SW_SIGNER):
+            found = found + absent
         judge.judge(which, not found, expected=which.title, seen="; ".join(found)[:300], where=where)
+
+
+_SW_CHECKS = (check.SW_MEASUREMENT, check.SW_SIGNER, check.SW_TEXT, check.SW_KEYS)
+_SW_CHECKS_P1 = (*_SW_CHECKS, check.SW_SIGNER_P1)
 
 
 def _component_problems(component: Claims, index: int, problems: dict[str, list[str]]) -> None:

@@ -190,7 +190,7 @@ def record_parse(data: bytes, judge: Judge, *, max_size: int = cbor.MAX_SIZE) ->
     except EnvelopeError as error:
         judge.failed(error.check, expected=error.expected or "", seen=error.seen or "", where=f"byte {error.offset}")
     else:
-        judge.passed(*_STRUCTURAL)
+        judge.passed_all(_STRUCTURAL)
         return message
     not_verified(judge, "the message could not be read")
     return None

@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 _PARTS = {"header": check.HEADER, "tlvs": check.TLVS, "protected-sizes": check.SIGNED_AREA}
+_FORMAT = (check.HEADER, check.TLVS, check.SIGNED_AREA)
 _PSS_SIZES = {TlvType.RSA2048_PSS: 2048, TlvType.RSA3072_PSS: 3072}
 PUBLISHED_KEY_HASHES = {
     "fc5701dc6135e1323847bdc40f04d2e5bee5833b23c29f93593d00018cfa9994": "root-rsa-2048 (MCUboot, TF-M)",
@@ -121,7 +122,7 @@ def verify_mcuboot(
             )  # fmt: skip
             judge.failed(check.SIGNATURE, expected="a signature that verifies", seen="not verified: no image to judge")
             return None
-    judge.passed(check.HEADER, check.TLVS, check.SIGNED_AREA)
+    judge.passed_all(_FORMAT)
     once = {*HASHES, TlvType.KEYHASH, TlvType.PUBKEY, TlvType.SEC_CNT, TlvType.BOOT_RECORD}
     twice = sorted(kind for kind in once if len(parsed.all(kind)) > 1)
     judge.judge(check.TLV_ONCE, not twice, expected="once each", seen=f"TLV(s) {', '.join(map(hex, twice))} repeated")

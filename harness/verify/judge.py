@@ -1,13 +1,22 @@
-"""Recording outcomes in a report, cheaply: most checks of most messages hold."""
+"""Recording outcomes in a report, cheaply: most checks of most messages hold.
+
+Texts are made only for what does not hold: values come with the function that shows them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from harness.findings import Check, Finding, Report
 
-__all__ = ["Judge"]
+__all__ = ["Judge", "Where"]
+
+Where = str | tuple[object, str]
+"""Where to look: a text, or a claim's label with its name."""
 
 # Findings are immutable, and a passed one without a subject says no more than its check.
 _PASSED: dict[int, Finding] = {}
+_GROUPS: dict[int, tuple[tuple[Check, ...], list[Finding]]] = {}
 
 
 class Judge:
@@ -25,35 +34,66 @@ class Judge:
         self.subject = subject
         self._findings = report.findings
 
-    def passed(self, *checks: Check) -> None:
-        """Record that `checks` hold."""
-        for check in checks:
-            self._findings.append(self._passed_finding(check))
+    def passed(self, check: Check) -> None:
+        """Record that `check` holds."""
+        finding = None if self.subject else _PASSED.get(id(check))
+        if finding is None or finding.check is not check:
+            finding = self._passed_finding(check)
+        self._findings.append(finding)
+
+    def passed_all(self, checks: tuple[Check, ...]) -> None:
+        """Record that each of a constant group of checks holds."""
+        if self.subject:
+            self._findings.extend(map(self._passed_finding, checks))
+            return
+        known = _GROUPS.get(id(checks))
+        if known is None or known[0] is not checks:
+            known = _GROUPS[id(checks)] = (checks, [self._passed_finding(check) for check in checks])
+        self._findings.extend(known[1])
 
     def _passed_finding(self, check: Check) -> Finding:
-        if self.subject:
-            return Finding(check=check, passed=True, subject=self.subject)
-        finding = _PASSED.get(id(check))
-        if finding is None or finding.check is not check:
-            finding = _PASSED[id(check)] = Finding(check=check, passed=True)
+        finding = Finding(check=check, passed=True, subject=self.subject)
+        if not self.subject:
+            _PASSED[id(check)] = finding
         return finding
 
-    def failed(self, check: Check, *, expected: object = "", seen: object = "", where: str = "") -> None:
+    def failed(
+        self,
+        check: Check,
+        *,
+        expected: object = "",
+        seen: object = "",
+        where: Where = "",
+        show: Callable[[object], object] | None = None,
+    ) -> None:
         """Record that `check` does not hold."""
         self._findings.append(
             Finding(
-                check=check, passed=False, expected=str(expected), seen=str(seen), where=where, subject=self.subject
+                check=check,
+                passed=False,
+                expected=str(expected),
+                seen=str(seen if show is None else show(seen)),
+                where=where if isinstance(where, str) else f"claim {where[0]} ({where[1]})",
+                subject=self.subject,
             )
         )
 
-    def judge(self, check: Check, held: bool, *, expected: object = "", seen: object = "", where: str = "") -> bool:
-        """Record `check`, with the particulars only when it does not hold; returns `held`."""
+    def judge(
+        self,
+        check: Check,
+        held: bool,
+        *,
+        expected: object = "",
+        seen: object = "",
+        where: Where = "",
+        show: Callable[[object], object] | None = None,
+    ) -> bool:
+        """Record `check`, with the particulars only when it does not hold; returns `held`.
+
+        `show` makes the text for `seen`.
+        """
         if held:
-            # A dozen of these run for each token: the common case is inlined.
-            finding = None if self.subject else _PASSED.get(id(check))
-            if finding is None or finding.check is not check:
-                finding = self._passed_finding(check)
-            self._findings.append(finding)
+            self.passed(check)
         else:
-            self.failed(check, expected=expected, seen=seen, where=where)
+            self.failed(check, expected=expected, seen=seen, where=where, show=show)
         return held

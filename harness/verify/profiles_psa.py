@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from harness.verify.cbor import CborValue
 
@@ -34,6 +35,11 @@ class ClaimProfile:
     certification: re.Pattern[str]
     foreign: frozenset[int]
     is_psa: bool = True
+
+    @cached_property
+    def own(self) -> frozenset[int]:
+        """The labels of this profile."""
+        return frozenset(self.labels.values())
 
 
 _RFC_LABELS = {

@@ -204,8 +204,8 @@ def test_the_organizational_unit() -> None:
 
 def test_errors_name_the_offset() -> None:
     with pytest.raises(DerError) as caught:
-        parse_csr(request() + b"\0")
-    assert caught.value.offset == len(request())
+        parse_csr(GOOD + b"\0")
+    assert caught.value.offset == len(GOOD)
 
 
 @given(st.data())
