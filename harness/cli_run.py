@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 from harness.errors import ConfigError
 
@@ -56,9 +59,13 @@ def run(args: argparse.Namespace) -> int:
         value = getattr(args, flag)
         if value:
             command += [f"--{flag.replace('_', '-')}", value]
-    import pytest
+    become_pytest([*command, *rest])
 
-    return int(pytest.main([*command, *rest]))
+
+def become_pytest(arguments: list[str]) -> NoReturn:
+    """Pytest takes this process's place: it must be the first to import the harness, and signals must reach it."""
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])  # noqa: S606 - no shell is wanted
 
 
 def split_rest(words: list[str]) -> tuple[list[str], list[str]]:

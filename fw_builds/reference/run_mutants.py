@@ -22,6 +22,8 @@ from pathlib import Path
 
 import yaml
 
+from harness.plugin.record import SUITES
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 CLEAN = "NONE"
@@ -98,7 +100,7 @@ def build_and_run(name: str, work: Path, suites: list[str]) -> Outcome:
             failed = {test["kind"]}
         if failed:
             outcome.failed.setdefault(suite, set()).update(failed)
-        if test["outcome"] in ("error", "not covered", "skipped"):
+        if test["outcome"] != "passed" and test["outcome"] != "failed":
             outcome.errors.append(f"{test['nodeid']}: {test['outcome']}: {test['kind'] or test['message']}")
     outcome.seconds = time.monotonic() - began
     return outcome
@@ -171,7 +173,7 @@ def main() -> int:
     if unknown:
         parser.error(f"no such mutant: {', '.join(sorted(unknown))}")
     names = args.mutant or [CLEAN, *said]
-    suites = sorted(path.parent.name for path in (ROOT / "suites").glob("*/README.md"))
+    suites = sorted(SUITES)
     work = args.keep.resolve() if args.keep else Path(tempfile.mkdtemp(prefix="mutants-"))
     work.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()

@@ -11,7 +11,7 @@ import pytest
 
 from harness.boards.base import ResetKind
 from harness.errors import ConfigError, DeviceFault
-from harness.protocol.base import Description, InferResult, PseudoDriver, Source
+from harness.protocol.base import Description, Feature, InferResult, PseudoDriver, Source
 from harness.stimulus.base import Sample
 
 if TYPE_CHECKING:
@@ -134,7 +134,8 @@ class Device:
     def _infer(
         self, nonce: bytes | None, source: Source, *, samples: tuple[Sample, ...] = (), data: bytes | None = None
     ) -> Inference:
-        nonce = secrets.token_bytes(32) if nonce is None else nonce
+        if nonce is None and Feature.NONCE in self.client.features:
+            nonce = secrets.token_bytes(32)
         known = self._bench.description
         answer = self.client.infer(nonce=nonce, source=source, data=data)
         self._bench.asked_results += 1

@@ -106,6 +106,16 @@ class Probe:
     faults: int
     record: FaultRecord | None
 
+    @classmethod
+    def parse(cls, answer: Mapping[str, object]) -> Probe:
+        """From an answer's map."""
+        return cls(
+            fault=field(answer, "fault", bool),
+            value=optional(answer, "val", int),
+            faults=field(answer, "n", int),
+            record=FaultRecord.parse(answer["info"]) if "info" in answer else None,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyRun:

@@ -94,6 +94,18 @@ class SmpCore:
         answer, _ = self._exchange(request, arguments, timeout, attempts)
         return field(answer, "r", str)
 
+    def is_silent(self, seconds: float) -> bool:
+        """Whether an echo stays without an answer for that long; such silence is meant and counts as no loss."""
+        lost_before = self.stats.lost
+        try:
+            self.echo("anyone?", timeout=seconds, attempts=1)
+        except BenchError as error:
+            if error.kind != "smp-timeout":
+                raise
+            self.stats.lost = lost_before
+            return True
+        return False
+
     def parameters(self) -> tuple[int, int]:
         """OS group MCUmgr parameters: buffer size in bytes, number of buffers."""
         request = Request(

@@ -13,18 +13,21 @@ from harness.protocol.smp_answers import (
     ModelInfo,
     Probe,
     SampleState,
+    decode_answer,
     field,
     items,
-    optional,
     signed,
     ticks,
 )
 from harness.protocol.smp_core import SmpCore
-from harness.protocol.smp_header import Command
+from harness.protocol.smp_header import GROUP_INFERENCE, Command, Op
+from harness.protocol.smp_link import Request
+from harness.verify import cbor
 
 __all__ = ["SmpLab"]
 
 _UPLOAD_CHUNK = 2048
+_PROBES_AT_A_TIME = 32
 _BATCH_ROOM = 3072  # bytes of one answer or request that tensors may fill: 4096 less header, CBOR and names
 _SECONDS_PER_INFERENCE = 2.0  # generous: a keyword model on a busy emulator takes a tenth of that
 
@@ -46,12 +49,26 @@ class SmpLab(SmpCore):
         if write is not None:
             arguments["val"] = write
         answer, _ = self.ask(Command.PROBE, arguments)
-        return Probe(
-            fault=field(answer, "fault", bool),
-            value=optional(answer, "val", int),
-            faults=field(answer, "n", int),
-            record=FaultRecord.parse(answer["info"]) if "info" in answer else None,
-        )
+        return Probe.parse(answer)
+
+    def probe_many(self, addresses: Sequence[int]) -> list[Probe]:
+        """Read a word at each address, many requests at a time; an answer that was lost is asked for again."""
+        found: list[Probe] = []
+        for at in range(0, len(addresses), _PROBES_AT_A_TIME):
+            part = addresses[at : at + _PROBES_AT_A_TIME]
+            requests = [
+                Request(
+                    op=Op.WRITE,
+                    group=GROUP_INFERENCE,
+                    command=Command.PROBE,
+                    payload=cbor.encode({"op": 0, "addr": address, "size": 4}),
+                    name="probe",
+                )
+                for address in part
+            ]
+            for address, payload in zip(part, self.link.burst(requests, timeout=self.timeout / 5), strict=True):
+                found.append(self.probe(address) if payload is None else Probe.parse(decode_answer(payload, "probe")))
+        return found
 
     def faults(self) -> tuple[int, tuple[FaultRecord, ...]]:
         """Faults recorded so far and the last of them, newest first."""

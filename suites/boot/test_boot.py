@@ -145,12 +145,8 @@ def test_a_tampered_image_does_not_run(bench: Bench, checks: Checks, tmp_path: P
     bench.flash_variant(variant)
     said = wait_for_refusal(bench, marks)
     checks(SAID, said is not None, expected="a line with 'refused'", seen=said or "nothing", subject=change)
-    try:
-        bench.device.lab.echo("anyone?", timeout=0.3, attempts=1)
-        answered = True
-    except HarnessError:
-        answered = False
-    checks(REFUSED, not answered, expected="no answer", seen="the tampered image answers", subject=change)
+    silent = bench.device.lab.is_silent(0.3)
+    checks(REFUSED, silent, expected="no answer", seen="the tampered image answers", subject=change)
 
 
 def wait_for_refusal(bench: Bench, marks: dict[str, Mark]) -> str | None:

@@ -12,7 +12,7 @@ from harness.stimulus.base import Stimulus
 
 pytestmark = pytest.mark.needs("infer")
 
-WIRE_BYTES = 60_000
+WIRE_BYTES = 24_000
 """Inputs of a model that go over the wire at most: seconds on an emulated UART."""
 LEAST = 32
 """Vectors of a model at least, however large its input."""

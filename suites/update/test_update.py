@@ -20,7 +20,7 @@ from harness.signing import ImageRecipe, load_signing_key, make_image
 
 pytestmark = pytest.mark.needs("update", "models", "file-model-signing-key", "factory-reset")
 
-INVALID_SIGNATURE, NOT_PERMITTED, INVALID_ARGUMENT, DOES_NOT_EXIST = -149, -133, -135, -140
+INVALID_SIGNATURE, NOT_PERMITTED, DOES_NOT_EXIST = -149, -133, -140
 
 ACCEPTED = Check(
     id="update.accepted",
@@ -54,8 +54,13 @@ UNKNOWN_DIGEST = Check(
 )
 BAD_MODEL = Check(
     id="update.bad-model-refused",
-    title="a signed image whose payload is no model is refused",
-    requirement="docs/protocol.md, model-activate (PSA_ERROR_INVALID_ARGUMENT)",
+    title="a signed image that is too large or whose payload is no model gives no result",
+    requirement="RFC 9019 s.3.4 (failed updates are recoverable)",
+)
+MENDED = Check(
+    id="update.recovers",
+    title="a good update mends a bad one",
+    requirement="RFC 9019 s.3.4 (failed updates are recoverable)",
 )
 UNCHANGED = Check(
     id="update.refusal-changes-nothing",
@@ -160,10 +165,23 @@ def test_only_what_was_uploaded_can_be_activated(updates: Updates, device: Devic
     updates.checks.equal(UNKNOWN_DIGEST, status, DOES_NOT_EXIST)
 
 
-def test_a_signed_payload_that_is_no_model_is_refused(updates: Updates) -> None:
-    for subject, payload in (("text", b"not a model " * 40), ("cut", updates.payload[: len(updates.payload) // 2])):
-        image = make_image(updates.recipe(ahead=1).but(payload=payload))
-        updates.refuse(BAD_MODEL, image, INVALID_ARGUMENT, subject)
+def test_a_signed_payload_that_is_no_model_gives_no_result_and_can_be_replaced(updates: Updates) -> None:
+    """The vendor's own mistake: refused at activation or at inference, and the next good update mends it."""
+    size = updates.bench.description.raw["in"]
+    assert isinstance(size, int)
+    for ahead, payload in ((1, b"not a model " * 40), (3, updates.payload[: len(updates.payload) // 2])):
+        subject = f"{len(payload)} bytes"
+        status = updates.attempt(make_image(updates.recipe(ahead=ahead).but(payload=payload)))
+        try:
+            updates.device.infer_input(bytes(size))
+            answered = True
+        except Refused:
+            answered = False
+        held = answered == (status != 0)
+        updates.checks(BAD_MODEL, held, expected="no result of what is no model", seen="a result", subject=subject)
+        good = updates.attempt(make_image(updates.recipe(ahead=ahead + 1)))
+        updates.checks.equal(MENDED, good, 0, subject=subject)
+        updates.device.infer_input(bytes(size))
 
 
 def test_an_image_larger_than_the_bank_is_refused(updates: Updates) -> None:
