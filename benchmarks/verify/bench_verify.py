@@ -1,0 +1,146 @@
+"""Verdicts a second, as ratios to raw `cryptography` ECDSA verifications and to pycose.
+
+``python benchmarks/verify/bench_verify.py [--peer] [--check]``. All rates are of CPU time and are measured
+in turn, round by round, so that a busy machine slows them alike; the median ratio counts. ``--peer``
+makes a virtual environment with pycose 1.1.0 and cbor2 5.9.0 in a temporary folder (needs a package index).
+``--check`` exits with 1 when a ratio misses its bar.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from harness.findings import Report
+from harness.verify import cbor
+from harness.verify.cose import verify_cose
+from harness.verify.keys import KeyRing, PublicKey
+from harness.verify.results import verify_result
+from harness.verify.token import verify_psa_token
+
+HERE = Path(__file__).resolve().parent
+BARS = {"COSE_Sign1 ES256": 0.6, "whole PSA token": 0.4}
+PEER_BAR = 20.0
+TEST_ONLY_KEY = ec.derive_private_key(0x1F5E_D0A1_0001, ec.SECP256R1())
+KEY = PublicKey.from_handle(TEST_ONLY_KEY.public_key())
+CHALLENGE = bytes(range(32))
+
+
+def sign1(payload: bytes) -> tuple[bytes, bytes, bytes]:
+    """A COSE_Sign1 message, the DER signature and what was signed."""
+    protected = cbor.encode({1: -7})
+    signed = cbor.encode(["Signature1", protected, b"", payload])
+    der = TEST_ONLY_KEY.sign(signed, ec.ECDSA(hashes.SHA256()))
+    raw = b"".join(part.to_bytes(32, "big") for part in decode_dss_signature(der))
+    return b"\xd2" + cbor.encode([protected, {}, payload, raw]), der, signed
+
+
+def token_payload() -> bytes:
+    component = {1: "SPE", 2: bytes(range(32)), 4: "2.1.4", 5: bytes(range(32, 64)), 6: "SHA256"}
+    return cbor.encode({
+        10: CHALLENGE, 268: bytes(range(1, 33)), 256: KEY.instance_id, 2396: bytes(range(2, 34)),
+        2394: -1, 2395: 0x3000,
+        2399: [component, {**component, 1: "NSPE"}],
+        265: "tag:psacertified.org,2023:psa#tfm",
+        2400: "https://verifier.example", 2398: "1234567890123-12345",
+    })  # fmt: skip
+
+
+def result_payload() -> bytes:
+    claims = {10: CHALLENGE, 256: KEY.instance_id, 268: bytes(32), -70001: bytes(32), -70002: 0, -70003: bytes(32)}
+    numbers = {-70005: 7, -70006: 1000, -70007: 33_000, -70008: 32_000_000}
+    body = cbor.encode(claims | numbers)
+    tensor = b"\x85\x43\x01\x02\x03\x64int8\x82\x01\x03\xfa\x3f\x00\x00\x00\x22"
+    label = cbor.encode(-70004)
+    return bytes([body[0] + 1]) + body[1:] + label + b"\x81" + tensor
+
+
+def rate(work: Callable[[], object], seconds: float) -> float:
+    """Calls a second of CPU time."""
+    count, start = 0, time.process_time()
+    while True:
+        for _ in range(50):
+            work()
+        count += 50
+        spent = time.process_time() - start
+        if spent >= seconds:
+            return count / spent
+
+
+def checked(work: Callable[[Report], object]) -> Callable[[], None]:
+    """A verdict that must be a pass: a benchmark of refusals would be fast and useless."""
+
+    def once() -> None:
+        report = Report()
+        work(report)
+        if not report.ok:
+            raise SystemExit(f"the benchmark's own evidence fails: {report.failed}")
+
+    return once
+
+
+def peer_rates(message: bytes, seconds: float, rounds: int) -> list[float]:
+    """Rates of pycose in an environment of its own."""
+    with tempfile.TemporaryDirectory(prefix="tfm-harness-bench-") as folder:
+        venv.create(folder, with_pip=True)
+        python = str(Path(folder, "bin", "python"))
+        install = [python, "-m", "pip", "install", "-q", "-r", str(HERE / "peer-requirements.txt")]
+        subprocess.run(install, check=True)
+        given = {"message": message.hex(), "x": KEY.x.hex(), "y": KEY.y.hex(), "seconds": seconds, "rounds": rounds}
+        done = subprocess.run(
+            [python, str(HERE / "peer_pycose.py")], input=json.dumps(given), capture_output=True, text=True, check=True
+        )
+        return [float(value) for value in json.loads(done.stdout)]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=0.25, help="CPU seconds for each measurement of a round")
+    parser.add_argument("--peer", action="store_true", help="measure pycose as well")
+    parser.add_argument("--check", action="store_true", help="exit with 1 when a ratio misses its bar")
+    args = parser.parse_args()
+    ring = KeyRing([KEY])
+    token, der, signed = sign1(token_payload())
+    result, _, _ = sign1(result_payload())
+    ecdsa = ec.ECDSA(hashes.SHA256())
+    work: dict[str, Callable[[], object]] = {
+        "raw ECDSA": lambda: KEY.handle.verify(der, signed, ecdsa),
+        "COSE_Sign1 ES256": checked(lambda report: verify_cose(token, keys=ring, report=report)),
+        "whole PSA token": checked(
+            lambda report: verify_psa_token(token, keys=ring, challenge=CHALLENGE, report=report)
+        ),
+        "signed result": checked(
+            lambda report: verify_result(result, profile="tfm-harness-reference", keys=ring, report=report)
+        ),
+    }
+    rounds = [{name: rate(call, args.seconds) for name, call in work.items()} for _ in range(args.rounds)]
+    missed = False
+    print(f"{'verdict':<18} {'a second':>9} {'of raw':>7}  bar")
+    for name in work:
+        ratio = statistics.median(r[name] / r["raw ECDSA"] for r in rounds)
+        bar = BARS.get(name)
+        missed = missed or (bar is not None and ratio < bar)
+        print(f"{name:<18} {statistics.median(r[name] for r in rounds):>9.0f} {ratio:>7.3f}  {bar or ''}")
+    if args.peer:
+        peer = statistics.median(peer_rates(token, args.seconds, args.rounds))
+        ours = statistics.median(r["COSE_Sign1 ES256"] for r in rounds)
+        missed = missed or ours / peer < PEER_BAR
+        print(f"{'pycose 1.1.0':<18} {peer:>9.0f}          ours is {ours / peer:.1f} times as fast, bar {PEER_BAR:.0f}")
+    return 1 if missed and args.check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
