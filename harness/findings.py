@@ -179,7 +179,7 @@ class Report:
     @property
     def failed(self) -> list[Finding]:
         """Findings that fail the run."""
-        return self.by_status(Status.FAILED)
+        return [f for f in self.findings if not f.passed and self.status(f) is Status.FAILED]
 
     @property
     def ok(self) -> bool:
