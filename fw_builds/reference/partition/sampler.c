@@ -113,8 +113,8 @@ psa_flih_result_t sampling_timer_flih(void)
 {
 	uint64_t next = due + period;
 
-	if (period == 0) {
-		SAMPLING_TIMER->control = 0;
+	/* An interrupt that was pending when sampling was stopped, or started anew. */
+	if (period == 0 || counter_now(SAMPLING_TIMER) < due) {
 		return PSA_FLIH_NO_SIGNAL;
 	}
 	read_and_take_in();

@@ -25,6 +25,7 @@ MODEL_SLOT_STRIDE = 0x40000
 ICOUNT = ["-icount", "shift=5,sleep=on"]
 _SENSORS = {
     "mag": ["-device", "lsm303dlhc_mag,id=mag,address=0x1e"],
+    "impostor": ["-device", "tmp105,id=impostor,address=0x1e"],  # answers at the magnetometer's address
     "temperature": ["-device", "tmp105,id=temperature,address=0x48"],
 }
 
@@ -73,7 +74,7 @@ class QemuBoard:
         models: files of the factory slots, in order; None leaves a slot blank.
         otp: 256 bytes; entropy: 64 bytes.
         nv: file that keeps the NV memory.
-        sensors: which of "mag" and "temperature" are plugged in.
+        sensors: which of "mag" (or "impostor") and "temperature" are plugged in.
         icount: count instructions instead of time.
     """
 

@@ -61,6 +61,10 @@ class WireSchema:
 
     def _validate_embedded(self, rule: str, payload: bytes) -> None:
         body = cbor2.loads(payload)
+        if rule == "psa-call-request":
+            assert -(1 << 15) <= body["type"] < 1 << 15, body
+        if rule == "psa-call-response":
+            assert -(1 << 31) <= body["st"] < 1 << 31, body
         if rule == "public-key-response":
             self.validate("cose-key", body["key"])
         if rule == "infer-response":

@@ -61,6 +61,11 @@ def test_an_unplugged_sensor_is_reported_and_nothing_is_inferred(boot: Boot, plu
     assert device.sample("stop") == {"st": 1, "n": 0, "seq": 0}
 
 
+def test_another_device_at_the_address_is_not_believed(boot: Boot) -> None:
+    device = boot(sensors=("impostor", "temperature")).device
+    assert device.sample() == {"st": 4, "n": 0, "seq": 0}
+
+
 def test_free_running_keeps_its_period(boot: Boot) -> None:
     """The device's own clock says so: 40 samples at 5 ms take about 200 ms of its time."""
     device = boot().device
