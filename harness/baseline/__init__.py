@@ -4,6 +4,7 @@ SQLite by default (one file in the user's state folder), PostgreSQL by URL. SQLA
 store is opened, not before.
 """
 
+from harness.baseline.gate import Judged, judge_and_keep
 from harness.baseline.store import BaselineKey, BaselineStore, StoredBaseline, default_url
 
-__all__ = ["BaselineKey", "BaselineStore", "StoredBaseline", "default_url"]
+__all__ = ["BaselineKey", "BaselineStore", "Judged", "StoredBaseline", "default_url", "judge_and_keep"]
