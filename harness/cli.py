@@ -72,7 +72,11 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code says whose fault a failure is."""
     try:
-        args = make_parser().parse_args(argv)
+        words = list(sys.argv[1:] if argv is None else argv)
+        # argparse gives what stands behind -- to positional arguments only where those come last.
+        end = words.index("--") if words[:1] == ["run"] and "--" in words else len(words)
+        args = make_parser().parse_args(words[:end])
+        args.rest = words[end + 1 :]
         code: int = args.run(args)
     except HarnessError as error:
         print(error, file=sys.stderr)  # noqa: T201 - a command line tool prints

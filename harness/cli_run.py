@@ -37,17 +37,25 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--html-report", metavar="FILE", help="write a self-contained report page")
     parser.add_argument("--junitxml", metavar="FILE", help="write JUnit XML")
     parser.add_argument("--list", action="store_true", help="list the suites and end")
-    parser.set_defaults(run=run, takes_rest=True)
+    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    if args.list:
-        for name, path in suites().items():
-            print(f"{name:<14} {first_line(path / 'README.md')}")  # noqa: T201 - a command line tool prints
-        return 0
-    names, rest = split_rest(args.suite)
-    paths = suite_paths(names)
+    if not args.list:
+        become_pytest(pytest_arguments(args))
+    for name, path in suites().items():
+        print(f"{name:<14} {first_line(path / 'README.md')}")  # noqa: T201 - a command line tool prints
+    return 0
+
+
+def pytest_arguments(args: argparse.Namespace) -> list[str]:
+    """What pytest is told.
+
+    Raises:
+        ConfigError: no such suite.
+    """
+    paths = suite_paths(args.suite)
     command = [*map(str, paths), "--import-mode=importlib", f"--rootdir={Path.cwd()}"]
     config = next((path for name in _CONFIGS if (path := Path.cwd() / name).is_file()), None)
     if config is not None:
@@ -59,22 +67,13 @@ def run(args: argparse.Namespace) -> int:
         value = getattr(args, flag)
         if value:
             command += [f"--{flag.replace('_', '-')}", value]
-    become_pytest([*command, *rest])
+    return [*command, *args.rest]
 
 
 def become_pytest(arguments: list[str]) -> NoReturn:
     """Pytest takes this process's place: it must be the first to import the harness, and signals must reach it."""
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])  # noqa: S606 - no shell is wanted
-
-
-def split_rest(words: list[str]) -> tuple[list[str], list[str]]:
-    """Suites, and what goes to pytest."""
-    named = suites()
-    for index, word in enumerate(words):
-        if word.startswith("-") and word not in named:
-            return words[:index], words[index:]
-    return words, []
 
 
 def suites() -> dict[str, Path]:

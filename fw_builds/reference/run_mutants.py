@@ -88,7 +88,7 @@ def build_and_run(name: str, work: Path, suites: list[str]) -> Outcome:
         outcome.broken = f"the suites did not end within {RUN_LIMIT} s"
         return outcome
     (folder / "output.txt").write_text(tested.stdout + tested.stderr)
-    record = run / "tests.json"
+    record = run / "run.json"
     if not record.is_file():
         outcome.broken = "no record:\n" + "\n".join((tested.stdout + tested.stderr).splitlines()[-15:])
         return outcome

@@ -53,6 +53,8 @@ class Bench:
         self.asked_results = 0
         self.stimulus: Stimulus | None = None
         self.series: list[Series] = []
+        self.parity: list[dict[str, object]] = []
+        self.traces: list[dict[str, object]] = []
         self._client: PseudoDriver | None = None
         self._device: Device | None = None
         self._trust: Trust | None = None
@@ -320,6 +322,13 @@ class Bench:
             "boots": self.boots + 1,
             "events": [f"{event.at:.3f} s {event.kind}: {event.detail}" for event in events],
             "transcripts": [str(console.transcript) for console in self._consoles().values()],
+            "clock": str(self.board.clock_quality),
+            "latency": [{"series": series.as_dict()} for series in self.series],
+            "parity": self.parity,
+            "traces": self.traces,
+            "consoles": [
+                {"name": name, "text": evidence.log_tail(console, 60)} for name, console in self._consoles().items()
+            ],
         }
 
     # -- inside

@@ -74,6 +74,8 @@ class Reference:
             np.frombuffer(data, dtype=np.dtype(dtype).newbyteorder("<")).reshape(1, *shape)
             for data, dtype, shape in self._outputs(inference)
         ]
+        if inference.samples:
+            self._keep_trace(inference, info, device)
         return self._compare(info, reference, device, subject)
 
     def agrees(self, name: str, inputs: Sequence[npt.NDArray[Any]] | None = None, *, count: int = 0) -> SessionResult:
@@ -104,7 +106,7 @@ class Reference:
             )
             inputs = found.inputs
         traces = (self._bench.description.lifecycle or 0) >> 8 == 0x10
-        return run_session(
+        result = run_session(
             self.engine,
             model,
             list(inputs),
@@ -123,6 +125,8 @@ class Reference:
             min_distinct=build.parity.min_distinct,
             max_saturated=build.parity.max_saturated,
         )
+        self._bench.parity.append(result.as_dict())
+        return result
 
     @staticmethod
     def unpack_inputs(info: ModelInfo, inputs: Sequence[bytes]) -> list[npt.NDArray[Any]]:
@@ -149,6 +153,25 @@ class Reference:
         build = self._bench.pair.build
         tolerances = build.parity.granted(build.document)
         return compare(list(reference), list(device), tolerances, self.report, info=info, subject=subject)
+
+    def _keep_trace(self, inference: Inference, info: ModelInfo, device: Sequence[npt.NDArray[Any]]) -> None:
+        """What the sensor showed and what the device made of it, for the report page."""
+        scale = info.outputs[0].quantisation
+        values = [float(value) for value in device[0].ravel()]
+        if scale is not None:
+            values = [(value - scale.zero_points[0]) * scale.scales[0] for value in values]
+        samples = inference.samples
+        self._bench.traces.append(
+            {
+                "name": f"window {len(self._bench.traces) + 1}, model {info.name}",
+                "channels": {
+                    **{f"mag.{axis} [counts]": [float(getattr(s, axis)) for s in samples] for axis in "xyz"},
+                    "temp [degC]": [s.t / 16 for s in samples],
+                },
+                "outputs": [(len(samples) - 1, values)],
+                "labels": [f"output {index}" for index in range(len(values))],
+            }
+        )
 
     def _outputs(self, inference: Inference) -> list[tuple[bytes, str, tuple[int, ...]]]:
         from harness.verify.results import verify_result

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator, Iterator, Mapping
+from pathlib import Path
 from typing import cast
 
 import pytest
 
-from harness.errors import Fault
+from harness.errors import Fault, HarnessError
 from harness.plugin import console_items, evidence, junit
 from harness.plugin.bench import REPORT, Bench
 from harness.plugin.options import Setting, settings
 from harness.plugin.outcomes import FindingsFailed, as_record, classify, location
 from harness.plugin.pairs import Pair, load_pairs, run_context
-from harness.plugin.record import RunLog, exit_code
+from harness.plugin.record import EXIT_BENCH, RunLog, exit_code
+from harness.plugin.runfile import write_run
+from harness.plugin.summary import summary
 
 __all__ = ["HarnessPlugin", "activate"]
 
@@ -42,6 +46,8 @@ class HarnessPlugin:
         self.log = RunLog(pairs)
         self.worker = hasattr(config, "workerinput")  # a pytest-xdist worker: the controller prints and records
         self.context = None if config.option.collectonly else run_context(options, worker=_worker_name(config))
+        self.record: Path | None = None
+        self.trouble = ""
         self._open: dict[str, Bench] = {}
 
     # -- boards
@@ -196,15 +202,31 @@ class HarnessPlugin:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Exit code by fault; the run's record on disk."""
         if self.worker:
+            self.config.workeroutput["tfm_harness_boards"] = json.dumps(self.log.boards, default=str)  # type: ignore[attr-defined] # pytest-xdist's
             return
         self.log.finish()
-        session.exitstatus = exit_code(self.log, int(exitstatus))
-        if self.context is not None:
-            self.log.write(self.context.run_dir)
+        code = session.exitstatus = exit_code(self.log, int(exitstatus))
+        if self.context is None:
+            return
+        try:
+            self.record = write_run(self.log, self.context.run_dir, code, html=self.options["html-report"].text)
+        except (HarnessError, OSError) as error:
+            # The verdict stands; that it could not be written is the bench's failure, never a pass.
+            self.trouble = str(error)
+            session.exitstatus = code or EXIT_BENCH
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: object, error: object) -> None:
+        """A pytest-xdist worker has ended: what it knows about its boards."""
+        del error
+        text = getattr(node, "workeroutput", {}).get("tfm_harness_boards", "{}")
+        self.log.boards.update(json.loads(text))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Suites by board, findings, waivers, what was not covered."""
-        evidence.summary(terminalreporter, self.log, self.context)
+        summary(terminalreporter, self.log, self.record)
+        if self.trouble:
+            terminalreporter.write_line(self.trouble, red=True)
 
 
 def bench_of(item: pytest.Item) -> Bench | None:

@@ -12,6 +12,7 @@ from harness.verify.csr import CertificationRequest, verify_csr
 from harness.verify.keyfiles import parse_key
 from harness.verify.keys import PublicKey, VerificationKey
 from harness.verify.relations import TokenObservation, check_token_relations
+from harness.verify.result_profile import load_profile
 from harness.verify.results import (
     ResultExpectations,
     ResultObservation,
@@ -59,21 +60,22 @@ class Verifier:
         key = self._trusted("result", "results")
         iak = bench.trust.key("iak")
         deterministic = bench.board.clock_quality is ClockQuality.DETERMINISTIC
+        profile = load_profile(build.results.profile if build.results else "tfm-harness-reference")
         clock = bench.pair.target.clock
         expected = ResultExpectations(
             nonce=inference.answer.nonce,
             instance_id=bench.trust.instance_id,
             boot_seed=inference.seed,
             model_id=self._model_id(inference),
-            input_source=int(inference.answer.source),
-            input_data=inference.records,
+            # A profile without these claims binds no input: nothing to compare with.
+            input_source=int(inference.answer.source) if profile.rule("input_source") else None,
+            input_data=inference.records if profile.rule("input_digest") else None,
             outputs=self._outputs(inference),
             attestation_key=iak if isinstance(iak, PublicKey) else None,
             tick_hz=clock.hz if clock else None,
             # Under -icount virtual time may run ahead of the host's.
             waited=None if deterministic else inference.answer.host_seconds,
         )
-        profile = build.results.profile if build.results else "tfm-harness-reference"
         result = verify_result(
             inference.answer.message,
             profile=profile,
