@@ -56,8 +56,7 @@ static int32_t attest_size(const struct smp_context *context, const struct cbor_
 		return status;
 	}
 	cbor_put_map(out, 1);
-	cbor_put_text(out, "size");
-	cbor_put_uint(out, size);
+	put_uint_pair(out, "size", size);
 	return SMP_ERR_OK;
 }
 

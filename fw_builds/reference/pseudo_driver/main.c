@@ -29,8 +29,8 @@ static bool answer_lost(uint64_t received)
 static void answer(const uint8_t *message, size_t len)
 {
 	static const struct smp_command_table *const tables[] = {
-		&os_commands,	 &inference_commands, &identity_commands,
-		&model_commands, &probe_commands,     &link_commands,
+		&os_commands,	    &describe_command, &inference_commands, &measure_commands,
+		&identity_commands, &model_commands,   &probe_commands,	    &link_commands,
 	};
 	static uint8_t out[SMP_MAX_MESSAGE];
 	const struct smp_context context = { .stats = &stats, .received = ticks_now() };

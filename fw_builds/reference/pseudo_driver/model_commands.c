@@ -13,10 +13,8 @@ static psa_status_t call(int32_t type, const psa_invec *in, size_t in_len, psa_o
 static void put_name_and_id(struct cbor_out *out, const struct model_store_info *info)
 {
 	cbor_put_map(out, 2);
-	cbor_put_text(out, "name");
-	cbor_put_text(out, info->name);
-	cbor_put_text(out, "mid");
-	cbor_put_bytes(out, info->id, sizeof(info->id));
+	put_text_pair(out, "name", info->name);
+	put_bytes_pair(out, "mid", info->id, sizeof(info->id));
 }
 
 /* models */
@@ -24,20 +22,13 @@ static void put_name_and_id(struct cbor_out *out, const struct model_store_info 
 static void put_model(struct cbor_out *out, const struct model_store_info *info)
 {
 	cbor_put_map(out, 8);
-	cbor_put_text(out, "slot");
-	cbor_put_uint(out, info->slot);
-	cbor_put_text(out, "name");
-	cbor_put_text(out, info->name);
-	cbor_put_text(out, "id");
-	cbor_put_bytes(out, info->id, info->status == PSA_SUCCESS ? sizeof(info->id) : 0);
-	cbor_put_text(out, "ver");
-	cbor_put_text(out, info->version);
-	cbor_put_text(out, "cnt");
-	cbor_put_uint(out, info->security_counter);
-	cbor_put_text(out, "len");
-	cbor_put_uint(out, info->length);
-	cbor_put_text(out, "st");
-	cbor_put_uint(out, (uint64_t)(-(int64_t)info->status));
+	put_uint_pair(out, "slot", info->slot);
+	put_text_pair(out, "name", info->name);
+	put_bytes_pair(out, "id", info->id, info->status == PSA_SUCCESS ? sizeof(info->id) : 0);
+	put_text_pair(out, "ver", info->version);
+	put_uint_pair(out, "cnt", info->security_counter);
+	put_uint_pair(out, "len", info->length);
+	put_uint_pair(out, "st", (uint64_t)(-(int64_t)info->status));
 	cbor_put_text(out, "act");
 	cbor_put_bool(out, info->active != 0);
 }
@@ -148,8 +139,7 @@ static int32_t model_upload(const struct smp_context *context, const struct cbor
 		return status;
 	}
 	cbor_put_map(out, 1);
-	cbor_put_text(out, "off");
-	cbor_put_uint(out, next);
+	put_uint_pair(out, "off", next);
 	return SMP_ERR_OK;
 }
 

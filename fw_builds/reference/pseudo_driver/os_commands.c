@@ -43,10 +43,8 @@ static int32_t parameters(const struct smp_context *context, const struct cbor_v
 	(void)context;
 	(void)values;
 	cbor_put_map(out, 2);
-	cbor_put_text(out, "buf_size");
-	cbor_put_uint(out, SMP_MAX_MESSAGE);
-	cbor_put_text(out, "buf_count");
-	cbor_put_uint(out, MESSAGE_BUFFERS);
+	put_uint_pair(out, "buf_size", SMP_MAX_MESSAGE);
+	put_uint_pair(out, "buf_count", MESSAGE_BUFFERS);
 	return SMP_ERR_OK;
 }
 

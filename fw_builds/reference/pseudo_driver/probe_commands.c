@@ -18,23 +18,17 @@ static void put_fault(struct cbor_out *out, const struct tfm_platform_fault *fau
 	const bool is_ppc = fault->type == FAULT_PPC;
 
 	cbor_put_map(out, 5u + (fault->has_address ? 1u : 0u) + (is_ppc ? 1u : 0u));
-	cbor_put_text(out, "t");
-	cbor_put_text(out, known ? names[fault->type] : "HardFault");
-	cbor_put_text(out, "pc");
-	cbor_put_uint(out, fault->pc);
+	put_text_pair(out, "t", known ? names[fault->type] : "HardFault");
+	put_uint_pair(out, "pc", fault->pc);
 	cbor_put_text(out, "ns");
 	cbor_put_bool(out, fault->nonsecure != 0);
-	cbor_put_text(out, "cfsr");
-	cbor_put_uint(out, fault->cfsr);
-	cbor_put_text(out, "sfsr");
-	cbor_put_uint(out, fault->sfsr);
+	put_uint_pair(out, "cfsr", fault->cfsr);
+	put_uint_pair(out, "sfsr", fault->sfsr);
 	if (fault->has_address) {
-		cbor_put_text(out, "ad");
-		cbor_put_uint(out, fault->address);
+		put_uint_pair(out, "ad", fault->address);
 	}
 	if (is_ppc) {
-		cbor_put_text(out, "ppc");
-		cbor_put_uint(out, fault->ppc);
+		put_uint_pair(out, "ppc", fault->ppc);
 	}
 }
 
@@ -80,11 +74,9 @@ static int32_t probe(const struct smp_context *context, const struct cbor_value 
 	cbor_put_text(out, "fault");
 	cbor_put_bool(out, fault);
 	if (has_value) {
-		cbor_put_text(out, "val");
-		cbor_put_uint(out, value);
+		put_uint_pair(out, "val", value);
 	}
-	cbor_put_text(out, "n");
-	cbor_put_uint(out, after.total);
+	put_uint_pair(out, "n", after.total);
 	if (has_record) {
 		cbor_put_text(out, "info");
 		put_fault(out, &after.last[0]);
@@ -107,8 +99,7 @@ static int32_t faults(const struct smp_context *context, const struct cbor_value
 	const uint32_t kept = recorded.kept < TFM_PLATFORM_FAULTS_KEPT ? recorded.kept : TFM_PLATFORM_FAULTS_KEPT;
 
 	cbor_put_map(out, 2);
-	cbor_put_text(out, "n");
-	cbor_put_uint(out, recorded.total);
+	put_uint_pair(out, "n", recorded.total);
 	cbor_put_text(out, "last");
 	cbor_put_array(out, kept);
 	for (uint32_t i = 0; i < kept; i++) {

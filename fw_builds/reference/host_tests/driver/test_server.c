@@ -11,7 +11,8 @@ static uint8_t request[SMP_MAX_MESSAGE];
 static uint8_t response[SMP_MAX_MESSAGE];
 
 static const struct smp_command_table *const tables[] = {
-	&os_commands, &inference_commands, &identity_commands, &model_commands, &probe_commands, &link_commands,
+	&os_commands,	    &describe_command, &inference_commands, &measure_commands,
+	&identity_commands, &model_commands,   &probe_commands,	    &link_commands,
 };
 
 static size_t ask_raw(const uint8_t *message, size_t len)
