@@ -122,6 +122,8 @@ def content_of(content: object) -> object:
     """What was in the evidence, as JSON can hold it; None when nothing could be read."""
     if isinstance(content, list):
         return [content_of(item) for item in content]
+    if isinstance(content, PsaToken | SignedResult) and content.message is None:
+        return None
     return next((make(content) for kind, make in _CONTENT if isinstance(content, kind)), None)
 
 

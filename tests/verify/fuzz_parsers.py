@@ -100,8 +100,8 @@ def targets() -> dict[str, tuple[Target, list[bytes]]]:
     tokens = [kit.message(payload) for payload in claims]
     tensor = [b"\x01\x02\x03", "int8", [1, 3], 0.5, -3]
     results = [
-        kit.message(kit.enc({10: bytes(16), 256: bytes(33), 268: bytes(32), -70001: bytes(32), -70002: 0, -70003: bytes(32),
-                             -70004: [tensor], -70005: 7, -70006: 1, -70007: 2, -70008: 3})),
+        kit.message(kit.enc({10: bytes(16), 256: bytes(33), 268: bytes(32), -70001: bytes(32), -70002: 0,
+                             -70003: bytes(32), -70004: [tensor], -70005: 7, -70006: 1, -70007: 2, -70008: 3})),
         kit.message(kit.enc({-80000: b"\0\0\x80\x3f", -80005: bytes(4), -80006: bytes(4)})),
         kit.message(kit.enc({-80001: b"a" * 40, -80002: b"b" * 32, -80003: b"0.9", -80004: b"c" * 36})),
     ]  # fmt: skip
