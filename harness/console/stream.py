@@ -152,7 +152,7 @@ class StreamConsole(Console):
             left = memoryview(data)
             deadline = time.monotonic() + self._write_timeout
             try:
-                self._transcript.sent(left, self._window.end)
+                self._transcript.sent(data, self._window.end)
                 while left:
                     count = self._transport.write(left)
                     left = left[count:]
@@ -247,6 +247,8 @@ class StreamConsole(Console):
 
     def _scan(self, search: Search) -> Match | None:
         """One look at what is held; first at what only the transcript still has."""
+        if search.position >= self._window.end:
+            return None
         while search.position < self._window.start:
             start = search.position
             data = self._transcript.read(start, _CHUNK + (256 << 10))
@@ -299,11 +301,11 @@ class StreamConsole(Console):
             if timeout <= 0 or self._streaming:
                 count = self._transport.read_into(self._chunk)
             if count is None and timeout > 0:
-                for fd, _ in self._poll.poll(max(timeout * 1000, 1)):
-                    if fd == self._wake:
-                        self._unsignal()
-                    else:
-                        count = self._transport.read_into(self._chunk)
+                ready = self._poll.poll(max(timeout * 1000, 1))
+                if len(ready) == 1 and ready[0][0] != self._wake:
+                    count = self._transport.read_into(self._chunk)
+                elif ready:
+                    self._unsignal()
         except OSError:
             count = 0
         finally:
@@ -384,6 +386,8 @@ class StreamConsole(Console):
                     self._state.wait(_GRACE)
                 if self._closing or self._ended is not None:
                     return
+                with contextlib.suppress(HarnessError):  # a disk that is full shows with the next byte
+                    self._transcript.flush()
                 self._reading = self._background_polls = True
             ready = poll.poll()
             woken = any(fd == self._wake for fd, _ in ready)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -19,7 +20,8 @@ _INDEX_EVERY: Final = 0.1
 class Transcript:
     """Two files: ``NAME.log`` (received bytes, nothing else) and ``NAME.log.events`` (JSON lines).
 
-    Written without buffering, so that a killed harness leaves all that it had received.
+    Received bytes are written without buffering, so that a killed harness leaves all that it had received; events
+    are written at the latest with the next byte that comes 0.1 s later, or when the console falls idle.
 
     Event lines: ``{"t": s, "at": offset}`` by when so many bytes had come; with ``"sent": hex`` what went out;
     with ``"event": words`` what happened. ``t`` counts seconds from the transcript's start.
@@ -32,6 +34,7 @@ class Transcript:
         self._events = -1
         self._start = time.monotonic()
         self._indexed = -1.0
+        self._pending: list[tuple[float, int, bytes]] = []
         flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,8 +55,8 @@ class Transcript:
 
     def _write(self, fd: int, data: memoryview) -> None:
         try:
-            while data:
-                data = data[os.write(fd, data) :]
+            while (count := os.write(fd, data)) < len(data):
+                data = data[count:]
         except OSError as error:
             raise self._failed(error) from error
 
@@ -63,14 +66,22 @@ class Transcript:
         now = time.monotonic()
         if now - self._indexed >= _INDEX_EVERY:
             self._indexed = now
+            self.flush()
             self._note(f'{{"t": {now - self._start:.6f}, "at": {end}}}\n')
 
-    def sent(self, data: memoryview, at: int) -> None:
+    def sent(self, data: bytes, at: int) -> None:
         """Note bytes that went out when `at` bytes had come in."""
-        self._note(f'{{"t": {time.monotonic() - self._start:.6f}, "at": {at}, "sent": "{data.hex()}"}}\n')
+        self._pending.append((time.monotonic() - self._start, at, data))
+
+    def flush(self) -> None:
+        """Write the notes that are still in memory. Raises `BenchError` kind ``transcript-write``."""
+        if self._pending:
+            notes, self._pending = self._pending, []
+            self._note("".join(f'{{"t": {t:.6f}, "at": {at}, "sent": "{data.hex()}"}}\n' for t, at, data in notes))
 
     def event(self, words: str, at: int) -> None:
         """Note that something happened when `at` bytes had come in."""
+        self.flush()
         line = {"t": round(time.monotonic() - self._start, 6), "at": at, "event": words}
         self._note(json.dumps(line) + "\n")
 
@@ -83,6 +94,9 @@ class Transcript:
 
     def close(self) -> None:
         """Close both files. Safe to call twice."""
+        if self._events >= 0:
+            with contextlib.suppress(BenchError):
+                self.flush()
         for fd in (self._fd, self._events):
             if fd >= 0:
                 os.close(fd)

@@ -18,24 +18,22 @@ class Window:
 
     Attributes:
         start: the stream's offset of the first byte held.
+        end: the stream's length so far.
         data: the bytes held.
     """
 
-    __slots__ = ("_limit", "data", "start")
+    __slots__ = ("_limit", "data", "end", "start")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self.start = 0
+        self.end = 0
         self.data = bytearray()
-
-    @property
-    def end(self) -> int:
-        """The stream's length so far."""
-        return self.start + len(self.data)
 
     def append(self, chunk: memoryview) -> None:
         """Add what has come; forget the oldest beyond the limit."""
         self.data += chunk
+        self.end += len(chunk)
         if len(self.data) > 2 * self._limit:
             drop = len(self.data) - self._limit
             del self.data[:drop]

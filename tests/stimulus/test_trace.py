@@ -31,7 +31,7 @@ def test_npz(tmp_path: Path) -> None:
     path = tmp_path / "t.npz"
     columns: dict[str, npt.NDArray[np.generic]] = {"mag.x": np.array([1, 2, 3], dtype=np.int16)}
     columns["temp"] = np.array([1.0, 2.0, 3.5], dtype=np.float32)
-    np.savez(path, **columns)  # type: ignore[arg-type]  # numpy's stub takes `allow_pickle` for one of them
+    np.savez(path, **columns)
     trace = load_trace(path)
     assert trace.row(2) == {"mag.x": 3.0, "temp": 3.5}
 

@@ -1,0 +1,103 @@
+"""The console against a raw socket loop and its peers: ``python benchmarks/console/run.py``.
+
+Medians of five runs (labgrid: of three, and of a shorter log: it takes minutes for a megabyte), each run a process of
+its own. Peers are installed into venvs of the benchmark's own. Ends with status 1 when a limit is missed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+MB = 1_000_000
+PEERS = {"pexpect": ["pexpect==4.9.0", "pyserial==3.5"], "labgrid": ["labgrid==26.0.1"]}
+
+
+@dataclass(frozen=True)
+class Measured:
+    seconds: float
+    peak_mb: float
+
+
+def venv(name: str) -> Path:
+    """The Python of a peer's venv, made at first use."""
+    folder = ROOT / ".cache" / "benchmarks" / name
+    python = folder / "bin" / "python"
+    if not python.exists():
+        print(f"installing {', '.join(PEERS[name])} into {folder.relative_to(ROOT)}", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", *PEERS[name]], check=True)
+    return python
+
+
+def measure(client: str, task: str, port: int, count: int, runs: int) -> Measured:
+    python = venv("labgrid") if client == "labgrid" else venv("pexpect") if client in {"pexpect", "pyserial"} else None
+    environment = {**os.environ, "PYTHONPATH": "" if python else str(ROOT)}
+    results = []
+    for _ in range(runs):
+        with tempfile.TemporaryDirectory() as folder:
+            words = [
+                str(python or sys.executable),
+                str(HERE / "clients.py"),
+                client,
+                task,
+                str(port),
+                str(count),
+                folder,
+            ]
+            done = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=900, check=False)
+            if done.returncode:
+                raise SystemExit(f"{client} {task}: {done.stderr[-800:]}")
+            results.append(json.loads(done.stdout.splitlines()[-1]))
+    seconds = statistics.median(result["seconds"] for result in results)
+    return Measured(seconds, statistics.median(result["peak_kb"] for result in results) / 1024)
+
+
+def main() -> int:
+    failed = []
+
+    def limit(words: str, value: float, most: float) -> None:
+        good = value <= most
+        print(f"  {'ok  ' if good else 'MISS'} {words}: {value:.3g} (limit {most:g})", flush=True)
+        if not good:
+            failed.append(words)
+
+    with subprocess.Popen([sys.executable, str(HERE / "server.py")], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        port = int(server.stdout.readline())
+        try:
+            print("1,000 round trips of a line")
+            lines = {name: measure(name, "lines", port, 1000, 5) for name in ("raw", "harness", "pyserial", "pexpect")}
+            lines["labgrid"] = measure("labgrid", "lines", port, 1000, 3)
+            for name, found in lines.items():
+                print(f"  {name:10} {found.seconds:8.3f} s {found.peak_mb:6.0f} MB")
+            limit("harness / raw socket", lines["harness"].seconds / lines["raw"].seconds, 2.5)
+            limit("harness / pexpect", lines["harness"].seconds / lines["pexpect"].seconds, 1.0)
+            limit("harness / labgrid", lines["harness"].seconds / lines["labgrid"].seconds, 0.1)
+            slow = measure("labgrid", "marker", port, 20_000, 1)
+            for size in (10, 50):
+                print(f"a marker behind {size} MB, every byte kept")
+                found = {name: measure(name, "marker", port, size * MB, 5) for name in ("raw", "harness", "pexpect")}
+                for name, value in found.items():
+                    print(f"  {name:10} {value.seconds:8.3f} s {value.peak_mb:6.0f} MB")
+                print(f"  {'labgrid':10} {slow.seconds:8.3f} s for 0.02 MB")
+                limit("harness / minimal loop", found["harness"].seconds / found["raw"].seconds, 2.0)
+                limit("harness / pexpect", found["harness"].seconds / found["pexpect"].seconds, 0.1)
+                per_byte = (found["harness"].seconds / (size * MB)) / (slow.seconds / 20_000)
+                limit("harness / labgrid, a byte", per_byte, 0.01)
+                limit("harness, peak memory in MB", found["harness"].peak_mb, 80)
+        finally:
+            server.kill()
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
