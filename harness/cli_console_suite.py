@@ -17,7 +17,8 @@ or UTF-16; '-' reads standard input. Line numbers are those of the file.
 
 exit status: 0  all that the suite promised ran and passed
              1  something failed, or did not run to its end
-             2  usage error: unknown suite, unreadable file
+             2  wrong usage
+             4  unknown suite, or a file that cannot be read
 
 The JSON is described in docs/console-suites.md.
 """

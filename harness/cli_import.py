@@ -20,7 +20,8 @@ Nothing is copied. Private signing keys in the tree are named, never read furthe
 builds are refused.
 
 exit status: 0  written
-             2  nothing to import, contradictions, unreadable files
+             2  wrong usage
+             4  nothing to import, contradictions, unreadable files
 """
 
 

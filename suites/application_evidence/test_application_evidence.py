@@ -8,7 +8,7 @@ import pytest
 
 from harness.boards.base import ResetKind
 from harness.errors import BenchError
-from harness.findings import Check
+from harness.findings import Check, Severity
 from harness.plugin.bench import Bench
 from harness.plugin.checks import Checks
 from harness.plugin.device import Device
@@ -23,6 +23,13 @@ TOKEN_STABLE = Check(
     id="token.stable",
     title="two application tokens of one firmware make the same claims",
     requirement="RFC 9334 s.8.1 (evidence describes the state of the target environment)",
+)
+INPUT_BOUND = Check(
+    id="result.input-bound",
+    title="a result says which input it was computed from",
+    requirement="RFC 9334 s.8.1; result profile",
+    dev=Severity.INFO,
+    port=Severity.WARNING,
 )
 SIGNED_IS_PLAIN = Check(
     id="result.signed-is-plain",
@@ -43,9 +50,11 @@ def shell(device: Device) -> ZephyrShellDriver:
     return device.client
 
 
-def test_results_are_signed_and_counted(device: Device, verifier: Verifier) -> None:
+def test_results_are_signed_and_counted(device: Device, verifier: Verifier, checks: Checks) -> None:
     for degrees in DEGREES:
-        verifier.result(device.infer_input(as_input(degrees)), subject=f"{degrees:g} degrees")
+        result = verifier.result(device.infer_input(as_input(degrees)), subject=f"{degrees:g} degrees")
+    bound = result.profile.rule("input_digest") is not None
+    checks(INPUT_BOUND, bound, expected="a digest of the input", seen=f"profile {result.profile.name} has none")
     verifier.relations()
 
 

@@ -1,0 +1,95 @@
+"""The suite for firmware with evidence of its own, as a user runs it: weaknesses found, waivers shown."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.config.loading import load_build
+from tests.zephyr_shell.simulated import Server, Simulated, write_build
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "fw_builds" / "linaro-zephyr" / "build.yaml"
+
+Run = Callable[..., pytest.RunResult]
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Run:
+    monkeypatch.setenv("TFM_HARNESS_STATE_DIR", str(pytester.path / "state"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+
+    def go(*args: str, weak: bool, edit: Callable[[str], str] = lambda text: text, policy: str = "port",
+           suite: str = "application_evidence") -> pytest.RunResult:  # fmt: skip
+        device = Simulated(weak=weak)
+        server = Server(device, device.boot)
+        request.addfinalizer(server.stop)
+        words = ", ".join(f'"{word}"' for word in server.reset_words(sys.executable))
+        (pytester.path / "targets").mkdir()
+        (pytester.path / "targets" / "bench.yaml").write_text(
+            f"kind: attach\nconsoles:\n  ns: {{kind: tcp, host: 127.0.0.1, port: {server.port}}}\n"
+            f"reset: {{warm: [{words}], cold: [{words}], at_start: false}}\n"
+        )
+        path = write_build(pytester.path / "fw_builds" / "linaro", device, BUILD, waived=False)
+        path.write_text(edit(path.read_text()))
+        shutil.copytree(ROOT / "suites" / suite, pytester.path / suite)
+        chosen = ["--target", "bench", "--build", str(path), "--policy", policy]
+        return pytester.runpytest_subprocess(*chosen, "-p", "no:cacheprovider", *args, suite, timeout=60)
+
+    return go
+
+
+def test_known_weaknesses_are_found(run: Run) -> None:
+    result = run("-rf", weak=True)
+    out = result.stdout.str()
+    for check in ("result.freshness", "result.ecdsa-nonce-reuse", "result.counter-rises", "result.stray-bytes"):
+        assert f"product:{check}" in out, check
+    assert result.ret == 1
+
+
+def test_a_device_without_them_fails_for_its_missing_nonce_only(run: Run) -> None:
+    result = run("-rf", weak=False)
+    assert set(re.findall(r"product:([a-z.-]+)", result.stdout.str())) == {"result.freshness"}
+
+
+def test_a_reasoned_waiver_excuses_and_is_shown(run: Run) -> None:
+    def switch_on(text: str) -> str:
+        return text.replace("# waivers:\n#   - {finding: result.freshness", "waivers:\n  - {finding: result.freshness")
+
+    result = run(weak=False, edit=switch_on)
+    assert result.ret == 0, result.stdout.str()
+    result.stdout.fnmatch_lines(["waived (shown*", "*result.freshness*the firmware*protocol has no nonce*"])
+    result.stdout.fnmatch_lines(["*not proven*nothing was flashed*"])
+
+
+def test_a_wrong_key_never_passes(run: Run) -> None:
+    def other_key(text: str) -> str:
+        return text.replace("results: keys/cose_5002_pub.pem", "results: keys/client_tls_5001_pub.pem")
+
+    result = run("-rf", weak=False, edit=other_key)
+    assert "product:cose.signature" in result.stdout.str()
+    assert result.ret == 1
+
+
+def test_other_suites_are_not_covered(run: Run) -> None:
+    """The reference firmware's suites run on any firmware that has what they need; here they say what is missing."""
+    result = run("-rs", weak=False, suite="attestation")
+    assert result.parseoutcomes().keys() == {"skipped"}
+    result.stdout.fnmatch_lines(["*not covered*psa-token*"])
+
+
+@pytest.mark.parametrize("waived", [False, True])
+def test_the_bundled_description_is_valid(tmp_path: Path, waived: bool) -> None:
+    build = load_build(write_build(tmp_path / "b", Simulated(), BUILD, waived=waived))
+    assert build.protocol == "zephyr-shell"
+    assert build.results is not None
+    assert build.results.profile == "linaro-cai"
+    assert len(build.granted()) == (5 if waived else 0)
+    assert all(len(waiver.reason) > 20 for waiver in build.granted())
