@@ -13,7 +13,9 @@ from pathlib import Path
 import cbor2
 import pycddl  # type: ignore[import-untyped]  # it ships no types
 
-__all__ = ["COMMANDS", "WireSchema"]
+__all__ = ["CDDL", "COMMANDS", "ValidationError", "WireSchema"]
+
+ValidationError = pycddl.ValidationError
 
 CDDL = Path(__file__).resolve().parents[3] / "docs" / "protocol.cddl"
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 
 import cbor2
-import pycddl
 import pytest
-from wire_schema import CDDL, COMMANDS, WireSchema
+from wire_schema import CDDL, COMMANDS, ValidationError, WireSchema
 
 SHA = bytes(32)
 GOOD: dict[str, object] = {
@@ -103,7 +102,7 @@ def test_a_message_without_one_of_its_keys_is_refused(schema: WireSchema, rule: 
     for key in message:
         if (rule, key) == ("probe-response", "info"):
             continue  # optional
-        with pytest.raises(pycddl.ValidationError):
+        with pytest.raises(ValidationError):
             schema.validate(rule, cbor2.dumps({k: v for k, v in message.items() if k != key}))
 
 
@@ -111,16 +110,16 @@ def test_a_message_without_one_of_its_keys_is_refused(schema: WireSchema, rule: 
 def test_a_message_with_a_key_too_many_or_of_another_type_is_refused(schema: WireSchema, rule: str) -> None:
     message = GOOD[rule]
     assert isinstance(message, dict)
-    with pytest.raises(pycddl.ValidationError):
+    with pytest.raises(ValidationError):
         schema.validate(rule, cbor2.dumps({**message, "more": 1}))
     for key in message:
-        with pytest.raises(pycddl.ValidationError):
+        with pytest.raises(ValidationError):
             schema.validate(rule, cbor2.dumps({**message, key: 1.5}))
 
 
 @pytest.mark.parametrize(("rule", "message"), BAD)
 def test_a_value_out_of_range_is_refused(schema: WireSchema, rule: str, message: object) -> None:
-    with pytest.raises(pycddl.ValidationError):
+    with pytest.raises(ValidationError):
         schema.validate(rule, cbor2.dumps(message))
 
 
