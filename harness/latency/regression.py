@@ -64,6 +64,19 @@ class GateResult:
     drift: float | None = None
     nights: int = 0
 
+    def words(self) -> dict[str, str]:
+        """The figures for people, by name."""
+        words = {"verdict": self.verdict}
+        if self.change is not None:
+            words["change"] = f"{self.change:+.2%} of the median"
+        if self.interval is not None:
+            words["99 % interval"] = f"{self.interval[0]:+.2%} to {self.interval[1]:+.2%}"
+        if self.p_value is not None:
+            words["p (slower)"] = f"{self.p_value:.2g}"
+        if self.drift is not None:
+            words["drift"] = f"{self.drift:+.2%} against {self.nights} nights"
+        return words
+
 
 def regression_gate(
     current: Series,

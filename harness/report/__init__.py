@@ -3,7 +3,6 @@
 One file, no script, no network: it opens from a CI artifact, on a phone, in print.
 """
 
-from harness.report.collect import Recordings, collect, write_run
 from harness.report.record import (
     SCHEMA,
     BoardEntry,
@@ -27,15 +26,12 @@ __all__ = [
     "FindingEntry",
     "LatencyEntry",
     "ParityEntry",
-    "Recordings",
     "RunRecord",
     "TestEntry",
     "TraceEntry",
     "WaiverEntry",
-    "collect",
     "load_run",
     "render_html",
     "save_run",
     "write_html",
-    "write_run",
 ]

@@ -43,6 +43,7 @@ VERDICTS = {
     "bench": ("Bench failed", "nothing was learnt about the product"),
     "config": ("Configuration wrong", "nothing was tested"),
     "bug": ("Harness bug", "please report it"),
+    "interrupted": ("Interrupted", "stopped before its end: what ran is shown, nothing is passed"),
     "nothing proved": ("Nothing proved", "no test reached a verdict"),
 }
 MARKS = {"passed": "✓", "failed": "✗", "error": "!", "not covered": "·", "skipped": "·"}

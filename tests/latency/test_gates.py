@@ -130,6 +130,7 @@ def test_slow_drift_is_found_against_many_nights() -> None:
     assert result.verdict == "drift"
     assert failed(report) == ["latency.no-drift"]
     assert result.nights == 10
+    assert result.words()["drift"] == "+2.16% against 10 nights"
 
 
 def test_few_nights_say_nothing_about_drift() -> None:

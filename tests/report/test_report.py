@@ -95,7 +95,9 @@ def test_device_text_cannot_become_markup(sample_run: RunRecord) -> None:
     assert "<v>" not in page
 
 
-@pytest.mark.parametrize("verdict", ["passed", "failed", "bench", "config", "bug", "nothing proved", "something new"])
+@pytest.mark.parametrize(
+    "verdict", ["passed", "failed", "bench", "config", "bug", "nothing proved", "interrupted", "something new"]
+)
 def test_empty_runs_have_a_page(verdict: str) -> None:
     page = render_html(RunRecord(name="empty", verdict=verdict))
     assert "No test ran." in page
