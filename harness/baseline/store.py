@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from sqlalchemy import JSON, DateTime, ForeignKey, Integer, String, UniqueConstraint, create_engine, select
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 from sqlalchemy.pool import NullPool
 
@@ -27,6 +27,8 @@ __all__ = ["BaselineKey", "BaselineStore", "StoredBaseline", "default_url"]
 
 SCHEMA = 1
 """Version of the tables; a store of another version is refused."""
+
+_ATTEMPTS = 5
 
 
 class _Base(DeclarativeBase):
@@ -138,8 +140,15 @@ class BaselineStore:
             ) from exc
         except OSError as exc:
             raise self._failed(exc) from exc
-        with self._session() as session:
-            self._prepare(session)
+        for attempt in range(_ATTEMPTS):
+            try:
+                with self._session() as session:
+                    self._prepare(session)
+                break
+            except BenchError as exc:
+                # Another process may be making the same tables at this moment.
+                if attempt + 1 == _ATTEMPTS or not isinstance(exc.__cause__, SQLAlchemyError):
+                    raise
 
     def close(self) -> None:
         """Close all connections. Safe to call twice."""
@@ -246,22 +255,18 @@ class BaselineStore:
             return [self._series(row) for row in session.scalars(query)]
 
     def _prepare(self, session: Session) -> None:
-        try:
-            _Base.metadata.create_all(session.connection())
-            version = session.get(_Meta, "schema")
-            if version is None:
-                session.add(_Meta(key="schema", value=str(SCHEMA)))
-                session.flush()
-            elif version.value != str(SCHEMA):
-                raise BenchError(
-                    "the baseline store is of another version",
-                    kind="baseline-store",
-                    expected=f"schema {SCHEMA}",
-                    seen=f"schema {version.value}",
-                    where=self.shown,
-                )
-        except IntegrityError:  # another process prepared it at the same moment
-            session.rollback()
+        _Base.metadata.create_all(session.connection())
+        version = session.get(_Meta, "schema")
+        if version is None:
+            session.add(_Meta(key="schema", value=str(SCHEMA)))
+        elif version.value != str(SCHEMA):
+            raise BenchError(
+                "the baseline store is of another version",
+                kind="baseline-store",
+                expected=f"schema {SCHEMA}",
+                seen=f"schema {version.value}",
+                where=self.shown,
+            )
 
     @contextmanager
     def _session(self) -> Iterator[Session]:

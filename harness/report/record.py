@@ -163,7 +163,8 @@ class RunRecord:
 
     Attributes:
         name: the run's id, usually its folder's name.
-        verdict: ``passed``, ``failed`` (product), ``bench``, ``config``, ``bug``, ``interrupted`` or ``nothing proved``.
+        verdict: ``passed``, ``failed`` (product), ``bench``, ``config``, ``bug``, ``interrupted``
+            or ``nothing proved``.
         headline: the verdict in one sentence.
         started: ISO 8601 with zone.
     """
