@@ -21,6 +21,9 @@ from harness.plugin.summary import summary
 
 __all__ = ["HarnessPlugin", "activate"]
 
+_JUDGES = frozenset({"checks", "verifier", "reference"})
+"""Who asks for one of these and states nothing has no verdict."""
+
 
 def activate(config: pytest.Config) -> HarnessPlugin:
     """Validate everything that was asked for and register the session's plugin. Touches no board.
@@ -115,7 +118,7 @@ class HarnessPlugin:
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """The test, then what its board did meanwhile, then the verdict of the checks."""
         bench = bench_of(item)
-        if bench is None:
+        if bench is None or not isinstance(item, pytest.Function):
             return (yield)
         report = bench.report_for(item)
         error: BaseException | None = None
@@ -135,7 +138,7 @@ class HarnessPlugin:
             if report.failed:
                 error.add_note(str(FindingsFailed(report)))
             raise error
-        if report.failed:
+        if report.failed or (not report.findings and not _JUDGES.isdisjoint(item.funcargs)):
             raise FindingsFailed(report) from error
         return result
 

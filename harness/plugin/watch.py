@@ -179,6 +179,8 @@ def bench_features(pair: Pair, board: Board, stimulus: Stimulus | None) -> set[s
         features.add("trusted-results")
     if any(model.input == "sensor" for model in pair.build.models.values()):
         features.add("sensor-model")
+    if pair.build.console_suites:
+        features.add("console-suites")
     features |= {f"file-{name}" for name in pair.build.files}
     return features
 

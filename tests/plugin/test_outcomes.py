@@ -176,6 +176,13 @@ def test_nothing_covered_is_no_pass(project: Project) -> None:
     result.stdout.fnmatch_lines(["not covered: 1 tests", "  1: bench+fw has no infer, stimulus"])
 
 
+def test_a_test_that_judges_nothing_is_no_pass(project: Project) -> None:
+    project.test("def test_silent(device, checks): pass\n")
+    result = project.run()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*no check ran: a test without a verdict is no pass*"])
+
+
 def test_a_test_without_board_is_left_alone(project: Project) -> None:
     project.test("def test_plain(): assert 1 == 1\n")
     result = project.run()
