@@ -8,6 +8,7 @@ from harness.plugin.bench import Bench
 from harness.plugin.console_run import run_console_suite
 
 
+@pytest.mark.needs("console-suites")
 def test_console_suite(bench: Bench, console_suite: str, request: pytest.FixtureRequest) -> None:
     """The suite runs to its end, and its own summary agrees with what was seen. Its cases follow, one item each."""
     run_console_suite(bench, console_suite, request.node)

@@ -170,7 +170,7 @@ def test_ztest_and_builds_without_suites(run: Run) -> None:
     run(text(ZTEST), suite="ztest").assert_outcomes(passed=3)
     result = run(b"", "-rs", build="description: nothing to print\n")
     result.assert_outcomes(skipped=1)
-    result.stdout.fnmatch_lines(["*not covered: bench+fw lists no console suite*"])
+    result.stdout.fnmatch_lines(["*not covered: bench+fw has no console-suites*"])
 
 
 def test_maxfail_stops_after_the_first_case(run: Run) -> None:
