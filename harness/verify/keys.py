@@ -162,7 +162,7 @@ class SymmetricKey:
 
     @cached_property
     def thumbprint(self) -> bytes:
-        """SHA-256 COSE_Key thumbprint of the symmetric key (RFC 9679 s.4.3)."""
+        """SHA-256 COSE_Key thumbprint of the symmetric key (RFC 9679 s.4)."""
         return hashlib.sha256(cbor.encode({1: 4, -1: self.secret})).digest()
 
     @cached_property

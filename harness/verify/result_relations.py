@@ -70,7 +70,8 @@ def check_result_relations(
 
 
 def _check_counter(board: str, group: Sequence[ResultObservation], judge: Judge) -> None:
-    if len(group) < 2 or group[0].result.profile.rule("counter") is None:
+    group = [seen for seen in group if seen.result.profile.rule("counter") is not None]
+    if len(group) < 2:
         return
     falls: list[str] = []
     steps: list[str] = []
@@ -141,7 +142,8 @@ def _check_ticks(board: str, group: Sequence[ResultObservation], judge: Judge) -
 
 
 def _check_seeds(board: str, group: Sequence[ResultObservation], judge: Judge) -> None:
-    if len(group) < 2 or group[0].result.profile.rule("boot_seed") is None:
+    group = [seen for seen in group if seen.result.profile.rule("boot_seed") is not None]
+    if len(group) < 2:
         return
     seeds: dict[str | int, set[str]] = defaultdict(set)
     for seen in group:
@@ -161,8 +163,9 @@ def _check_seeds(board: str, group: Sequence[ResultObservation], judge: Judge) -
 
 
 def _check_digests(board: str, group: Sequence[ResultObservation], judge: Judge) -> None:
-    known = [(seen.stimulus, seen.result.octets("input_digest")) for seen in group if seen.stimulus is not None]
-    if len({stimulus for stimulus, _ in known}) < 2 or group[0].result.profile.rule("input_digest") is None:
+    group = [s for s in group if s.stimulus is not None and s.result.profile.rule("input_digest") is not None]
+    known = [(seen.stimulus, seen.result.octets("input_digest")) for seen in group]
+    if len({stimulus for stimulus, _ in known}) < 2:
         return
     digests: dict[bytes | None, bytes | None] = {}
     problems = []

@@ -235,6 +235,8 @@ def verify_claims(
         )
     check_claims(claims, profile, judge, challenge=challenge)
     _check_expected(claims, profile, expected, judge)
+    given = expected.components is not None
+    judge.judge(check.COMPONENTS_GIVEN, given, expected="the build's images", seen="none given")
     if expected.components is not None:
         label = profile.labels["software_components"]
         check_components(parse_components(claims.get(label)), expected.components, judge)

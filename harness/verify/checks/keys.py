@@ -26,7 +26,11 @@ KEY_EXPECTED = declare(
 )
 KEY_STABLE = declare(KEY, "key.stable", "keys are the same over resets", "PSA Security Model")
 KEY_BOARDS_DIFFER = declare(
-    KEY, "key.boards-differ", "two boards share no key", "RFC 9783 s.8; PSA Security Model", severity=(LOST, LOST, LOST)
+    KEY,
+    "key.boards-differ",
+    "two boards share no key",
+    "RFC 9783 s.4.2.1; PSA Security Model",
+    severity=(LOST, LOST, LOST),
 )
 KEY_ROLES_DIFFER = declare(
     KEY,

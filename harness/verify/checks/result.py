@@ -88,7 +88,7 @@ KEY_SEPARATE = declare(
     RESULT,
     "result.key-separate",
     "results are not signed with the attestation key",
-    "NIST SP 800-57 Part 1 s.5.2; RFC 9783 s.8",
+    "NIST SP 800-57 Part 1 s.5.2",
     severity=LAX,
 )
 COUNTER_RISES = declare(
