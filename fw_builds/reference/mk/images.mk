@@ -1,6 +1,7 @@
 # The images.
 
 objects := $(out)/objects
+comma := ,
 profile_define := $(if $(filter PSA_IOT_1,$(ATTEST_PROFILE)),-DATTEST_PROFILE_PSA_IOT_1)
 
 secure_sources := $(spe_sources) $(partition_sources) \
@@ -12,6 +13,10 @@ nonsecure_includes := $(here) $(interface_includes) $(pseudo_driver_includes) $(
 secure_flags := $(common_flags) $(warnings) -mcmse -DMUTANT=$(MUTANT) $(profile_define) $(addprefix -I,$(secure_includes)) \
 	-isystem $(bearssl_includes)
 nonsecure_flags := $(common_flags) $(warnings) -DMUTANT=$(MUTANT) $(addprefix -I,$(nonsecure_includes))
+
+# Where these faulty builds keep what they leave open (secure.ld).
+secure_link_flags := $(if $(filter MPC_BLOCK_NONSECURE,$(MUTANT)),-Wl$(comma)--defsym=nonsecure_window=1) \
+	$(if $(filter MODEL_READABLE,$(MUTANT)),-Wl$(comma)--defsym=nonsecure_model=1)
 
 secure_objects := $(secure_sources:$(here)/%.c=$(objects)/secure/%.o)
 nonsecure_objects := $(nonsecure_sources:$(here)/%.c=$(objects)/nonsecure/%.o)
@@ -39,7 +44,7 @@ $(out)/generated/trusted_key.h: $(PUBLIC_KEY) $(here)/tools/trusted_key.py
 $(out)/veneers.o: $(out)/secure.elf ;
 $(out)/secure.elf: $(secure_objects) $(bearssl_lib) $(platform)/secure.ld
 	@echo '  LD       $(notdir $@)$(if $(filter-out NONE,$(MUTANT)), ($(MUTANT)))'
-	@$(cc) $(link_flags) -mcmse -T $(platform)/secure.ld $(secure_objects) $(bearssl_lib) \
+	@$(cc) $(link_flags) $(secure_link_flags) -mcmse -T $(platform)/secure.ld $(secure_objects) $(bearssl_lib) \
 		-Wl,--cmse-implib -Wl,--out-implib=$(out)/veneers.o -Wl,-Map=$(out)/secure.map -o $@
 
 $(out)/nonsecure.elf: $(nonsecure_objects) $(out)/veneers.o $(platform)/nonsecure.ld

@@ -12,8 +12,13 @@
 
 /* Inside an SAU non-secure region; the MPC alone keeps the non-secure side out. */
 #define ISRAM1_NS_BASE 0x21200000u
-#define ISRAM1_BASE    0x31200000u
 #define ISRAM1_SIZE    0x00200000u
+
+/* Sections of ISRAM1 (secure.ld), from its start. */
+#define ISRAM1_WINDOW_OFFSET 0x00000u
+#define ISRAM1_WINDOW_SIZE   0x10000u
+#define ISRAM1_MODEL_OFFSET  0x10000u
+#define ISRAM1_MODEL_SIZE    0x40000u
 
 #define NS_PERIPHERALS_BASE 0x40000000u
 #define NS_PERIPHERALS_SIZE 0x10000000u

@@ -13,7 +13,6 @@ _Static_assert(offsetof(struct sacfg, apbnsppcexp2) == 0x88, "SACFG");
 _Static_assert(offsetof(struct mpc, blk_lut) == 0x1C, "MPC");
 
 extern uint8_t __veneers_start[], __veneers_end[];
-extern uint8_t __isram1_window_start[], __isram1_model_start[], __isram1_model_end[];
 
 static void barrier(void)
 {
@@ -49,14 +48,12 @@ static void mpc_init(struct mpc *mpc, uint32_t lut)
 }
 
 /* Only faulty builds do this: the clean one leaves all of ISRAM1 secure. */
-static void mpc_isram1_nonsecure(const uint8_t *from, const uint8_t *to)
+static void mpc_isram1_nonsecure(uint32_t from, uint32_t size)
 {
-	const uint32_t size = MPC_BLK_CFG_SIZE(MPC_ISRAM1->blk_cfg);
+	const uint32_t block_size = MPC_BLK_CFG_SIZE(MPC_ISRAM1->blk_cfg);
 
 	MPC_ISRAM1->ctrl = MPC_CTRL_SEC_RESP;
-	for (uint32_t at = (uint32_t)(uintptr_t)from; at < (uint32_t)(uintptr_t)to; at += size) {
-		const uint32_t block = (at - ISRAM1_BASE) / size;
-
+	for (uint32_t block = from / block_size; block < (from + size + block_size - 1u) / block_size; block++) {
 		MPC_ISRAM1->blk_idx = block / 32u;
 		MPC_ISRAM1->blk_lut |= 1u << (block % 32u);
 	}
@@ -99,10 +96,10 @@ void target_cfg_isolation(void)
 	mpc_init(MPC_ISRAM0, ~0u);
 	mpc_init(MPC_ISRAM1, 0);
 	if (MUTANT_IS(MPC_BLOCK_NONSECURE)) {
-		mpc_isram1_nonsecure(__isram1_window_start, __isram1_window_start + 1);
+		mpc_isram1_nonsecure(ISRAM1_WINDOW_OFFSET, ISRAM1_WINDOW_SIZE);
 	}
 	if (MUTANT_IS(MODEL_READABLE)) {
-		mpc_isram1_nonsecure(__isram1_model_start, __isram1_model_end);
+		mpc_isram1_nonsecure(ISRAM1_MODEL_OFFSET, ISRAM1_MODEL_SIZE);
 	}
 
 	peripherals_init();
