@@ -77,8 +77,8 @@ def main() -> int:
             print("1,000 round trips of a line")
             lines = {name: measure(name, "lines", port, 1000, 5) for name in ("raw", "harness", "pyserial", "pexpect")}
             lines["labgrid"] = measure("labgrid", "lines", port, 1000, 3)
-            for name, found in lines.items():
-                print(f"  {name:10} {found.seconds:8.3f} s {found.peak_mb:6.0f} MB")
+            for name, value in lines.items():
+                print(f"  {name:10} {value.seconds:8.3f} s {value.peak_mb:6.0f} MB")
             limit("harness / raw socket", lines["harness"].seconds / lines["raw"].seconds, 2.5)
             limit("harness / pexpect", lines["harness"].seconds / lines["pexpect"].seconds, 1.0)
             limit("harness / labgrid", lines["harness"].seconds / lines["labgrid"].seconds, 0.1)

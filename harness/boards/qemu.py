@@ -51,6 +51,7 @@ class QemuBoard(Board):
         self._build: Build | None = None
         self._digests: dict[Path, bytes] = {}
         self._properties: dict[tuple[str, str], object] = {}
+        self._reset_done = asyncio.Event()
         self._unheard: set[str] = set()  # consoles not yet written to since the boot
         self._lifecycle: int | None = None
         self._huk: bytes | None = None
@@ -200,8 +201,11 @@ class QemuBoard(Board):
         self._properties.update(values)
 
     async def _set_all(self, values: Mapping[tuple[str, str], object]) -> None:
-        for (path, name), value in values.items():
-            await self._machine.command("qom-set", {"path": path, "property": name, "value": value})
+        commands = [
+            self._machine.command("qom-set", {"path": path, "property": name, "value": value})
+            for (path, name), value in values.items()
+        ]
+        await asyncio.gather(*commands)
 
     def get_property(self, path: str, name: str) -> object:
         """Read a device's property from the emulator."""
@@ -255,7 +259,9 @@ class QemuBoard(Board):
 
     async def _warm(self) -> None:
         await self._machine.command("stop")
+        self._reset_done.clear()
         await self._machine.command("system_reset")
+        await asyncio.wait_for(self._reset_done.wait(), _START_TIMEOUT / 2)  # the answer comes before the reset does
         await self._go()
 
     # --- the first byte after a boot -------------------------------------------------------------
@@ -293,7 +299,9 @@ class QemuBoard(Board):
     async def _on_event(self, event: Mapping[str, Any]) -> None:
         data = event.get("data") or {}
         name = event.get("event")
-        if name == "RESET" and data.get("guest"):
+        if name == "RESET" and not data.get("guest"):
+            self._reset_done.set()
+        elif name == "RESET":
             self._note("guest-reset", f"the firmware reset the board ({data.get('reason', 'no reason given')})")
             self._unheard.update(self._target.consoles)
             self._machine.start_soon(self._poke(self._total()))  # a write may already be held back

@@ -69,7 +69,7 @@ class Qmp:
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result(timeout)
-        except concurrent.futures.TimeoutError as error:
+        except TimeoutError as error:
             future.cancel()
             raise BenchError(
                 f"{self.name}: QEMU's monitor did not answer in {timeout:g} s", kind="qmp-timeout"
