@@ -70,10 +70,11 @@ class QemuTarget(TargetBase):
         return self
 
     def check_build(self, build: Build) -> list[str]:
-        """Adds what only an emulator asks: a kernel image, and slots inside the layout."""
+        """Adds what only an emulator asks: something to start from, and slots inside the layout."""
         problems = super().check_build(build)
-        if build.kernel is None:
-            problems.append(f"build {build.name!r} has no secure ELF image, which QEMU starts from")
+        # The CPU starts from its vector table: an ELF kernel, or a hex or raw image loaded over it (a merged TF-M image).
+        if not any(image.world == "secure" for image in build.images):
+            problems.append(f"build {build.name!r} has no secure ELF image (nor another secure one) to start from")
         slots = self.virtual.model_slots
         wanted = [image.slot for image in build.images] + [model.slot for model in build.models.values()]
         for slot in (slot for slot in wanted if slot is not None):
