@@ -1,0 +1,68 @@
+"""Waivers and policies as users see them."""
+
+from __future__ import annotations
+
+from tests.plugin.conftest import Project
+
+CHECKED = """
+from harness.findings import Check, Severity
+HOLDS = Check(id="mine.holds", title="this holds", requirement="ISO 1")
+WRONG = Check(id="mine.wrong", title="this does not hold", requirement="ISO 2", dev=Severity.WARNING)
+FIRM = Check(id="mine.firm", title="evidence", requirement="ISO 3", waivable=False)
+def test_checked(device, checks):
+    checks(HOLDS, True)
+    checks(WRONG, False, expected="right", seen="wrong")
+"""
+
+
+def waiver(finding: str) -> str:
+    return f"waivers:\n  - finding: {finding}\n    reason: the first silicon does not do better\n"
+
+
+def test_a_waived_finding_is_shown_and_fails_nothing(project: Project) -> None:
+    project.test(CHECKED)
+    project.build("fw", waiver("mine.wrong"))
+    result = project.run()
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        ["waived (shown, excused by name):", "*mine.wrong*the first silicon does not do better*"]
+    )
+
+
+def test_a_waiver_that_matches_nothing_is_an_error(project: Project) -> None:
+    project.test(CHECKED.replace("WRONG, False", "WRONG, True"))
+    project.build("fw", waiver("mine.wrong"))
+    result = project.run()
+    assert result.ret == 4
+    result.stdout.fnmatch_lines(["ERROR: waiver 'mine.wrong' (*build.yaml:*) matched nothing*"])
+
+
+def test_a_waiver_whose_checks_did_not_run_is_not_judged(project: Project) -> None:
+    project.test(CHECKED.replace("WRONG, False", "WRONG, True"))
+    project.build("fw", waiver("other.thing"))
+    result = project.run()
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["waiver 'other.thing' was not judged*"])
+
+
+def test_no_waiver_excuses_evidence(project: Project) -> None:
+    project.test(CHECKED + "    checks(FIRM, False)\n")
+    project.build("fw", waiver("'mine.*'"))
+    result = project.run()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*product:mine.firm*"])
+
+
+def test_the_policy_decides_what_fails(project: Project) -> None:
+    project.test(CHECKED)
+    assert project.run("--policy", "port").ret == 1
+    result = project.run("--policy", "dev")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["noted (the policy only reports these):", "  mine.wrong on bench+fw: wrong"])
+
+
+def test_the_builds_own_policy_holds_unless_the_command_line_says_otherwise(project: Project) -> None:
+    project.test(CHECKED)
+    project.build("fw", "policy: dev\n")
+    assert project.run().ret == 0
+    assert project.run("--policy", "production").ret == 1
