@@ -31,8 +31,8 @@ __all__ = ["QemuBoard"]
 _START_TIMEOUT: Final = 20.0
 _POKE_FIRST: Final = 0.002
 _POKE_SLOWER: Final = 1.1
-_POKE_LAST: Final = 3.0
-_POKE_AFTER: Final = 0.25
+_POKE_SLOWEST: Final = 0.05
+_POKE_FOR: Final = 60.0
 
 
 class QemuBoard(Board):
@@ -270,29 +270,19 @@ class QemuBoard(Board):
         """QEMU 7.2 holds back the first byte sent to a UART after a boot until its main loop is woken."""
         if name in self._unheard:
             self._unheard.discard(name)
-            self._machine.start_soon(self._poke(self._total()))
+            self._machine.start_soon(self._poke())
 
-    async def _poke(self, before: int) -> None:
-        """Wake the emulator's main loop, by any command, until the firmware listens.
+    async def _poke(self) -> None:
+        """Wake the emulator's main loop, by any command, until all that was written is taken in.
 
-        What it says while it boots shows no listening: the line may come before its receiver is on.
-        So this goes on for a moment after the first new byte.
+        The firmware may speak long before it listens, so its own output tells nothing.
         """
         pause = _POKE_FIRST
-        enough: float | None = None
-        while pause < _POKE_LAST:
+        end = time.monotonic() + _POKE_FOR
+        while any(console.unread_by_peer() for console in self._consoles.values()) and time.monotonic() < end:
             await self._machine.command("query-status")
-            now = time.monotonic()
-            if enough is None and self._total() != before:
-                enough, pause = now + _POKE_AFTER, _POKE_FIRST
-            if enough is not None and now > enough:
-                return
             await asyncio.sleep(pause)
-            if enough is None:
-                pause *= _POKE_SLOWER
-
-    def _total(self) -> int:
-        return sum(console.received for console in self._consoles.values())
+            pause = min(pause * _POKE_SLOWER, _POKE_SLOWEST)
 
     # --- what happens to it ----------------------------------------------------------------------
 
@@ -304,7 +294,7 @@ class QemuBoard(Board):
         elif name == "RESET":
             self._note("guest-reset", f"the firmware reset the board ({data.get('reason', 'no reason given')})")
             self._unheard.update(self._target.consoles)
-            self._machine.start_soon(self._poke(self._total()))  # a write may already be held back
+            self._machine.start_soon(self._poke())  # a write may already be held back
             await self._set_all(dict(self._properties))
         elif name == "SHUTDOWN":
             self._note("shutdown", f"the emulator shuts down ({data.get('reason', 'no reason given')})")

@@ -166,6 +166,11 @@ class StreamConsole(Console):
         if self._on_write is not None:
             self._on_write()
 
+    def unread_by_peer(self) -> bool:
+        """Whether bytes that were sent still wait for the other side to read them, where the transport can tell."""
+        unread = getattr(self._transport, "unread_by_peer", None)
+        return bool(unread()) if unread is not None else False
+
     def subscribe(self, callback: Callable[[bytes], None]) -> Callable[[], None]:
         """See `Console`. `callback` must be quick and must not use the console."""
         with self._state:

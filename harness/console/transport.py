@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
+import sys
+import termios
 from typing import Protocol
 
 __all__ = ["FdTransport", "SocketTransport", "Transport"]
@@ -58,6 +61,13 @@ class SocketTransport:
             return self._socket.send(data)
         except BlockingIOError:
             return 0
+
+    def unread_by_peer(self) -> bool:
+        """Whether the other process has not yet read all that was written (unix sockets; False elsewhere)."""
+        if self._socket.family != socket.AF_UNIX or self._socket.fileno() < 0:
+            return False
+        answer = fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, bytes(4))
+        return int.from_bytes(answer, sys.byteorder) > 0
 
     def close(self) -> None:
         """See `Transport`."""

@@ -213,6 +213,17 @@ def test_writing_to_a_device_that_prints_before_it_listens(make: Make) -> None:
     assert wait_until(lambda: console.received == len(chatter), 5)
 
 
+def test_whether_the_other_side_has_read(make: Make) -> None:
+    console, device = make()
+    assert not console.unread_by_peer()
+    console.write(b"abc")
+    assert console.unread_by_peer()
+    assert device.recv(2) == b"ab"
+    assert console.unread_by_peer()
+    assert device.recv(2) == b"c"
+    assert not console.unread_by_peer()
+
+
 def test_a_device_that_never_listens(make: Make) -> None:
     console, _device = make(write_timeout=0.3)
     with pytest.raises(BenchError, match="takes no more bytes") as caught:

@@ -238,7 +238,7 @@ static void run(void)
     REG(CPACR) |= 0xF00000u;
     REG(COUNTER_ENABLE) = 1;
     REG(UART0 + 0x10) = 278;
-    REG(UART0 + 8) = 3;
+    REG(UART0 + 8) = 1; /* speaks first, listens later */
     REG(UART1 + 0x10) = 278;
     REG(UART1 + 8) = 1;
     i2c_idle();
@@ -249,6 +249,9 @@ static void run(void)
     text(UART0, "ready ");
     hex(REG(COUNTER) - before, 8);
     put(UART0, '\n');
+    for (volatile uint32_t i = 0; i < 2000000u; i++) {
+    }
+    REG(UART0 + 8) = 3;
     for (;;) {
         uint32_t length = 0;
         for (char c = get(); c != '\n'; c = get()) {
