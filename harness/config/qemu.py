@@ -72,7 +72,7 @@ class QemuTarget(TargetBase):
     def check_build(self, build: Build) -> list[str]:
         """Adds what only an emulator asks: something to start from, and slots inside the layout."""
         problems = super().check_build(build)
-        # The CPU starts from its vector table: an ELF kernel, or a hex or raw image loaded over it (a merged TF-M image).
+        # The CPU starts from its vector table: in an ELF kernel, or in a hex or raw image (a merged TF-M image).
         if not any(image.world == "secure" for image in build.images):
             problems.append(f"build {build.name!r} has no secure ELF image (nor another secure one) to start from")
         slots = self.virtual.model_slots
