@@ -14,7 +14,7 @@ from harness.boards.base import Board, BoardEvent, ClockQuality, Identity, Power
 from harness.boards.locks import BoardLock, acquire_all
 from harness.boards.provision import check_unchanged, digest_images, otp_for
 from harness.boards.qemu_machine import Machine, Provisions
-from harness.boards.virtual import BoardStore, identity_of, make_entropy
+from harness.boards.virtual import BoardStore, EphemeralStore, identity_of, make_entropy
 from harness.config.qemu import QemuTarget
 from harness.console.base import Console
 from harness.console.stream import StreamConsole
@@ -56,8 +56,8 @@ class QemuBoard(Board):
         self._lifecycle: int | None = None
         self._huk: bytes | None = None
         self._version = ""
-        base = context.run_dir if context.fresh_identity else context.state_dir
-        self._store = BoardStore(base / "boards" / target.name)
+        kept = BoardStore(context.state_dir / "boards" / target.name)
+        self._store = EphemeralStore() if context.fresh_identity else kept
         about = {"target": target.name, "kind": self.kind, "run_dir": str(context.run_dir)}
         self._locks = [BoardLock(name, context.state_dir, about) for name in (target.name, *target.resources())]
 
@@ -225,6 +225,7 @@ class QemuBoard(Board):
             otp=otp_for(self._build, virtual.otp, self._huk, self.identity) if virtual.otp and self._huk else None,
             entropy=make_entropy() if virtual.entropy else None,
             nv_file=self._store.nv(virtual.nv.size) if virtual.nv else None,
+            nv_fd=self._store.nv_fd,
         )
         ours = self._machine.start(self._build, provisions, deterministic=self.context.deterministic)
         try:

@@ -31,11 +31,15 @@ _MONITOR: Final = "\0monitor"
 
 @dataclass(frozen=True, slots=True)
 class Provisions:
-    """What the emulated board finds when it starts: contents of OTP and entropy area, the file behind NV memory."""
+    """What the emulated board finds when it starts: contents of OTP and entropy area, the file behind NV memory.
+
+    `nv_fd` is the descriptor that `nv_file` names, when it is no file of a folder.
+    """
 
     otp: bytes | None = None
     entropy: bytes | None = None
     nv_file: Path | None = None
+    nv_fd: int | None = None
 
 
 class Machine:
@@ -90,6 +94,7 @@ class Machine:
                 deterministic=deterministic,
             )
             passed = [*(sock.fileno() for sock in theirs.values()), *files]
+            passed += [] if provisions.nv_fd is None else [provisions.nv_fd]
             self.child = spawn(words, stderr_path=self._log, pass_fds=passed)
         except BaseException as error:
             for sock in ours.values():

@@ -15,7 +15,15 @@ from harness.boards.base import Identity
 from harness.config.virtual import OtpConfig
 from harness.errors import BenchError
 
-__all__ = ["ENTROPY_SIZE", "OTP_SIZE", "BoardStore", "default_implementation_id", "make_entropy", "make_otp"]
+__all__ = [
+    "ENTROPY_SIZE",
+    "OTP_SIZE",
+    "BoardStore",
+    "EphemeralStore",
+    "default_implementation_id",
+    "make_entropy",
+    "make_otp",
+]
 
 OTP_SIZE: Final = 256
 ENTROPY_SIZE: Final = 64
@@ -106,6 +114,11 @@ class BoardStore:
         """The file behind the NV memory."""
         return self.folder / "nv.img"
 
+    @property
+    def nv_fd(self) -> int | None:
+        """Descriptor to hand to the emulator when the NV memory is no file of the folder."""
+        return None
+
     def open(self) -> None:
         """Make the folder. Raises `BenchError` kind ``state-dir``."""
         try:
@@ -175,6 +188,49 @@ class BoardStore:
             where=str(error.filename or self.folder),
             hint="the state folder must be writable and have space",
         )
+
+
+class EphemeralStore(BoardStore):
+    """A board that nobody will meet again: key and NV memory live in this process only and end with it."""
+
+    def __init__(self) -> None:
+        super().__init__(Path())
+        self._huk = secrets.token_bytes(HUK_SIZE)
+        self._fd = -1
+
+    @property
+    def nv_file(self) -> Path:
+        """The NV memory as the emulator sees it."""
+        return Path(f"/dev/fd/{self._fd}")
+
+    @property
+    def nv_fd(self) -> int | None:
+        """The anonymous file behind the NV memory."""
+        return self._fd if self._fd >= 0 else None
+
+    def open(self) -> None:
+        """Nothing to prepare."""
+
+    def huk(self) -> bytes:
+        """The board's hardware unique key."""
+        return self._huk
+
+    def nv(self, size: int) -> Path:
+        """See `BoardStore.nv`."""
+        if self._fd < 0:
+            self._fd = os.memfd_create("nv")
+            os.ftruncate(self._fd, size)
+        return self.nv_file
+
+    def erase_nv(self) -> None:
+        """See `BoardStore.erase_nv`."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def remove(self) -> None:
+        """Forget everything."""
+        self.erase_nv()
 
 
 def identity_of(board_id: str, huk: bytes, otp: OtpConfig, machine: str, lifecycle: int) -> Identity:

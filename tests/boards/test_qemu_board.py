@@ -249,7 +249,7 @@ def test_two_boards_are_two_identities_kept_between_runs(
     assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
 
 
-def test_fresh_identity_leaves_nothing_behind(
+def test_fresh_identity_is_never_on_disk(
     make_qemu: Callable[..., QemuBoard], probe_build: Build, tmp_path: Path
 ) -> None:
     huks = set()
@@ -258,10 +258,16 @@ def test_fresh_identity_leaves_nothing_behind(
         board.acquire()
         board.flash(probe_build)
         huks.add(board.identity.huk)
+        wait_ready(board)
+        assert ask(board, "word 70000000") == "00000000"
+        assert ask(board, "poke 70000000 77") == "ok"
+        mark = board.console("ns").mark()
+        board.reset(ResetKind.COLD)
+        wait_ready(board, mark)
+        assert ask(board, "word 70000000") == "00000077"
         board.release()
     assert len(huks) == 2
-    assert not list((tmp_path / "state").rglob("huk*"))
-    assert not list((tmp_path / "run").rglob("huk*"))
+    assert not [path for path in tmp_path.rglob("*") if path.name in {"huk.TEST_ONLY.bin", "nv.img", "boards"}]
 
 
 def test_release_leaves_no_process_thread_descriptor_or_lock(
