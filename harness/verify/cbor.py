@@ -227,11 +227,15 @@ def _map(data: bytes, pos: int, end: int, depth: int, odd: list[Oddity], *, pair
     for _ in range(pairs):
         key_at = pos
         key: CborValue
-        if pos < end and data[pos] < 24:
-            key = data[pos]
+        initial = data[pos] if pos < end else 0x80
+        if initial < 24:
+            key = initial
             pos += 1
+        elif initial == 0x19 and pos + 2 < end and data[pos + 1]:
+            key = data[pos + 1] << 8 | data[pos + 2]
+            pos += 3
         else:
-            if pos < end and data[pos] >= 0x80:  # neither integer nor string
+            if initial >= 0x80 and pos < end:  # neither integer nor string
                 _refuse_key(data, pos, end)
             key, pos = _item(data, pos, end, 0, odd)
         if key in result:
@@ -240,8 +244,13 @@ def _map(data: bytes, pos: int, end: int, depth: int, odd: list[Oddity], *, pair
         if encoded < previous:
             ordered = False
         previous = encoded
-        value, pos = _item(data, pos, end, depth, odd)
-        result[key] = value  # type: ignore[index]  # same
+        # Hashes, the most common value of all, inline: byte strings of 24 to 255 bytes.
+        if pos + 1 < end and data[pos] == 0x58 and data[pos + 1] > 23 and pos + 2 + data[pos + 1] <= end:
+            value_at = pos + 2
+            pos = value_at + data[pos + 1]
+            result[key] = data[value_at:pos]  # type: ignore[index]  # an integer or a string
+        else:
+            result[key], pos = _item(data, pos, end, depth, odd)  # type: ignore[index]  # same
     if not ordered:
         odd.append(Oddity("map-order", start))
     return result, pos

@@ -54,6 +54,9 @@ _STRUCTURAL = (
     check.TAG, check.STRUCTURE, check.ATTACHED,
 )  # fmt: skip
 
+_USUAL = (check.PREFERRED, check.MAP_ORDER)
+_HEADER_RULES = (check.HEADER_LABELS, check.LABEL_ONCE, check.HEADER_VALUES, check.CRIT)
+
 
 class EnvelopeError(DeviceFault):
     """Bytes that are no COSE message this verifier takes; `check` says which rule broke."""
@@ -196,8 +199,11 @@ def record_parse(data: bytes, judge: Judge, *, max_size: int = cbor.MAX_SIZE) ->
     return None
 
 
-def record_oddities(oddities: Iterable[cbor.Oddity], judge: Judge) -> None:
+def record_oddities(oddities: tuple[cbor.Oddity, ...], judge: Judge) -> None:
     """Report legal but unusual encodings, one finding for each kind."""
+    if not oddities:
+        judge.passed_all(_USUAL)
+        return
     offsets: dict[str, list[int]] = {}
     for oddity in oddities:
         offsets.setdefault(oddity.kind, []).append(oddity.offset)
@@ -220,18 +226,10 @@ def check_headers(
 ) -> Algorithm | None:
     """Judge both header buckets; the algorithm to verify with, or None."""
     protected, unprotected = message.protected, message.unprotected
-    bad = [label for bucket in (protected, unprotected) for label in bucket if isinstance(label, bytes)]
-    judge.judge(check.HEADER_LABELS, not bad, expected="integer or text", seen=f"byte string label(s) {bad}"[:120])
-    if unprotected:
-        twice = [label for label in protected if label in unprotected]
-        judge.judge(check.LABEL_ONCE, not twice, expected="one bucket each", seen=f"label(s) {twice} in both"[:120])
+    if not unprotected and len(protected) == 1 and type(protected.get(1)) is int:
+        judge.passed_all(_HEADER_RULES)  # nothing but an algorithm: no rule can be broken
     else:
-        judge.passed(check.LABEL_ONCE)
-    problem = _header_values(protected) or _header_values(unprotected)
-    if not problem and len({5, 6} & {*protected, *unprotected}) == 2:
-        problem = "IV and Partial IV together"
-    judge.judge(check.HEADER_VALUES, not problem, expected="the types of RFC 9052 s.3.1", seen=problem)
-    _check_crit(protected, unprotected, judge)
+        _check_buckets(protected, unprotected, judge)
     if 1 not in protected:
         seen = f"{describe(unprotected[1])} unprotected" if 1 in unprotected else "none"
         judge.failed(check.ALG_PROTECTED, expected="alg (1) in the protected header", seen=seen)
@@ -246,6 +244,25 @@ def check_headers(
         return None
     judge.passed(check.ALG_ALLOWED)
     return algorithm
+
+
+def _check_buckets(
+    protected: dict[int | str | bytes, cbor.CborValue],
+    unprotected: dict[int | str | bytes, cbor.CborValue],
+    judge: Judge,
+) -> None:
+    bad = [label for bucket in (protected, unprotected) for label in bucket if isinstance(label, bytes)]
+    judge.judge(check.HEADER_LABELS, not bad, expected="integer or text", seen=f"byte string label(s) {bad}"[:120])
+    if unprotected:
+        twice = [label for label in protected if label in unprotected]
+        judge.judge(check.LABEL_ONCE, not twice, expected="one bucket each", seen=f"label(s) {twice} in both"[:120])
+    else:
+        judge.passed(check.LABEL_ONCE)
+    problem = _header_values(protected) or _header_values(unprotected)
+    if not problem and len({5, 6} & {*protected, *unprotected}) == 2:
+        problem = "IV and Partial IV together"
+    judge.judge(check.HEADER_VALUES, not problem, expected="the types of RFC 9052 s.3.1", seen=problem)
+    _check_crit(protected, unprotected, judge)
 
 
 def _header_values(bucket: dict[int | str | bytes, cbor.CborValue]) -> str:

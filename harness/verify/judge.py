@@ -15,7 +15,7 @@ Where = str | tuple[object, str]
 """Where to look: a text, or a claim's label with its name."""
 
 # Findings are immutable, and a passed one without a subject says no more than its check.
-_PASSED: dict[int, Finding] = {}
+_PASSED: dict[str, Finding] = {}
 _GROUPS: dict[int, tuple[tuple[Check, ...], list[Finding]]] = {}
 
 
@@ -27,34 +27,34 @@ class Judge:
         subject: which evidence this is, when the report speaks of several.
     """
 
-    __slots__ = ("_findings", "report", "subject")
+    __slots__ = ("_append", "report", "subject")
 
     def __init__(self, report: Report, subject: str = "") -> None:
         self.report = report
         self.subject = subject
-        self._findings = report.findings
+        self._append = report.findings.append
 
     def passed(self, check: Check) -> None:
         """Record that `check` holds."""
-        finding = None if self.subject else _PASSED.get(id(check))
+        finding = None if self.subject else _PASSED.get(check.id)
         if finding is None or finding.check is not check:
             finding = self._passed_finding(check)
-        self._findings.append(finding)
+        self._append(finding)
 
     def passed_all(self, checks: tuple[Check, ...]) -> None:
         """Record that each of a constant group of checks holds."""
         if self.subject:
-            self._findings.extend(map(self._passed_finding, checks))
+            self.report.findings.extend(map(self._passed_finding, checks))
             return
         known = _GROUPS.get(id(checks))
         if known is None or known[0] is not checks:
             known = _GROUPS[id(checks)] = (checks, [self._passed_finding(check) for check in checks])
-        self._findings.extend(known[1])
+        self.report.findings.extend(known[1])
 
     def _passed_finding(self, check: Check) -> Finding:
         finding = Finding(check=check, passed=True, subject=self.subject)
         if not self.subject:
-            _PASSED[id(check)] = finding
+            _PASSED[check.id] = finding
         return finding
 
     def failed(
@@ -67,7 +67,7 @@ class Judge:
         show: Callable[[object], object] | None = None,
     ) -> None:
         """Record that `check` does not hold."""
-        self._findings.append(
+        self._append(
             Finding(
                 check=check,
                 passed=False,
@@ -92,8 +92,11 @@ class Judge:
 
         `show` makes the text for `seen`.
         """
-        if held:
-            self.passed(check)
+        if held:  # `passed`, inlined: dozens of these run for each token
+            finding = None if self.subject else _PASSED.get(check.id)
+            if finding is None or finding.check is not check:
+                finding = self._passed_finding(check)
+            self._append(finding)
         else:
             self.failed(check, expected=expected, seen=seen, where=where, show=show)
         return held

@@ -41,6 +41,11 @@ class ClaimProfile:
         """The labels of this profile."""
         return frozenset(self.labels.values())
 
+    @cached_property
+    def required(self) -> frozenset[int]:
+        """The labels of the mandatory claims."""
+        return frozenset(self.labels[role] for role in self.mandatory)
+
 
 _RFC_LABELS = {
     "nonce": 10,
