@@ -20,9 +20,12 @@ from harness.console.base import Console, Mark
 from harness.console.endpoints import open_endpoint
 from harness.console.stream import StreamConsole
 from harness.errors import BenchError, ConfigError, HarnessBug
+from harness.stimulus.real import make_stimulus
 
 if TYPE_CHECKING:
     from harness.config.build import Build
+    from harness.stimulus.base import Stimulus
+    from harness.stimulus.real import RealStimulus
 
 __all__ = ["AttachBoard"]
 
@@ -41,6 +44,7 @@ class AttachBoard(Board):
         self._events: list[BoardEvent] = []
         self._build: Build | None = None
         self._resets = 0
+        self._stimulus: RealStimulus | None = None
         self._power: PowerControl | None = make_power(target.power) if target.power else None
         about = {"target": target.name, "kind": "attach", "run_dir": str(context.run_dir)}
         self._locks = [BoardLock(name, context.state_dir, about) for name in (target.name, *target.resources())]
@@ -58,6 +62,8 @@ class AttachBoard(Board):
             for name, endpoint in self._target.consoles.items():
                 path = self.context.run_dir / f"{self.name}-{name}.log"
                 self._consoles[name] = StreamConsole(name, open_endpoint(endpoint), path)
+            if self._target.stimulus is not None:
+                self._stimulus = make_stimulus(self._target.stimulus, self._target.sensors)
         except BaseException:
             self.release()
             raise
@@ -113,6 +119,9 @@ class AttachBoard(Board):
     def release(self) -> None:
         """See `Board`: closes the ports; the board runs on."""
         try:
+            if self._stimulus is not None:
+                self._stimulus.close()
+                self._stimulus = None
             for console in self._consoles.values():
                 console.close()
         finally:
@@ -123,6 +132,10 @@ class AttachBoard(Board):
         """See `Board`: the ports must still be there; whether the board is alive only its answers tell."""
         for console in self._consoles.values():
             console.wait_data(Mark(console.received), timeout=0)
+
+    def stimulus(self) -> Stimulus | None:
+        """See `Board`."""
+        return self._stimulus
 
     # --- what it is
 

@@ -29,6 +29,8 @@ from harness.errors import BenchError, ConfigError, HarnessBug, HarnessError
 
 if TYPE_CHECKING:
     from harness.config.build import Build
+    from harness.stimulus.base import Stimulus
+    from harness.stimulus.vsi.stimulus import VsiStimulus
 
 __all__ = ["FvpBoard"]
 
@@ -62,6 +64,7 @@ class FvpBoard(Board):
         self._stand_in = False
         self._huk: bytes | None = None
         self._iris_port = 0
+        self._stimulus: VsiStimulus | None = None
         base = context.run_dir if context.fresh_identity else context.state_dir
         self._store = BoardStore(base / "boards" / target.name)
         self._folder = context.run_dir / f"{target.name}.fvp"
@@ -83,6 +86,11 @@ class FvpBoard(Board):
             self._store.open()
             if self._target.virtual.otp is not None:
                 self._huk = self._store.huk()
+            if self._target.vsi is not None:
+                from harness.stimulus.vsi.stimulus import VsiStimulus
+
+                folder, instance = self._folder / "vsi", self._target.vsi.instance
+                self._stimulus = VsiStimulus(folder, self._target.sensors, instance=instance)
         except BaseException:
             self.release()
             raise
@@ -186,6 +194,10 @@ class FvpBoard(Board):
             raise BenchError(f"board {self.name!r} is off", kind="board-off", hint="flash it, or switch power on")
         if self._child.poll() is not None:
             raise self._exit_error()
+
+    def stimulus(self) -> Stimulus | None:
+        """See `Board`: a Virtual Streaming Interface, where the target has `vsi`."""
+        return self._stimulus
 
     # --- what it is -------------------------------------------------------------------------
 

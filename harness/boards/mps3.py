@@ -35,10 +35,13 @@ from harness.console.base import Console
 from harness.console.endpoints import SerialTransport, open_endpoint
 from harness.console.stream import StreamConsole
 from harness.errors import BenchError, ConfigError, HarnessBug
+from harness.stimulus.real import make_stimulus
 
 if TYPE_CHECKING:
     from harness.config.build import Build
     from harness.config.endpoint import Endpoint
+    from harness.stimulus.base import Stimulus
+    from harness.stimulus.real import RealStimulus
 
 __all__ = ["Mps3Board"]
 
@@ -61,6 +64,7 @@ class Mps3Board(Board):
         self._disk = Disk(target.disk)
         self._power: PowerControl | None = make_power(target.power) if target.power is not None else None
         self._flashed = False
+        self._stimulus: RealStimulus | None = None
         self._backup = context.state_dir / "boards" / target.name / "card-backup"
         about = {"target": target.name, "kind": "mps3", "run_dir": str(context.run_dir)}
         self._locks = [BoardLock(name, context.state_dir, about) for name in (target.name, *target.resources())]
@@ -78,6 +82,8 @@ class Mps3Board(Board):
             self._mcc = self._open("mcc", self._target.mcc)
             for name, endpoint in self._target.consoles.items():
                 self._consoles[name] = self._open(name, endpoint)
+            if self._target.stimulus is not None:
+                self._stimulus = make_stimulus(self._target.stimulus, self._target.sensors)
             with self._disk.mounted() as mount:
                 card = self._card(mount)
                 card.check(0)
@@ -200,6 +206,9 @@ class Mps3Board(Board):
         except BenchError as error:
             self._note("restore-failed", str(error))
         finally:
+            if self._stimulus is not None:
+                self._stimulus.close()
+                self._stimulus = None
             for console in (self._mcc, *self._consoles.values()):
                 if console is not None:
                     console.close()
@@ -210,6 +219,10 @@ class Mps3Board(Board):
         """See `Board`: the ports must still be there."""
         for console in (self._require_mcc(), *self._consoles.values()):
             console.wait_data(console.mark(), timeout=0)
+
+    def stimulus(self) -> Stimulus | None:
+        """See `Board`."""
+        return self._stimulus
 
     # --- what it is -------------------------------------------------------------------------
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from harness.config.endpoint import Endpoint, SerialEndpoint
+from harness.config.endpoint import Endpoint, endpoint_resource
 from harness.config.fields import Name, Seconds, Strict
+from harness.config.stimulus import StimulusConfig
 from harness.config.target import TargetBase
 
 if TYPE_CHECKING:
@@ -32,10 +33,12 @@ class AttachTarget(TargetBase):
     kind: Literal["attach"]
     consoles: Mapping[Name, Endpoint] = Field(min_length=1, description="logical name to where it is reached")
     reset: ResetCommand | None = None
+    stimulus: StimulusConfig | None = Field(default=None, description="what plays the sensors on the board's I2C bus")
 
     def resources(self) -> tuple[str, ...]:
         """Ttys and ports: one session each."""
-        return tuple(sorted(_address(endpoint) for endpoint in self.consoles.values()))
+        names = sorted(endpoint_resource(endpoint) for endpoint in self.consoles.values())
+        return (*names, self.stimulus.resource()) if self.stimulus is not None else tuple(names)
 
     def check_build(self, build: Build) -> list[str]:
         """A build's console suites must be on consoles that exist."""
@@ -46,9 +49,3 @@ class AttachTarget(TargetBase):
             if suite.console not in self.consoles
         )
         return problems
-
-
-def _address(endpoint: Endpoint) -> str:
-    if isinstance(endpoint, SerialEndpoint):
-        return f"serial port {endpoint.port}"
-    return f"{endpoint.kind} port {endpoint.host}:{endpoint.port}"

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from harness.config.fields import Strict
 
-__all__ = ["Endpoint", "LineSettings", "Rfc2217Endpoint", "SerialEndpoint", "TcpEndpoint", "TelnetEndpoint"]
+__all__ = [
+    "Endpoint",
+    "LineSettings",
+    "Rfc2217Endpoint",
+    "SerialEndpoint",
+    "TcpEndpoint",
+    "TelnetEndpoint",
+    "endpoint_resource",
+]
 
 
 class LineSettings(Strict):
@@ -60,3 +69,10 @@ class TelnetEndpoint(Strict):
 
 
 Endpoint = Annotated[SerialEndpoint | Rfc2217Endpoint | TcpEndpoint | TelnetEndpoint, Field(discriminator="kind")]
+
+
+def endpoint_resource(endpoint: SerialEndpoint | Rfc2217Endpoint | TcpEndpoint | TelnetEndpoint) -> str:
+    """The physical thing behind an endpoint, for locks: two names of one tty are one thing."""
+    if isinstance(endpoint, SerialEndpoint):
+        return f"serial port {os.path.realpath(endpoint.port)}"
+    return f"serial server {endpoint.host}:{endpoint.port}"

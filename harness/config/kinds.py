@@ -24,6 +24,7 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "attach": "harness.boards.attach:AttachBoard",
     "fvp": "harness.boards.fvp:FvpBoard",
     "mps3": "harness.boards.mps3:Mps3Board",
+    "probe": "harness.boards.probe:ProbeBoard",
     "qemu": "harness.boards.qemu:QemuBoard",
 }
 """Kind to ``module:Class`` of a `harness.boards.base.Board`."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from harness.config.endpoint import Endpoint
+from harness.config.endpoint import Endpoint, endpoint_resource
 from harness.config.fields import Address, Name, Seconds, Size, Strict
+from harness.config.stimulus import StimulusConfig
 from harness.config.target import TargetBase
 
 if TYPE_CHECKING:
@@ -64,16 +65,17 @@ class Mps3Target(TargetBase):
         default="mcc", description="how the board is rebooted after its card was written"
     )
     mcc_map: tuple[MccWindowConfig, ...] = Field(default=(), description="instead of the application note's own map")
+    stimulus: StimulusConfig | None = Field(default=None, description="what plays the sensors on the board's I2C bus")
     restore: bool = Field(default=False, description="put the card's first content back at release")
     start_timeout: Seconds = Field(default=90.0, description="longest silence of the MCC while it loads images")
 
     def resources(self) -> tuple[str, ...]:
         """The card and every port belong to one session."""
         disk = self.disk.usb_serial or self.disk.label or str(self.disk.mount)
-        names = [f"mps3-disk:{disk}"]
-        for endpoint in (self.mcc, *self.consoles.values()):
-            where = endpoint.port if endpoint.kind == "serial" else f"{endpoint.host}:{endpoint.port}"
-            names.append(f"port:{where}")
+        names = [f"disk {disk}"]
+        names += [endpoint_resource(endpoint) for endpoint in (self.mcc, *self.consoles.values())]
+        if self.stimulus is not None:
+            names.append(self.stimulus.resource())
         return tuple(names)
 
     @model_validator(mode="after")
@@ -81,7 +83,7 @@ class Mps3Target(TargetBase):
         names = self.resources()
         double = next((name for name in names if names.count(name) > 1), None)
         if double is not None:
-            raise ValueError(f"{double.partition(':')[2]} is used twice (MCC and consoles need ports of their own)")
+            raise ValueError(f"{double} is used twice (MCC, consoles and stimulus need ports of their own)")
         if self.reboot == "power" and self.power is None:
             raise ValueError("`reboot: power` needs `power`")
         return self

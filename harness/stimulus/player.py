@@ -84,8 +84,11 @@ class PlayedStimulus(Stimulus):
 
     def sample(self) -> Sample:
         """See `Stimulus`. A sensor that the target lacks reads 0."""
+        return self._sample_of(self._values)
+
+    def _sample_of(self, values: Mapping[str, int]) -> Sample:
         found = {"x": 0, "y": 0, "z": 0, "t": 0}
-        for channel, value in self._values.items():
+        for channel, value in values.items():
             axis = self._axis[channel]
             found[axis or "t"] = self._magnetometer.counts(axis, value) if axis else TMP105.counts(value)
         return Sample(**found)

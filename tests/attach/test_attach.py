@@ -211,7 +211,7 @@ def test_described_in_yaml(tmp_path: Path, context: RunContext) -> None:
     path.write_text("kind: attach\nconsoles:\n  ns: {kind: rfc2217, host: lab, port: 4001}\n")
     loaded = load_target(path)
     assert isinstance(loaded, AttachTarget)
-    assert loaded.resources() == ("rfc2217 port lab:4001",)
+    assert loaded.resources() == ("serial server lab:4001",)
     assert isinstance(make_board(loaded, context), AttachBoard)
     check_pair(loaded, BUILD)
     with pytest.raises(ConfigError, match="pair-invalid"):

@@ -66,6 +66,13 @@ class VsiFolder:
         (self.folder / "trace.bin").unlink(missing_ok=True)
         (self.folder / "now.bin").unlink(missing_ok=True)
 
+    def served_count(self) -> int:
+        """How many samples the model has served; a record being written does not count yet."""
+        try:
+            return (self.folder / "served.bin").stat().st_size // RECORD
+        except FileNotFoundError:
+            return 0
+
     def served(self, count: int | None = None) -> list[Sample]:
         """The last `count` samples (default: all) that the model really served, oldest first.
 

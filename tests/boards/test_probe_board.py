@@ -1,0 +1,291 @@
+"""The probe board: real pyOCD code, through the stand-in probe, on QEMU's memory and core."""
+
+from __future__ import annotations
+
+import os
+import re
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from harness.boards import probe_worker
+from harness.boards.base import ResetKind, RunContext
+from harness.boards.probe import ProbeBoard
+from harness.boards.standins.probe_board import StandInProbeBoard, entry_point_folder
+from harness.config.build import Build, Image
+from harness.config.loading import load_target
+from harness.config.probe import ProbeTarget
+from harness.console.base import Mark
+from harness.errors import BenchError, HarnessBug
+
+READY = re.compile(rb"ready ([0-9a-f]{8})\n")
+UID = "TESTPROBE1"
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, probe_elf: Path) -> Iterator[StandInProbeBoard]:
+    path = entry_point_folder(tmp_path / "site")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(path), str(Path(__file__).parents[2])]))
+    with StandInProbeBoard(UID, tmp_path / "p") as board:
+        monkeypatch.setenv(*board.environment)
+        yield board
+
+
+def words_for(ports: tuple[int, int], **changes: object) -> dict[str, object]:
+    return {
+        "name": "probed",
+        "kind": "probe",
+        "probe": UID,
+        "start": 0x10000000,
+        "regions": {
+            "itcm": {"start": 0x10000000, "size": "512K"},
+            "dtcm": {"start": 0x30000000, "size": "512K"},
+        },
+        "consoles": {
+            "ns": {"kind": "tcp", "host": "127.0.0.1", "port": ports[0]},
+            "secure": {"kind": "tcp", "host": "127.0.0.1", "port": ports[1]},
+        },
+        "operation_timeout": 60,
+        **changes,
+    }
+
+
+@pytest.fixture
+def make_board(fake: StandInProbeBoard, tmp_path: Path) -> Iterator[Callable[..., ProbeBoard]]:
+    boards: list[ProbeBoard] = []
+
+    def make(**changes: object) -> ProbeBoard:
+        target = ProbeTarget.model_validate(words_for(fake.ports, **changes))
+        boards.append(ProbeBoard(target, RunContext(tmp_path / "run", tmp_path / "state")))
+        return boards[-1]
+
+    yield make
+    for board in boards:
+        board.release()
+
+
+def ask(board: ProbeBoard, line: str) -> str:
+    console = board.console("ns")
+    mark = console.mark()
+    console.write(line.encode() + b"\n")
+    found = console.wait_for(re.compile(rb"([^\n]*)\n"), timeout=10, since=mark)
+    return (found.groups[0] or b"").decode()
+
+
+def wait_ready(board: ProbeBoard, since: Mark = Mark(0)) -> None:  # noqa: B008 - a frozen value
+    board.console("ns").wait_for(READY, timeout=20, since=since)
+
+
+def kinds(board: ProbeBoard) -> list[str]:
+    return [event.kind for event in board.events]
+
+
+@pytest.mark.qemu
+def test_flash_reset_and_skip(make_board: Callable[..., ProbeBoard], probe_build: Build) -> None:
+    with make_board() as board:
+        board.flash(probe_build)
+        wait_ready(board)
+        assert ask(board, "echo hello") == "hello"
+        assert kinds(board) == ["host-reset", "flashed"]
+        assert "stand-in: QEMU gdbstub" in board.description["probe"]
+        assert "M55" in board.description["core"]
+
+        assert ask(board, "poke 31000000 1234abcd") == "ok"
+        mark = board.console("ns").mark()
+        board.reset(ResetKind.WARM)
+        wait_ready(board, mark)
+        assert ask(board, "word 31000000") == "1234abcd"
+
+        # The same image again: read back, not written, started afresh.
+        mark = board.console("ns").mark()
+        board.flash(probe_build)
+        wait_ready(board, mark)
+        assert kinds(board)[-1] == "flash-skipped"
+        assert not (board.context.run_dir / "probed.probe" / "answer.json.new").exists()
+    assert not (board.context.run_dir / "probed.probe").exists()
+
+
+@pytest.mark.qemu
+def test_another_image_is_written_over_the_first(
+    make_board: Callable[..., ProbeBoard], probe_build: Build, tmp_path: Path
+) -> None:
+    """One byte of difference must be enough: a skipped flash would leave the old image."""
+    old = tmp_path / "old.bin"
+    with make_board() as board:
+        board.flash(probe_build)
+        wait_ready(board)
+        assert ask(board, "poke 10040000 0") == "ok"
+        old.write_bytes(b"\x00\x00\x00\x01")
+        image = Image(file=old, world="data", at=0x10040000)
+        mark = board.console("ns").mark()
+        board.flash(probe_build.model_copy(update={"images": (*probe_build.images, image)}))
+        wait_ready(board, mark)
+        assert kinds(board)[-1] == "flashed"
+        assert ask(board, "word 10040000") == "01000000"
+
+
+@pytest.mark.qemu
+def test_image_where_there_is_no_memory(
+    make_board: Callable[..., ProbeBoard], probe_build: Build, tmp_path: Path
+) -> None:
+    raw = tmp_path / "raw.bin"
+    raw.write_bytes(b"x" * 16)
+    image = Image(file=raw, world="data", at=0xF8000000)
+    with make_board() as board:
+        with pytest.raises(BenchError) as caught:
+            board.flash(probe_build.model_copy(update={"images": (*probe_build.images, image)}))
+        assert caught.value.kind == "image-region"
+        with pytest.raises(HarnessBug, match="reset before flash"):  # a failed flash leaves nothing to use
+            board.reset()
+        board.flash(probe_build)
+        wait_ready(board)
+
+
+@pytest.mark.qemu
+def test_memory_that_does_not_keep_bytes_is_found(
+    make_board: Callable[..., ProbeBoard], probe_build: Build, tmp_path: Path
+) -> None:
+    """UART registers taken for RAM: what is written does not read back."""
+    raw = tmp_path / "raw.bin"
+    raw.write_bytes(b"\xff" * 16)
+    image = Image(file=raw, world="data", at=0x59304FD0)
+    build = probe_build.model_copy(update={"images": (*probe_build.images, image)})
+    regions = {"itcm": {"start": 0x10000000, "size": "512K"}, "uart": {"start": 0x59304000, "size": "4K"}}
+    with make_board(regions=regions) as board, pytest.raises(BenchError) as caught:
+        board.flash(build)
+    assert caught.value.kind == "flash-verify"
+    assert "0x59304fd0" in (caught.value.seen or "")
+
+
+@pytest.mark.qemu
+def test_wrong_probe_names_those_that_are_there(make_board: Callable[..., ProbeBoard]) -> None:
+    # Part of an id is not the id: pyOCD alone would take it.
+    with pytest.raises(BenchError) as caught:
+        make_board(probe="TESTPROBE").acquire()
+    assert caught.value.kind == "probe-missing"
+    assert UID in (caught.value.seen or "")
+
+
+@pytest.mark.qemu
+def test_unknown_part(make_board: Callable[..., ProbeBoard], probe_build: Build) -> None:
+    with make_board(part="no_such_part") as board, pytest.raises(BenchError) as caught:
+        board.flash(probe_build)
+    assert caught.value.kind == "probe-part"
+
+
+@pytest.mark.qemu
+def test_probe_gone_before_and_after_flashing(
+    make_board: Callable[..., ProbeBoard], fake: StandInProbeBoard, probe_build: Build
+) -> None:
+    with make_board() as board:
+        board.flash(probe_build)
+        wait_ready(board)
+        fake.power_off()
+        with pytest.raises(BenchError) as caught:
+            board.reset()
+        assert caught.value.kind == "probe-missing"
+        with pytest.raises(BenchError, match="console-closed"):
+            board.check_alive()
+    with pytest.raises(BenchError):
+        make_board(name="again").acquire()
+    fake.power_on()
+    with make_board(name="third") as board:
+        board.flash(probe_build)
+        wait_ready(board)
+
+
+@pytest.mark.qemu
+def test_hung_probe_is_ended_and_the_board_usable_afterwards(
+    make_board: Callable[..., ProbeBoard], probe_build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hang = tmp_path / "hang"
+    hang.mkdir()
+    (hang / "pyocd").mkdir()
+    (hang / "pyocd" / "__init__.py").write_text(
+        textwrap.dedent("""
+        import signal
+        signal.pause()
+        """)
+    )
+    good = os.environ["PYTHONPATH"]
+    with make_board(operation_timeout=30) as board:
+        short = board._target.model_copy(update={"operation_timeout": 0.5})
+        monkeypatch.setattr(board, "_target", short)
+        monkeypatch.setenv("PYTHONPATH", f"{hang}{os.pathsep}{good}")
+        with pytest.raises(BenchError) as caught:
+            board.flash(probe_build)
+        assert caught.value.kind == "tool-hung"
+        monkeypatch.setenv("PYTHONPATH", good)
+        monkeypatch.setattr(board, "_target", short.model_copy(update={"operation_timeout": 60}))
+        board.flash(probe_build)
+        wait_ready(board)
+
+
+@pytest.mark.qemu
+def test_cold_reset_needs_a_switch(make_board: Callable[..., ProbeBoard], probe_build: Build) -> None:
+    with make_board() as board:
+        board.flash(probe_build)
+        with pytest.raises(BenchError) as caught:
+            board.reset(ResetKind.COLD)
+    assert caught.value.kind == "no-power-control"
+
+
+@pytest.mark.qemu
+def test_two_sessions_and_shared_probes(make_board: Callable[..., ProbeBoard]) -> None:
+    make_board().acquire()
+    with pytest.raises(BenchError, match="in use"):
+        make_board(name="other").acquire()
+
+
+def test_auto_unlock_can_not_be_asked_for() -> None:
+    with pytest.raises(ValidationError, match="auto_unlock"):
+        ProbeTarget.model_validate(words_for((4001, 4002), auto_unlock=True))
+    asked: dict[str, object] = {}
+
+    class Session:
+        def __init__(self, _probe: object, options: dict[str, object]) -> None:
+            asked.update(options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pyocd.core.session.Session", Session)
+        patch.setattr(probe_worker, "_probe", lambda _: None)
+        request = {"probe": UID, "part": "x", "pack": None, "frequency": None, "erase": "sector", "folder": "/"}
+        probe_worker._session(request, "halt")
+    assert asked["auto_unlock"] is False
+    assert asked["resume_on_disconnect"] is True
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"consoles": {n: {"kind": "tcp", "host": "h", "port": 1} for n in ("a", "b")}}, "used twice"),
+        (
+            {"regions": {"a": {"start": 0, "size": 32}, "b": {"start": 16, "size": 32}}},
+            "overlap",
+        ),
+        ({"probe": ""}, "at least 1 character"),
+    ],
+)
+def test_configuration_mistakes(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ProbeTarget.model_validate(words_for((4001, 4002), **changes))
+
+
+def test_locked_parts_are_told_apart() -> None:
+    from pyocd.core import exceptions
+
+    explain = probe_worker._explain
+    assert explain(exceptions.TargetError("device is locked; auto unlock disabled"))["error"] == "target-locked"
+    assert explain(exceptions.ProbeDisconnected("usb"))["error"] == "probe-lost"
+    assert explain(exceptions.FlashProgramFailure("x", address=0))["error"] == "flash-failed"
+    assert explain(exceptions.TransferFaultError())["error"] == "probe-transfer"
+    assert explain(RuntimeError("?"))["error"] == "probe-failed"
+
+
+def test_the_example_target_loads() -> None:
+    target = load_target("probe-example")
+    assert isinstance(target, ProbeTarget)
+    assert target.resources()[0].startswith("probe ")
