@@ -1,4 +1,4 @@
-"""A strict CBOR decoder for evidence (RFC 8949), and a small deterministic encoder.
+"""A strict CBOR decoder for evidence (RFC 8949); `encode` comes from `harness.verify.cbor_encoder`.
 
 What it takes: integers, byte and text strings, arrays, maps, floats, the simple values
 false, true, null and undefined. What it refuses, with the byte offset: indefinite lengths,
@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import enum
 import struct
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.errors import DeviceFault
+from harness.verify.cbor_encoder import encode, head
 
 __all__ = [
     "MAX_DEPTH",
@@ -280,58 +280,3 @@ def _simple(data: bytes, start: int, info: int, argument: int, pos: int) -> tupl
 
 def _shown(key: object) -> str:
     return key.hex() if isinstance(key, bytes) else repr(key)[:80]
-
-
-def encode(value: object) -> bytes:
-    """Encode deterministically (RFC 8949 s.4.2.1): shortest heads, maps in bytewise key order.
-
-    Takes None, bool, int, bytes, str, sequences and mappings (floats have no business in
-    what the harness itself encodes).
-
-    Raises:
-        TypeError: another type.
-        ValueError: an integer beyond 64 bits.
-    """
-    out = bytearray()
-    _encode(value, out)
-    return bytes(out)
-
-
-def head(major: int, argument: int) -> bytes:
-    """The shortest head for a major type and argument.
-
-    Raises:
-        ValueError: the argument needs more than 64 bits.
-    """
-    if argument < 24:
-        return bytes([major << 5 | argument])
-    for info, size in ((24, 1), (25, 2), (26, 4), (27, 8)):
-        if argument < 1 << (8 * size):
-            return bytes([major << 5 | info]) + argument.to_bytes(size, "big")
-    raise ValueError(f"{argument} needs more than 64 bits")
-
-
-def _encode(value: object, out: bytearray) -> None:
-    if value is None or isinstance(value, bool):
-        out.append({False: 0xF4, True: 0xF5, None: 0xF6}[value])
-    elif isinstance(value, int):
-        out += head(0, value) if value >= 0 else head(1, -1 - value)
-    elif isinstance(value, bytes | bytearray):
-        out += head(2, len(value))
-        out += value
-    elif isinstance(value, str):
-        text = value.encode()
-        out += head(3, len(text))
-        out += text
-    elif isinstance(value, Mapping):
-        pairs = sorted((encode(key), encode(item)) for key, item in value.items())
-        out += head(5, len(pairs))
-        for key, item in pairs:
-            out += key
-            out += item
-    elif isinstance(value, Sequence):
-        out += head(4, len(value))
-        for item in value:
-            _encode(item, out)
-    else:
-        raise TypeError(f"cannot encode {type(value).__name__} as CBOR")
