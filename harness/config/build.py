@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -143,6 +144,15 @@ class BootConfig(Strict):
     pattern: str | None = Field(default=None, min_length=1, description="regular expression that the console prints")
     console: Name | None = Field(default=None, description="where `pattern` appears; the build's console when absent")
 
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile((pattern or "").encode())
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from None
+        return pattern
+
 
 class WaiverConfig(Strict):
     """A named, reasoned exception."""
@@ -227,7 +237,7 @@ class Build(Strict):
         )
 
     def all_files(self) -> dict[tuple[str | int, ...], Path]:
-        """Every file the build names, by its place in the YAML."""
+        """Every file the build names, by its place in the YAML (parity inputs may be folders: not here)."""
         files: dict[tuple[str | int, ...], Path] = {}
         for index, image in enumerate(self.images):
             files["images", index, "file"] = image.file

@@ -171,6 +171,11 @@ def _require_files(build: Build, document: Document) -> None:
         if words:
             dotted = ".".join(str(part) for part in place)
             problems.append((document.where(place), f"{dotted}: {words}: {_shown(file)}"))
+    for model, inputs in build.parity.inputs.items():
+        for index, file in enumerate(inputs):
+            if not file.exists():
+                where = document.where(("parity", "inputs", model, index))
+                problems.append((where, f"parity.inputs.{model}: no such file or folder: {_shown(file)}"))
     if problems:
         hint = f"build the firmware first: {build.make}" if build.make else "build the firmware first, or mend the path"
         raise fail("image-missing", f"build {build.name!r} names files that cannot be used", problems, hint=hint)

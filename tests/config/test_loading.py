@@ -220,6 +220,7 @@ def test_targets_that_are_refused(here: Path, old: str, new: str, words: str) ->
         ("reason: a test build is signed with test keys", "reason: because", "at least 10 characters"),
         ("{finding: attestation.dummy-key, ", "{", "'waivers[0].finding' is missing"),
         ("make:", "mke:", "did you mean 'make'"),
+        ("make:", "boot: {pattern: '(unclosed'}\nmake:", "not a regular expression"),
         ("slot: 0, input: sensor}", "slot: 0, input: sensor}\n  b: {file: m, image: x, slot: 0}", "used by both"),
     ],
 )
@@ -237,12 +238,13 @@ def test_missing_images_are_all_named_with_what_to_do(here: Path) -> None:
     (here / "key.pem").mkdir()
     (here / "m.tflite").write_bytes(b"")
     with pytest.raises(ConfigError) as caught:
-        load_build(write(here / "b.yaml", BUILD))
+        load_build(write(here / "b.yaml", BUILD + "parity: {inputs: {tamper: [none.npz]}}\n"))
     assert caught.value.kind == "image-missing"
     assert (caught.value.seen or "").splitlines() == [
         "b.yaml:3: images.1.file: no such file: ./out/ns.bin",
         "b.yaml:6: models.tamper.file: the file is empty: ./m.tflite",
         "b.yaml:7: trust.images: not a file: ./key.pem",
+        "b.yaml:12: parity.inputs.tamper: no such file or folder: ./none.npz",
     ]
     assert "make -C fw" in (caught.value.hint or "")
 
