@@ -1,7 +1,7 @@
 # BearSSL (elliptic curves, hashes, HMAC, HKDF), fetched once, and built once for each compiler and set of flags.
 
 bearssl := $(if $(BEARSSL_DIR),$(abspath $(BEARSSL_DIR)),$(cache)/bearssl)
-bearssl_flags := $(code_flags) -ffile-prefix-map=$(bearssl)=bearssl
+bearssl_flags := $(code_flags) -ffile-prefix-map=$(here)=. -ffile-prefix-map=$(bearssl)=bearssl
 bearssl_build := $(firstword $(shell echo '$(cc) $(bearssl_flags)' | cksum))
 bearssl_lib := $(cache)/bearssl-$(bearssl_build)/libbearssl.a
 bearssl_includes := $(bearssl)/inc

@@ -32,6 +32,6 @@ cpu_flags := -mcpu=cortex-m55 -mthumb -mfloat-abi=hard
 warnings := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 code_flags := $(cpu_flags) -std=gnu11 -O2 -g -ffreestanding -ffunction-sections -fdata-sections -fno-common \
 	-fno-strict-aliasing
-common_flags := $(code_flags) -ffile-prefix-map=$(here)=. -ffile-prefix-map=$(out)=out
+common_flags = $(code_flags) -ffile-prefix-map=$(here)=. -ffile-prefix-map=$(bearssl)=bearssl -ffile-prefix-map=$(out)=out
 link_flags := $(cpu_flags) -nostartfiles --specs=nano.specs --specs=nosys.specs -Wl,--gc-sections \
 	-Wl,--no-warn-rwx-segments -Wl,--fatal-warnings -Wl,--build-id=none

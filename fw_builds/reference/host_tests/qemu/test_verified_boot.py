@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from lab import ITS_COPIES, Lab, flipped, resign, wait_for_log
+from qemu_board import QemuBoard
 from smp_device import Refused
 
 REFUSED = "[BOOT] NSPE image refused: "
@@ -101,15 +103,16 @@ def test_key_of_another_owner_in_otp(lab: Lab) -> None:
     assert REFUSED + "signed with another key" in log
 
 
-def assert_refuses_to_sign(board: object) -> None:
-    device = board.device  # type: ignore[attr-defined]  # QemuBoard
-    for request in (
+def assert_refuses_to_sign(board: QemuBoard) -> None:
+    device = board.device
+    requests: tuple[Callable[[], object], ...] = (
         lambda: device.attest(os.urandom(32)),
         lambda: device.read(4, {"len": 32}),
         lambda: device.csr(2),
         lambda: device.csr(3),
         lambda: device.infer(os.urandom(32), bytes(128)),
-    ):
+    )
+    for request in requests:
         with pytest.raises(Refused) as refused:
             request()
         assert (refused.value.group, refused.value.rc) == (64, BAD_STATE)

@@ -6,9 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import HERE
 from spe_images import KEY, image, key_file
 from virtual_board import make_otp
+
+from conftest import HERE
 
 BUILD = HERE / "build"
 
