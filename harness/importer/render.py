@@ -28,11 +28,11 @@ def render(result: Import, folder: Path) -> str:
 def _lines(result: Import, folder: Path) -> Iterator[str]:
     yield "# Written by `tfm-harness import-build` from a TF-M build. Beside each value: where it came from."
     yield "# What the build does not say stands under imported.unknown; no private key was read or copied."
-    yield f"name: {_text(result.name)}"
+    yield f"name: {_text(result.name)}  # from platform and version, unless --name said so"
     about = " ".join(str(v.value) for v in (result.version, result.platform) if v.value)
-    yield f"description: {_text(f'TF-M {about}'.strip())}"
+    yield f"description: {_text(f'TF-M {about}'.strip())}  # version and platform, see imported below"
     yield "protocol: none  # a TF-M build does not say what its non-secure application speaks"
-    yield "console: ns"
+    yield "console: ns  # the harness's default; a TF-M build does not name its UARTs"
     yield "images:"
     for entry in result.images:
         yield from _image(entry, folder, known_at=entry.at is not None)
@@ -60,9 +60,9 @@ def _image(entry: ImportedImageEntry, folder: Path, *, known_at: bool) -> Iterat
         yield f"  # {entry.about}: its load address is not known; add `at:` and remove the marks"
         lead = "  # "
     yield f"{lead}- file: {_path(entry.file, folder)}  # {entry.about}"
-    yield f"{lead}  world: {entry.world}"
+    yield f"{lead}  world: {entry.world}  # by the file's name"
     if entry.load:
-        yield f"{lead}  load: {entry.load}"
+        yield f"{lead}  load: {entry.load}  # emulators start from the boot loader"
     if entry.at is not None:
         yield f"{lead}  at: {int(entry.at.value or 0):#010x}  # {entry.at.where}"
     if entry.component is not None:
@@ -73,7 +73,7 @@ def _image(entry: ImportedImageEntry, folder: Path, *, known_at: bool) -> Iterat
 
 def _imported(result: Import) -> Iterator[str]:
     yield "imported:"
-    yield "  source: tf-m"
+    yield "  source: tf-m  # by the files found"
     for key, value in (
         ("version", result.version),
         ("platform", result.platform),
