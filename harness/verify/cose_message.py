@@ -78,6 +78,7 @@ def parse(data: bytes, *, max_size: int = cbor.MAX_SIZE) -> CoseMessage:
     """
     if len(data) > max_size:
         raise cbor.CborError("limits", 0, f"{len(data)} bytes, more than the limit of {max_size}")
+    data = bytes(data)  # a bytearray would make values that are not bytes
     end = len(data)
     odd: list[cbor.Oddity] = []
     major, tag, pos = cbor.read_head(data, 0, end, odd)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from harness.findings import Check, Finding, Report
 
-__all__ = ["Judge", "Where"]
+__all__ = ["Judge", "Where", "matches", "show"]
 
 Where = str | tuple[object, str]
 """Where to look: a text, or a claim's label with its name."""
@@ -17,6 +17,20 @@ Where = str | tuple[object, str]
 # Findings are immutable, and a passed one without a subject says no more than its check.
 _PASSED: dict[str, Finding] = {}
 _GROUPS: dict[int, tuple[tuple[Check, ...], list[Finding]]] = {}
+
+
+def matches(seen: object, wanted: object) -> bool:
+    """Whether a value is the wanted one, of the same type, or one of a set of wanted ones."""
+    if isinstance(wanted, frozenset):
+        return any(matches(seen, one) for one in wanted)
+    return type(seen) is type(wanted) and seen == wanted
+
+
+def show(value: object) -> str:
+    """A value for a finding: byte strings in hex, sets with "or" between."""
+    if isinstance(value, frozenset):
+        return " or ".join(sorted(map(show, value)))
+    return value.hex() if isinstance(value, bytes) else f"{value!r}"[:120]
 
 
 class Judge:

@@ -11,7 +11,7 @@ from harness.verify import cbor
 from harness.verify.checks import result as check
 from harness.verify.checks.envelope import BY_RULE
 from harness.verify.cose import CoseMessage, check_headers, check_signature, record_oddities, record_parse
-from harness.verify.judge import Judge
+from harness.verify.judge import Judge, matches, show
 from harness.verify.keys import KeyRing, PublicKey, SymmetricKey, VerificationKey, as_ring
 from harness.verify.result_profile import ResultProfile, load_profile
 from harness.verify.result_relations import ResultObservation, check_result_relations
@@ -47,7 +47,8 @@ class ResultExpectations:
 
     Attributes:
         nonce: what was sent.
-        instance_id: 33 bytes, from the attestation key that is trusted for the board.
+        instance_id: 33 bytes, from the attestation key that is trusted for the board, or all forms
+            that count (its `PublicKey.instance_ids`).
         boot_seed: from the attestation token of the same boot.
         model_id: SHA-256 of the model file, 32 bytes.
         input_source: number from the profile's ``values``.
@@ -60,7 +61,7 @@ class ResultExpectations:
     """
 
     nonce: bytes | None = None
-    instance_id: bytes | None = None
+    instance_id: bytes | frozenset[bytes] | None = None
     boot_seed: bytes | None = None
     model_id: bytes | None = None
     input_source: int | None = None
@@ -190,7 +191,7 @@ def _check_expected(result: SignedResult, expected: ResultExpectations, judge: J
     ):
         if wanted is not None and (role != "nonce" or has_nonce):
             seen = result.values.get(role)
-            judge.judge(which, seen == wanted and type(seen) is type(wanted), expected=_show(wanted), seen=_show(seen))
+            judge.judge(which, matches(seen, wanted), expected=show(wanted), seen=seen, show=show)
     if expected.outputs is not None:
         _check_outputs(result.outputs, expected.outputs, judge)
     _check_ticks(result, expected, judge)
@@ -236,7 +237,3 @@ def _check_key(result: SignedResult, expected: ResultExpectations | None, judge:
     if expected is not None and expected.attestation_key is not None:
         held = result.key != expected.attestation_key
         judge.judge(check.KEY_SEPARATE, held, expected="a key of its own", seen=f"the attestation key, {result.key}")
-
-
-def _show(value: object) -> str:
-    return value.hex() if isinstance(value, bytes) else f"{value!r}"[:120]

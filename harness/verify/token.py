@@ -17,7 +17,7 @@ from harness.verify.checks.envelope import BY_RULE
 from harness.verify.claims import check_claims
 from harness.verify.components import ExpectedComponent, SoftwareComponent, check_components, parse_components
 from harness.verify.cose import CoseMessage, check_headers, check_signature, record_oddities, record_parse
-from harness.verify.judge import Judge
+from harness.verify.judge import Judge, matches, show
 from harness.verify.keys import KeyRing, PublicKey, SymmetricKey, VerificationKey, as_ring
 from harness.verify.profiles_psa import LEGACY, P1, PROFILES, RFC9783, ClaimProfile, identify
 
@@ -34,7 +34,7 @@ class TokenExpectations:
     Attributes:
         profiles: accepted values of the profile claim.
         implementation_id: 32 bytes.
-        instance_id: 33 bytes.
+        instance_id: 33 bytes, or all forms that count (`PublicKey.instance_ids` of the board's key).
         certification_reference: the whole text.
         lifecycle: accepted values of the lifecycle claim (16 bit).
         caller: ``non-secure`` (client id below zero) or ``secure`` (above).
@@ -47,7 +47,7 @@ class TokenExpectations:
 
     profiles: frozenset[str] = PSA_PROFILES
     implementation_id: bytes | None = None
-    instance_id: bytes | None = None
+    instance_id: bytes | frozenset[bytes] | None = None
     certification_reference: str | None = None
     lifecycle: frozenset[int] | None = None
     caller: str | None = None
@@ -297,7 +297,7 @@ def _check_expected(
     ):
         if wanted is not None:
             seen = claims.get(profile.labels.get(role, -1))
-            judge.judge(which, seen == wanted, expected=_show(wanted), seen=_show(seen))
+            judge.judge(which, matches(seen, wanted), expected=show(wanted), seen=seen, show=show)
     if expected.lifecycle is not None:
         seen = claims.get(profile.labels["security_lifecycle"])
         wanted_text = ", ".join(f"{v:#06x}" for v in sorted(expected.lifecycle))
@@ -316,14 +316,10 @@ def _check_caller(seen: cbor.CborValue, expected: TokenExpectations, judge: Judg
     else:
         held = type(seen) is int and (seen < 0 if expected.caller == "non-secure" else seen > 0)
         wanted = f"{'below' if expected.caller == 'non-secure' else 'above'} zero for a {expected.caller} caller"
-    judge.judge(check.CLIENT_ID_CALLER, held, expected=wanted, seen=_show(seen))
+    judge.judge(check.CLIENT_ID_CALLER, held, expected=wanted, seen=seen, show=show)
 
 
 def _check_sizes(token: bytes, expected: TokenExpectations, judge: Judge) -> None:
     for limit, which in ((expected.announced_size, check.SIZE_ANNOUNCED), (expected.max_size, check.SIZE_MAX)):
         if limit is not None:
             judge.judge(which, len(token) <= limit, expected=f"at most {limit} bytes", seen=f"{len(token)} bytes")
-
-
-def _show(value: object) -> str:
-    return value.hex() if isinstance(value, bytes) else f"{value!r}"[:120]
