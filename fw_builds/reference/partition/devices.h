@@ -36,7 +36,10 @@ struct sse_timer {
 
 #define COUNTER_HZ 32000000u
 #define TICKS_PER_MS (COUNTER_HZ / 1000u)
-#define TICKS_PER_HALF_BIT (COUNTER_HZ / 400000u / 2u) /* I2C fast mode */
+
+/* A round of the delay loop takes at least two cycles; I2C fast mode, 400 kHz. */
+#define CPU_HZ 32000000u
+#define SPIN_ROUNDS_PER_HALF_BIT (CPU_HZ / 400000u / 2u / 2u)
 
 /* The 64-bit system counter, read in two halves. */
 static inline uint64_t counter_now(const struct sse_timer *timer)

@@ -80,9 +80,15 @@ void sampler_clear(void)
 	sampler_unlock();
 }
 
+/*
+ * QEMU 7.2 turns a compare value into nanoseconds and rounds down; with -icount it then finds the value not reached at
+ * that very time, sets the same time again, and hangs. Four ticks of 32 MHz are a whole number of nanoseconds.
+ */
+#define DUE_GRANULARITY 4u
+
 static void set_due(uint64_t when)
 {
-	due = when;
+	due = (when + DUE_GRANULARITY - 1) / DUE_GRANULARITY * DUE_GRANULARITY;
 	SAMPLING_TIMER->control = 0;
 	SAMPLING_TIMER->compare_low = (uint32_t)due;
 	SAMPLING_TIMER->compare_high = (uint32_t)(due >> 32);

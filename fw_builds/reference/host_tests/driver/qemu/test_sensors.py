@@ -83,6 +83,24 @@ def test_free_running_keeps_its_period(boot: Boot) -> None:
     assert taken * 5 - 25 <= elapsed_ms <= taken * 5 + 60
 
 
+def test_samples_that_take_longer_than_the_period_do_not_stop_the_device(boot: Boot) -> None:
+    """The magnetometer alone: each attempt fails late, after more than the millisecond between two of them."""
+    device = boot(sensors=("mag",)).device
+    device.sample("free", ms=1)
+    for _ in range(20):
+        assert device.echo("x" * 300) == "x" * 300
+    assert device.sample("stop") == {"st": 1, "n": 0, "seq": 0}
+
+
+def test_sampling_can_be_started_a_hundred_times(boot: Boot) -> None:
+    """Compare values of every residue."""
+    device = boot().device
+    for number in range(100):
+        device.sample("free", ms=1 + number % 3)
+        device.sample("stop")
+    assert device.sample("free", ms=1)["st"] == 0
+
+
 def test_a_reset_in_the_middle_of_free_running_stops_it(boot: Boot) -> None:
     device = boot().device
     device.sample("free", ms=1)
