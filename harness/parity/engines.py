@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import BenchError, ConfigError
-from harness.parity.model_info import ModelInfo, parse_model
+from harness.parity.model_info import ModelInfo, expose_tensors, parse_model
 from harness.parity.process import EngineRefusal, WorkerProcess
 
 __all__ = ["DEFAULT_ENGINES", "EngineRecord", "ReferenceEngine", "get_engine", "second_oracle"]
@@ -159,13 +159,11 @@ class ReferenceEngine:
         Args:
             inputs: as for `run`, with n = 1.
         """
-        info = self.info(model, name)
-        arrays = check_inputs(info, inputs)
+        exposed = expose_tensors(model, indices)
+        arrays = check_inputs(self.info(exposed, name), inputs)
         if len(arrays[0]) != 1:
             raise ValueError(f"tensors() takes one vector, got {len(arrays[0])}")
-        self._load(model, info)
-        _, found = self._ask({"op": "tensors", "sha": info.sha256, "tensors": list(indices)}, arrays, info.name)
-        return found
+        return [output[0] for output in self.run(exposed, arrays, name=name)]
 
     def info(self, model: bytes, name: str = "model") -> ModelInfo:
         """The parsed model (kept)."""

@@ -7,6 +7,7 @@ malformed file costs an error, not a crashed interpreter. Facts follow the TFLit
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -17,7 +18,7 @@ from harness.errors import ConfigError
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["ModelInfo", "Operator", "Quantisation", "TensorInfo", "parse_model"]
+__all__ = ["ModelInfo", "Operator", "Quantisation", "TensorInfo", "expose_tensors", "parse_model"]
 
 MAX_MODEL_BYTES = 256 << 20
 """Larger files are refused before they are parsed: no Cortex-M runs them."""
@@ -202,6 +203,29 @@ def parse_model(model: bytes, *, name: str = "model") -> ModelInfo:
             where=f"{name} ({len(model)} bytes)",
             hint="compare the file's SHA-256 with the one it was made with; it may be cut short",
         ) from exc
+
+
+def expose_tensors(model: bytes, indices: Sequence[int]) -> bytes:
+    """The same model with tensors `indices` of its first subgraph as its outputs.
+
+    Interpreters may compute in place (TFLite's ADD overwrites its input even when asked to preserve all
+    tensors); what is an output of the graph is never overwritten. The file keeps all its bytes: a new vector
+    is appended and SubGraph.outputs points to it (FlatBuffers: an offset counts from its own place, forward).
+
+    Raises:
+        ConfigError: kind ``model-malformed``, as `parse_model`.
+        IndexError: a tensor the model does not have.
+    """
+    import tflite
+
+    info = parse_model(model)
+    if any(not 0 <= index < len(info.tensors) for index in indices):
+        raise IndexError(f"tensors {list(indices)} of {len(info.tensors)}")
+    table = tflite.Model.GetRootAs(model, 0).Subgraphs(0)._tab  # noqa: SLF001 - generated code has no other way
+    place = table.Pos + table.Offset(8)  # SubGraph: tensors 4, inputs 6, outputs 8
+    changed = bytearray(model) + bytes(-len(model) % 4)
+    struct.pack_into("<I", changed, place, len(changed) - place)
+    return bytes(changed) + struct.pack(f"<I{len(indices)}i", len(indices), *indices)
 
 
 class _Parser:

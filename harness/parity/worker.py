@@ -4,7 +4,7 @@ Needs only the standard library, numpy and the engine's own package, so an engin
 virtual environment than the harness.
 
 Frames both ways: 4 bytes length of a JSON header, the header, then the raw bytes of its ``arrays``
-(``[{"dtype", "shape", "bytes"}]``, little endian). Requests: ``hello``, ``load``, ``run``, ``tensors``.
+(``[{"dtype", "shape", "bytes"}]``, little endian). Requests: ``hello``, ``load``, ``run``.
 
 It cannot outlive its parent: while it waits it reads the pipe (end of file ends it); while it computes,
 SIGIO on the closed pipe and SIGALRM at the deadline have their default action, which ends it.
@@ -57,12 +57,11 @@ class _TfliteEngine:
         self.record = {"name": package.replace("_", "-"), "version": version, "resolver": resolver, "threads": 1}
         self.resolver = getattr(self.api.OpResolverType, resolver)
 
-    def load(self, model: bytes, *, preserve: bool) -> Any:
+    def load(self, model: bytes) -> Any:
         interpreter = self.api.Interpreter(
             model_content=model,
             experimental_op_resolver_type=self.resolver,
             num_threads=1,
-            experimental_preserve_all_tensors=preserve,
         )
         interpreter.allocate_tensors()
         return interpreter
@@ -81,10 +80,6 @@ class _TfliteEngine:
     def output(interpreter: Any, detail: Any, _position: int) -> Any:
         return interpreter.get_tensor(detail["index"])
 
-    @staticmethod
-    def tensor(interpreter: Any, index: int) -> Any:
-        return interpreter.get_tensor(index)
-
 
 class _MicroEngine:
     """The tflite-micro wheel: TFLM's reference kernels on the host."""
@@ -99,12 +94,10 @@ class _MicroEngine:
             "threads": 1,
         }
 
-    def load(self, model: bytes, *, preserve: bool) -> Any:
-        config = self.api.InterpreterConfig
+    def load(self, model: bytes) -> Any:
         return self.api.Interpreter.from_bytes(
             model,
             arena_size=max(1 << 20, 16 * len(model)),
-            intrepreter_config=config.kPreserveAllTensors if preserve else config.kAllocationRecording,
         )
 
     @staticmethod
@@ -129,10 +122,6 @@ class _MicroEngine:
     def output(interpreter: Any, _detail: Any, position: int) -> Any:
         return interpreter.get_output(position)
 
-    @staticmethod
-    def tensor(interpreter: Any, index: int) -> Any:
-        return interpreter.GetTensor(index, 0)["tensor_data"]
-
 
 ENGINES: dict[str, tuple[Any, str, str]] = {
     "tflite-runtime": (_TfliteEngine, "tflite_runtime", "BUILTIN_REF"),
@@ -150,7 +139,7 @@ class Worker:
         kind, package, resolver = ENGINES[engine]
         self.engine = kind(package, resolver)
         self.stdin, self.stdout = stdin, stdout
-        self.models: dict[tuple[str, bool], tuple[Any, list[Any], list[Any]]] = {}
+        self.models: dict[str, tuple[Any, list[Any], list[Any]]] = {}
         self.data: dict[str, bytes] = {}
 
     def serve(self) -> None:
@@ -179,27 +168,22 @@ class Worker:
         if op == "load":
             self.models.clear()
             self.data = {header["sha"]: blobs[0]}
-            _, inputs, outputs = self.interpreter(header["sha"], preserve=False)
+            _, inputs, outputs = self.interpreter(header["sha"])
             return {"inputs": self.describe(inputs), "outputs": self.describe(outputs)}, []
         arrays = [
             self.np.frombuffer(blob, dtype=a["dtype"]).reshape(a["shape"])
             for a, blob in zip(header["arrays"], blobs, strict=True)
         ]
         if op == "run":
-            return {}, self.run(self.interpreter(header["sha"], preserve=False), arrays)
-        if op == "tensors":
-            loaded = self.interpreter(header["sha"], preserve=True)
-            self.run(loaded, arrays)
-            return {}, [self.np.array(self.engine.tensor(loaded[0], i)) for i in header["tensors"]]
+            return {}, self.run(self.interpreter(header["sha"]), arrays)
         raise ValueError(f"unknown request {op!r}")
 
-    def interpreter(self, sha: str, *, preserve: bool) -> tuple[Any, list[Any], list[Any]]:
-        """A loaded model's interpreter, inputs and outputs; `preserve` keeps intermediate tensors."""
-        key = (sha, preserve)
-        if key not in self.models:
-            interpreter = self.engine.load(self.data[sha], preserve=preserve)
-            self.models[key] = (interpreter, *self.engine.details(interpreter))
-        return self.models[key]
+    def interpreter(self, sha: str) -> tuple[Any, list[Any], list[Any]]:
+        """The loaded model's interpreter, inputs and outputs."""
+        if sha not in self.models:
+            interpreter = self.engine.load(self.data[sha])
+            self.models[sha] = (interpreter, *self.engine.details(interpreter))
+        return self.models[sha]
 
     def describe(self, details: list[Any]) -> list[dict[str, Any]]:
         """Shapes and types as plain data."""

@@ -105,6 +105,34 @@ def test_intermediate_tensors_are_available(engine: ReferenceEngine) -> None:
     assert found[0].size == 94 * 4
 
 
+def skip_model(*, with_add: bool) -> bytes:
+    """A dense layer, and (`with_add`) the sum of its output and the input."""
+    m = testkit.ModelBuilder()
+    source = m.tensor([1, 6], scale=0.1)
+    out = m.dense(source, 6, np.random.default_rng(5), scale=0.3)
+    m.inputs = [source]
+    if with_add:
+        total = m.tensor([1, 6], scale=0.4)
+        m.op("ADD", [out, source], [total])
+        out = total
+    m.outputs = [out]
+    return m.build()
+
+
+def test_what_is_computed_in_place_is_not_lost() -> None:
+    """TFLite's ADD writes over its first input, even when asked to preserve all tensors."""
+    inputs = np.random.default_rng(2).integers(-128, 128, (1, 1, 6), dtype=np.int8)
+    oracles = [get_engine(), *([o] if (o := second_oracle()) else [])]
+    for engine in oracles:
+        with engine:
+            model = skip_model(with_add=True)
+            dense, total = engine.tensors(model, inputs, [op.outputs[0] for op in engine.info(model).operators])
+            (alone,) = engine.run(skip_model(with_add=False), inputs)
+            assert (dense == alone[0]).all()
+            assert (total == engine.run(model, inputs)[0][0]).all()
+            assert (total != dense).any()
+
+
 def test_second_oracle_agrees_with_the_first() -> None:
     oracle = second_oracle()
     if oracle is None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from harness.errors import ConfigError
 from harness.parity import testkit
-from harness.parity.model_info import parse_model
+from harness.parity.model_info import expose_tensors, parse_model
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "fw_builds" / "reference" / "models"
@@ -84,6 +84,15 @@ def test_dynamic_shape_is_refused_with_words(shape: list[int], signature: list[i
     assert caught.value.kind == "model-dynamic-shape"
     assert "model moving: input 0 (t0) has a dynamic shape" in str(caught.value)
     assert caught.value.hint
+
+
+def test_exposed_tensors_become_the_outputs() -> None:
+    model = testkit.classifier()
+    info = parse_model(expose_tensors(model, [3, 8, 12]))
+    assert [t.index for t in info.outputs] == [3, 8, 12]
+    assert info.operators == parse_model(model).operators
+    with pytest.raises(IndexError, match=r"tensors \[99\] of 13"):
+        expose_tensors(model, [99])
 
 
 def test_custom_operator_is_named() -> None:

@@ -1,0 +1,127 @@
+"""Parity vectors a second through the harness against a bare-socket loop with the same messages.
+
+    python benchmarks/parity/throughput.py [--vectors 400] [--rounds 3] [--model tamper]
+
+Both sides talk to the same kind of freshly booted emulated board. The harness side is the whole session:
+reference interpreter, comparison, vacuity, progress. The bare side sends frames encoded beforehand and
+only counts the bytes that come back. Goal: at least 80 %.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import contextlib
+import os
+import socket
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.boards.base import RunContext
+from harness.boards.registry import make_board
+from harness.config.loading import load_build, load_target
+from harness.findings import Report
+from harness.parity.engines import ReferenceEngine, get_engine
+from harness.parity.session import run_session
+from harness.protocol.smp import SmpDriver
+from harness.protocol.smp_frame import encode_frame
+from harness.protocol.smp_header import GROUP_INFERENCE, Command, Header, Op
+from harness.protocol.smp_lab import _BATCH_ROOM
+from harness.verify import cbor
+
+GOAL = 0.80
+
+
+@contextlib.contextmanager
+def board(model: str) -> Iterator[tuple[SmpDriver, socket.socket]]:
+    """A booted board with `model` active: its client, and a second handle of its UART's socket."""
+    build = load_build("reference")
+    with tempfile.TemporaryDirectory() as folder:
+        context = RunContext(run_dir=Path(folder), state_dir=Path(folder) / "state", fresh_identity=True)
+        with make_board(load_target("qemu-an547"), context) as live:
+            live.flash(build)
+            console = live.console(build.console)
+            client = SmpDriver(console, timeout=30)
+            client.wait_ready(timeout=30)
+            client.select_model(model)
+            handle = os.dup(console._transport.fileno())  # type: ignore[attr-defined]  # noqa: SLF001 - the bare loop goes behind the console
+            with socket.socket(fileno=handle) as bare:
+                yield client, bare
+
+
+def harness_side(
+    engine: ReferenceEngine, model: str, data: bytes, inputs: npt.NDArray[np.int8], client: SmpDriver
+) -> float:
+    """Vectors a second of a whole session."""
+    report = Report()
+    began = time.monotonic()
+    run_session(engine, data, inputs, client.batch, report, name=model, progress=lambda _done, _all: None)
+    seconds = time.monotonic() - began
+    if not report.ok:
+        sys.exit(f"the device is wrong: {[f.id for f in report.failed]}")
+    return len(inputs) / seconds
+
+
+def frames(inputs: npt.NDArray[np.int8], width: int) -> list[bytes]:
+    """The requests of the session, encoded."""
+    rows = inputs.reshape(len(inputs), -1)
+    count = max(1, _BATCH_ROOM // max(rows.shape[1], width))
+    packets = []
+    for number, at in enumerate(range(0, len(rows), count)):
+        payload = cbor.encode({"in": rows[at : at + count].tobytes()})
+        packets.append(
+            encode_frame(Header.pack(Op.WRITE, GROUP_INFERENCE, Command.BATCH, number % 256, len(payload)) + payload)
+        )
+    return packets
+
+
+def bare_side(requests: list[bytes], vectors: int, sock: socket.socket) -> float:
+    """Vectors a second of a loop that sends and counts."""
+    sock.setblocking(True)
+    began = time.monotonic()
+    for request in requests:
+        sock.sendall(request)
+        answer, wanted = b"", None
+        while wanted is None or len(answer) < wanted:
+            answer += sock.recv(65536)
+            if wanted is None and len(answer) >= 6:
+                length = int.from_bytes(base64.b64decode(answer[2:6])[:2], "big") + 2
+                characters = -(-length // 3) * 4
+                wanted = characters + 3 * -(-characters // 124)  # start and end of each line
+    return vectors / (time.monotonic() - began)
+
+
+def main() -> int:
+    """Print the rates and their ratio."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--vectors", type=int, default=400)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--model", default="tamper")
+    args = parser.parse_args()
+    data = load_build("reference").models[args.model].file.read_bytes()
+    harness_rates, bare_rates = [], []
+    with get_engine() as engine:
+        info = engine.info(data, args.model)
+        shape = (args.vectors, *info.inputs[0].shape)
+        inputs = np.random.default_rng(1).integers(-128, 128, shape, dtype=np.int8)
+        requests = frames(inputs, info.output_bytes)
+        for _ in range(args.rounds):
+            with board(args.model) as (client, bare):
+                harness_rates.append(harness_side(engine, args.model, data, inputs, client))
+                client.console.close()
+                bare_rates.append(bare_side(requests, args.vectors, bare))
+            print(f"harness {harness_rates[-1]:8.1f} vectors/s   bare socket {bare_rates[-1]:8.1f} vectors/s")
+    ratio = statistics.median(h / b for h, b in zip(harness_rates, bare_rates, strict=True))
+    print(f"{args.model}: harness reaches {ratio:.0%} of a bare-socket loop (goal {GOAL:.0%})")
+    return 0 if ratio >= GOAL else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
