@@ -22,6 +22,7 @@ from harness.plugin.pairs import Pair
 from harness.plugin.trust import Trust
 from harness.protocol.base import Description, PseudoDriver
 from harness.protocol.clients import open_client
+from harness.protocol.text import log_tail
 from harness.stimulus.base import Stimulus
 
 if TYPE_CHECKING:
@@ -303,6 +304,13 @@ class Bench:
         exchange = evidence.exchange_section(self._client.exchanges) if self._client else None
         return [*([exchange] if exchange else []), *sections]
 
+    def device_log(self) -> list[tuple[str, str]]:
+        """Log and secure lines that the client sorted out since the last test, classified."""
+        notes = getattr(self._client, "notes", None)
+        lines = notes() if notes is not None else []
+        text = "\n".join(f"{line.kind:<7} {line.text}" for line in lines)
+        return [("device log, classified", text)] if text else []
+
     def facts(self) -> dict[str, object]:
         """For headers and records."""
         facts: dict[str, object] = {"board": dict(self.board.description)}
@@ -326,9 +334,7 @@ class Bench:
             "latency": [{"series": series.as_dict()} for series in self.series],
             "parity": self.parity,
             "traces": self.traces,
-            "consoles": [
-                {"name": name, "text": evidence.log_tail(console, 60)} for name, console in self._consoles().items()
-            ],
+            "consoles": [{"name": name, "text": log_tail(console, 60)} for name, console in self._consoles().items()],
         }
 
     # -- inside

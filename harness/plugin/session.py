@@ -175,6 +175,8 @@ class HarnessPlugin:
                 bench.failed(outcome)
         elif report.skipped and findings is None and call.excinfo is not None:
             record["not_covered"] = str(call.excinfo.value)
+        if bench is not None and call.when == "call":
+            report.sections += bench.device_log()
         report.user_properties = list(item.user_properties)
         report.harness = record  # type: ignore[attr-defined] # pytest reports take additional plain data
         return report

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from harness.console.base import Console
-from harness.errors import ConfigError
+from harness.errors import ConfigError, DeviceFault
 from harness.protocol import zephyr_shell_parse as parse
 from harness.protocol.base import Description, Exchange, Feature, InferResult, PseudoDriver, Source
 from harness.protocol.zephyr_shell_lines import ShellLine
@@ -61,6 +61,7 @@ class ZephyrShellDriver(PseudoDriver):
     ) -> None:
         self.console = console
         self.timeout = timeout
+        self._clock = clock
         self.session = ShellSession(console, prompt=prompt, watch=watch, quiet=quiet, clock=clock)
         self._exchanges: deque[Exchange] = deque(maxlen=_REPEAT)
 
@@ -78,10 +79,17 @@ class ZephyrShellDriver(PseudoDriver):
 
         Raises:
             BenchError: ``silent``: not one byte came.
-            DeviceFault: ``boot-hung``: it spoke, and no shell answered.
+            DeviceFault: ``boot-hung``: it spoke, and no shell answered; ``device-reset``: it boots again and again.
         """
-        self.session.synchronise(timeout)
-        return self.describe()
+        deadline = self._clock() + timeout
+        while True:
+            self.session.synchronise(max(deadline - self._clock(), 0.1))
+            try:
+                return self.describe()
+            except DeviceFault as error:
+                # A prompt shows several times before the boot's last line: one of those was taken for the last.
+                if error.kind != "device-reset" or self._clock() >= deadline:
+                    raise
 
     def reboot(self, *, timeout: float = 20.0) -> Description:
         """``kernel reboot cold``, then wait for the shell."""

@@ -379,3 +379,29 @@ def test_exchanges_are_kept_with_their_raw_bytes() -> None:
     assert last.request == "infer token"
     assert last.raw_response.startswith(b"infer token\r\nAAT token:")
     assert last.response.startswith("AAT token:")
+
+
+def test_a_prompt_long_before_the_boots_last_line() -> None:
+    """The boot shows its prompt several times; a pause behind one of them is no readiness."""
+    device = Device("plain")
+    head, tail = device.boot.split(b"\x1b[8D\x1b[J***", 1)
+    driver, console = connect(device, boot=False)
+    console.say(head)
+    late = [b"\x1b[8D\x1b[J***" + tail]
+    answer = device.__call__
+
+    def with_late_boot(data: bytes) -> bytes:
+        out = answer(data)
+        return (late.pop() + out) if late and b"\r" in data else out
+
+    console.device = with_late_boot
+    assert driver.wait_ready(timeout=20).uuid == UUID
+
+
+def test_a_device_that_boots_for_ever_is_given_up() -> None:
+    device = Device("plain")
+    driver, console = connect(device)
+    console.device = lambda data: device.boot if b"\r" in data else device(data)
+    with pytest.raises(DeviceFault) as caught:
+        driver.wait_ready(timeout=20)
+    assert caught.value.kind == "device-reset"

@@ -49,6 +49,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, request: pyt
 def test_known_weaknesses_are_found(run: Run) -> None:
     result = run("-rf", weak=True)
     out = result.stdout.str()
+    assert "secure  [TFLM SERVICE] Starting secure inferencing" in out  # attached to the test that failed
     for check in ("result.freshness", "result.ecdsa-nonce-reuse", "result.counter-rises", "result.stray-bytes"):
         assert f"product:{check}" in out, check
     assert result.ret == 1
