@@ -288,7 +288,7 @@ class _Parser:
             zeros = tuple(int(quant.ZeroPoint(i)) for i in range(quant.ZeroPointLength())) or (0,) * len(scales)
             quantisation = Quantisation(scales, zeros, int(quant.QuantizedDimension()))
         name = raw.Name()
-        kind = self.types.get(raw.Type(), f"type {raw.Type()}")
+        kind = self.types.get(raw.Type(), f"number {raw.Type()}")
         buffer = self.root.Buffers(raw.Buffer()) if 0 <= raw.Buffer() < self.root.BuffersLength() else None
         return TensorInfo(
             index=index,

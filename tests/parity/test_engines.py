@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.errors import BenchError, ConfigError
+from harness.errors import BenchError, ConfigError, HarnessError
 from harness.parity import testkit
 from harness.parity.engines import ReferenceEngine, get_engine, second_oracle
 from harness.parity.process import WorkerProcess
@@ -207,6 +207,28 @@ def test_crash_names_the_model_and_the_signal(engine: ReferenceEngine) -> None:
     assert caught.value.kind == "engine-crash"
     assert "SIGSEGV" in str(caught.value)
     assert engine.run(model, inputs)[0].shape == (1, 1, 8), "the next call starts a new worker"
+
+
+def test_damaged_models_crash_the_worker_and_nothing_else() -> None:
+    """Some of these end the interpreter with SIGSEGV; all of them are our own errors, with the model's name."""
+    base, kinds = testkit.two_in_two_out(), set()
+    with ReferenceEngine("tflite-runtime", self_test=False, time_limit=5) as engine:
+        for seed in range(220, 300):
+            rng = np.random.default_rng(seed)
+            damaged = bytearray(base)
+            for _ in range(int(rng.integers(1, 4))):
+                damaged[int(rng.integers(8, len(damaged)))] = int(rng.integers(256))
+            name = f"damaged-{seed}"
+            try:
+                info = engine.info(bytes(damaged), name)
+                engine.run(bytes(damaged), [np.zeros((1, *t.shape), t.dtype) for t in info.inputs], name=name)
+            except HarnessError as error:
+                kinds.add(error.kind)
+                assert name in str(error)
+                if error.kind == "engine-crash":
+                    assert "SIG" in str(error.seen)
+        assert engine.run(testkit.dense(), np.zeros((1, 1, 16), np.int8))[0].shape == (1, 1, 8)
+    assert {"model-malformed", "engine-refused-model", "engine-crash"} <= kinds
 
 
 def test_hang_ends_at_the_time_limit() -> None:
