@@ -10,8 +10,9 @@ import pluggy
 import pytest
 
 from harness.boards.base import Board, BoardEvent, PowerState, ResetKind, RunContext
+from harness.boards.known_limits import hints_for
 from harness.boards.registry import make_board
-from harness.console.base import Console
+from harness.console.base import Console, Mark
 from harness.errors import BenchError, DeviceFault, Fault, HarnessError
 from harness.findings import Report
 from harness.plugin import evidence, watch
@@ -352,6 +353,15 @@ class Bench:
             if error.kind == "silent" and talking:
                 raise watch.spoke_elsewhere(error, self._consoles(), talking) from None
             raise
+        except DeviceFault as fault:
+            fault.hint = "\n".join(self._known_limits()) or fault.hint
+            raise
+
+    def _known_limits(self) -> tuple[str, ...]:
+        """What is known about this emulator that explains a boot that came to nothing."""
+        said = "".join(c.read_from(Mark(0)).decode("utf-8", "replace") for c in self._consoles().values())
+        resets = sum(event.kind == "guest-reset" for event in self.board.events)
+        return hints_for(getattr(self.pair.target, "machine", None), said, resets=resets)
 
     def _restart_link(self) -> None:
         link = getattr(self._client, "link", None)
