@@ -61,12 +61,12 @@ def pytest_arguments(args: argparse.Namespace) -> list[str]:
     if config is not None:
         command.append(f"--config-file={config}")
     for flag in ("target", "build"):
-        for value in getattr(args, flag) or ():
-            command += [f"--{flag}", value]
+        # In one word: pytest looks for its rootdir near paths that stand alone.
+        command += [f"--{flag}={value}" for value in getattr(args, flag) or ()]
     for flag in ("policy", "run_dir", "html_report", "junitxml"):
         value = getattr(args, flag)
         if value:
-            command += [f"--{flag.replace('_', '-')}", value]
+            command.append(f"--{flag.replace('_', '-')}={value}")
     return [*command, *args.rest]
 
 

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from harness.boards.base import RunContext
-from harness.console.base import Console, Mark
-from harness.console.text import last_lines
+from harness.console.base import Console
 from harness.errors import Fault
 from harness.plugin.outcomes import FindingsFailed, Outcome
 from harness.protocol.base import Exchange
-from harness.protocol.smp_frame import CONTINUE, START
+from harness.protocol.text import log_tail
 
 if TYPE_CHECKING:
     from harness.plugin.pairs import Pair
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["console_section", "exchange_section", "failure_text", "header", "log_tail"]
 
 _TAIL_LINES = 6
-_TAIL_BYTES = 1 << 16
 _EXCHANGES = 3
 _WIDTH = 160
 
@@ -50,13 +48,6 @@ def failure_text(error: BaseException, outcome: Outcome, where: str) -> str | No
     if outcome.error is not None and outcome.fault is not Fault.BUG:
         return f"{where}: {outcome.error}{notes}"
     return None
-
-
-def log_tail(console: Console, lines: int) -> str:
-    """The last log lines of a console; frames, which stand decoded elsewhere, are left out."""
-    data = console.read_from(Mark(max(0, console.received - _TAIL_BYTES)), limit=_TAIL_BYTES)
-    text = b"\n".join(line for line in data.split(b"\n") if not line.startswith((START, CONTINUE)))
-    return last_lines(text, lines, _WIDTH)
 
 
 def console_section(console: Console) -> tuple[str, str]:

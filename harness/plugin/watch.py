@@ -15,6 +15,7 @@ from harness.findings import Check, Report
 from harness.plugin.pairs import Pair
 from harness.plugin.trust import Trust
 from harness.protocol.base import Description
+from harness.protocol.text import log_tail
 from harness.stimulus.base import Stimulus
 
 __all__ = ["UNASKED_RESET", "Watcher", "bench_features", "prove_flash", "spoke_elsewhere"]
@@ -89,7 +90,7 @@ class Watcher:
                 kind="unasked-reset",
                 expected="an answer",
                 seen=self._last_reset(),
-                where="\n".join(f"console {c.name!r}:\n{c.tail(8)}" for c in self._board.consoles.values()),
+                where="\n".join(f"console {c.name!r}:\n{log_tail(c, 6)}" for c in self._board.consoles.values()),
             )
 
     def begin(self) -> None:
@@ -187,7 +188,7 @@ def bench_features(pair: Pair, board: Board, stimulus: Stimulus | None) -> set[s
 
 def spoke_elsewhere(error: BenchError, consoles: Mapping[str, Console], talking: Mapping[str, int]) -> DeviceFault:
     """The protocol's console is silent, another one is not: power and flash are fine, the firmware is not."""
-    tails = "\n".join(f"console {name!r}:\n{consoles[name].tail(10)}" for name in talking)
+    tails = "\n".join(f"console {name!r}:\n{log_tail(consoles[name], 8)}" for name in talking)
     return DeviceFault(
         "the firmware booted and spoke, but its protocol's console stayed silent",
         kind="boot-hung",

@@ -12,6 +12,7 @@ from harness.protocol.base import Exchange
 from harness.protocol.smp_answers import decode_answer, field, show
 from harness.protocol.smp_header import GROUP_INFERENCE, GROUP_OS, Command, Op, OsCommand
 from harness.protocol.smp_link import Answer, LinkStats, Request, SmpLink
+from harness.protocol.text import log_tail
 from harness.verify import cbor
 
 __all__ = ["SmpCore"]
@@ -165,7 +166,7 @@ class SmpCore:
             kind="boot-hung",
             expected="an answer to an SMP echo",
             seen=f"{self.console.received - mark.offset} bytes since the first request",
-            where=f"console {self.console.name!r}; last lines:\n{self.console.tail(12)}",
+            where=f"console {self.console.name!r}; last lines:\n{log_tail(self.console, 8)}",
         )
 
     def _exchange(

@@ -21,6 +21,7 @@ from harness.console.base import Console, Mark
 from harness.errors import BenchError, DeviceFault, HarnessBug
 from harness.protocol.smp_frame import MAX_PACKET, BadFrame, FrameDecoder, LogLine, Packet, encode_frame
 from harness.protocol.smp_header import HEADER, Header, Op
+from harness.protocol.text import log_tail
 
 __all__ = ["Answer", "LinkStats", "Request", "SmpLink"]
 
@@ -304,7 +305,7 @@ class SmpLink:
         )
 
     def _silent(self, request: Request, timeout: float, retries: int) -> BenchError:
-        tail = self.console.tail(8)
+        tail = log_tail(self.console, 8)
         return BenchError(
             f"no answer to {request.name or 'a request'} within {timeout:g} s"
             + (f", {retries + 1} times" if retries else ""),

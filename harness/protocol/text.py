@@ -1,0 +1,19 @@
+"""What a console printed for people, apart from the frames that share its UART."""
+
+from __future__ import annotations
+
+from harness.console.base import Console, Mark
+from harness.console.text import last_lines
+from harness.protocol.smp_frame import CONTINUE, START
+
+__all__ = ["log_tail"]
+
+_TAIL_BYTES = 1 << 16
+_WIDTH = 160
+
+
+def log_tail(console: Console, lines: int) -> str:
+    """The last log lines of a console; frames, which stand decoded elsewhere, are left out."""
+    data = console.read_from(Mark(max(0, console.received - _TAIL_BYTES)), limit=_TAIL_BYTES)
+    text = b"\n".join(line for line in data.split(b"\n") if not line.startswith((START, CONTINUE)))
+    return last_lines(text, lines, _WIDTH)
