@@ -89,8 +89,12 @@ class Transcript:
         self._write(self._events, memoryview(line.encode()))
 
     def read(self, start: int, size: int) -> bytes:
-        """Bytes `start` to `start + size` of the received stream, from disk."""
-        return os.pread(self._fd, size, start)
+        """Bytes `start` to `start + size` of the received stream, from disk, also after `close`."""
+        if self._fd >= 0:
+            return os.pread(self._fd, size, start)
+        with self.path.open("rb") as stream:
+            stream.seek(start)
+            return stream.read(size)
 
     def close(self) -> None:
         """Close both files. Safe to call twice."""

@@ -126,6 +126,10 @@ def test_marks_older_than_memory_are_served_from_the_transcript(make: Make) -> N
     assert console.read_from(START, limit=12) == b"early needle"
     assert console.read_from(Mark(500_000), limit=1000) == stream[500_000:501_000]
     assert console.read_from(Mark(len(stream) - 5)) == stream[-5:]
+    console.close()
+    assert console.read_from(START, limit=12) == b"early needle"  # for reports made after the board was released
+    assert console.wait_for(b"early", timeout=0.01, since=START).start == 0
+    assert console.tail(1).endswith("late needle")
 
 
 def test_nothing_is_left_unread_while_nobody_waits(make: Make) -> None:
@@ -240,6 +244,7 @@ def test_the_other_side_closes_while_we_wait(make: Make) -> None:
     thread.join()
     assert caught.value.kind == "console-closed"
     assert console.wait_for(b"last", timeout=1, since=START).start == 0  # what had come is still there
+    assert console.read_from(START) == b"last words\n"
     with pytest.raises(BenchError, match="console-closed"):
         console.write(b"hello")
     with pytest.raises(BenchError, match="console-closed"):
@@ -264,7 +269,7 @@ def test_closing_wakes_who_waits(make: Make) -> None:
             kinds.append(error.kind)
 
     threads = [in_thread(wait), in_thread(wait)]
-    assert wait_until(lambda: console._waiting == 2, 5)
+    assert wait_until(lambda: console._pump.waiting == 2, 5)
     console.close()
     for thread in threads:
         thread.join(10)
@@ -334,7 +339,7 @@ def test_subscribers_get_every_byte_in_order(make: Make) -> None:
     end = console.subscribe(got.extend)
     stream = os.urandom(300_000)
     thread = in_thread(lambda: device.sendall(stream))
-    console._read_until(lambda: console.received == len(stream), float("inf"))
+    console._pump.read_until(lambda: console.received == len(stream), float("inf"))
     thread.join()
     assert bytes(got) == stream
     end()
