@@ -81,6 +81,31 @@ def test_probe_of_the_sampling_timer(lab: Lab) -> None:
         assert board.device.probe(0x48001000, 4, 1)["n"] == 2
 
 
+SYSTEM_REGISTERS = {
+    "AIRCR: reset": (0xE000ED0C, 0x05FA0004),
+    "AIRCR: faults to the non-secure side": (0xE000ED0C, 0x05FA2000),
+    "SAU off": (0xE000EDD0, 0),
+    "SAU all non-secure": (0xE000EDD0, 2),
+    "interrupt targets": (0xE000E380, 0xFFFFFFFF),
+    "secure interrupts off": (0xE000E180, 0xFFFFFFFF),
+    "NSACR": (0xE000ED8C, 0),
+    "FPCCR": (0xE000EF34, 0),
+    "secure fault handlers off": (0xE000ED24, 0),
+}
+
+
+def test_system_registers_are_the_secure_sides(lab: Lab) -> None:
+    with lab.boot() as board:
+        before = board.device.wait_ready()
+        for name, (address, value) in SYSTEM_REGISTERS.items():
+            board.device.probe(address, 4, value)
+            assert board.device.probe(0x30000000)["info"]["t"] == "SecureFault", name
+            assert board.device.probe(0x21200000)["info"]["t"] == "BusFault", name
+            assert board.device.probe(0x49206000)["info"]["t"] == "PPC", name
+        assert board.device.describe() == before
+        assert board.device.infer(bytes(32), bytes(128))
+
+
 def test_own_memory_is_open(lab: Lab) -> None:
     with lab.boot() as board:
         board.device.wait_ready()

@@ -11,7 +11,8 @@ from qemu_board import QemuBoard
 from smp_device import Refused
 from test_verified_boot import other_key  # noqa: F401  # a fixture
 
-INVALID_ARGUMENT, NOT_PERMITTED, DOES_NOT_EXIST, INVALID_SIGNATURE = 135, 133, 140, 149
+INVALID_ARGUMENT, NOT_PERMITTED, DOES_NOT_EXIST = 135, 133, 140
+STORAGE_FAILURE, INVALID_SIGNATURE = 146, 149
 CHUNK = 2048
 
 
@@ -191,3 +192,25 @@ def test_uploads_out_of_order(lab: Lab, images: Path) -> None:
                 board.device.write(14, {"off": 0, "data": b"x", "len": length, "sha": bytes(32)})
             assert refused.value.rc in (INVALID_ARGUMENT, 3)
         assert board.device.describe()["model"] == "tamper"
+
+
+def test_no_room_for_another_security_counter(lab: Lab) -> None:
+    """A model whose counter cannot be kept is refused; the one before stays, and stays over a reset."""
+    payload = model("sine")
+    with lab.boot() as board:
+        board.device.wait_ready()
+        installed = 0
+        for n in range(40):
+            try:
+                activate(board, resign(payload, lab.path("m.bin"), name=f"m{n}").read_bytes())
+            except Refused as refused:
+                assert refused.rc == STORAGE_FAILURE
+                break
+            installed += 1
+        assert 10 < installed < 16
+        assert board.device.describe()["model"] == f"m{installed - 1}"
+        newer = resign(payload, lab.path("m.bin"), name=f"m{installed - 1}", counter=2)
+        assert activate(board, newer.read_bytes())["name"] == f"m{installed - 1}"  # its counter has a place
+        board.device.reset()
+        assert board.device.wait_ready()["model"] == f"m{installed - 1}"
+        assert board.device.infer(bytes(32), bytes(1))

@@ -74,10 +74,15 @@ static void test_api(void)
 	CHECK(its_remove(&store, 1, 8) == PSA_ERROR_NOT_PERMITTED);
 	CHECK(its_remove(&store, 1, 9) == PSA_ERROR_DOES_NOT_EXIST);
 	CHECK(its_remove(&store, 1, 7) == PSA_SUCCESS && value_of(&store, 1, 7) == UINT32_MAX);
-	for (uint64_t uid = 100; uid < 100 + ITS_MAX_OBJECTS - 1; uid++) {
+	for (uint64_t uid = 100; uid < 100 + ITS_MAX_OBJECTS_PER_OWNER - 1; uid++) { /* and uid 8 */
 		set(&store, uid, (uint32_t)uid);
 	}
 	CHECK(its_set(&store, 1, 99, big, 1, 0) == PSA_ERROR_INSUFFICIENT_STORAGE);
+	set(&store, 100, 5); /* what is there may change */
+	for (uint64_t uid = 100; uid < 100 + ITS_MAX_OBJECTS - ITS_MAX_OBJECTS_PER_OWNER; uid++) {
+		CHECK(its_set(&store, 2, uid, big, 1, 0) == PSA_SUCCESS);
+	}
+	CHECK(its_set(&store, 3, 1, big, 1, 0) == PSA_ERROR_INSUFFICIENT_STORAGE);
 	CHECK(its_mount(&store, &nv[0], &nv[1]) == ITS_MOUNTED);
 	CHECK(value_of(&store, 1, 110) == 110);
 }

@@ -72,6 +72,7 @@ struct mpc {
 
 /* SSE system counter, control frame */
 #define SYSCOUNTER_CNTCR (*(volatile uint32_t *)0x58100000u)
+#define SYSCOUNTER_CNTCV_LOW (*(volatile uint32_t *)0x58100008u)
 #define CNTCR_EN         (1u << 0)
 
 /* Armv8-M system control */

@@ -127,6 +127,11 @@ void target_irq_clear(uint32_t irq)
 	NVIC_ICPR(irq / 32u) = 1u << (irq % 32u);
 }
 
+uint32_t target_ticks(void)
+{
+	return SYSCOUNTER_CNTCV_LOW;
+}
+
 _Noreturn void target_reset(void)
 {
 	barrier();

@@ -17,6 +17,9 @@ void target_irq_enable(uint32_t irq);
 uint32_t target_irq_disable(uint32_t irq); /* 1 when it was enabled */
 void target_irq_clear(uint32_t irq);
 
+/* The SSE system counter's low word: ticks since this boot. */
+uint32_t target_ticks(void);
+
 _Noreturn void target_reset(void);
 
 /* Start the non-secure image whose vectors are here. */

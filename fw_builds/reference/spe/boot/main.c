@@ -53,6 +53,6 @@ _Noreturn void spe_main(void)
 	}
 	model_store_init();
 	start_partitions();
-	spe_log("BOOT", "starting the non-secure image");
+	spe_log("BOOT", "starting the non-secure image at tick %u", (unsigned int)target_ticks());
 	target_launch_nonsecure(entry.vectors, entry.msp, entry.reset);
 }

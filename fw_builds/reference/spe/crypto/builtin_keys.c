@@ -18,7 +18,7 @@ struct builtin_key {
 	const psa_key_id_t id;
 	const int32_t signer; /* the partition that may sign with it */
 	const char *const label;
-	bool ready;
+	bool has_private, has_point;
 	uint8_t private[ECDSA_KEY_SIZE];
 	uint8_t point[ECDSA_PUBLIC_KEY_SIZE];
 };
@@ -40,6 +40,7 @@ static psa_status_t find(psa_key_id_t id, struct builtin_key **found)
 	return id == TFM_BUILTIN_KEY_ID_HUK ? PSA_ERROR_NOT_PERMITTED : PSA_ERROR_INVALID_HANDLE;
 }
 
+/* The key with its private part there. */
 static psa_status_t load(psa_key_id_t id, struct builtin_key **found)
 {
 	struct builtin_key *key;
@@ -51,12 +52,9 @@ static psa_status_t load(psa_key_id_t id, struct builtin_key **found)
 	if (device()->otp_state != OTP_OK) {
 		return PSA_ERROR_BAD_STATE;
 	}
-	if (!key->ready) {
+	if (!key->has_private) {
 		derive_p256_key(device()->otp.huk, key->label, key->private);
-		if (!ecdsa_public_key(key->private, key->point)) {
-			return PSA_ERROR_CORRUPTION_DETECTED;
-		}
-		key->ready = true;
+		key->has_private = true;
 		if (MUTANT_IS(KEY_IN_LOG)) {
 			spe_log_bytes("SPE", "key ", key->private, sizeof key->private);
 		}
@@ -70,10 +68,17 @@ psa_status_t builtin_public_key(psa_key_id_t id, const uint8_t **point)
 	struct builtin_key *key;
 	const psa_status_t status = load(id, &key);
 
-	if (status == PSA_SUCCESS) {
-		*point = key->point;
+	if (status != PSA_SUCCESS) {
+		return status;
 	}
-	return status;
+	if (!key->has_point) {
+		if (!ecdsa_public_key(key->private, key->point)) {
+			return PSA_ERROR_CORRUPTION_DETECTED;
+		}
+		key->has_point = true;
+	}
+	*point = key->point;
+	return PSA_SUCCESS;
 }
 
 psa_status_t builtin_sign(psa_key_id_t id, int32_t partition, const uint8_t digest[32], uint8_t signature[64])

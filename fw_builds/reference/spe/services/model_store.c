@@ -229,16 +229,40 @@ unsigned model_store_list(struct model_store_info info[MODEL_STORE_SLOTS])
 	return count;
 }
 
-static psa_status_t remember(uint32_t slot, uint32_t bank)
+static psa_status_t remember(struct active_record next)
 {
-	const struct active_record next = {slot, bank};
 	const psa_status_t status = its_set(nv_store(), TFM_SP_MODEL_STORE, ACTIVE_UID, &next, sizeof next,
 					    PSA_STORAGE_FLAG_NONE);
 
 	if (status == PSA_SUCCESS) {
+		if (next.bank != record.bank) {
+			slots[MODEL_STORE_UPDATE_SLOT].examined = false;
+		}
 		record = next;
 	}
 	return status;
+}
+
+/* Make a model active, in this boot and the next ones; or leave everything as it was. */
+static psa_status_t switch_to(uint32_t slot, uint32_t bank, struct model_store_info *info)
+{
+	const struct active_record before = record;
+	const psa_status_t stored = remember((struct active_record){slot, bank});
+
+	if (stored != PSA_SUCCESS) {
+		return stored;
+	}
+	const enum mcuboot_status status = activate(slot);
+
+	if (status != MCUBOOT_OK) {
+		spe_log("MODEL", "not made active: %s", mcuboot_status_text(status));
+		(void)remember(before);
+		return PSA_ERROR_STORAGE_FAILURE;
+	}
+	describe(active, info);
+	spe_log("MODEL", "%s %s is active, security counter %u", info->name, info->version,
+		(unsigned int)info->security_counter);
+	return PSA_SUCCESS;
 }
 
 psa_status_t model_store_select(const char *name, struct model_store_info *info)
@@ -258,17 +282,7 @@ psa_status_t model_store_select(const char *name, struct model_store_info *info)
 			why = status;
 			continue;
 		}
-		const psa_status_t stored = remember(number, record.bank);
-
-		if (stored != PSA_SUCCESS) {
-			return stored;
-		}
-		if (activate(number) != MCUBOOT_OK) {
-			return PSA_ERROR_STORAGE_FAILURE;
-		}
-		describe(active, info);
-		spe_log("MODEL", "%s %s selected", info->name, info->version);
-		return PSA_SUCCESS;
+		return switch_to(number, record.bank, info);
 	}
 	return why;
 }
@@ -285,26 +299,8 @@ psa_status_t model_store_install(const uint8_t *file, size_t size, struct model_
 		spe_log("MODEL", "update refused: %s", mcuboot_status_text(status));
 		return to_psa(status);
 	}
-	if (!rollback_raise(TFM_SP_MODEL_STORE, image.name, image.security_counter)) {
-		spe_log("MODEL", "update refused: its security counter cannot be stored");
-		return PSA_ERROR_INSUFFICIENT_STORAGE;
-	}
 	const uint32_t bank = record.bank == 0 ? 1 : 0;
 
 	memcpy(bank_base(bank), file, image.total_size);
-	const psa_status_t stored = remember(MODEL_STORE_UPDATE_SLOT, bank);
-
-	if (stored != PSA_SUCCESS) {
-		return stored;
-	}
-	slots[MODEL_STORE_UPDATE_SLOT].examined = false;
-	status = activate(MODEL_STORE_UPDATE_SLOT);
-	if (status != MCUBOOT_OK) {
-		spe_log("MODEL", "update does not verify in NV memory: %s", mcuboot_status_text(status));
-		return PSA_ERROR_STORAGE_FAILURE;
-	}
-	describe(active, info);
-	spe_log("MODEL", "update %s %s active, security counter %u", info->name, info->version,
-		(unsigned int)info->security_counter);
-	return PSA_SUCCESS;
+	return switch_to(MODEL_STORE_UPDATE_SLOT, bank, info);
 }

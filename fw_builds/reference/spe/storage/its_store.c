@@ -109,14 +109,21 @@ static const struct its_object *find_const(const struct its_copy *copy, int32_t 
 	return NULL;
 }
 
-static struct its_object *find_free(struct its_copy *copy)
+/* A place for a new object of this owner; NULL: the owner has had its share, or there is none. */
+static struct its_object *find_free(struct its_copy *copy, int32_t owner)
 {
+	struct its_object *place = NULL;
+	unsigned owned = 0;
+
 	for (size_t i = 0; i < ITS_MAX_OBJECTS; i++) {
-		if (copy->objects[i].used == 0) {
-			return &copy->objects[i];
+		struct its_object *const object = &copy->objects[i];
+
+		if (object->used == 0 && place == NULL) {
+			place = object;
 		}
+		owned += object->used != 0 && object->owner == owner ? 1 : 0;
 	}
-	return NULL;
+	return owned < ITS_MAX_OBJECTS_PER_OWNER ? place : NULL;
 }
 
 psa_status_t its_set(struct its_store *store, int32_t owner, uint64_t uid, const void *data, size_t size,
@@ -137,7 +144,7 @@ psa_status_t its_set(struct its_store *store, int32_t owner, uint64_t uid, const
 		return PSA_ERROR_NOT_PERMITTED;
 	}
 	if (object == NULL) {
-		object = find_free(&store->cache);
+		object = find_free(&store->cache, owner);
 	}
 	if (object == NULL) {
 		return PSA_ERROR_INSUFFICIENT_STORAGE;

@@ -12,6 +12,7 @@
 #include "psa/internal_trusted_storage.h"
 
 #define ITS_MAX_OBJECTS 32u
+#define ITS_MAX_OBJECTS_PER_OWNER 16u /* so that no owner can take the others' room */
 
 struct its_object {
 	uint32_t used;
