@@ -6,10 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from harness.errors import ConfigError
-from harness.findings import Policy, Report, Status
-from harness.verify.keys import KeyRing, SymmetricKey
+from harness.findings import Policy, Report, Status, Waiver
+from harness.verify.catalogue import ALL
+from harness.verify.keys import KeyRing, PublicKey, SymmetricKey
 from harness.verify.token import PSA_PROFILES, PsaToken, TokenExpectations, verify_psa_token
 from tests.verify.verify_kit import (
     BOOT_SEED,
@@ -21,6 +25,8 @@ from tests.verify.verify_kit import (
     TEST_ONLY_HMAC,
     TEST_ONLY_OTHER_P256,
     TEST_ONLY_P256,
+    TEST_ONLY_P384,
+    TEST_ONLY_P521,
     Pairs,
     Raw,
     Tagged,
@@ -372,3 +378,65 @@ def test_the_signature_is_over_the_protected_bytes_as_sent() -> None:
     assert report.ok
     assert parsed.verified
     assert "cbor.preferred" in not_held(report)
+
+
+UNWAIVABLE = {check.id for check in ALL if not check.waivable}
+
+
+@pytest.mark.parametrize("name", [name for name, (_, check_id) in MUTATIONS.items() if check_id in UNWAIVABLE])
+def test_no_waiver_excuses_what_makes_evidence_evidence(name: str) -> None:
+    report = Report(policy=Policy.DEV, waivers=(Waiver(finding="*", reason="everything"),))
+    verify_psa_token(MUTATIONS[name][0], keys=KEY, challenge=CHALLENGE, expected=NS, report=report)
+    assert MUTATIONS[name][1] in broken(report)
+
+
+def test_a_waived_finding_is_shown_and_does_not_fail() -> None:
+    waivers = (
+        Waiver(finding="attestation.dummy-*", reason="bench", where="build.yaml:9"),
+        Waiver(finding="attestation.kid", reason="never needed"),
+    )
+    report = Report(policy=Policy.PORT, waivers=waivers)
+    token = rfc(c268=bytes(range(0xA0, 0xC0)), c2398="0604565272829-10010")
+    verify_psa_token(token, keys=KEY, challenge=CHALLENGE, expected=NS, report=report)
+    assert report.ok
+    waived = {f.id for f in report.by_status(Status.WAIVED)}
+    assert waived == {"attestation.dummy-boot-seed", "attestation.dummy-certification-reference"}
+    assert report.unused_waivers() == [waivers[1]]
+
+
+ALGORITHM_KEYS: dict[int, Any] = {
+    -7: TEST_ONLY_P256, -35: TEST_ONLY_P384, -36: TEST_ONLY_P521,
+    5: TEST_ONLY_HMAC, 6: TEST_ONLY_HMAC, 7: TEST_ONLY_HMAC,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("alg", ALGORITHM_KEYS)
+def test_every_algorithm_of_the_allow_list(alg: int) -> None:
+    private = ALGORITHM_KEYS[alg]
+    key: Any = SymmetricKey(private) if isinstance(private, bytes) else PublicKey.from_handle(private.public_key())
+    claims = enc(rfc_claims() | {256: next(iter(key.instance_ids))})
+    token = message(claims, key=private, alg=alg)
+    report, parsed = judge(token, keys=key)
+    assert report.ok, report.failed
+    assert parsed.key == key
+    for at in (len(token) - 1, len(token) // 2, 8):
+        changed = token[:at] + bytes([token[at] ^ 1]) + token[at + 1 :]
+        assert not judge(changed, keys=key)[0].ok
+    for size in (-1, 1):
+        signature = parsed.message.signature if parsed.message else b""
+        wrong = signature[:-1] if size < 0 else signature + b"\x00"
+        report, _ = judge(message(claims, key=private, alg=alg, signature=wrong), keys=key)
+        assert "cose.signature-format" in broken(report)
+
+
+def test_external_data_is_part_of_what_is_signed() -> None:
+    from harness.verify.cose import verify_cose
+
+    data = enc(["Signature1", PROTECTED, b"context", PAYLOAD])
+    der = TEST_ONLY_P256.sign(data, ec.ECDSA(hashes.SHA256()))
+    signature = b"".join(part.to_bytes(32, "big") for part in decode_dss_signature(der))
+    bound = message(PAYLOAD, signature=signature)
+    for aad, ok in ((b"context", True), (b"", False), (b"contexT", False)):
+        report = Report()
+        assert verify_cose(bound, keys=KEY, report=report, external_aad=aad).verified is ok
+        assert report.ok is ok
