@@ -23,10 +23,11 @@ from typing import Final
 
 from harness.errors import BenchError
 
-__all__ = ["BoardLock", "BoardUse", "acquire_all", "list_boards"]
+__all__ = ["BoardLock", "BoardUse", "acquire_all", "acquire_numbered", "list_boards"]
 
 _FLOCK: Final = "hhqqi4x"  # struct flock: l_type, l_whence, l_start, l_len, l_pid
 _POLL: Final = 0.05
+_MOST_NUMBERED: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def lock_dir(state_dir: Path) -> Path:
 
 
 def _file_name(name: str) -> str:
-    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}", name):
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,100}", name):
         return f"{name}.lock"
     readable = re.sub(r"[^A-Za-z0-9._-]+", "_", name)[:60]
     return f"~{readable}-{hashlib.sha256(name.encode()).hexdigest()[:12]}.lock"
@@ -226,3 +227,23 @@ def acquire_all(locks: list[BoardLock], timeout: float) -> None:
         for lock in taken:
             lock.release()
         raise
+
+
+def acquire_numbered(name: str, state_dir: Path, about: Mapping[str, str]) -> BoardLock:
+    """The lock of the first free of ``NAME~0``, ``NAME~1``, ...: boards of which there is no end, yet shown to others.
+
+    Raises:
+        BenchError: kind ``board-busy`` when 256 are in use.
+    """
+    for number in range(_MOST_NUMBERED - 1):
+        lock = BoardLock(f"{name}~{number}", state_dir, about)
+        try:
+            lock.acquire()
+        except BenchError as error:
+            if error.kind != "board-busy":
+                raise
+        else:
+            return lock
+    last = BoardLock(f"{name}~{_MOST_NUMBERED - 1}", state_dir, about)
+    last.acquire()
+    return last

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from harness.boards.base import Board, BoardEvent, ClockQuality, Identity, PowerState, ResetKind, RunContext
-from harness.boards.locks import BoardLock, acquire_all
+from harness.boards.locks import BoardLock, acquire_all, acquire_numbered
 from harness.boards.provision import check_unchanged, digest_images, otp_for
 from harness.boards.qemu_machine import Machine, Provisions
 from harness.boards.virtual import BoardStore, EphemeralStore, identity_of, make_entropy
@@ -58,14 +58,21 @@ class QemuBoard(Board):
         self._version = ""
         kept = BoardStore(context.state_dir / "boards" / target.name)
         self._store = EphemeralStore() if context.fresh_identity else kept
-        about = {"target": target.name, "kind": self.kind, "run_dir": str(context.run_dir)}
-        self._locks = [BoardLock(name, context.state_dir, about) for name in (target.name, *target.resources())]
+        self._about = {"target": target.name, "kind": self.kind, "run_dir": str(context.run_dir)}
+        self._locks = [BoardLock(name, context.state_dir, self._about) for name in (target.name, *target.resources())]
 
     # --- life ------------------------------------------------------------------------------------
 
     def acquire(self) -> None:
-        """See `Board`. Raises `BenchError` kind ``board-busy``."""
-        acquire_all(self._locks, self.target.timeouts.acquire)
+        """See `Board`. A board of fresh identity shares nothing, so any number of sessions may have one.
+
+        Raises:
+            BenchError: kind ``board-busy``.
+        """
+        if self.context.fresh_identity:
+            self._locks = [acquire_numbered(self.name, self.context.state_dir, self._about)]
+        else:
+            acquire_all(self._locks, self.target.timeouts.acquire)
         try:
             self._store.open()
             if self._target.virtual.otp is not None:

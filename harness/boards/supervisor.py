@@ -21,7 +21,7 @@ from typing import Final
 
 from harness.errors import BenchError
 
-__all__ = ["Child", "spawn"]
+__all__ = ["Child", "spawn", "wait_until"]
 
 # After PR_SET_PDEATHSIG is in force the parent may already be gone: then nothing is started. No core files: an
 # emulator's would hold the whole RAM of the board.
@@ -45,7 +45,11 @@ class _Spawner:
                 self._pid = os.getpid()
         future: Future[subprocess.Popen[bytes]] = Future()
         self._jobs.put((job, future))
-        return future.result()
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            future.add_done_callback(_kill_unclaimed)  # nobody will ever know of this child
+            raise
 
     @staticmethod
     def _loop(
@@ -58,6 +62,14 @@ class _Spawner:
             except BaseException as error:  # noqa: BLE001 - it is raised again where the job came from
                 future.set_exception(error)
             del job, future
+
+
+def _kill_unclaimed(future: Future[subprocess.Popen[bytes]]) -> None:
+    if future.exception() is None:
+        process = future.result()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 _spawner = _Spawner()

@@ -100,6 +100,11 @@ class Pump:
         if self.ended is not None:
             raise self._explain(self.ended)
 
+    def _check_sound(self) -> None:
+        """Raise when bytes were not kept or told: what came before a mere end of the stream may still be used."""
+        if self.ended is not None and self.ended.kind != "console-closed":
+            raise self._explain(self.ended)
+
     def fail(self, error: HarnessError) -> None:
         """End the stream: everybody who waits gets `error`."""
         with self.state:
@@ -117,6 +122,7 @@ class Pump:
             HarnessError: why the stream has ended, once `done` is not satisfied by all that came.
         """
         with self.state:
+            self._check_sound()
             if done():
                 return True
             self._waiting += 1
@@ -133,6 +139,7 @@ class Pump:
                         self._follow(left)
                     else:
                         self._lead(left)
+                    self._check_sound()
                     if done():
                         return True
             finally:
@@ -275,9 +282,6 @@ class Pump:
                     left = left[count:]
                     if left and not count:
                         self._wait_writable(deadline)
-            except HarnessError as error:
-                self.fail(error)
-                raise
             except OSError as error:
                 ended = BenchError(f"console {self.name!r}: cannot send: {error.strerror}", kind="console-closed")
                 self.fail(ended)

@@ -160,6 +160,53 @@ def test_killed_emulator_is_the_benchs_fault_at_once(probe_board: QemuBoard) -> 
     wait_ready(probe_board, Mark(mark))
 
 
+def test_hung_emulator_is_named_and_can_be_released(probe_board: QemuBoard, tmp_path: Path) -> None:
+    wait_ready(probe_board)
+    child = probe_board.child
+    assert child is not None
+    os.kill(child.pid, signal.SIGSTOP)
+    with pytest.raises(BenchError, match=r"monitor did not answer in 0\.3 s") as caught:
+        probe_board._machine.call(probe_board._machine.command("query-status"), timeout=0.3)
+    assert caught.value.kind == "qmp-timeout"
+    mark = probe_board.console("ns").mark()
+    probe_board.reset(ResetKind.COLD)  # usable afterwards
+    assert gone(child.pid)
+    wait_ready(probe_board, mark)
+    hung = probe_board.child
+    assert hung is not None
+    os.kill(hung.pid, signal.SIGSTOP)
+    probe_board.release()
+    assert gone(hung.pid)
+    assert not [use for use in list_boards(tmp_path / "state") if use.locked]
+
+
+def test_full_disk_for_the_transcript_is_the_benchs_fault(
+    make_qemu: Callable[..., QemuBoard], probe_build: Build, tmp_path: Path
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "board-ns.log").symlink_to("/dev/full")
+    board = make_qemu()
+    board.acquire()
+    board.flash(probe_build)
+    with pytest.raises(BenchError, match="No space left on device") as caught:
+        wait_ready(board)
+    assert caught.value.kind == "transcript-write"
+    board.release()
+    assert not [use for use in list_boards(tmp_path / "state") if use.locked]
+
+
+def test_run_folder_that_cannot_be_made(
+    make_qemu: Callable[..., QemuBoard], probe_build: Build, tmp_path: Path
+) -> None:
+    (tmp_path / "run").write_text("a file")
+    board = make_qemu()
+    board.acquire()
+    with pytest.raises(BenchError) as caught:
+        board.flash(probe_build)
+    assert str(tmp_path / "run") in (caught.value.where or "")
+    assert board.child is None
+
+
 def test_exit_status_zero_is_no_pass(probe_board: QemuBoard) -> None:
     wait_ready(probe_board)
     child = probe_board.child
@@ -268,6 +315,18 @@ def test_fresh_identity_is_never_on_disk(
         board.release()
     assert len(huks) == 2
     assert not [path for path in tmp_path.rglob("*") if path.name in {"huk.TEST_ONLY.bin", "nv.img", "boards"}]
+
+
+def test_boards_of_fresh_identity_do_not_wait_for_each_other(
+    make_qemu: Callable[..., QemuBoard], probe_build: Build, tmp_path: Path
+) -> None:
+    boards = [make_qemu(fresh=fresh) for fresh in (False, True, True)]
+    for board in boards:
+        board.acquire()
+    assert [use.name for use in list_boards(tmp_path / "state") if use.locked] == ["board", "board~0", "board~1"]
+    boards[1].flash(probe_build)
+    boards[2].flash(probe_build)
+    assert boards[1].identity.huk != boards[2].identity.huk
 
 
 def test_release_leaves_no_process_thread_descriptor_or_lock(
