@@ -47,6 +47,7 @@ def test_hostile_image(lab: Lab, hostile: Path) -> None:
             "framework 257",
             "undefined 1",
             "null 1",
+            "it block 11",
             *["branch 1"] * 6,
             "unprivileged, own 0",
             "unprivileged, private input -129",

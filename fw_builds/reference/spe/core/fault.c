@@ -83,6 +83,18 @@ static uint32_t *frame_of(uint32_t exc_return, uint32_t *msp)
 	return memory_check_nonsecure(frame, FRAME_WORDS * sizeof *frame, MEMORY_WRITE) ? frame : NULL;
 }
 
+/* xPSR behind one instruction of an IT block (DDI 0553, ITAdvance); unchanged outside of one. */
+static uint32_t advance_it(uint32_t xpsr)
+{
+	uint32_t it = (xpsr >> 8 & 0xFCu) | (xpsr >> 25 & 0x3u);
+
+	if ((it & 0xFu) == 0) {
+		return xpsr;
+	}
+	it = (it & 0x7u) == 0 ? 0 : (it & 0xE0u) | (it << 1 & 0x1Fu);
+	return (xpsr & ~0x0600FC00u) | (it & 0xFCu) << 8 | (it & 0x3u) << 25;
+}
+
 /*
  * Let the non-secure side go on behind the instruction that faulted, with 0 in r0. Where the fetch itself was the
  * violation (a branch to secure memory), behind the branch: at the return address.
@@ -95,6 +107,7 @@ static bool step_over(uint32_t *frame)
 	if (memory_check_nonsecure((const void *)(uintptr_t)pc, sizeof(uint16_t), MEMORY_READ)) {
 		const uint16_t opcode = *(const uint16_t *)(uintptr_t)pc;
 
+		frame[FRAME_XPSR] = advance_it(frame[FRAME_XPSR]);
 		frame[FRAME_PC] = pc + (opcode >> 11 >= 0x1D ? 4u : 2u); /* DDI 0553, F3.1: 32-bit encodings */
 		return true;
 	}

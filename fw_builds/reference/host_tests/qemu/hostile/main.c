@@ -170,6 +170,24 @@ static void null_pointer(void)
 	report("null", (int32_t)(faults() - before));
 }
 
+/* The instruction that faults is in an IT block: those behind it must still be the then and the else. */
+static void it_block(void)
+{
+	uint32_t taken = 0;
+
+	__asm volatile("cmp %0, %0\n"
+		       "ittte eq\n"
+		       "ldreq r0, [%1]\n"
+		       "addeq %0, %0, #1\n"
+		       "addeq %0, %0, #2\n"
+		       "addne %0, %0, #4\n"
+		       "add %0, %0, #8\n"
+		       : "+r"(taken)
+		       : "r"(0x30000000u)
+		       : "r0", "cc", "memory");
+	report("it block", (int32_t)taken);
+}
+
 /* The stack pointer leads into secure memory, then a fault: nothing of it may be read or written. */
 static void stack_in_secure_memory(void)
 {
@@ -185,6 +203,7 @@ int main(void)
 	veneer_arguments();
 	undefined_instruction();
 	null_pointer();
+	it_block();
 	branches();
 	unprivileged();
 	report("end", 0);
