@@ -21,7 +21,12 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any, TextIO
+
+# This folder has a labgrid.py of its own.
+if sys.path and os.path.realpath(sys.path[0]) == str(Path(__file__).resolve().parent):
+    del sys.path[0]
 
 # gRPC's fork handlers may abort a forked child (labgrid's own tests switch them off too).
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
@@ -66,7 +71,13 @@ class Worker:
         place = self._still_ours()
         try:
             resources = [
-                {"name": name, "cls": cls, "params": dict(entry.args), "avail": bool(entry.avail)}
+                {
+                    "name": name,
+                    "cls": cls,
+                    "params": dict(entry.args),
+                    "proxy": bool(entry.extra.get("proxy_required")),
+                    "avail": bool(entry.avail),
+                }
                 for (name, cls), entry in self.session.get_target_resources(place).items()
             ]
         except Exception as error:  # a resource whose exporter went has lost its parameters, too

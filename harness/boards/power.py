@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Protocol, TypeVar
 
@@ -13,7 +14,7 @@ from harness.boards.base import PowerState
 from harness.config.power import CommandPower, PduPower, PowerConfig, UsbHubPower
 from harness.errors import BenchError
 
-__all__ = ["PowerControl", "cycle", "make_power"]
+__all__ = ["PowerControl", "cycle", "make_power", "run_words"]
 
 
 _T = TypeVar("_T")
@@ -66,18 +67,43 @@ def cycle(control: PowerControl, off_seconds: float, *, wait: Callable[[float], 
             wait(off_seconds)
 
 
-def _run(command: Sequence[str], timeout: float, what: str) -> str:
+def run_words(
+    command: Sequence[str],
+    timeout: float,
+    what: str,
+    *,
+    kind: str = "power-failed",
+    extra: Mapping[str, str] | None = None,
+) -> str:
+    """Run the user's own command; what it printed.
+
+    Args:
+        command: program and arguments, no shell.
+        timeout: limit in seconds.
+        what: what for, in words.
+        kind: of the error when it fails.
+        extra: additional environment variables.
+
+    Raises:
+        BenchError: kind ``tool-missing``, ``tool-hung`` or `kind`.
+    """
     if shutil.which(command[0]) is None:
         raise BenchError(
             f"{command[0]} is not installed",
             kind="tool-missing",
             expected=f"{command[0]} on PATH, {what}",
             seen="nothing of that name",
-            hint="install it, or correct `power` in the target's YAML",
+            hint="install it, or correct the command in the target's YAML",
         )
     try:
         done = subprocess.run(  # the user's own words, no shell
-            command, capture_output=True, text=True, timeout=timeout, check=False, stdin=subprocess.DEVNULL
+            command,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **(extra or {})},
         )
     except subprocess.TimeoutExpired as error:
         raise BenchError(
@@ -91,7 +117,7 @@ def _run(command: Sequence[str], timeout: float, what: str) -> str:
     if done.returncode:
         raise BenchError(
             f"{command[0]} failed",
-            kind="power-failed",
+            kind=kind,
             expected="exit code 0",
             seen=f"{done.returncode}",
             where=f"{' '.join(command)}\n{(done.stderr or done.stdout)[-500:].strip()}",
@@ -108,13 +134,15 @@ class CommandSwitch:
 
     def set(self, state: PowerState) -> None:
         """Run the ``on`` or ``off`` command."""
-        _run(self._config.on if state is PowerState.ON else self._config.off, self._config.timeout, "to switch power")
+        run_words(
+            self._config.on if state is PowerState.ON else self._config.off, self._config.timeout, "to switch power"
+        )
 
     def state(self) -> PowerState:
         """What the ``state`` command prints."""
         if self._config.state is None:
             return PowerState.UNKNOWN
-        words = _run(self._config.state, self._config.timeout, "to read the power state").split()
+        words = run_words(self._config.state, self._config.timeout, "to read the power state").split()
         if len(words) == 1 and words[0].lower() in {"on", "off"}:
             return PowerState(words[0].lower())
         raise BenchError(
@@ -135,7 +163,7 @@ class UsbHubSwitch:
 
     def _uhubctl(self, *more: str) -> str:
         place = ("-l", self._config.location, "-p", str(self._config.port))
-        return _run(("uhubctl", *place, *more), self._config.timeout, "to switch a USB hub port")
+        return run_words(("uhubctl", *place, *more), self._config.timeout, "to switch a USB hub port")
 
     def set(self, state: PowerState) -> None:
         """Switch the port."""

@@ -23,6 +23,7 @@ GROUP: Final = "harness.boards"
 BUILT_IN: Final[Mapping[str, str]] = {
     "attach": "harness.boards.attach:AttachBoard",
     "fvp": "harness.boards.fvp:FvpBoard",
+    "labgrid": "harness.boards.labgrid:LabgridBoard",
     "mps3": "harness.boards.mps3:Mps3Board",
     "probe": "harness.boards.probe:ProbeBoard",
     "qemu": "harness.boards.qemu:QemuBoard",
