@@ -7,7 +7,9 @@ that a test can show that lies are found.
 
 from __future__ import annotations
 
+import contextlib
 import enum
+import socket
 import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -99,10 +101,19 @@ class BootstrapServer:
         self._thread.join(self.timeout)
 
 
-class _TlsServer(ThreadingHTTPServer):
-    """Handshakes in the connection's own thread, so that a silent client blocks nobody."""
+def _end(connection: ssl.SSLSocket) -> None:
+    """End a connection under the feet of the thread that reads from it."""
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
-    daemon_threads = True
+
+class _TlsServer(ThreadingHTTPServer):
+    """Handshakes in the connection's own thread, so that a silent client blocks nobody.
+
+    Closing ends the connections that are open and waits for their threads.
+    """
+
+    daemon_threads = False
     block_on_close = True
 
     def __init__(
@@ -110,20 +121,35 @@ class _TlsServer(ThreadingHTTPServer):
     ) -> None:
         self._context = context
         self._idle = timeout
+        self._open: set[ssl.SSLSocket] = set()
+        self._lock = threading.Lock()
+        self._closing = False
         super().__init__(address, handler)
 
     def finish_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 -- socketserver's own signature
         request.settimeout(self._idle)
+        connection = self._context.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+        with self._lock:
+            self._open.add(connection)
+            if self._closing:
+                _end(connection)
         try:
-            connection = self._context.wrap_socket(request, server_side=True)
-        except OSError:
-            return  # the client's own error tells; ssl.SSLError is one of these
-        try:
+            connection.do_handshake()
             super().finish_request(connection, client_address)
         except OSError:
-            return  # the client went away
+            return  # refused, or gone: the client's own error tells (ssl.SSLError is one of these)
         finally:
+            with self._lock:
+                self._open.discard(connection)
             connection.close()
+
+    def server_close(self) -> None:
+        """Stop listening, end open connections, wait for their threads."""
+        with self._lock:
+            self._closing = True
+            for connection in self._open:
+                _end(connection)
+        super().server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 -- socketserver's own signature
         """Say nothing on stderr: the client sees what happened."""

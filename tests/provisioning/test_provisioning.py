@@ -196,6 +196,14 @@ def test_a_silent_client_blocks_nobody(ca: SmallCa) -> None:
         assert client(server).hub().port == 8443
 
 
+def test_closing_ends_connections_that_are_open(ca: SmallCa) -> None:
+    with BootstrapServer(ca, timeout=60) as server:
+        silent = socket.create_connection(("127.0.0.1", server.port), timeout=5)
+        assert client(server).hub().port == 8443  # the silent one has been taken in before this one
+    with silent:
+        assert silent.recv(1) == b""
+
+
 def test_a_server_that_is_gone_is_the_bench_s_fault(ca: SmallCa) -> None:
     with BootstrapServer(ca) as server:
         tool = client(server)
@@ -210,7 +218,7 @@ def test_nothing_is_left_behind(ca: SmallCa, tmp_path: Path, monkeypatch: pytest
     with BootstrapServer(ca) as server:
         certify(server)
         port = server.port
-    assert {t for t in threading.enumerate() if t.is_alive()} <= before
+    assert set(threading.enumerate()) <= before
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(OSError, match="refused"), socket.create_connection(("127.0.0.1", port), timeout=5):
         pass
