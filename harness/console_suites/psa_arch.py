@@ -75,7 +75,7 @@ class PsaArchTests(SuiteMachine):
     def on_boot(self, line: Line, groups: Mapping[str, str]) -> None:
         """A restart: part of the run only where resets are allowed."""
         if self.expectations.allow_resets and isinstance(self.case, OpenCase):
-            self.notes.append(f"line {line.number}: restart during test {self.case.id}")
+            self.note(f"line {line.number}: restart during test {self.case.id}")
             return
         super().on_boot(line, groups)
 

@@ -10,6 +10,7 @@ from harness.console_suites.grammar import Rule, Step
 from harness.console_suites.lines import Line
 from harness.console_suites.machine import SuiteMachine
 from harness.console_suites.model import Outcome, Problem
+from harness.console_suites.state import MAX_SUITES
 
 __all__ = ["TfmRegression"]
 
@@ -82,7 +83,8 @@ class TfmRegression(SuiteMachine):
         if self._summary is None:
             self.problem("contradiction", "a summary's line came outside a summary", line.number)
             return
-        self._summary.append((groups["suite"], self.outcomes[groups["outcome"]]))
+        if len(self._summary) <= MAX_SUITES:
+            self._summary.append((groups["suite"], self.outcomes[groups["outcome"]]))
 
     def on_area_end(self, line: Line, groups: Mapping[str, str]) -> None:
         """The summary must name every suite that ran, in order, with the outcome the suite gave itself."""

@@ -10,6 +10,7 @@ from harness.console_suites.grammar import OpenSuite, Rule, Step
 from harness.console_suites.lines import Line
 from harness.console_suites.machine import SuiteMachine
 from harness.console_suites.model import Outcome, Problem
+from harness.console_suites.state import MAX_SUITES
 
 __all__ = ["Ztest"]
 
@@ -75,7 +76,8 @@ class Ztest(SuiteMachine):
         if self._summary is None:
             self.problem("contradiction", "a summary's line came outside a summary", line.number)
             return
-        self._summary[name] = told
+        if len(self._summary) <= MAX_SUITES:
+            self._summary[name] = told
         ran = [suite for suite in self.suites if suite.name == name]
         if not ran:
             if told["total"] != told["skip"]:

@@ -359,7 +359,9 @@ class Bench:
 
     def _known_limits(self) -> tuple[str, ...]:
         """What is known about this emulator that explains a boot that came to nothing."""
-        said = "".join(c.read_from(Mark(0)).decode("utf-8", "replace") for c in self._consoles().values())
+        said = ""
+        with contextlib.suppress(HarnessError):
+            said = "".join(c.read_from(Mark(0)).decode("utf-8", "replace") for c in self._consoles().values())
         resets = sum(event.kind == "guest-reset" for event in self.board.events)
         return hints_for(getattr(self.pair.target, "machine", None), said, resets=resets)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.console_suites import Judgement, Outcome, Problem, Verdict, get_machine
+from harness.console_suites.state import MAX_CASES, MAX_SUITES
 from tests.console_suites.helpers import GOOD, area, case, judge, kinds, suite
 
 
@@ -143,3 +144,21 @@ def test_time_and_stopping() -> None:
     assert judgement.verdict is Verdict.INCOMPLETE
     assert {"timeout", "case-not-ended", "suite-not-ended", "summary-missing"} == kinds(judgement)
     assert judgement.cases[-1].outcome is Outcome.INCOMPLETE
+
+
+def test_floods_are_bounded() -> None:
+    machine = get_machine("tf-m")
+    machine.feed(b"#### Execute test suites for the Secure area ####\r\n")
+    for number in range(MAX_SUITES + 50):
+        machine.feed(f"Running Test Suite S{number}...\r\n".encode())
+    for number in range(MAX_CASES + 50):
+        machine.feed(f"> Executing 'T{number}'\r\nTEST: T{number} - PASSED!\r\nTEST: T - PASSED!\r\n".encode())
+    machine.feed(b"*** Secure test suites summary ***\r\n" + b"Test suite 'x' has PASSED\r\n" * (MAX_SUITES + 50))
+    machine.feed(b"\x04" + b"[INF] Starting bootloader\r\n" * 1000)
+    judgement = machine.judgement()
+    assert judgement.verdict is not Verdict.PASSED
+    assert "too-much" in kinds(judgement)
+    assert len(judgement.suites) <= MAX_SUITES
+    assert len(judgement.cases) <= MAX_CASES + 1
+    assert len(judgement.problems) < 300
+    assert len(judgement.notes) <= 100
