@@ -25,11 +25,14 @@ def judge_and_keep(
 ) -> Judged:
     """Judge a series against the store's baseline and nights, then store it under the run's name.
 
+    A series of a clock that carries no change detection is not stored: it could never be compared.
+
     Raises:
         BenchError: kind ``baseline-store``.
     """
     baseline = store.baseline(series)
     nights = store.nights(series, before=run)
     result = regression_gate(series, baseline, report, nights=nights, threshold=threshold)
-    store.add(run, series)
+    if result.verdict != "not-judged":
+        store.add(run, series)
     return Judged(result, baseline)

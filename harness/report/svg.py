@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 __all__ = ["ecdf", "histogram", "phases", "traces"]
 
-WIDTH, HEIGHT = 640, 240
+WIDTH, HEIGHT, SMALL = 640, 240, 170
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 24, 40
 SERIES_CLASSES = ("s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7")
 
@@ -72,32 +72,48 @@ def traces(
     *,
     title: str,
 ) -> Markup:
-    """Sensor channels over samples, and below them the outputs of the inferences that followed."""
+    """Sensor channels over samples, one plot for each unit, and below them what the inferences made of it.
+
+    A channel's unit stands in brackets at the end of its name. A single inference is shown in words.
+    """
     count = max((len(v) for v in channels.values()), default=0)
     if not count:
         return Markup("")
     last = max([count - 1, *(at for at, _ in outputs)], default=1) or 1
-    values = [v for vs in channels.values() for v in vs]
+    by_unit: dict[str, list[tuple[str, str]]] = {}
+    for css, name in zip(_cycle(), channels, strict=False):
+        by_unit.setdefault(name.partition("[")[2].rstrip("]"), []).append((name, css))
+    figures = []
+    for unit, members in by_unit.items():
+        bounds = _padded([v for name, _ in members for v in channels[name]])
+        plot = _Plot((0, last), bounds, "sample", unit or "sensor", title, height=SMALL)
+        for name, css in members:
+            plot.line([(float(i), v) for i, v in enumerate(channels[name])], css, name)
+        figures.append(plot.markup(members))
+    if len(outputs) == 1:
+        at, values = outputs[0]
+        words = ", ".join(f"{_label(labels, e)} {v:.4g}" for e, v in enumerate(values))
+        figures.append(Markup("<p>Inference after sample {}: {}</p>").format(at, words))
+    elif outputs:
+        bounds = _padded([v for _, vs in outputs for v in vs])
+        plot = _Plot((0, last), bounds, "sample", "output", f"{title}: outputs", height=SMALL)
+        legend = []
+        for element, css in zip(range(max(len(o) for _, o in outputs)), _cycle(), strict=False):
+            points = [(float(at), float(vs[element])) for at, vs in outputs if element < len(vs)]
+            plot.line(points, css, _label(labels, element), markers=len(points) <= 60)
+            legend.append((_label(labels, element), css))
+        figures.append(plot.markup(legend))
+    return Markup("").join(figures)
+
+
+def _label(labels: Sequence[str], element: int) -> str:
+    return labels[element] if element < len(labels) else f"output {element}"
+
+
+def _padded(values: Sequence[float]) -> tuple[float, float]:
     low, high = min(values), max(values)
-    pad = (high - low) * 0.08 or 1.0
-    upper = _Plot((0, last), (low - pad, high + pad), "" if outputs else "sample", "sensor", title)
-    legend = []
-    for css, (name, series) in zip(_cycle(), channels.items(), strict=False):
-        upper.line([(float(i), v) for i, v in enumerate(series)], css, name)
-        legend.append((name, css))
-    if not outputs:
-        return upper.markup(legend)
-    width = max(len(o) for _, o in outputs)
-    numbers = [v for _, vs in outputs for v in vs]
-    pad = (max(numbers) - min(numbers)) * 0.08 or 1.0
-    lower = _Plot((0, last), (min(numbers) - pad, max(numbers) + pad), "sample", "output", f"{title}: outputs")
-    lower_legend = []
-    for element, css in zip(range(width), _cycle(), strict=False):
-        name = labels[element] if element < len(labels) else f"output {element}"
-        points = [(float(at), float(vs[element])) for at, vs in outputs if element < len(vs)]
-        lower.line(points, css, name, markers=len(points) <= 60)
-        lower_legend.append((name, css))
-    return upper.markup(legend) + lower.markup(lower_legend)
+    pad = (high - low) * 0.08 or abs(high) * 0.02 or 1.0
+    return low - pad, high + pad
 
 
 def phases(seconds: Mapping[str, float], *, title: str) -> Markup:
@@ -123,16 +139,26 @@ def phases(seconds: Mapping[str, float], *, title: str) -> Markup:
 class _Plot:
     """Axes and marks in data coordinates."""
 
-    def __init__(self, x: tuple[float, float], y: tuple[float, float], xlabel: str, ylabel: str, title: str) -> None:
+    def __init__(
+        self,
+        x: tuple[float, float],
+        y: tuple[float, float],
+        xlabel: str,
+        ylabel: str,
+        title: str,
+        *,
+        height: int = HEIGHT,
+    ) -> None:
         self.x, self.y, self.xlabel, self.ylabel, self.title = x, y, xlabel, ylabel, title
-        self.ticks_x, self.ticks_y = nice_ticks(*x), nice_ticks(*y)
+        self.height = height
+        self.ticks_x, self.ticks_y = nice_ticks(*x), nice_ticks(*y, 5 if height == HEIGHT else 3)
         self.marks: list[str] = []
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """Pixel position."""
         across = (x - self.x[0]) / ((self.x[1] - self.x[0]) or 1)
         up = (y - self.y[0]) / ((self.y[1] - self.y[0]) or 1)
-        return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
+        return LEFT + across * (WIDTH - LEFT - RIGHT), self.height - BOTTOM - up * (self.height - TOP - BOTTOM)
 
     def line(self, points: Sequence[tuple[float, float]], css: str, label: str, *, markers: bool = False) -> None:
         """A polyline."""
@@ -160,13 +186,13 @@ class _Plot:
         at, _ = self.at(x, 0)
         anchor, shift = ("end", -5) if at > WIDTH / 2 else ("start", 5)
         self.marks.append(
-            f'<line class="limit" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
+            f'<line class="limit" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{self.height - BOTTOM}"/>'
             f'<text class="limit" x="{at + shift:.1f}" y="{TOP - 8}" text-anchor="{anchor}">{escape(label)}</text>'
         )
 
     def markup(self, legend: Sequence[tuple[str, str]]) -> Markup:
         """The figure."""
-        parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img"><title>{escape(self.title)}</title>']
+        parts = [f'<svg viewBox="0 0 {WIDTH} {self.height}" role="img"><title>{escape(self.title)}</title>']
         for value, text in self.ticks_y:
             _, y = self.at(self.x[0], value)
             parts.append(
@@ -175,16 +201,17 @@ class _Plot:
             )
         for value, text in self.ticks_x:
             x, _ = self.at(value, self.y[0])
-            parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 15}" text-anchor="middle">{escape(text)}</text>')
-        parts.append(
-            f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{HEIGHT - BOTTOM}" y2="{HEIGHT - BOTTOM}"/>'
-        )
+            parts.append(
+                f'<text x="{x:.1f}" y="{self.height - BOTTOM + 15}" text-anchor="middle">{escape(text)}</text>'
+            )
+        floor = self.height - BOTTOM
+        parts.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{floor}" y2="{floor}"/>')
         parts += self.marks
         middle = (LEFT + WIDTH - RIGHT) / 2
         parts.append(
-            f'<text class="label" x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">{escape(self.xlabel)}</text>'
+            f'<text class="label" x="{middle}" y="{self.height - 6}" text-anchor="middle">{escape(self.xlabel)}</text>'
         )
-        turned = (TOP + HEIGHT - BOTTOM) / 2
+        turned = (TOP + self.height - BOTTOM) / 2
         parts.append(
             f'<text class="label" transform="translate(12 {turned}) rotate(-90)" text-anchor="middle">'
             f"{escape(self.ylabel)}</text></svg>"

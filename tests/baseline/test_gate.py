@@ -31,3 +31,6 @@ def test_judge_and_keep(tmp_path: Path) -> None:
         assert [run for run, _, _ in store.runs()] == ["n1", "n2"]
         # the same run again does not count itself among its nights
         assert judge_and_keep(store, "n2", slower, Report(), threshold=0.1).result.verdict == "passed"
+        free = replace(SERIES, clock=replace(SERIES.clock, quality=ClockQuality.MEANINGLESS))
+        assert judge_and_keep(store, "n3", free, Report()).result.verdict == "not-judged"
+        assert len(store.runs()) == 2

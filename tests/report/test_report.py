@@ -166,6 +166,9 @@ def test_charts_keep_their_promises() -> None:
     assert svg.traces({}, [], [], title="t") == ""
     assert svg.phases({"a": 0.0}, title="t") == ""
     assert "beyond +32 LSB: 7" in svg.histogram({0: 10, 40: 4, 90: 3}, title="t")
+    one = svg.traces({"x [uT]": [1, 2], "t [degC]": [3, 3]}, [(1, [0.25])], ["<a>"], title="t")
+    assert one.count("<svg") == 2
+    assert "Inference after sample 1: &lt;a&gt; 0.25" in one
     assert len(svg.ecdf([("a", "s0", list(range(50_000)))], [], unit="ms", title="t")) < 60_000
     assert [text for _, text in svg.nice_ticks(0, 1)] == ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]
     assert svg.nice_ticks(5, 5) == [(5, "5")]
@@ -211,7 +214,7 @@ def test_browser_shows_the_page_without_complaint(sample_run: RunRecord, tmp_pat
     assert run.returncode == 0, run.stderr
     assert console_messages(run.stderr) == []
     assert "<title>Failed: 2026-11-23T02-00-00 nightly</title>" in run.stdout
-    assert run.stdout.count("<svg") == 6
+    assert run.stdout.count("<svg") == 7
     assert "owned" not in run.stdout.split("</title>")[0]
 
 
