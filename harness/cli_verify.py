@@ -23,7 +23,8 @@ JWK, or the certificate that holds it; it may be repeated. Without a key nothing
 
 exit status: 0  the evidence holds under the policy
              1  it does not
-             2  usage error: no key, unreadable file, unknown build
+             2  wrong usage
+             4  no key, a file that cannot be read, an unknown build
 
 The checks, their clauses and severities: `tfm-harness verify checks`, or docs/verification.md, which
 describes the JSON as well.

@@ -318,6 +318,18 @@ def test_a_model_image_is_expected_when_it_is_active(build: Path) -> None:
     assert build_result_profile(loaded).name == "linaro-cai"
 
 
+def test_the_installed_command_gives_the_exit_statuses_it_promises(folder: Path) -> None:
+    from harness.cli import main
+
+    good = ["verify", "token", str(folder / "token.cbor"), "--key", str(folder / "key.pem")]
+    assert main(good) == 0
+    assert main([*good[:-1], str(folder / "other.pem")]) == 1
+    assert main(good[:-2]) == 4
+    with pytest.raises(SystemExit) as caught:
+        main(["verify", "token"])
+    assert caught.value.code == 2
+
+
 def test_help_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (("--help",), ("token", "--help"), ("image", "--help")):
         with pytest.raises(SystemExit) as caught:
