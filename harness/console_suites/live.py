@@ -65,11 +65,12 @@ def watch_suite(
             now = clock()
             patience = _GIVE_UP if machine.hopeless else silence
             left = min(began + timeout - now, heard + patience - now)
-            if left <= 0:
-                if not machine.hopeless:
-                    stopped = _stopped(machine, now - began, timeout, silence)
-                break
-            if not console.wait_data(mark, timeout=min(_SLICE, left)):
+            # What has arrived counts, even when this process was kept from reading it in time.
+            if now - began > timeout or not console.wait_data(mark, timeout=min(_SLICE, max(left, 0.0))):
+                if left <= 0:
+                    if not machine.hopeless:
+                        stopped = _stopped(machine, now - began, timeout, silence)
+                    break
                 if alive is not None:
                     alive()
                 continue

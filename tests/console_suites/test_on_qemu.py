@@ -31,7 +31,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     shutil.copytree(ROOT / "suites" / "console", pytester.path / "console")
     (pytester.path / "layout.ld").write_text(LAYOUT)
     (pytester.path / "fw.yaml").write_text(
-        "images: [{file: fw.elf, world: secure}]\nconsole_suites: [{suite: tf-m, timeout: 60, silence: 5}]\n"
+        "images: [{file: fw.elf, world: secure}]\nconsole_suites: [{suite: tf-m, timeout: 200, silence: 5}]\n"
     )
     return pytester
 
@@ -56,7 +56,7 @@ def build(project: pytest.Pytester, transcript: bytes) -> None:
 def run(project: pytest.Pytester) -> pytest.RunResult:
     target = ROOT / "targets" / "qemu-an521.yaml"
     return project.runpytest_subprocess(
-        "--target", str(target), "--build", "fw.yaml", "-p", "no:cacheprovider", "console", timeout=120
+        "--target", str(target), "--build", "fw.yaml", "-p", "no:cacheprovider", "console", timeout=300
     )
 
 

@@ -41,7 +41,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, request: pyt
         path.write_text(edit(path.read_text()))
         shutil.copytree(ROOT / "suites" / suite, pytester.path / suite)
         chosen = ["--target", "bench", "--build", str(path), "--policy", policy]
-        return pytester.runpytest_subprocess(*chosen, "-p", "no:cacheprovider", *args, suite, timeout=60)
+        return pytester.runpytest_subprocess(*chosen, "-p", "no:cacheprovider", *args, suite, timeout=300)
 
     return go
 
