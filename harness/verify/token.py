@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from harness.errors import ConfigError
 from harness.findings import Report
 from harness.verify import cbor
 from harness.verify.checks import attestation as check
@@ -25,6 +26,8 @@ __all__ = ["PSA_PROFILES", "PsaToken", "TokenExpectations", "verify_claims", "ve
 
 PSA_PROFILES = frozenset({RFC9783.value, LEGACY.value, P1.value})
 """Profile values that name a PSA token."""
+CALLERS = (None, "non-secure", "secure")
+"""Who may have asked for a token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,17 @@ class TokenExpectations:
     components: tuple[ExpectedComponent, ...] | None = None
     announced_size: int | None = None
     max_size: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what would be compared wrongly.
+
+        Raises:
+            ConfigError: a caller of another name (kind ``expectation``).
+        """
+        if self.caller not in CALLERS:
+            raise ConfigError(
+                "a caller is non-secure or secure", kind="expectation", expected="non-secure, secure", seen=self.caller
+            )
 
 
 _NOTHING_KNOWN = TokenExpectations()

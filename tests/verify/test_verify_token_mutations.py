@@ -356,6 +356,12 @@ def test_no_key_is_an_error_and_never_a_pass(keys: Any) -> None:
     assert caught.value.kind == "no-key"
 
 
+def test_a_caller_of_another_name_is_a_config_error() -> None:
+    with pytest.raises(ConfigError) as caught:
+        TokenExpectations(caller="ns")
+    assert caught.value.kind == "expectation"
+
+
 def test_no_challenge_is_said_and_fails_production() -> None:
     for policy, ok in ((Policy.DEV, True), (Policy.PORT, True), (Policy.PRODUCTION, False)):
         report = Report(policy=policy)
