@@ -14,6 +14,7 @@ from harness.boards.base import Board, BoardEvent, ClockQuality, Identity, Power
 from harness.boards.locks import BoardLock, acquire_all, acquire_numbered
 from harness.boards.provision import check_unchanged, digest_images, otp_for
 from harness.boards.qemu_machine import Machine, Provisions
+from harness.boards.qemu_wake import Waker
 from harness.boards.virtual import BoardStore, EphemeralStore, identity_of, make_entropy
 from harness.config.qemu import QemuTarget
 from harness.console.base import Console
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["QemuBoard"]
 
 _START_TIMEOUT: Final = 20.0
-_POKE_FIRST: Final = 0.002
-_POKE_SLOWER: Final = 1.1
-_POKE_SLOWEST: Final = 0.05
-_POKE_FOR: Final = 60.0
 
 
 class QemuBoard(Board):
@@ -52,7 +49,7 @@ class QemuBoard(Board):
         self._digests: dict[Path, bytes] = {}
         self._properties: dict[tuple[str, str], object] = {}
         self._reset_done = asyncio.Event()
-        self._unheard: set[str] = set()  # consoles not yet written to since the boot
+        self._waker = Waker(self._machine, self._consoles)
         self._lifecycle: int | None = None
         self._huk: bytes | None = None
         self._version = ""
@@ -256,13 +253,13 @@ class QemuBoard(Board):
             transport,
             self.context.run_dir / f"{self.name}-{name}.log",
             diagnose=self._why_closed,
-            on_write=partial(self._wrote, name),
+            on_write=partial(self._waker.wrote, name),
         )
 
     async def _go(self) -> None:
         """Sensors first, then the CPU: firmware cannot read a sensor before its value is there."""
         await self._set_all(dict(self._properties))
-        self._unheard.update(self._target.consoles)
+        self._waker.booted(self._target.consoles)
         await self._machine.command("cont")
 
     async def _warm(self) -> None:
@@ -271,26 +268,6 @@ class QemuBoard(Board):
         await self._machine.command("system_reset")
         await asyncio.wait_for(self._reset_done.wait(), _START_TIMEOUT / 2)  # the answer comes before the reset does
         await self._go()
-
-    # --- the first byte after a boot -------------------------------------------------------------
-
-    def _wrote(self, name: str) -> None:
-        """QEMU 7.2 holds back the first byte sent to a UART after a boot until its main loop is woken."""
-        if name in self._unheard:
-            self._unheard.discard(name)
-            self._machine.start_soon(self._poke())
-
-    async def _poke(self) -> None:
-        """Wake the emulator's main loop, by any command, until all that was written is taken in.
-
-        The firmware may speak long before it listens, so its own output tells nothing.
-        """
-        pause = _POKE_FIRST
-        end = time.monotonic() + _POKE_FOR
-        while any(console.unread_by_peer() for console in self._consoles.values()) and time.monotonic() < end:
-            await self._machine.command("query-status")
-            await asyncio.sleep(pause)
-            pause = min(pause * _POKE_SLOWER, _POKE_SLOWEST)
 
     # --- what happens to it ----------------------------------------------------------------------
 
@@ -301,8 +278,8 @@ class QemuBoard(Board):
             self._reset_done.set()
         elif name == "RESET":
             self._note("guest-reset", f"the firmware reset the board ({data.get('reason', 'no reason given')})")
-            self._unheard.update(self._target.consoles)
-            self._machine.start_soon(self._poke())  # a write may already be held back
+            self._waker.booted(self._target.consoles)
+            self._waker.wake()  # a write may already be held back
             await self._set_all(dict(self._properties))
         elif name == "SHUTDOWN":
             self._note("shutdown", f"the emulator shuts down ({data.get('reason', 'no reason given')})")
