@@ -67,8 +67,8 @@ LIMITS = declare(
     "cbor.limits",
     "size and nesting are within the limits (64 KiB, 16 levels)",
     "RFC 8949 s.10",
-    iat="-",
-    veraison="-",
+    iat="library defaults",
+    veraison="library defaults",
     waivable=False,
 )
 PREFERRED = declare(
