@@ -11,7 +11,7 @@ import pytest
 
 from harness.boards.base import Board, BoardEvent, PowerState, ResetKind, RunContext
 from harness.boards.known_limits import hints_for
-from harness.boards.registry import make_board
+from harness.boards.recovery import recover
 from harness.console.base import Console, Mark
 from harness.errors import BenchError, DeviceFault, Fault, HarnessError
 from harness.findings import Report
@@ -20,6 +20,7 @@ from harness.plugin.device import Device
 from harness.plugin.options import Setting
 from harness.plugin.outcomes import Outcome
 from harness.plugin.pairs import Pair
+from harness.plugin.pool import pool_for
 from harness.plugin.trust import Trust
 from harness.protocol.base import Description, PseudoDriver
 from harness.protocol.clients import open_client
@@ -50,11 +51,14 @@ class Bench:
         given = options["boot-timeout"]
         self.boot_timeout = given.seconds if given.text else pair.build.boot.timeout or pair.target.timeouts.boot
         self._hooks = hooks
-        self.board: Board = make_board(pair.target, context)
+        self._pool = pool_for(pair, context)
+        self.board: Board = self._pool.first()
         self.boots = 0
         self.asked_results = 0
         self.stimulus: Stimulus | None = None
         self.series: list[Series] = []
+        self._latency: dict[str, dict[str, object]] = {}
+        self._phases: dict[str, dict[str, float]] = {}
         self.parity: list[dict[str, object]] = []
         self.traces: list[dict[str, object]] = []
         self._client: PseudoDriver | None = None
@@ -65,7 +69,8 @@ class Bench:
         self._ledger: SignatureLedger | None = None
         self._watcher: watch.Watcher | None = None
         self._suspect = False
-        self._lost: HarnessError | None = None
+        self.lost: HarnessError | None = None
+        self.recoveries: list[BoardEvent] = []
         self._active: str | None = None
 
     # -- life
@@ -76,8 +81,33 @@ class Bench:
         Raises:
             BenchError, DeviceFault: as boards and clients; ``wrong-firmware`` when another image runs.
         """
+        self._open_on(self._pool.take())
+
+    def move(self, why: HarnessError, *, wait: float) -> None:
+        """Leave a lost board for another one of the pool.
+
+        Raises:
+            BenchError, DeviceFault: as `open`; then the bench stays lost.
+        """
+        self._pool.quarantine(self.board.name, why)
+        self.board.release()
+        board = self._pool.take(wait=wait)
+        self.boots = 0
+        self.lost, self._suspect = None, False
         try:
-            self.board.acquire()
+            self._open_on(board)
+        except HarnessError as error:
+            self.lost = error
+            raise
+
+    @property
+    def pooled(self) -> bool:
+        """Whether other boards could have served."""
+        return len(self._pool.members) > 1
+
+    def _open_on(self, board: Board) -> None:
+        self.board = board
+        try:
             self.board.flash(self.pair.build)
             self._watcher = watch.Watcher(self.board)
             self._trust = Trust(self.pair.build, self.board.identity)
@@ -185,11 +215,11 @@ class Bench:
         Raises:
             BenchError: ``board-lost``, naming the first cause; from then on at once.
         """
-        if self._lost is not None:
+        if self.lost is not None:
             raise BenchError(
                 f"{self.pair.name} was lost in an earlier test and could not be brought back",
                 kind="board-lost",
-                seen=f"{self._lost.kind}: {self._lost.message}",
+                seen=f"{self.lost.kind}: {self.lost.message}",
                 hint="see the first test that failed",
             )
         if self._suspect:
@@ -251,9 +281,14 @@ class Bench:
         watch.prove_flash(self._description, self.trust, self.pair)
         self._restate()
 
-    def keep_series(self, series: Series) -> None:
-        """Keep a latency series for the run's record."""
+    def keep_series(self, series: Series, **judged: object) -> None:
+        """Keep a latency series for the run's record, with what it was judged against (`LatencyEntry`'s fields)."""
         self.series.append(series)
+        self._latency[series.name] = {"series": series.as_dict(), **judged}
+
+    def keep_phases(self, model: str, seconds: Mapping[str, float]) -> None:
+        """Keep one request's seconds by phase for the run's record."""
+        self._phases[model] = dict(seconds)
 
     # -- judging a test
 
@@ -325,14 +360,14 @@ class Bench:
     def closing_record(self) -> dict[str, object]:
         """What is only known at the end."""
         stats = getattr(self._client, "stats", None)
-        events: tuple[BoardEvent, ...] = self.board.events
+        events: tuple[BoardEvent, ...] = (*self.board.events, *self.recoveries)
         return {
             "link": stats.summary() if stats is not None else "",
             "boots": self.boots + 1,
             "events": [f"{event.at:.3f} s {event.kind}: {event.detail}" for event in events],
             "transcripts": [str(console.transcript) for console in self._consoles().values()],
             "clock": str(self.board.clock_quality),
-            "latency": [{"series": series.as_dict()} for series in self.series],
+            "latency": [{"phases": self._phases.get(name, {}), **entry} for name, entry in self._latency.items()],
             "parity": self.parity,
             "traces": self.traces,
             "consoles": [{"name": name, "text": log_tail(console, 60)} for name, console in self._consoles().items()],
@@ -374,6 +409,11 @@ class Bench:
         if self.stimulus is not None:
             self.stimulus.restate()
 
+    def _answers_again(self) -> None:
+        self.boots += 1
+        self._restart_link()
+        self._description = self._wait_ready()
+
     def _recover(self) -> None:
         try:
             self.board.check_alive()
@@ -381,9 +421,11 @@ class Bench:
             self._description = self.client.wait_ready(timeout=min(5.0, self.boot_timeout))
         except HarnessError as first:
             try:
-                self.reset(ResetKind.COLD)
+                with self.watcher.expected_reset():
+                    recover(self.board, self._answers_again, note=self.recoveries.append)
+                self._restate()
             except HarnessError as error:
-                self._lost = first
+                self.lost = first
                 self._hooks.pytest_harness_board_lost(bench=self, error=first)
                 error.add_note(f"before that: {first}")
                 raise

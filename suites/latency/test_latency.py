@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import pytest
@@ -12,6 +13,7 @@ from harness.latency.budget import check_budget
 from harness.latency.clock import Clock, ClockQuality
 from harness.latency.counter import check_counter, check_run_accounts
 from harness.latency.phases import check_phases
+from harness.latency.regression import GateResult, Night, regression_gate
 from harness.latency.series import Series, check_series
 from harness.plugin.bench import Bench
 from harness.plugin.checks import Checks
@@ -73,11 +75,31 @@ def measure(bench: Bench, device: Device, name: str, report: Report) -> Series:
         subject=name,
     )
     check_run_accounts(series, start=run.start, end=run.end, report=report)
-    for budget in declared.limits(bench.pair.build.document):
-        if budget.covers(name):
-            check_budget(series, budget, report)
-    bench.keep_series(series)
+    budgets = [budget for budget in declared.limits(bench.pair.build.document) if budget.covers(name)]
+    for budget in budgets:
+        check_budget(series, budget, report)
+    result, baseline = compare_with_earlier(bench, series, report)
+    bench.keep_series(
+        series,
+        budgets={budget.statistic: budget.seconds for budget in budgets},
+        baseline=baseline.series.as_dict() if baseline else None,
+        baseline_name=baseline.run if baseline else "",
+        gate=result.words(),
+    )
     return series
+
+
+def compare_with_earlier(bench: Bench, series: Series, report: Report) -> tuple[GateResult, Night | None]:
+    """The regression gate against the baseline store; the series is stored where it can ever be compared."""
+    if not series.clock.quality.carries_change:
+        return regression_gate(series, None, report), None
+    from harness.baseline import BaselineStore, judge_and_keep
+
+    url = os.environ.get("TFM_HARNESS_BASELINE") or str(bench.context.state_dir / "baseline.sqlite")
+    threshold = bench.pair.build.latency.threshold
+    with BaselineStore(url) as store:
+        judged = judge_and_keep(store, bench.context.run_dir.name, series, report, threshold=threshold)
+    return judged.result, judged.baseline
 
 
 def test_each_model_is_timed_and_its_time_accounted_for(bench: Bench, device: Device, checks: Checks) -> None:
@@ -101,9 +123,10 @@ def test_the_signed_ticks_span_the_work(bench: Bench, device: Device, verifier: 
         inference = device.infer_input(bytes(size))
         result = verifier.result(inference, subject=name)
         start, end = result.integer("start_ticks"), result.integer("end_ticks")
-        check_phases(
+        clock = clock_of(bench)
+        phases = check_phases(
             [inference.answer.ticks[phase] for phase in PHASES],
-            clock=clock_of(bench),
+            clock=clock,
             host_seconds=inference.answer.host_seconds,
             report=checks.report,
             bound=bench.pair.build.latency.host_bound,
@@ -112,3 +135,4 @@ def test_the_signed_ticks_span_the_work(bench: Bench, device: Device, verifier: 
             inference_ticks=float(min(series.ticks)),
             subject=name,
         )
+        bench.keep_phases(name, phases.seconds(clock))
