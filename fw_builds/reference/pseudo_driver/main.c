@@ -18,7 +18,7 @@ static bool answer_lost(uint64_t received)
 {
 	static uint64_t last_answer;
 	static uint32_t under_load;
-	const uint64_t close = 32000000u / 20u; /* 50 ms */
+	const uint64_t close = 32000000u / 2u; /* half a second */
 	const bool loaded = received - last_answer < close;
 
 	last_answer = ticks_now();
