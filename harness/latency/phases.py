@@ -49,8 +49,9 @@ class Phases:
         return self.host_seconds - self.device_seconds
 
     def seconds(self, clock: Clock) -> dict[str, float]:
-        """All phases and ``wire`` in seconds; they add up to `host_seconds` by construction."""
-        return {**{name: clock.seconds(t) for name, t in self.ticks.items()}, "wire": self.wire_seconds}
+        """All phases in seconds, and ``wire`` where the clock follows the host: then they add up to `host_seconds`."""
+        device = {name: clock.seconds(t) for name, t in self.ticks.items()}
+        return {**device, "wire": self.wire_seconds} if clock.follows_host else device
 
 
 def check_phases(

@@ -171,9 +171,7 @@ def _latency(entry: LatencyEntry) -> _Latency:
     ):
         rows.append((label, _figure(now, name), _figure(then, name)))
     rows.append(("MAD", _figure(now, "mad"), _figure(then, "mad")))
-    if now:
-        other = f"{then.ci_low:.6g} to {then.ci_high:.6g}" if then else ""
-        rows.append(("median, 99 %", f"{now.ci_low:.6g} to {now.ci_high:.6g}", other))
+    rows += [(f"median, 99 % {end}", _figure(now, f"ci_{end}"), _figure(then, f"ci_{end}")) for end in ("low", "high")]
     curves = [("this run", "s0", [s * factor for s in series.seconds])]
     if baseline:
         curves.append((f"baseline {entry.baseline_name}".strip(), "base", [s * factor for s in baseline.seconds]))

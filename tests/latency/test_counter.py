@@ -195,6 +195,7 @@ def test_phases_add_up_to_host_time() -> None:
     assert report.ok
     assert found.ticks == dict(zip(PHASES, (3_000, 37_000, 1_000, 200_000, 1_000, 600_000, 8_000), strict=True))
     assert sum(found.seconds(CLOCK).values()) == pytest.approx(0.030)
+    assert "wire" not in found.seconds(ICOUNT), "host time says nothing about a clock that does not follow it"
 
 
 def test_backward_phases_fail() -> None:
