@@ -21,20 +21,18 @@ _VERDICTS = {0: "passed", 1: "failed", 3: "bug", 4: "config", 5: "nothing proved
 
 
 def write_run(log: RunLog, run_dir: Path, code: int, *, html: str = "") -> Path:
-    """Write ``run.json`` into the run's folder, and the page where one was asked for.
+    """Write ``run.json`` and ``report.html`` into the run's folder, and the page once more where `html` says.
 
     Raises:
         BenchError: disk full and the like.
     """
-    from harness.report.record import save_run
+    from harness.report import save_run, write_html
 
     record = make_record(log, run_dir.name, code)
     path = run_dir / "run.json"
     save_run(record, path)
-    if html:
-        from harness.report import write_html
-
-        write_html(record, Path(html))
+    for page in (run_dir / "report.html", *([Path(html)] if html else [])):
+        write_html(record, page)
     return path
 
 
