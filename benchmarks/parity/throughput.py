@@ -51,7 +51,7 @@ def board(model: str) -> Iterator[tuple[SmpDriver, socket.socket]]:
             client = SmpDriver(console, timeout=30)
             client.wait_ready(timeout=30)
             client.select_model(model)
-            handle = os.dup(console.fileno())  # type: ignore[attr-defined]  # the bare loop goes behind the console
+            handle = os.dup(console.fileno())  # the bare loop goes behind the console
             with socket.socket(fileno=handle) as bare:
                 yield client, bare
 

@@ -91,6 +91,10 @@ class Console(abc.ABC):
     def received(self) -> int:
         """Bytes received so far."""
 
+    def fileno(self) -> int:
+        """The transport's descriptor, for measurements that go past the console; -1 where there is none."""
+        return -1
+
     @abc.abstractmethod
     def close(self) -> None:
         """Close the transport, flush the transcript. Safe to call twice."""
