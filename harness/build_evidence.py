@@ -188,7 +188,9 @@ def check_build_images(build: Build, report: Report) -> dict[Path, tuple[Mcuboot
         ConfigError: there is an image to judge and no key for it, or a file that cannot be read.
     """
     found: dict[Path, tuple[McubootImage, ...]] = {}
-    work = [(image.file, image.key or build.trust.images) for image in build.images if image.world not in {"model", "data"}]
+    work = [
+        (image.file, image.key or build.trust.images) for image in build.images if image.world not in {"model", "data"}
+    ]
     work += [(image.file, image.key or build.trust.model_key) for image in build.images if image.world == "model"]
     work += [(model.image, build.trust.model_key) for model in build.models.values() if model.image is not None]
     for path, key_file in work:
