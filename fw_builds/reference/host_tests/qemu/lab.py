@@ -91,7 +91,7 @@ class Lab:
             self.huk,
             changes.pop("nspe_key", self.trusted),
             lifecycle=lifecycle,
-            certification_reference="0604565272829-10010",
+            certification_reference="1234567890128-12345",
             **changes,  # type: ignore[arg-type]  # the fields that are bytes
         )
 

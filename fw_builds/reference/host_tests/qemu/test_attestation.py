@@ -92,7 +92,7 @@ def test_token(lab: Lab, images: Path, size: int) -> None:
         "client": -1,
         "lifecycle": 0x3000,
         "implementation": b"TEST ONLY: reference firmware ID",
-        "certification": "0604565272829-10010",
+        "certification": "1234567890128-12345",
         "components": components(images, images / "nonsecure.signed.bin", images / "tamper.signed.bin"),
     }
     assert (seen["speh"], seen["nspe"]) == tuple(part[2] for part in claims["components"][:2])  # type: ignore[index]
@@ -205,6 +205,6 @@ def test_psa_iot_profile_1(lab: Lab, tmp_path: Path) -> None:
         "client": -1,
         "lifecycle": 0x3000,
         "implementation": b"TEST ONLY: reference firmware ID",
-        "certification": "0604565272829-10010",
+        "certification": "1234567890128-12345",
         "components": components(out, out / "nonsecure.signed.bin", out / "tamper.signed.bin"),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from lab import Lab
 from qemu_board import QemuBoard
@@ -207,3 +209,43 @@ def test_sizes_that_a_service_does_not_expect(lab: Lab) -> None:
         assert "PANIC" not in board.secure_log()
         after = board.device.describe()
         assert {k: after[k] for k in ("boot", "nspe", "seed")} == {k: before[k] for k in ("boot", "nspe", "seed")}
+
+
+def random_vectors(draw: random.Random) -> tuple[list[list[int]], list[list[int]]]:
+    """Up to four vectors, most of them in the side's own memory."""
+    own = [NS_BUFFER + 0x1000 * n for n in range(8)]
+    foreign = [*SECURE.values(), 0x211FFFF0, 0x49303000, 0xE000ED00, 0xFFFFFFF0]
+    sizes = [0, 1, 4, 31, 32, 33, 44, 64, 65, 256, 1024, 4096, 0x10000, 0x7FFFFFFF, 0xFFFFFFFF]
+    count_in = draw.randrange(5)
+    count = count_in + draw.randrange(5 - count_in)
+    bases = [draw.choice(own if draw.random() < 0.8 else foreign) + draw.choice([0, 0, 0, 1, 3]) for _ in range(count)]
+    vectors = [[base, draw.choice(sizes)] for base in bases]
+    return vectors[:count_in], vectors[count_in:]
+
+
+def test_random_calls(lab: Lab) -> None:
+    """Calls drawn from what is likely to hurt, among right ones; only the reset is left out."""
+    draw = random.Random(20260)  # noqa: S311  # repeatable test data
+    handles = [*SERVICES.values(), 0x40000100, 0x40000107, 0]
+    types = [0, 1, *range(1, 10), *range(1000, 1008), 1013, 32767]
+    right = [
+        (SERVICES["attestation"], 1001, [[NS_BUFFER, 32]], [[NS_BUFFER + 0x1000, 1024]]),
+        (SERVICES["model store"], 1003, [], [[NS_BUFFER + 0x2000, 4096]]),
+        (SERVICES["inference"], 1, [], [[NS_BUFFER + 0x3000, 256]]),
+    ]
+    refused = done = 0
+    with lab.boot() as board:
+        before = board.device.wait_ready()
+        for n in range(1500):
+            into, out = random_vectors(draw)
+            status = board.device.psa_call(draw.choice(handles), draw.choice(types), into, out)
+            assert status <= 0
+            refused += status == PROGRAMMER_ERROR
+            if n % 100 == 0:  # and the services still work
+                done += board.device.psa_call(*right[n // 100 % len(right)]) == 0
+        assert refused > 300
+        assert done == 15
+        after = board.device.describe()
+        assert {k: after[k] for k in ("boot", "nspe", "seed")} == {k: before[k] for k in ("boot", "nspe", "seed")}
+        assert board.device.read(8)["n"] == 0
+        assert "PANIC" not in board.secure_log()

@@ -42,7 +42,7 @@ int main(int argc, char **argv)
 	CHECK(otp.lifecycle == 0x3000);
 	CHECK(otp.huk[0] == 0x11 && otp.huk[31] == 0x11 && otp.implementation_id[0] == 0x22);
 	CHECK(otp.nspe_key_hash[0] == 0x33 && otp.model_key_hash[0] == 0x44);
-	CHECK(strcmp(otp.certification_reference, "0604565272829-10010") == 0);
+	CHECK(strcmp(otp.certification_reference, "1234567890128-12345") == 0);
 	CHECK(strcmp(otp.verification_service, "https://verifier.example/") == 0);
 
 	memset(area, 0x00, sizeof area);

@@ -33,7 +33,7 @@ def test_otp(tmp_path: Path) -> None:
             b"\x33" * 32,
             model_key=b"\x44" * 32,
             implementation_id=b"\x22" * 32,
-            certification_reference="0604565272829-10010",
+            certification_reference="1234567890128-12345",
             verification_service="https://verifier.example/",
         )
     )
