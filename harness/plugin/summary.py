@@ -56,7 +56,8 @@ def _board_table(
     terminal.write_line(f"{name}: {facts.get('firmware', ready)}", bold=True)
     board = facts.get("board")
     if isinstance(board, dict) and board.get("not proven"):
-        terminal.write_line(f"  not proven: {board['not proven']}", yellow=True)
+        for words in str(board["not proven"]).split("; "):
+            terminal.write_line(f"  not proven: {words}", yellow=True)
     if facts.get("link"):
         terminal.write_line(f"  console link: {facts['link']}", yellow=True)
     suites: dict[str, list[TestRecord]] = defaultdict(list)
