@@ -92,6 +92,7 @@ def test_rollback(lab: Lab, images: Path) -> None:
         assert board.device.wait_ready()["ver"] == "2.0.0"
     log = lab.log_of_refused_boot(remember=True)
     assert REFUSED + "rolled back (security counter too low)" in log
+    assert "[BOOT] NSPE image: security counter 1, this device has seen 5" in log
     with lab.boot(nspe=same, remember=True) as board:
         assert board.device.wait_ready()["ver"] == "2.0.1"
     with lab.boot() as board:  # another board, that has never seen the newer one
@@ -101,6 +102,7 @@ def test_rollback(lab: Lab, images: Path) -> None:
 def test_key_of_another_owner_in_otp(lab: Lab) -> None:
     log = lab.log_of_refused_boot(otp=lab.otp(nspe_key=bytes(range(32)), model_key=lab.trusted))
     assert REFUSED + "signed with another key" in log
+    assert f"[BOOT] NSPE image: key hash {lab.trusted[:4].hex()}..., trusted 00010203..." in log
 
 
 def assert_refuses_to_sign(board: QemuBoard) -> None:

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "image_report.h"
 #include "log.h"
 #include "memory_map.h"
 #include "psa_manifest/pid.h"
@@ -47,14 +48,16 @@ bool nspe_verify(struct nspe_entry *entry, struct measurement *measurement)
 {
 	const uint8_t *const slot = (const uint8_t *)NS_CODE_BASE;
 	const struct mcuboot_key key = provisioned_key(device()->otp.nspe_key_hash);
+	const uint32_t lowest = rollback_lowest(TFM_SP_PLATFORM, NSPE_NAME);
 	struct mcuboot_image image;
 	enum mcuboot_status status = mcuboot_parse(slot, NSPE_SLOT_SIZE, &image);
 
 	if (status == MCUBOOT_OK) {
-		status = mcuboot_verify(slot, &image, &key, rollback_lowest(TFM_SP_PLATFORM, NSPE_NAME));
+		status = mcuboot_verify(slot, &image, &key, lowest);
 	}
 	if (status != MCUBOOT_OK) {
-		return refuse(mcuboot_status_text(status));
+		image_report("BOOT", "NSPE image", status, &image, &key, lowest);
+		return false;
 	}
 	if (memcmp(key.hash, trusted_key.hash, sizeof key.hash) != 0) {
 		return refuse("OTP provisions another key than the one built in");

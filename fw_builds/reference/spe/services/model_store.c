@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "image_report.h"
 #include "log.h"
 #include "memory_map.h"
 #include "nspe_boot.h"
@@ -128,14 +129,22 @@ static void describe(uint32_t number, struct model_store_info *info)
 	format_version(info->version, &slot->image);
 }
 
-static void log_refusal(uint32_t number, enum mcuboot_status status)
+static void report(const char *tag, const char *what, enum mcuboot_status status, const struct mcuboot_image *image)
 {
-	if (number == MODEL_STORE_UPDATE_SLOT) {
-		spe_log("BOOT", "MODEL image in the update slot refused: %s", mcuboot_status_text(status));
-	} else {
-		spe_log("BOOT", "MODEL image in factory slot %u refused: %s", (unsigned int)number,
-			mcuboot_status_text(status));
-	}
+	const struct mcuboot_key key = provisioned_key(device()->otp.model_key_hash);
+	const uint32_t lowest = status == MCUBOOT_ROLLED_BACK ? rollback_lowest(TFM_SP_MODEL_STORE, image->name) : 0;
+
+	image_report(tag, what, status, image, &key, lowest);
+}
+
+static void report_slot(uint32_t number, enum mcuboot_status status)
+{
+	static const char *const names[MODEL_STORE_SLOTS] = {
+		"MODEL image in factory slot 0", "MODEL image in factory slot 1", "MODEL image in factory slot 2",
+		"MODEL image in factory slot 3", "MODEL image in the update slot",
+	};
+
+	report("BOOT", names[number], status, &slots[number].image);
 }
 
 /* Make a slot's model the active one, in this boot. */
@@ -168,12 +177,12 @@ void model_store_init(void)
 	enum mcuboot_status status = activate(record.slot);
 
 	if (status != MCUBOOT_OK) {
-		log_refusal(record.slot, status);
+		report_slot(record.slot, status);
 	}
 	if (status != MCUBOOT_OK && record.slot != 0) {
 		status = activate(0);
 		if (status != MCUBOOT_OK) {
-			log_refusal(0, status);
+			report_slot(0, status);
 		}
 	}
 	if (status != MCUBOOT_OK) {
@@ -296,7 +305,7 @@ psa_status_t model_store_install(const uint8_t *file, size_t size, struct model_
 		status = check_counter(&image);
 	}
 	if (status != MCUBOOT_OK) {
-		spe_log("MODEL", "update refused: %s", mcuboot_status_text(status));
+		report("MODEL", "update", status, &image);
 		return to_psa(status);
 	}
 	const uint32_t bank = record.bank == 0 ? 1 : 0;
