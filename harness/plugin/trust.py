@@ -64,10 +64,10 @@ class Trust:
         return parse_key(said.read_bytes())
 
     @property
-    def instance_id(self) -> bytes | None:
-        """The instance id that follows from the trusted attestation key."""
+    def instance_id(self) -> frozenset[bytes] | None:
+        """The instance ids that follow from the trusted attestation key: TF-M's before and since 2.2."""
         key = self.key("iak")
-        return key.instance_id if isinstance(key, PublicKey) else None
+        return frozenset(key.instance_ids) if isinstance(key, PublicKey) else None
 
     def image_key(self, world: str) -> PublicKey | RsaKey | None:
         """The key that must have signed images of that world (``nonsecure`` or ``model``)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.boards.base import ClockQuality
+from harness.build_evidence import build_result_profile
 from harness.errors import ConfigError, DeviceFault
 from harness.findings import Check, Report
 from harness.plugin.device import Inference
@@ -12,7 +13,6 @@ from harness.verify.csr import CertificationRequest, verify_csr
 from harness.verify.keyfiles import parse_key
 from harness.verify.keys import PublicKey, VerificationKey
 from harness.verify.relations import TokenObservation, check_token_relations
-from harness.verify.result_profile import load_profile
 from harness.verify.results import (
     ResultExpectations,
     ResultObservation,
@@ -60,7 +60,7 @@ class Verifier:
         key = self._trusted("result", "results")
         iak = bench.trust.key("iak")
         deterministic = bench.board.clock_quality is ClockQuality.DETERMINISTIC
-        profile = load_profile(build.results.profile if build.results else "tfm-harness-reference")
+        profile = build_result_profile(build)
         clock = bench.pair.target.clock
         expected = ResultExpectations(
             nonce=inference.answer.nonce,
@@ -171,9 +171,9 @@ class Verifier:
     def relations(self) -> None:
         """Judge what this test has verified so far together: counters, replay, seeds, identity over resets."""
         if self._results:
-            check_result_relations(self._results, self.report)
+            check_result_relations(self._results, self.report, ledger=self._bench.ledger)
         if self._tokens:
-            check_token_relations(self._tokens, self.report)
+            check_token_relations(self._tokens, self.report, ledger=self._bench.ledger)
 
     def _uuid(self) -> str | None:
         provisioned = self._bench.trust.provisioned

@@ -1,0 +1,48 @@
+"""Certificates for the device's keys, from a CA that the run owns, over the bootstrap protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from harness.plugin.bench import Bench
+from harness.plugin.device import Device
+from harness.plugin.verifier import Verifier
+from harness.provisioning.ca import BOOTSTRAP_OU, SmallCa
+from harness.provisioning.client import BootstrapClient, provision
+from harness.provisioning.messages import Form
+from harness.provisioning.server import BootstrapServer
+from harness.verify.keys import PublicKey
+
+pytestmark = pytest.mark.needs("csr", "public-keys")
+
+
+@pytest.fixture
+def authority() -> Iterator[tuple[SmallCa, BootstrapClient]]:
+    """A CA behind its server on the loopback interface, and a tool that may ask it."""
+    ca = SmallCa()
+    with BootstrapServer(ca) as server:
+        identity = ca.identity("harness", organizational_unit=BOOTSTRAP_OU)
+        yield ca, BootstrapClient("127.0.0.1", server.port, ca.pem, identity)
+
+
+@pytest.mark.parametrize("form", ["cbor", "json"])
+@pytest.mark.parametrize("role", ["result", "client"])
+def test_a_device_key_gets_its_certificate(
+    bench: Bench, device: Device, verifier: Verifier, authority: tuple[SmallCa, BootstrapClient], role: str, form: Form
+) -> None:
+    ca, tool = authority
+    key = bench.trust.key(role)
+    assert isinstance(key, PublicKey)
+    certificate = provision(
+        tool, device.csr(role), ca=ca.der, expected_key=key, expected_cn=device.describe().uuid,
+        report=verifier.report, form=form, subject=role,
+    )  # fmt: skip
+    assert certificate is not None
+    assert tool.certificate_valid(certificate.serial_number)
+    # The certified key still signs: evidence after provisioning verifies with it.
+    if role == "result":
+        size = bench.description.raw["in"]
+        assert isinstance(size, int)
+        verifier.result(device.infer_input(bytes(size)))
