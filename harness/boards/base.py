@@ -88,6 +88,7 @@ class RunContext:
     state_dir: Path  # virtual boards' identities, ledgers, locks: shared by all runs of this user
     fresh_identity: bool = False
     deterministic: bool = False  # deterministic counter mode where the kind has one
+    shared_dir: Path | None = None  # the run's folder, when `run_dir` is one test process's part of it
 
 
 class Board(abc.ABC):

@@ -62,7 +62,11 @@ def recover(
 
 def _take(board: Board, step: RecoveryStep, wait: Callable[[float], None]) -> None:
     if step is RecoveryStep.RESET:
-        board.reset(ResetKind.WARM)
+        try:
+            board.reset(ResetKind.WARM)
+        except HarnessError:
+            # An emulator that has ended, a probe whose core hangs: a start from nothing may still help.
+            board.reset(ResetKind.COLD)
         return
     board.power(PowerState.OFF)
     try:

@@ -91,6 +91,11 @@ OPTIONS = (
         " every test then runs for each pair of target and build",
     ),
     Option(
+        name="pool",
+        kind="flag",
+        help="the targets are alternatives: each test runs once, on whichever board is free",
+    ),
+    Option(
         name="policy",
         kind="choice",
         choices=("dev", "port", "production"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness.boards.base import RunContext
+from harness.boards.pool import members_of
 from harness.config.build import Build
 from harness.config.loading import check_pair, check_targets, load_build, load_target
 from harness.config.target import TargetBase
@@ -24,16 +25,26 @@ __all__ = ["Pair", "load_pairs", "run_context", "state_dir"]
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One target with one build. `policy` is how strictly its findings are judged."""
+    """One target with one build.
+
+    Attributes:
+        target: what the board is; of a pool, its first member.
+        build: what runs on it.
+        policy: how strictly its findings are judged.
+        members: the boards that may serve, each as good as the others.
+        pool: the pool's name; empty when the target's own is meant.
+    """
 
     target: TargetBase
     build: Build
     policy: Policy
+    members: tuple[TargetBase, ...] = ()
+    pool: str = ""
 
     @property
     def name(self) -> str:
         """As in test ids: ``qemu-an547+reference``."""
-        return f"{self.target.name}+{self.build.name}"
+        return f"{self.pool or self.target.name}+{self.build.name}"
 
     def build_summary(self) -> str:
         """The build in a line of the header."""
@@ -41,8 +52,8 @@ class Pair:
         return f"build {self.build.name}, protocol {self.build.protocol}, {models}; policy {self.policy}"
 
 
-def load_pairs(targets: Setting, builds: Setting, policy: Setting) -> tuple[Pair, ...]:
-    """Every target with every build.
+def load_pairs(targets: Setting, builds: Setting, policy: Setting, *, pool: bool = False) -> tuple[Pair, ...]:
+    """Every target with every build; with `pool` the targets are alternatives to each other.
 
     Raises:
         ConfigError: one of the two is missing, a file is wrong, a name is given twice, two
@@ -61,26 +72,36 @@ def load_pairs(targets: Setting, builds: Setting, policy: Setting) -> tuple[Pair
     loaded_builds = [_from(builds, value, load_build) for value in _unique(builds)]
     check_targets(loaded_targets)
     pairs = []
-    for target in loaded_targets:
+    groups = [loaded_targets] if pool else [[target] for target in loaded_targets]
+    for group in groups:
+        members = members_of(group)
+        name = "|".join(target.name for target in group) if len(group) > 1 else ""
         for build in loaded_builds:
-            check_pair(target, build)
+            for target in group:
+                check_pair(target, build)
             chosen = Policy(policy.text) if policy.text else build.policy or Policy.PORT
-            pairs.append(Pair(target, build, chosen))
+            pairs.append(Pair(group[0], build, chosen, members, name))
     return tuple(pairs)
 
 
-def run_context(options: Mapping[str, Setting], *, worker: str = "") -> RunContext:
+def run_context(options: Mapping[str, Setting], *, worker: str = "", shared: str = "") -> RunContext:
     """Folders of this run, created.
+
+    Args:
+        options: the plugin's settings.
+        worker: the test process's name, empty when there is only one.
+        shared: the folder that the controlling process has made for the run.
 
     Raises:
         BenchError: ``run-dir``: a folder cannot be made.
     """
-    given = options["run-dir"].text
+    given = shared or options["run-dir"].text
     run_dir = Path(given) if given else Path("runs") / time.strftime("%Y-%m-%d_%H-%M-%S")
     state = state_dir(options["state-dir"].text)
     try:
         run_dir = _fresh(run_dir) if not given else run_dir
-        run_dir = (run_dir / worker if worker else run_dir).resolve()
+        whole = run_dir.resolve()
+        run_dir = whole / worker if worker else whole
         run_dir.mkdir(parents=True, exist_ok=True)
         state.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -94,6 +115,7 @@ def run_context(options: Mapping[str, Setting], *, worker: str = "") -> RunConte
     return RunContext(
         run_dir=run_dir,
         state_dir=state,
+        shared_dir=whole if worker else None,
         fresh_identity=options["fresh-identity"].on,
         deterministic=options["deterministic"].on,
     )

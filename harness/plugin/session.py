@@ -9,8 +9,9 @@ from typing import cast
 
 import pytest
 
+from harness.boards.base import RunContext
 from harness.errors import Fault, HarnessError
-from harness.plugin import console_items, evidence, junit
+from harness.plugin import console_items, evidence, junit, pool
 from harness.plugin.bench import REPORT, Bench
 from harness.plugin.options import Setting, settings
 from harness.plugin.outcomes import FindingsFailed, as_record, classify, location
@@ -32,9 +33,11 @@ def activate(config: pytest.Config) -> HarnessPlugin:
         ConfigError: an option, a target or a build is wrong; the text says where it came from.
     """
     options = settings(config)
-    pairs = load_pairs(options["target"], options["build"], options["policy"])
+    pairs = load_pairs(options["target"], options["build"], options["policy"], pool=options["pool"].on)
+    pool.check_workers(config, pairs)
     plugin = HarnessPlugin(config, options, pairs)
     config.pluginmanager.register(plugin, "tfm_harness_session")
+    config.pluginmanager.register(pool.PoolPlugin(plugin), "tfm_harness_pool")
     config.pluginmanager.register(console_items, "tfm_harness_console_items")
     return plugin
 
@@ -48,7 +51,7 @@ class HarnessPlugin:
         self.pairs = pairs
         self.log = RunLog(pairs)
         self.worker = hasattr(config, "workerinput")  # a pytest-xdist worker: the controller prints and records
-        self.context = None if config.option.collectonly else run_context(options, worker=_worker_name(config))
+        self.context = None if config.option.collectonly else _context(config, options)
         self.record: Path | None = None
         self.trouble = ""
         self._open: dict[str, Bench] = {}
@@ -71,6 +74,10 @@ class HarnessPlugin:
             finally:
                 bench.close()
                 del self._open[pair.name]
+
+    def bench_for(self, pair: Pair) -> Bench | None:
+        """The open bench of a pair."""
+        return self._open.get(pair.name)
 
     def pytest_unconfigure(self) -> None:
         """Close what a second Ctrl-C left open."""
@@ -258,6 +265,6 @@ def record_of(report: object) -> dict[str, object]:
     return cast("dict[str, object]", getattr(report, "harness", {}))
 
 
-def _worker_name(config: pytest.Config) -> str:
-    workerinput = getattr(config, "workerinput", None)
-    return str(workerinput["workerid"]) if workerinput else ""
+def _context(config: pytest.Config, options: Mapping[str, Setting]) -> RunContext:
+    workerinput = getattr(config, "workerinput", None) or {}
+    return run_context(options, worker=workerinput.get("workerid", ""), shared=workerinput.get(pool.RUN_DIR, ""))
