@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import pluggy
@@ -30,11 +31,12 @@ from harness.stimulus.base import Stimulus
 if TYPE_CHECKING:
     from harness.config.build import Build
     from harness.latency.series import Series
+    from harness.ledger import FileLedger
     from harness.parity.engines import ReferenceEngine
-    from harness.verify.signatures import SignatureLedger
 
 __all__ = ["REPORT", "Bench"]
 
+_LOG_SHOWN = 10
 REPORT = pytest.StashKey[Report]()
 """A test's findings."""
 
@@ -54,6 +56,7 @@ class Bench:
         self._pool = pool_for(pair, context)
         self.board: Board = self._pool.first()
         self.boots = 0
+        self._booting = 0.0
         self.asked_results = 0
         self.stimulus: Stimulus | None = None
         self.series: list[Series] = []
@@ -66,7 +69,7 @@ class Bench:
         self._trust: Trust | None = None
         self._description: Description | None = None
         self._engine: ReferenceEngine | None = None
-        self._ledger: SignatureLedger | None = None
+        self._ledger: FileLedger | None = None
         self._watcher: watch.Watcher | None = None
         self._suspect = False
         self.lost: HarnessError | None = None
@@ -108,7 +111,8 @@ class Bench:
     def _open_on(self, board: Board) -> None:
         self.board = board
         try:
-            self.board.flash(self.pair.build)
+            with self._boots():
+                self.board.flash(self.pair.build)
             self._watcher = watch.Watcher(self.board)
             self._trust = Trust(self.pair.build, self.board.identity)
             self.stimulus = self.board.stimulus()
@@ -131,6 +135,9 @@ class Bench:
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.close()
+        ledger, self._ledger = self._ledger, None
+        if ledger is not None:
+            ledger.close()
         self.board.release()
 
     # -- what tests use
@@ -169,12 +176,12 @@ class Bench:
         return self._engine
 
     @property
-    def ledger(self) -> SignatureLedger:
-        """ECDSA r values of every signature seen in this session."""
+    def ledger(self) -> FileLedger:
+        """ECDSA r values of every signature that any run has seen from this state folder."""
         if self._ledger is None:
-            from harness.verify.signatures import SignatureLedger
+            from harness.ledger import FileLedger
 
-            self._ledger = SignatureLedger()
+            self._ledger = FileLedger(self.context.state_dir / "signatures.sqlite")
         return self._ledger
 
     @property
@@ -231,7 +238,8 @@ class Bench:
     def reset(self, kind: ResetKind) -> Description:
         """Reset on purpose and wait until the firmware answers."""
         with self.watcher.expected_reset():
-            self.board.reset(kind)
+            with self._boots():
+                self.board.reset(kind)
             self.boots += 1
             self._restart_link()
             self._description = self._wait_ready()
@@ -259,7 +267,8 @@ class Bench:
         with self.watcher.expected_reset():
             self.board.power(PowerState.OFF)
             self.board.erase()
-            self.board.power(PowerState.ON)
+            with self._boots():
+                self.board.power(PowerState.ON)
             self.boots += 1
             self._restart_link()
             self._description = self._wait_ready()
@@ -270,7 +279,8 @@ class Bench:
     def flash_variant(self, build: Build) -> None:
         """Put a changed build on the board, which may well refuse to boot; undone by `flash_again`."""
         with self.watcher.expected_reset():
-            self.board.flash(build)
+            with self._boots():
+                self.board.flash(build)
             self.boots += 1
             self._restart_link()
 
@@ -344,8 +354,10 @@ class Bench:
         """Log and secure lines that the client sorted out since the last test, classified."""
         notes = getattr(self._client, "notes", None)
         lines = notes() if notes is not None else []
-        text = "\n".join(f"{line.kind:<7} {line.text}" for line in lines)
-        return [("device log, classified", text)] if text else []
+        shown = [f"{line.kind:<7} {line.text}" for line in lines[-_LOG_SHOWN:]]
+        if len(lines) > len(shown):
+            shown.insert(0, f"({len(lines) - len(shown)} earlier lines: see the transcript)")
+        return [("device log, classified", "\n".join(shown))] if shown else []
 
     def facts(self) -> dict[str, object]:
         """For headers and records."""
@@ -364,6 +376,7 @@ class Bench:
         return {
             "link": stats.summary() if stats is not None else "",
             "boots": self.boots + 1,
+            "device_seconds": self._booting + (stats.busy if stats is not None and hasattr(stats, "busy") else 0.0),
             "events": [f"{event.at:.3f} s {event.kind}: {event.detail}" for event in events],
             "transcripts": [str(console.transcript) for console in self._consoles().values()],
             "clock": str(self.board.clock_quality),
@@ -374,6 +387,15 @@ class Bench:
         }
 
     # -- inside
+
+    @contextlib.contextmanager
+    def _boots(self) -> Iterator[None]:
+        """Time in which the device is flashed or started; until it answers is counted with its answers."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._booting += time.perf_counter() - began
 
     def _consoles(self) -> Mapping[str, Console]:
         with contextlib.suppress(HarnessError):

@@ -67,7 +67,12 @@ def make_record(log: RunLog, name: str, code: int) -> RunRecord:
                 policy=str(pair.policy),
                 firmware=str(facts.get("firmware", "never ready")),
                 clock=str(facts.get("clock", "")),
-                facts={str(key): str(value) for key, value in facts.get("board", {}).items()},
+                facts={
+                    **{str(key): str(value) for key, value in facts.get("board", {}).items()},
+                    "console link": str(facts.get("link") or "clean"),
+                    "boots": str(facts.get("boots", 0)),
+                    "device busy or booting, seconds": f"{facts.get('device_seconds', 0.0):.2f}",
+                },
                 events=tuple(facts.get("events", ())),
             )
         )

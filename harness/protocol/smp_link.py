@@ -40,6 +40,7 @@ class LinkStats:
     late: int = 0
     bad: dict[str, int] = field(default_factory=dict)  # by `BadFrame.kind`
     log_lines: int = 0
+    busy: float = 0.0  # seconds from a request's first byte to its answer's last
 
     @property
     def clean(self) -> bool:
@@ -134,11 +135,13 @@ class SmpLink:
             else:
                 if packet is not None:
                     self.stats.answered += 1
+                    seconds = time.perf_counter() - began
+                    self.stats.busy += seconds
                     return Answer(
                         payload=packet.data[HEADER.size :],
                         raw_request=frame,
                         raw_response=packet.data,
-                        seconds=time.perf_counter() - began,
+                        seconds=seconds,
                         retries=attempt,
                     )
                 self.stats.lost += 1
@@ -164,6 +167,7 @@ class SmpLink:
             waiting[sequence] = header
             order.append(sequence)
             frames += frame
+        began = last = time.perf_counter()
         self.console.write(bytes(frames))
         answers: dict[int, bytes] = {}
         while waiting:
@@ -175,8 +179,10 @@ class SmpLink:
                 break
             sequence = Header.unpack(packet.data).sequence
             del waiting[sequence]
+            last = time.perf_counter()
             self.stats.answered += 1
             answers[sequence] = packet.data[HEADER.size :]
+        self.stats.busy += last - began
         self.stats.lost += len(waiting)
         self._given_up.extend(waiting)
         return [answers.get(sequence) for sequence in order]
