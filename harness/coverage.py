@@ -31,6 +31,8 @@ _METHODS: Mapping[str, tuple[str, ...]] = {
 _FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "verify_mcuboot": ("image.*",),
     "verify_result": ("cose.*", "cbor.*", "result.*"),
+    "compare": ("parity.*",),
+    "check_vacuity": ("parity.*",),
     "check_counter": ("latency.counter-*",),
     "check_run_accounts": ("latency.run-accounts",),
     "check_series": ("latency.series-*",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 
 import pytest
@@ -12,12 +13,14 @@ from harness.findings import Check, Severity
 from harness.plugin.bench import Bench
 from harness.plugin.checks import Checks
 from harness.plugin.device import Device
+from harness.plugin.reference import Reference
 from harness.plugin.verifier import Verifier
 from harness.protocol.zephyr_shell import ZephyrShellDriver
 from harness.verify.results import ResultExpectations, verify_result
 
 pytestmark = pytest.mark.needs("infer", "signed-result", "app-token", "trusted-results")
 
+MODEL = "tflm_sine"
 DEGREES = (0.0, 45.0, 90.0, 180.0, 359.0)
 TOKEN_STABLE = Check(
     id="token.stable",
@@ -41,6 +44,16 @@ SIGNED_IS_PLAIN = Check(
 def as_input(degrees: float) -> bytes:
     """The firmware's input: one little-endian float32, in degrees."""
     return struct.pack("<f", degrees)
+
+
+def carried_value(message: bytes) -> float:
+    """The output in a CBOR or signed message: claim -80000, a byte string with a little-endian float32.
+
+    NaN where there is none, which equals nothing.
+    """
+    head = bytes.fromhex("3a0001387f44")
+    value = message.partition(head)[2][:4]
+    return float(struct.unpack("<f", value)[0]) if len(value) == 4 else math.nan
 
 
 def shell(device: Device) -> ZephyrShellDriver:
@@ -74,14 +87,34 @@ def test_results_over_resets(device: Device, verifier: Verifier) -> None:
 def test_the_signed_value_is_the_plain_one(device: Device, checks: Checks) -> None:
     client = shell(device)
     for form in ("CBOR", "SIGN1"):
-        for inference in client.infer_values("tflm_sine", 45, form=form):
-            # The value stands in both as the byte string of claim -80000, little-endian float32.
-            value = struct.pack("<f", inference.value)
-            head = bytes.fromhex("3a0001387f44")
-            place = inference.message.find(head)
-            carried = inference.message[place + len(head) : place + len(head) + 4] if place >= 0 else b""
-            near = len(carried) == 4 and abs(struct.unpack("<f", carried)[0] - inference.value) < 1e-6
-            checks(SIGNED_IS_PLAIN, near, expected=value.hex(), seen=carried.hex() or "no claim -80000", subject=form)
+        for inference in client.infer_values(MODEL, 45, form=form):
+            carried = carried_value(inference.message)
+            near = abs(carried - inference.value) < 1e-6  # it is printed with six decimals
+            checks(SIGNED_IS_PLAIN, near, expected=inference.value, seen=carried, subject=form)
+
+
+def test_the_values_are_the_references(bench: Bench, device: Device, reference: Reference, checks: Checks) -> None:
+    """Every whole degree, bit for bit, with the quantisation rule that the build declares."""
+    client = shell(device)
+    build = bench.pair.build
+    if MODEL not in build.models:
+        pytest.skip(f"not covered: the build names no file for model {MODEL}")
+    import numpy as np
+
+    from harness.parity.compare import compare
+    from harness.parity.quantise import dequantise, quantise
+    from harness.parity.vacuity import check_vacuity
+
+    model, info = reference.model(MODEL)
+    found = client.infer_values(MODEL, 0, 359, 1)
+    values = np.array([carried_value(entry.message) for entry in found], dtype=np.float32)
+    degrees = np.array([entry.degrees for entry in found], dtype=np.float32)
+    radians = (degrees * np.float32(np.pi) / np.float32(180)).reshape(-1, *info.inputs[0].shape)
+    inputs = [quantise(radians, info.inputs[0], build.parity.rule(MODEL))]
+    outputs = reference.engine.run(model, inputs, name=info.name)
+    expected = dequantise(outputs[0], info.outputs[0]).astype(np.float32).reshape(-1, 1)
+    compare([expected], [values.reshape(-1, 1)], build.parity.granted(build.document), checks.report, model=MODEL)
+    check_vacuity(inputs, outputs, checks.report, subject=MODEL)
 
 
 def test_the_application_token(bench: Bench, device: Device, checks: Checks) -> None:

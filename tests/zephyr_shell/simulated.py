@@ -7,7 +7,7 @@ import math
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -50,10 +50,12 @@ class Simulated:
     Args:
         weak: with the known weaknesses: the counter starts again and signatures repeat their secret number
             at each boot, a token claim carries stray bytes.
+        values: outputs for whole degrees; the sine itself by default.
     """
 
-    def __init__(self, *, weak: bool = True) -> None:
+    def __init__(self, *, weak: bool = True, values: Sequence[float] | None = None) -> None:
         self.weak = weak
+        self.values = values
         self.keys = {number: ec.generate_private_key(ec.SECP256R1()) for number in (0x5001, 0x5002)}
         self.counter = 0
         self.typed = b""
@@ -98,6 +100,9 @@ class Simulated:
                 )
             case ["infer", "get", "tflm_sine", ("CBOR" | "SIGN1") as form, degrees]:
                 return self.infer(form, float(degrees))
+            case ["infer", "get", "tflm_sine", "CBOR", start, stop, stride]:
+                steps = range(int(start), int(stop) + 1, int(stride))
+                return b"".join(self.infer("CBOR", float(degrees)) for degrees in steps)
             case ["infer", "token"]:
                 return b"AAT token:\r\n" + hexdump(self.token())
             case ["keys", "public", number]:
@@ -108,7 +113,7 @@ class Simulated:
         return words[0].encode() + b": command not found\r\n" if words else b""
 
     def infer(self, form: str, degrees: float) -> bytes:
-        value = struct.pack("<f", math.sin(math.radians(degrees)))
+        value = struct.pack("<f", self.values[int(degrees)] if self.values else math.sin(math.radians(degrees)))
         message = cbor2.dumps({-80000: value})
         if form == "SIGN1":
             claims = {-80000: value, -80005: bytes(4), -80006: struct.pack("<I", self.counter)}
@@ -210,14 +215,18 @@ class Server:
             thread.join(10)
 
 
-def write_build(folder: Path, device: Simulated, source: Path, *, waived: bool) -> Path:
+def write_build(folder: Path, device: Simulated, source: Path, *, waived: bool, model: Path | None = None) -> Path:
     """The bundled build description with this device's keys; `waived` switches its waivers on."""
     (folder / "images").mkdir(parents=True)
     (folder / "keys").mkdir()
     (folder / "images" / "tfm_merged.hex").write_text(":00000001FF\n")
     (folder / "keys" / "cose_5002_pub.pem").write_bytes(device.pem(0x5002))
     (folder / "keys" / "client_tls_5001_pub.pem").write_bytes(device.pem(0x5001))
-    text = source.read_text().replace("  tflm_sine: {file: images/hello_world.tflite}", "  {}")
+    text = source.read_text()
+    if model is not None:
+        (folder / "images" / "hello_world.tflite").write_bytes(model.read_bytes())
+    else:
+        text = text.replace("  tflm_sine: {file: images/hello_world.tflite}", "  {}")
     if waived:
         text = text.replace("# waivers:", "waivers:").replace("#   - {finding", "  - {finding")
     (folder / "build.yaml").write_text(text)

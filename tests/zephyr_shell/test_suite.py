@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from harness.config.loading import load_build
 from tests.zephyr_shell.simulated import Server, Simulated, write_build
+from tests.zephyr_shell.standin import path_of
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "fw_builds" / "linaro-zephyr" / "build.yaml"
@@ -27,8 +29,8 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, request: pyt
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
 
     def go(*args: str, weak: bool, edit: Callable[[str], str] = lambda text: text, policy: str = "port",
-           suite: str = "application_evidence") -> pytest.RunResult:  # fmt: skip
-        device = Simulated(weak=weak)
+           suite: str = "application_evidence", values: list[float] | None = None) -> pytest.RunResult:  # fmt: skip
+        device = Simulated(weak=weak, values=values)
         server = Server(device, device.boot)
         request.addfinalizer(server.stop)
         words = ", ".join(f'"{word}"' for word in server.reset_words(sys.executable))
@@ -37,7 +39,8 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, request: pyt
             f"kind: attach\nconsoles:\n  ns: {{kind: tcp, host: 127.0.0.1, port: {server.port}}}\n"
             f"reset: {{warm: [{words}], cold: [{words}], at_start: false}}\n"
         )
-        path = write_build(pytester.path / "fw_builds" / "linaro", device, BUILD, waived=False)
+        path = write_build(pytester.path / "fw_builds" / "linaro", device, BUILD, waived=False,
+                           model=path_of("hello_world.tflite") if values else None)  # fmt: skip
         path.write_text(edit(path.read_text()))
         shutil.copytree(ROOT / "suites" / suite, pytester.path / suite)
         chosen = ["--target", "bench", "--build", str(path), "--policy", policy]
@@ -77,6 +80,21 @@ def test_a_wrong_key_never_passes(run: Run) -> None:
     result = run("-rf", weak=False, edit=other_key)
     assert "product:cose.signature" in result.stdout.str()
     assert result.ret == 1
+
+
+def test_values_are_compared_with_the_reference(run: Run) -> None:
+    """The recorded device's values with its model are bit-exact; one changed value is found."""
+    recorded = json.loads(path_of("device_sine.json").read_text())["tflm"]
+    recorded[200] += 0.01
+    result = run("-rf", "-k", "references", weak=False, values=recorded)
+    result.stdout.fnmatch_lines(["*product:parity.bit-exact*"])
+    assert "1 failed" in result.stdout.str()
+
+
+def test_recorded_values_are_bit_exact(run: Run) -> None:
+    recorded = json.loads(path_of("device_sine.json").read_text())["tflm"]
+    result = run("-k", "references", weak=False, values=recorded)
+    result.assert_outcomes(passed=1, deselected=6)
 
 
 def test_other_suites_are_not_covered(run: Run) -> None:
