@@ -34,6 +34,9 @@ class LatencyConfig(Strict):
     host_bound: Annotated[float, Field(gt=0, le=600)] = Field(
         default=2.0, description="host seconds that device time may leave unexplained"
     )
+    mlperf: bool = Field(
+        default=False, description="measure by MLPerf Tiny's performance rules as well: five runs of 10 s a model"
+    )
     threshold: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.01, description="relative change of the median that counts as a regression"
     )

@@ -8,7 +8,7 @@ prove the counter first (`check_counter`), then judge budgets (`check_budget`) a
 from harness.latency.budget import Budget, check_budget
 from harness.latency.clock import Clock, ClockQuality
 from harness.latency.counter import CounterReading, check_counter, check_rate, check_run_accounts, elapsed_ticks
-from harness.latency.mlperf import MlperfRun, check_mlperf, plan_iterations
+from harness.latency.mlperf import MlperfRun, check_mlperf, plan_iterations, run_mlperf
 from harness.latency.phases import PHASES, Phases, check_phases
 from harness.latency.regression import GateResult, Night, regression_gate
 from harness.latency.series import Series, check_series
@@ -36,5 +36,6 @@ __all__ = [
     "elapsed_ticks",
     "plan_iterations",
     "regression_gate",
+    "run_mlperf",
     "summarise",
 ]

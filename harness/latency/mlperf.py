@@ -7,15 +7,16 @@ and 10 iterations on the device's own timestamps (1 kHz or better); the figure i
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from statistics import median
 
 from harness.findings import Report
 from harness.latency import catalogue
 from harness.latency.clock import Clock
 
-__all__ = ["MlperfRun", "check_mlperf", "plan_iterations"]
+__all__ = ["MlperfRun", "check_mlperf", "plan_iterations", "run_mlperf"]
 
 RUNS = 5
 MIN_SECONDS = 10.0
@@ -79,3 +80,35 @@ def check_mlperf(runs: Sequence[MlperfRun], clock: Clock, report: Report, *, sub
         subject=subject,
     )
     return median(clock.seconds(run.ticks) / run.iterations for run in runs) if ok else None
+
+
+def run_mlperf(
+    measure: Callable[[bytes, int], int],
+    inputs: Sequence[bytes],
+    *,
+    ticks_each: float,
+    clock: Clock,
+    warmup: int = 0,
+) -> list[MlperfRun]:
+    """Measure by the rules: for each input a warm-up, then as many iterations as make the run long enough.
+
+    Args:
+        measure: runs an input that many times on the device; returns the ticks of all of them together.
+        inputs: five different inputs.
+        ticks_each: what an inference takes, for planning. A run that still falls short is run again, longer.
+        warmup: iterations before each run, not counted.
+
+    Raises:
+        ValueError: an inference that takes no time.
+    """
+    runs = []
+    for data in inputs:
+        if warmup:
+            measure(data, warmup)
+        count = plan_iterations(ticks_each, clock)
+        ticks = measure(data, count)
+        if 0 < clock.seconds(ticks) < MIN_SECONDS:  # faster than planned: cold caches, a noisy host
+            count = plan_iterations(ticks / count, clock)
+            ticks = measure(data, count)
+        runs.append(MlperfRun(input_digest=sha256(data).hexdigest(), ticks=ticks, iterations=count, warmup=warmup))
+    return runs

@@ -12,9 +12,11 @@ from harness.findings import Report
 from harness.latency.budget import check_budget
 from harness.latency.clock import Clock, ClockQuality
 from harness.latency.counter import check_counter, check_run_accounts
+from harness.latency.mlperf import check_mlperf, run_mlperf
 from harness.latency.phases import check_phases
 from harness.latency.regression import GateResult, Night, regression_gate
 from harness.latency.series import Series, check_series
+from harness.latency.statistics import summarise
 from harness.plugin.bench import Bench
 from harness.plugin.checks import Checks
 from harness.plugin.device import Device
@@ -25,6 +27,7 @@ pytestmark = pytest.mark.needs("infer", "latency", "models")
 
 LEAST, MOST = 8, 50  # timings of a model: what is short is run more often
 RUN_SECONDS = 1.0
+MOST_AT_ONCE = 512  # timings in one answer (docs/protocol.md)
 
 
 def clock_of(bench: Bench) -> Clock:
@@ -79,14 +82,37 @@ def measure(bench: Bench, device: Device, name: str, report: Report) -> Series:
     for budget in budgets:
         check_budget(series, budget, report)
     result, baseline = compare_with_earlier(bench, series, report)
+    words = result.words()
+    if declared.mlperf and (figure := mlperf(bench, device, series, report)) is not None:
+        words["MLPerf Tiny"] = f"{figure * 1e3:.6g} ms an inference, median of 5 runs"
     bench.keep_series(
         series,
         budgets={budget.statistic: budget.seconds for budget in budgets},
         baseline=baseline.series.as_dict() if baseline else None,
         baseline_name=baseline.run if baseline else "",
-        gate=result.words(),
+        gate=words,
     )
     return series
+
+
+def mlperf(bench: Bench, device: Device, series: Series, report: Report) -> float | None:
+    """Seconds of an inference by MLPerf Tiny's rules; None when a rule is broken."""
+    size = bench.description.raw["in"]
+    assert isinstance(size, int)
+    overhead = series.overhead
+
+    def run(data: bytes, count: int) -> int:
+        ticks = 0.0
+        while count > 0:
+            part = device.lab.latency(min(count, MOST_AT_ONCE), data=data)
+            ticks += sum(part.ticks) - overhead * len(part.ticks)
+            count -= MOST_AT_ONCE
+        return round(ticks)
+
+    inputs = [bytes((n * step) & 0xFF for n in range(size)) for step in (1, 3, 5, 7, 11)]
+    each = summarise(series.values).median
+    runs = run_mlperf(run, inputs, ticks_each=each, clock=series.clock, warmup=min(10, MOST_AT_ONCE))
+    return check_mlperf(runs, series.clock, report, subject=series.name)
 
 
 def compare_with_earlier(bench: Bench, series: Series, report: Report) -> tuple[GateResult, Night | None]:

@@ -22,6 +22,7 @@ from harness.latency import (
     check_mlperf,
     plan_iterations,
     regression_gate,
+    run_mlperf,
 )
 
 CLOCK = Clock(source="dwt-cyccnt", hz=1_000_000)
@@ -218,3 +219,20 @@ def test_mlperf_plan_is_long_enough() -> None:
     assert plan_iterations(100, CLOCK) == 105_000
     with pytest.raises(ValueError, match="0 ticks"):
         plan_iterations(0, CLOCK)
+
+
+def test_mlperf_runs_are_long_enough_even_when_the_plan_was_wrong() -> None:
+    calls: list[tuple[bytes, int]] = []
+
+    def device(data: bytes, count: int) -> int:
+        calls.append((data, count))
+        return count * 50_000  # 50 ms each, planned were 100 ms
+
+    inputs = [bytes([n]) for n in range(5)]
+    found = run_mlperf(device, inputs, ticks_each=100_000, clock=CLOCK, warmup=3)
+    report = Report()
+    assert check_mlperf(found, CLOCK, report) == pytest.approx(0.05)
+    assert report.ok
+    assert [count for _, count in calls[:3]] == [3, 105, 210]
+    stopped = run_mlperf(lambda _data, _count: 0, inputs, ticks_each=100_000, clock=CLOCK)
+    assert check_mlperf(stopped, CLOCK, Report()) is None

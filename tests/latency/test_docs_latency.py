@@ -1,0 +1,24 @@
+"""docs/latency.md names every check, no other, and its YAML is what the configuration takes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+
+from harness.config.latency import LatencyConfig
+from harness.latency.catalogue import ALL
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "latency.md"
+
+
+def test_page_names_the_checks() -> None:
+    assert set(re.findall(r"^\| `(latency\.[a-z-]+)` \|", PAGE.read_text(), re.MULTILINE)) == {c.id for c in ALL}
+
+
+def test_examples_are_valid() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        LatencyConfig.model_validate(yaml.safe_load(block)["latency"])
