@@ -17,7 +17,7 @@ from harness.protocol.base import Feature, Source
 from harness.protocol.zephyr_shell import ZephyrShellDriver
 from harness.protocol.zephyr_shell_lines import LineKind
 from harness.protocol.zephyr_shell_parse import ShellRefused
-from tests.zephyr_shell.standin import PROMPTS, Chunker, Device, ScriptedConsole, path_of
+from tests.zephyr_shell.standin import PROMPTS, Chunker, Device, ScriptedConsole, path_of, turns
 
 STYLES = ["colour", "plain"]
 UUID = "d5668f22-64b7-4efd-b4cb-0b6d940434b0"
@@ -405,3 +405,44 @@ def test_a_device_that_boots_for_ever_is_given_up() -> None:
     with pytest.raises(DeviceFault) as caught:
         driver.wait_ready(timeout=20)
     assert caught.value.kind == "device-reset"
+
+
+def test_vt100_commands_off() -> None:
+    """No escape at all: prompts are never erased, log lines stand behind them."""
+    device = Device("plain")
+    bare = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]")
+    device.boot = bare.sub(b"", device.boot)
+    driver, _ = connect(Device("plain"))
+    driver.wait_ready(timeout=5)
+    expected = all_answers(driver)
+    for chunker in (lambda data: [data], random_chunks(3)):
+        device.mangle = lambda _, reply: bare.sub(b"", reply)
+        driver, _ = connect(device, chunker)
+        driver.wait_ready(timeout=5)
+        assert all_answers(driver) == expected
+        assert any(line.kind is LineKind.LOG and line.level == "err" for line in driver.notes())
+
+
+def test_line_ends_of_the_log_command_and_other_replies() -> None:
+    """Replies of another recorded session: CR CR LF, tabs, wide tables."""
+    _, recorded = turns("uart-line-editing.log")
+    device = Device("colour")
+    for command, reply in recorded:
+        if command.isprintable() and command:
+            device.replies[command] = deque([reply])
+    driver, _ = connect(device, random_chunks(1), boot=False)
+    assert driver.run("log list_backends") == (
+        "shell_uart_backend", "        - Status: enabled", "        - ID: 1", "",
+    )  # fmt: skip
+    assert driver.run("kernel version") == ("Zephyr version 3.4.99",)
+    assert driver.run("kernel threads")[1] == "Threads:"
+
+
+def test_sensor_replies_of_a_recorded_session() -> None:
+    _, recorded = turns("uart-i2c.log")
+    device = Device("colour")
+    for command, reply in recorded:
+        device.replies.setdefault(command, deque()).append(reply)
+    driver, _ = connect(device, random_chunks(2), boot=False)
+    assert driver.run("sensor get LSM303DLHC-MAGN magn_x")[-1] == "channel idx=8 magn_x value=1.860000"
+    assert driver.run("sensor get nosuch") == ("Device unknown (nosuch)",)
