@@ -1,0 +1,196 @@
+"""The command line as users meet it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import cli, cli_run
+from harness.errors import BenchError, DeviceFault
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGET = "kind: qemu\nmachine: mps3-an547\nconsoles: {ns: uart0}\n"
+BUILD = "protocol: smp\nimages:\n  - {file: fw.elf, world: secure}\n"
+
+
+def tool(*words: str, cwd: Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """In a process of its own."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(cwd / "state"), "COLUMNS": "120"}
+    return subprocess.run(
+        [sys.executable, "-m", "harness.cli", *words],
+        cwd=cwd, env=env, input=stdin, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    (tmp_path / "targets").mkdir()
+    (tmp_path / "targets" / "mine.yaml").write_text(TARGET)
+    (tmp_path / "fw_builds" / "fw").mkdir(parents=True)
+    (tmp_path / "fw_builds" / "fw" / "build.yaml").write_text(BUILD)
+    (tmp_path / "fw_builds" / "fw" / "fw.elf").write_bytes(b"\x7fELF")
+    return tmp_path
+
+
+def test_every_command_has_help_and_every_module_a_parser(capsys: pytest.CaptureFixture[str]) -> None:
+    for module in cli.MODULES:
+        assert __import__("importlib").util.find_spec(module) is not None, f"{module} is missing"
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    for command in ("run", "check", "targets", "builds", "boards", "console", "verify"):
+        assert f"\n    {command} " in text
+        with pytest.raises(SystemExit) as end:
+            cli.main([command, "--help"])
+        assert end.value.code == 0
+    assert "exit codes:" in text
+
+
+def test_check_says_well_and_finds_what_is_not(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", "targets/mine.yaml", "fw_builds/fw/build.yaml"]) == 0
+    assert capsys.readouterr().out.count(": well") == 2
+    (here / "targets" / "bad.yaml").write_text(TARGET + "clok: {}\n")
+    (here / "fw_builds" / "fw" / "fw.elf").unlink()
+    assert cli.main(["check", "targets/bad.yaml", "fw_builds/fw"]) == 4
+    said = capsys.readouterr().err
+    assert "bad.yaml:4" in said
+    assert "'clock'" in said
+    assert "no such file" in said
+    assert cli.main(["check", "--no-files", "fw_builds/fw"]) == 0
+
+
+def test_check_judges_pairs_too(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "fw_builds" / "fw" / "build.yaml").write_text(BUILD + "console: other\n")
+    assert cli.main(["check", "targets/mine.yaml", "fw_builds/fw"]) == 4
+    assert "speaks on console 'other'" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", "nowhere.yaml"]) == 4
+    assert "no such file: nowhere.yaml" in capsys.readouterr().err
+
+
+def test_lists_for_people_and_for_scripts(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["targets"]) == 0
+    assert "mine" in capsys.readouterr().out
+    assert cli.main(["builds", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["fw"]["kind"] == "smp"
+    assert rows["fw"]["file"] == str(here / "fw_builds" / "fw" / "build.yaml")
+
+
+def test_a_broken_target_is_listed_as_wrong(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "targets" / "bad.yaml").write_text("kind: nothing\n")
+    assert cli.main(["targets", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["bad"]["kind"] == "wrong"
+
+
+def test_boards_of_a_new_user_and_forgetting_what_is_not_there(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["boards"]) == 0
+    assert "no board has been used yet" in capsys.readouterr().out
+    assert cli.main(["boards", "--forget", "mine"]) == 0
+    assert "nothing is kept of mine" in capsys.readouterr().err
+
+
+def test_forgetting_removes_a_boards_identity_and_nothing_else(here: Path) -> None:
+    for name in ("mine", "other"):
+        (here / "state" / "tfm-harness" / "boards" / name).mkdir(parents=True)
+    assert cli.main(["boards", "--forget", "mine"]) == 0
+    assert [path.name for path in (here / "state" / "tfm-harness" / "boards").iterdir()] == ["other"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(BenchError("no cable", kind="cable"), 10), (DeviceFault("no answer", kind="mute"), 1), (KeyboardInterrupt(), 2)],
+)
+def test_exit_codes_say_whose_fault(
+    here: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int
+) -> None:
+    def fail(*_: object) -> int:
+        raise error
+
+    monkeypatch.setattr("harness.cli_boards.run", fail)
+    assert cli.main(["boards"]) == code
+
+
+def test_wrong_usage_ends_with_two(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["nonsense"])
+    assert end.value.code == 2
+
+
+def arguments(*words: str) -> list[str]:
+    """What `run` tells pytest."""
+    parser = cli.make_parser()
+    end = words.index("--") if "--" in words else len(words)
+    args = parser.parse_args(["run", *words[:end]])
+    args.rest = list(words[end + 1 :])
+    return cli_run.pytest_arguments(args)
+
+
+def test_run_finds_suites_by_name_here_first_then_those_that_came_along(here: Path) -> None:
+    (here / "suites" / "boot").mkdir(parents=True)
+    (here / "suites" / "boot" / "test_mine.py").write_text("")
+    told = arguments("boot", "results", "--target", "mine", "--build=fw", "--", "-k", "nonce")
+    assert told[0] == str(here / "suites" / "boot")
+    assert told[1].endswith("suites/results")
+    assert told[-2:] == ["-k", "nonce"]
+    assert "--target=mine" in told
+    assert "--build=fw" in told
+
+
+def test_run_without_a_name_runs_every_suite(here: Path) -> None:
+    told = arguments("--target", "mine")
+    names = {Path(word).name for word in told if not word.startswith("-")}
+    assert {"boot", "isolation", "sensor", "results", "attestation"} <= names
+
+
+def test_run_says_the_nearest_suite(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "atestation", "--target", "mine"]) == 4
+    assert "did you mean 'attestation'?" in capsys.readouterr().err
+
+
+def test_run_list_says_what_each_suite_proves(here: Path) -> None:
+    done = tool("run", "--list", cwd=here)
+    assert done.returncode == 0
+    assert "boot           What was flashed runs" in done.stdout
+
+
+def test_run_ends_with_pytests_exit_code(here: Path) -> None:
+    (here / "mine").mkdir()
+    (here / "mine" / "test_mine.py").write_text("def test_fails(): assert 0\n")
+    assert tool("run", "mine", cwd=here).returncode == 1
+    assert tool("run", "mine", "--target", "nowhere", "--build", "fw", cwd=here).returncode == 4
+
+
+def test_a_reader_that_goes_away_is_no_error(here: Path) -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m harness.cli targets | head -c 1",
+        shell=True, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.qemu
+@pytest.mark.skipif(
+    not (ROOT / "fw_builds" / "reference" / "out" / "secure.elf").is_file(),
+    reason="the reference firmware is not built: make -C fw_builds/reference",
+)
+def test_a_console_is_shown_and_kept(tmp_path: Path) -> None:
+    done = tool(
+        "console", "secure", "--target", "qemu-an547", "--build", str(ROOT / "fw_builds" / "reference"),
+        "--run-dir", "run", "--state-dir", "state", "--for", "3", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "[BOOT] NSPE image" in done.stdout
+    assert "[BOOT] NSPE image" in (tmp_path / "run" / "qemu-an547-secure.log").read_text()

@@ -1,0 +1,122 @@
+"""What holds for every suite, and for the proof that they see faults."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+from harness.findings import Report
+from harness.plugin.record import SUITES
+from harness.signing import ImageRecipe, load_signing_key, make_image
+from harness.verify.catalogue import ALL
+from harness.verify.images import parse_mcuboot, verify_mcuboot
+from harness.verify.keyfiles import parse_image_key
+
+ROOT = Path(__file__).resolve().parents[2]
+FIRMWARE = ROOT / "fw_builds" / "reference"
+
+
+@pytest.fixture(scope="module")
+def runner() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("run_mutants", FIRMWARE / "run_mutants.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["run_mutants"] = module  # its dataclasses look themselves up there
+    spec.loader.exec_module(module)
+    return module
+
+
+def declared(suite: str) -> set[str]:
+    """Check ids that a suite's modules declare."""
+    text = "".join(path.read_text() for path in (ROOT / "suites" / suite).glob("*.py"))
+    return set(re.findall(r'id="([a-z-]+\.[a-z-]+)"', text))
+
+
+@pytest.mark.parametrize("suite", sorted(SUITES))
+def test_each_suite_says_what_it_proves_and_names_its_checks(suite: str) -> None:
+    readme = (ROOT / "suites" / suite / "README.md").read_text()
+    assert readme.startswith(f"# {suite}\n")
+    named = {name for group in re.findall(r"`([a-z-]+\.[a-z*-]+)`", readme) for name in [group]}
+    for check in declared(suite):
+        covered = any(re.fullmatch(name.replace(".", r"\.").replace("*", ".*"), check) for name in named)
+        assert covered, f"{check} is not in the README"
+
+
+def test_each_mutant_is_claimed_by_a_check_that_exists(runner: ModuleType) -> None:
+    known = {check.id for check in ALL} | {"parity.bit-exact"}
+    text = (ROOT / "harness" / "latency" / "catalogue.py").read_text()
+    known |= {f"latency.{slug}" for slug in re.findall(r'"([a-z]+-[a-z-]+)"', text)}
+    claims = runner.claims()
+    assert len(claims) >= 24
+    for claim in claims.values():
+        assert claim.suite in SUITES
+        assert claim.check in known | declared(claim.suite), f"{claim.name}: no check {claim.check}"
+
+
+def test_the_runner_tells_caught_from_survived_and_from_caught_by_others(runner: ModuleType) -> None:
+    claim = runner.Claim("M", "a fault", "results", "result.nonce")
+    assert runner.verdict(claim, runner.Outcome("M", failed={"results": {"result.nonce"}})) == ""
+    assert "SURVIVES" in runner.verdict(claim, runner.Outcome("M", passed={"results": 9}))
+    others = runner.verdict(claim, runner.Outcome("M", failed={"parity": {"result.nonce"}, "results": {"cose.alg"}}))
+    assert "not caught by results/result.nonce, only by" in others
+    assert runner.verdict(claim, runner.Outcome("M", broken="does not build")) == "does not build"
+
+
+def test_the_runner_refuses_claims_that_do_not_fit_the_firmware(
+    runner: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mutants.h").write_text("\tMUTANT_ONE,\n\tMUTANT_TWO,\n")
+    (tmp_path / "mutants.yaml").write_text(yaml.safe_dump({"ONE": {"fault": "f", "suite": "boot", "check": "boot.x"}}))
+    monkeypatch.setattr(runner, "HERE", tmp_path)
+    with pytest.raises(SystemExit, match="disagree about TWO"):
+        runner.claims()
+
+
+def test_images_made_for_update_tests_are_what_imgtool_and_the_verifier_call_right(tmp_path: Path) -> None:
+    path = FIRMWARE / "keys" / "TEST_ONLY_image_signing.pem"
+    recipe = ImageRecipe(
+        payload=b"model" * 100, name="tamper", counter=7, version=(1, 2, 3), key=load_signing_key(path)
+    )
+    image = make_image(recipe)
+    report = Report()
+    key = parse_image_key((FIRMWARE / "keys" / "image_signing_pub.pem").read_bytes())
+    parsed = verify_mcuboot(image, key, report)
+    assert report.findings
+    assert not report.failed
+    assert parsed is not None
+    assert (parsed.payload, parsed.security_counter, parsed.version_text) == (b"model" * 100, 7, "1.2.3")
+    (tmp_path / "image.bin").write_bytes(image)
+    command = [sys.executable, "-m", "imgtool.main", "verify", "--key", str(path), str(tmp_path / "image.bin")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert "Image was correctly validated" in done.stdout, done.stderr
+
+
+def test_images_made_wrong_are_wrong() -> None:
+    signing = load_signing_key(FIRMWARE / "keys" / "TEST_ONLY_image_signing.pem")
+    key = parse_image_key((FIRMWARE / "keys" / "image_signing_pub.pem").read_bytes())
+    right = ImageRecipe(payload=b"model" * 100, name="tamper", key=signing)
+    for wrong, check in (
+        (right.but(key=None, named_key=signing.public_key()), "image.signature"),
+        (right.but(key=None), "image.key-hash"),
+        (right.but(hash_of=b"something else"), "image.hash"),
+        (right.but(counter=None), "image.security-counter"),
+    ):
+        report = Report()
+        verify_mcuboot(make_image(wrong), key, report)
+        assert check in {finding.id for finding in report if not finding.passed}
+    assert parse_mcuboot(make_image(right.but(counter=None))).security_counter is None
+
+
+def test_only_keys_made_for_tests_are_taken(tmp_path: Path) -> None:
+    path = tmp_path / "production.pem"
+    path.write_bytes((FIRMWARE / "keys" / "TEST_ONLY_image_signing.pem").read_bytes())
+    with pytest.raises(Exception, match="only keys made for tests"):
+        load_signing_key(path)
