@@ -33,9 +33,9 @@ test: setup-test lint firmware firmware-check mutants suites unit
 
 .PHONY: setup-demo setup-test
 setup-demo:
-	@scripts/setup.sh demo
+	@.ci/setup.sh demo
 setup-test:
-	@scripts/setup.sh test
+	@.ci/setup.sh test
 
 .PHONY: lint
 lint:
