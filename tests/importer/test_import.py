@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import random
 import shutil
 from pathlib import Path
 
 import pytest
 
 from harness import cli_import
+from harness.cli import main
 from harness.config.loading import load_build
 from harness.errors import ConfigError
 from harness.importer import import_tree, render
@@ -293,3 +295,42 @@ def test_strange_names_stay_text(keys: Keys, tmp_path: Path) -> None:
 def test_printed_to_standard_output(v21: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(str(v21), "-o", "-") == 0
     assert capsys.readouterr().out.startswith("# Written by `tfm-harness import-build`")
+
+
+def test_the_description_passes_the_check_command(
+    v21: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "build.yaml"
+    assert main(["import-build", str(v21 / "spe"), str(v21 / "ns"), "-o", str(output)]) == 0
+    assert main(["check", str(output)]) == 0
+    assert main(["import-build", str(tmp_path / "none")]) == 4
+    assert "import-path" in capsys.readouterr().err
+
+
+def test_spoiled_trees_end_in_a_clear_error_or_a_valid_description(v18: Path, tmp_path: Path) -> None:
+    """Random damage to images and configuration: never another exception, never a description of a damaged image."""
+    rng = random.Random(11)
+    tree = Path(shutil.copytree(v18, tmp_path / "b"))
+    files = [tree / "CMakeCache.txt", *(tree / "bin").iterdir()]
+    kept = {path: path.read_bytes() for path in files}
+    for _ in range(80):
+        path = rng.choice(files)
+        data = bytearray(kept[path])
+        for _ in range(rng.choice((1, 3, 40))):
+            place = rng.choice((rng.randrange(0x440), rng.randrange(len(data))))
+            data[place % len(data)] = rng.randrange(256)
+        if rng.random() < 0.3:
+            del data[rng.randrange(len(data)) :]
+        path.write_bytes(data)
+        try:
+            result = import_tree([tree])
+        except ConfigError:
+            pass
+        else:
+            target = tmp_path / "out.yaml"
+            target.write_text(render(result, tmp_path))
+            load_build(target, require_files=False)
+            for entry in result.images:
+                if entry.signed is not None:
+                    assert entry.signed.image.computed_hash == entry.signed.hash
+        path.write_bytes(kept[path])
