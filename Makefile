@@ -63,7 +63,7 @@ mutants:
 
 .PHONY: bench
 bench:
-	@for benchmark in benchmarks/*/bench_*.py; do echo "== $$benchmark"; $(python) $$benchmark || exit 1; done
+	@for benchmark in benchmarks/*/bench_*.py benchmarks/*/run.py benchmarks/*/throughput.py; do echo "== $$benchmark"; $(python) $$benchmark || exit 1; done
 
 .PHONY: wheel
 wheel:
