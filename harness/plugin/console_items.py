@@ -9,7 +9,7 @@ JUnit and under pytest-xdist.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,12 +43,17 @@ def wanted_suites(pairs: Sequence[Pair]) -> list[str]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test for each console suite that any of the session's builds lists."""
-    if "console_suite" not in metafunc.fixturenames:
+    if not _runs_a_suite(metafunc.fixturenames):
         return
     from harness.plugin.entry import PLUGIN
 
     plugin = metafunc.config.stash.get(PLUGIN, None)
     metafunc.parametrize("console_suite", wanted_suites(plugin.pairs if plugin else ()))
+
+
+def _runs_a_suite(fixtures: Iterable[str]) -> bool:
+    """Whether a test is one that runs a console suite on a board (not a user's fixture of the same name)."""
+    return {"console_suite", "harness_pair"} <= set(fixtures)
 
 
 class ConsoleCase(pytest.Item):
@@ -93,7 +98,7 @@ class ConsoleCase(pytest.Item):
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """Run the test that runs a suite; then report each case."""
-    if "console_suite" not in getattr(item, "fixturenames", ()):
+    if not _runs_a_suite(getattr(item, "fixturenames", ())):
         return None
     # The cases keep the collectors around the test alive; which cases there are is known only afterwards.
     anchor = ConsoleCase.from_parent(_parent(item), name=f"{item.name}::cases")

@@ -162,3 +162,14 @@ def test_floods_are_bounded() -> None:
     assert len(judgement.cases) <= MAX_CASES + 1
     assert len(judgement.problems) < 300
     assert len(judgement.notes) <= 100
+
+
+def test_no_truncation_of_a_made_up_run_passes_and_chunks_do_not_matter() -> None:
+    data = GOOD.encode("latin-1")
+    machine = get_machine("tf-m")
+    for index in range(len(data) - 1):
+        machine.feed(data[index : index + 1])
+        assert not machine.could_pass()
+        assert machine.judgement().verdict is not Verdict.PASSED
+    machine.feed(data[-1:])
+    assert machine.judgement() == judge(data, "tf-m")

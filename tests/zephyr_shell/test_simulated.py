@@ -1,0 +1,96 @@
+"""The client against a simulated firmware: needs no recordings."""
+
+from __future__ import annotations
+
+import random
+import struct
+
+import pytest
+
+from harness.errors import BenchError, DeviceFault
+from harness.protocol.zephyr_shell import ZephyrShellDriver
+from harness.protocol.zephyr_shell_lines import LineKind
+from tests.zephyr_shell.simulated import PROMPT, UUID, Simulated
+from tests.zephyr_shell.standin import ScriptedConsole
+
+LOG = b"\x1b[8D\x1b[J[00:00:10.123,000] <wrn> app: late\r\n" + PROMPT
+SECURE = b"[NV PS COUNTERS] nv_ps_counter_tracker 1\n"
+
+
+def connect(device: Simulated) -> tuple[ZephyrShellDriver, ScriptedConsole]:
+    console = ScriptedConsole(device)
+    console.say(device.boot())
+    driver = ZephyrShellDriver(console, timeout=5.0, clock=console.clock)
+    assert driver.wait_ready(timeout=5).uuid == UUID
+    return driver, console
+
+
+def test_every_boundary_of_a_signed_reply() -> None:
+    device = Simulated()
+    driver, console = connect(device)
+    plain = driver.infer_values("tflm_sine", 45)
+    length = len(device(b"infer get tflm_sine CBOR 45\r"))
+    for cut in range(1, length):
+
+        def halves(data: bytes, cut: int = cut) -> list[bytes]:
+            return [data[:cut], data[cut:]]
+
+        console.chunker = halves
+        assert driver.infer_values("tflm_sine", 45) == plain
+    console.chunker = lambda data: [data[i : i + 1] for i in range(len(data))]
+    assert len(driver.infer(data=struct.pack("<f", 45.0)).message) == 106
+
+
+def test_noise_in_random_places_of_random_chunks() -> None:
+    device = Simulated(weak=False)
+    driver, console = connect(device)
+    expected = (driver.describe(), driver.infer_values("tflm_sine", 0, 90, 30), driver.public_key("result"))
+    rng = random.Random(4)
+
+    def noisy(data: bytes) -> list[bytes]:
+        parts, lines = [], data.split(b"\r\n")
+        for number, line in enumerate(lines):
+            place = rng.randrange(len(line) + 1)
+            escapes = b"\x1b" in line
+            parts.append(line[:place] + SECURE + line[place:] if rng.random() < 0.4 and not escapes else line)
+            if number + 1 < len(lines):
+                parts.append(b"\r\n")
+        text = b"".join(parts) + (LOG if data.endswith(PROMPT) and rng.random() < 0.5 else b"")
+        cuts = sorted(rng.randrange(len(text) + 1) for _ in range(rng.randrange(30)))
+        return [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+
+    console.chunker = noisy
+    for _ in range(60):
+        found = (driver.describe(), driver.infer_values("tflm_sine", 0, 90, 30), driver.public_key("result"))
+        assert found == expected
+    kinds = {line.kind for line in driver.notes()}
+    assert {LineKind.LOG, LineKind.SECURE} <= kinds
+
+
+@pytest.mark.parametrize("step", [1, 7])
+def test_a_reply_cut_anywhere_is_never_an_answer(step: int) -> None:
+    device = Simulated()
+    driver, console = connect(device)
+    length = len(device(b"infer get tflm_sine SIGN1 45\r"))
+    for cut in range(0, length - 1, 11 * step):
+        console.device = lambda data, cut=cut: device(data)[:cut] if b"SIGN1" in data else device(data)  # type: ignore[misc]
+        with pytest.raises((BenchError, DeviceFault)):
+            driver.infer(data=struct.pack("<f", 45.0))
+
+
+def test_a_reset_in_the_middle() -> None:
+    device = Simulated()
+    driver, console = connect(device)
+    console.device = lambda data: device(data)[:100] + b"\r\n" + device.boot() if b"SIGN1" in data else device(data)
+    with pytest.raises(DeviceFault) as caught:
+        driver.infer(data=struct.pack("<f", 45.0))
+    assert caught.value.kind == "device-reset"
+    assert driver.describe().uuid == UUID
+
+
+def test_reboot() -> None:
+    device = Simulated()
+    driver, _ = connect(device)
+    driver.infer(data=struct.pack("<f", 45.0))
+    assert driver.reboot().uuid == UUID
+    assert device.counter == 0
