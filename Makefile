@@ -28,7 +28,7 @@ demo: setup-demo firmware
 	.venv/bin/tfm-harness run --target qemu-an547 --build reference --html-report runs/demo.html
 
 .PHONY: test
-test: setup-test lint firmware firmware-check mutants suites unit
+test: setup-test lint firmware firmware-check mutants unit
 	@echo 'make test: everything passed'
 
 .PHONY: setup-demo setup-test
