@@ -49,7 +49,20 @@ class Pair:
     def build_summary(self) -> str:
         """The build in a line of the header."""
         models = ", ".join(self.build.models) or "no models"
-        return f"build {self.build.name}, protocol {self.build.protocol}, {models}; policy {self.policy}"
+        identity = "".join(f", {name} {digest}" for name, digest in self.identity().items())
+        return f"build {self.build.name}{identity}, protocol {self.build.protocol}, {models}; policy {self.policy}"
+
+    def identity(self) -> dict[str, str]:
+        """The firmware's identity by its files: the first digits of each component's measurement."""
+        from harness.boards.base import Identity
+        from harness.errors import HarnessError
+        from harness.plugin.trust import Trust
+
+        try:
+            components = Trust(self.build, Identity(self.target.name)).components(None)
+        except (HarnessError, OSError):
+            return {}  # the header is no place to judge files
+        return {component.type: component.measurement.hex()[:12] for component in components if component.type}
 
 
 def load_pairs(targets: Setting, builds: Setting, policy: Setting, *, pool: bool = False) -> tuple[Pair, ...]:

@@ -102,6 +102,9 @@ class StandinBoard(Board):
     def _trigger(self, what: str, answer: bytes) -> bytes:
         if what == "resets":
             self._events.append(BoardEvent("guest-reset", "the guest reset itself", 1.5, {"ns": 10}))
+        elif what == "floods":
+            for _ in range(50):
+                self._consoles["ns"].push(b"[NS] " + b"chatter " * 7 + b"ch\n" + (b"chatter " * 8 + b"\n") * 16384)
         elif what == "panics":
             self._consoles["secure"].push(b"[SPE] PANIC in service 3\n")
         elif what == "dies":

@@ -133,6 +133,14 @@ def test_each_fault_has_its_class_its_words_and_leaves_nothing(
     assert project.life()[-1] == "release"
 
 
+def test_fifty_megabytes_of_chatter_before_an_answer_are_waited_through(project: Project) -> None:
+    project.target("bench", "log-floods")
+    project.test(TRIGGER)
+    result = project.run()
+    assert result.ret == 0
+    assert (next((project.path / "runs").glob("*")) / "bench" / "ns.log").stat().st_size > 50 << 20
+
+
 def test_what_the_secure_side_said_is_shown_when_it_refused_the_image(project: Project) -> None:
     project.target("bench", "secure-only")
     project.test(ASKS)
