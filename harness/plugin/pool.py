@@ -55,6 +55,14 @@ def check_workers(config: pytest.Config, pairs: tuple[Pair, ...]) -> None:
         )
 
 
+class _Anchor(pytest.Item):
+    """Never run: keeps alive what the test before it shares with its neighbours."""
+
+    def runtest(self) -> None:
+        """Never called."""
+        raise AssertionError("not a test")
+
+
 class PoolPlugin:
     """Hooks of runs whose pairs have several boards."""
 
@@ -97,8 +105,9 @@ class PoolPlugin:
             return None
         hooks = item.ihook
         hooks.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        # `item` as the next one: fixtures of the session outlive the first try.
-        reports = runtestprotocol(item, nextitem=item if nextitem is None else nextitem, log=False)
+        # Somebody must come after the last test, or its bench would be closed before it can move.
+        after = nextitem or _Anchor.from_parent(_parent(item), name=f"{item.name}::after")
+        reports = runtestprotocol(item, nextitem=after, log=False)
         failed = next((report for report in reports if report.failed), None)
         move = failed is not None and self._move(item, failed)
         if move and failed is not None:
@@ -196,6 +205,11 @@ class PoolPlugin:
     def _worker(config: pytest.Config) -> str:
         workerinput = getattr(config, "workerinput", None)
         return str(workerinput["workerid"]) if workerinput else ""
+
+
+def _parent(item: pytest.Item) -> pytest.Collector:
+    assert isinstance(item.parent, pytest.Collector)  # noqa: S101 - test functions live in modules and classes
+    return item.parent
 
 
 def _run_folder(context: RunContext) -> Path:
