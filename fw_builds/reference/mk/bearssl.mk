@@ -6,9 +6,8 @@ bearssl_build := $(firstword $(shell echo '$(cc) $(bearssl_flags)' | cksum))
 bearssl_lib := $(cache)/bearssl-$(bearssl_build)/libbearssl.a
 bearssl_includes := $(bearssl)/inc
 
-# Builds that run side by side take turns here.
 $(bearssl_lib):
 	@mkdir -p $(@D)
-	@flock $(cache)/bearssl.lock $(MAKE) --no-print-directory -f $(here)/mk/bearssl_build.mk \
+	@$(MAKE) --no-print-directory -f $(here)/mk/bearssl_build.mk \
 		bearssl='$(bearssl)' lib='$@' fetch='$(if $(BEARSSL_DIR),,$(here)/tools/fetch_bearssl.sh)' \
 		cc='$(cc)' ar='$(ar)' flags='$(bearssl_flags)'

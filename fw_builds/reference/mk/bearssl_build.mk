@@ -1,4 +1,4 @@
-# Run by bearssl.mk, one at a time: bearssl= source folder, lib= result, fetch= script that makes the folder (or nothing).
+# Run by bearssl.mk, in builds that take turns: bearssl= source folder, lib= result, fetch= script that makes the folder (or nothing).
 
 .SUFFIXES:
 objects_dir := $(dir $(lib))objects

@@ -5,7 +5,8 @@ ar := $(CROSS_COMPILE)gcc-ar
 objcopy := $(CROSS_COMPILE)objcopy
 size := $(CROSS_COMPILE)size
 
-needs_tools := $(filter-out clean distclean help,$(or $(MAKECMDGOALS),all))
+# Checked once, not again in the steps of a build.
+needs_tools := $(if $(tools_checked),,$(filter-out clean distclean help,$(or $(MAKECMDGOALS),all)))
 
 ifneq ($(needs_tools),)
 ifeq ($(shell command -v $(cc)),)
@@ -32,6 +33,7 @@ cpu_flags := -mcpu=cortex-m55 -mthumb -mfloat-abi=hard
 warnings := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 code_flags := $(cpu_flags) -std=gnu11 -O2 -g -ffreestanding -ffunction-sections -fdata-sections -fno-common \
 	-fno-strict-aliasing
-common_flags = $(code_flags) -ffile-prefix-map=$(here)=. -ffile-prefix-map=$(bearssl)=bearssl -ffile-prefix-map=$(out)=out
+shared_common_flags = $(code_flags) -ffile-prefix-map=$(here)=. -ffile-prefix-map=$(bearssl)=bearssl
+common_flags = $(shared_common_flags) -ffile-prefix-map=$(out)=out
 link_flags := $(cpu_flags) -nostartfiles --specs=nano.specs --specs=nosys.specs -Wl,--gc-sections \
 	-Wl,--no-warn-rwx-segments -Wl,--fatal-warnings -Wl,--build-id=none
