@@ -15,7 +15,8 @@ help:
 	@echo 'make demo      flash the reference firmware in QEMU, play the sensor, verify everything'
 	@echo 'make test      everything CI runs: lint, types, firmware, tests, mutants'
 	@echo 'make suites    all suites on QEMU'
-	@echo 'make mutants   build every faulty firmware and prove that the suites catch each'
+	@echo 'make mutants   build every faulty firmware, run all suites on each, print the matrix'
+	@echo '               (make mutants-quick leaves the slow suites to the mutants they claim)'
 	@echo 'make lint      ruff, mypy, import-linter'
 	@echo 'make unit      the tests of the harness itself'
 	@echo 'make firmware  the reference firmware'
@@ -28,7 +29,7 @@ demo: setup-demo firmware
 	.venv/bin/tfm-harness run --target qemu-an547 --build reference --html-report runs/demo.html
 
 .PHONY: test
-test: setup-test lint firmware firmware-check mutants unit
+test: setup-test lint firmware firmware-check mutants-quick unit
 	@echo 'make test: everything passed'
 
 .PHONY: setup-demo setup-test
@@ -57,9 +58,11 @@ unit:
 suites:
 	.venv/bin/tfm-harness run --target qemu-an547 --build reference
 
-.PHONY: mutants
+.PHONY: mutants mutants-quick
 mutants:
 	$(python) $(firmware)/run_mutants.py --jobs $(JOBS)
+mutants-quick:
+	$(python) $(firmware)/run_mutants.py --jobs $(JOBS) --quick
 
 .PHONY: bench
 bench:
