@@ -50,9 +50,11 @@ class Disk:
             self._refuse_second(str(label), by_label)
             return by_label
         # by-label has room for one of several equal labels; the USB serial tells boards apart.
-        for entry in sorted((self._dev / "by-id").glob(f"usb-*{self._config.usb_serial}*")):
-            return entry.resolve()
-        raise self._missing()
+        found = sorted((self._dev / "by-id").glob(f"usb-*{self._config.usb_serial}*"))
+        if not found:
+            raise self._missing()
+        # A card with a partition table is mounted by its partition.
+        return next((entry for entry in found if entry.name.endswith("-part1")), found[0]).resolve()
 
     def _missing(self) -> BenchError:
         folder = self._dev / "by-label"
@@ -67,11 +69,9 @@ class Disk:
         )
 
     def _refuse_second(self, label: str, device: Path) -> None:
-        others = [
-            entry.name
-            for entry in (self._dev / "by-id").glob("usb-*")
-            if entry.resolve() != device and "V2M" in entry.name.upper()
-        ]
+        links = list((self._dev / "by-id").glob("usb-*"))
+        own = {_whole(entry.name) for entry in links if entry.resolve() == device}
+        others = [entry.name for entry in links if _whole(entry.name) not in own and "V2M" in entry.name.upper()]
         if others:
             raise BenchError(
                 f"more than one board's disk is plugged in (label {label})",
@@ -162,3 +162,8 @@ class Disk:
                 where=str(device),
                 hint="is a file manager using it? fsck.vfat -a when it is damaged",
             )
+
+
+def _whole(name: str) -> str:
+    """The disk's link, of a partition's."""
+    return name.partition("-part")[0]

@@ -1,0 +1,55 @@
+"""A pool of four emulated boards against one board: ``python benchmarks/boards/pool.py``.
+
+Both run the same suites with the same tests; the pool through ``pytest -n 4`` (four processes, one board each).
+The figure is one board's time over the pool's. Ends with status 1 when it is below the limit.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+LIMIT = 1.6
+SUITES = ("attestation", "boot", "isolation", "provisioning", "results", "sensor", "parity", "update")
+
+
+def run(folder: Path, name: str, count: int) -> tuple[float, int]:
+    """Seconds and the number of tests passed."""
+    target = folder / f"{name}.yaml"
+    target.write_text((ROOT / "targets" / "qemu-an547.yaml").read_text() + f"count: {count}\n")
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--target={target}", "--build=reference"]
+    words += [f"--run-dir={folder}/{name}", f"--state-dir={folder}/state", f"--junit-xml={folder}/{name}.xml"]
+    words += ["-n", str(count)] if count > 1 else []
+    words += [str(ROOT / "suites" / suite) for suite in SUITES]
+    began = time.monotonic()
+    done = subprocess.run(words, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False, timeout=1800)
+    seconds = time.monotonic() - began
+    if done.returncode:
+        raise SystemExit(f"{name} failed:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
+    (suite,) = ET.parse(folder / f"{name}.xml").getroot().iter("testsuite")
+    passed = int(suite.get("tests", "0")) - sum(int(suite.get(word, "0")) for word in ("failures", "errors", "skipped"))
+    return seconds, passed
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        one, passed = run(folder, "one", 1)
+        four, passed_by_pool = run(folder, "four", 4)
+    if passed != passed_by_pool:
+        print(f"not the same tests: {passed} passed on one board, {passed_by_pool} in the pool")
+        return 1
+    ratio = one / four
+    print(f"{passed} tests: one board {one:.1f} s, four boards {four:.1f} s, {os.cpu_count()} cores: {ratio:.2f} times")
+    print(f"limit {LIMIT}: {'met' if ratio >= LIMIT else 'MISSED'}")
+    return 0 if ratio >= LIMIT else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
