@@ -7,7 +7,6 @@ bearssl_lib := $(cache)/bearssl-$(bearssl_build)/libbearssl.a
 bearssl_includes := $(bearssl)/inc
 
 $(bearssl_lib):
-	@mkdir -p $(@D)
 	@$(MAKE) --no-print-directory -f $(here)/mk/bearssl_build.mk \
 		bearssl='$(bearssl)' lib='$@' fetch='$(if $(BEARSSL_DIR),,$(here)/tools/fetch_bearssl.sh)' \
 		cc='$(cc)' ar='$(ar)' flags='$(bearssl_flags)'

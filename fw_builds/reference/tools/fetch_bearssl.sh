@@ -2,11 +2,12 @@
 # Fetch BearSSL from Debian's source package into a folder: fetch_bearssl.sh FOLDER
 #
 # Uses a private apt list made from the machine's own apt sources (one-line and deb822), turned into deb-src;
-# /etc/apt and apt's own lists stay as they are.
+# /etc/apt and apt's own lists stay as they are. APT_ETC names another folder than /etc/apt.
 set -eu
 umask 022
 
-target=$1
+case $1 in /*) target=$1 ;; *) target=$PWD/$1 ;; esac
+etc=${APT_ETC:-/etc/apt}
 for tool in apt-get tar xz; do
 	command -v "$tool" >/dev/null || {
 		echo "fetch_bearssl: $tool is missing: install it, or give BEARSSL_DIR=<folder with BearSSL's source>" >&2
@@ -19,11 +20,11 @@ trap 'rm -rf "$scratch"' EXIT
 trap 'exit 1' HUP INT TERM
 mkdir -p "$scratch/lists/partial" "$scratch/cache/archives/partial" "$scratch/sources" "$scratch/download"
 
-for list in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
+for list in "$etc/sources.list" "$etc"/sources.list.d/*.list; do
 	[ -f "$list" ] || continue
 	sed -n -E 's/^[[:space:]]*deb(-src)?[[:space:]]/deb-src /p' "$list" | sort -u >"$scratch/sources/$(basename "$list" .list).list"
 done
-for list in /etc/apt/sources.list.d/*.sources; do
+for list in "$etc"/sources.list.d/*.sources; do
 	[ -f "$list" ] || continue
 	sed -E 's/^Types:.*/Types: deb-src/' "$list" >"$scratch/sources/$(basename "$list")"
 done
@@ -33,7 +34,9 @@ apt() {
 		-o Dir::State::lists="$scratch/lists" -o Dir::Cache="$scratch/cache" -o APT::Sandbox::User="$(id -un)" \
 		-o Acquire::Languages=none -o Acquire::Retries=3 "$@"
 }
-if ! { apt update && cd "$scratch/download" && apt source --download-only bearssl; } >"$scratch/log" 2>&1; then
+cd "$scratch/download"
+# An update may fail for a third party's list that has no sources: what counts is whether the package is found.
+if ! { apt update || :; apt source --download-only bearssl; } >"$scratch/log" 2>&1; then
 	tail -n 5 "$scratch/log" >&2
 	echo "fetch_bearssl: cannot get Debian's source package bearssl: check the network, or give BEARSSL_DIR=<folder>" >&2
 	exit 1

@@ -1,0 +1,62 @@
+"""What the build says when something is missing or misspelt: one line that helps."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import HERE
+
+REFERENCE = HERE.parents[1]
+
+
+def make(*variables: str, **environment: str) -> str:
+    """The complaint of a build that must fail."""
+    done = subprocess.run(
+        ["make", "-s", "-C", str(REFERENCE), f"PYTHON={sys.executable}", *variables],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**{k: v for k, v in os.environ.items() if not k.startswith("MAKE")}, **environment},
+    )
+    assert done.returncode != 0
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "complaint"),
+    [
+        ("CROSS_COMPILE=nobody-", "nobody-gcc is missing: apt-get install gcc-arm-none-eabi"),
+        ("PYTHON=/bin/false", "/bin/false has no imgtool or cryptography"),
+        ("MUTANT=NO_SUCH", "MUTANT=NO_SUCH: no such faulty build; mutants.h names them"),
+        ("ATTEST_PROFILE=NO_SUCH", "there are PSA_2023_TFM and PSA_IOT_1"),
+    ],
+)
+def test_complaints(tmp_path: Path, variable: str, complaint: str) -> None:
+    assert complaint in make(f"OUT={tmp_path}", variable)
+
+
+def test_bearssl_folder_without_bearssl(tmp_path: Path) -> None:
+    assert "no BearSSL there" in make(f"OUT={tmp_path}/out", f"BEARSSL_DIR={tmp_path}")
+
+
+def test_no_package_sources(tmp_path: Path) -> None:
+    fetch = [str(REFERENCE / "tools" / "fetch_bearssl.sh"), str(tmp_path / "bearssl")]
+    done = subprocess.run(
+        fetch, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, "APT_ETC": str(tmp_path)}
+    )
+    assert done.returncode == 1
+    assert "BEARSSL_DIR=<folder>" in done.stderr
+    assert list(tmp_path.iterdir()) == []  # nothing is left
+
+
+def test_signing_without_a_key(tmp_path: Path) -> None:
+    command = [sys.executable, str(REFERENCE / "tools" / "sign_image.py"), os.devnull, str(tmp_path / "x")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "--key or --unsigned is needed" in done.stderr
