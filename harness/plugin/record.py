@@ -78,6 +78,7 @@ class RunLog:
         self.waivers: list[WaiverUse] = []
         self.deselected = 0
         self.collected: set[str] = set()
+        self.claims: dict[str, str] = {}  # what a suite's README says it proves, by suite
         self.began = time.time()
         self.seconds = 0.0
 

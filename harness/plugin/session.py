@@ -100,7 +100,12 @@ class HarnessPlugin:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Which suites take part."""
-        self.log.collected |= {suite_of(item) for item in session.items}
+        folders = {item.path.parent for item in session.items}
+        self.log.collected |= {folder.name for folder in folders}
+        for folder in folders:
+            words = first_sentence(folder / "README.md")
+            if words:
+                self.log.claims[folder.name] = words
 
     def pytest_report_header(self) -> list[str]:
         """Targets, firmware, engines, policy."""
@@ -258,6 +263,16 @@ def pair_name(item: pytest.Item) -> str:
 def suite_of(item: pytest.Item) -> str:
     """A suite is a folder of test modules."""
     return item.path.parent.name
+
+
+def first_sentence(readme: Path) -> str:
+    """What a suite says it proves: its README's first paragraph below the title."""
+    try:
+        text = readme.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    paragraphs = [part for part in text.split("\n\n") if not part.startswith("#")]
+    return " ".join(paragraphs[0].split()) if paragraphs else ""
 
 
 def record_of(report: object) -> dict[str, object]:

@@ -29,6 +29,7 @@ def summary(terminal: pytest.TerminalReporter, log: RunLog, record: Path | None)
             _board_table(terminal, pair.name, tests, facts)
             for line in figures(facts):
                 terminal.write_line(f"  {line}")
+            _proved(terminal, log, tests)
     _findings(terminal, log, "failed", "failed checks", red=True)
     _findings(terminal, log, "waived", "waived (shown, excused by name)", yellow=True)
     _findings(terminal, log, "noted", "noted (the policy only reports these)", yellow=True)
@@ -47,6 +48,18 @@ def summary(terminal: pytest.TerminalReporter, log: RunLog, record: Path | None)
         terminal.write_line("whose fault: " + ", ".join(f"{count} {fault}" for fault, count in faults.most_common()))
     if record is not None:
         terminal.write_line(f"transcripts: {record.parent}; record: {record.name}")
+
+
+def _proved(terminal: pytest.TerminalReporter, log: RunLog, tests: list[TestRecord]) -> None:
+    """What those suites claim of which every test passed."""
+    outcomes: dict[str, set[str]] = defaultdict(set)
+    for test in tests:
+        outcomes[test.suite].add(test.outcome)
+    proved = [suite for suite, seen in outcomes.items() if seen == {"passed"} and suite in log.claims]
+    if proved:
+        terminal.write_line("  proved:")
+        for suite in proved:
+            terminal.write_line(f"    {suite}: {_clip(log.claims[suite])}", green=True)
 
 
 def _board_table(
