@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.findings import Report
+from harness.parity.arrays import check_inputs
 from harness.parity.compare import Comparison, compare
-from harness.parity.engines import EngineRecord, ReferenceEngine, check_inputs
+from harness.parity.engines import EngineRecord, ReferenceEngine
 from harness.parity.firstop import DeviceTrace, FirstOp, check_trace, first_op_by_oracle
 from harness.parity.model_info import ModelInfo
 from harness.parity.replay import Failure, save_failure
