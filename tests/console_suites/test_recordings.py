@@ -88,7 +88,9 @@ def test_every_lost_line_that_matters_is_seen(name: str) -> None:
         rb"Description:|Iteration|REF\(|^\x00*\x1b?\[?[0-9;]*m?\s*$|\[INF\]|\[WRN\]|Booting|Creating|isolation"
         rb"|\[Sec Thread|Non-Secure system starting"
     )
-    for index, line in enumerate(lines):
+    every = range(len(lines)) if "v2.1.4" in name else range(0, len(lines), 4)
+    for index in every:
+        line = lines[index]
         judgement = judge(b"".join(lines[:index] + lines[index + 1 :]), "tf-m")
         passed = judgement.verdict is Verdict.PASSED
         assert passed == bool(harmless.search(line)), f"without line {index + 1}: {line!r}: {judgement.verdict}"
@@ -101,7 +103,7 @@ def test_a_reset_at_any_line_never_passes(name: str) -> None:
     first = next(index for index, line in enumerate(lines) if b"Execute test suites" in line)
     data = b"".join(lines)
     rng = random.Random(name)
-    for index in sorted(rng.sample(range(first + 1, len(lines) - 1), 60)):
+    for index in sorted(rng.sample(range(first + 1, len(lines) - 1), 30)):
         for cut in (len(lines[index]), len(lines[index]) // 2):
             spliced = b"".join(lines[:index]) + lines[index][:cut] + data
             judgement = judge(spliced, "tf-m")
