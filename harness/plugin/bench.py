@@ -172,7 +172,8 @@ class Bench:
         if self._engine is None:
             from harness.parity.engines import get_engine
 
-            self._engine = get_engine()
+            declared = self.pair.build.parity
+            self._engine = get_engine(declared.engine, time_limit=declared.time_limit)
         return self._engine
 
     @property

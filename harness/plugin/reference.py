@@ -85,8 +85,8 @@ class Reference:
 
         Args:
             name: the model, active on the device.
-            inputs: one array for each input tensor, each (n, *shape); default: `count` vectors
-                generated from the build's seed, many distinct outputs among them.
+            inputs: one array for each input tensor, each (n, *shape); default: the files of the build's
+                ``parity.inputs``, else `count` vectors generated from its seed, many distinct outputs among them.
             count: how many to generate (default: the build's ``parity.vectors``).
         """
         from harness.parity.generate import generate_inputs
@@ -96,6 +96,10 @@ class Reference:
         model, info = self.model(name)
         lab = self._bench.device.lab
         seed = None
+        if inputs is None and name in build.parity.inputs:
+            from harness.parity.inputs import load_inputs
+
+            inputs = load_inputs(build.parity.inputs[name], info, rule=build.parity.rule(name))
         if inputs is None:
             seed = build.parity.seed
             found = generate_inputs(
@@ -140,6 +144,14 @@ class Reference:
             arrays.append(part.view(np.dtype(tensor.dtype).newbyteorder("<")).reshape(len(inputs), *tensor.shape))
             at += tensor.nbytes
         return arrays
+
+    def check_tolerances(self) -> None:
+        """Every tolerance the build grants speaks of an output of one of its models."""
+        from harness.parity.compare import unused_tolerances
+
+        build = self._bench.pair.build
+        if granted := build.parity.granted(build.document):
+            unused_tolerances(granted, [self.model(name)[1] for name in build.models], self.report)
 
     def _compare(
         self,

@@ -27,6 +27,7 @@ def test_many_inputs_give_the_references_outputs(bench: Bench, device: Device, r
             _, info = reference.model(name)
             most = max(LEAST, WIRE_BYTES // max(info.input_bytes, 1))
             reference.agrees(name, count=min(most, bench.pair.build.parity.vectors))
+    reference.check_tolerances()
 
 
 @pytest.mark.needs("sensor", "stimulus", "sensor-model", "signed-result", "trusted-results")
