@@ -219,7 +219,7 @@ def _show(failure: Failure, recorded: Comparison, live: Comparison | None, first
             if output.first:
                 number = failure.vectors[output.first.vector]
                 lines.append(f"    first: {output.first} (vector {number} of the session)")
-            histogram = ", ".join(f"{k:+d}: {v}" for k, v in sorted(output.histogram.items()))
+            histogram = ", ".join(f"{k:+d}: {v}" if k else f"0: {v}" for k, v in sorted(output.histogram.items()))
             if histogram:
                 lines.append(f"    LSB: {histogram}")
     if first:
