@@ -113,8 +113,8 @@ class Finding:
 class Waiver:
     """A named, reasoned exception granted in a build's YAML.
 
-    `finding` is a check id, or an ``fnmatch`` pattern such as ``attestation.dummy-*``.
-    `where` says which file and line granted it.
+    `finding` is a check id, or an ``fnmatch`` pattern such as ``attestation.dummy-*``; a critical check
+    (a lost key) is only excused by its full id. `where` says which file and line granted it.
     """
 
     finding: str
@@ -125,6 +125,8 @@ class Waiver:
         """Whether this waiver speaks of `finding` (never of a check that is not waivable)."""
         from fnmatch import fnmatchcase
 
+        if finding.check.production >= Severity.CRITICAL and self.finding != finding.id:
+            return False
         return finding.check.waivable and fnmatchcase(finding.id, self.finding)
 
 

@@ -129,7 +129,6 @@ NONCE_REUSE = declare(
     "no two signatures over different messages share an ECDSA r under one key: two of them give the private key away",
     "FIPS 186-5 s.6.3, A.3; CWE-323",
     severity=(LOST, LOST, LOST),
-    waivable=False,
 )
 DETERMINISTIC = declare(
     RESULT,
