@@ -25,7 +25,7 @@ from harness.verify.signatures import (
     key_is_lost,
     record_signature,
 )
-from tests.verify.verify_kit import KEY, OTHER_KEY, TEST_ONLY_P256, TEST_ONLY_P384, broken, enc, held, message
+from tests.verify.verify_kit import KEY, OTHER_KEY, TEST_ONLY_P256, TEST_ONLY_P384, enc, held, message
 
 PROTECTED = enc({1: -7})
 
