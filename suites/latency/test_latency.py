@@ -11,7 +11,7 @@ from harness.boards.base import ClockQuality as BoardClock
 from harness.findings import Report
 from harness.latency.budget import check_budget
 from harness.latency.clock import Clock, ClockQuality
-from harness.latency.counter import check_counter, check_run_accounts
+from harness.latency.counter import CounterReading, check_counter, check_rate, check_run_accounts
 from harness.latency.mlperf import check_mlperf, run_mlperf
 from harness.latency.phases import check_phases
 from harness.latency.regression import GateResult, Night, regression_gate
@@ -27,6 +27,7 @@ pytestmark = pytest.mark.needs("infer", "latency", "models")
 
 LEAST, MOST = 8, 50  # timings of a model: what is short is run more often
 RUN_SECONDS = 1.0
+RATE_SECONDS = 1.0
 MOST_AT_ONCE = 512  # timings in one answer (docs/protocol.md)
 
 
@@ -134,6 +135,20 @@ def test_each_model_is_timed_and_its_time_accounted_for(bench: Bench, device: De
         if name in held:
             device.select_model(name)
             measure(bench, device, name, checks.report)
+
+
+def test_the_counter_runs_at_its_declared_rate(bench: Bench, device: Device, checks: Checks) -> None:
+    """Readings a second apart, each between two looks at the host's clock, bound the counter's rate."""
+
+    def reading() -> CounterReading:
+        before = time.monotonic()
+        ticks = device.lab.latency(1).start
+        return CounterReading(ticks=ticks, before=before, after=time.monotonic())
+
+    readings = [reading()]
+    while readings[-1].after - readings[0].before < RATE_SECONDS:
+        readings.append(reading())
+    check_rate(clock_of(bench), readings, checks.report)
 
 
 @pytest.mark.needs("signed-result", "trusted-results")
