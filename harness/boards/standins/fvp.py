@@ -22,7 +22,6 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from types import FrameType
@@ -147,17 +146,20 @@ class _Terminal:
 class _Model:
     """The running simulation: QEMU and its terminals in one event loop."""
 
-    def __init__(self, qemu: list[str], terminals: list[_Terminal], folder: str, iris_port: int | None) -> None:
+    def __init__(self, qemu: list[str], terminals: list[_Terminal], iris_port: int | None) -> None:
         self.terminals = terminals
         self.iris = socket.create_server(("127.0.0.1", iris_port)) if iris_port is not None else None
         self.selector = selectors.DefaultSelector()
         self.stop: str | None = None
+        ours, theirs = socket.socketpair()
+        monitor = ["-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon", "chardev=qmp,mode=control"]
         self.process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", *qemu],  # noqa: S607 - from PATH, as the user has it
-            pass_fds=[t.qemu_end.fileno() for t in terminals],
+            ["setpriv", "--pdeathsig", "KILL", *qemu, *monitor],  # noqa: S607 - from PATH, as the user has it
+            pass_fds=[theirs.fileno(), *(t.qemu_end.fileno() for t in terminals)],
             stdin=subprocess.DEVNULL,
         )
-        self.monitor = _Monitor(f"{folder}/qmp")
+        theirs.close()
+        self.monitor = _Monitor(ours)
         if self.iris is not None:
             self.selector.register(self.iris, selectors.EVENT_READ, ("iris", None))
         for terminal in terminals:
@@ -260,7 +262,7 @@ class _Model:
         self.selector.close()
 
 
-def _qemu(options: argparse.Namespace, terminals: list[_Terminal], folder: str) -> list[str]:
+def _qemu(options: argparse.Namespace, terminals: list[_Terminal]) -> list[str]:
     words = [
         "qemu-system-arm",
         "-M",
@@ -280,7 +282,6 @@ def _qemu(options: argparse.Namespace, terminals: list[_Terminal], folder: str) 
         else:
             words += ["-chardev", f"null,id=u{number}"]
         words += ["-serial", f"chardev:u{number}"]
-    words += ["-qmp", f"unix:{folder}/qmp,server=on,wait=off"]
     applications = [_image(_strip_core(word)) for word in options.application]
     if applications:
         words += ["-kernel", applications[0]]
@@ -295,19 +296,10 @@ def _qemu(options: argparse.Namespace, terminals: list[_Terminal], folder: str) 
 
 
 class _Monitor:
-    """QEMU's monitor."""
+    """QEMU's monitor, over an inherited socket pair: nothing is on disk, so nothing is left there."""
 
-    def __init__(self, path: str) -> None:
-        end = time.monotonic() + 10
-        self._socket = socket.socket(socket.AF_UNIX)
-        while True:
-            try:
-                self._socket.connect(path)
-                break
-            except OSError:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.005)
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
         self._stream = self._socket.makefile("rwb")
         self._stream.readline()
         self.give("qmp_capabilities")
@@ -341,31 +333,28 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     parameters = _parameters(options.parameter)
     limits = [limit for limit in (options.simlimit, options.timelimit) if limit is not None]
-    with tempfile.TemporaryDirectory(prefix="fvp-stand-in-") as folder:
-        terminals = [_Terminal(number, parameters) for number in TERMINALS]
-        words = _qemu(options, terminals, folder)
-        sys.stdout.write(
-            "".join(t.announce() for n in _ANNOUNCE_ORDER for t in terminals if t.number == n and not t.quiet)
-        )
-        sys.stdout.flush()
-        began = time.monotonic()
-        model = _Model(words, terminals, folder, options.iris_port if options.iris_server else None)
+    terminals = [_Terminal(number, parameters) for number in TERMINALS]
+    words = _qemu(options, terminals)
+    sys.stdout.write("".join(t.announce() for n in _ANNOUNCE_ORDER for t in terminals if t.number == n and not t.quiet))
+    sys.stdout.flush()
+    began = time.monotonic()
+    model = _Model(words, terminals, options.iris_port if options.iris_server else None)
 
-        def stop(_signal: int, _frame: FrameType | None) -> None:
-            model.stop = "user"
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        model.stop = "user"
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, stop)
-        try:
-            code = model.run(began + min(limits) if limits else None)
-        finally:
-            model.close()
-        if code == 0:
-            sys.stdout.write("\nInfo: /OSCI/SystemC: Simulation stopped by user.\n")
-        if options.stat:
-            seconds = time.monotonic() - began
-            sys.stdout.write(f"\n--- {NAME} statistics: ---\nSimulated time : {seconds:f}s\nUser time : {seconds:f}s\n")
-        return code
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    try:
+        code = model.run(began + min(limits) if limits else None)
+    finally:
+        model.close()
+    if code == 0:
+        sys.stdout.write("\nInfo: /OSCI/SystemC: Simulation stopped by user.\n")
+    if options.stat:
+        seconds = time.monotonic() - began
+        sys.stdout.write(f"\n--- {NAME} statistics: ---\nSimulated time : {seconds:f}s\nUser time : {seconds:f}s\n")
+    return code
 
 
 def install(folder: Path) -> Path:
