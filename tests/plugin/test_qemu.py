@@ -248,8 +248,8 @@ def test_a_full_disk_for_the_record_is_no_pass(user: User) -> None:
     (user.path / "run").mkdir()
     (user.path / "conftest.py").write_text(
         "import errno, harness.report.record as record\n"
-        "def full(*args): raise OSError(errno.ENOSPC, 'No space left on device')\n"
-        "record.save_run = full\n"
+        "def full(*args, **kwargs): raise OSError(errno.ENOSPC, 'No space left on device')\n"
+        "record.tempfile.NamedTemporaryFile = full\n"
     )
     done = user.run(DESCRIBES)
     assert done.returncode == 10, done.stdout
