@@ -45,8 +45,9 @@ def shared_farm(python: Path, tmp_path_factory: pytest.TempPathFactory, probe_el
 
 @pytest.fixture
 def farm(shared_farm: Farm) -> Farm:
-    """The farm as a test expects it: nobody holds the board, and it has power."""
+    """The farm as a test expects it: nobody holds the board, and nobody's connection is left in its ports."""
     assert shared_farm.holder() == ""
+    shared_farm.board.switch(on=False)
     shared_farm.board.switch(on=True)
     return shared_farm
 
