@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,10 @@ from harness.boards.qemu import QemuBoard
 from harness.config.build import Build
 from harness.config.loading import load_build, load_target
 from harness.config.qemu import QemuTarget
+
+# Started in the background by a script, everything ignores SIGINT, and children inherit that: tests of Ctrl-C need it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _PROBE = Path(__file__).parent / "boards" / "firmware"
 

@@ -141,8 +141,9 @@ def _compare_output(
     vectors = len(ref)
     flat_ref, flat_dev = ref.reshape(vectors, -1), dev.reshape(vectors, -1)
     exact = metrics.equal_bits(flat_ref, flat_dev)
-    real_ref = (dequantise(ref, tensor) if tensor else ref.astype(np.float64)).reshape(vectors, -1)
-    real_dev = (dequantise(dev, tensor) if tensor else dev.astype(np.float64)).reshape(vectors, -1)
+    with np.errstate(invalid="ignore"):  # a signalling NaN is a value like any other here
+        real_ref = (dequantise(ref, tensor) if tensor else ref.astype(np.float64)).reshape(vectors, -1)
+        real_dev = (dequantise(dev, tensor) if tensor else dev.astype(np.float64)).reshape(vectors, -1)
     integral = ref.dtype.kind in "iub"
     histogram = metrics.lsb_histogram(flat_ref, flat_dev) if integral else {}
     max_lsb = max((abs(k) for k in histogram), default=0)

@@ -71,9 +71,9 @@ class Served:
         peer, self.peer = self.peer, None
         if peer is not None:
             # Reset instead of an orderly end: what a vanished serial server looks like.
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            peer.shutdown(socket.SHUT_RDWR)
-            peer.close()
+            with peer, contextlib.suppress(OSError):  # the harness may have hung up first
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                peer.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)  # wakes a pending accept
         self.listener.close()
