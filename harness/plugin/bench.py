@@ -123,7 +123,10 @@ class Bench:
                 )
                 self._device = Device(self, self._client)
                 self._description = self._wait_ready()
-                self._active = self._description.model
+                # A kept board remembers what an interrupted run selected: tests begin with the factory's model.
+                models = self.pair.build.models
+                factory = next((name for name, model in models.items() if model.slot == 0), None)
+                self._active = factory if self._description.model in models and factory else self._description.model
                 watch.prove_flash(self._description, self._trust, self.pair)
         except BaseException:
             self.close()
