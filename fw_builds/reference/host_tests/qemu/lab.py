@@ -55,17 +55,22 @@ def flipped(source: Path, target: Path, at: int) -> Path:
 
 
 def wait_for_log(board: QemuBoard, *texts: str, timeout: float = 30.0) -> str:
-    """Wait until the secure log holds one of the texts.
+    """Wait until a whole line of the secure log holds one of the texts; the log's whole lines.
+
+    The log is read while it is being written: its last line may be half there.
 
     Raises:
         AssertionError: none within `timeout` seconds.
     """
     end = time.monotonic() + timeout
-    while not any(text in board.secure_log() for text in texts):
-        assert board.process.poll() is None, f"QEMU ended:\n{board.secure_log()}"
-        assert time.monotonic() < end, f"secure log has none of {texts}:\n{board.secure_log()[-2000:]}"
+    while True:
+        log = board.secure_log()
+        lines = log[: log.rfind("\n") + 1]
+        if any(text in lines for text in texts):
+            return lines
+        assert board.process.poll() is None, f"QEMU ended:\n{log}"
+        assert time.monotonic() < end, f"secure log has none of {texts}:\n{log[-2000:]}"
         time.sleep(0.002)
-    return board.secure_log()
 
 
 class Lab:
