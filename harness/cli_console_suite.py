@@ -12,7 +12,7 @@ from harness.console_suites.model import Expectations, Judgement, Outcome, Verdi
 __all__ = ["add_parser", "run"]
 
 _EPILOG = """\
-The transcript may be a raw UART capture, a CI log with a time stamp before every line, LAVA's output.yaml,
+The transcript may be a raw UART capture, a CI log with a stamp before every line, LAVA's output.yaml, cat -v,
 or UTF-16; '-' reads standard input. Line numbers are those of the file.
 
 exit status: 0  all that the suite promised ran and passed

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from harness.console_suites.grammar import OpenSuite
 from harness.console_suites.model import Case, Expectations, Outcome, Problem
 
-__all__ = ["run_problems", "suite_problems"]
+__all__ = ["count_problems", "run_problems", "suite_problems"]
 
 
 def suite_problems(suite: OpenSuite) -> list[Problem]:
@@ -24,18 +24,23 @@ def suite_problems(suite: OpenSuite) -> list[Problem]:
             found.append(Problem("contradiction", f"suite {name!r} says it failed; no failed case was seen", where))
     elif suite.declared is Outcome.PASSED and failed:
         found.append(Problem("contradiction", f"suite {name!r} says it passed, {failed} of its cases failed", where))
+    found.extend(count_problems(suite, suite.counts, where))
+    return found
+
+
+def count_problems(suite: OpenSuite, counts: Mapping[str, int], where: int | None) -> list[Problem]:
+    """Compare numbers a suite prints about itself, before or behind its end, with its cases."""
     seen = {
         "passed": suite.count(Outcome.PASSED),
-        "failed": failed,
+        "failed": suite.count(Outcome.FAILED),
         "skipped": suite.count(Outcome.SKIPPED),
         "total": len(suite.cases),
     }
-    found.extend(
-        Problem("count-disagrees", f"suite {name!r} counts {told} {what} cases, {seen[what]} were seen", where)
-        for what, told in suite.counts.items()
+    return [
+        Problem("count-disagrees", f"suite {suite.name!r} counts {told} {what} cases, {seen[what]} were seen", where)
+        for what, told in counts.items()
         if what in seen and told != seen[what]
-    )
-    return found
+    ]
 
 
 def run_problems(

@@ -37,6 +37,7 @@ class Step(enum.Enum):
     REFUSED = enum.auto()  # the boot loader refuses an image
     STUCK = enum.auto()  # the boot stops
     FAULT = enum.auto()  # a fault, or an error of the test framework itself
+    FAULT_WANTED = enum.auto()  # the framework says of the fault before that the case wanted it
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class OpenCase:
     text: str = ""
     detail: list[str] = field(default_factory=list)
     blamed: bool = False  # a line said that it failed
+    faults: list[str] = field(default_factory=list)  # the lines that reported a fault while it ran
     excerpt: deque[str] = field(default_factory=lambda: deque(maxlen=_EXCERPT_LINES))
 
     def add_detail(self, text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.console_suites.closing import suite_problems
+from harness.console_suites.closing import count_problems, suite_problems
 from harness.console_suites.grammar import OpenCase, Step
 from harness.console_suites.lines import Line
 from harness.console_suites.model import Case, Expectations, Outcome, Problem
@@ -37,6 +37,7 @@ class Handlers(RunState):
             Step.REFUSED: self.on_refused,
             Step.STUCK: self.on_stuck,
             Step.FAULT: self.on_fault,
+            Step.FAULT_WANTED: self.on_fault_wanted,
         }
 
     def on_area_begin(self, line: Line, groups: Mapping[str, str]) -> None:
@@ -117,7 +118,7 @@ class Handlers(RunState):
             case.add_detail(groups["text"])
         if outcome is not Outcome.PASSED:
             case.add_detail(line.text)
-        if outcome is Outcome.PASSED and case.blamed:
+        if outcome is Outcome.PASSED and (case.blamed or case.faults):
             self.problem("contradiction", f"{case.id} says where it failed and then that it passed", line.number)
             outcome = Outcome.FAILED
         self._finish_case(outcome, line)
@@ -128,9 +129,12 @@ class Handlers(RunState):
         if suite is None:
             self.problem("contradiction", "a count came before any suite", line.number)
             return
-        suite.counts[groups["what"].lower()] = int(groups["count"])
+        told = {groups["what"].lower(): int(groups["count"])}
         if groups.get("total"):
-            suite.counts["total"] = int(groups["total"])
+            told["total"] = int(groups["total"])
+        suite.counts.update(told)
+        if suite is not self.suite:  # older frameworks count behind the suite's end
+            self.problems.extend(count_problems(suite, told, line.number))
 
     def on_summary_begin(self, line: Line, groups: Mapping[str, str]) -> None:
         """The summary begins: no suite may be open."""
@@ -191,9 +195,22 @@ class Handlers(RunState):
         """A fault or an error of the framework."""
         del groups
         if self.case is not None:
-            self.case.blamed = True
+            self.case.faults.append(line.text)
             self.case.add_detail(line.text)
         self.problem("fault", line.text, line.number)
+
+    def on_fault_wanted(self, line: Line, groups: Mapping[str, str]) -> None:
+        """The faults of the open case were what it tests: they blame nobody."""
+        del groups
+        case = self.case
+        if case is None or not case.faults:
+            return
+        self.note(f"line {line.number}: {case.id} provoked a fault on purpose: {case.faults[0]}")
+        self.problems[:] = [
+            p for p in self.problems if p.kind != "fault" or p.line is None or p.line < case.line.number
+        ]
+        case.detail[:] = [text for text in case.detail if text not in case.faults]
+        case.faults.clear()
 
     def final_checks(self, problems: list[Problem]) -> None:
         """Add problems only the whole run can show. Subclasses extend it; must not change the machine."""

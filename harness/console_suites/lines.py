@@ -61,6 +61,7 @@ class LineSplitter:
         self._number = 1
         self._last_byte = b""
         self._style_lf_cr = False  # the line feed before the last was followed by a carriage return
+        self._style_cr_lf = False  # the last line feed followed a carriage return
 
     @property
     def number(self) -> int:
@@ -76,9 +77,11 @@ class LineSplitter:
     def cut(self) -> bool:
         """Whether the stream stops inside a line: text without an end, or half a line end.
 
-        Where lines end with LF CR, a last line that has only its LF has been cut.
+        Where lines end with LF CR, a last line that has only its LF has been cut; where they end with
+        CR LF, one that has only its CR.
         """
-        return bool(self.tail) or (self._style_lf_cr and self._last_byte == b"\n")
+        half = {b"\n": self._style_lf_cr, b"\r": self._style_cr_lf and not self._style_lf_cr}
+        return bool(self.tail) or half.get(self._last_byte, False)
 
     def feed(self, data: bytes, at: float | None = None) -> Iterator[Line]:
         """Take bytes, give the lines they finish.
@@ -118,4 +121,6 @@ class LineSplitter:
             self._style_lf_cr = byte == b"\r"
         elif self._last_byte == b"\r" and byte == b"\n":
             self._style_lf_cr = False
+        if byte == b"\n":
+            self._style_cr_lf = self._last_byte == b"\r"
         self._last_byte = byte

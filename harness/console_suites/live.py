@@ -61,14 +61,14 @@ def watch_suite(
     stopped: Problem | None = None
     broken: HarnessError | None = None
     try:
-        while not machine.ended:
+        while not machine.settled:
             now = clock()
-            patience = _GIVE_UP if machine.hopeless else silence
+            patience = _GIVE_UP if machine.hopeless or machine.ended else silence
             left = min(began + timeout - now, heard + patience - now)
             # What has arrived counts, even when this process was kept from reading it in time.
             if now - began > timeout or not console.wait_data(mark, timeout=min(_SLICE, max(left, 0.0))):
                 if left <= 0:
-                    if not machine.hopeless:
+                    if not machine.hopeless and not machine.ended:
                         stopped = _stopped(machine, now - began, timeout, silence)
                     break
                 if alive is not None:

@@ -49,9 +49,18 @@ class SuiteMachine(Handlers):
         for line in self._lines.feed(data, at):
             self._take(line)
 
+    def understands(self, text: str) -> bool:
+        """Whether a cleaned line of this text means something to this suite, wherever it may stand."""
+        return self._screen.fullmatch(text) is not None
+
+    @property
+    def settled(self) -> bool:
+        """Whether the end marker has come whole: of its line's end, the second half may still be under way."""
+        return self.ended and not self._half_end()
+
     def could_pass(self) -> bool:
         """False as long as the run cannot pass, whatever has come: cheap, for tests and progress."""
-        return self.ended and not self._half_end() and not self.problems and self.case is None and self.suite is None
+        return self.settled and not self.problems and self.case is None and self.suite is None
 
     def judgement(self, stopped: Problem | None = None) -> Judgement:
         """Judge what has come. Changes nothing: may be asked at any time.
@@ -110,6 +119,13 @@ class SuiteMachine(Handlers):
     def _half_end(self) -> bool:
         return self.ended_at == self._last_line and self._lines.cut and not self._lines.tail
 
+    def _loose_end(self) -> str:
+        """What an output that stops inside a line ends with."""
+        if self._half_end():
+            return " (the last line has only half of its line end)"
+        tail = self._lines.tail
+        return f" (the last line has no line end: {tail[:80]!r})" if tail else ""
+
     def _final_problems(self, cases: list[Case], *, cut_short: bool) -> list[Problem]:
         found = run_problems(self.suites, cases, self.expectations, started=self.started)
         if self.suite is not None and self.suites_end_themselves:
@@ -120,8 +136,8 @@ class SuiteMachine(Handlers):
             found.append(Problem("never-started", f"no suite of {self.title} began",
                                  hint="is this the output of another suite, console or build?"))  # fmt: skip
         elif (not self.ended or self._half_end()) and self._end_wanted():
-            found.append(Problem("not-ended", f"the output stops {self.position}: {self.end_marker} is missing",
-                                 self._last_line, self._end_hint()))  # fmt: skip
+            found.append(Problem("not-ended", f"the output stops {self.position}: {self.end_marker} is missing"
+                                 + self._loose_end(), self._last_line, self._end_hint()))  # fmt: skip
         self.final_checks(found)
         return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -39,6 +40,7 @@ class PsaArchTests(SuiteMachine):
         Rule.of(Step.SUITE_BEGIN, r"Running\.\. (?P<suite>.+)"),
         Rule.of(Step.CASE_BEGIN, r"TEST: (?P<case>\w+) \| DESCRIPTION: (?P<text>.*)"),
         Rule.of(Step.CASE_END, r"TEST RESULT: (?P<outcome>PASSED|FAILED|SKIPPED|SIM ERROR) ?(?:\(.*\))?"),
+        Rule.of(Step.CASE_DETAIL, r"Failed at Checkpoint: ?-?\d+|Actual: ?-?\w+|Expected: ?-?\w+"),
         Rule.of(Step.SUMMARY_BEGIN, r"\*{6,} (?P<suite>.+) Report \*{6,}"),
         Rule.of(Step.COUNT, r"TOTAL (?P<what>TESTS|PASSED|SIM ERROR|FAILED|SKIPPED)\s*: (?P<count>\d{1,9})"),
         Rule.of(Step.RUN_END, r"Entering standby ?\.\."),
@@ -134,6 +136,7 @@ class PsaArchTests(SuiteMachine):
 
 def _same_suite(ran: str, reported: str) -> bool:
     def core(name: str) -> str:
-        return name.lower().removesuffix("suite").strip()
+        # Some versions print the API's version behind the name where the suite begins, none does in the report.
+        return re.sub(r"\s*\bsuite\b.*", "", name.lower())
 
     return core(ran) == core(reported)

@@ -133,7 +133,7 @@ class RunState:
             return
         self.problem("case-not-ended", f"{case.id} began and no outcome came: {why}", case.line.number)
         case.add_detail(f"no outcome: {why}")
-        self._finish_case(Outcome.FAILED if case.blamed else Outcome.INCOMPLETE, line)
+        self._finish_case(Outcome.FAILED if case.blamed or case.faults else Outcome.INCOMPLETE, line)
 
     def _abandon(self, line: Line, why: str, *, keep_area: bool = False) -> None:
         """Close what is open because of `why`; each unfinished thing is a problem."""

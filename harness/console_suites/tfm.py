@@ -14,6 +14,9 @@ from harness.console_suites.state import MAX_SUITES
 
 __all__ = ["TfmRegression"]
 
+_PROGRESS = r"(?:> Iteration \d+ of \d+\s*)*"
+_BOOT_STAGES = {"BL1_1", "BL1_2", "MCUBOOT"}  # areas of the boot loaders: behind each, the boot goes on
+
 
 class TfmRegression(SuiteMachine):
     """Output of tf-m-tests' test framework, v1.0 to v2.x.
@@ -38,9 +41,10 @@ class TfmRegression(SuiteMachine):
         Rule.of(Step.SUITE_BEGIN, r"Running Test Suite (?P<suite>.+)\.\.\."),
         Rule.of(Step.CASE_BEGIN, r"> Executing '(?P<case>[^']+)'"),
         Rule.of(Step.CASE_TEXT, r"Description: '(?P<text>.*)'"),
-        # A failure's message without a file name has no line end of its own.
-        Rule.of(Step.CASE_END, r"(?:(?P<text>.*\S)\s+)?TEST: (?P<case>\S+) - (?P<outcome>FAILED)!"),
-        Rule.of(Step.CASE_END, r"TEST: (?P<case>\S+) - (?P<outcome>PASSED|SKIPPED)!"),
+        # Progress ends in a bare CR, which some recorders drop; a failure's message without a file name has no
+        # line end of its own.
+        Rule.of(Step.CASE_END, rf"{_PROGRESS}(?:(?P<text>.*\S)\s+)?TEST: (?P<case>\S+) - (?P<outcome>FAILED)!"),
+        Rule.of(Step.CASE_END, rf"{_PROGRESS}TEST: (?P<case>\S+) - (?P<outcome>PASSED|SKIPPED)!"),
         Rule.of(Step.CASE_END, r"TEST (?P<outcome>PASSED|FAILED|SKIPPED)!"),
         Rule.of(Step.CASE_DETAIL, r"(?:.*\()?Failed at .+:\d+\)?"),
         Rule.of(Step.COUNT, r"Number of (?P<what>failed|skipped) tests: (?P<count>\d{1,9}) of (?P<total>\d{1,9})"),
@@ -61,6 +65,13 @@ class TfmRegression(SuiteMachine):
         """Suites from here on belong to the area."""
         super().on_area_begin(line, groups)
         self._summary, self._area_from = None, len(self.suites)
+
+    def on_boot(self, line: Line, groups: Mapping[str, str]) -> None:
+        """Behind the boot loaders' own tests the boot goes on; a second start shows by their areas' coming again."""
+        if not self.area and self.suite is None and self.areas_seen and _BOOT_STAGES.issuperset(self.areas_seen):
+            self.boots += 1
+            return
+        super().on_boot(line, groups)
 
     def on_suite_begin(self, line: Line, groups: Mapping[str, str]) -> None:
         """A suite stands inside an area and before its summary."""

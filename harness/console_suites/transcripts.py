@@ -2,7 +2,8 @@
 
 Raw UART captures pass through byte for byte. Recognised and undone, line by line, so that line
 numbers stay those of the file: time stamps in front of every line (CI systems, ``ts``, terminal
-programs), LAVA's ``output.yaml``, UTF-16 files of Windows tools.
+programs), LAVA's ``output.yaml``, UTF-16 files of Windows tools, controls shown as ``cat -v`` does,
+and whatever else stands in front of every line in the same form.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import yaml
 
 from harness.console_suites.machine import SuiteMachine
 from harness.console_suites.model import Expectations, Judgement
+from harness.console_suites.prefixes import common_prefix
 from harness.console_suites.registry import get_machine
 from harness.errors import ConfigError
 
@@ -35,44 +37,67 @@ _SECONDS = re.compile(rb"^\[ {0,8}(?P<seconds>\d{1,9}\.\d{1,9})\](?:[ \t]|(?=\r?
 _CLOCK = re.compile(rb"^\[?(?P<clock>\d\d:\d\d:\d\d(?:[.,]\d{1,9})?)\]?(?:[ \t]|(?=\r?$))")
 _SYSLOG = re.compile(rb"^(?P<syslog>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,9})?)(?:[ \t]|(?=\r?$))")
 _LAVA = re.compile(rb"^- \{\"?dt\"?: .*\"?lvl\"?: .*\"?msg\"?: .*\}\s*$")
+_CARET = re.compile(rb"[^\r\x1b]*\^M$")  # a CR shown as two characters
 _STAMPS = {"iso-stamps": _ISO, "second-stamps": _SECONDS, "syslog-stamps": _SYSLOG, "clock-stamps": _CLOCK}
 
 Piece = tuple[bytes, float | None]
 
 
 def detect(head: bytes) -> str:
-    """What the file's first bytes look like: ``utf-16``, ``lava``, a kind of time stamp, or ``raw``."""
+    """What the file's first bytes look like: ``utf-16``, ``lava``, a kind of time stamp, ``caret``, or ``raw``."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
-    lines = [line for line in head.split(b"\n")[:_PROBE_LINES] if line.strip()]
-    if len(lines) > 1 and not head.endswith(b"\n") and len(head) >= _CHUNK:
-        lines.pop()  # cut by the probe's size
-    if not lines:
-        return "raw"
-    for kind, form in (("lava", _LAVA), *_STAMPS.items()):
-        if sum(form.match(line) is not None for line in lines) >= max(1, int(len(lines) * _SHARE)):
+    lines = probe_lines(head)
+    for kind, form in (("lava", _LAVA), *_STAMPS.items(), ("caret", _CARET)):
+        if lines and sum(form.match(line) is not None for line in lines) >= max(1, int(len(lines) * _SHARE)):
             return kind
     return "raw"
 
 
-def device_output(stream: IO[bytes]) -> Iterator[Piece]:
-    """The bytes the device sent, each piece with its time in seconds where the file tells it."""
+def probe_lines(head: bytes) -> list[bytes]:
+    """The whole, non-empty lines of a file's first bytes (bounded)."""
+    lines = [line for line in head.split(b"\n")[:_PROBE_LINES] if line.strip()]
+    if len(lines) > 1 and not head.endswith(b"\n") and len(head) >= _CHUNK:
+        lines.pop()  # cut by the probe's size
+    return lines
+
+
+def device_output(stream: IO[bytes], understands: Callable[[str], bool] | None = None) -> Iterator[Piece]:
+    """The bytes the device sent, each piece with its time in seconds where the file tells it.
+
+    Args:
+        stream: the file.
+        understands: says whether a line means something to the suite that is awaited; with it, an
+            unknown recorder's prefix is recognised, too.
+    """
     head = stream.read(_CHUNK)
     kind = detect(head)
-    if kind == "raw":
-        yield head.removeprefix(codecs.BOM_UTF8), None
-        while chunk := stream.read(_CHUNK):
-            yield chunk, None
-        return
     if kind == "utf-16":
         decoder = codecs.getincrementaldecoder("utf-16")("replace")
         while head:
             yield decoder.decode(head).encode(), None
             head = stream.read(_CHUNK)
         return
-    convert: Callable[[bytes], Piece] = _from_lava if kind == "lava" else partial(_without_stamp, _STAMPS[kind])
+    convert = _converter(kind)
+    probe = [convert(line)[0] for line in probe_lines(head)]
+    prefix = common_prefix([line for line in probe if line.strip()], understands, _SHARE) if understands else None
+    if kind == "raw" and prefix is None:
+        yield head.removeprefix(codecs.BOM_UTF8), None
+        while chunk := stream.read(_CHUNK):
+            yield chunk, None
+        return
     for line in _lines(head, stream):
-        yield convert(line)
+        text, at = convert(line)
+        yield text if prefix is None else prefix.sub(b"", text, count=1), at
+
+
+def _converter(kind: str) -> Callable[[bytes], Piece]:
+    others: dict[str, Callable[[bytes], Piece]] = {
+        "raw": lambda line: (line, None),
+        "lava": _from_lava,
+        "caret": _from_carets,
+    }
+    return others.get(kind) or partial(_without_stamp, _STAMPS[kind])
 
 
 def judge_stream(stream: IO[bytes], suite: str, expectations: Expectations | None = None) -> Judgement:
@@ -82,7 +107,7 @@ def judge_stream(stream: IO[bytes], suite: str, expectations: Expectations | Non
         ConfigError: kind ``unknown-console-suite``.
     """
     machine: SuiteMachine = get_machine(suite, expectations)
-    for data, at in device_output(stream):
+    for data, at in device_output(stream, machine.understands):
         machine.feed(data, at)
     return machine.judgement()
 
@@ -140,6 +165,11 @@ def _seconds(match: re.Match[bytes]) -> float | None:
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
     except ValueError:
         return None
+
+
+def _from_carets(line: bytes) -> Piece:
+    """What ``cat -v`` shows as a caret and a letter is one control character."""
+    return re.sub(rb"\^([@-_])", lambda match: bytes([match[1][0] ^ 0x40]), line), None
 
 
 def _from_lava(line: bytes) -> Piece:
