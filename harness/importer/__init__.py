@@ -5,8 +5,9 @@ where it came from; what the files do not say is listed, and files that contradi
 refused.
 """
 
-from harness.importer.assemble import Import, import_tree
+from harness.importer.assemble import import_tree
 from harness.importer.facts import Fact, Facts
+from harness.importer.model import Import
 from harness.importer.render import render
 
 __all__ = ["Fact", "Facts", "Import", "import_tree", "render"]

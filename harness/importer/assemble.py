@@ -4,64 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import ConfigError
 from harness.importer.facts import Fact, Facts, read_facts, version_of
 from harness.importer.images import Signed, SignedImage, choose, read_signed
 from harness.importer.layout import Layout, layout_of, platform_names
+from harness.importer.model import Import, ImportedImageEntry, Value
 from harness.importer.scan import Found, scan
 
-__all__ = ["Import", "ImportedImageEntry", "Value", "import_tree"]
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A value for the description and where it came from."""
-
-    value: str | int | None
-    where: str
-
-
-@dataclass(frozen=True, slots=True)
-class ImportedImageEntry:
-    """One entry of ``images``."""
-
-    file: Path
-    world: str
-    about: str
-    at: Value | None = None
-    load: str | None = None
-    component: Value | None = None
-    key: Path | None = None
-    signed: SignedImage | None = None
-
-
-@dataclass(slots=True)
-class Import:
-    """All that an import found; `harness.importer.render` writes it.
-
-    Attributes:
-        unknown: what the files do not say and a person must supply.
-        notes: what was noticed on the way.
-        private_keys: private keys that lie in the tree; none was read beyond its heading or copied.
-    """
-
-    name: str
-    version: Value
-    platform: Value
-    isolation_level: Value
-    spm_backend: Value
-    partitions: list[Fact] = field(default_factory=list)
-    images: list[ImportedImageEntry] = field(default_factory=list)
-    image_key: Path | None = None
-    profile: Value | None = None
-    console_suites: list[Value] = field(default_factory=list)
-    machine: str | None = None
-    unknown: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    private_keys: list[Path] = field(default_factory=list)
+__all__ = ["import_tree"]
 
 
 def import_tree(roots: Sequence[Path], *, platform: str | None = None, name: str | None = None) -> Import:
@@ -75,11 +27,23 @@ def import_tree(roots: Sequence[Path], *, platform: str | None = None, name: str
     Raises:
         ConfigError: nothing to import, or files that contradict each other; ``kind`` says which.
     """
+    try:
+        return _import(roots, platform, name)
+    except OSError as error:  # gone or closed to us since it was listed
+        raise ConfigError(
+            f"a file of the tree cannot be read: {error.strerror}",
+            kind="import-unreadable",
+            where=str(error.filename),
+        ) from error
+
+
+def _import(roots: Sequence[Path], platform: str | None, name: str | None) -> Import:
     found = scan(roots)
     facts = read_facts(found, {path: _label(path, found) for paths in found.config.values() for path in paths})
     keys = {role: chosen for role in ("secure", "nonsecure") if (chosen := _public_key(found, role))}
     signed = read_signed(found, facts, keys)
-    if signed.secure is None and signed.nonsecure is None:
+    unsigned = _unsigned(found, facts) if signed.secure is None and signed.nonsecure is None else []
+    if signed.secure is None and signed.nonsecure is None and not unsigned:
         raise _nothing(found)
     version = _version(facts, signed)
     said_platform = facts.get("TFM_PLATFORM")
@@ -110,8 +74,14 @@ def import_tree(roots: Sequence[Path], *, platform: str | None = None, name: str
         machine=layout.machine if layout else None,
         private_keys=sorted(found.private_keys),
     )
-    _add_bl2(result, found, facts)
-    _add_images(result, signed, layout, keys)
+    if unsigned:
+        result.images += unsigned
+        result.unknown.append("who made the images: without BL2 nothing is signed and no boot is verified")
+        if len(unsigned) < 2:
+            result.unknown.append("the non-secure image: no tfm_ns.axf was found (name the NS build's folder, too)")
+    else:
+        _add_bl2(result, found, facts)
+        _add_images(result, signed, layout, keys)
     _add_attestation(result, facts)
     _add_console_suites(result, facts)
     _say_unknown(result, chosen_platform, layout, keys)
@@ -153,6 +123,20 @@ def _nothing(found: Found) -> ConfigError:
         if has_config
         else "name the build folder, its api_ns, or its bin",
     )
+
+
+def _unsigned(found: Found, facts: Facts) -> list[ImportedImageEntry]:
+    """The ELF files of a build that says that it has no boot loader (BL2=OFF); they carry their addresses."""
+    fact = facts.get("BL2")
+    secure = choose(found, "secure-elf")
+    if fact is None or fact.on or secure is None:
+        return []
+    about = f"unsigned: BL2 is off ({fact.where})"
+    entries = [ImportedImageEntry(secure, "secure", f"secure image, {about}", load="kernel")]
+    nonsecure = choose(found, "nonsecure-elf")
+    if nonsecure is not None:
+        entries.append(ImportedImageEntry(nonsecure, "nonsecure", f"non-secure image, {about}"))
+    return entries
 
 
 def _fact(facts: Facts, key: str) -> Value:

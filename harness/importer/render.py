@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.importer.assemble import Import, ImportedImageEntry, Value
+from harness.importer.model import Import, ImportedImageEntry, Value
 
 __all__ = ["render"]
 
@@ -62,7 +62,7 @@ def _image(entry: ImportedImageEntry, folder: Path, *, known_at: bool) -> Iterat
     yield f"{lead}- file: {_path(entry.file, folder)}  # {entry.about}"
     yield f"{lead}  world: {entry.world}  # by the file's name"
     if entry.load:
-        yield f"{lead}  load: {entry.load}  # emulators start from the boot loader"
+        yield f"{lead}  load: {entry.load}  # emulators start from this image"
     if entry.at is not None:
         yield f"{lead}  at: {int(entry.at.value or 0):#010x}  # {entry.at.where}"
     if entry.component is not None:

@@ -25,7 +25,9 @@ _IMAGES = {
     "secure": ("tfm_s_signed.bin",),
     "nonsecure": ("tfm_ns_signed.bin", "zephyr_ns_signed.bin"),
     "combined": ("tfm_s_ns_signed.bin",),
+    # What a build without BL2 leaves: images that nobody signs.
     "secure-elf": ("tfm_s.axf", "tfm_s.elf"),
+    "nonsecure-elf": ("tfm_ns.axf", "tfm_ns.elf"),
 }
 _CONFIG = ("spe_config.cmake", "CMakeCache.txt", "tfm_version.h")
 _PUBLIC = {
@@ -39,7 +41,8 @@ class Found:
     """What a scan found, by role; each list is ordered: installed files (``api_ns``) first, then shallow ones.
 
     Attributes:
-        images: by role (``bl2``, ``bl2-raw``, ``secure``, ``nonsecure``, ``combined``, ``secure-elf``).
+        images: by role (``bl2``, ``bl2-raw``, ``secure``, ``nonsecure``, ``combined``, ``secure-elf``,
+            ``nonsecure-elf``).
         config: by file name.
         public_keys: PEM public keys, by what they sign.
         private_keys: files that hold a private key: reported, never read further, never copied.
@@ -112,9 +115,9 @@ def _unreadable(error: OSError) -> None:
 def _sort(path: Path, found: Found) -> None:
     for role, names in _IMAGES.items():
         if path.name in names:
-            found.images.setdefault(role, []).append(path)
+            found.images.setdefault(role, []).append(_regular(path))
     if path.name in _CONFIG:
-        found.config.setdefault(path.name, []).append(path)
+        found.config.setdefault(path.name, []).append(_regular(path))
     if path.suffix in {".pem", ".der", ".key"} and path.is_file():
         if _is_private(path):
             found.private_keys.append(path)
@@ -122,6 +125,20 @@ def _sort(path: Path, found: Found) -> None:
         for role, names in _PUBLIC.items():
             if path.name in names:
                 found.public_keys.setdefault(role, []).append(path)
+
+
+def _regular(path: Path) -> Path:
+    """A build leaves files: a pipe would be waited for without an end, a link to nowhere holds nothing."""
+    if path.is_file():
+        return path
+    raise ConfigError(
+        "this tree holds something that is no file under a name that a build gives to files",
+        kind="import-unreadable",
+        expected="a file",
+        seen="a link to nothing" if path.is_symlink() and not path.exists() else "a pipe, device or socket",
+        where=str(path),
+        hint="remove it, or name the folder that counts",
+    )
 
 
 def _is_private(path: Path) -> bool:

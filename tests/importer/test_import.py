@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import random
+import re
 import shutil
 from pathlib import Path
 
@@ -271,6 +273,47 @@ def test_empty_folder_missing_folder_and_file(tmp_path: Path) -> None:
     refused(tmp_path / "file", kind="import-path")
     (tmp_path / "CMakeCache.txt").write_text("TFM_PLATFORM:STRING=arm/mps3/an547\n")
     assert "BL2" in str(refused(tmp_path, kind="import-nothing"))
+
+
+def test_build_without_a_boot_loader(tree: Path, tmp_path: Path) -> None:
+    """BL2=OFF: nothing is signed; the ELF files carry their addresses, and the description says what is missing."""
+    for path in tree.rglob("*_signed.bin"):
+        path.unlink()
+    (tree / "spe" / "api_ns" / "bin" / "bl2.axf").unlink()
+    for path in (tree / "spe" / "api_ns" / "bin" / "tfm_s.axf", tree / "ns" / "bin" / "tfm_ns.axf"):
+        path.write_bytes(b"\x7fELF" + bytes(60))
+    assert "was BL2 on" in str(refused(tree, kind="import-nothing"))  # it says ON: the build was not finished
+    config = tree / "spe" / "api_ns" / "cmake" / "spe_config.cmake"
+    config.write_text(re.sub(r"(set\(BL2 +)ON", r"\1OFF", config.read_text()))
+    output = tmp_path / "build.yaml"
+    assert command(str(tree), "-o", str(output)) == 0
+    build = load_build(output)
+    assert [(image.file.name, image.world, image.load) for image in build.images] == [
+        ("tfm_s.axf", "secure", "kernel"), ("tfm_ns.axf", "nonsecure", None),
+    ]  # fmt: skip
+    assert build.imported is not None
+    assert any("nothing is signed" in line for line in build.imported.unknown)
+    assert main(["check", str(output)]) == 0
+
+
+@pytest.mark.parametrize("name", ["spe/api_ns/bin/tfm_s_signed.bin", "spe/CMakeCache.txt", "spe/api_ns/bin/bl2.axf"])
+def test_names_that_hold_no_file(tree: Path, name: str) -> None:
+    """A pipe would be waited for without an end."""
+    path = tree / name
+    path.unlink()
+    path.symlink_to(tree / "nowhere")
+    assert "a link to nothing" in str(refused(tree, kind="import-unreadable"))
+    path.unlink()
+    os.mkfifo(path)
+    assert "a pipe" in str(refused(tree, kind="import-unreadable"))
+
+
+def test_links_to_files_are_read(tree: Path, tmp_path: Path) -> None:
+    path = tree / "spe" / "api_ns" / "bin" / "tfm_s_signed.bin"
+    path.rename(tmp_path / "elsewhere.bin")
+    path.symlink_to(tmp_path / "elsewhere.bin")
+    (tree / "spe" / "loop").symlink_to(tree)
+    assert import_tree([tree]).images[1].file == path
 
 
 def test_existing_file_needs_force(v21: Path, tmp_path: Path) -> None:

@@ -30,6 +30,9 @@ target_include_directories(psa_interface INTERFACE {tree}/include)
 add_library(tfm_api_ns INTERFACE)
 target_include_directories(tfm_api_ns INTERFACE {tree}/include)
 add_library(tfm_sprt INTERFACE)
+add_library(psa_crypto_config INTERFACE)
+target_compile_definitions(psa_crypto_config INTERFACE CRYPTO_CONFIGURED)
+add_custom_target(manifest_tool COMMAND ${{CMAKE_COMMAND}} -E touch {tree}/manifest_tool_ran)
 add_library(tfm_config INTERFACE)
 add_library(tfm_partitions INTERFACE)
 foreach(path ${{TFM_EXTRA_PARTITION_PATHS}})
@@ -70,7 +73,8 @@ def configure(tree: Path, *more: str) -> subprocess.CompletedProcess[str]:
 def test_every_source_is_built(tree: Path) -> None:
     done = configure(tree, "-DTFM_PARTITION_INFERENCE=ON")
     assert done.returncode == 0, done.stderr
-    done = run("cmake", "--build", str(tree / "build"), "--parallel", "2")
+    target = ("--target", "tfm_psa_rot_partition_inference", "tfm_inference_api_ns")
+    done = run("cmake", "--build", str(tree / "build"), "--parallel", "2", *target)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     (library,) = (tree / "build").rglob("libtfm_psa_rot_partition_inference.a")
     members = set(run("arm-none-eabi-ar", "t", str(library)).stdout.split())
@@ -79,6 +83,9 @@ def test_every_source_is_built(tree: Path) -> None:
     symbols = run("arm-none-eabi-nm", str(library)).stdout
     for name in ("tfm_inference_init", "tfm_inference_service_sfn", "sampling_timer_flih"):
         assert f" T {name}\n" in symbols
+    assert (tree / "manifest_tool_ran").is_file()
+    flags = [path.read_text() for path in (tree / "build").rglob("tfm_psa_rot_partition_inference.dir/flags.make")]
+    assert "CRYPTO_CONFIGURED" in "".join(flags)
     (client,) = (tree / "build").rglob("libtfm_inference_api_ns.a")
     assert " T tfm_inference_run\n" in run("arm-none-eabi-nm", str(client)).stdout
 
@@ -104,6 +111,9 @@ def test_platform_headers_come_first(tree: Path, tmp_path: Path) -> None:
 def test_manifests_agree_with_the_glue() -> None:
     listed = yaml.safe_load((PARTITION / "tfm_inference_manifest_list.yaml").read_text())["manifest_list"]
     (entry,) = listed
+    # What TF-M's manifest tool reads of every entry (v2: description; v1: name).
+    assert {"description", "name", "manifest", "output_path", "conditional", "pid", "linker_pattern"} <= set(entry)
+    assert entry["pid"] >= 256  # below: TF-M's own
     assert (PARTITION / entry["manifest"]).is_file()
     glue = (PARTITION / "CMakeLists.txt").read_text()
     assert f"generated/{entry['output_path']}/auto_generated" in glue
@@ -112,4 +122,7 @@ def test_manifests_agree_with_the_glue() -> None:
     kind = {"PSA-ROT": "psa_rot", "APPLICATION-ROT": "app_rot"}[manifest["type"]]
     assert f"add_library(tfm_{kind}_partition_inference STATIC)" in glue
     assert entry["linker_pattern"]["library_list"] == ["*tfm_*partition_inference.*"]
+    known = {"psa_framework_version", "name", "type", "priority", "model", "entry_init", "stack_size", "heap_size",
+             "description", "services", "mmio_regions", "irqs", "dependencies"}  # fmt: skip
+    assert set(manifest) <= known  # FF-M 1.1; TF-M refuses others unless they are registered
     assert [service["name"] for service in manifest["services"]] == ["TFM_INFERENCE_SERVICE"]
