@@ -1,25 +1,27 @@
-"""The MPS3's card, mounted through the board's USB mass storage: checks, backup, writing, verifying.
+"""The MPS3's card, mounted through the board's USB mass storage: checks, writing, verifying.
 
 Only these are ever written: ``SOFTWARE/*.bin``, ``SOFTWARE/HARNESS.TXT`` (their list), the board's ``images.txt`` and
-``reboot.txt``. FPGA images (``.ebf``) and ``config.txt`` are never touched.
+``reboot.txt``. FPGA images (``.ebf``) and ``config.txt`` are never touched, nor any file of SOFTWARE that is not ours.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import BenchError
 
-__all__ = ["Card", "CardLayout", "fat_is_dirty", "find_layout"]
+__all__ = ["Card", "CardLayout", "card_io", "fat_is_dirty", "find_layout"]
 
 REBOOT_WORD = b"hsyxhj"  # what LAVA's MPS device type writes into reboot.txt
 _RESERVE = 64 * 1024  # free bytes to leave: directory entries and the MCC's own log
+_MANIFEST = "HARNESS.TXT"
+_SCRATCH = "HARNESS.TMP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,12 @@ def find_layout(mount: Path, application_note: str) -> CardLayout:
     Raises:
         BenchError: kind ``mps3-card`` when this is not such a card.
     """
-    folders = sorted(mount.glob("MB/HBI0309*/*")) if mount.is_dir() else []
-    for folder in folders:
-        if folder.name.upper() == application_note.upper() and (folder / "images.txt").is_file():
-            software = next((p for p in mount.iterdir() if p.name.upper() == "SOFTWARE"), mount / "SOFTWARE")
-            return CardLayout(folder / "images.txt", software, folder.name)
+    with card_io(mount, "read"):
+        folders = sorted(mount.glob("MB/HBI0309*/*")) if mount.is_dir() else []
+        for folder in folders:
+            if folder.name.upper() == application_note.upper() and (folder / "images.txt").is_file():
+                software = next((p for p in mount.iterdir() if p.name.upper() == "SOFTWARE"), mount / "SOFTWARE")
+                return CardLayout(folder / "images.txt", software, folder.name)
     raise BenchError(
         f"no {application_note} board files on the card",
         kind="mps3-card",
@@ -63,13 +66,28 @@ def fat_is_dirty(boot_sector: bytes) -> bool:
     return bool(boot_sector[0x25 if fat16_size else 0x41] & 1)
 
 
+@contextlib.contextmanager
+def card_io(where: Path, verb: str) -> Iterator[None]:
+    """Whatever the file system of the card raises is the bench's fault."""
+    try:
+        yield
+    except OSError as error:
+        raise BenchError(
+            f"the board's card cannot be {verb}" + (" (is it full?)" if verb == "written" else ""),
+            kind="mps3-write" if verb == "written" else "mps3-read",
+            expected="a card that stays plugged in and healthy",
+            seen=str(error),
+            where=str(error.filename or where),
+            hint="a loose cable, a damaged FAT (fsck.vfat), or the board rebooted in the middle",
+        ) from error
+
+
 class Card:
     """One mounted card.
 
     Args:
         mount: its mount point, or a folder that stands in for it.
         application_note: ``AN547`` or ``AN552``.
-        device: the block device, when the dirty bit shall be checked.
         sync: how to get everything to the medium (``os.sync``; tests pass their own).
     """
 
@@ -78,21 +96,21 @@ class Card:
         mount: Path,
         application_note: str,
         *,
-        device: Path | None = None,
         sync: Callable[[], None] = os.sync,
     ) -> None:
         self.mount = mount
-        self.device = device
         self.layout = find_layout(mount, application_note)
-        self._sync = sync
+        self.sync = sync
 
     def check(self, bytes_needed: int) -> None:
         """Refuse a card that cannot be written safely.
 
         Raises:
-            BenchError: kind ``mps3-read-only``, ``mps3-dirty`` or ``mps3-full``.
+            BenchError: kind ``mps3-read-only``, ``mps3-full`` or ``mps3-read``.
         """
-        facts = os.statvfs(self.mount)
+        with card_io(self.mount, "read"):
+            facts = os.statvfs(self.mount)
+            free = facts.f_bavail * facts.f_frsize + self._reusable()
         if facts.f_flag & os.ST_RDONLY:
             raise BenchError(
                 "the board's card is mounted read-only",
@@ -102,16 +120,6 @@ class Card:
                 where=str(self.mount),
                 hint="unmount it, run `fsck.vfat -a` on the device, plug the board again",
             )
-        if self.device is not None and fat_is_dirty(self._boot_sector(self.device)):
-            raise BenchError(
-                "the board's card was not unmounted cleanly",
-                kind="mps3-dirty",
-                expected="a clean FAT",
-                seen="the dirty bit is set",
-                where=str(self.device),
-                hint="unmount it and run `fsck.vfat -a` on the device",
-            )
-        free = facts.f_bavail * facts.f_frsize + self._reusable()
         if free < bytes_needed + _RESERVE:
             raise BenchError(
                 "the board's card is too full",
@@ -122,20 +130,6 @@ class Card:
                 hint="remove old files from SOFTWARE",
             )
 
-    @staticmethod
-    def _boot_sector(device: Path) -> bytes:
-        try:
-            with device.open("rb") as file:
-                return file.read(512)
-        except OSError as error:
-            raise BenchError(
-                "the board's disk cannot be read",
-                kind="mps3-disk",
-                expected=f"read access to {device}",
-                seen=str(error),
-                hint="add the user to the group that owns the device (a udev rule)",
-            ) from error
-
     def _reusable(self) -> int:
         """Bytes of earlier images of the harness, which `write` replaces."""
         names = self._manifest()
@@ -143,66 +137,56 @@ class Card:
 
     def _manifest(self) -> list[str]:
         try:
-            names = json.loads((self.layout.software / "HARNESS.TXT").read_text())
+            names = json.loads((self.layout.software / _MANIFEST).read_text())
         except (OSError, ValueError):
+            return []
+        if not isinstance(names, list):
             return []
         return [n for n in names if isinstance(n, str) and n.endswith(".bin") and "/" not in n and "\\" not in n]
 
-    def backup(self, folder: Path) -> None:
-        """Keep what is there (once): ``images.txt`` and every file of SOFTWARE that it names."""
-        if (folder / "images.txt").exists():
-            return
-        folder.mkdir(parents=True, exist_ok=True)
-        software = folder / "SOFTWARE"
-        software.mkdir(exist_ok=True)
-        text = self.layout.images_txt.read_bytes()
-        for file in self.layout.software.glob("*") if self.layout.software.is_dir() else ():
-            if file.is_file() and file.name.upper().encode() in text.upper():
-                shutil.copyfile(file, software / file.name)
-        # Last, so that its presence says that the backup is whole.
-        (folder / "images.txt.new").write_bytes(text)
-        (folder / "images.txt.new").replace(folder / "images.txt")
+    def remove_ours(self, keep: Iterable[str]) -> None:
+        """Take the harness's own files away, except names to `keep`."""
+        kept = {name.lower() for name in keep}
+        with card_io(self.layout.software, "written"):
+            for name in self._manifest():
+                if name.lower() not in kept:
+                    (self.layout.software / name).unlink(missing_ok=True)
+            (self.layout.software / _MANIFEST).unlink(missing_ok=True)
+        self.sync()
 
-    def restore(self, folder: Path) -> None:
-        """Put a backup back.
-
-        Raises:
-            BenchError: kind ``mps3-backup`` when there is none.
-        """
-        if not (folder / "images.txt").is_file():
-            raise BenchError(
-                "there is no backup of this card",
-                kind="mps3-backup",
-                expected=str(folder / "images.txt"),
-                seen="nothing",
-                hint="the harness makes one before it writes the first time",
-            )
-        for file in (folder / "SOFTWARE").iterdir():
-            self._put(self.layout.software / file.name, file.read_bytes())
-        self._put(self.layout.images_txt, (folder / "images.txt").read_bytes())
-        self._sync()
+    def foreign(self) -> list[str]:
+        """Names of files in SOFTWARE that are not the harness's: their names are taken."""
+        ours = {name.lower() for name in self._manifest()}
+        with card_io(self.layout.software, "read"):
+            present = [file.name for file in self.layout.software.iterdir()] if self.layout.software.is_dir() else []
+        return [name for name in present if name.lower() not in ours]
 
     def write(self, images: Mapping[str, bytes], images_txt: str) -> dict[Path, str]:
         """Write images (8.3 name to content) and then ``images.txt``; returns SHA-256 by path, for `verify`.
 
+        Args:
+            images: names must not be among `foreign`.
+            images_txt: the MCC's list of them.
+
         Raises:
-            BenchError: kind ``mps3-write``, with what stopped it.
+            BenchError: kind ``mps3-write``, with what stopped it; ``mps3-full``, ``mps3-read-only``.
         """
         self.check(sum(map(len, images.values())))
-        self.layout.software.mkdir(exist_ok=True)
-        for name in self._manifest():
-            if name not in images:
+        old = [name for name in self._manifest() if name not in images]
+        with card_io(self.layout.software, "written"):
+            self.layout.software.mkdir(exist_ok=True)
+            for name in old:
                 (self.layout.software / name).unlink(missing_ok=True)
         written: dict[Path, str] = {}
-        self._put(self.layout.software / "HARNESS.TXT", json.dumps(sorted(images)).encode())
+        self.put(self.layout.software / _MANIFEST, json.dumps(sorted(images)).encode())
         for name, content in images.items():
             path = self.layout.software / name
-            self._put(path, content)
+            self.put(path, content)
             written[path] = hashlib.sha256(content).hexdigest()
         text = images_txt.encode("ascii")
-        self._put(self.layout.images_txt, text)
+        self.put(self.layout.images_txt, text)
         written[self.layout.images_txt] = hashlib.sha256(text).hexdigest()
-        self._sync()
+        self.sync()
         return written
 
     def verify(self, written: Mapping[Path, str]) -> None:
@@ -228,12 +212,19 @@ class Card:
 
     def request_reboot(self) -> None:
         """Write ``reboot.txt``; the MCC reboots the board when it sees it."""
-        self._put(self.mount / "reboot.txt", REBOOT_WORD)
-        self._sync()
+        self.put(self.mount / "reboot.txt", REBOOT_WORD)
+        self.sync()
+
+    def cancel_reboot(self) -> None:
+        """Take a ``reboot.txt`` away that the MCC has not seen."""
+        with card_io(self.mount, "written"):
+            (self.mount / "reboot.txt").unlink(missing_ok=True)
+        self.sync()
 
     @staticmethod
-    def _put(path: Path, content: bytes) -> None:
-        temporary = path.with_suffix(".tmp")
+    def put(path: Path, content: bytes) -> None:
+        """Write one file, whole or not at all. Raises `BenchError` kind ``mps3-write``."""
+        temporary = path.with_name(_SCRATCH)  # one name: what a killed session left is overwritten by the next file
         try:
             with temporary.open("wb") as file:
                 file.write(content)
@@ -241,7 +232,8 @@ class Card:
                 os.fsync(file.fileno())
             temporary.replace(path)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # what went away cannot be tidied
+                temporary.unlink(missing_ok=True)
             raise BenchError(
                 f"writing {path.name} to the board's card failed",
                 kind="mps3-write",

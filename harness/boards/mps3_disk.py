@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.boards.mps3_card import fat_is_dirty
 from harness.boards.supervisor import wait_until
 from harness.config.mps3 import DiskConfig
 from harness.errors import BenchError
@@ -108,17 +109,23 @@ class Disk:
 
     @contextlib.contextmanager
     def mounted(self) -> Iterator[Path]:
-        """The mount point; what was mounted here is unmounted again, everything on the medium.
+        """The mount point of a fresh mount: what is read comes from the medium; unmounted again, everything on it.
+
+        Somebody else's mount is ended first: only then can the FAT be judged (Linux sets the dirty bit of every FAT
+        that it mounts for writing) and the board be rebooted.
 
         Raises:
-            BenchError: kind ``tool-missing``, ``mps3-mount``, ``mps3-unmount``.
+            BenchError: kind ``tool-missing``, ``mps3-mount``, ``mps3-unmount``, ``mps3-dirty``, ``mps3-disk``.
         """
-        present = self.mount_point()
-        if present is not None:
-            yield present
+        device = self.device
+        if device is None:
+            if self._config.mount is not None:
+                yield self._config.mount
             os.sync()
             return
-        device = self.device
+        if self.mount_point() is not None:
+            self._udisks("unmount", device, "mps3-unmount")
+        self._refuse_dirty(device)
         self._udisks("mount", device, "mps3-mount")
         point = self.mount_point()
         if point is None:
@@ -134,6 +141,30 @@ class Disk:
             os.sync()
         finally:
             self._udisks("unmount", device, "mps3-unmount")
+
+    @staticmethod
+    def _refuse_dirty(device: Path) -> None:
+        """Look at the boot sector while nothing is mounted."""
+        try:
+            with device.open("rb") as file:
+                dirty = fat_is_dirty(file.read(512))
+        except OSError as error:
+            raise BenchError(
+                "the board's disk cannot be read",
+                kind="mps3-disk",
+                expected=f"read access to {device}",
+                seen=str(error),
+                hint="add the user to the group that owns the device (a udev rule)",
+            ) from error
+        if dirty:
+            raise BenchError(
+                "the board's card was not unmounted cleanly",
+                kind="mps3-dirty",
+                expected="a clean FAT",
+                seen="the dirty bit is set",
+                where=str(device),
+                hint=f"fsck.vfat -a {device}",
+            )
 
     @staticmethod
     def _udisks(action: str, device: Path | None, kind: str) -> None:

@@ -7,6 +7,7 @@ commands ``reboot``, ``usb_on``; start-up log lines ``Reading images file``, ``W
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, field
 
 from harness.console.base import Console, Mark
@@ -15,6 +16,7 @@ from harness.errors import BenchError
 __all__ = ["MccLog", "command", "reboot", "watch_start"]
 
 PROMPT = b"Cmd>"
+_LONGEST_TALK = 10
 _ERROR = re.compile(
     rb"(?i)\b(error|failed|failure|invalid|cannot|can't|could not|not found|no space|timed? ?out)\b", re.ASCII
 )
@@ -100,19 +102,24 @@ def watch_start(console: Console, since: Mark, files: list[str], *, timeout: flo
         console: the MCC's console.
         since: from `reboot`.
         files: 8.3 names that must be written.
-        timeout: seconds without a single byte after which the MCC counts as hung.
+        timeout: seconds without a single byte after which the MCC counts as hung; ten times as long it may talk.
 
     Raises:
         BenchError: kind ``mcc-error`` (it reported one), ``mcc-hung``, ``mcc-skipped`` (a file not written).
     """
     log = MccLog()
     mark = since
+    end = time.monotonic() + _LONGEST_TALK * timeout
     while not log.ready:
-        if not console.wait_data(mark, timeout=timeout):
+        # An MCC that starts again and again is never silent, and never ready.
+        endless = time.monotonic() > end
+        if endless or not console.wait_data(mark, timeout=timeout):
             raise BenchError(
-                "the board's MCC stopped in the middle of its start",
+                f"the board's MCC {'never ends its start' if endless else 'stopped in the middle of its start'}",
                 kind="mcc-hung",
-                expected=f"its prompt, at most {timeout:g} s after its last byte",
+                expected=f"its prompt within {_LONGEST_TALK * timeout:g} s"
+                if endless
+                else f"its prompt, at most {timeout:g} s after its last byte",
                 seen=console.tail(8) or "nothing",
                 where=console.name,
                 hint="power-cycle the board",

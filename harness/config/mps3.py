@@ -62,7 +62,8 @@ class Mps3Target(TargetBase):
     mcc: Endpoint = Field(description="the MCC's console: the first of the four serial ports")
     consoles: Mapping[Name, Endpoint] = Field(min_length=1, description="logical name to serial port")
     reboot: Literal["mcc", "reboot.txt", "power"] = Field(
-        default="mcc", description="how the board is rebooted after its card was written"
+        default="mcc",
+        description="how the board is rebooted after its card was written; by `power` too when that does not help",
     )
     mcc_map: tuple[MccWindowConfig, ...] = Field(default=(), description="instead of the application note's own map")
     stimulus: StimulusConfig | None = Field(default=None, description="what plays the sensors on the board's I2C bus")
@@ -84,6 +85,8 @@ class Mps3Target(TargetBase):
         double = next((name for name in names if names.count(name) > 1), None)
         if double is not None:
             raise ValueError(f"{double} is used twice (MCC, consoles and stimulus need ports of their own)")
+        if "mcc" in self.consoles:
+            raise ValueError("`mcc` is no console's name: it is the board controller's own port")
         if self.reboot == "power" and self.power is None:
             raise ValueError("`reboot: power` needs `power`")
         return self

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -44,7 +47,7 @@ def target_for(fake: StandInMps3, **changes: object) -> Mps3Target:
         "disk": {"mount": str(fake.card)},
         "mcc": port(0),
         "consoles": {"ns": port(1), "secure": port(2)},
-        "start_timeout": 5,
+        "start_timeout": 60,
     }
     return Mps3Target.model_validate({**words, **changes})
 
@@ -117,9 +120,11 @@ def test_what_was_on_the_card_comes_back(
     assert (fake.card / "SOFTWARE" / "st.bin").read_bytes() == b"self test"
 
 
-def test_power_cycle_as_reboot(
-    make_board: Callable[..., Mps3Board], fake: StandInMps3, probe_build: Build, monkeypatch: pytest.MonkeyPatch
-) -> None:
+POWER = {"kind": "command", "on": ["true"], "off": ["true"], "off_seconds": 0}
+
+
+@pytest.fixture
+def switch(fake: StandInMps3, monkeypatch: pytest.MonkeyPatch) -> None:
     class Switch:
         def set(self, state: PowerState) -> None:
             fake.set_power(on=state is PowerState.ON)
@@ -127,9 +132,12 @@ def test_power_cycle_as_reboot(
         def state(self) -> PowerState:
             return PowerState.ON if fake.powered else PowerState.OFF
 
-    monkeypatch.setattr("harness.boards.mps3.make_power", lambda _: Switch())
-    power = {"kind": "command", "on": ["true"], "off": ["true"], "off_seconds": 0}
-    with make_board(reboot="power", power=power) as board:
+    monkeypatch.setattr("harness.boards.real.make_power", lambda _: Switch())
+
+
+@pytest.mark.usefixtures("switch")
+def test_power_cycle_as_reboot(make_board: Callable[..., Mps3Board], fake: StandInMps3, probe_build: Build) -> None:
+    with make_board(reboot="power", power=POWER) as board:
         board.flash(probe_build)
         wait_ready(board)
         assert "power-cycle" in [event.kind for event in board.events]
@@ -149,6 +157,91 @@ def test_silent_mcc_is_named_and_the_board_usable_afterwards(
         fake.silent = False
         board.flash(probe_build)
         wait_ready(board)
+
+
+@pytest.mark.usefixtures("switch")
+@pytest.mark.parametrize("reboot", ["mcc", "reboot.txt"])
+def test_power_is_the_fallback_of_a_board_that_does_not_reboot(
+    make_board: Callable[..., Mps3Board],
+    fake: StandInMps3,
+    probe_build: Build,
+    monkeypatch: pytest.MonkeyPatch,
+    reboot: str,
+) -> None:
+    monkeypatch.setattr("harness.boards.mps3_mcc.reboot.__kwdefaults__", {"timeout": 0.5})
+    fake.silent = True
+    with make_board(reboot=reboot, power=POWER, start_timeout=5) as board:
+        board.flash(probe_build)
+        wait_ready(board)
+        assert not (fake.card / "reboot.txt").exists()
+        assert [event.kind for event in board.events] == ["host-reset", "power-fallback", "power-cycle"]
+
+
+def test_a_card_that_was_half_written_is_restored(
+    make_board: Callable[..., Mps3Board], fake: StandInMps3, probe_build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images_txt = fake.card / "MB/HBI0309C/AN547/images.txt"
+    before = images_txt.read_bytes()
+    monkeypatch.setattr("harness.boards.mps3_mcc.reboot.__kwdefaults__", {"timeout": 0.5})
+    with make_board(restore=True) as board:
+        fake.silent = True
+        with pytest.raises(BenchError):
+            board.flash(probe_build)
+        assert images_txt.read_bytes() != before
+    assert images_txt.read_bytes() == before
+    assert sorted(path.name for path in (fake.card / "SOFTWARE").iterdir()) == ["st.bin"]
+
+
+def test_files_of_others_keep_their_names(
+    make_board: Callable[..., Mps3Board], fake: StandInMps3, probe_build: Build
+) -> None:
+    """Even a file that no images.txt names, and that has the name our image would get."""
+    theirs = fake.card / "SOFTWARE" / "PROBE.BIN"
+    theirs.write_bytes(b"somebody's")
+    with make_board() as board:
+        board.flash(probe_build)
+        wait_ready(board)
+        board.flash(probe_build)
+        wait_ready(board, board.console("ns").mark())
+    assert theirs.read_bytes() == b"somebody's"
+    assert "probe1.bin" in (fake.card / "MB/HBI0309C/AN547/images.txt").read_text()
+
+
+def test_the_card_is_restored_after_a_killed_session(
+    make_board: Callable[..., Mps3Board], fake: StandInMps3, probe_build: Build, tmp_path: Path
+) -> None:
+    """SIGKILL in the middle of the copy; the next session restores although it flashes nothing itself."""
+    before = {path: path.read_bytes() for path in fake.card.rglob("*") if path.is_file()}
+    code = f"""
+        import os, signal
+        from pathlib import Path
+        from harness.boards import mps3_card
+        from harness.boards.base import RunContext
+        from harness.boards.mps3 import Mps3Board
+        from harness.config.loading import load_build
+        from harness.config.mps3 import Mps3Target
+        here = Path({str(tmp_path)!r})
+        board = Mps3Board(Mps3Target.model_validate_json((here / "target.json").read_text()),
+                          RunContext(here / "run", here / "state"))
+        (here / "b.yaml").write_text("name: b\\nimages: [{{file: {probe_build.images[0].file}, world: secure}}]\\n")
+        board.acquire()
+        real = os.fsync
+        def die(fd, left=[2]):
+            real(fd)
+            left[0] -= 1
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+        os.fsync = die
+        board.flash(load_build(str(here / "b.yaml")))
+    """
+    (tmp_path / "target.json").write_text(target_for(fake).model_dump_json(exclude_none=True))
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], timeout=60, capture_output=True, check=False)
+    assert done.returncode == -9, done.stderr.decode()
+    assert (fake.card / "SOFTWARE" / "HARNESS.TMP").exists()
+    with make_board(restore=True):
+        pass
+    left = {path: path.read_bytes() for path in fake.card.rglob("*") if path.is_file()}
+    assert left == before
 
 
 def test_files_that_vanish_from_the_card_are_reported(
@@ -206,6 +299,8 @@ def test_configuration_mistakes(fake: StandInMps3) -> None:
         target_for(fake, consoles={"ns": {"kind": "serial", "port": str(fake.ports[0])}})
     with pytest.raises(ValidationError, match="either `label`"):
         target_for(fake, disk={})
+    with pytest.raises(ValidationError, match="no console's name"):
+        target_for(fake, consoles={"mcc": {"kind": "serial", "port": str(fake.ports[1])}})
     with pytest.raises(ValidationError, match="needs `power`"):
         target_for(fake, reboot="power")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.boards.mps3_backup import CardBackup
 from harness.boards.mps3_card import Card, fat_is_dirty
 from harness.errors import BenchError
 
@@ -64,20 +65,108 @@ def test_a_manifest_cannot_name_files_elsewhere(card: Card, mount: Path) -> None
     card.write(IMAGES, "one")
 
 
-def test_backup_is_made_once_and_restores(card: Card, mount: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def backup(tmp_path: Path) -> CardBackup:
+    return CardBackup(tmp_path / "state" / "backup")
+
+
+def write(card: Card, backup: CardBackup, images: dict[str, bytes], text: str) -> None:
+    backup.note(text)
+    card.write(images, text)
+
+
+def test_backup_is_made_once_and_restores_everything(card: Card, mount: Path, backup: CardBackup) -> None:
     before = tree(mount)
-    card.backup(tmp_path / "backup")
-    card.write({**IMAGES, "old.bin": b"ours"}, "new")
-    card.backup(tmp_path / "backup")
-    card.restore(tmp_path / "backup")
-    after = tree(mount)
-    assert after["MB/HBI0309C/AN547/images.txt"] == before["MB/HBI0309C/AN547/images.txt"]
-    assert after["SOFTWARE/old.bin"] == b"what was there"
+    backup.take(card)
+    assert not backup.unrestored
+    write(card, backup, {**IMAGES, "old.bin": b"ours"}, "new")
+    backup.take(card)
+    assert backup.unrestored
+    backup.restore(card)
+    assert tree(mount) == before
+    assert not backup.unrestored
 
 
-def test_restoring_without_a_backup_is_refused(card: Card, tmp_path: Path) -> None:
+def test_a_killed_session_does_not_spoil_the_backup(card: Card, mount: Path, backup: CardBackup) -> None:
+    """Killed before, between and after the files: the next session keeps the first one's backup."""
+    before = tree(mount)
+    backup.take(card)
+    backup.note("new")
+    backup.take(card)
+    card.put(mount / "SOFTWARE" / "HARNESS.TXT", b'["ns.bin"]')
+    card.put(mount / "SOFTWARE" / "ns.bin", b"half of it")
+    (mount / "SOFTWARE" / "HARNESS.TMP").write_bytes(b"torn")
+    backup.take(card)
+    write(card, backup, IMAGES, "newer")
+    backup.take(card)
+    backup.restore(card)
+    assert tree(mount) == before
+
+
+def test_restoring_can_be_interrupted(
+    card: Card, mount: Path, backup: CardBackup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = tree(mount)
+    backup.take(card)
+    write(card, backup, IMAGES, "new")
+    with monkeypatch.context() as patch:
+        patch.setattr(card, "remove_ours", lambda keep: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            backup.restore(card)
+    assert backup.unrestored
+    backup.take(card)
+    backup.restore(card)
+    assert tree(mount) == before
+
+
+def test_somebody_elses_new_files_make_the_backup_outdated(card: Card, mount: Path, backup: CardBackup) -> None:
+    backup.take(card)
+    write(card, backup, IMAGES, "ours")
+    card.layout.images_txt.write_text("[IMAGES]\nTOTALIMAGES: 1\nIMAGE0ADDRESS: 0\nIMAGE0FILE: \\SOFTWARE\\mine.bin\n")
+    (mount / "SOFTWARE" / "mine.bin").write_bytes(b"mine")
+    backup.take(card)
+    write(card, backup, IMAGES, "ours")
+    backup.restore(card)
+    assert "mine.bin" in card.layout.images_txt.read_text()
+    old = backup.folder.with_name("backup.old")
+    assert (old / "SOFTWARE" / "old.bin").read_bytes() == b"what was there"
+
+
+def test_restoring_without_a_backup_is_refused(card: Card, backup: CardBackup) -> None:
     with pytest.raises(BenchError, match="no backup"):
-        card.restore(tmp_path / "none")
+        backup.restore(card)
+
+
+def test_no_room_for_the_backup(card: Card, mount: Path, tmp_path: Path) -> None:
+    before = tree(mount)
+    (tmp_path / "file").touch()
+    with pytest.raises(BenchError) as caught:
+        CardBackup(tmp_path / "file" / "backup").take(card)
+    assert caught.value.kind == "mps3-backup"
+    assert "--state-dir" in (caught.value.hint or "")
+    assert tree(mount) == before
+
+
+def test_names_on_the_card_are_taken(card: Card) -> None:
+    card.write(IMAGES, "text")
+    assert sorted(card.foreign()) == ["HARNESS.TXT", "old.bin", "other.bin"]
+
+
+def test_a_card_that_goes_away_is_the_benchs_fault(card: Card, mount: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    card.write(IMAGES, "text")
+    for name in ("statvfs", "unlink"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, name, gone)
+            with pytest.raises(BenchError, match="cannot be") as caught:
+                card.write({}, "text")
+            assert caught.value.kind.startswith("mps3-")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "iterdir", gone)
+        with pytest.raises(BenchError, match="cannot be read"):
+            card.foreign()
 
 
 def test_damage_after_writing_is_found(card: Card, mount: Path) -> None:
@@ -141,17 +230,9 @@ def boot_sector(*, fat32: bool, dirty: bool) -> bytes:
 
 
 @pytest.mark.parametrize("fat32", [False, True])
-def test_dirty_fat_is_refused(mount: Path, tmp_path: Path, fat32: bool) -> None:
-    device = tmp_path / "disk"
-    device.write_bytes(boot_sector(fat32=fat32, dirty=False))
-    card = Card(mount, "an547", device=device, sync=lambda: None)
-    card.check(100)
-    device.write_bytes(boot_sector(fat32=fat32, dirty=True))
-    with pytest.raises(BenchError, match="not unmounted cleanly"):
-        card.check(100)
-    device.unlink()
-    with pytest.raises(BenchError, match="cannot be read"):
-        card.check(100)
+def test_the_dirty_bit_of_a_fat(fat32: bool) -> None:
+    assert fat_is_dirty(boot_sector(fat32=fat32, dirty=True))
+    assert not fat_is_dirty(boot_sector(fat32=fat32, dirty=False))
 
 
 def test_a_sector_that_is_no_fat_is_not_called_dirty() -> None:

@@ -97,13 +97,55 @@ def test_mounted_and_unmounted_again(bench: Bench, tmp_path: Path) -> None:
     assert bench.log.read_text().split() == ["mount", str(device), "unmount", str(device)]
 
 
-def test_what_was_mounted_before_stays_mounted(bench: Bench, tmp_path: Path) -> None:
+def test_what_was_mounted_before_is_mounted_afresh(bench: Bench, tmp_path: Path) -> None:
+    """An automounter's mount would answer from memory, and would still be there when the board reboots."""
     device = bench.plug("sdb", "by-label/V2M-MPS3")
-    bench.mounts.write_text(bench.table_line(device) + "\n")
-    bench.udisksctl("exit 1")
+    line = bench.table_file(device)
+    bench.mounts.write_text(line.read_text())
+    bench.udisksctl(f"case $1 in mount) cat {line} >> {bench.mounts};; *) : > {bench.mounts};; esac")
     with bench.disk().mounted() as point:
         assert point == tmp_path / "media dir"
+    assert bench.log.read_text().split()[::2] == ["unmount", "mount", "unmount"]
+
+
+def test_a_mount_in_use_is_told(bench: Bench) -> None:
+    device = bench.plug("sdb", "by-label/V2M-MPS3")
+    bench.mounts.write_text(bench.table_line(device) + "\n")
+    bench.udisksctl("echo target is busy >&2; exit 1")
+    with pytest.raises(BenchError, match="cannot be unmounted") as caught, bench.disk().mounted():
+        pytest.fail("somebody else has it")
+    assert caught.value.kind == "mps3-unmount"
+    assert "busy" in (caught.value.seen or "")
+
+
+def test_a_dirty_fat_is_refused_before_it_is_mounted(bench: Bench) -> None:
+    """Linux sets the bit of what it mounts: afterwards it says nothing."""
+    device = bench.plug("sdb", "by-label/V2M-MPS3")
+    sector = bytearray(512)
+    sector[510:512] = b"\x55\xaa"
+    line = bench.table_file(device)
+    dirty = "printf '\\001' | dd bs=1 seek=65 conv=notrunc status=none"
+    clean = dirty.replace("\\001", "\\000")
+    bench.udisksctl(
+        f"case $1 in mount) {dirty} of={device}; cat {line} >> {bench.mounts};; "
+        f"*) {clean} of={device}; : > {bench.mounts};; esac"
+    )
+    device.write_bytes(sector)
+    with bench.disk().mounted():
+        assert device.read_bytes()[65] == 1
+    with bench.disk().mounted():
+        pass
+    sector[65] = 1
+    device.write_bytes(sector)
+    bench.log.unlink()
+    with pytest.raises(BenchError, match="not unmounted cleanly") as caught, bench.disk().mounted():
+        pytest.fail("it is damaged")
+    assert caught.value.kind == "mps3-dirty"
     assert not bench.log.exists()
+    device.unlink()
+    device.mkdir()
+    with pytest.raises(BenchError, match="cannot be read"), bench.disk().mounted():
+        pytest.fail("no rights")
 
 
 def test_unmounted_also_when_writing_failed(bench: Bench) -> None:

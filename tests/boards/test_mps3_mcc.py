@@ -140,3 +140,11 @@ def test_failures_are_named(start: bytes, kind: str) -> None:
     with pytest.raises(BenchError) as caught:
         watch_start(console, reboot(console), ["secure.bin", "ns.bin"], timeout=1)
     assert caught.value.kind == kind
+
+
+def test_an_mcc_that_starts_for_ever_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.boards.mps3_mcc._LONGEST_TALK", 0)
+    console = ScriptedConsole({b"\r": b"Cmd> ", b"reboot\r": START[:130] * 100})
+    with pytest.raises(BenchError, match="never ends its start") as caught:
+        watch_start(console, reboot(console), ["secure.bin"], timeout=1)
+    assert caught.value.kind == "mcc-hung"

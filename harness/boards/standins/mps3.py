@@ -67,7 +67,7 @@ class StandInMps3:
         self.sensors = sensors
         self.log: list[str] = []
         self.powered = False
-        self.silent = False  # the MCC does not answer
+        self.silent = False  # the MCC neither answers nor looks for reboot.txt
         self._qemu: subprocess.Popen[bytes] | None = None
         self._pairs = [os.openpty() for _ in range(1 + UARTS)]
         self.ports = []
@@ -136,7 +136,7 @@ class StandInMps3:
                     self._to_uart(key.data)
             while self._actions:
                 self._actions.pop(0)()
-            if self.powered and (self.card / "reboot.txt").exists():
+            if self.powered and not self.silent and (self.card / "reboot.txt").exists():
                 (self.card / "reboot.txt").unlink()
                 self._start()
             if not ready:
