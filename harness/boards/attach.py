@@ -6,8 +6,6 @@ said in the run's header and results (`AttachBoard.unproven`).
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from harness.boards.base import Board, BoardEvent, PowerState, ResetKind, RunContext
 from harness.boards.locks import BoardLock, acquire_all
 from harness.boards.power import PowerControl, cycle, make_power
+from harness.boards.tools import run_words
 from harness.config.attach import AttachTarget
 from harness.console.base import Console, Mark
 from harness.console.endpoints import open_endpoint
@@ -179,37 +178,9 @@ class AttachBoard(Board):
 
     # --- inside
 
-    def _run(self, words: Sequence[str], timeout: float) -> None:
-        if shutil.which(words[0]) is None:
-            raise BenchError(
-                f"{words[0]} is not installed",
-                kind="tool-missing",
-                expected=f"{words[0]} on PATH, to reset the board",
-                hint="install it, or correct `reset` in the target's YAML",
-            )
-        try:
-            done = subprocess.run(  # the user's own words, no shell
-                words, capture_output=True, text=True, timeout=timeout, check=False, stdin=subprocess.DEVNULL
-            )
-        except (subprocess.TimeoutExpired, OSError) as error:
-            hung = isinstance(error, subprocess.TimeoutExpired)
-            raise BenchError(
-                f"{words[0]} hangs" if hung else f"{words[0]} cannot be run",
-                kind="tool-hung" if hung else "reset-failed",
-                expected=f"an end within {timeout:g} s",
-                seen="still running: ended" if hung else str(error),
-                where=" ".join(words),
-                hint="run it by hand",
-            ) from error
-        if done.returncode:
-            raise BenchError(
-                f"{words[0]} failed",
-                kind="reset-failed",
-                expected="exit code 0",
-                seen=str(done.returncode),
-                where=f"{' '.join(words)}\n{(done.stderr or done.stdout)[-500:].strip()}",
-                hint="run it by hand",
-            )
+    @staticmethod
+    def _run(words: Sequence[str], timeout: float) -> None:
+        run_words(words, timeout, "to reset the board", kind="reset-failed")
 
     def _note(self, kind: str, detail: str) -> None:
         offsets = {name: console.received for name, console in self._consoles.items()}

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import shutil
 import socket
-import subprocess
-import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,12 +16,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from harness.boards import fvp_model, provision
 from harness.boards.base import Board, BoardEvent, ClockQuality, Identity, PowerState, ResetKind, RunContext
+from harness.boards.fvp_binary import FvpBinary, await_terminals, reset_through_iris
 from harness.boards.locks import BoardLock, acquire_all
-from harness.boards.qemu_command import older
-from harness.boards.supervisor import Child, spawn, wait_until
+from harness.boards.supervisor import Child, spawn
 from harness.boards.virtual import BoardStore, identity_of, make_entropy
 from harness.config.fvp import FvpTarget
 from harness.console.base import Console
+from harness.console.endpoints import TelnetTransport
 from harness.console.stream import StreamConsole
 from harness.console.transport import SocketTransport
 from harness.errors import BenchError, ConfigError, HarnessBug, HarnessError
@@ -34,13 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FvpBoard"]
 
-_START_TIMEOUT: Final = 60.0  # an FVP with a licence server takes its time
-_ASK_TIMEOUT: Final = 60.0
-
-# Runs in this interpreter with the FVP's Iris package on its path.
-_IRIS_RESET: Final = (
-    "import sys, iris.debug as d; m = d.NetworkModel('localhost', int(sys.argv[1])); m.reset(allow_partial_reset=True)"
-)
+_KILL_GRACE: Final = 30.0
 
 
 class FvpBoard(Board):
@@ -59,11 +53,9 @@ class FvpBoard(Board):
         self._child: Child | None = None
         self._build: Build | None = None
         self._digests: dict[Path, bytes] = {}
-        self._known: dict[str, str] = {}
-        self._version = ""
-        self._stand_in = False
+        self._fvp: FvpBinary | None = None
         self._huk: bytes | None = None
-        self._iris_port = 0
+        self._clock: threading.Timer | None = None
         self._stimulus: VsiStimulus | None = None
         base = context.run_dir if context.fresh_identity else context.state_dir
         self._store = BoardStore(base / "boards" / target.name)
@@ -82,7 +74,8 @@ class FvpBoard(Board):
         """
         acquire_all([self._lock], self.target.timeouts.acquire)
         try:
-            self._ask()
+            self._fvp = FvpBinary.ask(self._target.binary, self._target.minimum_version)
+            fvp_model.check_parameters(self._parameters(), self._fvp.parameters)
             self._store.open()
             if self._target.virtual.otp is not None:
                 self._huk = self._store.huk()
@@ -94,52 +87,6 @@ class FvpBoard(Board):
         except BaseException:
             self.release()
             raise
-
-    def _ask(self) -> None:
-        binary = self._target.binary
-        if shutil.which(binary) is None:
-            raise BenchError(
-                f"{binary} was not found",
-                kind="tool-missing",
-                expected="the FVP on the PATH, or `binary` with its path",
-                hint="download it from Arm (Ecosystem FVPs need no licence)",
-            )
-        banner = self._run("--version")
-        self._version = fvp_model.parse_banner(banner) or ""
-        self._stand_in = "stand-in" in banner
-        if self._version and older(self._version, self._target.minimum_version):
-            raise BenchError(
-                f"FVP {self._version} is too old",
-                kind="fvp-version",
-                expected=f"{self._target.minimum_version} or newer",
-                seen=self._version,
-                where=binary,
-                hint="install a newer FVP, or lower `minimum_version` if you know what you miss",
-            )
-        self._known = fvp_model.parse_parameters(self._run("--list-params"))
-        fvp_model.check_parameters(self._parameters(), self._known)
-
-    def _run(self, option: str) -> str:
-        try:
-            done = subprocess.run(
-                [self._target.binary, option],
-                capture_output=True,
-                text=True,
-                timeout=_ASK_TIMEOUT,
-                check=False,
-                stdin=subprocess.DEVNULL,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise BenchError(
-                f"the FVP hangs at {option}",
-                kind="tool-hung",
-                expected=f"an answer within {_ASK_TIMEOUT:g} s",
-                where=self._target.binary,
-                hint="a licence server that does not answer is the usual cause",
-            ) from error
-        if done.returncode:
-            raise fvp_model.explain_failure(done.stdout + done.stderr, done.returncode, self._target.binary)
-        return done.stdout
 
     def _parameters(self) -> dict[str, str]:
         return {
@@ -236,8 +183,11 @@ class FvpBoard(Board):
     @property
     def description(self) -> Mapping[str, str]:
         """See `Board`."""
-        label = {"stand-in": "QEMU behind the FVP's command line"} if self._stand_in else {}
-        return {"emulator": f"{Path(self._target.binary).name} {self._version}".strip(), **label}
+        fvp, name = self._fvp, Path(self._target.binary).name
+        if fvp is None:
+            return {"emulator": name}
+        label = {"stand-in": "QEMU behind the FVP's command line"} if fvp.stand_in else {}
+        return {"emulator": f"{name} {fvp.version}", **label}
 
     # --- starting and stopping ---------------------------------------------------------------
 
@@ -252,6 +202,7 @@ class FvpBoard(Board):
         try:
             words = self._command(build)
             self._child = spawn(words, stderr_path=self.context.run_dir / f"{self.name}.fvp.log")
+            self._watch_clock(self._child)
             self._connect(self._wait_for_terminals())
         except BaseException:
             self._stop()
@@ -266,10 +217,6 @@ class FvpBoard(Board):
             data.append(self._area("otp.bin", otp, virtual.otp.at))
         if virtual.entropy is not None:
             data.append(self._area("entropy.bin", make_entropy(), virtual.entropy.at))
-        extra: list[str] = []
-        if self._target.iris is not None:
-            self._iris_port = _free_port()
-            extra = ["--iris-server", "--iris-port", str(self._iris_port)]
         command = fvp_model.FvpCommand(
             binary=Path(shutil.which(self._target.binary) or self._target.binary),
             applications=[
@@ -280,10 +227,17 @@ class FvpBoard(Board):
             simulated_limit=self._target.simulated_limit,
             wall_limit=self._target.wall_limit,
             board=self._target.board,
+            core=self._target.core,
             v_path=self._folder / "vsi" if self._target.vsi is not None else None,
-            extra=extra,
+            iris=self._target.iris is not None,
         )
-        return fvp_model.build_command(command, self._known)
+        return fvp_model.build_command(command, self._known.parameters)
+
+    @property
+    def _known(self) -> FvpBinary:
+        if self._fvp is None:
+            raise HarnessBug(f"board {self.name!r} used before acquire", kind="board-state")
+        return self._fvp
 
     def _loads(self, build: Build) -> list[tuple[Path, int]]:
         return provision.loads(build, self._target.virtual.model_slots)
@@ -300,14 +254,11 @@ class FvpBoard(Board):
             raise HarnessBug("no simulation", kind="board-state")
         wanted = {int(name.removeprefix("telnetterminal")) for name in self._target.consoles.values()}
 
-        def announced() -> dict[int, fvp_model.Terminal]:
-            return fvp_model.find_terminals(child.stderr_path.read_bytes())
-
-        # The FVP gives no other sign than these lines in its output.
-        wait_until(lambda: wanted <= announced().keys() or child.poll() is not None, _START_TIMEOUT)
+        # Terminals nobody asked for can stall the model, too, when nobody reads them.
+        everything = wanted | fvp_model.terminals_of(self._known.parameters, self._target.board, self._parameters())
+        found = await_terminals(child, wanted, everything)
         if child.poll() is not None:
             raise self._exit_error()
-        found = announced()
         if not wanted <= found.keys():
             raise BenchError(
                 "the FVP did not announce its terminals",
@@ -317,7 +268,18 @@ class FvpBoard(Board):
                 where=f"{child.stderr_path}\n{child.last_words()}",
                 hint="remove parameters that silence terminals (telnetterminalN.quiet, start_telnet)",
             )
+        if missing := everything - found.keys():
+            names = ", ".join(f"telnetterminal{number}" for number in sorted(missing))
+            self._note("terminals-missing", f"not announced, so not read: {names}")
         return found
+
+    def _watch_clock(self, child: Child) -> None:
+        """``--timelimit`` is the model's own; one in an endless loop of its own must end, too."""
+        if self._clock is not None:
+            self._clock.cancel()
+        self._clock = threading.Timer(self._target.wall_limit + _KILL_GRACE, child.kill)
+        self._clock.daemon = True
+        self._clock.start()
 
     def _connect(self, terminals: Mapping[int, fvp_model.Terminal]) -> None:
         """Every announced terminal is read: one that nobody reads can stall the model."""
@@ -326,6 +288,8 @@ class FvpBoard(Board):
             try:
                 connection = socket.create_connection(("127.0.0.1", terminal.port), timeout=10)
             except OSError as error:
+                if self._child is not None and self._child.wait(1.0) is not None:
+                    raise self._exit_error() from error
                 raise BenchError(
                     f"no connection to telnetterminal{number}",
                     kind="fvp-terminals",
@@ -336,7 +300,8 @@ class FvpBoard(Board):
                 ) from error
             known = self._consoles if number in names else self._drains
             name = names.get(number, f"terminal{number}")
-            transport = SocketTransport(connection)
+            raw = fvp_model.is_raw(self._known.parameters, self._target.board, number, self._parameters())
+            transport = SocketTransport(connection) if raw else TelnetTransport(connection)
             if name in known:
                 known[name].replace(transport, "new simulation")
             else:
@@ -353,27 +318,16 @@ class FvpBoard(Board):
                 expected="`iris: {python_path: ...}` in the target",
                 hint="use a cold reset, or the firmware's own reset command",
             )
-        self._note("host-reset", "warm reset by the harness, through Iris")
-        done = subprocess.run(
-            [sys.executable, "-c", _IRIS_RESET, str(self._iris_port)],
-            env={"PYTHONPATH": str(iris.python_path), "PATH": "/usr/bin:/bin"},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        if done.returncode:
-            raise BenchError(
-                "the reset through Iris failed",
-                kind="iris-failed",
-                expected="iris.debug to reset the model",
-                seen=(done.stderr.strip().splitlines() or ["no words"])[-1],
-                where=f"{iris.python_path}, port {self._iris_port}",
-                hint="is python_path the folder Iris/Python of this FVP's installation?",
-            )
+        child = self._child
+        if child is not None:
+            self._note("host-reset", "warm reset by the harness, through Iris")
+            reset_through_iris(child, iris.python_path)
 
     def _stop(self) -> None:
         """End the simulation; SIGTERM first, so that the model can print its statistics."""
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
         if self._child is not None:
             self._child.terminate()
             self._child = None
@@ -399,21 +353,18 @@ class FvpBoard(Board):
         words = child.last_words(60)
         if not any(event.kind == "emulator-exit" for event in self._events):
             self._note("emulator-exit", child.ended())
-        if "Simulation stopped" in words:
+        overdue = self._clock is not None and not self._clock.is_alive()
+        if "Simulation stopped" in words or overdue:
+            marks = [name for name in self._target.parameters if ".shutdown_" in name]
             return BenchError(
-                "the simulation ended at a limit",
+                "the simulation outlived its own limit and was killed"
+                if overdue
+                else "the simulation ended at a limit",
                 kind="fvp-limit",
-                expected="a limit longer than the tests",
+                expected="a limit longer than the tests" + (f"; no end mark ({', '.join(marks)})" if marks else ""),
                 seen=f"{child.ended()}; limits: {self._target.simulated_limit:g} s simulated, "
                 f"{self._target.wall_limit:g} s host time",
                 where=str(child.stderr_path),
                 hint="raise simulated_limit or wall_limit in the target, or look for firmware in an endless loop",
             )
         return fvp_model.explain_failure(words, child.poll(), str(child.stderr_path))
-
-
-def _free_port() -> int:
-    """A port nobody listens on now; the FVP says so if somebody was faster."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

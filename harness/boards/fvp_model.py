@@ -23,17 +23,22 @@ __all__ = [
     "build_command",
     "check_parameters",
     "explain_failure",
+    "find_iris",
     "find_terminals",
+    "is_raw",
     "parse_banner",
     "parse_parameters",
+    "terminals_of",
 ]
 
 ANNOUNCEMENT = re.compile(
-    rb"(?P<name>\w*telnetterminal(?P<number>\d+)): Listening for serial connection on port (?P<port>\d+)"
-)
+    rb"(?P<name>\w*telnetterminal(?P<number>\d+)): Listening for serial connection on port (?P<port>\d+)(?=\D)"
+)  # the byte after the number has come, so the number is whole
+_IRIS = re.compile(rb"(?i)iris[^\n]*\bport\D{0,3}(?P<port>\d+)(?=\D)")  # "Iris server started listening to port 7100"
 _BANNER = re.compile(r"Fast Models \[(?P<version>[0-9.]+)[^\]]*\]")
 
 TERMINALS = (0, 1, 2, 5)  # the terminals of the MPS3 board's model
+_TRUE = frozenset({"1", "true", "yes"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,8 @@ class FvpCommand:
         simulated_limit: ``--simlimit``, simulated seconds.
         wall_limit: ``--timelimit``, host seconds.
         board: the component prefix of the board's parameters.
+        core: the core that boots.
+        iris: start the debug server, and the simulation with it, on a port that it announces.
         v_path: the VSI folder, when the sensor is played through it.
         statistics: print ``--stat`` at the end.
         extra: further arguments, as they are.
@@ -84,18 +91,20 @@ class FvpCommand:
     simulated_limit: float | None = 900.0
     wall_limit: float | None = None
     board: str = "mps3_board"
+    core: str = "cpu0"
     v_path: Path | None = None
     statistics: bool = True
+    iris: bool = False
     extra: Sequence[str] = ()
 
 
-def base_parameters(command: FvpCommand) -> dict[str, str]:
-    """The parameters the harness needs: raw terminals on announced ports, no window, no semihosting."""
+def base_parameters(command: FvpCommand, known: Iterable[str] = ()) -> dict[str, str]:
+    """The parameters the harness needs: raw terminals on announced ports, no window, no semihosting on any core."""
     board = command.board
-    parameters = {
-        f"{board}.visualisation.disable-visualisation": "1",
-        "cpu0.semihosting-enable": "0",  # semihosting lets firmware open host files
-    }
+    # Semihosting lets firmware open host files; what its parameters are called depends on the model.
+    semihosting = [name for name in known if name.endswith("semihosting-enable")]
+    parameters = {f"{board}.visualisation.disable-visualisation": "1"}
+    parameters |= dict.fromkeys(semihosting or [f"{command.core}.semihosting-enable"], "0")
     for number in TERMINALS:
         terminal = f"{board}.telnetterminal{number}"
         # start_telnet would open an xterm; raw is byte-transparent where telnet is not.
@@ -116,9 +125,9 @@ def build_command(command: FvpCommand, known: Iterable[str] | None = None) -> li
     Raises:
         ConfigError: kind ``fvp-parameter``.
     """
-    ours = base_parameters(command)
+    names = frozenset(known or ())
+    ours = base_parameters(command, names)
     if known is not None:
-        names = frozenset(known)
         check_parameters(command.parameters, names)
         ours = {name: value for name, value in ours.items() if name in names}
     arguments = [str(command.binary)]
@@ -134,6 +143,8 @@ def build_command(command: FvpCommand, known: Iterable[str] | None = None) -> li
         arguments += ["--timelimit", f"{command.wall_limit:g}"]
     if command.statistics:
         arguments.append("--stat")
+    if command.iris:
+        arguments += ["-I", "-R", "-p"]  # with the server alone the model waits for a debugger to start it
     return [*arguments, *command.extra]
 
 
@@ -178,6 +189,29 @@ def find_terminals(output: bytes) -> dict[int, Terminal]:
         int(match["number"]): Terminal(int(match["number"]), int(match["port"]))
         for match in ANNOUNCEMENT.finditer(output)
     }
+
+
+def find_iris(output: bytes) -> int | None:
+    """The port of the Iris server as the model announces it (``-p``); None when it has not (yet)."""
+    match = _IRIS.search(output)
+    return int(match["port"]) if match else None
+
+
+def terminals_of(known: Mapping[str, str], board: str, parameters: Mapping[str, str]) -> set[int]:
+    """Numbers of the terminals that this binary has and that `parameters` do not silence."""
+    found = set()
+    for number in TERMINALS:
+        terminal = f"{board}.telnetterminal{number}"
+        quiet = parameters.get(f"{terminal}.quiet", "0").lower() in _TRUE
+        if not quiet and any(name.startswith(f"{terminal}.") for name in known):
+            found.add(number)
+    return found
+
+
+def is_raw(known: Mapping[str, str], board: str, number: int, parameters: Mapping[str, str]) -> bool:
+    """Whether a terminal passes bytes as they are: with telnet (the FVP's default) they must be unpacked."""
+    name = f"{board}.telnetterminal{number}.mode"
+    return parameters.get(name, "raw" if name in known else "telnet").strip().lower() == "raw"
 
 
 # What the model prints, what it means, what to do. Most specific first.

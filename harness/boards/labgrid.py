@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from harness.boards.base import PowerState, ResetKind, RunContext
 from harness.boards.labgrid_client import LabgridClient
-from harness.boards.power import cycle, run_words
+from harness.boards.power import cycle
 from harness.boards.real import RealBoard
+from harness.boards.tools import run_words
 from harness.config.endpoint import Endpoint, Rfc2217Endpoint, TcpEndpoint
 from harness.config.labgrid import CommandFlash, LabgridTarget
 from harness.errors import BenchError, HarnessBug

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from harness.boards.mps3_card import fat_is_dirty
 from harness.boards.supervisor import wait_until
+from harness.boards.tools import run_tool
 from harness.config.mps3 import DiskConfig
 from harness.errors import BenchError
 
@@ -168,28 +168,18 @@ class Disk:
 
     @staticmethod
     def _udisks(action: str, device: Path | None, kind: str) -> None:
-        command = ["udisksctl", action, "-b", str(device), "--no-user-interaction"]
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=_TIMEOUT, check=False, stdin=subprocess.DEVNULL
-            )
-        except FileNotFoundError as error:
-            raise BenchError(
-                "udisksctl is not installed",
-                kind="tool-missing",
-                expected="udisks2, which mounts USB disks for users",
-                hint="apt-get install udisks2, or give `disk: {mount: FOLDER}` in the target",
-            ) from error
-        except subprocess.TimeoutExpired as error:
-            raise BenchError(
-                f"udisksctl {action} hangs", kind="tool-hung", where=str(device), hint="plug the board again"
-            ) from error
-        if done.returncode:
+        said = run_tool(
+            ["udisksctl", action, "-b", str(device), "--no-user-interaction"],
+            _TIMEOUT,
+            what="udisks2, which mounts USB disks for users",
+            hint="install udisks2; when it hangs plug the board again; or give `mount` under the target's `disk`",
+        )
+        if said.code:
             raise BenchError(
                 f"the board's disk cannot be {action}ed",
                 kind=kind,
                 expected="udisksctl to succeed",
-                seen=(done.stderr or done.stdout).strip()[:300],
+                seen=(said.err or said.out).strip()[:300],
                 where=str(device),
                 hint="is a file manager using it? fsck.vfat -a when it is damaged",
             )

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from types import ModuleType
 from typing import Protocol, TypeVar
 
 from harness.boards.base import PowerState
+from harness.boards.tools import run_words
 from harness.config.power import CommandPower, PduPower, PowerConfig, UsbHubPower
 from harness.errors import BenchError
 
-__all__ = ["PowerControl", "cycle", "make_power", "run_words"]
+__all__ = ["PowerControl", "cycle", "make_power"]
 
 
 _T = TypeVar("_T")
@@ -65,65 +63,6 @@ def cycle(control: PowerControl, off_seconds: float, *, wait: Callable[[float], 
             )
         if state is PowerState.OFF:
             wait(off_seconds)
-
-
-def run_words(
-    command: Sequence[str],
-    timeout: float,
-    what: str,
-    *,
-    kind: str = "power-failed",
-    extra: Mapping[str, str] | None = None,
-) -> str:
-    """Run the user's own command; what it printed.
-
-    Args:
-        command: program and arguments, no shell.
-        timeout: limit in seconds.
-        what: what for, in words.
-        kind: of the error when it fails.
-        extra: additional environment variables.
-
-    Raises:
-        BenchError: kind ``tool-missing``, ``tool-hung`` or `kind`.
-    """
-    if shutil.which(command[0]) is None:
-        raise BenchError(
-            f"{command[0]} is not installed",
-            kind="tool-missing",
-            expected=f"{command[0]} on PATH, {what}",
-            seen="nothing of that name",
-            hint="install it, or correct the command in the target's YAML",
-        )
-    try:
-        done = subprocess.run(  # the user's own words, no shell
-            command,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, **(extra or {})},
-        )
-    except subprocess.TimeoutExpired as error:
-        raise BenchError(
-            f"{command[0]} hangs",
-            kind="tool-hung",
-            expected=f"an end within {timeout:g} s",
-            seen="still running: ended",
-            where=" ".join(command),
-            hint="run it by hand",
-        ) from error
-    if done.returncode:
-        raise BenchError(
-            f"{command[0]} failed",
-            kind=kind,
-            expected="exit code 0",
-            seen=f"{done.returncode}",
-            where=f"{' '.join(command)}\n{(done.stderr or done.stdout)[-500:].strip()}",
-            hint="run it by hand",
-        )
-    return done.stdout
 
 
 class CommandSwitch:

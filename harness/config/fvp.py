@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -60,6 +61,14 @@ class FvpTarget(TargetBase):
             if seen.setdefault(terminal, name) != name:
                 raise ValueError(f"consoles {seen[terminal]!r} and {name!r} are the same {terminal}")
         return consoles
+
+    @field_validator("parameters")
+    @classmethod
+    def _terminals_stay_ours(cls, parameters: Mapping[str, str | int | bool]) -> Mapping[str, str | int | bool]:
+        for name, value in parameters.items():
+            if re.search(r"telnetterminal\d+\.start_telnet$", name) and str(value).lower() not in {"0", "false"}:
+                raise ValueError(f"{name}: a window of its own would take the terminal away from the harness")
+        return parameters
 
     @field_validator("virtual")
     @classmethod

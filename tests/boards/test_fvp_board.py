@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from harness.boards.base import PowerState, ResetKind, RunContext
 from harness.boards.fvp import FvpBoard
@@ -128,15 +129,75 @@ def test_busy_ports_are_no_trouble(make_fvp: Callable[..., FvpBoard], probe_buil
 
 
 @pytest.mark.qemu
-def test_simulated_limit_is_named(make_fvp: Callable[..., FvpBoard], probe_build: Build) -> None:
-    with make_fvp(simulated_limit=1.0) as board:
+def test_telnet_terminals_are_unpacked(make_fvp: Callable[..., FvpBoard], probe_build: Build) -> None:
+    """The FVP's own default: what the user's parameters make of a terminal is what the harness must speak."""
+    parameters = {f"mps3_board.telnetterminal{n}.mode": "telnet" for n in (0, 1, 2, 5)}
+    with make_fvp(parameters=parameters) as board:
         board.flash(probe_build)
         wait_ready(board)
+        assert ask(board, "echo hello") == "hello"
+        for console in board.consoles.values():
+            assert b"\xff" not in console.transcript.read_bytes()
+
+
+@pytest.mark.qemu
+def test_every_terminal_is_read(make_fvp: Callable[..., FvpBoard], probe_build: Build) -> None:
+    """Also those that the target does not name, in whatever order they are announced."""
+    with make_fvp(consoles={"ns": "telnetterminal0"}) as board:
+        board.flash(probe_build)
+        wait_ready(board)
+        assert set(board._drains) == {"terminal1", "terminal2", "terminal5"}
+        board._drains["terminal1"].wait_for(b"secure log\n", timeout=10, since=Mark(0))
+
+
+@pytest.mark.qemu
+def test_limits_hold_when_nobody_reads(binary: Path, probe_elf: Path) -> None:
+    words = [str(binary), "-a", str(probe_elf), "--timelimit", "1"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0
+    assert "Simulation stopped by user" in done.stdout
+
+
+@pytest.mark.qemu
+def test_with_a_debug_server_the_model_waits_to_be_started(binary: Path, probe_elf: Path) -> None:
+    """``-I`` alone is no running simulation: nothing comes from its UARTs."""
+    output = ["-C", "mps3_board.uart0.out_file=-", "--timelimit", "3"]
+    for run, speaks in ((["-I", "-R", "-p"], True), (["-I", "-p"], False)):
+        words = [str(binary), "-a", str(probe_elf), *output, *run]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+        assert "Iris server started listening to port" in done.stdout
+        assert speaks or "ready" not in done.stdout
+
+
+@pytest.mark.qemu
+def test_a_model_that_ignores_its_limit_is_killed(
+    make_fvp: Callable[..., FvpBoard], probe_build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with make_fvp() as board:
+        board.flash(probe_build)
+        wait_ready(board)
+        assert board._child is not None
+        monkeypatch.setattr("harness.boards.fvp._KILL_GRACE", -board._target.wall_limit)
+        board._watch_clock(board._child)
         with pytest.raises(BenchError) as caught:
-            board.console("ns").wait_for(b"never", timeout=20)
+            board.console("ns").wait_for(b"never", timeout=60)
         assert caught.value.kind == "fvp-limit"
-        with pytest.raises(BenchError, match="ended at a limit"):
+        assert "was killed" in caught.value.message
+
+
+@pytest.mark.qemu
+def test_simulated_limit_is_named(make_fvp: Callable[..., FvpBoard], probe_build: Build) -> None:
+    def run_into_it(board: FvpBoard) -> None:
+        board.flash(probe_build)  # on a busy host already here
+        board.console("ns").wait_for(b"never", timeout=60)
+
+    with make_fvp(simulated_limit=1.0) as board:
+        with pytest.raises(BenchError, match="ended at a limit") as caught:
+            run_into_it(board)
+        assert caught.value.kind == "fvp-limit"
+        with pytest.raises(BenchError) as caught:
             board.check_alive()
+        assert caught.value.kind in {"fvp-limit", "board-off"}
 
 
 @pytest.mark.qemu
@@ -209,9 +270,36 @@ def test_unknown_parameter_is_refused_before_flashing(make_fvp: Callable[..., Fv
 
 
 def test_missing_binary(make_fvp: Callable[..., FvpBoard]) -> None:
-    with pytest.raises(BenchError, match="was not found") as caught:
+    with pytest.raises(BenchError, match="not installed") as caught:
         make_fvp(binary="no-such-fvp").acquire()
     assert caught.value.kind == "tool-missing"
+
+
+def test_a_program_for_another_machine(make_fvp: Callable[..., FvpBoard], tmp_path: Path) -> None:
+    other = tmp_path / "fvp"
+    other.write_bytes(b"\x7fELF of another machine")
+    other.chmod(0o755)
+    with pytest.raises(BenchError, match="cannot be run") as caught:
+        make_fvp(binary=str(other)).acquire()
+    assert caught.value.kind == "tool-start"
+
+
+def test_no_version_is_no_fvp(make_fvp: Callable[..., FvpBoard], tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="does not say which version") as caught:
+        make_fvp(binary=script(tmp_path / "x", "echo hello\n")).acquire()
+    assert caught.value.kind == "fvp-version"
+
+
+def test_a_hung_licence_server_is_ended_with_all_it_started(
+    make_fvp: Callable[..., FvpBoard], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.boards.fvp_binary._ASK_TIMEOUT", 1.0)
+    hung = script(tmp_path / "h", f"sleep 1000 &\necho $! > {tmp_path}/pid\nwait\n")
+    with pytest.raises(BenchError, match="hangs") as caught:
+        make_fvp(binary=hung).acquire()
+    assert caught.value.kind == "tool-hung"
+    assert "licence server" in (caught.value.hint or "")
+    assert wait_until(lambda: not alive(int((tmp_path / "pid").read_text())), 5)
 
 
 def test_old_version(make_fvp: Callable[..., FvpBoard], tmp_path: Path) -> None:
@@ -244,6 +332,13 @@ def test_model_that_dies_at_the_start(
     with pytest.raises(BenchError) as caught:
         board.flash(probe_build)
     assert caught.value.kind == "fvp-host"
+
+
+def test_a_window_would_take_the_terminal_away() -> None:
+    words = load_target("fvp-corstone300").model_dump()
+    words["parameters"] = {"mps3_board.telnetterminal0.start_telnet": True}
+    with pytest.raises(ValidationError, match="a window of its own"):
+        FvpTarget.model_validate(words)
 
 
 def test_two_sessions_do_not_share_a_board(make_fvp: Callable[..., FvpBoard]) -> None:

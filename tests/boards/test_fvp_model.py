@@ -16,9 +16,12 @@ from harness.boards.fvp_model import (
     build_command,
     check_parameters,
     explain_failure,
+    find_iris,
     find_terminals,
+    is_raw,
     parse_banner,
     parse_parameters,
+    terminals_of,
 )
 from harness.errors import ConfigError
 
@@ -102,7 +105,33 @@ def test_terminals_are_found_in_any_order(order: tuple[bytes, ...]) -> None:
 
 
 def test_half_an_announcement_is_none() -> None:
-    assert find_terminals(b"telnetterminal0: Listening for serial connection on port ") == {}
+    whole = b"telnetterminal0: Listening for serial connection on port 5003\n"
+    for end in range(len(whole)):
+        assert find_terminals(whole[:end]) == {}
+    assert find_terminals(whole) == {0: Terminal(0, 5003)}
+
+
+def test_the_debug_server_is_where_it_says() -> None:
+    assert find_iris(b"telnetterminal0: Listening for serial connection on port 5000\n") is None
+    assert find_iris(b"x\nIris server started listening to port 710") is None
+    assert find_iris(b"x\nIris server started listening to port 7101\n") == 7101
+    assert build_command(FvpCommand(binary=Path("fvp"), iris=True))[-3:] == ["-I", "-R", "-p"]
+
+
+def test_semihosting_is_off_whatever_its_parameter_is_called() -> None:
+    known = {"mps4_board.subsystem.cpu0.semihosting-enable": "1", "mps4_board.subsystem.cpu1.semihosting-enable": "1"}
+    words = values(build_command(FvpCommand(binary=Path("fvp"), board="mps4_board"), known), "-C")
+    assert words == [f"{name}=0" for name in known]
+
+
+def test_terminals_of_a_binary_and_their_mode() -> None:
+    known = parse_parameters(LISTING)
+    assert terminals_of(known, "mps3_board", {}) == {0}
+    assert terminals_of(known, "mps3_board", {"mps3_board.telnetterminal0.quiet": "1"}) == set()
+    mode = "mps3_board.telnetterminal0.mode"
+    assert is_raw(known, "mps3_board", 0, {})
+    assert not is_raw(known, "mps3_board", 0, {mode: "telnet"})
+    assert not is_raw({}, "mps3_board", 0, {}), "a binary without the parameter speaks telnet"
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """A program with the Corstone-300 FVP's name, command line and terminals that boots the images on QEMU.
 
 It behaves as the FVP is documented to: unknown parameters are refused, terminals announce
-their TCP ports (a busy port is skipped), a terminal that nobody reads stalls its UART,
-``--simlimit`` and ``--timelimit`` end the simulation, ``--stat`` prints statistics.
+their TCP ports (a busy port is skipped), speak telnet unless told to be raw, a terminal that nobody reads
+stalls its UART, ``--simlimit`` and ``--timelimit`` end the simulation, ``--stat`` prints statistics; with ``-I``
+and without ``-R`` it waits for a debugger.
 Simulated time is host time here, and there is no Ethos-U and no VSI.
 
 Run as ``python -m harness.boards.standins.fvp``, or through `install`, which writes a launcher
@@ -27,6 +28,7 @@ from pathlib import Path
 from types import FrameType
 
 from harness.boards.fvp_model import TERMINALS
+from harness.console.telnet import TelnetFilter, escape
 
 __all__ = ["NAME", "install", "main"]
 
@@ -34,6 +36,7 @@ NAME = "FVP_Corstone_SSE-300_Ethos-U55"
 BANNER = "Fast Models [11.22.39 (stand-in on QEMU)]\n"
 # FVPs announce in this order, seen in published logs; it is not the order of the numbers.
 _ANNOUNCE_ORDER = (0, 2, 5, 1)
+_TELNET_HELLO = bytes((255, 251, 1, 255, 251, 3))  # will echo, will suppress go-ahead
 _IDLE = 0.02  # seconds without traffic after which QEMU is poked
 _STALL = 64 * 1024  # bytes kept for a terminal nobody reads before its UART stalls
 
@@ -80,6 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--stat", action="store_true")
     add("-I", "--iris-server", action="store_true")
     add("--iris-port", type=int, default=7100)
+    add("-R", "--run", action="store_true")
+    add("-p", "--print-port-number", action="store_true")
     add("-l", "--list-params", action="store_true")
     add("--version", action="store_true")
     return parser
@@ -106,6 +111,21 @@ def _image(path: str) -> str:
     return path
 
 
+def listen(port: int) -> socket.socket:
+    """A listener at the first free port from `port` on, as the FVP does it."""
+    while True:
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+            listener.listen(1)
+        except OSError:
+            listener.close()
+            port += 1
+        else:
+            return listener
+
+
 class _Terminal:
     """One UART: QEMU's end, the listening port, at most one client."""
 
@@ -113,25 +133,12 @@ class _Terminal:
         self.number = number
         self.quiet = parameters[f"mps3_board.telnetterminal{number}.quiet"] == "1"
         self.shutdown_on_eot = parameters[f"mps3_board.uart{number}.shutdown_on_eot"] == "1"
+        self.telnet = TelnetFilter() if parameters[f"mps3_board.telnetterminal{number}.mode"] != "raw" else None
         self.to_stdout = parameters[f"mps3_board.uart{number}.out_file"] == "-"
         self.uart, self.qemu_end = socket.socketpair()
-        self.listener = self._listen(int(parameters[f"mps3_board.telnetterminal{number}.start_port"]))
+        self.listener = listen(int(parameters[f"mps3_board.telnetterminal{number}.start_port"]))
         self.client: socket.socket | None = None
         self.output = b""
-
-    @staticmethod
-    def _listen(port: int) -> socket.socket:
-        while True:
-            listener = socket.socket()
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                listener.bind(("127.0.0.1", port))
-                listener.listen(1)
-            except OSError:
-                listener.close()
-                port += 1
-            else:
-                return listener
 
     def announce(self) -> str:
         port = self.listener.getsockname()[1]
@@ -146,9 +153,9 @@ class _Terminal:
 class _Model:
     """The running simulation: QEMU and its terminals in one event loop."""
 
-    def __init__(self, qemu: list[str], terminals: list[_Terminal], iris_port: int | None) -> None:
+    def __init__(self, qemu: list[str], terminals: list[_Terminal], iris: socket.socket | None) -> None:
         self.terminals = terminals
-        self.iris = socket.create_server(("127.0.0.1", iris_port)) if iris_port is not None else None
+        self.iris = iris
         self.selector = selectors.DefaultSelector()
         self.stop: str | None = None
         ours, theirs = socket.socketpair()
@@ -190,7 +197,10 @@ class _Model:
             client.close()
             return
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.setblocking(False)
         terminal.client = client
+        if terminal.telnet is not None:
+            terminal.output = _TELNET_HELLO + terminal.output
         self.selector.register(client, selectors.EVENT_READ, ("client", terminal))
         self._flush(terminal)
 
@@ -213,7 +223,7 @@ class _Model:
             return
         if terminal.to_stdout:
             sys.stdout.write(data.decode("latin-1"))
-        terminal.output += data
+        terminal.output += data if terminal.telnet is None else escape(data)
         self._flush(terminal)
         if terminal.shutdown_on_eot and b"\x04" in data:
             self.stop = "eot"
@@ -221,28 +231,39 @@ class _Model:
     def _flush(self, terminal: _Terminal) -> None:
         if terminal.client is not None and terminal.output:
             try:
-                terminal.client.sendall(terminal.output)
+                terminal.output = terminal.output[terminal.client.send(terminal.output) :]
+            except BlockingIOError:
+                pass
             except OSError:
                 self._hang_up(terminal)
-            terminal.output = b""
-        stalled = terminal.client is None and len(terminal.output) >= _STALL
+                terminal.output = b""
+        stalled = len(terminal.output) >= _STALL
         registered = terminal.uart in self.selector.get_map()
         if stalled and registered:
             self.selector.unregister(terminal.uart)
         elif not stalled and not registered:
             self.selector.register(terminal.uart, selectors.EVENT_READ, ("uart", terminal))
+        if terminal.client is not None:
+            wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if terminal.output else 0)
+            self.selector.modify(terminal.client, wanted, ("client", terminal))
 
     def _client(self, terminal: _Terminal) -> None:
         if terminal.client is None:
             return
         try:
             data = terminal.client.recv(65536)
+        except BlockingIOError:  # room to write, nothing to read
+            self._flush(terminal)
+            return
         except OSError:
             data = b""
         if not data:
             self._hang_up(terminal)
             return
+        if terminal.telnet is not None:
+            data = terminal.telnet.feed(data)  # its replies need no answer: what was offered is what is agreed to
         terminal.uart.sendall(data)
+        self._flush(terminal)
 
     def _hang_up(self, terminal: _Terminal) -> None:
         if terminal.client is not None:
@@ -263,6 +284,7 @@ class _Model:
 
 
 def _qemu(options: argparse.Namespace, terminals: list[_Terminal]) -> list[str]:
+    waiting = ["-S"] if options.iris_server and not options.run else []
     words = [
         "qemu-system-arm",
         "-M",
@@ -274,6 +296,7 @@ def _qemu(options: argparse.Namespace, terminals: list[_Terminal]) -> list[str]:
         "none",
         "-monitor",
         "none",
+        *waiting,
     ]
     by_number = {terminal.number: terminal for terminal in terminals}
     for number in range(max(TERMINALS) + 1):
@@ -335,10 +358,16 @@ def main(arguments: list[str] | None = None) -> int:
     limits = [limit for limit in (options.simlimit, options.timelimit) if limit is not None]
     terminals = [_Terminal(number, parameters) for number in TERMINALS]
     words = _qemu(options, terminals)
-    sys.stdout.write("".join(t.announce() for n in _ANNOUNCE_ORDER for t in terminals if t.number == n and not t.quiet))
-    sys.stdout.flush()
+    iris = listen(options.iris_port) if options.iris_server else None
+    lines = [t.announce() for n in _ANNOUNCE_ORDER for t in terminals if t.number == n and not t.quiet]
+    if iris is not None and options.print_port_number:
+        lines.append(f"Iris server started listening to port {iris.getsockname()[1]}\n")
+    for line in lines:  # a reader may see half a line: it does here
+        for part in (line[:-3], line[-3:]):
+            sys.stdout.write(part)
+            sys.stdout.flush()
     began = time.monotonic()
-    model = _Model(words, terminals, options.iris_port if options.iris_server else None)
+    model = _Model(words, terminals, iris)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         model.stop = "user"
