@@ -6,6 +6,7 @@ import argparse
 import functools
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,12 +24,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     check = subparsers.add_parser(
         "check",
         help="check target and build files",
-        description="Read and validate targets and builds, and whether they fit together.",
-        epilog="example:\n  tfm-harness check targets/*.yaml fw_builds/*/build.yaml",
+        description="Read and validate targets and builds; one target with one build: whether they fit together, too.",
+        epilog="examples:\n  tfm-harness check targets/my-board.yaml fw_builds/mine\n"
+        "  tfm-harness check --no-files targets/*.yaml fw_builds/*/build.yaml",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     check.add_argument("file", nargs="+", type=Path, help="a target's or a build's YAML file, or a build's folder")
     check.add_argument("--no-files", action="store_true", help="images that are not built yet are no error")
+    check.add_argument(
+        "--pairs", action="store_true", help="of many files, too: every build fits every target, as one run wants it"
+    )
     check.set_defaults(run=run)
     for what in ("targets", "builds"):
         listing = subparsers.add_parser(what, help=f"list the {what} that can be named")
@@ -53,8 +58,11 @@ def run(args: argparse.Namespace) -> int:
         except ConfigError as error:
             problems += 1
             print(error, file=sys.stderr)  # noqa: T201 - same
-    pairs = [functools.partial(check_pair, target, build) for target in targets for build in builds]
-    for judge in (functools.partial(check_targets, targets), *pairs):
+    judges: list[Callable[[], None]] = []
+    if args.pairs or (len(targets), len(builds)) == (1, 1):
+        judges = [functools.partial(check_pair, target, build) for target in targets for build in builds]
+        judges.append(functools.partial(check_targets, targets))
+    for judge in judges:
         try:
             judge()
         except ConfigError as error:
@@ -64,18 +72,22 @@ def run(args: argparse.Namespace) -> int:
 
 
 def is_target(path: Path) -> bool:
-    """Whether a file describes a target: it names a kind.
+    """Whether a file describes a target: it names a kind, or its keys are rather a target's than a build's.
 
     Raises:
         ConfigError: it cannot be read.
     """
+    from harness.config.build import Build
     from harness.config.positions import read
+    from harness.config.qemu import QemuTarget
 
     if path.is_dir():
         return False
     if not path.is_file():
-        raise ConfigError(f"no such file: {path}", kind="file-missing")
-    return "kind" in read(path).data
+        said = "no regular file" if path.exists() else "no such file"
+        raise ConfigError(f"{said}: {path}", kind="file-missing")
+    keys = set(read(path).data)
+    return "kind" in keys or len(keys & set(QemuTarget.model_fields)) > len(keys & set(Build.model_fields))
 
 
 def run_list(args: argparse.Namespace) -> int:

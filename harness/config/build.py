@@ -86,7 +86,7 @@ class ModelConfig(Strict):
     image: ConfigPath | None = None
     slot: Annotated[int, Field(ge=0, le=63)] | None = None
     input: Literal["sensor", "host"] = "host"
-    frontend: Name | None = Field(
+    frontend: Literal["reference"] | None = Field(
         default=None, description="how sensor samples become the input tensor: a front-end known to harness.parity"
     )
     trace: str | None = Field(default=None, description="a recorded trace that makes sense as input, for demos")

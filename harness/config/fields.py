@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
-__all__ = ["Address", "ConfigPath", "HexBytes", "Name", "Seconds", "Size", "Strict"]
+__all__ = ["NAME_PATTERN", "Address", "ConfigPath", "HexBytes", "Name", "Seconds", "Size", "Strict"]
 
 
 class Strict(BaseModel):
@@ -67,5 +67,7 @@ HexBytes = Annotated[bytes, BeforeValidator(_hex), WithJsonSchema({"type": "stri
 ConfigPath = Annotated[Path, AfterValidator(_resolve)]
 """A path; relative ones are meant from the folder of the file that names them."""
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 """A name that can stand in file names, test ids and lock names."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.config.nearest import nearest
 from harness.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,8 +46,9 @@ def board_class(kind: str, where: str | None = None) -> type[Any]:
     """
     known = kinds()
     if kind not in known:
+        near = nearest(kind, known)
         raise ConfigError(
-            f"unknown board kind {kind!r}",
+            f"unknown board kind {kind!r}" + (f"; did you mean {near!r}?" if near else ""),
             kind="unknown-kind",
             expected=f"one of {', '.join(sorted(known))}",
             where=where,

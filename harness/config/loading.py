@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 
 from harness.config.build import Build
+from harness.config.contents import wrong_contents
 from harness.config.fields import Strict
 from harness.config.kinds import config_model, kinds
 from harness.config.positions import Document, read
@@ -78,7 +79,7 @@ def _find(what: str, wanted: str | Path, names: Mapping[str, Path]) -> Path:
             return path
         near = nearest(path.stem, names)
         raise ConfigError(
-            f"no such {what} file: {text}",
+            _not_a_file(what, path, text),
             kind=f"{what}-missing",
             hint=f"did you mean the {what} {near!r} ({names[near]})?" if near else None,
         )
@@ -93,6 +94,12 @@ def _find(what: str, wanted: str | Path, names: Mapping[str, Path]) -> Path:
         where=f"searched {places}",
         hint=f"give the path of a {what} file, or put one into ./{'targets' if what == 'target' else 'fw_builds'}",
     )
+
+
+def _not_a_file(what: str, path: Path, text: str) -> str:
+    if path.is_dir():
+        return f"{text} is a folder" + (" without a build.yaml" if what == "build" else f", not a {what}'s YAML file")
+    return f"{text} is no regular file" if path.exists() else f"no such {what} file: {text}"
 
 
 def _shown(path: Path) -> str:
@@ -144,7 +151,8 @@ def load_build(wanted: str | Path, *, search: Sequence[Path] = (), require_files
         require_files: whether every file that is named must exist and be readable.
 
     Raises:
-        ConfigError: kind ``build-unknown``, ``build-missing``, ``build-invalid``, ``image-missing`` or ``yaml``.
+        ConfigError: kind ``build-unknown``, ``build-missing``, ``build-invalid``, ``image-missing``, ``file-contents``
+            (a file, or a result profile, that is something else) or ``yaml``.
     """
     path = _find("build", wanted, build_names(search))
     document = read(path)
@@ -179,6 +187,12 @@ def _require_files(build: Build, document: Document) -> None:
     if problems:
         hint = f"build the firmware first: {build.make}" if build.make else "build the firmware first, or mend the path"
         raise fail("image-missing", f"build {build.name!r} names files that cannot be used", problems, hint=hint)
+    wrong = [
+        (document.where(place), f"{'.'.join(str(part) for part in place)}: {words}")
+        for place, words in wrong_contents(build)
+    ]
+    if wrong:
+        raise fail("file-contents", f"build {build.name!r} names files that are something else", wrong)
 
 
 def check_pair(target: TargetBase, build: Build) -> None:

@@ -138,13 +138,14 @@ class _Builder:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode) or not key_node.tag.endswith(":str"):
-                seen = getattr(key_node, "value", "a collection")
+                scalar = isinstance(key_node, yaml.ScalarNode)
+                seen = key_node.value if scalar else "a list or a mapping"
                 raise _refuse(
                     self.file,
                     key_node.start_mark,
                     "a key must be text",
                     seen=str(seen)[:80],
-                    hint="put it in quotes, or a space behind the colon",
+                    hint="put it in quotes, or a space behind the colon" if scalar else "use a plain word",
                 )
             key = str(key_node.value)
             if key == "<<":
@@ -207,7 +208,8 @@ def parse(text: str, file: str = "<text>") -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         said = "; ".join(part for part in (error.context, error.problem) if part)
-        raise _refuse(file, mark, f"not valid YAML: {said}") from error
+        more = {"hint": "indent with spaces: YAML knows no tabs there"} if r"'\t'" in said else {}
+        raise _refuse(file, mark, f"not valid YAML: {said}", **more) from error
     except yaml.YAMLError as error:
         raise ConfigError(f"not valid YAML: {' '.join(str(error).split())}", kind="yaml", where=file) from error
     if node is None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import typing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from harness.config.fields import NAME_PATTERN
+from harness.config.nearest import nearest
 from harness.config.positions import Document
 from harness.errors import ConfigError
 
@@ -19,13 +20,11 @@ Problem = tuple[str, str]
 """``file:line`` and what is wrong there."""
 
 _MAX_SHOWN = 20
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word most like `word`, if any is like it."""
-    by_lower = {item.lower(): item for item in known}
-    found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
-    return by_lower[found[0]] if found else None
+_PLAINER = (("Value error, ", ""), ("Input should be ", "should be "), ("String should ", "should "))
+_PATTERNS = {
+    NAME_PATTERN: "should be letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 63",
+    r"^uart[0-9]$": "should be uart0 to uart9",
+}
 
 
 def fail(kind: str, what: str, problems: Sequence[Problem], hint: str | None = None) -> ConfigError:
@@ -72,9 +71,16 @@ def _unknown_key(path: Loc, loc: Loc, model: type[BaseModel]) -> str:
 
 def _said(item: dict[str, Any], path: Loc) -> str:
     message = str(item["msg"])
-    for prefix in ("Value error, ", "Input should be "):
+    for prefix, instead in _PLAINER:
         if message.startswith(prefix):
-            message = ("" if prefix.startswith("Value") else "should be ") + message.removeprefix(prefix)
+            message = instead + message.removeprefix(prefix)
+    if item["type"] == "string_pattern_mismatch":
+        pattern = item["ctx"]["pattern"]
+        message = _PATTERNS.get(pattern, f"should match {pattern}")
+    elif item["type"] == "too_short":
+        message = f"should have at least {item['ctx']['min_length']}, has {item['ctx']['actual_length']}"
+    if path and path[-1] == "[key]":
+        path, message = path[:-1], f"as a name, {message}"
     name = _dotted(path)
     if item["type"] == "missing":
         return f"{name!r} is missing"

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.errors import ConfigError
+from harness.errors import BenchError, ConfigError
 from harness.plugin import fixtures, hookspecs
 from harness.plugin.options import add_options, setting
 
 if TYPE_CHECKING:
     from harness.plugin.session import HarnessPlugin
 
-__all__ = ["PLUGIN"]
+__all__ = ["EXIT_BENCH", "PLUGIN"]
 
 PLUGIN: pytest.StashKey[HarnessPlugin] = pytest.StashKey()
 
@@ -25,6 +25,12 @@ MARKERS = (
     "needs(*features): the test needs these features of firmware and bench; without them it is not covered",
     "qemu: needs qemu-system-arm or built firmware images",
 )
+
+EXIT_BENCH = 10
+"""Exit code when only the bench failed: says nothing about the product."""
+
+_ONLY_LOOKS = ("help", "version", "markers", "showfixtures", "show_fixtures_per_test", "cacheshow")
+"""Options of pytest's own with which no test is run: no folder is made, and a wrong setting does not hide the help."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,6 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     config.pluginmanager.register(fixtures, "tfm_harness_fixtures")
+    if any(getattr(config.option, look, None) for look in _ONLY_LOOKS):
+        return
     try:
         target, build = setting(config, "target"), setting(config, "build")
         if not target.values and not build.values:
@@ -51,6 +59,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[PLUGIN] = activate(config)
     except ConfigError as error:
         raise pytest.UsageError(str(error)) from None
+    except BenchError as error:
+        pytest.exit(str(error), returncode=EXIT_BENCH)
 
 
 @pytest.hookimpl(trylast=True)

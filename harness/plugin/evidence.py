@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from harness import __version__
 from harness.boards.base import RunContext
 from harness.console.base import Console
 from harness.errors import Fault
@@ -14,16 +15,17 @@ from harness.protocol.text import log_tail
 
 if TYPE_CHECKING:
     from harness.plugin.pairs import Pair
+    from harness.plugin.record import RunLog
 
-__all__ = ["console_section", "exchange_section", "failure_text", "header", "log_tail"]
+__all__ = ["console_section", "exchange_section", "facts_of_run", "failure_text", "header", "log_tail"]
 
 _TAIL_LINES = 6
 _EXCHANGES = 3
 _WIDTH = 160
 
 
-def header(pairs: Sequence[Pair], context: RunContext | None) -> list[str]:
-    """Lines for pytest's header."""
+def _engines() -> str:
+    """Reference interpreters at hand, with versions."""
     from importlib.metadata import PackageNotFoundError, version
 
     engines = []
@@ -32,7 +34,28 @@ def header(pairs: Sequence[Pair], context: RunContext | None) -> list[str]:
             engines.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             continue
-    lines = [f"tfm-harness {version('tfm-harness')}: reference {', '.join(engines) or 'not installed'}"]
+    return ", ".join(engines) or "not installed"
+
+
+def facts_of_run(log: RunLog) -> dict[str, str]:
+    """What was tested with what, for JUnit's properties of the whole run: name to text."""
+    facts = {"harness.version": __version__, "harness.reference": _engines()}
+    for pair in log.pairs:
+        known = log.boards.get(pair.name, {})
+        board = known.get("board")
+        measured = known.get("measurements")
+        facts[f"harness.firmware.{pair.name}"] = str(known.get("firmware", "never ready"))
+        facts[f"harness.policy.{pair.name}"] = str(pair.policy)
+        if isinstance(measured, Mapping) and measured:
+            facts[f"harness.measurements.{pair.name}"] = ", ".join(f"{k} {v}" for k, v in measured.items())
+        if isinstance(board, Mapping) and board:
+            facts[f"harness.board.{pair.name}"] = ", ".join(f"{key} {value}" for key, value in board.items())
+    return facts
+
+
+def header(pairs: Sequence[Pair], context: RunContext | None) -> list[str]:
+    """Lines for pytest's header."""
+    lines = [f"tfm-harness {__version__}: reference {_engines()}"]
     lines += [f"  {pair.name}: {pair.target.kind} target, {pair.build_summary()}" for pair in pairs]
     if context is not None:
         lines.append(f"  transcripts and records: {context.run_dir}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from _pytest.junitxml import xml_key
 
-__all__ = ["add_suite_properties", "failure_to_error"]
+from harness.findings import Report, Status
+
+__all__ = ["add_suite_properties", "failure_to_error", "findings"]
 
 
 def failure_to_error(config: pytest.Config, report: pytest.TestReport) -> None:
@@ -25,8 +27,15 @@ def failure_to_error(config: pytest.Config, report: pytest.TestReport) -> None:
             xml.stats["error"] += 1
 
 
+def findings(report: Report) -> list[tuple[str, str]]:
+    """A test's properties: each check that failed (``harness.failed``) or was excused (``harness.waived``), once."""
+    names = {Status.FAILED: "harness.failed", Status.WAIVED: "harness.waived"}
+    found = [(names.get(report.status(finding), ""), finding.id) for finding in report]
+    return [entry for entry in dict.fromkeys(found) if entry[0]]
+
+
 def add_suite_properties(config: pytest.Config, properties: dict[str, str]) -> None:
-    """Properties of the whole suite: firmware identity, engines, policy."""
+    """Properties of the whole run: what was tested, with what."""
     xml = config.stash.get(xml_key, None)
     if xml is not None:
         for name, value in properties.items():

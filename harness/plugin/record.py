@@ -12,6 +12,7 @@ from typing import cast
 import pytest
 
 from harness.errors import Fault
+from harness.plugin.entry import EXIT_BENCH
 from harness.plugin.pairs import Pair
 
 SUITES = frozenset(
@@ -31,9 +32,6 @@ SUITES = frozenset(
 """The suites that come with the harness."""
 
 __all__ = ["EXIT_BENCH", "SUITES", "RunLog", "TestRecord", "WaiverUse", "exit_code"]
-
-EXIT_BENCH = 10
-"""Exit code when only the bench failed: says nothing about the product."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -55,6 +55,7 @@ class HarnessPlugin:
         self.record: Path | None = None
         self.trouble = ""
         self._open: dict[str, Bench] = {}
+        self._never_opened: dict[str, list[tuple[str, str]]] = {}  # evidence, shown with the first test that wanted it
 
     # -- boards
 
@@ -65,7 +66,11 @@ class HarnessPlugin:
         bench = Bench(pair, self.context, self.options, self.config.hook)
         self._open[pair.name] = bench
         try:
-            bench.open()
+            try:
+                bench.open()
+            except HarnessError:
+                self._never_opened[pair.name] = bench.evidence()
+                raise
             self.log.board_ready(pair.name, bench.facts())
             yield bench
         finally:
@@ -170,6 +175,7 @@ class HarnessPlugin:
         findings = item.stash.get(REPORT, None)
         if call.when == "call" and findings is not None:
             record["findings"] = as_record(findings)
+            item.user_properties += junit.findings(findings)
         if call.excinfo is not None and report.failed:
             outcome = classify(call.excinfo.value)
             if bench is not None:
@@ -185,6 +191,8 @@ class HarnessPlugin:
             if bench is not None:
                 report.sections += bench.evidence()
                 bench.failed(outcome)
+            else:
+                report.sections += self._never_opened.pop(pair_name(item), [])
         elif report.skipped and findings is None and call.excinfo is not None:
             record["not_covered"] = str(call.excinfo.value)
         if bench is not None and call.when == "call":
@@ -223,6 +231,7 @@ class HarnessPlugin:
             return
         self.log.finish()
         code = session.exitstatus = exit_code(self.log, int(exitstatus))
+        junit.add_suite_properties(self.config, evidence.facts_of_run(self.log))
         if self.context is None:
             return
         try:

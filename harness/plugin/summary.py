@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from harness.plugin.pairs import Pair
 from harness.plugin.record import RunLog, TestRecord
 
 __all__ = ["figures", "summary"]
@@ -26,7 +27,7 @@ def summary(terminal: pytest.TerminalReporter, log: RunLog, record: Path | None)
         tests = [test for test in log.tests.values() if test.pair == pair.name]
         if tests:
             facts = log.boards.get(pair.name, {})
-            _board_table(terminal, pair.name, tests, facts)
+            _board_table(terminal, pair, tests, facts)
             for line in figures(facts):
                 terminal.write_line(f"  {line}")
             _proved(terminal, log, tests)
@@ -63,10 +64,10 @@ def _proved(terminal: pytest.TerminalReporter, log: RunLog, tests: list[TestReco
 
 
 def _board_table(
-    terminal: pytest.TerminalReporter, name: str, tests: list[TestRecord], facts: dict[str, object]
+    terminal: pytest.TerminalReporter, pair: Pair, tests: list[TestRecord], facts: dict[str, object]
 ) -> None:
-    ready = "speaks no protocol" if facts else "never ready"
-    terminal.write_line(f"{name}: {facts.get('firmware', ready)}", bold=True)
+    silent = "speaks no protocol" if facts and pair.build.protocol == "none" else "never ready"
+    terminal.write_line(f"{pair.name}: {facts.get('firmware', silent)}", bold=True)
     board = facts.get("board")
     if isinstance(board, dict) and board.get("not proven"):
         for words in str(board["not proven"]).split("; "):

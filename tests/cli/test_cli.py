@@ -74,6 +74,28 @@ def test_check_judges_pairs_too(here: Path, capsys: pytest.CaptureFixture[str]) 
     assert "speaks on console 'other'" in capsys.readouterr().err
 
 
+def test_check_of_many_files_judges_pairs_only_when_asked(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "fw_builds" / "fw" / "build.yaml").write_text(BUILD + "console: other\n")
+    (here / "targets" / "more.yaml").write_text(TARGET)
+    files = ["targets/mine.yaml", "targets/more.yaml", "fw_builds/fw"]
+    assert cli.main(["check", *files]) == 0
+    assert cli.main(["check", "--pairs", *files]) == 4
+    assert capsys.readouterr().err.count("speaks on console 'other'") == 2
+
+
+def test_a_target_whose_kind_is_misspelt_is_no_build(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "targets" / "mine.yaml").write_text(TARGET.replace("kind:", "knid:"))
+    assert cli.main(["check", "targets/mine.yaml"]) == 4
+    assert "'kind' is missing ('knid' stands on line 1)" in capsys.readouterr().err
+
+
+def test_check_of_what_is_no_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", "targets", "/dev/null"]) == 4
+    said = capsys.readouterr().err
+    assert "targets is a folder without a build.yaml" in said
+    assert "no regular file: /dev/null" in said
+
+
 def test_a_file_that_is_not_there(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["check", "nowhere.yaml"]) == 4
     assert "no such file: nowhere.yaml" in capsys.readouterr().err

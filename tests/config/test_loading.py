@@ -78,8 +78,11 @@ def build_error(path: Path, text: str) -> ConfigError:
 
 
 def make_files(folder: Path) -> None:
-    for name in ("out/secure.elf", "out/ns.bin", "m.tflite", "out/m.bin", "key.pem"):
+    for name in ("out/ns.bin", "out/m.bin"):
         write(folder / name, "content")
+    write(folder / "out" / "secure.elf", "\x7fELF")
+    write(folder / "m.tflite", "\x1c\0\0\0TFL3")
+    write(folder / "key.pem", (ROOT / "fw_builds" / "reference" / "keys" / "image_signing_pub.pem").read_text())
 
 
 # --- what is right ---------------------------------------------------------------------------------
@@ -171,12 +174,13 @@ def test_every_problem_is_named_with_its_line(here: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("kind: qemu", "kind: qmu", "unknown board kind 'qmu'"),
+        ("kind: qemu", "kind: qmu", "unknown board kind 'qmu'; did you mean 'qemu'?"),
         ("kind: qemu", "kid: qemu", "'kind' is missing ('kid' stands on line 1)"),
         ("kind: qemu", "kind: 7", "kind: should be text"),
         ("secure: uart1", "secure: uart0", "are the same uart0"),
-        ("secure: uart1", "secure: com1", "String should match pattern"),
+        ("secure: uart1", "secure: com1", "should be uart0 to uart9"),
         ("{ns: uart0, secure: uart1}", "{}", "at least 1"),
+        ("{ns: uart0, secure: uart1}", "{ns: uart0, 'a/b': uart1}", "consoles.a/b: as a name, should be letters"),
         ("address: 0x48", "address: 0x1e", "share the I2C address 0x1e"),
         ("address: 0x48", "address: 0x78", "less than or equal to 119"),
         ("size: 2G", "size: 2T", "expected a size such as"),
@@ -186,14 +190,14 @@ def test_every_problem_is_named_with_its_line(here: Path) -> None:
         ("otp: {at: 0x38000000}", "otp: {at: 1, implementation_id: 'xyz'}", "hexadecimal digits in pairs"),
         ("otp: {at: 0x38000000}", "otp: {at: 1, implementation_id: 'ab'}", "at least 32"),
         ("otp: {at: 0x38000000}", "otp: {at: 1, lifecycle: 0x13000}", "less than or equal to 65535"),
-        ("machine: mps3-an547", "machine: 'a b'", "match pattern"),
+        ("machine: mps3-an547", "machine: 'a b'", "machine: should be letters, digits"),
         ("machine: mps3-an547", "machine: m\nargs: [-qmp, x]", "-qmp belongs to the harness"),
         ("machine: mps3-an547", "machine: m\nargs: [--semihosting]", "touch the host"),
         ("machine: mps3-an547", "machine: m\ncount: 1.0", "valid integer"),
         ("machine: mps3-an547", "machine: m\ncount: '2'", "valid integer"),
-        ("machine: mps3-an547", "machine: m\nname: ../x", "match pattern"),
+        ("machine: mps3-an547", "machine: m\nname: ../x", "name: should be letters, digits"),
         ("machine: mps3-an547", "machine: m\ntimeouts: {boot: 0}", "greater than 0"),
-        ("machine: mps3-an547", "machine: m\nminimum_version: new", "match pattern"),
+        ("machine: mps3-an547", "machine: m\nminimum_version: new", "should match"),
         ("kind: command", "kind: comand", "did you mean 'command'"),
     ],
 )
@@ -247,6 +251,40 @@ def test_missing_images_are_all_named_with_what_to_do(here: Path) -> None:
         "b.yaml:12: parity.inputs.tamper: no such file or folder: ./none.npz",
     ]
     assert "make -C fw" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("out/secure.elf", b"S315", "b.yaml:2: images.0.file: not an ELF file"),
+        ("out/secure.elf", b"\x7fELF\x02\x01" + bytes(12) + b"\x3e\0", "another processor than a 32-bit"),
+        ("m.tflite", b"PK\x03\x04rest", "b.yaml:6: models.tamper.file: not a TFLite model"),
+        ("key.pem", b"ssh-ed25519 AAAA", "b.yaml:7: trust.images: no usable public key"),
+        ("key.pem", bytes(70_000), "b.yaml:7: trust.images: no usable public key"),
+    ],
+)
+def test_a_file_of_another_kind_is_the_configurations_fault(here: Path, file: str, content: bytes, words: str) -> None:
+    make_files(here)
+    load_build(write(here / "b.yaml", BUILD))
+    (here / file).write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load_build(here / "b.yaml")
+    assert caught.value.kind == "file-contents"
+    assert words in str(caught.value)
+
+
+def test_an_unknown_result_profile_is_said_before_a_board_is_touched(here: Path) -> None:
+    make_files(here)
+    with pytest.raises(ConfigError, match=r"b\.yaml:12: results\.profile: there is no result profile 'tfm-harnes'"):
+        load_build(write(here / "b.yaml", BUILD + "results: {profile: tfm-harnes}\n"))
+
+
+def test_the_front_ends_that_a_build_may_name_are_those_there_are() -> None:
+    from harness.parity.frontend import FRONTENDS
+
+    said = json.loads((ROOT / "docs" / "schemas" / "build.schema.json").read_text())
+    frontend = said["$defs"]["ModelConfig"]["properties"]["frontend"]
+    assert {choice["const"] for choice in frontend["anyOf"] if "const" in choice} == set(FRONTENDS)
 
 
 def test_pairs_that_do_not_fit(here: Path) -> None:

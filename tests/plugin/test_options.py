@@ -75,6 +75,24 @@ def test_a_wrong_value_in_the_environment_names_the_variable(project: Project, m
     result.stderr.fnmatch_lines(["*where: environment variable TFM_HARNESS_FRESH_IDENTITY*"])
 
 
+@pytest.mark.parametrize("argument", ["--run-dir=file/run", "--state-dir=file"])
+def test_a_folder_that_cannot_be_made_is_the_benchs_fault(project: Project, argument: str) -> None:
+    project.test(TEST)
+    (project.path / "file").write_text("")
+    result = project.run(argument)
+    assert result.ret == 10
+    result.stderr.fnmatch_lines(["*infrastructure:run-dir*", f"*{argument.partition('=')[0]} on the command line*"])
+    assert "Traceback" not in result.stderr.str() + result.stdout.str()
+    assert "INTERNALERROR" not in result.stderr.str() + result.stdout.str()
+
+
+@pytest.mark.parametrize("argument", ["--help", "--markers", "--fixtures", "--version"])
+def test_who_only_looks_is_not_bothered(project: Project, monkeypatch: pytest.MonkeyPatch, argument: str) -> None:
+    monkeypatch.setenv("TFM_HARNESS_POLICY", "lax")
+    assert project.run(argument).ret == 0
+    assert not (project.path / "runs").exists()
+
+
 def test_one_of_two_is_not_enough(project: Project) -> None:
     project.test(TEST)
     result = project.run(build="")

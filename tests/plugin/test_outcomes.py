@@ -62,7 +62,16 @@ def test_a_failed_check_is_the_products_fault(project: Project) -> None:
         "harness.fault": "product",
         "harness.kind": "mine.number",
         "harness.board": "bench+fw",
+        "harness.failed": "mine.number",
     }
+    (suite,) = junit(project).iter("testsuite")
+    whole = suite.find("properties")
+    assert whole is not None
+    said = properties(whole)
+    assert said["harness.firmware.bench+fw"] == "standin 1.2.3"
+    assert said["harness.policy.bench+fw"] == "port"
+    assert said["harness.measurements.bench+fw"] == f"SPE {'22' * 32}, NSPE {'11' * 32}"
+    assert {"harness.version", "harness.reference"} <= set(said)
 
 
 def test_a_failure_takes_less_than_forty_lines(project: Project) -> None:
@@ -131,6 +140,15 @@ def test_each_fault_has_its_class_its_words_and_leaves_nothing(
     result.stdout.fnmatch_lines([words])
     assert result.ret == code
     assert project.life()[-1] == "release"
+
+
+def test_a_board_that_never_was_ready_shows_its_consoles_once(project: Project) -> None:
+    project.target("bench", "hung")
+    project.test(TRIGGER + "def test_next(device): pass\n")
+    result = project.run("--boot-timeout", "0.3")
+    result.stdout.fnmatch_lines(["*product:boot-hung*", "*last requests and answers*", "*console ns, last lines*"])
+    result.stdout.fnmatch_lines(["*stand-in firmware*", "bench+fw: never ready"])
+    assert result.stdout.str().count("console ns, last lines") == 1
 
 
 def test_fifty_megabytes_of_chatter_before_an_answer_are_waited_through(project: Project) -> None:
