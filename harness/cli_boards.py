@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 __all__ = ["add_parser", "run"]
 
@@ -36,29 +39,56 @@ def run(args: argparse.Namespace) -> int:
     from harness.plugin.pairs import state_dir
 
     state = state_dir(args.state_dir)
+    kept = sorted(path.name for path in (state / "boards").glob("*/"))
     if args.forget:
+        if args.forget not in kept:
+            others = f"; kept: {', '.join(kept)}" if kept else ""
+            print(f"nothing is kept of {args.forget}{others}", file=sys.stderr)  # noqa: T201 - a command line tool prints
+            return 0
         lock = BoardLock(args.forget, state, {"command": "boards --forget"})
         lock.acquire()
         try:
-            return _forget(state / "boards" / args.forget)
+            shutil.rmtree(state / "boards" / args.forget)
         finally:
             lock.release()
-    boards = list_boards(state)
+        print(f"{args.forget}: identity and memory removed")  # noqa: T201 - same
+        return 0
+    rows = []
+    for board in list_boards(state):
+        running = _children(board.holder.get("pid", "")) if board.locked else []
+        # A free board of which nothing is kept is only a name somebody once used.
+        if board.locked or board.name in kept:
+            rows.append({**asdict(board), "running": running, "identity": board.name in kept})
     if args.json:
-        print(json.dumps([asdict(board) for board in boards], indent=1, default=str))  # noqa: T201 - a command line tool prints
+        print(json.dumps(rows, indent=1, default=str))  # noqa: T201 - same
         return 0
-    for board in boards:
-        facts = ", ".join(f"{key} {value}" for key, value in asdict(board).items() if key != "name" and value)
-        print(f"{board.name:<24} {facts or 'free'}")  # noqa: T201 - same
-    if not boards:
-        print(f"no board has been used yet ({state})")  # noqa: T201 - same
+    for row in rows:
+        print("\n".join(_words(row)))  # noqa: T201 - same
+    if not rows:
+        print(f"no board is in use, and no identity is kept ({state})")  # noqa: T201 - same
     return 0
 
 
-def _forget(folder: Path) -> int:
-    if not folder.is_dir():
-        print(f"nothing is kept of {folder.name}", file=sys.stderr)  # noqa: T201 - a command line tool prints
-        return 0
-    shutil.rmtree(folder)
-    print(f"{folder.name}: identity and memory removed")  # noqa: T201 - same
-    return 0
+def _words(row: Mapping[str, Any]) -> list[str]:
+    """A board in lines for people."""
+    kept = "identity and memory kept" if row["identity"] else ""
+    holder = row["holder"]
+    if not row["locked"]:
+        return [f"{row['name']:<24} free{', ' if kept else ''}{kept}"]
+    lines = [f"{row['name']:<24} in use by process {holder.get('pid', '?')} since {holder.get('since', '?')}"]
+    more = [holder.get("command", ""), f"transcripts in {holder['run_dir']}" if "run_dir" in holder else ""]
+    more += [f"running: {', '.join(row['running'])}" if row["running"] else "", kept]
+    return lines + [f"{'':<24} {part}" for part in more if part]
+
+
+def _children(pid: str) -> list[str]:
+    """Programs that a process has started and their own, each as ``name (pid)``."""
+    found: list[str] = []
+    waiting = [pid] if pid.isdigit() else []
+    while waiting:
+        for children in Path(f"/proc/{waiting.pop()}/task").glob("*/children"):
+            with contextlib.suppress(OSError):  # it has just ended
+                for child in children.read_text().split():
+                    found.append(f"{Path(f'/proc/{child}/comm').read_text().strip()} ({child})")
+                    waiting.append(child)
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness import cli, cli_run
+from harness.boards.locks import BoardLock
 from harness.errors import BenchError, DeviceFault
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,9 +121,46 @@ def test_a_broken_target_is_listed_as_wrong(here: Path, capsys: pytest.CaptureFi
 
 def test_boards_of_a_new_user_and_forgetting_what_is_not_there(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["boards"]) == 0
-    assert "no board has been used yet" in capsys.readouterr().out
+    assert "no board is in use" in capsys.readouterr().out
     assert cli.main(["boards", "--forget", "mine"]) == 0
     assert "nothing is kept of mine" in capsys.readouterr().err
+
+
+def test_boards_says_who_holds_what_and_what_runs(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = here / "state" / "tfm-harness"
+    for name in ("mine", "idle"):
+        (state / "boards" / name).mkdir(parents=True)
+    (state / "locks").mkdir()
+    for name in ("idle", "once"):  # of "once" nothing is kept
+        (state / "locks" / f"{name}.lock").touch()
+    lock = BoardLock("mine", state, {"run_dir": "/runs/7"})
+    lock.acquire()
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        assert cli.main(["boards"]) == 0
+        text = capsys.readouterr().out
+        assert f"in use by process {os.getpid()} since " in text
+        assert "transcripts in /runs/7" in text
+        assert f"sleep ({child.pid})" in text
+        assert re.search(r"^idle +free, identity and memory kept$", text, re.MULTILINE)
+        assert "once" not in text
+        assert cli.main(["boards", "--json"]) == 0
+        rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+        assert (rows["mine"]["locked"], rows["idle"]["locked"]) == (True, False)
+        assert cli.main(["boards", "--forget", "mine"]) == 10
+        assert "[infrastructure:board-busy]" in capsys.readouterr().err
+        assert (state / "boards" / "mine").is_dir()
+    finally:
+        child.kill()
+        child.wait()
+        lock.release()
+
+
+def test_forgetting_a_name_that_never_was_leaves_no_trace(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "state" / "tfm-harness" / "boards" / "mine").mkdir(parents=True)
+    assert cli.main(["boards", "--forget", "mien"]) == 0
+    assert "nothing is kept of mien; kept: mine" in capsys.readouterr().err
+    assert not (here / "state" / "tfm-harness" / "locks").exists()
 
 
 def test_forgetting_removes_a_boards_identity_and_nothing_else(here: Path) -> None:
