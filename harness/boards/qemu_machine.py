@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -127,6 +128,10 @@ class Machine:
         except BenchError as error:
             if self.child is not None and self.child.wait(2.0) is not None:
                 raise self._start_error(self.child) from error
+            if self.child is not None:
+                error.seen = error.seen or self.child.last_words() or "no last words"
+                error.where = error.where or " ".join(self.child.argv)
+                error.hint = error.hint or "is the target's `binary` really qemu-system-arm? Is this host overloaded?"
             raise
         if older(self.version, self._target.minimum_version):
             raise self._too_old(self.version)
@@ -231,8 +236,8 @@ class Machine:
             said = subprocess.run(
                 [self._target.binary, "--version"], capture_output=True, text=True, timeout=10, check=False
             ).stdout
-            if "version" in said:
-                return said.split("version", 1)[1].split()[0]
+            found = re.search(r"QEMU emulator version (\d[\d.]*)", said)
+            return found[1] if found else ""
         return ""
 
     def _too_old(self, version: str) -> BenchError:

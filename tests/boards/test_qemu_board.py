@@ -374,6 +374,7 @@ def test_changed_image_is_refused_at_the_next_cold_start(
         ({"minimum_version": "99.0"}, "emulator-version", "99.0 or newer"),
         ({"machine": "mps3-an000"}, "emulator-start", "unsupported machine type"),
         ({"args": ("-device", "no-such-device")}, "emulator-start", "no-such-device"),
+        ({"binary": "/bin/true"}, "emulator-start", "QEMU refused to start"),
     ],
 )
 def test_emulator_that_cannot_be_used(
@@ -399,6 +400,23 @@ def test_old_emulator_that_does_not_know_our_options(
     board.acquire()
     with pytest.raises(BenchError, match=r"QEMU 4\.2\.1 is too old"):
         board.flash(probe_build)
+
+
+def test_a_program_that_is_no_emulator_and_never_answers_is_named(
+    make_qemu: Callable[..., QemuBoard], probe_build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mute = tmp_path / "mute"
+    mute.write_text("#!/bin/sh\necho thinking\nexec sleep 60\n")
+    mute.chmod(0o755)
+    monkeypatch.setattr("harness.boards.qemu_machine._START_TIMEOUT", 0.5)
+    board = make_qemu(binary=str(mute))
+    board.acquire()
+    with pytest.raises(BenchError) as caught:
+        board.flash(probe_build)
+    assert caught.value.kind == "qmp-timeout"
+    assert str(mute) in (caught.value.where or "")
+    assert "really qemu-system-arm" in (caught.value.hint or "")
+    assert board.child is None
 
 
 def test_second_session_is_told_who_has_the_board(make_qemu: Callable[..., QemuBoard], tmp_path: Path) -> None:
