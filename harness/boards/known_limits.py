@@ -6,8 +6,12 @@ Measured with QEMU 7.2 and stock TF-M images (v1.8.1 and v2.1.4). Pure: text in,
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-__all__ = ["hints_for"]
+if TYPE_CHECKING:
+    from harness.config.build import Build
+
+__all__ = ["hints_for", "is_tfm"]
 
 _BOOT = re.compile(r"\[INF\] Starting bootloader|Booting TF-?M v?\d|\[Sec Thread\] Secure image initializing")
 _OTP = re.compile(r"\[ERR\] OTP system initialization failed")
@@ -28,14 +32,17 @@ _TRD = (
 )
 
 
-def hints_for(machine: str | None, console: str, *, resets: int = 0) -> tuple[str, ...]:
+def hints_for(machine: str | None, console: str, *, resets: int = 0, tfm: bool = False) -> tuple[str, ...]:
     """What is known about an emulated machine that explains a boot which came to nothing.
 
     Args:
         machine: QEMU's machine name; None for real boards.
         console: what the consoles said since the start.
         resets: guest resets that the emulator told of.
+        tfm: whether the build is known to be TF-M: a release build says nothing of itself.
     """
+    if machine == "mps3-an547" and tfm and not console.strip("\0\r\n "):
+        return (_TRD,) if resets else (_QSPI, _TRD)
     if machine != "mps3-an547" or not _TFM.search(console):
         return ()
     if _OTP.search(console):
@@ -50,3 +57,13 @@ def hints_for(machine: str | None, console: str, *, resets: int = 0) -> tuple[st
     if last and _BOOT.search(last[0]):
         return (_QSPI,)
     return ()
+
+
+def is_tfm(build: Build) -> bool:
+    """Whether a build's description shows that its secure side is TF-M, whatever it prints."""
+    suites = {"tf-m", "psa-arch-tests"}
+    return (
+        (build.imported is not None and build.imported.source == "tf-m")
+        or build.protocol == "zephyr-shell"
+        or any(suite.suite in suites for suite in build.console_suites)
+    )

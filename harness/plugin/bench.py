@@ -11,7 +11,7 @@ import pluggy
 import pytest
 
 from harness.boards.base import Board, BoardEvent, PowerState, ResetKind, RunContext
-from harness.boards.known_limits import hints_for
+from harness.boards.known_limits import hints_for, is_tfm
 from harness.boards.recovery import recover
 from harness.console.base import Console, Mark
 from harness.errors import BenchError, DeviceFault, Fault, HarnessError
@@ -413,6 +413,7 @@ class Bench:
             talking = {name: console.received for name, console in self._consoles().items() if console.received}
             if error.kind == "silent" and talking:
                 raise watch.spoke_elsewhere(error, self._consoles(), talking) from None
+            error.hint = "\n".join(self._known_limits()) or error.hint
             raise
         except DeviceFault as fault:
             fault.hint = "\n".join(self._known_limits()) or fault.hint
@@ -424,7 +425,8 @@ class Bench:
         with contextlib.suppress(HarnessError):
             said = "".join(c.read_from(Mark(0)).decode("utf-8", "replace") for c in self._consoles().values())
         resets = sum(event.kind == "guest-reset" for event in self.board.events)
-        return hints_for(getattr(self.pair.target, "machine", None), said, resets=resets)
+        machine = getattr(self.pair.target, "machine", None)
+        return hints_for(machine, said, resets=resets, tfm=is_tfm(self.pair.build))
 
     def _restart_link(self) -> None:
         link = getattr(self._client, "link", None)

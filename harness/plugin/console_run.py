@@ -8,7 +8,7 @@ import weakref
 import pytest
 
 from harness.boards.base import ResetKind
-from harness.boards.known_limits import hints_for
+from harness.boards.known_limits import hints_for, is_tfm
 from harness.config.console_suite import ConsoleSuiteConfig
 from harness.console.base import Mark
 from harness.console_suites.live import LiveRun, watch_suite
@@ -93,18 +93,21 @@ def _judge(bench: Bench, config: ConsoleSuiteConfig, run: LiveRun) -> None:
     if judgement.verdict is Verdict.PASSED or not problems:
         return
     console = bench.board.console(config.console)
+    said = console.read_from(Mark(0)).decode("utf-8", "replace")
+    resets = sum(event.kind == "guest-reset" for event in bench.board.events)
+    machine = getattr(bench.pair.target, "machine", None)
+    known = hints_for(machine, said, resets=resets, tfm=is_tfm(bench.pair.build))
     if not console.received:
         raise BenchError(
             "not one byte came on the suite's console",
             kind="silent",
             expected=f"a boot and the output of {config.suite}",
+            seen=f"{resets} resets" if resets else "",
             where=f"console {config.console!r}",
-            hint="is this the console the suite prints on, is the device powered, and did it start after this console"
-            " was opened?",
+            hint="\n".join(known)
+            or "is this the console the suite prints on, is the device powered, and did it start after this console was"
+            " opened?",
         )
-    said = console.read_from(Mark(0)).decode("utf-8", "replace")
-    resets = sum(event.kind == "guest-reset" for event in bench.board.events)
-    known = hints_for(getattr(bench.pair.target, "machine", None), said, resets=resets)
     told = next((problem.hint for problem in problems if problem.hint), None)
     raise DeviceFault(
         f"console suite {config.suite}: {judgement.verdict}: {problems[0].message}",

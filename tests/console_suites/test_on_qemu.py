@@ -53,8 +53,8 @@ def build(project: pytest.Pytester, transcript: bytes) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def run(project: pytest.Pytester) -> pytest.RunResult:
-    target = ROOT / "targets" / "qemu-an521.yaml"
+def run(project: pytest.Pytester, machine: str = "qemu-an521") -> pytest.RunResult:
+    target = ROOT / "targets" / f"{machine}.yaml"
     return project.runpytest_subprocess(
         "--target", str(target), "--build", "fw.yaml", "-p", "no:cacheprovider", "console", timeout=300
     )
@@ -74,3 +74,30 @@ def test_a_hang_in_the_middle(project: pytest.Pytester) -> None:
     result = run(project)
     result.assert_outcomes(passed=2, failed=2)
     result.stdout.fnmatch_lines(["*not a byte for 5 s; the run stopped in case T_2001*"])
+
+
+IDLE = """\
+extern char stack_top[];
+static void reset(void);
+__attribute__((section(".vectors"), used)) static const void *vectors[16] = { stack_top, reset };
+static void reset(void)
+{
+	if (RESETS)
+		*(volatile unsigned *)0xE000ED0C = 0x05FA0004; /* AIRCR.SYSRESETREQ */
+	for (;;)
+		__asm__ volatile("wfi");
+}
+"""
+
+
+@pytest.mark.qemu
+@pytest.mark.parametrize(("resets", "word"), [(0, "QSPI"), (1, "CCR.TRD")])
+def test_a_silent_an547_gets_the_hint(project: pytest.Pytester, resets: int, word: str) -> None:
+    (project.path / "idle.c").write_text(IDLE)
+    words = ["arm-none-eabi-gcc", "-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard", "-nostdlib", "-ffreestanding",
+             f"-DRESETS={resets}", "-T", "layout.ld", "-Wl,--build-id=none", "-o", "fw.elf", "idle.c"]  # fmt: skip
+    done = subprocess.run(words, cwd=project.path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    result = run(project, "qemu-an547-bare")
+    result.assert_outcomes(errors=1 - resets, failed=resets)  # resets nobody asked for are a finding of their own
+    result.stdout.fnmatch_lines(["*not one byte came*", f"*{word}*"])
