@@ -103,7 +103,8 @@ def _check_nonce(value: CborValue, label: int, judge: Judge, challenge: bytes | 
     judge.judge(check.CHALLENGE_GIVEN, challenge is not None, expected="the challenge that was sent", seen="none given")
     if challenge is not None:
         held = isinstance(value, bytes) and value == challenge
-        judge.judge(check.NONCE_CHALLENGE, held, expected=challenge.hex(), seen=value, show=_show, where=where)
+        shown = _show if isinstance(value, bytes) else _kind
+        judge.judge(check.NONCE_CHALLENGE, held, expected=challenge.hex(), seen=value, show=shown, where=where)
 
 
 def _check_identity(claims: Claims, profile: ClaimProfile, judge: Judge) -> None:

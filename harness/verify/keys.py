@@ -283,6 +283,9 @@ PUBLISHED_POINTS: dict[str, str] = {
 }
 """SHA-256 of ``04 || X || Y`` of keys whose private halves are public."""
 
+EXAMPLE_KEYS = frozenset({"RFC 9783's example key", "RFC 7517's and Veraison's example key"})
+"""Those of them that sign published example tokens with an instance id that is no hash of the key."""
+
 PUBLISHED_SYMMETRIC: dict[str, str] = {
     "fc15d5755428eb71657cdc8f004f9a82684c5d0f85363e203014c67c7ebc8ba9": "TF-M's dummy symmetric attestation key",
 }

@@ -45,7 +45,8 @@ def check_token_relations(
     """Judge tokens together: nonces, boot seeds, identity over resets and between boards.
 
     Only relations for which there are tokens are judged: two challenges for
-    ``nonces-differ``, two boots for ``boot-seed-new-boot``, two boards for ``boards-differ``.
+    ``nonces-differ``, two boots for ``boot-seed-new-boot`` (unless no token has a boot seed, which is
+    optional), two boards for ``boards-differ``.
     """
     judge = Judge(report)
     _check_nonces(observations, judge)
@@ -124,10 +125,11 @@ def _check_over_boots(board: Sequence[TokenObservation], judge: Judge) -> None:
     where = firsts[0].board
     seeds = [seen.token.boot_seed for seen in firsts]
     repeated = [_hex(seed) for index, seed in enumerate(seeds) if seed is None or seed in seeds[:index]]
-    judge.judge(
-        check.SEED_NEW_BOOT, not repeated, expected=f"{len(seeds)} different boot seeds",
-        seen=f"again {', '.join(repeated[:4])}", where=where,
-    )  # fmt: skip
+    if any(seed is not None for seed in seeds):  # the claim is optional (RFC 9783 s.4.3.2)
+        judge.judge(
+            check.SEED_NEW_BOOT, not repeated, expected=f"{len(seeds)} different boot seeds",
+            seen=f"again {', '.join(repeated[:4])}", where=where,
+        )  # fmt: skip
     identities = {(_hex(seen.token.instance_id), _thumbprint(seen.token)) for seen in firsts}
     judge.judge(
         check.INSTANCE_STABLE, len(identities) == 1, expected="one instance id and key",

@@ -19,7 +19,7 @@ from harness.verify.claims import check_claims
 from harness.verify.components import ExpectedComponent, SoftwareComponent, check_components, parse_components
 from harness.verify.cose import CoseMessage, check_headers, check_signature, record_oddities, record_parse
 from harness.verify.judge import Judge, matches, show
-from harness.verify.keys import KeyRing, PublicKey, SymmetricKey, VerificationKey, as_ring
+from harness.verify.keys import EXAMPLE_KEYS, KeyRing, PublicKey, SymmetricKey, VerificationKey, as_ring
 from harness.verify.profiles_psa import LEGACY, P1, PROFILES, RFC9783, ClaimProfile, identify
 
 __all__ = ["PSA_PROFILES", "PsaToken", "TokenExpectations", "verify_claims", "verify_psa_token"]
@@ -281,8 +281,9 @@ def _decode_claims(
 def _check_key_relations(token: PsaToken, key: VerificationKey, judge: Judge) -> None:
     if isinstance(token.get("instance_id"), bytes):
         held = token.instance_id_scheme is not None
+        example = not held and key.published_as in EXAMPLE_KEYS
         judge.judge(
-            check.INSTANCE_ID_KEY,
+            check.INSTANCE_ID_EXAMPLE if example else check.INSTANCE_ID_KEY,
             held,
             expected=" or ".join(f"{i.hex()} ({scheme})" for i, scheme in key.instance_ids.items()) if not held else "",
             seen=(token.instance_id or b"").hex() if not held else "",

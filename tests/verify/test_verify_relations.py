@@ -137,3 +137,9 @@ def test_a_missing_seed_is_not_a_new_one() -> None:
     with_seed, without = observe(1), observe(2, boot=1, c268=None)
     assert without.token.boot_seed is None
     assert "attestation.boot-seed-new-boot" in broken(judge(with_seed, without))
+
+
+def test_a_board_that_shows_no_seed_at_all_is_not_blamed_for_an_old_one() -> None:
+    report = judge(observe(1, c268=None), observe(2, boot=1, c268=None))
+    assert report.ok, report.failed
+    assert "attestation.boot-seed-new-boot" not in held(report)

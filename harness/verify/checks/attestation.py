@@ -102,6 +102,14 @@ INSTANCE_ID_KEY = declare(
     "attestation.instance-id-key",
     "the instance id is a hash of the key that verified (either scheme)",
     "RFC 9783 s.4.2.1; PSA Attestation API (IHI 0085)",
+    iat="-",
+    veraison="used for look-up only",
+)
+INSTANCE_ID_EXAMPLE = declare(
+    ATTESTATION,
+    "attestation.instance-id-example",
+    "the same for the published example keys, whose own example tokens carry another instance id",
+    "RFC 9783 s.4.2.1, app. A",
     severity=LAX,
     iat="-",
     veraison="used for look-up only",

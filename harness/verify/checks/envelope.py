@@ -114,7 +114,13 @@ ATTACHED = declare(
     waivable=False,
 )
 LABEL_ONCE = declare(
-    COSE, "cose.label-once", "no label is in both header buckets", "RFC 9052 s.3", iat="yes", veraison="yes"
+    COSE,
+    "cose.label-once",
+    "no label is in both header buckets",
+    "RFC 9052 s.3",
+    iat="yes",
+    veraison="yes",
+    waivable=False,
 )
 HEADER_LABELS = declare(
     COSE, "cose.header-labels", "header labels are integers or text", "RFC 9052 s.1.4", iat="-", veraison="yes"
@@ -134,6 +140,7 @@ CRIT = declare(
     "RFC 9052 s.3.1",
     iat="-",
     veraison="yes",
+    waivable=False,
 )
 ALG_PROTECTED = declare(
     COSE,
