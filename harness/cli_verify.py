@@ -7,24 +7,29 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.cli_verify_files import MAX_FILE, MAX_IMAGE_FILE, octets, read_bytes, read_evidence
 from harness.errors import ConfigError
 from harness.findings import Policy
 
 if TYPE_CHECKING:
     from harness.config.build import Build
     from harness.findings import Report
-    from harness.verify.keys import KeyRing
+    from harness.verify.cose import CoseMessage
+    from harness.verify.keys import KeyRing, PublicKey, SymmetricKey, VerificationKey
+    from harness.verify.signatures import SignatureRecord
 
 __all__ = ["add_parser", "run"]
 
 _EPILOG = """\
-FILE may be binary, hex, base64 or PEM; '-' reads standard input. KEY is a public key: PEM, DER, COSE_Key,
-JWK, or the certificate that holds it; it may be repeated. Without a key nothing is judged, and that is an error.
+FILE may be binary, hex, base64 or PEM; '-' reads standard input. KEY is a public key: PEM, DER, COSE_Key, JWK,
+an uncompressed point (binary forms as hex or base64 as well), or the certificate that holds it; it may be
+repeated. Without a key nothing is judged, and that is an error.
 
 exit status: 0  the evidence holds under the policy
              1  it does not
              2  wrong usage
              4  no key, a file that cannot be read, an unknown build
+             10 the signature ledger cannot be used
 
 The checks, their clauses and severities: `tfm-harness verify checks`, or docs/verification.md, which
 describes the JSON as well.
@@ -50,16 +55,24 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     result.add_argument(
         "--profile", metavar="NAME|FILE", help="result profile; by default the build's, else tfm-harness-reference"
     )
-    result.add_argument("--nonce", metavar="HEX", help="the nonce that was sent; '@FILE' reads it from a file")
+    result.add_argument(
+        "--nonce", "--challenge", metavar="HEX", help="the nonce that was sent; '@FILE' reads it from a file"
+    )
     result.add_argument("--model", metavar="FILE", type=Path, help="the .tflite file that should have run")
     result.add_argument("--input", metavar="FILE", type=Path, help="the input bytes whose digest the result must carry")
-    result.add_argument("--ledger", metavar="FILE", type=Path, help="remember the signature and look for a repeated r")
+    for signed in (token, result):
+        _ledger_option(signed)
     image = _kind(kinds, "image", "a MCUboot image, or several in one file")
     image.set_defaults(evidence="image")
-    csr = _kind(kinds, "csr", "a PKCS#10 certification request", key_needed=False)
+    csr = _kind(kinds, "csr", "a PKCS#10 certification request", expects="the device's key, which must be in it")
+    csr.add_argument(
+        "--any-key", action="store_true",
+        help="judge without --key: whoever made the request holds its key, and nobody says whose that is",
+    )  # fmt: skip
     csr.add_argument("--cn", metavar="TEXT", help="the common name it must have: the device's UUID")
     csr.add_argument("--ou", metavar="TEXT", help="the organizational unit it must have")
-    key = _kind(kinds, "key", "a public key that a device showed", key_needed=False)
+    _ledger_option(csr)
+    key = _kind(kinds, "key", "a public key that a device showed", expects="public key that it should be")
     key.set_defaults(evidence="key")
     checks = kinds.add_parser("checks", help="list every check with its clause and severities")
     checks.add_argument("--format", choices=("text", "markdown", "json"), default="text")
@@ -68,23 +81,28 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _kind(
-    kinds: argparse._SubParsersAction[argparse.ArgumentParser], name: str, what: str, *, key_needed: bool = True
+    kinds: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    what: str,
+    *,
+    expects: str = "public key that is trusted",
 ) -> argparse.ArgumentParser:
     parser = kinds.add_parser(
         name, help=f"judge {what}", description=f"Judge {what}.", epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("file", metavar="FILE", help="the evidence, or '-' for standard input")
-    parser.add_argument(
-        "--key", metavar="KEY", type=Path, action="append", default=[],
-        help="public key that is trusted" if key_needed else "public key that is expected in it",
-    )  # fmt: skip
+    parser.add_argument("--key", metavar="KEY", type=Path, action="append", default=[], help=expects)
     parser.add_argument("--build", metavar="BUILD", help="a build: its keys, images, profile, policy and waivers")
     parser.add_argument(
         "--policy", choices=[p.value for p in Policy], help="how strict; by default the build's, else port"
     )
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
     return parser
+
+
+def _ledger_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--ledger", metavar="FILE", type=Path, help="remember the signature and look for a repeated r")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -104,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
     build = _build(args.build)
     policy = Policy(args.policy) if args.policy else (build.policy if build and build.policy else Policy.PORT)
     report = Report(policy=policy, waivers=build.granted() if build else ())
-    data = read_evidence(args.file)
+    data = read_evidence(args.file, limit=MAX_IMAGE_FILE if args.evidence == "image" else MAX_FILE)
     content = _JUDGES[args.evidence](args, data, build, report)
     sys.stdout.write(
         render_json(args.evidence, report, content) if args.json else render_text(args.evidence, report, content)
@@ -120,123 +138,96 @@ def _build(name: str | None) -> Build | None:
     return load_build(name)
 
 
-def read_evidence(name: str) -> bytes:
-    """The bytes of a file: as they are, or decoded from hex, base64 or PEM.
-
-    Raises:
-        ConfigError: it cannot be read, or holds nothing.
-    """
-    try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-    except OSError as error:
-        raise ConfigError(f"cannot read the evidence: {error.strerror}", kind="unreadable", where=name) from error
-    if not data:
-        raise ConfigError("the file is empty", kind="empty", where=name)
-    return decode_text(data)
-
-
-def decode_text(data: bytes) -> bytes:
-    """Bytes from PEM, hex or base64 text; anything else is returned as it is."""
-    import base64
-    import binascii
-    import re
-
-    pem = re.search(rb"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", data, re.DOTALL)
-    try:
-        if pem is not None:
-            return base64.b64decode(b"".join(pem.group(2).split()), validate=True)
-        packed = b"".join(data.split())
-        if len(packed) >= 8 and re.fullmatch(rb"(?:[0-9a-fA-F]{2})+", packed):
-            return bytes.fromhex(packed.decode())
-        if len(packed) >= 8 and re.fullmatch(rb"[A-Za-z0-9+/]+={0,2}", packed):
-            return base64.b64decode(packed, validate=True)
-    except (binascii.Error, ValueError):
-        return data
-    return data
-
-
-def _octets(text: str | None, what: str) -> bytes | None:
-    if text is None:
-        return None
-    if text.startswith("@"):
-        try:
-            return Path(text[1:]).read_bytes()
-        except OSError as error:
-            raise ConfigError(f"cannot read the {what}: {error.strerror}", kind="unreadable", where=text[1:]) from error
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        raise ConfigError(
-            f"the {what} is given in hex", kind="hex", seen=text[:80], hint="an even number of 0-9, a-f; or @FILE"
-        ) from None
-
-
 def _ring(args: argparse.Namespace, build: Build | None, role: str) -> KeyRing:
     from harness.build_evidence import read_key
-    from harness.verify.keys import KeyRing, SymmetricKey
+    from harness.verify.keys import KeyRing
 
     keys = [read_key(path) for path in args.key]
     mac = getattr(args, "mac_key", None)
     if mac is not None:
-        try:
-            keys.append(SymmetricKey(mac.read_bytes()))
-        except OSError as error:
-            raise ConfigError(f"cannot read the key: {error.strerror}", kind="unreadable", where=str(mac)) from error
-    if not keys and build is not None:
-        named = getattr(build.trust, role)
-        if isinstance(named, Path):
-            keys.append(read_key(named))
-        elif named == "provisioned":
-            raise ConfigError(
-                f"build {build.name!r} trusts a key that is provisioned for each board", kind="no-key",
-                hint="give the board's public key with --key",
-            )  # fmt: skip
+        keys.append(_mac_key(mac))
+    if not keys and build is not None and (named := _build_key(build, role)) is not None:
+        keys.append(read_key(named))
     return KeyRing(keys)
 
 
-def _judge_token(args: argparse.Namespace, data: bytes, build: Build | None, report: Report) -> object:
-    import dataclasses
+def _mac_key(path: Path) -> SymmetricKey:
+    from harness.verify.keys import KeyFormatError, SymmetricKey
 
+    try:
+        return SymmetricKey(read_bytes(path, "key", limit=MAX_FILE))
+    except KeyFormatError as error:
+        raise ConfigError(error.message, kind="key-file", seen=error.seen, where=str(path)) from error
+
+
+def _build_key(build: Build, role: str) -> Path | None:
+    named = getattr(build.trust, role)
+    if named == "provisioned":
+        raise ConfigError(
+            f"build {build.name!r} trusts a key that is provisioned for each board", kind="no-key",
+            hint="give the board's public key with --key",
+        )  # fmt: skip
+    return named if isinstance(named, Path) else None
+
+
+def _judge_token(args: argparse.Namespace, data: bytes, build: Build | None, report: Report) -> object:
     from harness.build_evidence import build_token_expectations
     from harness.verify.token import TokenExpectations, verify_psa_token
 
-    expected = build_token_expectations(build, caller=args.caller, model=args.model) if build else TokenExpectations()
-    expected = dataclasses.replace(expected, caller=args.caller)
-    challenge = _octets(args.challenge, "challenge")
-    return verify_psa_token(data, keys=_ring(args, build, "iak"), challenge=challenge, expected=expected, report=report)
+    if args.model is not None and (build is None or args.model not in build.models):
+        raise ConfigError(
+            "the active model is one of the build's", kind="usage", seen=args.model,
+            expected=", ".join(build.models) or "a build with models" if build else "--build as well",
+        )  # fmt: skip
+    if build is None:
+        expected = TokenExpectations(caller=args.caller)
+    else:  # a build's tokens come through its pseudo-driver, which is non-secure, unless somebody says otherwise
+        expected = build_token_expectations(build, caller=args.caller or "non-secure", model=args.model)
+    challenge = octets(args.challenge, "challenge")
+    token = verify_psa_token(
+        data, keys=_ring(args, build, "iak"), challenge=challenge, expected=expected, report=report
+    )  # fmt: skip
+    _remember_message(args, token.message, token.key, report)
+    return token
 
 
 def _judge_result(args: argparse.Namespace, data: bytes, build: Build | None, report: Report) -> object:
     import hashlib
 
     from harness.build_evidence import build_result_profile, read_result_profile
-    from harness.ledger import FileLedger
-    from harness.verify.keys import PublicKey
     from harness.verify.results import ResultExpectations, verify_result
-    from harness.verify.signatures import check_signatures, record_signature
 
     if args.profile:
         profile = read_result_profile(args.profile)
     else:
         profile = build_result_profile(build) if build else read_result_profile("tfm-harness-reference")
     expected = ResultExpectations(
-        nonce=_octets(args.nonce, "nonce"),
-        model_id=hashlib.sha256(_file(args.model)).digest() if args.model else None,
-        input_data=_file(args.input) if args.input else None,
+        nonce=octets(args.nonce, "nonce"),
+        model_id=hashlib.sha256(read_bytes(args.model, "model")).digest() if args.model else None,
+        input_data=read_bytes(args.input, "input") if args.input else None,
     )
     result = verify_result(data, profile=profile, keys=_ring(args, build, "results"), expected=expected, report=report)
-    if args.ledger and result.message is not None and isinstance(result.key, PublicKey):
-        record = record_signature(result.message, result.key, where=args.file)
-        with FileLedger(args.ledger) as ledger:
-            check_signatures([(record, result.key)], report, ledger=ledger)
+    _remember_message(args, result.message, result.key, report)
     return result
 
 
-def _file(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"cannot read the file: {error.strerror}", kind="unreadable", where=str(path)) from error
+def _remember_message(
+    args: argparse.Namespace, message: CoseMessage | None, key: VerificationKey | None, report: Report
+) -> None:
+    from harness.verify.keys import PublicKey
+    from harness.verify.signatures import record_signature
+
+    if message is not None and isinstance(key, PublicKey):
+        _remember(args, record_signature(message, key, where=args.file), key, report)
+
+
+def _remember(args: argparse.Namespace, record: SignatureRecord, key: PublicKey, report: Report) -> None:
+    from harness.ledger import FileLedger
+    from harness.verify.signatures import check_signatures
+
+    if args.ledger:
+        with FileLedger(args.ledger) as ledger:
+            check_signatures([(record, key)], report, ledger=ledger)
 
 
 def _judge_image(args: argparse.Namespace, data: bytes, build: Build | None, report: Report) -> object:
@@ -260,30 +251,46 @@ def _judge_image(args: argparse.Namespace, data: bytes, build: Build | None, rep
     return verify_mcuboot(data, key, report)
 
 
-def _expected_key(args: argparse.Namespace) -> object:
+def _expected_key(paths: list[Path]) -> PublicKey | None:
     from harness.build_evidence import read_key
     from harness.verify.keys import PublicKey
 
-    if len(args.key) > 1:
+    if len(paths) > 1:
         raise ConfigError("one key at most is expected in it", kind="usage")
-    key = read_key(args.key[0]) if args.key else None
+    key = read_key(paths[0]) if paths else None
     if key is not None and not isinstance(key, PublicKey):
-        raise ConfigError("the expected key is a public key", kind="key-file", where=str(args.key[0]))
+        raise ConfigError("the expected key is a public key", kind="key-file", where=str(paths[0]))
     return key
 
 
-def _judge_csr(args: argparse.Namespace, data: bytes, _build: Build | None, report: Report) -> object:
+def _judge_csr(args: argparse.Namespace, data: bytes, build: Build | None, report: Report) -> object:
     from harness.verify.csr import verify_csr
+    from harness.verify.signatures import record_request
 
-    return verify_csr(
-        data, expected_key=_expected_key(args), expected_cn=args.cn, expected_ou=args.ou, report=report  # type: ignore[arg-type]  # None or a PublicKey
-    )  # fmt: skip
+    paths = list(args.key)
+    if args.any_key and paths:
+        raise ConfigError("--key and --any-key exclude each other", kind="usage")
+    if not paths and not args.any_key:
+        named = _build_key(build, "client") if build else None
+        if named is None:
+            raise ConfigError(
+                "no key was given: a request by anybody would do", kind="no-key",
+                hint="name the device's public key with --key, or say --any-key to judge the form and the proof of "
+                "possession alone",
+            )  # fmt: skip
+        paths.append(named)
+    key = _expected_key(paths)
+    request = verify_csr(data, expected_key=key, expected_cn=args.cn, expected_ou=args.ou, report=report)
+    record = record_request(request, where=args.file) if request else None
+    if record is not None and request is not None and request.key is not None:
+        _remember(args, record, request.key, report)
+    return request
 
 
 def _judge_key(args: argparse.Namespace, data: bytes, _build: Build | None, report: Report) -> object:
     from harness.verify.key_relations import check_device_key
 
-    return check_device_key(data, expected=_expected_key(args), report=report)  # type: ignore[arg-type]  # None or a PublicKey
+    return check_device_key(data, expected=_expected_key(args.key), report=report)
 
 
 _JUDGES = {

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from harness.boards.base import ClockQuality
 from harness.build_evidence import build_result_profile
-from harness.errors import ConfigError, DeviceFault
+from harness.errors import ConfigError
 from harness.findings import Check, Report
 from harness.plugin.device import Inference
+from harness.verify.cose import CoseMessage
 from harness.verify.csr import CertificationRequest, verify_csr
-from harness.verify.keyfiles import parse_key
+from harness.verify.key_relations import check_device_key
 from harness.verify.keys import PublicKey, VerificationKey
 from harness.verify.relations import TokenObservation, check_token_relations
 from harness.verify.results import (
@@ -21,7 +22,7 @@ from harness.verify.results import (
     check_result_relations,
     verify_result,
 )
-from harness.verify.signatures import check_signatures, record_signature
+from harness.verify.signatures import check_signatures, record_request, record_signature
 from harness.verify.token import PSA_PROFILES, PsaToken, TokenExpectations, verify_psa_token
 
 if TYPE_CHECKING:
@@ -84,10 +85,7 @@ class Verifier:
             report=self.report,
             subject=subject,
         )
-        if result.message is not None and isinstance(result.key, PublicKey):
-            where = f"result {bench.asked_results} of {bench.board.name}"
-            record = record_signature(result.message, result.key, where=where)
-            check_signatures([(record, result.key)], self.report, ledger=bench.ledger)
+        self._remember(result.message, result.key, f"result {bench.asked_results} of {bench.board.name}")
         self._results.append(
             ResultObservation(
                 result=result,
@@ -134,6 +132,7 @@ class Verifier:
             report=self.report,
             subject=subject,
         )
+        self._remember(parsed.message, parsed.key, f"token of {bench.board.name}, boot {bench.boots}")
         self._tokens.append(
             TokenObservation(
                 token=parsed,
@@ -145,28 +144,37 @@ class Verifier:
         )
         return parsed
 
-    def public_key(self, role: str, data: bytes) -> VerificationKey | None:
+    def public_key(self, role: str, data: bytes) -> PublicKey | None:
         """Judge a key as the device gives it: ``iak``, ``result`` or ``client``."""
         trusted = self._bench.trust.key(role)
-        try:
-            shown: VerificationKey | None = parse_key(data)
-        except (ConfigError, DeviceFault) as error:
-            self.report.add(DEVICE_KEY, passed=False, expected=str(trusted), seen=error.message, subject=role)
-            return None
+        shown = check_device_key(data, report=self.report, subject=role)
         if trusted is not None:
-            self.report.add(DEVICE_KEY, shown == trusted, expected=trusted, seen=shown, subject=role)
+            self.report.add(
+                DEVICE_KEY, shown == trusted, expected=trusted, seen=shown or "no usable public key", subject=role
+            )
         return shown
 
     def csr(self, role: str, der: bytes) -> CertificationRequest | None:
         """Judge a PKCS#10 request for ``result`` or ``client``: proof of possession, key, common name."""
         trusted = self._bench.trust.key(role)
-        return verify_csr(
+        request = verify_csr(
             der,
             expected_key=trusted if isinstance(trusted, PublicKey) else None,
             expected_cn=self._uuid(),
             report=self.report,
             subject=role,
         )
+        bench = self._bench
+        record = record_request(request, where=f"{role} request of {bench.board.name}") if request else None
+        if record is not None and request is not None and request.key is not None:
+            check_signatures([(record, request.key)], self.report, ledger=bench.ledger)
+        return request
+
+    def _remember(self, message: CoseMessage | None, key: VerificationKey | None, where: str) -> None:
+        """Compare a verified signature with all that were ever seen under its key."""
+        if message is not None and isinstance(key, PublicKey):
+            record = record_signature(message, key, where=where)
+            check_signatures([(record, key)], self.report, ledger=self._bench.ledger)
 
     def relations(self) -> None:
         """Judge what this test has verified so far together: counters, replay, seeds, identity over resets."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from harness.verify.result_profile import ResultProfile, builtin_profiles, load_profile
     from harness.verify.result_relations import ResultObservation, check_result_relations
     from harness.verify.results import ResultExpectations, TensorSpec, verify_result
-    from harness.verify.signatures import SignatureLedger, check_signatures, record_signature
+    from harness.verify.signatures import SignatureLedger, check_signatures, record_request, record_signature
     from harness.verify.signed_result import SignedResult
     from harness.verify.token import PsaToken, TokenExpectations, verify_claims, verify_psa_token
 
@@ -50,7 +50,7 @@ _HOMES = {
     "result_profile": ("ResultProfile", "builtin_profiles", "load_profile"),
     "result_relations": ("ResultObservation", "check_result_relations"),
     "results": ("ResultExpectations", "TensorSpec", "verify_result"),
-    "signatures": ("SignatureLedger", "check_signatures", "record_signature"),
+    "signatures": ("SignatureLedger", "check_signatures", "record_request", "record_signature"),
     "signed_result": ("SignedResult",),
     "token": ("PsaToken", "TokenExpectations", "verify_claims", "verify_psa_token"),
 }
@@ -100,6 +100,7 @@ __all__ = [
     "parse_key",
     "parse_mcuboot",
     "parse_spki",
+    "record_request",
     "record_signature",
     "split_images",
     "verify_certificate",

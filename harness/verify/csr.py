@@ -12,11 +12,12 @@ from harness.findings import Report
 from harness.verify import der as asn1
 from harness.verify.algorithms import CURVES, P256, Curve
 from harness.verify.checks import keys as check
+from harness.verify.csr_extensions import extension_problems
 from harness.verify.der import DerError, Element, children, read, read_oid
 from harness.verify.judge import Judge
 from harness.verify.keys import KeyFormatError, PublicKey
 
-__all__ = ["CertificationRequest", "parse_csr", "verify_csr"]
+__all__ = ["CertificationRequest", "parse_csr", "proves_possession", "verify_csr"]
 
 MAX_CSR = 16384
 """Largest request in bytes."""
@@ -33,11 +34,6 @@ SIGNATURES = {
 }
 FITTING_HASH = {1: "ecdsa-with-SHA256", 2: "ecdsa-with-SHA384", 3: "ecdsa-with-SHA512"}
 EXTENSION_REQUEST = "1.2.840.113549.1.9.14"
-BASIC_CONSTRAINTS, KEY_USAGE, EXTENDED_KEY_USAGE, SUBJECT_ALT_NAME = "2.5.29.19", "2.5.29.15", "2.5.29.37", "2.5.29.17"
-SUBJECT_KEY_ID = "2.5.29.14"
-KNOWN_EXTENSIONS = {BASIC_CONSTRAINTS, KEY_USAGE, EXTENDED_KEY_USAGE, SUBJECT_ALT_NAME, SUBJECT_KEY_ID}
-CA_USAGES = 0x06
-"""keyCertSign (bit 5) and cRLSign (bit 6) in the first byte of a KeyUsage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +89,7 @@ def parse_csr(data: bytes) -> CertificationRequest:
     fields = children(info.require(asn1.SEQUENCE, "the request info"))
     if len(fields) not in {3, 4}:
         raise DerError(info.start, f"{len(fields)} fields in the request info in place of 4")
-    version = fields[0].require(asn1.INTEGER, "the version").content
+    version = asn1.read_integer(fields[0], "the version")
     names, name_problem = _read_name(fields[1])
     key, key_problem = _read_key(fields[2])
     attributes: tuple[str, ...] | None = None
@@ -105,7 +101,7 @@ def parse_csr(data: bytes) -> CertificationRequest:
     if not bits or bits[0] != 0:
         raise DerError(signature.start, "a signature that is no whole number of bytes")
     return CertificationRequest(
-        info.encoded, int.from_bytes(version, "big", signed=True), names, name_problem, key, key_problem, oid,
+        info.encoded, version, names, name_problem, key, key_problem, oid,
         parameters, attributes, problems, bits[1:],
     )  # fmt: skip
 
@@ -121,22 +117,17 @@ def _read_name(element: Element) -> tuple[tuple[tuple[str, str], ...], str]:
     found: list[tuple[str, str]] = []
     problem = ""
     for relative in children(element.require(asn1.SEQUENCE, "the subject")):
-        for pair in children(relative.require(asn1.SET, "a relative distinguished name")):
+        for pair in asn1.read_set(relative, "a relative distinguished name"):
             parts = children(pair.require(asn1.SEQUENCE, "an attribute of the subject"))
             if len(parts) != 2:
                 raise DerError(pair.start, "an attribute of the subject without type and value")
             oid = read_oid(parts[0])
             name = NAMES.get(oid, oid)
-            if parts[1].tag not in STRING_TAGS:
-                problem = f"{name} has string type {parts[1].tag:#04x}"
-            text = parts[1].content.decode("utf-8", errors="replace")
-            if not text or not text.isprintable() or "\ufffd" in text:
-                problem = f"{name} is empty or no printable text: {parts[1].content[:32].hex()}"
+            text, wrong = asn1.read_string(parts[1])
+            if wrong:
+                problem = f"{name} {wrong}"
             found.append((name, text))
     return tuple(found), problem
-
-
-STRING_TAGS = frozenset(asn1.STRING_TYPES)
 
 
 def _read_key(element: Element) -> tuple[PublicKey | None, str]:
@@ -170,43 +161,17 @@ def _read_attributes(element: Element) -> tuple[tuple[str, ...], tuple[str, ...]
         parts = children(attribute.require(asn1.SEQUENCE, "an attribute"))
         if len(parts) != 2:
             raise DerError(attribute.start, "an attribute without type and values")
-        oids.append(read_oid(parts[0]))
-        if oids[-1] == EXTENSION_REQUEST:
-            for value in children(parts[1].require(asn1.SET, "the values of an attribute")):
-                problems += _extension_problems(value)
-    return tuple(oids), tuple(problems)
-
-
-def _extension_problems(element: Element) -> list[str]:
-    problems: list[str] = []
-    seen: set[str] = set()
-    for extension in children(element.require(asn1.SEQUENCE, "the extensions")):
-        parts = children(extension.require(asn1.SEQUENCE, "an extension"))
-        if not 2 <= len(parts) <= 3:
-            raise DerError(extension.start, f"{len(parts)} parts in an extension")
         oid = read_oid(parts[0])
-        if oid in seen:
-            problems.append(f"extension {oid} twice")
-        seen.add(oid)
-        critical = len(parts) == 3 and parts[1].require(asn1.BOOLEAN, "critical").content == b"\xff"
-        value = parts[-1].require(asn1.OCTET_STRING, "an extension's value")
-        if oid == BASIC_CONSTRAINTS and _asks_for_ca(value):
-            problems.append("basicConstraints asks for a CA")
-        elif oid == KEY_USAGE and _key_usage(value) & CA_USAGES:
-            problems.append("keyUsage asks for keyCertSign or cRLSign")
-        elif critical and oid not in KNOWN_EXTENSIONS:
-            problems.append(f"critical extension {oid} is not understood")
-    return problems
-
-
-def _asks_for_ca(value: Element) -> bool:
-    inner = read(value.data, value.content_at, value.end).require(asn1.SEQUENCE, "basicConstraints")
-    return any(part.tag == asn1.BOOLEAN and part.content != b"\x00" for part in children(inner))
-
-
-def _key_usage(value: Element) -> int:
-    bits = read(value.data, value.content_at, value.end).require(asn1.BIT_STRING, "keyUsage").content
-    return bits[1] if len(bits) > 1 else 0
+        if oid in oids:
+            problems.append(f"attribute {oid} twice")
+        oids.append(oid)
+        values = asn1.read_set(parts[1], "the values of an attribute")
+        if oid == EXTENSION_REQUEST:
+            if len(values) > 1:
+                problems.append(f"{len(values)} lists of extensions in place of one")
+            for value in values:
+                problems += extension_problems(value)
+    return tuple(oids), tuple(problems)
 
 
 def verify_csr(
@@ -285,14 +250,19 @@ def _check_signature(request: CertificationRequest, curve: Curve, judge: Judge) 
             f"{name} with parameters ({what}); RFC 5758 s.3.2 wants none: OpenSSL takes it, strict parsers refuse it"
         )
     judge.judge(check.CSR_ALGORITHM, not problem, expected=f"{wanted} without parameters", seen=problem)
-    held = False
-    if request.key is not None and algorithm is not None:
-        try:
-            request.key.handle.verify(request.signature, request.signed, ec.ECDSA(algorithm))
-            held = True
-        except InvalidSignature:
-            held = False
     judge.judge(
-        check.CSR_SIGNATURE, held, expected="a signature by the key in the request",
+        check.CSR_SIGNATURE, proves_possession(request), expected="a signature by the key in the request",
         seen="it does not verify" if request.key and algorithm else "not verified: no usable key or algorithm",
     )  # fmt: skip
+
+
+def proves_possession(request: CertificationRequest) -> bool:
+    """Whether the request's own key made its signature (RFC 2986 s.4.2)."""
+    _, algorithm = SIGNATURES.get(request.algorithm, ("", None))
+    if request.key is None or algorithm is None:
+        return False
+    try:
+        request.key.handle.verify(request.signature, request.signed, ec.ECDSA(algorithm))
+    except InvalidSignature:
+        return False
+    return True

@@ -10,9 +10,21 @@ from dataclasses import dataclass
 
 from harness.errors import DeviceFault
 
-__all__ = ["DerError", "Element", "children", "read", "read_oid"]
+__all__ = [
+    "DerError",
+    "Element",
+    "children",
+    "read",
+    "read_boolean",
+    "read_integer",
+    "read_oid",
+    "read_set",
+    "read_string",
+]
 
 SEQUENCE, SET, INTEGER, BIT_STRING, OCTET_STRING, NULL, OID, BOOLEAN = 0x30, 0x31, 2, 3, 4, 5, 6, 1
+PRINTABLE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 '()+,-./:=?")
+"""The alphabet of PrintableString (X.680 s.41.4)."""
 STRING_TYPES = {0x0C: "UTF8String", 0x13: "PrintableString", 0x16: "IA5String"}
 
 
@@ -122,3 +134,55 @@ def read_oid(element: Element) -> str:
             value = 0
     first = min(arcs[0] // 40, 2)
     return ".".join(map(str, [first, arcs[0] - 40 * first, *arcs[1:]]))
+
+
+def read_integer(element: Element, what: str) -> int:
+    """An INTEGER (X.690 s.8.3).
+
+    Raises:
+        DerError: another tag, no content, or more bytes than needed.
+    """
+    content = element.require(INTEGER, what).content
+    if not content or (len(content) > 1 and content[0] in {0x00, 0xFF} and (content[0] ^ content[1]) < 0x80):
+        raise DerError(element.start, f"{what} is an integer without content, or with more bytes than needed")
+    return int.from_bytes(content, "big", signed=True)
+
+
+def read_boolean(element: Element, what: str) -> bool:
+    """A BOOLEAN (X.690 s.11.1).
+
+    Raises:
+        DerError: another tag, or another content than 00 or FF.
+    """
+    content = element.require(BOOLEAN, what).content
+    if content not in {b"\x00", b"\xff"}:
+        raise DerError(element.start, f"{what} is {content.hex() or 'empty'}; true is FF in DER")
+    return content == b"\xff"
+
+
+def read_set(element: Element, what: str) -> list[Element]:
+    """The elements of a SET OF that is not empty, in ascending order (X.690 s.11.6).
+
+    Raises:
+        DerError: another tag, nothing in it, or another order.
+    """
+    found = children(element.require(SET, what))
+    if not found:
+        raise DerError(element.start, f"{what} is an empty set")
+    encodings = [item.encoded for item in found]
+    if encodings != sorted(encodings):
+        raise DerError(element.start, f"{what} is a set that is not in ascending order, which is BER and not DER")
+    return found
+
+
+def read_string(element: Element) -> tuple[str, str]:
+    """The text of a string element, and what is wrong with it: its type, its alphabet, nothing to print."""
+    name = STRING_TYPES.get(element.tag)
+    text = element.content.decode("utf-8", errors="replace")
+    if name is None:
+        return text, f"has string type {element.tag:#04x}"
+    if not text or not text.isprintable() or "\ufffd" in text:
+        return text, f"is empty or no printable text: {element.content[:32].hex()}"
+    if (name == "PrintableString" and not set(text) <= PRINTABLE) or (name == "IA5String" and not text.isascii()):
+        return text, f"has characters that no {name} has: {element.content[:32].hex()}"
+    return text, ""

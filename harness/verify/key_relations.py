@@ -10,7 +10,7 @@ from itertools import combinations
 from harness.findings import Report
 from harness.verify.checks import keys as check
 from harness.verify.judge import Judge
-from harness.verify.keyfiles import parse_cose_key, parse_key
+from harness.verify.keyfiles import parse_public_key
 from harness.verify.keys import KeyFormatError, PublicKey, VerificationKey
 
 __all__ = ["KeyObservation", "check_device_key", "check_key_relations"]
@@ -32,13 +32,11 @@ def check_device_key(
     """Judge a public key that a device showed (COSE_Key, PEM, DER or a point).
 
     Returns:
-        The key, or None when it is none; a symmetric key is refused.
+        The key, or None when it is none; a private or symmetric key is refused.
     """
     judge = Judge(report, subject)
     try:
-        key = parse_cose_key(data) if data[:1] and data[0] >> 5 == 5 else parse_key(data)
-        if not isinstance(key, PublicKey):
-            raise KeyFormatError("a device shows no symmetric key", seen=str(key))  # noqa: TRY301 -- one handler for both
+        key = parse_public_key(data)
     except KeyFormatError as error:
         judge.failed(check.KEY_VALID, expected=error.expected or "a public key on its curve", seen=_problem(error))
         return None

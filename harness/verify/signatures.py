@@ -15,15 +15,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from harness.findings import Report
-from harness.verify.algorithms import ALGORITHMS, Algorithm
+from harness.verify.algorithms import ALGORITHMS
 from harness.verify.checks import result as check
 from harness.verify.cose import CoseMessage, to_be_signed
+from harness.verify.csr import SIGNATURES, CertificationRequest, proves_possession
 from harness.verify.judge import Judge
 from harness.verify.keys import PublicKey
 
-__all__ = ["Reuse", "SignatureLedger", "SignatureRecord", "check_signatures", "key_is_lost", "record_signature"]
+__all__ = [
+    "Reuse",
+    "SignatureLedger",
+    "SignatureRecord",
+    "check_signatures",
+    "key_is_lost",
+    "record_request",
+    "record_signature",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +43,8 @@ class SignatureRecord:
     Attributes:
         key: SHA-256 thumbprint of the public key.
         r, s: the two halves, big endian.
-        digest: hash of what was signed, by the algorithm's own hash.
-        algorithm: COSE number.
+        digest: hash of what was signed, by the signature's own hash.
+        algorithm: COSE number of the algorithm that is bound to the key's curve.
         where: which message this was, for people.
     """
 
@@ -73,6 +83,18 @@ def record_signature(
     )
 
 
+def record_request(request: CertificationRequest, *, where: str = "") -> SignatureRecord | None:
+    """The record of a certification request's signature; None when its key did not make it."""
+    key = request.key
+    if key is None or not proves_possession(request):
+        return None
+    _, algorithm = SIGNATURES[request.algorithm]
+    r, s = (part.to_bytes(key.curve.size, "big") for part in decode_dss_signature(request.signature))
+    digest = hashlib.new(algorithm.name, request.signed).digest()
+    number = next(a.cose for a in ALGORITHMS.values() if a.curve is key.curve)
+    return SignatureRecord(key.thumbprint, r, s, digest, number, where)
+
+
 class SignatureLedger:
     """Signatures by key and r; tells when an r comes back over another message."""
 
@@ -96,10 +118,7 @@ def key_is_lost(reuse: Reuse, key: PublicKey) -> bool:
     Solves for k and the private scalar and compares the public key that results, which is the
     proof; the scalar itself is dropped.
     """
-    algorithm: Algorithm = ALGORITHMS[reuse.first.algorithm]
-    curve = algorithm.curve
-    if curve is None or curve is not key.curve:
-        return False
+    curve = key.curve
     n = curve.order
     r = int.from_bytes(reuse.first.r, "big")
     first_s, second_s = (int.from_bytes(x.s, "big") for x in (reuse.first, reuse.second))

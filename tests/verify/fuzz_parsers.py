@@ -28,7 +28,7 @@ Target = Callable[[bytes], object]
 
 def targets() -> dict[str, tuple[Target, list[bytes]]]:
     """Every parser with seeds: valid inputs from which mutations begin."""
-    from harness.cli_verify import decode_text
+    from harness.cli_verify_files import decode_text
     from harness.findings import Report
     from harness.provisioning import messages
     from harness.verify import cbor

@@ -14,7 +14,11 @@ from typing import Any
 import pytest
 
 from harness import cli_verify
+from harness.cli_verify_files import MAX_FILE, decode_text
 from harness.errors import ConfigError
+from harness.ledger import FileLedger
+from harness.verify import cbor
+from harness.verify.cose import parse
 from harness.verify.keys import SymmetricKey
 from harness.verify.mcuboot import parse_mcuboot
 from tests.verify.test_verify_csr_and_certificates import GOOD as GOOD_CSR
@@ -22,13 +26,14 @@ from tests.verify.test_verify_csr_and_certificates import UUID
 from tests.verify.test_verify_images import GOOD as GOOD_IMAGE
 from tests.verify.test_verify_images import PAYLOAD, elf, make
 from tests.verify.test_verify_results import claims as result_claims
-from tests.verify.test_verify_signatures import FIRST, SECOND
+from tests.verify.test_verify_signatures import FIRST, SECOND, K, sign_with_nonce
 from tests.verify.verify_kit import (
     CHALLENGE,
     COMPONENTS,
     KEY,
     OTHER_KEY,
     TEST_ONLY_HMAC,
+    TEST_ONLY_P256,
     enc,
     message,
     rfc_claims,
@@ -129,6 +134,26 @@ def test_text_forms_of_evidence(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     assert run("token", "-", "--key", folder / "key.pem") == 0
 
 
+@pytest.mark.parametrize("form", ["0x{}", "{:}", "colons", "upper"])
+def test_a_challenge_as_people_write_it(folder: Path, form: str) -> None:
+    text = {"colons": CHALLENGE.hex(":"), "upper": CHALLENGE.hex().upper()}.get(form) or form.format(CHALLENGE.hex())
+    arguments = ("token", folder / "token.cbor", "--key", folder / "key.pem", "--challenge")
+    assert run(*arguments, text) == 0
+    assert run(*arguments, text[:-1] + ("0" if text[-1] != "0" else "1")) == 1
+
+
+def test_firmware_that_holds_a_certificate_is_judged_as_the_image_it_is(folder: Path) -> None:
+    image = make(payload=b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    (folder / "image.bin").write_bytes(image)
+    assert run("image", folder / "image.bin", "--key", folder / "key.pem") == 0
+
+
+def test_text_that_never_ends_a_block_is_read_in_no_time() -> None:
+    # 20 MB of block beginnings: a search that starts over at each of them would take hours.
+    text = b"-----BEGIN A-----" * 1_200_000
+    assert decode_text(text) == text
+
+
 def test_a_mac_token(folder: Path) -> None:
     (instance_id,) = SymmetricKey(TEST_ONLY_HMAC).instance_ids
     (folder / "mac.cbor").write_bytes(message(enc(rfc_claims() | {256: instance_id}), key=TEST_ONLY_HMAC, alg=5))
@@ -145,6 +170,8 @@ def test_a_result(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     more = ("--nonce", nonce, "--model", folder / "model.tflite", "--input", folder / "input.bin")
     assert run(*base, *more) == 0
     assert '"shape": [1, 3]' in capsys.readouterr().out
+    assert run(*base, "--challenge", nonce) == 0
+    assert run(*base, "--challenge", "00" * 16) == 1
     assert run(*base, "--nonce", "00" * 16) == 1
     assert run(*base, "--model", folder / "input.bin") == 1
     assert run(*base, "--profile", "linaro-cai") == 1
@@ -172,13 +199,30 @@ def test_the_ledger_finds_a_repeated_r_over_two_commands(folder: Path, capsys: p
         assert found is (number == 1)
 
 
+def test_one_ledger_serves_tokens_results_and_requests(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = ("--key", folder / "key.pem", "--ledger", folder / "ledger.sqlite")
+    (folder / "token2.cbor").write_bytes(sign_with_nonce(TEST_ONLY_P256, enc(rfc_claims()), K))
+    (folder / "result2.cbor").write_bytes(sign_with_nonce(TEST_ONLY_P256, enc(result_claims()), K))
+    assert run("token", folder / "token2.cbor", *more) == 0
+    assert run("token", folder / "token2.cbor", *more) == 0  # the same evidence again is no second signature
+    assert run("csr", folder / "request.csr", *more) == 0
+    capsys.readouterr()
+    assert run("result", folder / "result2.cbor", *more) == 1
+    out = capsys.readouterr().out
+    assert "the private key follows from the two signatures" in out
+    assert "token2.cbor and" in out
+    with FileLedger(folder / "ledger.sqlite") as ledger:
+        assert len(ledger) == 2
+
+
 def test_an_image_a_request_and_a_key(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("image", folder / "image.bin", "--key", folder / "key.pem") == 0
     assert 'version: "1.2.3+4"' in capsys.readouterr().out
     assert run("image", folder / "image.bin", "--key", folder / "other.pem") == 1
     assert run("csr", folder / "request.csr", "--key", folder / "key.pem", "--cn", UUID) == 0
-    assert run("csr", folder / "request.csr") == 0
-    assert run("csr", folder / "request.csr", "--cn", "somebody") == 1
+    assert run("csr", folder / "request.csr", "--any-key") == 0
+    assert run("csr", folder / "request.csr", "--key", folder / "key.pem", "--cn", "somebody") == 1
+    assert run("csr", folder / "request.csr", "--key", folder / "other.pem") == 1
     assert run("key", folder / "key.pem", "--key", folder / "key.pem") == 0
     assert run("key", folder / "key.pem", "--key", folder / "other.pem") == 1
 
@@ -190,7 +234,13 @@ def test_an_image_a_request_and_a_key(folder: Path, capsys: pytest.CaptureFixtur
         (("result", "result.cbor"), "no-key"),
         (("image", "image.bin"), "no-key"),
         (("image", "image.bin", "--key", "key.pem", "--key", "other.pem"), "no-key"),
+        (("csr", "request.csr"), "no-key"),
         (("csr", "request.csr", "--key", "key.pem", "--key", "other.pem"), "usage"),
+        (("csr", "request.csr", "--key", "key.pem", "--any-key"), "usage"),
+        (("token", "huge", "--key", "key.pem"), "too-large"),
+        (("token", "token.cbor", "--key", "key.pem", "--challenge", ""), "hex"),
+        (("token", "token.cbor", "--key", "key.pem", "--model", "tamper"), "usage"),
+        (("token", "token.cbor", "--mac-key", "short"), "key-file"),
         (("token", "absent", "--key", "key.pem"), "unreadable"),
         (("token", "empty", "--key", "key.pem"), "empty"),
         (("token", "token.cbor", "--key", "absent"), "unreadable"),
@@ -206,6 +256,8 @@ def test_an_image_a_request_and_a_key(folder: Path, capsys: pytest.CaptureFixtur
 def test_usage_errors(folder: Path, arguments: tuple[str, ...], kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     (folder / "empty").touch()
+    (folder / "short").write_bytes(b"123456789012345")
+    (folder / "huge").write_bytes(bytes(MAX_FILE + 1))
     with pytest.raises(ConfigError) as caught:
         run(*arguments)
     assert caught.value.kind == kind
@@ -263,6 +315,7 @@ def build(folder: Path) -> Path:
 
 def test_a_build_gives_key_policy_images_and_waivers(build: Path, capsys: pytest.CaptureFixture[str]) -> None:
     yaml = build / "build.yaml"
+    assert run("token", build / "right.cbor", "--build", yaml) == 0
     assert run("token", build / "right.cbor", "--build", yaml, "--caller", "non-secure") == 0
     assert "policy dev" in capsys.readouterr().out
     assert run("token", build / "token.cbor", "--build", yaml) == 1
@@ -273,6 +326,26 @@ def test_a_build_gives_key_policy_images_and_waivers(build: Path, capsys: pytest
     assert "the caller is a test" in out
     assert "build.yaml:" in out
     assert run("image", build / "ns.signed.bin", "--build", yaml) == 0
+
+
+def test_a_token_under_a_build_comes_from_a_non_secure_caller_unless_said(build: Path) -> None:
+    (build / "build.yaml").write_text(BUILD[: BUILD.index("waivers")])
+    claims = cbor.decode(parse((build / "right.cbor").read_bytes()).payload).value
+    assert isinstance(claims, dict)
+    secure = build / "secure.cbor"
+    secure.write_bytes(message(enc(claims | {2394: 7})))
+    assert run("token", secure, "--build", build / "build.yaml") == 1
+    assert run("token", secure, "--build", build / "build.yaml", "--caller", "secure") == 0
+    with pytest.raises(ConfigError) as caught:
+        run("token", secure, "--build", build / "build.yaml", "--model", "no-such-model")
+    assert caught.value.kind == "usage"
+
+
+def test_a_build_names_the_key_of_its_requests(build: Path) -> None:
+    assert run("csr", build / "request.csr", "--build", build / "build.yaml", "--any-key") == 0
+    for client, status in (("key.pem", 0), ("other.pem", 1)):
+        (build / "build.yaml").write_text(BUILD.replace("trust: {", f"trust: {{client: {client}, "))
+        assert run("csr", build / "request.csr", "--build", build / "build.yaml") == status
 
 
 def test_a_build_whose_keys_are_provisioned_needs_the_board_s_key(build: Path) -> None:

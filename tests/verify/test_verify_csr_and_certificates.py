@@ -85,6 +85,19 @@ def subject(*values: bytes) -> bytes:
     return tlv(0x30, *(tlv(0x31, tlv(0x30, CN, value)) for value in values))
 
 
+CN_UUID = tlv(0x31, tlv(0x30, CN, tlv(0x0C, UUID.encode())))
+PARTS = (tlv(0x30, CN, tlv(0x0C, UUID.encode())), tlv(0x30, tlv(6, bytes.fromhex("55040b")), tlv(0x0C, b"TLS")))
+WANTS = tlv(6, bytes.fromhex("2a864886f70d01090e"))
+HARMLESS = tlv(0x30, tlv(6, bytes.fromhex("2a0304")), tlv(4, b"\5\0"))
+NOT_CRITICAL = tlv(0x30, tlv(6, bytes.fromhex("2a0304")), tlv(1, b"\0"), tlv(4, b"\5\0"))
+UNKNOWN_CRITICAL_01 = tlv(0x30, tlv(6, bytes.fromhex("2a0304")), tlv(1, b"\1"), tlv(4, b"\5\0"))
+
+
+def asks(*extensions: bytes, values: int = 1) -> bytes:
+    """The attributes of a request that asks for extensions."""
+    return tlv(0xA0, tlv(0x30, WANTS, tlv(0x31, *values * [tlv(0x30, *extensions)])))
+
+
 def judge(der: bytes, policy: Policy = Policy.PORT, **expected: Any) -> Report:
     report = Report(policy=policy)
     defaults: dict[str, Any] = {"expected_key": KEY, "expected_cn": UUID}
@@ -93,7 +106,14 @@ def judge(der: bytes, policy: Policy = Policy.PORT, **expected: Any) -> Report:
 
 
 @pytest.mark.parametrize(
-    "der", [request(), by_hand(), request(extensions=[(x509.SubjectAlternativeName([x509.DNSName("a")]), False)])]
+    "der",
+    [
+        request(),
+        by_hand(),
+        by_hand(subject=tlv(0x30, tlv(0x31, *sorted(PARTS)))),
+        by_hand(attributes=asks(HARMLESS)),
+        request(extensions=[(x509.SubjectAlternativeName([x509.DNSName("a")]), False)]),
+    ],
 )
 def test_a_right_request_passes(der: bytes) -> None:
     for policy in Policy:
@@ -117,6 +137,17 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "high tag": (b"\x3f\x81\x00" + request(), "csr.der"),
     "a certificate's shape": (tlv(0x30, tlv(0x30), tlv(0x30)), "csr.der"),
     "no attributes field": (by_hand(attributes=b""), "csr.attributes"),
+    "version with a byte too many": (by_hand(version=tlv(2, b"\0\0")), "csr.der"),
+    "version without content": (by_hand(version=tlv(2)), "csr.der"),
+    "an empty name part": (by_hand(subject=tlv(0x30, tlv(0x31), CN_UUID)), "csr.der"),
+    "name parts out of order": (by_hand(subject=tlv(0x30, tlv(0x31, *sorted(PARTS, reverse=True)))), "csr.der"),
+    "common name beyond PrintableString": (by_hand(subject=subject(tlv(0x13, b"a@b*"))), "csr.subject"),
+    "common name beyond IA5String": (by_hand(subject=subject(tlv(0x16, "\u00e9".encode()))), "csr.subject"),
+    "critical that is neither true nor false": (by_hand(attributes=asks(UNKNOWN_CRITICAL_01)), "csr.der"),
+    "not critical, written out": (by_hand(attributes=asks(NOT_CRITICAL)), "csr.extensions"),
+    "two lists of extensions": (by_hand(attributes=asks(HARMLESS, values=2)), "csr.extensions"),
+    "extensions asked for twice": (by_hand(attributes=tlv(0xA0, *2 * [asks(HARMLESS)[2:]])), "csr.extensions"),
+    "extensions without any value": (by_hand(attributes=tlv(0xA0, tlv(0x30, WANTS, tlv(0x31)))), "csr.der"),
     "v2": (by_hand(version=tlv(2, b"\1")), "csr.version"),
     "no common name": (request(names=NAMES[:1]), "csr.subject"),
     "two common names": (by_hand(subject=subject(tlv(0x0C, UUID.encode()), tlv(0x0C, b"x"))), "csr.subject"),

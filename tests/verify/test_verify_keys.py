@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import hashlib
 import json
 import uuid
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
+from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,11 +24,18 @@ from harness.verify import cbor
 from harness.verify.algorithms import P256
 from harness.verify.derive import boot_seed, derive_reference_keys, reference_private_key
 from harness.verify.key_relations import KeyObservation, check_device_key, check_key_relations
-from harness.verify.keyfiles import parse_cose_key, parse_image_key, parse_key, parse_spki
+from harness.verify.keyfiles import parse_cose_key, parse_image_key, parse_key, parse_public_key, parse_spki
 from harness.verify.keys import KeyFormatError, KeyRing, PublicKey, RsaKey, SymmetricKey
 from tests.verify.verify_kit import KEY, OTHER_KEY, TEST_ONLY_P256, TEST_ONLY_P384, TEST_ONLY_P521, broken, held
 
 PRIVATE_KEYS = (TEST_ONLY_P256, TEST_ONLY_P384, TEST_ONLY_P521)
+
+
+def certificate(private: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    begin = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    builder = x509.CertificateBuilder(name, name, private.public_key(), 1, begin, begin + dt.timedelta(days=9))
+    return builder.sign(private, SHA256())
 
 
 def forms(private: ec.EllipticCurvePrivateKey) -> dict[str, bytes]:
@@ -41,7 +51,25 @@ def forms(private: ec.EllipticCurvePrivateKey) -> dict[str, bytes]:
         return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
     jwk = {"kty": "EC", "crv": key.curve.name, "x": url(key.x), "y": url(key.y)}
+    algorithm = {"P-256": -7, "P-384": -51, "P-521": -36}[key.curve.name]
+    pkcs8, sec1, plain = (
+        serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )  # fmt: skip
+    parameters = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
     return {
+        "PEM after other text": b"\xef\xbb\xbfread EC key\n" + public.public_bytes(pem, info),
+        "parameters first": parameters + private.private_bytes(pem, sec1, plain),
+        "private DER": private.private_bytes(der, pkcs8, plain),
+        "private SEC 1 DER": private.private_bytes(der, sec1, plain),
+        "certificate": certificate(private).public_bytes(pem),
+        "certificate DER": certificate(private).public_bytes(der),
+        "coordinates": key.x + key.y,
+        "point in hex": key.point.hex().upper().encode() + b"\n",
+        "coordinates in hex": (key.x + key.y).hex().encode(),
+        "point in base64": base64.encodebytes(key.point),
+        "DER in base64": base64.b64encode(public.public_bytes(der, info)),
+        "COSE_Key in hex": key.cose_key.hex().encode(),
+        "COSE_Key with its algorithm": cbor.encode({1: 2, 3: algorithm, -1: key.curve.cose, -2: key.x, -3: key.y}),
         "PEM": public.public_bytes(pem, info),
         "PEM with CRLF and blanks": b"\r\n" + public.public_bytes(pem, info).replace(b"\n", b"\r\n"),
         "DER": public.public_bytes(der, info),
@@ -111,6 +139,46 @@ def test_bad_keys_are_refused(name: str) -> None:
     report = Report()
     assert check_device_key(BAD[name], report=report) is None
     assert broken(report) == {"key.valid"}
+
+
+# What a device must not show, though a user's file may hold it.
+SECRETS = ["private PEM", "private SEC 1", "private DER", "private SEC 1 DER", "parameters first", "certificate DER"]
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_device_that_shows_its_private_key_is_found(name: str) -> None:
+    data = forms(TEST_ONLY_P256)[name]
+    assert parse_key(data) == KEY
+    with pytest.raises(KeyFormatError):
+        parse_public_key(data)
+    report = Report()
+    assert check_device_key(data, expected=KEY, report=report) is None
+    assert broken(report) == {"key.valid"}
+
+
+def test_a_device_may_show_its_public_key_in_any_form() -> None:
+    for name in ("PEM", "DER", "point", "COSE_Key"):
+        assert parse_public_key(forms(TEST_ONLY_P256)[name]) == KEY
+
+
+@pytest.mark.parametrize("more", [{3: -35}, {3: 5}, {3: -25}, {3: None}, {3: "ES256"}, {4: [1]}, {4: 2}, {4: None}])
+def test_a_cose_key_that_is_for_something_else_is_refused(more: dict[int, object]) -> None:
+    with pytest.raises(KeyFormatError, match=r"alg \(3\)|key_ops \(4\)"):
+        parse_cose_key(cbor.encode({1: 2, -1: 1, -2: KEY.x, -3: KEY.y, **more}))
+    with pytest.raises(KeyFormatError, match=r"alg \(3\)|key_ops \(4\)"):
+        parse_cose_key(cbor.encode({1: 4, -1: bytes(range(32)), **{k: -7 if v == 5 else v for k, v in more.items()}}))
+
+
+def test_two_keys_in_one_file_are_no_key() -> None:
+    with pytest.raises(KeyFormatError) as caught:
+        parse_key(KEY.pem.encode() + OTHER_KEY.pem.encode())
+    assert caught.value.seen == "PUBLIC KEY, PUBLIC KEY"
+
+
+def test_raw_bytes_of_a_secret_are_told_where_they_go() -> None:
+    with pytest.raises(KeyFormatError) as caught:
+        parse_key(bytes(range(32)))
+    assert "--mac-key" in (caught.value.hint or "")
 
 
 def test_rsa_signs_images_and_no_evidence() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import multiprocessing
 import signal
@@ -10,12 +11,14 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from harness.errors import BenchError
 from harness.findings import Policy, Report, Severity
 from harness.ledger import FileLedger
-from harness.verify.algorithms import ALGORITHMS, CURVES_BY_NAME
+from harness.verify.algorithms import ALGORITHMS, CURVES_BY_NAME, P256
 from harness.verify.cose import parse
+from harness.verify.csr import CertificationRequest, parse_csr
 from harness.verify.keys import PublicKey
 from harness.verify.signatures import (
     Reuse,
@@ -23,8 +26,10 @@ from harness.verify.signatures import (
     SignatureRecord,
     check_signatures,
     key_is_lost,
+    record_request,
     record_signature,
 )
+from tests.verify.test_verify_csr_and_certificates import by_hand, subject, tlv
 from tests.verify.verify_kit import KEY, OTHER_KEY, TEST_ONLY_P256, TEST_ONLY_P384, enc, held, message
 
 PROTECTED = enc({1: -7})
@@ -94,6 +99,44 @@ def test_what_is_harmless_passes() -> None:
     report = Report()
     check_signatures([], report)
     assert not report.findings
+
+
+def request_with_nonce(common_name: bytes, k: int) -> CertificationRequest:
+    """A certification request signed with a chosen secret number."""
+    unsigned = by_hand(subject=subject(tlv(0x0C, common_name)), signature=b"")
+    info = parse_csr(unsigned).signed
+    order, secret = P256.order, TEST_ONLY_P256.private_numbers().private_value
+    r = ec.derive_private_key(k, ec.SECP256R1()).public_key().public_numbers().x % order
+    s = pow(k, -1, order) * (int.from_bytes(hashlib.sha256(info).digest(), "big") + r * secret) % order
+    signature = encode_dss_signature(r, s)
+    return parse_csr(by_hand(subject=subject(tlv(0x0C, common_name)), signature=signature))
+
+
+def test_a_request_and_a_result_with_one_r_lose_the_key_they_share() -> None:
+    asked = record_request(request_with_nonce(b"device", K), where="request")
+    assert asked is not None
+    report = Report()
+    (reuse,) = check_signatures([(asked, KEY), (record(FIRST, where="result"), KEY)], report)
+    assert key_is_lost(reuse, KEY)
+    assert report.failed[0].where == "request and result"
+    again = record_request(request_with_nonce(b"device", K))
+    other = record_request(request_with_nonce(b"device", K + 1))
+    assert again is not None
+    assert other is not None
+    report = Report()
+    assert not check_signatures([(asked, KEY), (again, KEY), (other, KEY)], report)
+    assert report.ok
+
+
+def test_a_request_that_proves_nothing_is_not_remembered() -> None:
+    right = request_with_nonce(b"device", K)
+    for wrong in (
+        dataclasses.replace(right, signature=right.signature[:-1]),
+        dataclasses.replace(right, key=None),
+        dataclasses.replace(right, key=OTHER_KEY),
+        dataclasses.replace(right, algorithm="1.2.840.10045.4.1"),
+    ):
+        assert record_request(wrong) is None
 
 
 def test_a_lost_key_is_excused_by_its_full_name_only() -> None:
