@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from shown_figures import ShowFigure
 from spe_images import KEY, image, key_file
 from virtual_board import make_otp
 
@@ -20,12 +21,18 @@ def run(*command: object) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("program", ["test_its", "test_iovec", "test_key_range"])
-def test_program(program: str) -> None:
-    run(BUILD / program)
+@pytest.mark.parametrize("program", ["test_its", "test_iovec", "test_key_range", "test_wipe"])
+def test_program(program: str, show_figure: ShowFigure) -> None:
+    show_figure(run(BUILD / program).strip())
 
 
-def test_otp(tmp_path: Path) -> None:
+def test_a_wipe_left_out_is_noticed() -> None:
+    done = subprocess.run([BUILD / "test_wipe.left_out"], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 1
+    assert "on_the_stack" in done.stderr
+
+
+def test_otp(tmp_path: Path, show_figure: ShowFigure) -> None:
     area = tmp_path / "otp.bin"
     area.write_bytes(
         make_otp(
@@ -37,14 +44,14 @@ def test_otp(tmp_path: Path) -> None:
             verification_service="https://verifier.example/",
         )
     )
-    run(BUILD / "test_otp", area)
+    show_figure(run(BUILD / "test_otp", area).strip())
 
 
-def test_no_broken_image_is_accepted(tmp_path: Path) -> None:
+def test_no_broken_image_is_accepted(tmp_path: Path, show_figure: ShowFigure) -> None:
     signed = tmp_path / "image.bin"
     signed.write_bytes(image(payload=bytes(range(256)) * 4, key=KEY, name="sine"))
     output = run(BUILD / "mutate_image", signed, key_file(tmp_path, KEY), 20000)
-    print(output)
+    show_figure(f"images: {output.strip()}")
     assert "all refused" in output
     for kind in ("not an MCUboot image", "SHA-256 does not match", "another key", "signature does not verify"):
         assert kind in output, f"the mutations did not try: {kind}"

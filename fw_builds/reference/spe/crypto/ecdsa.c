@@ -4,6 +4,7 @@
 
 #include "bearssl_ec.h"
 #include "mutants.h"
+#include "wipe.h"
 
 /* br_ec_p256_m31: constant-time, 31-bit limbs; the multiplier of a Cortex-M55 is constant-time too. */
 static const br_ec_impl *const curve = &br_ec_p256_m31;
@@ -86,8 +87,8 @@ bool ecdsa_sign(const uint8_t key[ECDSA_KEY_SIZE], const uint8_t digest[32], uin
 	const br_ec_private_key private = private_key(key, copy);
 	const size_t len = br_ecdsa_i31_sign_raw(curve, nonce_generator_hash(), digest, &private, signature);
 
-	memset(copy, 0, sizeof copy);
-	__asm volatile("" ::"r"(copy) : "memory"); /* the wipe stays */
+	wipe(copy, sizeof copy);
+	wipe_stack(); /* the key and the nonce in BearSSL's own representation */
 	return len == ECDSA_SIGNATURE_SIZE;
 }
 
@@ -109,8 +110,8 @@ bool ecdsa_public_key(const uint8_t key[ECDSA_KEY_SIZE], uint8_t public_key[ECDS
 	const br_ec_private_key private = private_key(key, copy);
 	const size_t len = br_ec_compute_pub(curve, &public, buffer, &private);
 
-	memset(copy, 0, sizeof copy);
-	__asm volatile("" ::"r"(copy) : "memory"); /* the wipe stays */
+	wipe(copy, sizeof copy);
+	wipe_stack();
 	if (len != ECDSA_PUBLIC_KEY_SIZE || !in_range(key)) { /* BearSSL checks keys only when it signs */
 		return false;
 	}

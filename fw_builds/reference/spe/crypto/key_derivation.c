@@ -6,6 +6,7 @@
 
 #include "bearssl_kdf.h"
 #include "bytes.h"
+#include "wipe.h"
 
 #define IDENTITY_SALT  "tfm-harness-reference"
 #define BOOT_SEED_SALT "tfm-harness-boot-seed"
@@ -24,6 +25,13 @@ static void extract(br_hkdf_context *hkdf, const char *salt, const uint8_t ikm[3
 	br_hkdf_init(hkdf, &br_sha256_vtable, salt, strlen(salt));
 	br_hkdf_inject(hkdf, ikm, 32);
 	br_hkdf_flip(hkdf);
+}
+
+/* The pseudorandom key in the context, and what BearSSL made of it on the stack, give all the keys. */
+static void forget(br_hkdf_context *hkdf)
+{
+	wipe(hkdf, sizeof *hkdf);
+	wipe_stack();
 }
 
 /* k > n - 2, without a branch on k */
@@ -57,8 +65,7 @@ void derive_p256_key(const uint8_t huk[32], const char *label, uint8_t key[32])
 		(void)br_hkdf_produce(&hkdf, label, strlen(label), key, 32);
 	} while (too_large(key));
 	increment(key);
-	memset(&hkdf, 0, sizeof hkdf);
-	__asm volatile("" ::"r"(&hkdf) : "memory"); /* the wipe stays */
+	forget(&hkdf);
 }
 
 void derive_uuid(const uint8_t huk[32], uint8_t uuid[16])
@@ -67,6 +74,7 @@ void derive_uuid(const uint8_t huk[32], uint8_t uuid[16])
 
 	extract(&hkdf, IDENTITY_SALT, huk);
 	(void)br_hkdf_produce(&hkdf, UUID_LABEL, strlen(UUID_LABEL), uuid, 16);
+	forget(&hkdf);
 	uuid[6] = (uint8_t)((uuid[6] & 0x0F) | 0x80); /* version 8 */
 	uuid[8] = (uint8_t)((uuid[8] & 0x3F) | 0x80); /* RFC 9562 variant */
 }
@@ -79,6 +87,7 @@ static void derive_seed(const char *salt, const uint8_t entropy[32], uint32_t bo
 	put_le32(info, boot_count);
 	extract(&hkdf, salt, entropy);
 	(void)br_hkdf_produce(&hkdf, info, sizeof info, seed, 32);
+	forget(&hkdf);
 }
 
 void derive_boot_seed(const uint8_t entropy[32], uint32_t boot_count, uint8_t seed[32])
