@@ -7,11 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+import cbor2
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from expected import Identity, verify_sign1
 from lab import ITS_COPIES, Lab, flipped, resign, wait_for_log
 from qemu_board import QemuBoard
+from smp import packet
 from smp_device import Refused
 
 REFUSED = "[BOOT] NSPE image refused: "
@@ -178,6 +181,13 @@ def test_corrupt_nv_memory_stops_the_device(lab: Lab) -> None:
     assert "halted: NV area corrupt" in lab.log_of_refused_boot(remember=True)
 
 
+def counter_of(board: QemuBoard, lab: Lab) -> int:
+    """The monotonic counter of a new result."""
+    size = board.device.describe()["in"]
+    result = board.device.infer(os.urandom(16), bytes(size))["res"]
+    return int(verify_sign1(result, Identity(lab.huk).key(2))[-70005])
+
+
 def damage(file: BinaryIO, copy: int) -> None:
     file.seek(copy + 16)
     byte = file.read(1)[0]
@@ -185,16 +195,48 @@ def damage(file: BinaryIO, copy: int) -> None:
     file.write(bytes([byte ^ 1]))
 
 
-def test_one_damaged_nv_copy_is_survived(lab: Lab) -> None:
+@pytest.mark.parametrize("copy", ITS_COPIES)
+def test_one_damaged_nv_copy_loses_nothing(lab: Lab, copy: int) -> None:
+    """Neither the model chosen, nor a count of boots: a seed or a result's counter would come twice."""
     with lab.boot(remember=True) as board:
         board.device.wait_ready()
         board.device.write(13, {"name": "sine"})
-    for copy in ITS_COPIES:
-        with lab.nv.open("r+b") as file:
-            damage(file, copy)
-        with lab.boot(remember=True) as board:  # each boot writes both states anew
-            assert board.device.wait_ready()["model"] == "sine"
-            board.device.write(13, {"name": "sine"})
+        before = counter_of(board, lab)
+    with lab.nv.open("r+b") as file:
+        damage(file, copy)
+    with lab.boot(remember=True) as board:  # the same entropy: for the device it is the next boot
+        seen = board.device.wait_ready()
+        assert (seen["model"], seen["boot"]) == ("sine", 1)
+        assert counter_of(board, lab) == before + 1
+
+
+def test_nv_memory_without_its_marks_is_not_taken_for_new(lab: Lab) -> None:
+    with lab.boot(remember=True) as board:
+        board.device.wait_ready()
+    with lab.nv.open("r+b") as file:
+        for copy in ITS_COPIES:
+            file.seek(copy)
+            file.write(bytes(4))
+    assert "halted: NV area corrupt" in lab.log_of_refused_boot(remember=True)
+
+
+def test_power_cuts_never_repeat_a_counter(lab: Lab) -> None:
+    """The power goes while a result is made: before, in, or after the write of its counter."""
+    highest = 0
+    for cut in range(6):
+        with lab.boot(remember=True) as board:
+            device = board.device
+            device.wait_ready()
+            counter = counter_of(board, lab)
+            assert counter > highest
+            highest = counter
+            for _ in range(cut):
+                request = device.encode(2, 64, 2, {"nonce": bytes(16), "src": 1, "in": bytes(128)})
+                device.send_raw(b"".join(packet.encode(request)))
+            if cut % 2:
+                answer = cbor2.loads(device.receive()[8:])
+                highest = verify_sign1(answer["res"], Identity(lab.huk).key(2))[-70005]
+            # leaving the block kills QEMU, whatever it is at
 
 
 def test_log_of_a_boot(lab: Lab) -> None:

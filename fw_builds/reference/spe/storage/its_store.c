@@ -40,6 +40,27 @@ static bool is_whole(const struct its_copy *copy)
 	return copy->magic == ITS_MAGIC && copy->crc == crc_of(copy) && objects_are_sane(copy);
 }
 
+static bool is_untouched(const struct its_copy *copy)
+{
+	const uint8_t *const bytes = (const uint8_t *)copy;
+
+	for (size_t i = 0; i < sizeof *copy; i++) {
+		if (bytes[i] != 0) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/*
+ * The first write ever may have been cut short, before it counted: then one copy is untouched and the other has no magic
+ * yet. Anything else once held a state that is lost.
+ */
+static bool is_blank(const struct its_copy *a, const struct its_copy *b)
+{
+	return a->magic == 0 && b->magic == 0 && (is_untouched(a) || is_untouched(b));
+}
+
 enum its_mount its_mount(struct its_store *store, struct its_copy *a, struct its_copy *b)
 {
 	const bool a_whole = is_whole(a), b_whole = is_whole(b);
@@ -48,11 +69,7 @@ enum its_mount its_mount(struct its_store *store, struct its_copy *a, struct its
 	store->copies[0] = a;
 	store->copies[1] = b;
 	if (!a_whole && !b_whole) {
-		/*
-		 * The first write ever may have been cut short, before it counted: then one copy is untouched and the
-		 * other has no magic yet.
-		 */
-		return a->magic == 0 && b->magic == 0 ? ITS_BLANK : ITS_CORRUPT;
+		return is_blank(a, b) ? ITS_BLANK : ITS_CORRUPT;
 	}
 	const bool b_is_newer = (int32_t)(b->sequence - a->sequence) > 0;
 
@@ -66,22 +83,26 @@ static void barrier(void)
 	__asm volatile("" ::: "memory");
 }
 
-/* Make the cache, changed by the caller, the truth. */
-static void commit(struct its_store *store)
+static void write_copy(struct its_copy *target, const struct its_copy *state)
 {
-	struct its_copy *const target = store->copies[1 - store->current];
-
-	store->cache.sequence++;
-	store->cache.magic = ITS_MAGIC;
-	store->cache.crc = crc_of(&store->cache);
 	target->magic = 0;
 	barrier();
-	target->sequence = store->cache.sequence;
-	memcpy(target->objects, store->cache.objects, sizeof target->objects);
-	target->crc = store->cache.crc;
+	target->sequence = state->sequence;
+	memcpy(target->objects, state->objects, sizeof target->objects);
+	target->crc = state->crc;
 	barrier();
 	target->magic = ITS_MAGIC;
 	barrier();
+}
+
+/* Make the cache, changed by the caller, the truth: first in the copy that may be lost, then in the other. */
+static void commit(struct its_store *store)
+{
+	store->cache.sequence++;
+	store->cache.magic = ITS_MAGIC;
+	store->cache.crc = crc_of(&store->cache);
+	write_copy(store->copies[1 - store->current], &store->cache);
+	write_copy(store->copies[store->current], &store->cache);
 	store->current = 1 - store->current;
 }
 

@@ -1,6 +1,7 @@
 /*
- * A small object store in two copies of memory that keeps its content: each change goes to the older copy and counts
- * only once its CRC stands, so that a reset at any moment leaves the old state or the new one.
+ * A small object store in two copies of memory that keeps its content. A change is written to one copy, where it counts
+ * only once its CRC stands, and then to the other: a reset at any moment leaves the old state or the new one, and later
+ * damage to either copy loses nothing - no counter in here ever goes back.
  */
 #ifndef ITS_STORE_H
 #define ITS_STORE_H
@@ -32,7 +33,7 @@ struct its_copy {
 
 struct its_store {
 	struct its_copy *copies[2];
-	unsigned current;
+	unsigned current; /* the copy that is whole at any time */
 	struct its_copy cache; /* what copies[current] says */
 };
 
