@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "../mutants.h"
+#include "identity.h"
 #include "psa/client.h"
 #include "psa_manifest/sid.h"
 #include "tfm_memory_sections.h"
@@ -75,6 +76,18 @@ static psa_status_t read_active(size_t expected)
 	return status == PSA_SUCCESS && out[0].len != expected ? PSA_ERROR_DATA_INVALID : status;
 }
 
+/* The store verified what lies in external memory; what will run is this copy. */
+static psa_status_t check_copy(const struct model_store_info *info)
+{
+	uint8_t digest[RESULT_HASH_SIZE];
+	psa_status_t status = identity_hash(model_bytes, info->length, digest);
+
+	if (status != PSA_SUCCESS) {
+		return status;
+	}
+	return memcmp(digest, info->id, sizeof(digest)) == 0 ? PSA_SUCCESS : PSA_ERROR_INVALID_SIGNATURE;
+}
+
 static bool describe_output(void)
 {
 	struct nn_tensor_info info;
@@ -95,6 +108,9 @@ static psa_status_t load(const struct model_store_info *info)
 {
 	psa_status_t status = read_active(info->length);
 
+	if (status == PSA_SUCCESS) {
+		status = check_copy(info);
+	}
 	if (status != PSA_SUCCESS) {
 		return status;
 	}

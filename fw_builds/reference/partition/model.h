@@ -23,7 +23,8 @@ struct model {
 
 /*
  * The active model, loaded anew if another became active. NULL and a status: PSA_ERROR_DOES_NOT_EXIST without an active
- * model, PSA_ERROR_DATA_INVALID when the interpreter refuses it, or what the model store returns.
+ * model, PSA_ERROR_INVALID_SIGNATURE when what was copied is not what the store has verified, PSA_ERROR_DATA_INVALID when
+ * the interpreter refuses it, or what the model store returns.
  */
 psa_status_t model_get(const struct model **model);
 

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from lab import REFERENCE, Lab, flipped, resign
+from lab import NV_OFFSET, REFERENCE, Lab, flipped, resign
 from qemu_board import QemuBoard
 from smp_device import Refused
 from test_verified_boot import other_key  # noqa: F401  # a fixture
@@ -129,6 +129,28 @@ def test_update(lab: Lab) -> None:
         assert board.device.wait_ready()["mid"] == id_of("keyword")
 
 
+def test_a_bank_changed_after_it_was_verified_is_not_run(lab: Lab, images: Path) -> None:
+    """The banks are in external memory: what runs is a copy, and the copy is what the result names."""
+    bank = NV_OFFSET + 0x100000
+    with lab.boot(remember=True) as board:
+        board.device.wait_ready()
+        image = (images / "sine.signed.bin").read_bytes()
+        assert activate(board, image)["mid"] == id_of("sine")
+        with lab.nv.open("r+b") as file:
+            file.seek(bank)
+            assert file.read(len(image)) == image
+            file.seek(bank + 0x400 + model("sine").stat().st_size - 1)
+            last = file.read(1)[0]
+            file.seek(-1, 1)
+            file.write(bytes([last ^ 1]))
+        with pytest.raises(Refused) as refused:
+            board.device.infer(bytes(32), bytes(1))
+        assert refused.value.rc == INVALID_SIGNATURE
+        assert board.device.describe()["model"] == ""
+        assert board.device.write(13, {"name": "tamper"})["mid"] == id_of("tamper")
+        assert board.device.infer(bytes(32), bytes(128))
+
+
 def test_refused_updates_change_nothing(lab: Lab, images: Path, other_key: Path) -> None:  # noqa: F811
     good = (images / "sine.signed.bin").read_bytes()
 
@@ -204,6 +226,7 @@ def test_no_room_for_another_security_counter(lab: Lab) -> None:
             activate(board, resign(payload, lab.path("m.bin"), name=f"m{n}").read_bytes())
         one_more = resign(payload, lab.path("m.bin"), name="one-more")
         assert refusal(board, one_more.read_bytes()) == STORAGE_FAILURE
+        assert "[MODEL] not made active: its security counter cannot be stored" in board.secure_log()
         assert board.device.describe()["model"] == f"m{installed - 1}"
         newer = resign(payload, lab.path("m.bin"), name=f"m{installed - 1}", counter=2)
         assert activate(board, newer.read_bytes())["name"] == f"m{installed - 1}"  # its counter has a place

@@ -247,6 +247,7 @@ const char *mcuboot_status_text(enum mcuboot_status status)
 		[MCUBOOT_BAD_SIGNATURE] = "signature does not verify",
 		[MCUBOOT_NO_COUNTER] = "no security counter",
 		[MCUBOOT_ROLLED_BACK] = "rolled back (security counter too low)",
+		[MCUBOOT_COUNTER_NOT_KEPT] = "its security counter cannot be stored",
 	};
 
 	return (unsigned)status < sizeof texts / sizeof texts[0] ? texts[status] : "unknown";

@@ -24,6 +24,7 @@ enum mcuboot_status {
 	MCUBOOT_BAD_SIGNATURE,
 	MCUBOOT_NO_COUNTER,
 	MCUBOOT_ROLLED_BACK,   /* security counter lower than the one the device has seen */
+	MCUBOOT_COUNTER_NOT_KEPT, /* genuine, but the device has no room for its security counter */
 };
 
 struct mcuboot_image {

@@ -101,6 +101,8 @@ static psa_status_t to_psa(enum mcuboot_status status)
 		return PSA_ERROR_INVALID_ARGUMENT;
 	case MCUBOOT_ROLLED_BACK:
 		return PSA_ERROR_NOT_PERMITTED;
+	case MCUBOOT_COUNTER_NOT_KEPT:
+		return PSA_ERROR_STORAGE_FAILURE;
 	default:
 		return PSA_ERROR_INVALID_SIGNATURE;
 	}
@@ -157,7 +159,7 @@ static enum mcuboot_status activate(uint32_t number)
 		return status;
 	}
 	if (!rollback_raise(TFM_SP_MODEL_STORE, slot->image.name, slot->image.security_counter)) {
-		return MCUBOOT_NO_COUNTER;
+		return MCUBOOT_COUNTER_NOT_KEPT;
 	}
 	active = number;
 	generation++;
@@ -208,8 +210,10 @@ psa_status_t model_store_active_bytes(const uint8_t **bytes, size_t *len)
 	if (active == NO_SLOT) {
 		return PSA_ERROR_DOES_NOT_EXIST;
 	}
-	*bytes = slots[active].image.payload;
-	*len = slots[active].image.payload_size;
+	const struct slot *const slot = examine(active);
+
+	*bytes = slot->image.payload;
+	*len = slot->image.payload_size;
 	return PSA_SUCCESS;
 }
 
@@ -266,7 +270,7 @@ static psa_status_t switch_to(uint32_t slot, uint32_t bank, struct model_store_i
 	if (status != MCUBOOT_OK) {
 		spe_log("MODEL", "not made active: %s", mcuboot_status_text(status));
 		(void)remember(before);
-		return PSA_ERROR_STORAGE_FAILURE;
+		return to_psa(status);
 	}
 	describe(active, info);
 	spe_log("MODEL", "%s %s is active, security counter %u", info->name, info->version,
