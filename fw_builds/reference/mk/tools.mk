@@ -29,6 +29,18 @@ $(error MUTANT=$(MUTANT): no such faulty build; mutants.h names them)
 endif
 endif
 
+ifneq ($(filter check check-mutants,$(needs_tools)),)
+missing_program := $(firstword $(foreach program,gcc qemu-system-arm setpriv openssl, \
+	$(if $(shell command -v $(program)),,$(program))))
+ifneq ($(missing_program),)
+$(error $(missing_program) is missing, for the tests: apt-get install gcc libc6-dev qemu-system-arm util-linux openssl)
+endif
+check_modules := import pytest, smp, cbor2, pycddl, numpy
+ifeq ($(shell $(PYTHON) -c '$(check_modules)' 2>/dev/null && echo found),)
+$(error $(PYTHON) has not all packages of the tests ($(check_modules)): .ci/setup.sh test at the top makes one that has)
+endif
+endif
+
 cpu_flags := -mcpu=cortex-m55 -mthumb -mfloat-abi=hard
 warnings := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 code_flags := $(cpu_flags) -std=gnu11 -O2 -g -ffreestanding -ffunction-sections -fdata-sections -fno-common \

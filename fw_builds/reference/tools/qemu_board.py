@@ -34,7 +34,7 @@ class Monitor:
     """QMP over its socket."""
 
     def __init__(self, connection: socket.socket) -> None:
-        connection.settimeout(20.0)
+        connection.settimeout(60.0)
         self._socket = connection
         self._lines = connection.makefile("rb")
         self._read()
@@ -141,7 +141,7 @@ class QemuBoard:
         self.device = Device(uart, lambda: self._monitor.execute("query-status"))
 
     def _connect(self, path: Path, errors: Path) -> socket.socket:
-        end = time.monotonic() + 20.0
+        end = time.monotonic() + 60.0
         while True:
             connection = socket.socket(socket.AF_UNIX)
             try:

@@ -60,8 +60,10 @@ def free_running(bench: Bench) -> None:
     bench.board.set_sensors(700, 600, 500, 420)
     device.sample("clear")
     before = device.sample("free", ms=2)["seq"]
+    end = time.monotonic() + 60
     while (state := device.sample("free", ms=2))["n"] < 32:
         assert state["st"] == 0
+        assert time.monotonic() < end, "the timer takes no samples"
         time.sleep(0.01)
     stopped = device.sample("stop")
     assert stopped["seq"] >= before + 32

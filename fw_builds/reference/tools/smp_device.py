@@ -40,7 +40,7 @@ class Device:
     `poke` is called after each message sent: QEMU holds back the first byte after a boot until its monitor is used.
     """
 
-    def __init__(self, connection: socket.socket, poke: Callable[[], object], *, timeout: float = 30.0) -> None:
+    def __init__(self, connection: socket.socket, poke: Callable[[], object], *, timeout: float = 120.0) -> None:
         self._socket = connection
         self._poke = poke
         self._timeout = timeout
@@ -58,6 +58,7 @@ class Device:
 
     def send_raw(self, data: bytes) -> None:
         """Put bytes on the wire."""
+        self._socket.settimeout(self._timeout)
         self._socket.sendall(data)
         if not self._poked:
             self._poke()
@@ -143,7 +144,7 @@ class Device:
 
     # --- commands ---------------------------------------------------------------------------
 
-    def wait_ready(self, timeout: float = 20.0) -> dict[str, Any]:
+    def wait_ready(self, timeout: float = 60.0) -> dict[str, Any]:
         """Wait for the start line, then describe."""
         end = time.monotonic() + timeout
         while self.line(end - time.monotonic()) != b"[NS] ready":

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE / "qemu"), str(HERE.parents[1] / "tools")]  # what the tests in QEMU are made of
+sys.path[:0] = [str(HERE / "qemu"), str(HERE.parent), str(HERE.parents[1] / "tools")]  # what the tests are made of
+
+from shown_figures import pytest_terminal_summary, show_figure  # noqa: E402, F401  # found through the line above; pytest's
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 from tflite_builder import Graph, Op, Tensor
 
-__all__ = ["GENERATORS", "SAME", "VALID"]
+__all__ = ["GENERATORS", "SAME", "VALID", "at_the_edges"]
 
 SAME, VALID = 0, 1
 _ACTIVATIONS = (0, 1, 2, 3)  # NONE, RELU, RELU_N1_TO_1, RELU6
@@ -227,3 +228,45 @@ GENERATORS: dict[str, Callable[[Rng], Graph]] = {
     "RESHAPE": reshape,
     "SOFTMAX": softmax,
 }
+
+
+def _far(rng: Rng, reach: float) -> float:
+    """A scale up to 2^reach away from 1."""
+    return float(np.float32(2.0 ** rng.uniform(-reach, reach)))
+
+
+def _edge_of_products(rng: Rng, graph: Graph, reach: float) -> None:
+    """Convolution and matrix product: weights of -128, biases at the ends of int32, multipliers far from 1."""
+    source, weights, output, *bias = graph.tensors
+    scales = [_far(rng, reach) for _ in weights.scale] if isinstance(weights.scale, list) else _far(rng, reach)
+    in_scale, data = _far(rng, reach), np.asarray(weights.data)
+    out_scale = float(np.float32(in_scale * float(np.mean(scales)) * 2.0 ** rng.uniform(-reach, 2 * reach)))
+    graph.tensors = [
+        dataclasses.replace(source, scale=in_scale),
+        dataclasses.replace(weights, scale=scales, data=np.where(rng.random(data.shape) < 0.3, -128, data)),
+        dataclasses.replace(output, scale=out_scale),
+    ]
+    for tensor in bias:
+        ends = rng.choice([-(2**31), 2**31 - 1, 5, int(rng.integers(-(2**31), 2**31))], size=np.shape(tensor.data))
+        products = np.float32(in_scale) * np.float32(scales)
+        graph.tensors.append(dataclasses.replace(tensor, scale=products.astype(np.float64).tolist(), data=ends))
+
+
+def at_the_edges(rng: Rng, name: str) -> Graph:
+    """One of the graphs above with quantisation parameters that no training gives, but a file may hold."""
+    graph = GENERATORS[name](rng)
+    reach = float(rng.choice([1, 4, 10, 20]))
+    if name in {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}:
+        _edge_of_products(rng, graph, reach)
+    elif name in {"ADD", "MEAN"}:
+        quantised = [t.scale is not None for t in graph.tensors]
+        graph.tensors = [
+            dataclasses.replace(t, scale=_far(rng, reach), zero_point=int(rng.choice([-128, 127, 0]))) if q else t
+            for t, q in zip(graph.tensors, quantised, strict=True)
+        ]
+    elif name == "SOFTMAX":
+        graph.tensors[0] = dataclasses.replace(graph.tensors[0], scale=_far(rng, reach))
+    else:  # these do not rescale: both ends have the same
+        scale = _far(rng, reach)
+        graph.tensors = [dataclasses.replace(t, scale=scale) if t.scale is not None else t for t in graph.tensors]
+    return graph

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from engines import Int8, ParityRows, engine_run, reference
-from one_op import GENERATORS
+from engines import Int8, ParityRows, Refused, engine_run, reference
+from one_op import GENERATORS, at_the_edges
 from tflite_builder import Graph
 
 MODELS_EACH = 60
 INPUTS_EACH = 25
+EDGES_EACH = 40
 
 
 def inputs_for(rng: np.random.Generator, graph: Graph) -> Int8:
@@ -38,4 +39,34 @@ def test_operator_is_bit_exact(name: str, model_file: Path, parity_row: ParityRo
         exact += int((seen == expected).all(axis=1).sum())
         outputs |= {row.tobytes() for row in expected}
     parity_row.append((f"{name} x {MODELS_EACH} models", total, exact, len(outputs)))
+    assert len(outputs) >= 16
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_operator_is_bit_exact_at_the_edges_of_quantisation(
+    name: str, model_file: Path, parity_row: ParityRows
+) -> None:
+    """Multipliers from far below 2^-31 to 2^30, biases of 31 bits, ranges of no value: the same, or refused."""
+    total = exact = refused = 0
+    outputs = set()
+    for index in range(EDGES_EACH):
+        rng = np.random.default_rng([index, len(name), 31])
+        graph = at_the_edges(rng, name)
+        content = graph.build()
+        model_file.write_bytes(content)
+        inputs = inputs_for(rng, graph)
+        try:
+            seen = engine_run(model_file, inputs)
+        except Refused as why:
+            if why.status != "QUANT":
+                raise
+            refused += 1
+            continue
+        expected = reference.run(content, inputs)
+        np.testing.assert_array_equal(seen, expected, err_msg=f"{name} model {index}: {graph}")
+        total += len(inputs)
+        exact += int((seen == expected).all(axis=1).sum())
+        outputs |= {row.tobytes() for row in expected}
+    parity_row.append((f"{name} x {EDGES_EACH - refused} at the edges", total, exact, len(outputs)))
+    assert refused < EDGES_EACH // 4
     assert len(outputs) >= 16

@@ -10,9 +10,10 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 REFERENCE = HERE.parents[1]
-sys.path[:0] = [str(HERE), str(REFERENCE / "tools"), str(REFERENCE / "host_tests" / "spe")]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(REFERENCE / "tools"), str(REFERENCE / "host_tests" / "spe")]
 
 from lab import Lab  # noqa: E402  # found through the line above
+from shown_figures import pytest_terminal_summary, show_figure  # noqa: E402, F401  # for pytest
 
 
 @pytest.fixture(scope="session")

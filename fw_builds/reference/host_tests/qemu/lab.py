@@ -54,7 +54,7 @@ def flipped(source: Path, target: Path, at: int) -> Path:
     return target
 
 
-def wait_for_log(board: QemuBoard, *texts: str, timeout: float = 30.0) -> str:
+def wait_for_log(board: QemuBoard, *texts: str, timeout: float = 60.0) -> str:
     """Wait until a whole line of the secure log holds one of the texts; the log's whole lines.
 
     The log is read while it is being written: its last line may be half there.

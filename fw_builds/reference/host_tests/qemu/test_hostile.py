@@ -31,7 +31,7 @@ def hostile(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def lines_until(board: QemuBoard, last: str) -> list[str]:
     lines: list[str] = []
     while not lines or lines[-1] != last:
-        lines.append(board.device.line(20).decode())
+        lines.append(board.device.line(60).decode())
     return lines
 
 

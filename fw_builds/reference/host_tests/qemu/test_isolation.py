@@ -7,7 +7,9 @@ import random
 import pytest
 from lab import Lab
 from qemu_board import QemuBoard
+from shown_figures import ShowFigure
 
+RANDOM_CALLS = 1500
 PROGRAMMER_ERROR = -129
 NOT_PERMITTED = -133
 SERVICES = {"attestation": 0x40000103, "platform": 0x40000104, "inference": 0x40000105, "model store": 0x40000106}
@@ -132,7 +134,7 @@ def raw_call(board: QemuBoard, service: str, kind: int, into: list[list[int]], o
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_pointers_into_secure_memory(lab: Lab, service: str) -> None:
+def test_pointers_into_secure_memory(lab: Lab, service: str, show_figure: ShowFigure) -> None:
     """Every service, every message type, every kind of secure memory; as input, as output, and by one byte."""
     with lab.boot() as board:
         before = board.device.wait_ready()
@@ -147,6 +149,7 @@ def test_pointers_into_secure_memory(lab: Lab, service: str) -> None:
                     assert raw_call(board, service, kind, into, out) == PROGRAMMER_ERROR, (kind, hex(address))
                     tried += 1
         assert tried == 3 * len(SECURE) * len(TYPES[service])
+        show_figure(f"pointers into secure memory, {service}: {tried}, all refused")
         assert board.device.describe() == before
         assert board.device.read(8)["n"] == 0
         assert "PANIC" not in board.secure_log()
@@ -223,7 +226,7 @@ def random_vectors(draw: random.Random) -> tuple[list[list[int]], list[list[int]
     return vectors[:count_in], vectors[count_in:]
 
 
-def test_random_calls(lab: Lab) -> None:
+def test_random_calls(lab: Lab, show_figure: ShowFigure) -> None:
     """Calls drawn from what is likely to hurt, among right ones; only the reset is left out."""
     draw = random.Random(20260)  # noqa: S311  # repeatable test data
     handles = [*SERVICES.values(), 0x40000100, 0x40000107, 0]
@@ -236,7 +239,7 @@ def test_random_calls(lab: Lab) -> None:
     refused = done = 0
     with lab.boot() as board:
         before = board.device.wait_ready()
-        for n in range(1500):
+        for n in range(RANDOM_CALLS):
             into, out = random_vectors(draw)
             status = board.device.psa_call(draw.choice(handles), draw.choice(types), into, out)
             assert status <= 0
@@ -244,6 +247,7 @@ def test_random_calls(lab: Lab) -> None:
             if n % 100 == 0:  # and the services still work
                 done += board.device.psa_call(*right[n // 100 % len(right)]) == 0
         assert refused > 300
+        show_figure(f"random calls: {RANDOM_CALLS}, {refused} refused for their vectors, handle or type")
         assert done == 15
         after = board.device.describe()
         assert {k: after[k] for k in ("boot", "nspe", "seed")} == {k: before[k] for k in ("boot", "nspe", "seed")}

@@ -41,6 +41,23 @@ def test_complaints(tmp_path: Path, variable: str, complaint: str) -> None:
     assert complaint in make(f"OUT={tmp_path}", variable)
 
 
+@pytest.mark.parametrize("program", ["qemu-system-arm", "gcc", "openssl"])
+def test_complaint_of_the_check(tmp_path: Path, program: str) -> None:
+    """A machine on which all is installed but one program of the tests."""
+    for folder in ("/bin", "/usr/bin", "/usr/local/bin"):
+        for tool in Path(folder).iterdir():
+            if tool.name != program and not (tmp_path / tool.name).exists():
+                (tmp_path / tool.name).symlink_to(tool)
+    assert f"{program} is missing, for the tests: apt-get install" in make("check", PATH=str(tmp_path))
+
+
+def test_complaint_of_an_interpreter_without_the_tests_packages(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\ncase "$2" in *pytest*) exit 1 ;; esac\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    assert f"{python} has not all packages of the tests" in make("check", f"PYTHON={python}")
+
+
 def test_bearssl_folder_without_bearssl(tmp_path: Path) -> None:
     assert "no BearSSL there" in make(f"OUT={tmp_path}/out", f"BEARSSL_DIR={tmp_path}")
 

@@ -90,7 +90,7 @@ def ticks(board: QemuBoard, identity: Identity) -> None:
 def every_answer(board: QemuBoard, _identity: Identity) -> None:
     for number in range(40):
         message = board.device.encode(2, 0, 0, {"d": str(number)})
-        board.device.exchange(message, timeout=3.0)
+        board.device.exchange(message, timeout=15.0)
 
 
 MUTANTS: dict[str, Check] = {

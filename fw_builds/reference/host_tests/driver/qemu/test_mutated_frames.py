@@ -7,6 +7,7 @@ import random
 import cbor2
 import pytest
 from board_types import Boot
+from shown_figures import ShowFigure
 from smp import packet
 from smp_device import Device
 
@@ -93,7 +94,7 @@ def answers_until(device: Device, marker: str) -> int:
         count += 1
 
 
-def test_damaged_messages_never_stop_the_device(boot: Boot) -> None:
+def test_damaged_messages_never_stop_the_device(boot: Boot, show_figure: ShowFigure) -> None:
     board = boot(icount=False)
     device = board.device
     rng = random.Random(20261123)  # noqa: S311 - the same damage in each run
@@ -113,4 +114,4 @@ def test_damaged_messages_never_stop_the_device(boot: Boot) -> None:
     assert device.describe()["boot"] == 0, "it was reset"
     assert "PANIC" not in board.secure_log()
     assert device.read(8) == {"n": 0, "last": []}, "something faulted"
-    print(f"{ROUNDS} damaged messages, {answered} answers, {stats}")
+    show_figure(f"{ROUNDS} damaged messages, {answered} answers, {stats}")

@@ -6,6 +6,7 @@ import random
 
 import pytest
 from board_types import Boot
+from shown_figures import ShowFigure
 
 pytestmark = pytest.mark.qemu
 
@@ -16,7 +17,7 @@ ROUNDS = 600
 LAST_TYPE = 9
 
 
-def test_any_message_is_answered_with_a_status(boot: Boot) -> None:
+def test_any_message_is_answered_with_a_status(boot: Boot, show_figure: ShowFigure) -> None:
     board = boot(icount=False)
     device = board.device
     rng = random.Random(11)  # noqa: S311 - the same messages in each run
@@ -35,4 +36,4 @@ def test_any_message_is_answered_with_a_status(boot: Boot) -> None:
     assert {0, -135, -138, -134} <= set(seen), seen  # accepted, wrong size, no room, no such type: all were reached
     assert device.read(8)["n"] == 0, "something faulted"
     assert "PANIC" not in board.secure_log()
-    print(seen)
+    show_figure(f"{ROUNDS} messages to the inference service, by status: {dict(sorted(seen.items()))}")
