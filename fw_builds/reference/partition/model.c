@@ -104,6 +104,28 @@ static bool describe_output(void)
 	return true;
 }
 
+/* Make the copy ready to run. NULL: it is; otherwise why not. */
+static const char *prepare(size_t len)
+{
+	const enum nn_status status = nn_model_init(&loaded.nn, model_bytes, len, arena, sizeof(arena));
+
+	if (status != NN_OK) {
+		return nn_status_text(status);
+	}
+	return describe_output() ? NULL : "no input or no output";
+}
+
+psa_status_t model_check(const psa_msg_t *msg, const char **why)
+{
+	is_loaded = false;
+	*why = "larger than a slot";
+	if (msg->in_size[0] > sizeof(model_bytes)) {
+		return PSA_ERROR_INVALID_ARGUMENT;
+	}
+	*why = prepare(psa_read(msg->handle, 0, model_bytes, sizeof(model_bytes)));
+	return *why == NULL ? PSA_SUCCESS : PSA_ERROR_INVALID_ARGUMENT;
+}
+
 static psa_status_t load(const struct model_store_info *info)
 {
 	psa_status_t status = read_active(info->length);
@@ -114,7 +136,7 @@ static psa_status_t load(const struct model_store_info *info)
 	if (status != PSA_SUCCESS) {
 		return status;
 	}
-	if (nn_model_init(&loaded.nn, model_bytes, info->length, arena, sizeof(arena)) != NN_OK || !describe_output()) {
+	if (prepare(info->length) != NULL) {
 		return PSA_ERROR_DATA_INVALID;
 	}
 	memcpy(loaded.name, info->name, sizeof(loaded.name));

@@ -16,7 +16,7 @@ SERVICES = {"attestation": 0x40000103, "platform": 0x40000104, "inference": 0x40
 TYPES = {
     "attestation": (1001, 1002),
     "platform": (1013,),
-    "inference": tuple(range(1, 9)),
+    "inference": tuple(range(1, 10)),
     "model store": tuple(range(1001, 1007)),
 }
 
@@ -196,6 +196,13 @@ def test_the_model_is_not_for_the_nonsecure_side(lab: Lab) -> None:
         board.device.wait_ready()
         assert raw_call(board, "model store", 1002, [], [[NS_BUFFER, 0x10000]]) == NOT_PERMITTED
         assert board.device.probe(NS_BUFFER)["val"] == 0
+
+
+def test_the_nonsecure_side_may_not_have_a_model_checked(lab: Lab) -> None:
+    """Unsigned bytes of its own would reach the interpreter's loader."""
+    with lab.boot() as board:
+        board.device.wait_ready()
+        assert raw_call(board, "inference", 9, [[NS_BUFFER, 0x1000]], [[NS_BUFFER + 0x1000, 96]]) == NOT_PERMITTED
 
 
 def test_sizes_that_a_service_does_not_expect(lab: Lab) -> None:

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
+import tflite
 from lab import NV_OFFSET, REFERENCE, Lab, flipped, resign
 from qemu_board import QemuBoard
 from smp_device import Refused
@@ -181,6 +182,55 @@ def test_refused_updates_change_nothing(lab: Lab, images: Path, other_key: Path)
         board.device.reset()
         assert board.device.wait_ready()["mid"] == before["mid"]
         assert "[BOOT] MODEL image tamper" in board.secure_log()
+
+
+CUT, OTHER_OPERATOR, GARBAGE = "cut", "other operator", "garbage"
+
+
+def signed_but_no_model(lab: Lab, how: str) -> bytes:
+    """An image rightly signed, whose payload the interpreter does not take."""
+    payload = bytearray(model("sine").read_bytes())
+    if how == CUT:
+        del payload[-200:]
+    elif how == OTHER_OPERATOR:  # the first operator code, FULLY_CONNECTED, becomes LOGISTIC
+        table = tflite.Model.GetRootAs(payload).OperatorCodes(0)._tab  # noqa: SLF001
+        for slot in (4, 10):  # deprecated_builtin_code, builtin_code
+            if table.Offset(slot):
+                payload[table.Pos + table.Offset(slot)] = 14
+    else:
+        payload = bytearray(b"TFL3" * 500)
+    path = lab.path("payload.tflite")
+    path.write_bytes(payload)
+    return resign(path, lab.path("no-model.bin"), name="no-model", counter=7).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        (CUT, "not a well-formed .tflite model with one subgraph, input and output"),
+        (OTHER_OPERATOR, "operator or operator option not supported"),
+        (GARBAGE, "not a well-formed .tflite model with one subgraph, input and output"),
+    ],
+)
+def test_a_signed_model_that_cannot_run_changes_nothing(lab: Lab, how: str, why: str) -> None:
+    """Neither as an update, nor in a factory slot."""
+    image = signed_but_no_model(lab, how)
+    with lab.boot(remember=True) as board:
+        before = board.device.wait_ready()
+        outputs = board.device.batch(bytes(128))
+        assert refusal(board, image) == INVALID_ARGUMENT
+        assert f"[MODEL] no-model is signed, but no model for this device: {why}" in board.secure_log()
+        assert board.device.describe() == before
+        assert board.device.batch(bytes(128)) == outputs
+        board.device.reset()
+        assert board.device.wait_ready()["mid"] == before["mid"]
+    with lab.boot(models={0: lab.path("no-model.bin")}) as board:
+        assert board.device.wait_ready()["model"] == ""
+        log = board.secure_log()
+        assert "slot 0 refused: signed, but not a model that the interpreter takes" in log
+        assert [m["st"] for m in board.device.read(12)["models"]] == [INVALID_ARGUMENT, 0, 0]
+        assert board.device.write(13, {"name": "sine"})["mid"] == id_of("sine")
+        assert board.device.infer(bytes(32), bytes(1))
 
 
 def test_factory_model_rolled_back_by_an_update(lab: Lab) -> None:

@@ -60,6 +60,8 @@ int main(int argc, char **argv)
 	}
 
 	CHECK(with_change(good, 0x08, 0x00) == OTP_OK);      /* lifecycle: any value is the owner's */
+	CHECK(with_change(good, 0x09, 0xFF) == OTP_OK);
+	CHECK(with_change(good, 0x0A, 0x01) == OTP_CORRUPT); /* a lifecycle of more than 16 bits: no such claim */
 	CHECK(with_change(good, 0x00, 'X') == OTP_CORRUPT);  /* magic */
 	CHECK(with_change(good, 0x04, 2) == OTP_CORRUPT);    /* version */
 	CHECK(with_change(good, 0x07, 2) == OTP_CORRUPT);    /* size */

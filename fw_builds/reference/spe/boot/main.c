@@ -51,8 +51,8 @@ _Noreturn void spe_main(void)
 	if (!nspe_verify(&entry, &device()->nspe)) {
 		halt("no non-secure image to start");
 	}
-	model_store_init();
 	start_partitions();
+	model_store_init(); /* asks the inference partition about models */
 	spe_log("BOOT", "starting the non-secure image at tick %u", (unsigned int)target_ticks());
 	target_launch_nonsecure(entry.vectors, entry.msp, entry.reset);
 }

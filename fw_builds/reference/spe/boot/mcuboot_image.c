@@ -248,6 +248,7 @@ const char *mcuboot_status_text(enum mcuboot_status status)
 		[MCUBOOT_NO_COUNTER] = "no security counter",
 		[MCUBOOT_ROLLED_BACK] = "rolled back (security counter too low)",
 		[MCUBOOT_COUNTER_NOT_KEPT] = "its security counter cannot be stored",
+		[MCUBOOT_BAD_PAYLOAD] = "signed, but not a model that the interpreter takes",
 	};
 
 	return (unsigned)status < sizeof texts / sizeof texts[0] ? texts[status] : "unknown";

@@ -25,6 +25,7 @@ enum mcuboot_status {
 	MCUBOOT_NO_COUNTER,
 	MCUBOOT_ROLLED_BACK,   /* security counter lower than the one the device has seen */
 	MCUBOOT_COUNTER_NOT_KEPT, /* genuine, but the device has no room for its security counter */
+	MCUBOOT_BAD_PAYLOAD,      /* genuine, but not what it is to be used for */
 };
 
 struct mcuboot_image {

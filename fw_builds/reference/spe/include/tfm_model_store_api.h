@@ -25,7 +25,8 @@
  *              (an offset other than the expected one changes nothing and returns the expected one)
  * ACTIVATE     in[0] SHA-256 of the uploaded file; out[0] struct model_store_info.
  *              PSA_ERROR_DOES_NOT_EXIST: nothing with that digest was uploaded; PSA_ERROR_INVALID_SIGNATURE;
- *              PSA_ERROR_NOT_PERMITTED: security counter too low; PSA_ERROR_INVALID_ARGUMENT: not a model image.
+ *              PSA_ERROR_NOT_PERMITTED: security counter too low; PSA_ERROR_INVALID_ARGUMENT: not a model image, or
+ *              one whose model the interpreter refuses; PSA_ERROR_STORAGE_FAILURE: no room for its security counter.
  *              After a failure the active model is what it was.
  */
 #define TFM_MODEL_STORE_GET_ACTIVE  1001

@@ -2,10 +2,9 @@
 
 #include <string.h>
 
-#include "image_report.h"
 #include "log.h"
 #include "memory_map.h"
-#include "nspe_boot.h"
+#include "model_image.h"
 #include "nv.h"
 #include "psa_manifest/pid.h"
 #include "rollback.h"
@@ -47,24 +46,10 @@ static const uint8_t *slot_base(uint32_t slot)
 	return record.bank != NO_BANK ? bank_base(record.bank) : NULL;
 }
 
-static enum mcuboot_status verify(const uint8_t *file, size_t size, struct mcuboot_image *image)
-{
-	const struct mcuboot_key key = provisioned_key(device()->otp.model_key_hash);
-	enum mcuboot_status status = mcuboot_parse(file, size, image);
-
-	if (status == MCUBOOT_OK && image->name[0] == '\0') {
-		return MCUBOOT_BAD_FORMAT; /* signed, but not a model */
-	}
-	if (status == MCUBOOT_OK) {
-		status = mcuboot_verify(file, image, &key, 0);
-	}
-	if (status == MCUBOOT_OK && memcmp(key.hash, trusted_key.hash, sizeof key.hash) != 0) {
-		return MCUBOOT_WRONG_KEY;
-	}
-	return status;
-}
-
-/* Factory slots are read-only, and the update banks change only here: one look is enough. */
+/*
+ * Factory slots are read-only, and the update banks change only here: one look is enough. The active slot's is never
+ * taken while the inference partition asks for its model: a look calls the partition.
+ */
 static const struct slot *examine(uint32_t number)
 {
 	struct slot *const slot = &slots[number];
@@ -72,7 +57,7 @@ static const struct slot *examine(uint32_t number)
 
 	if (!slot->examined) {
 		slot->examined = true;
-		slot->status = base == NULL ? MCUBOOT_BLANK : verify(base, MODEL_STORE_SLOT_SIZE, &slot->image);
+		slot->status = base == NULL ? MCUBOOT_BLANK : model_image_verify(base, MODEL_STORE_SLOT_SIZE, &slot->image);
 		if (slot->status == MCUBOOT_OK) {
 			sha256(slot->image.payload, slot->image.payload_size, slot->id);
 		}
@@ -80,32 +65,9 @@ static const struct slot *examine(uint32_t number)
 	return slot;
 }
 
-static enum mcuboot_status check_counter(const struct mcuboot_image *image)
-{
-	return mcuboot_check_counter(image, rollback_lowest(TFM_SP_MODEL_STORE, image->name));
-}
-
 static enum mcuboot_status status_of(const struct slot *slot)
 {
-	return slot->status == MCUBOOT_OK ? check_counter(&slot->image) : slot->status;
-}
-
-static psa_status_t to_psa(enum mcuboot_status status)
-{
-	switch (status) {
-	case MCUBOOT_OK:
-		return PSA_SUCCESS;
-	case MCUBOOT_BLANK:
-	case MCUBOOT_BAD_FORMAT:
-	case MCUBOOT_NO_COUNTER:
-		return PSA_ERROR_INVALID_ARGUMENT;
-	case MCUBOOT_ROLLED_BACK:
-		return PSA_ERROR_NOT_PERMITTED;
-	case MCUBOOT_COUNTER_NOT_KEPT:
-		return PSA_ERROR_STORAGE_FAILURE;
-	default:
-		return PSA_ERROR_INVALID_SIGNATURE;
-	}
+	return slot->status == MCUBOOT_OK ? model_image_check_counter(&slot->image) : slot->status;
 }
 
 static void describe(uint32_t number, struct model_store_info *info)
@@ -114,7 +76,7 @@ static void describe(uint32_t number, struct model_store_info *info)
 
 	memset(info, 0, sizeof *info);
 	info->slot = number;
-	info->status = to_psa(status_of(slot));
+	info->status = model_image_status(status_of(slot));
 	info->generation = generation;
 	if (slot->status != MCUBOOT_OK) {
 		return; /* nothing in it can be believed */
@@ -131,14 +93,6 @@ static void describe(uint32_t number, struct model_store_info *info)
 	format_version(info->version, &slot->image);
 }
 
-static void report(const char *tag, const char *what, enum mcuboot_status status, const struct mcuboot_image *image)
-{
-	const struct mcuboot_key key = provisioned_key(device()->otp.model_key_hash);
-	const uint32_t lowest = status == MCUBOOT_ROLLED_BACK ? rollback_lowest(TFM_SP_MODEL_STORE, image->name) : 0;
-
-	image_report(tag, what, status, image, &key, lowest);
-}
-
 static void report_slot(uint32_t number, enum mcuboot_status status)
 {
 	static const char *const names[MODEL_STORE_SLOTS] = {
@@ -146,7 +100,7 @@ static void report_slot(uint32_t number, enum mcuboot_status status)
 		"MODEL image in factory slot 3", "MODEL image in the update slot",
 	};
 
-	report("BOOT", names[number], status, &slots[number].image);
+	model_image_report("BOOT", names[number], status, &slots[number].image);
 }
 
 /* Make a slot's model the active one, in this boot. */
@@ -270,7 +224,8 @@ static psa_status_t switch_to(uint32_t slot, uint32_t bank, struct model_store_i
 	if (status != MCUBOOT_OK) {
 		spe_log("MODEL", "not made active: %s", mcuboot_status_text(status));
 		(void)remember(before);
-		return to_psa(status);
+		(void)examine(MODEL_STORE_UPDATE_SLOT);
+		return model_image_status(status);
 	}
 	describe(active, info);
 	spe_log("MODEL", "%s %s is active, security counter %u", info->name, info->version,
@@ -289,7 +244,7 @@ psa_status_t model_store_select(const char *name, struct model_store_info *info)
 		if (slot->status != MCUBOOT_OK || strcmp(slot->image.name, name) != 0) {
 			continue;
 		}
-		const psa_status_t status = to_psa(status_of(slot));
+		const psa_status_t status = model_image_status(status_of(slot));
 
 		if (status != PSA_SUCCESS) {
 			why = status;
@@ -303,14 +258,14 @@ psa_status_t model_store_select(const char *name, struct model_store_info *info)
 psa_status_t model_store_install(const uint8_t *file, size_t size, struct model_store_info *info)
 {
 	struct mcuboot_image image;
-	enum mcuboot_status status = verify(file, size, &image);
+	enum mcuboot_status status = model_image_verify(file, size, &image);
 
 	if (status == MCUBOOT_OK) {
-		status = check_counter(&image);
+		status = model_image_check_counter(&image);
 	}
 	if (status != MCUBOOT_OK) {
-		report("MODEL", "update", status, &image);
-		return to_psa(status);
+		model_image_report("MODEL", "update", status, &image);
+		return model_image_status(status);
 	}
 	const uint32_t bank = record.bank == 0 ? 1 : 0;
 

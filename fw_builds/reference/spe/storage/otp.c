@@ -25,6 +25,8 @@ enum {
 #define OTP_MAGIC   0x4F4D4654u /* "TFMO" */
 #define OTP_VERSION 1u
 
+#define LIFECYCLE_MAX 0xFFFFu /* RFC 9783, 4.3.1: two bytes */
+
 static bool is_filled_with(const uint8_t *area, uint8_t value)
 {
 	for (size_t i = 0; i < OTP_SIZE; i++) {
@@ -67,6 +69,7 @@ enum otp_state otp_parse(const uint8_t area[OTP_SIZE], struct otp *otp)
 	sha256(area, OTP_OFF_DIGEST, digest);
 	if (get_le32(area + OTP_OFF_MAGIC) != OTP_MAGIC || get_le16(area + OTP_OFF_VERSION) != OTP_VERSION ||
 	    get_le16(area + OTP_OFF_SIZE) != OTP_SIZE || get_le32(area + OTP_OFF_RESERVED) != 0 ||
+	    get_le32(area + OTP_OFF_LIFECYCLE) > LIFECYCLE_MAX ||
 	    memcmp(area + OTP_OFF_DIGEST, digest, sizeof digest) != 0) {
 		return OTP_CORRUPT;
 	}

@@ -14,7 +14,7 @@ INFERENCE_SERVICE = 0x40000105
 SCRATCH = 0x21100000  # non-secure RAM that nobody uses
 SIZES = [0, 1, 4, 8, 12, 16, 31, 32, 36, 48, 64, 96, 100, 108, 128, 129, 256, 512, 3072, 4096, 4097, 100_000]
 ROUNDS = 600
-LAST_TYPE = 9
+LAST_TYPE = 10
 
 
 def test_any_message_is_answered_with_a_status(boot: Boot, show_figure: ShowFigure) -> None:

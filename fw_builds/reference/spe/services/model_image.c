@@ -1,0 +1,81 @@
+#include "model_image.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "image_report.h"
+#include "log.h"
+#include "nspe_boot.h"
+#include "psa/client.h"
+#include "psa_manifest/pid.h"
+#include "psa_manifest/sid.h"
+#include "rollback.h"
+#include "tfm_inference_defs.h"
+
+/* The interpreter is the inference partition's, and so is the memory that a look at a model takes. */
+static bool interpreter_takes(const struct mcuboot_image *image)
+{
+	char why[TFM_INFERENCE_REASON_MAX + 1u] = "";
+	const psa_invec in_vec[] = {{image->payload, image->payload_size}};
+	psa_outvec out_vec[] = {{why, TFM_INFERENCE_REASON_MAX}};
+	const psa_status_t status =
+		psa_call(TFM_INFERENCE_SERVICE_HANDLE, TFM_INFERENCE_CHECK_MODEL, in_vec, 1, out_vec, 1);
+
+	if (status != PSA_SUCCESS) {
+		spe_log("MODEL", "%s is signed, but no model for this device: %s", image->name, why);
+	}
+	return status == PSA_SUCCESS;
+}
+
+enum mcuboot_status model_image_verify(const uint8_t *file, size_t size, struct mcuboot_image *image)
+{
+	const struct mcuboot_key key = provisioned_key(device()->otp.model_key_hash);
+	enum mcuboot_status status = mcuboot_parse(file, size, image);
+
+	if (status == MCUBOOT_OK && image->name[0] == '\0') {
+		return MCUBOOT_BAD_FORMAT; /* signed, but not a model */
+	}
+	if (status == MCUBOOT_OK) {
+		status = mcuboot_verify(file, image, &key, 0);
+	}
+	if (status == MCUBOOT_OK && memcmp(key.hash, trusted_key.hash, sizeof key.hash) != 0) {
+		return MCUBOOT_WRONG_KEY;
+	}
+	if (status == MCUBOOT_OK && !interpreter_takes(image)) {
+		return MCUBOOT_BAD_PAYLOAD;
+	}
+	return status;
+}
+
+enum mcuboot_status model_image_check_counter(const struct mcuboot_image *image)
+{
+	return mcuboot_check_counter(image, rollback_lowest(TFM_SP_MODEL_STORE, image->name));
+}
+
+psa_status_t model_image_status(enum mcuboot_status status)
+{
+	switch (status) {
+	case MCUBOOT_OK:
+		return PSA_SUCCESS;
+	case MCUBOOT_BLANK:
+	case MCUBOOT_BAD_FORMAT:
+	case MCUBOOT_NO_COUNTER:
+	case MCUBOOT_BAD_PAYLOAD:
+		return PSA_ERROR_INVALID_ARGUMENT;
+	case MCUBOOT_ROLLED_BACK:
+		return PSA_ERROR_NOT_PERMITTED;
+	case MCUBOOT_COUNTER_NOT_KEPT:
+		return PSA_ERROR_STORAGE_FAILURE;
+	default:
+		return PSA_ERROR_INVALID_SIGNATURE;
+	}
+}
+
+void model_image_report(const char *tag, const char *what, enum mcuboot_status status,
+			const struct mcuboot_image *image)
+{
+	const struct mcuboot_key key = provisioned_key(device()->otp.model_key_hash);
+	const uint32_t lowest = status == MCUBOOT_ROLLED_BACK ? rollback_lowest(TFM_SP_MODEL_STORE, image->name) : 0;
+
+	image_report(tag, what, status, image, &key, lowest);
+}
