@@ -92,7 +92,6 @@ class QemuBoard:
         self._stack = contextlib.ExitStack()
         folder = Path(tempfile.mkdtemp(prefix="tfm-harness-reference-"))
         self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        self._log = folder / "uart1.log"
         try:
             self._start(folder, images, models, otp, entropy, nv or folder / "nv.bin", sensors, icount=icount)
         except BaseException:
@@ -123,7 +122,7 @@ class QemuBoard:
         command += ["-M", "mps3-an547,memory-backend=ddr"]
         command += ["-object", f"memory-backend-file,id=ddr,size={memory},mem-path={nv},share=on"]
         command += ["-chardev", f"socket,id=u0,path={folder}/u0,server=on,wait=on", "-serial", "chardev:u0"]
-        command += ["-chardev", f"file,id=u1,path={self._log}", "-serial", "chardev:u1"]
+        command += ["-chardev", f"file,id=u1,path={folder}/uart1.log", "-serial", "chardev:u1"]
         command += ["-qmp", f"unix:{folder}/qmp,server=on,wait=off", "-kernel", str(images / "secure.elf")]
         for path, address in loads:
             command += ["-device", f"loader,file={path},addr={address:#x},force-raw=on"]
@@ -139,6 +138,9 @@ class QemuBoard:
         self._monitor = Monitor(self._connect(folder / "qmp", folder / "stderr"))
         self._stack.callback(self._monitor.close)
         self.device = Device(uart, lambda: self._monitor.execute("query-status"))
+        # QEMU has answered: it holds all its files open. Gone from here on, they cannot be left behind by a kill.
+        self._log = self._stack.enter_context((folder / "uart1.log").open("rb"))
+        shutil.rmtree(folder)
 
     def _connect(self, path: Path, errors: Path) -> socket.socket:
         end = time.monotonic() + 60.0
@@ -164,7 +166,8 @@ class QemuBoard:
 
     def secure_log(self) -> str:
         """What UART1 has said."""
-        return self._log.read_text(errors="backslashreplace")
+        self._log.seek(0)
+        return self._log.read().decode(errors="backslashreplace")
 
     def set_sensors(self, x: int, y: int, z: int, temperature: int) -> None:
         """Put register counts into the sensors: magnetometer 0..2047, temperature in 1/16 degC."""

@@ -427,7 +427,7 @@ def test_a_missing_check_is_noticed(file: str, text: str, replacement: str, tmp_
     source = faulty.read_text()
     assert source.count(text) >= 1
     faulty.write_text(source.replace(text, replacement))
-    subprocess.run(["make", "-s", "build/nn_mutate"], cwd=tests, check=True, timeout=120)
+    subprocess.run(["make", "-s", "build/nn_mutate"], cwd=tests, check=True, timeout=600)
     models = [MODELS / "tamper.tflite", MODELS / "sine.tflite"]
     for name in ("CONV_2D", "FULLY_CONNECTED", "ADD"):
         models.append(tmp_path / f"{name}.tflite")

@@ -42,7 +42,7 @@ def resign(
     command += ["--security-counter", str(counter), "--version", version, "--slot-size", hex(slot_size)]
     command += ["--key", str(key)] if key is not None else ["--unsigned"]
     command += ["--model-name", name] if name else []
-    subprocess.run(command, check=True, timeout=60)
+    subprocess.run(command, check=True, timeout=300)
     return target
 
 

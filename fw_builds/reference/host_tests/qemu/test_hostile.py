@@ -23,8 +23,8 @@ def hostile(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = ["arm-none-eabi-gcc", *FLAGS, *(f"-I{REFERENCE / path}" for path in INCLUDES)]
     command += ["-nostartfiles", "--specs=nano.specs", "--specs=nosys.specs", "-Wl,--no-warn-rwx-segments"]
     command += ["-T", str(PLATFORM / "nonsecure.ld"), *map(str, sources), str(images / "veneers.o"), "-o", str(elf)]
-    subprocess.run(command, check=True, timeout=60)
-    subprocess.run(["arm-none-eabi-objcopy", "-O", "binary", str(elf), str(binary)], check=True, timeout=60)
+    subprocess.run(command, check=True, timeout=300)
+    subprocess.run(["arm-none-eabi-objcopy", "-O", "binary", str(elf), str(binary)], check=True, timeout=300)
     return resign(binary, folder / "hostile.signed.bin")
 
 

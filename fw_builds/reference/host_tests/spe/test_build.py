@@ -20,7 +20,7 @@ def make(*variables: str, **environment: str) -> str:
         ["make", "-s", "-C", str(REFERENCE), f"PYTHON={sys.executable}", *variables],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
         env={**{k: v for k, v in os.environ.items() if not k.startswith("MAKE")}, **environment},
     )
@@ -34,6 +34,7 @@ def make(*variables: str, **environment: str) -> str:
         ("CROSS_COMPILE=nobody-", "nobody-gcc is missing: apt-get install gcc-arm-none-eabi"),
         ("PYTHON=/bin/false", "/bin/false has no imgtool or cryptography"),
         ("MUTANT=NO_SUCH", "MUTANT=NO_SUCH: no such faulty build; mutants.h names them"),
+        ("BEARSSL_DIR=/no such folder", "make cannot work with folders that have a space in their name"),
         ("ATTEST_PROFILE=NO_SUCH", "there are PSA_2023_TFM and PSA_IOT_1"),
     ],
 )
@@ -65,7 +66,7 @@ def test_bearssl_folder_without_bearssl(tmp_path: Path) -> None:
 def test_no_package_sources(tmp_path: Path) -> None:
     fetch = [str(REFERENCE / "tools" / "fetch_bearssl.sh"), str(tmp_path / "bearssl")]
     done = subprocess.run(
-        fetch, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, "APT_ETC": str(tmp_path)}
+        fetch, capture_output=True, text=True, timeout=300, check=False, env={**os.environ, "APT_ETC": str(tmp_path)}
     )
     assert done.returncode == 1
     assert "BEARSSL_DIR=<folder>" in done.stderr
@@ -74,6 +75,6 @@ def test_no_package_sources(tmp_path: Path) -> None:
 
 def test_signing_without_a_key(tmp_path: Path) -> None:
     command = [sys.executable, str(REFERENCE / "tools" / "sign_image.py"), os.devnull, str(tmp_path / "x")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 2
     assert "--key or --unsigned is needed" in done.stderr
