@@ -9,8 +9,9 @@ boot magic may stand. Everything here is bytes in, values out; signatures are ju
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness.errors import DeviceFault
 
@@ -32,12 +33,17 @@ PROTECTED_MAGIC = 0x6908
 MAX_IMAGE = 64 << 20
 """Largest file in bytes."""
 MAX_TLVS = 64
+MAX_IMAGES = 16
+"""Most images in one file: TF-M has two, and every image copies what follows it."""
 BOOT_MAGICS = (
     bytes.fromhex("77c295f360d2ef7f3552500f2cb67980"),
     bytes.fromhex("2de15d29410b8d77679c110f1f8a"),  # behind the two bytes of the write alignment
 )
 """The magic that ends an image trailer: the classic one, and the one with an explicit alignment."""
-ERASED = 0xFF
+ERASED = (b"\xff", b"\x00")
+"""What erased flash reads: nearly always ones, zeros on some parts (imgtool's ``--erased-val``)."""
+TRAILER = 160
+"""Most bytes from the end of a slot that its image trailer takes, the swap status aside."""
 ENCRYPTED_FLAGS = 0x4 | 0x8
 """IMAGE_F_ENCRYPTED_AES128 and IMAGE_F_ENCRYPTED_AES256."""
 
@@ -253,19 +259,19 @@ def _read_area(image: bytes, start: int, magic: int, tlvs: list[Tlv]) -> int:
 
 def trailing_problem(trailing: bytes) -> str:
     """What else than erased flash and an image trailer follows the TLVs; empty when nothing."""
-    body = trailing
+    for erased in ERASED:
+        if not trailing.strip(erased):
+            return ""
     for magic in BOOT_MAGICS:
-        if body.endswith(magic):
+        if trailing.endswith(magic):
             # Trailer, from the end: magic (16 bytes), image_ok, copy_done, swap info, swap size; each
             # is erased or a small number in a field of up to 32 bytes.
-            head, fields = body[:-160] if len(body) > 160 else b"", body[-160:-16]
-            if head.strip(b"\xff"):
+            head, fields = trailing[:-TRAILER], trailing[-TRAILER:-16]
+            if all(head.strip(erased) for erased in ERASED):
                 break
-            odd = sum(1 for byte in fields if byte not in {0x00, 0x01, 0x02, 0x03, 0x04, ERASED})
+            odd = sum(1 for byte in fields if byte not in {0x00, 0x01, 0x02, 0x03, 0x04, 0xFF})
             return "" if not odd else f"{odd} unexpected byte(s) in the image trailer"
-    stripped = body.rstrip(b"\xff")
-    if not stripped:
-        return ""
+    stripped = trailing.rstrip(b"\xff")
     lead = len(stripped) - len(stripped.lstrip(b"\xff"))
     return f"{len(stripped) - lead} byte(s) from {lead} bytes after the TLVs: {stripped[lead : lead + 8].hex()}.."
 
@@ -282,33 +288,25 @@ def split_images(blob: bytes) -> list[McubootImage]:
     images: list[McubootImage] = []
     start = 0
     while start >= 0:
+        if len(images) == MAX_IMAGES:
+            raise ImageFormatError("header", start, f"more than {MAX_IMAGES} images in one file")
         image = parse_mcuboot(blob, start=start)
         following = _next_header(blob, image.end)
         stop = following if following >= 0 else len(blob)
-        images.append(
-            McubootImage(
-                image.load_address,
-                image.header_size,
-                image.payload,
-                image.flags,
-                image.version,
-                image.tlvs,
-                image.hashed,
-                image.end,
-                blob[image.end : stop],
-                start,
-            )
-        )
+        images.append(replace(image, trailing=blob[image.end : stop]))
         start = following
     return images
 
 
 def _next_header(blob: bytes, position: int) -> int:
+    """Where the next image begins: past one run of erased flash and an image trailer at most; -1 when nowhere."""
     magic = MAGIC.to_bytes(4, "little")
-    found = blob.find(magic, position)
-    while found >= 0:
-        gap = blob[position:found]
-        if found % 1024 == 0 and not trailing_problem(gap):
-            return found
-        found = blob.find(magic, found + 1)
+    for erased in ERASED:
+        run = re.compile(re.escape(erased) + b"*").match(blob, position)
+        begin = run.end() if run else position
+        found = blob.find(magic, begin, begin + TRAILER + len(magic))
+        while found >= 0:
+            if found % 1024 == 0 and not trailing_problem(blob[position:found]):
+                return found
+            found = blob.find(magic, found + 1, begin + TRAILER + len(magic))
     return -1

@@ -166,7 +166,7 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_image_fails_by_its_check(name: str) -> None:
     data, expected = BROKEN[name]
-    report = judge(data)
+    report = judge(data, policy=Policy.PRODUCTION)
     assert not report.ok
     assert expected in broken(report)
 
@@ -236,6 +236,38 @@ def test_several_images_in_one_file() -> None:
     report = Report()
     verify_mcuboot(hidden[0], KEY, report)
     assert "image.trailing" in broken(report)
+
+
+def test_an_image_without_a_counter_is_a_note_to_a_port_and_no_product() -> None:
+    report = judge(make(protected=()))
+    assert report.ok
+    assert "image.security-counter" in not_held(report)
+
+
+@pytest.mark.parametrize("erased", [b"\xff", b"\x00"])
+def test_flash_that_is_erased_to_either_value_is_no_content(erased: bytes) -> None:
+    for tail in (erased * 5000, erased * 5000 + BOOT_MAGICS[0], erased * 4900 + b"\xff" * 144 + BOOT_MAGICS[0]):
+        report = judge(make(tail=tail))
+        assert report.ok, report.failed
+    for tail in (erased * 50 + b"x", b"\x00" * 50 + b"\xff" * 50 + b"\x00" * 50, erased * 50 + b"x" + BOOT_MAGICS[0]):
+        assert "image.trailing" in broken(judge(make(tail=tail)))
+    slot = make(tail=erased * 2048)[:2048]
+    assert [image.start for image in split_images(slot + GOOD)] == [0, 2048]
+
+
+def test_a_file_of_countless_beginnings_is_split_in_no_time() -> None:
+    # 32 MB with the header's magic at each possible place: looking at all that lies before each would take hours.
+    block = struct.pack("<I", 0x96F3B83D).ljust(1024, b"\xff")
+    slot = make(tail=b"\xff" * 2048)[:2048]
+    (image,) = split_images(slot + b"y" * 1024 + block * (32 << 10))
+    assert image.start == 0
+    with pytest.raises(ImageFormatError, match="more than 16 images"):
+        split_images(tiny() * 40)
+
+
+def tiny() -> bytes:
+    """An image of exactly one kilobyte."""
+    return make(payload=b"", tail=b"\xff" * 1024)[:1024]
 
 
 def token_with(components: list[dict[object, object]]) -> bytes:

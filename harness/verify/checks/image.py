@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.findings import Catalogue
-from harness.verify.checks.common import LAX, NOTE, declare
+from harness.verify.checks.common import FAIL, LAX, NOTE, WARN, declare
 
 IMAGE = Catalogue("image")
 
@@ -76,7 +76,7 @@ SECURITY_COUNTER = declare(
     "image.security-counter",
     "a security counter is present (rollback protection)",
     "MCUboot design, downgrade prevention",
-    severity=LAX,
+    severity=(WARN, WARN, FAIL),
 )
 DUMMY_KEY = declare(
     IMAGE,
