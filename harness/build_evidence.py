@@ -176,8 +176,10 @@ def build_token_expectations(
         profiles=frozenset({claims.profile}) if claims and claims.profile else PSA_PROFILES,
         implementation_id=claims.implementation_id if claims else None,
         certification_reference=claims.certification_reference if claims else None,
+        verification_service=claims.verification_service if claims else None,
         caller=caller,
         components=components or None,
+        max_size=claims.max_token_size if claims else None,
     )
 
 

@@ -29,6 +29,7 @@ _METHODS: Mapping[str, tuple[str, ...]] = {
     "reference.agrees": ("parity.*",),
 }
 _FUNCTIONS: Mapping[str, tuple[str, ...]] = {
+    "check_build_images": ("image.*",),
     "verify_mcuboot": ("image.*",),
     "verify_result": ("cose.*", "cbor.*", "result.*"),
     "compare": ("parity.*",),

@@ -129,6 +129,9 @@ class AttestationConfig(Strict):
     verification_service: str | None = Field(default=None, max_length=60)
     certification_reference: str | None = Field(default=None, pattern=r"^[0-9]{13}(-[0-9]{5})?$")
     implementation_id: HexBytes | None = Field(default=None, min_length=32, max_length=32)
+    max_token_size: int | None = Field(
+        default=None, ge=1, le=65536, description="the firmware's PSA_INITIAL_ATTEST_MAX_TOKEN_SIZE, in bytes"
+    )
 
 
 class ResultsConfig(Strict):

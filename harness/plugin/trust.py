@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from harness.boards.base import Identity
-from harness.config.build import Build, Image
+from harness.build_evidence import build_components
+from harness.config.build import Build
 from harness.errors import ConfigError
 from harness.verify.components import ExpectedComponent
 from harness.verify.derive import ReferenceIdentity, derive_reference_keys
-from harness.verify.elf import measure
-from harness.verify.images import expected_components, parse_mcuboot
 from harness.verify.keyfiles import parse_image_key, parse_key
 from harness.verify.keys import PublicKey, RsaKey, VerificationKey
-
-if TYPE_CHECKING:
-    from harness.verify.mcuboot import McubootImage
 
 __all__ = ["Trust"]
 
@@ -34,7 +28,7 @@ class Trust:
         self.build = build
         self.identity = identity
         self.provisioned: ReferenceIdentity | None = derive_reference_keys(identity.huk) if identity.huk else None
-        self._images: dict[Path, McubootImage] = {}
+        self._components: dict[str | None, tuple[ExpectedComponent, ...]] = {}
 
     def key(self, role: str) -> VerificationKey | None:
         """The key trusted as ``iak``, ``result`` or ``client``; None where the build names none.
@@ -74,35 +68,17 @@ class Trust:
         path = self.build.trust.model_key if world == "model" else self.build.trust.images
         return parse_image_key(path.read_bytes()) if path else None
 
-    def mcuboot(self, path: Path) -> McubootImage:
-        """A signed image file, parsed once.
-
-        Raises:
-            ImageFormatError: it is none.
-        """
-        if path not in self._images:
-            self._images[path] = parse_mcuboot(path.read_bytes())
-        return self._images[path]
-
     def model_id(self, name: str) -> bytes:
         """SHA-256 of a model's .tflite bytes."""
         return hashlib.sha256(self.build.models[name].file.read_bytes()).digest()
 
     def components(self, model: str | None) -> tuple[ExpectedComponent, ...]:
-        """What an attestation token must say about the images, with `model` active."""
-        expected = [self._component(image) for image in self.build.images if image.component]
-        active = self.build.models.get(model) if model else None
-        if active is not None and active.image is not None:
-            expected += expected_components({"MODEL": self.mcuboot(active.image)})
-        return tuple(expected)
+        """What an attestation token must say about the images, with `model` active.
 
-    def _component(self, image: Image) -> ExpectedComponent:
-        if image.kind == "elf":
-            signer = self.image_key("nonsecure")
-            return ExpectedComponent(
-                type=image.component,
-                measurement=measure(image.file.read_bytes()),
-                signer_ids=frozenset({hashlib.sha256(signer.spki).digest()} if signer else ()),
-                name=image.component or "",
-            )
-        return expected_components({image.component or "": self.mcuboot(image.file)})[0]
+        Raises:
+            ConfigError: an image that cannot be read or parsed.
+        """
+        active = model if model in self.build.models else None
+        if active not in self._components:
+            self._components[active] = build_components(self.build, model=active)
+        return self._components[active]

@@ -118,11 +118,13 @@ class Verifier:
             instance_id=bench.trust.instance_id,
             certification_reference=identity.certification_reference
             or (claims.certification_reference if claims else None),
+            verification_service=identity.verification_service or (claims.verification_service if claims else None),
             lifecycle=frozenset({lifecycle}) if lifecycle is not None else None,
             caller="non-secure",
             boot_seed=bench.description.boot_seed,
-            components=bench.trust.components(bench.description.model),
+            components=bench.trust.components(bench.description.model) or None,
             announced_size=announced_size,
+            max_size=claims.max_token_size if claims else None,
         )
         parsed = verify_psa_token(
             token,

@@ -39,6 +39,7 @@ class TokenExpectations:
         implementation_id: 32 bytes.
         instance_id: 33 bytes, or all forms that count (`PublicKey.instance_ids` of the board's key).
         certification_reference: the whole text.
+        verification_service: the whole text.
         lifecycle: accepted values of the lifecycle claim (16 bit).
         caller: ``non-secure`` (client id below zero) or ``secure`` (above).
         client_id: the exact client id.
@@ -52,6 +53,7 @@ class TokenExpectations:
     implementation_id: bytes | None = None
     instance_id: bytes | frozenset[bytes] | None = None
     certification_reference: str | None = None
+    verification_service: str | None = None
     lifecycle: frozenset[int] | None = None
     caller: str | None = None
     client_id: int | None = None
@@ -308,6 +310,7 @@ def _check_expected(
         ("implementation_id", expected.implementation_id, check.IMPLEMENTATION_ID_EXPECTED),
         ("instance_id", expected.instance_id, check.INSTANCE_ID_EXPECTED),
         ("certification_reference", expected.certification_reference, check.CERTIFICATION_EXPECTED),
+        ("verification_service_indicator", expected.verification_service, check.VSI_EXPECTED),
         ("boot_seed", expected.boot_seed, check.BOOT_SEED_EXPECTED),
     ):
         if wanted is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.boards.base import ResetKind
+from harness.build_evidence import check_build_images
 from harness.config.build import Build
 from harness.console.base import Mark
 from harness.errors import HarnessError
@@ -15,7 +16,6 @@ from harness.findings import Check
 from harness.plugin.bench import Bench
 from harness.plugin.checks import Checks
 from harness.plugin.device import Device
-from harness.verify.images import verify_mcuboot
 
 REFUSAL = b"refused"
 
@@ -62,16 +62,11 @@ def test_the_build_that_was_flashed_runs(bench: Bench, device: Device, checks: C
 
 def test_the_images_are_signed_with_the_trusted_key(bench: Bench, checks: Checks) -> None:
     """The host's own look at the files, so that a device that accepts anything is not the only judge."""
-    images = [(image.world, image.file) for image in bench.pair.build.images if image.kind == "bin"]
-    images += [("model", model.image) for model in bench.pair.build.models.values() if model.image]
-    judged = False
-    for world, path in images:
-        key = bench.trust.image_key(world)
-        if key is not None:
-            verify_mcuboot(path.read_bytes(), key, checks.report, subject=path.name)
-            judged = True
-    if not judged:
-        pytest.skip(f"not covered: {bench.pair.build.name} names no key that signs its images")
+    build = bench.pair.build
+    if not any((build.trust.images, build.trust.models, *(image.key for image in build.images))):
+        pytest.skip(f"not covered: {build.name} names no key that signs its images")
+    if not check_build_images(build, checks.report):
+        pytest.skip(f"not covered: {build.name} has no signed image")
 
 
 @pytest.mark.needs("describe", "known-secrets")

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from harness.boards.base import Identity
+from harness.config.loading import load_build
 from harness.findings import Policy, Report
+from harness.plugin.trust import Trust as RealTrust
 from harness.plugin.verifier import Verifier
 from harness.verify.keys import VerificationKey
 from harness.verify.signatures import SignatureLedger
 from tests.verify.test_verify_csr_and_certificates import ECDSA_SHA256, tlv
 from tests.verify.test_verify_csr_and_certificates import GOOD as GOOD_REQUEST
+from tests.verify.test_verify_images import RECORD, make
+from tests.verify.test_verify_images import tlv as image_tlv
 from tests.verify.test_verify_signatures import K, request_with_nonce, sign_with_nonce
 from tests.verify.verify_kit import CHALLENGE, KEY, OTHER_KEY, TEST_ONLY_P256, broken, enc, held, rfc_claims
+
+PROTECTED = (image_tlv(0x50, b"\1\0\0\0"), image_tlv(0x60, RECORD))
 
 
 class Trust:
@@ -33,7 +41,9 @@ class Trust:
 @pytest.fixture
 def bench() -> Any:
     build = SimpleNamespace(attestation=None, models={}, path=None)
-    identity = SimpleNamespace(lifecycle=None, implementation_id=None, certification_reference=None)
+    identity = SimpleNamespace(
+        lifecycle=None, implementation_id=None, certification_reference=None, verification_service=None
+    )
     return SimpleNamespace(
         pair=SimpleNamespace(build=build), board=SimpleNamespace(name="board", identity=identity), trust=Trust(),
         description=SimpleNamespace(boot_seed=None, model=None, uuid=None), boots=1, asked_results=0,
@@ -76,3 +86,13 @@ def test_a_key_that_a_device_shows_is_public_and_trusted(bench: Any) -> None:
         report = Report()
         assert Verifier(bench, report).public_key("result", data) is None
         assert broken(report) == {"key.valid", "key.trusted"}
+
+
+def test_a_file_with_two_signed_images_makes_two_components(tmp_path: Path) -> None:
+    slot = make(protected=PROTECTED, tail=b"\xff" * 2048)[:2048]
+    (tmp_path / "s_ns_signed.bin").write_bytes(slot + make(version=(2, 0, 0, 0)))
+    (tmp_path / "build.yaml").write_text(
+        "images: [{file: s_ns_signed.bin, world: secure, at: 0x38000000}]\nprotocol: none\n"
+    )
+    components = RealTrust(load_build(tmp_path), Identity("board")).components(None)
+    assert [(c.type, c.version) for c in components] == [("NSPE", "1.2.3"), (None, "2.0.0")]

@@ -304,19 +304,22 @@ def test_only_published_example_keys_may_carry_another_instance_id_on_a_bench(mo
 def test_expected_values_are_compared() -> None:
     wrong = TokenExpectations(
         implementation_id=bytes(32), instance_id=bytes(33), certification_reference="0000000000000-00000",
+        verification_service="https://another.example",
         lifecycle=frozenset({0x1000}), client_id=-2, boot_seed=bytes(32), announced_size=10, max_size=20,
         profiles=PSA_PROFILES - {"tag:psacertified.org,2023:psa#tfm"},
     )  # fmt: skip
     report, _ = judge(GOOD, expected=wrong)
     wanted = {
         "attestation.implementation-id-expected", "attestation.instance-id-expected",
-        "attestation.certification-reference-expected", "attestation.lifecycle-expected",
+        "attestation.certification-reference-expected", "attestation.verification-service-expected",
+        "attestation.lifecycle-expected",
         "attestation.client-id-caller", "attestation.boot-seed-expected", "attestation.size-announced",
         "attestation.size-max", "attestation.profile-expected",
     }  # fmt: skip
     assert broken(report) == wanted
     right = TokenExpectations(
         implementation_id=IMPLEMENTATION_ID, instance_id=KEY.instance_id, certification_reference="1234567890123-12345",
+        verification_service="https://verifier.example",
         lifecycle=frozenset({0x3000}), client_id=-1, boot_seed=BOOT_SEED, announced_size=len(GOOD), max_size=592,
     )  # fmt: skip
     report, _ = judge(GOOD, expected=right)

@@ -218,6 +218,12 @@ VSI_TEXT = declare(
     iat="-",
     veraison="yes",
 )
+VSI_EXPECTED = declare(
+    ATTESTATION,
+    "attestation.verification-service-expected",
+    "the verification service indicator is the product's own",
+    "RFC 9783 s.4.5.1",
+)
 SW_LIST = declare(
     ATTESTATION,
     "attestation.sw-components",
