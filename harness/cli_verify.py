@@ -7,7 +7,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cli_verify_files import MAX_FILE, MAX_IMAGE_FILE, octets, read_bytes, read_evidence
+from harness.cli_verify_files import (
+    MAX_FILE,
+    MAX_IMAGE_FILE,
+    build_key,
+    mac_key,
+    octets,
+    read_bytes,
+    read_evidence,
+)
 from harness.errors import ConfigError
 from harness.findings import Policy
 
@@ -15,7 +23,7 @@ if TYPE_CHECKING:
     from harness.config.build import Build
     from harness.findings import Report
     from harness.verify.cose import CoseMessage
-    from harness.verify.keys import KeyRing, PublicKey, SymmetricKey, VerificationKey
+    from harness.verify.keys import KeyRing, PublicKey, VerificationKey
     from harness.verify.signatures import SignatureRecord
 
 __all__ = ["add_parser", "run"]
@@ -145,29 +153,10 @@ def _ring(args: argparse.Namespace, build: Build | None, role: str) -> KeyRing:
     keys = [read_key(path) for path in args.key]
     mac = getattr(args, "mac_key", None)
     if mac is not None:
-        keys.append(_mac_key(mac))
-    if not keys and build is not None and (named := _build_key(build, role)) is not None:
+        keys.append(mac_key(mac))
+    if not keys and build is not None and (named := build_key(build, role)) is not None:
         keys.append(read_key(named))
     return KeyRing(keys)
-
-
-def _mac_key(path: Path) -> SymmetricKey:
-    from harness.verify.keys import KeyFormatError, SymmetricKey
-
-    try:
-        return SymmetricKey(read_bytes(path, "key", limit=MAX_FILE))
-    except KeyFormatError as error:
-        raise ConfigError(error.message, kind="key-file", seen=error.seen, where=str(path)) from error
-
-
-def _build_key(build: Build, role: str) -> Path | None:
-    named = getattr(build.trust, role)
-    if named == "provisioned":
-        raise ConfigError(
-            f"build {build.name!r} trusts a key that is provisioned for each board", kind="no-key",
-            hint="give the board's public key with --key",
-        )  # fmt: skip
-    return named if isinstance(named, Path) else None
 
 
 def _judge_token(args: argparse.Namespace, data: bytes, build: Build | None, report: Report) -> object:
@@ -187,7 +176,7 @@ def _judge_token(args: argparse.Namespace, data: bytes, build: Build | None, rep
     token = verify_psa_token(
         data, keys=_ring(args, build, "iak"), challenge=challenge, expected=expected, report=report
     )  # fmt: skip
-    _remember_message(args, token.message, token.key, report)
+    _remember_message(args, token.message, token.key, report, new_each_time=False)
     return token
 
 
@@ -207,27 +196,36 @@ def _judge_result(args: argparse.Namespace, data: bytes, build: Build | None, re
         input_data=read_bytes(args.input, "input") if args.input else None,
     )
     result = verify_result(data, profile=profile, keys=_ring(args, build, "results"), expected=expected, report=report)
-    _remember_message(args, result.message, result.key, report)
+    _remember_message(args, result.message, result.key, report, new_each_time=not result.may_repeat)
     return result
 
 
 def _remember_message(
-    args: argparse.Namespace, message: CoseMessage | None, key: VerificationKey | None, report: Report
+    args: argparse.Namespace,
+    message: CoseMessage | None,
+    key: VerificationKey | None,
+    report: Report,
+    *,
+    new_each_time: bool,
 ) -> None:
     from harness.verify.keys import PublicKey
     from harness.verify.signatures import record_signature
 
     if message is not None and isinstance(key, PublicKey):
-        _remember(args, record_signature(message, key, where=args.file), key, report)
+        _remember(args, record_signature(message, key, where=args.file), key, report, new_each_time=new_each_time)
 
 
-def _remember(args: argparse.Namespace, record: SignatureRecord, key: PublicKey, report: Report) -> None:
+def _remember(
+    args: argparse.Namespace, record: SignatureRecord, key: PublicKey, report: Report, *, new_each_time: bool = False
+) -> None:
     from harness.ledger import FileLedger
-    from harness.verify.signatures import check_signatures
+    from harness.verify.signatures import check_seen_before, check_signatures
 
     if args.ledger:
         with FileLedger(args.ledger) as ledger:
             check_signatures([(record, key)], report, ledger=ledger)
+            if new_each_time:
+                check_seen_before(record, report, ledger=ledger)
 
 
 def _judge_image(args: argparse.Namespace, data: bytes, build: Build | None, report: Report) -> object:
@@ -271,7 +269,7 @@ def _judge_csr(args: argparse.Namespace, data: bytes, build: Build | None, repor
     if args.any_key and paths:
         raise ConfigError("--key and --any-key exclude each other", kind="usage")
     if not paths and not args.any_key:
-        named = _build_key(build, "client") if build else None
+        named = build_key(build, "client") if build else None
         if named is None:
             raise ConfigError(
                 "no key was given: a request by anybody would do", kind="no-key",

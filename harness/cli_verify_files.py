@@ -7,10 +7,15 @@ import binascii
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.errors import ConfigError
 
-__all__ = ["MAX_FILE", "MAX_IMAGE_FILE", "decode_text", "octets", "read_bytes", "read_evidence"]
+if TYPE_CHECKING:
+    from harness.config.build import Build
+    from harness.verify.keys import SymmetricKey
+
+__all__ = ["MAX_FILE", "MAX_IMAGE_FILE", "build_key", "decode_text", "mac_key", "octets", "read_bytes", "read_evidence"]
 
 MAX_FILE = 1 << 20
 """Most bytes read of a message, request or key: text forms of the largest there are, with room to spare."""
@@ -93,3 +98,32 @@ def octets(text: str | None, what: str) -> bytes | None:
             f"the {what} is given in hex", kind="hex", seen=text[:80], hint="an even number of 0-9, a-f; or @FILE"
         )
     return value
+
+
+def mac_key(path: Path) -> SymmetricKey:
+    """The HMAC key whose raw bytes are in a file.
+
+    Raises:
+        ConfigError: it cannot be read, or is too short for a key.
+    """
+    from harness.verify.keys import KeyFormatError, SymmetricKey
+
+    try:
+        return SymmetricKey(read_bytes(path, "key", limit=MAX_FILE))
+    except KeyFormatError as error:
+        raise ConfigError(error.message, kind="key-file", seen=error.seen, where=str(path)) from error
+
+
+def build_key(build: Build, role: str) -> Path | None:
+    """The key file that a build trusts for a role of its `trust`; None where it names none.
+
+    Raises:
+        ConfigError: the build trusts what each board was provisioned with.
+    """
+    named = getattr(build.trust, role)
+    if named == "provisioned":
+        raise ConfigError(
+            f"build {build.name!r} trusts a key that is provisioned for each board", kind="no-key",
+            hint="give the board's public key with --key",
+        )  # fmt: skip
+    return named if isinstance(named, Path) else None

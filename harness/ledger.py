@@ -38,6 +38,7 @@ class FileLedger(SignatureLedger):
     def __init__(self, path: Path, *, timeout: float = 30.0) -> None:
         super().__init__()
         self.path = path
+        self._own: set[tuple[bytes, bytes]] = set()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(path, timeout=timeout, isolation_level=None)
@@ -59,19 +60,32 @@ class FileLedger(SignatureLedger):
     def add(self, record: SignatureRecord) -> Reuse | None:
         """Store `record`; the earlier one with the same key and r over another message, if any."""
         try:
-            self._database.execute(
+            inserted = self._database.execute(
                 "INSERT OR IGNORE INTO signatures VALUES (?, ?, ?, ?, ?, ?)",
                 (record.key, record.r, record.s, record.digest, record.algorithm, record.where),
-            )
+            ).rowcount
+        except sqlite3.Error as error:
+            raise self._broken(error) from error
+        if inserted:
+            self._own.add((record.key, record.r))
+        known = self._known(record)
+        return Reuse(known, record) if known is not None and known.digest != record.digest else None
+
+    def earlier(self, record: SignatureRecord) -> SignatureRecord | None:
+        """The record of the same message that another run stored."""
+        if (record.key, record.r) in self._own:
+            return None
+        known = self._known(record)
+        return known if known is not None and known.digest == record.digest else None
+
+    def _known(self, record: SignatureRecord) -> SignatureRecord | None:
+        try:
             row = self._database.execute(
                 "SELECT s, digest, algorithm, place FROM signatures WHERE key = ? AND r = ?", (record.key, record.r)
             ).fetchone()
         except sqlite3.Error as error:
             raise self._broken(error) from error
-        s, digest, algorithm, place = row
-        if digest == record.digest:
-            return None
-        return Reuse(SignatureRecord(record.key, record.r, s, digest, algorithm, place), record)
+        return SignatureRecord(record.key, record.r, *row) if row else None
 
     def __len__(self) -> int:
         (count,) = self._database.execute("SELECT count(*) FROM signatures").fetchone()

@@ -22,7 +22,13 @@ from harness.verify.results import (
     check_result_relations,
     verify_result,
 )
-from harness.verify.signatures import check_signatures, record_request, record_signature
+from harness.verify.signatures import (
+    SignatureRecord,
+    check_seen_before,
+    check_signatures,
+    record_request,
+    record_signature,
+)
 from harness.verify.token import PSA_PROFILES, PsaToken, TokenExpectations, verify_psa_token
 
 if TYPE_CHECKING:
@@ -85,7 +91,9 @@ class Verifier:
             report=self.report,
             subject=subject,
         )
-        self._remember(result.message, result.key, f"result {bench.asked_results} of {bench.board.name}")
+        record = self._remember(result.message, result.key, f"result {bench.asked_results} of {bench.board.name}")
+        if record is not None and not result.may_repeat:
+            check_seen_before(record, self.report, ledger=bench.ledger, subject=subject)
         self._results.append(
             ResultObservation(
                 result=result,
@@ -172,11 +180,13 @@ class Verifier:
             check_signatures([(record, request.key)], self.report, ledger=bench.ledger)
         return request
 
-    def _remember(self, message: CoseMessage | None, key: VerificationKey | None, where: str) -> None:
+    def _remember(self, message: CoseMessage | None, key: VerificationKey | None, where: str) -> SignatureRecord | None:
         """Compare a verified signature with all that were ever seen under its key."""
-        if message is not None and isinstance(key, PublicKey):
-            record = record_signature(message, key, where=where)
-            check_signatures([(record, key)], self.report, ledger=self._bench.ledger)
+        if message is None or not isinstance(key, PublicKey):
+            return None
+        record = record_signature(message, key, where=where)
+        check_signatures([(record, key)], self.report, ledger=self._bench.ledger)
+        return record
 
     def relations(self) -> None:
         """Judge what this test has verified so far together: counters, replay, seeds, identity over resets."""

@@ -108,7 +108,7 @@ def _check_replay(board: str, group: Sequence[ResultObservation], judge: Judge) 
             continue
         # The payload, not the signature: (r, n-s) would make a copy look new.
         first = payloads.setdefault(seen.result.message.payload, seen)
-        if first.request != seen.request and not _payload_may_repeat(seen.result):
+        if first.request != seen.request and not seen.result.may_repeat:
             problems.append(f"result {index} repeats an earlier payload for another request")
     judge.judge(
         check.REPLAYED,
@@ -117,11 +117,6 @@ def _check_replay(board: str, group: Sequence[ResultObservation], judge: Judge) 
         seen="; ".join(problems[:5]),
         where=board,
     )
-
-
-def _payload_may_repeat(result: SignedResult) -> bool:
-    """A message that only describes (Linaro's model token) has nothing that changes."""
-    return not any(result.profile.rule(role) for role in ("nonce", "counter"))
 
 
 def _check_ticks(board: str, group: Sequence[ResultObservation], judge: Judge) -> None:

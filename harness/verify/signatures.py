@@ -29,6 +29,7 @@ __all__ = [
     "Reuse",
     "SignatureLedger",
     "SignatureRecord",
+    "check_seen_before",
     "check_signatures",
     "key_is_lost",
     "record_request",
@@ -108,8 +109,24 @@ class SignatureLedger:
         earlier = self._seen.setdefault((record.key, record.r), record)
         return Reuse(earlier, record) if earlier.digest != record.digest else None
 
+    def earlier(self, record: SignatureRecord) -> SignatureRecord | None:  # noqa: ARG002 -- for ledgers over runs
+        """What an earlier run remembered of the same message; None: nothing, or this ledger knows one run only."""
+        return None
+
     def __len__(self) -> int:
         return len(self._seen)
+
+
+def check_seen_before(record: SignatureRecord, report: Report, *, ledger: SignatureLedger, subject: str = "") -> None:
+    """Judge whether a result that must be new each time was seen by an earlier run already.
+
+    The same r over the same message is no lost key; it is the old message.
+    """
+    before = ledger.earlier(record)
+    Judge(report, subject).judge(
+        check.SEEN_BEFORE, before is None, expected="a result that no run has seen",
+        seen=f"seen before as {before.where or 'a result'}" if before else "", where=record.where,
+    )  # fmt: skip
 
 
 def key_is_lost(reuse: Reuse, key: PublicKey) -> bool:

@@ -39,6 +39,11 @@ class SignedResult:
         """Whether a trusted key verified the signature: without it nothing here means anything."""
         return self.key is not None
 
+    @property
+    def may_repeat(self) -> bool:
+        """A message that only describes (Linaro's model token) has nothing that changes."""
+        return not any(self.profile.rule(role) for role in ("nonce", "counter"))
+
     def integer(self, role: str) -> int | None:
         """The integer with that role."""
         value = self.values.get(role)

@@ -381,7 +381,7 @@ def test_a_model_image_is_expected_when_it_is_active(build: Path) -> None:
     from harness.build_evidence import build_components, build_result_profile
     from harness.config.loading import load_build
 
-    (build / "m.tflite").write_bytes(PAYLOAD)
+    (build / "m.tflite").write_bytes(b"\x1c\0\0\0TFL3" + PAYLOAD)
     (build / "m.signed.bin").write_bytes(make(version=(4, 5, 6, 0)))
     more = "models: {m: {file: m.tflite, image: m.signed.bin, slot: 0}}\nresults: {profile: linaro-cai}\n"
     (build / "build.yaml").write_text(BUILD + more)

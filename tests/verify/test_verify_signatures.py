@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from harness.errors import BenchError
-from harness.findings import Policy, Report, Severity
+from harness.findings import Policy, Report, Severity, Status
 from harness.ledger import FileLedger
 from harness.verify.algorithms import ALGORITHMS, CURVES_BY_NAME, P256
 from harness.verify.cose import parse
@@ -24,13 +24,14 @@ from harness.verify.signatures import (
     Reuse,
     SignatureLedger,
     SignatureRecord,
+    check_seen_before,
     check_signatures,
     key_is_lost,
     record_request,
     record_signature,
 )
 from tests.verify.test_verify_csr_and_certificates import by_hand, subject, tlv
-from tests.verify.verify_kit import KEY, OTHER_KEY, TEST_ONLY_P256, TEST_ONLY_P384, enc, held, message
+from tests.verify.verify_kit import KEY, OTHER_KEY, TEST_ONLY_P256, TEST_ONLY_P384, broken, enc, held, message
 
 PROTECTED = enc({1: -7})
 
@@ -140,7 +141,7 @@ def test_a_request_that_proves_nothing_is_not_remembered() -> None:
 
 
 def test_a_lost_key_is_excused_by_its_full_name_only() -> None:
-    from harness.findings import Status, Waiver
+    from harness.findings import Waiver
 
     for pattern in ("result.*", "*", "result.ecdsa-nonce-reus?"):
         report = Report(waivers=(Waiver(finding=pattern, reason="test"),))
@@ -172,6 +173,31 @@ def test_the_ledger_remembers_over_runs(tmp_path: Path) -> None:
     assert sorted(p.name for p in path.parent.iterdir()) == ["ledger.sqlite"]
     stored = path.read_bytes()
     assert TEST_ONLY_P256.private_numbers().private_value.to_bytes(32, "big") not in stored
+
+
+def test_an_old_result_played_again_is_told_from_a_lost_key(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    first, again = record(FIRST, where="run 1"), record(FIRST, where="run 2")
+    with FileLedger(path) as ledger:
+        for _ in range(2):  # a run may look at its own results twice
+            report = Report()
+            check_signatures([(first, KEY)], report, ledger=ledger)
+            check_seen_before(first, report, ledger=ledger)
+            assert held(report) == {"result.ecdsa-nonce-reuse", "result.seen-before"}
+    with FileLedger(path) as ledger:
+        report = Report()
+        check_signatures([(again, KEY)], report, ledger=ledger)
+        check_seen_before(again, report, ledger=ledger)
+        assert "result.ecdsa-nonce-reuse" in held(report)
+        (finding,) = report.by_status(Status.NOTED)
+        assert (finding.id, finding.seen) == ("result.seen-before", "seen before as run 1")
+        other = record(SECOND, where="run 2")
+        report = Report()
+        check_signatures([(other, KEY)], report, ledger=ledger)
+        check_seen_before(other, report, ledger=ledger)
+        assert broken(report) == {"result.ecdsa-nonce-reuse"}
+        assert "result.seen-before" in held(report)
+    assert SignatureLedger().earlier(first) is None
 
 
 def test_a_file_that_is_no_ledger_is_the_bench_s_fault(tmp_path: Path) -> None:

@@ -107,6 +107,13 @@ COUNTER_STEP = declare(
 REPLAYED = declare(
     RESULT, "result.replayed", "no result answers two different requests", "RFC 9334 s.10; CWE-294", waivable=False
 )
+SEEN_BEFORE = declare(
+    RESULT,
+    "result.seen-before",
+    "no earlier run has seen the same signed result: it would be an old one, played again",
+    "RFC 9334 s.10; CWE-294",
+    severity=(INFO, WARN, WARN),
+)
 TICKS_ORDERED = declare(
     RESULT, "result.ticks-ordered", "within a boot later results have later ticks", "result profile", severity=LAX
 )
