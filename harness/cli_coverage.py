@@ -94,6 +94,8 @@ def build_features(build: Build, target: TargetBase | None) -> frozenset[str]:
     virtual = getattr(target, "virtual", None)
     if virtual is not None and virtual.otp is not None:
         features.add("known-secrets")
+    if target.kind == "attach" and getattr(target, "reset", None) is None:
+        features.discard(str(Feature.RESET))  # whatever the firmware could do, nobody can ask for a reset here
     if target.sensors:
         features.add("stimulus")
     else:

@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 
 from harness.boards.base import RunContext
-from harness.errors import Fault, HarnessError
+from harness.errors import BenchError, Fault, HarnessError
 from harness.plugin import console_items, evidence, junit, pool
 from harness.plugin.bench import REPORT, Bench
 from harness.plugin.options import Setting, settings
@@ -23,6 +23,7 @@ from harness.plugin.summary import summary
 __all__ = ["HarnessPlugin", "activate"]
 
 _JUDGES = frozenset({"checks", "verifier", "reference"})
+_NO_CONTROL = frozenset({"no-reset-control", "no-power-control"})  # what a target does not offer covers nothing
 """Who asks for one of these and states nothing has no verdict."""
 
 
@@ -121,13 +122,19 @@ class HarnessPlugin:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
         """After the fixtures are there: is what the test needs there too?"""
-        result = yield
+        try:
+            result = yield
+        except (KeyboardInterrupt, pytest.exit.Exception, pytest.skip.Exception):
+            raise
+        except BaseException:
+            # A suite's own fixtures may count on what its tests need: without it their failing says nothing.
+            bench = bench_of(item)
+            if bench is not None and bench.lost is None:
+                skip_uncovered(item, bench)
+            raise
         bench = bench_of(item)
         if bench is not None:
-            missing = bench.missing(name for marker in item.iter_markers("needs") for name in marker.args)
-            if missing:
-                item.user_properties.append(("harness.not-covered", ", ".join(missing)))
-                pytest.skip(f"not covered: {bench.pair.name} has no {', '.join(missing)}")
+            skip_uncovered(item, bench)
             bench.begin_test()
         return result
 
@@ -151,6 +158,9 @@ class HarnessPlugin:
             error = raised
         latent = bench.end_test(report, error)
         error = latent if error is None else error
+        if isinstance(error, BenchError) and error.kind in _NO_CONTROL and not report.failed:
+            item.user_properties.append(("harness.not-covered", error.kind))
+            pytest.skip(f"not covered: {error.message}")
         if error is not None and not (report.failed and classify(error).fault is not Fault.PRODUCT):
             if report.failed:
                 error.add_note(str(FindingsFailed(report)))
@@ -260,6 +270,14 @@ def bench_of(item: pytest.Item) -> Bench | None:
     values = getattr(item, "funcargs", None) or {}
     bench = values.get("bench")
     return bench if isinstance(bench, Bench) else None
+
+
+def skip_uncovered(item: pytest.Item, bench: Bench) -> None:
+    """Skip a test as not covered when firmware and bench have not all that it needs."""
+    missing = bench.missing(name for marker in item.iter_markers("needs") for name in marker.args)
+    if missing:
+        item.user_properties.append(("harness.not-covered", ", ".join(missing)))
+        pytest.skip(f"not covered: {bench.pair.name} has no {', '.join(missing)}")
 
 
 def pair_name(item: pytest.Item) -> str:

@@ -101,6 +101,7 @@ class PseudoDriver(abc.ABC):
     """
 
     features: frozenset[Feature]
+    key_names: tuple[str, ...]  # what `public_key` takes here
 
     @abc.abstractmethod
     def wait_ready(self, *, timeout: float) -> Description:
@@ -120,6 +121,10 @@ class PseudoDriver(abc.ABC):
         model: str | None = None,
     ) -> InferResult:
         """Ask for one inference."""
+
+    @abc.abstractmethod
+    def any_input(self) -> bytes:
+        """Some input that the active model takes, for tests to which its value does not matter."""
 
     @abc.abstractmethod
     def attest(self, challenge: bytes) -> bytes:

@@ -31,6 +31,7 @@ PHASES = (
 class SmpDriver(SmpLab, PseudoDriver):
     """Speaks docs/protocol.md."""
 
+    key_names = tuple(KEYS)
     features = frozenset(Feature) - {Feature.APP_TOKEN}
 
     @property
@@ -69,6 +70,11 @@ class SmpDriver(SmpLab, PseudoDriver):
             features=frozenset(named[name] for name in said if name in named),
             raw=dict(answer),
         )
+
+    def any_input(self) -> bytes:
+        """One input tensor of the active model, all zeros."""
+        answer, _ = self.ask(Command.DESCRIBE, read=True)
+        return bytes(field(answer, "in", int))
 
     def infer(
         self,

@@ -38,6 +38,7 @@ class ZephyrShellDriver(PseudoDriver):
         clock: monotonic seconds.
     """
 
+    key_names = tuple(KEYS)
     features = frozenset(
         {
             Feature.DESCRIBE,
@@ -142,6 +143,10 @@ class ZephyrShellDriver(PseudoDriver):
         return InferResult(
             message=found.message, nonce=None, source=Source.HOST, model=name, host_seconds=reply.seconds
         )
+
+    def any_input(self) -> bytes:
+        """45 degrees."""
+        return struct.pack("<f", 45.0)
 
     def infer_values(
         self, model: str, start: float, stop: float | None = None, stride: float | None = None, *, form: str = "CBOR"

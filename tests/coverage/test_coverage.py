@@ -143,5 +143,7 @@ def test_features_of_descriptions() -> None:
     assert {"stimulus", "known-secrets", "fast-flash", "target-qemu", "trusted-iak"} <= on_qemu
     assert "stimulus" not in attached
     assert "sensor" not in attached
+    assert "reset" in on_qemu
+    assert "reset" not in attached  # the example gives no command for it
     nothing = cli_coverage.build_features(Build(name="x"), load_target(ROOT / "targets" / "attach-example.yaml"))
     assert nothing == {"target-attach"}

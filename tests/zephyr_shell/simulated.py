@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import math
 import socket
@@ -49,7 +50,7 @@ class Simulated:
 
     Args:
         weak: with the known weaknesses: the counter starts again and signatures repeat their secret number
-            at each boot, a token claim carries stray bytes.
+            at each boot, a token claim carries stray bytes, requests carry NULL parameters.
         values: outputs for whole degrees; the sine itself by default.
     """
 
@@ -167,7 +168,27 @@ class Simulated:
             ]
         )
         request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(self.keys[number], hashes.SHA256())
-        return request.public_bytes(serialization.Encoding.PEM)
+        if not self.weak:
+            return request.public_bytes(serialization.Encoding.PEM)
+        return pem_of(with_null_parameters(request.public_bytes(serialization.Encoding.DER)))
+
+
+def with_null_parameters(request: bytes) -> bytes:
+    """The request with NULL as its signature algorithm's parameters, which ecdsa-with-SHA256 must not have."""
+    plain = bytes.fromhex("300a06082a8648ce3d040302")
+    null = bytes.fromhex("300c06082a8648ce3d0403020500")
+    assert request.count(plain) == 1
+    body = request[4 if request[1] == 0x82 else 3 :].replace(plain, null)
+    assert 0x80 <= len(body) < 0x10000
+    return (
+        b"\x30" + (b"\x81" + bytes([len(body)]) if len(body) < 0x100 else b"\x82" + len(body).to_bytes(2, "big")) + body
+    )
+
+
+def pem_of(request: bytes) -> bytes:
+    text = base64.encodebytes(request).decode().replace("\n", "")
+    lines = [text[i : i + 64] for i in range(0, len(text), 64)]
+    return "\n".join(["-----BEGIN CERTIFICATE REQUEST-----", *lines, "-----END CERTIFICATE REQUEST-----", ""]).encode()
 
 
 class Server:

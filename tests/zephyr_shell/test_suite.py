@@ -29,7 +29,8 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, request: pyt
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
 
     def go(*args: str, weak: bool, edit: Callable[[str], str] = lambda text: text, policy: str = "port",
-           suite: str = "application_evidence", values: list[float] | None = None) -> pytest.RunResult:  # fmt: skip
+           suite: str = "application_evidence", values: list[float] | None = None,
+           test: str = "") -> pytest.RunResult:  # fmt: skip
         device = Simulated(weak=weak, values=values)
         server = Server(device, device.boot)
         request.addfinalizer(server.stop)
@@ -37,14 +38,18 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, request: pyt
         (pytester.path / "targets").mkdir()
         (pytester.path / "targets" / "bench.yaml").write_text(
             f"kind: attach\nconsoles:\n  ns: {{kind: tcp, host: 127.0.0.1, port: {server.port}}}\n"
-            f"reset: {{warm: [{words}], cold: [{words}], at_start: false}}\n"
+            + ("" if test else f"reset: {{warm: [{words}], cold: [{words}], at_start: false}}\n")
         )
         path = write_build(pytester.path / "fw_builds" / "linaro", device, BUILD, waived=False,
                            model=path_of("hello_world.tflite") if values else None)  # fmt: skip
         path.write_text(edit(path.read_text()))
-        shutil.copytree(ROOT / "suites" / suite, pytester.path / suite)
+        if test:
+            (pytester.path / "suites").mkdir()
+            (pytester.path / "suites" / "test_mine.py").write_text(test)
+        else:
+            shutil.copytree(ROOT / "suites" / suite, pytester.path / "suites" / suite)
         chosen = ["--target", "bench", "--build", str(path), "--policy", policy]
-        return pytester.runpytest_subprocess(*chosen, "-p", "no:cacheprovider", *args, suite, timeout=300)
+        return pytester.runpytest_subprocess(*chosen, "-p", "no:cacheprovider", *args, "suites", timeout=300)
 
     return go
 
@@ -53,7 +58,8 @@ def test_known_weaknesses_are_found(run: Run) -> None:
     result = run("-rf", weak=True)
     out = result.stdout.str()
     assert "secure  [TFLM SERVICE] Starting secure inferencing" in out  # attached to the test that failed
-    for check in ("result.freshness", "result.ecdsa-nonce-reuse", "result.counter-rises", "result.stray-bytes"):
+    for check in ("result.freshness", "result.ecdsa-nonce-reuse", "result.counter-rises", "result.stray-bytes",
+                  "csr.signature-algorithm"):  # fmt: skip
         assert f"product:{check}" in out, check
     assert result.ret == 1
 
@@ -71,6 +77,82 @@ def test_a_reasoned_waiver_excuses_and_is_shown(run: Run) -> None:
     assert result.ret == 0, result.stdout.str()
     result.stdout.fnmatch_lines(["waived (shown*", "*result.freshness*the firmware*protocol has no nonce*"])
     result.stdout.fnmatch_lines(["*not proven*nothing was flashed*"])
+
+
+def test_all_bundled_waivers_are_what_the_firmware_needs(run: Run) -> None:
+    """With every waiver switched on the weak firmware passes: each matches something, and nothing else is wrong."""
+
+    def switch_on(text: str) -> str:
+        return text.replace("# waivers:", "waivers:").replace("#   - {finding", "  - {finding")
+
+    result = run("-rf", weak=True, edit=switch_on)
+    assert result.ret == 0, result.stdout.str()
+    result.stdout.fnmatch_lines(["waived (shown*", "*csr.signature-algorithm*NULL parameters*"])
+
+
+WITHOUT_RESET = """\
+import pytest
+from harness.boards.base import PowerState, ResetKind
+from harness.errors import BenchError
+from harness.findings import Check
+
+CHECK = Check(id="mine.check", title="a check", requirement="none")
+
+def test_reset(device, checks):
+    checks(CHECK, True, expected=1, seen=1)
+    device.reset(ResetKind.WARM)
+
+def test_power(board):
+    board.power(PowerState.OFF)
+
+def test_found_before_the_reset(device, checks):
+    checks(CHECK, False, expected=1, seen=2)
+    device.reset(ResetKind.COLD)
+
+def test_another_fault_of_the_bench(board):
+    raise BenchError("the tool hangs", kind="tool-hung")
+
+@pytest.fixture
+def broken(device):
+    raise KeyError("what the suite needs")
+
+@pytest.mark.needs("no-such-feature")
+def test_fixture_that_counts_on_a_feature(broken):
+    pass
+
+@pytest.mark.needs("describe")
+def test_fixture_that_is_broken(broken):
+    pass
+"""
+
+
+def test_what_a_target_cannot_do_is_not_covered(run: Run) -> None:
+    """A reset that nobody can give covers nothing; a finding before it, or another fault, counts all the same."""
+    result = run("-rsfE", weak=False, test=WITHOUT_RESET)
+    out = result.stdout.str()
+    result.assert_outcomes(skipped=3, failed=1, errors=2)
+    assert out.count("not covered: board 'bench' cannot be reset") == 1
+    assert "not covered: board 'bench' has no power control" in out
+    assert "not covered: bench+linaro-zephyr has no no-such-feature" in out
+    assert "infrastructure:tool-hung" in out
+    assert "product:mine.check" in out
+    assert re.search(r"ERROR .*test_fixture_that_is_broken", out)
+
+
+def test_every_suite_runs_or_says_what_is_missing(run: Run) -> None:
+    """All suites on this firmware: what it has is tested, the rest is not covered, and nothing ends in an error."""
+
+    def switch_on(text: str) -> str:
+        return text.replace("# waivers:\n#   - {finding: result.freshness", "waivers:\n  - {finding: result.freshness")
+
+    result = run("-rfE", weak=False, edit=switch_on, suite="")
+    assert result.ret == 0, result.stdout.str()
+    outcomes = result.parseoutcomes()
+    assert outcomes.keys() == {"passed", "skipped"}
+    assert outcomes["passed"] >= 13
+    for line in ("*has no update, models*", "*has no psa-token*", "*has no nonce*"):
+        result.stdout.fnmatch_lines([line])
+    result.stdout.fnmatch_lines(["*provisioning * 7 * 0 * 0 *"])
 
 
 def test_a_wrong_key_never_passes(run: Run) -> None:
