@@ -15,27 +15,17 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.peers import venv
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 MB = 1_000_000
-PEERS = {"pexpect": ["pexpect==4.9.0", "pyserial==3.5"], "labgrid": ["labgrid==26.0.1"]}
 
 
 @dataclass(frozen=True)
 class Measured:
     seconds: float
     peak_mb: float
-
-
-def venv(name: str) -> Path:
-    """The Python of a peer's venv, made at first use."""
-    folder = ROOT / ".cache" / "benchmarks" / name
-    python = folder / "bin" / "python"
-    if not python.exists():
-        print(f"installing {', '.join(PEERS[name])} into {folder.relative_to(ROOT)}", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", *PEERS[name]], check=True)
-    return python
 
 
 def measure(client: str, task: str, port: int, count: int, runs: int) -> Measured:
