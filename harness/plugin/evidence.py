@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from harness.plugin.pairs import Pair
     from harness.plugin.record import RunLog
 
-__all__ = ["console_section", "exchange_section", "facts_of_run", "failure_text", "header", "log_tail"]
+__all__ = ["console_section", "exchange_section", "facts_of_run", "failure_text", "fitted", "header", "log_tail"]
+
+_REPORT_LINES = 39
+"""Lines of a failed test's report, its title and evidence included: what a screen shows."""
 
 _TAIL_LINES = 6
 _EXCHANGES = 3
@@ -90,6 +93,18 @@ def exchange_section(exchanges: Sequence[Exchange]) -> tuple[str, str] | None:
         lines.append(f"> {_clip(exchange.request)}")
         lines.append(f"< {_clip(exchange.response)} ({exchange.seconds * 1000:.1f} ms{retried})")
     return "last requests and answers", "\n".join(lines)
+
+
+def fitted(text: str, sections: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """`sections` cut so that they fit below `text` on a screen: always the longest one's oldest line goes first."""
+    lines = [(title, body.splitlines()) for title, body in sections]
+    left = _REPORT_LINES - 1 - len(text.splitlines())
+    while sum(1 + len(body) for _, body in lines) > left:
+        longest = max((body for _, body in lines), key=len)
+        if len(longest) <= 1:
+            break
+        del longest[0]
+    return [(title, "\n".join(body)) for title, body in lines]
 
 
 def _clip(text: str, limit: int = _WIDTH) -> str:

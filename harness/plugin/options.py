@@ -81,13 +81,13 @@ OPTIONS = (
         name="target",
         kind="list",
         metavar="NAME|FILE",
-        help="target to run on: a name (see `tfm-harness targets`) or a YAML file; repeatable",
+        help="target to run on: a name (see `tfm-harness targets`) or a YAML file (write paths with `=`); repeatable",
     ),
     Option(
         name="build",
         kind="list",
         metavar="NAME|FILE",
-        help="firmware build to flash: a name (see `tfm-harness builds`) or a YAML file; repeatable,"
+        help="firmware build to flash: a name (see `tfm-harness builds`) or a YAML file (likewise); repeatable,"
         " every test then runs for each pair of target and build",
     ),
     Option(

@@ -182,6 +182,7 @@ class HarnessPlugin:
             "fault": "",
             "kind": "",
         }
+        shown: list[tuple[str, str]] = []
         findings = item.stash.get(REPORT, None)
         if call.when == "call" and findings is not None:
             record["findings"] = as_record(findings)
@@ -199,14 +200,15 @@ class HarnessPlugin:
             if text is not None:
                 report.longrepr = text
             if bench is not None:
-                report.sections += bench.evidence()
+                shown = bench.evidence()
                 bench.failed(outcome)
             else:
-                report.sections += self._never_opened.pop(pair_name(item), [])
+                shown = self._never_opened.pop(pair_name(item), [])
         elif report.skipped and findings is None and call.excinfo is not None:
             record["not_covered"] = str(call.excinfo.value)
         if bench is not None and call.when == "call":
-            report.sections += bench.device_log()
+            shown += bench.device_log()
+        report.sections += evidence.fitted(report.longreprtext, shown) if report.failed else shown
         report.user_properties = list(item.user_properties)
         report.harness = record  # type: ignore[attr-defined] # pytest reports take additional plain data
         return report

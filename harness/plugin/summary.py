@@ -150,6 +150,6 @@ def figures(facts: Mapping[str, Any]) -> list[str]:
         found = summarise(series.seconds)
         lines.append(
             f"latency {series.name}: median {found.median * 1e3:.4g} ms, p99 {found.p99 * 1e3:.4g} ms over {found.n}"
-            f" inferences ({series.clock.source}, {series.clock.quality})"
+            f" inferences ({series.clock.source}; {series.clock.quality.note})"
         )
     return lines

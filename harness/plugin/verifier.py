@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from harness.boards.base import ClockQuality
@@ -219,15 +220,20 @@ class Verifier:
         model = self._bench.pair.build.models.get(inference.model or "")
         if model is None:
             return None
-        from harness.parity.model_info import parse_model
+        return _output_specs(model.file.read_bytes(), inference.model or "model")
 
-        info = parse_model(model.file.read_bytes(), name=inference.model or "model")
-        return tuple(
-            TensorSpec(
-                type=str(tensor.dtype),
-                shape=tuple(tensor.shape),
-                scale=tensor.quantisation.scales[0] if tensor.quantisation else None,
-                zero_point=tensor.quantisation.zero_points[0] if tensor.quantisation else None,
-            )
-            for tensor in info.outputs
+
+@lru_cache(maxsize=16)
+def _output_specs(model: bytes, name: str) -> tuple[TensorSpec, ...]:
+    """A model's outputs as a result must describe them; each model is parsed once."""
+    from harness.parity.model_info import parse_model
+
+    return tuple(
+        TensorSpec(
+            type=str(tensor.dtype),
+            shape=tuple(tensor.shape),
+            scale=tensor.quantisation.scales[0] if tensor.quantisation else None,
+            zero_point=tensor.quantisation.zero_points[0] if tensor.quantisation else None,
         )
+        for tensor in parse_model(model, name=name).outputs
+    )

@@ -14,6 +14,9 @@ _WIDTH = 160
 
 def log_tail(console: Console, lines: int) -> str:
     """The last log lines of a console; frames, which stand decoded elsewhere, are left out."""
-    data = console.read_from(Mark(max(0, console.received - _TAIL_BYTES)), limit=_TAIL_BYTES)
+    begin = max(0, console.received - _TAIL_BYTES)
+    data = console.read_from(Mark(begin), limit=_TAIL_BYTES)
+    if begin and b"\n" in data:
+        data = data.partition(b"\n")[2]  # the rest of a line, perhaps of a frame
     text = b"\n".join(line for line in data.split(b"\n") if not line.startswith((START, CONTINUE)))
     return last_lines(text, lines, _WIDTH)

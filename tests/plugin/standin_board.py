@@ -105,6 +105,10 @@ class StandinBoard(Board):
         elif what == "floods":
             for _ in range(50):
                 self._consoles["ns"].push(b"[NS] " + b"chatter " * 7 + b"ch\n" + (b"chatter " * 8 + b"\n") * 16384)
+        elif what == "chatters":
+            for n in range(40):
+                self._consoles["ns"].push(b"[NS] line %d\n" % n)
+                self._consoles["secure"].push(b"[SPE] line %d\n" % n)
         elif what == "panics":
             self._consoles["secure"].push(b"[SPE] PANIC in service 3\n")
         elif what == "dies":
