@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from harness.errors import BenchError, ConfigError
 
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser", "run"]
 
-_EPILOG = """The store is SQLite in the user's state folder, or what --store or TFM_HARNESS_BASELINE names:
-a path, or postgresql://user@host/database.
+_EPILOG = """The store is SQLite in the state folder (--state-dir, TFM_HARNESS_STATE_DIR, or the user's own), or what
+--store or TFM_HARNESS_BASELINE names: a path, or postgresql://user@host/database.
 
 examples:
   tfm-harness baseline show
+  tfm-harness baseline accept --reason "first night"                      the latest stored run
   tfm-harness baseline accept 2026-11-23_02-00-00 --reason "release 1.4"
   tfm-harness baseline accept runs/2026-11-23_02-00-00/run.json --reason "first night"
   tfm-harness baseline export --format csv > series.csv
@@ -41,22 +43,29 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     show = actions.add_parser("show", help="accepted baselines and stored runs")
     show.add_argument("--json", action="store_true", help="print as JSON")
     accept = actions.add_parser("accept", help="make a run's series the baselines of what they measure")
-    accept.add_argument("accepted_run", metavar="RUN", help="a stored run's name, a run.json, or a run's folder")
-    accept.add_argument("--reason", required=True, help="why; kept with the baseline")
+    accept.add_argument(
+        "accepted_run",
+        metavar="RUN",
+        nargs="?",
+        help="a stored run's name, a run.json, or a run's folder (default: the latest stored run)",
+    )
+    accept.add_argument("--reason", default="accepted by hand", help="why; kept with the baseline")
     accept.add_argument("--name", metavar="MODEL", help="only this series")
     export = actions.add_parser("export", help="print raw series")
     export.add_argument("--format", choices=("json", "csv"), default="json")
     export.add_argument("--run", dest="exported_run", metavar="RUN", help="only this run (default: accepted baselines)")
+    export.add_argument("--output", type=Path, metavar="FILE", help="write there instead of printing")
     for action in (show, accept, export):
         action.add_argument("--store", metavar="URL|PATH", help="another store")
+        action.add_argument("--state-dir", metavar="DIR", type=Path, help="the state folder that the runs were given")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from harness.baseline import BaselineStore
+    from harness.baseline import BaselineStore, default_url
 
-    with BaselineStore(args.store) as store:
+    with BaselineStore(args.store or default_url(args.state_dir)) as store:
         if args.action == "show":
             return _show(store, as_json=args.json)
         if args.action == "accept":
@@ -112,9 +121,19 @@ def _words(series: Series) -> str:
 
 def _accept(store: BaselineStore, args: argparse.Namespace) -> int:
     name = args.accepted_run
-    path = Path(name)
-    if path.exists():
-        name = _take(store, path)
+    if name is None:
+        runs = store.runs()
+        if not runs:
+            raise ConfigError(
+                "the store holds no run to accept",
+                kind="baseline-run",
+                where=store.shown,
+                hint="a run of the latency suite on a clock that repeats stores one; or name a run's folder",
+            )
+        name = runs[-1][0]
+        print(f"run {name}")  # noqa: T201 - a command line tool prints
+    elif Path(name).exists():
+        name = _take(store, Path(name))
     for series in store.accept(name, reason=args.reason, name=args.name):
         print(f"accepted {series.board}  {series.name}  {_words(series)}")  # noqa: T201 - a command line tool prints
     return 0
@@ -126,13 +145,18 @@ def _take(store: BaselineStore, path: Path) -> str:
     from harness.report.record import load_run
 
     record = load_run(path)
+    stored = {run: store.series_of(run) for run, _, _ in store.runs() if run.partition("@")[0] == record.name}
     if not record.latency:
         raise ConfigError("the run has no latency series", kind="baseline-run", where=str(path))
-    for entry in record.latency:
-        try:
-            store.add(record.name, Series.from_dict(entry.series))
-        except (KeyError, TypeError, ValueError) as exc:
-            raise BenchError("a series of the run is damaged", kind="run-file", seen=str(exc), where=str(path)) from exc
+    try:
+        found = [Series.from_dict(entry.series) for entry in record.latency]
+    except (KeyError, TypeError, ValueError) as exc:
+        raise BenchError("a series of the run is damaged", kind="run-file", seen=str(exc), where=str(path)) from exc
+    for run, held in stored.items():
+        if all(series in held for series in found):
+            return run  # the run itself has stored them
+    for series in found:
+        store.add(record.name, series)
     return record.name
 
 
@@ -143,11 +167,23 @@ def _export(store: BaselineStore, args: argparse.Namespace) -> int:
             raise ConfigError(f"no series of run {args.exported_run!r}", kind="baseline-run", where=store.shown)
     else:
         found = [(b.run, b.series) for b in store.baselines()]
-    if args.format == "json":
-        json.dump([{"run": run_name, **series.as_dict()} for run_name, series in found], sys.stdout, indent=1)
-        sys.stdout.write("\n")
+    if args.output is None:
+        _write(sys.stdout, found, args.format)
         return 0
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    from harness.report.record import write_text
+
+    text = io.StringIO()
+    _write(text, found, args.format)
+    write_text(args.output, text.getvalue())
+    return 0
+
+
+def _write(out: TextIO, found: list[tuple[str, Series]], form: str) -> None:
+    if form == "json":
+        json.dump([{"run": run_name, **series.as_dict()} for run_name, series in found], out, indent=1)
+        out.write("\n")
+        return
+    writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["run", "board", "name", "clock", "hz", "quality", "number", "ticks", "ticks_less_empty"])
     for run_name, series in found:
         clock = series.clock
@@ -155,4 +191,3 @@ def _export(store: BaselineStore, args: argparse.Namespace) -> int:
             writer.writerow(
                 [run_name, series.board, series.name, clock.source, clock.hz, clock.quality.value, number, raw, value]
             )
-    return 0

@@ -29,7 +29,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("before", metavar="RUN", type=Path, help="the earlier run: its folder or run.json")
+    parser.add_argument(
+        "before", metavar="RUN", type=Path, help="the earlier run: its folder, its name in ./runs, run.json"
+    )
     parser.add_argument("after", metavar="RUN", type=Path, help="the later run")
     parser.add_argument("--json", action="store_true", help="print as JSON")
     parser.set_defaults(run=run)
@@ -44,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from harness.report.difference import compare_runs
     from harness.report.record import load_run
 
-    before, after = load_run(args.before), load_run(args.after)
+    before, after = load_run(_place(args.before)), load_run(_place(args.after))
     try:
         found = compare_runs(before, after)
     except (KeyError, TypeError, ValueError) as exc:
@@ -69,3 +71,8 @@ def run(args: argparse.Namespace) -> int:
     if not found.compared:
         return 5
     return 1 if found.worse else 0
+
+
+def _place(given: Path) -> Path:
+    """A run as given, or by its name in the folder that runs go to."""
+    return given if given.exists() or not (Path("runs") / given).exists() else Path("runs") / given

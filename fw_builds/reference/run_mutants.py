@@ -41,6 +41,7 @@ class Claim:
     fault: str
     suite: str
     check: str
+    names: str = ""  # what a failed check of that suite must give as the place: the operator, the phase
 
 
 @dataclass
@@ -50,6 +51,7 @@ class Outcome:
     name: str
     seconds: float = 0.0
     failed: dict[str, set[str]] = field(default_factory=dict)
+    places: dict[str, set[str]] = field(default_factory=dict)  # by suite: where the failed checks point
     passed: dict[str, int] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     broken: str = ""
@@ -61,7 +63,10 @@ def claims() -> dict[str, Claim]:
     known = set(re.findall(r"^\tMUTANT_([A-Z_]+),", (HERE / "mutants.h").read_text(), re.MULTILINE))
     if set(said) != known:
         sys.exit(f"mutants.yaml and mutants.h disagree about {', '.join(sorted(set(said) ^ known))}")
-    return {name: Claim(name, entry["fault"], entry["suite"], entry["check"]) for name, entry in said.items()}
+    return {
+        name: Claim(name, entry["fault"], entry["suite"], entry["check"], entry.get("names", ""))
+        for name, entry in said.items()
+    }
 
 
 def build_and_run(name: str, work: Path, suites: list[str], *, few_vectors: bool) -> Outcome:
@@ -98,6 +103,8 @@ def build_and_run(name: str, work: Path, suites: list[str], *, few_vectors: bool
         suite = test["suite"]
         outcome.passed[suite] = outcome.passed.get(suite, 0) + (test["outcome"] == "passed")
         failed = {finding["id"] for finding in test["findings"] if finding["status"] == "failed"}
+        places = {finding["where"] for finding in test["findings"] if finding["status"] == "failed"}
+        outcome.places.setdefault(suite, set()).update(places)
         if test["outcome"] == "failed" and not failed:
             failed = {test["kind"]}
         if failed:
@@ -140,7 +147,10 @@ def verdict(claim: Claim, outcome: Outcome) -> str:
     if outcome.broken:
         return outcome.broken
     if claim.check in outcome.failed.get(claim.suite, set()):
-        return ""
+        places = outcome.places.get(claim.suite, set())
+        if not claim.names or any(claim.names in place for place in places):
+            return ""
+        return f"caught, but {claim.suite} does not name {claim.names!r}: {'; '.join(sorted(places))}"
     others = sorted(f"{suite}: {', '.join(sorted(ids))}" for suite, ids in outcome.failed.items())
     if others:
         return f"not caught by {claim.suite}/{claim.check}, only by {'; '.join(others)}"

@@ -5,6 +5,6 @@ store is opened, not before.
 """
 
 from harness.baseline.gate import Judged, judge_and_keep
-from harness.baseline.store import BaselineKey, BaselineStore, StoredBaseline, default_url
+from harness.baseline.store import BaselineKey, BaselineStore, StoredBaseline, default_url, run_name
 
-__all__ = ["BaselineKey", "BaselineStore", "Judged", "StoredBaseline", "default_url", "judge_and_keep"]
+__all__ = ["BaselineKey", "BaselineStore", "Judged", "StoredBaseline", "default_url", "judge_and_keep", "run_name"]

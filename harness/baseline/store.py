@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import JSON, DateTime, ForeignKey, Integer, String, UniqueConstraint, create_engine, select
+from sqlalchemy import JSON, DateTime, ForeignKey, Integer, String, UniqueConstraint, create_engine, or_, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
@@ -23,7 +24,7 @@ from harness.errors import BenchError, ConfigError
 from harness.latency.regression import NIGHTS, Night
 from harness.latency.series import Series
 
-__all__ = ["BaselineKey", "BaselineStore", "StoredBaseline", "default_url"]
+__all__ = ["BaselineKey", "BaselineStore", "StoredBaseline", "default_url", "run_name"]
 
 SCHEMA = 1
 """Version of the tables; a store of another version is refused."""
@@ -95,12 +96,31 @@ class StoredBaseline:
     reason: str
 
 
-def default_url() -> str:
-    """``TFM_HARNESS_BASELINE`` when set, else SQLite at ``$XDG_STATE_HOME/tfm-harness/baseline.sqlite``."""
+def default_url(state_dir: Path | None = None) -> str:
+    """``TFM_HARNESS_BASELINE`` when set, else SQLite in the state folder: what runs write, the commands read.
+
+    Args:
+        state_dir: the state folder; default ``TFM_HARNESS_STATE_DIR``, else ``$XDG_STATE_HOME/tfm-harness``.
+    """
     if url := os.environ.get("TFM_HARNESS_BASELINE"):
         return url
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return f"sqlite:///{Path(state) / 'tfm-harness' / 'baseline.sqlite'}"
+    if state_dir is None:
+        given = os.environ.get("TFM_HARNESS_STATE_DIR")
+        base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+        state_dir = Path(given).expanduser() if given else Path(base) / "tfm-harness"
+    return f"sqlite:///{state_dir.resolve() / 'baseline.sqlite'}"
+
+
+_STARTED = dt.datetime.now(dt.UTC)
+_DATED = re.compile(r"\d{4}-\d\d-\d\d[_T]\d\d")
+
+
+def run_name(folder: Path, *, started: dt.datetime = _STARTED) -> str:
+    """What the store calls a run: its folder's name, with the time where that name does not tell one from the next.
+
+    A nightly job that always names the same folder must not write over the night before.
+    """
+    return folder.name if _DATED.match(folder.name) else f"{folder.name}@{started:%Y-%m-%d_%H-%M-%S}"
 
 
 class BaselineStore:
@@ -198,6 +218,7 @@ class BaselineStore:
         """Make a run's series the baselines of what they measure.
 
         Args:
+            run: a stored run's name; without its ``@time`` the latest run of that name, for each thing it measured.
             reason: why; kept with the baseline.
             name: only the series of that name.
 
@@ -207,8 +228,10 @@ class BaselineStore:
         if not reason.strip():
             raise ConfigError("a baseline needs a reason", kind="baseline-reason", expected="--reason TEXT")
         with self._session() as session:
-            query = select(_SeriesRow).where(_SeriesRow.run == run)
-            rows = session.scalars(query.where(_SeriesRow.name == name) if name else query).all()
+            named = or_(_SeriesRow.run == run, _SeriesRow.run.startswith(f"{run}@", autoescape=True))
+            query = select(_SeriesRow).where(named).order_by(_SeriesRow.taken, _SeriesRow.id)
+            found = session.scalars(query.where(_SeriesRow.name == name) if name else query).all()
+            rows = list({row.key: row for row in found}.values())  # the latest of each
             if not rows:
                 known = session.scalars(
                     select(_SeriesRow.run).distinct().order_by(_SeriesRow.run.desc()).limit(5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
@@ -13,9 +13,12 @@ from harness.config.console_suite import ConsoleSuiteConfig
 from harness.config.fields import Address, ConfigPath, HexBytes, Name, Seconds, Strict
 from harness.config.imported import ImportedFacts
 from harness.config.latency import LatencyConfig
-from harness.config.parity import ParityConfig
+from harness.config.parity import ParityConfig, Quantisation
 from harness.config.positions import Document
 from harness.findings import Policy, Waiver
+
+if TYPE_CHECKING:
+    from harness.parity.quantise import QuantisationRule
 
 __all__ = [
     "AttestationConfig",
@@ -90,6 +93,9 @@ class ModelConfig(Strict):
         default=None, description="how sensor samples become the input tensor: a front-end known to harness.parity"
     )
     trace: str | None = Field(default=None, description="a recorded trace that makes sense as input, for demos")
+    quantisation: Quantisation | None = Field(
+        default=None, description="how the firmware quantises real inputs (default: round, half away from zero)"
+    )
 
     @model_validator(mode="after")
     def _together(self) -> ModelConfig:
@@ -210,6 +216,21 @@ class Build(Strict):
             if slot is not None and slots.setdefault(slot, what) != what:
                 raise ValueError(f"model slot {slot} is used by both {slots[slot]!r} and {what!r}")
         return self
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Build:
+        for name, said in self.parity.quantisation.items():
+            model = self.models.get(name)
+            if model is not None and model.quantisation not in (None, said):
+                raise ValueError(
+                    f"model {name!r} quantises by {model.quantisation!r} and parity.quantisation says {said!r}"
+                )
+        return self
+
+    def quantisation(self, model: str) -> QuantisationRule:
+        """How the firmware quantises real inputs of a model: part of the model's declaration."""
+        declared = self.models.get(model)
+        return self.parity.rule(model, declared.quantisation if declared else None)
 
     @property
     def document(self) -> Document | None:

@@ -27,8 +27,12 @@ class LatencyConfig(Strict):
     """How latency is measured and judged. No budget unless one is declared here."""
 
     budgets: tuple[BudgetConfig, ...] = ()
-    warmup: Annotated[int, Field(ge=0, le=512)] = Field(default=10, description="inferences before the first timing")
-    iterations: Annotated[int, Field(ge=8, le=512)] = Field(default=100, description="timings for each model")
+    warmup: Annotated[int, Field(ge=0, le=512)] = Field(
+        default=10, description="untimed inferences before the first timing"
+    )
+    iterations: Annotated[int, Field(ge=8, le=512)] = Field(
+        default=50, description="timings for each model; without this key fewer where an inference takes long"
+    )
     counter: str = Field(default="device", min_length=1, description="name of the device's counter, for reports")
     counter_bits: Annotated[int, Field(ge=8, le=64)] = Field(default=64, description="width of the device's counter")
     host_bound: Annotated[float, Field(gt=0, le=600)] = Field(

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from harness.parity.quantise import QuantisationRule
     from harness.parity.tolerance import Tolerance
 
-__all__ = ["ParityConfig", "ToleranceConfig"]
+__all__ = ["ParityConfig", "Quantisation", "ToleranceConfig"]
+
+Quantisation = Literal["round", "round-even", "truncate", "floor"]
+"""From real numbers to integers: half away from zero, half to even, toward zero, down."""
 
 
 class ToleranceConfig(Strict):
@@ -55,14 +58,21 @@ class ToleranceConfig(Strict):
 class ParityConfig(Strict):
     """Bit-exact unless something else is declared here."""
 
-    quantisation: Mapping[Name, Literal["round", "round-even", "truncate", "floor"]] = Field(
-        default_factory=dict, description="by model: how the firmware quantises real inputs (default: round)"
+    quantisation: Mapping[Name, Quantisation] = Field(
+        default_factory=dict,
+        description="by model: how the firmware quantises real inputs, where `models` does not say it (default: round)",
     )
     tolerances: tuple[ToleranceConfig, ...] = ()
     inputs: Mapping[Name, tuple[ConfigPath, ...]] = Field(
         default_factory=dict, description="by model: input files (.npz, .csv, folder of .npy) instead of generated ones"
     )
-    vectors: Annotated[int, Field(ge=1, le=1_000_000)] = Field(default=1000, description="vectors for each model")
+    traces: Mapping[Name, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="by sensor model: recorded traces whose windows are among the inputs (default: the bundled ones)",
+    )
+    vectors: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=1000, description="vectors for each model; without this key fewer where the wire is slow"
+    )
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(default=1, description="seed of generated vectors")
     min_distinct: Annotated[int, Field(ge=1)] = Field(default=16, description="fewer distinct outputs are a finding")
     max_saturated: Annotated[float, Field(ge=0, le=1)] = Field(
@@ -80,11 +90,11 @@ class ParityConfig(Strict):
             raise ValueError("two tolerances share a name")
         return self
 
-    def rule(self, model: str) -> QuantisationRule:
-        """The quantisation rule of a model."""
+    def rule(self, model: str, declared: Quantisation | None = None) -> QuantisationRule:
+        """The quantisation rule of a model; `declared` is what its own declaration says."""
         from harness.parity.quantise import QuantisationRule
 
-        return QuantisationRule(self.quantisation.get(model, "round"))
+        return QuantisationRule(declared or self.quantisation.get(model, "round"))
 
     def granted(self, document: Document | None = None) -> tuple[Tolerance, ...]:
         """The tolerances as `harness.parity.compare` takes them, with file and line."""

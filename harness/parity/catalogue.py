@@ -14,7 +14,6 @@ __all__ = [
     "OUTPUT_FORM",
     "SATURATED_OUTPUTS",
     "SOMETHING_COMPARED",
-    "TOLERANCE_UNUSED",
     "TOLERANCE_USED",
     "WITHIN_TOLERANCE",
 ]
@@ -59,13 +58,6 @@ TOLERANCE_USED = ALL.declare(
         dev=Severity.INFO,
         port=Severity.INFO,
         production=Severity.INFO,
-    )
-)
-TOLERANCE_UNUSED = ALL.declare(
-    Check(
-        id="parity.tolerance-unused",
-        title="every named tolerance speaks of a model that was compared",
-        requirement="tfm-harness: a waiver that matches nothing is an error",
     )
 )
 FIRST_OP = ALL.declare(

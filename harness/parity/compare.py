@@ -20,7 +20,7 @@ from harness.parity.model_info import ModelInfo, TensorInfo
 from harness.parity.quantise import dequantise
 from harness.parity.tolerance import Tolerance, choose
 
-__all__ = ["Comparison", "Difference", "OutputComparison", "compare", "unused_tolerances"]
+__all__ = ["Comparison", "Difference", "OutputComparison", "compare"]
 
 Array = npt.NDArray[Any]
 HISTOGRAM_BINS = 513
@@ -87,31 +87,8 @@ def compare(
     return Comparison(name, vectors, tuple(outputs), failing, passed=all(o.passed for o in outputs))
 
 
-def unused_tolerances(tolerances: Iterable[Tolerance], infos: Iterable[ModelInfo], report: Report) -> list[Tolerance]:
-    """Report tolerances that speak of no output of any compared model: a leftover or a misspelling."""
-    outputs = [
-        (info.name, producer.name if (producer := info.producer(t.index)) else "?", t.dtype)
-        for info in infos
-        for t in info.outputs
-    ]
-    unused = []
-    for tolerance in tolerances:
-        used = any(tolerance.covers(*output) for output in outputs)
-        report.add(
-            catalogue.TOLERANCE_UNUSED,
-            used,
-            expected=f"an output made by {tolerance.op} of type {tolerance.dtype} in a model like {tolerance.model!r}",
-            seen="; ".join(f"{m}: {o} {d}" for m, o, d in outputs) or "no model was compared",
-            where=tolerance.where,
-            subject=tolerance.name,
-        )
-        if not used:
-            unused.append(tolerance)
-    return unused
-
-
 def _judge(result: OutputComparison, tolerance: Tolerance | None, report: Report, subject: str) -> None:
-    where = f"op {result.op}; {result.first}" if result.first else ""
+    where = f"output of op {result.op}; {result.first}" if result.first else ""
     if tolerance is None:
         report.add(
             catalogue.BIT_EXACT, result.exact, expected="bit-exact", seen=str(result), where=where, subject=subject

@@ -41,7 +41,7 @@ class OutputComparison:
         histogram: elements by signed LSB difference (device - reference); empty for floats.
         max_lsb: largest absolute difference in LSB; 0 for floats.
         max_abs, max_rel: largest absolute and relative difference in real units.
-        sqnr_db: signal to noise in dB, None when nothing differs (or there is no signal).
+        sqnr_db: signal to noise in dB, None when nothing differs, -inf when there is noise and no (finite) signal.
         cosine_min, cosine_mean: over vectors, in real units.
         top1: share of vectors whose largest element has the same index; None for one element.
         tolerance: name of the tolerance in force, empty when bit-exact.
@@ -112,10 +112,12 @@ class Comparison:
         return next((o.first for o in self.outputs if o.first is not None), None)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; histogram keys become text."""
+        """For JSON; histogram keys become text, and so do numbers JSON has no word for (``"inf"``)."""
         plain = asdict(self)
         for output in plain["outputs"]:
             output["histogram"] = {str(k): v for k, v in output["histogram"].items()}
+            for part in filter(None, (output, output["first"])):
+                part.update({k: str(v) for k, v in part.items() if isinstance(v, float) and not np.isfinite(v)})
         plain["failing"] = list(self.failing[:1000])
         return plain
 

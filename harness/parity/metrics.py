@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -28,14 +29,23 @@ def lsb_histogram(reference: Array, device: Array) -> dict[int, int]:
 
 
 def sqnr_db(reference: Array, device: Array) -> float | None:
-    """Signal to quantisation noise ratio in dB over all elements; None when there is no noise or no signal.
+    """Signal to quantisation noise ratio in dB over all elements; None when there is no noise.
 
-    10 log10(sum(reference^2) / sum((device - reference)^2)), arguments in real units.
+    10 log10(sum(reference^2) / sum((device - reference)^2)), arguments in real units. -inf when there is noise
+    but no signal, or when one side is not finite where the other is, or is something else there: no finite
+    number describes that noise. Elements at which both hold the same infinity or both NaN are left out.
     """
-    ref, dev = _finite(reference, device)
-    signal = float(np.sum(ref * ref))
-    noise = float(np.sum((dev - ref) ** 2))
-    return 10.0 * float(np.log10(signal / noise)) if signal > 0 and noise > 0 else None
+    ref, dev = reference.astype(np.float64), device.astype(np.float64)
+    same = (ref == dev) | (np.isnan(ref) & np.isnan(dev))
+    usable = np.isfinite(ref) & np.isfinite(dev)
+    if not (usable | same).all():
+        return -math.inf
+    ref, dev = ref[usable], dev[usable]
+    with np.errstate(over="ignore"):
+        signal, noise = float(np.sum(ref * ref)), float(np.sum((dev - ref) ** 2))
+    if noise == 0:
+        return None
+    return 10.0 * math.log10(signal / noise) if signal > 0 and math.isfinite(noise) else -math.inf
 
 
 def cosine(reference: Array, device: Array) -> npt.NDArray[np.float64]:
@@ -49,7 +59,8 @@ def cosine(reference: Array, device: Array) -> npt.NDArray[np.float64]:
     dot = np.sum(ref * dev, axis=1)
     length = np.linalg.norm(ref, axis=1) * np.linalg.norm(dev, axis=1)
     both_zero = (np.abs(ref).sum(axis=1) == 0) & (np.abs(dev).sum(axis=1) == 0)
-    return np.where(both_zero, 1.0, np.divide(dot, length, out=np.zeros_like(dot), where=length > 0))
+    found = np.divide(dot, length, out=np.zeros_like(dot), where=length > 0)
+    return np.where(both_zero, 1.0, np.clip(found, -1.0, 1.0))
 
 
 def top1_agreement(reference: Array, device: Array) -> float | None:
@@ -57,9 +68,3 @@ def top1_agreement(reference: Array, device: Array) -> float | None:
     if reference.shape[1] < 2 or not len(reference):
         return None
     return float(np.mean(np.argmax(reference, axis=1) == np.argmax(device, axis=1)))
-
-
-def _finite(reference: Array, device: Array) -> tuple[Array, Array]:
-    ref, dev = reference.astype(np.float64), device.astype(np.float64)
-    usable = np.isfinite(ref) & np.isfinite(dev)
-    return ref[usable], dev[usable]

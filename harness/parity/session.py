@@ -16,7 +16,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from harness.errors import HarnessError
 from harness.findings import Report
+from harness.parity import catalogue
 from harness.parity.arrays import check_inputs
 from harness.parity.compare import Comparison, compare
 from harness.parity.engines import EngineRecord, ReferenceEngine
@@ -55,6 +57,7 @@ class SessionResult:
 
     Attributes:
         first_op: the operator in which the first failing vector goes wrong, when it could be found.
+        undiagnosed: why no operator could be named, empty when one was or when nothing failed.
         failure: file that replays the failing vectors, when there are any.
         device_seconds: host time spent in the device's batch command.
         seed: seed of generated inputs, None for inputs from files.
@@ -64,6 +67,7 @@ class SessionResult:
     diversity: Diversity
     engine: EngineRecord
     first_op: FirstOp | None
+    undiagnosed: str
     failure: Path | None
     device_seconds: float
     seed: int | None
@@ -81,6 +85,7 @@ class SessionResult:
             "saturated": self.diversity.saturated,
             "engine": self.engine.as_dict(),
             "first_op": str(self.first_op) if self.first_op else "",
+            "undiagnosed": self.undiagnosed,
             "failure": str(self.failure) if self.failure else "",
             "device_seconds": self.device_seconds,
             "seed": self.seed,
@@ -97,7 +102,7 @@ def run_session(
     name: str,
     tolerances: Iterable[Tolerance] = (),
     trace: DeviceTrace | None = None,
-    oracle: ReferenceEngine | None = None,
+    oracle: ReferenceEngine | Callable[[], ReferenceEngine | None] | None = None,
     progress: Progress | None = None,
     save_to: Path | None = None,
     seed: int | None = None,
@@ -111,7 +116,8 @@ def run_session(
         inputs: one array (n, *shape) for each input tensor.
         batch: the device.
         trace: the device's trace command, when it has one: names the first differing operator.
-        oracle: second oracle for the same purpose where there is no trace.
+        oracle: second oracle (or what gives it when it is wanted) for the same purpose, where there is no trace or
+            the trace finds nothing.
         save_to: folder for the replay file of failing vectors.
         context: facts for the replay file (target, build, model file).
 
@@ -126,13 +132,6 @@ def run_session(
     diversity = check_vacuity(
         arrays, reference, report, subject=name, min_distinct=min_distinct, max_saturated=max_saturated
     )
-    first_op = None
-    if comparison.failing:
-        vector = [a[comparison.failing[0]][np.newaxis] for a in arrays]
-        if trace is not None:
-            first_op = check_trace(engine, model, vector, trace, report, name=name)
-        elif oracle is not None:
-            first_op = first_op_by_oracle(engine, oracle, model, vector, name=name)
     failure = None
     if comparison.failing and save_to is not None:
         picked = list(comparison.failing[:MAX_SAVED])
@@ -150,15 +149,63 @@ def run_session(
                 context=dict(context or {}),
             ),
         )
+    first_op, undiagnosed = None, ""
+    if comparison.failing:
+        vector = [a[comparison.failing[0]][np.newaxis] for a in arrays]
+        # What a tolerance excuses must not fail under another name.
+        told = report if not comparison.passed else Report()
+        first_op, undiagnosed = _diagnose(engine, model, vector, told, name=name, trace=trace, oracle=oracle)
     return SessionResult(
         comparison=comparison,
         diversity=diversity,
         engine=engine.record,
         first_op=first_op,
+        undiagnosed=undiagnosed,
         failure=failure,
         device_seconds=seconds,
         seed=seed,
     )
+
+
+def _diagnose(
+    engine: ReferenceEngine,
+    model: bytes,
+    vector: list[Array],
+    report: Report,
+    *,
+    name: str,
+    trace: DeviceTrace | None,
+    oracle: ReferenceEngine | Callable[[], ReferenceEngine | None] | None,
+) -> tuple[FirstOp | None, str]:
+    """The first operator that goes wrong, or why it cannot be named. The verdict stands without it."""
+    reasons = []
+    if trace is not None:
+        try:
+            found = check_trace(engine, model, vector, trace, report, name=name)
+        except HarnessError as error:
+            reasons.append(f"no trace: {error.message}")
+        else:
+            if found is not None:
+                return found, ""
+            reasons.append("the device's trace of this vector shows no wrong operator")
+    try:
+        second = oracle() if callable(oracle) else oracle
+        if second is not None:
+            found = first_op_by_oracle(engine, second, model, vector, name=name)
+            if found is not None:
+                report.add(
+                    catalogue.FIRST_OP,
+                    passed=False,
+                    expected="kernels on which both oracles agree",
+                    seen=f"the oracles differ from {found} on",
+                    where=str(found.operator),
+                    subject=name,
+                )
+                return found, ""
+            reasons.append(f"{second.name} agrees with {engine.name}: the difference was made on the device")
+    except HarnessError as error:
+        reasons.append(f"the second oracle cannot tell: {error.message}")
+    return None, "; ".join(reasons) or "the device gives no trace and no second oracle is installed"
 
 
 def _both(

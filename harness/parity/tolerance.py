@@ -6,11 +6,12 @@ output; it has a name and a reason, and each use is reported. Pure; imports noth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
-__all__ = ["SUGGESTED", "Tolerance", "choose"]
+__all__ = ["SUGGESTED", "Tolerance", "choose", "tolerance_use"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,25 @@ class Tolerance:
 def choose(tolerances: Iterable[Tolerance], *, model: str, op: str, dtype: str) -> Tolerance | None:
     """The first tolerance that speaks of an output of `dtype` made by `op`; None: bit-exact."""
     return next((t for t in tolerances if t.covers(model, op, dtype)), None)
+
+
+def tolerance_use(tolerance: Tolerance, sessions: Sequence[Mapping[str, Any]], models: Sequence[str]) -> str:
+    """What became of a tolerance in a run, in the words of waivers.
+
+    Args:
+        sessions: every comparison of many vectors in the run, as `SessionResult.as_dict` gives it.
+        models: the build's models.
+
+    Returns:
+        ``used``: it excused a difference, or was exceeded. ``unused``: every model it speaks of was compared, and
+        it excused nothing, or it speaks of none. ``not judged``: a model it speaks of was not compared.
+    """
+    spoken_of = [model for model in models if fnmatchcase(model, tolerance.model)]
+    compared = {session["comparison"]["model"] for session in sessions}
+    outputs = [output for session in sessions for output in session["comparison"]["outputs"]]
+    if any(o["tolerance"] == tolerance.name and o["exact_elements"] < o["elements"] for o in outputs):
+        return "used"
+    return "unused" if compared.issuperset(spoken_of) else "not judged"
 
 
 SUGGESTED: Sequence[Tolerance] = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import pluggy
@@ -69,6 +69,7 @@ class Bench:
         self._trust: Trust | None = None
         self._description: Description | None = None
         self._engine: ReferenceEngine | None = None
+        self._oracle: ReferenceEngine | None = None
         self._ledger: FileLedger | None = None
         self._watcher: watch.Watcher | None = None
         self._suspect = False
@@ -126,7 +127,9 @@ class Bench:
                 # A kept board remembers what an interrupted run selected: tests begin with the factory's model.
                 models = self.pair.build.models
                 factory = next((name for name, model in models.items() if model.slot == 0), None)
-                self._active = factory if self._description.model in models and factory else self._description.model
+                # (A model that the firmware cannot run has no name in its description.)
+                forgotten = self._description.model in models or not self.missing(["models"])
+                self._active = factory if forgotten and factory else self._description.model
                 watch.prove_flash(self._description, self._trust, self.pair)
         except BaseException:
             self.close()
@@ -135,8 +138,8 @@ class Bench:
 
     def close(self) -> None:
         """Release the board and end the engine. Safe to call twice."""
-        engine, self._engine = self._engine, None
-        if engine is not None:
+        engines, self._engine, self._oracle = (self._engine, self._oracle), None, None
+        for engine in filter(None, engines):
             engine.close()
         ledger, self._ledger = self._ledger, None
         if ledger is not None:
@@ -178,6 +181,15 @@ class Bench:
             declared = self.pair.build.parity
             self._engine = get_engine(declared.engine, time_limit=declared.time_limit)
         return self._engine
+
+    @property
+    def oracle(self) -> ReferenceEngine | None:
+        """The second oracle, started when first wanted; None where it is not installed or is the first one."""
+        if self._oracle is None and self.engine.name != "tflite-micro":
+            from harness.parity.engines import second_oracle
+
+            self._oracle = second_oracle(time_limit=self.pair.build.parity.time_limit)
+        return self._oracle
 
     @property
     def ledger(self) -> FileLedger:
@@ -265,6 +277,35 @@ class Bench:
         """Make a model active."""
         self.device.lab.select_model(name)
         self.describe()
+
+    @contextlib.contextmanager
+    def provisioned(self, lifecycle: int) -> Iterator[None]:
+        """Start the (virtual) board cold in another PSA lifecycle, and in its own again afterwards.
+
+        Raises:
+            BenchError, DeviceFault: as `reset`.
+        """
+        active = self.description.model
+        burn = self.board.provision  # type: ignore[attr-defined] # boards with the feature `provision`
+        burn(lifecycle)
+        try:
+            self.reset(ResetKind.COLD)
+            if active and self.description.model != active:
+                self.select_model(active)
+            yield
+        finally:
+            burn(None)
+            self.reset(ResetKind.COLD)
+            if active and self.description.model != active:
+                self.select_model(active)
+
+    def progress(self, what: str) -> Callable[[int, int], None]:
+        """What to call with pieces done and pieces in all, so that long work is seen to go on."""
+
+        def show(done: int, total: int) -> None:
+            self._hooks.pytest_harness_progress(bench=self, what=what, done=done, total=total)
+
+        return show
 
     def factory_reset(self) -> Description:
         """Forget what the device keeps (counters, updates) and start it cold."""

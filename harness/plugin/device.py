@@ -12,6 +12,8 @@ import pytest
 from harness.boards.base import ResetKind
 from harness.errors import ConfigError, DeviceFault
 from harness.protocol.base import Description, Feature, InferResult, PseudoDriver, Source
+from harness.protocol.psa_status import status_name
+from harness.protocol.smp_answers import Refused
 from harness.stimulus.base import Sample
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from harness.protocol.smp import SmpDriver
 
 __all__ = ["Device", "Inference"]
+
+_CANNOT_RUN = frozenset({-134, -141, -153})
+"""NOT_SUPPORTED, INSUFFICIENT_MEMORY, DATA_INVALID: what an interpreter answers to a model that it cannot run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +135,39 @@ class Device:
     def select_model(self, name: str) -> None:
         """Make a model active; the next test finds the one that was active before."""
         self._bench.select_model(name)
+
+    def use_model(self, name: str) -> None:
+        """Make a model of the build active, or skip the test as not covered where only the reference can run it.
+
+        Raises:
+            DeviceFault: ``model-refused``: the device holds it and does not accept its image.
+        """
+        where = self._bench.pair.name
+        if not name:
+            pytest.skip(f"not covered: the build of {where} declares no model")
+        if self._bench.missing(["models"]):
+            pytest.skip(f"not covered: {where} has no models to choose from")
+        held = [entry for entry in self.lab.models() if entry.name == name]
+        if not held:
+            pytest.skip(f"not covered: {where} holds no model {name!r}; only the reference can run it")
+        if all(entry.status for entry in held):
+            raise DeviceFault(
+                f"the device does not accept the image of model {name!r}",
+                kind="model-refused",
+                expected="a valid image: the build declares it",
+                seen=", ".join(f"slot {entry.slot}: {status_name(-entry.status)}" for entry in held),
+            )
+        try:
+            self.select_model(name)
+            if not self._bench.missing(["latency"]):  # else nothing to try it with; the first inference will tell
+                self.lab.latency(1)
+        except Refused as refusal:
+            if refusal.status not in _CANNOT_RUN:
+                raise
+            pytest.skip(
+                f"not covered: {where} holds model {name!r} and cannot run it"
+                f" ({status_name(refusal.status)}); only the reference can"
+            )
 
     def _infer(
         self, nonce: bytes | None, source: Source, *, samples: tuple[Sample, ...] = (), data: bytes | None = None

@@ -18,7 +18,18 @@ if TYPE_CHECKING:
     from harness.protocol.smp import SmpDriver
     from harness.stimulus.base import Stimulus
 
-__all__ = ["bench", "board", "checks", "device", "harness_pair", "lab", "reference", "stimulus", "verifier"]
+__all__ = [
+    "bench",
+    "board",
+    "build_model",
+    "checks",
+    "device",
+    "harness_pair",
+    "lab",
+    "reference",
+    "stimulus",
+    "verifier",
+]
 
 
 def wants_board(item: pytest.Item) -> bool:
@@ -54,6 +65,17 @@ def device(bench: Bench) -> Device:
     """The firmware, ready to be asked."""
     bench.ensure_ready()
     return bench.device
+
+
+@pytest.fixture
+def build_model(request: pytest.FixtureRequest, device: Device) -> str:
+    """A model that the build declares, active on the device; the test runs once for each of them.
+
+    Where the device does not hold the model, or cannot run it, the test is not covered.
+    """
+    name: str = request.param
+    device.use_model(name)
+    return name
 
 
 @pytest.fixture

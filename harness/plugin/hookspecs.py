@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from harness.errors import HarnessError
     from harness.plugin.bench import Bench
 
-__all__ = ["pytest_harness_board_lost", "pytest_harness_board_ready"]
+__all__ = ["pytest_harness_board_lost", "pytest_harness_board_ready", "pytest_harness_progress"]
 
 
 @pytest.hookspec
@@ -18,6 +18,14 @@ def pytest_harness_board_ready(bench: Bench) -> None:
     """A board is flashed, has booted, and has proved that it runs the build just flashed.
 
     Called once for each pair of target and build, before its first test.
+    """
+
+
+@pytest.hookspec
+def pytest_harness_progress(bench: Bench, what: str, done: int, total: int) -> None:
+    """Long work on a board goes on: `done` of `total` pieces of `what` (``parity tamper, vectors``).
+
+    Called often, with `done` 0 first and `total` last.
     """
 
 

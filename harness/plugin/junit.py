@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from _pytest.junitxml import xml_key
 
 from harness.findings import Report, Status
 
-__all__ = ["add_suite_properties", "failure_to_error", "findings"]
+if TYPE_CHECKING:
+    from harness.plugin.record import RunLog
+
+__all__ = ["add_suite_properties", "add_unused_waivers", "failure_to_error", "findings"]
+
+
+_PLACES = 20
 
 
 def failure_to_error(config: pytest.Config, report: pytest.TestReport) -> None:
@@ -28,10 +36,15 @@ def failure_to_error(config: pytest.Config, report: pytest.TestReport) -> None:
 
 
 def findings(report: Report) -> list[tuple[str, str]]:
-    """A test's properties: each check that failed (``harness.failed``) or was excused (``harness.waived``), once."""
-    names = {Status.FAILED: "harness.failed", Status.WAIVED: "harness.waived"}
+    """A test's properties: each check that did not hold, once.
+
+    ``harness.failed``, ``harness.waived`` (excused by name) and ``harness.noted`` (the policy only reports it) give
+    the check's id, ``harness.where`` the places that failed checks point to: an operator, a phase, a claim.
+    """
+    names = {Status.FAILED: "harness.failed", Status.WAIVED: "harness.waived", Status.NOTED: "harness.noted"}
     found = [(names.get(report.status(finding), ""), finding.id) for finding in report]
-    return [entry for entry in dict.fromkeys(found) if entry[0]]
+    places = [("harness.where", f"{f.id}: {f.where}") for f in report.failed if f.where]
+    return [entry for entry in dict.fromkeys([*found, *places[:_PLACES]]) if entry[0]]
 
 
 def add_suite_properties(config: pytest.Config, properties: dict[str, str]) -> None:
@@ -40,3 +53,25 @@ def add_suite_properties(config: pytest.Config, properties: dict[str, str]) -> N
     if xml is not None:
         for name, value in properties.items():
             xml.add_global_property(name, value)
+
+
+def add_unused_waivers(config: pytest.Config, log: RunLog) -> None:
+    """A waiver or tolerance that matched nothing fails the run; JUnit must not look green then."""
+    xml = config.stash.get(xml_key, None)
+    if xml is None:
+        return
+    for waiver in log.unused_waivers:
+        name = f"waivers.py::{waiver.finding}[{waiver.pair}]"
+        report = pytest.TestReport(
+            nodeid=name,
+            location=("waivers.py", None, name),
+            keywords={},
+            outcome="failed",
+            longrepr=f"{waiver.where}: {waiver.finding} matched nothing: remove it from the build ({waiver.reason})",
+            when="setup",
+            duration=0.0,
+            user_properties=[("harness.fault", "config"), ("harness.kind", "waiver-unused")],
+        )
+        xml.pytest_runtest_logreport(report)
+        report.when, report.outcome = "teardown", "passed"
+        xml.pytest_runtest_logreport(report)

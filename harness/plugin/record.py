@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from harness.errors import Fault
+from harness.parity.tolerance import tolerance_use
 from harness.plugin.entry import EXIT_BENCH
 from harness.plugin.pairs import Pair
 
@@ -88,6 +89,13 @@ class RunLog:
         """A bench is about to be closed."""
         self.boards.setdefault(pair, {}).update({**facts, **closing})
 
+    def merge(self, pair: str, facts: Mapping[str, object]) -> None:
+        """What another test process knows about its board: lists are put together, the rest is the last one's."""
+        known = self.boards.setdefault(pair, {})
+        for key, value in facts.items():
+            before = known.get(key)
+            known[key] = [*before, *value] if isinstance(before, list) and isinstance(value, list) else value
+
     def add(self, report: pytest.TestReport, record: Mapping[str, object]) -> None:
         """Take one phase's report of a test."""
         test = self.tests.setdefault(
@@ -124,6 +132,18 @@ class RunLog:
                         reason=waiver.reason,
                         where=waiver.where,
                         state=state,
+                    )
+                )
+
+            for tolerance in pair.build.parity.granted(pair.build.document):
+                sessions = cast("list[Mapping[str, Any]]", self.boards.get(pair.name, {}).get("parity", []))
+                self.waivers.append(
+                    WaiverUse(
+                        pair=pair.name,
+                        finding=f"parity tolerance {tolerance.name}",
+                        reason=tolerance.reason,
+                        where=tolerance.where,
+                        state=tolerance_use(tolerance, sessions, list(pair.build.models)),
                     )
                 )
 

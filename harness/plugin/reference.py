@@ -2,24 +2,51 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import ConfigError
 from harness.findings import Report
 from harness.plugin.device import Inference
-from harness.protocol.base import Source
+from harness.protocol.base import Feature, Source
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from harness.parity.compare import Comparison
     from harness.parity.engines import ReferenceEngine
+    from harness.parity.firstop import DeviceTrace
     from harness.parity.model_info import ModelInfo
     from harness.parity.session import SessionResult
     from harness.plugin.bench import Bench
+    from harness.protocol.smp import SmpDriver
 
 __all__ = ["Reference"]
+
+_TRACES = 0x1000
+"""PSA lifecycle "assembly and test": the reference firmware gives traces in it (docs/protocol.md, command 16)."""
+
+
+class _LateTrace:
+    """The trace command of a board that gives none in its lifecycle: started in one that does at the first use."""
+
+    def __init__(self, bench: Bench, stack: contextlib.ExitStack) -> None:
+        self._bench, self._stack, self._ready = bench, stack, False
+
+    def _lab(self) -> SmpDriver:
+        if not self._ready:
+            self._stack.enter_context(self._bench.provisioned(_TRACES))
+            self._ready = True
+        return self._bench.device.lab
+
+    def trace(self, data: bytes) -> Sequence[tuple[int, int, int, int]]:
+        """See `DeviceTrace`."""
+        return self._lab().trace(data)
+
+    def trace_output(self, data: bytes, op: int) -> bytes:
+        """See `DeviceTrace`."""
+        return self._lab().trace_output(data, op)
 
 
 class Reference:
@@ -81,56 +108,109 @@ class Reference:
     def agrees(self, name: str, inputs: Sequence[npt.NDArray[Any]] | None = None, *, count: int = 0) -> SessionResult:
         """Many inputs at once: the outputs of the device's batch command are the reference interpreter's.
 
-        Failing inputs are saved in the run's folder; `tfm-harness replay` runs them again.
+        Failing inputs are saved in the run's folder; `tfm-harness replay` runs them again. The first operator that
+        goes wrong is named from the device's own trace where it gives one (a virtual board is started again in the
+        lifecycle that allows it), else from the second oracle.
 
         Args:
             name: the model, active on the device.
             inputs: one array for each input tensor, each (n, *shape); default: the files of the build's
-                ``parity.inputs``, else `count` vectors generated from its seed, many distinct outputs among them.
-            count: how many to generate (default: the build's ``parity.vectors``).
+                ``parity.inputs``, else windows of recorded traces for sensor models, and vectors generated from
+                the build's seed, with many distinct outputs among them.
+            count: how many, where they are not given (default: the build's ``parity.vectors``).
         """
-        from harness.parity.generate import generate_inputs
         from harness.parity.session import run_session
 
-        build = self._bench.pair.build
+        bench = self._bench
+        build = bench.pair.build
         model, info = self.model(name)
-        lab = self._bench.device.lab
-        seed = None
-        if inputs is None and name in build.parity.inputs:
-            from harness.parity.inputs import load_inputs
-
-            inputs = load_inputs(build.parity.inputs[name], info, rule=build.parity.rule(name))
+        seed, source = None, "given by the test"
         if inputs is None:
-            seed = build.parity.seed
-            found = generate_inputs(
-                info,
-                lambda arrays: self.engine.run(model, arrays, name=info.name),
-                count or build.parity.vectors,
+            inputs, seed, source = self._inputs(name, model, info, count or build.parity.vectors)
+        with contextlib.ExitStack() as stack:
+            result = run_session(
+                self.engine,
+                model,
+                list(inputs),
+                bench.device.lab.batch,
+                self.report,
+                name=name,
+                tolerances=build.parity.granted(build.document),
+                trace=self._trace(stack),
+                oracle=lambda: bench.oracle,
+                progress=bench.progress(f"parity {name}, vectors"),
+                save_to=bench.context.run_dir,
                 seed=seed,
+                context={
+                    "target": bench.pair.target.name,
+                    "build": build.name,
+                    "model": str(build.models[name].file),
+                    "inputs": source,
+                },
+                min_distinct=build.parity.min_distinct,
+                max_saturated=build.parity.max_saturated,
             )
-            inputs = found.inputs
-        traces = (self._bench.description.lifecycle or 0) >> 8 == 0x10
-        result = run_session(
-            self.engine,
-            model,
-            list(inputs),
-            lab.batch,
-            self.report,
-            name=name,
-            tolerances=build.parity.granted(build.document),
-            trace=lab if traces else None,
-            save_to=self._bench.context.run_dir,
-            seed=seed,
-            context={
-                "target": self._bench.pair.target.name,
-                "build": build.name,
-                "model": str(build.models[name].file),
-            },
-            min_distinct=build.parity.min_distinct,
-            max_saturated=build.parity.max_saturated,
-        )
-        self._bench.parity.append(result.as_dict())
+        bench.parity.append({**result.as_dict(), "inputs": source})
         return result
+
+    def _inputs(
+        self, name: str, model: bytes, info: ModelInfo, count: int
+    ) -> tuple[list[npt.NDArray[Any]], int | None, str]:
+        """Vectors for a model, the seed when they were generated, and where they come from in words."""
+        import numpy as np
+
+        from harness.parity.generate import generate_inputs
+        from harness.parity.inputs import load_inputs
+
+        build = self._bench.pair.build
+        if files := build.parity.inputs.get(name):
+            return load_inputs(files, info, rule=build.quantisation(name)), None, ", ".join(path.name for path in files)
+        recorded, words = self._recorded(name, info)
+        recorded = recorded[: max(1, count // 2)] if len(recorded) else recorded
+        seed = build.parity.seed
+        found = generate_inputs(
+            info,
+            lambda arrays: self.engine.run(model, arrays, name=info.name),
+            max(1, count - len(recorded)),
+            seed=seed,
+            like=[recorded] if len(recorded) else (),
+        )
+        source = f"{len(found.inputs[0])} generated"
+        if not len(recorded):
+            return found.inputs, seed, source
+        return [np.concatenate([recorded, found.inputs[0]])], seed, f"{len(recorded)} windows of {words}, {source}"
+
+    def _recorded(self, name: str, info: ModelInfo) -> tuple[npt.NDArray[Any], str]:
+        """A sensor model's input tensors for each window of the recorded traces; none where it has no front-end."""
+        import numpy as np
+
+        from harness.parity.frontend import get_frontend
+        from harness.plugin.windows import BUNDLED, trace_windows
+
+        build = self._bench.pair.build
+        config = build.models[name]
+        nothing: npt.NDArray[Any] = np.empty((0, *info.inputs[0].shape), dtype=info.inputs[0].dtype)
+        if config.frontend is None or len(info.inputs) != 1:
+            return nothing, ""
+        declared = build.parity.traces.get(name)
+        traces = declared or dict.fromkeys([*BUNDLED, *([config.trace] if config.trace else [])])
+        try:
+            windows = trace_windows(traces, self._bench.pair.target.sensors)
+        except ConfigError:
+            if declared:
+                raise
+            return nothing, ""  # this target's sensors are not those of the bundled traces
+        tensors = get_frontend(config.frontend)(windows).reshape(-1, *info.inputs[0].shape)
+        return tensors, ", ".join(traces)
+
+    def _trace(self, stack: contextlib.ExitStack) -> DeviceTrace | None:
+        """The device's trace command; on a virtual board that must first be started in another lifecycle, when used."""
+        bench = self._bench
+        if not bench.missing(["trace"]):
+            return bench.device.lab
+        # A firmware that gives traces says so only in the lifecycle in which it does.
+        late = Feature.TRACE in bench.client.features and not bench.missing(["provision"])
+        return _LateTrace(bench, stack) if late else None
 
     @staticmethod
     def unpack_inputs(info: ModelInfo, inputs: Sequence[bytes]) -> list[npt.NDArray[Any]]:
@@ -144,14 +224,6 @@ class Reference:
             arrays.append(part.view(np.dtype(tensor.dtype).newbyteorder("<")).reshape(len(inputs), *tensor.shape))
             at += tensor.nbytes
         return arrays
-
-    def check_tolerances(self) -> None:
-        """Every tolerance the build grants speaks of an output of one of its models."""
-        from harness.parity.compare import unused_tolerances
-
-        build = self._bench.pair.build
-        if granted := build.parity.granted(build.document):
-            unused_tolerances(granted, [self.model(name)[1] for name in build.models], self.report)
 
     def _compare(
         self,

@@ -15,9 +15,14 @@ from harness.plugin.record import RunLog
 if TYPE_CHECKING:
     from harness.report.record import RunRecord
 
-__all__ = ["make_record", "write_run"]
+__all__ = ["make_record", "verdict_of", "write_run"]
 
 _VERDICTS = {0: "passed", 1: "failed", 3: "bug", 4: "config", 5: "nothing proved", 10: "bench"}
+
+
+def verdict_of(code: int) -> str:
+    """The run's verdict in a word, by its exit code."""
+    return _VERDICTS.get(code, "interrupted" if code == 2 else "bug")
 
 
 def write_run(log: RunLog, run_dir: Path, code: int, *, html: str = "") -> Path:
@@ -91,7 +96,7 @@ def make_record(log: RunLog, name: str, code: int) -> RunRecord:
         ]
     return RunRecord(
         name=name,
-        verdict=_VERDICTS.get(code, "interrupted" if code == 2 else "bug"),
+        verdict=verdict_of(code),
         headline=f"{counted} in {log.seconds:.0f} s" + _blame(log),
         started=dt.datetime.fromtimestamp(log.began, dt.UTC).isoformat(timespec="seconds"),
         seconds=log.seconds,

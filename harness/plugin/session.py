@@ -16,8 +16,9 @@ from harness.plugin.bench import REPORT, Bench
 from harness.plugin.options import Setting, settings
 from harness.plugin.outcomes import FindingsFailed, as_record, classify, location
 from harness.plugin.pairs import Pair, load_pairs, run_context
+from harness.plugin.progress import ProgressLine
 from harness.plugin.record import EXIT_BENCH, RunLog, exit_code
-from harness.plugin.runfile import write_run
+from harness.plugin.runfile import verdict_of, write_run
 from harness.plugin.summary import summary
 
 __all__ = ["HarnessPlugin", "activate"]
@@ -57,6 +58,7 @@ class HarnessPlugin:
         self.trouble = ""
         self._open: dict[str, Bench] = {}
         self._never_opened: dict[str, list[tuple[str, str]]] = {}  # evidence, shown with the first test that wanted it
+        self._progress: ProgressLine | None = None
 
     # -- boards
 
@@ -94,11 +96,19 @@ class HarnessPlugin:
 
     @pytest.hookimpl
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Each test that wants a board runs for each pair."""
+        """Each test that wants a board runs for each pair; one that asks for a model runs for each of its build's."""
         if "harness_pair" in metafunc.fixturenames:
             metafunc.parametrize(
                 "harness_pair", self.pairs, ids=[pair.name for pair in self.pairs], indirect=True, scope="session"
             )
+        if "build_model" in metafunc.fixturenames:
+            names = dict.fromkeys(name for pair in self.pairs for name in models_of(pair))
+            metafunc.parametrize("build_model", list(names), indirect=True)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Pairs and models make a table; what stands in it for models of other builds is no test."""
+        items[:] = [item for item in items if belongs(item)]
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         """A run that leaves tests out cannot say that a waiver is unused."""
@@ -243,7 +253,8 @@ class HarnessPlugin:
             return
         self.log.finish()
         code = session.exitstatus = exit_code(self.log, int(exitstatus))
-        junit.add_suite_properties(self.config, evidence.facts_of_run(self.log))
+        junit.add_suite_properties(self.config, {"harness.verdict": verdict_of(code), **evidence.facts_of_run(self.log)})
+        junit.add_unused_waivers(self.config, self.log)
         if self.context is None:
             return
         try:
@@ -253,12 +264,19 @@ class HarnessPlugin:
             self.trouble = str(error)
             session.exitstatus = code or EXIT_BENCH
 
+    def pytest_harness_progress(self, what: str, done: int, total: int) -> None:
+        """Show that long work goes on; test processes of pytest-xdist have no terminal."""
+        if not self.worker:
+            self._progress = self._progress or ProgressLine(self.config)
+            self._progress.update(what, done, total)
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: object, error: object) -> None:
         """A pytest-xdist worker has ended: what it knows about its boards."""
         del error
         text = getattr(node, "workeroutput", {}).get("tfm_harness_boards", "{}")
-        self.log.boards.update(json.loads(text))
+        for pair, facts in json.loads(text).items():
+            self.log.merge(pair, facts)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Suites by board, findings, waivers, what was not covered."""
@@ -287,6 +305,18 @@ def pair_name(item: pytest.Item) -> str:
     callspec = getattr(item, "callspec", None)
     pair = callspec.params.get("harness_pair") if callspec else None
     return pair.name if isinstance(pair, Pair) else ""
+
+
+def models_of(pair: Pair) -> list[str]:
+    """The models a build declares; an empty name stands for none, so that a test can say so."""
+    return list(pair.build.models) or [""]
+
+
+def belongs(item: pytest.Item) -> bool:
+    """Whether a test's model is one of its pair's build."""
+    params = getattr(getattr(item, "callspec", None), "params", {})
+    pair = params.get("harness_pair")
+    return "build_model" not in params or not isinstance(pair, Pair) or params["build_model"] in models_of(pair)
 
 
 def suite_of(item: pytest.Item) -> str:

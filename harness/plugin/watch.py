@@ -168,6 +168,8 @@ def bench_features(pair: Pair, board: Board, stimulus: Stimulus | None) -> set[s
     features = {f"target-{pair.target.kind}"}
     if type(board).erase is not Board.erase:
         features.add("factory-reset")
+    if hasattr(board, "provision") and board.identity.lifecycle is not None:
+        features.add("provision")
     if pair.target.kind in {"qemu", "fvp"}:
         features.add("fast-flash")
     if stimulus is not None:

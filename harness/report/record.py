@@ -6,6 +6,7 @@ The file's ``schema`` names its version; a reader refuses any other.
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 import types
@@ -213,7 +214,7 @@ def save_run(run: RunRecord, path: Path) -> None:
     Raises:
         BenchError: kind ``report-write``.
     """
-    write_text(path, json.dumps(run.as_dict(), indent=1) + "\n")
+    write_text(path, json.dumps(run.as_dict(), indent=1, allow_nan=False) + "\n")
 
 
 def load_run(path: Path) -> RunRecord:
@@ -269,8 +270,8 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any field's value
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
-    if isinstance(value, float) and value != value:  # noqa: PLR0124 - NaN is no JSON
-        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no word for it
     return value
 
 
@@ -301,7 +302,7 @@ def _build(kind: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - driven b
         return {str(k): _build(args[1], v, f"{where}.{k}") for k, v in value.items()}
     if kind is Any:
         return value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    if kind is float and ((isinstance(value, int) and not isinstance(value, bool)) or value in ("nan", "inf", "-inf")):
         return float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise ValueError(f"{where}: expected {kind.__name__}, seen {type(value).__name__}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -105,6 +106,8 @@ def _environment() -> Environment:
     environment.filters["duration"] = duration
     environment.filters["printable"] = printable
     environment.filters["tail"] = tail
+    environment.filters["number"] = number
+    environment.filters["difference"] = difference
     environment.filters["breakable"] = breakable
     return environment
 
@@ -226,6 +229,20 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.1f} s"
     return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+def number(value: float | str | None, form: str) -> str:
+    """A figure; what is not finite stands as text in the record and is shown as it is."""
+    if value is None:
+        return "-"
+    found = float(value)
+    return form % found if math.isfinite(found) else str(value).replace("inf", "∞").replace("nan", "NaN")
+
+
+def difference(first: Mapping[str, Any]) -> str:
+    """The first element that differs, in words."""
+    reference, device = (number(first[side], "%.9g") for side in ("reference", "device"))
+    return f"vector {first['vector']}, index {list(first['index'])}: reference {reference}, device {device}"
 
 
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\-_]")

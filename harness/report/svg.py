@@ -111,7 +111,8 @@ def _label(labels: Sequence[str], element: int) -> str:
 
 
 def _padded(values: Sequence[float]) -> tuple[float, float]:
-    low, high = min(values), max(values)
+    finite = [v for v in values if math.isfinite(v)] or [0.0]
+    low, high = min(finite), max(finite)
     pad = (high - low) * 0.08 or abs(high) * 0.02 or 1.0
     return low - pad, high + pad
 
@@ -161,8 +162,8 @@ class _Plot:
         return LEFT + across * (WIDTH - LEFT - RIGHT), self.height - BOTTOM - up * (self.height - TOP - BOTTOM)
 
     def line(self, points: Sequence[tuple[float, float]], css: str, label: str, *, markers: bool = False) -> None:
-        """A polyline."""
-        pixels = [self.at(*p) for p in points]
+        """A polyline; points that are not finite are left out."""
+        pixels = [self.at(*p) for p in points if math.isfinite(p[1])]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in pixels)
         self.marks.append(f'<polyline class="line {css}" points="{path}"><title>{escape(label)}</title></polyline>')
         if markers:

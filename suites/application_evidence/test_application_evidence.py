@@ -110,7 +110,7 @@ def test_the_values_are_the_references(bench: Bench, device: Device, reference: 
     values = np.array([carried_value(entry.message) for entry in found], dtype=np.float32)
     degrees = np.array([entry.degrees for entry in found], dtype=np.float32)
     radians = (degrees * np.float32(np.pi) / np.float32(180)).reshape(-1, *info.inputs[0].shape)
-    inputs = [quantise(radians, info.inputs[0], build.parity.rule(MODEL))]
+    inputs = [quantise(radians, info.inputs[0], build.quantisation(MODEL))]
     outputs = reference.engine.run(model, inputs, name=info.name)
     expected = dequantise(outputs[0], info.outputs[0]).astype(np.float32).reshape(-1, 1)
     compare([expected], [values.reshape(-1, 1)], build.parity.granted(build.document), checks.report, model=MODEL)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -25,7 +25,7 @@ from harness.protocol.smp import PHASES
 
 pytestmark = pytest.mark.needs("infer", "latency", "models")
 
-LEAST, MOST = 8, 50  # timings of a model: what is short is run more often
+LEAST = 8  # timings of a model, where the build does not say how many and an inference takes long
 RUN_SECONDS = 1.0
 RATE_SECONDS = 1.0
 MOST_AT_ONCE = 512  # timings in one answer (docs/protocol.md)
@@ -52,9 +52,15 @@ def measure(bench: Bench, device: Device, name: str, report: Report) -> Series:
     began = time.monotonic()
     device.lab.latency(1)
     each = time.monotonic() - began
-    count = max(LEAST, min(MOST, declared.iterations, int(RUN_SECONDS / max(each, 1e-6))))
+    count = max(LEAST, min(declared.iterations, int(RUN_SECONDS / max(each, 1e-6))))
+    warmup = min(declared.warmup, count)
+    if "iterations" in declared.model_fields_set:
+        count = declared.iterations
+    if "warmup" in declared.model_fields_set:
+        warmup = declared.warmup
     # Warm-ups in a request of their own: the run below then holds timed inferences only, and must account for them.
-    device.lab.latency(max(1, min(declared.warmup, count)))
+    if warmup:
+        device.lab.latency(warmup)
     began = time.monotonic()
     run = device.lab.latency(count)
     host = time.monotonic() - began
@@ -63,6 +69,7 @@ def measure(bench: Bench, device: Device, name: str, report: Report) -> Series:
         ticks=run.ticks,
         empty=run.empty,
         clock=clock,
+        warmup=warmup,
         board=bench.board.name,
         build=(bench.description.measurements.get("SPE") or b"").hex(),
         firmware=bench.description.version,
@@ -78,7 +85,7 @@ def measure(bench: Bench, device: Device, name: str, report: Report) -> Series:
         bound=declared.host_bound,
         subject=name,
     )
-    check_run_accounts(series, start=run.start, end=run.end, report=report)
+    check_run_accounts(replace(series, warmup=0), start=run.start, end=run.end, report=report)
     budgets = [budget for budget in declared.limits(bench.pair.build.document) if budget.covers(name)]
     for budget in budgets:
         check_budget(series, budget, report)
@@ -120,21 +127,13 @@ def compare_with_earlier(bench: Bench, series: Series, report: Report) -> tuple[
     """The regression gate against the baseline store; the series is stored where it can ever be compared."""
     if not series.clock.quality.carries_change:
         return regression_gate(series, None, report), None
-    from harness.baseline import BaselineStore, judge_and_keep
+    from harness.baseline import BaselineStore, default_url, judge_and_keep, run_name
 
-    url = os.environ.get("TFM_HARNESS_BASELINE") or str(bench.context.state_dir / "baseline.sqlite")
     threshold = bench.pair.build.latency.threshold
-    with BaselineStore(url) as store:
-        judged = judge_and_keep(store, bench.context.run_dir.name, series, report, threshold=threshold)
+    name = run_name(bench.context.shared_dir or bench.context.run_dir)
+    with BaselineStore(default_url(bench.context.state_dir)) as store:
+        judged = judge_and_keep(store, name, series, report, threshold=threshold)
     return judged.result, judged.baseline
-
-
-def test_each_model_is_timed_and_its_time_accounted_for(bench: Bench, device: Device, checks: Checks) -> None:
-    held = {entry.name for entry in device.lab.models() if entry.status == 0}
-    for name in bench.pair.build.models:
-        if name in held:
-            device.select_model(name)
-            measure(bench, device, name, checks.report)
 
 
 def test_the_counter_runs_at_its_declared_rate(bench: Bench, device: Device, checks: Checks) -> None:
@@ -151,29 +150,32 @@ def test_the_counter_runs_at_its_declared_rate(bench: Bench, device: Device, che
     check_rate(clock_of(bench), readings, checks.report)
 
 
+def test_each_model_is_timed_and_its_time_accounted_for(
+    bench: Bench, device: Device, checks: Checks, build_model: str
+) -> None:
+    measure(bench, device, build_model, checks.report)
+
+
 @pytest.mark.needs("signed-result", "trusted-results")
-def test_the_signed_ticks_span_the_work(bench: Bench, device: Device, verifier: Verifier, checks: Checks) -> None:
-    held = {entry.name for entry in device.lab.models() if entry.status == 0}
-    for name in bench.pair.build.models:
-        if name not in held:
-            continue
-        device.select_model(name)
-        size = bench.description.raw["in"]
-        assert isinstance(size, int)
-        series = device.lab.latency(LEAST)
-        inference = device.infer_input(bytes(size))
-        result = verifier.result(inference, subject=name)
-        start, end = result.integer("start_ticks"), result.integer("end_ticks")
-        clock = clock_of(bench)
-        phases = check_phases(
-            [inference.answer.ticks[phase] for phase in PHASES],
-            clock=clock,
-            host_seconds=inference.answer.host_seconds,
-            report=checks.report,
-            bound=bench.pair.build.latency.host_bound,
-            result_ticks=(start, end) if start is not None and end is not None else None,
-            # The least of the series: on a shared host the median may hold somebody else's work.
-            inference_ticks=float(min(series.ticks)),
-            subject=name,
-        )
-        bench.keep_phases(name, phases.seconds(clock))
+def test_the_signed_ticks_span_the_work(
+    bench: Bench, device: Device, verifier: Verifier, checks: Checks, build_model: str
+) -> None:
+    size = bench.description.raw["in"]
+    assert isinstance(size, int)
+    series = device.lab.latency(LEAST)
+    inference = device.infer_input(bytes(size))
+    result = verifier.result(inference, subject=build_model)
+    start, end = result.integer("start_ticks"), result.integer("end_ticks")
+    clock = clock_of(bench)
+    phases = check_phases(
+        [inference.answer.ticks[phase] for phase in PHASES],
+        clock=clock,
+        host_seconds=inference.answer.host_seconds,
+        report=checks.report,
+        bound=bench.pair.build.latency.host_bound,
+        result_ticks=(start, end) if start is not None and end is not None else None,
+        # The least of the series: on a shared host the median may hold somebody else's work.
+        inference_ticks=float(min(series.ticks)),
+        subject=build_model,
+    )
+    bench.keep_phases(build_model, phases.seconds(clock))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections import Counter
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -13,9 +16,9 @@ from hypothesis import strategies as st
 
 from harness.findings import Policy, Report, Status
 from harness.parity import catalogue, metrics, testkit
-from harness.parity.compare import compare, unused_tolerances
+from harness.parity.compare import compare
 from harness.parity.model_info import parse_model
-from harness.parity.tolerance import SUGGESTED, Tolerance, choose
+from harness.parity.tolerance import SUGGESTED, Tolerance, choose, tolerance_use
 from harness.parity.vacuity import check_vacuity
 
 INFO = parse_model(testkit.classifier(), name="classifier")
@@ -127,13 +130,26 @@ def test_tolerance_of_another_op_model_or_type_does_not_help() -> None:
     assert [f.id for f in report.failed] == ["parity.bit-exact"]
 
 
-def test_unused_tolerance_is_a_finding() -> None:
-    report = Report()
-    left = unused_tolerances([tolerance(), tolerance(name="old", op="TANH", where="build.yaml:9")], [INFO], report)
-    assert [t.name for t in left] == ["old"]
-    (finding,) = report.failed
-    assert finding.where == "build.yaml:9"
-    assert "SOFTMAX int8" in finding.seen
+@pytest.mark.parametrize(
+    ("granted", "models", "changed", "state"),
+    [
+        ({}, ["classifier"], True, "used"),
+        ({"max_lsb": 1, "max_share": 0.0001}, ["classifier"], True, "used"),  # exceeded: it mattered
+        ({}, ["classifier"], False, "unused"),  # bit-exact without it: it would hide the next difference
+        ({"op": "TANH"}, ["classifier"], True, "unused"),  # speaks of no output
+        ({"model": "other*"}, ["classifier"], True, "unused"),  # speaks of no model
+        ({"model": "other*"}, ["classifier", "other-1"], True, "not judged"),  # its model was not compared
+        ({"model": "*"}, ["classifier", "other-1"], False, "not judged"),
+        ({"model": "*"}, ["classifier", "other-1"], True, "used"),
+    ],
+)
+def test_what_became_of_a_tolerance(granted: dict[str, Any], models: list[str], changed: bool, state: str) -> None:
+    device = outputs()
+    if changed:
+        device[1][0, 0, 3] += 1
+    one = tolerance(**granted)
+    sessions = [{"comparison": compare(outputs(), device, [one], Report(), info=INFO).as_dict()}]
+    assert tolerance_use(one, sessions, models) == state
 
 
 def test_tolerance_needs_reason_and_sane_limits() -> None:
@@ -192,6 +208,70 @@ def test_metrics_by_hand() -> None:
     assert metrics.cosine(np.array([[1.0, 0.0]]), np.array([[0.0, 0.0]]))[0] == 0.0
     assert metrics.top1_agreement(np.array([[1, 2], [2, 1]]), np.array([[1, 2], [1, 2]])) == 0.5
     assert metrics.top1_agreement(np.array([[1], [2]]), np.array([[1], [2]])) is None
+
+
+@pytest.mark.parametrize(
+    ("reference", "device", "expected"),
+    [
+        ([0.0, 0.0], [0.0, 0.0], None),
+        ([3.0, 4.0], [3.0, 4.0], None),
+        ([0.0, 0.0], [0.0, 1.0], -math.inf),  # all noise
+        ([3.0, 4.0], [3.0, math.nan], -math.inf),
+        ([3.0, math.nan], [3.0, 4.0], -math.inf),
+        ([3.0, math.inf], [3.0, -math.inf], -math.inf),
+        ([3.0, math.inf, math.nan], [3.0, math.inf, math.nan], None),
+        ([1e200, math.inf], [1e199, math.inf], -math.inf),  # overflows: no finite number describes it
+        ([3.0, 4.0, math.inf], [3.0, 4.5, math.inf], 20.0),
+    ],
+)
+def test_sqnr_never_looks_better_than_it_is(reference: list[float], device: list[float], expected: float) -> None:
+    assert metrics.sqnr_db(np.array([reference]), np.array([device])) == pytest.approx(expected)
+
+
+def test_metrics_against_an_independent_computation() -> None:
+    """The same numbers in exact rational arithmetic, element by element."""
+    rng = np.random.default_rng(11)
+    ref = rng.integers(-128, 128, (40, 10), dtype=np.int8)
+    dev = np.clip(ref + rng.integers(-1, 2, ref.shape) * (rng.random(ref.shape) < 0.2), -128, 127).astype(np.int8)
+    result = compare(ref, dev, None, Report()).outputs[0]
+    pairs = [(int(a), int(b)) for a, b in zip(ref.ravel(), dev.ravel(), strict=True)]
+    signal, noise = sum(a * a for a, _ in pairs), sum((b - a) ** 2 for a, b in pairs)
+    assert result.sqnr_db == pytest.approx(10 * math.log10(Fraction(signal, noise)))
+    counted = Counter(b - a for a, b in pairs)
+    assert result.histogram == counted
+    assert result.exact_elements == counted[0]
+    rows = [(list(map(int, a)), list(map(int, b))) for a, b in zip(ref, dev, strict=True)]
+    assert result.exact_vectors == sum(a == b for a, b in rows)
+    # Python's index() finds the first of equal largest elements, as TFLM's own examples do.
+    assert result.top1 == pytest.approx(sum(a.index(max(a)) == b.index(max(b)) for a, b in rows) / len(rows))
+    cosines = [
+        sum(x * y for x, y in zip(a, b, strict=True)) / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
+        for a, b in rows
+    ]
+    assert result.cosine_min == pytest.approx(min(cosines))
+    assert result.cosine_mean == pytest.approx(sum(cosines) / len(cosines))
+    first = next(i for i, (a, b) in enumerate(pairs) if a != b)
+    assert result.first is not None
+    assert (result.first.vector, result.first.index) == (first // 10, (first % 10,))
+    assert (result.first.reference, result.first.device) == pairs[first]
+
+
+def test_ties_in_top1_go_to_the_first() -> None:
+    reference = np.array([[5, 9, 9], [7, 7, 1]], np.int8)
+    assert metrics.top1_agreement(reference, np.array([[5, 9, 9], [7, 7, 1]], np.int8)) == 1.0
+    assert metrics.top1_agreement(reference, np.array([[5, 8, 9], [6, 7, 1]], np.int8)) == 0.0
+
+
+def test_the_record_is_strict_json() -> None:
+    """A device that answers NaN, or anything where the reference has zero, has no finite relative error."""
+    reference = np.array([[0.0, 1.0], [2.0, 3.0]], np.float32)
+    device = np.array([[0.5, np.inf], [np.nan, 3.0]], np.float32)
+    found = compare(reference, device, None, Report()).as_dict()
+    text = json.dumps(found, allow_nan=False)
+    output = json.loads(text)["outputs"][0]
+    assert (output["max_abs"], output["max_rel"], output["sqnr_db"]) == ("inf", "inf", "-inf")
+    nan = compare(reference[1:], device[1:], None, Report()).as_dict()
+    assert json.loads(json.dumps(nan, allow_nan=False))["outputs"][0]["first"]["device"] == "nan"
 
 
 def test_real_units_come_from_the_quantisation() -> None:

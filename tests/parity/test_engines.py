@@ -10,6 +10,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -235,11 +236,61 @@ def test_hang_ends_at_the_time_limit() -> None:
     with ReferenceEngine("tflite-runtime", self_test=False, time_limit=0.2) as engine:
         if engine.record.name != "tflite-runtime":
             pytest.skip("needs tflite-runtime")
-        slow = testkit.dense(width=512, units=512, layers=6)
+        slow = testkit.dense(width=1024, units=1024, layers=24)
         with pytest.raises(BenchError) as caught:
-            engine.run(slow, np.zeros((20_000, 1, 512), np.int8), name="slow-model")
+            engine.run(slow, np.zeros((256, 1, 1024), np.int8), name="slow-model")
         assert caught.value.kind == "engine-timeout"
         assert "slow-model" in str(caught.value)
+
+
+def test_the_time_limit_is_not_for_all_vectors_together(
+    engine: ReferenceEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of vectors go in parts, each with the limit to itself; the outputs are those of one call each."""
+    model = testkit.two_in_two_out()
+    inputs = [np.random.default_rng(n).integers(-128, 128, (300, 1, 6), dtype=np.int8) for n in (1, 2)]
+    asked: list[int] = []
+    original = WorkerProcess.request
+
+    def request(self: WorkerProcess, header: dict[str, Any], blobs: list[bytes], *, what: str, limit: float) -> Any:
+        if header["op"] == "run":
+            asked.append(header["arrays"][0]["shape"][0])
+        return original(self, header, blobs, what=what, limit=limit)
+
+    monkeypatch.setattr(WorkerProcess, "request", request)
+    outputs = engine.run(model, inputs)
+    assert sum(asked) == 300
+    assert max(asked) <= 64
+    for row in (0, 63, 64, 299):
+        alone = engine.run(model, [array[row : row + 1] for array in inputs])
+        assert [o[row].tolist() for o in outputs] == [o[0].tolist() for o in alone]
+
+
+def test_a_version_known_to_differ_is_refused_whatever_it_computes(tmp_path: Path) -> None:
+    """A package that calls itself ai-edge-litert 1.3.0 and computes what 1.2.0 does is refused by its version."""
+    pytest.importorskip("tflite_runtime")
+    import site
+    import venv
+
+    for version, refused in (("1.2.0", False), ("1.3.0", True), ("2.1.4", True)):
+        folder = tmp_path / version
+        venv.create(folder, with_pip=False, symlinks=True)
+        packages = next((folder / "lib").glob("python*")) / "site-packages"
+        (packages / "here.pth").write_text("\n".join(site.getsitepackages()))
+        (packages / "ai_edge_litert").mkdir()
+        (packages / "ai_edge_litert" / "__init__.py").write_text(f"__version__ = {version!r}\n")
+        (packages / "ai_edge_litert" / "interpreter.py").write_text(
+            "from tflite_runtime.interpreter import Interpreter, OpResolverType\n"
+        )
+        python = str(folder / "bin" / "python")
+        if not refused:
+            with ReferenceEngine("ai-edge-litert", python=python) as engine:
+                assert engine.record.version == version
+            continue
+        with pytest.raises(BenchError) as caught:
+            ReferenceEngine("ai-edge-litert", python=python)
+        assert caught.value.kind == "engine-refused"
+        assert version in str(caught.value)
 
 
 def test_stopped_worker_is_killed_by_the_parent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from harness.parity.engines import ReferenceEngine, get_engine, second_oracle
 from harness.parity.firstop import check_trace, first_op_by_oracle
 from harness.parity.replay import load_failure
 from harness.parity.session import run_session
+from harness.parity.tolerance import Tolerance
 
 MODEL = testkit.classifier()
 Outputs = list[npt.NDArray[Any]]
@@ -203,6 +204,72 @@ def test_without_trace_the_second_oracle_clears_the_kernels(
             )
     assert found.operator.index <= 4
     assert "AUTO" in found.source
+
+
+def test_what_a_tolerance_excuses_does_not_fail_by_its_operator(
+    engine: ReferenceEngine, device: Callable[..., Device]
+) -> None:
+    granted = Tolerance(name="t", op="SOFTMAX", max_lsb=1, reason="measured on this board")
+    bad, report = device(spoil=softmax_off_by_one), Report()
+    result = run_session(
+        engine, MODEL, vectors(), bad.batch, report, name="classifier", trace=bad, tolerances=[granted]
+    )
+    assert report.ok, [f"{f.id}: {f.seen}" for f in report.failed]
+    assert result.first_op is not None, "still named"
+    assert result.first_op.operator.name == "SOFTMAX"
+
+
+def test_a_diagnosis_that_fails_takes_no_evidence_with_it(
+    engine: ReferenceEngine, device: Callable[..., Device], tmp_path: Path
+) -> None:
+    """The device refuses its trace and the second oracle breaks: verdict and replay file stand, with the reasons."""
+    bad, report = device(spoil=softmax_off_by_one), Report()
+
+    class Mute:
+        def trace(self, data: bytes) -> list[tuple[int, int, int, int]]:
+            raise DeviceFault("the firmware refused trace", kind="refused")
+
+        def trace_output(self, data: bytes, op: int) -> bytes:
+            raise AssertionError("not asked for")
+
+    def broken() -> ReferenceEngine:
+        raise BenchError("the oracle crashed", kind="engine-crash")
+
+    result = run_session(
+        engine,
+        MODEL,
+        vectors(20),
+        bad.batch,
+        report,
+        name="classifier",
+        trace=Mute(),
+        oracle=broken,
+        save_to=tmp_path,
+    )
+    assert failed(report) == ["parity.bit-exact"] * 1
+    assert result.first_op is None
+    assert "the firmware refused trace" in result.undiagnosed
+    assert "the oracle crashed" in result.undiagnosed
+    assert result.failure is not None
+    assert load_failure(result.failure).vectors
+
+
+def test_the_second_oracle_names_the_operator_its_kernels_differ_in(
+    engine: ReferenceEngine, device: Callable[..., Device]
+) -> None:
+    """A device that computes as the other engine does: the first operator on which the two engines differ."""
+    other = device()
+    other.engine.close()
+    other.engine = ReferenceEngine("tflite-runtime-default", self_test=False)
+    report = Report()
+    with ReferenceEngine("tflite-runtime-default", self_test=False) as optimised:
+        result = run_session(
+            engine, MODEL, vectors(60), other.batch, report, name="classifier", oracle=lambda: optimised
+        )
+    assert result.first_op is not None
+    assert result.undiagnosed == ""
+    named = next(f for f in report.failed if f.id == "parity.op-outputs")
+    assert named.where == str(result.first_op.operator)
 
 
 def test_constant_inputs_are_found_in_a_session(engine: ReferenceEngine, device: Callable[..., Device]) -> None:

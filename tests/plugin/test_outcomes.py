@@ -68,6 +68,7 @@ def test_a_failed_check_is_the_products_fault(project: Project) -> None:
     whole = suite.find("properties")
     assert whole is not None
     said = properties(whole)
+    assert said["harness.verdict"] == "failed"
     assert said["harness.firmware.bench+fw"] == "standin 1.2.3"
     assert said["harness.policy.bench+fw"] == "port"
     assert said["harness.measurements.bench+fw"] == f"SPE {'22' * 32}, NSPE {'11' * 32}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
+
 from tests.plugin.conftest import Project
 
 CHECKED = """
@@ -22,8 +24,12 @@ def waiver(finding: str) -> str:
 def test_a_waived_finding_is_shown_and_fails_nothing(project: Project) -> None:
     project.test(CHECKED)
     project.build("fw", waiver("mine.wrong"))
-    result = project.run()
+    result = project.run("--junitxml", "out.xml")
     assert result.ret == 0
+    case = ET.parse(project.path / "out.xml").getroot().find(".//testcase")
+    assert case is not None
+    said = {p.attrib["name"]: p.attrib["value"] for p in case.iter("property")}
+    assert said["harness.waived"] == "mine.wrong"
     result.stdout.fnmatch_lines(
         ["waived (shown, excused by name):", "*mine.wrong*the first silicon does not do better*"]
     )
@@ -32,9 +38,15 @@ def test_a_waived_finding_is_shown_and_fails_nothing(project: Project) -> None:
 def test_a_waiver_that_matches_nothing_is_an_error(project: Project) -> None:
     project.test(CHECKED.replace("WRONG, False", "WRONG, True"))
     project.build("fw", waiver("mine.wrong"))
-    result = project.run()
+    result = project.run("--junitxml", "out.xml")
     assert result.ret == 4
     result.stdout.fnmatch_lines(["ERROR: waiver 'mine.wrong' (*build.yaml:*) matched nothing*"])
+    # JUnit is not green either
+    suite = ET.parse(project.path / "out.xml").getroot().find("testsuite")
+    assert suite is not None
+    assert (suite.attrib["tests"], suite.attrib["errors"], suite.attrib["failures"]) == ("2", "1", "0")
+    (case,) = [case for case in suite.iter("testcase") if case.find("error") is not None]
+    assert "mine.wrong" in case.attrib["name"]
 
 
 def test_a_waiver_whose_checks_did_not_run_is_not_judged(project: Project) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -151,6 +152,29 @@ def test_missing_and_unwritable_files(sample_run: RunRecord, tmp_path: Path) -> 
     with pytest.raises(BenchError) as caught:
         write_html(sample_run, tmp_path / "file" / "report.html")
     assert caught.value.kind == "report-write"
+
+
+def test_figures_that_are_no_numbers_survive_and_are_shown(sample_run: RunRecord, tmp_path: Path) -> None:
+    """A float model may answer NaN, and where the reference is zero no relative error is finite."""
+    (parity,) = sample_run.parity
+    output = dict(parity.session["comparison"]["outputs"][0])
+    output |= {"histogram": {}, "max_abs": "inf", "max_rel": "inf", "sqnr_db": "-inf", "cosine_min": "nan"}
+    output["first"] = {"vector": 3, "index": [0, 2], "reference": 0.5, "device": "nan"}
+    session = {**parity.session, "comparison": {**parity.session["comparison"], "outputs": [output]}}
+    trace = replace(
+        sample_run.traces[0], channels={"x [uT]": (1.0, math.nan, math.inf, 2.0)}, outputs=((3, (math.nan,)),)
+    )
+    run = replace(sample_run, parity=(replace(parity, session=session),), traces=(trace,))
+    save_run(run, tmp_path / "run.json")
+    json.loads((tmp_path / "run.json").read_text(), parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    read = load_run(tmp_path)
+    assert math.isnan(read.traces[0].channels["x [uT]"][1])
+    page = render_html(read)
+    assert "abs ∞, rel ∞" in page
+    assert "-∞ dB" in page
+    assert "vector 3, index [0, 2]: reference 0.5, device NaN" in page
+    assert "nan," not in page
+    assert "points=\"\"" not in page
 
 
 def test_text_helpers() -> None:

@@ -68,6 +68,14 @@ def test_the_runner_tells_caught_from_survived_and_from_caught_by_others(runner:
     others = runner.verdict(claim, runner.Outcome("M", failed={"parity": {"result.nonce"}, "results": {"cose.alg"}}))
     assert "not caught by results/result.nonce, only by" in others
     assert runner.verdict(claim, runner.Outcome("M", broken="does not build")) == "does not build"
+    named = runner.Claim("M", "a fault", "parity", "parity.bit-exact", "op 3 ADD")
+    caught = {
+        "failed": {"parity": {"parity.bit-exact"}},
+        "places": {"parity": {"output of op SOFTMAX", "op 2 CONV_2D"}},
+    }
+    assert "does not name 'op 3 ADD'" in runner.verdict(named, runner.Outcome("M", **caught))
+    caught["places"]["parity"].add("op 3 ADD")
+    assert runner.verdict(named, runner.Outcome("M", **caught)) == ""
 
 
 def test_the_runner_refuses_claims_that_do_not_fit_the_firmware(

@@ -175,9 +175,7 @@ def test_vectors_that_reach_over_a_border(lab: Lab, service: str) -> None:
             assert raw_call(board, service, kind, [], [[base, size]]) == PROGRAMMER_ERROR, hex(base)
         assert raw_call(board, service, kind, [[NS_BUFFER, 32]], [[0x01000400, 64]]) == PROGRAMMER_ERROR  # own code
         assert raw_call(board, service, kind, [[NS_BUFFER, 32]], [[NS_BUFFER + 31, 64]]) == PROGRAMMER_ERROR
-        assert (
-            raw_call(board, service, kind, [], [[NS_BUFFER, 32], [NS_BUFFER + 16, 64]]) == PROGRAMMER_ERROR
-        )
+        assert raw_call(board, service, kind, [], [[NS_BUFFER, 32], [NS_BUFFER + 16, 64]]) == PROGRAMMER_ERROR
         assert board.device.echo("x") == "x"
 
 

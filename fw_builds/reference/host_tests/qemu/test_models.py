@@ -116,8 +116,14 @@ def test_update(lab: Lab) -> None:
         assert activate(board, newer.read_bytes()) == {"name": "wave", "mid": id_of("sine")}
         assert board.device.describe()["model"] == "wave"
         assert board.device.read(12)["models"][-1] == {
-            "slot": 4, "name": "wave", "id": id_of("sine"), "ver": "2.1.0", "cnt": 4,
-            "len": model("sine").stat().st_size, "st": 0, "act": True,
+            "slot": 4,
+            "name": "wave",
+            "id": id_of("sine"),
+            "ver": "2.1.0",
+            "cnt": 4,
+            "len": model("sine").stat().st_size,
+            "st": 0,
+            "act": True,
         }
         board.device.reset()
         assert board.device.wait_ready()["model"] == "wave"

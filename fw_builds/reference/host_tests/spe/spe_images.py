@@ -17,9 +17,7 @@ OTHER_KEY = ec.derive_private_key(0x07E4, ec.SECP256R1())  # test only
 
 def public_point(key: ec.EllipticCurvePrivateKey) -> bytes:
     """0x04 || x || y."""
-    return key.public_key().public_bytes(
-        serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
-    )
+    return key.public_key().public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
 
 
 def spki_hash(key: ec.EllipticCurvePrivateKey) -> bytes:

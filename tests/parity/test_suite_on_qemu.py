@@ -1,0 +1,153 @@
+"""The parity suite on the reference firmware in QEMU, as users run it: own models, tolerances, wrong numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from harness.parity import testkit
+from harness.parity.engines import get_engine
+from harness.parity.model_info import parse_model
+from harness.signing import ImageRecipe, load_signing_key, make_image
+
+ROOT = Path(__file__).resolve().parents[2]
+FIRMWARE = ROOT / "fw_builds" / "reference"
+
+pytestmark = [
+    pytest.mark.qemu,
+    pytest.mark.skipif(
+        not (FIRMWARE / "out" / "secure.elf").is_file(),
+        reason="the reference firmware is not built: make -C fw_builds/reference",
+    ),
+]
+
+
+class Run:
+    """One run of the suite in a folder of its own."""
+
+    def __init__(self, folder: Path, build: dict[str, Any], *args: str) -> None:
+        (folder / "build.yaml").write_text(yaml.safe_dump(build))
+        command = [sys.executable, "-m", "harness.cli", "run", "parity", "--target", "qemu-an547"]
+        command += ["--build", str(folder / "build.yaml"), "--run-dir", str(folder / "run")]
+        command += ["--junitxml", str(folder / "junit.xml"), "--", "-p", "no:cacheprovider", *args]
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "TFM_HARNESS_STATE_DIR": str(folder / "state"), "COLUMNS": "150"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        self.code, self.output = done.returncode, done.stdout + done.stderr
+        self.record = json.loads((folder / "run" / "run.json").read_text(), parse_constant=self._not_json)
+        self.junit = ET.parse(folder / "junit.xml").getroot()
+
+    @staticmethod
+    def _not_json(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    def properties(self) -> dict[str, str]:
+        found = self.junit.find("testsuite/properties")
+        return {p.attrib["name"]: p.attrib["value"] for p in (found if found is not None else ())}
+
+
+def reference_build(**parity: object) -> dict[str, Any]:
+    """The reference build with absolute paths."""
+    said: dict[str, Any] = yaml.safe_load((FIRMWARE / "build.yaml").read_text())
+    for image in said["images"]:
+        image["file"] = str(FIRMWARE / image["file"])
+    for model in said["models"].values():
+        model |= {key: str(FIRMWARE / model[key]) for key in ("file", "image") if key in model}
+    said["trust"]["images"] = str(FIRMWARE / said["trust"]["images"])
+    said["files"] = {}
+    return {**said, "name": "user", "parity": parity}
+
+
+def test_models_that_only_the_reference_runs_and_a_tolerance_nobody_needs(tmp_path: Path) -> None:
+    key = load_signing_key(FIRMWARE / "keys" / "TEST_ONLY_image_signing.pem")
+    model = testkit.dense("float32")  # an int8 interpreter refuses it
+    (tmp_path / "real.tflite").write_bytes(model)
+    (tmp_path / "real.signed.bin").write_bytes(make_image(ImageRecipe(payload=model, name="real", key=key)))
+    build = reference_build(
+        vectors=24,
+        min_distinct=8,
+        tolerances=[
+            {"name": "left-over", "model": "sine", "max_lsb": 1, "reason": "was needed by an older kernel"},
+            {"name": "elsewhere", "model": "absent", "max_lsb": 1, "reason": "nobody compares this model"},
+        ],
+    )
+    build["models"]["real"] = {
+        "file": str(tmp_path / "real.tflite"),
+        "image": str(tmp_path / "real.signed.bin"),
+        "slot": 3,
+    }
+    build["models"]["absent"] = {"file": str(tmp_path / "real.tflite"), "quantisation": "truncate"}
+    run = Run(tmp_path, build)
+    assert run.code == 4, run.output
+    outcomes = {t["nodeid"].rpartition("::")[2]: t["outcome"] for t in run.record["tests"]}
+    name = "test_many_inputs_give_the_references_outputs[qemu-an547+user-{}]"
+    assert [outcomes[name.format(m)] for m in ("tamper", "sine", "keyword")] == ["passed"] * 3
+    assert [outcomes[name.format(m)] for m in ("real", "absent")] == ["not covered"] * 2
+    assert "holds model 'real' and cannot run it" in run.output
+    assert "holds no model 'absent'" in run.output
+    states = {w["finding"]: w["state"] for w in run.record["waivers"]}
+    assert states == {"parity tolerance left-over": "unused", "parity tolerance elsewhere": "not judged"}
+    assert "parity tolerance left-over" in run.output
+    # JUnit says the same
+    (errors,) = [case for case in run.junit.iter("testcase") if "left-over" in case.attrib["name"]]
+    assert errors.find("error") is not None
+    assert run.properties()["harness.verdict"] == run.record["verdict"] == "config"
+    assert run.junit.find("testsuite[@skipped='4']") is not None
+    # a sensor model's vectors hold windows of the recorded traces
+    inputs = {p["session"]["comparison"]["model"]: p["session"]["inputs"] for p in run.record["parity"]}
+    assert inputs["tamper"] == "12 windows of idle.csv, vibration.csv, tamper.csv, 12 generated"
+    assert inputs["sine"] == "24 generated"
+
+
+def test_wrong_numbers_name_the_operator_and_can_be_replayed(tmp_path: Path) -> None:
+    """The device's model has another weight than the build's file: caught, and the operator named by the device."""
+    data = (FIRMWARE / "models" / "tamper.tflite").read_bytes()
+    info = parse_model(data, name="tamper")
+    op = next(o for o in info.operators if o.name == "FULLY_CONNECTED")
+    with get_engine() as engine:
+        import numpy as np
+
+        (weights,) = engine.tensors(data, np.zeros((1, *info.inputs[0].shape), np.int8), [op.inputs[1]])
+    changed = bytearray(data)
+    at = data.index(weights.tobytes())
+    changed[at : at + weights.size] = bytes((w ^ 0x55) & 0xFF for w in weights.tobytes())
+    (tmp_path / "tamper.tflite").write_bytes(changed)
+    build = reference_build(vectors=24, min_distinct=2, max_saturated=1)
+    build["models"]["tamper"]["file"] = str(tmp_path / "tamper.tflite")
+    build["models"] = {"tamper": build["models"]["tamper"]}
+    run = Run(tmp_path, build, "-k", "many_inputs")
+    assert run.code == 1, run.output
+    (test,) = [t for t in run.record["tests"] if t["outcome"] == "failed"]
+    failed = {f["id"]: f for f in test["findings"] if f["status"] == "failed"}
+    assert set(failed) == {"parity.bit-exact", "parity.op-outputs"}
+    assert failed["parity.op-outputs"]["where"] == str(op)
+    (parity,) = run.record["parity"]
+    assert parity["session"]["first_op"].startswith(f"{op}: ")
+    (case,) = [case for case in run.junit.iter("testcase") if case.find("failure") is not None]
+    said = [p.attrib["value"] for p in case.iter("property") if p.attrib["name"] == "harness.where"]
+    assert f"parity.op-outputs: {op}" in said
+    # one command runs what failed again
+    replayed = subprocess.run(
+        [sys.executable, "-m", "harness.cli", "replay", parity["session"]["failure"], "--json"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert replayed.returncode == 1, replayed.stderr
+    again = json.loads(replayed.stdout, parse_constant=Run._not_json)
+    assert again["recorded"]["failing"]
