@@ -253,7 +253,9 @@ class HarnessPlugin:
             return
         self.log.finish()
         code = session.exitstatus = exit_code(self.log, int(exitstatus))
-        junit.add_suite_properties(self.config, {"harness.verdict": verdict_of(code), **evidence.facts_of_run(self.log)})
+        junit.add_suite_properties(
+            self.config, {"harness.verdict": verdict_of(code), **evidence.facts_of_run(self.log)}
+        )
         junit.add_unused_waivers(self.config, self.log)
         if self.context is None:
             return

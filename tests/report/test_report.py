@@ -174,7 +174,7 @@ def test_figures_that_are_no_numbers_survive_and_are_shown(sample_run: RunRecord
     assert "-∞ dB" in page
     assert "vector 3, index [0, 2]: reference 0.5, device NaN" in page
     assert "nan," not in page
-    assert "points=\"\"" not in page
+    assert 'points=""' not in page
 
 
 def test_text_helpers() -> None:
