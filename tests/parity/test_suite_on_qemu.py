@@ -99,7 +99,7 @@ def test_models_that_only_the_reference_runs_and_a_tolerance_nobody_needs(tmp_pa
     assert [outcomes[name.format(m)] for m in ("real", "absent")] == ["not covered"] * 2
     reasons = {t["message"] for t in run.record["tests"] if t["outcome"] == "not covered"}
     for one in ("real", "absent"):
-        assert any(f"model '{model}'" in reason and "only the reference can" in reason for reason in reasons)
+        assert any(f"model '{one}'" in reason and "only the reference can" in reason for reason in reasons)
     assert "not covered: 4 tests" in run.output
     states = {w["finding"]: w["state"] for w in run.record["waivers"]}
     assert states == {"parity tolerance left-over": "unused", "parity tolerance elsewhere": "not judged"}
