@@ -14,7 +14,7 @@ from harness.console_suites.state import MAX_SUITES
 
 __all__ = ["TfmRegression"]
 
-_PROGRESS = r"(?:> Iteration \d+ of \d+\s*)*"
+_PROGRESS = r"(?>(?:> Iteration \d+ of \d+\s*)*)"  # atomic: a hostile line must not be tried in every way
 _BOOT_STAGES = {"BL1_1", "BL1_2", "MCUBOOT"}  # areas of the boot loaders: behind each, the boot goes on
 
 

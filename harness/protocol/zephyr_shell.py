@@ -95,7 +95,7 @@ class ZephyrShellDriver(PseudoDriver):
     def reboot(self, *, timeout: float = 20.0) -> Description:
         """``kernel reboot cold``, then wait for the shell."""
         self.session.restart("kernel reboot cold", timeout)
-        return self.describe()
+        return self.wait_ready(timeout=timeout)
 
     def describe(self) -> Description:
         """Version, UUID and models, as the firmware says them."""

@@ -10,6 +10,7 @@ import pytest
 
 from harness.console.base import Mark
 from harness.console_suites import Expectations, Judgement, Outcome, Verdict, get_machine
+from harness.console_suites.lines import MAX_LINE
 from harness.console_suites.live import watch_suite
 from harness.console_suites.transcripts import judge_stream
 from tests.console_suites.helpers import GOOD, PSA, ZTEST, area, case, judge, kinds, suite
@@ -205,3 +206,13 @@ def test_older_ztest_words() -> None:
     text = re.sub(r"START - (\w+)", r"starting test - \1", ZTEST)
     text = re.sub(r"PASS - (\w+) in [\d.]+ seconds", r"PASS - \1.", text)
     assert judge(text.encode(), "ztest").problems == ()
+
+
+@pytest.mark.timeout(240)  # minutes of CPU time where a pattern tries such lines in every possible way; seconds else
+@pytest.mark.parametrize(
+    ("piece", "name"),
+    [(b"> Iteration 1 of 1 ", "tf-m"), (b"TEST: x - FAILED ", "tf-m"), (b"SUITE PASS - 1% [", "ztest")],
+)
+def test_long_lines_end(piece: bytes, name: str) -> None:
+    data = (piece * (MAX_LINE // len(piece)) + b"\n") * 1500
+    assert saved(data, name).verdict is not Verdict.PASSED
