@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from harness.errors import ConfigError
+from harness.suite_words import claim
 
 __all__ = ["add_parser", "run", "suite_paths", "suites"]
 
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.list:
         become_pytest(pytest_arguments(args))
     for name, path in suites().items():
-        print(f"{name:<14} {first_line(path / 'README.md')}")  # noqa: T201 - a command line tool prints
+        print(f"{name:<20} {claim(path / 'README.md')}")  # noqa: T201 - a command line tool prints
     return 0
 
 
@@ -111,11 +112,3 @@ def suite_paths(names: list[str]) -> list[Path]:
             )
         paths.append(known.get(name) or Path(name))
     return paths
-
-
-def first_line(readme: Path) -> str:
-    """What a suite says it proves: its README's first sentence below the title."""
-    if not readme.is_file():
-        return ""
-    lines = [line.strip() for line in readme.read_text().splitlines() if line.strip() and not line.startswith("#")]
-    return lines[0] if lines else ""

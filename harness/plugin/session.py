@@ -20,6 +20,7 @@ from harness.plugin.progress import ProgressLine
 from harness.plugin.record import EXIT_BENCH, RunLog, exit_code
 from harness.plugin.runfile import verdict_of, write_run
 from harness.plugin.summary import summary
+from harness.suite_words import claim
 
 __all__ = ["HarnessPlugin", "activate"]
 
@@ -119,7 +120,7 @@ class HarnessPlugin:
         folders = {item.path.parent for item in session.items}
         self.log.collected |= {folder.name for folder in folders}
         for folder in folders:
-            words = first_sentence(folder / "README.md")
+            words = claim(folder / "README.md")
             if words:
                 self.log.claims[folder.name] = words
 
@@ -324,16 +325,6 @@ def belongs(item: pytest.Item) -> bool:
 def suite_of(item: pytest.Item) -> str:
     """A suite is a folder of test modules."""
     return item.path.parent.name
-
-
-def first_sentence(readme: Path) -> str:
-    """What a suite says it proves: its README's first paragraph below the title."""
-    try:
-        text = readme.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return ""
-    paragraphs = [part for part in text.split("\n\n") if not part.startswith("#")]
-    return " ".join(paragraphs[0].split()) if paragraphs else ""
 
 
 def record_of(report: object) -> dict[str, object]:

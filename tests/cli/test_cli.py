@@ -224,7 +224,8 @@ def test_run_says_the_nearest_suite(here: Path, capsys: pytest.CaptureFixture[st
 def test_run_list_says_what_each_suite_proves(here: Path) -> None:
     done = tool("run", "--list", cwd=here)
     assert done.returncode == 0
-    assert "boot           What was flashed runs" in done.stdout
+    assert "boot                 What was flashed runs" in done.stdout
+    assert "its public keys and signing requests." in done.stdout, "a claim of two lines"
 
 
 def test_run_ends_with_pytests_exit_code(here: Path) -> None:
