@@ -6,6 +6,7 @@ import csv
 import math
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +19,8 @@ __all__ = ["MAX_ROWS", "Trace", "load_trace", "ramp"]
 
 MAX_ROWS: Final = 1_000_000
 """Longest trace."""
+_DAMAGED: Final = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, RuntimeError, TypeError)
+"""What zipfile and numpy raise for files that are none of theirs, damaged, encrypted or oddly compressed."""
 _MAX_BYTES: Final = 64 << 20
 _COLUMN: Final = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*)(?:\[(uT|degC|count|s)\])?")
 
@@ -156,7 +159,7 @@ def _load_csv(path: Path) -> Trace:
 
 def _number(cell: str, where: str) -> float:
     try:
-        value = float(cell)
+        value = float(cell) if cell.isascii() and "_" not in cell else math.nan  # Python's own spellings are no CSV
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
@@ -176,6 +179,8 @@ def _load_npz(path: Path) -> Trace:
             columns: dict[str, tuple[float, ...]] = {}
             for name in arrays.files:
                 array = arrays[name]
+                if not isinstance(array, np.ndarray):  # numpy gives other members as they are
+                    raise _invalid(f"{path}: {name}", "not an array")
                 if array.ndim != 1 or array.dtype.kind not in "iuf":
                     raise _invalid(
                         f"{path}: {name}", f"expected one dimension of numbers, not {array.dtype}{array.shape}"
@@ -183,7 +188,7 @@ def _load_npz(path: Path) -> Trace:
                 if not np.isfinite(array).all():
                     raise _invalid(f"{path}: {name}", "holds a value that is not finite")
                 columns[name] = tuple(float(value) for value in array)
-    except (zipfile.BadZipFile, ValueError, EOFError, KeyError) as error:
+    except _DAMAGED as error:
         raise _invalid(str(path), f"not an .npz file of plain arrays: {error}") from error
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:

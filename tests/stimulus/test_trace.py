@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import numpy.typing as npt
@@ -85,11 +87,34 @@ def test_files_that_are_refused(tmp_path: Path) -> None:
     np.savez(broken, **{"mag.x": np.array([object()])})  # pickled: never loaded
     with pytest.raises(ConfigError, match=r"not an \.npz"):
         load_trace(broken)
+    with zipfile.ZipFile(broken, "w") as archive:
+        archive.writestr("mag.x", b"1 2 3")
+    with pytest.raises(ConfigError, match="not an array"):
+        load_trace(broken)
     with zipfile.ZipFile(broken, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("mag.x.npy", bytes(65 << 20))
     assert broken.stat().st_size < 1 << 20
     with pytest.raises(ConfigError, match="would grow to"):
         load_trace(broken)
+
+
+def test_a_damaged_npz_gives_a_trace_or_a_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "t.npz"
+    np.savez_compressed(path, **{"mag.x": np.arange(50.0), "temp": np.arange(50.0)})
+    whole, random = path.read_bytes(), Random(3)
+    for _ in range(300):
+        data = bytearray(whole)
+        for _ in range(random.randint(1, 4)):
+            data[random.randrange(len(data))] = random.randrange(256)
+        path.write_bytes(data)
+        with contextlib.suppress(ConfigError):
+            load_trace(path)
+
+
+@pytest.mark.parametrize("cell", ["1_000", "\u0661", "0x10", "1,5", "nan"])
+def test_cells_that_are_no_plain_numbers(tmp_path: Path, cell: str) -> None:
+    with pytest.raises(ConfigError, match="not a number"):
+        load_trace(csv(tmp_path, f'mag.x\n"{cell}"\n'))
 
 
 def test_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
