@@ -52,7 +52,8 @@ firmware-check: firmware
 
 .PHONY: unit
 unit:
-	$(python) -m pytest tests -q -n $(JOBS) -p no:cacheprovider
+	TFM_HARNESS_ARTIFACTS=$(or $(TFM_HARNESS_ARTIFACTS),$(CURDIR)/build/artifacts) $(python) -m pytest tests -q -n $(JOBS) -p no:cacheprovider
+	@ls build/artifacts/*.png 2>/dev/null | sed 's/^/artifact: /'
 
 .PHONY: suites
 suites:

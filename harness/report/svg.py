@@ -12,8 +12,8 @@ from markupsafe import Markup, escape
 
 __all__ = ["ecdf", "histogram", "phases", "traces"]
 
-WIDTH, HEIGHT, SMALL = 640, 240, 170
-LEFT, RIGHT, TOP, BOTTOM = 56, 16, 24, 40
+WIDTH, HEIGHT, SMALL = 440, 190, 140  # narrow: text stays readable when a phone shrinks a chart
+LEFT, RIGHT, TOP, BOTTOM = 66, 14, 24, 38
 SERIES_CLASSES = ("s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7")
 
 
@@ -131,6 +131,9 @@ def phases(seconds: Mapping[str, float], *, title: str) -> Markup:
         )
         legend.append((f"{name} {value * 1e3:.3g} ms", css))
         x += width
+    legend.append(
+        (f"together {sum(seconds.values()) * 1e3:.4g} ms" + (" = host time" if "wire" in seconds else ""), "")
+    )
     return Markup(  # noqa: S704 - numbers formatted here, names escaped above
         f'<figure><svg viewBox="0 0 {WIDTH} 36" role="img"><title>{escape(title)}</title>{"".join(parts)}</svg>'
         f"{_legend(legend)}</figure>"
@@ -210,7 +213,7 @@ class _Plot:
         parts += self.marks
         middle = (LEFT + WIDTH - RIGHT) / 2
         parts.append(
-            f'<text class="label" x="{middle}" y="{self.height - 6}" text-anchor="middle">{escape(self.xlabel)}</text>'
+            f'<text class="label" x="{middle}" y="{self.height - 4}" text-anchor="middle">{escape(self.xlabel)}</text>'
         )
         turned = (TOP + self.height - BOTTOM) / 2
         parts.append(
@@ -250,7 +253,8 @@ def _thinned(ordered: Sequence[float], most: int = 400) -> list[float]:
 def _legend(entries: Sequence[tuple[str, str]]) -> str:
     if not entries:
         return ""
-    items = "".join(f'<span><i class="key {css}"></i>{escape(label)}</span>' for label, css in entries)
+    keys = {css: f'<i class="key {css}"></i>' if css else "" for _, css in entries}
+    items = "".join(f"<span>{keys[css]}{escape(label)}</span>" for label, css in entries)
     return f"<figcaption>{items}</figcaption>"
 
 

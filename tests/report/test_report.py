@@ -250,15 +250,27 @@ def test_the_browser_check_can_fail(sample_run: RunRecord, tmp_path: Path) -> No
 
 
 @needs_chromium
-@pytest.mark.parametrize(("name", "size"), [("desktop", "1200,3600"), ("phone", "500,5200")])
-def test_screenshots_are_kept(sample_run: RunRecord, tmp_path: Path, name: str, size: str) -> None:
-    """Kept in TFM_HARNESS_ARTIFACTS (CI sets it), else in the test's own folder."""
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("desktop", ["--window-size=1200,3600"]),
+        ("dark", ["--window-size=1200,3600", "--blink-settings=preferredColorScheme=0"]),
+        ("phone", ["--window-size=500,5200"]),  # no window is narrower: the page is shown in a frame of 390 pixels
+    ],
+)
+def test_screenshots_are_kept(sample_run: RunRecord, tmp_path: Path, name: str, options: list[str]) -> None:
+    """Kept in TFM_HARNESS_ARTIFACTS (`make unit`, and so CI, sets it), else in the test's own folder."""
     page = tmp_path / "report.html"
     write_html(sample_run, page)
+    if name == "phone":
+        page = tmp_path / "phone.html"
+        page.write_text(
+            "<body style='margin:0'><iframe src=report.html width=390 height=5200 style='border:0'></iframe>"
+        )
     folder = Path(os.environ.get("TFM_HARNESS_ARTIFACTS", tmp_path))
     folder.mkdir(parents=True, exist_ok=True)
     picture = folder / f"report-{name}.png"
-    run = browse(page, tmp_path / "profile", f"--window-size={size}", f"--screenshot={picture}")
+    run = browse(page, tmp_path / "profile", *options, f"--screenshot={picture}")
     assert run.returncode == 0, run.stderr
     assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert picture.stat().st_size > 50_000, "an empty page compresses to less"
