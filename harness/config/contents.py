@@ -12,7 +12,7 @@ from typing import Final
 from harness.config.build import Build
 from harness.errors import ConfigError, HarnessError
 
-__all__ = ["wrong_contents"]
+__all__ = ["image_words", "wrong_contents"]
 
 Place = tuple[str | int, ...]
 
@@ -20,6 +20,7 @@ _HEAD: Final = 20  # bytes: as far as an ELF file's e_machine
 _ELF: Final = b"\x7fELF"
 _CLASS_32_LITTLE: Final = b"\x01\x01"
 _EM_ARM: Final = (40).to_bytes(2, "little")  # ELF for the Arm Architecture, s.5.2
+_UNSAID: Final = b"\0\0"
 _TFLITE: Final = b"TFL3"  # the schema's file_identifier
 
 
@@ -29,7 +30,7 @@ def wrong_contents(build: Build) -> Iterator[tuple[Place, str]]:
     The files exist and are readable.
     """
     for index, image in enumerate(build.images):
-        words = _image_words(image.kind, image.file)
+        words = image_words(image.kind, image.file)
         if words:
             yield ("images", index, "file"), words
         if image.key is not None:
@@ -50,11 +51,14 @@ def _head(path: Path) -> bytes:
         return stream.read(_HEAD)
 
 
-def _image_words(kind: str, path: Path) -> str:
+def image_words(kind: str, path: Path) -> str:
+    """What is wrong with an image file of that kind, in words; empty when nothing is."""
     head = _head(path)
     if kind == "elf" and not head.startswith(_ELF):
         return f"not an ELF file: {path}"
-    if kind == "elf" and len(head) == _HEAD and (head[4:6] != _CLASS_32_LITTLE or head[18:20] != _EM_ARM):
+    # Zeros say nothing (ELFCLASSNONE, EM_NONE): what loads the file judges it.
+    said = {head[4:6] or _UNSAID, head[18:20] or _UNSAID} - {_UNSAID}
+    if kind == "elf" and len(head) == _HEAD and not said <= {_CLASS_32_LITTLE, _EM_ARM}:
         return f"an ELF file for another processor than a 32-bit little-endian Arm: {path}"
     if kind == "ihex" and not head.lstrip().startswith(b":"):
         return f"not an Intel hex file: {path}"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from harness.config.contents import image_words
 from harness.errors import ConfigError
 from harness.importer.facts import Fact, Facts, read_facts, version_of
 from harness.importer.images import Signed, SignedImage, choose, read_signed
@@ -82,6 +84,7 @@ def _import(roots: Sequence[Path], platform: str | None, name: str | None) -> Im
     else:
         _add_bl2(result, found, facts)
         _add_images(result, signed, layout, keys)
+    _leave_out_what_is_no_elf(result)
     _add_attestation(result, facts)
     _add_console_suites(result, facts)
     _say_unknown(result, chosen_platform, layout, keys)
@@ -137,6 +140,14 @@ def _unsigned(found: Found, facts: Facts) -> list[ImportedImageEntry]:
     if nonsecure is not None:
         entries.append(ImportedImageEntry(nonsecure, "nonsecure", f"non-secure image, {about}"))
     return entries
+
+
+def _leave_out_what_is_no_elf(result: Import) -> None:
+    """A description that names a damaged ELF file would be refused: the entry becomes a remark instead."""
+    for index, entry in enumerate(result.images):
+        if entry.file.suffix.lower() in {".axf", ".elf"} and (words := image_words("elf", entry.file)):
+            result.images[index] = replace(entry, wrong=words.partition(":")[0])
+            result.unknown.append(f"{entry.file.name}: the file there is {words.partition(':')[0]} (images)")
 
 
 def _fact(facts: Facts, key: str) -> Value:

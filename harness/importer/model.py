@@ -31,6 +31,7 @@ class ImportedImageEntry:
     component: Value | None = None
     key: Path | None = None
     signed: SignedImage | None = None
+    wrong: str = ""  # why the file cannot be what its name says; it is left as a remark then
 
 
 @dataclass(slots=True)

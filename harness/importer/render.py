@@ -59,6 +59,9 @@ def _image(entry: ImportedImageEntry, folder: Path, *, known_at: bool) -> Iterat
     if raw and not known_at:
         yield f"  # {entry.about}: its load address is not known; add `at:` and remove the marks"
         lead = "  # "
+    if entry.wrong:
+        yield f"  # {entry.about}: {entry.wrong}; put the right file there and remove the marks"
+        lead = "  # "
     yield f"{lead}- file: {_path(entry.file, folder)}  # {entry.about}"
     yield f"{lead}  world: {entry.world}  # by the file's name"
     if entry.load:

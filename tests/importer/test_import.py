@@ -296,6 +296,17 @@ def test_build_without_a_boot_loader(tree: Path, tmp_path: Path) -> None:
     assert main(["check", str(output)]) == 0
 
 
+def test_a_boot_loader_that_is_no_elf_is_left_out(tree: Path, tmp_path: Path) -> None:
+    (tree / "spe" / "api_ns" / "bin" / "bl2.axf").write_bytes(b"placeholder")
+    output = tmp_path / "build.yaml"
+    assert command(str(tree), "-o", str(output)) == 0
+    build = load_build(output)
+    assert [image.file.name for image in build.images] == ["tfm_s_signed.bin", "tfm_ns_signed.bin"]
+    assert build.imported is not None
+    assert any("bl2.axf" in line and "not an ELF file" in line for line in build.imported.unknown)
+    assert "# - file" in output.read_text()
+
+
 @pytest.mark.parametrize("name", ["spe/api_ns/bin/tfm_s_signed.bin", "spe/CMakeCache.txt", "spe/api_ns/bin/bl2.axf"])
 def test_names_that_hold_no_file(tree: Path, name: str) -> None:
     """A pipe would be waited for without an end."""
