@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -142,5 +143,7 @@ def _as_text(coverage: Coverage, what: str, missing_only: bool) -> str:
     covered = sum(row.covered for row in coverage.rows)
     out += ["", f"{covered} of {len(coverage.rows)} requirements proved, {len(coverage.rows) - covered} not covered"]
     if coverage.unclaimed:
-        out.append(f"checks that no suite's table names ({len(coverage.unclaimed)}): {', '.join(coverage.unclaimed)}")
+        out += ["", f"checks that no suite's table names ({len(coverage.unclaimed)}):"]
+        out += textwrap.wrap(", ".join(coverage.unclaimed), 116, initial_indent="  ", subsequent_indent="  ",
+                             break_on_hyphens=False)  # fmt: skip
     return "\n".join(out) + "\n"
