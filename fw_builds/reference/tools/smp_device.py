@@ -66,10 +66,17 @@ class Device:
 
     def line(self, timeout: float | None = None) -> bytes:
         """The next line, without its LF. Raises TimeoutError, ConnectionError."""
-        end = time.monotonic() + (self._timeout if timeout is None else timeout)
+        limit = self._timeout if timeout is None else timeout
+        end = time.monotonic() + limit
         while b"\n" not in self._buffer:
             self._socket.settimeout(max(0.001, end - time.monotonic()))
-            data = self._socket.recv(65536)
+            try:
+                data = self._socket.recv(65536)
+            except TimeoutError:
+                unfinished, said = bytes(self._buffer[-80:]), self.log[-3:]
+                raise TimeoutError(
+                    f"no whole line on UART0 within {limit:g} s; unfinished: {unfinished!r}; text lines before: {said}"
+                ) from None
             if not data:
                 raise ConnectionError("the device's UART was closed: QEMU has ended")
             self._buffer += data

@@ -97,21 +97,23 @@ def depthwise_conv_2d(rng: Rng) -> Graph:
 
 
 def fully_connected(rng: Rng) -> Graph:
-    """With and without bias, batches, kept dimensions, a zero point of the weights."""
+    """Per tensor and per channel, with and without bias, batches, kept dimensions, a zero point of the weights."""
     depth, units, rows = int(rng.integers(1, 40)), int(rng.integers(1, 12)), int(rng.integers(1, 4))
-    in_scale, weight_scale = _scale(rng), _scale(rng)
-    keep = bool(rng.random() < 0.3)
-    product = float(np.float32(in_scale) * np.float32(weight_scale))
+    per_channel = bool(rng.random() < 0.5)
+    in_scale, scales = _scale(rng), [_scale(rng) for _ in range(units if per_channel else 1)]
+    keep = bool(rng.random() < 0.3) and not per_channel  # with both the reference writes part of the output only
+    products = [float(np.float32(in_scale) * np.float32(scale)) for scale in scales]
+    weight_scale, point = float(np.mean(scales)), 0 if per_channel else int(rng.choice([0, 0, 0, 5, -17]))
     tensors = [
         Tensor([1, rows, depth] if keep else [rows, depth], in_scale, _point(rng)),
-        Tensor([units, depth], weight_scale, int(rng.choice([0, 0, 0, 5, -17])), data=_int8(rng, units, depth)),
+        Tensor([units, depth], scales, point, data=_int8(rng, units, depth)),
         Tensor(
             [1, rows, units] if keep else [rows, units], _output_scale(rng, in_scale, weight_scale, depth), _point(rng)
         ),
     ]
     inputs = [0, 1, -1]
     if rng.random() < 0.8:
-        tensors.append(Tensor([units], product, 0, "int32", rng.integers(-20000, 20000, size=units)))
+        tensors.append(Tensor([units], products, 0, "int32", rng.integers(-20000, 20000, size=units)))
         inputs[2] = 3
     options = {"activation": int(rng.choice(_ACTIVATIONS)), "weights_format": 0, "keep_num_dims": keep}
     return Graph(tensors, [Op("FULLY_CONNECTED", inputs, [2], options)])

@@ -145,6 +145,19 @@ def ints(*values: Any) -> npt.NDArray[np.int64]:
     return np.array(values)
 
 
+def other_bias_scale(graph: Graph) -> None:
+    """A bias whose one scale is none of the weights' four."""
+    tensor(1, scale=[0.1] * 4)(graph)
+    tensor(2, scale=0.5)(graph)
+
+
+def kept_per_channel(graph: Graph) -> None:
+    """An output of three dimensions, of which the reference would leave a part unwritten."""
+    for change in (tensor(0, shape=[1, 2, 6]), tensor(1, scale=[0.1] * 4), tensor(3, shape=[1, 2, 4])):
+        change(graph)
+    options(keep_num_dims=True)(graph)
+
+
 WRONG = [
     ("identifier", dense, graph_with(identifier=b"TFL2"), "FORMAT"),
     ("schema version", dense, graph_with(version=2), "FORMAT"),
@@ -205,7 +218,11 @@ WRONG = [
     ("too few scales", conv, tensor(1, scale=[0.1, 0.2]), "QUANT"),
     ("multiplier beyond 2^30", conv, tensor(3, scale=1e-15), "QUANT"),
     ("activation range beyond int32", dense, lambda g: (tensor(3, scale=1e-12)(g), options(activation=3)(g)), "QUANT"),
-    ("per-channel fully connected", dense, tensor(1, scale=[0.1] * 4), "QUANT"),
+    ("fully connected with too few scales", dense, tensor(1, scale=[0.1] * 3), "QUANT"),
+    ("scales of a matrix's columns", dense, tensor(1, scale=[0.1] * 6, axis=1), "QUANT"),
+    ("per-channel matrix with a zero point", dense, tensor(1, scale=[0.1] * 4, zero_point=[1] * 4), "QUANT"),
+    ("per-channel matrix, bias on another scale", dense, other_bias_scale, "QUANT"),
+    ("per-channel matrix, kept dimensions", dense, kept_per_channel, "UNSUPPORTED_OP"),
     ("bias on another scale", dense, tensor(2, scale=0.5), "QUANT"),
     ("convolution without bias", conv, op(inputs=[0, 1]), "FORMAT"),
     ("bias of another length", conv, tensor(2, shape=[3], scale=0.1, data=ints(1, 2, 3)), "SHAPE"),

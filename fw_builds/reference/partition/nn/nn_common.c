@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "nn_fixedpoint.h"
 #include "nn_kernel.h"
 
 const struct nn_kernel *nn_find_kernel(uint32_t code)
@@ -74,7 +75,8 @@ enum nn_status nn_window_size(uint8_t padding, int32_t in, int32_t filter, int32
 	return NN_OK;
 }
 
-uint8_t *nn_reserve_requant(struct nn_model *m, uint32_t count)
+/* Room for `count` multipliers at the arena's end. */
+static uint8_t *reserve_requant(struct nn_model *m, uint32_t count)
 {
 	uint64_t need = (uint64_t)count * sizeof(struct nn_requant);
 
@@ -84,7 +86,7 @@ uint8_t *nn_reserve_requant(struct nn_model *m, uint32_t count)
 	return m->arena + m->arena_size;
 }
 
-void nn_store_requant(uint8_t *table, uint32_t i, struct nn_requant q)
+static void store_requant(uint8_t *table, uint32_t i, struct nn_requant q)
 {
 	memcpy(table + i * sizeof(q), &q, sizeof(q));
 }
@@ -95,4 +97,27 @@ struct nn_requant nn_load_requant(const uint8_t *table, uint32_t i)
 
 	memcpy(&q, table + i * sizeof(q), sizeof(q));
 	return q;
+}
+
+/* In double, as the reference does. */
+enum nn_status nn_prepare_requant(struct nn_model *m, struct nn_op *op, int32_t channels)
+{
+	const struct nn_tensor *input = nn_op_input(m, op, 0), *weights = nn_op_input(m, op, 1);
+	const struct nn_tensor *output = nn_op_output(m, op);
+	uint8_t *table = reserve_requant(m, (uint32_t)channels);
+
+	if (!table)
+		return NN_ERR_ARENA;
+	for (uint32_t i = 0; i < (uint32_t)channels; i++) {
+		double scale = (double)fb_load_float(weights->scales + (weights->scale_count == 1 ? 0 : 4 * i));
+		double real = (double)input->scale * scale / (double)output->scale;
+		struct nn_requant q;
+		enum nn_status status = nn_quantize_multiplier(real, &q);
+
+		if (status != NN_OK)
+			return status;
+		store_requant(table, i, q);
+	}
+	op->requant = table;
+	return NN_OK;
 }

@@ -33,27 +33,6 @@ static enum nn_status check_operands(const struct operands *t, int32_t channels,
 	return nn_check_bias(t->bias, channels);
 }
 
-/* One multiplier a channel: input scale * filter scale / output scale, in double as the reference does. */
-static enum nn_status prepare_requant(struct nn_model *m, struct nn_op *op, const struct operands *t, int32_t channels)
-{
-	uint8_t *table = nn_reserve_requant(m, (uint32_t)channels);
-
-	if (!table)
-		return NN_ERR_ARENA;
-	for (uint32_t i = 0; i < (uint32_t)channels; i++) {
-		double filter_scale = (double)fb_load_float(t->filter->scales + (t->filter->scale_count == 1 ? 0 : 4 * i));
-		double real = (double)t->input->scale * filter_scale / (double)t->output->scale;
-		struct nn_requant q;
-		enum nn_status status = nn_quantize_multiplier(real, &q);
-
-		if (status != NN_OK)
-			return status;
-		nn_store_requant(table, i, q);
-	}
-	op->requant = table;
-	return NN_OK;
-}
-
 /* Window geometry and output shape; strides, dilations and depth multiplier are in `w` already. */
 static enum nn_status prepare_window(struct nn_op *op, const struct operands *t, uint8_t padding, struct nn_window *w,
 				     int32_t channels, uint8_t activation)
@@ -98,7 +77,7 @@ static enum nn_status prepare_conv(struct nn_prepare *p, struct nn_op *op)
 	if (status == NN_OK)
 		status = prepare_window(op, &t, padding, &w, channels, activation);
 	if (status == NN_OK)
-		status = prepare_requant(p->model, op, &t, channels);
+		status = nn_prepare_requant(p->model, op, channels);
 	op->work = (uint64_t)t.output->elements * (t.filter->elements / (uint32_t)channels);
 	return status;
 }
@@ -127,7 +106,7 @@ static enum nn_status prepare_depthwise(struct nn_prepare *p, struct nn_op *op)
 	if (status == NN_OK)
 		status = prepare_window(op, &t, padding, &w, channels, activation);
 	if (status == NN_OK)
-		status = prepare_requant(p->model, op, &t, channels);
+		status = nn_prepare_requant(p->model, op, channels);
 	op->work = (uint64_t)t.output->elements * (t.filter->elements / (uint32_t)channels);
 	return status;
 }

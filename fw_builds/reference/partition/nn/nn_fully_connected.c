@@ -1,9 +1,4 @@
-/*
- * FULLY_CONNECTED: int8 activations and weights per tensor, int32 biases.
- *
- * tflite-runtime 2.14 has no per-channel int8 kernel for it (added later), so per-channel weights are
- * refused: there would be no reference to agree with.
- */
+/* FULLY_CONNECTED: int8 activations, int8 weights per tensor or per channel, int32 biases. */
 #include <string.h>
 
 #include "nn_fixedpoint.h"
@@ -13,7 +8,7 @@ enum { FC_ACTIVATION = 0, FC_WEIGHTS_FORMAT = 1, FC_KEEP_NUM_DIMS = 2 };
 
 /*
  * The reference takes input scale * filter scale for the bias's scale and refuses a model where the
- * two differ by more than 2 % of an output step.
+ * two differ by more than 2 % of an output step. With a scale a channel it takes 0 for either's.
  */
 static bool bias_scale_fits(const struct nn_tensor *bias, double product_scale, double output_scale)
 {
@@ -29,6 +24,34 @@ static bool bias_scale_fits(const struct nn_tensor *bias, double product_scale, 
 	return difference / output_scale <= 0.02;
 }
 
+static enum nn_status prepare_per_tensor(struct nn_op *op, const struct nn_tensor *input,
+					 const struct nn_tensor *filter, const struct nn_tensor *bias,
+					 const struct nn_tensor *output)
+{
+	/* The reference multiplies the two scales as floats and divides as doubles. */
+	double product_scale = (double)(float)(input->scale * filter->scale);
+
+	if (!bias_scale_fits(bias, product_scale, (double)output->scale))
+		return NN_ERR_QUANT;
+	return nn_quantize_multiplier(product_scale / (double)output->scale, &op->as.rescale);
+}
+
+static enum nn_status prepare_per_channel(struct nn_model *m, struct nn_op *op, const struct nn_tensor *filter,
+					  const struct nn_tensor *bias, const struct nn_tensor *output)
+{
+	int32_t units = filter->dim[0];
+
+	/* The reference's kernel takes the first two dimensions for rows and units, and leaves the rest unwritten. */
+	if (output->rank != 2)
+		return NN_ERR_UNSUPPORTED_OP;
+	/* The reference takes such weights as symmetric and ignores their zero point. */
+	if (filter->scale_count != (uint32_t)units || filter->quantized_dimension != 0 || filter->zero_point != 0)
+		return NN_ERR_QUANT;
+	if (bias && bias->scale_count != (uint32_t)units && !bias_scale_fits(bias, 0, (double)output->scale))
+		return NN_ERR_QUANT;
+	return nn_prepare_requant(m, op, units);
+}
+
 static enum nn_status prepare(struct nn_prepare *p, struct nn_op *op)
 {
 	const struct nn_tensor *input = nn_op_input(p->model, op, 0);
@@ -40,8 +63,6 @@ static enum nn_status prepare(struct nn_prepare *p, struct nn_op *op)
 	int32_t shape[NN_MAX_RANK] = {0};
 	uint32_t rank = 2;
 	int32_t units, depth;
-	struct nn_requant q;
-	double product_scale;
 	enum nn_status status;
 
 	if (fb_u8(p->fb, &p->options, FC_WEIGHTS_FORMAT, 0) != 0)
@@ -69,20 +90,14 @@ static enum nn_status prepare(struct nn_prepare *p, struct nn_op *op)
 	status = nn_check_bias(bias, units);
 	if (status != NN_OK)
 		return status;
-	if (input->scale_count != 1 || filter->scale_count != 1)
+	if (input->scale_count != 1)
 		return NN_ERR_QUANT;
-	/* The reference multiplies the two scales as floats and divides as doubles. */
-	product_scale = (double)(float)(input->scale * filter->scale);
-	if (!bias_scale_fits(bias, product_scale, (double)output->scale))
-		return NN_ERR_QUANT;
-	status = nn_quantize_multiplier(product_scale / (double)output->scale, &q);
+	status = nn_activation_range(activation, output, &op->act_min, &op->act_max);
 	if (status == NN_OK)
-		status = nn_activation_range(activation, output, &op->act_min, &op->act_max);
-	if (status != NN_OK)
-		return status;
-	op->as.rescale = q;
+		status = filter->scale_count == 1 ? prepare_per_tensor(op, input, filter, bias, output)
+						  : prepare_per_channel(p->model, op, filter, bias, output);
 	op->work = (uint64_t)output->elements * (uint32_t)depth;
-	return NN_OK;
+	return status;
 }
 
 static void invoke(const struct nn_model *m, const struct nn_op *op)
@@ -104,8 +119,9 @@ static void invoke(const struct nn_model *m, const struct nn_op *op)
 
 			for (int32_t i = 0; i < depth; i++)
 				acc += (uint32_t)((in[i] - input->zero_point) * (weights[i] - filter->zero_point));
-			*out++ = nn_requantize((int32_t)acc, op->as.rescale, output->zero_point, op->act_min,
-					       op->act_max);
+			*out++ = nn_requantize((int32_t)acc,
+					       op->requant ? nn_load_requant(op->requant, (uint32_t)unit) : op->as.rescale,
+					       output->zero_point, op->act_min, op->act_max);
 		}
 	}
 }

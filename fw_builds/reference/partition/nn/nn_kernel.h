@@ -63,9 +63,11 @@ enum { NN_PADDING_SAME = 0, NN_PADDING_VALID = 1 };
 enum nn_status nn_window_size(uint8_t padding, int32_t in, int32_t filter, int32_t stride, int32_t dilation,
 			      int32_t *out, int32_t *before);
 
-/* Room for `count` multipliers at the arena's end. */
-uint8_t *nn_reserve_requant(struct nn_model *m, uint32_t count);
-void nn_store_requant(uint8_t *table, uint32_t i, struct nn_requant q);
+/*
+ * One multiplier a channel, input scale * weights' scale / output scale, into a table at the arena's end: op->requant.
+ * The weights (input 1) have one scale, or one a channel.
+ */
+enum nn_status nn_prepare_requant(struct nn_model *m, struct nn_op *op, int32_t channels);
 struct nn_requant nn_load_requant(const uint8_t *table, uint32_t i);
 
 #endif
