@@ -204,7 +204,7 @@ class ZephyrShellDriver(PseudoDriver):
         reply = self._send(
             command,
             timeout=self.timeout + 0.2 * number,
-            complete=lambda lines: parse.inference_ends(lines) >= number,
+            complete=lambda lines: parse.inference_ends(lines) >= number or parse.is_refused(lines),
         )
         parse.raise_if_refused(command, reply.lines)
         found = parse.inferences(reply.lines)

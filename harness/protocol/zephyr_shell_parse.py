@@ -25,6 +25,7 @@ __all__ = [
     "csr_from_pem",
     "hexdumps",
     "inferences",
+    "is_refused",
     "models",
     "public_keys",
     "raise_if_refused",
@@ -102,6 +103,15 @@ def raise_if_refused(command: str, lines: Sequence[str]) -> None:
             raise ShellRefused(
                 f"the shell knows no such subcommand: {command!r}", status=None, seen="\n".join(lines[:10])
             )
+
+
+def is_refused(lines: Sequence[str]) -> bool:
+    """Whether a reply says that something went wrong (see `raise_if_refused`)."""
+    try:
+        raise_if_refused("", lines)
+    except ShellRefused:
+        return True
+    return False
 
 
 def hexdumps(lines: Sequence[str]) -> list[bytes]:

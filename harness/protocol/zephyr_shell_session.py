@@ -27,6 +27,7 @@ QUIET = 0.1
 """Seconds without a byte after which a prompt is taken for the last one."""
 
 _SLICE = 0.25
+_LINGERS = 1.0  # seconds for which a prompt must stay where the reply is known not to be whole
 _RESTLESS = 2.0  # seconds after which a line that never rests is talked to nevertheless
 _NOTES = 2000
 _MAX_REPLY_LINES = 20_000
@@ -151,7 +152,8 @@ class ShellSession:
             line: printable ASCII, at most `MAX_COMMAND` bytes.
             timeout: seconds until the prompt behind the reply.
             complete: says of the reply lines whether all has come; a prompt then ends the reply at
-                once, otherwise only a prompt that stays for the quiet time does.
+                once. Without it a prompt that stays for the quiet time does; with it, as long as lines are
+                missing, only one that stays much longer (a late log line draws a prompt, too).
 
         Raises:
             ConfigError: the line cannot be sent.
@@ -186,7 +188,8 @@ class ShellSession:
             if prompt and complete is not None and complete(exchange.lines):
                 return
             left = deadline - self._clock()
-            news = self._pump(min(self._quiet if prompt else _SLICE, max(left, 0.0)))
+            stays = self._quiet if complete is None else max(self._quiet, _LINGERS)
+            news = self._pump(min(stays if prompt else _SLICE, max(left, 0.0)))
             self._raise_if_booted(f"while {exchange.command!r} ran")
             if prompt and not news:
                 return

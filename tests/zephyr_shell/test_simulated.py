@@ -7,6 +7,7 @@ import struct
 
 import pytest
 
+from harness.console.base import Mark
 from harness.errors import BenchError, DeviceFault
 from harness.protocol.zephyr_shell import ZephyrShellDriver
 from harness.protocol.zephyr_shell_lines import LineKind
@@ -94,3 +95,41 @@ def test_reboot() -> None:
     driver.infer(data=struct.pack("<f", 45.0))
     assert driver.reboot().uuid == UUID
     assert device.counter == 0
+
+
+class Hesitant(ScriptedConsole):
+    """Delivers a part of what the device says later."""
+
+    later: tuple[float, bytes] | None = None
+
+    def wait_data(self, since: Mark, *, timeout: float) -> bool:
+        if self.later and not self.waiting and len(self.data) <= since.offset and self.later[0] <= self.now + timeout:
+            (self.now, data), self.later = self.later, None
+            self.say(data)
+        return super().wait_data(since, timeout=timeout)
+
+
+def test_a_prompt_that_a_late_log_line_draws_ends_no_reply() -> None:
+    """A log line and a new prompt in the middle of a long reply, and half a second of silence behind them."""
+    device = Simulated(weak=False)
+    console = Hesitant(device)
+    console.say(device.boot())
+    driver = ZephyrShellDriver(console, timeout=5.0, clock=console.clock)
+    driver.wait_ready(timeout=5)
+    expected = driver.infer_values("tflm_sine", 0, 90, 30)
+
+    def torn(data: bytes) -> bytes:
+        out = device(data)
+        place = out.find(b"C Mathlib: Sine of 30")
+        if place < 0:
+            return out
+        console.later = (console.now + 0.5, out[place:])
+        return out[:place] + LOG
+
+    console.device = torn
+    assert driver.infer_values("tflm_sine", 0, 90, 30) == expected
+    console.device = lambda data: data.split(b"\r")[0] + b'\r\nError: invalid argument "x"\r\n\r\n' + PROMPT
+    began = console.now
+    with pytest.raises(DeviceFault, match="invalid argument"):
+        driver.infer_values("tflm_sine", 0)
+    assert console.now - began < 0.5  # a refusal is whole
