@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,27 +29,31 @@ class Measured:
     peak_mb: float
 
 
-def measure(client: str, task: str, port: int, count: int, runs: int) -> Measured:
+def once(client: str, task: str, port: int, count: int) -> Measured:
     python = venv("labgrid") if client == "labgrid" else venv("pexpect") if client in {"pexpect", "pyserial"} else None
     environment = {**os.environ, "PYTHONPATH": "" if python else str(ROOT)}
-    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        words = [str(python or sys.executable), str(HERE / "clients.py"), client, task, str(port), str(count), folder]
+        done = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=900, check=False)
+    if done.returncode:
+        raise SystemExit(f"{client} {task}: {done.stderr[-800:]}")
+    result = json.loads(done.stdout.splitlines()[-1])
+    return Measured(result["seconds"], result["peak_kb"] / 1024)
+
+
+def measure(clients: Iterable[str], task: str, port: int, count: int, runs: int) -> dict[str, Measured]:
+    """Medians of `runs` runs of each client, in turns: whatever else the host does hits all alike."""
+    found: dict[str, list[Measured]] = {client: [] for client in clients}
     for _ in range(runs):
-        with tempfile.TemporaryDirectory() as folder:
-            words = [
-                str(python or sys.executable),
-                str(HERE / "clients.py"),
-                client,
-                task,
-                str(port),
-                str(count),
-                folder,
-            ]
-            done = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=900, check=False)
-            if done.returncode:
-                raise SystemExit(f"{client} {task}: {done.stderr[-800:]}")
-            results.append(json.loads(done.stdout.splitlines()[-1]))
-    seconds = statistics.median(result["seconds"] for result in results)
-    return Measured(seconds, statistics.median(result["peak_kb"] for result in results) / 1024)
+        for client, results in found.items():
+            results.append(once(client, task, port, count))
+    return {
+        client: Measured(
+            statistics.median(result.seconds for result in results),
+            statistics.median(result.peak_mb for result in results),
+        )
+        for client, results in found.items()
+    }
 
 
 def main() -> int:
@@ -65,17 +70,17 @@ def main() -> int:
         port = int(server.stdout.readline())
         try:
             print("1,000 round trips of a line")
-            lines = {name: measure(name, "lines", port, 1000, 5) for name in ("raw", "harness", "pyserial", "pexpect")}
-            lines["labgrid"] = measure("labgrid", "lines", port, 1000, 3)
+            lines = measure(("raw", "harness", "pyserial", "pexpect"), "lines", port, 1000, 5)
+            lines |= measure(("labgrid",), "lines", port, 1000, 3)
             for name, value in lines.items():
                 print(f"  {name:10} {value.seconds:8.3f} s {value.peak_mb:6.0f} MB")
             limit("harness / raw socket", lines["harness"].seconds / lines["raw"].seconds, 2.5)
             limit("harness / pexpect", lines["harness"].seconds / lines["pexpect"].seconds, 1.0)
             limit("harness / labgrid", lines["harness"].seconds / lines["labgrid"].seconds, 0.1)
-            slow = measure("labgrid", "marker", port, 20_000, 1)
+            slow = once("labgrid", "marker", port, 20_000)
             for size in (10, 50):
                 print(f"a marker behind {size} MB, every byte kept")
-                found = {name: measure(name, "marker", port, size * MB, 5) for name in ("raw", "harness", "pexpect")}
+                found = measure(("raw", "harness", "pexpect"), "marker", port, size * MB, 5)
                 for name, value in found.items():
                     print(f"  {name:10} {value.seconds:8.3f} s {value.peak_mb:6.0f} MB")
                 print(f"  {'labgrid':10} {slow.seconds:8.3f} s for 0.02 MB")

@@ -197,7 +197,7 @@ class SerialTransport:
             return True
         return False
 
-    def write(self, data: memoryview) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         """See `Transport`."""
         try:
             return os.write(self._fd, data)
@@ -240,7 +240,7 @@ class TelnetTransport(SocketTransport):
         buffer[: len(data)] = data
         return len(data) or None
 
-    def write(self, data: memoryview) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         """See `Transport`; one escaped byte at a time never splits an IAC pair."""
         plain = bytes(data)
         at = plain.find(b"\xff")
@@ -323,7 +323,7 @@ class Rfc2217Transport:
         """See `Transport`."""
         return self._inner.read_into(buffer)
 
-    def write(self, data: memoryview) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         """See `Transport`."""
         return self._inner.write(data)
 

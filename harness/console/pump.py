@@ -59,7 +59,8 @@ class Pump:
     ) -> None:
         self.name = name
         self.transport = transport
-        self.state = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()  # the condition's own: entered directly where each round trip passes
+        self.state = threading.Condition(self._lock)
         self.ended: HarnessError | None = None
         self.closing = False
         self.subscribers: tuple[Callable[[bytes], None], ...] = ()
@@ -121,8 +122,9 @@ class Pump:
         Raises:
             HarnessError: why the stream has ended, once `done` is not satisfied by all that came.
         """
-        with self.state:
-            self._check_sound()
+        with self._lock:
+            if self.ended is not None:
+                self._check_sound()
             if done():
                 return True
             self._waiting += 1
@@ -139,7 +141,8 @@ class Pump:
                         self._follow(left)
                     else:
                         self._lead(left)
-                    self._check_sound()
+                    if self.ended is not None:
+                        self._check_sound()
                     if done():
                         return True
             finally:
@@ -148,7 +151,10 @@ class Pump:
 
     def drain(self) -> None:
         """Take in what has arrived, without waiting."""
-        with self.state:
+        with self._lock:
+            if not self._reading and not self._poll.poll(0):  # the usual case, and the quick one
+                self._last_wait = time.monotonic()
+                return
             self._waiting += 1
             if self._background_polls:
                 self._signal()
@@ -273,19 +279,22 @@ class Pump:
         """Send all of `data`, reading meanwhile, so that a device that prints while it listens cannot block both."""
         with self._write_lock:
             self.check_open()
-            left = memoryview(data)
-            deadline = time.monotonic() + timeout
             try:
                 self._transcript.sent(data, self._window.end)
-                while left:
-                    count = self.transport.write(left)
-                    left = left[count:]
-                    if left and not count:
-                        self._wait_writable(deadline)
+                count = self.transport.write(data)
+                if count < len(data):
+                    self._write_rest(memoryview(data)[count:], time.monotonic() + timeout)
             except OSError as error:
                 ended = BenchError(f"console {self.name!r}: cannot send: {error.strerror}", kind="console-closed")
                 self.fail(ended)
                 raise self._explain(self.ended or ended) from error
+
+    def _write_rest(self, left: memoryview, deadline: float) -> None:
+        while left:
+            count = self.transport.write(left)
+            left = left[count:]
+            if left and not count:
+                self._wait_writable(deadline)
 
     def _wait_writable(self, deadline: float) -> None:
         left = deadline - time.monotonic()

@@ -25,7 +25,7 @@ class Transport(Protocol):
     def read_into(self, buffer: memoryview) -> int | None:
         """Read what is there: bytes read, 0 at the end of the stream, None when nothing has come yet."""
 
-    def write(self, data: memoryview) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         """Write what fits now: bytes written, 0 when nothing does. Raises OSError when the stream is dead."""
 
     def close(self) -> None:
@@ -55,7 +55,7 @@ class SocketTransport:
         except ConnectionError:
             return 0
 
-    def write(self, data: memoryview) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         """See `Transport`."""
         try:
             return self._socket.send(data)
@@ -97,7 +97,7 @@ class FdTransport:
         except OSError:  # EIO: the other side of a pty has closed
             return 0
 
-    def write(self, data: memoryview) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         """See `Transport`."""
         try:
             return os.write(self._write_fd, data)

@@ -161,7 +161,7 @@ def test_endless_noise_is_bounded_and_the_end_is_told() -> None:
         def read_into(self, buffer: memoryview) -> int | None:
             return os.readv(self.read, [buffer])
 
-        def write(self, data: memoryview) -> int:
+        def write(self, data: bytes | memoryview) -> int:
             raise OSError("gone")
 
         def close(self) -> None:
