@@ -5,11 +5,13 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from harness.board_keys import remember_key
 from harness.boards.base import ClockQuality
 from harness.build_evidence import build_result_profile
 from harness.errors import ConfigError
 from harness.findings import Check, Report
 from harness.plugin.device import Inference
+from harness.verify.checks.keys import KEY_BOARDS_DIFFER
 from harness.verify.cose import CoseMessage
 from harness.verify.csr import CertificationRequest, verify_csr
 from harness.verify.key_relations import check_device_key
@@ -144,6 +146,8 @@ class Verifier:
             subject=subject,
         )
         self._remember(parsed.message, parsed.key, f"token of {bench.board.name}, boot {bench.boots}")
+        if parsed.key is not None:
+            self._compare_boards(parsed.key, "iak")
         self._tokens.append(
             TokenObservation(
                 token=parsed,
@@ -163,6 +167,8 @@ class Verifier:
             self.report.add(
                 DEVICE_KEY, shown == trusted, expected=trusted, seen=shown or "no usable public key", subject=role
             )
+        if shown is not None:
+            self._compare_boards(shown, role)
         return shown
 
     def csr(self, role: str, der: bytes) -> CertificationRequest | None:
@@ -180,6 +186,17 @@ class Verifier:
         if record is not None and request is not None and request.key is not None:
             check_signatures([(record, request.key)], self.report, ledger=bench.ledger)
         return request
+
+    def _compare_boards(self, key: VerificationKey, role: str) -> None:
+        """Judge whether another board of this run has the same key, once there is another."""
+        bench = self._bench
+        path = (bench.context.shared_dir or bench.context.run_dir) / "keys.sqlite"
+        others = remember_key(path, board=bench.board.name, thumbprint=key.thumbprint)
+        if others is not None:
+            self.report.add(
+                KEY_BOARDS_DIFFER, not others, expected="a key of this board alone",
+                seen=f"{key}, which {', '.join(others)} has as well" if others else "", subject=role,
+            )  # fmt: skip
 
     def _remember(self, message: CoseMessage | None, key: VerificationKey | None, where: str) -> SignatureRecord | None:
         """Compare a verified signature with all that were ever seen under its key."""

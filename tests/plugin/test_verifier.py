@@ -10,6 +10,7 @@ import pytest
 
 from harness.boards.base import Identity
 from harness.config.loading import load_build
+from harness.errors import BenchError
 from harness.findings import Policy, Report
 from harness.plugin.trust import Trust as RealTrust
 from harness.plugin.verifier import Verifier
@@ -39,7 +40,7 @@ class Trust:
 
 
 @pytest.fixture
-def bench() -> Any:
+def bench(tmp_path: Path) -> Any:
     build = SimpleNamespace(attestation=None, models={}, path=None)
     identity = SimpleNamespace(
         lifecycle=None, implementation_id=None, certification_reference=None, verification_service=None
@@ -47,7 +48,7 @@ def bench() -> Any:
     return SimpleNamespace(
         pair=SimpleNamespace(build=build), board=SimpleNamespace(name="board", identity=identity), trust=Trust(),
         description=SimpleNamespace(boot_seed=None, model=None, uuid=None), boots=1, asked_results=0,
-        ledger=SignatureLedger(),
+        ledger=SignatureLedger(), context=SimpleNamespace(shared_dir=None, run_dir=tmp_path / "run"),
     )  # fmt: skip
 
 
@@ -86,6 +87,27 @@ def test_a_key_that_a_device_shows_is_public_and_trusted(bench: Any) -> None:
         report = Report()
         assert Verifier(bench, report).public_key("result", data) is None
         assert broken(report) == {"key.valid", "key.trusted"}
+
+
+def test_two_boards_of_a_run_with_one_key_are_found(bench: Any) -> None:
+    Verifier(bench, Report()).public_key("client", KEY.cose_key)
+    report = Report()
+    Verifier(bench, report).public_key("client", KEY.cose_key)
+    assert "key.boards-differ" not in held(report)  # one board: nothing to compare
+    bench.board.name = "another"
+    for data, clone in ((OTHER_KEY.cose_key, False), (KEY.cose_key, True)):
+        report = Report()
+        Verifier(bench, report).public_key("client", data)
+        assert ("key.boards-differ" in broken(report)) is clone
+        assert ("key.boards-differ" in held(report)) is not clone
+    assert any("board has as well" in finding.seen for finding in report.failed)
+    report = Report(policy=Policy.DEV)
+    Verifier(bench, report).token(CHALLENGE, sign_with_nonce(TEST_ONLY_P256, enc(rfc_claims()), K))
+    assert broken(report) == {"key.boards-differ"}
+    bench.context.run_dir = Path(__file__)
+    with pytest.raises(BenchError) as caught:
+        Verifier(bench, Report()).public_key("client", KEY.cose_key)
+    assert caught.value.kind == "board-keys"
 
 
 def test_a_file_with_two_signed_images_makes_two_components(tmp_path: Path) -> None:
