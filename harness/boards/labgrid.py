@@ -99,7 +99,7 @@ class LabgridBoard(RealBoard):
                     where=f"resource {console.resource}",
                     hint="run the harness in the exporter's network, or start the exporter without --isolated",
                 )
-            found[name] = _endpoint(entry["params"])
+            found[name] = _endpoint(entry["params"], console.reconnect)
         return found
 
     def _wrong_resource(self, name: str, wanted: str, resources: Sequence[Mapping[str, Any]]) -> BenchError:
@@ -237,8 +237,9 @@ class _Outlet:
         return PowerState.ON if self._board.power_request("get")["on"] else PowerState.OFF
 
 
-def _endpoint(params: Mapping[str, Any]) -> Endpoint:
+def _endpoint(params: Mapping[str, Any], reconnect: float) -> Endpoint:
     host, port = str(params["host"]), int(params["port"])
     if params.get("protocol", "rfc2217") == "raw":
-        return TcpEndpoint(kind="tcp", host=host, port=port)
-    return Rfc2217Endpoint(kind="rfc2217", host=host, port=port, baud=int(params.get("speed") or 115_200))
+        return TcpEndpoint(kind="tcp", host=host, port=port, reconnect=reconnect)
+    baud = int(params.get("speed") or 115_200)
+    return Rfc2217Endpoint(kind="rfc2217", host=host, port=port, baud=baud, reconnect=reconnect)

@@ -10,7 +10,8 @@ from harness.boards.base import Board, BoardEvent, PowerState, RunContext
 from harness.boards.locks import BoardLock, acquire_all
 from harness.boards.power import PowerControl, cycle, make_power
 from harness.console.base import Console, Mark
-from harness.console.endpoints import SerialTransport, open_endpoint
+from harness.console.endpoints import open_endpoint
+from harness.console.reconnect import ReconnectingTransport
 from harness.console.stream import StreamConsole
 from harness.errors import BenchError, ConfigError, HarnessBug
 
@@ -45,7 +46,7 @@ class RealBoard(Board):
     def _open_consoles(self, endpoints: Mapping[str, Endpoint]) -> None:
         for name, endpoint in endpoints.items():
             transport = open_endpoint(endpoint)
-            if isinstance(transport, SerialTransport):
+            if isinstance(transport, ReconnectingTransport):
                 transport.on_reconnect = self._reconnected(name)
             self._consoles[name] = StreamConsole(name, transport, self.context.run_dir / f"{self.name}-{name}.log")
 

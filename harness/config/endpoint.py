@@ -20,6 +20,12 @@ __all__ = [
 ]
 
 
+class _ComesBack(Strict):
+    reconnect: float = Field(
+        default=0.0, ge=0, le=600, description="seconds to wait for the port to come back when it disappears"
+    )
+
+
 class LineSettings(Strict):
     """How a serial line is set."""
 
@@ -34,17 +40,14 @@ class LineSettings(Strict):
     rts: Literal["leave", "on", "off"] = "leave"
 
 
-class SerialEndpoint(LineSettings):
+class SerialEndpoint(LineSettings, _ComesBack):
     """A tty of this host; use ``/dev/serial/by-id/...`` so that a re-plugged board is found again."""
 
     kind: Literal["serial"] = "serial"
     port: str = Field(min_length=1, pattern=r"^/", description="device path")
-    reconnect: float = Field(
-        default=0.0, ge=0, le=600, description="seconds to wait for the port to come back when it disappears"
-    )
 
 
-class Rfc2217Endpoint(LineSettings):
+class Rfc2217Endpoint(LineSettings, _ComesBack):
     """A serial server that speaks RFC 2217 (ser2net, labgrid's exporter)."""
 
     kind: Literal["rfc2217"]
@@ -52,7 +55,7 @@ class Rfc2217Endpoint(LineSettings):
     port: int = Field(ge=1, le=65535)
 
 
-class TcpEndpoint(Strict):
+class TcpEndpoint(_ComesBack):
     """A raw TCP port: every byte is data."""
 
     kind: Literal["tcp"]
@@ -60,7 +63,7 @@ class TcpEndpoint(Strict):
     port: int = Field(ge=1, le=65535)
 
 
-class TelnetEndpoint(Strict):
+class TelnetEndpoint(_ComesBack):
     """A telnet port (RFC 854): options refused, IAC bytes escaped."""
 
     kind: Literal["telnet"]

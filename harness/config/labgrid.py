@@ -23,6 +23,9 @@ class LabgridConsole(Strict):
     """A serial resource of the place."""
 
     resource: str = Field(min_length=1, description="its name in the place, as `labgrid-client resources` prints it")
+    reconnect: float = Field(
+        default=10.0, ge=0, le=600, description="seconds to wait for it to come back, for instance after a power cycle"
+    )
 
 
 class CommandFlash(Strict):

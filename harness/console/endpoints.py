@@ -7,14 +7,13 @@ thread of its own, so its bytes come through a socket pair.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import select
 import socket
 import termios
 import threading
-import time
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +25,7 @@ from harness.config.endpoint import (
     TcpEndpoint,
     TelnetEndpoint,
 )
+from harness.console.reconnect import ReconnectingTransport
 from harness.console.telnet import TelnetFilter, escape
 from harness.console.transport import SocketTransport, Transport
 from harness.errors import BenchError
@@ -36,29 +36,37 @@ if TYPE_CHECKING:
 __all__ = ["open_endpoint"]
 
 _CONNECT_TIMEOUT: Final = 10.0
+_RECONNECT_TIMEOUT: Final = 1.0  # of one try
 _PARITY: Final = {"none": "N", "even": "E", "odd": "O"}
 
 
 def open_endpoint(endpoint: Endpoint) -> Transport:
-    """Open it.
+    """Open it; with `reconnect` it is opened again when it ends (`ReconnectingTransport`).
 
     Raises:
         BenchError: kind ``port-missing``, ``port-busy``, ``port-refused`` or ``port-failed``.
     """
+    if not endpoint.reconnect:
+        return _open(endpoint, _CONNECT_TIMEOUT)
+    limits = iter([_CONNECT_TIMEOUT])  # the first try may take its time
+    return ReconnectingTransport(lambda: _open(endpoint, next(limits, _RECONNECT_TIMEOUT)), endpoint.reconnect)
+
+
+def _open(endpoint: Endpoint, timeout: float) -> Transport:
     match endpoint:
         case SerialEndpoint():
             return SerialTransport(endpoint)
         case Rfc2217Endpoint():
-            return Rfc2217Transport(endpoint)
+            return Rfc2217Transport(endpoint, timeout)
         case TcpEndpoint():
-            return SocketTransport(_connect(endpoint.host, endpoint.port))
+            return SocketTransport(_connect(endpoint.host, endpoint.port, timeout))
         case TelnetEndpoint():
-            return TelnetTransport(_connect(endpoint.host, endpoint.port))
+            return TelnetTransport(_connect(endpoint.host, endpoint.port, timeout))
 
 
-def _connect(host: str, port: int) -> socket.socket:
+def _connect(host: str, port: int, timeout: float) -> socket.socket:
     try:
-        connection = socket.create_connection((host, port), timeout=_CONNECT_TIMEOUT)
+        connection = socket.create_connection((host, port), timeout=timeout)
     except OSError as error:
         raise BenchError(
             f"no connection to {host}:{port}",
@@ -117,12 +125,7 @@ def _open_serial(endpoint: SerialEndpoint) -> serial.Serial:
         exclusive=True,
     )
     port.port = endpoint.port
-    # pyserial moves both lines when it opens a port, and boards reset on their edges.
-    for line, wanted in (("dtr", endpoint.dtr), ("rts", endpoint.rts)):
-        if wanted == "leave":
-            setattr(port, f"_update_{line}_state", lambda: None)
-        else:
-            setattr(port, line, wanted == "on")
+    _hold_lines(port, endpoint)
     try:
         port.open()
         _set_raw_without_hangup(port.fileno(), endpoint)
@@ -133,36 +136,39 @@ def _open_serial(endpoint: SerialEndpoint) -> serial.Serial:
     return port
 
 
+def _hold_lines(port: serial.SerialBase, endpoint: LineSettings) -> None:
+    """Boards reset on edges of these lines, and pyserial moves both when it opens a port."""
+    for line, wanted in (("dtr", endpoint.dtr), ("rts", endpoint.rts)):
+        if wanted == "leave":
+            setattr(port, f"_update_{line}_state", lambda: None)
+        else:
+            setattr(port, line, wanted == "on")
+
+
 def _set_raw_without_hangup(fd: int, endpoint: LineSettings) -> None:
-    """Closing must not drop DTR (HUPCL), a break must not become a signal, and DSR/DTR is no flow control here."""
+    """Closing must not drop DTR (HUPCL), a break must not become a signal; nobody else may open the port now."""
     attributes = termios.tcgetattr(fd)
     attributes[2] &= ~termios.HUPCL
     if not endpoint.rtscts:
         attributes[2] &= ~termios.CRTSCTS
     attributes[0] = (attributes[0] & ~termios.BRKINT) | termios.IGNBRK
     termios.tcsetattr(fd, termios.TCSANOW, attributes)
+    fcntl.ioctl(fd, termios.TIOCEXCL)  # pyserial's lock is seen only by programs that look for it
 
 
 class SerialTransport:
-    """A tty; with `reconnect` it comes back after the board has been re-enumerated.
+    """A tty of this host."""
 
-    The descriptor that is polled stays the same: a socket pair would cost a thread, so after a
-    reconnection the new tty is duplicated onto the old number.
-    """
-
-    def __init__(self, endpoint: SerialEndpoint, on_reconnect: Callable[[float], None] | None = None) -> None:
-        self._endpoint = endpoint
-        self.on_reconnect = on_reconnect
+    def __init__(self, endpoint: SerialEndpoint) -> None:
         self._port: serial.Serial | None = _open_serial(endpoint)
-        self._fd = os.dup(self._port.fileno())
-        self.reconnections = 0
+        self._fd = self._port.fileno()
 
     def fileno(self) -> int:
         """The descriptor to poll; -1 when closed."""
         return self._fd
 
     def read_into(self, buffer: memoryview) -> int | None:
-        """See `Transport`. A tty that vanished gives 0, or is waited for when the target says so."""
+        """See `Transport`. A tty that vanished gives 0."""
         try:
             count = os.readv(self._fd, [buffer])
         except BlockingIOError:
@@ -174,28 +180,9 @@ class SerialTransport:
         # A tty in raw mode also reads 0 bytes when nothing is there; the device's end shows in poll.
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
-        if not any(events & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, events in poll.poll(0)):
-            return None
-        return None if self._reopen() else 0
-
-    def _reopen(self) -> bool:
-        began = time.monotonic()
-        if self._port is not None:
-            with contextlib.suppress(OSError):
-                self._port.close()
-            self._port = None
-        while time.monotonic() - began < self._endpoint.reconnect:
-            try:
-                self._port = _open_serial(self._endpoint)
-            except BenchError:
-                time.sleep(0.05)  # udev makes the node again; there is nothing to wait on
-                continue
-            os.dup2(self._port.fileno(), self._fd)
-            self.reconnections += 1
-            if self.on_reconnect is not None:
-                self.on_reconnect(time.monotonic() - began)
-            return True
-        return False
+        if any(events & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, events in poll.poll(0)):
+            return 0
+        return None
 
     def write(self, data: bytes | memoryview) -> int:
         """See `Transport`."""
@@ -213,10 +200,10 @@ class SerialTransport:
         """See `Transport`."""
         if self._port is not None:
             with contextlib.suppress(OSError):
+                fcntl.ioctl(self._fd, termios.TIOCNXCL)
+            with contextlib.suppress(OSError):
                 self._port.close()
             self._port = None
-        if self._fd >= 0:
-            os.close(self._fd)
             self._fd = -1
 
 
@@ -258,19 +245,21 @@ class TelnetTransport(SocketTransport):
 class Rfc2217Transport:
     """A serial server speaking RFC 2217, through pyserial; bridged by a socket pair."""
 
-    def __init__(self, endpoint: Rfc2217Endpoint) -> None:
+    def __init__(self, endpoint: Rfc2217Endpoint, timeout: float = _CONNECT_TIMEOUT) -> None:
         import serial
 
-        url = f"rfc2217://{endpoint.host}:{endpoint.port}?ign_set_control&timeout={_CONNECT_TIMEOUT:g}"
+        url = f"rfc2217://{endpoint.host}:{endpoint.port}?ign_set_control&timeout={timeout:g}"
         self._port = serial.serial_for_url(
             url,
             baudrate=endpoint.baud,
             bytesize=endpoint.bits,
             parity=_PARITY[endpoint.parity],
             stopbits=endpoint.stop,
+            rtscts=endpoint.rtscts,
             timeout=0.2,
             do_not_open=True,
         )
+        _hold_lines(self._port, endpoint)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # pyserial 3.5 calls Thread.setDaemon

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import select
 import shutil
 import socket
+import struct
 import subprocess
 import termios
 import threading
 import tty
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Literal, cast
 
 import pytest
+from serial.rfc2217 import PortManager
+from serial.urlhandler.protocol_loop import Serial as LoopSerial
 
 from harness.config.endpoint import Rfc2217Endpoint, SerialEndpoint, TcpEndpoint, TelnetEndpoint
-from harness.console.endpoints import SerialTransport, open_endpoint
+from harness.console.base import Mark
+from harness.console.endpoints import open_endpoint
+from harness.console.reconnect import ReconnectingTransport
+from harness.console.stream import StreamConsole
 from harness.console.transport import Transport
 from harness.errors import BenchError
 
+TIOCGEXCL = 0x80045440
 BLOB = bytes(range(256)) * 256  # 64 KiB with every byte value
 
 
@@ -140,7 +150,9 @@ def test_unplugged_port_ends_the_stream(board: Pty) -> None:
 
 def test_re_enumerated_port_goes_on(board: Pty) -> None:
     took: list[float] = []
-    transport = SerialTransport(SerialEndpoint(port=str(board.link), reconnect=10), on_reconnect=took.append)
+    transport = open_endpoint(SerialEndpoint(port=str(board.link), reconnect=10))
+    assert isinstance(transport, ReconnectingTransport)
+    transport.on_reconnect = took.append
     try:
         os.write(board.master, b"before")
         assert read_exactly(transport, 6) == b"before"
@@ -152,6 +164,76 @@ def test_re_enumerated_port_goes_on(board: Pty) -> None:
         assert read_exactly(transport, 5) == b"after"
     finally:
         transport.close()
+
+
+def test_while_a_port_is_away_nobody_is_held_up(board: Pty, tmp_path: Path) -> None:
+    """Waiting and closing keep to their own limits, what is written waits for the port, nothing is lost in between."""
+    console = StreamConsole(
+        "uart", open_endpoint(SerialEndpoint(port=str(board.link), reconnect=600)), tmp_path / "log", write_timeout=30
+    )
+    try:
+        os.write(board.master, b"before")
+        console.wait_for(b"before", timeout=10, since=Mark(0))
+        board.unplug()
+        with pytest.raises(BenchError) as caught:
+            console.wait_for(b"never", timeout=0.2)
+        assert caught.value.kind == "console-timeout"
+        writer = threading.Thread(target=console.write, args=(b"hello",))
+        writer.start()
+        board.plug()
+        writer.join(30)
+        assert not writer.is_alive()
+        assert select.select([board.master], [], [], 10)[0]
+        assert os.read(board.master, 100) == b"hello"
+        os.write(board.master, b"after")
+        console.wait_for(b"after", timeout=10, since=Mark(0))
+        board.unplug()
+    finally:
+        console.close()
+        board.plug()
+    assert (tmp_path / "log").read_bytes() == b"beforeafter"
+
+
+def test_a_port_that_does_not_come_back_ends(board: Pty) -> None:
+    transport = open_endpoint(SerialEndpoint(port=str(board.link), reconnect=0.1))
+    board.unplug()
+    try:
+        while transport.read_into(memoryview(bytearray(10))) is None:
+            assert transport.write(memoryview(b"x")) == 0
+    finally:
+        transport.close()
+        board.plug()
+
+
+def test_a_server_that_is_restarted_is_found_again(listener: socket.socket) -> None:
+    port = listener.getsockname()[1]
+    transport = open_endpoint(TcpEndpoint(kind="tcp", host="127.0.0.1", port=port, reconnect=30))
+    try:
+        peer, _ = listener.accept()
+        peer.sendall(b"one")
+        assert read_exactly(transport, 3) == b"one"
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.close()
+        listener.close()
+        assert transport.read_into(memoryview(bytearray(10))) is None
+        with socket.create_server(("127.0.0.1", port)) as again:
+            assert transport.read_into(memoryview(bytearray(10))) is None
+            peer, _ = again.accept()
+            with peer:
+                peer.sendall(b"two")
+                assert read_exactly(transport, 3) == b"two"
+    finally:
+        transport.close()
+
+
+def test_nobody_else_may_open_an_open_port(board: Pty) -> None:
+    """TIOCEXCL: also for programs that ask for no lock; the superuser may always."""
+    transport = open_endpoint(SerialEndpoint(port=str(board.link)))
+    try:
+        assert fcntl.ioctl(board.slave, TIOCGEXCL, bytes(4)) != bytes(4)
+    finally:
+        transport.close()
+    assert fcntl.ioctl(board.slave, TIOCGEXCL, bytes(4)) == bytes(4)
 
 
 @pytest.fixture
@@ -227,6 +309,50 @@ def test_rfc2217_through_ser2net(board: Pty, tmp_path: Path) -> None:
     finally:
         server.kill()
         server.wait()
+
+
+@pytest.mark.parametrize("wanted", ["leave", "on", "off"])
+def test_rfc2217_moves_dtr_and_rts_only_when_told(
+    listener: socket.socket, wanted: Literal["leave", "on", "off"]
+) -> None:
+    """A server that acts on requests as RFC 2217 has them, and notes each move of a line."""
+    moves: list[tuple[str, bool]] = []
+
+    class Port(LoopSerial):
+        def _update_dtr_state(self) -> None:
+            moves.append(("dtr", self.dtr))
+
+        def _update_rts_state(self) -> None:
+            moves.append(("rts", self.rts))
+
+    port = Port("loop://")
+    moves.clear()
+
+    def serve() -> None:
+        peer, _ = listener.accept()
+        with peer:
+            manager = PortManager(cast("Any", port), cast("Any", SimpleNamespace(write=peer.sendall)))
+            with contextlib.suppress(OSError):
+                while data := peer.recv(4096):
+                    plain = b"".join(manager.filter(data))
+                    if plain:
+                        peer.sendall(b"".join(manager.escape(plain)))
+
+    server = threading.Thread(target=serve, daemon=True)
+    server.start()
+    endpoint = Rfc2217Endpoint(
+        kind="rfc2217", host="127.0.0.1", port=listener.getsockname()[1], dtr=wanted, rts=wanted, rtscts=False
+    )
+    transport = open_endpoint(endpoint)
+    try:
+        write_all(transport, b"hello\xff")
+        assert read_exactly(transport, 6) == b"hello\xff"
+    finally:
+        transport.close()
+    server.join(10)
+    expected = [] if wanted == "leave" else [("dtr", wanted == "on"), ("rts", wanted == "on")]
+    assert [move for move in moves if move[0] == "dtr"] == expected[:1]
+    assert [move for move in moves if move[0] == "rts"] == expected[1:]
 
 
 def connect_when_up(endpoint: Rfc2217Endpoint) -> Transport:
