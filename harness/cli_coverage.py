@@ -19,7 +19,15 @@ _EPILOG = """\
 Nothing is run and no board is touched. A requirement is proved when at least one test that checks it finds the
 features it needs; without --target, what only a target can offer (stimulus, resets, ...) counts as there.
 """
-_OF_TARGETS = ("stimulus", "factory-reset", "fast-flash", "known-secrets")
+_OF_TARGETS = (
+    "stimulus",
+    "factory-reset",
+    "fast-flash",
+    "known-secrets",
+    "nonvolatile",
+    "cold-reset",
+    "warm-reset",
+)
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -90,9 +98,14 @@ def build_features(build: Build, target: TargetBase | None) -> frozenset[str]:
     if target is None:
         return frozenset(features.union(_OF_TARGETS))
     features.add(f"target-{target.kind}")
-    if target.kind in {"qemu", "fvp"}:
-        features |= {"fast-flash", "factory-reset"}
     virtual = getattr(target, "virtual", None)
+    features |= _resets(target)
+    if target.kind in {"qemu", "fvp"}:
+        features.add("fast-flash")
+    if target.kind == "qemu":
+        features.add("factory-reset")
+    if target.kind != "fvp" and (virtual is None or virtual.nv is not None):
+        features.add("nonvolatile")
     if virtual is not None and virtual.otp is not None:
         features.add("known-secrets")
     if target.kind == "attach" and getattr(target, "reset", None) is None:
@@ -102,6 +115,20 @@ def build_features(build: Build, target: TargetBase | None) -> frozenset[str]:
     else:
         features.discard(str(Feature.SENSOR))
     return frozenset(features)
+
+
+def _resets(target: TargetBase) -> set[str]:
+    """Which resets boards of this target can be given, as far as its file tells."""
+    reset = getattr(target, "reset", None)
+    cold, warm = {
+        "qemu": (True, True),
+        "mps3": (True, True),
+        "fvp": (True, getattr(target, "iris", None) is not None),
+        "probe": (target.power is not None, True),
+        "labgrid": (True, reset is not None),  # a place's power resource is known only to its coordinator
+        "attach": (target.power is not None or getattr(reset, "cold", None) is not None, reset is not None),
+    }.get(target.kind, (True, True))
+    return {name for name, there in (("cold-reset", cold), ("warm-reset", warm)) if there}
 
 
 def _as_json(coverage: Coverage, build: str, target: str | None) -> dict[str, object]:

@@ -106,6 +106,14 @@ class AttachBoard(RealBoard):
         return tuple(lines)
 
     @property
+    def resets(self) -> frozenset[ResetKind]:
+        """See `Board`."""
+        command = self._target.reset
+        cold = self._power is not None or (command is not None and command.cold is not None)
+        kinds = {ResetKind.COLD: cold, ResetKind.WARM: command is not None}
+        return frozenset(kind for kind, there in kinds.items() if there)
+
+    @property
     def description(self) -> Mapping[str, str]:
         """See `Board`."""
         return {"attached to": ", ".join(self._target.resources()), "not proven": "; ".join(self.unproven)}

@@ -158,6 +158,16 @@ class Board(abc.ABC):
         return None
 
     @property
+    def resets(self) -> frozenset[ResetKind]:
+        """Kinds of reset that this board can be given from here; the others are not covered by its runs."""
+        return frozenset(ResetKind)
+
+    @property
+    def keeps_memory(self) -> bool:
+        """Whether what firmware writes to its flash is still there after a cold start."""
+        return True
+
+    @property
     def identity(self) -> Identity:
         """What is known about the board's keys."""
         return Identity(board_id=self.name)

@@ -171,6 +171,16 @@ class FvpBoard(Board):
         return identity_of(self.name, self._huk, otp, Path(self._target.binary).name, otp.lifecycle)
 
     @property
+    def resets(self) -> frozenset[ResetKind]:
+        """See `Board`."""
+        return frozenset(ResetKind) if self._target.iris is not None else frozenset({ResetKind.COLD})
+
+    @property
+    def keeps_memory(self) -> bool:
+        """An FVP keeps nothing between processes."""
+        return False
+
+    @property
     def clock_quality(self) -> ClockQuality:
         """An FVP's cycle counts repeat but are not time (Arm: not meaningful as performance)."""
         return ClockQuality.MEANINGLESS

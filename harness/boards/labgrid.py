@@ -208,6 +208,12 @@ class LabgridBoard(RealBoard):
         super().check_alive()
 
     @property
+    def resets(self) -> frozenset[ResetKind]:
+        """See `Board`."""
+        kinds = {ResetKind.COLD: self._switchable, ResetKind.WARM: self._target.reset is not None}
+        return frozenset(kind for kind, there in kinds.items() if there)
+
+    @property
     def description(self) -> Mapping[str, str]:
         """See `Board`."""
         return dict(self._facts)

@@ -116,6 +116,11 @@ class ProbeBoard(RealBoard):
         self._give_back()
 
     @property
+    def resets(self) -> frozenset[ResetKind]:
+        """See `Board`: only a power switch takes the supply away."""
+        return frozenset(ResetKind) if self._power is not None else frozenset({ResetKind.WARM})
+
+    @property
     def description(self) -> Mapping[str, str]:
         """See `Board`."""
         return dict(self._facts)

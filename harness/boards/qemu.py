@@ -166,6 +166,11 @@ class QemuBoard(Board):
         return identity_of(self.name, self._huk, otp, self._target.machine, lifecycle)
 
     @property
+    def keeps_memory(self) -> bool:
+        """See `Board`."""
+        return self._target.virtual.nv is not None
+
+    @property
     def clock_quality(self) -> ClockQuality:
         """See `Board`: without instruction counting, ticks depend on the host's load."""
         return ClockQuality.DETERMINISTIC if self.context.deterministic else ClockQuality.MEANINGLESS

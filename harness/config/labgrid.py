@@ -90,6 +90,6 @@ class LabgridTarget(TargetBase):
     def check_build(self, build: Build) -> list[str]:
         """Adds what flashing asks: files to flash at addresses."""
         problems = super().check_build(build)
-        if self.flash is not None and any(image.slot is not None for image in build.images):
-            problems.append(f"build {build.name!r} places images in slots; a labgrid place needs addresses (`at`)")
+        if self.flash is not None:
+            problems += self._slots_are_addresses(build, "a labgrid place")
         return problems

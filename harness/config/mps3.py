@@ -94,6 +94,5 @@ class Mps3Target(TargetBase):
     def check_build(self, build: Build) -> list[str]:
         """Adds what only the MCC asks: raw images at addresses."""
         problems = super().check_build(build)
-        if any(image.slot is not None for image in build.images):
-            problems.append(f"build {build.name!r} places images in slots; an MPS3 needs addresses (`at`)")
+        problems += self._slots_are_addresses(build, "an MPS3")
         return problems

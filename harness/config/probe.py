@@ -84,6 +84,5 @@ class ProbeTarget(TargetBase):
     def check_build(self, build: Build) -> list[str]:
         """Adds what only a probe asks: addresses."""
         problems = super().check_build(build)
-        if any(image.slot is not None for image in build.images):
-            problems.append(f"build {build.name!r} places images in slots; a probe needs addresses (`at`)")
+        problems += self._slots_are_addresses(build, "a probe")
         return problems

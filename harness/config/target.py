@@ -88,6 +88,19 @@ class TargetBase(Strict):
         """
         return ()
 
+    def _slots_are_addresses(self, build: Build, board: str) -> list[str]:
+        """Real boards have no slots that the harness fills: what has one would not be on the board."""
+        loaded = {image.file for image in build.images if image.at is not None}
+        problems = []
+        if any(image.slot is not None for image in build.images):
+            problems.append(f"build {build.name!r} places images in slots; {board} needs addresses (`at`)")
+        lost = [name for name, model in build.models.items() if model.slot is not None and model.image not in loaded]
+        if lost:
+            problems.append(
+                f"build {build.name!r} places model {lost[0]!r} in a slot; {board} needs it among `images` with `at`"
+            )
+        return problems
+
     def check_build(self, build: Build) -> list[str]:
         """What makes `build` unusable on this target, in words; empty when it fits."""
         problems = []

@@ -77,12 +77,7 @@ def _fresh_start(bench: Bench, config: ConsoleSuiteConfig) -> Mark:
         return Mark(0)
     mark = bench.board.console(config.console).mark()
     with bench.watcher.expected_reset():
-        try:
-            bench.board.reset(ResetKind.COLD)
-        except BenchError as error:
-            if error.kind != "no-reset-control":
-                raise
-            bench.board.reset(ResetKind.WARM)
+        bench.board.reset(ResetKind.COLD if ResetKind.COLD in bench.board.resets else ResetKind.WARM)
     bench.boots += 1
     return mark
 

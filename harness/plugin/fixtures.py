@@ -60,9 +60,18 @@ def board(bench: Bench) -> Board:
     return bench.board
 
 
+def skip_uncovered(item: pytest.Item, bench: Bench) -> None:
+    """Skip a test that needs what its pair has not."""
+    missing = bench.missing(name for marker in item.iter_markers("needs") for name in marker.args)
+    if missing:
+        item.user_properties.append(("harness.not-covered", ", ".join(missing)))
+        pytest.skip(f"not covered: {bench.pair.name} has no {', '.join(missing)}")
+
+
 @pytest.fixture
-def device(bench: Bench) -> Device:
+def device(bench: Bench, request: pytest.FixtureRequest) -> Device:
     """The firmware, ready to be asked."""
+    skip_uncovered(request.node, bench)  # before fixtures of the test's own, which may rely on it
     bench.ensure_ready()
     return bench.device
 

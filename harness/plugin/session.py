@@ -13,6 +13,7 @@ from harness.boards.base import RunContext
 from harness.errors import BenchError, Fault, HarnessError
 from harness.plugin import console_items, evidence, junit, pool
 from harness.plugin.bench import REPORT, Bench
+from harness.plugin.fixtures import skip_uncovered
 from harness.plugin.options import Setting, settings
 from harness.plugin.outcomes import FindingsFailed, as_record, classify, location
 from harness.plugin.pairs import Pair, load_pairs, run_context
@@ -293,14 +294,6 @@ def bench_of(item: pytest.Item) -> Bench | None:
     values = getattr(item, "funcargs", None) or {}
     bench = values.get("bench")
     return bench if isinstance(bench, Bench) else None
-
-
-def skip_uncovered(item: pytest.Item, bench: Bench) -> None:
-    """Skip a test as not covered when firmware and bench have not all that it needs."""
-    missing = bench.missing(name for marker in item.iter_markers("needs") for name in marker.args)
-    if missing:
-        item.user_properties.append(("harness.not-covered", ", ".join(missing)))
-        pytest.skip(f"not covered: {bench.pair.name} has no {', '.join(missing)}")
 
 
 def pair_name(item: pytest.Item) -> str:

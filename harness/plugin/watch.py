@@ -172,6 +172,9 @@ def bench_features(pair: Pair, board: Board, stimulus: Stimulus | None) -> set[s
         features.add("provision")
     if pair.target.kind in {"qemu", "fvp"}:
         features.add("fast-flash")
+    if board.keeps_memory:
+        features.add("nonvolatile")
+    features |= {f"{kind}-reset" for kind in board.resets}
     if stimulus is not None:
         features.add("stimulus")
     if board.identity.huk is not None:

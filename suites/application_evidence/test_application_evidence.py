@@ -8,7 +8,6 @@ import struct
 import pytest
 
 from harness.boards.base import ResetKind
-from harness.errors import BenchError
 from harness.findings import Check, Severity
 from harness.plugin.bench import Bench
 from harness.plugin.checks import Checks
@@ -71,15 +70,11 @@ def test_results_are_signed_and_counted(device: Device, verifier: Verifier, chec
     verifier.relations()
 
 
+@pytest.mark.needs("cold-reset")
 def test_results_over_resets(device: Device, verifier: Verifier) -> None:
     """Counters that repeat and signatures that share their secret number show over cold boots."""
     verifier.result(device.infer_input(as_input(45)), subject="first boot")
-    try:
-        device.reset(ResetKind.COLD)
-    except BenchError as error:
-        if error.kind != "no-reset-control":
-            raise
-        pytest.skip("not covered: this board cannot be reset from here")
+    device.reset(ResetKind.COLD)
     verifier.result(device.infer_input(as_input(90)), subject="after a cold start")
     verifier.relations()
 

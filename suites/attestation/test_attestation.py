@@ -42,12 +42,16 @@ def test_tokens_of_one_boot_differ_in_the_nonce_only(device: Device, verifier: V
 
 
 @pytest.mark.needs("reset")
-def test_tokens_over_resets_keep_the_identity_and_change_the_boot_seed(device: Device, verifier: Verifier) -> None:
-    verifier.token(*device.attest(), subject="first boot")
-    device.reset(ResetKind.WARM)
-    verifier.token(*device.attest(), subject="after a warm reset")
-    device.reset(ResetKind.COLD)
-    verifier.token(*device.attest(), subject="after a cold start")
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.needs(f"{kind}-reset"), id=str(kind)) for kind in ResetKind]
+)
+def test_tokens_over_resets_keep_the_identity_and_change_the_boot_seed(
+    device: Device, verifier: Verifier, kind: ResetKind
+) -> None:
+    for number in range(3):
+        verifier.token(*device.attest(), subject=f"boot {number}, {kind} resets")
+        device.reset(kind)
+    verifier.token(*device.attest(), subject="last boot")
     verifier.relations()
 
 

@@ -74,7 +74,7 @@ def test_the_lifecycle_is_the_provisioned_one(bench: Bench, device: Device, chec
     checks.equal(LIFECYCLE, device.describe().lifecycle, bench.board.identity.lifecycle)
 
 
-@pytest.mark.needs("describe", "reset")
+@pytest.mark.needs("describe", "reset", "cold-reset", "warm-reset")
 def test_boots_are_counted_and_seeds_change(device: Device, checks: Checks) -> None:
     seeds = []
     said = device.reset(ResetKind.COLD)

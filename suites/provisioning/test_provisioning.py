@@ -65,7 +65,9 @@ def test_the_identity_is_the_provisioned_one(bench: Bench, device: Device, check
 
 
 @pytest.mark.needs("public-keys", "reset")
-@pytest.mark.parametrize("kind", [ResetKind.WARM, ResetKind.COLD], ids=str)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.needs(f"{kind}-reset"), id=str(kind)) for kind in ResetKind]
+)
 def test_keys_stay_over_resets(device: Device, checks: Checks, kind: ResetKind) -> None:
     def identity() -> dict[str, object]:
         return {"uuid": device.describe().uuid, **{role: device.public_key(role).hex() for role in roles_of(device)}}

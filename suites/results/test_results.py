@@ -100,7 +100,7 @@ def test_results_together_show_no_replay_and_rising_counters(bench: Bench, devic
     verifier.relations()
 
 
-@pytest.mark.needs("reset")
+@pytest.mark.needs("reset", "warm-reset")
 def test_the_counter_goes_on_over_a_warm_reset(bench: Bench, device: Device, verifier: Verifier) -> None:
     for number in range(3):
         verifier.result(device.infer_input(host_input(bench, number)), subject=f"result {number}")
@@ -110,7 +110,7 @@ def test_the_counter_goes_on_over_a_warm_reset(bench: Bench, device: Device, ver
     verifier.relations()
 
 
-@pytest.mark.needs("reset")
+@pytest.mark.needs("reset", "cold-reset", "nonvolatile")
 def test_the_counter_goes_on_over_a_cold_start(bench: Bench, device: Device, verifier: Verifier) -> None:
     verifier.result(device.infer_input(host_input(bench, 1)), subject="before")
     device.reset(ResetKind.COLD)

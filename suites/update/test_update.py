@@ -114,6 +114,7 @@ def updates(bench: Bench, device: Device, checks: Checks) -> Iterator[Updates]:
     bench.factory_reset()
 
 
+@pytest.mark.needs("warm-reset")
 def test_a_newer_signed_model_is_taken_and_kept(updates: Updates, device: Device, verifier: Verifier) -> None:
     image = make_image(updates.recipe(ahead=1))
     updates.checks.equal(ACCEPTED, updates.attempt(image), 0)

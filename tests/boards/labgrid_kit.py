@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from harness.boards.supervisor import Child, spawn, wait_until
+from harness.boards.virtual import make_entropy
 
 VERSION = "26.0.1"
 
@@ -51,9 +52,21 @@ def free_port() -> int:
 
 
 class QemuBehindTcp:
-    """A board that nobody but its power switch controls: QEMU with its UARTs on fixed TCP ports."""
+    """A board that nobody but its power switch controls: QEMU with its UARTs on fixed TCP ports.
+
+    Args:
+        folder: its own.
+        elf: what it boots while nothing is flashed.
+
+    Attributes:
+        flash: its memory, beside random numbers at 0x38001000: a file of lines ``FILE ADDRESS`` (none for an ELF),
+            read at each power-on.
+        flash_command: a command that writes it, for a target's ``flash``.
+    """
 
     def __init__(self, folder: Path, elf: Path) -> None:
+        self.flash = folder / "flash"
+        self.flash_command = ["sh", "-c", f'echo "$0 $1" >> {self.flash}', "{image}", "{address}"]
         self.ports = (free_port(), free_port())
         self._folder = folder
         self._elf = elf
@@ -73,7 +86,7 @@ class QemuBehindTcp:
             for number, port in enumerate(self.ports):
                 words += ["-chardev", f"socket,id=u{number},host=127.0.0.1,port={port},server=on,wait=off"]
                 words += ["-serial", f"chardev:u{number}"]
-            words += ["-qmp", f"unix:{monitor},server=on,wait=off", "-kernel", str(self._elf)]
+            words += ["-qmp", f"unix:{monitor},server=on,wait=off", *self._contents()]
             self._child = spawn(words, stderr_path=self._folder / "board.log")
             assert wait_until(monitor.exists, 20.0), (self._folder / "board.log").read_text()
             self._stop.clear()
@@ -85,6 +98,18 @@ class QemuBehindTcp:
             self._child = None
             if self._waker is not None:
                 self._waker.join()
+
+    def _contents(self) -> list[str]:
+        if not self.flash.exists():
+            return ["-kernel", str(self._elf)]
+        entropy = self._folder / "entropy"
+        entropy.write_bytes(make_entropy())
+        words = ["-device", "lsm303dlhc_mag,address=0x1e", "-device", "tmp105,address=0x48"]
+        words += ["-device", f"loader,file={entropy},addr=0x38001000,force-raw=on"]
+        for line in dict.fromkeys(self.flash.read_text().splitlines()):
+            image, _, address = line.partition(" ")
+            words += ["-device", f"loader,file={image},addr={address},force-raw=on"] if address else ["-kernel", image]
+        return words
 
     def _wake(self, monitor: Path) -> None:
         """QEMU 7.2 forgets to look at a UART's input again until it is spoken to."""

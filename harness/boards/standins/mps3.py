@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Self
 
 from harness.boards.mps3_images import AN547_MAP, ImageEntry, MccWindow, parse_images_txt
+from harness.boards.virtual import make_entropy
 from harness.errors import ConfigError
 
 __all__ = ["StandInMps3", "make_card"]
@@ -60,11 +61,23 @@ class StandInMps3:
         card: the folder made by `make_card`.
         links: a folder in which the ports appear under stable names ``if00`` .. ``if03``.
         sensors: whether the I2C sensors are fitted.
+        entropy_at: where the board's random numbers appear, drawn anew whenever the FPGA starts.
+        flash: whether its DDR stands for memory that keeps its content.
     """
 
-    def __init__(self, card: Path, links: Path, *, sensors: bool = True) -> None:
+    def __init__(
+        self,
+        card: Path,
+        links: Path,
+        *,
+        sensors: bool = True,
+        entropy_at: int | None = None,
+        flash: bool = False,
+    ) -> None:
         self.card = card
         self.sensors = sensors
+        self.entropy_at = entropy_at
+        self.flash = flash
         self.log: list[str] = []
         self.powered = False
         self.silent = False  # the MCC neither answers nor looks for reboot.txt
@@ -196,7 +209,13 @@ class StandInMps3:
 
     def _start_fpga(self, loads: list[tuple[Path, int]]) -> None:
         pairs = [socket.socketpair() for _ in range(UARTS + 1)]
-        words = ["setpriv", "--pdeathsig", "KILL", "qemu-system-arm", "-M", "mps3-an547", "-nodefaults", "-nic", "none"]
+        machine = "mps3-an547"
+        words = ["setpriv", "--pdeathsig", "KILL", "qemu-system-arm", "-nodefaults", "-nic", "none"]
+        if self.flash:
+            machine += ",memory-backend=ddr"
+            file = self.card.parent / "fpga-flash"
+            words += ["-object", f"memory-backend-file,id=ddr,size=2G,mem-path={file},share=on"]
+        words += ["-M", machine]
         words += ["-display", "none", "-monitor", "none"]
         for number in range(UARTS):
             words += [
@@ -215,6 +234,9 @@ class StandInMps3:
         for number, (file, address) in enumerate(loads):
             kept = shutil.copyfile(file, memory / f"{number}.bin")
             words += ["-device", f"loader,file={kept},addr=0x{address:x},force-raw=on"]
+        if self.entropy_at is not None:
+            (memory / "entropy.bin").write_bytes(make_entropy())
+            words += ["-device", f"loader,file={memory}/entropy.bin,addr=0x{self.entropy_at:x},force-raw=on"]
         self._qemu = subprocess.Popen(
             words,
             pass_fds=[theirs.fileno() for _, theirs in pairs],
