@@ -153,4 +153,9 @@ def test_features_of_descriptions() -> None:
     assert "reset" in on_qemu
     assert "reset" not in attached  # the example gives no command for it
     nothing = cli_coverage.build_features(Build(name="x"), load_target(ROOT / "targets" / "attach-example.yaml"))
-    assert nothing == {"target-attach"}
+    assert nothing == {"target-attach", "nonvolatile"}
+    assert {"cold-reset", "warm-reset", "factory-reset", "nonvolatile"} <= on_qemu
+    assert not {"cold-reset", "warm-reset"} & attached
+    fvp = cli_coverage.build_features(build, load_target(ROOT / "targets" / "fvp-corstone300.yaml"))
+    assert "cold-reset" in fvp
+    assert not {"warm-reset", "factory-reset", "nonvolatile"} & fvp
