@@ -64,19 +64,22 @@ _STATIC = {
 }
 
 
-def _qmp(path: Path, command: str) -> None:
+def _system_reset(path: Path) -> None:
+    """Returns when the machine has been reset: QEMU answers the command before that."""
     with socket.socket(socket.AF_UNIX) as control:
         control.settimeout(10)
         control.connect(str(path))
         stream = control.makefile("rwb")
         stream.readline()
-        for name in ("qmp_capabilities", command):
+        for name, awaited in (("qmp_capabilities", {"return"}), ("system_reset", {"return", "RESET"})):
             stream.write(json.dumps({"execute": name}).encode() + b"\n")
             stream.flush()
-            while "event" in (answer := json.loads(stream.readline())):
-                pass
-            if "error" in answer:
-                raise exceptions.ProbeError(f"QEMU refused {name}: {answer['error']}")
+            seen: set[str] = set()
+            while not awaited <= seen:  # answer and event come in either order
+                answer = json.loads(stream.readline())
+                if "error" in answer:
+                    raise exceptions.ProbeError(f"QEMU refused {name}: {answer['error']}")
+                seen.add("return" if "return" in answer else str(answer.get("event")))
 
 
 class QemuMemory(MemoryInterface):  # type: ignore[misc]  # pyOCD is not typed
@@ -214,7 +217,7 @@ class QemuProbe(DebugProbe):  # type: ignore[misc]  # pyOCD is not typed
         remote = self.remote
         # Stopped first, so that a core that must stop at its reset vector cannot run away.
         remote.halt()
-        _qmp(self._folder / "qmp", "system_reset")
+        _system_reset(self._folder / "qmp")
         remote.synchronise()
         self._was_reset = True
         if not self._demcr & _VC_CORERESET:
