@@ -114,8 +114,8 @@ def _words(series: Series) -> str:
         return "no values"
     found = summarise(series.values)
     return (
-        f"median {found.median:g} ticks ({series.clock.seconds(found.median) * 1e3:.4g} ms), "
-        f"p99 {found.p99:g}, n {found.n}; {series.clock.source}: {series.clock.quality.value}"
+        f"median {found.median:,.10g} ticks ({series.clock.seconds(found.median) * 1e3:.4g} ms), "
+        f"p99 {found.p99:,.10g}, n {found.n}; {series.clock.source}: {series.clock.quality.value}"
     )
 
 

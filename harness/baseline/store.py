@@ -7,16 +7,16 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import JSON, DateTime, ForeignKey, Integer, String, UniqueConstraint, create_engine, or_, select
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 from sqlalchemy.pool import NullPool
 
@@ -30,6 +30,7 @@ SCHEMA = 1
 """Version of the tables; a store of another version is refused."""
 
 _ATTEMPTS = 5
+T = TypeVar("T")
 
 
 class _Base(DeclarativeBase):
@@ -185,13 +186,16 @@ class BaselineStore:
     def add(self, run: str, series: Series, *, taken: dt.datetime | None = None) -> None:
         """Store a series of a run; a second one of the same key and run replaces the first."""
         key = BaselineKey.of(series)
-        with self._session() as session:
+
+        def store(session: Session) -> None:
             row = session.scalar(select(_SeriesRow).where(_SeriesRow.run == run, _SeriesRow.key == key.digest))
             if row is None:
                 row = _SeriesRow(run=run, key=key.digest, name=key.name, board=key.board, clock=key.clock)
                 session.add(row)
             row.taken = taken or dt.datetime.now(dt.UTC)
             row.data = series.as_dict()
+
+        self._again(store)
 
     def baseline(self, series: Series) -> Night | None:
         """The accepted baseline for what `series` measures, None when there is none."""
@@ -227,7 +231,8 @@ class BaselineStore:
         """
         if not reason.strip():
             raise ConfigError("a baseline needs a reason", kind="baseline-reason", expected="--reason TEXT")
-        with self._session() as session:
+
+        def choose(session: Session) -> list[Series]:
             named = or_(_SeriesRow.run == run, _SeriesRow.run.startswith(f"{run}@", autoescape=True))
             query = select(_SeriesRow).where(named).order_by(_SeriesRow.taken, _SeriesRow.id)
             found = session.scalars(query.where(_SeriesRow.name == name) if name else query).all()
@@ -248,6 +253,8 @@ class BaselineStore:
                     _BaselineRow(key=row.key, series_id=row.id, accepted=dt.datetime.now(dt.UTC), reason=reason[:1000])
                 )
             return [self._series(row) for row in rows]
+
+        return self._again(choose)
 
     def baselines(self) -> list[StoredBaseline]:
         """All accepted baselines, by board and name."""
@@ -289,7 +296,19 @@ class BaselineStore:
                 expected=f"schema {SCHEMA}",
                 seen=f"schema {version.value}",
                 where=self.shown,
+                hint="name another store, or export this one (`baseline export`) with the harness that made it",
             )
+
+    def _again(self, work: Callable[[Session], T]) -> T:
+        """Do `work`; once more when another process has written the same row between its look and its write."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                with self._session() as session:
+                    return work(session)
+            except BenchError as exc:
+                if attempt + 1 == _ATTEMPTS or not isinstance(exc.__cause__, IntegrityError):
+                    raise
+        raise AssertionError("not reached")
 
     @contextmanager
     def _session(self) -> Iterator[Session]:

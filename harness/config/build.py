@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -225,6 +226,26 @@ class Build(Strict):
                 raise ValueError(
                     f"model {name!r} quantises by {model.quantisation!r} and parity.quantisation says {said!r}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _models_known(self) -> Build:
+        """What is said about a model that the build does not declare would never be judged."""
+        problems = []
+        for key in ("quantisation", "inputs", "traces"):
+            unknown = [name for name in getattr(self.parity, key) if name not in self.models]
+            problems += [f"parity.{key} speaks of model {name!r}" for name in unknown]
+        problems += [
+            f"{where} speaks of models like {pattern!r}"
+            for where, pattern in (
+                *((f"tolerance {t.name!r}", t.model) for t in self.parity.tolerances),
+                *((f"the budget of {b.ms:g} ms", b.model) for b in self.latency.budgets),
+            )
+            if not any(fnmatchcase(name, pattern) for name in self.models)
+        ]
+        if problems:
+            declared = ", ".join(self.models) or "none"
+            raise ValueError(f"{'; '.join(problems)}, and the build declares no such model ({declared})")
         return self
 
     def quantisation(self, model: str) -> QuantisationRule:

@@ -104,14 +104,20 @@ def regression_gate(
         subject=subject,
     ):
         return GateResult("not-judged")
+    medians = [median(n.series.values) for n in nights if not _incomparable(current, n.series)][-NIGHTS:]
+    spread = _spread(medians)
+    first = "first night" if not medians else f"{len(medians)} earlier nights, none of them accepted"
     if not report.add(
         catalogue.BASELINE,
         baseline is not None,
         expected="an accepted baseline",
-        seen="no baseline: first night for this model, board and clock",
+        seen=f"no baseline: {first} for this model, board and clock",
         subject=subject,
     ):
-        return GateResult("no-baseline")
+        limit = max(threshold, SPREAD_FACTOR * spread)
+        drift = _drift(current, medians, limit, report) if not _incomparable(current, current) else None
+        verdict = "drift" if drift is not None and drift > limit else "no-baseline"
+        return GateResult(verdict, drift=drift, nights=len(medians))
     assert baseline is not None  # noqa: S101 - the check above returned
     reason = _incomparable(current, baseline.series)
     if not report.add(
@@ -122,8 +128,6 @@ def regression_gate(
         subject=subject,
     ):
         return GateResult("not-comparable")
-    medians = [median(n.series.values) for n in nights if not _incomparable(current, n.series)][-NIGHTS:]
-    spread = _spread(medians)
     # One night against one night has the variance of two; one night against many has that of one.
     limit = max(threshold, SPREAD_FACTOR * math.sqrt(2) * spread)
     now, then = current.values, baseline.series.values
@@ -137,16 +141,16 @@ def regression_gate(
     report.add(
         catalogue.NOT_SLOWER,
         not slower,
-        expected=f"median at most {limit:.2%} above {reference:g} ticks of {baseline.run}",
-        seen=f"median {median(now):g} ticks, {words}",
+        expected=f"median at most {limit:.2%} above {reference:,.10g} ticks of {baseline.run}",
+        seen=f"median {median(now):,.10g} ticks, {words}",
         where="inference",
         subject=subject,
     )
     report.add(
         catalogue.FASTER,
         not faster,
-        expected=f"median at most {limit:.2%} below {reference:g} ticks of {baseline.run}",
-        seen=f"median {median(now):g} ticks, {words}",
+        expected=f"median at most {limit:.2%} below {reference:,.10g} ticks of {baseline.run}",
+        seen=f"median {median(now):,.10g} ticks, {words}",
         where="inference",
         subject=subject,
     )
@@ -182,7 +186,7 @@ def _drift(current: Series, medians: Sequence[float], limit: float, report: Repo
     report.add(
         catalogue.DRIFT,
         change <= limit,
-        expected=f"at most {limit:.2%} above the median {middle:g} ticks of the last {len(medians)} nights",
+        expected=f"at most {limit:.2%} above the median {middle:,.10g} ticks of the last {len(medians)} nights",
         seen=f"{change:+.2%}",
         where="inference",
         subject=current.name,

@@ -228,6 +228,27 @@ def test_damaged_rows_are_named(tmp_path: Path) -> None:
             store.series_of("run-1")
 
 
+def test_another_process_that_writes_the_same_row_first_is_no_error(store: BaselineStore) -> None:
+    """Between the look whether a row is there and the write somebody else may have made it."""
+    from sqlalchemy import event
+    from sqlalchemy.orm import Session
+
+    def others(url: str) -> None:
+        with BaselineStore(url) as other:
+            other.add("run-1", series(900), taken=night(1))
+            other.accept("run-1", reason="theirs")
+
+    for work in (
+        lambda: store.add("run-1", series(1000), taken=night(1)),
+        lambda: store.accept("run-1", reason="ours"),
+    ):
+        event.listen(Session, "before_flush", lambda *_: others(store.url), once=True)
+        work()
+    (kept,) = store.series_of("run-1")
+    assert len(store.baselines()) == 1
+    assert kept.ticks in {series(900).ticks, series(1000).ticks}
+
+
 def test_processes_may_open_and_write_at_once(tmp_path: Path) -> None:
     path = tmp_path / "s.sqlite"
     script = (

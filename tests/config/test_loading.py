@@ -226,6 +226,20 @@ def test_targets_that_are_refused(here: Path, old: str, new: str, words: str) ->
         ("make:", "mke:", "did you mean 'make'"),
         ("make:", "boot: {pattern: '(unclosed'}\nmake:", "not a regular expression"),
         ("slot: 0, input: sensor}", "slot: 0, input: sensor}\n  b: {file: m, image: x, slot: 0}", "used by both"),
+        # What is said of a model that is misspelt would never be judged.
+        ("make:", "latency: {budgets: [{model: tampre, ms: 5}]}\nmake:", "the budget of 5 ms speaks of models like"),
+        ("make:", "parity: {inputs: {tampre: [a.npz]}}\nmake:", "parity.inputs speaks of model 'tampre'"),
+        ("make:", "parity: {quantisation: {tampre: floor}}\nmake:", "parity.quantisation speaks of model 'tampre'"),
+        (
+            "make:",
+            "parity: {tolerances: [{name: t, model: 'kws*', max_lsb: 1, reason: for another model}]}\nmake:",
+            "tolerance 't' speaks of models like 'kws*'",
+        ),
+        (
+            "slot: 0, input: sensor}",
+            "slot: 0, input: sensor, quantisation: floor}\nparity: {quantisation: {tamper: round}}",
+            "quantises by 'floor' and parity.quantisation says 'round'",
+        ),
     ],
 )
 def test_builds_that_are_refused(here: Path, old: str, new: str, words: str) -> None:
@@ -233,6 +247,19 @@ def test_builds_that_are_refused(here: Path, old: str, new: str, words: str) -> 
     error = build_error(here / "b.yaml", BUILD.replace(old, new, 1))
     assert words in str(error)
     assert "b.yaml:" in (error.where or "")
+
+
+def test_how_a_model_quantises_is_part_of_its_declaration(here: Path) -> None:
+    make_files(here)
+    for declared, elsewhere, rule in (
+        ("", "", "round"),
+        (", quantisation: truncate", "", "truncate"),
+        ("", "parity: {quantisation: {tamper: floor}}\n", "floor"),
+        (", quantisation: floor", "parity: {quantisation: {tamper: floor}}\n", "floor"),
+    ):
+        text = BUILD.replace("input: sensor}", f"input: sensor{declared}}}", 1) + elsewhere
+        (here / "b.yaml").write_text(text)
+        assert load_build(here / "b.yaml").quantisation("tamper") == rule
 
 
 def test_missing_images_are_all_named_with_what_to_do(here: Path) -> None:

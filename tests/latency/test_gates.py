@@ -134,6 +134,18 @@ def test_slow_drift_is_found_against_many_nights() -> None:
     assert result.words()["drift"] == "+2.16% against 10 nights"
 
 
+def test_nights_are_compared_also_where_nobody_accepted_a_baseline() -> None:
+    nights = [night(f"n{i}", make(np.full(30, 100_000 + i % 2))) for i in range(8)]
+    for ticks, verdict, wrong in ((100_001, "no-baseline", []), (103_000, "drift", ["latency.no-drift"])):
+        report = Report()
+        result = regression_gate(make(np.full(30, ticks)), None, report, nights=nights)
+        assert result.verdict == verdict
+        assert failed(report) == wrong
+        assert any("no baseline: 8 earlier nights" in f.seen for f in report.by_status(Status.NOTED))
+    short = regression_gate(make([100_000] * 3), None, Report(), nights=nights)
+    assert (short.verdict, short.drift) == ("no-baseline", None)
+
+
 def test_few_nights_say_nothing_about_drift() -> None:
     nights = [night("a", make([1000] * 30)), night("b", make([1000] * 30))]
     result = regression_gate(make([1000] * 30), nights[0], Report(), nights=nights)
