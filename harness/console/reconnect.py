@@ -74,7 +74,7 @@ class ReconnectingTransport:
             self.on_reconnect(time.monotonic() - self._lost_at)
         return None
 
-    def write(self, data: memoryview) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         """See `Transport`; nothing fits while the port is away."""
         inner = self._inner
         if inner is None:
