@@ -105,14 +105,18 @@ class BootstrapClient:
         """Ask for a certificate.
 
         Raises:
-            RefusedError, BenchError: see `exchange`; a malformed answer has kind ``ca-response``.
+            RefusedError, BenchError: see `exchange`; an answer whose own status is not 0 is a refusal as well,
+                a malformed one has kind ``ca-response``.
         """
         kind = CBOR_TYPE if form == "cbor" else JSON_TYPE
         answer = self.exchange("POST", "/api/v1/cr", encode_request(csr, form), kind)
         try:
-            return decode_certificate_reply(answer, form)
+            reply = decode_certificate_reply(answer, form)
         except MessageError as error:
             raise _malformed(error, "/api/v1/cr") from error
+        if reply.status != 0:
+            raise RefusedError(200, f"status {reply.status} in its answer", "/api/v1/cr")
+        return reply
 
     def device_status(self, uuid: str) -> DeviceStatus:
         """What the CA knows of a device."""

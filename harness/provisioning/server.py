@@ -43,6 +43,7 @@ class Tamper(enum.StrEnum):
     FLIPPED_BIT = "flipped-bit"  # one bit of the certificate is wrong
     GARBAGE = "garbage"  # no protocol message at all
     ENDLESS = "endless"  # a body beyond every limit
+    BAD_STATUS = "bad-status"  # a good certificate, and a status that says it is none
 
 
 class BootstrapServer:
@@ -238,7 +239,8 @@ class _Handler(BaseHTTPRequestHandler):
             raise _Refusal(400, error.message) from error
         except RequestRefusedError as error:
             raise _Refusal(400, f"{error.message}: {error.seen}") from error
-        return kind, self._tampered(encode_certificate_reply(CertificateReply(0, certificate), form))  # type: ignore[arg-type]  # same
+        status = int(self.bootstrap.tamper is Tamper.BAD_STATUS)
+        return kind, self._tampered(encode_certificate_reply(CertificateReply(status, certificate), form))  # type: ignore[arg-type]  # same
 
     def _issue(self, csr: bytes) -> bytes:
         bootstrap = self.bootstrap

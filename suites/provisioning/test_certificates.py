@@ -45,3 +45,20 @@ def test_a_device_key_gets_its_certificate(
     # The certified key still signs: evidence after provisioning verifies with it.
     if role == "result":
         verifier.result(device.infer_input(device.client.any_input()))
+
+
+@pytest.mark.needs("psa-token", "trusted-iak")
+def test_the_token_still_verifies_after_provisioning(
+    bench: Bench, device: Device, verifier: Verifier, authority: tuple[SmallCa, BootstrapClient]
+) -> None:
+    ca, tool = authority
+    verifier.token(*device.attest(), subject="before")
+    for role in ("result", "client"):
+        key = bench.trust.key(role)
+        assert isinstance(key, PublicKey)
+        provision(
+            tool, device.csr(role), ca=ca.der, expected_key=key, expected_cn=device.describe().uuid,
+            report=verifier.report, subject=role,
+        )  # fmt: skip
+    verifier.token(*device.attest(), subject="after")
+    verifier.relations()

@@ -102,6 +102,13 @@ def test_an_answer_that_is_none_is_the_bench_s_fault(ca: SmallCa, tamper: Tamper
     assert caught.value.kind == "ca-response"
 
 
+@pytest.mark.parametrize("form", ["cbor", "json"])
+def test_an_answer_whose_status_says_no_is_a_refusal(ca: SmallCa, form: Form) -> None:
+    with BootstrapServer(ca, tamper=Tamper.BAD_STATUS) as server, pytest.raises(RefusedError) as caught:
+        certify(server, form)
+    assert "status 1" in caught.value.message
+
+
 def flipped(csr: bytes) -> bytes:
     at = csr.index(UUID.encode())
     return csr[:at] + bytes([csr[at] ^ 1]) + csr[at + 1 :]
