@@ -27,8 +27,8 @@ from harness.plugin.record import SUITES
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 CLEAN = "NONE"
-BUILD_LIMIT = 300  # seconds
-RUN_LIMIT = 600
+BUILD_LIMIT = 900  # seconds; against hanging, not against a busy machine
+RUN_LIMIT = 1800
 SLOW = frozenset({"boot", "isolation", "parity", "update"})
 """Suites that take most of the time."""
 
@@ -78,7 +78,11 @@ def build_and_run(name: str, work: Path, suites: list[str], *, few_vectors: bool
     make = ["make", "-C", str(HERE), f"OUT={images}", f"PYTHON={sys.executable}"]
     if name != CLEAN:
         make.append(f"MUTANT={name}")
-    built = subprocess.run(make, capture_output=True, text=True, timeout=BUILD_LIMIT, check=False)
+    try:
+        built = subprocess.run(make, capture_output=True, text=True, timeout=BUILD_LIMIT, check=False)
+    except subprocess.TimeoutExpired:
+        outcome.broken = f"not built within {BUILD_LIMIT} s"
+        return outcome
     if built.returncode:
         outcome.broken = "does not build:\n" + "\n".join((built.stdout + built.stderr).splitlines()[-15:])
         return outcome
