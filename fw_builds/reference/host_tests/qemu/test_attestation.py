@@ -8,8 +8,11 @@ import struct
 import subprocess
 from pathlib import Path
 
+import cbor2
 import pytest
-from expected import Identity, verify_sign1
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+from expected import Identity, _private_key, verify_sign1
 from lab import PUBLIC_KEY, REFERENCE, Lab, resign
 from smp_device import Refused
 from virtual_board import LIFECYCLE_ASSEMBLY_AND_TEST, key_hash, make_otp
@@ -161,6 +164,24 @@ def test_same_request_same_token_in_one_boot(lab: Lab) -> None:
         assert board.device.attest(bytes(32)) != first
 
 
+def deterministic_signature(message: bytes, huk: bytes, label: str) -> bytes:
+    """The signature, r || s, that RFC 6979 gives for a COSE_Sign1's own Sig_structure."""
+    protected, _, payload, _ = cbor2.loads(message).value
+    der = _private_key(huk, f"tfm-harness/{label}/v1").sign(
+        cbor2.dumps(["Signature1", protected, b"", payload]), ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
+    )
+    return b"".join(number.to_bytes(32, "big") for number in utils.decode_dss_signature(der))
+
+
+def test_signatures_are_those_of_rfc_6979(lab: Lab) -> None:
+    with lab.boot() as board:
+        board.device.wait_ready()
+        token = board.device.attest(os.urandom(32))
+        result = board.device.infer(os.urandom(32), bytes(128))["res"]
+    assert token[-64:] == deterministic_signature(token, lab.huk, "iak")
+    assert result[-64:] == deterministic_signature(result, lab.huk, "result")
+
+
 def test_two_boards_have_two_identities(lab: Lab) -> None:
     seen = []
     for _ in range(2):
@@ -173,8 +194,6 @@ def test_two_boards_have_two_identities(lab: Lab) -> None:
 
 
 def test_no_private_key_in_the_log(lab: Lab) -> None:
-    from expected import _private_key
-
     with lab.boot() as board:
         board.device.wait_ready()
         board.device.attest(bytes(32))
