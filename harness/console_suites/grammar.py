@@ -63,6 +63,7 @@ class OpenCase:
     detail: list[str] = field(default_factory=list)
     blamed: bool = False  # a line said that it failed
     faults: list[str] = field(default_factory=list)  # the lines that reported a fault while it ran
+    refusals: list[Line] = field(default_factory=list)  # what a boot loader said of an image while it ran
     excerpt: deque[str] = field(default_factory=lambda: deque(maxlen=_EXCERPT_LINES))
 
     def add_detail(self, text: str) -> None:

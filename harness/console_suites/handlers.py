@@ -184,12 +184,18 @@ class Handlers(RunState):
             "the image's signature, hash, security counter or slot is not what the boot loader wants: check that the"
             " signing key is the one the boot loader trusts and that the load address is right"
         )
-        self.problem("image-refused", line.text, line.number, hint)
+        self._boot_loader_says("image-refused", line, hint)
 
     def on_stuck(self, line: Line, groups: Mapping[str, str]) -> None:
         """The boot stops."""
         del groups
-        self.problem("boot-stuck", line.text, line.number)
+        self._boot_loader_says("boot-stuck", line)
+
+    def _boot_loader_says(self, kind: str, line: Line, hint: str = "") -> None:
+        """A boot that ends here. The boot loader's own tests provoke such lines: there the case goes on to its end."""
+        self.problem(kind, line.text, line.number, hint)
+        if self.case is not None:
+            self.case.refusals.append(line)
 
     def on_fault(self, line: Line, groups: Mapping[str, str]) -> None:
         """A fault or an error of the framework."""

@@ -17,6 +17,7 @@ MAX_SUITES = 2_000
 """Suites (and areas) held of one run."""
 
 _MAX_PROBLEMS = 200
+_OF_BOOTS = frozenset({"image-refused", "boot-stuck"})
 _MAX_NOTES = 100
 
 
@@ -111,6 +112,10 @@ class RunState:
         if case is None or self.suite is None:
             return
         self.case = None
+        if case.refusals and outcome is Outcome.PASSED:  # whoever refused an image runs on: it was the test's own
+            told = {refusal.number for refusal in case.refusals}
+            self.problems[:] = [p for p in self.problems if p.kind not in _OF_BOOTS or p.line not in told]
+            self.note(f"line {case.refusals[0].number}: in case {case.id}: {case.refusals[0].text}")
         self._keep_case(self._close(case, outcome, line.number, line.at), self.suite)
 
     def _keep_case(self, case: Case, suite: OpenSuite) -> None:

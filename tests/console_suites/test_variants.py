@@ -96,6 +96,20 @@ def test_boot_loaders_tests_are_followed_by_the_boot() -> None:
     assert judge(torn.encode("latin-1"), "tf-m").verdict is not Verdict.PASSED
 
 
+def test_a_boot_loaders_case_may_provoke_a_refusal() -> None:
+    refusal = "[ERR] Image in the primary slot is not valid!\r\n"
+    provoked = MCUBOOT.replace("  TEST: M_0001", refusal + "  TEST: M_0001")
+    first, rest = GOOD.split("\r\n", 1)
+    judgement = judge((first + "\r\n" + provoked + REST + rest).encode("latin-1"), "tf-m")
+    assert judgement.problems == ()
+    assert "not valid" in judgement.notes[0]
+    hung = (first + "\r\n" + provoked.partition("  TEST: M_0001")[0]).encode("latin-1")
+    assert {"image-refused", "case-not-ended"} <= kinds(judge(hung, "tf-m"))
+    assert "image-refused" in kinds(judge((first + "\r\n" + MCUBOOT + refusal + rest).encode("latin-1"), "tf-m"))
+    failed = provoked.replace("M_0001 - PASSED", "M_0001 - FAILED")
+    assert "image-refused" in kinds(judge((first + "\r\n" + failed + REST + rest).encode("latin-1"), "tf-m"))
+
+
 def test_a_restart_that_newer_logs_announce() -> None:
     cut = GOOD.replace("> Executing 'T_2001'", "[NOT] Booting TF-M \x1b[1;34mv2.2.0\x1b[0m\r\n> Executing 'T_2001'")
     assert "reset" in kinds(judge(cut.encode("latin-1"), "tf-m"))
