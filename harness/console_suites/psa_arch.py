@@ -29,6 +29,10 @@ class PsaArchTests(SuiteMachine):
     title: ClassVar[str] = "psa-arch-tests"
     end_marker: ClassVar[str] = "the line 'Entering standby..'"
     suites_end_themselves: ClassVar[bool] = False
+    reset_hint: ClassVar[str] = (
+        "tests that provoke a panic reset the device on purpose: where these are such tests, say so"
+        " (--allow-resets, allow_resets in the build)"
+    )
     outcomes: ClassVar[Mapping[str, Outcome]] = {
         "PASSED": Outcome.PASSED,
         "FAILED": Outcome.FAILED,

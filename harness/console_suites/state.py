@@ -31,6 +31,7 @@ class RunState:
     end_marker: ClassVar[str]  # in words, for messages
     ends_with_eot: ClassVar[bool] = False
     suites_end_themselves: ClassVar[bool] = True
+    reset_hint: ClassVar[str] = ""
 
     def __init__(self, expectations: Expectations | None = None) -> None:
         self.expectations = expectations or Expectations()
@@ -153,7 +154,7 @@ class RunState:
 
     def _reset(self, line: Line) -> None:
         what = self.position
-        self.problem("reset", f"the device started again {what}: {line.text}", line.number)
+        self.problem("reset", f"the device started again {what}: {line.text}", line.number, self.reset_hint)
         if self.case is not None:
             self.case.add_detail(f"the device started again while it ran: {line.text}")
         self._abandon(line, "the device started again")

@@ -264,9 +264,13 @@ def _add_console_suites(result: Import, facts: Facts) -> None:
     def first_on(*keys: str) -> Fact | None:
         return next((facts[key] for key in keys if key in facts and facts[key].on), None)
 
-    regression = first_on("TFM_S_REG_TEST", "TFM_NS_REG_TEST", "TEST_S", "TEST_NS")
-    if regression:
-        result.console_suites.append(Value("tf-m", regression.where))
+    areas = {"Secure": ("TFM_S_REG_TEST", "TEST_S"), "Non-secure": ("TFM_NS_REG_TEST", "TEST_NS")}
+    for area, keys in areas.items():
+        fact = first_on(*keys)
+        if fact is not None:
+            result.console_areas.append(Value(area, fact.where))
+    if result.console_areas:
+        result.console_suites.append(Value("tf-m", result.console_areas[0].where))
     api = facts.get("TEST_PSA_API")
     if api is not None and api.value and api.value.upper() not in {"OFF", "0", "FALSE", "NO"}:
         result.console_suites.append(Value("psa-arch-tests", api.where))

@@ -54,6 +54,7 @@ class Import:
     image_key: Path | None = None
     profile: Value | None = None
     console_suites: list[Value] = field(default_factory=list)
+    console_areas: list[Value] = field(default_factory=list)  # of TF-M's regression tests: what must be seen
     machine: str | None = None
     unknown: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

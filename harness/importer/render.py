@@ -46,6 +46,9 @@ def _lines(result: Import, folder: Path) -> Iterator[str]:
         yield "console_suites:"
         for suite in result.console_suites:
             yield f"  - suite: {suite.value}  # {suite.where}"
+            if suite.value == "tf-m":
+                yield "    expect:  # these areas must be seen"
+                yield from (f"      - {area.value}  # {area.where}" for area in result.console_areas)
     yield from _imported(result)
     for note in result.notes:
         yield f"# note: {note}"

@@ -136,6 +136,14 @@ def test_versions_behind_a_psa_suites_name(name: str) -> None:
     assert "summary-disagrees" in kinds(judge(other.encode(), "psa-arch-tests"))
 
 
+def test_a_reset_of_a_psa_test_says_how_to_allow_it() -> None:
+    text = PSA.replace("\n\rTEST RESULT: PASSED", "\n\rBooting TF-M v1.8.0\n\r\n\rTEST RESULT: PASSED", 1)
+    judgement = judge(text.encode(), "psa-arch-tests")
+    assert any(p.kind == "reset" and "--allow-resets" in p.hint for p in judgement.problems)
+    assert judgement.verdict is not Verdict.PASSED
+    assert judge(text.encode(), "psa-arch-tests", allow_resets=True).verdict is Verdict.PASSED
+
+
 def test_a_failed_psa_check_says_where() -> None:
     told = "\tFailed at Checkpoint: 7\n\r\tActual: -135\n\r\tExpected: 0\n\r\n\rTEST RESULT: FAILED (Error Code=0x1)"
     judgement = judge(PSA.replace("TEST RESULT: PASSED", told, 1).encode(), "psa-arch-tests")

@@ -71,7 +71,7 @@ def test_v21(v21: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert secure.key.name == "image_s_signing_public_key.pem"
     assert build.trust.images is not None
     assert build.trust.images.name == "image_ns_signing_public_key.pem"
-    assert [suite.suite for suite in build.console_suites] == ["tf-m"]
+    assert [(suite.suite, suite.expect) for suite in build.console_suites] == [("tf-m", ("Secure", "Non-secure"))]
     assert build.attestation is not None
     assert build.attestation.profile == "PSA_IOT_PROFILE_1"
     facts = build.imported
@@ -126,6 +126,7 @@ def test_v18(v18: Path, tmp_path: Path) -> None:
     assert build.imported is not None
     assert (build.imported.version, build.imported.isolation_level) == ("1.8.1+0", 2)
     assert build.trust.images is None
+    assert [suite.expect for suite in build.console_suites] == [("Secure",)]
     assert any("public key that signs the nonsecure image" in line for line in build.imported.unknown)
 
 
