@@ -45,8 +45,8 @@ def test_complaints(tmp_path: Path, variable: str, complaint: str) -> None:
 @pytest.mark.parametrize("program", ["qemu-system-arm", "gcc", "openssl"])
 def test_complaint_of_the_check(tmp_path: Path, program: str) -> None:
     """A machine on which all is installed but one program of the tests."""
-    for folder in ("/bin", "/usr/bin", "/usr/local/bin"):
-        for tool in Path(folder).iterdir():
+    for folder in filter(Path.is_dir, map(Path, os.get_exec_path())):
+        for tool in folder.iterdir():
             if tool.name != program and not (tmp_path / tool.name).exists():
                 (tmp_path / tool.name).symlink_to(tool)
     assert f"{program} is missing, for the tests: apt-get install" in make("check", PATH=str(tmp_path))
