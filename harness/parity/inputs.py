@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,12 @@ def _load(path: Path, info: ModelInfo, rule: QuantisationRule) -> list[Array]:
             return _npy(path, info, rule)
         if kind == ".csv":
             return _csv(path, info, rule)
-    except (OSError, EOFError, zipfile.BadZipFile) as exc:
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as exc:
         raise _error(path, str(exc), "a readable file") from exc
+    except (MemoryError, OverflowError) as exc:
+        raise _error(path, str(exc) or "more than fits into memory", "arrays that fit into memory") from exc
+    except (RuntimeError, KeyError, TypeError) as exc:  # zipfile: encrypted, unknown compression; numpy: odd headers
+        raise _error(path, f"{type(exc).__name__}: {exc}", "plain numeric arrays, not encrypted") from exc
     except UnicodeDecodeError as exc:
         raise _error(path, str(exc), "UTF-8 text") from exc
     except ValueError as exc:  # numpy: pickled objects, bad headers, cut files
@@ -76,6 +81,10 @@ def _load(path: Path, info: ModelInfo, rule: QuantisationRule) -> list[Array]:
 
 
 def _npz(path: Path, info: ModelInfo, rule: QuantisationRule) -> list[Array]:
+    with zipfile.ZipFile(path) as archive:  # before any array is made: what would it grow to?
+        grown = sum(entry.file_size for entry in archive.infolist())
+    if grown > MAX_FILE:
+        raise _error(path, f"an archive that grows to {grown} bytes", f"at most {MAX_FILE} bytes")
     with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
         names = list(stored.files)
         if len(info.inputs) == 1 and len(names) == 1:
@@ -103,34 +112,65 @@ def _npy(path: Path, info: ModelInfo, rule: QuantisationRule) -> list[Array]:
 def _csv(path: Path, info: ModelInfo, rule: QuantisationRule) -> list[Array]:
     width = sum(t.elements for t in info.inputs)
     rows: list[list[float]] = []
-    with path.open(newline="", encoding="utf-8") as file:
-        for line, row in enumerate(csv.reader(file), 1):
-            cells = [cell.strip() for cell in row]
-            if not any(cells) or (line == 1 and not any(_is_number(c) for c in cells)):
-                continue
-            if len(cells) != width:
-                raise _error(path, f"{len(cells)} values", f"{width} values a row", line)
-            bad = next((c for c in cells if not _is_number(c)), None)
-            if bad is not None:
-                raise _error(path, repr(bad), "a number", line)
-            rows.append([float(c) for c in cells])
+    lines: list[int] = []
+    for line, row in _csv_rows(path):
+        cells = [cell.strip() for cell in row]
+        if not any(cells) or (line == 1 and not any(_is_number(c) for c in cells)):
+            continue
+        if len(cells) != width:
+            raise _error(path, f"{len(cells)} values", f"{width} values a row", line)
+        bad = next((c for c in cells if not _is_number(c)), None)
+        if bad is not None:
+            raise _error(path, repr(bad), "a number", line)
+        rows.append([float(c) for c in cells])
+        lines.append(line)
     if not rows:
         raise _error(path, "no row of numbers", "at least one vector")
     table = np.asarray(rows, dtype=np.float64)
     arrays, at = [], 0
+    real = _written_as_real(path)
     for tensor in info.inputs:
         part = table[:, at : at + tensor.elements].reshape(len(rows), *tensor.shape)
         at += tensor.elements
         whole = bool(np.isfinite(part).all() and (part == np.trunc(part)).all())
-        integral = tensor.dtype != "float32" and whole and not _written_as_real(path)
+        integral = tensor.dtype != "float32" and whole and not real
+        _check_rows(part, tensor, path, lines, integral=integral)
         arrays.append(_tensor(part.astype(np.int64) if integral else part, tensor, rule, path, tensor.name))
     return arrays
 
 
 def _written_as_real(path: Path) -> bool:
     """Whether a CSV writes any value with a point or exponent: then all values are real numbers."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return any(_is_number(c) and set(c) & set(".eE") for row in csv.reader(file) for c in row)
+    return any(_is_number(c) and set(c) & set(".eE") for _, row in _csv_rows(path) for c in row)
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Rows with their line numbers; a byte order mark, as spreadsheets write it, is no part of the first cell."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file)
+        try:
+            for row in reader:
+                yield reader.line_num, row
+        except csv.Error as exc:
+            raise _error(path, str(exc), "comma-separated numbers", reader.line_num) from exc
+
+
+def _check_rows(part: Array, tensor: TensorInfo, path: Path, lines: list[int], *, integral: bool) -> None:
+    """Name the line of the first value that cannot be one of the tensor's.
+
+    Raises:
+        ConfigError: kind ``input-file``.
+    """
+    bad, words = ~np.isfinite(part), "finite numbers"
+    if integral and np.dtype(tensor.dtype).kind in "iu":
+        limits = np.iinfo(tensor.dtype)
+        # Compared as floats: the largest int64 has no float of its own, the one above it is too large.
+        bad = bad | (part < float(limits.min)) | (part >= float(limits.max) + 1)
+        words = f"{tensor.dtype}: {limits.min}..{limits.max}"
+    if bad.any():
+        vector = int(np.flatnonzero(bad.reshape(len(part), -1).any(axis=1))[0])
+        value = part[vector][bad[vector]].reshape(-1)[0]
+        raise _error(path, f"{value:.17g}", words, lines[vector])
 
 
 def _tensor(array: Array, tensor: TensorInfo, rule: QuantisationRule, path: Path, name: str) -> Array:
@@ -164,6 +204,8 @@ def _tensor(array: Array, tensor: TensorInfo, rule: QuantisationRule, path: Path
 
 
 def _is_number(text: str) -> bool:
+    if "_" in text:  # Python's own notation
+        return False
     try:
         float(text)
     except ValueError:

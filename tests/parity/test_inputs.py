@@ -62,8 +62,19 @@ def test_csv_integers_reals_and_header(tmp_path: Path) -> None:
         ("short.csv", b"1,2,3,4\n1,2,3\n", "short.csv:2"),
         ("word.csv", b"1,2,3,4\n1,2,x,4\n", "word.csv:2"),
         ("empty.csv", b"a,b,c,d\n", "no row of numbers"),
-        ("nan.csv", b"1.0,2.0,nan,4.0\n", "NaN or infinity"),
-        ("large.csv", b"1,2,3,400\n", "int8: -128..127"),
+        ("nan.csv", b"1.0,2.0,3.0,4.0\n1.0,2.0,nan,4.0\n", "nan.csv:2"),
+        ("inf.csv", b"1.0,2.0,1e999,4.0\n", "finite"),
+        ("large.csv", b"1,2,3,4\n1,2,3,400\n", "large.csv:2"),
+        ("largest.csv", b"1,2,3,99999999999999999999999\n", "int8: -128..127"),
+        ("python.csv", b"1_0,2,3,4\n", "'1_0'"),
+        ("long.csv", b"1" * 200_000 + b",2,3,4\n", "long.csv:1"),
+        (
+            "vast.npy",
+            b"\x93NUMPY\x01\x00v\x00"
+            + b"{'descr': '<i8', 'fortran_order': False, 'shape': (99999999999, 4), }".ljust(117)
+            + b"\n",
+            "fit into memory",
+        ),
         ("binary.csv", b"\xff\xfe\x00,1\n", "UTF-8"),
         ("cut.npz", b"PK\x03\x04 not a zip", "cut.npz"),
         ("cut.npy", b"\x93NUMPY\x01\x00", "cut.npy"),
@@ -78,6 +89,40 @@ def test_bad_files_are_named_with_their_place(tmp_path: Path, name: str, content
         load_inputs(path, ONE)
     assert caught.value.kind == "input-file"
     assert words in str(caught.value)
+
+
+def test_archives_that_grow_beyond_the_limit_are_refused_before_they_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.parity.inputs.MAX_FILE", 1 << 20)
+    np.savez_compressed(tmp_path / "x.npz", input0=np.zeros((1 << 20, 1, 4), np.int8))
+    assert (tmp_path / "x.npz").stat().st_size < 1 << 20
+    with pytest.raises(ConfigError, match="cannot be used") as caught:
+        load_inputs(tmp_path / "x.npz", ONE)
+    assert "grows to" in str(caught.value)
+
+
+def test_damaged_archives_are_refused(tmp_path: Path) -> None:
+    """Any bit of an archive may be wrong: the error is ours and names the file."""
+    np.savez_compressed(tmp_path / "x.npz", input0=np.arange(400, dtype=np.int16).reshape(100, 1, 4) % 100)
+    data = (tmp_path / "x.npz").read_bytes()
+    rng = np.random.default_rng(8)
+    refused = 0
+    for _ in range(300):
+        changed = bytearray(data)
+        changed[int(rng.integers(len(changed)))] ^= 1 << int(rng.integers(8))
+        (tmp_path / "y.npz").write_bytes(changed)
+        try:
+            load_inputs(tmp_path / "y.npz", ONE)
+        except ConfigError as error:
+            assert "y.npz" in str(error)
+            refused += 1
+    assert refused > 100
+
+
+def test_files_as_spreadsheets_write_them(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_bytes(b"\xef\xbb\xbf1,2,3,4\r\n5,6,7,8\r\n")
+    assert load_inputs(tmp_path / "x.csv", ONE)[0].reshape(2, 4).tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
 
 
 @pytest.mark.parametrize(
