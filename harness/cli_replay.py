@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from harness.boards.base import Board
     from harness.parity.compare import Comparison
     from harness.parity.engines import ReferenceEngine
     from harness.parity.firstop import DeviceTrace, FirstOp
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from harness.protocol.smp import SmpDriver
 
 __all__ = ["add_parser", "run"]
+
+_TRACES = 0x1000
+"""PSA lifecycle "assembly and test": the reference firmware gives traces in it (docs/protocol.md, command 16)."""
 
 _EPILOG = """examples:
   tfm-harness replay runs/x/parity-tamper-1a2b3c4d.json
@@ -75,8 +79,8 @@ def run(args: argparse.Namespace) -> int:
         recorded = _compare(failure, reference, list(failure.device), info)
         live, first = None, None
         if args.target:
-            with _device(args, failure) as lab:
-                live, first = _on_device(failure, model, engine, lab, reference)
+            with _device(args, failure) as (board, lab):
+                live, first = _on_device(failure, model, engine, board, lab, reference)
         else:
             first = _oracle(failure, model, engine)
         outcome = {
@@ -145,8 +149,8 @@ def _compare(
 
 
 @contextlib.contextmanager
-def _device(args: argparse.Namespace, failure: Failure) -> Iterator[SmpDriver]:
-    """The device with the failure's model active."""
+def _device(args: argparse.Namespace, failure: Failure) -> Iterator[tuple[Board, SmpDriver]]:
+    """The board and its device with the failure's model active."""
     from harness.boards.registry import make_board
     from harness.config.loading import check_pair, load_build, load_target
     from harness.plugin.options import OPTIONS, Setting
@@ -175,12 +179,18 @@ def _device(args: argparse.Namespace, failure: Failure) -> Iterator[SmpDriver]:
         described = client.wait_ready(timeout=build.boot.timeout or target.timeouts.boot)
         if described.model != failure.model:
             client.select_model(failure.model)
-        yield client
+        yield board, client
 
 
 def _on_device(
-    failure: Failure, model: bytes, engine: ReferenceEngine, lab: SmpDriver, reference: list[npt.NDArray[Any]]
+    failure: Failure,
+    model: bytes,
+    engine: ReferenceEngine,
+    board: Board,
+    lab: SmpDriver,
+    reference: list[npt.NDArray[Any]],
 ) -> tuple[Comparison, FirstOp | None]:
+    from harness.boards.base import ResetKind
     from harness.findings import Report
     from harness.parity.firstop import check_trace
 
@@ -190,7 +200,17 @@ def _on_device(
     answers = lab.batch([packed[i : i + size] for i in range(0, len(packed), size)], info.output_bytes)
     live = _compare(failure, reference, info.unpack_outputs(b"".join(answers), len(failure.vectors)), info)
     first = None
-    if live.failing and (lab.describe().lifecycle or 0) >> 8 == 0x10:
+    traces = (lab.describe().lifecycle or 0) >> 8 == _TRACES >> 8
+    burn = getattr(board, "provision", None)
+    if live.failing and not traces and burn is not None:
+        # A virtual board may be started in the lifecycle in which the firmware gives traces.
+        burn(_TRACES)
+        board.reset(ResetKind.COLD)
+        lab.link.restart()
+        if lab.wait_ready(timeout=board.target.timeouts.boot).model != failure.model:
+            lab.select_model(failure.model)
+        traces = True
+    if live.failing and traces:
         vector = [a[live.failing[0] : live.failing[0] + 1] for a in failure.inputs]
         trace: DeviceTrace = lab
         first = check_trace(engine, model, vector, trace, Report(), name=failure.model)

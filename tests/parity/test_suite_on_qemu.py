@@ -142,14 +142,14 @@ def test_wrong_numbers_name_the_operator_and_can_be_replayed(tmp_path: Path) -> 
     (case,) = [case for case in run.junit.iter("testcase") if case.find("failure") is not None]
     said = [p.attrib["value"] for p in case.iter("property") if p.attrib["name"] == "harness.where"]
     assert f"parity.op-outputs: {op}" in said
-    # one command runs what failed again
-    replayed = subprocess.run(
-        [sys.executable, "-m", "harness.cli", "replay", parity["session"]["failure"], "--json"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert replayed.returncode == 1, replayed.stderr
-    again = json.loads(replayed.stdout, parse_constant=Run._not_json)
-    assert again["recorded"]["failing"]
+    # one command runs what failed again: on the reference, and with a target on the device, which names the operator
+    command = [sys.executable, "-m", "harness.cli", "replay", parity["session"]["failure"], "--json"]
+    target = ["--target", "qemu-an547", "--build", str(tmp_path / "build.yaml")]
+    for more in ([], [*target, "--run-dir", str(tmp_path / "again"), "--state-dir", str(tmp_path / "state")]):
+        replayed = subprocess.run([*command, *more], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+        assert replayed.returncode == 1, replayed.stderr
+        again = json.loads(replayed.stdout, parse_constant=Run._not_json)
+        assert again["recorded"]["failing"]
+        if more:
+            assert again["live"]["failing"] == again["recorded"]["failing"]
+            assert again["first_op"].startswith(f"{op}: ")
