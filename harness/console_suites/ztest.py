@@ -91,6 +91,10 @@ class Ztest(SuiteMachine):
                              line.number, "allow skipped cases where the suite is known not to apply")  # fmt: skip
             return
         seen = _distinct(ran)
+        outcome = self.outcomes[groups["outcome"]]
+        if seen and outcome is not _of_suite(seen):
+            self.problem("summary-disagrees", f"the summary calls suite {name!r} {outcome}, its cases make it"
+                         f" {_of_suite(seen)}", line.number)  # fmt: skip
         for what, outcome in (("pass", Outcome.PASSED), ("fail", Outcome.FAILED), ("skip", Outcome.SKIPPED)):
             number = sum(value is outcome for value in seen.values())
             if told[what] != number:
@@ -133,6 +137,14 @@ class Ztest(SuiteMachine):
     def final_checks(self, problems: list[Problem]) -> None:
         """Nothing more than the shared checks."""
         del problems
+
+
+def _of_suite(cases: Mapping[str, Outcome]) -> Outcome:
+    """What ztest calls a suite with these cases: failed with any, skipped when all are, else passed."""
+    values = set(cases.values())
+    if values & {Outcome.FAILED, Outcome.INCOMPLETE}:
+        return Outcome.FAILED
+    return Outcome.SKIPPED if values == {Outcome.SKIPPED} else Outcome.PASSED
 
 
 def _distinct(suites: list[OpenSuite]) -> dict[str, Outcome]:

@@ -164,6 +164,14 @@ def test_values_of_a_parametrised_ztest_case() -> None:
     assert {"case-failed", "count-disagrees"} <= kinds(judge(failed.encode(), "ztest"))
 
 
+@pytest.mark.parametrize("outcome", ["FAIL", "SKIP"])
+def test_what_a_ztest_summary_calls_a_suite_must_agree(outcome: str) -> None:
+    judgement = judge(ZTEST.replace("SUITE PASS", f"SUITE {outcome}").encode(), "ztest")
+    assert (judgement.verdict, kinds(judgement)) == (Verdict.FAILED, {"summary-disagrees"})
+    failed = ZTEST.replace(" PASS - test_assert_equal", " FAIL - test_assert_equal")
+    assert "summary-disagrees" in kinds(judge(failed.encode(), "ztest"))
+
+
 NEVER_RAN = "SUITE SKIP -   0.00% [other]: pass = 0, fail = 0, skip = 2, total = 2 duration = 0.000 seconds\r\n"
 
 
