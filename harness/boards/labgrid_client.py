@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from harness.errors import BenchError
+from harness.errors import BenchError, HarnessError
 
 __all__ = ["LabgridClient"]
 
@@ -37,6 +37,7 @@ class LabgridClient:
         self._python = python
         self._log = log
         self._pending = b""
+        self._held: dict[str, str] = {}
         log.parent.mkdir(parents=True, exist_ok=True)
         # The harness's own packages must not be found there: labgrid brings another pyserial.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
@@ -77,7 +78,14 @@ class LabgridClient:
             stdin.write(json.dumps({"do": what, **arguments}).encode() + b"\n")
         except OSError as error:
             raise self._died() from error
-        return self._answer(limit)
+        answer = self._answer(limit)
+        if what == "acquire":
+            self._held = {
+                "coordinator": str(arguments["coordinator"]),
+                "place": str(answer["place"]),
+                "identity": str(answer["identity"]),
+            }
+        return answer
 
     def _answer(self, timeout: float) -> dict[str, Any]:
         answer = json.loads(self._line(timeout))
@@ -145,3 +153,15 @@ class LabgridClient:
             self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
+        held, self._held = self._held, {}
+        if held and self._process.returncode:
+            self._release_for_the_dead(held)
+
+    def _release_for_the_dead(self, held: dict[str, str]) -> None:
+        """The worker did not live to give its place back: another one does."""
+        with contextlib.suppress(HarnessError):  # the coordinator may be gone, and its acquisitions with it
+            successor = LabgridClient(self._python, self._log.with_suffix(".release.log"))
+            try:
+                successor.ask("release_from", limit=_RELEASE_TIMEOUT, **held)
+            finally:
+                successor.close()

@@ -128,6 +128,16 @@ class Worker:
         self._release()
         return {}
 
+    def do_release_from(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Give back what a worker held that died: only if the place is still that worker's."""
+        from labgrid.remote.generated import labgrid_coordinator_pb2 as pb2
+
+        os.environ["LG_HOSTNAME"], os.environ["LG_USERNAME"] = request["identity"].split("/", 1)
+        self._connect(request["coordinator"])
+        release = pb2.ReleasePlaceRequest(placename=request["place"], fromuser=request["identity"])
+        self._run(asyncio.wait_for(self.session.stub.ReleasePlace(release), 10))
+        return {}
+
     # parts
 
     def _run(self, awaitable: Any) -> Any:
@@ -309,6 +319,7 @@ class Worker:
 def main() -> int:
     """Check for labgrid, then serve."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the session's; ours is the end of its pipe
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the place is given back on the way out
     # labgrid prints; standard output belongs to the protocol.
     answers, sys.stdout = sys.stdout, sys.stderr
     try:

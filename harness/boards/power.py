@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import time
 from collections.abc import Callable
-from types import ModuleType
-from typing import Protocol, TypeVar
+from typing import Final, Protocol
 
 from harness.boards.base import PowerState
-from harness.boards.tools import run_words
+from harness.boards.tools import run_tool, run_words
 from harness.config.power import CommandPower, PduPower, PowerConfig, UsbHubPower
 from harness.errors import BenchError
 
 __all__ = ["PowerControl", "cycle", "make_power"]
 
-
-_T = TypeVar("_T")
+_PDU: Final = """
+import importlib, json, sys
+model, host, port, index, what, *rest = json.loads(sys.argv[1])
+try:
+    backend = importlib.import_module("labgrid.driver.power." + model)
+    if what == "set":
+        backend.power_set(host, port, index, rest[0])
+        answer = ["ok", ""]
+    elif not hasattr(backend, "power_get"):
+        answer = ["ok", "unknown"]
+    else:
+        try:
+            answer = ["ok", "on" if backend.power_get(host, port, index) else "off"]
+        except NotImplementedError:
+            answer = ["ok", "unknown"]
+except ModuleNotFoundError as error:
+    answer = ["missing", str(error.name)]
+except Exception as error:
+    answer = ["error", type(error).__name__ + ": " + str(error)]
+print("\\n" + json.dumps(answer))
+"""
+"""Runs one call of a back end; the last line of its output is the answer."""
 
 
 class PowerControl(Protocol):
@@ -121,55 +142,53 @@ class UsbHubSwitch:
 
 
 class PduSwitch:
-    """A PDU through labgrid's power back ends (``power_set``/``power_get`` functions)."""
+    """A PDU through labgrid's power back ends (``power_set``/``power_get`` functions).
+
+    Each call runs in a process of its own, in an interpreter that has labgrid: back ends have no common time-out,
+    and their libraries need not live with ours.
+    """
 
     def __init__(self, config: PduPower) -> None:
         self._config = config
 
-    def _backend(self) -> ModuleType:
-        import importlib
-
-        name = f"labgrid.driver.power.{self._config.model}"
+    def _call(self, *arguments: object) -> str:
+        config = self._config
+        request = json.dumps([config.model, config.host, config.port, config.index, *arguments])
+        words = [config.python or sys.executable, "-c", _PDU, request]
+        said = run_tool(words, config.timeout, what="with labgrid in it", hint="check the switch and its network")
         try:
-            return importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            missing = error.name or name
+            kind, answer = json.loads(said.out.strip().splitlines()[-1])
+        except (ValueError, IndexError, TypeError) as error:
+            raise self._disobeys(said.err.strip()[-300:] or f"exit code {said.code}") from error
+        if kind == "missing":
+            own = answer == f"labgrid.driver.power.{config.model}"
             raise BenchError(
-                f"no power back end {self._config.model!r}",
+                f"no power back end {config.model!r}",
                 kind="tool-missing",
-                expected=f"labgrid with {name}",
-                seen=f"no module {missing}",
-                hint="pip install 'tfm-harness[labgrid]'"
-                if missing.partition(".")[0] == "labgrid" and missing != name
-                else "use one of labgrid's model names (labgrid/driver/power/)",
-            ) from error
+                expected=f"labgrid with labgrid.driver.power.{config.model}",
+                seen=f"no module {answer}",
+                where=words[0],
+                hint="use one of labgrid's model names (labgrid/driver/power/)"
+                if own
+                else "name an interpreter that has labgrid in `python`, or pip install 'tfm-harness[labgrid]'",
+            )
+        if kind == "error":
+            raise self._disobeys(answer)
+        return str(answer)
 
-    def _call(self, function: Callable[..., _T], *arguments: object) -> _T:
-        try:
-            return function(*arguments)
-        except Exception as error:  # a back end raises whatever its library does
-            raise BenchError(
-                f"the power switch {self._config.host} does not obey",
-                kind="power-failed",
-                expected=f"outlet {self._config.index} of a {self._config.model} to switch",
-                seen=f"{type(error).__name__}: {error}"[:300],
-                hint="check its address, and that the bench's network reaches it",
-            ) from error
+    def _disobeys(self, seen: str) -> BenchError:
+        return BenchError(
+            f"the power switch {self._config.host} does not obey",
+            kind="power-failed",
+            expected=f"outlet {self._config.index} of a {self._config.model} to switch",
+            seen=seen[:300],
+            hint="check its address, and that the bench's network reaches it",
+        )
 
     def set(self, state: PowerState) -> None:
         """Switch the outlet."""
-        backend = self._backend()
-        self._call(backend.power_set, self._config.host, self._config.port, self._config.index, state is PowerState.ON)
+        self._call("set", state is PowerState.ON)
 
     def state(self) -> PowerState:
         """Read the outlet; `UNKNOWN` for models that cannot be read."""
-        backend = self._backend()
-        if not hasattr(backend, "power_get"):
-            return PowerState.UNKNOWN
-        try:
-            on = self._call(backend.power_get, self._config.host, self._config.port, self._config.index)
-        except BenchError as error:
-            if isinstance(error.__cause__, NotImplementedError):
-                return PowerState.UNKNOWN
-            raise
-        return PowerState.ON if on else PowerState.OFF
+        return PowerState(self._call("get"))

@@ -48,6 +48,9 @@ class PduPower(_Switched):
     host: str = Field(min_length=1, description="host name, address, or URL for the HTTP models")
     port: int | None = Field(default=None, ge=1, le=65535)
     index: int = Field(ge=0, description="outlet, counted as the model counts")
+    python: str | None = Field(
+        default=None, min_length=1, description="Python interpreter that has labgrid; the harness's own when absent"
+    )
 
 
 PowerConfig = Annotated[CommandPower | UsbHubPower | PduPower, Field(discriminator="kind")]

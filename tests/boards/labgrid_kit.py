@@ -149,9 +149,7 @@ class Farm:
         try:
             self.start_coordinator()
             self.start_exporter()
-            self.client("-p", "an547-0", "create")
-            self.client("-p", "an547-0", "add-match", "farm1/board0/*/*")
-            self.client("-p", "an547-0", "set-tags", "board=mps3-an547")
+            self.create_place()
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -172,6 +170,11 @@ class Farm:
         self._children[tool] = spawn(
             [program, *words], stderr_path=self.folder / f"{tool}.log", cwd=self.folder, env=clean_environment()
         )
+
+    def create_place(self) -> None:
+        self.client("-p", "an547-0", "create")
+        self.client("-p", "an547-0", "add-match", "farm1/board0/*/*")
+        self.client("-p", "an547-0", "set-tags", "board=mps3-an547")
 
     def start_coordinator(self) -> None:
         self._start("labgrid-coordinator", "-l", self.coordinator)

@@ -207,6 +207,42 @@ def test_the_place_is_free_after_sigkill(farm: Farm, tmp_path: Path) -> None:
 
 
 @pytest.mark.qemu
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_holder_that_is_killed_keeps_no_place(
+    farm: Farm, make_board: Callable[..., LabgridBoard], number: signal.Signals
+) -> None:
+    board = make_board()
+    board.acquire()
+    assert farm.holder()
+    assert board._client is not None
+    board._client._process.send_signal(number)
+    with pytest.raises(BenchError) as caught:
+        board.check_alive()
+    assert caught.value.kind == "labgrid-lost"
+    board.release()
+    assert farm.holder() == ""
+
+
+@pytest.mark.qemu
+def test_a_coordinator_that_is_restarted_has_forgotten_us(
+    own_farm: Farm, make_board: Callable[..., LabgridBoard]
+) -> None:
+    board = make_board(coordinator=own_farm.coordinator)
+    board.acquire()
+    own_farm.stop("labgrid-coordinator")
+    own_farm.stop("labgrid-exporter")  # it ends by itself, a little later
+    own_farm.start_coordinator()
+    own_farm.start_exporter()
+    own_farm.create_place()  # it was ended before it had stored anything
+    with pytest.raises(BenchError) as caught:
+        board.check_alive()
+    assert caught.value.kind in {"labgrid-coordinator", "labgrid-lost"}
+    board.release()
+    with make_board(coordinator=own_farm.coordinator) as again:
+        again.check_alive()
+
+
+@pytest.mark.qemu
 def test_flashing_by_command_and_what_is_not_proven(
     farm: Farm, make_board: Callable[..., LabgridBoard], probe_build: Build, tmp_path: Path
 ) -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import stat
-import sys
+import textwrap
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from harness.boards.base import PowerState
 from harness.boards.power import cycle, make_power
-from harness.config.power import PduPower, PowerConfig
+from harness.config.power import PowerConfig
 from harness.errors import BenchError
 
 CONFIG: TypeAdapter[PowerConfig] = TypeAdapter(PowerConfig)
@@ -95,55 +94,77 @@ def test_usb_hub_port_by_uhubctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert control.state() is PowerState.OFF
 
 
-def fake_labgrid(monkeypatch: pytest.MonkeyPatch, backend: ModuleType) -> None:
-    for name in ("labgrid", "labgrid.driver", "labgrid.driver.power"):
-        monkeypatch.setitem(sys.modules, name, ModuleType(name))
-    monkeypatch.setitem(sys.modules, "labgrid.driver.power.apc", backend)
+def fake_labgrid(folder: Path, monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
+    power = folder / "site" / "labgrid" / "driver" / "power"
+    power.mkdir(parents=True)
+    for package in (power, power.parent, power.parent.parent):
+        (package / "__init__.py").touch()
+    (power / "apc.py").write_text(textwrap.dedent(backend))
+    monkeypatch.setenv("PYTHONPATH", str(folder / "site"))
 
 
-def pdu() -> PduPower:
-    return PduPower(kind="pdu", model="apc", host="192.0.2.7", index=3)
+def pdu(**more: object) -> PowerConfig:
+    return CONFIG.validate_python({"kind": "pdu", "model": "apc", "host": "192.0.2.7", "index": 3, **more})
 
 
-def test_pdu_through_a_labgrid_back_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    outlets: dict[int, bool] = {}
-
-    def power_set(_host: str, _port: int | None, index: int, value: bool) -> None:
-        outlets[index] = value
-
-    def power_get(_host: str, _port: int | None, index: int) -> bool:
-        return outlets[index]
-
-    backend = ModuleType("apc")
-    vars(backend).update(power_set=power_set, power_get=power_get)
-    fake_labgrid(monkeypatch, backend)
+def test_pdu_through_a_labgrid_back_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outlet = tmp_path / "outlet"
+    backend = f"""
+        from pathlib import Path
+        def power_set(host, port, index, value):
+            print("back ends may print")
+            Path({str(outlet)!r}).write_text(f"{{host}} {{port}} {{index}} {{value}}")
+        def power_get(host, port, index):
+            return Path({str(outlet)!r}).read_text().endswith("True")
+    """
+    fake_labgrid(tmp_path, monkeypatch, backend)
     control = make_power(pdu())
     control.set(PowerState.OFF)
     assert control.state() is PowerState.OFF
     cycle(control, 0, wait=lambda _: None)
-    assert outlets == {3: True}
+    assert outlet.read_text() == "192.0.2.7 None 3 True"
 
 
-def test_pdu_that_does_not_answer_is_the_benchs_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    def power_set(*_: object) -> None:
-        raise ConnectionRefusedError("no route")
-
-    def power_get(*_: object) -> bool:
-        raise NotImplementedError
-
-    backend = ModuleType("apc")
-    vars(backend).update(power_set=power_set, power_get=power_get)
-    fake_labgrid(monkeypatch, backend)
-    with pytest.raises(BenchError, match=r"192\.0\.2\.7 does not obey"):
+def test_pdu_that_does_not_answer_is_the_benchs_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = """
+        def power_set(*_):
+            raise ConnectionRefusedError("no route")
+        def power_get(*_):
+            raise NotImplementedError
+    """
+    fake_labgrid(tmp_path, monkeypatch, backend)
+    with pytest.raises(BenchError, match=r"192\.0\.2\.7 does not obey") as caught:
         make_power(pdu()).set(PowerState.ON)
+    assert caught.value.seen == "ConnectionRefusedError: no route"
     assert make_power(pdu()).state() is PowerState.UNKNOWN
 
 
-def test_pdu_model_that_labgrid_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_labgrid(monkeypatch, ModuleType("apc"))
-    control = make_power(PduPower(kind="pdu", model="nosuch", host="h", index=1))
-    with pytest.raises(BenchError, match="no power back end 'nosuch'"):
-        control.set(PowerState.ON)
+def test_pdu_that_hangs_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_labgrid(tmp_path, monkeypatch, "import time\ntime.sleep(1000)\n")
+    with pytest.raises(BenchError, match="hangs") as caught:
+        make_power(pdu(timeout=0.5)).set(PowerState.ON)
+    assert caught.value.kind == "tool-hung"
+
+
+def test_pdu_that_dies_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_labgrid(tmp_path, monkeypatch, "import os\nos._exit(7)\n")
+    with pytest.raises(BenchError, match="does not obey") as caught:
+        make_power(pdu()).state()
+    assert caught.value.seen == "exit code 7"
+
+
+def test_pdu_model_that_labgrid_does_not_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_labgrid(tmp_path, monkeypatch, "")
+    with pytest.raises(BenchError, match="no power back end 'nosuch'") as caught:
+        make_power(pdu(model="nosuch")).set(PowerState.ON)
+    assert caught.value.kind == "tool-missing"
+    assert "model names" in (caught.value.hint or "")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(BenchError, match="no power back end") as caught:
+        make_power(pdu(python="/usr/bin/python3")).set(PowerState.ON)
+    assert "name an interpreter" in (caught.value.hint or "")
+    with pytest.raises(BenchError, match="is not installed"):
+        make_power(pdu(python="/nonexistent/python")).set(PowerState.ON)
 
 
 @pytest.mark.parametrize(
