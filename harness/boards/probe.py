@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["ProbeBoard"]
 
 _HINTS: Final = {
+    "tool-missing": "pip install 'pyocd>=0.36' into the harness's environment",
+    "tool-version": "pip install 'pyocd>=0.36' into the harness's environment",
     "probe-missing": "is it plugged in, and may this user open it (udev rules)? `pyocd list` shows what is there",
     "probe-lost": "check the USB cable and the board's supply",
     "probe-part": "correct `part`, or name the part's CMSIS-Pack in `pack`",

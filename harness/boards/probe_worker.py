@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -205,13 +206,24 @@ def do_reset(request: Mapping[str, Any]) -> dict[str, Any]:
         return {"state": _start(target, request["start"])} | _facts(session)
 
 
-def _explain(error: Exception) -> dict[str, str]:
-    from pyocd.core import exceptions
+def _check_version() -> None:
+    """The oldest pyOCD whose API this is (as in the package's requirements)."""
+    import pyocd
 
+    numbers = [int(part) for part in re.findall(r"\d+", str(pyocd.__version__))[:2]]
+    if numbers < [0, 36]:
+        raise _RefusedError("tool-version", f"pyOCD {pyocd.__version__} is too old", "0.36 or newer is needed")
+
+
+def _explain(error: Exception) -> dict[str, str]:
     text = f"{type(error).__name__}: {error}"[:500]
-    lower = str(error).lower()
     if isinstance(error, _RefusedError):
         return {"error": error.kind, "message": str(error), "seen": error.seen}
+    if isinstance(error, ImportError):
+        return {"error": "tool-missing", "message": "pyOCD, or a part of it, is not installed", "seen": text}
+    from pyocd.core import exceptions
+
+    lower = str(error).lower()
     if isinstance(error, exceptions.ProbeDisconnected):
         return {"error": "probe-lost", "message": "the debug probe went away", "seen": text}
     if "lock" in lower and "lockup" not in lower:
@@ -232,6 +244,7 @@ def main(arguments: Sequence[str]) -> int:
     request = json.loads(Path(arguments[0]).read_text())
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     try:
+        _check_version()
         answer: dict[str, Any] = {"ok": {"find": do_find, "flash": do_flash, "reset": do_reset}[request["do"]](request)}
     except Exception as error:
         logging.getLogger(__name__).info("failed", exc_info=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import textwrap
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 from harness.boards import probe_worker
 from harness.boards.base import ResetKind, RunContext
 from harness.boards.probe import ProbeBoard
+from harness.boards.standins.gdb_remote import GdbRemote
 from harness.boards.standins.probe_board import StandInProbeBoard, entry_point_folder
 from harness.config.build import Build, Image
 from harness.config.loading import load_target
@@ -222,6 +224,40 @@ def test_hung_probe_is_ended_and_the_board_usable_afterwards(
         monkeypatch.setattr(board, "_target", short.model_copy(update={"operation_timeout": 60}))
         board.flash(probe_build)
         wait_ready(board)
+
+
+@pytest.mark.parametrize(
+    ("version", "kind"),
+    [("raise ImportError('no module named usb')", "tool-missing"), ("__version__ = '0.35.1'", "tool-version")],
+)
+def test_pyocd_missing_or_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, kind: str) -> None:
+    (tmp_path / "site" / "pyocd").mkdir(parents=True)
+    (tmp_path / "site" / "pyocd" / "__init__.py").write_text(version + "\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "site"), str(Path(__file__).parents[2])]))
+    target = ProbeTarget.model_validate(words_for((4001, 4002)))
+    with pytest.raises(BenchError) as caught:
+        ProbeBoard(target, RunContext(tmp_path / "run", tmp_path / "state")).acquire()
+    assert caught.value.kind == kind
+    assert "pyocd>=0.36" in (caught.value.hint or "")
+
+
+@pytest.mark.qemu
+def test_nobody_is_attached_while_tests_run(
+    make_board: Callable[..., ProbeBoard], fake: StandInProbeBoard, probe_build: Build
+) -> None:
+    """After flashing and resets no process of a debugger is left, the debug port is free, the core runs."""
+    with make_board() as board:
+        board.flash(probe_build)
+        board.reset()
+        wait_ready(board)
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                words = path.read_bytes()
+                assert not (b"probe_worker" in words and str(board.context.run_dir).encode() in words)
+        remote = GdbRemote(str(fake.folder / "gdb"))  # there is room for one
+        remote.go()
+        remote.close()
+        assert ask(board, "echo still running") == "still running"
 
 
 @pytest.mark.qemu
