@@ -16,6 +16,7 @@ from harness.cli_verify_files import (
     read_bytes,
     read_evidence,
 )
+from harness.cli_verify_options import EPILOG, add_kinds
 from harness.errors import ConfigError
 from harness.findings import Policy
 
@@ -28,21 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser", "run"]
 
-_EPILOG = """\
-FILE may be binary, hex, base64 or PEM; '-' reads standard input. KEY is a public key: PEM, DER, COSE_Key, JWK,
-an uncompressed point (binary forms as hex or base64 as well), or the certificate that holds it; it may be
-repeated. Without a key nothing is judged, and that is an error.
-
-exit status: 0  the evidence holds under the policy
-             1  it does not
-             2  wrong usage
-             4  no key, a file that cannot be read, an unknown build
-             10 the signature ledger cannot be used
-
-The checks, their clauses and severities: `tfm-harness verify checks`, or docs/verification.md, which
-describes the JSON as well.
-"""
-
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """Register the subcommand."""
@@ -50,67 +36,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "verify",
         help="judge tokens, signed results, images, signing requests and keys in files",
         description="Judge evidence with the code that judges live runs; all findings at once.",
-        epilog=_EPILOG,
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    kinds = parser.add_subparsers(dest="evidence", required=True, metavar="KIND")
-    token = _kind(kinds, "token", "a PSA attestation token (COSE_Sign1 or COSE_Mac0)")
-    token.add_argument("--mac-key", metavar="FILE", type=Path, help="the raw bytes of an HMAC key, for COSE_Mac0")
-    token.add_argument("--challenge", metavar="HEX", help="the challenge that was sent; '@FILE' reads it from a file")
-    token.add_argument("--caller", choices=("non-secure", "secure"), help="who asked for the token")
-    token.add_argument("--model", metavar="NAME", help="the active model of the build, whose image must be measured")
-    result = _kind(kinds, "result", "a signed inference result")
-    result.add_argument(
-        "--profile", metavar="NAME|FILE", help="result profile; by default the build's, else tfm-harness-reference"
-    )
-    result.add_argument(
-        "--nonce", "--challenge", metavar="HEX", help="the nonce that was sent; '@FILE' reads it from a file"
-    )
-    result.add_argument("--model", metavar="FILE", type=Path, help="the .tflite file that should have run")
-    result.add_argument("--input", metavar="FILE", type=Path, help="the input bytes whose digest the result must carry")
-    for signed in (token, result):
-        _ledger_option(signed)
-    image = _kind(kinds, "image", "a MCUboot image, or several in one file")
-    image.set_defaults(evidence="image")
-    csr = _kind(kinds, "csr", "a PKCS#10 certification request", expects="the device's key, which must be in it")
-    csr.add_argument(
-        "--any-key", action="store_true",
-        help="judge without --key: whoever made the request holds its key, and nobody says whose that is",
-    )  # fmt: skip
-    csr.add_argument("--cn", metavar="TEXT", help="the common name it must have: the device's UUID")
-    csr.add_argument("--ou", metavar="TEXT", help="the organizational unit it must have")
-    _ledger_option(csr)
-    key = _kind(kinds, "key", "a public key that a device showed", expects="public key that it should be")
-    key.set_defaults(evidence="key")
-    checks = kinds.add_parser("checks", help="list every check with its clause and severities")
-    checks.add_argument("--format", choices=("text", "markdown", "json"), default="text")
+    add_kinds(parser)
     parser.set_defaults(run=run)
     return parser
-
-
-def _kind(
-    kinds: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    what: str,
-    *,
-    expects: str = "public key that is trusted",
-) -> argparse.ArgumentParser:
-    parser = kinds.add_parser(
-        name, help=f"judge {what}", description=f"Judge {what}.", epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    parser.add_argument("file", metavar="FILE", help="the evidence, or '-' for standard input")
-    parser.add_argument("--key", metavar="KEY", type=Path, action="append", default=[], help=expects)
-    parser.add_argument("--build", metavar="BUILD", help="a build: its keys, images, profile, policy and waivers")
-    parser.add_argument(
-        "--policy", choices=[p.value for p in Policy], help="how strict; by default the build's, else port"
-    )
-    parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
-    return parser
-
-
-def _ledger_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--ledger", metavar="FILE", type=Path, help="remember the signature and look for a repeated r")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -160,6 +91,8 @@ def _ring(args: argparse.Namespace, build: Build | None, role: str) -> KeyRing:
 
 
 def _judge_token(args: argparse.Namespace, data: bytes, build: Build | None, report: Report) -> object:
+    import dataclasses
+
     from harness.build_evidence import build_token_expectations
     from harness.verify.token import TokenExpectations, verify_psa_token
 
@@ -173,6 +106,8 @@ def _judge_token(args: argparse.Namespace, data: bytes, build: Build | None, rep
     else:  # a build's tokens come through its pseudo-driver, which is non-secure, unless somebody says otherwise
         expected = build_token_expectations(build, caller=args.caller or "non-secure", model=args.model)
     challenge = octets(args.challenge, "challenge")
+    if args.profile:
+        expected = dataclasses.replace(expected, profiles=frozenset(args.profile))
     token = verify_psa_token(
         data, keys=_ring(args, build, "iak"), challenge=challenge, expected=expected, report=report
     )  # fmt: skip

@@ -34,6 +34,7 @@ from tests.verify.verify_kit import (
     OTHER_KEY,
     TEST_ONLY_HMAC,
     TEST_ONLY_P256,
+    cca_claims,
     enc,
     message,
     rfc_claims,
@@ -160,6 +161,17 @@ def test_a_mac_token(folder: Path) -> None:
     (folder / "hmac_TEST_ONLY.bin").write_bytes(TEST_ONLY_HMAC)
     assert run("token", folder / "mac.cbor", "--mac-key", folder / "hmac_TEST_ONLY.bin") == 0
     assert run("token", folder / "mac.cbor", "--key", folder / "key.pem") == 1
+
+
+def test_a_token_of_another_profile_is_judged_when_asked_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "cca.cbor").write_bytes(message(enc(cca_claims())))
+    base = ("token", folder / "cca.cbor", "--key", folder / "key.pem")
+    assert run(*base) == 1
+    assert "Arm CCA platform" in capsys.readouterr().out
+    assert run(*base, "--profile", "http://arm.com/CCA-SSD/1.0.0") == 0
+    assert run(*base, "--profile", "PSA_IOT_PROFILE_1") == 1
+    both = ("--profile", "PSA_IOT_PROFILE_1", "--profile", "tag:psacertified.org,2023:psa#tfm")
+    assert run("token", folder / "token.cbor", "--key", folder / "key.pem", *both) == 0
 
 
 def test_a_result(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
