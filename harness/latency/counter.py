@@ -14,7 +14,19 @@ from harness.latency import catalogue
 from harness.latency.clock import Clock
 from harness.latency.series import Series
 
-__all__ = ["CounterReading", "RateBounds", "check_counter", "check_rate", "check_run_accounts", "elapsed_ticks"]
+__all__ = [
+    "MIN_SHARE",
+    "CounterReading",
+    "RateBounds",
+    "check_counter",
+    "check_rate",
+    "check_run_accounts",
+    "elapsed_ticks",
+    "run_share",
+]
+
+MIN_SHARE = 0.5
+"""Least share of a run that its timed inferences must fill."""
 
 RATE_TOLERANCE = 0.01
 """Allowed deviation of the rate: crystals are within 100 ppm, RC oscillators that run firmware within 1 %."""
@@ -131,8 +143,21 @@ def check_rate(clock: Clock, readings: Sequence[CounterReading], report: Report,
     return bounds
 
 
+def run_share(series: Series, *, start: int, end: int) -> float:
+    """Share of a run's ticks inside its timed inferences, as `check_run_accounts` judges it."""
+    timed, whole = _timed(series, start, end)
+    return timed / whole if whole else 0.0
+
+
+def _timed(series: Series, start: int, end: int) -> tuple[int, int]:
+    whole = elapsed_ticks(start, end, series.clock.bits)
+    ordered = sorted(series.ticks)
+    median = ordered[len(ordered) // 2] if ordered else 0
+    return sum(series.ticks) + series.warmup * median, whole
+
+
 def check_run_accounts(
-    series: Series, *, start: int, end: int, report: Report, min_share: float = 0.5, subject: str = ""
+    series: Series, *, start: int, end: int, report: Report, min_share: float = MIN_SHARE, subject: str = ""
 ) -> float:
     """Do the timed inferences account for the run's time?
 
@@ -146,10 +171,7 @@ def check_run_accounts(
     Returns:
         The share.
     """
-    whole = elapsed_ticks(start, end, series.clock.bits)
-    ordered = sorted(series.ticks)
-    median = ordered[len(ordered) // 2] if ordered else 0
-    timed = sum(series.ticks) + series.warmup * median
+    timed, whole = _timed(series, start, end)
     share = timed / whole if whole else 0.0
     report.add(
         catalogue.RUN_ACCOUNTS,

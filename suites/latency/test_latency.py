@@ -11,7 +11,14 @@ from harness.boards.base import ClockQuality as BoardClock
 from harness.findings import Report
 from harness.latency.budget import check_budget
 from harness.latency.clock import Clock, ClockQuality
-from harness.latency.counter import CounterReading, check_counter, check_rate, check_run_accounts
+from harness.latency.counter import (
+    MIN_SHARE,
+    CounterReading,
+    check_counter,
+    check_rate,
+    check_run_accounts,
+    run_share,
+)
 from harness.latency.mlperf import check_mlperf, run_mlperf
 from harness.latency.phases import check_phases
 from harness.latency.regression import GateResult, Night, regression_gate
@@ -28,6 +35,8 @@ pytestmark = pytest.mark.needs("infer", "latency", "models")
 LEAST = 8  # timings of a model, where the build does not say how many and an inference takes long
 RUN_SECONDS = 1.0
 RATE_SECONDS = 1.0
+TRIES = 3
+"""Runs of a model at most where the emulator's clock is the host's: one may be torn apart by somebody else's work."""
 MOST_AT_ONCE = 512  # timings in one answer (docs/protocol.md)
 
 
@@ -61,20 +70,23 @@ def measure(bench: Bench, device: Device, name: str, report: Report) -> Series:
     # Warm-ups in a request of their own: the run below then holds timed inferences only, and must account for them.
     if warmup:
         device.lab.latency(warmup)
-    began = time.monotonic()
-    run = device.lab.latency(count)
-    host = time.monotonic() - began
-    series = Series(
-        name=name,
-        ticks=run.ticks,
-        empty=run.empty,
-        clock=clock,
-        warmup=warmup,
-        board=bench.board.name,
-        build=(bench.description.measurements.get("SPE") or b"").hex(),
-        firmware=bench.description.version,
-        environment=dict(bench.board.description),
-    )
+    for _ in range(TRIES if clock.quality is ClockQuality.MEANINGLESS else 1):
+        began = time.monotonic()
+        run = device.lab.latency(count)
+        host = time.monotonic() - began
+        series = Series(
+            name=name,
+            ticks=run.ticks,
+            empty=run.empty,
+            clock=clock,
+            warmup=warmup,
+            board=bench.board.name,
+            build=(bench.description.measurements.get("SPE") or b"").hex(),
+            firmware=bench.description.version,
+            environment=dict(bench.board.description),
+        )
+        if run_share(replace(series, warmup=0), start=run.start, end=run.end) >= MIN_SHARE:
+            break
     check_series(series, report, expected=count, subject=name)
     check_counter(
         clock,
@@ -92,7 +104,8 @@ def measure(bench: Bench, device: Device, name: str, report: Report) -> Series:
     result, baseline = compare_with_earlier(bench, series, report)
     words = result.words()
     if declared.mlperf and (figure := mlperf(bench, device, series, report)) is not None:
-        words["MLPerf Tiny"] = f"{figure * 1e3:.6g} ms an inference, median of 5 runs"
+        note = "" if clock.quality.carries_budget else f" ({clock.quality.note})"
+        words["MLPerf Tiny"] = f"{figure * 1e3:.6g} ms an inference, median of 5 runs{note}"
     bench.keep_series(
         series,
         budgets={budget.statistic: budget.seconds for budget in budgets},
