@@ -42,6 +42,7 @@ class Claim:
     suite: str
     check: str
     names: str = ""  # what a failed check of that suite must give as the place: the operator, the phase
+    options: tuple[str, ...] = ()  # of this run's pytest
 
 
 @dataclass
@@ -64,12 +65,21 @@ def claims() -> dict[str, Claim]:
     if set(said) != known:
         sys.exit(f"mutants.yaml and mutants.h disagree about {', '.join(sorted(set(said) ^ known))}")
     return {
-        name: Claim(name, entry["fault"], entry["suite"], entry["check"], entry.get("names", ""))
+        name: Claim(
+            name,
+            entry["fault"],
+            entry["suite"],
+            entry["check"],
+            entry.get("names", ""),
+            tuple(entry.get("options", ())),
+        )
         for name, entry in said.items()
     }
 
 
-def build_and_run(name: str, work: Path, suites: list[str], *, few_vectors: bool) -> Outcome:
+def build_and_run(
+    name: str, work: Path, suites: list[str], *, few_vectors: bool, options: tuple[str, ...] = ()
+) -> Outcome:
     """Build one firmware and run the suites on it."""
     began = time.monotonic()
     outcome = Outcome(name)
@@ -89,7 +99,7 @@ def build_and_run(name: str, work: Path, suites: list[str], *, few_vectors: bool
     description = write_build(folder, images, few_vectors=few_vectors)
     run = folder / "run"
     command = [sys.executable, "-m", "harness.cli", "run", *suites, "--target", "qemu-an547"]
-    command += ["--build", str(description), "--run-dir", str(run), "--", "-q", "-p", "no:cacheprovider"]
+    command += ["--build", str(description), "--run-dir", str(run), "--", "-q", "-p", "no:cacheprovider", *options]
     environment = dict(os.environ, TFM_HARNESS_STATE_DIR=str(folder / "state"), PYTHONDONTWRITEBYTECODE="1")
     try:
         tested = subprocess.run(
@@ -207,7 +217,14 @@ def main() -> int:
         if name in said and (args.quick or args.claimed_suite_only):
             left = set() if args.claimed_suite_only else set(suites) - SLOW
             chosen = sorted({said[name].suite, *left})
-        outcome = build_and_run(name, work, chosen, few_vectors=name in said and said[name].suite != "parity")
+        claim = said.get(name)
+        outcome = build_and_run(
+            name,
+            work,
+            chosen,
+            few_vectors=claim is not None and claim.suite != "parity",
+            options=claim.options if claim else (),
+        )
         problem = verdict(said[name], outcome) if name in said else outcome.broken or ""
         print(
             f"{name}: {'caught' if name in said and not problem else problem or 'done'} ({outcome.seconds:.0f} s)",
