@@ -145,7 +145,8 @@ class SmpCore:
             if left <= 0:
                 break
             try:
-                self.echo("ready?", timeout=min(_POLL_TIMEOUT, left), attempts=1)
+                with self.link.forgiving():
+                    self.echo("ready?", timeout=min(_POLL_TIMEOUT, left), attempts=1)
             except BenchError as error:
                 if error.kind not in {"smp-timeout", "smp-corrupt"}:
                     raise

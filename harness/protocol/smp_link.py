@@ -12,9 +12,10 @@ counted, and what the counting means follows whose fault it can be:
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from harness.console.base import Console, Mark
@@ -38,6 +39,7 @@ class LinkStats:
     retries: int = 0
     lost: int = 0
     late: int = 0
+    stale: int = 0  # answers to what was sent before a reset, or raw: expected, and passed over
     bad: dict[str, int] = field(default_factory=dict)  # by `BadFrame.kind`
     log_lines: int = 0
     busy: float = 0.0  # seconds from a request's first byte to its answer's last
@@ -105,6 +107,20 @@ class SmpLink:
         self._items: deque[Packet | BadFrame] = deque()  # decoded, not judged yet
         self._given_up: deque[int] = deque(maxlen=128)  # sequence numbers whose answers may still come
         self._done: deque[int] = deque(maxlen=128)
+        self._forgives = False
+
+    @contextlib.contextmanager
+    def forgiving(self) -> Iterator[None]:
+        """In this block an answer that nobody waits for is counted as stale and passed over.
+
+        For the first request after a reset, or after raw frames: what was sent before is still in the line, and
+        its answers come before this request's.
+        """
+        before, self._forgives = self._forgives, True
+        try:
+            yield
+        finally:
+            self._forgives = before
 
     def restart(self, mark: Mark | None = None) -> None:
         """Forget half a frame and what was outstanding: the device has been reset at `mark` (default: now)."""
@@ -273,6 +289,9 @@ class SmpLink:
         request = waiting.get(header.sequence)
         if request is not None:
             wrong = header.mismatch(request, len(item.data) - HEADER.size)
+            if wrong and self._forgives:
+                self.stats.stale += 1
+                return None
             if wrong:
                 raise self._fault("smp-mismatch", "an answer contradicts its request", "its request", wrong, item)
             self._done.append(header.sequence)
@@ -280,6 +299,9 @@ class SmpLink:
         if header.sequence in self._given_up:
             self._given_up.remove(header.sequence)
             self.stats.late += 1
+            return None
+        if self._forgives:
+            self.stats.stale += 1
             return None
         if header.sequence in self._done:
             raise self._fault(

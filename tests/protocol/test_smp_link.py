@@ -209,3 +209,28 @@ def test_a_restart_forgets_half_a_frame(link: SmpLink, firmware: Firmware) -> No
         link.request(UNSAFE, timeout=SHORT)
     link.restart()
     assert link.request(UNSAFE, timeout=1).payload
+
+
+def test_what_was_asked_before_a_reset_is_passed_over_by_the_first_request_only(
+    link: SmpLink, firmware: Firmware
+) -> None:
+    """The line still held frames when the board was reset: their answers come first, whatever their numbers."""
+    other = frame(Firmware.packet(Op.WRITE, 64, 2, 14, {"rc": 3}))  # the number of the request that is made next
+    stranger = frame(Firmware.packet(Op.WRITE, 64, 143, 1, {"rc": 3}))
+    link.request(SAFE, timeout=1)
+    firmware.faults = [lambda answer: other + stranger + answer]
+    with link.forgiving():
+        assert link.request(SAFE, timeout=1).payload == b"\xa1\x61r\x61x"
+    assert link.stats.stale == 2
+    assert link.stats.clean
+    firmware.faults = [lambda answer: stranger + answer]
+    with pytest.raises(DeviceFault, match="smp-unasked"):
+        link.request(SAFE, timeout=1)
+
+
+def test_a_second_answer_to_the_forgiving_request_itself_is_no_stale_one(link: SmpLink, firmware: Firmware) -> None:
+    firmware.faults = [twice]
+    with link.forgiving():
+        link.request(SAFE, timeout=1)
+    with pytest.raises(DeviceFault, match="smp-duplicate"):
+        link.request(SAFE, timeout=1)
