@@ -22,10 +22,13 @@ def waiver(finding: str) -> str:
 
 
 def test_a_waived_finding_is_shown_and_fails_nothing(project: Project) -> None:
-    project.test(CHECKED)
+    folder = project.test(CHECKED).parent
+    (folder / "README.md").write_text("# mine\n\nEverything is right.\n")
     project.build("fw", waiver("mine.wrong"))
     result = project.run("--junitxml", "out.xml")
     assert result.ret == 0
+    # what is excused is not claimed
+    result.stdout.fnmatch_lines(["    mine: Everything is right. Except what is excused by name: mine.wrong."])
     case = ET.parse(project.path / "out.xml").getroot().find(".//testcase")
     assert case is not None
     said = {p.attrib["name"]: p.attrib["value"] for p in case.iter("property")}
