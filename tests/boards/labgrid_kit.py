@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from harness.boards.standins.gdb_remote import connect_when_up
 from harness.boards.supervisor import Child, spawn, wait_until
 from harness.boards.virtual import make_entropy
 
@@ -114,8 +115,8 @@ class QemuBehindTcp:
     def _wake(self, monitor: Path) -> None:
         """QEMU 7.2 forgets to look at a UART's input again until it is spoken to."""
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as control:
-            control.settimeout(10)
-            control.connect(str(monitor))
+            control.settimeout(60)
+            connect_when_up(control, monitor)
             stream = control.makefile("rwb")
             stream.readline()
             word = b"qmp_capabilities"

@@ -170,7 +170,7 @@ def test_power_is_the_fallback_of_a_board_that_does_not_reboot(
 ) -> None:
     monkeypatch.setattr("harness.boards.mps3_mcc.reboot.__kwdefaults__", {"timeout": 0.5})
     fake.silent = True
-    with make_board(reboot=reboot, power=POWER, start_timeout=5) as board:
+    with make_board(reboot=reboot, power=POWER, start_timeout=60 if reboot == "mcc" else 10) as board:
         board.flash(probe_build)
         wait_ready(board)
         assert not (fake.card / "reboot.txt").exists()
@@ -235,7 +235,7 @@ def test_the_card_is_restored_after_a_killed_session(
         board.flash(load_build(str(here / "b.yaml")))
     """
     (tmp_path / "target.json").write_text(target_for(fake).model_dump_json(exclude_none=True))
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], timeout=60, capture_output=True, check=False)
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], timeout=180, capture_output=True, check=False)
     assert done.returncode == -9, done.stderr.decode()
     assert (fake.card / "SOFTWARE" / "HARNESS.TMP").exists()
     with make_board(restore=True):

@@ -8,11 +8,30 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
+from pathlib import Path
 
-__all__ = ["GdbRemote", "GdbRemoteError"]
+__all__ = ["GdbRemote", "GdbRemoteError", "connect_when_up"]
 
 _WRITE_CHUNK = 1024
 _READ_CHUNK = 2000
+
+
+def connect_when_up(control: socket.socket, path: Path, timeout: float = 10.0) -> None:
+    """Connect to a unix socket that an emulator has made, and may not listen at yet.
+
+    Raises:
+        OSError: nobody listens within `timeout` seconds.
+    """
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            control.connect(str(path))
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.005)
+        else:
+            return
 
 
 class GdbRemoteError(Exception):
@@ -36,18 +55,13 @@ class GdbRemote:
             self._acknowledge = False
 
     def _connect(self, path: str) -> socket.socket:
-        end = time.monotonic() + self._timeout
-        while True:
-            connection = socket.socket(socket.AF_UNIX)
-            try:
-                connection.connect(path)
-            except OSError as error:
-                connection.close()
-                if time.monotonic() > end:
-                    raise GdbRemoteError(f"no gdbstub at {path}: {error}") from error
-                time.sleep(0.005)
-            else:
-                return connection
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connect_when_up(connection, Path(path), self._timeout)
+        except OSError as error:
+            connection.close()
+            raise GdbRemoteError(f"no gdbstub at {path}: {error}") from error
+        return connection
 
     def close(self) -> None:
         """Detach: the target runs on. Safe to call twice."""

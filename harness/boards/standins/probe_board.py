@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from harness.boards.standins.gdb_remote import GdbRemote
+from harness.boards.standins.gdb_remote import GdbRemote, connect_when_up
 from harness.boards.standins.pyocd_qemu import ENVIRONMENT
 from harness.boards.supervisor import Child, spawn, wait_until
 
@@ -95,8 +95,8 @@ class StandInProbeBoard:
     def _wake(self) -> None:
         """QEMU 7.2 forgets to look at a UART's input again until it is spoken to."""
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as control:
-            control.settimeout(10)
-            control.connect(str(self.folder / "wake"))
+            control.settimeout(60)
+            connect_when_up(control, self.folder / "wake")
             stream = control.makefile("rwb")
             stream.readline()
             word = b"qmp_capabilities"
@@ -113,7 +113,7 @@ class StandInProbeBoard:
     def _listening(self) -> tuple[int, int]:
         with socket.socket(socket.AF_UNIX) as control:
             control.settimeout(10)
-            control.connect(str(self.folder / "qmp"))
+            connect_when_up(control, self.folder / "qmp")
             stream = control.makefile("rwb")
             stream.readline()
             for name in ("qmp_capabilities", "query-chardev"):
