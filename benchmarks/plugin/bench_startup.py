@@ -26,7 +26,8 @@ def session(python: Path, folder: Path, *args: str) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *args]
     # Bare means bare: no other installed plugin may hide what this one costs.
-    alone = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    # Some plugins make folders of their own where temporary files go.
+    alone = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "TMPDIR": str(folder)}
     subprocess.run(command, cwd=folder, capture_output=True, check=True, env=alone)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
