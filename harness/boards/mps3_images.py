@@ -226,5 +226,5 @@ def _bad(where: str, line: int, expected: str, seen: str) -> ConfigError:
         expected=expected,
         seen=seen,
         where=f"{where}:{line}" if line else where,
-        hint="restore it from the board's backup (`tfm-harness boards`), or from Arm's AN file set",
+        hint="restore it from Arm's file set, or from boards/NAME/card-backup in the state folder",
     )
