@@ -16,8 +16,10 @@ from harness.boards.recovery import recover
 from harness.console.base import Console, Mark
 from harness.errors import BenchError, DeviceFault, Fault, HarnessError
 from harness.findings import Report
-from harness.plugin import evidence, watch
+from harness.plugin import bench_record, evidence, watch
 from harness.plugin.device import Device
+from harness.plugin.instruments import Instruments
+from harness.plugin.measured import Measured
 from harness.plugin.options import Setting
 from harness.plugin.outcomes import Outcome
 from harness.plugin.pairs import Pair
@@ -25,18 +27,13 @@ from harness.plugin.pool import pool_for
 from harness.plugin.trust import Trust
 from harness.protocol.base import Description, PseudoDriver
 from harness.protocol.clients import open_client
-from harness.protocol.text import log_tail
 from harness.stimulus.base import Stimulus
 
 if TYPE_CHECKING:
     from harness.config.build import Build
-    from harness.latency.series import Series
-    from harness.ledger import FileLedger
-    from harness.parity.engines import ReferenceEngine
 
 __all__ = ["REPORT", "Bench"]
 
-_LOG_SHOWN = 10
 REPORT = pytest.StashKey[Report]()
 """A test's findings."""
 
@@ -59,18 +56,12 @@ class Bench:
         self._booting = 0.0
         self.asked_results = 0
         self.stimulus: Stimulus | None = None
-        self.series: list[Series] = []
-        self._latency: dict[str, dict[str, object]] = {}
-        self._phases: dict[str, dict[str, float]] = {}
-        self.parity: list[dict[str, object]] = []
-        self.traces: list[dict[str, object]] = []
+        self.instruments = Instruments(pair.build, context.state_dir)
+        self.measured = Measured()
         self._client: PseudoDriver | None = None
         self._device: Device | None = None
         self._trust: Trust | None = None
         self._description: Description | None = None
-        self._engine: ReferenceEngine | None = None
-        self._oracle: ReferenceEngine | None = None
-        self._ledger: FileLedger | None = None
         self._watcher: watch.Watcher | None = None
         self._suspect = False
         self.lost: HarnessError | None = None
@@ -137,13 +128,8 @@ class Bench:
         self._hooks.pytest_harness_board_ready(bench=self)
 
     def close(self) -> None:
-        """Release the board and end the engine. Safe to call twice."""
-        engines, self._engine, self._oracle = (self._engine, self._oracle), None, None
-        for engine in filter(None, engines):
-            engine.close()
-        ledger, self._ledger = self._ledger, None
-        if ledger is not None:
-            ledger.close()
+        """End the instruments and release the board. Safe to call twice."""
+        self.instruments.close()
         self.board.release()
 
     # -- what tests use
@@ -171,34 +157,6 @@ class Bench:
         """Who the firmware said it is, last time it was asked."""
         assert self._description is not None, "the bench is open"  # noqa: S101
         return self._description
-
-    @property
-    def engine(self) -> ReferenceEngine:
-        """The reference interpreter, started when first wanted."""
-        if self._engine is None:
-            from harness.parity.engines import get_engine
-
-            declared = self.pair.build.parity
-            self._engine = get_engine(declared.engine, time_limit=declared.time_limit)
-        return self._engine
-
-    @property
-    def oracle(self) -> ReferenceEngine | None:
-        """The second oracle, started when first wanted; None where it is not installed or is the first one."""
-        if self._oracle is None and self.engine.name != "tflite-micro":
-            from harness.parity.engines import second_oracle
-
-            self._oracle = second_oracle(time_limit=self.pair.build.parity.time_limit)
-        return self._oracle
-
-    @property
-    def ledger(self) -> FileLedger:
-        """ECDSA r values of every signature that any run has seen from this state folder."""
-        if self._ledger is None:
-            from harness.ledger import FileLedger
-
-            self._ledger = FileLedger(self.context.state_dir / "signatures.sqlite")
-        return self._ledger
 
     @property
     def window(self) -> int:
@@ -336,15 +294,6 @@ class Bench:
         watch.prove_flash(self._description, self.trust, self.pair)
         self._restate()
 
-    def keep_series(self, series: Series, **judged: object) -> None:
-        """Keep a latency series for the run's record, with what it was judged against (`LatencyEntry`'s fields)."""
-        self.series.append(series)
-        self._latency[series.name] = {"series": series.as_dict(), **judged}
-
-    def keep_phases(self, model: str, seconds: Mapping[str, float]) -> None:
-        """Keep one request's seconds by phase for the run's record."""
-        self._phases[model] = dict(seconds)
-
     # -- judging a test
 
     @property
@@ -397,39 +346,23 @@ class Bench:
 
     def device_log(self) -> list[tuple[str, str]]:
         """Log and secure lines that the client sorted out since the last test, classified."""
-        notes = getattr(self._client, "notes", None)
-        lines = notes() if notes is not None else []
-        shown = [f"{line.kind:<7} {line.text}" for line in lines[-_LOG_SHOWN:]]
-        if len(lines) > len(shown):
-            shown.insert(0, f"({len(lines) - len(shown)} earlier lines: see the transcript)")
-        return [("device log, classified", "\n".join(shown))] if shown else []
+        return evidence.device_log(self._client)
 
     def facts(self) -> dict[str, object]:
-        """For headers and records."""
-        facts: dict[str, object] = {"board": dict(self.board.description)}
-        said = self._description
-        if said is not None:
-            facts["firmware"] = f"{said.firmware} {said.version}"
-            facts["uuid"] = said.uuid
-            facts["measurements"] = {name: value.hex() for name, value in said.measurements.items()}
-        return facts
+        """For headers and records: who the board and its firmware are."""
+        return bench_record.facts(self.board, self._description)
 
     def closing_record(self) -> dict[str, object]:
         """What is only known at the end."""
-        stats = getattr(self._client, "stats", None)
-        events: tuple[BoardEvent, ...] = (*self.board.events, *self.recoveries)
-        return {
-            "link": stats.summary() if stats is not None else "",
-            "boots": self.boots + 1,
-            "device_seconds": self._booting + (stats.busy if stats is not None and hasattr(stats, "busy") else 0.0),
-            "events": [f"{event.at:.3f} s {event.kind}: {event.detail}" for event in events],
-            "transcripts": [str(console.transcript) for console in self._consoles().values()],
-            "clock": str(self.board.clock_quality),
-            "latency": [{"phases": self._phases.get(name, {}), **entry} for name, entry in self._latency.items()],
-            "parity": self.parity,
-            "traces": self.traces,
-            "consoles": [{"name": name, "text": log_tail(console, 60)} for name, console in self._consoles().items()],
-        }
+        return bench_record.closing_record(
+            self.board,
+            self._client,
+            self.measured,
+            recoveries=self.recoveries,
+            boots=self.boots + 1,
+            booting=self._booting,
+            consoles=self._consoles(),
+        )
 
     # -- inside
 

@@ -10,19 +10,29 @@ from harness.boards.base import RunContext
 from harness.console.base import Console
 from harness.errors import Fault
 from harness.plugin.outcomes import FindingsFailed, Outcome
-from harness.protocol.base import Exchange
+from harness.protocol.base import Exchange, PseudoDriver
 from harness.protocol.text import log_tail
 
 if TYPE_CHECKING:
     from harness.plugin.pairs import Pair
     from harness.plugin.record import RunLog
 
-__all__ = ["console_section", "exchange_section", "facts_of_run", "failure_text", "fitted", "header", "log_tail"]
+__all__ = [
+    "console_section",
+    "device_log",
+    "exchange_section",
+    "facts_of_run",
+    "failure_text",
+    "fitted",
+    "header",
+    "log_tail",
+]
 
 _REPORT_LINES = 39
 """Lines of a failed test's report, its title and evidence included: what a screen shows."""
 
 _TAIL_LINES = 6
+_LOG_SHOWN = 10
 _EXCHANGES = 3
 _WIDTH = 160
 
@@ -110,3 +120,13 @@ def fitted(text: str, sections: Sequence[tuple[str, str]]) -> list[tuple[str, st
 def _clip(text: str, limit: int = _WIDTH) -> str:
     flat = " ".join(text.split())
     return flat if len(flat) <= limit else f"{flat[:limit]}..."
+
+
+def device_log(client: PseudoDriver | None) -> list[tuple[str, str]]:
+    """Log and secure lines that a client sorted out of its console since it was last asked, classified."""
+    notes = getattr(client, "notes", None)
+    lines = notes() if notes is not None else []
+    shown = [f"{line.kind:<7} {line.text}" for line in lines[-_LOG_SHOWN:]]
+    if len(lines) > len(shown):
+        shown.insert(0, f"({len(lines) - len(shown)} earlier lines: see the transcript)")
+    return [("device log, classified", "\n".join(shown))] if shown else []

@@ -59,7 +59,7 @@ class Reference:
     @property
     def engine(self) -> ReferenceEngine:
         """The interpreter, in a process of its own."""
-        return self._bench.engine
+        return self._bench.instruments.engine
 
     def model(self, name: str | None) -> tuple[bytes, ModelInfo]:
         """A model's bytes and what they say.
@@ -137,7 +137,7 @@ class Reference:
                 name=name,
                 tolerances=build.parity.granted(build.document),
                 trace=self._trace(stack),
-                oracle=lambda: bench.oracle,
+                oracle=lambda: bench.instruments.oracle,
                 progress=bench.progress(f"parity {name}, vectors"),
                 save_to=bench.context.run_dir,
                 seed=seed,
@@ -150,7 +150,7 @@ class Reference:
                 min_distinct=build.parity.min_distinct,
                 max_saturated=build.parity.max_saturated,
             )
-        bench.parity.append({**result.as_dict(), "inputs": source})
+        bench.measured.parity.append({**result.as_dict(), "inputs": source})
         return result
 
     def _inputs(
@@ -245,9 +245,9 @@ class Reference:
         if scale is not None:
             values = [(value - scale.zero_points[0]) * scale.scales[0] for value in values]
         samples = inference.samples
-        self._bench.traces.append(
+        self._bench.measured.traces.append(
             {
-                "name": f"window {len(self._bench.traces) + 1}, model {info.name}",
+                "name": f"window {len(self._bench.measured.traces) + 1}, model {info.name}",
                 "channels": {
                     **{f"mag.{axis} [counts]": [float(getattr(s, axis)) for s in samples] for axis in "xyz"},
                     "temp [degC]": [s.t / 16 for s in samples],

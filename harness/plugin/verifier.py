@@ -96,7 +96,7 @@ class Verifier:
         )
         record = self._remember(result.message, result.key, f"result {bench.asked_results} of {bench.board.name}")
         if record is not None and not result.may_repeat:
-            check_seen_before(record, self.report, ledger=bench.ledger, subject=subject)
+            check_seen_before(record, self.report, ledger=bench.instruments.ledger, subject=subject)
         self._results.append(
             ResultObservation(
                 result=result,
@@ -184,7 +184,7 @@ class Verifier:
         bench = self._bench
         record = record_request(request, where=f"{role} request of {bench.board.name}") if request else None
         if record is not None and request is not None and request.key is not None:
-            check_signatures([(record, request.key)], self.report, ledger=bench.ledger)
+            check_signatures([(record, request.key)], self.report, ledger=bench.instruments.ledger)
         return request
 
     def _compare_boards(self, key: VerificationKey, role: str) -> None:
@@ -203,15 +203,15 @@ class Verifier:
         if message is None or not isinstance(key, PublicKey):
             return None
         record = record_signature(message, key, where=where)
-        check_signatures([(record, key)], self.report, ledger=self._bench.ledger)
+        check_signatures([(record, key)], self.report, ledger=self._bench.instruments.ledger)
         return record
 
     def relations(self) -> None:
         """Judge what this test has verified so far together: counters, replay, seeds, identity over resets."""
         if self._results:
-            check_result_relations(self._results, self.report, ledger=self._bench.ledger)
+            check_result_relations(self._results, self.report, ledger=self._bench.instruments.ledger)
         if self._tokens:
-            check_token_relations(self._tokens, self.report, ledger=self._bench.ledger)
+            check_token_relations(self._tokens, self.report, ledger=self._bench.instruments.ledger)
 
     def _uuid(self) -> str | None:
         provisioned = self._bench.trust.provisioned

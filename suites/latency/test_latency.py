@@ -106,7 +106,7 @@ def measure(bench: Bench, device: Device, name: str, report: Report) -> Series:
     if declared.mlperf and (figure := mlperf(bench, device, series, report)) is not None:
         note = "" if clock.quality.carries_budget else f" ({clock.quality.note})"
         words["MLPerf Tiny"] = f"{figure * 1e3:.6g} ms an inference, median of 5 runs{note}"
-    bench.keep_series(
+    bench.measured.keep_series(
         series,
         budgets={budget.statistic: budget.seconds for budget in budgets},
         baseline=baseline.series.as_dict() if baseline else None,
@@ -191,4 +191,4 @@ def test_the_signed_ticks_span_the_work(
         inference_ticks=float(min(series.ticks)),
         subject=build_model,
     )
-    bench.keep_phases(build_model, phases.seconds(clock))
+    bench.measured.keep_phases(build_model, phases.seconds(clock))

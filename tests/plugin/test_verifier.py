@@ -48,7 +48,8 @@ def bench(tmp_path: Path) -> Any:
     return SimpleNamespace(
         pair=SimpleNamespace(build=build), board=SimpleNamespace(name="board", identity=identity), trust=Trust(),
         description=SimpleNamespace(boot_seed=None, model=None, uuid=None), boots=1, asked_results=0,
-        ledger=SignatureLedger(), context=SimpleNamespace(shared_dir=None, run_dir=tmp_path / "run"),
+        instruments=SimpleNamespace(ledger=SignatureLedger()),
+        context=SimpleNamespace(shared_dir=None, run_dir=tmp_path / "run"),
     )  # fmt: skip
 
 
@@ -58,7 +59,7 @@ def test_a_single_token_is_remembered_and_compared(bench: Any) -> None:
         token = sign_with_nonce(TEST_ONLY_P256, enc(rfc_claims() | {2396: bytes([number]) * 32}), K)
         Verifier(bench, report).token(CHALLENGE, token)
         assert broken(report) == ({"result.ecdsa-nonce-reuse"} if number else set())
-    assert len(bench.ledger) == 1
+    assert len(bench.instruments.ledger) == 1
 
 
 def test_a_request_is_compared_with_tokens_under_the_same_key(bench: Any) -> None:
