@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from harness.boards.placement import choose_cpu
 from harness.boards.qemu_command import command_line, older
 from harness.boards.supervisor import Child, spawn
 from harness.config.qemu import QemuTarget
@@ -96,7 +97,8 @@ class Machine:
             )
             passed = [*(sock.fileno() for sock in theirs.values()), *files]
             passed += [] if provisions.nv_fd is None else [provisions.nv_fd]
-            self.child = spawn(words, stderr_path=self._log, pass_fds=passed)
+            cpu = choose_cpu(self.name) if self._target.one_cpu else None
+            self.child = spawn(words, stderr_path=self._log, pass_fds=passed, cpu=cpu)
         except BaseException as error:
             for sock in ours.values():
                 sock.close()

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Final
@@ -146,6 +146,7 @@ def spawn(
     pass_fds: Sequence[int] = (),
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    cpu: int | None = None,
 ) -> Child:
     """Start `argv` so that it ends with this process at the latest.
 
@@ -155,6 +156,7 @@ def spawn(
         pass_fds: descriptors the child keeps.
         env: its whole environment; this process's when None.
         cwd: its working folder.
+        cpu: the only CPU it and its threads run on; all that this process may use when None.
 
     Raises:
         BenchError: kind ``tool-missing`` (the program, or setpriv) or ``tool-start``.
@@ -176,7 +178,7 @@ def spawn(
     ]
 
     def start() -> subprocess.Popen[bytes]:
-        with stderr_path.open("wb") as errors:
+        with stderr_path.open("wb") as errors, _bound_to(cpu):
             return subprocess.Popen(
                 full,
                 stdin=subprocess.DEVNULL,
@@ -196,6 +198,21 @@ def spawn(
             f"cannot start {argv[0]}: {error.strerror}", kind="tool-start", where=str(error.filename or stderr_path)
         ) from error
     return Child(process, argv, stderr_path)
+
+
+@contextlib.contextmanager
+def _bound_to(cpu: int | None) -> Iterator[None]:
+    """What this thread starts meanwhile stays on one CPU."""
+    if cpu is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    try:
+        with contextlib.suppress(OSError):  # a CPU that was taken away meanwhile: any other will do
+            os.sched_setaffinity(0, {cpu})
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _tool(name: str, hint: str | None) -> str:

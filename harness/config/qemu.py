@@ -39,6 +39,7 @@ class QemuTarget(TargetBase):
     binary: str = Field(default="qemu-system-arm", min_length=1, description="program name or path")
     minimum_version: str = Field(default="7.2", pattern=r"^\d+\.\d+(\.\d+)?$")
     icount: IcountConfig = Field(default=IcountConfig(), description="used when a run asks for deterministic counting")
+    one_cpu: bool = Field(default=True, description="run the emulator on one CPU of the host: UARTs are faster")
     virtual: VirtualConfig = VirtualConfig()
     args: tuple[str, ...] = Field(default=(), description="further arguments for QEMU, word by word")
 

@@ -10,14 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
 
 __all__ = ["Statistics", "bootstrap_median", "bootstrap_ratio", "mann_whitney_greater", "percentile", "summarise"]
 
-Floats = npt.NDArray[np.float64]
 RESAMPLES = 2000
 
 
@@ -67,6 +69,8 @@ def summarise(values: Sequence[float], *, seed: int = 0, confidence: float = 0.9
     Raises:
         ValueError: no values, or one that is not finite.
     """
+    import numpy as np
+
     data = np.asarray(values, dtype=np.float64)
     if not data.size or not np.isfinite(data).all():
         raise ValueError("statistics need at least one value and only finite ones")
@@ -89,6 +93,8 @@ def summarise(values: Sequence[float], *, seed: int = 0, confidence: float = 0.9
 
 def bootstrap_median(values: npt.ArrayLike, *, seed: int = 0, confidence: float = 0.99) -> tuple[float, float]:
     """Percentile-bootstrap interval of the median."""
+    import numpy as np
+
     medians = _resampled_medians(np.asarray(values, dtype=np.float64), np.random.default_rng(seed))
     tail = (1 - confidence) / 2
     low, high = np.quantile(medians, [tail, 1 - tail])
@@ -99,6 +105,8 @@ def bootstrap_ratio(
     current: npt.ArrayLike, baseline: npt.ArrayLike, *, seed: int = 0, confidence: float = 0.99
 ) -> tuple[float, float]:
     """Percentile-bootstrap interval of median(current) / median(baseline)."""
+    import numpy as np
+
     rng = np.random.default_rng(seed)
     above = _resampled_medians(np.asarray(current, dtype=np.float64), rng)
     below = _resampled_medians(np.asarray(baseline, dtype=np.float64), rng)
@@ -109,6 +117,8 @@ def bootstrap_ratio(
 
 def mann_whitney_greater(current: npt.ArrayLike, baseline: npt.ArrayLike) -> float:
     """One-sided p-value: how likely is it that `current` ranks this high if both come from one distribution."""
+    import numpy as np
+
     x, y = np.asarray(current, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
     n, m = len(x), len(y)
     _, inverse, counts = np.unique(np.concatenate([x, y]), return_inverse=True, return_counts=True)
@@ -125,6 +135,8 @@ def mann_whitney_greater(current: npt.ArrayLike, baseline: npt.ArrayLike) -> flo
 
 
 def _resampled_medians(data: Floats, rng: np.random.Generator) -> Floats:
+    import numpy as np
+
     if (data == data[0]).all():
         return np.full(RESAMPLES, data[0])
     picks = rng.integers(0, len(data), (RESAMPLES, len(data)))

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["REPORT", "Bench"]
 
+_SHORTEST_SILENCE = 0.1  # seconds
 REPORT = pytest.StashKey[Report]()
 """A test's findings."""
 
@@ -54,6 +55,7 @@ class Bench:
         self.board: Board = self._pool.first()
         self.boots = 0
         self._booting = 0.0
+        self._longest_boot = 0.0
         self.asked_results = 0
         self.stimulus: Stimulus | None = None
         self.instruments = Instruments(pair.build, context.state_dir)
@@ -103,7 +105,7 @@ class Bench:
     def _open_on(self, board: Board) -> None:
         self.board = board
         try:
-            with self._boots():
+            with self.booting():
                 self.board.flash(self.pair.build)
             self._watcher = watch.Watcher(self.board)
             self._trust = Trust(self.pair.build, self.board.identity)
@@ -212,7 +214,7 @@ class Bench:
     def reset(self, kind: ResetKind) -> Description:
         """Reset on purpose and wait until the firmware answers."""
         with self.watcher.expected_reset():
-            with self._boots():
+            with self.booting():
                 self.board.reset(kind)
             self.boots += 1
             self._restart_link()
@@ -230,6 +232,20 @@ class Bench:
             self._description = self._wait_ready()
         self._restate()
         return self._description
+
+    @contextlib.contextmanager
+    def booting(self) -> Iterator[None]:
+        """The device is being flashed or started, or may be: time that is the device's, not the harness's."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._booting += time.perf_counter() - began
+
+    def stays_silent(self) -> bool:
+        """Whether the firmware does not answer in three times what its longest good boot took."""
+        with self.booting():
+            return self.device.lab.is_silent(max(_SHORTEST_SILENCE, 3 * self._longest_boot))
 
     def select_model(self, name: str) -> None:
         """Make a model active."""
@@ -270,7 +286,7 @@ class Bench:
         with self.watcher.expected_reset():
             self.board.power(PowerState.OFF)
             self.board.erase()
-            with self._boots():
+            with self.booting():
                 self.board.power(PowerState.ON)
             self.boots += 1
             self._restart_link()
@@ -282,7 +298,7 @@ class Bench:
     def flash_variant(self, build: Build) -> None:
         """Put a changed build on the board, which may well refuse to boot; undone by `flash_again`."""
         with self.watcher.expected_reset():
-            with self._boots():
+            with self.booting():
                 self.board.flash(build)
             self.boots += 1
             self._restart_link()
@@ -366,23 +382,15 @@ class Bench:
 
     # -- inside
 
-    @contextlib.contextmanager
-    def _boots(self) -> Iterator[None]:
-        """Time in which the device is flashed or started; until it answers is counted with its answers."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._booting += time.perf_counter() - began
-
     def _consoles(self) -> Mapping[str, Console]:
         with contextlib.suppress(HarnessError):
             return self.board.consoles
         return {}
 
     def _wait_ready(self) -> Description:
+        began = time.perf_counter()
         try:
-            return self.client.wait_ready(timeout=self.boot_timeout)
+            description = self.client.wait_ready(timeout=self.boot_timeout)
         except BenchError as error:
             talking = {name: console.received for name, console in self._consoles().items() if console.received}
             if error.kind == "silent" and talking:
@@ -392,6 +400,8 @@ class Bench:
         except DeviceFault as fault:
             fault.hint = "\n".join(self._known_limits()) or fault.hint
             raise
+        self._longest_boot = max(self._longest_boot, time.perf_counter() - began)
+        return description
 
     def _known_limits(self) -> tuple[str, ...]:
         """What is known about this emulator that explains a boot that came to nothing."""

@@ -225,6 +225,27 @@ class HarnessPlugin:
         report.harness = record  # type: ignore[attr-defined] # pytest reports take additional plain data
         return report
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_to_serializable(self) -> Generator[None, dict[str, object] | None, dict[str, object] | None]:
+        """On the way from a worker of pytest-xdist: thousands of findings travel cheaper as one text."""
+        data = yield
+        if data is not None and "harness" in data:
+            data["harness"] = json.dumps(data["harness"], default=str)
+        return data
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_from_serializable(
+        self,
+    ) -> Generator[
+        None, pytest.CollectReport | pytest.TestReport | None, pytest.CollectReport | pytest.TestReport | None
+    ]:
+        """Arrived at the controller."""
+        report = yield
+        text = getattr(report, "harness", None)
+        if isinstance(text, str):
+            report.harness = json.loads(text)  # type: ignore[union-attr] # as above
+        return report
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(
         self, report: pytest.CollectReport | pytest.TestReport
