@@ -1,12 +1,14 @@
 """A pool of four emulated boards against one board: ``python benchmarks/boards/pool.py``.
 
 Both run the same suites with the same tests; the pool through ``pytest -n 4`` (four processes, one board each).
-The figure is one board's time over the pool's. Ends with status 1 when it is below the limit.
+The figure is one board's time over the pool's, the median of five rounds after one that only collects (Python keeps
+what it compiled, as it does for users). Ends with status 1 when it is below the limit.
 """
 
 from __future__ import annotations
 
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -16,10 +18,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 1.6
+ROUNDS = 5
 ONLY_OURS = ("-p", "no:hypothesispytest")  # a plugin of the development environment: most of its start-up time
 
 
-def run(folder: Path, name: str, count: int) -> tuple[float, int]:
+def run(folder: Path, name: str, count: int, *more: str) -> tuple[float, int]:
     """Seconds and the number of tests passed."""
     target = folder / f"{name}.yaml"
     target.write_text((ROOT / "targets" / "qemu-an547.yaml").read_text() + f"count: {count}\n")
@@ -36,9 +39,10 @@ def run(folder: Path, name: str, count: int) -> tuple[float, int]:
     ]
     words += [f"--run-dir={folder}/{name}", f"--state-dir={folder}/state", f"--junit-xml={folder}/{name}.xml"]
     words += ["-n", str(count)] if count > 1 else []
-    words += [str(ROOT / "suites")]
+    words += [str(ROOT / "suites"), *more]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     began = time.monotonic()
-    done = subprocess.run(words, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False, timeout=1800)
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=1800)
     seconds = time.monotonic() - began
     if done.returncode:
         raise SystemExit(f"{name} failed:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
@@ -48,16 +52,23 @@ def run(folder: Path, name: str, count: int) -> tuple[float, int]:
 
 
 def main() -> int:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        one, passed = run(folder, "one", 1)
-        four, passed_by_pool = run(folder, "four", 4)
-    if passed != passed_by_pool:
-        print(f"not the same tests: {passed} passed on one board, {passed_by_pool} in the pool")
-        return 1
-    ratio = one / four
-    print(f"{passed} tests: one board {one:.1f} s, four boards {four:.1f} s, {os.cpu_count()} cores: {ratio:.2f} times")
-    print(f"limit {LIMIT}: {'met' if ratio >= LIMIT else 'MISSED'}")
+    ratios: list[float] = []
+    for _ in range(ROUNDS):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            if not ratios:
+                run(folder, "collect", 1, "--collect-only")
+            one, passed = run(folder, "one", 1)
+            four, passed_by_pool = run(folder, "four", 4)
+        if passed != passed_by_pool:
+            print(f"not the same tests: {passed} passed on one board, {passed_by_pool} in the pool")
+            return 1
+        ratios.append(one / four)
+        print(f"{passed} tests: one board {one:.1f} s, four boards {four:.1f} s: {ratios[-1]:.2f} times")
+    ratio = statistics.median(ratios)
+    print(
+        f"median on {os.cpu_count()} cores: {ratio:.2f} times; limit {LIMIT}: {'met' if ratio >= LIMIT else 'MISSED'}"
+    )
     return 0 if ratio >= LIMIT else 1
 
 
