@@ -102,7 +102,7 @@ def base_parameters(command: FvpCommand, known: Iterable[str] = ()) -> dict[str,
     """The parameters the harness needs: raw terminals on announced ports, no window, no semihosting on any core."""
     board = command.board
     # Semihosting lets firmware open host files; what its parameters are called depends on the model.
-    semihosting = [name for name in known if name.endswith("semihosting-enable")]
+    semihosting = sorted(name for name in known if name.endswith("semihosting-enable"))
     parameters = {f"{board}.visualisation.disable-visualisation": "1"}
     parameters |= dict.fromkeys(semihosting or [f"{command.core}.semihosting-enable"], "0")
     for number in TERMINALS:

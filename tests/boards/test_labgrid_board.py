@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -23,7 +22,6 @@ from harness.config.loading import load_target
 from harness.errors import BenchError
 from tests.boards.labgrid_kit import Farm, QemuBehindTcp, free_port, labgrid_python
 
-READY = re.compile(rb"ready ([0-9a-f]{8})\n")
 CONSOLES = {"ns": {"resource": "uart-ns"}, "secure": {"resource": "uart-s"}}
 
 
