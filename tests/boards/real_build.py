@@ -8,21 +8,14 @@ import sys
 from pathlib import Path
 from typing import Final
 
-import pytest
 from cryptography.hazmat.primitives import serialization
 
 from harness.boards.provision import key_hash
 from harness.boards.virtual import default_implementation_id, make_entropy, make_otp
 from harness.verify.derive import reference_private_key
+from tests.reference_firmware import FIRMWARE, ROOT
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-FIRMWARE: Final = ROOT / "fw_builds" / "reference"
 HUK_TEST_ONLY: Final = bytes(range(32))
-
-needs_firmware = pytest.mark.skipif(
-    not (FIRMWARE / "out" / "secure.elf").is_file(),
-    reason="the reference firmware is not built: make -C fw_builds/reference",
-)
 
 
 def write_build(folder: Path, *, huk: bytes = HUK_TEST_ONLY, entropy: bool = False) -> Path:
@@ -67,10 +60,14 @@ results: {{profile: tfm-harness-reference}}
     return folder / "build.yaml"
 
 
-def run_suites(folder: Path, target: Path, build: Path, *suites: str) -> subprocess.CompletedProcess[str]:
+def run_suites(
+    folder: Path, target: Path, build: Path | str, *suites: str, timeout: float = 500
+) -> subprocess.CompletedProcess[str]:
     """The suites as users run them."""
     words = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", f"--target={target}"]
     words += [f"--build={build}", f"--run-dir={folder}/run", f"--state-dir={folder}/state"]
     words += [str(ROOT / "suites" / suite) for suite in suites]
     environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
-    return subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500, check=False)
+    return subprocess.run(
+        words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+    )

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from harness.boards.standins import fvp as stand_in
+from tests.boards.real_build import run_suites
+from tests.reference_firmware import ROOT, needs_firmware
 
-ROOT = Path(__file__).resolve().parents[2]
-FIRMWARE = ROOT / "fw_builds" / "reference"
-
-pytestmark = [
-    pytest.mark.qemu,
-    pytest.mark.skipif(
-        not (FIRMWARE / "out" / "secure.elf").is_file(),
-        reason="the reference firmware is not built: make -C fw_builds/reference",
-    ),
-]
+pytestmark = [pytest.mark.qemu, needs_firmware]
 
 
 def test_suites_pass(tmp_path: Path) -> None:
@@ -33,11 +23,7 @@ def test_suites_pass(tmp_path: Path) -> None:
     # The build has a model that reads sensors; an FVP without `vsi` has nothing that plays them.
     sensors = "sensors:\n  mag: {model: lsm303dlhc, address: 0x1e}\n  temp: {model: tmp105, address: 0x48}\n"
     target.write_text(f"{text}iris: {{python_path: {iris}}}\n{sensors}")
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--target={target}", "--build=reference"]
-    words += [f"--run-dir={tmp_path}/run", f"--state-dir={tmp_path}/state"]
-    words += [str(ROOT / "suites" / suite) for suite in ("attestation", "boot", "provisioning", "results")]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
-    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = run_suites(tmp_path, target, "reference", "attestation", "boot", "provisioning", "results", timeout=300)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert "stand-in" in json.dumps(record["boards"])

@@ -13,7 +13,8 @@ from harness.boards.standins.mps3 import StandInMps3, make_card
 from harness.boards.standins.probe_board import StandInProbeBoard, entry_point_folder
 from harness.config.loading import load_build, load_target
 from tests.boards.labgrid_kit import Farm, QemuBehindTcp, labgrid_python
-from tests.boards.real_build import ROOT, needs_firmware, run_suites, write_build
+from tests.boards.real_build import run_suites, write_build
+from tests.reference_firmware import ROOT, needs_firmware
 
 pytestmark = [pytest.mark.qemu, needs_firmware]
 

@@ -14,8 +14,8 @@ import pytest
 from harness import cli, cli_run
 from harness.boards.locks import BoardLock
 from harness.errors import BenchError, DeviceFault
+from tests.reference_firmware import FIRMWARE, ROOT, needs_firmware
 
-ROOT = Path(__file__).resolve().parents[2]
 TARGET = "kind: qemu\nmachine: mps3-an547\nconsoles: {ns: uart0}\n"
 BUILD = "protocol: smp\nimages:\n  - {file: fw.elf, world: secure}\n"
 
@@ -244,13 +244,10 @@ def test_a_reader_that_goes_away_is_no_error(here: Path) -> None:
 
 
 @pytest.mark.qemu
-@pytest.mark.skipif(
-    not (ROOT / "fw_builds" / "reference" / "out" / "secure.elf").is_file(),
-    reason="the reference firmware is not built: make -C fw_builds/reference",
-)
+@needs_firmware
 def test_a_console_is_shown_and_kept(tmp_path: Path) -> None:
     done = tool(
-        "console", "secure", "--target", "qemu-an547", "--build", str(ROOT / "fw_builds" / "reference"),
+        "console", "secure", "--target", "qemu-an547", "--build", str(FIRMWARE),
         "--run-dir", "run", "--state-dir", "state", "--for", "3", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -17,17 +17,9 @@ from harness.parity import testkit
 from harness.parity.engines import get_engine
 from harness.parity.model_info import parse_model
 from harness.signing import ImageRecipe, load_signing_key, make_image
+from tests.reference_firmware import FIRMWARE, ROOT, needs_firmware
 
-ROOT = Path(__file__).resolve().parents[2]
-FIRMWARE = ROOT / "fw_builds" / "reference"
-
-pytestmark = [
-    pytest.mark.qemu,
-    pytest.mark.skipif(
-        not (FIRMWARE / "out" / "secure.elf").is_file(),
-        reason="the reference firmware is not built: make -C fw_builds/reference",
-    ),
-]
+pytestmark = [pytest.mark.qemu, needs_firmware]
 
 
 class Run:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
-from pathlib import Path
 
 import pytest
 
 from tests.plugin.conftest import Project
+from tests.reference_firmware import FIRMWARE, ROOT, needs_firmware
 
 TRIGGER = """
 import pytest
@@ -101,19 +101,15 @@ def test_describes(device, board, number):
 
 
 @pytest.mark.qemu
-@pytest.mark.skipif(
-    not (Path(__file__).parents[2] / "fw_builds" / "reference" / "out" / "secure.elf").is_file(),
-    reason="the reference firmware is not built: make -C fw_builds/reference",
-)
+@needs_firmware
 def test_two_processes_two_emulated_boards(project: Project) -> None:
-    root = Path(__file__).parents[2]
-    text = (root / "targets" / "qemu-an547.yaml").read_text()
+    text = (ROOT / "targets" / "qemu-an547.yaml").read_text()
     (project.path / "targets" / "pool.yaml").write_text(text + "count: 2\n")
     project.test(HOLDS)
     result = project.run(
         *("-n", "2", "-p", "xdist", "--junit-xml", "junit.xml", "--run-dir", "run"),
         target="pool",
-        build=str(root / "fw_builds" / "reference" / "build.yaml"),
+        build=str(FIRMWARE / "build.yaml"),
     )
     assert result.ret == 0, result.stdout.str()
     result.stdout.fnmatch_lines(["*boards of the pool*", "pool.1: * held by gw*", "pool.2: * held by gw*"])

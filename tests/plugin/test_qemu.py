@@ -13,16 +13,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
-FIRMWARE = ROOT / "fw_builds" / "reference"
+from tests.reference_firmware import FIRMWARE, ROOT, needs_firmware
 
-pytestmark = [
-    pytest.mark.qemu,
-    pytest.mark.skipif(
-        not (FIRMWARE / "out" / "secure.elf").is_file(),
-        reason="the reference firmware is not built: make -C fw_builds/reference",
-    ),
-]
+pytestmark = [pytest.mark.qemu, needs_firmware]
 
 FIVE_LINES = """
 def test_shaking_is_seen(device, stimulus, verifier, reference):
