@@ -8,11 +8,14 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from harness.errors import BenchError
 
 __all__ = ["Said", "run_tool", "run_words"]
+
+
+_BY_HAND: Final = "run it by hand"
 
 
 class Said(NamedTuple):
@@ -28,7 +31,7 @@ def run_tool(
     timeout: float,
     *,
     what: str = "",
-    hint: str = "run it by hand",
+    hint: str = "",
     extra: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Said:
@@ -38,7 +41,7 @@ def run_tool(
         words: program and arguments, no shell.
         timeout: limit in seconds.
         what: what for, in words.
-        hint: what to do when it is missing or hangs.
+        hint: what to do when it is missing, cannot be run or hangs, where there is more to say than that.
         extra: additional environment variables.
         env: its whole environment instead of ours.
 
@@ -51,7 +54,7 @@ def run_tool(
             kind="tool-missing",
             expected=f"{words[0]} on PATH" + (f", {what}" if what else ""),
             seen="nothing of that name",
-            hint=hint if hint != "run it by hand" else "install it, or correct the command in the target's YAML",
+            hint=hint or "install it, or correct the command in the target's YAML",
         )
     try:
         process = subprocess.Popen(
@@ -71,7 +74,7 @@ def run_tool(
             expected="a program for this machine",
             seen=str(error),
             where=" ".join(words),
-            hint=hint,
+            hint=hint or _BY_HAND,
         ) from error
     with process:
         try:
@@ -87,7 +90,7 @@ def run_tool(
                 expected=f"an end within {timeout:g} s",
                 seen="still running: ended",
                 where=" ".join(words),
-                hint=hint,
+                hint=hint or _BY_HAND,
             ) from error
     return Said(process.returncode, out, err)
 
@@ -120,6 +123,6 @@ def run_words(
             expected="exit code 0",
             seen=str(said.code),
             where=f"{' '.join(command)}\n{(said.err or said.out)[-500:].strip()}",
-            hint="run it by hand",
+            hint=_BY_HAND,
         )
     return said.out
