@@ -36,7 +36,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from harness.boards.locks import BoardLock, list_boards
-    from harness.plugin.pairs import state_dir
+    from harness.state_folder import state_dir
 
     state = state_dir(args.state_dir)
     kept = sorted(path.name for path in (state / "boards").glob("*/"))

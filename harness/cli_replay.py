@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser", "run"]
 
-_TRACES = 0x1000
-"""PSA lifecycle "assembly and test": the reference firmware gives traces in it (docs/protocol.md, command 16)."""
 
 _EPILOG = """examples:
   tfm-harness replay runs/x/parity-tamper-1a2b3c4d.json
@@ -193,6 +191,7 @@ def _on_device(
     from harness.boards.base import ResetKind
     from harness.findings import Report
     from harness.parity.firstop import check_trace
+    from harness.protocol.smp_lab import TRACE_LIFECYCLE
 
     info = engine.info(model, failure.model)
     packed = info.pack_inputs(list(failure.inputs))
@@ -200,11 +199,11 @@ def _on_device(
     answers = lab.batch([packed[i : i + size] for i in range(0, len(packed), size)], info.output_bytes)
     live = _compare(failure, reference, info.unpack_outputs(b"".join(answers), len(failure.vectors)), info)
     first = None
-    traces = (lab.describe().lifecycle or 0) >> 8 == _TRACES >> 8
+    traces = (lab.describe().lifecycle or 0) >> 8 == TRACE_LIFECYCLE >> 8
     burn = getattr(board, "provision", None)
     if live.failing and not traces and burn is not None:
         # A virtual board may be started in the lifecycle in which the firmware gives traces.
-        burn(_TRACES)
+        burn(TRACE_LIFECYCLE)
         board.reset(ResetKind.COLD)
         lab.link.restart()
         if lab.wait_ready(timeout=board.target.timeouts.boot).model != failure.model:

@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 from sqlalchemy.pool import NullPool
 
+from harness import state_folder
 from harness.errors import BenchError, ConfigError
 from harness.latency.regression import NIGHTS, Night
 from harness.latency.series import Series
@@ -106,9 +107,7 @@ def default_url(state_dir: Path | None = None) -> str:
     if url := os.environ.get("TFM_HARNESS_BASELINE"):
         return url
     if state_dir is None:
-        given = os.environ.get("TFM_HARNESS_STATE_DIR")
-        base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-        state_dir = Path(given).expanduser() if given else Path(base) / "tfm-harness"
+        state_dir = state_folder.state_dir(os.environ.get("TFM_HARNESS_STATE_DIR", ""))
     return f"sqlite:///{state_dir.resolve() / 'baseline.sqlite'}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,10 +16,11 @@ from harness.config.target import TargetBase
 from harness.errors import BenchError, ConfigError
 from harness.findings import Policy
 from harness.plugin.options import Setting
+from harness.state_folder import state_dir
 
 T = TypeVar("T")
 
-__all__ = ["Pair", "load_pairs", "run_context", "state_dir"]
+__all__ = ["Pair", "load_pairs", "run_context"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +132,6 @@ def run_context(options: Mapping[str, Setting], *, worker: str = "", shared: str
         fresh_identity=options["fresh-identity"].on,
         deterministic=options["deterministic"].on,
     )
-
-
-def state_dir(given: str = "") -> Path:
-    """Where virtual boards' identities and locks live (XDG Base Directory Specification)."""
-    if given:
-        return Path(given).expanduser().resolve()
-    base = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "tfm-harness"
 
 
 def _fresh(run_dir: Path) -> Path:

@@ -10,6 +10,7 @@ from harness.errors import ConfigError
 from harness.findings import Report
 from harness.plugin.device import Inference
 from harness.protocol.base import Feature, Source
+from harness.protocol.smp_lab import TRACE_LIFECYCLE
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Reference"]
 
-_TRACES = 0x1000
-"""PSA lifecycle "assembly and test": the reference firmware gives traces in it (docs/protocol.md, command 16)."""
-
 
 class _LateTrace:
     """The trace command of a board that gives none in its lifecycle: started in one that does at the first use."""
@@ -36,7 +34,7 @@ class _LateTrace:
 
     def _lab(self) -> SmpDriver:
         if not self._ready:
-            self._stack.enter_context(self._bench.provisioned(_TRACES))
+            self._stack.enter_context(self._bench.provisioned(TRACE_LIFECYCLE))
             self._ready = True
         return self._bench.device.lab
 

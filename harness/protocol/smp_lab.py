@@ -24,7 +24,10 @@ from harness.protocol.smp_header import GROUP_INFERENCE, Command, Op
 from harness.protocol.smp_link import Request
 from harness.verify import cbor
 
-__all__ = ["SmpLab"]
+__all__ = ["TRACE_LIFECYCLE", "SmpLab"]
+
+TRACE_LIFECYCLE = 0x1000
+"""PSA lifecycle "assembly and test": the reference firmware gives traces in it (docs/protocol.md, command 16)."""
 
 _UPLOAD_CHUNK = 2048
 _PROBES_AT_A_TIME = 32
