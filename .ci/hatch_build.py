@@ -14,4 +14,4 @@ class BundleHook(BuildHookInterface):  # type: ignore[type-arg] # hatchling's ge
         """Called before a wheel is built; `version` is ``standard`` or ``editable``."""
         if version == "standard":
             for folder in ("suites", "targets"):
-                build_data["force_include"][folder] = f"harness/_bundled/{folder}"
+                build_data["force_include"][folder] = f"tfm_harness/_bundled/{folder}"

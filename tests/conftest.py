@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-from harness.boards.base import RunContext
-from harness.boards.qemu import QemuBoard
-from harness.config.build import Build
-from harness.config.loading import load_build, load_target
-from harness.config.qemu import QemuTarget
+from tfm_harness.boards.base import RunContext
+from tfm_harness.boards.qemu.board import QemuBoard
+from tfm_harness.config.build import Build
+from tfm_harness.config.loading import load_build, load_target
+from tfm_harness.config.qemu import QemuTarget
 
 # Started in the background by a script, everything ignores SIGINT, and children inherit that: tests of Ctrl-C need it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -23,13 +23,13 @@ from typing import IO, Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from harness.boards.base import ResetKind, RunContext  # noqa: E402 - found in the checkout
-from harness.boards.qemu import QemuBoard  # noqa: E402
-from harness.config.loading import load_build, load_target  # noqa: E402
-from harness.config.qemu import QemuTarget  # noqa: E402
-from harness.console.base import Mark  # noqa: E402
-from harness.console.stream import StreamConsole  # noqa: E402
-from harness.console.transport import SocketTransport  # noqa: E402
+from tfm_harness.boards.base import ResetKind, RunContext  # noqa: E402 - found in the checkout
+from tfm_harness.boards.qemu.board import QemuBoard  # noqa: E402
+from tfm_harness.config.loading import load_build, load_target  # noqa: E402
+from tfm_harness.config.qemu import QemuTarget  # noqa: E402
+from tfm_harness.console.base import Mark  # noqa: E402
+from tfm_harness.console.stream import StreamConsole  # noqa: E402
+from tfm_harness.console.transport import SocketTransport  # noqa: E402
 
 FIRMWARE = ROOT / "tests" / "boards" / "firmware"
 TURNS = 500

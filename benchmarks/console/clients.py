@@ -62,8 +62,8 @@ def raw(task: str, port: int, count: int, folder: Path) -> float:
 
 def harness(task: str, port: int, count: int, folder: Path) -> float:
     """This project's console."""
-    from harness.console.stream import StreamConsole
-    from harness.console.transport import SocketTransport
+    from tfm_harness.console.stream import StreamConsole
+    from tfm_harness.console.transport import SocketTransport
 
     console = StreamConsole("bench", SocketTransport(connect(port)), folder / "harness.log")
 

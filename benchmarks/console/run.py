@@ -24,7 +24,7 @@ MB = 1_000_000
 
 
 @dataclass(frozen=True)
-class Measured:
+class RunMetrics:
     seconds: float
     peak_mb: float
 
@@ -34,7 +34,7 @@ ONE_CPU = ("taskset", "-c", str(min(os.sched_getaffinity(0))))
 chance of the scheduler the raw loop then takes 8 or 70 us, and the ratio says nothing."""
 
 
-def once(client: str, task: str, port: int, count: int) -> Measured:
+def once(client: str, task: str, port: int, count: int) -> RunMetrics:
     python = venv("labgrid") if client == "labgrid" else venv("pexpect") if client in {"pexpect", "pyserial"} else None
     environment = {**os.environ, "PYTHONPATH": "" if python else str(ROOT)}
     with tempfile.TemporaryDirectory() as folder:
@@ -45,17 +45,17 @@ def once(client: str, task: str, port: int, count: int) -> Measured:
     if done.returncode:
         raise SystemExit(f"{client} {task}: {done.stderr[-800:]}")
     result = json.loads(done.stdout.splitlines()[-1])
-    return Measured(result["seconds"], result["peak_kb"] / 1024)
+    return RunMetrics(result["seconds"], result["peak_kb"] / 1024)
 
 
-def measure(clients: Iterable[str], task: str, port: int, count: int, runs: int) -> dict[str, Measured]:
+def measure(clients: Iterable[str], task: str, port: int, count: int, runs: int) -> dict[str, RunMetrics]:
     """Medians of `runs` runs of each client, in turns: whatever else the host does hits all alike."""
-    found: dict[str, list[Measured]] = {client: [] for client in clients}
+    found: dict[str, list[RunMetrics]] = {client: [] for client in clients}
     for _ in range(runs):
         for client, results in found.items():
             results.append(once(client, task, port, count))
     return {
-        client: Measured(
+        client: RunMetrics(
             statistics.median(result.seconds for result in results),
             statistics.median(result.peak_mb for result in results),
         )

@@ -12,9 +12,8 @@ import argparse
 import time
 
 import numpy as np
-
-from harness.findings import Report
-from harness.latency import Clock, Night, Series, regression_gate
+from tfm_harness.findings import Report
+from tfm_harness.latency import Clock, Night, Series, regression_gate
 
 CLOCK = Clock(source="simulated", hz=1_000_000)
 TICKS = 200_000.0

@@ -23,18 +23,17 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-
-from harness.boards.base import RunContext
-from harness.boards.registry import make_board
-from harness.config.loading import load_build, load_target
-from harness.findings import Report
-from harness.parity.engines import ReferenceEngine, get_engine
-from harness.parity.session import run_session
-from harness.protocol.smp import SmpDriver
-from harness.protocol.smp_frame import encode_frame
-from harness.protocol.smp_header import GROUP_INFERENCE, Command, Header, Op
-from harness.protocol.smp_lab import _BATCH_ROOM
-from harness.verify import cbor
+from tfm_harness.boards.base import RunContext
+from tfm_harness.boards.registry import make_board
+from tfm_harness.config.loading import load_build, load_target
+from tfm_harness.findings import Report
+from tfm_harness.parity.engines import ReferenceEngine, get_engine
+from tfm_harness.parity.session import run_session
+from tfm_harness.protocol.smp.client import SmpDriver
+from tfm_harness.protocol.smp.frame import encode_frame
+from tfm_harness.protocol.smp.header import GROUP_INFERENCE, Command, Header, Op
+from tfm_harness.protocol.smp.test_commands import _BATCH_ROOM
+from tfm_harness.verify import cbor
 
 GOAL = 0.80
 

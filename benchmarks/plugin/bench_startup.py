@@ -54,7 +54,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "test_empty.py").write_text("def test_empty(): pass\n")
-        ours = ratio("tfm-harness", Path(sys.executable), "harness.plugin.entry", folder, ROUNDS)
+        ours = ratio("tfm-harness", Path(sys.executable), "tfm_harness.plugin.entry", folder, ROUNDS)
         for peer, plugin in PEERS.items():
             ratio(peer, venv(peer), plugin, folder, PEER_ROUNDS)
     print(f"ratio {ours:.3f} (at most {LIMIT})")

@@ -21,7 +21,7 @@ RATIO, SECONDS, ROUNDS = 1.25, 60.0, 5
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """One session; its folder is `folder`."""
-    command = [sys.executable, "-m", "harness.cli", "run", "--target", "qemu-an547", "--build", "reference"]
+    command = [sys.executable, "-m", "tfm_harness.cli.main", "run", "--target", "qemu-an547", "--build", "reference"]
     command += ["--run-dir", str(folder), "--", "-q", "-p", "no:cacheprovider", *words]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment["TFM_HARNESS_STATE_DIR"] = str(folder.parent / "state")

@@ -15,15 +15,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness.boards.base import RunContext
-from harness.boards.registry import make_board
-from harness.config.loading import load_build, load_target
-from harness.console.stream import StreamConsole
-from harness.console.transport import SocketTransport
-from harness.protocol.smp import SmpDriver
-from harness.protocol.smp_frame import encode_frame
-from harness.protocol.smp_header import Header, Op
-from harness.verify import cbor
+from tfm_harness.boards.base import RunContext
+from tfm_harness.boards.registry import make_board
+from tfm_harness.config.loading import load_build, load_target
+from tfm_harness.console.stream import StreamConsole
+from tfm_harness.console.transport import SocketTransport
+from tfm_harness.protocol.smp.client import SmpDriver
+from tfm_harness.protocol.smp.frame import encode_frame
+from tfm_harness.protocol.smp.header import Header, Op
+from tfm_harness.verify import cbor
 
 LIMIT = 1.3
 BOOTS = 5

@@ -23,13 +23,12 @@ from pathlib import Path
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-
-from harness.findings import Report
-from harness.verify import cbor
-from harness.verify.cose import verify_cose
-from harness.verify.keys import KeyRing, PublicKey
-from harness.verify.results import verify_result
-from harness.verify.token import verify_psa_token
+from tfm_harness.findings import Report
+from tfm_harness.verify import cbor
+from tfm_harness.verify.cose import verify_cose
+from tfm_harness.verify.keys import KeyRing, PublicKey
+from tfm_harness.verify.results import verify_result
+from tfm_harness.verify.token import verify_psa_token
 
 HERE = Path(__file__).resolve().parent
 BARS = {"COSE_Sign1 ES256": 0.6, "whole PSA token": 0.4}

@@ -21,8 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
-
-from harness.plugin.record import SUITES
+from tfm_harness.plugin.record import SUITES
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -98,7 +97,7 @@ def build_and_run(
         return outcome
     description = write_build(folder, images, few_vectors=few_vectors)
     run = folder / "run"
-    command = [sys.executable, "-m", "harness.cli", "run", *suites, "--target", "qemu-an547"]
+    command = [sys.executable, "-m", "tfm_harness.cli.main", "run", *suites, "--target", "qemu-an547"]
     command += ["--build", str(description), "--run-dir", str(run), "--", "-q", "-p", "no:cacheprovider", *options]
     environment = dict(os.environ, TFM_HARNESS_STATE_DIR=str(folder / "state"), PYTHONDONTWRITEBYTECODE="1")
     try:

@@ -6,16 +6,15 @@ import math
 import struct
 
 import pytest
-
-from harness.boards.base import ResetKind
-from harness.findings import Check, Severity
-from harness.plugin.bench import Bench
-from harness.plugin.checks import Checks
-from harness.plugin.device import Device
-from harness.plugin.reference import Reference
-from harness.plugin.verifier import Verifier
-from harness.protocol.zephyr_shell import ZephyrShellDriver
-from harness.verify.results import ResultExpectations, verify_result
+from tfm_harness.boards.base import ResetKind
+from tfm_harness.findings import Check, Severity
+from tfm_harness.plugin.bench import Bench
+from tfm_harness.plugin.checks import Checks
+from tfm_harness.plugin.device import Device
+from tfm_harness.plugin.reference import Reference
+from tfm_harness.plugin.verifier import Verifier
+from tfm_harness.protocol.zephyr_shell.client import ZephyrShellDriver
+from tfm_harness.verify.results import ResultExpectations, verify_result
 
 pytestmark = pytest.mark.needs("infer", "signed-result", "app-token", "trusted-results")
 
@@ -31,7 +30,7 @@ INPUT_BOUND = Check(
     title="a result says which input it was computed from",
     requirement="RFC 9334 s.8.1; result profile",
     dev=Severity.INFO,
-    port=Severity.WARNING,
+    validation=Severity.WARNING,
 )
 SIGNED_IS_PLAIN = Check(
     id="result.signed-is-plain",
@@ -95,10 +94,9 @@ def test_the_values_are_the_references(bench: Bench, device: Device, reference: 
     if MODEL not in build.models:
         pytest.skip(f"not covered: the build names no file for model {MODEL}")
     import numpy as np
-
-    from harness.parity.compare import compare
-    from harness.parity.quantise import dequantise, quantise
-    from harness.parity.vacuity import check_vacuity
+    from tfm_harness.parity.compare import compare
+    from tfm_harness.parity.quantise import dequantise, quantise
+    from tfm_harness.parity.vacuity import check_vacuity
 
     model, info = reference.model(MODEL)
     found = client.infer_values(MODEL, 0, 359, 1)

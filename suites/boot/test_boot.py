@@ -6,16 +6,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-from harness.boards.base import ResetKind
-from harness.build_evidence import check_build_images
-from harness.config.build import Build
-from harness.console.base import Mark
-from harness.errors import HarnessError
-from harness.findings import Check
-from harness.plugin.bench import Bench
-from harness.plugin.checks import Checks
-from harness.plugin.device import Device
+from tfm_harness.boards.base import ResetKind
+from tfm_harness.config.build import Build
+from tfm_harness.console.base import Mark
+from tfm_harness.errors import HarnessError
+from tfm_harness.findings import Check
+from tfm_harness.plugin.bench import Bench
+from tfm_harness.plugin.checks import Checks
+from tfm_harness.plugin.device import Device
+from tfm_harness.trust.expectations import check_build_images
 
 REFUSAL = b"refused"
 

@@ -6,13 +6,12 @@ import base64
 from collections.abc import Iterator
 
 import pytest
-
-from harness.console.base import Mark
-from harness.findings import Check
-from harness.plugin.bench import Bench
-from harness.plugin.checks import Checks
-from harness.plugin.device import Device
-from harness.verify.derive import reference_private_key
+from tfm_harness.console.base import Mark
+from tfm_harness.findings import Check
+from tfm_harness.plugin.bench import Bench
+from tfm_harness.plugin.checks import Checks
+from tfm_harness.plugin.device import Device
+from tfm_harness.verify.derive import reference_private_key
 
 OWN = 0x2110_0000  # non-secure RAM, away from what the firmware uses
 ANSWER = OWN + 0x1000

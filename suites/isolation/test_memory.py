@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-
-from harness.findings import Check
-from harness.plugin.bench import Bench
-from harness.plugin.checks import Checks
-from harness.plugin.device import Device
+from tfm_harness.findings import Check
+from tfm_harness.plugin.bench import Bench
+from tfm_harness.plugin.checks import Checks
+from tfm_harness.plugin.device import Device
 
 pytestmark = pytest.mark.needs("probe")
 

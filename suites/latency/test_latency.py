@@ -6,12 +6,11 @@ import time
 from dataclasses import replace
 
 import pytest
-
-from harness.boards.base import ClockQuality as BoardClock
-from harness.findings import Report
-from harness.latency.budget import check_budget
-from harness.latency.clock import Clock, ClockQuality
-from harness.latency.counter import (
+from tfm_harness.boards.base import ClockQuality as BoardClock
+from tfm_harness.findings import Report
+from tfm_harness.latency.budget import check_budget
+from tfm_harness.latency.clock import Clock, ClockQuality
+from tfm_harness.latency.counter import (
     MIN_SHARE,
     CounterReading,
     check_counter,
@@ -19,16 +18,16 @@ from harness.latency.counter import (
     check_run_accounts,
     run_share,
 )
-from harness.latency.mlperf import check_mlperf, run_mlperf
-from harness.latency.phases import check_phases
-from harness.latency.regression import GateResult, Night, regression_gate
-from harness.latency.series import Series, check_series
-from harness.latency.statistics import summarise
-from harness.plugin.bench import Bench
-from harness.plugin.checks import Checks
-from harness.plugin.device import Device
-from harness.plugin.verifier import Verifier
-from harness.protocol.smp import PHASES
+from tfm_harness.latency.mlperf import check_mlperf, run_mlperf
+from tfm_harness.latency.phases import check_phases
+from tfm_harness.latency.regression import GateResult, Night, regression_gate
+from tfm_harness.latency.series import Series, check_series
+from tfm_harness.latency.statistics import summarise
+from tfm_harness.plugin.bench import Bench
+from tfm_harness.plugin.checks import Checks
+from tfm_harness.plugin.device import Device
+from tfm_harness.plugin.verifier import Verifier
+from tfm_harness.protocol.smp.client import PHASES
 
 pytestmark = pytest.mark.needs("infer", "latency", "models")
 
@@ -140,7 +139,7 @@ def compare_with_earlier(bench: Bench, series: Series, report: Report) -> tuple[
     """The regression gate against the baseline store; the series is stored where it can ever be compared."""
     if not series.clock.quality.carries_change:
         return regression_gate(series, None, report), None
-    from harness.baseline import BaselineStore, default_url, judge_and_keep, run_name
+    from tfm_harness.history import BaselineStore, default_url, judge_and_keep, run_name
 
     threshold = bench.pair.build.latency.threshold
     name = run_name(bench.context.shared_dir or bench.context.run_dir)

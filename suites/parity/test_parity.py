@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-
-from harness.plugin.bench import Bench
-from harness.plugin.device import Device
-from harness.plugin.reference import Reference
-from harness.plugin.verifier import Verifier
-from harness.stimulus.base import Stimulus
+from tfm_harness.plugin.bench import Bench
+from tfm_harness.plugin.device import Device
+from tfm_harness.plugin.reference import Reference
+from tfm_harness.plugin.verifier import Verifier
+from tfm_harness.stimulus.base import Stimulus
 
 pytestmark = pytest.mark.needs("infer")
 

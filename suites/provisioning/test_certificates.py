@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-
-from harness.plugin.bench import Bench
-from harness.plugin.device import Device
-from harness.plugin.verifier import Verifier
-from harness.provisioning.ca import BOOTSTRAP_OU, SmallCa
-from harness.provisioning.client import BootstrapClient, provision
-from harness.provisioning.messages import Form
-from harness.provisioning.server import BootstrapServer
-from harness.verify.keys import PublicKey
+from tfm_harness.plugin.bench import Bench
+from tfm_harness.plugin.device import Device
+from tfm_harness.plugin.verifier import Verifier
+from tfm_harness.provisioning.ca import BOOTSTRAP_OU, SmallCa
+from tfm_harness.provisioning.client import BootstrapClient, provision
+from tfm_harness.provisioning.messages import Form
+from tfm_harness.provisioning.server import BootstrapServer
+from tfm_harness.verify.keys import PublicKey
 
 pytestmark = pytest.mark.needs("csr", "public-keys", "infer", "signed-result")
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import pytest
-
-from harness.boards.base import ResetKind
-from harness.findings import Check
-from harness.plugin.bench import Bench
-from harness.plugin.checks import Checks
-from harness.plugin.device import Device
-from harness.plugin.verifier import Verifier
-from harness.protocol.smp_answers import Refused
-from harness.stimulus.base import Stimulus
+from tfm_harness.boards.base import ResetKind
+from tfm_harness.findings import Check
+from tfm_harness.plugin.bench import Bench
+from tfm_harness.plugin.checks import Checks
+from tfm_harness.plugin.device import Device
+from tfm_harness.plugin.verifier import Verifier
+from tfm_harness.protocol.smp.answers import Refused
+from tfm_harness.stimulus.base import Stimulus
 
 pytestmark = pytest.mark.needs("infer", "signed-result", "nonce", "trusted-results")
 

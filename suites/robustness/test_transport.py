@@ -5,17 +5,16 @@ from __future__ import annotations
 import random
 
 import pytest
-
-from harness.errors import BenchError
-from harness.findings import Check
-from harness.plugin.checks import Checks
-from harness.plugin.device import Device
-from harness.protocol.smp import SmpDriver
-from harness.protocol.smp_answers import Refused, decode_answer, field
-from harness.protocol.smp_frame import MAX_PACKET, encode_frame
-from harness.protocol.smp_header import GROUP_INFERENCE, GROUP_OS, Command, Header, Op
-from harness.protocol.smp_link import Request
-from harness.verify import cbor
+from tfm_harness.errors import InfrastructureError
+from tfm_harness.findings import Check
+from tfm_harness.plugin.checks import Checks
+from tfm_harness.plugin.device import Device
+from tfm_harness.protocol.smp.answers import Refused, decode_answer, field
+from tfm_harness.protocol.smp.client import SmpDriver
+from tfm_harness.protocol.smp.frame import MAX_PACKET, encode_frame
+from tfm_harness.protocol.smp.header import GROUP_INFERENCE, GROUP_OS, Command, Header, Op
+from tfm_harness.protocol.smp.link import Request
+from tfm_harness.verify import cbor
 
 pytestmark = pytest.mark.needs("stats")
 
@@ -75,7 +74,7 @@ def test_every_request_under_load_is_answered(device: Device, checks: Checks) ->
     after = lab.device_stats()
     lost = rounds * size - (after.received - before.received) + 1  # one more: the second question about statistics
     if missing and lost > 0:
-        raise BenchError(
+        raise InfrastructureError(
             f"{lost} of {rounds * size} requests never reached the firmware intact",
             kind="line-noise",
             seen=f"CRC {after.bad_crc - before.bad_crc}, overruns {after.overruns - before.overruns}",

@@ -7,16 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-
-from harness.boards.base import ResetKind
-from harness.findings import Check
-from harness.plugin.bench import Bench
-from harness.plugin.checks import Checks
-from harness.plugin.device import Device
-from harness.plugin.verifier import Verifier
-from harness.protocol.smp_answers import ModelInfo, Refused
-from harness.protocol.smp_header import Command
-from harness.signing import ImageRecipe, load_signing_key, make_image
+from tfm_harness.boards.base import ResetKind
+from tfm_harness.findings import Check
+from tfm_harness.plugin.bench import Bench
+from tfm_harness.plugin.checks import Checks
+from tfm_harness.plugin.device import Device
+from tfm_harness.plugin.verifier import Verifier
+from tfm_harness.protocol.smp.answers import ModelInfo, Refused
+from tfm_harness.protocol.smp.header import Command
+from tfm_harness.testing.images import ImageRecipe, load_signing_key, make_image
 
 pytestmark = pytest.mark.needs("update", "models", "file-model-signing-key", "factory-reset")
 

@@ -13,17 +13,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tfm_harness.boards.attach.board import AttachBoard
+from tfm_harness.boards.base import PowerState, ResetKind, RunContext
+from tfm_harness.boards.registry import make_board
+from tfm_harness.config.attach import AttachTarget
+from tfm_harness.config.build import Build
+from tfm_harness.config.loading import check_pair, load_target
+from tfm_harness.console.base import Mark
+from tfm_harness.errors import ConfigError, HarnessError, InfrastructureError
+from tfm_harness.protocol.zephyr_shell.client import ZephyrShellDriver
 
-from harness.boards.attach import AttachBoard
-from harness.boards.base import PowerState, ResetKind, RunContext
-from harness.boards.registry import make_board
-from harness.config.attach import AttachTarget
-from harness.config.build import Build
-from harness.config.loading import check_pair, load_target
-from harness.console.base import Mark
-from harness.errors import BenchError, ConfigError, HarnessError
-from harness.protocol.zephyr_shell import ZephyrShellDriver
-from tests.zephyr_shell.standin import Device
+from tests.zephyr_shell.simulator import Device
 
 BUILD = Build(name="firmware", protocol="zephyr-shell")
 
@@ -110,10 +110,10 @@ def test_a_vanished_server_is_the_benchs_fault(served: Served, context: RunConte
         driver = ZephyrShellDriver(board.console("ns"), watch=board.check_alive)
         driver.wait_ready(timeout=20)
         served.close()
-        with pytest.raises(BenchError) as caught:
+        with pytest.raises(InfrastructureError) as caught:
             driver.describe()
         assert caught.value.kind == "console-closed"
-        with pytest.raises(BenchError):
+        with pytest.raises(InfrastructureError):
             board.check_alive()
 
 
@@ -137,7 +137,7 @@ def test_a_tty(context: RunContext) -> None:
 
 def test_missing_port_and_refused_connection(context: RunContext) -> None:
     with (
-        pytest.raises(BenchError) as caught,
+        pytest.raises(InfrastructureError) as caught,
         AttachBoard(target({"ns": {"kind": "serial", "port": "/dev/there-is-no-such-tty"}}), context),
     ):
         pass
@@ -145,7 +145,7 @@ def test_missing_port_and_refused_connection(context: RunContext) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with (
-        pytest.raises(BenchError) as caught,
+        pytest.raises(InfrastructureError) as caught,
         AttachBoard(target({"ns": {"kind": "tcp", "host": "127.0.0.1", "port": port}}), context),
     ):
         pass
@@ -156,10 +156,10 @@ def test_no_reset_and_no_power_without_a_command(served: Served, context: RunCon
     with AttachBoard(target({"ns": {"kind": "tcp", "host": "127.0.0.1", "port": served.port}}), context) as board:
         board.flash(BUILD)
         for kind in ResetKind:
-            with pytest.raises(BenchError) as caught:
+            with pytest.raises(InfrastructureError) as caught:
                 board.reset(kind)
             assert caught.value.kind == "no-reset-control"
-        with pytest.raises(BenchError) as caught:
+        with pytest.raises(InfrastructureError) as caught:
             board.power(PowerState.OFF)
         assert caught.value.kind == "no-power-control"
         assert any("nothing was reset" in line for line in board.unproven)
@@ -175,7 +175,7 @@ def test_reset_command(served: Served, context: RunContext, tmp_path: Path) -> N
         board.reset()
         assert mark.read_text() == "xx"
         assert not any("nothing was reset" in line for line in board.unproven)
-        with pytest.raises(BenchError):
+        with pytest.raises(InfrastructureError):
             board.reset(ResetKind.COLD)
 
 
@@ -192,7 +192,7 @@ def test_reset_commands_that_fail(served: Served, context: RunContext, words: li
     described = target(consoles, reset={"warm": words, "timeout": 0.5, "at_start": False})
     with AttachBoard(described, context) as board:
         board.flash(BUILD)
-        with pytest.raises(BenchError) as caught:
+        with pytest.raises(InfrastructureError) as caught:
             board.reset()
         assert caught.value.kind == kind
 
@@ -201,7 +201,7 @@ def test_one_session_a_port(served: Served, context: RunContext) -> None:
     consoles: dict[str, object] = {"ns": {"kind": "tcp", "host": "127.0.0.1", "port": served.port}}
     with AttachBoard(target(consoles), context):
         other = AttachBoard(target(consoles).model_copy(update={"name": "other"}), context)
-        with pytest.raises(BenchError) as caught:
+        with pytest.raises(InfrastructureError) as caught:
             other.acquire()
         assert caught.value.kind == "board-busy"
 

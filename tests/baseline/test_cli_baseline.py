@@ -9,11 +9,10 @@ import json
 from pathlib import Path
 
 import pytest
-
-from harness.baseline import BaselineStore, default_url, run_name
-from harness.cli import main
-from harness.latency import Clock, ClockQuality, Series
-from harness.report import LatencyEntry, RunRecord, save_run
+from tfm_harness.cli.main import main
+from tfm_harness.history import BaselineStore, default_url, run_name
+from tfm_harness.latency import Clock, ClockQuality, Series
+from tfm_harness.report import LatencyEntry, RunRecord, save_run
 
 SERIES = Series(
     name="tamper",

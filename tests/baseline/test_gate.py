@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from harness.baseline import BaselineStore, judge_and_keep
-from harness.findings import Report
-from harness.latency import Clock, ClockQuality, Series
+from tfm_harness.findings import Report
+from tfm_harness.history import BaselineStore, judge_and_keep
+from tfm_harness.latency import Clock, ClockQuality, Series
 
 SERIES = Series(
     name="tamper",

@@ -15,11 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from harness.baseline import BaselineKey, BaselineStore, default_url
-from harness.errors import BenchError, ConfigError
-from harness.findings import Report
-from harness.latency import Clock, ClockQuality, Series, regression_gate
+from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.findings import Report
+from tfm_harness.history import BaselineKey, BaselineStore, default_url
+from tfm_harness.latency import Clock, ClockQuality, Series, regression_gate
 
 CLOCK = Clock(source="sse-counter", hz=32_000_000, bits=64, quality=ClockQuality.DETERMINISTIC)
 ROOT = Path(__file__).resolve().parents[2]
@@ -189,7 +188,7 @@ def test_bad_urls_are_the_users(url: str) -> None:
 
 def test_unreachable_server_hides_its_password(tmp_path: Path) -> None:
     pytest.importorskip("psycopg", reason="psycopg is not installed (extra: postgresql)")
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         BaselineStore(f"postgresql://bench:secret-word@/x?host={tmp_path}")
     assert caught.value.kind == "baseline-store"
     assert "secret-word" not in str(caught.value)
@@ -198,12 +197,12 @@ def test_unreachable_server_hides_its_password(tmp_path: Path) -> None:
 def test_damaged_and_foreign_files(tmp_path: Path) -> None:
     path = tmp_path / "junk.sqlite"
     path.write_bytes(b"not a database " * 1000)
-    with pytest.raises(BenchError, match="cannot be used"):
+    with pytest.raises(InfrastructureError, match="cannot be used"):
         BaselineStore(str(path))
-    with pytest.raises(BenchError):
+    with pytest.raises(InfrastructureError):
         BaselineStore(str(tmp_path))  # a folder
     (tmp_path / "file").write_text("")
-    with pytest.raises(BenchError):
+    with pytest.raises(InfrastructureError):
         BaselineStore(str(tmp_path / "file" / "x.sqlite"))
 
 
@@ -213,7 +212,7 @@ def test_other_versions_are_refused(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE harness_meta SET value = '99'")
     connection.close()
-    with pytest.raises(BenchError, match="another version"):
+    with pytest.raises(InfrastructureError, match="another version"):
         BaselineStore(str(path))
 
 
@@ -224,7 +223,7 @@ def test_damaged_rows_are_named(tmp_path: Path) -> None:
         with sqlite3.connect(path) as connection:
             connection.execute("""UPDATE harness_series SET data = '{"name": 1}'""")
         connection.close()
-        with pytest.raises(BenchError, match="'tamper' of run 'run-1' is damaged"):
+        with pytest.raises(InfrastructureError, match="'tamper' of run 'run-1' is damaged"):
             store.series_of("run-1")
 
 
@@ -252,7 +251,7 @@ def test_another_process_that_writes_the_same_row_first_is_no_error(store: Basel
 def test_processes_may_open_and_write_at_once(tmp_path: Path) -> None:
     path = tmp_path / "s.sqlite"
     script = (
-        "import sys; from harness.baseline import BaselineStore; from harness.latency import Clock, Series\n"
+        "import sys; from tfm_harness.history import BaselineStore; from tfm_harness.latency import Clock, Series\n"
         "with BaselineStore(sys.argv[1]) as store:\n"
         "    for n in range(20):\n"
         "        store.add(f'{sys.argv[2]}-{n}', Series(name='m', ticks=(1,) * 50, clock=Clock(source='c', hz=1)))\n"
@@ -272,5 +271,5 @@ def test_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_importing_the_harness_does_not_load_sqlalchemy() -> None:
-    check = "import harness.plugin.entry, sys; assert 'sqlalchemy' not in sys.modules"
+    check = "import tfm_harness.plugin.entry, sys; assert 'sqlalchemy' not in sys.modules"
     subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)

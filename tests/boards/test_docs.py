@@ -6,10 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-
-from harness.config.kinds import BUILT_IN, config_model
-from harness.config.loading import load_target
-from harness.config.target import TargetBase
+from tfm_harness.config.kinds import BUILT_IN, config_model
+from tfm_harness.config.loading import load_target
+from tfm_harness.config.target import TargetBase
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = {kind: DOCS / "boards" / f"{kind}.md" for kind in ("fvp", "labgrid", "mps3", "probe")}

@@ -1,4 +1,4 @@
-"""The FVP board, through the stand-in with the FVP's command line."""
+"""The FVP board, through the simulator with the FVP's command line."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-
-from harness.boards.base import PowerState, ResetKind, RunContext
-from harness.boards.fvp import FvpBoard
-from harness.boards.standins import fvp as stand_in
-from harness.boards.supervisor import wait_until
-from harness.config.build import Build
-from harness.config.fvp import FvpTarget, IrisConfig
-from harness.config.loading import load_target
-from harness.console.base import Mark
-from harness.errors import BenchError, ConfigError
+from tfm_harness.boards.base import PowerState, ResetKind, RunContext
+from tfm_harness.boards.fvp.board import FvpBoard
+from tfm_harness.boards.supervisor import wait_until
+from tfm_harness.config.build import Build
+from tfm_harness.config.fvp import FvpTarget, IrisConfig
+from tfm_harness.config.loading import load_target
+from tfm_harness.console.base import Mark
+from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.testing.simulators import fvp as simulator
 
 READY = re.compile(rb"ready ([0-9a-f]{8})\n")
-IRIS = Path(stand_in.__file__).parent / "iris_python"
+IRIS = Path(simulator.__file__).parent / "iris_python"
 
 
 @pytest.fixture(scope="module")
 def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return stand_in.install(tmp_path_factory.mktemp("fvp"))
+    return simulator.install(tmp_path_factory.mktemp("fvp"))
 
 
 @pytest.fixture
@@ -82,7 +81,7 @@ def test_boots_provisioned_and_talks(make_fvp: Callable[..., FvpBoard], probe_bu
         assert ask(board, "word 38000010") == f"{int.from_bytes(huk[:4], 'little'):08x}"
         assert ask(board, "word 38001000") == "454d4654", "entropy is there"
         assert board.description["emulator"] == "FVP_Corstone_SSE-300_Ethos-U55 11.22.39"
-        assert "stand-in" in board.description
+        assert "simulator" in board.description
     assert not (board.context.run_dir / "fvp.fvp").exists(), "OTP and entropy files are gone"
 
 
@@ -113,7 +112,7 @@ def test_warm_reset_goes_through_iris(make_fvp: Callable[..., FvpBoard], probe_b
 def test_without_iris_there_is_no_warm_reset(make_fvp: Callable[..., FvpBoard], probe_build: Build) -> None:
     with make_fvp() as board:
         board.flash(probe_build)
-        with pytest.raises(BenchError, match="no warm reset") as caught:
+        with pytest.raises(InfrastructureError, match="no warm reset") as caught:
             board.reset(ResetKind.WARM)
         assert caught.value.kind == "no-warm-reset"
 
@@ -177,9 +176,9 @@ def test_a_model_that_ignores_its_limit_is_killed(
         board.flash(probe_build)
         wait_ready(board)
         assert board._child is not None
-        monkeypatch.setattr("harness.boards.fvp._KILL_GRACE", -board._target.wall_limit)
+        monkeypatch.setattr("tfm_harness.boards.fvp.board._KILL_GRACE", -board._target.wall_limit)
         board._watch_clock(board._child)
-        with pytest.raises(BenchError) as caught:
+        with pytest.raises(InfrastructureError) as caught:
             board.console("ns").wait_for(b"never", timeout=60)
         assert caught.value.kind == "fvp-limit"
         assert "was killed" in caught.value.message
@@ -192,10 +191,10 @@ def test_simulated_limit_is_named(make_fvp: Callable[..., FvpBoard], probe_build
         board.console("ns").wait_for(b"never", timeout=60)
 
     with make_fvp(simulated_limit=1.0) as board:
-        with pytest.raises(BenchError, match="ended at a limit") as caught:
+        with pytest.raises(InfrastructureError, match="ended at a limit") as caught:
             run_into_it(board)
         assert caught.value.kind == "fvp-limit"
-        with pytest.raises(BenchError) as caught:
+        with pytest.raises(InfrastructureError) as caught:
             board.check_alive()
         assert caught.value.kind in {"fvp-limit", "board-off"}
 
@@ -209,7 +208,7 @@ def test_killed_simulation_is_seen_at_once_and_the_board_is_usable_again(
         wait_ready(board)
         assert board._child is not None
         os.kill(board._child.pid, signal.SIGKILL)
-        with pytest.raises(BenchError) as caught:
+        with pytest.raises(InfrastructureError) as caught:
             board.console("ns").wait_for(b"never", timeout=20)
         assert caught.value.kind == "fvp-exit"
         board.power(PowerState.OFF)
@@ -223,10 +222,10 @@ def test_nothing_survives_a_killed_harness(tmp_path: Path, binary: Path, probe_e
     code = f"""
         import os, signal, re
         from pathlib import Path
-        from harness.boards.base import RunContext
-        from harness.boards.fvp import FvpBoard
-        from harness.config.loading import load_build, load_target
-        from harness.console.base import Mark
+        from tfm_harness.boards.base import RunContext
+        from tfm_harness.boards.fvp.board import FvpBoard
+        from tfm_harness.config.loading import load_build, load_target
+        from tfm_harness.console.base import Mark
         target = load_target("fvp-corstone300").model_copy(update={{"binary": {str(binary)!r}}})
         board = FvpBoard(target, RunContext(Path({str(tmp_path)!r}) / "run", Path({str(tmp_path)!r}) / "state"))
         Path({str(tmp_path / "b.yaml")!r}).write_text("name: b\\nimages: [{{file: {probe_elf}, world: secure}}]\\n")
@@ -270,7 +269,7 @@ def test_unknown_parameter_is_refused_before_flashing(make_fvp: Callable[..., Fv
 
 
 def test_missing_binary(make_fvp: Callable[..., FvpBoard]) -> None:
-    with pytest.raises(BenchError, match="not installed") as caught:
+    with pytest.raises(InfrastructureError, match="not installed") as caught:
         make_fvp(binary="no-such-fvp").acquire()
     assert caught.value.kind == "tool-missing"
 
@@ -279,13 +278,13 @@ def test_a_program_for_another_machine(make_fvp: Callable[..., FvpBoard], tmp_pa
     other = tmp_path / "fvp"
     other.write_bytes(b"\x7fELF of another machine")
     other.chmod(0o755)
-    with pytest.raises(BenchError, match="cannot be run") as caught:
+    with pytest.raises(InfrastructureError, match="cannot be run") as caught:
         make_fvp(binary=str(other)).acquire()
     assert caught.value.kind == "tool-start"
 
 
 def test_no_version_is_no_fvp(make_fvp: Callable[..., FvpBoard], tmp_path: Path) -> None:
-    with pytest.raises(BenchError, match="does not say which version") as caught:
+    with pytest.raises(InfrastructureError, match="does not say which version") as caught:
         make_fvp(binary=script(tmp_path / "x", "echo hello\n")).acquire()
     assert caught.value.kind == "fvp-version"
 
@@ -293,9 +292,9 @@ def test_no_version_is_no_fvp(make_fvp: Callable[..., FvpBoard], tmp_path: Path)
 def test_a_hung_licence_server_is_ended_with_all_it_started(
     make_fvp: Callable[..., FvpBoard], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.boards.fvp_binary._ASK_TIMEOUT", 1.0)
+    monkeypatch.setattr("tfm_harness.boards.fvp.binary._ASK_TIMEOUT", 1.0)
     hung = script(tmp_path / "h", f"sleep 1000 &\necho $! > {tmp_path}/pid\nwait\n")
-    with pytest.raises(BenchError, match="hangs") as caught:
+    with pytest.raises(InfrastructureError, match="hangs") as caught:
         make_fvp(binary=hung).acquire()
     assert caught.value.kind == "tool-hung"
     assert "licence server" in (caught.value.hint or "")
@@ -304,7 +303,7 @@ def test_a_hung_licence_server_is_ended_with_all_it_started(
 
 def test_old_version(make_fvp: Callable[..., FvpBoard], tmp_path: Path) -> None:
     old = script(tmp_path / "old", 'echo "Fast Models [11.16.24 (Nov 4 2021)]"\n')
-    with pytest.raises(BenchError, match=r"11\.16\.24 is too old") as caught:
+    with pytest.raises(InfrastructureError, match=r"11\.16\.24 is too old") as caught:
         make_fvp(binary=old).acquire()
     assert caught.value.kind == "fvp-version"
 
@@ -313,7 +312,7 @@ def test_licence_error_is_explained_and_the_board_is_free_again(
     make_fvp: Callable[..., FvpBoard], tmp_path: Path
 ) -> None:
     unlicensed = script(tmp_path / "u", 'echo "Error: License not found for FM_Simulator" >&2\nexit 1\n')
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         make_fvp(binary=unlicensed).acquire()
     assert caught.value.kind == "fvp-licence"
     make_fvp().acquire()
@@ -329,7 +328,7 @@ def test_model_that_dies_at_the_start(
     )
     board = make_fvp(binary=crashing)
     board.acquire()
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         board.flash(probe_build)
     assert caught.value.kind == "fvp-host"
 
@@ -343,5 +342,5 @@ def test_a_window_would_take_the_terminal_away() -> None:
 
 def test_two_sessions_do_not_share_a_board(make_fvp: Callable[..., FvpBoard]) -> None:
     make_fvp().acquire()
-    with pytest.raises(BenchError, match="in use"):
+    with pytest.raises(InfrastructureError, match="in use"):
         make_fvp().acquire()

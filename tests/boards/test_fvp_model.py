@@ -6,8 +6,7 @@ from itertools import permutations
 from pathlib import Path
 
 import pytest
-
-from harness.boards.fvp_model import (
+from tfm_harness.boards.fvp.model import (
     Application,
     Data,
     FvpCommand,
@@ -23,7 +22,7 @@ from harness.boards.fvp_model import (
     parse_parameters,
     terminals_of,
 )
-from harness.errors import ConfigError
+from tfm_harness.errors import ConfigError
 
 COMMAND = FvpCommand(
     binary=Path("FVP_Corstone_SSE-300_Ethos-U55"),

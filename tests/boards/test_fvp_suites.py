@@ -1,4 +1,4 @@
-"""The suites on the reference firmware, on an FVP target, through the stand-in: as users run them."""
+"""The suites on the reference firmware, on an FVP target, through the simulator: as users run them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from tfm_harness.testing.simulators import fvp as simulator
 
-from harness.boards.standins import fvp as stand_in
 from tests.boards.real_build import run_suites
 from tests.reference_firmware import ROOT, needs_firmware
 
@@ -15,8 +15,8 @@ pytestmark = [pytest.mark.qemu, needs_firmware]
 
 
 def test_suites_pass(tmp_path: Path) -> None:
-    binary = stand_in.install(tmp_path)
-    iris = Path(stand_in.__file__).parent / "iris_python"
+    binary = simulator.install(tmp_path)
+    iris = Path(simulator.__file__).parent / "iris_python"
     text = (ROOT / "targets" / "fvp-corstone300.yaml").read_text()
     text = text.replace("binary: FVP_Corstone_SSE-300_Ethos-U55", f"binary: {binary}")
     target = tmp_path / "fvp.yaml"
@@ -26,7 +26,7 @@ def test_suites_pass(tmp_path: Path) -> None:
     done = run_suites(tmp_path, target, "reference", "attestation", "boot", "provisioning", "results", timeout=300)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     record = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert "stand-in" in json.dumps(record["boards"])
+    assert "simulator" in json.dumps(record["boards"])
     assert " passed" in done.stdout
     # An FVP keeps nothing between processes: counters that start anew after a cold start are not the product's fault.
     assert "has no nonvolatile" in done.stdout

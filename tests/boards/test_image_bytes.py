@@ -6,10 +6,9 @@ import struct
 from pathlib import Path
 
 import pytest
-
-from harness.boards.image_bytes import segments, whole_build
-from harness.config.build import Build, Image
-from harness.errors import ConfigError
+from tfm_harness.boards.image_bytes import segments, whole_build
+from tfm_harness.config.build import Build, Image
+from tfm_harness.errors import ConfigError
 
 
 def elf(*loads: tuple[int, int, bytes]) -> bytes:

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from tfm_harness.boards.base import PowerState, ResetKind, RunContext
+from tfm_harness.boards.labgrid.board import LabgridBoard
+from tfm_harness.boards.supervisor import wait_until
+from tfm_harness.config.build import Build
+from tfm_harness.config.labgrid import LabgridTarget
+from tfm_harness.config.loading import load_target
+from tfm_harness.errors import InfrastructureError
 
-from harness.boards.base import PowerState, ResetKind, RunContext
-from harness.boards.labgrid import LabgridBoard
-from harness.boards.supervisor import wait_until
-from harness.config.build import Build
-from harness.config.labgrid import LabgridTarget
-from harness.config.loading import load_target
-from harness.errors import BenchError
 from tests.boards.labgrid_kit import Farm, QemuBehindTcp, free_port, labgrid_python
 
 CONSOLES = {"ns": {"resource": "uart-ns"}, "secure": {"resource": "uart-s"}}
@@ -90,7 +90,7 @@ def wait_until_it_answers(board: LabgridBoard) -> None:
         try:
             console.write(b"echo again\n")
             console.wait_for(b"again\n", timeout=1, since=mark)
-        except BenchError:
+        except InfrastructureError:
             assert attempt < 19
         else:
             return
@@ -123,7 +123,7 @@ def test_reservation_by_tags(farm: Farm, make_board: Callable[..., LabgridBoard]
         assert "acquired" in farm.client("reservations")
     assert farm.holder() == ""
     assert "acquired" not in farm.client("reservations")
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         make_board(place=None, tags={"board": "other"}).acquire()
     assert caught.value.kind == "labgrid-busy"
 
@@ -132,16 +132,16 @@ def test_reservation_by_tags(farm: Farm, make_board: Callable[..., LabgridBoard]
 def test_a_second_user_a_wrong_place_a_wrong_resource(farm: Farm, make_board: Callable[..., LabgridBoard]) -> None:
     first = make_board()
     first.acquire()
-    with pytest.raises(BenchError) as busy:
+    with pytest.raises(InfrastructureError) as busy:
         make_board().acquire()
     assert busy.value.kind == "labgrid-busy"
     assert "is held by" in busy.value.message
     first.release()
-    with pytest.raises(BenchError) as unknown:
+    with pytest.raises(InfrastructureError) as unknown:
         make_board(place="nope").acquire()
     assert unknown.value.kind == "labgrid-unknown-place"
     assert "an547-0" in unknown.value.message
-    with pytest.raises(BenchError) as resource:
+    with pytest.raises(InfrastructureError) as resource:
         make_board(consoles={"ns": {"resource": "uart9"}}).acquire()
     assert resource.value.kind == "labgrid-resource"
     assert "uart-ns (NetworkSerialPort)" in (resource.value.seen or "")
@@ -154,7 +154,7 @@ def test_lost_exporter_coordinator_and_place(own_farm: Farm, make_board: Callabl
     board = make_board(coordinator=own_farm.coordinator)
     board.acquire()
     own_farm.client("-p", "an547-0", "release", "--kick")
-    with pytest.raises(BenchError) as kicked:
+    with pytest.raises(InfrastructureError) as kicked:
         board.check_alive()
     assert kicked.value.kind == "labgrid-lost"
     board.release()
@@ -167,15 +167,15 @@ def test_lost_exporter_coordinator_and_place(own_farm: Farm, make_board: Callabl
         board.check_alive()
         return False
 
-    with pytest.raises(BenchError) as orphaned:
+    with pytest.raises(InfrastructureError) as orphaned:
         wait_until(still_there, 20.0)
     assert orphaned.value.kind in {"labgrid-orphaned", "labgrid-unavailable"}
     own_farm.stop("labgrid-coordinator")
-    with pytest.raises(BenchError) as gone:
+    with pytest.raises(InfrastructureError) as gone:
         board.check_alive()
     assert gone.value.kind == "labgrid-coordinator"
     board.release()
-    with pytest.raises(BenchError) as nobody:
+    with pytest.raises(InfrastructureError) as nobody:
         make_board(coordinator=own_farm.coordinator).acquire()
     assert nobody.value.kind == "labgrid-coordinator"
 
@@ -187,9 +187,9 @@ def test_the_place_is_free_after_sigkill(farm: Farm, tmp_path: Path) -> None:
         textwrap.dedent(f"""
         import signal
         from pathlib import Path
-        from harness.boards.base import RunContext
-        from harness.boards.labgrid import LabgridBoard
-        from harness.config.labgrid import LabgridTarget
+        from tfm_harness.boards.base import RunContext
+        from tfm_harness.boards.labgrid.board import LabgridBoard
+        from tfm_harness.config.labgrid import LabgridTarget
 
         words = dict(
             name="lab", kind="labgrid", coordinator={farm.coordinator!r}, place="an547-0",
@@ -223,7 +223,7 @@ def test_a_holder_that_is_killed_keeps_no_place(
     assert farm.holder()
     assert board._client is not None
     board._client._process.send_signal(number)
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         board.check_alive()
     assert caught.value.kind == "labgrid-lost"
     board.release()
@@ -241,7 +241,7 @@ def test_a_coordinator_that_is_restarted_has_forgotten_us(
     own_farm.start_coordinator()
     own_farm.start_exporter()
     own_farm.create_place()  # it was ended before it had stored anything
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         board.check_alive()
     assert caught.value.kind in {"labgrid-coordinator", "labgrid-lost"}
     board.release()
@@ -268,14 +268,14 @@ def test_flashing_by_command_and_what_is_not_proven(
     board.release()
 
     failing = make_board(flash={"kind": "command", "command": ["false", "{image}"]})
-    with failing as board, pytest.raises(BenchError) as caught:
+    with failing as board, pytest.raises(InfrastructureError) as caught:
         board.flash(probe_build)
     assert caught.value.kind == "flash-failed"
 
     with make_board() as board:
         board.flash(probe_build)
         assert board.events[0].kind == "not-proven"
-        with pytest.raises(BenchError) as warm:
+        with pytest.raises(InfrastructureError) as warm:
             board.reset(ResetKind.WARM)
         assert warm.value.kind == "no-reset-control"
 
@@ -286,20 +286,20 @@ def test_interpreters_without_labgrid(tmp_path: Path) -> None:
     for python, expected in (("/nonexistent/python", "cannot be run"), ("/usr/bin/python3", "not installed")):
         target = LabgridTarget.model_validate({**words, "python": python})
         board = LabgridBoard(target, context)
-        with pytest.raises(BenchError, match=expected) as caught:
+        with pytest.raises(InfrastructureError, match=expected) as caught:
             board.acquire()
         assert caught.value.kind == "tool-missing"
 
 
 def test_a_hung_worker_is_told_and_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness.boards import labgrid_client
+    from tfm_harness.boards.labgrid import client as labgrid_client
 
     worker = tmp_path / "worker.py"
     worker.write_text("import signal\nsignal.pause()\n")
     monkeypatch.setattr(labgrid_client, "_WORKER", worker)
     monkeypatch.setattr(labgrid_client, "_START_TIMEOUT", 0.2)
     monkeypatch.setattr(labgrid_client, "_RELEASE_TIMEOUT", 0.2)
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         labgrid_client.LabgridClient(sys.executable, tmp_path / "log")
     assert caught.value.kind == "tool-hung"
 

@@ -10,17 +10,16 @@ import threading
 from pathlib import Path
 
 import pytest
-
-from harness.boards.locks import BoardLock, acquire_all, list_boards
-from harness.boards.supervisor import wait_until
-from harness.errors import BenchError
+from tfm_harness.boards.locks import BoardLock, acquire_all, list_boards
+from tfm_harness.boards.supervisor import wait_until
+from tfm_harness.errors import InfrastructureError
 
 ROOT = Path(__file__).resolve().parents[2]
 
 HOLD = """
 import sys
 from pathlib import Path
-from harness.boards.locks import BoardLock
+from tfm_harness.boards.locks import BoardLock
 lock = BoardLock(sys.argv[1], Path(sys.argv[2]), {"target": "t"})
 lock.acquire()
 print("held", flush=True)
@@ -44,7 +43,7 @@ def other_session(name: str, state: Path) -> subprocess.Popen[str]:
 def test_one_holder_at_a_time_and_shown(tmp_path: Path) -> None:
     with other_session("an547-1", tmp_path) as session:
         lock = BoardLock("an547-1", tmp_path)
-        with pytest.raises(BenchError, match="board-busy") as caught:
+        with pytest.raises(InfrastructureError, match="board-busy") as caught:
             lock.acquire()
         assert f"process {session.pid}" in (caught.value.seen or "")
         assert not lock.held
@@ -66,7 +65,7 @@ def test_one_holder_at_a_time_and_shown(tmp_path: Path) -> None:
 def test_waiting_gets_the_board_when_it_is_given_back(tmp_path: Path) -> None:
     first, second = BoardLock("b", tmp_path), BoardLock("b", tmp_path)
     first.acquire()
-    with pytest.raises(BenchError, match=r"waited 0\.1 s"):
+    with pytest.raises(InfrastructureError, match=r"waited 0\.1 s"):
         second.acquire(timeout=0.1)
     waiting = threading.Thread(target=second.acquire, args=(30,))
     waiting.start()
@@ -82,7 +81,7 @@ def test_looking_does_not_free_our_own_lock(tmp_path: Path) -> None:
     lock.acquire()
     for _ in range(3):
         assert list_boards(tmp_path)[0].locked
-    with pytest.raises(BenchError, match="board-busy"):
+    with pytest.raises(InfrastructureError, match="board-busy"):
         BoardLock("b", tmp_path).acquire()
     lock.release()
     lock.release()
@@ -92,7 +91,7 @@ def test_all_or_none(tmp_path: Path) -> None:
     blocker = BoardLock("tty:/dev/ttyUSB0", tmp_path)
     blocker.acquire()
     wanted = [BoardLock(name, tmp_path) for name in ("a", "b", "tty:/dev/ttyUSB0")]
-    with pytest.raises(BenchError, match="tty:/dev/ttyUSB0"):
+    with pytest.raises(InfrastructureError, match="tty:/dev/ttyUSB0"):
         acquire_all(wanted, 0.0)
     assert not any(lock.held for lock in wanted)
     blocker.release()
@@ -144,6 +143,6 @@ def test_damaged_lock_file_is_no_harm(tmp_path: Path) -> None:
 
 def test_state_folder_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "locks").write_text("a file, not a folder")
-    with pytest.raises(BenchError, match="lock-file"):
+    with pytest.raises(InfrastructureError, match="lock-file"):
         BoardLock("b", tmp_path).acquire()
     assert list_boards(tmp_path / "nowhere") == []

@@ -1,4 +1,4 @@
-"""The MPS3 board, through the stand-in: a folder, four ptys, QEMU as the FPGA."""
+"""The MPS3 board, through the simulator: a folder, four ptys, QEMU as the FPGA."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-
-from harness.boards.base import PowerState, ResetKind, RunContext
-from harness.boards.mps3 import Mps3Board
-from harness.boards.standins.mps3 import StandInMps3, make_card
-from harness.config.build import Build
-from harness.config.loading import load_target
-from harness.config.mps3 import Mps3Target
-from harness.console.base import Mark
-from harness.errors import BenchError, ConfigError
+from tfm_harness.boards.base import PowerState, ResetKind, RunContext
+from tfm_harness.boards.mps3.board import Mps3Board
+from tfm_harness.config.build import Build
+from tfm_harness.config.loading import load_target
+from tfm_harness.config.mps3 import Mps3Target
+from tfm_harness.console.base import Mark
+from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.testing.simulators.mps3 import StandInMps3, make_card
 
 pytestmark = pytest.mark.qemu
 READY = re.compile(rb"ready ([0-9a-f]{8})\n")
@@ -132,7 +131,7 @@ def switch(fake: StandInMps3, monkeypatch: pytest.MonkeyPatch) -> None:
         def state(self) -> PowerState:
             return PowerState.ON if fake.powered else PowerState.OFF
 
-    monkeypatch.setattr("harness.boards.real.make_power", lambda _: Switch())
+    monkeypatch.setattr("tfm_harness.boards.real.make_power", lambda _: Switch())
 
 
 @pytest.mark.usefixtures("switch")
@@ -148,10 +147,10 @@ def test_power_cycle_as_reboot(make_board: Callable[..., Mps3Board], fake: Stand
 def test_silent_mcc_is_named_and_the_board_usable_afterwards(
     make_board: Callable[..., Mps3Board], fake: StandInMps3, probe_build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.boards.mps3_mcc.reboot.__kwdefaults__", {"timeout": 0.5})
+    monkeypatch.setattr("tfm_harness.boards.mps3.mcc.reboot.__kwdefaults__", {"timeout": 0.5})
     with make_board() as board:
         fake.silent = True
-        with pytest.raises(BenchError) as caught:
+        with pytest.raises(InfrastructureError) as caught:
             board.flash(probe_build)
         assert caught.value.kind == "mcc-silent"
         fake.silent = False
@@ -168,7 +167,7 @@ def test_power_is_the_fallback_of_a_board_that_does_not_reboot(
     monkeypatch: pytest.MonkeyPatch,
     reboot: str,
 ) -> None:
-    monkeypatch.setattr("harness.boards.mps3_mcc.reboot.__kwdefaults__", {"timeout": 0.5})
+    monkeypatch.setattr("tfm_harness.boards.mps3.mcc.reboot.__kwdefaults__", {"timeout": 0.5})
     fake.silent = True
     with make_board(reboot=reboot, power=POWER, start_timeout=60 if reboot == "mcc" else 10) as board:
         board.flash(probe_build)
@@ -182,10 +181,10 @@ def test_a_card_that_was_half_written_is_restored(
 ) -> None:
     images_txt = fake.card / "MB/HBI0309C/AN547/images.txt"
     before = images_txt.read_bytes()
-    monkeypatch.setattr("harness.boards.mps3_mcc.reboot.__kwdefaults__", {"timeout": 0.5})
+    monkeypatch.setattr("tfm_harness.boards.mps3.mcc.reboot.__kwdefaults__", {"timeout": 0.5})
     with make_board(restore=True) as board:
         fake.silent = True
-        with pytest.raises(BenchError):
+        with pytest.raises(InfrastructureError):
             board.flash(probe_build)
         assert images_txt.read_bytes() != before
     assert images_txt.read_bytes() == before
@@ -215,11 +214,11 @@ def test_the_card_is_restored_after_a_killed_session(
     code = f"""
         import os, signal
         from pathlib import Path
-        from harness.boards import mps3_card
-        from harness.boards.base import RunContext
-        from harness.boards.mps3 import Mps3Board
-        from harness.config.loading import load_build
-        from harness.config.mps3 import Mps3Target
+        from tfm_harness.boards.mps3 import card as mps3_card
+        from tfm_harness.boards.base import RunContext
+        from tfm_harness.boards.mps3.board import Mps3Board
+        from tfm_harness.config.loading import load_build
+        from tfm_harness.config.mps3 import Mps3Target
         here = Path({str(tmp_path)!r})
         board = Mps3Board(Mps3Target.model_validate_json((here / "target.json").read_text()),
                           RunContext(here / "run", here / "state"))
@@ -256,7 +255,7 @@ def test_files_that_vanish_from_the_card_are_reported(
 
     with make_board() as board:
         monkeypatch.setattr(StandInMps3, "_start", lose)
-        with pytest.raises(BenchError, match="MCC reported an error") as caught:
+        with pytest.raises(InfrastructureError, match="MCC reported an error") as caught:
             board.flash(probe_build)
         assert caught.value.kind == "mcc-error"
         assert "not found" in (caught.value.seen or "")
@@ -267,7 +266,7 @@ def test_images_outside_the_mccs_windows(
 ) -> None:
     raw = tmp_path / "raw.bin"
     raw.write_bytes(b"x" * 16)
-    from harness.config.build import Image
+    from tfm_harness.config.build import Image
 
     image = Image(file=raw, world="data", at=0x20000000)
     build = probe_build.model_copy(update={"images": (*probe_build.images, image)})
@@ -277,19 +276,19 @@ def test_images_outside_the_mccs_windows(
 
 def test_two_sessions_do_not_share_a_board(make_board: Callable[..., Mps3Board]) -> None:
     make_board().acquire()
-    with pytest.raises(BenchError, match="in use"):
+    with pytest.raises(InfrastructureError, match="in use"):
         make_board().acquire()
 
 
 def test_two_targets_with_one_port_are_seen(make_board: Callable[..., Mps3Board]) -> None:
     make_board().acquire()
-    with pytest.raises(BenchError, match="in use"):
+    with pytest.raises(InfrastructureError, match="in use"):
         make_board(name="other").acquire()
 
 
 def test_missing_port(make_board: Callable[..., Mps3Board], tmp_path: Path) -> None:
     board = make_board(mcc={"kind": "serial", "port": str(tmp_path / "gone")})
-    with pytest.raises(BenchError, match="there is no port"):
+    with pytest.raises(InfrastructureError, match="there is no port"):
         board.acquire()
     make_board().acquire()
 

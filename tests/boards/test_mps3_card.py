@@ -8,10 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from harness.boards.mps3_backup import CardBackup
-from harness.boards.mps3_card import Card, fat_is_dirty
-from harness.errors import BenchError
+from tfm_harness.boards.mps3.backup import CardBackup
+from tfm_harness.boards.mps3.card import Card, fat_is_dirty
+from tfm_harness.errors import InfrastructureError
 
 
 @pytest.fixture
@@ -133,14 +132,14 @@ def test_somebody_elses_new_files_make_the_backup_outdated(card: Card, mount: Pa
 
 
 def test_restoring_without_a_backup_is_refused(card: Card, backup: CardBackup) -> None:
-    with pytest.raises(BenchError, match="no backup"):
+    with pytest.raises(InfrastructureError, match="no backup"):
         backup.restore(card)
 
 
 def test_no_room_for_the_backup(card: Card, mount: Path, tmp_path: Path) -> None:
     before = tree(mount)
     (tmp_path / "file").touch()
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         CardBackup(tmp_path / "file" / "backup").take(card)
     assert caught.value.kind == "mps3-backup"
     assert "--state-dir" in (caught.value.hint or "")
@@ -160,12 +159,12 @@ def test_a_card_that_goes_away_is_the_benchs_fault(card: Card, mount: Path, monk
     for name in ("statvfs", "unlink"):
         with monkeypatch.context() as patch:
             patch.setattr(os, name, gone)
-            with pytest.raises(BenchError, match="cannot be") as caught:
+            with pytest.raises(InfrastructureError, match="cannot be") as caught:
                 card.write({}, "text")
             assert caught.value.kind.startswith("mps3-")
     with monkeypatch.context() as patch:
         patch.setattr(Path, "iterdir", gone)
-        with pytest.raises(BenchError, match="cannot be read"):
+        with pytest.raises(InfrastructureError, match="cannot be read"):
             card.foreign()
 
 
@@ -173,10 +172,10 @@ def test_damage_after_writing_is_found(card: Card, mount: Path) -> None:
     written = card.write(IMAGES, "text")
     path = mount / "SOFTWARE" / "secure.bin"
     path.write_bytes(b"\x01" * 4999 + b"\x03")
-    with pytest.raises(BenchError, match=r"secure\.bin on the card is not what was written"):
+    with pytest.raises(InfrastructureError, match=r"secure\.bin on the card is not what was written"):
         card.verify(written)
     path.unlink()
-    with pytest.raises(BenchError, match="not what was written"):
+    with pytest.raises(InfrastructureError, match="not what was written"):
         card.verify(written)
 
 
@@ -195,7 +194,7 @@ def test_full_card_is_refused_before_anything_is_written(
 ) -> None:
     before = tree(mount)
     monkeypatch.setattr(os, "statvfs", fake_statvfs(f_bavail=10, f_frsize=512))
-    with pytest.raises(BenchError, match="too full") as caught:
+    with pytest.raises(InfrastructureError, match="too full") as caught:
         card.write(IMAGES, "text")
     assert caught.value.kind == "mps3-full"
     assert tree(mount) == before
@@ -203,7 +202,7 @@ def test_full_card_is_refused_before_anything_is_written(
 
 def test_read_only_card_is_refused(card: Card, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "statvfs", fake_statvfs(f_flag=os.ST_RDONLY))
-    with pytest.raises(BenchError, match="read-only"):
+    with pytest.raises(InfrastructureError, match="read-only"):
         card.write(IMAGES, "text")
 
 
@@ -212,7 +211,7 @@ def test_error_in_the_middle_leaves_no_half_file(card: Card, mount: Path, monkey
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", no_space)
-    with pytest.raises(BenchError, match="No space left") as caught:
+    with pytest.raises(InfrastructureError, match="No space left") as caught:
         card.write(IMAGES, "text")
     assert caught.value.kind == "mps3-write"
     assert not list(mount.rglob("*.tmp"))
@@ -242,13 +241,13 @@ def test_a_sector_that_is_no_fat_is_not_called_dirty() -> None:
 
 @pytest.mark.parametrize("note", ["AN552", "AN5"])
 def test_another_boards_card_is_refused(mount: Path, note: str) -> None:
-    with pytest.raises(BenchError, match=f"no {note} board files") as caught:
+    with pytest.raises(InfrastructureError, match=f"no {note} board files") as caught:
         Card(mount, note)
     assert "AN547" in (caught.value.seen or "")
 
 
 def test_missing_mount_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BenchError, match="no AN547 board files"):
+    with pytest.raises(InfrastructureError, match="no AN547 board files"):
         Card(tmp_path / "gone", "AN547")
 
 

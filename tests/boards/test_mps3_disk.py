@@ -6,11 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
-
-from harness.boards import mps3_disk
-from harness.boards.mps3_disk import Disk
-from harness.config.mps3 import DiskConfig
-from harness.errors import BenchError
+from tfm_harness.boards.mps3 import disk as mps3_disk
+from tfm_harness.boards.mps3.disk import Disk
+from tfm_harness.config.mps3 import DiskConfig
+from tfm_harness.errors import InfrastructureError
 
 LABEL = DiskConfig(label="V2M-MPS3")
 
@@ -69,7 +68,7 @@ def test_found_by_label_also_on_a_partition(bench: Bench) -> None:
 def test_two_boards_need_a_serial_number(bench: Bench) -> None:
     bench.plug("sdb", "by-label/V2M-MPS3", "by-id/usb-ARM_V2M-MPS3_111-0:0")
     second = bench.plug("sdc", "by-id/usb-ARM_V2M-MPS3_222-0:0")
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         _ = bench.disk().device
     assert caught.value.kind == "mps3-ambiguous"
     assert "222" in (caught.value.seen or "")
@@ -79,7 +78,7 @@ def test_two_boards_need_a_serial_number(bench: Bench) -> None:
 def test_no_disk_names_those_that_are_there(bench: Bench) -> None:
     bench.plug("sdz", "by-label/STICK")
     for config in (LABEL, DiskConfig(label="V2M-MPS3", usb_serial="1")):
-        with pytest.raises(BenchError) as caught:
+        with pytest.raises(InfrastructureError) as caught:
             _ = bench.disk(config).device
         assert caught.value.kind == "mps3-no-disk"
         assert "STICK" in (caught.value.seen or "")
@@ -112,7 +111,7 @@ def test_a_mount_in_use_is_told(bench: Bench) -> None:
     device = bench.plug("sdb", "by-label/V2M-MPS3")
     bench.mounts.write_text(bench.table_line(device) + "\n")
     bench.udisksctl("echo target is busy >&2; exit 1")
-    with pytest.raises(BenchError, match="cannot be unmounted") as caught, bench.disk().mounted():
+    with pytest.raises(InfrastructureError, match="cannot be unmounted") as caught, bench.disk().mounted():
         pytest.fail("somebody else has it")
     assert caught.value.kind == "mps3-unmount"
     assert "busy" in (caught.value.seen or "")
@@ -138,13 +137,13 @@ def test_a_dirty_fat_is_refused_before_it_is_mounted(bench: Bench) -> None:
     sector[65] = 1
     device.write_bytes(sector)
     bench.log.unlink()
-    with pytest.raises(BenchError, match="not unmounted cleanly") as caught, bench.disk().mounted():
+    with pytest.raises(InfrastructureError, match="not unmounted cleanly") as caught, bench.disk().mounted():
         pytest.fail("it is damaged")
     assert caught.value.kind == "mps3-dirty"
     assert not bench.log.exists()
     device.unlink()
     device.mkdir()
-    with pytest.raises(BenchError, match="cannot be read"), bench.disk().mounted():
+    with pytest.raises(InfrastructureError, match="cannot be read"), bench.disk().mounted():
         pytest.fail("no rights")
 
 
@@ -162,7 +161,7 @@ def test_unmounted_also_when_writing_failed(bench: Bench) -> None:
 def test_mounting_that_fails(bench: Bench, script: str, kind: str) -> None:
     bench.plug("sdb", "by-label/V2M-MPS3")
     bench.udisksctl(script)
-    with pytest.raises(BenchError) as caught, bench.disk().mounted():
+    with pytest.raises(InfrastructureError) as caught, bench.disk().mounted():
         pytest.fail("nothing is mounted")
     assert caught.value.kind == kind
 
@@ -170,12 +169,12 @@ def test_mounting_that_fails(bench: Bench, script: str, kind: str) -> None:
 def test_udisks_missing_and_hung(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.plug("sdb", "by-label/V2M-MPS3")
     monkeypatch.setenv("PATH", str(bench.tools))
-    with pytest.raises(BenchError) as missing, bench.disk().mounted():
+    with pytest.raises(InfrastructureError) as missing, bench.disk().mounted():
         pytest.fail("nothing is mounted")
     assert missing.value.kind == "tool-missing"
     bench.udisksctl("exec /bin/sleep 60")
     monkeypatch.setattr(mps3_disk, "_TIMEOUT", 0.2)
-    with pytest.raises(BenchError) as hung, bench.disk().mounted():
+    with pytest.raises(InfrastructureError) as hung, bench.disk().mounted():
         pytest.fail("nothing is mounted")
     assert hung.value.kind == "tool-hung"
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from harness.boards.mps3_images import (
+from tfm_harness.boards.mps3.images import (
     AN547_MAP,
     Dialect,
     ImageEntry,
@@ -16,7 +15,7 @@ from harness.boards.mps3_images import (
     render_images_txt,
     short_name,
 )
-from harness.errors import ConfigError
+from tfm_harness.errors import ConfigError
 
 PUBLISHED = r"""TITLE: Arm MPS3 FPGA prototyping board Images Configuration File
 [IMAGES]

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from harness.boards.mps3_mcc import MccLog, reboot, watch_start
-from harness.console.base import Console, Mark, Match
-from harness.errors import BenchError
+from tfm_harness.boards.mps3.mcc import MccLog, reboot, watch_start
+from tfm_harness.console.base import Console, Mark, Match
+from tfm_harness.errors import InfrastructureError
 
 START = (
     b"\r\nARM V2M-MPS3 Boot loader v1.3.2\r\nHBI0309 build 2085\r\n\r\n"
@@ -50,7 +49,7 @@ class ScriptedConsole(Console):
         start = (since or self.mark()).offset
         while (at := self.data.find(pattern, start)) < 0:
             if not self.future:
-                raise BenchError("nothing came", kind="console-timeout", seen=self.tail())
+                raise InfrastructureError("nothing came", kind="console-timeout", seen=self.tail())
             self._more()
         return Match(pattern, at, at + len(pattern))
 
@@ -121,7 +120,7 @@ def test_reboot_and_watch() -> None:
 
 
 def test_silent_mcc() -> None:
-    with pytest.raises(BenchError, match="does not answer") as caught:
+    with pytest.raises(InfrastructureError, match="does not answer") as caught:
         reboot(ScriptedConsole({}))
     assert caught.value.kind == "mcc-silent"
 
@@ -137,14 +136,14 @@ def test_silent_mcc() -> None:
 )
 def test_failures_are_named(start: bytes, kind: str) -> None:
     console = ScriptedConsole({b"\r": b"Cmd> ", b"reboot\r": start})
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         watch_start(console, reboot(console), ["secure.bin", "ns.bin"], timeout=1)
     assert caught.value.kind == kind
 
 
 def test_an_mcc_that_starts_for_ever_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.boards.mps3_mcc._LONGEST_TALK", 0)
+    monkeypatch.setattr("tfm_harness.boards.mps3.mcc._LONGEST_TALK", 0)
     console = ScriptedConsole({b"\r": b"Cmd> ", b"reboot\r": START[:130] * 100})
-    with pytest.raises(BenchError, match="never ends its start") as caught:
+    with pytest.raises(InfrastructureError, match="never ends its start") as caught:
         watch_start(console, reboot(console), ["secure.bin"], timeout=1)
     assert caught.value.kind == "mcc-hung"

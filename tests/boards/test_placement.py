@@ -6,9 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-
-from harness.boards.placement import choose_cpu
-from harness.boards.supervisor import spawn
+from tfm_harness.boards.placement import choose_cpu
+from tfm_harness.boards.supervisor import spawn
 
 
 @pytest.fixture

@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pytest
-
-from harness.boards.base import Board, PowerState, ResetKind, RunContext
-from harness.boards.locks import BoardLock
-from harness.boards.pool import Pool, members_of
-from harness.boards.qemu import QemuBoard
-from harness.config.build import Build
-from harness.config.loading import load_target
-from harness.config.target import TargetBase
-from harness.console.base import Console
-from harness.errors import BenchError, ConfigError
+from tfm_harness.boards.base import Board, PowerState, ResetKind, RunContext
+from tfm_harness.boards.locks import BoardLock
+from tfm_harness.boards.pool import Pool, members_of
+from tfm_harness.boards.qemu.board import QemuBoard
+from tfm_harness.config.build import Build
+from tfm_harness.config.loading import load_target
+from tfm_harness.config.target import TargetBase
+from tfm_harness.console.base import Console
+from tfm_harness.errors import ConfigError, InfrastructureError
 
 
 class LockedTarget(TargetBase):
@@ -43,7 +42,7 @@ class LockedBoard(Board):
     def acquire(self) -> None:
         self.lock.acquire(self.target.timeouts.acquire)
         if self._fault:
-            raise BenchError("broken", kind=self._fault)
+            raise InfrastructureError("broken", kind=self._fault)
 
     def release(self) -> None:
         self.lock.release()
@@ -77,7 +76,7 @@ def test_each_taker_gets_another_board(context: RunContext) -> None:
     first, second = pool(context, target("a"), target("b")), pool(context, target("a"), target("b"))
     one, two = first.take(), second.take()
     assert {one.name, two.name} == {"a", "b"}
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         first.take()
     assert caught.value.kind == "board-busy"
     one.release()
@@ -90,14 +89,14 @@ def test_each_taker_gets_another_board(context: RunContext) -> None:
 def test_a_lost_board_is_not_taken_again_by_anybody(context: RunContext) -> None:
     first, second = pool(context, target("a"), target("b")), pool(context, target("a"), target("b"))
     board = first.take()
-    first.quarantine(board.name, BenchError("gone", kind="emulator-exit"))
+    first.quarantine(board.name, InfrastructureError("gone", kind="emulator-exit"))
     board.release()
     assert second.lost() == {"a": "emulator-exit: gone"}
     other = second.take()
     assert other.name == "b"
-    second.quarantine("b", BenchError("gone too", kind="probe-lost"))
+    second.quarantine("b", InfrastructureError("gone too", kind="probe-lost"))
     other.release()
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         first.take()
     assert caught.value.kind == "pool-lost"
     assert "gone too" in (caught.value.seen or "")
@@ -118,11 +117,11 @@ def test_a_board_that_cannot_be_acquired_is_passed_over_and_freed(context: RunCo
 
 
 def test_a_single_board_keeps_its_own_error(context: RunContext) -> None:
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         pool(context, target("a", fault="probe-missing")).take()
     assert caught.value.kind == "probe-missing"
     # Not in quarantine: its own test says what is wrong, each time.
-    with pytest.raises(BenchError, match="probe-missing"):
+    with pytest.raises(InfrastructureError, match="probe-missing"):
         pool(context, target("a", fault="probe-missing")).take()
 
 
@@ -136,7 +135,7 @@ def test_waiting_for_a_board(context: RunContext) -> None:
             if not released:
                 released.append(held[0].name)
                 held[0].release()  # as another session would, meanwhile
-                raise BenchError("busy", kind="board-busy")
+                raise InfrastructureError("busy", kind="board-busy")
             super().acquire()
 
     waiting = Pool(some.members, context, context.run_dir / "quarantine", make=Eventually)

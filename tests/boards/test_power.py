@@ -1,4 +1,4 @@
-"""Power switching: each kind through a stand-in of its tool, the failures included."""
+"""Power switching: each kind through a simulator of its tool, the failures included."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
-
-from harness.boards.base import PowerState
-from harness.boards.power import cycle, make_power
-from harness.config.power import PowerConfig
-from harness.errors import BenchError
+from tfm_harness.boards.base import PowerState
+from tfm_harness.boards.power import cycle, make_power
+from tfm_harness.config.power import PowerConfig
+from tfm_harness.errors import InfrastructureError
 
 CONFIG: TypeAdapter[PowerConfig] = TypeAdapter(PowerConfig)
 
@@ -41,7 +40,7 @@ def test_cycle_goes_off_waits_and_comes_on(tmp_path: Path) -> None:
 def test_a_relay_that_sticks_is_seen(tmp_path: Path) -> None:
     stuck = script(tmp_path / "stuck", "echo on")
     config = command_config(tmp_path, state=[str(stuck)])
-    with pytest.raises(BenchError, match="did not switch off") as caught:
+    with pytest.raises(InfrastructureError, match="did not switch off") as caught:
         cycle(make_power(config), 0, wait=lambda _: None)
     assert caught.value.kind == "power-stuck"
 
@@ -49,7 +48,7 @@ def test_a_relay_that_sticks_is_seen(tmp_path: Path) -> None:
 def test_a_failing_command_shows_what_it_said(tmp_path: Path) -> None:
     broken = script(tmp_path / "broken", "echo relay board not found >&2; exit 3")
     config = command_config(tmp_path, off=[str(broken)])
-    with pytest.raises(BenchError, match="failed") as caught:
+    with pytest.raises(InfrastructureError, match="failed") as caught:
         make_power(config).set(PowerState.OFF)
     assert caught.value.seen == "3"
     assert "relay board not found" in str(caught.value)
@@ -57,20 +56,20 @@ def test_a_failing_command_shows_what_it_said(tmp_path: Path) -> None:
 
 def test_a_hanging_command_is_ended(tmp_path: Path) -> None:
     config = command_config(tmp_path, on=["sleep", "60"], timeout=0.2)
-    with pytest.raises(BenchError, match="sleep hangs") as caught:
+    with pytest.raises(InfrastructureError, match="sleep hangs") as caught:
         make_power(config).set(PowerState.ON)
     assert caught.value.kind == "tool-hung"
 
 
 def test_a_missing_tool_is_named(tmp_path: Path) -> None:
     config = command_config(tmp_path, on=["no-such-power-tool"])
-    with pytest.raises(BenchError, match="no-such-power-tool is not installed"):
+    with pytest.raises(InfrastructureError, match="no-such-power-tool is not installed"):
         make_power(config).set(PowerState.ON)
 
 
 def test_a_state_nobody_understands_is_refused(tmp_path: Path) -> None:
     config = command_config(tmp_path, state=["echo", "maybe"])
-    with pytest.raises(BenchError, match="printed something else"):
+    with pytest.raises(InfrastructureError, match="printed something else"):
         make_power(config).state()
     assert make_power(command_config(tmp_path, state=None)).state() is PowerState.UNKNOWN
 
@@ -133,7 +132,7 @@ def test_pdu_that_does_not_answer_is_the_benchs_fault(tmp_path: Path, monkeypatc
             raise NotImplementedError
     """
     fake_labgrid(tmp_path, monkeypatch, backend)
-    with pytest.raises(BenchError, match=r"192\.0\.2\.7 does not obey") as caught:
+    with pytest.raises(InfrastructureError, match=r"192\.0\.2\.7 does not obey") as caught:
         make_power(pdu()).set(PowerState.ON)
     assert caught.value.seen == "ConnectionRefusedError: no route"
     assert make_power(pdu()).state() is PowerState.UNKNOWN
@@ -141,29 +140,29 @@ def test_pdu_that_does_not_answer_is_the_benchs_fault(tmp_path: Path, monkeypatc
 
 def test_pdu_that_hangs_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_labgrid(tmp_path, monkeypatch, "import time\ntime.sleep(1000)\n")
-    with pytest.raises(BenchError, match="hangs") as caught:
+    with pytest.raises(InfrastructureError, match="hangs") as caught:
         make_power(pdu(timeout=0.5)).set(PowerState.ON)
     assert caught.value.kind == "tool-hung"
 
 
 def test_pdu_that_dies_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_labgrid(tmp_path, monkeypatch, "import os\nos._exit(7)\n")
-    with pytest.raises(BenchError, match="does not obey") as caught:
+    with pytest.raises(InfrastructureError, match="does not obey") as caught:
         make_power(pdu()).state()
     assert caught.value.seen == "exit code 7"
 
 
 def test_pdu_model_that_labgrid_does_not_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_labgrid(tmp_path, monkeypatch, "")
-    with pytest.raises(BenchError, match="no power back end 'nosuch'") as caught:
+    with pytest.raises(InfrastructureError, match="no power back end 'nosuch'") as caught:
         make_power(pdu(model="nosuch")).set(PowerState.ON)
     assert caught.value.kind == "tool-missing"
     assert "model names" in (caught.value.hint or "")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(BenchError, match="no power back end") as caught:
+    with pytest.raises(InfrastructureError, match="no power back end") as caught:
         make_power(pdu(python="/usr/bin/python3")).set(PowerState.ON)
     assert "name an interpreter" in (caught.value.hint or "")
-    with pytest.raises(BenchError, match="is not installed"):
+    with pytest.raises(InfrastructureError, match="is not installed"):
         make_power(pdu(python="/nonexistent/python")).set(PowerState.ON)
 
 

@@ -1,4 +1,4 @@
-"""The probe board: real pyOCD code, through the stand-in probe, on QEMU's memory and core."""
+"""The probe board: real pyOCD code, through the simulator probe, on QEMU's memory and core."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-
-from harness.boards import probe_worker
-from harness.boards.base import ResetKind, RunContext
-from harness.boards.probe import ProbeBoard
-from harness.boards.standins.gdb_remote import GdbRemote
-from harness.boards.standins.probe_board import StandInProbeBoard, entry_point_folder
-from harness.config.build import Build, Image
-from harness.config.loading import load_target
-from harness.config.probe import ProbeTarget
-from harness.console.base import Mark
-from harness.errors import BenchError, HarnessBug
+from tfm_harness.boards.base import ResetKind, RunContext
+from tfm_harness.boards.probe import worker as probe_worker
+from tfm_harness.boards.probe.board import ProbeBoard
+from tfm_harness.config.build import Build, Image
+from tfm_harness.config.loading import load_target
+from tfm_harness.config.probe import ProbeTarget
+from tfm_harness.console.base import Mark
+from tfm_harness.errors import HarnessBug, InfrastructureError
+from tfm_harness.testing.simulators.gdb_remote import GdbRemote
+from tfm_harness.testing.simulators.probe_board import StandInProbeBoard, entry_point_folder
 
 READY = re.compile(rb"ready ([0-9a-f]{8})\n")
 UID = "TESTPROBE1"
@@ -92,7 +91,7 @@ def test_flash_reset_and_skip(make_board: Callable[..., ProbeBoard], probe_build
         wait_ready(board)
         assert ask(board, "echo hello") == "hello"
         assert kinds(board) == ["host-reset", "flashed"]
-        assert "stand-in: QEMU gdbstub" in board.description["probe"]
+        assert "simulator: QEMU gdbstub" in board.description["probe"]
         assert "M55" in board.description["core"]
 
         assert ask(board, "poke 31000000 1234abcd") == "ok"
@@ -137,7 +136,7 @@ def test_image_where_there_is_no_memory(
     raw.write_bytes(b"x" * 16)
     image = Image(file=raw, world="data", at=0xF8000000)
     with make_board() as board:
-        with pytest.raises(BenchError) as caught:
+        with pytest.raises(InfrastructureError) as caught:
             board.flash(probe_build.model_copy(update={"images": (*probe_build.images, image)}))
         assert caught.value.kind == "image-region"
         with pytest.raises(HarnessBug, match="reset before flash"):  # a failed flash leaves nothing to use
@@ -156,7 +155,7 @@ def test_memory_that_does_not_keep_bytes_is_found(
     image = Image(file=raw, world="data", at=0x59304FD0)
     build = probe_build.model_copy(update={"images": (*probe_build.images, image)})
     regions = {"itcm": {"start": 0x10000000, "size": "512K"}, "uart": {"start": 0x59304000, "size": "4K"}}
-    with make_board(regions=regions) as board, pytest.raises(BenchError) as caught:
+    with make_board(regions=regions) as board, pytest.raises(InfrastructureError) as caught:
         board.flash(build)
     assert caught.value.kind == "flash-verify"
     assert "0x59304fd0" in (caught.value.seen or "")
@@ -165,7 +164,7 @@ def test_memory_that_does_not_keep_bytes_is_found(
 @pytest.mark.qemu
 def test_wrong_probe_names_those_that_are_there(make_board: Callable[..., ProbeBoard]) -> None:
     # Part of an id is not the id: pyOCD alone would take it.
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         make_board(probe="TESTPROBE").acquire()
     assert caught.value.kind == "probe-missing"
     assert UID in (caught.value.seen or "")
@@ -173,7 +172,7 @@ def test_wrong_probe_names_those_that_are_there(make_board: Callable[..., ProbeB
 
 @pytest.mark.qemu
 def test_unknown_part(make_board: Callable[..., ProbeBoard], probe_build: Build) -> None:
-    with make_board(part="no_such_part") as board, pytest.raises(BenchError) as caught:
+    with make_board(part="no_such_part") as board, pytest.raises(InfrastructureError) as caught:
         board.flash(probe_build)
     assert caught.value.kind == "probe-part"
 
@@ -186,12 +185,12 @@ def test_probe_gone_before_and_after_flashing(
         board.flash(probe_build)
         wait_ready(board)
         fake.power_off()
-        with pytest.raises(BenchError) as caught:
+        with pytest.raises(InfrastructureError) as caught:
             board.reset()
         assert caught.value.kind == "probe-missing"
-        with pytest.raises(BenchError, match="console-closed"):
+        with pytest.raises(InfrastructureError, match="console-closed"):
             board.check_alive()
-    with pytest.raises(BenchError):
+    with pytest.raises(InfrastructureError):
         make_board(name="again").acquire()
     fake.power_on()
     with make_board(name="third") as board:
@@ -217,7 +216,7 @@ def test_hung_probe_is_ended_and_the_board_usable_afterwards(
         short = board._target.model_copy(update={"operation_timeout": 0.5})
         monkeypatch.setattr(board, "_target", short)
         monkeypatch.setenv("PYTHONPATH", f"{hang}{os.pathsep}{good}")
-        with pytest.raises(BenchError) as caught:
+        with pytest.raises(InfrastructureError) as caught:
             board.flash(probe_build)
         assert caught.value.kind == "tool-hung"
         monkeypatch.setenv("PYTHONPATH", good)
@@ -235,7 +234,7 @@ def test_pyocd_missing_or_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "site" / "pyocd" / "__init__.py").write_text(version + "\n")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "site"), str(Path(__file__).parents[2])]))
     target = ProbeTarget.model_validate(words_for((4001, 4002)))
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         ProbeBoard(target, RunContext(tmp_path / "run", tmp_path / "state")).acquire()
     assert caught.value.kind == kind
     assert "pyocd>=0.36" in (caught.value.hint or "")
@@ -264,7 +263,7 @@ def test_nobody_is_attached_while_tests_run(
 def test_cold_reset_needs_a_switch(make_board: Callable[..., ProbeBoard], probe_build: Build) -> None:
     with make_board() as board:
         board.flash(probe_build)
-        with pytest.raises(BenchError) as caught:
+        with pytest.raises(InfrastructureError) as caught:
             board.reset(ResetKind.COLD)
     assert caught.value.kind == "no-power-control"
 
@@ -272,7 +271,7 @@ def test_cold_reset_needs_a_switch(make_board: Callable[..., ProbeBoard], probe_
 @pytest.mark.qemu
 def test_two_sessions_and_shared_probes(make_board: Callable[..., ProbeBoard]) -> None:
     make_board().acquire()
-    with pytest.raises(BenchError, match="in use"):
+    with pytest.raises(InfrastructureError, match="in use"):
         make_board(name="other").acquire()
 
 

@@ -14,17 +14,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from harness.boards.base import ClockQuality, PowerState, ResetKind
-from harness.boards.locks import list_boards
-from harness.boards.qemu import QemuBoard
-from harness.boards.supervisor import wait_until
-from harness.config.build import Build
-from harness.config.loading import load_target
-from harness.console.base import Mark
-from harness.errors import BenchError, ConfigError, DeviceFault, HarnessBug
-from harness.stimulus.player import PlayedStimulus
-from harness.stimulus.sensors import LSM303DLHC, TMP105
+from tfm_harness.boards.base import ClockQuality, PowerState, ResetKind
+from tfm_harness.boards.locks import list_boards
+from tfm_harness.boards.qemu.board import QemuBoard
+from tfm_harness.boards.supervisor import wait_until
+from tfm_harness.config.build import Build
+from tfm_harness.config.loading import load_target
+from tfm_harness.console.base import Mark
+from tfm_harness.errors import ConfigError, HarnessBug, InfrastructureError, ProductError
+from tfm_harness.stimulus.player import PlayedStimulus
+from tfm_harness.stimulus.sensors import LSM303DLHC, TMP105
 
 pytestmark = pytest.mark.qemu
 
@@ -137,10 +136,10 @@ def test_guest_reset_is_seen_where_it_happened(probe_board: QemuBoard) -> None:
 
 def test_lockup_is_the_products_fault(probe_board: QemuBoard) -> None:
     wait_ready(probe_board)
-    with pytest.raises(DeviceFault, match="lockup") as caught:
+    with pytest.raises(ProductError, match="lockup") as caught:
         ask(probe_board, "lockup")
     assert "Lockup" in (caught.value.seen or "")
-    with pytest.raises(DeviceFault, match="lockup"):
+    with pytest.raises(ProductError, match="lockup"):
         probe_board.check_alive()
     wait_event(probe_board, "emulator-exit")
 
@@ -150,10 +149,10 @@ def test_killed_emulator_is_the_benchs_fault_at_once(probe_board: QemuBoard) -> 
     child = probe_board.child
     assert child is not None
     os.kill(child.pid, signal.SIGKILL)
-    with pytest.raises(BenchError, match="killed by SIGKILL") as caught:
+    with pytest.raises(InfrastructureError, match="killed by SIGKILL") as caught:
         probe_board.console("ns").wait_for(b"never", timeout=60)
     assert caught.value.kind == "emulator-exit"
-    with pytest.raises(BenchError, match="emulator-exit"):
+    with pytest.raises(InfrastructureError, match="emulator-exit"):
         probe_board.set_properties({("/machine/peripheral/sensor-temp", "temperature"): 1})
     mark = probe_board.console("ns").received
     probe_board.reset(ResetKind.COLD)  # usable afterwards
@@ -165,7 +164,7 @@ def test_hung_emulator_is_named_and_can_be_released(probe_board: QemuBoard, tmp_
     child = probe_board.child
     assert child is not None
     os.kill(child.pid, signal.SIGSTOP)
-    with pytest.raises(BenchError, match=r"monitor did not answer in 0\.3 s") as caught:
+    with pytest.raises(InfrastructureError, match=r"monitor did not answer in 0\.3 s") as caught:
         probe_board._machine.call(probe_board._machine.command("query-status"), timeout=0.3)
     assert caught.value.kind == "qmp-timeout"
     mark = probe_board.console("ns").mark()
@@ -188,7 +187,7 @@ def test_full_disk_for_the_transcript_is_the_benchs_fault(
     board = make_qemu()
     board.acquire()
     board.flash(probe_build)
-    with pytest.raises(BenchError, match="No space left on device") as caught:
+    with pytest.raises(InfrastructureError, match="No space left on device") as caught:
         wait_ready(board)
     assert caught.value.kind == "transcript-write"
     board.release()
@@ -201,7 +200,7 @@ def test_run_folder_that_cannot_be_made(
     (tmp_path / "run").write_text("a file")
     board = make_qemu()
     board.acquire()
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         board.flash(probe_build)
     assert str(tmp_path / "run") in (caught.value.where or "")
     assert board.child is None
@@ -212,13 +211,13 @@ def test_exit_status_zero_is_no_pass(probe_board: QemuBoard) -> None:
     child = probe_board.child
     assert child is not None
     os.kill(child.pid, signal.SIGTERM)  # QEMU then ends with status 0
-    with pytest.raises(BenchError, match="exit status 0"):
+    with pytest.raises(InfrastructureError, match="exit status 0"):
         probe_board.console("ns").wait_for(b"never", timeout=60)
 
 
 def test_silent_firmware_times_out_with_the_last_lines(probe_board: QemuBoard) -> None:
     wait_ready(probe_board)
-    with pytest.raises(BenchError, match="console-timeout") as caught:
+    with pytest.raises(InfrastructureError, match="console-timeout") as caught:
         ask(probe_board, "silence", timeout=0.3)
     assert "not one byte" in (caught.value.seen or "")
     assert "ready" in (caught.value.where or "")
@@ -264,7 +263,7 @@ def test_sensor_values_outlive_every_reset(probe_board: QemuBoard) -> None:
 
 
 def test_refused_property_says_what_qemu_said(probe_board: QemuBoard) -> None:
-    with pytest.raises(BenchError, match="out of register's range"):
+    with pytest.raises(InfrastructureError, match="out of register's range"):
         probe_board.set_properties({("/machine/peripheral/sensor-mag", "mag-x"): 999_999})
 
 
@@ -363,7 +362,7 @@ def test_changed_image_is_refused_at_the_next_cold_start(
     board.acquire()
     board.flash(build)
     copy.write_bytes(copy.read_bytes() + b"\0")
-    with pytest.raises(BenchError, match="image-changed"):
+    with pytest.raises(InfrastructureError, match="image-changed"):
         board.reset(ResetKind.COLD)
 
 
@@ -382,7 +381,7 @@ def test_emulator_that_cannot_be_used(
 ) -> None:
     board = make_qemu(**changes)
     board.acquire()
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         board.flash(probe_build)
     assert caught.value.kind == kind
     assert words in str(caught.value)
@@ -398,7 +397,7 @@ def test_old_emulator_that_does_not_know_our_options(
     old.chmod(0o755)
     board = make_qemu(binary=str(old))
     board.acquire()
-    with pytest.raises(BenchError, match=r"QEMU 4\.2\.1 is too old"):
+    with pytest.raises(InfrastructureError, match=r"QEMU 4\.2\.1 is too old"):
         board.flash(probe_build)
 
 
@@ -408,10 +407,10 @@ def test_a_program_that_is_no_emulator_and_never_answers_is_named(
     mute = tmp_path / "mute"
     mute.write_text("#!/bin/sh\necho thinking\nexec sleep 60\n")
     mute.chmod(0o755)
-    monkeypatch.setattr("harness.boards.qemu_machine._START_TIMEOUT", 0.5)
+    monkeypatch.setattr("tfm_harness.boards.qemu.machine._START_TIMEOUT", 0.5)
     board = make_qemu(binary=str(mute))
     board.acquire()
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         board.flash(probe_build)
     assert caught.value.kind == "qmp-timeout"
     assert str(mute) in (caught.value.where or "")
@@ -423,7 +422,7 @@ def test_second_session_is_told_who_has_the_board(make_qemu: Callable[..., QemuB
     first = make_qemu()
     first.acquire()
     second = make_qemu()
-    with pytest.raises(BenchError, match="board-busy") as caught:
+    with pytest.raises(InfrastructureError, match="board-busy") as caught:
         second.acquire()
     assert str(os.getpid()) in (caught.value.seen or "")
     uses = list_boards(tmp_path / "state")
@@ -435,9 +434,9 @@ def test_second_session_is_told_who_has_the_board(make_qemu: Callable[..., QemuB
 SESSION = """
     import sys, os, time, threading
     from pathlib import Path
-    from harness.boards.base import RunContext
-    from harness.boards.qemu import QemuBoard
-    from harness.config.loading import load_build, load_target
+    from tfm_harness.boards.base import RunContext
+    from tfm_harness.boards.qemu.board import QemuBoard
+    from tfm_harness.config.loading import load_build, load_target
 
     def main():
         target = load_target(sys.argv[1]).model_copy(update={"name": "board"})
@@ -473,7 +472,7 @@ def test_nothing_survives_sigkill_of_the_harness(
         assert session.stdout is not None
         pid = int(session.stdout.readline())
         assert not gone(pid)
-        with pytest.raises(BenchError, match="board-busy"):
+        with pytest.raises(InfrastructureError, match="board-busy"):
             make_qemu().acquire()
         session.kill()
     assert wait_until(lambda: gone(pid), 5.0)
@@ -503,7 +502,7 @@ def test_reset_before_flash_and_flash_before_acquire_are_bugs(
     board.acquire()
     with pytest.raises(HarnessBug, match="before flash"):
         board.reset()
-    with pytest.raises(BenchError, match="board-off"):
+    with pytest.raises(InfrastructureError, match="board-off"):
         board.check_alive()
 
 

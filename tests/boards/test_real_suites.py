@@ -1,4 +1,4 @@
-"""The suites on the reference firmware, on each kind of real board, through its stand-in: as users run them."""
+"""The suites on the reference firmware, on each kind of real board, through its simulator: as users run them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tfm_harness.config.loading import load_build, load_target
+from tfm_harness.testing.simulators.mps3 import StandInMps3, make_card
+from tfm_harness.testing.simulators.probe_board import StandInProbeBoard, entry_point_folder
 
-from harness.boards.standins.mps3 import StandInMps3, make_card
-from harness.boards.standins.probe_board import StandInProbeBoard, entry_point_folder
-from harness.config.loading import load_build, load_target
 from tests.boards.labgrid_kit import Farm, QemuBehindTcp, labgrid_python
 from tests.boards.real_build import run_suites, write_build
 from tests.reference_firmware import ROOT, needs_firmware
@@ -83,7 +83,7 @@ consoles:
         build = write_build(tmp_path / "build", entropy=True)
         done = run_suites(tmp_path, target, build, "attestation", "boot", "results")
     board = judge(done, tmp_path, 25)
-    assert "stand-in: QEMU gdbstub" in json.dumps(board)
+    assert "simulator: QEMU gdbstub" in json.dumps(board)
     # Without a switch there are no cold resets: that is not covered, and not the bench's fault.
     assert "has no cold-reset" in done.stdout
 

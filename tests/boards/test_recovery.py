@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pytest
-
-from harness.boards.base import Board, BoardEvent, PowerState, ResetKind, RunContext
-from harness.boards.recovery import recover
-from harness.config.power import RecoveryConfig
-from harness.config.target import TargetBase
-from harness.console.base import Console
-from harness.errors import BenchError, DeviceFault
+from tfm_harness.boards.base import Board, BoardEvent, PowerState, ResetKind, RunContext
+from tfm_harness.boards.recovery import recover
+from tfm_harness.config.power import RecoveryConfig
+from tfm_harness.config.target import TargetBase
+from tfm_harness.console.base import Console
+from tfm_harness.errors import InfrastructureError, ProductError
 
 
 class Dead(Board):
@@ -40,12 +39,12 @@ class Dead(Board):
 
     def power(self, state: PowerState) -> None:
         if not self._switch:
-            raise BenchError("no switch", kind="no-power-control")
+            raise InfrastructureError("no switch", kind="no-power-control")
         self.did(f"power-{state}")
 
     def answers(self) -> None:
         if not self.alive:
-            raise DeviceFault("nothing", kind="silent")
+            raise ProductError("nothing", kind="silent")
 
     def acquire(self) -> None: ...
     def flash(self, build: object) -> None: ...
@@ -86,7 +85,7 @@ def test_power_cycle_after_the_resets() -> None:
 def test_giving_up_says_what_was_tried() -> None:
     board = Dead(BOTH, revived_by="never", switch=False)
     told: list[BoardEvent] = []
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         recover(board, board.answers, note=told.append, wait=lambda _: None)
     assert caught.value.kind == "board-lost"
     assert "silent" in (caught.value.seen or "")
@@ -96,7 +95,7 @@ def test_giving_up_says_what_was_tried() -> None:
 
 def test_no_steps_is_giving_up_at_once() -> None:
     board = Dead({"steps": []}, revived_by="never")
-    with pytest.raises(BenchError, match="nothing was tried"):
+    with pytest.raises(InfrastructureError, match="nothing was tried"):
         run(board)
     assert board.diary == []
 

@@ -10,9 +10,8 @@ import threading
 from pathlib import Path
 
 import pytest
-
-from harness.boards.supervisor import spawn, wait_until
-from harness.errors import BenchError
+from tfm_harness.boards.supervisor import spawn, wait_until
+from tfm_harness.errors import InfrastructureError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,10 +57,10 @@ def test_grandchildren_end_with_it(tmp_path: Path) -> None:
 
 
 def test_missing_program(tmp_path: Path) -> None:
-    with pytest.raises(BenchError, match="no-such-emulator was not found") as caught:
+    with pytest.raises(InfrastructureError, match="no-such-emulator was not found") as caught:
         spawn(["no-such-emulator"], stderr_path=tmp_path / "log")
     assert caught.value.kind == "tool-missing"
-    with pytest.raises(BenchError, match="tool-missing"):
+    with pytest.raises(InfrastructureError, match="tool-missing"):
         spawn([str(tmp_path)], stderr_path=tmp_path / "log")
 
 
@@ -79,7 +78,7 @@ def test_works_again_after_a_fork(tmp_path: Path) -> None:
     script = """
         import os, sys
         from pathlib import Path
-        from harness.boards.supervisor import spawn
+        from tfm_harness.boards.supervisor import spawn
         spawn(["true"], stderr_path=Path(sys.argv[1])).wait(10)
         pid = os.fork()
         if pid == 0:
@@ -101,7 +100,7 @@ def test_killed_harness_takes_its_children_along(tmp_path: Path) -> None:
     script = """
         import sys, time
         from pathlib import Path
-        from harness.boards.supervisor import spawn
+        from tfm_harness.boards.supervisor import spawn
         for n in range(20):
             log = Path(sys.argv[1]) / f"log{n}"
             print(spawn(["sh", "-c", "sleep 600; true", str(log)], stderr_path=log).pid, flush=True)

@@ -8,10 +8,16 @@ import stat
 from pathlib import Path
 
 import pytest
-
-from harness.boards.provision import key_hash
-from harness.boards.virtual import ENTROPY_SIZE, OTP_SIZE, BoardStore, default_implementation_id, make_entropy, make_otp
-from harness.errors import BenchError
+from tfm_harness.boards.provision import key_hash
+from tfm_harness.boards.virtual import (
+    ENTROPY_SIZE,
+    OTP_SIZE,
+    BoardStore,
+    default_implementation_id,
+    make_entropy,
+    make_otp,
+)
+from tfm_harness.errors import InfrastructureError
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = b"""-----BEGIN PUBLIC KEY-----
@@ -111,7 +117,7 @@ def test_damaged_identity_is_not_used(tmp_path: Path, content: bytes) -> None:
     store.open()
     store.huk()
     (tmp_path / "a" / "huk.TEST_ONLY.bin").write_bytes(content)
-    with pytest.raises(BenchError, match="damaged") as caught:
+    with pytest.raises(InfrastructureError, match="damaged") as caught:
         store.huk()
     assert caught.value.kind == "identity"
 
@@ -139,5 +145,5 @@ def test_nv_memory_is_sparse_and_kept(tmp_path: Path) -> None:
 
 def test_state_folder_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(BenchError, match="state-dir"):
+    with pytest.raises(InfrastructureError, match="state-dir"):
         BoardStore(tmp_path / "file" / "board").open()

@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from tfm_harness.boards.locks import BoardLock
+from tfm_harness.cli import main as cli
+from tfm_harness.cli import run as cli_run
+from tfm_harness.errors import InfrastructureError, ProductError
 
-from harness import cli, cli_run
-from harness.boards.locks import BoardLock
-from harness.errors import BenchError, DeviceFault
 from tests.reference_firmware import FIRMWARE, ROOT, needs_firmware
 
 TARGET = "kind: qemu\nmachine: mps3-an547\nconsoles: {ns: uart0}\n"
@@ -24,7 +25,7 @@ def tool(*words: str, cwd: Path, stdin: str = "") -> subprocess.CompletedProcess
     """In a process of its own."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(cwd / "state"), "COLUMNS": "120"}
     return subprocess.run(
-        [sys.executable, "-m", "harness.cli", *words],
+        [sys.executable, "-m", "tfm_harness.cli.main", *words],
         cwd=cwd, env=env, input=stdin, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
@@ -172,7 +173,11 @@ def test_forgetting_removes_a_boards_identity_and_nothing_else(here: Path) -> No
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(BenchError("no cable", kind="cable"), 10), (DeviceFault("no answer", kind="mute"), 1), (KeyboardInterrupt(), 2)],
+    [
+        (InfrastructureError("no cable", kind="cable"), 10),
+        (ProductError("no answer", kind="mute"), 1),
+        (KeyboardInterrupt(), 2),
+    ],
 )
 def test_exit_codes_say_whose_fault(
     here: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int
@@ -180,7 +185,7 @@ def test_exit_codes_say_whose_fault(
     def fail(*_: object) -> int:
         raise error
 
-    monkeypatch.setattr("harness.cli_boards.run", fail)
+    monkeypatch.setattr("tfm_harness.cli.boards.run", fail)
     assert cli.main(["boards"]) == code
 
 
@@ -237,7 +242,7 @@ def test_run_ends_with_pytests_exit_code(here: Path) -> None:
 
 def test_a_reader_that_goes_away_is_no_error(here: Path) -> None:
     done = subprocess.run(
-        f"{sys.executable} -m harness.cli targets | head -c 1",
+        f"{sys.executable} -m tfm_harness.cli.main targets | head -c 1",
         shell=True, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert "Traceback" not in done.stderr

@@ -6,12 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
-
-from harness.config.build import Build
-from harness.config.loading import load_build, load_target
-from harness.config.qemu import QemuTarget
-from harness.config.target import TargetBase
-from harness.verify.catalogue import ALL
+from tfm_harness.config.build import Build
+from tfm_harness.config.loading import load_build, load_target
+from tfm_harness.config.qemu import QemuTarget
+from tfm_harness.config.target import TargetBase
+from tfm_harness.verify.catalogue import ALL
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 BLOCK = re.compile(r"^```(\w+)(?: (\w+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)

@@ -8,17 +8,16 @@ from typing import Any
 
 import pytest
 import yaml
-
-from harness.config.build import Build
-from harness.config.fields import Strict
-from harness.config.kinds import BUILT_IN, board_class, config_model
-from harness.config.loading import build_names, check_pair, check_targets, load_build, load_target, target_names
-from harness.config.problems import nearest
-from harness.config.qemu import QemuTarget
-from harness.config.schema import build_schema, export, target_schema
-from harness.config.target import TargetBase
-from harness.errors import ConfigError
-from harness.findings import Waiver
+from tfm_harness.config.build import Build
+from tfm_harness.config.fields import Strict
+from tfm_harness.config.kinds import BUILT_IN, board_class, config_model
+from tfm_harness.config.loading import build_names, check_pair, check_targets, load_build, load_target, target_names
+from tfm_harness.config.problems import nearest
+from tfm_harness.config.qemu import QemuTarget
+from tfm_harness.config.schema import build_schema, export, target_schema
+from tfm_harness.config.target import TargetBase
+from tfm_harness.errors import ConfigError
+from tfm_harness.findings import Waiver
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -307,7 +306,7 @@ def test_an_unknown_result_profile_is_said_before_a_board_is_touched(here: Path)
 
 
 def test_the_front_ends_that_a_build_may_name_are_those_there_are() -> None:
-    from harness.parity.frontend import FRONTENDS
+    from tfm_harness.parity.frontend import FRONTENDS
 
     said = json.loads((ROOT / "docs" / "schemas" / "build.schema.json").read_text())
     frontend = said["$defs"]["ModelConfig"]["properties"]["frontend"]
@@ -348,9 +347,11 @@ def test_targets_that_get_into_each_others_way() -> None:
 
 
 def test_kinds_that_do_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness.config import kinds
+    from tfm_harness.config import kinds
 
-    monkeypatch.setattr(kinds, "BUILT_IN", {"gone": "harness.boards.gone:Board", "odd": "harness.errors:__doc__"})
+    monkeypatch.setattr(
+        kinds, "BUILT_IN", {"gone": "tfm_harness.boards.gone:Board", "odd": "tfm_harness.errors:__doc__"}
+    )
     with pytest.raises(ConfigError, match="broken-kind"):
         kinds.board_class("gone")
     with pytest.raises(ConfigError, match="is not a class"):
@@ -369,7 +370,7 @@ def test_nearest() -> None:
 def test_exported_schemas_are_those_of_the_models(tmp_path: Path) -> None:
     for path in export(tmp_path):
         assert path.read_text() == (ROOT / "docs" / "schemas" / path.name).read_text(), (
-            "run: python -m harness.config.schema docs/schemas"
+            "run: python -m tfm_harness.config.schema docs/schemas"
         )
 
 
@@ -389,7 +390,7 @@ def test_schemas_know_what_the_examples_use() -> None:
 
 
 def _models(model: type[Strict], seen: set[type[Any]]) -> set[type[Any]]:
-    from harness.config.problems import _members
+    from tfm_harness.config.problems import _members
 
     if model not in seen:
         seen.add(model)

@@ -11,9 +11,8 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from harness.config.loading import check_pair, load_build, load_target, target_names
-from harness.errors import ConfigError
+from tfm_harness.config.loading import check_pair, load_build, load_target, target_names
+from tfm_harness.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGETS = sorted(path for path in target_names().values() if path.parent == ROOT / "targets")

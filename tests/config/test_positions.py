@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from harness.config import positions
-from harness.config.positions import Position, parse, read
-from harness.errors import ConfigError
+from tfm_harness.config import positions
+from tfm_harness.config.positions import Position, parse, read
+from tfm_harness.errors import ConfigError
 
 
 def test_positions_of_keys_and_values() -> None:

@@ -21,14 +21,13 @@ from typing import Any, Literal, cast
 import pytest
 from serial.rfc2217 import PortManager
 from serial.urlhandler.protocol_loop import Serial as LoopSerial
-
-from harness.config.endpoint import Rfc2217Endpoint, SerialEndpoint, TcpEndpoint, TelnetEndpoint
-from harness.console.base import Mark
-from harness.console.endpoints import open_endpoint
-from harness.console.reconnect import ReconnectingTransport
-from harness.console.stream import StreamConsole
-from harness.console.transport import Transport
-from harness.errors import BenchError
+from tfm_harness.config.endpoint import Rfc2217Endpoint, SerialEndpoint, TcpEndpoint, TelnetEndpoint
+from tfm_harness.console.base import Mark
+from tfm_harness.console.endpoints import open_endpoint
+from tfm_harness.console.reconnect import ReconnectingTransport
+from tfm_harness.console.stream import StreamConsole
+from tfm_harness.console.transport import Transport
+from tfm_harness.errors import InfrastructureError
 
 TIOCGEXCL = 0x80045440
 BLOB = bytes(range(256)) * 256  # 64 KiB with every byte value
@@ -107,7 +106,7 @@ def test_a_port_belongs_to_one_session(board: Pty) -> None:
     endpoint = SerialEndpoint(port=str(board.link))
     first = open_endpoint(endpoint)
     try:
-        with pytest.raises(BenchError, match="is in use") as caught:
+        with pytest.raises(InfrastructureError, match="is in use") as caught:
             open_endpoint(endpoint)
         assert caught.value.kind == "port-busy"
     finally:
@@ -126,7 +125,7 @@ def test_missing_port_names_its_neighbours(tmp_path: Path) -> None:
     folder = tmp_path / "serial" / "by-id"
     folder.mkdir(parents=True)
     (folder / "usb-other-if00").touch()
-    with pytest.raises(BenchError, match="there is no port") as caught:
+    with pytest.raises(InfrastructureError, match="there is no port") as caught:
         open_endpoint(SerialEndpoint(port=str(folder / "usb-board-if00")))
     assert caught.value.kind == "port-missing"
     assert "usb-other-if00" in (caught.value.seen or "")
@@ -134,7 +133,7 @@ def test_missing_port_names_its_neighbours(tmp_path: Path) -> None:
 
 def test_a_file_is_not_a_port(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(BenchError, match="cannot be opened"):
+    with pytest.raises(InfrastructureError, match="cannot be opened"):
         open_endpoint(SerialEndpoint(port=str(tmp_path / "file")))
 
 
@@ -175,7 +174,7 @@ def test_while_a_port_is_away_nobody_is_held_up(board: Pty, tmp_path: Path) -> N
         os.write(board.master, b"before")
         console.wait_for(b"before", timeout=10, since=Mark(0))
         board.unplug()
-        with pytest.raises(BenchError) as caught:
+        with pytest.raises(InfrastructureError) as caught:
             console.wait_for(b"never", timeout=0.2)
         assert caught.value.kind == "console-timeout"
         writer = threading.Thread(target=console.write, args=(b"hello",))
@@ -275,10 +274,10 @@ def test_refused_connection_is_the_benchs_fault(kind: str, listener: socket.sock
     listener.close()
     endpoint = TcpEndpoint(kind="tcp", host="127.0.0.1", port=port)
     if kind == "telnet":
-        with pytest.raises(BenchError, match="no connection"):
+        with pytest.raises(InfrastructureError, match="no connection"):
             open_endpoint(TelnetEndpoint(kind="telnet", host="127.0.0.1", port=port))
     else:
-        with pytest.raises(BenchError, match="no connection") as caught:
+        with pytest.raises(InfrastructureError, match="no connection") as caught:
             open_endpoint(endpoint)
         assert caught.value.kind == "port-refused"
 
@@ -359,7 +358,7 @@ def connect_when_up(endpoint: Rfc2217Endpoint) -> Transport:
     for _ in range(400):
         try:
             return open_endpoint(endpoint)
-        except BenchError:
+        except InfrastructureError:
             threading.Event().wait(0.02)  # ser2net has no way to tell that it listens
     raise AssertionError("ser2net did not come up")
 
@@ -367,5 +366,5 @@ def connect_when_up(endpoint: Rfc2217Endpoint) -> Transport:
 def test_rfc2217_server_missing(listener: socket.socket) -> None:
     port = listener.getsockname()[1]
     listener.close()
-    with pytest.raises(BenchError, match="no RFC 2217 serial server"):
+    with pytest.raises(InfrastructureError, match="no RFC 2217 serial server"):
         open_endpoint(Rfc2217Endpoint(kind="rfc2217", host="127.0.0.1", port=port))

@@ -16,12 +16,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from harness.boards.supervisor import wait_until
-from harness.console.base import Mark
-from harness.console.stream import StreamConsole
-from harness.console.transport import FdTransport, SocketTransport
-from harness.errors import BenchError, DeviceFault, HarnessBug, HarnessError
+from tfm_harness.boards.supervisor import wait_until
+from tfm_harness.console.base import Mark
+from tfm_harness.console.stream import StreamConsole
+from tfm_harness.console.transport import FdTransport, SocketTransport
+from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError, ProductError
 
 START = Mark(0)
 Make = Callable[..., tuple[StreamConsole, socket.socket]]
@@ -71,9 +70,9 @@ def test_what_came_before_the_mark_is_not_found(make: Make) -> None:
     device.sendall(b"ready\n")
     mark = console.mark()  # the bytes have arrived at this host, so they lie before the mark
     assert mark.offset == 6
-    with pytest.raises(BenchError, match="not one byte"):
+    with pytest.raises(InfrastructureError, match="not one byte"):
         console.wait_for(b"ready", timeout=0.05, since=mark)
-    with pytest.raises(BenchError, match="console-timeout"):
+    with pytest.raises(InfrastructureError, match="console-timeout"):
         console.wait_for(b"ready", timeout=0.05)
     assert console.wait_for(b"ready", timeout=0.05, since=START).start == 0
 
@@ -84,7 +83,7 @@ def test_the_same_answer_is_found_once_for_each_question(make: Make) -> None:
     first = console.wait_for(b"ok\n", timeout=5, since=START)
     second = console.wait_for(b"ok\n", timeout=5, since=first.after)
     assert second.start == 3
-    with pytest.raises(BenchError):
+    with pytest.raises(InfrastructureError):
         console.wait_for(b"ok\n", timeout=0.02, since=second.after)
 
 
@@ -175,7 +174,7 @@ def test_a_follower_goes_on_when_the_leader_gives_up(make: Make) -> None:
     def leader() -> None:
         try:
             console.wait_for(b"never", timeout=0.2, since=START)
-        except BenchError as error:
+        except InfrastructureError as error:
             outcome.append(error.kind)
 
     def follower() -> None:
@@ -230,7 +229,7 @@ def test_whether_the_other_side_has_read(make: Make) -> None:
 
 def test_a_device_that_never_listens(make: Make) -> None:
     console, _device = make(write_timeout=0.3)
-    with pytest.raises(BenchError, match="takes no more bytes") as caught:
+    with pytest.raises(InfrastructureError, match="takes no more bytes") as caught:
         console.write(b"x" * (8 << 20))
     assert caught.value.kind == "console-write-timeout"
 
@@ -239,22 +238,22 @@ def test_the_other_side_closes_while_we_wait(make: Make) -> None:
     console, device = make()
     device.sendall(b"last words\n")
     thread = in_thread(device.close)
-    with pytest.raises(BenchError, match="last words") as caught:
+    with pytest.raises(InfrastructureError, match="last words") as caught:
         console.wait_for(b"never", timeout=60)
     thread.join()
     assert caught.value.kind == "console-closed"
     assert console.wait_for(b"last", timeout=1, since=START).start == 0  # what had come is still there
     assert console.read_from(START) == b"last words\n"
-    with pytest.raises(BenchError, match="console-closed"):
+    with pytest.raises(InfrastructureError, match="console-closed"):
         console.write(b"hello")
-    with pytest.raises(BenchError, match="console-closed"):
+    with pytest.raises(InfrastructureError, match="console-closed"):
         console.wait_data(Mark(11), timeout=60)
 
 
 def test_the_owner_knows_why_it_closed(make: Make) -> None:
-    console, device = make(diagnose=lambda: DeviceFault("it locked up", kind="lockup"))
+    console, device = make(diagnose=lambda: ProductError("it locked up", kind="lockup"))
     device.close()
-    with pytest.raises(DeviceFault, match="it locked up"):
+    with pytest.raises(ProductError, match="it locked up"):
         console.wait_for(b"never", timeout=60)
 
 
@@ -275,7 +274,7 @@ def test_closing_wakes_who_waits(make: Make) -> None:
         thread.join(10)
     assert kinds == ["console-closed", "console-closed"]
     console.close()
-    with pytest.raises(BenchError, match="console-closed"):
+    with pytest.raises(InfrastructureError, match="console-closed"):
         console.write(b"x")
 
 
@@ -299,7 +298,7 @@ def test_disk_full_is_the_benchs_fault(tmp_path: Path) -> None:
     (tmp_path / "full.log").symlink_to("/dev/full")
     console = StreamConsole("ns", SocketTransport(ours), tmp_path / "full.log")
     theirs.sendall(b"some bytes\n")
-    with pytest.raises(BenchError, match="No space left on device") as caught:
+    with pytest.raises(InfrastructureError, match="No space left on device") as caught:
         console.wait_for(b"never", timeout=60)
     assert caught.value.kind == "transcript-write"
     console.close()
@@ -310,7 +309,7 @@ def test_transcript_that_cannot_be_made(tmp_path: Path) -> None:
     ours, theirs = socket.socketpair()
     (tmp_path / "file").write_text("")
     before = len(list(Path("/proc/self/fd").iterdir()))
-    with pytest.raises(BenchError, match="transcript-write"):
+    with pytest.raises(InfrastructureError, match="transcript-write"):
         StreamConsole("ns", SocketTransport(ours), tmp_path / "file" / "ns.log")
     assert len(list(Path("/proc/self/fd").iterdir())) == before - 1  # the transport was closed, nothing else is open
     theirs.close()
@@ -327,7 +326,7 @@ def test_firmware_that_never_stops_printing(make: Make) -> None:
             pass
 
     thread = in_thread(flood)
-    with pytest.raises(DeviceFault, match="console-flood"):
+    with pytest.raises(ProductError, match="console-flood"):
         console.wait_for(b"never", timeout=60)
     console.close()
     thread.join(10)
@@ -386,7 +385,7 @@ def test_a_pty_is_a_transport(tmp_path: Path) -> None:
     console.write(b"hi\n")
     assert os.read(device, 10) == b"hi\n"
     os.close(device)
-    with pytest.raises(BenchError, match="console-closed"):
+    with pytest.raises(InfrastructureError, match="console-closed"):
         console.wait_for(b"never", timeout=60)
     console.close()
 
@@ -394,9 +393,9 @@ def test_a_pty_is_a_transport(tmp_path: Path) -> None:
 FIFTY_MEGABYTES = """
     import os, re, socket, sys
     from pathlib import Path
-    from harness.console.base import Mark
-    from harness.console.stream import StreamConsole
-    from harness.console.transport import SocketTransport
+    from tfm_harness.console.base import Mark
+    from tfm_harness.console.stream import StreamConsole
+    from tfm_harness.console.transport import SocketTransport
 
     ours, theirs = socket.socketpair()
     if os.fork() == 0:

@@ -6,8 +6,7 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
-
-from harness.console.telnet import TelnetFilter, escape
+from tfm_harness.console.telnet import TelnetFilter, escape
 
 
 @given(st.binary(max_size=300), st.lists(st.integers(0, 600), max_size=20))

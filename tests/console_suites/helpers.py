@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from harness.console_suites import Expectations, Judgement, get_machine
+from tfm_harness.console_suites import Expectations, Judgement, get_machine
 
 RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "recordings" / "tf-m"
 PASSING = {

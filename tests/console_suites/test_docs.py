@@ -7,10 +7,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
-
-from harness.config.loading import load_build, load_target
-from harness.console_suites.model import PROBLEM_KINDS
-from harness.verify.catalogue import ALL
+from tfm_harness.config.loading import load_build, load_target
+from tfm_harness.console_suites.model import PROBLEM_KINDS
+from tfm_harness.verify.catalogue import ALL
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from tfm_harness.boards.emulator_quirks import hints_for, is_tfm
+from tfm_harness.config.build import Build
 
-from harness.boards.known_limits import hints_for, is_tfm
-from harness.config.build import Build
 from tests.console_suites.helpers import GOOD, recording
 
 BOOT = "[INF] Starting bootloader\r\n[INF] Jumping to the first image slot\r\nBooting TF-M v2.1.4\r\n"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from tfm_harness.console.base import Mark
+from tfm_harness.console_suites import Verdict, get_machine
+from tfm_harness.console_suites.live import LiveRun, watch_suite
+from tfm_harness.errors import InfrastructureError
 
-from harness.console.base import Mark
-from harness.console_suites import Verdict, get_machine
-from harness.console_suites.live import LiveRun, watch_suite
-from harness.errors import BenchError
 from tests.console_suites.helpers import GOOD, kinds
-from tests.zephyr_shell.standin import ScriptedConsole
+from tests.zephyr_shell.simulator import ScriptedConsole
 
 DATA = GOOD.encode("latin-1")
 
@@ -66,12 +66,12 @@ def test_a_lost_console_keeps_what_was_seen() -> None:
 
     def dead() -> None:
         answered.append(1)
-        raise BenchError("the emulator has ended", kind="emulator-exit")
+        raise InfrastructureError("the emulator has ended", kind="emulator-exit")
 
     run = watch_suite(
         console, get_machine("tf-m"), since=Mark(0), timeout=100, silence=50, alive=dead, clock=console.clock
     )
-    assert isinstance(run.broken, BenchError)
+    assert isinstance(run.broken, InfrastructureError)
     assert run.judgement.verdict is Verdict.INCOMPLETE
     assert run.judgement.cases
     assert answered == [1]

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import pytest
+from tfm_harness.console_suites import Outcome, Rule, Step, SuiteMachine, Verdict, get_machine, suite_names
+from tfm_harness.errors import ConfigError
 
-from harness.console_suites import Outcome, Rule, Step, SuiteMachine, Verdict, get_machine, suite_names
-from harness.errors import ConfigError
 from tests.console_suites.helpers import PSA, ZTEST, judge, kinds
 
 

@@ -6,8 +6,8 @@ import random
 import re
 
 import pytest
+from tfm_harness.console_suites import Outcome, Verdict, get_machine
 
-from harness.console_suites import Outcome, Verdict, get_machine
 from tests.console_suites.helpers import PASSING, judge, kinds, recording
 
 NOISE = [

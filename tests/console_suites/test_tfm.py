@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from tfm_harness.console_suites import Judgement, Outcome, Problem, Verdict, get_machine
+from tfm_harness.console_suites.state import MAX_CASES, MAX_SUITES
 
-from harness.console_suites import Judgement, Outcome, Problem, Verdict, get_machine
-from harness.console_suites.state import MAX_CASES, MAX_SUITES
 from tests.console_suites.helpers import GOOD, area, case, judge, kinds, suite
 
 

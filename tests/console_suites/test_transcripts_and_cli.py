@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tfm_harness.cli import console_suite as cli_console_suite
+from tfm_harness.console_suites import LineSplitter, Verdict
+from tfm_harness.console_suites.lines import MAX_LINE
+from tfm_harness.console_suites.transcripts import detect, judge_file, judge_stream
+from tfm_harness.errors import ConfigError
 
-from harness import cli_console_suite
-from harness.console_suites import LineSplitter, Verdict
-from harness.console_suites.lines import MAX_LINE
-from harness.console_suites.transcripts import detect, judge_file, judge_stream
-from harness.errors import ConfigError
 from tests.console_suites.helpers import GOOD, PASSING, recording
 
 DATA = GOOD.encode("latin-1")

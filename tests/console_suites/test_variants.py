@@ -7,14 +7,14 @@ import re
 from collections.abc import Callable
 
 import pytest
+from tfm_harness.console.base import Mark
+from tfm_harness.console_suites import Expectations, Judgement, Outcome, Verdict, get_machine
+from tfm_harness.console_suites.lines import MAX_LINE
+from tfm_harness.console_suites.live import watch_suite
+from tfm_harness.console_suites.transcripts import judge_stream
 
-from harness.console.base import Mark
-from harness.console_suites import Expectations, Judgement, Outcome, Verdict, get_machine
-from harness.console_suites.lines import MAX_LINE
-from harness.console_suites.live import watch_suite
-from harness.console_suites.transcripts import judge_stream
 from tests.console_suites.helpers import GOOD, PSA, ZTEST, area, case, judge, kinds, suite
-from tests.zephyr_shell.standin import ScriptedConsole
+from tests.zephyr_shell.simulator import ScriptedConsole
 
 TFM = GOOD.encode("latin-1")
 

@@ -8,12 +8,11 @@ import re
 from pathlib import Path
 
 import pytest
-
-from harness import cli_coverage
-from harness.config.build import Build
-from harness.config.loading import load_build, load_target
-from harness.coverage import cover, read_suite
-from harness.errors import ConfigError
+from tfm_harness.cli import coverage as cli_coverage
+from tfm_harness.config.build import Build
+from tfm_harness.config.loading import load_build, load_target
+from tfm_harness.coverage.suites import cover, read_suite
+from tfm_harness.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,7 +27,7 @@ README = """\
 """
 MODULE = """\
 import pytest
-from harness.findings import Check
+from tfm_harness.findings import Check
 
 pytestmark = pytest.mark.needs("infer")
 FIRST = Check(id="mine.first", title="t", requirement="r")

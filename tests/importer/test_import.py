@@ -10,14 +10,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tfm_harness.cli import import_build as cli_import
+from tfm_harness.cli.main import main
+from tfm_harness.config.loading import load_build
+from tfm_harness.errors import ConfigError
+from tfm_harness.importer import import_tree, render
+from tfm_harness.importer.facts import version_of
+from tfm_harness.importer.layout import layout_of
 
-from harness import cli_import
-from harness.cli import main
-from harness.config.loading import load_build
-from harness.errors import ConfigError
-from harness.importer import import_tree, render
-from harness.importer.facts import version_of
-from harness.importer.layout import layout_of
 from tests.importer.trees import S_SLOT, Keys, make_keys, make_v18, make_v21, sign
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
-from harness.findings import Report
-from harness.latency import (
+from tfm_harness.findings import Report
+from tfm_harness.latency import (
     Clock,
     ClockQuality,
     CounterReading,
@@ -17,8 +16,8 @@ from harness.latency import (
     check_series,
     elapsed_ticks,
 )
-from harness.latency.phases import PHASES
-from harness.latency.series import pooled
+from tfm_harness.latency.phases import PHASES
+from tfm_harness.latency.series import pooled
 
 HZ = 32_000_000
 CLOCK = Clock(source="sse-counter", hz=HZ, bits=64)

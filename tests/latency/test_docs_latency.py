@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 
 import yaml
-
-from harness.config.latency import LatencyConfig
-from harness.latency.catalogue import ALL
+from tfm_harness.config.latency import LatencyConfig
+from tfm_harness.latency.catalogue import ALL
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "latency.md"
 

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-
-from harness.boards.base import ClockQuality as BoardClockQuality
-from harness.findings import Report, Status
-from harness.latency import (
+from tfm_harness.boards.base import ClockQuality as BoardClockQuality
+from tfm_harness.findings import Report, Status
+from tfm_harness.latency import (
     Budget,
     Clock,
     ClockQuality,

@@ -6,8 +6,13 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-
-from harness.latency.statistics import bootstrap_median, bootstrap_ratio, mann_whitney_greater, percentile, summarise
+from tfm_harness.latency.statistics import (
+    bootstrap_median,
+    bootstrap_ratio,
+    mann_whitney_greater,
+    percentile,
+    summarise,
+)
 
 
 def test_summary_by_hand() -> None:

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from harness.cli import main
-from harness.parity import testkit
-from harness.parity.engines import get_engine
-from harness.parity.replay import Failure, save_failure
+from tfm_harness.cli.main import main
+from tfm_harness.parity import testkit
+from tfm_harness.parity.engines import get_engine
+from tfm_harness.parity.replay import Failure, save_failure
 
 MODEL = testkit.dense(seed=21)
 

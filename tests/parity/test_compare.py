@@ -13,13 +13,12 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from harness.findings import Policy, Report, Status
-from harness.parity import catalogue, metrics, testkit
-from harness.parity.compare import compare
-from harness.parity.model_info import parse_model
-from harness.parity.tolerance import SUGGESTED, Tolerance, choose, tolerance_use
-from harness.parity.vacuity import check_vacuity
+from tfm_harness.findings import Policy, Report, Status
+from tfm_harness.parity import catalogue, metrics, testkit
+from tfm_harness.parity.compare import compare
+from tfm_harness.parity.model_info import parse_model
+from tfm_harness.parity.tolerance import SUGGESTED, Tolerance, choose, tolerance_use
+from tfm_harness.parity.vacuity import check_vacuity
 
 INFO = parse_model(testkit.classifier(), name="classifier")
 

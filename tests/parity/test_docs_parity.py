@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 
 import yaml
-
-from harness.config.parity import ParityConfig
-from harness.parity.catalogue import ALL
+from tfm_harness.config.parity import ParityConfig
+from tfm_harness.parity.catalogue import ALL
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "parity.md"
 

@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from harness.errors import BenchError, ConfigError, HarnessError
-from harness.parity import testkit
-from harness.parity.engines import ReferenceEngine, get_engine, second_oracle
-from harness.parity.process import WorkerProcess
-from harness.parity.selftest import load_vectors, prove
+from tfm_harness.errors import ConfigError, HarnessError, InfrastructureError
+from tfm_harness.parity import testkit
+from tfm_harness.parity.engines import ReferenceEngine, get_engine, second_oracle
+from tfm_harness.parity.process import WorkerProcess
+from tfm_harness.parity.selftest import load_vectors, prove
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -68,7 +67,7 @@ def test_known_vectors_pass_and_cover_the_types() -> None:
 def test_wrong_resolver_fails_the_self_test() -> None:
     """The same package with its optimised kernels is no oracle and must be refused."""
     engine = ReferenceEngine("tflite-runtime-default", self_test=False)
-    with engine, pytest.raises(BenchError) as caught:
+    with engine, pytest.raises(InfrastructureError) as caught:
         prove(engine)
     assert caught.value.kind == "engine-refused"
     assert "elements differ" in str(caught.value.seen)
@@ -171,14 +170,14 @@ def test_missing_package_is_infrastructure(tmp_path: Path) -> None:
     import venv
 
     venv.create(tmp_path / "empty", with_pip=False, symlinks=True)
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         get_engine("tflite-runtime", python=str(tmp_path / "empty" / "bin" / "python"))
     assert caught.value.kind == "engine-missing"
     assert caught.value.hint
 
 
 def test_no_engine_at_all_says_what_each_said() -> None:
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         get_engine(None, python="/nonexistent/python")
     assert caught.value.kind == "engine-start"
     assert "tflite-runtime" in str(caught.value)
@@ -190,7 +189,7 @@ def test_model_the_interpreter_refuses_is_not_covered(engine: ReferenceEngine) -
     source, out = builder.tensor([1, 4]), builder.tensor([1, 4])
     builder.op("EthosU", [source], [out])
     builder.inputs, builder.outputs = [source], [out]
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         engine.run(builder.build(), np.zeros((1, 1, 4), np.int8), name="vela-model")
     assert caught.value.kind == "engine-refused-model"
     assert "vela-model" in str(caught.value)
@@ -203,7 +202,7 @@ def test_crash_names_the_model_and_the_signal(engine: ReferenceEngine) -> None:
     model, inputs = testkit.dense(), np.zeros((1, 1, 16), np.int8)
     engine.run(model, inputs)
     os.kill(worker_of(engine).pid, signal.SIGSEGV)
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         engine.run(model, inputs, name="scrambled")
     assert caught.value.kind == "engine-crash"
     assert "SIGSEGV" in str(caught.value)
@@ -237,7 +236,7 @@ def test_hang_ends_at_the_time_limit() -> None:
         if engine.record.name != "tflite-runtime":
             pytest.skip("needs tflite-runtime")
         slow = testkit.dense(width=1024, units=1024, layers=24)
-        with pytest.raises(BenchError) as caught:
+        with pytest.raises(InfrastructureError) as caught:
             engine.run(slow, np.zeros((256, 1, 1024), np.int8), name="slow-model")
         assert caught.value.kind == "engine-timeout"
         assert "slow-model" in str(caught.value)
@@ -287,7 +286,7 @@ def test_a_version_known_to_differ_is_refused_whatever_it_computes(tmp_path: Pat
             with ReferenceEngine("ai-edge-litert", python=python) as engine:
                 assert engine.record.version == version
             continue
-        with pytest.raises(BenchError) as caught:
+        with pytest.raises(InfrastructureError) as caught:
             ReferenceEngine("ai-edge-litert", python=python)
         assert caught.value.kind == "engine-refused"
         assert version in str(caught.value)
@@ -295,12 +294,12 @@ def test_a_version_known_to_differ_is_refused_whatever_it_computes(tmp_path: Pat
 
 def test_stopped_worker_is_killed_by_the_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that cannot even take its own alarm (stopped) is ended from outside."""
-    monkeypatch.setattr("harness.parity.process._GRACE", 0.1)
+    monkeypatch.setattr("tfm_harness.parity.process._GRACE", 0.1)
     with get_engine(time_limit=20) as engine:
         worker = worker_of(engine)
         os.kill(worker.pid, signal.SIGSTOP)
         engine.time_limit = 0.1
-        with pytest.raises(BenchError) as caught:
+        with pytest.raises(InfrastructureError) as caught:
             engine.run(testkit.dense(), np.zeros((1, 1, 16), np.int8), name="stuck")
         assert caught.value.kind == "engine-timeout"
         assert not alive(worker.pid)
@@ -314,7 +313,7 @@ def test_memory_limit_is_infrastructure(engine: ReferenceEngine) -> None:
     builder.inputs, builder.outputs = [row, column], [table]
     enough = int(Path(f"/proc/{worker_of(engine).pid}/statm").read_text().split()[0]) * 4096 + (24 << 20)
     inputs = [np.zeros((1, 1, 7000), np.int8), np.zeros((1, 7000, 1), np.int8)]
-    with get_engine(memory_limit=enough) as small, pytest.raises(BenchError) as caught:
+    with get_engine(memory_limit=enough) as small, pytest.raises(InfrastructureError) as caught:
         small.run(builder.build(), inputs, name="greedy")
     assert caught.value.kind in {"engine-refused-model", "engine-crash"}
     assert "greedy" in str(caught.value)
@@ -335,8 +334,8 @@ def test_worker_ends_with_a_killed_parent(tmp_path: Path, busy: bool) -> None:
     script = textwrap.dedent(
         """
         import sys, numpy as np
-        from harness.parity import testkit
-        from harness.parity.engines import ReferenceEngine
+        from tfm_harness.parity import testkit
+        from tfm_harness.parity.engines import ReferenceEngine
         engine = ReferenceEngine("tflite-runtime", self_test=False, time_limit=60)
         print(engine._worker.pid, flush=True)
         if sys.argv[1] == "True":

@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-
-from harness.errors import BenchError, ConfigError
-from harness.parity import testkit
-from harness.parity.engines import get_engine
-from harness.parity.generate import generate_inputs
-from harness.parity.inputs import load_inputs
-from harness.parity.model_info import parse_model
-from harness.parity.quantise import QuantisationRule
-from harness.parity.replay import Failure, load_failure, save_failure
+from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.parity import testkit
+from tfm_harness.parity.engines import get_engine
+from tfm_harness.parity.generate import generate_inputs
+from tfm_harness.parity.inputs import load_inputs
+from tfm_harness.parity.model_info import parse_model
+from tfm_harness.parity.quantise import QuantisationRule
+from tfm_harness.parity.replay import Failure, load_failure, save_failure
 
 ONE = parse_model(testkit.dense(width=4, units=2), name="one")
 TWO = parse_model(testkit.two_in_two_out(), name="two")
@@ -94,7 +93,7 @@ def test_bad_files_are_named_with_their_place(tmp_path: Path, name: str, content
 def test_archives_that_grow_beyond_the_limit_are_refused_before_they_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.parity.inputs.MAX_FILE", 1 << 20)
+    monkeypatch.setattr("tfm_harness.parity.inputs.MAX_FILE", 1 << 20)
     np.savez_compressed(tmp_path / "x.npz", input0=np.zeros((1 << 20, 1, 4), np.int8))
     assert (tmp_path / "x.npz").stat().st_size < 1 << 20
     with pytest.raises(ConfigError, match="cannot be used") as caught:
@@ -278,6 +277,6 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
 def test_unwritable_folder_is_infrastructure(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         save_failure(blocked / "sub", failure())
     assert caught.value.kind == "replay-write"

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from harness.errors import ConfigError
-from harness.parity import testkit
-from harness.parity.model_info import expose_tensors, parse_model
+from tfm_harness.errors import ConfigError
+from tfm_harness.parity import testkit
+from tfm_harness.parity.model_info import expose_tensors, parse_model
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "fw_builds" / "reference" / "models"

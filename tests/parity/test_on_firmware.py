@@ -10,21 +10,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from harness.boards.base import RunContext
-from harness.boards.qemu import QemuBoard
-from harness.cli import main
-from harness.config.build import Build
-from harness.config.loading import load_build
-from harness.config.qemu import QemuTarget
-from harness.findings import Report
-from harness.latency import Clock, ClockQuality, CounterReading, Series, check_phases, check_rate, check_run_accounts
-from harness.parity.engines import ReferenceEngine, get_engine
-from harness.parity.firstop import check_trace
-from harness.parity.generate import generate_inputs
-from harness.parity.session import SessionResult, run_session
-from harness.protocol.base import Source
-from harness.protocol.smp import PHASES, SmpDriver
+from tfm_harness.boards.base import RunContext
+from tfm_harness.boards.qemu.board import QemuBoard
+from tfm_harness.cli.main import main
+from tfm_harness.config.build import Build
+from tfm_harness.config.loading import load_build
+from tfm_harness.config.qemu import QemuTarget
+from tfm_harness.findings import Report
+from tfm_harness.latency import (
+    Clock,
+    ClockQuality,
+    CounterReading,
+    Series,
+    check_phases,
+    check_rate,
+    check_run_accounts,
+)
+from tfm_harness.parity.engines import ReferenceEngine, get_engine
+from tfm_harness.parity.firstop import check_trace
+from tfm_harness.parity.generate import generate_inputs
+from tfm_harness.parity.session import SessionResult, run_session
+from tfm_harness.protocol.base import Source
+from tfm_harness.protocol.smp.client import PHASES, SmpDriver
 
 pytestmark = pytest.mark.qemu
 

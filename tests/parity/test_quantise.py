@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from harness.errors import ConfigError
-from harness.parity.engines import get_engine
-from harness.parity.frontend import CHANNELS, WINDOW, get_frontend, window_records, window_tensor
-from harness.parity.model_info import Quantisation, TensorInfo
-from harness.parity.quantise import QuantisationRule, dequantise, quantise
-from harness.stimulus.base import Sample
+from tfm_harness.errors import ConfigError
+from tfm_harness.parity.engines import get_engine
+from tfm_harness.parity.frontend import CHANNELS, WINDOW, get_frontend, window_records, window_tensor
+from tfm_harness.parity.model_info import Quantisation, TensorInfo
+from tfm_harness.parity.quantise import QuantisationRule, dequantise, quantise
+from tfm_harness.stimulus.base import Sample
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 

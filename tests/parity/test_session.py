@@ -1,4 +1,4 @@
-"""Sessions against stand-in devices: right ones, and each kind of wrong one."""
+"""Sessions against simulator devices: right ones, and each kind of wrong one."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 import pytest
-
-from harness.errors import BenchError, ConfigError, DeviceFault
-from harness.findings import Report
-from harness.parity import testkit
-from harness.parity.engines import ReferenceEngine, get_engine, second_oracle
-from harness.parity.firstop import check_trace, first_op_by_oracle
-from harness.parity.replay import load_failure
-from harness.parity.session import run_session
-from harness.parity.tolerance import Tolerance
+from tfm_harness.errors import ConfigError, InfrastructureError, ProductError
+from tfm_harness.findings import Report
+from tfm_harness.parity import testkit
+from tfm_harness.parity.engines import ReferenceEngine, get_engine, second_oracle
+from tfm_harness.parity.firstop import check_trace, first_op_by_oracle
+from tfm_harness.parity.replay import load_failure
+from tfm_harness.parity.session import run_session
+from tfm_harness.parity.tolerance import Tolerance
 
 MODEL = testkit.classifier()
 Outputs = list[npt.NDArray[Any]]
@@ -227,13 +226,13 @@ def test_a_diagnosis_that_fails_takes_no_evidence_with_it(
 
     class Mute:
         def trace(self, data: bytes) -> list[tuple[int, int, int, int]]:
-            raise DeviceFault("the firmware refused trace", kind="refused")
+            raise ProductError("the firmware refused trace", kind="refused")
 
         def trace_output(self, data: bytes, op: int) -> bytes:
             raise AssertionError("not asked for")
 
     def broken() -> ReferenceEngine:
-        raise BenchError("the oracle crashed", kind="engine-crash")
+        raise InfrastructureError("the oracle crashed", kind="engine-crash")
 
     result = run_session(
         engine,
@@ -280,12 +279,12 @@ def test_constant_inputs_are_found_in_a_session(engine: ReferenceEngine, device:
 
 def test_faults_keep_their_owner(engine: ReferenceEngine) -> None:
     def lost(_inputs: Sequence[bytes], _size: int) -> list[bytes]:
-        raise BenchError("no answer", kind="smp-timeout")
+        raise InfrastructureError("no answer", kind="smp-timeout")
 
     def refused(_inputs: Sequence[bytes], _size: int) -> list[bytes]:
-        raise DeviceFault("refused", kind="smp-error")
+        raise ProductError("refused", kind="smp-error")
 
-    for batch, error in ((lost, BenchError), (refused, DeviceFault)):
+    for batch, error in ((lost, InfrastructureError), (refused, ProductError)):
         with pytest.raises(error):
             run_session(engine, MODEL, vectors(4), batch, Report(), name="classifier")
     with pytest.raises(ConfigError, match="wrong type"):

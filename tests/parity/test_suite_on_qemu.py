@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 import yaml
+from tfm_harness.parity import testkit
+from tfm_harness.parity.engines import get_engine
+from tfm_harness.parity.model_info import parse_model
+from tfm_harness.testing.images import ImageRecipe, load_signing_key, make_image
 
-from harness.parity import testkit
-from harness.parity.engines import get_engine
-from harness.parity.model_info import parse_model
-from harness.signing import ImageRecipe, load_signing_key, make_image
 from tests.reference_firmware import FIRMWARE, ROOT, needs_firmware
 
 pytestmark = [pytest.mark.qemu, needs_firmware]
@@ -27,7 +27,7 @@ class Run:
 
     def __init__(self, folder: Path, build: dict[str, Any], *args: str) -> None:
         (folder / "build.yaml").write_text(yaml.safe_dump(build))
-        command = [sys.executable, "-m", "harness.cli", "run", "parity", "--target", "qemu-an547"]
+        command = [sys.executable, "-m", "tfm_harness.cli.main", "run", "parity", "--target", "qemu-an547"]
         command += ["--build", str(folder / "build.yaml"), "--run-dir", str(folder / "run")]
         command += ["--junitxml", str(folder / "junit.xml"), "--", "-p", "no:cacheprovider", *args]
         done = subprocess.run(
@@ -135,7 +135,7 @@ def test_wrong_numbers_name_the_operator_and_can_be_replayed(tmp_path: Path) -> 
     said = [p.attrib["value"] for p in case.iter("property") if p.attrib["name"] == "harness.where"]
     assert f"parity.op-outputs: {op}" in said
     # one command runs what failed again: on the reference, and with a target on the device, which names the operator
-    command = [sys.executable, "-m", "harness.cli", "replay", parity["session"]["failure"], "--json"]
+    command = [sys.executable, "-m", "tfm_harness.cli.main", "replay", parity["session"]["failure"], "--json"]
     target = ["--target", "qemu-an547", "--build", str(tmp_path / "build.yaml")]
     for more in ([], [*target, "--run-dir", str(tmp_path / "again"), "--state-dir", str(tmp_path / "state")]):
         replayed = subprocess.run([*command, *more], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)

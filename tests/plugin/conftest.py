@@ -18,8 +18,8 @@ class Project:
         monkeypatch.setenv("COLUMNS", "160")
         monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
         pytester.makeconftest(
-            "from harness.config import kinds\n"
-            "kinds.BUILT_IN['standin'] = 'tests.plugin.standin_board:StandinBoard'\n\n"
+            "from tfm_harness.config import kinds\n"
+            "kinds.BUILT_IN['simulator'] = 'tests.plugin.simulator_board:StandinBoard'\n\n"
         )
         self.target("bench")
         self.build("fw")
@@ -32,7 +32,7 @@ class Project:
         folder = self.path / "targets"
         folder.mkdir(exist_ok=True)
         (folder / f"{name}.yaml").write_text(
-            f"kind: standin\nconsoles: {{ns: 0, secure: 1}}\nfault: '{fault}'\n{extra}"
+            f"kind: simulator\nconsoles: {{ns: 0, secure: 1}}\nfault: '{fault}'\n{extra}"
         )
 
     def build(self, name: str, text: str = "") -> None:

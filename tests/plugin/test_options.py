@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from tfm_harness.plugin.options import OPTIONS
 
-from harness.plugin.options import OPTIONS
 from tests.plugin.conftest import Project
 
 TEST = "def test_it(device): pass\n"
@@ -24,10 +24,10 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_ini(
     for name in ("from_ini", "from_env", "from_flag"):
         project.target(name)
     project.pytester.makeini("[pytest]\nharness_target = from_ini\nharness_build = fw\n")
-    project.run(target="", build="").stdout.fnmatch_lines(["*from_ini+fw: standin*"])
+    project.run(target="", build="").stdout.fnmatch_lines(["*from_ini+fw: simulator*"])
     monkeypatch.setenv("TFM_HARNESS_TARGET", "from_env")
-    project.run(target="", build="").stdout.fnmatch_lines(["*from_env+fw: standin*"])
-    project.run(target="from_flag", build="").stdout.fnmatch_lines(["*from_flag+fw: standin*"])
+    project.run(target="", build="").stdout.fnmatch_lines(["*from_env+fw: simulator*"])
+    project.run(target="from_flag", build="").stdout.fnmatch_lines(["*from_flag+fw: simulator*"])
 
 
 def test_lists_in_environment_and_ini(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from tests.plugin.conftest import Project
 ASKS = "def test_asks(device):\n    assert device.describe().version == '1.2.3'\n"
 TRIGGER = "def test_trigger(lab):\n    lab.print_log(1, 1)\n"
 CHECKED = """
-from harness.findings import Check
+from tfm_harness.findings import Check
 CHECK = Check(id="mine.number", title="the number is right", requirement="ISO 0")
 def test_checked(device, checks):
     checks(CHECK, {passes}, expected=1, seen=2)
@@ -31,8 +31,8 @@ def test_a_pass_is_a_pass_and_the_board_is_given_back(project: Project) -> None:
     project.test(ASKS)
     result = project.run("-v")
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["tfm-harness *", "  bench+fw: standin target*", "*test_asks?bench+fw? PASSED*"])
-    result.stdout.fnmatch_lines(["*bench+fw: standin 1.2.3*", "*mine *1 *0 *0*"])
+    result.stdout.fnmatch_lines(["tfm-harness *", "  bench+fw: simulator target*", "*test_asks?bench+fw? PASSED*"])
+    result.stdout.fnmatch_lines(["*bench+fw: simulator 1.2.3*", "*mine *1 *0 *0*"])
     assert project.life() == ["acquire", "flash", "release"]
 
 
@@ -49,7 +49,7 @@ def test_a_failed_check_is_the_products_fault(project: Project) -> None:
             "*required by: ISO 0",
             "*last requests and answers*",
             "> describe {}",
-            "< {*standin*",
+            "< {*simulator*",
             "*console ns, last lines*",
             "failed checks:",
             "  mine.number on bench+fw: 2",
@@ -69,8 +69,8 @@ def test_a_failed_check_is_the_products_fault(project: Project) -> None:
     assert whole is not None
     said = properties(whole)
     assert said["harness.verdict"] == "failed"
-    assert said["harness.firmware.bench+fw"] == "standin 1.2.3"
-    assert said["harness.policy.bench+fw"] == "port"
+    assert said["harness.firmware.bench+fw"] == "simulator 1.2.3"
+    assert said["harness.policy.bench+fw"] == "validation"
     assert said["harness.measurements.bench+fw"] == f"SPE {'22' * 32}, NSPE {'11' * 32}"
     assert {"harness.version", "harness.reference"} <= set(said)
 
@@ -85,7 +85,7 @@ def test_a_failure_takes_less_than_forty_lines(project: Project) -> None:
 
 def test_many_failed_checks_take_less_than_forty_lines_too(project: Project) -> None:
     project.test(
-        "import pytest\nfrom harness.findings import Check\n"
+        "import pytest\nfrom tfm_harness.findings import Check\n"
         "def test_many(device, checks):\n"
         "    device.lab.print_log(1, 1)\n"
         "    for n in range(9):\n"
@@ -168,7 +168,7 @@ def test_a_board_that_never_was_ready_shows_its_consoles_once(project: Project) 
     project.test(TRIGGER + "def test_next(device): pass\n")
     result = project.run("--boot-timeout", "0.3")
     result.stdout.fnmatch_lines(["*product:boot-hung*", "*last requests and answers*", "*console ns, last lines*"])
-    result.stdout.fnmatch_lines(["*stand-in firmware*", "bench+fw: never ready"])
+    result.stdout.fnmatch_lines(["*simulator firmware*", "bench+fw: never ready"])
     assert result.stdout.str().count("console ns, last lines") == 1
 
 

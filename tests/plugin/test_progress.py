@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from harness.parity import testkit
+from tfm_harness.parity import testkit
+
 from tests.plugin.conftest import Project
 
 WORKS = """
@@ -11,7 +12,7 @@ def test_works(bench):
     for done in range(4):
         show(done, 3)
 """
-EAGER = "from harness.plugin import progress\nprogress._FIRST = progress._FILE = 0.0\n"
+EAGER = "from tfm_harness.plugin import progress\nprogress._FIRST = progress._FILE = 0.0\n"
 
 
 def test_progress_is_shown_past_pytests_capturing(project: Project) -> None:

@@ -212,7 +212,8 @@ def test_an_image_of_another_build_is_not_taken_for_this_one(user: User) -> None
     build = Path(user.build())
     build.write_text(build.read_text().replace(str(FIRMWARE / "out" / "secure.elf"), str(other)))
     (user.path / "conftest.py").write_text(
-        "from pathlib import Path\nimport pytest\nfrom harness.boards.qemu import QemuBoard\nflash = QemuBoard.flash\n"
+        "from pathlib import Path\nimport pytest\n"
+        "from tfm_harness.boards.qemu.board import QemuBoard\nflash = QemuBoard.flash\n"
         "def changed(self, build):\n    flash(self, build)\n"
         f"    path = Path({str(other)!r})\n    data = bytearray(path.read_bytes())\n"
         "    at = data.find(b'tfm-harness')\n    data[at] ^= 1\n    path.write_bytes(data)\n"
@@ -240,7 +241,7 @@ def test_an_unsigned_image_never_answers_and_the_reason_is_shown(user: User) -> 
 def test_a_full_disk_for_the_record_is_no_pass(user: User) -> None:
     (user.path / "run").mkdir()
     (user.path / "conftest.py").write_text(
-        "import errno, harness.report.record as record\n"
+        "import errno, tfm_harness.report.record as record\n"
         "def full(*args, **kwargs): raise OSError(errno.ENOSPC, 'No space left on device')\n"
         "record.tempfile.NamedTemporaryFile = full\n"
     )

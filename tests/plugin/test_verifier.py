@@ -7,15 +7,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tfm_harness.boards.base import Identity
+from tfm_harness.config.loading import load_build
+from tfm_harness.errors import InfrastructureError
+from tfm_harness.findings import Policy, Report
+from tfm_harness.plugin.trust import Trust as RealTrust
+from tfm_harness.plugin.verifier import Verifier
+from tfm_harness.verify.keys import VerificationKey
+from tfm_harness.verify.signatures import SignatureLedger
 
-from harness.boards.base import Identity
-from harness.config.loading import load_build
-from harness.errors import BenchError
-from harness.findings import Policy, Report
-from harness.plugin.trust import Trust as RealTrust
-from harness.plugin.verifier import Verifier
-from harness.verify.keys import VerificationKey
-from harness.verify.signatures import SignatureLedger
 from tests.verify.test_verify_csr_and_certificates import ECDSA_SHA256, tlv
 from tests.verify.test_verify_csr_and_certificates import GOOD as GOOD_REQUEST
 from tests.verify.test_verify_images import RECORD, make
@@ -106,7 +106,7 @@ def test_two_boards_of_a_run_with_one_key_are_found(bench: Any) -> None:
     Verifier(bench, report).token(CHALLENGE, sign_with_nonce(TEST_ONLY_P256, enc(rfc_claims()), K))
     assert broken(report) == {"key.boards-differ"}
     bench.context.run_dir = Path(__file__)
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         Verifier(bench, Report()).public_key("client", KEY.cose_key)
     assert caught.value.kind == "board-keys"
 

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 from tests.plugin.conftest import Project
 
 CHECKED = """
-from harness.findings import Check, Severity
+from tfm_harness.findings import Check, Severity
 HOLDS = Check(id="mine.holds", title="this holds", requirement="ISO 1")
 WRONG = Check(id="mine.wrong", title="this does not hold", requirement="ISO 2", dev=Severity.WARNING)
 FIRM = Check(id="mine.firm", title="evidence", requirement="ISO 3", waivable=False)
@@ -70,7 +70,7 @@ def test_no_waiver_excuses_evidence(project: Project) -> None:
 
 def test_the_policy_decides_what_fails(project: Project) -> None:
     project.test(CHECKED)
-    assert project.run("--policy", "port").ret == 1
+    assert project.run("--policy", "validation").ret == 1
     result = project.run("--policy", "dev")
     assert result.ret == 0
     result.stdout.fnmatch_lines(["noted (the policy only reports these):", "  mine.wrong on bench+fw: wrong"])

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tfm_harness.errors import InfrastructureError, ProductError
+from tfm_harness.protocol.base import Feature, Source
+from tfm_harness.protocol.smp.answers import Refused, show
+from tfm_harness.protocol.smp.client import PHASES, SmpDriver
 
-from harness.errors import BenchError, DeviceFault
-from harness.protocol.base import Feature, Source
-from harness.protocol.smp import PHASES, SmpDriver
-from harness.protocol.smp_answers import Refused, show
-from tests.protocol.standin import Firmware, MemoryConsole
+from tests.protocol.simulator import Firmware, MemoryConsole
 
 DESCRIBE = {
     "proto": 1, "fw": "tfm-harness-reference", "ver": "1.0.0", "spe": "1.0.0", "nspe": bytes(32), "speh": bytes(32),
@@ -52,7 +52,7 @@ def test_an_answer_of_another_form_is_the_products_fault(
 ) -> None:
     answer = {key: value for key, value in {**DESCRIBE, **changes}.items() if key != changes.get("drop")}
     answers(firmware, 0, answer)
-    with pytest.raises(DeviceFault) as caught:
+    with pytest.raises(ProductError) as caught:
         driver.describe()
     assert caught.value.kind == "smp-answer"
     assert str(changes.get("drop") or next(iter(changes))) in str(caught.value)
@@ -63,7 +63,7 @@ def test_an_answer_that_is_no_strict_map_is_the_products_fault(
     driver: SmpDriver, firmware: Firmware, payload: bytes
 ) -> None:
     firmware.commands[64, 0] = lambda _: payload  # type: ignore[assignment,return-value] # raw on purpose
-    with pytest.raises(DeviceFault) as caught:
+    with pytest.raises(ProductError) as caught:
         driver.describe()
     assert caught.value.kind == "smp-answer"
 
@@ -100,7 +100,7 @@ def test_infer_without_a_nonce_makes_a_fresh_one(driver: SmpDriver, firmware: Fi
 @pytest.mark.parametrize("phases", [[], [0] * 7, [0] * 7 + [-1], ["0"] * 8])
 def test_phases_must_be_eight_counters(driver: SmpDriver, firmware: Firmware, phases: list[object]) -> None:
     answers(firmware, 2, {"res": b"", "ph": phases})
-    with pytest.raises(DeviceFault, match="eight unsigned"):
+    with pytest.raises(ProductError, match="eight unsigned"):
         driver.infer(nonce=bytes(8))
 
 
@@ -114,7 +114,7 @@ def test_a_batch_is_cut_into_messages_and_put_together(driver: SmpDriver, firmwa
 
 def test_a_batch_of_another_length_is_the_products_fault(driver: SmpDriver, firmware: Firmware) -> None:
     answers(firmware, 10, {"out": b"123"})
-    with pytest.raises(DeviceFault, match="batch of 2"):
+    with pytest.raises(ProductError, match="batch of 2"):
         driver.batch([b"a", b"b"], 2)
 
 
@@ -145,7 +145,7 @@ def test_an_upload_follows_the_offsets_the_firmware_asks_for(driver: SmpDriver, 
 @pytest.mark.parametrize("offset", [0, 10**6])
 def test_an_upload_that_makes_no_progress_ends(driver: SmpDriver, firmware: Firmware, offset: int) -> None:
     answers(firmware, 14, {"off": offset})
-    with pytest.raises(DeviceFault) as caught:
+    with pytest.raises(ProductError) as caught:
         driver.upload_model(bytes(100))
     assert caught.value.kind == "upload-offset"
 
@@ -158,12 +158,12 @@ def test_many_probes_ask_again_for_what_was_lost(driver: SmpDriver, firmware: Fi
 
 def test_a_silent_boot_and_a_hung_one_are_told_apart(tmp_path: Path) -> None:
     silent = SmpDriver(MemoryConsole(lambda _: b"", tmp_path / "a.log"))
-    with pytest.raises(BenchError) as bench:
+    with pytest.raises(InfrastructureError) as bench:
         silent.wait_ready(timeout=0.05)
     assert bench.value.kind == "silent"
     speaks = MemoryConsole(lambda _: b"", tmp_path / "b.log")
     speaks.push(b"[NS] ready\n")
-    with pytest.raises(DeviceFault, match=r"ready") as product:
+    with pytest.raises(ProductError, match=r"ready") as product:
         SmpDriver(speaks).wait_ready(timeout=0.05)
     assert product.value.kind == "boot-hung"
 
@@ -202,8 +202,8 @@ def test_values_are_shown_in_diagnostic_notation(value: object, text: str) -> No
 
 def test_the_watch_is_asked_while_waiting(tmp_path: Path) -> None:
     def gone() -> None:
-        raise DeviceFault("the board reset", kind="unasked-reset")
+        raise ProductError("the board reset", kind="unasked-reset")
 
     watch: Callable[[], None] = gone
-    with pytest.raises(DeviceFault, match="the board reset"):
+    with pytest.raises(ProductError, match="the board reset"):
         SmpDriver(MemoryConsole(lambda _: b"", tmp_path / "a.log"), watch=watch).describe()

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from smp import packet as oracle
-
-from harness.protocol.smp_frame import MAX_PACKET, BadFrame, FrameDecoder, Item, LogLine, Packet, encode_frame
+from tfm_harness.protocol.smp.frame import MAX_PACKET, BadFrame, FrameDecoder, Item, LogLine, Packet, encode_frame
 
 packets = st.binary(min_size=1, max_size=700)
 

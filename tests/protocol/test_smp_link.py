@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tfm_harness.errors import InfrastructureError, ProductError
+from tfm_harness.protocol.smp.header import GROUP_OS, Op
+from tfm_harness.protocol.smp.link import Request, SmpLink
 
-from harness.errors import BenchError, DeviceFault
-from harness.protocol.smp_header import GROUP_OS, Op
-from harness.protocol.smp_link import Request, SmpLink
-from tests.protocol.standin import Firmware, MemoryConsole, frame
+from tests.protocol.simulator import Firmware, MemoryConsole, frame
 
 ECHO = b"\xa1\x61d\x61x"
 SAFE = Request(op=Op.WRITE, group=GROUP_OS, command=0, payload=ECHO, safe=True, name="echo")
@@ -73,7 +73,7 @@ def test_an_unsafe_request_is_never_repeated(
     link: SmpLink, firmware: Firmware, fault: Callable[[bytes], bytes], kind: str
 ) -> None:
     firmware.faults = [fault]
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         link.request(UNSAFE, timeout=SHORT)
     assert caught.value.kind == kind
     assert len(firmware.requests) == 1
@@ -82,7 +82,7 @@ def test_an_unsafe_request_is_never_repeated(
 
 def test_repetition_ends(link: SmpLink, firmware: Firmware) -> None:
     firmware.faults = [corrupt] * 10
-    with pytest.raises(BenchError, match="damaged") as caught:
+    with pytest.raises(InfrastructureError, match="damaged") as caught:
         link.request(SAFE, timeout=1)
     assert caught.value.kind == "smp-corrupt"
     assert len(firmware.requests) == 3
@@ -98,7 +98,7 @@ def test_a_late_answer_is_never_taken_for_the_next(link: SmpLink, firmware: Firm
     firmware.faults = [hold, lambda a: held[0] + a]
     answers: Iterator[dict[str, object]] = iter([{"r": "old"}, {"r": "new"}])
     firmware.commands[0, 0] = lambda _: next(answers)
-    with pytest.raises(BenchError):
+    with pytest.raises(InfrastructureError):
         link.request(UNSAFE, timeout=SHORT)
     assert link.request(UNSAFE, timeout=1).payload == b"\xa1\x61r\x63new"
     assert link.stats.late == 1
@@ -107,7 +107,7 @@ def test_a_late_answer_is_never_taken_for_the_next(link: SmpLink, firmware: Firm
 def test_a_doubled_answer_is_the_products_fault(link: SmpLink, firmware: Firmware) -> None:
     firmware.faults = [twice]
     link.request(UNSAFE, timeout=1)
-    with pytest.raises(DeviceFault) as caught:
+    with pytest.raises(ProductError) as caught:
         link.settle()
     assert caught.value.kind == "smp-duplicate"
 
@@ -115,13 +115,13 @@ def test_a_doubled_answer_is_the_products_fault(link: SmpLink, firmware: Firmwar
 def test_a_doubled_answer_is_seen_by_the_next_request_too(link: SmpLink, firmware: Firmware) -> None:
     firmware.faults = [twice]
     link.request(UNSAFE, timeout=1)
-    with pytest.raises(DeviceFault, match="twice"):
+    with pytest.raises(ProductError, match="twice"):
         link.request(UNSAFE, timeout=1)
 
 
 def test_an_answer_to_nothing_is_the_products_fault(link: SmpLink, firmware: Firmware) -> None:
     firmware.faults = [lambda _: frame(Firmware.packet(2, 0, 200, 0, {"r": "x"}))]
-    with pytest.raises(DeviceFault) as caught:
+    with pytest.raises(ProductError) as caught:
         link.request(SAFE, timeout=1)
     assert caught.value.kind == "smp-unasked"
     assert "sequence 200" in str(caught.value)
@@ -139,21 +139,21 @@ def test_an_answer_to_nothing_is_the_products_fault(link: SmpLink, firmware: Fir
 )
 def test_an_answer_that_contradicts_its_request(link: SmpLink, firmware: Firmware, packet: bytes) -> None:
     firmware.faults = [lambda _: frame(packet)]
-    with pytest.raises(DeviceFault) as caught:
+    with pytest.raises(ProductError) as caught:
         link.request(SAFE, timeout=1)
     assert caught.value.kind == "smp-mismatch"
 
 
 def test_an_oversized_answer_is_refused_before_it_is_read(link: SmpLink, firmware: Firmware) -> None:
     firmware.faults = [lambda _: b"\x06\x09" + binascii.b2a_base64((60000).to_bytes(2, "big") + bytes(60))]
-    with pytest.raises(DeviceFault) as caught:
+    with pytest.raises(ProductError) as caught:
         link.request(SAFE, timeout=1)
     assert caught.value.kind == "smp-oversized"
 
 
 def test_half_a_frame_is_said(link: SmpLink, firmware: Firmware) -> None:
     firmware.faults = [lambda a: a[:9]]
-    with pytest.raises(BenchError, match="half a frame"):
+    with pytest.raises(InfrastructureError, match="half a frame"):
         link.request(UNSAFE, timeout=SHORT)
 
 
@@ -166,7 +166,7 @@ def test_chatter_without_end_does_not_hold_a_request_for_ever(tmp_path: Path) ->
             return True
 
     link = SmpLink(Chatter(lambda _: b"", tmp_path / "ns.log"))
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         link.request(UNSAFE, timeout=SHORT)
     assert caught.value.kind == "smp-timeout"
     assert len(link.log) == 500
@@ -174,16 +174,16 @@ def test_chatter_without_end_does_not_hold_a_request_for_ever(tmp_path: Path) ->
 
 def test_a_dead_board_ends_the_wait_at_once(firmware: Firmware, tmp_path: Path) -> None:
     def dead() -> None:
-        raise BenchError("the emulator has gone", kind="emulator-exit")
+        raise InfrastructureError("the emulator has gone", kind="emulator-exit")
 
     link = SmpLink(MemoryConsole(lambda _: b"", tmp_path / "ns.log"), watch=dead)
-    with pytest.raises(BenchError, match="emulator has gone"):
+    with pytest.raises(InfrastructureError, match="emulator has gone"):
         link.request(SAFE, timeout=60)
 
 
 def test_a_closed_console_is_said(link: SmpLink) -> None:
     link.console.close()
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         link.request(SAFE, timeout=60)
     assert caught.value.kind == "console-closed"
 
@@ -205,7 +205,7 @@ def test_a_burst_gives_each_answer_its_place_and_none_where_none_came(link: SmpL
 
 def test_a_restart_forgets_half_a_frame(link: SmpLink, firmware: Firmware) -> None:
     firmware.faults = [lambda a: a[:9]]
-    with pytest.raises(BenchError):
+    with pytest.raises(InfrastructureError):
         link.request(UNSAFE, timeout=SHORT)
     link.restart()
     assert link.request(UNSAFE, timeout=1).payload
@@ -224,7 +224,7 @@ def test_what_was_asked_before_a_reset_is_passed_over_by_the_first_request_only(
     assert link.stats.stale == 2
     assert link.stats.clean
     firmware.faults = [lambda answer: stranger + answer]
-    with pytest.raises(DeviceFault, match="smp-unasked"):
+    with pytest.raises(ProductError, match="smp-unasked"):
         link.request(SAFE, timeout=1)
 
 
@@ -232,5 +232,5 @@ def test_a_second_answer_to_the_forgiving_request_itself_is_no_stale_one(link: S
     firmware.faults = [twice]
     with link.forgiving():
         link.request(SAFE, timeout=1)
-    with pytest.raises(DeviceFault, match="smp-duplicate"):
+    with pytest.raises(ProductError, match="smp-duplicate"):
         link.request(SAFE, timeout=1)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.protocol.smp_frame import encode_frame
-from harness.protocol.text import log_tail
-from tests.protocol.standin import MemoryConsole
+from tfm_harness.protocol.smp.frame import encode_frame
+from tfm_harness.protocol.text import log_tail
+
+from tests.protocol.simulator import MemoryConsole
 
 
 def test_a_tail_that_begins_inside_a_frame_shows_no_piece_of_it(tmp_path: Path) -> None:

@@ -13,17 +13,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-
-from harness.errors import BenchError
-from harness.findings import Report
-from harness.provisioning import messages
-from harness.provisioning.ca import BOOTSTRAP_OU, Identity, RequestRefusedError, SmallCa
-from harness.provisioning.client import BootstrapClient, RefusedError, provision
-from harness.provisioning.messages import Form, MessageError
-from harness.provisioning.server import BootstrapServer, Tamper
-from harness.verify.csr import verify_csr
-from harness.verify.derive import derive_reference_keys, reference_private_key
-from harness.verify.keys import PublicKey
+from tfm_harness.errors import InfrastructureError
+from tfm_harness.findings import Report
+from tfm_harness.provisioning import messages
+from tfm_harness.provisioning.ca import BOOTSTRAP_OU, Identity, RequestRefusedError, SmallCa
+from tfm_harness.provisioning.client import BootstrapClient, RefusedError, provision
+from tfm_harness.provisioning.messages import Form, MessageError
+from tfm_harness.provisioning.server import BootstrapServer, Tamper
+from tfm_harness.verify.csr import verify_csr
+from tfm_harness.verify.derive import derive_reference_keys, reference_private_key
+from tfm_harness.verify.keys import PublicKey
 
 TEST_ONLY_HUK = bytes(range(32))
 DEVICE = derive_reference_keys(TEST_ONLY_HUK)
@@ -97,7 +96,7 @@ def test_a_lying_ca_is_found(ca: SmallCa, tamper: Tamper, form: Form) -> None:
 @pytest.mark.parametrize("tamper", [Tamper.GARBAGE, Tamper.ENDLESS])
 @pytest.mark.parametrize("form", ["cbor", "json"])
 def test_an_answer_that_is_none_is_the_bench_s_fault(ca: SmallCa, tamper: Tamper, form: Form) -> None:
-    with BootstrapServer(ca, tamper=tamper) as server, pytest.raises(BenchError) as caught:
+    with BootstrapServer(ca, tamper=tamper) as server, pytest.raises(InfrastructureError) as caught:
         certify(server, form)
     assert caught.value.kind == "ca-response"
 
@@ -161,7 +160,7 @@ def test_clients_that_may_not_ask_are_refused(ca: SmallCa) -> None:
             "expired": ca.identity("tool", organizational_unit=BOOTSTRAP_OU, start=-9, days=2),
         }
         for name, anonymous in no_tls.items():
-            with pytest.raises(BenchError) as broken:
+            with pytest.raises(InfrastructureError) as broken:
                 client(server, anonymous).request_certificate(request())
             assert broken.value.kind in {"ca-tls", "ca-connection"}, name
 
@@ -169,7 +168,7 @@ def test_clients_that_may_not_ask_are_refused(ca: SmallCa) -> None:
 def test_a_server_of_another_ca_is_not_spoken_to(ca: SmallCa) -> None:
     with BootstrapServer(ca) as server:
         tool = BootstrapClient("127.0.0.1", server.port, SmallCa("other").pem, ca.identity("tool"), timeout=5)
-        with pytest.raises(BenchError) as caught:
+        with pytest.raises(InfrastructureError) as caught:
             tool.hub()
     assert caught.value.kind == "ca-tls"
 
@@ -214,7 +213,7 @@ def test_closing_ends_connections_that_are_open(ca: SmallCa) -> None:
 def test_a_server_that_is_gone_is_the_bench_s_fault(ca: SmallCa) -> None:
     with BootstrapServer(ca) as server:
         tool = client(server)
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         tool.hub()
     assert caught.value.kind == "ca-connection"
 
@@ -326,7 +325,7 @@ def test_malformed_messages_are_refused(decode: object, body: bytes) -> None:
 
 
 def test_serial_numbers_of_any_allowed_size(ca: SmallCa) -> None:
-    from harness.verify import cbor
+    from tfm_harness.verify import cbor
 
     body = cbor.encode({1: 1, 2: [7, str(1 << 150), (1 << 150).to_bytes(20, "big")]})
     assert messages.decode_device_status(body).serials == (7, 1 << 150, 1 << 150)
@@ -335,7 +334,7 @@ def test_serial_numbers_of_any_allowed_size(ca: SmallCa) -> None:
 def test_certificates_end_with_their_ca() -> None:
     short = SmallCa(days=2)
     report = Report()
-    from harness.verify.certificates import verify_certificate
+    from tfm_harness.verify.certificates import verify_certificate
 
     der = short.issue(request(), days=30)
     verify_certificate(der, issuer=short.der, now=dt.datetime.now(dt.UTC), report=report)

@@ -7,9 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-from harness.latency import Clock, ClockQuality, Series
-from harness.report import (
+from tfm_harness.latency import Clock, ClockQuality, Series
+from tfm_harness.report import (
     BoardEntry,
     ConsoleExcerpt,
     FindingEntry,
@@ -120,13 +119,13 @@ def sample_run() -> RunRecord:
                 name=boards[0],
                 target="qemu-an547",
                 build="reference",
-                policy="port",
+                policy="validation",
                 firmware="tfm-harness-reference 1.0.0",
                 clock="sse-counter 32,000,000 Hz; deterministic emulation: change detection only",
                 facts={"qemu": "7.2.22", "SPE": "ab" * 32},
                 events=("12.1 s host-reset: warm",),
             ),
-            BoardEntry(name=boards[1], target="mps3-bench1", build="reference", policy="port"),
+            BoardEntry(name=boards[1], target="mps3-bench1", build="reference", policy="validation"),
         ),
         tests=tuple(tests),
         waivers=(

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from harness.cli import main
-from harness.report import FindingEntry, LatencyEntry, RunRecord, TestEntry, save_run
-from harness.report.difference import compare_runs
+from tfm_harness.cli.main import main
+from tfm_harness.report import FindingEntry, LatencyEntry, RunRecord, TestEntry, save_run
+from tfm_harness.report.difference import compare_runs
 
 
 def series(centre: int) -> dict[str, Any]:

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from harness.errors import BenchError, ConfigError
-from harness.report import RunRecord, load_run, render_html, save_run, svg, write_html
-from harness.report.render import duration, printable, tail
+from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.report import RunRecord, load_run, render_html, save_run, svg, write_html
+from tfm_harness.report.render import duration, printable, tail
 
 CHROMIUM = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium in PATH (Debian package: chromium)")
@@ -149,7 +148,7 @@ def test_missing_and_unwritable_files(sample_run: RunRecord, tmp_path: Path) -> 
     with pytest.raises(ConfigError):
         load_run(tmp_path)
     (tmp_path / "file").write_text("")
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         write_html(sample_run, tmp_path / "file" / "report.html")
     assert caught.value.kind == "report-write"
 

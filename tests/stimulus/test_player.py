@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-
-from harness.config.sensors import Lsm303Sensor, SensorConfig, Tmp105Sensor
-from harness.errors import BenchError, ConfigError
-from harness.stimulus.base import Sample
-from harness.stimulus.player import PlayedStimulus
-from harness.stimulus.qmp import QmpStimulus
-from harness.stimulus.trace import Trace
+from tfm_harness.config.sensors import Lsm303Sensor, SensorConfig, Tmp105Sensor
+from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.stimulus.base import Sample
+from tfm_harness.stimulus.player import PlayedStimulus
+from tfm_harness.stimulus.qmp import QmpStimulus
+from tfm_harness.stimulus.trace import Trace
 
 SENSORS: Mapping[str, SensorConfig] = {"mag": Lsm303Sensor(model="lsm303dlhc"), "temp": Tmp105Sensor(model="tmp105")}
 REST = Sample(x=640, y=640, z=640, t=400)
@@ -26,7 +25,7 @@ class Recorder(PlayedStimulus):
 
     def _apply(self, values: Mapping[str, int]) -> None:
         if self.broken:
-            raise BenchError("the monitor is gone", kind="qmp-lost")
+            raise InfrastructureError("the monitor is gone", kind="qmp-lost")
         self.applied.append(dict(values))
 
 
@@ -52,7 +51,7 @@ def test_set_applies_only_what_changes() -> None:
 def test_a_value_that_was_not_set_is_not_expected() -> None:
     stimulus = Recorder()
     stimulus.broken = True
-    with pytest.raises(BenchError):
+    with pytest.raises(InfrastructureError):
         stimulus.set("mag.x", 100)
     assert stimulus.sample() == REST
 

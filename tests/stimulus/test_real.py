@@ -13,22 +13,21 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-
-from harness.boards.attach import AttachBoard
-from harness.boards.base import RunContext
-from harness.boards.qemu import QemuBoard
-from harness.config.attach import AttachTarget
-from harness.config.sensors import Lsm303Sensor, SensorConfig, Tmp105Sensor
-from harness.config.stimulus import Ft4222StimulusConfig, PicoStimulusConfig
-from harness.errors import BenchError, ConfigError, DeviceFault
-from harness.stimulus.base import Sample
-from harness.stimulus.ft4222 import Ft4222Stimulus
-from harness.stimulus.pico.simulator import SimulatedPico
-from harness.stimulus.pico.stimulus import EndpointLines, PicoStimulus
-from harness.stimulus.player import PlayedStimulus
-from harness.stimulus.sensors import LSM303DLHC, TMP105
-from harness.stimulus.vsi.player import decode_record
-from harness.stimulus.vsi.stimulus import VsiStimulus
+from tfm_harness.boards.attach.board import AttachBoard
+from tfm_harness.boards.base import RunContext
+from tfm_harness.boards.qemu.board import QemuBoard
+from tfm_harness.config.attach import AttachTarget
+from tfm_harness.config.sensors import Lsm303Sensor, SensorConfig, Tmp105Sensor
+from tfm_harness.config.stimulus import Ft4222StimulusConfig, PicoStimulusConfig
+from tfm_harness.errors import ConfigError, InfrastructureError, ProductError
+from tfm_harness.stimulus.base import Sample
+from tfm_harness.stimulus.ft4222 import Ft4222Stimulus
+from tfm_harness.stimulus.pico.simulator import SimulatedPico
+from tfm_harness.stimulus.pico.stimulus import EndpointLines, PicoStimulus
+from tfm_harness.stimulus.player import PlayedStimulus
+from tfm_harness.stimulus.sensors import LSM303DLHC, TMP105
+from tfm_harness.stimulus.vsi.player import decode_record
+from tfm_harness.stimulus.vsi.stimulus import VsiStimulus
 
 SENSORS: dict[str, SensorConfig] = {"mag": Lsm303Sensor(model="lsm303dlhc"), "temp": Tmp105Sensor(model="tmp105")}
 MAG, TEMP = 0x1E, 0x48
@@ -80,19 +79,19 @@ def test_a_trace_steps_with_the_samples_taken(pico: SimulatedPico, stimulus: Pic
 def test_a_device_that_made_its_sample_up_is_caught(pico: SimulatedPico, stimulus: PicoStimulus) -> None:
     device_reads(pico)
     stimulus.taken()
-    with pytest.raises(DeviceFault) as caught:
+    with pytest.raises(ProductError) as caught:
         stimulus.taken()
     assert caught.value.kind == "sensor-not-read"
     # Half a sample is none: the magnetometer alone.
     pico.read_register(MAG, 0x03, 6)
-    with pytest.raises(DeviceFault):
+    with pytest.raises(ProductError):
         stimulus.taken()
 
 
 def test_reads_from_before_do_not_count(pico: SimulatedPico, stimulus: PicoStimulus) -> None:
     device_reads(pico)
     stimulus.rest()
-    with pytest.raises(DeviceFault):
+    with pytest.raises(ProductError):
         stimulus.taken()
 
 
@@ -107,7 +106,7 @@ def test_a_player_set_by_somebody_else_is_noticed(pico: SimulatedPico, stimulus:
     pico.mag.set_counts(1, 2, 3)
     pico.player.set(1, 2, 3, 4)
     device_reads(pico)
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         stimulus.taken()
     assert caught.value.kind == "stimulus-disagrees"
 
@@ -124,16 +123,16 @@ def test_a_fault_left_by_an_earlier_session_is_taken_away(pico: SimulatedPico) -
 
 
 def test_port_without_a_pico() -> None:
-    with pytest.raises(BenchError, match="there is no port"):
+    with pytest.raises(InfrastructureError, match="there is no port"):
         PicoStimulus(PicoStimulusConfig(kind="pico", port="/dev/serial/by-id/none"), SENSORS)
     master, slave = os.openpty()
     try:
         config = PicoStimulusConfig(kind="pico", port=os.ttyname(slave), timeout=0.05)
-        with pytest.raises(BenchError) as caught:
+        with pytest.raises(InfrastructureError) as caught:
             PicoStimulus(config, SENSORS)
         assert caught.value.kind == "pico-silent"
         # The port was given back.
-        with pytest.raises(BenchError, match="did not answer"):
+        with pytest.raises(InfrastructureError, match="did not answer"):
             PicoStimulus(config, SENSORS)
     finally:
         os.close(master)
@@ -173,7 +172,7 @@ def test_endless_noise_is_bounded_and_the_end_is_told() -> None:
         assert first is not None
         assert len(first) <= 512
         assert lines.receive(5.0) == b"line"
-        with pytest.raises(BenchError, match="went away"):
+        with pytest.raises(InfrastructureError, match="went away"):
             lines.receive(5.0)
     finally:
         lines.close()
@@ -234,7 +233,7 @@ def test_host_pico_vsi_and_qemu_agree_to_the_bit(
 def test_vsi_counts_what_the_model_served(tmp_path: Path) -> None:
     vsi = VsiStimulus(tmp_path, SENSORS)
     vsi.set("temp", 30.0)
-    with pytest.raises(DeviceFault):
+    with pytest.raises(ProductError):
         vsi.taken()
     with (tmp_path / "served.bin").open("ab") as file:  # as arm_vsi.py appends
         file.write((tmp_path / "now.bin").read_bytes())
@@ -286,7 +285,7 @@ def ft4222_with(monkeypatch: pytest.MonkeyPatch, device: Any) -> None:
             raise RuntimeError("FT_DEVICE_NOT_FOUND")
         return device
 
-    module.openByDescription = open_by  # type: ignore[attr-defined]  # a stand-in for a module
+    module.openByDescription = open_by  # type: ignore[attr-defined]  # a simulator for a module
     monkeypatch.setitem(sys.modules, "ft4222", module)
 
 
@@ -306,7 +305,7 @@ def test_ft4222_plays_a_thermometer(monkeypatch: pytest.MonkeyPatch) -> None:
         played.taken()
     assert read == [-16, 0, 16]
     assert [sample.t for sample in played.expected_samples()] == read
-    with pytest.raises(DeviceFault) as caught:
+    with pytest.raises(ProductError) as caught:
         played.taken()
     assert caught.value.kind == "sensor-not-read"
     played.close()
@@ -319,11 +318,11 @@ def test_ft4222_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
         Ft4222Stimulus(CONFIG, SENSORS)
     assert wrong.value.kind == "stimulus-sensor"
     monkeypatch.setitem(sys.modules, "ft4222", None)
-    with pytest.raises(BenchError) as missing:
+    with pytest.raises(InfrastructureError) as missing:
         Ft4222Stimulus(CONFIG, ONE)
     assert missing.value.kind == "tool-missing"
     ft4222_with(monkeypatch, None)
-    with pytest.raises(BenchError) as unplugged:
+    with pytest.raises(InfrastructureError) as unplugged:
         Ft4222Stimulus(CONFIG, ONE)
     assert unplugged.value.kind == "ft4222-missing"
 
@@ -347,7 +346,7 @@ def test_a_boards_target_names_its_player(pico: SimulatedPico, tmp_path: Path) -
             played.set("temp", 20.0)
             assert device_reads(pico).t == 320
             other = AttachBoard(target.model_copy(update={"name": "other"}), context)
-            with pytest.raises(BenchError, match="in use"):
+            with pytest.raises(InfrastructureError, match="in use"):
                 other.acquire()
         assert board.stimulus() is None
         # The port is free again.

@@ -9,9 +9,8 @@ from typing import get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from harness.stimulus.base import Sample
-from harness.stimulus.sensors import LSM303DLHC, REST, TMP105, Axis, Magnetometer
+from tfm_harness.stimulus.base import Sample
+from tfm_harness.stimulus.sensors import LSM303DLHC, REST, TMP105, Axis, Magnetometer
 
 ROOT = Path(__file__).resolve().parents[2]
 AXES: tuple[Axis, ...] = get_args(Axis)
@@ -77,7 +76,7 @@ def test_resting_values_are_the_front_ends_zero() -> None:
 
 def test_the_pico_serves_the_same_bits() -> None:
     """The device side of the stimulus for real boards has its own code for the same register map."""
-    path = ROOT / "harness" / "stimulus" / "pico" / "device" / "sensors.py"
+    path = ROOT / "harness" / "tfm_harness" / "stimulus" / "pico" / "device" / "sensors.py"
     spec = importlib.util.spec_from_file_location("pico_sensors", path)
     assert spec is not None
     assert spec.loader is not None

@@ -10,9 +10,8 @@ from random import Random
 import numpy as np
 import numpy.typing as npt
 import pytest
-
-from harness.errors import ConfigError
-from harness.stimulus.trace import find_trace, load_trace, ramp
+from tfm_harness.errors import ConfigError
+from tfm_harness.stimulus.trace import find_trace, load_trace, ramp
 
 
 def csv(tmp_path: Path, text: str) -> Path:

@@ -11,13 +11,12 @@ from types import ModuleType
 
 import pytest
 import yaml
-
-from harness.findings import Report
-from harness.plugin.record import SUITES
-from harness.signing import ImageRecipe, load_signing_key, make_image
-from harness.verify.catalogue import ALL
-from harness.verify.images import parse_mcuboot, verify_mcuboot
-from harness.verify.keyfiles import parse_image_key
+from tfm_harness.findings import Report
+from tfm_harness.plugin.record import SUITES
+from tfm_harness.testing.images import ImageRecipe, load_signing_key, make_image
+from tfm_harness.verify.catalogue import ALL
+from tfm_harness.verify.images import parse_mcuboot, verify_mcuboot
+from tfm_harness.verify.keyfiles import parse_image_key
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRMWARE = ROOT / "fw_builds" / "reference"
@@ -52,7 +51,7 @@ def test_each_suite_says_what_it_proves_and_names_its_checks(suite: str) -> None
 
 def test_each_mutant_is_claimed_by_a_check_that_exists(runner: ModuleType) -> None:
     known = {check.id for check in ALL} | {"parity.bit-exact"}
-    text = (ROOT / "harness" / "latency" / "catalogue.py").read_text()
+    text = (ROOT / "harness" / "tfm_harness" / "latency" / "catalogue.py").read_text()
     known |= {f"latency.{slug}" for slug in re.findall(r'"([a-z]+-[a-z-]+)"', text)}
     claims = runner.claims()
     assert len(claims) >= 24

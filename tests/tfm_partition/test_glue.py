@@ -1,6 +1,6 @@
 """The inference partition's TF-M glue: it configures and builds in a tree with TF-M's targets.
 
-A stand-in of TF-M's build provides the targets and generated files that TF-M's own build provides; every source
+A simulator of TF-M's build provides the targets and generated files that TF-M's own build provides; every source
 of the partition and of the client library is compiled by it for the device's CPU.
 """
 

@@ -21,30 +21,31 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness.errors import HarnessError
+from tfm_harness.errors import HarnessError
 
 Target = Callable[[bytes], object]
 
 
 def targets() -> dict[str, tuple[Target, list[bytes]]]:
     """Every parser with seeds: valid inputs from which mutations begin."""
-    from harness.cli_verify_files import decode_text
-    from harness.findings import Report
-    from harness.provisioning import messages
-    from harness.verify import cbor
-    from harness.verify.certificates import verify_certificate
-    from harness.verify.cose import verify_cose
-    from harness.verify.csr import verify_csr
-    from harness.verify.elf import measure
-    from harness.verify.images import boot_record, expected_components, verify_mcuboot
-    from harness.verify.key_relations import check_device_key
-    from harness.verify.keyfiles import parse_image_key, parse_key, parse_spki
-    from harness.verify.mcuboot import split_images
-    from harness.verify.relations import TokenObservation, check_token_relations
-    from harness.verify.render import render_json, render_text
-    from harness.verify.result_relations import ResultObservation
-    from harness.verify.results import check_result_relations, verify_result
-    from harness.verify.token import TokenExpectations, verify_psa_token
+    from tfm_harness.cli.verify_files import decode_text
+    from tfm_harness.findings import Report
+    from tfm_harness.provisioning import messages
+    from tfm_harness.verify import cbor
+    from tfm_harness.verify.certificates import verify_certificate
+    from tfm_harness.verify.cose import verify_cose
+    from tfm_harness.verify.csr import verify_csr
+    from tfm_harness.verify.elf import measure
+    from tfm_harness.verify.images import boot_record, expected_components, verify_mcuboot
+    from tfm_harness.verify.key_relations import check_device_key
+    from tfm_harness.verify.keyfiles import parse_image_key, parse_key, parse_spki
+    from tfm_harness.verify.mcuboot import split_images
+    from tfm_harness.verify.relations import TokenObservation, check_token_relations
+    from tfm_harness.verify.render import render_json, render_text
+    from tfm_harness.verify.result_relations import ResultObservation
+    from tfm_harness.verify.results import check_result_relations, verify_result
+    from tfm_harness.verify.token import TokenExpectations, verify_psa_token
+
     from tests.verify import test_verify_csr_and_certificates as x509_kit
     from tests.verify import test_verify_images as image_kit
     from tests.verify import verify_kit as kit
@@ -213,7 +214,7 @@ def child(arguments: list[str]) -> None:
     """libFuzzer's side: the first byte of an input chooses the target."""
     atheris: Any = importlib.import_module("atheris")
     split = arguments.index("--")
-    with atheris.instrument_imports(include=["harness"]):
+    with atheris.instrument_imports(include=["tfm_harness"]):
         every = targets()  # imports what is to be instrumented
     chosen = [every[name][0] for name in arguments[:split]]
 

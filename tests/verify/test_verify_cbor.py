@@ -7,8 +7,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from harness.verify import cbor
+from tfm_harness.verify import cbor
 
 # RFC 8949 appendix A, those of its examples that evidence may hold.
 EXAMPLES: list[tuple[str, object]] = [

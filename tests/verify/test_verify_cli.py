@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tfm_harness.cli import verify as cli_verify
+from tfm_harness.cli.verify_files import MAX_FILE, decode_text
+from tfm_harness.errors import ConfigError
+from tfm_harness.trust.ledger import FileLedger
+from tfm_harness.verify import cbor
+from tfm_harness.verify.cose import parse
+from tfm_harness.verify.keys import SymmetricKey
+from tfm_harness.verify.mcuboot import parse_mcuboot
 
-from harness import cli_verify
-from harness.cli_verify_files import MAX_FILE, decode_text
-from harness.errors import ConfigError
-from harness.ledger import FileLedger
-from harness.verify import cbor
-from harness.verify.cose import parse
-from harness.verify.keys import SymmetricKey
-from harness.verify.mcuboot import parse_mcuboot
 from tests.verify.test_verify_csr_and_certificates import GOOD as GOOD_CSR
 from tests.verify.test_verify_csr_and_certificates import UUID
 from tests.verify.test_verify_images import GOOD as GOOD_IMAGE
@@ -67,7 +67,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_good_token(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("token", folder / "token.cbor", "--key", folder / "key.pem", "--challenge", CHALLENGE.hex()) == 0
     out = capsys.readouterr().out
-    assert out.startswith("token: PASS under policy port")
+    assert out.startswith("token: PASS under policy validation")
     assert f"claims, signed by {KEY}" in out
     assert "security lifecycle (2395): 0x3000 (secured)" in out
     assert f"nonce (10): {CHALLENGE.hex()}" in out
@@ -103,7 +103,7 @@ def test_the_json_is_stable(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     assert run(*arguments) == 0
     verdict = json.loads(capsys.readouterr().out)
     assert list(verdict) == ["schema", "evidence", "verdict", "policy", "counts", "findings", "content"]
-    assert (verdict["schema"], verdict["verdict"], verdict["policy"]) == ("tfm-harness/verify/1", "pass", "port")
+    assert (verdict["schema"], verdict["verdict"], verdict["policy"]) == ("tfm-harness/verify/1", "pass", "validation")
     assert sum(verdict["counts"].values()) == len(verdict["findings"])
     assert set(verdict["findings"][0]) == {
         "id", "status", "severity", "title", "requirement", "expected", "seen", "where", "subject"}  # fmt: skip
@@ -332,7 +332,7 @@ def test_a_build_gives_key_policy_images_and_waivers(build: Path, capsys: pytest
     assert "policy dev" in capsys.readouterr().out
     assert run("token", build / "token.cbor", "--build", yaml) == 1
     assert "attestation.component-measurement" in capsys.readouterr().out
-    assert run("token", build / "right.cbor", "--build", yaml, "--caller", "secure", "--policy", "port") == 0
+    assert run("token", build / "right.cbor", "--build", yaml, "--caller", "secure", "--policy", "validation") == 0
     out = capsys.readouterr().out
     assert "waived:" in out
     assert "the caller is a test" in out
@@ -369,9 +369,9 @@ def test_a_build_whose_keys_are_provisioned_needs_the_board_s_key(build: Path) -
 
 
 def test_images_of_a_build_are_judged_together(build: Path) -> None:
-    from harness.build_evidence import build_components, check_build_images
-    from harness.config.loading import load_build
-    from harness.findings import Report
+    from tfm_harness.config.loading import load_build
+    from tfm_harness.findings import Report
+    from tfm_harness.trust.expectations import build_components, check_build_images
 
     loaded = load_build(build / "build.yaml")
     report = Report()
@@ -390,8 +390,8 @@ def test_images_of_a_build_are_judged_together(build: Path) -> None:
 
 
 def test_a_model_image_is_expected_when_it_is_active(build: Path) -> None:
-    from harness.build_evidence import build_components, build_result_profile
-    from harness.config.loading import load_build
+    from tfm_harness.config.loading import load_build
+    from tfm_harness.trust.expectations import build_components, build_result_profile
 
     (build / "m.tflite").write_bytes(b"\x1c\0\0\0TFL3" + PAYLOAD)
     (build / "m.signed.bin").write_bytes(make(version=(4, 5, 6, 0)))
@@ -404,7 +404,7 @@ def test_a_model_image_is_expected_when_it_is_active(build: Path) -> None:
 
 
 def test_the_installed_command_gives_the_exit_statuses_it_promises(folder: Path) -> None:
-    from harness.cli import main
+    from tfm_harness.cli.main import main
 
     good = ["verify", "token", str(folder / "token.cbor"), "--key", str(folder / "key.pem")]
     assert main(good) == 0

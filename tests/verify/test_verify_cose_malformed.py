@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from tfm_harness.findings import Policy, Report
+from tfm_harness.verify.algorithms import P256
+from tfm_harness.verify.cose import verify_cose
+from tfm_harness.verify.keys import PublicKey
 
-from harness.findings import Policy, Report
-from harness.verify.algorithms import P256
-from harness.verify.cose import verify_cose
-from harness.verify.keys import PublicKey
 from tests.verify.verify_kit import (
     KEY,
     TEST_ONLY_HMAC,

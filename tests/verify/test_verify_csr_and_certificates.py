@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given
 from hypothesis import strategies as st
+from tfm_harness.errors import ConfigError
+from tfm_harness.findings import Policy, Report
+from tfm_harness.verify.certificates import verify_certificate
+from tfm_harness.verify.csr import parse_csr, verify_csr
+from tfm_harness.verify.der import DerError
 
-from harness.errors import ConfigError
-from harness.findings import Policy, Report
-from harness.verify.certificates import verify_certificate
-from harness.verify.csr import parse_csr, verify_csr
-from harness.verify.der import DerError
 from tests.verify.verify_kit import (
     KEY,
     OTHER_KEY,
@@ -98,7 +98,7 @@ def asks(*extensions: bytes, values: int = 1) -> bytes:
     return tlv(0xA0, tlv(0x30, WANTS, tlv(0x31, *values * [tlv(0x30, *extensions)])))
 
 
-def judge(der: bytes, policy: Policy = Policy.PORT, **expected: Any) -> Report:
+def judge(der: bytes, policy: Policy = Policy.VALIDATION, **expected: Any) -> Report:
     report = Report(policy=policy)
     defaults: dict[str, Any] = {"expected_key": KEY, "expected_cn": UUID}
     verify_csr(der, report=report, **defaults | expected)
@@ -331,7 +331,7 @@ SUBJECT = (("O", "tfm-harness"), ("CN", UUID), ("OU", "TLS"))
 
 
 def judge_certificate(
-    der: bytes, *, ca: bytes = CA, now: dt.datetime = NOW, policy: Policy = Policy.PORT, **more: Any
+    der: bytes, *, ca: bytes = CA, now: dt.datetime = NOW, policy: Policy = Policy.VALIDATION, **more: Any
 ) -> Report:
     report = Report(policy=policy)
     defaults: dict[str, Any] = {"expected_key": KEY, "expected_cn": UUID, "expected_subject": SUBJECT, "client": True}

@@ -6,10 +6,10 @@ import re
 import sys
 from pathlib import Path
 
-from harness.findings import Policy, Severity
-from harness.verify.catalogue import ALL, AREAS
-from harness.verify.result_profile import ROLES, TYPES, builtin_profiles
-from harness.verify.tables import peer_table, render_checks, severity_table
+from tfm_harness.findings import Policy, Severity
+from tfm_harness.verify.catalogue import ALL, AREAS
+from tfm_harness.verify.result_profile import ROLES, TYPES, builtin_profiles
+from tfm_harness.verify.tables import peer_table, render_checks, severity_table
 
 DOC = Path(__file__).resolve().parents[2] / "docs" / "verification.md"
 TABLES = {"peers": peer_table, "severities": severity_table}
@@ -58,10 +58,10 @@ def test_the_catalogue_is_consistent() -> None:
             assert check.id.startswith(f"{area.area}.")
             assert check.requirement
             assert check.title[0] == check.title[0].lower() or check.title.startswith(("CA", "COSE")), check.title
-            assert check.dev <= check.port <= check.production, f"{check.id}: a stricter policy must not be laxer"
+            assert check.dev <= check.validation <= check.production, f"{check.id}: a stricter policy must not be laxer"
             assert set(check.notes) == {"iat-verifier", "veraison"}
     unwaivable = [check for check in ALL if not check.waivable]
-    assert all(min(c.dev, c.port, c.production) >= Severity.FAILURE for c in unwaivable)
+    assert all(min(c.dev, c.validation, c.production) >= Severity.FAILURE for c in unwaivable)
     assert {"cose.signature", "attestation.nonce-challenge", "result.nonce"} <= {c.id for c in unwaivable}
 
 

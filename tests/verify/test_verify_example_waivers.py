@@ -6,13 +6,13 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from tfm_harness.config.loading import load_build
+from tfm_harness.findings import Policy, Report, Status
+from tfm_harness.verify.images import PUBLISHED_KEY_HASHES, verify_mcuboot
+from tfm_harness.verify.keys import PUBLISHED_POINTS, PublicKey
+from tfm_harness.verify.relations import TokenObservation, check_token_relations
+from tfm_harness.verify.token import TokenExpectations, verify_psa_token
 
-from harness.config.loading import load_build
-from harness.findings import Policy, Report, Status
-from harness.verify.images import PUBLISHED_KEY_HASHES, verify_mcuboot
-from harness.verify.keys import PUBLISHED_POINTS, PublicKey
-from harness.verify.relations import TokenObservation, check_token_relations
-from harness.verify.token import TokenExpectations, verify_psa_token
 from tests.verify.test_verify_images import GOOD as GOOD_IMAGE
 from tests.verify.verify_kit import CHALLENGE, KEY, OTHER_KEY, TEST_ONLY_OTHER_P256, broken, enc, message, p1_claims
 
@@ -30,7 +30,7 @@ def report(monkeypatch: pytest.MonkeyPatch) -> Report:
     """A port's report with the example's waivers; one test key stands for TF-M's published ones."""
     monkeypatch.setitem(PUBLISHED_POINTS, hashlib.sha256(OTHER_KEY.point).hexdigest(), "TF-M's dummy attestation key")
     monkeypatch.setitem(PUBLISHED_KEY_HASHES, hashlib.sha256(KEY.spki).hexdigest(), "root-rsa-3072 (MCUboot, TF-M)")
-    return Report(policy=Policy.PORT, waivers=BUILD.granted())
+    return Report(policy=Policy.VALIDATION, waivers=BUILD.granted())
 
 
 def observe(report: Report, boot: int, **changes: object) -> TokenObservation:
@@ -58,7 +58,7 @@ def test_a_board_with_tf_ms_defaults_passes_a_port_with_every_waiver_shown_and_u
 
 
 def test_without_the_waivers_each_is_a_failure(report: Report) -> None:
-    bare = Report(policy=Policy.PORT)
+    bare = Report(policy=Policy.VALIDATION)
     check_token_relations([observe(bare, 1), observe(bare, 2)], bare)
     verify_mcuboot(GOOD_IMAGE, KEY, bare)
     assert broken(bare) == {waiver.finding for waiver in BUILD.waivers}

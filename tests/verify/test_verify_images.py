@@ -13,15 +13,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tfm_harness.findings import Policy, Report
+from tfm_harness.verify import cbor
+from tfm_harness.verify.components import ExpectedComponent
+from tfm_harness.verify.elf import ElfError, load_segments, measure
+from tfm_harness.verify.images import expected_components, verify_mcuboot
+from tfm_harness.verify.keys import PublicKey, RsaKey
+from tfm_harness.verify.mcuboot import BOOT_MAGICS, ImageFormatError, McubootImage, parse_mcuboot, split_images
+from tfm_harness.verify.token import TokenExpectations, verify_psa_token
 
-from harness.findings import Policy, Report
-from harness.verify import cbor
-from harness.verify.components import ExpectedComponent
-from harness.verify.elf import ElfError, load_segments, measure
-from harness.verify.images import expected_components, verify_mcuboot
-from harness.verify.keys import PublicKey, RsaKey
-from harness.verify.mcuboot import BOOT_MAGICS, ImageFormatError, McubootImage, parse_mcuboot, split_images
-from harness.verify.token import TokenExpectations, verify_psa_token
 from tests.verify.verify_kit import (
     CHALLENGE,
     KEY,
@@ -84,7 +84,7 @@ GOOD = make()
 RECORD = enc({1: "NSPE", 4: "1.2.3", 6: "SHA256", 2: bytes(32), 5: hashlib.sha256(KEY.spki).digest()})
 
 
-def judge(data: bytes, key: PublicKey | RsaKey = KEY, policy: Policy = Policy.PORT) -> Report:
+def judge(data: bytes, key: PublicKey | RsaKey = KEY, policy: Policy = Policy.VALIDATION) -> Report:
     report = Report(policy=policy)
     verify_mcuboot(data, key, report)
     return report

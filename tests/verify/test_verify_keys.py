@@ -17,15 +17,15 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
+from tfm_harness.errors import ConfigError
+from tfm_harness.findings import Report
+from tfm_harness.verify import cbor
+from tfm_harness.verify.algorithms import P256
+from tfm_harness.verify.derive import boot_seed, derive_reference_keys, reference_private_key
+from tfm_harness.verify.key_relations import KeyObservation, check_device_key, check_key_relations
+from tfm_harness.verify.keyfiles import parse_cose_key, parse_image_key, parse_key, parse_public_key, parse_spki
+from tfm_harness.verify.keys import KeyFormatError, KeyRing, PublicKey, RsaKey, SymmetricKey
 
-from harness.errors import ConfigError
-from harness.findings import Report
-from harness.verify import cbor
-from harness.verify.algorithms import P256
-from harness.verify.derive import boot_seed, derive_reference_keys, reference_private_key
-from harness.verify.key_relations import KeyObservation, check_device_key, check_key_relations
-from harness.verify.keyfiles import parse_cose_key, parse_image_key, parse_key, parse_public_key, parse_spki
-from harness.verify.keys import KeyFormatError, KeyRing, PublicKey, RsaKey, SymmetricKey
 from tests.verify.verify_kit import KEY, OTHER_KEY, TEST_ONLY_P256, TEST_ONLY_P384, TEST_ONLY_P521, broken, held
 
 PRIVATE_KEYS = (TEST_ONLY_P256, TEST_ONLY_P384, TEST_ONLY_P521)

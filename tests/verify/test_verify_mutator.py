@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tfm_harness.errors import HarnessError
+from tfm_harness.findings import Policy, Report
+from tfm_harness.verify.algorithms import P256
+from tfm_harness.verify.cose import parse
+from tfm_harness.verify.results import ResultExpectations, TensorSpec, verify_result
+from tfm_harness.verify.token import TokenExpectations, verify_psa_token
 
-from harness.errors import HarnessError
-from harness.findings import Policy, Report
-from harness.verify.algorithms import P256
-from harness.verify.cose import parse
-from harness.verify.results import ResultExpectations, TensorSpec, verify_result
-from harness.verify.token import TokenExpectations, verify_psa_token
 from tests.verify.verify_kit import (
     CHALLENGE,
     KEY,
@@ -53,14 +53,14 @@ RESULT_EXPECTED = ResultExpectations(
 
 
 def token_passes(data: bytes) -> bool:
-    report = Report(policy=Policy.PORT)
+    report = Report(policy=Policy.VALIDATION)
     expected = TokenExpectations(caller="non-secure")
     verify_psa_token(data, keys=KEY, challenge=CHALLENGE, expected=expected, report=report)
     return report.ok
 
 
 def result_passes(data: bytes) -> bool:
-    report = Report(policy=Policy.PORT)
+    report = Report(policy=Policy.VALIDATION)
     verify_result(data, profile="tfm-harness-reference", keys=KEY, expected=RESULT_EXPECTED, report=report)
     return report.ok
 

@@ -8,30 +8,30 @@ import sys
 from pathlib import Path
 
 import pytest
+import tfm_harness.verify
+from tfm_harness.findings import Report
+from tfm_harness.verify.token import TokenExpectations, verify_psa_token
 
-import harness.verify
-from harness.findings import Report
-from harness.verify.token import TokenExpectations, verify_psa_token
 from tests.verify.verify_kit import CHALLENGE, KEY, OTHER_KEY, broken, enc, message, p1_claims, rfc_claims
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = sorted((ROOT / "harness" / "verify").rglob("*.py"))
+SOURCES = sorted((ROOT / "harness" / "tfm_harness" / "verify").rglob("*.py"))
 
 
 def test_every_exported_name_is_there_and_every_one_is_listed() -> None:
-    for name in harness.verify.__all__:
-        assert getattr(harness.verify, name) is not None
-        assert name in dir(harness.verify)
-    assert set(harness.verify._HOME) == set(harness.verify.__all__)
+    for name in tfm_harness.verify.__all__:
+        assert getattr(tfm_harness.verify, name) is not None
+        assert name in dir(tfm_harness.verify)
+    assert set(tfm_harness.verify._HOME) == set(tfm_harness.verify.__all__)
     with pytest.raises(AttributeError, match="nothing_like_this"):
-        _ = harness.verify.nothing_like_this
+        _ = tfm_harness.verify.nothing_like_this
 
 
 def test_importing_it_loads_nothing_heavy() -> None:
     modules = [".".join(source.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for source in SOURCES]
     script = (
         "import sys, importlib\n"
-        "import harness.verify\n"
+        "import tfm_harness.verify\n"
         "assert 'cryptography' not in sys.modules, 'the package alone imports cryptography'\n"
         f"for name in {modules!r}: importlib.import_module(name)\n"
         "heavy = {'numpy', 'yaml', 'pydantic', 'serial', 'pytest', 'sqlite3'} & set(sys.modules)\n"

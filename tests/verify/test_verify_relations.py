@@ -6,10 +6,10 @@ import hashlib
 from typing import Any
 
 import pytest
+from tfm_harness.findings import Report
+from tfm_harness.verify.relations import TokenObservation, check_token_relations
+from tfm_harness.verify.token import verify_psa_token
 
-from harness.findings import Report
-from harness.verify.relations import TokenObservation, check_token_relations
-from harness.verify.token import verify_psa_token
 from tests.verify.verify_kit import (
     KEY,
     OTHER_KEY,

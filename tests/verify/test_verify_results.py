@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-
-from harness.errors import ConfigError
-from harness.findings import Policy, Report
-from harness.verify.keys import PublicKey
-from harness.verify.result_profile import builtin_profiles, load_profile
-from harness.verify.results import (
+from tfm_harness.errors import ConfigError
+from tfm_harness.findings import Policy, Report
+from tfm_harness.verify.keys import PublicKey
+from tfm_harness.verify.result_profile import builtin_profiles, load_profile
+from tfm_harness.verify.results import (
     ResultExpectations,
     ResultObservation,
     SignedResult,
@@ -20,6 +19,7 @@ from harness.verify.results import (
     check_result_relations,
     verify_result,
 )
+
 from tests.verify.verify_kit import (
     KEY,
     OTHER_KEY,
@@ -82,7 +82,7 @@ def judge(
     data: bytes,
     *,
     expected: ResultExpectations = EXPECTED,
-    policy: Policy = Policy.PORT,
+    policy: Policy = Policy.VALIDATION,
     keys: Any = KEY,
     profile: Any = "tfm-harness-reference",
 ) -> tuple[Report, SignedResult]:
@@ -164,7 +164,7 @@ MUTATIONS: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
-@pytest.mark.parametrize("policy", [Policy.PORT, Policy.PRODUCTION])
+@pytest.mark.parametrize("policy", [Policy.VALIDATION, Policy.PRODUCTION])
 def test_a_broken_result_fails_by_its_check(name: str, policy: Policy) -> None:
     data, expected = MUTATIONS[name]
     report, _ = judge(data, policy=policy)
@@ -350,7 +350,7 @@ def test_broken_relations_are_found(name: str) -> None:
 
 
 def test_a_replay_with_the_other_signature_form_is_found() -> None:
-    from harness.verify.algorithms import P256
+    from tfm_harness.verify.algorithms import P256
 
     first = observe(1)
     raw = first.result.raw

@@ -12,15 +12,14 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-
-from harness.errors import BenchError
-from harness.findings import Policy, Report, Severity, Status
-from harness.ledger import FileLedger
-from harness.verify.algorithms import ALGORITHMS, CURVES_BY_NAME, P256
-from harness.verify.cose import parse
-from harness.verify.csr import CertificationRequest, parse_csr
-from harness.verify.keys import PublicKey
-from harness.verify.signatures import (
+from tfm_harness.errors import InfrastructureError
+from tfm_harness.findings import Policy, Report, Severity, Status
+from tfm_harness.trust.ledger import FileLedger
+from tfm_harness.verify.algorithms import ALGORITHMS, CURVES_BY_NAME, P256
+from tfm_harness.verify.cose import parse
+from tfm_harness.verify.csr import CertificationRequest, parse_csr
+from tfm_harness.verify.keys import PublicKey
+from tfm_harness.verify.signatures import (
     Reuse,
     SignatureLedger,
     SignatureRecord,
@@ -30,6 +29,7 @@ from harness.verify.signatures import (
     record_request,
     record_signature,
 )
+
 from tests.verify.test_verify_csr_and_certificates import by_hand, subject, tlv
 from tests.verify.verify_kit import KEY, OTHER_KEY, TEST_ONLY_P256, TEST_ONLY_P384, broken, enc, held, message
 
@@ -141,7 +141,7 @@ def test_a_request_that_proves_nothing_is_not_remembered() -> None:
 
 
 def test_a_lost_key_is_excused_by_its_full_name_only() -> None:
-    from harness.findings import Waiver
+    from tfm_harness.findings import Waiver
 
     for pattern in ("result.*", "*", "result.ecdsa-nonce-reus?"):
         report = Report(waivers=(Waiver(finding=pattern, reason="test"),))
@@ -203,16 +203,16 @@ def test_an_old_result_played_again_is_told_from_a_lost_key(tmp_path: Path) -> N
 def test_a_file_that_is_no_ledger_is_the_bench_s_fault(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     path.write_bytes(b"not a database" * 100)
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         FileLedger(path)
     assert caught.value.kind == "ledger"
-    with pytest.raises(BenchError):
+    with pytest.raises(InfrastructureError):
         FileLedger(tmp_path / "ledger.sqlite" / "below a file")
     other = tmp_path / "other.sqlite"
     with sqlite3.connect(other) as database:
         database.execute("CREATE TABLE signatures (x)")
     database.close()
-    with FileLedger(other) as ledger, pytest.raises(BenchError):
+    with FileLedger(other) as ledger, pytest.raises(InfrastructureError):
         ledger.add(record(FIRST))
 
 

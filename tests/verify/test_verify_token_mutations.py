@@ -10,12 +10,12 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from tfm_harness.errors import ConfigError
+from tfm_harness.findings import Policy, Report, Status, Waiver
+from tfm_harness.verify.catalogue import ALL
+from tfm_harness.verify.keys import PUBLISHED_POINTS, KeyRing, PublicKey, SymmetricKey
+from tfm_harness.verify.token import PSA_PROFILES, PsaToken, TokenExpectations, verify_psa_token
 
-from harness.errors import ConfigError
-from harness.findings import Policy, Report, Status, Waiver
-from harness.verify.catalogue import ALL
-from harness.verify.keys import PUBLISHED_POINTS, KeyRing, PublicKey, SymmetricKey
-from harness.verify.token import PSA_PROFILES, PsaToken, TokenExpectations, verify_psa_token
 from tests.verify.verify_kit import (
     BOOT_SEED,
     CHALLENGE,
@@ -49,7 +49,7 @@ Claims = dict[Any, Any]
 
 
 def judge(
-    token: bytes, *, policy: Policy = Policy.PORT, expected: TokenExpectations = NS, keys: Any = KEY
+    token: bytes, *, policy: Policy = Policy.VALIDATION, expected: TokenExpectations = NS, keys: Any = KEY
 ) -> tuple[Report, PsaToken]:
     report = Report(policy=policy)
     return report, verify_psa_token(token, keys=keys, challenge=CHALLENGE, expected=expected, report=report)
@@ -293,7 +293,7 @@ def test_only_published_example_keys_may_carry_another_instance_id_on_a_bench(mo
     token = rfc(c256=b"\x01" + bytes(32))
     monkeypatch.setitem(PUBLISHED_POINTS, hashlib.sha256(KEY.point).hexdigest(), "RFC 9783's example key")
     example = PublicKey.from_point(KEY.point)
-    for policy, passes in ((Policy.DEV, True), (Policy.PORT, False)):
+    for policy, passes in ((Policy.DEV, True), (Policy.VALIDATION, False)):
         report, _ = judge(token, policy=policy, keys=example)
         assert report.ok is passes
         assert "attestation.instance-id-example" in not_held(report)
@@ -382,7 +382,7 @@ def test_a_caller_of_another_name_is_a_config_error() -> None:
 
 
 def test_no_challenge_is_said_and_fails_production() -> None:
-    for policy, ok in ((Policy.DEV, True), (Policy.PORT, True), (Policy.PRODUCTION, False)):
+    for policy, ok in ((Policy.DEV, True), (Policy.VALIDATION, True), (Policy.PRODUCTION, False)):
         report = Report(policy=policy)
         verify_psa_token(GOOD, keys=KEY, report=report)
         assert "attestation.challenge-given" in not_held(report)
@@ -420,7 +420,7 @@ def test_a_waived_finding_is_shown_and_does_not_fail() -> None:
         Waiver(finding="attestation.dummy-*", reason="bench", where="build.yaml:9"),
         Waiver(finding="attestation.kid", reason="never needed"),
     )
-    report = Report(policy=Policy.PORT, waivers=waivers)
+    report = Report(policy=Policy.VALIDATION, waivers=waivers)
     token = rfc(c268=bytes(range(0xA0, 0xC0)), c2398="0604565272829-10010")
     verify_psa_token(token, keys=KEY, challenge=CHALLENGE, expected=NS, report=report)
     assert report.ok
@@ -455,7 +455,7 @@ def test_every_algorithm_of_the_allow_list(alg: int) -> None:
 
 
 def test_external_data_is_part_of_what_is_signed() -> None:
-    from harness.verify.cose import verify_cose
+    from tfm_harness.verify.cose import verify_cose
 
     data = enc(["Signature1", PROTECTED, b"context", PAYLOAD])
     der = TEST_ONLY_P256.sign(data, ec.ECDSA(hashes.SHA256()))

@@ -13,11 +13,10 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-
-from harness.findings import Report, Status
-from harness.verify import cbor
-from harness.verify.algorithms import ALGORITHMS
-from harness.verify.keys import PublicKey
+from tfm_harness.findings import Report, Status
+from tfm_harness.verify import cbor
+from tfm_harness.verify.algorithms import ALGORITHMS
+from tfm_harness.verify.keys import PublicKey
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 VECTORS = SHARED / "vectors"

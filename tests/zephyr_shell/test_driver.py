@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from tfm_harness.errors import ConfigError, HarnessError, InfrastructureError, ProductError
+from tfm_harness.protocol.base import Feature, Source
+from tfm_harness.protocol.zephyr_shell.client import ZephyrShellDriver
+from tfm_harness.protocol.zephyr_shell.lines import LineKind
+from tfm_harness.protocol.zephyr_shell.parse import ShellRefused
 
-from harness.errors import BenchError, ConfigError, DeviceFault, HarnessError
-from harness.protocol.base import Feature, Source
-from harness.protocol.zephyr_shell import ZephyrShellDriver
-from harness.protocol.zephyr_shell_lines import LineKind
-from harness.protocol.zephyr_shell_parse import ShellRefused
-from tests.zephyr_shell.standin import PROMPTS, Chunker, Device, ScriptedConsole, path_of, turns
+from tests.zephyr_shell.simulator import PROMPTS, Chunker, Device, ScriptedConsole, path_of, turns
 
 STYLES = ["colour", "plain"]
 UUID = "d5668f22-64b7-4efd-b4cb-0b6d940434b0"
@@ -224,7 +224,7 @@ def test_boot_lines_anywhere_are_a_reset(style: str) -> None:
             return reply[:place] + b"\r\n" + device.boot if line.endswith("359") else reply
 
         device.mangle = mangle
-        with pytest.raises(DeviceFault) as caught:
+        with pytest.raises(ProductError) as caught:
             driver.infer(data=angle(359))
         assert caught.value.kind == "device-reset"
         device.mangle = lambda _, reply: reply
@@ -236,7 +236,7 @@ def test_a_reset_while_idle_is_reported_by_the_next_command() -> None:
     driver, console = connect(device)
     driver.wait_ready(timeout=5)
     console.say(b"\r\n" + device.boot)
-    with pytest.raises(DeviceFault) as caught:
+    with pytest.raises(ProductError) as caught:
         driver.describe()
     assert caught.value.kind == "device-reset"
 
@@ -251,7 +251,7 @@ def test_every_truncated_reply_is_an_error_and_never_an_answer() -> None:
             return reply[:cut] if line.endswith("359") else reply
 
         device.mangle = mangle
-        with pytest.raises((BenchError, DeviceFault)):
+        with pytest.raises((InfrastructureError, ProductError)):
             driver.infer(data=angle(359))
 
 
@@ -273,7 +273,7 @@ def test_every_lost_or_changed_byte_of_the_dump_is_seen() -> None:
             device.mangle = mangle
             try:
                 answer = driver.infer(data=angle(359)).message
-            except (BenchError, DeviceFault):
+            except (InfrastructureError, ProductError):
                 continue
             # The text column shows '.' for every unprintable byte: what it cannot show, the signature must.
             assert len(answer) == len(good)
@@ -286,7 +286,7 @@ def test_boot_that_goes_silent_is_the_products_fault() -> None:
     console = ScriptedConsole(lambda _: b"")
     driver = ZephyrShellDriver(console, clock=console.clock)
     console.say(path_of("uart-boot-then-silent.log").read_bytes())
-    with pytest.raises(DeviceFault) as caught:
+    with pytest.raises(ProductError) as caught:
         driver.wait_ready(timeout=5)
     assert caught.value.kind == "boot-hung"
 
@@ -294,7 +294,7 @@ def test_boot_that_goes_silent_is_the_products_fault() -> None:
 def test_not_one_byte_is_the_benchs_fault() -> None:
     console = ScriptedConsole(lambda _: b"")
     driver = ZephyrShellDriver(console, clock=console.clock)
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         driver.wait_ready(timeout=5)
     assert caught.value.kind == "silent"
 
@@ -303,10 +303,10 @@ def test_a_dead_board_ends_the_wait_at_once() -> None:
     console = ScriptedConsole(lambda _: b"")
 
     def dead() -> None:
-        raise BenchError("the emulator is gone", kind="emulator-exit")
+        raise InfrastructureError("the emulator is gone", kind="emulator-exit")
 
     driver = ZephyrShellDriver(console, clock=console.clock, watch=dead)
-    with pytest.raises(BenchError) as caught:
+    with pytest.raises(InfrastructureError) as caught:
         driver.wait_ready(timeout=60)
     assert caught.value.kind == "emulator-exit"
     assert console.now < 2
@@ -356,7 +356,7 @@ def test_reboot_needs_a_boot() -> None:
     driver.wait_ready(timeout=5)
     assert driver.reboot().uuid == UUID
     device.mangle = lambda line, reply: line.encode() + b"\r\n" + PROMPTS["plain"] if "reboot" in line else reply
-    with pytest.raises(DeviceFault) as caught:
+    with pytest.raises(ProductError) as caught:
         driver.reboot()
     assert caught.value.kind == "no-reset"
 
@@ -402,7 +402,7 @@ def test_a_device_that_boots_for_ever_is_given_up() -> None:
     device = Device("plain")
     driver, console = connect(device)
     console.device = lambda data: device.boot if b"\r" in data else device(data)
-    with pytest.raises(DeviceFault) as caught:
+    with pytest.raises(ProductError) as caught:
         driver.wait_ready(timeout=20)
     assert caught.value.kind == "device-reset"
 

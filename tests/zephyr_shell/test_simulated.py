@@ -6,13 +6,13 @@ import random
 import struct
 
 import pytest
+from tfm_harness.console.base import Mark
+from tfm_harness.errors import InfrastructureError, ProductError
+from tfm_harness.protocol.zephyr_shell.client import ZephyrShellDriver
+from tfm_harness.protocol.zephyr_shell.lines import LineKind
 
-from harness.console.base import Mark
-from harness.errors import BenchError, DeviceFault
-from harness.protocol.zephyr_shell import ZephyrShellDriver
-from harness.protocol.zephyr_shell_lines import LineKind
 from tests.zephyr_shell.simulated import PROMPT, UUID, Simulated
-from tests.zephyr_shell.standin import ScriptedConsole
+from tests.zephyr_shell.simulator import ScriptedConsole
 
 LOG = b"\x1b[8D\x1b[J[00:00:10.123,000] <wrn> app: late\r\n" + PROMPT
 SECURE = b"[NV PS COUNTERS] nv_ps_counter_tracker 1\n"
@@ -75,7 +75,7 @@ def test_a_reply_cut_anywhere_is_never_an_answer(step: int) -> None:
     length = len(device(b"infer get tflm_sine SIGN1 45\r"))
     for cut in range(0, length - 1, 11 * step):
         console.device = lambda data, cut=cut: device(data)[:cut] if b"SIGN1" in data else device(data)  # type: ignore[misc]
-        with pytest.raises((BenchError, DeviceFault)):
+        with pytest.raises((InfrastructureError, ProductError)):
             driver.infer(data=struct.pack("<f", 45.0))
 
 
@@ -83,7 +83,7 @@ def test_a_reset_in_the_middle() -> None:
     device = Simulated()
     driver, console = connect(device)
     console.device = lambda data: device(data)[:100] + b"\r\n" + device.boot() if b"SIGN1" in data else device(data)
-    with pytest.raises(DeviceFault) as caught:
+    with pytest.raises(ProductError) as caught:
         driver.infer(data=struct.pack("<f", 45.0))
     assert caught.value.kind == "device-reset"
     assert driver.describe().uuid == UUID
@@ -130,6 +130,6 @@ def test_a_prompt_that_a_late_log_line_draws_ends_no_reply() -> None:
     assert driver.infer_values("tflm_sine", 0, 90, 30) == expected
     console.device = lambda data: data.split(b"\r")[0] + b'\r\nError: invalid argument "x"\r\n\r\n' + PROMPT
     began = console.now
-    with pytest.raises(DeviceFault, match="invalid argument"):
+    with pytest.raises(ProductError, match="invalid argument"):
         driver.infer_values("tflm_sine", 0)
     assert console.now - began < 0.5  # a refusal is whole

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tfm_harness.config.loading import load_build
 
-from harness.config.loading import load_build
 from tests.zephyr_shell.simulated import Server, Simulated, write_build
-from tests.zephyr_shell.standin import path_of
+from tests.zephyr_shell.simulator import path_of
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "fw_builds" / "linaro-zephyr" / "build.yaml"
@@ -28,7 +28,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, request: pyt
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
 
-    def go(*args: str, weak: bool, edit: Callable[[str], str] = lambda text: text, policy: str = "port",
+    def go(*args: str, weak: bool, edit: Callable[[str], str] = lambda text: text, policy: str = "validation",
            suite: str = "application_evidence", values: list[float] | None = None,
            test: str = "") -> pytest.RunResult:  # fmt: skip
         device = Simulated(weak=weak, values=values)
@@ -92,9 +92,9 @@ def test_all_bundled_waivers_are_what_the_firmware_needs(run: Run) -> None:
 
 WITHOUT_RESET = """\
 import pytest
-from harness.boards.base import PowerState, ResetKind
-from harness.errors import BenchError
-from harness.findings import Check
+from tfm_harness.boards.base import PowerState, ResetKind
+from tfm_harness.errors import InfrastructureError
+from tfm_harness.findings import Check
 
 CHECK = Check(id="mine.check", title="a check", requirement="none")
 
@@ -110,7 +110,7 @@ def test_found_before_the_reset(device, checks):
     device.reset(ResetKind.COLD)
 
 def test_another_fault_of_the_bench(board):
-    raise BenchError("the tool hangs", kind="tool-hung")
+    raise InfrastructureError("the tool hangs", kind="tool-hung")
 
 @pytest.fixture
 def broken(device):

@@ -8,10 +8,10 @@ import pyte
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tfm_harness.protocol.zephyr_shell.lines import SECURE_INSERT, LineKind, LineSorter
+from tfm_harness.protocol.zephyr_shell.terminal import MAX_COLUMNS, Terminal
 
-from harness.protocol.terminal import MAX_COLUMNS, Terminal
-from harness.protocol.zephyr_shell_lines import SECURE_INSERT, LineKind, LineSorter
-from tests.zephyr_shell.standin import traffic
+from tests.zephyr_shell.simulator import traffic
 
 
 def render(data: bytes) -> tuple[list[str], str]:

@@ -7,11 +7,10 @@ import select
 from collections.abc import Iterator
 
 import pytest
-
-from harness.errors import BenchError
-from harness.stimulus.base import Sample
-from harness.stimulus.pico.link import PicoLink, PicoRefusedError, seal, unseal
-from harness.stimulus.pico.simulator import SimulatedPico, load_device_module
+from tfm_harness.errors import InfrastructureError
+from tfm_harness.stimulus.base import Sample
+from tfm_harness.stimulus.pico.link import PicoLink, PicoRefusedError, seal, unseal
+from tfm_harness.stimulus.pico.simulator import SimulatedPico, load_device_module
 
 MAG, TEMP = 0x1E, 0x48
 A = Sample(1, -2, 3, 400)
@@ -191,7 +190,7 @@ def test_silent_pico_is_the_benchs_fault(transport: FdTransport) -> None:
 
     deaf = Deaf(transport.name)
     try:
-        with pytest.raises(BenchError, match="did not answer") as caught:
+        with pytest.raises(InfrastructureError, match="did not answer") as caught:
             PicoLink(deaf).hello()
         assert caught.value.kind == "pico-silent"
     finally:

@@ -9,10 +9,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-
-from harness.errors import BenchError, ConfigError
-from harness.stimulus.base import Sample
-from harness.stimulus.vsi.player import VsiFolder
+from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.stimulus.base import Sample
+from tfm_harness.stimulus.vsi.player import VsiFolder
 
 A = Sample(1, -2, 3, 400)
 B = Sample(-32768, 32767, 0, -1)
@@ -91,12 +90,12 @@ def test_asking_for_more_than_was_served_is_the_benchs_fault(tmp_path: Path) -> 
     folder = VsiFolder(tmp_path)
     folder.set(A)
     guest_sample(load(tmp_path))
-    with pytest.raises(BenchError, match="has not served") as caught:
+    with pytest.raises(InfrastructureError, match="has not served") as caught:
         folder.served(2)
     assert caught.value.kind == "vsi-record"
     with (tmp_path / "served.bin").open("ab") as file:
         file.write(b"\x00")
-    with pytest.raises(BenchError, match="has not served"):
+    with pytest.raises(InfrastructureError, match="has not served"):
         folder.served()
 
 

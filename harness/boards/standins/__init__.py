@@ -1,1 +1,0 @@
-"""Stand-ins for hardware and proprietary tools, used by the harness's own tests and labelled so in reports."""

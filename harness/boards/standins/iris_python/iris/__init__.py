@@ -1,1 +1,0 @@
-"""Stand-in for the `iris` package that comes with FVPs."""

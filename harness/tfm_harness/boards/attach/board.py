@@ -1,0 +1,125 @@
+"""``kind: attach``: a board that already runs, behind a tty, a TCP or telnet port, or an RFC 2217 server.
+
+Nothing is flashed. The build says what should be there; what the harness could not prove about it is
+said in the run's header and results (`AttachBoard.unproven`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tfm_harness.boards.base import ResetKind, RunContext
+from tfm_harness.boards.power import cycle
+from tfm_harness.boards.real import RealBoard
+from tfm_harness.boards.tools import run_words
+from tfm_harness.config.attach import AttachTarget
+from tfm_harness.errors import InfrastructureError
+
+if TYPE_CHECKING:
+    from tfm_harness.config.build import Build
+
+__all__ = ["AttachBoard"]
+
+
+class AttachBoard(RealBoard):
+    """A board that already runs. `acquire` takes its ports; `flash` only notes what should be there."""
+
+    kind: ClassVar[str] = "attach"
+    config_model: ClassVar[type[Any]] = AttachTarget
+
+    def __init__(self, target: AttachTarget, context: RunContext) -> None:
+        super().__init__(target, context)
+        self._target = target
+        self._build: Build | None = None
+        self._resets = 0
+
+    # --- life
+
+    def acquire(self) -> None:
+        """See `Board`: locks, then opens every port; what the board prints from here on is kept.
+
+        Raises:
+            InfrastructureError: ``board-busy``, ``port-missing``, ``port-busy``, ``port-refused``.
+        """
+        self._lock()
+        try:
+            self._open_consoles(self._target.consoles)
+            self._open_stimulus(self._target.stimulus)
+        except BaseException:
+            self.release()
+            raise
+
+    def flash(self, build: Build) -> None:
+        """Nothing is flashed: notes what should be running, and resets where a command is given for that."""
+        self._require_acquired()
+        self._build = build
+        command = self._target.reset
+        if command is not None and command.at_start:
+            self.reset(ResetKind.COLD if command.cold else ResetKind.WARM)
+        for line in self.unproven:
+            self._note("not-proven", line)
+
+    def reset(self, kind: ResetKind = ResetKind.WARM) -> None:
+        """See `Board`.
+
+        Raises:
+            InfrastructureError: ``no-reset-control`` where no command (for cold: nor power control) is given;
+                ``tool-missing``, ``tool-hung``, ``reset-failed``.
+        """
+        command = self._target.reset
+        if kind is ResetKind.COLD and command is not None and command.cold is not None:
+            self._run(command.cold, command.timeout)
+        elif kind is ResetKind.COLD and self._power is not None and self._target.power is not None:
+            cycle(self._power, self._target.power.off_seconds)
+        elif kind is ResetKind.WARM and command is not None:
+            self._run(command.warm, command.timeout)
+        else:
+            raise InfrastructureError(
+                f"board {self.name!r} cannot be reset ({kind}) from here",
+                kind="no-reset-control",
+                expected="`reset` (and for a cold reset `reset.cold` or `power`) in the target's YAML",
+                where=str(self._target.path or self.name),
+                hint="give the command that resets it, or leave out the tests that need a reset",
+            )
+        self._resets += 1
+        self._note("host-reset", f"{kind} reset by the user's command")
+
+    def release(self) -> None:
+        """See `Board`: closes the ports; the board runs on."""
+        self._give_back()
+
+    # --- what it is
+
+    @property
+    def unproven(self) -> tuple[str, ...]:
+        """What the harness cannot know of a board it only attached to, in words for people."""
+        name = f"build {self._build.name!r}" if self._build else "the build"
+        lines = [f"that the images running are those of {name}: nothing was flashed, so only signed tokens can show it"]
+        if not self._resets:
+            lines.append(
+                "that the board started afresh: nothing was reset, so earlier requests may have changed its state"
+            )
+        if self._build is not None and not self._build.trust.iak:
+            lines.append("whose device it is: the build names no attestation key (trust.iak)")
+        lines.append("that it did not reset unseen: resets show only as far as its consoles tell of them")
+        return tuple(lines)
+
+    @property
+    def resets(self) -> frozenset[ResetKind]:
+        """See `Board`."""
+        command = self._target.reset
+        cold = self._power is not None or (command is not None and command.cold is not None)
+        kinds = {ResetKind.COLD: cold, ResetKind.WARM: command is not None}
+        return frozenset(kind for kind, there in kinds.items() if there)
+
+    @property
+    def description(self) -> Mapping[str, str]:
+        """See `Board`."""
+        return {"attached to": ", ".join(self._target.resources()), "not proven": "; ".join(self.unproven)}
+
+    # --- inside
+
+    @staticmethod
+    def _run(words: Sequence[str], timeout: float) -> None:
+        run_words(words, timeout, "to reset the board", kind="reset-failed")

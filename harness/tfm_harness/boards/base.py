@@ -1,0 +1,197 @@
+"""What a board is to the rest of the harness.
+
+A `Board` is a live target: acquired, flashed, powered. Kinds register themselves in the
+entry-point group ``tfm_harness.boards`` (``name = "package.module:Class"``); the class names
+the strict configuration model of its ``targets/*.yaml``.
+"""
+
+from __future__ import annotations
+
+import abc
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+if TYPE_CHECKING:
+    from tfm_harness.config.build import Build
+    from tfm_harness.config.target import TargetBase
+    from tfm_harness.console.base import Console
+    from tfm_harness.stimulus.base import Stimulus
+
+__all__ = ["Board", "BoardEvent", "ClockQuality", "Identity", "PowerState", "ResetKind", "RunContext"]
+
+
+class ResetKind(enum.StrEnum):
+    """How a board is reset."""
+
+    COLD = "cold"  # as after a power cycle: RAM lost, new entropy
+    WARM = "warm"  # reset line or SYSRESETREQ: RAM may survive
+
+
+class PowerState(enum.StrEnum):
+    """Whether a board has power, as far as the bench can tell."""
+
+    ON = "on"
+    OFF = "off"
+    UNKNOWN = "unknown"
+
+
+class ClockQuality(enum.StrEnum):
+    """What a device's tick counter is worth on this kind of board."""
+
+    CYCLE_EXACT = "cycle-exact"  # real silicon
+    DETERMINISTIC = "deterministic"  # repeats, but is not time (QEMU icount): change detection only
+    MEANINGLESS = "meaningless"  # emulator without icount, FVP
+
+
+@dataclass(frozen=True, slots=True)
+class BoardEvent:
+    """Something that happened to a board while tests ran.
+
+    Attributes:
+        kind: ``guest-reset``, ``host-reset``, ``emulator-exit``, ``reconnect``, ``power-cycle``, ...
+        detail: in words.
+        at: seconds since the run began (monotonic clock).
+        console_offsets: for each console, how many bytes had come by then.
+    """
+
+    kind: str
+    detail: str
+    at: float
+    console_offsets: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What the host knows about a board's secrets, so that it need not ask the device whom to trust.
+
+    Only virtual boards have a known `huk`; for real boards the build names public keys.
+    """
+
+    board_id: str
+    huk: bytes | None = None
+    implementation_id: bytes | None = None
+    lifecycle: int | None = None
+    certification_reference: str | None = None
+    verification_service: str | None = None
+    public_keys: Mapping[str, bytes] = field(default_factory=dict)  # name ("iak", "result", ...) -> PEM
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """Where a run keeps its things."""
+
+    run_dir: Path  # transcripts, reports: kept
+    state_dir: Path  # virtual boards' identities, ledgers, locks: shared by all runs of this user
+    fresh_identity: bool = False
+    deterministic: bool = False  # deterministic counter mode where the kind has one
+    shared_dir: Path | None = None  # the run's folder, when `run_dir` is one test process's part of it
+
+
+class Board(abc.ABC):
+    """A live target. A context manager that leaves nothing running and nothing locked.
+
+    Errors: `InfrastructureError` for infrastructure, `ProductError` when the product misbehaves while
+    booting, `ConfigError` never (everything is validated before a board is touched).
+    """
+
+    kind: ClassVar[str]
+    config_model: ClassVar[type[Any]]  # subclass of tfm_harness.config.target.TargetBase
+
+    def __init__(self, target: TargetBase, context: RunContext) -> None:
+        self.target = target
+        self.context = context
+
+    @property
+    def name(self) -> str:
+        """The target's name, with the pool index for ``count: N`` boards."""
+        return self.target.name
+
+    @abc.abstractmethod
+    def acquire(self) -> None:
+        """Take the board for this session (kernel-released lock, reservation, ...)."""
+
+    @abc.abstractmethod
+    def flash(self, build: Build) -> None:
+        """Put `build` on the board and start it; a flash that failed never leaves an old image running unseen."""
+
+    def erase(self) -> None:
+        """Forget what the device keeps over power cycles, as a factory reset would; the board must be off.
+
+        Raises:
+            InfrastructureError: ``no-erase``: this kind of board cannot.
+        """
+        from tfm_harness.errors import InfrastructureError
+
+        raise InfrastructureError(f"{self.kind} boards cannot be reset to their factory state", kind="no-erase")
+
+    @abc.abstractmethod
+    def reset(self, kind: ResetKind = ResetKind.WARM) -> None:
+        """Reset; returns when the reset has been given (booting is watched on the consoles)."""
+
+    @abc.abstractmethod
+    def console(self, name: str) -> Console:
+        """The console of that name (``ns``, ``secure``, ...). Raises `ConfigError` naming the known ones."""
+
+    @property
+    @abc.abstractmethod
+    def consoles(self) -> Mapping[str, Console]:
+        """All consoles by name."""
+
+    @abc.abstractmethod
+    def power(self, state: PowerState) -> None:
+        """Switch power; `InfrastructureError` kind ``no-power-control`` where there is none."""
+
+    @abc.abstractmethod
+    def release(self) -> None:
+        """Give everything back. Never raises for what is already gone; safe to call twice."""
+
+    @abc.abstractmethod
+    def check_alive(self) -> None:
+        """Raise `InfrastructureError` naming the cause when the transport or emulator is dead."""
+
+    def stimulus(self) -> Stimulus | None:
+        """What plays this board's sensors, once the board is acquired; None where nothing does."""
+        return None
+
+    @property
+    def resets(self) -> frozenset[ResetKind]:
+        """Kinds of reset that this board can be given from here; the others are not covered by its runs."""
+        return frozenset(ResetKind)
+
+    @property
+    def keeps_memory(self) -> bool:
+        """Whether what firmware writes to its flash is still there after a cold start."""
+        return True
+
+    @property
+    def identity(self) -> Identity:
+        """What is known about the board's keys."""
+        return Identity(board_id=self.name)
+
+    @property
+    def clock_quality(self) -> ClockQuality:
+        """What ticks mean here."""
+        return ClockQuality.CYCLE_EXACT
+
+    @property
+    def events(self) -> tuple[BoardEvent, ...]:
+        """Everything noteworthy so far, in order."""
+        return ()
+
+    @property
+    def description(self) -> Mapping[str, str]:
+        """Facts for headers and reports (emulator version, probe id, flags)."""
+        return {}
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.release()

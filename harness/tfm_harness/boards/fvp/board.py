@@ -1,0 +1,383 @@
+"""``kind: fvp``: a board simulated by one of Arm's Fixed Virtual Platforms.
+
+Built against the FVP's documented behaviour; run here only through the simulator in
+`tfm_harness.testing.simulators.fvp` (see docs/targets.md).
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from tfm_harness.boards import provision
+from tfm_harness.boards.base import Board, BoardEvent, ClockQuality, Identity, PowerState, ResetKind, RunContext
+from tfm_harness.boards.fvp import model as fvp_model
+from tfm_harness.boards.fvp.binary import FvpBinary, await_terminals, reset_through_iris
+from tfm_harness.boards.locks import BoardLock, acquire_all
+from tfm_harness.boards.supervisor import Child, spawn
+from tfm_harness.boards.virtual import BoardStore, identity_of, make_entropy
+from tfm_harness.config.fvp import FvpTarget
+from tfm_harness.console.base import Console
+from tfm_harness.console.endpoints import TelnetTransport
+from tfm_harness.console.stream import StreamConsole
+from tfm_harness.console.transport import SocketTransport
+from tfm_harness.errors import ConfigError, HarnessBug, HarnessError, InfrastructureError
+
+if TYPE_CHECKING:
+    from tfm_harness.config.build import Build
+    from tfm_harness.stimulus.base import Stimulus
+    from tfm_harness.stimulus.vsi.stimulus import VsiStimulus
+
+__all__ = ["FvpBoard"]
+
+_KILL_GRACE: Final = 30.0
+
+
+class FvpBoard(Board):
+    """A simulated board. `acquire` asks the binary what it is; `flash` starts it."""
+
+    kind: ClassVar[str] = "fvp"
+    config_model: ClassVar[type[Any]] = FvpTarget
+
+    def __init__(self, target: FvpTarget, context: RunContext) -> None:
+        super().__init__(target, context)
+        self._target = target
+        self._began = time.monotonic()
+        self._events: list[BoardEvent] = []
+        self._consoles: dict[str, StreamConsole] = {}
+        self._drains: dict[str, StreamConsole] = {}
+        self._child: Child | None = None
+        self._build: Build | None = None
+        self._digests: dict[Path, bytes] = {}
+        self._fvp: FvpBinary | None = None
+        self._huk: bytes | None = None
+        self._clock: threading.Timer | None = None
+        self._stimulus: VsiStimulus | None = None
+        base = context.run_dir if context.fresh_identity else context.state_dir
+        self._store = BoardStore(base / "boards" / target.name)
+        self._folder = context.run_dir / f"{target.name}.fvp"
+        about = {"target": target.name, "kind": "fvp", "run_dir": str(context.run_dir)}
+        self._lock = BoardLock(target.name, context.state_dir, about)
+
+    # --- life ------------------------------------------------------------------------------
+
+    def acquire(self) -> None:
+        """See `Board`. Also asks the binary for its version and parameters.
+
+        Raises:
+            InfrastructureError: kind ``board-busy``, ``tool-missing``, ``tool-hung``, ``fvp-version``, ...
+            ConfigError: kind ``fvp-parameter``.
+        """
+        acquire_all([self._lock], self.target.timeouts.acquire)
+        try:
+            self._fvp = FvpBinary.ask(self._target.binary, self._target.minimum_version)
+            fvp_model.check_parameters(self._parameters(), self._fvp.parameters)
+            self._store.open()
+            if self._target.virtual.otp is not None:
+                self._huk = self._store.huk()
+            if self._target.vsi is not None:
+                from tfm_harness.stimulus.vsi.stimulus import VsiStimulus
+
+                folder, instance = self._folder / "vsi", self._target.vsi.instance
+                self._stimulus = VsiStimulus(folder, self._target.sensors, instance=instance)
+        except BaseException:
+            self.release()
+            raise
+
+    def _parameters(self) -> dict[str, str]:
+        return {
+            name: str(int(value)) if isinstance(value, bool) else str(value)
+            for name, value in self._target.parameters.items()
+        }
+
+    def flash(self, build: Build) -> None:
+        """See `Board`: a new simulation with `build`'s images."""
+        if not self._lock.held:
+            raise HarnessBug(f"board {self.name!r} used before acquire", kind="board-state")
+        self._build = build
+        self._digests = provision.digest_images(build)
+        self._cold()
+
+    def reset(self, kind: ResetKind = ResetKind.WARM) -> None:
+        """See `Board`. Cold: a new simulation. Warm: a reset through Iris, where the target has it.
+
+        Raises:
+            InfrastructureError: kind ``no-warm-reset``, ``iris-failed``.
+        """
+        if self._build is None:
+            raise HarnessBug("reset before flash", kind="board-state")
+        if kind is ResetKind.COLD:
+            self._cold()
+        else:
+            self._warm()
+
+    def power(self, state: PowerState) -> None:
+        """See `Board`. Off ends the simulation; on starts it cold."""
+        if state is PowerState.OFF:
+            self._note("power-off", "power switched off by the harness")
+            self._stop()
+        elif state is PowerState.ON and self._child is None and self._build is not None:
+            self._cold()
+
+    def release(self) -> None:
+        """See `Board`."""
+        try:
+            self._stop()
+            for console in (*self._consoles.values(), *self._drains.values()):
+                console.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+            if self.context.fresh_identity:
+                self._store.remove()
+        finally:
+            self._lock.release()
+
+    def check_alive(self) -> None:
+        """See `Board`."""
+        if self._child is None:
+            raise InfrastructureError(
+                f"board {self.name!r} is off", kind="board-off", hint="flash it, or switch power on"
+            )
+        if self._child.poll() is not None:
+            raise self._exit_error()
+
+    def stimulus(self) -> Stimulus | None:
+        """See `Board`: a Virtual Streaming Interface, where the target has `vsi`."""
+        return self._stimulus
+
+    # --- what it is -------------------------------------------------------------------------
+
+    def console(self, name: str) -> Console:
+        """See `Board`."""
+        if name not in self._target.consoles:
+            known = ", ".join(self._target.consoles)
+            raise ConfigError(f"target {self.name!r} has no console {name!r}", kind="console-unknown", expected=known)
+        if name not in self._consoles:
+            raise HarnessBug(f"console {name!r} before the first flash", kind="board-state")
+        return self._consoles[name]
+
+    @property
+    def consoles(self) -> Mapping[str, Console]:
+        """See `Board`; terminals that the target does not name are drained too, into files of their own."""
+        return dict(self._consoles)
+
+    @property
+    def identity(self) -> Identity:
+        """See `Board`."""
+        otp = self._target.virtual.otp
+        if otp is None or self._huk is None:
+            return Identity(board_id=self.name)
+        return identity_of(self.name, self._huk, otp, Path(self._target.binary).name, otp.lifecycle)
+
+    @property
+    def resets(self) -> frozenset[ResetKind]:
+        """See `Board`."""
+        return frozenset(ResetKind) if self._target.iris is not None else frozenset({ResetKind.COLD})
+
+    @property
+    def keeps_memory(self) -> bool:
+        """An FVP keeps nothing between processes."""
+        return False
+
+    @property
+    def clock_quality(self) -> ClockQuality:
+        """An FVP's cycle counts repeat but are not time (Arm: not meaningful as performance)."""
+        return ClockQuality.MEANINGLESS
+
+    @property
+    def events(self) -> tuple[BoardEvent, ...]:
+        """See `Board`."""
+        return tuple(self._events)
+
+    @property
+    def description(self) -> Mapping[str, str]:
+        """See `Board`."""
+        fvp, name = self._fvp, Path(self._target.binary).name
+        if fvp is None:
+            return {"emulator": name}
+        label = {"simulator": "QEMU behind the FVP's command line"} if fvp.simulator else {}
+        return {"emulator": f"{name} {fvp.version}", **label}
+
+    # --- starting and stopping ---------------------------------------------------------------
+
+    def _cold(self) -> None:
+        if self._child is not None:
+            self._stop()
+            self._note("host-reset", "cold reset by the harness: new simulation")
+        build = self._build
+        if build is None:
+            raise HarnessBug("start before flash", kind="board-state")
+        provision.check_unchanged(build, self._digests)
+        try:
+            words = self._command(build)
+            self._child = spawn(words, stderr_path=self.context.run_dir / f"{self.name}.fvp.log")
+            self._watch_clock(self._child)
+            self._connect(self._wait_for_terminals())
+        except BaseException:
+            self._stop()
+            raise
+
+    def _command(self, build: Build) -> list[str]:
+        virtual = self._target.virtual
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        data = [fvp_model.Data(file, address, self._target.core) for file, address in self._loads(build)]
+        if virtual.otp is not None and self._huk is not None:
+            otp = provision.otp_for(build, virtual.otp, self._huk, self.identity)
+            data.append(self._area("otp.bin", otp, virtual.otp.at))
+        if virtual.entropy is not None:
+            data.append(self._area("entropy.bin", make_entropy(), virtual.entropy.at))
+        command = fvp_model.FvpCommand(
+            binary=Path(shutil.which(self._target.binary) or self._target.binary),
+            applications=[
+                fvp_model.Application(image.file, self._target.core) for image in build.images if image.kind != "bin"
+            ],
+            data=data,
+            parameters=self._parameters(),
+            simulated_limit=self._target.simulated_limit,
+            wall_limit=self._target.wall_limit,
+            board=self._target.board,
+            core=self._target.core,
+            v_path=self._folder / "vsi" if self._target.vsi is not None else None,
+            iris=self._target.iris is not None,
+        )
+        return fvp_model.build_command(command, self._known.parameters)
+
+    @property
+    def _known(self) -> FvpBinary:
+        if self._fvp is None:
+            raise HarnessBug(f"board {self.name!r} used before acquire", kind="board-state")
+        return self._fvp
+
+    def _loads(self, build: Build) -> list[tuple[Path, int]]:
+        return provision.loads(build, self._target.virtual.model_slots)
+
+    def _area(self, name: str, content: bytes, address: int) -> fvp_model.Data:
+        path = self._folder / name
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+        return fvp_model.Data(path, address, self._target.core)
+
+    def _wait_for_terminals(self) -> dict[int, fvp_model.Terminal]:
+        child = self._child
+        if child is None:
+            raise HarnessBug("no simulation", kind="board-state")
+        wanted = {int(name.removeprefix("telnetterminal")) for name in self._target.consoles.values()}
+
+        # Terminals nobody asked for can stall the model, too, when nobody reads them.
+        everything = wanted | fvp_model.terminals_of(self._known.parameters, self._target.board, self._parameters())
+        found = await_terminals(child, wanted, everything)
+        if child.poll() is not None:
+            raise self._exit_error()
+        if not wanted <= found.keys():
+            raise InfrastructureError(
+                "the FVP did not announce its terminals",
+                kind="fvp-terminals",
+                expected=", ".join(sorted(self._target.consoles.values())),
+                seen=", ".join(f"telnetterminal{number}" for number in sorted(found)) or "none",
+                where=f"{child.stderr_path}\n{child.last_words()}",
+                hint="remove parameters that silence terminals (telnetterminalN.quiet, start_telnet)",
+            )
+        if missing := everything - found.keys():
+            names = ", ".join(f"telnetterminal{number}" for number in sorted(missing))
+            self._note("terminals-missing", f"not announced, so not read: {names}")
+        return found
+
+    def _watch_clock(self, child: Child) -> None:
+        """``--timelimit`` is the model's own; one in an endless loop of its own must end, too."""
+        if self._clock is not None:
+            self._clock.cancel()
+        self._clock = threading.Timer(self._target.wall_limit + _KILL_GRACE, child.kill)
+        self._clock.daemon = True
+        self._clock.start()
+
+    def _connect(self, terminals: Mapping[int, fvp_model.Terminal]) -> None:
+        """Every announced terminal is read: one that nobody reads can stall the model."""
+        names = {int(value.removeprefix("telnetterminal")): name for name, value in self._target.consoles.items()}
+        for number, terminal in sorted(terminals.items()):
+            try:
+                connection = socket.create_connection(("127.0.0.1", terminal.port), timeout=10)
+            except OSError as error:
+                if self._child is not None and self._child.wait(1.0) is not None:
+                    raise self._exit_error() from error
+                raise InfrastructureError(
+                    f"no connection to telnetterminal{number}",
+                    kind="fvp-terminals",
+                    expected=f"a listener at 127.0.0.1:{terminal.port}, as announced",
+                    seen=str(error),
+                    hint="did the FVP end? see its log",
+                    where=str(self.context.run_dir / f"{self.name}.fvp.log"),
+                ) from error
+            known = self._consoles if number in names else self._drains
+            name = names.get(number, f"terminal{number}")
+            raw = fvp_model.is_raw(self._known.parameters, self._target.board, number, self._parameters())
+            transport = SocketTransport(connection) if raw else TelnetTransport(connection)
+            if name in known:
+                known[name].replace(transport, "new simulation")
+            else:
+                path = self.context.run_dir / f"{self.name}-{name}.log"
+                known[name] = StreamConsole(name, transport, path, diagnose=self._why_closed)
+
+    def _warm(self) -> None:
+        iris = self._target.iris
+        self.check_alive()
+        if iris is None:
+            raise InfrastructureError(
+                f"target {self.name!r} has no warm reset",
+                kind="no-warm-reset",
+                expected="`iris: {python_path: ...}` in the target",
+                hint="use a cold reset, or the firmware's own reset command",
+            )
+        child = self._child
+        if child is not None:
+            self._note("host-reset", "warm reset by the harness, through Iris")
+            reset_through_iris(child, iris.python_path)
+
+    def _stop(self) -> None:
+        """End the simulation; SIGTERM first, so that the model can print its statistics."""
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
+        if self._child is not None:
+            self._child.terminate()
+            self._child = None
+
+    # --- what happens to it -------------------------------------------------------------------
+
+    def _note(self, kind: str, detail: str) -> None:
+        offsets = {name: console.received for name, console in self._consoles.items()}
+        for console in self._consoles.values():
+            console.note(detail)
+        self._events.append(BoardEvent(kind, detail, time.monotonic() - self._began, offsets))
+
+    def _why_closed(self) -> HarnessError | None:
+        child = self._child
+        if child is None:
+            return InfrastructureError(f"board {self.name!r} is off", kind="board-off")
+        return self._exit_error() if child.wait(2.0) is not None else None
+
+    def _exit_error(self) -> InfrastructureError:
+        child = self._child
+        if child is None:
+            return InfrastructureError(f"board {self.name!r} is off", kind="board-off")
+        words = child.last_words(60)
+        if not any(event.kind == "emulator-exit" for event in self._events):
+            self._note("emulator-exit", child.ended())
+        overdue = self._clock is not None and not self._clock.is_alive()
+        if "Simulation stopped" in words or overdue:
+            marks = [name for name in self._target.parameters if ".shutdown_" in name]
+            return InfrastructureError(
+                "the simulation outlived its own limit and was killed"
+                if overdue
+                else "the simulation ended at a limit",
+                kind="fvp-limit",
+                expected="a limit longer than the tests" + (f"; no end mark ({', '.join(marks)})" if marks else ""),
+                seen=f"{child.ended()}; limits: {self._target.simulated_limit:g} s simulated, "
+                f"{self._target.wall_limit:g} s host time",
+                where=str(child.stderr_path),
+                hint="raise simulated_limit or wall_limit in the target, or look for firmware in an endless loop",
+            )
+        return fvp_model.explain_failure(words, child.poll(), str(child.stderr_path))

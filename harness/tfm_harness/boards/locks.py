@@ -1,0 +1,249 @@
+"""Who uses which board: locks that the kernel releases when their holder dies, however it dies.
+
+Open-file-description locks (Linux) on files in the state folder. The files stay; what they say about the
+holder is read only while the lock is held.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import struct
+import time
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from tfm_harness.errors import InfrastructureError
+
+__all__ = ["BoardLock", "BoardUse", "acquire_all", "acquire_numbered", "list_boards"]
+
+_FLOCK: Final = "hhqqi4x"  # struct flock: l_type, l_whence, l_start, l_len, l_pid
+_POLL: Final = 0.05
+_MOST_NUMBERED: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class BoardUse:
+    """A board, or a physical thing that boards share, and who holds it.
+
+    Attributes:
+        name: the board's or resource's name.
+        locked: whether some living process holds it now.
+        holder: what the holder said: ``pid``, ``since`` (UTC, ISO 8601), ``command``, ``target``, ``run_dir``, ...
+        path: the lock file.
+    """
+
+    name: str
+    locked: bool
+    holder: Mapping[str, str] = field(default_factory=dict)
+    path: Path = Path()
+
+
+def lock_dir(state_dir: Path) -> Path:
+    """Where the lock files are."""
+    return state_dir / "locks"
+
+
+def _file_name(name: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,100}", name):
+        return f"{name}.lock"
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "_", name)[:60]
+    return f"~{readable}-{hashlib.sha256(name.encode()).hexdigest()[:12]}.lock"
+
+
+def _flock(kind: int) -> bytes:
+    return struct.pack(_FLOCK, kind, os.SEEK_SET, 0, 0, 0)
+
+
+# A forked child shares the open file description and would keep the lock when the parent dies.
+_held: weakref.WeakSet[BoardLock] = weakref.WeakSet()
+
+
+def _forget_in_child() -> None:
+    for lock in list(_held):
+        lock._abandon()  # noqa: SLF001 - same module
+
+
+os.register_at_fork(after_in_child=_forget_in_child)
+
+
+class BoardLock:
+    """The exclusive use of one board, or of one physical thing.
+
+    Args:
+        name: what is locked.
+        state_dir: the user's state folder.
+        about: what others shall read about the holder (``target``, ``run_dir``).
+    """
+
+    def __init__(self, name: str, state_dir: Path, about: Mapping[str, str] | None = None) -> None:
+        self.name = name
+        self.path = lock_dir(state_dir) / _file_name(name)
+        self._about = dict(about or {})
+        self._fd = -1
+
+    @property
+    def held(self) -> bool:
+        """Whether this object holds the lock."""
+        return self._fd >= 0
+
+    def acquire(self, timeout: float = 0.0) -> None:
+        """Take the lock, waiting up to `timeout` seconds.
+
+        Raises:
+            InfrastructureError: kind ``board-busy`` naming the holder, or ``lock-file`` when the file cannot be used.
+        """
+        if self.held:
+            return
+        deadline = time.monotonic() + timeout
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise self._file_error(error) from error
+        try:
+            while not self._try(fd):
+                self._wait(deadline, timeout)
+            self._describe(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        self._fd = fd
+        _held.add(self)
+
+    def _wait(self, deadline: float, timeout: float) -> None:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise self._busy(timeout)
+        time.sleep(min(_POLL, left))
+
+    def _try(self, fd: int) -> bool:
+        try:
+            fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _flock(fcntl.F_WRLCK))
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise self._file_error(error) from error
+        return True
+
+    def _describe(self, fd: int) -> None:
+        words = {
+            "name": self.name,
+            "pid": str(os.getpid()),
+            "since": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": _command_line(),
+            **self._about,
+        }
+        data = json.dumps(words).encode()
+        try:
+            os.pwrite(fd, data, 0)
+            os.ftruncate(fd, len(data))
+        except OSError as error:
+            raise self._file_error(error) from error
+
+    def release(self) -> None:
+        """Give the lock back. Safe to call twice."""
+        if self.held:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, 0)
+            os.close(self._fd)
+            self._fd = -1
+            _held.discard(self)
+
+    def _abandon(self) -> None:
+        if self.held:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _busy(self, timeout: float) -> InfrastructureError:
+        use = _look(self.path)
+        holder = use.holder
+        by = f"process {holder['pid']} since {holder['since']}: {holder['command']}" if holder else "another process"
+        waited = f" (waited {timeout:g} s)" if timeout else ""
+        return InfrastructureError(
+            f"board {self.name!r} is in use{waited}",
+            kind="board-busy",
+            expected="a free board",
+            seen=f"held by {by}",
+            where=str(self.path),
+            hint="wait for it (timeouts.acquire in the target), use another target, or end that process",
+        )
+
+    def _file_error(self, error: OSError) -> InfrastructureError:
+        return InfrastructureError(
+            f"cannot use the lock of board {self.name!r}: {error.strerror}",
+            kind="lock-file",
+            where=str(self.path),
+            hint="the state folder must be a local, writable file system",
+        )
+
+
+def _command_line() -> str:
+    with contextlib.suppress(OSError):
+        return Path("/proc/self/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()[:200]
+    return ""
+
+
+def _look(path: Path) -> BoardUse:
+    """Who holds the lock file, without touching the lock."""
+    name = path.name.removesuffix(".lock")
+    try:
+        with path.open("rb") as stream:
+            answer = fcntl.fcntl(stream.fileno(), fcntl.F_OFD_GETLK, _flock(fcntl.F_WRLCK))
+            locked = struct.unpack(_FLOCK, answer)[0] != fcntl.F_UNLCK
+            text = stream.read(16384)
+    except OSError:
+        return BoardUse(name, locked=False, path=path)
+    holder: dict[str, str] = {}
+    with contextlib.suppress(ValueError):
+        words = json.loads(text)
+        if isinstance(words, dict):
+            holder = {str(key): str(value) for key, value in words.items()}
+    return BoardUse(holder.get("name", name), locked, holder if locked else {}, path)
+
+
+def list_boards(state_dir: Path) -> list[BoardUse]:
+    """Every board that was ever used from this state folder, and who holds it now."""
+    return [_look(path) for path in sorted(lock_dir(state_dir).glob("*.lock"))]
+
+
+def acquire_all(locks: list[BoardLock], timeout: float) -> None:
+    """Take all `locks` or none, in one order everywhere so that two sessions cannot block each other."""
+    deadline = time.monotonic() + timeout
+    taken: list[BoardLock] = []
+    try:
+        for lock in sorted(locks, key=lambda lock: lock.path.name):
+            lock.acquire(max(deadline - time.monotonic(), 0.0))
+            taken.append(lock)
+    except BaseException:
+        for lock in taken:
+            lock.release()
+        raise
+
+
+def acquire_numbered(name: str, state_dir: Path, about: Mapping[str, str]) -> BoardLock:
+    """The lock of the first free of ``NAME~0``, ``NAME~1``, ...: boards of which there is no end, yet shown to others.
+
+    Raises:
+        InfrastructureError: kind ``board-busy`` when 256 are in use.
+    """
+    for number in range(_MOST_NUMBERED - 1):
+        lock = BoardLock(f"{name}~{number}", state_dir, about)
+        try:
+            lock.acquire()
+        except InfrastructureError as error:
+            if error.kind != "board-busy":
+                raise
+        else:
+            return lock
+    last = BoardLock(f"{name}~{_MOST_NUMBERED - 1}", state_dir, about)
+    last.acquire()
+    return last

@@ -1,0 +1,1 @@
+"""Board kind ``probe``."""

@@ -1,0 +1,317 @@
+"""``kind: qemu``: a board emulated by qemu-system-arm."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from tfm_harness.boards.base import Board, BoardEvent, ClockQuality, Identity, PowerState, ResetKind, RunContext
+from tfm_harness.boards.locks import BoardLock, acquire_all, acquire_numbered
+from tfm_harness.boards.provision import check_unchanged, digest_images, otp_for
+from tfm_harness.boards.qemu.machine import Machine, Provisions
+from tfm_harness.boards.qemu.wake import Waker
+from tfm_harness.boards.virtual import BoardStore, EphemeralStore, identity_of, make_entropy
+from tfm_harness.config.qemu import QemuTarget
+from tfm_harness.console.base import Console
+from tfm_harness.console.stream import StreamConsole
+from tfm_harness.console.transport import SocketTransport
+from tfm_harness.errors import ConfigError, HarnessBug, HarnessError
+
+if TYPE_CHECKING:
+    from tfm_harness.boards.supervisor import Child
+    from tfm_harness.config.build import Build
+    from tfm_harness.stimulus.base import Stimulus
+
+__all__ = ["QemuBoard"]
+
+_START_TIMEOUT: Final = 20.0
+
+
+class QemuBoard(Board):
+    """A board emulated by QEMU. `acquire` takes its lock; `flash` starts it, cold."""
+
+    kind: ClassVar[str] = "qemu"
+    config_model: ClassVar[type[Any]] = QemuTarget
+
+    def __init__(self, target: QemuTarget, context: RunContext) -> None:
+        super().__init__(target, context)
+        self._target = target
+        self._began = time.monotonic()
+        self._events: list[BoardEvent] = []
+        self._consoles: dict[str, StreamConsole] = {}
+        self._machine = Machine(target.name, target, context.run_dir / f"{target.name}.qemu.log", self._on_event)
+        self._build: Build | None = None
+        self._digests: dict[Path, bytes] = {}
+        self._properties: dict[tuple[str, str], object] = {}
+        self._reset_done = asyncio.Event()
+        self._waker = Waker(self._machine, self._consoles)
+        self._lifecycle: int | None = None
+        self._huk: bytes | None = None
+        self._version = ""
+        kept = BoardStore(context.state_dir / "boards" / target.name)
+        self._store = EphemeralStore() if context.fresh_identity else kept
+        self._about = {"target": target.name, "kind": self.kind, "run_dir": str(context.run_dir)}
+        self._locks = [BoardLock(name, context.state_dir, self._about) for name in (target.name, *target.resources())]
+
+    # --- life ------------------------------------------------------------------------------------
+
+    def acquire(self) -> None:
+        """See `Board`. A board of fresh identity shares nothing, so any number of sessions may have one.
+
+        Raises:
+            InfrastructureError: kind ``board-busy``.
+        """
+        if self.context.fresh_identity:
+            self._locks = [acquire_numbered(self.name, self.context.state_dir, self._about)]
+        else:
+            acquire_all(self._locks, self.target.timeouts.acquire)
+        try:
+            self._store.open()
+            if self._target.virtual.otp is not None:
+                self._huk = self._store.huk()
+        except BaseException:
+            self.release()
+            raise
+
+    def flash(self, build: Build) -> None:
+        """See `Board`: a new process with `build`'s images, started cold."""
+        if not all(lock.held for lock in self._locks):
+            raise HarnessBug(f"board {self.name!r} used before acquire", kind="board-state")
+        self._build = build
+        self._digests = digest_images(build)
+        self._cold()
+
+    def erase(self) -> None:
+        """Forget the NV memory (counters, updated models), as a factory reset would; the board must be off."""
+        if self._machine.child is not None:
+            raise HarnessBug("NV memory can only be erased while the board is off", kind="board-state")
+        self._store.erase_nv()
+
+    def provision(self, lifecycle: int | None) -> None:
+        """Burn another PSA lifecycle into OTP, from the next cold start on (None: the target's)."""
+        self._lifecycle = lifecycle
+
+    def reset(self, kind: ResetKind = ResetKind.WARM) -> None:
+        """See `Board`. Cold: a new process, new entropy. Warm: QEMU's system reset; RAM survives."""
+        if self._build is None:
+            raise HarnessBug("reset before flash", kind="board-state")
+        if kind is ResetKind.COLD:
+            self._cold()
+        else:
+            self._machine.check_alive()
+            self._note("host-reset", "warm reset by the harness")
+            self._machine.call(self._warm(), _START_TIMEOUT)
+
+    def power(self, state: PowerState) -> None:
+        """See `Board`. Off ends the emulator; on starts it cold."""
+        if state is PowerState.OFF and self._machine.child is not None:
+            self._machine.stop()
+            self._note("power-off", "power switched off by the harness")
+        elif state is PowerState.ON and self._machine.child is None and self._build is not None:
+            self._cold()
+
+    def release(self) -> None:
+        """See `Board`."""
+        try:
+            self._machine.stop()
+            for console in self._consoles.values():
+                console.close()
+            if self.context.fresh_identity:
+                self._store.remove()
+        finally:
+            for lock in self._locks:
+                lock.release()
+
+    def check_alive(self) -> None:
+        """See `Board`. A guest that locks up makes QEMU abort: that one is the product's fault."""
+        try:
+            self._machine.check_alive()
+        except HarnessError as error:
+            self._note_exit(error)
+            raise
+
+    # --- what it is ------------------------------------------------------------------------------
+
+    @property
+    def child(self) -> Child | None:
+        """The emulator's process; None while the board is off."""
+        return self._machine.child
+
+    def console(self, name: str) -> Console:
+        """See `Board`."""
+        if name not in self._target.consoles:
+            known = ", ".join(self._target.consoles)
+            raise ConfigError(f"target {self.name!r} has no console {name!r}", kind="console-unknown", expected=known)
+        if name not in self._consoles:
+            raise HarnessBug(f"console {name!r} before the first flash", kind="board-state")
+        return self._consoles[name]
+
+    @property
+    def consoles(self) -> Mapping[str, Console]:
+        """See `Board`."""
+        return dict(self._consoles)
+
+    @property
+    def identity(self) -> Identity:
+        """See `Board`."""
+        otp = self._target.virtual.otp
+        if otp is None or self._huk is None:
+            return Identity(board_id=self.name)
+        lifecycle = otp.lifecycle if self._lifecycle is None else self._lifecycle
+        return identity_of(self.name, self._huk, otp, self._target.machine, lifecycle)
+
+    @property
+    def keeps_memory(self) -> bool:
+        """See `Board`."""
+        return self._target.virtual.nv is not None
+
+    @property
+    def clock_quality(self) -> ClockQuality:
+        """See `Board`: without instruction counting, ticks depend on the host's load."""
+        return ClockQuality.DETERMINISTIC if self.context.deterministic else ClockQuality.MEANINGLESS
+
+    @property
+    def events(self) -> tuple[BoardEvent, ...]:
+        """See `Board`."""
+        return tuple(self._events)
+
+    @property
+    def description(self) -> Mapping[str, str]:
+        """See `Board`."""
+        icount = self._target.icount
+        mode = f"icount shift={icount.shift}" if self.context.deterministic else "free running"
+        return {"emulator": f"QEMU {self._version}".strip(), "machine": self._target.machine, "time": mode}
+
+    # --- stimulus --------------------------------------------------------------------------------
+
+    def stimulus(self) -> Stimulus | None:
+        """See `Board`: plays the emulated sensors through the monitor."""
+        if not self._target.sensors:
+            return None
+        from tfm_harness.stimulus.qmp import QmpStimulus
+
+        played = QmpStimulus(self, self._target.sensors)
+        played.rest()
+        return played
+
+    def set_properties(self, values: Mapping[tuple[str, str], object]) -> None:
+        """Set device properties, (QOM path, property) to value, now and again after each reset (which forgets them).
+
+        Raises:
+            InfrastructureError: kind ``qmp-refused`` with QEMU's words, ``qmp-lost``, ``qmp-timeout``.
+        """
+        if self._machine.child is not None:
+            self._machine.call(self._set_all(values))
+        self._properties.update(values)
+
+    async def _set_all(self, values: Mapping[tuple[str, str], object]) -> None:
+        commands = [
+            self._machine.command("qom-set", {"path": path, "property": name, "value": value})
+            for (path, name), value in values.items()
+        ]
+        await asyncio.gather(*commands)
+
+    def get_property(self, path: str, name: str) -> object:
+        """Read a device's property from the emulator."""
+        return self._machine.call(self._machine.command("qom-get", {"path": path, "property": name}))
+
+    # --- starting and resetting ------------------------------------------------------------------
+
+    def _cold(self) -> None:
+        if self._machine.child is not None:
+            self._machine.stop()
+            self._note("host-reset", "cold reset by the harness: new emulator process")
+        if self._build is None:
+            raise HarnessBug("start before flash", kind="board-state")
+        check_unchanged(self._build, self._digests)
+        virtual = self._target.virtual
+        provisions = Provisions(
+            otp=otp_for(self._build, virtual.otp, self._huk, self.identity) if virtual.otp and self._huk else None,
+            entropy=make_entropy() if virtual.entropy else None,
+            nv_file=self._store.nv(virtual.nv.size) if virtual.nv else None,
+            nv_fd=self._store.nv_fd,
+        )
+        ours = self._machine.start(self._build, provisions, deterministic=self.context.deterministic)
+        try:
+            for name in self._target.consoles:
+                self._attach(name, SocketTransport(ours.pop(name)))
+            self._machine.connect()
+            self._version = self._machine.version
+            self._machine.call(self._go(), _START_TIMEOUT)
+        except BaseException:
+            for sock in ours.values():
+                sock.close()
+            self._machine.stop()
+            raise
+
+    def _attach(self, name: str, transport: SocketTransport) -> None:
+        if name in self._consoles:
+            self._consoles[name].replace(transport, "new emulator process")
+            return
+        self._consoles[name] = StreamConsole(
+            name,
+            transport,
+            self.context.run_dir / f"{self.name}-{name}.log",
+            diagnose=self._why_closed,
+            on_write=partial(self._waker.wrote, name),
+        )
+
+    async def _go(self) -> None:
+        """Sensors first, then the CPU: firmware cannot read a sensor before its value is there."""
+        await self._set_all(dict(self._properties))
+        self._waker.booted(self._target.consoles)
+        await self._machine.command("cont")
+
+    async def _warm(self) -> None:
+        await self._machine.command("stop")
+        self._reset_done.clear()
+        await self._machine.command("system_reset")
+        await asyncio.wait_for(self._reset_done.wait(), _START_TIMEOUT / 2)  # the answer comes before the reset does
+        await self._go()
+
+    # --- what happens to it ----------------------------------------------------------------------
+
+    async def _on_event(self, event: Mapping[str, Any]) -> None:
+        data = event.get("data") or {}
+        name = event.get("event")
+        if name == "RESET" and not data.get("guest"):
+            self._reset_done.set()
+        elif name == "RESET":
+            self._note("guest-reset", f"the firmware reset the board ({data.get('reason', 'no reason given')})")
+            self._waker.booted(self._target.consoles)
+            self._waker.wake()  # a write may already be held back
+            await self._set_all(dict(self._properties))
+        elif name == "SHUTDOWN":
+            self._note("shutdown", f"the emulator shuts down ({data.get('reason', 'no reason given')})")
+        elif name == "GUEST_PANICKED":
+            self._note("guest-panic", "the emulator says that the guest panicked")
+
+    def _note(self, kind: str, detail: str) -> None:
+        offsets: dict[str, int] = {}
+        for name, console in self._consoles.items():
+            with contextlib.suppress(HarnessError):
+                offsets[name] = console.mark().offset
+            console.note(detail)
+        self._events.append(BoardEvent(kind, detail, time.monotonic() - self._began, offsets))
+
+    def _why_closed(self) -> HarnessError | None:
+        """For a console whose other side is gone; must not use the console."""
+        error = self._machine.why_closed()
+        if error is not None:
+            self._note_exit(error)
+        return error
+
+    def _note_exit(self, error: HarnessError) -> None:
+        child = self._machine.child
+        if child is None or any(
+            event.kind == "emulator-exit" and str(child.pid) in event.detail for event in self._events
+        ):
+            return
+        offsets = {name: console.received for name, console in self._consoles.items()}
+        detail = f"process {child.pid}: {error.message}"
+        self._events.append(BoardEvent("emulator-exit", detail, time.monotonic() - self._began, offsets))

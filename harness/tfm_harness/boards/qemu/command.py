@@ -1,0 +1,122 @@
+"""The command line of qemu-system-arm for a target and a build. Pure: words in, words out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from tfm_harness.boards.provision import loads
+from tfm_harness.config.build import Build
+from tfm_harness.config.qemu import QemuTarget
+
+__all__ = ["HOST_LIMITS", "command_line", "escape", "older", "sensor_path"]
+
+HOST_LIMITS: Final = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
+"""Firmware is untrusted; should it break out of the emulation, it finds little."""
+
+_SENSOR_DEVICE: Final[Mapping[str, str]] = {"lsm303dlhc": "lsm303dlhc_mag", "tmp105": "tmp105"}
+
+
+def escape(value: str) -> str:
+    """A value inside a QEMU option: commas are doubled."""
+    return value.replace(",", ",,")
+
+
+def sensor_path(name: str) -> str:
+    """QOM path of a target's sensor."""
+    return f"/machine/peripheral/{_device_id(name)}"
+
+
+def _device_id(name: str) -> str:
+    return "sensor-" + re.sub(r"[^A-Za-z0-9_-]", "-", name)  # QEMU: letters, digits, - and _, a letter first
+
+
+def _loader(file: str, address: int | None) -> list[str]:
+    where = "" if address is None else f",addr=0x{address:x},force-raw=on"
+    return ["-device", f"loader,file={escape(file)}{where}"]
+
+
+def command_line(
+    target: QemuTarget,
+    build: Build,
+    *,
+    consoles: Mapping[str, int],
+    qmp: int,
+    otp: int | None,
+    entropy: int | None,
+    nv_file: Path | None,
+    deterministic: bool,
+    sandbox: bool = True,
+) -> list[str]:
+    """All words, the program first; the machine waits for `cont` on the monitor.
+
+    Args:
+        target, build: checked to fit (`tfm_harness.config.loading.check_pair`).
+        consoles: for each console's name the descriptor that is its UART.
+        qmp: descriptor of the monitor.
+        otp, entropy: descriptors of files with these areas; None where the target has none.
+        nv_file: file behind the NV memory.
+        deterministic: count instructions instead of time.
+        sandbox: forbid QEMU what emulation does not need.
+    """
+    machine = target.machine
+    virtual = target.virtual
+    words = [target.binary, "-no-user-config", "-nodefaults", "-nic", "none", "-display", "none", "-monitor", "none"]
+    words += ["-S", *(HOST_LIMITS if sandbox else ())]
+    if virtual.nv is not None and nv_file is not None:
+        memory = escape(virtual.nv.memory)
+        file = f"size={virtual.nv.size},mem-path={escape(str(nv_file))},share=on"
+        words += ["-object", f"memory-backend-file,id={memory},{file}"]
+        machine += f",memory-backend={memory}"
+    words += ["-M", machine]
+    if deterministic:
+        words += ["-icount", f"shift={target.icount.shift},sleep={'on' if target.icount.sleep else 'off'}"]
+    words += _serials(target, consoles)
+    words += ["-chardev", f"socket,id=qmp,fd={qmp}", "-mon", "chardev=qmp,mode=control"]
+    for name, sensor in target.sensors.items():
+        bus = f",bus={escape(sensor.bus)}" if sensor.bus else ""
+        words += ["-device", f"{_SENSOR_DEVICE[sensor.model]},id={_device_id(name)},address=0x{sensor.address:x}{bus}"]
+    words += _images(target, build)
+    if virtual.otp is not None and otp is not None:
+        words += _loader(f"/dev/fd/{otp}", virtual.otp.at)
+    if virtual.entropy is not None and entropy is not None:
+        words += _loader(f"/dev/fd/{entropy}", virtual.entropy.at)
+    return [*words, *target.args]
+
+
+def _serials(target: QemuTarget, consoles: Mapping[str, int]) -> list[str]:
+    """``-serial`` number n is UART n; UARTs in between that nobody uses get none."""
+    words: list[str] = []
+    by_number = {int(uart.removeprefix("uart")): name for name, uart in target.consoles.items()}
+    for number in range(max(by_number) + 1):
+        if number in by_number:
+            words += ["-chardev", f"socket,id=uart{number},fd={consoles[by_number[number]]}"]
+            words += ["-serial", f"chardev:uart{number}"]
+        else:
+            words += ["-serial", "none"]
+    return words
+
+
+def _images(target: QemuTarget, build: Build) -> list[str]:
+    words: list[str] = []
+    kernel = build.kernel
+    for image in build.images:
+        if image is kernel:
+            words += ["-kernel", str(image.file)]
+        elif image.kind != "bin":
+            words += _loader(str(image.file), None)
+    for file, address in loads(build, target.virtual.model_slots):
+        words += _loader(str(file), address)
+    return words
+
+
+def older(version: str, minimum: str) -> bool:
+    """Whether dotted `version` is older than `minimum`."""
+
+    def numbers(text: str) -> tuple[int, ...]:
+        found = [int(part) for part in re.findall(r"\d+", text)[:3]]
+        return tuple(found + [0] * (3 - len(found)))
+
+    return numbers(version) < numbers(minimum)

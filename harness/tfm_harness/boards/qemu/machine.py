@@ -1,0 +1,264 @@
+"""One QEMU process: starting it, its monitor, and how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from tfm_harness.boards.placement import choose_cpu
+from tfm_harness.boards.qemu.command import command_line, older
+from tfm_harness.boards.supervisor import Child, spawn
+from tfm_harness.config.qemu import QemuTarget
+from tfm_harness.errors import HarnessError, InfrastructureError, ProductError
+
+if TYPE_CHECKING:
+    from tfm_harness.boards.qemu.qmp import Qmp
+    from tfm_harness.config.build import Build
+
+__all__ = ["Machine", "Provisions"]
+
+_T = TypeVar("_T")
+
+_START_TIMEOUT: Final = 20.0
+_MONITOR: Final = "\0monitor"
+
+
+@dataclass(frozen=True, slots=True)
+class Provisions:
+    """What the emulated board finds when it starts: contents of OTP and entropy area, the file behind NV memory.
+
+    `nv_fd` is the descriptor that `nv_file` names, when it is no file of a folder.
+    """
+
+    otp: bytes | None = None
+    entropy: bytes | None = None
+    nv_file: Path | None = None
+    nv_fd: int | None = None
+
+
+class Machine:
+    """An emulator process with its monitor. `start`, `connect`, then use; `stop` ends it.
+
+    UARTs and the monitor are socket pairs that QEMU inherits: nothing is lost between its start and ours, and no
+    socket or temporary file is ever on disk. OTP and entropy reach it as anonymous files.
+
+    Args:
+        name: the board's, for errors.
+        target: the emulated board.
+        log: file for QEMU's own output.
+        on_event: awaited for each monitor event, in the monitor's thread.
+    """
+
+    def __init__(
+        self, name: str, target: QemuTarget, log: Path, on_event: Callable[[Mapping[str, Any]], Awaitable[None]]
+    ) -> None:
+        self.name = name
+        self.child: Child | None = None
+        self._target = target
+        self._log = log
+        self._on_event = on_event
+        self._monitor_end: socket.socket | None = None
+        self._qmp: Qmp | None = None
+
+    @property
+    def version(self) -> str:
+        """QEMU's version, once connected."""
+        return self._qmp.version if self._qmp is not None else ""
+
+    def start(self, build: Build, provisions: Provisions, *, deterministic: bool) -> dict[str, socket.socket]:
+        """Start the process, halted. Returns our end of each console.
+
+        Raises:
+            InfrastructureError: kind ``tool-missing`` or ``tool-start``.
+        """
+        ours: dict[str, socket.socket] = {}
+        theirs: dict[str, socket.socket] = {}
+        files: list[int] = []
+        try:
+            for name in (*self._target.consoles, _MONITOR):
+                ours[name], theirs[name] = socket.socketpair()
+            words = command_line(
+                self._target,
+                build,
+                consoles={name: theirs[name].fileno() for name in self._target.consoles},
+                qmp=theirs[_MONITOR].fileno(),
+                otp=_anonymous(files, "otp", provisions.otp),
+                entropy=_anonymous(files, "entropy", provisions.entropy),
+                nv_file=provisions.nv_file,
+                deterministic=deterministic,
+            )
+            passed = [*(sock.fileno() for sock in theirs.values()), *files]
+            passed += [] if provisions.nv_fd is None else [provisions.nv_fd]
+            cpu = choose_cpu(self.name) if self._target.one_cpu else None
+            self.child = spawn(words, stderr_path=self._log, pass_fds=passed, cpu=cpu)
+        except BaseException as error:
+            for sock in ours.values():
+                sock.close()
+            if isinstance(error, InfrastructureError) and error.kind == "tool-missing":
+                error.hint = error.hint or "install QEMU (Debian and Ubuntu: apt-get install qemu-system-arm)"
+            raise
+        finally:
+            for sock in theirs.values():
+                sock.close()
+            for fd in files:
+                os.close(fd)
+        self._monitor_end = ours.pop(_MONITOR)
+        return ours
+
+    def connect(self) -> None:
+        """Greet the monitor and check QEMU's version.
+
+        Raises:
+            InfrastructureError: kind ``emulator-start`` with QEMU's words, or ``emulator-version``.
+        """
+        from tfm_harness.boards.qemu.qmp import Qmp  # asyncio is only paid for by those who emulate
+
+        monitor, self._monitor_end = self._monitor_end, None
+        if monitor is None:
+            raise InfrastructureError(f"board {self.name!r} is off", kind="board-off")
+        self._qmp = Qmp(monitor, self._on_event, self.name)
+        try:
+            self._qmp.connect(_START_TIMEOUT)
+        except InfrastructureError as error:
+            if self.child is not None and self.child.wait(2.0) is not None:
+                raise self._start_error(self.child) from error
+            if self.child is not None:
+                error.seen = error.seen or self.child.last_words() or "no last words"
+                error.where = error.where or " ".join(self.child.argv)
+                error.hint = error.hint or "is the target's `binary` really qemu-system-arm? Is this host overloaded?"
+            raise
+        if older(self.version, self._target.minimum_version):
+            raise self._too_old(self.version)
+
+    def stop(self) -> None:
+        """End the process; what it printed stays readable at our ends of its consoles. Safe to call twice."""
+        if self._qmp is not None:
+            self._qmp.close()
+            self._qmp = None
+        if self._monitor_end is not None:
+            self._monitor_end.close()
+            self._monitor_end = None
+        if self.child is not None:
+            self.child.kill()
+            self.child = None
+
+    # --- the monitor -----------------------------------------------------------------------------
+
+    def call(self, coroutine: Coroutine[Any, Any, _T], timeout: float = 5.0) -> _T:
+        """Run a coroutine made of `command` in the monitor's thread; when QEMU is gone, say how it ended."""
+        try:
+            self.check_alive()
+        except HarnessError:
+            coroutine.close()
+            raise
+        try:
+            return self._require().call(coroutine, timeout)
+        except InfrastructureError as error:
+            if error.kind == "qmp-lost" and self.child is not None and self.child.wait(1.0) is not None:
+                raise self.exit_error() from error
+            raise
+
+    async def command(self, name: str, arguments: Mapping[str, object] | None = None) -> object:
+        """One monitor command (in the monitor's thread)."""
+        return await self._require().command(name, arguments)
+
+    def start_soon(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine beside the others in the monitor's thread, from any thread."""
+        if self._qmp is None:
+            coroutine.close()
+        else:
+            self._qmp.start_soon(coroutine)
+
+    def _require(self) -> Qmp:
+        if self._qmp is None:
+            raise InfrastructureError(f"board {self.name!r} is off", kind="board-off")
+        return self._qmp
+
+    # --- how it ended ------------------------------------------------------------------------------
+
+    def check_alive(self) -> None:
+        """Raise `InfrastructureError` or `ProductError` (a lockup of the CPU) when the process has ended."""
+        if self.child is None:
+            raise InfrastructureError(
+                f"board {self.name!r} is off", kind="board-off", hint="flash it, or switch power on"
+            )
+        if self.child.poll() is not None:
+            raise self.exit_error()
+
+    def why_closed(self) -> HarnessError | None:
+        """Why a console's other side is gone; None when the process lives on."""
+        if self.child is None:
+            return InfrastructureError(f"board {self.name!r} is off", kind="board-off")
+        return self.exit_error() if self.child.wait(2.0) is not None else None
+
+    def exit_error(self) -> HarnessError:
+        """How the process ended. A guest that locks up makes QEMU abort: that one is the product's fault."""
+        child = self.child
+        if child is None:
+            return InfrastructureError(f"board {self.name!r} is off", kind="board-off")
+        lines = child.last_words(200).splitlines()  # a lockup prints all registers after the reason
+        lockup = next((line for line in lines if "Lockup" in line), None)
+        if child.poll() == -signal.SIGABRT and lockup:
+            return ProductError(
+                "the CPU locked up: a fault while handling a fault",
+                kind="lockup",
+                seen=lockup,
+                where=str(child.stderr_path),
+                hint="the last lines of the consoles say how far the firmware came",
+            )
+        telling = [line for line in lines if "warning:" not in line]
+        return InfrastructureError(
+            f"the emulator ended by itself: {child.ended()}",
+            kind="emulator-exit",
+            expected="QEMU running until the board is released",
+            seen=telling[-1] if telling else "no last words",
+            where="\n".join([str(child.stderr_path), *lines[-10:]]),
+        )
+
+    def _start_error(self, child: Child) -> InfrastructureError:
+        version = self._ask_version()
+        if version and older(version, self._target.minimum_version):
+            return self._too_old(version)
+        return InfrastructureError(
+            f"QEMU refused to start board {self.name!r}: {child.ended()}",
+            kind="emulator-start",
+            seen=child.last_words() or "no last words",
+            where=" ".join(child.argv),
+            hint="the machine, sensors and images in the target and build must be ones this QEMU knows",
+        )
+
+    def _ask_version(self) -> str:
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            said = subprocess.run(
+                [self._target.binary, "--version"], capture_output=True, text=True, timeout=10, check=False
+            ).stdout
+            found = re.search(r"QEMU emulator version (\d[\d.]*)", said)
+            return found[1] if found else ""
+        return ""
+
+    def _too_old(self, version: str) -> InfrastructureError:
+        return InfrastructureError(
+            f"QEMU {version} is too old",
+            kind="emulator-version",
+            expected=f"{self._target.minimum_version} or newer",
+            seen=version,
+            where=self._target.binary,
+            hint="install a newer qemu-system-arm, or name another `binary` in the target",
+        )
+
+
+def _anonymous(files: list[int], name: str, content: bytes | None) -> int | None:
+    if content is None:
+        return None
+    fd = os.memfd_create(name)
+    files.append(fd)
+    os.write(fd, content)
+    return fd

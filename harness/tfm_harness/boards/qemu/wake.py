@@ -1,0 +1,60 @@
+"""The first byte after a boot: QEMU 7.2 holds it back until its main loop is woken."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from tfm_harness.boards.qemu.machine import Machine
+from tfm_harness.console.stream import StreamConsole
+
+__all__ = ["Waker"]
+
+_FIRST_PAUSE: Final = 0.002
+_SLOWER: Final = 1.1
+_LONGEST_PAUSE: Final = 0.05
+_GIVE_UP: Final = 60.0
+
+
+class Waker:
+    """Wakes the emulator after what was first written to a UART since a boot.
+
+    QEMU asks a UART whether it can receive only when its main loop runs, and firmware that switches its receiver
+    on does not make it run. Any monitor command does.
+
+    Args:
+        machine: the emulator.
+        consoles: the board's consoles; may grow.
+    """
+
+    def __init__(self, machine: Machine, consoles: Mapping[str, StreamConsole]) -> None:
+        self._machine = machine
+        self._consoles = consoles
+        self._unheard: set[str] = set()  # consoles not yet written to since the boot
+
+    def booted(self, consoles: Iterable[str]) -> None:
+        """The board has been reset; these consoles have heard nothing yet."""
+        self._unheard.update(consoles)
+
+    def wrote(self, name: str) -> None:
+        """Something was written to a console."""
+        if name in self._unheard:
+            self._unheard.discard(name)
+            self.wake()
+
+    def wake(self) -> None:
+        """Wake the emulator until all that was written is taken in (returns at once).
+
+        The firmware may speak long before it listens, so its own output tells nothing.
+        """
+        self._machine.start_soon(self._poke())
+
+    async def _poke(self) -> None:
+        pause = _FIRST_PAUSE
+        end = time.monotonic() + _GIVE_UP
+        while any(console.unread_by_peer() for console in self._consoles.values()) and time.monotonic() < end:
+            await self._machine.command("query-status")
+            await asyncio.sleep(pause)
+            pause = min(pause * _SLOWER, _LONGEST_PAUSE)

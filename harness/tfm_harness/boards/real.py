@@ -1,0 +1,134 @@
+"""What boards with ports of their own share: locks, consoles behind endpoints, power, events, stimulus."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from tfm_harness.boards.base import Board, BoardEvent, PowerState, RunContext
+from tfm_harness.boards.locks import BoardLock, acquire_all
+from tfm_harness.boards.power import PowerControl, cycle, make_power
+from tfm_harness.console.base import Console, Mark
+from tfm_harness.console.endpoints import open_endpoint
+from tfm_harness.console.reconnect import ReconnectingTransport
+from tfm_harness.console.stream import StreamConsole
+from tfm_harness.errors import ConfigError, HarnessBug, InfrastructureError
+
+if TYPE_CHECKING:
+    from tfm_harness.config.endpoint import Endpoint
+    from tfm_harness.config.stimulus import StimulusConfig
+    from tfm_harness.config.target import TargetBase
+    from tfm_harness.stimulus.base import Stimulus
+    from tfm_harness.stimulus.real import RealStimulus
+
+__all__ = ["RealBoard"]
+
+
+class RealBoard(Board):
+    """A board outside this host; its kinds say how it is flashed and reset."""
+
+    def __init__(self, target: TargetBase, context: RunContext) -> None:
+        super().__init__(target, context)
+        self._began = time.monotonic()
+        self._events: list[BoardEvent] = []
+        self._consoles: dict[str, StreamConsole] = {}
+        self._stimulus: RealStimulus | None = None
+        self._power: PowerControl | None = make_power(target.power) if target.power is not None else None
+        about = {"target": target.name, "kind": self.kind, "run_dir": str(context.run_dir)}
+        self._locks = [BoardLock(name, context.state_dir, about) for name in (target.name, *target.resources())]
+
+    # --- for the kinds
+
+    def _lock(self) -> None:
+        acquire_all(self._locks, self.target.timeouts.acquire)
+
+    def _open_consoles(self, endpoints: Mapping[str, Endpoint]) -> None:
+        for name, endpoint in endpoints.items():
+            transport = open_endpoint(endpoint)
+            if isinstance(transport, ReconnectingTransport):
+                transport.on_reconnect = self._reconnected(name)
+            self._consoles[name] = StreamConsole(name, transport, self.context.run_dir / f"{self.name}-{name}.log")
+
+    def _reconnected(self, name: str) -> Callable[[float], None]:
+        return lambda seconds: self._note("reconnect", f"{name} came back after {seconds:.1f} s")
+
+    def _open_stimulus(self, config: StimulusConfig | None) -> None:
+        if config is not None:
+            from tfm_harness.stimulus.real import make_stimulus
+
+            self._stimulus = make_stimulus(config, self.target.sensors)
+
+    def _require_acquired(self) -> None:
+        if not all(lock.held for lock in self._locks):
+            raise HarnessBug(f"board {self.name!r} used before acquire", kind="board-state")
+
+    def _give_back(self) -> None:
+        try:
+            if self._stimulus is not None:
+                self._stimulus.close()
+                self._stimulus = None
+            for console in self._consoles.values():
+                console.close()
+        finally:
+            for lock in self._locks:
+                lock.release()
+
+    def _cycle(self) -> None:
+        config = self.target.power
+        if self._power is None or config is None:
+            raise self._no_power()
+        cycle(self._power, config.off_seconds)
+        self._note("power-cycle", "power cycled by the harness")
+
+    def _no_power(self) -> InfrastructureError:
+        return InfrastructureError(
+            f"board {self.name!r} has no power control",
+            kind="no-power-control",
+            expected="`power` in the target's YAML",
+            where=str(self.target.path or self.name),
+            hint="a cold reset takes the supply away; without a switch leave out the tests that need one",
+        )
+
+    def _note(self, kind: str, detail: str) -> None:
+        offsets = {name: console.received for name, console in self._consoles.items()}
+        self._events.append(BoardEvent(kind, detail, time.monotonic() - self._began, offsets))
+        for console in self._consoles.values():
+            console.note(f"{kind}: {detail}")
+
+    # --- Board
+
+    def power(self, state: PowerState) -> None:
+        """See `Board`."""
+        if self._power is None:
+            raise self._no_power()
+        self._power.set(state)
+        self._note(f"power-{state}", f"power switched {state} by the harness")
+
+    def check_alive(self) -> None:
+        """See `Board`: the ports must still be there; whether the board is alive only its answers tell."""
+        for console in self._consoles.values():
+            console.wait_data(Mark(console.received), timeout=0)
+
+    def stimulus(self) -> Stimulus | None:
+        """See `Board`."""
+        return self._stimulus
+
+    def console(self, name: str) -> Console:
+        """See `Board`."""
+        if name not in self.target.consoles:
+            known = ", ".join(self.target.consoles)
+            raise ConfigError(f"target {self.name!r} has no console {name!r}", kind="console-unknown", expected=known)
+        if name not in self._consoles:
+            raise HarnessBug(f"console {name!r} before acquire", kind="board-state")
+        return self._consoles[name]
+
+    @property
+    def consoles(self) -> Mapping[str, Console]:
+        """See `Board`."""
+        return dict(self._consoles)
+
+    @property
+    def events(self) -> tuple[BoardEvent, ...]:
+        """See `Board`."""
+        return tuple(self._events)

@@ -1,0 +1,128 @@
+"""Running other people's command line tools: with a limit, and with an end for all that they started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from tfm_harness.errors import InfrastructureError
+
+__all__ = ["Said", "run_tool", "run_words"]
+
+
+_BY_HAND: Final = "run it by hand"
+
+
+class Said(NamedTuple):
+    """What a tool printed, and its exit code (minus the signal's number when it was killed)."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run_tool(
+    words: Sequence[str],
+    timeout: float,
+    *,
+    what: str = "",
+    hint: str = "",
+    extra: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Said:
+    """Run a tool to its end; when it hangs, it and its children are killed.
+
+    Args:
+        words: program and arguments, no shell.
+        timeout: limit in seconds.
+        what: what for, in words.
+        hint: what to do when it is missing, cannot be run or hangs, where there is more to say than that.
+        extra: additional environment variables.
+        env: its whole environment instead of ours.
+
+    Raises:
+        InfrastructureError: kind ``tool-missing``, ``tool-start`` or ``tool-hung``.
+    """
+    if shutil.which(words[0]) is None:
+        raise InfrastructureError(
+            f"{words[0]} is not installed",
+            kind="tool-missing",
+            expected=f"{words[0]} on PATH" + (f", {what}" if what else ""),
+            seen="nothing of that name",
+            hint=hint or "install it, or correct the command in the target's YAML",
+        )
+    try:
+        process = subprocess.Popen(
+            list(words),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env={**(os.environ if env is None else env), **(extra or {})},
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise InfrastructureError(
+            f"{words[0]} cannot be run",
+            kind="tool-start",
+            expected="a program for this machine",
+            seen=str(error),
+            where=" ".join(words),
+            hint=hint or _BY_HAND,
+        ) from error
+    with process:
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except BaseException as error:  # Ctrl-C included
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            raise InfrastructureError(
+                f"{words[0]} hangs",
+                kind="tool-hung",
+                expected=f"an end within {timeout:g} s",
+                seen="still running: ended",
+                where=" ".join(words),
+                hint=hint or _BY_HAND,
+            ) from error
+    return Said(process.returncode, out, err)
+
+
+def run_words(
+    command: Sequence[str],
+    timeout: float,
+    what: str,
+    *,
+    kind: str = "power-failed",
+    extra: Mapping[str, str] | None = None,
+) -> str:
+    """Run the user's own command; what it printed.
+
+    Args:
+        command: program and arguments, no shell.
+        timeout: limit in seconds.
+        what: what for, in words.
+        kind: of the error when it fails.
+        extra: additional environment variables.
+
+    Raises:
+        InfrastructureError: kind ``tool-missing``, ``tool-start``, ``tool-hung`` or `kind`.
+    """
+    said = run_tool(command, timeout, what=what, extra=extra)
+    if said.code:
+        raise InfrastructureError(
+            f"{command[0]} failed",
+            kind=kind,
+            expected="exit code 0",
+            seen=str(said.code),
+            where=f"{' '.join(command)}\n{(said.err or said.out)[-500:].strip()}",
+            hint=_BY_HAND,
+        )
+    return said.out

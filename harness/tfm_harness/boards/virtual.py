@@ -1,0 +1,245 @@
+"""What a virtual board has in place of fuses and a random number generator (docs/protocol.md)."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import shutil
+import struct
+from pathlib import Path
+from typing import Final
+
+from tfm_harness.boards.base import Identity
+from tfm_harness.config.virtual import OtpConfig
+from tfm_harness.errors import InfrastructureError
+
+__all__ = [
+    "ENTROPY_SIZE",
+    "OTP_SIZE",
+    "BoardStore",
+    "EphemeralStore",
+    "default_implementation_id",
+    "make_entropy",
+    "make_otp",
+]
+
+OTP_SIZE: Final = 256
+ENTROPY_SIZE: Final = 64
+HUK_SIZE: Final = 32
+_OTP: Final = "<4sHHII32s32s20s60s32s32s"  # docs/protocol.md, "OTP area, version 1", without the digest
+_ENTROPY: Final = "<4s4x32s24x"
+
+
+def make_otp(
+    *,
+    huk: bytes,
+    lifecycle: int,
+    implementation_id: bytes,
+    certification_reference: str | None = None,
+    verification_service: str | None = None,
+    image_key_hash: bytes = bytes(32),
+    model_key_hash: bytes = bytes(32),
+) -> bytes:
+    """The 256 bytes of a provisioned OTP area.
+
+    Args:
+        huk: hardware unique key, 32 bytes.
+        lifecycle: PSA security lifecycle claim, 16 bits.
+        implementation_id: 32 bytes.
+        certification_reference: ASCII, at most 20 characters; the claim is left out when None.
+        verification_service: ASCII, at most 60 characters; likewise.
+        image_key_hash, model_key_hash: SHA-256 of the DER SubjectPublicKeyInfo of the key that signs the
+            non-secure image, and models.
+
+    Raises:
+        ValueError: a field has the wrong length or is no ASCII.
+    """
+    for name, value in (
+        ("huk", huk),
+        ("implementation_id", implementation_id),
+        ("image_key_hash", image_key_hash),
+        ("model_key_hash", model_key_hash),
+    ):
+        if len(value) != 32:
+            raise ValueError(f"{name} must have 32 bytes, not {len(value)}")
+    reference = (certification_reference or "").encode("ascii")
+    service = (verification_service or "").encode("ascii")
+    if len(reference) > 20 or len(service) > 60:
+        raise ValueError("certification_reference has at most 20, verification_service at most 60 characters")
+    if not 0 <= lifecycle <= 0xFFFF:
+        raise ValueError(f"lifecycle must fit 16 bits, not 0x{lifecycle:x}")
+    body = struct.pack(
+        _OTP,
+        b"TFMO",
+        1,
+        OTP_SIZE,
+        lifecycle,
+        0,
+        huk,
+        implementation_id,
+        reference,
+        service,
+        image_key_hash,
+        model_key_hash,
+    )
+    return body + hashlib.sha256(body).digest()
+
+
+def make_entropy(entropy: bytes | None = None) -> bytes:
+    """The 64 bytes of an entropy area, with fresh random bytes unless 32 are given."""
+    value = secrets.token_bytes(32) if entropy is None else entropy
+    if len(value) != 32:
+        raise ValueError(f"entropy must have 32 bytes, not {len(value)}")
+    return struct.pack(_ENTROPY, b"TFME", value)
+
+
+def default_implementation_id(machine: str) -> bytes:
+    """Implementation id of virtual boards that are given none: the same for all boards of a machine type."""
+    return hashlib.sha256(f"tfm-harness virtual board {machine}".encode()).digest()
+
+
+class BoardStore:
+    """The private folder of one virtual board: its hardware unique key and its NV memory.
+
+    The folder's mode is 0700, the key's 0600. Each board draws its own key, so two boards are two identities.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def nv_file(self) -> Path:
+        """The file behind the NV memory."""
+        return self.folder / "nv.img"
+
+    @property
+    def nv_fd(self) -> int | None:
+        """Descriptor to hand to the emulator when the NV memory is no file of the folder."""
+        return None
+
+    def open(self) -> None:
+        """Make the folder. Raises `InfrastructureError` kind ``state-dir``."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.folder.chmod(0o700)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def huk(self) -> bytes:
+        """The board's hardware unique key, drawn at its first use.
+
+        Raises:
+            InfrastructureError: kind ``identity`` when the file is damaged, ``state-dir`` when it cannot be used.
+        """
+        path = self.folder / "huk.TEST_ONLY.bin"
+        try:
+            if not path.exists():
+                scratch = path.with_suffix(f".{os.getpid()}")
+                fd = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+                with os.fdopen(fd, "wb") as stream:
+                    stream.write(secrets.token_bytes(HUK_SIZE))
+                    stream.flush()
+                    os.fsync(fd)
+                scratch.rename(path)
+            key = path.read_bytes()
+        except OSError as error:
+            raise self._failed(error) from error
+        if len(key) != HUK_SIZE or len(set(key)) == 1:
+            raise InfrastructureError(
+                "the virtual board's hardware unique key is damaged",
+                kind="identity",
+                expected=f"{HUK_SIZE} random bytes",
+                seen=f"{len(key)} bytes",
+                where=str(path),
+                hint="remove the board's folder; the board then gets a new identity",
+            )
+        return key
+
+    def nv(self, size: int) -> Path:
+        """The NV memory's file, sparse, of exactly `size` bytes; content is kept when the size is unchanged."""
+        path = self.nv_file
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                if os.fstat(fd).st_size != size:
+                    os.ftruncate(fd, 0)
+                    os.ftruncate(fd, size)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise self._failed(error) from error
+        return path
+
+    def erase_nv(self) -> None:
+        """Forget what the NV memory holds (counters, updated models)."""
+        with contextlib.suppress(FileNotFoundError):
+            self.nv_file.unlink()
+
+    def remove(self) -> None:
+        """Forget the board altogether: identity and memory."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _failed(self, error: OSError) -> InfrastructureError:
+        return InfrastructureError(
+            f"cannot keep the virtual board's state: {error.strerror}",
+            kind="state-dir",
+            where=str(error.filename or self.folder),
+            hint="the state folder must be writable and have space",
+        )
+
+
+class EphemeralStore(BoardStore):
+    """A board that nobody will meet again: key and NV memory live in this process only and end with it."""
+
+    def __init__(self) -> None:
+        super().__init__(Path())
+        self._huk = secrets.token_bytes(HUK_SIZE)
+        self._fd = -1
+
+    @property
+    def nv_file(self) -> Path:
+        """The NV memory as the emulator sees it."""
+        return Path(f"/dev/fd/{self._fd}")
+
+    @property
+    def nv_fd(self) -> int | None:
+        """The anonymous file behind the NV memory."""
+        return self._fd if self._fd >= 0 else None
+
+    def open(self) -> None:
+        """Nothing to prepare."""
+
+    def huk(self) -> bytes:
+        """The board's hardware unique key."""
+        return self._huk
+
+    def nv(self, size: int) -> Path:
+        """See `BoardStore.nv`."""
+        if self._fd < 0:
+            self._fd = os.memfd_create("nv")
+            os.ftruncate(self._fd, size)
+        return self.nv_file
+
+    def erase_nv(self) -> None:
+        """See `BoardStore.erase_nv`."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def remove(self) -> None:
+        """Forget everything."""
+        self.erase_nv()
+
+
+def identity_of(board_id: str, huk: bytes, otp: OtpConfig, machine: str, lifecycle: int) -> Identity:
+    """What the host knows of a virtual board."""
+    return Identity(
+        board_id=board_id,
+        huk=huk,
+        implementation_id=otp.implementation_id or default_implementation_id(machine),
+        lifecycle=lifecycle,
+        certification_reference=otp.certification_reference,
+        verification_service=otp.verification_service,
+    )

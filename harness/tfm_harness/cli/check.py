@@ -1,0 +1,118 @@
+"""``tfm-harness check``, ``targets``, ``builds``: configuration, looked at without touching a board."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfm_harness.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tfm_harness.config.build import Build
+    from tfm_harness.config.target import TargetBase
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the commands."""
+    check = subparsers.add_parser(
+        "check",
+        help="check target and build files",
+        description="Read and validate targets and builds; one target with one build: whether they fit together, too.",
+        epilog="examples:\n  tfm-harness check targets/my-board.yaml fw_builds/mine\n"
+        "  tfm-harness check --no-files targets/*.yaml fw_builds/*/build.yaml",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    check.add_argument("file", nargs="+", type=Path, help="a target's or a build's YAML file, or a build's folder")
+    check.add_argument("--no-files", action="store_true", help="images that are not built yet are no error")
+    check.add_argument(
+        "--pairs", action="store_true", help="of many files, too: every build fits every target, as one run wants it"
+    )
+    check.set_defaults(run=run)
+    for what in ("targets", "builds"):
+        listing = subparsers.add_parser(what, help=f"list the {what} that can be named")
+        listing.add_argument("--json", action="store_true", help="for scripts")
+        listing.set_defaults(run=run_list, what=what)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check files; every problem of every file is said."""
+    from tfm_harness.config.loading import check_pair, check_targets, load_build, load_target
+
+    targets: list[TargetBase] = []
+    builds: list[Build] = []
+    problems = 0
+    for path in args.file:
+        try:
+            if is_target(path):
+                targets.append(load_target(path))
+            else:
+                builds.append(load_build(path, require_files=not args.no_files))
+            print(f"{path}: well")  # noqa: T201 - a command line tool prints
+        except ConfigError as error:
+            problems += 1
+            print(error, file=sys.stderr)  # noqa: T201 - same
+    judges: list[Callable[[], None]] = []
+    if args.pairs or (len(targets), len(builds)) == (1, 1):
+        judges = [functools.partial(check_pair, target, build) for target in targets for build in builds]
+        judges.append(functools.partial(check_targets, targets))
+    for judge in judges:
+        try:
+            judge()
+        except ConfigError as error:
+            problems += 1
+            print(error, file=sys.stderr)  # noqa: T201 - same
+    return 4 if problems else 0
+
+
+def is_target(path: Path) -> bool:
+    """Whether a file describes a target: it names a kind, or its keys are rather a target's than a build's.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    from tfm_harness.config.build import Build
+    from tfm_harness.config.positions import read
+    from tfm_harness.config.qemu import QemuTarget
+
+    if path.is_dir():
+        return False
+    if not path.is_file():
+        said = "no regular file" if path.exists() else "no such file"
+        raise ConfigError(f"{said}: {path}", kind="file-missing")
+    keys = set(read(path).data)
+    return "kind" in keys or len(keys & set(QemuTarget.model_fields)) > len(keys & set(Build.model_fields))
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """List targets or builds."""
+    from tfm_harness.config.loading import build_names, load_build, load_target, target_names
+
+    names = target_names() if args.what == "targets" else build_names()
+    rows = []
+    for name, path in names.items():
+        try:
+            loaded: TargetBase | Build
+            if args.what == "targets":
+                loaded = load_target(path)
+                kind = loaded.kind
+            else:
+                loaded = load_build(path, require_files=False)
+                kind = loaded.protocol
+            rows.append({"name": name, "kind": kind, "description": loaded.description, "file": str(path)})
+        except ConfigError as error:
+            rows.append({"name": name, "kind": "wrong", "description": error.message, "file": str(path)})
+    if args.json:
+        print(json.dumps(rows, indent=1))  # noqa: T201 - a command line tool prints
+        return 0
+    for row in rows:
+        print(f"{row['name']:<24} {row['kind']:<14} {row['description']}\n{'':<24} {row['file']}")  # noqa: T201 - same
+    if not rows:
+        print(f"no {args.what} found; see docs/writing-a-{args.what[:-1]}.md", file=sys.stderr)  # noqa: T201 - same
+    return 0

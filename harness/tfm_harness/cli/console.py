@@ -1,0 +1,119 @@
+"""``tfm-harness console``: talk to a board's console, with a transcript."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import select
+import sys
+import termios
+import time
+import tty
+from collections.abc import Iterator
+
+from tfm_harness.console.base import Console, Mark
+from tfm_harness.errors import InfrastructureError
+
+__all__ = ["add_parser", "run"]
+
+ESCAPE = b"\x1d"  # Ctrl-], as telnet has it
+_SLICE = 0.05
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "console",
+        help="talk to a console of a board, with a transcript",
+        description="Flash the build, start the board and join the console; Ctrl-] leaves. When the input is no"
+        " terminal it is sent as it is, and the console is shown until --for has passed.",
+        epilog="examples:\n"
+        "  tfm-harness console --target qemu-an547 --build reference secure\n"
+        "  echo help | tfm-harness console --target my-board --build mine --for 2",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("console", nargs="?", help="its name (default: the one the build's protocol uses)")
+    parser.add_argument("--target", required=True, metavar="NAME|FILE")
+    parser.add_argument("--build", required=True, metavar="NAME|FILE")
+    parser.add_argument("--run-dir", default="", metavar="DIR", help="where the transcript goes")
+    parser.add_argument("--state-dir", default="", metavar="DIR", help="where locks and identities live")
+    parser.add_argument(
+        "--for", dest="seconds", type=float, default=1.0, metavar="SECONDS", help="without a terminal: stay this long"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    from tfm_harness.boards.registry import make_board
+    from tfm_harness.config.loading import check_pair, load_build, load_target
+    from tfm_harness.plugin.options import OPTIONS, Setting
+    from tfm_harness.plugin.pairs import run_context
+
+    target, build = load_target(args.target), load_build(args.build)
+    check_pair(target, build)
+    given = {"run-dir": args.run_dir, "state-dir": args.state_dir}
+    options = {
+        option.name: Setting((given[option.name],) if given.get(option.name) else (), "the command line", option)
+        for option in OPTIONS
+    }
+    with make_board(target, run_context(options)) as board:
+        board.flash(build)
+        console = board.console(args.console or build.console)
+        print(f"{target.name}, console {console.name}; transcript {console.transcript}", file=sys.stderr)  # noqa: T201 - a command line tool prints
+        if sys.stdin.isatty():
+            print("Ctrl-] leaves", file=sys.stderr)  # noqa: T201 - same
+            with _raw():
+                _join(console)
+        else:
+            _feed(console, args.seconds)
+    return 0
+
+
+@contextlib.contextmanager
+def _raw() -> Iterator[None]:
+    fd = sys.stdin.fileno()
+    before = termios.tcgetattr(fd)
+    try:
+        tty.setraw(fd)
+        yield
+    finally:
+        termios.tcsetattr(fd, termios.TCSADRAIN, before)
+
+
+def _join(console: Console) -> None:
+    shown = _show(console, 0)
+    while True:
+        console.wait_data(Mark(shown), timeout=_SLICE)
+        shown = _show(console, shown)
+        if select.select([sys.stdin], [], [], 0)[0]:
+            typed = os.read(sys.stdin.fileno(), 1024)
+            if not typed or ESCAPE in typed:
+                return
+            console.write(typed)
+
+
+def _feed(console: Console, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    shown = _show(console, 0)
+    open_input = True
+    while time.monotonic() < end:
+        try:
+            console.wait_data(Mark(shown), timeout=_SLICE)
+        except InfrastructureError:
+            _show(console, shown)
+            raise
+        shown = _show(console, shown)
+        if open_input and select.select([sys.stdin], [], [], 0)[0]:
+            data = os.read(sys.stdin.fileno(), 4096)
+            open_input = bool(data)
+            if data:
+                console.write(data)
+
+
+def _show(console: Console, shown: int) -> int:
+    while data := console.read_from(Mark(shown)):
+        os.write(sys.stdout.fileno(), data)
+        shown += len(data)
+    return shown

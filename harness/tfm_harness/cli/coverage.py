@@ -1,0 +1,176 @@
+"""``tfm-harness coverage``: which requirement each suite proves for a build, and which are not covered."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tfm_harness.config.build import Build
+    from tfm_harness.config.target import TargetBase
+    from tfm_harness.coverage.suites import Coverage
+
+__all__ = ["add_parser", "build_features", "run"]
+
+_EPILOG = """\
+Nothing is run and no board is touched. A requirement is proved when at least one test that checks it finds the
+features it needs; without --target, what only a target can offer (stimulus, resets, ...) counts as there.
+"""
+_OF_TARGETS = (
+    "stimulus",
+    "factory-reset",
+    "fast-flash",
+    "known-secrets",
+    "nonvolatile",
+    "cold-reset",
+    "warm-reset",
+)
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Register the subcommand."""
+    parser = subparsers.add_parser(
+        "coverage",
+        help="which requirement each suite proves for a build, and which are not covered",
+        description="Say which requirement each suite proves for a build, and which are not covered.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help="suites by name (default: all)")
+    parser.add_argument("--build", required=True, metavar="NAME", help="name or path of a build")
+    parser.add_argument("--target", metavar="NAME", help="name or path of a target")
+    parser.add_argument("--missing", action="store_true", help="only what is not covered")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the coverage; returns the exit status.
+
+    Raises:
+        ConfigError: unknown suite, build or target.
+    """
+    from tfm_harness.cli.run import suite_paths
+    from tfm_harness.config.loading import check_pair, load_build, load_target
+    from tfm_harness.coverage.suites import cover, read_suite
+    from tfm_harness.verify.catalogue import ALL
+
+    build = load_build(args.build, require_files=False)
+    target = load_target(args.target) if args.target else None
+    if target is not None:
+        check_pair(target, build)
+    suites = [read_suite(path) for path in suite_paths(args.suites)]
+    names = [] if args.suites else [check.id for check in ALL]
+    coverage = cover(suites, build_features(build, target), names)
+    on = f"target {target.name}" if target else "any target"
+    if args.json:
+        sys.stdout.write(json.dumps(_as_json(coverage, build.name, target.name if target else None), indent=2) + "\n")
+    else:
+        sys.stdout.write(_as_text(coverage, f"build {build.name} (protocol {build.protocol}) on {on}", args.missing))
+    return 0
+
+
+def build_features(build: Build, target: TargetBase | None) -> frozenset[str]:
+    """What firmware, build and target offer, as far as their descriptions tell."""
+    from tfm_harness.protocol.base import Feature
+
+    features: set[str] = set()
+    if build.protocol == "smp":
+        from tfm_harness.protocol.smp.client import SmpDriver
+
+        features |= {str(feature) for feature in SmpDriver.features}
+    elif build.protocol == "zephyr-shell":
+        from tfm_harness.protocol.zephyr_shell.client import ZephyrShellDriver
+
+        features |= {str(feature) for feature in ZephyrShellDriver.features}
+    features |= {f"file-{name}" for name in build.files}
+    for role in ("iak", "results"):
+        if getattr(build.trust, role) is not None:
+            features.add(f"trusted-{role}")
+    if any(model.input == "sensor" for model in build.models.values()):
+        features.add("sensor-model")
+    if build.console_suites:
+        features.add("console-suites")
+    if target is None:
+        return frozenset(features.union(_OF_TARGETS))
+    features.add(f"target-{target.kind}")
+    virtual = getattr(target, "virtual", None)
+    features |= _resets(target)
+    if target.kind in {"qemu", "fvp"}:
+        features.add("fast-flash")
+    if target.kind == "qemu":
+        features.add("factory-reset")
+    if target.kind != "fvp" and (virtual is None or virtual.nv is not None):
+        features.add("nonvolatile")
+    if virtual is not None and virtual.otp is not None:
+        features.add("known-secrets")
+    if target.kind == "attach" and getattr(target, "reset", None) is None:
+        features.discard(str(Feature.RESET))  # whatever the firmware could do, nobody can ask for a reset here
+    if target.sensors:
+        features.add("stimulus")
+    else:
+        features.discard(str(Feature.SENSOR))
+    return frozenset(features)
+
+
+def _resets(target: TargetBase) -> set[str]:
+    """Which resets boards of this target can be given, as far as its file tells."""
+    reset = getattr(target, "reset", None)
+    cold, warm = {
+        "qemu": (True, True),
+        "mps3": (True, True),
+        "fvp": (True, getattr(target, "iris", None) is not None),
+        "probe": (target.power is not None, True),
+        "labgrid": (True, reset is not None),  # a place's power resource is known only to its coordinator
+        "attach": (target.power is not None or getattr(reset, "cold", None) is not None, reset is not None),
+    }.get(target.kind, (True, True))
+    return {name for name, there in (("cold-reset", cold), ("warm-reset", warm)) if there}
+
+
+def _as_json(coverage: Coverage, build: str, target: str | None) -> dict[str, object]:
+    return {
+        "schema": 1,
+        "build": build,
+        "target": target,
+        "features": sorted(coverage.features),
+        "requirements": [
+            {
+                "suite": row.suite,
+                "checks": list(row.checks),
+                "proves": row.proves,
+                "requirement": row.requirement,
+                "covered": row.covered,
+                "tests": row.tests,
+                "missing": list(row.missing),
+            }
+            for row in coverage.rows
+        ],
+        "checks_of_no_suite": list(coverage.unclaimed),
+    }
+
+
+def _as_text(coverage: Coverage, what: str, missing_only: bool) -> str:
+    out = [f"coverage of {what}"]
+    suite = ""
+    for row in coverage.rows:
+        if missing_only and row.covered:
+            continue
+        if row.suite != suite:
+            suite = row.suite
+            out += ["", suite]
+        state = f"proved ({row.tests} test{'s' if row.tests > 1 else ''})" if row.covered else "NOT COVERED"
+        asked = f"  [{row.requirement}]" if row.requirement not in {"-", ""} else ""
+        out.append(f"  {state:<18} {row.proves}{asked}")
+        if row.missing:
+            out.append(f"  {'':<18}   needs {', '.join(row.missing)}")
+    covered = sum(row.covered for row in coverage.rows)
+    out += ["", f"{covered} of {len(coverage.rows)} requirements proved, {len(coverage.rows) - covered} not covered"]
+    if coverage.unclaimed:
+        out += ["", f"checks that no suite's table names ({len(coverage.unclaimed)}):"]
+        out += textwrap.wrap(", ".join(coverage.unclaimed), 116, initial_indent="  ", subsequent_indent="  ",
+                             break_on_hyphens=False)  # fmt: skip
+    return "\n".join(out) + "\n"

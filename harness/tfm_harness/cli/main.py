@@ -1,0 +1,97 @@
+"""The command ``tfm-harness``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from tfm_harness import __version__
+from tfm_harness.errors import HarnessError, Responsibility
+
+__all__ = ["EXIT_CODES", "main", "make_parser"]
+
+MODULES = (
+    "tfm_harness.cli.run",
+    "tfm_harness.cli.check",
+    "tfm_harness.cli.boards",
+    "tfm_harness.cli.console",
+    "tfm_harness.cli.verify",
+    "tfm_harness.cli.console_suite",
+    "tfm_harness.cli.import_build",
+    "tfm_harness.cli.coverage",
+    "tfm_harness.cli.compare",
+    "tfm_harness.cli.replay",
+    "tfm_harness.cli.baseline",
+)
+"""Modules with ``add_parser(subparsers)`` and ``run(args) -> int``; light to import."""
+
+EXIT_CODES = {
+    Responsibility.PRODUCT: 1,
+    Responsibility.BUG: 3,
+    Responsibility.CONFIG: 4,
+    Responsibility.INFRASTRUCTURE: 10,
+}
+"""Exit code by fault; 0 all well, 2 wrong usage or interrupted, 5 nothing was judged."""
+
+EPILOG = """exit codes:
+  0   all well                         4   configuration or options are wrong
+  1   the product failed               5   nothing was judged
+  2   wrong usage, or interrupted      10  only the bench failed: says nothing about the product
+  3   a bug of the harness
+
+examples:
+  tfm-harness run --target qemu-an547 --build reference            all suites
+  tfm-harness run boot attestation --target my-board --build mine  two of them
+  tfm-harness check targets/my-board.yaml fw_builds/mine/build.yaml
+  tfm-harness boards                                               what is running or locked
+  tfm-harness console --target qemu-an547 --build reference        talk to a console
+"""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="tfm-harness",
+        description="Hardware-in-the-loop tests for confidential AI on Arm Cortex-M under TF-M.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"tfm-harness {__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name in MODULES:
+        module = importlib.import_module(name)
+        before = set(subparsers.choices)
+        module.add_parser(subparsers)
+        for added in set(subparsers.choices) - before:
+            command = subparsers.choices[added]
+            if command.get_default("run") is None:
+                command.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code says whose fault a failure is."""
+    try:
+        words = list(sys.argv[1:] if argv is None else argv)
+        # argparse gives what stands behind -- to positional arguments only where those come last.
+        end = words.index("--") if words[:1] == ["run"] and "--" in words else len(words)
+        args = make_parser().parse_args(words[:end])
+        args.rest = words[end + 1 :]
+        code: int = args.run(args)
+    except HarnessError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - a command line tool prints
+        return EXIT_CODES[error.fault]
+    except KeyboardInterrupt:
+        return 2
+    except BrokenPipeError:
+        # The reader has gone (`| head`): not an error; nothing more can be written either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

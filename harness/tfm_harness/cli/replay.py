@@ -1,0 +1,248 @@
+"""``tfm-harness replay FILE``: run saved failing vectors again."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfm_harness.errors import ConfigError, InfrastructureError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+    from tfm_harness.boards.base import Board
+    from tfm_harness.parity.compare import Comparison
+    from tfm_harness.parity.engines import ReferenceEngine
+    from tfm_harness.parity.firstop import DeviceTrace, FirstOp
+    from tfm_harness.parity.model_info import ModelInfo
+    from tfm_harness.parity.replay import Failure
+    from tfm_harness.protocol.smp.client import SmpDriver
+
+__all__ = ["add_parser", "run"]
+
+
+_EPILOG = """examples:
+  tfm-harness replay runs/x/parity-tamper-1a2b3c4d.json
+        the reference again, against what the device answered then
+  tfm-harness replay runs/x/parity-tamper-1a2b3c4d.json --target qemu-an547 --build reference
+        the device again as well
+
+exit codes: 0 no difference, 1 the difference is there, 4 wrong file or options, 10 the bench failed
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "replay",
+        help="run saved failing vectors again",
+        description="Run the vectors of a parity failure again: on the reference, and with --target on the device.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", metavar="FILE", type=Path, help="parity-MODEL-*.json from a run's folder")
+    parser.add_argument("--model", type=Path, metavar="PATH", help="the .tflite file (default: the one the run used)")
+    parser.add_argument("--engine", metavar="NAME", help="reference engine (default: the first that proves itself)")
+    parser.add_argument("--target", metavar="NAME|FILE", help="run on this target too")
+    parser.add_argument("--build", metavar="NAME|FILE", help="with this build")
+    parser.add_argument("--run-dir", default="", metavar="DIR", help="where transcripts go")
+    parser.add_argument("--state-dir", default="", metavar="DIR", help="where locks and identities live")
+    parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run again and print; 1 when a difference is there.
+
+    Raises:
+        ConfigError: wrong file or options, or another model.
+        InfrastructureError: the reference or the board failed, or the reference has changed its mind.
+    """
+    from tfm_harness.parity.engines import get_engine
+    from tfm_harness.parity.replay import load_failure
+
+    if bool(args.target) != bool(args.build):
+        raise ConfigError("--target and --build belong together", kind="option-missing", expected="both or none")
+    failure = load_failure(args.file)
+    model = _model(args, failure)
+    with get_engine(args.engine) as engine:
+        reference = engine.run(model, list(failure.inputs), name=failure.model)
+        _same_reference(failure, reference, engine)
+        info = engine.info(model, failure.model)
+        recorded = _compare(failure, reference, list(failure.device), info)
+        live, first = None, None
+        if args.target:
+            with _device(args, failure) as (board, lab):
+                live, first = _on_device(failure, model, engine, board, lab, reference)
+        else:
+            first = _oracle(failure, model, engine)
+        outcome = {
+            "file": str(args.file),
+            "model": failure.model,
+            "engine": str(engine.record),
+            "recorded": recorded.as_dict(),
+            "live": live.as_dict() if live else None,
+            "first_op": str(first) if first else "",
+        }
+    if args.json:
+        print(json.dumps(outcome, indent=1))  # noqa: T201 - a command line tool prints
+    else:
+        _show(failure, recorded, live, first, str(outcome["engine"]))
+    return 0 if (live or recorded).exact else 1
+
+
+def _model(args: argparse.Namespace, failure: Failure) -> bytes:
+    from hashlib import sha256
+
+    path = args.model or Path(failure.context.get("model", ""))
+    try:
+        model: bytes = path.read_bytes()
+    except OSError as exc:
+        raise ConfigError(
+            "the model of the failure cannot be read",
+            kind="replay-model",
+            expected=f"{failure.model}, SHA-256 {failure.model_sha256}",
+            seen=str(exc),
+            where=str(path),
+            hint="name it with --model PATH",
+        ) from exc
+    digest = sha256(model).hexdigest()
+    if digest != failure.model_sha256:
+        raise ConfigError(
+            "another model than the one that failed",
+            kind="replay-model",
+            expected=f"SHA-256 {failure.model_sha256}",
+            seen=f"SHA-256 {digest}",
+            where=str(path),
+            hint="name the right file with --model PATH",
+        )
+    return model
+
+
+def _same_reference(failure: Failure, reference: list[npt.NDArray[Any]], engine: ReferenceEngine) -> None:
+    stored = [a.tobytes() for a in failure.reference]
+    if stored != [a.tobytes() for a in reference]:
+        then = " ".join(str(failure.engine.get(k, "?")) for k in ("name", "version", "resolver"))
+        raise InfrastructureError(
+            "the reference now gives other outputs than when the failure was saved",
+            kind="replay-reference",
+            expected=f"the outputs of {then}",
+            seen=f"other outputs of {engine.record}",
+            hint="use the engine of the run (--engine)",
+        )
+
+
+def _compare(
+    failure: Failure, reference: list[npt.NDArray[Any]], device: list[npt.NDArray[Any]], info: ModelInfo
+) -> Comparison:
+    from tfm_harness.findings import Report
+    from tfm_harness.parity.compare import compare
+
+    return compare(reference, device, None, Report(), info=info, model=failure.model)
+
+
+@contextlib.contextmanager
+def _device(args: argparse.Namespace, failure: Failure) -> Iterator[tuple[Board, SmpDriver]]:
+    """The board and its device with the failure's model active."""
+    from tfm_harness.boards.registry import make_board
+    from tfm_harness.config.loading import check_pair, load_build, load_target
+    from tfm_harness.plugin.options import OPTIONS, Setting
+    from tfm_harness.plugin.pairs import run_context
+    from tfm_harness.plugin.watch import ResetMonitor
+    from tfm_harness.protocol.clients import open_client
+    from tfm_harness.protocol.smp.client import SmpDriver
+
+    target, build = load_target(args.target), load_build(args.build)
+    check_pair(target, build)
+    given = {"run-dir": args.run_dir, "state-dir": args.state_dir}
+    options = {
+        option.name: Setting((given[option.name],) if given.get(option.name) else (), "the command line", option)
+        for option in OPTIONS
+    }
+    with make_board(target, run_context(options)) as board:
+        board.flash(build)
+        watch = ResetMonitor(board).raise_if_down
+        client = open_client(build.protocol, board.console(build.console), timeout=30.0, watch=watch)
+        if not isinstance(client, SmpDriver):
+            raise ConfigError(
+                f"protocol {build.protocol} has no batch command",
+                kind="replay-protocol",
+                expected="a build with `protocol: smp`",
+            )
+        described = client.wait_ready(timeout=build.boot.timeout or target.timeouts.boot)
+        if described.model != failure.model:
+            client.select_model(failure.model)
+        yield board, client
+
+
+def _on_device(
+    failure: Failure,
+    model: bytes,
+    engine: ReferenceEngine,
+    board: Board,
+    lab: SmpDriver,
+    reference: list[npt.NDArray[Any]],
+) -> tuple[Comparison, FirstOp | None]:
+    from tfm_harness.boards.base import ResetKind
+    from tfm_harness.findings import Report
+    from tfm_harness.parity.firstop import check_trace
+    from tfm_harness.protocol.smp.test_commands import TRACE_LIFECYCLE
+
+    info = engine.info(model, failure.model)
+    packed = info.pack_inputs(list(failure.inputs))
+    size = info.input_bytes
+    answers = lab.batch([packed[i : i + size] for i in range(0, len(packed), size)], info.output_bytes)
+    live = _compare(failure, reference, info.unpack_outputs(b"".join(answers), len(failure.vectors)), info)
+    first = None
+    traces = (lab.describe().lifecycle or 0) >> 8 == TRACE_LIFECYCLE >> 8
+    burn = getattr(board, "provision", None)
+    if live.failing and not traces and burn is not None:
+        # A virtual board may be started in the lifecycle in which the firmware gives traces.
+        burn(TRACE_LIFECYCLE)
+        board.reset(ResetKind.COLD)
+        lab.link.restart()
+        if lab.wait_ready(timeout=board.target.timeouts.boot).model != failure.model:
+            lab.select_model(failure.model)
+        traces = True
+    if live.failing and traces:
+        vector = [a[live.failing[0] : live.failing[0] + 1] for a in failure.inputs]
+        trace: DeviceTrace = lab
+        first = check_trace(engine, model, vector, trace, Report(), name=failure.model)
+    return live, first
+
+
+def _oracle(failure: Failure, model: bytes, engine: ReferenceEngine) -> FirstOp | None:
+    """Does the second oracle side with the device? Only then an operator can be named without one."""
+    from tfm_harness.parity.engines import second_oracle
+    from tfm_harness.parity.firstop import first_op_by_oracle
+
+    oracle = second_oracle()
+    if oracle is None:
+        return None
+    with oracle:
+        return first_op_by_oracle(engine, oracle, model, [a[:1] for a in failure.inputs], name=failure.model)
+
+
+def _show(failure: Failure, recorded: Comparison, live: Comparison | None, first: FirstOp | None, engine: str) -> None:
+    lines = [f"{failure.model}: {len(failure.vectors)} vectors, reference {engine}"]
+    for title, comparison in (("then", recorded), ("now", live)):
+        if comparison is None:
+            continue
+        for output in comparison.outputs:
+            lines.append(f"  device {title}, output {output.index} ({output.op}): {output}")
+            if output.first:
+                number = failure.vectors[output.first.vector]
+                lines.append(f"    first: {output.first} (vector {number} of the session)")
+            histogram = ", ".join(f"{k:+d}: {v}" if k else f"0: {v}" for k, v in sorted(output.histogram.items()))
+            if histogram:
+                lines.append(f"    LSB: {histogram}")
+    if first:
+        lines.append(f"  first differing operator: {first}")
+    elif live is None:
+        lines.append("  the difference was made on the device; --target and --build run it there")
+    print("\n".join(lines))  # noqa: T201 - a command line tool prints

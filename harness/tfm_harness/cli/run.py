@@ -1,0 +1,114 @@
+"""``tfm-harness run``: suites by name, through pytest."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from tfm_harness.coverage.suite_words import claim
+from tfm_harness.errors import ConfigError
+
+__all__ = ["add_parser", "run", "suite_paths", "suites"]
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_CONFIGS = ("pytest.toml", "pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "run",
+        help="run suites on a target with a build",
+        description="Run suites through pytest. Without a name: all of them.",
+        epilog="examples:\n"
+        "  tfm-harness run --target qemu-an547 --build reference\n"
+        "  tfm-harness run results sensor --target qemu-an547 --build reference -- -k replay -x\n"
+        "  tfm-harness run --list\n"
+        "What stands behind -- goes to pytest as it is.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("suite", nargs="*", help="a suite's name, or a path with tests")
+    parser.add_argument("--target", action="append", metavar="NAME|FILE", help="repeatable")
+    parser.add_argument("--build", action="append", metavar="NAME|FILE", help="repeatable: every pair is run")
+    parser.add_argument("--policy", choices=("dev", "validation", "production"))
+    parser.add_argument("--run-dir", metavar="DIR", help="where transcripts and records go")
+    parser.add_argument("--html-report", metavar="FILE", help="write a self-contained report page")
+    parser.add_argument("--junitxml", metavar="FILE", help="write JUnit XML")
+    parser.add_argument("--list", action="store_true", help="list the suites and end")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    if not args.list:
+        become_pytest(pytest_arguments(args))
+    for name, path in suites().items():
+        print(f"{name:<20} {claim(path / 'README.md')}")  # noqa: T201 - a command line tool prints
+    return 0
+
+
+def pytest_arguments(args: argparse.Namespace) -> list[str]:
+    """What pytest is told.
+
+    Raises:
+        ConfigError: no such suite.
+    """
+    paths = suite_paths(args.suite)
+    command = [*map(str, paths), "--import-mode=importlib", f"--rootdir={Path.cwd()}"]
+    config = next((path for name in _CONFIGS if (path := Path.cwd() / name).is_file()), None)
+    if config is not None:
+        command.append(f"--config-file={config}")
+    for flag in ("target", "build"):
+        # In one word: pytest looks for its rootdir near paths that stand alone.
+        command += [f"--{flag}={value}" for value in getattr(args, flag) or ()]
+    for flag in ("policy", "run_dir", "html_report", "junitxml"):
+        value = getattr(args, flag)
+        if value:
+            command.append(f"--{flag.replace('_', '-')}={value}")
+    return [*command, *args.rest]
+
+
+def become_pytest(arguments: list[str]) -> NoReturn:
+    """Pytest takes this process's place: it must be the first to import the harness, and signals must reach it."""
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])  # noqa: S606 - no shell is wanted
+
+
+def suites() -> dict[str, Path]:
+    """Suites by name: those of ./suites, then those that came with the harness."""
+    found: dict[str, Path] = {}
+    for place in (Path.cwd() / "suites", _PACKAGE / "_bundled" / "suites", _PACKAGE.parents[1] / "suites"):
+        for path in sorted(place.glob("*/")):
+            if any(path.glob("test_*.py")):
+                found.setdefault(path.name, path)
+    return found
+
+
+def suite_paths(names: list[str]) -> list[Path]:
+    """Folders of the suites named; all of them when none is.
+
+    Raises:
+        ConfigError: no such suite.
+    """
+    known = suites()
+    if not names:
+        if not known:
+            raise ConfigError("there are no suites here", kind="suite-unknown", where=str(Path.cwd()))
+        return list(known.values())
+    paths = []
+    for name in names:
+        path = known.get(name) or Path(name.partition("::")[0])
+        if not path.exists():
+            from tfm_harness.config.problems import nearest
+
+            near = nearest(name, known)
+            raise ConfigError(
+                f"no suite is called {name!r}" + (f"; did you mean {near!r}?" if near else ""),
+                kind="suite-unknown",
+                expected=f"one of {', '.join(known)}, or a path",
+            )
+        paths.append(known.get(name) or Path(name))
+    return paths

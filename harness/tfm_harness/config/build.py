@@ -1,0 +1,300 @@
+"""Firmware under test: the model of ``fw_builds/*/build.yaml``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, PrivateAttr, field_validator, model_validator
+
+from tfm_harness.config.console_suite import ConsoleSuiteConfig
+from tfm_harness.config.fields import Address, ConfigPath, HexBytes, Name, Seconds, Strict
+from tfm_harness.config.imported import ImportedFacts
+from tfm_harness.config.latency import LatencyConfig
+from tfm_harness.config.parity import ParityConfig, Quantisation
+from tfm_harness.config.positions import Document
+from tfm_harness.findings import Policy, Waiver
+
+if TYPE_CHECKING:
+    from tfm_harness.parity.quantise import QuantisationRule
+
+__all__ = [
+    "AttestationConfig",
+    "BootConfig",
+    "Build",
+    "Image",
+    "ImageFormat",
+    "ModelConfig",
+    "ResultsConfig",
+    "TrustConfig",
+    "WaiverConfig",
+]
+
+ImageFormat = Literal["elf", "ihex", "bin"]
+
+_SUFFIXES: Mapping[str, ImageFormat] = {".elf": "elf", ".axf": "elf", ".out": "elf", ".hex": "ihex", ".ihex": "ihex"}
+
+
+class Image(Strict):
+    """One file that is put on the board.
+
+    The format follows from the suffix (``.elf``, ``.axf``, ``.hex``; anything else is raw) unless it is said.
+    A raw file needs `at`; an ELF or Intel hex file carries its addresses.
+    """
+
+    file: ConfigPath
+    world: Literal["secure", "nonsecure", "model", "data"]
+    at: Address | None = Field(default=None, description="load address of a raw file (as the secure side sees it)")
+    slot: Annotated[int, Field(ge=0, le=63)] | None = Field(
+        default=None, description="factory model slot of the target's layout, instead of an address"
+    )
+    format: ImageFormat | None = None
+    load: Literal["kernel", "loader"] | None = Field(
+        default=None, description="emulators: the image the CPU starts from (kernel); the first secure ELF by default"
+    )
+    component: str | None = Field(
+        default=None, description="the software component's name in attestation tokens (SPE, NSPE, MODEL, ...)"
+    )
+    key: ConfigPath | None = Field(
+        default=None, description="public key that must have signed this image; the build's trust when absent"
+    )
+
+    @property
+    def kind(self) -> ImageFormat:
+        """The format, said or by suffix."""
+        return self.format or _SUFFIXES.get(self.file.suffix.lower(), "bin")
+
+    @model_validator(mode="after")
+    def _placed(self) -> Image:
+        if self.kind == "bin":
+            if (self.at is None) == (self.slot is None):
+                raise ValueError(f"a raw image needs either `at` or `slot` ({self.file.name})")
+        elif self.at is not None or self.slot is not None:
+            raise ValueError(f"an {self.kind} image carries its addresses; remove `at` or `slot` ({self.file.name})")
+        if self.load == "kernel" and self.kind != "elf":
+            raise ValueError("`load: kernel` needs an ELF image")
+        return self
+
+
+class ModelConfig(Strict):
+    """One model inside the firmware.
+
+    `file` is what the reference interpreter runs; `image` is the signed file that carries it, when it is
+    loaded on its own; `slot` is its factory slot.
+    """
+
+    file: ConfigPath
+    image: ConfigPath | None = None
+    slot: Annotated[int, Field(ge=0, le=63)] | None = None
+    input: Literal["sensor", "host"] = "host"
+    frontend: Literal["reference"] | None = Field(
+        default=None, description="how sensor samples become the input tensor: a front-end known to tfm_harness.parity"
+    )
+    trace: str | None = Field(default=None, description="a recorded trace that makes sense as input, for demos")
+    quantisation: Quantisation | None = Field(
+        default=None, description="how the firmware quantises real inputs (default: round, half away from zero)"
+    )
+
+    @model_validator(mode="after")
+    def _together(self) -> ModelConfig:
+        if self.slot is not None and self.image is None:
+            raise ValueError("`slot` says where the signed `image` goes, but there is no `image`")
+        if self.frontend is not None and self.input != "sensor":
+            raise ValueError("`frontend` belongs to models with `input: sensor`")
+        return self
+
+
+KeySource = Annotated[Literal["provisioned"] | ConfigPath, Field(union_mode="left_to_right")]
+
+
+class TrustConfig(Strict):
+    """The keys that must have signed what.
+
+    ``provisioned``: the harness made the board's identity and derives the public key from it. Otherwise a
+    file: PEM, DER or COSE_Key, public part only.
+    """
+
+    iak: KeySource | None = Field(default=None, description="initial attestation key")
+    results: KeySource | None = Field(default=None, description="key that signs inference results")
+    client: KeySource | None = Field(default=None, description="the device's TLS client key")
+    images: ConfigPath | None = Field(default=None, description="key that signs the non-secure image")
+    models: ConfigPath | None = Field(default=None, description="key that signs model images; `images` when absent")
+
+    @property
+    def model_key(self) -> Path | None:
+        """The key that signs model images."""
+        return self.models or self.images
+
+
+class AttestationConfig(Strict):
+    """What the firmware's attestation tokens claim to be."""
+
+    profile: str | None = Field(default=None, min_length=1, description="eat_profile expected in tokens")
+    verification_service: str | None = Field(default=None, max_length=60)
+    certification_reference: str | None = Field(default=None, pattern=r"^[0-9]{13}(-[0-9]{5})?$")
+    implementation_id: HexBytes | None = Field(default=None, min_length=32, max_length=32)
+    max_token_size: int | None = Field(
+        default=None, ge=1, le=65536, description="the firmware's PSA_INITIAL_ATTEST_MAX_TOKEN_SIZE, in bytes"
+    )
+
+
+class ResultsConfig(Strict):
+    """How signed results look."""
+
+    profile: str = Field(default="tfm-harness-reference", min_length=1, description="result profile name or file")
+
+
+class BootConfig(Strict):
+    """How the firmware tells that it is up."""
+
+    timeout: Seconds | None = Field(default=None, description="seconds; the target's when absent")
+    pattern: str | None = Field(default=None, min_length=1, description="regular expression that the console prints")
+    console: Name | None = Field(default=None, description="where `pattern` appears; the build's console when absent")
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile((pattern or "").encode())
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from None
+        return pattern
+
+
+class WaiverConfig(Strict):
+    """A named, reasoned exception."""
+
+    finding: str = Field(min_length=3, pattern=r"^[a-z][a-z0-9.*?\[\]-]*$")
+    reason: str = Field(min_length=10, description="why, in words a reviewer accepts")
+
+
+class Build(Strict):
+    """Firmware images with everything needed to judge them.
+
+    `name` defaults to the folder's name (or the file's, when it is not ``build.yaml``).
+    """
+
+    name: Name
+    description: str = ""
+    images: tuple[Image, ...] = ()
+    protocol: Literal["smp", "zephyr-shell", "none"] = "none"
+    console: Name = Field(default="ns", description="the console on which the protocol is spoken")
+    models: Mapping[Name, ModelConfig] = Field(default_factory=dict)
+    trust: TrustConfig = TrustConfig()
+    attestation: AttestationConfig | None = None
+    results: ResultsConfig | None = None
+    policy: Policy | None = Field(default=None, description="how strict, unless the command line says otherwise")
+    waivers: tuple[WaiverConfig, ...] = ()
+    boot: BootConfig = BootConfig()
+    parity: ParityConfig = ParityConfig()
+    latency: LatencyConfig = LatencyConfig()
+    console_suites: tuple[ConsoleSuiteConfig, ...] = ()
+    files: Mapping[Name, ConfigPath] = Field(
+        default_factory=dict, description="further files that suites ask for by name (update images, ...)"
+    )
+    imported: ImportedFacts | None = None
+    make: str | None = Field(default=None, description="the command that builds the images, for error texts")
+
+    _document: Document | None = PrivateAttr(default=None)
+
+    @field_validator("images")
+    @classmethod
+    def _one_kernel(cls, images: tuple[Image, ...]) -> tuple[Image, ...]:
+        kernels = [image.file.name for image in images if image.load == "kernel"]
+        if len(kernels) > 1:
+            raise ValueError(f"only one image can be the kernel, not {', '.join(kernels)}")
+        return images
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Build:
+        slots: dict[int, str] = {}
+        placed = [(image.slot, image.file.name) for image in self.images]
+        placed += [(model.slot, name) for name, model in self.models.items()]
+        for slot, what in placed:
+            if slot is not None and slots.setdefault(slot, what) != what:
+                raise ValueError(f"model slot {slot} is used by both {slots[slot]!r} and {what!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Build:
+        for name, said in self.parity.quantisation.items():
+            model = self.models.get(name)
+            if model is not None and model.quantisation not in (None, said):
+                raise ValueError(
+                    f"model {name!r} quantises by {model.quantisation!r} and parity.quantisation says {said!r}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _models_known(self) -> Build:
+        """What is said about a model that the build does not declare would never be judged."""
+        problems = []
+        for key in ("quantisation", "inputs", "traces"):
+            unknown = [name for name in getattr(self.parity, key) if name not in self.models]
+            problems += [f"parity.{key} speaks of model {name!r}" for name in unknown]
+        problems += [
+            f"{where} speaks of models like {pattern!r}"
+            for where, pattern in (
+                *((f"tolerance {t.name!r}", t.model) for t in self.parity.tolerances),
+                *((f"the budget of {b.ms:g} ms", b.model) for b in self.latency.budgets),
+            )
+            if not any(fnmatchcase(name, pattern) for name in self.models)
+        ]
+        if problems:
+            declared = ", ".join(self.models) or "none"
+            raise ValueError(f"{'; '.join(problems)}, and the build declares no such model ({declared})")
+        return self
+
+    def quantisation(self, model: str) -> QuantisationRule:
+        """How the firmware quantises real inputs of a model: part of the model's declaration."""
+        declared = self.models.get(model)
+        return self.parity.rule(model, declared.quantisation if declared else None)
+
+    @property
+    def document(self) -> Document | None:
+        """The file this build was read from, with positions; None when made in code."""
+        return self._document
+
+    @property
+    def path(self) -> Path | None:
+        """The file this build was read from."""
+        return self._document.path if self._document else None
+
+    @property
+    def kernel(self) -> Image | None:
+        """The image the CPU starts from: the one that says so, else the first secure ELF."""
+        said = [image for image in self.images if image.load == "kernel"]
+        return next(iter(said + [i for i in self.images if i.world == "secure" and i.kind == "elf"]), None)
+
+    def granted(self) -> tuple[Waiver, ...]:
+        """The waivers, each with the ``file:line`` that granted it."""
+        document = self._document
+        return tuple(
+            Waiver(
+                finding=waiver.finding,
+                reason=waiver.reason,
+                where=document.where(("waivers", index)) if document else "",
+            )
+            for index, waiver in enumerate(self.waivers)
+        )
+
+    def all_files(self) -> dict[tuple[str | int, ...], Path]:
+        """Every file the build names, by its place in the YAML (parity inputs may be folders: not here)."""
+        files: dict[tuple[str | int, ...], Path] = {}
+        for index, image in enumerate(self.images):
+            files["images", index, "file"] = image.file
+            if image.key is not None:
+                files["images", index, "key"] = image.key
+        for name, model in self.models.items():
+            files["models", name, "file"] = model.file
+            if model.image is not None:
+                files["models", name, "image"] = model.image
+        for key in ("iak", "results", "client", "images", "models"):
+            value = getattr(self.trust, key)
+            if isinstance(value, Path):
+                files["trust", key] = value
+        files.update({("files", name): path for name, path in self.files.items()})
+        return files

@@ -1,0 +1,34 @@
+"""Test suites that firmware runs by itself and prints: the model of a build's ``console_suites`` key."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator
+
+from tfm_harness.config.fields import Name, Seconds, Strict
+
+__all__ = ["ConsoleSuiteConfig"]
+
+
+class ConsoleSuiteConfig(Strict):
+    """One suite that the firmware prints on a console, and what must be seen of it."""
+
+    suite: str = Field(min_length=1, description="tf-m, psa-arch-tests, ztest, or one that a package adds")
+    console: Name = "ns"
+    timeout: Seconds = Field(default=300.0, description="for the whole run, in seconds from the reset")
+    silence: Seconds = Field(default=60.0, description="longest time without a byte before the run is given up")
+    expect: tuple[str, ...] = Field(
+        default=(), description="suites (name, id in its brackets, shell pattern) or areas that must have been seen"
+    )
+    min_cases: int = Field(default=0, ge=0, le=20_000, description="fewest cases that must have run")
+    allow_skipped: bool = Field(default=False, description="skipped cases do not make the run incomplete")
+    allow_resets: bool = Field(default=False, description="the tests reset the device on purpose")
+    eot: bool = Field(default=True, description="TF-M's end marker EOT must come")
+
+    @field_validator("suite")
+    @classmethod
+    def _known(cls, suite: str) -> str:
+        from tfm_harness.console_suites.registry import suite_names
+
+        if suite not in (known := suite_names()):
+            raise ValueError(f"no console suite is called {suite!r}; known: {', '.join(known)}")
+        return suite

@@ -1,0 +1,87 @@
+"""``kind: fvp``: the target model of Arm's Fixed Virtual Platforms (Corstone-300, -310, -315)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from tfm_harness.config.fields import ConfigPath, Name, Seconds, Strict
+from tfm_harness.config.target import TargetBase
+from tfm_harness.config.virtual import VirtualConfig
+
+if TYPE_CHECKING:
+    from tfm_harness.config.build import Build
+
+__all__ = ["FvpTarget", "IrisConfig", "VsiConfig"]
+
+Terminal = Annotated[str, Field(pattern=r"^telnetterminal[0125]$")]
+Parameter = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.\-]*$")]
+
+
+class VsiConfig(Strict):
+    """The sensor is played through a Virtual Streaming Interface."""
+
+    instance: int = Field(default=0, ge=0, le=7)
+
+
+class IrisConfig(Strict):
+    """Warm reset through the model's Iris debug server."""
+
+    python_path: ConfigPath = Field(description="the folder `Iris/Python` of the FVP's installation")
+
+
+class FvpTarget(TargetBase):
+    """An FVP of the MPS3 family."""
+
+    kind: Literal["fvp"]
+    binary: str = Field(default="FVP_Corstone_SSE-300_Ethos-U55", min_length=1, description="program name or path")
+    board: Name = Field(default="mps3_board", description="prefix of the board's parameters (mps4_board for -315)")
+    core: Name = "cpu0"
+    minimum_version: str = Field(default="11.22", pattern=r"^\d+\.\d+(\.\d+)?$")
+    consoles: Mapping[Name, Terminal] = Field(
+        min_length=1, description="logical name to terminal: {ns: telnetterminal0, secure: telnetterminal1}"
+    )
+    parameters: Mapping[Parameter, str | int | bool] = Field(
+        default_factory=dict, description="-C parameters, checked against --list-params of the binary in use"
+    )
+    simulated_limit: Seconds = Field(default=900.0, description="--simlimit: simulated seconds")
+    wall_limit: Seconds = Field(default=3600.0, description="--timelimit: host seconds")
+    virtual: VirtualConfig = VirtualConfig()
+    vsi: VsiConfig | None = None
+    iris: IrisConfig | None = None
+
+    @field_validator("consoles")
+    @classmethod
+    def _distinct(cls, consoles: Mapping[str, str]) -> Mapping[str, str]:
+        seen: dict[str, str] = {}
+        for name, terminal in consoles.items():
+            if seen.setdefault(terminal, name) != name:
+                raise ValueError(f"consoles {seen[terminal]!r} and {name!r} are the same {terminal}")
+        return consoles
+
+    @field_validator("parameters")
+    @classmethod
+    def _terminals_stay_ours(cls, parameters: Mapping[str, str | int | bool]) -> Mapping[str, str | int | bool]:
+        for name, value in parameters.items():
+            if re.search(r"telnetterminal\d+\.start_telnet$", name) and str(value).lower() not in {"0", "false"}:
+                raise ValueError(f"{name}: a window of its own would take the terminal away from the harness")
+        return parameters
+
+    @field_validator("virtual")
+    @classmethod
+    def _no_nv(cls, virtual: VirtualConfig) -> VirtualConfig:
+        if virtual.nv is not None:
+            raise ValueError("the FVP keeps no memory between processes; remove `virtual.nv`")
+        return virtual
+
+    def check_build(self, build: Build) -> list[str]:
+        """Adds what only an FVP asks: something to start from, and no Intel hex at an address."""
+        problems = super().check_build(build)
+        if not any(image.kind != "bin" for image in build.images):
+            problems.append(f"build {build.name!r} has no ELF or hex image, which an FVP starts from")
+        if any(image.slot is not None for image in build.images) and self.virtual.model_slots is None:
+            problems.append(f"build {build.name!r} uses model slots; the target has no `virtual.model_slots`")
+        return problems

@@ -1,0 +1,235 @@
+"""Finding, reading and validating targets and builds, all before any board is touched."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from pydantic import ValidationError
+
+from tfm_harness.config.build import Build
+from tfm_harness.config.contents import wrong_contents
+from tfm_harness.config.fields import Strict
+from tfm_harness.config.kinds import config_model, kinds
+from tfm_harness.config.positions import Document, read
+from tfm_harness.config.problems import Problem, fail, nearest, problems_of
+from tfm_harness.config.target import TargetBase
+from tfm_harness.errors import ConfigError
+
+__all__ = [
+    "build_names",
+    "check_pair",
+    "check_targets",
+    "load_build",
+    "load_target",
+    "target_names",
+    "user_config_dir",
+]
+
+_M = TypeVar("_M", bound=Strict)
+_PACKAGE: Final = Path(__file__).resolve().parent.parent
+
+
+def user_config_dir() -> Path:
+    """``$XDG_CONFIG_HOME/tfm-harness``, by default ``~/.config/tfm-harness``."""
+    base = os.environ.get("XDG_CONFIG_HOME", "")
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".config") / "tfm-harness"  # noqa: PTH117 - "" allowed
+
+
+def _places(folder: str, search: Sequence[Path]) -> list[Path]:
+    bundled = [_PACKAGE / "_bundled" / folder, _PACKAGE.parents[1] / folder]
+    places = [Path.cwd() / folder, *search, user_config_dir() / folder, *bundled]
+    return list(dict.fromkeys(place.resolve() for place in places))
+
+
+def target_names(search: Sequence[Path] = ()) -> dict[str, Path]:
+    """Every target that can be named, with its file; the first place that has a name wins.
+
+    Places: ``./targets``, `search`, the user's ``targets``, those that came with the harness.
+    """
+    found: dict[str, Path] = {}
+    for place in _places("targets", search):
+        for path in sorted(place.glob("*.y*ml")):
+            if path.suffix in {".yaml", ".yml"}:
+                found.setdefault(path.stem, path)
+    return found
+
+
+def build_names(search: Sequence[Path] = ()) -> dict[str, Path]:
+    """Every build that can be named: ``NAME/build.yaml`` or ``NAME.yaml`` in a ``fw_builds`` folder."""
+    found: dict[str, Path] = {}
+    for place in _places("fw_builds", search):
+        for path in sorted(place.glob("*/build.yaml")):
+            found.setdefault(path.parent.name, path)
+        for path in sorted(place.glob("*.yaml")):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def _find(what: str, wanted: str | Path, names: Mapping[str, Path]) -> Path:
+    text = str(wanted)
+    path = Path(wanted).expanduser()
+    if path.is_dir() and (path / "build.yaml").is_file() and what == "build":
+        return path / "build.yaml"
+    if isinstance(wanted, Path) or os.sep in text or path.suffix in {".yaml", ".yml"}:
+        if path.is_file():
+            return path
+        near = nearest(path.stem, names)
+        raise ConfigError(
+            _not_a_file(what, path, text),
+            kind=f"{what}-missing",
+            hint=f"did you mean the {what} {near!r} ({names[near]})?" if near else None,
+        )
+    if text in names:
+        return names[text]
+    near = nearest(text, names)
+    places = ", ".join(_shown(place) for place in _places("targets" if what == "target" else "fw_builds", ()))
+    raise ConfigError(
+        f"unknown {what} {text!r}" + (f"; did you mean {near!r}?" if near else ""),
+        kind=f"{what}-unknown",
+        expected=f"one of {', '.join(sorted(names))}" if names else f"any {what} description",
+        where=f"searched {places}",
+        hint=f"give the path of a {what} file, or put one into ./{'targets' if what == 'target' else 'fw_builds'}",
+    )
+
+
+def _not_a_file(what: str, path: Path, text: str) -> str:
+    if path.is_dir():
+        return f"{text} is a folder" + (" without a build.yaml" if what == "build" else f", not a {what}'s YAML file")
+    return f"{text} is no regular file" if path.exists() else f"no such {what} file: {text}"
+
+
+def _shown(path: Path) -> str:
+    try:
+        return "./" + str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _validate(model: type[_M], data: Mapping[str, Any], document: Document, what: str, base: Path) -> _M:
+    try:
+        # As JSON, strictly: no text becomes a number, no number a truth value.
+        return model.model_validate_json(json.dumps(data), strict=True, context={"base": base})
+    except ValidationError as error:
+        problems = problems_of(error, model, document)
+        raise fail(f"{what}-invalid", f"{document.file} is not a valid {what}", problems) from error
+
+
+def load_target(wanted: str | Path, *, search: Sequence[Path] = ()) -> TargetBase:
+    """The target of that name or path, as its kind's own model.
+
+    Raises:
+        ConfigError: kind ``target-unknown``, ``target-missing``, ``target-invalid``, ``unknown-kind`` or ``yaml``;
+            each problem with ``file:line`` and the nearest known key.
+    """
+    path = _find("target", wanted, target_names(search))
+    document = read(path)
+    kind = document.data.get("kind")
+    if not isinstance(kind, str):
+        near = nearest("kind", [key for key in document.data if key != "kind"]) if kind is None else None
+        problem = "'kind' is missing" if kind is None else "kind: should be text"
+        if near:
+            problem += f" ({near!r} stands on line {document.keys[(near,)].line})"
+        where = document.where(("kind",)) if "kind" in document.data else f"{document.file}:1"
+        raise fail("target-invalid", f"{document.file} is not a valid target", [(where, problem)],
+                   hint=f"kinds: {', '.join(sorted(kinds()))}")  # fmt: skip
+    model = config_model(kind, document.where(("kind",)))
+    target = _validate(model, {"name": path.stem, **document.data}, document, "target", path.resolve().parent)
+    target._document = document  # noqa: SLF001 - the loader is the model's other half
+    return target
+
+
+def load_build(wanted: str | Path, *, search: Sequence[Path] = (), require_files: bool = True) -> Build:
+    """The build of that name or path, paths made absolute.
+
+    Args:
+        wanted: a name, a file, or a folder with a ``build.yaml``.
+        search: further places for names.
+        require_files: whether every file that is named must exist and be readable.
+
+    Raises:
+        ConfigError: kind ``build-unknown``, ``build-missing``, ``build-invalid``, ``image-missing``, ``file-contents``
+            (a file, or a result profile, that is something else) or ``yaml``.
+    """
+    path = _find("build", wanted, build_names(search))
+    document = read(path)
+    stem = path.resolve().parent.name if path.name == "build.yaml" else path.stem
+    build = _validate(Build, {"name": stem, **document.data}, document, "build", path.resolve().parent)
+    build._document = document  # noqa: SLF001 - the loader is the model's other half
+    if require_files:
+        _require_files(build, document)
+    return build
+
+
+def _require_files(build: Build, document: Document) -> None:
+    problems: list[Problem] = []
+    for place, file in build.all_files().items():
+        words = None
+        if not file.exists():
+            words = "no such file"
+        elif not file.is_file():
+            words = "not a file"
+        elif not os.access(file, os.R_OK):
+            words = "not readable"
+        elif file.stat().st_size == 0:
+            words = "the file is empty"
+        if words:
+            dotted = ".".join(str(part) for part in place)
+            problems.append((document.where(place), f"{dotted}: {words}: {_shown(file)}"))
+    for model, inputs in build.parity.inputs.items():
+        for index, file in enumerate(inputs):
+            if not file.exists():
+                where = document.where(("parity", "inputs", model, index))
+                problems.append((where, f"parity.inputs.{model}: no such file or folder: {_shown(file)}"))
+    if problems:
+        hint = f"build the firmware first: {build.make}" if build.make else "build the firmware first, or mend the path"
+        raise fail("image-missing", f"build {build.name!r} names files that cannot be used", problems, hint=hint)
+    wrong = [
+        (document.where(place), f"{'.'.join(str(part) for part in place)}: {words}")
+        for place, words in wrong_contents(build)
+    ]
+    if wrong:
+        raise fail("file-contents", f"build {build.name!r} names files that are something else", wrong)
+
+
+def check_pair(target: TargetBase, build: Build) -> None:
+    """Refuse a build that cannot run on a target.
+
+    Raises:
+        ConfigError: kind ``pair-invalid`` with every reason.
+    """
+    problems = target.check_build(build)
+    if problems:
+        where = f"{target.path or target.name} with {build.path or build.name}"
+        raise fail(
+            "pair-invalid", f"build {build.name!r} does not fit target {target.name!r}", [(where, p) for p in problems]
+        )
+
+
+def check_targets(targets: Iterable[TargetBase]) -> None:
+    """Refuse targets of one run that share a name or a physical resource (a port, a probe).
+
+    Raises:
+        ConfigError: kind ``target-conflict``.
+    """
+    owners: dict[str, TargetBase] = {}
+    names: dict[str, TargetBase] = {}
+    problems: list[Problem] = []
+    for target in targets:
+        where = str(target.path or target.name)
+        other = names.setdefault(target.name, target)
+        if other is not target:
+            if other.path != target.path:
+                problems.append((where, f"the name {target.name!r} is also that of {other.path or 'another target'}"))
+            continue
+        for resource in target.resources():
+            holder = owners.setdefault(resource, target)
+            if holder is not target:
+                problems.append((where, f"{resource} is also used by target {holder.name!r}"))
+            elif target.count > 1:
+                problems.append((where, f"{resource} exists once, but `count` is {target.count}"))
+    if problems:
+        raise fail("target-conflict", "targets get into each other's way", problems)

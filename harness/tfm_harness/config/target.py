@@ -1,0 +1,113 @@
+"""What every target description has: the model of ``targets/*.yaml``.
+
+Each board kind extends `TargetBase` with its own keys and names the extension in
+`Board.config_model`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, PrivateAttr, field_validator
+
+from tfm_harness.config.fields import Name, Seconds, Strict
+from tfm_harness.config.positions import Document
+from tfm_harness.config.power import PowerConfig, RecoveryConfig
+from tfm_harness.config.sensors import SensorConfig
+
+if TYPE_CHECKING:
+    from tfm_harness.config.build import Build
+
+__all__ = ["ClockConfig", "TargetBase", "TargetTimeouts"]
+
+
+class ClockConfig(Strict):
+    """The counter that the firmware's ticks come from."""
+
+    source: Literal["sse-counter", "dwt-cyccnt", "systick", "pmu", "timer"] = Field(
+        description="what counts: the SSE system counter, the core's cycle counter, ..."
+    )
+    hz: int = Field(ge=1, le=10_000_000_000, description="its frequency, in Hz")
+    bits: int = Field(default=64, ge=16, le=64, description="width; it wraps at 2 to the power of this")
+
+
+class TargetTimeouts(Strict):
+    """Limits in seconds."""
+
+    acquire: float = Field(default=0.0, ge=0, le=86_400, description="how long to wait for a board that is in use")
+    flash: Seconds = 120.0
+    boot: Seconds = 20.0
+
+
+class TargetBase(Strict):
+    """What every kind of target has.
+
+    `name` defaults to the file's name. `consoles` maps logical names to what the kind calls a UART;
+    each kind narrows its type.
+    """
+
+    name: Name
+    kind: Name
+    description: str = ""
+    consoles: Mapping[str, object] = Field(min_length=1)
+    clock: ClockConfig | None = None
+    sensors: Mapping[Name, SensorConfig] = Field(default_factory=dict)
+    power: PowerConfig | None = None
+    recovery: RecoveryConfig = RecoveryConfig()
+    timeouts: TargetTimeouts = TargetTimeouts()
+    count: int = Field(default=1, ge=1, le=64, description="how many boards like this one the pool may start")
+
+    _document: Document | None = PrivateAttr(default=None)
+
+    @field_validator("sensors")
+    @classmethod
+    def _no_shared_address(cls, sensors: Mapping[str, SensorConfig]) -> Mapping[str, SensorConfig]:
+        seen: dict[tuple[str | None, int], str] = {}
+        for name, sensor in sensors.items():
+            other = seen.setdefault((sensor.bus, sensor.address), name)
+            if other != name:
+                raise ValueError(f"sensors {other!r} and {name!r} share the I2C address 0x{sensor.address:02x}")
+        return sensors
+
+    @property
+    def document(self) -> Document | None:
+        """The file this target was read from, with positions; None when made in code."""
+        return self._document
+
+    @property
+    def path(self) -> Path | None:
+        """The file this target was read from."""
+        return self._document.path if self._document else None
+
+    def resources(self) -> tuple[str, ...]:
+        """Names of the physical things only one session may use at a time: probe serials, ports, places.
+
+        Two targets of one run that share one are a configuration error. Virtual boards share nothing.
+        """
+        return ()
+
+    def _slots_are_addresses(self, build: Build, board: str) -> list[str]:
+        """Real boards have no slots that the harness fills: what has one would not be on the board."""
+        loaded = {image.file for image in build.images if image.at is not None}
+        problems = []
+        if any(image.slot is not None for image in build.images):
+            problems.append(f"build {build.name!r} places images in slots; {board} needs addresses (`at`)")
+        lost = [name for name, model in build.models.items() if model.slot is not None and model.image not in loaded]
+        if lost:
+            problems.append(
+                f"build {build.name!r} places model {lost[0]!r} in a slot; {board} needs it among `images` with `at`"
+            )
+        return problems
+
+    def check_build(self, build: Build) -> list[str]:
+        """What makes `build` unusable on this target, in words; empty when it fits."""
+        problems = []
+        if build.console not in self.consoles and build.protocol != "none":
+            known = ", ".join(self.consoles)
+            problems.append(f"build {build.name!r} speaks on console {build.console!r}; target has {known}")
+        needs_sensor = [name for name, model in build.models.items() if model.input == "sensor"]
+        if needs_sensor and not self.sensors:
+            problems.append(f"model {needs_sensor[0]!r} reads the sensor; target {self.name!r} declares none")
+        return problems

@@ -1,0 +1,62 @@
+"""Virtual boards (emulators): what the harness provides in place of fuses and flash.
+
+Models of the ``virtual`` key. All of it is optional: firmware that knows nothing of it boots without.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from tfm_harness.config.fields import Address, HexBytes, Name, Size, Strict
+
+__all__ = ["EntropyConfig", "ModelSlots", "NvConfig", "OtpConfig", "VirtualConfig"]
+
+
+class OtpConfig(Strict):
+    """One-time-programmable area that the harness provisions (docs/protocol.md, "OTP area")."""
+
+    at: Address
+    lifecycle: Annotated[int, Field(ge=0, le=0xFFFF)] = Field(
+        default=0x3000, description="PSA security lifecycle claim (RFC 9783 s.4.3.1): 0x3000 secured, 0x1000 assembly"
+    )
+    implementation_id: HexBytes | None = Field(default=None, min_length=32, max_length=32)
+    certification_reference: str | None = Field(default=None, pattern=r"^[0-9]{13}-[0-9]{5}$")
+    verification_service: str | None = Field(default=None, min_length=1, max_length=60, pattern=r"^[\x21-\x7e]+$")
+
+
+class EntropyConfig(Strict):
+    """Fresh random bytes at each cold boot, where the emulator models no random number generator."""
+
+    at: Address
+
+
+class NvConfig(Strict):
+    """Memory that keeps its content over resets: a file of the host mapped as the machine's RAM."""
+
+    memory: Name = Field(description="the machine's name of the memory to back, e.g. `ddr`")
+    size: Size = Field(description="the whole memory's size; the file is sparse")
+
+
+class ModelSlots(Strict):
+    """Where factory model images are loaded: slot n at base + n * stride."""
+
+    base: Address
+    stride: Size = Field(gt=0)
+    count: int = Field(ge=1, le=64)
+
+    def address(self, slot: int) -> int:
+        """The address of `slot`. Raises IndexError outside 0..count-1."""
+        if not 0 <= slot < self.count:
+            raise IndexError(slot)
+        return self.base + slot * self.stride
+
+
+class VirtualConfig(Strict):
+    """What stands in for fuses, random numbers and flash."""
+
+    otp: OtpConfig | None = None
+    entropy: EntropyConfig | None = None
+    nv: NvConfig | None = None
+    model_slots: ModelSlots | None = None

@@ -1,0 +1,330 @@
+"""Opening the consoles of real boards: ttys, serial servers, TCP and telnet ports.
+
+Local ttys and sockets are read through their own descriptors. RFC 2217 is pyserial's; it has a reader
+thread of its own, so its bytes come through a socket pair.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import socket
+import termios
+import threading
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tfm_harness.config.endpoint import (
+    Endpoint,
+    LineSettings,
+    Rfc2217Endpoint,
+    SerialEndpoint,
+    TcpEndpoint,
+    TelnetEndpoint,
+)
+from tfm_harness.console.reconnect import ReconnectingTransport
+from tfm_harness.console.telnet import TelnetFilter, escape
+from tfm_harness.console.transport import SocketTransport, Transport
+from tfm_harness.errors import InfrastructureError
+
+if TYPE_CHECKING:
+    import serial
+
+__all__ = ["open_endpoint"]
+
+_CONNECT_TIMEOUT: Final = 10.0
+_RECONNECT_TIMEOUT: Final = 1.0  # of one try
+_PARITY: Final = {"none": "N", "even": "E", "odd": "O"}
+
+
+def open_endpoint(endpoint: Endpoint) -> Transport:
+    """Open it; with `reconnect` it is opened again when it ends (`ReconnectingTransport`).
+
+    Raises:
+        InfrastructureError: kind ``port-missing``, ``port-busy``, ``port-refused`` or ``port-failed``.
+    """
+    if not endpoint.reconnect:
+        return _open(endpoint, _CONNECT_TIMEOUT)
+    limits = iter([_CONNECT_TIMEOUT])  # the first try may take its time
+    return ReconnectingTransport(lambda: _open(endpoint, next(limits, _RECONNECT_TIMEOUT)), endpoint.reconnect)
+
+
+def _open(endpoint: Endpoint, timeout: float) -> Transport:
+    match endpoint:
+        case SerialEndpoint():
+            return SerialTransport(endpoint)
+        case Rfc2217Endpoint():
+            return Rfc2217Transport(endpoint, timeout)
+        case TcpEndpoint():
+            return SocketTransport(_connect(endpoint.host, endpoint.port, timeout))
+        case TelnetEndpoint():
+            return TelnetTransport(_connect(endpoint.host, endpoint.port, timeout))
+
+
+def _connect(host: str, port: int, timeout: float) -> socket.socket:
+    try:
+        connection = socket.create_connection((host, port), timeout=timeout)
+    except OSError as error:
+        raise InfrastructureError(
+            f"no connection to {host}:{port}",
+            kind="port-refused",
+            expected="a listening serial server",
+            seen=str(error),
+            hint="is the server running, is the port right, is somebody else connected?",
+        ) from error
+    # A silent board is normal; a vanished serial server must still be noticed.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return connection
+
+
+def _port_error(endpoint: SerialEndpoint, error: Exception) -> InfrastructureError:
+    text = str(error)
+    if not Path(endpoint.port).exists():
+        near = _neighbours(endpoint.port)
+        return InfrastructureError(
+            f"there is no port {endpoint.port}",
+            kind="port-missing",
+            expected="the board's serial port",
+            seen=near or "no such device",
+            hint="is the board plugged in and powered? `ls -l /dev/serial/by-id`",
+        )
+    if "exclusively lock" in text or "Resource temporarily unavailable" in text or "busy" in text.lower():
+        return InfrastructureError(
+            f"{endpoint.port} is in use",
+            kind="port-busy",
+            expected="an exclusive lock on the port",
+            seen=text,
+            hint="another session or a terminal program has it: `fuser -v " + endpoint.port + "`",
+        )
+    hint = "add the user to the group that owns the device" if "ermission" in text else "look at `dmesg`"
+    return InfrastructureError(f"{endpoint.port} cannot be opened", kind="port-failed", seen=text, hint=hint)
+
+
+def _neighbours(path: str) -> str:
+    with contextlib.suppress(OSError):
+        names = sorted(entry.name for entry in Path(path).parent.iterdir())
+        if "/serial/" in path and names:
+            return "there are: " + ", ".join(names[:8])
+    return ""
+
+
+def _open_serial(endpoint: SerialEndpoint) -> serial.Serial:
+    """The tty, locked for us, set, with DTR and RTS only moved when the target says so."""
+    import serial
+
+    port = serial.Serial(
+        baudrate=endpoint.baud,
+        bytesize=endpoint.bits,
+        parity=_PARITY[endpoint.parity],
+        stopbits=endpoint.stop,
+        rtscts=endpoint.rtscts,
+        timeout=0,
+        exclusive=True,
+    )
+    port.port = endpoint.port
+    _hold_lines(port, endpoint)
+    try:
+        port.open()
+        _set_raw_without_hangup(port.fileno(), endpoint)
+    except (OSError, ValueError, termios.error) as error:
+        with contextlib.suppress(OSError):
+            port.close()
+        raise _port_error(endpoint, error) from error
+    return port
+
+
+def _hold_lines(port: serial.SerialBase, endpoint: LineSettings) -> None:
+    """Boards reset on edges of these lines, and pyserial moves both when it opens a port."""
+    for line, wanted in (("dtr", endpoint.dtr), ("rts", endpoint.rts)):
+        if wanted == "leave":
+            setattr(port, f"_update_{line}_state", lambda: None)
+        else:
+            setattr(port, line, wanted == "on")
+
+
+def _set_raw_without_hangup(fd: int, endpoint: LineSettings) -> None:
+    """Closing must not drop DTR (HUPCL), a break must not become a signal; nobody else may open the port now."""
+    attributes = termios.tcgetattr(fd)
+    attributes[2] &= ~termios.HUPCL
+    if not endpoint.rtscts:
+        attributes[2] &= ~termios.CRTSCTS
+    attributes[0] = (attributes[0] & ~termios.BRKINT) | termios.IGNBRK
+    termios.tcsetattr(fd, termios.TCSANOW, attributes)
+    fcntl.ioctl(fd, termios.TIOCEXCL)  # pyserial's lock is seen only by programs that look for it
+
+
+class SerialTransport:
+    """A tty of this host."""
+
+    def __init__(self, endpoint: SerialEndpoint) -> None:
+        self._port: serial.Serial | None = _open_serial(endpoint)
+        self._fd = self._port.fileno()
+
+    def fileno(self) -> int:
+        """The descriptor to poll; -1 when closed."""
+        return self._fd
+
+    def read_into(self, buffer: memoryview) -> int | None:
+        """See `Transport`. A tty that vanished gives 0."""
+        try:
+            count = os.readv(self._fd, [buffer])
+        except BlockingIOError:
+            return None
+        except OSError:
+            count = 0
+        if count:
+            return count
+        # A tty in raw mode also reads 0 bytes when nothing is there; the device's end shows in poll.
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN)
+        if any(events & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, events in poll.poll(0)):
+            return 0
+        return None
+
+    def write(self, data: bytes | memoryview) -> int:
+        """See `Transport`."""
+        try:
+            return os.write(self._fd, data)
+        except BlockingIOError:
+            return 0
+
+    def send_break(self, seconds: float = 0.25) -> None:
+        """Hold the line in break condition; only ever on request."""
+        if self._port is not None:
+            self._port.send_break(seconds)
+
+    def close(self) -> None:
+        """See `Transport`."""
+        if self._port is not None:
+            with contextlib.suppress(OSError):
+                fcntl.ioctl(self._fd, termios.TIOCNXCL)
+            with contextlib.suppress(OSError):
+                self._port.close()
+            self._port = None
+            self._fd = -1
+
+
+class TelnetTransport(SocketTransport):
+    """A telnet port."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self._filter = TelnetFilter()
+
+    def read_into(self, buffer: memoryview) -> int | None:
+        """See `Transport`; commands are taken out and answered."""
+        count = super().read_into(buffer)
+        if not count:
+            return count
+        data = self._filter.feed(bytes(buffer[:count]))
+        if self._filter.replies:
+            replies, self._filter.replies = bytes(self._filter.replies), bytearray()
+            with contextlib.suppress(OSError):
+                super().write(memoryview(replies))
+        buffer[: len(data)] = data
+        return len(data) or None
+
+    def write(self, data: bytes | memoryview) -> int:
+        """See `Transport`; one escaped byte at a time never splits an IAC pair."""
+        plain = bytes(data)
+        at = plain.find(b"\xff")
+        if at < 0:
+            return super().write(data)
+        if at:
+            return super().write(data[:at])
+        # IAC: both bytes or none.
+        sent = super().write(memoryview(escape(b"\xff")))
+        while sent == 1:
+            sent += super().write(memoryview(b"\xff"))
+        return 1 if sent else 0
+
+
+class Rfc2217Transport:
+    """A serial server speaking RFC 2217, through pyserial; bridged by a socket pair."""
+
+    def __init__(self, endpoint: Rfc2217Endpoint, timeout: float = _CONNECT_TIMEOUT) -> None:
+        import serial
+
+        url = f"rfc2217://{endpoint.host}:{endpoint.port}?ign_set_control&timeout={timeout:g}"
+        self._port = serial.serial_for_url(
+            url,
+            baudrate=endpoint.baud,
+            bytesize=endpoint.bits,
+            parity=_PARITY[endpoint.parity],
+            stopbits=endpoint.stop,
+            rtscts=endpoint.rtscts,
+            timeout=0.2,
+            do_not_open=True,
+        )
+        _hold_lines(self._port, endpoint)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # pyserial 3.5 calls Thread.setDaemon
+                self._port.open()
+        except (OSError, ValueError) as error:
+            self._close_port()
+            raise InfrastructureError(
+                f"no RFC 2217 serial server at {endpoint.host}:{endpoint.port}",
+                kind="port-refused",
+                expected="a server that negotiates RFC 2217",
+                seen=str(error),
+                hint="is ser2net running with `telnet,rfc2217`? a raw port needs `kind: tcp`",
+            ) from error
+        self._ours, self._theirs = socket.socketpair()
+        self._inner = SocketTransport(self._ours)
+        self._closing = threading.Event()
+        self._threads = [
+            threading.Thread(target=target, name=f"rfc2217-{endpoint.port}-{name}", daemon=True)
+            for name, target in (("in", self._pump_in), ("out", self._pump_out))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _close_port(self) -> None:
+        # pyserial's close() forgets the socket when the server has already gone.
+        leftover: socket.socket | None = getattr(self._port, "_socket", None)
+        with contextlib.suppress(Exception):
+            self._port.close()
+        if leftover is not None:
+            leftover.close()
+
+    def _pump_in(self) -> None:
+        with contextlib.suppress(Exception):  # whatever ends pyserial's thread ends the stream
+            while not self._closing.is_set():
+                if data := self._port.read(1):
+                    self._theirs.sendall(data + self._port.read(self._port.in_waiting))
+        with contextlib.suppress(OSError):
+            self._theirs.shutdown(socket.SHUT_WR)
+
+    def _pump_out(self) -> None:
+        with contextlib.suppress(Exception):
+            while data := self._theirs.recv(65536):
+                self._port.write(data)
+
+    def fileno(self) -> int:
+        """See `Transport`."""
+        return self._inner.fileno()
+
+    def read_into(self, buffer: memoryview) -> int | None:
+        """See `Transport`."""
+        return self._inner.read_into(buffer)
+
+    def write(self, data: bytes | memoryview) -> int:
+        """See `Transport`."""
+        return self._inner.write(data)
+
+    def close(self) -> None:
+        """See `Transport`."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        self._inner.close()
+        with contextlib.suppress(OSError):
+            self._theirs.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(timeout=2)
+        self._theirs.close()
+        self._close_port()

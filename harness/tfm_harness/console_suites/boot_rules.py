@@ -1,0 +1,37 @@
+"""What TF-M, MCUboot and Zephyr print when a device starts, is refused or faults: shared by all suites."""
+
+from __future__ import annotations
+
+from tfm_harness.console_suites.grammar import Rule, Step
+
+__all__ = ["BOOT_RULES", "FAULT_RULES"]
+
+# Order and presence vary with TF-M's version and log levels (a Release build prints none of them).
+BOOT_RULES: tuple[Rule, ...] = (
+    Rule.of(Step.BOOT, r"\[INF\] Starting bootloader.*"),
+    Rule.of(Step.BOOT, r"\[INF\] (?:Beginning|Start(?:ing)?) (?:BL1\w*|BL2|TF-M) provisioning.*"),
+    Rule.of(Step.BOOT, r"\[INF\] Starting TF-M BL1.*"),
+    Rule.of(Step.BOOT, r"\[INF\] Jumping to (?:BL1_2|BL2|the first image slot)"),
+    Rule.of(Step.BOOT, r"\[WRN\].*DUMMY_PROVISIONING.*"),
+    Rule.of(Step.BOOT, r"(?:\[(?:INF|NOT|NOTICE)\] ?)?Booting TF-?M v?\d.*"),
+    Rule.of(Step.BOOT, r"\[Sec Thread\] Secure image initializing!"),
+    Rule.of(Step.BOOT, r"TF-M isolation level is: .*"),
+    Rule.of(Step.BOOT, r"\*\*\* Booting (?:Zephyr|nRF Connect SDK).*"),
+    Rule.of(Step.BOOT_NONSECURE, r"Non-Secure system starting\.\.\."),
+    Rule.of(Step.REFUSED, r"\[ERR\] Image in the (?:primary|secondary) slot is not valid!.*"),
+    Rule.of(Step.REFUSED, r"\[ERR\] Unable to find bootable image.*"),
+    Rule.of(Step.REFUSED, r"\[ERR\] BL2 image failed to validate.*"),
+    Rule.of(Step.STUCK, r"\[ERR\] OTP system initialization failed.*"),
+    Rule.of(Step.STUCK, r"\[ERR\] (?:Platform init|NV counter|Failed to initialize|Failed to init).*"),
+)
+
+_ZEPHYR = r"(?:E: |(?:\[[\d:.,]+\] )?<err> \w+: )?"
+
+FAULT_RULES: tuple[Rule, ...] = (
+    Rule.of(Step.FAULT, r"(?:\[ERR\] ?)?FATAL ERROR: .*"),
+    Rule.of(Step.FAULT, r"Oops.*"),
+    # Zephyr says it plainly, with minimal logging (E: ...) or through its log ([stamp] <err> os: ...).
+    Rule.of(Step.FAULT, rf"{_ZEPHYR}ASSERTION FAIL.*"),
+    Rule.of(Step.FAULT, rf"{_ZEPHYR}\*{{5}} \w+ FAULT.*"),
+    Rule.of(Step.FAULT, rf"{_ZEPHYR}>>> ZEPHYR FATAL ERROR.*"),
+)

@@ -1,0 +1,80 @@
+"""What is checked when a suite or a run is closed: do its words, its counts and its cases agree?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from tfm_harness.console_suites.grammar import OpenSuite
+from tfm_harness.console_suites.model import Case, Expectations, Outcome, Problem
+
+__all__ = ["count_problems", "run_problems", "suite_problems"]
+
+
+def suite_problems(suite: OpenSuite) -> list[Problem]:
+    """Compare what an ended suite says of itself with its cases."""
+    failed, name, where = suite.count(Outcome.FAILED), suite.name, suite.end_line
+    found: list[Problem] = []
+    if not suite.cases:
+        found.append(Problem("suite-empty", f"suite {name!r} ended without a single case", where))
+    if suite.declared is Outcome.FAILED:
+        if failed:
+            found.append(Problem("suite-failed", f"suite {name!r} failed", where))
+        else:
+            found.append(Problem("contradiction", f"suite {name!r} says it failed; no failed case was seen", where))
+    elif suite.declared is Outcome.PASSED and failed:
+        found.append(Problem("contradiction", f"suite {name!r} says it passed, {failed} of its cases failed", where))
+    found.extend(count_problems(suite, suite.counts, where))
+    return found
+
+
+def count_problems(suite: OpenSuite, counts: Mapping[str, int], where: int | None) -> list[Problem]:
+    """Compare numbers a suite prints about itself, before or behind its end, with its cases."""
+    seen = {
+        "passed": suite.count(Outcome.PASSED),
+        "failed": suite.count(Outcome.FAILED),
+        "skipped": suite.count(Outcome.SKIPPED),
+        "total": len(suite.cases),
+    }
+    return [
+        Problem("count-disagrees", f"suite {suite.name!r} counts {told} {what} cases, {seen[what]} were seen", where)
+        for what, told in counts.items()
+        if what in seen and told != seen[what]
+    ]
+
+
+def run_problems(
+    suites: Sequence[OpenSuite], cases: Sequence[Case], wanted: Expectations, *, started: bool
+) -> list[Problem]:
+    """What the whole run's cases show, and what the user expected beyond them."""
+    found = [
+        Problem("case-failed", f"{case.id}: {case.detail[0] if case.detail else 'failed'}", case.end_line)
+        for case in cases
+        if case.outcome is Outcome.FAILED
+    ]
+    found.extend(
+        Problem("missing-suite", f"suite {name!r} was expected and never seen")
+        for name in wanted.suites
+        if not any(_is_called(suite, name) for suite in suites)
+    )
+    ran = sum(case.outcome in {Outcome.PASSED, Outcome.FAILED} for case in cases)
+    if ran < wanted.min_cases:
+        found.append(Problem("too-few-cases", f"{ran} cases ran, at least {wanted.min_cases} were expected"))
+    skipped = [case for case in cases if case.outcome is Outcome.SKIPPED]
+    if skipped and not wanted.allow_skipped:
+        found.append(
+            Problem(
+                "skipped",
+                f"{len(skipped)} of {len(cases)} cases were skipped, the first is {skipped[0].id}",
+                skipped[0].end_line,
+                "allow skipped cases where they are known not to apply (--allow-skipped, allow_skipped in the build)",
+            )
+        )
+    if started and not ran and not any(case.outcome is Outcome.INCOMPLETE for case in cases) and not wanted.min_cases:
+        found.append(Problem("too-few-cases", "not one case ran"))
+    return found
+
+
+def _is_called(suite: OpenSuite, wanted: str) -> bool:
+    """By area, by name, by the id in the name's brackets, or by a shell pattern over the name."""
+    return wanted in {suite.area, suite.name} or suite.name.endswith(f"({wanted})") or fnmatchcase(suite.name, wanted)

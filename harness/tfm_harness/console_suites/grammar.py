@@ -1,0 +1,89 @@
+"""What console suites are made of: steps, rules, and the open case and suite of a running machine."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections import deque
+from dataclasses import dataclass, field
+
+from tfm_harness.console_suites.lines import Line
+from tfm_harness.console_suites.model import Case, Outcome
+
+__all__ = ["OpenCase", "OpenSuite", "Rule", "Step"]
+
+_EXCERPT_LINES = 60
+_DETAIL_LINES = 20
+
+
+class Step(enum.Enum):
+    """What a line says. The groups named are those a rule's pattern must have."""
+
+    AREA_BEGIN = enum.auto()  # area
+    AREA_END = enum.auto()  # area
+    SUITE_BEGIN = enum.auto()  # suite
+    SUITE_END = enum.auto()  # outcome; suite, where the line names it
+    CASE_BEGIN = enum.auto()  # case; text, where the line describes it
+    CASE_TEXT = enum.auto()  # text: the open case's description
+    CASE_DETAIL = enum.auto()  # why the open case fails
+    CASE_END = enum.auto()  # outcome; case, where the line names it; text, a message before it
+    COUNT = enum.auto()  # what, count; total, where the line has it
+    SUMMARY_BEGIN = enum.auto()  # area or suite, where the line names it
+    SUMMARY_SUITE = enum.auto()  # suite, outcome; the counts pass, fail, skip, total where the line has them
+    SUMMARY_CASE = enum.auto()  # suite, case, outcome
+    RUN_END = enum.auto()  # outcome, where the line tells it
+    BOOT = enum.auto()  # the device starts: never expected between the first suite and the end
+    BOOT_NONSECURE = enum.auto()  # the non-secure side starts: expected between two areas
+    REFUSED = enum.auto()  # the boot loader refuses an image
+    STUCK = enum.auto()  # the boot stops
+    FAULT = enum.auto()  # a fault, or an error of the test framework itself
+    FAULT_WANTED = enum.auto()  # the framework says of the fault before that the case wanted it
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A line of this form takes this step. The pattern must match the whole cleaned line."""
+
+    step: Step
+    pattern: re.Pattern[str]
+
+    @classmethod
+    def of(cls, step: Step, pattern: str) -> Rule:
+        """A rule from a pattern's text."""
+        return cls(step, re.compile(pattern))
+
+
+@dataclass(slots=True)
+class OpenCase:
+    """A case while it runs."""
+
+    id: str
+    line: Line
+    text: str = ""
+    detail: list[str] = field(default_factory=list)
+    blamed: bool = False  # a line said that it failed
+    faults: list[str] = field(default_factory=list)  # the lines that reported a fault while it ran
+    refusals: list[Line] = field(default_factory=list)  # what a boot loader said of an image while it ran
+    excerpt: deque[str] = field(default_factory=lambda: deque(maxlen=_EXCERPT_LINES))
+
+    def add_detail(self, text: str) -> None:
+        """Keep why it fails (bounded)."""
+        if len(self.detail) < _DETAIL_LINES:
+            self.detail.append(text)
+
+
+@dataclass(slots=True)
+class OpenSuite:
+    """A suite, its cases and what it said of itself."""
+
+    name: str
+    area: str
+    line: int
+    end_line: int | None = None
+    declared: Outcome | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    cases: list[Case] = field(default_factory=list)
+
+    def count(self, outcome: Outcome) -> int:
+        """How many of its cases had that outcome."""
+        return sum(case.outcome is outcome for case in self.cases)

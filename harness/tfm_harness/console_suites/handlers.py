@@ -1,0 +1,222 @@
+"""What each kind of line does to a run: one handler for each step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tfm_harness.console_suites.closing import count_problems, suite_problems
+from tfm_harness.console_suites.grammar import OpenCase, Step
+from tfm_harness.console_suites.lines import Line
+from tfm_harness.console_suites.model import Case, Expectations, Outcome, Problem
+from tfm_harness.console_suites.state import MAX_SUITES, RunState
+
+__all__ = ["Handlers"]
+
+
+class Handlers(RunState):
+    """The handlers every suite starts from; a suite overrides those in which it is special."""
+
+    def __init__(self, expectations: Expectations | None = None) -> None:
+        super().__init__(expectations)
+        self._handlers = {
+            Step.AREA_BEGIN: self.on_area_begin,
+            Step.AREA_END: self.on_area_end,
+            Step.SUITE_BEGIN: self.on_suite_begin,
+            Step.SUITE_END: self.on_suite_end,
+            Step.CASE_BEGIN: self.on_case_begin,
+            Step.CASE_TEXT: self.on_case_text,
+            Step.CASE_DETAIL: self.on_case_detail,
+            Step.CASE_END: self.on_case_end,
+            Step.COUNT: self.on_count,
+            Step.SUMMARY_BEGIN: self.on_summary_begin,
+            Step.SUMMARY_SUITE: self.on_summary_suite,
+            Step.SUMMARY_CASE: self.on_summary_case,
+            Step.RUN_END: self.on_run_end,
+            Step.BOOT: self.on_boot,
+            Step.BOOT_NONSECURE: self.on_boot_nonsecure,
+            Step.REFUSED: self.on_refused,
+            Step.STUCK: self.on_stuck,
+            Step.FAULT: self.on_fault,
+            Step.FAULT_WANTED: self.on_fault_wanted,
+        }
+
+    def on_area_begin(self, line: Line, groups: Mapping[str, str]) -> None:
+        """An area (TF-M: Secure, Non-secure) begins."""
+        self._again_after_end(line)
+        if self.area:
+            self._abandon(line, "another area began")
+        area = groups["area"]
+        if area in self.areas_seen:
+            self.problem("reset", f"the {area} area began a second time: the device started again", line.number)
+        if len(self.areas_seen) < MAX_SUITES:
+            self.areas_seen.append(area)
+        self.area = area
+
+    def on_area_end(self, line: Line, groups: Mapping[str, str]) -> None:
+        """An area ends."""
+        if groups["area"] != self.area:
+            self.problem(
+                "contradiction", f"end of area {groups['area']!r} while {self.area or 'none'!r} is open", line.number
+            )
+        self._abandon(line, "its area ended", keep_area=True)
+        self.area = ""
+
+    def on_suite_begin(self, line: Line, groups: Mapping[str, str]) -> None:
+        """A suite begins."""
+        self._again_after_end(line)
+        if self.suite is not None and self.suites_end_themselves:
+            self._abandon(line, "another suite began", keep_area=True)
+        self._open_suite(groups["suite"].strip(), line)
+
+    def on_suite_end(self, line: Line, groups: Mapping[str, str]) -> None:
+        """The open suite says what it came to."""
+        suite = self.suite
+        outcome = self.outcomes[groups["outcome"]]
+        if suite is None:
+            self.problem("contradiction", "a suite ended that had not begun", line.number)
+            return
+        if groups.get("suite") not in (None, suite.name):
+            self.problem("contradiction", f"suite {groups['suite']!r} ended while {suite.name!r} is open", line.number)
+            return
+        self._drop_case(line, "its suite ended")
+        suite.declared, suite.end_line = outcome, line.number
+        self.suite = None
+        self.problems.extend(suite_problems(suite))
+
+    def on_case_begin(self, line: Line, groups: Mapping[str, str]) -> None:
+        """A case begins."""
+        self._again_after_end(line)
+        self._drop_case(line, "another case began")
+        if self.suite is None:
+            self.problem("contradiction", f"case {groups['case']} began outside a suite", line.number)
+            self._open_suite("", line)
+        self.case = OpenCase(id=groups["case"], line=line, text=groups.get("text") or "")
+
+    def on_case_text(self, line: Line, groups: Mapping[str, str]) -> None:  # noqa: ARG002 - one shape for all handlers
+        """The open case's description."""
+        if self.case is not None and not self.case.text:
+            self.case.text = groups["text"]
+
+    def on_case_detail(self, line: Line, groups: Mapping[str, str]) -> None:  # noqa: ARG002 - one shape for all handlers
+        """A line that blames the open case."""
+        if self.case is not None:
+            self.case.blamed = True
+            self.case.add_detail(line.text)
+
+    def on_case_end(self, line: Line, groups: Mapping[str, str]) -> None:
+        """The open case's outcome."""
+        outcome = self.outcomes[groups["outcome"]]
+        case, named = self.case, groups.get("case")
+        if case is None or (named is not None and named != case.id):
+            self.problem("case-not-begun", f"an outcome came for {named or 'a case'} that had not begun", line.number)
+            if named is not None and self.suite is not None:
+                orphan = Case(id=named, suite=self.suite.name, area=self.area, outcome=self._untrusted(outcome),
+                              line=line.number, end_line=line.number, detail=("its beginning is missing",))  # fmt: skip
+                self._keep_case(orphan, self.suite)
+            return
+        if groups.get("text"):
+            case.add_detail(groups["text"])
+        if outcome is not Outcome.PASSED:
+            case.add_detail(line.text)
+        if outcome is Outcome.PASSED and (case.blamed or case.faults):
+            self.problem("contradiction", f"{case.id} says where it failed and then that it passed", line.number)
+            outcome = Outcome.FAILED
+        self._finish_case(outcome, line)
+
+    def on_count(self, line: Line, groups: Mapping[str, str]) -> None:
+        """A number the suite prints about itself."""
+        suite = self.suite or (self.suites[-1] if self.suites else None)
+        if suite is None:
+            self.problem("contradiction", "a count came before any suite", line.number)
+            return
+        told = {groups["what"].lower(): int(groups["count"])}
+        if groups.get("total"):
+            told["total"] = int(groups["total"])
+        suite.counts.update(told)
+        if suite is not self.suite:  # older frameworks count behind the suite's end
+            self.problems.extend(count_problems(suite, told, line.number))
+
+    def on_summary_begin(self, line: Line, groups: Mapping[str, str]) -> None:
+        """The summary begins: no suite may be open."""
+        del groups
+        self._abandon(line, "the summary began", keep_area=True)
+
+    def on_summary_suite(self, line: Line, groups: Mapping[str, str]) -> None:
+        """What the summary says about one suite. Suites with a summary override this."""
+
+    def on_summary_case(self, line: Line, groups: Mapping[str, str]) -> None:
+        """What the summary says about one case. Suites with a summary override this."""
+
+    def on_run_end(self, line: Line, groups: Mapping[str, str]) -> None:
+        """The end marker."""
+        if self.ended_at is not None:
+            return
+        if not self.started:
+            self.note(f"line {line.number}: the end marker came before any suite")
+            return
+        outcome = groups.get("outcome")
+        self._abandon(line, "the end marker came")
+        self.ended_at = line.number
+        if outcome is not None and self.outcomes[outcome] is Outcome.FAILED:
+            self.problem("suite-failed", f"the run says of itself: {line.text}", line.number)
+
+    def on_boot(self, line: Line, groups: Mapping[str, str]) -> None:
+        """The device starts."""
+        del groups
+        if not self.started or self.ended:
+            self.boots += 1
+            if self.ended:
+                self.note(f"line {line.number}: the device started again after the end of the run")
+            return
+        if self.expectations.allow_resets:
+            return
+        self._reset(line)
+
+    def on_boot_nonsecure(self, line: Line, groups: Mapping[str, str]) -> None:
+        """The non-secure side starts; between two areas that is how it should be."""
+        if self.area or self.suite is not None:
+            self.on_boot(line, groups)
+
+    def on_refused(self, line: Line, groups: Mapping[str, str]) -> None:
+        """The boot loader refuses an image."""
+        del groups
+        hint = (
+            "the image's signature, hash, security counter or slot is not what the boot loader wants: check that the"
+            " signing key is the one the boot loader trusts and that the load address is right"
+        )
+        self._boot_loader_says("image-refused", line, hint)
+
+    def on_stuck(self, line: Line, groups: Mapping[str, str]) -> None:
+        """The boot stops."""
+        del groups
+        self._boot_loader_says("boot-stuck", line)
+
+    def _boot_loader_says(self, kind: str, line: Line, hint: str = "") -> None:
+        """A boot that ends here. The boot loader's own tests provoke such lines: there the case goes on to its end."""
+        self.problem(kind, line.text, line.number, hint)
+        if self.case is not None:
+            self.case.refusals.append(line)
+
+    def on_fault(self, line: Line, groups: Mapping[str, str]) -> None:
+        """A fault or an error of the framework."""
+        del groups
+        if self.case is not None:
+            self.case.faults.append(line.text)
+            self.case.add_detail(line.text)
+        self.problem("fault", line.text, line.number)
+
+    def on_fault_wanted(self, line: Line, groups: Mapping[str, str]) -> None:
+        """The faults of the open case were what it tests: they blame nobody."""
+        del groups
+        case = self.case
+        if case is None or not case.faults:
+            return
+        self.note(f"line {line.number}: {case.id} provoked a fault on purpose: {case.faults[0]}")
+        self.problems[:] = [
+            p for p in self.problems if p.kind != "fault" or p.line is None or p.line < case.line.number
+        ]
+        case.detail[:] = [text for text in case.detail if text not in case.faults]
+        case.faults.clear()
+
+    def final_checks(self, problems: list[Problem]) -> None:
+        """Add problems only the whole run can show. Subclasses extend it; must not change the machine."""

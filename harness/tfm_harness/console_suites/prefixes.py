@@ -1,0 +1,58 @@
+"""What an unknown recorder writes in front of every line, found by the lines a suite is sure to print."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from tfm_harness.console_suites.lines import clean
+
+__all__ = ["common_prefix"]
+
+_MAX_PREFIX = 120
+_EDGE = re.compile(rb"[ \t]+|[\])|:>]")
+_VARIES = re.compile(
+    rb"(?P<number>\d+)|(?P<name>(?<![A-Za-z])(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun|Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov"
+    rb"|Dec|AM|PM)(?![A-Za-z]))|(?P<blank>[ \t]+)"
+)
+_FORMS = {"number": rb"\d+", "name": rb"[A-Za-z]{2,3}", "blank": rb"[ \t]+"}
+
+
+def common_prefix(lines: Sequence[bytes], understands: Callable[[str], bool], share: float) -> re.Pattern[bytes] | None:
+    """The form of what stands before the device's own text in these lines; None when nothing does.
+
+    Where a suite's line is found behind something, that something is a candidate: numbers, names of
+    days and months and blanks may differ from line to line, everything else must stay. It is taken
+    when more lines make sense behind it than as they are, and nearly every line begins with it.
+
+    Args:
+        lines: the file's first lines, none empty.
+        understands: whether a cleaned line means something to the suite.
+        share: of the lines that must begin with it.
+    """
+    plain = sum(understands(clean(line)) for line in lines)
+    forms = Counter(form for line in lines if (form := _form_before(line, understands)) is not None)
+    for form, number in forms.most_common(1):
+        prefix = re.compile(b"^" + form)
+        if number > plain and sum(prefix.match(line) is not None for line in lines) >= len(lines) * share:
+            return prefix
+    return None
+
+
+def _form_before(line: bytes, understands: Callable[[str], bool]) -> bytes | None:
+    for edge in _EDGE.finditer(line, 0, _MAX_PREFIX):
+        if understands(clean(line[edge.end() :])):
+            return _form(line[: edge.end()])
+    return None
+
+
+def _form(prefix: bytes) -> bytes:
+    out, at = b"", 0
+    for match in _VARIES.finditer(prefix):
+        out += re.escape(prefix[at : match.start()])
+        # The last blank may be missing where the device's line is empty.
+        last = match.lastgroup == "blank" and match.end() == len(prefix)
+        out += rb"(?:[ \t]+|(?=\r?$))" if last else _FORMS[str(match.lastgroup)]
+        at = match.end()
+    return out + re.escape(prefix[at:])

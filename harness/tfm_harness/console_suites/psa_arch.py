@@ -1,0 +1,146 @@
+"""Arm's psa-arch-tests (PSA API and Firmware Framework compliance)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import ClassVar
+
+from tfm_harness.console_suites.boot_rules import BOOT_RULES, FAULT_RULES
+from tfm_harness.console_suites.grammar import OpenCase, Rule, Step
+from tfm_harness.console_suites.lines import Line
+from tfm_harness.console_suites.machine import SuiteMachine
+from tfm_harness.console_suites.model import Outcome, Problem
+
+__all__ = ["PsaArchTests"]
+
+_TOTALS = ("tests", "passed", "sim error", "failed", "skipped")
+
+
+class PsaArchTests(SuiteMachine):
+    """Output of psa-arch-tests, API and FF suites.
+
+    The suite counts its own results over all tests and prints them in a report; the run ends with
+    ``Entering standby..``. Tests that provoke a panic reset the device on purpose: only then is a
+    restart part of the run, and the user says so (`Expectations.allow_resets`).
+    """
+
+    kind: ClassVar[str] = "psa-arch-tests"
+    title: ClassVar[str] = "psa-arch-tests"
+    end_marker: ClassVar[str] = "the line 'Entering standby..'"
+    suites_end_themselves: ClassVar[bool] = False
+    reset_hint: ClassVar[str] = (
+        "tests that provoke a panic reset the device on purpose: where these are such tests, say so"
+        " (--allow-resets, allow_resets in the build)"
+    )
+    outcomes: ClassVar[Mapping[str, Outcome]] = {
+        "PASSED": Outcome.PASSED,
+        "FAILED": Outcome.FAILED,
+        "SIM ERROR": Outcome.FAILED,
+        "SKIPPED": Outcome.SKIPPED,
+    }
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule.of(Step.BOOT, r"\*{3,} ?PSA Architecture Test Suite - Version .* ?\*{3,}"),
+        Rule.of(Step.SUITE_BEGIN, r"Running\.\. (?P<suite>.+)"),
+        Rule.of(Step.CASE_BEGIN, r"TEST: (?P<case>\w+) \| DESCRIPTION: (?P<text>.*)"),
+        Rule.of(Step.CASE_END, r"TEST RESULT: (?P<outcome>PASSED|FAILED|SKIPPED|SIM ERROR) ?(?:\(.*\))?"),
+        Rule.of(Step.CASE_DETAIL, r"Failed at Checkpoint: ?-?\d+|Actual: ?-?\w+|Expected: ?-?\w+"),
+        Rule.of(Step.SUMMARY_BEGIN, r"\*{6,} (?P<suite>.+) Report \*{6,}"),
+        Rule.of(Step.COUNT, r"TOTAL (?P<what>TESTS|PASSED|SIM ERROR|FAILED|SKIPPED)\s*: (?P<count>\d{1,9})"),
+        Rule.of(Step.RUN_END, r"Entering standby ?\.\."),
+        *BOOT_RULES,
+        *FAULT_RULES,
+    )
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # the base class's signature, unchanged
+        self._report: dict[str, int] | None = None
+        self._sim_errors = 0
+
+    def on_suite_begin(self, line: Line, groups: Mapping[str, str]) -> None:
+        """The next component; the one before ends with it."""
+        self._drop_case(line, "another suite began")
+        if self.suite is not None:
+            self.suite.end_line = line.number
+        super().on_suite_begin(line, groups)
+
+    def on_case_begin(self, line: Line, groups: Mapping[str, str]) -> None:
+        """A test begins, or goes on after a reset it caused."""
+        if self.case is not None and self.expectations.allow_resets and self.case.id == groups["case"]:
+            return
+        if self._report is not None and not self.ended:
+            self.problem("contradiction", f"test {groups['case']} began after the report", line.number)
+        super().on_case_begin(line, groups)
+
+    def on_case_end(self, line: Line, groups: Mapping[str, str]) -> None:
+        """A simulation error is counted apart, and is no pass."""
+        if self.case is not None and groups["outcome"] == "SIM ERROR":
+            self._sim_errors += 1
+        super().on_case_end(line, groups)
+
+    def on_boot(self, line: Line, groups: Mapping[str, str]) -> None:
+        """A restart: part of the run only where resets are allowed."""
+        if self.expectations.allow_resets and isinstance(self.case, OpenCase):
+            self.note(f"line {line.number}: restart during test {self.case.id}")
+            return
+        super().on_boot(line, groups)
+
+    def on_summary_begin(self, line: Line, groups: Mapping[str, str]) -> None:
+        """The report: nothing may be open, and it names the suite that ran last."""
+        self._drop_case(line, "the report began")
+        last = self.suites[-1] if self.suites else None
+        if last is None or not _same_suite(last.name, groups["suite"]):
+            self.problem("summary-disagrees", f"report of {groups['suite']!r}, yet {last.name if last else 'nothing'!r}"
+                         " ran last", line.number)  # fmt: skip
+        if last is not None:
+            last.end_line = line.number
+        self.suite = None
+        self._report = {}
+
+    def on_count(self, line: Line, groups: Mapping[str, str]) -> None:
+        """One line of the report."""
+        if self._report is None:
+            self.problem("contradiction", "a total came outside the report", line.number)
+            return
+        what = groups["what"].lower()
+        if what in self._report:
+            self.problem("contradiction", f"the report gives {what} twice", line.number)
+        self._report[what] = int(groups["count"])
+
+    def on_run_end(self, line: Line, groups: Mapping[str, str]) -> None:
+        """The end: the report must be whole and right."""
+        super().on_run_end(line, groups)
+        if not self.ended or self.ended_at != line.number:
+            return
+        if self._report is None or any(what not in self._report for what in _TOTALS):
+            missing = [what for what in _TOTALS if what not in (self._report or {})]
+            self.problem("summary-missing", f"the report is not whole: {', '.join(missing)} missing", line.number)
+            return
+        seen = {outcome: sum(s.count(outcome) for s in self.suites) for outcome in Outcome}
+        counted = {
+            "tests": sum(seen.values()),
+            "passed": seen[Outcome.PASSED],
+            "sim error": self._sim_errors,
+            "failed": seen[Outcome.FAILED] - self._sim_errors,
+            "skipped": seen[Outcome.SKIPPED],
+        }
+        for what in _TOTALS:
+            if self._report[what] != counted[what]:
+                self.problem("count-disagrees", f"the report counts {self._report[what]} {what}, {counted[what]} were"
+                             " seen", line.number)  # fmt: skip
+
+    def final_checks(self, problems: list[Problem]) -> None:
+        """Suites without a single test."""
+        problems.extend(
+            Problem("suite-empty", f"suite {suite.name!r} ran no test", suite.line)
+            for suite in self.suites
+            if not suite.cases and suite is not self.suite
+        )
+
+
+def _same_suite(ran: str, reported: str) -> bool:
+    def core(name: str) -> str:
+        # Some versions print the API's version behind the name where the suite begins, none does in the report.
+        return re.sub(r"\s*\bsuite\b.*", "", name.lower())
+
+    return core(ran) == core(reported)

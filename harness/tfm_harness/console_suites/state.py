@@ -1,0 +1,167 @@
+"""What a running machine knows: what is open, what was seen, what went wrong. And how things are closed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from tfm_harness.console_suites.grammar import OpenCase, OpenSuite, Rule
+from tfm_harness.console_suites.lines import Line
+from tfm_harness.console_suites.model import Case, Expectations, Outcome, Problem
+
+__all__ = ["MAX_CASES", "MAX_SUITES", "RunState"]
+
+MAX_CASES = 20_000
+"""Cases held of one run; a stream that announces more is not a test suite."""
+MAX_SUITES = 2_000
+"""Suites (and areas) held of one run."""
+
+_MAX_PROBLEMS = 200
+_OF_BOOTS = frozenset({"image-refused", "boot-stuck"})
+_MAX_NOTES = 100
+
+
+class RunState:
+    """State of one run, and the tools that handlers use on it."""
+
+    kind: ClassVar[str]
+    title: ClassVar[str]
+    rules: ClassVar[tuple[Rule, ...]]
+    outcomes: ClassVar[Mapping[str, Outcome]]
+    end_marker: ClassVar[str]  # in words, for messages
+    ends_with_eot: ClassVar[bool] = False
+    suites_end_themselves: ClassVar[bool] = True
+    reset_hint: ClassVar[str] = ""
+
+    def __init__(self, expectations: Expectations | None = None) -> None:
+        self.expectations = expectations or Expectations()
+        self.area = ""
+        self.areas_seen: list[str] = []
+        self.suites: list[OpenSuite] = []
+        self.suite: OpenSuite | None = None
+        self.case: OpenCase | None = None
+        self.problems: list[Problem] = []
+        self.notes: list[str] = []
+        self.boots = 0
+        self.ended_at: int | None = None
+        self._cases = 0
+
+    @property
+    def started(self) -> bool:
+        """Whether any suite or area has begun."""
+        return bool(self.suites or self.areas_seen)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run's end marker came (nothing more is to be waited for)."""
+        return self.ended_at is not None
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether the boot was refused or stopped, so that waiting is pointless."""
+        return any(p.kind in {"image-refused", "boot-stuck"} for p in self.problems) and not self.started
+
+    @property
+    def position(self) -> str:
+        """What is going on, for progress lines and error texts."""
+        if self.case is not None:
+            return f"in case {self.case.id}"
+        if self.suite is not None:
+            return f"in suite {self.suite.name}"
+        if self.ended:
+            return "at the end"
+        return (
+            f"in the {self.area} area" if self.area else "between suites" if self.started else "before the first suite"
+        )
+
+    @property
+    def cases_done(self) -> int:
+        """Cases that have an outcome so far."""
+        return self._cases
+
+    def note(self, text: str) -> None:
+        """Record a remark that changes no verdict (bounded)."""
+        if len(self.notes) < _MAX_NOTES:
+            self.notes.append(text)
+
+    def problem(self, kind: str, message: str, line: int | None = None, hint: str = "") -> None:
+        """Record a problem (bounded: the first ones matter)."""
+        last_word = kind == "too-much" and not any(known.kind == kind for known in self.problems)
+        if len(self.problems) < _MAX_PROBLEMS or last_word:
+            self.problems.append(Problem(kind, message, line, hint))
+
+    def _untrusted(self, outcome: Outcome) -> Outcome:
+        return Outcome.FAILED if outcome is Outcome.FAILED else Outcome.INCOMPLETE
+
+    def _close(self, case: OpenCase, outcome: Outcome, end_line: int, end: float | None) -> Case:
+        began = case.line.at
+        return Case(
+            id=case.id,
+            suite=self.suite.name if self.suite else "",
+            area=self.area,
+            outcome=outcome,
+            description=case.text,
+            detail=tuple(case.detail),
+            line=case.line.number,
+            end_line=max(end_line, case.line.number),
+            seconds=None if began is None or end is None else max(0.0, end - began),
+            excerpt=tuple(case.excerpt),
+        )
+
+    def _finish_case(self, outcome: Outcome, line: Line) -> None:
+        case = self.case
+        if case is None or self.suite is None:
+            return
+        self.case = None
+        if case.refusals and outcome is Outcome.PASSED:  # whoever refused an image runs on: it was the test's own
+            told = {refusal.number for refusal in case.refusals}
+            self.problems[:] = [p for p in self.problems if p.kind not in _OF_BOOTS or p.line not in told]
+            self.note(f"line {case.refusals[0].number}: in case {case.id}: {case.refusals[0].text}")
+        self._keep_case(self._close(case, outcome, line.number, line.at), self.suite)
+
+    def _keep_case(self, case: Case, suite: OpenSuite) -> None:
+        self._cases += 1
+        if self._cases <= MAX_CASES:
+            suite.cases.append(case)
+        elif self._cases == MAX_CASES + 1:
+            self.problem("too-much", f"more than {MAX_CASES} cases", case.line)
+
+    def _open_suite(self, name: str, line: Line) -> None:
+        self.suite = OpenSuite(name=name, area=self.area, line=line.number)
+        if len(self.suites) < MAX_SUITES:
+            self.suites.append(self.suite)
+        elif len(self.suites) == MAX_SUITES:
+            self.problem("too-much", f"more than {MAX_SUITES} suites", line.number)
+
+    def _drop_case(self, line: Line, why: str) -> None:
+        case = self.case
+        if case is None:
+            return
+        self.problem("case-not-ended", f"{case.id} began and no outcome came: {why}", case.line.number)
+        case.add_detail(f"no outcome: {why}")
+        self._finish_case(Outcome.FAILED if case.blamed or case.faults else Outcome.INCOMPLETE, line)
+
+    def _abandon(self, line: Line, why: str, *, keep_area: bool = False) -> None:
+        """Close what is open because of `why`; each unfinished thing is a problem."""
+        self._drop_case(line, why)
+        if self.suite is not None:
+            if self.suites_end_themselves:
+                self.problem("suite-not-ended", f"suite {self.suite.name!r} did not end: {why}", self.suite.line)
+            self.suite = None
+        if self.area and not keep_area:
+            self.problem("summary-missing", f"the {self.area} area did not end: {why}", line.number)
+            self.area = ""
+
+    def _reset(self, line: Line) -> None:
+        what = self.position
+        self.problem("reset", f"the device started again {what}: {line.text}", line.number, self.reset_hint)
+        if self.case is not None:
+            self.case.add_detail(f"the device started again while it ran: {line.text}")
+        self._abandon(line, "the device started again")
+
+    def _again_after_end(self, line: Line) -> None:
+        if self.ended_at is not None:
+            self.problem("reset", f"the tests began again after the end marker of line {self.ended_at}", line.number,
+                         "judge one run at a time: split the transcript at the end marker")  # fmt: skip
+            self.ended_at = None
+            self.areas_seen.clear()

@@ -1,0 +1,147 @@
+"""TF-M's regression tests (tf-m-tests), secure and non-secure areas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from tfm_harness.console_suites.boot_rules import BOOT_RULES, FAULT_RULES
+from tfm_harness.console_suites.grammar import Rule, Step
+from tfm_harness.console_suites.lines import Line
+from tfm_harness.console_suites.machine import SuiteMachine
+from tfm_harness.console_suites.model import Outcome, Problem
+from tfm_harness.console_suites.state import MAX_SUITES
+
+__all__ = ["TfmRegression"]
+
+_PROGRESS = r"(?>(?:> Iteration \d+ of \d+\s*)*)"  # atomic: a hostile line must not be tried in every way
+_BOOT_STAGES = {"BL1_1", "BL1_2", "MCUBOOT"}  # areas of the boot loaders: behind each, the boot goes on
+
+
+class TfmRegression(SuiteMachine):
+    """Output of tf-m-tests' test framework, v1.0 to v2.x.
+
+    Each area (Secure, Non-secure, MCUBOOT) runs its suites, prints a summary naming every one of
+    them, and ends with ``*** End of ... test suites ***``; the non-secure test application sends
+    EOT when all is done.
+    """
+
+    kind: ClassVar[str] = "tf-m"
+    title: ClassVar[str] = "TF-M regression tests"
+    end_marker: ClassVar[str] = "the end marker EOT (0x04)"
+    ends_with_eot: ClassVar[bool] = True
+    outcomes: ClassVar[Mapping[str, Outcome]] = {
+        "PASSED": Outcome.PASSED,
+        "FAILED": Outcome.FAILED,
+        "SKIPPED": Outcome.SKIPPED,
+    }
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule.of(Step.AREA_BEGIN, r"#### Execute test suites for the (?P<area>.+?) area ####"),
+        Rule.of(Step.AREA_END, r"\*\*\* End of (?P<area>.+?) test suites \*\*\*"),
+        Rule.of(Step.SUITE_BEGIN, r"Running Test Suite (?P<suite>.+)\.\.\."),
+        Rule.of(Step.CASE_BEGIN, r"> Executing '(?P<case>[^']+)'"),
+        Rule.of(Step.CASE_TEXT, r"Description: '(?P<text>.*)'"),
+        # Progress ends in a bare CR, which some recorders drop; a failure's message without a file name has no
+        # line end of its own.
+        Rule.of(Step.CASE_END, rf"{_PROGRESS}(?:(?P<text>.*\S)\s+)?TEST: (?P<case>\S+) - (?P<outcome>FAILED)!"),
+        Rule.of(Step.CASE_END, rf"{_PROGRESS}TEST: (?P<case>\S+) - (?P<outcome>PASSED|SKIPPED)!"),
+        Rule.of(Step.CASE_END, r"TEST (?P<outcome>PASSED|FAILED|SKIPPED)!"),
+        Rule.of(Step.CASE_DETAIL, r"(?:.*\()?Failed at .+:\d+\)?"),
+        Rule.of(Step.COUNT, r"Number of (?P<what>failed|skipped) tests: (?P<count>\d{1,9}) of (?P<total>\d{1,9})"),
+        Rule.of(Step.SUITE_END, r"TESTSUITE (?P<outcome>PASSED|FAILED)!"),
+        Rule.of(Step.SUMMARY_BEGIN, r"\*\*\* (?P<area>.+?) test suites summary \*\*\*"),
+        Rule.of(Step.SUMMARY_SUITE, r"Test suite '(?P<suite>.+)' has\s+(?P<outcome>PASSED|FAILED|SKIPPED)"),
+        Rule.of(Step.FAULT, r"Error \( TEST_SUITE_ERR_\w+!? \)"),
+        *BOOT_RULES,
+        *FAULT_RULES,
+    )
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # the base class's signature, unchanged
+        self._summary: list[tuple[str, Outcome]] | None = None
+        self._area_from = 0
+
+    def on_area_begin(self, line: Line, groups: Mapping[str, str]) -> None:
+        """Suites from here on belong to the area."""
+        super().on_area_begin(line, groups)
+        self._summary, self._area_from = None, len(self.suites)
+
+    def on_boot(self, line: Line, groups: Mapping[str, str]) -> None:
+        """Behind the boot loaders' own tests the boot goes on; a second start shows by their areas' coming again."""
+        if not self.area and self.suite is None and self.areas_seen and _BOOT_STAGES.issuperset(self.areas_seen):
+            self.boots += 1
+            return
+        super().on_boot(line, groups)
+
+    def on_suite_begin(self, line: Line, groups: Mapping[str, str]) -> None:
+        """A suite stands inside an area and before its summary."""
+        if not self.area:
+            self.problem("contradiction", f"suite {groups['suite']!r} began outside an area", line.number)
+        elif self._summary is not None:
+            self.problem("contradiction", f"suite {groups['suite']!r} began after the area's summary", line.number)
+        super().on_suite_begin(line, groups)
+
+    def on_summary_begin(self, line: Line, groups: Mapping[str, str]) -> None:
+        """The area's summary."""
+        super().on_summary_begin(line, groups)
+        if groups["area"] != self.area:
+            self.problem("contradiction", f"summary of area {groups['area']!r} while {self.area or 'none'!r} is open",
+                         line.number)  # fmt: skip
+        self._summary = []
+
+    def on_summary_suite(self, line: Line, groups: Mapping[str, str]) -> None:
+        """One suite in the summary."""
+        if self._summary is None:
+            self.problem("contradiction", "a summary's line came outside a summary", line.number)
+            return
+        if len(self._summary) <= MAX_SUITES:
+            self._summary.append((groups["suite"], self.outcomes[groups["outcome"]]))
+
+    def on_area_end(self, line: Line, groups: Mapping[str, str]) -> None:
+        """The summary must name every suite that ran, in order, with the outcome the suite gave itself."""
+        self._abandon(line, "its area ended", keep_area=True)
+        ran = self.suites[self._area_from :]
+        if self._summary is None:
+            self.problem("summary-missing", f"the {groups['area']} area ended without a summary", line.number)
+        else:
+            self._compare(line, groups["area"], [(s.name, s.declared) for s in ran], self._summary)
+        if not ran:
+            self.problem("suite-empty", f"the {groups['area']} area ended without a single suite", line.number)
+        super().on_area_end(line, groups)
+        self._summary, self._area_from = None, len(self.suites)
+
+    def _compare(
+        self,
+        line: Line,
+        area: str,
+        ran: list[tuple[str, Outcome | None]],
+        told: list[tuple[str, Outcome]],
+    ) -> None:
+        names_ran, names_told = [name for name, _ in ran], [name for name, _ in told]
+        if names_ran != names_told:
+            missing = [n for n in names_ran if n not in names_told]
+            extra = [n for n in names_told if n not in names_ran]
+            what = (f"not in the summary: {missing}" if missing else "") or (
+                f"never ran: {extra}" if extra else "their order or number differs"
+            )
+            self.problem("summary-disagrees", f"the {area} area's summary names {len(told)} suites, {len(ran)} ran;"
+                         f" {what}", line.number)  # fmt: skip
+            return
+        for (name, declared), (_, outcome) in zip(ran, told, strict=True):
+            if declared is not outcome:
+                self.problem("summary-disagrees", f"suite {name!r} said {declared or 'nothing'}, the summary says"
+                             f" {outcome}", line.number)  # fmt: skip
+
+    def final_checks(self, problems: list[Problem]) -> None:
+        """An area that is open at the end has neither summary nor end."""
+        if self.area and self.started:
+            problems.append(Problem("summary-missing", f"the {self.area} area did not end", self._last_line))
+
+    def _end_wanted(self) -> bool:
+        return self.expectations.need_eot or bool(self.area)
+
+    def _end_hint(self) -> str:
+        return (
+            "cut or still running? Some recorders drop control characters: then say so"
+            " (--no-eot, or eot: false in the build)"
+        )

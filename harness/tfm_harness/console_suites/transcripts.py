@@ -1,0 +1,192 @@
+"""Saved transcripts as they come from elsewhere: what the device said, without what the recorder added.
+
+Raw UART captures pass through byte for byte. Recognised and undone, line by line, so that line
+numbers stay those of the file: time stamps in front of every line (CI systems, ``ts``, terminal
+programs), LAVA's ``output.yaml``, UTF-16 files of Windows tools, controls shown as ``cat -v`` does,
+and whatever else stands in front of every line in the same form.
+"""
+
+from __future__ import annotations
+
+import codecs
+import datetime as dt
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+import yaml
+
+from tfm_harness.console_suites.machine import SuiteMachine
+from tfm_harness.console_suites.model import Expectations, Judgement
+from tfm_harness.console_suites.prefixes import common_prefix
+from tfm_harness.console_suites.registry import get_machine
+from tfm_harness.errors import ConfigError
+
+__all__ = ["detect", "device_output", "judge_file", "judge_stream"]
+
+_CHUNK = 1 << 16
+_PROBE_LINES = 400
+_SHARE = 0.9  # of the non-empty lines must look alike before anything is taken for a recorder's addition
+
+_ISO = re.compile(
+    rb"^\[?(?P<iso>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)\]?:?(?:[ \t]|(?=\r?$))"
+)
+_SECONDS = re.compile(rb"^\[ {0,8}(?P<seconds>\d{1,9}\.\d{1,9})\](?:[ \t]|(?=\r?$))")
+_CLOCK = re.compile(rb"^\[?(?P<clock>\d\d:\d\d:\d\d(?:[.,]\d{1,9})?)\]?(?:[ \t]|(?=\r?$))")
+_SYSLOG = re.compile(rb"^(?P<syslog>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,9})?)(?:[ \t]|(?=\r?$))")
+_LAVA = re.compile(rb"^- \{\"?dt\"?: .*\"?lvl\"?: .*\"?msg\"?: .*\}\s*$")
+_CARET = re.compile(rb"[^\r\x1b]*\^M$")  # a CR shown as two characters
+_STAMPS = {"iso-stamps": _ISO, "second-stamps": _SECONDS, "syslog-stamps": _SYSLOG, "clock-stamps": _CLOCK}
+
+Piece = tuple[bytes, float | None]
+
+
+def detect(head: bytes) -> str:
+    """What the file's first bytes look like: ``utf-16``, ``lava``, a kind of time stamp, ``caret``, or ``raw``."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    lines = probe_lines(head)
+    for kind, form in (("lava", _LAVA), *_STAMPS.items(), ("caret", _CARET)):
+        if lines and sum(form.match(line) is not None for line in lines) >= max(1, int(len(lines) * _SHARE)):
+            return kind
+    return "raw"
+
+
+def probe_lines(head: bytes) -> list[bytes]:
+    """The whole, non-empty lines of a file's first bytes (bounded)."""
+    lines = [line for line in head.split(b"\n")[:_PROBE_LINES] if line.strip()]
+    if len(lines) > 1 and not head.endswith(b"\n") and len(head) >= _CHUNK:
+        lines.pop()  # cut by the probe's size
+    return lines
+
+
+def device_output(stream: IO[bytes], understands: Callable[[str], bool] | None = None) -> Iterator[Piece]:
+    """The bytes the device sent, each piece with its time in seconds where the file tells it.
+
+    Args:
+        stream: the file.
+        understands: says whether a line means something to the suite that is awaited; with it, an
+            unknown recorder's prefix is recognised, too.
+    """
+    head = stream.read(_CHUNK)
+    kind = detect(head)
+    if kind == "utf-16":
+        decoder = codecs.getincrementaldecoder("utf-16")("replace")
+        while head:
+            yield decoder.decode(head).encode(), None
+            head = stream.read(_CHUNK)
+        return
+    convert = _converter(kind)
+    probe = [convert(line)[0] for line in probe_lines(head)]
+    prefix = common_prefix([line for line in probe if line.strip()], understands, _SHARE) if understands else None
+    if kind == "raw" and prefix is None:
+        yield head.removeprefix(codecs.BOM_UTF8), None
+        while chunk := stream.read(_CHUNK):
+            yield chunk, None
+        return
+    for line in _lines(head, stream):
+        text, at = convert(line)
+        yield text if prefix is None else prefix.sub(b"", text, count=1), at
+
+
+def _converter(kind: str) -> Callable[[bytes], Piece]:
+    others: dict[str, Callable[[bytes], Piece]] = {
+        "raw": lambda line: (line, None),
+        "lava": _from_lava,
+        "caret": _from_carets,
+    }
+    return others.get(kind) or partial(_without_stamp, _STAMPS[kind])
+
+
+def judge_stream(stream: IO[bytes], suite: str, expectations: Expectations | None = None) -> Judgement:
+    """Judge what a binary stream holds.
+
+    Raises:
+        ConfigError: kind ``unknown-console-suite``.
+    """
+    machine: SuiteMachine = get_machine(suite, expectations)
+    for data, at in device_output(stream, machine.understands):
+        machine.feed(data, at)
+    return machine.judgement()
+
+
+def judge_file(path: Path, suite: str, expectations: Expectations | None = None) -> Judgement:
+    """Judge a saved transcript.
+
+    Raises:
+        ConfigError: kind ``transcript-unreadable`` or ``unknown-console-suite``.
+    """
+    try:
+        with path.open("rb") as stream:
+            return judge_stream(stream, suite, expectations)
+    except OSError as error:
+        raise ConfigError(
+            f"the transcript cannot be read: {error.strerror or error}",
+            kind="transcript-unreadable",
+            expected="a file with the console's output",
+            where=str(path),
+        ) from error
+
+
+def _lines(head: bytes, stream: IO[bytes]) -> Iterable[bytes]:
+    pending = head
+    while True:
+        *whole, pending = pending.split(b"\n")
+        for line in whole:
+            yield line + b"\n"
+        chunk = stream.read(_CHUNK)
+        if not chunk:
+            break
+        pending += chunk
+        if len(pending) > 1 << 20:  # no line end in a mebibyte: hand it on, the splitter bounds it
+            yield pending
+            pending = b""
+    if pending:
+        yield pending
+
+
+def _without_stamp(stamp: re.Pattern[bytes], line: bytes) -> Piece:
+    match = stamp.match(line)
+    return (line, None) if match is None else (line[match.end() :], _seconds(match))
+
+
+def _seconds(match: re.Match[bytes]) -> float | None:
+    kind, raw = next(iter(match.groupdict().items()))
+    text = raw.decode("ascii").replace(",", ".")
+    try:
+        if kind == "seconds":
+            return float(text)
+        if kind == "iso":
+            stamp = dt.datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
+            return (stamp if stamp.tzinfo else stamp.replace(tzinfo=dt.UTC)).timestamp()
+        hours, minutes, seconds = text.split()[-1].split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        return None
+
+
+def _from_carets(line: bytes) -> Piece:
+    """What ``cat -v`` shows as a caret and a letter is one control character."""
+    return re.sub(rb"\^([@-_])", lambda match: bytes([match[1][0] ^ 0x40]), line), None
+
+
+def _from_lava(line: bytes) -> Piece:
+    """One entry of LAVA's output.yaml; only what the device said (level ``target``) counts."""
+    try:
+        entries = yaml.load(line, Loader=_LavaLoader)  # noqa: S506 - a safe loader, without YAML's dates
+        entry = entries[0]
+        if entry.get("lvl") != "target":
+            return b"\n", None
+        text, stamp = str(entry.get("msg", "")), _ISO.match(str(entry.get("dt", "")).encode())
+    except (yaml.YAMLError, AttributeError, IndexError, KeyError, TypeError):
+        return b"\n", None  # an entry that cannot be read is not evidence
+    return text.replace("\r\n", "\r").replace("\n", "\r").encode() + b"\n", _seconds(stamp) if stamp else None
+
+
+class _LavaLoader(yaml.SafeLoader):
+    """Strings stay strings."""
+
+
+_LavaLoader.yaml_implicit_resolvers = {}

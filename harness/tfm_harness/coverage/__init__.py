@@ -1,0 +1,1 @@
+"""Requirement, check, suite: which requirement each suite proves for a build."""

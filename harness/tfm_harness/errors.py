@@ -1,0 +1,111 @@
+"""Whose fault it is: the exceptions of the harness and what they carry.
+
+Every error answers five questions: whose fault, what was expected, what was
+seen, where, and what to do about it.
+
+* `HarnessError`
+
+  * `ConfigError`: the user's YAML, options or files are wrong; nothing has been
+    touched yet.
+  * `InfrastructureError`: infrastructure: a tool, cable, probe, emulator, lock or disk.
+  * `ProductError`: the product under test did something it must not do.
+  * `HarnessBug`: this should never happen; please report it.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import ClassVar
+
+__all__ = ["ConfigError", "HarnessBug", "HarnessError", "InfrastructureError", "ProductError", "Responsibility"]
+
+
+class Responsibility(enum.StrEnum):
+    """Whose fault an outcome is."""
+
+    PRODUCT = "product"
+    INFRASTRUCTURE = "infrastructure"
+    CONFIG = "config"
+    BUG = "bug"
+
+
+class HarnessError(Exception):
+    """Base of all errors the harness raises on purpose.
+
+    Args:
+        message: one sentence: what went wrong.
+        kind: a short stable slug, for instance ``qemu-missing`` or ``console-closed``;
+            it goes into JUnit properties and JSON, so scripts may match it.
+        expected: what should have been there.
+        seen: what was there instead.
+        where: ``file:line``, a byte offset, or a console's name with its last lines.
+        hint: what the reader should do next.
+    """
+
+    fault: ClassVar[Responsibility] = Responsibility.BUG
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: str,
+        expected: str | None = None,
+        seen: str | None = None,
+        where: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind = kind
+        self.expected = expected
+        self.seen = seen
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        lines = [f"[{self.fault}:{self.kind}] {self.message}"]
+        for label, text in (
+            ("expected", self.expected),
+            ("seen", self.seen),
+            ("where", self.where),
+            ("what to do", self.hint),
+        ):
+            if text:
+                lines.append(f"  {label}: " + text.replace("\n", "\n    "))
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only arguments do not survive the default pickling that
+        # pytest-xdist and multiprocessing rely on.
+        return (_rebuild, (type(self), dict(self.__dict__)))
+
+
+def _rebuild(cls: type[HarnessError], state: dict[str, object]) -> HarnessError:
+    error = cls.__new__(cls)
+    Exception.__init__(error, state["message"])
+    error.__dict__.update(state)
+    return error
+
+
+class ConfigError(HarnessError):
+    """The configuration is wrong (usage error, before any board is touched)."""
+
+    fault = Responsibility.CONFIG
+
+
+class InfrastructureError(HarnessError):
+    """The bench (infrastructure) failed; says nothing about the product."""
+
+    fault = Responsibility.INFRASTRUCTURE
+
+
+class ProductError(HarnessError):
+    """The product under test misbehaved."""
+
+    fault = Responsibility.PRODUCT
+
+
+class HarnessBug(HarnessError):
+    """This should never happen. Please report it with the whole output."""
+
+    fault = Responsibility.BUG

@@ -1,0 +1,224 @@
+"""Checks and findings: the one currency in which every verdict is paid.
+
+A `Check` is declared once, with its requirement and its severity under each policy.
+Running it gives a `Finding`. Checks never stop at the first problem: they append to a
+`Report`, which then applies the policy and the build's waivers.
+
+Pure: no I/O, nothing heavy imported.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+__all__ = [
+    "Catalogue",
+    "Check",
+    "Finding",
+    "Policy",
+    "Report",
+    "Severity",
+    "Status",
+    "Waiver",
+]
+
+
+class Policy(enum.StrEnum):
+    """How strict a run is."""
+
+    DEV = "dev"
+    VALIDATION = "validation"
+    PRODUCTION = "production"
+
+
+class Severity(enum.IntEnum):
+    """What a failed check means. Only `FAILURE` and above fail a run."""
+
+    INFO = 10
+    WARNING = 20
+    FAILURE = 30
+    CRITICAL = 40
+
+    @property
+    def label(self) -> str:
+        """Lower-case name for people and JSON."""
+        return self.name.lower()
+
+
+class Status(enum.StrEnum):
+    """The outcome of one check after policy and waivers."""
+
+    PASSED = "passed"
+    NOTED = "noted"  # did not hold, but the policy only reports it
+    WAIVED = "waived"  # did not hold, shown, excused by a named waiver
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that is checked, declared once.
+
+    Attributes:
+        id: stable dotted name, ``area.thing``; what waivers and scripts name.
+        title: the check in one line, said as what must hold.
+        requirement: standard and clause, for instance ``RFC 9783 s.4.1.1``.
+        dev, validation, production: severity of a failure under each policy.
+        notes: free text for the generated tables (peers, exceptions).
+        waivable: False for what makes evidence evidence (a signature that verifies, bytes
+            that decode): no waiver excuses those, under no policy.
+    """
+
+    id: str
+    title: str
+    requirement: str
+    dev: Severity = Severity.FAILURE
+    validation: Severity = Severity.FAILURE
+    production: Severity = Severity.FAILURE
+    notes: Mapping[str, str] = field(default_factory=dict)
+    waivable: bool = True
+
+    def severity(self, policy: Policy) -> Severity:
+        """The severity of a failure under `policy`."""
+        return {Policy.DEV: self.dev, Policy.VALIDATION: self.validation, Policy.PRODUCTION: self.production}[policy]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One check's outcome on one piece of evidence.
+
+    Attributes:
+        check: the declared check.
+        passed: whether it held.
+        expected, seen: in words or hex; may be empty when `passed`.
+        where: offset, claim, tensor index, file; where to look.
+        subject: which evidence (``token``, ``result #12``); empty when there is only one.
+    """
+
+    check: Check
+    passed: bool
+    expected: str = ""
+    seen: str = ""
+    where: str = ""
+    subject: str = ""
+
+    @property
+    def id(self) -> str:
+        """The check's id."""
+        return self.check.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiver:
+    """A named, reasoned exception granted in a build's YAML.
+
+    `finding` is a check id, or an ``fnmatch`` pattern such as ``attestation.dummy-*``; a critical check
+    (a lost key) is only excused by its full id. `where` says which file and line granted it.
+    """
+
+    finding: str
+    reason: str
+    where: str = ""
+
+    def matches(self, finding: Finding) -> bool:
+        """Whether this waiver speaks of `finding` (never of a check that is not waivable)."""
+        from fnmatch import fnmatchcase
+
+        if finding.check.production >= Severity.CRITICAL and self.finding != finding.id:
+            return False
+        return finding.check.waivable and fnmatchcase(finding.id, self.finding)
+
+
+@dataclass(slots=True)
+class Report:
+    """An ordered collection of findings with the policy that judges them."""
+
+    policy: Policy = Policy.VALIDATION
+    waivers: tuple[Waiver, ...] = ()
+    findings: list[Finding] = field(default_factory=list)
+
+    def add(
+        self,
+        check: Check,
+        passed: bool,
+        *,
+        expected: object = "",
+        seen: object = "",
+        where: str = "",
+        subject: str = "",
+    ) -> bool:
+        """Append the outcome of `check`; returns `passed` so that callers can chain."""
+        self.findings.append(
+            Finding(check=check, passed=passed, expected=str(expected), seen=str(seen), where=where, subject=subject)
+        )
+        return passed
+
+    def extend(self, findings: Iterable[Finding]) -> None:
+        """Append findings made elsewhere."""
+        self.findings.extend(findings)
+
+    def waiver_for(self, finding: Finding) -> Waiver | None:
+        """The first waiver that speaks of a failed finding."""
+        if finding.passed:
+            return None
+        return next((waiver for waiver in self.waivers if waiver.matches(finding)), None)
+
+    def status(self, finding: Finding) -> Status:
+        """Outcome of one finding under this report's policy and waivers."""
+        if finding.passed:
+            return Status.PASSED
+        if self.waiver_for(finding) is not None:
+            return Status.WAIVED
+        if finding.check.severity(self.policy) >= Severity.FAILURE:
+            return Status.FAILED
+        return Status.NOTED
+
+    def by_status(self, status: Status) -> list[Finding]:
+        """All findings with that status, in order."""
+        return [finding for finding in self.findings if self.status(finding) is status]
+
+    @property
+    def failed(self) -> list[Finding]:
+        """Findings that fail the run."""
+        return [f for f in self.findings if not f.passed and self.status(f) is Status.FAILED]
+
+    @property
+    def ok(self) -> bool:
+        """True when at least one check ran and none failed: nothing checked is no pass."""
+        return bool(self.findings) and not self.failed
+
+    def unused_waivers(self) -> list[Waiver]:
+        """Waivers that matched no failed finding (an error at the end of a run)."""
+        return [w for w in self.waivers if not any(not f.passed and w.matches(f) for f in self.findings)]
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings)
+
+
+class Catalogue:
+    """All checks of one area, by id; refuses a second declaration of an id."""
+
+    def __init__(self, area: str) -> None:
+        self.area = area
+        self._checks: dict[str, Check] = {}
+
+    def declare(self, check: Check) -> Check:
+        """Register `check` and return it.
+
+        Raises:
+            ValueError: the id is already taken or does not start with the area.
+        """
+        if check.id in self._checks:
+            raise ValueError(f"check {check.id!r} declared twice")
+        self._checks[check.id] = check
+        return check
+
+    def __iter__(self) -> Iterator[Check]:
+        return iter(self._checks.values())
+
+    def __getitem__(self, check_id: str) -> Check:
+        return self._checks[check_id]
+
+    def __contains__(self, check_id: object) -> bool:
+        return check_id in self._checks

@@ -1,0 +1,38 @@
+"""The regression gate joined with the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tfm_harness.findings import Report
+from tfm_harness.history.store import BaselineStore
+from tfm_harness.latency.regression import THRESHOLD, GateResult, Night, regression_gate
+from tfm_harness.latency.series import Series
+
+__all__ = ["Judged", "judge_and_keep"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the gate said, and the baseline it used."""
+
+    result: GateResult
+    baseline: Night | None
+
+
+def judge_and_keep(
+    store: BaselineStore, run: str, series: Series, report: Report, *, threshold: float = THRESHOLD
+) -> Judged:
+    """Judge a series against the store's baseline and nights, then store it under the run's name.
+
+    A series of a clock that carries no change detection is not stored: it could never be compared.
+
+    Raises:
+        InfrastructureError: kind ``baseline-store``.
+    """
+    baseline = store.baseline(series)
+    nights = store.nights(series, before=run)
+    result = regression_gate(series, baseline, report, nights=nights, threshold=threshold)
+    if result.verdict != "not-judged":
+        store.add(run, series)
+    return Judged(result, baseline)

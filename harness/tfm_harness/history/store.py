@@ -1,0 +1,344 @@
+"""Tables and operations of the baseline store."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from sqlalchemy import JSON, DateTime, ForeignKey, Integer, String, UniqueConstraint, create_engine, or_, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+from sqlalchemy.pool import NullPool
+
+from tfm_harness.config import state_folder
+from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.latency.regression import NIGHTS, Night
+from tfm_harness.latency.series import Series
+
+__all__ = ["BaselineKey", "BaselineStore", "StoredBaseline", "default_url", "run_name"]
+
+SCHEMA = 1
+"""Version of the tables; a store of another version is refused."""
+
+_ATTEMPTS = 5
+T = TypeVar("T")
+
+
+class _Base(DeclarativeBase):
+    pass
+
+
+class _Meta(_Base):
+    __tablename__ = "harness_meta"
+    key: Mapped[str] = mapped_column(String(32), primary_key=True)
+    value: Mapped[str] = mapped_column(String(64))
+
+
+class _SeriesRow(_Base):
+    __tablename__ = "harness_series"
+    __table_args__ = (UniqueConstraint("run", "key"),)
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    run: Mapped[str] = mapped_column(String(200), index=True)
+    key: Mapped[str] = mapped_column(String(64), index=True)
+    name: Mapped[str] = mapped_column(String(200))
+    board: Mapped[str] = mapped_column(String(200))
+    clock: Mapped[str] = mapped_column(String(200))
+    taken: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True))
+    data: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class _BaselineRow(_Base):
+    __tablename__ = "harness_baseline"
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    series_id: Mapped[int] = mapped_column(ForeignKey("harness_series.id"))
+    accepted: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True))
+    reason: Mapped[str] = mapped_column(String(1000))
+    series: Mapped[_SeriesRow] = relationship()
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineKey:
+    """What must be the same for two series to be compared; `digest` is its stored form."""
+
+    name: str
+    board: str
+    clock: str
+    environment: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, series: Series) -> BaselineKey:
+        """The key of a series."""
+        clock = f"{series.clock.source} {series.clock.hz} Hz {series.clock.quality.value}"
+        return cls(series.name, series.board, clock, tuple(sorted(series.environment.items())))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all facts, hex."""
+        facts = json.dumps([self.name, self.board, self.clock, self.environment])
+        return hashlib.sha256(facts.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredBaseline:
+    """An accepted baseline."""
+
+    run: str
+    series: Series
+    accepted: dt.datetime
+    reason: str
+
+
+def default_url(state_dir: Path | None = None) -> str:
+    """``TFM_HARNESS_BASELINE`` when set, else SQLite in the state folder: what runs write, the commands read.
+
+    Args:
+        state_dir: the state folder; default ``TFM_HARNESS_STATE_DIR``, else ``$XDG_STATE_HOME/tfm-harness``.
+    """
+    if url := os.environ.get("TFM_HARNESS_BASELINE"):
+        return url
+    if state_dir is None:
+        state_dir = state_folder.state_dir(os.environ.get("TFM_HARNESS_STATE_DIR", ""))
+    return f"sqlite:///{state_dir.resolve() / 'baseline.sqlite'}"
+
+
+_STARTED = dt.datetime.now(dt.UTC)
+_DATED = re.compile(r"\d{4}-\d\d-\d\d[_T]\d\d")
+
+
+def run_name(folder: Path, *, started: dt.datetime = _STARTED) -> str:
+    """What the store calls a run: its folder's name, with the time where that name does not tell one from the next.
+
+    A nightly job that always names the same folder must not write over the night before.
+    """
+    return folder.name if _DATED.match(folder.name) else f"{folder.name}@{started:%Y-%m-%d_%H-%M-%S}"
+
+
+class BaselineStore:
+    """An open store; a context manager.
+
+    Args:
+        url: an SQLAlchemy URL, for instance ``postgresql+psycopg://bench@db/harness`` or
+            ``sqlite:///path``; a plain path means SQLite.
+
+    Raises:
+        ConfigError: kind ``baseline-url`` (not a URL, or its driver is not installed).
+        InfrastructureError: kind ``baseline-store``: the database cannot be reached, is damaged or of another version.
+    """
+
+    def __init__(self, url: str | None = None) -> None:
+        text = url or default_url()
+        self.url = text if "://" in text else f"sqlite:///{text}"
+        try:
+            parsed = make_url(self.url)
+            self.shown = parsed.render_as_string(hide_password=True)
+            if parsed.get_backend_name() == "sqlite" and parsed.database not in {None, "", ":memory:"}:
+                Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
+            if parsed.drivername == "postgresql":
+                parsed = parsed.set(drivername="postgresql+psycopg")
+            waits = {"timeout": 30} if parsed.get_backend_name() == "sqlite" else {"connect_timeout": 10}
+            # Without a pool no connection, and so no lock, outlives the operation that needed it.
+            in_memory = parsed.get_backend_name() == "sqlite" and parsed.database in {None, "", ":memory:"}
+            pool = {} if in_memory else {"poolclass": NullPool}
+            self._engine = create_engine(parsed, connect_args=waits, **pool)
+        except (ArgumentError, ImportError, SQLAlchemyError) as exc:
+            raise ConfigError(
+                "the baseline store's URL cannot be used",
+                kind="baseline-url",
+                expected="a path, sqlite:///path or postgresql://user@host/database",
+                seen=f"{type(exc).__name__}: {exc}",
+                hint="PostgreSQL needs the extra: pip install 'tfm-harness[postgresql]'",
+            ) from exc
+        except OSError as exc:
+            raise self._failed(exc) from exc
+        for attempt in range(_ATTEMPTS):
+            try:
+                with self._session() as session:
+                    self._prepare(session)
+                break
+            except InfrastructureError as exc:
+                # Another process may be making the same tables at this moment.
+                if attempt + 1 == _ATTEMPTS or not isinstance(exc.__cause__, SQLAlchemyError):
+                    raise
+
+    def close(self) -> None:
+        """Close all connections. Safe to call twice."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def add(self, run: str, series: Series, *, taken: dt.datetime | None = None) -> None:
+        """Store a series of a run; a second one of the same key and run replaces the first."""
+        key = BaselineKey.of(series)
+
+        def store(session: Session) -> None:
+            row = session.scalar(select(_SeriesRow).where(_SeriesRow.run == run, _SeriesRow.key == key.digest))
+            if row is None:
+                row = _SeriesRow(run=run, key=key.digest, name=key.name, board=key.board, clock=key.clock)
+                session.add(row)
+            row.taken = taken or dt.datetime.now(dt.UTC)
+            row.data = series.as_dict()
+
+        self._again(store)
+
+    def baseline(self, series: Series) -> Night | None:
+        """The accepted baseline for what `series` measures, None when there is none."""
+        with self._session() as session:
+            row = session.get(_BaselineRow, BaselineKey.of(series).digest)
+            return None if row is None else Night(row.series.run, self._series(row.series))
+
+    def nights(self, series: Series, *, before: str = "", limit: int = NIGHTS) -> list[Night]:
+        """The last runs of what `series` measures, oldest first.
+
+        Args:
+            before: leave out this run (the current one, when it is stored already).
+        """
+        with self._session() as session:
+            query = (
+                select(_SeriesRow)
+                .where(_SeriesRow.key == BaselineKey.of(series).digest, _SeriesRow.run != before)
+                .order_by(_SeriesRow.taken.desc(), _SeriesRow.id.desc())
+                .limit(limit)
+            )
+            return [Night(row.run, self._series(row)) for row in reversed(session.scalars(query).all())]
+
+    def accept(self, run: str, *, reason: str, name: str | None = None) -> list[Series]:
+        """Make a run's series the baselines of what they measure.
+
+        Args:
+            run: a stored run's name; without its ``@time`` the latest run of that name, for each thing it measured.
+            reason: why; kept with the baseline.
+            name: only the series of that name.
+
+        Raises:
+            ConfigError: kind ``baseline-run``: no such run or series; ``baseline-reason``: no reason.
+        """
+        if not reason.strip():
+            raise ConfigError("a baseline needs a reason", kind="baseline-reason", expected="--reason TEXT")
+
+        def choose(session: Session) -> list[Series]:
+            named = or_(_SeriesRow.run == run, _SeriesRow.run.startswith(f"{run}@", autoescape=True))
+            query = select(_SeriesRow).where(named).order_by(_SeriesRow.taken, _SeriesRow.id)
+            found = session.scalars(query.where(_SeriesRow.name == name) if name else query).all()
+            rows = list({row.key: row for row in found}.values())  # the latest of each
+            if not rows:
+                known = session.scalars(
+                    select(_SeriesRow.run).distinct().order_by(_SeriesRow.run.desc()).limit(5)
+                ).all()
+                raise ConfigError(
+                    f"no series of run {run!r}" + (f" called {name!r}" if name else ""),
+                    kind="baseline-run",
+                    expected="a stored run, the last ones are: " + (", ".join(known) or "none"),
+                    seen=run,
+                    where=self.shown,
+                )
+            for row in rows:
+                session.merge(
+                    _BaselineRow(key=row.key, series_id=row.id, accepted=dt.datetime.now(dt.UTC), reason=reason[:1000])
+                )
+            return [self._series(row) for row in rows]
+
+        return self._again(choose)
+
+    def baselines(self) -> list[StoredBaseline]:
+        """All accepted baselines, by board and name."""
+        with self._session() as session:
+            rows = session.scalars(select(_BaselineRow)).all()
+            found = [
+                StoredBaseline(
+                    run=row.series.run, series=self._series(row.series), accepted=_utc(row.accepted), reason=row.reason
+                )
+                for row in rows
+            ]
+        return sorted(found, key=lambda b: (b.series.board, b.series.name, b.accepted))
+
+    def runs(self) -> list[tuple[str, dt.datetime, int]]:
+        """All runs with the time of their first series and how many they have, oldest first."""
+        with self._session() as session:
+            rows: Sequence[Any] = session.execute(select(_SeriesRow.run, _SeriesRow.taken)).all()
+        found: dict[str, tuple[dt.datetime, int]] = {}
+        for run, taken in rows:
+            first, count = found.get(run, (_utc(taken), 0))
+            found[run] = (min(first, _utc(taken)), count + 1)
+        return sorted(((run, first, count) for run, (first, count) in found.items()), key=lambda r: (r[1], r[0]))
+
+    def series_of(self, run: str) -> list[Series]:
+        """All series of a run, by name."""
+        with self._session() as session:
+            query = select(_SeriesRow).where(_SeriesRow.run == run).order_by(_SeriesRow.name, _SeriesRow.board)
+            return [self._series(row) for row in session.scalars(query)]
+
+    def _prepare(self, session: Session) -> None:
+        _Base.metadata.create_all(session.connection())
+        version = session.get(_Meta, "schema")
+        if version is None:
+            session.add(_Meta(key="schema", value=str(SCHEMA)))
+        elif version.value != str(SCHEMA):
+            raise InfrastructureError(
+                "the baseline store is of another version",
+                kind="baseline-store",
+                expected=f"schema {SCHEMA}",
+                seen=f"schema {version.value}",
+                where=self.shown,
+                hint="name another store, or export this one (`baseline export`) with the harness that made it",
+            )
+
+    def _again(self, work: Callable[[Session], T]) -> T:
+        """Do `work`; once more when another process has written the same row between its look and its write."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                with self._session() as session:
+                    return work(session)
+            except InfrastructureError as exc:
+                if attempt + 1 == _ATTEMPTS or not isinstance(exc.__cause__, IntegrityError):
+                    raise
+        raise AssertionError("not reached")
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        try:
+            with Session(self._engine) as session, session.begin():
+                yield session
+        except SQLAlchemyError as exc:
+            raise self._failed(exc) from exc
+
+    def _failed(self, exc: Exception) -> InfrastructureError:
+        return InfrastructureError(
+            "the baseline store cannot be used",
+            kind="baseline-store",
+            seen=f"{type(exc).__name__}: {str(exc).splitlines()[0]}",
+            where=self.shown,
+            hint="check that the database can be reached and written, or name another one "
+            "(TFM_HARNESS_BASELINE or --store)",
+        )
+
+    def _series(self, row: _SeriesRow) -> Series:
+        try:
+            return Series.from_dict(row.data)
+        except (KeyError, TypeError, ValueError) as exc:
+            raise InfrastructureError(
+                f"the series {row.name!r} of run {row.run!r} is damaged",
+                kind="baseline-store",
+                seen=f"{type(exc).__name__}: {exc}",
+                where=self.shown,
+            ) from exc
+
+
+def _utc(value: dt.datetime) -> dt.datetime:
+    # SQLite forgets the zone; everything is stored in UTC.
+    return value if value.tzinfo else value.replace(tzinfo=dt.UTC)

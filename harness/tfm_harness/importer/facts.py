@@ -1,0 +1,155 @@
+"""What a TF-M build says about itself: ``spe_config.cmake``, ``CMakeCache.txt``, ``tfm_version.h``.
+
+TF-M v2.1 and newer install ``api_ns/cmake/spe_config.cmake``; v1.8 leaves only ``CMakeCache.txt``.
+Several files may say the same thing; when they do not say the same, the tree is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfm_harness.errors import ConfigError
+from tfm_harness.importer.scan import Found
+
+__all__ = ["Fact", "Facts", "read_facts", "version_of"]
+
+_MAX_CONFIG = 8 << 20
+_SET = re.compile(r"^\s*set\(\s*(?P<key>\w+)\s+(?P<value>\"[^\"]*\"|[^\s\")]+)?(?=[\s)])", re.IGNORECASE)
+_CACHE = re.compile(r"^(?P<key>[A-Za-z_][\w.-]*):(?P<type>[A-Z]+)=(?P<value>.*)$")
+_DEFINE = re.compile(r"^\s*#\s*define\s+(?P<key>VERSION_\w+)\s+(?P<value>.+?)\s*$")
+_VERSION = re.compile(r"v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,5}))?(?:\+(\d{1,9}))?(?:[-+].*)?")
+
+# Said by more than one file; they must agree.
+_SHARED = (
+    "TFM_PLATFORM", "TFM_ISOLATION_LEVEL", "CONFIG_TFM_SPM_BACKEND", "TFM_VERSION", "MCUBOOT_IMAGE_VERSION_S",
+    "MCUBOOT_IMAGE_NUMBER", "BL2",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A value and where it came from (``file:line``)."""
+
+    value: str
+    where: str
+    path: Path
+
+    @property
+    def on(self) -> bool:
+        """CMake's truth."""
+        return self.value.upper() in {"1", "ON", "TRUE", "YES", "Y"}
+
+
+class Facts(Mapping[str, Fact]):
+    """All facts by CMake variable name; ``TFM_VERSION`` may come from the version header."""
+
+    def __init__(self) -> None:
+        self._facts: dict[str, list[Fact]] = {}
+
+    def add(self, key: str, fact: Fact) -> None:
+        """Add what a file says; the first file to say something is the one that is quoted."""
+        self._facts.setdefault(key, []).append(fact)
+
+    def __getitem__(self, key: str) -> Fact:
+        return self._facts[key][0]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._facts)
+
+    def __len__(self) -> int:
+        return len(self._facts)
+
+    def all(self, key: str) -> list[Fact]:
+        """Everything said about `key`."""
+        return list(self._facts.get(key, ()))
+
+    def partitions(self) -> list[Fact]:
+        """The partitions that are built in: facts of ``TFM_PARTITION_*`` that are on; the value is the name."""
+        found: dict[str, Fact] = {}
+        for key in sorted(self._facts):
+            match = re.fullmatch(r"TFM_PARTITION_([A-Z0-9_]+)", key)
+            if match and self[key].on and not key.endswith(("_LOG_LEVEL", "_STACK_SIZE")):
+                found[match[1]] = Fact(match[1].lower(), self[key].where, self[key].path)
+        return list(found.values())
+
+
+def read_facts(found: Found, label: Mapping[Path, str]) -> Facts:
+    """Read every configuration file of a tree.
+
+    Args:
+        found: the scanned tree.
+        label: how files are called in ``where``.
+
+    Raises:
+        ConfigError: kind ``import-contradiction`` when files disagree, ``import-unreadable``.
+    """
+    facts = Facts()
+    for name, form in (("spe_config.cmake", _SET), ("tfm_version.h", _DEFINE), ("CMakeCache.txt", _CACHE)):
+        for path in found.config.get(name, ()):
+            said = dict(_read(path, form, label.get(path, path.name)))
+            if name == "CMakeCache.txt" and "TFM_PLATFORM" not in said:
+                continue  # the cache of a library that TF-M builds along the way
+            for key, fact in said.items():
+                facts.add(key, fact)
+            if name == "tfm_version.h":
+                for key in ("VERSION_FULLSTR", "VERSION_STR"):
+                    if key in said:
+                        facts.add("TFM_VERSION", said[key])
+                        break
+    _agree(facts)
+    return facts
+
+
+def version_of(text: str) -> tuple[int, int, int] | None:
+    """``2.1.4``, ``v2.1.4``, ``2.1.4+0``, ``2.1.4-rc1`` as numbers; None for anything else."""
+    match = _VERSION.fullmatch(text.strip())
+    return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else None
+
+
+def _read(path: Path, form: re.Pattern[str], label: str) -> Iterator[tuple[str, Fact]]:
+    try:
+        if path.stat().st_size > _MAX_CONFIG:
+            raise ConfigError("a configuration file is too large", kind="import-unreadable", where=str(path))
+        text = path.read_text("utf-8", "replace")
+    except OSError as error:
+        raise ConfigError(
+            f"a configuration file cannot be read: {error.strerror}", kind="import-unreadable", where=str(path)
+        ) from error
+    for number, line in enumerate(text.splitlines(), 1):
+        match = form.match(line)
+        if match is None:
+            continue
+        value = (match["value"] or "").strip().strip('"')
+        if match["key"].startswith("VERSION_") and form is _DEFINE:
+            value = value.strip("()").strip('"')
+        if value and not (value.startswith("@") and value.endswith("@")):
+            yield match["key"], Fact(value, f"{label}:{number}", path)
+
+
+def _agree(facts: Facts) -> None:
+    for key in _SHARED:
+        said = facts.all(key)
+        values = {_comparable(key, fact.value) for fact in said}
+        if len(values) > 1:
+            first = said[0]
+            other = next(f for f in said if _comparable(key, f.value) != _comparable(key, first.value))
+            raise ConfigError(
+                f"two files of this tree disagree on {key}",
+                kind="import-contradiction",
+                expected=f"{first.value}  ({first.where})",
+                seen=f"{other.value}  ({other.where})",
+                where=other.where,
+                hint="these files come from different builds: build again from scratch, or name one build's folders",
+            )
+
+
+def _comparable(key: str, value: str) -> str:
+    if "VERSION" in key:
+        version = version_of(value)
+        return ".".join(map(str, version)) if version else value
+    if key == "TFM_PLATFORM":
+        return value.replace("\\", "/").rstrip("/").split("platform/ext/target/")[-1]
+    return value.upper()

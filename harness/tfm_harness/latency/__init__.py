@@ -1,0 +1,41 @@
+"""Latency: the device's own counter, judged only where that counter can carry a judgement.
+
+Pure: numbers in, findings out. `Series` is a raw measurement, `Statistics` its summary; the checks
+prove the counter first (`check_counter`), then judge budgets (`check_budget`) and changes
+(`regression_gate`).
+"""
+
+from tfm_harness.latency.budget import Budget, check_budget
+from tfm_harness.latency.clock import Clock, ClockQuality
+from tfm_harness.latency.counter import CounterReading, check_counter, check_rate, check_run_accounts, elapsed_ticks
+from tfm_harness.latency.mlperf import MlperfRun, check_mlperf, plan_iterations, run_mlperf
+from tfm_harness.latency.phases import PHASES, Phases, check_phases
+from tfm_harness.latency.regression import GateResult, Night, regression_gate
+from tfm_harness.latency.series import Series, check_series
+from tfm_harness.latency.statistics import Statistics, summarise
+
+__all__ = [
+    "PHASES",
+    "Budget",
+    "Clock",
+    "ClockQuality",
+    "CounterReading",
+    "GateResult",
+    "MlperfRun",
+    "Night",
+    "Phases",
+    "Series",
+    "Statistics",
+    "check_budget",
+    "check_counter",
+    "check_mlperf",
+    "check_phases",
+    "check_rate",
+    "check_run_accounts",
+    "check_series",
+    "elapsed_ticks",
+    "plan_iterations",
+    "regression_gate",
+    "run_mlperf",
+    "summarise",
+]

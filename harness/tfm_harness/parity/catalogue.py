@@ -1,0 +1,101 @@
+"""Every check of numeric parity, declared once."""
+
+from __future__ import annotations
+
+from tfm_harness.findings import Catalogue, Check, Severity
+
+__all__ = [
+    "ALL",
+    "BIT_EXACT",
+    "CONSTANT_INPUTS",
+    "DISTINCT_OUTPUTS",
+    "FIRST_OP",
+    "MODEL_GRAPH",
+    "OUTPUT_FORM",
+    "SATURATED_OUTPUTS",
+    "SOMETHING_COMPARED",
+    "TOLERANCE_USED",
+    "WITHIN_TOLERANCE",
+]
+
+ALL = Catalogue("parity")
+
+SOMETHING_COMPARED = ALL.declare(
+    Check(
+        id="parity.something-compared",
+        title="at least one output element was compared",
+        requirement="tfm-harness: a comparison of nothing proves nothing",
+        waivable=False,
+    )
+)
+OUTPUT_FORM = ALL.declare(
+    Check(
+        id="parity.output-form",
+        title="the device's outputs have the reference's count, shape and type",
+        requirement="TFLite schema: Tensor.shape, Tensor.type of the subgraph's outputs",
+        waivable=False,
+    )
+)
+BIT_EXACT = ALL.declare(
+    Check(
+        id="parity.bit-exact",
+        title="every output element equals the reference's bit for bit",
+        requirement="TFLM evaluate_test practice: assert_array_equal against BUILTIN_REF",
+    )
+)
+WITHIN_TOLERANCE = ALL.declare(
+    Check(
+        id="parity.within-tolerance",
+        title="differences stay within the named tolerance of the output's op class",
+        requirement="build YAML: parity.tolerances",
+    )
+)
+TOLERANCE_USED = ALL.declare(
+    Check(
+        id="parity.tolerance-used",
+        title="bit-exact without leaning on a named tolerance",
+        requirement="tfm-harness: a tolerance never widens silently",
+        dev=Severity.INFO,
+        validation=Severity.INFO,
+        production=Severity.INFO,
+    )
+)
+FIRST_OP = ALL.declare(
+    Check(
+        id="parity.op-outputs",
+        title="each operator's output on the device equals the reference's",
+        requirement="TFLM layer_by_layer_debugger practice: reference is BUILTIN_REF",
+    )
+)
+MODEL_GRAPH = ALL.declare(
+    Check(
+        id="parity.model-graph",
+        title="the device executes the operators of the model under test, in order",
+        requirement="TFLite schema: SubGraph.operators",
+        waivable=False,
+    )
+)
+DISTINCT_OUTPUTS = ALL.declare(
+    Check(
+        id="parity.distinct-outputs",
+        title="the inputs drive the model to enough distinct outputs",
+        requirement="tfm-harness: parity over a handful of outputs is vacuous",
+        dev=Severity.WARNING,
+    )
+)
+SATURATED_OUTPUTS = ALL.declare(
+    Check(
+        id="parity.saturated-outputs",
+        title="not most output vectors sit entirely at the ends of the type's range",
+        requirement="tfm-harness: saturation hides differences",
+        dev=Severity.WARNING,
+    )
+)
+CONSTANT_INPUTS = ALL.declare(
+    Check(
+        id="parity.constant-inputs",
+        title="each input tensor changes from vector to vector",
+        requirement="tfm-harness: a constant input exercises nothing",
+        dev=Severity.WARNING,
+    )
+)

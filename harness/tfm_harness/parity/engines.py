@@ -1,0 +1,345 @@
+"""Reference engines behind one interface, each in a process of its own.
+
+Which engine may be the oracle was measured: tflite-runtime 2.14 with ``BUILTIN_REF`` equals TFLM bit for
+bit on int8 and int16 models; ai-edge-litert does so up to 1.2.0 and not from 1.3.0 on (int8 and int16
+fully connected). An engine proves what it is with stored vectors before it may judge anything.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import weakref
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from types import TracebackType
+from typing import Any, Self, TypedDict, Unpack
+
+import numpy as np
+import numpy.typing as npt
+
+from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.parity.arrays import Arrays, check_inputs
+from tfm_harness.parity.model_info import ModelInfo, expose_tensors, parse_model
+from tfm_harness.parity.process import EngineRefusal, WorkerProcess
+
+__all__ = ["DEFAULT_ENGINES", "EngineRecord", "ReferenceEngine", "get_engine", "second_oracle"]
+
+DEFAULT_ENGINES = ("tflite-runtime", "ai-edge-litert")
+"""First oracle: the first of these that is installed and passes its self-test."""
+
+_NAMES = (*DEFAULT_ENGINES, "tflite-micro")
+
+_FIRST_UNFIT = {"ai-edge-litert": (1, 3)}
+"""From these versions on an engine computes int8 and int16 fully connected with other kernels."""
+
+_VECTORS_AT_A_TIME = 64
+_BYTES_AT_A_TIME = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRecord:
+    """Who computed the reference; goes into every result."""
+
+    name: str
+    version: str
+    resolver: str
+    threads: int
+    python: str = ""
+    numpy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version} {self.resolver}, {self.threads} thread"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+class EngineOptions(TypedDict, total=False):
+    """Keyword arguments of `ReferenceEngine`."""
+
+    python: str
+    time_limit: float
+    memory_limit: int
+    self_test: bool
+
+
+class ReferenceEngine:
+    """An interpreter in a subprocess. Use as a context manager, or call `close`.
+
+    Args:
+        name: ``tflite-runtime``, ``ai-edge-litert`` or ``tflite-micro``.
+        python: interpreter that has the engine's package (default: this one).
+        time_limit: seconds that loading a model, or running 64 vectors at most, may take.
+        memory_limit: address space of the worker in bytes.
+        self_test: prove the engine with stored vectors before first use.
+
+    Raises:
+        ConfigError: kind ``engine-unknown``.
+        InfrastructureError: kind ``engine-missing`` (package not importable), ``engine-refused`` (self-test failed),
+            ``engine-start``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        python: str = sys.executable,
+        time_limit: float = 60.0,
+        memory_limit: int = 4 << 30,
+        self_test: bool = True,
+    ) -> None:
+        if name not in _NAMES and self_test:
+            raise ConfigError(
+                f"no reference engine is called {name!r}",
+                kind="engine-unknown",
+                expected=", ".join(_NAMES),
+                seen=name,
+            )
+        self.name = name
+        self.python = python
+        self.time_limit = time_limit
+        self.memory_limit = memory_limit
+        self._worker: WorkerProcess | None = None
+        self._loaded = ""
+        self._infos: dict[str, ModelInfo] = {}
+        self._pid = os.getpid()
+        self._record: EngineRecord | None = None
+        _ALL.add(self)
+        try:
+            self._connect()
+            if self_test:
+                self._refuse_version()
+                from tfm_harness.parity.selftest import prove
+
+                prove(self)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def record(self) -> EngineRecord:
+        """Name, version, resolver and threads of the engine."""
+        if self._record is None:
+            self._connect()
+        assert self._record is not None  # noqa: S101 - _connect sets it or raises
+        return self._record
+
+    def run(self, model: bytes, inputs: Sequence[npt.ArrayLike] | npt.ArrayLike, *, name: str = "model") -> Arrays:
+        """Run `model` on n vectors.
+
+        Args:
+            model: the .tflite file's bytes.
+            inputs: one array for each input tensor, each (n, *shape); a lone array stands for the only input.
+            name: what errors call the model.
+
+        Returns:
+            One array for each output tensor, each (n, *shape).
+
+        Raises:
+            ConfigError: the model cannot be parsed or has dynamic shapes; inputs of wrong count, shape or type.
+            InfrastructureError: the interpreter crashed, hung or refused, with the model's name.
+        """
+        info = self.info(model, name)
+        arrays = check_inputs(info, inputs)
+        if len(arrays[0]) == 0:
+            return [np.empty((0, *t.shape), dtype=t.dtype) for t in info.outputs]
+        self._load(model, info)
+        # In parts, so that the time limit and the size of a frame hold for any number of vectors.
+        each = max(info.input_bytes, info.output_bytes, 1)
+        size = max(1, min(_VECTORS_AT_A_TIME, _BYTES_AT_A_TIME // each))
+        parts: list[Arrays] = []
+        for at in range(0, len(arrays[0]), size):
+            part = [a[at : at + size] for a in arrays]
+            _, outputs = self._ask({"op": "run", "sha": info.sha256}, part, info.name)
+            self._check_outputs(info, outputs, len(part[0]))
+            parts.append(outputs)
+        return [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+    def tensors(
+        self,
+        model: bytes,
+        inputs: Sequence[npt.ArrayLike] | npt.ArrayLike,
+        indices: Sequence[int],
+        *,
+        name: str = "model",
+    ) -> Arrays:
+        """Run one vector and return the tensors numbered `indices`, intermediate ones included.
+
+        Args:
+            inputs: as for `run`, with n = 1.
+        """
+        exposed = expose_tensors(model, indices)
+        arrays = check_inputs(self.info(exposed, name), inputs)
+        if len(arrays[0]) != 1:
+            raise ValueError(f"tensors() takes one vector, got {len(arrays[0])}")
+        return [output[0] for output in self.run(exposed, arrays, name=name)]
+
+    def info(self, model: bytes, name: str = "model") -> ModelInfo:
+        """The parsed model (kept)."""
+        key = sha256(model).hexdigest()
+        if key not in self._infos:
+            if len(self._infos) >= 64:
+                self._infos.pop(next(iter(self._infos)))
+            self._infos[key] = parse_model(model, name=name)
+        return self._infos[key]
+
+    def close(self) -> None:
+        """End the worker. Safe to call twice; the next call starts a new one."""
+        worker, self._worker, self._loaded = self._worker, None, ""
+        if worker is not None and self._pid == os.getpid():
+            worker.forget()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _connect(self) -> WorkerProcess:
+        if self._worker is not None and self._pid == os.getpid():
+            return self._worker
+        self._pid = os.getpid()
+        worker = WorkerProcess(self.name, python=self.python, memory=self.memory_limit)
+        self._worker, self._loaded = worker, ""
+        try:
+            answer, _ = worker.request({"op": "hello"}, [], what="its start", limit=self.time_limit)
+        except EngineRefusal as exc:
+            self.close()
+            raise InfrastructureError(
+                f"reference engine {self.name} is not usable",
+                kind="engine-missing",
+                expected=f"an importable {self.name} package",
+                seen=str(exc),
+                where=self.python,
+                hint=f"install {self.name} for that Python"
+                + ("; tflite-runtime 2.14 needs numpy < 2 and Python <= 3.11" if self.name == "tflite-runtime" else ""),
+            ) from exc
+        except InfrastructureError:
+            self.close()
+            raise
+        self._record = EngineRecord(**answer["record"])
+        return worker
+
+    def _refuse_version(self) -> None:
+        """A version known to differ is refused by name, before the vectors say so too."""
+        unfit = _FIRST_UNFIT.get(self.record.name)
+        if unfit is None:
+            return
+        words = self.record.version.split(".")[: len(unfit)]
+        if tuple(int(word) if word.isdigit() else 0 for word in words) >= unfit:
+            raise InfrastructureError(
+                f"reference engine {self.record} is no oracle",
+                kind="engine-refused",
+                expected=f"{self.record.name} before {'.'.join(map(str, unfit))}",
+                seen=f"version {self.record.version}, whose fully connected kernels give other numbers than TFLM's",
+                where=self.python,
+                hint="use tflite-runtime 2.14.0 or ai-edge-litert 1.2.0",
+            )
+
+    def _load(self, model: bytes, info: ModelInfo) -> None:
+        self._connect()
+        if self._loaded == info.sha256:
+            return
+        self._loaded = ""
+        answer, _ = self._ask({"op": "load", "sha": info.sha256}, [np.frombuffer(model, np.uint8)], info.name)
+        for role, expected, seen in (
+            ("inputs", info.inputs, answer["inputs"]),
+            ("outputs", info.outputs, answer["outputs"]),
+        ):
+            described = [{"shape": list(t.shape), "dtype": t.dtype} for t in expected]
+            if described != seen:
+                raise InfrastructureError(
+                    f"reference engine {self.name} sees other {role} in {info.name} than the file declares",
+                    kind="engine-refused-model",
+                    expected=str(described),
+                    seen=str(seen),
+                )
+        self._loaded = info.sha256
+
+    def _ask(self, header: dict[str, Any], arrays: Arrays, what: str) -> tuple[dict[str, Any], Arrays]:
+        worker = self._connect()
+        described = [{"dtype": a.dtype.name, "shape": list(a.shape), "bytes": int(a.nbytes)} for a in arrays]
+        try:
+            return worker.request(
+                {**header, "arrays": described},
+                [np.ascontiguousarray(a).tobytes() for a in arrays],
+                what=what,
+                limit=self.time_limit,
+            )
+        except EngineRefusal as exc:
+            raise InfrastructureError(
+                f"reference engine {self.record.name} refuses {what}",
+                kind="engine-refused-model",
+                expected="a model this interpreter runs",
+                seen=str(exc),
+                hint="the model is not covered: only an engine that runs it can judge the device",
+            ) from exc
+        except InfrastructureError:
+            self.close()
+            raise
+        except BaseException:  # Ctrl-C in mid-answer: the stream is out of step
+            self.close()
+            raise
+
+    def _check_outputs(self, info: ModelInfo, outputs: Arrays, count: int) -> None:
+        seen = [(o.shape, o.dtype.name) for o in outputs]
+        expected = [((count, *t.shape), t.dtype) for t in info.outputs]
+        if seen != expected:
+            raise InfrastructureError(
+                f"reference engine {self.name} gave outputs of another form for {info.name}",
+                kind="engine-protocol",
+                expected=str(expected),
+                seen=str(seen),
+            )
+
+
+def get_engine(name: str | None = None, **options: Unpack[EngineOptions]) -> ReferenceEngine:
+    """The engine of that name, or the default one: the first of `DEFAULT_ENGINES` that proves itself.
+
+    Args:
+        options: as for `ReferenceEngine`.
+
+    Raises:
+        InfrastructureError: kind ``engine-missing`` or ``engine-refused``, with what each candidate said.
+    """
+    if name is not None:
+        return ReferenceEngine(name, **options)
+    problems: list[InfrastructureError] = []
+    for candidate in DEFAULT_ENGINES:
+        try:
+            return ReferenceEngine(candidate, **options)
+        except InfrastructureError as exc:
+            problems.append(exc)
+    refused = next((p for p in problems if p.kind != "engine-missing"), problems[0])
+    raise InfrastructureError(
+        "no reference engine can be used",
+        kind=refused.kind,
+        expected="tflite-runtime 2.14.0 (Python <= 3.11, numpy < 2) or ai-edge-litert 1.2.0",
+        seen="\n".join(f"{p.message}: {p.seen}" for p in problems),
+        hint="reinstall tfm-harness with its dependencies",
+    )
+
+
+def second_oracle(**options: Unpack[EngineOptions]) -> ReferenceEngine | None:
+    """The tflite-micro engine, or None when its package is not installed."""
+    try:
+        return ReferenceEngine("tflite-micro", **options)
+    except InfrastructureError as exc:
+        if exc.kind == "engine-missing":
+            return None
+        raise
+
+
+_ALL: weakref.WeakSet[ReferenceEngine] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for engine in list(_ALL):
+        engine.close()

@@ -1,0 +1,356 @@
+"""What a .tflite file says about itself: tensors, quantisation, operators.
+
+Parsing is pure Python over the FlatBuffer (package ``tflite``: the TFLite schema), so a
+malformed file costs an error, not a crashed interpreter. Facts follow the TFLite schema v3.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from tfm_harness.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["ModelInfo", "Operator", "Quantisation", "TensorInfo", "expose_tensors", "parse_model"]
+
+MAX_MODEL_BYTES = 256 << 20
+"""Larger files are refused before they are parsed: no Cortex-M runs them."""
+
+MAX_TENSOR_BYTES = 64 << 20
+
+_DTYPES = {
+    "FLOAT32": "float32",
+    "INT8": "int8",
+    "UINT8": "uint8",
+    "INT16": "int16",
+    "INT32": "int32",
+    "INT64": "int64",
+    "BOOL": "bool",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Quantisation:
+    """Affine quantisation of a tensor: real = scale * (q - zero_point).
+
+    Attributes:
+        scales, zero_points: one of each, or one for each slice along `dimension`.
+    """
+
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    dimension: int = 0
+
+    @property
+    def per_tensor(self) -> bool:
+        """Whether one scale serves the whole tensor."""
+        return len(self.scales) == 1
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """One tensor. `dtype` is numpy's name; `index` is the tensor's number in its subgraph."""
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    quantisation: Quantisation | None
+    constant: bool = False
+
+    @property
+    def elements(self) -> int:
+        """How many values the tensor holds."""
+        count = 1
+        for extent in self.shape:
+            count *= extent
+        return count
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        import numpy as np
+
+        return self.elements * int(np.dtype(self.dtype).itemsize)
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One operator in execution order.
+
+    Attributes:
+        name: the schema's name (``FULLY_CONNECTED``) or the custom op's name.
+        code: the TFLite builtin operator code (BuiltinOperator in the schema).
+        inputs, outputs: tensor indices; -1 stands for an optional input that is absent.
+    """
+
+    index: int
+    name: str
+    code: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"op {self.index} {self.name}"
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A parsed model (its first subgraph, which is the one TFLM runs).
+
+    Attributes:
+        sha256: digest of the file's bytes, lower-case hex; the model id of signed results.
+        notes: facts a reader should know, for instance a dynamic batch dimension that was fixed.
+    """
+
+    name: str
+    sha256: str
+    size: int
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    tensors: tuple[TensorInfo, ...]
+    operators: tuple[Operator, ...]
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def input_bytes(self) -> int:
+        """Bytes of all inputs of one inference, back to back."""
+        return sum(tensor.nbytes for tensor in self.inputs)
+
+    @cached_property
+    def output_bytes(self) -> int:
+        """Bytes of all outputs of one inference, back to back."""
+        return sum(tensor.nbytes for tensor in self.outputs)
+
+    def producer(self, tensor: int) -> Operator | None:
+        """The operator that writes tensor number `tensor`, None for inputs and constants."""
+        return next((op for op in self.operators if tensor in op.outputs), None)
+
+    def pack_inputs(self, arrays: list[np.ndarray[Any, Any]]) -> bytes:
+        """Inputs of n inferences as the wire wants them: for each inference its tensors back to back, little endian.
+
+        Args:
+            arrays: one array for each input, shape (n, *tensor.shape).
+        """
+        import numpy as np
+
+        count = len(arrays[0])
+        flat = [
+            np.ascontiguousarray(a, dtype=np.dtype(t.dtype).newbyteorder("<")).reshape(count, -1).view(np.uint8)
+            for a, t in zip(arrays, self.inputs, strict=True)
+        ]
+        return bytes(np.concatenate(flat, axis=1).tobytes())
+
+    def unpack_outputs(self, data: bytes, count: int) -> list[np.ndarray[Any, Any]]:
+        """Outputs of `count` inferences from the wire's bytes: one array (count, *shape) for each output.
+
+        Raises:
+            ValueError: the length is not `count` times `output_bytes`.
+        """
+        import numpy as np
+
+        if len(data) != count * self.output_bytes:
+            raise ValueError(f"{len(data)} bytes of output, expected {count} x {self.output_bytes}")
+        rows = np.frombuffer(data, dtype=np.uint8).reshape(count, self.output_bytes)
+        outputs, at = [], 0
+        for tensor in self.outputs:
+            part = np.ascontiguousarray(rows[:, at : at + tensor.nbytes])
+            outputs.append(part.view(np.dtype(tensor.dtype).newbyteorder("<")).reshape(count, *tensor.shape))
+            at += tensor.nbytes
+        return outputs
+
+
+def parse_model(model: bytes, *, name: str = "model") -> ModelInfo:
+    """Parse a .tflite file.
+
+    A batch dimension declared dynamic (-1 in ``shape_signature[0]``) with a static size is taken at that
+    size, as TFLM does; any other dynamic shape of an input or output is refused.
+
+    Raises:
+        ConfigError: kind ``model-malformed``, ``model-dynamic-shape``, ``model-unsupported`` or ``model-too-large``.
+    """
+    if len(model) > MAX_MODEL_BYTES:
+        raise ConfigError(
+            f"model {name} is too large",
+            kind="model-too-large",
+            expected=f"at most {MAX_MODEL_BYTES} bytes",
+            seen=f"{len(model)} bytes",
+        )
+    if model[4:8] != b"TFL3":
+        raise ConfigError(
+            f"model {name} is not a TFLite model",
+            kind="model-malformed",
+            expected="file identifier TFL3 at byte offset 4",
+            seen=model[4:8].hex(" ") if len(model) >= 8 else f"a file of {len(model)} bytes",
+            where=f"{name}, byte offset 4",
+            hint="give a .tflite FlatBuffer, not a SavedModel, .h5 or C array",
+        )
+    try:
+        return _Parser(model, name).parse()
+    except (struct.error, IndexError, ValueError, TypeError, AttributeError, UnicodeDecodeError, MemoryError) as exc:
+        # What the FlatBuffers runtime raises when an offset leaves the buffer.
+        raise ConfigError(
+            f"model {name} is damaged: its FlatBuffer cannot be read",
+            kind="model-malformed",
+            seen=f"{type(exc).__name__}: {exc}",
+            where=f"{name} ({len(model)} bytes)",
+            hint="compare the file's SHA-256 with the one it was made with; it may be cut short",
+        ) from exc
+
+
+def expose_tensors(model: bytes, indices: Sequence[int]) -> bytes:
+    """The same model with tensors `indices` of its first subgraph as its outputs.
+
+    Interpreters may compute in place (TFLite's ADD overwrites its input even when asked to preserve all
+    tensors); what is an output of the graph is never overwritten. The file keeps all its bytes: a new vector
+    is appended and SubGraph.outputs points to it (FlatBuffers: an offset counts from its own place, forward).
+
+    Raises:
+        ConfigError: kind ``model-malformed``, as `parse_model`.
+        IndexError: a tensor the model does not have.
+    """
+    import tflite
+
+    info = parse_model(model)
+    if any(not 0 <= index < len(info.tensors) for index in indices):
+        raise IndexError(f"tensors {list(indices)} of {len(info.tensors)}")
+    table = tflite.Model.GetRootAs(model, 0).Subgraphs(0)._tab  # noqa: SLF001 - generated code has no other way
+    place = table.Pos + table.Offset(8)  # SubGraph: tensors 4, inputs 6, outputs 8
+    changed = bytearray(model) + bytes(-len(model) % 4)
+    struct.pack_into("<I", changed, place, len(changed) - place)
+    return bytes(changed) + struct.pack(f"<I{len(indices)}i", len(indices), *indices)
+
+
+class _Parser:
+    """Reads the FlatBuffer; every raw read may raise what `parse_model` catches."""
+
+    def __init__(self, model: bytes, name: str) -> None:
+        import tflite
+
+        self.tflite = tflite
+        self.data = model
+        self.name = name
+        self.root = tflite.Model.GetRootAs(model, 0)
+        self.notes: list[str] = []
+        self.types = {v: k for k, v in vars(tflite.TensorType).items() if not k.startswith("_")}
+
+    def parse(self) -> ModelInfo:
+        if self.root.SubgraphsLength() < 1:
+            raise self._unsupported("no subgraph", "at least one subgraph")
+        if self.root.SubgraphsLength() > 1:
+            self.notes.append(f"{self.root.SubgraphsLength()} subgraphs; described here: the first")
+        graph = self.root.Subgraphs(0)
+        # Every table entry takes at least four bytes: larger counts are damage, refused before any loop.
+        for count in (graph.TensorsLength(), graph.OperatorsLength(), graph.InputsLength(), graph.OutputsLength()):
+            if count * 4 > len(self.data):
+                raise ValueError(f"a table of {count} entries in a file of {len(self.data)} bytes")
+        tensors = tuple(self._tensor(graph.Tensors(i), i) for i in range(graph.TensorsLength()))
+        inputs = tuple(tensors[self._ref(graph.Inputs(i), tensors)] for i in range(graph.InputsLength()))
+        outputs = tuple(tensors[self._ref(graph.Outputs(i), tensors)] for i in range(graph.OutputsLength()))
+        if not inputs or not outputs:
+            raise self._unsupported(f"{len(inputs)} inputs, {len(outputs)} outputs", "at least one of each")
+        for role, group, refs in (("input", inputs, graph.Inputs), ("output", outputs, graph.Outputs)):
+            for number, tensor in enumerate(group):
+                self._refuse_dynamic(role, number, tensor, graph.Tensors(refs(number)))
+        operators = tuple(self._operator(graph.Operators(i), i, len(tensors)) for i in range(graph.OperatorsLength()))
+        return ModelInfo(
+            name=self.name,
+            sha256=sha256(self.data).hexdigest(),
+            size=len(self.data),
+            inputs=inputs,
+            outputs=outputs,
+            tensors=tensors,
+            operators=operators,
+            notes=tuple(self.notes),
+        )
+
+    @staticmethod
+    def _ref(index: int, tensors: tuple[TensorInfo, ...]) -> int:
+        if not 0 <= index < len(tensors):
+            raise IndexError(f"tensor {index} of {len(tensors)}")
+        return int(index)
+
+    def _tensor(self, raw: Any, index: int) -> TensorInfo:
+        shape = tuple(int(raw.Shape(i)) for i in range(self._rank(raw.ShapeLength())))
+        quant = raw.Quantization()
+        quantisation = None
+        if quant is not None and quant.ScaleLength() > 0:
+            if max(quant.ScaleLength(), quant.ZeroPointLength()) * 4 > len(self.data):
+                raise ValueError("more scales than the file can hold")
+            scales = tuple(float(quant.Scale(i)) for i in range(quant.ScaleLength()))
+            zeros = tuple(int(quant.ZeroPoint(i)) for i in range(quant.ZeroPointLength())) or (0,) * len(scales)
+            quantisation = Quantisation(scales, zeros, int(quant.QuantizedDimension()))
+        name = raw.Name()
+        kind = self.types.get(raw.Type(), f"number {raw.Type()}")
+        buffer = self.root.Buffers(raw.Buffer()) if 0 <= raw.Buffer() < self.root.BuffersLength() else None
+        return TensorInfo(
+            index=index,
+            name=name.decode("utf-8") if name else f"tensor{index}",
+            shape=shape,
+            dtype=_DTYPES.get(kind, kind.lower()),
+            quantisation=quantisation,
+            constant=bool(buffer is not None and buffer.DataLength() > 0),
+        )
+
+    @staticmethod
+    def _rank(length: int) -> int:
+        if length > 16:
+            raise ValueError(f"a tensor of rank {length}")
+        return length
+
+    def _operator(self, raw: Any, index: int, tensors: int) -> Operator:
+        opcode = self.root.OperatorCodes(raw.OpcodeIndex())
+        # The 8-bit field came first; files may use either, the larger one counts (TFLite schema_utils).
+        code = max(opcode.BuiltinCode(), opcode.DeprecatedBuiltinCode())
+        custom = opcode.CustomCode()
+        name = custom.decode("utf-8", "replace") if custom else self._op_name(code)
+        for length in (raw.InputsLength(), raw.OutputsLength()):
+            if length * 4 > len(self.data):
+                raise ValueError(f"operator {index} with {length} tensors")
+        inputs = tuple(int(raw.Inputs(i)) for i in range(raw.InputsLength()))
+        outputs = tuple(int(raw.Outputs(i)) for i in range(raw.OutputsLength()))
+        if any(not -1 <= t < tensors for t in inputs) or any(not 0 <= t < tensors for t in outputs):
+            raise IndexError(f"operator {index} names a tensor outside 0..{tensors - 1}")
+        return Operator(index, name, int(code), inputs, outputs)
+
+    def _op_name(self, code: int) -> str:
+        names = {v: k for k, v in vars(self.tflite.BuiltinOperator).items() if not k.startswith("_")}
+        return str(names.get(code, f"BUILTIN_{code}"))
+
+    def _refuse_dynamic(self, role: str, number: int, tensor: TensorInfo, raw: Any) -> None:
+        signature = tuple(int(raw.ShapeSignature(i)) for i in range(self._rank(raw.ShapeSignatureLength())))
+        static = all(extent > 0 for extent in tensor.shape)
+        dynamic = [axis for axis, extent in enumerate(signature) if extent < 0]
+        if not static or any(axis != 0 for axis in dynamic):
+            raise ConfigError(
+                f"model {self.name}: {role} {number} ({tensor.name}) has a dynamic shape",
+                kind="model-dynamic-shape",
+                expected="a static shape: TFLM plans its arena before the first inference",
+                seen=f"shape {list(tensor.shape)}, signature {list(signature)}",
+                where=f"{self.name}, tensor {tensor.index}",
+                hint="convert the model again with a fixed input shape",
+            )
+        if dynamic:
+            self.notes.append(f"{role} {number}: dynamic batch dimension taken as {tensor.shape[0]}")
+        if tensor.dtype not in _DTYPES.values():
+            raise self._unsupported(f"{role} {number} of type {tensor.dtype}", ", ".join(sorted(_DTYPES.values())))
+        if tensor.nbytes > MAX_TENSOR_BYTES:
+            raise self._unsupported(
+                f"{role} {number} of {tensor.nbytes} bytes", f"at most {MAX_TENSOR_BYTES} bytes for one tensor"
+            )
+
+    def _unsupported(self, seen: str, expected: str) -> ConfigError:
+        return ConfigError(
+            f"model {self.name} cannot be compared",
+            kind="model-unsupported",
+            expected=expected,
+            seen=seen,
+            where=self.name,
+        )

@@ -1,0 +1,165 @@
+"""Failing inputs, kept in one file that ``tfm-harness replay FILE`` runs again.
+
+JSON with base64 arrays: readable, self-contained, no code in it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tfm_harness.errors import ConfigError, InfrastructureError
+
+__all__ = ["SCHEMA", "Failure", "load_failure", "save_failure"]
+
+SCHEMA = "tfm-harness-parity-failure/1"
+MAX_FILE = 256 << 20
+_DTYPES = {"int8", "uint8", "int16", "int32", "int64", "float32", "bool"}
+
+Arrays = tuple[npt.NDArray[Any], ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Failure:
+    """Vectors on which device and reference disagreed.
+
+    Attributes:
+        vectors: their numbers in the session that found them.
+        inputs, reference, device: one array (n, *shape) for each tensor.
+        engine: `EngineRecord.as_dict` of who computed the reference.
+        seed: seed of generated inputs.
+        context: target, build, model file and the like.
+    """
+
+    model: str
+    model_sha256: str
+    vectors: tuple[int, ...]
+    inputs: Arrays
+    reference: Arrays
+    device: Arrays
+    engine: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    context: Mapping[str, str] = field(default_factory=dict)
+
+
+def save_failure(folder: Path, failure: Failure) -> Path:
+    """Write the file ``parity-MODEL-DIGEST.json``; whole or not at all.
+
+    Raises:
+        InfrastructureError: kind ``replay-write``: the disk is full or the folder cannot be written.
+    """
+    data = {
+        "schema": SCHEMA,
+        "model": failure.model,
+        "model_sha256": failure.model_sha256,
+        "vectors": list(failure.vectors),
+        "engine": dict(failure.engine),
+        "seed": failure.seed,
+        "context": dict(failure.context),
+        "inputs": [_encode(a) for a in failure.inputs],
+        "reference": [_encode(a) for a in failure.reference],
+        "device": [_encode(a) for a in failure.device],
+    }
+    safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in failure.model)[:60] or "model"
+    digest = f"{hash_arrays(failure.inputs + failure.device):08x}"
+    path = folder / f"parity-{safe}-{digest}.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".parity-", delete=False) as out:
+            try:
+                json.dump(data, out, indent=1)
+                out.close()
+                Path(out.name).replace(path)
+            except BaseException:
+                os.unlink(out.name)  # noqa: PTH108 - the name just made
+                raise
+    except OSError as exc:
+        raise InfrastructureError(
+            "failing vectors cannot be saved", kind="replay-write", seen=str(exc), where=str(path)
+        ) from exc
+    return path
+
+
+def load_failure(path: Path) -> Failure:
+    """Read a file that `save_failure` wrote.
+
+    Raises:
+        ConfigError: kind ``replay-file``: missing, damaged, too large or of another schema.
+    """
+    try:
+        size = path.stat().st_size
+        _need(size <= MAX_FILE, f"{size} bytes, at most {MAX_FILE}")
+        data = json.loads(path.read_text(encoding="utf-8"))
+        _need(
+            isinstance(data, dict) and data.get("schema") == SCHEMA,
+            f"schema {data.get('schema') if isinstance(data, dict) else None!r}",
+        )
+        failure = Failure(
+            model=str(data["model"]),
+            model_sha256=str(data["model_sha256"]),
+            vectors=tuple(int(v) for v in data["vectors"]),
+            inputs=tuple(_decode(a) for a in data["inputs"]),
+            reference=tuple(_decode(a) for a in data["reference"]),
+            device=tuple(_decode(a) for a in data["device"]),
+            engine=dict(data["engine"]),
+            seed=None if data["seed"] is None else int(data["seed"]),
+            context={str(k): str(v) for k, v in data["context"].items()},
+        )
+        lengths = {len(a) for a in (*failure.inputs, *failure.reference, *failure.device)} | {len(failure.vectors)}
+        _need(len(lengths) == 1 and bool(failure.inputs and failure.reference), f"arrays of {sorted(lengths)} vectors")
+    except OSError as exc:
+        raise _bad(path, str(exc)) from exc
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
+        raise _bad(path, f"{type(exc).__name__}: {exc}") from exc
+    return failure
+
+
+def hash_arrays(arrays: Arrays) -> int:
+    """CRC-32 over all bytes, for file names."""
+    crc = 0
+    for array in arrays:
+        crc = binascii.crc32(np.ascontiguousarray(array).tobytes(), crc)
+    return crc
+
+
+def _need(condition: bool, seen: str) -> None:
+    if not condition:
+        raise ValueError(seen)
+
+
+def _bad(path: Path, seen: str) -> ConfigError:
+    return ConfigError(
+        "not a parity failure file",
+        kind="replay-file",
+        expected=f"a JSON file of schema {SCHEMA}",
+        seen=seen,
+        where=str(path),
+        hint="give a file named parity-MODEL-*.json from a run's folder",
+    )
+
+
+def _encode(array: npt.NDArray[Any]) -> dict[str, Any]:
+    little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    return {
+        "dtype": array.dtype.name,
+        "shape": list(array.shape),
+        "data": base64.b64encode(little.tobytes()).decode("ascii"),
+    }
+
+
+def _decode(value: Mapping[str, Any]) -> npt.NDArray[Any]:
+    if value["dtype"] not in _DTYPES:
+        raise ValueError(f"type {value['dtype']!r}")
+    raw = base64.b64decode(value["data"], validate=True)
+    dtype = np.dtype(value["dtype"])
+    return np.frombuffer(raw, dtype=dtype.newbyteorder("<")).astype(dtype).reshape([int(n) for n in value["shape"]])

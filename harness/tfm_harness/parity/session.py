@@ -1,0 +1,251 @@
+"""Thousands of vectors through a device and the reference, with progress.
+
+The reference computes a chunk in its own process while the device computes the same chunk, so that the
+UART stays the limit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tfm_harness.errors import HarnessError
+from tfm_harness.findings import Report
+from tfm_harness.parity import catalogue
+from tfm_harness.parity.arrays import check_inputs
+from tfm_harness.parity.compare import Comparison, compare
+from tfm_harness.parity.engines import EngineRecord, ReferenceEngine
+from tfm_harness.parity.firstop import DeviceTrace, FirstOp, check_trace, first_op_by_oracle
+from tfm_harness.parity.model_info import ModelInfo
+from tfm_harness.parity.replay import Failure, save_failure
+from tfm_harness.parity.tolerance import Tolerance
+from tfm_harness.parity.vacuity import MAX_SATURATED, MIN_DISTINCT, Diversity, check_vacuity
+
+__all__ = ["Batch", "Progress", "SessionResult", "run_session"]
+
+Array = npt.NDArray[Any]
+
+CHUNK_BYTES = 32_000
+"""Bytes of the larger side of a chunk: about eight messages of the wire protocol."""
+
+MAX_SAVED = 16
+"""At most this many failing vectors are saved for replay."""
+
+
+class Batch(Protocol):
+    """A device's batch command: `SmpDriver.batch` and the like."""
+
+    def __call__(self, inputs: Sequence[bytes], output_bytes: int, /) -> Sequence[bytes]:
+        """Run each input; one output of `output_bytes` bytes each."""
+        ...
+
+
+Progress = Callable[[int, int], None]
+"""Called with vectors done and vectors in all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionResult:
+    """What a session found; the verdict is in the report.
+
+    Attributes:
+        first_op: the operator in which the first failing vector goes wrong, when it could be found.
+        undiagnosed: why no operator could be named, empty when one was or when nothing failed.
+        failure: file that replays the failing vectors, when there are any.
+        device_seconds: host time spent in the device's batch command.
+        seed: seed of generated inputs, None for inputs from files.
+    """
+
+    comparison: Comparison
+    diversity: Diversity
+    engine: EngineRecord
+    first_op: FirstOp | None
+    undiagnosed: str
+    failure: Path | None
+    device_seconds: float
+    seed: int | None
+
+    @property
+    def vectors_per_second(self) -> float:
+        """Device throughput as the host saw it."""
+        return self.comparison.vectors / self.device_seconds if self.device_seconds > 0 else 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON and the report page."""
+        return {
+            "comparison": self.comparison.as_dict(),
+            "distinct": self.diversity.distinct,
+            "saturated": self.diversity.saturated,
+            "engine": self.engine.as_dict(),
+            "first_op": str(self.first_op) if self.first_op else "",
+            "undiagnosed": self.undiagnosed,
+            "failure": str(self.failure) if self.failure else "",
+            "device_seconds": self.device_seconds,
+            "seed": self.seed,
+        }
+
+
+def run_session(
+    engine: ReferenceEngine,
+    model: bytes,
+    inputs: Sequence[npt.ArrayLike] | npt.ArrayLike,
+    batch: Batch,
+    report: Report,
+    *,
+    name: str,
+    tolerances: Iterable[Tolerance] = (),
+    trace: DeviceTrace | None = None,
+    oracle: ReferenceEngine | Callable[[], ReferenceEngine | None] | None = None,
+    progress: Progress | None = None,
+    save_to: Path | None = None,
+    seed: int | None = None,
+    context: Mapping[str, str] | None = None,
+    min_distinct: int = MIN_DISTINCT,
+    max_saturated: float = MAX_SATURATED,
+) -> SessionResult:
+    """Compare a device with the reference on many vectors and append every finding to `report`.
+
+    Args:
+        inputs: one array (n, *shape) for each input tensor.
+        batch: the device.
+        trace: the device's trace command, when it has one: names the first differing operator.
+        oracle: second oracle (or what gives it when it is wanted) for the same purpose, where there is no trace or
+            the trace finds nothing.
+        save_to: folder for the replay file of failing vectors.
+        context: facts for the replay file (target, build, model file).
+
+    Raises:
+        InfrastructureError: the reference or the transport failed; nothing was learnt.
+        ProductError: the device refused or broke its protocol.
+    """
+    info = engine.info(model, name)
+    arrays = check_inputs(info, inputs)
+    reference, device, seconds = _both(engine, model, info, arrays, batch, progress)
+    comparison = compare(reference, device, list(tolerances), report, info=info, model=name)
+    diversity = check_vacuity(
+        arrays, reference, report, subject=name, min_distinct=min_distinct, max_saturated=max_saturated
+    )
+    failure = None
+    if comparison.failing and save_to is not None:
+        picked = list(comparison.failing[:MAX_SAVED])
+        failure = save_failure(
+            save_to,
+            Failure(
+                model=name,
+                model_sha256=info.sha256,
+                vectors=tuple(picked),
+                inputs=tuple(a[picked] for a in arrays),
+                reference=tuple(r[picked] for r in reference),
+                device=tuple(d[picked] for d in device),
+                engine=engine.record.as_dict(),
+                seed=seed,
+                context=dict(context or {}),
+            ),
+        )
+    first_op, undiagnosed = None, ""
+    if comparison.failing:
+        vector = [a[comparison.failing[0]][np.newaxis] for a in arrays]
+        # What a tolerance excuses must not fail under another name.
+        told = report if not comparison.passed else Report()
+        first_op, undiagnosed = _diagnose(engine, model, vector, told, name=name, trace=trace, oracle=oracle)
+    return SessionResult(
+        comparison=comparison,
+        diversity=diversity,
+        engine=engine.record,
+        first_op=first_op,
+        undiagnosed=undiagnosed,
+        failure=failure,
+        device_seconds=seconds,
+        seed=seed,
+    )
+
+
+def _diagnose(
+    engine: ReferenceEngine,
+    model: bytes,
+    vector: list[Array],
+    report: Report,
+    *,
+    name: str,
+    trace: DeviceTrace | None,
+    oracle: ReferenceEngine | Callable[[], ReferenceEngine | None] | None,
+) -> tuple[FirstOp | None, str]:
+    """The first operator that goes wrong, or why it cannot be named. The verdict stands without it."""
+    reasons = []
+    if trace is not None:
+        try:
+            found = check_trace(engine, model, vector, trace, report, name=name)
+        except HarnessError as error:
+            reasons.append(f"no trace: {error.message}")
+        else:
+            if found is not None:
+                return found, ""
+            reasons.append("the device's trace of this vector shows no wrong operator")
+    try:
+        second = oracle() if callable(oracle) else oracle
+        if second is not None:
+            found = first_op_by_oracle(engine, second, model, vector, name=name)
+            if found is not None:
+                report.add(
+                    catalogue.FIRST_OP,
+                    passed=False,
+                    expected="kernels on which both oracles agree",
+                    seen=f"the oracles differ from {found} on",
+                    where=str(found.operator),
+                    subject=name,
+                )
+                return found, ""
+            reasons.append(f"{second.name} agrees with {engine.name}: the difference was made on the device")
+    except HarnessError as error:
+        reasons.append(f"the second oracle cannot tell: {error.message}")
+    return None, "; ".join(reasons) or "the device gives no trace and no second oracle is installed"
+
+
+def _both(
+    engine: ReferenceEngine,
+    model: bytes,
+    info: ModelInfo,
+    arrays: list[Array],
+    batch: Batch,
+    progress: Progress | None,
+) -> tuple[list[Array], list[Array], float]:
+    total = len(arrays[0])
+    size = max(1, CHUNK_BYTES // max(info.input_bytes, info.output_bytes, 1))
+    references: list[list[Array]] = []
+    outputs: list[list[Array]] = []
+    seconds = 0.0
+    if progress:
+        progress(0, total)
+    with ThreadPoolExecutor(1, thread_name_prefix="reference") as pool:
+        for at in range(0, total, size):
+            chunk = [a[at : at + size] for a in arrays]
+            count = len(chunk[0])
+            expected = pool.submit(engine.run, model, chunk, name=info.name)
+            packed = info.pack_inputs(chunk)
+            step = info.input_bytes
+            began = time.monotonic()
+            try:
+                answers = batch([packed[i * step : (i + 1) * step] for i in range(count)], info.output_bytes)
+            except BaseException:
+                expected.cancel()
+                raise
+            seconds += time.monotonic() - began
+            outputs.append(info.unpack_outputs(b"".join(answers), count))
+            references.append(expected.result())
+            if progress:
+                progress(at + count, total)
+    return _join(references, info), _join(outputs, info), seconds
+
+
+def _join(chunks: list[list[Array]], info: ModelInfo) -> list[Array]:
+    if not chunks:
+        return [np.empty((0, *t.shape), dtype=t.dtype) for t in info.outputs]
+    joined = [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
+    return [a.astype(t.dtype, copy=False) for a, t in zip(joined, info.outputs, strict=True)]

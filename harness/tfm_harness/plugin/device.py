@@ -1,0 +1,187 @@
+"""The device as tests see it: the pseudo-driver client, joined with the stimulus it is fed by."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tfm_harness.boards.base import ResetKind
+from tfm_harness.errors import ConfigError, ProductError
+from tfm_harness.protocol.base import Description, Feature, InferResult, PseudoDriver, Source
+from tfm_harness.protocol.psa_status import status_name
+from tfm_harness.protocol.smp.answers import Refused
+from tfm_harness.stimulus.base import Sample
+
+if TYPE_CHECKING:
+    from tfm_harness.plugin.bench import Bench
+    from tfm_harness.protocol.smp.client import SmpDriver
+
+__all__ = ["Device", "Inference"]
+
+_CANNOT_RUN = frozenset({-134, -141, -153})
+"""NOT_SUPPORTED, INSUFFICIENT_MEMORY, DATA_INVALID: what an interpreter answers to a model that it cannot run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inference:
+    """A result with everything the host knows about how it came to be.
+
+    Attributes:
+        answer: the (signed) message as it came, with nonce and device ticks.
+        model: name of the active model; None when the firmware does not say.
+        samples: what the secure side must have read, oldest first (sensor input).
+        data: the input tensor's bytes (host input).
+        boot: which boot of the board it came from, 0 for the first after flashing.
+        seed: the boot seed the device described in that boot; None where it knows none.
+    """
+
+    answer: InferResult
+    model: str | None
+    samples: tuple[Sample, ...] = ()
+    data: bytes | None = None
+    boot: int = 0
+    seed: bytes | None = None
+
+    @property
+    def records(self) -> bytes | None:
+        """The bytes whose digest the result must hold."""
+        if self.answer.source is Source.HOST:
+            return self.data
+        return b"".join(sample.record() for sample in self.samples) or None
+
+
+class Device:
+    """What every firmware can do. `client` is the protocol's own client, `lab` the reference firmware's."""
+
+    def __init__(self, bench: Bench, client: PseudoDriver) -> None:
+        self._bench = bench
+        self.client = client
+
+    @property
+    def lab(self) -> SmpDriver:
+        """The reference firmware's whole protocol; tests that want it are not covered on other firmware."""
+        from tfm_harness.protocol.smp.client import SmpDriver
+
+        if not isinstance(self.client, SmpDriver):
+            pytest.skip(f"not covered: {self._bench.pair.name} does not speak the reference firmware's protocol")
+        return self.client
+
+    def describe(self) -> Description:
+        """Who the firmware says it is, asked anew."""
+        return self._bench.describe()
+
+    def fill_window(self, count: int | None = None) -> tuple[Sample, ...]:
+        """Clear the window and let the secure side take `count` samples (default: a whole window).
+
+        The stimulus goes on by one step with each sample; the samples are what it played.
+
+        Raises:
+            ProductError: ``sensor``: the secure side could not read its sensor.
+        """
+        stimulus = self._bench.stimulus
+        if stimulus is None:
+            raise ConfigError(
+                "this target offers no stimulus", kind="no-stimulus", where=str(self._bench.pair.target.path or "")
+            )
+        lab = self.lab
+        lab.sample("clear")
+        count = self._bench.window if count is None else count
+        for number in range(1, count + 1):
+            state = lab.sample("step")
+            if state.status or state.window != min(number, self._bench.window):
+                raise ProductError(
+                    f"sample {number} of {count} was not taken",
+                    kind="sensor",
+                    expected=f"status ok, {number} samples in the window",
+                    seen=f"{state.words}, {state.window} samples in the window",
+                )
+            stimulus.taken()
+        return tuple(stimulus.expected_samples(count))
+
+    def infer_window(self, *, nonce: bytes | None = None) -> Inference:
+        """Sample a whole window from the stimulus and ask for a signed result."""
+        samples = self.fill_window()
+        return self._infer(nonce, Source.SENSOR, samples=samples)
+
+    def infer_again(self, samples: Sequence[Sample], *, nonce: bytes | None = None) -> Inference:
+        """Ask for another result of the window that `samples` filled."""
+        return self._infer(nonce, Source.SENSOR, samples=tuple(samples))
+
+    def infer_input(self, data: bytes, *, nonce: bytes | None = None) -> Inference:
+        """Ask for a signed result of an input tensor that the host gives (its bytes)."""
+        return self._infer(nonce, Source.HOST, data=data)
+
+    def attest(self, challenge: bytes | None = None) -> tuple[bytes, bytes]:
+        """A token for `challenge` (default: 32 fresh random bytes); the challenge and the token."""
+        challenge = secrets.token_bytes(32) if challenge is None else challenge
+        return challenge, self.client.attest(challenge)
+
+    def public_key(self, name: str) -> bytes:
+        """A public key as the device gives it."""
+        return self.client.public_key(name)
+
+    def csr(self, name: str) -> bytes:
+        """A PKCS#10 request, DER."""
+        return self.client.csr(name)
+
+    def reset(self, kind: ResetKind = ResetKind.WARM) -> Description:
+        """Reset the board and wait until the firmware answers; who it then is."""
+        return self._bench.reset(kind)
+
+    def select_model(self, name: str) -> None:
+        """Make a model active; the next test finds the one that was active before."""
+        self._bench.select_model(name)
+
+    def use_model(self, name: str) -> None:
+        """Make a model of the build active, or skip the test as not covered where only the reference can run it.
+
+        Raises:
+            ProductError: ``model-refused``: the device holds it and does not accept its image.
+        """
+        where = self._bench.pair.name
+        if not name:
+            pytest.skip(f"not covered: the build of {where} declares no model")
+        if self._bench.missing(["models"]):
+            pytest.skip(f"not covered: {where} has no models to choose from")
+        held = [entry for entry in self.lab.models() if entry.name == name]
+        if not held:
+            pytest.skip(f"not covered: {where} holds no model {name!r}; only the reference can run it")
+        if all(entry.status for entry in held):
+            raise ProductError(
+                f"the device does not accept the image of model {name!r}",
+                kind="model-refused",
+                expected="a valid image: the build declares it",
+                seen=", ".join(f"slot {entry.slot}: {status_name(-entry.status)}" for entry in held),
+            )
+        try:
+            self.select_model(name)
+            if not self._bench.missing(["latency"]):  # else nothing to try it with; the first inference will tell
+                self.lab.latency(1)
+        except Refused as refusal:
+            if refusal.status not in _CANNOT_RUN:
+                raise
+            pytest.skip(
+                f"not covered: {where} holds model {name!r} and cannot run it"
+                f" ({status_name(refusal.status)}); only the reference can"
+            )
+
+    def _infer(
+        self, nonce: bytes | None, source: Source, *, samples: tuple[Sample, ...] = (), data: bytes | None = None
+    ) -> Inference:
+        if nonce is None and Feature.NONCE in self.client.features:
+            nonce = secrets.token_bytes(32)
+        known = self._bench.description
+        answer = self.client.infer(nonce=nonce, source=source, data=data)
+        self._bench.asked_results += 1
+        return Inference(
+            answer=answer,
+            model=known.model,
+            samples=samples,
+            data=data,
+            boot=self._bench.boots,
+            seed=known.boot_seed,
+        )

@@ -1,0 +1,78 @@
+"""What pytest loads: options, markers, fixtures' names; everything heavy comes with a board.
+
+Imports only pytest and the standard library at module level (a benchmark holds it to that).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.plugin import fixtures, hookspecs
+from tfm_harness.plugin.options import add_options, setting
+
+if TYPE_CHECKING:
+    from tfm_harness.plugin.session import HarnessPlugin
+
+__all__ = ["EXIT_BENCH", "PLUGIN"]
+
+PLUGIN: pytest.StashKey[HarnessPlugin] = pytest.StashKey()
+
+MARKERS = (
+    "needs(*features): the test needs these features of firmware and bench; without them it is not covered",
+    "qemu: needs qemu-system-arm or built firmware images",
+)
+
+EXIT_BENCH = 10
+"""Exit code when only the bench failed: says nothing about the product."""
+
+_ONLY_LOOKS = ("help", "version", "markers", "showfixtures", "show_fixtures_per_test", "cacheshow")
+"""Options of pytest's own with which no test is run: no folder is made, and a wrong setting does not hide the help."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the settings."""
+    add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the plugin's own hooks."""
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Come alive when a board was asked for; everything is validated here, before it is touched."""
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    config.pluginmanager.register(fixtures, "tfm_harness_fixtures")
+    if any(getattr(config.option, look, None) for look in _ONLY_LOOKS):
+        return
+    try:
+        target, build = setting(config, "target"), setting(config, "build")
+        if not target.values and not build.values:
+            return
+        from tfm_harness.plugin.session import activate
+
+        config.stash[PLUGIN] = activate(config)
+    except ConfigError as error:
+        raise pytest.UsageError(str(error)) from None
+    except InfrastructureError as error:
+        pytest.exit(str(error), returncode=EXIT_BENCH)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
+    """Tests that want a board when none was asked for: one clear usage error instead of many broken tests."""
+    if PLUGIN in config.stash or config.option.collectonly:
+        return
+    wanting = next((item for item in items if fixtures.wants_board(item)), None)
+    if wanting is not None:
+        raise pytest.UsageError(
+            f"{wanting.nodeid} needs a board, and none was asked for.\n"
+            "  what to do: give --target NAME and --build NAME (or harness_target and harness_build in the ini\n"
+            "    file, or TFM_HARNESS_TARGET and TFM_HARNESS_BUILD); `tfm-harness targets` and `tfm-harness builds`\n"
+            "    list what is known"
+        )

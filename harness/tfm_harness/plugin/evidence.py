@@ -1,0 +1,132 @@
+"""What people read: the header, the text of a failure, the summary at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from tfm_harness import __version__
+from tfm_harness.boards.base import RunContext
+from tfm_harness.console.base import Console
+from tfm_harness.errors import Responsibility
+from tfm_harness.plugin.outcomes import FindingsFailed, Outcome
+from tfm_harness.protocol.base import Exchange, PseudoDriver
+from tfm_harness.protocol.text import log_tail
+
+if TYPE_CHECKING:
+    from tfm_harness.plugin.pairs import Pair
+    from tfm_harness.plugin.record import RunLog
+
+__all__ = [
+    "console_section",
+    "device_log",
+    "exchange_section",
+    "facts_of_run",
+    "failure_text",
+    "fitted",
+    "header",
+    "log_tail",
+]
+
+_REPORT_LINES = 39
+"""Lines of a failed test's report, its title and evidence included: what a screen shows."""
+
+_TAIL_LINES = 6
+_LOG_SHOWN = 10
+_EXCHANGES = 3
+_WIDTH = 160
+
+
+def _engines() -> str:
+    """Reference interpreters at hand, with versions."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    engines = []
+    for package in ("tflite-runtime", "ai-edge-litert"):
+        try:
+            engines.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
+    return ", ".join(engines) or "not installed"
+
+
+def facts_of_run(log: RunLog) -> dict[str, str]:
+    """What was tested with what, for JUnit's properties of the whole run: name to text."""
+    facts = {"harness.version": __version__, "harness.reference": _engines()}
+    for pair in log.pairs:
+        known = log.boards.get(pair.name, {})
+        board = known.get("board")
+        measured = known.get("measurements")
+        facts[f"harness.firmware.{pair.name}"] = str(known.get("firmware", "never ready"))
+        facts[f"harness.policy.{pair.name}"] = str(pair.policy)
+        if isinstance(measured, Mapping) and measured:
+            facts[f"harness.measurements.{pair.name}"] = ", ".join(f"{k} {v}" for k, v in measured.items())
+        if isinstance(board, Mapping) and board:
+            facts[f"harness.board.{pair.name}"] = ", ".join(f"{key} {value}" for key, value in board.items())
+    return facts
+
+
+def header(pairs: Sequence[Pair], context: RunContext | None) -> list[str]:
+    """Lines for pytest's header."""
+    lines = [f"tfm-harness {__version__}: reference {_engines()}"]
+    lines += [f"  {pair.name}: {pair.target.kind} target, {pair.build_summary()}" for pair in pairs]
+    if context is not None:
+        lines.append(f"  transcripts and records: {context.run_dir}")
+    return lines
+
+
+def failure_text(error: BaseException, outcome: Outcome, where: str) -> str | None:
+    """The text of a failure of the harness's own; None leaves pytest's traceback as it is."""
+    notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
+    if isinstance(error, FindingsFailed):
+        cause = f"\nafterwards: {error.__cause__}" if error.__cause__ is not None else ""
+        return f"{where}: {error}{notes}{cause}"
+    if outcome.error is not None and outcome.fault is not Responsibility.BUG:
+        return f"{where}: {outcome.error}{notes}"
+    return None
+
+
+def console_section(console: Console) -> tuple[str, str]:
+    """The last lines of a console, for a failed test's report."""
+    lines = log_tail(console, _TAIL_LINES).splitlines()
+    lines.append(f"[{console.received} bytes in {console.transcript}]")
+    return f"console {console.name}, last lines", "\n".join(lines)
+
+
+def exchange_section(exchanges: Sequence[Exchange]) -> tuple[str, str] | None:
+    """The last requests and answers, decoded."""
+    if not exchanges:
+        return None
+    lines = []
+    for exchange in exchanges[-_EXCHANGES:]:
+        retried = f", {exchange.retries} retries" if exchange.retries else ""
+        lines.append(f"> {_clip(exchange.request)}")
+        lines.append(f"< {_clip(exchange.response)} ({exchange.seconds * 1000:.1f} ms{retried})")
+    return "last requests and answers", "\n".join(lines)
+
+
+def fitted(text: str, sections: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """`sections` cut so that they fit below `text` on a screen: always the longest one's oldest line goes first."""
+    lines = [(title, body.splitlines()) for title, body in sections]
+    left = _REPORT_LINES - 1 - len(text.splitlines())
+    while sum(1 + len(body) for _, body in lines) > left:
+        longest = max((body for _, body in lines), key=len)
+        if len(longest) <= 1:
+            break
+        del longest[0]
+    return [(title, "\n".join(body)) for title, body in lines]
+
+
+def _clip(text: str, limit: int = _WIDTH) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= limit else f"{flat[:limit]}..."
+
+
+def device_log(client: PseudoDriver | None) -> list[tuple[str, str]]:
+    """Log and secure lines that a client sorted out of its console since it was last asked, classified."""
+    notes = getattr(client, "notes", None)
+    lines = notes() if notes is not None else []
+    shown = [f"{line.kind:<7} {line.text}" for line in lines[-_LOG_SHOWN:]]
+    if len(lines) > len(shown):
+        shown.insert(0, f"({len(lines) - len(shown)} earlier lines: see the transcript)")
+    return [("device log, classified", "\n".join(shown))] if shown else []

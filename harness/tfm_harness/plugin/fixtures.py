@@ -1,0 +1,123 @@
+"""The fixtures that tests use. Light: what stands behind them is imported when a board was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tfm_harness.boards.base import Board
+    from tfm_harness.plugin.bench import Bench
+    from tfm_harness.plugin.checks import Checks
+    from tfm_harness.plugin.device import Device
+    from tfm_harness.plugin.pairs import Pair
+    from tfm_harness.plugin.reference import Reference
+    from tfm_harness.plugin.verifier import Verifier
+    from tfm_harness.protocol.smp.client import SmpDriver
+    from tfm_harness.stimulus.base import Stimulus
+
+__all__ = [
+    "bench",
+    "board",
+    "build_model",
+    "checks",
+    "device",
+    "harness_pair",
+    "lab",
+    "reference",
+    "stimulus",
+    "verifier",
+]
+
+
+def wants_board(item: pytest.Item) -> bool:
+    """Whether a test uses the fixtures of this module (not namesakes of its own project)."""
+    info = getattr(item, "_fixtureinfo", None)
+    definitions = (info.name2fixturedefs.get("harness_pair") if info else None) or ()
+    return any(definition.func.__module__ == __name__ for definition in definitions[-1:])
+
+
+@pytest.fixture(scope="session")
+def harness_pair(request: pytest.FixtureRequest) -> Pair:
+    """The pair of target and build that a test runs for."""
+    pair: Pair = request.param
+    return pair
+
+
+@pytest.fixture(scope="session")
+def bench(request: pytest.FixtureRequest, harness_pair: Pair) -> Iterator[Bench]:
+    """Board, firmware, client, stimulus and everything known about them; one for each pair."""
+    from tfm_harness.plugin.entry import PLUGIN
+
+    yield from request.config.stash[PLUGIN].open_bench(harness_pair)
+
+
+@pytest.fixture
+def board(bench: Bench) -> Board:
+    """The live board: acquired, flashed, proved to run the build."""
+    return bench.board
+
+
+def skip_uncovered(item: pytest.Item, bench: Bench) -> None:
+    """Skip a test that needs what its pair has not."""
+    missing = bench.missing(name for marker in item.iter_markers("needs") for name in marker.args)
+    if missing:
+        item.user_properties.append(("harness.not-covered", ", ".join(missing)))
+        pytest.skip(f"not covered: {bench.pair.name} has no {', '.join(missing)}")
+
+
+@pytest.fixture
+def device(bench: Bench, request: pytest.FixtureRequest) -> Device:
+    """The firmware, ready to be asked."""
+    skip_uncovered(request.node, bench)  # before fixtures of the test's own, which may rely on it
+    bench.ensure_ready()
+    return bench.device
+
+
+@pytest.fixture
+def build_model(request: pytest.FixtureRequest, device: Device) -> str:
+    """A model that the build declares, active on the device; the test runs once for each of them.
+
+    Where the device does not hold the model, or cannot run it, the test is not covered.
+    """
+    name: str = request.param
+    device.use_model(name)
+    return name
+
+
+@pytest.fixture
+def lab(device: Device) -> SmpDriver:
+    """The reference firmware's whole protocol (docs/protocol.md), beyond what every firmware has."""
+    return device.lab
+
+
+@pytest.fixture
+def stimulus(bench: Bench) -> Stimulus:
+    """Plays the sensor; at rest when the test begins."""
+    return bench.rested_stimulus()
+
+
+@pytest.fixture
+def checks(bench: Bench, request: pytest.FixtureRequest) -> Checks:
+    """Collects findings; the test fails at its end with all that failed."""
+    from tfm_harness.plugin.checks import Checks
+
+    return Checks(bench.report_for(request.node))
+
+
+@pytest.fixture
+def verifier(bench: Bench, request: pytest.FixtureRequest) -> Verifier:
+    """Verifies results, tokens, keys and requests; findings are collected as by `checks`."""
+    from tfm_harness.plugin.verifier import Verifier
+
+    return Verifier(bench, bench.report_for(request.node))
+
+
+@pytest.fixture
+def reference(bench: Bench, request: pytest.FixtureRequest) -> Reference:
+    """The reference interpreter; findings are collected as by `checks`."""
+    from tfm_harness.plugin.reference import Reference
+
+    return Reference(bench, bench.report_for(request.node))

@@ -1,0 +1,67 @@
+"""What judging needs beside the board: reference interpreters, the ledger of signatures; made when first wanted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfm_harness.config.build import Build
+
+if TYPE_CHECKING:
+    from tfm_harness.parity.engines import ReferenceEngine
+    from tfm_harness.trust.ledger import FileLedger
+
+__all__ = ["Instruments"]
+
+
+class Instruments:
+    """One bench's; `close` ends what was started.
+
+    Args:
+        build: names the engine and its time limit.
+        state_dir: where the ledger of all runs lies.
+    """
+
+    def __init__(self, build: Build, state_dir: Path) -> None:
+        self._build = build
+        self._state_dir = state_dir
+        self._engine: ReferenceEngine | None = None
+        self._oracle: ReferenceEngine | None = None
+        self._ledger: FileLedger | None = None
+
+    @property
+    def engine(self) -> ReferenceEngine:
+        """The reference interpreter."""
+        if self._engine is None:
+            from tfm_harness.parity.engines import get_engine
+
+            declared = self._build.parity
+            self._engine = get_engine(declared.engine, time_limit=declared.time_limit)
+        return self._engine
+
+    @property
+    def oracle(self) -> ReferenceEngine | None:
+        """The second oracle; None where it is not installed or is the first one."""
+        if self._oracle is None and self.engine.name != "tflite-micro":
+            from tfm_harness.parity.engines import second_oracle
+
+            self._oracle = second_oracle(time_limit=self._build.parity.time_limit)
+        return self._oracle
+
+    @property
+    def ledger(self) -> FileLedger:
+        """ECDSA r values of every signature that any run has seen from this state folder."""
+        if self._ledger is None:
+            from tfm_harness.trust.ledger import FileLedger
+
+            self._ledger = FileLedger(self._state_dir / "signatures.sqlite")
+        return self._ledger
+
+    def close(self) -> None:
+        """End what was started. Safe to call twice; what is wanted later is made anew."""
+        engines, self._engine, self._oracle = (self._engine, self._oracle), None, None
+        for engine in filter(None, engines):
+            engine.close()
+        ledger, self._ledger = self._ledger, None
+        if ledger is not None:
+            ledger.close()

@@ -1,0 +1,212 @@
+"""Every setting of the plugin, declared once: flag, ini key, environment variable, help, default.
+
+The command line wins over the environment, the environment over the ini file. A value keeps
+its origin, so that an error can say where it came from.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfm_harness.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pytest
+
+__all__ = ["OPTIONS", "Option", "Setting", "add_options", "setting", "settings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One setting.
+
+    Attributes:
+        name: as in ``--name`` (dashes); the ini key is ``harness_name``, the environment
+            variable ``TFM_HARNESS_NAME`` (underscores).
+        kind: ``text``, ``list`` (repeatable), ``flag``, ``seconds`` or ``choice``.
+    """
+
+    name: str
+    help: str
+    kind: str = "text"
+    default: str = ""
+    metavar: str = "TEXT"
+    choices: tuple[str, ...] = ()
+
+    @property
+    def flag(self) -> str:
+        """The command line flag."""
+        return f"--{self.name}"
+
+    @property
+    def key(self) -> str:
+        """The ini key; also the attribute in ``config.option``."""
+        return "harness_" + self.name.replace("-", "_")
+
+    @property
+    def env(self) -> str:
+        """The environment variable."""
+        return "TFM_" + self.key.upper()
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A value and where it came from, in words."""
+
+    values: tuple[str, ...]
+    origin: str
+    option: Option
+
+    @property
+    def text(self) -> str:
+        """The one value of a setting that is no list."""
+        return self.values[-1] if self.values else ""
+
+    @property
+    def on(self) -> bool:
+        """A flag's value."""
+        return self.text.lower() in {"1", "true", "yes", "on"}
+
+    @property
+    def seconds(self) -> float:
+        """A number of seconds."""
+        return float(self.text)
+
+
+OPTIONS = (
+    Option(
+        name="target",
+        kind="list",
+        metavar="NAME|FILE",
+        help="target to run on: a name (see `tfm-harness targets`) or a YAML file (write paths with `=`); repeatable",
+    ),
+    Option(
+        name="build",
+        kind="list",
+        metavar="NAME|FILE",
+        help="firmware build to flash: a name (see `tfm-harness builds`) or a YAML file (likewise); repeatable,"
+        " every test then runs for each pair of target and build",
+    ),
+    Option(
+        name="pool",
+        kind="flag",
+        help="the targets are alternatives: each test runs once, on whichever board is free",
+    ),
+    Option(
+        name="policy",
+        kind="choice",
+        choices=("dev", "validation", "production"),
+        metavar="POLICY",
+        help="how strictly findings are judged: dev, port or production (default: the build's own, else port)",
+    ),
+    Option(
+        name="run-dir",
+        metavar="DIR",
+        help="where transcripts and records of this run go (default: runs/<date and time>)",
+    ),
+    Option(
+        name="state-dir",
+        metavar="DIR",
+        help="where virtual boards' identities and locks live (default: $XDG_STATE_HOME/tfm-harness)",
+    ),
+    Option(name="fresh-identity", kind="flag", help="give virtual boards a new identity instead of the kept one"),
+    Option(
+        name="deterministic",
+        kind="flag",
+        help="run emulators in their deterministic counter mode: ticks repeat, but everything is slower",
+    ),
+    Option(
+        name="answer-timeout",
+        kind="seconds",
+        default="10",
+        metavar="SECONDS",
+        help="how long the firmware may take for an answer that needs no long work (default: 10)",
+    ),
+    Option(
+        name="boot-timeout",
+        kind="seconds",
+        metavar="SECONDS",
+        help="how long the firmware may take from reset to its first answer (default: the build's, else the target's)",
+    ),
+    Option(name="html-report", metavar="FILE", help="write a self-contained report page there"),
+)
+_BY_NAME = {option.name: option for option in OPTIONS}
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare all settings to pytest."""
+    group = parser.getgroup("tfm-harness", "tfm-harness: boards with confidential AI")
+    for option in OPTIONS:
+        text = f"{option.help} [ini: {option.key}, environment: {option.env}]"
+        if option.kind == "flag":
+            group.addoption(option.flag, dest=option.key, action="store_const", const="1", default=None, help=text)
+        elif option.kind == "list":
+            group.addoption(
+                option.flag, dest=option.key, action="append", default=None, metavar=option.metavar, help=text
+            )
+        else:
+            group.addoption(option.flag, dest=option.key, default=None, metavar=option.metavar, help=text)
+        if option.kind == "list":
+            parser.addini(option.key, text, type="linelist", default=None)
+        else:
+            parser.addini(option.key, text, type="string", default=None)
+
+
+def settings(config: pytest.Config) -> dict[str, Setting]:
+    """All settings by name.
+
+    Raises:
+        ConfigError: a value that cannot be, with its origin.
+    """
+    return {option.name: setting(config, option.name) for option in OPTIONS}
+
+
+def setting(config: pytest.Config, name: str) -> Setting:
+    """One setting with its origin.
+
+    Raises:
+        ConfigError: a value that cannot be, with its origin.
+    """
+    option = _BY_NAME[name]
+    found = _find(config, option)
+    if option.kind == "choice" and found.text and found.text not in option.choices:
+        raise _wrong(found, "one of " + ", ".join(option.choices))
+    if option.kind == "seconds" and found.text:
+        try:
+            valid = 0 < found.seconds < float("inf")
+        except ValueError:
+            valid = False
+        if not valid:
+            raise _wrong(found, "a positive number of seconds")
+    if option.kind == "flag" and found.text.lower() not in {"", "0", "1", "true", "false", "yes", "no", "on", "off"}:
+        raise _wrong(found, "true or false")
+    return found
+
+
+def _wrong(found: Setting, expected: str) -> Exception:
+    return ConfigError(
+        f"{found.option.name} cannot be {found.text!r}",
+        kind="bad-option",
+        expected=expected,
+        seen=found.text,
+        where=found.origin,
+    )
+
+
+def _find(config: pytest.Config, option: Option) -> Setting:
+    given = getattr(config.option, option.key, None)
+    if given:
+        values = tuple(given) if isinstance(given, list) else (str(given),)
+        return Setting(values, f"{option.flag} on the command line", option)
+    env = os.environ.get(option.env, "")
+    if env.strip():
+        parts = tuple(part.strip() for part in env.split(",") if part.strip()) if option.kind == "list" else (env,)
+        return Setting(parts, f"environment variable {option.env}", option)
+    ini = config.getini(option.key)
+    if ini:
+        values = tuple(ini) if isinstance(ini, list) else (str(ini),)
+        return Setting(values, f"{option.key} in {config.inipath or Path('the ini file')}", option)
+    return Setting((option.default,) if option.default else (), "default", option)

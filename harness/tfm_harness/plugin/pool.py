@@ -1,0 +1,225 @@
+"""Several boards behind one name: workers each hold one, a lost board's test moves to another, once.
+
+Registered by `tfm_harness.plugin.session.activate`, before pytest's own way to run a test is asked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+from tfm_harness.boards.base import RunContext
+from tfm_harness.boards.pool import Pool
+from tfm_harness.errors import ConfigError, HarnessError, Responsibility
+from tfm_harness.plugin.pairs import Pair
+
+if TYPE_CHECKING:
+    from tfm_harness.plugin.bench import Bench
+    from tfm_harness.plugin.session import HarnessPlugin
+
+__all__ = ["RUN_DIR", "PoolPlugin", "check_workers", "pool_for"]
+
+RUN_DIR: Final = "tfm_harness_run_dir"
+"""Key of pytest-xdist's ``workerinput``: the run's folder."""
+
+_MOVED = "moved"
+_WAIT_FOR_OTHERS = 3600.0
+
+
+def pool_for(pair: Pair, context: RunContext) -> Pool:
+    """The boards that may serve `pair`. The quarantine is the run's: workers' folders lie in one."""
+    return Pool(pair.members, context, _run_folder(context) / "quarantine")
+
+
+def check_workers(config: pytest.Config, pairs: tuple[Pair, ...]) -> None:
+    """More test processes than boards is a mistake: the surplus could only wait.
+
+    Raises:
+        ConfigError: kind ``pool-small``.
+    """
+    workers = len(getattr(config.option, "tx", None) or [])
+    least = min(pairs, key=lambda pair: len(pair.members))
+    if workers > max(len(least.members), 1):
+        raise ConfigError(
+            f"{workers} test processes, but {len(least.members)} "
+            f"board{'s' if len(least.members) > 1 else ''} for {least.name}",
+            kind="pool-small",
+            expected="a board for each process",
+            seen=f"-n {workers}",
+            hint="`count` in a virtual board's target, several targets with --pool, or a smaller -n",
+        )
+
+
+class _Anchor(pytest.Item):
+    """Never run: keeps alive what the test before it shares with its neighbours."""
+
+    def runtest(self) -> None:
+        """Never called."""
+        raise AssertionError("not a test")
+
+
+class PoolPlugin:
+    """Hooks of runs whose pairs have several boards."""
+
+    def __init__(self, plugin: HarnessPlugin) -> None:
+        self._plugin = plugin
+        self._boards: dict[str, dict[str, Any]] = {}
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: object) -> object:
+        """Idle workers take over the tests of one that waits for a board."""
+        if config.getoption("dist", "no") != "load":
+            return None  # somebody chose
+        from xdist.scheduler.worksteal import WorkStealingScheduling  # type: ignore[import-untyped]  # published so
+
+        return WorkStealingScheduling(config, log)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:  # noqa: ANN401 - pytest-xdist's WorkerController
+        """All test processes of a run keep their things in one folder."""
+        if self._plugin.context is not None:
+            node.workerinput[RUN_DIR] = str(self._plugin.context.run_dir)
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
+        """Which board a test ran on, for JUnit and for the summary."""
+        try:
+            return (yield)
+        finally:
+            bench = self._bench(item)
+            if bench is not None and bench.pooled:
+                item.user_properties.append(("harness.board", bench.board.name))
+                entry = self._boards.setdefault(bench.board.name, {"tests": 0, "worker": self._worker(item.config)})
+                entry["tests"] += 1
+
+    @pytest.hookimpl
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+        """Run the test; when its board was lost on the way, run it once more on another."""
+        pair = self._pair(item)
+        if pair is None or len(pair.members) < 2 or not isinstance(item, pytest.Function):
+            return None
+        hooks = item.ihook
+        hooks.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        # Somebody must come after the last test, or its bench would be closed before it can move.
+        after = nextitem or _Anchor.from_parent(_parent(item), name=f"{item.name}::after")
+        reports = runtestprotocol(item, nextitem=after, log=False)
+        failed = next((report for report in reports if report.failed), None)
+        move = failed is not None and self._move(item, failed)
+        if move and failed is not None:
+            failed.outcome = _MOVED  # type: ignore[assignment]  # an outcome of ours, shown by pytest_report_teststatus
+            hooks.pytest_runtest_logreport(report=failed)
+            _forget(item)
+            reports = runtestprotocol(item, nextitem=nextitem, log=False)
+        elif nextitem is None:
+            reports[-1] = self._last_teardown(item) or reports[-1]
+        for report in reports:
+            hooks.pytest_runtest_logreport(report=report)
+        hooks.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+
+    @staticmethod
+    def _last_teardown(item: pytest.Item) -> pytest.TestReport | None:
+        """What the first try left for the session's end; its report when that fails."""
+        state = item.session._setupstate  # noqa: SLF001 - pytest has no other way to tear down in two steps
+        call = pytest.CallInfo.from_call(lambda: state.teardown_exact(None), when="teardown")
+        report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
+        return report if report.failed else None
+
+    def _move(self, item: pytest.Item, failed: pytest.TestReport) -> bool:
+        """Whether the test's board is lost and another one was taken."""
+        record: Mapping[str, object] = getattr(failed, "harness", {})
+        bench = self._bench(item)
+        if bench is None or record.get("fault") != str(Responsibility.INFRASTRUCTURE):
+            return False
+        try:
+            bench.ensure_ready()
+        except HarnessError as error:
+            lost = bench.lost or error
+        else:
+            return False  # it was brought back: the test's error stands
+        before = bench.board.name
+        try:
+            bench.move(lost, wait=_WAIT_FOR_OTHERS if hasattr(item.config, "workerinput") else 0.0)
+        except HarnessError as error:
+            failed.sections.append(("pool", f"{before} was lost; no other board took over: {error}"))
+            return False
+        failed.sections.append(("pool", f"{before} was lost ({lost.kind}); moved to {bench.board.name}"))
+        return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(
+        self, report: pytest.TestReport | pytest.CollectReport
+    ) -> tuple[str, str, tuple[str, Mapping[str, bool]]] | None:
+        """A test that moved is shown, and judged by its second try."""
+        if str(report.outcome) == _MOVED:
+            return _MOVED, "M", ("MOVED", {"yellow": True})
+        return None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """A worker tells the controller what its boards did."""
+        output = getattr(session.config, "workeroutput", None)
+        if output is not None:
+            output["tfm_harness_pool"] = json.dumps(self._boards)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: object, error: object) -> None:
+        """A worker ended."""
+        del error
+        self._boards.update(json.loads(getattr(node, "workeroutput", {}).get("tfm_harness_pool", "{}")))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Which board did how much, and which were lost."""
+        if not self._boards or self._plugin.context is None:
+            return
+        terminalreporter.section("boards of the pool")
+        for name, entry in sorted(self._boards.items()):
+            by = f", held by {entry['worker']}" if entry["worker"] else ""
+            terminalreporter.write_line(f"{name}: {entry['tests']} tests{by}")
+        for name, why in (
+            Pool((), self._plugin.context, _run_folder(self._plugin.context) / "quarantine").lost().items()
+        ):
+            terminalreporter.write_line(f"{name}: in quarantine, {why}", red=True)
+        for report in terminalreporter.stats.get(_MOVED, []):
+            detail = next((text for title, text in report.sections if title == "pool"), "")
+            terminalreporter.write_line(f"moved: {report.nodeid}: {detail}", yellow=True)
+
+    # -- inside
+
+    def _bench(self, item: pytest.Item) -> Bench | None:
+        pair = self._pair(item)
+        return self._plugin.bench_for(pair) if pair is not None else None
+
+    @staticmethod
+    def _pair(item: pytest.Item) -> Pair | None:
+        callspec = getattr(item, "callspec", None)
+        pair = callspec.params.get("harness_pair") if callspec else None
+        return pair if isinstance(pair, Pair) else None
+
+    @staticmethod
+    def _worker(config: pytest.Config) -> str:
+        workerinput = getattr(config, "workerinput", None)
+        return str(workerinput["workerid"]) if workerinput else ""
+
+
+def _parent(item: pytest.Item) -> pytest.Collector:
+    assert isinstance(item.parent, pytest.Collector)  # noqa: S101 - test functions live in modules and classes
+    return item.parent
+
+
+def _run_folder(context: RunContext) -> Path:
+    return context.shared_dir or context.run_dir
+
+
+def _forget(item: pytest.Function) -> None:
+    """Nothing of the first try may count for the second."""
+    from tfm_harness.plugin.bench import REPORT
+
+    item.stash._storage.pop(REPORT, None)  # noqa: SLF001 - Stash has no pop
+    item.user_properties.clear()
+    item._initrequest()  # noqa: SLF001 - what pytest itself does to a function that is run again

@@ -1,0 +1,84 @@
+"""Whom to trust for a board, and what was flashed: from the build and the board, never from the device."""
+
+from __future__ import annotations
+
+import hashlib
+
+from tfm_harness.boards.base import Identity
+from tfm_harness.config.build import Build
+from tfm_harness.errors import ConfigError
+from tfm_harness.trust.expectations import build_components
+from tfm_harness.verify.components import ExpectedComponent
+from tfm_harness.verify.derive import ReferenceIdentity, derive_reference_keys
+from tfm_harness.verify.keyfiles import parse_image_key, parse_key
+from tfm_harness.verify.keys import PublicKey, RsaKey, VerificationKey
+
+__all__ = ["Trust"]
+
+
+class Trust:
+    """Keys and measurements the host knows beforehand.
+
+    Args:
+        build: names the keys and the images.
+        identity: what is known about the board.
+    """
+
+    def __init__(self, build: Build, identity: Identity) -> None:
+        self.build = build
+        self.identity = identity
+        self.provisioned: ReferenceIdentity | None = derive_reference_keys(identity.huk) if identity.huk else None
+        self._components: dict[str | None, tuple[ExpectedComponent, ...]] = {}
+
+    def key(self, role: str) -> VerificationKey | None:
+        """The key trusted as ``iak``, ``result`` or ``client``; None where the build names none.
+
+        Raises:
+            ConfigError: ``not-provisioned``: the build relies on a provisioned identity the board has not.
+        """
+        said = {"iak": self.build.trust.iak, "result": self.build.trust.results, "client": self.build.trust.client}[
+            role
+        ]
+        if said is None:
+            return None
+        if said == "provisioned":
+            if role in self.identity.public_keys:
+                return parse_key(self.identity.public_keys[role])
+            if self.provisioned is None:
+                raise ConfigError(
+                    f"the build trusts the provisioned {role} key, and nothing is known about this board's",
+                    kind="not-provisioned",
+                    expected="a virtual board, or a key file",
+                    seen=f"board {self.identity.board_id}",
+                    where=str(self.build.path or ""),
+                    hint=f"name the public key's file in the build's trust.{role}",
+                )
+            key: PublicKey = getattr(self.provisioned, role)
+            return key
+        return parse_key(said.read_bytes())
+
+    @property
+    def instance_id(self) -> frozenset[bytes] | None:
+        """The instance ids that follow from the trusted attestation key: TF-M's before and since 2.2."""
+        key = self.key("iak")
+        return frozenset(key.instance_ids) if isinstance(key, PublicKey) else None
+
+    def image_key(self, world: str) -> PublicKey | RsaKey | None:
+        """The key that must have signed images of that world (``nonsecure`` or ``model``)."""
+        path = self.build.trust.model_key if world == "model" else self.build.trust.images
+        return parse_image_key(path.read_bytes()) if path else None
+
+    def model_id(self, name: str) -> bytes:
+        """SHA-256 of a model's .tflite bytes."""
+        return hashlib.sha256(self.build.models[name].file.read_bytes()).digest()
+
+    def components(self, model: str | None) -> tuple[ExpectedComponent, ...]:
+        """What an attestation token must say about the images, with `model` active.
+
+        Raises:
+            ConfigError: an image that cannot be read or parsed.
+        """
+        active = model if model in self.build.models else None
+        if active not in self._components:
+            self._components[active] = build_components(self.build, model=active)
+        return self._components[active]

@@ -1,0 +1,256 @@
+"""Verification joined with what the bench knows: whom to trust, what was flashed, asked and played."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from tfm_harness.boards.base import ClockQuality
+from tfm_harness.errors import ConfigError
+from tfm_harness.findings import Check, Report
+from tfm_harness.plugin.device import Inference
+from tfm_harness.trust.board_keys import remember_key
+from tfm_harness.trust.expectations import build_result_profile
+from tfm_harness.verify.checks.keys import KEY_BOARDS_DIFFER
+from tfm_harness.verify.cose import CoseMessage
+from tfm_harness.verify.csr import CertificationRequest, verify_csr
+from tfm_harness.verify.key_relations import check_device_key
+from tfm_harness.verify.keys import PublicKey, VerificationKey
+from tfm_harness.verify.relations import TokenObservation, check_token_relations
+from tfm_harness.verify.results import (
+    ResultExpectations,
+    ResultObservation,
+    SignedResult,
+    TensorSpec,
+    check_result_relations,
+    verify_result,
+)
+from tfm_harness.verify.signatures import (
+    SignatureRecord,
+    check_seen_before,
+    check_signatures,
+    record_request,
+    record_signature,
+)
+from tfm_harness.verify.token import PSA_PROFILES, PsaToken, TokenExpectations, verify_psa_token
+
+if TYPE_CHECKING:
+    from tfm_harness.plugin.bench import Bench
+
+__all__ = ["Verifier"]
+
+DEVICE_KEY = Check(
+    id="key.trusted",
+    title="the public key the device shows is the one trusted for this board",
+    requirement="PSA Security Model 1.1 s.4.3 (attestable identity)",
+)
+
+
+class Verifier:
+    """Verifies evidence of this bench; all findings go to the test's report.
+
+    What is verified in one test can be judged together with `relations`.
+    """
+
+    def __init__(self, bench: Bench, report: Report) -> None:
+        self._bench = bench
+        self.report = report
+        self._results: list[ResultObservation] = []
+        self._tokens: list[TokenObservation] = []
+        self._asked_before = bench.asked_results
+
+    def result(self, inference: Inference, *, subject: str = "") -> SignedResult:
+        """Judge a signed result: envelope, signature, and everything the host knows about the request.
+
+        Raises:
+            ConfigError: the build names no key for results.
+        """
+        bench = self._bench
+        build = bench.pair.build
+        key = self._trusted("result", "results")
+        iak = bench.trust.key("iak")
+        deterministic = bench.board.clock_quality is ClockQuality.DETERMINISTIC
+        profile = build_result_profile(build)
+        clock = bench.pair.target.clock
+        expected = ResultExpectations(
+            nonce=inference.answer.nonce,
+            instance_id=bench.trust.instance_id,
+            boot_seed=inference.seed,
+            model_id=self._model_id(inference),
+            # A profile without these claims binds no input: nothing to compare with.
+            input_source=int(inference.answer.source) if profile.rule("input_source") else None,
+            input_data=inference.records if profile.rule("input_digest") else None,
+            outputs=self._outputs(inference),
+            attestation_key=iak if isinstance(iak, PublicKey) else None,
+            tick_hz=clock.hz if clock else None,
+            # Under -icount virtual time may run ahead of the host's.
+            waited=None if deterministic else inference.answer.host_seconds,
+        )
+        result = verify_result(
+            inference.answer.message,
+            profile=profile,
+            keys=[key],
+            expected=expected,
+            report=self.report,
+            subject=subject,
+        )
+        record = self._remember(result.message, result.key, f"result {bench.asked_results} of {bench.board.name}")
+        if record is not None and not result.may_repeat:
+            check_seen_before(record, self.report, ledger=bench.instruments.ledger, subject=subject)
+        self._results.append(
+            ResultObservation(
+                result=result,
+                request=inference.answer.nonce or len(self._results),
+                stimulus=inference.records,
+                board=bench.board.name,
+                boot=inference.boot,
+                requests_between=bench.asked_results - self._asked_before,
+            )
+        )
+        self._asked_before = bench.asked_results
+        return result
+
+    def token(
+        self, challenge: bytes, token: bytes, *, announced_size: int | None = None, subject: str = ""
+    ) -> PsaToken:
+        """Judge an attestation token: envelope, signature, claims, identity, lifecycle, every flashed image.
+
+        Raises:
+            ConfigError: the build names no attestation key.
+        """
+        bench = self._bench
+        claims = bench.pair.build.attestation
+        identity = bench.board.identity
+        lifecycle = identity.lifecycle
+        implementation_id = identity.implementation_id or (claims.implementation_id if claims else None)
+        expected = TokenExpectations(
+            profiles=frozenset({claims.profile}) if claims and claims.profile else PSA_PROFILES,
+            implementation_id=implementation_id,
+            instance_id=bench.trust.instance_id,
+            certification_reference=identity.certification_reference
+            or (claims.certification_reference if claims else None),
+            verification_service=identity.verification_service or (claims.verification_service if claims else None),
+            lifecycle=frozenset({lifecycle}) if lifecycle is not None else None,
+            caller="non-secure",
+            boot_seed=bench.description.boot_seed,
+            components=bench.trust.components(bench.description.model) or None,
+            announced_size=announced_size,
+            max_size=claims.max_token_size if claims else None,
+        )
+        parsed = verify_psa_token(
+            token,
+            keys=[self._trusted("iak", "iak")],
+            challenge=challenge,
+            expected=expected,
+            report=self.report,
+            subject=subject,
+        )
+        self._remember(parsed.message, parsed.key, f"token of {bench.board.name}, boot {bench.boots}")
+        if parsed.key is not None:
+            self._compare_boards(parsed.key, "iak")
+        self._tokens.append(
+            TokenObservation(
+                token=parsed,
+                challenge=challenge,
+                board=bench.board.name,
+                boot=bench.boots,
+                build=bench.description.model or "",
+            )
+        )
+        return parsed
+
+    def public_key(self, role: str, data: bytes) -> PublicKey | None:
+        """Judge a key as the device gives it: ``iak``, ``result`` or ``client``."""
+        trusted = self._bench.trust.key(role)
+        shown = check_device_key(data, report=self.report, subject=role)
+        if trusted is not None:
+            self.report.add(
+                DEVICE_KEY, shown == trusted, expected=trusted, seen=shown or "no usable public key", subject=role
+            )
+        if shown is not None:
+            self._compare_boards(shown, role)
+        return shown
+
+    def csr(self, role: str, der: bytes) -> CertificationRequest | None:
+        """Judge a PKCS#10 request for ``result`` or ``client``: proof of possession, key, common name."""
+        trusted = self._bench.trust.key(role)
+        request = verify_csr(
+            der,
+            expected_key=trusted if isinstance(trusted, PublicKey) else None,
+            expected_cn=self._uuid(),
+            report=self.report,
+            subject=role,
+        )
+        bench = self._bench
+        record = record_request(request, where=f"{role} request of {bench.board.name}") if request else None
+        if record is not None and request is not None and request.key is not None:
+            check_signatures([(record, request.key)], self.report, ledger=bench.instruments.ledger)
+        return request
+
+    def _compare_boards(self, key: VerificationKey, role: str) -> None:
+        """Judge whether another board of this run has the same key, once there is another."""
+        bench = self._bench
+        path = (bench.context.shared_dir or bench.context.run_dir) / "keys.sqlite"
+        others = remember_key(path, board=bench.board.name, thumbprint=key.thumbprint)
+        if others is not None:
+            self.report.add(
+                KEY_BOARDS_DIFFER, not others, expected="a key of this board alone",
+                seen=f"{key}, which {', '.join(others)} has as well" if others else "", subject=role,
+            )  # fmt: skip
+
+    def _remember(self, message: CoseMessage | None, key: VerificationKey | None, where: str) -> SignatureRecord | None:
+        """Compare a verified signature with all that were ever seen under its key."""
+        if message is None or not isinstance(key, PublicKey):
+            return None
+        record = record_signature(message, key, where=where)
+        check_signatures([(record, key)], self.report, ledger=self._bench.instruments.ledger)
+        return record
+
+    def relations(self) -> None:
+        """Judge what this test has verified so far together: counters, replay, seeds, identity over resets."""
+        if self._results:
+            check_result_relations(self._results, self.report, ledger=self._bench.instruments.ledger)
+        if self._tokens:
+            check_token_relations(self._tokens, self.report, ledger=self._bench.instruments.ledger)
+
+    def _uuid(self) -> str | None:
+        provisioned = self._bench.trust.provisioned
+        return str(provisioned.uuid) if provisioned else self._bench.description.uuid
+
+    def _trusted(self, role: str, yaml_key: str) -> VerificationKey:
+        key = self._bench.trust.key(role)
+        if key is None:
+            raise ConfigError(
+                f"the build names no key to verify this with: trust.{yaml_key}",
+                kind="no-key",
+                where=str(self._bench.pair.build.path or ""),
+                hint="a pass without a key would be no pass; name the key's file, or `provisioned` on virtual boards",
+            )
+        return key
+
+    def _model_id(self, inference: Inference) -> bytes | None:
+        if inference.model is None or inference.model not in self._bench.pair.build.models:
+            return None
+        return self._bench.trust.model_id(inference.model)
+
+    def _outputs(self, inference: Inference) -> tuple[TensorSpec, ...] | None:
+        model = self._bench.pair.build.models.get(inference.model or "")
+        if model is None:
+            return None
+        return _output_specs(model.file.read_bytes(), inference.model or "model")
+
+
+@lru_cache(maxsize=16)
+def _output_specs(model: bytes, name: str) -> tuple[TensorSpec, ...]:
+    """A model's outputs as a result must describe them; each model is parsed once."""
+    from tfm_harness.parity.model_info import parse_model
+
+    return tuple(
+        TensorSpec(
+            type=str(tensor.dtype),
+            shape=tuple(tensor.shape),
+            scale=tensor.quantisation.scales[0] if tensor.quantisation else None,
+            zero_point=tensor.quantisation.zero_points[0] if tensor.quantisation else None,
+        )
+        for tensor in parse_model(model, name=name).outputs
+    )

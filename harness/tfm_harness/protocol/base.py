@@ -1,0 +1,144 @@
+"""What a pseudo-driver client is to the rest of the harness."""
+
+from __future__ import annotations
+
+import abc
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+__all__ = ["Description", "Exchange", "Feature", "InferResult", "PseudoDriver", "Source"]
+
+
+class Feature(enum.StrEnum):
+    """What a firmware can do; suites name what they need and are *not covered* without it."""
+
+    DESCRIBE = "describe"
+    IDENTITY = "identity"  # describe returns the running images' measurements
+    INFER = "infer"
+    SIGNED_RESULT = "signed-result"
+    NONCE = "nonce"  # results bind the caller's nonce
+    PSA_TOKEN = "psa-token"  # noqa: S105 - a feature's name
+    APP_TOKEN = "app-token"  # noqa: S105 - a feature's name
+    PUBLIC_KEYS = "public-keys"
+    CSR = "csr"
+    SENSOR = "sensor"  # the sensor can be stepped
+    FREE_RUNNING = "free-running"
+    BATCH = "batch"
+    LATENCY = "latency"
+    TRACE = "trace"
+    PROBE = "probe"
+    PSA_CALL = "psa-call"
+    MODELS = "models"
+    UPDATE = "update"
+    RESET = "reset"
+    STATS = "stats"
+    LOG = "log"
+
+
+class Source(enum.IntEnum):
+    """Where an inference takes its input from."""
+
+    SENSOR = 0
+    HOST = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """Who the firmware says it is. `raw` holds everything it said."""
+
+    firmware: str
+    version: str
+    measurements: Mapping[str, bytes] = field(default_factory=dict)  # component ("SPE", "NSPE", "MODEL") -> hash
+    boot: int | None = None
+    boot_seed: bytes | None = None
+    lifecycle: int | None = None
+    uuid: str | None = None
+    clock_hz: int | None = None
+    model: str | None = None
+    model_id: bytes | None = None
+    features: frozenset[str] = frozenset()
+    raw: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferResult:
+    """A (signed) inference result as it came, with what was asked.
+
+    Attributes:
+        message: the COSE message or CBOR map, byte for byte.
+        nonce: what was asked to be bound, None where the firmware knows none.
+        ticks: the device's own unsigned phase counters, by phase name.
+        host_seconds: from the request's first byte to the response's last.
+    """
+
+    message: bytes
+    nonce: bytes | None
+    source: Source
+    model: str | None
+    ticks: Mapping[str, int] = field(default_factory=dict)
+    host_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One request and its answer, for reports: decoded and raw."""
+
+    request: str
+    response: str
+    raw_request: bytes
+    raw_response: bytes
+    seconds: float
+    retries: int = 0
+
+
+class PseudoDriver(abc.ABC):
+    """Speaks one firmware's protocol over its console.
+
+    Errors: `InfrastructureError` for lost, late, corrupt frames; `ProductError` for answers that break the
+    protocol's contract. A firmware's own refusal (an SMP error, a PSA status) is `Refused`,
+    defined with each client, a `ProductError` that carries the status.
+    """
+
+    features: frozenset[Feature]
+    key_names: tuple[str, ...]  # what `public_key` takes here
+
+    @abc.abstractmethod
+    def wait_ready(self, *, timeout: float) -> Description:
+        """Wait until the firmware answers after boot; returns `describe`."""
+
+    @abc.abstractmethod
+    def describe(self) -> Description:
+        """Ask the firmware who it is."""
+
+    @abc.abstractmethod
+    def infer(
+        self,
+        *,
+        nonce: bytes | None = None,
+        source: Source = Source.SENSOR,
+        data: bytes | None = None,
+        model: str | None = None,
+    ) -> InferResult:
+        """Ask for one inference."""
+
+    @abc.abstractmethod
+    def any_input(self) -> bytes:
+        """Some input that the active model takes, for tests to which its value does not matter."""
+
+    @abc.abstractmethod
+    def attest(self, challenge: bytes) -> bytes:
+        """Ask for an attestation token."""
+
+    @abc.abstractmethod
+    def public_key(self, name: str) -> bytes:
+        """A public key as the device gives it: COSE_Key bytes or PEM."""
+
+    @abc.abstractmethod
+    def csr(self, name: str) -> bytes:
+        """A PKCS#10 request, DER."""
+
+    @property
+    @abc.abstractmethod
+    def exchanges(self) -> Sequence[Exchange]:
+        """The last exchanges (bounded), newest last."""

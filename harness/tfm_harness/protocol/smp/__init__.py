@@ -1,0 +1,1 @@
+"""Pseudo-driver client of the protocol ``smp``."""

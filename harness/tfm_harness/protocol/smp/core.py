@@ -1,0 +1,207 @@
+"""Asking the reference firmware: one method a request, each exchange kept decoded for reports."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+
+from tfm_harness.console.base import Console, Mark
+from tfm_harness.errors import HarnessError, InfrastructureError, ProductError
+from tfm_harness.protocol.base import Exchange
+from tfm_harness.protocol.smp.answers import decode_answer, field, show
+from tfm_harness.protocol.smp.header import GROUP_INFERENCE, GROUP_OS, Command, Op, OsCommand
+from tfm_harness.protocol.smp.link import Answer, LinkStats, Request, SmpLink
+from tfm_harness.protocol.text import log_tail
+from tfm_harness.verify import cbor
+
+__all__ = ["SmpCore"]
+
+_KEEP_EXCHANGES = 64
+_POLL_TIMEOUT = 1.0  # seconds an echo may take while the firmware boots
+
+# Asking these twice changes nothing on the device, so a lost frame may be asked for again.
+# `infer` and `attest` are not here: each raises a counter or consumes a challenge.
+_SAFE = frozenset(
+    {
+        Command.DESCRIBE,
+        Command.ATTEST_SIZE,
+        Command.PUBLIC_KEY,
+        Command.FAULTS,
+        Command.BATCH,
+        Command.MODELS,
+        Command.TRACE,
+        Command.STATS,
+    }
+)
+
+
+class SmpCore:
+    """Requests, answers and their history over one console.
+
+    Args:
+        console: where the firmware speaks.
+        timeout: seconds for an answer that needs no long work.
+        watch: called while waiting; raises when the board is known to be dead.
+    """
+
+    def __init__(self, console: Console, *, timeout: float = 10.0, watch: Callable[[], None] | None = None) -> None:
+        self.console = console
+        self.timeout = timeout
+        self.link = SmpLink(console, watch=watch)
+        self._exchanges: deque[Exchange] = deque(maxlen=_KEEP_EXCHANGES)
+
+    @property
+    def exchanges(self) -> Sequence[Exchange]:
+        """The last exchanges, newest last."""
+        return tuple(self._exchanges)
+
+    @property
+    def stats(self) -> LinkStats:
+        """What happened on the link so far."""
+        return self.link.stats
+
+    def ask(
+        self,
+        command: Command,
+        arguments: Mapping[str, object] | None = None,
+        *,
+        read: bool = False,
+        timeout: float | None = None,
+        safe: bool | None = None,
+    ) -> tuple[Mapping[str, object], Answer]:
+        """One request of group 64; the answer's map and the raw exchange.
+
+        Raises:
+            Refused: the firmware said no.
+            InfrastructureError, ProductError: see `SmpLink.request`.
+        """
+        request = Request(
+            op=Op.READ if read else Op.WRITE,
+            group=GROUP_INFERENCE,
+            command=command,
+            payload=cbor.encode(arguments or {}),
+            safe=command in _SAFE if safe is None else safe,
+            name=command.name.lower().replace("_", "-"),
+        )
+        return self._exchange(request, arguments or {}, timeout)
+
+    def echo(self, text: str, *, timeout: float | None = None, attempts: int | None = None) -> str:
+        """OS group echo."""
+        arguments = {"d": text}
+        request = Request(
+            op=Op.WRITE, group=GROUP_OS, command=OsCommand.ECHO, payload=cbor.encode(arguments), safe=True, name="echo"
+        )
+        answer, _ = self._exchange(request, arguments, timeout, attempts)
+        return field(answer, "r", str)
+
+    def is_silent(self, seconds: float) -> bool:
+        """Whether an echo stays without an answer for that long; such silence is meant and counts as no loss."""
+        lost_before = self.stats.lost
+        try:
+            self.echo("anyone?", timeout=seconds, attempts=1)
+        except InfrastructureError as error:
+            if error.kind != "smp-timeout":
+                raise
+            self.stats.lost = lost_before
+            return True
+        return False
+
+    def parameters(self) -> tuple[int, int]:
+        """OS group MCUmgr parameters: buffer size in bytes, number of buffers."""
+        request = Request(
+            op=Op.READ,
+            group=GROUP_OS,
+            command=OsCommand.PARAMETERS,
+            payload=cbor.encode({}),
+            safe=True,
+            name="parameters",
+        )
+        answer, _ = self._exchange(request, {}, None)
+        return field(answer, "buf_size", int), field(answer, "buf_count", int)
+
+    def request_reset(self) -> Mark:
+        """OS group reset: answers first, then resets warm. Returns the console mark before it."""
+        mark = self.console.mark()
+        request = Request(
+            op=Op.WRITE, group=GROUP_OS, command=OsCommand.RESET, payload=cbor.encode({}), safe=False, name="reset"
+        )
+        self._exchange(request, {}, None)
+        return mark
+
+    def wait_echo(self, *, timeout: float) -> None:
+        """Ask until the firmware answers after a boot.
+
+        Raises:
+            InfrastructureError: ``silent`` when not one byte came on this console.
+            ProductError: ``boot-hung`` when it spoke and then did not answer.
+        """
+        mark = self.console.mark()
+        spoke_before = self.console.received
+        lost_before = self.stats.lost
+        deadline = time.monotonic() + timeout
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            try:
+                with self.link.forgiving():
+                    self.echo("ready?", timeout=min(_POLL_TIMEOUT, left), attempts=1)
+            except InfrastructureError as error:
+                if error.kind not in {"smp-timeout", "smp-corrupt"}:
+                    raise
+            else:
+                self.stats.lost = lost_before  # asking before it listens loses nothing
+                return
+        if self.console.received == 0 and spoke_before == 0:
+            raise InfrastructureError(
+                f"not one byte came on console {self.console.name!r} within {timeout:g} s of the boot",
+                kind="silent",
+                expected="an answer to an SMP echo",
+                seen="nothing",
+                where=f"console {self.console.name!r}",
+                hint="suspect the bench first: power, the right UART, its speed; then whether the image starts at all",
+            )
+        raise ProductError(
+            f"the firmware spoke but did not answer within {timeout:g} s of the boot",
+            kind="boot-hung",
+            expected="an answer to an SMP echo",
+            seen=f"{self.console.received - mark.offset} bytes since the first request",
+            where=f"console {self.console.name!r}; last lines:\n{log_tail(self.console, 8)}",
+        )
+
+    def _exchange(
+        self, request: Request, arguments: Mapping[str, object], timeout: float | None, attempts: int | None = None
+    ) -> tuple[Mapping[str, object], Answer]:
+        asked = f"{request.name} {show(arguments)}"
+        try:
+            answer = self.link.request(request, timeout=timeout or self.timeout, attempts=attempts)
+        except HarnessError as error:
+            self._exchanges.append(
+                Exchange(
+                    request=asked,
+                    response=f"none: {error.message}",
+                    raw_request=request.payload,
+                    raw_response=b"",
+                    seconds=0.0,
+                )
+            )
+            raise
+        try:
+            value = decode_answer(answer.payload, request.name)
+            shown = show(value)
+        except ProductError as error:
+            shown = error.message
+            raise
+        finally:
+            self._exchanges.append(
+                Exchange(
+                    request=asked,
+                    response=shown,
+                    raw_request=answer.raw_request,
+                    raw_response=answer.raw_response,
+                    seconds=answer.seconds,
+                    retries=answer.retries,
+                )
+            )
+        return value, answer

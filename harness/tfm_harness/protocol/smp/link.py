@@ -1,0 +1,345 @@
+"""One SMP conversation over a console: requests out, the matching answers back, nothing guessed.
+
+An answer is taken only when its frame, header and sequence number are right. Everything else is
+counted, and what the counting means follows whose fault it can be:
+
+* no answer, or a damaged one: the line or the device; an infrastructure error, after retries
+  where repeating is harmless (every retry is counted and shown in the run's summary);
+* an answer to a request that was given up (late): counted, never taken for a newer one;
+* an answer that came twice, belongs to nothing that was asked, is larger than the contract
+  allows or contradicts its request: the product's fault.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from tfm_harness.console.base import Console, Mark
+from tfm_harness.errors import HarnessBug, InfrastructureError, ProductError
+from tfm_harness.protocol.smp.frame import MAX_PACKET, BadFrame, FrameDecoder, LogLine, Packet, encode_frame
+from tfm_harness.protocol.smp.header import HEADER, Header, Op
+from tfm_harness.protocol.text import log_tail
+
+__all__ = ["Answer", "LinkStats", "Request", "SmpLink"]
+
+_SLICE = 0.25  # seconds between looks at the board while an answer is awaited
+_LOG_LINES = 500
+
+
+@dataclass(slots=True)
+class LinkStats:
+    """What happened on a link so far, in frames."""
+
+    sent: int = 0
+    answered: int = 0
+    retries: int = 0
+    lost: int = 0
+    late: int = 0
+    stale: int = 0  # answers to what was sent before a reset, or raw: expected, and passed over
+    bad: dict[str, int] = field(default_factory=dict)  # by `BadFrame.kind`
+    log_lines: int = 0
+    busy: float = 0.0  # seconds from a request's first byte to its answer's last
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was repeated, lost, late or damaged."""
+        return not (self.retries or self.lost or self.late or self.bad)
+
+    def summary(self) -> str:
+        """One line for people; empty when `clean`."""
+        plain = ((self.retries, "retried"), (self.lost, "lost"), (self.late, "late"))
+        parts = [f"{n} {what}" for n, what in plain if n]
+        parts += [f"{n} damaged ({kind})" for kind, n in sorted(self.bad.items())]
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to ask: `payload` is CBOR; `safe` says that asking twice changes nothing."""
+
+    op: Op
+    group: int
+    command: int
+    payload: bytes
+    safe: bool = False
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An answer's CBOR and the exchange's raw bytes, times in seconds (first byte out to last byte in)."""
+
+    payload: bytes
+    raw_request: bytes
+    raw_response: bytes
+    seconds: float
+    retries: int
+
+
+class _Damaged(Exception):  # noqa: N818 - control flow inside this module, never seen outside
+    def __init__(self, bad: BadFrame) -> None:
+        super().__init__(bad.kind)
+        self.bad = bad
+
+
+class SmpLink:
+    """Requests and answers over one console.
+
+    Args:
+        console: where the firmware speaks.
+        watch: called while waiting; raises when the board is known to be dead or reset.
+        attempts: how often a `safe` request is sent at most.
+    """
+
+    def __init__(self, console: Console, *, watch: Callable[[], None] | None = None, attempts: int = 3) -> None:
+        self.console = console
+        self.stats = LinkStats()
+        self.log: deque[bytes] = deque(maxlen=_LOG_LINES)
+        self._watch = watch or (lambda: None)
+        self._attempts = attempts
+        self._sequence = 0
+        self._mark = console.mark()
+        self._decoder = FrameDecoder(offset=self._mark.offset)
+        self._items: deque[Packet | BadFrame] = deque()  # decoded, not judged yet
+        self._given_up: deque[int] = deque(maxlen=128)  # sequence numbers whose answers may still come
+        self._done: deque[int] = deque(maxlen=128)
+        self._forgives = False
+
+    @contextlib.contextmanager
+    def forgiving(self) -> Iterator[None]:
+        """In this block an answer that nobody waits for is counted as stale and passed over.
+
+        For the first request after a reset, or after raw frames: what was sent before is still in the line, and
+        its answers come before this request's.
+        """
+        before, self._forgives = self._forgives, True
+        try:
+            yield
+        finally:
+            self._forgives = before
+
+    def restart(self, mark: Mark | None = None) -> None:
+        """Forget half a frame and what was outstanding: the device has been reset at `mark` (default: now)."""
+        self._mark = mark or self.console.mark()
+        self._decoder = FrameDecoder(offset=self._mark.offset)
+        self._items.clear()
+        self._given_up.clear()
+        self._done.clear()
+
+    def request(self, request: Request, *, timeout: float, attempts: int | None = None) -> Answer:
+        """Ask and wait for the answer; `timeout` is for each attempt, in seconds.
+
+        Raises:
+            InfrastructureError: ``smp-timeout``, ``smp-corrupt``, or what the console raises.
+            ProductError: ``smp-duplicate``, ``smp-unasked``, ``smp-oversized``, ``smp-mismatch``.
+        """
+        allowed = (attempts or self._attempts) if request.safe else 1
+        for attempt in range(allowed):
+            sequence, header, frame = self._send(request)
+            began = time.perf_counter()
+            self.console.write(frame)
+            try:
+                packet = self._await({sequence: header}, time.monotonic() + timeout)
+            except _Damaged as damaged:
+                self._given_up.append(sequence)
+                if attempt + 1 == allowed:
+                    raise self._corrupt(request, damaged.bad, attempt) from None
+            else:
+                if packet is not None:
+                    self.stats.answered += 1
+                    seconds = time.perf_counter() - began
+                    self.stats.busy += seconds
+                    return Answer(
+                        payload=packet.data[HEADER.size :],
+                        raw_request=frame,
+                        raw_response=packet.data,
+                        seconds=seconds,
+                        retries=attempt,
+                    )
+                self.stats.lost += 1
+                self._given_up.append(sequence)
+                if attempt + 1 == allowed:
+                    raise self._silent(request, timeout, attempt)
+            self.stats.retries += 1
+        raise HarnessBug("a request ended without an answer and without an error", kind="smp-loop")
+
+    def burst(self, requests: Sequence[Request], *, timeout: float) -> list[bytes | None]:
+        """Send all at once and gather the answers' CBOR in order; None where none came.
+
+        At most 64 (a sequence number must not come round). Waits until all are there or
+        nothing has come for `timeout` seconds. Nothing is repeated.
+        """
+        if len(requests) > 64:
+            raise ValueError("at most 64 requests in a burst")
+        waiting: dict[int, Header] = {}
+        order: list[int] = []
+        frames = bytearray()
+        for request in requests:
+            sequence, header, frame = self._send(request)
+            waiting[sequence] = header
+            order.append(sequence)
+            frames += frame
+        began = last = time.perf_counter()
+        self.console.write(bytes(frames))
+        answers: dict[int, bytes] = {}
+        while waiting:
+            try:
+                packet = self._await(waiting, time.monotonic() + timeout)
+            except _Damaged:
+                continue
+            if packet is None:
+                break
+            sequence = Header.unpack(packet.data).sequence
+            del waiting[sequence]
+            last = time.perf_counter()
+            self.stats.answered += 1
+            answers[sequence] = packet.data[HEADER.size :]
+        self.stats.busy += last - began
+        self.stats.lost += len(waiting)
+        self._given_up.extend(waiting)
+        return [answers.get(sequence) for sequence in order]
+
+    def send_raw(self, data: bytes) -> None:
+        """Send bytes as they are (robustness tests); answers to them count as unasked unless drained."""
+        self.console.write(data)
+
+    def drain(self, *, quiet: float) -> list[Packet | BadFrame]:
+        """Read until nothing has come for `quiet` seconds; frames found are handed over unjudged."""
+        while self.console.wait_data(self._mark, timeout=quiet):
+            self._take(self.console.read_from(self._mark))
+        found = list(self._items)
+        self._items.clear()
+        return found
+
+    def _send(self, request: Request) -> tuple[int, Header, bytes]:
+        self._sequence = (self._sequence + 1) & 0xFF
+        sequence = self._sequence
+        for past in (self._given_up, self._done):
+            while sequence in past:  # the number comes round: it now means this request
+                past.remove(sequence)
+        packed = Header.pack(request.op, request.group, request.command, sequence, len(request.payload))
+        self.stats.sent += 1
+        return sequence, Header.unpack(packed), encode_frame(packed + request.payload)
+
+    def settle(self) -> None:
+        """Judge what has come unasked since the last answer, without waiting.
+
+        Raises:
+            ProductError: an answer that came twice or belongs to nothing.
+        """
+        while True:
+            chunk = self.console.read_from(self._mark)
+            if not chunk and not self._items:
+                return
+            self._take(chunk)
+            while self._items:
+                self._judge(self._items.popleft(), {})
+
+    def _await(self, waiting: dict[int, Header], deadline: float) -> Packet | None:
+        """The next packet that answers one of `waiting`; None when the time is over.
+
+        Raises:
+            _Damaged: a frame that came instead could not be read.
+        """
+        while True:
+            while self._items:
+                packet = self._judge(self._items.popleft(), waiting)
+                if packet is not None:
+                    return packet
+            chunk = self.console.read_from(self._mark)
+            self._take(chunk)
+            left = deadline - time.monotonic()
+            if left <= 0 and not self._items:
+                return None  # also when the firmware chatters without end
+            if not chunk and not self.console.wait_data(self._mark, timeout=min(left, _SLICE)):
+                self._watch()
+
+    def _take(self, chunk: bytes) -> None:
+        self._mark = Mark(self._mark.offset + len(chunk))
+        for item in self._decoder.feed(chunk):
+            if isinstance(item, LogLine):
+                self.stats.log_lines += 1
+                self.log.append(item.data)
+            else:
+                self._items.append(item)
+
+    def _judge(self, item: Packet | BadFrame, waiting: dict[int, Header]) -> Packet | None:
+        """Whether `item` answers one of `waiting`. Late answers are counted; what must not be is raised."""
+        if isinstance(item, BadFrame):
+            self.stats.bad[item.kind] = self.stats.bad.get(item.kind, 0) + 1
+            if item.kind == "oversized":
+                raise ProductError(
+                    "the firmware announced an answer larger than the protocol allows",
+                    kind="smp-oversized",
+                    expected=f"at most {MAX_PACKET} bytes",
+                    seen=item.detail,
+                    where=self._where(item.start),
+                )
+            if waiting:
+                raise _Damaged(item)
+            return None
+        try:
+            header = Header.unpack(item.data)
+        except ValueError as error:
+            raise self._fault("smp-mismatch", "a packet too short to be an answer", "8 bytes", error, item) from None
+        request = waiting.get(header.sequence)
+        if request is not None:
+            wrong = header.mismatch(request, len(item.data) - HEADER.size)
+            if wrong and self._forgives:
+                self.stats.stale += 1
+                return None
+            if wrong:
+                raise self._fault("smp-mismatch", "an answer contradicts its request", "its request", wrong, item)
+            self._done.append(header.sequence)
+            return item
+        if header.sequence in self._given_up:
+            self._given_up.remove(header.sequence)
+            self.stats.late += 1
+            return None
+        if self._forgives:
+            self.stats.stale += 1
+            return None
+        if header.sequence in self._done:
+            raise self._fault(
+                "smp-duplicate", "one request was answered twice", "one answer", f"sequence {header.sequence}", item
+            )
+        asked = ", ".join(map(str, waiting)) or "nothing"
+        raise self._fault(
+            "smp-unasked",
+            "an answer to nothing that was asked",
+            f"sequence {asked}",
+            f"sequence {header.sequence}, group {header.group}, command {header.command}",
+            item,
+        )
+
+    def _fault(self, kind: str, message: str, expected: str, seen: object, item: Packet) -> ProductError:
+        return ProductError(message, kind=kind, expected=expected, seen=str(seen), where=self._where(item.start))
+
+    def _where(self, offset: int) -> str:
+        return f"console {self.console.name!r}, byte {offset} of {self.console.transcript}"
+
+    def _corrupt(self, request: Request, bad: BadFrame, retries: int) -> InfrastructureError:
+        return InfrastructureError(
+            f"the answer to {request.name or 'a request'} came damaged ({bad.kind})",
+            kind="smp-corrupt",
+            expected="a frame whose base64, length and CRC hold",
+            seen=f"{bad.detail}; after {retries} retries" if retries else bad.detail,
+            where=self._where(bad.start),
+            hint="look at the cable, the baud rate and the transcript at that offset",
+        )
+
+    def _silent(self, request: Request, timeout: float, retries: int) -> InfrastructureError:
+        tail = log_tail(self.console, 8)
+        return InfrastructureError(
+            f"no answer to {request.name or 'a request'} within {timeout:g} s"
+            + (f", {retries + 1} times" if retries else ""),
+            kind="smp-timeout",
+            expected="an SMP answer",
+            seen="half a frame" if self._decoder.mid_frame else "no frame",
+            where=f"console {self.console.name!r}; last lines:\n{tail}" if tail else f"console {self.console.name!r}",
+            hint="is the firmware stuck, the wrong console wired, or the line too noisy?",
+        )

@@ -1,0 +1,234 @@
+"""What a laboratory asks of the reference firmware: probes, batches, latency runs, traces, models."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+from tfm_harness.errors import ProductError
+from tfm_harness.protocol.smp.answers import (
+    DeviceStats,
+    FaultRecord,
+    LatencyRun,
+    ModelInfo,
+    Probe,
+    SampleState,
+    decode_answer,
+    field,
+    items,
+    signed,
+    ticks,
+)
+from tfm_harness.protocol.smp.core import SmpCore
+from tfm_harness.protocol.smp.header import GROUP_INFERENCE, Command, Op
+from tfm_harness.protocol.smp.link import Request
+from tfm_harness.verify import cbor
+
+__all__ = ["TRACE_LIFECYCLE", "SmpLab"]
+
+TRACE_LIFECYCLE = 0x1000
+"""PSA lifecycle "assembly and test": the reference firmware gives traces in it (docs/protocol.md, command 16)."""
+
+_UPLOAD_CHUNK = 2048
+_PROBES_AT_A_TIME = 32
+_BATCH_ROOM = 3072  # bytes of one answer or request that tensors may fill: 4096 less header, CBOR and names
+_SECONDS_PER_INFERENCE = 2.0  # generous: a keyword model on a busy emulator takes a tenth of that
+
+
+class SmpLab(SmpCore):
+    """Group 64 beyond describing, inferring and attesting."""
+
+    def sample(self, mode: str, *, ms: int | None = None) -> SampleState:
+        """`mode`: ``step``, ``free`` (every `ms` milliseconds), ``stop`` or ``clear``."""
+        arguments: dict[str, object] = {"mode": mode} if ms is None else {"mode": mode, "ms": ms}
+        answer, _ = self.ask(Command.SAMPLE, arguments)
+        return SampleState(
+            status=field(answer, "st", int), window=field(answer, "n", int), taken=field(answer, "seq", int)
+        )
+
+    def probe(self, address: int, size: int = 4, *, write: int | None = None) -> Probe:
+        """Let the non-secure side read (or write `write` to) an address; `size` 1, 2 or 4 bytes."""
+        arguments: dict[str, object] = {"op": 0 if write is None else 1, "addr": address, "size": size}
+        if write is not None:
+            arguments["val"] = write
+        answer, _ = self.ask(Command.PROBE, arguments)
+        return Probe.parse(answer)
+
+    def probe_many(self, addresses: Sequence[int]) -> list[Probe]:
+        """Read a word at each address, many requests at a time; an answer that was lost is asked for again."""
+        found: list[Probe] = []
+        for at in range(0, len(addresses), _PROBES_AT_A_TIME):
+            part = addresses[at : at + _PROBES_AT_A_TIME]
+            requests = [
+                Request(
+                    op=Op.WRITE,
+                    group=GROUP_INFERENCE,
+                    command=Command.PROBE,
+                    payload=cbor.encode({"op": 0, "addr": address, "size": 4}),
+                    name="probe",
+                )
+                for address in part
+            ]
+            for address, payload in zip(part, self.link.burst(requests, timeout=self.timeout / 5), strict=True):
+                found.append(self.probe(address) if payload is None else Probe.parse(decode_answer(payload, "probe")))
+        return found
+
+    def faults(self) -> tuple[int, tuple[FaultRecord, ...]]:
+        """Faults recorded so far and the last of them, newest first."""
+        answer, _ = self.ask(Command.FAULTS, read=True)
+        return field(answer, "n", int), items(answer, "last", FaultRecord.parse)
+
+    def psa_call(
+        self, handle: int, kind: int, inputs: Sequence[tuple[int, int]], outputs: Sequence[tuple[int, int]]
+    ) -> int:
+        """Let the non-secure side pass raw vectors (address, length) to `psa_call`; the psa_status_t."""
+        arguments = {
+            "h": handle,
+            "type": kind,
+            "in": [list(vector) for vector in inputs],
+            "out": [list(vector) for vector in outputs],
+        }
+        answer, _ = self.ask(Command.PSA_CALL, arguments)
+        return signed(answer, "st")
+
+    def batch(self, inputs: Sequence[bytes], output_bytes: int) -> list[bytes]:
+        """Run the active model on inputs from the host, many to a message; one output each.
+
+        Raises:
+            ProductError: the answer's length is not inputs times `output_bytes`.
+        """
+        if not inputs:
+            return []
+        each = max(len(inputs[0]), output_bytes, 1)
+        count = max(1, _BATCH_ROOM // each)
+        outputs: list[bytes] = []
+        for at in range(0, len(inputs), count):
+            part = inputs[at : at + count]
+            answer, _ = self.ask(
+                Command.BATCH, {"in": b"".join(part)}, timeout=self.timeout + len(part) * _SECONDS_PER_INFERENCE
+            )
+            data = field(answer, "out", bytes)
+            if len(data) != len(part) * output_bytes:
+                raise ProductError(
+                    f"a batch of {len(part)} inputs gave {len(data)} bytes",
+                    kind="smp-answer",
+                    expected=f"{len(part)} outputs of {output_bytes} bytes",
+                    seen=f"{len(data)} bytes",
+                )
+            outputs += [data[k : k + output_bytes] for k in range(0, len(data), output_bytes)]
+        return outputs
+
+    def latency(self, count: int, *, warm_up: int = 0, data: bytes | None = None) -> LatencyRun:
+        """Let the device time `count` inferences of the active model (1 to 512)."""
+        arguments: dict[str, object] = {"n": count, "warm": warm_up}
+        if data is not None:
+            arguments["in"] = data
+        answer, _ = self.ask(
+            Command.LATENCY, arguments, timeout=self.timeout + (count + warm_up) * _SECONDS_PER_INFERENCE
+        )
+        return LatencyRun(
+            ticks=ticks(field(answer, "t", bytes), "t"),
+            empty=ticks(field(answer, "e", bytes), "e"),
+            hz=field(answer, "hz", int),
+            start=field(answer, "t0", int),
+            end=field(answer, "t1", int),
+        )
+
+    def trace(self, data: bytes) -> tuple[tuple[int, int, int, int], ...]:
+        """Each op's (index, TFLite builtin code, output length, CRC-32 of its output) for one input."""
+        answer, _ = self.ask(Command.TRACE, {"in": data}, timeout=self.timeout + _SECONDS_PER_INFERENCE)
+
+        def row(value: object) -> tuple[int, int, int, int]:
+            if isinstance(value, list) and len(value) == 4:
+                index, code, length, crc = value
+                if (
+                    isinstance(index, int)
+                    and isinstance(code, int)
+                    and isinstance(length, int)
+                    and isinstance(crc, int)
+                ):
+                    return index, code, length, crc
+            raise ProductError("a trace row is not four integers", kind="smp-answer", seen=str(value))
+
+        return items(answer, "ops", row)
+
+    def trace_output(self, data: bytes, op: int) -> bytes:
+        """The whole output tensor of one op for one input."""
+        output = b""
+        while True:
+            answer, _ = self.ask(
+                Command.TRACE,
+                {"in": data, "op": op, "off": len(output)},
+                timeout=self.timeout + _SECONDS_PER_INFERENCE,
+            )
+            part, length = field(answer, "out", bytes), field(answer, "len", int)
+            output += part
+            if len(output) >= length or not part:
+                return output
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        """All model slots with an image."""
+        answer, _ = self.ask(Command.MODELS, read=True)
+        return items(answer, "models", ModelInfo.parse)
+
+    def select_model(self, name: str) -> bytes:
+        """Make the valid image of that name active; its model id (SHA-256)."""
+        answer, _ = self.ask(Command.MODEL_SELECT, {"name": name}, safe=True)
+        return field(answer, "mid", bytes)
+
+    def upload_model(self, image: bytes, *, progress: Callable[[int, int], None] | None = None) -> bytes:
+        """Upload a model image into the update bank, not activating it; its SHA-256.
+
+        Raises:
+            ProductError: the firmware asks for an offset that makes no progress.
+        """
+        digest = hashlib.sha256(image).digest()
+        offset = 0
+        while offset < len(image):
+            arguments: dict[str, object] = {"off": offset, "data": image[offset : offset + _UPLOAD_CHUNK]}
+            if offset == 0:
+                arguments |= {"len": len(image), "sha": digest}
+            answer, _ = self.ask(Command.MODEL_UPLOAD, arguments)
+            wanted = field(answer, "off", int)
+            if not offset < wanted <= len(image):
+                raise ProductError(
+                    "the firmware asks for an offset that makes no progress",
+                    kind="upload-offset",
+                    expected=f"between {offset + 1} and {len(image)}",
+                    seen=str(wanted),
+                )
+            offset = wanted
+            if progress:
+                progress(offset, len(image))
+        return digest
+
+    def activate_model(self, digest: bytes) -> bytes:
+        """Verify and activate what was uploaded with that SHA-256; the model id.
+
+        Raises:
+            Refused: -149 signature or hash, -133 rollback, -135 format, -140 nothing with that digest.
+        """
+        answer, _ = self.ask(Command.MODEL_ACTIVATE, {"sha": digest})
+        return field(answer, "mid", bytes)
+
+    def device_stats(self) -> DeviceStats:
+        """The firmware's own frame counters."""
+        answer, _ = self.ask(Command.STATS, read=True)
+        return DeviceStats(
+            received=field(answer, "rx", int),
+            bad_crc=field(answer, "crc", int),
+            bad_frame=field(answer, "bad", int),
+            too_big=field(answer, "big", int),
+            bad_cbor=field(answer, "cbor", int),
+            overruns=field(answer, "ovr", int),
+            sent=field(answer, "tx", int),
+        )
+
+    def print_log(self, lines: int, length: int) -> None:
+        """Let the firmware print log lines between frames."""
+        self.ask(Command.LOG, {"n": lines, "len": length})
+
+    def attest_size(self, challenge_length: int) -> int:
+        """The token size the firmware announces for a challenge of that length."""
+        answer, _ = self.ask(Command.ATTEST_SIZE, {"len": challenge_length}, read=True)
+        return field(answer, "size", int)

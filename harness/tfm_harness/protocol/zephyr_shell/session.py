@@ -1,0 +1,308 @@
+"""One conversation with a Zephyr shell: commands out, their reply lines back, everything else kept.
+
+The shell has no framing. What belongs to a reply follows from the rendered echo of the command
+and from the prompt behind the reply; log lines, secure lines and redraws in between are sorted
+out by form. A line that a booting device prints is a reset, wherever it stands.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from tfm_harness.console.base import Console, Mark
+from tfm_harness.errors import ConfigError, InfrastructureError, ProductError
+from tfm_harness.protocol.zephyr_shell.lines import SECURE_INSERT, LineKind, LineSorter, ShellLine
+from tfm_harness.protocol.zephyr_shell.terminal import Terminal
+
+__all__ = ["MAX_COMMAND", "QUIET", "Reply", "ShellSession"]
+
+MAX_COMMAND = 63
+"""Longest command in bytes: the shell's receive ring holds 64, and what does not fit is lost."""
+
+_COLUMNS = 80  # a longer prompt and command wrap, and the echo is no longer one line
+QUIET = 0.1
+"""Seconds without a byte after which a prompt is taken for the last one."""
+
+_SLICE = 0.25
+_LINGERS = 1.0  # seconds for which a prompt must stay where the reply is known not to be whole
+_RESTLESS = 2.0  # seconds after which a line that never rests is talked to nevertheless
+_NOTES = 2000
+_MAX_REPLY_LINES = 20_000
+_INTERRUPT = b"\x03"  # Ctrl-C: drops what is half typed, gives a new line and a prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A command's reply.
+
+    Attributes:
+        command: what was sent.
+        lines: the reply's own lines.
+        raw: all bytes from the echo to the prompt, other sides' lines among them.
+        seconds: from the first byte sent to the prompt.
+    """
+
+    command: str
+    lines: tuple[str, ...]
+    raw: bytes
+    seconds: float
+
+
+@dataclass(slots=True)
+class _Exchange:
+    command: str
+    echoed: bool = False
+    lines: list[str] = field(default_factory=list)
+
+
+class ShellSession:
+    """Prompt, echo and replies over one console.
+
+    Args:
+        console: where the shell speaks.
+        prompt: with its trailing blank.
+        watch: called while waiting; raises when the board is known to be dead.
+        quiet: seconds, see `QUIET`.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        *,
+        prompt: str = "uart:~$ ",
+        watch: Callable[[], None] | None = None,
+        quiet: float = QUIET,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.console = console
+        self.notes: deque[ShellLine] = deque(maxlen=_NOTES)
+        self._sorter = LineSorter(prompt)
+        self._terminal = Terminal(inserted=SECURE_INSERT)
+        self._watch = watch or (lambda: None)
+        self._quiet = quiet
+        self._clock = clock
+        self._mark = console.mark()
+        self._synced = False
+        self._raw = bytearray()
+        self._exchange: _Exchange | None = None
+        self._booted: str | None = None
+        self._boots = 0
+
+    def take_notes(self) -> list[ShellLine]:
+        """Log, secure and boot lines since the last call, classified, oldest first; they are handed out once."""
+        taken = list(self.notes)
+        self.notes.clear()
+        return taken
+
+    def restart(self, line: str, timeout: float) -> None:
+        """Send a command that resets the device, and wait for the shell behind the boot.
+
+        Raises:
+            ProductError: ``no-reset``: the shell went on as if nothing had been asked; else as `synchronise`.
+        """
+        if not self._synced:
+            self.synchronise(timeout)
+        self._synced = False
+        boots = self._boots
+        self.console.write(line.encode("ascii") + b"\r")
+        self.synchronise(timeout)
+        if self._boots == boots:
+            raise ProductError(
+                f"{line!r} did not reset the device",
+                kind="no-reset",
+                expected="boot lines",
+                where=f"console {self.console.name!r}, last lines:\n{self.console.tail()}",
+            )
+
+    def synchronise(self, timeout: float) -> None:
+        """Wait for a prompt that stays, through a boot if need be.
+
+        Raises:
+            InfrastructureError: ``silent``: not one byte came; ``console-closed``.
+            ProductError: ``boot-hung``: it spoke, but no prompt came or none answered.
+        """
+        deadline = self._clock() + timeout
+        self._exchange = None
+        while True:
+            self._settle(min(deadline, self._clock() + _RESTLESS))
+            self._booted = None
+            self.console.write(_INTERRUPT)
+            self._pump(min(1.0, max(deadline - self._clock(), 0.05)))
+            self._settle(min(deadline, self._clock() + _RESTLESS))
+            if self._sorter.is_prompt(self._terminal.current) and self._booted is None:
+                self._synced = True
+                return
+            if self._clock() >= deadline:
+                raise self._not_ready(timeout)
+
+    def command(
+        self,
+        line: str,
+        *,
+        timeout: float,
+        complete: Callable[[Sequence[str]], bool] | None = None,
+    ) -> Reply:
+        """Send one command and wait for its whole reply.
+
+        Args:
+            line: printable ASCII, at most `MAX_COMMAND` bytes.
+            timeout: seconds until the prompt behind the reply.
+            complete: says of the reply lines whether all has come; a prompt then ends the reply at
+                once. Without it a prompt that stays for the quiet time does; with it, as long as lines are
+                missing, only one that stays much longer (a late log line draws a prompt, too).
+
+        Raises:
+            ConfigError: the line cannot be sent.
+            InfrastructureError: ``echo-missing``, ``echo-damaged``, ``console-closed``.
+            ProductError: ``device-reset``, ``reply-unfinished``.
+        """
+        self._check(line)
+        if not self._synced:
+            self.synchronise(timeout)
+        self._pump(0.0)
+        self._raise_if_booted(f"before {line!r}")
+        exchange = self._exchange = _Exchange(line)
+        self._raw.clear()
+        began = self._clock()
+        deadline = began + timeout
+        self._synced = False  # until the reply is whole
+        self.console.write(line.encode("ascii") + b"\r")
+        try:
+            self._await_reply(exchange, deadline, complete)
+        finally:
+            self._exchange = None
+        self._synced = True
+        return Reply(line, tuple(exchange.lines), bytes(self._raw), self._clock() - began)
+
+    # ---- inside
+
+    def _await_reply(
+        self, exchange: _Exchange, deadline: float, complete: Callable[[Sequence[str]], bool] | None
+    ) -> None:
+        while True:
+            prompt = exchange.echoed and self._sorter.is_prompt(self._terminal.current)
+            if prompt and complete is not None and complete(exchange.lines):
+                return
+            left = deadline - self._clock()
+            stays = self._quiet if complete is None else max(self._quiet, _LINGERS)
+            news = self._pump(min(stays if prompt else _SLICE, max(left, 0.0)))
+            self._raise_if_booted(f"while {exchange.command!r} ran")
+            if prompt and not news:
+                return
+            if left <= 0 and not news:
+                raise self._unfinished(exchange)
+
+    def _pump(self, timeout: float) -> bool:
+        """Take what came; wait up to `timeout` seconds for the first byte. Whether anything came."""
+        if not self.console.wait_data(self._mark, timeout=timeout):
+            self._watch()
+            return False
+        data = self.console.read_from(self._mark)
+        self._mark = Mark(self._mark.offset + len(data))
+        if len(self._raw) < 1 << 20:
+            self._raw += data
+        for rendered in self._terminal.feed(data):
+            sent = self._exchange.command if self._exchange else None
+            self._take(self._sorter.sort(rendered, sent))
+        return bool(data)
+
+    def _take(self, line: ShellLine) -> None:
+        if line.kind is LineKind.BOOT:
+            self._booted = self._booted or line.text
+            self._boots += 1
+        if line.kind in {LineKind.BOOT, LineKind.LOG, LineKind.SECURE}:
+            self.notes.append(line)
+            return
+        exchange = self._exchange
+        if exchange is None or line.kind is LineKind.BLANK_PROMPT:
+            return
+        if line.kind is LineKind.ECHO and not exchange.echoed:
+            exchange.echoed = True
+        elif exchange.echoed:
+            if len(exchange.lines) >= _MAX_REPLY_LINES:
+                raise ProductError(
+                    f"the reply to {exchange.command!r} has more than {_MAX_REPLY_LINES} lines", kind="reply-too-long"
+                )
+            exchange.lines.append(line.text)
+        elif line.kind is LineKind.STRAY_ECHO:
+            raise InfrastructureError(
+                "the shell's echo is not what was sent",
+                kind="echo-damaged",
+                expected=exchange.command,
+                seen=line.text,
+                where=f"console {self.console.name!r}",
+                hint="bytes were lost or changed on the UART, or somebody else types on it",
+            )
+
+    def _settle(self, deadline: float) -> None:
+        """Read on until the line has been quiet for the quiet time."""
+        while self._clock() < deadline and self._pump(self._quiet):
+            pass
+
+    def _check(self, line: str) -> None:
+        if not line or not line.isascii() or not line.isprintable() or line != line.strip():
+            raise ConfigError(
+                "a shell command is printable ASCII, without blanks around it", kind="bad-command", seen=repr(line)
+            )
+        room = min(MAX_COMMAND, _COLUMNS - 1 - len(self._sorter.prompt))
+        if len(line) > room:
+            raise ConfigError(
+                "the shell command is too long",
+                kind="command-too-long",
+                expected=f"at most {room} bytes: the receive ring holds 64, the echo wraps at column {_COLUMNS}",
+                seen=f"{len(line)} bytes: {line}",
+            )
+
+    def _raise_if_booted(self, when: str) -> None:
+        if self._booted is None:
+            return
+        seen, self._booted, self._synced = self._booted, None, False
+        raise ProductError(
+            f"the device started again {when}",
+            kind="device-reset",
+            expected="the shell's reply",
+            seen=seen,
+            where=f"console {self.console.name!r}, last lines:\n{self.console.tail()}",
+            hint="a secure fault resets this firmware without a word; the lines before the boot tell how far it came",
+        )
+
+    def _unfinished(self, exchange: _Exchange) -> InfrastructureError | ProductError:
+        where = f"console {self.console.name!r}, last lines:\n{self.console.tail()}"
+        if not exchange.echoed:
+            return InfrastructureError(
+                "the shell did not echo the command",
+                kind="echo-missing",
+                expected=exchange.command,
+                seen="\n".join(exchange.lines) or f"{len(self._raw)} bytes, no echo",
+                where=where,
+                hint="is the device in its shell, and is the console's sending side connected?",
+            )
+        return ProductError(
+            f"no prompt came behind the reply to {exchange.command!r}",
+            kind="reply-unfinished",
+            expected="a prompt",
+            seen="\n".join(exchange.lines[-5:]) or "the echo and nothing else",
+            where=where,
+        )
+
+    def _not_ready(self, timeout: float) -> InfrastructureError | ProductError:
+        where = f"console {self.console.name!r}, last lines:\n{self.console.tail()}"
+        if not self.console.received:
+            return InfrastructureError(
+                f"not one byte came within {timeout:g} s",
+                kind="silent",
+                expected="a boot and a shell prompt",
+                where=where,
+                hint="is this the console of the firmware, is the device powered, is the image the right one?",
+            )
+        return ProductError(
+            f"the device spoke, but no shell prompt answered within {timeout:g} s",
+            kind="boot-hung",
+            expected=f"the prompt {self._sorter.prompt!r} after Ctrl-C",
+            seen=self._terminal.current or "no prompt",
+            where=where,
+        )

@@ -1,0 +1,40 @@
+"""The back end for QEMU: sensor values are properties of the emulated devices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from tfm_harness.boards.qemu.command import sensor_path
+from tfm_harness.config.sensors import SensorConfig
+from tfm_harness.stimulus.player import PlayedStimulus
+
+__all__ = ["QmpStimulus"]
+
+_LOWEST: Final = 0
+"""QEMU 7.2 refuses negative magnetic fields."""
+
+
+class PropertyBoard(Protocol):
+    """What the back end needs of a board: see `tfm_harness.boards.qemu.board.QemuBoard.set_properties`."""
+
+    def set_properties(self, values: Mapping[tuple[str, str], object]) -> None:
+        """Set device properties: (path, property) to value."""
+
+
+class QmpStimulus(PlayedStimulus):
+    """Plays sensors of an emulated board through its monitor. The board itself sets values again after a reset."""
+
+    def __init__(self, board: PropertyBoard, sensors: Mapping[str, SensorConfig]) -> None:
+        super().__init__(sensors, lowest=_LOWEST)
+        self._board = board
+
+    def _apply(self, values: Mapping[str, int]) -> None:
+        properties: dict[tuple[str, str], object] = {}
+        for channel, value in values.items():
+            name, _, axis = channel.rpartition(".")
+            if self._axis[channel]:
+                properties[sensor_path(name), f"mag-{axis}"] = value
+            else:
+                properties[sensor_path(channel), "temperature"] = value
+        self._board.set_properties(properties)

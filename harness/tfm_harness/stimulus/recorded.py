@@ -1,0 +1,80 @@
+"""Players that keep a record of what they really served: a sample the device claims must be in it."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+
+from tfm_harness.config.sensors import SensorConfig
+from tfm_harness.errors import InfrastructureError, ProductError
+from tfm_harness.stimulus.base import Sample
+from tfm_harness.stimulus.player import PlayedStimulus
+
+__all__ = ["RecordedStimulus"]
+
+
+class RecordedStimulus(PlayedStimulus):
+    """A back end that counts the samples that were read from it.
+
+    The host steps: a value stays until the device has taken a sample. So every read between two calls of
+    `taken` gives the same sample, and a device that reads twice changes nothing.
+    """
+
+    def __init__(self, sensors: Mapping[str, SensorConfig]) -> None:
+        super().__init__(sensors)
+        self._seen: int | None = None
+
+    @abc.abstractmethod
+    def _served_count(self) -> int:
+        """Complete samples served so far."""
+
+    @abc.abstractmethod
+    def _last_served(self) -> Sample:
+        """The latest of them."""
+
+    @abc.abstractmethod
+    def _serve(self, sample: Sample) -> None:
+        """What every following read shall give."""
+
+    @property
+    @abc.abstractmethod
+    def _where(self) -> str:
+        """What errors call this player."""
+
+    def _apply(self, values: Mapping[str, int]) -> None:
+        self._serve(self._sample_of({**self._values, **values}))
+
+    def rest(self) -> None:
+        """See `Stimulus`; reads from before do not count."""
+        super().rest()
+        self._seen = self._served_count()
+
+    def taken(self) -> None:
+        """See `Stimulus`.
+
+        Raises:
+            ProductError: ``sensor-not-read``: the device says it took a sample, and the sensor was not read.
+            InfrastructureError: ``stimulus-disagrees``: something else than what was set was served.
+        """
+        count, expected = self._served_count(), self.sample()
+        if count == (self._seen or 0):
+            raise ProductError(
+                "the device says that it took a sample, but nobody read the sensor",
+                kind="sensor-not-read",
+                expected="a read of the magnetometer, then of the thermometer",
+                seen=f"still {count} complete samples served",
+                where=self._where,
+                hint="does the secure side read this sensor, at these addresses, and not another one?",
+            )
+        served = self._last_served()
+        if served != expected:
+            raise InfrastructureError(
+                "the sensor player served something else than was set",
+                kind="stimulus-disagrees",
+                expected=str(expected),
+                seen=str(served),
+                where=self._where,
+                hint="does something else set this player? are its files those of this version?",
+            )
+        self._seen = count
+        super().taken()

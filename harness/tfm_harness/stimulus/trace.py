@@ -1,0 +1,196 @@
+"""Recorded traces: what the sensors read, sample by sample, from CSV or .npz."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+from tfm_harness.errors import ConfigError
+
+__all__ = ["MAX_ROWS", "Trace", "load_trace", "ramp"]
+
+MAX_ROWS: Final = 1_000_000
+"""Longest trace."""
+_DAMAGED: Final = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, RuntimeError, TypeError)
+"""What zipfile and numpy raise for files that are none of theirs, damaged, encrypted or oddly compressed."""
+_MAX_BYTES: Final = 64 << 20
+_COLUMN: Final = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*)(?:\[(uT|degC|count|s)\])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Named columns of equal length.
+
+    Attributes:
+        columns: channel (``mag.x``, ``temp``, ...) to values: microtesla or degrees Celsius, or register counts.
+        raw: the channels given in register counts.
+        seconds: when each row was recorded, rising; empty when the trace has no time.
+        source: where it came from, for errors.
+    """
+
+    columns: Mapping[str, tuple[float, ...]]
+    raw: frozenset[str] = frozenset()
+    seconds: tuple[float, ...] = ()
+    source: str = "a trace made in code"
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), ()))
+
+    def row(self, index: int) -> dict[str, float]:
+        """All channels of one row."""
+        return {channel: values[index] for channel, values in self.columns.items()}
+
+
+def ramp(channel: str, start: float, stop: float, count: int) -> Trace:
+    """`count` values of `channel` in equal steps, `start` first and `stop` last."""
+    if count < 2:
+        raise ConfigError("a ramp has at least two samples", kind="trace-invalid", seen=str(count))
+    step = (stop - start) / (count - 1)
+    return Trace({channel: tuple(start + step * index for index in range(count))}, source=f"a ramp of {channel}")
+
+
+def find_trace(wanted: str | Path) -> Path:
+    """The file of a trace: as given, in the working directory, or among those that came with the harness.
+
+    Raises:
+        ConfigError: kind ``trace-missing``.
+    """
+    path = Path(wanted).expanduser()
+    bundled = Path(__file__).parent / "traces"
+    for candidate in (path, bundled / path):
+        if candidate.is_file():
+            return candidate
+    names = ", ".join(sorted(file.name for file in bundled.glob("*.csv")))
+    raise ConfigError(
+        f"no such trace: {wanted}",
+        kind="trace-missing",
+        where=f"{Path.cwd()} and {bundled}",
+        expected=f"a file; bundled: {names}",
+    )
+
+
+def load_trace(path: Path) -> Trace:
+    """Read a trace.
+
+    CSV: a header with the channels' names, then one row a sample; lines that begin with ``#`` are comments.
+    ``.npz``: one one-dimensional array for each channel. Names may carry a unit: ``mag.x[uT]`` (the default for
+    the magnetometer), ``temp[degC]``, ``mag.x[count]`` for register counts; ``t`` or ``t[s]`` is time.
+
+    Raises:
+        ConfigError: kind ``trace-missing`` or ``trace-invalid`` with file:line.
+    """
+    try:
+        size = path.stat().st_size
+        if size > _MAX_BYTES:
+            raise _invalid(str(path), f"larger than {_MAX_BYTES} bytes")
+        return _load_npz(path) if path.suffix == ".npz" else _load_csv(path)
+    except OSError as error:
+        raise ConfigError(f"cannot read the trace: {error.strerror}", kind="trace-missing", where=str(path)) from error
+
+
+def _invalid(where: str, message: str) -> ConfigError:
+    return ConfigError(message, kind="trace-invalid", where=where)
+
+
+def _make(names: Iterable[str], columns: Mapping[str, tuple[float, ...]], source: str) -> Trace:
+    channels: dict[str, tuple[float, ...]] = {}
+    raw: set[str] = set()
+    seconds: tuple[float, ...] = ()
+    for name in names:
+        match = _COLUMN.fullmatch(name.strip())
+        if not match:
+            raise _invalid(source, f"column {name!r}: expected a channel such as mag.x, mag.x[count] or temp[degC]")
+        channel, unit = match[1], match[2]
+        if channel == "t":
+            seconds = columns[name]
+        elif channel in channels:
+            raise _invalid(source, f"channel {channel!r} stands twice")
+        else:
+            channels[channel] = columns[name]
+            if unit == "count":
+                raw.add(channel)
+    if not channels:
+        raise _invalid(source, "no channel besides the time")
+    for index, (before, after) in enumerate(pairwise(seconds)):
+        if after <= before:
+            raise _invalid(source, f"time does not rise from sample {index} to {index + 1}")
+    trace = Trace(channels, frozenset(raw), seconds, source)
+    if not len(trace):
+        raise _invalid(source, "no samples")
+    return trace
+
+
+def _load_csv(path: Path) -> Trace:
+    names: list[str] = []
+    columns: list[list[float]] = []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.reader(stream, strict=True)
+            for row in reader:
+                if not row or row[0].lstrip().startswith("#"):
+                    continue
+                where = f"{path}:{reader.line_num}"
+                if not names:
+                    names = [cell.strip() for cell in row]
+                    columns = [[] for _ in names]
+                    if len(set(names)) != len(names):
+                        raise _invalid(where, "a column's name stands twice")
+                    continue
+                if len(row) != len(names):
+                    raise _invalid(where, f"{len(row)} values, expected {len(names)} ({', '.join(names)})")
+                if len(columns[0]) >= MAX_ROWS:
+                    raise _invalid(where, f"more than {MAX_ROWS} samples")
+                for name, column, cell in zip(names, columns, row, strict=True):
+                    column.append(_number(cell, f"{where}: {name}"))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise _invalid(str(path), f"not a CSV text: {error}") from error
+    if not names:
+        raise _invalid(str(path), "empty")
+    return _make(names, {name: tuple(column) for name, column in zip(names, columns, strict=True)}, str(path))
+
+
+def _number(cell: str, where: str) -> float:
+    try:
+        value = float(cell) if cell.isascii() and "_" not in cell else math.nan  # Python's own spellings are no CSV
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise _invalid(where, f"not a number: {cell.strip()[:40]!r}")
+    return value
+
+
+def _load_npz(path: Path) -> Trace:
+    import numpy as np
+
+    try:
+        with zipfile.ZipFile(path) as archive:  # before any array is made: what would it grow to?
+            total = sum(item.file_size for item in archive.infolist())
+        if total > _MAX_BYTES:
+            raise _invalid(str(path), f"would grow to {total} bytes, more than {_MAX_BYTES}")
+        with np.load(path, allow_pickle=False) as arrays:
+            columns: dict[str, tuple[float, ...]] = {}
+            for name in arrays.files:
+                array = arrays[name]
+                if not isinstance(array, np.ndarray):  # numpy gives other members as they are
+                    raise _invalid(f"{path}: {name}", "not an array")
+                if array.ndim != 1 or array.dtype.kind not in "iuf":
+                    raise _invalid(
+                        f"{path}: {name}", f"expected one dimension of numbers, not {array.dtype}{array.shape}"
+                    )
+                if not np.isfinite(array).all():
+                    raise _invalid(f"{path}: {name}", "holds a value that is not finite")
+                columns[name] = tuple(float(value) for value in array)
+    except _DAMAGED as error:
+        raise _invalid(str(path), f"not an .npz file of plain arrays: {error}") from error
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise _invalid(str(path), f"columns of different length: {lengths}")
+    return _make(columns, columns, str(path))

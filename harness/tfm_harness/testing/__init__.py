@@ -1,0 +1,1 @@
+"""For tests of boards, protocols and suites: simulators of boards, images made on the host."""

@@ -1,0 +1,99 @@
+"""MCUboot images made on the host: right ones, and ones that a device must refuse.
+
+For update tests. Format: MCUboot design document, "Image Format"; ECDSA P-256 over SHA-256, DER.
+The private key is one made for tests; production keys have no business here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+
+from tfm_harness.errors import ConfigError
+
+__all__ = ["ImageRecipe", "load_signing_key", "make_image"]
+
+_MAGIC = 0x96F3B83D
+_HEADER_SIZE = 0x400
+_TLV_MAGIC, _PROTECTED_MAGIC = 0x6907, 0x6908
+_KEYHASH, _SHA256, _ECDSA, _SEC_CNT, _NAME = 0x01, 0x10, 0x22, 0x50, 0x00A0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRecipe:
+    """What to put into an image.
+
+    Attributes:
+        payload: the bytes that are used.
+        name: the model's name (protected TLV 0x00A0 of docs/protocol.md).
+        counter: security counter (protected TLV 0x50); None leaves it out.
+        version: major, minor, revision.
+        key: signs; None leaves the signature out.
+        named_key: whose hash stands in KEYHASH (default: `key`'s).
+        hash_of: bytes whose SHA-256 stands in the hash TLV instead of the image's own.
+    """
+
+    payload: bytes
+    name: str
+    counter: int | None = 1
+    version: tuple[int, int, int] = (1, 0, 0)
+    key: ec.EllipticCurvePrivateKey | None = None
+    named_key: ec.EllipticCurvePublicKey | None = None
+    hash_of: bytes | None = None
+
+    def but(self, **changes: object) -> ImageRecipe:
+        """The same with changes."""
+        return replace(self, **changes)  # type: ignore[arg-type] # names are checked by replace
+
+
+def make_image(recipe: ImageRecipe) -> bytes:
+    """The image file's bytes."""
+    protected = b"" if recipe.counter is None else _tlv(_SEC_CNT, recipe.counter.to_bytes(4, "little"))
+    protected += _tlv(_NAME, recipe.name.encode("ascii"))
+    area = struct.pack("<HH", _PROTECTED_MAGIC, len(protected) + 4) + protected
+    header = struct.pack(
+        "<IIHHIIBBHII", _MAGIC, 0, _HEADER_SIZE, len(area), len(recipe.payload), 0, *recipe.version, 0, 0
+    )
+    hashed = header.ljust(_HEADER_SIZE, b"\0") + recipe.payload + area
+    digest = hashlib.sha256(hashed if recipe.hash_of is None else recipe.hash_of).digest()
+    tlvs = _tlv(_SHA256, digest)
+    named = recipe.named_key or (recipe.key.public_key() if recipe.key else None)
+    if named is not None:
+        spki = named.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        tlvs += _tlv(_KEYHASH, hashlib.sha256(spki).digest())
+    if recipe.key is not None:
+        tlvs += _tlv(_ECDSA, recipe.key.sign(digest, ec.ECDSA(Prehashed(hashes.SHA256()))))
+    return hashed + struct.pack("<HH", _TLV_MAGIC, len(tlvs) + 4) + tlvs
+
+
+def load_signing_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """A P-256 private key for tests, PEM.
+
+    Raises:
+        ConfigError: none, or not named as a key for tests.
+    """
+    if "TEST_ONLY" not in path.name:
+        raise ConfigError(
+            "only keys made for tests may be given to the harness",
+            kind="signing-key",
+            expected="TEST_ONLY in the file's name",
+            seen=path.name,
+            where=str(path),
+        )
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except ValueError as error:
+        raise ConfigError("not a private key", kind="signing-key", seen=str(error), where=str(path)) from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise ConfigError("not an EC private key", kind="signing-key", where=str(path))
+    return key
+
+
+def _tlv(kind: int, value: bytes) -> bytes:
+    return struct.pack("<HH", kind, len(value)) + value

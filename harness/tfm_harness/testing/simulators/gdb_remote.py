@@ -1,0 +1,168 @@
+"""A small client of the GDB remote serial protocol: enough for memory, registers, halt and go.
+
+Source: GDB manual, appendix E "GDB Remote Serial Protocol". Used by the debug-probe simulator.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from pathlib import Path
+
+__all__ = ["GdbRemote", "GdbRemoteError", "connect_when_up"]
+
+_WRITE_CHUNK = 1024
+_READ_CHUNK = 2000
+
+
+def connect_when_up(control: socket.socket, path: Path, timeout: float = 10.0) -> None:
+    """Connect to a unix socket that an emulator has made, and may not listen at yet.
+
+    Raises:
+        OSError: nobody listens within `timeout` seconds.
+    """
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            control.connect(str(path))
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.005)
+        else:
+            return
+
+
+class GdbRemoteError(Exception):
+    """The stub refused a command or is gone."""
+
+
+class GdbRemote:
+    """Connected to a gdbstub on a unix socket; the target is halted when `__init__` returns."""
+
+    def __init__(self, path: str, *, timeout: float = 10.0) -> None:
+        self._timeout = timeout
+        self._socket = self._connect(path)
+        self._buffer = b""
+        self._acknowledge = True
+        self.halted = True
+        self.synchronise()
+        features = self.command(b"qSupported:xmlRegisters=arm;hwbreak+;swbreak+")
+        self.command(b"qXfer:features:read:target.xml:0,ffb")  # QEMU answers p and P only after this
+        if b"QStartNoAckMode+" in features:
+            self.command(b"QStartNoAckMode")
+            self._acknowledge = False
+
+    def _connect(self, path: str) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connect_when_up(connection, Path(path), self._timeout)
+        except OSError as error:
+            connection.close()
+            raise GdbRemoteError(f"no gdbstub at {path}: {error}") from error
+        return connection
+
+    def close(self) -> None:
+        """Detach: the target runs on. Safe to call twice."""
+        with contextlib.suppress(OSError, GdbRemoteError):
+            if self.halted:
+                self.command(b"D")
+        self._socket.close()
+
+    def _send(self, packet: bytes) -> None:
+        try:
+            self._socket.sendall(b"$" + packet + b"#%02x" % (sum(packet) & 0xFF))
+        except OSError as error:
+            raise GdbRemoteError(f"the gdbstub is gone: {error}") from error
+
+    def _packet(self) -> bytes | None:
+        start = self._buffer.find(b"$")
+        end = self._buffer.find(b"#", start) if start >= 0 else -1
+        if end < 0 or len(self._buffer) < end + 3:
+            return None
+        packet, self._buffer = self._buffer[start + 1 : end], self._buffer[end + 3 :]
+        if self._acknowledge:
+            self._socket.sendall(b"+")
+        return packet
+
+    def _receive(self) -> bytes:
+        self._socket.settimeout(self._timeout)
+        while (packet := self._packet()) is None:
+            try:
+                data = self._socket.recv(65536)
+            except OSError as error:
+                raise GdbRemoteError(f"no answer from the gdbstub: {error}") from error
+            if not data:
+                raise GdbRemoteError("the gdbstub hung up")
+            self._buffer += data
+        return packet
+
+    def command(self, packet: bytes) -> bytes:
+        """Send one packet, return the answer."""
+        self._send(packet)
+        return self._receive()
+
+    def _ok(self, packet: bytes) -> None:
+        answer = self.command(packet)
+        if answer != b"OK":
+            raise GdbRemoteError(f"{packet[:20]!r} refused: {answer!r}")
+
+    def write_memory(self, address: int, data: bytes) -> None:
+        """Write physical memory. Raises `GdbRemoteError` for addresses that nothing answers."""
+        for offset in range(0, len(data), _WRITE_CHUNK):
+            chunk = data[offset : offset + _WRITE_CHUNK]
+            self._ok(b"M%x,%x:%s" % (address + offset, len(chunk), chunk.hex().encode()))
+
+    def read_memory(self, address: int, length: int) -> bytes:
+        """Read memory."""
+        data = b""
+        while len(data) < length:
+            answer = self.command(b"m%x,%x" % (address + len(data), min(_READ_CHUNK, length - len(data))))
+            if answer.startswith(b"E") or not answer:
+                raise GdbRemoteError(f"read of 0x{address + len(data):08x} refused: {answer!r}")
+            data += bytes.fromhex(answer.decode())
+        return data
+
+    def read_register(self, number: int) -> int:
+        """One 32-bit core register by GDB's number."""
+        return int.from_bytes(bytes.fromhex(self.command(b"p%x" % number).decode())[:4], "little")
+
+    def write_register(self, number: int, value: int) -> None:
+        """Set one 32-bit core register."""
+        self._ok(b"P%x=%s" % (number, value.to_bytes(4, "little").hex().encode()))
+
+    def poll(self) -> None:
+        """Notice a stop that happened by itself."""
+        if self.halted:
+            return
+        self._socket.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            self._buffer += self._socket.recv(4096)
+        packet = self._packet()
+        if packet is not None and packet[:1] in {b"T", b"S"}:
+            self.halted = True
+
+    def halt(self) -> None:
+        """Stop the core."""
+        self.poll()
+        if not self.halted:
+            self._socket.sendall(b"\x03")
+            self._receive()
+            self.halted = True
+
+    def go(self) -> None:
+        """Let the core run."""
+        if self.halted:
+            self._send(b"c")
+            self.halted = False
+
+    def synchronise(self) -> None:
+        """Skip stop replies that nobody asked for: QEMU sends them on connecting and when reset while stopped."""
+        self._send(b"qAttached")
+        while self._receive() not in {b"0", b"1"}:
+            pass
+
+    def step(self) -> None:
+        """One instruction."""
+        self.command(b"s")

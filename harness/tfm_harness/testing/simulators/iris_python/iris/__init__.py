@@ -1,0 +1,1 @@
+"""Simulator for the `iris` package that comes with FVPs."""

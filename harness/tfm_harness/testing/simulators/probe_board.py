@@ -1,0 +1,138 @@
+"""A board with a debug probe that is QEMU: idle until something is flashed into its memory.
+
+Real pyOCD code drives it through `tfm_harness.testing.simulators.pyocd_qemu`; the consoles are TCP ports.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import struct
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tfm_harness.boards.supervisor import Child, spawn, wait_until
+from tfm_harness.testing.simulators.gdb_remote import GdbRemote, connect_when_up
+from tfm_harness.testing.simulators.pyocd_qemu import ENVIRONMENT
+
+__all__ = ["StandInProbeBoard", "entry_point_folder"]
+
+_ITCM = 0x10000000
+_WAKE = 0.02  # seconds between pokes
+_IDLE = struct.pack("<II", 0x30001000, 0x10000009) + b"\xfe\xe7"  # branch to itself, in ITCM
+
+
+def entry_point_folder(folder: Path) -> Path:
+    """A folder for PYTHONPATH in which pyOCD finds the probe (entry-point group ``pyocd.probe``)."""
+    info = folder / "tfm_harness_simulator_probe-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tfm-harness-simulator-probe\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(
+        "[pyocd.probe]\ntfm-harness-qemu = tfm_harness.testing.simulators.pyocd_qemu:QemuProbePlugin\n"
+    )
+    return folder
+
+
+class StandInProbeBoard:
+    """An mps3-an547 in QEMU with gdbstub, monitor and two UARTs; a context manager.
+
+    Attributes:
+        ports: TCP ports of UART0 and UART1.
+    """
+
+    def __init__(self, uid: str, folder: Path) -> None:
+        self.uid = uid
+        self.folder = folder
+        self.ports: tuple[int, int] = (0, 0)
+        self._child: Child | None = None
+        self._stop = threading.Event()
+        self._waker: threading.Thread | None = None
+
+    @property
+    def environment(self) -> tuple[str, str]:
+        """The variable that tells the simulator probe of this board."""
+        return ENVIRONMENT, f"{self.uid}={self.folder}"
+
+    def __enter__(self) -> Self:
+        self.power_on()
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.power_off()
+
+    def power_on(self) -> None:
+        """Start it with empty memory, on the same ports as before."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        words = ["qemu-system-arm", "-M", "mps3-an547", "-nodefaults", "-nic", "none", "-display", "none"]
+        for number, port in enumerate(self.ports):
+            words += ["-chardev", f"socket,id=u{number},host=127.0.0.1,port={port},server=on,wait=off"]
+            words += ["-serial", f"chardev:u{number}"]
+        for name in ("qmp", "wake"):
+            words += ["-qmp", f"unix:{self.folder}/{name},server=on,wait=off"]
+        words += ["-chardev", f"socket,id=g,path={self.folder}/gdb,server=on,wait=off", "-gdb", "chardev:g"]
+        words += ["-S"]
+        self._child = spawn(words, stderr_path=self.folder / "qemu.log")
+        if not wait_until((self.folder / "gdb").exists, 20.0) or self._child.poll() is not None:
+            self.power_off()
+            raise RuntimeError(f"QEMU did not start: {(self.folder / 'qemu.log').read_text()}")
+        self.ports = self._listening()
+        # Written as a debugger would: what QEMU loads itself, it would load again at each reset.
+        remote = GdbRemote(str(self.folder / "gdb"))
+        remote.write_memory(_ITCM, _IDLE)
+        remote.write_register(13, int.from_bytes(_IDLE[:4], "little"))
+        remote.write_register(15, _ITCM + 8)
+        remote.write_register(25, 0x01000000)  # Thumb
+        remote.close()
+        self._stop.clear()
+        self._waker = threading.Thread(target=self._wake, name="simulator-waker", daemon=True)
+        self._waker.start()
+
+    def _wake(self) -> None:
+        """QEMU 7.2 forgets to look at a UART's input again until it is spoken to."""
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as control:
+            control.settimeout(60)
+            connect_when_up(control, self.folder / "wake")
+            stream = control.makefile("rwb")
+            stream.readline()
+            word = b"qmp_capabilities"
+            while not self._stop.is_set():
+                stream.write(b'{"execute": "%s"}\n' % word)
+                stream.flush()
+                while (answer := stream.readline()) and b'"return"' not in answer:
+                    pass
+                if not answer:
+                    return
+                word = b"query-status"
+                self._stop.wait(_WAKE)
+
+    def _listening(self) -> tuple[int, int]:
+        with socket.socket(socket.AF_UNIX) as control:
+            control.settimeout(10)
+            connect_when_up(control, self.folder / "qmp")
+            stream = control.makefile("rwb")
+            stream.readline()
+            for name in ("qmp_capabilities", "query-chardev"):
+                stream.write(json.dumps({"execute": name}).encode() + b"\n")
+                stream.flush()
+                while "return" not in (answer := json.loads(stream.readline())):
+                    pass
+        names = {entry["label"]: entry["filename"] for entry in answer["return"]}
+        first, second = (int(names[f"u{n}"].split(",")[0].rpartition(":")[2]) for n in (0, 1))
+        return first, second
+
+    def power_off(self) -> None:
+        """End it; memory is lost. Safe to call twice."""
+        self._stop.set()
+        if self._child is not None:
+            self._child.kill()
+            self._child = None
+        if self._waker is not None:
+            self._waker.join()
+            self._waker = None
+        for name in ("gdb", "qmp", "wake"):
+            (self.folder / name).unlink(missing_ok=True)

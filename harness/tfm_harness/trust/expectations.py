@@ -1,0 +1,211 @@
+"""What a build's files say about the evidence its firmware must give.
+
+The edge between files and `tfm_harness.verify`: reads images, keys and models of a build and turns
+them into expectations.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from tfm_harness.config.build import Build, Image
+from tfm_harness.errors import ConfigError
+from tfm_harness.findings import Report
+from tfm_harness.verify.components import ExpectedComponent
+from tfm_harness.verify.elf import ElfError, measure
+from tfm_harness.verify.images import expected_components, verify_mcuboot
+from tfm_harness.verify.keyfiles import parse_image_key, parse_key
+from tfm_harness.verify.keys import KeyFormatError, PublicKey, RsaKey, VerificationKey
+from tfm_harness.verify.mcuboot import ImageFormatError, McubootImage, split_images
+from tfm_harness.verify.result_profile import ResultProfile, load_profile
+from tfm_harness.verify.token import PSA_PROFILES, TokenExpectations
+
+__all__ = [
+    "build_components",
+    "build_result_profile",
+    "build_token_expectations",
+    "check_build_images",
+    "read_image_key",
+    "read_key",
+    "read_result_profile",
+]
+
+
+def _read(path: Path, what: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot read the {what}: {error.strerror}", kind="unreadable", where=str(path)) from error
+
+
+def read_key(path: Path) -> VerificationKey:
+    """The key in a file, for tokens and results.
+
+    Raises:
+        ConfigError: unreadable, or no such key.
+    """
+    try:
+        return parse_key(_read(path, "key"))
+    except KeyFormatError as error:
+        raise ConfigError(
+            f"no usable key: {error.message}", kind="key-file", seen=error.seen, where=str(path), hint=error.hint
+        ) from error
+
+
+def read_image_key(path: Path) -> PublicKey | RsaKey:
+    """The key in a file, for images.
+
+    Raises:
+        ConfigError: unreadable, or no such key.
+    """
+    try:
+        return parse_image_key(_read(path, "image key"))
+    except KeyFormatError as error:
+        raise ConfigError(
+            f"no usable image key: {error.message}", kind="key-file", seen=error.seen, where=str(path), hint=error.hint
+        ) from error
+
+
+def read_result_profile(name: str, *, base: Path | None = None) -> ResultProfile:
+    """A built-in result profile by name, or a vendor's own by the path of its YAML file.
+
+    Raises:
+        ConfigError: no such profile, or a file that breaks the form.
+    """
+    path = Path(name) if base is None else base / name
+    if path.suffix not in {".yaml", ".yml"}:
+        return load_profile(name)
+    import yaml
+
+    try:
+        mapping = yaml.safe_load(_read(path, "result profile").decode())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f":{where.line + 1}" if where is not None else ""
+        raise ConfigError("no YAML", kind="result-profile", where=f"{path}{line}") from error
+    if not isinstance(mapping, dict):
+        raise ConfigError("a result profile is a mapping", kind="result-profile", where=str(path))
+    try:
+        return load_profile(mapping)
+    except ConfigError as error:
+        error.where = f"{path}: {error.where}"
+        raise
+
+
+def build_result_profile(build: Build) -> ResultProfile:
+    """The result profile a build names, by default the reference firmware's."""
+    name = build.results.profile if build.results else "tfm-harness-reference"
+    return read_result_profile(name, base=build.path.parent if build.path else None)
+
+
+def _parse(path: Path) -> list[McubootImage]:
+    try:
+        return split_images(_read(path, "image"))
+    except ImageFormatError as error:
+        raise ConfigError(
+            f"not a MCUboot image: {error.message}", kind="image-format", expected=error.expected, seen=error.seen,
+            where=f"{path}, {error.where}",
+        ) from error  # fmt: skip
+
+
+def _is_mcuboot(path: Path) -> bool:
+    return _read(path, "image")[:4] == bytes.fromhex("3db8f396")
+
+
+def build_components(build: Build, *, model: str | None = None) -> tuple[ExpectedComponent, ...]:
+    """The software components a token of this build must have.
+
+    An ELF image that names its `component` is measured over its loadable segments; its signer is the
+    key that signs the build's images. Of the model images only that of `model`, the active one, counts.
+
+    Raises:
+        ConfigError: an image that cannot be read or parsed.
+    """
+    components: list[ExpectedComponent] = []
+    for image in build.images:
+        if image.world in {"model", "data"}:
+            continue
+        components += _image_components(image, build)
+    if model is not None:
+        chosen = build.models[model]
+        if chosen.image is not None:
+            components += expected_components({"MODEL": _parse(chosen.image)[0]})
+    return tuple(components)
+
+
+def _image_components(image: Image, build: Build) -> tuple[ExpectedComponent, ...]:
+    if image.kind == "elf":
+        if image.component is None:
+            return ()
+        try:
+            measurement = measure(_read(image.file, "image"))
+        except ElfError as error:
+            raise ConfigError(error.message, kind="elf", where=f"{image.file}, {error.where}") from error
+        signers = frozenset[bytes]()
+        if build.trust.images is not None:
+            signers = frozenset({hashlib.sha256(read_image_key(build.trust.images).spki).digest()})
+        return (
+            ExpectedComponent(type=image.component, measurement=measurement, signer_ids=signers, name=image.component),
+        )
+    if image.kind != "bin" or not _is_mcuboot(image.file):
+        return ()
+    parsed = _parse(image.file)
+    if image.component is not None:
+        return expected_components({image.component: parsed[0]})
+    return expected_components(parsed)
+
+
+def build_token_expectations(
+    build: Build, *, caller: str | None = "non-secure", model: str | None = None, compare_images: bool = True
+) -> TokenExpectations:
+    """What every token of a build must say, as far as the build's files tell.
+
+    Args:
+        build: the build.
+        caller: who asks for the token; None when not known.
+        model: the active model's name.
+        compare_images: whether to compare the software components with the files.
+
+    Raises:
+        ConfigError: an image that cannot be read or parsed.
+    """
+    claims = build.attestation
+    components = build_components(build, model=model) if compare_images else None
+    return TokenExpectations(
+        profiles=frozenset({claims.profile}) if claims and claims.profile else PSA_PROFILES,
+        implementation_id=claims.implementation_id if claims else None,
+        certification_reference=claims.certification_reference if claims else None,
+        verification_service=claims.verification_service if claims else None,
+        caller=caller,
+        components=components or None,
+        max_size=claims.max_token_size if claims else None,
+    )
+
+
+def check_build_images(build: Build, report: Report) -> dict[Path, tuple[McubootImage, ...]]:
+    """Judge every MCUboot image of a build with the keys it trusts; the images by file.
+
+    Raises:
+        ConfigError: there is an image to judge and no key for it, or a file that cannot be read.
+    """
+    found: dict[Path, tuple[McubootImage, ...]] = {}
+    work = [
+        (image.file, image.key or build.trust.images) for image in build.images if image.world not in {"model", "data"}
+    ]
+    work += [(image.file, image.key or build.trust.model_key) for image in build.images if image.world == "model"]
+    work += [(model.image, build.trust.model_key) for model in build.models.values() if model.image is not None]
+    for path, key_file in work:
+        if path.suffix.lower() in {".elf", ".axf"} or path in found or not _is_mcuboot(path):
+            continue
+        if key_file is None:
+            raise ConfigError(
+                "a signed image and no key to judge it with", kind="no-key", where=str(path),
+                hint="name the public key under `trust: {images: ...}` of the build",
+            )  # fmt: skip
+        key = read_image_key(key_file)
+        images = _parse(path)
+        for index, image in enumerate(images):
+            verify_mcuboot(image, key, report, subject=path.name if len(images) == 1 else f"{path.name} #{index}")
+        found[path] = tuple(images)
+    return found

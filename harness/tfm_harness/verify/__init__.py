@@ -1,0 +1,125 @@
+"""Verification of untrusted evidence: bytes in, findings out.
+
+COSE messages, PSA attestation tokens, signed inference results, MCUboot images, public keys,
+signing requests and certificates. Nothing here does I/O; no exception but the harness's own
+leaves; every check is declared in `tfm_harness.verify.catalogue`.
+
+The names below are imported on first use, so that importing this package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tfm_harness.verify.catalogue import ALL, AREAS
+    from tfm_harness.verify.certificates import verify_certificate
+    from tfm_harness.verify.components import ExpectedComponent, SoftwareComponent
+    from tfm_harness.verify.cose import CoseMessage, VerifiedMessage, verify_cose
+    from tfm_harness.verify.csr import CertificationRequest, verify_csr
+    from tfm_harness.verify.derive import ReferenceIdentity, boot_seed, derive_reference_keys
+    from tfm_harness.verify.elf import ElfError, load_segments, measure
+    from tfm_harness.verify.images import expected_components, verify_mcuboot
+    from tfm_harness.verify.key_relations import KeyObservation, check_device_key, check_key_relations
+    from tfm_harness.verify.keyfiles import parse_cose_key, parse_image_key, parse_key, parse_spki
+    from tfm_harness.verify.keys import KeyFormatError, KeyRing, PublicKey, RsaKey, SymmetricKey
+    from tfm_harness.verify.mcuboot import ImageFormatError, McubootImage, parse_mcuboot, split_images
+    from tfm_harness.verify.relations import TokenObservation, check_token_relations
+    from tfm_harness.verify.result_profile import ResultProfile, builtin_profiles, load_profile
+    from tfm_harness.verify.result_relations import ResultObservation, check_result_relations
+    from tfm_harness.verify.results import ResultExpectations, TensorSpec, verify_result
+    from tfm_harness.verify.signatures import SignatureLedger, check_signatures, record_request, record_signature
+    from tfm_harness.verify.signed_result import SignedResult
+    from tfm_harness.verify.token import PsaToken, TokenExpectations, verify_claims, verify_psa_token
+
+_HOMES = {
+    "catalogue": ("ALL", "AREAS"),
+    "certificates": ("verify_certificate",),
+    "components": ("ExpectedComponent", "SoftwareComponent"),
+    "cose": ("CoseMessage", "VerifiedMessage", "verify_cose"),
+    "csr": ("CertificationRequest", "verify_csr"),
+    "derive": ("ReferenceIdentity", "boot_seed", "derive_reference_keys"),
+    "elf": ("ElfError", "load_segments", "measure"),
+    "images": ("expected_components", "verify_mcuboot"),
+    "key_relations": ("KeyObservation", "check_device_key", "check_key_relations"),
+    "keyfiles": ("parse_cose_key", "parse_image_key", "parse_key", "parse_spki"),
+    "keys": ("KeyFormatError", "KeyRing", "PublicKey", "RsaKey", "SymmetricKey"),
+    "mcuboot": ("ImageFormatError", "McubootImage", "parse_mcuboot", "split_images"),
+    "relations": ("TokenObservation", "check_token_relations"),
+    "result_profile": ("ResultProfile", "builtin_profiles", "load_profile"),
+    "result_relations": ("ResultObservation", "check_result_relations"),
+    "results": ("ResultExpectations", "TensorSpec", "verify_result"),
+    "signatures": ("SignatureLedger", "check_signatures", "record_request", "record_signature"),
+    "signed_result": ("SignedResult",),
+    "token": ("PsaToken", "TokenExpectations", "verify_claims", "verify_psa_token"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "ALL",
+    "AREAS",
+    "CertificationRequest",
+    "CoseMessage",
+    "ElfError",
+    "ExpectedComponent",
+    "ImageFormatError",
+    "KeyFormatError",
+    "KeyObservation",
+    "KeyRing",
+    "McubootImage",
+    "PsaToken",
+    "PublicKey",
+    "ReferenceIdentity",
+    "ResultExpectations",
+    "ResultObservation",
+    "ResultProfile",
+    "RsaKey",
+    "SignatureLedger",
+    "SignedResult",
+    "SoftwareComponent",
+    "SymmetricKey",
+    "TensorSpec",
+    "TokenExpectations",
+    "TokenObservation",
+    "VerifiedMessage",
+    "boot_seed",
+    "builtin_profiles",
+    "check_device_key",
+    "check_key_relations",
+    "check_result_relations",
+    "check_signatures",
+    "check_token_relations",
+    "derive_reference_keys",
+    "expected_components",
+    "load_profile",
+    "load_segments",
+    "measure",
+    "parse_cose_key",
+    "parse_image_key",
+    "parse_key",
+    "parse_mcuboot",
+    "parse_spki",
+    "record_request",
+    "record_signature",
+    "split_images",
+    "verify_certificate",
+    "verify_claims",
+    "verify_cose",
+    "verify_csr",
+    "verify_mcuboot",
+    "verify_psa_token",
+    "verify_result",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

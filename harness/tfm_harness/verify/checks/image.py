@@ -1,0 +1,94 @@
+"""Checks of MCUboot images."""
+
+from __future__ import annotations
+
+from tfm_harness.findings import Catalogue
+from tfm_harness.verify.checks.common import FAIL, LAX, NOTE, WARN, declare
+
+IMAGE = Catalogue("image")
+
+HEADER = declare(
+    IMAGE,
+    "image.header",
+    "the header is MCUboot's: magic, sizes within the file, padding zero",
+    "MCUboot design, image format",
+    waivable=False,
+)
+TLVS = declare(
+    IMAGE,
+    "image.tlvs",
+    "the TLV areas are complete, within the file, and of known layout",
+    "MCUboot design, image format",
+    waivable=False,
+)
+TLV_ONCE = declare(
+    IMAGE, "image.tlv-once", "hash, key and security-counter TLVs appear once", "MCUboot design, image TLVs"
+)
+TRAILING = declare(
+    IMAGE,
+    "image.trailing",
+    "only erased flash and the image trailer follow the TLVs",
+    "MCUboot design, image trailer",
+    severity=LAX,
+)
+HASH = declare(
+    IMAGE,
+    "image.hash",
+    "the hash TLV is the hash of header, payload and protected TLVs",
+    "MCUboot design, image TLVs",
+    waivable=False,
+)
+KEY_HASH = declare(
+    IMAGE,
+    "image.key-hash",
+    "the key TLV (KEYHASH, or the whole PUBKEY) names the trusted signing key",
+    "MCUboot design, image TLVs",
+)
+SIGNATURE = declare(
+    IMAGE,
+    "image.signature",
+    "the signature (RSA-PSS or ECDSA) verifies with the trusted signing key",
+    "MCUboot design, image TLVs; RFC 8017 s.8.1.2",
+    waivable=False,
+)
+SIGNED_AREA = declare(
+    IMAGE,
+    "image.protected-sizes",
+    "the header's protected size is that of the protected TLV area",
+    "MCUboot design, image format",
+    waivable=False,
+)
+ENCRYPTED = declare(
+    IMAGE,
+    "image.encrypted",
+    "the image is not encrypted: its hash then covers what the file does not show",
+    "MCUboot design, encrypted images",
+    waivable=False,
+)
+BOOT_RECORD = declare(
+    IMAGE,
+    "image.boot-record",
+    "the boot record agrees with the header's version and the signing key",
+    "TF-M measured boot; RFC 9783 s.4.4.1",
+)
+SECURITY_COUNTER = declare(
+    IMAGE,
+    "image.security-counter",
+    "a security counter is present (rollback protection)",
+    "MCUboot design, downgrade prevention",
+    severity=(WARN, WARN, FAIL),
+)
+DUMMY_KEY = declare(
+    IMAGE,
+    "image.dummy-key",
+    "the image is not signed with a development key published with MCUboot or TF-M",
+    "TF-M secure boot, signing keys",
+    severity=LAX,
+)
+VERSION_SET = declare(
+    IMAGE,
+    "image.version-set",
+    "the image has a version other than 0.0.0",
+    "MCUboot design, image header",
+    severity=NOTE,
+)

@@ -1,0 +1,111 @@
+"""The reference firmware's identity: what a host that knows the HUK may trust.
+
+The rules are those of docs/protocol.md, "Identity": HKDF-SHA256 (RFC 5869) with the salt
+``tfm-harness-reference``, private scalars by the rule of PSA Crypto API 1.1
+``psa_key_derivation_output_key`` for P-256.
+"""
+
+from __future__ import annotations
+
+import hmac
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tfm_harness.errors import ConfigError
+from tfm_harness.verify.algorithms import P256
+from tfm_harness.verify.keys import PublicKey
+
+__all__ = ["ReferenceIdentity", "boot_seed", "derive_reference_keys", "reference_private_key"]
+
+SALT = b"tfm-harness-reference"
+LABELS = {
+    "iak": b"tfm-harness/iak/v1",
+    "result": b"tfm-harness/result/v1",
+    "client": b"tfm-harness/client/v1",
+}
+UUID_LABEL = b"tfm-harness/uuid/v1"
+BOOT_SEED_SALT = b"tfm-harness-boot-seed"
+HUK_SIZE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceIdentity:
+    """What follows from one hardware unique key: three public keys and a UUID."""
+
+    iak: PublicKey
+    result: PublicKey
+    client: PublicKey
+    uuid: uuid.UUID
+
+    @property
+    def instance_id(self) -> bytes:
+        """The PSA instance id, 33 bytes (RFC 9783 s.4.2.1)."""
+        return self.iak.instance_id
+
+
+def _extract(salt: bytes, secret: bytes) -> bytes:
+    return hmac.digest(salt, secret, "sha256")
+
+
+def _expand(prk: bytes, info: bytes) -> Iterator[bytes]:
+    """Blocks of 32 bytes of HKDF-Expand (RFC 5869 s.2.3), 255 at most."""
+    block = b""
+    for number in range(1, 256):
+        block = hmac.digest(prk, block + info + bytes([number]), "sha256")
+        yield block
+
+
+def _prk(huk: bytes) -> bytes:
+    if len(huk) != HUK_SIZE:
+        raise ConfigError(
+            "a hardware unique key has 32 bytes", kind="huk-size", expected="32 bytes", seen=f"{len(huk)} bytes"
+        )
+    return _extract(SALT, huk)
+
+
+def _scalar(prk: bytes, info: bytes) -> int:
+    for block in _expand(prk, info):
+        candidate = int.from_bytes(block, "big")
+        if candidate <= P256.order - 2:
+            return candidate + 1
+    raise AssertionError("255 draws beyond the order: probability 2^-8160")  # pragma: no cover
+
+
+def reference_private_key(huk: bytes, role: str) -> ec.EllipticCurvePrivateKey:
+    """The private key of a *virtual* board, whose HUK the harness itself made.
+
+    Args:
+        huk: 32 bytes.
+        role: ``iak``, ``result`` or ``client``.
+
+    Raises:
+        ConfigError: a wrong length.
+        KeyError: another role.
+    """
+    return ec.derive_private_key(_scalar(_prk(huk), LABELS[role]), ec.SECP256R1())
+
+
+def derive_reference_keys(huk: bytes) -> ReferenceIdentity:
+    """What to trust on the board with this hardware unique key (32 bytes).
+
+    Raises:
+        ConfigError: a wrong length.
+    """
+    prk = _prk(huk)
+    keys = {
+        role: PublicKey.from_handle(ec.derive_private_key(_scalar(prk, info), ec.SECP256R1()).public_key())
+        for role, info in LABELS.items()
+    }
+    raw = bytearray(next(_expand(prk, UUID_LABEL))[:16])
+    raw[6] = raw[6] & 0x0F | 0x80  # version 8 (RFC 9562 s.5.8)
+    raw[8] = raw[8] & 0x3F | 0x80  # variant (RFC 9562 s.4.1)
+    return ReferenceIdentity(uuid=uuid.UUID(bytes=bytes(raw)), **keys)
+
+
+def boot_seed(entropy: bytes, boots: int) -> bytes:
+    """The boot seed (32 bytes) of boot number `boots` (0 first) since the cold boot with `entropy`."""
+    prk = _extract(BOOT_SEED_SALT, entropy)
+    return next(_expand(prk, boots.to_bytes(4, "little")))

@@ -1,0 +1,292 @@
+"""Verification keys: parsing, thumbprints, instance ids, published test keys, key rings.
+
+Private keys are never kept: of a file that holds one, only the public half is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeAlias
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from tfm_harness.errors import ConfigError, ProductError
+from tfm_harness.verify import cbor
+from tfm_harness.verify.algorithms import CURVES, CURVES_BY_NAME, Algorithm, Curve
+
+__all__ = ["InstanceIdScheme", "KeyFormatError", "KeyRing", "PublicKey", "RsaKey", "SymmetricKey", "VerificationKey"]
+
+InstanceIdScheme: TypeAlias = str
+"""``cose-key`` (TF-M 2.2 and newer), ``point`` (TF-M up to 2.1) or ``symmetric``."""
+
+
+class KeyFormatError(ProductError):
+    """Bytes that are no usable public key."""
+
+    def __init__(self, message: str, *, seen: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, kind="key-format", seen=seen, hint=hint)
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    """An elliptic-curve public key on P-256, P-384 or P-521.
+
+    Attributes:
+        curve: the curve.
+        x, y: coordinates, big endian, ``curve.size`` bytes each.
+        handle: the key as `cryptography` holds it; made by the constructors below, which
+            refuse points that are not on the curve.
+    """
+
+    curve: Curve
+    x: bytes
+    y: bytes
+    handle: ec.EllipticCurvePublicKey = field(compare=False, repr=False)
+
+    @classmethod
+    def from_coordinates(cls, curve: Curve, x: bytes, y: bytes) -> PublicKey:
+        """Build from coordinates of `curve.size` bytes each.
+
+        Raises:
+            KeyFormatError: a wrong length, or a point that is not on the curve (SP 800-56A s.5.6.2.3.3).
+        """
+        if len(x) != curve.size or len(y) != curve.size:
+            raise KeyFormatError(
+                f"coordinates of a {curve.name} key have {curve.size} bytes each", seen=f"{len(x)} and {len(y)} bytes"
+            )
+        try:
+            handle = ec.EllipticCurvePublicKey.from_encoded_point(curve.implementation, b"\x04" + x + y)
+        except ValueError:
+            raise KeyFormatError(f"the point is not on {curve.name}", seen=f"x={x.hex()} y={y.hex()}") from None
+        return cls(curve, x, y, handle)
+
+    @classmethod
+    def from_handle(cls, handle: ec.EllipticCurvePublicKey) -> PublicKey:
+        """Wrap a key of `cryptography`.
+
+        Raises:
+            KeyFormatError: another curve than the three that evidence may use.
+        """
+        curve = CURVES_BY_NAME.get(handle.curve.name)
+        if curve is None:
+            raise KeyFormatError("keys are on P-256, P-384 or P-521", seen=handle.curve.name)
+        numbers = handle.public_numbers()
+        return cls(curve, numbers.x.to_bytes(curve.size, "big"), numbers.y.to_bytes(curve.size, "big"), handle)
+
+    @classmethod
+    def from_point(cls, point: bytes) -> PublicKey:
+        """Build from an uncompressed point ``04 || X || Y`` (SEC 1 s.2.3.3); the length tells the curve.
+
+        Raises:
+            KeyFormatError: no such point.
+        """
+        for curve in CURVES.values():
+            if len(point) == 1 + 2 * curve.size and point[0] == 4:
+                return cls.from_coordinates(curve, point[1 : 1 + curve.size], point[1 + curve.size :])
+        raise KeyFormatError(
+            "an uncompressed point is 04 || X || Y of 65, 97 or 133 bytes",
+            seen=f"{len(point)} bytes, {point[:4].hex()}..",
+        )
+
+    @property
+    def point(self) -> bytes:
+        """``04 || X || Y``."""
+        return b"\x04" + self.x + self.y
+
+    @cached_property
+    def cose_key(self) -> bytes:
+        """The COSE_Key with its required members only, deterministically encoded (RFC 9679 s.4)."""
+        return cbor.encode({1: 2, -1: self.curve.cose, -2: self.x, -3: self.y})
+
+    @cached_property
+    def thumbprint(self) -> bytes:
+        """SHA-256 COSE_Key thumbprint, 32 bytes (RFC 9679)."""
+        return hashlib.sha256(self.cose_key).digest()
+
+    @cached_property
+    def instance_ids(self) -> dict[bytes, InstanceIdScheme]:
+        """The 33-byte instance ids that stand for this key, with the scheme that made each."""
+        return {
+            b"\x01" + self.thumbprint: "cose-key",
+            b"\x01" + hashlib.sha256(self.point).digest(): "point",
+        }
+
+    @property
+    def instance_id(self) -> bytes:
+        """The instance id of TF-M 2.2 and newer: 0x01 || SHA-256(COSE_Key)."""
+        return b"\x01" + self.thumbprint
+
+    @cached_property
+    def spki(self) -> bytes:
+        """DER SubjectPublicKeyInfo (RFC 5480)."""
+        return self.handle.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+    @property
+    def pem(self) -> str:
+        """PEM SubjectPublicKeyInfo."""
+        return self.handle.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        ).decode()
+
+    @cached_property
+    def published_as(self) -> str | None:
+        """Where this key's private half is published, or None: such a key proves nothing."""
+        return PUBLISHED_POINTS.get(hashlib.sha256(self.point).hexdigest())
+
+    def suits(self, algorithm: Algorithm) -> bool:
+        """Whether `algorithm` is bound to this key's curve."""
+        return algorithm.curve is self.curve
+
+    def __str__(self) -> str:
+        return f"{self.curve.name} key {self.thumbprint.hex()[:16]}"
+
+
+@dataclass(frozen=True)
+class SymmetricKey:
+    """A shared HMAC key, for COSE_Mac0 tokens. Its bytes are secret and never shown."""
+
+    secret: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what would authenticate nothing.
+
+        Raises:
+            KeyFormatError: fewer than 16 bytes.
+        """
+        if len(self.secret) < 16:
+            raise KeyFormatError("an HMAC key has at least 16 bytes", seen=f"{len(self.secret)} bytes")
+
+    @cached_property
+    def thumbprint(self) -> bytes:
+        """SHA-256 COSE_Key thumbprint of the symmetric key (RFC 9679 s.4)."""
+        return hashlib.sha256(cbor.encode({1: 4, -1: self.secret})).digest()
+
+    @cached_property
+    def instance_ids(self) -> dict[bytes, InstanceIdScheme]:
+        """0x01 || SHA-256(SHA-256(key)) (PSA Attestation API)."""
+        return {b"\x01" + hashlib.sha256(hashlib.sha256(self.secret).digest()).digest(): "symmetric"}
+
+    @cached_property
+    def published_as(self) -> str | None:
+        """Where this key is published, or None."""
+        return PUBLISHED_SYMMETRIC.get(hashlib.sha256(self.secret).hexdigest())
+
+    def suits(self, algorithm: Algorithm) -> bool:
+        """Whether `algorithm` is an HMAC."""
+        return algorithm.is_mac
+
+    def __str__(self) -> str:
+        return f"HMAC key of {len(self.secret)} bytes"
+
+
+@dataclass(frozen=True)
+class RsaKey:
+    """An RSA public key: MCUboot images may be signed with one, evidence may not."""
+
+    handle: rsa.RSAPublicKey = field(compare=False, repr=False)
+    modulus: int
+    exponent: int
+
+    @classmethod
+    def from_handle(cls, handle: rsa.RSAPublicKey) -> RsaKey:
+        """Wrap a key of `cryptography`."""
+        numbers = handle.public_numbers()
+        return cls(handle, numbers.n, numbers.e)
+
+    @cached_property
+    def pkcs1(self) -> bytes:
+        """DER RSAPublicKey (RFC 8017 A.1.1), the form that MCUboot hashes."""
+        return self.handle.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.PKCS1)
+
+    @cached_property
+    def spki(self) -> bytes:
+        """DER SubjectPublicKeyInfo."""
+        return self.handle.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+    def __str__(self) -> str:
+        return f"RSA-{self.handle.key_size} key {hashlib.sha256(self.pkcs1).hexdigest()[:16]}"
+
+
+VerificationKey: TypeAlias = PublicKey | SymmetricKey
+"""What may verify evidence."""
+
+
+class KeyRing:
+    """The keys that are trusted, found by kid or instance id.
+
+    Never empty: without a key there is no verdict.
+
+    Raises:
+        ConfigError: no key at all (kind ``no-key``).
+    """
+
+    def __init__(self, keys: Iterable[VerificationKey]) -> None:
+        self._keys = tuple(keys)
+        if not self._keys:
+            raise ConfigError(
+                "no verification key was given, so nothing can be verified",
+                kind="no-key",
+                hint="name the public key (PEM, DER, JWK or COSE_Key) that is trusted for this board",
+            )
+        self._by_id: dict[bytes, VerificationKey] = {}
+        for key in self._keys:
+            self._by_id[key.thumbprint] = key
+            for instance_id in key.instance_ids:
+                self._by_id[instance_id] = key
+
+    def find(self, identifier: object) -> VerificationKey | None:
+        """The key whose thumbprint or instance id `identifier` is."""
+        return self._by_id.get(identifier) if isinstance(identifier, bytes) else None
+
+    def candidates(self, *identifiers: object) -> tuple[VerificationKey, ...]:
+        """Keys to try: the first that an identifier names, else all of the ring (RFC 9783 s.5.1.3)."""
+        for identifier in identifiers:
+            key = self.find(identifier)
+            if key is not None:
+                return (key,)
+        return self._keys
+
+    def __iter__(self) -> Iterator[VerificationKey]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
+def as_ring(keys: KeyRing | VerificationKey | Iterable[VerificationKey] | None) -> KeyRing:
+    """A ring from whatever names keys.
+
+    Raises:
+        ConfigError: None or nothing in it: no verdict without a key.
+    """
+    if isinstance(keys, KeyRing):
+        return keys
+    if isinstance(keys, PublicKey | SymmetricKey):
+        return KeyRing((keys,))
+    return KeyRing(keys or ())
+
+
+PUBLISHED_POINTS: dict[str, str] = {
+    "fa58755f658627ce5460f29b75296713248cae7ad9e2984b90280efcbcb50248": "TF-M's dummy attestation key",
+    "399c843e8d71167061d8fbb1e9423dd857932cb4bc9894ba9793d776a3813e22": "RFC 9783's example key",
+    "c449144435a5b82a54b7a31b3057d227173843f331e45e64cf531a5d464e0ceb": "iat-verifier's key-alt.pem",
+    "90c71e80304f98d6556a402c0593b33a80acbd08e4aff9c4029f6e17e1039951": "RFC 7517's and Veraison's example key",
+    "82316ad6c6598b75d1a8b9fa3bcd2dc704af4de47e6acbfde9b1a89b305fdf45": "the COSE examples' key '11'",
+    "b18b86ce1389e46de87aa4a5131ce83c1160fa33c087ab15b863574d31d8ff3c": "RFC 6979's P-256 test key",
+    "c8b9a8e7f164515be2e59bce8ef78d1fe1f5d605411be6cda64ef6bc050c192b": "RFC 6979's P-384 test key",
+    "698bea63dc44a344663ff1429aea10842df27b6b991ef25866b2c6c02cdcc5be": "the P-256 key with private scalar 1",
+    "8c2eb3e0b8d6cc2a197a52c92860f7b1ba71c966e3c88ec6c81900a7308e6266": "the P-384 key with private scalar 1",
+}
+"""SHA-256 of ``04 || X || Y`` of keys whose private halves are public."""
+
+EXAMPLE_KEYS = frozenset({"RFC 9783's example key", "RFC 7517's and Veraison's example key"})
+"""Those of them that sign published example tokens with an instance id that is no hash of the key."""
+
+PUBLISHED_SYMMETRIC: dict[str, str] = {
+    "fc15d5755428eb71657cdc8f004f9a82684c5d0f85363e203014c67c7ebc8ba9": "TF-M's dummy symmetric attestation key",
+}
+"""SHA-256 of symmetric keys that are public."""

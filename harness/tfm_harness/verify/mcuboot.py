@@ -1,0 +1,312 @@
+"""MCUboot images, parsed strictly (MCUboot design document, "Image Format").
+
+Layout: a header of 32 bytes within ``header_size``, the payload, optionally a protected TLV
+area, then the TLV area; then erased flash (0xFF) up to the slot's end, where a trailer with the
+boot magic may stand. Everything here is bytes in, values out; signatures are judged in
+`tfm_harness.verify.images`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import struct
+from dataclasses import dataclass, field, replace
+
+from tfm_harness.errors import ProductError
+
+__all__ = [
+    "BOOT_MAGICS",
+    "ImageFormatError",
+    "McubootImage",
+    "Tlv",
+    "TlvType",
+    "parse_mcuboot",
+    "split_images",
+]
+
+MAGIC = 0x96F3B83D
+HEADER = struct.Struct("<IIHHIIBBHII")
+TLV_INFO = struct.Struct("<HH")
+TLV_MAGIC = 0x6907
+PROTECTED_MAGIC = 0x6908
+MAX_IMAGE = 64 << 20
+"""Largest file in bytes."""
+MAX_TLVS = 64
+MAX_IMAGES = 16
+"""Most images in one file: TF-M has two, and every image copies what follows it."""
+BOOT_MAGICS = (
+    bytes.fromhex("77c295f360d2ef7f3552500f2cb67980"),
+    bytes.fromhex("2de15d29410b8d77679c110f1f8a"),  # behind the two bytes of the write alignment
+)
+"""The magic that ends an image trailer: the classic one, and the one with an explicit alignment."""
+ERASED = (b"\xff", b"\x00")
+"""What erased flash reads: nearly always ones, zeros on some parts (imgtool's ``--erased-val``)."""
+TRAILER = 160
+"""Most bytes from the end of a slot that its image trailer takes, the swap status aside."""
+ENCRYPTED_FLAGS = 0x4 | 0x8
+"""IMAGE_F_ENCRYPTED_AES128 and IMAGE_F_ENCRYPTED_AES256."""
+
+
+class TlvType:
+    """TLV types (bootutil/image.h)."""
+
+    KEYHASH = 0x01
+    PUBKEY = 0x02
+    SHA256 = 0x10
+    SHA384 = 0x11
+    SHA512 = 0x12
+    RSA2048_PSS = 0x20
+    ECDSA_SIG = 0x22
+    RSA3072_PSS = 0x23
+    DEPENDENCY = 0x40
+    SEC_CNT = 0x50
+    BOOT_RECORD = 0x60
+
+
+HASHES = {TlvType.SHA256: "sha256", TlvType.SHA384: "sha384", TlvType.SHA512: "sha512"}
+
+
+class ImageFormatError(ProductError):
+    """Bytes that are no well-formed MCUboot image.
+
+    Attributes:
+        part: ``header``, ``tlvs`` or ``protected-sizes``: the suffix of the check id ``image.<part>``.
+        offset: byte offset in the file.
+    """
+
+    def __init__(self, part: str, offset: int, message: str, *, expected: str = "", seen: str = "") -> None:
+        super().__init__(
+            message, kind=f"image-{part}", expected=expected or None, seen=seen or None, where=f"byte {offset:#x}"
+        )
+        self.part = part
+        self.offset = offset
+
+
+@dataclass(frozen=True, slots=True)
+class Tlv:
+    """One type-length-value: its type, bytes, offset in the file, and whether the hash covers it."""
+
+    type: int
+    value: bytes
+    offset: int
+    protected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class McubootImage:
+    """A parsed image; sizes in bytes.
+
+    Attributes:
+        load_address: where it wants to run, 0 when not used.
+        header_size: the header with its padding.
+        payload: what runs.
+        flags: IMAGE_F_*.
+        version: major, minor, revision, build.
+        tlvs: all, protected ones first.
+        hashed: header, payload and protected TLVs: what the hash covers.
+        end: offset of the first byte after the TLVs.
+        trailing: what follows the TLVs in the file.
+        start: offset of the header in the file.
+    """
+
+    load_address: int
+    header_size: int
+    payload: bytes = field(repr=False)
+    flags: int
+    version: tuple[int, int, int, int]
+    tlvs: tuple[Tlv, ...] = field(repr=False)
+    hashed: bytes = field(repr=False)
+    end: int
+    trailing: bytes = field(repr=False)
+    start: int = 0
+
+    def all(self, kind: int) -> list[Tlv]:
+        """The TLVs of a type, in order."""
+        return [tlv for tlv in self.tlvs if tlv.type == kind]
+
+    def first(self, kind: int) -> bytes | None:
+        """The value of the first TLV of a type."""
+        return next((tlv.value for tlv in self.tlvs if tlv.type == kind), None)
+
+    @property
+    def version_text(self) -> str:
+        """``major.minor.revision``, as boot records and reference tokens have it."""
+        return ".".join(map(str, self.version[:3]))
+
+    @property
+    def hash_tlv(self) -> tuple[str, bytes] | None:
+        """Name of the hash and the value that the image claims; the strongest one present."""
+        for kind in (TlvType.SHA512, TlvType.SHA384, TlvType.SHA256):
+            value = self.first(kind)
+            if value is not None:
+                return HASHES[kind], value
+        return None
+
+    @property
+    def computed_hash(self) -> bytes | None:
+        """The hash of what the image covers, by the algorithm of its hash TLV."""
+        claimed = self.hash_tlv
+        return hashlib.new(claimed[0], self.hashed).digest() if claimed else None
+
+    @property
+    def security_counter(self) -> int | None:
+        """The security counter, where there is a well-formed one in the protected area."""
+        for tlv in self.all(TlvType.SEC_CNT):
+            if tlv.protected and len(tlv.value) == 4:
+                return int.from_bytes(tlv.value, "little")
+        return None
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the payload is encrypted."""
+        return bool(self.flags & ENCRYPTED_FLAGS)
+
+    @property
+    def signer_ids(self) -> frozenset[bytes]:
+        """What a token's signer id may be: the key hash of the image, in either form."""
+        found = {value for value in (self.first(TlvType.KEYHASH),) if value}
+        whole = self.first(TlvType.PUBKEY)
+        if whole:
+            found |= {hashlib.new(name, whole).digest() for name in ("sha256", "sha384", "sha512")}
+        return frozenset(found)
+
+
+def parse_mcuboot(image: bytes, *, start: int = 0) -> McubootImage:
+    """Parse the image whose header is at `start`.
+
+    Raises:
+        ImageFormatError: with the part that is wrong and the byte offset.
+    """
+    if len(image) > MAX_IMAGE:
+        raise ImageFormatError("header", start, "the file is too large", seen=f"{len(image)} bytes")
+    if len(image) - start < HEADER.size:
+        raise ImageFormatError(
+            "header", start, "the file ends inside the header", expected="32 bytes", seen=f"{len(image) - start} bytes"
+        )
+    magic, load, header_size, protected_size, size, flags, major, minor, revision, build, pad = HEADER.unpack_from(
+        image, start
+    )
+    if magic != MAGIC:
+        raise ImageFormatError("header", start, "no MCUboot magic", expected=f"{MAGIC:#010x}", seen=f"{magic:#010x}")
+    if header_size < HEADER.size or start + header_size + size > len(image):
+        raise ImageFormatError(
+            "header",
+            start + 8,
+            "header and payload do not fit the file",
+            expected=f"{len(image) - start} bytes or less",
+            seen=f"header {header_size}, payload {size}",
+        )
+    if pad != 0:
+        raise ImageFormatError("header", start + 28, "the header's padding is not zero", expected="0", seen=hex(pad))
+    position = start + header_size + size
+    tlvs: list[Tlv] = []
+    protected_end = position
+    if protected_size:
+        protected_end = _read_area(image, position, PROTECTED_MAGIC, tlvs)
+        if protected_end - position != protected_size:
+            raise ImageFormatError(
+                "protected-sizes", position + 2, "header and protected TLV area disagree on its size",
+                expected=f"{protected_size} bytes (header)", seen=f"{protected_end - position} bytes (area)",
+            )  # fmt: skip
+    elif image[position : position + 2] == TLV_INFO.pack(PROTECTED_MAGIC, 0)[:2]:
+        raise ImageFormatError(
+            "protected-sizes", position, "a protected TLV area that the header does not announce, so no hash covers it",
+            expected="0 bytes (header)",
+        )  # fmt: skip
+    end = _read_area(image, protected_end, TLV_MAGIC, tlvs)
+    return McubootImage(
+        load, header_size, image[start + header_size : start + header_size + size], flags,
+        (major, minor, revision, build), tuple(tlvs), image[start:protected_end], end, image[end:], start,
+    )  # fmt: skip
+
+
+def _read_area(image: bytes, start: int, magic: int, tlvs: list[Tlv]) -> int:
+    """Read one TLV area; its end."""
+    if len(image) - start < TLV_INFO.size:
+        raise ImageFormatError("tlvs", start, "the file ends where a TLV area should begin")
+    seen: int
+    total: int
+    seen, total = TLV_INFO.unpack_from(image, start)
+    if seen != magic:
+        raise ImageFormatError("tlvs", start, "no TLV area", expected=f"magic {magic:#06x}", seen=f"{seen:#06x}")
+    end = start + total
+    if total < TLV_INFO.size or end > len(image):
+        raise ImageFormatError(
+            "tlvs", start + 2, "the TLV area does not fit the file", seen=f"{total} bytes, {len(image) - start} left"
+        )
+    position = start + TLV_INFO.size
+    count = 0
+    while position < end:
+        count += 1
+        if count > MAX_TLVS:
+            raise ImageFormatError("tlvs", position, f"more than {MAX_TLVS} TLVs")
+        if end - position < 4:
+            raise ImageFormatError("tlvs", position, "the area ends inside a TLV's head")
+        kind, length = TLV_INFO.unpack_from(image, position)
+        if position + 4 + length > end:
+            raise ImageFormatError(
+                "tlvs",
+                position + 2,
+                f"TLV {kind:#x} does not fit its area",
+                seen=f"{length} bytes, {end - position - 4} left",
+            )
+        value = image[position + 4 : position + 4 + length]
+        tlvs.append(Tlv(kind, value, position, magic == PROTECTED_MAGIC))
+        position += 4 + length
+    return end
+
+
+def trailing_problem(trailing: bytes) -> str:
+    """What else than erased flash and an image trailer follows the TLVs; empty when nothing."""
+    for erased in ERASED:
+        if not trailing.strip(erased):
+            return ""
+    for magic in BOOT_MAGICS:
+        if trailing.endswith(magic):
+            # Trailer, from the end: magic (16 bytes), image_ok, copy_done, swap info, swap size; each
+            # is erased or a small number in a field of up to 32 bytes.
+            head, fields = trailing[:-TRAILER], trailing[-TRAILER:-16]
+            if all(head.strip(erased) for erased in ERASED):
+                break
+            odd = sum(1 for byte in fields if byte not in {0x00, 0x01, 0x02, 0x03, 0x04, 0xFF})
+            return "" if not odd else f"{odd} unexpected byte(s) in the image trailer"
+    stripped = trailing.rstrip(b"\xff")
+    lead = len(stripped) - len(stripped.lstrip(b"\xff"))
+    return f"{len(stripped) - lead} byte(s) from {lead} bytes after the TLVs: {stripped[lead : lead + 8].hex()}.."
+
+
+def split_images(blob: bytes) -> list[McubootImage]:
+    """The images of a combined file, one after another (``tfm_s_ns_signed.bin``).
+
+    After each image, the next header is looked for past erased flash and the boot magic.
+    The `trailing` of each image ends where the next begins.
+
+    Raises:
+        ImageFormatError: the first image, or one whose header was found, is not well-formed.
+    """
+    images: list[McubootImage] = []
+    start = 0
+    while start >= 0:
+        if len(images) == MAX_IMAGES:
+            raise ImageFormatError("header", start, f"more than {MAX_IMAGES} images in one file")
+        image = parse_mcuboot(blob, start=start)
+        following = _next_header(blob, image.end)
+        stop = following if following >= 0 else len(blob)
+        images.append(replace(image, trailing=blob[image.end : stop]))
+        start = following
+    return images
+
+
+def _next_header(blob: bytes, position: int) -> int:
+    """Where the next image begins: past one run of erased flash and an image trailer at most; -1 when nowhere."""
+    magic = MAGIC.to_bytes(4, "little")
+    for erased in ERASED:
+        run = re.compile(re.escape(erased) + b"*").match(blob, position)
+        begin = run.end() if run else position
+        found = blob.find(magic, begin, begin + TRAILER + len(magic))
+        while found >= 0:
+            if found % 1024 == 0 and not trailing_problem(blob[position:found]):
+                return found
+            found = blob.find(magic, found + 1, begin + TRAILER + len(magic))
+    return -1

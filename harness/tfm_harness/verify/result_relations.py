@@ -1,0 +1,192 @@
+"""Relations across several signed results: counters, replay, ticks, boot seeds, ECDSA nonces."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tfm_harness.findings import Report
+from tfm_harness.verify.checks import result as check
+from tfm_harness.verify.judge import Judge
+from tfm_harness.verify.keys import PublicKey
+from tfm_harness.verify.signatures import SignatureLedger, check_signatures, record_signature
+from tfm_harness.verify.signed_result import SignedResult
+
+__all__ = ["ResultObservation", "check_result_relations"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultObservation:
+    """One result, in the order in which they were received, and what the host knows about it.
+
+    Attributes:
+        result: as judged by `verify_result`.
+        request: what tells one request from another: the nonce, or a running number.
+        stimulus: what tells one input from another: the bytes played; None when not known.
+        board: which board.
+        boot: which boot of it; another value after each reset.
+        requests_between: results asked for since the previous observation of this board,
+            this one included, that is by how much the counter should have risen; None: not known.
+    """
+
+    result: SignedResult
+    request: bytes | int
+    stimulus: bytes | None = None
+    board: str = "board"
+    boot: str | int = 0
+    requests_between: int | None = 1
+
+
+def check_result_relations(
+    observations: Sequence[ResultObservation], report: Report, *, ledger: SignatureLedger | None = None
+) -> None:
+    """Judge results together, in the order received.
+
+    Only relations for which there is something to compare are judged. `ledger` carries the
+    signatures of earlier runs, and learns those of this one.
+    """
+    judge = Judge(report)
+    boards: dict[str, list[ResultObservation]] = defaultdict(list)
+    for seen in observations:
+        boards[seen.board].append(seen)
+    for board, group in boards.items():
+        _check_counter(board, group, judge)
+        _check_replay(board, group, judge)
+        _check_ticks(board, group, judge)
+        _check_seeds(board, group, judge)
+        _check_digests(board, group, judge)
+    signed = [
+        (
+            record_signature(o.result.message, o.result.key, where=f"result {index} of {o.board}, boot {o.boot}"),
+            o.result.key,
+        )
+        for index, o in enumerate(observations)
+        if o.result.message is not None and isinstance(o.result.key, PublicKey)
+    ]
+    if signed:
+        check_signatures(signed, report, ledger=ledger)
+        _check_deterministic(observations, judge)
+
+
+def _check_counter(board: str, group: Sequence[ResultObservation], judge: Judge) -> None:
+    group = [seen for seen in group if seen.result.profile.rule("counter") is not None]
+    if len(group) < 2:
+        return
+    falls: list[str] = []
+    steps: list[str] = []
+    stepped = False
+    last: int | None = None
+    for index, seen in enumerate(group):
+        counter = seen.result.counter
+        if counter is None:
+            falls.append(f"result {index}: no counter")
+            continue
+        if last is not None:
+            if counter <= last:
+                falls.append(f"result {index} (boot {seen.boot}): {counter} after {last}")
+            elif seen.requests_between is not None:
+                stepped = True
+                if counter - last != seen.requests_between:
+                    steps.append(f"result {index}: {last} to {counter} for {seen.requests_between} request(s)")
+        # A counter that once fell must not make the ones after it look new.
+        last = counter if last is None else max(last, counter)
+    judge.judge(check.COUNTER_RISES, not falls, expected="rising", seen="; ".join(falls[:5]), where=board)
+    if stepped:
+        judge.judge(
+            check.COUNTER_STEP, not steps, expected="one for each result", seen="; ".join(steps[:5]), where=board
+        )
+
+
+def _check_replay(board: str, group: Sequence[ResultObservation], judge: Judge) -> None:
+    if len({seen.request for seen in group}) < 2:
+        return
+    payloads: dict[bytes, ResultObservation] = {}
+    problems = []
+    for index, seen in enumerate(group):
+        if seen.result.message is None:
+            continue
+        # The payload, not the signature: (r, n-s) would make a copy look new.
+        first = payloads.setdefault(seen.result.message.payload, seen)
+        if first.request != seen.request and not seen.result.may_repeat:
+            problems.append(f"result {index} repeats an earlier payload for another request")
+    judge.judge(
+        check.REPLAYED,
+        not problems,
+        expected="a new payload for each request",
+        seen="; ".join(problems[:5]),
+        where=board,
+    )
+
+
+def _check_ticks(board: str, group: Sequence[ResultObservation], judge: Judge) -> None:
+    problems = []
+    compared = False
+    last: dict[str | int, int] = {}
+    for index, seen in enumerate(group):
+        start, end = seen.result.integer("start_ticks"), seen.result.integer("end_ticks")
+        if start is None or end is None:
+            continue
+        if seen.boot in last:
+            compared = True
+            if start < last[seen.boot]:
+                problems.append(f"result {index}: starts at {start}, the one before ended at {last[seen.boot]}")
+        last[seen.boot] = end
+    if compared:
+        judge.judge(check.TICKS_ORDERED, not problems, expected="rising", seen="; ".join(problems[:5]), where=board)
+
+
+def _check_seeds(board: str, group: Sequence[ResultObservation], judge: Judge) -> None:
+    group = [seen for seen in group if seen.result.profile.rule("boot_seed") is not None]
+    if len(group) < 2:
+        return
+    seeds: dict[str | int, set[str]] = defaultdict(set)
+    for seen in group:
+        seeds[seen.boot].add((seen.result.octets("boot_seed") or b"").hex() or "none")
+    problems = [f"boot {boot} has {len(values)} seeds" for boot, values in seeds.items() if len(values) > 1]
+    owners: dict[str, str | int] = {}
+    for boot, value in ((boot, value) for boot, values in seeds.items() for value in sorted(values)):
+        if owners.setdefault(value, boot) != boot:
+            problems += [f"boots {owners[value]} and {boot} share seed {value[:16]}"]
+    judge.judge(
+        check.SEED_RELATION,
+        not problems,
+        expected="one new seed for each boot",
+        seen="; ".join(problems[:5]),
+        where=board,
+    )
+
+
+def _check_digests(board: str, group: Sequence[ResultObservation], judge: Judge) -> None:
+    group = [s for s in group if s.stimulus is not None and s.result.profile.rule("input_digest") is not None]
+    known = [(seen.stimulus, seen.result.octets("input_digest")) for seen in group]
+    if len({stimulus for stimulus, _ in known}) < 2:
+        return
+    digests: dict[bytes | None, bytes | None] = {}
+    problems = []
+    for stimulus, digest in known:
+        if digests.setdefault(digest, stimulus) != stimulus:
+            problems.append(f"digest {(digest or b'').hex()[:16]} for two different inputs")
+    judge.judge(
+        check.STUCK_OUTPUT, not problems, expected="a digest for each input", seen="; ".join(problems[:5]), where=board
+    )
+
+
+def _check_deterministic(observations: Sequence[ResultObservation], judge: Judge) -> None:
+    """Two signatures over one payload are equal under RFC 6979 and differ otherwise."""
+    signatures: dict[tuple[str, bytes], set[bytes]] = defaultdict(set)
+    counts: dict[tuple[str, bytes], int] = defaultdict(int)
+    promised = False
+    for seen in observations:
+        if seen.result.message is not None and seen.result.verified:
+            promised = seen.result.profile.deterministic
+            signatures[seen.board, seen.result.message.payload].add(seen.result.message.signature)
+            counts[seen.board, seen.result.message.payload] += 1
+    repeated = [key for key, count in counts.items() if count > 1]
+    if repeated:
+        deterministic = all(len(signatures[key]) == 1 for key in repeated)
+        judge.judge(
+            check.DETERMINISTIC, deterministic == promised,
+            expected="deterministic signatures" if promised else "fresh randomness in each signature",
+            seen="equal signatures" if deterministic else "different signatures over one payload",
+        )  # fmt: skip

@@ -1,0 +1,177 @@
+"""The values of a signed result's claims, checked against their profile's rules."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tfm_harness.verify.cbor import CborValue
+from tfm_harness.verify.result_profile import ClaimRule
+
+__all__ = ["ELEMENT_SIZES", "ClaimValueError", "OutputTensor", "StrayBytesError", "read_value"]
+
+ELEMENT_SIZES = {
+    "int8": 1, "uint8": 1, "bool": 1, "int16": 2, "float16": 2, "int32": 4, "float32": 4, "int64": 8,
+}  # fmt: skip
+"""Tensor types (TFLite schema, TensorType) and the size of an element in bytes."""
+
+_INTEGER_RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767)}
+
+
+class ClaimValueError(ValueError):
+    """A claim's value breaks its rule; the text says how."""
+
+
+class StrayBytesError(ClaimValueError):
+    """A text claim holds bytes that are no text: memory that leaked."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputTensor:
+    """One output tensor: raw little-endian elements, TFLite type name, shape, quantisation."""
+
+    data: bytes
+    type: str
+    shape: tuple[int, ...]
+    scale: float
+    zero_point: int
+
+
+Read = int | float | str | bytes | tuple[OutputTensor, ...]
+
+
+def read_value(rule: ClaimRule, value: CborValue) -> Read:
+    """The value of one claim in Python's terms.
+
+    Raises:
+        ClaimValueError: it breaks the rule.
+    """
+    if rule.type == "tensors":
+        return read_tensors(value)
+    read = _READERS[rule.type](rule, value)
+    if isinstance(read, int) and not isinstance(read, bool):
+        if rule.values is not None and read not in rule.values:
+            raise ClaimValueError(f"{read}, not one of {', '.join(f'{n} ({t})' for n, t in rule.values.items())}")
+        if (rule.low is not None and read < rule.low) or (rule.high is not None and read > rule.high):
+            raise ClaimValueError(f"{read}, outside {rule.low} to {rule.high}")
+    return read
+
+
+def _bytes(rule: ClaimRule, value: CborValue) -> bytes:
+    if not isinstance(value, bytes):
+        raise ClaimValueError(f"{_kind(value)} in place of a byte string")
+    if rule.size is not None and not rule.size[0] <= len(value) <= rule.size[1]:
+        low, high = rule.size
+        raise ClaimValueError(f"{len(value)} bytes in place of {low if low == high else f'{low} to {high}'}")
+    return value
+
+
+def _integer(rule: ClaimRule, value: CborValue) -> int:
+    if type(value) is not int or (rule.type == "uint" and value < 0):
+        raise ClaimValueError(f"{_kind(value)} in place of {'an unsigned' if rule.type == 'uint' else 'an'} integer")
+    return value
+
+
+def _float(_rule: ClaimRule, value: CborValue) -> float:
+    if not isinstance(value, float) or not math.isfinite(value):
+        raise ClaimValueError(f"{_kind(value)} in place of a finite float")
+    return value
+
+
+def _text(rule: ClaimRule, value: CborValue) -> str:
+    if not isinstance(value, str):
+        raise ClaimValueError(f"{_kind(value)} in place of text")
+    return _matching(rule, value, value.encode())
+
+
+def _text_bytes(rule: ClaimRule, value: CborValue) -> str:
+    if not isinstance(value, bytes):
+        raise ClaimValueError(f"{_kind(value)} in place of a byte string that holds text")
+    return _matching(rule, value.decode("ascii", errors="replace"), value)
+
+
+def _matching(rule: ClaimRule, text: str, raw: bytes) -> str:
+    clean = next((i for i, character in enumerate(text) if not character.isprintable() or character == "\ufffd"), None)
+    if clean is not None:
+        at = len(text[:clean].encode())
+        raise StrayBytesError(f"{len(raw)} bytes: text {text[:clean]!r}, then {raw[at:][:16].hex()}"[:200])
+    if rule.size is not None and not rule.size[0] <= len(raw) <= rule.size[1]:
+        raise ClaimValueError(f"{len(raw)} bytes in place of {rule.size[0]} to {rule.size[1]}")
+    if rule.pattern is not None and rule.pattern.fullmatch(text) is None:
+        prefix = rule.pattern.match(text)
+        if prefix is not None and prefix.end():
+            raise StrayBytesError(f"{text[: prefix.end()]!r}, then {text[prefix.end() :]!r}"[:200])
+        raise ClaimValueError(f"{text!r}, which does not match {rule.pattern.pattern}"[:200])
+    return text
+
+
+def _le_uint32(_rule: ClaimRule, value: CborValue) -> int:
+    if not isinstance(value, bytes) or len(value) != 4:
+        raise ClaimValueError(f"{_kind(value)} in place of a byte string of 4")
+    return int.from_bytes(value, "little")
+
+
+def _le_float32(_rule: ClaimRule, value: CborValue) -> float:
+    if not isinstance(value, bytes) or len(value) != 4:
+        raise ClaimValueError(f"{_kind(value)} in place of a byte string of 4")
+    number: float = struct.unpack("<f", value)[0]
+    if not math.isfinite(number):
+        raise ClaimValueError(f"{number}, which is no finite number")
+    return number
+
+
+_READERS: dict[str, Callable[[ClaimRule, CborValue], Read]] = {
+    "bytes": _bytes, "uint": _integer, "int": _integer, "float": _float, "text": _text, "text-bytes": _text_bytes,
+    "le-uint32": _le_uint32, "le-float32": _le_float32,
+}  # fmt: skip
+
+
+def read_tensors(value: CborValue) -> tuple[OutputTensor, ...]:
+    """Output tensors: array of [data, type, shape, scale, zero point].
+
+    Raises:
+        ClaimValueError: a member of another type, or a shape that does not fit the data.
+    """
+    if not isinstance(value, list) or not value:
+        raise ClaimValueError(f"{_kind(value)} in place of an array of tensors")
+    return tuple(_read_tensor(index, item) for index, item in enumerate(value))
+
+
+def _read_tensor(index: int, item: CborValue) -> OutputTensor:
+    def problem(text: str) -> ClaimValueError:
+        return ClaimValueError(f"tensor {index}: {text}")
+
+    if not isinstance(item, list) or len(item) != 5:
+        raise problem(f"{_kind(item)} in place of [data, type, shape, scale, zero point]")
+    data, kind, shape, scale, zero_point = item
+    if not isinstance(data, bytes):
+        raise problem(f"data is {_kind(data)}")
+    if not isinstance(kind, str) or kind not in ELEMENT_SIZES:
+        raise problem(f"type is {kind!r}"[:80])
+    if not isinstance(shape, list) or len(shape) > 8 or not all(type(d) is int and 0 < d <= 1 << 31 for d in shape):
+        raise problem(f"shape is {shape!r}"[:80])
+    dimensions = tuple(d for d in shape if type(d) is int)
+    wanted = math.prod(dimensions) * ELEMENT_SIZES[kind]
+    if len(data) != wanted:
+        raise problem(f"{len(data)} bytes of data, {kind} of shape {list(dimensions)} has {wanted}")
+    if (
+        not isinstance(scale, float)
+        or not math.isfinite(scale)
+        or scale < 0
+        or (scale == 0 and kind in _INTEGER_RANGES)
+    ):
+        raise problem(f"scale is {scale!r}"[:80])
+    low, high = _INTEGER_RANGES.get(kind, (-(1 << 31), (1 << 31) - 1))
+    if type(zero_point) is not int or not low <= zero_point <= high:
+        raise problem(f"zero point is {zero_point!r}"[:80])
+    return OutputTensor(data, kind, dimensions, scale, zero_point)
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, bytes):
+        return f"byte string of {len(value)} bytes"
+    if isinstance(value, list | dict):
+        return f"{'array' if isinstance(value, list) else 'map'} of {len(value)}"
+    return f"{value!r}"[:80]

@@ -1,0 +1,70 @@
+"""The content of one signed result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tfm_harness.verify.cbor import CborValue
+from tfm_harness.verify.cose import CoseMessage
+from tfm_harness.verify.keys import VerificationKey
+from tfm_harness.verify.result_profile import ResultProfile
+from tfm_harness.verify.result_values import OutputTensor, Read
+
+__all__ = ["SignedResult"]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedResult:
+    """A result's content.
+
+    Attributes:
+        raw: the bytes received.
+        profile: the profile it was read by.
+        message: the COSE envelope; None when the bytes are none.
+        claims: every claim by label, as decoded.
+        values: by role (or name), those that keep the profile's rules.
+        key: the trusted key that verified the signature; None when none did.
+    """
+
+    raw: bytes = field(repr=False)
+    profile: ResultProfile = field(repr=False)
+    message: CoseMessage | None = field(default=None, repr=False)
+    claims: Mapping[int | str | bytes, CborValue] = field(default_factory=dict)
+    values: Mapping[str, Read] = field(default_factory=dict)
+    key: VerificationKey | None = None
+
+    @property
+    def verified(self) -> bool:
+        """Whether a trusted key verified the signature: without it nothing here means anything."""
+        return self.key is not None
+
+    @property
+    def may_repeat(self) -> bool:
+        """A message that only describes (Linaro's model token) has nothing that changes."""
+        return not any(self.profile.rule(role) for role in ("nonce", "counter"))
+
+    def integer(self, role: str) -> int | None:
+        """The integer with that role."""
+        value = self.values.get(role)
+        return value if type(value) is int else None
+
+    def octets(self, role: str) -> bytes | None:
+        """The byte string with that role."""
+        value = self.values.get(role)
+        return value if isinstance(value, bytes) else None
+
+    @property
+    def outputs(self) -> tuple[OutputTensor, ...]:
+        """The output tensors; empty when the profile has none or they are malformed."""
+        value = self.values.get("outputs")
+        return value if isinstance(value, tuple) else ()
+
+    @property
+    def counter(self) -> int | None:
+        """The monotonic counter, with its rollover part as bits 32 and up."""
+        low = self.integer("counter")
+        if low is None or self.profile.rule("counter_high") is None:
+            return low
+        high = self.integer("counter_high")
+        return None if high is None else high << 32 | low

@@ -1,0 +1,343 @@
+"""PSA attestation tokens (RFC 9783 and its predecessors): parsed, verified, judged.
+
+One call lists every finding at once; nothing stops at the first. Claims of a token whose
+signature did not verify are shown for people and are worth nothing else: see
+`PsaToken.verified`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from tfm_harness.errors import ConfigError
+from tfm_harness.findings import Report
+from tfm_harness.verify import cbor
+from tfm_harness.verify.checks import attestation as check
+from tfm_harness.verify.checks.envelope import BY_RULE
+from tfm_harness.verify.claims import check_claims
+from tfm_harness.verify.components import ExpectedComponent, SoftwareComponent, check_components, parse_components
+from tfm_harness.verify.cose import CoseMessage, check_headers, check_signature, record_oddities, record_parse
+from tfm_harness.verify.judge import Judge, matches, show
+from tfm_harness.verify.keys import EXAMPLE_KEYS, KeyRing, PublicKey, SymmetricKey, VerificationKey, as_ring
+from tfm_harness.verify.profiles_psa import LEGACY, P1, PROFILES, RFC9783, ClaimProfile, identify
+
+__all__ = ["PSA_PROFILES", "PsaToken", "TokenExpectations", "verify_claims", "verify_psa_token"]
+
+PSA_PROFILES = frozenset({RFC9783.value, LEGACY.value, P1.value})
+"""Profile values that name a PSA token."""
+CALLERS = (None, "non-secure", "secure")
+"""Who may have asked for a token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenExpectations:
+    """What the host knows beforehand about a token; None means: not known, not compared.
+
+    Attributes:
+        profiles: accepted values of the profile claim.
+        implementation_id: 32 bytes.
+        instance_id: 33 bytes, or all forms that count (`PublicKey.instance_ids` of the board's key).
+        certification_reference: the whole text.
+        verification_service: the whole text.
+        lifecycle: accepted values of the lifecycle claim (16 bit).
+        caller: ``non-secure`` (client id below zero) or ``secure`` (above).
+        client_id: the exact client id.
+        boot_seed: the boot seed, where the host can compute it.
+        components: what was flashed; see `tfm_harness.verify.images.expected_components`.
+        announced_size: what psa_initial_attest_get_token_size said for this challenge's length.
+        max_size: the firmware's PSA_INITIAL_ATTEST_MAX_TOKEN_SIZE.
+    """
+
+    profiles: frozenset[str] = PSA_PROFILES
+    implementation_id: bytes | None = None
+    instance_id: bytes | frozenset[bytes] | None = None
+    certification_reference: str | None = None
+    verification_service: str | None = None
+    lifecycle: frozenset[int] | None = None
+    caller: str | None = None
+    client_id: int | None = None
+    boot_seed: bytes | None = None
+    components: tuple[ExpectedComponent, ...] | None = None
+    announced_size: int | None = None
+    max_size: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what would be compared wrongly.
+
+        Raises:
+            ConfigError: a caller of another name (kind ``expectation``).
+        """
+        if self.caller not in CALLERS:
+            raise ConfigError(
+                "a caller is non-secure or secure", kind="expectation", expected="non-secure, secure", seen=self.caller
+            )
+
+
+_NOTHING_KNOWN = TokenExpectations()
+
+
+@dataclass(frozen=True, slots=True)
+class PsaToken:
+    """A token's content.
+
+    Attributes:
+        raw: the bytes received.
+        message: the COSE envelope; None when the bytes are none.
+        profile: the profile whose rules were applied.
+        claims: every claim by label, as decoded.
+        key: the trusted key that verified the signature; None when none did.
+        instance_id_scheme: ``cose-key``, ``point``, ``symmetric``, or None when the instance
+            id is no hash of the key.
+    """
+
+    raw: bytes = field(repr=False)
+    message: CoseMessage | None = field(default=None, repr=False)
+    profile: ClaimProfile | None = None
+    claims: Mapping[int | str | bytes, cbor.CborValue] = field(default_factory=dict)
+    key: VerificationKey | None = None
+    instance_id_scheme: str | None = None
+
+    @property
+    def verified(self) -> bool:
+        """Whether a trusted key verified the signature: without it no claim means anything."""
+        return self.key is not None
+
+    def get(self, role: str) -> cbor.CborValue:
+        """The claim with that role under the token's own profile; None when absent."""
+        label = self.profile.labels.get(role) if self.profile else None
+        return self.claims.get(label) if label is not None else None
+
+    def _bytes(self, role: str) -> bytes | None:
+        value = self.get(role)
+        return value if isinstance(value, bytes) else None
+
+    def _int(self, role: str) -> int | None:
+        value = self.get(role)
+        return value if type(value) is int else None
+
+    def _text(self, role: str) -> str | None:
+        value = self.get(role)
+        return value if isinstance(value, str) else None
+
+    @property
+    def nonce(self) -> bytes | None:
+        """The nonce."""
+        return self._bytes("nonce")
+
+    @property
+    def instance_id(self) -> bytes | None:
+        """The instance id."""
+        return self._bytes("instance_id")
+
+    @property
+    def implementation_id(self) -> bytes | None:
+        """The implementation id."""
+        return self._bytes("implementation_id")
+
+    @property
+    def boot_seed(self) -> bytes | None:
+        """The boot seed."""
+        return self._bytes("boot_seed")
+
+    @property
+    def client_id(self) -> int | None:
+        """The client id."""
+        return self._int("client_id")
+
+    @property
+    def security_lifecycle(self) -> int | None:
+        """The security lifecycle value."""
+        return self._int("security_lifecycle")
+
+    @property
+    def certification_reference(self) -> str | None:
+        """The certification reference."""
+        return self._text("certification_reference")
+
+    @property
+    def verification_service_indicator(self) -> str | None:
+        """The verification service indicator."""
+        return self._text("verification_service_indicator")
+
+    @property
+    def software_components(self) -> tuple[SoftwareComponent, ...]:
+        """The well-formed software components."""
+        return parse_components(self.get("software_components"))
+
+    def named_claims(self) -> list[tuple[str, int | str | bytes, cbor.CborValue]]:
+        """Name, label and value of each claim in the token's order; unknown ones are named ``?``."""
+        names = {label: role for role, label in self.profile.labels.items()} if self.profile else {}
+        return [(names.get(label, "?") if type(label) is int else "?", label, v) for label, v in self.claims.items()]
+
+
+def verify_psa_token(
+    token: bytes,
+    *,
+    keys: KeyRing | PublicKey | SymmetricKey | Iterable[VerificationKey] | None,
+    challenge: bytes | None = None,
+    expected: TokenExpectations | None = None,
+    report: Report,
+    subject: str = "",
+) -> PsaToken:
+    """Judge one token: encoding, envelope, signature, claims, and what the host knows.
+
+    Args:
+        token: the bytes as received.
+        keys: what is trusted for this board.
+        challenge: what was sent; without it freshness is not judged and the report says so.
+        expected: what else the host knows.
+        report: gets the findings.
+        subject: named in findings.
+
+    Returns:
+        The parsed token; `verified` tells whether its claims are backed by a signature.
+
+    Raises:
+        ConfigError: no key (kind ``no-key``).
+    """
+    ring = as_ring(keys)
+    expected = expected or _NOTHING_KNOWN
+    judge = Judge(report, subject)
+    message = record_parse(token, judge)
+    if message is None:
+        return PsaToken(token)
+    algorithm = check_headers(message, judge)
+    decoded = _decode_claims(message, judge)
+    if decoded is None:
+        key = check_signature(message, algorithm, ring, judge)
+        return PsaToken(token, message, key=key)
+    claims, oddities = decoded
+    profile, _ = identify(claims)
+    instance_id = claims.get(profile.labels["instance_id"])
+    named = (instance_id,) if isinstance(instance_id, bytes) else ()
+    key = check_signature(message, algorithm, ring, judge, identifiers=named)
+    record_oddities((*message.oddities, *oddities), judge)
+    scheme = key.instance_ids.get(instance_id) if key and isinstance(instance_id, bytes) else None
+    parsed = PsaToken(token, message, profile, claims, key, scheme)
+    verify_claims(claims, report=report, challenge=challenge, expected=expected, subject=subject)
+    if key is not None:
+        _check_key_relations(parsed, key, judge)
+    if expected is not _NOTHING_KNOWN:
+        _check_sizes(token, expected, judge)
+    return parsed
+
+
+def verify_claims(
+    claims: Mapping[int | str | bytes, cbor.CborValue],
+    *,
+    report: Report,
+    challenge: bytes | None = None,
+    expected: TokenExpectations | None = None,
+    subject: str = "",
+) -> ClaimProfile:
+    """Judge a claims map by itself: form, policy and expectations, no signature.
+
+    For claims that come without an envelope, such as test vectors; a pass says nothing
+    about who made them. Returns the profile whose rules were applied.
+    """
+    expected = expected or _NOTHING_KNOWN
+    judge = Judge(report, subject)
+    profile, problem = identify(claims)
+    known = ", ".join(PROFILES)
+    where = f"claim {profile.labels['profile']}"
+    judge.judge(check.PROFILE_KNOWN, not problem, expected=f"one of {known}", seen=problem, where=where)
+    if not problem:
+        judge.judge(
+            check.PROFILE_EXPECTED,
+            profile.value in expected.profiles,
+            expected=" or ".join(sorted(expected.profiles)),
+            seen=f"{profile.value} ({profile.name})",
+            where=where,
+        )
+        judge.judge(
+            check.PROFILE_LEGACY, profile is not LEGACY, expected=RFC9783.value, seen=profile.value, where=where
+        )
+    check_claims(claims, profile, judge, challenge=challenge)
+    if expected is not _NOTHING_KNOWN:
+        _check_expected(claims, profile, expected, judge)
+    given = expected.components is not None
+    judge.judge(check.COMPONENTS_GIVEN, given, expected="the build's images", seen="none given")
+    if expected.components is not None:
+        label = profile.labels["software_components"]
+        check_components(parse_components(claims.get(label)), expected.components, judge)
+    return profile
+
+
+def _decode_claims(
+    message: CoseMessage, judge: Judge
+) -> tuple[dict[int | str | bytes, cbor.CborValue], tuple[cbor.Oddity, ...]] | None:
+    start = message.payload_at
+    try:
+        decoded = cbor.decode_range(message.raw, start, start + len(message.payload))
+    except cbor.CborError as error:
+        judge.failed(BY_RULE[error.rule], seen=f"in the payload: {error.message}", where=f"byte {error.offset}")
+        return None
+    if not isinstance(decoded.value, dict):
+        judge.failed(check.CLAIMS_MAP, expected="a map", seen=type(decoded.value).__name__, where=f"byte {start}")
+        return None
+    judge.passed(check.CLAIMS_MAP)
+    return decoded.value, decoded.oddities
+
+
+def _check_key_relations(token: PsaToken, key: VerificationKey, judge: Judge) -> None:
+    if isinstance(token.get("instance_id"), bytes):
+        held = token.instance_id_scheme is not None
+        example = not held and key.published_as in EXAMPLE_KEYS
+        judge.judge(
+            check.INSTANCE_ID_EXAMPLE if example else check.INSTANCE_ID_KEY,
+            held,
+            expected=" or ".join(f"{i.hex()} ({scheme})" for i, scheme in key.instance_ids.items()) if not held else "",
+            seen=(token.instance_id or b"").hex() if not held else "",
+        )
+        if token.instance_id_scheme is not None:
+            judge.judge(
+                check.INSTANCE_ID_SCHEME,
+                token.instance_id_scheme != "point",
+                expected="0x01 || SHA-256(COSE_Key)",
+                seen="0x01 || SHA-256(04 || X || Y)",
+            )
+    kid = token.message.kid if token.message else None
+    if kid is not None:
+        judge.judge(check.KID, kid == key.thumbprint, expected=key.thumbprint.hex(), seen=kid.hex()[:128])
+    judge.judge(check.DUMMY_KEY, key.published_as is None, expected="a key of the board's own", seen=key.published_as)
+
+
+def _check_expected(
+    claims: Mapping[int | str | bytes, cbor.CborValue], profile: ClaimProfile, expected: TokenExpectations, judge: Judge
+) -> None:
+    for role, wanted, which in (
+        ("implementation_id", expected.implementation_id, check.IMPLEMENTATION_ID_EXPECTED),
+        ("instance_id", expected.instance_id, check.INSTANCE_ID_EXPECTED),
+        ("certification_reference", expected.certification_reference, check.CERTIFICATION_EXPECTED),
+        ("verification_service_indicator", expected.verification_service, check.VSI_EXPECTED),
+        ("boot_seed", expected.boot_seed, check.BOOT_SEED_EXPECTED),
+    ):
+        if wanted is not None:
+            seen = claims.get(profile.labels.get(role, -1))
+            judge.judge(which, matches(seen, wanted), expected=show(wanted), seen=seen, show=show)
+    if expected.lifecycle is not None:
+        seen = claims.get(profile.labels["security_lifecycle"])
+        wanted_text = ", ".join(f"{v:#06x}" for v in sorted(expected.lifecycle))
+        held = type(seen) is int and seen in expected.lifecycle
+        judge.judge(
+            check.LIFECYCLE_EXPECTED, held, expected=wanted_text, seen=f"{seen:#06x}" if type(seen) is int else seen
+        )
+    if expected.caller is not None or expected.client_id is not None:
+        _check_caller(claims.get(profile.labels.get("client_id", 0)), expected, judge)
+
+
+def _check_caller(seen: cbor.CborValue, expected: TokenExpectations, judge: Judge) -> None:
+    if expected.client_id is not None:
+        held = type(seen) is int and seen == expected.client_id
+        wanted = str(expected.client_id)
+    else:
+        held = type(seen) is int and (seen < 0 if expected.caller == "non-secure" else seen > 0)
+        wanted = f"{'below' if expected.caller == 'non-secure' else 'above'} zero for a {expected.caller} caller"
+    judge.judge(check.CLIENT_ID_CALLER, held, expected=wanted, seen=seen, show=show)
+
+
+def _check_sizes(token: bytes, expected: TokenExpectations, judge: Judge) -> None:
+    for limit, which in ((expected.announced_size, check.SIZE_ANNOUNCED), (expected.max_size, check.SIZE_MAX)):
+        if limit is not None:
+            judge.judge(which, len(token) <= limit, expected=f"at most {limit} bytes", seen=f"{len(token)} bytes")

@@ -1,0 +1,150 @@
+"""A device that replays recorded traffic of zephyr_secure_inference, in any chunks, with anything in between."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pytest
+from tfm_harness.console.base import Console, Mark, Match
+from tfm_harness.errors import InfrastructureError
+
+RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "recordings" / "linaro"
+LOGS = {"colour": "uart-an547.log", "plain": "uart-an547-nocolor.log"}
+PROMPTS = {"colour": b"\x1b[1;32muart:~$ \x1b[m", "plain": b"uart:~$ "}
+
+
+def path_of(name: str) -> Path:
+    path = RECORDINGS / name
+    if not path.is_file():
+        pytest.skip(f"the recording {name} is not present beside the checkout")
+    return path
+
+
+def traffic(name: str) -> Iterator[tuple[float, str, bytes]]:
+    """Entries of a recorded log: seconds, RX or TX, bytes."""
+    for line in path_of(name).read_text("latin-1").splitlines():
+        match = re.fullmatch(r"\s*(\d+\.\d+) (RX|TX) (.*)", line)
+        assert match, line
+        yield float(match[1]), match[2], match[3].encode("latin-1").decode("unicode_escape").encode("latin-1")
+
+
+def turns(name: str) -> tuple[bytes, list[tuple[str, bytes]]]:
+    """The boot's bytes, and each command with all that came back before the next."""
+    boot = bytearray()
+    found: list[tuple[str, bytearray]] = []
+    for _, way, data in traffic(name):
+        if way == "TX":
+            found.append((data.decode("latin-1").rstrip("\r\n"), bytearray()))
+        elif found:
+            found[-1][1].extend(data)
+        else:
+            boot += data
+    return bytes(boot), [(command, bytes(reply)) for command, reply in found]
+
+
+Chunker = Callable[[bytes], Iterable[bytes]]
+
+
+class Device:
+    """What is written to it gives what was recorded; `mangle` may change a reply on its way."""
+
+    def __init__(self, style: str = "colour", mangle: Callable[[str, bytes], bytes] | None = None) -> None:
+        self.boot, recorded = turns(LOGS[style])
+        self.prompt = PROMPTS[style]
+        self.replies: dict[str, deque[bytes]] = {}
+        for command, reply in recorded:
+            self.replies.setdefault(command, deque()).append(reply)
+        self.mangle = mangle or (lambda _, reply: reply)
+        self.typed = b""
+        self.seen: list[str] = []
+
+    def __call__(self, data: bytes) -> bytes:
+        out = b""
+        for byte in data:
+            if byte == 3:
+                self.typed = b""
+                out += b"\r\n" + self.prompt
+            elif byte == 13:
+                command, self.typed = self.typed.decode("latin-1"), b""
+                self.seen.append(command)
+                out += self.mangle(command, self.reply(command))
+            else:
+                self.typed += bytes([byte])
+        return out
+
+    def reply(self, command: str) -> bytes:
+        replies = self.replies.get(command)
+        if replies is None:
+            name = command.split(" ", maxsplit=1)[0].encode()
+            return command.encode() + b"\r\n" + name + b": command not found\r\n" + self.prompt
+        replies.rotate(-1)
+        return replies[-1]
+
+
+class ScriptedConsole(Console):
+    """Delivers what the device says chunk by chunk, and lets time pass only when nothing is left to deliver."""
+
+    def __init__(self, device: Callable[[bytes], bytes], chunker: Chunker = lambda data: [data]) -> None:
+        self.name = "ns"
+        self.now = 0.0
+        self.device = device
+        self.chunker = chunker
+        self.waiting: deque[bytes] = deque()
+        self.data = bytearray()
+        self.closed = False
+        self.writes: list[bytes] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    def say(self, data: bytes) -> None:
+        self.waiting.extend(chunk for chunk in self.chunker(data) if chunk)
+
+    def mark(self) -> Mark:
+        return Mark(len(self.data))
+
+    def write(self, data: bytes) -> None:
+        self._check()
+        self.writes.append(data)
+        self.say(self.device(data))
+
+    def wait_for(self, pattern: bytes | re.Pattern[bytes], *, timeout: float, since: Mark | None = None) -> Match:
+        raise NotImplementedError
+
+    def read_from(self, since: Mark, *, limit: int = 1 << 20) -> bytes:
+        return bytes(self.data[since.offset : since.offset + limit])
+
+    def wait_data(self, since: Mark, *, timeout: float) -> bool:
+        self._check()
+        if len(self.data) > since.offset:
+            return True
+        if self.waiting:
+            self.data += self.waiting.popleft()
+            self.now += 1e-4
+            return True
+        self.now += max(timeout, 1e-4)
+        return False
+
+    def _check(self) -> None:
+        if self.closed:
+            raise InfrastructureError("the console is closed", kind="console-closed")
+
+    def subscribe(self, callback: Callable[[bytes], None]) -> Callable[[], None]:
+        raise NotImplementedError
+
+    def tail(self, lines: int = 20) -> str:
+        return "\n".join(self.data.decode("latin-1").splitlines()[-lines:])
+
+    @property
+    def transcript(self) -> Path:
+        raise NotImplementedError
+
+    @property
+    def received(self) -> int:
+        return len(self.data)
+
+    def close(self) -> None:
+        self.closed = True
