@@ -21,6 +21,7 @@ help:
 	@echo 'make unit      the tests of the harness itself'
 	@echo 'make firmware  the reference firmware'
 	@echo 'make bench     the benchmarks'
+	@echo 'make docs      the documentation as a site, build/docs/site; warnings are errors'
 	@echo 'make wheel     the installable package'
 	@echo 'make clean     remove what was built'
 
@@ -68,6 +69,10 @@ mutants-quick:
 .PHONY: bench
 bench:
 	@for benchmark in benchmarks/*/bench_*.py benchmarks/*/run.py benchmarks/*/throughput.py; do echo "== $$benchmark"; $(python) $$benchmark || exit 1; done
+
+.PHONY: docs
+docs: setup-test
+	$(python) .ci/build_docs.py
 
 .PHONY: wheel
 wheel:
