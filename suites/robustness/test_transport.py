@@ -65,7 +65,7 @@ def test_every_request_under_load_is_answered(device: Device, checks: Checks) ->
     missing = 0
     for number in range(rounds):
         requests = [echo(f"{number}.{n}" * (1 + n % 9)) for n in range(size)]
-        answers = lab.link.burst(requests, timeout=2.0)
+        answers = lab.link.burst(requests, timeout=5.0)
         for request, answer in zip(requests, answers, strict=True):
             if answer is None:
                 missing += 1

@@ -8,17 +8,18 @@ import os
 import select
 import sys
 import termios
-import time
 import tty
 from collections.abc import Iterator
 
 from tfm_harness.console.base import Console, Mark
+from tfm_harness.console.deadline import Deadline
 from tfm_harness.errors import InfrastructureError
 
 __all__ = ["add_parser", "run"]
 
 ESCAPE = b"\x1d"  # Ctrl-], as telnet has it
 _SLICE = 0.05
+_MOST_SHOWN = 64 << 10  # bytes written at once
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -95,10 +96,10 @@ def _join(console: Console) -> None:
 
 
 def _feed(console: Console, seconds: float) -> None:
-    end = time.monotonic() + seconds
+    end = Deadline.after(seconds)
     shown = _show(console, 0)
     open_input = True
-    while time.monotonic() < end:
+    while not end.passed:
         try:
             console.wait_data(Mark(shown), timeout=_SLICE)
         except InfrastructureError:
@@ -112,8 +113,21 @@ def _feed(console: Console, seconds: float) -> None:
                 console.write(data)
 
 
+    behind = console.received - shown
+    if behind > 0:
+        print(  # noqa: T201 - a command line tool prints
+            f"the console is flooded: {behind} more bytes had come after {seconds:g} s; all are in {console.transcript}",
+            file=sys.stderr,
+        )
+
+
 def _show(console: Console, shown: int) -> int:
-    while data := console.read_from(Mark(shown)):
+    """Show what has come by now, from offset `shown` on; what comes meanwhile is for the next call."""
+    end = console.mark().offset
+    while shown < end:
+        data = console.read_from(Mark(shown), limit=min(end - shown, _MOST_SHOWN))
+        if not data:
+            break
         os.write(sys.stdout.fileno(), data)
         shown += len(data)
     return shown

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tfm_harness.console.base import Console, Mark
+from tfm_harness.console.deadline import Deadline
 from tfm_harness.errors import HarnessBug, InfrastructureError, ProductError
 from tfm_harness.protocol.smp.frame import MAX_PACKET, BadFrame, FrameDecoder, LogLine, Packet, encode_frame
 from tfm_harness.protocol.smp.header import HEADER, Header, Op
@@ -28,6 +29,7 @@ __all__ = ["Answer", "LinkStats", "Request", "SmpLink"]
 
 _SLICE = 0.25  # seconds between looks at the board while an answer is awaited
 _LOG_LINES = 500
+_DRAIN_LIMIT = 10.0  # seconds after which frames that nobody asked for are a flood
 
 
 @dataclass(slots=True)
@@ -93,14 +95,23 @@ class SmpLink:
         console: where the firmware speaks.
         watch: called while waiting; raises when the board is known to be dead or reset.
         attempts: how often a `safe` request is sent at most.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, console: Console, *, watch: Callable[[], None] | None = None, attempts: int = 3) -> None:
+    def __init__(
+        self,
+        console: Console,
+        *,
+        watch: Callable[[], None] | None = None,
+        attempts: int = 3,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.console = console
         self.stats = LinkStats()
         self.log: deque[bytes] = deque(maxlen=_LOG_LINES)
         self._watch = watch or (lambda: None)
         self._attempts = attempts
+        self._clock = clock
         self._sequence = 0
         self._mark = console.mark()
         self._decoder = FrameDecoder(offset=self._mark.offset)
@@ -143,7 +154,7 @@ class SmpLink:
             began = time.perf_counter()
             self.console.write(frame)
             try:
-                packet = self._await({sequence: header}, time.monotonic() + timeout)
+                packet = self._await({sequence: header}, Deadline.after(timeout, self._clock))
             except _Damaged as damaged:
                 self._given_up.append(sequence)
                 if attempt + 1 == allowed:
@@ -171,7 +182,7 @@ class SmpLink:
         """Send all at once and gather the answers' CBOR in order; None where none came.
 
         At most 64 (a sequence number must not come round). Waits until all are there or
-        nothing has come for `timeout` seconds. Nothing is repeated.
+        `timeout` seconds have passed. Nothing is repeated.
         """
         if len(requests) > 64:
             raise ValueError("at most 64 requests in a burst")
@@ -186,10 +197,13 @@ class SmpLink:
         began = last = time.perf_counter()
         self.console.write(bytes(frames))
         answers: dict[int, bytes] = {}
+        deadline = Deadline.after(timeout, self._clock)
         while waiting:
             try:
-                packet = self._await(waiting, time.monotonic() + timeout)
+                packet = self._await(waiting, deadline)
             except _Damaged:
+                if deadline.passed:
+                    break
                 continue
             if packet is None:
                 break
@@ -207,12 +221,32 @@ class SmpLink:
         """Send bytes as they are (robustness tests); answers to them count as unasked unless drained."""
         self.console.write(data)
 
-    def drain(self, *, quiet: float) -> list[Packet | BadFrame]:
-        """Read until nothing has come for `quiet` seconds; frames found are handed over unjudged."""
-        while self.console.wait_data(self._mark, timeout=quiet):
+    def drain(self, *, quiet: float, limit: float = _DRAIN_LIMIT) -> list[Packet | BadFrame]:
+        """Read until no frame has come for `quiet` seconds; frames found are handed over unjudged.
+
+        Log text between frames is kept, and does not make the waiting longer.
+
+        Raises:
+            ProductError: ``smp-flood``: frames still came after `limit` seconds.
+        """
+        end = Deadline.after(limit, self._clock)
+        patience = end.sooner(quiet)
+        while not patience.passed:
+            before = len(self._items)
             self._take(self.console.read_from(self._mark))
+            if len(self._items) > before:
+                patience = end.sooner(quiet)
+            self.console.wait_data(self._mark, timeout=patience.left())
         found = list(self._items)
         self._items.clear()
+        if end.passed and found:
+            raise ProductError(
+                "the firmware sends frames without end",
+                kind="smp-flood",
+                expected=f"no frame for {quiet:g} s once everything was answered",
+                seen=f"{len(found)} frames in {limit:g} s",
+                where=self._where(self._mark.offset),
+            )
         return found
 
     def _send(self, request: Request) -> tuple[int, Header, bytes]:
@@ -231,31 +265,30 @@ class SmpLink:
         Raises:
             ProductError: an answer that came twice or belongs to nothing.
         """
-        while True:
-            chunk = self.console.read_from(self._mark)
-            if not chunk and not self._items:
-                return
-            self._take(chunk)
+        end = self.console.mark().offset  # what comes while this looks is for the next look
+        while self._mark.offset < end or self._items:
+            self._take(self.console.read_from(self._mark))
             while self._items:
                 self._judge(self._items.popleft(), {})
 
-    def _await(self, waiting: dict[int, Header], deadline: float) -> Packet | None:
+    def _await(self, waiting: dict[int, Header], deadline: Deadline) -> Packet | None:
         """The next packet that answers one of `waiting`; None when the time is over.
 
         Raises:
             _Damaged: a frame that came instead could not be read.
         """
+        last_look = False
         while True:
             while self._items:
                 packet = self._judge(self._items.popleft(), waiting)
                 if packet is not None:
                     return packet
+            if last_look:
+                return None  # also when the firmware chatters without end
+            last_look = deadline.passed
             chunk = self.console.read_from(self._mark)
             self._take(chunk)
-            left = deadline - time.monotonic()
-            if left <= 0 and not self._items:
-                return None  # also when the firmware chatters without end
-            if not chunk and not self.console.wait_data(self._mark, timeout=min(left, _SLICE)):
+            if not chunk and not self.console.wait_data(self._mark, timeout=deadline.left(_SLICE)):
                 self._watch()
 
     def _take(self, chunk: bytes) -> None:

@@ -69,7 +69,7 @@ class SmpLab(SmpCore):
                 )
                 for address in part
             ]
-            for address, payload in zip(part, self.link.burst(requests, timeout=self.timeout / 5), strict=True):
+            for address, payload in zip(part, self.link.burst(requests, timeout=self.timeout), strict=True):
                 found.append(self.probe(address) if payload is None else Probe.parse(decode_answer(payload, "probe")))
         return found
 

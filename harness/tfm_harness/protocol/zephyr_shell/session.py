@@ -193,7 +193,7 @@ class ShellSession:
             self._raise_if_booted(f"while {exchange.command!r} ran")
             if prompt and not news:
                 return
-            if left <= 0 and not news:
+            if left <= 0:
                 raise self._unfinished(exchange)
 
     def _pump(self, timeout: float) -> bool:
