@@ -17,6 +17,8 @@ from __future__ import annotations
 import enum
 from typing import ClassVar
 
+from tfm_harness.safe_text import safe
+
 __all__ = ["ConfigError", "HarnessBug", "HarnessError", "InfrastructureError", "ProductError", "Responsibility"]
 
 
@@ -54,13 +56,14 @@ class HarnessError(Exception):
         where: str | None = None,
         hint: str | None = None,
     ) -> None:
-        super().__init__(message)
-        self.message = message
+        # Any of these may hold what a device, a peer or a file said.
+        super().__init__(safe(message))
+        self.message = safe(message)
         self.kind = kind
-        self.expected = expected
-        self.seen = seen
-        self.where = where
-        self.hint = hint
+        self.expected = None if expected is None else safe(expected)
+        self.seen = None if seen is None else safe(seen)
+        self.where = None if where is None else safe(where)
+        self.hint = None if hint is None else safe(hint)
 
     def __str__(self) -> str:
         lines = [f"[{self.fault}:{self.kind}] {self.message}"]

@@ -13,6 +13,8 @@ import enum
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from tfm_harness.safe_text import safe
+
 __all__ = [
     "Catalogue",
     "Check",
@@ -102,6 +104,13 @@ class Finding:
     seen: str = ""
     where: str = ""
     subject: str = ""
+
+    def __post_init__(self) -> None:
+        """Make safe to show what came from a device."""
+        for name in ("expected", "seen", "where", "subject"):
+            text = getattr(self, name)
+            if text:
+                object.__setattr__(self, name, safe(text))
 
     @property
     def id(self) -> str:

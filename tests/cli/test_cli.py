@@ -136,13 +136,18 @@ def test_boards_says_who_holds_what_and_what_runs(here: Path, capsys: pytest.Cap
         (state / "locks" / f"{name}.lock").touch()
     lock = BoardLock("mine", state, {"run_dir": "/runs/7"})
     lock.acquire()
-    child = subprocess.Popen(["sleep", "60"])
+    child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.write(b"started\n")
+    child.stdin.flush()
+    assert child.stdout.readline() == b"started\n"  # it is `cat` by now, no longer a copy of this process
     try:
         assert cli.main(["boards"]) == 0
         text = capsys.readouterr().out
         assert f"in use by process {os.getpid()} since " in text
         assert "transcripts in /runs/7" in text
-        assert f"sleep ({child.pid})" in text
+        assert f"cat ({child.pid})" in text
         assert re.search(r"^idle +free, identity and memory kept$", text, re.MULTILINE)
         assert "once" not in text
         assert cli.main(["boards", "--json"]) == 0
@@ -153,6 +158,7 @@ def test_boards_says_who_holds_what_and_what_runs(here: Path, capsys: pytest.Cap
         assert (state / "boards" / "mine").is_dir()
     finally:
         child.kill()
+        child.communicate()
         child.wait()
         lock.release()
 

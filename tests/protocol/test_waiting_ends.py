@@ -5,6 +5,7 @@ The clock is the test's own: each look at the console takes ten milliseconds, an
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,10 +80,8 @@ def settle(link: SmpLink) -> object:
 @pytest.mark.parametrize("way", [ask, ask_many, drain, settle])
 def test_smp_ends(console: Chatter, way: Callable[[SmpLink], object]) -> None:
     link = SmpLink(console, clock=console.clock)
-    try:
+    with contextlib.suppress(InfrastructureError, ProductError):
         way(link)
-    except HarnessError as error:
-        assert isinstance(error, InfrastructureError | ProductError), error
     assert console.now < 7.0
 
 
@@ -105,7 +104,6 @@ def test_log_lines_do_not_hide_that_frames_have_ended(tmp_path: Path) -> None:
 def test_the_shell_ends(console: Chatter) -> None:
     session = ShellSession(console, clock=console.clock)
     with pytest.raises(HarnessError):
-        session.command("infer get", timeout=5.0)
         session.command("infer get", timeout=5.0)
     assert console.now < 13.0
 

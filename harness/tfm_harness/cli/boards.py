@@ -12,6 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tfm_harness.safe_text import safe
+
 __all__ = ["add_parser", "run"]
 
 
@@ -63,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=1, default=str))  # noqa: T201 - same
         return 0
     for row in rows:
-        print("\n".join(_words(row)))  # noqa: T201 - same
+        print(safe("\n".join(_words(row))))  # noqa: T201 - same
     if not rows:
         print(f"no board is in use, and no identity is kept ({state})")  # noqa: T201 - same
     return 0

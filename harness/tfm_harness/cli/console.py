@@ -112,11 +112,10 @@ def _feed(console: Console, seconds: float) -> None:
             if data:
                 console.write(data)
 
-
     behind = console.received - shown
     if behind > 0:
         print(  # noqa: T201 - a command line tool prints
-            f"the console is flooded: {behind} more bytes had come after {seconds:g} s; all are in {console.transcript}",
+            f"the console is flooded: {behind} more bytes had come after {seconds:g} s; see {console.transcript}",
             file=sys.stderr,
         )
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from typing import Final
+from tfm_harness.safe_text import safe
 
 __all__ = ["last_lines", "printable"]
 
-_CONTROL: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-_]|[\x00-\x08\x0b-\x1f\x7f]")
-
 
 def printable(data: bytes) -> str:
-    """Text without terminal control; bytes that are no UTF-8 are shown as hexadecimal escapes."""
-    return _CONTROL.sub("", data.decode("utf-8", "backslashreplace").replace("\r\n", "\n"))
+    """Text that does nothing when it is shown; NUL bytes, which some firmware prints between lines, are left out."""
+    return safe(data.replace(b"\x00", b""))
 
 
 def last_lines(data: bytes, lines: int, width: int = 200) -> str:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 
 from tfm_harness.findings import Finding, Report, Severity, Status
+from tfm_harness.safe_text import safe
 from tfm_harness.verify.claims import lifecycle_name
 from tfm_harness.verify.csr import CertificationRequest
 from tfm_harness.verify.keys import PublicKey, VerificationKey
@@ -240,5 +241,5 @@ def _text_claim(name: str, label: object, value: object) -> list[str]:
 
 
 def _printable(text: str) -> str:
-    """Evidence is untrusted: no control characters reach the reviewer's terminal."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    """Evidence is untrusted: on one line, without anything that a terminal or a CI system acts on."""
+    return safe(text).replace("\n", "\\x0a").replace("\t", "\\x09")

@@ -1,0 +1,40 @@
+"""Untrusted text made safe to show: in a terminal, in a log that a CI system reads, in JUnit, on a page.
+
+What a device (or a file) says may hold control characters that move a terminal's cursor, marks that turn the
+direction of text, or lines that a CI system obeys. Here each of them becomes visible, and does nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+__all__ = ["safe"]
+
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
+# GitHub Actions obeys `::command::` at a line's start and `##[command]` anywhere, Azure Pipelines `##vso[...]`,
+# TeamCity `##teamcity[...]`.
+_COMMAND: Final = re.compile(r"^(\s*):(?=:)|#(?=#\w*\[)", re.MULTILINE)
+
+
+def safe(text: str | bytes) -> str:
+    r"""`text` without anything that a terminal or a CI system would act on.
+
+    Colours are left out. Line ends become LF and tabs stay; every other character that is not printable (Unicode's
+    categories C and Z, other than the blank) is written as an escape: ``\x1b``, ``\u202e``. The first character of
+    a CI system's command is written as an escape. Bytes are UTF-8; what is none is written as escapes. Text that is
+    already safe comes back unchanged, so that it may be made safe twice.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "backslashreplace")
+    if not text.isprintable():
+        text = _COLOUR.sub("", text).replace("\r\n", "\n")
+        text = "".join(c if c.isprintable() or c in "\n\t" else _escape(c) for c in text)
+    if "::" in text or "##" in text:
+        text = _COMMAND.sub(lambda found: (found[1] or "") + ("\\x3a" if found[0][-1] == ":" else "\\x23"), text)
+    return text
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
