@@ -73,8 +73,8 @@ def drain(link: SmpLink) -> object:
     return link.drain(quiet=0.5, limit=6.0)
 
 
-def settle(link: SmpLink) -> object:
-    return link.settle()
+def settle(link: SmpLink) -> None:
+    link.settle()
 
 
 @pytest.mark.parametrize("way", [ask, ask_many, drain, settle])
