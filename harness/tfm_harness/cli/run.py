@@ -34,6 +34,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--target", action="append", metavar="NAME|FILE", help="repeatable")
     parser.add_argument("--build", action="append", metavar="NAME|FILE", help="repeatable: every pair is run")
     parser.add_argument("--policy", choices=("dev", "validation", "production"))
+    parser.add_argument(
+        "--quick", action="store_true", help="leave out the thorough tests (counted as not run): under a minute"
+    )
     parser.add_argument("--run-dir", metavar="DIR", help="where transcripts and records go")
     parser.add_argument("--html-report", metavar="FILE", help="write a self-contained report page")
     parser.add_argument("--junitxml", metavar="FILE", help="write JUnit XML")
@@ -68,6 +71,8 @@ def pytest_arguments(args: argparse.Namespace) -> list[str]:
         value = getattr(args, flag)
         if value:
             command.append(f"--{flag.replace('_', '-')}={value}")
+    if args.quick:
+        command.append("--quick")
     return [*command, *args.rest]
 
 

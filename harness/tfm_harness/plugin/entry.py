@@ -23,6 +23,7 @@ PLUGIN: pytest.StashKey[HarnessPlugin] = pytest.StashKey()
 
 MARKERS = (
     "needs(*features): the test needs these features of firmware and bench; without them it is not covered",
+    "thorough: searches far; left out by --quick, and then counted as not run",
     "qemu: needs qemu-system-arm or built firmware images",
 )
 

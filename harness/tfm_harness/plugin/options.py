@@ -119,6 +119,11 @@ OPTIONS = (
         help="run emulators in their deterministic counter mode: ticks repeat, but everything is slower",
     ),
     Option(
+        name="quick",
+        kind="flag",
+        help="leave out the tests marked `thorough`; they are counted as not run, and nothing is claimed of them",
+    ),
+    Option(
         name="answer-timeout",
         kind="seconds",
         default="10",

@@ -32,7 +32,10 @@ SUITES = frozenset(
 )
 """The suites that come with the harness."""
 
-__all__ = ["EXIT_BENCH", "SUITES", "RunLog", "TestRecord", "WaiverUse", "exit_code"]
+NOT_RUN = "not run:"
+"""How the reason begins with which a test is left out of a quick run."""
+
+__all__ = ["EXIT_BENCH", "NOT_RUN", "SUITES", "RunLog", "TestRecord", "WaiverUse", "exit_code"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,7 +43,7 @@ class TestRecord:
     """One test on one pair.
 
     `outcome`: ``passed``, ``failed`` (product), ``error`` (bench, configuration, bug),
-    ``not covered`` or ``skipped``.
+    ``not covered``, ``skipped``, or ``not run`` (left out by ``--quick``).
     """
 
     __test__ = False  # not a test class, whatever its name
@@ -113,8 +116,9 @@ class RunLog:
                 test.message = _first_lines(report.longreprtext)
         elif report.skipped and test.outcome == "passed":
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
-            test.outcome = "not covered" if "not covered:" in reason else "skipped"
             test.message = reason.removeprefix("Skipped: ")
+            left_out = test.message.startswith(NOT_RUN)
+            test.outcome = "not run" if left_out else "not covered" if "not covered:" in reason else "skipped"
 
     def finish(self) -> None:
         """Judge the waivers: one that matched nothing is an error, unless the run left its checks out."""

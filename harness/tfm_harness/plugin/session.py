@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -19,7 +19,7 @@ from tfm_harness.plugin.options import Setting, settings
 from tfm_harness.plugin.outcomes import FindingsFailed, as_record, classify, location
 from tfm_harness.plugin.pairs import Pair, load_pairs, run_context
 from tfm_harness.plugin.progress import ProgressLine
-from tfm_harness.plugin.record import EXIT_BENCH, RunLog, exit_code
+from tfm_harness.plugin.record import EXIT_BENCH, NOT_RUN, RunLog, exit_code
 from tfm_harness.plugin.runfile import verdict_of, write_run
 from tfm_harness.plugin.summary import summary
 
@@ -111,6 +111,8 @@ class HarnessPlugin:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Pairs and models make a table; what stands in it for models of other builds is no test."""
         items[:] = [item for item in items if belongs(item)]
+        if self.options["quick"].on:
+            leave_out_thorough(items)
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         """A run that leaves tests out cannot say that a waiver is unused."""
@@ -338,6 +340,13 @@ def belongs(item: pytest.Item) -> bool:
     params = getattr(getattr(item, "callspec", None), "params", {})
     pair = params.get("harness_pair")
     return "build_model" not in params or not isinstance(pair, Pair) or params["build_model"] in models_of(pair)
+
+
+def leave_out_thorough(items: Iterable[pytest.Item]) -> None:
+    """Skip tests marked ``thorough`` before a board is touched; the record counts them as not run."""
+    for item in items:
+        if item.get_closest_marker("thorough") is not None:
+            item.add_marker(pytest.mark.skip(reason=f"{NOT_RUN} thorough, and the run was asked to be quick"))
 
 
 def suite_of(item: pytest.Item) -> str:

@@ -43,6 +43,7 @@ def summary(terminal: pytest.TerminalReporter, log: RunLog, record: Path | None)
             )
         elif waiver.state == "not judged":
             terminal.write_line(f"waiver {waiver.finding!r} was not judged: none of its checks ran")
+    _not_run(terminal, [test for test in log.tests.values() if test.outcome == "not run"])
     _not_covered(terminal, [test for test in log.tests.values() if test.outcome == "not covered"])
     faults = log.faults()
     if faults:
@@ -90,7 +91,7 @@ def _board_table(
     for test in tests:
         suites[test.suite].append(test)
     width = max(len("suite"), *map(len, suites))
-    columns = ("passed", "failed", "error", "not covered", "checks", "waived", "seconds")
+    columns = ("passed", "failed", "error", "not covered", "not run", "checks", "waived", "seconds")
     terminal.write_line(f"  {'suite':<{width}}  " + "  ".join(f"{column:>7}" for column in columns))
     for suite, members in suites.items():
         outcomes = Counter(test.outcome for test in members)
@@ -101,6 +102,7 @@ def _board_table(
             str(outcomes["failed"]),
             str(outcomes["error"]),
             str(outcomes["not covered"] + outcomes["skipped"]),
+            str(outcomes["not run"]),
             str(len(findings)),
             str(waived),
             f"{sum(test.seconds for test in members):.1f}",
@@ -137,6 +139,18 @@ def _not_covered(terminal: pytest.TerminalReporter, tests: list[TestRecord]) -> 
     terminal.write_line(f"not covered: {len(tests)} tests")
     for reason, count in reasons.most_common(_LISTED):
         terminal.write_line(f"  {count}: {reason}")
+
+
+def _not_run(terminal: pytest.TerminalReporter, tests: list[TestRecord]) -> None:
+    """What a quick run left out, by suite: nothing is proved of it."""
+    if not tests:
+        return
+    suites: dict[str, list[str]] = defaultdict(list)
+    for test in tests:
+        suites[test.suite].append(test.nodeid.rpartition("::")[2].partition("[")[0])
+    terminal.write_line(f"not run: {len(tests)} tests marked thorough were left out by --quick", yellow=True)
+    for suite, names in suites.items():
+        terminal.write_line(f"  {suite}: {', '.join(dict.fromkeys(names))}")
 
 
 def _clip(text: str, limit: int = _WIDTH) -> str:

@@ -13,7 +13,7 @@ from tfm_harness.report.record import LatencyEntry, RunRecord
 __all__ = ["Change", "RunDifference", "compare_runs"]
 
 _GOOD = {"passed"}
-_UNKNOWN = {"not covered", "skipped", ""}
+_UNKNOWN = {"not covered", "skipped", "not run", ""}
 
 
 @dataclass(frozen=True, slots=True)

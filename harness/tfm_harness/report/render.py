@@ -47,8 +47,8 @@ VERDICTS = {
     "interrupted": ("Interrupted", "stopped before its end: what ran is shown, nothing is passed"),
     "nothing proved": ("Nothing proved", "no test reached a verdict"),
 }
-MARKS = {"passed": "✓", "failed": "✗", "error": "!", "not covered": "·", "skipped": "·"}
-WORST = ("failed", "error", "passed", "skipped", "not covered")
+MARKS = {"passed": "✓", "failed": "✗", "error": "!", "not covered": "·", "skipped": "·", "not run": "·"}
+WORST = ("failed", "error", "passed", "skipped", "not covered", "not run")
 
 
 def write_html(run: RunRecord, path: Path) -> None:
@@ -76,7 +76,7 @@ def render_html(run: RunRecord) -> str:
             outcomes=run.outcomes(),
             matrix=_matrix(run),
             broken=[t for t in run.tests if t.outcome in {"failed", "error"}],
-            uncovered=[t for t in run.tests if t.outcome in {"not covered", "skipped"}],
+            uncovered=[t for t in run.tests if t.outcome in {"not covered", "skipped", "not run"}],
             failed=by_status["failed"][:MAX_FINDINGS],
             waived=by_status["waived"][:MAX_FINDINGS],
             noted=by_status["noted"][:MAX_FINDINGS],
