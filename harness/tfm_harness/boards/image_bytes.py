@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfm_harness.errors import ConfigError
+from tfm_harness.files import IMAGE_LIMIT, read_file
 
 if TYPE_CHECKING:
     from tfm_harness.config.build import Build, Image
@@ -32,7 +33,7 @@ def segments(path: Path, kind: str, at: int | None) -> list[tuple[int, bytes]]:
         if kind == "bin":
             if at is None:
                 raise ValueError("a raw image without an address")  # noqa: TRY301 - one place words the error
-            return [(at, path.read_bytes())]
+            return [(at, read_file(path, IMAGE_LIMIT))]
         found = _elf(path) if kind == "elf" else _ihex(path)
     except OSError as error:
         raise _invalid(path, kind, error.strerror or str(error)) from error
@@ -57,7 +58,7 @@ def _invalid(path: Path, kind: str, seen: str) -> ConfigError:
 def _elf(path: Path) -> list[tuple[int, bytes]]:
     from elftools.elf.elffile import ELFFile
 
-    image = ELFFile(io.BytesIO(path.read_bytes()))
+    image = ELFFile(io.BytesIO(read_file(path, IMAGE_LIMIT)))
     return sorted(
         (int(segment["p_paddr"]), bytes(segment.data()))
         for segment in image.iter_segments("PT_LOAD")

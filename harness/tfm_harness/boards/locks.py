@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from tfm_harness.errors import InfrastructureError
+from tfm_harness.files import open_file
 
 __all__ = ["BoardLock", "BoardUse", "acquire_all", "acquire_numbered", "list_boards"]
 
@@ -196,7 +197,7 @@ def _look(path: Path) -> BoardUse:
     """Who holds the lock file, without touching the lock."""
     name = path.name.removesuffix(".lock")
     try:
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             answer = fcntl.fcntl(stream.fileno(), fcntl.F_OFD_GETLK, _flock(fcntl.F_WRLCK))
             locked = struct.unpack(_FLOCK, answer)[0] != fcntl.F_UNLCK
             text = stream.read(16384)

@@ -11,6 +11,7 @@ from tfm_harness.boards.base import Identity
 from tfm_harness.boards.virtual import make_otp
 from tfm_harness.config.virtual import ModelSlots, OtpConfig
 from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.files import IMAGE_LIMIT, KEY_LIMIT, read_file
 
 if TYPE_CHECKING:
     from tfm_harness.config.build import Build
@@ -28,7 +29,7 @@ def key_hash(path: Path | None) -> bytes:
         return bytes(32)
     from cryptography.hazmat.primitives import serialization
 
-    data = path.read_bytes()
+    data = read_file(path, KEY_LIMIT)
     try:
         load = serialization.load_pem_public_key if data.startswith(b"-----") else serialization.load_der_public_key
         key = load(data)
@@ -76,7 +77,7 @@ def digest_images(build: Build) -> dict[Path, bytes]:
     files = [image.file for image in build.images]
     files += [model.image for model in build.models.values() if model.image is not None]
     try:
-        return {file: hashlib.sha256(file.read_bytes()).digest() for file in files}
+        return {file: hashlib.sha256(read_file(file, IMAGE_LIMIT)).digest() for file in files}
     except OSError as error:
         raise InfrastructureError(
             f"an image vanished: {error.strerror}", kind="image-changed", where=str(error.filename)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.files import MODEL_LIMIT, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,7 +102,7 @@ def _model(args: argparse.Namespace, failure: Failure) -> bytes:
 
     path = args.model or Path(failure.context.get("model", ""))
     try:
-        model: bytes = path.read_bytes()
+        model: bytes = read_file(path, MODEL_LIMIT)
     except OSError as exc:
         raise ConfigError(
             "the model of the failure cannot be read",

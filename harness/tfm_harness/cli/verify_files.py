@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfm_harness.errors import ConfigError
+from tfm_harness.files import open_file
 
 if TYPE_CHECKING:
     from tfm_harness.config.build import Build
@@ -30,7 +31,7 @@ def read_bytes(path: Path, what: str, *, limit: int = MAX_IMAGE_FILE) -> bytes:
         ConfigError: it cannot be read, or is longer.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             data = file.read(limit + 1)
     except OSError as error:
         raise ConfigError(f"cannot read the {what}: {error.strerror}", kind="unreadable", where=str(path)) from error

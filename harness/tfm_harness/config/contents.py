@@ -11,6 +11,7 @@ from typing import Final
 
 from tfm_harness.config.build import Build
 from tfm_harness.errors import ConfigError, HarnessError
+from tfm_harness.files import KEY_LIMIT, open_file, read_file
 
 __all__ = ["image_words", "wrong_contents"]
 
@@ -47,7 +48,7 @@ def wrong_contents(build: Build) -> Iterator[tuple[Place, str]]:
 
 
 def _head(path: Path) -> bytes:
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         return stream.read(_HEAD)
 
 
@@ -80,6 +81,6 @@ def _key(place: Place, path: Path, *, image: bool) -> Iterator[tuple[Place, str]
 
     parsers: Mapping[bool, Callable[[bytes], object]] = {True: parse_image_key, False: parse_key}
     try:
-        parsers[image](path.read_bytes())
+        parsers[image](read_file(path, KEY_LIMIT))
     except HarnessError as error:
         yield place, f"no usable public key: {error.message}: {path}"

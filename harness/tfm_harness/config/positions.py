@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 import yaml
 
 from tfm_harness.errors import ConfigError
+from tfm_harness.files import open_file
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "Document", "Position", "parse", "read"]
 
@@ -229,7 +230,7 @@ def read(path: Path) -> Document:
     """
     shown = _short(path)
     try:
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             raw = stream.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise ConfigError("no such file", kind="file-missing", where=shown) from error

@@ -18,15 +18,19 @@ from typing import IO
 
 import yaml
 
+from tfm_harness.config.plain_yaml import PlainLoader
 from tfm_harness.console_suites.machine import SuiteMachine
 from tfm_harness.console_suites.model import Expectations, Judgement
 from tfm_harness.console_suites.prefixes import common_prefix
 from tfm_harness.console_suites.registry import get_machine
 from tfm_harness.errors import ConfigError
+from tfm_harness.files import open_file
 
 __all__ = ["detect", "device_output", "judge_file", "judge_stream"]
 
 _CHUNK = 1 << 16
+MAX_TRANSCRIPT = 4 << 30
+"""Most bytes of a saved transcript: twice what a console may print in a run."""
 _PROBE_LINES = 400
 _SHARE = 0.9  # of the non-empty lines must look alike before anything is taken for a recorder's addition
 
@@ -119,7 +123,7 @@ def judge_file(path: Path, suite: str, expectations: Expectations | None = None)
         ConfigError: kind ``transcript-unreadable`` or ``unknown-console-suite``.
     """
     try:
-        with path.open("rb") as stream:
+        with open_file(path, MAX_TRANSCRIPT) as stream:
             return judge_stream(stream, suite, expectations)
     except OSError as error:
         raise ConfigError(
@@ -179,13 +183,19 @@ def _from_lava(line: bytes) -> Piece:
         entry = entries[0]
         if entry.get("lvl") != "target":
             return b"\n", None
-        text, stamp = str(entry.get("msg", "")), _ISO.match(str(entry.get("dt", "")).encode())
+        text, stamp = _text(entry.get("msg", "")), _ISO.match(_text(entry.get("dt", "")).encode())
     except (yaml.YAMLError, AttributeError, IndexError, KeyError, TypeError):
         return b"\n", None  # an entry that cannot be read is not evidence
     return text.replace("\r\n", "\r").replace("\n", "\r").encode() + b"\n", _seconds(stamp) if stamp else None
 
 
-class _LavaLoader(yaml.SafeLoader):
+def _text(value: object) -> str:
+    if isinstance(value, list | dict):
+        raise TypeError("a list or a mapping where text is expected")
+    return str(value)
+
+
+class _LavaLoader(PlainLoader):
     """Strings stay strings."""
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfm_harness.errors import ConfigError
+from tfm_harness.files import read_file
 from tfm_harness.importer.scan import Found
 
 __all__ = ["Fact", "Facts", "read_facts", "version_of"]
@@ -113,7 +114,7 @@ def _read(path: Path, form: re.Pattern[str], label: str) -> Iterator[tuple[str, 
     try:
         if path.stat().st_size > _MAX_CONFIG:
             raise ConfigError("a configuration file is too large", kind="import-unreadable", where=str(path))
-        text = path.read_text("utf-8", "replace")
+        text = read_file(path, _MAX_CONFIG).decode("utf-8", "replace")
     except OSError as error:
         raise ConfigError(
             f"a configuration file cannot be read: {error.strerror}", kind="import-unreadable", where=str(path)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfm_harness.errors import ConfigError, HarnessError
+from tfm_harness.files import read_file
 from tfm_harness.findings import Policy, Report
 from tfm_harness.importer.facts import Facts, version_of
 from tfm_harness.importer.scan import MAX_FILE, Found, digest
@@ -113,7 +114,7 @@ def _load(path: Path) -> bytes:
     try:
         if path.stat().st_size > MAX_FILE:
             raise ConfigError(f"an image is larger than {MAX_FILE} bytes", kind="import-bad-image", where=str(path))
-        return path.read_bytes()
+        return read_file(path, MAX_FILE)
     except OSError as error:
         raise ConfigError(
             f"an image cannot be read: {error.strerror}", kind="import-bad-image", where=str(path)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfm_harness.errors import ConfigError
+from tfm_harness.files import open_file
 
 __all__ = ["MAX_FILE", "Found", "digest", "scan"]
 
@@ -85,7 +86,7 @@ def scan(roots: Sequence[Path]) -> Found:
 
 def digest(path: Path) -> str:
     """SHA-256 of a file, hex."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -143,7 +144,7 @@ def _regular(path: Path) -> Path:
 
 def _is_private(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             head = file.read(4096)
     except OSError:
         return False

@@ -7,6 +7,7 @@ are quantised with the build's declared rule.
 from __future__ import annotations
 
 import csv
+import io
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfm_harness.errors import ConfigError
+from tfm_harness.files import open_file
 from tfm_harness.parity.model_info import ModelInfo, TensorInfo
 from tfm_harness.parity.quantise import QuantisationRule, quantise
 
@@ -81,11 +83,11 @@ def _load(path: Path, info: ModelInfo, rule: QuantisationRule) -> list[Array]:
 
 
 def _npz(path: Path, info: ModelInfo, rule: QuantisationRule) -> list[Array]:
-    with zipfile.ZipFile(path) as archive:  # before any array is made: what would it grow to?
+    with open_file(path) as file, zipfile.ZipFile(file) as archive:  # before any array is made: what would it grow to?
         grown = sum(entry.file_size for entry in archive.infolist())
     if grown > MAX_FILE:
         raise _error(path, f"an archive that grows to {grown} bytes", f"at most {MAX_FILE} bytes")
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+    with open_file(path) as file, np.load(file, allow_pickle=False) as stored:
         names = list(stored.files)
         if len(info.inputs) == 1 and len(names) == 1:
             return [_tensor(stored[names[0]], info.inputs[0], rule, path, names[0])]
@@ -102,7 +104,7 @@ def _npz(path: Path, info: ModelInfo, rule: QuantisationRule) -> list[Array]:
 def _npy(path: Path, info: ModelInfo, rule: QuantisationRule) -> list[Array]:
     if len(info.inputs) != 1:
         raise _error(path, "one array", f"{len(info.inputs)} inputs: use .npz or .csv")
-    with path.open("rb") as file:
+    with open_file(path) as file:
         loaded = np.load(file, allow_pickle=False)
     if not isinstance(loaded, np.ndarray):
         raise _error(path, "an archive", "a single array; rename it to .npz")
@@ -146,7 +148,7 @@ def _written_as_real(path: Path) -> bool:
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Rows with their line numbers; a byte order mark, as spreadsheets write it, is no part of the first cell."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with io.TextIOWrapper(open_file(path), newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file)
         try:
             for row in reader:

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.files import read_file
 
 __all__ = ["SCHEMA", "Failure", "load_failure", "save_failure"]
 
@@ -99,7 +100,7 @@ def load_failure(path: Path) -> Failure:
     try:
         size = path.stat().st_size
         _need(size <= MAX_FILE, f"{size} bytes, at most {MAX_FILE}")
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(read_file(path, MAX_FILE).decode())
         _need(
             isinstance(data, dict) and data.get("schema") == SCHEMA,
             f"schema {data.get('schema') if isinstance(data, dict) else None!r}",

@@ -7,6 +7,7 @@ import hashlib
 from tfm_harness.boards.base import Identity
 from tfm_harness.config.build import Build
 from tfm_harness.errors import ConfigError
+from tfm_harness.files import KEY_LIMIT, MODEL_LIMIT, read_file
 from tfm_harness.trust.expectations import build_components
 from tfm_harness.verify.components import ExpectedComponent
 from tfm_harness.verify.derive import ReferenceIdentity, derive_reference_keys
@@ -55,7 +56,7 @@ class Trust:
                 )
             key: PublicKey = getattr(self.provisioned, role)
             return key
-        return parse_key(said.read_bytes())
+        return parse_key(read_file(said, KEY_LIMIT))
 
     @property
     def instance_id(self) -> frozenset[bytes] | None:
@@ -66,11 +67,11 @@ class Trust:
     def image_key(self, world: str) -> PublicKey | RsaKey | None:
         """The key that must have signed images of that world (``nonsecure`` or ``model``)."""
         path = self.build.trust.model_key if world == "model" else self.build.trust.images
-        return parse_image_key(path.read_bytes()) if path else None
+        return parse_image_key(read_file(path, KEY_LIMIT)) if path else None
 
     def model_id(self, name: str) -> bytes:
         """SHA-256 of a model's .tflite bytes."""
-        return hashlib.sha256(self.build.models[name].file.read_bytes()).digest()
+        return hashlib.sha256(read_file(self.build.models[name].file, MODEL_LIMIT)).digest()
 
     def components(self, model: str | None) -> tuple[ExpectedComponent, ...]:
         """What an attestation token must say about the images, with `model` active.

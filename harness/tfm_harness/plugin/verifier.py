@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tfm_harness.boards.base import ClockQuality
 from tfm_harness.errors import ConfigError
+from tfm_harness.files import MODEL_LIMIT, read_file
 from tfm_harness.findings import Check, Report
 from tfm_harness.plugin.device import Inference
 from tfm_harness.trust.board_keys import remember_key
@@ -237,7 +238,7 @@ class Verifier:
         model = self._bench.pair.build.models.get(inference.model or "")
         if model is None:
             return None
-        return _output_specs(model.file.read_bytes(), inference.model or "model")
+        return _output_specs(read_file(model.file, MODEL_LIMIT), inference.model or "model")
 
 
 @lru_cache(maxsize=16)

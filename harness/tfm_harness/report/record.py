@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.files import read_file
 
 __all__ = [
     "SCHEMA",
@@ -227,7 +228,7 @@ def load_run(path: Path) -> RunRecord:
     try:
         if file.stat().st_size > MAX_FILE:
             raise ConfigError("the run's file is too large", kind="run-file", where=str(file))
-        return RunRecord.from_dict(json.loads(file.read_text(encoding="utf-8")))
+        return RunRecord.from_dict(json.loads(read_file(file, MAX_FILE).decode()))
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as exc:
         raise ConfigError(
             "not a run's record",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import re
 import zipfile
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from tfm_harness.errors import ConfigError
+from tfm_harness.files import open_file
 
 __all__ = ["MAX_ROWS", "Trace", "load_trace", "ramp"]
 
@@ -132,7 +134,7 @@ def _load_csv(path: Path) -> Trace:
     names: list[str] = []
     columns: list[list[float]] = []
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
+        with io.TextIOWrapper(open_file(path), newline="", encoding="utf-8-sig") as stream:
             reader = csv.reader(stream, strict=True)
             for row in reader:
                 if not row or row[0].lstrip().startswith("#"):
@@ -171,11 +173,14 @@ def _load_npz(path: Path) -> Trace:
     import numpy as np
 
     try:
-        with zipfile.ZipFile(path) as archive:  # before any array is made: what would it grow to?
+        with (
+            open_file(path) as file,
+            zipfile.ZipFile(file) as archive,
+        ):  # before any array is made: what would it grow to?
             total = sum(item.file_size for item in archive.infolist())
         if total > _MAX_BYTES:
             raise _invalid(str(path), f"would grow to {total} bytes, more than {_MAX_BYTES}")
-        with np.load(path, allow_pickle=False) as arrays:
+        with open_file(path) as file, np.load(file, allow_pickle=False) as arrays:
             columns: dict[str, tuple[float, ...]] = {}
             for name in arrays.files:
                 array = arrays[name]

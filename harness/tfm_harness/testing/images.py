@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from tfm_harness.errors import ConfigError
+from tfm_harness.files import KEY_LIMIT, read_file
 
 __all__ = ["ImageRecipe", "load_signing_key", "make_image"]
 
@@ -87,7 +88,7 @@ def load_signing_key(path: Path) -> ec.EllipticCurvePrivateKey:
             where=str(path),
         )
     try:
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        key = serialization.load_pem_private_key(read_file(path, KEY_LIMIT), password=None)
     except ValueError as error:
         raise ConfigError("not a private key", kind="signing-key", seen=str(error), where=str(path)) from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tfm_harness.config.build import Build, Image
 from tfm_harness.errors import ConfigError
+from tfm_harness.files import IMAGE_LIMIT, read_file
 from tfm_harness.findings import Report
 from tfm_harness.verify.components import ExpectedComponent
 from tfm_harness.verify.elf import ElfError, measure
@@ -34,7 +35,7 @@ __all__ = [
 
 def _read(path: Path, what: str) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path, IMAGE_LIMIT)
     except OSError as error:
         raise ConfigError(f"cannot read the {what}: {error.strerror}", kind="unreadable", where=str(path)) from error
 
@@ -78,8 +79,10 @@ def read_result_profile(name: str, *, base: Path | None = None) -> ResultProfile
         return load_profile(name)
     import yaml
 
+    from tfm_harness.config.plain_yaml import PlainLoader
+
     try:
-        mapping = yaml.safe_load(_read(path, "result profile").decode())
+        mapping = yaml.load(_read(path, "result profile").decode(), Loader=PlainLoader)  # noqa: S506 - a safe loader
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = getattr(error, "problem_mark", None)
         line = f":{where.line + 1}" if where is not None else ""

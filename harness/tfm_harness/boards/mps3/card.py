@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfm_harness.errors import InfrastructureError
+from tfm_harness.files import TEXT_LIMIT, read_file
 
 __all__ = ["Card", "CardLayout", "card_io", "fat_is_dirty", "find_layout"]
 
@@ -137,7 +138,7 @@ class Card:
 
     def _manifest(self) -> list[str]:
         try:
-            names = json.loads((self.layout.software / _MANIFEST).read_text())
+            names = json.loads(read_file(self.layout.software / _MANIFEST, TEXT_LIMIT))
         except (OSError, ValueError):
             return []
         if not isinstance(names, list):

@@ -1,0 +1,68 @@
+"""Files that a user names, read with a limit: what is no regular file, or has no end, is refused at once.
+
+A path may lead to a FIFO that nobody writes, to ``/dev/zero``, to a folder, or to a file that grows while it is
+read. Reading such a thing must neither block nor fill the memory.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+__all__ = ["IMAGE_LIMIT", "KEY_LIMIT", "MODEL_LIMIT", "TEXT_LIMIT", "open_file", "read_file"]
+
+KEY_LIMIT: Final = 1 << 20
+"""Most bytes of a key, certificate, token or result, in any text form."""
+TEXT_LIMIT: Final = 16 << 20
+"""Most bytes of a configuration file or another text that people write."""
+MODEL_LIMIT: Final = 256 << 20
+"""Most bytes of a model."""
+IMAGE_LIMIT: Final = 256 << 20
+"""Most bytes of a firmware image, which may be hex as well."""
+
+
+def open_file(path: Path, limit: int | None = None) -> io.BufferedReader:
+    """Open a regular file for reading, from its beginning; for what is too large to be read at once.
+
+    Raises:
+        OSError: it cannot be opened, is no regular file, or is longer than `limit` bytes (its ``strerror`` says it).
+    """
+    # Without O_NONBLOCK, opening a FIFO waits until somebody writes to it.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        status = os.fstat(descriptor)
+        mode = status.st_mode
+        if stat.S_ISDIR(mode):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))  # noqa: TRY301 - the descriptor is closed below
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, f"it is {_kind(mode)}, not a file", str(path))  # noqa: TRY301 - same
+        if limit is not None and status.st_size > limit:
+            raise OSError(errno.EFBIG, f"it is longer than {limit} bytes", str(path))  # noqa: TRY301 - same
+        file = os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return file
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """The bytes of a regular file, `limit` at most.
+
+    Raises:
+        OSError: as `open_file`; or it is longer than `limit` (also when it grows while it is read).
+    """
+    with open_file(path, limit) as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"it is longer than {limit} bytes", str(path))
+    return data
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_IFIFO: "a FIFO", stat.S_IFCHR: "a character device", stat.S_IFBLK: "a block device",
+             stat.S_IFSOCK: "a socket"}  # fmt: skip
+    return kinds.get(stat.S_IFMT(mode), "something else")
