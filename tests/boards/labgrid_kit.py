@@ -17,9 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tfm_harness.boards.gdb_remote import connect_when_up
 from tfm_harness.boards.supervisor import Child, spawn, wait_until
 from tfm_harness.boards.virtual import make_entropy
-from tfm_harness.testing.simulators.gdb_remote import connect_when_up
 
 VERSION = "26.0.1"
 

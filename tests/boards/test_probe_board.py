@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 from tfm_harness.boards.base import ResetKind, RunContext
+from tfm_harness.boards.gdb_remote import GdbRemote
 from tfm_harness.boards.probe import worker as probe_worker
 from tfm_harness.boards.probe.board import ProbeBoard
 from tfm_harness.config.build import Build, Image
@@ -19,7 +20,6 @@ from tfm_harness.config.loading import load_target
 from tfm_harness.config.probe import ProbeTarget
 from tfm_harness.console.base import Mark
 from tfm_harness.errors import HarnessBug, InfrastructureError
-from tfm_harness.testing.simulators.gdb_remote import GdbRemote
 from tfm_harness.testing.simulators.probe_board import StandInProbeBoard, entry_point_folder
 
 READY = re.compile(rb"ready ([0-9a-f]{8})\n")

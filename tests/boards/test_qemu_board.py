@@ -18,6 +18,7 @@ from tfm_harness.boards.base import ClockQuality, PowerState, ResetKind
 from tfm_harness.boards.locks import list_boards
 from tfm_harness.boards.qemu.board import QemuBoard
 from tfm_harness.boards.supervisor import wait_until
+from tfm_harness.boards.virtual import Burned
 from tfm_harness.config.build import Build
 from tfm_harness.config.loading import load_target
 from tfm_harness.console.base import Mark
@@ -80,7 +81,7 @@ def test_otp_and_entropy_are_where_the_protocol_says(probe_board: QemuBoard) -> 
 def test_lifecycle_can_be_chosen(probe_board: QemuBoard) -> None:
     wait_ready(probe_board)
     mark = probe_board.console("ns").mark()
-    probe_board.provision(0x1000)
+    probe_board.provision(Burned(lifecycle=0x1000))
     probe_board.reset(ResetKind.COLD)
     wait_ready(probe_board, mark)
     assert ask(probe_board, "word 38000008") == "00001000"
@@ -509,3 +510,67 @@ def test_reset_before_flash_and_flash_before_acquire_are_bugs(
 def test_temperature_model_agrees_with_its_inverse() -> None:
     for count in range(-2048, 2048):
         assert TMP105.counts(TMP105.millidegrees(count)) == count
+
+
+def test_nv_memory_is_read_written_and_stopped_at(probe_board: QemuBoard) -> None:
+    wait_ready(probe_board)
+    nv = probe_board.nv
+    assert nv is not None
+    assert (nv.address, nv.size) == (0x7000_0000, 4 << 20)
+    assert ask(probe_board, "poke 70000100 11223344") == "ok"
+    assert nv.read(0x100, 4).hex() == "44332211"
+    nv.write(0x104, b"\1\2\3\4")  # flash that changes under a running firmware
+    assert ask(probe_board, "word 70000104") == "04030201"
+    seen: list[bytes] = []
+    with probe_board.write_stops([0x7000_0108], lambda _: seen.append(nv.read(0x108, 8))) as stops:
+        assert ask(probe_board, "poke 70000108 00000001") == "ok"
+        assert ask(probe_board, "poke 7000010c 00000002") == "ok"  # not watched
+        assert ask(probe_board, "poke 70000108 00000003") == "ok"
+    assert stops.stops == 2
+    assert [value.hex() for value in seen] == ["0100000000000000", "0300000002000000"]
+    assert ask(probe_board, "poke 70000108 00000004") == "ok"
+    assert len(seen) == 2
+    with pytest.raises(ValueError, match="not inside"):
+        nv.read(nv.size, 1)
+
+
+def test_power_can_be_cut_in_the_middle_of_a_write(probe_board: QemuBoard) -> None:
+    wait_ready(probe_board)
+    with probe_board.write_stops([0x7000_0108], lambda _: None):
+        probe_board.power(PowerState.OFF)
+    mark = probe_board.console("ns").mark()
+    probe_board.power(PowerState.ON)
+    wait_ready(probe_board, mark)
+
+
+def test_what_a_test_burns_is_in_otp_and_in_the_identity(probe_board: QemuBoard) -> None:
+    wait_ready(probe_board)
+    own = probe_board.identity
+    for burned, word in (
+        (Burned(huk=bytes(range(32)), verification_service="x"), "54464d4f"),
+        (Burned(otp=bytes(256)), "00000000"),
+    ):
+        mark = probe_board.console("ns").mark()
+        probe_board.provision(burned)
+        probe_board.reset(ResetKind.COLD)
+        wait_ready(probe_board, mark)
+        assert bytes.fromhex(ask(probe_board, "word 38000000"))[::-1].hex() == word
+        assert probe_board.identity.huk == (burned.huk or own.huk)
+        assert probe_board.identity.verification_service == burned.verification_service
+    probe_board.provision(None)
+    assert probe_board.identity == own
+
+
+def test_the_seed_source_counts_resets_since_the_cold_start(probe_board: QemuBoard) -> None:
+    wait_ready(probe_board)
+    first = probe_board.seed_source
+    assert first is not None
+    assert first[1] == 0
+    mark = probe_board.console("ns").mark()
+    probe_board.reset(ResetKind.WARM)
+    wait_ready(probe_board, mark)
+    assert probe_board.seed_source == (first[0], 1)
+    probe_board.reset(ResetKind.COLD)
+    assert probe_board.seed_source is not None
+    assert probe_board.seed_source[0] != first[0]
+    assert probe_board.seed_source[1] == 0

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from tfm_harness.boards.base import RunContext
 from tfm_harness.boards.qemu.board import QemuBoard
+from tfm_harness.boards.virtual import Burned
 from tfm_harness.cli.main import main
 from tfm_harness.config.build import Build
 from tfm_harness.config.loading import load_build
@@ -88,7 +89,7 @@ def boot(images: Callable[[str], Path], qemu_target: QemuTarget, tmp_path: Path)
         build = build_in(images(mutant))
         context = RunContext(tmp_path / "run", tmp_path / "state", fresh_identity=True)
         with QemuBoard(qemu_target.model_copy(update={"name": "parity"}), context) as board:
-            board.provision(ASSEMBLY_AND_TEST)
+            board.provision(Burned(lifecycle=ASSEMBLY_AND_TEST))
             board.flash(build)
             client = SmpDriver(board.console(build.console), timeout=30)
             client.wait_ready(timeout=60)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfm_harness.boards.base import Identity
-from tfm_harness.boards.virtual import make_otp
-from tfm_harness.config.virtual import ModelSlots, OtpConfig
+from tfm_harness.boards.virtual import Burned, make_otp
+from tfm_harness.config.virtual import ModelSlots
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.files import IMAGE_LIMIT, KEY_LIMIT, read_file
 
@@ -41,16 +41,20 @@ def key_hash(path: Path | None) -> bytes:
     return hashlib.sha256(der).digest()
 
 
-def otp_for(build: Build, otp: OtpConfig, huk: bytes, identity: Identity) -> bytes:
-    """The OTP area of a virtual board that shall run `build`."""
+def otp_for(build: Build, identity: Identity, burned: Burned) -> bytes | None:
+    """The OTP area of a virtual board that shall run `build`; None for a board without a hardware unique key."""
+    if identity.huk is None:
+        return None
+    if burned.otp is not None:
+        return burned.otp
     return make_otp(
-        huk=huk,
+        huk=identity.huk,
         lifecycle=identity.lifecycle or 0,
         implementation_id=identity.implementation_id or bytes(32),
-        certification_reference=otp.certification_reference,
-        verification_service=otp.verification_service,
-        image_key_hash=key_hash(build.trust.images),
-        model_key_hash=key_hash(build.trust.model_key),
+        certification_reference=identity.certification_reference,
+        verification_service=identity.verification_service,
+        image_key_hash=burned.image_key_hash or key_hash(build.trust.images),
+        model_key_hash=burned.model_key_hash or key_hash(build.trust.model_key),
     )
 
 

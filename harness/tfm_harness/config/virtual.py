@@ -5,13 +5,13 @@ Models of the ``virtual`` key. All of it is optional: firmware that knows nothin
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tfm_harness.config.fields import Address, HexBytes, Name, Size, Strict
 
-__all__ = ["EntropyConfig", "ModelSlots", "NvConfig", "OtpConfig", "VirtualConfig"]
+__all__ = ["EntropyConfig", "ModelSlots", "NvArea", "NvConfig", "OtpConfig", "VirtualConfig"]
 
 
 class OtpConfig(Strict):
@@ -32,11 +32,26 @@ class EntropyConfig(Strict):
     at: Address
 
 
+class NvArea(Strict):
+    """The part of the memory that firmware keeps things in; tests save, damage and restore it."""
+
+    at: Address = Field(description="where the secure side sees it")
+    offset: Address = Field(description="where it begins inside the memory")
+    size: Size = Field(gt=0)
+
+
 class NvConfig(Strict):
     """Memory that keeps its content over resets: a file of the host mapped as the machine's RAM."""
 
     memory: Name = Field(description="the machine's name of the memory to back, e.g. `ddr`")
     size: Size = Field(description="the whole memory's size; the file is sparse")
+    area: NvArea | None = Field(default=None, description="without it no test can look at what firmware keeps")
+
+    @model_validator(mode="after")
+    def _inside(self) -> Self:
+        if self.area is not None and self.area.offset + self.area.size > self.size:
+            raise ValueError("`area` ends behind the memory's `size`")
+        return self
 
 
 class ModelSlots(Strict):

@@ -13,6 +13,7 @@ import pytest
 from tfm_harness.boards.base import Board, BoardEvent, PowerState, ResetKind, RunContext
 from tfm_harness.boards.emulator_quirks import hints_for, is_tfm
 from tfm_harness.boards.recovery import recover
+from tfm_harness.boards.virtual import Burned, VirtualControl
 from tfm_harness.console.base import Console, Mark
 from tfm_harness.errors import HarnessError, InfrastructureError, ProductError, Responsibility
 from tfm_harness.findings import Report
@@ -25,9 +26,11 @@ from tfm_harness.plugin.outcomes import Outcome
 from tfm_harness.plugin.pairs import Pair
 from tfm_harness.plugin.pool import pool_for
 from tfm_harness.plugin.trust import Trust
+from tfm_harness.plugin.virtual import VirtualBoard
 from tfm_harness.protocol.base import Description, PseudoDriver
 from tfm_harness.protocol.clients import open_client
 from tfm_harness.stimulus.base import Stimulus
+from tfm_harness.verify.derive import boot_seed
 
 if TYPE_CHECKING:
     from tfm_harness.config.build import Build
@@ -217,6 +220,7 @@ class Bench:
             with self.booting():
                 self.board.reset(kind)
             self.boots += 1
+            self._trust_board()
             self._restart_link()
             self._description = self._wait_ready()
         self._restate()
@@ -260,18 +264,44 @@ class Bench:
             InfrastructureError, ProductError: as `reset`.
         """
         active = self.description.model
-        burn = self.board.provision  # type: ignore[attr-defined] # boards with the feature `provision`
-        burn(lifecycle)
-        try:
-            self.reset(ResetKind.COLD)
-            if active and self.description.model != active:
-                self.select_model(active)
+        with VirtualBoard(self).burned(Burned(lifecycle=lifecycle)):
+            self.select_again(active)
             yield
-        finally:
-            burn(None)
-            self.reset(ResetKind.COLD)
-            if active and self.description.model != active:
-                self.select_model(active)
+
+    def select_again(self, model: str | None) -> None:
+        """Make the model active that was active before a start, where it is not."""
+        if model and self.description.model != model:
+            self.select_model(model)
+
+    @contextlib.contextmanager
+    def power_cut(self, *, answers: bool = True) -> Iterator[None]:
+        """The board is off for the block and starts cold after it; without `answers` it may refuse to boot."""
+        with self.watcher.expected_reset():
+            self.board.power(PowerState.OFF)
+            try:
+                yield
+            finally:
+                with self.booting():
+                    self.board.power(PowerState.ON)
+                self.boots += 1
+                self._trust_board()
+                self._restart_link()
+                if answers:
+                    self._description = self._wait_ready()
+        self._restate()
+
+    def _trust_board(self) -> None:
+        """Trust follows the board's fuses, which a test may have burned anew."""
+        if self.trust.identity != self.board.identity:
+            self._trust = Trust(self.pair.build, self.board.identity)
+
+    @property
+    def boot_seed(self) -> bytes | None:
+        """This boot's seed: computed from the entropy that the board was given, else what the device describes."""
+        source = self.board.seed_source if isinstance(self.board, VirtualControl) else None
+        if source is not None and self.trust.provisioned is not None:
+            return boot_seed(*source)
+        return self.description.boot_seed
 
     def progress(self, what: str) -> Callable[[int, int], None]:
         """What to call with pieces done and pieces in all, so that long work is seen to go on."""
@@ -292,6 +322,7 @@ class Bench:
             self._restart_link()
             self._description = self._wait_ready()
         self._active = self._description.model
+        self._trust = Trust(self.pair.build, self.board.identity)  # and with it what had been installed
         self._restate()
         return self._description
 

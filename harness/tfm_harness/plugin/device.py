@@ -36,7 +36,7 @@ class Inference:
         samples: what the secure side must have read, oldest first (sensor input).
         data: the input tensor's bytes (host input).
         boot: which boot of the board it came from, 0 for the first after flashing.
-        seed: the boot seed the device described in that boot; None where it knows none.
+        seed: that boot's seed: computed by the host where it knows the entropy, else as the device described it.
     """
 
     answer: InferResult
@@ -183,5 +183,5 @@ class Device:
             samples=samples,
             data=data,
             boot=self._bench.boots,
-            seed=known.boot_seed,
+            seed=self._bench.boot_seed,
         )

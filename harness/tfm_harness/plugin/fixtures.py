@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tfm_harness.plugin.pairs import Pair
     from tfm_harness.plugin.reference import Reference
     from tfm_harness.plugin.verifier import Verifier
+    from tfm_harness.plugin.virtual import VirtualBoard
     from tfm_harness.protocol.smp.client import SmpDriver
     from tfm_harness.stimulus.base import Stimulus
 
@@ -29,6 +30,7 @@ __all__ = [
     "reference",
     "stimulus",
     "verifier",
+    "virtual",
 ]
 
 
@@ -121,3 +123,11 @@ def reference(bench: Bench, request: pytest.FixtureRequest) -> Reference:
     from tfm_harness.plugin.reference import Reference
 
     return Reference(bench, bench.report_for(request.node))
+
+
+@pytest.fixture
+def virtual(bench: Bench, device: Device) -> VirtualBoard:  # noqa: ARG001 - skips first what the board has not
+    """What only a virtual board lets a test do; tests that use it need ``provision``, ``nv-access`` or both."""
+    from tfm_harness.plugin.virtual import VirtualBoard
+
+    return VirtualBoard(bench)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfm_harness.errors import ConfigError
-from tfm_harness.files import MODEL_LIMIT, read_file
 from tfm_harness.findings import Report
 from tfm_harness.plugin.device import Inference
 from tfm_harness.protocol.base import Feature, Source
@@ -75,7 +74,7 @@ class Reference:
                 expected=f"one of {known}",
                 where=str(self._bench.pair.build.path or ""),
             )
-        data = read_file(config.file, MODEL_LIMIT)
+        data = self._bench.trust.model_bytes(name)
         return data, self.engine.info(data, name)
 
     def input_of(self, inference: Inference) -> bytes:

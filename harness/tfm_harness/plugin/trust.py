@@ -11,6 +11,7 @@ from tfm_harness.files import KEY_LIMIT, MODEL_LIMIT, read_file
 from tfm_harness.trust.expectations import build_components
 from tfm_harness.verify.components import ExpectedComponent
 from tfm_harness.verify.derive import ReferenceIdentity, derive_reference_keys
+from tfm_harness.verify.images import expected_components, split_images
 from tfm_harness.verify.keyfiles import parse_image_key, parse_key
 from tfm_harness.verify.keys import PublicKey, RsaKey, VerificationKey
 
@@ -30,6 +31,7 @@ class Trust:
         self.identity = identity
         self.provisioned: ReferenceIdentity | None = derive_reference_keys(identity.huk) if identity.huk else None
         self._components: dict[str | None, tuple[ExpectedComponent, ...]] = {}
+        self._installed: dict[str, bytes] = {}
 
     def key(self, role: str) -> VerificationKey | None:
         """The key trusted as ``iak``, ``result`` or ``client``; None where the build names none.
@@ -69,9 +71,25 @@ class Trust:
         path = self.build.trust.model_key if world == "model" else self.build.trust.images
         return parse_image_key(read_file(path, KEY_LIMIT)) if path else None
 
+    def installed(self, model: str, image: bytes | None) -> None:
+        """The device runs this MCUboot image under that name from now on (None: the build's own again).
+
+        Results, tokens and numbers are then judged by it: by what runs, not by what the factory put there.
+        """
+        self._components.pop(model, None)
+        if image is None:
+            self._installed.pop(model, None)
+        else:
+            self._installed[model] = image
+
+    def model_bytes(self, name: str) -> bytes:
+        """The .tflite bytes that run under that name."""
+        image = self._installed.get(name)
+        return read_file(self.build.models[name].file, MODEL_LIMIT) if image is None else split_images(image)[0].payload
+
     def model_id(self, name: str) -> bytes:
         """SHA-256 of a model's .tflite bytes."""
-        return hashlib.sha256(read_file(self.build.models[name].file, MODEL_LIMIT)).digest()
+        return hashlib.sha256(self.model_bytes(name)).digest()
 
     def components(self, model: str | None) -> tuple[ExpectedComponent, ...]:
         """What an attestation token must say about the images, with `model` active.
@@ -81,5 +99,8 @@ class Trust:
         """
         active = model if model in self.build.models else None
         if active not in self._components:
-            self._components[active] = build_components(self.build, model=active)
+            image = self._installed.get(active or "")
+            parts = build_components(self.build, model=active if image is None else None)
+            parts += expected_components({"MODEL": split_images(image)[0]}) if image is not None else ()
+            self._components[active] = parts
         return self._components[active]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from tfm_harness.boards.base import ClockQuality
 from tfm_harness.errors import ConfigError
-from tfm_harness.files import MODEL_LIMIT, read_file
 from tfm_harness.findings import Check, Report
 from tfm_harness.plugin.device import Inference
 from tfm_harness.trust.board_keys import remember_key
@@ -133,7 +132,7 @@ class Verifier:
             verification_service=identity.verification_service or (claims.verification_service if claims else None),
             lifecycle=frozenset({lifecycle}) if lifecycle is not None else None,
             caller="non-secure",
-            boot_seed=bench.description.boot_seed,
+            boot_seed=bench.boot_seed,
             components=bench.trust.components(bench.description.model) or None,
             announced_size=announced_size,
             max_size=claims.max_token_size if claims else None,
@@ -238,7 +237,7 @@ class Verifier:
         model = self._bench.pair.build.models.get(inference.model or "")
         if model is None:
             return None
-        return _output_specs(read_file(model.file, MODEL_LIMIT), inference.model or "model")
+        return _output_specs(self._bench.trust.model_bytes(inference.model or ""), inference.model or "model")
 
 
 @lru_cache(maxsize=16)

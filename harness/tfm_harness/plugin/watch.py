@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tfm_harness.boards.base import Board, BoardEvent
+from tfm_harness.boards.virtual import VirtualControl
 from tfm_harness.console.base import Console, Mark
 from tfm_harness.errors import InfrastructureError, ProductError
 from tfm_harness.findings import Check, Report
@@ -168,8 +169,11 @@ def bench_features(pair: Pair, board: Board, stimulus: Stimulus | None) -> set[s
     features = {f"target-{pair.target.kind}"}
     if type(board).erase is not Board.erase:
         features.add("factory-reset")
-    if hasattr(board, "provision") and board.identity.lifecycle is not None:
-        features.add("provision")
+    if isinstance(board, VirtualControl):
+        if board.identity.lifecycle is not None:
+            features.add("provision")
+        if board.nv is not None:
+            features |= {"nv-access", "write-stops"}
     if pair.target.kind in {"qemu", "fvp"}:
         features.add("fast-flash")
     if board.keeps_memory:

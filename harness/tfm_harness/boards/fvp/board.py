@@ -20,7 +20,7 @@ from tfm_harness.boards.fvp import model as fvp_model
 from tfm_harness.boards.fvp.binary import FvpBinary, await_terminals, reset_through_iris
 from tfm_harness.boards.locks import BoardLock, acquire_all
 from tfm_harness.boards.supervisor import Child, spawn
-from tfm_harness.boards.virtual import BoardStore, identity_of, make_entropy
+from tfm_harness.boards.virtual import BoardStore, Burned, identity_of, make_entropy
 from tfm_harness.config.fvp import FvpTarget
 from tfm_harness.console.base import Console
 from tfm_harness.console.endpoints import TelnetTransport
@@ -171,7 +171,7 @@ class FvpBoard(Board):
         otp = self._target.virtual.otp
         if otp is None or self._huk is None:
             return Identity(board_id=self.name)
-        return identity_of(self.name, self._huk, otp, Path(self._target.binary).name, otp.lifecycle)
+        return identity_of(self.name, self._huk, otp, Path(self._target.binary).name, Burned())
 
     @property
     def resets(self) -> frozenset[ResetKind]:
@@ -225,8 +225,8 @@ class FvpBoard(Board):
         virtual = self._target.virtual
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         data = [fvp_model.Data(file, address, self._target.core) for file, address in self._loads(build)]
-        if virtual.otp is not None and self._huk is not None:
-            otp = provision.otp_for(build, virtual.otp, self._huk, self.identity)
+        otp = provision.otp_for(build, self.identity, Burned())
+        if virtual.otp is not None and otp is not None:
             data.append(self._area("otp.bin", otp, virtual.otp.at))
         if virtual.entropy is not None:
             data.append(self._area("entropy.bin", make_entropy(), virtual.entropy.at))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -15,7 +16,8 @@ from tfm_harness.boards.locks import BoardLock, acquire_all, acquire_numbered
 from tfm_harness.boards.provision import check_unchanged, digest_images, otp_for
 from tfm_harness.boards.qemu.machine import Machine, Provisions
 from tfm_harness.boards.qemu.wake import Waker
-from tfm_harness.boards.virtual import BoardStore, EphemeralStore, identity_of, make_entropy
+from tfm_harness.boards.qemu.write_stops import WriteStops
+from tfm_harness.boards.virtual import BoardStore, Burned, EphemeralStore, NvMemory, identity_of, make_entropy
 from tfm_harness.config.qemu import QemuTarget
 from tfm_harness.console.base import Console
 from tfm_harness.console.stream import StreamConsole
@@ -50,7 +52,9 @@ class QemuBoard(Board):
         self._properties: dict[tuple[str, str], object] = {}
         self._reset_done = asyncio.Event()
         self._waker = Waker(self._machine, self._consoles)
-        self._lifecycle: int | None = None
+        self._burned = Burned()
+        self._entropy: bytes | None = None
+        self._resets_since_cold = 0
         self._huk: bytes | None = None
         self._version = ""
         kept = BoardStore(context.state_dir / "boards" / target.name)
@@ -92,9 +96,29 @@ class QemuBoard(Board):
             raise HarnessBug("NV memory can only be erased while the board is off", kind="board-state")
         self._store.erase_nv()
 
-    def provision(self, lifecycle: int | None) -> None:
-        """Burn another PSA lifecycle into OTP, from the next cold start on (None: the target's)."""
-        self._lifecycle = lifecycle
+    def provision(self, burned: Burned | None) -> None:
+        """Burn something else into OTP, from the next cold start on (None: what the target says)."""
+        self._burned = Burned() if burned is None else burned
+
+    @property
+    def nv(self) -> NvMemory | None:
+        """What the firmware keeps over power cycles, for tests that save, damage and restore it.
+
+        None where the target does not say which part of the memory that is.
+        """
+        declared = self._target.virtual.nv
+        if declared is None or declared.area is None:
+            return None
+        return NvMemory(self._store.nv(declared.size), declared.area)
+
+    @property
+    def seed_source(self) -> tuple[bytes, int] | None:
+        """The entropy (32 bytes) given at the last cold start, and resets since then: what a boot seed follows from."""
+        return None if self._entropy is None else (self._entropy, self._resets_since_cold)
+
+    def write_stops(self, addresses: Sequence[int], on_stop: Callable[[int], None]) -> WriteStops:
+        """While the block runs, stop the CPU after each write to one of these words; see `WriteStops`."""
+        return WriteStops(self._machine, addresses, on_stop)
 
     def reset(self, kind: ResetKind = ResetKind.WARM) -> None:
         """See `Board`. Cold: a new process, new entropy. Warm: QEMU's system reset; RAM survives."""
@@ -162,8 +186,7 @@ class QemuBoard(Board):
         otp = self._target.virtual.otp
         if otp is None or self._huk is None:
             return Identity(board_id=self.name)
-        lifecycle = otp.lifecycle if self._lifecycle is None else self._lifecycle
-        return identity_of(self.name, self._huk, otp, self._target.machine, lifecycle)
+        return identity_of(self.name, self._huk, otp, self._target.machine, self._burned)
 
     @property
     def keeps_memory(self) -> bool:
@@ -230,9 +253,12 @@ class QemuBoard(Board):
             raise HarnessBug("start before flash", kind="board-state")
         check_unchanged(self._build, self._digests)
         virtual = self._target.virtual
+        self._entropy = secrets.token_bytes(32) if virtual.entropy and self._burned.entropy is None else None
+        self._resets_since_cold = 0
+        given = self._burned.entropy if self._entropy is None else make_entropy(self._entropy)
         provisions = Provisions(
-            otp=otp_for(self._build, virtual.otp, self._huk, self.identity) if virtual.otp and self._huk else None,
-            entropy=make_entropy() if virtual.entropy else None,
+            otp=otp_for(self._build, self.identity, self._burned),
+            entropy=given if virtual.entropy else None,
             nv_file=self._store.nv(virtual.nv.size) if virtual.nv else None,
             nv_fd=self._store.nv_fd,
         )
@@ -270,6 +296,7 @@ class QemuBoard(Board):
     async def _warm(self) -> None:
         await self._machine.command("stop")
         self._reset_done.clear()
+        self._resets_since_cold += 1
         await self._machine.command("system_reset")
         await asyncio.wait_for(self._reset_done.wait(), _START_TIMEOUT / 2)  # the answer comes before the reset does
         await self._go()
@@ -282,6 +309,7 @@ class QemuBoard(Board):
         if name == "RESET" and not data.get("guest"):
             self._reset_done.set()
         elif name == "RESET":
+            self._resets_since_cold += 1
             self._note("guest-reset", f"the firmware reset the board ({data.get('reason', 'no reason given')})")
             self._waker.booted(self._target.consoles)
             self._waker.wake()  # a write may already be held back

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tfm_harness.boards.gdb_remote import GdbRemote, connect_when_up
 from tfm_harness.boards.supervisor import Child, spawn, wait_until
-from tfm_harness.testing.simulators.gdb_remote import GdbRemote, connect_when_up
 from tfm_harness.testing.simulators.pyocd_qemu import ENVIRONMENT
 
 __all__ = ["StandInProbeBoard", "entry_point_folder"]

@@ -22,7 +22,7 @@ from pyocd.core.memory_interface import MemoryInterface
 from pyocd.core.plugin import Plugin
 from pyocd.probe.debug_probe import DebugProbe
 
-from tfm_harness.testing.simulators.gdb_remote import GdbRemote, GdbRemoteError
+from tfm_harness.boards.gdb_remote import GdbRemote, GdbRemoteError
 
 __all__ = ["ENVIRONMENT", "QemuProbe", "QemuProbePlugin"]
 

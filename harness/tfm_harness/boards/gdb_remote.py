@@ -1,6 +1,6 @@
-"""A small client of the GDB remote serial protocol: enough for memory, registers, halt and go.
+"""A small client of the GDB remote serial protocol: enough for memory, registers, halt, go and watchpoints.
 
-Source: GDB manual, appendix E "GDB Remote Serial Protocol". Used by the debug-probe simulator.
+Source: GDB manual, appendix E "GDB Remote Serial Protocol". Used on QEMU's gdbstub.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 __all__ = ["GdbRemote", "GdbRemoteError", "connect_when_up"]
@@ -142,6 +143,52 @@ class GdbRemote:
         packet = self._packet()
         if packet is not None and packet[:1] in {b"T", b"S"}:
             self.halted = True
+
+    def await_stop(self, timeout: float) -> bool:
+        """Whether the running core stops by itself within `timeout` seconds. Raises `GdbRemoteError`."""
+        end = time.monotonic() + timeout
+        while not self.halted:
+            packet = self._packet()
+            if packet is not None:
+                self.halted = packet[:1] in {b"T", b"S"}
+                continue
+            left = end - time.monotonic()
+            if left <= 0:
+                return False
+            self._socket.settimeout(left)
+            try:
+                data = self._socket.recv(65536)
+            except TimeoutError:
+                return False
+            except OSError as error:
+                raise GdbRemoteError(f"the gdbstub is gone: {error}") from error
+            if not data:
+                raise GdbRemoteError("the gdbstub hung up")
+            self._buffer += data
+        return True
+
+    def watch_writes(self, address: int) -> None:
+        """Stop the core at each write to the word at `address`. The core is halted."""
+        self._ok(b"Z2,%x,4" % address)
+
+    def finish_write(self, watched: Iterable[int]) -> None:
+        """After a stop at a watched word: let the write happen.
+
+        QEMU 7.2 stops an ARM core before the write, and again and again at the same one.
+        """
+        for address in watched:
+            self._ok(b"z2,%x,4" % address)
+        self.step()
+        for address in watched:
+            self.watch_writes(address)
+
+    def leave(self, watched: Iterable[int]) -> None:
+        """Halt, forget these watchpoints, let the core run on and hang up. Never raises."""
+        with contextlib.suppress(OSError, GdbRemoteError):
+            self.halt()
+            for address in watched:
+                self.command(b"z2,%x,4" % address)
+        self.close()
 
     def halt(self) -> None:
         """Stop the core."""

@@ -1,0 +1,107 @@
+"""What only a virtual board lets a test do: burn fuses, look at memory that is kept, cut the power where it likes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from tfm_harness.boards.base import ResetKind
+from tfm_harness.boards.virtual import Burned, NvMemory, VirtualControl
+from tfm_harness.errors import HarnessBug
+
+if TYPE_CHECKING:
+    from tfm_harness.plugin.bench import Bench
+
+__all__ = ["VirtualBoard"]
+
+
+class VirtualBoard:
+    """The board of a bench, for tests with ``needs("provision")``, ``needs("nv-access")``, ``needs("write-stops")``.
+
+    Whatever a block changed is undone at its end, and the board answers again.
+    """
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+
+    @property
+    def control(self) -> VirtualControl:
+        """The board's own controls."""
+        board = self._bench.board
+        if not isinstance(board, VirtualControl):
+            raise HarnessBug(f"{self._bench.pair.name} is no virtual board", kind="board-state")
+        return board
+
+    @property
+    def nv(self) -> NvMemory:
+        """What the firmware keeps over power cycles."""
+        memory = self.control.nv
+        if memory is None:
+            raise HarnessBug(f"{self._bench.pair.name} has no NV area to look at", kind="board-state")
+        return memory
+
+    @contextlib.contextmanager
+    def off(self, *, answers: bool = True) -> Iterator[None]:
+        """The power is cut for the block, as hard as it gets, and comes back after it.
+
+        With `answers` false nobody waits for the firmware: it may well refuse to boot.
+        """
+        with self._bench.power_cut(answers=answers):
+            yield
+
+    @contextlib.contextmanager
+    def burned(self, burned: Burned, *, answers: bool = True) -> Iterator[None]:
+        """Start the board cold with other fuses, and with its own again afterwards.
+
+        With `answers` false nobody waits for the firmware to answer with those fuses.
+        """
+        active = self._bench.description.model
+        self.control.provision(burned)
+        try:
+            with self.off(answers=answers):
+                pass
+            yield
+        finally:
+            self.control.provision(None)
+            self._bench.reset(ResetKind.COLD)
+            self._bench.select_again(active)
+
+    @contextlib.contextmanager
+    def other_board(self, burned: Burned) -> Iterator[None]:
+        """As `burned`, on a board that keeps nothing yet: with another hardware unique key it is another board."""
+        with self.keeping():
+            with self.off():
+                self._bench.board.erase()
+                self.control.provision(burned)
+            try:
+                yield
+            finally:
+                self.control.provision(None)
+
+    @contextlib.contextmanager
+    def keeping(self) -> Iterator[None]:
+        """What the firmware keeps is after the block what it was before, whatever the block did to it."""
+        active = self._bench.description.model
+        saved = self.nv.read()
+        try:
+            yield
+        finally:
+            with self.off():
+                self.nv.write(0, saved)
+            self._bench.select_again(active)
+
+    def torn(self, work: Callable[[], object], addresses: Sequence[int]) -> list[bytes]:
+        """What a power cut would have left: the NV area after each write to one of these words while `work` runs.
+
+        Args:
+            work: asks the firmware to do something, and returns when it is done.
+            addresses: words of the NV area, as the secure side sees them.
+
+        Returns:
+            The different contents, in the order in which they came.
+        """
+        found: dict[bytes, None] = {}
+        with self.control.write_stops(addresses, lambda _: found.setdefault(self.nv.read())):
+            work()
+        return list(found)
