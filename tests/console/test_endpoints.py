@@ -368,3 +368,38 @@ def test_rfc2217_server_missing(listener: socket.socket) -> None:
     listener.close()
     with pytest.raises(InfrastructureError, match="no RFC 2217 serial server"):
         open_endpoint(Rfc2217Endpoint(kind="rfc2217", host="127.0.0.1", port=port))
+
+
+def test_rfc2217_peer_that_never_ends_a_subnegotiation(listener: socket.socket) -> None:
+    """The stream ends soon after the limit; nothing is collected without end."""
+    sent = 0
+    stopped = threading.Event()
+
+    def serve() -> None:
+        nonlocal sent
+        peer, _ = listener.accept()
+        manager = PortManager(cast("Any", LoopSerial("loop://")), cast("Any", SimpleNamespace(write=peer.sendall)))
+        with peer, contextlib.suppress(OSError):
+            peer.settimeout(5)
+            opened = False
+            while not opened:
+                data = peer.recv(4096)
+                list(manager.filter(data))
+                opened = b"hello" in data
+            peer.sendall(b"before\xff\xfa\x2c")
+            while sent < 1 << 30:
+                sent += peer.send(b"x" * 65536)
+        stopped.set()
+
+    threading.Thread(target=serve, daemon=True).start()
+    endpoint = Rfc2217Endpoint(kind="rfc2217", host="127.0.0.1", port=listener.getsockname()[1])
+    transport = open_endpoint(endpoint)
+    try:
+        write_all(transport, b"hello")
+        assert read_exactly(transport, 6) == b"before"
+        assert select.select([transport.fileno()], [], [], 10)[0]
+        assert transport.read_into(memoryview(bytearray(10))) == 0
+    finally:
+        transport.close()
+    assert stopped.wait(10)
+    assert sent < 64 << 20

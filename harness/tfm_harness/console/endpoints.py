@@ -12,8 +12,6 @@ import os
 import select
 import socket
 import termios
-import threading
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +24,7 @@ from tfm_harness.config.endpoint import (
     TelnetEndpoint,
 )
 from tfm_harness.console.reconnect import ReconnectingTransport
+from tfm_harness.console.serial_lines import CONNECT_TIMEOUT, PARITY, hold_lines
 from tfm_harness.console.telnet import TelnetFilter, escape
 from tfm_harness.console.transport import SocketTransport, Transport
 from tfm_harness.errors import InfrastructureError
@@ -35,9 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["open_endpoint"]
 
-_CONNECT_TIMEOUT: Final = 10.0
 _RECONNECT_TIMEOUT: Final = 1.0  # of one try
-_PARITY: Final = {"none": "N", "even": "E", "odd": "O"}
 
 
 def open_endpoint(endpoint: Endpoint) -> Transport:
@@ -47,8 +44,8 @@ def open_endpoint(endpoint: Endpoint) -> Transport:
         InfrastructureError: kind ``port-missing``, ``port-busy``, ``port-refused`` or ``port-failed``.
     """
     if not endpoint.reconnect:
-        return _open(endpoint, _CONNECT_TIMEOUT)
-    limits = iter([_CONNECT_TIMEOUT])  # the first try may take its time
+        return _open(endpoint, CONNECT_TIMEOUT)
+    limits = iter([CONNECT_TIMEOUT])  # the first try may take its time
     return ReconnectingTransport(lambda: _open(endpoint, next(limits, _RECONNECT_TIMEOUT)), endpoint.reconnect)
 
 
@@ -57,6 +54,8 @@ def _open(endpoint: Endpoint, timeout: float) -> Transport:
         case SerialEndpoint():
             return SerialTransport(endpoint)
         case Rfc2217Endpoint():
+            from tfm_harness.console.rfc2217 import Rfc2217Transport
+
             return Rfc2217Transport(endpoint, timeout)
         case TcpEndpoint():
             return SocketTransport(_connect(endpoint.host, endpoint.port, timeout))
@@ -118,14 +117,14 @@ def _open_serial(endpoint: SerialEndpoint) -> serial.Serial:
     port = serial.Serial(
         baudrate=endpoint.baud,
         bytesize=endpoint.bits,
-        parity=_PARITY[endpoint.parity],
+        parity=PARITY[endpoint.parity],
         stopbits=endpoint.stop,
         rtscts=endpoint.rtscts,
         timeout=0,
         exclusive=True,
     )
     port.port = endpoint.port
-    _hold_lines(port, endpoint)
+    hold_lines(port, endpoint)
     try:
         port.open()
         _set_raw_without_hangup(port.fileno(), endpoint)
@@ -134,15 +133,6 @@ def _open_serial(endpoint: SerialEndpoint) -> serial.Serial:
             port.close()
         raise _port_error(endpoint, error) from error
     return port
-
-
-def _hold_lines(port: serial.SerialBase, endpoint: LineSettings) -> None:
-    """Boards reset on edges of these lines, and pyserial moves both when it opens a port."""
-    for line, wanted in (("dtr", endpoint.dtr), ("rts", endpoint.rts)):
-        if wanted == "leave":
-            setattr(port, f"_update_{line}_state", lambda: None)
-        else:
-            setattr(port, line, wanted == "on")
 
 
 def _set_raw_without_hangup(fd: int, endpoint: LineSettings) -> None:
@@ -240,91 +230,3 @@ class TelnetTransport(SocketTransport):
         while sent == 1:
             sent += super().write(memoryview(b"\xff"))
         return 1 if sent else 0
-
-
-class Rfc2217Transport:
-    """A serial server speaking RFC 2217, through pyserial; bridged by a socket pair."""
-
-    def __init__(self, endpoint: Rfc2217Endpoint, timeout: float = _CONNECT_TIMEOUT) -> None:
-        import serial
-
-        url = f"rfc2217://{endpoint.host}:{endpoint.port}?ign_set_control&timeout={timeout:g}"
-        self._port = serial.serial_for_url(
-            url,
-            baudrate=endpoint.baud,
-            bytesize=endpoint.bits,
-            parity=_PARITY[endpoint.parity],
-            stopbits=endpoint.stop,
-            rtscts=endpoint.rtscts,
-            timeout=0.2,
-            do_not_open=True,
-        )
-        _hold_lines(self._port, endpoint)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # pyserial 3.5 calls Thread.setDaemon
-                self._port.open()
-        except (OSError, ValueError) as error:
-            self._close_port()
-            raise InfrastructureError(
-                f"no RFC 2217 serial server at {endpoint.host}:{endpoint.port}",
-                kind="port-refused",
-                expected="a server that negotiates RFC 2217",
-                seen=str(error),
-                hint="is ser2net running with `telnet,rfc2217`? a raw port needs `kind: tcp`",
-            ) from error
-        self._ours, self._theirs = socket.socketpair()
-        self._inner = SocketTransport(self._ours)
-        self._closing = threading.Event()
-        self._threads = [
-            threading.Thread(target=target, name=f"rfc2217-{endpoint.port}-{name}", daemon=True)
-            for name, target in (("in", self._pump_in), ("out", self._pump_out))
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def _close_port(self) -> None:
-        # pyserial's close() forgets the socket when the server has already gone.
-        leftover: socket.socket | None = getattr(self._port, "_socket", None)
-        with contextlib.suppress(Exception):
-            self._port.close()
-        if leftover is not None:
-            leftover.close()
-
-    def _pump_in(self) -> None:
-        with contextlib.suppress(Exception):  # whatever ends pyserial's thread ends the stream
-            while not self._closing.is_set():
-                if data := self._port.read(1):
-                    self._theirs.sendall(data + self._port.read(self._port.in_waiting))
-        with contextlib.suppress(OSError):
-            self._theirs.shutdown(socket.SHUT_WR)
-
-    def _pump_out(self) -> None:
-        with contextlib.suppress(Exception):
-            while data := self._theirs.recv(65536):
-                self._port.write(data)
-
-    def fileno(self) -> int:
-        """See `Transport`."""
-        return self._inner.fileno()
-
-    def read_into(self, buffer: memoryview) -> int | None:
-        """See `Transport`."""
-        return self._inner.read_into(buffer)
-
-    def write(self, data: bytes | memoryview) -> int:
-        """See `Transport`."""
-        return self._inner.write(data)
-
-    def close(self) -> None:
-        """See `Transport`."""
-        if self._closing.is_set():
-            return
-        self._closing.set()
-        self._inner.close()
-        with contextlib.suppress(OSError):
-            self._theirs.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(timeout=2)
-        self._theirs.close()
-        self._close_port()

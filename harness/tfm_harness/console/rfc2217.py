@@ -1,0 +1,172 @@
+"""A serial server that speaks RFC 2217, through pyserial, with a limit on what it may send as commands."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import socket
+import threading
+import warnings
+from typing import Any
+
+from serial import rfc2217
+
+from tfm_harness.config.endpoint import Rfc2217Endpoint
+from tfm_harness.console.serial_lines import CONNECT_TIMEOUT, PARITY, hold_lines
+from tfm_harness.console.transport import SocketTransport
+from tfm_harness.errors import InfrastructureError
+
+__all__ = ["Rfc2217Transport"]
+
+_IAC, _SB, _SE = 255, 250, 240
+_LONGEST_SUBNEGOTIATION = 4096
+"""RFC 2217's longest is a few bytes; pyserial would collect one without end."""
+
+
+class _BoundedSocket:
+    """A socket whose peer may not send a Telnet subnegotiation (RFC 855) without end."""
+
+    def __init__(self, inner: socket.socket) -> None:
+        self._inner = inner
+        self._command = False  # the byte before was IAC
+        self._length: int | None = None  # bytes of the subnegotiation so far; None: outside of one
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a socket has
+        return getattr(self._inner, name)
+
+    def recv(self, size: int) -> bytes:
+        """Receive.
+
+        Raises:
+            OSError: the subnegotiation is too long; pyserial's reader then ends.
+        """
+        data = self._inner.recv(size)
+        if self._length is None and not self._command and _IAC not in data:
+            return data
+        for byte in data:
+            self._take(byte)
+        return data
+
+    def _take(self, byte: int) -> None:
+        if self._length is not None:
+            self._length += 1
+            if self._length > _LONGEST_SUBNEGOTIATION:
+                raise OSError(f"the server sent a subnegotiation of more than {_LONGEST_SUBNEGOTIATION} bytes")
+        if not self._command:
+            self._command = byte == _IAC
+            return
+        self._command = False
+        if byte == _SB:
+            self._length = 0
+        elif byte == _SE:
+            self._length = None
+
+
+class _BoundedSerial(rfc2217.Serial):
+    # These names are pyserial's own, which its type stubs do not have.
+    _read_buffer: queue.Queue[bytes | None]
+
+    def _telnet_read_loop(self) -> None:
+        self._socket = _BoundedSocket(self._socket)  # type: ignore[has-type, arg-type]
+        super()._telnet_read_loop()  # type: ignore[misc]
+
+    def take(self) -> bytes | None:
+        """What has come, after at most 0.2 s; None at the stream's end.
+
+        pyserial's own `read` throws away what has come when the server has gone.
+        """
+        data = bytearray()
+        with contextlib.suppress(queue.Empty):
+            byte: bytes | None = self._read_buffer.get(timeout=0.2)
+            while byte is not None:
+                data += byte
+                byte = self._read_buffer.get_nowait()
+            if not data:
+                return None
+            self._read_buffer.put(None)  # the end is for the next call
+        return bytes(data)
+
+
+class Rfc2217Transport:
+    """A serial server speaking RFC 2217, through pyserial; bridged by a socket pair."""
+
+    def __init__(self, endpoint: Rfc2217Endpoint, timeout: float = CONNECT_TIMEOUT) -> None:
+        url = f"rfc2217://{endpoint.host}:{endpoint.port}?ign_set_control&timeout={timeout:g}"
+        self._port = _BoundedSerial(
+            None,
+            baudrate=endpoint.baud,
+            bytesize=endpoint.bits,
+            parity=PARITY[endpoint.parity],
+            stopbits=endpoint.stop,
+            rtscts=endpoint.rtscts,
+            timeout=0.2,
+        )
+        self._port.port = url
+        hold_lines(self._port, endpoint)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # pyserial 3.5 calls Thread.setDaemon
+                self._port.open()
+        except (OSError, ValueError) as error:
+            self._close_port()
+            raise InfrastructureError(
+                f"no RFC 2217 serial server at {endpoint.host}:{endpoint.port}",
+                kind="port-refused",
+                expected="a server that negotiates RFC 2217",
+                seen=str(error),
+                hint="is ser2net running with `telnet,rfc2217`? a raw port needs `kind: tcp`",
+            ) from error
+        self._ours, self._theirs = socket.socketpair()
+        self._inner = SocketTransport(self._ours)
+        self._closing = threading.Event()
+        self._threads = [
+            threading.Thread(target=target, name=f"rfc2217-{endpoint.port}-{name}", daemon=True)
+            for name, target in (("in", self._pump_in), ("out", self._pump_out))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _close_port(self) -> None:
+        # pyserial's close() forgets the socket when the server has already gone.
+        leftover: socket.socket | None = getattr(self._port, "_socket", None)
+        with contextlib.suppress(Exception):
+            self._port.close()
+        if leftover is not None:
+            leftover.close()
+
+    def _pump_in(self) -> None:
+        with contextlib.suppress(Exception):  # whatever ends pyserial's thread ends the stream
+            while not self._closing.is_set() and (data := self._port.take()) is not None:
+                self._theirs.sendall(data)
+        with contextlib.suppress(OSError):
+            self._theirs.shutdown(socket.SHUT_WR)
+
+    def _pump_out(self) -> None:
+        with contextlib.suppress(Exception):
+            while data := self._theirs.recv(65536):
+                self._port.write(data)
+
+    def fileno(self) -> int:
+        """See `Transport`."""
+        return self._inner.fileno()
+
+    def read_into(self, buffer: memoryview) -> int | None:
+        """See `Transport`."""
+        return self._inner.read_into(buffer)
+
+    def write(self, data: bytes | memoryview) -> int:
+        """See `Transport`."""
+        return self._inner.write(data)
+
+    def close(self) -> None:
+        """See `Transport`."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        self._inner.close()
+        with contextlib.suppress(OSError):
+            self._theirs.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(timeout=2)
+        self._theirs.close()
+        self._close_port()
