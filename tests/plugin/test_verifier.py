@@ -43,11 +43,11 @@ class Trust:
 def bench(tmp_path: Path) -> Any:
     build = SimpleNamespace(attestation=None, models={}, path=None)
     identity = SimpleNamespace(
-        lifecycle=None, implementation_id=None, certification_reference=None, verification_service=None
+        huk=None, lifecycle=None, implementation_id=None, certification_reference=None, verification_service=None
     )
     return SimpleNamespace(
         pair=SimpleNamespace(build=build), board=SimpleNamespace(name="board", identity=identity), trust=Trust(),
-        description=SimpleNamespace(boot_seed=None, model=None, uuid=None), boots=1, asked_results=0,
+        description=SimpleNamespace(boot_seed=None, model=None, uuid=None), boots=1, boot_seed=None, asked_results=0,
         instruments=SimpleNamespace(ledger=SignatureLedger()),
         context=SimpleNamespace(shared_dir=None, run_dir=tmp_path / "run"),
     )  # fmt: skip

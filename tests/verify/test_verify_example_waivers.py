@@ -9,7 +9,8 @@ import pytest
 from tfm_harness.config.loading import load_build
 from tfm_harness.findings import Policy, Report, Status
 from tfm_harness.verify.images import PUBLISHED_KEY_HASHES, verify_mcuboot
-from tfm_harness.verify.keys import PUBLISHED_POINTS, PublicKey
+from tfm_harness.verify.keys import PublicKey
+from tfm_harness.verify.published import PUBLISHED_POINTS
 from tfm_harness.verify.relations import TokenObservation, check_token_relations
 from tfm_harness.verify.token import TokenExpectations, verify_psa_token
 

@@ -25,6 +25,7 @@ from tfm_harness.verify.derive import boot_seed, derive_reference_keys, referenc
 from tfm_harness.verify.key_relations import KeyObservation, check_device_key, check_key_relations
 from tfm_harness.verify.keyfiles import parse_cose_key, parse_image_key, parse_key, parse_public_key, parse_spki
 from tfm_harness.verify.keys import KeyFormatError, KeyRing, PublicKey, RsaKey, SymmetricKey
+from tfm_harness.verify.published import PUBLISHED_P256
 
 from tests.verify.verify_kit import KEY, OTHER_KEY, TEST_ONLY_P256, TEST_ONLY_P384, TEST_ONLY_P521, broken, held
 
@@ -313,3 +314,9 @@ def test_any_bytes_give_a_key_or_our_own_error(data: bytes) -> None:
             assert parse(data) is not None
         except KeyFormatError as error:
             assert error.message  # noqa: PT017 -- either outcome is right
+
+
+def test_published_scalars_and_points_are_those_of_the_same_keys() -> None:
+    for name, scalar in PUBLISHED_P256.items():
+        key = PublicKey.from_handle(ec.derive_private_key(scalar, ec.SECP256R1()).public_key())
+        assert key.published_as == name

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tfm_harness.findings import Report
-from tfm_harness.verify.relations import TokenObservation, check_token_relations
+from tfm_harness.verify.relations import LEAST_SEEDS, TokenObservation, check_token_relations
 from tfm_harness.verify.token import verify_psa_token
 
 from tests.verify.verify_kit import (
@@ -143,3 +143,33 @@ def test_a_board_that_shows_no_seed_at_all_is_not_blamed_for_an_old_one() -> Non
     report = judge(observe(1, c268=None), observe(2, boot=1, c268=None))
     assert report.ok, report.failed
     assert "attestation.boot-seed-new-boot" not in held(report)
+
+
+def seeds_over(values: list[bytes]) -> Report:
+    return judge(*(observe(n, boot=n, c268=value) for n, value in enumerate(values)))
+
+
+def test_random_seeds_pass() -> None:
+    assert "attestation.boot-seed-entropy" in held(seeds_over([seed("a", n) for n in range(LEAST_SEEDS)]))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("one byte varies", [bytes([n]) + bytes(31) for n in range(6)]),
+        ("one byte is stuck", [b"\x11" + seed("a", n)[1:] for n in range(6)]),
+        ("a counter", [(0x1F5E << 240 | n).to_bytes(32, "big") for n in range(6)]),
+        (
+            "one and its complement",
+            [seed("a", 1) if n % 2 else bytes(x ^ 0xFF for x in seed("a", 1)) for n in range(6)],
+        ),
+        ("a few bits", [bytes(a & 0x07 for a in seed("a", n)) for n in range(6)]),
+    ],
+)
+def test_seeds_that_are_not_random_are_found(name: str, values: list[bytes]) -> None:
+    assert "attestation.boot-seed-entropy" in broken(seeds_over(values)), name
+
+
+def test_few_boots_are_not_judged() -> None:
+    report = seeds_over([bytes([n]) + bytes(31) for n in range(LEAST_SEEDS - 1)])
+    assert "attestation.boot-seed-entropy" not in broken(report) | held(report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from typing import Any
 
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Policy, Report
 from tfm_harness.verify.keys import PublicKey
+from tfm_harness.verify.published import PUBLISHED_P256
 from tfm_harness.verify.result_profile import builtin_profiles, load_profile
 from tfm_harness.verify.results import (
     ResultExpectations,
@@ -175,6 +177,29 @@ def test_a_broken_result_fails_by_its_check(name: str, policy: Policy) -> None:
 def test_the_attestation_key_must_not_sign_results() -> None:
     report, _ = judge(message(enc(claims()), key=TEST_ONLY_OTHER_P256), keys=OTHER_KEY)
     assert broken(report) == {"result.key-separate"}
+
+
+def test_a_key_of_another_role_that_signed_is_named() -> None:
+    client = ec.derive_private_key(0x1F5E_D0A1_0011, ec.SECP256R1())
+    expected = dataclasses.replace(EXPECTED, other_keys={"the client key": PublicKey.from_handle(client.public_key())})
+    for key, name in ((TEST_ONLY_OTHER_P256, "the attestation key"), (client, "the client key")):
+        report, verified = judge(message(enc(claims()), key=key), expected=expected)
+        assert not verified.verified
+        assert broken(report) == {"cose.signature", "result.key-separate"}
+        assert [f.seen for f in report.failed if f.id == "result.key-separate"] == [f"signed with {name}"]
+
+
+def test_a_published_key_that_signed_is_named() -> None:
+    root = ec.derive_private_key(PUBLISHED_P256["MCUboot's and TF-M's root-ec-p256"], ec.SECP256R1())
+    report, _ = judge(message(enc(claims()), key=root))
+    assert broken(report) == {"cose.signature", "result.dummy-key"}
+    assert any("root-ec-p256" in (f.seen or "") for f in report.failed)
+
+
+def test_a_signature_of_nobody_known_names_nobody() -> None:
+    stranger = ec.derive_private_key(0x1F5E_D0A1_0012, ec.SECP256R1())
+    report, _ = judge(message(enc(claims()), key=stranger))
+    assert broken(report) == {"cose.signature"}
 
 
 def test_a_published_key_is_lost_under_every_policy() -> None:

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Policy, Report, Status, Waiver
 from tfm_harness.verify.catalogue import ALL
-from tfm_harness.verify.keys import PUBLISHED_POINTS, KeyRing, PublicKey, SymmetricKey
+from tfm_harness.verify.keys import KeyRing, PublicKey, SymmetricKey
+from tfm_harness.verify.published import PUBLISHED_POINTS
 from tfm_harness.verify.token import PSA_PROFILES, PsaToken, TokenExpectations, verify_psa_token
 
 from tests.verify.verify_kit import (

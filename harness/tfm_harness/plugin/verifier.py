@@ -14,6 +14,8 @@ from tfm_harness.trust.expectations import build_result_profile
 from tfm_harness.verify.checks.keys import KEY_BOARDS_DIFFER
 from tfm_harness.verify.cose import CoseMessage
 from tfm_harness.verify.csr import CertificationRequest, verify_csr
+from tfm_harness.verify.derive import reference_private_key
+from tfm_harness.verify.deterministic import check_rfc6979
 from tfm_harness.verify.key_relations import check_device_key
 from tfm_harness.verify.keys import PublicKey, VerificationKey
 from tfm_harness.verify.relations import TokenObservation, check_token_relations
@@ -44,6 +46,7 @@ DEVICE_KEY = Check(
     title="the public key the device shows is the one trusted for this board",
     requirement="PSA Security Model 1.1 s.4.3 (attestable identity)",
 )
+_ROLES = {"iak": "the attestation key", "result": "the key for results", "client": "the client key"}
 
 
 class Verifier:
@@ -82,6 +85,7 @@ class Verifier:
             input_data=inference.records if profile.rule("input_digest") else None,
             outputs=self._outputs(inference),
             attestation_key=iak if isinstance(iak, PublicKey) else None,
+            other_keys=self._others("result", "iak"),
             tick_hz=clock.hz if clock else None,
             # Under -icount virtual time may run ahead of the host's.
             waited=None if deterministic else inference.answer.host_seconds,
@@ -94,7 +98,9 @@ class Verifier:
             report=self.report,
             subject=subject,
         )
-        record = self._remember(result.message, result.key, f"result {bench.asked_results} of {bench.board.name}")
+        record = self._remember(
+            result.message, result.key, "result", f"result {bench.asked_results} of {bench.board.name}"
+        )
         if record is not None and not result.may_repeat:
             check_seen_before(record, self.report, ledger=bench.instruments.ledger, subject=subject)
         self._results.append(
@@ -136,6 +142,7 @@ class Verifier:
             components=bench.trust.components(bench.description.model) or None,
             announced_size=announced_size,
             max_size=claims.max_token_size if claims else None,
+            other_keys=self._others("iak"),
         )
         parsed = verify_psa_token(
             token,
@@ -145,7 +152,7 @@ class Verifier:
             report=self.report,
             subject=subject,
         )
-        self._remember(parsed.message, parsed.key, f"token of {bench.board.name}, boot {bench.boots}")
+        self._remember(parsed.message, parsed.key, "iak", f"token of {bench.board.name}, boot {bench.boots}")
         if parsed.key is not None:
             self._compare_boards(parsed.key, "iak")
         self._tokens.append(
@@ -185,6 +192,7 @@ class Verifier:
         record = record_request(request, where=f"{role} request of {bench.board.name}") if request else None
         if record is not None and request is not None and request.key is not None:
             check_signatures([(record, request.key)], self.report, ledger=bench.instruments.ledger)
+            self._check_deterministic(record, role)
         return request
 
     def _compare_boards(self, key: VerificationKey, role: str) -> None:
@@ -198,13 +206,28 @@ class Verifier:
                 seen=f"{key}, which {', '.join(others)} has as well" if others else "", subject=role,
             )  # fmt: skip
 
-    def _remember(self, message: CoseMessage | None, key: VerificationKey | None, where: str) -> SignatureRecord | None:
+    def _remember(
+        self, message: CoseMessage | None, key: VerificationKey | None, role: str, where: str
+    ) -> SignatureRecord | None:
         """Compare a verified signature with all that were ever seen under its key."""
         if message is None or not isinstance(key, PublicKey):
             return None
         record = record_signature(message, key, where=where)
         check_signatures([(record, key)], self.report, ledger=self._bench.instruments.ledger)
+        self._check_deterministic(record, role)
         return record
+
+    def _check_deterministic(self, record: SignatureRecord, role: str) -> None:
+        """Where the harness made the device's secret, the signature follows from it to the last bit."""
+        huk = self._bench.board.identity.huk
+        said = {"iak": "iak", "result": "results", "client": "client"}[role]
+        if huk is not None and getattr(self._bench.pair.build.trust, said) == "provisioned":
+            check_rfc6979(record, reference_private_key(huk, role), self.report, subject=role)
+
+    def _others(self, *but: str) -> dict[str, PublicKey]:
+        """The device's keys of other roles, by what people call them."""
+        keys = {role: self._bench.trust.key(role) for role in _ROLES if role not in but}
+        return {_ROLES[role]: key for role, key in keys.items() if isinstance(key, PublicKey)}
 
     def relations(self) -> None:
         """Judge what this test has verified so far together: counters, replay, seeds, identity over resets."""

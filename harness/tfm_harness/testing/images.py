@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes, serialization
@@ -18,12 +19,15 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from tfm_harness.errors import ConfigError
 from tfm_harness.files import KEY_LIMIT, read_file
 
-__all__ = ["ImageRecipe", "load_signing_key", "make_image"]
+__all__ = ["HEADER_FIELDS", "ImageRecipe", "load_signing_key", "make_image"]
 
 _MAGIC = 0x96F3B83D
 _HEADER_SIZE = 0x400
 _TLV_MAGIC, _PROTECTED_MAGIC = 0x6907, 0x6908
 _KEYHASH, _SHA256, _ECDSA, _SEC_CNT, _NAME = 0x01, 0x10, 0x22, 0x50, 0x00A0
+
+HEADER_FIELDS = ("magic", "load_address", "header_size", "protected_size", "image_size", "flags")
+"""The header's fields in order, but for the version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,10 @@ class ImageRecipe:
         key: signs; None leaves the signature out.
         named_key: whose hash stands in KEYHASH (default: `key`'s).
         hash_of: bytes whose SHA-256 stands in the hash TLV instead of the image's own.
+        header: fields of the header that say something else (`HEADER_FIELDS`); the signature is over what they say.
+        protected, unprotected: further TLVs, (type, value), behind the usual ones of their area.
+        signature: bytes in place of the signature that `key` would make; empty: an empty TLV.
+        with_hash: whether there is a hash TLV.
     """
 
     payload: bytes
@@ -47,6 +55,11 @@ class ImageRecipe:
     key: ec.EllipticCurvePrivateKey | None = None
     named_key: ec.EllipticCurvePublicKey | None = None
     hash_of: bytes | None = None
+    header: Mapping[str, int] = field(default_factory=dict)
+    protected: tuple[tuple[int, bytes], ...] = ()
+    unprotected: tuple[tuple[int, bytes], ...] = ()
+    signature: bytes | None = None
+    with_hash: bool = True
 
     def but(self, **changes: object) -> ImageRecipe:
         """The same with changes."""
@@ -56,20 +69,24 @@ class ImageRecipe:
 def make_image(recipe: ImageRecipe) -> bytes:
     """The image file's bytes."""
     protected = b"" if recipe.counter is None else _tlv(_SEC_CNT, recipe.counter.to_bytes(4, "little"))
-    protected += _tlv(_NAME, recipe.name.encode("ascii"))
+    protected += _tlv(_NAME, recipe.name.encode("ascii")) if recipe.name else b""
+    protected += b"".join(_tlv(kind, value) for kind, value in recipe.protected)
     area = struct.pack("<HH", _PROTECTED_MAGIC, len(protected) + 4) + protected
-    header = struct.pack(
-        "<IIHHIIBBHII", _MAGIC, 0, _HEADER_SIZE, len(area), len(recipe.payload), 0, *recipe.version, 0, 0
-    )
+    said = dict(zip(HEADER_FIELDS, (_MAGIC, 0, _HEADER_SIZE, len(area), len(recipe.payload), 0), strict=True))
+    said |= recipe.header
+    header = struct.pack("<IIHHIIBBHII", *(said[name] for name in HEADER_FIELDS), *recipe.version, 0, 0)
     hashed = header.ljust(_HEADER_SIZE, b"\0") + recipe.payload + area
     digest = hashlib.sha256(hashed if recipe.hash_of is None else recipe.hash_of).digest()
-    tlvs = _tlv(_SHA256, digest)
+    tlvs = _tlv(_SHA256, digest) if recipe.with_hash else b""
     named = recipe.named_key or (recipe.key.public_key() if recipe.key else None)
     if named is not None:
         spki = named.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
         tlvs += _tlv(_KEYHASH, hashlib.sha256(spki).digest())
-    if recipe.key is not None:
+    if recipe.signature is not None:
+        tlvs += _tlv(_ECDSA, recipe.signature)
+    elif recipe.key is not None:
         tlvs += _tlv(_ECDSA, recipe.key.sign(digest, ec.ECDSA(Prehashed(hashes.SHA256()))))
+    tlvs += b"".join(_tlv(kind, value) for kind, value in recipe.unprotected)
     return hashed + struct.pack("<HH", _TLV_MAGIC, len(tlvs) + 4) + tlvs
 
 

@@ -47,6 +47,7 @@ __all__ = [
     "parse",
     "record_oddities",
     "record_parse",
+    "signed_by",
     "to_be_signed",
     "verify_cose",
 ]
@@ -134,6 +135,13 @@ def check_signature(
         check.SIGNATURE, expected=f"made with {' or '.join(map(str, fitting))}"[:300], seen="it does not verify"
     )
     return None
+
+
+def signed_by(message: CoseMessage, key: VerificationKey, algorithm: Algorithm, *, external_aad: bytes = b"") -> bool:
+    """Whether `key` verifies the message's signature or MAC; a signature of a wrong form is nobody's."""
+    if _signature_problem(message.signature, algorithm):
+        return False
+    return _verifies(key, to_be_signed(message, external_aad), message.signature, algorithm)
 
 
 def _signature_problem(signature: bytes, algorithm: Algorithm) -> str:

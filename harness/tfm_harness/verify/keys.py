@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from tfm_harness.errors import ConfigError, ProductError
 from tfm_harness.verify import cbor
 from tfm_harness.verify.algorithms import CURVES, CURVES_BY_NAME, Algorithm, Curve
+from tfm_harness.verify.published import PUBLISHED_POINTS, PUBLISHED_SYMMETRIC
 
 __all__ = ["InstanceIdScheme", "KeyFormatError", "KeyRing", "PublicKey", "RsaKey", "SymmetricKey", "VerificationKey"]
 
@@ -268,25 +269,3 @@ def as_ring(keys: KeyRing | VerificationKey | Iterable[VerificationKey] | None) 
     if isinstance(keys, PublicKey | SymmetricKey):
         return KeyRing((keys,))
     return KeyRing(keys or ())
-
-
-PUBLISHED_POINTS: dict[str, str] = {
-    "fa58755f658627ce5460f29b75296713248cae7ad9e2984b90280efcbcb50248": "TF-M's dummy attestation key",
-    "399c843e8d71167061d8fbb1e9423dd857932cb4bc9894ba9793d776a3813e22": "RFC 9783's example key",
-    "c449144435a5b82a54b7a31b3057d227173843f331e45e64cf531a5d464e0ceb": "iat-verifier's key-alt.pem",
-    "90c71e80304f98d6556a402c0593b33a80acbd08e4aff9c4029f6e17e1039951": "RFC 7517's and Veraison's example key",
-    "82316ad6c6598b75d1a8b9fa3bcd2dc704af4de47e6acbfde9b1a89b305fdf45": "the COSE examples' key '11'",
-    "b18b86ce1389e46de87aa4a5131ce83c1160fa33c087ab15b863574d31d8ff3c": "RFC 6979's P-256 test key",
-    "c8b9a8e7f164515be2e59bce8ef78d1fe1f5d605411be6cda64ef6bc050c192b": "RFC 6979's P-384 test key",
-    "698bea63dc44a344663ff1429aea10842df27b6b991ef25866b2c6c02cdcc5be": "the P-256 key with private scalar 1",
-    "8c2eb3e0b8d6cc2a197a52c92860f7b1ba71c966e3c88ec6c81900a7308e6266": "the P-384 key with private scalar 1",
-}
-"""SHA-256 of ``04 || X || Y`` of keys whose private halves are public."""
-
-EXAMPLE_KEYS = frozenset({"RFC 9783's example key", "RFC 7517's and Veraison's example key"})
-"""Those of them that sign published example tokens with an instance id that is no hash of the key."""
-
-PUBLISHED_SYMMETRIC: dict[str, str] = {
-    "fc15d5755428eb71657cdc8f004f9a82684c5d0f85363e203014c67c7ebc8ba9": "TF-M's dummy symmetric attestation key",
-}
-"""SHA-256 of symmetric keys that are public."""

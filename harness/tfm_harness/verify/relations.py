@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 from tfm_harness.findings import Report
 from tfm_harness.verify.cbor import CborValue
@@ -15,7 +16,10 @@ from tfm_harness.verify.keys import PublicKey
 from tfm_harness.verify.signatures import SignatureLedger, check_signatures, record_signature
 from tfm_harness.verify.token import PsaToken
 
-__all__ = ["TokenObservation", "check_token_relations"]
+__all__ = ["LEAST_SEEDS", "TokenObservation", "check_token_relations", "seed_problem"]
+
+LEAST_SEEDS = 5
+"""From as many boots on the randomness of boot seeds is judged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +134,10 @@ def _check_over_boots(board: Sequence[TokenObservation], judge: Judge) -> None:
             check.SEED_NEW_BOOT, not repeated, expected=f"{len(seeds)} different boot seeds",
             seen=f"again {', '.join(repeated[:4])}", where=where,
         )  # fmt: skip
+    known_seeds = [seed for seed in seeds if seed is not None]
+    if len(known_seeds) >= LEAST_SEEDS:
+        problem = seed_problem(known_seeds)
+        judge.judge(check.SEED_ENTROPY, not problem, expected="random bytes", seen=problem, where=where)
     identities = {(_hex(seen.token.instance_id), _thumbprint(seen.token)) for seen in firsts}
     judge.judge(
         check.INSTANCE_STABLE, len(identities) == 1, expected="one instance id and key",
@@ -143,6 +151,24 @@ def _check_over_boots(board: Sequence[TokenObservation], judge: Judge) -> None:
                 check.IDENTITY_STABLE, len(shown) == 1, expected="the same over resets",
                 seen=f"{len(shown)} different sets", where=where,
             )  # fmt: skip
+
+
+def seed_problem(seeds: Sequence[bytes]) -> str:
+    """What shows that boot seeds are not random in every byte; empty when nothing does.
+
+    A random byte is the same in five seeds with a chance of 2^-32; two random seeds of 8 * n bits differ in
+    4 * n bits, give or take 8 standard deviations of sqrt(2 * n).
+    """
+    size = min(map(len, seeds))
+    stuck = [at for at in range(size) if len({seed[at] for seed in seeds}) == 1]
+    if stuck:
+        return f"{len(stuck)} of {size} bytes are the same in {len(seeds)} boots, the first at {stuck[0]}"
+    margin = 8 * math.sqrt(2 * size)
+    for number, (one, other) in enumerate(pairwise(seeds)):
+        distance = (int.from_bytes(one[:size], "big") ^ int.from_bytes(other[:size], "big")).bit_count()
+        if abs(distance - 4 * size) > margin:
+            return f"seeds {number} and {number + 1} differ in {distance} of {8 * size} bits"
+    return ""
 
 
 def _check_boards(boards: dict[str, list[TokenObservation]], judge: Judge) -> None:

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 
 from tfm_harness.findings import Report
 from tfm_harness.verify import cbor
+from tfm_harness.verify.algorithms import Algorithm
 from tfm_harness.verify.checks import result as check
 from tfm_harness.verify.checks.envelope import BY_RULE
 from tfm_harness.verify.cose import CoseMessage, check_headers, check_signature, record_oddities, record_parse
 from tfm_harness.verify.judge import Judge, matches, show
 from tfm_harness.verify.keys import KeyRing, PublicKey, SymmetricKey, VerificationKey, as_ring
+from tfm_harness.verify.other_signers import judge_other_signer
 from tfm_harness.verify.result_profile import ResultProfile, load_profile
 from tfm_harness.verify.result_relations import ResultObservation, check_result_relations
 from tfm_harness.verify.result_values import ClaimValueError, OutputTensor, Read, StrayBytesError, read_value
@@ -56,6 +58,7 @@ class ResultExpectations:
         input_digest: the digest itself, where the data is not at hand.
         outputs: type, shape and quantisation of each output tensor.
         attestation_key: the IAK; results must not be signed with it.
+        other_keys: further keys of the device by name; the one that signed in place of the trusted key is named.
         tick_hz: the counter's frequency.
         waited: seconds the host waited for the answer; the inference cannot have taken longer.
     """
@@ -69,6 +72,7 @@ class ResultExpectations:
     input_digest: bytes | None = None
     outputs: tuple[TensorSpec, ...] | None = None
     attestation_key: PublicKey | None = None
+    other_keys: Mapping[str, PublicKey] = field(default_factory=dict)
     tick_hz: int | None = None
     waited: float | None = None
 
@@ -108,6 +112,8 @@ def verify_result(
     algorithm = check_headers(envelope, judge, algorithms=profile.algorithms)
     decoded = _decode(envelope, judge)
     key = check_signature(envelope, algorithm, ring, judge)
+    if key is None:
+        _name_signer(envelope, algorithm, expected or ResultExpectations(), judge)
     if decoded is None:
         return SignedResult(message, profile, envelope, key=key)
     claims, oddities = decoded
@@ -227,6 +233,14 @@ def _check_ticks(result: SignedResult, expected: ResultExpectations, judge: Judg
         if rate and expected.waited is not None and (end - start) / rate > expected.waited:
             problem = f"{(end - start) / rate:.6f} s of inference within {expected.waited:.6f} s of waiting"
     judge.judge(check.TICKS, not problem, expected="end after start, within the time waited", seen=problem)
+
+
+def _name_signer(message: CoseMessage, algorithm: Algorithm | None, expected: ResultExpectations, judge: Judge) -> None:
+    others = dict(expected.other_keys)
+    if expected.attestation_key is not None:
+        others = {"the attestation key": expected.attestation_key, **others}
+    roles = {"other_role": check.KEY_SEPARATE, "published": check.DUMMY_KEY}
+    judge_other_signer(message, algorithm, others, judge, **roles)
 
 
 def _check_key(result: SignedResult, expected: ResultExpectations | None, judge: Judge) -> None:

@@ -19,8 +19,10 @@ from tfm_harness.verify.claims import check_claims
 from tfm_harness.verify.components import ExpectedComponent, SoftwareComponent, check_components, parse_components
 from tfm_harness.verify.cose import CoseMessage, check_headers, check_signature, record_oddities, record_parse
 from tfm_harness.verify.judge import Judge, matches, show
-from tfm_harness.verify.keys import EXAMPLE_KEYS, KeyRing, PublicKey, SymmetricKey, VerificationKey, as_ring
+from tfm_harness.verify.keys import KeyRing, PublicKey, SymmetricKey, VerificationKey, as_ring
+from tfm_harness.verify.other_signers import judge_other_signer
 from tfm_harness.verify.profiles_psa import LEGACY, P1, PROFILES, RFC9783, ClaimProfile, identify
+from tfm_harness.verify.published import EXAMPLE_KEYS
 
 __all__ = ["PSA_PROFILES", "PsaToken", "TokenExpectations", "verify_claims", "verify_psa_token"]
 
@@ -47,6 +49,7 @@ class TokenExpectations:
         components: what was flashed; see `tfm_harness.verify.images.expected_components`.
         announced_size: what psa_initial_attest_get_token_size said for this challenge's length.
         max_size: the firmware's PSA_INITIAL_ATTEST_MAX_TOKEN_SIZE.
+        other_keys: further keys of the device by name; the one that signed in place of the trusted key is named.
     """
 
     profiles: frozenset[str] = PSA_PROFILES
@@ -61,6 +64,7 @@ class TokenExpectations:
     components: tuple[ExpectedComponent, ...] | None = None
     announced_size: int | None = None
     max_size: int | None = None
+    other_keys: Mapping[str, PublicKey] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what would be compared wrongly.
@@ -212,6 +216,9 @@ def verify_psa_token(
     instance_id = claims.get(profile.labels["instance_id"])
     named = (instance_id,) if isinstance(instance_id, bytes) else ()
     key = check_signature(message, algorithm, ring, judge, identifiers=named)
+    if key is None:
+        roles = {"other_role": check.KEY_SEPARATE, "published": check.DUMMY_KEY}
+        judge_other_signer(message, algorithm, expected.other_keys, judge, **roles)
     record_oddities((*message.oddities, *oddities), judge)
     scheme = key.instance_ids.get(instance_id) if key and isinstance(instance_id, bytes) else None
     parsed = PsaToken(token, message, profile, claims, key, scheme)

@@ -384,6 +384,12 @@ COMPONENT_VERSION = declare(
     veraison="services",
 )
 
+KEY_SEPARATE = declare(
+    ATTESTATION,
+    "attestation.key-separate",
+    "tokens are signed with the attestation key, not with another key of the device",
+    "NIST SP 800-57 Part 1 s.5.2; RFC 9783 s.3",
+)
 NONCES_DIFFER = declare(
     ATTESTATION,
     "attestation.nonces-differ",
@@ -401,6 +407,12 @@ SEED_WITHIN_BOOT = declare(
 )
 SEED_NEW_BOOT = declare(
     ATTESTATION, "attestation.boot-seed-new-boot", "the boot seed is new after a reset", "RFC 9783 s.4.3.2"
+)
+SEED_ENTROPY = declare(
+    ATTESTATION,
+    "attestation.boot-seed-entropy",
+    "boot seeds are random in every byte: over five boots or more each byte changes, about half of all bits differ",
+    "RFC 9783 s.4.3.2; NIST SP 800-90B s.4.4 (stuck and repeated values)",
 )
 INSTANCE_STABLE = declare(
     ATTESTATION, "attestation.instance-stable", "instance id and key are the same over resets", "RFC 9783 s.4.2.1"

@@ -38,6 +38,12 @@ KEY_ROLES_DIFFER = declare(
     "one board's keys for attestation, results and TLS are different",
     "NIST SP 800-57 Part 1 s.5.2",
 )
+RFC6979 = declare(
+    KEY,
+    "key.ecdsa-rfc6979",
+    "a signature of a key that the host knows is the one that deterministic ECDSA gives: its secret number is whole",
+    "RFC 6979 s.3.2; FIPS 186-5 s.6.3; docs/protocol.md, Identity",
+)
 KEY_DUMMY = declare(
     KEY, "key.dummy", "the key is no published test key", "TF-M provisioning; RFC 6979 A.2", severity=LAX
 )

@@ -87,7 +87,7 @@ DUMMY_KEY = declare(
 KEY_SEPARATE = declare(
     RESULT,
     "result.key-separate",
-    "results are not signed with the attestation key",
+    "results are signed with the key for results, not with another key of the device",
     "NIST SP 800-57 Part 1 s.5.2",
     severity=LAX,
 )
