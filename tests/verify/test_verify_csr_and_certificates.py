@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Policy, Report
 from tfm_harness.verify.certificates import verify_certificate
 from tfm_harness.verify.csr import parse_csr, verify_csr
-from tfm_harness.verify.der import DerError
+from tfm_harness.verify.der import DerError, children, read
+from tfm_harness.verify.der_strict import check_der
 
 from tests.verify.verify_kit import (
     KEY,
@@ -429,9 +431,98 @@ def test_wrong_use_is_a_config_error() -> None:
             judge_certificate(certificate(), **more)
 
 
-@given(st.data())
-def test_no_changed_bit_of_a_certificate_passes(data: st.DataObject) -> None:
-    der = GOOD_CERTIFICATE
-    at = data.draw(st.integers(0, len(der) - 1))
-    changed = der[:at] + bytes([der[at] ^ 1 << data.draw(st.integers(0, 7))]) + der[at + 1 :]
-    assert not judge_certificate(changed).ok
+def flips(der: bytes, where: range) -> Iterator[tuple[int, int, bytes]]:
+    changed = bytearray(der)
+    for at in where:
+        for bit in range(8):
+            changed[at] ^= 1 << bit
+            yield at, bit, bytes(changed)
+            changed[at] ^= 1 << bit
+
+
+def accepted(der: bytes, judge: Callable[[bytes], Report], where: range) -> list[tuple[int, int]]:
+    return [(at, bit) for at, bit, changed in flips(der, where) if judge(changed).ok]
+
+
+def not_signed(der: bytes) -> list[range]:
+    """The octets that the signature does not cover: the outer head, the algorithm, the signature."""
+    outer = read(der, 0, len(der))
+    signed = children(outer)[0]
+    return [range(signed.start), range(signed.end, len(der))]
+
+
+def judge_own_request(der: bytes) -> Report:
+    return judge(der, expected_key=KEY, expected_cn=UUID)
+
+
+@pytest.mark.parametrize("part", range(20))
+def test_no_changed_bit_outside_of_what_is_signed_passes(part: int) -> None:
+    """200 certificates and requests, each with a signature of its own: lengths of its integers differ."""
+    for number in range(5):
+        made = certificate(serial=1000 + 5 * part + number)
+        assert judge_certificate(made).ok
+        asked = request()
+        assert judge_own_request(asked).ok
+        for where in not_signed(made):
+            assert not accepted(made, judge_certificate, where)
+        for where in not_signed(asked):
+            assert not accepted(asked, judge_own_request, where)
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_no_changed_bit_passes(part: int) -> None:
+    made, asked = GOOD_CERTIFICATE, request()
+    assert not accepted(made, judge_certificate, range(part, len(made), 4))
+    assert not accepted(asked, judge_own_request, range(part, len(asked), 4))
+
+
+UNUSED_BITS = [1, 7, 8, 0xFF]
+
+
+@pytest.mark.parametrize("octet", UNUSED_BITS)
+def test_unused_bits_in_a_signature_are_refused(octet: int) -> None:
+    for der, judge_it in ((GOOD_CERTIFICATE, judge_certificate), (request(), judge_own_request)):
+        at = children(read(der, 0, len(der)))[2].content_at
+        changed = der[:at] + bytes([octet]) + der[at + 1 :]
+        assert not judge_it(changed).ok
+
+
+def test_unused_bits_in_a_public_key_are_refused() -> None:
+    """Signed by the CA all the same: only the strict reading sees it."""
+    made = certificate()
+    info = children(children(read(made, 0, len(made)))[0])[6]
+    bits = children(info)[1]
+    at = bits.content_at
+    content = children(read(made, 0, len(made)))[0]
+    body = made[content.start : at] + b"\x01" + made[at + 1 : content.end]
+    signature = CA_KEY.sign(body, ec.ECDSA(hashes.SHA256()))
+    changed = tlv(0x30, body, tlv(0x30, ECDSA_SHA256), tlv(3, b"\0" + signature))
+    assert "certificate.der" in broken(judge_certificate(changed))
+
+
+@pytest.mark.parametrize(
+    ("element", "words"),
+    [
+        (tlv(3, b"\x01\x01"), "unused bits are not zero"),
+        (tlv(3, b"\x08\x00"), "right number"),
+        (tlv(3, b""), "right number"),
+        (tlv(3, b"\x01"), "right number"),
+        (tlv(5, b"\x00"), "NULL with content"),
+        (tlv(1, b"\x01"), "true is FF"),
+        (tlv(2, b"\x00\x01"), "more bytes"),
+        (tlv(0x17, b"2601010000Z"), "time"),
+        (tlv(0x17, b"260101000000+0100"), "time"),
+        (tlv(0x18, b"20260101000000.5Z"), "time"),
+        (tlv(0x13, b"a*b"), "PrintableString"),
+        (tlv(0x0C, b"\xff"), "UTF8String"),
+        (tlv(0x23, tlv(3, b"\x00\x01")), "tag 0x23"),
+        (tlv(0x24, tlv(4, b"x")), "tag 0x24"),
+        (tlv(0x31, tlv(2, b"\x02"), tlv(2, b"\x01")), "ascending"),
+        (b"\x04\x81\x01x", "more bytes than needed"),
+        (b"\x30\x80\x00\x00", "indefinite"),
+    ],
+)
+def test_what_is_ber_and_not_der(element: bytes, words: str) -> None:
+    whole = tlv(0x30, tlv(0xA0, element))
+    with pytest.raises(DerError, match=words):
+        check_der(whole, "it")

@@ -14,7 +14,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Report
+from tfm_harness.verify import der as asn1
 from tfm_harness.verify.checks import keys as check
+from tfm_harness.verify.der import DerError, children, read_oid
+from tfm_harness.verify.der_strict import check_der, check_signature_value, whole_octets
 from tfm_harness.verify.judge import Judge
 from tfm_harness.verify.keys import KeyFormatError, PublicKey
 
@@ -26,6 +29,8 @@ _UNREADABLE = (
     ValueError, TypeError, OverflowError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
 )  # fmt: skip
+_ECDSA = "1.2.840.10045.4."
+"""The beginning of the algorithms' object identifiers (RFC 5758 s.3.2)."""
 _T = TypeVar("_T", bound=x509.ExtensionType)
 
 
@@ -95,15 +100,38 @@ def _load(der: bytes) -> x509.Certificate | str:
     if len(der) > MAX_CERTIFICATE:
         return f"{len(der)} bytes, more than the limit of {MAX_CERTIFICATE}"
     try:
+        _check_strict(der)
         certificate = x509.load_der_x509_certificate(der)
         if certificate.version is not x509.Version.v3:
             return f"version {certificate.version.name}"
         # These parse on first use: everything that can be refused is refused here.
         _ = (certificate.subject, certificate.issuer, certificate.extensions, certificate.public_key())
         _ = (certificate.serial_number, certificate.not_valid_before_utc, certificate.not_valid_after_utc)
+    except DerError as error:
+        return f"{error.message} (byte {error.offset})"
     except _UNREADABLE as error:
         return (str(error).splitlines() or [type(error).__name__])[0][:200]
     return certificate
+
+
+def _check_strict(der: bytes) -> None:
+    """Refuse what a general library passes over (RFC 5280 s.4.1: certificates are DER).
+
+    Raises:
+        DerError: some of it is no DER, or a bit string that holds octets has bits that are not used.
+    """
+    parts = children(check_der(der, "the certificate").require(asn1.SEQUENCE, "the certificate"))
+    if len(parts) != 3:
+        raise DerError(0, f"{len(parts)} parts in place of content, algorithm and signature")
+    content, algorithm, signature = parts
+    value = whole_octets(signature, "the signature")
+    names = children(algorithm.require(asn1.SEQUENCE, "the signature's algorithm"))
+    if names and read_oid(names[0]).startswith(_ECDSA):
+        check_signature_value(value, "the signature")
+    for part in children(content.require(asn1.SEQUENCE, "the certificate's content")):
+        inside = children(part) if part.tag == asn1.SEQUENCE else []
+        if len(inside) == 2 and inside[0].tag == asn1.SEQUENCE and inside[1].tag == asn1.BIT_STRING:
+            whole_octets(inside[1], "the public key")
 
 
 def _check_chain(certificate: x509.Certificate, ca: x509.Certificate, judge: Judge) -> None:

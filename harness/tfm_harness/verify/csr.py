@@ -14,6 +14,7 @@ from tfm_harness.verify.algorithms import CURVES, P256, Curve
 from tfm_harness.verify.checks import keys as check
 from tfm_harness.verify.csr_extensions import extension_problems
 from tfm_harness.verify.der import DerError, Element, children, read, read_oid
+from tfm_harness.verify.der_strict import check_der, check_signature_value, whole_octets
 from tfm_harness.verify.judge import Judge
 from tfm_harness.verify.keys import KeyFormatError, PublicKey
 
@@ -79,9 +80,7 @@ def parse_csr(data: bytes) -> CertificationRequest:
     """
     if len(data) > MAX_CSR:
         raise DerError(0, f"{len(data)} bytes, more than the limit of {MAX_CSR}")
-    outer = read(data, 0, len(data)).require(asn1.SEQUENCE, "a certification request")
-    if outer.end != len(data):
-        raise DerError(outer.end, f"{len(data) - outer.end} byte(s) after the request")
+    outer = check_der(data, "the request", texts=False).require(asn1.SEQUENCE, "a certification request")
     parts = children(outer)
     if len(parts) != 3:
         raise DerError(outer.start, f"{len(parts)} parts in place of info, algorithm and signature")
@@ -97,12 +96,12 @@ def parse_csr(data: bytes) -> CertificationRequest:
     if len(fields) == 4:
         attributes, problems = _read_attributes(fields[3])
     oid, parameters = _read_algorithm(algorithm)
-    bits = signature.require(asn1.BIT_STRING, "the signature").content
-    if not bits or bits[0] != 0:
-        raise DerError(signature.start, "a signature that is no whole number of bytes")
+    value = whole_octets(signature, "the signature")
+    if oid in SIGNATURES:
+        check_signature_value(value, "the signature")
     return CertificationRequest(
         info.encoded, version, names, name_problem, key, key_problem, oid,
-        parameters, attributes, problems, bits[1:],
+        parameters, attributes, problems, value,
     )  # fmt: skip
 
 
