@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 purpose=${1:-demo}
 
-packages="qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi dpkg-dev make git xz-utils python3 python3-venv"
+packages="qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi dpkg-dev make patch git xz-utils python3 python3-venv"
 extras="firmware"
 if [ "$purpose" = test ]; then
 	packages="$packages gcc libc6-dev openssl chromium cmake ser2net postgresql"

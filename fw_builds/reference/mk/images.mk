@@ -1,76 +1,75 @@
 # The images.
 
 objects := $(out)/objects
-comma := ,
+hash := \#
 profile_define := $(if $(filter PSA_IOT_1,$(ATTEST_PROFILE)),-DATTEST_PROFILE_PSA_IOT_1)
+key_folder := $(cache)/key-$(firstword $(shell cksum $(PUBLIC_KEY)))
 
 secure_sources := $(spe_sources) $(partition_sources) \
 	$(addprefix $(platform)/,startup_secure.c target_cfg.c uart_log.c)
-secure_includes := $(here) $(spe_includes) $(platform) $(partition_includes) $(out)/generated
+secure_includes := $(spe_includes) $(platform) $(partition_includes) $(key_folder)
 nonsecure_sources := $(pseudo_driver_sources) $(interface_sources) $(platform)/startup_nonsecure.c
-nonsecure_includes := $(here) $(interface_includes) $(pseudo_driver_includes) $(platform)
-
-# Sources in which a faulty build may differ: those that ask for it, themselves or in a header they include. The
-# objects of all others are shared between builds.
-may_differ_headers := $(notdir $(shell grep -lr 'mutants\.h"' --include=*.h $(spe) $(partition) $(platform) $(pseudo_driver)))
-empty :=
-may_differ := $(shell grep -lE '($(subst $(empty) ,|,mutants.h $(may_differ_headers)))"' \
-	$(sort $(secure_sources) $(nonsecure_sources)))
+nonsecure_includes := $(interface_includes) $(pseudo_driver_includes) $(platform)
 
 secure_flags := $(warnings) -mcmse $(addprefix -I,$(secure_includes)) -isystem $(bearssl_includes)
 nonsecure_flags := $(warnings) $(addprefix -I,$(nonsecure_includes))
-own_flags = $(common_flags) -DMUTANT=$(MUTANT) $(profile_define)
-# A shared source that asks after all does not compile: there is no such faulty build.
-shared_flags = $(shared_common_flags) -DMUTANT=ASKED_IN_A_SHARED_OBJECT $(profile_define)
+right_flags = $(common_flags) $(profile_define)
+faulty_flags = $(right_flags) -ffile-prefix-map=$(sources)=.
 
-shared_key := $(firstword $(shell echo '$(cc) $(shared_flags) $(secure_flags) $(nonsecure_flags)' | \
-	sed 's|$(out)|out|g' | cksum))
+# The right objects, for every build with the same options.
+shared_key := $(firstword $(shell echo '$(cc) $(right_flags) $(subst $(sources)/,$(here)/,$(secure_flags) \
+	$(nonsecure_flags))' | cksum))
 shared := $(cache)/shared-$(shared_key)
 
-objects_of = $(patsubst $(here)/%.c,$(objects)/$(1)/%.o,$(filter $(may_differ),$(2))) \
-	$(patsubst $(here)/%.c,$(shared)/$(1)/%.o,$(filter-out $(may_differ),$(2)))
-# Where these faulty builds keep what they leave open (secure.ld).
-secure_link_flags := $(if $(filter MPC_BLOCK_NONSECURE,$(MUTANT)),-Wl$(comma)--defsym=nonsecure_window=1) \
-	$(if $(filter MODEL_READABLE,$(MUTANT)),-Wl$(comma)--defsym=nonsecure_model=1)
+# A faulty build has objects of its own where its patch changes the source or anything that the source includes. The
+# names of the changed files are enough: at worst an object too many is compiled.
+changed := $(if $(fault),$(shell sed -n 's@^\(---\|+++\) [ab]/fw_builds/reference/\([^	]*\).*@\2@p' $(patch)))
+touched := $(if $(changed),$(shell grep -lrF $(foreach file,$(sort $(notdir $(changed))),-e '/$(file)') \
+	--include=*.d $(shared)))
+right_object = $(patsubst $(sources)/%.c,$(shared)/$(1)/%.o,$(2))
+is_right = $(and $(wildcard $(call right_object,$(1),$(2))),$(if $(filter $(patsubst %.o,%.d,$(call \
+	right_object,$(1),$(2))),$(touched)),,yes))
+object = $(if $(or $(if $(fault),,yes),$(call is_right,$(1),$(2))),$(call right_object,$(1),$(2)),$(patsubst \
+	$(sources)/%.c,$(objects)/$(fault)/$(1)/%.o,$(2)))
 
-secure_objects := $(call objects_of,secure,$(secure_sources))
-nonsecure_objects := $(call objects_of,nonsecure,$(nonsecure_sources))
+secure_objects := $(foreach source,$(secure_sources),$(call object,secure,$(source)))
+nonsecure_objects := $(foreach source,$(nonsecure_sources),$(call object,nonsecure,$(source)))
 
-# A change of options rebuilds everything: the file changes only when they do.
+# A change of options or of the list of objects builds anew: the file changes only when they do.
 options := $(objects)/options
-options_text := $(own_flags) $(secure_flags) $(nonsecure_flags) $(link_flags) $(shared_key)
+options_text := $(fault) $(link_flags) $(shared_key) $(firstword $(shell echo '$(secure_objects) $(nonsecure_objects)' | cksum))
 .PHONY: force
 $(options): force
 	@mkdir -p $(@D)
 	@echo '$(options_text)' | cmp -s - $@ || echo '$(options_text)' > $@
 
-$(objects)/secure/%.o: $(here)/%.c $(options) $(out)/generated/trusted_key.h
+$(objects)/$(fault)/secure/%.o: $(sources)/%.c $(key_folder)/trusted_key.h
 	@mkdir -p $(@D)
-	@$(cc) $(own_flags) $(secure_flags) -MMD -MP -c $< -o $@
+	@$(cc) $(faulty_flags) $(secure_flags) -MMD -MP -c $< -o $@
 
-$(objects)/nonsecure/%.o: $(here)/%.c $(options)
+$(objects)/$(fault)/nonsecure/%.o: $(sources)/%.c
 	@mkdir -p $(@D)
-	@$(cc) $(own_flags) $(nonsecure_flags) -MMD -MP -c $< -o $@
+	@$(cc) $(faulty_flags) $(nonsecure_flags) -MMD -MP -c $< -o $@
 
-$(shared)/secure/%.o: $(here)/%.c $(bearssl_lib)
+$(shared)/secure/%.o: $(here)/%.c $(bearssl_lib) $(key_folder)/trusted_key.h
 	@mkdir -p $(@D)
-	@$(cc) $(shared_flags) $(secure_flags) -MMD -MP -c $< -o $@
+	@$(cc) $(right_flags) $(secure_flags) -MMD -MP -c $< -o $@
 
 $(shared)/nonsecure/%.o: $(here)/%.c
 	@mkdir -p $(@D)
-	@$(cc) $(shared_flags) $(nonsecure_flags) -MMD -MP -c $< -o $@
+	@$(cc) $(right_flags) $(nonsecure_flags) -MMD -MP -c $< -o $@
 
-$(out)/generated/trusted_key.h: $(PUBLIC_KEY) $(here)/tools/trusted_key.py
+$(key_folder)/trusted_key.h: $(PUBLIC_KEY) $(here)/tools/trusted_key.py
 	@mkdir -p $(@D)
 	@$(PYTHON) $(here)/tools/trusted_key.py $(PUBLIC_KEY) > $@
 
 $(out)/veneers.o: $(out)/secure.elf ;
-$(out)/secure.elf: $(secure_objects) $(bearssl_lib) $(platform)/secure.ld
-	@echo '  LD       $(notdir $@)$(if $(filter-out NONE,$(MUTANT)), ($(MUTANT)))'
-	@$(cc) $(link_flags) $(secure_link_flags) -mcmse -T $(platform)/secure.ld $(secure_objects) $(bearssl_lib) \
+$(out)/secure.elf: $(secure_objects) $(bearssl_lib) $(platform)/secure.ld $(options)
+	@echo '  LD       $(notdir $@)$(if $(fault), ($(fault)))'
+	@$(cc) $(link_flags) -mcmse -T $(platform)/secure.ld $(secure_objects) $(bearssl_lib) \
 		-Wl,--cmse-implib -Wl,--out-implib=$(out)/veneers.o -Wl,-Map=$(out)/secure.map -o $@
 
-$(out)/nonsecure.elf: $(nonsecure_objects) $(out)/veneers.o $(platform)/nonsecure.ld
+$(out)/nonsecure.elf: $(nonsecure_objects) $(out)/veneers.o $(platform)/nonsecure.ld $(options)
 	@echo '  LD       $(notdir $@)'
 	@$(cc) $(link_flags) -T $(platform)/nonsecure.ld $(nonsecure_objects) $(out)/veneers.o \
 		-Wl,-Map=$(out)/nonsecure.map -o $@
@@ -98,14 +97,14 @@ $(models:%=$(out)/%.signed.bin): $(out)/%.signed.bin: $(signed_models)/%.signed.
 	@cp $< $@
 
 # Images built elsewhere than in out/ get a manifest of their own beside them.
-profile_name := $(if $(filter PSA_IOT_1,$(ATTEST_PROFILE)),PSA_IOT_PROFILE_1,tag:psacertified.org,2023:psa\#tfm)
-build_name := $(subst _,-,reference$(if $(filter-out NONE,$(MUTANT)),-$(MUTANT))$(if $(filter PSA_IOT_1,$(ATTEST_PROFILE)),-PSA_IOT_1))
+profile_name := $(if $(filter PSA_IOT_1,$(ATTEST_PROFILE)),PSA_IOT_PROFILE_1,tag:psacertified.org,2023:psa$(hash)tfm)
+build_name := $(subst _,-,reference$(if $(fault),-$(fault))$(if $(filter PSA_IOT_1,$(ATTEST_PROFILE)),-PSA_IOT_1))
 $(out)/build.yaml: $(here)/build.yaml $(here)/tools/manifest.py $(options)
 	@$(PYTHON) $(here)/tools/manifest.py $(here)/build.yaml $(out) $(build_name) '$(profile_name)' > $@
 
 -include $(sort $(secure_objects:.o=.d) $(nonsecure_objects:.o=.d))
 
 .PHONY: shared images
-shared: $(bearssl_lib) $(filter $(shared)/%,$(secure_objects) $(nonsecure_objects)) $(models:%=$(signed_models)/%.signed.bin)
+shared: $(bearssl_lib) $(filter $(shared)/%,$(secure_objects) $(nonsecure_objects)) $(models:%=$(signed_models)/%.signed.bin) ;@:
 images: $(out)/secure.elf $(out)/nonsecure.signed.bin $(models:%=$(out)/%.signed.bin) \
 	$(if $(filter-out $(here)/out,$(out)),$(out)/build.yaml)

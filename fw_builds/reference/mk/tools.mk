@@ -24,8 +24,13 @@ endif
 ifeq ($(filter $(ATTEST_PROFILE),PSA_2023_TFM PSA_IOT_1),)
 $(error ATTEST_PROFILE=$(ATTEST_PROFILE): there are PSA_2023_TFM and PSA_IOT_1)
 endif
-ifeq ($(shell grep -c '^	MUTANT_$(MUTANT)\( =\|,\)' $(here)/mutants.h),0)
-$(error MUTANT=$(MUTANT): no such faulty build; mutants.h names them)
+ifneq ($(fault),)
+ifeq ($(wildcard $(patch)),)
+$(error $(if $(PATCH),PATCH=$(PATCH): no such file,MUTANT=$(MUTANT): no such faulty build; mutants/*.patch are they))
+endif
+ifeq ($(out),$(here)/out)
+$(error a faulty build needs a folder of its own, beside the right one: OUT=<folder>)
+endif
 endif
 endif
 
@@ -45,7 +50,6 @@ cpu_flags := -mcpu=cortex-m55 -mthumb -mfloat-abi=hard
 warnings := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 code_flags := $(cpu_flags) -std=gnu11 -O2 -g -ffreestanding -ffunction-sections -fdata-sections -fno-common \
 	-fno-strict-aliasing
-shared_common_flags = $(code_flags) -ffile-prefix-map=$(here)=. -ffile-prefix-map=$(bearssl)=bearssl
-common_flags = $(shared_common_flags) -ffile-prefix-map=$(out)=out
+common_flags = $(code_flags) -ffile-prefix-map=$(here)=. -ffile-prefix-map=$(bearssl)=bearssl
 link_flags := $(cpu_flags) -nostartfiles --specs=nano.specs --specs=nosys.specs -Wl,--gc-sections \
 	-Wl,--no-warn-rwx-segments -Wl,--fatal-warnings -Wl,--build-id=none

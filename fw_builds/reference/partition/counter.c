@@ -1,6 +1,5 @@
 #include "counter.h"
 
-#include "../mutants.h"
 #include "psa/internal_trusted_storage.h"
 
 #define COUNTER_UID ((psa_storage_uid_t)0x7465734c)
@@ -23,13 +22,6 @@ static psa_status_t load(uint64_t *value)
 psa_status_t counter_next(uint64_t *value)
 {
 	uint64_t current;
-
-	if (MUTANT_IS(RESULT_COUNTER_REPEATS)) {
-		static uint64_t since_boot;
-
-		*value = ++since_boot;
-		return PSA_SUCCESS;
-	}
 	psa_status_t status = load(&current);
 
 	if (status != PSA_SUCCESS) {

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "../mutants.h"
 #include "counter.h"
 #include "devices.h"
 #include "identity.h"
@@ -24,20 +23,6 @@ static psa_status_t check_request(const struct tfm_inference_run *request, size_
 
 static void use_window(const struct window *window, int8_t *input, uint8_t bytes[WINDOW_BYTES])
 {
-	if (MUTANT_IS(PREVIOUS_WINDOW)) {
-		static struct window previous;
-		struct window current = *window;
-
-		if (window_full(&previous)) {
-			window = &previous;
-		}
-		for (uint32_t i = 0; i < WINDOW_SAMPLES; i++) {
-			sensor_quantize_sample(window_at(window, i), input + i * SENSOR_CHANNELS);
-		}
-		window_serialise(window, bytes);
-		previous = current;
-		return;
-	}
 	for (uint32_t i = 0; i < WINDOW_SAMPLES; i++) {
 		sensor_quantize_sample(window_at(window, i), input + i * SENSOR_CHANNELS);
 	}
@@ -71,10 +56,6 @@ static psa_status_t input_from_host(const struct model *model, const uint8_t *in
 static psa_status_t run_timed(const struct model *model, struct tfm_inference_phases *phases)
 {
 	phases->start = counter_now(SAMPLING_TIMER);
-	if (MUTANT_IS(TICKS_NOT_THE_WORK)) {
-		phases->end = counter_now(SAMPLING_TIMER);
-		return model_run(model);
-	}
 	psa_status_t status = model_run(model);
 
 	phases->end = counter_now(SAMPLING_TIMER);
@@ -99,32 +80,12 @@ static psa_status_t fill_claims(struct result_claims *claims, const struct tfm_i
 	return status;
 }
 
-/* The later of a replayed pair of results is the second ever made. */
-static void replay(uint8_t *out, size_t size, size_t *len)
-{
-	static uint8_t second[TFM_INFERENCE_RESULT_MAX];
-	static size_t second_len;
-	static uint32_t requests;
-
-	requests++;
-	if (requests == 2 && *len <= sizeof(second)) {
-		memcpy(second, out, *len);
-		second_len = *len;
-	} else if (requests > 2 && second_len <= size) {
-		memcpy(out, second, second_len);
-		*len = second_len;
-	}
-}
-
 static psa_status_t sign_claims(struct result_claims *claims, uint8_t *out, size_t size, size_t *len)
 {
 	psa_status_t status = counter_next(&claims->counter);
 
 	if (status == PSA_SUCCESS) {
 		status = result_sign(claims, identity_hash, identity_sign_result, out, size, len);
-	}
-	if (MUTANT_IS(RESULT_REPLAYED) && status == PSA_SUCCESS) {
-		replay(out, size, len);
 	}
 	return status;
 }

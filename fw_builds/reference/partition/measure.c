@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "../mutants.h"
 #include "devices.h"
 #include "model.h"
 #include "platform_client.h"
@@ -56,12 +55,6 @@ static uint32_t time_one(const struct model *model, psa_status_t *status)
 {
 	uint64_t start = counter_now(SAMPLING_TIMER);
 
-	if (MUTANT_IS(TICKS_NOT_THE_WORK)) {
-		uint32_t ticks = (uint32_t)(counter_now(SAMPLING_TIMER) - start);
-
-		*status = model_run(model);
-		return ticks;
-	}
 	*status = model_run(model);
 	uint64_t ticks = counter_now(SAMPLING_TIMER) - start;
 

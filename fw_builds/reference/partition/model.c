@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "../mutants.h"
 #include "identity.h"
 #include "psa/client.h"
 #include "psa_manifest/sid.h"
@@ -16,50 +15,6 @@ static SECTION_ARENA uint8_t arena[ARENA_SIZE];
 static struct model loaded;
 static uint32_t loaded_generation;
 static bool is_loaded;
-
-/* Non-const view of a constant tensor of the copy in RAM. */
-static int8_t *weights(uint32_t tensor, uint32_t *count)
-{
-	const struct nn_tensor *t = &loaded.nn.tensor[tensor];
-
-	*count = t->elements;
-	return (int8_t *)(uintptr_t)t->constant;
-}
-
-/* Faulty builds only: the first operator's weights; the largest of them loses its sign. */
-static void change_a_weight(void)
-{
-	uint32_t count, largest = 0;
-	int8_t *w = weights(loaded.nn.op[0].input[1], &count);
-
-	for (uint32_t i = 1; i < count; i++) {
-		if (w[i] * w[i] > w[largest] * w[largest]) {
-			largest = i;
-		}
-	}
-	w[largest] = (int8_t)-w[largest];
-}
-
-/* Faulty builds only: a model of the same shape with other weights, each operator's in reverse order. */
-static void swap_model(void)
-{
-	for (uint32_t op = 0; op < loaded.nn.op_count; op++) {
-		const struct nn_tensor *t = &loaded.nn.tensor[loaded.nn.op[op].input[1]];
-		uint32_t count;
-
-		if (t->constant == NULL || t->rank < 2 || t->scale_count == 0) {
-			continue;
-		}
-		int8_t *w = weights(loaded.nn.op[op].input[1], &count);
-
-		for (uint32_t i = 0; i < count / 2; i++) {
-			int8_t other = w[count - 1 - i];
-
-			w[count - 1 - i] = w[i];
-			w[i] = other;
-		}
-	}
-}
 
 static psa_status_t get_active(struct model_store_info *info)
 {
@@ -142,12 +97,6 @@ static psa_status_t load(const struct model_store_info *info)
 	memcpy(loaded.name, info->name, sizeof(loaded.name));
 	loaded.name[sizeof(loaded.name) - 1] = '\0';
 	memcpy(loaded.id, info->id, sizeof(loaded.id));
-	if (MUTANT_IS(WEIGHT_CHANGED)) {
-		change_a_weight();
-	}
-	if (MUTANT_IS(MODEL_SWAPPED)) {
-		swap_model();
-	}
 	return PSA_SUCCESS;
 }
 

@@ -1,6 +1,5 @@
 #include "result.h"
 
-#include "../mutants.h"
 #include "cbor_encode.h"
 
 #define CBOR_TAG_COSE_SIGN1 18u
@@ -41,11 +40,9 @@ static void put_output(struct cbor_out *out, const struct result_tensor *tensor)
 
 static void put_claims(struct cbor_out *out, const struct result_claims *claims)
 {
-	static const uint8_t constant_nonce[64] = { 0 };
-
 	cbor_put_map(out, CLAIM_TOTAL);
 	cbor_put_int(out, CLAIM_NONCE);
-	cbor_put_bytes(out, MUTANT_IS(RESULT_NONCE_IGNORED) ? constant_nonce : claims->nonce, claims->nonce_len);
+	cbor_put_bytes(out, claims->nonce, claims->nonce_len);
 	cbor_put_int(out, CLAIM_INSTANCE_ID);
 	cbor_put_bytes(out, claims->instance_id, sizeof(claims->instance_id));
 	cbor_put_int(out, CLAIM_BOOT_SEED);
@@ -101,21 +98,6 @@ psa_status_t result_sign(const struct result_claims *claims, result_hasher *hash
 	}
 	if (status != PSA_SUCCESS) {
 		return status;
-	}
-	if (MUTANT_IS(RESULT_CHANGED_AFTER)) {
-		/* the first output byte, behind everything that comes before it in the payload */
-		struct cbor_out before;
-		struct result_claims empty = *claims;
-
-		empty.output.len = 0;
-		cbor_out_init(&before, to_be_signed_bytes, sizeof(to_be_signed_bytes));
-		put_claims(&before, &empty);
-		for (size_t i = 0; i < payload.used; i++) {
-			if (i >= before.used || payload.buf[i] != before.buf[i]) {
-				payload.buf[i + 1] ^= 1; /* i: the head of the byte string, of a length below 24 */
-				break;
-			}
-		}
 	}
 	cbor_out_init(&message, out, size);
 	cbor_put_tag(&message, CBOR_TAG_COSE_SIGN1);

@@ -1,6 +1,5 @@
 #include "sampler.h"
 
-#include "../mutants.h"
 #include "devices.h"
 #include "psa_manifest/tfm_inference.h"
 #include "sbcon.h"
@@ -26,14 +25,6 @@ static void take_in(enum sensor_status status, struct sensor_sample sample)
 	if (status != SENSOR_OK) {
 		window_clear(&window);
 		return;
-	}
-	if (MUTANT_IS(SENSOR_STUCK)) {
-		static struct sensor_sample first;
-
-		if (samples_taken == 0) {
-			first = sample;
-		}
-		sample = first;
 	}
 	samples_taken++;
 	window_push(&window, &sample);
@@ -63,13 +54,6 @@ void sampler_step(void)
 {
 	sampler_lock();
 	read_and_take_in();
-	sampler_unlock();
-}
-
-void sampler_take(enum sensor_status status, const struct sensor_sample *sample)
-{
-	sampler_lock();
-	take_in(status, *sample);
 	sampler_unlock();
 }
 

@@ -22,10 +22,6 @@ struct sampler_state {
 
 void sampler_init(void);
 void sampler_step(void);
-
-/* Take in what was read from the sensors: a sample, or with another status than SENSOR_OK nothing. */
-void sampler_take(enum sensor_status status, const struct sensor_sample *sample);
-
 void sampler_clear(void);
 
 /* Take a sample every `period_ms` (1 .. SAMPLER_PERIOD_MAX_MS) until sampler_stop(). */

@@ -3,7 +3,6 @@
  */
 #include <string.h>
 
-#include "../mutants.h"
 #include "devices.h"
 #include "identity.h"
 #include "infer.h"
@@ -68,13 +67,6 @@ static psa_status_t do_sample(const psa_msg_t *msg)
 	}
 	switch (request.mode) {
 	case TFM_INFERENCE_SAMPLE_STEP:
-		if (MUTANT_IS(SENSOR_NONSECURE)) { /* believes what the non-secure side says it has read */
-			struct sensor_sample foreign = { 0 };
-
-			status = read_exactly(msg, 1, &foreign, sizeof(foreign));
-			sampler_take(status == PSA_SUCCESS ? SENSOR_OK : SENSOR_ABSENT, &foreign);
-			break;
-		}
 		sampler_step();
 		break;
 	case TFM_INFERENCE_SAMPLE_FREE:

@@ -1,11 +1,9 @@
 #include <string.h>
 
-#include "../mutants.h"
 #include "clock.h"
 #include "commands.h"
 #include "psa/client.h"
 #include "psa_manifest/sid.h"
-#include "sensor_nonsecure.h"
 #include "tfm_inference_defs.h"
 
 static psa_status_t call(int32_t type, const psa_invec *in, size_t in_len, psa_outvec *out, size_t out_len)
@@ -55,16 +53,8 @@ static int32_t sample(const struct smp_context *context, const struct cbor_value
 	if (!sample_request(values, &request)) {
 		return PSA_ERROR_INVALID_ARGUMENT;
 	}
-	psa_invec in_vec[] = { { &request, sizeof(request) }, { NULL, 0 } };
-	size_t in_len = 1;
-
-	struct sensor_sample read_here;
-
-	if (MUTANT_IS(SENSOR_NONSECURE) && sensor_nonsecure_read(&read_here)) {
-		in_vec[1] = (psa_invec){ &read_here, sizeof(read_here) };
-		in_len = 2;
-	}
-	psa_status_t status = call(TFM_INFERENCE_SAMPLE, in_vec, in_len, out_vec, 1);
+	psa_invec in_vec[] = { { &request, sizeof(request) } };
+	psa_status_t status = call(TFM_INFERENCE_SAMPLE, in_vec, 1, out_vec, 1);
 
 	if (status != PSA_SUCCESS) {
 		return status;

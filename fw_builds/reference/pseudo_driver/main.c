@@ -1,7 +1,6 @@
 /*
  * The non-secure pseudo-driver: an SMP server on UART0 that hands requests to the secure services.
  */
-#include "../mutants.h"
 #include "clock.h"
 #include "commands.h"
 #include "log.h"
@@ -12,19 +11,6 @@
 
 static struct smp_stats stats;
 static struct smp_rx rx;
-
-/* Faulty builds only: under load - requests close behind answers - every 16th answer is lost. */
-static bool answer_lost(uint64_t received)
-{
-	static uint64_t last_answer;
-	static uint32_t under_load;
-	const uint64_t close = 32000000u / 2u; /* half a second */
-	const bool loaded = received - last_answer < close;
-
-	last_answer = ticks_now();
-	under_load += loaded ? 1 : 0;
-	return loaded && under_load % 16u == 0;
-}
 
 static void answer(const uint8_t *message, size_t len)
 {
@@ -41,9 +27,6 @@ static void answer(const uint8_t *message, size_t len)
 		return;
 	}
 	stats.tx++;
-	if (MUTANT_IS(FRAMES_LOST) && answer_lost(context.received)) {
-		return;
-	}
 	smp_send(out, out_len, uart_put);
 }
 

@@ -10,7 +10,7 @@ trap 'rm -rf "$copy"' EXIT
 trap 'exit 1' HUP INT TERM
 
 mkdir "$copy/elsewhere"
-for part in Makefile mk tools keys spe platform partition pseudo_driver models mutants.h build.yaml; do
+for part in Makefile mk tools keys spe platform partition pseudo_driver models build.yaml; do
 	cp -R "$sources/$part" "$copy/elsewhere/"
 done
 ${MAKE:-make} -s -C "$copy/elsewhere" "$@"

@@ -11,13 +11,20 @@ import sys
 from pathlib import Path
 
 
-def rewrite(text: str, sources: str, name: str, profile: str) -> str:
-    """`text` for a build of that name: images beside the manifest, everything else under `sources`."""
+def rewrite(text: str, sources: Path, out: Path, name: str, profile: str) -> str:
+    """`text` for a build of that name: images are in `out`, beside the manifest; every other file is in `sources`."""
     text = re.sub(r"(?m)^name: .*$", f"name: {name}", text)
     text = re.sub(r'(?m)^  profile: "tag:.*$', f'  profile: "{profile}"', text)
     text = re.sub(r"(?m)^make: .*\n", "", text)
-    text = re.sub(r"\b(models/[a-z_]+\.tflite|keys/[a-z_]+\.pem)", lambda found: f"{sources}/{found[1]}", text)
-    return text.replace(" out/", " ")
+    back = os.path.relpath(sources, out)
+
+    def moved(found: re.Match[str]) -> str:
+        path = found[0]
+        if path.startswith("out/"):
+            return path.removeprefix("out/")
+        return f"{back}/{path}" if (sources / path).is_file() else path
+
+    return re.sub(r"(?<![\w./:-])[\w.-]+(?:/[\w.-]+)+", moved, text)
 
 
 def main() -> None:
@@ -25,7 +32,7 @@ def main() -> None:
     if len(sys.argv) != 5:
         raise SystemExit(__doc__)
     manifest, out = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
-    print(rewrite(manifest.read_text(), os.path.relpath(manifest.parent, out), sys.argv[3], sys.argv[4]), end="")
+    print(rewrite(manifest.read_text(), manifest.parent, out, sys.argv[3], sys.argv[4]), end="")
 
 
 if __name__ == "__main__":

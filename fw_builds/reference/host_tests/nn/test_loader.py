@@ -435,7 +435,6 @@ FAULTS = [
 def test_a_missing_check_is_noticed(file: str, text: str, replacement: str, tmp_path: Path) -> None:
     root = tmp_path / "reference"
     shutil.copytree(HERE.parent.parent / "partition" / "nn", root / "partition" / "nn")
-    shutil.copy(HERE.parent.parent / "mutants.h", root)
     tests = root / "host_tests" / "nn"
     tests.mkdir(parents=True)
     for name in ("Makefile", "nn_mutate.c", "nn_host.c", "nn_host.h"):

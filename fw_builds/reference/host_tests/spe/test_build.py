@@ -33,7 +33,7 @@ def make(*variables: str, **environment: str) -> str:
     [
         ("CROSS_COMPILE=nobody-", "nobody-gcc is missing: apt-get install gcc-arm-none-eabi"),
         ("PYTHON=/bin/false", "/bin/false has no imgtool or cryptography"),
-        ("MUTANT=NO_SUCH", "MUTANT=NO_SUCH: no such faulty build; mutants.h names them"),
+        ("MUTANT=NO_SUCH", "MUTANT=NO_SUCH: no such faulty build; mutants/*.patch are they"),
         ("BEARSSL_DIR=/no such folder", "make cannot work with folders that have a space in their name"),
         ("ATTEST_PROFILE=NO_SUCH", "there are PSA_2023_TFM and PSA_IOT_1"),
     ],

@@ -9,7 +9,6 @@
 
 #include <stdint.h>
 
-#include "../../mutants.h"
 #include "nn.h"
 
 /* a * b * 2^-31 rounded to nearest, saturated (gemmlowp SaturatingRoundingDoublingHighMul). */
@@ -64,8 +63,6 @@ static inline int8_t nn_requantize(int32_t acc, struct nn_requant q, int32_t zer
 {
 	int32_t scaled = nn_multiply(acc, q);
 
-	if (MUTANT_IS(REQUANT_ROUNDING) && q.shift < 0)
-		scaled = nn_high_mul(acc, q.multiplier) >> -q.shift;
 	return nn_clamp(nn_wrapping_add(scaled, zero_point), low, high);
 }
 

@@ -86,8 +86,6 @@ static void softmax_row(const struct nn_op *op, const int8_t *in, int8_t *out, i
 		if (in[c] - most >= op->as.softmax.diff_min)
 			value = nn_divide_by_pot(nn_high_mul(reciprocal, exp_of(op, in[c] - most)),
 						 SUM_INTEGER_BITS - headroom + 31 - 8);
-		if (MUTANT_IS(SOFTMAX_OFF_BY_ONE))
-			value++;
 		out[c] = nn_clamp(value + INT8_MIN, INT8_MIN, INT8_MAX);
 	}
 }

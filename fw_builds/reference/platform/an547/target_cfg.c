@@ -5,7 +5,6 @@
 
 #include "an547_regs.h"
 #include "memory_map.h"
-#include "mutants.h"
 
 _Static_assert(offsetof(struct sacfg, secppcinten) == 0x28, "SACFG");
 _Static_assert(offsetof(struct sacfg, apbnsppc0) == 0x70, "SACFG");
@@ -47,23 +46,11 @@ static void mpc_init(struct mpc *mpc, uint32_t lut)
 	}
 }
 
-/* Only faulty builds do this: the clean one leaves all of ISRAM1 secure. */
-static void mpc_isram1_nonsecure(uint32_t from, uint32_t size)
-{
-	const uint32_t block_size = MPC_BLK_CFG_SIZE(MPC_ISRAM1->blk_cfg);
-
-	MPC_ISRAM1->ctrl = MPC_CTRL_SEC_RESP;
-	for (uint32_t block = from / block_size; block < (from + size + block_size - 1u) / block_size; block++) {
-		MPC_ISRAM1->blk_idx = block / 32u;
-		MPC_ISRAM1->blk_lut |= 1u << (block % 32u);
-	}
-}
-
 static void peripherals_init(void)
 {
 	SACFG->secrespcfg = SECRESPCFG_BUS_ERROR;
 	SACFG->apbnsppc0 = APBNSPPC0_TIMER0; /* time, for the non-secure side */
-	SACFG->apbnsppcexp1 = MUTANT_IS(SENSOR_NONSECURE) ? APBNSPPCEXP1_I2C3 : 0;
+	SACFG->apbnsppcexp1 = 0;
 	SACFG->apbnsppcexp2 = APBNSPPCEXP2_UART0;
 	SACFG->secppcinten = SECPPCINTEN_ALL;
 }
@@ -95,12 +82,6 @@ void target_cfg_isolation(void)
 	mpc_init(MPC_SRAM, ~0u);
 	mpc_init(MPC_ISRAM0, ~0u);
 	mpc_init(MPC_ISRAM1, 0);
-	if (MUTANT_IS(MPC_BLOCK_NONSECURE)) {
-		mpc_isram1_nonsecure(ISRAM1_WINDOW_OFFSET, ISRAM1_WINDOW_SIZE);
-	}
-	if (MUTANT_IS(MODEL_READABLE)) {
-		mpc_isram1_nonsecure(ISRAM1_MODEL_OFFSET, ISRAM1_MODEL_SIZE);
-	}
 
 	peripherals_init();
 	interrupts_init();

@@ -4,7 +4,6 @@
 
 #include "bytes.h"
 #include "ecdsa.h"
-#include "mutants.h"
 #include "sha256.h"
 
 #define IMAGE_MAGIC          0x96F3B83Du
@@ -183,9 +182,6 @@ static enum mcuboot_status verify_signature(const struct mcuboot_image *image, c
 {
 	uint8_t signature[ECDSA_SIGNATURE_SIZE];
 
-	if (MUTANT_IS(UNSIGNED_MODEL_ACCEPTED) && image->signature == NULL && image->name[0] != '\0') {
-		return MCUBOOT_OK;
-	}
 	if (image->key_hash == NULL) {
 		return MCUBOOT_NO_KEY_HASH;
 	}
@@ -207,7 +203,7 @@ enum mcuboot_status mcuboot_check_counter(const struct mcuboot_image *image, uin
 	if (!image->has_security_counter) {
 		return MCUBOOT_NO_COUNTER;
 	}
-	if (image->security_counter < lowest_counter && !MUTANT_IS(ROLLBACK_ACCEPTED)) {
+	if (image->security_counter < lowest_counter) {
 		return MCUBOOT_ROLLED_BACK;
 	}
 	return MCUBOOT_OK;

@@ -7,7 +7,6 @@
 #include "key_derivation.h"
 #include "log.h"
 #include "memory_map.h"
-#include "mutants.h"
 #include "nv.h"
 #include "psa_manifest/pid.h"
 #include "sha256.h"
@@ -81,9 +80,6 @@ static void seed_boot(struct device *d)
 	}
 	derive_boot_seed(area + ENTROPY_OFFSET, d->boot_count, d->boot_seed);
 	derive_random_seed(area + ENTROPY_OFFSET, d->boot_count, d->random_seed);
-	if (MUTANT_IS(BOOT_SEED_CONSTANT)) {
-		memset(d->boot_seed, 0xA0, sizeof d->boot_seed);
-	}
 }
 
 void device_init(void)

@@ -9,7 +9,6 @@
 #include "ecdsa.h"
 #include "key_derivation.h"
 #include "log.h"
-#include "mutants.h"
 #include "psa_manifest/pid.h"
 #include "sha256.h"
 #include "tfm_builtin_key_ids.h"
@@ -55,9 +54,6 @@ static psa_status_t load(psa_key_id_t id, struct builtin_key **found)
 	if (!key->has_private) {
 		derive_p256_key(device()->otp.huk, key->label, key->private);
 		key->has_private = true;
-		if (MUTANT_IS(KEY_IN_LOG)) {
-			spe_log_bytes("SPE", "key ", key->private, sizeof key->private);
-		}
 	}
 	*found = key;
 	return PSA_SUCCESS;
@@ -107,9 +103,7 @@ psa_status_t builtin_instance_id(uint8_t id[33])
 	uint8_t cose_key[80];
 	const uint8_t *point;
 	struct cbor_out out;
-	/* A faulty build takes another key's hash. */
-	const psa_key_id_t key = MUTANT_IS(INSTANCE_ID_NOT_KEYS) ? TFM_BUILTIN_KEY_ID_CLIENT : TFM_BUILTIN_KEY_ID_IAK;
-	const psa_status_t status = builtin_public_key(key, &point);
+	const psa_status_t status = builtin_public_key(TFM_BUILTIN_KEY_ID_IAK, &point);
 
 	if (status != PSA_SUCCESS) {
 		return status;

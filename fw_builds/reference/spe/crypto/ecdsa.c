@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "bearssl_ec.h"
-#include "mutants.h"
 #include "wipe.h"
 
 /* br_ec_p256_m31: constant-time, 31-bit limbs; the multiplier of a Cortex-M55 is constant-time too. */
@@ -29,63 +28,11 @@ static bool in_range(const uint8_t key[ECDSA_KEY_SIZE])
 	return len == ECDSA_KEY_SIZE && below != 0 && any != 0;
 }
 
-/*
- * The faulty build's "hash function" of RFC 6979's generator: it forgets its input, so that the generator gives the
- * same k for every message. A context begins with a pointer to its class.
- */
-static br_hash_class forgetful;
-
-static void forget_init(const br_hash_class **context)
-{
-	*context = &forgetful;
-}
-
-static void forget_update(const br_hash_class **context, const void *data, size_t len)
-{
-	(void)context;
-	(void)data;
-	(void)len;
-}
-
-static void forget_out(const br_hash_class *const *context, void *digest)
-{
-	(void)context;
-	memset(digest, 0x5A, 32);
-}
-
-static uint64_t forget_state(const br_hash_class *const *context, void *state)
-{
-	(void)context;
-	(void)state;
-	return 0;
-}
-
-static void forget_set_state(const br_hash_class **context, const void *state, uint64_t count)
-{
-	(void)state;
-	(void)count;
-	*context = &forgetful;
-}
-
-static const br_hash_class *nonce_generator_hash(void)
-{
-	if (!MUTANT_IS(ECDSA_NONCE_REUSED)) {
-		return &br_sha256_vtable;
-	}
-	forgetful = br_sha256_vtable;
-	forgetful.init = forget_init;
-	forgetful.update = forget_update;
-	forgetful.out = forget_out;
-	forgetful.state = forget_state;
-	forgetful.set_state = forget_set_state;
-	return &forgetful;
-}
-
 bool ecdsa_sign(const uint8_t key[ECDSA_KEY_SIZE], const uint8_t digest[32], uint8_t signature[ECDSA_SIGNATURE_SIZE])
 {
 	uint8_t copy[ECDSA_KEY_SIZE];
 	const br_ec_private_key private = private_key(key, copy);
-	const size_t len = br_ecdsa_i31_sign_raw(curve, nonce_generator_hash(), digest, &private, signature);
+	const size_t len = br_ecdsa_i31_sign_raw(curve, &br_sha256_vtable, digest, &private, signature);
 
 	wipe(copy, sizeof copy);
 	wipe_stack(); /* the key and the nonce in BearSSL's own representation */

@@ -8,7 +8,6 @@
 #include "cbor_encode.h"
 #include "device.h"
 #include "model_store.h"
-#include "mutants.h"
 #include "psa/crypto.h"
 #include "psa/initial_attestation.h"
 #include "services.h"
@@ -37,16 +36,13 @@ static void put_component(struct cbor_out *out, const char *type, const struct m
 
 static void put_components(struct cbor_out *out)
 {
-	struct measurement nspe = device()->nspe, model;
-	const bool has_model = model_store_measurement(&model) && !MUTANT_IS(MODEL_NOT_MEASURED);
+	struct measurement model;
+	const bool has_model = model_store_measurement(&model);
 
-	if (MUTANT_IS(ATTEST_OTHER_IMAGE)) {
-		nspe.digest[0] ^= 1;
-	}
 	cbor_put_int(out, CLAIM_SOFTWARE_COMPONENTS);
 	cbor_put_array(out, has_model ? 3 : 2);
 	put_component(out, "SPE", &device()->spe);
-	put_component(out, "NSPE", &nspe);
+	put_component(out, "NSPE", &device()->nspe);
 	if (has_model) {
 		put_component(out, "MODEL", &model);
 	}
@@ -81,9 +77,9 @@ static void put_claims(struct cbor_out *out, const uint8_t *challenge, size_t ch
 	put_text_claim(out, CLAIM_PROFILE, ATTEST_PROFILE_NAME);
 	put_bytes_claim(out, CLAIM_BOOT_SEED, d->boot_seed, sizeof d->boot_seed);
 	cbor_put_int(out, CLAIM_CLIENT_ID);
-	cbor_put_int(out, MUTANT_IS(CLIENT_ID_POSITIVE) ? -client_id : client_id);
+	cbor_put_int(out, client_id);
 	cbor_put_int(out, CLAIM_LIFECYCLE);
-	cbor_put_uint(out, MUTANT_IS(LIFECYCLE_WRONG) ? otp->lifecycle ^ 0x1000u : otp->lifecycle);
+	cbor_put_uint(out, otp->lifecycle);
 	put_bytes_claim(out, CLAIM_IMPLEMENTATION_ID, otp->implementation_id, sizeof otp->implementation_id);
 	put_text_claim(out, CLAIM_CERTIFICATION_REFERENCE, otp->certification_reference);
 	put_components(out);

@@ -86,9 +86,7 @@ static void describe(uint32_t number, struct model_store_info *info)
 	info->length = slot->image.payload_size;
 	memcpy(info->id, slot->id, sizeof info->id);
 	memcpy(info->measurement, slot->image.hash, sizeof info->measurement);
-	if (slot->image.key_hash != NULL) { /* a faulty build accepts an image without one */
-		memcpy(info->signer, slot->image.key_hash, sizeof info->signer);
-	}
+	memcpy(info->signer, slot->image.key_hash, sizeof info->signer);
 	strcpy(info->name, slot->image.name);
 	format_version(info->version, &slot->image);
 }
