@@ -100,7 +100,15 @@ def test_the_manifest_of_a_faulty_build_is_one_that_the_harness_takes(tmp_path: 
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is not installed")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    command = ["make", "-s", "-C", FIRMWARE, "MUTANT=LIFECYCLE_WRONG", f"OUT={tmp_path}", f"PYTHON={sys.executable}"]
+    command = [
+        "make",
+        "-s",
+        "-C",
+        str(FIRMWARE),
+        "MUTANT=LIFECYCLE_WRONG",
+        f"OUT={tmp_path}",
+        f"PYTHON={sys.executable}",
+    ]
     subprocess.run(command, check=True, timeout=600, env=environment, capture_output=True)
     build, right = load_build(str(tmp_path / "build.yaml")), load_build("reference")
     assert build.name == "reference-LIFECYCLE-WRONG"
