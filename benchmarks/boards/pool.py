@@ -34,10 +34,10 @@ def run(folder: Path, name: str, count: int, *more: str) -> tuple[float, int]:
         "-p",
         "no:cacheprovider",
         *ONLY_OURS,
-        f"--target={target}",
-        "--build=reference",
+        f"--tfm-target={target}",
+        "--tfm-build=reference",
     ]
-    words += [f"--run-dir={folder}/{name}", f"--state-dir={folder}/state", f"--junit-xml={folder}/{name}.xml"]
+    words += [f"--tfm-run-dir={folder}/{name}", f"--tfm-state-dir={folder}/state", f"--junit-xml={folder}/{name}.xml"]
     words += ["-n", str(count)] if count > 1 else []
     words += [str(ROOT / "suites"), *more]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}

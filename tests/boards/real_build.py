@@ -64,8 +64,8 @@ def run_suites(
     folder: Path, target: Path, build: Path | str, *suites: str, timeout: float = 500
 ) -> subprocess.CompletedProcess[str]:
     """The suites as users run them."""
-    words = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", f"--target={target}"]
-    words += [f"--build={build}", f"--run-dir={folder}/run", f"--state-dir={folder}/state"]
+    words = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", f"--tfm-target={target}"]
+    words += [f"--tfm-build={build}", f"--tfm-run-dir={folder}/run", f"--tfm-state-dir={folder}/state"]
     words += [str(ROOT / "suites" / suite) for suite in suites]
     environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
     return subprocess.run(

@@ -217,8 +217,8 @@ def test_run_finds_suites_by_name_here_first_then_those_that_came_along(here: Pa
     assert told[0] == str(here / "suites" / "boot")
     assert told[1].endswith("suites/results")
     assert told[-2:] == ["-k", "nonce"]
-    assert "--target=mine" in told
-    assert "--build=fw" in told
+    assert "--tfm-target=mine" in told
+    assert "--tfm-build=fw" in told
 
 
 def test_run_without_a_name_runs_every_suite(here: Path) -> None:

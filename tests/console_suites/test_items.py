@@ -80,7 +80,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, printer: Pri
         text = BUILD.format(suite=suite, timeout=timeout, silence=silence, more=more) if build is None else build
         (pytester.path / "fw_builds" / "fw.yaml").write_text(text)
         return pytester.runpytest_subprocess(
-            "--target", "bench", "--build", "fw", "-p", "no:cacheprovider", *args, "console", timeout=300
+            "--tfm-target", "bench", "--tfm-build", "fw", "-p", "no:cacheprovider", *args, "console", timeout=300
         )
 
     return go

@@ -56,7 +56,7 @@ def build(project: pytest.Pytester, transcript: bytes) -> None:
 def run(project: pytest.Pytester, machine: str = "qemu-an521") -> pytest.RunResult:
     target = ROOT / "targets" / f"{machine}.yaml"
     return project.runpytest_subprocess(
-        "--target", str(target), "--build", "fw.yaml", "-p", "no:cacheprovider", "console", timeout=300
+        "--tfm-target", str(target), "--tfm-build", "fw.yaml", "-p", "no:cacheprovider", "console", timeout=300
     )
 
 

@@ -49,7 +49,7 @@ class Project:
 
     def run(self, *args: str, target: str = "bench", build: str = "fw") -> pytest.RunResult:
         """In a process of its own, as users do."""
-        chosen = [*(["--target", target] if target else []), *(["--build", build] if build else [])]
+        chosen = [*(["--tfm-target", target] if target else []), *(["--tfm-build", build] if build else [])]
         return self.pytester.runpytest_subprocess(*chosen, "-p", "no:cacheprovider", *args, timeout=180)
 
     def life(self, target: str = "bench") -> list[str]:

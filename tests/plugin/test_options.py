@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tfm_harness.plugin.options import OPTIONS
+from tfm_harness.plugin.options import OPTIONS, Option
 
 from tests.plugin.conftest import Project
 
@@ -23,7 +23,7 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_ini(
     project.test(TEST)
     for name in ("from_ini", "from_env", "from_flag"):
         project.target(name)
-    project.pytester.makeini("[pytest]\nharness_target = from_ini\nharness_build = fw\n")
+    project.pytester.makeini("[pytest]\ntfm_target = from_ini\ntfm_build = fw\n")
     project.run(target="", build="").stdout.fnmatch_lines(["*from_ini+fw: simulator*"])
     monkeypatch.setenv("TFM_HARNESS_TARGET", "from_env")
     project.run(target="", build="").stdout.fnmatch_lines(["*from_env+fw: simulator*"])
@@ -34,7 +34,7 @@ def test_lists_in_environment_and_ini(project: Project, monkeypatch: pytest.Monk
     project.test(TEST)
     project.target("second")
     project.build("other")
-    project.pytester.makepyprojecttoml('[tool.pytest.ini_options]\nharness_build = ["fw", "other"]\n')
+    project.pytester.makepyprojecttoml('[tool.pytest.ini_options]\ntfm_build = ["fw", "other"]\n')
     monkeypatch.setenv("TFM_HARNESS_TARGET", "bench, second")
     result = project.run("-v", target="", build="")
     result.assert_outcomes(passed=4)
@@ -45,18 +45,18 @@ def test_lists_in_environment_and_ini(project: Project, monkeypatch: pytest.Monk
 def test_each_pair_is_flashed_once_and_given_back_before_the_next(project: Project) -> None:
     project.test("def test_a(device): pass\ndef test_b(device): pass\ndef test_c(device): pass\n")
     project.build("other")
-    assert project.run("--build", "other").ret == 0
+    assert project.run("--tfm-build", "other").ret == 0
     assert project.life() == ["acquire", "flash", "release"] * 2
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--policy", "lax"], "*policy cannot be 'lax'*"),
-        (["--answer-timeout", "soon"], "*answer-timeout cannot be 'soon'*"),
-        (["--answer-timeout", "-1"], "*expected: a positive number of seconds*"),
-        (["--answer-timeout", "inf"], "*where: --answer-timeout on the command line*"),
-        (["--target", "bench"], "*target bench is given twice*"),
+        (["--tfm-policy", "lax"], "*policy cannot be 'lax'*"),
+        (["--tfm-answer-timeout", "soon"], "*answer-timeout cannot be 'soon'*"),
+        (["--tfm-answer-timeout", "-1"], "*expected: a positive number of seconds*"),
+        (["--tfm-answer-timeout", "inf"], "*where: --tfm-answer-timeout on the command line*"),
+        (["--tfm-target", "bench"], "*target bench is given twice*"),
     ],
 )
 def test_values_that_cannot_be_are_said_with_their_origin(project: Project, arguments: list[str], words: str) -> None:
@@ -75,7 +75,7 @@ def test_a_wrong_value_in_the_environment_names_the_variable(project: Project, m
     result.stderr.fnmatch_lines(["*where: environment variable TFM_HARNESS_FRESH_IDENTITY*"])
 
 
-@pytest.mark.parametrize("argument", ["--run-dir=file/run", "--state-dir=file"])
+@pytest.mark.parametrize("argument", ["--tfm-run-dir=file/run", "--tfm-state-dir=file"])
 def test_a_folder_that_cannot_be_made_is_the_benchs_fault(project: Project, argument: str) -> None:
     project.test(TEST)
     (project.path / "file").write_text("")
@@ -97,14 +97,16 @@ def test_one_of_two_is_not_enough(project: Project) -> None:
     project.test(TEST)
     result = project.run(build="")
     assert result.ret == 4
-    result.stderr.fnmatch_lines(["*no build was given*", "*seen: target bench from --target on the command line*"])
+    result.stderr.fnmatch_lines(["*no build was given*", "*seen: target bench from --tfm-target on the command line*"])
 
 
 def test_an_unknown_target_is_said_with_the_nearest_name(project: Project) -> None:
     project.test(TEST)
     result = project.run(target="bnech")
     assert result.ret == 4
-    result.stderr.fnmatch_lines(["*unknown target 'bnech'; did you mean 'bench'?*", "*--target on the command line*"])
+    result.stderr.fnmatch_lines(
+        ["*unknown target 'bnech'; did you mean 'bench'?*", "*--tfm-target on the command line*"]
+    )
 
 
 def test_an_unknown_key_is_said_with_file_line_and_nearest_key(project: Project) -> None:
@@ -132,3 +134,49 @@ def test_collecting_touches_no_board(project: Project) -> None:
     result.stdout.fnmatch_lines(["*test_it?bench+fw?*"])
     assert project.life() == []
     assert not (project.path / "runs").exists()
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_the_names_that_options_once_had_are_answered_with_the_new_ones(option: Option, project: Project) -> None:
+    project.test(TEST)
+    result = project.run(f"--{option.name}", "x", target="", build="")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines([f"*--{option.name} is called {option.flag} now*"])
+    project.pytester.makeini(f"[pytest]\nharness_{option.name.replace('-', '_')} = x\n")
+    result = project.run(target="", build="")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines([f"*is called {option.key} now*"])
+
+
+def test_a_flag_of_another_plugin_is_not_ours_to_judge(project: Project) -> None:
+    project.test("def test_it(): pass\n")
+    project.pytester.makeconftest("")
+    (project.path / "other.py").write_text(
+        "def pytest_addoption(parser):\n    parser.addoption('--target', action='append')\n"
+    )
+    result = project.run("-p", "other", "--target", "esp32", target="", build="")
+    result.assert_outcomes(passed=1)
+
+
+def test_the_policy_that_was_called_port(project: Project) -> None:
+    project.test(TEST)
+    result = project.run("--tfm-policy", "port")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*policy cannot be 'port'*", "*`port` is called `validation` now*"])
+
+
+def test_a_misspelt_environment_variable_is_an_error(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.test(TEST)
+    monkeypatch.setenv("TFM_HARNESS_TARGTE", "bench")
+    result = project.run()
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*no environment variable TFM_HARNESS_TARGTE; did you mean TFM_HARNESS_TARGET?*"])
+
+
+def test_a_users_own_package_called_harness_hides_nothing(project: Project) -> None:
+    folder = project.path / "harness"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("MINE = True\n")
+    project.test("import harness\ndef test_it(device):\n    assert harness.MINE\n")
+    project.run("--import-mode=importlib").assert_outcomes(passed=1)  # as ``python -m pytest``
+    project.run().assert_outcomes(passed=1)

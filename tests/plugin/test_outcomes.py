@@ -106,7 +106,7 @@ def test_many_failed_checks_take_less_than_forty_lines_too(project: Project) -> 
 def test_a_bench_failure_in_a_test_is_an_error_and_exit_code_10(project: Project) -> None:
     project.target("bench", "log-silent")
     project.test(TRIGGER)
-    result = project.run("--answer-timeout", "0.1", "--junitxml", "out.xml")
+    result = project.run("--tfm-answer-timeout", "0.1", "--junitxml", "out.xml")
     assert result.ret == 10
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
@@ -125,13 +125,13 @@ def test_a_product_failure_is_never_hidden_by_a_bench_failure(project: Project) 
     project.target("bench", "log-silent")
     project.test(TRIGGER)
     project.test(CHECKED.format(passes=False), suite="other")
-    assert project.run("--answer-timeout", "0.1").ret == 1
+    assert project.run("--tfm-answer-timeout", "0.1").ret == 1
 
 
 def test_findings_outweigh_a_bench_failure_in_the_same_test(project: Project) -> None:
     project.target("bench", "log-silent")
     project.test(CHECKED.format(passes=False) + "    device.lab.print_log(1, 1)\n")
-    result = project.run("--answer-timeout", "0.1")
+    result = project.run("--tfm-answer-timeout", "0.1")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*product:mine.number*", "*afterwards: *smp-timeout*"])
 
@@ -157,7 +157,7 @@ def test_each_fault_has_its_class_its_words_and_leaves_nothing(
 ) -> None:
     project.target("bench", fault)
     project.test(TRIGGER)
-    result = project.run("--answer-timeout", "0.1", "--boot-timeout", "0.3")
+    result = project.run("--tfm-answer-timeout", "0.1", "--tfm-boot-timeout", "0.3")
     result.stdout.fnmatch_lines([words])
     assert result.ret == code
     assert project.life()[-1] == "release"
@@ -166,7 +166,7 @@ def test_each_fault_has_its_class_its_words_and_leaves_nothing(
 def test_a_board_that_never_was_ready_shows_its_consoles_once(project: Project) -> None:
     project.target("bench", "hung")
     project.test(TRIGGER + "def test_next(device): pass\n")
-    result = project.run("--boot-timeout", "0.3")
+    result = project.run("--tfm-boot-timeout", "0.3")
     result.stdout.fnmatch_lines(["*product:boot-hung*", "*last requests and answers*", "*console ns, last lines*"])
     result.stdout.fnmatch_lines(["*simulator firmware*", "bench+fw: never ready"])
     assert result.stdout.str().count("console ns, last lines") == 1
@@ -175,7 +175,7 @@ def test_a_board_that_never_was_ready_shows_its_consoles_once(project: Project) 
 def test_fifty_megabytes_of_chatter_before_an_answer_are_waited_through(project: Project) -> None:
     project.target("bench", "log-floods")
     project.test(TRIGGER)
-    result = project.run("--answer-timeout", "100")  # on a busy host the flood itself takes long
+    result = project.run("--tfm-answer-timeout", "100")  # on a busy host the flood itself takes long
     assert result.ret == 0
     assert (next((project.path / "runs").glob("*")) / "bench" / "ns.log").stat().st_size > 50 << 20
 
@@ -183,7 +183,7 @@ def test_fifty_megabytes_of_chatter_before_an_answer_are_waited_through(project:
 def test_what_the_secure_side_said_is_shown_when_it_refused_the_image(project: Project) -> None:
     project.target("bench", "secure-only")
     project.test(ASKS)
-    result = project.run("--boot-timeout", "0.3")
+    result = project.run("--tfm-boot-timeout", "0.3")
     result.stdout.fnmatch_lines(["*NSPE image refused: signature does not verify*"])
 
 
@@ -194,7 +194,7 @@ def test_a_lost_board_is_not_waited_for_again(project: Project) -> None:
         "def pytest_harness_board_lost(bench, error): print(f'LOST {bench.pair.name} {error.kind}')\n"
         "def pytest_harness_board_ready(bench): print(f'READY {bench.pair.name}')\n"
     )
-    result = project.run("--answer-timeout", "0.1", "--boot-timeout", "0.3", "-s")
+    result = project.run("--tfm-answer-timeout", "0.1", "--tfm-boot-timeout", "0.3", "-s")
     assert result.ret == 10
     result.stdout.fnmatch_lines(["*READY bench+fw*", "*LOST bench+fw *", "*board-lost*was lost in an earlier test*"])
 
@@ -203,7 +203,7 @@ def test_no_board_asked_for_is_a_usage_error(project: Project) -> None:
     project.test(ASKS)
     result = project.run(target="", build="")
     assert result.ret == 4
-    result.stderr.fnmatch_lines(["*test_asks needs a board, and none was asked for*", "*--target NAME*"])
+    result.stderr.fnmatch_lines(["*test_asks needs a board, and none was asked for*", "*--tfm-target NAME*"])
 
 
 def test_other_projects_fixtures_of_the_same_name_are_left_alone(project: Project) -> None:

@@ -21,16 +21,16 @@ def test_trigger(lab, number):
 
 
 def pool_of(project: Project, *faults: str) -> tuple[str, ...]:
-    words = ["--pool"]
+    words = ["--tfm-pool"]
     for number, fault in enumerate(faults):
         project.target(f"b{number}", fault)
-        words += ["--target", f"b{number}"]
+        words += ["--tfm-target", f"b{number}"]
     return tuple(words)
 
 
 def test_a_lost_boards_test_moves_once_and_is_shown(project: Project) -> None:
     project.test(TRIGGER.format(count=3, holds=True))
-    result = project.run(*pool_of(project, "log-dies", ""), "-rA", "--run-dir", "run", target="")
+    result = project.run(*pool_of(project, "log-dies", ""), "-rA", "--tfm-run-dir", "run", target="")
     result.stdout.fnmatch_lines(
         [
             "*b0: in quarantine, emulator-exit*",
@@ -107,7 +107,7 @@ def test_two_processes_two_emulated_boards(project: Project) -> None:
     (project.path / "targets" / "pool.yaml").write_text(text + "count: 2\n")
     project.test(HOLDS)
     result = project.run(
-        *("-n", "2", "-p", "xdist", "--junit-xml", "junit.xml", "--run-dir", "run"),
+        *("-n", "2", "-p", "xdist", "--junit-xml", "junit.xml", "--tfm-run-dir", "run"),
         target="pool",
         build=str(FIRMWARE / "build.yaml"),
     )

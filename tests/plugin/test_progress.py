@@ -55,7 +55,7 @@ def test_each_builds_models_are_tests_of_their_own(project: Project) -> None:
         said = "".join(f"  {model}: {{file: {model}.tflite}}\n" for model in models)
         project.build(name, f"models:\n{said}" if said else "")
     project.test("def test_model(build_model):\n    pass\n")
-    result = project.run("--collect-only", "-q", "--build=one", "--build=two", "--build=none", build="")
+    result = project.run("--collect-only", "-q", "--tfm-build=one", "--tfm-build=two", "--tfm-build=none", build="")
     found = {line.partition("::")[2] for line in result.stdout.lines if "::" in line}
     assert found == {
         "test_model[bench+one-a]",

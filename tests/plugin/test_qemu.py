@@ -63,7 +63,7 @@ class User:
 
     def command(self, *args: str, target: str = "qemu-an547", build: str = str(FIRMWARE)) -> list[str]:
         # With "=", or pytest takes the paths for tests and looks for its rootdir there.
-        chosen = [f"--target={target}", f"--build={build}", "--state-dir=state", "--run-dir=run"]
+        chosen = [f"--tfm-target={target}", f"--tfm-build={build}", "--tfm-state-dir=state", "--tfm-run-dir=run"]
         return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *chosen, *args]
 
     def run(self, test: str, *args: str, **chosen: str) -> subprocess.CompletedProcess[str]:
@@ -121,7 +121,7 @@ def user(tmp_path: Path) -> User:
 
 
 def test_five_lines_from_sensor_to_verdict(user: User) -> None:
-    done = user.run(FIVE_LINES, "--junitxml", "out.xml", "--html-report", "report.html")
+    done = user.run(FIVE_LINES, "--junitxml", "out.xml", "--tfm-html-report", "report.html")
     assert done.returncode == 0, done.stdout
     assert "qemu-an547+reference: tfm-harness-reference" in done.stdout
     record = json.loads((user.path / "run" / "run.json").read_text())
@@ -181,7 +181,7 @@ def test_two_sessions_cannot_have_one_board(user: User) -> None:
     try:
         (user.path / "second").mkdir()
         second = subprocess.run(
-            [*user.command("../test_user.py"), "--state-dir", str(user.path / "state")],
+            [*user.command("../test_user.py"), "--tfm-state-dir", str(user.path / "state")],
             cwd=user.path / "second", env=user.env, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert second.returncode == 10, second.stdout
@@ -231,7 +231,7 @@ def test_an_unsigned_image_never_answers_and_the_reason_is_shown(user: User) -> 
     tampered.write_bytes(data)
     build = Path(user.build())
     build.write_text(build.read_text().replace(str(FIRMWARE / "out" / "nonsecure.signed.bin"), str(tampered)))
-    done = user.run(DESCRIBES, "--boot-timeout", "2", build=str(build))
+    done = user.run(DESCRIBES, "--tfm-boot-timeout", "2", build=str(build))
     assert done.returncode == 1, done.stdout
     assert "[product:boot-hung]" in done.stdout
     assert "NSPE image refused" in done.stdout

@@ -24,9 +24,9 @@ def outcomes(project: Project) -> dict[str, str]:
 
 def test_quick_leaves_thorough_tests_out_and_says_which(project: Project) -> None:
     project.test(TWO)
-    result = project.run("--quick")
+    result = project.run("--tfm-quick")
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["not run: 2 tests marked thorough were left out by --quick", "  *: test_far"])
+    result.stdout.fnmatch_lines(["not run: 2 tests marked thorough were left out by --tfm-quick", "  *: test_far"])
     assert sorted(outcomes(project).values()) == ["not run", "not run", "passed"]
 
 
@@ -39,5 +39,5 @@ def test_without_quick_they_run(project: Project) -> None:
 
 def test_a_quick_run_of_thorough_tests_alone_is_no_pass_and_touches_no_board(project: Project) -> None:
     project.test("import pytest\n@pytest.mark.thorough\ndef test_far(device): pass\n")
-    assert project.run("--quick").ret == 5
+    assert project.run("--tfm-quick").ret == 5
     assert project.life() == []

@@ -70,8 +70,8 @@ def test_no_waiver_excuses_evidence(project: Project) -> None:
 
 def test_the_policy_decides_what_fails(project: Project) -> None:
     project.test(CHECKED)
-    assert project.run("--policy", "validation").ret == 1
-    result = project.run("--policy", "dev")
+    assert project.run("--tfm-policy", "validation").ret == 1
+    result = project.run("--tfm-policy", "dev")
     assert result.ret == 0
     result.stdout.fnmatch_lines(["noted (the policy only reports these):", "  mine.wrong on bench+fw: wrong"])
 
@@ -80,4 +80,4 @@ def test_the_builds_own_policy_holds_unless_the_command_line_says_otherwise(proj
     project.test(CHECKED)
     project.build("fw", "policy: dev\n")
     assert project.run().ret == 0
-    assert project.run("--policy", "production").ret == 1
+    assert project.run("--tfm-policy", "production").ret == 1

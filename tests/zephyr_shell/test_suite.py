@@ -48,7 +48,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, request: pyt
             (pytester.path / "suites" / "test_mine.py").write_text(test)
         else:
             shutil.copytree(ROOT / "suites" / suite, pytester.path / "suites" / suite)
-        chosen = ["--target", "bench", "--build", str(path), "--policy", policy]
+        chosen = ["--tfm-target", "bench", "--tfm-build", str(path), "--tfm-policy", policy]
         return pytester.runpytest_subprocess(*chosen, "-p", "no:cacheprovider", *args, "suites", timeout=300)
 
     return go

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from tfm_harness.coverage.suite_words import claim
 from tfm_harness.errors import ConfigError
+from tfm_harness.plugin.options import OPTIONS
 
 __all__ = ["add_parser", "run", "suite_paths", "suites"]
 
@@ -27,18 +28,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "  tfm-harness run --target qemu-an547 --build reference\n"
         "  tfm-harness run results sensor --target qemu-an547 --build reference -- -k replay -x\n"
         "  tfm-harness run --list\n"
-        "What stands behind -- goes to pytest as it is.",
+        "What stands behind -- goes to pytest as it is. With pytest itself the options begin with --tfm-.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("suite", nargs="*", help="a suite's name, or a path with tests")
-    parser.add_argument("--target", action="append", metavar="NAME|FILE", help="repeatable")
-    parser.add_argument("--build", action="append", metavar="NAME|FILE", help="repeatable: every pair is run")
-    parser.add_argument("--policy", choices=("dev", "validation", "production"))
-    parser.add_argument(
-        "--quick", action="store_true", help="leave out the thorough tests (counted as not run): under a minute"
-    )
-    parser.add_argument("--run-dir", metavar="DIR", help="where transcripts and records go")
-    parser.add_argument("--html-report", metavar="FILE", help="write a self-contained report page")
+    for option in OPTIONS:
+        if option.kind == "flag":
+            parser.add_argument(f"--{option.name}", action="store_true", help=option.help)
+        elif option.kind == "list":
+            parser.add_argument(f"--{option.name}", action="append", metavar=option.metavar, help=option.help)
+        else:
+            parser.add_argument(
+                f"--{option.name}", choices=option.choices or None, metavar=option.metavar, help=option.help
+            )
     parser.add_argument("--junitxml", metavar="FILE", help="write JUnit XML")
     parser.add_argument("--list", action="store_true", help="list the suites and end")
     parser.set_defaults(run=run)
@@ -64,15 +66,15 @@ def pytest_arguments(args: argparse.Namespace) -> list[str]:
     config = next((path for name in _CONFIGS if (path := Path.cwd() / name).is_file()), None)
     if config is not None:
         command.append(f"--config-file={config}")
-    for flag in ("target", "build"):
-        # In one word: pytest looks for its rootdir near paths that stand alone.
-        command += [f"--{flag}={value}" for value in getattr(args, flag) or ()]
-    for flag in ("policy", "run_dir", "html_report", "junitxml"):
-        value = getattr(args, flag)
-        if value:
-            command.append(f"--{flag.replace('_', '-')}={value}")
-    if args.quick:
-        command.append("--quick")
+    for option in OPTIONS:
+        value = getattr(args, option.name.replace("-", "_"))
+        if option.kind == "flag":
+            command += [option.flag] if value else []
+        else:
+            # In one word: pytest looks for its rootdir near paths that stand alone.
+            command += [f"{option.flag}={one}" for one in (value if isinstance(value, list) else [value]) if one]
+    if args.junitxml:
+        command.append(f"--junitxml={args.junitxml}")
     return [*command, *args.rest]
 
 

@@ -5,6 +5,7 @@ Imports only pytest and the standard library at module level (a benchmark holds 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import pytest
 
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.plugin import fixtures, hookspecs
-from tfm_harness.plugin.options import add_options, setting
+from tfm_harness.plugin.options import add_options, check_names, setting
 
 if TYPE_CHECKING:
     from tfm_harness.plugin.session import HarnessPlugin
@@ -23,7 +24,7 @@ PLUGIN: pytest.StashKey[HarnessPlugin] = pytest.StashKey()
 
 MARKERS = (
     "needs(*features): the test needs these features of firmware and bench; without them it is not covered",
-    "thorough: searches far; left out by --quick, and then counted as not run",
+    "thorough: searches far; left out by --tfm-quick, and then counted as not run",
     "qemu: needs qemu-system-arm or built firmware images",
 )
 
@@ -42,6 +43,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     """Declare the plugin's own hooks."""
     pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser, args: list[str]) -> None:
+    """Names that the settings once had, before pytest only says that it does not know them."""
+    declared = {name for group in (parser._anonymous, *parser._groups) for o in group.options for name in o.names()}  # noqa: SLF001 - pytest has no public list
+    with warnings.catch_warnings():
+        # pytest 9.1 deprecates this list; nothing else tells of a key that nobody declares.
+        warnings.simplefilter("ignore")
+        ini = getattr(early_config, "inicfg", {})
+    try:
+        check_names(args, declared, ini)
+    except ConfigError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -73,7 +87,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: Sequence[pytest.
     if wanting is not None:
         raise pytest.UsageError(
             f"{wanting.nodeid} needs a board, and none was asked for.\n"
-            "  what to do: give --target NAME and --build NAME (or harness_target and harness_build in the ini\n"
-            "    file, or TFM_HARNESS_TARGET and TFM_HARNESS_BUILD); `tfm-harness targets` and `tfm-harness builds`\n"
-            "    list what is known"
+            "  what to do: give --tfm-target NAME and --tfm-build NAME (or tfm_target and tfm_build in the ini file,\n"
+            "    or TFM_HARNESS_TARGET and TFM_HARNESS_BUILD); `tfm-harness targets` and `tfm-harness builds` list\n"
+            "    what is known"
         )

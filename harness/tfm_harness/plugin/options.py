@@ -7,16 +7,18 @@ its origin, so that an error can say where it came from.
 from __future__ import annotations
 
 import os
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfm_harness.config.nearest import nearest
 from tfm_harness.errors import ConfigError
 
 if TYPE_CHECKING:
     import pytest
 
-__all__ = ["OPTIONS", "Option", "Setting", "add_options", "setting", "settings"]
+__all__ = ["OPTIONS", "Option", "Setting", "add_options", "check_names", "setting", "settings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +26,8 @@ class Option:
     """One setting.
 
     Attributes:
-        name: as in ``--name`` (dashes); the ini key is ``harness_name``, the environment
-            variable ``TFM_HARNESS_NAME`` (underscores).
+        name: the flag is ``--tfm-name`` (dashes; ``tfm-harness run`` takes ``--name``), the ini key
+            ``tfm_name``, the environment variable ``TFM_HARNESS_NAME`` (underscores).
         kind: ``text``, ``list`` (repeatable), ``flag``, ``seconds`` or ``choice``.
     """
 
@@ -38,18 +40,18 @@ class Option:
 
     @property
     def flag(self) -> str:
-        """The command line flag."""
-        return f"--{self.name}"
+        """The command line flag; the prefix keeps it apart from other plugins' flags."""
+        return f"--tfm-{self.name}"
 
     @property
     def key(self) -> str:
         """The ini key; also the attribute in ``config.option``."""
-        return "harness_" + self.name.replace("-", "_")
+        return "tfm_" + self.name.replace("-", "_")
 
     @property
     def env(self) -> str:
         """The environment variable."""
-        return "TFM_" + self.key.upper()
+        return "TFM_HARNESS_" + self.name.replace("-", "_").upper()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ OPTIONS = (
         kind="choice",
         choices=("dev", "validation", "production"),
         metavar="POLICY",
-        help="how strictly findings are judged: dev, port or production (default: the build's own, else port)",
+        help="how strictly findings are judged: dev, validation or production (default: the build's, else validation)",
     ),
     Option(
         name="run-dir",
@@ -139,6 +141,47 @@ OPTIONS = (
     Option(name="html-report", metavar="FILE", help="write a self-contained report page there"),
 )
 _BY_NAME = {option.name: option for option in OPTIONS}
+_RENAMED = {("policy", "port"): "the policy `port` is called `validation` now"}
+OTHER_VARIABLES = frozenset(
+    f"TFM_HARNESS_{name}" for name in ("ARTIFACTS", "BASELINE", "LABGRID_PYTHON", "QEMU_PROBES", "VSI_DIR")
+)
+"""Environment variables of the harness that are no settings of the plugin."""
+
+
+def check_names(arguments: Sequence[str], declared: Container[str], ini: Iterable[str]) -> None:
+    """Refuse the names that these settings once had, and misspelt environment variables.
+
+    Args:
+        arguments: the command line.
+        declared: flags that pytest or another plugin declares: they are not ours to judge.
+        ini: keys of the ini file.
+
+    Raises:
+        ConfigError: with the name that is meant.
+    """
+    old = {f"--{option.name}": option.flag for option in OPTIONS}
+    for word in arguments:
+        flag = word.partition("=")[0]
+        if flag in old and flag not in declared:
+            raise _renamed(flag, old[flag], "the command line")
+    keys = {"harness_" + option.key.removeprefix("tfm_"): option.key for option in OPTIONS}
+    for key in ini:
+        if key in keys:
+            raise _renamed(key, keys[key], "the ini file")
+    known = {option.env for option in OPTIONS} | OTHER_VARIABLES
+    for name in os.environ:
+        if name.startswith("TFM_HARNESS_") and name not in known:
+            near = nearest(name, known)
+            raise ConfigError(
+                f"there is no environment variable {name}" + (f"; did you mean {near}?" if near else ""),
+                kind="bad-option",
+                expected=f"one of {', '.join(sorted(known))}",
+                where="the environment",
+            )
+
+
+def _renamed(old: str, new: str, where: str) -> ConfigError:
+    return ConfigError(f"{old} is called {new} now", kind="option-renamed", expected=new, seen=old, where=where)
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -178,7 +221,7 @@ def setting(config: pytest.Config, name: str) -> Setting:
     option = _BY_NAME[name]
     found = _find(config, option)
     if option.kind == "choice" and found.text and found.text not in option.choices:
-        raise _wrong(found, "one of " + ", ".join(option.choices))
+        raise _wrong(found, "one of " + ", ".join(option.choices), _RENAMED.get((name, found.text)))
     if option.kind == "seconds" and found.text:
         try:
             valid = 0 < found.seconds < float("inf")
@@ -191,13 +234,14 @@ def setting(config: pytest.Config, name: str) -> Setting:
     return found
 
 
-def _wrong(found: Setting, expected: str) -> Exception:
+def _wrong(found: Setting, expected: str, hint: str | None = None) -> Exception:
     return ConfigError(
         f"{found.option.name} cannot be {found.text!r}",
         kind="bad-option",
         expected=expected,
         seen=found.text,
         where=found.origin,
+        hint=hint,
     )
 
 

@@ -123,7 +123,7 @@ def run_context(options: Mapping[str, Setting], *, worker: str = "", shared: str
             kind="run-dir",
             seen=str(error),
             where=f"{run_dir} ({options['run-dir'].origin}), {state} ({options['state-dir'].origin})",
-            hint="free space, or name another folder with --run-dir or --state-dir",
+            hint="free space, or name another folder with --tfm-run-dir or --tfm-state-dir",
         ) from None
     return RunContext(
         run_dir=run_dir,

@@ -51,7 +51,7 @@ def check_workers(config: pytest.Config, pairs: tuple[Pair, ...]) -> None:
             kind="pool-small",
             expected="a board for each process",
             seen=f"-n {workers}",
-            hint="`count` in a virtual board's target, several targets with --pool, or a smaller -n",
+            hint="`count` in a virtual board's target, several targets with --tfm-pool, or a smaller -n",
         )
 
 

@@ -43,7 +43,7 @@ class TestRecord:
     """One test on one pair.
 
     `outcome`: ``passed``, ``failed`` (product), ``error`` (bench, configuration, bug),
-    ``not covered``, ``skipped``, or ``not run`` (left out by ``--quick``).
+    ``not covered``, ``skipped``, or ``not run`` (left out by ``--tfm-quick``).
     """
 
     __test__ = False  # not a test class, whatever its name

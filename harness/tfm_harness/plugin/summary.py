@@ -148,7 +148,7 @@ def _not_run(terminal: pytest.TerminalReporter, tests: list[TestRecord]) -> None
     suites: dict[str, list[str]] = defaultdict(list)
     for test in tests:
         suites[test.suite].append(test.nodeid.rpartition("::")[2].partition("[")[0])
-    terminal.write_line(f"not run: {len(tests)} tests marked thorough were left out by --quick", yellow=True)
+    terminal.write_line(f"not run: {len(tests)} tests marked thorough were left out by --tfm-quick", yellow=True)
     for suite, names in suites.items():
         terminal.write_line(f"  {suite}: {', '.join(dict.fromkeys(names))}")
 

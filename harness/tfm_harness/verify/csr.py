@@ -97,8 +97,6 @@ def parse_csr(data: bytes) -> CertificationRequest:
         attributes, problems = _read_attributes(fields[3])
     oid, parameters = _read_algorithm(algorithm)
     value = whole_octets(signature, "the signature")
-    if oid in SIGNATURES:
-        check_signature_value(value, "the signature")
     return CertificationRequest(
         info.encoded, version, names, name_problem, key, key_problem, oid,
         parameters, attributes, problems, value,
@@ -261,7 +259,8 @@ def proves_possession(request: CertificationRequest) -> bool:
     if request.key is None or algorithm is None:
         return False
     try:
+        check_signature_value(request.signature, "the signature")
         request.key.handle.verify(request.signature, request.signed, ec.ECDSA(algorithm))
-    except InvalidSignature:
+    except (DerError, InvalidSignature):
         return False
     return True
