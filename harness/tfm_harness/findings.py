@@ -12,10 +12,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
 
 from tfm_harness.safe_text import safe
 
 __all__ = [
+    "RENAMED_POLICIES",
     "Catalogue",
     "Check",
     "Finding",
@@ -33,6 +36,10 @@ class Policy(enum.StrEnum):
     DEV = "dev"
     VALIDATION = "validation"
     PRODUCTION = "production"
+
+
+RENAMED_POLICIES: Final[Mapping[str, str]] = MappingProxyType({"port": str(Policy.VALIDATION)})
+"""Old names of policies. They are refused with the new name."""
 
 
 class Severity(enum.IntEnum):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from tfm_harness.plugin.options import OPTIONS, Option
 
@@ -137,46 +139,91 @@ def test_collecting_touches_no_board(project: Project) -> None:
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
-def test_the_names_that_options_once_had_are_answered_with_the_new_ones(option: Option, project: Project) -> None:
+@pytest.mark.parametrize("joined", [True, False])
+def test_an_old_flag_is_an_error_that_gives_the_new_one(project: Project, option: Option, joined: bool) -> None:
     project.test(TEST)
-    result = project.run(f"--{option.name}", "x", target="", build="")
+    words = [f"--{option.name}=1"] if joined else [f"--{option.name}", "1"]
+    result = project.run(*words)
     assert result.ret == 4
-    result.stderr.fnmatch_lines([f"*--{option.name} is called {option.flag} now*"])
-    project.pytester.makeini(f"[pytest]\nharness_{option.name.replace('-', '_')} = x\n")
+    result.stderr.fnmatch_lines([f"*option --{option.name} is now called --tfm-{option.name}*"])
+    assert project.life() == []
+
+
+def test_an_old_flag_in_addopts_is_an_error_too(project: Project) -> None:
+    project.test(TEST)
+    project.pytester.makeini("[pytest]\naddopts = --target bench --build fw\n")
     result = project.run(target="", build="")
     assert result.ret == 4
-    result.stderr.fnmatch_lines([f"*is called {option.key} now*"])
+    result.stderr.fnmatch_lines(["*option --target is now called --tfm-target*"])
 
 
-def test_a_flag_of_another_plugin_is_not_ours_to_judge(project: Project) -> None:
-    project.test("def test_it(): pass\n")
-    project.pytester.makeconftest("")
-    (project.path / "other.py").write_text(
-        "def pytest_addoption(parser):\n    parser.addoption('--target', action='append')\n"
-    )
-    result = project.run("-p", "other", "--target", "esp32", target="", build="")
-    result.assert_outcomes(passed=1)
+def test_an_old_flag_that_another_plugin_has_is_left_to_it(project: Project) -> None:
+    project.test("def test_it(device, request): assert request.config.getoption('--target') == 'esp32'\n")
+    project.append_conftest("def pytest_addoption(parser): parser.addoption('--target')\n")
+    project.run("--target", "esp32").assert_outcomes(passed=1)
 
 
-def test_the_policy_that_was_called_port(project: Project) -> None:
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_an_old_ini_key_is_an_error_that_gives_the_new_one(project: Project, option: Option) -> None:
+    project.test(TEST)
+    old = "harness_" + option.name.replace("-", "_")
+    project.pytester.makeini(f"[pytest]\n{old} = 1\n")
+    result = project.run()
+    assert result.ret == 4
+    result.stderr.fnmatch_lines([f"*ini key {old} is now called {option.key}*", "*where: *tox.ini*"])
+
+
+def test_a_misspelt_ini_key_is_an_error_with_the_nearest_one(project: Project) -> None:
+    project.test(TEST)
+    project.pytester.makeini("[pytest]\ntfm_polcy = production\n")
+    result = project.run()
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*unknown ini key tfm_polcy; did you mean tfm_policy?*"])
+
+
+def test_an_ini_key_of_another_plugin_is_no_mistake(project: Project) -> None:
+    project.test(TEST)
+    project.append_conftest("def pytest_addoption(parser): parser.addini('tfm_colour', 'of another plugin')\n")
+    project.pytester.makeini("[pytest]\ntfm_colour = blue\n")
+    project.run().assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("TFM_HARNESS_TARGTE", "*unknown environment variable TFM_HARNESS_TARGTE; did you mean TFM_HARNESS_TARGET?*"),
+        ("TFM_HARNESS_POLCY", "*did you mean TFM_HARNESS_POLICY?*"),
+        ("TFM_HARNESS_BASLINE", "*did you mean TFM_HARNESS_BASELINE?*"),
+        ("TFM_HARNESS_QXJ", "*expected: one of *TFM_HARNESS_ANSWER_TIMEOUT*"),
+    ],
+)
+def test_a_misspelt_variable_is_an_error_with_the_nearest_one(
+    project: Project, monkeypatch: pytest.MonkeyPatch, name: str, words: str
+) -> None:
+    project.test(TEST)
+    monkeypatch.setenv(name, "x")
+    result = project.run()
+    assert result.ret == 4
+    result.stderr.fnmatch_lines([words])
+    assert project.life() == []
+
+
+def test_the_old_name_of_a_policy_is_refused_with_the_new_one(project: Project) -> None:
     project.test(TEST)
     result = project.run("--tfm-policy", "port")
     assert result.ret == 4
-    result.stderr.fnmatch_lines(["*policy cannot be 'port'*", "*`port` is called `validation` now*"])
-
-
-def test_a_misspelt_environment_variable_is_an_error(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    project.test(TEST)
-    monkeypatch.setenv("TFM_HARNESS_TARGTE", "bench")
+    result.stderr.fnmatch_lines(["*policy cannot be 'port'*", "*'port' is now called 'validation'*"])
+    project.build("fw", "policy: port\n")
     result = project.run()
     assert result.ret == 4
-    result.stderr.fnmatch_lines(["*no environment variable TFM_HARNESS_TARGTE; did you mean TFM_HARNESS_TARGET?*"])
+    result.stderr.fnmatch_lines(["*build.yaml:3: *the policy 'port' is now called 'validation'*"])
 
 
-def test_a_users_own_package_called_harness_hides_nothing(project: Project) -> None:
-    folder = project.path / "harness"
-    folder.mkdir()
-    (folder / "__init__.py").write_text("MINE = True\n")
-    project.test("import harness\ndef test_it(device):\n    assert harness.MINE\n")
-    project.run("--import-mode=importlib").assert_outcomes(passed=1)  # as ``python -m pytest``
-    project.run().assert_outcomes(passed=1)
+def test_a_folder_of_the_user_called_harness_hides_nothing(project: Project) -> None:
+    project.test("import harness\n\ndef test_it(device): assert harness.MINE\n")
+    (project.path / "harness").mkdir()
+    (project.path / "harness" / "__init__.py").write_text("MINE = True\n")
+    result = project.pytester.run(
+        sys.executable, "-m", "pytest", "--tfm-target=bench", "--tfm-build=fw", "-p", "no:cacheprovider", timeout=180
+    )
+    result.assert_outcomes(passed=1)

@@ -9,7 +9,9 @@ import sys
 from collections.abc import Sequence
 
 from tfm_harness import __version__
+from tfm_harness.config.environment import check_environment
 from tfm_harness.errors import HarnessError, Responsibility
+from tfm_harness.plugin.options import OPTIONS
 
 __all__ = ["EXIT_CODES", "main", "make_parser"]
 
@@ -80,6 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         end = words.index("--") if words[:1] == ["run"] and "--" in words else len(words)
         args = make_parser().parse_args(words[:end])
         args.rest = words[end + 1 :]
+        check_environment(option.env for option in OPTIONS)
         code: int = args.run(args)
     except HarnessError as error:
         print(error, file=sys.stderr)  # noqa: T201 - a command line tool prints

@@ -33,14 +33,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("suite", nargs="*", help="a suite's name, or a path with tests")
     for option in OPTIONS:
+        flag, key = f"--{option.name}", option.name.replace("-", "_")
         if option.kind == "flag":
-            parser.add_argument(f"--{option.name}", action="store_true", help=option.help)
+            parser.add_argument(flag, dest=key, action="store_true", help=option.help)
         elif option.kind == "list":
-            parser.add_argument(f"--{option.name}", action="append", metavar=option.metavar, help=option.help)
+            parser.add_argument(flag, dest=key, action="append", metavar=option.metavar, help=option.help)
         else:
-            parser.add_argument(
-                f"--{option.name}", choices=option.choices or None, metavar=option.metavar, help=option.help
-            )
+            parser.add_argument(flag, dest=key, metavar=option.metavar, help=option.help)
     parser.add_argument("--junitxml", metavar="FILE", help="write JUnit XML")
     parser.add_argument("--list", action="store_true", help="list the suites and end")
     parser.set_defaults(run=run)
@@ -68,11 +67,11 @@ def pytest_arguments(args: argparse.Namespace) -> list[str]:
         command.append(f"--config-file={config}")
     for option in OPTIONS:
         value = getattr(args, option.name.replace("-", "_"))
+        # In one word: pytest looks for its rootdir near paths that stand alone.
         if option.kind == "flag":
-            command += [option.flag] if value else []
+            command += [option.flag] * bool(value)
         else:
-            # In one word: pytest looks for its rootdir near paths that stand alone.
-            command += [f"{option.flag}={one}" for one in (value if isinstance(value, list) else [value]) if one]
+            command += [f"{option.flag}={item}" for item in (value if option.kind == "list" else [value]) or () if item]
     if args.junitxml:
         command.append(f"--junitxml={args.junitxml}")
     return [*command, *args.rest]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tfm_harness.findings import Policy
+from tfm_harness.findings import RENAMED_POLICIES, Policy
 
 __all__ = ["EPILOG", "add_kinds"]
 
@@ -81,10 +81,21 @@ def _kind(
     parser.add_argument("--key", metavar="KEY", type=Path, action="append", default=[], help=expects)
     parser.add_argument("--build", metavar="BUILD", help="a build: its keys, images, profile, policy and waivers")
     parser.add_argument(
-        "--policy", choices=[p.value for p in Policy], help="how strict; by default the build's, else validation"
+        "--policy",
+        type=_policy,
+        metavar="|".join(Policy),
+        help="how strict; by default the build's, else validation",
     )
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
     return parser
+
+
+def _policy(text: str) -> Policy:
+    if text in RENAMED_POLICIES:
+        raise argparse.ArgumentTypeError(f"the policy {text!r} is now called {RENAMED_POLICIES[text]!r}")
+    if text not in set(Policy):
+        raise argparse.ArgumentTypeError(f"unknown policy {text!r} (choose from {', '.join(Policy)})")
+    return Policy(text)
 
 
 def _ledger_option(parser: argparse.ArgumentParser) -> None:

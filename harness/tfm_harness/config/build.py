@@ -16,7 +16,7 @@ from tfm_harness.config.imported import ImportedFacts
 from tfm_harness.config.latency import LatencyConfig
 from tfm_harness.config.parity import ParityConfig, Quantisation
 from tfm_harness.config.positions import Document
-from tfm_harness.findings import Policy, Waiver
+from tfm_harness.findings import RENAMED_POLICIES, Policy, Waiver
 
 if TYPE_CHECKING:
     from tfm_harness.parity.quantise import QuantisationRule
@@ -199,6 +199,13 @@ class Build(Strict):
     make: str | None = Field(default=None, description="the command that builds the images, for error texts")
 
     _document: Document | None = PrivateAttr(default=None)
+
+    @field_validator("policy", mode="before")
+    @classmethod
+    def _no_old_policy(cls, value: object) -> object:
+        if isinstance(value, str) and value in RENAMED_POLICIES:
+            raise ValueError(f"the policy {value!r} is now called {RENAMED_POLICIES[value]!r}")
+        return value
 
     @field_validator("images")
     @classmethod

@@ -5,15 +5,14 @@ Imports only pytest and the standard library at module level (a benchmark holds 
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.plugin import fixtures, hookspecs
-from tfm_harness.plugin.options import add_options, check_names, setting
+from tfm_harness.plugin.options import add_options, check_names, check_old_flags, setting
 
 if TYPE_CHECKING:
     from tfm_harness.plugin.session import HarnessPlugin
@@ -45,17 +44,15 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspecs)
 
 
-def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser, args: list[str]) -> None:
-    """Names that the settings once had, before pytest only says that it does not know them."""
-    declared = {name for group in (parser._anonymous, *parser._groups) for o in group.options for name in o.names()}  # noqa: SLF001 - pytest has no public list
-    with warnings.catch_warnings():
-        # pytest 9.1 deprecates this list; nothing else tells of a key that nobody declares.
-        warnings.simplefilter("ignore")
-        ini = getattr(early_config, "inicfg", {})
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Generator[None, None, None]:
+    """When every plugin and conftest file has declared its options: is one of our old names left over?"""
+    result = yield
     try:
-        check_names(args, declared, ini)
+        check_old_flags(parser, args)
     except ConfigError as error:
         raise pytest.UsageError(str(error)) from None
+    return result
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -66,6 +63,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if any(getattr(config.option, look, None) for look in _ONLY_LOOKS):
         return
     try:
+        check_names(config)
         target, build = setting(config, "target"), setting(config, "build")
         if not target.values and not build.values:
             return
@@ -87,7 +85,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: Sequence[pytest.
     if wanting is not None:
         raise pytest.UsageError(
             f"{wanting.nodeid} needs a board, and none was asked for.\n"
-            "  what to do: give --tfm-target NAME and --tfm-build NAME (or tfm_target and tfm_build in the ini file,\n"
-            "    or TFM_HARNESS_TARGET and TFM_HARNESS_BUILD); `tfm-harness targets` and `tfm-harness builds` list\n"
-            "    what is known"
+            "  what to do: give --tfm-target NAME and --tfm-build NAME (or tfm_target and tfm_build in the ini\n"
+            "    file, or TFM_HARNESS_TARGET and TFM_HARNESS_BUILD); `tfm-harness targets` and `tfm-harness builds`\n"
+            "    list what is known"
         )

@@ -1,5 +1,7 @@
 """Every setting of the plugin, declared once: flag, ini key, environment variable, help, default.
 
+All names begin with ``tfm``, because other plugins use the short ones (pytest-embedded has ``--target``).
+
 The command line wins over the environment, the environment over the ini file. A value keeps
 its origin, so that an error can say where it came from.
 """
@@ -7,18 +9,19 @@ its origin, so that an error can say where it came from.
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfm_harness.config.nearest import nearest
+from tfm_harness.config.environment import PREFIX, check_environment
 from tfm_harness.errors import ConfigError
+from tfm_harness.findings import RENAMED_POLICIES
 
 if TYPE_CHECKING:
     import pytest
 
-__all__ = ["OPTIONS", "Option", "Setting", "add_options", "check_names", "setting", "settings"]
+__all__ = ["OPTIONS", "Option", "Setting", "add_options", "check_names", "check_old_flags", "setting", "settings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +29,8 @@ class Option:
     """One setting.
 
     Attributes:
-        name: the flag is ``--tfm-name`` (dashes; ``tfm-harness run`` takes ``--name``), the ini key
-            ``tfm_name``, the environment variable ``TFM_HARNESS_NAME`` (underscores).
+        name: with dashes; the flag is ``--tfm-name``, the ini key ``tfm_name``, the environment
+            variable ``TFM_HARNESS_`` and the name in capitals. ``tfm-harness run`` takes ``--name``.
         kind: ``text``, ``list`` (repeatable), ``flag``, ``seconds`` or ``choice``.
     """
 
@@ -40,7 +43,7 @@ class Option:
 
     @property
     def flag(self) -> str:
-        """The command line flag; the prefix keeps it apart from other plugins' flags."""
+        """The command line flag."""
         return f"--tfm-{self.name}"
 
     @property
@@ -51,7 +54,7 @@ class Option:
     @property
     def env(self) -> str:
         """The environment variable."""
-        return "TFM_HARNESS_" + self.name.replace("-", "_").upper()
+        return PREFIX + self.name.replace("-", "_").upper()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ OPTIONS = (
         kind="list",
         metavar="NAME|FILE",
         help="firmware build to flash: a name (see `tfm-harness builds`) or a YAML file (likewise); repeatable,"
-        " every test then runs for each pair of target and build",
+        " every test then runs for each combination of target and build",
     ),
     Option(
         name="pool",
@@ -141,47 +144,9 @@ OPTIONS = (
     Option(name="html-report", metavar="FILE", help="write a self-contained report page there"),
 )
 _BY_NAME = {option.name: option for option in OPTIONS}
-_RENAMED = {("policy", "port"): "the policy `port` is called `validation` now"}
-OTHER_VARIABLES = frozenset(
-    f"TFM_HARNESS_{name}" for name in ("ARTIFACTS", "BASELINE", "LABGRID_PYTHON", "QEMU_PROBES", "VSI_DIR")
-)
-"""Environment variables of the harness that are no settings of the plugin."""
-
-
-def check_names(arguments: Sequence[str], declared: Container[str], ini: Iterable[str]) -> None:
-    """Refuse the names that these settings once had, and misspelt environment variables.
-
-    Args:
-        arguments: the command line.
-        declared: flags that pytest or another plugin declares: they are not ours to judge.
-        ini: keys of the ini file.
-
-    Raises:
-        ConfigError: with the name that is meant.
-    """
-    old = {f"--{option.name}": option.flag for option in OPTIONS}
-    for word in arguments:
-        flag = word.partition("=")[0]
-        if flag in old and flag not in declared:
-            raise _renamed(flag, old[flag], "the command line")
-    keys = {"harness_" + option.key.removeprefix("tfm_"): option.key for option in OPTIONS}
-    for key in ini:
-        if key in keys:
-            raise _renamed(key, keys[key], "the ini file")
-    known = {option.env for option in OPTIONS} | OTHER_VARIABLES
-    for name in os.environ:
-        if name.startswith("TFM_HARNESS_") and name not in known:
-            near = nearest(name, known)
-            raise ConfigError(
-                f"there is no environment variable {name}" + (f"; did you mean {near}?" if near else ""),
-                kind="bad-option",
-                expected=f"one of {', '.join(sorted(known))}",
-                where="the environment",
-            )
-
-
-def _renamed(old: str, new: str, where: str) -> ConfigError:
-    return ConfigError(f"{old} is called {new} now", kind="option-renamed", expected=new, seen=old, where=where)
+_KEYS = tuple(option.key for option in OPTIONS)
+_OLD_FLAGS = {f"--{option.name}": option for option in OPTIONS}
+_OLD_KEYS = {"harness_" + option.name.replace("-", "_"): option for option in OPTIONS}
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -203,6 +168,74 @@ def add_options(parser: pytest.Parser) -> None:
             parser.addini(option.key, text, type="string", default=None)
 
 
+def check_names(config: pytest.Config) -> None:
+    """Refuse names that have no effect: old ini keys, misspelt ini keys and environment variables.
+
+    Raises:
+        ConfigError: the text gives the right name.
+    """
+    check_environment(option.env for option in OPTIONS)
+    # pytest has no public list of the keys in the file: without this attribute it warns about unknown keys itself.
+    ini = vars(config).get("_inicfg") or vars(config).get("inicfg") or {}
+    for key in sorted(map(str, ini)):
+        if key in _OLD_KEYS:
+            new = _OLD_KEYS[key].key
+            raise ConfigError(
+                f"the ini key {key} is now called {new}",
+                kind="option-renamed",
+                expected=new,
+                seen=key,
+                where=str(config.inipath or "the ini file"),
+                hint=f"rename {key} to {new}",
+            )
+        if key.startswith("tfm_") and not _is_declared(config, key):
+            from tfm_harness.config.nearest import nearest
+
+            near = nearest(key, _KEYS)
+            raise ConfigError(
+                f"unknown ini key {key}" + (f"; did you mean {near}?" if near else ""),
+                kind="option-unknown",
+                expected="one of " + ", ".join(_KEYS),
+                seen=key,
+                where=str(config.inipath or "the ini file"),
+            )
+
+
+def _is_declared(config: pytest.Config, key: str) -> bool:
+    try:
+        config.getini(key)
+    except ValueError:
+        return False
+    return True
+
+
+def check_old_flags(parser: pytest.Parser, arguments: Sequence[str]) -> None:
+    """Refuse the options' old names, unless another plugin has declared an option of that name.
+
+    Args:
+        parser: knows what plugins and conftest files have declared.
+        arguments: the command line, with what ini file and environment add.
+
+    Raises:
+        ConfigError: kind ``option-renamed``; the text gives the new name.
+    """
+    if not any(word.partition("=")[0] in _OLD_FLAGS for word in arguments):
+        return
+    _, unknown = parser.parse_known_and_unknown_args(list(arguments))
+    for word in unknown:
+        name = word.partition("=")[0]
+        if name in _OLD_FLAGS:
+            new = _OLD_FLAGS[name].flag
+            raise ConfigError(
+                f"the option {name} is now called {new}",
+                kind="option-renamed",
+                expected=new,
+                seen=word,
+                where="the command line",
+                hint=f"write {new} for pytest; `tfm-harness run` takes {name}",
+            )
+
+
 def settings(config: pytest.Config) -> dict[str, Setting]:
     """All settings by name.
 
@@ -221,7 +254,9 @@ def setting(config: pytest.Config, name: str) -> Setting:
     option = _BY_NAME[name]
     found = _find(config, option)
     if option.kind == "choice" and found.text and found.text not in option.choices:
-        raise _wrong(found, "one of " + ", ".join(option.choices), _RENAMED.get((name, found.text)))
+        new = RENAMED_POLICIES.get(found.text)
+        renamed = f"; {found.text!r} is now called {new!r}" if new else ""
+        raise _wrong(found, "one of " + ", ".join(option.choices) + renamed)
     if option.kind == "seconds" and found.text:
         try:
             valid = 0 < found.seconds < float("inf")
