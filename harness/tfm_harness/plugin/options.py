@@ -269,14 +269,13 @@ def setting(config: pytest.Config, name: str) -> Setting:
     return found
 
 
-def _wrong(found: Setting, expected: str, hint: str | None = None) -> Exception:
+def _wrong(found: Setting, expected: str) -> Exception:
     return ConfigError(
         f"{found.option.name} cannot be {found.text!r}",
         kind="bad-option",
         expected=expected,
         seen=found.text,
         where=found.origin,
-        hint=hint,
     )
 
 
