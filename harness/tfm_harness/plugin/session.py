@@ -15,6 +15,7 @@ from tfm_harness.errors import HarnessError, InfrastructureError, Responsibility
 from tfm_harness.plugin import console_items, evidence, junit, pool
 from tfm_harness.plugin.bench import REPORT, Bench
 from tfm_harness.plugin.fixtures import skip_uncovered
+from tfm_harness.plugin.neighbours import keep_apart
 from tfm_harness.plugin.options import Setting, settings
 from tfm_harness.plugin.outcomes import FindingsFailed, as_record, classify, location
 from tfm_harness.plugin.pairs import Pair, load_pairs, run_context
@@ -43,6 +44,7 @@ def activate(config: pytest.Config) -> HarnessPlugin:
     config.pluginmanager.register(plugin, "tfm_harness_session")
     config.pluginmanager.register(pool.PoolPlugin(plugin), "tfm_harness_pool")
     config.pluginmanager.register(console_items, "tfm_harness_console_items")
+    keep_apart(config)
     return plugin
 
 
