@@ -128,6 +128,35 @@ class Board(abc.ABC):
 
         raise InfrastructureError(f"{self.kind} boards cannot be reset to their factory state", kind="no-erase")
 
+    def read_memory(self, address: int, size: int) -> bytes:
+        """Bytes of memory as a debugger of the non-secure side sees them, while the CPU stands still.
+
+        Raises:
+            InfrastructureError: ``no-memory-access``: this kind of board cannot.
+        """
+        raise self._cannot("be looked into while they run", "no-memory-access")
+
+    def without_sensors(self, names: frozenset[str]) -> None:
+        """From the next cold start on, these sensors of the target are not on the bus (empty: all are there).
+
+        Raises:
+            InfrastructureError: ``no-sensor-control``: this kind of board cannot.
+        """
+        raise self._cannot("lose a sensor on demand", "no-sensor-control")
+
+    def count_instructions(self, on: bool) -> None:
+        """From the next cold start on, time follows the instructions executed, not the host's clock.
+
+        Raises:
+            InfrastructureError: ``no-clock-control``: this kind of board cannot.
+        """
+        raise self._cannot("change what its clock counts", "no-clock-control")
+
+    def _cannot(self, what: str, kind: str) -> Exception:
+        from tfm_harness.errors import InfrastructureError
+
+        return InfrastructureError(f"{self.kind} boards cannot {what}", kind=kind)
+
     @abc.abstractmethod
     def reset(self, kind: ResetKind = ResetKind.WARM) -> None:
         """Reset; returns when the reset has been given (booting is watched on the consoles)."""

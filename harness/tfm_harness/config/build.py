@@ -12,6 +12,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from tfm_harness.config.console_suite import ConsoleSuiteConfig
 from tfm_harness.config.fields import Address, ConfigPath, HexBytes, Name, Seconds, Strict
+from tfm_harness.config.memory_map import MemoryMap, ServiceConfig
 from tfm_harness.config.imported import ImportedFacts
 from tfm_harness.config.latency import LatencyConfig
 from tfm_harness.config.parity import ParityConfig, Quantisation
@@ -186,6 +187,12 @@ class Build(Strict):
     trust: TrustConfig = TrustConfig()
     attestation: AttestationConfig | None = None
     results: ResultsConfig | None = None
+    memory_map: MemoryMap | None = Field(
+        default=None, description="what lies where, and to whom it belongs; the target's when absent"
+    )
+    services: Mapping[Name, ServiceConfig] = Field(
+        default_factory=dict, description="services that non-secure clients may call; the target's when absent"
+    )
     policy: Policy | None = Field(default=None, description="how strict, unless the command line says otherwise")
     waivers: tuple[WaiverConfig, ...] = ()
     boot: BootConfig = BootConfig()

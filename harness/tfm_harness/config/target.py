@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, PrivateAttr, field_validator
 
 from tfm_harness.config.fields import Name, Seconds, Strict
+from tfm_harness.config.memory_map import MemoryMap, ServiceConfig
 from tfm_harness.config.positions import Document
 from tfm_harness.config.power import PowerConfig, RecoveryConfig
 from tfm_harness.config.sensors import SensorConfig
@@ -54,6 +55,10 @@ class TargetBase(Strict):
     consoles: Mapping[str, object] = Field(min_length=1)
     clock: ClockConfig | None = None
     sensors: Mapping[Name, SensorConfig] = Field(default_factory=dict)
+    memory_map: MemoryMap | None = Field(default=None, description="what lies where, and to whom it belongs")
+    services: Mapping[Name, ServiceConfig] = Field(
+        default_factory=dict, description="services that non-secure clients may call, where the build names none"
+    )
     power: PowerConfig | None = None
     recovery: RecoveryConfig = RecoveryConfig()
     timeouts: TargetTimeouts = TargetTimeouts()

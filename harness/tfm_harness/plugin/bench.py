@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pluggy
 import pytest
 
-from tfm_harness.boards.base import Board, BoardEvent, PowerState, ResetKind, RunContext
+from tfm_harness.boards.base import Board, BoardEvent, ClockQuality, PowerState, ResetKind, RunContext
 from tfm_harness.boards.emulator_quirks import hints_for, is_tfm
 from tfm_harness.boards.recovery import recover
 from tfm_harness.boards.virtual import Burned, VirtualControl
@@ -34,6 +34,7 @@ from tfm_harness.verify.derive import boot_seed
 
 if TYPE_CHECKING:
     from tfm_harness.config.build import Build
+    from tfm_harness.config.memory_map import MemoryMap, ServiceConfig
 
 __all__ = ["REPORT", "Bench"]
 
@@ -162,6 +163,19 @@ class Bench:
         """Who the firmware said it is, last time it was asked."""
         assert self._description is not None, "the bench is open"  # noqa: S101
         return self._description
+
+    @property
+    def memory_map(self) -> MemoryMap:
+        """What lies where, and to whom it belongs; skips as not covered where neither build nor target says so."""
+        found = self.pair.build.memory_map or self.pair.target.memory_map
+        if found is None:
+            pytest.skip(f"not covered: {self.pair.name} has no memory map")
+        return found
+
+    @property
+    def services(self) -> Mapping[str, ServiceConfig]:
+        """Services for non-secure clients, as the build declares them, else the target."""
+        return self.pair.build.services or self.pair.target.services
 
     @property
     def window(self) -> int:
@@ -302,6 +316,49 @@ class Bench:
         if source is not None and self.trust.provisioned is not None:
             return boot_seed(*source)
         return self.description.boot_seed
+
+    @contextlib.contextmanager
+    def without_sensors(self, *names: str) -> Iterator[None]:
+        """Start the board cold without some of its sensors, and with all of them again afterwards.
+
+        Raises:
+            InfrastructureError, ProductError: as `reset`.
+        """
+        remove = self.board.without_sensors
+        with self._started_with(lambda: remove(frozenset(names)), lambda: remove(frozenset())):
+            yield
+
+    @contextlib.contextmanager
+    def exact_clock(self) -> Iterator[bool]:
+        """Measure with a clock that repeats: as it is on silicon, by counting instructions on an emulator.
+
+        Gives whether there is such a clock; without one, time on this board carries no verdict.
+
+        Raises:
+            InfrastructureError, ProductError: as `reset`.
+        """
+        count = self.board.count_instructions
+        if self.board.clock_quality is not ClockQuality.MEANINGLESS:
+            yield True
+        elif type(self.board).count_instructions is Board.count_instructions:
+            yield False
+        else:
+            with self._started_with(lambda: count(True), lambda: count(False)):
+                yield True
+
+    @contextlib.contextmanager
+    def _started_with(self, change: Callable[[], None], back: Callable[[], None]) -> Iterator[None]:
+        """A cold start with something changed, and another one with it changed back."""
+        active = self.description.model
+        change()
+        try:
+            self.reset(ResetKind.COLD)
+            self.select_again(active)
+            yield
+        finally:
+            back()
+            self.reset(ResetKind.COLD)
+            self.select_again(active)
 
     def progress(self, what: str) -> Callable[[int, int], None]:
         """What to call with pieces done and pieces in all, so that long work is seen to go on."""

@@ -174,6 +174,17 @@ def bench_features(pair: Pair, board: Board, stimulus: Stimulus | None) -> set[s
             features.add("provision")
         if board.nv is not None:
             features |= {"nv-access", "write-stops"}
+    for name, method in (
+        ("memory-dump", "read_memory"),
+        ("sensor-removal", "without_sensors"),
+        ("clock-control", "count_instructions"),
+    ):
+        if getattr(type(board), method) is not getattr(Board, method):
+            features.add(name)
+    if (pair.build.memory_map or pair.target.memory_map) is not None:
+        features.add("memory-map")
+    if pair.build.services or pair.target.services:
+        features.add("services")
     if pair.target.kind in {"qemu", "fvp"}:
         features.add("fast-flash")
     if board.keeps_memory:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from tfm_harness.boards.base import Board, BoardEvent, ClockQuality, Identity, PowerState, ResetKind, RunContext
 from tfm_harness.boards.locks import BoardLock, acquire_all, acquire_numbered
 from tfm_harness.boards.provision import check_unchanged, digest_images, otp_for
+from tfm_harness.boards.qemu.command import sensor_path
 from tfm_harness.boards.qemu.machine import Machine, Provisions
 from tfm_harness.boards.qemu.wake import Waker
 from tfm_harness.boards.qemu.write_stops import WriteStops
@@ -55,6 +57,8 @@ class QemuBoard(Board):
         self._burned = Burned()
         self._entropy: bytes | None = None
         self._resets_since_cold = 0
+        self._absent: frozenset[str] = frozenset()
+        self._counting = context.deterministic
         self._huk: bytes | None = None
         self._version = ""
         kept = BoardStore(context.state_dir / "boards" / target.name)
@@ -119,6 +123,31 @@ class QemuBoard(Board):
     def write_stops(self, addresses: Sequence[int], on_stop: Callable[[int], None]) -> WriteStops:
         """While the block runs, stop the CPU after each write to one of these words; see `WriteStops`."""
         return WriteStops(self._machine, addresses, on_stop)
+
+    def without_sensors(self, names: frozenset[str]) -> None:
+        """See `Board`."""
+        unknown = names - set(self._target.sensors)
+        if unknown:
+            known = ", ".join(self._target.sensors) or "none"
+            raise HarnessBug(f"target {self.name!r} has no sensor {sorted(unknown)[0]!r}, only {known}", kind="sensor")
+        self._absent = names
+
+    def count_instructions(self, on: bool) -> None:
+        """See `Board`."""
+        self._counting = on or self.context.deterministic
+
+    def read_memory(self, address: int, size: int) -> bytes:
+        """See `Board`. The CPU stands still meanwhile."""
+        with tempfile.NamedTemporaryFile(dir=self.context.run_dir, prefix="memory-") as file:
+            self._machine.call(self._save(address, size, file.name), _START_TIMEOUT)
+            return Path(file.name).read_bytes()
+
+    async def _save(self, address: int, size: int, name: str) -> None:
+        await self._machine.command("stop")
+        try:
+            await self._machine.command("memsave", {"val": address, "size": size, "filename": name})
+        finally:
+            await self._machine.command("cont")
 
     def reset(self, kind: ResetKind = ResetKind.WARM) -> None:
         """See `Board`. Cold: a new process, new entropy. Warm: QEMU's system reset; RAM survives."""
@@ -196,7 +225,7 @@ class QemuBoard(Board):
     @property
     def clock_quality(self) -> ClockQuality:
         """See `Board`: without instruction counting, ticks depend on the host's load."""
-        return ClockQuality.DETERMINISTIC if self.context.deterministic else ClockQuality.MEANINGLESS
+        return ClockQuality.DETERMINISTIC if self._counting else ClockQuality.MEANINGLESS
 
     @property
     def events(self) -> tuple[BoardEvent, ...]:
@@ -207,7 +236,7 @@ class QemuBoard(Board):
     def description(self) -> Mapping[str, str]:
         """See `Board`."""
         icount = self._target.icount
-        mode = f"icount shift={icount.shift}" if self.context.deterministic else "free running"
+        mode = f"icount shift={icount.shift}" if self._counting else "free running"
         return {"emulator": f"QEMU {self._version}".strip(), "machine": self._target.machine, "time": mode}
 
     # --- stimulus --------------------------------------------------------------------------------
@@ -233,9 +262,11 @@ class QemuBoard(Board):
         self._properties.update(values)
 
     async def _set_all(self, values: Mapping[tuple[str, str], object]) -> None:
+        gone = {sensor_path(name) for name in self._absent}
         commands = [
             self._machine.command("qom-set", {"path": path, "property": name, "value": value})
             for (path, name), value in values.items()
+            if path not in gone
         ]
         await asyncio.gather(*commands)
 
@@ -262,7 +293,7 @@ class QemuBoard(Board):
             nv_file=self._store.nv(virtual.nv.size) if virtual.nv else None,
             nv_fd=self._store.nv_fd,
         )
-        ours = self._machine.start(self._build, provisions, deterministic=self.context.deterministic)
+        ours = self._machine.start(self._build, provisions, deterministic=self._counting, absent=self._absent)
         try:
             for name in self._target.consoles:
                 self._attach(name, SocketTransport(ours.pop(name)))

@@ -48,6 +48,7 @@ def command_line(
     entropy: int | None,
     nv_file: Path | None,
     deterministic: bool,
+    absent: frozenset[str] = frozenset(),
     sandbox: bool = True,
 ) -> list[str]:
     """All words, the program first; the machine waits for `cont` on the monitor.
@@ -59,6 +60,7 @@ def command_line(
         otp, entropy: descriptors of files with these areas; None where the target has none.
         nv_file: file behind the NV memory.
         deterministic: count instructions instead of time.
+        absent: names of the target's sensors that are not on the bus this time.
         sandbox: forbid QEMU what emulation does not need.
     """
     machine = target.machine
@@ -76,6 +78,8 @@ def command_line(
     words += _serials(target, consoles)
     words += ["-chardev", f"socket,id=qmp,fd={qmp}", "-mon", "chardev=qmp,mode=control"]
     for name, sensor in target.sensors.items():
+        if name in absent:
+            continue
         bus = f",bus={escape(sensor.bus)}" if sensor.bus else ""
         words += ["-device", f"{_SENSOR_DEVICE[sensor.model]},id={_device_id(name)},address=0x{sensor.address:x}{bus}"]
     words += _images(target, build)

@@ -73,8 +73,15 @@ class Machine:
         """QEMU's version, once connected."""
         return self._qmp.version if self._qmp is not None else ""
 
-    def start(self, build: Build, provisions: Provisions, *, deterministic: bool) -> dict[str, socket.socket]:
-        """Start the process, halted. Returns our end of each console.
+    def start(
+        self,
+        build: Build,
+        provisions: Provisions,
+        *,
+        deterministic: bool,
+        absent: frozenset[str] = frozenset(),
+    ) -> dict[str, socket.socket]:
+        """Start the process, halted, without the sensors named `absent`. Returns our end of each console.
 
         Raises:
             InfrastructureError: kind ``tool-missing`` or ``tool-start``.
@@ -94,6 +101,7 @@ class Machine:
                 entropy=_anonymous(files, "entropy", provisions.entropy),
                 nv_file=provisions.nv_file,
                 deterministic=deterministic,
+                absent=absent,
             )
             passed = [*(sock.fileno() for sock in theirs.values()), *files]
             passed += [] if provisions.nv_fd is None else [provisions.nv_fd]

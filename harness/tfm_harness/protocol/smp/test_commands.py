@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tfm_harness.errors import ProductError
 from tfm_harness.protocol.smp.answers import (
@@ -24,7 +24,10 @@ from tfm_harness.protocol.smp.header import GROUP_INFERENCE, Command, Op
 from tfm_harness.protocol.smp.link import Request
 from tfm_harness.verify import cbor
 
-__all__ = ["TRACE_LIFECYCLE", "SmpLab"]
+__all__ = ["TRACE_LIFECYCLE", "PsaCall", "SmpLab"]
+
+PsaCall = tuple[int, int, Sequence[tuple[int, int]], Sequence[tuple[int, int]]]
+"""Handle, message type, input vectors, output vectors; a vector is an address and a length."""
 
 TRACE_LIFECYCLE = 0x1000
 """PSA lifecycle "assembly and test": the reference firmware gives traces in it (docs/protocol.md, command 16)."""
@@ -54,23 +57,51 @@ class SmpLab(SmpCore):
         answer, _ = self.ask(Command.PROBE, arguments)
         return Probe.parse(answer)
 
-    def probe_many(self, addresses: Sequence[int]) -> list[Probe]:
-        """Read a word at each address, many requests at a time; an answer that was lost is asked for again."""
-        found: list[Probe] = []
-        for at in range(0, len(addresses), _PROBES_AT_A_TIME):
-            part = addresses[at : at + _PROBES_AT_A_TIME]
+    def probe_many(self, addresses: Sequence[int], size: int = 4) -> list[Probe]:
+        """Read `size` bytes at each address, many requests at a time; an answer that was lost is asked for again."""
+        questions = [{"op": 0, "addr": address, "size": size} for address in addresses]
+        return [Probe.parse(answer) for answer in self._answers(Command.PROBE, questions)]
+
+    def peek(self, address: int, size: int) -> bytes:
+        """Bytes that the non-secure side can read, word by word; `address` and `size` are multiples of 4.
+
+        Raises:
+            ProductError: ``probe-fault``: the non-secure side may not read there.
+        """
+        words = self.probe_many(range(address, address + size, 4))
+        if fault := next((n for n, word in enumerate(words) if word.value is None), None):
+            raise ProductError(f"reading {address + 4 * fault:#x} faults", kind="probe-fault", expected="a value")
+        return b"".join((word.value or 0).to_bytes(4, "little") for word in words)
+
+    def poke(self, address: int, data: bytes) -> None:
+        """Let the non-secure side write `data` (padded to words) to its own memory."""
+        padded = data + bytes(-len(data) % 4)
+        self._answers(
+            Command.PROBE,
+            [
+                {"op": 1, "addr": address + at, "size": 4, "val": int.from_bytes(padded[at : at + 4], "little")}
+                for at in range(0, len(padded), 4)
+            ],
+        )
+
+    def _answers(self, command: Command, questions: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
+        """Ask many questions close together; what was lost is asked again, alone.
+
+        Raises:
+            Refused: as soon as one of them is refused.
+        """
+        found: list[Mapping[str, object]] = []
+        name = command.name.lower().replace("_", "-")
+        for at in range(0, len(questions), _PROBES_AT_A_TIME):
+            part = questions[at : at + _PROBES_AT_A_TIME]
             requests = [
                 Request(
-                    op=Op.WRITE,
-                    group=GROUP_INFERENCE,
-                    command=Command.PROBE,
-                    payload=cbor.encode({"op": 0, "addr": address, "size": 4}),
-                    name="probe",
+                    op=Op.WRITE, group=GROUP_INFERENCE, command=command, payload=cbor.encode(question), name=name
                 )
-                for address in part
+                for question in part
             ]
-            for address, payload in zip(part, self.link.burst(requests, timeout=self.timeout), strict=True):
-                found.append(self.probe(address) if payload is None else Probe.parse(decode_answer(payload, "probe")))
+            for question, payload in zip(part, self.link.burst(requests, timeout=self.timeout / 5), strict=True):
+                found.append(self.ask(command, question)[0] if payload is None else decode_answer(payload, name))
         return found
 
     def faults(self) -> tuple[int, tuple[FaultRecord, ...]]:
@@ -82,14 +113,12 @@ class SmpLab(SmpCore):
         self, handle: int, kind: int, inputs: Sequence[tuple[int, int]], outputs: Sequence[tuple[int, int]]
     ) -> int:
         """Let the non-secure side pass raw vectors (address, length) to `psa_call`; the psa_status_t."""
-        arguments = {
-            "h": handle,
-            "type": kind,
-            "in": [list(vector) for vector in inputs],
-            "out": [list(vector) for vector in outputs],
-        }
-        answer, _ = self.ask(Command.PSA_CALL, arguments)
+        answer, _ = self.ask(Command.PSA_CALL, _call(handle, kind, inputs, outputs))
         return signed(answer, "st")
+
+    def psa_call_many(self, calls: Sequence[PsaCall]) -> list[int]:
+        """Many raw calls (handle, type, inputs, outputs) close together; each one's psa_status_t."""
+        return [signed(answer, "st") for answer in self._answers(Command.PSA_CALL, [_call(*call) for call in calls])]
 
     def batch(self, inputs: Sequence[bytes], output_bytes: int) -> list[bytes]:
         """Run the active model on inputs from the host, many to a message; one output each.
@@ -232,3 +261,14 @@ class SmpLab(SmpCore):
         """The token size the firmware announces for a challenge of that length."""
         answer, _ = self.ask(Command.ATTEST_SIZE, {"len": challenge_length}, read=True)
         return field(answer, "size", int)
+
+
+def _call(
+    handle: int, kind: int, inputs: Sequence[tuple[int, int]], outputs: Sequence[tuple[int, int]]
+) -> dict[str, object]:
+    return {
+        "h": handle,
+        "type": kind,
+        "in": [list(vector) for vector in inputs],
+        "out": [list(vector) for vector in outputs],
+    }

@@ -1,0 +1,116 @@
+"""What lies where on a target, and to whom it belongs; which services its firmware offers to non-secure clients.
+
+The isolation and confidentiality suites judge by these lists only. A target without them is not covered: no suite
+guesses a map from a machine's name.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from tfm_harness.config.fields import Address, HexBytes, Size, Strict
+
+__all__ = ["MemoryMap", "MemoryRegion", "PeripheralRegion", "ServiceCall", "ServiceConfig"]
+
+Owner = Literal["secure", "nonsecure"]
+MessageType = Annotated[int, Field(ge=0, le=0x7FFF)]
+
+
+class MemoryRegion(Strict):
+    """Memory that belongs to one side as a whole. Each alias of it is a region of its own."""
+
+    name: str = Field(min_length=1)
+    at: Address
+    size: Size
+    owner: Owner
+    block: Size = Field(default=0x1000, ge=32, description="the least size that its protection can tell apart")
+    executable: bool = Field(default=False, description="non-secure: code lies here, and services may refuse to write")
+    holds: frozenset[Literal["model", "window", "secrets", "otp", "nv", "entropy"]] = frozenset()
+    scratch: Address | None = Field(
+        default=None, description="non-secure RAM from here to the region's end that the firmware does not use"
+    )
+
+    @property
+    def end(self) -> int:
+        """The first address behind it."""
+        return self.at + self.size
+
+    @model_validator(mode="after")
+    def _inside(self) -> MemoryRegion:
+        if self.size == 0 or self.end > 1 << 32:
+            raise ValueError("a region has at least one byte, and ends within 4 GiB")
+        if self.scratch is not None and not self.at <= self.scratch < self.end:
+            raise ValueError("scratch lies inside its region")
+        return self
+
+
+class PeripheralRegion(Strict):
+    """A peripheral's registers, at one alias or at two."""
+
+    name: str = Field(min_length=1)
+    at: Address = Field(description="address of the non-secure alias")
+    alias: Address | None = Field(default=None, description="address of the secure alias")
+    size: Size = 0x1000
+    owner: Owner = Field(
+        description="who may use it through the non-secure alias; the secure alias is the secure side's"
+    )
+    role: Literal["sensor", "console", "timer", "protection", "debug", "other"] = "other"
+
+
+class ServiceCall(Strict):
+    """A call of a service that works: its pointers are then moved to where they must be refused."""
+
+    type: MessageType
+    inputs: tuple[HexBytes, ...] = ()
+    outputs: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = ()
+    repeatable: bool = Field(default=False, description="the same call gives the same bytes, whatever was asked before")
+
+
+class ServiceConfig(Strict):
+    """A service that non-secure clients may call."""
+
+    handle: Address
+    types: tuple[MessageType, ...] = Field(min_length=1, description="message types documented for non-secure clients")
+    debug_types: tuple[MessageType, ...] = Field(
+        default=(), description="further types, answered in the lifecycle `assembly and test` (0x10xx) only"
+    )
+    calls: tuple[ServiceCall, ...] = ()
+
+    @model_validator(mode="after")
+    def _documented(self) -> ServiceConfig:
+        if any(call.type not in self.types for call in self.calls):
+            raise ValueError("a call of a type that is not among `types`")
+        return self
+
+
+class MemoryMap(Strict):
+    """The target's memory and peripherals."""
+
+    memory: tuple[MemoryRegion, ...] = Field(min_length=1)
+    peripherals: tuple[PeripheralRegion, ...] = ()
+    holes: tuple[Address, ...] = Field(default=(), description="addresses where nothing is: an access must fault")
+
+    @model_validator(mode="after")
+    def _apart(self) -> MemoryMap:
+        regions = sorted(self.memory, key=lambda region: region.at)
+        for one, two in zip(regions, regions[1:], strict=False):
+            if one.end > two.at:
+                raise ValueError(f"{one.name!r} and {two.name!r} overlap at {two.at:#x}")
+        if not any(region.owner == "nonsecure" for region in regions):
+            raise ValueError("no region belongs to the non-secure side")
+        return self
+
+    def owned_by(self, owner: Owner) -> tuple[MemoryRegion, ...]:
+        """The regions of one side, in ascending order."""
+        return tuple(sorted((r for r in self.memory if r.owner == owner), key=lambda region: region.at))
+
+    def is_nonsecure(self, address: int) -> bool:
+        """Whether the non-secure side may access the byte at `address` as memory."""
+        return any(r.at <= address < r.end for r in self.owned_by("nonsecure"))
+
+    @property
+    def scratch(self) -> tuple[int, int] | None:
+        """(address, size) of non-secure RAM that the firmware does not use; None where the target names none."""
+        return next(((r.scratch, r.end - r.scratch) for r in self.memory if r.scratch is not None), None)
