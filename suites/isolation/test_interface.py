@@ -1,34 +1,30 @@
-"""The services' interface: pointers of the caller are checked, secrets do not leave."""
+"""The services' interface: pointers of the caller are checked as a whole, and only what is documented answers."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Sequence
 
 import pytest
-from tfm_harness.console.base import Mark
+from tfm_harness.config.memory_map import MemoryMap, ServiceCall, ServiceConfig
+from tfm_harness.errors import ProductError
 from tfm_harness.findings import Check
 from tfm_harness.plugin.bench import Bench
 from tfm_harness.plugin.checks import Checks
 from tfm_harness.plugin.device import Device
-from tfm_harness.verify.derive import reference_private_key
+from tfm_harness.protocol.smp.test_commands import PsaCall
 
-OWN = 0x2110_0000  # non-secure RAM, away from what the firmware uses
-ANSWER = OWN + 0x1000
+pytestmark = pytest.mark.needs("psa-call", "probe", "memory-map", "services")
+
 Vectors = list[tuple[int, int]]
-SERVICES: dict[str, tuple[int, int, Vectors, Vectors]] = {
-    # psa_manifest/sid.h and the services' headers: handle, message type, and vectors with which the call works
-    "attestation": (0x4000_0103, 1001, [(OWN, 32)], [(ANSWER, 2048)]),
-    "platform": (0x4000_0104, 1013, [(OWN, 4)], [(ANSWER, 244)]),
-    "inference": (0x4000_0105, 4, [(OWN, 4)], [(ANSWER, 96)]),
-    "model store": (0x4000_0106, 1001, [], [(ANSWER, 152)]),
-}
-SECURE = {"secure data": 0x3000_0000, "secure code": 0x1000_0000, "secure SRAM": 0x3120_0000, "OTP": 0x3800_0000}
-LIMIT = 1 << 22
+TOP = 1 << 32
+MOST_TYPES = 1 << 15
+LARGE = 0x80000
+"""Bytes offered to a call that must be refused: room for whatever it would give away."""
 
 POINTER_CHECKED = Check(
     id="isolation.pointer-checked",
-    title="a service refuses a vector that the caller may not access itself",
+    title="a service refuses a vector of which the caller may not access every byte itself",
     requirement="PSA Firmware Framework 1.0 s.3.3.2 (memory references are validated)",
 )
 CALL_WORKS = Check(
@@ -42,79 +38,229 @@ BAD_CALL = Check(
     title="a call with a bad handle or too many vectors is refused",
     requirement="PSA Firmware Framework 1.0 s.4.3.3",
 )
-SECRET = Check(
-    id="isolation.secret-on-console",
-    title="no private key and no hardware secret appears on a console",
-    requirement="PSA Security Model 1.1 s.4.5 (confidentiality of secrets)",
+UNDOCUMENTED_TYPE = Check(
+    id="isolation.undocumented-type",
+    title="a service answers non-secure clients only the message types that are documented for them",
+    requirement="PSA Security Model 1.1 s.4.5 (least privilege); PSA Firmware Framework 1.0 s.3.3",
+)
+NOTHING_LEFT = Check(
+    id="isolation.output-clean",
+    title="output vectors hold what is declared, and nothing that depends on what was done before",
+    requirement="PSA Security Model 1.1 s.4.5 (confidentiality); PSA Firmware Framework 1.0 s.4.3.4 (psa_write)",
 )
 
 
-@pytest.mark.needs("psa-call", "probe")
-@pytest.mark.parametrize("service", SERVICES)
-def test_pointers_into_secure_memory_are_refused(device: Device, checks: Checks, service: str) -> None:
-    """The same call that works with the caller's own memory, with one vector moved where the caller may not look."""
-    handle, kind, inputs, outputs = SERVICES[service]
-    device.lab.probe(OWN, write=1)  # the request or key number that the calls above pass
-    status = device.lab.psa_call(handle, kind, inputs, outputs)
-    checks(CALL_WORKS, status >= 0, expected="PSA_SUCCESS", seen=status, subject=service)
-    for name, address in SECURE.items():
-        # Reading comes first: where it is not refused, nothing of the secure side has been overwritten yet.
-        for what, moved in (("input", inputs), ("output", outputs)):
-            for where in (address, address - 16, 0x1_0000_0000 - 16):
-                if not moved:
-                    continue
-                vectors = [(where, moved[0][1]), *moved[1:]]
-                given = (vectors, outputs) if what == "input" else (inputs, vectors)
-                status = device.lab.psa_call(handle, kind, *given)
-                checks(
-                    POINTER_CHECKED,
-                    status < 0,
-                    expected="PSA_ERROR_PROGRAMMER_ERROR (-129) or another error",
-                    seen=status,
-                    subject=f"{service}: {what} vector of {moved[0][1]} bytes at {where:#x} ({name})",
+class Caller:
+    """Calls services from the non-secure RAM that the firmware does not use."""
+
+    def __init__(self, bench: Bench, device: Device) -> None:
+        scratch = bench.memory_map.scratch
+        if scratch is None or scratch[1] < 2 * LARGE // 2 + 0x20000:
+            pytest.skip("not covered: the memory map names no non-secure RAM that tests may use")
+        self.lab = device.lab
+        self.base = scratch[0]
+        self.answers = self.base + 0x10000
+
+    def vectors(self, call: ServiceCall) -> tuple[Vectors, Vectors]:
+        """The call's vectors in scratch memory, its inputs written there."""
+        inputs: Vectors = []
+        outputs: Vectors = []
+        for number, data in enumerate(call.inputs):
+            at = self.base + 0x2000 * number
+            self.lab.poke(at, data)
+            inputs.append((at, len(data)))
+        for number, size in enumerate(call.outputs):
+            outputs.append((self.answers + 0x10000 * number, size))
+        return inputs, outputs
+
+
+def outside(memory: MemoryMap, length: int, good: int) -> Iterator[tuple[int, int, str]]:
+    """Vectors (address, length, words) of which at least one byte is not the caller's."""
+    for region in memory.owned_by("secure"):
+        yield region.at, length, f"start of {region.name}"
+        yield region.end - length, length, f"end of {region.name}"
+    for region in memory.owned_by("nonsecure"):
+        for before in {1, length // 2, length - 1} - {0, length}:
+            if not memory.is_nonsecure(region.end):
+                yield region.end - before, length, f"from {region.name} over its end, {length - before} bytes"
+            if region.at and not memory.is_nonsecure(region.at - 1):
+                yield region.at - before, length, f"into {region.name} from before it, {before} bytes"
+        if not memory.is_nonsecure(region.end):
+            yield region.end - length + 1, length, f"from {region.name} over its end by one byte"
+    for peripheral in memory.peripherals:
+        if peripheral.owner == "secure" and peripheral.role in {"sensor", "protection", "timer"}:
+            yield peripheral.at, length, peripheral.name
+    yield TOP - length, length, "end of the address space"
+    yield TOP - max(1, length // 2), length, "over the end of the address space"
+    yield good, TOP - good + 16, "as long as wraps around to its own memory"
+    yield good, TOP - 1, "of the greatest length"
+    yield good, 0x8000_0000, "of 2 GiB"
+
+
+@pytest.fixture
+def caller(bench: Bench, device: Device) -> Caller:
+    """Someone on the non-secure side."""
+    return Caller(bench, device)
+
+
+def test_vectors_that_are_not_the_callers_are_refused(bench: Bench, caller: Caller, checks: Checks) -> None:
+    """The same calls that work with the caller's own memory, with one vector moved where the caller may not look."""
+    later: list[tuple[str, PsaCall]] = []
+    for name, service in bench.services.items():
+        for call in service.calls:
+            inputs, outputs = caller.vectors(call)
+            subject = f"{name} {call.type}"
+            status = caller.lab.psa_call(service.handle, call.type, inputs, outputs)
+            checks(CALL_WORKS, status >= 0, expected="PSA_SUCCESS", seen=status, subject=subject)
+            refused: list[tuple[str, PsaCall]] = []
+            for number, (good, length) in enumerate(inputs):
+                for where, size, words in outside(bench.memory_map, length, good):
+                    moved = [*inputs[:number], (where, size), *inputs[number + 1 :]]
+                    refused.append(
+                        (f"{subject}: input vector {where:#x}, {words}", (service.handle, call.type, moved, outputs))
+                    )
+            for number, (good, length) in enumerate(outputs):
+                for where, size, words in outside(bench.memory_map, length, good):
+                    moved = [*outputs[:number], (where, size), *outputs[number + 1 :]]
+                    later.append(
+                        (f"{subject}: output vector {where:#x}, {words}", (service.handle, call.type, inputs, moved))
+                    )
+            must_be_refused(caller, checks, POINTER_CHECKED, refused)
+    # Writing comes last: where it is not refused, nothing of the secure side has been overwritten yet.
+    must_be_refused(caller, checks, POINTER_CHECKED, later)
+
+
+def must_be_refused(caller: Caller, checks: Checks, check: Check, calls: Sequence[tuple[str, PsaCall]]) -> None:
+    """Every one of them is answered by an error."""
+    try:
+        statuses = caller.lab.psa_call_many([call for _, call in calls])
+    except ProductError as error:
+        first, last = calls[0][0], calls[-1][0]
+        checks(check, False, expected=f"{len(calls)} errors", seen=error.message, subject=f"from {first} to {last}")
+        raise
+    for (subject, _), status in zip(calls, statuses, strict=True):
+        checks(
+            check,
+            status < 0,
+            expected="PSA_ERROR_PROGRAMMER_ERROR (-129) or another error",
+            seen=status,
+            subject=subject,
+        )
+
+
+def test_bad_handles_and_vector_counts_are_refused(bench: Bench, caller: Caller, checks: Checks) -> None:
+    known = {service.handle for service in bench.services.values()}
+    near = {handle + step for handle in known for step in range(-8, 9)}
+    near |= {0x4000_0000 + n for n in range(0, 0x400, 7)} | {0, 1, 2, 0x7FFF_FFFF, 0x8000_0000, TOP - 1}
+    types = sorted({0, 1, *(kind for service in bench.services.values() for kind in service.types)})
+    inputs, outputs = [(caller.base, 4)], [(caller.answers, LARGE)]
+    calls: list[tuple[str, PsaCall]] = [
+        (f"handle {handle:#x}, type {kind}", (handle, kind, inputs, outputs))
+        for handle in sorted(near - known)
+        for kind in (types[0], types[1], types[-1])
+    ]
+    for name, service in bench.services.items():
+        kind = service.calls[0].type if service.calls else service.types[-1]
+        calls.append((f"{name}: negative type", (service.handle, -7, inputs, outputs)))
+        for some, more in ((5, 0), (0, 5), (3, 2), (4, 1), (7, 7)):
+            calls.append(
+                (
+                    f"{name}: {some} input and {more} output vectors",
+                    (
+                        service.handle,
+                        kind,
+                        [(caller.base + 0x100 * n, 4) for n in range(some)],
+                        [(caller.answers + 0x1000 * n, 64) for n in range(more)],
+                    ),
                 )
+            )
+    must_be_refused(caller, checks, BAD_CALL, calls)
 
 
-@pytest.mark.needs("psa-call")
-def test_bad_calls_are_refused(device: Device, checks: Checks) -> None:
-    for subject, handle, kind, inputs, outputs in (
-        ("unknown handle", 0x4000_01FF, 1001, [(OWN, 4)], [(OWN + 64, 4)]),
-        ("handle zero", 0, 1001, [], []),
-        ("negative type", SERVICES["platform"][0], -7, [], []),
-    ):
-        status = device.lab.psa_call(handle, kind, inputs, outputs)
-        checks(BAD_CALL, status < 0, expected="an error", seen=status, subject=subject)
+def types_to_try(service: ServiceConfig, allowed: set[int], *, count: int, seed: int) -> list[int]:
+    """Message types that are not documented: all small ones, all near the known ones, powers of two, and a sample."""
+    known = {*service.types, *service.debug_types}
+    near = 40 if count > 100 else 8
+    tried = set(range(4 * near)) | {0x7F, 0x80, 0xFF} | {k + step for k in known for step in range(-near, near + 1)}
+    tried |= {(1 << bit) + step for bit in range(15) for step in (-1, 0, 1)} | set(range(0, MOST_TYPES, 0x100))
+    tried |= set(random.Random(seed).sample(range(MOST_TYPES), count))  # noqa: S311 - the same types every time
+    return sorted(kind for kind in tried - allowed if 0 <= kind < MOST_TYPES)
 
 
-@pytest.mark.needs("known-secrets", "public-keys", "infer")
-def test_no_secret_appears_on_a_console(bench: Bench, device: Device, checks: Checks) -> None:
-    """After every key has been used, everything the consoles ever printed is searched."""
+@pytest.mark.parametrize("count", [16, pytest.param(500, marks=pytest.mark.thorough)])
+def test_only_documented_message_types_answer(
+    bench: Bench, device: Device, caller: Caller, checks: Checks, count: int
+) -> None:
+    """With vectors of several shapes, so that what is not documented finds what it would want."""
+    debug = (bench.description.lifecycle or 0) & 0xFF00 == 0x1000
     size = bench.description.raw["in"]
     assert isinstance(size, int)
-    for number in range(2):
-        device.infer_input(bytes([number]) * size)
-    device.attest()
+    # All ones, then zeros: as a request it asks for "all", as an index it is out of range, as an offset the beginning.
+    device.lab.poke(caller.base, b"\xff" * 4 + bytes(60))
+    output = [(caller.answers, LARGE)]
+    shapes = [
+        ("no input", [], output),
+        ("4 bytes of input", [(caller.base, 4)], output),
+        ("8 bytes and a tensor as input", [(caller.base, 8), (caller.base + 0x2000, size)], output),
+    ]
+    for number, (name, service) in enumerate(bench.services.items()):
+        allowed = {*service.types, *(service.debug_types if debug else ())}
+        calls: list[tuple[str, PsaCall]] = [
+            (f"{name} type {kind}, {words}", (service.handle, kind, inputs, outputs))
+            for kind in types_to_try(service, allowed, count=count, seed=number)
+            for words, inputs, outputs in (shapes if kind < 2048 else shapes[1:2])
+        ]
+        statuses = device.lab.psa_call_many([call for _, call in calls])
+        answered = [subject for (subject, _), status in zip(calls, statuses, strict=True) if status >= 0]
+        checks(
+            UNDOCUMENTED_TYPE,
+            not answered,
+            expected=f"{len(calls)} errors",
+            seen=f"success: {'; '.join(answered[:8])}",
+            subject=name,
+        )
+
+
+def test_outputs_do_not_depend_on_what_was_done_before(
+    bench: Bench, device: Device, caller: Caller, checks: Checks
+) -> None:
+    """The same calls after different work, into buffers of different content: uninitialised bytes would differ."""
+    wanted = [(name, service, call) for name, service in bench.services.items() for call in service.calls]
+    wanted = [(name, service, call) for name, service, call in wanted if call.repeatable]
+    if not wanted:
+        pytest.skip("not covered: no call is declared as repeatable")
+    size = bench.description.raw["in"]
+    assert isinstance(size, int)
+
+    def read(at: int, length: int) -> bytes:
+        if bench.missing(["memory-dump"]):
+            return device.lab.peek(at, (length + 3) // 4 * 4)[:length]
+        return bench.board.read_memory(at, length)
+
+    def outputs(pattern: int) -> list[bytes]:
+        found = []
+        for _, service, call in wanted:
+            inputs, vectors = caller.vectors(call)
+            for at, length in vectors:
+                device.lab.poke(at, bytes([pattern]) * length)
+            device.lab.psa_call(service.handle, call.type, inputs, vectors)
+            found.append(b"".join(read(at, length) for at, length in vectors))
+        return found
+
+    device.infer_input(bytes(size))
+    device.attest(bytes(32))
+    first = outputs(0xA5)
+    device.infer_input(bytes((n * 151 + 7) & 0xFF for n in range(size)))
     for role in ("result", "client"):
         device.csr(role)
-    huk = bench.board.identity.huk
-    assert huk is not None
-    secrets = {"hardware unique key": huk}
-    for role in ("iak", "result", "client"):
-        scalar = reference_private_key(huk, role).private_numbers().private_value
-        secrets[f"private {role} key"] = scalar.to_bytes(32, "big")
-    for name, console in bench.board.consoles.items():
-        printed = console.read_from(Mark(0), limit=LIMIT)
-        # Spaces and separators between hexadecimal digits must not hide anything.
-        digits = printed.lower().translate(None, b" :,-\r\n\t")
-        for secret, value in secrets.items():
-            form = next((form for form, data in forms(value) if data in printed or data in digits), None)
-            checks(SECRET, form is None, expected="nothing of it", seen=f"{form}", subject=f"{secret} on {name}")
-
-
-def forms(secret: bytes) -> Iterator[tuple[str, bytes]]:
-    """How a secret may be printed; halves too, since logs cut lines."""
-    for order, value in (("", secret), ("reversed ", secret[::-1])):
-        for part, data in (("whole", value), ("first half", value[:16]), ("second half", value[16:])):
-            yield f"{order}{part}, raw", data
-            yield f"{order}{part}, hexadecimal", data.hex().encode()
-        yield f"{order}base64", base64.b64encode(value)[:40]
+    device.attest(b"\xff" * 64)
+    second = outputs(0x3C)
+    for (name, _, call), one, two in zip(wanted, first, second, strict=True):
+        differ = [at for at, (a, b) in enumerate(zip(one, two, strict=True)) if a != b and (a, b) != (0xA5, 0x3C)]
+        checks(
+            NOTHING_LEFT,
+            not differ,
+            expected="the same bytes, and nothing written behind them",
+            seen=f"{len(differ)} bytes differ, the first at offset {differ[0] if differ else 0}",
+            subject=f"{name} type {call.type}",
+        )

@@ -1,56 +1,37 @@
-"""What the non-secure side can reach: its own memory, and nothing of the secure side's."""
+"""What the non-secure side can reach: its own memory and peripherals, and nothing of the secure side's."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import pytest
+from tfm_harness.config.memory_map import MemoryMap, MemoryRegion
 from tfm_harness.findings import Check
 from tfm_harness.plugin.bench import Bench
 from tfm_harness.plugin.checks import Checks
 from tfm_harness.plugin.device import Device
+from tfm_harness.protocol.smp.answers import Probe
 
-pytestmark = pytest.mark.needs("probe")
+pytestmark = pytest.mark.needs("probe", "memory-map")
 
-BLOCK = 0x1000
-"""Memory is probed once in each 4 KiB, the smallest block that the memory protection controllers tell apart."""
-
-REGIONS = {
-    # name: (first address, last address + 1, probes); addresses as docs/protocol.md and the AN547 manual give them
-    "mps3-an547": {
-        "secure code (ITCM)": (0x1000_0000, 0x1008_0000, 32),
-        "secure data (DTCM)": (0x3000_0000, 0x3008_0000, 32),
-        "secure SRAM alias": (0x3120_0000, 0x3140_0000, 32),
-        "sensor window, model and arena (ISRAM1)": (0x2120_0000, 0x2140_0000, 512),
-        "one-time-programmable area": (0x3800_0000, 0x3800_1000, 1),
-        "one-time-programmable area, other alias": (0x2800_0000, 0x2800_1000, 1),
-        "entropy": (0x3800_1000, 0x3800_2000, 1),
-        "entropy, other alias": (0x2800_1000, 0x2800_2000, 1),
-        "factory models": (0x3810_0000, 0x3820_0000, 32),
-        "factory models, other alias": (0x2810_0000, 0x2820_0000, 64),
-        "non-volatile area": (0x7000_0000, 0x7040_0000, 32),
-        "non-volatile area, other alias": (0x6000_0000, 0x6040_0000, 128),
-        "protection controllers": (0x5008_0000, 0x5008_1000, 1),
-    }
-}
-PERIPHERALS = {
-    "mps3-an547": {
-        "sensor's I2C controller": 0x4920_6000,
-        "sensor's I2C controller, secure alias": 0x5920_6000,
-        "secure console (UART1), secure alias": 0x5930_4000,
-    }
-}
-OWN_RAM = {"mps3-an547": 0x2100_0000}
-MODEL_MEMORY = {"mps3-an547": (0x2120_0000, 0x2140_0000)}
-MOST_WRITES = 32  # for each region
+PATTERN = 0x5A5A_5A5A
+WRITES = 32
+"""Writes into a region at most: a build that lets one through does not survive many."""
 
 PROBE_WORKS = Check(
     id="isolation.probe-works",
-    title="the probe reads what the non-secure side owns",
+    title="the probe reads and writes what the non-secure side owns",
     requirement="tfm-harness: a probe that always fails proves nothing",
     waivable=False,
 )
 SECURE_MEMORY = Check(
     id="isolation.secure-memory",
     title="a non-secure access to secure memory faults",
+    requirement="PSA Security Model 1.1 s.4.5 (isolation); PSA Firmware Framework 1.0 s.3.1",
+)
+BOUNDARY = Check(
+    id="isolation.boundary",
+    title="non-secure memory ends exactly where the memory map says, for accesses of every size",
     requirement="PSA Security Model 1.1 s.4.5 (isolation); PSA Firmware Framework 1.0 s.3.1",
 )
 MODEL_CONFIDENTIAL = Check(
@@ -63,90 +44,190 @@ SENSOR_EXCLUSIVE = Check(
     title="the non-secure side cannot reach the sensor",
     requirement="PSA Security Model 1.1 s.4.5 (peripherals of the secure side)",
 )
+PERIPHERAL = Check(
+    id="isolation.peripheral",
+    title="the non-secure side cannot reach a peripheral of the secure side, through either alias",
+    requirement="PSA Security Model 1.1 s.4.5 (peripherals of the secure side)",
+)
 FAULT_RECORDED = Check(
     id="isolation.fault-recorded",
-    title="each violation is recorded by the secure side",
+    title="each violation is recorded by the secure side, as the non-secure side's and at its address",
     requirement="PSA Security Model 1.1 s.4.9 (secure events are logged)",
 )
 
 
-def machine(bench: Bench) -> str:
-    """The memory map's name; other machines are not covered."""
-    name = str(getattr(bench.pair.target, "machine", bench.pair.target.name))
-    if name not in REGIONS:
-        pytest.skip(f"not covered: no memory map of {name} in this suite")
-    return name
+def ends(region: MemoryRegion) -> set[int]:
+    """First and last word."""
+    return {region.at, region.end - 4}
 
 
-def blocks(first: int, end: int, count: int) -> range:
-    """Addresses to probe, at even distances, each at a block's beginning."""
-    return range(first, end, max(BLOCK, (end - first) // count // BLOCK * BLOCK))
+def some(region: MemoryRegion, count: int) -> list[int]:
+    """Both ends, and about `count` blocks at even distances, each at its beginning."""
+    step = max(region.block, region.size // count // region.block * region.block)
+    return sorted(ends(region) | set(range(region.at, region.end, step)))
+
+
+def every_block(region: MemoryRegion) -> list[int]:
+    """The first word of every block, and the region's last word."""
+    return sorted(ends(region) | set(range(region.at, region.end, region.block)))
+
+
+def shown(addresses: Sequence[int]) -> str:
+    """The first few of them."""
+    return ", ".join(map(hex, addresses[:8])) + (" ..." if len(addresses) > 8 else "")
+
+
+def judge(checks: Checks, check: Check, addresses: Sequence[int], outcomes: Sequence[Probe], subject: str) -> None:
+    """Every one of these accesses must have faulted, and each must be on record."""
+    reached = [address for address, outcome in zip(addresses, outcomes, strict=True) if not outcome.fault]
+    checks(
+        check,
+        not reached,
+        expected=f"{len(addresses)} faults",
+        seen=f"no fault at {shown(reached)}",
+        subject=subject,
+    )
+    wrong = [
+        address
+        for address, outcome in zip(addresses, outcomes, strict=True)
+        if outcome.fault and not tells(outcome, address)
+    ]
+    checks(
+        FAULT_RECORDED,
+        not wrong,
+        expected="a record of the non-secure side that, where it names an address, names the one accessed",
+        seen=f"none for {shown(wrong)}",
+        subject=subject,
+    )
+
+
+def tells(outcome: Probe, address: int) -> bool:
+    """Whether the fault's record is of this access (up to the rest of an access that crosses a boundary)."""
+    record = outcome.record
+    return (
+        record is not None and record.nonsecure and (record.address is None or address <= record.address < address + 4)
+    )
 
 
 def test_the_probe_reads_and_writes_what_is_non_secure(bench: Bench, device: Device, checks: Checks) -> None:
-    address = OWN_RAM[machine(bench)]
-    checks(PROBE_WORKS, not device.lab.probe(address).fault, expected="no fault", seen="a fault", where=hex(address))
+    memory = bench.memory_map
+    for region in memory.owned_by("nonsecure"):
+        for address, outcome in zip(sorted(ends(region)), device.lab.probe_many(sorted(ends(region))), strict=True):
+            checks(PROBE_WORKS, not outcome.fault, expected="no fault", seen="a fault", where=hex(address))
+    if memory.scratch is not None:
+        address = memory.scratch[0]
+        device.lab.poke(address, PATTERN.to_bytes(4, "little"))
+        checks.equal(PROBE_WORKS, device.lab.probe(address).value, PATTERN, where=hex(address))
 
 
-@pytest.mark.parametrize("write", [False, True], ids=["read", "write"])
-def test_secure_memory_is_out_of_reach(bench: Bench, device: Device, checks: Checks, write: bool) -> None:
-    for name, (first, end, count) in REGIONS[machine(bench)].items():
-        addresses = list(blocks(first, end, min(count, MOST_WRITES) if write else count))
+@pytest.mark.parametrize(
+    "reach", [pytest.param("some", id="ends"), pytest.param("every", id="every-block", marks=pytest.mark.thorough)]
+)
+def test_secure_memory_cannot_be_read(bench: Bench, device: Device, checks: Checks, reach: str) -> None:
+    for region in bench.memory_map.owned_by("secure"):
+        addresses = every_block(region) if reach == "every" else some(region, 16)
         before = device.lab.faults()[0]
-        if write:
-            outcomes = [device.lab.probe(address, write=0x5A5A_5A5A) for address in addresses]
-        else:
-            outcomes = device.lab.probe_many(addresses)
-        reached = [address for address, outcome in zip(addresses, outcomes, strict=True) if not outcome.fault]
-        checks(
-            SECURE_MEMORY,
-            not reached,
-            expected=f"{len(addresses)} faults",
-            seen=f"no fault at {', '.join(map(hex, reached[:8]))}" + (" ..." if len(reached) > 8 else ""),
-            subject=f"{'writing' if write else 'reading'} {name}",
-        )
-        after = device.lab.faults()[0]
-        recorded = after - before
-        checks(
-            FAULT_RECORDED,
-            recorded == len(addresses) - len(reached),
-            expected=f"{len(addresses) - len(reached)} records",
-            seen=recorded,
-            subject=name,
-        )
+        judge(checks, SECURE_MEMORY, addresses, device.lab.probe_many(addresses), f"reading {region.name}")
+        counted = device.lab.faults()[0] - before
+        checks.equal(FAULT_RECORDED, counted, len(addresses), subject=f"reading {region.name}")
+
+
+def test_secure_memory_cannot_be_written(bench: Bench, device: Device, checks: Checks) -> None:
+    """After reading: where that is not refused, nothing of the secure side has been overwritten yet."""
+    for region in bench.memory_map.owned_by("secure"):
+        addresses = some(region, WRITES)
+        outcomes = [device.lab.probe(address, write=PATTERN) for address in addresses]
+        judge(checks, SECURE_MEMORY, addresses, outcomes, f"writing {region.name}")
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_both_sides_of_every_boundary(bench: Bench, device: Device, checks: Checks, size: int) -> None:
+    """The last bytes on this side, the first on the other, and accesses that cross."""
+    memory = bench.memory_map
+    for region in memory.memory:
+        inside = [region.at, region.end - size]
+        for address, outcome in zip(inside, device.lab.probe_many(inside, size), strict=True):
+            checks(
+                BOUNDARY,
+                outcome.fault == (region.owner == "secure"),
+                expected="a fault" if region.owner == "secure" else "no fault",
+                seen="a fault" if outcome.fault else "no fault",
+                where=hex(address),
+                subject=f"{size} bytes inside {region.name}",
+            )
+    outside = list(beyond(memory, size))
+    for (address, what), outcome in zip(outside, device.lab.probe_many([a for a, _ in outside], size), strict=True):
+        checks(BOUNDARY, outcome.fault, expected="a fault", seen="no fault", where=hex(address), subject=what)
+
+
+def beyond(memory: MemoryMap, size: int) -> Iterator[tuple[int, str]]:
+    """Accesses of `size` bytes of which at least one byte is outside non-secure memory, next to its boundaries."""
+    for region in memory.owned_by("nonsecure"):
+        for boundary in (region.at, region.end):
+            for address in range(max(0, boundary - size), boundary + 1):
+                touched = [memory.is_nonsecure(byte) for byte in range(address, address + size)]
+                if not all(touched):
+                    yield address, f"{size} bytes at the {'start' if boundary == region.at else 'end'} of {region.name}"
+
+
+def test_addresses_where_nothing_is_fault(bench: Bench, device: Device, checks: Checks) -> None:
+    holes = list(bench.memory_map.holes)
+    if not holes:
+        pytest.skip("not covered: the memory map names no holes")
+    judge(checks, SECURE_MEMORY, holes, device.lab.probe_many(holes), "where nothing is")
 
 
 def test_the_model_cannot_be_read(bench: Bench, device: Device, checks: Checks) -> None:
     """Where the secure side keeps its copy, no readable word may be one of the model's."""
-    name = machine(bench)
     active = bench.description.model
     assert active is not None
     model = bench.pair.build.models[active].file.read_bytes()
     words = {model[at : at + 4] for at in range(0, len(model) - 3, 4)} - {bytes(4), b"\xff" * 4}
-    found: list[int] = []
-    candidates = blocks(*MODEL_MEMORY[name], 512)
-    for block, outcome in zip(candidates, device.lab.probe_many(candidates), strict=True):
-        if outcome.fault:
-            continue
-        read = [probe.value for probe in device.lab.probe_many(range(block, block + 256, 4)) if not probe.fault]
-        if sum(value is not None and value.to_bytes(4, "little") in words for value in read) >= 16:
-            found.append(block)
-    checks(
-        MODEL_CONFIDENTIAL,
-        not found,
-        expected="no readable block that holds the model",
-        seen=f"the model's words at {', '.join(map(hex, found[:8]))}",
-    )
-
-
-def test_the_sensor_belongs_to_the_secure_side(bench: Bench, device: Device, checks: Checks) -> None:
-    for name, address in PERIPHERALS[machine(bench)].items():
-        outcome = device.lab.probe(address)
+    places = [region for region in bench.memory_map.owned_by("secure") if "model" in region.holds]
+    if not places:
+        pytest.skip("not covered: the memory map does not say where models are")
+    for region in places:
+        found: list[int] = []
+        candidates = some(region, 256)
+        for block, outcome in zip(candidates, device.lab.probe_many(candidates), strict=True):
+            if outcome.fault:
+                continue
+            within = range(block, min(block + 256, region.end), 4)
+            read = [probe.value for probe in device.lab.probe_many(within) if not probe.fault]
+            if sum(value is not None and value.to_bytes(4, "little") in words for value in read) >= 16:
+                found.append(block)
         checks(
-            SENSOR_EXCLUSIVE,
-            outcome.fault,
-            expected="a fault, or a record of the peripheral protection controller",
-            seen=f"read {outcome.value}",
-            where=hex(address),
-            subject=name,
+            MODEL_CONFIDENTIAL,
+            not found,
+            expected="no readable block that holds the model",
+            seen=f"the model's words at {shown(found)}",
+            subject=region.name,
         )
+
+
+def test_peripherals_of_the_secure_side_are_out_of_reach(bench: Bench, device: Device, checks: Checks) -> None:
+    """First and last register, at both aliases; the secure alias of a non-secure peripheral is out of reach too."""
+    if not bench.memory_map.peripherals:
+        pytest.skip("not covered: the memory map names no peripherals")
+    for peripheral in bench.memory_map.peripherals:
+        aliases = [peripheral.alias] if peripheral.alias is not None else []
+        if peripheral.owner == "secure":
+            aliases.append(peripheral.at)
+        check = SENSOR_EXCLUSIVE if peripheral.role == "sensor" else PERIPHERAL
+        addresses = [at for alias in aliases for at in (alias, alias + peripheral.size - 4)]
+        judge(checks, check, addresses, device.lab.probe_many(addresses), f"reading {peripheral.name}")
+        if peripheral.owner == "nonsecure" and peripheral.role == "timer":
+            outcome = device.lab.probe(peripheral.at)
+            checks(PROBE_WORKS, not outcome.fault, expected="no fault", seen="a fault", subject=peripheral.name)
+
+
+@pytest.mark.thorough
+def test_peripherals_of_the_secure_side_cannot_be_written(bench: Bench, device: Device, checks: Checks) -> None:
+    if not bench.memory_map.peripherals:
+        pytest.skip("not covered: the memory map names no peripherals")
+    for peripheral in bench.memory_map.peripherals:
+        if peripheral.owner == "secure":
+            check = SENSOR_EXCLUSIVE if peripheral.role == "sensor" else PERIPHERAL
+            addresses = [at for at in (peripheral.at, peripheral.alias) if at is not None]
+            outcomes = [device.lab.probe(address, write=0) for address in addresses]
+            judge(checks, check, addresses, outcomes, f"writing {peripheral.name}")

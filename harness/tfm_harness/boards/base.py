@@ -134,7 +134,7 @@ class Board(abc.ABC):
         Raises:
             InfrastructureError: ``no-memory-access``: this kind of board cannot.
         """
-        raise self._cannot("be looked into while they run", "no-memory-access")
+        raise self._cannot(f"give {size} bytes at {address:#x}", "no-memory-access")
 
     def without_sensors(self, names: frozenset[str]) -> None:
         """From the next cold start on, these sensors of the target are not on the bus (empty: all are there).
@@ -142,7 +142,7 @@ class Board(abc.ABC):
         Raises:
             InfrastructureError: ``no-sensor-control``: this kind of board cannot.
         """
-        raise self._cannot("lose a sensor on demand", "no-sensor-control")
+        raise self._cannot(f"lose {', '.join(names)} on demand", "no-sensor-control")
 
     def count_instructions(self, on: bool) -> None:
         """From the next cold start on, time follows the instructions executed, not the host's clock.
@@ -150,7 +150,7 @@ class Board(abc.ABC):
         Raises:
             InfrastructureError: ``no-clock-control``: this kind of board cannot.
         """
-        raise self._cannot("change what its clock counts", "no-clock-control")
+        raise self._cannot("count instructions" if on else "count time", "no-clock-control")
 
     def _cannot(self, what: str, kind: str) -> Exception:
         from tfm_harness.errors import InfrastructureError

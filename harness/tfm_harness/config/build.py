@@ -12,9 +12,9 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from tfm_harness.config.console_suite import ConsoleSuiteConfig
 from tfm_harness.config.fields import Address, ConfigPath, HexBytes, Name, Seconds, Strict
-from tfm_harness.config.memory_map import MemoryMap, ServiceConfig
 from tfm_harness.config.imported import ImportedFacts
 from tfm_harness.config.latency import LatencyConfig
+from tfm_harness.config.memory_map import MemoryMap, ServiceConfig
 from tfm_harness.config.parity import ParityConfig, Quantisation
 from tfm_harness.config.positions import Document
 from tfm_harness.findings import RENAMED_POLICIES, Policy, Waiver

@@ -6,6 +6,7 @@ guesses a map from a machine's name.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -95,7 +96,7 @@ class MemoryMap(Strict):
     @model_validator(mode="after")
     def _apart(self) -> MemoryMap:
         regions = sorted(self.memory, key=lambda region: region.at)
-        for one, two in zip(regions, regions[1:], strict=False):
+        for one, two in pairwise(regions):
             if one.end > two.at:
                 raise ValueError(f"{one.name!r} and {two.name!r} overlap at {two.at:#x}")
         if not any(region.owner == "nonsecure" for region in regions):

@@ -129,7 +129,7 @@ class QemuBoard(Board):
         unknown = names - set(self._target.sensors)
         if unknown:
             known = ", ".join(self._target.sensors) or "none"
-            raise HarnessBug(f"target {self.name!r} has no sensor {sorted(unknown)[0]!r}, only {known}", kind="sensor")
+            raise HarnessBug(f"target {self.name!r} has no sensor {min(unknown)!r}, only {known}", kind="sensor")
         self._absent = names
 
     def count_instructions(self, on: bool) -> None:

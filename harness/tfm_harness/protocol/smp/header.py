@@ -10,7 +10,7 @@ import enum
 import struct
 from dataclasses import dataclass
 
-__all__ = ["GROUP_INFERENCE", "GROUP_OS", "HEADER", "Command", "Header", "Op", "OsCommand"]
+__all__ = ["DOCUMENTED", "GROUP_INFERENCE", "GROUP_OS", "HEADER", "Command", "Header", "Op", "OsCommand"]
 
 HEADER = struct.Struct(">BBHHBB")
 GROUP_OS = 0
@@ -57,6 +57,27 @@ class Command(enum.IntEnum):
     TRACE = 16
     STATS = 17
     LOG = 18
+
+
+_READ = {
+    Command.DESCRIBE,
+    Command.ATTEST_SIZE,
+    Command.PUBLIC_KEY,
+    Command.CSR,
+    Command.FAULTS,
+    Command.MODELS,
+    Command.STATS,
+}
+
+DOCUMENTED: frozenset[tuple[int, int, int]] = frozenset(
+    {
+        (Op.WRITE, GROUP_OS, OsCommand.ECHO),
+        (Op.WRITE, GROUP_OS, OsCommand.RESET),
+        (Op.READ, GROUP_OS, OsCommand.PARAMETERS),
+        *((Op.READ if command in _READ else Op.WRITE, GROUP_INFERENCE, command) for command in Command),
+    }
+)
+"""Operation, group and command of every request in docs/protocol.md; the firmware knows no others."""
 
 
 @dataclass(frozen=True, slots=True)

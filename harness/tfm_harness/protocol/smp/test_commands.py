@@ -95,9 +95,7 @@ class SmpLab(SmpCore):
         for at in range(0, len(questions), _PROBES_AT_A_TIME):
             part = questions[at : at + _PROBES_AT_A_TIME]
             requests = [
-                Request(
-                    op=Op.WRITE, group=GROUP_INFERENCE, command=command, payload=cbor.encode(question), name=name
-                )
+                Request(op=Op.WRITE, group=GROUP_INFERENCE, command=command, payload=cbor.encode(question), name=name)
                 for question in part
             ]
             for question, payload in zip(part, self.link.burst(requests, timeout=self.timeout / 5), strict=True):

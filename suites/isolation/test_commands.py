@@ -1,0 +1,152 @@
+"""The pseudo-driver's commands, and what depends on the lifecycle: nothing that is not documented answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tfm_harness.errors import ProductError
+from tfm_harness.findings import Check
+from tfm_harness.plugin.bench import Bench
+from tfm_harness.plugin.checks import Checks
+from tfm_harness.plugin.device import Device
+from tfm_harness.protocol.smp.answers import Refused, decode_answer
+from tfm_harness.protocol.smp.header import DOCUMENTED, GROUP_INFERENCE, GROUP_OS, Command, Op
+from tfm_harness.protocol.smp.link import Request
+from tfm_harness.verify import cbor
+
+ENOTSUP, EINVAL = 8, 3
+NOT_PERMITTED = -133
+AT_A_TIME = 48
+
+UNDOCUMENTED_COMMAND = Check(
+    id="isolation.undocumented-command",
+    title="groups, commands and operations that are not documented are answered with ENOTSUP",
+    requirement="docs/protocol.md, transport; PSA Security Model 1.1 s.4.5 (least privilege)",
+)
+UNDOCUMENTED_KEY = Check(
+    id="isolation.undocumented-key",
+    title="a request with a key that is not documented is refused",
+    requirement="docs/protocol.md, transport; PSA Security Model 1.1 s.4.5 (least privilege)",
+)
+DEBUG_LIFECYCLE = Check(
+    id="isolation.debug-by-lifecycle",
+    title="inner activations are shown in lifecycle `assembly and test` only",
+    requirement="PSA Security Model 1.1 s.5.1 (debug features by lifecycle); docs/protocol.md, trace",
+)
+
+
+def undocumented(*, every: bool) -> Iterator[tuple[int, int, int]]:
+    """(operation, group, command) that no document names: both known groups whole, others by a sample."""
+    for group in (GROUP_OS, GROUP_INFERENCE):
+        for command in range(256):
+            for op in (Op.READ, Op.WRITE):
+                if (op, group, command) not in DOCUMENTED:
+                    yield op, group, command
+    near = {*range(80), *((1 << bit) + step for bit in range(16) for step in (-1, 0, 1)), 0xFFFF}
+    for group in sorted((near | (set(range(0, 0x10000, 61)) if every else set())) - {GROUP_OS, GROUP_INFERENCE}):
+        if 0 <= group <= 0xFFFF:
+            for command in (0, 1, 9, 0xFF):
+                yield Op.READ if command & 1 else Op.WRITE, group, command
+
+
+@pytest.mark.needs("stats")
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=["near", "far"])
+def test_commands_that_are_not_documented_do_not_answer(device: Device, checks: Checks, every: bool) -> None:
+    tried = list(undocumented(every=every))
+    answered: list[str] = []
+    for at in range(0, len(tried), AT_A_TIME):
+        part = tried[at : at + AT_A_TIME]
+        requests = [
+            Request(op=Op(op), group=group, command=command, payload=cbor.encode({}), name="undocumented")
+            for op, group, command in part
+        ]
+        for (op, group, command), payload in zip(part, device.lab.link.burst(requests, timeout=2.0), strict=True):
+            code = refusal(payload or b"")
+            if code != ENOTSUP:
+                answered.append(f"{Op(op).name} {group}/{command}: {'no answer' if payload is None else code}")
+    checks(
+        UNDOCUMENTED_COMMAND,
+        not answered,
+        expected=f"{len(tried)} times ENOTSUP (8)",
+        seen="; ".join(answered[:8]),
+    )
+
+
+@pytest.mark.needs("stats")
+@pytest.mark.parametrize("key", ["dbg", "debug", "", "x", "raw", "key0"])
+def test_keys_that_are_not_documented_are_refused(device: Device, checks: Checks, key: str) -> None:
+    for op, group, command in sorted(DOCUMENTED):
+        request = Request(
+            op=Op(op), group=group, command=command, payload=cbor.encode({key: 1}), name="with a key more"
+        )
+        answer = device.lab.link.request(request, timeout=device.lab.timeout)
+        code = refusal(answer.payload)
+        checks.equal(UNDOCUMENTED_KEY, code, EINVAL, subject=f"{group}/{command} with {key!r}")
+
+
+def refusal(payload: bytes) -> int | str:
+    """The error code of an answer; in words when it holds none."""
+    try:
+        return f"answered: {decode_answer(payload, 'it')}"
+    except Refused as refused:
+        return refused.rc if refused.group is None else refused.status or 0
+    except ProductError as error:
+        return error.message
+
+
+LIFECYCLES = (0x1000, 0x3000, 0x0000, 0x0FFF, 0x10FF, 0x1100, 0x2000, 0x30FF, 0x4000, 0x5000, 0x6000, 0xFF10)
+
+
+def trace_status(device: Device, arguments: dict[str, object]) -> int:
+    """0, or the psa_status_t with which `trace` is refused."""
+    try:
+        device.lab.ask(Command.TRACE, arguments)
+    except Refused as refused:
+        return refused.status or refused.rc
+    return 0
+
+
+@pytest.mark.needs("infer", "stats")
+def test_no_inner_activations_in_this_lifecycle(bench: Bench, device: Device, checks: Checks) -> None:
+    """Without changing the board: by the command, whole and in part, whatever `describe` says of it."""
+    judge_trace(bench, device, checks)
+
+
+@pytest.mark.needs("provision", "stats")
+@pytest.mark.parametrize(
+    "lifecycle",
+    [
+        pytest.param(value, marks=() if value == 0x1000 else pytest.mark.thorough, id=f"{value:#06x}")
+        for value in LIFECYCLES
+    ],
+)
+def test_debug_features_follow_the_lifecycle(bench: Bench, device: Device, checks: Checks, lifecycle: int) -> None:
+    with bench.provisioned(lifecycle):
+        judge_trace(bench, device, checks)
+
+
+def judge_trace(bench: Bench, device: Device, checks: Checks) -> None:
+    """The trace command answers, or is refused, as the lifecycle says; `describe` says the same."""
+    said = device.describe()
+    size = said.raw["in"]
+    assert isinstance(size, int)
+    lifecycle = bench.board.identity.lifecycle
+    lifecycle = said.lifecycle if lifecycle is None else lifecycle
+    allowed = (lifecycle or 0) & 0xFF00 == 0x1000
+    requests: tuple[tuple[str, dict[str, object]], ...] = (
+        ("list", {"in": bytes(size)}),
+        ("operator 0", {"in": bytes(size), "op": 0}),
+        ("operator 0 from offset 1", {"in": bytes(size), "op": 0, "off": 1}),
+        ("last operators", {"in": bytes(size), "op": 3, "off": 0}),
+    )
+    for subject, arguments in requests:
+        status = trace_status(device, arguments)
+        checks(
+            DEBUG_LIFECYCLE,
+            status == (0 if allowed else NOT_PERMITTED),
+            expected="an answer" if allowed else f"PSA_ERROR_NOT_PERMITTED ({NOT_PERMITTED})",
+            seen="an answer" if status == 0 else status,
+            subject=f"trace, {subject}, lifecycle {lifecycle:#06x}",
+        )
+    checks.equal(DEBUG_LIFECYCLE, "trace" in said.features, allowed, subject=f"describe, lifecycle {lifecycle:#06x}")
