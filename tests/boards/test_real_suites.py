@@ -23,7 +23,13 @@ sensors:
   mag: {model: lsm303dlhc, address: 0x1e}
   temp: {model: tmp105, address: 0x48}
 clock: {source: sse-counter, hz: 32000000}
-"""
+""" + yaml.safe_dump(
+    {
+        key: value
+        for key, value in yaml.safe_load((ROOT / "targets" / "mps3-an547.yaml").read_text()).items()
+        if key in {"memory_map", "services"}
+    }
+)
 
 
 def judge(done: subprocess.CompletedProcess[str], folder: Path, least: int) -> dict[str, object]:
