@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from tfm_harness.config.loading import load_build, load_target
 from tfm_harness.testing.simulators.mps3 import StandInMps3, make_card
 from tfm_harness.testing.simulators.probe_board import StandInProbeBoard, entry_point_folder

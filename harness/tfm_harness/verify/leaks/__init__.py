@@ -1,0 +1,15 @@
+"""Looks for secrets in what a device gives out, in whatever notation. Pure: bytes in, findings out.
+
+A `Scanner` is made once of the secrets and then given outputs and memory. It finds any piece of a secret of at least
+`Secret.window` bytes plus `Secret.step` - 1: raw, hexadecimal in any grouping, dumps with offsets, C arrays, decimal
+and octal lists, base64, base32; the bytes in order, reversed, in words of either byte order, bits reversed, nibbles
+swapped or inverted.
+"""
+
+from __future__ import annotations
+
+from tfm_harness.verify.leaks.samples import SampleValues, samples_in
+from tfm_harness.verify.leaks.scanner import Leak, Scanner
+from tfm_harness.verify.leaks.secrets import Secret
+
+__all__ = ["Leak", "SampleValues", "Scanner", "Secret", "samples_in"]

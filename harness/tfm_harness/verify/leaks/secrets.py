@@ -1,0 +1,64 @@
+"""Secrets, and the forms in which their bytes may stand somewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+__all__ = ["Secret", "forms", "windows"]
+
+_LEAST_DISTINCT = 0.6
+"""Share of different bytes that a window needs: others may stand anywhere by chance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secret:
+    """Bytes that must not leave the secure side.
+
+    Attributes:
+        name: what it is, for findings.
+        data: the bytes.
+        window: bytes that must be found together to count; 8 bytes by chance: once in 2**64 places.
+        step: distance of the windows that are looked for: a piece of `window` + `step` - 1 bytes is always found.
+        every_form: look for reversed, swapped and inverted bytes too (for large secrets: only as they are).
+    """
+
+    name: str
+    data: bytes
+    window: int = 8
+    step: int = 4
+    every_form: bool = True
+
+    def __post_init__(self) -> None:
+        if len(self.data) < self.window or self.window < 8 or self.step < 1:
+            raise ValueError(f"{self.name}: windows of at least 8 bytes, and at least one of them")
+
+
+def forms(data: bytes, *, every: bool) -> Iterator[tuple[str, bytes]]:
+    """`data` in each order of bytes and bits that a CPU or a careless print may give it."""
+    yield "", data
+    if not every:
+        return
+    yield "reversed", data[::-1]
+    for size in (2, 4, 8):
+        if len(data) % size == 0:
+            words = [data[at : at + size] for at in range(0, len(data), size)]
+            yield f"{size}-byte words reversed", b"".join(word[::-1] for word in words)
+            yield f"{size}-byte words in reverse order", b"".join(reversed(words))
+    yield "bits reversed", data.translate(_BITS)
+    yield "nibbles swapped", data.translate(_NIBBLES)
+    yield "inverted", data.translate(_INVERTED)
+
+
+def windows(secret: Secret) -> Iterator[tuple[bytes, str, int]]:
+    """Every window to look for: its bytes, the form in words, its offset in that form."""
+    for form, data in forms(secret.data, every=secret.every_form):
+        for at in (*range(0, len(data) - secret.window + 1, secret.step), len(data) - secret.window):
+            window = data[at : at + secret.window]
+            if len(set(window)) >= _LEAST_DISTINCT * secret.window:
+                yield window, form, at
+
+
+_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_NIBBLES = bytes((byte << 4 | byte >> 4) & 0xFF for byte in range(256))
+_INVERTED = bytes(byte ^ 0xFF for byte in range(256))
