@@ -28,6 +28,7 @@ SUITES = frozenset(
         "provisioning",
         "update",
         "robustness",
+        "confidentiality",
     }
 )
 """The suites that come with the harness."""

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 
 __all__ = ["Secret", "forms", "windows"]
 
-_LEAST_DISTINCT = 0.6
-"""Share of different bytes that a window needs: others may stand anywhere by chance."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secret:
@@ -20,6 +17,7 @@ class Secret:
         data: the bytes.
         window: bytes that must be found together to count; 8 bytes by chance: once in 2**64 places.
         step: distance of the windows that are looked for: a piece of `window` + `step` - 1 bytes is always found.
+        distinct: share of different bytes that a window needs; one with less may stand anywhere by chance.
         every_form: look for reversed, swapped and inverted bytes too (for large secrets: only as they are).
     """
 
@@ -28,6 +26,7 @@ class Secret:
     window: int = 8
     step: int = 4
     every_form: bool = True
+    distinct: float = 0.6
 
     def __post_init__(self) -> None:
         if len(self.data) < self.window or self.window < 8 or self.step < 1:
@@ -55,7 +54,7 @@ def windows(secret: Secret) -> Iterator[tuple[bytes, str, int]]:
     for form, data in forms(secret.data, every=secret.every_form):
         for at in (*range(0, len(data) - secret.window + 1, secret.step), len(data) - secret.window):
             window = data[at : at + secret.window]
-            if len(set(window)) >= _LEAST_DISTINCT * secret.window:
+            if len(set(window)) >= secret.distinct * secret.window:
                 yield window, form, at
 
 

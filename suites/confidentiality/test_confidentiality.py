@@ -1,0 +1,306 @@
+"""What leaves the secure side: every output and every byte of non-secure memory is searched for its secrets."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterator
+
+import pytest
+from tfm_harness.boards.base import ResetKind
+from tfm_harness.console.base import Mark
+from tfm_harness.errors import HarnessError
+from tfm_harness.findings import Check, Report
+from tfm_harness.plugin.bench import Bench
+from tfm_harness.plugin.checks import Checks
+from tfm_harness.plugin.device import Device, Inference
+from tfm_harness.protocol.smp.frame import FrameDecoder, Packet
+from tfm_harness.stimulus.base import Stimulus
+from tfm_harness.trust.expectations import build_result_profile
+from tfm_harness.verify.derive import SALT, reference_private_key
+from tfm_harness.verify.deterministic import secret_number
+from tfm_harness.verify.keys import PublicKey
+from tfm_harness.verify.leaks import SampleValues, Scanner, Secret, samples_in
+from tfm_harness.verify.results import verify_result
+from tfm_harness.verify.signatures import record_signature
+
+pytestmark = pytest.mark.needs("infer", "describe")
+
+CANARY = bytes.fromhex("5e0f41cb97a25d3886d1f06b3c79e4120fb8c42d7a916e53ab08d7143ce95f62")
+MOST = 1 << 20
+"""Bytes of a console that are searched, the newest."""
+
+SECRET_OUT = Check(
+    id="confidentiality.secret-in-output",
+    title="no private key, hardware secret or secret number of a signature appears in an output",
+    requirement="PSA Security Model 1.1 s.4.5 (confidentiality of secrets)",
+)
+SECRET_LEFT = Check(
+    id="confidentiality.secret-in-memory",
+    title="no private key, hardware secret or secret number of a signature is left in non-secure memory",
+    requirement="PSA Security Model 1.1 s.4.5 (confidentiality of secrets)",
+)
+SENSOR_OUT = Check(
+    id="confidentiality.sensor-in-output",
+    title="no sample and no tensor made of samples appears in an output",
+    requirement="PSA Security Model 1.1 s.4.5 (confidentiality of assets)",
+)
+SENSOR_LEFT = Check(
+    id="confidentiality.sensor-in-memory",
+    title="no sample and no tensor made of samples is left in non-secure memory",
+    requirement="PSA Security Model 1.1 s.4.5 (confidentiality of assets)",
+)
+MODEL_OUT = Check(
+    id="confidentiality.model-in-output",
+    title="no piece of the model appears in an output",
+    requirement="PSA Security Model 1.1 s.4.5 (confidentiality of assets)",
+)
+MODEL_LEFT = Check(
+    id="confidentiality.model-in-memory",
+    title="no piece of the model is left in non-secure memory",
+    requirement="PSA Security Model 1.1 s.4.5 (confidentiality of assets)",
+)
+MODEL_SHIPPED = Check(
+    id="confidentiality.model-in-image",
+    title="no piece of a model is part of a non-secure image",
+    requirement="PSA Security Model 1.1 s.4.5 (confidentiality of assets)",
+)
+SCANNER_WORKS = Check(
+    id="confidentiality.scanner-works",
+    title="the scanner finds what was planted where secrets are looked for",
+    requirement="tfm-harness: a search that never finds anything proves nothing",
+    waivable=False,
+)
+
+
+def keys_of(bench: Bench) -> list[Secret]:
+    """What the host knows of the board's keys."""
+    huk = bench.board.identity.huk
+    assert huk is not None
+    found = [
+        Secret(name="the hardware unique key", data=huk),
+        Secret(name="the key that others are derived from", data=hmac.digest(SALT, huk, "sha256")),
+    ]
+    for role in ("iak", "result", "client"):
+        scalar = reference_private_key(huk, role).private_numbers().private_value
+        found.append(Secret(name=f"the private {role} key", data=scalar.to_bytes(32, "big")))
+    return found
+
+
+def secrets_of(bench: Bench, work: Work) -> list[Secret]:
+    """The board's keys, and the secret numbers of the signatures that it has just made."""
+    found = keys_of(bench)
+    huk, key = bench.board.identity.huk, bench.trust.key("result")
+    if huk is None or not isinstance(key, PublicKey):
+        return found
+    private = reference_private_key(huk, "result").private_numbers().private_value
+    for number, inference in enumerate(work.results):
+        unjudged = Report()  # the suite results judges the signature; here it only tells its secret number
+        result = verify_result(
+            inference.answer.message, profile=build_result_profile(bench.pair.build), keys=[key], report=unjudged
+        )
+        record = record_signature(result.message, key) if result.message is not None else None
+        if record is not None and result.verified:
+            data = secret_number(record, private).to_bytes(32, "big")
+            found.append(Secret(name=f"the secret number k of signature {number}", data=data))
+    return found
+
+
+def model_of(bench: Bench, name: str) -> Secret:
+    """A model's bytes, to be found by any piece of 31."""
+    data = bench.pair.build.models[name].file.read_bytes()
+    return Secret(name=f"model {name}", data=data, window=16, step=16, every_form=False)
+
+
+class Work:
+    """A cold start, and then everything that touches a secret."""
+
+    def __init__(self, bench: Bench, device: Device) -> None:
+        self.bench, self.device = bench, device
+        self.results: list[Inference] = []
+        self.samples: tuple[SampleValues, ...] = ()
+        self.window = b""
+        self.tensor = b""
+        if not bench.missing(["cold-reset"]):
+            device.reset(ResetKind.COLD)
+        self.begun = {name: console.mark().offset for name, console in bench.board.consoles.items()}
+
+    def keys(self) -> None:
+        """Sign, attest, and ask for all there is to ask."""
+        size = self.bench.description.raw.get("in")
+        data = bytes(size) if isinstance(size, int) else self.device.client.any_input()
+        self.results = [
+            self.device.infer_input(data),
+            self.device.infer_input(bytes(n * 7 & 0xFF for n in range(len(data)))),
+        ]
+        if not self.bench.missing(["psa-token"]):
+            self.device.attest()
+        for feature, ask in (("public-keys", self.device.public_key), ("csr", self.device.csr)):
+            if not self.bench.missing([feature]):
+                for role in ("result", "client"):
+                    ask(role)
+        if not self.bench.missing(["probe", "memory-map"]):
+            for region in self.bench.memory_map.owned_by("secure"):
+                self.device.lab.probe(region.at)
+
+    def sensor(self, stimulus: Stimulus) -> None:
+        """A window of samples that all differ, and an inference of it."""
+        from tfm_harness.parity.frontend import window_records, window_tensor
+
+        lab = self.device.lab
+        lab.sample("clear")
+        units: list[tuple[float, ...]] = []
+        for step in range(self.bench.window):
+            values = (31.3 + 1.7 * step, 90.1 - 1.3 * step, 44.7 + 2.1 * step, 21.0625 + 0.4375 * step)
+            for channel, value in zip(("mag.x", "mag.y", "mag.z", "temp"), values, strict=True):
+                stimulus.set(channel, value)
+            lab.sample("step")
+            stimulus.taken()
+            units.append(values)
+        taken = stimulus.expected_samples(self.bench.window)
+        self.device.infer_again(taken)
+        self.samples = tuple(SampleValues((s.x, s.y, s.z, s.t), unit) for s, unit in zip(taken, units, strict=True))
+        self.window = b"".join(sample.record() for sample in taken)
+        self.tensor = window_tensor(window_records(taken)).tobytes()
+
+    def outputs(self) -> Iterator[tuple[str, bytes, bool]]:
+        """Everything that came out: name, bytes, whether it is a log for people."""
+        for name, console in self.bench.board.consoles.items():
+            raw = console.read_from(Mark(max(0, console.received - MOST)), limit=MOST)
+            yield f"console {name}", raw, name != self.bench.pair.build.console
+            if name == self.bench.pair.build.console and self.bench.pair.build.protocol == "smp":
+                decoder = FrameDecoder()
+                answers, log = bytearray(), bytearray()
+                for item in decoder.feed(raw):
+                    if isinstance(item, Packet):
+                        answers += item.data + b"\n"
+                    elif not hasattr(item, "kind"):
+                        log += item.data + b"\n"
+                yield f"answers on console {name}", bytes(answers), False
+                yield f"log on console {name}", bytes(log), True
+
+    def memories(self) -> Iterator[tuple[str, bytes]]:
+        """Non-secure memory, region by region."""
+        for region in self.bench.memory_map.owned_by("nonsecure"):
+            yield region.name, self.bench.board.read_memory(region.at, region.size)
+
+
+@pytest.fixture
+def work(bench: Bench, device: Device) -> Work:
+    """The board, cold."""
+    return Work(bench, device)
+
+
+def judge_outputs(checks: Checks, work: Work, check: Check, secrets: list[Secret]) -> None:
+    """Nothing of `secrets` is in any output."""
+    scanner = Scanner(secrets)
+    for where, data, _ in work.outputs():
+        leaks = scanner.scan(data)
+        checks(check, not leaks, expected="nothing", seen="; ".join(map(str, leaks[:4])), subject=where)
+
+
+def judge_memory(checks: Checks, work: Work, check: Check, secrets: list[Secret]) -> None:
+    """Nothing of `secrets` is in non-secure memory."""
+    scanner = Scanner(secrets)
+    for where, data in work.memories():
+        leaks = scanner.scan(data, text=False)
+        checks(check, not leaks, expected="nothing", seen="; ".join(map(str, leaks[:4])), subject=where)
+
+
+@pytest.mark.needs("known-secrets")
+def test_no_key_appears_in_an_output(bench: Bench, work: Work, checks: Checks) -> None:
+    work.keys()
+    judge_outputs(checks, work, SECRET_OUT, secrets_of(bench, work))
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("known-secrets", "provision")
+def test_no_key_appears_in_an_output_of_a_board_under_test(bench: Bench, device: Device, checks: Checks) -> None:
+    """In lifecycle `assembly and test` too, where more is said."""
+    with bench.provisioned(0x1000):
+        work = Work(bench, device)
+        work.keys()
+        judge_outputs(checks, work, SECRET_OUT, keys_of(bench))
+
+
+@pytest.mark.needs("known-secrets", "memory-dump", "memory-map")
+def test_no_key_is_left_in_memory(bench: Bench, device: Device, work: Work, checks: Checks) -> None:
+    work.keys()
+    judge_memory(checks, work, SECRET_LEFT, secrets_of(bench, work))
+    if not bench.missing(["warm-reset"]):
+        device.reset(ResetKind.WARM)
+        judge_memory(checks, work, SECRET_LEFT, secrets_of(bench, work))
+
+
+@pytest.mark.needs("sensor", "stimulus", "sensor-model")
+def test_no_sample_appears_in_an_output(work: Work, stimulus: Stimulus, checks: Checks) -> None:
+    work.sensor(stimulus)
+    judge_outputs(checks, work, SENSOR_OUT, sensor_secrets(work))
+    for where, data, log in work.outputs():
+        lines = list(samples_in(data, work.samples)) if log else []
+        seen = b"; ".join(line for _, line in lines[:3]).decode("ascii", "backslashreplace")
+        checks(SENSOR_OUT, not lines, expected="no values of a sample", seen=seen, subject=f"lines of {where}")
+
+
+@pytest.mark.needs("sensor", "stimulus", "sensor-model", "memory-dump", "memory-map")
+def test_no_sample_is_left_in_memory(work: Work, stimulus: Stimulus, checks: Checks) -> None:
+    work.sensor(stimulus)
+    judge_memory(checks, work, SENSOR_LEFT, sensor_secrets(work))
+
+
+def sensor_secrets(work: Work) -> list[Secret]:
+    """The window as records and as 32-bit numbers, and the input tensor."""
+    counts = [count for sample in work.samples for count in sample.counts]
+    wide = b"".join((count & 0xFFFF_FFFF).to_bytes(4, "little") for count in counts)
+    return [
+        Secret(name="the sensor window", data=work.window, window=16, step=8),
+        Secret(name="the sensor window in 32-bit numbers", data=wide, window=32, step=16, distinct=0.25),
+        Secret(name="the input tensor", data=work.tensor, window=16, step=4),
+    ]
+
+
+@pytest.mark.needs("models")
+def test_no_piece_of_the_model_appears_in_an_output(bench: Bench, work: Work, checks: Checks) -> None:
+    work.keys()
+    active = bench.description.model
+    if active is None or active not in bench.pair.build.models:
+        pytest.skip("not covered: the build names no file of the active model")
+    judge_outputs(checks, work, MODEL_OUT, [model_of(bench, active)])
+
+
+@pytest.mark.needs("models", "memory-dump", "memory-map")
+def test_no_piece_of_a_model_is_left_in_memory(bench: Bench, work: Work, checks: Checks) -> None:
+    work.keys()
+    judge_memory(checks, work, MODEL_LEFT, [model_of(bench, name) for name in bench.pair.build.models])
+
+
+def test_no_piece_of_a_model_is_in_a_non_secure_image(bench: Bench, device: Device, checks: Checks) -> None:
+    del device
+    build = bench.pair.build
+    images = [image for image in build.images if image.world == "nonsecure"]
+    if not images or not build.models:
+        pytest.skip("not covered: the build names no non-secure image, or no model")
+    scanner = Scanner([model_of(bench, name) for name in build.models])
+    for image in images:
+        leaks = scanner.scan(image.file.read_bytes(), text=False)
+        checks(
+            MODEL_SHIPPED, not leaks, expected="nothing", seen="; ".join(map(str, leaks[:4])), subject=image.file.name
+        )
+
+
+@pytest.mark.needs("stats")
+def test_what_is_planted_is_found(bench: Bench, work: Work, checks: Checks) -> None:
+    """The non-secure side itself is made to hold and to say a text: in answers, and in its memory."""
+    scanner = Scanner([Secret(name="the canary", data=CANARY)])
+    work.device.lab.echo(f"canary {CANARY.hex(' ')}")
+    found = [where for where, data, _ in work.outputs() if scanner.scan(data)]
+    checks(SCANNER_WORKS, any("answers" in where for where in found), expected="in an answer", seen=found)
+    if not bench.missing(["memory-dump", "memory-map", "probe"]):
+        scratch = bench.memory_map.scratch
+        if scratch is not None:
+            work.device.lab.poke(scratch[0] + 0x1234, CANARY)
+            seen = [where for where, data in work.memories() if scanner.scan(data, text=False)]
+            checks(SCANNER_WORKS, bool(seen), expected="in memory", seen=seen)
+            try:
+                work.device.lab.poke(scratch[0] + 0x1234, bytes(len(CANARY)))
+            except HarnessError as error:  # the memory is the test's own; nothing depends on it being clean
+                checks(SCANNER_WORKS, False, expected="memory wiped", seen=error.message)
