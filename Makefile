@@ -17,7 +17,7 @@ help:
 	@echo 'make suites    all suites on QEMU'
 	@echo 'make mutants   build every faulty firmware, run all suites on each, print the matrix'
 	@echo '               (make mutants-quick leaves the slow suites to the mutants they claim)'
-	@echo 'make lint      ruff, mypy, import-linter'
+	@echo 'make lint      ruff, mypy, import-linter, clang-format'
 	@echo 'make unit      the tests of the harness itself'
 	@echo 'make firmware  the reference firmware'
 	@echo 'make bench     the benchmarks'
@@ -44,6 +44,7 @@ lint:
 	$(python) -m ruff check .
 	$(python) -m mypy
 	.venv/bin/lint-imports
+	.venv/bin/clang-format --dry-run -Werror $$(git ls-files '$(firmware)/*.c' '$(firmware)/*.h')
 
 .PHONY: firmware firmware-check
 firmware:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "cbor_encode.h"
 
 #include <string.h>
@@ -40,12 +41,16 @@ void cbor_put_raw(struct cbor_out *out, const void *data, size_t len)
 
 static size_t head(uint8_t bytes[HEAD_MAX], enum cbor_major major, uint64_t value)
 {
-	unsigned following = value < 24 ? 0 : value <= UINT8_MAX ? 1 : value <= UINT16_MAX ? 2 : value <= UINT32_MAX ? 4 : 8;
-	uint8_t info = following == 0 ? (uint8_t)value
-		     : following == 1 ? 24
-		     : following == 2 ? 25
-		     : following == 4 ? 26
-				      : 27;
+	unsigned following = value < 24            ? 0
+			     : value <= UINT8_MAX  ? 1
+			     : value <= UINT16_MAX ? 2
+			     : value <= UINT32_MAX ? 4
+						   : 8;
+	uint8_t info = following == 0   ? (uint8_t)value
+		       : following == 1 ? 24
+		       : following == 2 ? 25
+		       : following == 4 ? 26
+					: 27;
 
 	bytes[0] = (uint8_t)(((unsigned)major << 5) | info);
 	for (unsigned i = 0; i < following; i++) {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A CBOR encoder (RFC 8949, deterministic encoding of section 4.2.1: shortest heads, definite lengths;
  * the caller gives map keys in the order it wants them).

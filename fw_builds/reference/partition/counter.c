@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "counter.h"
 
 #include "psa/internal_trusted_storage.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "csr.h"
 
 #include <string.h>
@@ -5,9 +6,9 @@
 #include "der.h"
 
 static const uint8_t oid_common_name[] = { 0x55, 0x04, 0x03 };                                  /* 2.5.4.3 */
-static const uint8_t oid_ec_public_key[] = { 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01 };        /* 1.2.840.10045.2.1 */
-static const uint8_t oid_prime256v1[] = { 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07 };     /* 1.2.840.10045.3.1.7 */
-static const uint8_t oid_ecdsa_sha256[] = { 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02 };   /* 1.2.840.10045.4.3.2 */
+static const uint8_t oid_ec_public_key[] = { 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01 }; /* 1.2.840.10045.2.1 */
+static const uint8_t oid_prime256v1[] = { 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07 }; /* 1.2.840.10045.3.1.7 */
+static const uint8_t oid_ecdsa_sha256[] = { 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02 }; /* 1.2.840.10045.4.3.2 */
 
 static void put_subject(struct der_out *out, const char *common_name)
 {
@@ -16,7 +17,7 @@ static void put_subject(struct der_out *out, const char *common_name)
 	der_put(out, DER_UTF8_STRING, common_name, strlen(common_name));
 	der_put(out, DER_OID, oid_common_name, sizeof(oid_common_name));
 	der_wrap(out, DER_SEQUENCE, mark); /* AttributeTypeAndValue */
-	der_wrap(out, DER_SET, mark);      /* RelativeDistinguishedName */
+	der_wrap(out, DER_SET, mark); /* RelativeDistinguishedName */
 	der_wrap(out, DER_SEQUENCE, mark); /* Name */
 }
 

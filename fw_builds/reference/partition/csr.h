@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * PKCS#10 certification requests (RFC 2986) for P-256 keys, signed with ecdsa-with-SHA256 (RFC 5758).
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A DER encoder (X.690) that writes from the buffer's end to its beginning: contents first, then their head, so that
  * every length is known when it is written. What is put last stands first.

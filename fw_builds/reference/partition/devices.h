@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The partition's own peripherals (its MMIO regions in tfm_inference.yaml), secure view of the MPS3 AN547.
  * Sources: Arm DAI 0547 (SBCon I2C), Arm SSE-300 TRM 101773 (system timer).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "identity.h"
 
 #include <string.h>
@@ -60,11 +61,11 @@ psa_status_t identity_hash(const uint8_t *data, size_t len, uint8_t hash[RESULT_
 	return psa_hash_compute(PSA_ALG_SHA_256, data, len, hash, RESULT_HASH_SIZE, &hash_len);
 }
 
-static psa_status_t sign(psa_key_id_t id, const uint8_t hash[RESULT_HASH_SIZE], uint8_t signature[RESULT_SIGNATURE_SIZE])
+static psa_status_t sign(psa_key_id_t id, const uint8_t hash[RESULT_HASH_SIZE],
+			 uint8_t signature[RESULT_SIGNATURE_SIZE])
 {
 	size_t len;
-	psa_status_t status =
-		psa_sign_hash(id, ES256, hash, RESULT_HASH_SIZE, signature, RESULT_SIGNATURE_SIZE, &len);
+	psa_status_t status = psa_sign_hash(id, ES256, hash, RESULT_HASH_SIZE, signature, RESULT_SIGNATURE_SIZE, &len);
 
 	return status == PSA_SUCCESS && len != RESULT_SIGNATURE_SIZE ? PSA_ERROR_GENERIC_ERROR : status;
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The device's keys as the inference service shows and uses them. The private keys stay in the crypto service.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Unsigned runs of the model for parity and time: batch, latency, trace.
  */

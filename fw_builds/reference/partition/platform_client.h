@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the partition asks the platform service: facts of this boot that do not change until the next.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The signed result: a COSE_Sign1 (RFC 9052, ES256) over a claims map; labels in docs/protocol.md.
  */

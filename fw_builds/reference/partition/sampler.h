@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Fills the sensor window: one sample a request (stepping), or on the partition's own timer (free running).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The inference service: a partition of the Secure Function model. Takes messages apart, calls who can do it.
  */

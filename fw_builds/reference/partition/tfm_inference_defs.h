@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Messages of the inference service: what a client puts into psa_call(TFM_INFERENCE_SERVICE_HANDLE, type, ...).
  *
@@ -12,13 +13,13 @@
 /* Message types, with [input vectors] -> [output vectors] */
 #define TFM_INFERENCE_INFO 1       /* [] -> [struct tfm_inference_info] */
 #define TFM_INFERENCE_SAMPLE 2     /* [struct tfm_inference_sample] -> [struct tfm_inference_sample_state] */
-#define TFM_INFERENCE_RUN 3        /* [struct tfm_inference_run, input] -> [COSE_Sign1, struct tfm_inference_phases] */
+#define TFM_INFERENCE_RUN 3 /* [struct tfm_inference_run, input] -> [COSE_Sign1, struct tfm_inference_phases] */
 #define TFM_INFERENCE_PUBLIC_KEY 4 /* [uint32 key] -> [COSE_Key] */
-#define TFM_INFERENCE_CSR 5        /* [uint32 key] -> [PKCS#10, DER] */
-#define TFM_INFERENCE_BATCH 6      /* [inputs back to back] -> [outputs back to back] */
-#define TFM_INFERENCE_LATENCY 7    /* [struct tfm_inference_latency, input] -> [uint32 ticks each, ..._latency_frame] */
-#define TFM_INFERENCE_TRACE 8      /* [struct tfm_inference_trace, input] -> [struct tfm_inference_trace_op each] or */
-				   /* [bytes of one operator's output, struct tfm_inference_trace_part] */
+#define TFM_INFERENCE_CSR 5 /* [uint32 key] -> [PKCS#10, DER] */
+#define TFM_INFERENCE_BATCH 6 /* [inputs back to back] -> [outputs back to back] */
+#define TFM_INFERENCE_LATENCY 7 /* [struct tfm_inference_latency, input] -> [uint32 ticks each, ..._latency_frame] */
+#define TFM_INFERENCE_TRACE 8 /* [struct tfm_inference_trace, input] -> [struct tfm_inference_trace_op each] or */
+/* [bytes of one operator's output, struct tfm_inference_trace_part] */
 
 #define TFM_INFERENCE_CHECK_MODEL 9 /* [.tflite file] -> [text: why the interpreter refuses it]; secure clients only */
 
@@ -62,8 +63,8 @@ struct tfm_inference_sample {
 
 struct tfm_inference_sample_state {
 	uint32_t status; /* enum sensor_status */
-	uint32_t count;  /* samples in the window */
-	uint32_t taken;  /* samples taken since boot */
+	uint32_t count; /* samples in the window */
+	uint32_t taken; /* samples taken since boot */
 };
 
 #define TFM_INFERENCE_SOURCE_SENSOR 0u

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The non-secure peripherals of the MPS3 AN547 that the pseudo-driver uses (Arm DAI 0547, DDI 0479 for the UART).
  */

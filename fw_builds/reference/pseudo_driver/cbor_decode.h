@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Strict decoding of one CBOR map with text keys: a request of the wire protocol.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The SSE system counter, as the non-secure side sees it. */
 #ifndef CLOCK_H
 #define CLOCK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "commands.h"
 
 void put_text_pair(struct cbor_out *out, const char *key, const char *text)

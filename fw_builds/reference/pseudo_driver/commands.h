@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The commands of docs/protocol.md, one table for each file that implements some.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "commands.h"
 #include "psa/client.h"
 #include "psa_manifest/sid.h"
@@ -44,9 +45,9 @@ static bool trace_allowed(const struct tfm_platform_device_info *device)
 static void put_features(struct cbor_out *out, const struct tfm_platform_device_info *device)
 {
 	static const char *const features[] = {
-		"describe", "identity", "infer", "signed-result", "nonce", "psa-token", "public-keys",
-		"csr",	    "sensor",	"free-running", "batch", "latency", "probe", "psa-call",
-		"models",   "update",	"reset",  "stats", "log",
+		"describe", "identity", "infer",        "signed-result", "nonce",   "psa-token", "public-keys",
+		"csr",      "sensor",   "free-running", "batch",         "latency", "probe",     "psa-call",
+		"models",   "update",   "reset",        "stats",         "log",
 	};
 
 	cbor_put_text(out, "feat");

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "commands.h"
 #include "psa/client.h"
 #include "psa/initial_attestation.h"
@@ -26,9 +27,8 @@ static int32_t attest(const struct smp_context *context, const struct cbor_value
 	}
 	cbor_put_map(out, 1);
 	cbor_put_text(out, "tok");
-	psa_status_t status =
-		psa_initial_attest_get_token(values[ATTEST_CHALLENGE].data, values[ATTEST_CHALLENGE].len,
-					     cbor_begin_bytes(out, TOKEN_BUFFER_MAX), (size_t)room, &len);
+	psa_status_t status = psa_initial_attest_get_token(values[ATTEST_CHALLENGE].data, values[ATTEST_CHALLENGE].len,
+							   cbor_begin_bytes(out, TOKEN_BUFFER_MAX), (size_t)room, &len);
 
 	if (status != PSA_SUCCESS) {
 		return status;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
 #include "clock.h"
@@ -119,8 +120,8 @@ static int32_t infer(const struct smp_context *context, const struct cbor_value 
 	}
 	cbor_end_bytes(out, out_vec[0].len);
 	const uint64_t ticks[] = {
-		context->received, phases.entered, phases.input_ready, phases.start,
-		phases.end,	   phases.sign_start, phases.sign_end, ticks_now(),
+		context->received, phases.entered,    phases.input_ready, phases.start,
+		phases.end,        phases.sign_start, phases.sign_end,    ticks_now(),
 	};
 
 	cbor_put_text(out, "ph");

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "commands.h"
 #include "log.h"
 #include "psa/error.h"
@@ -14,7 +15,7 @@ static int32_t stats(const struct smp_context *context, const struct cbor_value 
 		const char *name;
 		uint32_t value;
 	} counters[] = {
-		{ "rx", context->stats->rx },	{ "crc", context->stats->crc },	  { "bad", context->stats->bad },
+		{ "rx", context->stats->rx },   { "crc", context->stats->crc },   { "bad", context->stats->bad },
 		{ "big", context->stats->big }, { "cbor", context->stats->cbor }, { "ovr", uart_overruns() },
 		{ "tx", context->stats->tx },
 	};

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The non-secure pseudo-driver: an SMP server on UART0 that hands requests to the secure services.
  */
@@ -15,8 +16,8 @@ static struct smp_rx rx;
 static void answer(const uint8_t *message, size_t len)
 {
 	static const struct smp_command_table *const tables[] = {
-		&os_commands,	    &describe_command, &inference_commands, &measure_commands,
-		&identity_commands, &model_commands,   &probe_commands,	    &link_commands,
+		&os_commands,       &describe_command, &inference_commands, &measure_commands,
+		&identity_commands, &model_commands,   &probe_commands,     &link_commands,
 	};
 	static uint8_t out[SMP_MAX_MESSAGE];
 	const struct smp_context context = { .stats = &stats, .received = ticks_now() };

@@ -1,11 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "probe_access.h"
 
 /*
  * One access. The secure fault handler skips an instruction that faults and clears r0, which is why the value goes
  * through that register; the barriers let an interrupt that the access raises come first.
  */
-#define ACCESS(instruction)                                                                             \
-	__asm volatile(instruction "\n dsb\n isb\n" : "+r"(value) : "r"(target) : "memory")
+#define ACCESS(instruction) __asm volatile(instruction "\n dsb\n isb\n" : "+r"(value) : "r"(target) : "memory")
 
 uint32_t probe_access(bool write, uint32_t address, uint32_t size, uint32_t written)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One memory access that may fault. */
 #ifndef PROBE_ACCESS_H
 #define PROBE_ACCESS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Attempts to break the isolation, from the side that is to be kept out, for a tester outside.
  */
@@ -12,7 +13,7 @@ static void put_fault(struct cbor_out *out, const struct tfm_platform_fault *fau
 {
 	static const char *const names[] = {
 		[FAULT_SECURE] = "SecureFault", [FAULT_BUS] = "BusFault",   [FAULT_MEM_MANAGE] = "MemManage",
-		[FAULT_USAGE] = "UsageFault",	[FAULT_HARD] = "HardFault", [FAULT_PPC] = "PPC",
+		[FAULT_USAGE] = "UsageFault",   [FAULT_HARD] = "HardFault", [FAULT_PPC] = "PPC",
 	};
 	const bool known = fault->type < COUNT_OF(names) && names[fault->type] != NULL;
 	const bool is_ppc = fault->type == FAULT_PPC;
@@ -60,7 +61,7 @@ static int32_t probe(const struct smp_context *context, const struct cbor_value 
 		return status;
 	}
 	const uint32_t value = probe_access(write, (uint32_t)values[PROBE_ADDRESS].number, (uint32_t)size,
-					     (uint32_t)values[PROBE_VALUE].number);
+					    (uint32_t)values[PROBE_VALUE].number);
 
 	status = tfm_platform_faults(&after);
 	if (status != PSA_SUCCESS) {

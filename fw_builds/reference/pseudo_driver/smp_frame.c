@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "smp_frame.h"
 
 #include <string.h>
@@ -198,7 +199,8 @@ static size_t base64_encode(const uint8_t *in, size_t len, uint8_t *out)
 void smp_send(const uint8_t *message, size_t len, void (*put)(const uint8_t *data, size_t len))
 {
 	uint16_t crc = smp_crc16(message, len);
-	const uint8_t length_field[LENGTH_SIZE] = { (uint8_t)((len + SMP_CRC_SIZE) >> 8), (uint8_t)(len + SMP_CRC_SIZE) };
+	const uint8_t length_field[LENGTH_SIZE] = { (uint8_t)((len + SMP_CRC_SIZE) >> 8),
+						    (uint8_t)(len + SMP_CRC_SIZE) };
 	const uint8_t crc_field[SMP_CRC_SIZE] = { (uint8_t)(crc >> 8), (uint8_t)crc };
 	size_t total = LENGTH_SIZE + len + SMP_CRC_SIZE;
 
@@ -209,7 +211,7 @@ void smp_send(const uint8_t *message, size_t len, void (*put)(const uint8_t *dat
 
 		memcpy(line, at == 0 ? first_marker : next_marker, MARKER_SIZE);
 		for (; n < sizeof(raw) && at < total; n++, at++) {
-			raw[n] = at < LENGTH_SIZE	  ? length_field[at]
+			raw[n] = at < LENGTH_SIZE         ? length_field[at]
 				 : at < LENGTH_SIZE + len ? message[at - LENGTH_SIZE]
 							  : crc_field[at - LENGTH_SIZE - len];
 		}

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * SMP: headers, dispatch and errors (Zephyr's "SMP protocol specification", versions 1 and 2).
  */

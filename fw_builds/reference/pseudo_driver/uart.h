@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * UART0: received bytes by interrupt into a ring, sent bytes by polling.
  */

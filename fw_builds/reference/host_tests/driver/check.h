@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the C tests share: a check that names its place, and a repeatable random number. */
 #ifndef CHECK_H
 #define CHECK_H
@@ -6,12 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CHECK(condition)                                                                            \
-	do {                                                                                        \
-		if (!(condition)) {                                                                 \
+#define CHECK(condition)                                                                                      \
+	do {                                                                                                  \
+		if (!(condition)) {                                                                           \
 			fprintf(stderr, "%s:%d: %s: failed: %s\n", __FILE__, __LINE__, __func__, #condition); \
-			exit(1);                                                                    \
-		}                                                                                   \
+			exit(1);                                                                              \
+		}                                                                                             \
 	} while (0)
 
 /* xorshift64*: the same sequence for the same seed everywhere. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The encoders as Python calls them: hashing and signing come back to Python. */
 #include <string.h>
 
@@ -5,10 +6,12 @@
 #include "result.h"
 
 psa_status_t encode_result(result_hasher *hasher, result_signer *signer, const uint8_t *nonce, size_t nonce_len,
-			   const int8_t *output, size_t output_len, uint64_t counter, uint8_t *out, size_t size, size_t *len);
+			   const int8_t *output, size_t output_len, uint64_t counter, uint8_t *out, size_t size,
+			   size_t *len);
 
 psa_status_t encode_result(result_hasher *hasher, result_signer *signer, const uint8_t *nonce, size_t nonce_len,
-			   const int8_t *output, size_t output_len, uint64_t counter, uint8_t *out, size_t size, size_t *len)
+			   const int8_t *output, size_t output_len, uint64_t counter, uint8_t *out, size_t size,
+			   size_t *len)
 {
 	struct result_claims claims = {
 		.nonce = nonce,

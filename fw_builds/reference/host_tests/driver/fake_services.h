@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Secure services of the test: every vector is touched from end to end (the sanitizer sees wrong ones), answers are
  * random but of the right kind.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "simulated_bus.h"
 
 #include <string.h>
@@ -114,7 +115,8 @@ static void on_fall(struct target *t)
 		return;
 	}
 	if (t->bit == 8 && t->phase != TARGET_READ) {
-		bool ack = t->phase == TARGET_ADDRESS ? t->present && t->shift >> 1 == t->address : take_byte(t, t->shift);
+		bool ack =
+			t->phase == TARGET_ADDRESS ? t->present && t->shift >> 1 == t->address : take_byte(t, t->shift);
 
 		t->pulls_sda = ack;
 		if (!ack) {

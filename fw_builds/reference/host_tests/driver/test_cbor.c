@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The CBOR encoder and decoder: examples of RFC 8949 appendix A, and what must be refused. */
 #include <string.h>
 
@@ -33,10 +34,20 @@ static void encoder_gives_the_examples_of_the_standard(void)
 		uint64_t value;
 		const char *hex;
 	} uints[] = {
-		{ 0, "00" }, { 23, "17" }, { 24, "1818" }, { 100, "1864" }, { 255, "18ff" }, { 256, "190100" },
-		{ 1000, "1903e8" }, { 65535, "19ffff" }, { 65536, "1a00010000" }, { 1000000, "1a000f4240" },
-		{ 4294967295u, "1affffffff" }, { 4294967296u, "1b0000000100000000" },
-		{ 1000000000000u, "1b000000e8d4a51000" }, { UINT64_MAX, "1bffffffffffffffff" },
+		{ 0, "00" },
+		{ 23, "17" },
+		{ 24, "1818" },
+		{ 100, "1864" },
+		{ 255, "18ff" },
+		{ 256, "190100" },
+		{ 1000, "1903e8" },
+		{ 65535, "19ffff" },
+		{ 65536, "1a00010000" },
+		{ 1000000, "1a000f4240" },
+		{ 4294967295u, "1affffffff" },
+		{ 4294967296u, "1b0000000100000000" },
+		{ 1000000000000u, "1b000000e8d4a51000" },
+		{ UINT64_MAX, "1bffffffffffffffff" },
 	};
 
 	start();
@@ -102,7 +113,7 @@ static void encoder_never_writes_past_its_buffer(void)
 }
 
 static const struct cbor_field fields[] = {
-	{ "n", CBOR_TYPE_UINT, true },	   { "i", CBOR_TYPE_INT, false },   { "b", CBOR_TYPE_BYTES, false },
+	{ "n", CBOR_TYPE_UINT, true },     { "i", CBOR_TYPE_INT, false },   { "b", CBOR_TYPE_BYTES, false },
 	{ "text", CBOR_TYPE_TEXT, false }, { "p", CBOR_TYPE_PAIRS, false },
 };
 #define FIELDS (sizeof(fields) / sizeof(fields[0]))
@@ -161,7 +172,9 @@ static void decoder_refuses_everything_else(void)
 	static const char *const bad[] = {
 		"",                           /* nothing */
 		"a0",                         /* required key missing */
-		"80", "f6", "00",             /* not a map */
+		"80",
+		"f6",
+		"00",             /* not a map */
 		"a1616e0000",                 /* trailing byte */
 		"a2616e00616e00",             /* key twice */
 		"a1617a00",                   /* unknown key */
@@ -169,22 +182,42 @@ static void decoder_refuses_everything_else(void)
 		"a1416e00",                   /* key is a byte string */
 		"a10100",                     /* key is a number */
 		"a1616e20",                   /* negative where unsigned is asked */
-		"a1616e4100", "a1616ef4", "a1616ef6", "a1616efa00000000", "a1616e80", "a1616ea0", "a1616ec100",
+		"a1616e4100",
+		"a1616ef4",
+		"a1616ef6",
+		"a1616efa00000000",
+		"a1616e80",
+		"a1616ea0",
+		"a1616ec100",
 		"bf616e00ff",                 /* indefinite length */
-		"a1616e1800", "a1616e190001", "a1616e1a00000001", "a1616e1b0000000000000001", /* not shortest */
+		"a1616e1800",
+		"a1616e190001",
+		"a1616e1a00000001",
+		"a1616e1b0000000000000001", /* not shortest */
 		"b801616e00",
 		"a178016e00",
-		"a1616e1c", "a1616e1d", "a1616e1e", "a1616e1f", /* reserved */
-		"a1616e18", "a1616e19ff", "a1616e1affffff", /* cut */
+		"a1616e1c",
+		"a1616e1d",
+		"a1616e1e",
+		"a1616e1f", /* reserved */
+		"a1616e18",
+		"a1616e19ff",
+		"a1616e1affffff", /* cut */
 		"a2616e0061625f4100ff",       /* indefinite byte string */
 		"a2616e0061625bffffffffffffffff", /* absurd lengths */
-		"bbffffffffffffffff616e00", "a17bffffffffffffffff",
+		"bbffffffffffffffff616e00",
+		"a17bffffffffffffffff",
 		"a2616e00647465787461ff",     /* not UTF-8 */
-		"a2616e00647465787462c080", "a2616e00647465787463eda080", "a2616e00647465787464f4908080",
+		"a2616e00647465787462c080",
+		"a2616e00647465787463eda080",
+		"a2616e00647465787464f4908080",
 		"a2616e006474657874610 0",    /* (hex cut short: NUL in text below) */
-		"a2616e0061693b8000000000000000", "a2616e0061691b8000000000000000", /* beyond int64 */
+		"a2616e0061693b8000000000000000",
+		"a2616e0061691b8000000000000000", /* beyond int64 */
 		"a2616e0061708101",           /* pairs of the wrong shape */
-		"a2616e006170818101", "a2616e00617081830102 03", "a2616e006170818201 20",
+		"a2616e006170818101",
+		"a2616e00617081830102 03",
+		"a2616e006170818201 20",
 		"a2616e0061708182011b0000000100000000",
 		"a2616e0061709bffffffffffffffff",
 		"a2616e0061708982000082000082000082000082000082000082000082000082 0000",

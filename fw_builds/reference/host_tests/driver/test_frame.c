@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The framing: what is sent is received, whatever stands around it; what was damaged is dropped and counted. */
 #include <string.h>
 
@@ -63,7 +64,11 @@ static void takes_another_implementations_frame(void)
 {
 	start();
 	CHECK(receive_text("\x06\tAA9IZWxsbywgd29ybGQhet4=\n") == 13 && memcmp(rx.message, "Hello, world!", 13) == 0);
-	CHECK(receive_text("\x06\tAA9I\n\x04\x14ZWxs\n\x04\x14" "bywg\n\x04\x14" "d29y\n\x04\x14" "bGQh\n\x04\x14" "et4=\n") == 13);
+	CHECK(receive_text("\x06\tAA9I\n\x04\x14ZWxs\n\x04\x14"
+			   "bywg\n\x04\x14"
+			   "d29y\n\x04\x14"
+			   "bGQh\n\x04\x14"
+			   "et4=\n") == 13);
 	CHECK(receive_text("\x06\tAA9IZWxsbywgd29ybGQhet4=\r\n") == 13);
 	CHECK(stats.rx == 3 && dropped() == 0);
 }
@@ -96,9 +101,10 @@ static void text_between_lines_is_skipped(void)
 	for (size_t i = 0; i < wire_len; i++) {
 		mixed[n++] = wire[i];
 		if (wire[i] == '\n') {
-			static const char *const text = "[NS] some log line, longer than the longest line of a frame may "
-							"be, so that nobody may take its length for an error: 0123456789 "
-							"0123456789 0123456789\n\n";
+			static const char *const text =
+				"[NS] some log line, longer than the longest line of a frame may "
+				"be, so that nobody may take its length for an error: 0123456789 "
+				"0123456789 0123456789\n\n";
 
 			memcpy(mixed + n, text, strlen(text));
 			n += strlen(text);
@@ -148,9 +154,9 @@ static void each_fault_has_its_counter(void)
 	CHECK(receive_text("\x06\tAAJIZQ==\n") == 0 && stats.bad == 5);                 /* nothing but a CRC */
 	CHECK(receive_text("\x06\t\n") == 0 && stats.bad == 6);
 	CHECK(receive_text("\x06\tEANI\n") == 0 && stats.big == 1);                     /* 4099 */
-	CHECK(receive_text("\x04\x14ZWxs\n\x04\x14ZWxs\n") == 0 && stats.bad == 6);     /* its rest, not counted again */
+	CHECK(receive_text("\x04\x14ZWxs\n\x04\x14ZWxs\n") == 0 && stats.bad == 6); /* its rest, not counted again */
 	CHECK(receive_text("\x06\tAA9I\n\x06\tAA9IZWxsbywgd29ybGQhet4=\n") == 13 && stats.bad == 7); /* never ended */
-	CHECK(receive_text("\x04\x14ZWxs\n\x04\x14ZWxs\n") == 0 && stats.bad == 8);     /* never began */
+	CHECK(receive_text("\x04\x14ZWxs\n\x04\x14ZWxs\n") == 0 && stats.bad == 8); /* never began */
 	CHECK(stats.rx == 1);
 }
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* COSE_Sign1 and PKCS#10 into buffers of every size: whole, or refused; never beyond the end. */
 #include <string.h>
 
@@ -89,7 +90,8 @@ static void requests_into_every_size(void)
 
 	for (unsigned byte = 0; byte < 256; byte += 85) { /* signatures of leading zeros, and of set sign bits */
 		signature_byte = (uint8_t)byte;
-		CHECK(csr_make("0123", point, fake_hash, fake_sign, large, sizeof(large), &csr, &needed) == PSA_SUCCESS);
+		CHECK(csr_make("0123", point, fake_hash, fake_sign, large, sizeof(large), &csr, &needed) ==
+		      PSA_SUCCESS);
 		CHECK(csr + needed == large + sizeof(large));
 		for (size_t size = 0; size <= needed; size++) {
 			uint8_t *exact = malloc(size == 0 ? 1 : size);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The sensor path against a simulated bus: right values, every fault with its status, and nothing stale. */
 #include <string.h>
 

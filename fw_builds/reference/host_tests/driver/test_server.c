@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The SMP server with all its commands over fake services: answers, errors, and mutated messages. */
 #include <string.h>
 
@@ -11,8 +12,8 @@ static uint8_t request[SMP_MAX_MESSAGE];
 static uint8_t response[SMP_MAX_MESSAGE];
 
 static const struct smp_command_table *const tables[] = {
-	&os_commands,	    &describe_command, &inference_commands, &measure_commands,
-	&identity_commands, &model_commands,   &probe_commands,	    &link_commands,
+	&os_commands,       &describe_command, &inference_commands, &measure_commands,
+	&identity_commands, &model_commands,   &probe_commands,     &link_commands,
 };
 
 static size_t ask_raw(const uint8_t *message, size_t len)
@@ -37,7 +38,14 @@ static size_t ask_raw(const uint8_t *message, size_t len)
 static size_t build(uint8_t op, uint16_t group, uint8_t id, const uint8_t *body, size_t len, unsigned version)
 {
 	const uint8_t header[SMP_HEADER_SIZE] = {
-		(uint8_t)(op | version << 3), 0, (uint8_t)(len >> 8), (uint8_t)len, (uint8_t)(group >> 8), (uint8_t)group, 42, id,
+		(uint8_t)(op | version << 3),
+		0,
+		(uint8_t)(len >> 8),
+		(uint8_t)len,
+		(uint8_t)(group >> 8),
+		(uint8_t)group,
+		42,
+		id,
 	};
 
 	memcpy(request, header, sizeof(header));
@@ -60,7 +68,13 @@ static bool answer_is(size_t n, const char *body, size_t len)
 
 static void os_group_answers(void)
 {
-	CHECK(ANSWER_IS(ASK(SMP_WRITE, 0, 0, "\xa1" "ad" "bhi"), "\xa1" "ar" "bhi"));
+	CHECK(ANSWER_IS(ASK(SMP_WRITE, 0, 0,
+			    "\xa1"
+			    "ad"
+			    "bhi"),
+			"\xa1"
+			"ar"
+			"bhi"));
 	CHECK(ANSWER_IS(ASK(SMP_READ, 0, 6, "\xa0"), "\xa2hbuf_size\x19\x10\x00ibuf_count\x02"));
 	CHECK(!reset_requested());
 	CHECK(ANSWER_IS(ASK(SMP_WRITE, 0, 5, "\xa0"), "\xa0"));
@@ -69,25 +83,54 @@ static void os_group_answers(void)
 
 static void errors_are_as_the_protocol_says(void)
 {
-	CHECK(ANSWER_IS(ASK(SMP_READ, 0, 0, "\xa0"), "\xa1" "brc\x08"));   /* wrong operation */
-	CHECK(ANSWER_IS(ASK(SMP_WRITE, 0, 99, "\xa0"), "\xa1" "brc\x08")); /* unknown command */
-	CHECK(ANSWER_IS(ASK(SMP_READ, 1, 0, "\xa0"), "\xa1" "brc\x08"));   /* unknown group */
-	CHECK(ANSWER_IS(ASK(SMP_READ, 64, 0, ""), "\xa1" "brc\x03"));      /* no CBOR at all */
-	CHECK(ANSWER_IS(ASK(SMP_READ, 64, 0, "\xa1" "aa\x01"), "\xa1" "brc\x03")); /* unknown key */
-	CHECK(ANSWER_IS(ASK(SMP_READ, 64, 5, "\xa1" "ckey\x20"), "\xa1" "brc\x03")); /* wrong type */
+	CHECK(ANSWER_IS(ASK(SMP_READ, 0, 0, "\xa0"), "\xa1"
+						     "brc\x08"));   /* wrong operation */
+	CHECK(ANSWER_IS(ASK(SMP_WRITE, 0, 99, "\xa0"), "\xa1"
+						       "brc\x08")); /* unknown command */
+	CHECK(ANSWER_IS(ASK(SMP_READ, 1, 0, "\xa0"), "\xa1"
+						     "brc\x08"));   /* unknown group */
+	CHECK(ANSWER_IS(ASK(SMP_READ, 64, 0, ""), "\xa1"
+						  "brc\x03"));      /* no CBOR at all */
+	CHECK(ANSWER_IS(ASK(SMP_READ, 64, 0,
+			    "\xa1"
+			    "aa\x01"),
+			"\xa1"
+			"brc\x03")); /* unknown key */
+	CHECK(ANSWER_IS(ASK(SMP_READ, 64, 5,
+			    "\xa1"
+			    "ckey\x20"),
+			"\xa1"
+			"brc\x03")); /* wrong type */
 	CHECK(stats.cbor == 3);
 	/* a refusal of the device: PSA_ERROR_INVALID_ARGUMENT of group 64 */
-	CHECK(ANSWER_IS(ASK(SMP_WRITE, 64, 1, "\xa1" "dmode" "djump"),
-			"\xa1" "cerr\xa2" "egroup\x18\x40" "brc\x18\x87"));
+	CHECK(ANSWER_IS(ASK(SMP_WRITE, 64, 1,
+			    "\xa1"
+			    "dmode"
+			    "djump"),
+			"\xa1"
+			"cerr\xa2"
+			"egroup\x18\x40"
+			"brc\x18\x87"));
 	fake_status = PSA_ERROR_BAD_STATE;
-	CHECK(ANSWER_IS(ASK(SMP_READ, 64, 5, "\xa1" "ckey\x01"), "\xa1" "cerr\xa2" "egroup\x18\x40" "brc\x18\x89"));
+	CHECK(ANSWER_IS(ASK(SMP_READ, 64, 5,
+			    "\xa1"
+			    "ckey\x01"),
+			"\xa1"
+			"cerr\xa2"
+			"egroup\x18\x40"
+			"brc\x18\x89"));
 	/* version 1 knows no groups in errors */
-	CHECK(ANSWER_IS(ask_raw(request, build(SMP_READ, 64, 5, (const uint8_t *)"\xa1" "ckey\x01", 6, 0)),
-			"\xa1" "brc\x01"));
+	CHECK(ANSWER_IS(ask_raw(request, build(SMP_READ, 64, 5,
+					       (const uint8_t *)"\xa1"
+								"ckey\x01",
+					       6, 0)),
+			"\xa1"
+			"brc\x01"));
 	CHECK((response[0] >> 3 & 3) == 0);
 	fake_status = PSA_SUCCESS;
 	/* a version that does not exist yet */
-	CHECK(ANSWER_IS(ask_raw(request, build(SMP_READ, 64, 0, (const uint8_t *)"\xa0", 1, 2)), "\xa1" "brc\x0d"));
+	CHECK(ANSWER_IS(ask_raw(request, build(SMP_READ, 64, 0, (const uint8_t *)"\xa0", 1, 2)), "\xa1"
+												 "brc\x0d"));
 }
 
 static void what_is_no_request_gets_no_answer(void)
@@ -109,21 +152,54 @@ static void what_is_no_request_gets_no_answer(void)
 
 static void probe_says_whether_it_faulted(void)
 {
-	static const char read_it[] = "\xa3" "bop\x00" "daddr\x18\x40" "dsize\x04";
+	static const char read_it[] = "\xa3"
+				      "bop\x00"
+				      "daddr\x18\x40"
+				      "dsize\x04";
 
 	fake_faults = 0;
-	CHECK(ANSWER_IS(ASK(SMP_WRITE, 64, 7, read_it), "\xa3" "efault\xf4" "cval\x18\x40" "an\x00"));
+	CHECK(ANSWER_IS(ASK(SMP_WRITE, 64, 7, read_it), "\xa3"
+							"efault\xf4"
+							"cval\x18\x40"
+							"an\x00"));
 	fake_faults = 1;
 	CHECK(ASK(SMP_WRITE, 64, 7, read_it) > 0);
-	CHECK(memcmp(response + SMP_HEADER_SIZE, "\xa3" "efault\xf5" "an\x01" "dinfo", 16) == 0);
+	CHECK(memcmp(response + SMP_HEADER_SIZE,
+		     "\xa3"
+		     "efault\xf5"
+		     "an\x01"
+		     "dinfo",
+		     16) == 0);
 	fake_faults = 0;
 	/* a read with a value, a write without, three bytes */
-	CHECK(response[0] != 0 && ANSWER_IS(ASK(SMP_WRITE, 64, 7, "\xa4" "bop\x00" "daddr\x00" "dsize\x04" "cval\x00"),
-					    "\xa1" "cerr\xa2" "egroup\x18\x40" "brc\x18\x87"));
-	CHECK(ANSWER_IS(ASK(SMP_WRITE, 64, 7, "\xa3" "bop\x01" "daddr\x00" "dsize\x04"),
-			"\xa1" "cerr\xa2" "egroup\x18\x40" "brc\x18\x87"));
-	CHECK(ANSWER_IS(ASK(SMP_WRITE, 64, 7, "\xa3" "bop\x00" "daddr\x00" "dsize\x03"),
-			"\xa1" "cerr\xa2" "egroup\x18\x40" "brc\x18\x87"));
+	CHECK(response[0] != 0 && ANSWER_IS(ASK(SMP_WRITE, 64, 7,
+						"\xa4"
+						"bop\x00"
+						"daddr\x00"
+						"dsize\x04"
+						"cval\x00"),
+					    "\xa1"
+					    "cerr\xa2"
+					    "egroup\x18\x40"
+					    "brc\x18\x87"));
+	CHECK(ANSWER_IS(ASK(SMP_WRITE, 64, 7,
+			    "\xa3"
+			    "bop\x01"
+			    "daddr\x00"
+			    "dsize\x04"),
+			"\xa1"
+			"cerr\xa2"
+			"egroup\x18\x40"
+			"brc\x18\x87"));
+	CHECK(ANSWER_IS(ASK(SMP_WRITE, 64, 7,
+			    "\xa3"
+			    "bop\x00"
+			    "daddr\x00"
+			    "dsize\x03"),
+			"\xa1"
+			"cerr\xa2"
+			"egroup\x18\x40"
+			"brc\x18\x87"));
 }
 
 /* One good request for each command: the seeds of the mutations. */
@@ -135,40 +211,115 @@ static const struct {
 	const char *body;
 } good[] = {
 #define GOOD(op, group, id, body) { op, group, id, sizeof(body) - 1, body }
-	GOOD(SMP_WRITE, 0, 0, "\xa1" "ad" "bhi"),
+	GOOD(SMP_WRITE, 0, 0,
+	     "\xa1"
+	     "ad"
+	     "bhi"),
 	GOOD(SMP_WRITE, 0, 5, "\xa0"),
 	GOOD(SMP_READ, 0, 6, "\xa0"),
 	GOOD(SMP_READ, 64, 0, "\xa0"),
-	GOOD(SMP_WRITE, 64, 1, "\xa1" "dmode" "dstep"),
-	GOOD(SMP_WRITE, 64, 1, "\xa2" "dmode" "dfree" "bms\x0a"),
-	GOOD(SMP_WRITE, 64, 2, "\xa2" "enonceH12345678" "csrc\x00"),
-	GOOD(SMP_WRITE, 64, 2, "\xa3" "enonceH12345678" "csrc\x01" "binDabcd"),
-	GOOD(SMP_WRITE, 64, 3, "\xa1" "bchX 01234567890123456789012345678901"),
-	GOOD(SMP_WRITE, 64, 3, "\xa2" "bchX 01234567890123456789012345678901" "cbuf\x18\x20"),
-	GOOD(SMP_READ, 64, 4, "\xa1" "clen\x18\x20"),
-	GOOD(SMP_READ, 64, 5, "\xa1" "ckey\x01"),
-	GOOD(SMP_READ, 64, 6, "\xa1" "ckey\x02"),
-	GOOD(SMP_WRITE, 64, 7, "\xa3" "bop\x00" "daddr\x18\x40" "dsize\x04"),
-	GOOD(SMP_WRITE, 64, 7, "\xa4" "bop\x01" "daddr\x18\x40" "dsize\x04" "cval\x07"),
+	GOOD(SMP_WRITE, 64, 1,
+	     "\xa1"
+	     "dmode"
+	     "dstep"),
+	GOOD(SMP_WRITE, 64, 1,
+	     "\xa2"
+	     "dmode"
+	     "dfree"
+	     "bms\x0a"),
+	GOOD(SMP_WRITE, 64, 2,
+	     "\xa2"
+	     "enonceH12345678"
+	     "csrc\x00"),
+	GOOD(SMP_WRITE, 64, 2,
+	     "\xa3"
+	     "enonceH12345678"
+	     "csrc\x01"
+	     "binDabcd"),
+	GOOD(SMP_WRITE, 64, 3,
+	     "\xa1"
+	     "bchX 01234567890123456789012345678901"),
+	GOOD(SMP_WRITE, 64, 3,
+	     "\xa2"
+	     "bchX 01234567890123456789012345678901"
+	     "cbuf\x18\x20"),
+	GOOD(SMP_READ, 64, 4,
+	     "\xa1"
+	     "clen\x18\x20"),
+	GOOD(SMP_READ, 64, 5,
+	     "\xa1"
+	     "ckey\x01"),
+	GOOD(SMP_READ, 64, 6,
+	     "\xa1"
+	     "ckey\x02"),
+	GOOD(SMP_WRITE, 64, 7,
+	     "\xa3"
+	     "bop\x00"
+	     "daddr\x18\x40"
+	     "dsize\x04"),
+	GOOD(SMP_WRITE, 64, 7,
+	     "\xa4"
+	     "bop\x01"
+	     "daddr\x18\x40"
+	     "dsize\x04"
+	     "cval\x07"),
 	GOOD(SMP_READ, 64, 8, "\xa0"),
-	GOOD(SMP_WRITE, 64, 9, "\xa4" "ah\x1a\x40\x00\x01\x05" "dtype\x20" "bin\x81\x82\x01\x02" "cout\x81\x82\x03\x04"),
-	GOOD(SMP_WRITE, 64, 10, "\xa1" "binDabcd"),
-	GOOD(SMP_WRITE, 64, 11, "\xa2" "an\x19\x02\x00" "dwarm\x00"),
+	GOOD(SMP_WRITE, 64, 9,
+	     "\xa4"
+	     "ah\x1a\x40\x00\x01\x05"
+	     "dtype\x20"
+	     "bin\x81\x82\x01\x02"
+	     "cout\x81\x82\x03\x04"),
+	GOOD(SMP_WRITE, 64, 10,
+	     "\xa1"
+	     "binDabcd"),
+	GOOD(SMP_WRITE, 64, 11,
+	     "\xa2"
+	     "an\x19\x02\x00"
+	     "dwarm\x00"),
 	GOOD(SMP_READ, 64, 12, "\xa0"),
-	GOOD(SMP_WRITE, 64, 13, "\xa1" "dname" "ftamper"),
-	GOOD(SMP_WRITE, 64, 14, "\xa4" "coff\x00" "ddataDabcd" "clen\x04" "cshaX 01234567890123456789012345678901"),
-	GOOD(SMP_WRITE, 64, 14, "\xa2" "coff\x04" "ddataDabcd"),
-	GOOD(SMP_WRITE, 64, 15, "\xa1" "cshaX 01234567890123456789012345678901"),
-	GOOD(SMP_WRITE, 64, 16, "\xa1" "binDabcd"),
-	GOOD(SMP_WRITE, 64, 16, "\xa3" "binDabcd" "bop\x01" "coff\x02"),
+	GOOD(SMP_WRITE, 64, 13,
+	     "\xa1"
+	     "dname"
+	     "ftamper"),
+	GOOD(SMP_WRITE, 64, 14,
+	     "\xa4"
+	     "coff\x00"
+	     "ddataDabcd"
+	     "clen\x04"
+	     "cshaX 01234567890123456789012345678901"),
+	GOOD(SMP_WRITE, 64, 14,
+	     "\xa2"
+	     "coff\x04"
+	     "ddataDabcd"),
+	GOOD(SMP_WRITE, 64, 15,
+	     "\xa1"
+	     "cshaX 01234567890123456789012345678901"),
+	GOOD(SMP_WRITE, 64, 16,
+	     "\xa1"
+	     "binDabcd"),
+	GOOD(SMP_WRITE, 64, 16,
+	     "\xa3"
+	     "binDabcd"
+	     "bop\x01"
+	     "coff\x02"),
 	GOOD(SMP_READ, 64, 17, "\xa0"),
-	GOOD(SMP_WRITE, 64, 18, "\xa2" "an\x03" "clen\x18\x20"),
+	GOOD(SMP_WRITE, 64, 18,
+	     "\xa2"
+	     "an\x03"
+	     "clen\x18\x20"),
 };
 
 static bool is_error(size_t n)
 {
-	return n > SMP_HEADER_SIZE + 3 && (memcmp(response + SMP_HEADER_SIZE, "\xa1" "cerr", 5) == 0 ||
-					   memcmp(response + SMP_HEADER_SIZE, "\xa1" "brc", 4) == 0);
+	return n > SMP_HEADER_SIZE + 3 && (memcmp(response + SMP_HEADER_SIZE,
+						  "\xa1"
+						  "cerr",
+						  5) == 0 ||
+					   memcmp(response + SMP_HEADER_SIZE,
+						  "\xa1"
+						  "brc",
+						  4) == 0);
 }
 
 static void every_command_succeeds_once(void)
@@ -224,7 +375,13 @@ static void mutated_messages(unsigned rounds)
 		(void)ask_raw(request, n);
 	}
 	fake_status = PSA_SUCCESS;
-	CHECK(ANSWER_IS(ASK(SMP_WRITE, 0, 0, "\xa1" "ad" "bhi"), "\xa1" "ar" "bhi"));
+	CHECK(ANSWER_IS(ASK(SMP_WRITE, 0, 0,
+			    "\xa1"
+			    "ad"
+			    "bhi"),
+			"\xa1"
+			"ar"
+			"bhi"));
 }
 
 static void largest_answers_fit(void)
@@ -232,13 +389,19 @@ static void largest_answers_fit(void)
 	static char body[SMP_MAX_MESSAGE];
 	size_t text = SMP_MAX_MESSAGE - SMP_HEADER_SIZE - 6;
 
-	memcpy(body, "\xa1" "ad\x79", 4);
+	memcpy(body,
+	       "\xa1"
+	       "ad\x79",
+	       4);
 	body[4] = (char)(text >> 8);
 	body[5] = (char)text;
 	memset(body + 6, 'x', text);
 	CHECK(ask(SMP_WRITE, 0, 0, body, text + 6) == SMP_MAX_MESSAGE);
 	/* 512 runs: 2,048 bytes of ticks and what belongs to them */
-	size_t n = ASK(SMP_WRITE, 64, 11, "\xa2" "an\x19\x02\x00" "dwarm\x00");
+	size_t n = ASK(SMP_WRITE, 64, 11,
+		       "\xa2"
+		       "an\x19\x02\x00"
+		       "dwarm\x00");
 
 	CHECK(n > 2048 && !is_error(n));
 }

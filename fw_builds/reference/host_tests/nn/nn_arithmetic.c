@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The engine's arithmetic as a shared library, for tests against independent formulas. */
 #include "../../partition/nn/nn_fixedpoint.h"
 #include "../../partition/nn/sensor_frontend.h"
@@ -21,7 +22,7 @@ int32_t test_divide_by_pot(int32_t x, int32_t exponent)
 
 int32_t test_multiply(int32_t x, int32_t multiplier, int32_t shift)
 {
-	struct nn_requant q = {multiplier, shift};
+	struct nn_requant q = { multiplier, shift };
 
 	return nn_multiply(x, q);
 }
@@ -43,7 +44,7 @@ int8_t test_sensor_quantize(int16_t raw, int32_t bias, int32_t shift)
 
 void test_sensor_sample(const int16_t *raw, int8_t *out)
 {
-	struct sensor_sample sample = {raw[0], raw[1], raw[2], raw[3]};
+	struct sensor_sample sample = { raw[0], raw[1], raw[2], raw[3] };
 
 	sensor_quantize_sample(&sample, out);
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* libFuzzer entry: the bytes are the model. */
 #include "nn_host.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "nn_host.h"
 
 #include <stdio.h>
@@ -48,12 +49,13 @@ uint8_t *nn_host_read_file(const char *path, size_t *size)
 
 static void fill_input(struct nn_model *m)
 {
-	struct nn_host_random r = {UINT64_C(0x9E3779B97F4A7C15)};
+	struct nn_host_random r = { UINT64_C(0x9E3779B97F4A7C15) };
 	size_t len;
 	int8_t *in = nn_input(m, &len);
 
-	for (size_t i = 0; i < len; i++)
+	for (size_t i = 0; i < len; i++) {
 		in[i] = (int8_t)(nn_host_next(&r) >> 56);
+	}
 }
 
 static int8_t *run(struct nn_model *m)
@@ -63,8 +65,9 @@ static int8_t *run(struct nn_model *m)
 	int8_t *copy;
 
 	fill_input(m);
-	if (nn_model_invoke(m) != NN_OK)
+	if (nn_model_invoke(m) != NN_OK) {
 		abort();
+	}
 	out = nn_output(m, &len);
 	copy = allocate(len);
 	memcpy(copy, out, len);
@@ -75,7 +78,7 @@ int nn_host_exercise(const uint8_t *bytes, size_t size, size_t arena_size)
 {
 	static struct nn_model m; /* as on the device: too large for a stack */
 	uint8_t *model = allocate(size), *arena = allocate(arena_size);
-	int8_t *alone[NN_MAX_TENSORS] = {NULL};
+	int8_t *alone[NN_MAX_TENSORS] = { NULL };
 	int8_t *first, *again, *isolated;
 	enum nn_status status;
 	size_t len;
@@ -94,10 +97,12 @@ int nn_host_exercise(const uint8_t *bytes, size_t size, size_t arena_size)
 			}
 		}
 		isolated = run(&m);
-		if (memcmp(first, again, len) != 0 || memcmp(first, isolated, len) != 0)
+		if (memcmp(first, again, len) != 0 || memcmp(first, isolated, len) != 0) {
 			abort();
-		for (uint32_t i = 0; i < NN_MAX_TENSORS; i++)
+		}
+		for (uint32_t i = 0; i < NN_MAX_TENSORS; i++) {
 			free(alone[i]);
+		}
 		free(first);
 		free(again);
 		free(isolated);

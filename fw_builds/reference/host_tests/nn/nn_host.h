@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the host drivers share. */
 #ifndef NN_HOST_H
 #define NN_HOST_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * nn_mutate MODEL SEED COUNT
  *
@@ -23,8 +24,9 @@ static void give(const uint8_t *bytes, size_t size)
 	if (getenv("NN_KEEP_MUTANT")) {
 		FILE *f = fopen("last_mutant.tflite", "wb");
 
-		if (!f || fwrite(bytes, 1, size, f) != size || fclose(f) != 0)
+		if (!f || fwrite(bytes, 1, size, f) != size || fclose(f) != 0) {
 			exit(2);
+		}
 	}
 	counts[nn_host_exercise(bytes, size, ARENA)]++;
 }
@@ -32,8 +34,10 @@ static void give(const uint8_t *bytes, size_t size)
 /* Values at which bounds and signs turn. */
 static uint32_t interesting(struct nn_host_random *r, uint32_t old)
 {
-	static const uint32_t values[] = {0, 1, 2, 3, 4, 7, 8, 127, 128, 255, 256, 32767, 65535, 65536, 0x7fffffff,
-					  0x80000000, 0xffffffff, 0xfffffffe, 0x7fffff00, 0x7f800000, 0x00000001};
+	static const uint32_t values[] = { 0,          1,          2,          3,          4,          7,
+					   8,          127,        128,        255,        256,        32767,
+					   65535,      65536,      0x7fffffff, 0x80000000, 0xffffffff, 0xfffffffe,
+					   0x7fffff00, 0x7f800000, 0x00000001 };
 	uint64_t draw = nn_host_next(r);
 
 	switch (draw >> 62) {
@@ -57,8 +61,9 @@ static void mutate(struct nn_host_random *r, uint8_t *bytes, size_t size)
 		uint32_t word;
 
 		/* Most of a model is weights: aim three times in four at its structure, near the ends. */
-		if (nn_host_next(r) % 4 != 0)
+		if (nn_host_next(r) % 4 != 0) {
 			at = nn_host_next(r) % 2 ? at % 1024 % size : size - 1 - at % (size < 6144 ? size : 6144);
+		}
 		switch (nn_host_next(r) % 4) {
 		case 0:
 			bytes[at] = (uint8_t)interesting(r, bytes[at]);
@@ -68,8 +73,9 @@ static void mutate(struct nn_host_random *r, uint8_t *bytes, size_t size)
 			break;
 		default: /* an aligned word */
 			at &= ~(size_t)3;
-			if (at + 4 > size)
+			if (at + 4 > size) {
 				break;
+			}
 			memcpy(&word, bytes + at, 4);
 			word = interesting(r, word);
 			memcpy(bytes + at, &word, 4);
@@ -80,8 +86,8 @@ static void mutate(struct nn_host_random *r, uint8_t *bytes, size_t size)
 
 int main(int argc, char **argv)
 {
-	static const char *const names[] = {"OK", "FORMAT", "UNSUPPORTED_OP", "UNSUPPORTED_TYPE", "SHAPE", "QUANT",
-					    "ARENA", "ARG"};
+	static const char *const names[] = { "OK",    "FORMAT", "UNSUPPORTED_OP", "UNSUPPORTED_TYPE",
+					     "SHAPE", "QUANT",  "ARENA",          "ARG" };
 	struct nn_host_random r;
 	uint8_t *original, *mutant;
 	unsigned long count;
@@ -95,17 +101,20 @@ int main(int argc, char **argv)
 	r.state = strtoull(argv[2], NULL, 0) * 2 + 1;
 	count = strtoul(argv[3], NULL, 0);
 	mutant = malloc(size);
-	if (!mutant)
+	if (!mutant) {
 		return 2;
-	for (size_t cut = 0; cut < size; cut += cut < 2048 || cut + 256 > size ? 1 : 61)
+	}
+	for (size_t cut = 0; cut < size; cut += cut < 2048 || cut + 256 > size ? 1 : 61) {
 		give(original, cut);
+	}
 	for (unsigned long i = 0; i < count; i++) {
 		memcpy(mutant, original, size);
 		mutate(&r, mutant, size);
 		give(mutant, size);
 	}
-	for (unsigned i = 0; i <= NN_ERR_ARG; i++)
+	for (unsigned i = 0; i <= NN_ERR_ARG; i++) {
 		printf("%s%s %lu", i ? " " : "", names[i], counts[i]);
+	}
 	printf("\n");
 	free(original);
 	free(mutant);

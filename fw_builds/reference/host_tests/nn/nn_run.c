@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * nn_run MODEL ARENA_BYTES [describe | trace]
  *
@@ -18,8 +19,9 @@ static void print_info(const char *name, const struct nn_tensor_info *info)
 {
 	printf("\"%s\": {\"scale\": %.9g, \"zero_point\": %d, \"shape\": [", name, (double)info->scale,
 	       (int)info->zero_point);
-	for (uint32_t i = 0; i < info->rank; i++)
+	for (uint32_t i = 0; i < info->rank; i++) {
 		printf("%s%d", i ? ", " : "", (int)info->shape[i]);
+	}
 	printf("]}, ");
 }
 
@@ -39,8 +41,9 @@ static void describe(void)
 		work += model.op[i].work;
 	}
 	printf("], \"sizes\": [");
-	for (uint32_t i = 0; i < nn_op_count(&model); i++)
+	for (uint32_t i = 0; i < nn_op_count(&model); i++) {
 		printf("%s%u", i ? ", " : "", (unsigned)model.tensor[model.op[i].output].elements);
+	}
 	printf("], \"arena\": %zu, \"work\": %llu, \"model_struct\": %zu}\n", nn_arena_used(&model),
 	       (unsigned long long)work, sizeof(model));
 }
@@ -48,8 +51,9 @@ static void describe(void)
 static void write_op(void *ctx, unsigned op_index, uint32_t builtin_code, const int8_t *out, size_t len)
 {
 	(void)ctx;
-	if (nn_op_code(&model, op_index) != builtin_code || fwrite(out, 1, len, stdout) != len)
+	if (nn_op_code(&model, op_index) != builtin_code || fwrite(out, 1, len, stdout) != len) {
 		abort();
+	}
 }
 
 int main(int argc, char **argv)
@@ -73,19 +77,23 @@ int main(int argc, char **argv)
 		free(arena);
 		return 10 + (int)status;
 	}
-	if (strcmp(mode, "describe") == 0)
+	if (strcmp(mode, "describe") == 0) {
 		describe();
-	if (strcmp(mode, "trace") == 0)
+	}
+	if (strcmp(mode, "trace") == 0) {
 		nn_set_observer(&model, write_op, NULL);
+	}
 	nn_input(&model, &in_len);
 	while (strcmp(mode, "describe") != 0 && fread(nn_input(&model, NULL), 1, in_len, stdin) == in_len) {
 		const int8_t *out;
 
-		if (nn_model_invoke(&model) != NN_OK)
+		if (nn_model_invoke(&model) != NN_OK) {
 			return 1;
+		}
 		out = nn_output(&model, &out_len);
-		if (strcmp(mode, "trace") != 0 && fwrite(out, 1, out_len, stdout) != out_len)
+		if (strcmp(mode, "trace") != 0 && fwrite(out, 1, out_len, stdout) != out_len) {
 			return 1;
+		}
 	}
 	free(bytes);
 	free(arena);

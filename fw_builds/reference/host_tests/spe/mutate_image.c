@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An image in every broken form: mutate_image IMAGE KEY COUNT
  *
@@ -51,7 +52,8 @@ static enum mcuboot_status judge(const uint8_t *bytes, size_t size, const struct
 
 static unsigned seen[16];
 
-static void must_be_refused(const uint8_t *bytes, size_t size, const struct mcuboot_key *key, const char *what, size_t at)
+static void must_be_refused(const uint8_t *bytes, size_t size, const struct mcuboot_key *key, const char *what,
+			    size_t at)
 {
 	const enum mcuboot_status status = judge(bytes, size, key);
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Vectors of a psa_call(): what the SPM takes and what it refuses.
  */
@@ -32,10 +33,10 @@ static bool take(size_t in_len, size_t out_len)
 
 int main(void)
 {
-	ns.in[0] = (psa_invec){ns.data, 16};
-	ns.in[1] = (psa_invec){ns.data + 8, 16}; /* inputs may overlap */
-	ns.out[0] = (psa_outvec){ns.data + 64, 16};
-	ns.out[1] = (psa_outvec){ns.data + 80, 16};
+	ns.in[0] = (psa_invec){ ns.data, 16 };
+	ns.in[1] = (psa_invec){ ns.data + 8, 16 }; /* inputs may overlap */
+	ns.out[0] = (psa_outvec){ ns.data + 64, 16 };
+	ns.out[1] = (psa_outvec){ ns.data + 80, 16 };
 	CHECK(take(2, 2) && vecs.in_len == 2 && vecs.out_len == 2);
 	CHECK(take(0, 0) && take(1, 0) && take(0, 1));
 	CHECK(iovecs_take(&vecs, true, NULL, 0, NULL, 0));
@@ -59,39 +60,39 @@ int main(void)
 	CHECK(!iovecs_take(&vecs, true, NULL, 0, (psa_outvec *)secure, 1));
 
 	/* data in secure memory, or reaching over the end of the side's own */
-	ns.in[0] = (psa_invec){secure, 4};
+	ns.in[0] = (psa_invec){ secure, 4 };
 	CHECK(!take(1, 0));
-	ns.in[0] = (psa_invec){secure, 0}; /* nothing of it is touched */
+	ns.in[0] = (psa_invec){ secure, 0 }; /* nothing of it is touched */
 	CHECK(take(1, 0));
-	ns.in[0] = (psa_invec){ns.data + 250, 7};
+	ns.in[0] = (psa_invec){ ns.data + 250, 7 };
 	CHECK(!take(1, 0));
-	ns.in[0] = (psa_invec){ns.data, SIZE_MAX}; /* wraps around */
+	ns.in[0] = (psa_invec){ ns.data, SIZE_MAX }; /* wraps around */
 	CHECK(!take(1, 0));
-	ns.in[0] = (psa_invec){(const void *)UINTPTR_MAX, 2};
+	ns.in[0] = (psa_invec){ (const void *)UINTPTR_MAX, 2 };
 	CHECK(!take(1, 0));
-	ns.in[0] = (psa_invec){ns.data, 16};
-	ns.out[0] = (psa_outvec){secure, 4};
+	ns.in[0] = (psa_invec){ ns.data, 16 };
+	ns.out[0] = (psa_outvec){ secure, 4 };
 	CHECK(!take(1, 1));
-	ns.out[0] = (psa_outvec){ns.data + 255, 2};
+	ns.out[0] = (psa_outvec){ ns.data + 255, 2 };
 	CHECK(!take(1, 1));
 
 	/* outputs overlapping an input, each other, the vector array */
-	ns.out[0] = (psa_outvec){ns.data + 15, 4};
+	ns.out[0] = (psa_outvec){ ns.data + 15, 4 };
 	CHECK(!take(1, 1));
-	ns.out[0] = (psa_outvec){ns.data + 16, 4};
+	ns.out[0] = (psa_outvec){ ns.data + 16, 4 };
 	CHECK(take(1, 1));
-	ns.out[1] = (psa_outvec){ns.data + 19, 4};
+	ns.out[1] = (psa_outvec){ ns.data + 19, 4 };
 	CHECK(!take(1, 2));
-	ns.out[1] = (psa_outvec){ns.data + 20, 4};
+	ns.out[1] = (psa_outvec){ ns.data + 20, 4 };
 	CHECK(take(1, 2));
-	ns.out[0] = (psa_outvec){&ns.out[0], 4};
+	ns.out[0] = (psa_outvec){ &ns.out[0], 4 };
 	CHECK(!take(1, 1));
 
 	/* a secure caller's memory is its own */
-	ns.in[0] = (psa_invec){secure, 4};
-	ns.out[0] = (psa_outvec){secure + 8, 4};
+	ns.in[0] = (psa_invec){ secure, 4 };
+	ns.out[0] = (psa_outvec){ secure + 8, 4 };
 	CHECK(!take(1, 1) && iovecs_take(&vecs, false, ns.in, 1, ns.out, 1));
-	ns.out[0] = (psa_outvec){secure + 2, 4};
+	ns.out[0] = (psa_outvec){ secure + 2, 4 };
 	CHECK(!iovecs_take(&vecs, false, ns.in, 1, ns.out, 1));
 	puts("iovec: ok");
 	return 0;

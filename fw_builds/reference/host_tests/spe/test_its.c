@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The object store, with the power cut at every byte it writes.
  */
@@ -22,7 +23,8 @@ static struct its_copy nv[2];
 
 static void *store_memcpy(void *to, const void *from, size_t size)
 {
-	const bool to_nv = (const uint8_t *)to >= (const uint8_t *)nv && (const uint8_t *)to < (const uint8_t *)(nv + 2);
+	const bool to_nv =
+		(const uint8_t *)to >= (const uint8_t *)nv && (const uint8_t *)to < (const uint8_t *)(nv + 2);
 
 	if (!to_nv || power_left == SIZE_MAX) {
 		return memcpy(to, from, size);
@@ -40,7 +42,8 @@ static uint32_t value_of(const struct its_store *store, int32_t owner, uint64_t 
 	uint32_t value = 0;
 	size_t len = 0;
 
-	return its_get(store, owner, uid, 0, sizeof value, &value, &len) == PSA_SUCCESS && len == 4 ? value : UINT32_MAX;
+	return its_get(store, owner, uid, 0, sizeof value, &value, &len) == PSA_SUCCESS && len == 4 ? value
+												    : UINT32_MAX;
 }
 
 static void set(struct its_store *store, uint64_t uid, uint32_t value)
@@ -51,7 +54,7 @@ static void set(struct its_store *store, uint64_t uid, uint32_t value)
 static void test_api(void)
 {
 	static struct its_store store;
-	uint8_t big[ITS_MAX_OBJECT_SIZE + 1] = {1};
+	uint8_t big[ITS_MAX_OBJECT_SIZE + 1] = { 1 };
 	struct psa_storage_info_t info;
 	size_t len;
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The edges of the key derivation rule, which no test vector will ever hit by chance.
  */

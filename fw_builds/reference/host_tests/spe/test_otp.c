@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The OTP area: test_otp AREA. The area in the file must be read; empty and damaged ones must be told apart from it.
  */

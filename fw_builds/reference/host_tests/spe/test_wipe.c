@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What signing and key derivation leave on the stack: no part of a key, of a signature's nonce, or of the pseudorandom
  * key that all keys come from. They run on a thread whose stack is looked through afterwards.
@@ -53,7 +54,7 @@ static bool on_the_stack(const void *secret, size_t size)
 /* As bytes, and in words of 31 bits, least significant first, as BearSSL computes. */
 static bool number_on_the_stack(const uint8_t number[32])
 {
-	uint32_t words[9] = {0};
+	uint32_t words[9] = { 0 };
 
 	for (unsigned bit = 0; bit < 256; bit++) {
 		words[bit / 31] |= (uint32_t)(number[31 - bit / 8] >> bit % 8 & 1) << bit % 31;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Client side of the inference service: vectors in, psa_call, lengths out.
  */
@@ -33,8 +34,9 @@ psa_status_t tfm_inference_sample(const struct tfm_inference_sample *request, st
 	return psa_call(TFM_INFERENCE_SERVICE_HANDLE, TFM_INFERENCE_SAMPLE, in, 1, out, 1);
 }
 
-psa_status_t tfm_inference_run(const struct tfm_inference_run *run, const void *input, size_t input_len, uint8_t *result,
-			       size_t result_size, size_t *result_len, struct tfm_inference_phases *phases)
+psa_status_t tfm_inference_run(const struct tfm_inference_run *run, const void *input, size_t input_len,
+			       uint8_t *result, size_t result_size, size_t *result_len,
+			       struct tfm_inference_phases *phases)
 {
 	const psa_invec in[] = {
 		{ .base = run, .len = sizeof(*run) },

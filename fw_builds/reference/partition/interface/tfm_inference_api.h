@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The inference service for its clients: one function a request. What the structures mean: tfm_inference_defs.h.
  *
@@ -30,8 +31,9 @@ psa_status_t tfm_inference_sample(const struct tfm_inference_sample *request, st
  * result   gets the COSE_Sign1 message; TFM_INFERENCE_RESULT_MAX bytes always suffice
  * phases   gets the service's ticks; may be NULL
  */
-psa_status_t tfm_inference_run(const struct tfm_inference_run *run, const void *input, size_t input_len, uint8_t *result,
-			       size_t result_size, size_t *result_len, struct tfm_inference_phases *phases);
+psa_status_t tfm_inference_run(const struct tfm_inference_run *run, const void *input, size_t input_len,
+			       uint8_t *result, size_t result_size, size_t *result_len,
+			       struct tfm_inference_phases *phases);
 
 /* A public key, COSE_Key: TFM_INFERENCE_KEY_*. */
 psa_status_t tfm_inference_public_key(uint32_t key, uint8_t *cose_key, size_t size, size_t *len);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "nn.h"
 
 #include <string.h>
@@ -9,19 +10,23 @@ enum nn_status nn_model_init(struct nn_model *m, const uint8_t *flatbuffer, size
 {
 	enum nn_status status;
 
-	if (!m)
+	if (!m) {
 		return NN_ERR_ARG;
+	}
 	memset(m, 0, sizeof(*m));
-	if (!flatbuffer || !arena)
+	if (!flatbuffer || !arena) {
 		return NN_ERR_ARG;
-	if (len > INT32_MAX)
+	}
+	if (len > INT32_MAX) {
 		return NN_ERR_FORMAT;
+	}
 	m->arena = arena;
 	m->arena_size = arena_len > INT32_MAX ? (uint32_t)INT32_MAX : (uint32_t)arena_len;
 	arena_len = m->arena_size;
 	status = nn_load(m, flatbuffer, (uint32_t)len);
-	if (status == NN_OK)
+	if (status == NN_OK) {
 		status = nn_plan(m);
+	}
 	if (status != NN_OK) {
 		memset(m, 0, sizeof(*m));
 		return status;
@@ -34,8 +39,9 @@ enum nn_status nn_model_init(struct nn_model *m, const uint8_t *flatbuffer, size
 
 enum nn_status nn_model_invoke(struct nn_model *m)
 {
-	if (!m || !m->ready)
+	if (!m || !m->ready) {
 		return NN_ERR_ARG;
+	}
 	for (uint32_t i = 0; i < m->op_count; i++) {
 		const struct nn_op *op = &m->op[i];
 
@@ -53,8 +59,9 @@ int8_t *nn_input(struct nn_model *m, size_t *len)
 {
 	bool ready = m && m->ready;
 
-	if (len)
+	if (len) {
 		*len = ready ? m->tensor[m->input].elements : 0;
+	}
 	return ready ? m->tensor[m->input].data : NULL;
 }
 
@@ -62,8 +69,9 @@ const int8_t *nn_output(const struct nn_model *m, size_t *len)
 {
 	bool ready = m && m->ready;
 
-	if (len)
+	if (len) {
 		*len = ready ? m->tensor[m->output].elements : 0;
+	}
 	return ready ? m->tensor[m->output].data : NULL;
 }
 
@@ -71,8 +79,9 @@ static bool tensor_info(const struct nn_model *m, bool output, struct nn_tensor_
 {
 	const struct nn_tensor *t;
 
-	if (!m || !m->ready || !info)
+	if (!m || !m->ready || !info) {
 		return false;
+	}
 	t = &m->tensor[output ? m->output : m->input];
 	info->scale = t->scale;
 	info->zero_point = t->zero_point;
@@ -115,8 +124,9 @@ size_t nn_arena_used(const struct nn_model *m)
 
 void nn_set_observer(struct nn_model *m, nn_observer *observer, void *ctx)
 {
-	if (!m)
+	if (!m) {
 		return;
+	}
 	m->observer = observer;
 	m->observer_ctx = ctx;
 }

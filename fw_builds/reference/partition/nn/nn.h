@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A small, strict interpreter for int8 TensorFlow Lite models.
  *

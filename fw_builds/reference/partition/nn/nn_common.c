@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
 #include "nn_fixedpoint.h"
@@ -6,13 +7,22 @@
 const struct nn_kernel *nn_find_kernel(uint32_t code)
 {
 	static const struct nn_kernel *const kernels[] = {
-		&nn_add, &nn_average_pool_2d, &nn_conv_2d, &nn_depthwise_conv_2d, &nn_fully_connected,
-		&nn_max_pool_2d, &nn_mean, &nn_pad, &nn_reshape, &nn_softmax,
+		&nn_add,
+		&nn_average_pool_2d,
+		&nn_conv_2d,
+		&nn_depthwise_conv_2d,
+		&nn_fully_connected,
+		&nn_max_pool_2d,
+		&nn_mean,
+		&nn_pad,
+		&nn_reshape,
+		&nn_softmax,
 	};
 
 	for (unsigned i = 0; i < sizeof(kernels) / sizeof(kernels[0]); i++) {
-		if (kernels[i]->code == code)
+		if (kernels[i]->code == code) {
 			return kernels[i];
+		}
 	}
 	return NULL;
 }
@@ -44,12 +54,15 @@ bool nn_same_quantization(const struct nn_tensor *a, const struct nn_tensor *b)
 
 enum nn_status nn_check_bias(const struct nn_tensor *bias, int32_t channels)
 {
-	if (!bias)
+	if (!bias) {
 		return NN_OK;
-	if (bias->type != NN_TYPE_INT32)
+	}
+	if (bias->type != NN_TYPE_INT32) {
 		return NN_ERR_UNSUPPORTED_TYPE;
-	if (bias->elements != (uint32_t)channels)
+	}
+	if (bias->elements != (uint32_t)channels) {
 		return NN_ERR_SHAPE;
+	}
 	return bias->zero_point == 0 ? NN_OK : NN_ERR_QUANT;
 }
 
@@ -59,17 +72,20 @@ enum nn_status nn_window_size(uint8_t padding, int32_t in, int32_t filter, int32
 	const int32_t limit = 4096; /* of strides, filters and dilations, against overflow */
 	int32_t reach, missing;
 
-	if (filter < 1 || stride < 1 || dilation < 1 || filter > limit || stride > limit || dilation > limit)
+	if (filter < 1 || stride < 1 || dilation < 1 || filter > limit || stride > limit || dilation > limit) {
 		return NN_ERR_SHAPE;
+	}
 	reach = (filter - 1) * dilation + 1;
-	if (padding == NN_PADDING_SAME)
+	if (padding == NN_PADDING_SAME) {
 		*out = (in + stride - 1) / stride;
-	else if (padding == NN_PADDING_VALID)
+	} else if (padding == NN_PADDING_VALID) {
 		*out = in >= reach ? (in - reach) / stride + 1 : 0;
-	else
+	} else {
 		return NN_ERR_UNSUPPORTED_OP;
-	if (*out < 1)
+	}
+	if (*out < 1) {
 		return NN_ERR_SHAPE;
+	}
 	missing = (*out - 1) * stride + reach - in;
 	*before = missing > 0 ? missing / 2 : 0;
 	return NN_OK;
@@ -80,8 +96,9 @@ static uint8_t *reserve_requant(struct nn_model *m, uint32_t count)
 {
 	uint64_t need = (uint64_t)count * sizeof(struct nn_requant);
 
-	if (need > m->arena_size)
+	if (need > m->arena_size) {
 		return NULL;
+	}
 	m->arena_size -= (uint32_t)need;
 	return m->arena + m->arena_size;
 }
@@ -106,16 +123,18 @@ enum nn_status nn_prepare_requant(struct nn_model *m, struct nn_op *op, int32_t 
 	const struct nn_tensor *output = nn_op_output(m, op);
 	uint8_t *table = reserve_requant(m, (uint32_t)channels);
 
-	if (!table)
+	if (!table) {
 		return NN_ERR_ARENA;
+	}
 	for (uint32_t i = 0; i < (uint32_t)channels; i++) {
 		double scale = (double)fb_load_float(weights->scales + (weights->scale_count == 1 ? 0 : 4 * i));
 		double real = (double)input->scale * scale / (double)output->scale;
 		struct nn_requant q;
 		enum nn_status status = nn_quantize_multiplier(real, &q);
 
-		if (status != NN_OK)
+		if (status != NN_OK) {
 			return status;
+		}
 		store_requant(table, i, q);
 	}
 	op->requant = table;

@@ -1,11 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* CONV_2D and DEPTHWISE_CONV_2D: int8 activations, int8 weights per tensor or per channel, int32 biases. */
 #include "nn_fixedpoint.h"
 #include "nn_kernel.h"
 
-enum { CONV_PADDING = 0, CONV_STRIDE_W = 1, CONV_STRIDE_H = 2, CONV_ACTIVATION = 3, CONV_DILATION_W = 4,
-       CONV_DILATION_H = 5 };
-enum { DEPTHWISE_PADDING = 0, DEPTHWISE_STRIDE_W = 1, DEPTHWISE_STRIDE_H = 2, DEPTHWISE_MULTIPLIER = 3,
-       DEPTHWISE_ACTIVATION = 4, DEPTHWISE_DILATION_W = 5, DEPTHWISE_DILATION_H = 6 };
+enum {
+	CONV_PADDING = 0,
+	CONV_STRIDE_W = 1,
+	CONV_STRIDE_H = 2,
+	CONV_ACTIVATION = 3,
+	CONV_DILATION_W = 4,
+	CONV_DILATION_H = 5
+};
+enum {
+	DEPTHWISE_PADDING = 0,
+	DEPTHWISE_STRIDE_W = 1,
+	DEPTHWISE_STRIDE_H = 2,
+	DEPTHWISE_MULTIPLIER = 3,
+	DEPTHWISE_ACTIVATION = 4,
+	DEPTHWISE_DILATION_W = 5,
+	DEPTHWISE_DILATION_H = 6
+};
 
 struct operands {
 	const struct nn_tensor *input, *filter, *bias, *output;
@@ -13,23 +27,27 @@ struct operands {
 
 static struct operands operands_of(const struct nn_model *m, const struct nn_op *op)
 {
-	struct operands t = {nn_op_input(m, op, 0), nn_op_input(m, op, 1), nn_op_input(m, op, 2),
-			     nn_op_output(m, op)};
+	struct operands t = { nn_op_input(m, op, 0), nn_op_input(m, op, 1), nn_op_input(m, op, 2),
+			      nn_op_output(m, op) };
 	return t;
 }
 
 static enum nn_status check_operands(const struct operands *t, int32_t channels, int32_t channel_dimension)
 {
-	if (t->input->type != NN_TYPE_INT8 || t->filter->type != NN_TYPE_INT8)
+	if (t->input->type != NN_TYPE_INT8 || t->filter->type != NN_TYPE_INT8) {
 		return NN_ERR_UNSUPPORTED_TYPE;
-	if (!t->filter->constant || (t->bias && !t->bias->constant))
+	}
+	if (!t->filter->constant || (t->bias && !t->bias->constant)) {
 		return NN_ERR_FORMAT;
+	}
 	/* The reference takes weights as symmetric and ignores their zero point. */
-	if (t->input->scale_count != 1 || t->filter->scale_count == 0 || t->filter->zero_point != 0)
+	if (t->input->scale_count != 1 || t->filter->scale_count == 0 || t->filter->zero_point != 0) {
 		return NN_ERR_QUANT;
-	if (t->filter->scale_count != 1 && (t->filter->scale_count != (uint32_t)channels ||
-					    t->filter->quantized_dimension != channel_dimension))
+	}
+	if (t->filter->scale_count != 1 &&
+	    (t->filter->scale_count != (uint32_t)channels || t->filter->quantized_dimension != channel_dimension)) {
 		return NN_ERR_QUANT;
+	}
 	return nn_check_bias(t->bias, channels);
 }
 
@@ -37,19 +55,22 @@ static enum nn_status check_operands(const struct operands *t, int32_t channels,
 static enum nn_status prepare_window(struct nn_op *op, const struct operands *t, uint8_t padding, struct nn_window *w,
 				     int32_t channels, uint8_t activation)
 {
-	int32_t out[4] = {t->input->dim[0], 0, 0, channels};
+	int32_t out[4] = { t->input->dim[0], 0, 0, channels };
 	enum nn_status status;
 
 	w->filter_h = t->filter->dim[1];
 	w->filter_w = t->filter->dim[2];
 	status = nn_window_size(padding, t->input->dim[1], w->filter_h, w->stride_h, w->dilation_h, &out[1], &w->pad_h);
-	if (status == NN_OK)
+	if (status == NN_OK) {
 		status = nn_window_size(padding, t->input->dim[2], w->filter_w, w->stride_w, w->dilation_w, &out[2],
 					&w->pad_w);
-	if (status != NN_OK)
+	}
+	if (status != NN_OK) {
 		return status;
-	if (!nn_has_shape(t->output, 4, out))
+	}
+	if (!nn_has_shape(t->output, 4, out)) {
 		return NN_ERR_SHAPE;
+	}
 	op->as.window = *w;
 	return nn_activation_range(activation, t->output, &op->act_min, &op->act_max);
 }
@@ -68,16 +89,20 @@ static enum nn_status prepare_conv(struct nn_prepare *p, struct nn_op *op)
 	enum nn_status status;
 	int32_t channels;
 
-	if (t.input->rank != 4 || t.filter->rank != 4)
+	if (t.input->rank != 4 || t.filter->rank != 4) {
 		return NN_ERR_SHAPE;
+	}
 	channels = t.filter->dim[0];
-	if (t.filter->dim[3] != t.input->dim[3]) /* grouped convolution is not supported */
+	if (t.filter->dim[3] != t.input->dim[3]) { /* grouped convolution is not supported */
 		return NN_ERR_SHAPE;
+	}
 	status = check_operands(&t, channels, 0);
-	if (status == NN_OK)
+	if (status == NN_OK) {
 		status = prepare_window(op, &t, padding, &w, channels, activation);
-	if (status == NN_OK)
+	}
+	if (status == NN_OK) {
 		status = nn_prepare_requant(p->model, op, channels);
+	}
 	op->work = (uint64_t)t.output->elements * (t.filter->elements / (uint32_t)channels);
 	return status;
 }
@@ -97,16 +122,20 @@ static enum nn_status prepare_depthwise(struct nn_prepare *p, struct nn_op *op)
 	enum nn_status status;
 	int32_t channels;
 
-	if (t.input->rank != 4 || t.filter->rank != 4 || t.filter->dim[0] != 1)
+	if (t.input->rank != 4 || t.filter->rank != 4 || t.filter->dim[0] != 1) {
 		return NN_ERR_SHAPE;
+	}
 	channels = t.filter->dim[3];
-	if (channels % t.input->dim[3] != 0 || channels / t.input->dim[3] != w.depth_multiplier)
+	if (channels % t.input->dim[3] != 0 || channels / t.input->dim[3] != w.depth_multiplier) {
 		return NN_ERR_SHAPE;
+	}
 	status = check_operands(&t, channels, 3);
-	if (status == NN_OK)
+	if (status == NN_OK) {
 		status = prepare_window(op, &t, padding, &w, channels, activation);
-	if (status == NN_OK)
+	}
+	if (status == NN_OK) {
 		status = nn_prepare_requant(p->model, op, channels);
+	}
 	op->work = (uint64_t)t.output->elements * (t.filter->elements / (uint32_t)channels);
 	return status;
 }
@@ -117,8 +146,9 @@ static int32_t dot(int32_t acc, const int8_t *in, int32_t in_offset, const int8_
 	/* Unsigned, so that a model that overflows the accumulator wraps instead of being undefined. */
 	uint32_t sum = (uint32_t)acc;
 
-	for (int32_t i = 0; i < count; i++)
+	for (int32_t i = 0; i < count; i++) {
 		sum += (uint32_t)((in[i] + in_offset) * weights[i]);
+	}
 	return (int32_t)sum;
 }
 
@@ -153,8 +183,9 @@ static void invoke_conv(const struct nn_model *m, const struct nn_op *op)
 					for (int32_t fx = 0; fx < w->filter_w; fx++) {
 						const int32_t x = left + fx * w->dilation_w;
 
-						if (y < 0 || y >= in_h || x < 0 || x >= in_w)
+						if (y < 0 || y >= in_h || x < 0 || x >= in_w) {
 							continue; /* padding holds the zero point: adds nothing */
+						}
 						acc = dot(acc, in + (y * in_w + x) * depth, -t.input->zero_point,
 							  filter + (fy * w->filter_w + fx) * depth, depth);
 					}
@@ -193,8 +224,9 @@ static void invoke_depthwise(const struct nn_model *m, const struct nn_op *op)
 					for (int32_t fx = 0; fx < w->filter_w; fx++) {
 						const int32_t x = left + fx * w->dilation_w;
 
-						if (y < 0 || y >= in_h || x < 0 || x >= in_w)
+						if (y < 0 || y >= in_h || x < 0 || x >= in_w) {
 							continue;
+						}
 						acc = dot(acc, source + (y * in_w + x) * depth, -t.input->zero_point,
 							  weights + (fy * w->filter_w + fx) * channels + c, 1);
 					}
@@ -209,11 +241,18 @@ static void invoke_depthwise(const struct nn_model *m, const struct nn_op *op)
 
 const struct nn_kernel nn_conv_2d = {
 	/* The reference runs an int8 CONV_2D with a bias only. */
-	.code = 3, .name = "CONV_2D", .newest_version = 6, .options_type = 1, .options_needed = true,
-	.inputs_min = 3, .inputs_max = 3, .prepare = prepare_conv, .invoke = invoke_conv,
+	.code = 3,       .name = "CONV_2D", .newest_version = 6,     .options_type = 1,     .options_needed = true,
+	.inputs_min = 3, .inputs_max = 3,   .prepare = prepare_conv, .invoke = invoke_conv,
 };
 
 const struct nn_kernel nn_depthwise_conv_2d = {
-	.code = 4, .name = "DEPTHWISE_CONV_2D", .newest_version = 6, .options_type = 2, .options_needed = true,
-	.inputs_min = 2, .inputs_max = 3, .prepare = prepare_depthwise, .invoke = invoke_depthwise,
+	.code = 4,
+	.name = "DEPTHWISE_CONV_2D",
+	.newest_version = 6,
+	.options_type = 2,
+	.options_needed = true,
+	.inputs_min = 2,
+	.inputs_max = 3,
+	.prepare = prepare_depthwise,
+	.invoke = invoke_depthwise,
 };

@@ -1,12 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "nn_fixedpoint.h"
 
 #include <string.h>
 
 enum { /* ActivationFunctionType of the TFLite schema */
-	ACTIVATION_NONE = 0,
-	ACTIVATION_RELU = 1,
-	ACTIVATION_RELU_N1_TO_1 = 2,
-	ACTIVATION_RELU6 = 3,
+       ACTIVATION_NONE = 0,
+       ACTIVATION_RELU = 1,
+       ACTIVATION_RELU_N1_TO_1 = 2,
+       ACTIVATION_RELU6 = 3,
 };
 
 enum nn_status nn_quantize_multiplier(double real, struct nn_requant *q)
@@ -18,10 +19,12 @@ enum nn_status nn_quantize_multiplier(double real, struct nn_requant *q)
 	memcpy(&bits, &real, sizeof(bits));
 	q->multiplier = 0;
 	q->shift = 0;
-	if (bits == 0)
+	if (bits == 0) {
 		return NN_OK;
-	if (bits >> 63 != 0 || bits >> 52 == 0x7ff)
+	}
+	if (bits >> 63 != 0 || bits >> 52 == 0x7ff) {
 		return NN_ERR_QUANT;
+	}
 	/* frexp: real = 0.1fff... * 2^shift. A subnormal ends far below 2^-31 and becomes 0 as in the reference. */
 	shift = (int32_t)(bits >> 52) - 1022;
 	significand = (bits & ((UINT64_C(1) << 52) - 1)) | UINT64_C(1) << 52;
@@ -30,10 +33,12 @@ enum nn_status nn_quantize_multiplier(double real, struct nn_requant *q)
 		significand /= 2;
 		shift++;
 	}
-	if (shift < -31)
+	if (shift < -31) {
 		return NN_OK;
-	if (shift > 30)
+	}
+	if (shift > 30) {
 		return NN_ERR_QUANT;
+	}
 	q->multiplier = (int32_t)significand;
 	q->shift = shift;
 	return NN_OK;
@@ -46,14 +51,16 @@ static bool quantize(float real, const struct nn_tensor *t, int64_t *quantized)
 	int64_t whole;
 	float fraction;
 
-	if (!(quotient > -2147483648.0f && quotient < 2147483648.0f))
+	if (!(quotient > -2147483648.0f && quotient < 2147483648.0f)) {
 		return false;
+	}
 	whole = (int64_t)quotient;
 	fraction = quotient - (float)whole; /* exact: below 2^24 by Sterbenz, above there is no fraction */
-	if (fraction >= 0.5f)
+	if (fraction >= 0.5f) {
 		whole++;
-	else if (fraction <= -0.5f)
+	} else if (fraction <= -0.5f) {
 		whole--;
+	}
 	*quantized = whole + t->zero_point;
 	return true;
 }
@@ -66,16 +73,19 @@ enum nn_status nn_activation_range(uint8_t activation, const struct nn_tensor *o
 	case ACTIVATION_NONE:
 		break;
 	case ACTIVATION_RELU:
-		if (!quantize(0.0f, output, &bottom))
+		if (!quantize(0.0f, output, &bottom)) {
 			return NN_ERR_QUANT;
+		}
 		break;
 	case ACTIVATION_RELU_N1_TO_1:
-		if (!quantize(-1.0f, output, &bottom) || !quantize(1.0f, output, &top))
+		if (!quantize(-1.0f, output, &bottom) || !quantize(1.0f, output, &top)) {
 			return NN_ERR_QUANT;
+		}
 		break;
 	case ACTIVATION_RELU6:
-		if (!quantize(0.0f, output, &bottom) || !quantize(6.0f, output, &top))
+		if (!quantize(0.0f, output, &bottom) || !quantize(6.0f, output, &top)) {
 			return NN_ERR_QUANT;
+		}
 		break;
 	default:
 		return NN_ERR_UNSUPPORTED_OP;
@@ -102,18 +112,20 @@ static int32_t exp_near_zero(int32_t a)
 int32_t nn_exp_on_negative_values(int32_t a)
 {
 	/* exp(-2^(i-2)) in Q0.31: one factor for each bit of -a above the last quarter. */
-	static const int32_t factor[] = {1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242};
+	static const int32_t factor[] = { 1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242 };
 	const int32_t quarter = 1 << 24; /* 1/4 in Q5.26 */
 	int32_t in_quarter = (a & (quarter - 1)) - quarter;
 	int32_t remainder = in_quarter - a;
 	int32_t result;
 
-	if (a == 0)
+	if (a == 0) {
 		return INT32_MAX;
+	}
 	result = exp_near_zero(nn_shift_left(in_quarter, 5)); /* Q5.26 to Q0.31; |in_quarter| <= 2^24 */
 	for (unsigned i = 0; i < sizeof(factor) / sizeof(factor[0]); i++) {
-		if (remainder & (quarter << i))
+		if (remainder & (quarter << i)) {
 			result = nn_high_mul(result, factor[i]);
+		}
 	}
 	return result;
 }
@@ -137,7 +149,8 @@ int32_t nn_one_over_one_plus_x(int32_t a)
 		x += step > limit ? INT32_MAX : step < -limit ? INT32_MIN : nn_shift_left(step, 2);
 	}
 	/* x = 2 / (1 + a) in Q2.29 is 1 / (1 + a) in Q1.30; one bit up, saturated, gives Q0.31. */
-	if (x > (1 << 30) - 1)
+	if (x > (1 << 30) - 1) {
 		return INT32_MAX;
+	}
 	return nn_shift_left(x, 1);
 }

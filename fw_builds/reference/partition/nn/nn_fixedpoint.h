@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The integer arithmetic of TFLite's reference kernels.
  *
@@ -17,8 +18,9 @@ static inline int32_t nn_high_mul(int32_t a, int32_t b)
 	int64_t product = (int64_t)a * b;
 	int64_t nudge = product >= 0 ? (INT64_C(1) << 30) : 1 - (INT64_C(1) << 30);
 
-	if (a == INT32_MIN && b == INT32_MIN)
+	if (a == INT32_MIN && b == INT32_MIN) {
 		return INT32_MAX;
+	}
 	return (int32_t)((product + nudge) / (INT64_C(1) << 31));
 }
 

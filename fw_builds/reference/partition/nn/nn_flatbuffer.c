@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "nn_flatbuffer.h"
 
 #include <string.h>
@@ -29,8 +30,9 @@ static uint32_t load_u16(const uint8_t *p)
 /* Are `length` bytes at `position` inside the buffer? Marks the damage when not. */
 static bool inside(struct fb *fb, uint64_t position, uint64_t length)
 {
-	if (fb->damaged || position > fb->size || length > fb->size - position)
+	if (fb->damaged || position > fb->size || length > fb->size - position) {
 		fb->damaged = true;
+	}
 	return !fb->damaged;
 }
 
@@ -41,10 +43,12 @@ static struct fb_table table_at(struct fb *fb, uint64_t position)
 	int64_t vtable;
 
 	/* Position 0 holds the root offset: no table can be there, and 0 means absent. */
-	if (position == 0)
+	if (position == 0) {
 		fb->damaged = true;
-	if (!inside(fb, position, 4))
+	}
+	if (!inside(fb, position, 4)) {
 		return absent;
+	}
 	vtable = (int64_t)position - fb_load_i32(fb->bytes + position);
 	if (vtable < 0 || !inside(fb, (uint64_t)vtable, 4)) {
 		fb->damaged = true;
@@ -54,10 +58,12 @@ static struct fb_table table_at(struct fb *fb, uint64_t position)
 	t.vtable = (uint32_t)vtable;
 	t.vtable_size = load_u16(fb->bytes + vtable);
 	t.table_size = load_u16(fb->bytes + vtable + 2);
-	if (t.vtable_size < 4 || t.vtable_size % 2 != 0 || t.table_size < 4)
+	if (t.vtable_size < 4 || t.vtable_size % 2 != 0 || t.table_size < 4) {
 		fb->damaged = true;
-	if (!inside(fb, t.vtable, t.vtable_size) || !inside(fb, t.position, t.table_size))
+	}
+	if (!inside(fb, t.vtable, t.vtable_size) || !inside(fb, t.position, t.table_size)) {
 		return absent;
+	}
 	return t;
 }
 
@@ -65,8 +71,9 @@ struct fb_table fb_root(struct fb *fb, const char *identifier)
 {
 	static const struct fb_table absent;
 
-	if (!inside(fb, 0, 8))
+	if (!inside(fb, 0, 8)) {
 		return absent;
+	}
 	if (memcmp(fb->bytes + 4, identifier, 4) != 0) {
 		fb->damaged = true;
 		return absent;
@@ -80,11 +87,13 @@ static uint32_t field_position(struct fb *fb, const struct fb_table *t, uint32_t
 	uint32_t slot = 4 + 2 * field;
 	uint32_t offset;
 
-	if (fb->damaged || t->position == 0 || slot + 2 > t->vtable_size)
+	if (fb->damaged || t->position == 0 || slot + 2 > t->vtable_size) {
 		return 0;
+	}
 	offset = load_u16(fb->bytes + t->vtable + slot);
-	if (offset == 0)
+	if (offset == 0) {
 		return 0;
+	}
 	if (offset < 4 || offset + size > t->table_size) {
 		fb->damaged = true;
 		return 0;
@@ -133,15 +142,18 @@ struct fb_vector fb_vector(struct fb *fb, const struct fb_table *t, uint32_t fie
 	struct fb_vector v;
 	uint64_t start;
 
-	if (p == 0)
+	if (p == 0) {
 		return absent;
+	}
 	start = (uint64_t)p + fb_load_u32(fb->bytes + p);
-	if (!inside(fb, start, 4))
+	if (!inside(fb, start, 4)) {
 		return absent;
+	}
 	v.position = (uint32_t)start + 4;
 	v.count = fb_load_u32(fb->bytes + start);
-	if (!inside(fb, v.position, (uint64_t)v.count * element_size))
+	if (!inside(fb, v.position, (uint64_t)v.count * element_size)) {
 		return absent;
+	}
 	return v;
 }
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Bounds-checked reading of a FlatBuffer (https://flatbuffers.dev/internals/).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Arena offsets for activations: greedy by size, as TFLite's and TFLM's planners do. */
 #include "nn_kernel.h"
 
@@ -41,7 +42,7 @@ static uint32_t lowest_gap(const struct nn_model *m, const struct nn_tensor *t, 
 
 enum nn_status nn_plan(struct nn_model *m)
 {
-	bool placed[NN_MAX_TENSORS] = {false};
+	bool placed[NN_MAX_TENSORS] = { false };
 
 	for (;;) {
 		struct nn_tensor *next = NULL;
@@ -55,15 +56,18 @@ enum nn_status nn_plan(struct nn_model *m)
 				index = i;
 			}
 		}
-		if (!next)
+		if (!next) {
 			return NN_OK;
+		}
 		/* At most 64 tensors of 2^20 bytes: the sums fit uint32. */
 		next->offset = lowest_gap(m, next, placed);
-		if (next->offset + padded_size(next) > m->arena_size)
+		if (next->offset + padded_size(next) > m->arena_size) {
 			return NN_ERR_ARENA;
+		}
 		next->data = (int8_t *)(m->arena + next->offset);
 		placed[index] = true;
-		if (m->arena_planned < next->offset + padded_size(next))
+		if (m->arena_planned < next->offset + padded_size(next)) {
 			m->arena_planned = next->offset + padded_size(next);
+		}
 	}
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Sensor front-end: raw register counts to the int8 values of the tamper model's input tensor.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "i2c_bus.h"
 
 #define CLOCKS_TO_RECOVER 9  /* a target in the middle of a byte lets go of SDA within 8 bits and an ACK */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * I2C controller by bit-banging two open-drain lines (UM10204, standard and fast mode, one controller on the bus).
  *

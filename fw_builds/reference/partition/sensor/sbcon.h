@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The SBCon block of the board as I2C lines. */
 #ifndef SBCON_H
 #define SBCON_H

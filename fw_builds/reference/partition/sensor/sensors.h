@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The two sensors of the input path: LSM303DLHC magnetometer (0x1e) and TMP105 thermometer (0x48) on one I2C bus.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The sensor window: the last samples, oldest first, that one inference looks at.
  */

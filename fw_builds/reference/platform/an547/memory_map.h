@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What lies where (docs/protocol.md, "Virtual board").
  */
@@ -12,19 +13,19 @@
 
 /* Inside an SAU non-secure region; the MPC alone keeps the non-secure side out. */
 #define ISRAM1_NS_BASE 0x21200000u
-#define ISRAM1_SIZE    0x00200000u
+#define ISRAM1_SIZE 0x00200000u
 
 #define NS_PERIPHERALS_BASE 0x40000000u
 #define NS_PERIPHERALS_SIZE 0x10000000u
 
-#define OTP_BASE     0x38000000u
+#define OTP_BASE 0x38000000u
 #define ENTROPY_BASE 0x38001000u
 
 #define MODEL_FACTORY_BASE 0x38100000u
 
-#define NV_BASE            0x70000000u
-#define NV_ITS_COPY_A      (NV_BASE + 0x00000u)
-#define NV_ITS_COPY_B      (NV_BASE + 0x10000u)
+#define NV_BASE 0x70000000u
+#define NV_ITS_COPY_A (NV_BASE + 0x00000u)
+#define NV_ITS_COPY_B (NV_BASE + 0x10000u)
 #define NV_MODEL_BANK_BASE (NV_BASE + 0x100000u) /* two banks of MODEL_STORE_SLOT_SIZE */
 
 #define COUNTER_HZ_VALUE 32000000u

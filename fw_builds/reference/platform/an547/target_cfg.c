@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "target_cfg.h"
 
 #include <arm_cmse.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "uart_log.h"
 
 #include "an547_regs.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "mcuboot_image.h"
 
 #include <string.h>
@@ -6,12 +7,12 @@
 #include "ecdsa.h"
 #include "sha256.h"
 
-#define IMAGE_MAGIC          0x96F3B83Du
-#define TLV_INFO_MAGIC       0x6907u
-#define TLV_PROT_INFO_MAGIC  0x6908u
-#define HEADER_SIZE          32u
-#define TLV_INFO_SIZE        4u
-#define TLV_HEAD_SIZE        4u
+#define IMAGE_MAGIC 0x96F3B83Du
+#define TLV_INFO_MAGIC 0x6907u
+#define TLV_PROT_INFO_MAGIC 0x6908u
+#define HEADER_SIZE 32u
+#define TLV_INFO_SIZE 4u
+#define TLV_HEAD_SIZE 4u
 
 enum tlv_type {
 	TLV_KEYHASH = 0x01,
@@ -136,8 +137,7 @@ static size_t parse_area(const uint8_t *slot, size_t offset, size_t size, uint16
 		}
 		const size_t len = get_le16(tlv + 2);
 
-		if (len > total - at - TLV_HEAD_SIZE ||
-		    !take(get_le16(tlv), tlv + TLV_HEAD_SIZE, len, image)) {
+		if (len > total - at - TLV_HEAD_SIZE || !take(get_le16(tlv), tlv + TLV_HEAD_SIZE, len, image)) {
 			return 0;
 		}
 		at += TLV_HEAD_SIZE + len;

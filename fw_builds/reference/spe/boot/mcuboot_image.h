@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * MCUboot images (docs/design.md of MCUboot; written by imgtool): header, payload, protected TLVs, TLVs.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "nspe_boot.h"
 
 #include <string.h>
@@ -10,7 +11,7 @@
 #include "rollback.h"
 
 #define NSPE_SLOT_SIZE 0x100000u
-#define NSPE_NAME      "NSPE"
+#define NSPE_NAME "NSPE"
 
 struct mcuboot_key provisioned_key(const uint8_t otp_hash[32])
 {
@@ -40,8 +41,8 @@ static bool take_vectors(const struct mcuboot_image *image, struct nspe_entry *e
 	const uint32_t at = entry->reset & ~1u;
 
 	return (entry->vectors & 0x1FFu) == 0 && (entry->reset & 1u) != 0 && at >= entry->vectors &&
-	       at < entry->vectors + image->payload_size && (entry->msp & 7u) == 0 &&
-	       entry->msp > NS_DATA_BASE && entry->msp <= NS_DATA_BASE + NS_DATA_SIZE;
+	       at < entry->vectors + image->payload_size && (entry->msp & 7u) == 0 && entry->msp > NS_DATA_BASE &&
+	       entry->msp <= NS_DATA_BASE + NS_DATA_SIZE;
 }
 
 bool nspe_verify(struct nspe_entry *entry, struct measurement *measurement)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The security counters that the device has seen, in its NV store: one for each owner and image name.
  */

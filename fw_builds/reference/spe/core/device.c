@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "device.h"
 
 #include <string.h>
@@ -13,9 +14,9 @@
 #include "spe_version.h"
 #include "trusted_key.h"
 
-#define ENTROPY_MAGIC     0x454D4654u /* "TFME" */
-#define ENTROPY_OFFSET    8u
-#define BOOT_COUNT_UID    1u
+#define ENTROPY_MAGIC 0x454D4654u /* "TFME" */
+#define ENTROPY_OFFSET 8u
+#define BOOT_COUNT_UID 1u
 
 /* In internal trusted storage: which cold boot this is, and how often it was reset since. */
 struct boot_record {
@@ -23,7 +24,7 @@ struct boot_record {
 	uint32_t count;
 };
 
-const struct mcuboot_key trusted_key = {.point = TRUSTED_KEY_POINT, .hash = TRUSTED_KEY_HASH};
+const struct mcuboot_key trusted_key = { .point = TRUSTED_KEY_POINT, .hash = TRUSTED_KEY_HASH };
 
 extern uint8_t __text_start[], __text_end[], __data_load[], __data_start[], __data_end[], __veneers_start[],
 	__veneers_end[];

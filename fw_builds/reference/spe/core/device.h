@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What this device is, in this boot: OTP, entropy, boot seed, measurements.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Violations: caught, recorded, and survived when the non-secure side is to blame.
  */

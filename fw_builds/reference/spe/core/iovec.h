@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A caller's vectors, copied once into secure memory and checked there.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Interrupts of the partitions: the signals of their manifests, and their first-level handlers.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The secure log: lines of the form "[TAG] text", each ending in LF.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #ifndef SPE_VERSION_H
 #define SPE_VERSION_H
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "spm.h"
 
 #include <string.h>
@@ -122,8 +123,7 @@ void psa_write(psa_handle_t msg_handle, uint32_t outvec_idx, const void *buffer,
 {
 	struct call *const call = current_call(msg_handle);
 
-	if (outvec_idx >= PSA_MAX_IOVEC ||
-	    num_bytes > call->msg.out_size[outvec_idx] - call->produced[outvec_idx]) {
+	if (outvec_idx >= PSA_MAX_IOVEC || num_bytes > call->msg.out_size[outvec_idx] - call->produced[outvec_idx]) {
 		spe_panic("a partition wrote past an output vector");
 	}
 	if (num_bytes != 0) {
@@ -147,8 +147,8 @@ uint32_t psa_version(uint32_t sid)
 	return PSA_VERSION_NONE;
 }
 
-psa_status_t psa_call(psa_handle_t handle, int32_t type, const psa_invec *in_vec, size_t in_len,
-		      psa_outvec *out_vec, size_t out_len)
+psa_status_t psa_call(psa_handle_t handle, int32_t type, const psa_invec *in_vec, size_t in_len, psa_outvec *out_vec,
+		      size_t out_len)
 {
 	return spm_call(spm_current_partition(), handle, type, in_vec, in_len, out_vec, out_len);
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The secure partition manager: delivers psa_call() to the services, all of the Secure Function model.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "builtin_keys.h"
 
 #include <stdbool.h>
@@ -23,9 +24,9 @@ struct builtin_key {
 };
 
 static struct builtin_key keys[] = {
-	{.id = TFM_BUILTIN_KEY_ID_IAK, .signer = TFM_SP_INITIAL_ATTESTATION, .label = KEY_LABEL_IAK},
-	{.id = TFM_BUILTIN_KEY_ID_RESULT, .signer = TFM_SP_INFERENCE, .label = KEY_LABEL_RESULT},
-	{.id = TFM_BUILTIN_KEY_ID_CLIENT, .signer = TFM_SP_INFERENCE, .label = KEY_LABEL_CLIENT},
+	{ .id = TFM_BUILTIN_KEY_ID_IAK, .signer = TFM_SP_INITIAL_ATTESTATION, .label = KEY_LABEL_IAK },
+	{ .id = TFM_BUILTIN_KEY_ID_RESULT, .signer = TFM_SP_INFERENCE, .label = KEY_LABEL_RESULT },
+	{ .id = TFM_BUILTIN_KEY_ID_CLIENT, .signer = TFM_SP_INFERENCE, .label = KEY_LABEL_CLIENT },
 };
 
 static psa_status_t find(psa_key_id_t id, struct builtin_key **found)

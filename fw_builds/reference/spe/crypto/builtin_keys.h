@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The keys of tfm_builtin_key_ids.h: derived on first use, kept for the boot.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "ecdsa.h"
 
 #include <string.h>
@@ -11,7 +12,7 @@ static const br_ec_impl *const curve = &br_ec_p256_m31;
 static br_ec_private_key private_key(const uint8_t *key, uint8_t *copy)
 {
 	memcpy(copy, key, ECDSA_KEY_SIZE);
-	return (br_ec_private_key){.curve = BR_EC_secp256r1, .x = copy, .xlen = ECDSA_KEY_SIZE};
+	return (br_ec_private_key){ .curve = BR_EC_secp256r1, .x = copy, .xlen = ECDSA_KEY_SIZE };
 }
 
 /* 1..n-1, without a branch on the key. */
@@ -43,7 +44,7 @@ bool ecdsa_verify(const uint8_t public_key[ECDSA_PUBLIC_KEY_SIZE], const uint8_t
 		  const uint8_t signature[ECDSA_SIGNATURE_SIZE])
 {
 	uint8_t copy[ECDSA_PUBLIC_KEY_SIZE];
-	const br_ec_public_key public = {.curve = BR_EC_secp256r1, .q = copy, .qlen = sizeof copy};
+	const br_ec_public_key public = { .curve = BR_EC_secp256r1, .q = copy, .qlen = sizeof copy };
 
 	memcpy(copy, public_key, sizeof copy);
 	return br_ecdsa_i31_vrfy_raw(curve, digest, 32, &public, signature, ECDSA_SIGNATURE_SIZE) == 1;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ECDSA on P-256 with SHA-256 digests. Signatures are r || s, big endian, 64 bytes; public keys 0x04 || x || y.
  */
@@ -8,10 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ECDSA_KEY_SIZE        32u
+#define ECDSA_KEY_SIZE 32u
 #define ECDSA_PUBLIC_KEY_SIZE 65u
-#define ECDSA_SIGNATURE_SIZE  64u
-#define ECDSA_DER_MAX         72u /* SEQUENCE of two INTEGERs of at most 33 bytes */
+#define ECDSA_SIGNATURE_SIZE 64u
+#define ECDSA_DER_MAX 72u /* SEQUENCE of two INTEGERs of at most 33 bytes */
 
 /* Deterministic (RFC 6979). False: the key is not in 1..n-1. */
 bool ecdsa_sign(const uint8_t key[ECDSA_KEY_SIZE], const uint8_t digest[32], uint8_t signature[ECDSA_SIGNATURE_SIZE]);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "key_derivation.h"
 
 #include <stdbool.h>
@@ -8,10 +9,10 @@
 #include "bytes.h"
 #include "wipe.h"
 
-#define IDENTITY_SALT  "tfm-harness-reference"
+#define IDENTITY_SALT "tfm-harness-reference"
 #define BOOT_SEED_SALT "tfm-harness-boot-seed"
-#define RANDOM_SALT    "tfm-harness-random"
-#define UUID_LABEL     "tfm-harness/uuid/v1"
+#define RANDOM_SALT "tfm-harness-random"
+#define UUID_LABEL "tfm-harness/uuid/v1"
 
 /* n - 2 for the order n of P-256 (SP 800-186, 3.2.1.3) */
 static const uint8_t order_minus_2[32] = {

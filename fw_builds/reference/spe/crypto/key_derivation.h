@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The device's identity, derived from the hardware unique key (docs/protocol.md, "Identity").
  */
@@ -6,7 +7,7 @@
 
 #include <stdint.h>
 
-#define KEY_LABEL_IAK    "tfm-harness/iak/v1"
+#define KEY_LABEL_IAK "tfm-harness/iak/v1"
 #define KEY_LABEL_RESULT "tfm-harness/result/v1"
 #define KEY_LABEL_CLIENT "tfm-harness/client/v1"
 

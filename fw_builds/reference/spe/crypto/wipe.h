@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Secrets that are no longer needed are overwritten, and no compiler may leave that out.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Message types of the attestation service (TF-M's numbers).
  *
@@ -6,7 +7,7 @@
 #ifndef TFM_ATTEST_DEFS_H
 #define TFM_ATTEST_DEFS_H
 
-#define TFM_ATTEST_GET_TOKEN      1001
+#define TFM_ATTEST_GET_TOKEN 1001
 #define TFM_ATTEST_GET_TOKEN_SIZE 1002
 
 #endif

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Keys that the platform holds. TF-M's numbers; RESULT and CLIENT are in the range it leaves to platforms.
  */

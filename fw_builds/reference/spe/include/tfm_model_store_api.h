@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The model store: signed model images in four factory slots and one update bank, one of them active.
  */
@@ -9,10 +10,10 @@
 #include "psa/error.h"
 
 #define MODEL_STORE_FACTORY_SLOTS 4u
-#define MODEL_STORE_SLOTS         5u
-#define MODEL_STORE_UPDATE_SLOT   4u
-#define MODEL_STORE_SLOT_SIZE     0x40000u /* bytes of an image file, header and TLVs included */
-#define MODEL_STORE_NAME_MAX      15u
+#define MODEL_STORE_SLOTS 5u
+#define MODEL_STORE_UPDATE_SLOT 4u
+#define MODEL_STORE_SLOT_SIZE 0x40000u /* bytes of an image file, header and TLVs included */
+#define MODEL_STORE_NAME_MAX 15u
 
 /*
  * Message types.
@@ -29,12 +30,12 @@
  *              one whose model the interpreter refuses; PSA_ERROR_STORAGE_FAILURE: no room for its security counter.
  *              After a failure the active model is what it was.
  */
-#define TFM_MODEL_STORE_GET_ACTIVE  1001
+#define TFM_MODEL_STORE_GET_ACTIVE 1001
 #define TFM_MODEL_STORE_READ_ACTIVE 1002
-#define TFM_MODEL_STORE_LIST        1003
-#define TFM_MODEL_STORE_SELECT      1004
-#define TFM_MODEL_STORE_UPLOAD      1005
-#define TFM_MODEL_STORE_ACTIVATE    1006
+#define TFM_MODEL_STORE_LIST 1003
+#define TFM_MODEL_STORE_SELECT 1004
+#define TFM_MODEL_STORE_UPLOAD 1005
+#define TFM_MODEL_STORE_ACTIVATE 1006
 
 struct model_store_info {
 	uint32_t slot;             /* 0..3 factory, 4 update */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The platform service: reset, what the device is, and which violations were caught.
  *
@@ -12,7 +13,7 @@
 #include "psa/error.h"
 
 #define TFM_PLATFORM_API_ID_SYSTEM_RESET (1012) /* no vectors; does not return */
-#define TFM_PLATFORM_API_ID_IOCTL        (1013) /* in[0] uint32_t request; out[0] the structure */
+#define TFM_PLATFORM_API_ID_IOCTL (1013) /* in[0] uint32_t request; out[0] the structure */
 
 enum tfm_platform_ioctl {
 	TFM_PLATFORM_IOCTL_DEVICE_INFO = 1, /* out[0] struct tfm_platform_device_info */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The platform service by psa_call(), for both sides of the boundary.
  */
@@ -8,8 +9,8 @@
 
 static psa_status_t ioctl(uint32_t request, void *out, size_t size)
 {
-	const psa_invec in_vec[] = {{&request, sizeof request}};
-	psa_outvec out_vec[] = {{out, size}};
+	const psa_invec in_vec[] = { { &request, sizeof request } };
+	psa_outvec out_vec[] = { { out, size } };
 
 	return psa_call(TFM_PLATFORM_SERVICE_HANDLE, TFM_PLATFORM_API_ID_IOCTL, in_vec, 1, out_vec, 1);
 }

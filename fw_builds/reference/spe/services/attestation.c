@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * PSA Initial Attestation: a COSE_Sign1 (RFC 9052) over the claims of the profile built in.
  */
@@ -14,12 +15,12 @@
 #include "tfm_attest_defs.h"
 #include "tfm_builtin_key_ids.h"
 
-#define COSE_SIGN1_TAG    18u
-#define ES256             PSA_ALG_DETERMINISTIC_ECDSA(PSA_ALG_SHA_256)
-#define MAX_CLAIMS_SIZE   800u
-#define MAX_CHALLENGE     PSA_INITIAL_ATTEST_CHALLENGE_SIZE_64
+#define COSE_SIGN1_TAG 18u
+#define ES256 PSA_ALG_DETERMINISTIC_ECDSA(PSA_ALG_SHA_256)
+#define MAX_CLAIMS_SIZE 800u
+#define MAX_CHALLENGE PSA_INITIAL_ATTEST_CHALLENGE_SIZE_64
 
-static const uint8_t protected_header[] = {0xA1, 0x01, 0x26}; /* {1: -7}: ES256 */
+static const uint8_t protected_header[] = { 0xA1, 0x01, 0x26 }; /* {1: -7}: ES256 */
 
 static void put_component(struct cbor_out *out, const char *type, const struct measurement *measured)
 {
@@ -112,7 +113,7 @@ static psa_status_t make_token(const uint8_t *challenge, size_t challenge_size, 
 {
 	static uint8_t claims[MAX_CLAIMS_SIZE];
 	uint8_t instance_id[33];
-	uint8_t signature[PSA_SIGNATURE_MAX_SIZE] = {0};
+	uint8_t signature[PSA_SIGNATURE_MAX_SIZE] = { 0 };
 	struct cbor_out out;
 
 	if (challenge_size != PSA_INITIAL_ATTEST_CHALLENGE_SIZE_32 &&

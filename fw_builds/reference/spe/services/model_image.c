@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "model_image.h"
 
 #include <stdbool.h>
@@ -16,8 +17,8 @@
 static bool interpreter_takes(const struct mcuboot_image *image)
 {
 	char why[TFM_INFERENCE_REASON_MAX + 1u] = "";
-	const psa_invec in_vec[] = {{image->payload, image->payload_size}};
-	psa_outvec out_vec[] = {{why, TFM_INFERENCE_REASON_MAX}};
+	const psa_invec in_vec[] = { { image->payload, image->payload_size } };
+	psa_outvec out_vec[] = { { why, TFM_INFERENCE_REASON_MAX } };
 	const psa_status_t status =
 		psa_call(TFM_INFERENCE_SERVICE_HANDLE, TFM_INFERENCE_CHECK_MODEL, in_vec, 1, out_vec, 1);
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a model image must be before its model may become active: genuine, and one that the interpreter takes.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "model_store.h"
 
 #include <string.h>
@@ -11,8 +12,8 @@
 #include "sha256.h"
 
 #define ACTIVE_UID 1u
-#define NO_SLOT    UINT32_MAX
-#define NO_BANK    UINT32_MAX
+#define NO_SLOT UINT32_MAX
+#define NO_BANK UINT32_MAX
 
 /* In internal trusted storage. The update slot is one of two banks, so that an update never overwrites the last. */
 struct active_record {
@@ -28,7 +29,7 @@ struct slot {
 };
 
 static struct slot slots[MODEL_STORE_SLOTS];
-static struct active_record record = {0, NO_BANK};
+static struct active_record record = { 0, NO_BANK };
 static uint32_t active = NO_SLOT;
 static uint32_t generation;
 
@@ -57,7 +58,8 @@ static const struct slot *examine(uint32_t number)
 
 	if (!slot->examined) {
 		slot->examined = true;
-		slot->status = base == NULL ? MCUBOOT_BLANK : model_image_verify(base, MODEL_STORE_SLOT_SIZE, &slot->image);
+		slot->status =
+			base == NULL ? MCUBOOT_BLANK : model_image_verify(base, MODEL_STORE_SLOT_SIZE, &slot->image);
 		if (slot->status == MCUBOOT_OK) {
 			sha256(slot->image.payload, slot->image.payload_size, slot->id);
 		}
@@ -94,7 +96,7 @@ static void describe(uint32_t number, struct model_store_info *info)
 static void report_slot(uint32_t number, enum mcuboot_status status)
 {
 	static const char *const names[MODEL_STORE_SLOTS] = {
-		"MODEL image in factory slot 0", "MODEL image in factory slot 1", "MODEL image in factory slot 2",
+		"MODEL image in factory slot 0", "MODEL image in factory slot 1",  "MODEL image in factory slot 2",
 		"MODEL image in factory slot 3", "MODEL image in the update slot",
 	};
 
@@ -196,8 +198,8 @@ unsigned model_store_list(struct model_store_info info[MODEL_STORE_SLOTS])
 
 static psa_status_t remember(struct active_record next)
 {
-	const psa_status_t status = its_set(nv_store(), TFM_SP_MODEL_STORE, ACTIVE_UID, &next, sizeof next,
-					    PSA_STORAGE_FLAG_NONE);
+	const psa_status_t status =
+		its_set(nv_store(), TFM_SP_MODEL_STORE, ACTIVE_UID, &next, sizeof next, PSA_STORAGE_FLAG_NONE);
 
 	if (status == PSA_SUCCESS) {
 		if (next.bank != record.bank) {
@@ -212,7 +214,7 @@ static psa_status_t remember(struct active_record next)
 static psa_status_t switch_to(uint32_t slot, uint32_t bank, struct model_store_info *info)
 {
 	const struct active_record before = record;
-	const psa_status_t stored = remember((struct active_record){slot, bank});
+	const psa_status_t stored = remember((struct active_record){ slot, bank });
 
 	if (stored != PSA_SUCCESS) {
 		return stored;

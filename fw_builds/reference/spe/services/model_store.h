@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Signed models: factory slots, the update bank, and which one is active.
  */

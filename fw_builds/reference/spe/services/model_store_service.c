@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The model store over psa_call(), and the upload of a new model.
  */
@@ -135,8 +136,7 @@ static psa_status_t activate(const psa_msg_t *msg)
 		return PSA_ERROR_BUFFER_TOO_SMALL;
 	}
 	(void)psa_read(msg->handle, 0, wanted, sizeof wanted);
-	if (upload_total == 0 || upload_received != upload_total ||
-	    memcmp(wanted, upload_sha256, sizeof wanted) != 0) {
+	if (upload_total == 0 || upload_received != upload_total || memcmp(wanted, upload_sha256, sizeof wanted) != 0) {
 		return PSA_ERROR_DOES_NOT_EXIST;
 	}
 	sha256(upload, upload_total, digest);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "its_store.h"
 
 #include <string.h>
@@ -214,7 +215,7 @@ psa_status_t its_info(const struct its_store *store, int32_t owner, uint64_t uid
 	if (object == NULL) {
 		return PSA_ERROR_DOES_NOT_EXIST;
 	}
-	*info = (struct psa_storage_info_t){ITS_MAX_OBJECT_SIZE, object->size, object->flags};
+	*info = (struct psa_storage_info_t){ ITS_MAX_OBJECT_SIZE, object->size, object->flags };
 	return PSA_SUCCESS;
 }
 

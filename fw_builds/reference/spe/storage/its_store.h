@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A small object store in two copies of memory that keeps its content. A change is written to one copy, where it counts
  * only once its CRC stands, and then to the other: a reset at any moment leaves the old state or the new one, and later

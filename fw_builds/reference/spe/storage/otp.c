@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "otp.h"
 
 #include <stdbool.h>
@@ -22,7 +23,7 @@ enum {
 	OTP_OFF_DIGEST = 0xE0,
 };
 
-#define OTP_MAGIC   0x4F4D4654u /* "TFMO" */
+#define OTP_MAGIC 0x4F4D4654u /* "TFMO" */
 #define OTP_VERSION 1u
 
 #define LIFECYCLE_MAX 0xFFFFu /* RFC 9783, 4.3.1: two bytes */

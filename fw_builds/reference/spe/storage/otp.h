@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The OTP area, layout version 1 (docs/protocol.md).
  */
@@ -8,10 +9,10 @@
 
 #include "tfm_platform_api.h"
 
-#define OTP_SIZE                 256u
-#define OTP_HUK_SIZE             32u
-#define OTP_CERT_REFERENCE_SIZE  20u
-#define OTP_VSI_SIZE             60u
+#define OTP_SIZE 256u
+#define OTP_HUK_SIZE 32u
+#define OTP_CERT_REFERENCE_SIZE 20u
+#define OTP_VSI_SIZE 60u
 
 struct otp {
 	uint32_t lifecycle;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The engine on an emulated Cortex-M55 (QEMU mps3-an547): a bare-metal program that reads its files through
  * semihosting. Model in `model.tflite`, input tensors in `inputs.bin`, both in QEMU's working directory; the
@@ -30,7 +31,7 @@ static int32_t semihost(int32_t operation, const void *arguments)
 static void leave(uint32_t code)
 {
 	const uint32_t stopped_application_exit = 0x20026;
-	const uint32_t block[2] = {stopped_application_exit, code};
+	const uint32_t block[2] = { stopped_application_exit, code };
 
 	semihost(SYS_EXIT_EXTENDED, block);
 	for (;;)
@@ -39,28 +40,30 @@ static void leave(uint32_t code)
 
 static uint32_t open_file(const char *name, uint32_t mode)
 {
-	const uint32_t block[3] = {(uint32_t)name, mode, (uint32_t)strlen(name)};
+	const uint32_t block[3] = { (uint32_t)name, mode, (uint32_t)strlen(name) };
 	int32_t handle = semihost(SYS_OPEN, block);
 
-	if (handle < 0)
+	if (handle < 0) {
 		leave(2);
+	}
 	return (uint32_t)handle;
 }
 
 /* Bytes read; both calls answer the number of bytes that were not transferred. */
 static uint32_t read_file(uint32_t handle, void *to, uint32_t size)
 {
-	const uint32_t block[3] = {handle, (uint32_t)to, size};
+	const uint32_t block[3] = { handle, (uint32_t)to, size };
 
 	return size - (uint32_t)semihost(SYS_READ, block);
 }
 
 static void write_file(uint32_t handle, const void *from, uint32_t size)
 {
-	const uint32_t block[3] = {handle, (uint32_t)from, size};
+	const uint32_t block[3] = { handle, (uint32_t)from, size };
 
-	if (semihost(SYS_WRITE, block) != 0)
+	if (semihost(SYS_WRITE, block) != 0) {
 		leave(2);
+	}
 }
 
 static void run(void)
@@ -71,16 +74,18 @@ static void run(void)
 	uint32_t inputs, outputs;
 	size_t in_size, out_size;
 
-	if (status != NN_OK)
+	if (status != NN_OK) {
 		leave(10 + (uint32_t)status);
+	}
 	inputs = open_file("inputs.bin", MODE_READ);
 	outputs = open_file("outputs.bin", MODE_WRITE);
 	nn_input(&model, &in_size);
 	while (read_file(inputs, nn_input(&model, NULL), (uint32_t)in_size) == in_size) {
 		const int8_t *out;
 
-		if (nn_model_invoke(&model) != NN_OK)
+		if (nn_model_invoke(&model) != NN_OK) {
 			leave(2);
+		}
 		out = nn_output(&model, &out_size);
 		write_file(outputs, out, (uint32_t)out_size);
 	}
@@ -104,6 +109,6 @@ static void fault(void)
 }
 
 __attribute__((section(".vectors"), used)) static const void *const vectors[16] = {
-	&__stack_top, (const void *)reset, (const void *)fault, (const void *)fault, (const void *)fault,
-	(const void *)fault, (const void *)fault, (const void *)fault,
+	&__stack_top,        (const void *)reset, (const void *)fault, (const void *)fault,
+	(const void *)fault, (const void *)fault, (const void *)fault, (const void *)fault,
 };

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A non-secure image that does everything a good one does not. Its report goes to UART0, a line a try:
  * "NAME RESULT", the result of psa_call() or "done", and "end".
@@ -114,10 +115,10 @@ static void unprivileged(void)
 	__asm volatile("dsb\n isb\n mrs r0, control\n orr r0, #1\n msr control, r0\n isb" ::: "r0", "memory");
 
 	const uint32_t request = TFM_PLATFORM_IOCTL_DEVICE_INFO;
-	const psa_invec own[] = {{&request, sizeof request}};
-	const psa_invec private_in[] = {{private_word, sizeof request}};
-	psa_outvec out[] = {{&info, sizeof info}};
-	psa_outvec private_out[] = {{private_word, sizeof private_word}};
+	const psa_invec own[] = { { &request, sizeof request } };
+	const psa_invec private_in[] = { { private_word, sizeof request } };
+	psa_outvec out[] = { { &info, sizeof info } };
+	psa_outvec private_out[] = { { private_word, sizeof private_word } };
 
 	const int32_t right = psa_call(TFM_PLATFORM_SERVICE_HANDLE, TFM_PLATFORM_API_ID_IOCTL, own, 1, out, 1);
 	const int32_t in = psa_call(TFM_PLATFORM_SERVICE_HANDLE, TFM_PLATFORM_API_ID_IOCTL, private_in, 1, out, 1);
@@ -144,7 +145,8 @@ static void veneer_arguments(void)
 			}
 		}
 	}
-	const psa_status_t garbage = tfm_psa_call_veneer(-1, ~0u, (const psa_invec *)0x30000000, (psa_outvec *)0x10000000);
+	const psa_status_t garbage =
+		tfm_psa_call_veneer(-1, ~0u, (const psa_invec *)0x30000000, (psa_outvec *)0x10000000);
 
 	report("garbage", garbage);
 	report("version", (int32_t)psa_version(TFM_PLATFORM_SERVICE_SID));

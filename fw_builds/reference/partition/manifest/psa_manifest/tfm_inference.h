@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What TF-M's manifest tool generates from tfm_inference.yaml, for building without that tool.
  */

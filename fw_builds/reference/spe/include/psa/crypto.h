@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The subset of the PSA Crypto API 1.1 (IHI 0086) that the SPE implements: SHA-256, deterministic
  * ECDSA on P-256 with the built-in keys of tfm_builtin_key_ids.h, and
@@ -20,8 +21,7 @@ psa_status_t psa_hash_compute(psa_algorithm_t alg, const uint8_t *input, size_t 
 			      size_t hash_size, size_t *hash_length);
 psa_status_t psa_hash_setup(psa_hash_operation_t *operation, psa_algorithm_t alg);
 psa_status_t psa_hash_update(psa_hash_operation_t *operation, const uint8_t *input, size_t input_length);
-psa_status_t psa_hash_finish(psa_hash_operation_t *operation, uint8_t *hash, size_t hash_size,
-			     size_t *hash_length);
+psa_status_t psa_hash_finish(psa_hash_operation_t *operation, uint8_t *hash, size_t hash_size, size_t *hash_length);
 psa_status_t psa_hash_abort(psa_hash_operation_t *operation);
 
 /*

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Operation objects of the PSA Crypto API 1.1. Their members are the implementation's.
  */
@@ -12,7 +13,7 @@ typedef struct psa_hash_operation_s {
 	uint64_t context[16];
 } psa_hash_operation_t;
 
-#define PSA_HASH_OPERATION_INIT {0, {0}}
+#define PSA_HASH_OPERATION_INIT { 0, { 0 } }
 
 static inline psa_hash_operation_t psa_hash_operation_init(void)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Constants of the PSA Crypto API 1.1, those in use.
  */
@@ -8,7 +9,7 @@
 
 #define PSA_KEY_ID_NULL ((psa_key_id_t)0)
 
-#define PSA_ALG_NONE    ((psa_algorithm_t)0)
+#define PSA_ALG_NONE ((psa_algorithm_t)0)
 #define PSA_ALG_SHA_256 ((psa_algorithm_t)0x02000009)
 
 #define PSA_ALG_DETERMINISTIC_ECDSA_BASE ((psa_algorithm_t)0x06000700)

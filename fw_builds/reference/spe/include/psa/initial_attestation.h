@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * PSA Initial Attestation API 1.0 (IHI 0085).
  */

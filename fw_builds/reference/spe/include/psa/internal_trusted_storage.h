@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * PSA Internal Trusted Storage API 1.0 (IHI 0087). Uids are per partition.
  */
@@ -15,7 +16,7 @@
 typedef uint64_t psa_storage_uid_t;
 typedef uint32_t psa_storage_create_flags_t;
 
-#define PSA_STORAGE_FLAG_NONE       ((psa_storage_create_flags_t)0)
+#define PSA_STORAGE_FLAG_NONE ((psa_storage_create_flags_t)0)
 #define PSA_STORAGE_FLAG_WRITE_ONCE ((psa_storage_create_flags_t)1)
 
 /* Largest object, in bytes. */

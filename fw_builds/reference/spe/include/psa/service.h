@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * PSA Secure Partition API (Arm Firmware Framework for M 1.1, DEN 0063): what partitions of the Secure
  * Function (SFN) model use.
@@ -12,7 +13,7 @@ typedef uint32_t psa_irq_status_t;
 typedef uint32_t psa_flih_result_t;
 
 #define PSA_FLIH_NO_SIGNAL ((psa_flih_result_t)0)
-#define PSA_FLIH_SIGNAL    ((psa_flih_result_t)1)
+#define PSA_FLIH_SIGNAL ((psa_flih_result_t)1)
 
 typedef struct psa_msg_t {
 	int32_t type;
