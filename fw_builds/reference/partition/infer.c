@@ -91,8 +91,8 @@ static psa_status_t sign_claims(struct result_claims *claims, uint8_t *out, size
 	return status;
 }
 
-psa_status_t infer(const struct tfm_inference_run *request, const uint8_t *input, size_t input_len, uint8_t *out,
-		   size_t size, size_t *len, struct tfm_inference_phases *phases)
+psa_status_t infer_run(const struct tfm_inference_run *request, const uint8_t *input, size_t input_len, uint8_t *out,
+		       size_t size, size_t *len, struct tfm_inference_phases *phases)
 {
 	const bool from_sensor = request->source == TFM_INFERENCE_SOURCE_SENSOR;
 	uint8_t window_bytes[WINDOW_BYTES];

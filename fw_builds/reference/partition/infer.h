@@ -18,7 +18,7 @@
  * PSA_ERROR_DOES_NOT_EXIST: no active model, or not the one expected; PSA_ERROR_NOT_SUPPORTED: the model does not take a
  * sensor window; or what the services below return. `phases->entered` is the caller's.
  */
-psa_status_t infer(const struct tfm_inference_run *request, const uint8_t *input, size_t input_len, uint8_t *out,
-		   size_t size, size_t *len, struct tfm_inference_phases *phases);
+psa_status_t infer_run(const struct tfm_inference_run *request, const uint8_t *input, size_t input_len, uint8_t *out,
+		       size_t size, size_t *len, struct tfm_inference_phases *phases);
 
 #endif

@@ -111,7 +111,7 @@ static psa_status_t do_run(const psa_msg_t *msg)
 	}
 	size_t input_len = psa_read(msg->handle, 1, input, sizeof(input));
 
-	status = infer(&request, input, input_len, result, sizeof(result), &len, &phases);
+	status = infer_run(&request, input, input_len, result, sizeof(result), &len, &phases);
 	if (status == PSA_SUCCESS) {
 		status = write_all(msg, 0, result, len);
 	}

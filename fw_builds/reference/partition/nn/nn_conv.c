@@ -75,6 +75,24 @@ static enum nn_status prepare_window(struct nn_op *op, const struct operands *t,
 	return nn_activation_range(activation, t->output, &op->act_min, &op->act_max);
 }
 
+/* What both prepare in the same way. Output channels are counted by the filter's dimension `channel_dimension`. */
+static enum nn_status prepare_channels(struct nn_prepare *p, struct nn_op *op, const struct operands *t,
+				       int32_t channel_dimension, struct nn_window *w, uint8_t padding,
+				       uint8_t activation)
+{
+	const int32_t channels = t->filter->dim[channel_dimension];
+	enum nn_status status = check_operands(t, channels, channel_dimension);
+
+	if (status == NN_OK) {
+		status = prepare_window(op, t, padding, w, channels, activation);
+	}
+	if (status == NN_OK) {
+		status = nn_prepare_requant(p->model, op, channels);
+	}
+	op->work = (uint64_t)t->output->elements * (t->filter->elements / (uint32_t)channels);
+	return status;
+}
+
 static enum nn_status prepare_conv(struct nn_prepare *p, struct nn_op *op)
 {
 	struct operands t = operands_of(p->model, op);
@@ -86,25 +104,14 @@ static enum nn_status prepare_conv(struct nn_prepare *p, struct nn_op *op)
 	};
 	uint8_t padding = fb_u8(p->fb, &p->options, CONV_PADDING, NN_PADDING_SAME);
 	uint8_t activation = fb_u8(p->fb, &p->options, CONV_ACTIVATION, 0);
-	enum nn_status status;
-	int32_t channels;
 
 	if (t.input->rank != 4 || t.filter->rank != 4) {
 		return NN_ERR_SHAPE;
 	}
-	channels = t.filter->dim[0];
 	if (t.filter->dim[3] != t.input->dim[3]) { /* grouped convolution is not supported */
 		return NN_ERR_SHAPE;
 	}
-	status = check_operands(&t, channels, 0);
-	if (status == NN_OK) {
-		status = prepare_window(op, &t, padding, &w, channels, activation);
-	}
-	if (status == NN_OK) {
-		status = nn_prepare_requant(p->model, op, channels);
-	}
-	op->work = (uint64_t)t.output->elements * (t.filter->elements / (uint32_t)channels);
-	return status;
+	return prepare_channels(p, op, &t, 0, &w, padding, activation);
 }
 
 static enum nn_status prepare_depthwise(struct nn_prepare *p, struct nn_op *op)
@@ -119,7 +126,6 @@ static enum nn_status prepare_depthwise(struct nn_prepare *p, struct nn_op *op)
 	};
 	uint8_t padding = fb_u8(p->fb, &p->options, DEPTHWISE_PADDING, NN_PADDING_SAME);
 	uint8_t activation = fb_u8(p->fb, &p->options, DEPTHWISE_ACTIVATION, 0);
-	enum nn_status status;
 	int32_t channels;
 
 	if (t.input->rank != 4 || t.filter->rank != 4 || t.filter->dim[0] != 1) {
@@ -129,15 +135,7 @@ static enum nn_status prepare_depthwise(struct nn_prepare *p, struct nn_op *op)
 	if (channels % t.input->dim[3] != 0 || channels / t.input->dim[3] != w.depth_multiplier) {
 		return NN_ERR_SHAPE;
 	}
-	status = check_operands(&t, channels, 3);
-	if (status == NN_OK) {
-		status = prepare_window(op, &t, padding, &w, channels, activation);
-	}
-	if (status == NN_OK) {
-		status = nn_prepare_requant(p->model, op, channels);
-	}
-	op->work = (uint64_t)t.output->elements * (t.filter->elements / (uint32_t)channels);
-	return status;
+	return prepare_channels(p, op, &t, 3, &w, padding, activation);
 }
 
 /* acc + the dot product of `count` inputs, offset by their zero point, and weights. */
@@ -157,24 +155,32 @@ static int32_t bias_of(const struct nn_tensor *bias, int32_t channel)
 	return bias ? fb_load_i32(bias->constant + 4 * channel) : 0;
 }
 
-static void invoke_conv(const struct nn_model *m, const struct nn_op *op)
-{
-	struct operands t = operands_of(m, op);
-	const struct nn_window *w = &op->as.window;
-	const int32_t in_h = t.input->dim[1], in_w = t.input->dim[2], depth = t.input->dim[3];
-	const int32_t out_h = t.output->dim[1], out_w = t.output->dim[2], channels = t.output->dim[3];
-	const int8_t *weights = nn_values(t.filter);
-	int8_t *out = t.output->data;
+/* How an output channel's weights lie in the filter, and which inputs of a cell they belong to. */
+struct filter_layout {
+	int32_t per_channel; /* weights from one output channel's first to the next one's */
+	int32_t per_cell;    /* weights from one cell of the window to the next */
+	int32_t outputs;     /* output channels for each input channel; 0: all inputs go into each output channel */
+	int32_t count;       /* inputs of a cell that go into one output channel */
+};
 
-	for (int32_t batch = 0; batch < t.output->dim[0]; batch++) {
-		const int8_t *in = nn_values(t.input) + batch * in_h * in_w * depth;
+static inline void convolve(const struct nn_op *op, const struct operands *t, const struct filter_layout *layout)
+{
+	const struct nn_window *w = &op->as.window;
+	const int32_t in_h = t->input->dim[1], in_w = t->input->dim[2], depth = t->input->dim[3];
+	const int32_t out_h = t->output->dim[1], out_w = t->output->dim[2], channels = t->output->dim[3];
+	const int8_t *weights = nn_values(t->filter);
+	int8_t *out = t->output->data;
+
+	for (int32_t batch = 0; batch < t->output->dim[0]; batch++) {
+		const int8_t *in = nn_values(t->input) + batch * in_h * in_w * depth;
 
 		for (int32_t cell = 0; cell < out_h * out_w; cell++) {
 			const int32_t top = cell / out_w * w->stride_h - w->pad_h;
 			const int32_t left = cell % out_w * w->stride_w - w->pad_w;
 
 			for (int32_t c = 0; c < channels; c++) {
-				const int8_t *filter = weights + c * w->filter_h * w->filter_w * depth;
+				const int8_t *source = in + (layout->outputs == 0 ? 0 : c / layout->outputs);
+				const int8_t *filter = weights + c * layout->per_channel;
 				int32_t acc = 0;
 
 				for (int32_t fy = 0; fy < w->filter_h; fy++) {
@@ -186,57 +192,45 @@ static void invoke_conv(const struct nn_model *m, const struct nn_op *op)
 						if (y < 0 || y >= in_h || x < 0 || x >= in_w) {
 							continue; /* padding holds the zero point: adds nothing */
 						}
-						acc = dot(acc, in + (y * in_w + x) * depth, -t.input->zero_point,
-							  filter + (fy * w->filter_w + fx) * depth, depth);
+						acc = dot(acc, source + (y * in_w + x) * depth, -t->input->zero_point,
+							  filter + (fy * w->filter_w + fx) * layout->per_cell,
+							  layout->count);
 					}
 				}
-				acc = nn_wrapping_add(acc, bias_of(t.bias, c));
+				acc = nn_wrapping_add(acc, bias_of(t->bias, c));
 				*out++ = nn_requantize(acc, nn_load_requant(op->requant, (uint32_t)c),
-						       t.output->zero_point, op->act_min, op->act_max);
+						       t->output->zero_point, op->act_min, op->act_max);
 			}
 		}
 	}
 }
 
+/* Filter: output channel, height, width, input channel. */
+static void invoke_conv(const struct nn_model *m, const struct nn_op *op)
+{
+	const struct operands t = operands_of(m, op);
+	const int32_t depth = t.input->dim[3];
+	const struct filter_layout layout = {
+		.per_channel = t.filter->dim[1] * t.filter->dim[2] * depth,
+		.per_cell = depth,
+		.count = depth,
+	};
+
+	convolve(op, &t, &layout);
+}
+
+/* Filter: 1, height, width, output channel. */
 static void invoke_depthwise(const struct nn_model *m, const struct nn_op *op)
 {
-	struct operands t = operands_of(m, op);
-	const struct nn_window *w = &op->as.window;
-	const int32_t in_h = t.input->dim[1], in_w = t.input->dim[2], depth = t.input->dim[3];
-	const int32_t out_h = t.output->dim[1], out_w = t.output->dim[2], channels = t.output->dim[3];
-	const int8_t *weights = nn_values(t.filter);
-	int8_t *out = t.output->data;
+	const struct operands t = operands_of(m, op);
+	const struct filter_layout layout = {
+		.per_channel = 1,
+		.per_cell = t.output->dim[3],
+		.outputs = op->as.window.depth_multiplier,
+		.count = 1,
+	};
 
-	for (int32_t batch = 0; batch < t.output->dim[0]; batch++) {
-		const int8_t *in = nn_values(t.input) + batch * in_h * in_w * depth;
-
-		for (int32_t cell = 0; cell < out_h * out_w; cell++) {
-			const int32_t top = cell / out_w * w->stride_h - w->pad_h;
-			const int32_t left = cell % out_w * w->stride_w - w->pad_w;
-
-			for (int32_t c = 0; c < channels; c++) {
-				const int8_t *source = in + c / w->depth_multiplier;
-				int32_t acc = 0;
-
-				for (int32_t fy = 0; fy < w->filter_h; fy++) {
-					const int32_t y = top + fy * w->dilation_h;
-
-					for (int32_t fx = 0; fx < w->filter_w; fx++) {
-						const int32_t x = left + fx * w->dilation_w;
-
-						if (y < 0 || y >= in_h || x < 0 || x >= in_w) {
-							continue;
-						}
-						acc = dot(acc, source + (y * in_w + x) * depth, -t.input->zero_point,
-							  weights + (fy * w->filter_w + fx) * channels + c, 1);
-					}
-				}
-				acc = nn_wrapping_add(acc, bias_of(t.bias, c));
-				*out++ = nn_requantize(acc, nn_load_requant(op->requant, (uint32_t)c),
-						       t.output->zero_point, op->act_min, op->act_max);
-			}
-		}
-	}
+	convolve(op, &t, &layout);
 }
 
 const struct nn_kernel nn_conv_2d = {

@@ -110,7 +110,7 @@ static enum i2c_status finish(const struct i2c_pins *pins, enum i2c_status statu
 	return status != I2C_OK ? status : stopped;
 }
 
-enum i2c_status i2c_recover(const struct i2c_pins *pins)
+enum i2c_status i2c_bus_recover(const struct i2c_pins *pins)
 {
 	pins->release(pins->ctx, I2C_SDA);
 	for (unsigned i = 0; i < CLOCKS_TO_RECOVER; i++) {
@@ -135,12 +135,12 @@ static enum i2c_status write_bytes(const struct i2c_pins *pins, uint8_t address,
 	return status;
 }
 
-enum i2c_status i2c_write(const struct i2c_pins *pins, uint8_t address, const uint8_t *data, size_t len)
+enum i2c_status i2c_bus_write(const struct i2c_pins *pins, uint8_t address, const uint8_t *data, size_t len)
 {
 	return finish(pins, write_bytes(pins, address, data, len));
 }
 
-enum i2c_status i2c_read(const struct i2c_pins *pins, uint8_t address, uint8_t reg, uint8_t *data, size_t len)
+enum i2c_status i2c_bus_read(const struct i2c_pins *pins, uint8_t address, uint8_t reg, uint8_t *data, size_t len)
 {
 	enum i2c_status status = finish(pins, write_bytes(pins, address, &reg, 1));
 

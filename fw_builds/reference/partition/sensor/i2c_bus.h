@@ -30,12 +30,12 @@ enum i2c_status {
 };
 
 /* Get the bus idle: clock out whatever a target was in the middle of, then STOP. */
-enum i2c_status i2c_recover(const struct i2c_pins *pins);
+enum i2c_status i2c_bus_recover(const struct i2c_pins *pins);
 
 /* Write data[0..len) to the target; its first byte is the register number with most sensors. */
-enum i2c_status i2c_write(const struct i2c_pins *pins, uint8_t address, const uint8_t *data, size_t len);
+enum i2c_status i2c_bus_write(const struct i2c_pins *pins, uint8_t address, const uint8_t *data, size_t len);
 
 /* Read `len` bytes, from register `reg` on. */
-enum i2c_status i2c_read(const struct i2c_pins *pins, uint8_t address, uint8_t reg, uint8_t *data, size_t len);
+enum i2c_status i2c_bus_read(const struct i2c_pins *pins, uint8_t address, uint8_t reg, uint8_t *data, size_t len);
 
 #endif

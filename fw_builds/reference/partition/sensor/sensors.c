@@ -41,11 +41,11 @@ static enum sensor_status from_i2c(enum i2c_status status)
 
 static enum sensor_status configure(const struct i2c_pins *pins)
 {
-	enum i2c_status status = i2c_recover(pins);
+	enum i2c_status status = i2c_bus_recover(pins);
 	uint8_t identity[sizeof(mag_identity)];
 
 	if (status == I2C_OK) {
-		status = i2c_read(pins, MAG_ADDRESS, MAG_IRA_REG, identity, sizeof(identity));
+		status = i2c_bus_read(pins, MAG_ADDRESS, MAG_IRA_REG, identity, sizeof(identity));
 	}
 	if (status == I2C_OK && memcmp(identity, mag_identity, sizeof(identity)) != 0) {
 		return SENSOR_WRONG_IDENTITY;
@@ -53,12 +53,12 @@ static enum sensor_status configure(const struct i2c_pins *pins)
 	for (uint8_t reg = 0; status == I2C_OK && reg < MAG_SETTINGS; reg++) {
 		const uint8_t setting[] = { (uint8_t)(MAG_CRA_REG + reg), mag_settings[reg] };
 
-		status = i2c_write(pins, MAG_ADDRESS, setting, sizeof(setting));
+		status = i2c_bus_write(pins, MAG_ADDRESS, setting, sizeof(setting));
 	}
 	if (status == I2C_OK) {
 		static const uint8_t setting[] = { TEMP_CONFIG_REG, TEMP_CONFIG_12_BIT };
 
-		status = i2c_write(pins, TEMP_ADDRESS, setting, sizeof(setting));
+		status = i2c_bus_write(pins, TEMP_ADDRESS, setting, sizeof(setting));
 	}
 	return from_i2c(status);
 }
@@ -75,13 +75,13 @@ static int16_t big_endian(const uint8_t *bytes)
 static enum sensor_status read_both(const struct i2c_pins *pins, struct sensor_sample *sample)
 {
 	uint8_t mag[MAG_BURST], config, temperature[2];
-	enum i2c_status status = i2c_read(pins, MAG_ADDRESS, MAG_CRA_REG, mag, sizeof(mag));
+	enum i2c_status status = i2c_bus_read(pins, MAG_ADDRESS, MAG_CRA_REG, mag, sizeof(mag));
 
 	if (status == I2C_OK) {
-		status = i2c_read(pins, TEMP_ADDRESS, TEMP_CONFIG_REG, &config, 1);
+		status = i2c_bus_read(pins, TEMP_ADDRESS, TEMP_CONFIG_REG, &config, 1);
 	}
 	if (status == I2C_OK) {
-		status = i2c_read(pins, TEMP_ADDRESS, TEMP_REG, temperature, sizeof(temperature));
+		status = i2c_bus_read(pins, TEMP_ADDRESS, TEMP_REG, temperature, sizeof(temperature));
 	}
 	if (status != I2C_OK) {
 		return from_i2c(status);

@@ -13,9 +13,9 @@
 #define NSPE_SLOT_SIZE 0x100000u
 #define NSPE_NAME "NSPE"
 
-struct mcuboot_key provisioned_key(const uint8_t otp_hash[32])
+struct mcuboot_key nspe_provisioned_key(const uint8_t otp_hash[32])
 {
-	struct mcuboot_key key = trusted_key;
+	struct mcuboot_key key = device_trusted_key;
 
 	if (device()->otp_state == OTP_OK) {
 		memcpy(key.hash, otp_hash, sizeof key.hash);
@@ -48,7 +48,7 @@ static bool take_vectors(const struct mcuboot_image *image, struct nspe_entry *e
 bool nspe_verify(struct nspe_entry *entry, struct measurement *measurement)
 {
 	const uint8_t *const slot = (const uint8_t *)NS_CODE_BASE;
-	const struct mcuboot_key key = provisioned_key(device()->otp.nspe_key_hash);
+	const struct mcuboot_key key = nspe_provisioned_key(device()->otp.nspe_key_hash);
 	const uint32_t lowest = rollback_lowest(TFM_SP_PLATFORM, NSPE_NAME);
 	struct mcuboot_image image;
 	enum mcuboot_status status = mcuboot_parse(slot, NSPE_SLOT_SIZE, &image);
@@ -60,7 +60,7 @@ bool nspe_verify(struct nspe_entry *entry, struct measurement *measurement)
 		image_report("BOOT", "NSPE image", status, &image, &key, lowest);
 		return false;
 	}
-	if (memcmp(key.hash, trusted_key.hash, sizeof key.hash) != 0) {
+	if (memcmp(key.hash, device_trusted_key.hash, sizeof key.hash) != 0) {
 		return refuse("OTP provisions another key than the one built in");
 	}
 	if (image.name[0] != '\0') {
@@ -74,7 +74,7 @@ bool nspe_verify(struct nspe_entry *entry, struct measurement *measurement)
 	}
 	memcpy(measurement->digest, image.hash, sizeof measurement->digest);
 	memcpy(measurement->signer, image.key_hash, sizeof measurement->signer);
-	format_version(measurement->version, &image);
+	device_format_version(measurement->version, &image);
 	spe_log("BOOT", "NSPE image %s verified, security counter %u", measurement->version,
 		(unsigned int)image.security_counter);
 	return true;

@@ -18,6 +18,6 @@ struct nspe_entry {
 bool nspe_verify(struct nspe_entry *entry, struct measurement *measurement);
 
 /* The built-in key under the hash that OTP provisions for it; the built-in hash where OTP has none. */
-struct mcuboot_key provisioned_key(const uint8_t otp_hash[32]);
+struct mcuboot_key nspe_provisioned_key(const uint8_t otp_hash[32]);
 
 #endif

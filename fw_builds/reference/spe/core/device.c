@@ -24,7 +24,7 @@ struct boot_record {
 	uint32_t count;
 };
 
-const struct mcuboot_key trusted_key = { .point = TRUSTED_KEY_POINT, .hash = TRUSTED_KEY_HASH };
+const struct mcuboot_key device_trusted_key = { .point = TRUSTED_KEY_POINT, .hash = TRUSTED_KEY_HASH };
 
 extern uint8_t __text_start[], __text_end[], __data_load[], __data_start[], __data_end[], __veneers_start[],
 	__veneers_end[];
@@ -95,7 +95,7 @@ void device_init(void)
 	}
 	seed_boot(d);
 	measure_spe(&d->spe);
-	memcpy(d->spe.signer, d->otp_state == OTP_OK ? d->otp.nspe_key_hash : trusted_key.hash, 32);
+	memcpy(d->spe.signer, d->otp_state == OTP_OK ? d->otp.nspe_key_hash : device_trusted_key.hash, 32);
 	spe_log("SPE", "boot %u of this board since power on", (unsigned int)(d->boot_count + 1u));
 	spe_log_bytes("SPE", "measurement ", d->spe.digest, sizeof d->spe.digest);
 }
@@ -109,7 +109,7 @@ static char *put_number(char *at, uint32_t value)
 	return at;
 }
 
-void format_version(char text[16], const struct mcuboot_image *image)
+void device_format_version(char text[16], const struct mcuboot_image *image)
 {
 	char *at = put_number(text, image->version_major); /* at most "255.255.65535" */
 

@@ -28,7 +28,7 @@ struct device {
 	struct measurement spe, nspe;
 };
 
-extern const struct mcuboot_key trusted_key; /* built in; OTP says whether it is the provisioned one */
+extern const struct mcuboot_key device_trusted_key; /* built in; OTP says whether it is the provisioned one */
 
 /* Read OTP and entropy, count the boot, measure the SPE. The NV store must be mounted. */
 void device_init(void);
@@ -39,6 +39,6 @@ struct device *device(void);
 bool device_may_sign(void);
 
 /* Format a version for struct measurement and the services. */
-void format_version(char text[16], const struct mcuboot_image *image);
+void device_format_version(char text[16], const struct mcuboot_image *image);
 
 #endif

@@ -30,7 +30,7 @@ static bool interpreter_takes(const struct mcuboot_image *image)
 
 enum mcuboot_status model_image_verify(const uint8_t *file, size_t size, struct mcuboot_image *image)
 {
-	const struct mcuboot_key key = provisioned_key(device()->otp.model_key_hash);
+	const struct mcuboot_key key = nspe_provisioned_key(device()->otp.model_key_hash);
 	enum mcuboot_status status = mcuboot_parse(file, size, image);
 
 	if (status == MCUBOOT_OK && image->name[0] == '\0') {
@@ -39,7 +39,7 @@ enum mcuboot_status model_image_verify(const uint8_t *file, size_t size, struct 
 	if (status == MCUBOOT_OK) {
 		status = mcuboot_verify(file, image, &key, 0);
 	}
-	if (status == MCUBOOT_OK && memcmp(key.hash, trusted_key.hash, sizeof key.hash) != 0) {
+	if (status == MCUBOOT_OK && memcmp(key.hash, device_trusted_key.hash, sizeof key.hash) != 0) {
 		return MCUBOOT_WRONG_KEY;
 	}
 	if (status == MCUBOOT_OK && !interpreter_takes(image)) {
@@ -75,7 +75,7 @@ psa_status_t model_image_status(enum mcuboot_status status)
 void model_image_report(const char *tag, const char *what, enum mcuboot_status status,
 			const struct mcuboot_image *image)
 {
-	const struct mcuboot_key key = provisioned_key(device()->otp.model_key_hash);
+	const struct mcuboot_key key = nspe_provisioned_key(device()->otp.model_key_hash);
 	const uint32_t lowest = status == MCUBOOT_ROLLED_BACK ? rollback_lowest(TFM_SP_MODEL_STORE, image->name) : 0;
 
 	image_report(tag, what, status, image, &key, lowest);

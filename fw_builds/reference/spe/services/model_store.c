@@ -90,7 +90,7 @@ static void describe(uint32_t number, struct model_store_info *info)
 	memcpy(info->measurement, slot->image.hash, sizeof info->measurement);
 	memcpy(info->signer, slot->image.key_hash, sizeof info->signer);
 	strcpy(info->name, slot->image.name);
-	format_version(info->version, &slot->image);
+	device_format_version(info->version, &slot->image);
 }
 
 static void report_slot(uint32_t number, enum mcuboot_status status)
