@@ -9,11 +9,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from tfm_harness.boards.base import RunContext
 from tfm_harness.boards.qemu.board import QemuBoard
 from tfm_harness.config.build import Build
 from tfm_harness.config.loading import load_build, load_target
 from tfm_harness.config.qemu import QemuTarget
+
+# How long one example takes says nothing on a busy host.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 # Started in the background by a script, everything ignores SIGINT, and children inherit that: tests of Ctrl-C need it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -222,7 +222,7 @@ def _oracle(failure: Failure, model: bytes, engine: ReferenceEngine) -> FirstOp 
     from tfm_harness.parity.engines import second_oracle
     from tfm_harness.parity.firstop import first_op_by_oracle
 
-    oracle = second_oracle()
+    oracle = second_oracle(engine.name)
     if oracle is None:
         return None
     with oracle:

@@ -78,7 +78,7 @@ class ParityConfig(Strict):
     max_saturated: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.5, description="a larger share of saturated output vectors is a finding"
     )
-    engine: Literal["tflite-runtime", "ai-edge-litert", "tflite-micro"] | None = Field(
+    engine: Literal["tflite-runtime", "ai-edge-litert", "tflite-micro", "numpy-reference"] | None = Field(
         default=None, description="reference engine (default: the first that proves itself)"
     )
     time_limit: Annotated[float, Field(gt=0, le=3600)] = Field(default=60.0, description="seconds for one engine call")

@@ -22,18 +22,28 @@ import numpy.typing as npt
 
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.parity.arrays import Arrays, check_inputs
+from tfm_harness.parity.installed import FIRST_UNFIT, unfit
 from tfm_harness.parity.model_info import ModelInfo, expose_tensors, parse_model
 from tfm_harness.parity.process import EngineRefusal, WorkerProcess
 
-__all__ = ["DEFAULT_ENGINES", "EngineRecord", "ReferenceEngine", "get_engine", "second_oracle"]
+__all__ = ["DEFAULT_ENGINES", "SECOND_ORACLES", "EngineRecord", "ReferenceEngine", "get_engine", "second_oracle"]
 
-DEFAULT_ENGINES = ("tflite-runtime", "ai-edge-litert")
-"""First oracle: the first of these that is installed and passes its self-test."""
+DEFAULT_ENGINES = ("tflite-runtime", "ai-edge-litert", "tflite-micro", "numpy-reference")
+"""First oracle: the first of these that is installed and passes its self-test. The last one always is."""
 
-_NAMES = (*DEFAULT_ENGINES, "tflite-micro")
+SECOND_ORACLES = ("tflite-micro", "numpy-reference")
+"""Second oracle: the first of these that is installed and is not the first oracle."""
 
-_FIRST_UNFIT = {"ai-edge-litert": (1, 3)}
-"""From these versions on an engine computes int8 and int16 fully connected with other kernels."""
+_INSTALL = {
+    "tflite-runtime": "pip install 'tflite-runtime==2.14.0' 'numpy<2', which needs Python 3.11 or older;"
+    " any other reference serves as well: leave `engine` out",
+    "ai-edge-litert": "pip install 'ai-edge-litert==1.2.0', which has wheels for Python 3.9 to 3.12;"
+    " any other reference serves as well: leave `engine` out",
+    "tflite-micro": "pip install --pre tflite-micro, which has wheels for x86-64 Linux;"
+    " any other reference serves as well: leave `engine` out",
+    "numpy-reference": "it comes with tfm-harness: install tfm-harness for that Python",
+}
+"""What to do where an engine is missing. Each one says how to go on without it."""
 
 _VECTORS_AT_A_TIME = 64
 _BYTES_AT_A_TIME = 64 << 20
@@ -71,7 +81,7 @@ class ReferenceEngine:
     """An interpreter in a subprocess. Use as a context manager, or call `close`.
 
     Args:
-        name: ``tflite-runtime``, ``ai-edge-litert`` or ``tflite-micro``.
+        name: one of `DEFAULT_ENGINES`.
         python: interpreter that has the engine's package (default: this one).
         time_limit: seconds that loading a model, or running 64 vectors at most, may take.
         memory_limit: address space of the worker in bytes.
@@ -92,11 +102,11 @@ class ReferenceEngine:
         memory_limit: int = 4 << 30,
         self_test: bool = True,
     ) -> None:
-        if name not in _NAMES and self_test:
+        if name not in DEFAULT_ENGINES and self_test:
             raise ConfigError(
                 f"no reference engine is called {name!r}",
                 kind="engine-unknown",
-                expected=", ".join(_NAMES),
+                expected=", ".join(DEFAULT_ENGINES),
                 seen=name,
             )
         self.name = name
@@ -217,8 +227,7 @@ class ReferenceEngine:
                 expected=f"an importable {self.name} package",
                 seen=str(exc),
                 where=self.python,
-                hint=f"install {self.name} for that Python"
-                + ("; tflite-runtime 2.14 needs numpy < 2 and Python <= 3.11" if self.name == "tflite-runtime" else ""),
+                hint=_INSTALL.get(self.name, f"install {self.name} for that Python"),
             ) from exc
         except InfrastructureError:
             self.close()
@@ -228,18 +237,15 @@ class ReferenceEngine:
 
     def _refuse_version(self) -> None:
         """A version known to differ is refused by name, before the vectors say so too."""
-        unfit = _FIRST_UNFIT.get(self.record.name)
-        if unfit is None:
-            return
-        words = self.record.version.split(".")[: len(unfit)]
-        if tuple(int(word) if word.isdigit() else 0 for word in words) >= unfit:
+        if unfit(self.record.name, self.record.version):
+            limit = ".".join(map(str, FIRST_UNFIT[self.record.name]))
             raise InfrastructureError(
                 f"reference engine {self.record} is no oracle",
                 kind="engine-refused",
-                expected=f"{self.record.name} before {'.'.join(map(str, unfit))}",
+                expected=f"{self.record.name} before {limit}",
                 seen=f"version {self.record.version}, whose fully connected kernels give other numbers than TFLM's",
                 where=self.python,
-                hint="use tflite-runtime 2.14.0 or ai-edge-litert 1.2.0",
+                hint="leave `engine` out: another reference is used; or install ai-edge-litert==1.2.0",
             )
 
     def _load(self, model: bytes, info: ModelInfo) -> None:
@@ -320,20 +326,28 @@ def get_engine(name: str | None = None, **options: Unpack[EngineOptions]) -> Ref
     raise InfrastructureError(
         "no reference engine can be used",
         kind=refused.kind,
-        expected="tflite-runtime 2.14.0 (Python <= 3.11, numpy < 2) or ai-edge-litert 1.2.0",
+        expected=f"one of {', '.join(DEFAULT_ENGINES)}",
         seen="\n".join(f"{p.message}: {p.seen}" for p in problems),
         hint="reinstall tfm-harness with its dependencies",
     )
 
 
-def second_oracle(**options: Unpack[EngineOptions]) -> ReferenceEngine | None:
-    """The tflite-micro engine, or None when its package is not installed."""
-    try:
-        return ReferenceEngine("tflite-micro", **options)
-    except InfrastructureError as exc:
-        if exc.kind == "engine-missing":
-            return None
-        raise
+def second_oracle(first: str = "tflite-runtime", **options: Unpack[EngineOptions]) -> ReferenceEngine | None:
+    """An engine with kernels of other authors than the first oracle's: the first of `SECOND_ORACLES` that is there.
+
+    Args:
+        first: name of the first oracle.
+        options: as for `ReferenceEngine`.
+    """
+    for name in SECOND_ORACLES:
+        if name == first:
+            continue
+        try:
+            return ReferenceEngine(name, **options)
+        except InfrastructureError as exc:
+            if exc.kind != "engine-missing":
+                raise
+    return None
 
 
 _ALL: weakref.WeakSet[ReferenceEngine] = weakref.WeakSet()

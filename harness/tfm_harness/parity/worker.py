@@ -123,11 +123,39 @@ class _MicroEngine:
         return interpreter.get_output(position)
 
 
+class _NumpyEngine:
+    """The reference that comes with tfm-harness."""
+
+    def __init__(self, package: str, resolver: str) -> None:
+        self.api = importlib.import_module(f"{package}.interpreter")
+        version = importlib.import_module(f"{package}.version").VERSION
+        self.record = {"name": "numpy-reference", "version": version, "resolver": resolver, "threads": 1}
+
+    def load(self, model: bytes) -> Any:
+        return self.api.Interpreter(model)
+
+    @staticmethod
+    def details(interpreter: Any) -> tuple[list[Any], list[Any]]:
+        def described(tensors: list[Any]) -> list[Any]:
+            return [{"shape": list(t.shape), "dtype": t.dtype} for t in tensors]
+
+        return described(interpreter.inputs), described(interpreter.outputs)
+
+    @staticmethod
+    def invoke(interpreter: Any, inputs: list[tuple[Any, Any]]) -> None:
+        interpreter.results = interpreter.run([value for _, value in inputs])
+
+    @staticmethod
+    def output(interpreter: Any, _detail: Any, position: int) -> Any:
+        return interpreter.results[position]
+
+
 ENGINES: dict[str, tuple[Any, str, str]] = {
     "tflite-runtime": (_TfliteEngine, "tflite_runtime", "BUILTIN_REF"),
     "tflite-runtime-default": (_TfliteEngine, "tflite_runtime", "AUTO"),
     "ai-edge-litert": (_TfliteEngine, "ai_edge_litert", "BUILTIN_REF"),
     "tflite-micro": (_MicroEngine, "tflite_micro", "TFLM reference kernels"),
+    "numpy-reference": (_NumpyEngine, "tfm_harness.parity.numpy_reference", "int8, own"),
 }
 
 

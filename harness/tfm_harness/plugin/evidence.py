@@ -9,6 +9,7 @@ from tfm_harness import __version__
 from tfm_harness.boards.base import RunContext
 from tfm_harness.console.base import Console
 from tfm_harness.errors import Responsibility
+from tfm_harness.parity.installed import installed_engine
 from tfm_harness.plugin.outcomes import FindingsFailed, Outcome
 from tfm_harness.protocol.base import Exchange, PseudoDriver
 from tfm_harness.protocol.text import log_tail
@@ -37,22 +38,9 @@ _EXCHANGES = 3
 _WIDTH = 160
 
 
-def _engines() -> str:
-    """Reference interpreters at hand, with versions."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    engines = []
-    for package in ("tflite-runtime", "ai-edge-litert"):
-        try:
-            engines.append(f"{package} {version(package)}")
-        except PackageNotFoundError:
-            continue
-    return ", ".join(engines) or "not installed"
-
-
 def facts_of_run(log: RunLog) -> dict[str, str]:
     """What was tested with what, for JUnit's properties of the whole run: name to text."""
-    facts = {"harness.version": __version__, "harness.reference": _engines()}
+    facts = {"harness.version": __version__, "harness.reference": installed_engine()}
     for pair in log.pairs:
         known = log.boards.get(pair.name, {})
         board = known.get("board")
@@ -68,7 +56,7 @@ def facts_of_run(log: RunLog) -> dict[str, str]:
 
 def header(pairs: Sequence[Pair], context: RunContext | None) -> list[str]:
     """Lines for pytest's header."""
-    lines = [f"tfm-harness {__version__}: reference {_engines()}"]
+    lines = [f"tfm-harness {__version__}: reference {installed_engine()}"]
     lines += [f"  {pair.name}: {pair.target.kind} target, {pair.build_summary()}" for pair in pairs]
     if context is not None:
         lines.append(f"  transcripts and records: {context.run_dir}")

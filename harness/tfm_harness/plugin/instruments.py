@@ -42,10 +42,10 @@ class Instruments:
     @property
     def oracle(self) -> ReferenceEngine | None:
         """The second oracle; None where it is not installed or is the first one."""
-        if self._oracle is None and self.engine.name != "tflite-micro":
+        if self._oracle is None:
             from tfm_harness.parity.engines import second_oracle
 
-            self._oracle = second_oracle(time_limit=self._build.parity.time_limit)
+            self._oracle = second_oracle(self.engine.name, time_limit=self._build.parity.time_limit)
         return self._oracle
 
     @property

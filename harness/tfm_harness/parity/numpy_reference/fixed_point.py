@@ -1,0 +1,84 @@
+"""Integer arithmetic of quantised TensorFlow Lite operators, on whole arrays.
+
+All values are int64 arrays that hold 32-bit numbers; results are saturated or rounded as the 32-bit rules say.
+Sources: "gemmlowp: quantization example" (fixed-point multiplication), TFLite's 8-bit quantization specification.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["INT32_MAX", "INT32_MIN", "Multiplier", "doubling_high_mul", "rounding_shift"]
+
+Ints = npt.NDArray[Any]
+
+INT32_MAX = (1 << 31) - 1
+INT32_MIN = -(1 << 31)
+
+
+def doubling_high_mul(a: Ints, b: Ints | int) -> Ints:
+    """The high 32 bits of twice the product, rounded to nearest, halves away from zero; -2^31 squared saturates."""
+    product = np.asarray(a, np.int64) * np.int64(b) if isinstance(b, int) else np.asarray(a, np.int64) * b
+    nudge = np.where(product >= 0, 1 << 30, 1 - (1 << 30))
+    total = product + nudge
+    # C's division by 2^31 rounds toward zero.
+    high = np.where(total >= 0, total >> 31, -((-total) >> 31))
+    return np.minimum(high, INT32_MAX)
+
+
+def rounding_shift(x: Ints, exponent: int | Ints) -> Ints:
+    """Division by 2^exponent, rounded to nearest, halves away from zero."""
+    exponent = np.asarray(exponent, np.int64)
+    mask = (np.int64(1) << exponent) - 1
+    remainder = x & mask
+    threshold = (mask >> 1) + (x < 0)
+    shifted: Ints = (x >> exponent) + (remainder > threshold)
+    return shifted
+
+
+@dataclass(frozen=True, slots=True)
+class Multiplier:
+    """A real number as significand (Q31) and power of two, as operators get it from their scales.
+
+    Attributes:
+        significand: in [2^30, 2^31), or 0.
+        shift: exponent of two; positive shifts left.
+    """
+
+    significand: int
+    shift: int
+
+    @classmethod
+    def of(cls, real: float) -> Multiplier:
+        """From a real number that is not negative.
+
+        The significand is rounded to nearest; what is too small becomes zero, what is too large saturates.
+        """
+        if real == 0.0:
+            return cls(0, 0)
+        fraction, shift = math.frexp(real)
+        scaled = fraction * (1 << 31)
+        significand = math.floor(scaled + 0.5)  # halves away from zero: never negative
+        if significand == 1 << 31:
+            significand //= 2
+            shift += 1
+        if shift < -31:
+            return cls(0, 0)
+        if shift > 30:
+            return cls(INT32_MAX, 30)
+        return cls(significand, shift)
+
+    def apply(self, x: Ints) -> Ints:
+        """`x` times the number: a left shift that wraps as 32-bit integers do, the multiplication, a rounding shift."""
+        left, right = max(self.shift, 0), max(-self.shift, 0)
+        shifted = _wrap(np.asarray(x, np.int64) << left)
+        return rounding_shift(doubling_high_mul(shifted, self.significand), right)
+
+
+def _wrap(x: Ints) -> Ints:
+    return ((x + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)

@@ -1,0 +1,6 @@
+"""The version of the numpy reference."""
+
+__all__ = ["VERSION"]
+
+VERSION = "1"
+"""Changes with each change of a number that this reference gives."""
