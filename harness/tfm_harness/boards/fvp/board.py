@@ -320,6 +320,7 @@ class FvpBoard(Board):
             else:
                 path = self.context.run_dir / f"{self.name}-{name}.log"
                 known[name] = StreamConsole(name, transport, path, diagnose=self._why_closed)
+                known[name].lossless = True
 
     def _warm(self) -> None:
         iris = self._target.iris

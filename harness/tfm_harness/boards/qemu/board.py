@@ -317,6 +317,7 @@ class QemuBoard(Board):
             diagnose=self._why_closed,
             on_write=partial(self._waker.wrote, name),
         )
+        self._consoles[name].lossless = True
 
     async def _go(self) -> None:
         """Sensors first, then the CPU: firmware cannot read a sensor before its value is there."""

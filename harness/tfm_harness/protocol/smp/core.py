@@ -100,7 +100,7 @@ class SmpCore:
         lost_before = self.stats.lost
         try:
             self.echo("anyone?", timeout=seconds, attempts=1)
-        except InfrastructureError as error:
+        except (InfrastructureError, ProductError) as error:
             if error.kind != "smp-timeout":
                 raise
             self.stats.lost = lost_before
@@ -147,7 +147,7 @@ class SmpCore:
             try:
                 with self.link.forgiving():
                     self.echo("ready?", timeout=min(_POLL_TIMEOUT, left), attempts=1)
-            except InfrastructureError as error:
+            except (InfrastructureError, ProductError) as error:
                 if error.kind not in {"smp-timeout", "smp-corrupt"}:
                     raise
             else:
