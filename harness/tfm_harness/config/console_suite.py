@@ -21,7 +21,14 @@ class ConsoleSuiteConfig(Strict):
     )
     min_cases: int = Field(default=0, ge=0, le=20_000, description="fewest cases that must have run")
     allow_skipped: bool = Field(default=False, description="skipped cases do not make the run incomplete")
-    allow_resets: bool = Field(default=False, description="the tests reset the device on purpose")
+    allow_resets: bool | tuple[str, ...] = Field(
+        default=False,
+        description="true: the tests reset the device on purpose; or the cases that do it (id, suite.id, pattern)",
+    )
+    allow_faults: tuple[str, ...] = Field(
+        default=(), description="cases that provoke a fault on purpose and handle it themselves"
+    )
+    allow_repeats: bool = Field(default=False, description="suites and cases run more than once on purpose")
     eot: bool = Field(default=True, description="TF-M's end marker EOT must come")
 
     @field_validator("suite")
