@@ -6,6 +6,7 @@ import base64
 import contextlib
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,7 @@ def srec(data: bytes, base: int = 0x0800_8000) -> str:
     return "\n".join([record(0, b"\0\0", b"HDR"), *rows, record(7, bytes(4), b"")]) + "\n"
 
 
-WRITERS = {
+WRITERS: dict[str, Callable[[bytes], bytes]] = {
     "raw": lambda data: data,
     "hex": lambda data: data.hex().encode(),
     "hex in lines": lambda data: "\r\n".join(data.hex()[i : i + 64] for i in range(0, 2 * len(data), 64)).encode(),
