@@ -19,7 +19,15 @@ from tfm_harness.boards.qemu.command import sensor_path
 from tfm_harness.boards.qemu.machine import Machine, Provisions
 from tfm_harness.boards.qemu.wake import Waker
 from tfm_harness.boards.qemu.write_stops import WriteStops
-from tfm_harness.boards.virtual import BoardStore, Burned, EphemeralStore, NvMemory, identity_of, make_entropy
+from tfm_harness.boards.virtual import (
+    BoardStore,
+    Burned,
+    EphemeralStore,
+    NvMemory,
+    identity_of,
+    make_entropy,
+    virtual_capabilities,
+)
 from tfm_harness.config.qemu import QemuTarget
 from tfm_harness.console.base import Console
 from tfm_harness.console.stream import StreamConsole
@@ -216,6 +224,13 @@ class QemuBoard(Board):
         if otp is None or self._huk is None:
             return Identity(board_id=self.name)
         return identity_of(self.name, self._huk, otp, self._target.machine, self._burned)
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """See `Board`."""
+        virtual = self._target.virtual
+        words = virtual_capabilities(otp=virtual.otp is not None, nv=virtual.nv is not None, controlled=True)
+        return super().capabilities | words
 
     @property
     def keeps_memory(self) -> bool:

@@ -11,7 +11,7 @@ from tfm_harness.boards.virtual import Burned, NvMemory, VirtualControl
 from tfm_harness.errors import HarnessBug
 
 if TYPE_CHECKING:
-    from tfm_harness.plugin.bench import Bench
+    from tfm_harness.bench.live import LiveCombination
 
 __all__ = ["VirtualBoard"]
 
@@ -22,7 +22,7 @@ class VirtualBoard:
     Whatever a block changed is undone at its end, and the board answers again.
     """
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: LiveCombination) -> None:
         self._bench = bench
 
     @property
