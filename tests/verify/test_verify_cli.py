@@ -393,7 +393,8 @@ def test_images_of_a_build_are_judged_together(build: Path) -> None:
 
 def test_a_model_image_is_expected_when_it_is_active(build: Path) -> None:
     from tfm_harness.config.loading import load_build
-    from tfm_harness.trust.expectations import build_components, build_result_profile
+    from tfm_harness.config.result_profile import build_result_profile
+    from tfm_harness.trust.expectations import build_components
 
     (build / "m.tflite").write_bytes(b"\x1c\0\0\0TFL3" + PAYLOAD)
     (build / "m.signed.bin").write_bytes(make(version=(4, 5, 6, 0)))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.boards.base import ResetKind
@@ -13,10 +13,10 @@ from tfm_harness.errors import ConfigError, ProductError
 from tfm_harness.protocol.base import Description, Feature, InferResult, PseudoDriver, Source
 from tfm_harness.protocol.psa_status import status_name
 from tfm_harness.protocol.smp.answers import Refused
-from tfm_harness.stimulus.base import Sample
+from tfm_harness.stimulus.base import Sample, Stimulus
 
 if TYPE_CHECKING:
-    from tfm_harness.bench.live import LiveCombination
+    from tfm_harness.bench.combination import TargetBuild
     from tfm_harness.protocol.smp.client import SmpDriver
 
 __all__ = ["Device", "Inference"]
@@ -53,10 +53,33 @@ class Inference:
         return b"".join(sample.record() for sample in self.samples) or None
 
 
+class Running(Protocol):
+    """What a device needs of the combination that it runs in: see `tfm_harness.bench.live.LiveCombination`."""
+
+    pair: TargetBuild
+    stimulus: Stimulus | None
+    boots: int
+    asked_results: int
+
+    @property
+    def description(self) -> Description: ...
+
+    @property
+    def window(self) -> int: ...
+
+    @property
+    def boot_seed(self) -> bytes | None: ...
+
+    def describe(self) -> Description: ...
+    def missing(self, wanted: Iterable[str]) -> list[str]: ...
+    def reset(self, kind: ResetKind) -> Description: ...
+    def select_model(self, name: str) -> None: ...
+
+
 class Device:
     """What every firmware can do. `client` is the protocol's own client, `lab` the reference firmware's."""
 
-    def __init__(self, bench: LiveCombination, client: PseudoDriver) -> None:
+    def __init__(self, bench: Running, client: PseudoDriver) -> None:
         self._bench = bench
         self.client = client
 

@@ -9,7 +9,7 @@ from tfm_harness.bench.combination import TargetBuild
 from tfm_harness.console.base import Console
 from tfm_harness.errors import InfrastructureError, ProductError
 from tfm_harness.protocol.base import Description
-from tfm_harness.protocol.text import log_tail
+from tfm_harness.protocol.smp.text import log_tail
 from tfm_harness.trust.anchors import Trust
 
 __all__ = ["prove_flash", "spoke_elsewhere"]

@@ -11,7 +11,7 @@ from tfm_harness.boards.base import Board, BoardEvent
 from tfm_harness.console.base import Mark
 from tfm_harness.errors import ProductError
 from tfm_harness.findings import Check, Report
-from tfm_harness.protocol.text import log_tail
+from tfm_harness.protocol.smp.text import log_tail
 
 __all__ = ["UNASKED_RESET", "ResetMonitor"]
 

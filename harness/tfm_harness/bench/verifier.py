@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from tfm_harness.bench.device import Inference
 from tfm_harness.boards.base import ClockQuality
+from tfm_harness.config.result_profile import build_result_profile
 from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Check, Report
 from tfm_harness.trust.board_keys import remember_key
-from tfm_harness.trust.expectations import build_result_profile
 from tfm_harness.verify.checks.keys import KEY_BOARDS_DIFFER
 from tfm_harness.verify.cose import CoseMessage
 from tfm_harness.verify.csr import CertificationRequest, verify_csr

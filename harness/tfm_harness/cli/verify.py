@@ -119,7 +119,7 @@ def _judge_token(args: argparse.Namespace, data: bytes, build: Build | None, rep
 def _judge_result(args: argparse.Namespace, data: bytes, build: Build | None, report: Report) -> object:
     import hashlib
 
-    from tfm_harness.trust.expectations import build_result_profile, read_result_profile
+    from tfm_harness.config.result_profile import build_result_profile, read_result_profile
     from tfm_harness.verify.results import ResultExpectations, verify_result
 
     if args.profile:

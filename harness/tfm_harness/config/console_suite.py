@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
+from typing import Final
+
 from pydantic import Field, field_validator
 
 from tfm_harness.config.fields import Name, Seconds, Strict
 
-__all__ = ["ConsoleSuiteConfig"]
+__all__ = ["BUILT_IN_SUITES", "SUITE_ENTRY_POINTS", "ConsoleSuiteConfig", "suite_names"]
+
+SUITE_ENTRY_POINTS: Final = "tfm_harness.console_suites"
+"""Entry-point group in which others add their suites."""
+
+BUILT_IN_SUITES: Final = ("tf-m", "psa-arch-tests", "ztest")
+
+
+def suite_names() -> tuple[str, ...]:
+    """Names of console suites that are known: the built-in ones first."""
+    added = sorted(point.name for point in entry_points(group=SUITE_ENTRY_POINTS) if point.name not in BUILT_IN_SUITES)
+    return (*BUILT_IN_SUITES, *added)
 
 
 class ConsoleSuiteConfig(Strict):
@@ -34,8 +48,6 @@ class ConsoleSuiteConfig(Strict):
     @field_validator("suite")
     @classmethod
     def _known(cls, suite: str) -> str:
-        from tfm_harness.console_suites.registry import suite_names
-
         if suite not in (known := suite_names()):
             raise ValueError(f"no console suite is called {suite!r}; known: {', '.join(known)}")
         return suite

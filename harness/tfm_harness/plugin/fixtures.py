@@ -51,7 +51,7 @@ def harness_pair(request: pytest.FixtureRequest) -> Pair:
 @pytest.fixture(scope="session")
 def bench(request: pytest.FixtureRequest, harness_pair: Pair) -> Iterator[Bench]:
     """Board, firmware, client, stimulus and everything known about them; one for each pair."""
-    from tfm_harness.plugin.entry import PLUGIN
+    from tfm_harness.plugin.keys import PLUGIN
 
     yield from request.config.stash[PLUGIN].open_bench(harness_pair)
 

@@ -20,7 +20,7 @@ from tfm_harness.plugin.pairs import Pair
 
 if TYPE_CHECKING:
     from tfm_harness.plugin.bench import Bench
-    from tfm_harness.plugin.session import HarnessPlugin
+    from tfm_harness.plugin.keys import SessionPlugin
 
 __all__ = ["RUN_DIR", "PoolPlugin", "check_workers"]
 
@@ -61,7 +61,7 @@ class _Anchor(pytest.Item):
 class PoolPlugin:
     """Hooks of runs whose pairs have several boards."""
 
-    def __init__(self, plugin: HarnessPlugin) -> None:
+    def __init__(self, plugin: SessionPlugin) -> None:
         self._plugin = plugin
         self._boards: dict[str, dict[str, Any]] = {}
 

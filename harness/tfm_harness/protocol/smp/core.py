@@ -12,7 +12,7 @@ from tfm_harness.protocol.base import Exchange
 from tfm_harness.protocol.smp.answers import decode_answer, field, show
 from tfm_harness.protocol.smp.header import GROUP_INFERENCE, GROUP_OS, Command, Op, OsCommand
 from tfm_harness.protocol.smp.link import Answer, LinkStats, Request, SmpLink
-from tfm_harness.protocol.text import log_tail
+from tfm_harness.protocol.smp.text import log_tail
 from tfm_harness.verify import cbor
 
 __all__ = ["SmpCore"]

@@ -24,7 +24,7 @@ from tfm_harness.console.deadline import Deadline
 from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError, ProductError
 from tfm_harness.protocol.smp.frame import MAX_PACKET, BadFrame, FrameDecoder, LogLine, Packet, encode_frame
 from tfm_harness.protocol.smp.header import HEADER, Header, Op
-from tfm_harness.protocol.text import log_tail
+from tfm_harness.protocol.smp.text import log_tail
 
 __all__ = ["Answer", "LinkStats", "Request", "SmpLink"]
 
