@@ -22,7 +22,7 @@ def capabilities(board: Board, build: Build, *, stimulus: bool) -> frozenset[str
 
 def build_capabilities(build: Build, target: TargetBase | None = None) -> frozenset[str]:
     """Words that follow from the two files alone; what a target would add is left out where there is none."""
-    described = [build, *([target] if target is not None else [])]
+    described: list[Build | TargetBase] = [build] if target is None else [build, target]
     said = {
         "memory-map": any(file.memory_map is not None for file in described),
         "services": any(file.services for file in described),

@@ -26,6 +26,14 @@ _OF_TARGETS = (
     "fast-flash",
     "known-secrets",
     "nonvolatile",
+    "provision",
+    "nv-access",
+    "write-stops",
+    "memory-map",
+    "memory-dump",
+    "sensor-removal",
+    "clock-control",
+    "services",
     "cold-reset",
     "warm-reset",
 )
@@ -89,7 +97,7 @@ def build_features(build: Build, target: TargetBase | None) -> frozenset[str]:
         from tfm_harness.protocol.zephyr_shell.client import ZephyrShellDriver
 
         features |= {str(feature) for feature in ZephyrShellDriver.features}
-    features |= build_capabilities(build)
+    features |= build_capabilities(build, target)
     if target is None:
         return frozenset(features.union(_OF_TARGETS))
     board = _board(target)

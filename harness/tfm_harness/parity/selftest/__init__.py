@@ -27,6 +27,8 @@ VECTORS = Path(__file__).with_name("vectors.npz")
 class Engine(Protocol):
     """What is proved: see `tfm_harness.parity.engines.ReferenceEngine`."""
 
+    name: str
+
     @property
     def record(self) -> object: ...
 
