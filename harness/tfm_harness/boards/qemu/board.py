@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from tfm_harness.boards.base import Board, BoardEvent, ClockQuality, Identity, PowerState, ResetKind, RunContext
 from tfm_harness.boards.locks import BoardLock, acquire_all, acquire_numbered
 from tfm_harness.boards.provision import check_unchanged, digest_images, otp_for
-from tfm_harness.boards.qemu.command import sensor_path
 from tfm_harness.boards.qemu.machine import Machine, Provisions
 from tfm_harness.boards.qemu.wake import Waker
 from tfm_harness.boards.qemu.write_stops import WriteStops
@@ -33,6 +32,7 @@ from tfm_harness.console.base import Console
 from tfm_harness.console.stream import StreamConsole
 from tfm_harness.console.transport import SocketTransport
 from tfm_harness.errors import ConfigError, HarnessBug, HarnessError
+from tfm_harness.stimulus.qmp import sensor_path
 
 if TYPE_CHECKING:
     from tfm_harness.boards.supervisor import Child
