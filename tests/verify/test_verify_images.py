@@ -106,6 +106,7 @@ def judge(data: bytes, key: PublicKey | RsaKey = KEY, policy: Policy = Policy.VA
             + b"\0\0"
         ),
         make(extra=(tlv(0x8000, b"vendor"),)),
+        make(flags=4),  # imgtool --clear: flagged, and the payload is plain
     ],
 )
 def test_right_images_pass(data: bytes) -> None:
@@ -143,7 +144,7 @@ BROKEN = {
     "signature empty": (make(signature=b""), "image.signature"),
     "second signature is wrong": (make(extra=(tlv(0x22, b"\x30\x06\x02\x01\x01\x02\x01\x01"),)), "image.signature"),
     "two hashes": (make(extra=(tlv(0x10, bytes(32)),)), "image.tlv-once"),
-    "encrypted": (make(flags=4), "image.encrypted"),
+    "encrypted": (make(flags=4, hash_value=bytes(32)), "image.encrypted"),
     "no counter": (make(protected=()), "image.security-counter"),
     "counter not protected": (make(protected=(), extra=(tlv(0x50, b"\1\0\0\0"),)), "image.security-counter"),
     "bytes behind": (make(tail=b"\xff" * 50 + b"hidden" + b"\xff" * 50), "image.trailing"),

@@ -170,12 +170,12 @@ def _judge_image(args: argparse.Namespace, data: bytes, build: Build | None, rep
     from tfm_harness.verify.mcuboot import ImageFormatError, split_images
 
     paths = args.key or ([build.trust.images] if build and build.trust.images else [])
-    if len(paths) != 1:
+    if not paths:
         raise ConfigError(
-            "an image is judged with one key" if paths else "no verification key was given, so nothing can be verified",
+            "no verification key was given, so nothing can be verified",
             kind="no-key", hint="name the public key that signs the image with --key",
         )  # fmt: skip
-    key = read_image_key(paths[0])
+    key = [read_image_key(path) for path in paths]
     try:
         images = split_images(data)
     except ImageFormatError:

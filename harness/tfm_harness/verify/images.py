@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from tfm_harness.findings import Report
-from tfm_harness.verify import cbor
+from tfm_harness.verify import cbor, published_image_keys
 from tfm_harness.verify.checks import image as check
 from tfm_harness.verify.components import ExpectedComponent
 from tfm_harness.verify.judge import Judge
@@ -21,6 +21,7 @@ from tfm_harness.verify.mcuboot import (
     HASHES,
     ImageFormatError,
     McubootImage,
+    Tlv,
     TlvType,
     parse_mcuboot,
     split_images,
@@ -43,12 +44,9 @@ _PARTS = {"header": check.HEADER, "tlvs": check.TLVS, "protected-sizes": check.S
 _FORMAT = (check.HEADER, check.TLVS, check.SIGNED_AREA)
 _PSS_SIZES = {TlvType.RSA2048_PSS: 2048, TlvType.RSA3072_PSS: 3072}
 PUBLISHED_KEY_HASHES = {
-    "fc5701dc6135e1323847bdc40f04d2e5bee5833b23c29f93593d00018cfa9994": "root-rsa-2048 (MCUboot, TF-M)",
-    "e18015993d6d2760b499274baef264b83af229e9a785f3d5bf00b9d32c1f0396": "root-rsa-2048_1 (TF-M)",
-    "bfe6d86f8826f4ff97fb96c4e6fbc4993e4619fc565da26adf34c329489adc38": "root-rsa-3072 (MCUboot, TF-M)",
-    "b360caf5c98c6b942a4882fa9d4823efb166a9ef6a6e4aa37c1919ed1fccc049": "root-rsa-3072_1 (TF-M)",
+    line.split(" ", 1)[0]: line.split(" ", 1)[1] for line in published_image_keys.TABLE.splitlines() if line
 }
-"""Key hashes (SHA-256 of the PKCS#1 form) of signing keys whose private halves are public."""
+"""Hashes of public keys whose private halves are published, each with algorithm and sources: every form of KEYHASH."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +94,18 @@ def key_hashes(key: PublicKey | RsaKey) -> dict[str, bytes]:
 
 
 def verify_mcuboot(
-    image: bytes | McubootImage, public_key: PublicKey | RsaKey, report: Report, *, subject: str = ""
+    image: bytes | McubootImage,
+    public_key: PublicKey | RsaKey | Sequence[PublicKey | RsaKey],
+    report: Report,
+    *,
+    subject: str = "",
 ) -> McubootImage | None:
     """Judge one image: format, hash, signing key, signature, boot record.
 
     Args:
         image: the file, or one image of a combined file from `split_images`.
-        public_key: the key that is trusted to sign it.
+        public_key: the key that is trusted to sign it, or several: the image must name and be signed by one of them,
+            and what any of them signed must verify.
         report: gets the findings.
         subject: named in findings.
 
@@ -123,17 +126,27 @@ def verify_mcuboot(
             judge.failed(check.SIGNATURE, expected="a signature that verifies", seen="not verified: no image to judge")
             return None
     judge.passed_all(_FORMAT)
-    once = {*HASHES, TlvType.KEYHASH, TlvType.PUBKEY, TlvType.SEC_CNT, TlvType.BOOT_RECORD}
+    once = {*HASHES, TlvType.SEC_CNT, TlvType.BOOT_RECORD}
     twice = sorted(kind for kind in once if len(parsed.all(kind)) > 1)
+    named_keys = [tlv for tlv in parsed.tlvs if tlv.type in {TlvType.KEYHASH, TlvType.PUBKEY}]
+    if len({tlv.value for tlv in named_keys}) < len(named_keys) or len(named_keys) > max(1, len(signers(parsed))):
+        twice.append(named_keys[-1].type)  # one key for each signature, no key twice
     judge.judge(check.TLV_ONCE, not twice, expected="once each", seen=f"TLV(s) {', '.join(map(hex, twice))} repeated")
     problem = trailing_problem(parsed.trailing)
     judge.judge(
         check.TRAILING, not problem, expected="0xFF and an image trailer", seen=problem, where=f"byte {parsed.end:#x}"
     )
-    judge.judge(check.ENCRYPTED, not parsed.encrypted, expected="plain", seen=f"flags {parsed.flags:#x}")
-    _check_hash(parsed, judge)
-    _check_key(parsed, public_key, judge)
-    _check_signature(parsed, public_key, judge)
+    keys = [public_key] if isinstance(public_key, PublicKey | RsaKey) else list(public_key)
+    # An image that may be encrypted later (imgtool --clear) is flagged and holds the plain payload: the hash tells.
+    hidden = parsed.encrypted and parsed.hash_tlv is not None and parsed.computed_hash != parsed.hash_tlv[1]
+    judge.judge(
+        check.ENCRYPTED, not hidden, expected="a payload that can be read",
+        seen=f"flags {parsed.flags:#x}: what the hash covers is encrypted, so the hash cannot be judged",
+    )  # fmt: skip
+    if not hidden:
+        _check_hash(parsed, judge)
+    _check_key(parsed, keys, judge)
+    _check_signature(parsed, keys, judge)
     _check_boot_record(parsed, judge)
     judge.judge(
         check.SECURITY_COUNTER,
@@ -155,64 +168,105 @@ def _check_hash(image: McubootImage, judge: Judge) -> None:
     judge.judge(check.HASH, value == computed, expected=f"{name} {computed.hex()}", seen=value.hex())
 
 
-def _check_key(image: McubootImage, key: PublicKey | RsaKey, judge: Judge) -> None:
-    named = image.first(TlvType.KEYHASH)
-    whole = image.first(TlvType.PUBKEY)
-    accepted = key_hashes(key)
-    problems = []
-    if named is None and whole is None:
-        problems.append("neither KEYHASH nor PUBKEY")
-    if named is not None and named not in accepted.values():
-        problems.append(f"KEYHASH {named.hex()[:128]}")
-    forms = {key.spki, key.pkcs1} if isinstance(key, RsaKey) else {key.spki}
-    if whole is not None and whole not in forms:
-        problems.append(f"PUBKEY {hashlib.sha256(whole).hexdigest()} (hash)")
-    wanted = " or ".join(f"{value.hex()} ({form})" for form, value in accepted.items())
-    judge.judge(check.KEY_HASH, not problems, expected=wanted, seen=", ".join(problems))
-    hashed = {value.hex() for value in (*accepted.values(), *image.signer_ids)}
-    published = next((PUBLISHED_KEY_HASHES[h] for h in hashed if h in PUBLISHED_KEY_HASHES), None)
-    if published is None and isinstance(key, PublicKey):
-        published = key.published_as
+def signers(image: McubootImage) -> list[tuple[Tlv | None, list[Tlv]]]:
+    """The image's signatures, each group with the key TLV in front of it (None: there is none)."""
+    found: list[tuple[Tlv | None, list[Tlv]]] = []
+    named: Tlv | None = None
+    for tlv in image.tlvs:
+        if tlv.type in {TlvType.KEYHASH, TlvType.PUBKEY}:
+            named = tlv
+            found.append((tlv, []))
+        elif tlv.type in TlvType.SIGNATURES and not tlv.protected:
+            if not found:
+                found.append((named, []))
+            found[-1][1].append(tlv)
+    return [(key, group) for key, group in found if group]
+
+
+def _names(tlv: Tlv | None, key: PublicKey | RsaKey) -> bool:
+    """Whether a key TLV names this key."""
+    if tlv is None:
+        return False
+    if tlv.type == TlvType.PUBKEY:
+        return tlv.value in ({key.spki, key.pkcs1} if isinstance(key, RsaKey) else {key.spki})
+    return tlv.value in key_hashes(key).values()
+
+
+def _check_key(image: McubootImage, keys: Sequence[PublicKey | RsaKey], judge: Judge) -> None:
+    named = [tlv for tlv in image.tlvs if tlv.type in {TlvType.KEYHASH, TlvType.PUBKEY}]
+    trusted = any(_names(tlv, key) for tlv in named for key in keys)
+    seen = ", ".join(
+        f"KEYHASH {tlv.value.hex()[:128]}" if tlv.type == TlvType.KEYHASH
+        else f"PUBKEY {hashlib.sha256(tlv.value).hexdigest()} (hash)"
+        for tlv in named
+    )  # fmt: skip
+    wanted = " or ".join(f"{value.hex()} ({form})" for key in keys for form, value in key_hashes(key).items())
+    judge.judge(check.KEY_HASH, trusted, expected=wanted, seen=seen or "neither KEYHASH nor PUBKEY")
+    hashed = {value.hex() for value in image.signer_ids}
+    hashed |= {
+        value.hex() for key in keys if any(_names(tlv, key) for tlv in named) for value in key_hashes(key).values()
+    }
+    if not trusted or not named:
+        hashed |= {value.hex() for key in keys for value in key_hashes(key).values()}
+    published = next((PUBLISHED_KEY_HASHES[h] for h in sorted(hashed) if h in PUBLISHED_KEY_HASHES), None)
+    published = published or next((k.published_as for k in keys if isinstance(k, PublicKey) and k.published_as), None)
     judge.judge(check.DUMMY_KEY, published is None, expected="a key of the vendor's own", seen=published)
 
 
-def _check_signature(image: McubootImage, key: PublicKey | RsaKey, judge: Judge) -> None:
-    wanted = TlvType.ECDSA_SIG
-    if isinstance(key, RsaKey):
-        wanted = {size: kind for kind, size in _PSS_SIZES.items()}.get(key.handle.key_size, 0)
-    candidates = [tlv for tlv in image.all(wanted) if not tlv.protected] if wanted else []
-    others = sorted({hex(t.type) for t in image.tlvs if 0x20 <= t.type < 0x30})
-    if not candidates:
-        judge.failed(
-            check.SIGNATURE,
-            expected=f"a signature TLV {wanted:#x} for {key}",
-            seen=f"TLVs {', '.join(others) or 'none'}",
-        )
+def _check_signature(image: McubootImage, keys: Sequence[PublicKey | RsaKey], judge: Judge) -> None:
+    groups = signers(image)
+    wanted = " or ".join(f"a signature TLV {_signature_type(key):#x} for {key}" for key in keys)
+    others = sorted({hex(t.type) for t in image.tlvs if t.type in TlvType.SIGNATURES})
+    mine = [
+        (key, tlv)
+        for named, group in groups
+        for key in keys
+        # A signature without a key in front, and one whose key is not trusted where no other is, are tried with each.
+        if _names(named, key) or not any(_names(other, any_key) for other, _ in groups for any_key in keys)
+        for tlv in group
+        if tlv.type == _signature_type(key)
+    ]
+    if not mine:
+        judge.failed(check.SIGNATURE, expected=wanted, seen=f"TLVs {', '.join(others) or 'none'}")
         return
-    held = all(_verifies(image, tlv.value, key) for tlv in candidates)
+    bad = [(key, tlv) for key, tlv in mine if not _verifies(image, tlv.value, key)]
+    paired = any(_names(named, key) for named, _ in groups for key in keys)
+    held = not bad if paired or len(keys) == 1 else len(bad) < len(mine)
+    key, tlv = (bad or mine)[0]
     judge.judge(
-        check.SIGNATURE,
-        held,
-        expected=f"made with {key}",
-        seen="it does not verify",
-        where=f"byte {candidates[0].offset:#x}",
+        check.SIGNATURE, held, expected=f"made with {key}", seen="it does not verify", where=f"byte {tlv.offset:#x}"
     )
+
+
+def _signature_type(key: PublicKey | RsaKey) -> int:
+    """The TLV type of this key's signatures; 0 when MCUboot knows none."""
+    if isinstance(key, RsaKey):
+        return {size: kind for kind, size in _PSS_SIZES.items()}.get(key.handle.key_size, 0)
+    return TlvType.ECDSA_SIG
 
 
 def _verifies(image: McubootImage, signature: bytes, key: PublicKey | RsaKey) -> bool:
     # MCUboot pads short ECDSA signatures of older imgtool versions with zeros behind the DER.
     try:
         if isinstance(key, RsaKey):
-            digest = hashlib.sha256(image.hashed).digest()
+            digest = _signed_digest(image, "sha256")
             scheme = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32)
             key.handle.verify(signature, digest, scheme, Prehashed(hashes.SHA256()))
             return True
         algorithm: hashes.HashAlgorithm = hashes.SHA384() if key.curve.size == 48 else hashes.SHA256()
-        digest = hashlib.new(algorithm.name, image.hashed).digest()
+        digest = _signed_digest(image, algorithm.name)
         key.handle.verify(_strip_der(signature), digest, ec.ECDSA(Prehashed(algorithm)))
     except InvalidSignature:
         return False
     return True
+
+
+def _signed_digest(image: McubootImage, name: str) -> bytes:
+    """What is signed: the hash of what the file shows; of an encrypted image, the hash that its TLV claims."""
+    claimed = image.hash_tlv
+    if image.encrypted and claimed is not None and claimed[0] == name:
+        return claimed[1]
+    return hashlib.new(name, image.hashed).digest()
 
 
 def _strip_der(signature: bytes) -> bytes:

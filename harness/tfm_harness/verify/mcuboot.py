@@ -59,6 +59,9 @@ class TlvType:
     RSA2048_PSS = 0x20
     ECDSA_SIG = 0x22
     RSA3072_PSS = 0x23
+    ED25519 = 0x24
+    SIG_PURE = 0x25
+    SIGNATURES = frozenset({0x20, 0x21, 0x22, 0x23, 0x24})
     DEPENDENCY = 0x40
     SEC_CNT = 0x50
     BOOT_RECORD = 0x60
@@ -165,9 +168,8 @@ class McubootImage:
     @property
     def signer_ids(self) -> frozenset[bytes]:
         """What a token's signer id may be: the key hash of the image, in either form."""
-        found = {value for value in (self.first(TlvType.KEYHASH),) if value}
-        whole = self.first(TlvType.PUBKEY)
-        if whole:
+        found = {tlv.value for tlv in self.all(TlvType.KEYHASH) if tlv.value}
+        for whole in (tlv.value for tlv in self.all(TlvType.PUBKEY) if tlv.value):
             found |= {hashlib.new(name, whole).digest() for name in ("sha256", "sha384", "sha512")}
         return frozenset(found)
 

@@ -22,7 +22,10 @@ TLVS = declare(
     waivable=False,
 )
 TLV_ONCE = declare(
-    IMAGE, "image.tlv-once", "hash, key and security-counter TLVs appear once", "MCUboot design, image TLVs"
+    IMAGE,
+    "image.tlv-once",
+    "hash and security-counter TLVs appear once, and one key TLV for each signature",
+    "MCUboot design, image TLVs",
 )
 TRAILING = declare(
     IMAGE,
@@ -61,9 +64,8 @@ SIGNED_AREA = declare(
 ENCRYPTED = declare(
     IMAGE,
     "image.encrypted",
-    "the image is not encrypted: its hash then covers what the file does not show",
+    "the payload can be read: the hash of an encrypted image covers what the file does not show, and cannot be judged",
     "MCUboot design, encrypted images",
-    waivable=False,
 )
 BOOT_RECORD = declare(
     IMAGE,
@@ -81,7 +83,7 @@ SECURITY_COUNTER = declare(
 DUMMY_KEY = declare(
     IMAGE,
     "image.dummy-key",
-    "the image is not signed with a development key published with MCUboot or TF-M",
+    "the image is not signed with a development key published with MCUboot, TF-M or a platform",
     "TF-M secure boot, signing keys",
     severity=LAX,
 )

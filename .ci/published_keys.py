@@ -1,0 +1,66 @@
+"""Write the table of published image signing keys: hashes and sources, never the keys.
+
+Usage: ``python .ci/published_keys.py NAME=CHECKOUT...``, for instance ``MCUboot=~/mcuboot TF-M=~/trusted-firmware-m``.
+Every PEM file of a checkout that holds a signing key is hashed in each form that a KEYHASH TLV may have.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+TABLE = Path(__file__).resolve().parents[1] / "harness" / "tfm_harness" / "verify" / "published_image_keys.py"
+HEAD = '''"""Image signing keys whose private halves are published: a hash of the public key, algorithm, sources.
+
+Made by ``.ci/published_keys.py``; do not edit. The hashes are those that a KEYHASH TLV may have.
+"""
+# ruff: noqa: E501
+
+__all__ = ["TABLE"]
+
+TABLE = """\\
+'''
+SKIPPED = ("enc-", "enc_", "attestation")
+
+
+def hashes_of(pem: bytes) -> tuple[str, list[str]] | None:
+    """The algorithm of a key and its hashes; None when the file holds no signing key."""
+    try:
+        key = serialization.load_pem_private_key(pem, None).public_key()
+    except (ValueError, TypeError):
+        try:
+            key = serialization.load_pem_public_key(pem)
+        except ValueError:
+            return None
+    der = serialization.Encoding.DER
+    spki = key.public_bytes(der, serialization.PublicFormat.SubjectPublicKeyInfo)
+    found = [hashlib.new(name, spki).hexdigest() for name in ("sha256", "sha384", "sha512")]
+    if isinstance(key, rsa.RSAPublicKey):
+        pkcs1 = key.public_bytes(der, serialization.PublicFormat.PKCS1)
+        return f"RSA-{key.key_size}", [*found, hashlib.sha256(pkcs1).hexdigest()]
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return f"EC-{key.curve.name}", found
+    return ("Ed25519", found) if isinstance(key, ed25519.Ed25519PublicKey) else None
+
+
+def main() -> None:
+    """Hash the keys of the checkouts that the command line names."""
+    rows: dict[str, list[str]] = {}
+    for argument in sys.argv[1:]:
+        source, _, folder = argument.partition("=")
+        root = Path(folder).expanduser()
+        for path in sorted(root.rglob("*.pem")):
+            name = path.relative_to(root).as_posix()
+            found = None if any(word in path.name for word in SKIPPED) else hashes_of(path.read_bytes())
+            for value in found[1] if found else ():
+                rows.setdefault(value, [found[0] if found else ""]).append(f"{source}: {name}")
+    lines = [f"{value} {row[0]} {'; '.join(dict.fromkeys(row[1:]))}" for value, row in sorted(rows.items())]
+    TABLE.write_text(HEAD + "\n".join(lines) + '\n"""\n')
+
+
+if __name__ == "__main__":
+    main()
