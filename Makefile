@@ -13,10 +13,12 @@ JOBS ?= 2
 .PHONY: help
 help:
 	@echo 'make demo      flash the reference firmware in QEMU, play the sensor, verify everything'
-	@echo 'make test      everything CI runs: lint, types, firmware, tests, mutants'
+	@echo 'make test      everything CI runs: lint, types, firmware, tests, mutants; prints what took longest'
 	@echo 'make suites    all suites on QEMU'
-	@echo 'make mutants   build every faulty firmware, run all suites on each, print the matrix'
-	@echo '               (make mutants-quick leaves the slow suites to the mutants they claim)'
+	@echo 'make mutants   build every faulty firmware, run on each the suite that must catch it'
+	@echo 'make mutants-matrix   the same with all suites on each, and the matrix'
+	@echo 'make mutation-score   small changes of the firmware (a seeded sample, SAMPLE=400): how many are noticed'
+	@echo 'make nightly-check   make test, the matrix and the mutation score (hours)'
 	@echo 'make lint      ruff, mypy, import-linter, clang-format'
 	@echo 'make unit      the tests of the harness itself'
 	@echo 'make firmware  the reference firmware'
@@ -30,8 +32,12 @@ demo: setup-demo firmware
 	.venv/bin/tfm-harness run --target qemu-an547 --build reference --html-report runs/demo.html
 
 .PHONY: test
-test: setup-test lint firmware firmware-check mutants-quick unit
-	@echo 'make test: everything passed'
+test: setup-test
+	@.ci/stages.sh lint firmware firmware-check mutants unit
+
+.PHONY: nightly-check
+nightly-check: setup-test
+	@.ci/stages.sh lint firmware firmware-check unit mutants-matrix mutation-score
 
 .PHONY: setup-demo setup-test
 setup-demo:
@@ -54,18 +60,23 @@ firmware-check: firmware
 
 .PHONY: unit
 unit:
-	TFM_HARNESS_ARTIFACTS=$(or $(TFM_HARNESS_ARTIFACTS),$(CURDIR)/build/artifacts) $(python) -m pytest tests -q -n $(JOBS) -p no:cacheprovider
+	TFM_HARNESS_ARTIFACTS=$(or $(TFM_HARNESS_ARTIFACTS),$(CURDIR)/build/artifacts) $(python) -m pytest tests -q -n $(JOBS) -p no:cacheprovider --durations=15
 	@ls build/artifacts/*.png 2>/dev/null | sed 's/^/artifact: /'
 
 .PHONY: suites
 suites:
 	.venv/bin/tfm-harness run --target qemu-an547 --build reference
 
-.PHONY: mutants mutants-quick
+SAMPLE ?= 400
+SEED ?= 1
+
+.PHONY: mutants mutants-matrix mutation-score
 mutants:
 	$(python) $(firmware)/run_mutants.py --jobs $(JOBS)
-mutants-quick:
-	$(python) $(firmware)/run_mutants.py --jobs $(JOBS) --quick
+mutants-matrix:
+	$(python) $(firmware)/run_mutants.py --jobs $(JOBS) --matrix
+mutation-score:
+	$(python) $(firmware)/mutation_score.py --jobs $(JOBS) --sample $(SAMPLE) --seed $(SEED) --results build/mutation.jsonl
 
 .PHONY: bench
 bench:

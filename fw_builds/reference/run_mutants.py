@@ -1,35 +1,30 @@
 """Proof that a pass means something: every faulty build must be caught, by the check that claims to.
 
-Builds the reference firmware right and with every patch of mutants/, runs the suites on each under QEMU, and prints the
-matrix of mutants by suites. Fails when a mutant survives, when only other checks than the claimed one see it, when
-patches and mutants.yaml disagree, or when the right build fails anything. Mutants that no suite can see in QEMU
-(`unseen`) and those whose check is not written yet (`check: pending`) are built, listed, and run only when named.
+Builds the reference firmware right and with every patch of mutants/, and runs the suites on each under QEMU. A mutant
+first meets the suite that claims it, until its first failure; `--matrix` runs all suites on all mutants and prints who
+sees what. Fails when a mutant survives, when only other checks than the claimed one see it, when patches and
+mutants.yaml disagree, or when the right build fails anything. Mutants that no suite can see in QEMU (`unseen`) and
+those whose check is not written yet (`check: pending`) are listed, and run only when named.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 from tfm_harness.plugin.record import SUITES
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-CLEAN = "NONE"
-BUILD_LIMIT = 900  # seconds; against hanging, not against a busy machine
-RUN_LIMIT = 1800
-SLOW = frozenset({"boot", "isolation", "parity", "update"})
-"""Suites that take most of the time."""
+sys.path.insert(0, str(HERE))  # also when a test loads this file
+
+from mutation.suite_run import CLEAN, Outcome, make, run_suites  # noqa: E402  # found by the line above
 
 
 @dataclass(frozen=True)
@@ -49,19 +44,6 @@ class Claim:
     def not_run(self) -> str:
         """Why the suites are not held against this mutant; empty: they are."""
         return f"not to be seen in QEMU: {self.unseen}" if self.unseen else "" if self.check else "no check sees it yet"
-
-
-@dataclass
-class Outcome:
-    """What happened to one build. `failed` holds the failed checks by suite; `errors` what the bench could not do."""
-
-    name: str
-    seconds: float = 0.0
-    failed: dict[str, set[str]] = field(default_factory=dict)
-    places: dict[str, set[str]] = field(default_factory=dict)  # by suite: where the failed checks point
-    passed: dict[str, int] = field(default_factory=dict)
-    errors: list[str] = field(default_factory=list)
-    broken: str = ""
 
 
 def claims() -> dict[str, Claim]:
@@ -96,83 +78,24 @@ def claims() -> dict[str, Claim]:
     return found
 
 
-def build_and_run(
-    name: str, work: Path, suites: list[str], *, few_vectors: bool, options: tuple[str, ...] = ()
-) -> Outcome:
-    """Build one firmware and run the suites on it."""
-    began = time.monotonic()
+def judged(name: str, work: Path, said: dict[str, Claim], suites: list[str], *, matrix: bool) -> Outcome:
+    """Build one firmware and run on it what must be run: see the module's text."""
     outcome = Outcome(name)
     folder = work / name
-    images = folder / "out"
-    make = ["make", "-C", str(HERE), f"OUT={images}", f"PYTHON={sys.executable}"]
-    if name != CLEAN:
-        make.append(f"MUTANT={name}")
-    try:
-        built = subprocess.run(make, capture_output=True, text=True, timeout=BUILD_LIMIT, check=False)
-    except subprocess.TimeoutExpired:
-        outcome.broken = f"not built within {BUILD_LIMIT} s"
+    claim = said.get(name)
+    outcome.broken = make(folder / "out", *([] if claim is None else [f"MUTANT={name}"]))
+    if outcome.broken:
         return outcome
-    if built.returncode:
-        outcome.broken = "does not build:\n" + "\n".join((built.stdout + built.stderr).splitlines()[-15:])
+    options = claim.options if claim else ()
+    few_vectors = claim is not None and claim.suite != "parity"
+    if claim is None or matrix or not claim.check:
+        run_suites(outcome, folder, suites, few_vectors=few_vectors, options=options)
         return outcome
-    description = write_build(folder, images, few_vectors=few_vectors)
-    run = folder / "run"
-    command = [sys.executable, "-m", "tfm_harness.cli.main", "run", *suites, "--target", "qemu-an547"]
-    command += ["--build", str(description), "--run-dir", str(run), "--", "-q", "-p", "no:cacheprovider", *options]
-    environment = dict(os.environ, TFM_HARNESS_STATE_DIR=str(folder / "state"), PYTHONDONTWRITEBYTECODE="1")
-    try:
-        tested = subprocess.run(
-            command, capture_output=True, text=True, timeout=RUN_LIMIT, check=False, cwd=ROOT, env=environment
-        )
-    except subprocess.TimeoutExpired:
-        outcome.broken = f"the suites did not end within {RUN_LIMIT} s"
-        return outcome
-    (folder / "output.txt").write_text(tested.stdout + tested.stderr)
-    record = run / "run.json"
-    if not record.is_file():
-        outcome.broken = "no record:\n" + "\n".join((tested.stdout + tested.stderr).splitlines()[-15:])
-        return outcome
-    for test in json.loads(record.read_text())["tests"]:
-        suite = test["suite"]
-        outcome.passed[suite] = outcome.passed.get(suite, 0) + (test["outcome"] == "passed")
-        failed = {finding["id"] for finding in test["findings"] if finding["status"] == "failed"}
-        places = {finding["where"] for finding in test["findings"] if finding["status"] == "failed"}
-        outcome.places.setdefault(suite, set()).update(places)
-        if test["outcome"] == "failed" and not failed:
-            failed = {test["kind"]}
-        if failed:
-            outcome.failed.setdefault(suite, set()).update(failed)
-        if test["outcome"] != "passed" and test["outcome"] != "failed":
-            outcome.errors.append(f"{test['nodeid']}: {test['outcome']}: {test['kind'] or test['message']}")
-    outcome.seconds = time.monotonic() - began
+    run_suites(outcome, folder, [claim.suite], few_vectors=few_vectors, options=("-x", *options))
+    if verdict(claim, outcome) and outcome.failed and not outcome.broken:
+        # Another check failed first.
+        run_suites(outcome, folder, [claim.suite], few_vectors=few_vectors, options=options)
     return outcome
-
-
-def write_build(folder: Path, images: Path, *, few_vectors: bool) -> Path:
-    """A build description like build.yaml's, with the images of another folder.
-
-    Only the mutants that parity claims, and the right build, get all its vectors: they take most of the time.
-    """
-    said = yaml.safe_load((HERE / "build.yaml").read_text())
-
-    def moved(path: str) -> str:
-        return str(images / path.removeprefix("out/")) if path.startswith("out/") else str(HERE / path)
-
-    for image in said["images"]:
-        image["file"] = moved(image["file"])
-    for model in said["models"].values():
-        model["file"] = moved(model["file"])
-        if "image" in model:
-            model["image"] = moved(model["image"])
-    for section in ("trust", "files"):
-        for key, value in said.get(section, {}).items():
-            if value != "provisioned":
-                said[section][key] = moved(value)
-    if few_vectors:
-        said["parity"] = {**said.get("parity", {}), "vectors": 24, "min_distinct": 2}
-    path = folder / "build.yaml"
-    path.write_text(yaml.safe_dump(said))
-    return path
 
 
 def verdict(claim: Claim, outcome: Outcome) -> str:
@@ -190,7 +113,7 @@ def verdict(claim: Claim, outcome: Outcome) -> str:
     return f"SURVIVES: {claim.suite}/{claim.check} does not see that {claim.fault}"
 
 
-def matrix(outcomes: list[Outcome], said: dict[str, Claim], suites: list[str]) -> None:
+def print_matrix(outcomes: list[Outcome], said: dict[str, Claim], suites: list[str]) -> None:
     """Mutants by suites: X caught as claimed, x caught besides, . not seen, - not run."""
     width = max(map(len, said))
     print(f"\n{'':<{width}}  " + "  ".join(f"{suite[:9]:>9}" for suite in suites) + f"  {'seconds':>7}")
@@ -215,10 +138,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("mutant", nargs="*", help="only these (default: all)")
     parser.add_argument("--jobs", type=int, default=2, help="builds and runs at a time")
-    parser.add_argument("--claimed-suite-only", action="store_true", help="run only the suite that claims to catch it")
-    parser.add_argument(
-        "--quick", action="store_true", help=f"leave out {', '.join(sorted(SLOW))} where they do not claim the mutant"
-    )
+    parser.add_argument("--matrix", action="store_true", help="run all suites on all mutants, and print the matrix")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep images and records there")
     args = parser.parse_args()
     said = claims()
@@ -232,23 +152,10 @@ def main() -> int:
     began = time.monotonic()
 
     def one(name: str) -> Outcome:
-        chosen = suites
-        if name in said and (args.quick or args.claimed_suite_only):
-            left = set() if args.claimed_suite_only else set(suites) - SLOW
-            chosen = sorted({said[name].suite, *left})
-        claim = said.get(name)
-        outcome = build_and_run(
-            name,
-            work,
-            chosen,
-            few_vectors=claim is not None and claim.suite != "parity",
-            options=claim.options if claim else (),
-        )
-        problem = verdict(said[name], outcome) if name in said else outcome.broken or ""
-        print(
-            f"{name}: {'caught' if name in said and not problem else problem or 'done'} ({outcome.seconds:.0f} s)",
-            flush=True,
-        )
+        outcome = judged(name, work, said, suites, matrix=args.matrix)
+        problem = verdict(said[name], outcome) if name in said else outcome.broken
+        word = "caught" if name in said and not problem else problem or "done"
+        print(f"{name}: {word} ({outcome.seconds:.0f} s)", flush=True)
         return outcome
 
     try:
@@ -259,7 +166,8 @@ def main() -> int:
     finally:
         if args.keep is None:
             shutil.rmtree(work, ignore_errors=True)
-    matrix(outcomes, said, suites)
+    if args.matrix:
+        print_matrix(outcomes, said, suites)
     problems = [(o.name, verdict(said[o.name], o)) for o in outcomes if o.name in said]
     problems = [(name, problem) for name, problem in problems if problem]
     for clean in (o for o in outcomes if o.name == CLEAN):
@@ -272,6 +180,8 @@ def main() -> int:
         if not args.mutant and claim.not_run:
             host_test = f" ({claim.host_test})" if claim.host_test else ""
             print(f"not run: {claim.name}: {claim.fault}: {claim.not_run}{host_test}")
+    slowest = sorted(outcomes, key=lambda outcome: -outcome.seconds)[:5]
+    print("took longest:", ", ".join(f"{outcome.name} {outcome.seconds:.0f} s" for outcome in slowest))
     caught = sum(1 for o in outcomes if o.name in said and not verdict(said[o.name], o))
     total = sum(1 for o in outcomes if o.name in said)
     print(f"{caught} of {total} mutants caught by the check that claims to, in {time.monotonic() - began:.0f} s")

@@ -1,0 +1,119 @@
+"""Build one firmware, right or faulty, and run suites on it in QEMU."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+REFERENCE = Path(__file__).resolve().parents[1]
+ROOT = REFERENCE.parents[1]
+CLEAN = "NONE"
+BUILD_LIMIT = 900  # seconds; against hanging, not against a busy machine
+RUN_LIMIT = 1800
+
+
+@dataclass
+class Outcome:
+    """What happened to one build. `failed` holds the failed checks by suite; `errors` what the bench could not do."""
+
+    name: str
+    seconds: float = 0.0
+    failed: dict[str, set[str]] = field(default_factory=dict)
+    places: dict[str, set[str]] = field(default_factory=dict)  # by suite: where the failed checks point
+    passed: dict[str, int] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+    broken: str = ""
+
+
+def make(images: Path, *variables: str) -> str:
+    """Build into a folder; empty, or why not."""
+    command = ["make", "-C", str(REFERENCE), f"OUT={images}", f"PYTHON={sys.executable}", *variables]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    try:
+        built = subprocess.run(
+            command, capture_output=True, text=True, timeout=BUILD_LIMIT, check=False, env=environment
+        )
+    except subprocess.TimeoutExpired:
+        return f"not built within {BUILD_LIMIT} s"
+    if built.returncode:
+        return "does not build:\n" + "\n".join((built.stdout + built.stderr).splitlines()[-15:])
+    return ""
+
+
+def run_suites(
+    outcome: Outcome, folder: Path, suites: Sequence[str], *, few_vectors: bool, options: Sequence[str] = ()
+) -> None:
+    """Run suites on the images in `folder`/out; what happened is added to `outcome`."""
+    began = time.monotonic()
+    description = write_build(folder, folder / "out", few_vectors=few_vectors)
+    run = folder / "run"
+    command = [sys.executable, "-m", "tfm_harness.cli.main", "run", *suites, "--target", "qemu-an547"]
+    command += ["--build", str(description), "--run-dir", str(run), "--", "-q", "-p", "no:cacheprovider", *options]
+    environment = dict(os.environ, TFM_HARNESS_STATE_DIR=str(folder / "state"), PYTHONDONTWRITEBYTECODE="1")
+    try:
+        tested = subprocess.run(
+            command, capture_output=True, text=True, timeout=RUN_LIMIT, check=False, cwd=ROOT, env=environment
+        )
+    except subprocess.TimeoutExpired:
+        outcome.broken = f"the suites did not end within {RUN_LIMIT} s"
+        return
+    finally:
+        outcome.seconds += time.monotonic() - began
+    (folder / "output.txt").write_text(tested.stdout + tested.stderr)
+    record = run / "run.json"
+    if not record.is_file():
+        outcome.broken = "no record:\n" + "\n".join((tested.stdout + tested.stderr).splitlines()[-15:])
+        return
+    read_record(outcome, record)
+    record.unlink()
+
+
+def read_record(outcome: Outcome, record: Path) -> None:
+    """Add what a run's record says."""
+    for test in json.loads(record.read_text())["tests"]:
+        suite = test["suite"]
+        outcome.passed[suite] = outcome.passed.get(suite, 0) + (test["outcome"] == "passed")
+        failed = {finding["id"] for finding in test["findings"] if finding["status"] == "failed"}
+        places = {finding["where"] for finding in test["findings"] if finding["status"] == "failed"}
+        outcome.places.setdefault(suite, set()).update(places)
+        if test["outcome"] == "failed" and not failed:
+            failed = {test["kind"]}
+        if failed:
+            outcome.failed.setdefault(suite, set()).update(failed)
+        if test["outcome"] == "error":
+            outcome.errors.append(f"{test['nodeid']}: {test['outcome']}: {test['kind'] or test['message']}")
+
+
+def write_build(folder: Path, images: Path, *, few_vectors: bool) -> Path:
+    """A build description like build.yaml's, with the images of another folder.
+
+    Only the mutants that parity claims, and the right build, get all its vectors: they take most of the time.
+    """
+    said = yaml.safe_load((REFERENCE / "build.yaml").read_text())
+
+    def moved(path: str) -> str:
+        return str(images / path.removeprefix("out/")) if path.startswith("out/") else str(REFERENCE / path)
+
+    for image in said["images"]:
+        image["file"] = moved(image["file"])
+    for model in said["models"].values():
+        model["file"] = moved(model["file"])
+        if "image" in model:
+            model["image"] = moved(model["image"])
+    for section in ("trust", "files"):
+        for key, value in said.get(section, {}).items():
+            if value != "provisioned":
+                said[section][key] = moved(value)
+    if few_vectors:
+        said["parity"] = {**said.get("parity", {}), "vectors": 24, "min_distinct": 2}
+    path = folder / "build.yaml"
+    path.write_text(yaml.safe_dump(said))
+    return path

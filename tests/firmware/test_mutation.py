@@ -1,0 +1,100 @@
+"""The mutation score: which changes are made, and what is said of their fate."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FIRMWARE = Path(__file__).resolve().parents[2] / "fw_builds" / "reference"
+
+
+@pytest.fixture(scope="module")
+def mutation() -> Iterator[Any]:
+    """The package beside the firmware."""
+    if shutil.which("arm-none-eabi-gcc") is None or not list((FIRMWARE / "build").glob("key-*")):
+        pytest.skip("the firmware is not built: make firmware")
+    sys.path.insert(0, str(FIRMWARE))
+    importlib.import_module("mutation.c_mutator")
+    importlib.import_module("mutation.score")
+    yield importlib.import_module("mutation")
+    sys.path.remove(str(FIRMWARE))
+
+
+def test_each_kind_of_change_is_made(mutation: Any) -> None:
+    mutants = mutation.c_mutator.all_mutants("spe/boot/mcuboot_image.c")
+    made = {(one.function, one.operator, one.change) for one in mutants}
+    assert ("mcuboot_check_counter", "comparison", "< -> <=") in made
+    assert ("mcuboot_check_counter", "return value", "MCUBOOT_OK -> 1") in made
+    assert ("mcuboot_check_counter", "return value", "MCUBOOT_ROLLED_BACK -> 0") in made
+    condition = "image->security_counter < lowest_counter"
+    assert ("mcuboot_check_counter", "negate condition", f"{condition} -> !({condition})") in made
+    kinds = {one.operator for one in mutation.c_mutator.all_mutants("spe/")}
+    assert kinds == {
+        *("comparison", "return value", "negate condition", "constant", "statement dropped"),
+        *("logic", "arithmetic", "assignments swapped"),
+    }
+
+
+def test_a_change_is_one_small_patch_that_applies(mutation: Any, tmp_path: Path) -> None:
+    mutants = mutation.c_mutator.all_mutants("spe/storage/otp.c")
+    assert len(mutants) > 40
+    for one in mutants[::10]:
+        fault = tmp_path / f"{one.name}.patch"
+        fault.write_text(one.patch())
+        command = [str(FIRMWARE / "tools" / "faulty_sources.sh"), str(FIRMWARE), str(fault), str(tmp_path / "copy")]
+        subprocess.run(command, check=True, timeout=60)
+        assert (tmp_path / "copy" / one.file).read_text() != (FIRMWARE / one.file).read_text()
+
+
+def test_samples_are_seeded_and_grow(mutation: Any) -> None:
+    mutants = mutation.c_mutator.all_mutants("spe/storage")
+    sample = mutation.c_mutator.sample
+    assert sample(mutants, 20, 7) == sample(mutants, 20, 7)
+    assert sample(mutants, 20, 7) == sample(mutants, 40, 7)[:20]
+    assert sample(mutants, 20, 7) != sample(mutants, 20, 8)
+    assert len({one.name for one in mutants}) == len(mutants)
+
+
+def verdicts(mutation: Any, killed: int, survived: int, file: str = "spe/a.c") -> list[Any]:
+    kinds = ["killed"] * killed + ["survived"] * survived
+    return [mutation.score.Verdict(f"M{n}", file, n, "f", "logic", f"{n}", kind) for n, kind in enumerate(kinds)]
+
+
+def test_goals_and_survivors(mutation: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    report = mutation.score.report
+    assert report(verdicts(mutation, 20, 1), [])
+    assert "SURVIVED spe/a.c:20 f(): logic: 20" in capsys.readouterr().out
+    assert not report(verdicts(mutation, 20, 2), [])
+    known = [{"file": "spe/a.c", "function": "f", "change": "20", "reason": "why"}]
+    assert report(verdicts(mutation, 20, 2), known)
+    assert "1 known to change nothing" in capsys.readouterr().out
+    # one bad file is not outweighed by good ones
+    assert not report([*verdicts(mutation, 4, 1), *verdicts(mutation, 500, 0, "spe/b.c")], [])
+    assert "below the goal" in capsys.readouterr().out
+
+
+def test_verdicts_of_other_sources_are_not_kept(mutation: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "results.jsonl"
+    said = json.dumps({"of": "this"}) + "\n" + json.dumps(verdicts(mutation, 1, 0)[0].__dict__) + "\n"
+    monkeypatch.setattr(mutation.score, "digest", lambda: "this")
+    file.write_text(said)
+    assert list(mutation.score.load(file)) == ["M0"]
+    monkeypatch.setattr(mutation.score, "digest", lambda: "that")
+    assert mutation.score.load(file) == {}
+    assert json.loads(file.read_text()) == {"of": "that"}
+
+
+def test_every_file_has_nearest_suites_that_exist(mutation: Any) -> None:
+    suites = {path.name for path in (FIRMWARE.parents[1] / "suites").iterdir()}
+    for path in mutation.c_mutator.sources():
+        near, others = mutation.score.suites_for(str(path.relative_to(FIRMWARE)))
+        assert near, path
+        assert set(near) | set(others) <= suites
