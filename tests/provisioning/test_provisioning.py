@@ -339,3 +339,12 @@ def test_certificates_end_with_their_ca() -> None:
     der = short.issue(request(), days=30)
     verify_certificate(der, issuer=short.der, now=dt.datetime.now(dt.UTC), report=report)
     assert "certificate.validity" in {f.id for f in report if f.passed}
+
+
+def test_the_real_servers_answers_are_read() -> None:
+    """CBOR answers of lite_bootstrap_server: an unknown device has null for its serials, a known one integers."""
+    assert messages.decode_device_status(bytes.fromhex("a2010002f6")) == messages.DeviceStatus(0, ())
+    known = messages.decode_device_status(bytes.fromhex("a2010102811b18ec1da80bf88627"))
+    assert known == messages.DeviceStatus(1, (0x18EC1DA80BF88627,))
+    with pytest.raises(MessageError):
+        messages.decode_device_status(bytes.fromhex("a201000200"))

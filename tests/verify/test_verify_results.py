@@ -337,6 +337,7 @@ def test_right_results_over_a_reset_pass() -> None:
     assert report.ok, report.failed
     assert held(report) == {
         "result.counter-rises",
+        "result.counter-over-resets",
         "result.counter-step",
         "result.replayed",
         "result.ticks-ordered",
@@ -348,7 +349,11 @@ def test_right_results_over_a_reset_pass() -> None:
 
 TOGETHER: dict[str, tuple[list[ResultObservation], str]] = {
     "counter stands": ([observe(1), observe(2, c70005=1)], "result.counter-rises"),
-    "counter falls over a reset": ([observe(121), observe(122, boot=1, c70005=101)], "result.counter-rises"),
+    "counter falls over a reset": ([observe(121), observe(122, boot=1, c70005=101)], "result.counter-over-resets"),
+    "counter stands within the second boot": (
+        [observe(121), observe(122, boot=1), observe(123, boot=1, c70005=122)],
+        "result.counter-rises",
+    ),
     "counter falls and rises again": (
         [observe(9), observe(10, c70005=3), observe(11, c70005=4)],
         "result.counter-rises",

@@ -52,11 +52,16 @@ class Simulated:
         weak: with the known weaknesses: the counter starts again and signatures repeat their secret number
             at each boot, a token claim carries stray bytes, requests carry NULL parameters.
         values: outputs for whole degrees; the sine itself by default.
+        signs: what it signs at every angle but 45 degrees, in place of its output.
+        model_digest: what the token claims as the MD5 of tflm_sine.
     """
 
-    def __init__(self, *, weak: bool = True, values: Sequence[float] | None = None) -> None:
+    def __init__(self, *, weak: bool = True, values: Sequence[float] | None = None,
+                 signs: float | None = None, model_digest: bytes = b"27036dd122bc82da54fc0f2d7d99497b") -> None:  # fmt: skip
         self.weak = weak
         self.values = values
+        self.signs = signs
+        self.model_digest = model_digest
         self.keys = {number: ec.generate_private_key(ec.SECP256R1()) for number in (0x5001, 0x5002)}
         self.counter = 0
         self.typed = b""
@@ -98,8 +103,9 @@ class Simulated:
             case ["infer", "model"]:
                 return (
                     b"| Model Label    | Model ID     | Status   |\r\n| tflm_sine      | 0x4c690211   | Active   |\r\n"
+                    b"| utvm_sine      | 0x4c690212   | Active   |\r\n"
                 )
-            case ["infer", "get", "tflm_sine", ("CBOR" | "SIGN1") as form, degrees]:
+            case ["infer", "get", "tflm_sine" | "utvm_sine", ("CBOR" | "SIGN1") as form, degrees]:
                 return self.infer(form, float(degrees))
             case ["infer", "get", "tflm_sine", "CBOR", start, stop, stride]:
                 steps = range(int(start), int(stop) + 1, int(stride))
@@ -114,9 +120,13 @@ class Simulated:
         return words[0].encode() + b": command not found\r\n" if words else b""
 
     def infer(self, form: str, degrees: float) -> bytes:
-        value = struct.pack("<f", self.values[int(degrees)] if self.values else math.sin(math.radians(degrees)))
+        value = struct.pack(
+            "<f", self.values[int(degrees)] if self.values and degrees.is_integer() else math.sin(math.radians(degrees))
+        )
         message = cbor2.dumps({-80000: value})
         if form == "SIGN1":
+            if self.signs is not None and degrees != 45:
+                value = struct.pack("<f", self.signs)
             claims = {-80000: value, -80005: bytes(4), -80006: struct.pack("<I", self.counter)}
             self.counter += 1
             message = self.sign(cbor2.dumps(claims))
@@ -134,7 +144,7 @@ class Simulated:
         stray = bytes.fromhex("0ec90211") if self.weak else b""
         claims = {
             -80001: b"c2018a7bf84364cc743491a52b41248497569e03",
-            -80002: b"27036dd122bc82da54fc0f2d7d99497b",
+            -80002: self.model_digest,
             -80003: b"0.9.dev0",
             -80004: b"b8085238f6e790f25de393e203136776" + stray,
         }

@@ -30,8 +30,9 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, request: pyt
 
     def go(*args: str, weak: bool, edit: Callable[[str], str] = lambda text: text, policy: str = "validation",
            suite: str = "application_evidence", values: list[float] | None = None,
-           test: str = "") -> pytest.RunResult:  # fmt: skip
-        device = Simulated(weak=weak, values=values)
+           test: str = "", signs: float | None = None, model_digest: str = "") -> pytest.RunResult:  # fmt: skip
+        faults = {"model_digest": model_digest.encode()} if model_digest else {}
+        device = Simulated(weak=weak, values=values, signs=signs, **faults)
         server = Server(device, device.boot)
         request.addfinalizer(server.stop)
         words = ", ".join(f'"{word}"' for word in server.reset_words(sys.executable))
@@ -58,7 +59,7 @@ def test_known_weaknesses_are_found(run: Run) -> None:
     result = run("-rf", weak=True)
     out = result.stdout.str()
     assert "secure  [TFLM SERVICE] Starting secure inferencing" in out  # attached to the test that failed
-    for check in ("result.freshness", "result.ecdsa-nonce-reuse", "result.counter-rises", "result.stray-bytes",
+    for check in ("result.freshness", "result.ecdsa-nonce-reuse", "result.counter-over-resets", "result.stray-bytes",
                   "csr.signature-algorithm"):  # fmt: skip
         assert f"product:{check}" in out, check
     assert result.ret == 1
@@ -173,10 +174,35 @@ def test_values_are_compared_with_the_reference(run: Run) -> None:
     assert "1 failed" in result.stdout.str()
 
 
+def test_a_signed_value_that_is_not_the_output_is_found(run: Run) -> None:
+    """0.25 signed at every angle but one, with a good signature: the text agrees with it, the unsigned map does not."""
+    result = run("-rf", "-k", "plain_one", weak=False, signs=0.25)
+    result.stdout.fnmatch_lines(["*product:result.signed-is-plain*"])
+    result.assert_outcomes(failed=1, deselected=7)
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_the_tokens_model_digest_is_that_of_the_file(run: Run, good: bool) -> None:
+    recorded = json.loads(path_of("device_sine.json").read_text())["tflm"]
+
+    def switch_on(text: str) -> str:
+        return text.replace("# waivers:\n#   - {finding: result.freshness", "waivers:\n  - {finding: result.freshness")
+
+    result = run("-rf", "-k", "application_token", weak=False, values=recorded, edit=switch_on,
+                 model_digest="" if good else "0" * 32)  # fmt: skip
+    result.assert_outcomes(passed=int(good), failed=int(not good), deselected=7)
+    assert ("product:token.model-digest" in result.stdout.str()) is not good
+
+
+def test_a_model_without_a_reference_is_not_covered(run: Run) -> None:
+    result = run("-rs", "-k", "has_a_reference", weak=False)
+    result.stdout.fnmatch_lines(["*not covered: the build describes no reference for tflm_sine, utvm_sine*"])
+
+
 def test_recorded_values_are_bit_exact(run: Run) -> None:
     recorded = json.loads(path_of("device_sine.json").read_text())["tflm"]
     result = run("-k", "references", weak=False, values=recorded)
-    result.assert_outcomes(passed=1, deselected=6)
+    result.assert_outcomes(passed=1, deselected=7)
 
 
 def test_other_suites_are_not_covered(run: Run) -> None:

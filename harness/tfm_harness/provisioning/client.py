@@ -124,7 +124,7 @@ class BootstrapClient:
         """What the CA knows of a device."""
         path = f"/api/v1/ds/{uuid}"
         try:
-            return decode_device_status(self.exchange("GET", path))
+            return decode_device_status(self.exchange("GET", path, kind=CBOR_TYPE))
         except MessageError as error:
             raise _malformed(error, path) from error
 
@@ -132,14 +132,14 @@ class BootstrapClient:
         """Whether the CA holds a certificate for valid."""
         path = f"/api/v1/cs/{serial}"
         try:
-            return decode_status(self.exchange("GET", path)) == 1
+            return decode_status(self.exchange("GET", path, kind=CBOR_TYPE)) == 1
         except MessageError as error:
             raise _malformed(error, path) from error
 
     def hub(self) -> Hub:
         """Where devices connect after provisioning."""
         try:
-            return decode_hub(self.exchange("GET", "/api/v1/ccs"))
+            return decode_hub(self.exchange("GET", "/api/v1/ccs", kind=CBOR_TYPE))
         except MessageError as error:
             raise _malformed(error, "/api/v1/ccs") from error
 

@@ -133,7 +133,8 @@ def decode_device_status(body: bytes) -> DeviceStatus:
         MessageError: not one.
     """
     members = _cbor_map(body)
-    serials = members.get(2, [])
+    # The server writes null where it knows no certificate: a nil slice in its Go code.
+    serials = [] if members.get(2) is None else members[2]
     if not isinstance(serials, list):
         raise MessageError("serials (2) is an array", seen=_kind(serials))
     return DeviceStatus(_integer(members.get(1), "status (1)"), tuple(_serial(item) for item in serials))

@@ -74,15 +74,33 @@ def _check_counter(board: str, group: Sequence[ResultObservation], judge: Judge)
     if len(group) < 2:
         return
     falls: list[str] = []
+    repeats: list[str] = []
     steps: list[str] = []
     stepped = False
     last: int | None = None
+    earlier: int | None = None  # the highest value of the boots before this one
+    boot = group[0].boot
+    compared: set[bool] = set()  # within a boot, over a reset
     for index, seen in enumerate(group):
         counter = seen.result.counter
         if counter is None:
             falls.append(f"result {index}: no counter")
+            compared.add(False)
             continue
+        if seen.boot != boot:
+            boot = seen.boot
+            earlier = max((value for value in (earlier, last) if value is not None), default=None)
+            last = None
+        if earlier is not None:
+            compared.add(True)
+            if counter <= earlier:
+                repeats.append(f"result {index} (boot {seen.boot}): {counter}, an earlier boot had {earlier}")
+            elif last is None and seen.requests_between is not None:
+                stepped = True
+                if counter - earlier != seen.requests_between:
+                    steps.append(f"result {index}: {earlier} to {counter} for {seen.requests_between} request(s)")
         if last is not None:
+            compared.add(False)
             if counter <= last:
                 falls.append(f"result {index} (boot {seen.boot}): {counter} after {last}")
             elif seen.requests_between is not None:
@@ -91,7 +109,10 @@ def _check_counter(board: str, group: Sequence[ResultObservation], judge: Judge)
                     steps.append(f"result {index}: {last} to {counter} for {seen.requests_between} request(s)")
         # A counter that once fell must not make the ones after it look new.
         last = counter if last is None else max(last, counter)
-    judge.judge(check.COUNTER_RISES, not falls, expected="rising", seen="; ".join(falls[:5]), where=board)
+    if False in compared:
+        judge.judge(check.COUNTER_RISES, not falls, expected="rising", seen="; ".join(falls[:5]), where=board)
+    if True in compared:
+        judge.judge(check.COUNTER_OVER_BOOTS, not repeats, expected="rising", seen="; ".join(repeats[:5]), where=board)
     if stepped:
         judge.judge(
             check.COUNTER_STEP, not steps, expected="one for each result", seen="; ".join(steps[:5]), where=board

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from tfm_harness.console.base import Console
 from tfm_harness.errors import ConfigError, ProductError
@@ -197,7 +200,7 @@ class ZephyrShellDriver(PseudoDriver):
         self, model: str, form: str, start: float, stop: float | None = None, stride: float | None = None
     ) -> tuple[list[parse.Inference], Reply]:
         number = 1 if stop is None else int((stop - start) / (stride or 1.0) + 1e-6) + 1
-        words = [f"{value:g}" for value in (start, stop, stride) if value is not None]
+        words = [_decimal(value) for value in (start, stop, stride) if value is not None]
         if not all(0 <= value < _RANGE for value in (start, stop or 0)):
             raise ConfigError("degrees run from 0 to 359", kind="bad-input", seen=" ".join(words))
         command = f"infer get {model} {form} {' '.join(words)}"
@@ -240,6 +243,17 @@ class ZephyrShellDriver(PseudoDriver):
             )
         )
         return reply
+
+
+def _decimal(value: float) -> str:
+    """The shortest decimal text that reads back as the same float32, without an exponent: the shell's form of a number.
+
+    Raises:
+        ConfigError: ``bad-input``: not a finite float32.
+    """
+    if not math.isfinite(value):
+        raise ConfigError("degrees are finite numbers", kind="bad-input", seen=repr(value))
+    return np.format_float_positional(np.float32(value), trim="-")
 
 
 def _key(name: str) -> int:

@@ -92,7 +92,9 @@ def raise_if_refused(command: str, lines: Sequence[str]) -> None:
         error = _ERROR.fullmatch(line)
         if error is not None:
             value = error["value"] or ""
-            status = int(value) if re.fullmatch(r"-?\d{1,9}", value) and int(value) < 0 else None
+            # "invalid argument" repeats what was typed: its value is no status, even where it is a negative number.
+            echoed = error["text"].startswith(("invalid argument", "missing argument"))
+            status = int(value) if not echoed and re.fullmatch(r"-\d{1,9}", value) and int(value) < 0 else None
             told = f": {status_name(status)}" if status is not None else f": {value}" if value else ""
             raise ShellRefused(f"{command!r}: {error['text']}{told}", status=status, seen="\n".join(lines[:10]))
         if _NOT_FOUND.fullmatch(line):

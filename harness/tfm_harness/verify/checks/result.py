@@ -94,7 +94,13 @@ KEY_SEPARATE = declare(
 COUNTER_RISES = declare(
     RESULT,
     "result.counter-rises",
-    "the counter rises with every result and never repeats, over resets as well",
+    "within a boot the counter rises with every result and never repeats",
+    "result profile; CWE-294",
+)
+COUNTER_OVER_BOOTS = declare(
+    RESULT,
+    "result.counter-over-resets",
+    "after a reset the counter goes on above every value it had before",
     "result profile; CWE-294",
 )
 COUNTER_STEP = declare(
