@@ -14,6 +14,7 @@ from tfm_harness.plugin.checks import Checks
 from tfm_harness.plugin.device import Device
 from tfm_harness.plugin.reference import Reference
 from tfm_harness.plugin.verifier import Verifier
+from tfm_harness.protocol.zephyr_shell import parse
 from tfm_harness.protocol.zephyr_shell.client import ZephyrShellDriver
 from tfm_harness.verify.results import ResultExpectations, SignedResult, verify_result
 
@@ -78,7 +79,7 @@ def verified(bench: Bench, checks: Checks, message: bytes, profile: str, subject
 
 def models_of(client: ZephyrShellDriver) -> tuple[str, ...]:
     """The models that the device lists as active."""
-    return tuple(name for name, entry in client.describe().raw["models"].items() if entry["status"] == "Active")
+    return tuple(entry.label for entry in parse.models(client.run("infer model")) if entry.status == "Active")
 
 
 def shell(device: Device) -> ZephyrShellDriver:

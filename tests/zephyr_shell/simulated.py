@@ -56,8 +56,14 @@ class Simulated:
         model_digest: what the token claims as the MD5 of tflm_sine.
     """
 
-    def __init__(self, *, weak: bool = True, values: Sequence[float] | None = None,
-                 signs: float | None = None, model_digest: bytes = b"27036dd122bc82da54fc0f2d7d99497b") -> None:  # fmt: skip
+    def __init__(
+        self,
+        *,
+        weak: bool = True,
+        values: Sequence[float] | None = None,
+        signs: float | None = None,
+        model_digest: bytes = b"27036dd122bc82da54fc0f2d7d99497b",
+    ) -> None:
         self.weak = weak
         self.values = values
         self.signs = signs
