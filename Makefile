@@ -25,10 +25,11 @@ help:
 	@echo 'make bench     the benchmarks'
 	@echo 'make docs      the documentation as a site, build/docs/site; warnings are errors'
 	@echo 'make wheel     the installable package'
+	@echo 'make fresh-check  as root: Debian 12 and 13 from nothing; demo and unit tests there as a normal user'
 	@echo 'make clean     remove what was built'
 
 .PHONY: demo
-demo: setup-demo firmware
+demo: firmware
 	.venv/bin/tfm-harness run --target qemu-an547 --build reference --html-report runs/demo.html
 
 .PHONY: test
@@ -46,48 +47,52 @@ setup-test:
 	@.ci/setup.sh test
 
 .PHONY: lint
-lint:
+lint: setup-test
 	$(python) -m ruff check .
 	$(python) -m mypy
 	.venv/bin/lint-imports
 	.venv/bin/clang-format --dry-run -Werror $$(git ls-files '$(firmware)/*.c' '$(firmware)/*.h')
 
 .PHONY: firmware firmware-check
-firmware:
+firmware: setup-demo
 	$(MAKE) -C $(firmware) PYTHON=$(abspath $(python))
-firmware-check: firmware
+firmware-check: setup-test firmware
 	$(MAKE) -C $(firmware) check PYTHON=$(abspath $(python))
 
 .PHONY: unit
-unit:
+unit: setup-test
 	TFM_HARNESS_ARTIFACTS=$(or $(TFM_HARNESS_ARTIFACTS),$(CURDIR)/build/artifacts) $(python) -m pytest tests -q -n $(JOBS) -p no:cacheprovider --durations=15
 	@ls build/artifacts/*.png 2>/dev/null | sed 's/^/artifact: /'
 
 .PHONY: suites
-suites:
+suites: firmware
 	.venv/bin/tfm-harness run --target qemu-an547 --build reference
 
 SAMPLE ?= 400
 SEED ?= 1
 
 .PHONY: mutants mutants-matrix mutation-score
-mutants:
+mutants: setup-test
 	$(python) $(firmware)/run_mutants.py --jobs $(JOBS)
-mutants-matrix:
+mutants-matrix: setup-test
 	$(python) $(firmware)/run_mutants.py --jobs $(JOBS) --matrix
-mutation-score:
+mutation-score: setup-test
 	$(python) $(firmware)/mutation_score.py --jobs $(JOBS) --sample $(SAMPLE) --seed $(SEED) --results build/mutation.jsonl
 
 .PHONY: bench
-bench:
+bench: setup-test firmware
 	@for benchmark in benchmarks/*/bench_*.py benchmarks/*/run.py benchmarks/*/throughput.py; do echo "== $$benchmark"; $(python) $$benchmark || exit 1; done
 
 .PHONY: docs
 docs: setup-test
 	$(python) .ci/build_docs.py
 
+.PHONY: fresh-check
+fresh-check:
+	@.ci/fresh_check.sh
+
 .PHONY: wheel
-wheel:
+wheel: setup-test firmware
 	$(python) -m build --wheel
 
 .PHONY: clean

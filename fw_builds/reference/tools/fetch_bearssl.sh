@@ -35,14 +35,31 @@ apt() {
 		-o Acquire::Languages=none -o Acquire::Retries=3 "$@"
 }
 cd "$scratch/download"
-# An update may fail for a third party's list that has no sources: what counts is whether the package is found.
-if ! { apt update || :; apt source --download-only bearssl; } >"$scratch/log" 2>&1; then
+# Upstream's tarball alone, of the first of all versions offered that can be had: mirrors sometimes lack a package's
+# Debian part, or its newest revision. An update may fail for a third party's list that has no sources.
+versions() {
+	apt-cache -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$scratch/sources" -o Dir::State::lists="$scratch/lists" \
+		-o Dir::Cache="$scratch/cache" showsrc bearssl | sed -n 's/^Version: //p' | sort -u -V -r
+}
+fetched=""
+{
+	apt update || :
+	if apt source --download-only --tar-only bearssl; then
+		fetched=yes
+	else
+		for version in $(versions); do
+			! apt source --download-only --tar-only "bearssl=$version" || { fetched=yes && break; }
+		done
+	fi
+} >"$scratch/log" 2>&1
+set -- bearssl_*.orig.tar.*[!c]
+if [ -z "$fetched" ] || [ ! -f "$1" ]; then
 	tail -n 5 "$scratch/log" >&2
 	echo "fetch_bearssl: cannot get Debian's source package bearssl: check the network, or give BEARSSL_DIR=<folder>" >&2
 	exit 1
 fi
 mkdir "$scratch/bearssl"
-tar -xJf "$scratch"/download/bearssl_*.orig.tar.xz --strip-components=1 -C "$scratch/bearssl"
+tar -xf "$scratch/download/$1" --strip-components=1 -C "$scratch/bearssl"
 [ -f "$scratch/bearssl/inc/bearssl.h" ] || {
 	echo "fetch_bearssl: the source package has no inc/bearssl.h" >&2
 	exit 1

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from tfm_harness import __version__
+from tfm_harness.cli.completion import add_completers
 from tfm_harness.config.environment import check_environment
 from tfm_harness.errors import HarnessError, Responsibility
 from tfm_harness.plugin.options import OPTIONS
@@ -27,6 +28,9 @@ MODULES = (
     "tfm_harness.cli.compare",
     "tfm_harness.cli.replay",
     "tfm_harness.cli.baseline",
+    "tfm_harness.cli.init",
+    "tfm_harness.cli.docs",
+    "tfm_harness.cli.completion",
 )
 """Modules with ``add_parser(subparsers)`` and ``run(args) -> int``; light to import."""
 
@@ -45,6 +49,7 @@ EPILOG = """exit codes:
   3   a bug of the harness
 
 examples:
+  tfm-harness init my-project                                      begin one that runs on QEMU
   tfm-harness run --target qemu-an547 --build reference            all suites
   tfm-harness run boot attestation --target my-board --build mine  two of them
   tfm-harness check targets/my-board.yaml fw_builds/mine/build.yaml
@@ -80,7 +85,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         words = list(sys.argv[1:] if argv is None else argv)
         # argparse gives what stands behind -- to positional arguments only where those come last.
         end = words.index("--") if words[:1] == ["run"] and "--" in words else len(words)
-        args = make_parser().parse_args(words[:end])
+        parser = make_parser()
+        if "_ARGCOMPLETE" in os.environ:  # a shell asks what could come next
+            import argcomplete
+
+            add_completers(parser)
+            argcomplete.autocomplete(parser)
+        args = parser.parse_args(words[:end])
         args.rest = words[end + 1 :]
         check_environment(option.env for option in OPTIONS)
         code: int = args.run(args)

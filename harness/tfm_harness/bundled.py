@@ -1,0 +1,18 @@
+"""What comes with the harness beside its code: suites, targets, builds, documentation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["bundled"]
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def bundled(name: str) -> Path:
+    """A folder (or file) of the top level: the wheel's copy, or the checkout's own.
+
+    The same relative paths hold in both, so links between pages work in both.
+    """
+    copy = _PACKAGE / "_bundled" / name
+    return copy if copy.exists() else _PACKAGE.parents[1] / name
