@@ -6,6 +6,7 @@ of the partition and of the client library is compiled by it for the device's CP
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -79,7 +80,10 @@ def test_every_source_is_built(tree: Path) -> None:
     (library,) = (tree / "build").rglob("libtfm_psa_rot_partition_inference.a")
     members = set(run("arm-none-eabi-ar", "t", str(library)).stdout.split())
     sources = [*PARTITION.glob("*.c"), *(PARTITION / "sensor").glob("*.c"), *(PARTITION / "nn").glob("*.c")]
-    assert {f"{path.name}.obj" for path in sources} | {"intermedia_tfm_inference.c.obj"} == members
+    assert {f"{path.name}.obj" for path in sources} | {
+        "intermedia_tfm_inference.c.obj",
+        "device_ioctl.c.obj",
+    } == members
     symbols = run("arm-none-eabi-nm", str(library)).stdout
     for name in ("tfm_inference_init", "tfm_inference_service_sfn", "sampling_timer_flih"):
         assert f" T {name}\n" in symbols
@@ -126,3 +130,77 @@ def test_manifests_agree_with_the_glue() -> None:
              "description", "services", "mmio_regions", "irqs", "dependencies"}  # fmt: skip
     assert set(manifest) <= known  # FF-M 1.1; TF-M refuses others unless they are registered
     assert [service["name"] for service in manifest["services"]] == ["TFM_INFERENCE_SERVICE"]
+
+
+# TF-M's own names (v2.1 and v2.2): a file or function of ours that is called so would stand in front of TF-M's.
+TFM_HEADERS = {
+    "tfm_platform_api.h", "tfm_builtin_key_ids.h", "tfm_builtin_key_loader.h", "tfm_attest_api.h", "tfm_crypto_defs.h",
+    "tfm_its_defs.h", "tfm_ns_interface.h", "tfm_peripherals_def.h", "tfm_plat_defs.h", "tfm_hal_defs.h",
+}  # fmt: skip
+TFM_FUNCTIONS = {"tfm_platform_system_reset", "tfm_platform_ioctl", "tfm_platform_hal_ioctl", "psa_call"}
+
+
+def test_no_file_is_called_like_one_of_tfms() -> None:
+    ours = [
+        *PARTITION.rglob("*.h"),
+        *(REFERENCE / "pseudo_driver").rglob("*.h"),
+        *(REFERENCE / "spe" / "include").glob("*.h"),
+    ]
+    assert not {path.name for path in ours} & TFM_HEADERS
+
+
+def test_no_function_is_called_like_one_of_tfms(tree: Path) -> None:
+    assert configure(tree, "-DTFM_PARTITION_INFERENCE=ON").returncode == 0
+    done = run("cmake", "--build", str(tree / "build"), "--target", "tfm_psa_rot_partition_inference")
+    assert done.returncode == 0, done.stderr[-3000:]
+    (library,) = (tree / "build").rglob("libtfm_psa_rot_partition_inference.a")
+    symbols = run("arm-none-eabi-nm", "--defined-only", str(library)).stdout
+    assert not {line.split()[-1] for line in symbols.splitlines() if " T " in line} & TFM_FUNCTIONS
+
+
+def test_the_generated_manifest_header_includes_nothing() -> None:
+    """As TF-M's manifest tool writes it: whoever includes it includes psa/service.h first."""
+    assert "#include" not in (PARTITION / "manifest" / "psa_manifest" / "tfm_inference.h").read_text()
+
+
+def test_no_service_that_the_partition_needs_needs_the_partition() -> None:
+    """TF-M's manifest tool refuses a circle of dependencies: the store must not ask the partition back."""
+    needed = yaml.safe_load((PARTITION / "tfm_inference.yaml").read_text())["dependencies"]
+    assert "TFM_MODEL_STORE_SERVICE" in needed
+    for folder in ("services", "storage", "crypto"):
+        for source in (REFERENCE / "spe" / folder).glob("*.c"):
+            assert "TFM_INFERENCE_SERVICE" not in source.read_text(), source
+
+
+def test_what_is_hashed_goes_to_the_crypto_service_in_pieces() -> None:
+    """TF-M's crypto service copies a call's vectors: 5,120 bytes by default is all that it takes (-141 otherwise)."""
+    text = (PARTITION / "identity.c").read_text()
+    (piece,) = re.findall(r"#define HASH_PIECE (\d+)u", text)
+    assert int(piece) <= 5120 - 256
+    for source in PARTITION.glob("*.c"):
+        assert "psa_hash_compute" not in source.read_text(), source
+
+
+@pytest.mark.parametrize(
+    ("words", "of_point"),
+    [
+        (("-DTFM_VERSION=2.1.4",), 1),
+        (("-DTFM_VERSION=2.2.2",), 0),
+        ((), 0),
+        (("-DTFM_VERSION=2.1.4", "-DTFM_INFERENCE_INSTANCE_ID=cose-key"), 0),
+        (("-DTFM_INFERENCE_INSTANCE_ID=point",), 1),
+    ],
+)
+def test_results_name_the_instance_id_that_tokens_of_that_version_name(
+    tree: Path, words: tuple[str, ...], of_point: int
+) -> None:
+    done = configure(tree, "-DTFM_PARTITION_INFERENCE=ON", *words)
+    assert done.returncode == 0, done.stderr
+    flags = [path.read_text() for path in (tree / "build").rglob("tfm_psa_rot_partition_inference.dir/flags.make")]
+    assert f"INFERENCE_INSTANCE_ID_OF_POINT={of_point}" in "".join(flags)
+
+
+def test_an_instance_id_of_another_kind_is_refused(tree: Path) -> None:
+    done = configure(tree, "-DTFM_PARTITION_INFERENCE=ON", "-DTFM_INFERENCE_INSTANCE_ID=ueid")
+    assert done.returncode != 0
+    assert "must be" in done.stderr

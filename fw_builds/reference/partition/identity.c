@@ -6,7 +6,7 @@
 #include "cbor_encode.h"
 #include "platform_client.h"
 #include "psa/crypto.h"
-#include "tfm_builtin_key_ids.h"
+#include "device_keys.h"
 #include "tfm_inference_defs.h"
 
 #define ES256 PSA_ALG_DETERMINISTIC_ECDSA(PSA_ALG_SHA_256)
@@ -21,6 +21,17 @@
 #define COORDINATE_SIZE 32u
 
 #define INSTANCE_ID_TYPE_RAND 0x01u
+
+/* TF-M's crypto service copies the vectors of a call: CRYPTO_IOVEC_BUFFER_SIZE, 5,120 bytes by default, is all it takes. */
+#define HASH_PIECE 2048u
+
+/*
+ * What the instance id is a hash of. Results and tokens of a device must name one id: TF-M up to 2.1 hashes the point
+ * (04 || X || Y), TF-M from 2.2 on and this firmware the COSE_Key.
+ */
+#ifndef INFERENCE_INSTANCE_ID_OF_POINT
+#define INFERENCE_INSTANCE_ID_OF_POINT 0
+#endif
 
 static psa_status_t key_id(uint32_t key, psa_key_id_t *id)
 {
@@ -56,9 +67,20 @@ static psa_status_t public_point(uint32_t key, uint8_t point[CSR_POINT_SIZE])
 
 psa_status_t identity_hash(const uint8_t *data, size_t len, uint8_t hash[RESULT_HASH_SIZE])
 {
+	psa_hash_operation_t operation = PSA_HASH_OPERATION_INIT;
 	size_t hash_len;
+	psa_status_t status = psa_hash_setup(&operation, PSA_ALG_SHA_256);
 
-	return psa_hash_compute(PSA_ALG_SHA_256, data, len, hash, RESULT_HASH_SIZE, &hash_len);
+	for (size_t at = 0; at < len && status == PSA_SUCCESS; at += HASH_PIECE) {
+		status = psa_hash_update(&operation, data + at, len - at < HASH_PIECE ? len - at : HASH_PIECE);
+	}
+	if (status == PSA_SUCCESS) {
+		status = psa_hash_finish(&operation, hash, RESULT_HASH_SIZE, &hash_len);
+	}
+	if (status != PSA_SUCCESS) {
+		(void)psa_hash_abort(&operation);
+	}
+	return status;
 }
 
 static psa_status_t sign(psa_key_id_t id, const uint8_t hash[RESULT_HASH_SIZE],
@@ -108,19 +130,29 @@ psa_status_t identity_cose_key(uint32_t key, uint8_t *out, size_t size, size_t *
 	return cbor.overflow ? PSA_ERROR_BUFFER_TOO_SMALL : PSA_SUCCESS;
 }
 
+static psa_status_t hash_attestation_key(uint8_t hash[RESULT_HASH_SIZE])
+{
+	uint8_t key[TFM_INFERENCE_COSE_KEY_MAX];
+	size_t len = CSR_POINT_SIZE;
+	psa_status_t status;
+
+	_Static_assert(sizeof key >= CSR_POINT_SIZE, "a point fits where a COSE_Key does");
+	if (INFERENCE_INSTANCE_ID_OF_POINT) {
+		status = public_point(TFM_INFERENCE_KEY_IAK, key);
+	} else {
+		status = identity_cose_key(TFM_INFERENCE_KEY_IAK, key, sizeof key, &len);
+	}
+	return status == PSA_SUCCESS ? identity_hash(key, len, hash) : status;
+}
+
 psa_status_t identity_instance_id(uint8_t id[RESULT_INSTANCE_ID_SIZE])
 {
 	/* Computing the public key takes as long as a signature, and it is the same until the next boot. */
 	static uint8_t known[RESULT_INSTANCE_ID_SIZE];
-	uint8_t key[TFM_INFERENCE_COSE_KEY_MAX];
-	size_t len;
 
 	if (known[0] != INSTANCE_ID_TYPE_RAND) {
-		psa_status_t status = identity_cose_key(TFM_INFERENCE_KEY_IAK, key, sizeof(key), &len);
+		const psa_status_t status = hash_attestation_key(known + 1);
 
-		if (status == PSA_SUCCESS) {
-			status = identity_hash(key, len, known + 1);
-		}
 		if (status != PSA_SUCCESS) {
 			return status;
 		}

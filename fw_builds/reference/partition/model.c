@@ -4,15 +4,14 @@
 #include <string.h>
 
 #include "identity.h"
+#include "nn_check.h"
 #include "psa/client.h"
 #include "psa_manifest/sid.h"
 #include "tfm_memory_sections.h"
 #include "tfm_model_store_api.h"
 
-#define ARENA_SIZE (128u * 1024u)
-
 static SECTION_MODEL uint8_t model_bytes[MODEL_STORE_SLOT_SIZE];
-static SECTION_ARENA uint8_t arena[ARENA_SIZE];
+static SECTION_ARENA uint8_t arena[NN_CHECK_ARENA_SIZE];
 static struct model loaded;
 static uint32_t loaded_generation;
 static bool is_loaded;
@@ -60,26 +59,10 @@ static bool describe_output(void)
 	return true;
 }
 
-/* Make the copy ready to run. NULL: it is; otherwise why not. */
-static const char *prepare(size_t len)
+/* Make the copy ready to run. */
+static bool prepare(size_t len)
 {
-	const enum nn_status status = nn_model_init(&loaded.nn, model_bytes, len, arena, sizeof(arena));
-
-	if (status != NN_OK) {
-		return nn_status_text(status);
-	}
-	return describe_output() ? NULL : "no input or no output";
-}
-
-psa_status_t model_check(const psa_msg_t *msg, const char **why)
-{
-	is_loaded = false;
-	*why = "larger than a slot";
-	if (msg->in_size[0] > sizeof(model_bytes)) {
-		return PSA_ERROR_INVALID_ARGUMENT;
-	}
-	*why = prepare(psa_read(msg->handle, 0, model_bytes, sizeof(model_bytes)));
-	return *why == NULL ? PSA_SUCCESS : PSA_ERROR_INVALID_ARGUMENT;
+	return nn_model_init(&loaded.nn, model_bytes, len, arena, sizeof(arena)) == NN_OK && describe_output();
 }
 
 static psa_status_t load(const struct model_store_info *info)
@@ -92,7 +75,7 @@ static psa_status_t load(const struct model_store_info *info)
 	if (status != PSA_SUCCESS) {
 		return status;
 	}
-	if (prepare(info->length) != NULL) {
+	if (!prepare(info->length)) {
 		return PSA_ERROR_DATA_INVALID;
 	}
 	memcpy(loaded.name, info->name, sizeof(loaded.name));

@@ -29,12 +29,6 @@ struct model {
  */
 psa_status_t model_get(const struct model **model);
 
-/*
- * Whether the interpreter takes the .tflite file in input vector 0. PSA_ERROR_INVALID_ARGUMENT: no; `why` says it.
- * The active model makes way for it, and is loaded again when it is next asked for.
- */
-psa_status_t model_check(const psa_msg_t *msg, const char **why);
-
 /* Run it on what stands in its input. PSA_ERROR_GENERIC_ERROR if the interpreter refuses. */
 psa_status_t model_run(const struct model *model);
 

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "tfm_platform_api.h"
+#include "device_ioctl.h"
 
 psa_status_t platform_boot_seed(uint8_t seed[PLATFORM_BOOT_SEED_SIZE])
 {

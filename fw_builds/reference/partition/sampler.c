@@ -2,6 +2,7 @@
 #include "sampler.h"
 
 #include "devices.h"
+#include "psa/service.h"
 #include "psa_manifest/tfm_inference.h"
 #include "sbcon.h"
 #include "tfm_memory_sections.h"

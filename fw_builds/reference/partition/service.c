@@ -148,24 +148,6 @@ static psa_status_t do_csr(const psa_msg_t *msg)
 	return status == PSA_SUCCESS ? write_all(msg, 0, csr, len) : status;
 }
 
-/* For who keeps models: one that cannot run shall not take the place of one that can. */
-static psa_status_t do_check_model(const psa_msg_t *msg)
-{
-	const char *why;
-
-	if (msg->client_id < 0) {
-		return PSA_ERROR_NOT_PERMITTED;
-	}
-	const psa_status_t status = model_check(msg, &why);
-
-	if (status != PSA_SUCCESS) {
-		const size_t len = strlen(why), room = msg->out_size[0];
-
-		psa_write(msg->handle, 0, why, len < room ? len : room);
-	}
-	return status;
-}
-
 psa_status_t tfm_inference_service_sfn(const psa_msg_t *msg)
 {
 	switch (msg->type) {
@@ -185,8 +167,6 @@ psa_status_t tfm_inference_service_sfn(const psa_msg_t *msg)
 		return measure_latency(msg);
 	case TFM_INFERENCE_TRACE:
 		return measure_trace(msg);
-	case TFM_INFERENCE_CHECK_MODEL:
-		return do_check_model(msg);
 	default:
 		return PSA_ERROR_NOT_SUPPORTED;
 	}

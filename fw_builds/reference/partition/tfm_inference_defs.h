@@ -21,9 +21,6 @@
 #define TFM_INFERENCE_TRACE 8 /* [struct tfm_inference_trace, input] -> [struct tfm_inference_trace_op each] or */
 /* [bytes of one operator's output, struct tfm_inference_trace_part] */
 
-#define TFM_INFERENCE_CHECK_MODEL 9 /* [.tflite file] -> [text: why the interpreter refuses it]; secure clients only */
-
-#define TFM_INFERENCE_REASON_MAX 96u /* characters, without a NUL */
 #define TFM_INFERENCE_ID_SIZE 32u
 #define TFM_INFERENCE_NAME_SIZE 16u
 #define TFM_INFERENCE_NONCE_MIN 8u

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "commands.h"
+#include "driver_features.h"
 #include "psa/client.h"
 #include "psa_manifest/sid.h"
 #include "tfm_inference_defs.h"
-#include "tfm_platform_api.h"
+#include "device_ioctl.h"
 
 #define PROTOCOL_VERSION 1u
 #define FIRMWARE_NAME "tfm-harness-reference"
@@ -44,19 +45,42 @@ static bool trace_allowed(const struct tfm_platform_device_info *device)
 
 static void put_features(struct cbor_out *out, const struct tfm_platform_device_info *device)
 {
-	static const char *const features[] = {
-		"describe", "identity", "infer",        "signed-result", "nonce",   "psa-token", "public-keys",
-		"csr",      "sensor",   "free-running", "batch",         "latency", "probe",     "psa-call",
-		"models",   "update",   "reset",        "stats",         "log",
+	const struct {
+		const char *name;
+		bool here;
+	} features[] = {
+		{ "describe", true },
+		{ "identity", true },
+		{ "infer", true },
+		{ "signed-result", true },
+		{ "nonce", true },
+		{ "psa-token", true },
+		{ "public-keys", true },
+		{ "csr", true },
+		{ "sensor", true },
+		{ "free-running", DRIVER_HAS_FREE_RUNNING },
+		{ "batch", true },
+		{ "latency", true },
+		{ "probe", DRIVER_HAS_PROBE },
+		{ "psa-call", DRIVER_HAS_PROBE },
+		{ "models", DRIVER_HAS_MODELS },
+		{ "update", DRIVER_HAS_UPDATE },
+		{ "reset", true },
+		{ "stats", true },
+		{ "log", true },
+		{ "trace", DRIVER_HAS_TRACE && trace_allowed(device) },
 	};
+	size_t count = 0;
 
-	cbor_put_text(out, "feat");
-	cbor_put_array(out, COUNT_OF(features) + (trace_allowed(device) ? 1 : 0));
 	for (size_t i = 0; i < COUNT_OF(features); i++) {
-		cbor_put_text(out, features[i]);
+		count += features[i].here ? 1 : 0;
 	}
-	if (trace_allowed(device)) {
-		cbor_put_text(out, "trace");
+	cbor_put_text(out, "feat");
+	cbor_put_array(out, count);
+	for (size_t i = 0; i < COUNT_OF(features); i++) {
+		if (features[i].here) {
+			cbor_put_text(out, features[i].name);
+		}
 	}
 }
 

@@ -4,10 +4,11 @@
  */
 #include "clock.h"
 #include "commands.h"
+#include "driver_features.h"
 #include "log.h"
 #include "smp_frame.h"
 #include "smp_server.h"
-#include "tfm_platform_api.h"
+#include "device_ioctl.h"
 #include "uart.h"
 
 static struct smp_stats stats;
@@ -16,8 +17,14 @@ static struct smp_rx rx;
 static void answer(const uint8_t *message, size_t len)
 {
 	static const struct smp_command_table *const tables[] = {
-		&os_commands,       &describe_command, &inference_commands, &measure_commands,
-		&identity_commands, &model_commands,   &probe_commands,     &link_commands,
+		&os_commands,      &describe_command,  &inference_commands,
+		&measure_commands, &identity_commands, &link_commands,
+#if DRIVER_HAS_MODELS || DRIVER_HAS_UPDATE
+		&model_commands,
+#endif
+#if DRIVER_HAS_PROBE
+		&probe_commands,
+#endif
 	};
 	static uint8_t out[SMP_MAX_MESSAGE];
 	const struct smp_context context = { .stats = &stats, .received = ticks_now() };

@@ -5,7 +5,7 @@
 #include "commands.h"
 #include "probe_access.h"
 #include "psa/client.h"
-#include "tfm_platform_api.h"
+#include "device_ioctl.h"
 #include "tfm_psa_call_pack.h"
 #include "tfm_veneers.h"
 

@@ -16,10 +16,14 @@ static volatile bool held; /* the ring was full, the receive interrupt is off */
 #define CTRL_IDLE (UART_CTRL_TX_ENABLE | UART_CTRL_RX_ENABLE)
 #define CTRL_RECEIVING (CTRL_IDLE | UART_CTRL_RX_INTERRUPT | UART_CTRL_RX_OVERRUN_INTERRUPT)
 
+void UART0_Combined_Handler(void);
+
 void uart_init(void)
 {
 	UART0->bauddiv = PERIPHERAL_CLOCK_HZ / UART_BAUD;
 	UART0->ctrl = CTRL_RECEIVING;
+	/* A byte that came while a boot loader had the receiver on raises no interrupt any more. */
+	UART0_Combined_Handler();
 	NVIC_ISER[UART0_COMBINED_IRQ / 32] = 1u << (UART0_COMBINED_IRQ % 32);
 	__asm volatile("cpsie i" ::: "memory");
 }

@@ -10,7 +10,7 @@
 #include "psa_manifest/sid.h"
 #include "tfm_inference_defs.h"
 #include "tfm_model_store_api.h"
-#include "tfm_platform_api.h"
+#include "device_ioctl.h"
 #include "tfm_veneers.h"
 #include "uart.h"
 

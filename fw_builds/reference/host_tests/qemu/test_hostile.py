@@ -18,7 +18,7 @@ INCLUDES = ["spe/include", "spe/interface", "pseudo_driver", "platform/an547"]
 def hostile(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hostile")
     sources = [Path(__file__).parent / "hostile" / "main.c", PLATFORM / "startup_nonsecure.c"]
-    sources += [REFERENCE / "spe/interface" / name for name in ("tfm_psa_ns_api.c", "tfm_platform_api.c")]
+    sources += [REFERENCE / "spe/interface" / name for name in ("tfm_psa_ns_api.c", "device_ioctl.c")]
     elf, binary = folder / "hostile.elf", folder / "hostile.bin"
     command = ["arm-none-eabi-gcc", *FLAGS, *(f"-I{REFERENCE / path}" for path in INCLUDES)]
     command += ["-nostartfiles", "--specs=nano.specs", "--specs=nosys.specs", "-Wl,--no-warn-rwx-segments"]

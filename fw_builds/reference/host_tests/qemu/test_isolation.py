@@ -196,13 +196,6 @@ def test_the_model_is_not_for_the_nonsecure_side(lab: Lab) -> None:
         assert board.device.probe(NS_BUFFER)["val"] == 0
 
 
-def test_the_nonsecure_side_may_not_have_a_model_checked(lab: Lab) -> None:
-    """Unsigned bytes of its own would reach the interpreter's loader."""
-    with lab.boot() as board:
-        board.device.wait_ready()
-        assert raw_call(board, "inference", 9, [[NS_BUFFER, 0x1000]], [[NS_BUFFER + 0x1000, 96]]) == NOT_PERMITTED
-
-
 def test_sizes_that_a_service_does_not_expect(lab: Lab) -> None:
     """Wrong sizes get an error from every message type; the device stays as it is."""
     with lab.boot() as board:

@@ -9,6 +9,7 @@
 #include "nv.h"
 #include "panic.h"
 #include "psa_manifest/pid.h"
+#include "psa/service.h"
 #include "psa_manifest/tfm_inference.h"
 #include "spe_version.h"
 #include "spm.h"

@@ -5,7 +5,7 @@
 #ifndef SPE_FAULT_H
 #define SPE_FAULT_H
 
-#include "tfm_platform_api.h"
+#include "device_ioctl.h"
 
 /* The records so far. */
 void fault_snapshot(struct tfm_platform_faults *out);

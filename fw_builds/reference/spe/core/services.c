@@ -6,6 +6,7 @@
 
 #include "psa_manifest/pid.h"
 #include "psa_manifest/sid.h"
+#include "psa/service.h"
 #include "psa_manifest/tfm_inference.h"
 #include "services.h"
 

@@ -12,7 +12,7 @@
 #include "log.h"
 #include "psa_manifest/pid.h"
 #include "sha256.h"
-#include "tfm_builtin_key_ids.h"
+#include "device_keys.h"
 
 struct builtin_key {
 	const psa_key_id_t id;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The keys of tfm_builtin_key_ids.h: derived on first use, kept for the boot.
+ * The keys of device_keys.h: derived on first use, kept for the boot.
  */
 #ifndef BUILTIN_KEYS_H
 #define BUILTIN_KEYS_H

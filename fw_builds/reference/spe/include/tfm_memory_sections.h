@@ -9,6 +9,7 @@
 #define SECTION_SENSOR_WINDOW __attribute__((section(".isram1.window"), aligned(8)))
 #define SECTION_MODEL __attribute__((section(".isram1.model"), aligned(16)))
 #define SECTION_ARENA __attribute__((section(".isram1.arena"), aligned(16)))
+#define SECTION_CHECK_ARENA __attribute__((section(".isram1.check_arena"), aligned(16)))
 #define SECTION_BANK __attribute__((section(".isram1.bank"), aligned(16)))
 
 #endif

@@ -13,7 +13,7 @@
 #include "psa/initial_attestation.h"
 #include "services.h"
 #include "tfm_attest_defs.h"
-#include "tfm_builtin_key_ids.h"
+#include "device_keys.h"
 
 #define COSE_SIGN1_TAG 18u
 #define ES256 PSA_ALG_DETERMINISTIC_ECDSA(PSA_ALG_SHA_256)

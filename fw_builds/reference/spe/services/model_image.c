@@ -7,25 +7,24 @@
 #include "image_report.h"
 #include "log.h"
 #include "nspe_boot.h"
-#include "psa/client.h"
+#include "nn_check.h"
 #include "psa_manifest/pid.h"
-#include "psa_manifest/sid.h"
 #include "rollback.h"
-#include "tfm_inference_defs.h"
+#include "tfm_memory_sections.h"
 
-/* The interpreter is the inference partition's, and so is the memory that a look at a model takes. */
+/*
+ * A model that cannot run shall not take the place of one that can. The interpreter is linked as a library, with memory
+ * of the store's own: asking the inference service would be a circle, because that service asks the store.
+ */
 static bool interpreter_takes(const struct mcuboot_image *image)
 {
-	char why[TFM_INFERENCE_REASON_MAX + 1u] = "";
-	const psa_invec in_vec[] = { { image->payload, image->payload_size } };
-	psa_outvec out_vec[] = { { why, TFM_INFERENCE_REASON_MAX } };
-	const psa_status_t status =
-		psa_call(TFM_INFERENCE_SERVICE_HANDLE, TFM_INFERENCE_CHECK_MODEL, in_vec, 1, out_vec, 1);
+	static SECTION_CHECK_ARENA uint8_t arena[NN_CHECK_ARENA_SIZE];
+	const char *const why = nn_check(image->payload, image->payload_size, arena, sizeof arena);
 
-	if (status != PSA_SUCCESS) {
+	if (why != NULL) {
 		spe_log("MODEL", "%s is signed, but no model for this device: %s", image->name, why);
 	}
-	return status == PSA_SUCCESS;
+	return why == NULL;
 }
 
 enum mcuboot_status model_image_verify(const uint8_t *file, size_t size, struct mcuboot_image *image)

@@ -13,7 +13,7 @@
 #include "memory_map.h"
 #include "services.h"
 #include "target_cfg.h"
-#include "tfm_platform_api.h"
+#include "device_ioctl.h"
 
 _Static_assert(sizeof ATTEST_PROFILE_NAME <= sizeof(((struct tfm_platform_device_info *)0)->attest_profile), "profile");
 

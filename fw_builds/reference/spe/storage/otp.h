@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "tfm_platform_api.h"
+#include "device_ioctl.h"
 
 #define OTP_SIZE 256u
 #define OTP_HUK_SIZE 32u

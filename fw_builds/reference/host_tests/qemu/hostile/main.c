@@ -8,7 +8,7 @@
 #include "board.h"
 #include "psa/client.h"
 #include "psa_manifest/sid.h"
-#include "tfm_platform_api.h"
+#include "device_ioctl.h"
 #include "tfm_psa_call_pack.h"
 #include "tfm_veneers.h"
 

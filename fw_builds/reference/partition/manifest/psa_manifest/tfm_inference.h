@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What TF-M's manifest tool generates from tfm_inference.yaml, for building without that tool.
+ * What TF-M's manifest tool generates from tfm_inference.yaml, for building without that tool. Like the
+ * generated one it includes nothing: psa/service.h comes first.
  */
 #ifndef PSA_MANIFEST_TFM_INFERENCE_H
 #define PSA_MANIFEST_TFM_INFERENCE_H
-
-#include "psa/service.h"
 
 #define SAMPLING_TIMER_SIGNAL (1UL << 4UL)
 

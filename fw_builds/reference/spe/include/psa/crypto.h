@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The subset of the PSA Crypto API 1.1 (IHI 0086) that the SPE implements: SHA-256, deterministic
- * ECDSA on P-256 with the built-in keys of tfm_builtin_key_ids.h, and
+ * ECDSA on P-256 with the built-in keys of device_keys.h, and
  * random bytes. Types, values and errors are the specification's.
  */
 #ifndef PSA_CRYPTO_H

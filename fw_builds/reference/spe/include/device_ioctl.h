@@ -5,13 +5,14 @@
  * Names and message types follow TF-M's platform service; the ioctl requests are this platform's.
  * The functions work on both sides of the boundary.
  */
-#ifndef TFM_PLATFORM_API_H
-#define TFM_PLATFORM_API_H
+#ifndef DEVICE_IOCTL_H
+#define DEVICE_IOCTL_H
 
 #include <stdint.h>
 
 #include "psa/error.h"
 
+/* TF-M's numbers (tfm_platform_api.h). */
 #define TFM_PLATFORM_API_ID_SYSTEM_RESET (1012) /* no vectors; does not return */
 #define TFM_PLATFORM_API_ID_IOCTL (1013) /* in[0] uint32_t request; out[0] the structure */
 

@@ -2,8 +2,8 @@
 /*
  * Keys that the platform holds. TF-M's numbers; RESULT and CLIENT are in the range it leaves to platforms.
  */
-#ifndef TFM_BUILTIN_KEY_IDS_H
-#define TFM_BUILTIN_KEY_IDS_H
+#ifndef DEVICE_KEYS_H
+#define DEVICE_KEYS_H
 
 #define TFM_BUILTIN_KEY_ID_MIN 0x7FFF815Bu
 #define TFM_BUILTIN_KEY_ID_HUK 0x7FFF815Cu /* derivation inside the SPE; no operation of psa/crypto.h takes it */

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What this image's platform can do. A port sets to 0 what it has not (-DDRIVER_HAS_UPDATE=0): the commands are then left
+ * out, and `describe` does not name the feature. Suites that need it are not covered; they do not fail.
+ */
+#ifndef DRIVER_FEATURES_H
+#define DRIVER_FEATURES_H
+
+#ifndef DRIVER_HAS_MODELS /* more than one model: the list, select */
+#define DRIVER_HAS_MODELS 1
+#endif
+#ifndef DRIVER_HAS_UPDATE /* models by upload */
+#define DRIVER_HAS_UPDATE 1
+#endif
+#ifndef DRIVER_HAS_PROBE /* reads and writes of any address, recorded faults, raw psa_call(): test builds only */
+#define DRIVER_HAS_PROBE 1
+#endif
+#ifndef DRIVER_HAS_FREE_RUNNING /* the sampling timer */
+#define DRIVER_HAS_FREE_RUNNING 1
+#endif
+#ifndef DRIVER_HAS_TRACE /* inner activations, in the lifecycle that allows it */
+#define DRIVER_HAS_TRACE 1
+#endif
+
+#endif
