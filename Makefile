@@ -18,7 +18,8 @@ help:
 	@echo 'make mutants   build every faulty firmware, run on each the suite that must catch it'
 	@echo 'make mutants-matrix   the same with all suites on each, and the matrix'
 	@echo 'make mutation-score   small changes of the firmware (a seeded sample, SAMPLE=400): how many are noticed'
-	@echo 'make nightly-check   make test, the matrix and the mutation score (hours)'
+	@echo 'make mutation-score-harness   the same on verify, latency and the comparison of parity'
+	@echo 'make nightly-check   make test, the matrix and both mutation scores (hours)'
 	@echo 'make lint      ruff, mypy, import-linter, clang-format'
 	@echo 'make unit      the tests of the harness itself'
 	@echo 'make firmware  the reference firmware'
@@ -38,7 +39,7 @@ test: setup-test
 
 .PHONY: nightly-check
 nightly-check: setup-test
-	@.ci/stages.sh lint firmware firmware-check unit mutants-matrix mutation-score
+	@.ci/stages.sh lint firmware firmware-check unit mutants-matrix mutation-score mutation-score-harness
 
 .PHONY: setup-demo setup-test
 setup-demo:
@@ -71,13 +72,15 @@ suites: firmware
 SAMPLE ?= 400
 SEED ?= 1
 
-.PHONY: mutants mutants-matrix mutation-score
+.PHONY: mutants mutants-matrix mutation-score mutation-score-harness
 mutants: setup-test
 	$(python) $(firmware)/run_mutants.py --jobs $(JOBS)
 mutants-matrix: setup-test
 	$(python) $(firmware)/run_mutants.py --jobs $(JOBS) --matrix
 mutation-score: setup-test
 	$(python) $(firmware)/mutation_score.py --jobs $(JOBS) --sample $(SAMPLE) --seed $(SEED) --results build/mutation.jsonl
+mutation-score-harness: setup-test
+	$(python) -m benchmarks.mutation.score --jobs $(JOBS) --sample $(SAMPLE) --seed $(SEED)
 
 .PHONY: bench
 bench: setup-test firmware
