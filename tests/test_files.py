@@ -13,6 +13,7 @@ from tfm_harness.boards.provision import key_hash
 from tfm_harness.cli.main import main
 from tfm_harness.config.loading import load_build, load_target
 from tfm_harness.config.plain_yaml import PlainLoader
+from tfm_harness.config.result_profile import read_result_profile
 from tfm_harness.console_suites.transcripts import judge_file
 from tfm_harness.errors import ConfigError
 from tfm_harness.files import open_file, read_file
@@ -22,7 +23,7 @@ from tfm_harness.parity.replay import load_failure
 from tfm_harness.report import load_run
 from tfm_harness.stimulus.trace import load_trace
 from tfm_harness.testing.images import load_signing_key
-from tfm_harness.trust.expectations import read_key, read_result_profile
+from tfm_harness.trust.expectations import read_key
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = (ROOT / "fw_builds" / "reference" / "models" / "sine.tflite").read_bytes()

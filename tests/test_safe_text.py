@@ -13,7 +13,7 @@ from tfm_harness.cli.main import main
 from tfm_harness.console.text import last_lines
 from tfm_harness.errors import InfrastructureError
 from tfm_harness.findings import Check, Finding
-from tfm_harness.protocol.text import log_tail
+from tfm_harness.protocol.smp.text import log_tail
 from tfm_harness.safe_text import safe
 
 from tests.protocol.simulator import MemoryConsole

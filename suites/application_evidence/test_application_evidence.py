@@ -11,9 +11,9 @@ from tfm_harness.boards.base import ResetKind
 from tfm_harness.findings import Check, Severity
 from tfm_harness.plugin.bench import Bench
 from tfm_harness.plugin.checks import Checks
-from tfm_harness.plugin.device import Device
-from tfm_harness.plugin.reference import Reference
-from tfm_harness.plugin.verifier import Verifier
+from tfm_harness.bench.device import Device
+from tfm_harness.bench.reference import Reference
+from tfm_harness.bench.verifier import Verifier
 from tfm_harness.protocol.zephyr_shell import parse
 from tfm_harness.protocol.zephyr_shell.client import ZephyrShellDriver
 from tfm_harness.verify.results import ResultExpectations, SignedResult, verify_result

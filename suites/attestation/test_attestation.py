@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from tfm_harness.bench.device import Device
+from tfm_harness.bench.verifier import Verifier
 from tfm_harness.boards.base import ResetKind
 from tfm_harness.findings import Check
 from tfm_harness.plugin.bench import Bench
 from tfm_harness.plugin.checks import Checks
-from tfm_harness.plugin.device import Device
-from tfm_harness.plugin.verifier import Verifier
 from tfm_harness.protocol.smp.answers import Refused
 
 pytestmark = pytest.mark.needs("psa-token", "trusted-iak")

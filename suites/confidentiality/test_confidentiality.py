@@ -6,16 +6,16 @@ import hmac
 from collections.abc import Iterator
 
 import pytest
+from tfm_harness.bench.device import Device, Inference
 from tfm_harness.boards.base import ResetKind
+from tfm_harness.config.result_profile import build_result_profile
 from tfm_harness.console.base import Mark
 from tfm_harness.errors import HarnessError
 from tfm_harness.findings import Check, Report
 from tfm_harness.plugin.bench import Bench
 from tfm_harness.plugin.checks import Checks
-from tfm_harness.plugin.device import Device, Inference
 from tfm_harness.protocol.smp.frame import FrameDecoder, Packet
 from tfm_harness.stimulus.base import Stimulus
-from tfm_harness.trust.expectations import build_result_profile
 from tfm_harness.verify.derive import SALT, reference_private_key
 from tfm_harness.verify.deterministic import secret_number
 from tfm_harness.verify.keys import PublicKey

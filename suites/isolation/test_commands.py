@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from tfm_harness.bench.device import Device
 from tfm_harness.errors import ProductError
 from tfm_harness.findings import Check
 from tfm_harness.plugin.bench import Bench
 from tfm_harness.plugin.checks import Checks
-from tfm_harness.plugin.device import Device
 from tfm_harness.protocol.smp.answers import Refused, decode_answer
 from tfm_harness.protocol.smp.header import DOCUMENTED, GROUP_INFERENCE, GROUP_OS, Command, Op
 from tfm_harness.protocol.smp.link import Request

@@ -6,12 +6,12 @@ import random
 from collections.abc import Iterator, Sequence
 
 import pytest
+from tfm_harness.bench.device import Device
 from tfm_harness.config.memory_map import MemoryMap, ServiceCall, ServiceConfig
 from tfm_harness.errors import ProductError
 from tfm_harness.findings import Check
 from tfm_harness.plugin.bench import Bench
 from tfm_harness.plugin.checks import Checks
-from tfm_harness.plugin.device import Device
 from tfm_harness.protocol.smp.test_commands import PsaCall
 
 pytestmark = pytest.mark.needs("psa-call", "probe", "memory-map", "services")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import pytest
+from tfm_harness.bench.device import Device
 from tfm_harness.config.memory_map import MemoryMap, MemoryRegion
 from tfm_harness.findings import Check
 from tfm_harness.plugin.bench import Bench
 from tfm_harness.plugin.checks import Checks
-from tfm_harness.plugin.device import Device
 from tfm_harness.protocol.smp.answers import Probe
 
 pytestmark = pytest.mark.needs("probe", "memory-map")

@@ -6,6 +6,8 @@ import time
 from dataclasses import replace
 
 import pytest
+from tfm_harness.bench.device import Device
+from tfm_harness.bench.verifier import Verifier
 from tfm_harness.boards.base import ClockQuality as BoardClock
 from tfm_harness.findings import Report
 from tfm_harness.latency.budget import check_budget
@@ -25,8 +27,6 @@ from tfm_harness.latency.series import Series, check_series
 from tfm_harness.latency.statistics import summarise
 from tfm_harness.plugin.bench import Bench
 from tfm_harness.plugin.checks import Checks
-from tfm_harness.plugin.device import Device
-from tfm_harness.plugin.verifier import Verifier
 from tfm_harness.protocol.smp.client import PHASES
 
 pytestmark = pytest.mark.needs("infer", "latency", "models")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from tfm_harness.bench.device import Device
+from tfm_harness.bench.reference import Reference
+from tfm_harness.bench.verifier import Verifier
 from tfm_harness.plugin.bench import Bench
-from tfm_harness.plugin.device import Device
-from tfm_harness.plugin.reference import Reference
-from tfm_harness.plugin.verifier import Verifier
 from tfm_harness.stimulus.base import Stimulus
 
 pytestmark = pytest.mark.needs("infer")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from tfm_harness.bench.device import Device
+from tfm_harness.bench.verifier import Verifier
 from tfm_harness.plugin.bench import Bench
-from tfm_harness.plugin.device import Device
-from tfm_harness.plugin.verifier import Verifier
 from tfm_harness.provisioning.ca import BOOTSTRAP_OU, SmallCa
 from tfm_harness.provisioning.client import BootstrapClient, provision
 from tfm_harness.provisioning.messages import Form

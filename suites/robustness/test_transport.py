@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 
 import pytest
+from tfm_harness.bench.device import Device
 from tfm_harness.errors import InfrastructureError
 from tfm_harness.findings import Check
 from tfm_harness.plugin.checks import Checks
-from tfm_harness.plugin.device import Device
 from tfm_harness.protocol.smp.answers import Refused, decode_answer, field
 from tfm_harness.protocol.smp.client import SmpDriver
 from tfm_harness.protocol.smp.frame import MAX_PACKET, encode_frame

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
+from tfm_harness.bench.device import Device
+from tfm_harness.bench.verifier import Verifier
 from tfm_harness.findings import Check
 from tfm_harness.plugin.checks import Checks
-from tfm_harness.plugin.device import Device
-from tfm_harness.plugin.verifier import Verifier
 from tfm_harness.protocol.smp.answers import Refused
 from tfm_harness.stimulus.base import Stimulus
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from tfm_harness.bench.device import Device
+from tfm_harness.bench.verifier import Verifier
 from tfm_harness.boards.base import ResetKind
 from tfm_harness.findings import Check
 from tfm_harness.plugin.bench import Bench
 from tfm_harness.plugin.checks import Checks
-from tfm_harness.plugin.device import Device
-from tfm_harness.plugin.verifier import Verifier
 from tfm_harness.protocol.smp.answers import ModelInfo, Refused
 from tfm_harness.protocol.smp.header import Command
 from tfm_harness.testing.images import ImageRecipe, load_signing_key, make_image

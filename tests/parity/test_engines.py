@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -361,3 +362,31 @@ def test_worker_ends_with_a_killed_parent(tmp_path: Path, busy: bool) -> None:
     finally:
         parent.kill()
         parent.communicate()
+
+
+def test_worker_outlives_the_thread_that_asked_for_it() -> None:
+    """The kernel ends it with the thread that started it: that one must live as long as the process."""
+    found: list[ReferenceEngine] = []
+    thread = threading.Thread(target=lambda: found.append(get_engine()))
+    thread.start()
+    thread.join()
+    (engine,) = found
+    with engine:
+        pid = worker_of(engine).pid
+        assert engine.run(testkit.dense(), np.zeros((1, 1, 16), np.int8))[0].shape == (1, 1, 8)
+        assert worker_of(engine).pid == pid
+
+
+def test_worker_whose_parent_is_gone_ends_at_once() -> None:
+    """It may have ended before the kernel was asked to watch it: then the number given is not the parent's."""
+    worker = ROOT / "harness" / "tfm_harness" / "parity" / "worker.py"
+    command = [sys.executable, "-I", str(worker), "tflite-runtime", str(4 << 30), "1"]
+    done = subprocess.run(command, stdin=subprocess.PIPE, capture_output=True, timeout=60, check=True)
+    assert done.stdout == b""
+
+
+def test_worker_asks_for_no_signals_on_its_pipe(engine: ReferenceEngine) -> None:
+    """The signal of the parent's last write could come after the request had been read, and end the worker."""
+    engine.run(testkit.dense(), np.zeros((64, 1, 16), np.int8))
+    flags = Path(f"/proc/{worker_of(engine).pid}/fdinfo/0").read_text().split("flags:")[1].split()[0]
+    assert int(flags, 8) & os.O_ASYNC == 0

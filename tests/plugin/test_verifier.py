@@ -7,12 +7,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tfm_harness.bench.verifier import Verifier
 from tfm_harness.boards.base import Identity
 from tfm_harness.config.loading import load_build
 from tfm_harness.errors import InfrastructureError
 from tfm_harness.findings import Policy, Report
-from tfm_harness.plugin.trust import Trust as RealTrust
-from tfm_harness.plugin.verifier import Verifier
+from tfm_harness.trust.anchors import Trust as RealTrust
 from tfm_harness.verify.keys import VerificationKey
 from tfm_harness.verify.signatures import SignatureLedger
 

@@ -234,3 +234,32 @@ def test_a_second_answer_to_the_forgiving_request_itself_is_no_stale_one(link: S
         link.request(SAFE, timeout=1)
     with pytest.raises(ProductError, match="smp-duplicate"):
         link.request(SAFE, timeout=1)
+
+
+@pytest.mark.parametrize(("fault", "kind"), [(swallow, "smp-timeout"), (corrupt, "smp-corrupt")])
+@pytest.mark.parametrize("request_", [SAFE, UNSAFE], ids=["safe", "unsafe"])
+def test_on_an_emulated_uart_nothing_is_asked_again(
+    link: SmpLink, firmware: Firmware, fault: Callable[[bytes], bytes], kind: str, request_: Request
+) -> None:
+    link.console.lossless = True
+    firmware.faults = [fault]
+    with pytest.raises(ProductError) as caught:
+        link.request(request_, timeout=SHORT if fault is swallow else 1)
+    assert caught.value.kind == kind
+    assert len(firmware.requests) == 1
+    assert "cable" not in str(caught.value)
+    assert "wrong console" not in str(caught.value)
+
+
+def test_on_an_emulated_uart_a_torn_frame_between_answers_is_found_too(link: SmpLink, firmware: Firmware) -> None:
+    link.console.lossless = True
+    firmware.faults = [lambda answer: corrupt(answer) + answer]
+    with pytest.raises(ProductError, match="changes no byte"):
+        link.burst([SAFE], timeout=1)
+
+
+def test_a_boot_may_begin_with_half_a_frame(link: SmpLink, firmware: Firmware) -> None:
+    link.console.lossless = True
+    firmware.faults = [lambda answer: corrupt(answer) + answer]
+    with link.forgiving():
+        assert link.request(SAFE, timeout=1).payload == b"\xa1\x61r\x61x"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tfm_harness.protocol.smp.frame import encode_frame
-from tfm_harness.protocol.text import log_tail
+from tfm_harness.protocol.smp.text import log_tail
 
 from tests.protocol.simulator import MemoryConsole
 

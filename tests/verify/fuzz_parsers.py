@@ -9,6 +9,7 @@ the input that causes it in hex; 2: usage.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime as dt
 import importlib.util
 import random
@@ -28,7 +29,6 @@ Target = Callable[[bytes], object]
 
 def targets() -> dict[str, tuple[Target, list[bytes]]]:
     """Every parser with seeds: valid inputs from which mutations begin."""
-    from tfm_harness.cli.verify_files import decode_text
     from tfm_harness.findings import Report
     from tfm_harness.provisioning import messages
     from tfm_harness.verify import cbor
@@ -36,6 +36,8 @@ def targets() -> dict[str, tuple[Target, list[bytes]]]:
     from tfm_harness.verify.cose import verify_cose
     from tfm_harness.verify.csr import verify_csr
     from tfm_harness.verify.elf import measure
+    from tfm_harness.verify.forms import UnknownFormError
+    from tfm_harness.verify.forms import decode as decode_form
     from tfm_harness.verify.images import boot_record, expected_components, verify_mcuboot
     from tfm_harness.verify.key_relations import check_device_key
     from tfm_harness.verify.keyfiles import parse_image_key, parse_key, parse_spki
@@ -53,6 +55,10 @@ def targets() -> dict[str, tuple[Target, list[bytes]]]:
     expected = TokenExpectations(
         caller="non-secure", implementation_id=bytes(32), lifecycle=frozenset({1}), components=(), max_size=500
     )
+
+    def any_form(data: bytes) -> None:
+        with contextlib.suppress(UnknownFormError):
+            decode_form(data)
 
     def token(data: bytes) -> None:
         report = Report()
@@ -128,7 +134,7 @@ def targets() -> dict[str, tuple[Target, list[bytes]]]:
         "csr": (csr, requests),
         "certificate": (certificate, [x509_kit.GOOD_CERTIFICATE]),
         "bootstrap": (bootstrap, replies),
-        "file": (decode_text, [tokens[0].hex().encode(), kit.KEY.pem.encode()]),
+        "file": (any_form, [tokens[0].hex().encode(), kit.KEY.pem.encode()]),
     }
 
 

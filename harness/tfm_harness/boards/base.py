@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from tfm_harness.latency.clock import ClockQuality
+
 if TYPE_CHECKING:
     from tfm_harness.config.build import Build
     from tfm_harness.config.target import TargetBase
@@ -37,14 +39,6 @@ class PowerState(enum.StrEnum):
     ON = "on"
     OFF = "off"
     UNKNOWN = "unknown"
-
-
-class ClockQuality(enum.StrEnum):
-    """What a device's tick counter is worth on this kind of board."""
-
-    CYCLE_EXACT = "cycle-exact"  # real silicon
-    DETERMINISTIC = "deterministic"  # repeats, but is not time (QEMU icount): change detection only
-    MEANINGLESS = "meaningless"  # emulator without icount, FVP
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +194,23 @@ class Board(abc.ABC):
     def identity(self) -> Identity:
         """What is known about the board's keys."""
         return Identity(board_id=self.name)
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What tests may ask of this board with ``needs(...)``. The one place that says it for the board's kind.
+
+        Kinds add their own words to these. Words of the firmware and of the build are not among them.
+        """
+        said = {
+            "factory-reset": type(self).erase is not Board.erase,
+            "memory-dump": type(self).read_memory is not Board.read_memory,
+            "sensor-removal": type(self).without_sensors is not Board.without_sensors,
+            "clock-control": type(self).count_instructions is not Board.count_instructions,
+            "nonvolatile": self.keeps_memory,
+            "known-secrets": self.identity.huk is not None,
+        }
+        words = {word for word, true in said.items() if true}
+        return frozenset({f"target-{self.kind}", *words, *(f"{kind}-reset" for kind in self.resets)})
 
     @property
     def clock_quality(self) -> ClockQuality:

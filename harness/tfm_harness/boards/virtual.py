@@ -29,6 +29,7 @@ __all__ = [
     "default_implementation_id",
     "make_entropy",
     "make_otp",
+    "virtual_capabilities",
 ]
 
 OTP_SIZE: Final = 256
@@ -298,6 +299,24 @@ class NvMemory:
     def _check(self, at: int, size: int) -> None:
         if not 0 <= at <= at + size <= self.size:
             raise ValueError(f"{size} bytes at {at:#x} are not inside an NV area of {self.size:#x} bytes")
+
+
+def virtual_capabilities(*, otp: bool, nv: bool, controlled: bool = False) -> frozenset[str]:
+    """What tests may ask of an emulated board, as `Board.capabilities` has it.
+
+    Args:
+        otp: the harness lays out the OTP area, so it knows the board's secrets.
+        nv: there is memory that is kept over cold starts.
+        controlled: the board is a `VirtualControl`.
+    """
+    said = {
+        "fast-flash": True,
+        "known-secrets": otp,
+        "provision": otp and controlled,
+        "nv-access": nv and controlled,
+        "write-stops": nv and controlled,
+    }
+    return frozenset(word for word, true in said.items() if true)
 
 
 @runtime_checkable

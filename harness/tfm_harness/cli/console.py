@@ -47,22 +47,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from tfm_harness.boards.registry import make_board
-    from tfm_harness.config.loading import check_pair, load_build, load_target
-    from tfm_harness.plugin.options import OPTIONS, Setting
-    from tfm_harness.plugin.pairs import run_context
+    from tfm_harness.bench.combination import load_combination
+    from tfm_harness.bench.context import make_context
+    from tfm_harness.bench.live import LiveCombination
 
-    target, build = load_target(args.target), load_build(args.build)
-    check_pair(target, build)
-    given = {"run-dir": args.run_dir, "state-dir": args.state_dir}
-    options = {
-        option.name: Setting((given[option.name],) if given.get(option.name) else (), "the command line", option)
-        for option in OPTIONS
-    }
-    with make_board(target, run_context(options)) as board:
-        board.flash(build)
+    combination = load_combination(args.target, args.build)
+    build = combination.build
+    # What runs is not proved here: people look at a console because the firmware does not answer.
+    with LiveCombination(combination, make_context(args.run_dir, args.state_dir)).flashed() as board:
         console = board.console(args.console or build.console)
-        print(f"{target.name}, console {console.name}; transcript {console.transcript}", file=sys.stderr)  # noqa: T201 - a command line tool prints
+        print(f"{board.name}, console {console.name}; transcript {console.transcript}", file=sys.stderr)  # noqa: T201 - a command line tool prints
         if sys.stdin.isatty():
             print("Ctrl-] leaves", file=sys.stderr)  # noqa: T201 - same
             with _raw():

@@ -51,6 +51,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="the tests reset the device on purpose (psa-arch-tests' panic tests)",
     )
     parser.add_argument(
+        "--allow-reset",
+        action="append",
+        default=[],
+        metavar="CASE",
+        help="this case resets the device on purpose (its id, SUITE.CASE or a shell pattern); may be repeated",
+    )
+    parser.add_argument(
+        "--allow-fault",
+        action="append",
+        default=[],
+        metavar="CASE",
+        help="this case provokes a fault on purpose and handles it itself; may be repeated",
+    )
+    parser.add_argument("--allow-repeats", action="store_true", help="suites and cases run more than once on purpose")
+    parser.add_argument(
         "--no-eot",
         action="store_true",
         help="do not ask for TF-M's end marker EOT: the recorder drops control characters",
@@ -71,7 +86,9 @@ def run(args: argparse.Namespace) -> int:
         suites=tuple(args.expect),
         min_cases=args.min_cases,
         allow_skipped=args.allow_skipped,
-        allow_resets=args.allow_resets,
+        allow_resets=args.allow_resets or tuple(args.allow_reset),
+        allow_faults=tuple(args.allow_fault),
+        allow_repeats=args.allow_repeats,
         need_eot=not args.no_eot,
     )
     if args.file == "-":

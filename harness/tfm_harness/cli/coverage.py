@@ -9,6 +9,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tfm_harness.boards.base import Board
     from tfm_harness.config.build import Build
     from tfm_harness.config.target import TargetBase
     from tfm_harness.coverage.suites import Coverage
@@ -25,6 +26,14 @@ _OF_TARGETS = (
     "fast-flash",
     "known-secrets",
     "nonvolatile",
+    "provision",
+    "nv-access",
+    "write-stops",
+    "memory-map",
+    "memory-dump",
+    "sensor-removal",
+    "clock-control",
+    "services",
     "cold-reset",
     "warm-reset",
 )
@@ -76,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
 
 def build_features(build: Build, target: TargetBase | None) -> frozenset[str]:
     """What firmware, build and target offer, as far as their descriptions tell."""
+    from tfm_harness.bench.capabilities import build_capabilities
     from tfm_harness.protocol.base import Feature
 
     features: set[str] = set()
@@ -87,28 +97,12 @@ def build_features(build: Build, target: TargetBase | None) -> frozenset[str]:
         from tfm_harness.protocol.zephyr_shell.client import ZephyrShellDriver
 
         features |= {str(feature) for feature in ZephyrShellDriver.features}
-    features |= {f"file-{name}" for name in build.files}
-    for role in ("iak", "results"):
-        if getattr(build.trust, role) is not None:
-            features.add(f"trusted-{role}")
-    if any(model.input == "sensor" for model in build.models.values()):
-        features.add("sensor-model")
-    if build.console_suites:
-        features.add("console-suites")
+    features |= build_capabilities(build, target)
     if target is None:
         return frozenset(features.union(_OF_TARGETS))
-    features.add(f"target-{target.kind}")
-    virtual = getattr(target, "virtual", None)
-    features |= _resets(target)
-    if target.kind in {"qemu", "fvp"}:
-        features.add("fast-flash")
-    if target.kind == "qemu":
-        features.add("factory-reset")
-    if target.kind != "fvp" and (virtual is None or virtual.nv is not None):
-        features.add("nonvolatile")
-    if virtual is not None and virtual.otp is not None:
-        features.add("known-secrets")
-    if target.kind == "attach" and getattr(target, "reset", None) is None:
+    board = _board(target)
+    features |= board.capabilities
+    if not board.resets:
         features.discard(str(Feature.RESET))  # whatever the firmware could do, nobody can ask for a reset here
     if target.sensors:
         features.add("stimulus")
@@ -117,18 +111,16 @@ def build_features(build: Build, target: TargetBase | None) -> frozenset[str]:
     return frozenset(features)
 
 
-def _resets(target: TargetBase) -> set[str]:
-    """Which resets boards of this target can be given, as far as its file tells."""
-    reset = getattr(target, "reset", None)
-    cold, warm = {
-        "qemu": (True, True),
-        "mps3": (True, True),
-        "fvp": (True, getattr(target, "iris", None) is not None),
-        "probe": (target.power is not None, True),
-        "labgrid": (True, reset is not None),  # a place's power resource is known only to its coordinator
-        "attach": (target.power is not None or getattr(reset, "cold", None) is not None, reset is not None),
-    }.get(target.kind, (True, True))
-    return {name for name, there in (("cold-reset", cold), ("warm-reset", warm)) if there}
+def _board(target: TargetBase) -> Board:
+    """A board of the target that is never acquired: it is only asked what it offers."""
+    import tempfile
+    from pathlib import Path
+
+    from tfm_harness.boards.base import RunContext
+    from tfm_harness.boards.registry import make_board
+
+    with tempfile.TemporaryDirectory(prefix="tfm-harness-") as folder:
+        return make_board(target, RunContext(Path(folder), Path(folder)))
 
 
 def _as_json(coverage: Coverage, build: str, target: str | None) -> dict[str, object]:

@@ -16,13 +16,12 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from tfm_harness.boards.base import Board
+    from tfm_harness.bench.live import LiveCombination
     from tfm_harness.parity.compare import Comparison
     from tfm_harness.parity.engines import ReferenceEngine
-    from tfm_harness.parity.firstop import DeviceTrace, FirstOp
+    from tfm_harness.parity.firstop import FirstOp
     from tfm_harness.parity.model_info import ModelInfo
     from tfm_harness.parity.replay import Failure
-    from tfm_harness.protocol.smp.client import SmpDriver
 
 __all__ = ["add_parser", "run"]
 
@@ -78,8 +77,8 @@ def run(args: argparse.Namespace) -> int:
         recorded = _compare(failure, reference, list(failure.device), info)
         live, first = None, None
         if args.target:
-            with _device(args, failure) as (board, lab):
-                live, first = _on_device(failure, model, engine, board, lab, reference)
+            with _device(args, failure) as bench:
+                live, first = _on_device(failure, model, engine, bench, reference)
         else:
             first = _oracle(failure, model, engine)
         outcome = {
@@ -148,73 +147,55 @@ def _compare(
 
 
 @contextlib.contextmanager
-def _device(args: argparse.Namespace, failure: Failure) -> Iterator[tuple[Board, SmpDriver]]:
-    """The board and its device with the failure's model active."""
-    from tfm_harness.boards.registry import make_board
-    from tfm_harness.config.loading import check_pair, load_build, load_target
-    from tfm_harness.plugin.options import OPTIONS, Setting
-    from tfm_harness.plugin.pairs import run_context
-    from tfm_harness.plugin.watch import ResetMonitor
-    from tfm_harness.protocol.clients import open_client
+def _device(args: argparse.Namespace, failure: Failure) -> Iterator[LiveCombination]:
+    """The board, proved to run the build, with the failure's model active."""
+    from tfm_harness.bench.combination import load_combination
+    from tfm_harness.bench.context import make_context
+    from tfm_harness.bench.live import open_bench
     from tfm_harness.protocol.smp.client import SmpDriver
 
-    target, build = load_target(args.target), load_build(args.build)
-    check_pair(target, build)
-    given = {"run-dir": args.run_dir, "state-dir": args.state_dir}
-    options = {
-        option.name: Setting((given[option.name],) if given.get(option.name) else (), "the command line", option)
-        for option in OPTIONS
-    }
-    with make_board(target, run_context(options)) as board:
-        board.flash(build)
-        watch = ResetMonitor(board).raise_if_down
-        client = open_client(build.protocol, board.console(build.console), timeout=30.0, watch=watch)
-        if not isinstance(client, SmpDriver):
-            raise ConfigError(
-                f"protocol {build.protocol} has no batch command",
-                kind="replay-protocol",
-                expected="a build with `protocol: smp`",
-            )
-        described = client.wait_ready(timeout=build.boot.timeout or target.timeouts.boot)
-        if described.model != failure.model:
-            client.select_model(failure.model)
-        yield board, client
+    combination = load_combination(args.target, args.build)
+    if combination.build.protocol != "smp":
+        raise ConfigError(
+            f"protocol {combination.build.protocol} has no batch command",
+            kind="replay-protocol",
+            expected="a build with `protocol: smp`",
+            where=str(combination.build.path or ""),
+        )
+    with open_bench(combination, make_context(args.run_dir, args.state_dir), answer_timeout=30.0) as bench:
+        assert isinstance(bench.client, SmpDriver)  # noqa: S101 - the protocol says so
+        bench.select_again(failure.model)
+        yield bench
 
 
 def _on_device(
     failure: Failure,
     model: bytes,
     engine: ReferenceEngine,
-    board: Board,
-    lab: SmpDriver,
+    bench: LiveCombination,
     reference: list[npt.NDArray[Any]],
 ) -> tuple[Comparison, FirstOp | None]:
-    from tfm_harness.boards.base import ResetKind
     from tfm_harness.findings import Report
     from tfm_harness.parity.firstop import check_trace
     from tfm_harness.protocol.smp.test_commands import TRACE_LIFECYCLE
 
+    lab = bench.device.lab
     info = engine.info(model, failure.model)
     packed = info.pack_inputs(list(failure.inputs))
     size = info.input_bytes
     answers = lab.batch([packed[i : i + size] for i in range(0, len(packed), size)], info.output_bytes)
     live = _compare(failure, reference, info.unpack_outputs(b"".join(answers), len(failure.vectors)), info)
-    first = None
-    traces = (lab.describe().lifecycle or 0) >> 8 == TRACE_LIFECYCLE >> 8
-    burn = getattr(board, "provision", None)
-    if live.failing and not traces and burn is not None:
-        # A virtual board may be started in the lifecycle in which the firmware gives traces.
-        burn(TRACE_LIFECYCLE)
-        board.reset(ResetKind.COLD)
-        lab.link.restart()
-        if lab.wait_ready(timeout=board.target.timeouts.boot).model != failure.model:
-            lab.select_model(failure.model)
-        traces = True
-    if live.failing and traces:
-        vector = [a[live.failing[0] : live.failing[0] + 1] for a in failure.inputs]
-        trace: DeviceTrace = lab
-        first = check_trace(engine, model, vector, trace, Report(), name=failure.model)
-    return live, first
+    if not live.failing:
+        return live, None
+    vector = [a[live.failing[0] : live.failing[0] + 1] for a in failure.inputs]
+    if (bench.description.lifecycle or 0) >> 8 == TRACE_LIFECYCLE >> 8:
+        return live, check_trace(engine, model, vector, lab, Report(), name=failure.model)
+    if bench.missing(["provision"]):
+        return live, None
+    # A virtual board may be started in the lifecycle in which the firmware gives traces.
+    with bench.provisioned(TRACE_LIFECYCLE):
+        bench.select_again(failure.model)
+        return live, check_trace(engine, model, vector, lab, Report(), name=failure.model)
 
 
 def _oracle(failure: Failure, model: bytes, engine: ReferenceEngine) -> FirstOp | None:

@@ -61,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
     build = _build(args.build)
     policy = Policy(args.policy) if args.policy else (build.policy if build and build.policy else Policy.VALIDATION)
     report = Report(policy=policy, waivers=build.granted() if build else ())
-    data = read_evidence(args.file, limit=MAX_IMAGE_FILE if args.evidence == "image" else MAX_FILE)
+    limit = MAX_IMAGE_FILE if args.evidence == "image" else MAX_FILE
+    data = read_evidence(args.file, limit=limit, what=args.evidence)
     content = _JUDGES[args.evidence](args, data, build, report)
     sys.stdout.write(
         render_json(args.evidence, report, content) if args.json else render_text(args.evidence, report, content)
@@ -118,7 +119,7 @@ def _judge_token(args: argparse.Namespace, data: bytes, build: Build | None, rep
 def _judge_result(args: argparse.Namespace, data: bytes, build: Build | None, report: Report) -> object:
     import hashlib
 
-    from tfm_harness.trust.expectations import build_result_profile, read_result_profile
+    from tfm_harness.config.result_profile import build_result_profile, read_result_profile
     from tfm_harness.verify.results import ResultExpectations, verify_result
 
     if args.profile:

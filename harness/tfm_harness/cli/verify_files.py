@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 import sys
 from pathlib import Path
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
     from tfm_harness.config.build import Build
     from tfm_harness.verify.keys import SymmetricKey
 
-__all__ = ["MAX_FILE", "MAX_IMAGE_FILE", "build_key", "decode_text", "mac_key", "octets", "read_bytes", "read_evidence"]
+__all__ = ["MAX_FILE", "MAX_IMAGE_FILE", "build_key", "mac_key", "octets", "read_bytes", "read_evidence"]
 
 MAX_FILE = 1 << 20
 """Most bytes read of a message, request or key: text forms of the largest there are, with room to spare."""
@@ -38,19 +36,22 @@ def read_bytes(path: Path, what: str, *, limit: int = MAX_IMAGE_FILE) -> bytes:
     return _within(data, str(path), what, limit)
 
 
-def read_evidence(name: str, *, limit: int = MAX_FILE) -> bytes:
-    """The evidence in a file, or on standard input for ``-``: as it is, or decoded from hex, base64 or PEM.
+def read_evidence(name: str, *, limit: int = MAX_FILE, what: str = "evidence") -> bytes:
+    """The evidence in a file, or on standard input for ``-``: as it is, or decoded from the form it is written in.
 
     Raises:
-        ConfigError: it cannot be read, holds nothing, or is longer than `limit` bytes.
+        ConfigError: it cannot be read, holds nothing, is longer than `limit` bytes, or is text that stands for no
+            bytes.
     """
+    from tfm_harness.verify.forms import decode
+
     if name == "-":
         data = _within(sys.stdin.buffer.read(limit + 1), name, "evidence", limit)
     else:
         data = read_bytes(Path(name), "evidence", limit=limit)
     if not data:
         raise ConfigError("the file is empty", kind="empty", where=name)
-    return decode_text(data)
+    return decode(data, what=what, where=name, json_is=what == "key").data
 
 
 def _within(data: bytes, name: str, what: str, limit: int) -> bytes:
@@ -61,37 +62,25 @@ def _within(data: bytes, name: str, what: str, limit: int) -> bytes:
     return data
 
 
-def decode_text(data: bytes) -> bytes:
-    """Bytes from PEM, hex or base64 text; anything else is returned as it is."""
-    if not data[:64].removeprefix(b"\xef\xbb\xbf").isascii():
-        return data  # binary, whatever text it may hold: firmware often has certificates inside
-    begin = re.search(rb"-----BEGIN ([A-Z0-9 ]{1,64})-----", data)
-    end = data.find(b"-----END " + begin.group(1) + b"-----", begin.end()) if begin else -1
-    try:
-        if begin is not None and end >= 0:
-            return base64.b64decode(b"".join(data[begin.end() : end].split()), validate=True)
-        packed = b"".join(data.split())
-        if len(packed) >= 8 and re.fullmatch(rb"(?:[0-9a-fA-F]{2})+", packed):
-            return bytes.fromhex(packed.decode())
-        if len(packed) >= 8 and re.fullmatch(rb"[A-Za-z0-9+/]+={0,2}", packed):
-            return base64.b64decode(packed, validate=True)
-    except (binascii.Error, ValueError):
-        return data
-    return data
-
-
 def octets(text: str | None, what: str) -> bytes | None:
     """A byte string given as hex (``0x`` in front and colons or spaces between are taken), or as ``@FILE``.
 
     Raises:
         ConfigError: neither, or nothing at all.
     """
+    from tfm_harness.verify.forms import UnknownFormError, decode
+
     if text is None:
         return None
     if text.startswith("@"):
-        return read_bytes(Path(text[1:]), what, limit=MAX_FILE)
+        content = read_bytes(Path(text[1:]), what, limit=MAX_FILE)
+        try:
+            return decode(content, what=what, where=text[1:]).data
+        except UnknownFormError:
+            return content  # a challenge may be any bytes, printable ones too
+    digits = "".join(part.removeprefix("0x").removeprefix("0X") for part in re.split(r"[\s:,]+", text.strip()))
     try:
-        value = bytes.fromhex(text.removeprefix("0x").removeprefix("0X").replace(":", ""))
+        value = bytes.fromhex(digits)
     except ValueError:
         value = b""
     if not value:

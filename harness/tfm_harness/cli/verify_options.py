@@ -10,7 +10,8 @@ from tfm_harness.findings import RENAMED_POLICIES, Policy
 __all__ = ["EPILOG", "add_kinds"]
 
 EPILOG = """\
-FILE may be binary, hex, base64 or PEM; '-' reads standard input. KEY is a public key: PEM, DER, COSE_Key, JWK,
+FILE may be binary, hex, base64(url), PEM, a C array, a hex dump, Intel HEX or S-records; '-' reads standard
+input. Text in any other form is an error of its own, never a verdict. KEY is a public key: PEM, DER, COSE_Key, JWK,
 an uncompressed point (binary forms as hex or base64 as well), or the certificate that holds it; it may be
 repeated. Without a key nothing is judged, and that is an error.
 

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
+from typing import Final
+
 from pydantic import Field, field_validator
 
 from tfm_harness.config.fields import Name, Seconds, Strict
 
-__all__ = ["ConsoleSuiteConfig"]
+__all__ = ["BUILT_IN_SUITES", "SUITE_ENTRY_POINTS", "ConsoleSuiteConfig", "suite_names"]
+
+SUITE_ENTRY_POINTS: Final = "tfm_harness.console_suites"
+"""Entry-point group in which others add their suites."""
+
+BUILT_IN_SUITES: Final = ("tf-m", "psa-arch-tests", "ztest")
+
+
+def suite_names() -> tuple[str, ...]:
+    """Names of console suites that are known: the built-in ones first."""
+    added = sorted(point.name for point in entry_points(group=SUITE_ENTRY_POINTS) if point.name not in BUILT_IN_SUITES)
+    return (*BUILT_IN_SUITES, *added)
 
 
 class ConsoleSuiteConfig(Strict):
@@ -21,14 +35,19 @@ class ConsoleSuiteConfig(Strict):
     )
     min_cases: int = Field(default=0, ge=0, le=20_000, description="fewest cases that must have run")
     allow_skipped: bool = Field(default=False, description="skipped cases do not make the run incomplete")
-    allow_resets: bool = Field(default=False, description="the tests reset the device on purpose")
+    allow_resets: bool | tuple[str, ...] = Field(
+        default=False,
+        description="true: the tests reset the device on purpose; or the cases that do it (id, suite.id, pattern)",
+    )
+    allow_faults: tuple[str, ...] = Field(
+        default=(), description="cases that provoke a fault on purpose and handle it themselves"
+    )
+    allow_repeats: bool = Field(default=False, description="suites and cases run more than once on purpose")
     eot: bool = Field(default=True, description="TF-M's end marker EOT must come")
 
     @field_validator("suite")
     @classmethod
     def _known(cls, suite: str) -> str:
-        from tfm_harness.console_suites.registry import suite_names
-
         if suite not in (known := suite_names()):
             raise ValueError(f"no console suite is called {suite!r}; known: {', '.join(known)}")
         return suite

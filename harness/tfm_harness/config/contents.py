@@ -67,7 +67,7 @@ def image_words(kind: str, path: Path) -> str:
 
 
 def _profile(build: Build) -> Iterator[tuple[Place, str]]:
-    from tfm_harness.trust.expectations import build_result_profile
+    from tfm_harness.config.result_profile import build_result_profile
 
     try:
         build_result_profile(build)

@@ -47,6 +47,9 @@ class Console(abc.ABC):
     """
 
     name: str
+    lossless: bool = False
+    """Whether nothing between the firmware and us can lose or change a byte: an emulated UART. What is damaged or
+    missing there is the product's fault."""
 
     @abc.abstractmethod
     def mark(self) -> Mark:

@@ -6,23 +6,28 @@ from tfm_harness.console_suites.grammar import Rule, Step
 
 __all__ = ["BOOT_RULES", "FAULT_RULES"]
 
+# How a log line begins: MCUboot in TF-M, MCUboot and Zephyr with minimal logging, Zephyr's log with its stamp.
+_INFO = r"(?:\[INF\] ?|I: |(?:\[[\d:.,]+\] )?<inf> \w+: )"
+_ERROR = r"(?:\[ERR\] ?|E: |(?:\[[\d:.,]+\] )?<err> \w+: )"
+
 # Order and presence vary with TF-M's version and log levels (a Release build prints none of them).
 BOOT_RULES: tuple[Rule, ...] = (
-    Rule.of(Step.BOOT, r"\[INF\] Starting bootloader.*"),
+    Rule.of(Step.BOOT, rf"{_INFO}Starting bootloader.*"),
     Rule.of(Step.BOOT, r"\[INF\] (?:Beginning|Start(?:ing)?) (?:BL1\w*|BL2|TF-M) provisioning.*"),
     Rule.of(Step.BOOT, r"\[INF\] Starting TF-M BL1.*"),
     Rule.of(Step.BOOT, r"\[INF\] Jumping to (?:BL1_2|BL2|the first image slot)"),
     Rule.of(Step.BOOT, r"\[WRN\].*DUMMY_PROVISIONING.*"),
-    Rule.of(Step.BOOT, r"(?:\[(?:INF|NOT|NOTICE)\] ?)?Booting TF-?M v?\d.*"),
+    Rule.of(Step.BOOT, r"(?:\[(?:INF|NOT|NOTICE)\] ?)?Booting (?P<version>TF-?M v?\d\S*).*"),
     Rule.of(Step.BOOT, r"\[Sec Thread\] Secure image initializing!"),
     Rule.of(Step.BOOT, r"TF-M isolation level is: .*"),
-    Rule.of(Step.BOOT, r"\*\*\* Booting (?:Zephyr|nRF Connect SDK).*"),
+    # Zephyr's banner; an application may name itself there.
+    Rule.of(Step.BOOT, r"\*\*\* Booting (?P<version>.+?)(?: \*\*\*)?"),
     Rule.of(Step.BOOT_NONSECURE, r"Non-Secure system starting\.\.\."),
-    Rule.of(Step.REFUSED, r"\[ERR\] Image in the (?:primary|secondary) slot is not valid!.*"),
-    Rule.of(Step.REFUSED, r"\[ERR\] Unable to find bootable image.*"),
-    Rule.of(Step.REFUSED, r"\[ERR\] BL2 image failed to validate.*"),
-    Rule.of(Step.STUCK, r"\[ERR\] OTP system initialization failed.*"),
-    Rule.of(Step.STUCK, r"\[ERR\] (?:Platform init|NV counter|Failed to initialize|Failed to init).*"),
+    Rule.of(Step.REFUSED, rf"{_ERROR}Image in the (?:primary|secondary) slot is not valid.*"),
+    Rule.of(Step.REFUSED, rf"{_ERROR}Unable to find bootable image.*"),
+    Rule.of(Step.REFUSED, rf"{_ERROR}BL2 image failed to validate.*"),
+    Rule.of(Step.STUCK, rf"{_ERROR}OTP system initialization failed.*"),
+    Rule.of(Step.STUCK, rf"{_ERROR}(?:Platform init|NV counter|Failed to initialize|Failed to init).*"),
 )
 
 _ZEPHYR = r"(?:E: |(?:\[[\d:.,]+\] )?<err> \w+: )?"

@@ -31,8 +31,9 @@ class Step(enum.Enum):
     SUMMARY_BEGIN = enum.auto()  # area or suite, where the line names it
     SUMMARY_SUITE = enum.auto()  # suite, outcome; the counts pass, fail, skip, total where the line has them
     SUMMARY_CASE = enum.auto()  # suite, case, outcome
+    RUN_ID = enum.auto()  # a number that each run prints once
     RUN_END = enum.auto()  # outcome, where the line tells it
-    BOOT = enum.auto()  # the device starts: never expected between the first suite and the end
+    BOOT = enum.auto()  # the device starts: never expected between the first suite and the end; version of what starts
     BOOT_NONSECURE = enum.auto()  # the non-secure side starts: expected between two areas
     REFUSED = enum.auto()  # the boot loader refuses an image
     STUCK = enum.auto()  # the boot stops
@@ -83,6 +84,12 @@ class OpenSuite:
     declared: Outcome | None = None
     counts: dict[str, int] = field(default_factory=dict)
     cases: list[Case] = field(default_factory=list)
+    orphans: int = 0  # outcomes that came for a case without a beginning and without a name
+
+    @property
+    def lost(self) -> int:
+        """Cases whose outcome or beginning is missing: so many more may the suite itself count."""
+        return self.count(Outcome.INCOMPLETE) + self.orphans
 
     def count(self, outcome: Outcome) -> int:
         """How many of its cases had that outcome."""

@@ -7,11 +7,12 @@ pieces of lines is the classic cause of flaky console tests, so nothing but whol
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["EOT", "MAX_LINE", "Line", "LineSplitter", "clean"]
+__all__ = ["EOT", "MAX_LINE", "Cleaning", "Line", "LineSplitter", "clean", "readings"]
 
 EOT = "\x04"
 """End of transmission: TF-M's test application sends it when its last test is done."""
@@ -25,8 +26,22 @@ _CONTROL = re.compile(
     rb"|\x1b[@-Z\\-_]"  # other two-byte escapes
     rb"|[\x00-\x08\x0b-\x1f\x7f]"  # NUL and other controls, TAB excepted
 )
+_BARE_CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
 # Colours whose escape character got lost on the way (terminal programs, copies from a browser).
-_ORPHAN_SGR = re.compile(rb"(?:\^\[)?\[(?:\d{1,3}(?:;\d{1,3})*)?m")
+_ORPHAN_SGR = re.compile(r"(?:\^\[)?\[\d{1,3}(?:;\d{1,3})*[mK]|\^\[\[m")
+_ORPHAN_RESET = re.compile(r"\[[mK]")
+# NUL bytes that a terminal program shows as text.
+_SHOWN_NUL = re.compile(r"<NUL>|<0x00>|\\x00|\\0(?![0-9])|\^@|\u2400", re.IGNORECASE)
+_SHOWN_EOT = re.compile(r"<EOT>|<0x04>|\\x04|\^D|\u2404", re.IGNORECASE)
+
+
+class Cleaning(enum.Enum):
+    """What had to be taken out of a line before it made sense; the value says it in words."""
+
+    NOTHING = "nothing"
+    LONE_ESCAPES = "escape characters that begin no sequence"
+    ORPHAN_COLOURS = "colours whose escape character is lost"
+    SHOWN_CONTROLS = "control characters that the recorder shows as text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +50,44 @@ class Line:
 
     Attributes:
         number: 1-based, counted by line feeds as editors count.
-        text: without colours, controls and surrounding blanks; `EOT` alone for the end marker.
+        text: without escape sequences, controls and surrounding blanks; `EOT` alone for the end marker.
         at: seconds, as given with the bytes that ended the line; None when unknown.
+        others: further readings of the line, each with what was taken out; to be tried only where `text`
+            means nothing, because what looks like a lost colour may be the device's own text.
     """
 
     number: int
     text: str
     at: float | None = None
+    others: tuple[tuple[str, Cleaning], ...] = ()
 
 
 def clean(raw: bytes) -> str:
-    """Drop colours and controls, decode (UTF-8, bad bytes replaced), strip blanks."""
-    if b"\x1b" in raw or b"\x00" in raw or b"[" in raw:
-        raw = _ORPHAN_SGR.sub(b"", _CONTROL.sub(b"", raw))
-    elif not raw.isascii() or not raw.isalnum():
+    """Drop escape sequences and controls, decode (UTF-8, bad bytes replaced), strip blanks. Plain text stays whole."""
+    if not raw.isascii() or not raw.isalnum():
         raw = _CONTROL.sub(b"", raw)
     return raw.decode("utf-8", "replace").strip()
+
+
+def readings(raw: bytes) -> tuple[tuple[str, Cleaning], ...]:
+    """Every way to read a line, the most literal first, each with what was taken out for it."""
+    text = clean(raw)
+    found = [(text, Cleaning.NOTHING)]
+    if b"\x1b" in raw:
+        found.append((_BARE_CONTROL.sub(b"", raw).decode("utf-8", "replace").strip(), Cleaning.LONE_ESCAPES))
+    plain = text
+    if "[" in text:
+        plain = _ORPHAN_SGR.sub("", text).strip()
+        found.append((plain, Cleaning.ORPHAN_COLOURS))
+        found.append((_ORPHAN_RESET.sub("", plain).strip(), Cleaning.ORPHAN_COLOURS))
+    if any(mark in text for mark in ("<", "\\", "^", "\u2400", "\u2404")):
+        shown = _SHOWN_NUL.sub("", plain).strip()
+        found.append((EOT if _SHOWN_EOT.fullmatch(shown) else shown, Cleaning.SHOWN_CONTROLS))
+    kept: dict[str, Cleaning] = {}
+    for reading, cleaning in found:
+        if reading:
+            kept.setdefault(reading, cleaning)
+    return tuple(kept.items())
 
 
 class LineSplitter:
@@ -97,14 +134,14 @@ class LineSplitter:
                 self._saw(data[match.start() - 1 : match.start()])
             position = match.end()
             stop = match.group()
-            text = clean(bytes(self._pending))
+            forms = readings(bytes(self._pending)) if self._pending else ()
             self._pending.clear()
             number = self._number
             self._saw(stop)
             if stop == b"\n":
                 self._number += 1
-            if text:
-                yield Line(number, text, at)
+            if forms:
+                yield Line(number, forms[0][0], at, forms[1:])
             if stop == b"\x04":
                 yield Line(number, EOT, at)
         self._keep(data[position:])

@@ -8,14 +8,22 @@ by the suite itself.
 from __future__ import annotations
 
 import re
+from collections import Counter
+from dataclasses import replace
 from typing import ClassVar
 
 from tfm_harness.console_suites.closing import run_problems
 from tfm_harness.console_suites.handlers import Handlers
-from tfm_harness.console_suites.lines import EOT, Line, LineSplitter
+from tfm_harness.console_suites.lines import EOT, Cleaning, Line, LineSplitter
 from tfm_harness.console_suites.model import Case, Expectations, Judgement, Outcome, Problem, SuiteRecord, worst
 
 __all__ = ["SuiteMachine"]
+
+# Problems that compare what was begun with what was ended or counted.
+_STRUCTURE = frozenset({
+    "contradiction", "count-disagrees", "summary-disagrees", "case-not-begun", "suite-not-begun", "suite-empty",
+    "too-few-cases", "never-started",
+})  # fmt: skip
 
 
 class SuiteMachine(Handlers):
@@ -38,6 +46,7 @@ class SuiteMachine(Handlers):
         super().__init__(expectations)
         self._lines = LineSplitter()
         self._last_line = 0
+        self._cleaned: Counter[Cleaning] = Counter()
 
     def feed(self, data: bytes, at: float | None = None) -> None:
         """Take bytes as they came.
@@ -79,6 +88,7 @@ class SuiteMachine(Handlers):
                 Problem("case-not-ended", f"{self.case.id} began and no outcome came", self.case.line.number)
             )
         problems += self._final_problems(cases, cut_short=stopped is not None)
+        problems = self._without_consequences(problems)
         problems.sort(key=lambda p: (p.line is None, p.line or 0))
         return Judgement(
             kind=self.kind,
@@ -96,25 +106,40 @@ class SuiteMachine(Handlers):
                 for s in suites
             ),
             problems=tuple(problems),
-            notes=tuple(self.notes),
+            notes=(*self.notes, *self._cleanings()),
             lines=self._lines.number,
         )
 
+    def _cleanings(self) -> list[str]:
+        """What had to be taken out of lines, counted."""
+        return [f"understood only without {what.value}: {number} line(s)" for what, number in self._cleaned.items()]
+
     def _take(self, line: Line) -> None:
         self._last_line = line.number
-        if line.text == EOT:
+        if self.case is not None and line.text != EOT:
+            self.case.excerpt.append(line.text)
+        # The line as it is has the first word: what looks like a lost colour may be the device's own text.
+        if self._step(line, line.text):
+            return
+        for text, cleaning in line.others:
+            if self._step(line, text):
+                self._cleaned[cleaning] += 1
+                return
+
+    def _step(self, line: Line, text: str) -> bool:
+        """Take the step of a line that reads like this; False when it means nothing."""
+        if text == EOT:
             if self.ends_with_eot:
                 self.on_run_end(line, {})
-            return
-        if self.case is not None:
-            self.case.excerpt.append(line.text)
-        if self._screen.fullmatch(line.text) is None:
-            return
+            return True
+        if self._screen.fullmatch(text) is None:
+            return False
         for rule in self.rules:
-            match = rule.pattern.fullmatch(line.text)
+            match = rule.pattern.fullmatch(text)
             if match is not None:
-                self._handlers[rule.step](line, match.groupdict())
-                return
+                self._handlers[rule.step](line if text == line.text else replace(line, text=text), match.groupdict())
+                return True
+        return False
 
     def _half_end(self) -> bool:
         return self.ended_at == self._last_line and self._lines.cut and not self._lines.tail
@@ -132,6 +157,11 @@ class SuiteMachine(Handlers):
             found.append(Problem("suite-not-ended", f"suite {self.suite.name!r} did not end", self.suite.line))
         if cut_short:
             pass  # the caller says why
+        elif not self.started and self.hopeless:
+            found.append(Problem("never-started", f"no suite of {self.title} began: see what the boot loader said"))
+        elif not self.started and not self.problems and self.version and self.names_itself:
+            found.append(self._unknown_form(f"{self.title} {self.version} said its name, and no suite began in a form"
+                                            " that is known"))  # fmt: skip
         elif not self.started:
             found.append(Problem("never-started", f"no suite of {self.title} began",
                                  hint="is this the output of another suite, console or build?"))  # fmt: skip
@@ -139,7 +169,29 @@ class SuiteMachine(Handlers):
             found.append(Problem("not-ended", f"the output stops {self.position}: {self.end_marker} is missing"
                                  + self._loose_end(), self._last_line, self._end_hint()))  # fmt: skip
         self.final_checks(found)
+        found.extend(self.owed_problems())
         return found
+
+    def _unknown_form(self, message: str) -> Problem:
+        return Problem("unknown-form", message, hint=f"the forms of {self.title} that are known:"
+                       f" {self.known_forms}; report the new one, with its transcript")  # fmt: skip
+
+    def _without_consequences(self, problems: list[Problem]) -> list[Problem]:
+        """Where not one case's beginning was understood, ends and counts contradict nothing: the form is unknown."""
+        restart = min((p.line or 0 for p in problems if p.kind == "reset"), default=None)
+        if restart is not None:  # numbers of a run that was interrupted are not those of what was seen
+            problems = [
+                p
+                for p in problems
+                if p.kind not in {"count-disagrees", "summary-disagrees"} or p.line is None or p.line < restart
+            ]
+        parts = [p for p in problems if p.kind in _STRUCTURE and p.line is not None]
+        if self._begun or not parts:
+            return problems
+        seen = f", version seen: {self.version}" if self.version else ""
+        unknown = self._unknown_form(f"not one case's beginning was understood, yet ends or counts came{seen};"
+                                     f" the first: {parts[0].message}")  # fmt: skip
+        return [*(p for p in problems if p.kind not in _STRUCTURE), unknown]
 
     def _end_wanted(self) -> bool:
         return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 __all__ = [
     "PROBLEM_KINDS",
@@ -43,9 +44,11 @@ PROBLEM_KINDS: Mapping[str, tuple[Verdict, str]] = {
     "count-disagrees": (Verdict.FAILED, "the suite's own counts are not those of the cases seen"),
     "summary-disagrees": (Verdict.FAILED, "the summary does not tell the same as the suites did"),
     "fault": (Verdict.FAILED, "the device reported a fault or an error of the test framework"),
+    "unknown-form": (Verdict.INCOMPLETE, "a known suite prints a form that this harness does not know"),
     "never-started": (Verdict.INCOMPLETE, "no test suite began"),
     "case-not-ended": (Verdict.INCOMPLETE, "a case began and no outcome came"),
     "case-not-begun": (Verdict.INCOMPLETE, "an outcome came for a case that had not begun"),
+    "suite-not-begun": (Verdict.INCOMPLETE, "cases or an end came of a suite whose beginning is missing"),
     "suite-not-ended": (Verdict.INCOMPLETE, "a suite began and did not end"),
     "suite-empty": (Verdict.INCOMPLETE, "a suite ended without a single case"),
     "summary-missing": (Verdict.INCOMPLETE, "the suites' own summary is missing or not complete"),
@@ -131,15 +134,31 @@ class Expectations:
         suites: what must have been seen: a suite's name, the id in its brackets, a shell pattern, or an area.
         min_cases: fewest cases that must have run.
         allow_skipped: accept skipped cases (None of them ran).
-        allow_resets: the device resets on purpose (psa-arch-tests' panic tests).
+        allow_resets: True: the device resets on purpose (psa-arch-tests' panic tests); or the cases that do it.
+        allow_faults: the cases that provoke a fault on purpose and handle it themselves.
+        allow_repeats: suites and cases run more than once on purpose.
+
+            Cases are named by their id or ``suite.id``, or by a shell pattern over either.
         need_eot: the end marker EOT must come; False for transcripts whose recorder drops control characters.
     """
 
     suites: tuple[str, ...] = ()
     min_cases: int = 0
     allow_skipped: bool = False
-    allow_resets: bool = False
+    allow_resets: bool | tuple[str, ...] = False
+    allow_faults: tuple[str, ...] = ()
+    allow_repeats: bool = False
     need_eot: bool = True
+
+    def may_reset(self, suite: str, case: str | None) -> bool:
+        """Whether the device may start again here: in that case (None: between cases)."""
+        if isinstance(self.allow_resets, bool):
+            return self.allow_resets
+        return case is not None and _named(self.allow_resets, suite, case)
+
+    def may_fault(self, suite: str, case: str) -> bool:
+        """Whether that case provokes a fault on purpose."""
+        return _named(self.allow_faults, suite, case)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +201,10 @@ class Judgement:
             "cases": [_case_json(case) for case in self.cases],
             "notes": list(self.notes),
         }
+
+
+def _named(patterns: tuple[str, ...], suite: str, case: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns for name in (case, f"{suite}.{case}"))
 
 
 def _case_json(case: Case) -> dict[str, object]:

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from tfm_harness.console_suites.lines import clean
+from tfm_harness.console_suites.lines import readings
 
 __all__ = ["common_prefix"]
 
@@ -31,7 +31,7 @@ def common_prefix(lines: Sequence[bytes], understands: Callable[[str], bool], sh
         understands: whether a cleaned line means something to the suite.
         share: of the lines that must begin with it.
     """
-    plain = sum(understands(clean(line)) for line in lines)
+    plain = sum(_makes_sense(line, understands) for line in lines)
     forms = Counter(form for line in lines if (form := _form_before(line, understands)) is not None)
     for form, number in forms.most_common(1):
         prefix = re.compile(b"^" + form)
@@ -42,9 +42,13 @@ def common_prefix(lines: Sequence[bytes], understands: Callable[[str], bool], sh
 
 def _form_before(line: bytes, understands: Callable[[str], bool]) -> bytes | None:
     for edge in _EDGE.finditer(line, 0, _MAX_PREFIX):
-        if understands(clean(line[edge.end() :])):
+        if _makes_sense(line[edge.end() :], understands):
             return _form(line[: edge.end()])
     return None
+
+
+def _makes_sense(line: bytes, understands: Callable[[str], bool]) -> bool:
+    return any(understands(text) for text, _ in readings(line))
 
 
 def _form(prefix: bytes) -> bytes:

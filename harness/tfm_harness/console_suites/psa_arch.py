@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from tfm_harness.console_suites.boot_rules import BOOT_RULES, FAULT_RULES
-from tfm_harness.console_suites.grammar import OpenCase, Rule, Step
+from tfm_harness.console_suites.closing import disagreements
+from tfm_harness.console_suites.grammar import Rule, Step
 from tfm_harness.console_suites.lines import Line
 from tfm_harness.console_suites.machine import SuiteMachine
 from tfm_harness.console_suites.model import Outcome, Problem
@@ -29,6 +30,8 @@ class PsaArchTests(SuiteMachine):
     title: ClassVar[str] = "psa-arch-tests"
     end_marker: ClassVar[str] = "the line 'Entering standby..'"
     suites_end_themselves: ClassVar[bool] = False
+    names_itself: ClassVar[bool] = True
+    known_forms: ClassVar[str] = "Version 1.0 to 1.9 (v19.06 to v25.08)"
     reset_hint: ClassVar[str] = (
         "tests that provoke a panic reset the device on purpose: where these are such tests, say so"
         " (--allow-resets, allow_resets in the build)"
@@ -38,14 +41,24 @@ class PsaArchTests(SuiteMachine):
         "FAILED": Outcome.FAILED,
         "SIM ERROR": Outcome.FAILED,
         "SKIPPED": Outcome.SKIPPED,
+        "Passed": Outcome.PASSED,
+        "Failed": Outcome.FAILED,
+        "Sim Error": Outcome.FAILED,
+        "Error": Outcome.FAILED,
+        "Skipped": Outcome.SKIPPED,
     }
     rules: ClassVar[tuple[Rule, ...]] = (
-        Rule.of(Step.BOOT, r"\*{3,} ?PSA Architecture Test Suite - Version .* ?\*{3,}"),
-        Rule.of(Step.SUITE_BEGIN, r"Running\.\. (?P<suite>.+)"),
+        Rule.of(Step.BOOT, r"\*{3,} ?PSA Architecture Test Suite - Version (?P<version>.*?) ?\*{3,}"),
+        Rule.of(Step.SUITE_BEGIN, r"Running\.\. (?P<suite>[^<>\[\]=]+)"),
         Rule.of(Step.CASE_BEGIN, r"TEST: (?P<case>\w+) \| DESCRIPTION: (?P<text>.*)"),
+        # From v25.08 on, one line names suite and test.
+        Rule.of(Step.CASE_BEGIN, r"Suite=(?P<suite>[^:=]*?) ?: ?Test=(?P<text>.*?)[ :]*Num=(?P<case>\d+)"),
+        Rule.of(Step.CASE_END, r"Result=(?P<outcome>Passed|Failed|Skipped|Sim Error|Error) ?(?:\(.*\))?"),
+        Rule.of(Step.CASE_DETAIL, r"Checkpoint ?:? ?\d+ ?: ?(?:Error Code ?= ?.*)?"),
         Rule.of(Step.CASE_END, r"TEST RESULT: (?P<outcome>PASSED|FAILED|SKIPPED|SIM ERROR) ?(?:\(.*\))?"),
         Rule.of(Step.CASE_DETAIL, r"Failed at Checkpoint: ?-?\d+|Actual: ?-?\w+|Expected: ?-?\w+"),
-        Rule.of(Step.SUMMARY_BEGIN, r"\*{6,} (?P<suite>.+) Report \*{6,}"),
+        Rule.of(Step.SUMMARY_BEGIN, r"\*{6,} (?P<suite>[^<>\[\]=]+) Report \*{6,}"),
+        Rule.of(Step.SUMMARY_BEGIN, r"REGRESSION REPORT ?:?"),
         Rule.of(Step.COUNT, r"TOTAL (?P<what>TESTS|PASSED|SIM ERROR|FAILED|SKIPPED)\s*: (?P<count>\d{1,9})"),
         Rule.of(Step.RUN_END, r"Entering standby ?\.\."),
         *BOOT_RULES,
@@ -57,8 +70,14 @@ class PsaArchTests(SuiteMachine):
         self._report: dict[str, int] | None = None
         self._sim_errors = 0
 
+    def on_new_round(self) -> None:
+        """Counts and report of the last round are those that must agree."""
+        self._report, self._sim_errors = None, 0
+
     def on_suite_begin(self, line: Line, groups: Mapping[str, str]) -> None:
         """The next component; the one before ends with it."""
+        if self.restarted and self.suites:
+            self._begin_anew(line)  # a test that goes on after a reset prints no such line
         self._drop_case(line, "another suite began")
         if self.suite is not None:
             self.suite.end_line = line.number
@@ -68,6 +87,18 @@ class PsaArchTests(SuiteMachine):
         """A test begins, or goes on after a reset it caused."""
         if self.case is not None and self.expectations.allow_resets and self.case.id == groups["case"]:
             return
+        named = groups.get("suite")
+        if named is not None and (self.suite is None or self.suite.name != named.strip()):
+            if self.restarted and any(groups["case"] in {c.id for c in suite.cases} for suite in self.suites):
+                self._begin_anew(line)
+            self._drop_case(line, "another suite began")
+            if self.suite is not None:
+                self.suite.end_line = line.number
+            self._open_suite(named.strip(), line)
+        elif self.restarted and self.suite is not None and groups["case"] in {c.id for c in self.suite.cases}:
+            suite = self.suite.name
+            self._begin_anew(line)  # no line of its own says that the tests begin from the first
+            self._open_suite(suite, line)
         if self._report is not None and not self.ended:
             self.problem("contradiction", f"test {groups['case']} began after the report", line.number)
         super().on_case_begin(line, groups)
@@ -78,18 +109,15 @@ class PsaArchTests(SuiteMachine):
             self._sim_errors += 1
         super().on_case_end(line, groups)
 
-    def on_boot(self, line: Line, groups: Mapping[str, str]) -> None:
-        """A restart: part of the run only where resets are allowed."""
-        if self.expectations.allow_resets and isinstance(self.case, OpenCase):
-            self.note(f"line {line.number}: restart during test {self.case.id}")
-            return
-        super().on_boot(line, groups)
-
     def on_summary_begin(self, line: Line, groups: Mapping[str, str]) -> None:
         """The report: nothing may be open, and it names the suite that ran last."""
         self._drop_case(line, "the report began")
         last = self.suites[-1] if self.suites else None
-        if last is None or not _same_suite(last.name, groups["suite"]):
+        if (
+            groups.get("suite")
+            and (last is None or last.name)
+            and (last is None or not _same_suite(last.name, groups["suite"]))
+        ):
             self.problem("summary-disagrees", f"report of {groups['suite']!r}, yet {last.name if last else 'nothing'!r}"
                          " ran last", line.number)  # fmt: skip
         if last is not None:
@@ -100,8 +128,8 @@ class PsaArchTests(SuiteMachine):
     def on_count(self, line: Line, groups: Mapping[str, str]) -> None:
         """One line of the report."""
         if self._report is None:
-            self.problem("contradiction", "a total came outside the report", line.number)
-            return
+            self.problem("summary-missing", "a total came, and the beginning of the report is missing", line.number)
+            self._report = {}
         what = groups["what"].lower()
         if what in self._report:
             self.problem("contradiction", f"the report gives {what} twice", line.number)
@@ -124,10 +152,8 @@ class PsaArchTests(SuiteMachine):
             "failed": seen[Outcome.FAILED] - self._sim_errors,
             "skipped": seen[Outcome.SKIPPED],
         }
-        for what in _TOTALS:
-            if self._report[what] != counted[what]:
-                self.problem("count-disagrees", f"the report counts {self._report[what]} {what}, {counted[what]} were"
-                             " seen", line.number)  # fmt: skip
+        for what, told, here in disagreements(self._report, counted, *self.suites):
+            self.problem("count-disagrees", f"the report counts {told} {what}, {here} were seen", line.number)
 
     def final_checks(self, problems: list[Problem]) -> None:
         """Suites without a single test."""

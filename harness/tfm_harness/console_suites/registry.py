@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from importlib.metadata import entry_points
 
+from tfm_harness.config.console_suite import SUITE_ENTRY_POINTS, suite_names
 from tfm_harness.console_suites.machine import SuiteMachine
 from tfm_harness.console_suites.model import Expectations
 from tfm_harness.console_suites.psa_arch import PsaArchTests
@@ -14,15 +15,9 @@ from tfm_harness.errors import ConfigError
 
 __all__ = ["ENTRY_POINT_GROUP", "get_machine", "suite_names"]
 
-ENTRY_POINT_GROUP = "tfm_harness.console_suites"
+ENTRY_POINT_GROUP = SUITE_ENTRY_POINTS
 
 _BUILT_IN: dict[str, type[SuiteMachine]] = {cls.kind: cls for cls in (TfmRegression, PsaArchTests, Ztest)}
-
-
-def suite_names() -> tuple[str, ...]:
-    """Names that `get_machine` knows: the built-in ones first."""
-    added = sorted(point.name for point in entry_points(group=ENTRY_POINT_GROUP) if point.name not in _BUILT_IN)
-    return (*_BUILT_IN, *added)
 
 
 def get_machine(name: str, expectations: Expectations | None = None) -> SuiteMachine:

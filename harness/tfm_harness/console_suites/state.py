@@ -9,7 +9,7 @@ from tfm_harness.console_suites.grammar import OpenCase, OpenSuite, Rule
 from tfm_harness.console_suites.lines import Line
 from tfm_harness.console_suites.model import Case, Expectations, Outcome, Problem
 
-__all__ = ["MAX_CASES", "MAX_SUITES", "RunState"]
+__all__ = ["MAX_CASES", "MAX_SUITES", "OF_BOOTS", "RunState"]
 
 MAX_CASES = 20_000
 """Cases held of one run; a stream that announces more is not a test suite."""
@@ -17,7 +17,7 @@ MAX_SUITES = 2_000
 """Suites (and areas) held of one run."""
 
 _MAX_PROBLEMS = 200
-_OF_BOOTS = frozenset({"image-refused", "boot-stuck"})
+OF_BOOTS = frozenset({"image-refused", "boot-stuck"})
 _MAX_NOTES = 100
 
 
@@ -32,6 +32,8 @@ class RunState:
     ends_with_eot: ClassVar[bool] = False
     suites_end_themselves: ClassVar[bool] = True
     reset_hint: ClassVar[str] = ""
+    names_itself: ClassVar[bool] = False  # the boot lines that carry a version are the suite's own
+    known_forms: ClassVar[str] = "those of its published versions"
 
     def __init__(self, expectations: Expectations | None = None) -> None:
         self.expectations = expectations or Expectations()
@@ -44,7 +46,13 @@ class RunState:
         self.notes: list[str] = []
         self.boots = 0
         self.ended_at: int | None = None
+        self.version = ""
+        self.run_ids = 0
+        self.restarted = False  # the device started again where that is allowed: what follows goes on, or begins anew
+        self.owed: dict[tuple[str, str, str], int] = {}  # cases of rounds before a restart, and their lines
         self._cases = 0
+        self._begun = 0
+        self._restarted_at = -1
 
     @property
     def started(self) -> bool:
@@ -115,7 +123,7 @@ class RunState:
         self.case = None
         if case.refusals and outcome is Outcome.PASSED:  # whoever refused an image runs on: it was the test's own
             told = {refusal.number for refusal in case.refusals}
-            self.problems[:] = [p for p in self.problems if p.kind not in _OF_BOOTS or p.line not in told]
+            self.problems[:] = [p for p in self.problems if p.kind not in OF_BOOTS or p.line not in told]
             self.note(f"line {case.refusals[0].number}: in case {case.id}: {case.refusals[0].text}")
         self._keep_case(self._close(case, outcome, line.number, line.at), self.suite)
 
@@ -152,9 +160,55 @@ class RunState:
             self.problem("summary-missing", f"the {self.area} area did not end: {why}", line.number)
             self.area = ""
 
+    def _owe(self, suite: OpenSuite, case: Case | OpenCase) -> None:
+        """A case of a round that is given up: it must come again, and a failure of it stays one."""
+        line = case.line if isinstance(case, Case) else case.line.number
+        self.owed.setdefault((suite.area, suite.name, case.id), line)
+        failed = case.outcome is Outcome.FAILED if isinstance(case, Case) else case.blamed or bool(case.faults)
+        if failed:
+            self.problem("case-failed", f"{case.id} failed before the device started again", line)
+
+    def _begin_anew(self, line: Line) -> None:
+        """The tests run from their beginning after an allowed restart: the last round counts."""
+        given_up = sum(len(suite.cases) for suite in self.suites) + (self.case is not None)
+        for suite in self.suites:
+            for case in suite.cases:
+                self._owe(suite, case)
+        if self.case is not None and self.suite is not None:
+            self._owe(self.suite, self.case)
+        self.note(f"line {line.number}: the tests begin anew after the restart; of the {given_up} cases before it, the"
+                  " last round counts")  # fmt: skip
+        self.suites.clear()
+        self.areas_seen.clear()
+        self.suite, self.case, self.area, self.run_ids = None, None, "", 0
+        self.on_new_round()
+
+    def on_new_round(self) -> None:
+        """Forget what a subclass knows of the round that is given up."""
+
+    def _again(self, line: Line, what: str) -> None:
+        """Something that has ended begins again, and nobody said that it may."""
+        if not self.expectations.allow_repeats and not any(known.kind == "reset" for known in self.problems):
+            self.problem("reset", f"{what} began a second time: the device started again", line.number,
+                         self.reset_hint or "where the tests repeat on purpose, say so (--allow-repeats, allow_repeats"
+                         " in the build)")  # fmt: skip
+
+    def owed_problems(self) -> list[Problem]:
+        """Cases that ran before an allowed restart and did not come again."""
+        came = {(suite.area, suite.name, case.id) for suite in self.suites for case in suite.cases}
+        if self.case is not None and self.suite is not None:
+            came.add((self.suite.area, self.suite.name, self.case.id))
+        return [
+            Problem("case-not-ended", f"{key[2]} ran before the device started again and did not come again", line)
+            for key, line in self.owed.items()
+            if key not in came
+        ]
+
     def _reset(self, line: Line) -> None:
         what = self.position
-        self.problem("reset", f"the device started again {what}: {line.text}", line.number, self.reset_hint)
+        self.problem("reset", f"the device started again {what}: {line.text}", line.number,
+                     self.reset_hint or "where a case resets the device on purpose, name it (--allow-reset,"
+                     " allow_resets in the build)")  # fmt: skip
         if self.case is not None:
             self.case.add_detail(f"the device started again while it ran: {line.text}")
         self._abandon(line, "the device started again")

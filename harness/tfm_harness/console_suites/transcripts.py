@@ -25,6 +25,7 @@ from tfm_harness.console_suites.prefixes import common_prefix
 from tfm_harness.console_suites.registry import get_machine
 from tfm_harness.errors import ConfigError
 from tfm_harness.files import open_file
+from tfm_harness.verify.encodings import utf16_codec
 
 __all__ = ["detect", "device_output", "judge_file", "judge_stream"]
 
@@ -35,11 +36,11 @@ _PROBE_LINES = 400
 _SHARE = 0.9  # of the non-empty lines must look alike before anything is taken for a recorder's addition
 
 _ISO = re.compile(
-    rb"^\[?(?P<iso>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)\]?:?(?:[ \t]|(?=\r?$))"
+    rb"^\r*\[?(?P<iso>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)\]?:?(?:[ \t]|(?=\r?$))"
 )
-_SECONDS = re.compile(rb"^\[ {0,8}(?P<seconds>\d{1,9}\.\d{1,9})\](?:[ \t]|(?=\r?$))")
-_CLOCK = re.compile(rb"^\[?(?P<clock>\d\d:\d\d:\d\d(?:[.,]\d{1,9})?)\]?(?:[ \t]|(?=\r?$))")
-_SYSLOG = re.compile(rb"^(?P<syslog>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,9})?)(?:[ \t]|(?=\r?$))")
+_SECONDS = re.compile(rb"^\r*\[ {0,8}(?P<seconds>\d{1,9}\.\d{1,9})\](?:[ \t]|(?=\r?$))")
+_CLOCK = re.compile(rb"^\r*\[?(?P<clock>\d\d:\d\d:\d\d(?:[.,]\d{1,9})?)\]?(?:[ \t]|(?=\r?$))")
+_SYSLOG = re.compile(rb"^\r*(?P<syslog>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,9})?)(?:[ \t]|(?=\r?$))")
 _LAVA = re.compile(rb"^- \{\"?dt\"?: .*\"?lvl\"?: .*\"?msg\"?: .*\}\s*$")
 _CARET = re.compile(rb"[^\r\x1b]*\^M$")  # a CR shown as two characters
 _STAMPS = {"iso-stamps": _ISO, "second-stamps": _SECONDS, "syslog-stamps": _SYSLOG, "clock-stamps": _CLOCK}
@@ -49,7 +50,7 @@ Piece = tuple[bytes, float | None]
 
 def detect(head: bytes) -> str:
     """What the file's first bytes look like: ``utf-16``, ``lava``, a kind of time stamp, ``caret``, or ``raw``."""
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if utf16_codec(head) is not None:
         return "utf-16"
     lines = probe_lines(head)
     for kind, form in (("lava", _LAVA), *_STAMPS.items(), ("caret", _CARET)):
@@ -77,9 +78,9 @@ def device_output(stream: IO[bytes], understands: Callable[[str], bool] | None =
     head = stream.read(_CHUNK)
     kind = detect(head)
     if kind == "utf-16":
-        decoder = codecs.getincrementaldecoder("utf-16")("replace")
+        decoder = codecs.getincrementaldecoder(utf16_codec(head) or "utf-16-le")("replace")
         while head:
-            yield decoder.decode(head).encode(), None
+            yield decoder.decode(head).removeprefix("\ufeff").encode("utf-8", "replace"), None
             head = stream.read(_CHUNK)
         return
     convert = _converter(kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import select
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,6 +28,15 @@ __all__ = ["EngineRefusal", "WorkerProcess"]
 _WORKER = Path(__file__).with_name("worker.py")
 _GRACE = 2.0  # seconds the worker's own alarm gets before it is killed from here
 _CHUNK = 1 << 16
+
+
+@functools.cache
+def _spawner() -> ThreadPoolExecutor:
+    """The thread that starts all workers, and lives as long as this process.
+
+    A worker asks the kernel to end it with its parent, and for the kernel that is the *thread* that started it.
+    """
+    return ThreadPoolExecutor(1, thread_name_prefix="reference-spawner")
 
 
 class EngineRefusal(Exception):  # noqa: N818 - not an error of the harness: the interpreter said no, in order
@@ -44,13 +55,23 @@ class WorkerProcess:
     def __init__(self, engine: str, *, python: str = sys.executable, memory: int = 4 << 30) -> None:
         self.engine = engine
         # -I keeps PYTHONPATH and the current directory out; -X faulthandler names the C call on a crash.
-        command = [python, "-I", "-X", "faulthandler", str(_WORKER), engine, str(memory)]
+        command = [python, "-I", "-X", "faulthandler", str(_WORKER), engine, str(memory), str(os.getpid())]
         env = {k: v for k, v in os.environ.items() if k in {"PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH"}}
         env |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         try:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr, env=env, bufsize=0
+            self._process = (
+                _spawner()
+                .submit(
+                    subprocess.Popen,
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._stderr,
+                    env=env,
+                    bufsize=0,
+                )
+                .result()
             )
         except OSError as exc:
             self._stderr.close()

@@ -6,13 +6,13 @@ virtual environment than the harness.
 Frames both ways: 4 bytes length of a JSON header, the header, then the raw bytes of its ``arrays``
 (``[{"dtype", "shape", "bytes"}]``, little endian). Requests: ``hello``, ``load``, ``run``.
 
-It cannot outlive its parent: while it waits it reads the pipe (end of file ends it); while it computes,
-SIGIO on the closed pipe and SIGALRM at the deadline have their default action, which ends it.
+It cannot outlive its parent: the kernel kills it when the parent's thread that started it ends (PR_SET_PDEATHSIG),
+whatever it is doing. SIGALRM at the deadline has its default action, which ends it.
 """
 
 from __future__ import annotations
 
-import fcntl
+import ctypes
 import importlib
 import json
 import os
@@ -22,6 +22,7 @@ import struct
 import sys
 from typing import Any, BinaryIO
 
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 MAX_HEADER = 1 << 20
 MAX_ARRAYS = 1 << 30
 
@@ -174,7 +175,6 @@ class Worker:
         """Answer until the pipe closes; an engine's exception is an answer."""
         while (frame := read_frame(self.stdin)) is not None:
             header, blobs = frame
-            _watch_parent(True)
             signal.setitimer(signal.ITIMER_REAL, float(header.get("limit", 60)))
             try:
                 answer, arrays = self.handle(header, blobs)
@@ -183,7 +183,6 @@ class Worker:
             except Exception as exc:  # noqa: BLE001 - engines raise anything; all of it is the parent's to judge
                 answer, arrays = {"error": type(exc).__name__, "text": str(exc)}, []
             signal.setitimer(signal.ITIMER_REAL, 0)
-            _watch_parent(False)
             answer["arrays"] = [{"dtype": a.dtype.name, "shape": list(a.shape), "bytes": int(a.nbytes)} for a in arrays]
             write_frame(self.stdout, answer, [self.np.ascontiguousarray(a).tobytes() for a in arrays])
 
@@ -229,19 +228,25 @@ class Worker:
         return [self.np.stack(r) for r in results]
 
 
-def _watch_parent(on: bool) -> None:
-    """While computing, let the kernel end this process when the parent's pipe closes (SIGIO's default action)."""
-    flags = fcntl.fcntl(0, fcntl.F_GETFL)
-    fcntl.fcntl(0, fcntl.F_SETFL, flags | os.O_ASYNC if on else flags & ~os.O_ASYNC)
+def die_with_parent(parent: int) -> bool:
+    """Let the kernel kill this process when its parent ends; False when `parent` is no longer the parent.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    return os.getppid() == parent  # it may have ended before the kernel was asked
 
 
 def main() -> None:
     """Set limits, keep the interpreters' own chatter out of the frames, serve."""
-    engine, memory = sys.argv[1], int(sys.argv[2])
+    engine, memory, parent = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    if not die_with_parent(parent):
+        return
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it closes the pipe
-    fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
     stdout = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     stdin = os.fdopen(os.dup(0), "rb")

@@ -8,7 +8,7 @@ from tfm_harness.boards.base import Board, BoardEvent
 from tfm_harness.console.base import Console
 from tfm_harness.plugin.measured import RunMetrics
 from tfm_harness.protocol.base import Description, PseudoDriver
-from tfm_harness.protocol.text import log_tail
+from tfm_harness.protocol.smp.text import log_tail
 
 __all__ = ["closing_record", "facts"]
 

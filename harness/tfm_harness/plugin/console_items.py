@@ -45,7 +45,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test for each console suite that any of the session's builds lists."""
     if not _runs_a_suite(metafunc.fixturenames):
         return
-    from tfm_harness.plugin.entry import PLUGIN
+    from tfm_harness.plugin.keys import PLUGIN
 
     plugin = metafunc.config.stash.get(PLUGIN, None)
     metafunc.parametrize("console_suite", wanted_suites(plugin.pairs if plugin else ()))

@@ -34,6 +34,8 @@ def expectations_of(config: ConsoleSuiteConfig) -> Expectations:
         min_cases=config.min_cases,
         allow_skipped=config.allow_skipped,
         allow_resets=config.allow_resets,
+        allow_faults=config.allow_faults,
+        allow_repeats=config.allow_repeats,
         need_eot=config.eot,
     )
 

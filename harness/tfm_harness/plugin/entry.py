@@ -6,29 +6,22 @@ Imports only pytest and the standard library at module level (a benchmark holds 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.plugin import fixtures, hookspecs
+from tfm_harness.plugin.exit_codes import EXIT_BENCH
+from tfm_harness.plugin.keys import PLUGIN
 from tfm_harness.plugin.options import add_options, check_names, check_old_flags, setting
 
-if TYPE_CHECKING:
-    from tfm_harness.plugin.session import HarnessPlugin
-
-__all__ = ["EXIT_BENCH", "PLUGIN"]
-
-PLUGIN: pytest.StashKey[HarnessPlugin] = pytest.StashKey()
+__all__: list[str] = []
 
 MARKERS = (
     "needs(*features): the test needs these features of firmware and bench; without them it is not covered",
     "thorough: searches far; left out by --tfm-quick, and then counted as not run",
     "qemu: needs qemu-system-arm or built firmware images",
 )
-
-EXIT_BENCH = 10
-"""Exit code when only the bench failed: says nothing about the product."""
 
 _ONLY_LOOKS = ("help", "version", "markers", "showfixtures", "show_fixtures_per_test", "cacheshow")
 """Options of pytest's own with which no test is run: no folder is made, and a wrong setting does not hide the help."""

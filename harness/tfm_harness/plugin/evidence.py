@@ -12,7 +12,7 @@ from tfm_harness.errors import Responsibility
 from tfm_harness.parity.installed import installed_engine
 from tfm_harness.plugin.outcomes import FindingsFailed, Outcome
 from tfm_harness.protocol.base import Exchange, PseudoDriver
-from tfm_harness.protocol.text import log_tail
+from tfm_harness.protocol.smp.text import log_tail
 
 if TYPE_CHECKING:
     from tfm_harness.plugin.pairs import Pair

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from tfm_harness.bench.device import Device
+    from tfm_harness.bench.reference import Reference
+    from tfm_harness.bench.verifier import Verifier
+    from tfm_harness.bench.virtual import VirtualBoard
     from tfm_harness.boards.base import Board
     from tfm_harness.plugin.bench import Bench
     from tfm_harness.plugin.checks import Checks
-    from tfm_harness.plugin.device import Device
     from tfm_harness.plugin.pairs import Pair
-    from tfm_harness.plugin.reference import Reference
-    from tfm_harness.plugin.verifier import Verifier
-    from tfm_harness.plugin.virtual import VirtualBoard
     from tfm_harness.protocol.smp.client import SmpDriver
     from tfm_harness.stimulus.base import Stimulus
 
@@ -51,7 +51,7 @@ def harness_pair(request: pytest.FixtureRequest) -> Pair:
 @pytest.fixture(scope="session")
 def bench(request: pytest.FixtureRequest, harness_pair: Pair) -> Iterator[Bench]:
     """Board, firmware, client, stimulus and everything known about them; one for each pair."""
-    from tfm_harness.plugin.entry import PLUGIN
+    from tfm_harness.plugin.keys import PLUGIN
 
     yield from request.config.stash[PLUGIN].open_bench(harness_pair)
 
@@ -112,7 +112,7 @@ def checks(bench: Bench, request: pytest.FixtureRequest) -> Checks:
 @pytest.fixture
 def verifier(bench: Bench, request: pytest.FixtureRequest) -> Verifier:
     """Verifies results, tokens, keys and requests; findings are collected as by `checks`."""
-    from tfm_harness.plugin.verifier import Verifier
+    from tfm_harness.bench.verifier import Verifier
 
     return Verifier(bench, bench.report_for(request.node))
 
@@ -120,7 +120,7 @@ def verifier(bench: Bench, request: pytest.FixtureRequest) -> Verifier:
 @pytest.fixture
 def reference(bench: Bench, request: pytest.FixtureRequest) -> Reference:
     """The reference interpreter; findings are collected as by `checks`."""
-    from tfm_harness.plugin.reference import Reference
+    from tfm_harness.bench.reference import Reference
 
     return Reference(bench, bench.report_for(request.node))
 
@@ -128,6 +128,6 @@ def reference(bench: Bench, request: pytest.FixtureRequest) -> Reference:
 @pytest.fixture
 def virtual(bench: Bench, device: Device) -> VirtualBoard:  # noqa: ARG001 - skips first what the board has not
     """What only a virtual board lets a test do; tests that use it need ``provision``, ``nv-access`` or both."""
-    from tfm_harness.plugin.virtual import VirtualBoard
+    from tfm_harness.bench.virtual import VirtualBoard
 
     return VirtualBoard(bench)

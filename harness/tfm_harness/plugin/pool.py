@@ -20,20 +20,15 @@ from tfm_harness.plugin.pairs import Pair
 
 if TYPE_CHECKING:
     from tfm_harness.plugin.bench import Bench
-    from tfm_harness.plugin.session import HarnessPlugin
+    from tfm_harness.plugin.keys import SessionPlugin
 
-__all__ = ["RUN_DIR", "PoolPlugin", "check_workers", "pool_for"]
+__all__ = ["RUN_DIR", "PoolPlugin", "check_workers"]
 
 RUN_DIR: Final = "tfm_harness_run_dir"
 """Key of pytest-xdist's ``workerinput``: the run's folder."""
 
 _MOVED = "moved"
 _WAIT_FOR_OTHERS = 3600.0
-
-
-def pool_for(pair: Pair, context: RunContext) -> Pool:
-    """The boards that may serve `pair`. The quarantine is the run's: workers' folders lie in one."""
-    return Pool(pair.members, context, _run_folder(context) / "quarantine")
 
 
 def check_workers(config: pytest.Config, pairs: tuple[Pair, ...]) -> None:
@@ -66,7 +61,7 @@ class _Anchor(pytest.Item):
 class PoolPlugin:
     """Hooks of runs whose pairs have several boards."""
 
-    def __init__(self, plugin: HarnessPlugin) -> None:
+    def __init__(self, plugin: SessionPlugin) -> None:
         self._plugin = plugin
         self._boards: dict[str, dict[str, Any]] = {}
 

@@ -13,7 +13,7 @@ import pytest
 
 from tfm_harness.errors import Responsibility
 from tfm_harness.parity.tolerance import tolerance_use
-from tfm_harness.plugin.entry import EXIT_BENCH
+from tfm_harness.plugin.exit_codes import EXIT_BENCH
 from tfm_harness.plugin.pairs import Pair
 
 SUITES = frozenset(

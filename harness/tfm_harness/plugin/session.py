@@ -9,6 +9,7 @@ from typing import cast
 
 import pytest
 
+from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.boards.base import RunContext
 from tfm_harness.coverage.suite_words import claim
 from tfm_harness.errors import HarnessError, InfrastructureError, Responsibility
@@ -140,6 +141,8 @@ class HarnessPlugin:
         """After the fixtures are there: is what the test needs there too?"""
         try:
             result = yield
+        except NotCovered as missing:
+            pytest.skip(str(missing))
         except (KeyboardInterrupt, pytest.exit.Exception, pytest.skip.Exception):
             raise
         except BaseException:
@@ -159,7 +162,10 @@ class HarnessPlugin:
         """The test, then what its board did meanwhile, then the verdict of the checks."""
         bench = bench_of(item)
         if bench is None or not isinstance(item, pytest.Function):
-            return (yield)
+            try:
+                return (yield)
+            except NotCovered as missing:
+                pytest.skip(str(missing))
         report = bench.report_for(item)
         error: BaseException | None = None
         result: object = None
@@ -170,6 +176,9 @@ class HarnessPlugin:
         except pytest.skip.Exception:
             if not report.findings:
                 raise
+        except NotCovered as missing:
+            if not report.findings:
+                pytest.skip(str(missing))
         except BaseException as raised:  # noqa: BLE001 - judged below, raised again
             error = raised
         latent = bench.end_test(report, error)

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from tfm_harness.boards.qemu.command import sensor_path
 from tfm_harness.config.sensors import SensorConfig
 from tfm_harness.stimulus.player import PlayedStimulus
 
-__all__ = ["QmpStimulus"]
+__all__ = ["QmpStimulus", "sensor_device", "sensor_path"]
 
 _LOWEST: Final = 0
 """QEMU 7.2 refuses negative magnetic fields."""
+
+
+def sensor_device(name: str) -> str:
+    """QEMU's id of a target's sensor: letters, digits, - and _, a letter first."""
+    return "sensor-" + re.sub(r"[^A-Za-z0-9_-]", "-", name)
+
+
+def sensor_path(name: str) -> str:
+    """QOM path of a target's sensor."""
+    return f"/machine/peripheral/{sensor_device(name)}"
 
 
 class PropertyBoard(Protocol):

@@ -19,17 +19,14 @@ from tfm_harness.verify.images import expected_components, verify_mcuboot
 from tfm_harness.verify.keyfiles import parse_image_key, parse_key
 from tfm_harness.verify.keys import KeyFormatError, PublicKey, RsaKey, VerificationKey
 from tfm_harness.verify.mcuboot import ImageFormatError, McubootImage, split_images
-from tfm_harness.verify.result_profile import ResultProfile, load_profile
 from tfm_harness.verify.token import PSA_PROFILES, TokenExpectations
 
 __all__ = [
     "build_components",
-    "build_result_profile",
     "build_token_expectations",
     "check_build_images",
     "read_image_key",
     "read_key",
-    "read_result_profile",
 ]
 
 
@@ -66,40 +63,6 @@ def read_image_key(path: Path) -> PublicKey | RsaKey:
         raise ConfigError(
             f"no usable image key: {error.message}", kind="key-file", seen=error.seen, where=str(path), hint=error.hint
         ) from error
-
-
-def read_result_profile(name: str, *, base: Path | None = None) -> ResultProfile:
-    """A built-in result profile by name, or a vendor's own by the path of its YAML file.
-
-    Raises:
-        ConfigError: no such profile, or a file that breaks the form.
-    """
-    path = Path(name) if base is None else base / name
-    if path.suffix not in {".yaml", ".yml"}:
-        return load_profile(name)
-    import yaml
-
-    from tfm_harness.config.plain_yaml import PlainLoader
-
-    try:
-        mapping = yaml.load(_read(path, "result profile").decode(), Loader=PlainLoader)  # noqa: S506 - a safe loader
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = getattr(error, "problem_mark", None)
-        line = f":{where.line + 1}" if where is not None else ""
-        raise ConfigError("no YAML", kind="result-profile", where=f"{path}{line}") from error
-    if not isinstance(mapping, dict):
-        raise ConfigError("a result profile is a mapping", kind="result-profile", where=str(path))
-    try:
-        return load_profile(mapping)
-    except ConfigError as error:
-        error.where = f"{path}: {error.where}"
-        raise
-
-
-def build_result_profile(build: Build) -> ResultProfile:
-    """The result profile a build names, by default the reference firmware's."""
-    name = build.results.profile if build.results else "tfm-harness-reference"
-    return read_result_profile(name, base=build.path.parent if build.path else None)
 
 
 def _parse(path: Path) -> list[McubootImage]:

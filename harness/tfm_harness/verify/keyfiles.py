@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tfm_harness.verify import cbor
 from tfm_harness.verify.algorithms import CURVES
+from tfm_harness.verify.forms import UnknownFormError, decode
 from tfm_harness.verify.keys import KeyFormatError, PublicKey, RsaKey, SymmetricKey, VerificationKey
 
 __all__ = [
@@ -222,16 +223,15 @@ def _parse_any(data: bytes) -> PublicKey | RsaKey | SymmetricKey:
 
 
 def _from_text(data: bytes) -> bytes:
-    """The bytes that hex or base64 stands for; anything else as it is."""
-    packed = b"".join(data.split())
-    if len(packed) >= 64 and re.fullmatch(rb"(?:[0-9a-fA-F]{2})+", packed):
-        return bytes.fromhex(packed.decode())
-    if len(packed) >= 64 and re.fullmatch(rb"[A-Za-z0-9+/]+={0,2}", packed):
-        try:
-            return base64.b64decode(packed, validate=True)
-        except binascii.Error:
-            return data
-    return data
+    """The bytes that text stands for (`tfm_harness.verify.forms`); binary and JSON as they are.
+
+    Raises:
+        KeyFormatError: text that stands for no bytes.
+    """
+    try:
+        return decode(data, what="key", json_is=True).data
+    except UnknownFormError as error:
+        raise KeyFormatError(f"neither a key nor a text form of one: {error.seen}") from None
 
 
 def _parse_der(data: bytes) -> PublicKey | RsaKey:

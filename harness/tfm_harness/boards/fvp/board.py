@@ -20,7 +20,7 @@ from tfm_harness.boards.fvp import model as fvp_model
 from tfm_harness.boards.fvp.binary import FvpBinary, await_terminals, reset_through_iris
 from tfm_harness.boards.locks import BoardLock, acquire_all
 from tfm_harness.boards.supervisor import Child, spawn
-from tfm_harness.boards.virtual import BoardStore, Burned, identity_of, make_entropy
+from tfm_harness.boards.virtual import BoardStore, Burned, identity_of, make_entropy, virtual_capabilities
 from tfm_harness.config.fvp import FvpTarget
 from tfm_harness.console.base import Console
 from tfm_harness.console.endpoints import TelnetTransport
@@ -179,6 +179,11 @@ class FvpBoard(Board):
         return frozenset(ResetKind) if self._target.iris is not None else frozenset({ResetKind.COLD})
 
     @property
+    def capabilities(self) -> frozenset[str]:
+        """See `Board`."""
+        return super().capabilities | virtual_capabilities(otp=self._target.virtual.otp is not None, nv=False)
+
+    @property
     def keeps_memory(self) -> bool:
         """An FVP keeps nothing between processes."""
         return False
@@ -320,6 +325,7 @@ class FvpBoard(Board):
             else:
                 path = self.context.run_dir / f"{self.name}-{name}.log"
                 known[name] = StreamConsole(name, transport, path, diagnose=self._why_closed)
+                known[name].lossless = True
 
     def _warm(self) -> None:
         iris = self._target.iris

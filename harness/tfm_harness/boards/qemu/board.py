@@ -15,16 +15,24 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from tfm_harness.boards.base import Board, BoardEvent, ClockQuality, Identity, PowerState, ResetKind, RunContext
 from tfm_harness.boards.locks import BoardLock, acquire_all, acquire_numbered
 from tfm_harness.boards.provision import check_unchanged, digest_images, otp_for
-from tfm_harness.boards.qemu.command import sensor_path
 from tfm_harness.boards.qemu.machine import Machine, Provisions
 from tfm_harness.boards.qemu.wake import Waker
 from tfm_harness.boards.qemu.write_stops import WriteStops
-from tfm_harness.boards.virtual import BoardStore, Burned, EphemeralStore, NvMemory, identity_of, make_entropy
+from tfm_harness.boards.virtual import (
+    BoardStore,
+    Burned,
+    EphemeralStore,
+    NvMemory,
+    identity_of,
+    make_entropy,
+    virtual_capabilities,
+)
 from tfm_harness.config.qemu import QemuTarget
 from tfm_harness.console.base import Console
 from tfm_harness.console.stream import StreamConsole
 from tfm_harness.console.transport import SocketTransport
 from tfm_harness.errors import ConfigError, HarnessBug, HarnessError
+from tfm_harness.stimulus.qmp import sensor_path
 
 if TYPE_CHECKING:
     from tfm_harness.boards.supervisor import Child
@@ -218,6 +226,13 @@ class QemuBoard(Board):
         return identity_of(self.name, self._huk, otp, self._target.machine, self._burned)
 
     @property
+    def capabilities(self) -> frozenset[str]:
+        """See `Board`."""
+        virtual = self._target.virtual
+        words = virtual_capabilities(otp=virtual.otp is not None, nv=virtual.nv is not None, controlled=True)
+        return super().capabilities | words
+
+    @property
     def keeps_memory(self) -> bool:
         """See `Board`."""
         return self._target.virtual.nv is not None
@@ -317,6 +332,7 @@ class QemuBoard(Board):
             diagnose=self._why_closed,
             on_write=partial(self._waker.wrote, name),
         )
+        self._consoles[name].lossless = True
 
     async def _go(self) -> None:
         """Sensors first, then the CPU: firmware cannot read a sensor before its value is there."""

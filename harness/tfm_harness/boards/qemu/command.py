@@ -10,8 +10,9 @@ from typing import Final
 from tfm_harness.boards.provision import loads
 from tfm_harness.config.build import Build
 from tfm_harness.config.qemu import QemuTarget
+from tfm_harness.stimulus.qmp import sensor_device
 
-__all__ = ["HOST_LIMITS", "command_line", "escape", "older", "sensor_path"]
+__all__ = ["HOST_LIMITS", "command_line", "escape", "older"]
 
 HOST_LIMITS: Final = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
 """Firmware is untrusted; should it break out of the emulation, it finds little."""
@@ -22,15 +23,6 @@ _SENSOR_DEVICE: Final[Mapping[str, str]] = {"lsm303dlhc": "lsm303dlhc_mag", "tmp
 def escape(value: str) -> str:
     """A value inside a QEMU option: commas are doubled."""
     return value.replace(",", ",,")
-
-
-def sensor_path(name: str) -> str:
-    """QOM path of a target's sensor."""
-    return f"/machine/peripheral/{_device_id(name)}"
-
-
-def _device_id(name: str) -> str:
-    return "sensor-" + re.sub(r"[^A-Za-z0-9_-]", "-", name)  # QEMU: letters, digits, - and _, a letter first
 
 
 def _loader(file: str, address: int | None) -> list[str]:
@@ -81,7 +73,10 @@ def command_line(
         if name in absent:
             continue
         bus = f",bus={escape(sensor.bus)}" if sensor.bus else ""
-        words += ["-device", f"{_SENSOR_DEVICE[sensor.model]},id={_device_id(name)},address=0x{sensor.address:x}{bus}"]
+        words += [
+            "-device",
+            f"{_SENSOR_DEVICE[sensor.model]},id={sensor_device(name)},address=0x{sensor.address:x}{bus}",
+        ]
     words += _images(target, build)
     if virtual.otp is not None and otp is not None:
         words += _loader(f"/dev/fd/{otp}", virtual.otp.at)

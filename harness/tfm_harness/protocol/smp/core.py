@@ -12,7 +12,7 @@ from tfm_harness.protocol.base import Exchange
 from tfm_harness.protocol.smp.answers import decode_answer, field, show
 from tfm_harness.protocol.smp.header import GROUP_INFERENCE, GROUP_OS, Command, Op, OsCommand
 from tfm_harness.protocol.smp.link import Answer, LinkStats, Request, SmpLink
-from tfm_harness.protocol.text import log_tail
+from tfm_harness.protocol.smp.text import log_tail
 from tfm_harness.verify import cbor
 
 __all__ = ["SmpCore"]
@@ -100,7 +100,7 @@ class SmpCore:
         lost_before = self.stats.lost
         try:
             self.echo("anyone?", timeout=seconds, attempts=1)
-        except InfrastructureError as error:
+        except (InfrastructureError, ProductError) as error:
             if error.kind != "smp-timeout":
                 raise
             self.stats.lost = lost_before
@@ -147,7 +147,7 @@ class SmpCore:
             try:
                 with self.link.forgiving():
                     self.echo("ready?", timeout=min(_POLL_TIMEOUT, left), attempts=1)
-            except InfrastructureError as error:
+            except (InfrastructureError, ProductError) as error:
                 if error.kind not in {"smp-timeout", "smp-corrupt"}:
                     raise
             else:

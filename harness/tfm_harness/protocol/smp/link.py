@@ -4,7 +4,8 @@ An answer is taken only when its frame, header and sequence number are right. Ev
 counted, and what the counting means follows whose fault it can be:
 
 * no answer, or a damaged one: the line or the device; an infrastructure error, after retries
-  where repeating is harmless (every retry is counted and shown in the run's summary);
+  where repeating is harmless (every retry is counted and shown in the run's summary). On a console that
+  cannot lose a byte (an emulated UART) it is the product's fault at once, and nothing is asked again;
 * an answer to a request that was given up (late): counted, never taken for a newer one;
 * an answer that came twice, belongs to nothing that was asked, is larger than the contract
   allows or contradicts its request: the product's fault.
@@ -20,10 +21,10 @@ from dataclasses import dataclass, field
 
 from tfm_harness.console.base import Console, Mark
 from tfm_harness.console.deadline import Deadline
-from tfm_harness.errors import HarnessBug, InfrastructureError, ProductError
+from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError, ProductError
 from tfm_harness.protocol.smp.frame import MAX_PACKET, BadFrame, FrameDecoder, LogLine, Packet, encode_frame
 from tfm_harness.protocol.smp.header import HEADER, Header, Op
-from tfm_harness.protocol.text import log_tail
+from tfm_harness.protocol.smp.text import log_tail
 
 __all__ = ["Answer", "LinkStats", "Request", "SmpLink"]
 
@@ -146,9 +147,10 @@ class SmpLink:
 
         Raises:
             InfrastructureError: ``smp-timeout``, ``smp-corrupt``, or what the console raises.
-            ProductError: ``smp-duplicate``, ``smp-unasked``, ``smp-oversized``, ``smp-mismatch``.
+            ProductError: ``smp-duplicate``, ``smp-unasked``, ``smp-oversized``, ``smp-mismatch``; on a console that
+                loses nothing also ``smp-timeout`` and ``smp-corrupt``.
         """
-        allowed = (attempts or self._attempts) if request.safe else 1
+        allowed = (attempts or self._attempts) if request.safe and not self.console.lossless else 1
         for attempt in range(allowed):
             sequence, header, frame = self._send(request)
             began = time.perf_counter()
@@ -312,9 +314,11 @@ class SmpLink:
                     seen=item.detail,
                     where=self._where(item.start),
                 )
-            if waiting:
+            if self.console.lossless and not self._forgives:
+                raise self._torn(item)
+            if waiting and not self.console.lossless:
                 raise _Damaged(item)
-            return None
+            return None  # what a reset cut off: the answer may still come
         try:
             header = Header.unpack(item.data)
         except ValueError as error:
@@ -355,6 +359,16 @@ class SmpLink:
     def _where(self, offset: int) -> str:
         return f"console {self.console.name!r}, byte {offset} of {self.console.transcript}"
 
+    def _torn(self, bad: BadFrame) -> ProductError:
+        return ProductError(
+            f"the firmware sent a damaged frame ({bad.kind}) over an emulated UART, which changes no byte",
+            kind="smp-corrupt",
+            expected="a frame whose base64, length and CRC hold",
+            seen=bad.detail,
+            where=self._where(bad.start),
+            hint="look at the transcript at that offset: is something else printed in the middle of a frame?",
+        )
+
     def _corrupt(self, request: Request, bad: BadFrame, retries: int) -> InfrastructureError:
         return InfrastructureError(
             f"the answer to {request.name or 'a request'} came damaged ({bad.kind})",
@@ -365,14 +379,24 @@ class SmpLink:
             hint="look at the cable, the baud rate and the transcript at that offset",
         )
 
-    def _silent(self, request: Request, timeout: float, retries: int) -> InfrastructureError:
+    def _silent(self, request: Request, timeout: float, retries: int) -> HarnessError:
         tail = log_tail(self.console, 8)
+        said = {
+            "kind": "smp-timeout",
+            "expected": "an SMP answer",
+            "seen": "half a frame" if self._decoder.mid_frame else "no frame",
+            "where": f"console {self.console.name!r}" + (f"; last lines:\n{tail}" if tail else ""),
+        }
+        if self.console.lossless:
+            return ProductError(
+                f"the emulator runs, and the firmware in it did not answer {request.name or 'a request'}"
+                f" within {timeout:g} s",
+                hint="is the firmware stuck? On a very busy host give it more time (answer-timeout)",
+                **said,
+            )
         return InfrastructureError(
             f"no answer to {request.name or 'a request'} within {timeout:g} s"
             + (f", {retries + 1} times" if retries else ""),
-            kind="smp-timeout",
-            expected="an SMP answer",
-            seen="half a frame" if self._decoder.mid_frame else "no frame",
-            where=f"console {self.console.name!r}; last lines:\n{tail}" if tail else f"console {self.console.name!r}",
             hint="is the firmware stuck, the wrong console wired, or the line too noisy?",
+            **said,
         )

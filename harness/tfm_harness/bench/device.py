@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-import pytest
-
+from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.boards.base import ResetKind
 from tfm_harness.errors import ConfigError, ProductError
 from tfm_harness.protocol.base import Description, Feature, InferResult, PseudoDriver, Source
 from tfm_harness.protocol.psa_status import status_name
 from tfm_harness.protocol.smp.answers import Refused
-from tfm_harness.stimulus.base import Sample
+from tfm_harness.stimulus.base import Sample, Stimulus
 
 if TYPE_CHECKING:
-    from tfm_harness.plugin.bench import Bench
+    from tfm_harness.bench.combination import TargetBuild
     from tfm_harness.protocol.smp.client import SmpDriver
 
 __all__ = ["Device", "Inference"]
@@ -54,10 +53,33 @@ class Inference:
         return b"".join(sample.record() for sample in self.samples) or None
 
 
+class Running(Protocol):
+    """What a device needs of the combination that it runs in: see `tfm_harness.bench.live.LiveCombination`."""
+
+    pair: TargetBuild
+    stimulus: Stimulus | None
+    boots: int
+    asked_results: int
+
+    @property
+    def description(self) -> Description: ...
+
+    @property
+    def window(self) -> int: ...
+
+    @property
+    def boot_seed(self) -> bytes | None: ...
+
+    def describe(self) -> Description: ...
+    def missing(self, wanted: Iterable[str]) -> list[str]: ...
+    def reset(self, kind: ResetKind) -> Description: ...
+    def select_model(self, name: str) -> None: ...
+
+
 class Device:
     """What every firmware can do. `client` is the protocol's own client, `lab` the reference firmware's."""
 
-    def __init__(self, bench: Bench, client: PseudoDriver) -> None:
+    def __init__(self, bench: Running, client: PseudoDriver) -> None:
         self._bench = bench
         self.client = client
 
@@ -67,7 +89,7 @@ class Device:
         from tfm_harness.protocol.smp.client import SmpDriver
 
         if not isinstance(self.client, SmpDriver):
-            pytest.skip(f"not covered: {self._bench.pair.name} does not speak the reference firmware's protocol")
+            raise NotCovered(f"{self._bench.pair.name} does not speak the reference firmware's protocol")
         return self.client
 
     def describe(self) -> Description:
@@ -144,12 +166,12 @@ class Device:
         """
         where = self._bench.pair.name
         if not name:
-            pytest.skip(f"not covered: the build of {where} declares no model")
+            raise NotCovered(f"the build of {where} declares no model")
         if self._bench.missing(["models"]):
-            pytest.skip(f"not covered: {where} has no models to choose from")
+            raise NotCovered(f"{where} has no models to choose from")
         held = [entry for entry in self.lab.models() if entry.name == name]
         if not held:
-            pytest.skip(f"not covered: {where} holds no model {name!r}; only the reference can run it")
+            raise NotCovered(f"{where} holds no model {name!r}; only the reference can run it")
         if all(entry.status for entry in held):
             raise ProductError(
                 f"the device does not accept the image of model {name!r}",
@@ -164,10 +186,10 @@ class Device:
         except Refused as refusal:
             if refusal.status not in _CANNOT_RUN:
                 raise
-            pytest.skip(
-                f"not covered: {where} holds model {name!r} and cannot run it"
+            raise NotCovered(
+                f"{where} holds model {name!r} and cannot run it"
                 f" ({status_name(refusal.status)}); only the reference can"
-            )
+            ) from None
 
     def _infer(
         self, nonce: bytes | None, source: Source, *, samples: tuple[Sample, ...] = (), data: bytes | None = None

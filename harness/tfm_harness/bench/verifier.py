@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from tfm_harness.bench.device import Inference
 from tfm_harness.boards.base import ClockQuality
+from tfm_harness.config.result_profile import build_result_profile
 from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Check, Report
-from tfm_harness.plugin.device import Inference
 from tfm_harness.trust.board_keys import remember_key
-from tfm_harness.trust.expectations import build_result_profile
 from tfm_harness.verify.checks.keys import KEY_BOARDS_DIFFER
 from tfm_harness.verify.cose import CoseMessage
 from tfm_harness.verify.csr import CertificationRequest, verify_csr
@@ -37,7 +37,7 @@ from tfm_harness.verify.signatures import (
 from tfm_harness.verify.token import PSA_PROFILES, PsaToken, TokenExpectations, verify_psa_token
 
 if TYPE_CHECKING:
-    from tfm_harness.plugin.bench import Bench
+    from tfm_harness.bench.live import LiveCombination
 
 __all__ = ["Verifier"]
 
@@ -55,7 +55,7 @@ class Verifier:
     What is verified in one test can be judged together with `relations`.
     """
 
-    def __init__(self, bench: Bench, report: Report) -> None:
+    def __init__(self, bench: LiveCombination, report: Report) -> None:
         self._bench = bench
         self.report = report
         self._results: list[ResultObservation] = []

@@ -1,25 +1,19 @@
-"""What a board does while nobody looks: resets, panics; and whether it runs what was flashed."""
+"""Resets and panics that nobody asked for."""
 
 from __future__ import annotations
 
 import contextlib
 import re
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from tfm_harness.boards.base import Board, BoardEvent
-from tfm_harness.boards.virtual import VirtualControl
-from tfm_harness.console.base import Console, Mark
-from tfm_harness.errors import InfrastructureError, ProductError
+from tfm_harness.console.base import Mark
+from tfm_harness.errors import ProductError
 from tfm_harness.findings import Check, Report
-from tfm_harness.plugin.pairs import Pair
-from tfm_harness.plugin.trust import Trust
-from tfm_harness.protocol.base import Description
-from tfm_harness.protocol.text import log_tail
-from tfm_harness.stimulus.base import Stimulus
+from tfm_harness.protocol.smp.text import log_tail
 
-__all__ = ["UNASKED_RESET", "ResetMonitor", "bench_features", "prove_flash", "spoke_elsewhere"]
+__all__ = ["UNASKED_RESET", "ResetMonitor"]
 
 UNASKED_RESET = Check(
     id="board.unasked-reset",
@@ -133,88 +127,3 @@ class ResetMonitor:
         events = self._events()
         offsets = events[-1].console_offsets if events else {}
         return ", ".join(f"console {name!r} at byte {offset}" for name, offset in offsets.items())
-
-
-@dataclass(frozen=True, slots=True)
-class _Measured:
-    component: str
-    expected: bytes
-    said: bytes
-
-
-def prove_flash(description: Description, trust: Trust, pair: Pair) -> None:
-    """The firmware that answers is the build that was just flashed.
-
-    Raises:
-        InfrastructureError: ``wrong-firmware``: another image answers; its results must not count for this build.
-    """
-    expected = {c.type: c.measurement for c in trust.components(None) if c.type}
-    pairs = [
-        _Measured(name, expected[name], said) for name, said in description.measurements.items() if name in expected
-    ]
-    wrong = [m for m in pairs if m.expected != m.said]
-    if wrong:
-        raise InfrastructureError(
-            f"the firmware that answers on {pair.target.name} is not the build {pair.build.name!r} just flashed",
-            kind="wrong-firmware",
-            expected="; ".join(f"{m.component} {m.expected.hex()}" for m in wrong),
-            seen="; ".join(f"{m.component} {m.said.hex() or 'nothing'}" for m in wrong),
-            where=str(pair.build.path or pair.build.name),
-            hint="did flashing fail, is another board wired to this console, or are the build's images stale?",
-        )
-
-
-def bench_features(pair: Pair, board: Board, stimulus: Stimulus | None) -> set[str]:
-    """What a bench offers beyond the firmware's features, for ``needs(...)``."""
-    features = {f"target-{pair.target.kind}"}
-    if type(board).erase is not Board.erase:
-        features.add("factory-reset")
-    if isinstance(board, VirtualControl):
-        if board.identity.lifecycle is not None:
-            features.add("provision")
-        if board.nv is not None:
-            features |= {"nv-access", "write-stops"}
-    for name, method in (
-        ("memory-dump", "read_memory"),
-        ("sensor-removal", "without_sensors"),
-        ("clock-control", "count_instructions"),
-    ):
-        if getattr(type(board), method) is not getattr(Board, method):
-            features.add(name)
-    if (pair.build.memory_map or pair.target.memory_map) is not None:
-        features.add("memory-map")
-    if pair.build.services or pair.target.services:
-        features.add("services")
-    if pair.target.kind in {"qemu", "fvp"}:
-        features.add("fast-flash")
-    if board.keeps_memory:
-        features.add("nonvolatile")
-    features |= {f"{kind}-reset" for kind in board.resets}
-    if stimulus is not None:
-        features.add("stimulus")
-    if board.identity.huk is not None:
-        features.add("known-secrets")
-    if pair.build.trust.iak is not None:
-        features.add("trusted-iak")
-    if pair.build.trust.results is not None:
-        features.add("trusted-results")
-    if any(model.input == "sensor" for model in pair.build.models.values()):
-        features.add("sensor-model")
-    if pair.build.console_suites:
-        features.add("console-suites")
-    features |= {f"file-{name}" for name in pair.build.files}
-    return features
-
-
-def spoke_elsewhere(
-    error: InfrastructureError, consoles: Mapping[str, Console], talking: Mapping[str, int]
-) -> ProductError:
-    """The protocol's console is silent, another one is not: power and flash are fine, the firmware is not."""
-    tails = "\n".join(f"console {name!r}:\n{log_tail(consoles[name], 8)}" for name in talking)
-    return ProductError(
-        "the firmware booted and spoke, but its protocol's console stayed silent",
-        kind="boot-hung",
-        expected=error.expected,
-        seen=", ".join(f"{count} bytes on {name!r}" for name, count in talking.items()),
-        where=tails,
-    )

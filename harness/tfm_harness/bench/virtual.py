@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Protocol
 
 from tfm_harness.boards.base import ResetKind
 from tfm_harness.boards.virtual import Burned, NvMemory, VirtualControl
 from tfm_harness.errors import HarnessBug
 
 if TYPE_CHECKING:
-    from tfm_harness.plugin.bench import Bench
+    from tfm_harness.bench.combination import TargetBuild
+    from tfm_harness.boards.base import Board
+    from tfm_harness.protocol.base import Description
 
 __all__ = ["VirtualBoard"]
+
+
+class Switchable(Protocol):
+    """A combination whose board can be started again: see `tfm_harness.bench.live.LiveCombination`."""
+
+    pair: TargetBuild
+    board: Board
+
+    @property
+    def description(self) -> Description: ...
+
+    def power_cut(self, *, answers: bool = True) -> AbstractContextManager[None]: ...
+    def reset(self, kind: ResetKind) -> Description: ...
+    def select_again(self, model: str | None) -> None: ...
 
 
 class VirtualBoard:
@@ -22,7 +39,7 @@ class VirtualBoard:
     Whatever a block changed is undone at its end, and the board answers again.
     """
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Switchable) -> None:
         self._bench = bench
 
     @property

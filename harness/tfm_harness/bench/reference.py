@@ -6,21 +6,21 @@ import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tfm_harness.bench.device import Inference
 from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Report
-from tfm_harness.plugin.device import Inference
 from tfm_harness.protocol.base import Feature, Source
 from tfm_harness.protocol.smp.test_commands import TRACE_LIFECYCLE
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from tfm_harness.bench.live import LiveCombination
     from tfm_harness.parity.compare import Comparison
     from tfm_harness.parity.engines import ReferenceEngine
     from tfm_harness.parity.firstop import DeviceTrace
     from tfm_harness.parity.model_info import ModelInfo
     from tfm_harness.parity.session import SessionResult
-    from tfm_harness.plugin.bench import Bench
     from tfm_harness.protocol.smp.client import SmpDriver
 
 __all__ = ["Reference"]
@@ -29,7 +29,7 @@ __all__ = ["Reference"]
 class _LateTrace:
     """The trace command of a board that gives none in its lifecycle: started in one that does at the first use."""
 
-    def __init__(self, bench: Bench, stack: contextlib.ExitStack) -> None:
+    def __init__(self, bench: LiveCombination, stack: contextlib.ExitStack) -> None:
         self._bench, self._stack, self._ready = bench, stack, False
 
     def _lab(self) -> SmpDriver:
@@ -50,7 +50,7 @@ class _LateTrace:
 class Reference:
     """What the numbers should be; findings go to the test's report."""
 
-    def __init__(self, bench: Bench, report: Report) -> None:
+    def __init__(self, bench: LiveCombination, report: Report) -> None:
         self._bench = bench
         self.report = report
 
@@ -182,8 +182,8 @@ class Reference:
         """A sensor model's input tensors for each window of the recorded traces; none where it has no front-end."""
         import numpy as np
 
+        from tfm_harness.bench.windows import BUNDLED, trace_windows
         from tfm_harness.parity.frontend import get_frontend
-        from tfm_harness.plugin.windows import BUNDLED, trace_windows
 
         build = self._bench.pair.build
         config = build.models[name]

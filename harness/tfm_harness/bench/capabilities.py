@@ -1,0 +1,34 @@
+"""What a combination offers to tests, beyond the features of the firmware's protocol."""
+
+from __future__ import annotations
+
+from tfm_harness.boards.base import Board
+from tfm_harness.config.build import Build
+from tfm_harness.config.target import TargetBase
+
+__all__ = ["build_capabilities", "capabilities"]
+
+
+def capabilities(board: Board, build: Build, *, stimulus: bool) -> frozenset[str]:
+    """The words that tests may name in ``needs(...)``: the board's own and those of the build.
+
+    Args:
+        board: asked for its own words.
+        build: firmware and what the host knows about it.
+        stimulus: whether something plays the board's sensors.
+    """
+    return board.capabilities | build_capabilities(build, board.target) | ({"stimulus"} if stimulus else set())
+
+
+def build_capabilities(build: Build, target: TargetBase | None = None) -> frozenset[str]:
+    """Words that follow from the two files alone; what a target would add is left out where there is none."""
+    described: list[Build | TargetBase] = [build] if target is None else [build, target]
+    said = {
+        "memory-map": any(file.memory_map is not None for file in described),
+        "services": any(file.services for file in described),
+        "trusted-iak": build.trust.iak is not None,
+        "trusted-results": build.trust.results is not None,
+        "sensor-model": any(model.input == "sensor" for model in build.models.values()),
+        "console-suites": bool(build.console_suites),
+    }
+    return frozenset({word for word, true in said.items() if true} | {f"file-{name}" for name in build.files})

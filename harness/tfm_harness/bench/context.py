@@ -1,0 +1,75 @@
+"""The folders of a run."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from tfm_harness.boards.base import RunContext
+from tfm_harness.config.state_folder import state_dir
+from tfm_harness.errors import InfrastructureError
+
+__all__ = ["make_context"]
+
+
+def make_context(
+    run_dir: str = "",
+    state: str = "",
+    *,
+    worker: str = "",
+    origins: tuple[str, str] = ("", ""),
+    fresh_identity: bool = False,
+    deterministic: bool = False,
+) -> RunContext:
+    """Folders of a run, created.
+
+    Args:
+        run_dir: where transcripts and records go; empty: ``runs/<date and time>``, a folder of its own.
+        state: where locks and identities live; empty: the user's own.
+        worker: the test process's name, empty when there is only one.
+        origins: where the two names come from, in words, for the error.
+        fresh_identity, deterministic: as in `RunContext`.
+
+    Raises:
+        InfrastructureError: ``run-dir``: a folder cannot be made.
+    """
+    folder = Path(run_dir) if run_dir else Path("runs") / time.strftime("%Y-%m-%d_%H-%M-%S")
+    states = state_dir(state)
+    try:
+        folder = folder if run_dir else _fresh(folder)
+        whole = folder.resolve()
+        folder = whole / worker if worker else whole
+        folder.mkdir(parents=True, exist_ok=True)
+        states.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        said = [
+            f"{path} ({origin})" if origin else str(path)
+            for path, origin in zip((folder, states), origins, strict=True)
+        ]
+        raise InfrastructureError(
+            "the folder for this run's transcripts cannot be made",
+            kind="run-dir",
+            seen=str(error),
+            where=", ".join(said),
+            hint="free space, or name another run folder or state folder",
+        ) from None
+    return RunContext(
+        run_dir=folder,
+        state_dir=states,
+        shared_dir=whole if worker else None,
+        fresh_identity=fresh_identity,
+        deterministic=deterministic,
+    )
+
+
+def _fresh(run_dir: Path) -> Path:
+    """A folder of its own also for two runs that begin in the same second."""
+    candidate, number = run_dir, 1
+    while True:
+        try:
+            candidate.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+            candidate = run_dir.with_name(f"{run_dir.name}_{number}")
+        else:
+            return candidate

@@ -1,0 +1,38 @@
+"""Where hooks and fixtures find the session's plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+if TYPE_CHECKING:
+    from tfm_harness.bench.combination import TargetBuild
+    from tfm_harness.boards.base import RunContext
+    from tfm_harness.plugin.bench import Bench
+
+__all__ = ["PLUGIN", "SessionPlugin"]
+
+
+class SessionPlugin(Protocol):
+    """The plugin of a session with boards, as fixtures and other hooks use it.
+
+    Attributes:
+        pairs: the combinations that were asked for.
+        context: the folders of the run; None while tests are only collected.
+    """
+
+    pairs: tuple[TargetBuild, ...]
+    context: RunContext | None
+
+    def open_bench(self, pair: TargetBuild) -> Iterator[Bench]:
+        """Open, yield, close."""
+        ...
+
+    def bench_for(self, pair: TargetBuild) -> Bench | None:
+        """The open bench of a combination."""
+        ...
+
+
+PLUGIN: pytest.StashKey[SessionPlugin] = pytest.StashKey()

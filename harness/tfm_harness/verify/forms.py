@@ -1,0 +1,199 @@
+"""One decoder for the forms that tools write evidence and images in: bytes in, bytes out, the form named.
+
+Binary comes back as it is. Text is read as what it is shown to be as a whole, never by its first bytes: PEM,
+Intel HEX, S-records, a dump (xxd, ``hexdump -C``, Zephyr's), a C array or string, hex with any of the usual
+separators, base64 or base64url. Text that is none of these is refused: it is no evidence, and to judge it as if
+it were would blame the product for a file's form.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+
+from tfm_harness.errors import ConfigError
+from tfm_harness.verify import hexfiles
+from tfm_harness.verify.dumps import read_dump
+from tfm_harness.verify.encodings import plain_text
+
+__all__ = ["Decoded", "UnknownFormError", "decode", "name_of_text"]
+
+MIN_TEXT = 8
+"""Fewest characters that are taken for hex or base64; shorter text may be anything."""
+
+_HEX = re.compile(r"(?:[0-9a-fA-F]{2})+")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]+=*|[A-Za-z0-9_-]+=*")
+_PEM_BEGIN = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,64})-----")
+_NUMBER = re.compile(r"(?:0[xX][0-9a-fA-F]{1,2}|\d{1,3})[uU]?")
+_ESCAPES = re.compile(r"[bB]?[\"'](?:\\x[0-9a-fA-F]{2})+[\"']|(?:\\x[0-9a-fA-F]{2})+")
+_SEPARATORS = re.compile(r"[\s:,;_-]+")
+
+
+class UnknownFormError(ConfigError):
+    """Text in no form that stands for bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The bytes, the name of the form they were written in, and (Intel HEX, S-records) their first address."""
+
+    data: bytes
+    form: str
+    address: int | None = None
+
+
+def decode(data: bytes, *, what: str = "evidence", where: str = "", json_is: bool = False) -> Decoded:
+    """The bytes that a file stands for.
+
+    Args:
+        data: the file.
+        what: named in errors.
+        where: the file's name, for errors.
+        json_is: JSON is a form of what is awaited (a JWK), and comes back as it is.
+
+    Raises:
+        UnknownFormError: kind ``form``: text in an unknown form, or a known form that is broken.
+    """
+    text = plain_text(data)
+    if text is None:
+        return Decoded(data, "binary")
+    stripped = text.strip()
+    if json_is and stripped[:1] == "{":
+        return Decoded(stripped.encode(), "JSON")
+    try:
+        found = _decode_text(stripped)
+    except ValueError as error:
+        raise _refused(what, where, f"{name_of_text(stripped)}, which is broken: {error}") from None
+    if found is None:
+        raise _refused(what, where, f"{name_of_text(stripped)}, beginning with {stripped[:40]!r}")
+    return found
+
+
+def _refused(what: str, where: str, seen: str) -> UnknownFormError:
+    return UnknownFormError(
+        f"the {what} is text in a form that stands for no bytes", kind="form", seen=seen, where=where or None,
+        expected="binary, hex, base64 or base64url, a C array, a hex dump (xxd, hexdump -C, Zephyr), PEM, Intel HEX or"
+        " S-records",
+    )  # fmt: skip
+
+
+def _decode_text(text: str) -> Decoded | None:
+    begin = _PEM_BEGIN.search(text)
+    end = text.find(f"-----END {begin[1]}-----", begin.end()) if begin else -1
+    if begin is not None and end >= 0:
+        return Decoded(_base64("".join(text[begin.end() : end].split())), f"PEM {begin[1]}")
+    for name, looks_like, read in (
+        ("Intel HEX", hexfiles.looks_like_ihex, hexfiles.read_ihex),
+        ("S-records", hexfiles.looks_like_srec, hexfiles.read_srec),
+    ):
+        if looks_like(text):
+            address, data = read(text)
+            return Decoded(data, name, address)
+    for form, value in (
+        ("hex", _plain_hex(text)),
+        ("hex dump", read_dump(text)),
+        ("C array", _c_array(text)),
+        ("string of escapes", _escapes(text)),
+        ("hex", _separated_hex(text)),
+    ):
+        if value:
+            return Decoded(value, form)
+    packed = "".join(text.split())
+    if (
+        len(packed) >= MIN_TEXT
+        and not text.startswith("-----")
+        and _BASE64.fullmatch(packed)
+        and len(packed.rstrip("=")) % 4 != 1
+    ):
+        url = "-" in packed or "_" in packed
+        return Decoded(_base64(packed), "base64url" if url else "base64")
+    return None
+
+
+def _base64(packed: str) -> bytes:
+    """Base64 or base64url, with or without padding; the padding that is there must be right."""
+    bare = packed.rstrip("=")
+    padding = len(packed) - len(bare)
+    if padding and (padding > 2 or len(packed) % 4):
+        raise ValueError("its padding does not fit its length")
+    try:
+        return base64.b64decode(bare.replace("-", "+").replace("_", "/") + "=" * (-len(bare) % 4), validate=True)
+    except binascii.Error as error:
+        raise ValueError(str(error)) from None
+
+
+def _plain_hex(text: str) -> bytes | None:
+    packed = "".join(text.split()).removeprefix("0x").removeprefix("0X")
+    return bytes.fromhex(packed) if len(packed) >= MIN_TEXT and _HEX.fullmatch(packed) else None
+
+
+def _separated_hex(text: str) -> bytes | None:
+    """Bytes with ``0x`` in front or colons, blanks, commas, dashes between them; each part has an even length."""
+    parts = [part for part in _SEPARATORS.split(text.strip("{}[]()<>\"'; \n")) if part]
+    bare = [part.removeprefix("0x").removeprefix("0X") for part in parts]
+    if not bare or sum(map(len, bare)) < MIN_TEXT or not all(_HEX.fullmatch(part) for part in bare):
+        return None
+    prefixed = sum(part != short for part, short in zip(parts, bare, strict=True))
+    if prefixed not in {0, 1, len(parts)}:
+        return None
+    return bytes.fromhex("".join(bare))
+
+
+def _c_array(text: str) -> bytes | None:
+    bare = _without_comments(text)
+    opening = bare.rfind("{")
+    closing = bare.find("}", opening)
+    if (opening >= 0) != (closing >= 0) or bare.count("{") > 1:
+        return None
+    body = bare[opening + 1 : closing] if opening >= 0 else bare
+    parts = [part.strip() for part in body.split(",")]
+    if parts and not parts[-1]:
+        parts.pop()  # a comma behind the last
+    if len(parts) < 2 or not all(_NUMBER.fullmatch(part) for part in parts):
+        return None
+    hexadecimal = [part[:2] in {"0x", "0X"} for part in parts]
+    if opening < 0 and not all(hexadecimal):
+        return None  # decimal numbers without a brace may be anything
+    values = [int(part.rstrip("uU"), 16 if is_hex else 10) for part, is_hex in zip(parts, hexadecimal, strict=True)]
+    if max(values) > 255:
+        raise ValueError("an element is no byte")
+    return bytes(values)
+
+
+def _without_comments(text: str) -> str:
+    kept, at = [], 0
+    while (begin := text.find("/*", at)) >= 0:
+        end = text.find("*/", begin + 2)
+        if end < 0:
+            break
+        kept.append(text[at:begin])
+        at = end + 2
+    kept.append(text[at:])
+    return "\n".join(line.partition("//")[0] for line in "".join(kept).split("\n"))
+
+
+def _escapes(text: str) -> bytes | None:
+    pieces = text.split()
+    if not pieces or not all(_ESCAPES.fullmatch(piece) for piece in pieces):
+        return None
+    return bytes.fromhex("".join(re.findall(r"\\x([0-9a-fA-F]{2})", text)))
+
+
+_NAMES = (
+    (re.compile(r"version https://git-lfs\.github\.com/"), "a Git LFS pointer (fetch the file itself: git lfs pull)"),
+    (re.compile(r"\s*(?:<!doctype html|<html|<head|<\?xml[^>]*>\s*<html)", re.IGNORECASE),
+     "an HTML page (an error page or a preview: download the file itself)"),
+    (re.compile(r"\s*<\?xml"), "XML"),
+    (re.compile(r"\s*[{\[]\s*[\"{\[]"), "JSON"),
+    (re.compile(r"-----BEGIN "), "PEM without an end"),
+    (re.compile(r":[0-9A-Fa-f]{10}"), "Intel HEX"),
+    (re.compile(r"S[0-9][0-9A-Fa-f]{6}"), "S-records"),
+    (re.compile(r"[0-9a-fA-F]+(?:\s|$)"), "hex digits"),
+)  # fmt: skip
+
+
+def name_of_text(text: str) -> str:
+    """What a text looks like, in words."""
+    return next((name for form, name in _NAMES if form.match(text)), "plain text")

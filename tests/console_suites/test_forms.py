@@ -1,0 +1,308 @@
+"""Forms that other versions of the suites, terminal programs and boot loaders print."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tfm_harness.cli.main import main
+from tfm_harness.console_suites import Judgement, Outcome, Verdict
+from tfm_harness.console_suites.lines import clean, readings
+from tfm_harness.console_suites.transcripts import judge_stream
+
+from tests.console_suites.helpers import GOOD, PSA, ZTEST, judge, kinds
+
+INPUTS = Path(__file__).resolve().parents[3] / "shared" / "inputs"
+
+
+def given_file(name: str) -> Path:
+    path = INPUTS / name
+    if not path.is_file():
+        pytest.skip(f"the input {name} is not present beside the checkout")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "suite", "options", "status", "words"),
+    [
+        ("zt-suite-mutex.log", "ztest", (), 0, ("ztest: passed: 4 cases",)),
+        ("zt-reset-between-suites-app-banner.log", "ztest", (), 1, ("incomplete", "reset: the device started again")),
+        ("zt-reset-between-suites-no-banner.log", "ztest", (), 1, ("incomplete", "suite 'alpha' began a second time")),
+        ("zt-torn-pass-line.log", "ztest", (), 1, ("ztest: incomplete", "test_a2 began and no outcome came")),
+        ("zt-zephyr-mcuboot-refuses.log", "ztest", (), 1, ("image-refused",)),
+        ("zt-wdt-reboot-on-purpose.log", "ztest", ("--allow-resets",), 0, ("note: line 7", "which is allowed")),
+        ("zt-wdt-reboot-on-purpose.log", "ztest", ("--allow-reset", "wdt.test_wdt"), 0, ("note: line 7",)),
+        ("zt-wdt-reboot-on-purpose.log", "ztest", ("--allow-reset", "wdt.other"), 1, ("reset: ", "--allow-reset")),
+        ("zt-wdt-reboot-on-purpose.log", "ztest", (), 1, ("incomplete",)),
+        (
+            "zt-fault-own-handler.log",
+            "ztest",
+            ("--allow-fault", "test_k"),
+            0,
+            ("note: line 6: a fault in case test_k",),
+        ),
+        ("zt-fault-own-handler.log", "ztest", (), 1, ("fault",)),
+        ("psa-v25.08-report.log", "psa-arch-tests", (), 0, ("passed: 3 cases",)),
+        ("psa-v25.08-one-failed.log", "psa-arch-tests", (), 1, ("202 failed", "Failed at Checkpoint: 3", ": failed: ")),
+        ("tfm-capture-begins-with-fffe-noise.log", "tf-m", (), 0, ("passed: 12 cases",)),
+        ("tfm-nul-shown-as-text.log", "tf-m", (), 0, ("passed: 12 cases", "shows as text: ")),
+    ],
+)
+def test_each_given_file_is_judged_as_it_should_be(
+    name: str,
+    suite: str,
+    options: tuple[str, ...],
+    status: int,
+    words: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["console-suite", str(given_file(name)), "--suite", suite, *options]) == status
+    out = capsys.readouterr().out
+    assert all(word in out for word in words), out
+
+
+NEW_PSA = """\
+***** PSA Architecture Test Suite - Version 1.9 *****
+
+******************************************
+Suite=Storage : Test=psa_its_set : Desc=Get, Set and Remove APIs : Num=401
+\tCheck 1: something
+\tFailed at Checkpoint: 2
+Result=Passed
+***********************************
+Suite=Storage : Test=psa_its_get : Desc=UID not found : Num=402
+Result=Passed
+***********************************
+{report}
+Entering standby..
+"""
+BESPOKE = """
+************ Storage Suite Report ************
+TOTAL TESTS     : 2
+TOTAL PASSED    : 2
+TOTAL SIM ERROR : 0
+TOTAL FAILED    : 0
+TOTAL SKIPPED   : 0
+******************************************
+"""
+REGRESSION = """
+REGRESSION REPORT:
+==========================
+   TOTAL TESTS     : 2
+   TOTAL PASSED    : 2
+   TOTAL FAILED    : 0
+   TOTAL SKIPPED   : 0
+   TOTAL SIM ERROR : 0
+==========================
+******* END OF ACS *******
+
+"""
+
+
+def psa(report: str = REGRESSION, **changes: str) -> Judgement:
+    text = NEW_PSA.replace("\tFailed at Checkpoint: 2\n", "").format(report=report)
+    for old, new in changes.items():
+        text = text.replace(old.replace("_", " "), new)
+    return judge(text.encode(), "psa-arch-tests")
+
+
+@pytest.mark.parametrize("report", [BESPOKE, REGRESSION])
+def test_psa_both_reports_of_the_new_form(report: str) -> None:
+    judgement = psa(report)
+    assert judgement.verdict is Verdict.PASSED, judgement.problems
+    assert [(c.id, c.suite, c.description) for c in judgement.cases] == [
+        ("401", "Storage", "psa_its_set : Desc=Get, Set and Remove APIs"),
+        ("402", "Storage", "psa_its_get : Desc=UID not found"),
+    ]
+
+
+def test_psa_new_form_still_fails_what_fails() -> None:
+    text = NEW_PSA.format(report=REGRESSION)
+    assert judge(text.encode(), "psa-arch-tests").verdict is Verdict.FAILED  # a checkpoint failed, then "Passed"
+    for outcome in ("Failed (Error code=-13)", "Error (Error code=3)", "Sim Error (Error code=0x2)"):
+        text = NEW_PSA.replace("\tFailed at Checkpoint: 2\n", "").replace("Result=Passed", f"Result={outcome}", 1)
+        assert judge(text.format(report=REGRESSION).encode(), "psa-arch-tests").verdict is Verdict.FAILED
+    counted = REGRESSION.replace("PASSED    : 2", "PASSED    : 3").replace("TESTS     : 2", "TESTS     : 3")
+    assert "count-disagrees" in kinds(psa(counted))
+
+
+@pytest.mark.parametrize(
+    ("text", "suite", "version"),
+    [
+        (NEW_PSA.replace("Suite=", "Group=").replace("1.9", "2.3").format(report=REGRESSION), "psa-arch-tests", "2.3"),
+        (
+            NEW_PSA.replace("Suite=", "Group=").replace("Result=", "Verdict=").replace("1.9", "2.3").format(report=""),
+            "psa-arch-tests",
+            "2.3",
+        ),
+        (PSA.replace("TEST: ", "CASE ").replace("Running..", "Component"), "psa-arch-tests", "1.4"),
+        (ZTEST.replace("START - ", "BEGIN ").replace("Running TESTSUITE", "Suite"), "ztest", "Zephyr OS build v3.7.0"),
+    ],
+)
+def test_an_unknown_form_of_a_known_suite_is_incomplete_with_its_version(text: str, suite: str, version: str) -> None:
+    judgement = judge(text.encode(), suite)
+    assert judgement.verdict is Verdict.INCOMPLETE, judgement.problems
+    (problem,) = (p for p in judgement.problems if p.kind == "unknown-form")
+    assert version in problem.message
+
+
+def test_an_unknown_form_that_says_it_failed_is_failed() -> None:
+    text = ZTEST.replace("START - ", "BEGIN ").replace("EXECUTION SUCCESSFUL", "EXECUTION FAILED")
+    assert judge(text.encode(), "ztest").verdict is Verdict.FAILED
+
+
+# --- restarts ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "banner",
+    [
+        "*** Booting My Application v1.0.0-abc ***",
+        "*** Booting Zephyr OS build v4.3.0 (delayed boot 500ms) ***",
+        "*** Booting MCUboot v2.3.0-rc1 ***",
+        "I: Starting bootloader",
+        "[00:00:00.001,000] <inf> mcuboot: Starting bootloader",
+        "[INF] Starting bootloader",
+        "RunID: 1\r\nRunID: 1",
+    ],
+)
+def test_every_banner_between_two_cases_is_a_restart(banner: str) -> None:
+    text = ZTEST.replace("START - test_assert_mem", f"{banner}\r\nSTART - test_assert_mem")
+    judgement = judge(text.encode(), "ztest")
+    assert judgement.verdict is Verdict.INCOMPLETE
+    assert "reset" in kinds(judgement)
+
+
+def test_a_second_run_id_is_a_restart() -> None:
+    text = ZTEST.replace("PROJECT", "RunID: 77\r\nRunID: 77\r\nPROJECT")
+    assert "reset" in kinds(judge(text.encode(), "ztest"))
+    assert judge(ZTEST.replace("PROJECT", "RunID: 77\r\nPROJECT").encode(), "ztest").verdict is Verdict.PASSED
+
+
+def test_what_begins_again_without_a_banner_is_a_restart() -> None:
+    case = "START - test_assert_equal\r\n PASS - test_assert_equal in 0.001 seconds\r\n"
+    again = ZTEST.replace("START - test_assert_mem_equal", case + "START - test_assert_mem_equal")
+    assert "reset" in kinds(judge(again.encode(), "ztest"))
+    assert judge(again.encode(), "ztest", allow_repeats=True).verdict is Verdict.PASSED
+    suite = GOOD[GOOD.index("\x1b[33mRunning Test Suite One") : GOOD.index("\x1b[33mRunning Test Suite Two")]
+    assert "reset" in kinds(judge(GOOD.replace(suite, suite + suite).encode(), "tf-m"))
+    test = PSA[PSA.index("TEST: 201") : PSA.index("TEST: 202")]
+    assert "reset" in kinds(judge(PSA.replace(test, test + test).encode(), "psa-arch-tests"))
+
+
+ROUND = PSA[: PSA.index("TEST RESULT: PASSED", PSA.index("TEST: 202"))]
+
+
+def test_psa_tests_that_begin_anew_after_a_reset_are_counted_by_the_last_round() -> None:
+    boot = "[INF] Starting bootloader\n\r"
+    text = boot + ROUND + boot + PSA
+    assert judge(text.encode(), "psa-arch-tests").verdict is Verdict.INCOMPLETE
+    for allowed in (True, ("202",)):
+        judgement = judge(text.encode(), "psa-arch-tests", allow_resets=allowed)
+        assert judgement.verdict is Verdict.PASSED, judgement.problems
+        assert [c.id for c in judgement.cases] == ["201", "202"]
+        assert any("started again in case 202" in note for note in judgement.notes)
+        assert any("last round" in note for note in judgement.notes)
+
+
+def test_a_failure_before_the_restart_and_a_case_that_does_not_come_again_count() -> None:
+    boot = "[INF] Starting bootloader\n\r"
+    failed = ROUND.replace("TEST RESULT: PASSED", "TEST RESULT: FAILED (Error Code=0x1)", 1)
+    assert judge((boot + failed + boot + PSA).encode(), "psa-arch-tests", allow_resets=True).verdict is Verdict.FAILED
+    lost = ROUND.replace("TEST: 201", "TEST: 200")
+    judgement = judge((boot + lost + boot + PSA).encode(), "psa-arch-tests", allow_resets=True)
+    assert kinds(judgement) == {"case-not-ended"}
+
+
+def test_leftovers_of_the_image_before_do_not_count() -> None:
+    rest = "TESTSUITE old succeeded\r\nE: >>> ZEPHYR FATAL ERROR 4\r\nPROJECT EXECUTION FAILED\r\n"
+    judgement = judge((rest + ZTEST).encode(), "ztest")
+    assert judgement.verdict is Verdict.PASSED, judgement.problems
+    assert any("earlier run" in note for note in judgement.notes)
+    # A fault of this image's own boot counts.
+    own = ZTEST.replace("Running TESTSUITE", "E: >>> ZEPHYR FATAL ERROR 4\r\n*** Booting X ***\r\nRunning TESTSUITE", 1)
+    assert judge(own.encode(), "ztest").verdict is Verdict.FAILED
+
+
+# --- torn lines: one fault, one finding -------------------------------------------------------------------------------
+
+
+def tear(text: str, line: str) -> str:
+    return text.replace(line, line[: len(line) // 2] + "[0:0:0]<inf> app: x" + line[len(line) // 2 :], 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "suite"), [(ZTEST, "ztest"), (PSA, "psa-arch-tests"), (GOOD, "tf-m"), (NEW_PSA, "psa-arch-tests")]
+)
+def test_any_one_torn_line_never_makes_a_run_failed(text: str, suite: str) -> None:
+    """Each line of the suite torn in turn: never a pass where it matters, never the product's fault."""
+    text = text.replace("\tFailed at Checkpoint: 2\n", "").replace("{report}", REGRESSION)
+    assert judge(text.encode(), suite).verdict is Verdict.PASSED
+    for line in {line.strip() for line in text.splitlines() if len(line.strip()) > 3}:
+        judgement = judge(tear(text, line).encode(), suite)
+        assert judgement.verdict is not Verdict.FAILED, (line, judgement.problems)
+    for line in ("PASS - test_assert_equal in 0.001", "TEST RESULT: PASSED", "TEST: T_1002 - PASSED!", "Result=Passed"):
+        if line in text:
+            assert judge(tear(text, line).encode(), suite).verdict is Verdict.INCOMPLETE
+
+
+# --- cleaning never eats payload --------------------------------------------------------------------------------------
+
+NAMES = st.from_regex(r"[a-z_][a-z0-9_]{0,12}", fullmatch=True)
+
+
+@settings(max_examples=150, deadline=None)
+@given(NAMES, st.sampled_from(["", "\x1b[0m", "\x1b[1;32m", "[0m", "^[[33m", "\x1b[K"]))
+def test_any_suite_name_and_any_colour(name: str, colour: str) -> None:
+    text = ZTEST.replace("framework_tests", name).replace(" PASS -", f"{colour} PASS -")
+    judgement = judge(text.encode(), "ztest")
+    assert judgement.verdict is Verdict.PASSED, judgement.problems
+    assert [suite.name for suite in judgement.suites] == [name]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.text(st.characters(min_codepoint=0x20, exclude_characters="\x7f", exclude_categories=("Cs", "Cc")), max_size=80)
+)
+def test_plain_text_is_read_as_it_is(text: str) -> None:
+    assert clean(text.encode()) == text.strip()
+    forms = readings(text.encode())
+    assert not text.strip() or forms[0][0] == text.strip()
+
+
+def test_a_duration_in_brackets_stays() -> None:
+    assert clean(b"took [10m] in [mutex_api]") == "took [10m] in [mutex_api]"
+
+
+# --- encodings by plausibility ----------------------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=64), st.sampled_from([b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf", b""]))
+def test_noise_in_front_is_never_an_encoding(noise: bytes, mark: bytes) -> None:
+    """The noise ends with a line end; whatever it is, the run behind it passes."""
+    noise = noise.replace(b"\x04", b"")
+    judgement = judge_stream(io.BytesIO(mark + noise + b"\r\n" + GOOD.encode()), "tf-m")
+    assert judgement.verdict is Verdict.PASSED, judgement.problems
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "utf-8"])
+def test_real_encodings_are_read(codec: str) -> None:
+    assert judge_stream(io.BytesIO(GOOD.encode(codec)), "tf-m").verdict is Verdict.PASSED
+
+
+def test_lf_cr_lines_with_a_recorders_stamps() -> None:
+    stamped = "".join(f"[2026-01-02 03:04:05.678] {line}\n" for line in PSA.replace("\n\r", "\n").split("\n"))
+    after = stamped.replace("\n[", "\n\r[")
+    for text in (stamped, after):
+        assert judge_stream(io.BytesIO(text.encode()), "psa-arch-tests").verdict is Verdict.PASSED
+
+
+def test_a_skip_message_without_a_line_end() -> None:
+    text = GOOD.replace("  TEST: T_1002 - PASSED!", "  P384 is unsupported. Skipping...  TEST: T_1002 - PASSED!")
+    judgement = judge(text.encode(), "tf-m")
+    assert judgement.verdict is Verdict.PASSED
+    assert judgement.count(Outcome.PASSED) == 4

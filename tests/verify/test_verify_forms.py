@@ -1,0 +1,193 @@
+"""The forms in which tools write evidence and images: each read right, or refused by name."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tfm_harness.cli.main import main
+from tfm_harness.verify.encodings import plain_text, utf16_codec
+from tfm_harness.verify.forms import UnknownFormError, decode
+
+INPUTS = Path(__file__).resolve().parents[3] / "shared" / "inputs"
+
+
+def given_file(name: str) -> Path:
+    path = INPUTS / name
+    if not path.is_file():
+        pytest.skip(f"the input {name} is not present beside the checkout")
+    return path
+
+
+def c_array(data: bytes) -> str:
+    rows = ", ".join(f"0x{byte:02x}" for byte in data)
+    return f"/* a token */\nstatic const uint8_t token[{len(data)}] = {{\n  {rows}, // end\n}};\n"
+
+
+def xxd(data: bytes) -> str:
+    out = []
+    for at in range(0, len(data), 16):
+        row = data[at : at + 16]
+        groups = " ".join(row[i : i + 2].hex() for i in range(0, len(row), 2))
+        shown = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
+        out.append(f"{at:08x}: {groups:<39}  {shown}")
+    return "\n".join(out) + "\n"
+
+
+def zephyr_log(data: bytes) -> str:
+    out = ["[00:00:01.234,000] <inf> app: token"]
+    for at in range(0, len(data), 16):
+        row = data[at : at + 16]
+        halves = [" ".join(f"{byte:02x}" for byte in half) for half in (row[:8], row[8:]) if half]
+        shown = "".join(chr(byte) if 32 <= byte < 127 and byte != 0x7C else "." for byte in row)
+        out.append(f"{'':30}{'  '.join(halves):<48} |{shown}")
+    return "\n".join(out) + "\n"
+
+
+def zephyr_shell(data: bytes) -> str:
+    out = []
+    for at in range(0, len(data), 16):
+        row = data[at : at + 16]
+        shown = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
+        out.append(f"{at:08X}: {' '.join(f'{byte:02x}' for byte in row):<48}|{shown:<16}|")
+    return "\n".join(out) + "\n"
+
+
+def ihex(data: bytes, base: int = 0x0800_8000) -> str:
+    def record(at: int, kind: int, content: bytes) -> str:
+        body = bytes([len(content)]) + at.to_bytes(2, "big") + bytes([kind]) + content
+        return ":" + (body + bytes([-sum(body) & 0xFF])).hex().upper()
+
+    out, high = [], None
+    for offset in range(0, len(data), 16):
+        at = base + offset
+        if at >> 16 != high:
+            high = at >> 16
+            out.append(record(0, 4, high.to_bytes(2, "big")))
+        out.append(record(at & 0xFFFF, 0, data[offset : offset + 16]))
+    return "\r\n".join([*out, record(0, 1, b"")]) + "\r\n"
+
+
+def srec(data: bytes, base: int = 0x0800_8000) -> str:
+    def record(kind: int, address: bytes, content: bytes) -> str:
+        body = bytes([len(address) + len(content) + 1]) + address + content
+        return f"S{kind}" + (body + bytes([~sum(body) & 0xFF])).hex().upper()
+
+    rows = [record(3, (base + at).to_bytes(4, "big"), data[at : at + 28]) for at in range(0, len(data), 28)]
+    return "\n".join([record(0, b"\0\0", b"HDR"), *rows, record(7, bytes(4), b"")]) + "\n"
+
+
+WRITERS: dict[str, Callable[[bytes], bytes]] = {
+    "raw": lambda data: data,
+    "hex": lambda data: data.hex().encode(),
+    "hex in lines": lambda data: "\r\n".join(data.hex()[i : i + 64] for i in range(0, 2 * len(data), 64)).encode(),
+    "hex 0x": lambda data: b"0x" + data.hex().upper().encode() + b"\n",
+    "hex with colons": lambda data: data.hex(":").encode(),
+    "hex with blanks": lambda data: data.hex(" ").encode(),
+    "0x each": lambda data: ", ".join(f"0x{byte:02X}" for byte in data).encode(),
+    "base64": base64.b64encode,
+    "base64 in lines": base64.encodebytes,
+    "base64 unpadded": lambda data: base64.b64encode(data).rstrip(b"="),
+    "base64url": base64.urlsafe_b64encode,
+    "base64url unpadded": lambda data: base64.urlsafe_b64encode(data).rstrip(b"="),
+    "PEM": lambda data: b"-----BEGIN X-----\n" + base64.encodebytes(data) + b"-----END X-----\n",
+    "C array": lambda data: c_array(data).encode(),
+    "C escapes": lambda data: ('"' + "".join(f"\\x{byte:02x}" for byte in data) + '"').encode(),
+    "xxd": lambda data: xxd(data).encode(),
+    "Zephyr log": lambda data: zephyr_log(data).encode(),
+    "Zephyr shell": lambda data: zephyr_shell(data).encode(),
+    "Intel HEX": lambda data: ihex(data).encode(),
+    "S-records": lambda data: srec(data).encode(),
+    "hex with BOM": lambda data: data.hex().encode("utf-8-sig"),
+    "hex in UTF-16": lambda data: data.hex().encode("utf-16"),
+    "base64 in UTF-16 BE without BOM": lambda data: base64.b64encode(data).decode().encode("utf-16-be"),
+    "xxd in UTF-16": lambda data: xxd(data).encode("utf-16"),
+}
+# Evidence is never text itself: its first byte is a tag (COSE), a SEQUENCE with a long length, or MCUboot's magic.
+EVIDENCE = st.builds(
+    lambda head, rest: head + rest,
+    st.sampled_from([b"\xd2\x84\x43", b"\x30\x82\x01\x00", b"\x3d\xb8\xf3\x96"]),
+    st.binary(min_size=13, max_size=90),
+)
+
+
+@pytest.mark.parametrize("form", sorted(WRITERS))
+@settings(max_examples=60, deadline=None)
+@given(EVIDENCE)
+def test_what_is_written_in_a_form_is_read_back(form: str, data: bytes) -> None:
+    assert decode(WRITERS[form](data)).data == data
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200))
+def test_anything_is_bytes_or_a_named_refusal(data: bytes) -> None:
+    if plain_text(data) is None:
+        found = decode(data)
+        assert (found.form, found.data) == ("binary", data)
+        return
+    with contextlib.suppress(UnknownFormError):
+        assert decode(data).form != "binary"
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4\n", "Git LFS pointer"),
+        (b"<!DOCTYPE html><html><body>404</body></html>", "HTML page"),
+        (b'{"token": "0oRD"}', "JSON"),
+        (b"The device said nothing.\n", "plain text"),
+        (b":10010000214601360121470136007EFE09D2190140\n", "cut"),
+        (b":10010000214601360121470136007EFE09D2190141\n:00000001FF\n", "checksum"),
+        (b"S1137AF00A0A0D0000000000000000000000000062\nS9030000FC\n", "checksum"),
+        (b"00000000: d284 43a1  ..C.\n00000010: 0126  .&\n", "does not follow"),
+        (b"0000000 84d2 a143 2601 59a0\n0000008\n", "byte order"),
+        (b"0oRDoQEmoFkBzKoKWEAAAQIDBA===", "padding"),
+        (b"static const uint8_t t[] = { 0x01, 0x300 };", "plain text"),
+        (b"-----BEGIN X-----\nAAAA\n", "PEM without an end"),
+    ],
+)
+def test_other_text_is_refused_by_name(text: bytes, word: str) -> None:
+    with pytest.raises(UnknownFormError) as caught:
+        decode(text)
+    assert word in str(caught.value.seen)
+
+
+def test_noise_is_no_utf_16() -> None:
+    assert utf16_codec(b"\xff\xfe\x80\xe0\x00\xfc" * 20 + b"\r\n[INF] Starting bootloader\r\n") is None
+    assert utf16_codec(b"\xff\xfe\xd2\x84" * 9) is None
+    assert utf16_codec("token".encode("utf-16")) == "utf-16-le"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("xxd",), ("xxd", "-g1"), ("xxd", "-p"), ("xxd", "-i"), ("hexdump", "-C"), ("od", "-A", "x", "-t", "x1"),
+     ("od", "-t", "x1"), ("base64",), ("openssl", "base64"), ("basenc", "--base64url"), ("basenc", "--base16")],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_the_tools_themselves_write(command: tuple[str, ...]) -> None:
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
+    data = bytes(range(200, 256)) + bytes(64) + bytes(range(77))  # with repeated rows, which hexdump and od squeeze
+    written = subprocess.run(command, input=data, capture_output=True, check=True).stdout
+    assert decode(written).data == data
+
+
+@pytest.mark.parametrize("name", ["token.b64url", "token.hex-colon", "token.hex0x", "token.c-array", "token.xxd"])
+def test_the_given_tokens_pass(name: str) -> None:
+    folder = given_file("token/iak_pub.pem").parent
+    options = [
+        "--key",
+        str(folder / "iak_pub.pem"),
+        "--challenge",
+        f"@{folder / 'challenge-64.bin'}",
+        "--policy",
+        "dev",
+    ]
+    assert main(["verify", "token", str(folder / name), *options]) == 0
