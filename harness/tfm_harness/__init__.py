@@ -1,3 +1,150 @@
-"""tfm-harness: proves that a board doing confidential AI under TF-M really does it."""
+"""tfm-harness: proves that a board doing confidential AI under TF-M really does it.
 
-__version__ = "0.1.0"
+The names below are what suites and extensions may use. They are imported on first use, so that importing this
+package costs next to nothing. Further public packages: `tfm_harness.latency`, `tfm_harness.parity`,
+`tfm_harness.verify`, `tfm_harness.protocol.smp` (the reference firmware's wire), `tfm_harness.provisioning`,
+`tfm_harness.testing`. Everything else may change in any version.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tfm_harness.bench.combination import TargetBuild
+    from tfm_harness.bench.device import Device, Inference
+    from tfm_harness.bench.not_covered import NotCovered
+    from tfm_harness.bench.reference import Reference
+    from tfm_harness.bench.verifier import Verifier
+    from tfm_harness.bench.virtual import VirtualBoard
+    from tfm_harness.boards.base import Board, BoardEvent, Identity, PowerState, ResetKind, RunContext
+    from tfm_harness.boards.virtual import Burned
+    from tfm_harness.config.build import Build
+    from tfm_harness.config.memory_map import MemoryMap, MemoryRegion, ServiceCall, ServiceConfig
+    from tfm_harness.config.result_profile import build_result_profile
+    from tfm_harness.config.target import TargetBase
+    from tfm_harness.console.base import Console, Mark
+    from tfm_harness.errors import (
+        ConfigError,
+        HarnessBug,
+        HarnessError,
+        InfrastructureError,
+        ProductError,
+        Responsibility,
+    )
+    from tfm_harness.findings import Check, Finding, Policy, Report, Severity, Status, Waiver
+    from tfm_harness.latency.clock import ClockQuality
+    from tfm_harness.plugin.bench import Bench
+    from tfm_harness.plugin.checks import Checks
+    from tfm_harness.plugin.console_run import run_console_suite
+    from tfm_harness.plugin.latency import Latency
+    from tfm_harness.protocol.base import Description, Feature, InferResult, PseudoDriver, Source
+    from tfm_harness.protocol.smp.answers import Refused
+    from tfm_harness.protocol.smp.client import SmpDriver
+    from tfm_harness.protocol.zephyr_shell.client import ZephyrShellDriver
+    from tfm_harness.stimulus.base import Sample, Stimulus
+    from tfm_harness.trust.anchors import Trust
+    from tfm_harness.trust.expectations import check_build_images
+    from tfm_harness.version import __version__
+
+_HOMES = {
+    "bench.combination": ("TargetBuild",),
+    "bench.device": ("Device", "Inference"),
+    "bench.not_covered": ("NotCovered",),
+    "bench.reference": ("Reference",),
+    "bench.verifier": ("Verifier",),
+    "bench.virtual": ("VirtualBoard",),
+    "boards.base": ("Board", "BoardEvent", "Identity", "PowerState", "ResetKind", "RunContext"),
+    "boards.virtual": ("Burned",),
+    "config.build": ("Build",),
+    "config.memory_map": ("MemoryMap", "MemoryRegion", "ServiceCall", "ServiceConfig"),
+    "config.result_profile": ("build_result_profile",),
+    "config.target": ("TargetBase",),
+    "console.base": ("Console", "Mark"),
+    "errors": ("ConfigError", "HarnessBug", "HarnessError", "InfrastructureError", "ProductError", "Responsibility"),
+    "findings": ("Check", "Finding", "Policy", "Report", "Severity", "Status", "Waiver"),
+    "latency.clock": ("ClockQuality",),
+    "plugin.bench": ("Bench",),
+    "plugin.checks": ("Checks",),
+    "plugin.console_run": ("run_console_suite",),
+    "plugin.latency": ("Latency",),
+    "protocol.base": ("Description", "Feature", "InferResult", "PseudoDriver", "Source"),
+    "protocol.smp.answers": ("Refused",),
+    "protocol.smp.client": ("SmpDriver",),
+    "protocol.zephyr_shell.client": ("ZephyrShellDriver",),
+    "stimulus.base": ("Sample", "Stimulus"),
+    "trust.anchors": ("Trust",),
+    "trust.expectations": ("check_build_images",),
+    "version": ("__version__",),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Bench",
+    "Board",
+    "BoardEvent",
+    "Build",
+    "Burned",
+    "Check",
+    "Checks",
+    "ClockQuality",
+    "ConfigError",
+    "Console",
+    "Description",
+    "Device",
+    "Feature",
+    "Finding",
+    "HarnessBug",
+    "HarnessError",
+    "Identity",
+    "InferResult",
+    "Inference",
+    "InfrastructureError",
+    "Latency",
+    "Mark",
+    "MemoryMap",
+    "MemoryRegion",
+    "NotCovered",
+    "Policy",
+    "PowerState",
+    "ProductError",
+    "PseudoDriver",
+    "Reference",
+    "Refused",
+    "Report",
+    "ResetKind",
+    "Responsibility",
+    "RunContext",
+    "Sample",
+    "ServiceCall",
+    "ServiceConfig",
+    "Severity",
+    "SmpDriver",
+    "Source",
+    "Status",
+    "Stimulus",
+    "TargetBase",
+    "TargetBuild",
+    "Trust",
+    "Verifier",
+    "VirtualBoard",
+    "Waiver",
+    "ZephyrShellDriver",
+    "__version__",
+    "build_result_profile",
+    "check_build_images",
+    "run_console_suite",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,16 +7,10 @@ import math
 import struct
 
 import pytest
-from tfm_harness.boards.base import ResetKind
-from tfm_harness.findings import Check, Severity
-from tfm_harness.plugin.bench import Bench
-from tfm_harness.plugin.checks import Checks
-from tfm_harness.bench.device import Device
-from tfm_harness.bench.reference import Reference
-from tfm_harness.bench.verifier import Verifier
+from tfm_harness import Bench, Check, Checks, Device, Reference, ResetKind, Severity, Verifier, ZephyrShellDriver
 from tfm_harness.protocol.zephyr_shell import parse
-from tfm_harness.protocol.zephyr_shell.client import ZephyrShellDriver
-from tfm_harness.verify.results import ResultExpectations, SignedResult, verify_result
+from tfm_harness.verify import ResultExpectations, verify_result
+from tfm_harness.verify.results import SignedResult
 
 pytestmark = pytest.mark.needs("infer", "signed-result", "app-token", "trusted-results")
 
@@ -128,9 +122,7 @@ def test_the_values_are_the_references(bench: Bench, device: Device, reference: 
     if MODEL not in build.models:
         pytest.skip(f"not covered: the build names no file for model {MODEL}")
     import numpy as np
-    from tfm_harness.parity.compare import compare
-    from tfm_harness.parity.quantise import dequantise, quantise
-    from tfm_harness.parity.vacuity import check_vacuity
+    from tfm_harness.parity import check_vacuity, compare, dequantise, quantise
 
     model, info = reference.model(MODEL)
     found = client.infer_values(MODEL, 0, 359, 1)

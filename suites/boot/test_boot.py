@@ -6,15 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tfm_harness.bench.device import Device
-from tfm_harness.boards.base import ResetKind
-from tfm_harness.config.build import Build
-from tfm_harness.console.base import Mark
-from tfm_harness.errors import HarnessError
-from tfm_harness.findings import Check
-from tfm_harness.plugin.bench import Bench
-from tfm_harness.plugin.checks import Checks
-from tfm_harness.trust.expectations import check_build_images
+from tfm_harness import Bench, Build, Check, Checks, Device, HarnessError, Mark, ResetKind, check_build_images
 
 REFUSAL = b"refused"
 

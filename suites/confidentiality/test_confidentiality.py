@@ -6,22 +6,32 @@ import hmac
 from collections.abc import Iterator
 
 import pytest
-from tfm_harness.bench.device import Device, Inference
-from tfm_harness.boards.base import ResetKind
-from tfm_harness.config.result_profile import build_result_profile
-from tfm_harness.console.base import Mark
-from tfm_harness.errors import HarnessError
-from tfm_harness.findings import Check, Report
-from tfm_harness.plugin.bench import Bench
-from tfm_harness.plugin.checks import Checks
-from tfm_harness.protocol.smp.frame import FrameDecoder, Packet
-from tfm_harness.stimulus.base import Stimulus
-from tfm_harness.verify.derive import SALT, reference_private_key
-from tfm_harness.verify.deterministic import secret_number
-from tfm_harness.verify.keys import PublicKey
-from tfm_harness.verify.leaks import SampleValues, Scanner, Secret, samples_in
-from tfm_harness.verify.results import verify_result
-from tfm_harness.verify.signatures import record_signature
+from tfm_harness import (
+    Bench,
+    Check,
+    Checks,
+    Device,
+    HarnessError,
+    Inference,
+    Mark,
+    Report,
+    ResetKind,
+    Stimulus,
+    build_result_profile,
+)
+from tfm_harness.protocol.smp import FrameDecoder, Packet
+from tfm_harness.verify import (
+    SALT,
+    PublicKey,
+    SampleValues,
+    Scanner,
+    Secret,
+    record_signature,
+    reference_private_key,
+    samples_in,
+    secret_number,
+    verify_result,
+)
 
 pytestmark = pytest.mark.needs("infer", "describe")
 
@@ -126,8 +136,7 @@ class Work:
 
     def keys(self) -> None:
         """Sign, attest, and ask for all there is to ask."""
-        size = self.bench.description.raw.get("in")
-        data = bytes(size) if isinstance(size, int) else self.device.client.any_input()
+        data = self.device.any_input()
         self.results = [
             self.device.infer_input(data),
             self.device.infer_input(bytes(n * 7 & 0xFF for n in range(len(data)))),
@@ -144,7 +153,7 @@ class Work:
 
     def sensor(self, stimulus: Stimulus) -> None:
         """A window of samples that all differ, and an inference of it."""
-        from tfm_harness.parity.frontend import window_records, window_tensor
+        from tfm_harness.parity import window_records, window_tensor
 
         lab = self.device.lab
         lab.sample("clear")

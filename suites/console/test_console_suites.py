@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tfm_harness.plugin.bench import Bench
+from tfm_harness import Bench
 
 
 @pytest.mark.needs("console-suites")
 def test_console_suite(bench: Bench, console_suite: str, request: pytest.FixtureRequest) -> None:
     """The suite runs to its end, and its own summary agrees with what was seen. Its cases follow, one item each."""
-    from tfm_harness.plugin.console_run import run_console_suite  # grammars that most runs have no use for
+    from tfm_harness import run_console_suite
 
     run_console_suite(bench, console_suite, request.node)

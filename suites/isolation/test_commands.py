@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tfm_harness.bench.device import Device
-from tfm_harness.errors import ProductError
-from tfm_harness.findings import Check
-from tfm_harness.plugin.bench import Bench
-from tfm_harness.plugin.checks import Checks
-from tfm_harness.protocol.smp.answers import Refused, decode_answer
-from tfm_harness.protocol.smp.header import DOCUMENTED, GROUP_INFERENCE, GROUP_OS, Command, Op
-from tfm_harness.protocol.smp.link import Request
+from tfm_harness import Bench, Check, Checks, Device, ProductError, Refused
+from tfm_harness.protocol.smp import DOCUMENTED, GROUP_INFERENCE, GROUP_OS, Command, Op, Request, decode_answer
 from tfm_harness.verify import cbor
 
 ENOTSUP, EINVAL = 8, 3
@@ -129,8 +123,7 @@ def test_debug_features_follow_the_lifecycle(bench: Bench, device: Device, check
 def judge_trace(bench: Bench, device: Device, checks: Checks) -> None:
     """The trace command answers, or is refused, as the lifecycle says; `describe` says the same."""
     said = device.describe()
-    size = said.raw["in"]
-    assert isinstance(size, int)
+    size = said.input_bytes
     lifecycle = bench.board.identity.lifecycle
     lifecycle = said.lifecycle if lifecycle is None else lifecycle
     allowed = (lifecycle or 0) & 0xFF00 == 0x1000

@@ -6,13 +6,8 @@ import random
 from collections.abc import Iterator, Sequence
 
 import pytest
-from tfm_harness.bench.device import Device
-from tfm_harness.config.memory_map import MemoryMap, ServiceCall, ServiceConfig
-from tfm_harness.errors import ProductError
-from tfm_harness.findings import Check
-from tfm_harness.plugin.bench import Bench
-from tfm_harness.plugin.checks import Checks
-from tfm_harness.protocol.smp.test_commands import PsaCall
+from tfm_harness import Bench, Check, Checks, Device, MemoryMap, ProductError, ServiceCall, ServiceConfig
+from tfm_harness.protocol.smp import PsaCall
 
 pytestmark = pytest.mark.needs("psa-call", "probe", "memory-map", "services")
 
@@ -193,8 +188,7 @@ def test_only_documented_message_types_answer(
 ) -> None:
     """With vectors of several shapes, so that what is not documented finds what it would want."""
     debug = (bench.description.lifecycle or 0) & 0xFF00 == 0x1000
-    size = bench.description.raw["in"]
-    assert isinstance(size, int)
+    size = bench.description.input_bytes
     # All ones, then zeros: as a request it asks for "all", as an index it is out of range, as an offset the beginning.
     device.lab.poke(caller.base, b"\xff" * 4 + bytes(60))
     output = [(caller.answers, LARGE)]
@@ -229,8 +223,7 @@ def test_outputs_do_not_depend_on_what_was_done_before(
     wanted = [(name, service, call) for name, service, call in wanted if call.repeatable]
     if not wanted:
         pytest.skip("not covered: no call is declared as repeatable")
-    size = bench.description.raw["in"]
-    assert isinstance(size, int)
+    size = bench.description.input_bytes
 
     def read(at: int, length: int) -> bytes:
         if bench.missing(["memory-dump"]):

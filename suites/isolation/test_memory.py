@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import pytest
-from tfm_harness.bench.device import Device
-from tfm_harness.config.memory_map import MemoryMap, MemoryRegion
-from tfm_harness.findings import Check
-from tfm_harness.plugin.bench import Bench
-from tfm_harness.plugin.checks import Checks
-from tfm_harness.protocol.smp.answers import Probe
+from tfm_harness import Bench, Check, Checks, Device, MemoryMap, MemoryRegion
+from tfm_harness.protocol.smp import Probe
 
 pytestmark = pytest.mark.needs("probe", "memory-map")
 

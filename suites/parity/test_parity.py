@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tfm_harness.bench.device import Device
-from tfm_harness.bench.reference import Reference
-from tfm_harness.bench.verifier import Verifier
-from tfm_harness.plugin.bench import Bench
-from tfm_harness.stimulus.base import Stimulus
+from tfm_harness import Bench, Device, Reference, Stimulus, Verifier
 
 pytestmark = pytest.mark.needs("infer")
 

@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tfm_harness.bench.device import Device
-from tfm_harness.bench.verifier import Verifier
-from tfm_harness.plugin.bench import Bench
-from tfm_harness.provisioning.ca import BOOTSTRAP_OU, SmallCa
-from tfm_harness.provisioning.client import BootstrapClient, provision
-from tfm_harness.provisioning.messages import Form
-from tfm_harness.provisioning.server import BootstrapServer
-from tfm_harness.verify.keys import PublicKey
+from tfm_harness import Bench, Device, Verifier
+from tfm_harness.provisioning import BOOTSTRAP_OU, BootstrapClient, BootstrapServer, Form, SmallCa, provision
+from tfm_harness.verify import PublicKey
 
 pytestmark = pytest.mark.needs("csr", "public-keys", "infer", "signed-result")
 

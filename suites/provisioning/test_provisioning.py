@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tfm_harness.bench.device import Device
-from tfm_harness.bench.verifier import Verifier
-from tfm_harness.boards.base import ResetKind
-from tfm_harness.findings import Check
-from tfm_harness.plugin.bench import Bench
-from tfm_harness.plugin.checks import Checks
+from tfm_harness import Bench, Check, Checks, Device, ResetKind, Verifier
 
 ROLES = ("iak", "result", "client")
 

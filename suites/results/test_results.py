@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tfm_harness.bench.device import Device
-from tfm_harness.bench.verifier import Verifier
-from tfm_harness.boards.base import ResetKind
-from tfm_harness.findings import Check
-from tfm_harness.plugin.bench import Bench
-from tfm_harness.plugin.checks import Checks
-from tfm_harness.protocol.smp.answers import Refused
-from tfm_harness.stimulus.base import Stimulus
+from tfm_harness import Bench, Check, Checks, Device, Refused, ResetKind, Stimulus, Verifier
 
 pytestmark = pytest.mark.needs("infer", "signed-result", "nonce", "trusted-results")
 
@@ -33,8 +26,7 @@ MODEL_MISMATCH_REFUSED = Check(
 
 def host_input(bench: Bench, seed: int) -> bytes:
     """One input tensor's bytes; another for each seed."""
-    size = bench.description.raw["in"]
-    assert isinstance(size, int)
+    size = bench.description.input_bytes
     return bytes((seed * 37 + n * 11) & 0xFF for n in range(size))
 
 
@@ -84,13 +76,11 @@ def test_a_result_of_another_model_is_not_given(bench: Bench, device: Device, ch
     if other is None:
         pytest.skip("not covered: the device holds one model only")
     try:
-        device.lab.infer(source=1, data=host_input(bench, 1), model=other)  # type: ignore[arg-type] # the wire's number
+        device.infer_input(host_input(bench, 1), model=other)
     except Refused as refused:
         checks.refused(MODEL_MISMATCH_REFUSED, refused)
     else:
         checks.refused(MODEL_MISMATCH_REFUSED, None)
-    finally:
-        bench.asked_results += 1
 
 
 def test_results_together_show_no_replay_and_rising_counters(bench: Bench, device: Device, verifier: Verifier) -> None:

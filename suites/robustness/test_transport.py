@@ -5,15 +5,19 @@ from __future__ import annotations
 import random
 
 import pytest
-from tfm_harness.bench.device import Device
-from tfm_harness.errors import InfrastructureError
-from tfm_harness.findings import Check
-from tfm_harness.plugin.checks import Checks
-from tfm_harness.protocol.smp.answers import Refused, decode_answer, field
-from tfm_harness.protocol.smp.client import SmpDriver
-from tfm_harness.protocol.smp.frame import MAX_PACKET, encode_frame
-from tfm_harness.protocol.smp.header import GROUP_INFERENCE, GROUP_OS, Command, Header, Op
-from tfm_harness.protocol.smp.link import Request
+from tfm_harness import Check, Checks, Device, InfrastructureError, Refused, SmpDriver
+from tfm_harness.protocol.smp import (
+    GROUP_INFERENCE,
+    GROUP_OS,
+    MAX_PACKET,
+    Command,
+    Header,
+    Op,
+    Request,
+    decode_answer,
+    encode_frame,
+    field,
+)
 from tfm_harness.verify import cbor
 
 pytestmark = pytest.mark.needs("stats")

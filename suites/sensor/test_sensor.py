@@ -5,12 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from tfm_harness.bench.device import Device
-from tfm_harness.bench.verifier import Verifier
-from tfm_harness.findings import Check
-from tfm_harness.plugin.checks import Checks
-from tfm_harness.protocol.smp.answers import Refused
-from tfm_harness.stimulus.base import Stimulus
+from tfm_harness import Check, Checks, Device, Refused, Stimulus, Verifier
 
 pytestmark = pytest.mark.needs("infer", "signed-result", "sensor", "stimulus", "sensor-model")
 

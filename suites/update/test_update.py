@@ -7,15 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from tfm_harness.bench.device import Device
-from tfm_harness.bench.verifier import Verifier
-from tfm_harness.boards.base import ResetKind
-from tfm_harness.findings import Check
-from tfm_harness.plugin.bench import Bench
-from tfm_harness.plugin.checks import Checks
-from tfm_harness.protocol.smp.answers import ModelInfo, Refused
-from tfm_harness.protocol.smp.header import Command
-from tfm_harness.testing.images import ImageRecipe, load_signing_key, make_image
+from tfm_harness import Bench, Check, Checks, Device, Refused, ResetKind, Verifier
+from tfm_harness.protocol.smp import Command, ModelInfo
+from tfm_harness.testing import ImageRecipe, load_signing_key, make_image
 
 pytestmark = pytest.mark.needs("update", "models", "file-model-signing-key", "factory-reset")
 
@@ -119,8 +113,7 @@ def test_a_newer_signed_model_is_taken_and_kept(updates: Updates, device: Device
     updates.checks.equal(ACCEPTED, updates.attempt(image), 0)
     updates.checks.equal(ACCEPTED, updates.active().slot, 4, subject="active slot")
     device.describe()
-    size = updates.bench.description.raw["in"]
-    assert isinstance(size, int)
+    size = updates.bench.description.input_bytes
     verifier.result(device.infer_input(bytes(size)))
     device.reset(ResetKind.WARM)
     updates.checks.equal(KEPT, updates.active().slot, 4, subject="active slot")
@@ -167,8 +160,7 @@ def test_only_what_was_uploaded_can_be_activated(updates: Updates, device: Devic
 
 def test_a_signed_payload_that_is_no_model_gives_no_result_and_can_be_replaced(updates: Updates) -> None:
     """The vendor's own mistake: refused at activation or at inference, and the next good update mends it."""
-    size = updates.bench.description.raw["in"]
-    assert isinstance(size, int)
+    size = updates.bench.description.input_bytes
     for ahead, payload in ((1, b"not a model " * 40), (3, updates.payload[: len(updates.payload) // 2])):
         subject = f"{len(payload)} bytes"
         status = updates.attempt(make_image(updates.recipe(ahead=ahead).but(payload=payload)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.boards.base import ResetKind
 from tfm_harness.errors import ConfigError, ProductError
-from tfm_harness.protocol.base import Description, Feature, InferResult, PseudoDriver, Source
+from tfm_harness.protocol.base import Description, Feature, InferResult, PseudoDriver, Source, fresh_nonce
 from tfm_harness.protocol.psa_status import status_name
 from tfm_harness.protocol.smp.answers import Refused
 from tfm_harness.stimulus.base import Sample, Stimulus
@@ -133,13 +132,23 @@ class Device:
         """Ask for another result of the window that `samples` filled."""
         return self._infer(nonce, Source.SENSOR, samples=tuple(samples))
 
-    def infer_input(self, data: bytes, *, nonce: bytes | None = None) -> Inference:
-        """Ask for a signed result of an input tensor that the host gives (its bytes)."""
-        return self._infer(nonce, Source.HOST, data=data)
+    def infer_input(self, data: bytes, *, nonce: bytes | None = None, model: str | None = None) -> Inference:
+        """Ask for a signed result of an input tensor that the host gives (its bytes).
+
+        Args:
+            data: the tensor.
+            nonce: what the result must hold; by default fresh random bytes.
+            model: a name: the device must refuse when another model is active.
+        """
+        return self._infer(nonce, Source.HOST, data=data, wanted=model)
+
+    def any_input(self) -> bytes:
+        """Some input that the active model takes, for tests to which its value does not matter."""
+        return self.client.any_input()
 
     def attest(self, challenge: bytes | None = None) -> tuple[bytes, bytes]:
         """A token for `challenge` (default: 32 fresh random bytes); the challenge and the token."""
-        challenge = secrets.token_bytes(32) if challenge is None else challenge
+        challenge = fresh_nonce() if challenge is None else challenge
         return challenge, self.client.attest(challenge)
 
     def public_key(self, name: str) -> bytes:
@@ -192,13 +201,19 @@ class Device:
             ) from None
 
     def _infer(
-        self, nonce: bytes | None, source: Source, *, samples: tuple[Sample, ...] = (), data: bytes | None = None
+        self,
+        nonce: bytes | None,
+        source: Source,
+        *,
+        samples: tuple[Sample, ...] = (),
+        data: bytes | None = None,
+        wanted: str | None = None,
     ) -> Inference:
         if nonce is None and Feature.NONCE in self.client.features:
-            nonce = secrets.token_bytes(32)
+            nonce = fresh_nonce()
         known = self._bench.description
-        answer = self.client.infer(nonce=nonce, source=source, data=data)
-        self._bench.asked_results += 1
+        self._bench.asked_results += 1  # also those that the device refuses
+        answer = self.client.infer(nonce=nonce, source=source, data=data, model=wanted)
         return Inference(
             answer=answer,
             model=known.model,

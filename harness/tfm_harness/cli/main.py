@@ -8,11 +8,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from tfm_harness import __version__
 from tfm_harness.cli.completion import add_completers
 from tfm_harness.config.environment import check_environment
 from tfm_harness.errors import HarnessError, Responsibility
 from tfm_harness.plugin.options import OPTIONS
+from tfm_harness.version import __version__
 
 __all__ = ["EXIT_CODES", "main", "make_parser"]
 

@@ -25,6 +25,9 @@ _METHODS: Mapping[str, tuple[str, ...]] = {
     "verifier.relations": ("result.*", "attestation.*"),
     "verifier.public_key": ("key.*",),
     "verifier.csr": ("csr.*",),
+    "latency.rate": ("latency.counter-*",),
+    "latency.measure": ("latency.counter-*", "latency.run-accounts", "latency.series-*", "latency.budget"),
+    "latency.signed_ticks": ("latency.phases-*", "latency.result-ticks"),
     "reference.matches": ("parity.*",),
     "reference.agrees": ("parity.*",),
 }

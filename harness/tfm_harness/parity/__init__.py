@@ -4,5 +4,50 @@
 * `tfm_harness.parity.compare`: the judgement, pure: arrays in, findings out.
 * `tfm_harness.parity.session`: thousands of vectors through a device's batch command.
 
-Nothing is imported here: numpy and the interpreters load when a test needs them.
+The names below are imported on first use: numpy and the interpreters load when a test needs them.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tfm_harness.parity.compare import Comparison, compare
+    from tfm_harness.parity.engines import ReferenceEngine, get_engine
+    from tfm_harness.parity.frontend import window_records, window_tensor
+    from tfm_harness.parity.quantise import dequantise, quantise
+    from tfm_harness.parity.vacuity import check_vacuity
+
+_HOMES = {
+    "compare": ("Comparison", "compare"),
+    "engines": ("ReferenceEngine", "get_engine"),
+    "frontend": ("window_records", "window_tensor"),
+    "quantise": ("dequantise", "quantise"),
+    "vacuity": ("check_vacuity",),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Comparison",
+    "ReferenceEngine",
+    "check_vacuity",
+    "compare",
+    "dequantise",
+    "get_engine",
+    "quantise",
+    "window_records",
+    "window_tensor",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

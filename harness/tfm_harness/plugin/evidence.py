@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tfm_harness import __version__
 from tfm_harness.boards.base import RunContext
 from tfm_harness.console.base import Console
 from tfm_harness.errors import Responsibility
@@ -13,6 +12,7 @@ from tfm_harness.parity.installed import installed_engine
 from tfm_harness.plugin.outcomes import FindingsFailed, Outcome
 from tfm_harness.protocol.base import Exchange, PseudoDriver
 from tfm_harness.protocol.smp.text import log_tail
+from tfm_harness.version import __version__
 
 if TYPE_CHECKING:
     from tfm_harness.plugin.pairs import Pair

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tfm_harness.boards.base import Board
     from tfm_harness.plugin.bench import Bench
     from tfm_harness.plugin.checks import Checks
+    from tfm_harness.plugin.latency import Latency
     from tfm_harness.plugin.pairs import Pair
     from tfm_harness.protocol.smp.client import SmpDriver
     from tfm_harness.stimulus.base import Stimulus
@@ -27,6 +28,7 @@ __all__ = [
     "device",
     "harness_pair",
     "lab",
+    "latency",
     "reference",
     "stimulus",
     "verifier",
@@ -131,3 +133,12 @@ def virtual(bench: Bench, device: Device) -> VirtualBoard:  # noqa: ARG001 - ski
     from tfm_harness.bench.virtual import VirtualBoard
 
     return VirtualBoard(bench)
+
+
+@pytest.fixture
+def latency(bench: Bench, request: pytest.FixtureRequest, device: Device) -> Latency:
+    """Times models; findings are collected as by `checks`."""
+    del device  # the firmware is ready, and has what the test needs
+    from tfm_harness.plugin.latency import Latency
+
+    return Latency(bench, bench.report_for(request.node))

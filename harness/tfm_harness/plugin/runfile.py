@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfm_harness import __version__
 from tfm_harness.errors import Responsibility
 from tfm_harness.plugin.record import RunLog
+from tfm_harness.version import __version__
 
 if TYPE_CHECKING:
     from tfm_harness.report.record import RunRecord

@@ -27,7 +27,7 @@ from tfm_harness.plugin.summary import summary
 
 __all__ = ["HarnessPlugin", "activate"]
 
-_JUDGES = frozenset({"checks", "verifier", "reference"})
+_JUDGES = frozenset({"checks", "verifier", "reference", "latency"})
 _NO_CONTROL = frozenset({"no-reset-control", "no-power-control"})  # what a target does not offer covers nothing
 """Who asks for one of these and states nothing has no verdict."""
 

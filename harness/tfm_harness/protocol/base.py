@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import abc
 import enum
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
-__all__ = ["Description", "Exchange", "Feature", "InferResult", "PseudoDriver", "Source"]
+from tfm_harness.errors import ProductError
+
+__all__ = ["Description", "Exchange", "Feature", "InferResult", "PseudoDriver", "Source", "fresh_nonce"]
+
+
+NONCE_BYTES: Final = 32
+
+
+def fresh_nonce() -> bytes:
+    """What a request binds where the caller names nothing: random, 32 bytes (a size that PSA tokens allow as well)."""
+    return secrets.token_bytes(NONCE_BYTES)
 
 
 class Feature(enum.StrEnum):
@@ -43,6 +55,9 @@ class Source(enum.IntEnum):
     HOST = 1
 
 
+_MOST_INPUT = 1 << 24  # bytes; more fits into no microcontroller
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
     """Who the firmware says it is. `raw` holds everything it said."""
@@ -59,6 +74,23 @@ class Description:
     model_id: bytes | None = None
     features: frozenset[str] = frozenset()
     raw: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def input_bytes(self) -> int:
+        """Size of the active model's input, in bytes.
+
+        Raises:
+            ProductError: ``describe-incomplete``: the firmware does not say it.
+        """
+        size = self.raw.get("in")
+        if not isinstance(size, int) or not 0 < size <= _MOST_INPUT:
+            raise ProductError(
+                "the firmware does not say how large its model's input is",
+                kind="describe-incomplete",
+                expected=f"1 to {_MOST_INPUT} bytes",
+                seen=repr(size),
+            )
+        return size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,12 +18,20 @@ if TYPE_CHECKING:
     from tfm_harness.verify.components import ExpectedComponent, SoftwareComponent
     from tfm_harness.verify.cose import CoseMessage, VerifiedMessage, verify_cose
     from tfm_harness.verify.csr import CertificationRequest, verify_csr
-    from tfm_harness.verify.derive import ReferenceIdentity, boot_seed, derive_reference_keys
+    from tfm_harness.verify.derive import (
+        SALT,
+        ReferenceIdentity,
+        boot_seed,
+        derive_reference_keys,
+        reference_private_key,
+    )
+    from tfm_harness.verify.deterministic import secret_number
     from tfm_harness.verify.elf import ElfError, load_segments, measure
     from tfm_harness.verify.images import expected_components, verify_mcuboot
     from tfm_harness.verify.key_relations import KeyObservation, check_device_key, check_key_relations
     from tfm_harness.verify.keyfiles import parse_cose_key, parse_image_key, parse_key, parse_spki
     from tfm_harness.verify.keys import KeyFormatError, KeyRing, PublicKey, RsaKey, SymmetricKey
+    from tfm_harness.verify.leaks import SampleValues, Scanner, Secret, samples_in
     from tfm_harness.verify.mcuboot import ImageFormatError, McubootImage, parse_mcuboot, split_images
     from tfm_harness.verify.relations import TokenObservation, check_token_relations
     from tfm_harness.verify.result_profile import ResultProfile, builtin_profiles, load_profile
@@ -34,12 +42,14 @@ if TYPE_CHECKING:
     from tfm_harness.verify.token import PsaToken, TokenExpectations, verify_claims, verify_psa_token
 
 _HOMES = {
+    "leaks": ("SampleValues", "Scanner", "Secret", "samples_in"),
+    "deterministic": ("secret_number",),
     "catalogue": ("ALL", "AREAS"),
     "certificates": ("verify_certificate",),
     "components": ("ExpectedComponent", "SoftwareComponent"),
     "cose": ("CoseMessage", "VerifiedMessage", "verify_cose"),
     "csr": ("CertificationRequest", "verify_csr"),
-    "derive": ("ReferenceIdentity", "boot_seed", "derive_reference_keys"),
+    "derive": ("ReferenceIdentity", "boot_seed", "derive_reference_keys", "SALT", "reference_private_key"),
     "elf": ("ElfError", "load_segments", "measure"),
     "images": ("expected_components", "verify_mcuboot"),
     "key_relations": ("KeyObservation", "check_device_key", "check_key_relations"),
@@ -59,6 +69,7 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "ALL",
     "AREAS",
+    "SALT",
     "CertificationRequest",
     "CoseMessage",
     "ElfError",
@@ -75,6 +86,9 @@ __all__ = [
     "ResultObservation",
     "ResultProfile",
     "RsaKey",
+    "SampleValues",
+    "Scanner",
+    "Secret",
     "SignatureLedger",
     "SignedResult",
     "SoftwareComponent",
@@ -102,6 +116,9 @@ __all__ = [
     "parse_spki",
     "record_request",
     "record_signature",
+    "reference_private_key",
+    "samples_in",
+    "secret_number",
     "split_images",
     "verify_certificate",
     "verify_claims",

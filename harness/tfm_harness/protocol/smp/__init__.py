@@ -1,1 +1,59 @@
-"""Pseudo-driver client of the protocol ``smp``."""
+"""Pseudo-driver client of the protocol ``smp``, and its wire: frames, headers, answers."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tfm_harness.protocol.smp.answers import ModelInfo, Probe, Refused, decode_answer, field
+    from tfm_harness.protocol.smp.client import PHASES, SmpDriver
+    from tfm_harness.protocol.smp.frame import MAX_PACKET, FrameDecoder, Packet, encode_frame
+    from tfm_harness.protocol.smp.header import DOCUMENTED, GROUP_INFERENCE, GROUP_OS, Command, Header, Op
+    from tfm_harness.protocol.smp.link import Request
+    from tfm_harness.protocol.smp.test_commands import TRACE_LIFECYCLE, PsaCall
+
+_HOMES = {
+    "answers": ("ModelInfo", "Probe", "Refused", "decode_answer", "field"),
+    "client": ("PHASES", "SmpDriver"),
+    "frame": ("MAX_PACKET", "FrameDecoder", "Packet", "encode_frame"),
+    "header": ("DOCUMENTED", "GROUP_INFERENCE", "GROUP_OS", "Command", "Header", "Op"),
+    "link": ("Request",),
+    "test_commands": ("TRACE_LIFECYCLE", "PsaCall"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "DOCUMENTED",
+    "GROUP_INFERENCE",
+    "GROUP_OS",
+    "MAX_PACKET",
+    "PHASES",
+    "TRACE_LIFECYCLE",
+    "Command",
+    "FrameDecoder",
+    "Header",
+    "ModelInfo",
+    "Op",
+    "Packet",
+    "Probe",
+    "PsaCall",
+    "Refused",
+    "Request",
+    "SmpDriver",
+    "decode_answer",
+    "encode_frame",
+    "field",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

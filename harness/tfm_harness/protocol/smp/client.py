@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 
 from tfm_harness.errors import ProductError
-from tfm_harness.protocol.base import Description, Exchange, Feature, InferResult, PseudoDriver, Source
+from tfm_harness.protocol.base import Description, Exchange, Feature, InferResult, PseudoDriver, Source, fresh_nonce
 from tfm_harness.protocol.smp.answers import field
 from tfm_harness.protocol.smp.header import Command
 from tfm_harness.protocol.smp.test_commands import SmpLab
@@ -92,7 +91,7 @@ class SmpDriver(SmpLab, PseudoDriver):
             data: the input for `Source.HOST`.
             model: a name; the device refuses when another model is active.
         """
-        nonce = secrets.token_bytes(32) if nonce is None else nonce
+        nonce = fresh_nonce() if nonce is None else nonce
         arguments: dict[str, object] = {"nonce": nonce, "src": int(source)}
         if data is not None:
             arguments["in"] = data

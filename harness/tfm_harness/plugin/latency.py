@@ -1,0 +1,198 @@
+"""Timing of models: the device's own counter, checked before it is believed, judged, and kept."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from tfm_harness.bench.device import Inference
+from tfm_harness.findings import Report
+from tfm_harness.latency.budget import check_budget
+from tfm_harness.latency.clock import Clock, ClockQuality
+from tfm_harness.latency.counter import (
+    MIN_SHARE,
+    CounterReading,
+    check_counter,
+    check_rate,
+    check_run_accounts,
+    run_share,
+)
+from tfm_harness.latency.mlperf import check_mlperf, run_mlperf
+from tfm_harness.latency.phases import check_phases
+from tfm_harness.latency.regression import GateResult, Night, regression_gate
+from tfm_harness.latency.series import Series, check_series
+from tfm_harness.latency.statistics import summarise
+from tfm_harness.protocol.smp.client import PHASES
+from tfm_harness.verify.signed_result import SignedResult
+
+if TYPE_CHECKING:
+    from tfm_harness.plugin.bench import Bench
+
+__all__ = ["LEAST", "Latency"]
+
+LEAST: Final = 8
+"""Timings of a model, where the build does not say how many and an inference takes long."""
+_RUN_SECONDS = 1.0
+_RATE_SECONDS = 1.0
+_TRIES = 3
+"""Runs of a model at most where the emulator's clock is the host's: another process may disturb one of them."""
+_MOST_AT_ONCE = 512  # timings in one answer (docs/protocol.md)
+
+
+class Latency:
+    """Times the models of a bench. Findings go to the test's report, figures to the run's record."""
+
+    def __init__(self, bench: Bench, report: Report) -> None:
+        self._bench = bench
+        self.report = report
+
+    @property
+    def clock(self) -> Clock:
+        """The counter as the target declares it."""
+        declared = self._bench.pair.target.clock
+        quality = self._bench.board.clock_quality
+        return Clock(
+            source=declared.source if declared else "counter",
+            hz=declared.hz if declared else self._bench.description.clock_hz or 1,
+            bits=declared.bits if declared else 64,
+            quality=quality,
+            # QEMU's counter runs with the host's clock unless instructions are counted.
+            tracks_host=quality is not ClockQuality.DETERMINISTIC
+            and self._bench.pair.target.kind in {"qemu", "mps3", "probe"},
+        )
+
+    def rate(self) -> None:
+        """Judge the counter's rate: readings a second apart, each between two looks at the host's clock."""
+
+        def reading() -> CounterReading:
+            before = time.monotonic()
+            ticks = self._bench.device.lab.latency(1).start
+            return CounterReading(ticks=ticks, before=before, after=time.monotonic())
+
+        readings = [reading()]
+        while readings[-1].after - readings[0].before < _RATE_SECONDS:
+            readings.append(reading())
+        check_rate(self.clock, readings, self.report)
+
+    def measure(self, name: str) -> Series:
+        """Time the active model, called `name`: counter, series, budgets and regression are judged.
+
+        How often, and against what, says the build's ``latency`` section.
+        """
+        bench, device, report, clock = self._bench, self._bench.device, self.report, self.clock
+        declared = bench.pair.build.latency
+        began = time.monotonic()
+        device.lab.latency(1)
+        each = time.monotonic() - began
+        count = max(LEAST, min(declared.iterations, int(_RUN_SECONDS / max(each, 1e-6))))
+        warmup = min(declared.warmup, count)
+        if "iterations" in declared.model_fields_set:
+            count = declared.iterations
+        if "warmup" in declared.model_fields_set:
+            warmup = declared.warmup
+        # Warm-ups in a request of their own: the run below then holds timed inferences only, and must account for them.
+        if warmup:
+            device.lab.latency(warmup)
+        for _ in range(_TRIES if clock.quality is ClockQuality.MEANINGLESS else 1):
+            began = time.monotonic()
+            run = device.lab.latency(count)
+            host = time.monotonic() - began
+            series = Series(
+                name=name,
+                ticks=run.ticks,
+                empty=run.empty,
+                clock=clock,
+                warmup=warmup,
+                board=bench.board.name,
+                build=(bench.description.measurements.get("SPE") or b"").hex(),
+                firmware=bench.description.version,
+                environment=dict(bench.board.description),
+            )
+            if run_share(replace(series, warmup=0), start=run.start, end=run.end) >= MIN_SHARE:
+                break
+        check_series(series, report, expected=count, subject=name)
+        check_counter(
+            clock,
+            start=run.start,
+            end=run.end,
+            host_seconds=host,
+            report=report,
+            bound=declared.host_bound,
+            subject=name,
+        )
+        check_run_accounts(replace(series, warmup=0), start=run.start, end=run.end, report=report)
+        budgets = [budget for budget in declared.limits(bench.pair.build.document) if budget.covers(name)]
+        for budget in budgets:
+            check_budget(series, budget, report)
+        result, baseline = self._compare(series)
+        words = result.words()
+        if declared.mlperf and (figure := self._mlperf(series)) is not None:
+            note = "" if clock.quality.carries_budget else f" ({clock.quality.note})"
+            words["MLPerf Tiny"] = f"{figure * 1e3:.6g} ms an inference, median of 5 runs{note}"
+        bench.measured.keep_series(
+            series,
+            budgets={budget.statistic: budget.seconds for budget in budgets},
+            baseline=baseline.series.as_dict() if baseline else None,
+            baseline_name=baseline.run if baseline else "",
+            gate=words,
+        )
+        return series
+
+    def signed_ticks(
+        self, inference: Inference, result: SignedResult, series: Series | None = None, *, name: str
+    ) -> None:
+        """Judge that the ticks in a signed result span the work that was done for it, phase by phase.
+
+        Args:
+            inference: as it was asked for.
+            result: the same, verified.
+            series: timings of the same model; by default a few are taken now.
+            name: the model.
+        """
+        device, clock = self._bench.device, self.clock
+        ticks = series.ticks if series is not None else device.lab.latency(LEAST).ticks
+        start, end = result.integer("start_ticks"), result.integer("end_ticks")
+        phases = check_phases(
+            [inference.answer.ticks[phase] for phase in PHASES],
+            clock=clock,
+            host_seconds=inference.answer.host_seconds,
+            report=self.report,
+            bound=self._bench.pair.build.latency.host_bound,
+            result_ticks=(start, end) if start is not None and end is not None else None,
+            # The least of the series: on a shared host the median may hold somebody else's work.
+            inference_ticks=float(min(ticks)),
+            subject=name,
+        )
+        self._bench.measured.keep_phases(name, phases.seconds(clock))
+
+    def _mlperf(self, series: Series) -> float | None:
+        """Seconds of an inference by MLPerf Tiny's rules; None when a rule is broken."""
+        size = self._bench.description.input_bytes
+        device, overhead = self._bench.device, series.overhead
+
+        def run(data: bytes, count: int) -> int:
+            ticks = 0.0
+            while count > 0:
+                part = device.lab.latency(min(count, _MOST_AT_ONCE), data=data)
+                ticks += sum(part.ticks) - overhead * len(part.ticks)
+                count -= _MOST_AT_ONCE
+            return round(ticks)
+
+        inputs = [bytes((n * step) & 0xFF for n in range(size)) for step in (1, 3, 5, 7, 11)]
+        each = summarise(series.values).median
+        runs = run_mlperf(run, inputs, ticks_each=each, clock=series.clock, warmup=min(10, _MOST_AT_ONCE))
+        return check_mlperf(runs, series.clock, self.report, subject=series.name)
+
+    def _compare(self, series: Series) -> tuple[GateResult, Night | None]:
+        """The regression gate against the baseline store; the series is stored where it can ever be compared."""
+        bench, report = self._bench, self.report
+        if not series.clock.quality.carries_change:
+            return regression_gate(series, None, report), None
+        from tfm_harness.history import BaselineStore, default_url, judge_and_keep, run_name
+
+        threshold = bench.pair.build.latency.threshold
+        name = run_name(bench.context.shared_dir or bench.context.run_dir)
+        with BaselineStore(default_url(bench.context.state_dir)) as store:
+            judged = judge_and_keep(store, name, series, report, threshold=threshold)
+        return judged.result, judged.baseline
