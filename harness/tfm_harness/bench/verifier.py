@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from tfm_harness.config.result_profile import build_result_profile
 from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Check, Report
 from tfm_harness.trust.board_keys import remember_key
+from tfm_harness.trust.expectations import board_token_expectations
 from tfm_harness.verify.checks.keys import KEY_BOARDS_DIFFER
 from tfm_harness.verify.cose import CoseMessage
 from tfm_harness.verify.csr import CertificationRequest, verify_csr
@@ -34,7 +36,7 @@ from tfm_harness.verify.signatures import (
     record_request,
     record_signature,
 )
-from tfm_harness.verify.token import PSA_PROFILES, PsaToken, TokenExpectations, verify_psa_token
+from tfm_harness.verify.token import PsaToken, verify_psa_token
 
 if TYPE_CHECKING:
     from tfm_harness.bench.live import LiveCombination
@@ -125,25 +127,14 @@ class Verifier:
             ConfigError: the build names no attestation key.
         """
         bench = self._bench
-        claims = bench.pair.build.attestation
-        identity = bench.board.identity
-        lifecycle = identity.lifecycle
-        implementation_id = identity.implementation_id or (claims.implementation_id if claims else None)
-        expected = TokenExpectations(
-            profiles=frozenset({claims.profile}) if claims and claims.profile else PSA_PROFILES,
-            implementation_id=implementation_id,
+        known = board_token_expectations(
+            bench.pair.build,
+            bench.board.identity,
             instance_id=bench.trust.instance_id,
-            certification_reference=identity.certification_reference
-            or (claims.certification_reference if claims else None),
-            verification_service=identity.verification_service or (claims.verification_service if claims else None),
-            lifecycle=frozenset({lifecycle}) if lifecycle is not None else None,
-            caller="non-secure",
+            components=bench.trust.components(bench.description.model) or (),
             boot_seed=bench.boot_seed,
-            components=bench.trust.components(bench.description.model) or None,
-            announced_size=announced_size,
-            max_size=claims.max_token_size if claims else None,
-            other_keys=self._others("iak"),
         )
+        expected = replace(known, announced_size=announced_size, other_keys=self._others("iak"))
         parsed = verify_psa_token(
             token,
             keys=[self._trusted("iak", "iak")],

@@ -7,8 +7,10 @@ them into expectations.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
+from tfm_harness.boards.base import Identity
 from tfm_harness.config.build import Build, Image
 from tfm_harness.errors import ConfigError
 from tfm_harness.files import IMAGE_LIMIT, read_file
@@ -22,6 +24,7 @@ from tfm_harness.verify.mcuboot import ImageFormatError, McubootImage, split_ima
 from tfm_harness.verify.token import PSA_PROFILES, TokenExpectations
 
 __all__ = [
+    "board_token_expectations",
     "build_components",
     "build_token_expectations",
     "check_build_images",
@@ -146,6 +149,36 @@ def build_token_expectations(
         caller=caller,
         components=components or None,
         max_size=claims.max_token_size if claims else None,
+    )
+
+
+def board_token_expectations(
+    build: Build,
+    identity: Identity,
+    *,
+    instance_id: frozenset[bytes] | None,
+    components: tuple[ExpectedComponent, ...],
+    boot_seed: bytes | None = None,
+) -> TokenExpectations:
+    """What the next token of one board must say: `build_token_expectations`, and what is known about the board.
+
+    Args:
+        build: the build that runs.
+        identity: what is known about the board; what it says goes before the build's own claims.
+        instance_id: the ids that follow from the trusted attestation key.
+        components: the images that run.
+        boot_seed: this boot's.
+    """
+    said = build_token_expectations(build, compare_images=False)
+    return replace(
+        said,
+        implementation_id=identity.implementation_id or said.implementation_id,
+        instance_id=instance_id,
+        certification_reference=identity.certification_reference or said.certification_reference,
+        verification_service=identity.verification_service or said.verification_service,
+        lifecycle=frozenset({identity.lifecycle}) if identity.lifecycle is not None else None,
+        boot_seed=boot_seed,
+        components=components or None,
     )
 
 
