@@ -9,8 +9,7 @@ import struct
 import pytest
 from tfm_harness import Bench, Check, Checks, Device, Reference, ResetKind, Severity, Verifier, ZephyrShellDriver
 from tfm_harness.protocol.zephyr_shell import parse
-from tfm_harness.verify import ResultExpectations, verify_result
-from tfm_harness.verify.results import SignedResult
+from tfm_harness.verify import ResultExpectations, SignedResult, verify_result
 
 pytestmark = pytest.mark.needs("infer", "signed-result", "app-token", "trusted-results")
 
