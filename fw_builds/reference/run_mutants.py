@@ -24,6 +24,7 @@ from tfm_harness.plugin.record import SUITES
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # also when a test loads this file
 
+from mutation.host_run import survives  # noqa: E402
 from mutation.suite_run import CLEAN, Outcome, make, run_suites  # noqa: E402  # found by the line above
 
 
@@ -42,8 +43,10 @@ class Claim:
 
     @property
     def not_run(self) -> str:
-        """Why the suites are not held against this mutant; empty: they are."""
-        return f"not to be seen in QEMU: {self.unseen}" if self.unseen else "" if self.check else "no check sees it yet"
+        """Why nothing is held against this mutant; empty: something is."""
+        if self.unseen:
+            return "" if self.host_test else f"not to be seen in QEMU: {self.unseen}"
+        return "" if self.check else "no check sees it yet"
 
 
 def claims() -> dict[str, Claim]:
@@ -83,6 +86,10 @@ def judged(name: str, work: Path, said: dict[str, Claim], suites: list[str], *, 
     outcome = Outcome(name)
     folder = work / name
     claim = said.get(name)
+    if claim is not None and claim.host_test:
+        folder.mkdir()
+        outcome.broken = survives(HERE / "mutants" / f"{name}.patch", claim.host_test, folder)
+        return outcome
     outcome.broken = make(folder / "out", *([] if claim is None else [f"MUTANT={name}"]))
     if outcome.broken:
         return outcome
@@ -100,7 +107,7 @@ def judged(name: str, work: Path, said: dict[str, Claim], suites: list[str], *, 
 
 def verdict(claim: Claim, outcome: Outcome) -> str:
     """Empty when the mutant is caught as claimed."""
-    if outcome.broken:
+    if outcome.broken or claim.host_test:
         return outcome.broken
     if claim.check in outcome.failed.get(claim.suite, set()):
         places = outcome.places.get(claim.suite, set())
@@ -178,8 +185,7 @@ def main() -> int:
         print(f"FAILED {name}: {problem}")
     for claim in said.values():
         if not args.mutant and claim.not_run:
-            host_test = f" ({claim.host_test})" if claim.host_test else ""
-            print(f"not run: {claim.name}: {claim.fault}: {claim.not_run}{host_test}")
+            print(f"not run: {claim.name}: {claim.fault}: {claim.not_run}")
     slowest = sorted(outcomes, key=lambda outcome: -outcome.seconds)[:5]
     print("took longest:", ", ".join(f"{outcome.name} {outcome.seconds:.0f} s" for outcome in slowest))
     caught = sum(1 for o in outcomes if o.name in said and not verdict(said[o.name], o))

@@ -16,7 +16,7 @@ static size_t power_left = SIZE_MAX;
 static void *store_memcpy(void *to, const void *from, size_t size);
 
 #define memcpy store_memcpy
-#include "../../spe/storage/its_store.c"
+#include "its_store.c"
 #undef memcpy
 
 static struct its_copy nv[2];

@@ -2,7 +2,7 @@
 /*
  * The edges of the key derivation rule, which no test vector will ever hit by chance.
  */
-#include "../../spe/crypto/key_derivation.c"
+#include "key_derivation.c"
 
 #include "check.h"
 
