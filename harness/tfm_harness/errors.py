@@ -28,6 +28,7 @@ class Responsibility(enum.StrEnum):
     PRODUCT = "product"
     INFRASTRUCTURE = "infrastructure"
     CONFIG = "config"
+    TEST = "test"  # a mistake in the test itself: it reached no verdict
     BUG = "bug"
 
 

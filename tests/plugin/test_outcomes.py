@@ -53,15 +53,16 @@ def test_a_failed_check_is_the_products_fault(project: Project) -> None:
             "*console ns, last lines*",
             "failed checks:",
             "  mine.number on bench+fw: 2",
-            "whose fault: 1 product",
+            "responsible: the product for 1",
         ]
     )
     (case,) = junit(project).iter("testcase")
     assert case.find("failure") is not None
     assert properties(case) == {
-        "harness.fault": "product",
+        "harness.responsibility": "product",
         "harness.kind": "mine.number",
-        "harness.board": "bench+fw",
+        "harness.combination": "bench+fw",
+        "harness.board": "bench",
         "harness.failed": "mine.number",
     }
     (suite,) = junit(project).iter("testsuite")
@@ -110,12 +111,12 @@ def test_a_bench_failure_in_a_test_is_an_error_and_exit_code_10(project: Project
     assert result.ret == 10
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
-        ["*infrastructure:smp-timeout* no answer to log*", "*what to do:*", "> log*", "whose fault: 1 infrastructure"]
+        ["*infrastructure:smp-timeout* no answer to log*", "*what to do:*", "> log*", "responsible: the bench for 1"]
     )
     (case,) = junit(project).iter("testcase")
     assert case.find("failure") is None
     assert case.find("error") is not None
-    assert properties(case)["harness.fault"] == "infrastructure"
+    assert properties(case)["harness.responsibility"] == "infrastructure"
     suite = junit(project).find("testsuite")
     assert suite is not None
     assert (suite.attrib["errors"], suite.attrib["failures"]) == ("1", "0")
@@ -196,7 +197,9 @@ def test_a_lost_board_is_not_waited_for_again(project: Project) -> None:
     )
     result = project.run("--tfm-answer-timeout", "0.1", "--tfm-boot-timeout", "0.3", "-s")
     assert result.ret == 10
-    result.stdout.fnmatch_lines(["*READY bench+fw*", "*LOST bench+fw *", "*board-lost*was lost in an earlier test*"])
+    result.stdout.fnmatch_lines(
+        ["*READY bench+fw*", "*LOST bench+fw *", "blocked: 2 tests had no board; see *test_trigger*"]
+    )
 
 
 def test_no_board_asked_for_is_a_usage_error(project: Project) -> None:
@@ -251,4 +254,4 @@ def test_with_xdist_the_controller_tells_the_story(project: Project) -> None:
     project.test(CHECKED.format(passes=False))
     result = project.run("-n", "1", "-p", "xdist")
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["*product:mine.number*", "failed checks:", "whose fault: 1 product"])
+    result.stdout.fnmatch_lines(["*product:mine.number*", "failed checks:", "responsible: the product for 1"])

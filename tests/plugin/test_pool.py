@@ -34,7 +34,7 @@ def test_a_lost_boards_test_moves_once_and_is_shown(project: Project) -> None:
     result.stdout.fnmatch_lines(
         [
             "*b0: in quarantine, emulator-exit*",
-            "moved: *test_trigger*b0|b1+fw-0*: b0 was lost (emulator-exit); moved to b1",
+            "  moved: test_trigger*b0|b1+fw-0*: from b0 to b1: emulator-exit*",
         ]
     )
     assert result.ret == 0
@@ -112,7 +112,7 @@ def test_two_processes_two_emulated_boards(project: Project) -> None:
         build=str(FIRMWARE / "build.yaml"),
     )
     assert result.ret == 0, result.stdout.str()
-    result.stdout.fnmatch_lines(["*boards of the pool*", "pool.1: * held by gw*", "pool.2: * held by gw*"])
+    result.stdout.fnmatch_lines(["  board pool.1: * held by gw*", "  board pool.2: * held by gw*"])
     cases = ET.parse(project.path / "junit.xml").getroot().iter("testcase")
     boards = [p.get("value") for case in cases for p in case.iter("property") if p.get("name") == "harness.board"]
     assert len(boards) == 8

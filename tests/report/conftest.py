@@ -10,11 +10,18 @@ import pytest
 from tfm_harness.latency import Clock, ClockQuality, Series
 from tfm_harness.report import (
     BoardEntry,
+    CheckEntry,
+    CombinationEntry,
     ConsoleExcerpt,
+    EventEntry,
     FindingEntry,
     LatencyEntry,
+    MoveEntry,
     ParityEntry,
+    ParityOutput,
+    RequirementEntry,
     RunRecord,
+    SuiteEntry,
     TestEntry,
     TraceEntry,
     WaiverEntry,
@@ -23,30 +30,29 @@ from tfm_harness.report import (
 HOSTILE = "</pre><script>document.title='owned'</script><img src=x onerror=alert(1)>\x1b[31mred\x1b[m\x00\x07\r\nnext"
 
 
-def output(index: int, histogram: dict[str, int], *, passed: bool, op: str, tolerance: str = "") -> dict[str, object]:
+def output(index: int, histogram: dict[str, int], *, passed: bool, op: str, tolerance: str = "") -> ParityOutput:
     elements = sum(histogram.values())
     exact = histogram.get("0", 0)
-    return {
-        "index": index,
-        "name": "out",
-        "dtype": "int8",
-        "op": op,
-        "elements": elements,
-        "exact_elements": exact,
-        "vectors": 1000,
-        "exact_vectors": 1000 - (elements - exact),
-        "histogram": histogram,
-        "max_lsb": max(abs(int(k)) for k in histogram),
-        "max_abs": 0.01,
-        "max_rel": 0.1,
-        "sqnr_db": None if exact == elements else 41.3,
-        "cosine_min": 0.9991,
-        "cosine_mean": 0.9999,
-        "top1": 0.998,
-        "first": None,
-        "tolerance": tolerance,
-        "passed": passed,
-    }
+    return ParityOutput(
+        index=index,
+        name="out",
+        dtype="int8",
+        op=op,
+        elements=elements,
+        exact_elements=exact,
+        vectors=1000,
+        exact_vectors=1000 - (elements - exact),
+        histogram=histogram,
+        max_lsb=max(abs(int(k)) for k in histogram),
+        max_abs=0.01,
+        max_rel=0.1,
+        sqnr_db=None if exact == elements else 41.3,
+        cosine_min=0.9991,
+        cosine_mean=0.9999,
+        top1=0.998,
+        tolerance=tolerance,
+        passed=passed,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -57,14 +63,13 @@ def sample_run() -> RunRecord:
     tests = [
         TestEntry(
             nodeid=f"suites/{suite}/test_{suite}.py::test_{suite}_{n}[{board}]",
-            board=board,
+            combination=board,
+            board=board.split()[0],
             suite=suite,
             outcome="not covered" if suite == "update" and board == boards[1] else "passed",
             message="not covered: the firmware has no feature update" if suite == "update" else "",
             seconds=0.4,
-            findings=(
-                FindingEntry(id=f"{suite}.check-{n}", title=f"what {suite} must hold", requirement="RFC 9783 s.4.1"),
-            ),
+            findings=(FindingEntry(id=f"{suite}.check-{n}"),),
         )
         for board in boards
         for suite in suites
@@ -72,8 +77,6 @@ def sample_run() -> RunRecord:
     ]
     failing = FindingEntry(
         id="parity.bit-exact",
-        title="every output element equals the reference's bit for bit",
-        requirement="TFLM evaluate_test practice",
         severity="failure",
         status="failed",
         expected="bit-exact",
@@ -91,11 +94,11 @@ def sample_run() -> RunRecord:
         seen=HOSTILE,
     )
     noted = replace(failing, id="latency.budget-judged", status="noted", severity="info", seen="not judged")
-    tests[15] = replace(tests[15], outcome="failed", fault="product", findings=(failing, waived, noted))
+    tests[15] = replace(tests[15], outcome="failed", responsibility="product", findings=(failing, waived, noted))
     tests[30] = replace(
         tests[30],
         outcome="error",
-        fault="infrastructure",
+        responsibility="infrastructure",
         kind="console-closed",
         message="[infrastructure:console-closed] the console's transport is gone\n  " + HOSTILE,
         findings=(),
@@ -116,21 +119,69 @@ def sample_run() -> RunRecord:
         version="0.1.0",
         boards=(
             BoardEntry(
+                combination=boards[0],
+                name="qemu-an547",
+                firmware="tfm-harness-reference 1.0.0",
+                clock="deterministic",
+                facts={"qemu": "7.2.22", "not proven": "the secure side's console is not read"},
+                measurements={"SPE": "ab" * 32},
+                boots=3,
+                events=(EventEntry(at=12.1, kind="host-reset", detail="warm"),),
+            ),
+            BoardEntry(combination=boards[1], name="mps3-bench1", lost="board-silent: " + HOSTILE),
+        ),
+        combinations=(
+            CombinationEntry(
                 name=boards[0],
                 target="qemu-an547",
                 build="reference",
                 policy="validation",
+                kind="qemu",
                 firmware="tfm-harness-reference 1.0.0",
-                clock="sse-counter 32,000,000 Hz; deterministic emulation: change detection only",
-                facts={"qemu": "7.2.22", "SPE": "ab" * 32},
-                events=("12.1 s host-reset: warm",),
+                image={"SPE": "abababababab"},
             ),
-            BoardEntry(name=boards[1], target="mps3-bench1", build="reference", policy="validation"),
+            CombinationEntry(name=boards[1], target="mps3-bench1", build="reference", policy="validation"),
         ),
+        moves=(
+            MoveEntry(
+                nodeid="suites/boot/test_boot.py::test_boot_0",
+                combination=boards[0],
+                before="mps3-bench1",
+                after="qemu-an547",
+                why="board-silent",
+            ),
+        ),
+        suites=(
+            SuiteEntry(
+                combination=boards[0], suite="boot", claim="What was flashed runs.", state="partly", passed=2, total=3
+            ),
+        ),
+        requirements=(
+            RequirementEntry(combination=boards[0], suite="boot", checks=("boot.check-*",), state="proven"),
+            RequirementEntry(
+                combination=boards[0],
+                suite="boot",
+                checks=("boot.other",),
+                proves="another thing",
+                requirement="PSA 1.1",
+                state="not proven",
+                missing=("boot.other",),
+            ),
+        ),
+        checks={
+            **{
+                f"{suite}.check-{n}": CheckEntry(f"what {suite} must hold", "RFC 9783 s.4.1")
+                for suite in suites
+                for n in range(3)
+            },
+            "parity.bit-exact": CheckEntry(
+                "every output element equals the reference's bit for bit", "TFLM evaluate_test practice"
+            ),
+        },
         tests=tuple(tests),
         waivers=(
             WaiverEntry(
-                board=boards[0],
+                combination=boards[0],
                 finding="attestation.dummy-*",
                 reason="development board, keys are public by design",
                 where="fw_builds/reference/build.yaml:41",
@@ -138,9 +189,9 @@ def sample_run() -> RunRecord:
         ),
         latency=(
             LatencyEntry(
-                board=boards[0],
-                series=series(200_000, clock).as_dict(),
-                baseline=series(197_000, clock).as_dict(),
+                combination=boards[0],
+                series=series(200_000, clock),
+                baseline=series(197_000, clock),
                 baseline_name="2026-11-20 nightly",
                 budgets={"p99": 0.0068},
                 gate={"verdict": "slower", "change": "+1.52 %", "p": "2e-36"},
@@ -155,32 +206,33 @@ def sample_run() -> RunRecord:
                     "wire": 0.0042,
                 },
             ),
-            LatencyEntry(board=boards[1], series=series(200_000, board_clock).as_dict(), budgets={"p99": 0.0064}),
+            LatencyEntry(combination=boards[1], series=series(200_000, board_clock), budgets={"p99": 0.0064}),
         ),
         parity=(
             ParityEntry(
-                board=boards[0],
-                session={
-                    "comparison": {
-                        "model": "tamper",
-                        "vectors": 1000,
-                        "outputs": [output(0, {"0": 2988, "1": 7, "-1": 3, "2": 2}, passed=False, op="SOFTMAX")],
-                        "failing": [17],
-                        "passed": False,
-                    },
-                    "distinct": 941,
-                    "saturated": 0.013,
-                    "engine": {"name": "tflite-runtime", "version": "2.14.0", "resolver": "BUILTIN_REF"},
-                    "first_op": "op 11 SOFTMAX: 1 of 3 elements differ, max 1 LSB, first at [0, 2] (device trace)",
-                    "failure": "run/parity-tamper-00c0ffee.json",
-                    "device_seconds": 3.1,
-                    "seed": 7,
-                },
+                combination=boards[0],
+                model="tamper",
+                vectors=1000,
+                outputs=(output(0, {"0": 2988, "1": 7, "-1": 3, "2": 2}, passed=False, op="SOFTMAX"),),
+                failing=(17,),
+                distinct=941,
+                saturated=0.013,
+                engine={"name": "tflite-runtime", "version": "2.14.0", "resolver": "BUILTIN_REF"},
+                first_op="op 11 SOFTMAX: 1 of 3 elements differ, max 1 LSB, first at [0, 2] (device trace)",
+                failure="run/parity-tamper-00c0ffee.json",
+                device_seconds=3.1,
+                seed=7,
+            ),
+            ParityEntry(
+                combination=boards[0],
+                model="sine",
+                vectors=1000,
+                outputs=(output(0, {"0": 1000}, passed=True, op="FULLY_CONNECTED"),),
             ),
         ),
         traces=(
             TraceEntry(
-                board=boards[0],
+                combination=boards[0],
                 name="tamper.csv",
                 channels={
                     "mag.x [uT]": tuple(float(48 + 20 * math.sin(i / 9)) for i in range(128)),
@@ -192,8 +244,8 @@ def sample_run() -> RunRecord:
             ),
         ),
         consoles=(
-            ConsoleExcerpt(board=boards[0], name="ns", text="*** booted\r\n" + HOSTILE),
-            ConsoleExcerpt(board=boards[0], name="secure", text="\n".join(f"[SPE] line {i}" for i in range(400))),
+            ConsoleExcerpt(combination=boards[0], name="ns", text="*** booted\r\n" + HOSTILE),
+            ConsoleExcerpt(combination=boards[0], name="secure", text="\n".join(f"[SPE] line {i}" for i in range(400))),
         ),
         environment={"python": "3.11.9", "host": "Linux 6.1", "tflite-runtime": "2.14.0"},
     )

@@ -10,27 +10,18 @@ from typing import Any
 
 import pytest
 from tfm_harness.cli.main import main
-from tfm_harness.report import FindingEntry, LatencyEntry, RunRecord, TestEntry, save_run
+from tfm_harness.latency import Clock, ClockQuality, Series
+from tfm_harness.report import FindingEntry, LatencyEntry, ParityOutput, RunRecord, TestEntry, save_run
 from tfm_harness.report.difference import compare_runs
 
 
-def series(centre: int) -> dict[str, Any]:
-    return {
-        "name": "tamper",
-        "ticks": [centre + i % 2 for i in range(30)],
-        "empty": [],
-        "clock": {"source": "c", "hz": 1000, "bits": 32, "quality": "deterministic", "tracks_host": None},
-        "warmup": 0,
-        "board": "b",
-        "build": "",
-        "firmware": "",
-        "environment": {},
-    }
+def series(centre: int) -> Series:
+    clock = Clock(source="c", hz=1000, bits=32, quality=ClockQuality.DETERMINISTIC)
+    return Series(name="tamper", ticks=tuple(centre + i % 2 for i in range(30)), clock=clock, board="b")
 
 
-def parity(exact: int, lsb: int) -> dict[str, Any]:
-    output = {"index": 0, "elements": 100, "exact_elements": exact, "max_lsb": lsb, "histogram": {"0": exact}}
-    return {"comparison": {"model": "tamper", "outputs": [output]}}
+def parity(exact: int, lsb: int) -> tuple[ParityOutput, ...]:
+    return (ParityOutput(index=0, elements=100, exact_elements=exact, max_lsb=lsb, histogram={"0": exact}),)
 
 
 @pytest.fixture
@@ -43,8 +34,8 @@ def base(sample_run: RunRecord) -> RunRecord:
             TestEntry(nodeid="b", outcome="failed"),
             TestEntry(nodeid="c", outcome="not covered"),
         ),
-        latency=(LatencyEntry(board="b", series=series(10_000)),),
-        parity=(replace(sample_run.parity[0], board="b", session=parity(100, 0)),),
+        latency=(LatencyEntry(combination="b", series=series(10_000)),),
+        parity=(replace(sample_run.parity[0], combination="b", outputs=parity(100, 0)),),
     )
 
 
@@ -55,7 +46,7 @@ def test_the_same_run_has_no_difference(base: RunRecord) -> None:
     assert not found.worse
 
 
-def outcome(run: RunRecord, nodeid: str, new: str) -> RunRecord:
+def outcome(run: RunRecord, nodeid: str, new: Any) -> RunRecord:
     return replace(run, tests=tuple(replace(t, outcome=new) if t.nodeid == nodeid else t for t in run.tests))
 
 
@@ -76,10 +67,10 @@ def outcome(run: RunRecord, nodeid: str, new: str) -> RunRecord:
             ),
             True,
         ),
-        (lambda r: replace(r, latency=(LatencyEntry(board="b", series=series(10_300)),)), True),
-        (lambda r: replace(r, latency=(LatencyEntry(board="b", series=series(9_000)),)), False),
-        (lambda r: replace(r, parity=(replace(r.parity[0], session=parity(99, 1)),)), True),
-        (lambda r: replace(r, parity=(replace(r.parity[0], session=parity(100, 3)),)), True),
+        (lambda r: replace(r, latency=(LatencyEntry(combination="b", series=series(10_300)),)), True),
+        (lambda r: replace(r, latency=(LatencyEntry(combination="b", series=series(9_000)),)), False),
+        (lambda r: replace(r, parity=(replace(r.parity[0], outputs=parity(99, 1)),)), True),
+        (lambda r: replace(r, parity=(replace(r.parity[0], outputs=parity(100, 3)),)), True),
     ],
 )
 def test_each_change(base: RunRecord, change: Callable[[RunRecord], RunRecord], worse: bool) -> None:
@@ -89,7 +80,7 @@ def test_each_change(base: RunRecord, change: Callable[[RunRecord], RunRecord], 
 
 
 def test_better_parity_is_not_worse(base: RunRecord) -> None:
-    before = replace(base, parity=(replace(base.parity[0], session=parity(99, 1)),))
+    before = replace(base, parity=(replace(base.parity[0], outputs=parity(99, 1)),))
     found = compare_runs(before, base)
     assert [c.worse for c in found.changes] == [False]
 
@@ -114,6 +105,7 @@ def test_command_line(base: RunRecord, tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_damaged_series_are_a_wrong_file(base: RunRecord, tmp_path: Path) -> None:
-    bad = replace(base, latency=(LatencyEntry(board="b", series={"name": "tamper"}),))
-    save_run(bad, tmp_path / "run.json")
+    save_run(base, tmp_path / "run.json")
+    text = (tmp_path / "run.json").read_text()
+    (tmp_path / "run.json").write_text(text.replace('"hz":1000', '"hz":"fast"'))
     assert main(["compare", str(tmp_path), str(tmp_path)]) == 4

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.report import RunRecord, load_run, render_html, save_run, svg, write_html
+from tfm_harness.report.record import ParityDifference
 from tfm_harness.report.render import duration, printable, tail
 
 CHROMIUM = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
@@ -75,7 +76,7 @@ def test_verdict_comes_first_and_evidence_is_there(sample_run: RunRecord) -> Non
         "fw_builds/reference/build.yaml:41",
         "console-closed",
         "(200 lines before)",
-        "3 not covered",
+        "3 not covered, skipped, blocked or not run",
         "tflite-runtime 2.14.0 BUILTIN_REF",
     ):
         assert words in text, words
@@ -96,9 +97,20 @@ def test_device_text_cannot_become_markup(sample_run: RunRecord) -> None:
 
 
 @pytest.mark.parametrize(
-    "verdict", ["passed", "failed", "bench", "config", "bug", "nothing proved", "interrupted", "something new"]
+    "verdict",
+    [
+        "passed",
+        "failed",
+        "infrastructure",
+        "configuration",
+        "test",
+        "harness",
+        "nothing proved",
+        "interrupted",
+        "too little proved",
+    ],
 )
-def test_empty_runs_have_a_page(verdict: str) -> None:
+def test_empty_runs_have_a_page(verdict: Any) -> None:
     page = render_html(RunRecord(name="empty", verdict=verdict))
     assert "No test ran." in page
     assert ("Passed" in page) is (verdict == "passed")
@@ -106,8 +118,8 @@ def test_empty_runs_have_a_page(verdict: str) -> None:
 
 def test_a_series_without_values_has_a_page(sample_run: RunRecord) -> None:
     entry = sample_run.latency[1]
-    hollow = replace(entry, series={**entry.series, "ticks": []})
-    constant = replace(entry, series={**entry.series, "ticks": [5000] * 9, "empty": []})
+    hollow = replace(entry, series=replace(entry.series, ticks=()))
+    constant = replace(entry, series=replace(entry.series, ticks=(5000,) * 9, empty=()))
     assert "Latency" in render_html(replace(sample_run, latency=(hollow, constant)))
 
 
@@ -123,7 +135,7 @@ def test_record_survives_its_file(sample_run: RunRecord, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "change",
     [
-        {"schema": "tfm-harness-run/2"},
+        {"schema": "tfm-harness-run/3"},
         {"surprise": 1},
         {"tests": {}},
         {"tests": [{"nodeid": 1}]},
@@ -131,14 +143,15 @@ def test_record_survives_its_file(sample_run: RunRecord, tmp_path: Path) -> None
         {"tests": [{"nodeid": "x", "new": 1}]},
         {"seconds": "long"},
         {"seconds": True},
-        {"traces": [{"board": "b", "name": "n", "channels": {"a": [1]}, "outputs": [[1]]}]},
+        {"traces": [{"combination": "b", "name": "n", "channels": {"a": [1]}, "outputs": [[1]]}]},
         {"environment": []},
         {"verdict": None},
     ],
 )
 def test_other_records_are_refused(sample_run: RunRecord, tmp_path: Path, change: dict[str, Any]) -> None:
     path = tmp_path / "run.json"
-    path.write_text(json.dumps({**sample_run.as_dict(), **change}))
+    save_run(sample_run, path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(ConfigError) as caught:
         load_run(path)
     assert caught.value.kind == "run-file"
@@ -155,15 +168,20 @@ def test_missing_and_unwritable_files(sample_run: RunRecord, tmp_path: Path) -> 
 
 def test_figures_that_are_no_numbers_survive_and_are_shown(sample_run: RunRecord, tmp_path: Path) -> None:
     """A float model may answer NaN, and where the reference is zero no relative error is finite."""
-    (parity,) = sample_run.parity
-    output = dict(parity.session["comparison"]["outputs"][0])
-    output |= {"histogram": {}, "max_abs": "inf", "max_rel": "inf", "sqnr_db": "-inf", "cosine_min": "nan"}
-    output["first"] = {"vector": 3, "index": [0, 2], "reference": 0.5, "device": "nan"}
-    session = {**parity.session, "comparison": {**parity.session["comparison"], "outputs": [output]}}
+    parity = sample_run.parity[0]
+    output = replace(
+        parity.outputs[0],
+        histogram={},
+        max_abs=math.inf,
+        max_rel=math.inf,
+        sqnr_db=-math.inf,
+        cosine_min=math.nan,
+        first=ParityDifference(vector=3, index=(0, 2), reference=0.5, device=math.nan),
+    )
     trace = replace(
         sample_run.traces[0], channels={"x [uT]": (1.0, math.nan, math.inf, 2.0)}, outputs=((3, (math.nan,)),)
     )
-    run = replace(sample_run, parity=(replace(parity, session=session),), traces=(trace,))
+    run = replace(sample_run, parity=(replace(parity, outputs=(output,)),), traces=(trace,))
     save_run(run, tmp_path / "run.json")
     json.loads((tmp_path / "run.json").read_text(), parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
     read = load_run(tmp_path)

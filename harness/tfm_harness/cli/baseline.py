@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.errors import ConfigError
 
 if TYPE_CHECKING:
     from tfm_harness.history import BaselineStore
@@ -141,19 +141,13 @@ def _accept(store: BaselineStore, args: argparse.Namespace) -> int:
 
 def _take(store: BaselineStore, path: Path) -> str:
     """Store the series of a run.json under the run's name."""
-    from tfm_harness.latency.series import Series
-    from tfm_harness.report.record import load_run
+    from tfm_harness.report.storage import load_run
 
     record = load_run(path)
     stored = {run: store.series_of(run) for run, _, _ in store.runs() if run.partition("@")[0] == record.name}
     if not record.latency:
         raise ConfigError("the run has no latency series", kind="baseline-run", where=str(path))
-    try:
-        found = [Series.from_dict(entry.series) for entry in record.latency]
-    except (KeyError, TypeError, ValueError) as exc:
-        raise InfrastructureError(
-            "a series of the run is damaged", kind="run-file", seen=str(exc), where=str(path)
-        ) from exc
+    found = [entry.series for entry in record.latency]
     for run, held in stored.items():
         if all(series in held for series in found):
             return run  # the run itself has stored them
@@ -172,7 +166,7 @@ def _export(store: BaselineStore, args: argparse.Namespace) -> int:
     if args.output is None:
         _write(sys.stdout, found, args.format)
         return 0
-    from tfm_harness.report.record import write_text
+    from tfm_harness.report.storage import write_text
 
     text = io.StringIO()
     _write(text, found, args.format)

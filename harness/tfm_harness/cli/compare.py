@@ -6,8 +6,6 @@ import argparse
 import json
 from pathlib import Path
 
-from tfm_harness.errors import ConfigError
-
 __all__ = ["add_parser", "run"]
 
 _EPILOG = """Compared is what both runs have: outcomes, failed checks, parity, latency (rank test and bootstrap,
@@ -44,18 +42,10 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: a run cannot be read.
     """
     from tfm_harness.report.difference import compare_runs
-    from tfm_harness.report.record import load_run
+    from tfm_harness.report.storage import load_run
 
     before, after = load_run(_place(args.before)), load_run(_place(args.after))
-    try:
-        found = compare_runs(before, after)
-    except (KeyError, TypeError, ValueError) as exc:
-        raise ConfigError(
-            "a run's record is damaged",
-            kind="run-file",
-            seen=f"{type(exc).__name__}: {exc}",
-            where=f"{args.before} or {args.after}",
-        ) from exc
+    found = compare_runs(before, after)
     if args.json:
         print(json.dumps({"before": before.name, "after": after.name, **found.as_dict()}, indent=1))  # noqa: T201 - a command line tool prints
     else:

@@ -38,12 +38,13 @@ EXIT_CODES = {
     Responsibility.PRODUCT: 1,
     Responsibility.BUG: 3,
     Responsibility.CONFIG: 4,
+    Responsibility.TEST: 4,
     Responsibility.INFRASTRUCTURE: 10,
 }
 """Exit code by fault; 0 all well, 2 wrong usage or interrupted, 5 nothing was judged."""
 
 EPILOG = """exit codes:
-  0   all well                         4   configuration or options are wrong
+  0   all well                         4   configuration, options or a test are wrong
   1   the product failed               5   nothing was judged
   2   wrong usage, or interrupted      10  only the bench failed: says nothing about the product
   3   a bug of the harness

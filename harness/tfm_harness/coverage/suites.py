@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tfm_harness.errors import ConfigError
 
-__all__ = ["Coverage", "Row", "Suite", "Test", "cover", "read_suite"]
+__all__ = ["Coverage", "Row", "Suite", "Test", "cover", "read_suite", "suite_rows"]
 
 # What the fixtures' methods judge, by the areas of their checks.
 _METHODS: Mapping[str, tuple[str, ...]] = {
@@ -121,6 +121,14 @@ def read_suite(folder: Path) -> Suite:
             ) from error
         tests += _Module(tree).tests()
     return Suite(folder.name, tuple(tests), rows)
+
+
+def suite_rows(folder: Path) -> tuple[tuple[tuple[str, ...], str, str], ...]:
+    """The rows of a suite's README: check patterns, what they prove, who asks for it; none without a table."""
+    try:
+        return tuple(_rows((folder / "README.md").read_text("utf-8")))
+    except (OSError, UnicodeDecodeError):
+        return ()
 
 
 def cover(suites: Sequence[Suite], features: frozenset[str], catalogue: Sequence[str] = ()) -> Coverage:

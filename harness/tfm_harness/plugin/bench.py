@@ -16,6 +16,7 @@ from tfm_harness.plugin import bench_record, evidence
 from tfm_harness.plugin.measured import RunMetrics
 from tfm_harness.plugin.options import Setting
 from tfm_harness.plugin.outcomes import Outcome
+from tfm_harness.report.record import BoardRun
 
 __all__ = ["REPORT", "Bench"]
 
@@ -58,6 +59,21 @@ class Bench(LiveCombination):
             measured=RunMetrics(),
         )
         self.measured: RunMetrics
+
+    def move(self, why: HarnessError, *, wait: float) -> None:
+        """Leave a lost board for another one of the pool; figures and events begin anew with it.
+
+        Raises:
+            InfrastructureError, ProductError: as `open`; then the bench stays lost.
+        """
+        before = self.board
+        kept = self.measured, self.recoveries, self._booting
+        self.measured, self.recoveries, self._booting = RunMetrics(), [], 0.0
+        try:
+            super().move(why, wait=wait)
+        finally:
+            if self.board is before:
+                self.measured, self.recoveries, self._booting = kept
 
     def report_for(self, item: pytest.Item) -> Report:
         """The test's findings under this pair's policy and waivers."""
@@ -107,16 +123,15 @@ class Bench(LiveCombination):
         """Log and secure lines that the client sorted out since the last test, classified."""
         return evidence.device_log(self._client)
 
-    def facts(self) -> dict[str, object]:
-        """For headers and records: who the board and its firmware are."""
-        return bench_record.facts(self.board, self._description)
-
-    def closing_record(self) -> dict[str, object]:
-        """What is only known at the end."""
-        return bench_record.closing_record(
+    def board_run(self) -> BoardRun:
+        """This board's share of the run's record, as it is now."""
+        return bench_record.board_run(
+            self.pair.name,
             self.board,
             self._client,
+            self._description,
             self.measured,
+            lost=self.lost,
             recoveries=self.recoveries,
             boots=self.boots + 1,
             booting=self._booting,

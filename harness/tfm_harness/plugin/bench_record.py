@@ -1,4 +1,4 @@
-"""A bench in the run's record: who was tested, and what is only known at the end."""
+"""A board's share of the run's record: who was tested, and what is only known at the end."""
 
 from __future__ import annotations
 
@@ -6,53 +6,68 @@ from collections.abc import Mapping, Sequence
 
 from tfm_harness.boards.base import Board, BoardEvent
 from tfm_harness.console.base import Console
+from tfm_harness.errors import HarnessError
 from tfm_harness.plugin.measured import RunMetrics
 from tfm_harness.protocol.base import Description, PseudoDriver
 from tfm_harness.protocol.smp.text import log_tail
+from tfm_harness.report.record import BoardEntry, BoardRun, ConsoleExcerpt, EventEntry
 
-__all__ = ["closing_record", "facts"]
+__all__ = ["board_run"]
 
 _TAIL_LINES = 60
 
 
-def facts(board: Board, said: Description | None) -> dict[str, object]:
-    """Who the board is, and who the firmware said it is."""
-    known: dict[str, object] = {"board": dict(board.description)}
-    if said is not None:
-        known["firmware"] = f"{said.firmware} {said.version}"
-        known["uuid"] = said.uuid
-        known["measurements"] = {name: value.hex() for name, value in said.measurements.items()}
-    return known
-
-
-def closing_record(
+def board_run(
+    combination: str,
     board: Board,
     client: PseudoDriver | None,
+    said: Description | None,
     measured: RunMetrics,
     *,
+    lost: HarnessError | None,
     recoveries: Sequence[BoardEvent],
     boots: int,
     booting: float,
     consoles: Mapping[str, Console],
-) -> dict[str, object]:
-    """Figures, events and consoles of a bench that is about to close.
+) -> BoardRun:
+    """Figures, events and consoles of a board as they are now.
 
     Args:
+        combination: name of the target with the build.
         board, client, measured: the bench's.
+        said: who the firmware said it is; None when it never said it.
+        lost: why the board cannot be used any more.
         recoveries: what was tried to bring the board back.
         boots: how often it was started.
         booting: seconds in which it was flashed or started.
         consoles: those that are open.
     """
     stats = getattr(client, "stats", None)
-    events = (*board.events, *recoveries)
-    return {
-        "link": stats.summary() if stats is not None else "",
-        "boots": boots,
-        "device_seconds": booting + (stats.busy if stats is not None and hasattr(stats, "busy") else 0.0),
-        "events": [f"{event.at:.3f} s {event.kind}: {event.detail}" for event in events],
-        "transcripts": [str(console.transcript) for console in consoles.values()],
-        "clock": str(board.clock_quality),
-        **measured.as_record(),
-        "consoles": [{"name": name, "text": log_tail(console, _TAIL_LINES)} for name, console in consoles.items()],
-    }
+    busy = stats.busy if stats is not None and hasattr(stats, "busy") else 0.0
+    entry = BoardEntry(
+        combination=combination,
+        name=board.name,
+        lost=f"{lost.kind}: {lost.message}" if lost else "",
+        firmware=f"{said.firmware} {said.version}" if said else "",
+        clock=str(board.clock_quality),
+        facts={str(key): str(value) for key, value in board.description.items()},
+        measurements={name: value.hex() for name, value in said.measurements.items()} if said else {},
+        boots=boots,
+        device_seconds=round(booting + busy, 3),
+        link=stats.summary() if stats is not None else "",
+        events=tuple(
+            EventEntry(at=round(event.at, 3), kind=event.kind, detail=event.detail)
+            for event in (*board.events, *recoveries)
+        ),
+        transcripts=tuple(str(console.transcript) for console in consoles.values()),
+    )
+    return BoardRun(
+        board=entry,
+        latency=measured.latency_entries(combination, board.name),
+        parity=measured.parity_entries(combination, board.name),
+        traces=measured.trace_entries(combination, board.name),
+        consoles=tuple(
+            ConsoleExcerpt(combination=combination, board=board.name, name=name, text=log_tail(console, _TAIL_LINES))
+            for name, console in consoles.items()
+        ),
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tfm_harness.boards.base import RunContext
@@ -16,13 +16,11 @@ from tfm_harness.version import __version__
 
 if TYPE_CHECKING:
     from tfm_harness.plugin.pairs import Pair
-    from tfm_harness.plugin.record import RunLog
 
 __all__ = [
     "console_section",
     "device_log",
     "exchange_section",
-    "facts_of_run",
     "failure_text",
     "fitted",
     "header",
@@ -36,22 +34,6 @@ _TAIL_LINES = 6
 _LOG_SHOWN = 10
 _EXCHANGES = 3
 _WIDTH = 160
-
-
-def facts_of_run(log: RunLog) -> dict[str, str]:
-    """What was tested with what, for JUnit's properties of the whole run: name to text."""
-    facts = {"harness.version": __version__, "harness.reference": installed_engine()}
-    for pair in log.pairs:
-        known = log.boards.get(pair.name, {})
-        board = known.get("board")
-        measured = known.get("measurements")
-        facts[f"harness.firmware.{pair.name}"] = str(known.get("firmware", "never ready"))
-        facts[f"harness.policy.{pair.name}"] = str(pair.policy)
-        if isinstance(measured, Mapping) and measured:
-            facts[f"harness.measurements.{pair.name}"] = ", ".join(f"{k} {v}" for k, v in measured.items())
-        if isinstance(board, Mapping) and board:
-            facts[f"harness.board.{pair.name}"] = ", ".join(f"{key} {value}" for key, value in board.items())
-    return facts
 
 
 def header(pairs: Sequence[Pair], context: RunContext | None) -> list[str]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tfm_harness.bench.combination import TargetBuild
     from tfm_harness.boards.base import RunContext
     from tfm_harness.plugin.bench import Bench
+    from tfm_harness.plugin.record import RunLog
 
 __all__ = ["PLUGIN", "SessionPlugin"]
 
@@ -21,8 +22,10 @@ class SessionPlugin(Protocol):
     Attributes:
         pairs: the combinations that were asked for.
         context: the folders of the run; None while tests are only collected.
+        log: gathers what the run finds.
     """
 
+    log: RunLog
     pairs: tuple[TargetBuild, ...]
     context: RunContext | None
 

@@ -133,7 +133,7 @@ class Latency:
         bench.measured.keep_series(
             series,
             budgets={budget.statistic: budget.seconds for budget in budgets},
-            baseline=baseline.series.as_dict() if baseline else None,
+            baseline=baseline.series if baseline else None,
             baseline_name=baseline.run if baseline else "",
             gate=words,
         )

@@ -1,12 +1,13 @@
-"""What tests measured on one bench, for the run's record: latency, phases, parity, sensor traces."""
+"""What tests measured on one board, for the run's record: latency, phases, parity, sensor traces."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfm_harness.latency.series import Series
+    from tfm_harness.report.record import LatencyEntry, ParityEntry, TraceEntry
 
 __all__ = ["RunMetrics"]
 
@@ -15,28 +16,61 @@ class RunMetrics:
     """Collected while tests run.
 
     Attributes:
-        parity: one entry for each comparison with a reference interpreter.
+        parity: one entry for each comparison with a reference interpreter, as `SessionResult.as_dict` gives it.
         traces: one entry for each window of the sensor with what the model made of it.
     """
 
     def __init__(self) -> None:
-        self.parity: list[dict[str, object]] = []
-        self.traces: list[dict[str, object]] = []
-        self._latency: dict[str, dict[str, object]] = {}
+        self.parity: list[dict[str, Any]] = []
+        self.traces: list[dict[str, Any]] = []
+        self._latency: dict[str, tuple[Series, dict[str, Any]]] = {}
         self._phases: dict[str, dict[str, float]] = {}
 
     def keep_series(self, series: Series, **judged: object) -> None:
         """Keep a latency series, with what it was judged against (`LatencyEntry`'s fields)."""
-        self._latency[series.name] = {"series": series.as_dict(), **judged}
+        self._latency[series.name] = series, judged
 
     def keep_phases(self, model: str, seconds: Mapping[str, float]) -> None:
         """Keep one request's seconds by phase."""
         self._phases[model] = dict(seconds)
 
-    def as_record(self) -> dict[str, object]:
-        """The entries ``latency``, ``parity`` and ``traces`` of a board in ``run.json``."""
-        return {
-            "latency": [{"phases": self._phases.get(name, {}), **entry} for name, entry in self._latency.items()],
-            "parity": self.parity,
-            "traces": self.traces,
-        }
+    def latency_entries(self, combination: str, board: str) -> tuple[LatencyEntry, ...]:
+        """The series, as the record has them."""
+        from tfm_harness.report.record import LatencyEntry
+
+        return tuple(
+            LatencyEntry(
+                combination=combination, board=board, series=series, phases=self._phases.get(name, {}), **judged
+            )
+            for name, (series, judged) in self._latency.items()
+        )
+
+    def parity_entries(self, combination: str, board: str) -> tuple[ParityEntry, ...]:
+        """The comparisons, as the record has them."""
+        from tfm_harness.report.record import ParityEntry
+        from tfm_harness.report.storage import plain
+
+        found = []
+        for session in self.parity:
+            rest = dict(session)
+            compared = rest.pop("comparison")
+            found.append(
+                plain(
+                    ParityEntry,
+                    {
+                        "combination": combination,
+                        "board": board,
+                        **{key: compared[key] for key in ("model", "vectors", "failing", "outputs")},
+                        **{key: value for key, value in rest.items() if key != "engine"},
+                        "engine": {key: str(value) for key, value in rest["engine"].items()},
+                    },
+                )
+            )
+        return tuple(found)
+
+    def trace_entries(self, combination: str, board: str) -> tuple[TraceEntry, ...]:
+        """The sensor's traces, as the record has them."""
+        from tfm_harness.report.record import TraceEntry
+        from tfm_harness.report.storage import plain
+
+        return tuple(plain(TraceEntry, {"combination": combination, "board": board, **trace}) for trace in self.traces)

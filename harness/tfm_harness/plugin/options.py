@@ -31,7 +31,7 @@ class Option:
     Attributes:
         name: with dashes; the flag is ``--tfm-name``, the ini key ``tfm_name``, the environment
             variable ``TFM_HARNESS_`` and the name in capitals. ``tfm-harness run`` takes ``--name``.
-        kind: ``text``, ``list`` (repeatable), ``flag``, ``seconds`` or ``choice``.
+        kind: ``text``, ``list`` (repeatable), ``flag``, ``seconds``, ``percent`` or ``choice``.
     """
 
     name: str
@@ -140,6 +140,12 @@ OPTIONS = (
         kind="seconds",
         metavar="SECONDS",
         help="how long the firmware may take from reset to its first answer (default: the build's, else the target's)",
+    ),
+    Option(
+        name="fail-under-coverage",
+        kind="percent",
+        metavar="PERCENT",
+        help="exit code 5 when fewer requirements of the suites that take part are proven than this percentage",
     ),
     Option(name="html-report", metavar="FILE", help="write a self-contained report page there"),
 )
@@ -264,6 +270,13 @@ def setting(config: pytest.Config, name: str) -> Setting:
             valid = False
         if not valid:
             raise _wrong(found, "a positive number of seconds")
+    if option.kind == "percent" and found.text:
+        try:
+            valid = 0 <= float(found.text) <= 100
+        except ValueError:
+            valid = False
+        if not valid:
+            raise _wrong(found, "a percentage, 0 to 100")
     if option.kind == "flag" and found.text.lower() not in {"", "0", "1", "true", "false", "yes", "no", "on", "off"}:
         raise _wrong(found, "true or false")
     return found

@@ -1,4 +1,4 @@
-"""Whose fault a test's outcome is: classification of what was raised, and what the report says.
+"""Whose responsibility a test's outcome is: classification of what was raised, and what the report says.
 
 Everything here works on objects and strings; the hooks that call it are in `session`.
 """
@@ -12,11 +12,19 @@ from pathlib import Path
 import pytest
 
 from tfm_harness.errors import HarnessError, Responsibility
-from tfm_harness.findings import Finding, Report, Status
+from tfm_harness.findings import Finding, Report
 
 __all__ = ["FindingsFailed", "Outcome", "classify", "findings_text", "location"]
 
 _FINDINGS_SHOWN = 4
+_PACKAGE = "tfm_harness."
+_WORST = (
+    Responsibility.PRODUCT,
+    Responsibility.BUG,
+    Responsibility.CONFIG,
+    Responsibility.TEST,
+    Responsibility.INFRASTRUCTURE,
+)
 
 
 class FindingsFailed(AssertionError):  # noqa: N818 - reads as what pytest prints
@@ -32,30 +40,45 @@ class FindingsFailed(AssertionError):  # noqa: N818 - reads as what pytest print
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """Whose fault, a short slug of what, and the error when the harness raised one."""
+    """Whose responsibility, a short slug of what, and the error when the harness raised one."""
 
     fault: Responsibility
     kind: str
     error: HarnessError | None = None
 
 
-def classify(error: BaseException) -> Outcome:
-    """Whose fault a raised exception is.
+def classify(error: BaseException, *, bundled: bool = False) -> Outcome:
+    """Whose responsibility a raised exception is.
 
-    A `HarnessError` says so itself. In a group or a chain the product's fault outweighs the
-    bench's: a product failure must never hide behind an infrastructure error. Anything else
-    that a test raises (an assertion, a timeout of pytest's own) is a verdict about the product.
+    A `HarnessError` says so itself. In a group the product outweighs the bench: a product failure must never hide
+    behind an infrastructure error. A failed assertion and ``pytest.fail`` (a timeout of pytest's own too) are
+    verdicts about the product. Anything else means that the test reached no verdict: a mistake in the test, or a
+    bug of the harness.
+
+    Args:
+        error: what was raised.
+        bundled: the test came with the harness, and so its mistake is the harness's.
     """
     if isinstance(error, FindingsFailed):
         return Outcome(fault=Responsibility.PRODUCT, kind=error.findings[0].id if error.findings else "no-verdict")
-    found = [inner for inner in _walk(error) if isinstance(inner, HarnessError)]
     if isinstance(error, HarnessError):
         return Outcome(fault=error.fault, kind=error.kind, error=error)
-    if isinstance(error, BaseExceptionGroup) and found:
-        order = [Responsibility.PRODUCT, Responsibility.BUG, Responsibility.CONFIG, Responsibility.INFRASTRUCTURE]
-        worst = min(found, key=lambda inner: order.index(inner.fault))
-        return Outcome(fault=worst.fault, kind=worst.kind, error=worst)
-    return Outcome(fault=Responsibility.PRODUCT, kind=type(error).__name__)
+    if isinstance(error, BaseExceptionGroup):
+        inner = [classify(each, bundled=bundled) for each in _walk(error) if not isinstance(each, BaseExceptionGroup)]
+        return min(inner, key=lambda outcome: _WORST.index(outcome.fault))
+    if isinstance(error, AssertionError) and not _within_harness(error):
+        return Outcome(fault=Responsibility.PRODUCT, kind=type(error).__name__)
+    if isinstance(error, pytest.fail.Exception):
+        return Outcome(fault=Responsibility.PRODUCT, kind=type(error).__name__)
+    return Outcome(fault=Responsibility.BUG if bundled else Responsibility.TEST, kind=type(error).__name__)
+
+
+def _within_harness(error: BaseException) -> bool:
+    """Whether an assertion of the harness's own code failed: it guards the code, and judges no product."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith(_PACKAGE)
 
 
 def _walk(error: BaseException) -> Iterator[BaseException]:
@@ -99,27 +122,3 @@ def findings_text(findings: list[Finding]) -> str:
 def _clip(text: str, limit: int = 400) -> str:
     flat = " ".join(text.split())
     return flat if len(flat) <= limit else f"{flat[:limit]}..."
-
-
-def as_record(report: Report) -> list[dict[str, str]]:
-    """Findings as plain data, for the run's record and for test processes that report to another."""
-    records = []
-    for finding in report:
-        status = report.status(finding)
-        waiver = report.waiver_for(finding) if status is Status.WAIVED else None
-        records.append(
-            {
-                "id": finding.id,
-                "title": finding.check.title,
-                "requirement": finding.check.requirement,
-                "severity": finding.check.severity(report.policy).label,
-                "status": str(status),
-                "expected": finding.expected,
-                "seen": finding.seen,
-                "where": finding.where,
-                "subject": finding.subject,
-                "waiver": waiver.reason if waiver else "",
-                "waived_by": waiver.finding if waiver else "",
-            }
-        )
-    return records

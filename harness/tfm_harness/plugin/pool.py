@@ -5,8 +5,8 @@ Registered by `tfm_harness.plugin.session.activate`, before pytest's own way to 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,20 +15,33 @@ from _pytest.runner import runtestprotocol
 
 from tfm_harness.boards.base import RunContext
 from tfm_harness.boards.pool import Pool
-from tfm_harness.errors import ConfigError, HarnessError, Responsibility
+from tfm_harness.errors import ConfigError, HarnessError
 from tfm_harness.plugin.pairs import Pair
+from tfm_harness.report.record import BoardEntry, BoardRun, MoveEntry
 
 if TYPE_CHECKING:
     from tfm_harness.plugin.bench import Bench
     from tfm_harness.plugin.keys import SessionPlugin
+    from tfm_harness.plugin.record import RunLog
 
-__all__ = ["RUN_DIR", "PoolPlugin", "check_workers"]
+__all__ = ["RUN_DIR", "PoolPlugin", "check_workers", "note_quarantine"]
 
 RUN_DIR: Final = "tfm_harness_run_dir"
 """Key of pytest-xdist's ``workerinput``: the run's folder."""
 
 _MOVED = "moved"
 _WAIT_FOR_OTHERS = 3600.0
+
+
+def note_quarantine(log: RunLog, context: RunContext) -> None:
+    """Boards of the run's quarantine that no test process has told of: they could not even be taken."""
+    folder = _run_folder(context) / "quarantine"
+    for name, why in Pool((), context, folder).lost().items():
+        if any(board == name for _, board in log.boards):
+            continue
+        for pair in log.pairs:
+            if name in {member.name for member in pair.members}:
+                log.keep_board(BoardRun(board=BoardEntry(combination=pair.name, name=name, lost=why)))
 
 
 def check_workers(config: pytest.Config, pairs: tuple[Pair, ...]) -> None:
@@ -63,7 +76,6 @@ class PoolPlugin:
 
     def __init__(self, plugin: SessionPlugin) -> None:
         self._plugin = plugin
-        self._boards: dict[str, dict[str, Any]] = {}
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: object) -> object:
@@ -79,18 +91,6 @@ class PoolPlugin:
         """All test processes of a run keep their things in one folder."""
         if self._plugin.context is not None:
             node.workerinput[RUN_DIR] = str(self._plugin.context.run_dir)
-
-    @pytest.hookimpl(wrapper=True, trylast=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
-        """Which board a test ran on, for JUnit and for the summary."""
-        try:
-            return (yield)
-        finally:
-            bench = self._bench(item)
-            if bench is not None and bench.pooled:
-                item.user_properties.append(("harness.board", bench.board.name))
-                entry = self._boards.setdefault(bench.board.name, {"tests": 0, "worker": self._worker(item.config)})
-                entry["tests"] += 1
 
     @pytest.hookimpl
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
@@ -127,9 +127,9 @@ class PoolPlugin:
 
     def _move(self, item: pytest.Item, failed: pytest.TestReport) -> bool:
         """Whether the test's board is lost and another one was taken."""
-        record: Mapping[str, object] = getattr(failed, "harness", {})
+        phase = getattr(failed, "tfm_phase", None)
         bench = self._bench(item)
-        if bench is None or record.get("fault") != str(Responsibility.INFRASTRUCTURE):
+        if bench is None or phase is None or phase.responsibility != "infrastructure":
             return False
         try:
             bench.ensure_ready()
@@ -138,11 +138,23 @@ class PoolPlugin:
         else:
             return False  # it was brought back: the test's error stands
         before = bench.board.name
+        log = self._plugin.log
+        # The bench forgets this board when it takes another one.
+        log.keep_board(replace_lost(bench.board_run(), lost))
         try:
             bench.move(lost, wait=_WAIT_FOR_OTHERS if hasattr(item.config, "workerinput") else 0.0)
         except HarnessError as error:
             failed.sections.append(("pool", f"{before} was lost; no other board took over: {error}"))
             return False
+        log.moves.append(
+            MoveEntry(
+                nodeid=item.nodeid,
+                combination=bench.pair.name,
+                before=before,
+                after=bench.board.name,
+                why=f"{lost.kind}: {lost.message}",
+            )
+        )
         failed.sections.append(("pool", f"{before} was lost ({lost.kind}); moved to {bench.board.name}"))
         return True
 
@@ -154,35 +166,6 @@ class PoolPlugin:
         if str(report.outcome) == _MOVED:
             return _MOVED, "M", ("MOVED", {"yellow": True})
         return None
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """A worker tells the controller what its boards did."""
-        output = getattr(session.config, "workeroutput", None)
-        if output is not None:
-            output["tfm_harness_pool"] = json.dumps(self._boards)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: object, error: object) -> None:
-        """A worker ended."""
-        del error
-        self._boards.update(json.loads(getattr(node, "workeroutput", {}).get("tfm_harness_pool", "{}")))
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Which board did how much, and which were lost."""
-        if not self._boards or self._plugin.context is None:
-            return
-        terminalreporter.section("boards of the pool")
-        for name, entry in sorted(self._boards.items()):
-            by = f", held by {entry['worker']}" if entry["worker"] else ""
-            terminalreporter.write_line(f"{name}: {entry['tests']} tests{by}")
-        for name, why in (
-            Pool((), self._plugin.context, _run_folder(self._plugin.context) / "quarantine").lost().items()
-        ):
-            terminalreporter.write_line(f"{name}: in quarantine, {why}", red=True)
-        for report in terminalreporter.stats.get(_MOVED, []):
-            detail = next((text for title, text in report.sections if title == "pool"), "")
-            terminalreporter.write_line(f"moved: {report.nodeid}: {detail}", yellow=True)
 
     # -- inside
 
@@ -196,10 +179,10 @@ class PoolPlugin:
         pair = callspec.params.get("harness_pair") if callspec else None
         return pair if isinstance(pair, Pair) else None
 
-    @staticmethod
-    def _worker(config: pytest.Config) -> str:
-        workerinput = getattr(config, "workerinput", None)
-        return str(workerinput["workerid"]) if workerinput else ""
+
+def replace_lost(run: BoardRun, lost: HarnessError) -> BoardRun:
+    """A board's share of the record, with why it was lost."""
+    return replace(run, board=replace(run.board, lost=f"{lost.kind}: {lost.message}"))
 
 
 def _parent(item: pytest.Item) -> pytest.Collector:
@@ -213,8 +196,5 @@ def _run_folder(context: RunContext) -> Path:
 
 def _forget(item: pytest.Function) -> None:
     """Nothing of the first try may count for the second."""
-    from tfm_harness.plugin.bench import REPORT
-
-    item.stash._storage.pop(REPORT, None)  # noqa: SLF001 - Stash has no pop
     item.user_properties.clear()
     item._initrequest()  # noqa: SLF001 - what pytest itself does to a function that is run again

@@ -1,20 +1,33 @@
-"""The record of a run: what each test found on each board, and the exit code that follows."""
+"""Gathers what each test found on each board while the run goes on."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from tfm_harness.errors import Responsibility
+from tfm_harness.findings import Report, Status
 from tfm_harness.parity.tolerance import tolerance_use
 from tfm_harness.plugin.exit_codes import EXIT_BENCH
 from tfm_harness.plugin.pairs import Pair
+from tfm_harness.report.record import (
+    BoardRun,
+    CheckEntry,
+    FindingEntry,
+    MoveEntry,
+    PhaseEntry,
+    ResponsibilityWord,
+    TestEntry,
+    TryEntry,
+    WaiverEntry,
+)
 
 SUITES = frozenset(
     {
@@ -36,167 +49,256 @@ SUITES = frozenset(
 NOT_RUN = "not run:"
 """How the reason begins with which a test is left out of a quick run."""
 
-__all__ = ["EXIT_BENCH", "NOT_RUN", "SUITES", "RunLog", "TestRecord", "WaiverUse", "exit_code"]
+__all__ = ["EXIT_BENCH", "NOT_RUN", "SUITES", "RunLog", "judged_findings", "word"]
+
+_PHASES = frozenset({"setup", "call", "teardown"})
+_WORDS = {Responsibility.CONFIG: "configuration", Responsibility.BUG: "harness"}
 
 
-@dataclass(slots=True, kw_only=True)
-class TestRecord:
-    """One test on one pair.
-
-    `outcome`: ``passed``, ``failed`` (product), ``error`` (bench, configuration, bug),
-    ``not covered``, ``skipped``, or ``not run`` (left out by ``--tfm-quick``).
-    """
-
-    __test__ = False  # not a test class, whatever its name
-
-    nodeid: str
-    pair: str
-    suite: str
-    outcome: str = "passed"
-    fault: str = ""
-    kind: str = ""
-    seconds: float = 0.0
-    message: str = ""
-    findings: list[dict[str, str]] = field(default_factory=list)
+def word(responsibility: Responsibility) -> ResponsibilityWord:
+    """A responsibility as records say it."""
+    return cast("ResponsibilityWord", _WORDS.get(responsibility, str(responsibility)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaiverUse:
-    """What became of one waiver of a build: ``used``, ``unused`` or ``not judged``."""
+def judged_findings(report: Report) -> tuple[tuple[FindingEntry, ...], dict[str, CheckEntry]]:
+    """Findings under their policy and waivers, and what their checks demand."""
+    entries = []
+    checks: dict[str, CheckEntry] = {}
+    for finding in report:
+        status = report.status(finding)
+        waiver = report.waiver_for(finding) if status is Status.WAIVED else None
+        if finding.id not in checks:
+            checks[finding.id] = CheckEntry(finding.check.title, finding.check.requirement)
+        entries.append(
+            FindingEntry(
+                id=finding.id,
+                status=status.value,
+                severity=finding.check.severity(report.policy).label,
+                expected=finding.expected,
+                seen=finding.seen,
+                where=finding.where,
+                subject=finding.subject,
+                waiver=waiver.reason if waiver else "",
+                waived_by=waiver.finding if waiver else "",
+            )
+        )
+    return tuple(entries), checks
 
-    pair: str
-    finding: str
-    reason: str
-    where: str
-    state: str
+
+@dataclass(slots=True)
+class _Test:
+    """A test while it runs: its entry so far."""
+
+    entry: TestEntry
+    findings: list[FindingEntry] = field(default_factory=list)
+    ended: bool = False
 
 
 class RunLog:
-    """Gathers test reports into a run's record."""
+    """Gathers test reports and boards.
+
+    Attributes:
+        collected: ids of the tests that were chosen.
+        left_out: tests that the user left out, by combination and suite, with their ids.
+        suites: folder of each suite that takes part.
+        interrupted: the signal that ended the run before its end.
+    """
 
     def __init__(self, pairs: Sequence[Pair]) -> None:
         self.pairs = pairs
-        self.tests: dict[str, TestRecord] = {}
-        self.boards: dict[str, dict[str, object]] = {}
-        self.waivers: list[WaiverUse] = []
-        self.deselected = 0
-        self.collected: set[str] = set()
-        self.claims: dict[str, str] = {}  # what a suite's README says it proves, by suite
+        self.boards: dict[tuple[str, str], BoardRun] = {}
+        self.moves: list[MoveEntry] = []
+        self.checks: dict[str, CheckEntry] = {}
+        self.collected: dict[str, None] = {}
+        self.left_out: dict[str, tuple[str, str]] = {}
+        self.suites: dict[str, Path] = {}
+        self.interrupted = ""
         self.began = time.time()
-        self.seconds = 0.0
+        self._tests: dict[str, _Test] = {}
 
-    def board_ready(self, pair: str, facts: Mapping[str, object]) -> None:
-        """A bench is open."""
-        self.boards[pair] = dict(facts)
+    # -- boards
 
-    def board_done(self, pair: str, facts: Mapping[str, object], closing: Mapping[str, object]) -> None:
-        """A bench is about to be closed."""
-        self.boards.setdefault(pair, {}).update({**facts, **closing})
+    def keep_board(self, run: BoardRun) -> None:
+        """What is known about a board now; replaces what was known before."""
+        self.boards[run.board.combination, run.board.name] = run
 
-    def merge(self, pair: str, facts: Mapping[str, object]) -> None:
-        """What another test process knows about its board: lists are put together, the rest is the last one's."""
-        known = self.boards.setdefault(pair, {})
-        for key, value in facts.items():
-            before = known.get(key)
-            known[key] = [*before, *value] if isinstance(before, list) and isinstance(value, list) else value
+    def merge_board(self, run: BoardRun) -> None:
+        """Another test process's share of a board: figures add up, lists are put together."""
+        before = self.boards.get((run.board.combination, run.board.name))
+        if before is not None:
+            board = replace(
+                run.board,
+                lost=before.board.lost or run.board.lost,
+                firmware=run.board.firmware or before.board.firmware,
+                boots=before.board.boots + run.board.boots,
+                device_seconds=before.board.device_seconds + run.board.device_seconds,
+                events=(*before.board.events, *run.board.events),
+                transcripts=(*before.board.transcripts, *run.board.transcripts),
+            )
+            run = BoardRun(
+                board=board,
+                latency=(*before.latency, *run.latency),
+                parity=(*before.parity, *run.parity),
+                traces=(*before.traces, *run.traces),
+                consoles=(*before.consoles, *run.consoles),
+            )
+        self.keep_board(run)
 
-    def add(self, report: pytest.TestReport, record: Mapping[str, object]) -> None:
+    # -- tests
+
+    def add(self, report: pytest.TestReport, phase: PhaseEntry) -> None:
         """Take one phase's report of a test."""
-        test = self.tests.setdefault(
-            report.nodeid,
-            TestRecord(nodeid=report.nodeid, pair=str(record.get("pair", "")), suite=str(record.get("suite", ""))),
+        test = self._tests.get(report.nodeid)
+        if test is None:
+            test = self._tests[report.nodeid] = _Test(TestEntry(nodeid=report.nodeid))
+        entry = test.entry
+        for name, check in phase.checks.items():
+            self.checks.setdefault(name, check)
+        test.findings += phase.findings
+        entry = replace(
+            entry,
+            combination=phase.combination or entry.combination,
+            board=phase.board or entry.board,
+            suite=phase.suite or entry.suite,
+            seconds=entry.seconds + report.duration,
         )
-        test.seconds += report.duration
-        test.findings += cast("list[dict[str, str]]", record.get("findings", []))
-        if report.failed:
-            fault = str(record.get("fault") or Responsibility.PRODUCT)
-            product = fault == Responsibility.PRODUCT
-            if test.outcome != "failed":
-                test.outcome = "failed" if product else "error"
-                test.fault, test.kind = fault, str(record.get("kind", ""))
-                test.message = _first_lines(report.longreprtext)
-        elif report.skipped and test.outcome == "passed":
-            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
-            test.message = reason.removeprefix("Skipped: ")
-            left_out = test.message.startswith(NOT_RUN)
-            test.outcome = "not run" if left_out else "not covered" if "not covered:" in reason else "skipped"
+        outcome = str(report.outcome)
+        if outcome in {"rerun", "moved"}:
+            test.entry = _tried(entry, report, phase, test.findings)
+            test.findings = []
+            return
+        if phase.blocked_by:
+            entry = replace(
+                entry,
+                outcome="blocked",
+                responsibility=phase.responsibility,
+                kind=phase.kind,
+                blocked_by=phase.blocked_by,
+                message=_reason(report),
+            )
+        elif report.failed and entry.outcome != "failed":
+            crashed = report.when not in _PHASES  # pytest-xdist's report of a test process that died
+            responsibility = phase.responsibility or ("harness" if crashed else "product")
+            entry = replace(
+                entry,
+                outcome="failed" if responsibility == "product" else "error",
+                responsibility=responsibility,
+                kind=phase.kind or ("worker-crashed" if crashed else ""),
+                message=_first_lines(report.longreprtext),
+            )
+        elif report.skipped and entry.outcome == "passed":
+            reason = _reason(report)
+            left_out, uncovered = reason.startswith(NOT_RUN), "not covered:" in reason
+            entry = replace(
+                entry, outcome="not run" if left_out else "not covered" if uncovered else "skipped", message=reason
+            )
+        test.entry = entry
+        test.ended = test.ended or report.when == "teardown" or report.when not in _PHASES
 
-    def finish(self) -> None:
-        """Judge the waivers: one that matched nothing is an error, unless the run left its checks out."""
-        self.seconds = time.time() - self.began
+    def entries(self) -> tuple[TestEntry, ...]:
+        """Every test that was collected, in order; one that never reached its end is ``not run``."""
+        found = []
+        for nodeid, test in self._tests.items():
+            entry = replace(test.entry, findings=tuple(test.findings))
+            if not test.ended and nodeid in self.collected and entry.outcome == "passed":
+                entry = replace(entry, outcome="not run", message="the run ended while this test was running")
+            found.append(entry)
+        found += [
+            TestEntry(
+                nodeid=nodeid,
+                combination=self._combination(nodeid),
+                suite=_folder(nodeid),
+                outcome="not run",
+                message="the run ended before this test",
+            )
+            for nodeid in self.collected
+            if nodeid not in self._tests
+        ]
+        return tuple(found)
+
+    @property
+    def unfinished(self) -> int:
+        """How many of the collected tests never reached their end."""
+        return sum(nodeid not in self._tests or not self._tests[nodeid].ended for nodeid in self.collected)
+
+    def _combination(self, nodeid: str) -> str:
+        return next((pair.name for pair in self.pairs if pair.name in nodeid.partition("[")[2]), "")
+
+    # -- waivers
+
+    def waivers(self, tests: Sequence[TestEntry]) -> Iterable[WaiverEntry]:
+        """What became of each waiver: one that matched nothing is an error, unless the run left its checks out."""
+        complete = self._complete(tests)
         for pair in self.pairs:
-            findings = [f for test in self.tests.values() if test.pair == pair.name for f in test.findings]
-            used = {f["waived_by"] for f in findings if f["status"] == "waived"}
+            findings = [f for test in tests if test.combination == pair.name for f in test.findings]
+            used = {f.waived_by for f in findings if f.status == "waived"}
             for waiver in pair.build.granted():
-                evaluated = any(fnmatchcase(f["id"], waiver.finding) for f in findings)
-                state = "used" if waiver.finding in used else "unused" if evaluated or self.complete else "not judged"
-                self.waivers.append(
-                    WaiverUse(
-                        pair=pair.name,
-                        finding=waiver.finding,
-                        reason=waiver.reason,
-                        where=waiver.where,
-                        state=state,
-                    )
+                evaluated = any(fnmatchcase(f.id, waiver.finding) for f in findings)
+                yield WaiverEntry(
+                    combination=pair.name,
+                    finding=waiver.finding,
+                    reason=waiver.reason,
+                    where=waiver.where,
+                    state="used" if waiver.finding in used else "unused" if evaluated or complete else "not judged",
                 )
-
+            sessions = [
+                {"comparison": {"model": entry.model, "outputs": [_plain(o) for o in entry.outputs]}}
+                for (combination, _), run in self.boards.items()
+                if combination == pair.name
+                for entry in run.parity
+            ]
             for tolerance in pair.build.parity.granted(pair.build.document):
-                sessions = cast("list[Mapping[str, Any]]", self.boards.get(pair.name, {}).get("parity", []))
-                self.waivers.append(
-                    WaiverUse(
-                        pair=pair.name,
-                        finding=f"parity tolerance {tolerance.name}",
-                        reason=tolerance.reason,
-                        where=tolerance.where,
-                        state=tolerance_use(tolerance, sessions, list(pair.build.models)),
-                    )
+                yield WaiverEntry(
+                    combination=pair.name,
+                    finding=f"parity tolerance {tolerance.name}",
+                    reason=tolerance.reason,
+                    where=tolerance.where,
+                    state=cast("Any", tolerance_use(tolerance, sessions, list(pair.build.models))),
                 )
 
-    @property
-    def complete(self) -> bool:
+    def _complete(self, tests: Sequence[TestEntry]) -> bool:
         """Whether every bundled suite ran with nothing left out: then each waiver must have matched."""
-        bundled = {test.outcome for test in self.tests.values() if test.suite in SUITES}
-        return self.collected >= SUITES and not self.deselected and bundled == {"passed"}
-
-    @property
-    def unused_waivers(self) -> list[WaiverUse]:
-        """Waivers whose checks ran and never failed."""
-        return [waiver for waiver in self.waivers if waiver.state == "unused"]
-
-    def outcomes(self) -> Counter[str]:
-        """How many tests ended how."""
-        return Counter(test.outcome for test in self.tests.values())
-
-    def faults(self) -> Counter[str]:
-        """How many tests ended by whose fault."""
-        return Counter(test.fault for test in self.tests.values() if test.fault)
+        bundled = {test.outcome for test in tests if test.suite in SUITES}
+        return self.suites.keys() >= SUITES and not self.left_out and bundled == {"passed"}
 
 
-def exit_code(log: RunLog, pytest_status: int) -> int:
-    """Pytest's exit code made to say whose fault it was.
+def _tried(entry: TestEntry, report: pytest.TestReport, phase: PhaseEntry, findings: list[FindingEntry]) -> TestEntry:
+    """The entry of a test that begins once more."""
+    earlier = TryEntry(
+        why=cast("Any", str(report.outcome)),
+        outcome="failed" if phase.responsibility in {"", "product"} else "error",
+        board=entry.board,
+        responsibility=phase.responsibility,
+        kind=phase.kind,
+        seconds=entry.seconds,
+        message=_first_lines(report.longreprtext),
+        findings=tuple(findings),
+    )
+    return TestEntry(
+        nodeid=entry.nodeid,
+        combination=entry.combination,
+        suite=entry.suite,
+        tries=(*entry.tries, earlier),
+    )
 
-    1 the product failed; 10 only the bench did; 3 a bug of the harness; 4 configuration
-    (an unused waiver too); 5 nothing reached a verdict. An interrupted run stays 2.
-    """
-    if pytest_status not in (0, 1):
-        return pytest_status
-    faults = log.faults()
-    if pytest_status == 1 and (faults[Responsibility.PRODUCT] or not faults):
-        return 1
-    for fault, code in (
-        (Responsibility.BUG, 3),
-        (Responsibility.CONFIG, 4),
-        (Responsibility.INFRASTRUCTURE, EXIT_BENCH),
-    ):
-        if faults[fault]:
-            return code
-    if log.unused_waivers:
-        return int(pytest.ExitCode.USAGE_ERROR)
-    boards = [test for test in log.tests.values() if test.pair]
-    if boards and not any(test.outcome == "passed" for test in boards):
-        return int(pytest.ExitCode.NO_TESTS_COLLECTED)
-    return pytest_status
+
+def _plain(output: object) -> Mapping[str, object]:
+    return {name: getattr(output, name) for name in ("tolerance", "exact_elements", "elements")}
+
+
+def _folder(nodeid: str) -> str:
+    return Path(nodeid.partition("::")[0]).parent.name
+
+
+def _reason(report: pytest.TestReport) -> str:
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+    return reason.removeprefix("Skipped: ")
 
 
 def _first_lines(text: str, count: int = 30) -> str:
     return "\n".join(text.splitlines()[:count])
+
+
+def responsibilities(tests: Iterable[TestEntry]) -> Counter[str]:
+    """How many tests did not pass by whose responsibility; blocked tests share their cause's and are not counted."""
+    return Counter(test.responsibility for test in tests if test.responsibility and test.outcome != "blocked")

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import pytest
+from _pytest._code.code import TerminalRepr
 
 from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.boards.base import RunContext
-from tfm_harness.coverage.suite_words import claim
 from tfm_harness.errors import HarnessError, InfrastructureError, Responsibility
+from tfm_harness.parity.installed import installed_engine
 from tfm_harness.plugin import console_items, evidence, junit, pool
 from tfm_harness.plugin.bench import REPORT, Bench
 from tfm_harness.plugin.fixtures import skip_uncovered
 from tfm_harness.plugin.neighbours import keep_apart
 from tfm_harness.plugin.options import Setting, settings
-from tfm_harness.plugin.outcomes import FindingsFailed, as_record, classify, location
+from tfm_harness.plugin.outcomes import FindingsFailed, classify, location
 from tfm_harness.plugin.pairs import Pair, load_pairs, run_context
 from tfm_harness.plugin.progress import ProgressLine
-from tfm_harness.plugin.record import EXIT_BENCH, NOT_RUN, RunLog, exit_code
-from tfm_harness.plugin.runfile import verdict_of, write_run
+from tfm_harness.plugin.record import EXIT_BENCH, NOT_RUN, SUITES, RunLog, judged_findings, word
+from tfm_harness.plugin.runfile import make_record, write_run
+from tfm_harness.plugin.signals import Signals
 from tfm_harness.plugin.summary import summary
+from tfm_harness.plugin.verdict import EXIT_CODES
+from tfm_harness.report.record import BoardRun, MoveEntry, PhaseEntry, RunRecord
+from tfm_harness.report.storage import dump, load
 
 __all__ = ["HarnessPlugin", "activate"]
 
@@ -59,8 +64,12 @@ class HarnessPlugin:
         self.log = RunLog(pairs)
         self.worker = hasattr(config, "workerinput")  # a pytest-xdist worker: the controller prints and records
         self.context = None if config.option.collectonly else _context(config, options)
-        self.record: Path | None = None
+        self.record: RunRecord | None = None
+        self.page: Path | None = None
         self.trouble = ""
+        self._signals = Signals(self._interrupted, self._say)
+        self._suspects: dict[str, str] = {}  # the last test that failed, by combination
+        self._causes: dict[str, tuple[str, BaseException]] = {}  # why a combination has no board, and who met it first
         self._open: dict[str, Bench] = {}
         self._never_opened: dict[str, list[tuple[str, str]]] = {}  # evidence, shown with the first test that wanted it
         self._progress: ProgressLine | None = None
@@ -79,11 +88,11 @@ class HarnessPlugin:
             except HarnessError:
                 self._never_opened[pair.name] = bench.evidence()
                 raise
-            self.log.board_ready(pair.name, bench.facts())
+            self.log.keep_board(bench.board_run())
             yield bench
         finally:
             try:
-                self.log.board_done(pair.name, bench.facts(), bench.closing_record())
+                self.log.keep_board(bench.board_run())
             finally:
                 bench.close()
                 del self._open[pair.name]
@@ -92,10 +101,27 @@ class HarnessPlugin:
         """The open bench of a pair."""
         return self._open.get(pair.name)
 
+    def pytest_sessionstart(self) -> None:
+        """Signals that end a run give the boards back."""
+        self._signals.install()
+
     def pytest_unconfigure(self) -> None:
         """Close what a second Ctrl-C left open."""
         for bench in list(self._open.values()):
             bench.close()
+        self._signals.remove()
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """The run ends before its end, also where the interrupt was no signal."""
+        self.log.interrupted = self.log.interrupted or "interrupt"
+
+    def _interrupted(self, signal_name: str) -> None:
+        self.log.interrupted = signal_name
+
+    def _say(self, text: str) -> None:
+        reporter: pytest.TerminalReporter | None = self.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.write_line(text, yellow=True)
 
     # -- collecting
 
@@ -119,16 +145,17 @@ class HarnessPlugin:
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         """A run that leaves tests out cannot say that a waiver is unused."""
-        self.log.deselected += len(items)
+        self.log.left_out.update({item.nodeid: (pair_name(item), suite_of(item)) for item in items})
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Which suites take part."""
-        folders = {item.path.parent for item in session.items}
-        self.log.collected |= {folder.name for folder in folders}
-        for folder in folders:
-            words = claim(folder / "README.md")
-            if words:
-                self.log.claims[folder.name] = words
+        self.log.collected.update(dict.fromkeys(item.nodeid for item in session.items))
+        self.log.suites.update({item.path.parent.name: item.path.parent for item in session.items})
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """What pytest-xdist's test processes have collected."""
+        self.log.collected.update(dict.fromkeys(ids))
 
     def pytest_report_header(self) -> list[str]:
         """Targets, firmware, engines, policy."""
@@ -139,6 +166,7 @@ class HarnessPlugin:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
         """After the fixtures are there: is what the test needs there too?"""
+        clean_slate(item)
         try:
             result = yield
         except NotCovered as missing:
@@ -201,49 +229,87 @@ class HarnessPlugin:
         """Say whose fault it is, and show the evidence, in the report."""
         report = yield
         bench = bench_of(item)
-        record: dict[str, object] = {
-            "pair": bench.pair.name if bench else pair_name(item),
-            "suite": suite_of(item),
-            "fault": "",
-            "kind": "",
-        }
+        phase = PhaseEntry(
+            combination=bench.pair.name if bench else pair_name(item),
+            board=bench.board.name if bench else "",
+            suite=suite_of(item),
+        )
         shown: list[tuple[str, str]] = []
         findings = item.stash.get(REPORT, None)
         if call.when == "call" and findings is not None:
-            record["findings"] = as_record(findings)
-            item.user_properties += junit.findings(findings)
+            entries, checks = judged_findings(findings)
+            phase = replace(phase, findings=entries, checks=checks)
+            item.user_properties += junit.findings(entries)
         if call.excinfo is not None and report.failed:
-            outcome = classify(call.excinfo.value)
-            if bench is not None:
-                outcome = bench.reconsider(outcome, call.excinfo.value)
-            record["fault"], record["kind"] = str(outcome.fault), outcome.kind
-            item.user_properties += [("harness.fault", str(outcome.fault)), ("harness.kind", outcome.kind)]
-            if record["pair"]:
-                item.user_properties.append(("harness.board", str(record["pair"])))
-            where = location(call.excinfo, item)
-            text = evidence.failure_text(call.excinfo.value, outcome, where)
-            if text is not None:
-                report.longrepr = text
-            if bench is not None:
-                shown = bench.evidence()
-                bench.failed(outcome)
-            else:
-                shown = self._never_opened.pop(pair_name(item), [])
-        elif report.skipped and findings is None and call.excinfo is not None:
-            record["not_covered"] = str(call.excinfo.value)
+            phase, shown = self._failure(item, call.excinfo, report, phase)
         if bench is not None and call.when == "call":
             shown += bench.device_log()
         report.sections += evidence.fitted(report.longreprtext, shown) if report.failed else shown
         report.user_properties = list(item.user_properties)
-        report.harness = record  # type: ignore[attr-defined] # pytest reports take additional plain data
+        report.tfm_phase = phase  # type: ignore[attr-defined] # pytest reports take additional attributes
         return report
+
+    def _failure(
+        self,
+        item: pytest.Item,
+        excinfo: pytest.ExceptionInfo[BaseException],
+        report: pytest.TestReport,
+        phase: PhaseEntry,
+    ) -> tuple[PhaseEntry, list[tuple[str, str]]]:
+        """Say whose responsibility a failure is; a test that only met what another one met first is blocked."""
+        error, bench = excinfo.value, bench_of(item)
+        outcome = classify(error, bundled=phase.suite in SUITES)
+        if bench is not None:
+            outcome = bench.reconsider(outcome, error)
+        phase = replace(phase, responsibility=word(outcome.fault), kind=outcome.kind)
+        cause = self._cause(item, phase, error, bench, report.when or "")
+        if cause:
+            phase = replace(phase, blocked_by=cause)
+            report.outcome = "skipped"
+            report.longrepr = (
+                str(item.path),
+                item.location[1] or 0,
+                f"blocked: {phase.combination} has no board; see {cause} ({outcome.kind})",
+            )
+            return phase, []
+        item.user_properties += [("harness.responsibility", phase.responsibility), ("harness.kind", phase.kind)]
+        if phase.combination:
+            item.user_properties.append(("harness.combination", phase.combination))
+        if phase.board:
+            item.user_properties.append(("harness.board", phase.board))
+        text = evidence.failure_text(error, outcome, location(excinfo, item))
+        whose = junit.failed_on(phase)
+        if text is not None:
+            report.longrepr = f"{text}\n{whose}"
+        elif isinstance(report.longrepr, str):
+            report.longrepr = f"{report.longrepr}\n{whose}"
+        elif isinstance(report.longrepr, TerminalRepr) and hasattr(report.longrepr, "addsection"):
+            report.longrepr.addsection("responsibility", whose)
+        if bench is None:
+            return phase, self._never_opened.pop(pair_name(item), [])
+        shown = bench.evidence()
+        bench.failed(outcome)
+        return phase, shown
+
+    def _cause(self, item: pytest.Item, phase: PhaseEntry, error: BaseException, bench: Bench | None, when: str) -> str:
+        """The test that met first why there is no board; empty for that test itself, and for other failures."""
+        on = phase.combination
+        if bench is not None and bench.lost is None:
+            self._suspects[on] = item.nodeid  # should the board not come back, this is why
+            return ""
+        if not on or when != "setup" or not isinstance(error, HarnessError):
+            return ""
+        if bench is not None:
+            return self._suspects.get(on, "") if self._suspects.get(on) != item.nodeid else ""
+        first, known = self._causes.setdefault(on, (item.nodeid, error))
+        return first if first != item.nodeid and known is error else ""
 
     @pytest.hookimpl(wrapper=True)
     def pytest_report_to_serializable(self) -> Generator[None, dict[str, object] | None, dict[str, object] | None]:
         """On the way from a worker of pytest-xdist: thousands of findings travel cheaper as one text."""
         data = yield
-        if data is not None and "harness" in data:
-            data["harness"] = json.dumps(data["harness"], default=str)
+        if data is not None and isinstance(data.get("tfm_phase"), PhaseEntry):
+            data["tfm_phase"] = dump(data["tfm_phase"])
         return data
 
     @pytest.hookimpl(wrapper=True)
@@ -254,57 +320,77 @@ class HarnessPlugin:
     ]:
         """Arrived at the controller."""
         report = yield
-        text = getattr(report, "harness", None)
+        text = getattr(report, "tfm_phase", None)
         if isinstance(text, str):
-            report.harness = json.loads(text)  # type: ignore[union-attr] # as above
+            report.tfm_phase = load(PhaseEntry, text)  # type: ignore[union-attr] # as above
         return report
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(
         self, report: pytest.CollectReport | pytest.TestReport
     ) -> tuple[str, str, tuple[str, Mapping[str, bool]]] | None:
-        """A bench's failure in the middle of a test is an error, not a failed test."""
-        record = record_of(report)
-        if report.when != "call" or not report.failed or record.get("fault") in ("", str(Responsibility.PRODUCT), None):
+        """What is not the product's is an error, not a failed test; what had no board is blocked."""
+        phase = phase_of(report)
+        if phase.blocked_by:
+            return "blocked", "B", ("BLOCKED", {"yellow": True})
+        if report.when != "call" or not report.failed or phase.responsibility in {"", "product"}:
             return None
-        return "error", "E", (f"ERROR ({record['fault']})", {"yellow": True})
+        return "error", "E", (f"ERROR ({phase.responsibility})", {"yellow": True})
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
-        """Keep the record; JUnit's failure becomes an error where the bench failed."""
+        """Keep the record; JUnit's failure becomes an error where the product is not responsible."""
         result = yield
-        record = record_of(report)
-        if (
-            report.when == "call"
-            and report.failed
-            and record.get("fault") not in ("", str(Responsibility.PRODUCT), None)
-        ):
+        phase = phase_of(report)
+        if report.when == "call" and report.failed and phase.responsibility not in {"", "product"}:
             junit.failure_to_error(self.config, report)
-        self.log.add(report, record)
+        if str(report.outcome) in {"rerun", "moved"} and not self.worker:
+            junit.earlier_try(self.config, report, phase)
+        self.log.add(report, phase)
         return result
 
     # -- the end
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Exit code by fault; the run's record on disk."""
+        """Verdict and exit code; the run's record on disk."""
         if self.worker:
-            self.config.workeroutput["tfm_harness_boards"] = json.dumps(self.log.boards, default=str)  # type: ignore[attr-defined] # pytest-xdist's
+            self.config.workeroutput["tfm_harness"] = self._share()  # type: ignore[attr-defined] # pytest-xdist's
             return
-        self.log.finish()
-        code = session.exitstatus = exit_code(self.log, int(exitstatus))
-        junit.add_suite_properties(
-            self.config, {"harness.verdict": verdict_of(code), **evidence.facts_of_run(self.log)}
+        if self.context is not None:
+            pool.note_quarantine(self.log, self.context)
+        least = self.options["fail-under-coverage"].text
+        record = self.record = make_record(
+            self.log,
+            self.context.run_dir.name if self.context else "",
+            int(exitstatus),
+            least_percent=float(least) if least else None,
+            engines=installed_engine(),
+            only_collected=self.config.option.collectonly,
         )
-        junit.add_unused_waivers(self.config, self.log)
+        code = int(exitstatus) if int(exitstatus) not in {0, 1, 2} else EXIT_CODES[record.verdict]
+        session.exitstatus = code
+        junit.add_suite_properties(self.config, junit.facts_of_run(record))
+        junit.add_unused_waivers(self.config, record.waivers)
+        if self.log.unfinished and not self.config.option.collectonly:
+            junit.add_unfinished(self.config, record.tests, record.collected)
         if self.context is None:
             return
         try:
-            self.record = write_run(self.log, self.context.run_dir, code, html=self.options["html-report"].text)
+            self.page = write_run(record, self.context.run_dir, html=self.options["html-report"].text)
         except (HarnessError, OSError) as error:
             # The verdict stands; that it could not be written is the bench's failure, never a pass.
             self.trouble = str(error)
             session.exitstatus = code or EXIT_BENCH
+
+    def _share(self) -> dict[str, Any]:
+        """What this test process knows, in words that pytest-xdist can send."""
+        return {
+            "boards": [dump(run) for run in self.log.boards.values()],
+            "moves": [dump(move) for move in self.log.moves],
+            "left_out": {nodeid: list(where) for nodeid, where in self.log.left_out.items()},
+            "suites": {name: str(folder) for name, folder in self.log.suites.items()},
+        }
 
     def pytest_harness_progress(self, what: str, done: int, total: int) -> None:
         """Show that long work goes on; test processes of pytest-xdist have no terminal."""
@@ -316,15 +402,23 @@ class HarnessPlugin:
     def pytest_testnodedown(self, node: object, error: object) -> None:
         """A pytest-xdist worker has ended: what it knows about its boards."""
         del error
-        text = getattr(node, "workeroutput", {}).get("tfm_harness_boards", "{}")
-        for pair, facts in json.loads(text).items():
-            self.log.merge(pair, facts)
+        share = getattr(node, "workeroutput", {}).get("tfm_harness", {})
+        worker = str(getattr(getattr(node, "gateway", None), "id", ""))
+        for text in share.get("boards", ()):
+            run = load(BoardRun, text)
+            self.log.merge_board(replace(run, board=replace(run.board, worker=worker)))
+        self.log.moves += [load(MoveEntry, text) for text in share.get("moves", ())]
+        self.log.left_out.update({nodeid: (on, of) for nodeid, (on, of) in share.get("left_out", {}).items()})
+        self.log.suites.update({name: Path(folder) for name, folder in share.get("suites", {}).items()})
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Suites by board, findings, waivers, what was not covered."""
-        summary(terminalreporter, self.log, self.record)
+        if self.record is not None:
+            summary(terminalreporter, self.record)
         if self.trouble:
             terminalreporter.write_line(self.trouble, red=True)
+        elif self.page is not None:
+            terminalreporter.write_line(f"page: {shown_path(self.page)}")
 
 
 def bench_of(item: pytest.Item) -> Bench | None:
@@ -365,9 +459,22 @@ def suite_of(item: pytest.Item) -> str:
     return item.path.parent.name
 
 
-def record_of(report: object) -> dict[str, object]:
-    """The plain data this plugin put on a report (empty for others' reports)."""
-    return cast("dict[str, object]", getattr(report, "harness", {}))
+def clean_slate(item: pytest.Item) -> None:
+    """A test that is tried again begins with nothing of the try before."""
+    item.stash._storage.pop(REPORT, None)  # noqa: SLF001 - Stash has no pop
+    item.user_properties[:] = [each for each in item.user_properties if not each[0].startswith("harness.")]
+
+
+def phase_of(report: object) -> PhaseEntry:
+    """What this plugin put on a report (nothing for others' reports)."""
+    phase = getattr(report, "tfm_phase", None)
+    return phase if isinstance(phase, PhaseEntry) else PhaseEntry()
+
+
+def shown_path(path: Path) -> str:
+    """A path as short as it can be opened from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def _context(config: pytest.Config, options: Mapping[str, Setting]) -> RunContext:

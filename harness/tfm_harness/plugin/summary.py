@@ -1,181 +1,287 @@
-"""The table at the end of a run: what was proved, what failed, what it cost."""
+"""The summary at the end of a run: what was proved, what failed, whose responsibility it is.
+
+Written for somebody who has not seen it before: 80 columns, broken between words.
+"""
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter, defaultdict
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 
-from tfm_harness.plugin.pairs import Pair
-from tfm_harness.plugin.record import RunLog, TestRecord
+from tfm_harness.report.headline import ORDER, WHOSE, title
+from tfm_harness.report.record import (
+    CombinationEntry,
+    FindingEntry,
+    LatencyEntry,
+    ParityEntry,
+    RunRecord,
+    TestEntry,
+    in_words,
+)
+from tfm_harness.safe_text import safe
 
-__all__ = ["figures", "summary"]
+__all__ = ["board_lines", "figures", "latency_line", "parity_line", "summary"]
 
 _LISTED = 12  # findings or reasons listed before only their number is said
-_WIDTH = 160
+_WIDTH = 79
+_COLUMNS = (("passed", 6), ("failed", 6), ("error", 5), ("not cov.", 8), ("not run", 7), ("checks", 6), ("seconds", 7))
 
 
-def summary(terminal: pytest.TerminalReporter, log: RunLog, record: Path | None) -> None:
-    """The table at the end: suite by board, findings, waivers, what was not covered."""
-    if not any(test.pair for test in log.tests.values()):
+def summary(terminal: pytest.TerminalReporter, run: RunRecord) -> None:
+    """Write the summary of a run."""
+    if not any(test.combination for test in run.tests):
         return
     terminal.section("tfm-harness", bold=True)
-    for pair in log.pairs:
-        tests = [test for test in log.tests.values() if test.pair == pair.name]
+    by_combination: dict[str, list[TestEntry]] = defaultdict(list)
+    for test in run.tests:
+        by_combination[test.combination].append(test)
+    for combination in run.combinations:
+        tests = by_combination[combination.name]
         if tests:
-            facts = log.boards.get(pair.name, {})
-            _board_table(terminal, pair, tests, facts)
-            for line in figures(facts):
-                terminal.write_line(f"  {line}")
-            _proved(terminal, log, tests)
-    _findings(terminal, log, "failed", "failed checks", red=True)
-    _findings(terminal, log, "waived", "waived (shown, excused by name)", yellow=True)
-    _findings(terminal, log, "noted", "noted (the policy only reports these)", yellow=True)
-    for waiver in log.waivers:
+            _combination(terminal, run, combination, tests)
+    _findings(terminal, run, "failed", "failed checks:", red=True)
+    _findings(terminal, run, "waived", "waived (shown, excused by name):", yellow=True)
+    _findings(terminal, run, "noted", "noted (the policy only reports these):", yellow=True)
+    _waivers(terminal, run)
+    _blocked(terminal, run)
+    _retried(terminal, run)
+    _not_run(terminal, [test for test in run.tests if test.outcome == "not run"])
+    _not_covered(terminal, [test for test in run.tests if test.outcome == "not covered"])
+    _verdict(terminal, run)
+
+
+def _combination(
+    terminal: pytest.TerminalReporter, run: RunRecord, combination: CombinationEntry, tests: Sequence[TestEntry]
+) -> None:
+    silent = "speaks no protocol" if combination.protocol == "none" else "never ready"
+    _wrapped(terminal, f"{combination.name}: {combination.firmware or silent}", bold=True)
+    boards = [board for board in run.boards if board.combination == combination.name]
+    for words in dict.fromkeys(part for b in boards for part in b.facts.get("not proven", "").split("; ") if part):
+        _wrapped(terminal, f"not proven: {words}", 2, yellow=True)
+    for board in boards:
+        if board.link:
+            _wrapped(terminal, f"console link of {board.name}: {board.link}", 2, yellow=True)
+    _table(terminal, tests)
+    for line, lost in board_lines(run, combination):
+        _wrapped(terminal, line, 2, red=lost)
+    for line in figures(run, combination.name):
+        _wrapped(terminal, line, 2)
+    _claims(terminal, run, combination.name)
+
+
+def _table(terminal: pytest.TerminalReporter, tests: Sequence[TestEntry]) -> None:
+    suites: dict[str, list[TestEntry]] = defaultdict(list)
+    for test in tests:
+        suites[test.suite].append(test)
+    width = max(len("suite"), *map(len, suites))
+    terminal.write_line(f"  {'suite':<{width}} " + " ".join(f"{name:>{size}}" for name, size in _COLUMNS))
+    for suite, members in suites.items():
+        _row(terminal, suite, width, members)
+    if len(suites) > 1:
+        _row(terminal, "total", width, tests)
+
+
+def _row(terminal: pytest.TerminalReporter, name: str, width: int, members: Sequence[TestEntry]) -> None:
+    outcomes = Counter(test.outcome for test in members)
+    cells = (
+        outcomes["passed"],
+        outcomes["failed"],
+        outcomes["error"] + outcomes["blocked"],
+        outcomes["not covered"] + outcomes["skipped"],
+        outcomes["not run"],
+        sum(len(test.findings) for test in members),
+        f"{sum(test.seconds for test in members):.1f}",
+    )
+    row = " ".join(f"{cell:>{size}}" for cell, (_, size) in zip(cells, _COLUMNS, strict=True))
+    bad = bool(outcomes["failed"])
+    open_ends = bool(outcomes["error"] + outcomes["blocked"] + outcomes["not run"]) or not outcomes["passed"]
+    terminal.write_line(
+        f"  {name:<{width}} {row}", red=bad, yellow=not bad and open_ends, green=not bad and not open_ends
+    )
+
+
+def board_lines(run: RunRecord, combination: CombinationEntry) -> list[tuple[str, bool]]:
+    """Boards of a pool, each with what it did, and whether it was lost; nothing where there is only one that lasted."""
+    boards = [board for board in run.boards if board.combination == combination.name]
+    if len(combination.boards) < 2 and not any(board.lost for board in boards):
+        return []
+    done = Counter((test.board, test.outcome) for test in run.tests if test.combination == combination.name)
+    lines = []
+    for board in sorted(boards, key=lambda board: board.name):
+        counted = in_words((word, done[board.name, word]) for word in ORDER)
+        tests = sum(done[board.name, word] for word in ORDER)
+        by = f", held by {board.worker}" if board.worker else ""
+        lines.append((f"board {board.name}: {tests} tests{f' ({counted})' if counted else ''}{by}", False))
+        if board.lost:
+            where = "in quarantine, " if len(combination.boards) > 1 else "lost, "
+            lines.append((f"board {board.name}: {where}{board.lost}", True))
+    lines += [
+        (f"moved: {test.short}: from {move.before} to {move.after}: {move.why}", False)
+        for move in run.moves
+        if move.combination == combination.name
+        for test in [TestEntry(nodeid=move.nodeid)]
+    ]
+    return lines
+
+
+def _claims(terminal: pytest.TerminalReporter, run: RunRecord, combination: str) -> None:
+    """What those suites claim of which everything ran and passed; how much of the others did."""
+    claims = [suite for suite in run.suites if suite.combination == combination and suite.passed]
+    for state, heading in (("proved", "proved:"), ("partly", "proved only in part:")):
+        members = [suite for suite in claims if suite.state == state]
+        if members:
+            terminal.write_line(f"  {heading}")
+        for suite in members:
+            words = f"{suite.suite}: {suite.claim}"
+            if state == "partly":
+                retried = f", {suite.retried} of them tried again" if suite.retried else ""
+                words = f"{suite.suite}: partly: {suite.passed} of {suite.total} tests passed{retried}"
+            if suite.excused:
+                words += f" Except what is excused by name: {', '.join(suite.excused)}."
+            green = state == "proved" and not suite.excused
+            _wrapped(terminal, words, 4, green=green, yellow=not green)
+
+
+def _findings(terminal: pytest.TerminalReporter, run: RunRecord, status: str, heading: str, **colour: bool) -> None:
+    grouped: dict[tuple[str, str], list[FindingEntry]] = defaultdict(list)
+    for test in run.tests:
+        for finding in test.findings:
+            if finding.status == status:
+                grouped[test.combination, finding.id].append(finding)
+    if not grouped:
+        return
+    terminal.write_line(heading)
+    for (combination, check_id), findings in list(grouped.items())[:_LISTED]:
+        first = findings[0]
+        times = f" x{len(findings)}" if len(findings) > 1 else ""
+        detail = _clip(first.waiver) if first.waiver else _clip(first.seen)
+        _wrapped(terminal, f"{check_id}{times} on {combination}: {detail}", 2, **colour)
+    if len(grouped) > _LISTED:
+        terminal.write_line(f"  and {len(grouped) - _LISTED} more, on the page")
+
+
+def _waivers(terminal: pytest.TerminalReporter, run: RunRecord) -> None:
+    for waiver in run.waivers:
         if waiver.state == "unused":
-            terminal.write_line(
+            _wrapped(
+                terminal,
                 f"ERROR: waiver {waiver.finding!r} ({waiver.where}) matched nothing: its checks ran and held;"
                 " remove it from the build",
                 red=True,
             )
         elif waiver.state == "not judged":
-            terminal.write_line(f"waiver {waiver.finding!r} was not judged: none of its checks ran")
-    _not_run(terminal, [test for test in log.tests.values() if test.outcome == "not run"])
-    _not_covered(terminal, [test for test in log.tests.values() if test.outcome == "not covered"])
-    faults = log.faults()
-    if faults:
-        terminal.write_line("whose fault: " + ", ".join(f"{count} {fault}" for fault, count in faults.most_common()))
-    if record is not None:
-        terminal.write_line(f"transcripts: {record.parent}; record: {record.name}")
+            _wrapped(terminal, f"waiver {waiver.finding!r} was not judged: none of its checks ran")
 
 
-def _proved(terminal: pytest.TerminalReporter, log: RunLog, tests: list[TestRecord]) -> None:
-    """What those suites claim of which every test passed."""
-    outcomes: dict[str, set[str]] = defaultdict(set)
-    for test in tests:
-        outcomes[test.suite].add(test.outcome)
-    proved = [suite for suite, seen in outcomes.items() if seen == {"passed"} and suite in log.claims]
-    if proved:
-        terminal.write_line("  proved:")
-        for suite in proved:
-            excused = _excused([test for test in tests if test.suite == suite])
-            words = f" Except what is excused by name: {excused}." if excused else ""
-            terminal.write_line(
-                f"    {suite}: {_clip(log.claims[suite])}{words}", green=not excused, yellow=bool(excused)
-            )
+def _blocked(terminal: pytest.TerminalReporter, run: RunRecord) -> None:
+    """One cause, and how many tests it blocked."""
+    causes = Counter(test.blocked_by for test in run.tests if test.outcome == "blocked")
+    for cause, count in causes.items():
+        _wrapped(terminal, f"blocked: {count} tests had no board; see {cause}", yellow=True)
 
 
-def _excused(tests: list[TestRecord]) -> str:
-    """Checks of passed tests that a waiver or a named tolerance excused: the claim does not hold there."""
-    found = [f["id"] for test in tests for f in test.findings if f["status"] == "waived"]
-    leaning = "parity.tolerance-used"
-    found += [f["id"] for test in tests for f in test.findings if f["id"] == leaning and f["status"] != "passed"]
-    return ", ".join(dict.fromkeys(found))
-
-
-def _board_table(
-    terminal: pytest.TerminalReporter, pair: Pair, tests: list[TestRecord], facts: dict[str, object]
-) -> None:
-    silent = "speaks no protocol" if facts and pair.build.protocol == "none" else "never ready"
-    terminal.write_line(f"{pair.name}: {facts.get('firmware', silent)}", bold=True)
-    board = facts.get("board")
-    if isinstance(board, dict) and board.get("not proven"):
-        for words in str(board["not proven"]).split("; "):
-            terminal.write_line(f"  not proven: {words}", yellow=True)
-    if facts.get("link"):
-        terminal.write_line(f"  console link: {facts['link']}", yellow=True)
-    suites: dict[str, list[TestRecord]] = defaultdict(list)
-    for test in tests:
-        suites[test.suite].append(test)
-    width = max(len("suite"), *map(len, suites))
-    columns = ("passed", "failed", "error", "not covered", "not run", "checks", "waived", "seconds")
-    terminal.write_line(f"  {'suite':<{width}}  " + "  ".join(f"{column:>7}" for column in columns))
-    for suite, members in suites.items():
-        outcomes = Counter(test.outcome for test in members)
-        findings = [finding for test in members for finding in test.findings]
-        waived = sum(finding["status"] == "waived" for finding in findings)
-        cells = [
-            str(outcomes["passed"]),
-            str(outcomes["failed"]),
-            str(outcomes["error"]),
-            str(outcomes["not covered"] + outcomes["skipped"]),
-            str(outcomes["not run"]),
-            str(len(findings)),
-            str(waived),
-            f"{sum(test.seconds for test in members):.1f}",
-        ]
-        row = "  ".join(f"{cell:>{max(7, len(column))}}" for cell, column in zip(cells, columns, strict=True))
-        bad = bool(outcomes["failed"])
-        terminal.write_line(
-            f"  {suite:<{width}}  {row}", red=bad, yellow=not bad and bool(outcomes["error"]), green=not bad
-        )
-
-
-def _findings(terminal: pytest.TerminalReporter, log: RunLog, status: str, title: str, **colour: bool) -> None:
-    grouped: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
-    for test in log.tests.values():
-        for finding in test.findings:
-            if finding["status"] == status:
-                grouped[test.pair, finding["id"]].append(finding)
-    if not grouped:
+def _retried(terminal: pytest.TerminalReporter, run: RunRecord) -> None:
+    retried = [test for test in run.tests if any(each.why == "rerun" for each in test.tries)]
+    if not retried:
         return
-    terminal.write_line(f"{title}:")
-    for (pair, check_id), findings in list(grouped.items())[:_LISTED]:
-        first = findings[0]
-        times = f" x{len(findings)}" if len(findings) > 1 else ""
-        detail = f": {_clip(first['waiver'])}" if first["waiver"] else f": {_clip(first['seen'], 90)}"
-        terminal.write_line(f"  {check_id}{times} on {pair}{detail}", **colour)
-    if len(grouped) > _LISTED:
-        terminal.write_line(f"  and {len(grouped) - _LISTED} more, in the run's record")
+    terminal.write_line("tried again:", yellow=True)
+    for test in retried[:_LISTED]:
+        kinds = ", ".join(f"{each.outcome} ({each.kind})" for each in test.tries)
+        _wrapped(terminal, f"{test.short}: {kinds}, then {test.outcome}", 2, yellow=True)
 
 
-def _not_covered(terminal: pytest.TerminalReporter, tests: list[TestRecord]) -> None:
+def _not_run(terminal: pytest.TerminalReporter, tests: Sequence[TestEntry]) -> None:
+    """What a quick run left out, and what an ended run did not reach: nothing is proved of it."""
+    ended = [test for test in tests if test.message.startswith("the run ended")]
+    if ended:
+        _wrapped(terminal, f"not run: {len(ended)} tests; the run ended before", yellow=True)
+    quick = [test for test in tests if not test.message.startswith("the run ended")]
+    if not quick:
+        return
+    suites: dict[str, list[str]] = defaultdict(list)
+    for test in quick:
+        suites[test.suite].append(test.short.partition("[")[0])
+    _wrapped(terminal, f"not run: {len(quick)} tests marked thorough were left out by --tfm-quick", yellow=True)
+    for suite, names in suites.items():
+        _wrapped(terminal, f"{suite}: {', '.join(dict.fromkeys(names))}", 2)
+
+
+def _not_covered(terminal: pytest.TerminalReporter, tests: Sequence[TestEntry]) -> None:
     if not tests:
         return
     reasons = Counter(test.message.removeprefix("not covered: ") for test in tests)
-    terminal.write_line(f"not covered: {len(tests)} tests")
+    terminal.write_line(f"not covered: {len(tests)} tests", yellow=True)
     for reason, count in reasons.most_common(_LISTED):
-        terminal.write_line(f"  {count}: {reason}")
+        _wrapped(terminal, f"{count}: {reason}", 2)
 
 
-def _not_run(terminal: pytest.TerminalReporter, tests: list[TestRecord]) -> None:
-    """What a quick run left out, by suite: nothing is proved of it."""
-    if not tests:
-        return
-    suites: dict[str, list[str]] = defaultdict(list)
-    for test in tests:
-        suites[test.suite].append(test.nodeid.rpartition("::")[2].partition("[")[0])
-    terminal.write_line(f"not run: {len(tests)} tests marked thorough were left out by --tfm-quick", yellow=True)
-    for suite, names in suites.items():
-        terminal.write_line(f"  {suite}: {', '.join(dict.fromkeys(names))}")
+def _verdict(terminal: pytest.TerminalReporter, run: RunRecord) -> None:
+    blame = run.responsibilities()
+    if blame:
+        _wrapped(
+            terminal,
+            "responsible: " + ", ".join(f"{WHOSE[who]} for {count}" for who, count in blame.most_common()),
+            bold=True,
+        )
+    proven, rows = run.proven()
+    if rows:
+        _wrapped(terminal, f"requirements: {proven} of {rows} proven, of the suites that took part")
+    good = run.verdict == "passed" and title(run) == "Passed"
+    _wrapped(
+        terminal,
+        f"verdict: {title(run)}",
+        bold=True,
+        green=good,
+        red=run.verdict in {"failed", "harness"},
+        yellow=not good and run.verdict not in {"failed", "harness"},
+    )
 
 
-def _clip(text: str, limit: int = _WIDTH) -> str:
+def figures(run: RunRecord, combination: str) -> list[str]:
+    """Parity and latency of a combination in a line each."""
+    parity = [parity_line(entry) for entry in run.parity if entry.combination == combination]
+    return parity + [latency_line(entry) for entry in run.latency if entry.combination == combination]
+
+
+def parity_line(entry: ParityEntry) -> str:
+    """One comparison with the reference."""
+    exact = min((output.exact_vectors for output in entry.outputs), default=0)
+    engine = " ".join(entry.engine.get(part, "") for part in ("name", "version")).strip()
+    return (
+        f"parity {entry.model}: {exact} of {entry.vectors} outputs bit-exact, {entry.distinct} distinct;"
+        f" reference {engine}"
+    )
+
+
+def latency_line(entry: LatencyEntry) -> str:
+    """One latency series."""
+    from tfm_harness.latency.statistics import summarise
+
+    series = entry.series
+    found = summarise(series.seconds)
+    return (
+        f"latency {series.name}: median {found.median * 1e3:.4g} ms, p99 {found.p99 * 1e3:.4g} ms over {found.n}"
+        f" inferences ({series.clock.source}; {series.clock.quality.note})"
+    )
+
+
+def _wrapped(terminal: pytest.TerminalReporter, text: str, indent: int = 0, **markup: bool) -> None:
+    """A line broken between words; what belongs to it stands further in."""
+    lines = textwrap.wrap(
+        " ".join(safe(text).split()),
+        width=_WIDTH,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent + 2),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    for line in lines:
+        terminal.write_line(line, **markup)
+
+
+def _clip(text: str, limit: int = 200) -> str:
     flat = " ".join(text.split())
     return flat if len(flat) <= limit else f"{flat[:limit]}..."
-
-
-def figures(facts: Mapping[str, Any]) -> list[str]:
-    """Parity and latency of a board in a line each."""
-    lines = []
-    for session in facts.get("parity", ()):
-        compared = session["comparison"]
-        exact = min((output["exact_vectors"] for output in compared["outputs"]), default=0)
-        lines.append(
-            f"parity {compared['model']}: {exact} of {compared['vectors']} outputs bit-exact,"
-            f" {session['distinct']} distinct; reference {session['engine']['name']} {session['engine']['version']}"
-        )
-    for entry in facts.get("latency", ()):
-        from tfm_harness.latency.series import Series
-        from tfm_harness.latency.statistics import summarise
-
-        series = Series.from_dict(entry["series"])
-        found = summarise(series.seconds)
-        lines.append(
-            f"latency {series.name}: median {found.median * 1e3:.4g} ms, p99 {found.p99 * 1e3:.4g} ms over {found.n}"
-            f" inferences ({series.clock.source}; {series.clock.quality.note})"
-        )
-    return lines

@@ -7,13 +7,12 @@ from typing import Any
 
 from tfm_harness.findings import Report
 from tfm_harness.latency.regression import Night, regression_gate
-from tfm_harness.latency.series import Series
-from tfm_harness.report.record import LatencyEntry, RunRecord
+from tfm_harness.report.record import LatencyEntry, ParityOutput, RunRecord
 
 __all__ = ["Change", "RunDifference", "compare_runs"]
 
 _GOOD = {"passed"}
-_UNKNOWN = {"not covered", "skipped", "not run", ""}
+_UNKNOWN = {"not covered", "skipped", "not run", "blocked", ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +47,6 @@ def compare_runs(before: RunRecord, after: RunRecord) -> RunDifference:
     """Compare outcomes, failed checks, parity and latency of what both runs have.
 
     A test that no longer reaches a verdict is worse: silence is no pass.
-
-    Raises:
-        ValueError: a record's latency series is damaged.
     """
     changes: list[Change] = []
     compared = _tests(before, after, changes)
@@ -80,26 +76,26 @@ def _tests(before: RunRecord, after: RunRecord, changes: list[Change]) -> int:
 
 
 def _parity(before: RunRecord, after: RunRecord, changes: list[Change]) -> int:
-    def outputs(run: RunRecord) -> dict[str, dict[str, Any]]:
+    def outputs(run: RunRecord) -> dict[str, ParityOutput]:
         return {
-            f"{entry.board} {entry.session['comparison']['model']} output {output['index']}": output
+            f"{entry.combination} {entry.model} output {output.index}": output
             for entry in run.parity
-            for output in entry.session["comparison"]["outputs"]
+            for output in entry.outputs
         }
 
     then, now = outputs(before), outputs(after)
     both = [key for key in then if key in now]
     for key in both:
         old, new = then[key], now[key]
-        old_share, new_share = (o["exact_elements"] / max(1, o["elements"]) for o in (old, new))
-        if (old["max_lsb"], old_share) != (new["max_lsb"], new_share):
+        old_share, new_share = (o.exact_elements / max(1, o.elements) for o in (old, new))
+        if (old.max_lsb, old_share) != (new.max_lsb, new_share):
             changes.append(
                 Change(
                     "parity",
                     key,
-                    f"{old_share:.4%} exact, max {old['max_lsb']} LSB",
-                    f"{new_share:.4%} exact, max {new['max_lsb']} LSB",
-                    new_share < old_share or new["max_lsb"] > old["max_lsb"],
+                    f"{old_share:.4%} exact, max {old.max_lsb} LSB",
+                    f"{new_share:.4%} exact, max {new.max_lsb} LSB",
+                    new_share < old_share or new.max_lsb > old.max_lsb,
                 )
             )
     return len(both)
@@ -107,12 +103,12 @@ def _parity(before: RunRecord, after: RunRecord, changes: list[Change]) -> int:
 
 def _latency(before: RunRecord, after: RunRecord, changes: list[Change]) -> int:
     def entries(run: RunRecord) -> dict[tuple[str, str], LatencyEntry]:
-        return {(entry.board, str(entry.series["name"])): entry for entry in run.latency}
+        return {(entry.combination, entry.series.name): entry for entry in run.latency}
 
     then, now = entries(before), entries(after)
     both = [key for key in then if key in now]
     for key in both:
-        old, new = Series.from_dict(then[key].series), Series.from_dict(now[key].series)
+        old, new = then[key].series, now[key].series
         report = Report()
         result = regression_gate(new, Night(before.name, old), report)
         if result.verdict == "passed":

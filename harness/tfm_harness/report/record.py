@@ -1,53 +1,108 @@
-"""A run as plain data, and its file ``run.json``.
+"""A run as typed data: from the checks of a test to ``run.json``, JUnit, the summary and the page.
 
-The file's ``schema`` names its version; a reader refuses any other.
+Every entry is a frozen dataclass. pydantic reads and writes them (`tfm_harness.report.storage`), and refuses
+what does not fit. What a file leaves out has its default.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import os
-import tempfile
-import types
-import typing
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from tfm_harness.errors import ConfigError, InfrastructureError
-from tfm_harness.files import read_file
+from pydantic import BeforeValidator, ConfigDict
+
+from tfm_harness.latency.series import Series
 
 __all__ = [
     "SCHEMA",
     "BoardEntry",
+    "BoardRun",
+    "CheckEntry",
+    "CombinationEntry",
     "ConsoleExcerpt",
+    "EventEntry",
     "FindingEntry",
     "LatencyEntry",
+    "MoveEntry",
+    "ParityDifference",
     "ParityEntry",
+    "ParityOutput",
+    "PhaseEntry",
+    "RequirementEntry",
+    "ResponsibilityWord",
     "RunRecord",
+    "SuiteEntry",
     "TestEntry",
     "TraceEntry",
+    "TryEntry",
+    "VerdictWord",
     "WaiverEntry",
-    "load_run",
-    "save_run",
 ]
 
-SCHEMA = "tfm-harness-run/1"
-MAX_FILE = 512 << 20
+SCHEMA: Final = "tfm-harness-run/2"
+
+FindingStatus = Literal["passed", "noted", "waived", "failed"]
+ResponsibilityWord = Literal["", "product", "infrastructure", "configuration", "test", "harness"]
+TestOutcome = Literal["passed", "failed", "error", "blocked", "not covered", "skipped", "not run"]
+VerdictWord = Literal[
+    "passed",
+    "failed",
+    "infrastructure",
+    "configuration",
+    "test",
+    "harness",
+    "interrupted",
+    "nothing proved",
+    "too little proved",
+]
+
+_STRICT = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="strings")
+
+
+_NOT_FINITE = frozenset({"NaN", "Infinity", "-Infinity", "nan", "inf", "-inf"})
+
+
+def _figure(value: object) -> object:
+    """JSON has no word for what is not finite: it stands as text."""
+    return (
+        float(value)
+        if isinstance(value, str) and value in {"NaN", "Infinity", "-Infinity", "nan", "inf", "-inf"}
+        else value
+    )
+
+
+Figure = Annotated[float, BeforeValidator(_figure)]
+"""A float that may be infinite or no number."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckEntry:
+    """What a check demands, said once a run: its title, and the standard and clause that ask for it."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    title: str = ""
+    requirement: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingEntry:
-    """One finding after policy and waivers; `status` is passed, noted, waived or failed."""
+    """One finding after policy and waivers.
+
+    Attributes:
+        id: the check; `RunRecord.checks` holds its title and requirement.
+        status: ``passed``; ``noted`` (did not hold, the policy only reports it); ``waived``; ``failed``.
+        severity: of a failure under the run's policy: info, warning, failure or critical.
+        waiver, waived_by: the reason and the pattern of the waiver that excused it.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     id: str
-    title: str = ""
-    requirement: str = ""
-    severity: str = ""
-    status: str = "passed"
+    status: FindingStatus = "passed"
+    severity: str = "failure"
     expected: str = ""
     seen: str = ""
     where: str = ""
@@ -57,20 +112,69 @@ class FindingEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TestEntry:
-    """One test on one board; `outcome` is passed, failed, error, not covered or skipped."""
+class PhaseEntry:
+    """What the plugin says about one phase (setup, call, teardown) of a test; travels with pytest's report.
 
-    __test__ = False  # not a test class, whatever its name
+    Attributes:
+        blocked_by: the test whose failure is the cause, when this one never had a board.
+    """
 
-    nodeid: str
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    combination: str = ""
     board: str = ""
     suite: str = ""
-    outcome: str = "passed"
-    fault: str = ""
+    responsibility: ResponsibilityWord = ""
+    kind: str = ""
+    blocked_by: str = ""
+    findings: tuple[FindingEntry, ...] = ()
+    checks: Mapping[str, CheckEntry] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TryEntry:
+    """An earlier try of a test: its board was lost, or a plugin tried it again."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __test__: ClassVar[bool] = False
+
+    why: Literal["rerun", "moved"]
+    outcome: TestOutcome = "failed"
+    board: str = ""
+    responsibility: ResponsibilityWord = ""
     kind: str = ""
     seconds: float = 0.0
     message: str = ""
     findings: tuple[FindingEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestEntry:
+    """One test on one combination of target and build.
+
+    Attributes:
+        combination: target and build, as in the test's id (``qemu-an547+reference``).
+        board: the board it ran on; of a pool, which one.
+        outcome: ``failed`` is the product's; ``error`` anybody else's (`responsibility`); ``blocked``: there was no
+            board, because of what `blocked_by` met; ``not run``: collected, but the run ended before.
+        tries: what came before the outcome, oldest first.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __test__: ClassVar[bool] = False  # not a test class, whatever its name
+
+    nodeid: str
+    combination: str = ""
+    board: str = ""
+    suite: str = ""
+    outcome: TestOutcome = "passed"
+    responsibility: ResponsibilityWord = ""
+    kind: str = ""
+    blocked_by: str = ""
+    seconds: float = 0.0
+    message: str = ""
+    findings: tuple[FindingEntry, ...] = ()
+    tries: tuple[TryEntry, ...] = ()
 
     @property
     def short(self) -> str:
@@ -79,26 +183,141 @@ class TestEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConsoleExcerpt:
-    """The last lines of one console; `text` may hold anything the device sent."""
+class EventEntry:
+    """Something that happened to a board; `at` is seconds since the run began."""
 
-    board: str
-    name: str
-    text: str
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    at: float
+    kind: str
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoardEntry:
-    """One board and the build on it."""
+    """One board of a combination; a pool has several.
+
+    Attributes:
+        lost: why it was put in quarantine; empty for a board that lasted.
+        worker: the test process that held it, when there were several.
+        facts: what the board says about itself (emulator version, probe, serial number).
+        boots, device_seconds: how often it started; seconds in which it was busy or booting.
+        link: what went wrong on its console link; empty when nothing did.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    combination: str
+    name: str
+    lost: str = ""
+    worker: str = ""
+    firmware: str = ""
+    clock: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    measurements: Mapping[str, str] = field(default_factory=dict)
+    boots: int = 0
+    device_seconds: float = 0.0
+    link: str = ""
+    events: tuple[EventEntry, ...] = ()
+    transcripts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CombinationEntry:
+    """One target with one build.
+
+    Attributes:
+        boards: names of the boards that could serve.
+        firmware: what the firmware said it is; empty when it never said it.
+        image: the first digits of each component's measurement, from the build's files.
+        protocol: the build's; ``none`` when it speaks none.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     name: str
     target: str = ""
     build: str = ""
     policy: str = ""
+    kind: str = ""
+    protocol: str = ""
     firmware: str = ""
     clock: str = ""
-    facts: Mapping[str, str] = field(default_factory=dict)
-    events: tuple[str, ...] = ()
+    image: Mapping[str, str] = field(default_factory=dict)
+    boards: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveEntry:
+    """A test that was given another board, because its own was lost."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    nodeid: str
+    combination: str
+    before: str
+    after: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteEntry:
+    """What a suite proves on a combination, by its own words.
+
+    Attributes:
+        claim: the suite's words.
+        state: ``proved``: everything that the suite has on disk ran and passed at the first try;
+            ``partly``: some of it did not.
+        passed, total: tests that passed; tests that the suite has, those left out included.
+        excused: checks that a waiver or a tolerance excused: the claim does not hold for them.
+        retried: tests that did not pass at their first try.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    combination: str
+    suite: str
+    claim: str
+    state: Literal["proved", "partly"]
+    passed: int
+    total: int
+    excused: tuple[str, ...] = ()
+    retried: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequirementEntry:
+    """One row of a suite's table, judged by what this run found.
+
+    Attributes:
+        checks: ids or patterns of the checks that prove it.
+        state: ``proven``: each of them ran and held; ``excused``: a waiver or the policy let one pass; ``failed``;
+            ``not proven``: one of them did not run.
+        missing: the checks that did not run.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    combination: str
+    suite: str
+    checks: tuple[str, ...]
+    proves: str = ""
+    requirement: str = ""
+    state: Literal["proven", "excused", "failed", "not proven"]
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaiverEntry:
+    """What became of one waiver or tolerance of a build."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    combination: str
+    finding: str
+    reason: str
+    where: str = ""
+    state: Literal["used", "unused", "not judged"] = "used"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,17 +325,19 @@ class LatencyEntry:
     """One series with what it was judged against.
 
     Attributes:
-        series: `tfm_harness.latency.Series.as_dict`.
-        baseline: the baseline's series likewise, None on the first night.
+        baseline: None on the first night.
         baseline_name: the run it came from.
         budgets: limits in seconds by statistic.
         gate: the regression gate's verdict and figures, by name.
         phases: seconds by phase of one typical request, ``wire`` included.
     """
 
-    board: str
-    series: Mapping[str, Any]
-    baseline: Mapping[str, Any] | None = None
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    combination: str
+    board: str = ""
+    series: Series
+    baseline: Series | None = None
     baseline_name: str = ""
     budgets: Mapping[str, float] = field(default_factory=dict)
     gate: Mapping[str, str] = field(default_factory=dict)
@@ -124,11 +345,83 @@ class LatencyEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ParityEntry:
-    """One model's comparison: `tfm_harness.parity.session.SessionResult.as_dict`."""
+class ParityDifference:
+    """The first element that differs: values as the model's output type has them."""
 
-    board: str
-    session: Mapping[str, Any]
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    vector: int
+    index: tuple[int, ...]
+    reference: Figure
+    device: Figure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParityOutput:
+    """One output tensor's comparison: `tfm_harness.parity.compare.OutputComparison`, without its arrays."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    index: int
+    elements: int
+    exact_elements: int
+    vectors: int = 0
+    exact_vectors: int = 0
+    name: str = ""
+    dtype: str = ""
+    op: str = ""
+    histogram: Mapping[str, int] = field(default_factory=dict)
+    max_lsb: int = 0
+    max_abs: Figure = 0.0
+    max_rel: Figure = 0.0
+    sqnr_db: Figure | None = None
+    cosine_min: Figure = 1.0
+    cosine_mean: Figure = 1.0
+    top1: Figure | None = None
+    first: ParityDifference | None = None
+    tolerance: str = ""
+    passed: bool = True
+
+    @property
+    def exact(self) -> bool:
+        """Whether every element is the reference's, bit for bit."""
+        return self.exact_elements == self.elements
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParityEntry:
+    """One model's comparison with the reference interpreter.
+
+    Attributes:
+        engine: the interpreter: name, version, resolver.
+        distinct: how many different outputs the device gave.
+        saturated: share of output elements at the end of their range, 0 to 1.
+        first_op: the first operator that differs; `undiagnosed` says why it cannot be named.
+        failure: the file for ``tfm-harness replay``.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    combination: str
+    board: str = ""
+    model: str
+    vectors: int = 0
+    outputs: tuple[ParityOutput, ...] = ()
+    failing: tuple[int, ...] = ()
+    engine: Mapping[str, str] = field(default_factory=dict)
+    distinct: int = 0
+    saturated: Figure = 0.0
+    inputs: str = ""
+    seed: int | None = None
+    first_op: str = ""
+    undiagnosed: str = ""
+    failure: str = ""
+    device_seconds: float = 0.0
+
+    @property
+    def exact(self) -> bool:
+        """Whether every output element is the reference's, bit for bit."""
+        return all(output.exact for output in self.outputs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,22 +434,39 @@ class TraceEntry:
         labels: names of the output's elements.
     """
 
-    board: str
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    combination: str
+    board: str = ""
     name: str
-    channels: Mapping[str, tuple[float, ...]]
-    outputs: tuple[tuple[int, tuple[float, ...]], ...] = ()
+    channels: Mapping[str, tuple[Figure, ...]]
+    outputs: tuple[tuple[int, tuple[Figure, ...]], ...] = ()
     labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WaiverEntry:
-    """What became of one waiver: used, unused or not judged."""
+class ConsoleExcerpt:
+    """The last lines of one console; `text` may hold anything the device sent."""
 
-    board: str
-    finding: str
-    reason: str
-    where: str = ""
-    state: str = "used"
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    combination: str
+    board: str = ""
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardRun:
+    """One board's share of a run; test processes send it to the process that writes the record."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    board: BoardEntry
+    latency: tuple[LatencyEntry, ...] = ()
+    parity: tuple[ParityEntry, ...] = ()
+    traces: tuple[TraceEntry, ...] = ()
+    consoles: tuple[ConsoleExcerpt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,146 +475,65 @@ class RunRecord:
 
     Attributes:
         name: the run's id, usually its folder's name.
-        verdict: ``passed``, ``failed`` (product), ``bench``, ``config``, ``bug``, ``interrupted``
-            or ``nothing proved``.
+        verdict: in a word. ``passed`` only when every collected test reached its end.
         headline: the verdict in one sentence.
         started: ISO 8601 with zone.
+        seconds: wall time.
+        collected, deselected: tests that were chosen; tests that the user left out.
+        interrupted: what ended the run before its end (``SIGINT``, ``SIGTERM``, ...); empty when nothing did.
+        requirements: rows of the suites that took part.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
     name: str
-    verdict: str
+    verdict: VerdictWord
     headline: str = ""
     started: str = ""
     seconds: float = 0.0
     version: str = ""
+    collected: int = 0
+    deselected: int = 0
+    interrupted: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    combinations: tuple[CombinationEntry, ...] = ()
     boards: tuple[BoardEntry, ...] = ()
-    tests: tuple[TestEntry, ...] = ()
+    moves: tuple[MoveEntry, ...] = ()
+    suites: tuple[SuiteEntry, ...] = ()
+    requirements: tuple[RequirementEntry, ...] = ()
     waivers: tuple[WaiverEntry, ...] = ()
     latency: tuple[LatencyEntry, ...] = ()
     parity: tuple[ParityEntry, ...] = ()
     traces: tuple[TraceEntry, ...] = ()
     consoles: tuple[ConsoleExcerpt, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
+    checks: Mapping[str, CheckEntry] = field(default_factory=dict)
+    tests: tuple[TestEntry, ...] = ()
 
     def outcomes(self) -> Counter[str]:
         """How many tests ended how."""
         return Counter(test.outcome for test in self.tests)
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {"schema": SCHEMA, **_plain(self)}
+    def responsibilities(self) -> Counter[str]:
+        """How many tests did not pass by whose responsibility; what blocked tests met is counted once."""
+        return Counter(t.responsibility for t in self.tests if t.responsibility and t.outcome != "blocked")
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> RunRecord:
-        """From `as_dict`.
+    def lost(self) -> tuple[BoardEntry, ...]:
+        """Boards in quarantine."""
+        return tuple(board for board in self.boards if board.lost)
 
-        Raises:
-            ValueError: another schema, or data of another form.
-        """
-        if not isinstance(data, Mapping) or data.get("schema") != SCHEMA:
-            seen = data.get("schema") if isinstance(data, Mapping) else type(data).__name__
-            raise ValueError(f"schema {seen!r}")
-        record = _build(cls, {k: v for k, v in data.items() if k != "schema"}, "run")
-        assert isinstance(record, cls)  # noqa: S101 - _build makes what it is asked for
-        return record
+    def check(self, finding: FindingEntry) -> CheckEntry:
+        """What the finding's check demands."""
+        return self.checks.get(finding.id, _UNKNOWN)
+
+    def proven(self) -> tuple[int, int]:
+        """How many requirements are proven, and of how many."""
+        return sum(row.state == "proven" for row in self.requirements), len(self.requirements)
 
 
-def save_run(run: RunRecord, path: Path) -> None:
-    """Write ``run.json``; whole or not at all.
-
-    Raises:
-        InfrastructureError: kind ``report-write``.
-    """
-    write_text(path, json.dumps(run.as_dict(), indent=1, allow_nan=False) + "\n")
+_UNKNOWN = CheckEntry()
 
 
-def load_run(path: Path) -> RunRecord:
-    """Read ``run.json``, or the one in a run's folder.
-
-    Raises:
-        ConfigError: kind ``run-file``.
-    """
-    file = path / "run.json" if path.is_dir() else path
-    try:
-        if file.stat().st_size > MAX_FILE:
-            raise ConfigError("the run's file is too large", kind="run-file", where=str(file))
-        return RunRecord.from_dict(json.loads(read_file(file, MAX_FILE).decode()))
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as exc:
-        raise ConfigError(
-            "not a run's record",
-            kind="run-file",
-            expected=f"run.json of schema {SCHEMA}, or a run's folder",
-            seen=f"{type(exc).__name__}: {exc}",
-            where=str(file),
-        ) from exc
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        InfrastructureError: kind ``report-write``: the disk is full or the folder cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=".report-", delete=False, encoding="utf-8"
-        ) as out:
-            try:
-                out.write(text)
-                out.close()
-                Path(out.name).chmod(0o644)
-                Path(out.name).replace(path)
-            except BaseException:
-                os.unlink(out.name)  # noqa: PTH108 - the name just made
-                raise
-    except OSError as exc:
-        raise InfrastructureError(
-            "the run's report cannot be written", kind="report-write", seen=str(exc), where=str(path)
-        ) from exc
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any field's value
-    if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)  # JSON has no word for it
-    return value
-
-
-def _build(kind: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - driven by annotations
-    """Build a value of an annotated type from JSON, refusing what does not fit."""
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if is_dataclass(kind):
-        if not isinstance(value, Mapping):
-            raise ValueError(f"{where}: expected an object")
-        hints = typing.get_type_hints(kind)
-        unknown = set(value) - set(hints)
-        if unknown:
-            raise ValueError(f"{where}: unknown {', '.join(sorted(map(str, unknown)))}")
-        return kind(**{k: _build(hints[k], v, f"{where}.{k}") for k, v in value.items()})  # type: ignore[operator]
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise ValueError(f"{where}: expected a list")
-        if len(args) == 2 and args[1] is Ellipsis:
-            return tuple(_build(args[0], v, f"{where}[{i}]") for i, v in enumerate(value))
-        if len(args) != len(value):
-            raise ValueError(f"{where}: expected {len(args)} values")
-        return tuple(_build(a, v, where) for a, v in zip(args, value, strict=True))
-    if origin is types.UnionType:
-        return None if value is None else _build(args[0], value, where)
-    if origin is not None:  # Mapping
-        if not isinstance(value, Mapping):
-            raise ValueError(f"{where}: expected an object")
-        return {str(k): _build(args[1], v, f"{where}.{k}") for k, v in value.items()}
-    if kind is Any:
-        return value
-    if kind is float and ((isinstance(value, int) and not isinstance(value, bool)) or value in ("nan", "inf", "-inf")):
-        return float(value)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ValueError(f"{where}: expected {kind.__name__}, seen {type(value).__name__}")
-    return value
+def in_words(counted: Mapping[str, int] | Iterable[tuple[str, int]]) -> str:
+    """``3 passed, 1 not covered``."""
+    pairs: Any = counted.items() if isinstance(counted, Mapping) else counted
+    return ", ".join(f"{count} {word}" for word, count in pairs if count)

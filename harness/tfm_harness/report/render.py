@@ -11,20 +11,42 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
 from tfm_harness.report import svg
-from tfm_harness.report.record import FindingEntry, LatencyEntry, ParityEntry, RunRecord, TestEntry, write_text
+from tfm_harness.report.headline import ORDER, WHOSE, colour, headline, title
+from tfm_harness.report.record import (
+    FindingEntry,
+    LatencyEntry,
+    ParityDifference,
+    ParityEntry,
+    ParityOutput,
+    RunRecord,
+    TestEntry,
+    in_words,
+)
+from tfm_harness.report.storage import write_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-    from markupsafe import Markup
 
 __all__ = ["render_html", "write_html"]
 
 MAX_LINES = 200
-"""Console lines shown for each console."""
+"""Console lines shown for each console, where there are few."""
 
-MAX_FINDINGS = 500
-"""Findings of one status shown in full; the page says how many more the record holds."""
+MAX_FINDINGS = 200
+"""Findings of one status, failures, uncovered tests or events shown in full; the page says how many more there are."""
+
+MAX_CHARTS = 24
+"""Series, comparisons or traces shown with a chart."""
+
+MAX_CONSOLES = 40
+"""Consoles shown, in all with at most `MAX_CONSOLE_LINES`."""
+
+MAX_CONSOLE_LINES = 4000
+WIDE = 4
+"""Combinations that stand beside each other; more of them stand below each other."""
 
 SUITE_ORDER = (
     "boot",
@@ -38,17 +60,9 @@ SUITE_ORDER = (
     "update",
     "robustness",
 )
-VERDICTS = {
-    "passed": ("Passed", "every check that ran holds"),
-    "failed": ("Failed", "the product does not do what it must"),
-    "bench": ("Bench failed", "nothing was learnt about the product"),
-    "config": ("Configuration wrong", "nothing was tested"),
-    "bug": ("Harness bug", "please report it"),
-    "interrupted": ("Interrupted", "stopped before its end: what ran is shown, nothing is passed"),
-    "nothing proved": ("Nothing proved", "no test reached a verdict"),
-}
-MARKS = {"passed": "✓", "failed": "✗", "error": "!", "not covered": "·", "skipped": "·", "not run": "·"}
-WORST = ("failed", "error", "passed", "skipped", "not covered", "not run")
+MARKS: Mapping[str, str] = {"passed": "✓", "failed": "✗", "error": "!", "blocked": "!"}
+WORST = ("failed", "error", "blocked", "not run", "passed", "skipped", "not covered")
+_RESETS = re.compile(r"reset|power|boot", re.IGNORECASE)
 
 
 def write_html(run: RunRecord, path: Path) -> None:
@@ -62,34 +76,101 @@ def write_html(run: RunRecord, path: Path) -> None:
 
 def render_html(run: RunRecord) -> str:
     """The page as text."""
-    verdict, meaning = VERDICTS.get(run.verdict, (run.verdict, ""))
-    findings = [(test, f) for test in run.tests for f in test.findings]
-    by_status = {s: [(t, f) for t, f in findings if f.status == s] for s in ("failed", "waived", "noted", "passed")}
+    broken = [t for t in run.tests if t.outcome in {"failed", "error"}]
+    uncovered = [t for t in run.tests if t.outcome in {"not covered", "skipped", "not run", "blocked"}]
+    shown: dict[str, list[tuple[TestEntry, FindingEntry]]] = {"failed": [], "waived": [], "noted": []}
+    totals: Counter[str] = Counter()
+    held: Counter[str] = Counter()
+    for test in run.tests:
+        for finding in test.findings:
+            totals[finding.status] += 1
+            if finding.status == "passed":
+                held[finding.id] += 1
+            elif len(shown[finding.status]) < MAX_FINDINGS:
+                shown[finding.status].append((test, finding))
+    # A chart is for what somebody must look at: what differs or is slower comes first.
+    parity = sorted(run.parity, key=lambda entry: entry.exact)
+    latency = sorted(run.latency, key=lambda entry: entry.gate.get("verdict", "") not in {"slower", "drift"})
+    lines = max(8, min(MAX_LINES, MAX_CONSOLE_LINES // max(1, min(len(run.consoles), MAX_CONSOLES))))
+    events = [(board, event) for board in run.boards for event in board.events]
     return (
         _environment()
         .get_template("page.html.j2")
         .render(
             run=run,
-            verdict=verdict,
-            verdict_class=run.verdict.replace(" ", "-") if run.verdict in VERDICTS else "failed",
-            headline=run.headline or meaning,
-            outcomes=run.outcomes(),
+            title=title(run),
+            colour=colour(run),
+            headline=run.headline or headline(run),
+            outcomes=[(word, run.outcomes()[word]) for word in ORDER if run.outcomes()[word]],
+            whose=WHOSE,
+            proven=run.proven(),
+            not_proven=_not_proven(run),
+            open_rows=[row for row in run.requirements if row.state != "proven"][:MAX_FINDINGS],
             matrix=_matrix(run),
-            broken=[t for t in run.tests if t.outcome in {"failed", "error"}],
-            uncovered=[t for t in run.tests if t.outcome in {"not covered", "skipped", "not run"}],
-            failed=by_status["failed"][:MAX_FINDINGS],
-            waived=by_status["waived"][:MAX_FINDINGS],
-            noted=by_status["noted"][:MAX_FINDINGS],
-            totals={status: len(found) for status, found in by_status.items()},
-            passed=_passed(by_status["passed"]),
-            latency=[_latency(entry) for entry in run.latency],
-            parity=[_parity(entry) for entry in run.parity],
+            broken=broken[:MAX_FINDINGS],
+            broken_total=len(broken),
+            uncovered=_reasons(uncovered),
+            uncovered_total=len(uncovered),
+            failed=shown["failed"],
+            waived=shown["waived"],
+            noted=shown["noted"],
+            totals=totals,
+            passed=sorted((name, *_said(run, name), count) for name, count in held.items()),
+            retried=[t for t in run.tests if t.tries][:MAX_FINDINGS],
+            latency=[_latency(entry) for entry in latency[:MAX_CHARTS]],
+            latency_total=len(latency),
+            parity=[_parity(entry) for entry in parity[:MAX_CHARTS]],
+            parity_total=len(parity),
+            parity_exact=all(entry.exact for entry in parity),
             traces=[
-                (t, svg.traces(t.channels, t.outputs, t.labels, title=f"{t.name} on {t.board}")) for t in run.traces
+                (t, svg.traces(t.channels, t.outputs, t.labels, title=f"{t.name} on {t.combination}"))
+                for t in run.traces[:MAX_CHARTS]
             ],
+            consoles=[(c, tail(printable(c.text), lines)) for c in run.consoles[:MAX_CONSOLES]],
+            resets=[pair for pair in events if _RESETS.search(pair[1].kind)][:MAX_FINDINGS],
+            resets_total=sum(bool(_RESETS.search(event.kind)) for _, event in events),
+            events=[pair for pair in events if not _RESETS.search(pair[1].kind)][:MAX_FINDINGS],
             marks=MARKS,
         )
     )
+
+
+def _said(run: RunRecord, name: str) -> tuple[str, str]:
+    check = run.checks.get(name)
+    return (check.title, check.requirement) if check else ("", "")
+
+
+def _not_proven(run: RunRecord) -> list[str]:
+    """What a reader must know before anything else: what this run does not say."""
+    words = [
+        f"{board.name}: {part}"
+        for board in run.boards
+        for part in board.facts.get("not proven", "").split("; ")
+        if part
+    ]
+    words += [f"{board.name} was lost and is in quarantine: {board.lost}" for board in run.lost()]
+    partly = [suite for suite in run.suites if suite.state == "partly"]
+    words += [
+        f"{suite.suite} on {suite.combination}: only {suite.passed} of {suite.total} tests passed" for suite in partly
+    ]
+    ended = sum(test.outcome == "not run" for test in run.tests)
+    if ended:
+        words.append(f"{ended} tests were not run" + (f": {run.interrupted} ended the run" if run.interrupted else ""))
+    shown = list(dict.fromkeys(words))
+    return shown[:20] + ([f"and {len(shown) - 20} more"] if len(shown) > 20 else [])
+
+
+def _reasons(tests: Iterable[TestEntry]) -> list[tuple[str, str, int, str]]:
+    """Outcome, reason, how many tests, and some of their names."""
+    grouped: dict[tuple[str, str], list[TestEntry]] = {}
+    for test in tests:
+        grouped.setdefault((test.outcome, test.message), []).append(test)
+    rows = []
+    for (outcome, message), members in list(grouped.items())[:MAX_FINDINGS]:
+        names = list(dict.fromkeys(test.short for test in members))
+        more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+        rows.append((outcome, message, len(members), ", ".join(names[:6]) + more))
+    return rows
 
 
 @cache
@@ -113,33 +194,40 @@ def _environment() -> Environment:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    suite: str
-    cells: tuple[tuple[str, str], ...]  # (css class, text)
+class _Matrix:
+    """Outcomes of suites on combinations: `heads` are the columns, each row has a name and a cell for each column."""
+
+    corner: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
 
 
-def _matrix(run: RunRecord) -> list[_Row]:
-    boards = [b.name for b in run.boards] or sorted({t.board for t in run.tests})
-    suites = sorted({t.suite for t in run.tests}, key=_suite_key)
-    rows = []
-    for suite in suites:
-        cells = []
-        for board in boards:
-            counts = Counter(t.outcome for t in run.tests if t.suite == suite and t.board == board)
-            worst = next((o for o in WORST if counts[o]), "none")
-            text = ", ".join(f"{counts[o]} {o}" for o in WORST if counts[o])
-            cells.append((worst.replace(" ", "-"), f"{MARKS.get(worst, '')} {text}".strip()))
-        rows.append(_Row(suite or "(other)", tuple(cells)))
-    return rows
+def _matrix(run: RunRecord) -> _Matrix:
+    counted: Counter[tuple[str, str, str]] = Counter((t.suite, t.combination, t.outcome) for t in run.tests)
+    suites = sorted({suite for suite, _, _ in counted}, key=_suite_key)
+    names = [c.name for c in run.combinations] or sorted({on for _, on, _ in counted})
+    if any(on == "" for _, on, _ in counted) and names:
+        names.append("")
+
+    def cell(suite: str, on: str) -> tuple[str, str]:
+        found = [(word, counted[suite, on, word]) for word in WORST if counted[suite, on, word]]
+        worst = found[0][0] if found else "none"
+        return worst.replace(" ", "-"), f"{MARKS.get(worst, '')} {in_words(found)}".strip()
+
+    if len(names) <= WIDE:
+        rows = tuple((suite or "(other)", tuple(cell(suite, on) for on in names)) for suite in suites)
+        return _Matrix("suite", tuple(on or "no board" for on in names), rows)
+    rows = tuple((on or "no board", tuple(_short(cell(suite, on)) for suite in suites)) for on in names)
+    return _Matrix("on", tuple(suite or "(other)" for suite in suites), rows)
+
+
+def _short(cell: tuple[str, str]) -> tuple[str, str]:
+    """Where many cells stand beside each other: the worst outcome's mark and number."""
+    return cell[0], cell[1].partition(",")[0].replace(" passed", "").replace(" not covered", " n/c")
 
 
 def _suite_key(suite: str) -> tuple[int, str]:
     return (SUITE_ORDER.index(suite) if suite in SUITE_ORDER else len(SUITE_ORDER), suite)
-
-
-def _passed(found: Iterable[tuple[TestEntry, FindingEntry]]) -> list[tuple[str, str, str, int]]:
-    counts: Counter[tuple[str, str, str]] = Counter((f.id, f.title, f.requirement) for _, f in found)
-    return sorted((*key, count) for key, count in counts.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +242,9 @@ class _Latency:
 
 
 def _latency(entry: LatencyEntry) -> _Latency:
-    from tfm_harness.latency.series import Series
     from tfm_harness.latency.statistics import summarise
 
-    series = Series.from_dict(entry.series)
-    baseline = Series.from_dict(entry.baseline) if entry.baseline else None
+    series, baseline = entry.series, entry.baseline
     largest = max(series.seconds, default=0.0)
     unit, factor = ("ms", 1e3) if largest >= 1e-3 else ("us", 1e6)
     now = summarise([s * factor for s in series.seconds]) if series.ticks else None
@@ -183,7 +269,7 @@ def _latency(entry: LatencyEntry) -> _Latency:
         (f"budget {name} {seconds * factor:.4g} {unit}{judged}", seconds * factor)
         for name, seconds in entry.budgets.items()
     ]
-    title = f"Latency of {series.name} on {entry.board}"
+    title = f"Latency of {series.name} on {entry.combination}"
     return _Latency(
         entry,
         series.name,
@@ -205,21 +291,18 @@ def _figure(statistics: Any, name: str) -> str:  # noqa: ANN401 - Statistics or 
 @dataclass(frozen=True, slots=True)
 class _Parity:
     entry: ParityEntry
-    model: str
     engine: str
-    outputs: tuple[tuple[Mapping[str, Any], Markup], ...]
+    outputs: tuple[tuple[ParityOutput, Markup], ...]
 
 
 def _parity(entry: ParityEntry) -> _Parity:
-    comparison = entry.session["comparison"]
-    engine = entry.session.get("engine") or {}
     outputs = []
-    for output in comparison["outputs"]:
-        histogram = {int(k): int(v) for k, v in output["histogram"].items()}
-        chart = svg.histogram(histogram, title=f"LSB differences of {comparison['model']} output {output['index']}")
-        outputs.append((output, chart))
-    words = " ".join(str(engine.get(k, "")) for k in ("name", "version", "resolver")).strip()
-    return _Parity(entry, str(comparison["model"]), words, tuple(outputs))
+    for output in entry.outputs:
+        histogram = {int(k): v for k, v in output.histogram.items()}
+        name = f"LSB differences of {entry.model} output {output.index}"
+        outputs.append((output, Markup("") if output.exact else svg.histogram(histogram, title=name)))
+    words = " ".join(entry.engine.get(part, "") for part in ("name", "version", "resolver")).strip()
+    return _Parity(entry, words, tuple(outputs))
 
 
 def duration(seconds: float) -> str:
@@ -231,18 +314,17 @@ def duration(seconds: float) -> str:
     return f"{int(seconds // 60)} min {int(seconds % 60)} s"
 
 
-def number(value: float | str | None, form: str) -> str:
-    """A figure; what is not finite stands as text in the record and is shown as it is."""
+def number(value: float | None, form: str) -> str:
+    """A figure, finite or not."""
     if value is None:
         return "-"
-    found = float(value)
-    return form % found if math.isfinite(found) else str(value).replace("inf", "∞").replace("nan", "NaN")
+    return form % value if math.isfinite(value) else str(value).replace("inf", "∞").replace("nan", "NaN")
 
 
-def difference(first: Mapping[str, Any]) -> str:
+def difference(first: ParityDifference) -> str:
     """The first element that differs, in words."""
-    reference, device = (number(first[side], "%.9g") for side in ("reference", "device"))
-    return f"vector {first['vector']}, index {list(first['index'])}: reference {reference}, device {device}"
+    reference, device = (number(value, "%.9g") for value in (first.reference, first.device))
+    return f"vector {first.vector}, index {list(first.index)}: reference {reference}, device {device}"
 
 
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\-_]")
@@ -264,6 +346,6 @@ def tail(text: str, lines: int = MAX_LINES) -> str:
 
 def breakable(text: str) -> Markup:
     """Long ids and hex that may break over lines: break opportunities after punctuation."""
-    from markupsafe import Markup, escape
+    from markupsafe import escape
 
     return Markup(re.sub(r"([./:\[_-])", r"\1<wbr>", str(escape(text))))  # noqa: S704 - escaped before

@@ -1,0 +1,69 @@
+"""SIGTERM and SIGHUP end a run as Ctrl-C does; a second signal does not cut the end short.
+
+Farms send SIGTERM, a closed terminal sends SIGHUP. Python would die of them without giving boards back. And where a
+second Ctrl-C comes while pytest ends, pytest loses the record of the first: the run looked as if it had passed.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Final
+
+__all__ = ["Signals"]
+
+_ENDING: Final = 20.0
+"""Seconds in which boards are given back; a signal after that ends the process at once."""
+
+
+class Signals:
+    """Handlers of a session, installed and removed again.
+
+    Args:
+        note: called once with the name of the signal that ends the run.
+        say: called with what to tell the user.
+        clock: seconds that only go forward.
+    """
+
+    SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP")
+
+    def __init__(
+        self, note: Callable[[str], None], say: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._note = note
+        self._say = say
+        self._clock = clock
+        self._first: float | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def install(self) -> None:
+        """Take the signals that nobody else handles; does nothing outside the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for name in self.SIGNALS:
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) in {signal.SIG_DFL, signal.default_int_handler}:
+                self._before[number] = signal.signal(number, self._handle)
+
+    def remove(self) -> None:
+        """Give the signals back. Safe to call twice."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        name = signal.Signals(number).name
+        now = self._clock()
+        if self._first is None:
+            self._first = now
+            self._note(name)
+            raise KeyboardInterrupt(name)
+        if now - self._first > _ENDING:
+            raise KeyboardInterrupt(name)
+        self._say(f"\n{name}: the run is ending already, boards are being given back")

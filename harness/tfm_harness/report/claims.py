@@ -1,0 +1,140 @@
+"""What a run proves: suites' claims and requirements, judged by the tests that ran and the findings they made."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal
+
+from tfm_harness.coverage.suite_words import claim
+from tfm_harness.coverage.suites import suite_rows
+from tfm_harness.report.record import RequirementEntry, SuiteEntry, TestEntry
+
+__all__ = ["requirement_entries", "suite_entries", "tests_on_disk"]
+
+RequirementState = Literal["proven", "excused", "failed", "not proven"]
+_LEANING = "parity.tolerance-used"
+
+
+def tests_on_disk(folder: Path) -> frozenset[str]:
+    """Names of the tests that a suite's modules hold, without importing them: ``test_boot.py::test_reset``.
+
+    A module that is no Python holds no test: pytest has said so when it collected it.
+    """
+    found: set[str] = set()
+    for path in sorted(folder.glob("test_*.py")):
+        try:
+            tree = ast.parse(path.read_bytes())
+        except (OSError, SyntaxError, ValueError):
+            continue
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test"):
+                found.add(f"{path.name}::{node.name}")
+            elif isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
+                found |= {
+                    f"{path.name}::{node.name}::{inner.name}"
+                    for inner in node.body
+                    if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef) and inner.name.startswith("test")
+                }
+    return frozenset(found)
+
+
+def suite_entries(
+    tests: Sequence[TestEntry],
+    left_out: Mapping[str, tuple[str, str]],
+    folders: Mapping[str, Path],
+    combinations: Sequence[str],
+) -> Iterator[SuiteEntry]:
+    """Which suites prove their claim: only where everything that they have on disk ran and passed.
+
+    Args:
+        tests: every collected test.
+        left_out: (combination, suite) of each test that the user left out, by its id.
+        folders: each suite's folder.
+        combinations: names of the run's combinations.
+    """
+    for suite, folder in folders.items():
+        words = claim(folder / "README.md")
+        if not words:
+            continue
+        members = [test for test in tests if test.suite == suite]
+        omitted = [nodeid for nodeid, (_, of) in left_out.items() if of == suite]
+        seen = {_key(nodeid) for nodeid in (*omitted, *(test.nodeid for test in members))}
+        never_chosen = len(tests_on_disk(folder) - seen)
+        for combination in combinations:
+            own = [test for test in members if test.combination in {combination, ""}]
+            if not any(test.combination == combination for test in own):
+                continue
+            omitted_here = sum(of == suite and on in {combination, ""} for on, of in left_out.values())
+            total = len(own) + omitted_here + never_chosen
+            passed = sum(test.outcome == "passed" for test in own)
+            retried = sum(bool(test.tries) for test in own)
+            yield SuiteEntry(
+                combination=combination,
+                suite=suite,
+                claim=words,
+                state="proved" if passed == total and not retried else "partly",
+                passed=passed,
+                total=total,
+                excused=tuple(_excused(own)),
+                retried=retried,
+            )
+
+
+def requirement_entries(
+    tests: Sequence[TestEntry], folders: Mapping[str, Path], combinations: Sequence[str]
+) -> Iterator[RequirementEntry]:
+    """Each row of the suites that took part, judged by the findings that this run made on each combination."""
+    found: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for test in tests:
+        for finding in test.findings:
+            found[test.combination, test.suite][finding.id].add(finding.status)
+    took_part = {(test.combination, test.suite) for test in tests}
+    for suite, folder in folders.items():
+        rows = suite_rows(folder)
+        for combination in combinations:
+            if (combination, suite) not in took_part:
+                continue
+            made = found.get((combination, suite), {})
+            for checks, proves, requirement in rows:
+                state, missing = _judge(checks, made)
+                yield RequirementEntry(
+                    combination=combination,
+                    suite=suite,
+                    checks=checks,
+                    proves=proves,
+                    requirement=requirement,
+                    state=state,
+                    missing=missing,
+                )
+
+
+def _judge(checks: Iterable[str], made: Mapping[str, set[str]]) -> tuple[RequirementState, tuple[str, ...]]:
+    missing = []
+    statuses: set[str] = set()
+    for pattern in checks:
+        matching = [seen for check, seen in made.items() if fnmatchcase(check, pattern)]
+        if not matching:
+            missing.append(pattern)
+        statuses = statuses.union(*matching)
+    if "failed" in statuses:
+        return "failed", tuple(missing)
+    if missing:
+        return "not proven", tuple(missing)
+    return ("excused" if statuses & {"waived", "noted"} else "proven"), ()
+
+
+def _excused(tests: Sequence[TestEntry]) -> Iterable[str]:
+    """Checks of passed tests that a waiver or a named tolerance excused."""
+    found = [f.id for test in tests for f in test.findings if f.status == "waived"]
+    found += [f.id for test in tests for f in test.findings if f.id == _LEANING and f.status != "passed"]
+    return dict.fromkeys(found)
+
+
+def _key(nodeid: str) -> str:
+    """A test's name without its folder and its parameters."""
+    path, _, name = nodeid.partition("::")
+    return f"{Path(path).name}::{name.partition('[')[0]}"

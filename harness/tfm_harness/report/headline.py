@@ -1,0 +1,81 @@
+"""A run in one line, the same on the page, in the terminal and in ``run.json``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tfm_harness.report.record import RunRecord, in_words
+
+__all__ = ["ORDER", "WHOSE", "colour", "headline", "title"]
+
+ORDER: Final = ("passed", "failed", "error", "blocked", "not covered", "skipped", "not run")
+"""Outcomes in the order in which they are said."""
+
+WHOSE: Final = {
+    "product": "the product",
+    "infrastructure": "the bench",
+    "configuration": "the configuration",
+    "test": "the test itself",
+    "harness": "the harness (a bug: please report it)",
+}
+"""Whose responsibility, in words."""
+
+_TITLES: Final = {
+    "passed": "Passed",
+    "failed": "Failed",
+    "infrastructure": "Bench failed",
+    "configuration": "Configuration wrong",
+    "test": "Test wrong",
+    "harness": "Harness bug",
+    "interrupted": "Interrupted",
+    "nothing proved": "Nothing proved",
+    "too little proved": "Too little proved",
+}
+_MEANINGS: Final = {
+    "infrastructure": "nothing was learnt about the product",
+    "test": "a test is mistaken, which says nothing about the product",
+    "interrupted": "the run ended before its end: nothing is passed",
+    "nothing proved": "no test reached a verdict",
+    "too little proved": "fewer requirements are proven than --fail-under-coverage asks for",
+}
+
+
+def _gaps(run: RunRecord) -> list[str]:
+    """What a passed run left open."""
+    outcomes = run.outcomes()
+    gaps = [f"{outcomes[word]} {word}" for word in ("not covered", "skipped", "not run") if outcomes[word]]
+    retried = sum(bool(test.tries) for test in run.tests)
+    if retried:
+        gaps.append(f"{retried} retried")
+    if run.lost():
+        gaps.append(f"{len(run.lost())} board{'s' if len(run.lost()) > 1 else ''} lost")
+    return gaps
+
+
+def title(run: RunRecord) -> str:
+    """The verdict as a title: ``Passed, 79 not covered``."""
+    return ", ".join([_TITLES[run.verdict], *(_gaps(run) if run.verdict == "passed" else [])])
+
+
+def colour(run: RunRecord) -> str:
+    """``good``, ``bad``, or ``warn`` where a passed run left something open or nothing was learnt about the product."""
+    if run.verdict in {"failed", "harness"}:
+        return "bad"
+    return "good" if run.verdict == "passed" and not _gaps(run) else "warn"
+
+
+def headline(run: RunRecord) -> str:
+    """How many tests ended how, whose responsibility, and how much is proven."""
+    outcomes = run.outcomes()
+    parts = [f"{in_words((word, outcomes[word]) for word in ORDER) or 'no test'} in {run.seconds:.0f} s"]
+    if meaning := _MEANINGS.get(run.verdict):
+        parts.append(meaning)
+    blame = run.responsibilities()
+    if blame:
+        parts.append("responsible: " + ", ".join(f"{WHOSE[who]} for {count}" for who, count in blame.most_common()))
+    proven, rows = run.proven()
+    if rows:
+        parts.append(f"{proven} of {rows} requirements proven")
+    if run.lost():
+        parts.append("lost: " + ", ".join(board.name for board in run.lost()))
+    return "; ".join(parts)
