@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import pwd
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tfm_harness.boards.supervisor import spawn, wait_until
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.findings import Report
 from tfm_harness.history import BaselineKey, BaselineStore, default_url
@@ -42,26 +44,39 @@ def postgres() -> Iterator[str]:
     binaries = tools()
     if binaries is None:
         pytest.skip("no PostgreSQL server programs (Debian package: postgresql)")
-    pytest.importorskip("psycopg", reason="psycopg is not installed (extra: postgresql)")
+    psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed (extra: postgresql)")
     # The server refuses to run as root, and a socket's path must be short.
     user = "nobody" if os.geteuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="tfmh-pg-"))
     if user:
         os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
+    data, url = folder / "data", f"postgresql://bench@/postgres?host={folder}"
 
-    def call(*command: str) -> None:
-        subprocess.run(
-            [str(binaries / command[0]), *command[1:]], check=True, user=user, cwd=folder, capture_output=True, env={}
-        )
+    def initdb() -> None:
+        words = [str(binaries / "initdb"), "-D", str(data), "-U", "bench", "-A", "trust", "--no-sync", "-E", "UTF8"]
+        subprocess.run(words, check=True, user=user, cwd=folder, capture_output=True, env={})
+
+    def answers() -> bool:
+        assert server.poll() is None, server.last_words()
+        try:
+            psycopg.connect(url).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     try:
-        call("initdb", "-D", str(folder / "data"), "-U", "bench", "-A", "trust", "--no-sync", "-E", "UTF8")
-        options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off"
-        call("pg_ctl", "-D", str(folder / "data"), "-o", options, "-l", str(folder / "log"), "-w", "start")
+        initdb()
+        become = [f"--reuid={user}", "--clear-groups"] if user else []
+        command = [str(binaries / "postgres"), "-D", str(data), "-h", "", "-k", str(folder), "-F"]
+        # Our own child, not a daemon: it ends with the tests, however those end.
+        server = spawn(["setpriv", *become, "--", *command], stderr_path=folder / "log", cwd=folder, env={})
         try:
-            yield f"postgresql://bench@/postgres?host={folder}"
+            assert wait_until(answers, 60, step=0.02), server.last_words()
+            yield url
         finally:
-            call("pg_ctl", "-D", str(folder / "data"), "-m", "immediate", "-w", "stop")
+            os.kill(server.pid, signal.SIGQUIT)  # "immediate shutdown", with which its helpers end, too
+            server.wait(10)
+            server.kill()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

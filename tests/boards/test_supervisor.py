@@ -124,6 +124,34 @@ def test_killed_harness_takes_its_children_along(tmp_path: Path) -> None:
     assert wait_until(lambda: not left(), 10), left()
 
 
+def test_what_children_have_started_ends_with_a_killed_harness(tmp_path: Path) -> None:
+    """Also where it has left the child behind; groups that were given back are nobody's business any more."""
+    script = """
+        import os, signal, sys, time
+        from pathlib import Path
+        from tfm_harness.boards.supervisor import spawn, wait_until
+        log = Path(sys.argv[1])
+        done = spawn(["sh", "-c", "exit 3"], stderr_path=log / "done")
+        assert done.wait(10) == 3
+        done.kill()
+        children = [
+            spawn(["sh", "-c", "sleep 600 & echo $!; wait"], stderr_path=log / "child"),
+            spawn(["sh", "-c", "sleep 600 & echo $!"], stderr_path=log / "gone"),
+        ]
+        assert wait_until(lambda: all(child.last_words().isdigit() for child in children), 10)
+        print(*(child.last_words() for child in children), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)],
+        stdout=subprocess.PIPE, text=True, timeout=60, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == -9
+    grandchildren = [int(word) for word in done.stdout.split()]
+    assert len(grandchildren) == 2
+    assert wait_until(lambda: all(gone(pid) for pid in grandchildren), 10)
+
+
 def command_line(process: Path) -> bytes:
     try:
         return (process / "cmdline").read_bytes()

@@ -10,6 +10,7 @@ import shutil
 import socket
 import struct
 import subprocess
+import sys
 import termios
 import threading
 import tty
@@ -22,6 +23,7 @@ import pytest
 from serial.rfc2217 import PortManager
 from serial.urlhandler.protocol_loop import Serial as LoopSerial
 from tfm_harness.config.endpoint import Rfc2217Endpoint, SerialEndpoint, TcpEndpoint, TelnetEndpoint
+from tfm_harness.console import endpoints
 from tfm_harness.console.base import Mark
 from tfm_harness.console.endpoints import open_endpoint
 from tfm_harness.console.reconnect import ReconnectingTransport
@@ -225,8 +227,24 @@ def test_a_server_that_is_restarted_is_found_again(listener: socket.socket) -> N
         transport.close()
 
 
-def test_nobody_else_may_open_an_open_port(board: Pty) -> None:
-    """TIOCEXCL: also for programs that ask for no lock; the superuser may always."""
+def test_a_pty_can_be_opened_again_after_its_holder_was_killed(board: Pty) -> None:
+    """Exclusive mode would stay on it, and nobody but the superuser could open it."""
+    code = f"""if True:
+        import os, signal
+        from tfm_harness.config.endpoint import SerialEndpoint
+        from tfm_harness.console.endpoints import open_endpoint
+        port = open_endpoint(SerialEndpoint(port={str(board.link)!r}))
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    done = subprocess.run([sys.executable, "-c", code], timeout=60, check=False)
+    assert done.returncode == -9
+    assert fcntl.ioctl(board.slave, TIOCGEXCL, bytes(4)) == bytes(4)
+    open_endpoint(SerialEndpoint(port=str(board.link))).close()
+
+
+def test_nobody_else_may_open_an_open_port(board: Pty, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TIOCEXCL on real ports: also for programs that ask for no lock; the superuser may always."""
+    monkeypatch.setattr(endpoints, "_is_pty", lambda _fd: False)
     transport = open_endpoint(SerialEndpoint(port=str(board.link)))
     try:
         assert fcntl.ioctl(board.slave, TIOCGEXCL, bytes(4)) != bytes(4)

@@ -1,7 +1,8 @@
 """Starting helpers (emulators, simulators) that cannot outlive the harness, even when it is killed by SIGKILL.
 
 The kernel kills the child when the *thread* that started it ends (PR_SET_PDEATHSIG), so all children are
-started from one thread that lives as long as the process.
+started from one thread that lives as long as the process. What a child has started itself is ended by a watcher
+(`tfm_harness.boards.orphans`).
 """
 
 from __future__ import annotations
@@ -19,13 +20,18 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Final
 
+from tfm_harness.boards.orphans import forget_group, registration
 from tfm_harness.errors import InfrastructureError
 
 __all__ = ["Child", "spawn", "wait_until"]
 
-# After PR_SET_PDEATHSIG is in force the parent may already be gone: then nothing is started. No core files: an
-# emulator's would hold the whole RAM of the board.
-_GUARD: Final = 'test "$PPID" = "$1" || exit 125; shift; ulimit -c 0; exec "$@"'
+# After PR_SET_PDEATHSIG is in force the parent may already be gone: then nothing is started. The process group is told
+# to the watcher (fd 0 until the program starts); a watcher that somebody has killed is no reason to start nothing. No
+# core files: an emulator's would hold the whole RAM of the board.
+_GUARD: Final = (
+    'test "$PPID" = "$1" || exit 125; shift; trap "" PIPE; echo "+ $$" >&0; trap - PIPE; ulimit -c 0; '
+    'exec "$@" </dev/null'
+)
 
 
 class _Spawner:
@@ -87,6 +93,7 @@ class Child:
         self._process = process
         self.argv = tuple(argv)
         self.stderr_path = stderr_path
+        self._forgotten = False
 
     @property
     def pid(self) -> int:
@@ -109,6 +116,12 @@ class Child:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
             self._process.wait()
+        self._forget()
+
+    def _forget(self) -> None:
+        if not self._forgotten:
+            self._forgotten = True
+            forget_group(self.pid)
 
     def terminate(self, grace: float = 2.0) -> int | None:
         """Ask it to end, and kill it when it has not within `grace` seconds; its exit status."""
@@ -117,6 +130,7 @@ class Child:
                 os.killpg(self.pid, signal.SIGTERM)
             if self.wait(grace) is None:
                 self.kill()
+        self._forget()
         return self._process.poll()
 
     def last_words(self, lines: int = 10) -> str:
@@ -181,7 +195,7 @@ def spawn(
         with stderr_path.open("wb") as errors, _bound_to(cpu):
             return subprocess.Popen(
                 full,
-                stdin=subprocess.DEVNULL,
+                stdin=registration(),
                 stdout=errors,
                 stderr=errors,
                 pass_fds=pass_fds,

@@ -143,7 +143,17 @@ def _set_raw_without_hangup(fd: int, endpoint: LineSettings) -> None:
         attributes[2] &= ~termios.CRTSCTS
     attributes[0] = (attributes[0] & ~termios.BRKINT) | termios.IGNBRK
     termios.tcsetattr(fd, termios.TCSANOW, attributes)
-    fcntl.ioctl(fd, termios.TIOCEXCL)  # pyserial's lock is seen only by programs that look for it
+    if not _is_pty(fd):
+        fcntl.ioctl(fd, termios.TIOCEXCL)  # pyserial's lock is seen only by programs that look for it
+
+
+def _is_pty(fd: int) -> bool:
+    """Whether a tty is a simulator's or a converter's pseudo terminal (Linux: majors 136 to 143).
+
+    A real port forgets exclusive mode at its last close, also when its holder is killed. A pseudo terminal keeps it for
+    as long as its other end is open: only the superuser could open it again.
+    """
+    return 136 <= os.major(os.fstat(fd).st_rdev) <= 143
 
 
 class SerialTransport:

@@ -1,0 +1,67 @@
+"""What a helper has started ends with the harness, too, even when the harness is killed by SIGKILL.
+
+The kernel's parent-death signal reaches a helper, but not the processes that the helper has started. A watcher (a shell
+that does nothing else) holds the reading end of a pipe: helpers' process groups are told to it, and when the pipe ends
+with the harness, it kills those that are left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import threading
+
+__all__ = ["forget_group", "registration"]
+
+_WATCH = """trap '' INT TERM HUP QUIT
+groups=" "
+while read -r word group; do
+    case $word in
+    +) groups="$groups$group " ;;
+    -) case $groups in *" $group "*) groups="${groups%%" $group "*} ${groups#*" $group "}" ;; esac ;;
+    esac
+done
+for group in $groups; do kill -s KILL -- "-$group"; done
+"""
+
+
+class _Watcher:
+    """One for each process that starts helpers; made again after a fork."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pid = -1
+        self._fd = -1
+
+    def pipe(self) -> int:
+        with self._lock:
+            if self._pid != os.getpid():
+                if self._fd >= 0:  # the parent's: its watcher must see the end of the pipe when the parent ends
+                    os.close(self._fd)
+                reading, writing = os.pipe()
+                subprocess.Popen(  # lives until this process ends; nobody waits for it
+                    ["/bin/sh", "-c", _WATCH],
+                    stdin=reading,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    cwd="/",
+                    start_new_session=True,
+                ).returncode = 0  # no warning that it still runs
+                os.close(reading)
+                self._fd, self._pid = writing, os.getpid()
+            return self._fd
+
+
+_watcher = _Watcher()
+
+
+def registration() -> int:
+    """A descriptor to which a new helper writes ``+ <its process group>`` before it does anything else."""
+    return _watcher.pipe()
+
+
+def forget_group(group: int) -> None:
+    """A group that has ended: its number may soon be somebody else's."""
+    with contextlib.suppress(OSError):
+        os.write(_watcher.pipe(), b"- %d\n" % group)
