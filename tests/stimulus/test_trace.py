@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from tfm_harness.errors import ConfigError
 from tfm_harness.stimulus.trace import find_trace, load_trace, ramp
+
+
+def save(path: Path, columns: Mapping[str, Any]) -> None:
+    """numpy's own writer; as a mapping, because the names are the trace's channels and no options of the writer."""
+    np.savez_compressed(path, **columns)
 
 
 def csv(tmp_path: Path, text: str) -> Path:
@@ -32,7 +39,7 @@ def test_npz(tmp_path: Path) -> None:
     path = tmp_path / "t.npz"
     columns: dict[str, npt.NDArray[np.generic]] = {"mag.x": np.array([1, 2, 3], dtype=np.int16)}
     columns["temp"] = np.array([1.0, 2.0, 3.5], dtype=np.float32)
-    np.savez(path, **columns)
+    save(path, columns)
     trace = load_trace(path)
     assert trace.row(2) == {"mag.x": 3.0, "temp": 3.5}
 
@@ -74,16 +81,16 @@ def test_files_that_are_refused(tmp_path: Path) -> None:
         broken.write_bytes(content)
         with pytest.raises(ConfigError, match=r"not an \.npz"):
             load_trace(broken)
-    np.savez(broken, **{"mag.x": np.array([1, 2]), "temp": np.array([1])})
+    save(broken, {"mag.x": np.array([1, 2]), "temp": np.array([1])})
     with pytest.raises(ConfigError, match="different length"):
         load_trace(broken)
-    np.savez(broken, **{"mag.x": np.zeros((2, 2))})
+    save(broken, {"mag.x": np.zeros((2, 2))})
     with pytest.raises(ConfigError, match="one dimension"):
         load_trace(broken)
-    np.savez(broken, **{"mag.x": np.array([np.inf])})
+    save(broken, {"mag.x": np.array([np.inf])})
     with pytest.raises(ConfigError, match="not finite"):
         load_trace(broken)
-    np.savez(broken, **{"mag.x": np.array([object()])})  # pickled: never loaded
+    save(broken, {"mag.x": np.array([object()])})  # pickled: never loaded
     with pytest.raises(ConfigError, match=r"not an \.npz"):
         load_trace(broken)
     with zipfile.ZipFile(broken, "w") as archive:
@@ -99,7 +106,7 @@ def test_files_that_are_refused(tmp_path: Path) -> None:
 
 def test_a_damaged_npz_gives_a_trace_or_a_clear_error(tmp_path: Path) -> None:
     path = tmp_path / "t.npz"
-    np.savez_compressed(path, **{"mag.x": np.arange(50.0), "temp": np.arange(50.0)})
+    save(path, {"mag.x": np.arange(50.0), "temp": np.arange(50.0)})
     whole, random = path.read_bytes(), Random(3)
     for _ in range(300):
         data = bytearray(whole)

@@ -152,7 +152,7 @@ def _compare_output(
         tolerance=tolerance.name if tolerance else "",
         passed=_within(tolerance, exact, histogram, gap, size) if tolerance else bool(exact.all()),
     )
-    return result, ~exact.all(axis=1)
+    return result, np.asarray(~exact.all(axis=1))
 
 
 def _within(

@@ -69,7 +69,8 @@ def window_tensor(raw: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int8]:
     if counts.size and (counts.min() < -32768 or counts.max() > 32767):
         raise ValueError("a raw count does not fit int16")
     shifted = (counts - _BIAS + (1 << (_SHIFT - 1))) >> _SHIFT
-    return np.clip(shifted, -128, 127).astype(np.int8)
+    quantised: npt.NDArray[np.int8] = np.clip(shifted, -128, 127).astype(np.int8)
+    return quantised
 
 
 FRONTENDS: Mapping[str, Callable[[npt.NDArray[np.integer[Any]]], npt.NDArray[np.int8]]] = {"reference": window_tensor}

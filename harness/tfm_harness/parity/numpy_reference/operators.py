@@ -105,7 +105,8 @@ def _requantise(accumulated: Ints, multipliers: Sequence[Multiplier], zero_point
         scaled = multipliers[0].apply(accumulated)
     else:
         scaled = np.stack([m.apply(accumulated[..., c]) for c, m in enumerate(multipliers)], axis=-1)
-    return np.clip(scaled + zero_point, *limits)
+    clipped: Ints = np.clip(scaled + zero_point, *limits)
+    return clipped
 
 
 def convolution(
@@ -175,7 +176,8 @@ def max_pool(x: Ints, *, windows: tuple[Window, Window], limits: tuple[int, int]
 def _rounded_division(total: Ints, count: Ints) -> Ints:
     half = count // 2
     magnitude = (np.abs(total) + half) // count
-    return np.where(total > 0, magnitude, -magnitude)
+    rounded: Ints = np.where(total > 0, magnitude, -magnitude)
+    return rounded
 
 
 def add(
@@ -196,7 +198,8 @@ def add(
         sums = sums + rounding_shift(doubling_high_mul(shifted, multiplier.significand), -multiplier.shift)
     multiplier = Multiplier.of(twice / ((1 << bits) * scales[2]))
     output = rounding_shift(doubling_high_mul(sums, multiplier.significand), -multiplier.shift) + zeros[2]
-    return np.clip(output, *limits)
+    clipped: Ints = np.clip(output, *limits)
+    return clipped
 
 
 def mean(x: Ints, axes: tuple[int, ...], *, scales: tuple[float, float], zeros: tuple[int, int]) -> Ints:
@@ -206,7 +209,8 @@ def mean(x: Ints, axes: tuple[int, ...], *, scales: tuple[float, float], zeros: 
     real = Multiplier.of(scales[0] / scales[1])
     shift = min(count.bit_length() - 1, 32, 31 + real.shift)
     multiplier = Multiplier((real.significand << shift) // count, real.shift - shift)
-    return np.clip(multiplier.apply(total) + zeros[1], INT8_MIN, INT8_MAX)
+    clipped: Ints = np.clip(multiplier.apply(total) + zeros[1], INT8_MIN, INT8_MAX)
+    return clipped
 
 
 def pad(x: Ints, widths: Sequence[tuple[int, int]], value: int) -> Ints:

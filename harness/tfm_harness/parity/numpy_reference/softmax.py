@@ -63,7 +63,8 @@ def softmax(x: Ints, *, beta: float, scale: float) -> Ints:
 
 def _saturating_shift(x: Ints, exponent: int) -> Ints:
     """`x` times 2^exponent, saturated."""
-    return np.clip(x << exponent, INT32_MIN, INT32_MAX)
+    saturated: Ints = np.clip(x << exponent, INT32_MIN, INT32_MAX)
+    return saturated
 
 
 def _exp_on_negative(a: Ints) -> Ints:
