@@ -31,7 +31,7 @@ SECTIONS: dict[str, list[str]] = {
         "docs/protocol.md",
         "fw_builds/**/README.md",
     ],
-    "Judge": ["docs/verification.md", "docs/parity.md", "docs/latency.md", "docs/report.md"],
+    "Judge": ["docs/verification.md", "docs/parity.md", "docs/latency.md", "docs/report.md", "docs/errors.md"],
     "Suites": ["suites/*/README.md"],
     "Develop": ["CONTRIBUTING.md", "docs/architecture.md", "SECURITY.md", "CHANGELOG.md", "harness/**/README.md"],
 }
