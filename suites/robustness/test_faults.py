@@ -1,0 +1,373 @@
+"""Every fault of the link, many times and at every length: dropped, counted, and the device still serves."""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Callable, Iterator
+
+import pytest
+from tfm_harness.findings import Check
+from tfm_harness.plugin.checks import Checks
+from tfm_harness.plugin.device import Device
+from tfm_harness.protocol.smp.answers import DeviceStats
+from tfm_harness.protocol.smp.client import SmpDriver
+from tfm_harness.protocol.smp.frame import MAX_PACKET, Packet, encode_frame
+from tfm_harness.protocol.smp.header import GROUP_INFERENCE, GROUP_OS, HEADER, Command, Op
+from tfm_harness.protocol.smp.link import Request
+from tfm_harness.verify import cbor
+
+pytestmark = pytest.mark.needs("stats")
+
+OVERHEAD = 12
+"""Bytes of an echo beside its text, at most: header and CBOR heads."""
+EINVAL, ENOTSUP, TOO_NEW, UNKNOWN = 3, 8, 13, 1
+
+SERVES = Check(
+    id="robustness.serves-after-faults",
+    title="after many faults of one kind the device serves as before, and nothing was lost of what is right",
+    requirement="PSA Security Model 1.1 s.4.9 (availability)",
+)
+COUNTED = Check(
+    id="robustness.faults-counted",
+    title="each damaged frame is dropped without an answer, and counted under its own name",
+    requirement="docs/protocol.md, transport, stats",
+)
+CRC = Check(
+    id="robustness.crc-every-length",
+    title="a wrong CRC is seen in messages of every length",
+    requirement="docs/protocol.md, transport (CRC-16/XMODEM)",
+)
+LENGTH = Check(
+    id="robustness.every-length-taken",
+    title="messages of every length up to the largest are answered, and longer ones dropped",
+    requirement="docs/protocol.md, transport (4096 bytes either way)",
+)
+OVERRUN = Check(
+    id="robustness.receives-after-overrun",
+    title="after more was sent than the device can hold, it receives again",
+    requirement="PSA Security Model 1.1 s.4.9 (availability)",
+)
+VERSIONS = Check(
+    id="robustness.version-field",
+    title="each SMP version is answered in the form of that version, and a newer one refused",
+    requirement="MCUmgr SMP (version field); docs/protocol.md, transport",
+)
+TRAILING = Check(
+    id="robustness.trailing-bytes-refused",
+    title="bytes behind a request's map, and a length that is not the message's, are not taken",
+    requirement="docs/protocol.md, transport",
+)
+LIMITS = Check(
+    id="robustness.limits",
+    title="numbers are taken up to their documented limit, and refused beyond it",
+    requirement="docs/protocol.md, group 64",
+)
+
+
+def packet(payload: bytes, *, op: int = Op.WRITE, version: int = 1, group: int = GROUP_OS, command: int = 0) -> bytes:
+    """A message with any version field; sequence number 77."""
+    return HEADER.pack(op | version << 3, 0, len(payload), group, 77, command) + payload
+
+
+def echo(size: int) -> bytes:
+    """An echo request whose message has about `size` bytes."""
+    return packet(cbor.encode({"d": "e" * max(0, size - OVERHEAD)}))
+
+
+def with_crc(message: bytes, crc: int) -> bytes:
+    """A frame whose CRC is `crc`, right or wrong."""
+    good = encode_frame(message)
+    right = binascii.crc_hqx(message, 0)
+    if crc == right:
+        return good
+    lines = good.split(b"\n")[:-1]
+    body = b"".join(binascii.a2b_base64(line[2:]) for line in lines)[:-2] + crc.to_bytes(2, "big")
+    return b"".join(
+        (b"\x06\x09" if at == 0 else b"\x04\x14") + binascii.b2a_base64(body[at : at + 93])
+        for at in range(0, len(body), 93)
+    )
+
+
+GOOD = encode_frame(echo(16))
+CHANGED = packet(cbor.encode({"d": "e"}))
+ORPHAN = "continuation without a beginning"
+FAULTS: dict[str, tuple[bytes, str]] = {
+    # what is sent, and the counter of `stats` under which it must appear
+    "wrong CRC": (with_crc(CHANGED, binascii.crc_hqx(CHANGED, 0) ^ 1), "bad_crc"),
+    "CRC of zero": (with_crc(CHANGED, 0), "bad_crc"),
+    "no base64": (GOOD[:8] + b"!" + GOOD[9:], "bad_frame"),
+    "cut short": (GOOD[:10] + b"\n", "bad_frame"),
+    "padding in the middle": (GOOD[:6] + b"=" + GOOD[7:], "bad_frame"),
+    ORPHAN: (b"\x04\x14" + GOOD[2:], "bad_frame"),
+    "announced too long": (b"\x06\x09/////w==\n", "too_big"),
+    "announced one byte too long": (
+        b"\x06\x09" + binascii.b2a_base64((MAX_PACKET + 3).to_bytes(2, "big") + bytes(4)),
+        "too_big",
+    ),
+    "announced too short": (b"\x06\x09" + binascii.b2a_base64(b"\0\2\0\0"), "bad_frame"),
+    "longer than announced": (b"\x06\x09" + binascii.b2a_base64(b"\0\4" + bytes(9)), "bad_frame"),
+    "a line too long": (b"\x06\x09" + b"A" * 130 + b"\n", "bad_frame"),
+    "no request": (encode_frame(packet(b"\xa0", op=Op.READ_RSP)), "bad_frame"),
+    "an operation that there is not": (encode_frame(packet(b"\xa0", op=7)), "bad_frame"),
+    "header cut": (encode_frame(packet(b"")[:7]), "bad_frame"),
+    "another length in the header": (encode_frame(packet(b"\xa0") + b"\0"), "bad_frame"),
+}
+
+
+def counters(before: DeviceStats, after: DeviceStats) -> dict[str, int]:
+    """How much each counter of damaged frames has grown."""
+    return {
+        name: getattr(after, name) - getattr(before, name) for name in ("bad_crc", "bad_frame", "too_big", "overruns")
+    }
+
+
+def serves(lab: SmpDriver, checks: Checks, subject: str, *, thorough: bool) -> None:
+    """Short and longest requests are answered, in bursts."""
+    for text in ("short", "x" * (MAX_PACKET - 8 - 32 if thorough else 300)):
+        checks.equal(SERVES, lab.echo(text) == text, True, subject=f"{subject}: {len(text)} bytes")
+    requests = [
+        Request(op=Op.WRITE, group=GROUP_OS, command=0, payload=cbor.encode({"d": f"{n}"}), name="echo")
+        for n in range(32)
+    ]
+    answered = sum(answer is not None for answer in lab.link.burst(requests, timeout=2.0))
+    checks.equal(SERVES, answered, 32, subject=f"{subject}: a burst of 32")
+
+
+@pytest.mark.parametrize("times", [60, pytest.param(1000, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_many_times(device: Device, checks: Checks, fault: str, times: int) -> None:
+    """What a buffer lost with each of them would end in."""
+    lab = device.lab
+    frame, counter = FAULTS[fault]
+    before, stale = lab.device_stats(), lab.stats.stale
+    lab.link.send_raw(frame * times)
+    with lab.link.forgiving():
+        lab.parameters()
+    answered = lab.stats.stale - stale + len(lab.link.drain(quiet=0.01))
+    grown = counters(before, lab.device_stats())
+    # Continuations behind one that was dropped belong to the same message.
+    expected = 1 if fault == ORPHAN else times
+    checks.equal(COUNTED, grown[counter], expected, subject=f"{fault}: counted as {counter.replace('_', ' ')}")
+    checks.equal(COUNTED, answered, 0, subject=f"{fault}: answers")
+    serves(lab, checks, f"after {times} times {fault}", thorough=times > 100)
+
+
+@pytest.mark.parametrize("times", [60, pytest.param(1000, marks=pytest.mark.thorough)])
+def test_refused_requests_many_times(device: Device, checks: Checks, times: int) -> None:
+    """A refusal gives back what the request took: malformed, unknown, and refused by a service."""
+    lab = device.lab
+    refused = (
+        ("malformed", GROUP_OS, 0, b"\xa1\x61d\x01", Op.WRITE),
+        ("unknown", 65, 0, b"\xa0", Op.WRITE),
+        ("refused by a service", GROUP_INFERENCE, Command.ATTEST, cbor.encode({"ch": bytes(5)}), Op.WRITE),
+        ("a nonce that is too short", GROUP_INFERENCE, Command.INFER, cbor.encode({"nonce": b"", "src": 1}), Op.WRITE),
+    )
+    for words, group, command, payload, op in refused:
+        missing = 0
+        for at in range(0, times, 50):
+            count = min(50, times - at)
+            requests = [Request(op=op, group=group, command=command, payload=payload, name=words)] * count
+            missing += sum(answer is None for answer in lab.link.burst(requests, timeout=2.0))
+        checks.equal(SERVES, missing, 0, subject=f"{times} times {words}: requests without an answer")
+        serves(lab, checks, f"after {times} times {words}", thorough=times > 100)
+
+
+def lengths(*, every: bool) -> Iterator[int]:
+    """Message lengths: around each line of base64, powers of two and the largest."""
+    corners = {20, 23, *(93 * n + step for n in (1, 2) for step in (-5, -4, -3, -2, -1, 0, 1))}
+    corners |= {(1 << bit) + step for bit in (5, 6, 7, 8, 9) for step in (-2, -1, 0, 1)} | {300, 1000, MAX_PACKET}
+    if every:
+        corners |= set(range(20, 400, 5)) | set(range(400, MAX_PACKET, 401))
+        corners |= {1022, 1023, 1024, 1025, 2047, 2048, 2049, MAX_PACKET - 2, MAX_PACKET - 1}
+    yield from sorted(size for size in corners if 20 <= size <= MAX_PACKET)
+
+
+def exact(size: int) -> bytes:
+    """An echo message of exactly `size` bytes, where CBOR's heads allow it."""
+    for text in range(max(0, size - 16), size):
+        message = packet(cbor.encode({"d": "e" * text}))
+        if len(message) >= size:
+            return message
+    raise AssertionError("no text is that long")
+
+
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=["corners", "many"])
+def test_the_crc_is_checked_at_every_length(device: Device, checks: Checks, every: bool) -> None:
+    """The same message right, with a bit changed in its text, and with a bit changed in its CRC."""
+    lab = device.lab
+    for size in lengths(every=every):
+        message = exact(size)
+        if len(message) > MAX_PACKET:
+            continue
+        crc = binascii.crc_hqx(message, 0)
+        changed = message[:-1] + bytes([message[-1] ^ 1])
+        wrong = [with_crc(changed, crc), with_crc(message, crc ^ 0x0100), with_crc(message, crc ^ 0x0001)]
+        wrong = wrong[: 3 if size < 400 else 1]
+        before, stale = lab.device_stats(), lab.stats.stale
+        lab.link.send_raw(b"".join([*wrong, with_crc(message, crc)]))
+        with lab.link.forgiving():
+            lab.parameters()
+        answers = lab.stats.stale - stale + len(lab.link.drain(quiet=0))
+        after = lab.device_stats()
+        subject = f"message of {len(message)} bytes"
+        # Received: the right message, the question behind it, and this second question about statistics.
+        checks.equal(LENGTH, after.received - before.received, 3, subject=subject)
+        checks.equal(CRC, after.bad_crc - before.bad_crc, len(wrong), subject=subject)
+        checks.equal(CRC, answers, 1, subject=f"{subject}: answers to the right one and those with a wrong CRC")
+
+
+def test_a_message_one_byte_too_long_is_dropped(device: Device, checks: Checks) -> None:
+    lab = device.lab
+    for more in (1, 2, 100, 60000 - MAX_PACKET):
+        before = lab.device_stats()
+        body = (MAX_PACKET + more + 2).to_bytes(2, "big") + bytes(min(600, MAX_PACKET))
+        lab.link.send_raw(
+            b"".join(
+                (b"\x06\x09" if at == 0 else b"\x04\x14") + binascii.b2a_base64(body[at : at + 93])
+                for at in range(0, len(body), 93)
+            )
+        )
+        lab.echo("behind it")
+        grown = counters(before, lab.device_stats())
+        checks.equal(LENGTH, grown["too_big"], 1, subject=f"announced {MAX_PACKET + more} bytes")
+
+
+@pytest.mark.needs("latency")
+@pytest.mark.parametrize("rounds", [1, pytest.param(3, marks=pytest.mark.thorough)])
+def test_the_device_receives_again_after_it_was_full(device: Device, checks: Checks, rounds: int) -> None:
+    """While it computes it is sent more than its buffers hold; then the longest messages, one after the other."""
+    lab = device.lab
+    text = "y" * (MAX_PACKET - 8 - 32)
+    longest = Request(op=Op.WRITE, group=GROUP_OS, command=0, payload=cbor.encode({"d": text}), name="echo")
+    work = Request(
+        op=Op.WRITE,
+        group=GROUP_INFERENCE,
+        command=Command.LATENCY,
+        payload=cbor.encode({"n": 40, "warm": 0}),
+        name="latency",
+    )
+    for number in range(rounds):
+        answers = lab.link.burst([work, *[longest] * 4], timeout=lab.timeout)
+        came = sum(answer is not None for answer in answers)
+        stats = lab.device_stats()
+        checks(
+            OVERRUN,
+            came == 5 or stats.overruns > 0,
+            expected="5 answers, or bytes counted as overrun by the UART",
+            seen=f"{came} answers, {stats.overruns} overruns",
+            subject=f"round {number}",
+        )
+        for _ in range(3):
+            checks.equal(OVERRUN, lab.echo(text) == text, True, subject=f"round {number}: longest message afterwards")
+
+
+def answer_to(lab: SmpDriver, message: bytes) -> Packet | None:
+    """The one answer to a raw message."""
+    lab.link.send_raw(encode_frame(message))
+    found = [item for item in lab.link.drain(quiet=0.2) if isinstance(item, Packet)]
+    return found[0] if len(found) == 1 else None
+
+
+REQUESTS: dict[str, tuple[bytes, Callable[[object], bool], Callable[[object], bool]]] = {
+    # request with version field 0, what version 1 must answer, what version 2 must answer
+    "a request that works": (
+        packet(cbor.encode({"d": "v"}), version=0),
+        lambda body: body == {"r": "v"},
+        lambda body: body == {"r": "v"},
+    ),
+    "an unknown command": (
+        packet(b"\xa0", version=0, command=99),
+        lambda body: body == {"rc": ENOTSUP},
+        lambda body: body == {"rc": ENOTSUP},
+    ),
+    "a malformed request": (
+        packet(b"\x80", version=0),
+        lambda body: body == {"rc": EINVAL},
+        lambda body: body == {"rc": EINVAL},
+    ),
+    "a service's refusal": (
+        packet(cbor.encode({"ch": bytes(5)}), version=0, group=GROUP_INFERENCE, command=Command.ATTEST),
+        lambda body: body == {"rc": UNKNOWN},
+        lambda body: body == {"err": {"group": GROUP_INFERENCE, "rc": 135}},
+    ),
+}
+
+
+@pytest.mark.parametrize("version", [0, 1, 2, 3])
+@pytest.mark.parametrize("kind", REQUESTS)
+def test_every_version_is_answered_in_its_own_form(device: Device, checks: Checks, kind: str, version: int) -> None:
+    request, old, new = REQUESTS[kind]
+    message = bytes([request[0] | version << 3]) + request[1:]
+    answer = answer_to(device.lab, message)
+    subject = f"version field {version}, {kind}"
+    if not checks(VERSIONS, answer is not None, expected="one answer", seen="none, or several", subject=subject):
+        return
+    assert answer is not None
+    body = cbor.decode(answer.data[HEADER.size :]).value
+    if version > 1:
+        held, expected = body == {"rc": TOO_NEW}, f"rc {TOO_NEW} (unsupported: too new)"
+    else:
+        held, expected = (new if version else old)(body), f"the form of version {version + 1}"
+    checks(VERSIONS, held, expected=expected, seen=body, subject=subject)
+    checks.equal(VERSIONS, answer.data[0] >> 3 & 3, min(version, 1), subject=f"{subject}: version of the answer")
+    checks.equal(VERSIONS, answer.data[6], 77, subject=f"{subject}: sequence number")
+
+
+@pytest.mark.parametrize("more", [b"\0", b"\xa0", b"\xf6", b"\xff", bytes(64)], ids=lambda more: more[:4].hex())
+def test_bytes_behind_a_request_are_refused(device: Device, checks: Checks, more: bytes) -> None:
+    payload = cbor.encode({"d": "t"}) + more
+    answer = answer_to(device.lab, packet(payload))
+    body = cbor.decode(answer.data[HEADER.size :]).value if answer is not None else None
+    checks.equal(TRAILING, body, {"rc": EINVAL}, subject=f"{len(more)} bytes behind the map")
+    for step in (-1, 1):
+        before = device.lab.device_stats()
+        message = packet(cbor.encode({"d": "t"}))
+        wrong = message[:2] + (len(message) - HEADER.size + step).to_bytes(2, "big") + message[4:]
+        came = answer_to(device.lab, wrong)
+        after = device.lab.device_stats()
+        checks.equal(TRAILING, came is None, True, subject=f"length in the header wrong by {step}: no answer")
+        checks.equal(TRAILING, after.bad_frame - before.bad_frame, 1, subject=f"wrong by {step}: counted")
+
+
+@pytest.mark.needs("latency", "log")
+def test_numbers_are_taken_up_to_their_limits(device: Device, checks: Checks) -> None:
+    cases: tuple[tuple[Command, dict[str, object], bool], ...] = (
+        (Command.LATENCY, {"n": 0, "warm": 0}, False),
+        (Command.LATENCY, {"n": 1, "warm": 0}, True),
+        (Command.LATENCY, {"n": 513, "warm": 0}, False),
+        (Command.LATENCY, {"n": 1, "warm": 513}, False),
+        (Command.LATENCY, {"n": 1 << 32, "warm": 0}, False),
+        (Command.LATENCY, {"n": (1 << 32) + 1, "warm": 0}, False),
+        (Command.LOG, {"n": 0, "len": 0}, True),
+        (Command.LOG, {"n": 1, "len": 1000}, True),
+        (Command.LOG, {"n": 1, "len": 1001}, False),
+        (Command.LOG, {"n": 1001, "len": 1}, False),
+        (Command.LOG, {"n": (1 << 32) + 1, "len": 1}, False),
+        (Command.PROBE, {"op": 0, "addr": 1 << 32, "size": 4}, False),
+        (Command.PROBE, {"op": 2, "addr": 0x2100_0000, "size": 4}, False),
+        (Command.PROBE, {"op": 0, "addr": 0x2100_0000, "size": 3}, False),
+        (Command.PROBE, {"op": 0, "addr": 0x2100_0000, "size": 8}, False),
+        (Command.SAMPLE, {"mode": "free", "ms": 0}, False),
+        (Command.SAMPLE, {"mode": "free", "ms": 60001}, False),
+        (Command.SAMPLE, {"mode": "free", "ms": (1 << 32) + 10}, False),
+        (Command.SAMPLE, {"mode": "free"}, False),
+        (Command.SAMPLE, {"mode": "step", "ms": 1}, False),
+        (Command.SAMPLE, {"mode": "steps"}, False),
+    )
+    for command, arguments, taken in cases:
+        request = Request(
+            op=Op.WRITE,
+            group=GROUP_INFERENCE,
+            command=command,
+            payload=cbor.encode(arguments),
+            name=command.name.lower(),
+        )
+        body = cbor.decode(device.lab.link.request(request, timeout=device.lab.timeout).payload).value
+        refused = isinstance(body, dict) and ("err" in body or body.get("rc", 0) != 0)
+        checks(
+            LIMITS,
+            refused != taken,
+            expected="taken" if taken else "a refusal",
+            seen="a refusal" if refused else "taken",
+            subject=f"{command.name.lower()} {arguments}",
+        )
