@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import binascii
+import contextlib
+import math
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from tfm_harness.errors import InfrastructureError, ProductError
 from tfm_harness.findings import Check
 from tfm_harness.plugin.checks import Checks
 from tfm_harness.plugin.device import Device
@@ -21,6 +25,7 @@ pytestmark = pytest.mark.needs("stats")
 OVERHEAD = 12
 """Bytes of an echo beside its text, at most: header and CBOR heads."""
 EINVAL, ENOTSUP, TOO_NEW, UNKNOWN = 3, 8, 13, 1
+MOST_RUNS = 512  # of one latency request
 
 SERVES = Check(
     id="robustness.serves-after-faults",
@@ -121,16 +126,27 @@ def counters(before: DeviceStats, after: DeviceStats) -> dict[str, int]:
     }
 
 
+@contextlib.contextmanager
+def serving(checks: Checks, subject: str) -> Iterator[None]:
+    """A device that no longer answers in this block does not serve."""
+    try:
+        yield
+    except (ProductError, InfrastructureError) as error:
+        checks(SERVES, False, expected="answers as before", seen=error.message, subject=subject)
+        raise
+
+
 def serves(lab: SmpDriver, checks: Checks, subject: str, *, thorough: bool) -> None:
     """Short and longest requests are answered, in bursts."""
-    for text in ("short", "x" * (MAX_PACKET - 8 - 32 if thorough else 300)):
-        checks.equal(SERVES, lab.echo(text) == text, True, subject=f"{subject}: {len(text)} bytes")
-    requests = [
-        Request(op=Op.WRITE, group=GROUP_OS, command=0, payload=cbor.encode({"d": f"{n}"}), name="echo")
-        for n in range(32)
-    ]
-    answered = sum(answer is not None for answer in lab.link.burst(requests, timeout=2.0))
-    checks.equal(SERVES, answered, 32, subject=f"{subject}: a burst of 32")
+    with serving(checks, subject):
+        for text in ("short", "x" * (MAX_PACKET - 8 - 32 if thorough else 300)):
+            checks.equal(SERVES, lab.echo(text) == text, True, subject=f"{subject}: {len(text)} bytes")
+        requests = [
+            Request(op=Op.WRITE, group=GROUP_OS, command=0, payload=cbor.encode({"d": f"{n}"}), name="echo")
+            for n in range(32)
+        ]
+        answered = sum(answer is not None for answer in lab.link.burst(requests, timeout=2.0))
+        checks.equal(SERVES, answered, 32, subject=f"{subject}: a burst of 32")
 
 
 @pytest.mark.parametrize("times", [60, pytest.param(1000, marks=pytest.mark.thorough)])
@@ -141,7 +157,7 @@ def test_a_fault_many_times(device: Device, checks: Checks, fault: str, times: i
     frame, counter = FAULTS[fault]
     before, stale = lab.device_stats(), lab.stats.stale
     lab.link.send_raw(frame * times)
-    with lab.link.forgiving():
+    with serving(checks, f"after {times} times {fault}"), lab.link.forgiving():
         lab.parameters()
     answered = lab.stats.stale - stale + len(lab.link.drain(quiet=0.01))
     grown = counters(before, lab.device_stats())
@@ -239,26 +255,45 @@ def test_the_device_receives_again_after_it_was_full(device: Device, checks: Che
     lab = device.lab
     text = "y" * (MAX_PACKET - 8 - 32)
     longest = Request(op=Op.WRITE, group=GROUP_OS, command=0, payload=cbor.encode({"d": text}), name="echo")
-    work = Request(
-        op=Op.WRITE,
-        group=GROUP_INFERENCE,
-        command=Command.LATENCY,
-        payload=cbor.encode({"n": 40, "warm": 0}),
-        name="latency",
-    )
+    began = time.monotonic()
+    lab.echo(text)
+    echo_seconds = time.monotonic() - began
+    began = time.monotonic()
+    lab.latency(64)
+    each = (time.monotonic() - began) / 64
     for number in range(rounds):
-        answers = lab.link.burst([work, *[longest] * 4], timeout=lab.timeout)
-        came = sum(answer is not None for answer in answers)
-        stats = lab.device_stats()
-        checks(
-            OVERRUN,
-            came == 5 or stats.overruns > 0,
-            expected="5 answers, or bytes counted as overrun by the UART",
-            seen=f"{came} answers, {stats.overruns} overruns",
-            subject=f"round {number}",
+        # Work that lasts as long as more than two of the longest messages, which the device can hold, need to arrive.
+        busy = math.ceil(6 * echo_seconds / each / MOST_RUNS)
+        work = Request(
+            op=Op.WRITE,
+            group=GROUP_INFERENCE,
+            command=Command.LATENCY,
+            payload=cbor.encode({"n": 1, "warm": MOST_RUNS}),
+            name="latency",
         )
-        for _ in range(3):
-            checks.equal(OVERRUN, lab.echo(text) == text, True, subject=f"round {number}: longest message afterwards")
+        with overrun(checks, f"round {number}"):
+            answers = lab.link.burst([work] * busy + [longest] * 5, timeout=lab.timeout)
+            came = sum(answer is not None for answer in answers)
+            overruns = lab.device_stats().overruns
+            checks(
+                OVERRUN,
+                came == len(answers) or overruns > 0,
+                expected=f"{len(answers)} answers, or bytes counted as overrun by the UART",
+                seen=f"{came} answers, {overruns} overruns",
+                subject=f"round {number}",
+            )
+            for _ in range(3):
+                checks.equal(OVERRUN, lab.echo(text) == text, True, subject=f"round {number}: longest one afterwards")
+
+
+@contextlib.contextmanager
+def overrun(checks: Checks, subject: str) -> Iterator[None]:
+    """A device that no longer answers in this block has not begun to receive again."""
+    try:
+        yield
+    except (ProductError, InfrastructureError) as error:
+        checks(OVERRUN, False, expected="it receives again", seen=error.message, subject=subject)
+        raise
 
 
 def answer_to(lab: SmpDriver, message: bytes) -> Packet | None:

@@ -308,7 +308,13 @@ class QemuBoard(Board):
             nv_file=self._store.nv(virtual.nv.size) if virtual.nv else None,
             nv_fd=self._store.nv_fd,
         )
-        ours = self._machine.start(self._build, provisions, deterministic=self._counting, absent=self._absent)
+        ours = self._machine.start(
+            self._build,
+            provisions,
+            deterministic=self._counting,
+            absent=self._absent,
+            skip_idle=not self.context.deterministic,
+        )
         try:
             for name in self._target.consoles:
                 self._attach(name, SocketTransport(ours.pop(name)))

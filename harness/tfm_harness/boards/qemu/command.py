@@ -41,6 +41,7 @@ def command_line(
     nv_file: Path | None,
     deterministic: bool,
     absent: frozenset[str] = frozenset(),
+    skip_idle: bool = False,
     sandbox: bool = True,
 ) -> list[str]:
     """All words, the program first; the machine waits for `cont` on the monitor.
@@ -52,6 +53,7 @@ def command_line(
         otp, entropy: descriptors of files with these areas; None where the target has none.
         nv_file: file behind the NV memory.
         deterministic: count instructions instead of time.
+        skip_idle: when counting, idle time passes at once instead of at the host's pace, which may be late.
         absent: names of the target's sensors that are not on the bus this time.
         sandbox: forbid QEMU what emulation does not need.
     """
@@ -66,7 +68,10 @@ def command_line(
         machine += f",memory-backend={memory}"
     words += ["-M", machine]
     if deterministic:
-        words += ["-icount", f"shift={target.icount.shift},sleep={'on' if target.icount.sleep else 'off'}"]
+        words += [
+            "-icount",
+            f"shift={target.icount.shift},sleep={'on' if target.icount.sleep and not skip_idle else 'off'}",
+        ]
     words += _serials(target, consoles)
     words += ["-chardev", f"socket,id=qmp,fd={qmp}", "-mon", "chardev=qmp,mode=control"]
     for name, sensor in target.sensors.items():

@@ -80,6 +80,7 @@ class Machine:
         *,
         deterministic: bool,
         absent: frozenset[str] = frozenset(),
+        skip_idle: bool = False,
     ) -> dict[str, socket.socket]:
         """Start the process, halted, without the sensors named `absent`. Returns our end of each console.
 
@@ -102,6 +103,7 @@ class Machine:
                 nv_file=provisions.nv_file,
                 deterministic=deterministic,
                 absent=absent,
+                skip_idle=skip_idle,
             )
             passed = [*(sock.fileno() for sock in theirs.values()), *files]
             passed += [] if provisions.nv_fd is None else [provisions.nv_fd]

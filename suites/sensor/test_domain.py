@@ -1,0 +1,361 @@
+"""The sensor path over its whole domain: every bit, every order, every rate, a sensor that is gone, the front-end."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tfm_harness.boards.base import ClockQuality, ResetKind
+from tfm_harness.errors import ConfigError
+from tfm_harness.findings import Check
+from tfm_harness.plugin.bench import Bench
+from tfm_harness.plugin.checks import Checks
+from tfm_harness.plugin.device import Device
+from tfm_harness.plugin.reference import Reference
+from tfm_harness.plugin.verifier import Verifier
+from tfm_harness.protocol.smp.answers import Refused, SampleState
+from tfm_harness.stimulus.base import Sample, Stimulus
+from tfm_harness.stimulus.sensors import LSM303DLHC, TMP105, Axis
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+pytestmark = pytest.mark.needs("infer", "signed-result", "sensor", "stimulus", "sensor-model")
+
+BAD_STATE = -137
+ABSENT = 1
+LOWEST_TEMPERATURE = -880  # -55 degC, the least that a TMP105 is made for
+
+COUNTED = Check(
+    id="sensor.every-sample-counted",
+    title="each sample taken is counted once, also when its value is that of the one before",
+    requirement="docs/protocol.md, sample",
+)
+RATE = Check(
+    id="sensor.rate",
+    title="free-running samples come at the period that was asked for",
+    requirement="docs/protocol.md, sample",
+)
+GONE = Check(
+    id="sensor.gone-is-said",
+    title="a sensor that does not answer is reported, and leaves no window to infer from",
+    requirement="PSA Security Model 1.1 s.4.5 (integrity of assets); docs/protocol.md, sensor status",
+)
+FORGOTTEN = Check(
+    id="sensor.window-after-reset",
+    title="after a reset there is no window, and no result of the one before",
+    requirement="docs/protocol.md, infer (PSA_ERROR_BAD_STATE)",
+)
+DISCRIMINATES = Check(
+    id="sensor.frontend-discriminated",
+    title="for each wrong front-end there is a window whose result it would change",
+    requirement="tfm-harness: numbers that any front-end gives prove nothing",
+    waivable=False,
+)
+
+
+def put(stimulus: Stimulus, sample: Sample) -> None:
+    """Let the sensors read these counts.
+
+    Raises:
+        ConfigError: ``stimulus-range``: the stimulus cannot play them.
+    """
+    axes: tuple[Axis, ...] = ("x", "y", "z")
+    for axis in axes:
+        stimulus.set(f"mag.{axis}", LSM303DLHC.nanotesla(axis, getattr(sample, axis)) / 1000)
+    stimulus.set("temp", TMP105.millidegrees(sample.t) / 1000)
+
+
+def step(device: Device, stimulus: Stimulus, sample: Sample) -> Sample:
+    """One sample of these counts; what must have been read."""
+    put(stimulus, sample)
+    state = device.lab.sample("step")
+    assert state.status == 0, state.words
+    stimulus.taken()
+    return stimulus.expected_samples(1)[0]
+
+
+def window(device: Device, stimulus: Stimulus, samples: Sequence[Sample], verifier: Verifier, subject: str) -> None:
+    """Sample these, and have the result of the last 32 verified."""
+    device.lab.sample("clear")
+    taken = [step(device, stimulus, sample) for sample in samples]
+    verifier.result(device.infer_again(taken[-32:]), subject=subject)
+
+
+def corners(lowest: int, highest: int) -> list[int]:
+    """Both ends, zero, and every power of two with its neighbours, both signs."""
+    found = {lowest, lowest + 1, highest, highest - 1, 0}
+    found |= {sign * ((1 << bit) + more) for bit in range(12) for more in (-1, 0, 1) for sign in (1, -1)}
+    return sorted(value for value in found if lowest <= value <= highest)
+
+
+def in_windows(fields: Sequence[Sequence[int]], temperatures: Sequence[int]) -> Iterator[list[Sample]]:
+    """Windows in which each axis and the thermometer show all their values, each in an order of its own."""
+    rng = random.Random(5)  # noqa: S311 - the same order every time
+    length = -(-max(map(len, (*fields, temperatures))) // 32) * 32
+    columns = []
+    for values in (*fields, temperatures):
+        column = [values[n % len(values)] for n in range(length)]
+        rng.shuffle(column)
+        columns.append(column)
+    samples = [Sample(*counts) for counts in zip(*columns, strict=True)]
+    for at in range(0, length, 32):
+        yield samples[at : at + 32]
+
+
+def test_every_bit_of_every_channel_is_read(device: Device, stimulus: Stimulus, verifier: Verifier) -> None:
+    """The last bit's resolution, the edge of every bit, and both ends; negative temperatures too."""
+    fields = [corners(0, 2047)] * 3
+    for number, samples in enumerate(in_windows(fields, corners(LOWEST_TEMPERATURE, 2047))):
+        window(device, stimulus, samples, verifier, f"window {number}")
+
+
+def test_negative_fields_are_read_with_their_sign(device: Device, stimulus: Stimulus, verifier: Verifier) -> None:
+    try:
+        put(stimulus, Sample(-1, -1, -1, 0))
+    except ConfigError as error:
+        pytest.skip(f"not covered: this stimulus plays no negative fields ({error.message})")
+    for number, samples in enumerate(in_windows([corners(-2048, 2047)] * 3, corners(LOWEST_TEMPERATURE, 2047))):
+        window(device, stimulus, samples, verifier, f"window {number}")
+
+
+@pytest.mark.parametrize(
+    "count", [45, *(pytest.param(count, marks=pytest.mark.thorough) for count in (33, 63, 64, 65, 100))]
+)
+def test_the_order_after_more_samples_than_the_window_holds(
+    device: Device, stimulus: Stimulus, verifier: Verifier, count: int
+) -> None:
+    samples = [Sample(100 + n, 900 - n, 200 + 3 * n, 300 + n) for n in range(count)]
+    window(device, stimulus, samples, verifier, f"{count} samples")
+
+
+def test_equal_samples_are_counted(device: Device, stimulus: Stimulus, checks: Checks) -> None:
+    lab = device.lab
+    lab.sample("clear")
+    put(stimulus, Sample(640, 640, 640, 400))
+    before = lab.sample("stop").taken
+    for number in range(1, 41):
+        state = lab.sample("step")
+        stimulus.taken()
+        checks.equal(
+            COUNTED, (state.taken - before, state.window), (number, min(number, 32)), subject=f"sample {number}"
+        )
+    for mode in ("stop", "clear"):
+        state = lab.sample(mode)
+        checks.equal(COUNTED, state.taken - before, 40, subject=f"after {mode}")
+    checks.equal(COUNTED, state.window, 0, subject="window after clear")
+
+
+def test_a_sample_more_changes_the_window(device: Device, stimulus: Stimulus, verifier: Verifier) -> None:
+    """33 samples that differ in the first and in the last only: what is dropped, and what comes in."""
+    same = Sample(640, 640, 640, 400)
+    first, last = Sample(100, 200, 300, 16), Sample(1000, 900, 800, 800)
+    window(device, stimulus, [first, *[same] * 31], verifier, "the first is in the window")
+    window(device, stimulus, [first, *[same] * 31, last], verifier, "the first is out, the last is in")
+
+
+@pytest.mark.needs("free-running", "latency")
+@pytest.mark.parametrize("period", [5, *(pytest.param(period, marks=pytest.mark.thorough) for period in (2, 20, 50))])
+def test_samples_come_at_the_period_asked_for(
+    bench: Bench, device: Device, stimulus: Stimulus, checks: Checks, period: int
+) -> None:
+    """By the host's time never too many; by a clock that no busy host disturbs neither too many nor too few."""
+    put(stimulus, Sample(640, 640, 640, 400))
+    clock = bench.pair.target.clock
+    hz = clock.hz if clock is not None else bench.description.clock_hz or 1
+    if bench.board.clock_quality is not ClockQuality.DETERMINISTIC:
+        taken, _, host = measured(device, period, hz)
+        most = 1.05 * host + 2
+        checks(RATE, taken <= most, expected=f"at most {most:.1f}", seen=f"{taken} samples", subject="by the host")
+    with bench.exact_clock() as exact:
+        if not exact:
+            return
+        put(stimulus, Sample(640, 640, 640, 400))
+        taken, due, _ = measured(device, period, hz)
+        checks(
+            RATE,
+            0.95 * due - 2 <= taken <= 1.05 * due + 2,
+            expected=f"{due:.1f} within 5 %, and two more or less",
+            seen=f"{taken} samples",
+            subject="by the counter",
+        )
+
+
+def measured(device: Device, period: int, hz: int) -> tuple[int, float, float]:
+    """Samples taken, samples due by the device's counter, samples due by the host's clock at most."""
+    lab = device.lab
+    lab.sample("clear")
+    lab.sample("free", ms=period)
+    ticks_before = lab.latency(1).end
+    before = time.monotonic()
+    first = lab.sample("free", ms=period)
+    least = max(0.3, 12 * period / 1000)
+    while time.monotonic() - before < least:
+        lab.device_stats()
+    last = lab.sample("free", ms=period)
+    after = time.monotonic()
+    ticks_after = lab.latency(1).start
+    lab.sample("stop")
+    ticks_due = (ticks_after - ticks_before) / hz * 1000 / period
+    return last.taken - first.taken, ticks_due, (after - before) * 1000 / period
+
+
+@pytest.mark.needs("sensor-removal")
+@pytest.mark.parametrize("gone", ["mag", "temp", "both"])
+def test_a_sensor_that_is_gone(bench: Bench, device: Device, checks: Checks, gone: str) -> None:
+    names = tuple(bench.pair.target.sensors) if gone == "both" else (gone,)
+    if not set(names) <= set(bench.pair.target.sensors):
+        pytest.skip(f"not covered: the target has no sensor {gone!r}")
+    with bench.without_sensors(*names):
+        for number in range(4):
+            state = device.lab.sample("step")
+            said_so(checks, state, f"step {number} without {gone}")
+            checks.equal(GONE, inference_status(device), BAD_STATE, subject=f"infer after step {number}, {gone} gone")
+        if not bench.missing(["free-running"]):
+            device.lab.sample("free", ms=1)
+            for _ in range(50):
+                device.lab.device_stats()
+            state = device.lab.sample("stop")
+            said_so(checks, state, f"free running without {gone}")
+            checks.equal(GONE, inference_status(device), BAD_STATE, subject=f"infer after free running, {gone} gone")
+    device.fill_window()  # all of them are there again
+
+
+def said_so(checks: Checks, state: SampleState, subject: str) -> None:
+    """Absent, nothing counted, no window."""
+    checks(GONE, state.status == ABSENT, expected="absent", seen=state.words, subject=subject)
+    checks.equal(GONE, (state.window, state.taken), (0, 0), subject=f"{subject}: samples in the window, taken")
+
+
+def inference_status(device: Device) -> int | None:
+    """The status with which an inference of the sensor's window is refused; 0 when it is given."""
+    try:
+        device.infer_again([Sample(0, 0, 0, 0)] * 32)
+    except Refused as refused:
+        return refused.status
+    return 0
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(ResetKind.WARM, marks=pytest.mark.needs("warm-reset")),
+        pytest.param(ResetKind.COLD, marks=pytest.mark.needs("cold-reset")),
+    ],
+)
+def test_no_window_is_left_after_a_reset(device: Device, checks: Checks, kind: ResetKind) -> None:
+    device.fill_window()
+    checks.equal(FORGOTTEN, inference_status(device), 0, subject="before the reset")
+    device.reset(kind)
+    state = device.lab.sample("stop")
+    checks.equal(FORGOTTEN, (state.window, state.taken), (0, 0), subject=f"after a {kind} reset: in the window, taken")
+    checks.equal(FORGOTTEN, inference_status(device), BAD_STATE, subject=f"infer after a {kind} reset")
+
+
+# --- the front-end ---------------------------------------------------------------------------------------------------
+
+Frontend = Callable[["npt.NDArray[Any]"], "npt.NDArray[Any]"]
+CANDIDATES = 600
+
+
+def wrong_frontends() -> dict[str, Frontend]:
+    """Front-ends that are wrong in one thing."""
+    import numpy as np
+
+    bias, shift = np.array([640, 640, 640, 400]), np.array([2, 2, 2, 1])
+
+    def rule(
+        *,
+        bias: npt.NDArray[Any] = bias,
+        shift: npt.NDArray[Any] = shift,
+        half: npt.NDArray[Any] | int | None = None,
+        low: int = -128,
+        high: int = 127,
+        before: Frontend = lambda raw: raw,
+        wraps: bool = False,
+    ) -> Frontend:
+        def frontend(raw: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            rounding = 1 << (shift - 1) if half is None else half
+            q = (before(raw.astype(np.int64)) - bias + rounding) >> shift
+            clipped: npt.NDArray[Any] = q if wraps else np.clip(q, low, high)
+            return clipped.astype(np.int8)
+
+        return frontend
+
+    one = np.eye(4, dtype=np.int64)
+    found = {
+        "clips at -127": rule(low=-127),
+        "clips at 126": rule(high=126),
+        "does not round": rule(half=0),
+        "rounds a half down": rule(half=(1 << (shift - 1)) - 1),
+        "wraps around": rule(wraps=True),
+        "reads the last sample first": rule(before=lambda raw: raw[..., ::-1, :]),
+        "swaps x and y": rule(before=lambda raw: raw[..., [1, 0, 2, 3]]),
+        "swaps y and z": rule(before=lambda raw: raw[..., [0, 2, 1, 3]]),
+        "drops the sign": rule(before=abs),
+        "shows z as x": rule(before=lambda raw: raw[..., [2, 1, 2, 3]]),
+        "loses the last bit": rule(before=lambda raw: raw & ~1),
+    }
+    for channel, name in enumerate("xyzt"):
+        found[f"bias of {name} one less"] = rule(bias=bias - one[channel])
+        found[f"bias of {name} one more"] = rule(bias=bias + one[channel])
+        found[f"scale of {name} halved"] = rule(shift=shift + one[channel])
+    return found
+
+
+def candidates() -> npt.NDArray[Any]:
+    """Windows of counts: around the bias, at the ends where values are clipped, and over the whole range."""
+    import numpy as np
+
+    rng = np.random.default_rng(11)
+    low, high = np.array([0, 0, 0, LOWEST_TEMPERATURE]), np.array([2047, 2047, 2047, 2047])
+    bias, reach = np.array([640, 640, 640, 400]), np.array([512, 512, 512, 256])
+    spread = rng.choice([0.05, 0.3, 1.0, 1.2, 4.0], (CANDIDATES, 1, 1))
+    centre = rng.choice([-1.0, 0.0, 1.0], (CANDIDATES, 1, 4))
+    drawn = bias + centre * reach + spread * reach * rng.uniform(-1, 1, (CANDIDATES, 32, 4))
+    counts: npt.NDArray[Any] = np.clip(drawn.round(), low, high)
+    return counts.astype(np.int64)
+
+
+def test_the_front_end_is_the_references_over_its_whole_domain(
+    bench: Bench, device: Device, stimulus: Stimulus, verifier: Verifier, reference: Reference, checks: Checks
+) -> None:
+    """Windows chosen so that each wrong front-end would change the result of at least one of them."""
+    import numpy as np
+    from tfm_harness.parity.frontend import window_tensor
+
+    name = bench.description.model
+    if name is None or bench.pair.build.models[name].frontend != "reference":
+        pytest.skip("not covered: the active model has another front-end than the reference firmware's")
+    model, info = reference.model(name)
+    windows = candidates()
+
+    def outputs(frontend: Frontend) -> npt.NDArray[Any]:
+        tensors = np.ascontiguousarray(frontend(windows)).reshape(-1, *info.inputs[0].shape)
+        found = reference.engine.run(model, [tensors], name=info.name)
+        return np.concatenate([output.reshape(len(windows), -1) for output in found], axis=1)
+
+    right = outputs(window_tensor)
+    chosen: dict[int, list[str]] = {}
+    for words, frontend in wrong_frontends().items():
+        telling = np.flatnonzero((outputs(frontend) != right).any(axis=1))
+        checks(
+            DISCRIMINATES,
+            len(telling) > 0,
+            expected=f"one of {len(windows)} windows",
+            seen="none",
+            subject=f"a front-end that {words}",
+        )
+        if len(telling):
+            known = next((index for index in telling if int(index) in chosen), telling[0])
+            chosen.setdefault(int(known), []).append(words)
+    for index, told in chosen.items():
+        samples = [Sample(*(int(count) for count in counts)) for counts in windows[index]]
+        device.lab.sample("clear")
+        inference = device.infer_again([step(device, stimulus, sample) for sample in samples])
+        subject = f"window {index}, which tells a front-end that {'; '.join(told)}"
+        verifier.result(inference, subject=subject)
+        reference.matches(inference, subject=subject)
