@@ -9,6 +9,7 @@ __all__ = [
     "BASELINE",
     "BUDGET",
     "BUDGET_JUDGED",
+    "CONSTANT_SIGNING",
     "COUNTER_MOVES",
     "COUNTER_RATE",
     "COUNTER_WITHIN_HOST",
@@ -19,12 +20,16 @@ __all__ = [
     "MLPERF_ITERATIONS",
     "MLPERF_RUNS",
     "NOT_SLOWER",
+    "ONE_FREQUENCY",
+    "PERIODIC",
     "PHASES_ADD_UP",
     "PHASES_ORDER",
     "RESULT_TICKS",
     "RUN_ACCOUNTS",
     "SERIES_ABOVE_EMPTY",
     "SERIES_COMPLETE",
+    "START_AT_INPUT",
+    "TAIL",
 ]
 
 ALL = Catalogue("latency")
@@ -72,6 +77,29 @@ PHASES_ADD_UP = _check(
     "phases-add-up",
     "the device's phases and the wire add up to the host's time within the stated bound",
     "docs/protocol.md, infer: ph",
+)
+START_AT_INPUT = _check(
+    "start-at-input",
+    "an inference's ticks begin when its input is ready",
+    "docs/protocol.md, infer: ph; labels -70006 and -70007",
+)
+TAIL = _check(
+    "tail", "no inference takes much longer than the others", "tfm-harness: p99.9 against the median, exact clock"
+)
+PERIODIC = _check(
+    "no-periodic-outliers",
+    "no inference of a regular distance takes much longer than the others",
+    "tfm-harness: outliers of the host's own are never regular",
+)
+CONSTANT_SIGNING = _check(
+    "constant-signing",
+    "the time to sign depends neither on the key nor on what is signed",
+    "FIPS 140-3 IG 12.A (timing); TF-M threat model (side channels)",
+)
+ONE_FREQUENCY = _check(
+    "one-frequency",
+    "every path that reports a counter's frequency reports the declared one",
+    "docs/protocol.md, describe, latency, label -70008",
 )
 BUDGET = _check("budget", "the statistic stays within its budget", "build YAML: latency.budgets")
 BUDGET_JUDGED = _check(

@@ -25,7 +25,7 @@ __all__ = [
     "run_share",
 ]
 
-MIN_SHARE = 0.5
+MIN_SHARE = 0.85
 """Least share of a run that its timed inferences must fill."""
 
 RATE_TOLERANCE = 0.01

@@ -9,7 +9,7 @@ from itertools import pairwise
 from tfm_harness.findings import Report
 from tfm_harness.latency import catalogue
 from tfm_harness.latency.clock import Clock
-from tfm_harness.latency.counter import RATE_TOLERANCE, elapsed_ticks
+from tfm_harness.latency.counter import MIN_SHARE, RATE_TOLERANCE, elapsed_ticks
 
 __all__ = ["MARKS", "PHASES", "Phases", "check_phases"]
 
@@ -72,7 +72,7 @@ def check_phases(
         bound: host seconds the wire may take (message bytes at the UART's rate plus scheduling).
         result_ticks: start and end ticks of the signed result, when there is one.
         inference_ticks: what an inference of this model takes (median of a series), when known:
-            the timed interval must hold at least half of it.
+            the timed interval must hold at least `MIN_SHARE` of it.
 
     Raises:
         ValueError: not eight marks.
@@ -115,10 +115,10 @@ def _check_result(
 ) -> None:
     start, end = result_ticks if result_ticks is not None else (marks[3], marks[4])
     inside = elapsed_ticks(start, end, clock.bits)
-    needed = inference_ticks / 2 if inference_ticks is not None else 1.0
+    needed = inference_ticks * MIN_SHARE if inference_ticks is not None else 1.0
     problems = []
     if inside < needed:
-        problems.append(f"ticks span {inside}, an inference takes about {2 * needed:.0f}")
+        problems.append(f"ticks span {inside}, an inference takes about {inference_ticks:.0f}")
     if phases.ticks["inference"] < needed:
         problems.append(f"phase inference is {phases.ticks['inference']} ticks")
     # The signed ticks must lie inside the request they belong to, in order.

@@ -1,0 +1,96 @@
+"""Whether times are steady: the tail against the median, outliers that come regularly, spread. Pure.
+
+On a clock that counts instructions, or silicon's own, a slow inference is the device's. Where the host disturbs the
+clock, single slow ones say nothing; but what comes at a regular distance is never the host's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+from tfm_harness.findings import Report
+from tfm_harness.latency import catalogue
+
+__all__ = ["TAIL_RATIO", "check_constant", "check_periodic", "check_start", "check_tail", "regular_distance"]
+
+TAIL_RATIO = 2.0
+"""The slowest inference may take so many times the median, on an exact clock."""
+START_SHARE = 0.03
+"""Of an inference's ticks that may pass between its input's being ready and its start."""
+SPREAD = 0.001
+"""Of the median, between the shortest and the longest signing."""
+_OUTLIER = 3.0
+_LEAST_REPEATS = 5
+
+
+def check_tail(ticks: Sequence[float], report: Report, *, subject: str = "") -> bool:
+    """On an exact clock: the slowest of a series against its median."""
+    middle, most = median(ticks), max(ticks)
+    slow = [index for index, value in enumerate(ticks) if value > TAIL_RATIO * middle]
+    return report.add(
+        catalogue.TAIL,
+        not slow,
+        expected=f"at most {TAIL_RATIO:g} times the median of {middle:.0f} ticks, in {len(ticks)} inferences",
+        seen=f"{most:.0f} ticks; slow ones: numbers {', '.join(map(str, slow[:8]))}",
+        where="inference",
+        subject=subject,
+    )
+
+
+def check_periodic(series: Sequence[Sequence[float]], report: Report, *, subject: str = "") -> bool:
+    """On any clock: outliers that come at one regular distance, in every series."""
+    distances = [regular_distance(ticks) for ticks in series]
+    found = [distance for distance in distances if distance is not None]
+    return report.add(
+        catalogue.PERIODIC,
+        len(found) < len(series) or not found,
+        expected="slow inferences, if any, at irregular distances",
+        seen=f"every {found[0] if found else 0}th inference is slow",
+        where="inference",
+        subject=subject,
+    )
+
+
+def regular_distance(ticks: Sequence[float]) -> int | None:
+    """The distance at which outliers come: all places of one phase are outliers, at least five of them."""
+    limit = _OUTLIER * median(ticks)
+    slow = {index for index, value in enumerate(ticks) if value > limit}
+    for distance in range(2, len(ticks) // _LEAST_REPEATS + 1):
+        for phase in range(distance):
+            places = range(phase, len(ticks), distance)
+            if len(places) >= _LEAST_REPEATS and slow.issuperset(places):
+                return distance
+    return None
+
+
+def check_start(marks: Sequence[Sequence[int]], report: Report, *, subject: str = "") -> bool:
+    """Between input ready and inference start there is nothing to do; the best of several requests counts.
+
+    Args:
+        marks: for each request its eight ticks (`tfm_harness.latency.phases.MARKS`).
+    """
+    shares = [(each[3] - each[2]) / max(each[4] - each[3], 1) for each in marks]
+    least = min(shares)
+    return report.add(
+        catalogue.START_AT_INPUT,
+        least <= START_SHARE,
+        expected=f"at most {START_SHARE:.0%} of the inference's ticks between input ready and inference start",
+        seen=f"{least:.1%}",
+        where="inference",
+        subject=subject,
+    )
+
+
+def check_constant(ticks: Sequence[int], report: Report, *, subject: str = "") -> bool:
+    """On an exact clock: the same number of ticks whatever is signed."""
+    middle = median(ticks)
+    spread = max(ticks) - min(ticks)
+    return report.add(
+        catalogue.CONSTANT_SIGNING,
+        spread <= SPREAD * middle,
+        expected=f"{len(ticks)} signings within {SPREAD:.1%} of {middle:.0f} ticks",
+        seen=f"{min(ticks)} to {max(ticks)} ticks, {spread / middle:.2%}",
+        where="signing",
+        subject=subject,
+    )
