@@ -5,13 +5,9 @@ from __future__ import annotations
 import random
 
 import pytest
-from tfm_harness.latency import catalogue
-from tfm_harness.latency.steadiness import check_constant, check_periodic, check_start, check_tail
-from tfm_harness.plugin.bench import Bench
-from tfm_harness.plugin.checks import Checks
-from tfm_harness.plugin.device import Device, Inference
-from tfm_harness.plugin.verifier import Verifier
-from tfm_harness.protocol.smp.client import PHASES
+from tfm_harness import Bench, Checks, Device, Inference, Verifier
+from tfm_harness.latency import catalogue, check_constant, check_periodic, check_start, check_tail
+from tfm_harness.protocol.smp import PHASES
 
 pytestmark = pytest.mark.needs("infer", "latency", "models")
 
@@ -28,7 +24,7 @@ def marks_of(inference: Inference) -> list[int]:
 
 def how_many(device: Device, *, least: int = 6) -> int:
     """Inferences in a series: many of a fast model, few of a slow one."""
-    each = max(1, min(device.lab.latency(3).ticks))
+    each: int = max(1, min(device.lab.latency(3).ticks))
     return max(least, min(MOST, TICKS // each))
 
 
@@ -53,8 +49,7 @@ def test_no_signed_result_takes_much_longer_than_the_others(bench: Bench, device
     with bench.exact_clock() as exact:
         if not exact:
             pytest.skip(NO_CLOCK)
-        size = bench.description.raw["in"]
-        assert isinstance(size, int)
+        size = bench.description.input_bytes
         spans = []
         for number in range(48):
             marks = marks_of(device.infer_input(bytes([number]) * size))
@@ -70,8 +65,7 @@ def test_no_inference_is_slow_at_a_regular_distance(device: Device, checks: Chec
 
 @pytest.mark.needs("signed-result")
 def test_ticks_begin_when_the_input_is_ready(bench: Bench, device: Device, checks: Checks, build_model: str) -> None:
-    size = bench.description.raw["in"]
-    assert isinstance(size, int)
+    size = bench.description.input_bytes
     marks = [marks_of(device.infer_input(bytes([number]) * size)) for number in range(6)]
     check_start(marks, checks.report, subject=build_model)
 
@@ -85,8 +79,7 @@ def test_signing_takes_the_same_time_whatever_is_signed(
     with bench.exact_clock() as exact:
         if not exact:
             pytest.skip(NO_CLOCK)
-        size = bench.description.raw["in"]
-        assert isinstance(size, int)
+        size = bench.description.input_bytes
         rng = random.Random(3)  # noqa: S311 - the same inputs every time
         ticks = []
         for number in range(count + 1):
@@ -101,8 +94,7 @@ def test_one_frequency_is_reported_everywhere(bench: Bench, device: Device, veri
     declared = bench.pair.target.clock
     if declared is None:
         pytest.skip("not covered: the target declares no clock")
-    size = bench.description.raw["in"]
-    assert isinstance(size, int)
+    size = bench.description.input_bytes
     result = verifier.result(device.infer_input(bytes(size)))
     for where, hz in (
         ("describe", device.describe().clock_hz),

@@ -9,15 +9,20 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from tfm_harness.errors import InfrastructureError, ProductError
-from tfm_harness.findings import Check
-from tfm_harness.plugin.checks import Checks
-from tfm_harness.plugin.device import Device
-from tfm_harness.protocol.smp.answers import DeviceStats
-from tfm_harness.protocol.smp.client import SmpDriver
-from tfm_harness.protocol.smp.frame import MAX_PACKET, Packet, encode_frame
-from tfm_harness.protocol.smp.header import GROUP_INFERENCE, GROUP_OS, HEADER, Command, Op
-from tfm_harness.protocol.smp.link import Request
+from tfm_harness import Check, Checks, Device, InfrastructureError, ProductError
+from tfm_harness.protocol.smp import (
+    GROUP_INFERENCE,
+    GROUP_OS,
+    HEADER,
+    MAX_PACKET,
+    Command,
+    DeviceStats,
+    Op,
+    Packet,
+    Request,
+    SmpDriver,
+    encode_frame,
+)
 from tfm_harness.verify import cbor
 
 pytestmark = pytest.mark.needs("stats")

@@ -8,16 +8,21 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tfm_harness.boards.base import ClockQuality, ResetKind
-from tfm_harness.errors import ConfigError
-from tfm_harness.findings import Check
-from tfm_harness.plugin.bench import Bench
-from tfm_harness.plugin.checks import Checks
-from tfm_harness.plugin.device import Device
-from tfm_harness.plugin.reference import Reference
-from tfm_harness.plugin.verifier import Verifier
-from tfm_harness.protocol.smp.answers import Refused, SampleState
-from tfm_harness.stimulus.base import Sample, Stimulus
+from tfm_harness import (
+    Bench,
+    Check,
+    Checks,
+    ConfigError,
+    Device,
+    Reference,
+    Refused,
+    ResetKind,
+    Sample,
+    Stimulus,
+    Verifier,
+)
+from tfm_harness.boards.base import ClockQuality
+from tfm_harness.protocol.smp import SampleState
 from tfm_harness.stimulus.sensors import LSM303DLHC, TMP105, Axis
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ prove the counter first (`check_counter`), then judge budgets (`check_budget`) a
 (`regression_gate`).
 """
 
+from tfm_harness.latency import catalogue
 from tfm_harness.latency.budget import Budget, check_budget
 from tfm_harness.latency.clock import Clock, ClockQuality
 from tfm_harness.latency.counter import CounterReading, check_counter, check_rate, check_run_accounts, elapsed_ticks
@@ -13,6 +14,7 @@ from tfm_harness.latency.phases import PHASES, Phases, check_phases
 from tfm_harness.latency.regression import GateResult, Night, regression_gate
 from tfm_harness.latency.series import Series, check_series
 from tfm_harness.latency.statistics import Statistics, summarise
+from tfm_harness.latency.steadiness import check_constant, check_periodic, check_start, check_tail
 
 __all__ = [
     "PHASES",
@@ -26,13 +28,18 @@ __all__ = [
     "Phases",
     "Series",
     "Statistics",
+    "catalogue",
     "check_budget",
+    "check_constant",
     "check_counter",
     "check_mlperf",
+    "check_periodic",
     "check_phases",
     "check_rate",
     "check_run_accounts",
     "check_series",
+    "check_start",
+    "check_tail",
     "elapsed_ticks",
     "plan_iterations",
     "regression_gate",

@@ -84,7 +84,7 @@ START_AT_INPUT = _check(
     "docs/protocol.md, infer: ph; labels -70006 and -70007",
 )
 TAIL = _check(
-    "tail", "no inference takes much longer than the others", "tfm-harness: p99.9 against the median, exact clock"
+    "tail-ratio", "no inference takes much longer than the others", "tfm-harness: p99.9 against the median, exact clock"
 )
 PERIODIC = _check(
     "no-periodic-outliers",

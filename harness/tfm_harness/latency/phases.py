@@ -118,7 +118,7 @@ def _check_result(
     needed = inference_ticks * MIN_SHARE if inference_ticks is not None else 1.0
     problems = []
     if inside < needed:
-        problems.append(f"ticks span {inside}, an inference takes about {inference_ticks:.0f}")
+        problems.append(f"ticks span {inside}, an inference takes about {needed / MIN_SHARE:.0f}")
     if phases.ticks["inference"] < needed:
         problems.append(f"phase inference is {phases.ticks['inference']} ticks")
     # The signed ticks must lie inside the request they belong to, in order.

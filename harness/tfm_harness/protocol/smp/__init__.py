@@ -6,18 +6,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tfm_harness.protocol.smp.answers import ModelInfo, Probe, Refused, decode_answer, field
+    from tfm_harness.protocol.smp.answers import (
+        DeviceStats,
+        ModelInfo,
+        Probe,
+        Refused,
+        SampleState,
+        decode_answer,
+        field,
+    )
     from tfm_harness.protocol.smp.client import PHASES, SmpDriver
     from tfm_harness.protocol.smp.frame import MAX_PACKET, FrameDecoder, Packet, encode_frame
-    from tfm_harness.protocol.smp.header import DOCUMENTED, GROUP_INFERENCE, GROUP_OS, Command, Header, Op
+    from tfm_harness.protocol.smp.header import DOCUMENTED, GROUP_INFERENCE, GROUP_OS, HEADER, Command, Header, Op
     from tfm_harness.protocol.smp.link import Request
     from tfm_harness.protocol.smp.test_commands import TRACE_LIFECYCLE, PsaCall
 
 _HOMES = {
-    "answers": ("ModelInfo", "Probe", "Refused", "decode_answer", "field"),
+    "answers": ("DeviceStats", "ModelInfo", "Probe", "Refused", "SampleState", "decode_answer", "field"),
     "client": ("PHASES", "SmpDriver"),
     "frame": ("MAX_PACKET", "FrameDecoder", "Packet", "encode_frame"),
-    "header": ("DOCUMENTED", "GROUP_INFERENCE", "GROUP_OS", "Command", "Header", "Op"),
+    "header": ("DOCUMENTED", "GROUP_INFERENCE", "GROUP_OS", "HEADER", "Command", "Header", "Op"),
     "link": ("Request",),
     "test_commands": ("TRACE_LIFECYCLE", "PsaCall"),
 }
@@ -27,10 +35,12 @@ __all__ = [
     "DOCUMENTED",
     "GROUP_INFERENCE",
     "GROUP_OS",
+    "HEADER",
     "MAX_PACKET",
     "PHASES",
     "TRACE_LIFECYCLE",
     "Command",
+    "DeviceStats",
     "FrameDecoder",
     "Header",
     "ModelInfo",
@@ -40,6 +50,7 @@ __all__ = [
     "PsaCall",
     "Refused",
     "Request",
+    "SampleState",
     "SmpDriver",
     "decode_answer",
     "encode_frame",
