@@ -19,8 +19,14 @@ ROOT = Path(__file__).resolve().parents[1]
 STAGE = ROOT / "build" / "docs"
 
 SECTIONS: dict[str, list[str]] = {
-    "Start": ["README.md", "docs/index.md"],
-    "Describe": ["docs/writing-a-target.md", "docs/writing-a-build.md", "docs/writing-a-suite.md", "docs/targets.md"],
+    "Start": ["README.md", "docs/tutorial.md", "docs/index.md", "docs/troubleshooting.md", "docs/glossary.md"],
+    "Describe": [
+        "docs/writing-a-target.md",
+        "docs/writing-a-build.md",
+        "docs/writing-a-suite.md",
+        "docs/targets.md",
+        "docs/ci.md",
+    ],
     "Boards": ["docs/boards/*.md"],
     "Firmware": [
         "docs/porting.md",
