@@ -104,7 +104,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--model", default="tamper")
     args = parser.parse_args()
-    data = load_build("reference").models[args.model].file.read_bytes()
+    data = load_build("reference").model_file(args.model).read_bytes()
     harness_rates, bare_rates = [], []
     with get_engine() as engine:
         info = engine.info(data, args.model)

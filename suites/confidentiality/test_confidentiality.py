@@ -117,7 +117,7 @@ def secrets_of(bench: Bench, work: Work) -> list[Secret]:
 
 def model_of(bench: Bench, name: str) -> Secret:
     """A model's bytes, to be found by any piece of 31."""
-    data = bench.pair.build.models[name].file.read_bytes()
+    data = bench.pair.build.model_file(name).read_bytes()
     return Secret(name=f"model {name}", data=data, window=16, step=16, every_form=False)
 
 

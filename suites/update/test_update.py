@@ -74,7 +74,7 @@ class Updates:
         self.bench, self.device, self.checks = bench, device, checks
         self.key = load_signing_key(bench.pair.build.files["model-signing-key"])
         self.entry = self.active()
-        self.payload = bench.pair.build.models[self.entry.name].file.read_bytes()
+        self.payload = bench.pair.build.model_file(self.entry.name).read_bytes()
 
     def active(self) -> ModelInfo:
         return next(entry for entry in self.device.lab.models() if entry.active)

@@ -103,7 +103,7 @@ def session(
 ) -> SessionResult:
     """`count` generated vectors of one model."""
     client.select_model(name)
-    path = build.models[name].file
+    path = build.model_file(name)
     model = path.read_bytes()
     info = engine.info(model, name)
     found = generate_inputs(info, lambda arrays: engine.run(model, arrays, name=name), count, seed=3)
@@ -133,7 +133,7 @@ def test_the_clean_firmware_is_bit_exact(engine: ReferenceEngine, boot: Boot, tm
             assert report.ok, [f"{f.id}: {f.seen}" for f in report.failed]
             assert result.comparison.exact
             assert result.comparison.vectors == count
-            model = build.models[name].file.read_bytes()
+            model = build.model_file(name).read_bytes()
             info = engine.info(model, name)
             shape = (1, *info.inputs[0].shape)
             vector = np.random.default_rng(4).integers(-128, 128, shape, dtype=np.int8)

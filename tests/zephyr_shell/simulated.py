@@ -51,7 +51,8 @@ class Simulated:
     Args:
         weak: with the known weaknesses: the counter starts again and signatures repeat their secret number
             at each boot, a token claim carries stray bytes, requests carry NULL parameters.
-        values: outputs for whole degrees; the sine itself by default.
+        values: outputs of tflm_sine for whole degrees; the sine itself by default.
+        utvm: outputs of utvm_sine for whole degrees, likewise.
         signs: what it signs at every angle but 45 degrees, in place of its output.
         model_digest: what the token claims as the MD5 of tflm_sine.
     """
@@ -62,11 +63,12 @@ class Simulated:
         weak: bool = True,
         values: Sequence[float] | None = None,
         signs: float | None = None,
+        utvm: Sequence[float] | None = None,
         model_digest: bytes = b"27036dd122bc82da54fc0f2d7d99497b",
     ) -> None:
         self.weak = weak
-        self.values = values
         self.signs = signs
+        self.tables = {"tflm_sine": values, "utvm_sine": utvm}
         self.model_digest = model_digest
         self.keys = {number: ec.generate_private_key(ec.SECP256R1()) for number in (0x5001, 0x5002)}
         self.counter = 0
@@ -111,11 +113,11 @@ class Simulated:
                     b"| Model Label    | Model ID     | Status   |\r\n| tflm_sine      | 0x4c690211   | Active   |\r\n"
                     b"| utvm_sine      | 0x4c690212   | Active   |\r\n"
                 )
-            case ["infer", "get", "tflm_sine" | "utvm_sine", ("CBOR" | "SIGN1") as form, degrees]:
-                return self.infer(form, float(degrees))
-            case ["infer", "get", "tflm_sine", "CBOR", start, stop, stride]:
+            case ["infer", "get", ("tflm_sine" | "utvm_sine") as model, ("CBOR" | "SIGN1") as form, degrees]:
+                return self.infer(form, float(degrees), model)
+            case ["infer", "get", ("tflm_sine" | "utvm_sine") as model, "CBOR", start, stop, stride]:
                 steps = range(int(start), int(stop) + 1, int(stride))
-                return b"".join(self.infer("CBOR", float(degrees)) for degrees in steps)
+                return b"".join(self.infer("CBOR", float(degrees), model) for degrees in steps)
             case ["infer", "token"]:
                 return b"AAT token:\r\n" + hexdump(self.token())
             case ["keys", "public", number]:
@@ -125,13 +127,11 @@ class Simulated:
                 return b"\r\n" + self.csr(int(number, 16)).replace(b"\n", b"\r\n") + b"\r\n"
         return words[0].encode() + b": command not found\r\n" if words else b""
 
-    def infer(self, form: str, degrees: float) -> bytes:
-        value = struct.pack(
-            "<f", self.values[int(degrees)] if self.values and degrees.is_integer() else math.sin(math.radians(degrees))
-        )
+    def infer(self, form: str, degrees: float, model: str = "tflm_sine") -> bytes:
+        value = struct.pack("<f", self.value_of(model, degrees))
         message = cbor2.dumps({-80000: value})
         if form == "SIGN1":
-            if self.signs is not None and degrees != 45:
+            if self.signs is not None and model == "tflm_sine" and degrees != 45:
                 value = struct.pack("<f", self.signs)
             claims = {-80000: value, -80005: bytes(4), -80006: struct.pack("<I", self.counter)}
             self.counter += 1
@@ -145,6 +145,10 @@ class Simulated:
             + f"Model: Sine of {degrees:.2f} deg is: {shown:.6f}\t\r\n".encode()
             + f"C Mathlib: Sine of {degrees:.2f} deg is: {shown:.6f}\t\r\nDeviation: 0.000000\r\n\r\n".encode()
         )
+
+    def value_of(self, model: str, degrees: float) -> float:
+        table = self.tables[model]
+        return table[int(degrees)] if table and degrees.is_integer() else math.sin(math.radians(degrees))
 
     def token(self) -> bytes:
         stray = bytes.fromhex("0ec90211") if self.weak else b""
@@ -252,7 +256,8 @@ class Server:
             thread.join(10)
 
 
-def write_build(folder: Path, device: Simulated, source: Path, *, waived: bool, model: Path | None = None) -> Path:
+def write_build(folder: Path, device: Simulated, source: Path, *, waived: bool, model: Path | None = None,
+                table: Path | None = None) -> Path:  # fmt: skip
     """The bundled build description with this device's keys; `waived` switches its waivers on."""
     (folder / "images").mkdir(parents=True)
     (folder / "keys").mkdir()
@@ -265,6 +270,9 @@ def write_build(folder: Path, device: Simulated, source: Path, *, waived: bool, 
     else:
         text = text.replace("  tflm_sine: {file: images/hello_world.tflite}", "  {}")
         text = text.replace("parity: {quantisation: {tflm_sine: truncate}}\n", "")
+    if table is not None:
+        (folder / "utvm_sine.txt").write_bytes(table.read_bytes())
+        text = text.replace("models:\n", "models:\n  utvm_sine: {reference: {table: utvm_sine.txt}}\n", 1)
     if waived:
         text = text.replace("# waivers:", "waivers:").replace("#   - {finding", "  - {finding")
     (folder / "build.yaml").write_text(text)

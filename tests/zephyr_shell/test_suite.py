@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
+import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tfm_harness.config.loading import load_build
+from tfm_harness.findings import Report
+from tfm_harness.parity.values import read_table
+from tfm_harness.protocol.zephyr_shell import parse
+from tfm_harness.verify.keyfiles import parse_public_key
+from tfm_harness.verify.results import verify_result
 
 from tests.zephyr_shell.simulated import Server, Simulated, write_build
-from tests.zephyr_shell.simulator import path_of
+from tests.zephyr_shell.simulator import path_of, turns
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "fw_builds" / "linaro-zephyr" / "build.yaml"
@@ -30,9 +37,10 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, request: pyt
 
     def go(*args: str, weak: bool, edit: Callable[[str], str] = lambda text: text, policy: str = "validation",
            suite: str = "application_evidence", values: list[float] | None = None,
-           test: str = "", signs: float | None = None, model_digest: str = "") -> pytest.RunResult:  # fmt: skip
+           test: str = "", signs: float | None = None, utvm: list[float] | None = None,
+           model_digest: str = "") -> pytest.RunResult:  # fmt: skip
         faults = {"model_digest": model_digest.encode()} if model_digest else {}
-        device = Simulated(weak=weak, values=values, signs=signs, **faults)
+        device = Simulated(weak=weak, values=values, signs=signs, utvm=utvm, **faults)
         server = Server(device, device.boot)
         request.addfinalizer(server.stop)
         words = ", ".join(f'"{word}"' for word in server.reset_words(sys.executable))
@@ -42,7 +50,8 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, request: pyt
             + ("" if test else f"reset: {{warm: [{words}], cold: [{words}], at_start: false}}\n")
         )
         path = write_build(pytester.path / "fw_builds" / "linaro", device, BUILD, waived=False,
-                           model=path_of("hello_world.tflite") if values else None)  # fmt: skip
+                           model=path_of("hello_world.tflite") if values else None,
+                           table=path_of("device_utvm_sine.txt") if utvm else None)  # fmt: skip
         path.write_text(edit(path.read_text()))
         if test:
             (pytester.path / "suites").mkdir()
@@ -179,6 +188,63 @@ def test_a_signed_value_that_is_not_the_output_is_found(run: Run) -> None:
     result = run("-rf", "-k", "plain_one", weak=False, signs=0.25)
     result.stdout.fnmatch_lines(["*product:result.signed-is-plain*"])
     result.assert_outcomes(failed=1, deselected=7)
+
+
+def recorded_tables() -> tuple[list[float], list[float]]:
+    """What the real device gave for 0 to 359 degrees: tflm_sine and utvm_sine."""
+    _, outputs = read_table(path_of("device_utvm_sine.txt"))
+    return json.loads(path_of("device_sine.json").read_text())["tflm"], outputs.tolist()
+
+
+def all_waivers(text: str) -> str:
+    return text.replace("# waivers:", "waivers:").replace("#   - {finding", "  - {finding")
+
+
+def test_the_recorded_device_passes_with_its_documented_waivers(run: Run) -> None:
+    """Both models of the real device, by the values it gave; models and parity in the description."""
+    tflm, utvm = recorded_tables()
+    result = run("-rfEs", weak=True, values=tflm, utvm=utvm, edit=all_waivers)
+    assert result.ret == 0, result.stdout.str()
+    assert result.parseoutcomes() == {"passed": 9}
+
+
+def test_the_recorded_faults_are_found_by_name(run: Run) -> None:
+    """What the faulty firmware of the recording does: 0.25 signed, utvm_sine always 0.5, another model digest."""
+    tflm, _ = recorded_tables()
+    result = run("-rf", weak=True, values=tflm, utvm=[0.5] * 360, signs=0.25, edit=all_waivers,
+                 model_digest="27036dd122bc820054fc0f2d7d99497b")  # fmt: skip
+    out = result.stdout.str()
+    for check in ("result.signed-is-plain", "parity.bit-exact", "token.model-digest"):
+        assert f"product:{check}" in out, check
+    assert "utvm_sine" in out
+    assert result.parseoutcomes()["failed"] == 3
+
+
+def test_the_recorded_faulty_messages_are_what_the_stand_in_does() -> None:
+    """The faults of the test above, as they stand in the recording itself."""
+    keys = parse.public_keys(json.loads(path_of("cose.json").read_text())["public"].splitlines())
+    key = parse_public_key(keys[0x5002])
+    signed: dict[str, float] = {}
+    shown: dict[str, float] = {}
+    for command, reply in turns("uart-mutant-signs-wrong-values.log")[1]:
+        rows = [line for line in reply.decode("latin-1").splitlines() if re.match("[0-9A-F]{8}: ", line)]
+        if " SIGN1 " in command:
+            report = Report()
+            result = verify_result(parse.hexdumps(rows)[0], profile="linaro-cai", keys=[key], report=report)
+            assert result.verified
+            value = result.values["value"]
+            assert isinstance(value, float)
+            signed[command.replace("SIGN1", "X")] = value
+        elif " CBOR " in command:
+            shown[command.replace("CBOR", "X")] = struct.unpack("<f", parse.hexdumps(rows)[0][-4:])[0]
+        elif command == "infer token":
+            token = verify_result(parse.hexdumps(rows)[0], profile="linaro-cai-token", keys=[key], report=Report())
+            assert token.verified
+            digest = hashlib.md5(path_of("hello_world.tflite").read_bytes(), usedforsecurity=False).hexdigest()
+            assert token.values["tflm_model"] not in {None, digest}
+    differing = {command for command in signed.keys() & shown.keys() if signed[command] != shown[command]}
+    assert differing == {"infer get tflm_sine X 0", "infer get tflm_sine X 90"}
+    assert shown["infer get utvm_sine X 90"] == 0.5
 
 
 @pytest.mark.parametrize("good", [True, False])

@@ -66,7 +66,7 @@ class Reference:
             ConfigError: ``no-model``: the build names no file for it.
         """
         config = self._bench.pair.build.models.get(name or "")
-        if config is None or name is None:
+        if config is None or name is None or config.file is None:
             known = ", ".join(self._bench.pair.build.models) or "none"
             raise ConfigError(
                 f"the build names no model file for {name!r}, which is active on the device",

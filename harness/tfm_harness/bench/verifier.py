@@ -243,13 +243,14 @@ class Verifier:
         return key
 
     def _model_id(self, inference: Inference) -> bytes | None:
-        if inference.model is None or inference.model not in self._bench.pair.build.models:
+        model = self._bench.pair.build.models.get(inference.model or "")
+        if inference.model is None or model is None or model.file is None:
             return None
         return self._bench.trust.model_id(inference.model)
 
     def _outputs(self, inference: Inference) -> tuple[TensorSpec, ...] | None:
         model = self._bench.pair.build.models.get(inference.model or "")
-        if model is None:
+        if model is None or model.file is None:
             return None
         return _output_specs(self._bench.trust.model_bytes(inference.model or ""), inference.model or "model")
 

@@ -17,6 +17,8 @@ from tfm_harness.config.latency import LatencyConfig
 from tfm_harness.config.memory_map import MemoryMap, ServiceConfig
 from tfm_harness.config.parity import ParityConfig, Quantisation
 from tfm_harness.config.positions import Document
+from tfm_harness.config.reference import ReferenceConfig
+from tfm_harness.errors import ConfigError
 from tfm_harness.findings import RENAMED_POLICIES, Policy, Waiver
 
 if TYPE_CHECKING:
@@ -83,11 +85,20 @@ class Image(Strict):
 class ModelConfig(Strict):
     """One model inside the firmware.
 
-    `file` is what the reference interpreter runs; `image` is the signed file that carries it, when it is
-    loaded on its own; `slot` is its factory slot.
+    `file` is what the reference interpreter runs; `reference` says what else tells the right values, for models
+    that no interpreter runs (microTVM); `image` is the signed file that carries it, when it is loaded on its own;
+    `slot` is its factory slot.
     """
 
-    file: ConfigPath
+    file: ConfigPath | None = None
+    reference: ReferenceConfig | None = Field(
+        default=None, description="a table of values or a native library, in place of `file`"
+    )
+    input_factor: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="what the firmware multiplies the number it is given with, once, in single precision"
+        " (degrees to radians: 0.017453292)",
+    )
     image: ConfigPath | None = None
     slot: Annotated[int, Field(ge=0, le=63)] | None = None
     input: Literal["sensor", "host"] = "host"
@@ -101,6 +112,10 @@ class ModelConfig(Strict):
 
     @model_validator(mode="after")
     def _together(self) -> ModelConfig:
+        if (self.file is None) == (self.reference is None):
+            raise ValueError("a model has either `file` (a .tflite) or `reference` (a table or a native library)")
+        if self.file is None and (self.slot is not None or self.frontend or self.quantisation):
+            raise ValueError("`slot`, `frontend` and `quantisation` belong to models with a `file`")
         if self.slot is not None and self.image is None:
             raise ValueError("`slot` says where the signed `image` goes, but there is no `image`")
         if self.frontend is not None and self.input != "sensor":
@@ -267,6 +282,21 @@ class Build(Strict):
         declared = self.models.get(model)
         return self.parity.rule(model, declared.quantisation if declared else None)
 
+    def model_file(self, name: str) -> Path:
+        """The .tflite file of a model.
+
+        Raises:
+            ConfigError: ``no-model``: the build does not declare it, or declares a reference of another kind.
+        """
+        declared = self.models.get(name)
+        if declared is None or declared.file is None:
+            known = ", ".join(key for key, model in self.models.items() if model.file is not None)
+            raise ConfigError(
+                f"the build names no .tflite file for model {name!r}", kind="no-model",
+                expected=f"one of {known or 'none'}", where=str(self.path or ""),
+            )  # fmt: skip
+        return declared.file
+
     @property
     def document(self) -> Document | None:
         """The file this build was read from, with positions; None when made in code."""
@@ -303,7 +333,10 @@ class Build(Strict):
             if image.key is not None:
                 files["images", index, "key"] = image.key
         for name, model in self.models.items():
-            files["models", name, "file"] = model.file
+            if model.file is not None:
+                files["models", name, "file"] = model.file
+            if model.reference is not None:
+                files["models", name, "reference", model.reference.kind] = model.reference.source
             if model.image is not None:
                 files["models", name, "image"] = model.image
         for key in ("iak", "results", "client", "images", "models"):

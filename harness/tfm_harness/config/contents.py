@@ -37,7 +37,7 @@ def wrong_contents(build: Build) -> Iterator[tuple[Place, str]]:
         if image.key is not None:
             yield from _key(("images", index, "key"), image.key, image=True)
     for name, model in build.models.items():
-        if _head(model.file)[4:8] != _TFLITE:
+        if model.file is not None and _head(model.file)[4:8] != _TFLITE:
             yield ("models", name, "file"), f"not a TFLite model (no file identifier TFL3): {model.file}"
     for role in ("iak", "results", "client", "images", "models"):
         path = getattr(build.trust, role)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tfm_harness.parity.frontend import window_records, window_tensor
     from tfm_harness.parity.quantise import dequantise, quantise
     from tfm_harness.parity.vacuity import check_vacuity
+    from tfm_harness.parity.values import reference_values
 
 _HOMES = {
     "compare": ("Comparison", "compare"),
@@ -25,6 +26,7 @@ _HOMES = {
     "frontend": ("window_records", "window_tensor"),
     "quantise": ("dequantise", "quantise"),
     "vacuity": ("check_vacuity",),
+    "values": ("reference_values",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -36,6 +38,7 @@ __all__ = [
     "dequantise",
     "get_engine",
     "quantise",
+    "reference_values",
     "window_records",
     "window_tensor",
 ]

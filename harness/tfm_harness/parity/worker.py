@@ -151,11 +151,50 @@ class _NumpyEngine:
         return interpreter.results[position]
 
 
+class _NativeEngine:
+    """A shared library built from generated C: ``int32_t f(in, out)`` on one float."""
+
+    def __init__(self, _package: str, resolver: str) -> None:
+        self.np = importlib.import_module("numpy")
+        self.record = {"name": "native", "version": "", "resolver": resolver, "threads": 1}
+        self.result = 0.0
+
+    def load(self, model: bytes) -> Any:
+        head, _, library = model.partition(b"\n")
+        about = json.loads(head)
+        fd = os.memfd_create("native-reference", os.MFD_CLOEXEC)
+        try:
+            with os.fdopen(os.dup(fd), "wb") as stream:
+                stream.write(library)
+            function = getattr(ctypes.CDLL(f"/proc/self/fd/{fd}"), about["function"])
+        finally:
+            os.close(fd)
+        function.restype = ctypes.c_int32
+        return function, about["interface"]
+
+    @staticmethod
+    def details(_loaded: Any) -> tuple[list[Any], list[Any]]:
+        return [{"shape": [1], "dtype": "float32"}], [{"shape": [1], "dtype": "float32"}]
+
+    def invoke(self, loaded: Any, inputs: list[tuple[Any, Any]]) -> None:
+        function, interface = loaded
+        given, made = ctypes.c_float(float(inputs[0][1].reshape(-1)[0])), ctypes.c_float(float("nan"))
+        pointers = [ctypes.cast(ctypes.pointer(value), ctypes.c_void_p) for value in (given, made)]
+        status = function(*(map(ctypes.byref, pointers) if interface == "structs" else pointers))
+        if status != 0:
+            raise RuntimeError(f"the function returned {status}")
+        self.result = made.value
+
+    def output(self, _loaded: Any, _detail: Any, _position: int) -> Any:
+        return self.np.array([self.result], dtype=self.np.float32)
+
+
 ENGINES: dict[str, tuple[Any, str, str]] = {
     "tflite-runtime": (_TfliteEngine, "tflite_runtime", "BUILTIN_REF"),
     "tflite-runtime-default": (_TfliteEngine, "tflite_runtime", "AUTO"),
     "ai-edge-litert": (_TfliteEngine, "ai_edge_litert", "BUILTIN_REF"),
     "tflite-micro": (_MicroEngine, "tflite_micro", "TFLM reference kernels"),
+    "native": (_NativeEngine, "", "generated C"),
     "numpy-reference": (_NumpyEngine, "tfm_harness.parity.numpy_reference", "int8, own"),
 }
 

@@ -85,7 +85,9 @@ class Trust:
     def model_bytes(self, name: str) -> bytes:
         """The .tflite bytes that run under that name."""
         image = self._installed.get(name)
-        return read_file(self.build.models[name].file, MODEL_LIMIT) if image is None else split_images(image)[0].payload
+        if image is not None:
+            return split_images(image)[0].payload
+        return read_file(self.build.model_file(name), MODEL_LIMIT)
 
     def model_id(self, name: str) -> bytes:
         """SHA-256 of a model's .tflite bytes."""

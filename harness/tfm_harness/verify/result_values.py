@@ -96,13 +96,14 @@ def _matching(rule: ClaimRule, text: str, raw: bytes) -> str:
     clean = next((i for i, character in enumerate(text) if not character.isprintable() or character == "\ufffd"), None)
     if clean is not None:
         at = len(text[:clean].encode())
-        raise StrayBytesError(f"{len(raw)} bytes: text {text[:clean]!r}, then {raw[at:][:16].hex()}"[:200])
+        raise StrayBytesError(f"{len(raw)} bytes: text {text[:clean]!r}, then {len(raw) - at} bytes {raw[at:].hex()}")
     if rule.size is not None and not rule.size[0] <= len(raw) <= rule.size[1]:
         raise ClaimValueError(f"{len(raw)} bytes in place of {rule.size[0]} to {rule.size[1]}")
     if rule.pattern is not None and rule.pattern.fullmatch(text) is None:
         prefix = rule.pattern.match(text)
         if prefix is not None and prefix.end():
-            raise StrayBytesError(f"{text[: prefix.end()]!r}, then {text[prefix.end() :]!r}"[:200])
+            rest = raw[len(text[: prefix.end()].encode()) :]
+            raise StrayBytesError(f"text {text[: prefix.end()]!r}, then {len(rest)} bytes {rest.hex()}")
         raise ClaimValueError(f"{text!r}, which does not match {rule.pattern.pattern}"[:200])
     return text
 

@@ -199,6 +199,11 @@ class ZephyrShellDriver(PseudoDriver):
     def _infer(
         self, model: str, form: str, start: float, stop: float | None = None, stride: float | None = None
     ) -> tuple[list[parse.Inference], Reply]:
+        if stop is not None and not (start <= stop and (stride is None or stride > 0)):
+            raise ConfigError(
+                "a range of degrees runs upwards", kind="bad-input", expected="start <= stop and stride > 0",
+                seen=f"{start} {stop} {stride}",
+            )  # fmt: skip
         number = 1 if stop is None else int((stop - start) / (stride or 1.0) + 1e-6) + 1
         words = [_decimal(value) for value in (start, stop, stride) if value is not None]
         if not all(0 <= value < _RANGE for value in (start, stop or 0)):
@@ -207,6 +212,7 @@ class ZephyrShellDriver(PseudoDriver):
         reply = self._send(
             command,
             timeout=self.timeout + 0.2 * number,
+            most_lines=max(20_000, 32 * number),  # an inference takes some 12 lines
             complete=lambda lines: parse.inference_ends(lines) >= number or parse.is_refused(lines),
         )
         parse.raise_if_refused(command, reply.lines)
@@ -231,8 +237,9 @@ class ZephyrShellDriver(PseudoDriver):
         *,
         timeout: float | None = None,
         complete: Callable[[Sequence[str]], bool] | None = None,
+        most_lines: int = 20_000,
     ) -> Reply:
-        reply = self.session.command(command, timeout=timeout or self.timeout, complete=complete)
+        reply = self.session.command(command, timeout=timeout or self.timeout, complete=complete, most_lines=most_lines)
         self._exchanges.append(
             Exchange(
                 request=command,

@@ -54,6 +54,7 @@ class Reply:
 @dataclass(slots=True)
 class _Exchange:
     command: str
+    most_lines: int
     echoed: bool = False
     lines: list[str] = field(default_factory=list)
 
@@ -145,6 +146,7 @@ class ShellSession:
         *,
         timeout: float,
         complete: Callable[[Sequence[str]], bool] | None = None,
+        most_lines: int = _MAX_REPLY_LINES,
     ) -> Reply:
         """Send one command and wait for its whole reply.
 
@@ -154,6 +156,7 @@ class ShellSession:
             complete: says of the reply lines whether all has come; a prompt then ends the reply at
                 once. Without it a prompt that stays for the quiet time does; with it, as long as lines are
                 missing, only one that stays much longer (a late log line draws a prompt, too).
+            most_lines: more lines than these are no reply to this command.
 
         Raises:
             ConfigError: the line cannot be sent.
@@ -165,7 +168,7 @@ class ShellSession:
             self.synchronise(timeout)
         self._pump(0.0)
         self._raise_if_booted(f"before {line!r}")
-        exchange = self._exchange = _Exchange(line)
+        exchange = self._exchange = _Exchange(line, most_lines)
         self._raw.clear()
         began = self._clock()
         deadline = began + timeout
@@ -223,9 +226,10 @@ class ShellSession:
         if line.kind is LineKind.ECHO and not exchange.echoed:
             exchange.echoed = True
         elif exchange.echoed:
-            if len(exchange.lines) >= _MAX_REPLY_LINES:
+            if len(exchange.lines) >= exchange.most_lines:
                 raise ProductError(
-                    f"the reply to {exchange.command!r} has more than {_MAX_REPLY_LINES} lines", kind="reply-too-long"
+                    f"the reply to {exchange.command!r} has more than {exchange.most_lines} lines",
+                    kind="reply-too-long",
                 )
             exchange.lines.append(line.text)
         elif line.kind is LineKind.STRAY_ECHO:
