@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import shutil
 import subprocess
@@ -124,3 +125,9 @@ def test_the_recorded_table_has_the_whole_circle() -> None:
 def test_a_model_has_one_reference(declared: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         ModelConfig.model_validate(declared)
+
+
+def test_public_names_stay_functions_when_their_modules_are_imported() -> None:
+    for name in ("compare", "quantise"):
+        importlib.import_module(f"tfm_harness.parity.{name}")
+        assert callable(getattr(importlib.import_module("tfm_harness.parity"), name))

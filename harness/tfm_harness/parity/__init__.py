@@ -9,7 +9,9 @@ The names below are imported on first use: numpy and the interpreters load when 
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -50,6 +52,21 @@ def __getattr__(name: str) -> object:
     value: object = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
     globals()[name] = value
     return value
+
+
+class _Package(ModuleType):
+    """`compare` and `quantise` are functions for whoever imports them from here, and modules as well.
+
+    The import system stores each imported submodule as an attribute of its package. Without this class, the function
+    would become the module once anybody had imported the submodule.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:
