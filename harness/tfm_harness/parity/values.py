@@ -6,7 +6,7 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,6 @@ from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.files import read_file
 from tfm_harness.parity.process import EngineRefusal, WorkerProcess
 
-if TYPE_CHECKING:
-    from tfm_harness.config.reference import ReferenceConfig
-
 __all__ = ["native_values", "read_table", "reference_values"]
 
 TABLE_LIMIT = 16 << 20
@@ -25,6 +22,26 @@ LIBRARY_LIMIT = 64 << 20
 _LINE = re.compile(r"(?P<input>[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s+(?P<output>[0-9a-fA-F]{8})")
 
 Floats = npt.NDArray[np.float32]
+
+
+class Declared(Protocol):
+    """What a build declares as a model's reference."""
+
+    @property
+    def kind(self) -> Literal["table", "native"]:
+        """Which of the two."""
+
+    @property
+    def source(self) -> Path:
+        """The table or the library."""
+
+    @property
+    def function(self) -> str | None:
+        """The library's function."""
+
+    @property
+    def interface(self) -> Literal["structs", "pointers"]:
+        """How it takes input and output."""
 
 
 def read_table(path: Path) -> tuple[Floats, Floats]:
@@ -73,7 +90,7 @@ def native_values(
         library: a shared library for this host.
         function: ``int32_t f(in, out)``; a value other than 0 is an error.
         inputs: shape (n,).
-        interface: ``structs`` or ``pointers``, see `ReferenceConfig`.
+        interface: ``structs`` or ``pointers``, see ``models.NAME.reference`` of a build.
         time_limit: seconds for all inputs.
 
     Returns:
@@ -107,7 +124,7 @@ def native_values(
 
 
 def reference_values(
-    reference: ReferenceConfig, inputs: Floats, *, factor: float | None = None, time_limit: float = 60.0
+    reference: Declared, inputs: Floats, *, factor: float | None = None, time_limit: float = 60.0
 ) -> Floats:
     """The right outputs for `inputs` (shape (n,), as the device is given them).
 
