@@ -13,7 +13,7 @@ from tfm_harness.verify.components import ExpectedComponent
 from tfm_harness.verify.derive import ReferenceIdentity, derive_reference_keys
 from tfm_harness.verify.images import expected_components, split_images
 from tfm_harness.verify.keyfiles import parse_image_key, parse_key
-from tfm_harness.verify.keys import PublicKey, RsaKey, VerificationKey
+from tfm_harness.verify.keys import ImageKey, PublicKey, VerificationKey
 
 __all__ = ["Trust"]
 
@@ -66,7 +66,7 @@ class Trust:
         key = self.key("iak")
         return frozenset(key.instance_ids) if isinstance(key, PublicKey) else None
 
-    def image_key(self, world: str) -> PublicKey | RsaKey | None:
+    def image_key(self, world: str) -> ImageKey | None:
         """The key that must have signed images of that world (``nonsecure`` or ``model``)."""
         path = self.build.trust.model_key if world == "model" else self.build.trust.images
         return parse_image_key(read_file(path, KEY_LIMIT)) if path else None

@@ -19,7 +19,7 @@ from tfm_harness.verify.components import ExpectedComponent
 from tfm_harness.verify.elf import ElfError, measure
 from tfm_harness.verify.images import expected_components, verify_mcuboot
 from tfm_harness.verify.keyfiles import parse_image_key, parse_key
-from tfm_harness.verify.keys import KeyFormatError, PublicKey, RsaKey, VerificationKey
+from tfm_harness.verify.keys import ImageKey, KeyFormatError, VerificationKey
 from tfm_harness.verify.mcuboot import ImageFormatError, McubootImage, split_images
 from tfm_harness.verify.token import PSA_PROFILES, TokenExpectations
 
@@ -54,7 +54,7 @@ def read_key(path: Path) -> VerificationKey:
         ) from error
 
 
-def read_image_key(path: Path) -> PublicKey | RsaKey:
+def read_image_key(path: Path) -> ImageKey:
     """The key in a file, for images.
 
     Raises:

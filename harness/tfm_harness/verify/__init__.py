@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tfm_harness.verify.images import expected_components, verify_mcuboot
     from tfm_harness.verify.key_relations import KeyObservation, check_device_key, check_key_relations
     from tfm_harness.verify.keyfiles import parse_cose_key, parse_image_key, parse_key, parse_spki
-    from tfm_harness.verify.keys import KeyFormatError, KeyRing, PublicKey, RsaKey, SymmetricKey
+    from tfm_harness.verify.keys import Ed25519Key, KeyFormatError, KeyRing, PublicKey, RsaKey, SymmetricKey
     from tfm_harness.verify.leaks import SampleValues, Scanner, Secret, samples_in
     from tfm_harness.verify.mcuboot import ImageFormatError, McubootImage, parse_mcuboot, split_images
     from tfm_harness.verify.relations import TokenObservation, check_token_relations
@@ -54,7 +54,7 @@ _HOMES = {
     "images": ("expected_components", "verify_mcuboot"),
     "key_relations": ("KeyObservation", "check_device_key", "check_key_relations"),
     "keyfiles": ("parse_cose_key", "parse_image_key", "parse_key", "parse_spki"),
-    "keys": ("KeyFormatError", "KeyRing", "PublicKey", "RsaKey", "SymmetricKey"),
+    "keys": ("Ed25519Key", "KeyFormatError", "KeyRing", "PublicKey", "RsaKey", "SymmetricKey"),
     "mcuboot": ("ImageFormatError", "McubootImage", "parse_mcuboot", "split_images"),
     "relations": ("TokenObservation", "check_token_relations"),
     "result_profile": ("ResultProfile", "builtin_profiles", "load_profile"),
@@ -72,6 +72,7 @@ __all__ = [
     "SALT",
     "CertificationRequest",
     "CoseMessage",
+    "Ed25519Key",
     "ElfError",
     "ExpectedComponent",
     "ImageFormatError",

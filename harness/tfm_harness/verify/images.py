@@ -16,7 +16,7 @@ from tfm_harness.verify import cbor, published_image_keys
 from tfm_harness.verify.checks import image as check
 from tfm_harness.verify.components import ExpectedComponent
 from tfm_harness.verify.judge import Judge
-from tfm_harness.verify.keys import PublicKey, RsaKey
+from tfm_harness.verify.keys import Ed25519Key, ImageKey, PublicKey, RsaKey
 from tfm_harness.verify.mcuboot import (
     HASHES,
     ImageFormatError,
@@ -79,15 +79,16 @@ def boot_record(image: McubootImage) -> BootRecord | None:
     )
 
 
-def key_hashes(key: PublicKey | RsaKey) -> dict[str, bytes]:
+def key_hashes(key: ImageKey) -> dict[str, bytes]:
     """What a KEYHASH TLV may be for a key, by the form that is hashed.
 
-    SHA-256 of the PKCS#1 form (RSA) or of the SubjectPublicKeyInfo (both are in use); SHA-384
-    for a P-384 key, whose images are hashed with it.
+    The SubjectPublicKeyInfo, and of an RSA key the PKCS#1 form; by the hash that the image itself is hashed with.
     """
     found = {"SubjectPublicKeyInfo": hashlib.sha256(key.spki).digest()}
     if isinstance(key, PublicKey) and key.curve.size == 48:
         found["SubjectPublicKeyInfo, SHA-384"] = hashlib.sha384(key.spki).digest()
+    if isinstance(key, Ed25519Key):
+        found["SubjectPublicKeyInfo, SHA-512"] = hashlib.sha512(key.spki).digest()
     if isinstance(key, RsaKey):
         found["PKCS#1"] = hashlib.sha256(key.pkcs1).digest()
     return found
@@ -95,7 +96,7 @@ def key_hashes(key: PublicKey | RsaKey) -> dict[str, bytes]:
 
 def verify_mcuboot(
     image: bytes | McubootImage,
-    public_key: PublicKey | RsaKey | Sequence[PublicKey | RsaKey],
+    public_key: ImageKey | Sequence[ImageKey],
     report: Report,
     *,
     subject: str = "",
@@ -136,7 +137,7 @@ def verify_mcuboot(
     judge.judge(
         check.TRAILING, not problem, expected="0xFF and an image trailer", seen=problem, where=f"byte {parsed.end:#x}"
     )
-    keys = [public_key] if isinstance(public_key, PublicKey | RsaKey) else list(public_key)
+    keys = [public_key] if isinstance(public_key, PublicKey | RsaKey | Ed25519Key) else list(public_key)
     # An image that may be encrypted later (imgtool --clear) is flagged and holds the plain payload: the hash tells.
     hidden = parsed.encrypted and parsed.hash_tlv is not None and parsed.computed_hash != parsed.hash_tlv[1]
     judge.judge(
@@ -154,12 +155,19 @@ def verify_mcuboot(
         expected="a protected TLV 0x50 of 4 bytes",
         seen="none",
     )
+    judge.judge(
+        check.COMPRESSED, not parsed.compressed, expected="a plain payload",
+        seen=f"flags {parsed.flags:#x}: header, compressed payload and signature are judged",
+    )  # fmt: skip
+    judge.judge(check.BOOTABLE, parsed.bootable, expected="a bootable image", seen=f"flags {parsed.flags:#x}")
     judge.judge(check.VERSION_SET, any(parsed.version), expected="a version", seen="0.0.0+0")
     return parsed
 
 
 def _check_hash(image: McubootImage, judge: Judge) -> None:
     claimed = image.hash_tlv
+    if claimed is None and image.pure:
+        return  # the signature covers the image itself, and is judged
     if claimed is None:
         judge.failed(check.HASH, expected="a hash TLV", seen="none")
         return
@@ -183,7 +191,7 @@ def signers(image: McubootImage) -> list[tuple[Tlv | None, list[Tlv]]]:
     return [(key, group) for key, group in found if group]
 
 
-def _names(tlv: Tlv | None, key: PublicKey | RsaKey) -> bool:
+def _names(tlv: Tlv | None, key: ImageKey) -> bool:
     """Whether a key TLV names this key."""
     if tlv is None:
         return False
@@ -192,7 +200,7 @@ def _names(tlv: Tlv | None, key: PublicKey | RsaKey) -> bool:
     return tlv.value in key_hashes(key).values()
 
 
-def _check_key(image: McubootImage, keys: Sequence[PublicKey | RsaKey], judge: Judge) -> None:
+def _check_key(image: McubootImage, keys: Sequence[ImageKey], judge: Judge) -> None:
     named = [tlv for tlv in image.tlvs if tlv.type in {TlvType.KEYHASH, TlvType.PUBKEY}]
     trusted = any(_names(tlv, key) for tlv in named for key in keys)
     seen = ", ".join(
@@ -213,7 +221,7 @@ def _check_key(image: McubootImage, keys: Sequence[PublicKey | RsaKey], judge: J
     judge.judge(check.DUMMY_KEY, published is None, expected="a key of the vendor's own", seen=published)
 
 
-def _check_signature(image: McubootImage, keys: Sequence[PublicKey | RsaKey], judge: Judge) -> None:
+def _check_signature(image: McubootImage, keys: Sequence[ImageKey], judge: Judge) -> None:
     groups = signers(image)
     wanted = " or ".join(f"a signature TLV {_signature_type(key):#x} for {key}" for key in keys)
     others = sorted({hex(t.type) for t in image.tlvs if t.type in TlvType.SIGNATURES})
@@ -238,20 +246,23 @@ def _check_signature(image: McubootImage, keys: Sequence[PublicKey | RsaKey], ju
     )
 
 
-def _signature_type(key: PublicKey | RsaKey) -> int:
+def _signature_type(key: ImageKey) -> int:
     """The TLV type of this key's signatures; 0 when MCUboot knows none."""
     if isinstance(key, RsaKey):
         return {size: kind for kind, size in _PSS_SIZES.items()}.get(key.handle.key_size, 0)
-    return TlvType.ECDSA_SIG
+    return TlvType.ED25519 if isinstance(key, Ed25519Key) else TlvType.ECDSA_SIG
 
 
-def _verifies(image: McubootImage, signature: bytes, key: PublicKey | RsaKey) -> bool:
+def _verifies(image: McubootImage, signature: bytes, key: ImageKey) -> bool:
     # MCUboot pads short ECDSA signatures of older imgtool versions with zeros behind the DER.
     try:
         if isinstance(key, RsaKey):
             digest = _signed_digest(image, "sha256")
             scheme = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32)
             key.handle.verify(signature, digest, scheme, Prehashed(hashes.SHA256()))
+            return True
+        if isinstance(key, Ed25519Key):
+            key.handle.verify(signature, _ed25519_message(image))
             return True
         algorithm: hashes.HashAlgorithm = hashes.SHA384() if key.curve.size == 48 else hashes.SHA256()
         digest = _signed_digest(image, algorithm.name)
@@ -267,6 +278,14 @@ def _signed_digest(image: McubootImage, name: str) -> bytes:
     if image.encrypted and claimed is not None and claimed[0] == name:
         return claimed[1]
     return hashlib.new(name, image.hashed).digest()
+
+
+def _ed25519_message(image: McubootImage) -> bytes:
+    """What Ed25519 signs: the image's hash, or (SIG_PURE) the whole that the hash would cover."""
+    if image.pure:
+        return image.hashed
+    claimed = image.hash_tlv
+    return _signed_digest(image, claimed[0] if claimed else "sha512")
 
 
 def _strip_der(signature: bytes) -> bytes:

@@ -16,12 +16,20 @@ from typing import Any
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from tfm_harness.verify import cbor
 from tfm_harness.verify.algorithms import CURVES
 from tfm_harness.verify.forms import UnknownFormError, decode
-from tfm_harness.verify.keys import KeyFormatError, PublicKey, RsaKey, SymmetricKey, VerificationKey
+from tfm_harness.verify.keys import (
+    Ed25519Key,
+    ImageKey,
+    KeyFormatError,
+    PublicKey,
+    RsaKey,
+    SymmetricKey,
+    VerificationKey,
+)
 
 __all__ = [
     "parse_cose_key",
@@ -104,7 +112,7 @@ def _check_use(members: dict[int | str | bytes, cbor.CborValue], curve: int | No
         raise KeyFormatError(f"key_ops (4), when present, must allow {operation}", seen=repr(operations)[:40])
 
 
-def parse_spki(data: bytes) -> PublicKey | RsaKey:
+def parse_spki(data: bytes) -> ImageKey:
     """Read one DER SubjectPublicKeyInfo (RFC 5480, RFC 8017).
 
     Raises:
@@ -158,10 +166,10 @@ def parse_key(data: bytes) -> VerificationKey:
     leading 04; binary forms also as hex or base64. Of a private key only the public half is used.
 
     Raises:
-        KeyFormatError: none of these, or an RSA key, which no evidence may be signed with.
+        KeyFormatError: none of these, or an RSA or Ed25519 key, which no evidence may be signed with.
     """
     key = _parse_any(data)
-    if isinstance(key, RsaKey):
+    if isinstance(key, RsaKey | Ed25519Key):
         raise KeyFormatError("evidence is verified with an elliptic-curve or HMAC key", seen=str(key))
     return key
 
@@ -174,7 +182,7 @@ def parse_public_key(data: bytes) -> PublicKey:
     """
     labels = {label for label, _ in pem_blocks(data)}
     if data[:1] == b"\x30":
-        key: VerificationKey | RsaKey = parse_spki(data)
+        key: VerificationKey | ImageKey = parse_spki(data)
     elif labels - {"PUBLIC KEY"}:
         raise KeyFormatError(
             "a device shows its public key and nothing else", seen=f"PEM {', '.join(sorted(labels))}"[:120]
@@ -186,19 +194,19 @@ def parse_public_key(data: bytes) -> PublicKey:
     return key
 
 
-def parse_image_key(data: bytes) -> PublicKey | RsaKey:
-    """Read a key that signs MCUboot images: EC or RSA, in the formats of `parse_key`.
+def parse_image_key(data: bytes) -> ImageKey:
+    """Read a key that signs MCUboot images: EC, RSA or Ed25519, in the formats of `parse_key`.
 
     Raises:
         KeyFormatError: no such key.
     """
     key = _parse_any(data)
     if isinstance(key, SymmetricKey):
-        raise KeyFormatError("images are signed with an EC or RSA key", seen=str(key))
+        raise KeyFormatError("images are signed with an EC, RSA or Ed25519 key", seen=str(key))
     return key
 
 
-def _parse_any(data: bytes) -> PublicKey | RsaKey | SymmetricKey:
+def _parse_any(data: bytes) -> ImageKey | SymmetricKey:
     if not data or len(data) > _LIMIT:
         raise KeyFormatError("a key file has 1 to 65536 bytes", seen=f"{len(data)} bytes")
     if b"-----BEGIN" in data:
@@ -234,7 +242,7 @@ def _from_text(data: bytes) -> bytes:
         raise KeyFormatError(f"neither a key nor a text form of one: {error.seen}") from None
 
 
-def _parse_der(data: bytes) -> PublicKey | RsaKey:
+def _parse_der(data: bytes) -> ImageKey:
     for load in (x509.load_der_x509_certificate, lambda der: serialization.load_der_private_key(der, password=None)):
         try:
             return _wrap(load(data).public_key())
@@ -243,7 +251,7 @@ def _parse_der(data: bytes) -> PublicKey | RsaKey:
     return parse_spki(data)
 
 
-def _parse_pem(data: bytes) -> PublicKey | RsaKey:
+def _parse_pem(data: bytes) -> ImageKey:
     blocks = pem_blocks(data)
     found = [(label, block) for label, block in blocks if label.endswith(("KEY", "CERTIFICATE"))]
     keys = [label for label, _ in found if label.endswith("KEY")]
@@ -261,12 +269,14 @@ def _parse_pem(data: bytes) -> PublicKey | RsaKey:
         raise KeyFormatError("not a readable PEM key", seen=_first_line(error)) from None
 
 
-def _wrap(key: object) -> PublicKey | RsaKey:
+def _wrap(key: object) -> ImageKey:
     if isinstance(key, ec.EllipticCurvePublicKey):
         return PublicKey.from_handle(key)
     if isinstance(key, rsa.RSAPublicKey):
         return RsaKey.from_handle(key)
-    raise KeyFormatError("keys are elliptic-curve or RSA keys", seen=type(key).__name__)
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return Ed25519Key.from_handle(key)
+    raise KeyFormatError("keys are elliptic-curve, RSA or Ed25519 keys", seen=type(key).__name__)
 
 
 def _first_line(error: Exception) -> str:

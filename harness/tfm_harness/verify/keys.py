@@ -12,14 +12,24 @@ from functools import cached_property
 from typing import TypeAlias
 
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from tfm_harness.errors import ConfigError, ProductError
 from tfm_harness.verify import cbor
 from tfm_harness.verify.algorithms import CURVES, CURVES_BY_NAME, Algorithm, Curve
 from tfm_harness.verify.published import PUBLISHED_POINTS, PUBLISHED_SYMMETRIC
 
-__all__ = ["InstanceIdScheme", "KeyFormatError", "KeyRing", "PublicKey", "RsaKey", "SymmetricKey", "VerificationKey"]
+__all__ = [
+    "Ed25519Key",
+    "ImageKey",
+    "InstanceIdScheme",
+    "KeyFormatError",
+    "KeyRing",
+    "PublicKey",
+    "RsaKey",
+    "SymmetricKey",
+    "VerificationKey",
+]
 
 InstanceIdScheme: TypeAlias = str
 """``cose-key`` (TF-M 2.2 and newer), ``point`` (TF-M up to 2.1) or ``symmetric``."""
@@ -211,6 +221,30 @@ class RsaKey:
     def __str__(self) -> str:
         return f"RSA-{self.handle.key_size} key {hashlib.sha256(self.pkcs1).hexdigest()[:16]}"
 
+
+@dataclass(frozen=True)
+class Ed25519Key:
+    """An Ed25519 public key (RFC 8032): MCUboot images may be signed with one, evidence may not."""
+
+    handle: ed25519.Ed25519PublicKey = field(compare=False, repr=False)
+    raw: bytes
+
+    @classmethod
+    def from_handle(cls, handle: ed25519.Ed25519PublicKey) -> Ed25519Key:
+        """Wrap a key of `cryptography`."""
+        return cls(handle, handle.public_bytes_raw())
+
+    @cached_property
+    def spki(self) -> bytes:
+        """DER SubjectPublicKeyInfo (RFC 8410)."""
+        return self.handle.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+    def __str__(self) -> str:
+        return f"Ed25519 key {hashlib.sha256(self.spki).hexdigest()[:16]}"
+
+
+ImageKey: TypeAlias = PublicKey | RsaKey | Ed25519Key
+"""What may sign a MCUboot image."""
 
 VerificationKey: TypeAlias = PublicKey | SymmetricKey
 """What may verify evidence."""

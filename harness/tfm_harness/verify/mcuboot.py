@@ -48,6 +48,12 @@ ENCRYPTED_FLAGS = 0x4 | 0x8
 """IMAGE_F_ENCRYPTED_AES128 and IMAGE_F_ENCRYPTED_AES256."""
 
 
+NON_BOOTABLE_FLAG = 0x10
+"""IMAGE_F_NON_BOOTABLE."""
+COMPRESSED_FLAGS = 0x200 | 0x400 | 0x800
+"""IMAGE_F_COMPRESSED_LZMA1, _LZMA2 and _ARM_THUMB_FLT."""
+
+
 class TlvType:
     """TLV types (bootutil/image.h)."""
 
@@ -65,6 +71,9 @@ class TlvType:
     DEPENDENCY = 0x40
     SEC_CNT = 0x50
     BOOT_RECORD = 0x60
+    DECOMP_SIZE = 0x70
+    DECOMP_SHA = 0x71
+    DECOMP_SIGNATURE = 0x72
 
 
 HASHES = {TlvType.SHA256: "sha256", TlvType.SHA384: "sha384", TlvType.SHA512: "sha512"}
@@ -166,6 +175,21 @@ class McubootImage:
         return bool(self.flags & ENCRYPTED_FLAGS)
 
     @property
+    def pure(self) -> bool:
+        """Whether the signature is over the image itself, not over its hash (SIG_PURE)."""
+        return any(tlv.value == b"\x01" for tlv in self.all(TlvType.SIG_PURE))
+
+    @property
+    def bootable(self) -> bool:
+        """Whether the boot loader would start it: not what IMAGE_F_NON_BOOTABLE marks."""
+        return not self.flags & NON_BOOTABLE_FLAG
+
+    @property
+    def compressed(self) -> bool:
+        """Whether the payload is compressed: what runs, and is measured, is what it is decompressed to."""
+        return bool(self.flags & COMPRESSED_FLAGS)
+
+    @property
     def signer_ids(self) -> frozenset[bytes]:
         """What a token's signer id may be: the key hash of the image, in either form."""
         found = {tlv.value for tlv in self.all(TlvType.KEYHASH) if tlv.value}
@@ -189,6 +213,11 @@ def parse_mcuboot(image: bytes, *, start: int = 0) -> McubootImage:
     magic, load, header_size, protected_size, size, flags, major, minor, revision, build, pad = HEADER.unpack_from(
         image, start
     )
+    if magic == int.from_bytes(MAGIC.to_bytes(4, "little"), "big"):
+        raise ImageFormatError(
+            "header", start, "a big endian image (imgtool --endian big): Cortex-M is little endian",
+            expected=f"{MAGIC:#010x}", seen=f"{magic:#010x}",
+        )  # fmt: skip
     if magic != MAGIC:
         raise ImageFormatError("header", start, "no MCUboot magic", expected=f"{MAGIC:#010x}", seen=f"{magic:#010x}")
     if header_size < HEADER.size or start + header_size + size > len(image):

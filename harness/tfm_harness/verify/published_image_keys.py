@@ -9,6 +9,7 @@ __all__ = ["TABLE"]
 TABLE = """\
 0063338264ee73a8cdcf66d9fed3caaf5687c565939a720109b1cf08307254480afc154e071835263b7cc6fa04b82a1cf3eb674184d25492ed7eb95470b97ad3 EC-secp256r1 MCUboot: boot/cypress/keys/cypress-test-ec-p256.pem
 050d6bbba1157c89bab2d9aaf1e11c1b61f4f115dec6b6d3853f184736cd49211202a1cc1faee84a99c98b70f66761c1 EC-secp256r1 MCUboot: testplan/mynewt/key_ec256_2.pem
+05b081d953fa2da76219365256a21a457b52001e5ca8296d907b13519c9540d3 EC-secp256r1 STM32CubeU5: Projects/B-U585I-IOT02A/Applications/SBSFU/SBSFU_Boot/Src/root-ec-p256.pem
 09fcc03cc95e0fad2d6efdc3510e71f239c72bc8b23156c53d7c9445f39ba7b4f0d6579c4c185c1b7b657358a8f46187 RSA-2048 MCUboot: root-rsa-2048.pem; TF-M: bl2/ext/mcuboot/root-RSA-2048.pem
 0e2aa51f06578eac107065a8577507876aa047ef1dc74f7250a6ff7b590ba11d RSA-3072 TF-M: bl2/ext/mcuboot/root-RSA-3072.pem
 152843453ed2ec1bff28628af085d2b051cc3cbf60d4c8ef7e5d25b714bfa3e354994c31802289ca6e48c7f6613589a3 RSA-3072 TF-M: bl2/ext/mcuboot/root-RSA-3072.pem
@@ -26,6 +27,8 @@ TABLE = """\
 37c8e43c10b31c5a60ab98a9e30f8513aaa54dd52f1a4051f734d738fe5eb2334c1dd20fc6f94f2cfd3f3b8a147c9f8146968defcc3c044be2625192072a32bf RSA-2048 MCUboot: root-rsa-2048.pem; TF-M: bl2/ext/mcuboot/root-RSA-2048.pem
 39c970be78a5bb93eac7bdeae80a35add3790227d246df48e19ad3599a6bb893464d36dd9f3e149828eb3fac92ac771c RSA-3072 MCUboot: root-rsa-3072.pem
 3d530733bc192d849f6a05216e06dbe04c33a202abae9f754eb85a8fd27e9ddd567150cd45a93a84e87454db6048d386876058e74aa2a722c0c9f1d8562724de RSA-2048 MCUboot: testplan/mynewt/key_rsa.pem
+3dbbc0b382191b5929d2522c9a72aa724920e316b85084a4e83e3fef668ad739553591c31e6cb9ce4e967465967302cd EC-secp256r1 STM32CubeU5: Projects/B-U585I-IOT02A/Applications/SBSFU/SBSFU_Boot/Src/root-ec-p256_1.pem
+3f6c9b372408cc68a8c2cd4e289135766df5782de44d24dc4bdf7e691c2a11fd EC-secp256r1 STM32CubeU5: Projects/B-U585I-IOT02A/Applications/SBSFU/SBSFU_Boot/Src/root-ec-p256_1.pem
 4045e026fd156a6bc997423c7d7f62a5bf5721a93f7e73f1661e6e9bbea9dfa0d07ceb81b78478039f0ae1641086c555 RSA-3072 TF-M: bl2/ext/mcuboot/root-RSA-3072_1.pem
 449793fb65cd7698753d5b3f35fab15f1e3a45111ff24e1d46741de5ae12d59e RSA-3072 MCUboot: root-rsa-3072.pem
 4ec3fb3193234e2ed4456e84507ba591bbe2456ea38d1cd80287cfdec268ab6f EC-secp384r1 TF-M: bl2/ext/mcuboot/root-EC-P384_1.pem
@@ -37,6 +40,7 @@ TABLE = """\
 6347a153696d6c91eaa335290a6115063be9066f665e17a6b7a1da4c5e24e5a7 RSA-2048 MCUboot: testplan/mynewt/key_rsa_2.pem
 64cf53d13dc8784425001af1dd51799e2bd93d0e0bef08f988765ee2379f9eba EC-secp224r1 MCUboot: testplan/mynewt/key_ec.pem
 6754edab1e29affef4a05935adecbeb1a7b8b62397b31e39a61b5bfcaafd63af Ed25519 MCUboot: root-ed25519-2-pub.pem; MCUboot: root-ed25519-2.pem
+697db3d5af9e4c1db60dc89826e914bdec5714dba81f20c32cbcfddc0182619b4cddb2561f73d5910d71e3cd8c5fff335f5bb824149313df43d64d37a382ad7d EC-secp256r1 STM32CubeU5: Projects/B-U585I-IOT02A/Applications/SBSFU/SBSFU_Boot/Src/root-ec-p256.pem
 6bcd1e16d80e5fe13a5307e6f1de8344c7e50e537d9962ce35ef6db5e642fae8 EC-secp384r1 MCUboot: root-ec-p384-pkcs8.pem; MCUboot: root-ec-p384.pem; TF-M: bl2/ext/mcuboot/root-EC-P384.pem
 6c66e27b41921bbad2aa6a283ba3f84d2b1204e0af0c06556670b609698d4873d56889271de71e678a5793579662e91c EC-secp256r1 MCUboot: samples/zephyr/bad-keys/bad-ec-p256.pem
 6ce93f2a9848f84586f96a7229f4ee525290bd04fa2a078607324160f39abb905f0e86859fde50f7989af8160b229b91a27902ab7d4888832ff7f665f1032224 EC-secp224r1 MCUboot: testplan/mynewt/key_ec.pem
@@ -52,6 +56,7 @@ aa1067a7c827e2fde2a9ee6ebae26f4d275cded76aea558965e6f71fbc2c3ca5e818c9dc9004e4fb
 ae13b71dae49a7b89d4d8ee5095cb8d45a32bd9c7d501cd3b8f86cbc8b41439b1b225cc36a5ba8081df071e0cbbc6192 EC-secp384r1 TF-M: bl2/ext/mcuboot/root-EC-P384_1.pem
 b1d87d60173352b9a4808979790fc699fb4c4f83b49cf1970edd96ff4adc36a6 Ed25519 MCUboot: root-ed25519-unknown.pem
 b360caf5c98c6b942a4882fa9d4823efb166a9ef6a6e4aa37c1919ed1fccc049 RSA-3072 TF-M: bl2/ext/mcuboot/root-RSA-3072_1.pem
+b5a8a256426c4dc6f9b71b3f108aa0f8d57fd90224fcbf2ae56df7bd74c547719db0f981f0dee2e538dbb38ef5eb9302 EC-secp256r1 STM32CubeU5: Projects/B-U585I-IOT02A/Applications/SBSFU/SBSFU_Boot/Src/root-ec-p256.pem
 b9d5ed01d3f77fef39151ec954d3f29ffb6573c4a6f4d72fd75e0ad775f10d12aeec40cfddc8581e06a99eacc25cd28b EC-secp256r1 MCUboot: testplan/mynewt/key_ec256.pem
 bb868a727f0ef75e890a6a52bccd1d936fb34438afd6f237e8af259865742446 EC-secp256r1 MCUboot: boot/cypress/keys/cypress-test-ec-p256.pem
 bfe6d86f8826f4ff97fb96c4e6fbc4993e4619fc565da26adf34c329489adc38 RSA-3072 TF-M: bl2/ext/mcuboot/root-RSA-3072.pem
@@ -68,6 +73,7 @@ e150af03c0fb0da4468be7947ec4395e4610e2d5009879a7afee202c7e5af8b58fadf86869ac6600
 e18015993d6d2760b499274baef264b83af229e9a785f3d5bf00b9d32c1f0396 RSA-2048 TF-M: bl2/ext/mcuboot/root-RSA-2048_1.pem
 e30466f6b8470c1f29070b17f1e2d3e94d445e3f608087fdc711e4382bb538b6 EC-secp256r1 MCUboot: root-ec-p256-pkcs8.pem; MCUboot: root-ec-p256.pem; TF-M: bl2/ext/mcuboot/root-EC-P256.pem
 e32a93d4ef8c5f4d503642e2cc7c5eece7693e3246c7766dbb4b54d79441db2a RSA-2048 MCUboot: samples/zephyr/bad-keys/bad-rsa-2048.pem
+e3a8ec84f81f76139a992c32930700a57cc5891268995090b7331b89796bfddc0d0c370eb7cc99d2ecbd7440a9b4f4576ef2b84423867e1f92e90a1d9c705ef2 EC-secp256r1 STM32CubeU5: Projects/B-U585I-IOT02A/Applications/SBSFU/SBSFU_Boot/Src/root-ec-p256_1.pem
 e3e129b49f1218e18e4614acb2523389c75852ebb98b4d2c6171a2fc65706ba3d1ddf85f52e71450c3e572e624695fafd41ce4d9354d6c2b19f7d6001a6ae8b0 Ed25519 MCUboot: root-ed25519.pem
 e6c097daf1458d0f8b8d43fc4b4b9d4425203484b3afe5570ed074073901bab0 EC-secp256r1 MCUboot: samples/zephyr/bad-keys/bad-ec-p256.pem
 e7e27f556648c7378842242298faa67aa306dc1e8946ed80fc7214232d34a31243f5fe390ed8c9d39cff40d0f418ebfe Ed25519 MCUboot: root-ed25519-unknown.pem

@@ -50,8 +50,8 @@ KEY_HASH = declare(
 SIGNATURE = declare(
     IMAGE,
     "image.signature",
-    "the signature (RSA-PSS or ECDSA) verifies with the trusted signing key",
-    "MCUboot design, image TLVs; RFC 8017 s.8.1.2",
+    "the signature (RSA-PSS, ECDSA or Ed25519) verifies with the trusted signing key",
+    "MCUboot design, image TLVs; RFC 8017 s.8.1.2; RFC 8032",
     waivable=False,
 )
 SIGNED_AREA = declare(
@@ -91,6 +91,20 @@ VERSION_SET = declare(
     IMAGE,
     "image.version-set",
     "the image has a version other than 0.0.0",
+    "MCUboot design, image header",
+    severity=NOTE,
+)
+COMPRESSED = declare(
+    IMAGE,
+    "image.compressed",
+    "the payload is what runs: of a compressed image, what it is decompressed to is measured, and is not judged here",
+    "MCUboot design, compressed images",
+    severity=NOTE,
+)
+BOOTABLE = declare(
+    IMAGE,
+    "image.bootable",
+    "the boot loader starts the image: it is not marked as non-bootable",
     "MCUboot design, image header",
     severity=NOTE,
 )
