@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from tfm_harness.cli.main import main
 from tfm_harness.findings import Policy, Report
 from tfm_harness.verify.forms import decode
@@ -30,7 +31,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs" / "verification.md"
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one TEST_ONLY key of each kind, private and public."""
     folder = tmp_path_factory.mktemp("keys")
-    made = {
+    made: dict[str, PrivateKeyTypes] = {
         "p256": ec.generate_private_key(ec.SECP256R1()),
         "p384": ec.generate_private_key(ec.SECP384R1()),
         "rsa2048": rsa.generate_private_key(65537, 2048),
@@ -52,8 +53,8 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def sign(keys: Path, kind: str, *options: str, out: str = "signed.bin", payload: str = "payload.bin") -> bytes:
     command = [
-        sys.executable, "-m", "imgtool.main", "sign", "--key", str(keys / f"TEST_ONLY_{kind}.pem"), "--version", "1.2.3",
-        "--header-size", "0x200", "--pad-header", "--slot-size", "0x20000", "--security-counter", "7", *options,
+        sys.executable, "-m", "imgtool.main", "sign", "--key", str(keys / f"TEST_ONLY_{kind}.pem"),
+        "--version", "1.2.3", "--header-size", "0x200", "--pad-header", "--slot-size", "0x20000", "--security-counter", "7", *options,
         str(keys / payload), str(keys / out),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
