@@ -18,7 +18,7 @@ from tfm_harness.importer import import_tree, render
 from tfm_harness.importer.facts import version_of
 from tfm_harness.importer.layout import layout_of
 
-from tests.importer.trees import S_SLOT, Keys, make_keys, make_v18, make_v21, sign
+from tests.importer.trees import S_SLOT, Keys, make_keys, make_v18, make_v21, make_zephyr, sign
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_v18(v18: Path, tmp_path: Path) -> None:
     _, secure, nonsecure = build.images
     assert (secure.at, nonsecure.at) == (0x1100_0000, 0x1106_0000)
     assert build.imported is not None
-    assert (build.imported.version, build.imported.isolation_level) == ("1.8.1+0", 2)
+    assert (build.imported.version, build.imported.isolation_level) == ("1.8.1", 2)
     assert build.trust.images is None
     assert [suite.expect for suite in build.console_suites] == [("Secure",)]
     assert any("public key that signs the nonsecure image" in line for line in build.imported.unknown)
@@ -389,3 +389,82 @@ def test_spoiled_trees_end_in_a_clear_error_or_a_valid_description(v18: Path, tm
                 if entry.signed is not None:
                     assert entry.signed.image.computed_hash == entry.signed.hash
         path.write_bytes(kept[path])
+
+
+# --- trees as other versions and Zephyr leave them --------------------------------------------------------------------
+
+
+def test_api_ns_alone_gives_the_console_suites(v21: Path) -> None:
+    result = import_tree([v21 / "spe" / "api_ns"])
+    assert result.version.value == "2.1.4"
+    assert [suite.value for suite in result.console_suites] == ["tf-m"]
+    assert [area.value for area in result.console_areas] == ["Non-secure"]
+    assert "config_ns_test.cmake" in result.console_areas[0].where
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        '#define VERSION_MAJOR 2\n#define VERSION_FULLSTR  ("2.1.4")\n',
+        '#define VERSION_STR "2.1.4"\n#define VERSION_FULLSTR "v2.1.4"\n',
+        ("#define TFM_VERSION        2.1.4\n#define TFM_VERSION_FULL   v2.1.4-rc1+abc1234\n#define VERSTR(x)  #x\n"
+        "#define VERCON(x) VERSTR(x)\n#define VERSION_FULLSTR    VERCON(TFM_VERSION_FULL)\n"),
+        "#define VERSION_FULLSTR VERCON(LOOP)\n#define LOOP VERCON(LOOP)\n#define TFM_VERSION 2.1.4\n",
+    ],
+)
+def test_version_headers_of_every_age(tree: Path, header: str) -> None:
+    path = tree / "spe" / "generated" / "secure_fw" / "spm" / "include" / "tfm_version.h"
+    path.write_text(header)
+    assert version_of(str(import_tree([tree]).version.value)) == (2, 1, 4)
+    path.write_text(header.replace("2.1.4", "2.1.3"))
+    refused(tree, kind="import-contradiction")
+
+
+def test_an_old_cache_says_the_version_and_an_image_does_not(v18: Path, keys: Keys, tmp_path: Path) -> None:
+    old = Path(shutil.copytree(v18, tmp_path / "old"))
+    shutil.rmtree(old / "generated")
+    cache = old / "CMakeCache.txt"
+    image = "MCUBOOT_IMAGE_VERSION_S:STRING=1.8.1+0"  # the vendor's own number
+    named = "CMAKE_PROJECT_NAME:STATIC=Trusted Firmware M\nCMAKE_PROJECT_VERSION:STATIC=1.7.0\n"
+    cache.write_text(cache.read_text() + named)
+    assert image in cache.read_text()
+    assert import_tree([old]).version.value == "1.7.0"
+
+
+def test_a_stale_signed_image_is_refused(tree: Path) -> None:
+    """The unsigned file was built anew and not signed again."""
+    for path in (tree / "spe" / "api_ns" / "bin" / "tfm_s.bin", tree / "ns" / "bin" / "tfm_ns.bin"):
+        good = path.read_bytes()
+        path.write_bytes(good[:100] + b"new" + good[103:])
+        error = refused(tree, kind="import-contradiction")
+        assert "stale" in str(error)
+        assert "0x64" in (error.seen or "")
+        path.write_bytes(good)
+    import_tree([tree])
+
+
+def test_a_zephyr_tree(keys: Keys, tmp_path: Path) -> None:
+    listed = tmp_path / "manifest_list.yaml"
+    listed.write_text("name: lists\nmanifest_list:\n  - name: Inference Service\n    manifest: m.yaml\n")
+    folder = make_zephyr(tmp_path / "build", keys, extra=f"{listed};{tmp_path / 'gone.yaml'}")
+    result = import_tree([folder])
+    assert result.version.value == "2.1.4"  # TF-M's, not the application's
+    assert [entry.file.name for entry in result.images] == ["bl2.axf", "tfm_s_signed.hex", "zephyr_ns_signed.hex"]
+    assert all(entry.at is None for entry in result.images)
+    assert "Inference Service" in [fact.value for fact in result.partitions]
+    assert any("gone.yaml" in line for line in result.unknown)
+    assert any("tfm_merged.hex" in note for note in result.notes)
+    output = tmp_path / "build.yaml"
+    assert command(str(folder), "-o", str(output)) == 0
+    build = load_build(output)
+    assert [image.kind for image in build.images] == ["elf", "ihex", "ihex"]
+    (folder / "zephyr" / "zephyr.bin").write_bytes(b"another build" * 300)
+    assert "stale" in str(refused(folder, kind="import-contradiction"))
+
+
+def test_a_broken_hex_file_is_named(keys: Keys, tmp_path: Path) -> None:
+    folder = make_zephyr(tmp_path / "build", keys)
+    path = folder / "zephyr" / "zephyr_ns_signed.hex"
+    path.write_text(path.read_text().rsplit(":", 1)[0])
+    error = refused(folder, kind="import-bad-image")
+    assert "cut" in (error.seen or "")

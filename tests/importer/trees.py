@@ -92,16 +92,53 @@ def make_v21(folder: Path, keys: Keys, *, version: str = "2.1.4", seed: bytes = 
         'set(TFM_ISOLATION_LEVEL                    1            CACHE STRING "The TFM isolation level")\n'
         f"set(TFM_VERSION                            {version})\n"
     )
-    (include / "tfm_version.h").write_text(
-        f'#ifndef A\n#define VERSION_MAJOR 2\n#define VERSION_FULLSTR "v{version}"\n#endif\n'
+    (include / "tfm_version.h").write_text(version_header(version))
+    (api / "config").mkdir()
+    (api / "config" / "config_ns_test.cmake").write_text(
+        'set(TEST_NS_CRYPTO             ON     CACHE BOOL "Crypto tests")\nset(TFM_NS_REG_TEST "ON")\n'
+        'set(EXTRA_NS_TEST_SUITE_PATH ""  CACHE PATH "extra suites")\n'
     )
+    (api / "bin" / "tfm_s.bin").write_bytes(seed * 5000)
+    (ns / "bin" / "tfm_ns.bin").write_bytes(seed * 3000 + b"ns")
     (folder / "spe" / "CMakeCache.txt").write_text(
         "# cache\nTFM_PLATFORM:STRING=arm/mps3/corstone300/an547\nTFM_ISOLATION_LEVEL:STRING=1\n"
+        f"CMAKE_PROJECT_NAME:STATIC=Trusted Firmware M\nCMAKE_PROJECT_VERSION:STATIC={version}\n"
         "TFM_S_REG_TEST:BOOL=ON\nATTEST_TOKEN_PROFILE_PSA_IOT_1:BOOL=ON\n"
     )
     (ns / "CMakeCache.txt").write_text(
         "TFM_PLATFORM:UNINITIALIZED=arm/mps3/corstone300/an547\nTFM_NS_REG_TEST:BOOL=ON\n"
     )
+    return folder
+
+
+def version_header(version: str) -> str:
+    """``tfm_version.h`` of v1.8.1 and newer: bare numbers, and macros that make text of them."""
+    return (
+        f"#ifndef __TFM_VERSION_H__\n#define __TFM_VERSION_H__\n#define TFM_VERSION        {version}\n"
+        f"#define TFM_VERSION_FULL   v{version}\n#define VERSTR(x)          #x\n#define VERCON(x)          VERSTR(x)\n"
+        "#define VERSION_STR        VERCON(TFM_VERSION)\n#define VERSION_FULLSTR    VERCON(TFM_VERSION_FULL)\n#endif\n"
+    )
+
+
+def make_zephyr(folder: Path, keys: Keys, *, extra: str = "") -> Path:
+    """A Zephyr build with TF-M: TF-M's own build below it, signed files as Intel HEX only."""
+    tfm, zephyr = folder / "tfm", folder / "zephyr"
+    (tfm / "bin").mkdir(parents=True)
+    zephyr.mkdir()
+    (tfm / "CMakeCache.txt").write_text(
+        "TFM_PLATFORM:STRING=arm/mps3/corstone300/an547\nTFM_ISOLATION_LEVEL:STRING=1\n"
+        "CMAKE_PROJECT_NAME:STATIC=Trusted Firmware M\nCMAKE_PROJECT_VERSION:STATIC=2.1.4\n"
+        f"TFM_EXTRA_MANIFEST_LIST_FILES:STRING={extra}\nBL2:BOOL=ON\n"
+    )
+    (folder / "CMakeCache.txt").write_text("CMAKE_PROJECT_NAME:STATIC=inference\nCMAKE_PROJECT_VERSION:STATIC=9.9.9\n")
+    (tfm / "bin" / "bl2.axf").write_bytes(b"\x7fELF" + bytes(80))
+    for role, name, at in (("s", "tfm_s_signed", 0x3800_0000), ("ns", "zephyr_ns_signed", 0x3808_0000)):
+        out = zephyr / f"{name}.hex"
+        extra_options = ("--hex-addr", hex(at))
+        sign(keys, role, out, version="2.1.4" if role == "s" else "0.0.0", payload=name.encode() * 300,
+             slot=S_SLOT if role == "s" else NS_SLOT, extra=extra_options)  # fmt: skip
+    (zephyr / "zephyr.bin").write_bytes(b"zephyr_ns_signed" * 300)
+    (zephyr / "tfm_merged.hex").write_text((zephyr / "tfm_s_signed.hex").read_text())
     return folder
 
 
@@ -117,6 +154,9 @@ def make_v18(folder: Path, keys: Keys, *, platform: str = "arm/mps3/an547", slot
         f"TFM_PLATFORM:STRING={platform}\nTFM_ISOLATION_LEVEL:STRING=2\nCONFIG_TFM_SPM_BACKEND:STRING=IPC\n"
         "TFM_PARTITION_CRYPTO:BOOL=ON\nTEST_S:BOOL=ON\nMCUBOOT_IMAGE_VERSION_S:STRING=1.8.1+0\nBL2:BOOL=ON\n"
     )
+    include = folder / "generated" / "secure_fw" / "spm" / "include"
+    include.mkdir(parents=True)
+    (include / "tfm_version.h").write_text(version_header("1.8.1"))
     inner = folder / "lib" / "ext" / "mbedcrypto-build"
     inner.mkdir(parents=True)
     (inner / "CMakeCache.txt").write_text("TFM_PLATFORM:STRING=something/else\n")

@@ -12,6 +12,7 @@ from tfm_harness.errors import ConfigError
 from tfm_harness.importer.facts import Fact, Facts, read_facts, version_of
 from tfm_harness.importer.images import Signed, SignedImage, choose, read_signed
 from tfm_harness.importer.layout import Layout, layout_of, platform_names
+from tfm_harness.importer.manifests import extra_partitions
 from tfm_harness.importer.model import Import, ImportedImageEntry, Value
 from tfm_harness.importer.scan import Found, scan
 
@@ -85,6 +86,8 @@ def _import(roots: Sequence[Path], platform: str | None, name: str | None) -> Im
         _add_bl2(result, found, facts)
         _add_images(result, signed, layout, keys)
     _leave_out_what_is_no_elf(result)
+    _add_merged(result, found)
+    _add_extra_partitions(result, facts)
     _add_attestation(result, facts)
     _add_console_suites(result, facts)
     _say_unknown(result, chosen_platform, layout, keys)
@@ -156,10 +159,9 @@ def _fact(facts: Facts, key: str) -> Value:
 
 
 def _version(facts: Facts, signed: Signed) -> Value:
-    for key in ("TFM_VERSION", "MCUBOOT_IMAGE_VERSION_S", "CMAKE_PROJECT_VERSION"):
-        fact = facts.get(key)
-        if fact is not None and version_of(fact.value):
-            return Value(fact.value, fact.where)
+    fact = facts.get("TFM_VERSION")
+    if fact is not None and version_of(fact.value):
+        return Value(fact.value.removeprefix("v"), fact.where)
     if signed.secure is not None and any(signed.secure.image.version):
         return Value(signed.secure.image.version_text, f"{signed.secure.path.name}, image header")
     return Value(None, "")
@@ -239,11 +241,31 @@ def _entry(signed: SignedImage, world: str, about: str, at: Value | None, key: P
         signed.path,
         world,
         about,
-        at=at,
+        at=None if signed.path.suffix.lower() == ".hex" else at,
         component=Value(name, "boot record of the image") if name else None,
         key=key,
         signed=signed,
     )
+
+
+def _add_merged(result: Import, found: Found) -> None:
+    """Zephyr's ``tfm_merged.hex`` holds what the other files hold: named, not loaded a second time."""
+    merged = choose(found, "merged")
+    if merged is not None:
+        held = ", ".join(entry.file.name for entry in result.images)
+        result.notes.append(f"{merged.name} is what Zephyr flashes: the boot loader and {held} in one file")
+
+
+def _add_extra_partitions(result: Import, facts: Facts) -> None:
+    """Partitions from outside of TF-M: those that its extra manifest lists name."""
+    fact = facts.get("TFM_EXTRA_MANIFEST_LIST_FILES")
+    for listed in (part.strip() for part in (fact.value if fact else "").split(";") if part.strip()):
+        path = Path(listed)
+        names = extra_partitions(path)
+        if names is None:
+            result.unknown.append(f"the partitions that {path.name} lists: it cannot be read ({listed})")
+            continue
+        result.partitions += [Fact(name, f"{path.name}, named by {fact.where if fact else ''}", path) for name in names]
 
 
 def _add_attestation(result: Import, facts: Facts) -> None:
@@ -287,7 +309,7 @@ def _say_unknown(result: Import, platform: str | None, layout: Layout | None, ke
     elif layout is None:
         unknown.append(f"load addresses: no flash layout is known for {platform} (images[].at)")
     for entry in result.images:
-        if entry.signed is not None and entry.at is None and layout is not None:
+        if entry.signed is not None and entry.at is None and layout is not None and not entry.carries_addresses:
             unknown.append(f"the load address of {entry.file.name} (images[].at)")
     if result.version.value is None:
         unknown.append("TF-M's version")

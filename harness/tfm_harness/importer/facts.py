@@ -1,6 +1,8 @@
-"""What a TF-M build says about itself: ``spe_config.cmake``, ``CMakeCache.txt``, ``tfm_version.h``.
+"""What a TF-M build says about itself: its CMake configurations, its cache, its version header.
 
-TF-M v2.1 and newer install ``api_ns/cmake/spe_config.cmake``; v1.8 leaves only ``CMakeCache.txt``.
+TF-M v2.1 and newer install ``api_ns/cmake/spe_config.cmake`` and ``api_ns/config/config_ns_test.cmake``; v1.8
+leaves ``CMakeCache.txt``. The version header of v1.7 and older has its
+numbers as text, that of v1.8 and newer has them bare and makes the text by a macro.
 Several files may say the same thing; when they do not say the same, the tree is refused.
 """
 
@@ -20,7 +22,9 @@ __all__ = ["Fact", "Facts", "read_facts", "version_of"]
 _MAX_CONFIG = 8 << 20
 _SET = re.compile(r"^\s*set\(\s*(?P<key>\w+)\s+(?P<value>\"[^\"]*\"|[^\s\")]+)?(?=[\s)])", re.IGNORECASE)
 _CACHE = re.compile(r"^(?P<key>[A-Za-z_][\w.-]*):(?P<type>[A-Z]+)=(?P<value>.*)$")
-_DEFINE = re.compile(r"^\s*#\s*define\s+(?P<key>VERSION_\w+)\s+(?P<value>.+?)\s*$")
+_DEFINE = re.compile(r"^\s*#\s*define\s+(?P<key>(?:TFM_)?VERSION(?:_\w+)?)\s+(?P<value>.+?)\s*$")
+_MACRO = re.compile(r"\w+\((?P<name>\w+)\)")
+_TFM_PROJECT = "Trusted Firmware M"
 _VERSION = re.compile(r"v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,5}))?(?:\+(\d{1,9}))?(?:[-+].*)?")
 
 # Said by more than one file; they must agree.
@@ -42,6 +46,9 @@ class Fact:
     def on(self) -> bool:
         """CMake's truth."""
         return self.value.upper() in {"1", "ON", "TRUE", "YES", "Y"}
+
+
+_NOTHING = Fact("", "", Path())
 
 
 class Facts(Mapping[str, Fact]):
@@ -88,20 +95,39 @@ def read_facts(found: Found, label: Mapping[Path, str]) -> Facts:
         ConfigError: kind ``import-contradiction`` when files disagree, ``import-unreadable``.
     """
     facts = Facts()
-    for name, form in (("spe_config.cmake", _SET), ("tfm_version.h", _DEFINE), ("CMakeCache.txt", _CACHE)):
+    forms = {
+        "spe_config.cmake": _SET, "config_ns_test.cmake": _SET, "tfm_version.h": _DEFINE, "CMakeCache.txt": _CACHE,
+    }  # fmt: skip
+    for name, form in forms.items():
         for path in found.config.get(name, ()):
             said = dict(_read(path, form, label.get(path, path.name)))
             if name == "CMakeCache.txt" and "TFM_PLATFORM" not in said:
                 continue  # the cache of a library that TF-M builds along the way
+            if name == "tfm_version.h":
+                version = _header_version(said)
+                if version is not None:
+                    facts.add("TFM_VERSION", version)
+                continue
             for key, fact in said.items():
                 facts.add(key, fact)
-            if name == "tfm_version.h":
-                for key in ("VERSION_FULLSTR", "VERSION_STR"):
-                    if key in said:
-                        facts.add("TFM_VERSION", said[key])
-                        break
+            # Up to v1.7 nothing else says TF-M's version; that of an image is the vendor's own.
+            project = said.get("CMAKE_PROJECT_NAME", _NOTHING).value
+            if project == _TFM_PROJECT and version_of(said.get("CMAKE_PROJECT_VERSION", _NOTHING).value):
+                facts.add("TFM_VERSION", said["CMAKE_PROJECT_VERSION"])
     _agree(facts)
     return facts
+
+
+def _header_version(said: Mapping[str, Fact]) -> Fact | None:
+    """TF-M's version from its header's definitions, through the macros that make text of it."""
+    for key in ("VERSION_FULLSTR", "TFM_VERSION_FULL", "VERSION_STR", "TFM_VERSION"):
+        fact, seen = said.get(key), set[str]()
+        while fact is not None and (macro := _MACRO.fullmatch(fact.value)) and macro["name"] not in seen:
+            seen.add(macro["name"])
+            fact = said.get(macro["name"])
+        if fact is not None and version_of(fact.value):
+            return fact
+    return None
 
 
 def version_of(text: str) -> tuple[int, int, int] | None:
@@ -124,7 +150,7 @@ def _read(path: Path, form: re.Pattern[str], label: str) -> Iterator[tuple[str, 
         if match is None:
             continue
         value = (match["value"] or "").strip().strip('"')
-        if match["key"].startswith("VERSION_") and form is _DEFINE:
+        if form is _DEFINE and not _MACRO.fullmatch(value):
             value = value.strip("()").strip('"')
         if value and not (value.startswith("@") and value.endswith("@")):
             yield match["key"], Fact(value, f"{label}:{number}", path)

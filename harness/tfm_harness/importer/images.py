@@ -11,11 +11,12 @@ from tfm_harness.files import read_file
 from tfm_harness.findings import Policy, Report
 from tfm_harness.importer.facts import Facts, version_of
 from tfm_harness.importer.scan import MAX_FILE, Found, digest
+from tfm_harness.verify.forms import decode
 from tfm_harness.verify.images import boot_record, verify_mcuboot
 from tfm_harness.verify.keyfiles import parse_image_key
 from tfm_harness.verify.mcuboot import ImageFormatError, McubootImage, TlvType, parse_mcuboot, split_images
 
-__all__ = ["Signed", "SignedImage", "choose", "read_signed"]
+__all__ = ["Signed", "SignedImage", "choose", "decoded", "read_signed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,23 @@ class Signed:
     nonsecure: SignedImage | None
     combined: Path | None
     offset: int | None
+
+
+def decoded(path: Path) -> bytes:
+    """The bytes that an image file stands for: Intel HEX is read, anything else is as it is.
+
+    Raises:
+        ConfigError: ``import-bad-image``.
+    """
+    data = _load(path)
+    if path.suffix.lower() != ".hex":
+        return data
+    try:
+        return decode(data, what="image", where=str(path)).data
+    except ConfigError as error:
+        raise ConfigError(
+            f"{path.name} is no Intel HEX file", kind="import-bad-image", seen=error.seen, where=str(path)
+        ) from error
 
 
 def choose(found: Found, role: str) -> Path | None:
@@ -106,7 +124,10 @@ def read_signed(found: Found, facts: Facts, keys: Mapping[str, Path]) -> Signed:
     for role, image in single.items():
         if image is not None:
             _check(role, image, facts, keys)
-    _dependencies([image for image in single.values() if image is not None])
+    present = [image for image in single.values() if image is not None]
+    _dependencies(present)
+    for image in present:
+        _not_stale(image)
     return Signed(single["secure"], single["nonsecure"], combined, offset)
 
 
@@ -124,7 +145,7 @@ def _load(path: Path) -> bytes:
 def _single(role: str, path: Path | None) -> SignedImage | None:
     if path is None:
         return None
-    data = _load(path)
+    data = decoded(path)
     try:
         return SignedImage(role, path, len(data), parse_mcuboot(data))
     except ImageFormatError as error:
@@ -132,7 +153,7 @@ def _single(role: str, path: Path | None) -> SignedImage | None:
 
 
 def _split(path: Path) -> list[SignedImage]:
-    data = _load(path)
+    data = decoded(path)
     try:
         parts = split_images(data)
     except ImageFormatError as error:
@@ -166,7 +187,7 @@ def _check(role: str, signed: SignedImage, facts: Facts, keys: Mapping[str, Path
             where=where,
         )
     suffix = "S" if role == "secure" else "NS"
-    said = facts.get(f"MCUBOOT_IMAGE_VERSION_{suffix}") or (facts.get("TFM_VERSION") if role == "secure" else None)
+    said = facts.get(f"MCUBOOT_IMAGE_VERSION_{suffix}")
     wanted = version_of(said.value) if said else None
     if said is not None and wanted is not None and wanted != image.version[:3]:
         raise ConfigError(
@@ -179,6 +200,42 @@ def _check(role: str, signed: SignedImage, facts: Facts, keys: Mapping[str, Path
         )
     if role in keys:
         _check_signature(role, signed, keys[role])
+
+
+# What a signed file is made from, in the same folder.
+_SOURCES = {
+    "tfm_s_signed": ("tfm_s.bin", "tfm_s.hex"),
+    "tfm_ns_signed": ("tfm_ns.bin", "tfm_ns.hex"),
+    "zephyr_ns_signed": ("zephyr.bin", "zephyr.hex"),
+}
+
+
+def _not_stale(signed: SignedImage) -> None:
+    """A signed image must hold the unsigned one beside it: else it was not signed again after the last build."""
+    image = signed.image
+    if image.encrypted or image.compressed:
+        return  # its payload is not what was built
+    names = _SOURCES.get(signed.path.stem, ())
+    source = next((path for name in names if (path := signed.path.parent / name).is_file()), None)
+    if source is None:
+        return
+    built = decoded(source)
+    head = built[: image.header_size]
+    if not head.strip(b"\0") or not head.strip(b"\xff"):
+        built = built[image.header_size :]  # it was linked with room for the header (no --pad-header)
+    if image.payload.startswith(built):
+        return
+    differs = next(
+        (at for at, (a, b) in enumerate(zip(image.payload, built, strict=False)) if a != b), len(image.payload)
+    )
+    raise ConfigError(
+        f"{signed.path.name} is stale: it does not hold the {source.name} beside it",
+        kind="import-contradiction",
+        expected=f"{len(built)} bytes of {source}",
+        seen=f"a payload of {len(image.payload)} bytes that differs from byte {differs:#x} on",
+        where=str(signed.path),
+        hint="the image was built anew and not signed again: finish the build (cmake --build ... -- install)",
+    )
 
 
 def _check_signature(role: str, signed: SignedImage, path: Path) -> None:

@@ -33,6 +33,11 @@ class ImportedImageEntry:
     signed: SignedImage | None = None
     wrong: str = ""  # why the file cannot be what its name says; it is left as a remark then
 
+    @property
+    def carries_addresses(self) -> bool:
+        """Whether the file itself says where it is loaded."""
+        return self.file.suffix.lower() in {".axf", ".elf", ".hex"}
+
 
 @dataclass(slots=True)
 class Import:

@@ -57,7 +57,7 @@ def _lines(result: Import, folder: Path) -> Iterator[str]:
 
 
 def _image(entry: ImportedImageEntry, folder: Path, *, known_at: bool) -> Iterator[str]:
-    raw = entry.file.suffix.lower() not in {".axf", ".elf"}
+    raw = not entry.carries_addresses
     lead = "  "
     if raw and not known_at:
         yield f"  # {entry.about}: its load address is not known; add `at:` and remove the marks"

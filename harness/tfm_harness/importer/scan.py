@@ -23,14 +23,16 @@ _SKIP = {".git", "CMakeFiles", "_deps", "node_modules", "__pycache__", "lib", "d
 _IMAGES = {
     "bl2": ("bl2.axf", "bl2.elf"),
     "bl2-raw": ("bl2.bin",),
-    "secure": ("tfm_s_signed.bin",),
-    "nonsecure": ("tfm_ns_signed.bin", "zephyr_ns_signed.bin"),
-    "combined": ("tfm_s_ns_signed.bin",),
+    "secure": ("tfm_s_signed.bin", "tfm_s_signed.hex"),
+    "nonsecure": ("tfm_ns_signed.bin", "zephyr_ns_signed.bin", "tfm_ns_signed.hex", "zephyr_ns_signed.hex"),
+    "combined": ("tfm_s_ns_signed.bin", "tfm_s_ns_signed.hex"),
+    # Zephyr merges all that is flashed into one file.
+    "merged": ("tfm_merged.hex",),
     # What a build without BL2 leaves: images that nobody signs.
     "secure-elf": ("tfm_s.axf", "tfm_s.elf"),
     "nonsecure-elf": ("tfm_ns.axf", "tfm_ns.elf"),
 }
-_CONFIG = ("spe_config.cmake", "CMakeCache.txt", "tfm_version.h")
+_CONFIG = ("spe_config.cmake", "config_ns_test.cmake", "CMakeCache.txt", "tfm_version.h")
 _PUBLIC = {
     "secure": ("image_s_signing_public_key.pem",),
     "nonsecure": ("image_ns_signing_public_key.pem",),
@@ -42,8 +44,8 @@ class Found:
     """What a scan found, by role; each list is ordered: installed files (``api_ns``) first, then shallow ones.
 
     Attributes:
-        images: by role (``bl2``, ``bl2-raw``, ``secure``, ``nonsecure``, ``combined``, ``secure-elf``,
-            ``nonsecure-elf``).
+        images: by role (``bl2``, ``bl2-raw``, ``secure``, ``nonsecure``, ``combined``, ``merged``,
+            ``secure-elf``, ``nonsecure-elf``).
         config: by file name.
         public_keys: PEM public keys, by what they sign.
         private_keys: files that hold a private key: reported, never read further, never copied.
