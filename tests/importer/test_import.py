@@ -407,8 +407,10 @@ def test_api_ns_alone_gives_the_console_suites(v21: Path) -> None:
     [
         '#define VERSION_MAJOR 2\n#define VERSION_FULLSTR  ("2.1.4")\n',
         '#define VERSION_STR "2.1.4"\n#define VERSION_FULLSTR "v2.1.4"\n',
-        ("#define TFM_VERSION        2.1.4\n#define TFM_VERSION_FULL   v2.1.4-rc1+abc1234\n#define VERSTR(x)  #x\n"
-        "#define VERCON(x) VERSTR(x)\n#define VERSION_FULLSTR    VERCON(TFM_VERSION_FULL)\n"),
+        (
+            "#define TFM_VERSION        2.1.4\n#define TFM_VERSION_FULL   v2.1.4-rc1+abc1234\n#define VERSTR(x)  #x\n"
+            "#define VERCON(x) VERSTR(x)\n#define VERSION_FULLSTR    VERCON(TFM_VERSION_FULL)\n"
+        ),
         "#define VERSION_FULLSTR VERCON(LOOP)\n#define LOOP VERCON(LOOP)\n#define TFM_VERSION 2.1.4\n",
     ],
 )
