@@ -40,7 +40,7 @@ missing_program := $(firstword $(foreach program,gcc qemu-system-arm setpriv ope
 ifneq ($(missing_program),)
 $(error $(missing_program) is missing, for the tests: apt-get install gcc libc6-dev qemu-system-arm util-linux openssl)
 endif
-check_modules := import pytest, smp, cbor2, pycddl, numpy
+check_modules := import pytest, xdist, smp, cbor2, pycddl, numpy
 ifeq ($(shell $(PYTHON) -c '$(check_modules)' 2>/dev/null && echo found),)
 $(error $(PYTHON) has not all packages of the tests ($(check_modules)): .ci/setup.sh test at the top makes one that has)
 endif

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,19 @@ def parity_row(request: pytest.FixtureRequest) -> ParityRows:
 def model_file(tmp_path: Path) -> Path:
     """A path for a generated model."""
     return tmp_path / "model.tflite"
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker hands its rows on."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["parity_rows"] = session.config.stash[_ROWS]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """The rows of a worker that has ended."""
+    rows = getattr(node, "workeroutput", {}).get("parity_rows", [])
+    node.config.stash[_ROWS].extend(tuple(row) for row in rows)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
