@@ -12,14 +12,15 @@ from _pytest._code.code import TerminalRepr
 
 from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.boards.base import RunContext
-from tfm_harness.errors import HarnessError, InfrastructureError, Responsibility
+from tfm_harness.errors import HarnessError
 from tfm_harness.parity.installed import installed_engine
 from tfm_harness.plugin import console_items, evidence, junit, pool
 from tfm_harness.plugin.bench import REPORT, Bench
+from tfm_harness.plugin.decision import decide
 from tfm_harness.plugin.fixtures import skip_uncovered
 from tfm_harness.plugin.neighbours import keep_apart
 from tfm_harness.plugin.options import Setting, settings
-from tfm_harness.plugin.outcomes import FindingsFailed, classify, location
+from tfm_harness.plugin.outcomes import classify, location
 from tfm_harness.plugin.pairs import Pair, load_pairs, run_context
 from tfm_harness.plugin.progress import ProgressLine
 from tfm_harness.plugin.record import EXIT_BENCH, NOT_RUN, SUITES, RunLog, judged_findings, word
@@ -33,7 +34,6 @@ from tfm_harness.report.storage import dump, load
 __all__ = ["HarnessPlugin", "activate"]
 
 _JUDGES = frozenset({"checks", "verifier", "reference", "latency"})
-_NO_CONTROL = frozenset({"no-reset-control", "no-power-control"})  # what a target does not offer covers nothing
 """Who asks for one of these and states nothing has no verdict."""
 
 
@@ -201,26 +201,17 @@ class HarnessPlugin:
             result = yield
         except (KeyboardInterrupt, pytest.exit.Exception):
             raise
-        except pytest.skip.Exception:
-            if not report.findings:
-                raise
-        except NotCovered as missing:
-            if not report.findings:
-                pytest.skip(str(missing))
-        except BaseException as raised:  # noqa: BLE001 - judged below, raised again
+        except BaseException as raised:  # noqa: BLE001 - decided below
             error = raised
         latent = bench.end_test(report, error)
-        error = latent if error is None else error
-        if isinstance(error, InfrastructureError) and error.kind in _NO_CONTROL and not report.failed:
-            item.user_properties.append(("harness.not-covered", error.kind))
-            pytest.skip(f"not covered: {error.message}")
-        if error is not None and not (report.failed and classify(error).fault is not Responsibility.PRODUCT):
-            if report.failed:
-                error.add_note(str(FindingsFailed(report)))
-            raise error
-        if report.failed or (not report.findings and not _JUDGES.isdisjoint(item.funcargs)):
-            raise FindingsFailed(report) from error
-        return result
+        outcome = decide(report, latent if error is None else error, judges=not _JUDGES.isdisjoint(item.funcargs))
+        if outcome is None:
+            return result
+        if isinstance(outcome, NotCovered):
+            if outcome.what:
+                item.user_properties.append(("harness.not-covered", outcome.what))
+            pytest.skip(str(outcome))
+        raise outcome
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
