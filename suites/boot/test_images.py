@@ -1,0 +1,264 @@
+"""Only what is signed runs, whichever part of an image is changed, and nothing older than what ran before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from tfm_harness import Bench, Build, Check, Checks, Device, HarnessError, Mark, PowerState
+from tfm_harness.testing.images import ImageRecipe, load_signing_key, make_image
+from tfm_harness.verify.mcuboot import McubootImage, TlvType, parse_mcuboot
+
+REFUSAL = b"refused"
+
+REFUSED = Check(
+    id="boot.tampered-image-refused",
+    title="an image that is not as it was signed does not run",
+    requirement="PSA Security Model 1.1 s.5.3 (verified boot); MCUboot design, Image Integrity",
+)
+SAID = Check(
+    id="boot.refusal-said",
+    title="the secure console says why an image was refused",
+    requirement="docs/protocol.md, OTP area (the device can say what is wrong)",
+)
+FOREIGN = Check(
+    id="boot.foreign-image-refused",
+    title="an image that is not signed with the trusted key does not run",
+    requirement="PSA Security Model 1.1 s.5.3 (verified boot)",
+)
+ROLLBACK = Check(
+    id="boot.rollback-refused",
+    title="a non-secure image with a lower security counter than one that ran does not run",
+    requirement="PSA Security Model 1.1 s.5.4 (anti-rollback)",
+)
+NEWER_RUNS = Check(
+    id="boot.newer-image-runs",
+    title="a rightly signed image with an equal or higher security counter runs",
+    requirement="tfm-harness: a device that refuses everything proves nothing",
+    waivable=False,
+)
+
+
+@dataclass(frozen=True)
+class Signed:
+    """The build's non-secure image: its bytes, and its parts."""
+
+    data: bytes
+    parts: McubootImage
+
+    @property
+    def code(self) -> int:
+        """Offset of the first byte that runs."""
+        return self.parts.header_size
+
+    def value(self, *kinds: int) -> tuple[int, int] | None:
+        """Offset and length of the first TLV of these types; None where the image has none."""
+        for tlv in self.parts.tlvs:
+            if tlv.type in kinds:
+                return self.data.index(tlv.value, tlv.offset), len(tlv.value)
+        return None
+
+    @property
+    def counter(self) -> int | None:
+        """The security counter."""
+        place = self.value(TlvType.SEC_CNT)
+        return None if place is None else int.from_bytes(self.data[place[0] : sum(place)], "little")
+
+
+Change = Callable[[Signed], bytes | None]
+
+
+def bit(where: Callable[[Signed], int | None], mask: int = 1) -> Change:
+    """Change one bit of the byte at an offset."""
+
+    def change(image: Signed) -> bytes | None:
+        at = where(image)
+        if at is None:
+            return None
+        return image.data[:at] + bytes([image.data[at] ^ mask]) + image.data[at + 1 :]
+
+    return change
+
+
+def within(*kinds: int, last: bool = False) -> Callable[[Signed], int | None]:
+    """The first or last byte of a TLV's value."""
+
+    def where(image: Signed) -> int | None:
+        place = image.value(*kinds)
+        return None if place is None else place[0] + (place[1] - 1 if last else 0)
+
+    return where
+
+
+def swapped(image: Signed) -> bytes | None:
+    """Two neighbouring bytes of the code that differ, exchanged: a plain sum would stay the same."""
+    data = image.data
+    for at in range(image.code + 0x100, image.code + len(image.parts.payload) - 1):
+        if data[at] != data[at + 1]:
+            return data[:at] + bytes([data[at + 1], data[at]]) + data[at + 2 :]
+    return None
+
+
+SIGNATURES = tuple(sorted(TlvType.SIGNATURES))
+HASHES = (TlvType.SHA256, TlvType.SHA384, TlvType.SHA512)
+QUICK: dict[str, Change] = {
+    "one bit in the middle of the code": bit(lambda image: image.code + len(image.parts.payload) // 2),
+    "one bit of the header's version": bit(lambda image: image.parts.start + 20),
+    "last bit of the signature": bit(within(*SIGNATURES, last=True)),
+    "cut off in the middle": lambda image: image.data[: len(image.data) // 2],
+    "no TLVs": lambda image: image.data[: image.code + len(image.parts.payload)] + b"\xff" * 512,
+}
+THOROUGH: dict[str, Change] = {
+    "one bit of the magic": bit(lambda image: image.parts.start),
+    "one bit of the load address": bit(lambda image: image.parts.start + 4),
+    "one bit of the header's size": bit(lambda image: image.parts.start + 8, 0x10),
+    "one bit of the protected TLVs' size": bit(lambda image: image.parts.start + 10),
+    "one bit of the image's size": bit(lambda image: image.parts.start + 12),
+    "one bit of the flags": bit(lambda image: image.parts.start + 16),
+    "one bit of the header's padding": bit(lambda image: image.code - 1),
+    "first bit of the code": bit(lambda image: image.code),
+    "last bit of the code": bit(lambda image: image.code + len(image.parts.payload) - 1, 0x80),
+    "first byte of the hash": bit(within(*HASHES)),
+    "last byte of the hash": bit(within(*HASHES, last=True), 0x80),
+    "key hash": bit(within(TlvType.KEYHASH, TlvType.PUBKEY, last=True)),
+    "first byte of the signature": bit(within(*SIGNATURES)),
+    "middle of the signature": bit(lambda image: (p := image.value(*SIGNATURES)) and p[0] + p[1] // 2),
+    "a higher security counter": bit(within(TlvType.SEC_CNT, last=True), 0x40),
+    "cut off in the header": lambda image: image.data[:16],
+    "cut off in the signature": lambda image: image.data[: image.parts.end - 20] + b"\xff" * 20,
+    "nothing at all": lambda image: b"\xff" * len(image.data),
+    "two bytes of code swapped": swapped,
+}
+
+
+@pytest.fixture
+def signed(bench: Bench, device: Device) -> Iterator[Signed]:
+    """The image under test; whatever the test flashes, the next one finds the build as it was."""
+    del device  # ready before anything is changed
+    build = bench.pair.build
+    image = next((image for image in build.images if image.world == "nonsecure" and image.kind == "bin"), None)
+    if image is None:
+        pytest.skip(f"not covered: {build.name} has no signed non-secure image")
+    data = image.file.read_bytes()
+    yield Signed(data, parse_mcuboot(data))
+    bench.flash_again()
+
+
+class Trial:
+    """Flashes images in place of the build's."""
+
+    def __init__(self, bench: Bench, folder: Path) -> None:
+        self.bench, self.path = bench, folder / "image.bin"
+
+    def refusal(self, data: bytes) -> tuple[str | None, bool]:
+        """Flash an image that must not run: what was said of it, and whether nothing answers."""
+        marks = self._flash(data)
+        return self._said(marks), self.bench.stays_silent()
+
+    def runs(self, data: bytes) -> bool:
+        """Flash an image that must run."""
+        self._flash(data)
+        return not self.bench.stays_silent()
+
+    def _flash(self, data: bytes) -> dict[str, Mark]:
+        self.path.write_bytes(data)
+        build = self.bench.pair.build
+        images = tuple(
+            image.model_copy(update={"file": self.path})
+            if image.world == "nonsecure" and image.kind == "bin"
+            else image
+            for image in build.images
+        )
+        variant: Build = build.model_copy(update={"images": images})
+        marks = {name: console.mark() for name, console in self.bench.board.consoles.items()}
+        self.bench.flash_variant(variant)
+        return marks
+
+    def _said(self, marks: dict[str, Mark]) -> str | None:
+        """The line that says so, on another console than the protocol's; None after five seconds."""
+        own = self.bench.pair.build.console
+        name = next((name for name in marks if name != own), own)
+        try:
+            with self.bench.booting():
+                match = self.bench.board.console(name).wait_for(REFUSAL, timeout=5.0, since=marks[name])
+        except HarnessError:
+            return None
+        return match.data.decode()
+
+
+@pytest.fixture
+def trial(bench: Bench, tmp_path: Path) -> Trial:
+    """Flashes images in place of the build's."""
+    return Trial(bench, tmp_path)
+
+
+@pytest.mark.needs("fast-flash", "identity")
+@pytest.mark.parametrize("change", [*QUICK, *(pytest.param(change, marks=pytest.mark.thorough) for change in THOROUGH)])
+def test_a_tampered_image_does_not_run(signed: Signed, trial: Trial, checks: Checks, change: str) -> None:
+    data = (QUICK | THOROUGH)[change](signed)
+    if data is None:
+        pytest.skip(f"not covered: the image has no such part ({change})")
+    said, silent = trial.refusal(data)
+    checks(SAID, said is not None, expected="a line with 'refused'", seen=said or "nothing", subject=change)
+    checks(REFUSED, silent, expected="no answer", seen="the tampered image answers", subject=change)
+
+
+def recipe(bench: Bench, signed: Signed, **changes: object) -> ImageRecipe:
+    """The same code, to be signed anew with the key that the build gives to tests."""
+    if bench.pair.build.trust.models is not None:
+        pytest.skip("not covered: the key for tests signs models, and images have another one")
+    return ImageRecipe(
+        payload=signed.parts.payload,
+        name="",
+        counter=signed.counter or 1,
+        version=signed.parts.version[:3],
+        key=load_signing_key(bench.pair.build.files["model-signing-key"]),
+    ).but(**changes)
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("fast-flash", "identity", "file-model-signing-key")
+def test_an_image_of_another_signer_does_not_run(bench: Bench, signed: Signed, trial: Trial, checks: Checks) -> None:
+    good = recipe(bench, signed)
+    assert good.key is not None
+    other = ec.generate_private_key(ec.SECP256R1())
+    trusted = good.key.public_key()
+    for subject, image in (
+        ("signed with another key, which it names", good.but(key=other)),
+        ("signed with another key, naming the trusted one", good.but(key=other, named_key=trusted)),
+        ("not signed, naming the trusted key", good.but(key=None, named_key=trusted)),
+        ("neither signed nor naming a key", good.but(key=None)),
+        ("an empty signature", good.but(signature=b"")),
+        ("a signature of zeros", good.but(signature=bytes(70))),
+        ("no hash", good.but(with_hash=False)),
+        ("the hash of something else", good.but(hash_of=b"something else")),
+    ):
+        _, silent = trial.refusal(make_image(image))
+        checks(FOREIGN, silent, expected="no answer", seen="the image answers", subject=subject)
+
+
+@pytest.mark.needs("fast-flash", "identity", "file-model-signing-key", "factory-reset", "nonvolatile")
+def test_an_older_image_does_not_run(bench: Bench, signed: Signed, trial: Trial, checks: Checks) -> None:
+    """The counter of what ran is kept: an equal or higher one runs, a lower one never again."""
+    if signed.counter is None:
+        pytest.skip("not covered: the image has no security counter")
+    base = signed.counter
+    higher = make_image(recipe(bench, signed, counter=base + 6))
+    try:
+        checks(NEWER_RUNS, trial.runs(higher), expected="an answer", seen="silence", subject=f"counter {base + 6}")
+        for counter in (base, base + 5):
+            older = signed.data if counter == base else make_image(recipe(bench, signed, counter=counter))
+            said, silent = trial.refusal(older)
+            subject = f"counter {counter} after {base + 6}"
+            checks(ROLLBACK, silent, expected="no answer", seen="the older image answers", subject=subject)
+            checks(SAID, said is not None, expected="a line with 'refused'", seen=said or "nothing", subject=subject)
+        checks(NEWER_RUNS, trial.runs(higher), expected="an answer", seen="silence", subject=f"again {base + 6}")
+    finally:
+        # What it remembers would refuse the build under test.
+        bench.board.power(PowerState.OFF)
+        bench.board.erase()
+        bench.flash_again()
+        bench.factory_reset()
