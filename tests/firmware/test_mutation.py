@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tfm_harness.report.record import FindingEntry, RunRecord, TestEntry
+from tfm_harness.report.storage import save_run
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "fw_builds" / "reference"
 
@@ -98,3 +100,29 @@ def test_every_file_has_nearest_suites_that_exist(mutation: Any) -> None:
         near, others = mutation.score.suites_for(str(path.relative_to(FIRMWARE)))
         assert near, path
         assert set(near) | set(others) <= suites
+
+
+def test_what_a_run_records_is_what_the_runner_sees(mutation: Any, tmp_path: Path) -> None:
+    importlib.import_module("mutation.suite_run")
+    tests = (
+        TestEntry(nodeid="a", suite="results", findings=(FindingEntry(id="cose.alg"),)),
+        TestEntry(
+            nodeid="b",
+            suite="parity",
+            outcome="failed",
+            findings=(FindingEntry(id="parity.bit-exact", status="failed", where="op 0"),),
+        ),
+        TestEntry(nodeid="c", suite="boot", outcome="error", responsibility="infrastructure", kind="boot-hung"),
+        TestEntry(nodeid="d", suite="boot", outcome="blocked", blocked_by="c"),
+        TestEntry(nodeid="e", suite="update", outcome="not run"),
+    )
+    save_run(
+        RunRecord(name="a run", verdict="failed", started="2026-01-01T00:00:00+00:00", tests=tests),
+        tmp_path / "run.json",
+    )
+    seen = mutation.suite_run.Outcome("M")
+    mutation.suite_run.read_record(seen, tmp_path / "run.json")
+    assert seen.failed == {"parity": {"parity.bit-exact"}}
+    assert seen.places["parity"] == {"op 0"}
+    assert seen.passed == {"results": 1, "parity": 0, "boot": 0, "update": 0}
+    assert [error[:8] for error in seen.errors] == ["c: error", "d: block"]

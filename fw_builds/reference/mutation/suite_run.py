@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
+from tfm_harness.report.storage import load_run
 
 REFERENCE = Path(__file__).resolve().parents[1]
 ROOT = REFERENCE.parents[1]
@@ -78,18 +78,18 @@ def run_suites(
 
 def read_record(outcome: Outcome, record: Path) -> None:
     """Add what a run's record says."""
-    for test in json.loads(record.read_text())["tests"]:
-        suite = test["suite"]
-        outcome.passed[suite] = outcome.passed.get(suite, 0) + (test["outcome"] == "passed")
-        failed = {finding["id"] for finding in test["findings"] if finding["status"] == "failed"}
-        places = {finding["where"] for finding in test["findings"] if finding["status"] == "failed"}
+    for test in load_run(record).tests:
+        suite = test.suite
+        outcome.passed[suite] = outcome.passed.get(suite, 0) + (test.outcome == "passed")
+        failed = {finding.id for finding in test.findings if finding.status == "failed"}
+        places = {finding.where for finding in test.findings if finding.status == "failed"}
         outcome.places.setdefault(suite, set()).update(places)
-        if test["outcome"] == "failed" and not failed:
-            failed = {test["kind"]}
+        if test.outcome == "failed" and not failed:
+            failed = {test.kind}
         if failed:
             outcome.failed.setdefault(suite, set()).update(failed)
-        if test["outcome"] == "error":
-            outcome.errors.append(f"{test['nodeid']}: {test['outcome']}: {test['kind'] or test['message']}")
+        if test.outcome in {"error", "blocked"}:
+            outcome.errors.append(f"{test.nodeid}: {test.outcome}: {test.kind or test.message or test.blocked_by}")
 
 
 def write_build(folder: Path, images: Path, *, few_vectors: bool) -> Path:
