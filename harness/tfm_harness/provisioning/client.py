@@ -6,13 +6,17 @@ import datetime as dt
 import http.client
 import socket
 import ssl
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
 
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from tfm_harness.errors import InfrastructureError, ProductError
 from tfm_harness.findings import Report
-from tfm_harness.provisioning.ca import Identity
 from tfm_harness.provisioning.messages import (
     CBOR_TYPE,
     JSON_TYPE,
@@ -26,13 +30,19 @@ from tfm_harness.provisioning.messages import (
     decode_device_status,
     decode_hub,
     decode_status,
+    decode_stored_certificate,
     encode_request,
+    error_text,
+    form_of,
 )
 from tfm_harness.verify.certificates import verify_certificate
 from tfm_harness.verify.csr import verify_csr
 from tfm_harness.verify.keys import PublicKey
 
-__all__ = ["BootstrapClient", "RefusedError", "provision"]
+__all__ = ["Answer", "BootstrapClient", "FileIdentity", "RefusedError", "provision"]
+
+_TYPES: Final[dict[Form, str]] = {"cbor": CBOR_TYPE, "json": JSON_TYPE}
+_T = TypeVar("_T")
 
 
 class RefusedError(ProductError):
@@ -43,6 +53,34 @@ class RefusedError(ProductError):
             f"the CA refuses: {text or 'without a reason'}", kind="ca-refused", seen=f"HTTP {status}", where=where
         )
         self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A body with the Content-Type that says its form."""
+
+    body: bytes
+    content_type: str
+
+
+class Certified(Protocol):
+    """What shows a certificate: `Identity` of the run's own CA, or `FileIdentity`."""
+
+    def files(self) -> AbstractContextManager[tuple[Path, Path]]:
+        """Certificate and key as PEM files, while the context lasts."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """A user's certificate and private key. The TLS library reads the files; the harness never does."""
+
+    certificate: Path
+    key: Path
+
+    @contextmanager
+    def files(self) -> Iterator[tuple[Path, Path]]:
+        """The files as they are."""
+        yield self.certificate, self.key
 
 
 @dataclass(frozen=True)
@@ -59,7 +97,7 @@ class BootstrapClient:
     host: str
     port: int
     ca_pem: str
-    identity: Identity | None
+    identity: Certified | None
     timeout: float = 10.0
 
     def _context(self) -> ssl.SSLContext:
@@ -71,8 +109,8 @@ class BootstrapClient:
                 context.load_cert_chain(certificate, key)
         return context
 
-    def exchange(self, method: str, path: str, body: bytes | None = None, kind: str | None = None) -> bytes:
-        """One request; the body of the answer.
+    def exchange(self, method: str, path: str, body: bytes | None = None, kind: str | None = None) -> Answer:
+        """One request; the answer.
 
         Raises:
             RefusedError: the server answered with an HTTP error.
@@ -84,10 +122,16 @@ class BootstrapClient:
             connection.request(method, path, body=body, headers={"Content-Type": kind} if kind else {})
             with connection.getresponse() as response:
                 answer = response.read(MAX_BODY + 1)
+                said = response.headers.get("Content-Type") or ""
         except ssl.SSLError as error:
             raise InfrastructureError(
                 f"TLS with the CA failed: {error.reason or error}", kind="ca-tls", where=where,
                 hint="check that both ends trust the same CA and that no certificate has expired",
+            ) from error  # fmt: skip
+        except http.client.RemoteDisconnected as error:
+            raise InfrastructureError(
+                "the CA ended the connection without an answer", kind="ca-connection", where=where,
+                hint="lite_bootstrap_server does so when a request makes it panic: look at its log",
             ) from error  # fmt: skip
         except (OSError, http.client.HTTPException, socket.timeout) as error:  # noqa: UP041 -- both names say something
             raise InfrastructureError(
@@ -96,12 +140,12 @@ class BootstrapClient:
         finally:
             connection.close()
         if response.status != 200:
-            raise RefusedError(response.status, answer[:300].decode("utf-8", errors="replace").strip(), where)
+            raise RefusedError(response.status, error_text(answer), where)
         if len(answer) > MAX_BODY:
             raise InfrastructureError(
                 f"the CA's answer has more than {MAX_BODY} bytes", kind="ca-response", where=where
             )
-        return answer
+        return Answer(answer, said)
 
     def request_certificate(self, csr: bytes, form: Form = "cbor") -> CertificateReply:
         """Ask for a certificate.
@@ -110,38 +154,68 @@ class BootstrapClient:
             RefusedError, InfrastructureError: see `exchange`; an answer whose own status is not 0 is a refusal as well,
                 a malformed one has kind ``ca-response``.
         """
-        kind = CBOR_TYPE if form == "cbor" else JSON_TYPE
-        answer = self.exchange("POST", "/api/v1/cr", encode_request(csr, form), kind)
-        try:
-            reply = decode_certificate_reply(answer, form)
-        except MessageError as error:
-            raise _malformed(error, "/api/v1/cr") from error
+        answer = self.exchange("POST", "/api/v1/cr", encode_request(csr, form), _TYPES[form])
+        reply = _read(answer, decode_certificate_reply, "/api/v1/cr")
         if reply.status != 0:
             raise RefusedError(200, f"status {reply.status} in its answer", "/api/v1/cr")
         return reply
 
-    def device_status(self, uuid: str) -> DeviceStatus:
-        """What the CA knows of a device."""
+    def request_pem(self, csr: bytes) -> bytes:
+        """Ask for a certificate with a PEM file in a form (``p10cr``); the certificate, DER.
+
+        Raises:
+            RefusedError, InfrastructureError: as `request_certificate`.
+        """
+        path = "/api/v1/p10cr"
+        mark = "tfm-harness-part"
+        head = f'--{mark}\r\nContent-Disposition: form-data; name="csrfile"; filename="device.csr"\r\n'
+        pem = x509.load_der_x509_csr(csr).public_bytes(serialization.Encoding.PEM)
+        body = head.encode() + b"Content-Type: text/plain\r\n\r\n" + pem + f"\r\n--{mark}--\r\n".encode()
+        answer = self.exchange("POST", path, body, f"multipart/form-data; boundary={mark}")
+        try:
+            return x509.load_pem_x509_certificate(answer.body).public_bytes(serialization.Encoding.DER)
+        except ValueError as error:
+            raise _malformed(
+                MessageError("the answer is no PEM certificate", seen=repr(answer.body[:60])), path
+            ) from error
+
+    def device_status(self, uuid: str, form: Form = "cbor") -> DeviceStatus:
+        """What the CA knows of a device; a UUID that it cannot read is a `RefusedError`."""
         path = f"/api/v1/ds/{uuid}"
-        try:
-            return decode_device_status(self.exchange("GET", path, kind=CBOR_TYPE))
-        except MessageError as error:
-            raise _malformed(error, path) from error
+        return _read(self.exchange("GET", path, kind=_TYPES[form]), decode_device_status, path)
 
-    def certificate_valid(self, serial: int) -> bool:
-        """Whether the CA holds a certificate for valid."""
+    def certificate_valid(self, serial: int, form: Form = "cbor") -> bool:
+        """Whether the CA holds a certificate for valid. A serial it does not know is a `RefusedError` (400 or 404)."""
         path = f"/api/v1/cs/{serial}"
-        try:
-            return decode_status(self.exchange("GET", path, kind=CBOR_TYPE)) == 1
-        except MessageError as error:
-            raise _malformed(error, path) from error
+        return _read(self.exchange("GET", path, kind=_TYPES[form]), decode_status, path) == 1
 
-    def hub(self) -> Hub:
+    def certificate(self, serial: int, form: Form = "cbor") -> bytes:
+        """A certificate that the CA issued before, DER."""
+        path = f"/api/v1/cc/{serial}"
+        reply = _read(self.exchange("GET", path, kind=_TYPES[form]), decode_stored_certificate, path)
+        if reply.status != 0:
+            raise RefusedError(200, f"status {reply.status} in its answer", path)
+        return reply.certificate
+
+    def hub(self, form: Form = "cbor") -> Hub:
         """Where devices connect after provisioning."""
-        try:
-            return decode_hub(self.exchange("GET", "/api/v1/ccs", kind=CBOR_TYPE))
-        except MessageError as error:
-            raise _malformed(error, "/api/v1/ccs") from error
+        return _read(self.exchange("GET", "/api/v1/ccs", kind=_TYPES[form]), decode_hub, "/api/v1/ccs")
+
+    def update_key(self) -> None:
+        """Key update request (``kur``): the server takes it and does nothing yet. Raises as `exchange`."""
+        self.exchange("POST", "/api/v1/kur", b"{}", JSON_TYPE)
+
+    def revoke(self) -> None:
+        """Key revocation request (``krr``): the server takes it and does nothing yet. Raises as `exchange`."""
+        self.exchange("POST", "/api/v1/krr", b"{}", JSON_TYPE)
+
+
+def _read(answer: Answer, decode: Callable[[bytes, Form], _T], path: str) -> _T:
+    """Decode an answer in the form that its own Content-Type names."""
+    try:
+        return decode(answer.body, form_of(answer.content_type))
+    except MessageError as error:
+        raise _malformed(error, path) from error
 
 
 def _malformed(error: MessageError, path: str) -> InfrastructureError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,13 +29,17 @@ __all__ = [
     "decode_hub",
     "decode_request",
     "decode_status",
+    "decode_stored_certificate",
     "encode_certificate_reply",
     "encode_request",
+    "error_text",
+    "form_of",
 ]
 
 Form = Literal["cbor", "json"]
 CBOR_TYPE = "application/cbor"
 JSON_TYPE = "application/json"
+_PEM = re.compile(r"\s*-----BEGIN CERTIFICATE-----\s([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*")
 MAX_BODY = 16384
 """Largest body in bytes: a request or certificate has well under 2,000."""
 
@@ -117,40 +122,86 @@ def decode_certificate_reply(body: bytes, form: Form) -> CertificateReply:
     return CertificateReply(_integer(values.get("Status"), "Status"), _base64(values.get("Cert"), "Cert"))
 
 
-def decode_status(body: bytes) -> int:
-    """The status of a certificate, CBOR ``{1: status}``: 1 valid, 0 revoked.
+def decode_status(body: bytes, form: Form = "cbor") -> int:
+    """The status of a certificate, CBOR ``{1: status}`` or JSON ``{"Status"}``: 1 valid, 0 revoked.
 
     Raises:
         MessageError: not one.
     """
-    return _integer(_cbor_map(body).get(1), "status (1)")
+    return _integer(_members(body, form, "Status")[0], "the status")
 
 
-def decode_device_status(body: bytes) -> DeviceStatus:
-    """The status of a device, CBOR ``{1: status, 2: serials}``.
+def decode_device_status(body: bytes, form: Form = "cbor") -> DeviceStatus:
+    """The status of a device, CBOR ``{1: status, 2: serials}`` or JSON ``{"Status", "Serials"}``.
 
     Raises:
         MessageError: not one.
     """
-    members = _cbor_map(body)
+    status, serials = _members(body, form, "Status", "Serials")
     # The server writes null where it knows no certificate: a nil slice in its Go code.
-    serials = [] if members.get(2) is None else members[2]
-    if not isinstance(serials, list):
-        raise MessageError("serials (2) is an array", seen=_kind(serials))
-    return DeviceStatus(_integer(members.get(1), "status (1)"), tuple(_serial(item) for item in serials))
+    listed = [] if serials is None else serials
+    if not isinstance(listed, list):
+        raise MessageError("the serials are an array", seen=_kind(serials))
+    return DeviceStatus(_integer(status, "the status"), tuple(_serial(item) for item in listed))
 
 
-def decode_hub(body: bytes) -> Hub:
-    """Where to connect, CBOR ``{1: host, 2: port}``.
+def decode_hub(body: bytes, form: Form = "cbor") -> Hub:
+    """Where to connect, CBOR ``{1: host, 2: port}`` or JSON ``{"Hubname", "Port"}``.
 
     Raises:
         MessageError: not one.
     """
-    members = _cbor_map(body)
-    host, port = members.get(1), _integer(members.get(2), "port (2)")
+    host, number = _members(body, form, "Hubname", "Port")
+    port = _integer(number, "the port")
     if not isinstance(host, str) or not host or not 0 < port < 65536:
-        raise MessageError("a hub has a host (1) as text and a port (2)", seen=f"{host!r} {port}"[:80])
+        raise MessageError("a hub has a host as text and a port", seen=f"{host!r} {port}"[:80])
     return Hub(host, port)
+
+
+def decode_stored_certificate(body: bytes, form: Form = "cbor") -> CertificateReply:
+    """A certificate the CA keeps, CBOR ``{1: status, 2: PEM text}`` or JSON ``{"Status", "Cert": PEM text}``.
+
+    Raises:
+        MessageError: not one, or not exactly one PEM block.
+    """
+    status, text = _members(body, form, "Status", "Cert")
+    match = _PEM.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise MessageError("a kept certificate is one PEM block as text", seen=_kind(text))
+    return CertificateReply(_integer(status, "the status"), _base64(re.sub(r"\s", "", match[1]), "the PEM block"))
+
+
+def form_of(content_type: str) -> Form:
+    """The form that an answer's Content-Type names.
+
+    Raises:
+        MessageError: neither CBOR nor JSON.
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == CBOR_TYPE:
+        return "cbor"
+    if kind == JSON_TYPE:
+        return "json"
+    raise MessageError(f"an answer is {CBOR_TYPE} or {JSON_TYPE}", seen=repr(content_type[:80]))
+
+
+def error_text(body: bytes) -> str:
+    """The reason in an error's body: a JSON object with ``error`` whatever the Content-Type says, or plain text."""
+    text = body[:1000].decode("utf-8", errors="replace").strip()
+    try:
+        value: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return text[:300]
+    return str(value["error"])[:300] if isinstance(value, dict) and "error" in value else text[:300]
+
+
+def _members(body: bytes, form: Form, *names: str) -> list[object]:
+    """The members of an answer in order: CBOR labels 1, 2, ..., JSON by name; None for one that is absent."""
+    if form == "cbor":
+        members = _cbor_map(body)
+        return [members.get(label) for label in range(1, len(names) + 1)]
+    values = _json(body)
+    return [values.get(name) for name in names]
 
 
 def _serial(value: object) -> int:
