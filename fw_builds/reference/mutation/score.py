@@ -55,7 +55,7 @@ NEAREST = (
     ("pseudo_driver/", ("robustness",)),
 )
 """Which suites are nearest to a file: they run first, the others after them."""
-OPTIONS = ("-x", "--tfm-answer-timeout=5")
+OPTIONS = ("-x",)
 FIRMWARE = ("partition", "spe", "pseudo_driver", "platform", "mk", "models")
 GOAL, GOAL_FILE, FEW = 95.0, 85.0, 5
 
