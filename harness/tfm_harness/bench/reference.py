@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfm_harness.bench.device import Inference
+from tfm_harness.bench.not_covered import NotCovered
+from tfm_harness.boards.base import ResetKind
 from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Report
 from tfm_harness.protocol.base import Feature, Source
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
     from tfm_harness.bench.live import LiveCombination
     from tfm_harness.parity.compare import Comparison
-    from tfm_harness.parity.engines import ReferenceEngine
+    from tfm_harness.parity.engines import ReferenceEngine, State
     from tfm_harness.parity.firstop import DeviceTrace
     from tfm_harness.parity.model_info import ModelInfo
     from tfm_harness.parity.session import SessionResult
@@ -94,6 +96,7 @@ class Reference:
 
         model, info = self.model(inference.model)
         inputs = self.unpack_inputs(info, [self.input_of(inference)])
+        self._covers(info, inference.model or "", single=True)
         reference = self.engine.run(model, inputs, name=info.name)
         device = [
             np.frombuffer(data, dtype=np.dtype(dtype).newbyteorder("<")).reshape(1, *shape)
@@ -122,6 +125,10 @@ class Reference:
         bench = self._bench
         build = bench.pair.build
         model, info = self.model(name)
+        state = self._covers(info, name)
+        if info.stateful and state == "sequence":
+            bench.reset(ResetKind.WARM)  # the device's sequence begins here, as the reference's does
+            bench.select_again(name)
         seed, source = None, "given by the test"
         if inputs is None:
             inputs, seed, source = self._inputs(name, model, info, count or build.parity.vectors)
@@ -147,9 +154,24 @@ class Reference:
                 },
                 min_distinct=build.parity.min_distinct,
                 max_saturated=build.parity.max_saturated,
+                state=state,
             )
         bench.measured.parity.append({**result.as_dict(), "inputs": source})
         return result
+
+    def _covers(self, info: ModelInfo, name: str, *, single: bool = False) -> State | None:
+        """What the build says of a model's state; a stateful model about which it says nothing is not covered."""
+        from tfm_harness.parity.session import require_state
+
+        config = self._bench.pair.build.models.get(name)
+        state = config.state if config is not None else None
+        try:
+            require_state(info, state)
+        except ConfigError as error:
+            raise NotCovered(f"{error.message} ({error.seen}): say `state: per-vector` or `state: sequence`") from None
+        if single and info.stateful and state == "sequence":
+            raise NotCovered(f"model {info.name} keeps its state: one result alone does not tell what went before it")
+        return state
 
     def _inputs(
         self, name: str, model: bytes, info: ModelInfo, count: int
@@ -168,7 +190,7 @@ class Reference:
         seed = build.parity.seed
         found = generate_inputs(
             info,
-            lambda arrays: self.engine.run(model, arrays, name=info.name),
+            lambda arrays: self.engine.run(model, arrays, name=info.name, state=build.models[name].state),
             max(1, count - len(recorded)),
             seed=seed,
             like=[recorded] if len(recorded) else (),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tfm_harness.bench.live import LiveCombination
     from tfm_harness.parity.compare import Comparison
-    from tfm_harness.parity.engines import ReferenceEngine
+    from tfm_harness.parity.engines import ReferenceEngine, State
     from tfm_harness.parity.firstop import FirstOp
     from tfm_harness.parity.model_info import ModelInfo
     from tfm_harness.parity.replay import Failure
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     failure = load_failure(args.file)
     model = _model(args, failure)
     with get_engine(args.engine) as engine:
-        reference = engine.run(model, list(failure.inputs), name=failure.model)
+        reference = engine.run(model, list(failure.inputs), name=failure.model, state=_state(failure))
         _same_reference(failure, reference, engine)
         info = engine.info(model, failure.model)
         recorded = _compare(failure, reference, list(failure.device), info)
@@ -94,6 +94,13 @@ def run(args: argparse.Namespace) -> int:
     else:
         _show(failure, recorded, live, first, str(outcome["engine"]))
     return 0 if (live or recorded).exact else 1
+
+
+def _state(failure: Failure) -> State | None:
+    """How the device treated a stateful model's state when the failure was saved."""
+    if failure.state == "sequence":
+        return "sequence"
+    return "per-vector" if failure.state else None
 
 
 def _model(args: argparse.Namespace, failure: Failure) -> bytes:
@@ -185,7 +192,7 @@ def _on_device(
     size = info.input_bytes
     answers = lab.batch([packed[i : i + size] for i in range(0, len(packed), size)], info.output_bytes)
     live = _compare(failure, reference, info.unpack_outputs(b"".join(answers), len(failure.vectors)), info)
-    if not live.failing:
+    if not live.failing or failure.state == "sequence":  # a trace runs one vector, without those before it
         return live, None
     vector = [a[live.failing[0] : live.failing[0] + 1] for a in failure.inputs]
     if (bench.description.lifecycle or 0) >> 8 == TRACE_LIFECYCLE >> 8:
@@ -207,7 +214,18 @@ def _oracle(failure: Failure, model: bytes, engine: ReferenceEngine) -> FirstOp 
     if oracle is None:
         return None
     with oracle:
-        return first_op_by_oracle(engine, oracle, model, [a[:1] for a in failure.inputs], name=failure.model)
+        number = _first_failing(failure) if failure.state == "sequence" else 0
+        vector = [a[number : number + 1] for a in failure.inputs]
+        before = [a[:number] for a in failure.inputs] if number else None
+        with contextlib.suppress(InfrastructureError):  # it cannot run the model; the verdict stands without it
+            return first_op_by_oracle(engine, oracle, model, vector, name=failure.model, before=before)
+    return None
+
+
+def _first_failing(failure: Failure) -> int:
+    """The first vector of a saved sequence on which device and reference disagreed."""
+    pairs = list(zip(failure.reference, failure.device, strict=True))
+    return next((n for n in range(len(failure.vectors)) if any(r[n].tobytes() != d[n].tobytes() for r, d in pairs)), 0)
 
 
 def _show(failure: Failure, recorded: Comparison, live: Comparison | None, first: FirstOp | None, engine: str) -> None:

@@ -106,6 +106,10 @@ class ModelConfig(Strict):
         default=None, description="how sensor samples become the input tensor: a front-end known to tfm_harness.parity"
     )
     trace: str | None = Field(default=None, description="a recorded trace that makes sense as input, for demos")
+    state: Literal["per-vector", "sequence"] | None = Field(
+        default=None,
+        description="of a stateful model: the device resets its state for each inference, or keeps it over a sequence",
+    )
     quantisation: Quantisation | None = Field(
         default=None, description="how the firmware quantises real inputs (default: round, half away from zero)"
     )

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from types import TracebackType
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, Literal, Self, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,15 @@ from tfm_harness.parity.installed import FIRST_UNFIT, unfit
 from tfm_harness.parity.model_info import ModelInfo, expose_tensors, parse_model
 from tfm_harness.parity.process import EngineRefusal, WorkerProcess
 
-__all__ = ["DEFAULT_ENGINES", "SECOND_ORACLES", "EngineRecord", "ReferenceEngine", "get_engine", "second_oracle"]
+__all__ = [
+    "DEFAULT_ENGINES",
+    "SECOND_ORACLES",
+    "EngineRecord",
+    "ReferenceEngine",
+    "State",
+    "get_engine",
+    "second_oracle",
+]
 
 DEFAULT_ENGINES = ("tflite-runtime", "ai-edge-litert", "tflite-micro", "numpy-reference")
 """First oracle: the first of these that is installed and passes its self-test. The last one always is."""
@@ -44,6 +52,9 @@ _INSTALL = {
     "numpy-reference": "it comes with tfm-harness: install tfm-harness for that Python",
 }
 """What to do where an engine is missing. Each one says how to go on without it."""
+
+State: TypeAlias = Literal["per-vector", "sequence"]
+"""What a stateful model keeps from one vector to the next: nothing, or everything within a sequence."""
 
 _VECTORS_AT_A_TIME = 64
 _BYTES_AT_A_TIME = 64 << 20
@@ -138,13 +149,24 @@ class ReferenceEngine:
         assert self._record is not None  # noqa: S101 - _connect sets it or raises
         return self._record
 
-    def run(self, model: bytes, inputs: Sequence[npt.ArrayLike] | npt.ArrayLike, *, name: str = "model") -> Arrays:
+    def run(
+        self,
+        model: bytes,
+        inputs: Sequence[npt.ArrayLike] | npt.ArrayLike,
+        *,
+        name: str = "model",
+        state: State | None = None,
+        fresh: bool = True,
+    ) -> Arrays:
         """Run `model` on n vectors.
 
         Args:
             model: the .tflite file's bytes.
             inputs: one array for each input tensor, each (n, *shape); a lone array stands for the only input.
             name: what errors call the model.
+            state: of a stateful model: ``per-vector`` (also the default) resets before each vector, ``sequence``
+                keeps what one vector leaves for the next.
+            fresh: for ``sequence``: reset before the first vector; False goes on where the last call ended.
 
         Returns:
             One array for each output tensor, each (n, *shape).
@@ -164,7 +186,13 @@ class ReferenceEngine:
         parts: list[Arrays] = []
         for at in range(0, len(arrays[0]), size):
             part = [a[at : at + size] for a in arrays]
-            _, outputs = self._ask({"op": "run", "sha": info.sha256}, part, info.name)
+            reset = "never"
+            if info.stateful and state != "sequence":
+                reset = "vector"
+            elif info.stateful and fresh and at == 0:
+                reset = "start"
+            header = {"op": "run", "sha": info.sha256, "reset": reset, "reload": info.has_resources}
+            _, outputs = self._ask(header, part, info.name)
             self._check_outputs(info, outputs, len(part[0]))
             parts.append(outputs)
         return [np.concatenate(column) for column in zip(*parts, strict=True)]
@@ -176,17 +204,24 @@ class ReferenceEngine:
         indices: Sequence[int],
         *,
         name: str = "model",
+        before: Sequence[npt.NDArray[Any]] | None = None,
     ) -> Arrays:
         """Run one vector and return the tensors numbered `indices`, intermediate ones included.
 
         Args:
             inputs: as for `run`, with n = 1.
+            before: of a stateful model in a sequence: the vectors before this one, each (m, *shape).
         """
         exposed = expose_tensors(model, indices)
         arrays = check_inputs(self.info(exposed, name), inputs)
         if len(arrays[0]) != 1:
             raise ValueError(f"tensors() takes one vector, got {len(arrays[0])}")
-        return [output[0] for output in self.run(exposed, arrays, name=name)]
+        count = len(before[0]) if before else 0
+        for at in range(0, count, _VECTORS_AT_A_TIME):
+            self.run(exposed, [a[at : at + _VECTORS_AT_A_TIME] for a in before or ()], name=name, state="sequence",
+                     fresh=at == 0)  # fmt: skip
+        outputs = self.run(exposed, arrays, name=name, state="sequence" if count else None, fresh=not count)
+        return [output[0] for output in outputs]
 
     def info(self, model: bytes, name: str = "model") -> ModelInfo:
         """The parsed model (kept)."""

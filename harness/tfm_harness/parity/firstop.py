@@ -144,6 +144,7 @@ def first_op_by_oracle(
     inputs: Sequence[npt.NDArray[Any]],
     *,
     name: str = "model",
+    before: Sequence[npt.NDArray[Any]] | None = None,
 ) -> FirstOp | None:
     """The first operator on which the two host engines disagree for one vector; None when they agree.
 
@@ -151,8 +152,8 @@ def first_op_by_oracle(
     """
     info = engine.info(model, name)
     indices = [op.outputs[0] for op in info.operators]
-    ours = engine.tensors(model, list(inputs), indices, name=name)
-    theirs = oracle.tensors(model, list(inputs), indices, name=name)
+    ours = engine.tensors(model, list(inputs), indices, name=name, before=before)
+    theirs = oracle.tensors(model, list(inputs), indices, name=name, before=before)
     for operator, wanted, got in zip(info.operators, ours, theirs, strict=True):
         found = _difference(operator, wanted, got.reshape(wanted.shape), str(oracle.record))
         if found.differing:

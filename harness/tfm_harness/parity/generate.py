@@ -84,7 +84,9 @@ def generate_inputs(
         outputs += _flatten(run(children))
     chosen = _choose(outputs, count, rng)
     picked = [array[chosen] for array in pool]
-    return Generated(picked, seed, len({outputs[i][0] for i in chosen}), len(outputs))
+    # Of a stateful model, what an output is depends on the vectors that were chosen to stand before it.
+    final = _flatten(run(picked)) if info.stateful else [outputs[i] for i in chosen]
+    return Generated(picked, seed, len({signature for signature, _ in final}), len(outputs))
 
 
 def _fresh(tensor: TensorInfo, rng: np.random.Generator, family: int) -> Array:

@@ -24,6 +24,8 @@ MAX_MODEL_BYTES = 256 << 20
 """Larger files are refused before they are parsed: no Cortex-M runs them."""
 
 MAX_TENSOR_BYTES = 64 << 20
+_MAX_SUBGRAPHS = 256
+_STATE_OPERATORS = {"VAR_HANDLE", "ASSIGN_VARIABLE", "READ_VARIABLE"}
 
 _DTYPES = {
     "FLOAT32": "float32",
@@ -64,6 +66,7 @@ class TensorInfo:
     dtype: str
     quantisation: Quantisation | None
     constant: bool = False
+    variable: bool = False
 
     @property
     def elements(self) -> int:
@@ -108,6 +111,7 @@ class ModelInfo:
     Attributes:
         sha256: digest of the file's bytes, lower-case hex; the model id of signed results.
         notes: facts a reader should know, for instance a dynamic batch dimension that was fixed.
+        state: what keeps values from one inference to the next (variable tensors, resource variables), in words.
     """
 
     name: str
@@ -118,6 +122,17 @@ class ModelInfo:
     tensors: tuple[TensorInfo, ...]
     operators: tuple[Operator, ...]
     notes: tuple[str, ...] = ()
+    state: tuple[str, ...] = ()
+
+    @property
+    def stateful(self) -> bool:
+        """Whether an inference's output may depend on the inferences before it."""
+        return bool(self.state)
+
+    @property
+    def has_resources(self) -> bool:
+        """Whether state lives in resource variables, which only loading the model anew resets."""
+        return any(words.startswith("operator") for words in self.state)
 
     @cached_property
     def input_bytes(self) -> int:
@@ -190,7 +205,7 @@ def parse_model(model: bytes, *, name: str = "model") -> ModelInfo:
             expected="file identifier TFL3 at byte offset 4",
             seen=model[4:8].hex(" ") if len(model) >= 8 else f"a file of {len(model)} bytes",
             where=f"{name}, byte offset 4",
-            hint="give a .tflite FlatBuffer, not a SavedModel, .h5 or C array",
+            hint=_what_it_is(model) or "give a .tflite FlatBuffer, not a SavedModel, .h5 or C array",
         )
     try:
         return _Parser(model, name).parse()
@@ -203,6 +218,23 @@ def parse_model(model: bytes, *, name: str = "model") -> ModelInfo:
             where=f"{name} ({len(model)} bytes)",
             hint="compare the file's SHA-256 with the one it was made with; it may be cut short",
         ) from exc
+
+
+def _what_it_is(data: bytes) -> str:
+    """What a file that is no model is instead, and what to do; empty when it is not known."""
+    from tfm_harness.verify.encodings import plain_text
+    from tfm_harness.verify.forms import name_of_text
+
+    text = plain_text(data[:4096])
+    if text is not None:
+        return f"the file is {name_of_text(text)}"
+    kinds = {
+        b"PK\x03\x04": "a zip archive (a .keras file?)",
+        b"\x89HDF": "an HDF5 file (.h5)",
+        b"\x7fELF": "an ELF file",
+    }
+    return next((f"the file is {name}: convert or unpack it to .tflite" for head, name in kinds.items()
+                 if data.startswith(head)), "")  # fmt: skip
 
 
 def expose_tensors(model: bytes, indices: Sequence[int]) -> bytes:
@@ -269,7 +301,22 @@ class _Parser:
             tensors=tensors,
             operators=operators,
             notes=tuple(self.notes),
+            state=self._state(tensors),
         )
+
+    def _state(self, tensors: tuple[TensorInfo, ...]) -> tuple[str, ...]:
+        """Variable tensors (schema: Tensor.is_variable) and resource variables of any subgraph."""
+        found = [f"variable tensor {t.name}" for t in tensors if t.variable]
+        codes = [self.root.OperatorCodes(i) for i in range(self.root.OperatorCodesLength())]
+        names = {self._op_name(max(code.BuiltinCode(), code.DeprecatedBuiltinCode())) for code in codes}
+        found += [f"operator {name}" for name in sorted(names & _STATE_OPERATORS)]
+        for number in range(1, min(self.root.SubgraphsLength(), _MAX_SUBGRAPHS)):
+            graph = self.root.Subgraphs(number)
+            if graph.TensorsLength() * 4 > len(self.data):
+                raise ValueError(f"subgraph {number} with {graph.TensorsLength()} tensors")
+            if any(graph.Tensors(i).IsVariable() for i in range(graph.TensorsLength())):
+                found.append(f"variable tensors of subgraph {number}")
+        return tuple(found)
 
     @staticmethod
     def _ref(index: int, tensors: tuple[TensorInfo, ...]) -> int:
@@ -297,6 +344,7 @@ class _Parser:
             dtype=_DTYPES.get(kind, kind.lower()),
             quantisation=quantisation,
             constant=bool(buffer is not None and buffer.DataLength() > 0),
+            variable=bool(raw.IsVariable()),
         )
 
     @staticmethod

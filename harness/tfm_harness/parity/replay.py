@@ -40,6 +40,7 @@ class Failure:
         engine: `EngineRecord.as_dict` of who computed the reference.
         seed: seed of generated inputs.
         context: target, build, model file and the like.
+        state: of a stateful model: ``per-vector``, or ``sequence``: then the vectors are all from the first on.
     """
 
     model: str
@@ -51,6 +52,7 @@ class Failure:
     engine: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
     context: Mapping[str, str] = field(default_factory=dict)
+    state: str = ""
 
 
 def save_failure(folder: Path, failure: Failure) -> Path:
@@ -67,6 +69,7 @@ def save_failure(folder: Path, failure: Failure) -> Path:
         "engine": dict(failure.engine),
         "seed": failure.seed,
         "context": dict(failure.context),
+        "state": failure.state,
         "inputs": [_encode(a) for a in failure.inputs],
         "reference": [_encode(a) for a in failure.reference],
         "device": [_encode(a) for a in failure.device],
@@ -115,7 +118,9 @@ def load_failure(path: Path) -> Failure:
             engine=dict(data["engine"]),
             seed=None if data["seed"] is None else int(data["seed"]),
             context={str(k): str(v) for k, v in data["context"].items()},
+            state=str(data.get("state", "")),
         )
+        _need(failure.state in {"", "per-vector", "sequence"}, f"state {failure.state!r}")
         lengths = {len(a) for a in (*failure.inputs, *failure.reference, *failure.device)} | {len(failure.vectors)}
         _need(len(lengths) == 1 and bool(failure.inputs and failure.reference), f"arrays of {sorted(lengths)} vectors")
     except OSError as exc:

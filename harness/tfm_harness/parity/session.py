@@ -16,24 +16,27 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tfm_harness.errors import HarnessError
+from tfm_harness.errors import ConfigError, HarnessError
 from tfm_harness.findings import Report
 from tfm_harness.parity import catalogue
 from tfm_harness.parity.arrays import check_inputs
 from tfm_harness.parity.compare import Comparison, compare
-from tfm_harness.parity.engines import EngineRecord, ReferenceEngine
+from tfm_harness.parity.engines import EngineRecord, ReferenceEngine, State
 from tfm_harness.parity.firstop import DeviceTrace, FirstOp, check_trace, first_op_by_oracle
 from tfm_harness.parity.model_info import ModelInfo
 from tfm_harness.parity.replay import Failure, save_failure
 from tfm_harness.parity.tolerance import Tolerance
 from tfm_harness.parity.vacuity import MAX_SATURATED, MIN_DISTINCT, Diversity, check_vacuity
 
-__all__ = ["Batch", "Progress", "SessionResult", "run_session"]
+__all__ = ["Batch", "Progress", "SessionResult", "require_state", "run_session"]
 
 Array = npt.NDArray[Any]
 
 CHUNK_BYTES = 32_000
 """Bytes of the larger side of a chunk: about eight messages of the wire protocol."""
+
+MAX_SEQUENCE = 4096
+"""Most vectors of a sequence that are saved for replay, the first failing one excepted."""
 
 MAX_SAVED = 16
 """At most this many failing vectors are saved for replay."""
@@ -109,6 +112,7 @@ def run_session(
     context: Mapping[str, str] | None = None,
     min_distinct: int = MIN_DISTINCT,
     max_saturated: float = MAX_SATURATED,
+    state: State | None = None,
 ) -> SessionResult:
     """Compare a device with the reference on many vectors and append every finding to `report`.
 
@@ -120,14 +124,18 @@ def run_session(
             the trace finds nothing.
         save_to: folder for the replay file of failing vectors.
         context: facts for the replay file (target, build, model file).
+        state: how the device treats a stateful model: reset before each vector, or kept over the whole session; the
+            reference is treated likewise.
 
     Raises:
+        ConfigError: kind ``model-stateful``: the model keeps state, and nobody said what the device does with it.
         InfrastructureError: the reference or the transport failed; nothing was learnt.
         ProductError: the device refused or broke its protocol.
     """
     info = engine.info(model, name)
+    require_state(info, state)
     arrays = check_inputs(info, inputs)
-    reference, device, seconds = _both(engine, model, info, arrays, batch, progress)
+    reference, device, seconds = _both(engine, model, info, arrays, batch, progress, state)
     comparison = compare(reference, device, list(tolerances), report, info=info, model=name)
     diversity = check_vacuity(
         arrays, reference, report, subject=name, min_distinct=min_distinct, max_saturated=max_saturated
@@ -135,6 +143,9 @@ def run_session(
     failure = None
     if comparison.failing and save_to is not None:
         picked = list(comparison.failing[:MAX_SAVED])
+        if info.stateful and state == "sequence":  # what went before is part of what failed
+            last = max((v for v in picked if v < MAX_SEQUENCE), default=picked[0])
+            picked = list(range(last + 1))
         failure = save_failure(
             save_to,
             Failure(
@@ -147,14 +158,19 @@ def run_session(
                 engine=engine.record.as_dict(),
                 seed=seed,
                 context=dict(context or {}),
+                state=state or "",
             ),
         )
     first_op, undiagnosed = None, ""
     if comparison.failing:
-        vector = [a[comparison.failing[0]][np.newaxis] for a in arrays]
+        number = comparison.failing[0]
+        vector = [a[number][np.newaxis] for a in arrays]
+        before = [a[:number] for a in arrays] if info.stateful and state == "sequence" and number else None
         # What a tolerance excuses must not fail under another name.
         told = report if not comparison.passed else Report()
-        first_op, undiagnosed = _diagnose(engine, model, vector, told, name=name, trace=trace, oracle=oracle)
+        first_op, undiagnosed = _diagnose(
+            engine, model, vector, told, name=name, trace=trace, oracle=oracle, before=before
+        )
     return SessionResult(
         comparison=comparison,
         diversity=diversity,
@@ -167,6 +183,24 @@ def run_session(
     )
 
 
+def require_state(info: ModelInfo, state: State | None) -> None:
+    """A stateful model cannot be compared without knowing what the device does with its state.
+
+    Raises:
+        ConfigError: kind ``model-stateful``.
+    """
+    if info.stateful and state is None:
+        raise ConfigError(
+            f"model {info.name} keeps state from one inference to the next, and the build does not say what the device"
+            " does with it",
+            kind="model-stateful",
+            expected="`state: per-vector` (the device resets it before each inference) or `state: sequence` (it keeps"
+            " it from the session's beginning on) under the model in the build",
+            seen=", ".join(info.state[:4]),
+            hint="say it in the build; until then the model is not covered",
+        )
+
+
 def _diagnose(
     engine: ReferenceEngine,
     model: bytes,
@@ -176,10 +210,13 @@ def _diagnose(
     name: str,
     trace: DeviceTrace | None,
     oracle: ReferenceEngine | Callable[[], ReferenceEngine | None] | None,
+    before: list[Array] | None = None,
 ) -> tuple[FirstOp | None, str]:
     """The first operator that goes wrong, or why it cannot be named. The verdict stands without it."""
     reasons = []
-    if trace is not None:
+    if trace is not None and before is not None:
+        reasons.append(f"a trace runs one vector; this one depends on the {len(before[0])} before it")
+    elif trace is not None:
         try:
             found = check_trace(engine, model, vector, trace, report, name=name)
         except HarnessError as error:
@@ -191,7 +228,7 @@ def _diagnose(
     try:
         second = oracle() if callable(oracle) else oracle
         if second is not None:
-            found = first_op_by_oracle(engine, second, model, vector, name=name)
+            found = first_op_by_oracle(engine, second, model, vector, name=name, before=before)
             if found is not None:
                 report.add(
                     catalogue.FIRST_OP,
@@ -215,6 +252,7 @@ def _both(
     arrays: list[Array],
     batch: Batch,
     progress: Progress | None,
+    state: State | None,
 ) -> tuple[list[Array], list[Array], float]:
     total = len(arrays[0])
     size = max(1, CHUNK_BYTES // max(info.input_bytes, info.output_bytes, 1))
@@ -227,7 +265,7 @@ def _both(
         for at in range(0, total, size):
             chunk = [a[at : at + size] for a in arrays]
             count = len(chunk[0])
-            expected = pool.submit(engine.run, model, chunk, name=info.name)
+            expected = pool.submit(engine.run, model, chunk, name=info.name, state=state, fresh=at == 0)
             packed = info.pack_inputs(chunk)
             step = info.input_bytes
             began = time.monotonic()

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ModelBuilder", "classifier", "dense", "two_in_two_out"]
+__all__ = ["ModelBuilder", "classifier", "dense", "remembers", "two_in_two_out"]
 
 _TYPES = {"float32": 0, "int32": 2, "int64": 4, "int16": 7, "int8": 9}  # TFLite schema: enum TensorType
-_CODES = {"ADD": 0, "CONV_2D": 3, "FULLY_CONNECTED": 9, "RESHAPE": 22, "SOFTMAX": 25, "CUSTOM": 32}
+_CODES = {"ADD": 0, "CONV_2D": 3, "FULLY_CONNECTED": 9, "RESHAPE": 22, "SOFTMAX": 25, "SVDF": 27, "CUSTOM": 32}
 
 
 @dataclass
@@ -31,6 +31,7 @@ class _Tensor:
     data: bytes
     axis: int = 0
     signature: tuple[int, ...] | None = None
+    variable: bool = False
 
 
 @dataclass
@@ -52,6 +53,7 @@ class ModelBuilder:
         data: npt.NDArray[Any] | None = None,
         signature: Sequence[int] | None = None,
         axis: int = 0,
+        variable: bool = False,
     ) -> int:
         """Add a tensor; returns its index. `scale` 0 means not quantised."""
         scales = tuple(np.atleast_1d(np.asarray(scale, dtype=float)))
@@ -68,6 +70,7 @@ class ModelBuilder:
                 raw,
                 axis,
                 None if signature is None else tuple(signature),
+                variable,
             )
         )
         return len(self.tensors) - 1
@@ -163,6 +166,7 @@ class ModelBuilder:
         tflite.TensorAddShape(b, shape)
         tflite.TensorAddType(b, _TYPES[tensor.dtype])
         tflite.TensorAddBuffer(b, index + 1)
+        tflite.TensorAddIsVariable(b, tensor.variable)
         if quant is not None:
             tflite.TensorAddQuantization(b, quant)
         if signature is not None:
@@ -183,6 +187,10 @@ class ModelBuilder:
             tflite.SoftmaxOptionsStart(b)
             tflite.SoftmaxOptionsAddBeta(b, options.get("beta", 1.0))
             kind, opts = tflite.BuiltinOptions.SoftmaxOptions, tflite.SoftmaxOptionsEnd(b)
+        elif name == "SVDF":
+            tflite.SVDFOptionsStart(b)
+            tflite.SVDFOptionsAddRank(b, options.get("rank", 1))
+            kind, opts = tflite.BuiltinOptions.SVDFOptions, tflite.SVDFOptionsEnd(b)
         elif name == "ADD":
             tflite.AddOptionsStart(b)
             kind, opts = tflite.BuiltinOptions.AddOptions, tflite.AddOptionsEnd(b)
@@ -286,3 +294,18 @@ def two_in_two_out(*, seed: int = 3) -> bytes:
     out = m.dense(total, 4, rng, scale=0.4)
     m.inputs, m.outputs = [left, right], [total, out]
     return m.build()
+
+
+def remembers(*, width: int = 4, filters: int = 3, memory: int = 5, seed: int = 5) -> bytes:
+    """A stateful model: one SVDF, whose variable tensor keeps what the last `memory` inferences left."""
+    rng = np.random.default_rng(seed)
+    b = ModelBuilder()
+    source = b.tensor([1, width], "float32")
+    feature = b.tensor([filters, width], "float32", data=rng.normal(size=(filters, width)).astype(np.float32))
+    time = b.tensor([filters, memory], "float32", data=rng.normal(size=(filters, memory)).astype(np.float32))
+    bias = b.tensor([filters], "float32", data=rng.normal(size=filters).astype(np.float32))
+    state = b.tensor([1, filters * memory], "float32", variable=True)
+    out = b.tensor([1, filters], "float32")
+    b.op("SVDF", [source, feature, time, bias, state], [out])
+    b.inputs, b.outputs = [source], [out]
+    return b.build()

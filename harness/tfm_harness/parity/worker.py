@@ -72,6 +72,11 @@ class _TfliteEngine:
         return interpreter.get_input_details(), interpreter.get_output_details()
 
     @staticmethod
+    def reset(interpreter: Any) -> bool:
+        interpreter.reset_all_variables()
+        return True
+
+    @staticmethod
     def invoke(interpreter: Any, inputs: list[tuple[Any, Any]]) -> None:
         for detail, value in inputs:
             interpreter.set_tensor(detail["index"], value)
@@ -241,7 +246,7 @@ class Worker:
             for a, blob in zip(header["arrays"], blobs, strict=True)
         ]
         if op == "run":
-            return {}, self.run(self.interpreter(header["sha"]), arrays)
+            return {}, self.run(header["sha"], arrays, header.get("reset", "never"), bool(header.get("reload")))
         raise ValueError(f"unknown request {op!r}")
 
     def interpreter(self, sha: str) -> tuple[Any, list[Any], list[Any]]:
@@ -255,11 +260,21 @@ class Worker:
         """Shapes and types as plain data."""
         return [{"shape": [int(n) for n in d["shape"]], "dtype": self.np.dtype(d["dtype"]).name} for d in details]
 
-    def run(self, loaded: tuple[Any, list[Any], list[Any]], arrays: list[Any]) -> list[Any]:
-        """Run each vector of arrays (n, *shape); outputs stacked likewise."""
-        interpreter, inputs, outputs = loaded
+    def fresh(self, sha: str, *, reload: bool) -> tuple[Any, list[Any], list[Any]]:
+        """The interpreter with its state as it is after loading; `reload`: variables are not all that it keeps."""
+        loaded = self.interpreter(sha)
+        reset = getattr(self.engine, "reset", None)
+        if reload or reset is None or not reset(loaded[0]):
+            self.models.pop(sha)
+        return self.interpreter(sha)
+
+    def run(self, sha: str, arrays: list[Any], reset: str, reload: bool) -> list[Any]:
+        """Run each vector of arrays (n, *shape); outputs stacked likewise. `reset`: never, start, vector."""
+        interpreter, inputs, outputs = self.interpreter(sha)
         results: list[list[Any]] = [[] for _ in outputs]
         for vector in range(len(arrays[0])):
+            if reset == "vector" or (reset == "start" and vector == 0):
+                interpreter, inputs, outputs = self.fresh(sha, reload=reload)
             pairs = [(d, a[vector].reshape(d["shape"])) for d, a in zip(inputs, arrays, strict=True)]
             self.engine.invoke(interpreter, pairs)
             for position, detail in enumerate(outputs):
