@@ -54,12 +54,14 @@ class TargetBuild:
         return {component.type: component.measurement.hex()[:12] for component in components if component.type}
 
 
-def load_combination(target: str, build: str) -> TargetBuild:
+def load_combination(target: str, build: str, *, require_keys: bool = True) -> TargetBuild:
     """A target and a build by name or file, for commands that use one board.
+
+    `require_keys`: whether the files of trusted keys must be there.
 
     Raises:
         ConfigError: a file is wrong, or the build cannot run on the target.
     """
-    loaded, firmware = load_target(target), load_build(build)
+    loaded, firmware = load_target(target), load_build(build, require_keys=require_keys)
     check_pair(loaded, firmware)
     return TargetBuild(loaded, firmware, firmware.policy or Policy.VALIDATION, members_of([loaded]))

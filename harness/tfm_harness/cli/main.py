@@ -27,6 +27,7 @@ MODULES = (
     "tfm_harness.cli.coverage",
     "tfm_harness.cli.compare",
     "tfm_harness.cli.replay",
+    "tfm_harness.cli.keys",
     "tfm_harness.cli.baseline",
     "tfm_harness.cli.init",
     "tfm_harness.cli.docs",

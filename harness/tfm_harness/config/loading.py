@@ -142,13 +142,16 @@ def load_target(wanted: str | Path, *, search: Sequence[Path] = ()) -> TargetBas
     return target
 
 
-def load_build(wanted: str | Path, *, search: Sequence[Path] = (), require_files: bool = True) -> Build:
+def load_build(
+    wanted: str | Path, *, search: Sequence[Path] = (), require_files: bool = True, require_keys: bool = True
+) -> Build:
     """The build of that name or path, paths made absolute.
 
     Args:
         wanted: a name, a file, or a folder with a ``build.yaml``.
         search: further places for names.
         require_files: whether every file that is named must exist and be readable.
+        require_keys: whether the keys of `trust` are among them; not where a command is what fetches them.
 
     Raises:
         ConfigError: kind ``build-unknown``, ``build-missing``, ``build-invalid``, ``image-missing``, ``file-contents``
@@ -159,14 +162,35 @@ def load_build(wanted: str | Path, *, search: Sequence[Path] = (), require_files
     stem = path.resolve().parent.name if path.name == "build.yaml" else path.stem
     build = _validate(Build, {"name": stem, **document.data}, document, "build", path.resolve().parent)
     build._document = document  # noqa: SLF001 - the loader is the model's other half
+    _refuse_vain_waivers(build, document)
     if require_files:
-        _require_files(build, document)
+        _require_files(build, document, keys=require_keys)
     return build
 
 
-def _require_files(build: Build, document: Document) -> None:
+def _refuse_vain_waivers(build: Build, document: Document) -> None:
+    """A waiver for what cannot be waived would never excuse anything."""
+    from tfm_harness.parity.catalogue import ALL as PARITY
+    from tfm_harness.verify.catalogue import ALL as VERIFY
+
+    firm = {check.id for check in (*VERIFY, *PARITY) if not check.waivable}
+    problems = [
+        (document.where(("waivers", index, "finding")), f"{waiver.finding}: a finding that cannot be waived")
+        for index, waiver in enumerate(build.waivers)
+        if waiver.finding in firm
+    ]
+    if problems:
+        hint = "remove the waiver: without this check, evidence would be none (docs/verification.md, column waivable)"
+        raise fail("build-invalid", f"build {build.name!r} waives what cannot be waived", problems, hint=hint)
+
+
+def _require_files(build: Build, document: Document, *, keys: bool) -> None:
     problems: list[Problem] = []
+    missing_keys = 0
     for place, file in build.all_files().items():
+        key = place[0] == "trust" and place[1] in {"iak", "results", "client"}
+        if key and not keys and not file.exists():
+            continue
         words = None
         if not file.exists():
             words = "no such file"
@@ -177,6 +201,7 @@ def _require_files(build: Build, document: Document) -> None:
         elif file.stat().st_size == 0:
             words = "the file is empty"
         if words:
+            missing_keys += key
             dotted = ".".join(str(part) for part in place)
             problems.append((document.where(place), f"{dotted}: {words}: {_shown(file)}"))
     for model, inputs in build.parity.inputs.items():
@@ -185,7 +210,14 @@ def _require_files(build: Build, document: Document) -> None:
                 where = document.where(("parity", "inputs", model, index))
                 problems.append((where, f"parity.inputs.{model}: no such file or folder: {_shown(file)}"))
     if problems:
-        hint = f"build the firmware first: {build.make}" if build.make else "build the firmware first, or mend the path"
+        hint = "take the device's public keys with `tfm-harness keys collect`, or copy them from whoever provisioned it"
+        if missing_keys < len(problems):
+            made = (
+                f"build the firmware first: {build.make}"
+                if build.make
+                else "build the firmware first, or mend the path"
+            )
+            hint = f"{made}; for keys, {hint}" if missing_keys else made
         raise fail("image-missing", f"build {build.name!r} names files that cannot be used", problems, hint=hint)
     wrong = [
         (document.where(place), f"{'.'.join(str(part) for part in place)}: {words}")
