@@ -42,7 +42,7 @@ def main() -> int:
                 print(done.stdout[-4000:] + done.stderr[-2000:])
                 return 1
             record = json.loads((folder / "run.json").read_text())
-            busy = float(record["boards"][0]["facts"]["device busy or booting, seconds"])
+            busy = float(record["boards"][0]["device_seconds"])
             print(f"wall {wall:.1f} s, device busy or booting {busy:.1f} s, ratio {wall / busy:.2f}")
             walls.append(wall)
             ratios.append(wall / busy)

@@ -15,6 +15,7 @@ import yaml
 from tfm_harness.parity import testkit
 from tfm_harness.parity.engines import get_engine
 from tfm_harness.parity.model_info import parse_model
+from tfm_harness.report.storage import load_run
 from tfm_harness.testing.images import ImageRecipe, load_signing_key, make_image
 
 from tests.reference_firmware import FIRMWARE, ROOT, needs_firmware
@@ -40,7 +41,8 @@ class Run:
             check=False,
         )
         self.code, self.output = done.returncode, done.stdout + done.stderr
-        self.record = json.loads((folder / "run" / "run.json").read_text(), parse_constant=self._not_json)
+        json.loads((folder / "run" / "run.json").read_text(), parse_constant=self._not_json)
+        self.record = load_run(folder / "run")
         self.junit = ET.parse(folder / "junit.xml").getroot()
 
     @staticmethod
@@ -85,24 +87,24 @@ def test_models_that_only_the_reference_runs_and_a_tolerance_nobody_needs(tmp_pa
     build["models"]["absent"] = {"file": str(tmp_path / "real.tflite"), "quantisation": "truncate"}
     run = Run(tmp_path, build)
     assert run.code == 4, run.output
-    outcomes = {t["nodeid"].rpartition("::")[2]: t["outcome"] for t in run.record["tests"]}
+    outcomes = {t.short: t.outcome for t in run.record.tests}
     name = "test_many_inputs_give_the_references_outputs[qemu-an547+user-{}]"
     assert [outcomes[name.format(m)] for m in ("tamper", "sine", "keyword")] == ["passed"] * 3
     assert [outcomes[name.format(m)] for m in ("real", "absent")] == ["not covered"] * 2
-    reasons = {t["message"] for t in run.record["tests"] if t["outcome"] == "not covered"}
+    reasons = {t.message for t in run.record.tests if t.outcome == "not covered"}
     for one in ("real", "absent"):
         assert any(f"model '{one}'" in reason and "only the reference can" in reason for reason in reasons)
     assert "not covered: 4 tests" in run.output
-    states = {w["finding"]: w["state"] for w in run.record["waivers"]}
+    states = {w.finding: w.state for w in run.record.waivers}
     assert states == {"parity tolerance left-over": "unused", "parity tolerance elsewhere": "not judged"}
     assert "parity tolerance left-over" in run.output
     # JUnit says the same
     (errors,) = [case for case in run.junit.iter("testcase") if "left-over" in case.attrib["name"]]
     assert errors.find("error") is not None
-    assert run.properties()["harness.verdict"] == run.record["verdict"] == "config"
+    assert run.properties()["harness.verdict"] == run.record.verdict == "configuration"
     assert run.junit.find("testsuite[@skipped='4']") is not None
     # a sensor model's vectors hold windows of the recorded traces
-    inputs = {p["session"]["comparison"]["model"]: p["session"]["inputs"] for p in run.record["parity"]}
+    inputs = {p.model: p.inputs for p in run.record.parity}
     assert inputs["tamper"] == "12 windows of idle.csv, vibration.csv, tamper.csv, 12 generated"
     assert inputs["sine"] == "24 generated"
 
@@ -125,17 +127,17 @@ def test_wrong_numbers_name_the_operator_and_can_be_replayed(tmp_path: Path) -> 
     build["models"] = {"tamper": build["models"]["tamper"]}
     run = Run(tmp_path, build, "-k", "many_inputs")
     assert run.code == 1, run.output
-    (test,) = [t for t in run.record["tests"] if t["outcome"] == "failed"]
-    failed = {f["id"]: f for f in test["findings"] if f["status"] == "failed"}
+    (test,) = [t for t in run.record.tests if t.outcome == "failed"]
+    failed = {f.id: f for f in test.findings if f.status == "failed"}
     assert set(failed) == {"parity.bit-exact", "parity.op-outputs"}
-    assert failed["parity.op-outputs"]["where"] == str(op)
-    (parity,) = run.record["parity"]
-    assert parity["session"]["first_op"].startswith(f"{op}: ")
+    assert failed["parity.op-outputs"].where == str(op)
+    (parity,) = run.record.parity
+    assert parity.first_op.startswith(f"{op}: ")
     (case,) = [case for case in run.junit.iter("testcase") if case.find("failure") is not None]
     said = [p.attrib["value"] for p in case.iter("property") if p.attrib["name"] == "harness.where"]
     assert f"parity.op-outputs: {op}" in said
     # one command runs what failed again: on the reference, and with a target on the device, which names the operator
-    command = [sys.executable, "-m", "tfm_harness.cli.main", "replay", parity["session"]["failure"], "--json"]
+    command = [sys.executable, "-m", "tfm_harness.cli.main", "replay", parity.failure, "--json"]
     target = ["--target", "qemu-an547", "--build", str(tmp_path / "build.yaml")]
     for more in ([], [*target, "--run-dir", str(tmp_path / "again"), "--state-dir", str(tmp_path / "state")]):
         replayed = subprocess.run([*command, *more], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
