@@ -126,7 +126,7 @@ def test_another_fault_of_the_bench(board):
 def broken(device):
     raise KeyError("what the suite needs")
 
-@pytest.mark.needs("no-such-feature")
+@pytest.mark.needs("x.no-such-feature")
 def test_fixture_that_counts_on_a_feature(broken):
     pass
 
@@ -143,7 +143,7 @@ def test_what_a_target_cannot_do_is_not_covered(run: Run) -> None:
     result.assert_outcomes(skipped=3, failed=1, errors=2)
     assert out.count("not covered: board 'bench' cannot be reset") == 1
     assert "not covered: board 'bench' has no power control" in out
-    assert "not covered: bench+linaro-zephyr has no no-such-feature" in out
+    assert "not covered: bench+linaro-zephyr has no x.no-such-feature" in out
     assert "infrastructure:tool-hung" in out
     assert "product:mine.check" in out
     assert re.search(r"ERROR .*test_fixture_that_is_broken", out)

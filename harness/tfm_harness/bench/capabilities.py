@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from tfm_harness.boards.base import Board
 from tfm_harness.config.build import Build
 from tfm_harness.config.target import TargetBase
+from tfm_harness.protocol.base import Feature
 
-__all__ = ["build_capabilities", "capabilities"]
+__all__ = ["KNOWN_WORDS", "build_capabilities", "capabilities", "is_known_word"]
+
+_OF_BOARDS = (
+    "clock-control",
+    "cold-reset",
+    "factory-reset",
+    "fast-flash",
+    "known-secrets",
+    "memory-dump",
+    "nonvolatile",
+    "nv-access",
+    "provision",
+    "sensor-removal",
+    "stimulus",
+    "warm-reset",
+    "write-stops",
+)
+_OF_BUILDS = ("console-suites", "memory-map", "sensor-model", "services", "trusted-iak", "trusted-results")
+KNOWN_WORDS: Final = frozenset({*map(str, Feature), *_OF_BOARDS, *_OF_BUILDS})
+"""Words that tests may name in ``needs(...)``, beside ``file-NAME``, ``target-KIND`` and words with a dot."""
+
+
+def is_known_word(word: str) -> bool:
+    """Whether a word of ``needs(...)`` can ever be met. A package's own words have a dot (``acme.lid-switch``)."""
+    return word in KNOWN_WORDS or word.startswith(("file-", "target-")) or "." in word
 
 
 def capabilities(board: Board, build: Build, *, stimulus: bool) -> frozenset[str]:

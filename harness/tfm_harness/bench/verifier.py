@@ -119,13 +119,29 @@ class Verifier:
         return result
 
     def token(
-        self, challenge: bytes, token: bytes, *, announced_size: int | None = None, subject: str = ""
+        self,
+        challenge: bytes,
+        token: bytes | tuple[bytes, bytes],
+        *,
+        announced_size: int | None = None,
+        subject: str = "",
     ) -> PsaToken:
         """Judge an attestation token: envelope, signature, claims, identity, lifecycle, every flashed image.
 
+        Args:
+            challenge: what the device was asked with.
+            token: the token; or what `Device.attest` gives, the challenge and the token.
+            announced_size: bytes that the device announced for its token.
+            subject: what findings call the token.
+
         Raises:
             ConfigError: the build names no attestation key.
+            ValueError: the token was asked for with another challenge: a mistake in the test.
         """
+        if isinstance(token, tuple):
+            asked, token = token
+            if asked != challenge:
+                raise ValueError(f"the token was asked for with challenge {asked.hex()}, not {challenge.hex()}")
         bench = self._bench
         known = board_token_expectations(
             bench.pair.build,

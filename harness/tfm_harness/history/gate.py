@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tfm_harness.findings import Report
 from tfm_harness.history.store import BaselineStore
+from tfm_harness.latency import catalogue
 from tfm_harness.latency.regression import THRESHOLD, GateResult, Night, regression_gate
 from tfm_harness.latency.series import Series
 
@@ -33,6 +34,17 @@ def judge_and_keep(
     baseline = store.baseline(series)
     nights = store.nights(series, before=run)
     result = regression_gate(series, baseline, report, nights=nights, threshold=threshold)
+    if baseline is None and result.verdict != "not-judged":
+        others = store.siblings(series)
+        report.add(
+            catalogue.SIBLING,
+            not others,
+            expected="no other board with a baseline for this model and clock, or one of its own",
+            seen=f"{series.board} has no baseline, so nothing says whether it is slower; there are baselines of "
+            + ", ".join(f"{board} (run {run})" for board, run in others),
+            where=f"accept one: tfm-harness baseline accept {run} --name {series.name}",
+            subject=series.name,
+        )
     if result.verdict != "not-judged":
         store.add(run, series)
     return Judged(result, baseline)

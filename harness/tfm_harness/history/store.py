@@ -202,6 +202,18 @@ class BaselineStore:
             row = session.get(_BaselineRow, BaselineKey.of(series).digest)
             return None if row is None else Night(row.series.run, self._series(row.series))
 
+    def siblings(self, series: Series) -> list[tuple[str, str]]:
+        """Other boards, with their baseline's run, that have a baseline for the model and the clock of `series`."""
+        key = BaselineKey.of(series)
+        with self._session() as session:
+            query = (
+                select(_SeriesRow.board, _SeriesRow.run)
+                .join(_BaselineRow, _BaselineRow.series_id == _SeriesRow.id)
+                .where(_SeriesRow.name == key.name, _SeriesRow.clock == key.clock, _SeriesRow.board != key.board)
+                .order_by(_SeriesRow.board)
+            )
+            return [(board, run) for board, run in session.execute(query).all()]
+
     def nights(self, series: Series, *, before: str = "", limit: int = NIGHTS) -> list[Night]:
         """The last runs of what `series` measures, oldest first.
 

@@ -28,6 +28,7 @@ __all__ = [
     "RUN_ACCOUNTS",
     "SERIES_ABOVE_EMPTY",
     "SERIES_COMPLETE",
+    "SIBLING",
     "START_AT_INPUT",
     "TAIL",
 ]
@@ -114,6 +115,12 @@ FASTER = _check(
     Severity.INFO,
 )
 BASELINE = _check("baseline", "there is a baseline to compare with", "tfm-harness: regression gate", Severity.INFO)
+SIBLING = _check(
+    "sibling-baseline",
+    "a board is not without the baseline that another board of its kind has",
+    "tfm-harness: regression gate",
+    Severity.WARNING,
+)
 GATE_JUDGED = _check(
     "gate-judged", "the series can be compared with its baseline", "tfm-harness: clock quality", Severity.INFO
 )

@@ -13,13 +13,14 @@ class ClockQuality(enum.StrEnum):
     """What ticks mean; the same words as `tfm_harness.boards.base.ClockQuality`, which is an I/O layer."""
 
     CYCLE_EXACT = "cycle-exact"  # real silicon: budgets, change detection, figures
+    DECLARED = "declared"  # the target says so of a board that the harness did not start: as cycle-exact, unproven
     DETERMINISTIC = "deterministic"  # repeats but is not time (QEMU icount): change detection only
     MEANINGLESS = "meaningless"  # emulator without icount, FVP: nothing is judged
 
     @property
     def carries_budget(self) -> bool:
         """Whether a budget may be judged on this clock."""
-        return self is ClockQuality.CYCLE_EXACT
+        return self in {ClockQuality.CYCLE_EXACT, ClockQuality.DECLARED}
 
     @property
     def carries_change(self) -> bool:
@@ -31,6 +32,7 @@ class ClockQuality(enum.StrEnum):
         """What to print beside each figure."""
         return {
             ClockQuality.CYCLE_EXACT: "cycle-exact: device time",
+            ClockQuality.DECLARED: "declared by the target, not proven: device time if that is right",
             ClockQuality.DETERMINISTIC: "deterministic emulation: change detection only, not performance",
             ClockQuality.MEANINGLESS: "emulation without cycle model: not performance, not judged",
         }[self]
@@ -62,7 +64,7 @@ class Clock:
     @property
     def follows_host(self) -> bool:
         """Whether its rate can be judged against the host clock."""
-        return self.quality is ClockQuality.CYCLE_EXACT if self.tracks_host is None else self.tracks_host
+        return self.quality.carries_budget if self.tracks_host is None else self.tracks_host
 
     @property
     def wrap_seconds(self) -> float:

@@ -11,7 +11,7 @@ from tfm_harness.findings import Report
 from tfm_harness.latency import catalogue
 from tfm_harness.latency.clock import Clock
 
-__all__ = ["Series", "check_series"]
+__all__ = ["Series", "check_series", "series_board"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +88,22 @@ class Series:
                 "clock": Clock.from_dict(data["clock"]),
             }
         )
+
+
+def series_board(board: str, target: str, members: Sequence[str], *, virtual: bool) -> str:
+    """What a series says it was measured on; only series of the same are compared.
+
+    Real boards differ from each other, so each has series of its own. Emulators of one target do not: whichever of a
+    pool measures, it is compared with the same baseline.
+
+    Args:
+        board: the board's name; of a pool, which one (``an547.2``).
+        target: the target's name (``an547``).
+        members: names of all boards that could serve.
+        virtual: whether the board is emulated.
+    """
+    numbered = f"{target}." in board and board.removeprefix(f"{target}.").isdigit()
+    return target if virtual and numbered and len(members) > 1 else board
 
 
 def check_series(series: Series, report: Report, *, expected: int, subject: str = "") -> bool:

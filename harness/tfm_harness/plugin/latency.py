@@ -21,7 +21,7 @@ from tfm_harness.latency.counter import (
 from tfm_harness.latency.mlperf import check_mlperf, run_mlperf
 from tfm_harness.latency.phases import check_phases
 from tfm_harness.latency.regression import GateResult, Night, regression_gate
-from tfm_harness.latency.series import Series, check_series
+from tfm_harness.latency.series import Series, check_series, series_board
 from tfm_harness.latency.statistics import summarise
 from tfm_harness.protocol.smp.client import PHASES
 from tfm_harness.verify.signed_result import SignedResult
@@ -104,7 +104,12 @@ class Latency:
                 empty=run.empty,
                 clock=clock,
                 warmup=warmup,
-                board=bench.board.name,
+                board=series_board(
+                    bench.board.name,
+                    bench.pair.target.name,
+                    [member.name for member in bench.pair.members],
+                    virtual=getattr(bench.board.target, "virtual", None) is not None,
+                ),
                 build=(bench.description.measurements.get("SPE") or b"").hex(),
                 firmware=bench.description.version,
                 environment=dict(bench.board.description),

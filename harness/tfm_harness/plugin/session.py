@@ -140,6 +140,7 @@ class HarnessPlugin:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Pairs and models make a table; what stands in it for models of other builds is no test."""
         items[:] = [item for item in items if belongs(item)]
+        check_needs(items)
         if self.options["quick"].on:
             leave_out_thorough(items)
 
@@ -436,6 +437,30 @@ def belongs(item: pytest.Item) -> bool:
     params = getattr(getattr(item, "callspec", None), "params", {})
     pair = params.get("harness_pair")
     return "build_model" not in params or not isinstance(pair, Pair) or params["build_model"] in models_of(pair)
+
+
+def check_needs(items: Iterable[pytest.Item]) -> None:
+    """A misspelt word in ``needs(...)`` would make a test not covered for ever, and nobody would see it.
+
+    Raises:
+        pytest.UsageError: naming the test, the word and the nearest word there is.
+    """
+    from tfm_harness.bench.capabilities import KNOWN_WORDS, is_known_word
+    from tfm_harness.config.nearest import nearest
+
+    for item in items:
+        for marker in item.iter_markers("needs"):
+            for word_needed in map(str, marker.args):
+                if is_known_word(word_needed):
+                    continue
+                near = nearest(word_needed, KNOWN_WORDS)
+                raise pytest.UsageError(
+                    f"{item.nodeid} needs {word_needed!r}, which nothing can offer"
+                    + (f"; did you mean {near!r}?" if near else "")
+                    + f"\n  where: {item.path}:{(item.location[1] or 0) + 1}"
+                    + f"\n  expected: one of {', '.join(sorted(KNOWN_WORDS))}; file-NAME; target-KIND;"
+                    + " or a word with a dot, of a package of your own"
+                )
 
 
 def leave_out_thorough(items: Iterable[pytest.Item]) -> None:

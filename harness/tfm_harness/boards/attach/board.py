@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tfm_harness.boards.base import ResetKind, RunContext
+from tfm_harness.boards.base import ClockQuality, ResetKind, RunContext
 from tfm_harness.boards.power import cycle
 from tfm_harness.boards.real import RealBoard
 from tfm_harness.boards.tools import run_words
@@ -33,6 +33,11 @@ class AttachBoard(RealBoard):
         self._target = target
         self._build: Build | None = None
         self._resets = 0
+
+    @property
+    def clock_quality(self) -> ClockQuality:
+        """As the target declares its clock: what stands behind the port may be an emulator."""
+        return ClockQuality.DECLARED
 
     # --- life
 

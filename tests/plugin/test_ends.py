@@ -1,0 +1,169 @@
+"""Runs that end before their end, tests without a board, second tries: what the record says, and nothing is passed."""
+
+from __future__ import annotations
+
+import importlib.util
+import xml.etree.ElementTree as ET
+
+import pytest
+from tfm_harness.report import RunRecord, load_run
+
+from tests.plugin.conftest import Project
+
+ENDS = """
+import os, signal
+import pytest
+def test_first(device): device.describe()
+def test_second(device):
+    for name in {signals}:
+        os.kill(os.getpid(), getattr(signal, name))
+def test_third(device): device.describe()
+"""
+TABLE = """# mine
+
+Mine holds.
+
+| check | what it proves | asked for by |
+|---|---|---|
+| `mine.number` | the number | ISO 0 |
+| `mine.other` | another number | ISO 1 |
+"""
+CHECKS = """
+from tfm_harness.findings import Check
+CHECK = Check(id="mine.number", title="the number is right", requirement="ISO 0")
+def test_one(device, checks): checks(CHECK, True)
+def test_two(device, checks): checks(CHECK, True)
+"""
+
+
+def record(project: Project) -> RunRecord:
+    (folder,) = (project.path / "runs").iterdir()
+    return load_run(folder)
+
+
+@pytest.mark.parametrize("signals", [["SIGINT"], ["SIGTERM"], ["SIGHUP"], ["SIGINT", "SIGINT"], ["SIGTERM", "SIGHUP"]])
+def test_a_signal_ends_the_run_and_nothing_is_passed(project: Project, signals: list[str]) -> None:
+    project.test(ENDS.format(signals=signals))
+    result = project.run("--junitxml", "out.xml")
+    assert result.ret == 2
+    result.stdout.fnmatch_lines(["verdict: Interrupted*"])
+    run = record(project)
+    assert (run.verdict, run.interrupted) == ("interrupted", signals[0])
+    assert [t.outcome for t in run.tests] == ["passed", "not run", "not run"]
+    assert project.life()[-1] == "release"
+    root = ET.parse(project.path / "out.xml").getroot()
+    assert [case.get("name") for case in root.iter("testcase") if case.find("error") is not None] == [
+        "ended_before_its_end"
+    ]
+    (page,) = (project.path / "runs").glob("*/report.html")
+    assert "<strong>Interrupted</strong>" in page.read_text()
+
+
+def test_a_run_that_is_cut_short_without_a_signal_is_not_passed(project: Project) -> None:
+    project.test("def test_first(device): pass\ndef test_second(device): pass\n")
+    project.append_conftest("def pytest_runtest_logfinish(nodeid):\n    raise SystemExit(0)\n")
+    project.run()
+    assert record(project).verdict != "passed"
+
+
+def test_only_what_ran_whole_is_proved(project: Project) -> None:
+    project.test(CHECKS)
+    (project.path / "mine" / "README.md").write_text(TABLE)
+    result = project.run()
+    result.stdout.fnmatch_lines(["  proved:", "    mine: Mine holds.", "requirements: 1 of 2 proven*"])
+    for selection in (("-k", "one"), ("mine/test_mine.py::test_two",)):
+        result = project.run(*selection)
+        assert result.ret == 0
+        result.stdout.fnmatch_lines(["    mine: partly: 1 of 2 tests passed"])
+        result.stdout.no_fnmatch_line("*Mine holds*")
+
+
+def test_a_share_of_proven_requirements_can_be_asked_for(project: Project) -> None:
+    project.test(CHECKS)
+    (project.path / "mine" / "README.md").write_text(TABLE)
+    assert project.run("--tfm-fail-under-coverage", "50").ret == 0
+    result = project.run("--tfm-fail-under-coverage", "60")
+    assert result.ret == 5
+    result.stdout.fnmatch_lines(["verdict: Too little proved"])
+    assert project.run("--tfm-fail-under-coverage", "much").ret == 4
+
+
+@pytest.mark.parametrize(("fault", "kind"), [("locked", "board-locked"), ("flash-fails", "flash-failed")])
+def test_one_cause_and_the_rest_blocked(project: Project, fault: str, kind: str) -> None:
+    project.target("bench", fault)
+    project.test("import pytest\n@pytest.mark.parametrize('n', range(9))\ndef test_it(device, n): pass\n")
+    result = project.run("--junitxml", "out.xml")
+    assert result.ret == 10
+    assert result.parseoutcomes() == {"errors": 1, "blocked": 8}
+    result.stdout.fnmatch_lines(
+        ["blocked: 8 tests had no board; see *test_it?bench+fw-0*", "responsible: the bench for 1"]
+    )
+    assert len(result.stdout.lines) < 60
+    run = record(project)
+    assert [t.outcome for t in run.tests] == ["error"] + ["blocked"] * 8
+    assert {t.kind for t in run.tests} == {kind}
+    root = ET.parse(project.path / "out.xml").getroot()
+    assert [sum(case.find(tag) is not None for case in root.iter("testcase")) for tag in ("error", "skipped")] == [1, 8]
+
+
+def test_a_board_that_never_spoke_is_not_the_products(project: Project) -> None:
+    project.target("bench", "silent")
+    project.test("def test_a(device): pass\ndef test_b(device): pass\n")
+    result = project.run("--tfm-boot-timeout", "0.3", "--tfm-answer-timeout", "0.1")
+    assert result.ret == 10
+    assert result.parseoutcomes() == {"errors": 1, "blocked": 1}
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pytest_rerunfailures") is None, reason="pytest-rerunfailures is missing")
+def test_a_second_try_begins_with_nothing_of_the_first_and_is_recorded(project: Project) -> None:
+    project.test(
+        CHECKS
+        + "TRIES = []\n"
+        + "def test_flaky(device, checks):\n"
+        + "    TRIES.append(1)\n"
+        + "    checks(CHECK, len(TRIES) > 1, seen=len(TRIES))\n"
+    )
+    (project.path / "mine" / "README.md").write_text(TABLE)
+    result = project.run("--reruns", "1", "--junitxml", "out.xml")
+    assert result.ret == 0, result.stdout.str()
+    result.stdout.fnmatch_lines(["*partly: 3 of 3 tests passed, 1 of them tried again", "verdict: Passed, 1 retried"])
+    test = next(t for t in record(project).tests if t.short.startswith("test_flaky"))
+    assert (test.outcome, [f.status for f in test.findings]) == ("passed", ["passed"])
+    assert [(t.why, t.outcome, t.kind) for t in test.tries] == [("rerun", "failed", "mine.number")]
+    case = next(c for c in ET.parse(project.path / "out.xml").getroot().iter("testcase") if "flaky" in c.attrib["name"])
+    assert case.find("flakyFailure") is not None
+    assert case.find("failure") is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "def test_it(device): device.describe(1, 2, 3)\n",
+        "def test_it(device): device.descibe()\n",
+        "def test_it(device): undefined\n",
+        "def test_it(device, verifier): verifier.token(device)\n",
+        "def test_it(device): {}['key']\n",
+    ],
+)
+def test_a_mistake_in_a_test_is_the_tests(project: Project, body: str) -> None:
+    project.test(body)
+    result = project.run()
+    assert result.ret == 4
+    result.stdout.fnmatch_lines(["*test_mine.py:1: *", "responsible: the test itself*", "verdict: Test wrong*"])
+    assert record(project).verdict == "test"
+
+
+@pytest.mark.parametrize("line", ["assert 1 == 2", "pytest.fail('x')"])
+def test_a_failed_assertion_is_the_products(project: Project, line: str) -> None:
+    project.test(f"import pytest\ndef test_it(device): {line}\n")
+    assert project.run().ret == 1
+
+
+def test_a_misspelt_need_is_an_error(project: Project) -> None:
+    project.test("import pytest\n@pytest.mark.needs('infr')\ndef test_it(device): pass\n")
+    result = project.run()
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*test_it*needs 'infr', which nothing can offer; did you mean 'infer'?*"])
+    assert project.life() == []
+    project.test("import pytest\n@pytest.mark.needs('acme.lid-switch')\ndef test_it(device): pass\n")
+    assert project.run().ret == 5
