@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def test_a_board_without_a_baseline_whose_sibling_has_one_says_so(tmp_path: Path
 
 
 def test_an_export_of_nothing_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["baseline", "export", "--store", str(tmp_path / "empty.sqlite")]) == 5
+    assert main(["baseline", "export", "--store", str(tmp_path / "empty.sqlite")]) == 0
     shown = capsys.readouterr()
-    assert "nothing is exported" in shown.err
-    assert shown.out == ""
+    assert "the export is empty" in shown.err
+    assert json.loads(shown.out) == []
