@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from tfm_harness.plugin.checks import Checks
     from tfm_harness.plugin.console_run import run_console_suite
     from tfm_harness.plugin.latency import Latency
+    from tfm_harness.plugin.updates import ModelUpdates
     from tfm_harness.protocol.base import Description, Feature, InferResult, PseudoDriver, Source
     from tfm_harness.protocol.smp.answers import Refused
     from tfm_harness.protocol.smp.client import SmpDriver
@@ -70,6 +71,7 @@ _HOMES = {
     "plugin.checks": ("Checks",),
     "plugin.console_run": ("run_console_suite",),
     "plugin.latency": ("Latency",),
+    "plugin.updates": ("ModelUpdates",),
     "protocol.base": ("Description", "Feature", "InferResult", "PseudoDriver", "Source"),
     "protocol.smp.answers": ("Refused",),
     "protocol.smp.client": ("SmpDriver",),
@@ -106,6 +108,7 @@ __all__ = [
     "Mark",
     "MemoryMap",
     "MemoryRegion",
+    "ModelUpdates",
     "NotCovered",
     "Policy",
     "PowerState",

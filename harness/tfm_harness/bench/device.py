@@ -146,6 +146,19 @@ class Device:
         """Some input that the active model takes, for tests to which its value does not matter."""
         return self.client.any_input()
 
+    def infer_expecting(self, model_id: bytes, source: Source, data: bytes | None = None) -> bytes:
+        """Ask for a result of the model with that id alone; the message.
+
+        Raises:
+            Refused: -140 when another model is active.
+        """
+        self._bench.asked_results += 1
+        try:
+            return self.lab.infer(source=source, data=data, model_id=model_id).message
+        except Refused:
+            self._bench.asked_results -= 1
+            raise
+
     def attest(self, challenge: bytes | None = None) -> tuple[bytes, bytes]:
         """A token for `challenge` (default: 32 fresh random bytes); the challenge and the token."""
         challenge = fresh_nonce() if challenge is None else challenge

@@ -37,6 +37,8 @@ __all__ = ["ANSWER_TIMEOUT", "Listener", "LiveCombination", "open_bench", "pool_
 
 ANSWER_TIMEOUT: Final = 10.0  # seconds
 _SHORTEST_SILENCE = 0.1  # seconds
+_REFUSED_BOOT = 10.0  # seconds after which a firmware that does not answer is taken to have refused to boot
+_LOOK_AGAIN = 0.2  # seconds between two looks at what it says meanwhile
 
 
 class Listener:
@@ -123,6 +125,7 @@ class LiveCombination:
         self.lost: HarnessError | None = None
         self.recoveries: list[BoardEvent] = []
         self._active: str | None = None
+        self._since_cut: dict[str, Mark] = {}
 
     # -- life
 
@@ -351,6 +354,7 @@ class LiveCombination:
         """The board is off for the block and starts cold after it; without `answers` it may refuse to boot."""
         with self.watcher.expected_reset():
             self.board.power(PowerState.OFF)
+            self._since_cut = {name: console.mark() for name, console in self._consoles().items()}
             try:
                 yield
             finally:
@@ -362,6 +366,31 @@ class LiveCombination:
                 if answers:
                     self._description = self._wait_ready()
         self._restate()
+
+    def answers(self) -> bool:
+        """Whether the firmware answers after a power cut that it may not have survived.
+
+        Waits as long as for a boot, ten seconds at most; a console on which it says that it halted ends the wait.
+        """
+        deadline = time.monotonic() + min(_REFUSED_BOOT, self.boot_timeout)
+        with self.watcher.expected_reset():
+            while True:
+                try:
+                    self._description = self.client.wait_ready(timeout=_LOOK_AGAIN)
+                except HarnessError as error:
+                    if error.kind not in {"silent", "boot-hung"}:
+                        raise
+                    if self._says_halted() or time.monotonic() > deadline:
+                        return False
+                else:
+                    break
+        self._restate()
+        return True
+
+    def _says_halted(self) -> bool:
+        consoles = self._consoles()
+        said = (consoles[name].read_from(mark) for name, mark in self._since_cut.items() if name in consoles)
+        return any(b"halted" in text for text in said)
 
     def _trust_board(self) -> None:
         """Trust follows the board's fuses, which a test may have burned anew."""

@@ -29,6 +29,7 @@ class Switchable(Protocol):
     def description(self) -> Description: ...
 
     def power_cut(self, *, answers: bool = True) -> AbstractContextManager[None]: ...
+    def answers(self) -> bool: ...
     def reset(self, kind: ResetKind) -> Description: ...
     def select_again(self, model: str | None) -> None: ...
 
@@ -66,6 +67,12 @@ class VirtualBoard:
         """
         with self._bench.power_cut(answers=answers):
             yield
+
+    def starts_with(self, content: bytes) -> bool:
+        """Cut the power, put `content` into the NV area, start cold; whether the firmware answers then."""
+        with self.off(answers=False):
+            self.nv.write(0, content)
+        return self._bench.answers()
 
     @contextlib.contextmanager
     def burned(self, burned: Burned, *, answers: bool = True) -> Iterator[None]:

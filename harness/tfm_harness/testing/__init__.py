@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tfm_harness.testing.images import ImageRecipe, load_signing_key, make_image
+    from tfm_harness.testing.model_variants import with_other_weights
 
 _HOMES = {
+    "model_variants": ("with_other_weights",),
     "images": ("ImageRecipe", "load_signing_key", "make_image"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
@@ -17,6 +19,7 @@ __all__ = [
     "ImageRecipe",
     "load_signing_key",
     "make_image",
+    "with_other_weights",
 ]
 
 

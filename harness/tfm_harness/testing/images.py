@@ -22,7 +22,6 @@ from tfm_harness.files import KEY_LIMIT, read_file
 __all__ = ["HEADER_FIELDS", "ImageRecipe", "load_signing_key", "make_image"]
 
 _MAGIC = 0x96F3B83D
-_HEADER_SIZE = 0x400
 _TLV_MAGIC, _PROTECTED_MAGIC = 0x6907, 0x6908
 _KEYHASH, _SHA256, _ECDSA, _SEC_CNT, _NAME = 0x01, 0x10, 0x22, 0x50, 0x00A0
 
@@ -42,6 +41,7 @@ class ImageRecipe:
         key: signs; None leaves the signature out.
         named_key: whose hash stands in KEYHASH (default: `key`'s).
         hash_of: bytes whose SHA-256 stands in the hash TLV instead of the image's own.
+        header_size: bytes from the header's begin to the payload, 32 at least.
         header: fields of the header that say something else (`HEADER_FIELDS`); the signature is over what they say.
         protected, unprotected: further TLVs, (type, value), behind the usual ones of their area.
         signature: bytes in place of the signature that `key` would make; empty: an empty TLV.
@@ -55,6 +55,7 @@ class ImageRecipe:
     key: ec.EllipticCurvePrivateKey | None = None
     named_key: ec.EllipticCurvePublicKey | None = None
     hash_of: bytes | None = None
+    header_size: int = 0x400
     header: Mapping[str, int] = field(default_factory=dict)
     protected: tuple[tuple[int, bytes], ...] = ()
     unprotected: tuple[tuple[int, bytes], ...] = ()
@@ -72,10 +73,10 @@ def make_image(recipe: ImageRecipe) -> bytes:
     protected += _tlv(_NAME, recipe.name.encode("ascii")) if recipe.name else b""
     protected += b"".join(_tlv(kind, value) for kind, value in recipe.protected)
     area = struct.pack("<HH", _PROTECTED_MAGIC, len(protected) + 4) + protected
-    said = dict(zip(HEADER_FIELDS, (_MAGIC, 0, _HEADER_SIZE, len(area), len(recipe.payload), 0), strict=True))
+    said = dict(zip(HEADER_FIELDS, (_MAGIC, 0, recipe.header_size, len(area), len(recipe.payload), 0), strict=True))
     said |= recipe.header
     header = struct.pack("<IIHHIIBBHII", *(said[name] for name in HEADER_FIELDS), *recipe.version, 0, 0)
-    hashed = header.ljust(_HEADER_SIZE, b"\0") + recipe.payload + area
+    hashed = header.ljust(recipe.header_size, b"\0") + recipe.payload + area
     digest = hashlib.sha256(hashed if recipe.hash_of is None else recipe.hash_of).digest()
     tlvs = _tlv(_SHA256, digest) if recipe.with_hash else b""
     named = recipe.named_key or (recipe.key.public_key() if recipe.key else None)

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tfm_harness.verify.algorithms import P256
     from tfm_harness.verify.catalogue import ALL, AREAS
     from tfm_harness.verify.certificates import verify_certificate
     from tfm_harness.verify.components import ExpectedComponent, SoftwareComponent
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from tfm_harness.verify.keys import Ed25519Key, KeyFormatError, KeyRing, PublicKey, RsaKey, SymmetricKey
     from tfm_harness.verify.leaks import SampleValues, Scanner, Secret, samples_in
     from tfm_harness.verify.mcuboot import ImageFormatError, McubootImage, parse_mcuboot, split_images
+    from tfm_harness.verify.published import PUBLISHED_P256
     from tfm_harness.verify.relations import TokenObservation, check_token_relations
     from tfm_harness.verify.result_profile import ResultProfile, builtin_profiles, load_profile
     from tfm_harness.verify.result_relations import ResultObservation, check_result_relations
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from tfm_harness.verify.token import PsaToken, TokenExpectations, verify_claims, verify_psa_token
 
 _HOMES = {
+    "algorithms": ("P256",),
+    "published": ("PUBLISHED_P256",),
     "leaks": ("SampleValues", "Scanner", "Secret", "samples_in"),
     "deterministic": ("secret_number",),
     "catalogue": ("ALL", "AREAS"),
@@ -69,6 +73,8 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "ALL",
     "AREAS",
+    "P256",
+    "PUBLISHED_P256",
     "SALT",
     "CertificationRequest",
     "CoseMessage",

@@ -82,6 +82,7 @@ class SmpDriver(SmpLab, PseudoDriver):
         source: Source = Source.SENSOR,
         data: bytes | None = None,
         model: str | None = None,
+        model_id: bytes | None = None,
     ) -> InferResult:
         """One signed inference. Without `nonce` a fresh one of 32 random bytes is used.
 
@@ -90,13 +91,14 @@ class SmpDriver(SmpLab, PseudoDriver):
             source: sensor window or `data` (one input tensor's bytes).
             data: the input for `Source.HOST`.
             model: a name; the device refuses when another model is active.
+            model_id: the id itself (32 bytes), in place of a name.
         """
         nonce = fresh_nonce() if nonce is None else nonce
         arguments: dict[str, object] = {"nonce": nonce, "src": int(source)}
         if data is not None:
             arguments["in"] = data
-        if model is not None:
-            arguments["mid"] = self._model_id(model)
+        if model is not None or model_id is not None:
+            arguments["mid"] = self._model_id(model) if model_id is None and model is not None else model_id
         answer, raw = self.ask(Command.INFER, arguments)
         phases = field(answer, "ph", list)
         if len(phases) != len(PHASES) or not all(type(tick) is int and tick >= 0 for tick in phases):

@@ -1,0 +1,312 @@
+"""Power that goes away at any moment of an update or of a counter, and damage to what is kept: nothing goes back."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+
+import pytest
+from tfm_harness import Bench, Check, Checks, Device, ModelUpdates, Refused, Verifier, VirtualBoard
+from tfm_harness.protocol.smp import Command
+
+pytestmark = pytest.mark.needs(
+    "update", "models", "file-model-signing-key", "factory-reset", "signed-result", "trusted-results", "nonvolatile"
+)
+
+DOES_NOT_EXIST, NOT_PERMITTED = -140, -133
+PAGE = 0x10000
+
+CUT_UPLOAD = Check(
+    id="update.power-cut-upload",
+    title="after a power cut between two chunks the old model runs, nothing can be activated, and an upload succeeds",
+    requirement="RFC 9019 s.3.4 (an update that is interrupted leaves the device working)",
+)
+CUT_BOOTS = Check(
+    id="update.power-cut-boots",
+    title="after a power cut in the middle of any write the device boots",
+    requirement="RFC 9019 s.3.4; PSA Security Model 1.1 s.5.4",
+)
+CUT_MODEL = Check(
+    id="update.power-cut-model",
+    title="after a power cut in the middle of an activation the old model runs or the new one, whole",
+    requirement="RFC 9019 s.3.4 (an update that is interrupted leaves the device working)",
+)
+CUT_COUNTER = Check(
+    id="update.power-cut-counter",
+    title="after a power cut in the middle of any write no counter has gone back",
+    requirement="PSA Security Model 1.1 s.5.4 (anti-rollback); docs/protocol.md, label -70005",
+)
+DAMAGE = Check(
+    id="update.nv-damage",
+    title="damage to one copy of what is kept loses nothing: the device boots, and no counter goes back",
+    requirement="docs/protocol.md, Identity (NV area); PSA Security Model 1.1 s.5.4",
+)
+LOST = Check(
+    id="update.nv-lost-halts",
+    title="when what is kept is whole in no copy the device does not start anew with counters of zero",
+    requirement="docs/protocol.md, Identity (NV area); PSA Security Model 1.1 s.5.4",
+)
+STALE = Check(
+    id="update.nv-newest-copy",
+    title="of two whole copies the newer one counts, whichever of them it is",
+    requirement="docs/protocol.md, Identity (NV area); PSA Security Model 1.1 s.5.4",
+)
+
+
+@pytest.fixture
+def kept(updates: ModelUpdates, virtual: VirtualBoard) -> Iterator[VirtualBoard]:
+    """What the firmware keeps is restored afterwards, whatever became of it; the board answers again."""
+    with virtual.keeping():
+        yield virtual
+
+
+class Counter:
+    """The result counter: no result may ever show a value that was seen before."""
+
+    def __init__(self, device: Device, verifier: Verifier, updates: ModelUpdates, checks: Checks) -> None:
+        self._device, self._verifier, self._updates, self._checks = device, verifier, updates, checks
+        self.last = 0
+
+    def ask(self, subject: str) -> int:
+        """Ask for a result; its counter."""
+        result = self._verifier.result(self._device.infer_input(self._updates.input(1)), subject=subject)
+        return result.counter or 0
+
+    def give(self, subject: str) -> None:
+        """A result that the client got."""
+        self.last = self.ask(subject)
+
+    def rises(self, check: Check, subject: str) -> None:
+        """The next result's counter is above all that were given."""
+        value = self.ask(subject)
+        self._checks(check, value > self.last, expected=f"above {self.last}", seen=value, subject=subject)
+
+
+@pytest.fixture
+def counter(device: Device, verifier: Verifier, updates: ModelUpdates, checks: Checks) -> Counter:
+    """The result counter."""
+    return Counter(device, verifier, updates, checks)
+
+
+def changed_words(before: bytes, after: bytes, base: int) -> list[int]:
+    """Addresses of the first, a middle and the last word that changed in each page of 64 KiB."""
+    found: list[int] = []
+    for page in range(0, len(before), PAGE):
+        one, other = before[page : page + PAGE], after[page : page + PAGE]
+        if one != other:
+            words = [at for at in range(0, PAGE, 4) if one[at : at + 4] != other[at : at + 4]]
+            found += [base + page + at for at in dict.fromkeys((words[0], words[len(words) // 2], words[-1]))]
+    return found
+
+
+def copies(content: bytes) -> list[int]:
+    """Offsets of the pages that hold the same bytes: the copies of one state."""
+    pages: dict[bytes, list[int]] = {}
+    for at in range(0, len(content), PAGE):
+        page = content[at : at + PAGE]
+        if any(page):
+            pages.setdefault(page, []).append(at)
+    return next((places for places in pages.values() if len(places) > 1), [])
+
+
+def spread(states: list[bytes], most: int) -> list[bytes]:
+    """At most that many of them, from all over the time."""
+    step = max(1, -(-len(states) // most))
+    return states[::step]
+
+
+@pytest.mark.needs("cold-reset", "nv-access")
+@pytest.mark.parametrize("part", ["nothing", "the first chunk", "half", "all", "all of it, twice begun"])
+def test_power_cut_between_chunks(updates: ModelUpdates, device: Device, virtual: VirtualBoard, part: str) -> None:
+    image = updates.image(ahead=1)
+    digest = device.lab.upload_model(updates.image(ahead=7)) if part == "all of it, twice begun" else b""
+    sent = {"nothing": 0, "the first chunk": 256, "half": len(image) // 2}.get(part, len(image))
+    at = 0
+    while at < sent:
+        size = min(1024, sent - at)
+        announced = {"len": len(image), "sha": updates.digest(image)} if at == 0 else {}
+        device.lab.ask(Command.MODEL_UPLOAD, {"off": at, "data": image[at : at + size], **announced})
+        at += size
+    with virtual.off():
+        pass
+    updates.checks.equal(CUT_UPLOAD, updates.active().counter, updates.entry.counter, subject=f"{part}: counter")
+    for wanted in filter(None, (updates.digest(image), digest)):
+        try:
+            device.lab.activate_model(wanted)
+        except Refused as refused:
+            updates.checks.equal(CUT_UPLOAD, refused.status, DOES_NOT_EXIST, subject=f"{part}: activation")
+        else:
+            updates.changed = True
+            updates.checks(CUT_UPLOAD, False, expected="nothing to activate", seen="activated", subject=part)
+    device.select_model(updates.entry.name)
+    updates.old_model_works(f"power cut after {part}")
+    updates.checks.equal(CUT_UPLOAD, updates.attempt(image), 0, subject=f"{part}: the whole upload again")
+    updates.old_model_works(f"updated after {part}")
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("cold-reset", "nv-access", "write-stops")
+def test_power_cut_in_the_middle_of_an_activation(
+    updates: ModelUpdates, bench: Bench, device: Device, kept: VirtualBoard, counter: Counter
+) -> None:
+    """The CPU is stopped in the middle of its writes; each state of the memory is what a power cut leaves."""
+    base, words = kept.nv.address, []
+    for ahead in (1, 2):  # an update goes to one place, the next one to another
+        before = kept.nv.read()
+        updates.checks.equal(CUT_MODEL, updates.attempt(updates.image(ahead=ahead)), 0, subject="untouched")
+        words += changed_words(before, kept.nv.read(), base)
+    counter.give("before")
+    old = updates.image(ahead=2)
+    new = updates.image(ahead=3)
+    states = kept.torn(lambda: updates.attempt(new), words)
+    updates.checks(CUT_MODEL, len(states) > 3, expected="states in the middle", seen=f"{len(states)} states")
+    for number, state in enumerate(spread(states, 10)):
+        subject = f"state {number} of {len(states)}"
+        if not updates.checks(CUT_BOOTS, kept.starts_with(state), expected="an answer", seen="none", subject=subject):
+            break
+        entry = updates.active_or_none()
+        seen = (entry.name, entry.counter) if entry else None
+        wanted = {(updates.entry.name, updates.entry.counter + ahead): image for ahead, image in ((2, old), (3, new))}
+        held = seen in wanted
+        updates.checks(CUT_MODEL, held, expected=" or ".join(map(str, wanted)), seen=seen, subject=subject)
+        if held and seen is not None:
+            bench.trust.installed(updates.entry.name, wanted[seen])
+            counter.rises(CUT_COUNTER, subject)
+            older = updates.attempt(updates.image(ahead=1))
+            updates.checks.equal(CUT_COUNTER, older, NOT_PERMITTED, subject=f"{subject}: an older model")
+            updates.checks.equal(CUT_MODEL, updates.attempt(new), 0, subject=f"{subject}: the update again")
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("cold-reset", "nv-access", "write-stops")
+def test_power_cut_in_the_middle_of_a_counter(
+    device: Device, kept: VirtualBoard, counter: Counter, checks: Checks
+) -> None:
+    before = kept.nv.read()
+    counter.give("first")
+    words = changed_words(before, kept.nv.read(), kept.nv.address)
+    counter.give("before")
+    states = kept.torn(lambda: counter.ask("traced"), words)
+    checks(CUT_COUNTER, len(states) > 1, expected="states in the middle", seen=f"{len(states)} states")
+    for number, state in enumerate(spread(states, 8)):
+        subject = f"state {number} of {len(states)}"
+        if not checks(CUT_BOOTS, kept.starts_with(state), expected="an answer", seen="none", subject=subject):
+            break
+        counter.rises(CUT_COUNTER, subject)
+
+
+Damage = Callable[[bytes], bytes]
+
+
+def flipped(at: int, bit: int = 4) -> Damage:
+    """One bit of the byte at `at` (from the end where negative)."""
+
+    def apply(page: bytes) -> bytes:
+        index = at % len(page)
+        return page[:index] + bytes([page[index] ^ 1 << bit]) + page[index + 1 :]
+
+    return apply
+
+
+def damages(page: bytes) -> dict[str, Damage]:
+    """Ways in which a copy can be damaged: at its ends, in each part that holds anything, as a whole."""
+    held = [at for at, value in enumerate(page) if value]
+    rng = random.Random(len(held))  # noqa: S311 - the same places in each run
+    places = {"first byte": held[0], "last byte": held[-1]}
+    places |= {f"byte {at:#x}": at for at in sorted(rng.sample(held, min(6, len(held))))}
+    # A bit in what was zero as well: an object that was not there.
+    places["a zero byte"] = next(at for at in range(held[-1]) if not page[at])
+    found: dict[str, Damage] = {f"one bit of {name}": flipped(at) for name, at in places.items()}
+    return found | {
+        "erased to zeros": lambda data: bytes(len(data)),
+        "erased to ones": lambda data: b"\xff" * len(data),
+        "its second half lost": lambda data: data[: held[-1] // 2] + bytes(len(data) - held[-1] // 2),
+    }
+
+
+@pytest.mark.needs("cold-reset", "nv-access")
+@pytest.mark.parametrize(
+    "extent", [pytest.param("ends", id="ends"), pytest.param("everywhere", id="everywhere", marks=pytest.mark.thorough)]
+)
+def test_damage_to_one_copy_loses_nothing(
+    updates: ModelUpdates, kept: VirtualBoard, counter: Counter, checks: Checks, extent: str
+) -> None:
+    updates.checks.equal(DAMAGE, updates.attempt(updates.image(ahead=2)), 0, subject="raised before")
+    raised = updates.image(ahead=2)
+    counter.give("before")
+    whole = kept.nv.read()
+    places = copies(whole)
+    if not places:
+        pytest.skip("not covered: no two pages of the NV area hold the same, so there are no copies to damage")
+    ways = damages(whole[places[0] : places[0] + PAGE])
+    if extent == "ends":
+        ways = {name: ways[name] for name in ("one bit of first byte", "one bit of last byte", "erased to zeros")}
+    for place in places:
+        for name, damage in ways.items():
+            subject = f"copy at {place:#x}, {name}"
+            content = whole[:place] + damage(whole[place : place + PAGE]) + whole[place + PAGE :]
+            if not checks(DAMAGE, kept.starts_with(content), expected="an answer", seen="none", subject=subject):
+                continue
+            checks.equal(DAMAGE, updates.active().counter, updates.entry.counter + 2, subject=subject)
+            updates.bench.trust.installed(updates.entry.name, raised)
+            counter.rises(DAMAGE, subject)
+    status = updates.attempt(updates.image(ahead=1))
+    checks.equal(DAMAGE, status, NOT_PERMITTED, subject="an older model after all of it")
+
+
+@pytest.mark.needs("cold-reset", "nv-access")
+@pytest.mark.parametrize(
+    "kind",
+    ["first bytes", "last bytes", "one erased, one damaged", "first words erased",
+     pytest.param("ones", marks=pytest.mark.thorough), pytest.param("elsewhere", marks=pytest.mark.thorough)],
+)  # fmt: skip
+def test_damage_to_every_copy_stops_the_device(
+    updates: ModelUpdates, device: Device, kept: VirtualBoard, counter: Counter, checks: Checks, kind: str
+) -> None:
+    """Only counters that are known may be counted on; both copies erased to zeros are a new board: not covered."""
+    counter.give("before")
+    whole = kept.nv.read()
+    places = copies(whole)
+    if not places:
+        pytest.skip("not covered: no two pages of the NV area hold the same, so there are no copies to damage")
+    page = whole[places[0] : places[0] + PAGE]
+    held = [at for at, value in enumerate(page) if value]
+    ways: dict[str, list[Damage]] = {
+        "first bytes": [flipped(held[0])] * 2,
+        "last bytes": [flipped(held[-1])] * 2,
+        "one erased, one damaged": [lambda data: bytes(len(data)), flipped(held[len(held) // 2])],
+        "first words erased": [lambda data: bytes(4) + data[4:]] * 2,
+        "ones": [lambda data: b"\xff" * len(data)] * 2,
+        "elsewhere": [flipped(held[len(held) // 3]), flipped(held[2 * len(held) // 3])],
+    }
+    content = whole
+    for place, damage in zip(places, ways[kind] * len(places), strict=False):
+        content = content[:place] + damage(content[place : place + PAGE]) + content[place + PAGE :]
+    if not kept.starts_with(content):
+        checks(LOST, True)
+        return
+    # It answers: then it must know what it counted, or refuse to count.
+    try:
+        counter.rises(LOST, kind)
+    except Refused:
+        checks(LOST, True)
+
+
+@pytest.mark.needs("cold-reset", "nv-access")
+@pytest.mark.parametrize("which", [0, 1], ids=["first copy old", "second copy old"])
+def test_the_newer_copy_counts(
+    updates: ModelUpdates, kept: VirtualBoard, counter: Counter, checks: Checks, which: int
+) -> None:
+    """What a power cut between the writes of two copies leaves: one is whole and old."""
+    updates.checks.equal(STALE, updates.attempt(updates.image(ahead=1)), 0, subject="raised before")
+    counter.give("before")
+    old = kept.nv.read()
+    for number in range(3):
+        counter.give(f"result {number}")
+    places = copies(old)
+    if not places:
+        pytest.skip("not covered: no two pages of the NV area hold the same, so there are no copies to mix")
+    new, place = kept.nv.read(), places[which]
+    content = new[:place] + old[place : place + PAGE] + new[place + PAGE :]
+    if checks(STALE, kept.starts_with(content), expected="an answer", seen="none"):
+        counter.rises(STALE, f"copy at {place:#x} from before")

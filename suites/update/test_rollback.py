@@ -1,0 +1,153 @@
+"""Every way back to an older model: after resets, by a change of names or slots, by the arithmetic of the counter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from tfm_harness import Bench, Check, Device, ModelUpdates, Refused, ResetKind, Verifier, VirtualBoard
+from tfm_harness.testing import make_image
+
+pytestmark = pytest.mark.needs("update", "models", "file-model-signing-key", "factory-reset")
+
+NOT_PERMITTED, STORAGE_FAILURE = -133, -146
+
+ACCEPTED = Check(
+    id="update.newer-accepted",
+    title="an image with the same security counter or a higher one is taken",
+    requirement="PSA Security Model 1.1 s.5.4 (anti-rollback); MCUboot design, security counter",
+)
+ROLLBACK = Check(
+    id="update.rollback-refused",
+    title="an image with a lower security counter than one that was active is refused, also after resets",
+    requirement="PSA Security Model 1.1 s.5.4 (anti-rollback)",
+)
+ARITHMETIC = Check(
+    id="update.rollback-arithmetic",
+    title="security counters are compared as unsigned numbers of 32 bits",
+    requirement="MCUboot design, security counter (IMAGE_TLV_SEC_CNT, 32 bits unsigned)",
+)
+SELECT = Check(
+    id="update.select-no-rollback",
+    title="selecting a model by name never goes back to a lower security counter",
+    requirement="PSA Security Model 1.1 s.5.4 (anti-rollback)",
+)
+OWN_COUNTER = Check(
+    id="update.counters-by-name",
+    title="a raised security counter of one model bars no other model",
+    requirement="docs/protocol.md, Identity (one counter for each model name)",
+)
+DAMAGED_BANK = Check(
+    id="update.damaged-bank-no-rollback",
+    title="when the updated model is damaged in its memory, neither it nor an older one gives a result",
+    requirement="PSA Security Model 1.1 s.5.4 (anti-rollback, secure boot of every image)",
+)
+MANY_NAMES = Check(
+    id="update.counter-room",
+    title="an image whose security counter cannot be remembered is refused; earlier counters stay",
+    requirement="docs/protocol.md, Identity (15 names); RFC 9019 s.3.4",
+)
+
+
+@pytest.mark.needs("reset", "warm-reset", "cold-reset", "nonvolatile")
+def test_an_older_model_is_refused_whatever_came_between(updates: ModelUpdates, bench: Bench, device: Device) -> None:
+    raised = updates.image(ahead=3)
+    updates.checks.equal(ACCEPTED, updates.attempt(raised), 0)
+    updates.checks.equal(ACCEPTED, updates.attempt(updates.image(ahead=3)), 0, subject="the same counter again")
+    between: dict[str, Callable[[], object]] = {
+        "nothing": lambda: None,
+        "another model": lambda: device.select_model(updates.other().name),
+        "another model, then a warm reset": lambda: device.reset(ResetKind.WARM),
+        "a reset by request": bench.reset_by_request,
+        "a cold start": lambda: device.reset(ResetKind.COLD),
+        "the raised model again": lambda: device.select_model(updates.entry.name),
+    }
+    for name, happen in between.items():
+        happen()
+        for ahead in (2, 0, -1) if name == "nothing" else (2,):
+            image = updates.image(ahead=ahead)
+            updates.refuse(ROLLBACK, image, NOT_PERMITTED, subject=f"{3 - ahead} lower, after {name}")
+    updates.old_model_works()
+
+
+def test_counters_are_unsigned_numbers_of_32_bits(updates: ModelUpdates) -> None:
+    """Each step crosses the width or the sign of a number that an implementation may have chosen too small."""
+    steps = (0x7F, 0x80, 0xFF, 0x100, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0xFFFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
+    lower = 0
+    for counter in steps:
+        subject = f"{counter:#x} after {lower:#x}"
+        updates.checks.equal(ARITHMETIC, updates.attempt(updates.image(counter=counter)), 0, subject=subject)
+        updates.checks.equal(ARITHMETIC, updates.active().counter, counter, subject=subject)
+        refused = updates.attempt(updates.image(counter=lower))
+        updates.checks.equal(ARITHMETIC, refused, NOT_PERMITTED, subject=f"{lower:#x} after {counter:#x}")
+        lower = counter
+    for counter in (0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE):
+        updates.refuse(
+            ARITHMETIC, updates.image(counter=counter), NOT_PERMITTED, subject=f"{counter:#x} after 0xffffffff"
+        )
+
+
+@pytest.mark.needs("reset", "warm-reset", "cold-reset", "nonvolatile")
+def test_a_change_of_slots_is_no_way_back(updates: ModelUpdates, device: Device) -> None:
+    """The raised model is overwritten in the update bank by another one; the factory's is older and still there."""
+    other = updates.other()
+    updates.checks.equal(ACCEPTED, updates.attempt(updates.image(ahead=1)), 0)
+    updates.checks.equal(ACCEPTED, updates.attempt(make_image(updates.recipe(ahead=1, of=other))), 0)
+    for when in ("at once", "after a warm reset", "after a cold start"):
+        status: int | None = 0
+        try:
+            device.lab.select_model(updates.entry.name)
+        except Refused as refused:
+            status = refused.status
+        updates.checks.equal(SELECT, status, NOT_PERMITTED, subject=when)
+        updates.checks.equal(SELECT, updates.active().name, other.name, subject=when)
+        if when != "after a cold start":
+            device.reset(ResetKind.WARM if when == "at once" else ResetKind.COLD)
+    updates.old_model_works()
+    # The name that nobody raised is as free as ever.
+    free = next(
+        entry
+        for entry in device.lab.models()
+        if entry.status == 0 and entry.name not in {updates.entry.name, other.name}
+    )
+    device.select_model(free.name)
+    updates.checks.equal(OWN_COUNTER, updates.active().name, free.name)
+
+
+@pytest.mark.needs("nv-access")
+def test_a_damaged_update_brings_no_older_model_back(
+    updates: ModelUpdates, device: Device, verifier: Verifier, virtual: VirtualBoard
+) -> None:
+    image = updates.image(ahead=1)
+    updates.checks.equal(ACCEPTED, updates.attempt(image), 0)
+    data = updates.input()
+    at = virtual.nv.read().find(image)
+    if at < 0:
+        pytest.skip("not covered: the firmware keeps updated images elsewhere, or not as they came")
+    byte = at + ModelUpdates.HEADER_SIZE + len(updates.payload(updates.entry.name)) // 2
+    with virtual.off():
+        virtual.nv.write(byte, bytes([virtual.nv.read(byte, 1)[0] ^ 0x40]))
+    try:
+        device.infer_input(data)
+    except Refused as refused:
+        updates.checks.refused(DAMAGED_BANK, refused)
+    else:
+        updates.checks.refused(DAMAGED_BANK, None, seen=f"a result of {updates.active().name}, {updates.active()}")
+    verifier.token(*device.attest(), subject="with the damaged model")
+    updates.checks.equal(ACCEPTED, updates.attempt(updates.image(ahead=2)), 0, subject="a good update mends it")
+    updates.old_model_works()
+
+
+@pytest.mark.thorough
+def test_more_names_than_counters_can_be_remembered(updates: ModelUpdates) -> None:
+    """Each new name takes room; when there is none left, the update is refused, and no earlier counter is lost."""
+    updates.checks.equal(ACCEPTED, updates.attempt(updates.image(ahead=2)), 0)
+    for number in range(40):
+        status = updates.attempt(updates.image(name=f"name{number}", counter=5))
+        if status != 0:
+            updates.checks.equal(MANY_NAMES, status, STORAGE_FAILURE, subject=f"name {number}")
+            break
+    else:
+        updates.checks(MANY_NAMES, True)  # it has room for all of them
+    updates.checks.equal(MANY_NAMES, updates.attempt(updates.image(ahead=1)), NOT_PERMITTED, subject="the first name")
+    updates.checks.equal(MANY_NAMES, updates.attempt(updates.image(name="name0", counter=4)), NOT_PERMITTED)

@@ -1,0 +1,202 @@
+"""Uploads: every offset and length of a chunk, what was announced and what came, and what may be activated."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+import pytest
+from tfm_harness import Check, Device, ModelUpdates, Refused
+from tfm_harness.protocol.smp import Command
+
+pytestmark = pytest.mark.needs("update", "models", "file-model-signing-key", "factory-reset")
+
+INVALID_SIGNATURE, INVALID_ARGUMENT, DOES_NOT_EXIST = -149, -135, -140
+MALFORMED = 3
+"""SMP's EINVAL: a number or map that the request cannot hold."""
+ROOM = 0x40000
+"""Bytes of an update bank (docs/protocol.md)."""
+
+OFFSET = Check(
+    id="update.offset-checked",
+    title="a chunk at an offset that is not the next one is not taken, wherever it points",
+    requirement="MCUmgr SMP image upload (`off`: the offset expected next); CWE-787",
+)
+LENGTH = Check(
+    id="update.chunk-length-checked",
+    title="a chunk that goes beyond the announced length is refused and changes nothing",
+    requirement="MCUmgr SMP image upload (`len`); CWE-787",
+)
+FIRST_CHUNK = Check(
+    id="update.announcement-needed",
+    title="the first chunk announces length and digest, and only the first does",
+    requirement="docs/protocol.md, model-upload",
+)
+RESUMED = Check(
+    id="update.upload-resumes",
+    title="the same announcement goes on where the upload stopped, another one begins anew",
+    requirement="MCUmgr SMP image upload (`sha`: resuming)",
+)
+WHOLE = Check(
+    id="update.upload-survives",
+    title="after chunks that were not taken the right upload still succeeds, byte for byte",
+    requirement="RFC 9019 s.3.4 (failed updates are recoverable)",
+)
+ANNOUNCED = Check(
+    id="update.announced-digest",
+    title="what was uploaded is activated only under the digest that was announced and that it has",
+    requirement="docs/protocol.md, model-activate; RFC 9019 s.3",
+)
+INCOMPLETE = Check(
+    id="update.incomplete-not-activated",
+    title="an upload that is not complete cannot be activated",
+    requirement="RFC 9019 s.3.4 (incomplete updates)",
+)
+
+
+class Answer(NamedTuple):
+    """What came back of one chunk: the next offset, or the refusal's status or error number."""
+
+    offset: int | None
+    refusal: int | None
+
+
+def chunk(device: Device, off: int, data: bytes, **announced: object) -> Answer:
+    """Send one chunk."""
+    try:
+        answer, _ = device.lab.ask(Command.MODEL_UPLOAD, {"off": off, "data": data, **announced})
+    except Refused as refused:
+        return Answer(None, refused.status if refused.status is not None else refused.rc)
+    offset = answer.get("off")
+    return Answer(offset if isinstance(offset, int) else None, None)
+
+
+def activated(device: Device, digest: bytes) -> int | None:
+    """0, or the refusal's status."""
+    try:
+        device.lab.activate_model(digest)
+    except Refused as refused:
+        return refused.status
+    return 0
+
+
+def test_chunks_at_other_offsets_are_not_taken(updates: ModelUpdates, device: Device) -> None:
+    image = updates.image(ahead=1)
+    digest = hashlib.sha256(image).digest()
+    first, junk = 512, b"\xa5" * 512
+    updates.checks.equal(WHOLE, chunk(device, 0, image[:first], len=len(image), sha=digest), Answer(first, None))
+    for off in (
+        1, first - 1, first + 1, 2 * first, len(image) - 1, len(image), len(image) + 1, ROOM - 512, ROOM - 1, ROOM,
+        ROOM + 4, 1 << 20, 0x7FFFFFFF, 0x80000000, 0xFFFFFE00, 0xFFFFFFFF, 1 << 32, (1 << 32) + first, (1 << 64) - 1,
+    ):  # fmt: skip
+        answer = chunk(device, off, junk)
+        # Either it says which offset it expects, or it refuses the number.
+        held = answer.offset == first if answer.refusal is None else answer.refusal in {INVALID_ARGUMENT, MALFORMED}
+        updates.checks(
+            OFFSET, held, expected=f"offset {first} wanted, or -135", seen=answer, subject=f"offset {off:#x}"
+        )
+    answer = chunk(device, first, image[first:])
+    updates.checks.equal(WHOLE, answer, Answer(len(image), None), subject="the rest")
+    updates.changed = True
+    updates.checks.equal(WHOLE, activated(device, digest), 0, subject="activated")
+    updates.bench.trust.installed(updates.entry.name, image)
+    device.describe()
+    updates.old_model_works()
+
+
+def test_chunks_of_every_length_are_taken_as_they_are(updates: ModelUpdates, device: Device) -> None:
+    """Lengths that are no multiple of a word or a block, the empty one, and one byte."""
+    image = updates.image(ahead=1)
+    digest = hashlib.sha256(image).digest()
+    updates.changed = True
+    at = 0
+    for size in (0, 1, 2, 3, 5, 8, 31, 64, 127, 255, 256, 257, 511, 512, 1021, len(image)):
+        part = image[at : at + size]
+        announced = {"len": len(image), "sha": digest} if at == 0 else {}
+        at += len(part)
+        updates.checks.equal(
+            WHOLE, chunk(device, at - len(part), part, **announced), Answer(at, None), subject=f"{size}"
+        )
+    updates.checks.equal(WHOLE, activated(device, digest), 0, subject="activated")
+
+
+def test_chunks_beyond_the_announced_length_are_refused(updates: ModelUpdates, device: Device) -> None:
+    image = updates.image(ahead=1)
+    for announced in (1, 511, 512, len(image) - 1):
+        answer = chunk(device, 0, image, len=announced, sha=hashlib.sha256(image[:announced]).digest())
+        subject = f"{len(image)} bytes of {announced}"
+        updates.checks.equal(LENGTH, answer, Answer(None, INVALID_ARGUMENT), subject=subject)
+        rest = chunk(device, 0, image[:announced], len=announced, sha=hashlib.sha256(image[:announced]).digest())
+        updates.checks.equal(LENGTH, rest, Answer(announced, None), subject=f"{subject}, then what was announced")
+        beyond = chunk(device, announced, b"x")
+        held = beyond.refusal == INVALID_ARGUMENT or beyond.offset == announced
+        updates.checks(LENGTH, held, expected="not taken", seen=beyond, subject=f"one more than {announced}")
+    updates.old_model_works()
+
+
+def test_announcements_are_needed_once(updates: ModelUpdates, device: Device) -> None:
+    image = updates.image(ahead=1)
+    digest = hashlib.sha256(image).digest()
+    for subject, announced in (
+        ("nothing", {}),
+        ("no digest", {"len": len(image)}),
+        ("no length", {"sha": digest}),
+        ("a digest of 31 bytes", {"len": len(image), "sha": digest[:31]}),
+        ("a digest of 33 bytes", {"len": len(image), "sha": digest + b"\0"}),
+        ("an empty digest", {"len": len(image), "sha": b""}),
+        ("length 0", {"len": 0, "sha": digest}),
+    ):
+        answer = chunk(device, 0, image[:16], **announced)
+        updates.checks.equal(FIRST_CHUNK, answer, Answer(None, INVALID_ARGUMENT), subject=subject)
+    updates.checks.equal(FIRST_CHUNK, chunk(device, 0, image[:16], len=len(image), sha=digest), Answer(16, None))
+    again = chunk(device, 16, image[16:32], len=len(image), sha=digest)
+    updates.checks.equal(FIRST_CHUNK, again, Answer(None, INVALID_ARGUMENT), subject="announced in the second chunk")
+
+
+def test_uploads_resume_and_begin_anew(updates: ModelUpdates, device: Device) -> None:
+    image, other = updates.image(ahead=1), updates.image(ahead=2)
+    announced: dict[str, object] = {"len": len(image), "sha": hashlib.sha256(image).digest()}
+    updates.checks.equal(RESUMED, chunk(device, 0, image[:256], **announced), Answer(256, None), subject="begun")
+    # A client that lost the answer sends the chunk again: it is told where to go on.
+    updates.checks.equal(RESUMED, chunk(device, 0, image[:256], **announced), Answer(256, None), subject="sent again")
+    updates.checks.equal(RESUMED, chunk(device, 256, image[256:512]), Answer(512, None), subject="went on")
+    updates.checks.equal(RESUMED, chunk(device, 256, image[256:512]), Answer(512, None), subject="second one again")
+    new: dict[str, object] = {"len": len(other), "sha": hashlib.sha256(other).digest()}
+    updates.checks.equal(RESUMED, chunk(device, 0, other[:100], **new), Answer(100, None), subject="another file")
+    updates.checks.equal(
+        INCOMPLETE, activated(device, hashlib.sha256(image).digest()), DOES_NOT_EXIST, subject="the one given up"
+    )
+    updates.checks.equal(
+        INCOMPLETE, activated(device, hashlib.sha256(other).digest()), DOES_NOT_EXIST, subject="the one begun"
+    )
+    updates.checks.equal(RESUMED, chunk(device, 100, other[100:]), Answer(len(other), None), subject="its rest")
+    updates.changed = True
+    updates.checks.equal(RESUMED, activated(device, hashlib.sha256(other).digest()), 0, subject="activated")
+
+
+def test_only_the_announced_digest_activates(updates: ModelUpdates, device: Device) -> None:
+    image, other = updates.image(ahead=1), updates.image(ahead=2)
+    right, lie = hashlib.sha256(image).digest(), hashlib.sha256(other).digest()
+    near = right[:31] + bytes([right[31] ^ 1])
+    before = updates.active()
+    chunk(device, 0, image, len=len(image), sha=lie)
+    updates.checks.equal(ANNOUNCED, activated(device, right), DOES_NOT_EXIST, subject="its own digest, not announced")
+    updates.checks.equal(ANNOUNCED, activated(device, lie), INVALID_SIGNATURE, subject="announced, not its digest")
+    chunk(device, 0, image, len=len(image), sha=right)
+    for digest, subject in (
+        (bytes(32), "zeros"),
+        (b"\xff" * 32, "ones"),
+        (near, "one bit off"),
+        (lie, "the one before"),
+    ):
+        updates.checks.equal(ANNOUNCED, activated(device, digest), DOES_NOT_EXIST, subject=subject)
+    for size in (0, 1, 31, 33, 64):
+        digest = (right * 2)[:size]
+        updates.checks.equal(ANNOUNCED, activated(device, digest), INVALID_ARGUMENT, subject=f"{size} bytes of it")
+    # The model id is not the image's digest.
+    updates.checks.equal(ANNOUNCED, activated(device, before.id), DOES_NOT_EXIST, subject="the active model's id")
+    updates.unchanged(before)
+    chunk(device, 0, image, len=len(image), sha=near)
+    updates.checks.equal(ANNOUNCED, activated(device, near), INVALID_SIGNATURE, subject="announced one bit off")
+    updates.unchanged(before)
+    updates.old_model_works()

@@ -1,0 +1,161 @@
+"""After an update the new model runs, under the new identity, and the token says so; whatever happens in between."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from tfm_harness import (
+    Bench,
+    Check,
+    Device,
+    ModelUpdates,
+    Reference,
+    Refused,
+    ResetKind,
+    Source,
+    Verifier,
+    VirtualBoard,
+)
+from tfm_harness.testing import with_other_weights
+
+pytestmark = pytest.mark.needs(
+    "update", "models", "file-model-signing-key", "factory-reset", "signed-result", "trusted-results"
+)
+
+DOES_NOT_EXIST = -140
+
+ACCEPTED = Check(
+    id="update.new-weights-accepted",
+    title="a newer image of the same name with other weights is activated",
+    requirement="RFC 9019 s.3 (firmware updates work)",
+)
+OTHER_NUMBERS = Check(
+    id="update.new-weights-differ",
+    title="the new weights give other numbers than the old ones for the input of the comparison",
+    requirement="tfm-harness: a comparison of equals proves nothing",
+    waivable=False,
+)
+EXPECTED_MODEL = Check(
+    id="update.expected-model",
+    title="after an update the new model's id is the one that requests may ask for, and the old one is refused",
+    requirement="docs/protocol.md, infer (`mid`)",
+)
+VERIFIED_RUNS = Check(
+    id="update.verified-copy-runs",
+    title="a model that changes in its memory after it was verified is not run",
+    requirement="PSA Security Model 1.1 s.5.4 (what runs is what was verified); CWE-367",
+)
+
+
+class Telling:
+    """Inputs for which two models give different outputs."""
+
+    def __init__(self, reference: Reference, old: bytes, new: bytes) -> None:
+        info = reference.engine.info(old, "old")
+        size = info.input_bytes
+        rng = np.random.default_rng(11)
+        inputs = [rng.integers(0, 256, size, dtype=np.uint8).tobytes() for _ in range(32)]
+        arrays = reference.unpack_inputs(info, inputs)
+        before, after = (reference.engine.run(model, arrays, name="m")[0] for model in (old, new))
+        differing = np.flatnonzero((before != after).reshape(len(inputs), -1).any(axis=1))
+        self.inputs = [inputs[index] for index in differing[:2]]
+
+
+@pytest.mark.needs("psa-token", "trusted-iak", "reset", "warm-reset", "cold-reset", "nonvolatile")
+def test_the_new_model_runs_and_is_attested(
+    updates: ModelUpdates, bench: Bench, device: Device, verifier: Verifier, reference: Reference
+) -> None:
+    """Same name, other weights: outputs, model id and measurement are the new file's, over every way to be loaded."""
+    old = updates.payload(updates.entry.name)
+    new = with_other_weights(old)
+    telling = Telling(reference, old, new)
+    updates.checks(OTHER_NUMBERS, bool(telling.inputs), expected="an input that tells them apart", seen="none of 32")
+
+    def judge(subject: str) -> None:
+        for data in telling.inputs:
+            inference = device.infer_input(data)
+            verifier.result(inference, subject=subject)
+            reference.matches(inference, subject=subject)
+        verifier.token(*device.attest(), subject=subject)
+
+    def by_way_of_another() -> None:
+        device.select_model(updates.other().name)
+        other = device.infer_input(updates.input(5))
+        verifier.result(other, subject="the other model")
+        reference.matches(other, subject="the other model")
+        device.select_model(updates.entry.name)
+
+    judge("before")
+    updates.checks.equal(ACCEPTED, updates.attempt(updates.image(ahead=1, payload=new, version=(2, 3, 4))), 0)
+    ways: dict[str, Callable[[], object]] = {
+        "updated": lambda: None,
+        "after a warm reset": lambda: device.reset(ResetKind.WARM),
+        "after another model": by_way_of_another,
+        "after a cold start": lambda: device.reset(ResetKind.COLD),
+        "after a reset by request": bench.reset_by_request,
+        "after a refused update": lambda: updates.attempt(updates.image(ahead=5, key=None)),
+        "updated back to the old weights":
+            lambda: updates.attempt(updates.image(ahead=2, payload=old, version=(2, 3, 5))),
+        "updated again": lambda: updates.attempt(updates.image(ahead=3, payload=new, version=(0, 0, 1))),
+    }  # fmt: skip
+    for subject, happen in ways.items():
+        happen()
+        judge(subject)
+
+
+@pytest.mark.parametrize("source", ["host", "sensor"])
+def test_requests_name_the_new_model(updates: ModelUpdates, device: Device, verifier: Verifier, source: str) -> None:
+    sensor = next((m.name for m in updates.valid() if updates.bench.pair.build.models[m.name].input == "sensor"), None)
+    if source == "sensor":
+        if sensor is None or updates.bench.missing(["sensor", "stimulus"]):
+            pytest.skip("not covered: no model that takes the sensor's window")
+        device.select_model(sensor)
+        updates.entry = updates.active()
+        samples = device.fill_window()
+    old = updates.payload(updates.entry.name)
+    new = with_other_weights(old)
+    updates.checks.equal(ACCEPTED, updates.attempt(updates.image(ahead=1, payload=new)), 0)
+    data = None if source == "sensor" else updates.input(3)
+    ids = {"old": hashlib.sha256(old).digest(), "new": hashlib.sha256(new).digest()}
+    ids |= {"one bit off": ids["new"][:31] + bytes([ids["new"][31] ^ 1]), "zeros": bytes(32)}
+    for which, model_id in ids.items():
+        status: int | None = 0
+        try:
+            device.infer_expecting(model_id, Source.HOST if data is not None else Source.SENSOR, data)
+        except Refused as refused:
+            status = refused.status
+        wanted = 0 if which == "new" else DOES_NOT_EXIST
+        updates.checks.equal(EXPECTED_MODEL, status, wanted, subject=f"{which} id, input of the {source}")
+    if data is None:
+        verifier.result(device.infer_again(samples))
+
+
+@pytest.mark.needs("nv-access")
+def test_a_model_that_changes_after_it_was_verified_is_not_run(
+    updates: ModelUpdates, device: Device, reference: Reference, virtual: VirtualBoard
+) -> None:
+    """External flash can change under a running device; the copy that runs must be the one that was verified."""
+    old = updates.payload(updates.entry.name)
+    changed = with_other_weights(old)
+    telling = Telling(reference, old, changed)
+    image = updates.image(ahead=1)
+    updates.checks.equal(ACCEPTED, updates.attempt(image), 0)
+    at = virtual.nv.read().find(image)
+    if at < 0 or not telling.inputs:
+        pytest.skip("not covered: the firmware keeps updated images elsewhere, or not as they came")
+    device.select_model(updates.other().name)
+    device.infer_input(updates.input())
+    virtual.nv.write(at + image.index(old), changed)
+    try:
+        device.select_model(updates.entry.name)
+        inference = device.infer_input(telling.inputs[0])
+    except Refused as refused:
+        updates.checks.refused(VERIFIED_RUNS, refused)
+    else:
+        exact = reference.matches(inference, subject="after the change").exact
+        updates.checks(
+            VERIFIED_RUNS, exact, expected="a refusal, or the verified model's numbers", seen="other numbers"
+        )
