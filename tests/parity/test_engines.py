@@ -17,9 +17,11 @@ import numpy as np
 import pytest
 from tfm_harness.errors import ConfigError, HarnessError, InfrastructureError
 from tfm_harness.parity import testkit
-from tfm_harness.parity.engines import ReferenceEngine, get_engine, second_oracle
+from tfm_harness.parity.engines import DEFAULT_ENGINES, ReferenceEngine, get_engine, second_oracle
 from tfm_harness.parity.process import WorkerProcess
 from tfm_harness.parity.selftest import load_vectors, prove
+
+from tests.parity.installed import OPTIMISED, TFLITE, needs_optimised, needs_tflite
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,10 +52,12 @@ def worker_of(engine: ReferenceEngine) -> WorkerProcess:
 
 def test_record_names_the_oracle(engine: ReferenceEngine) -> None:
     record = engine.record
-    assert record.name in {"tflite-runtime", "ai-edge-litert"}
-    assert record.resolver == "BUILTIN_REF"
+    assert record.name in DEFAULT_ENGINES
+    if TFLITE:
+        assert record.name == TFLITE
+        assert record.resolver == "BUILTIN_REF"
+        assert record.version in {"2.14.0", "1.2.0"}
     assert record.threads == 1
-    assert record.version in {"2.14.0", "1.2.0"}
     assert record.as_dict()["python"]
 
 
@@ -65,9 +69,10 @@ def test_known_vectors_pass_and_cover_the_types() -> None:
         assert len(np.unique(rows, axis=0)) == len(rows), "a self-test of equal outputs proves little"
 
 
+@needs_optimised
 def test_wrong_resolver_fails_the_self_test() -> None:
     """The same package with its optimised kernels is no oracle and must be refused."""
-    engine = ReferenceEngine("tflite-runtime-default", self_test=False)
+    engine = ReferenceEngine(OPTIMISED, self_test=False)
     with engine, pytest.raises(InfrastructureError) as caught:
         prove(engine)
     assert caught.value.kind == "engine-refused"
@@ -210,11 +215,12 @@ def test_crash_names_the_model_and_the_signal(engine: ReferenceEngine) -> None:
     assert engine.run(model, inputs)[0].shape == (1, 1, 8), "the next call starts a new worker"
 
 
+@needs_tflite
 def test_damaged_models_crash_the_worker_and_nothing_else() -> None:
     """Some of these end the interpreter with SIGSEGV; all of them are our own errors, with the model's name."""
     base = testkit.two_in_two_out()
     errors: dict[str, HarnessError] = {}
-    with ReferenceEngine("tflite-runtime", self_test=False, time_limit=5) as engine:
+    with ReferenceEngine(TFLITE, self_test=False, time_limit=5) as engine:
         for seed in range(220, 300):
             rng = np.random.default_rng(seed)
             damaged = bytearray(base)
@@ -232,13 +238,11 @@ def test_damaged_models_crash_the_worker_and_nothing_else() -> None:
     assert all("SIG" in str(e.seen) for e in errors.values() if e.kind == "engine-crash")
 
 
-def test_hang_ends_at_the_time_limit() -> None:
-    with ReferenceEngine("tflite-runtime", self_test=False, time_limit=0.2) as engine:
-        if engine.record.name != "tflite-runtime":
-            pytest.skip("needs tflite-runtime")
+def test_hang_ends_at_the_time_limit(engine: ReferenceEngine) -> None:
+    with ReferenceEngine(engine.name, self_test=False, time_limit=0.2) as hurried:
         slow = testkit.dense(width=1024, units=1024, layers=24)
         with pytest.raises(InfrastructureError) as caught:
-            engine.run(slow, np.zeros((256, 1, 1024), np.int8), name="slow-model")
+            hurried.run(slow, np.zeros((256, 1, 1024), np.int8), name="slow-model")
         assert caught.value.kind == "engine-timeout"
         assert "slow-model" in str(caught.value)
 

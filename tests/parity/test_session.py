@@ -19,6 +19,8 @@ from tfm_harness.parity.replay import load_failure
 from tfm_harness.parity.session import run_session
 from tfm_harness.parity.tolerance import Tolerance
 
+from tests.parity.installed import OPTIMISED, needs_optimised
+
 MODEL = testkit.classifier()
 Outputs = list[npt.NDArray[Any]]
 
@@ -185,6 +187,7 @@ def test_same_graph_with_one_other_weight(engine: ReferenceEngine, device: Calla
     assert next(f for f in report.failed if f.id == "parity.op-outputs").where == "op 2 FULLY_CONNECTED"
 
 
+@needs_optimised
 def test_without_trace_the_second_oracle_clears_the_kernels(
     engine: ReferenceEngine, device: Callable[..., Device]
 ) -> None:
@@ -195,7 +198,7 @@ def test_without_trace_the_second_oracle_clears_the_kernels(
     with oracle:
         result = run_session(engine, MODEL, vectors(20), bad.batch, report, name="classifier", oracle=oracle)
         assert result.first_op is None, "both oracles agree: the difference was made on the device"
-        with ReferenceEngine("tflite-runtime-default", self_test=False) as optimised:
+        with ReferenceEngine(OPTIMISED, self_test=False) as optimised:
             found = next(
                 f
                 for v in vectors(40)
@@ -253,15 +256,16 @@ def test_a_diagnosis_that_fails_takes_no_evidence_with_it(
     assert load_failure(result.failure).vectors
 
 
+@needs_optimised
 def test_the_second_oracle_names_the_operator_its_kernels_differ_in(
     engine: ReferenceEngine, device: Callable[..., Device]
 ) -> None:
     """A device that computes as the other engine does: the first operator on which the two engines differ."""
     other = device()
     other.engine.close()
-    other.engine = ReferenceEngine("tflite-runtime-default", self_test=False)
+    other.engine = ReferenceEngine(OPTIMISED, self_test=False)
     report = Report()
-    with ReferenceEngine("tflite-runtime-default", self_test=False) as optimised:
+    with ReferenceEngine(OPTIMISED, self_test=False) as optimised:
         result = run_session(
             engine, MODEL, vectors(60), other.batch, report, name="classifier", oracle=lambda: optimised
         )

@@ -198,6 +198,7 @@ ENGINES: dict[str, tuple[Any, str, str]] = {
     "tflite-runtime": (_TfliteEngine, "tflite_runtime", "BUILTIN_REF"),
     "tflite-runtime-default": (_TfliteEngine, "tflite_runtime", "AUTO"),
     "ai-edge-litert": (_TfliteEngine, "ai_edge_litert", "BUILTIN_REF"),
+    "ai-edge-litert-default": (_TfliteEngine, "ai_edge_litert", "AUTO"),
     "tflite-micro": (_MicroEngine, "tflite_micro", "TFLM reference kernels"),
     "native": (_NativeEngine, "", "generated C"),
     "numpy-reference": (_NumpyEngine, "tfm_harness.parity.numpy_reference", "int8, own"),
