@@ -199,7 +199,8 @@ def test_model_the_interpreter_refuses_is_not_covered(engine: ReferenceEngine) -
         engine.run(builder.build(), np.zeros((1, 1, 4), np.int8), name="vela-model")
     assert caught.value.kind == "engine-refused-model"
     assert "vela-model" in str(caught.value)
-    assert "EthosU" in str(caught.value)
+    said = str(caught.value)
+    assert "EthosU" in said or "op code CUSTOM" in said, "each interpreter says what it lacks in its own words"
     # and the engine lives on
     assert engine.run(testkit.dense(), np.zeros((1, 1, 16), np.int8))[0].shape == (1, 1, 8)
 
@@ -335,13 +336,13 @@ def test_close_leaves_no_process_and_may_be_called_twice() -> None:
 
 
 @pytest.mark.parametrize("busy", [False, True])
-def test_worker_ends_with_a_killed_parent(tmp_path: Path, busy: bool) -> None:
+def test_worker_ends_with_a_killed_parent(engine: ReferenceEngine, busy: bool) -> None:
     script = textwrap.dedent(
         """
         import sys, numpy as np
         from tfm_harness.parity import testkit
         from tfm_harness.parity.engines import ReferenceEngine
-        engine = ReferenceEngine("tflite-runtime", self_test=False, time_limit=60)
+        engine = ReferenceEngine(sys.argv[2], self_test=False, time_limit=60)
         print(engine._worker.pid, flush=True)
         if sys.argv[1] == "True":
             engine.run(testkit.dense(width=512, units=512, layers=6), np.zeros((200_000, 1, 512), np.int8))
@@ -349,7 +350,7 @@ def test_worker_ends_with_a_killed_parent(tmp_path: Path, busy: bool) -> None:
         """
     )
     parent = subprocess.Popen(
-        [sys.executable, "-c", script, str(busy)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", script, str(busy), engine.name], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     try:
         assert parent.stdout is not None

@@ -319,6 +319,7 @@ class ReferenceEngine:
                 kind="engine-refused-model",
                 expected="a model this interpreter runs",
                 seen=str(exc),
+                where=worker.last_words() or None,
                 hint="the model is not covered: only an engine that runs it can judge the device",
             ) from exc
         except InfrastructureError:

@@ -124,7 +124,7 @@ class WorkerProcess:
                 f"reference engine {self.engine} sent nonsense while running {what}",
                 kind="engine-protocol",
                 seen=f"{type(exc).__name__}: {exc}",
-                where=self._tail(),
+                where=self.last_words(),
             ) from exc
         if "error" in answer:
             raise EngineRefusal(f"{answer['error']}: {answer['text']}".strip())
@@ -192,7 +192,7 @@ class WorkerProcess:
             kind="engine-crash",
             expected="outputs",
             seen=f"the worker process ended with {reason}",
-            where=self._tail(),
+            where=self.last_words(),
             hint="the interpreter cannot run this model; nothing was learnt about the device",
         )
 
@@ -202,11 +202,12 @@ class WorkerProcess:
             kind="engine-timeout",
             expected=f"an answer within {limit:g} s",
             seen="still computing; the worker was ended",
-            where=self._tail(),
+            where=self.last_words(),
             hint="give the engine more time (time_limit), or fewer vectors in one call",
         )
 
-    def _tail(self) -> str:
+    def last_words(self) -> str:
+        """The end of what the interpreter wrote to its standard error."""
         if self._stderr.closed:
             return ""
         size = self._stderr.seek(0, os.SEEK_END)
