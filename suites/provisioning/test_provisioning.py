@@ -58,7 +58,7 @@ def test_the_identity_is_the_provisioned_one(bench: Bench, device: Device, check
     checks.equal(OTP, said.raw.get("otp"), "ok")
 
 
-@pytest.mark.needs("public-keys", "reset")
+@pytest.mark.needs("public-keys")
 @pytest.mark.parametrize(
     "kind", [pytest.param(kind, marks=pytest.mark.needs(f"{kind}-reset"), id=str(kind)) for kind in ResetKind]
 )

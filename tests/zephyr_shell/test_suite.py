@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
 import shutil
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from tfm_harness.config.loading import load_build
 from tfm_harness.findings import Report
 from tfm_harness.parity.values import read_table
 from tfm_harness.protocol.zephyr_shell import parse
+from tfm_harness.provisioning.ca import BOOTSTRAP_OU, SmallCa
+from tfm_harness.provisioning.server import BootstrapServer, Tamper
 from tfm_harness.verify.keyfiles import parse_public_key
 from tfm_harness.verify.results import verify_result
 
@@ -162,7 +165,7 @@ def test_every_suite_runs_or_says_what_is_missing(run: Run) -> None:
     assert outcomes["passed"] >= 13
     for line in ("*has no update, models*", "*has no psa-token*", "*has no nonce*"):
         result.stdout.fnmatch_lines([line])
-    result.stdout.fnmatch_lines(["*provisioning * 7 * 0 * 0 *"])
+    result.stdout.fnmatch_lines(["*provisioning * 12 * 0 * 0 *"])
 
 
 def test_a_wrong_key_never_passes(run: Run) -> None:
@@ -276,6 +279,58 @@ def test_other_suites_are_not_covered(run: Run) -> None:
     result = run("-rs", weak=False, suite="attestation")
     assert result.parseoutcomes().keys() == {"skipped"}
     result.stdout.fnmatch_lines(["*not covered*psa-token*"])
+
+
+@pytest.fixture
+def named_server(tmp_path: Path) -> Iterator[Callable[[Tamper], str]]:
+    """Starts a bootstrap server; the lines of a build that name it."""
+    with contextlib.ExitStack() as stack:
+
+        def start(tamper: Tamper) -> str:
+            ca = SmallCa()
+            server = stack.enter_context(BootstrapServer(ca, tamper=tamper))
+            identity = ca.identity("installation", organizational_unit=BOOTSTRAP_OU)
+            (tmp_path / "ca.pem").write_text(ca.pem)
+            with identity.files() as files:
+                for name, source in zip(("certificate.pem", "key.TEST_ONLY.pem"), files, strict=True):
+                    (tmp_path / name).write_bytes(source.read_bytes())
+            return (
+                f"\nprovisioning: {{server: 'https://127.0.0.1:{server.port}', ca: {tmp_path}/ca.pem,"
+                f" certificate: {tmp_path}/certificate.pem, key: {tmp_path}/key.TEST_ONLY.pem}}\n"
+            )
+
+        yield start
+
+
+@pytest.mark.parametrize(
+    ("tamper", "found"),
+    [
+        (Tamper.NONE, None),
+        (Tamper.NO_POSSESSION, "ca.proof-of-possession"),
+        (Tamper.REPEATS, "ca.repeated-request"),
+        (Tamper.OTHER_CA, "certificate.chain"),
+    ],
+)
+def test_the_provisioning_suite_asks_the_server_that_is_named(
+    run: Run, named_server: Callable[[Tamper], str], tamper: Tamper, found: str | None
+) -> None:
+    lines = named_server(tamper)
+
+    def edit(text: str) -> str:
+        return (
+            text.replace("# waivers:\n#   - {finding: result.freshness", "waivers:\n  - {finding: result.freshness")
+            + lines
+        )
+
+    result = run(
+        "-rfEs", "-k", "certif or wants or asks", weak=False, suite="provisioning", edit=edit, policy="production"
+    )
+    if found is None:
+        assert result.ret == 0, result.stdout.str()
+        assert result.parseoutcomes()["passed"] == 9
+    else:
+        assert f"product:{found}" in result.stdout.str()
+        assert result.ret == 1
 
 
 @pytest.mark.parametrize("waived", [False, True])

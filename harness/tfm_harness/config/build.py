@@ -17,6 +17,7 @@ from tfm_harness.config.latency import LatencyConfig
 from tfm_harness.config.memory_map import MemoryMap, ServiceConfig
 from tfm_harness.config.parity import ParityConfig, Quantisation
 from tfm_harness.config.positions import Document
+from tfm_harness.config.provisioning import ProvisioningConfig
 from tfm_harness.config.reference import ReferenceConfig
 from tfm_harness.errors import ConfigError
 from tfm_harness.findings import RENAMED_POLICIES, Policy, Waiver
@@ -212,6 +213,9 @@ class Build(Strict):
     services: Mapping[Name, ServiceConfig] = Field(
         default_factory=dict, description="services that non-secure clients may call; the target's when absent"
     )
+    provisioning: ProvisioningConfig | None = Field(
+        default=None, description="the bootstrap server to ask for certificates; the target's when absent"
+    )
     policy: Policy | None = Field(default=None, description="how strict, unless the command line says otherwise")
     waivers: tuple[WaiverConfig, ...] = ()
     boot: BootConfig = BootConfig()
@@ -347,5 +351,8 @@ class Build(Strict):
             value = getattr(self.trust, key)
             if isinstance(value, Path):
                 files["trust", key] = value
+        if self.provisioning is not None:
+            for key in ("ca", "certificate", "key"):
+                files["provisioning", key] = getattr(self.provisioning, key)
         files.update({("files", name): path for name, path in self.files.items()})
         return files

@@ -16,6 +16,7 @@ from tfm_harness.config.fields import Name, Seconds, Strict
 from tfm_harness.config.memory_map import MemoryMap, ServiceConfig
 from tfm_harness.config.positions import Document
 from tfm_harness.config.power import PowerConfig, RecoveryConfig
+from tfm_harness.config.provisioning import ProvisioningConfig
 from tfm_harness.config.sensors import SensorConfig
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ class TargetBase(Strict):
     memory_map: MemoryMap | None = Field(default=None, description="what lies where, and to whom it belongs")
     services: Mapping[Name, ServiceConfig] = Field(
         default_factory=dict, description="services that non-secure clients may call, where the build names none"
+    )
+    provisioning: ProvisioningConfig | None = Field(
+        default=None, description="the installation's bootstrap server, where the build names none"
     )
     power: PowerConfig | None = None
     recovery: RecoveryConfig = RecoveryConfig()

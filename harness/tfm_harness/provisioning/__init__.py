@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tfm_harness.provisioning.ca import BOOTSTRAP_OU, SmallCa
-    from tfm_harness.provisioning.client import BootstrapClient, provision
+    from tfm_harness.provisioning.client import BootstrapClient, FileIdentity, RefusedError, provision
     from tfm_harness.provisioning.messages import Form
     from tfm_harness.provisioning.server import BootstrapServer
 
 _HOMES = {
     "ca": ("BOOTSTRAP_OU", "SmallCa"),
-    "client": ("BootstrapClient", "provision"),
+    "client": ("BootstrapClient", "FileIdentity", "RefusedError", "provision"),
     "messages": ("Form",),
     "server": ("BootstrapServer",),
 }
@@ -27,7 +27,9 @@ __all__ = [
     "BOOTSTRAP_OU",
     "BootstrapClient",
     "BootstrapServer",
+    "FileIdentity",
     "Form",
+    "RefusedError",
     "SmallCa",
     "provision",
 ]

@@ -8,14 +8,14 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from tfm_harness.errors import InfrastructureError, ProductError
+from tfm_harness.errors import ConfigError, InfrastructureError, ProductError
 from tfm_harness.findings import Report
 from tfm_harness.provisioning.messages import (
     CBOR_TYPE,
@@ -100,13 +100,29 @@ class BootstrapClient:
     identity: Certified | None
     timeout: float = 10.0
 
+    def without_identity(self) -> BootstrapClient:
+        """The same client with no certificate to show."""
+        return replace(self, identity=None)
+
     def _context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_verify_locations(cadata=self.ca_pem)
+        try:
+            context.load_verify_locations(cadata=self.ca_pem)
+        except (ssl.SSLError, ValueError) as error:
+            raise ConfigError(
+                "the CA's certificate cannot be used", kind="tls-identity", expected="PEM", seen=str(error)
+            ) from error
         if self.identity is not None:
             with self.identity.files() as (certificate, key):
-                context.load_cert_chain(certificate, key)
+                try:
+                    # A passphrase would be asked for at the terminal: an empty one is given in its place.
+                    context.load_cert_chain(certificate, key, password=lambda: b"")
+                except (OSError, ValueError) as error:
+                    raise ConfigError(
+                        "the certificate for mutual TLS cannot be used", kind="tls-identity", seen=str(error),
+                        expected="a PEM certificate and its private key without a passphrase", where=str(certificate),
+                    ) from error  # fmt: skip
         return context
 
     def exchange(self, method: str, path: str, body: bytes | None = None, kind: str | None = None) -> Answer:

@@ -43,6 +43,8 @@ class Tamper(enum.StrEnum):
     FLIPPED_BIT = "flipped-bit"  # one bit of the certificate is wrong
     GARBAGE = "garbage"  # no protocol message at all
     ENDLESS = "endless"  # a body beyond every limit
+    NO_POSSESSION = "no-possession"  # certifies requests whose signature does not verify, as the real server does
+    REPEATS = "repeats"  # certifies one request again and again, as the real server does
     BAD_STATUS = "bad-status"  # a good certificate, and a status that says it is none
 
 
@@ -245,12 +247,17 @@ class _Handler(BaseHTTPRequestHandler):
     def _issue(self, csr: bytes) -> bytes:
         bootstrap = self.bootstrap
         with bootstrap.lock:
-            if csr in bootstrap.seen_requests:
+            if csr in bootstrap.seen_requests and bootstrap.tamper is not Tamper.REPEATS:
                 raise _Refusal(409, "this request was answered before")
             if bootstrap.tamper is Tamper.OTHER_KEY:
                 return bootstrap.ca.identity(_common_name(csr)).der
             issuer = SmallCa("somebody else") if bootstrap.tamper is Tamper.OTHER_CA else bootstrap.ca
-            certificate = issuer.issue(csr)
+            try:
+                certificate = issuer.issue(csr)
+            except RequestRefusedError:
+                if bootstrap.tamper is not Tamper.NO_POSSESSION:
+                    raise
+                certificate = issuer.identity(_common_name(csr)).der
             bootstrap.seen_requests.add(csr)
         if bootstrap.tamper is Tamper.FLIPPED_BIT:
             certificate = certificate[:-1] + bytes([certificate[-1] ^ 1])
