@@ -155,6 +155,15 @@ def test_bad_handles_and_vector_counts_are_refused(bench: Bench, caller: Caller,
         for kind in (types[0], types[1], types[-1])
     ]
     for name, service in bench.services.items():
+        # The service's own call, by handles that are its own but for one bit or but for some bytes.
+        alike = {service.handle ^ (1 << bit) for bit in range(32)}
+        alike |= {service.handle & mask for mask in (0xFF, 0xFFFF, 0xFFFFFF)} | {service.handle >> 8, ~service.handle}
+        for call in service.calls[:1]:
+            own_inputs, own_outputs = caller.vectors(call)
+            calls += [
+                (f"{name} by handle {handle:#x}", (handle, call.type, own_inputs, own_outputs))
+                for handle in sorted({handle & (TOP - 1) for handle in alike} - known)
+            ]
         kind = service.calls[0].type if service.calls else service.types[-1]
         calls.append((f"{name}: negative type", (service.handle, -7, inputs, outputs)))
         for some, more in ((5, 0), (0, 5), (3, 2), (4, 1), (7, 7)):

@@ -122,10 +122,17 @@ def test_the_probe_reads_and_writes_what_is_non_secure(bench: Bench, device: Dev
 def test_secure_memory_cannot_be_read(bench: Bench, device: Device, checks: Checks, reach: str) -> None:
     for region in bench.memory_map.owned_by("secure"):
         addresses = every_block(region) if reach == "every" else some(region, 16)
-        before = device.lab.faults()[0]
+        before, lost = device.lab.faults()[0], device.lab.stats.lost
         judge(checks, SECURE_MEMORY, addresses, device.lab.probe_many(addresses), f"reading {region.name}")
         counted = device.lab.faults()[0] - before
-        checks.equal(FAULT_RECORDED, counted, len(addresses), subject=f"reading {region.name}")
+        repeated = device.lab.stats.lost - lost  # what a real line lost was asked for, and recorded, again
+        checks(
+            FAULT_RECORDED,
+            len(addresses) <= counted <= len(addresses) + repeated,
+            expected=f"{len(addresses)} records",
+            seen=counted,
+            subject=f"reading {region.name}",
+        )
 
 
 def test_secure_memory_cannot_be_written(bench: Bench, device: Device, checks: Checks) -> None:

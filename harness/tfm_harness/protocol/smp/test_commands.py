@@ -16,6 +16,7 @@ from tfm_harness.protocol.smp.answers import (
     decode_answer,
     field,
     items,
+    show,
     signed,
     ticks,
 )
@@ -85,10 +86,11 @@ class SmpLab(SmpCore):
         )
 
     def _answers(self, command: Command, questions: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
-        """Ask many questions close together; what was lost is asked again, alone.
+        """Ask many questions close together; what a real line lost is asked again, alone.
 
         Raises:
             Refused: as soon as one of them is refused.
+            ProductError: ``smp-timeout``: an answer is missing on a console that loses nothing.
         """
         found: list[Mapping[str, object]] = []
         name = command.name.lower().replace("_", "-")
@@ -98,7 +100,14 @@ class SmpLab(SmpCore):
                 Request(op=Op.WRITE, group=GROUP_INFERENCE, command=command, payload=cbor.encode(question), name=name)
                 for question in part
             ]
-            for question, payload in zip(part, self.link.burst(requests, timeout=self.timeout / 5), strict=True):
+            for question, payload in zip(part, self.link.burst(requests, timeout=self.timeout), strict=True):
+                if payload is None and self.console.lossless:
+                    raise ProductError(
+                        f"the emulator runs, and the firmware in it did not answer {name} within {self.timeout:g} s",
+                        kind="smp-timeout",
+                        expected=f"{len(part)} answers",
+                        seen=f"none to {show(question)}",
+                    )
                 found.append(self.ask(command, question)[0] if payload is None else decode_answer(payload, name))
         return found
 
