@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from tfm_harness.protocol.smp.client import SmpDriver
     from tfm_harness.protocol.zephyr_shell.client import ZephyrShellDriver
     from tfm_harness.stimulus.base import Sample, Stimulus
+    from tfm_harness.stimulus.sensors import LSM303DLHC, TMP105, Axis
     from tfm_harness.trust.anchors import Trust
     from tfm_harness.trust.expectations import check_build_images
     from tfm_harness.version import __version__
@@ -77,6 +78,7 @@ _HOMES = {
     "protocol.smp.client": ("SmpDriver",),
     "protocol.zephyr_shell.client": ("ZephyrShellDriver",),
     "stimulus.base": ("Sample", "Stimulus"),
+    "stimulus.sensors": ("LSM303DLHC", "TMP105", "Axis"),
     "trust.anchors": ("Trust",),
     "trust.expectations": ("check_build_images",),
     "version": ("__version__",),
@@ -84,6 +86,9 @@ _HOMES = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "LSM303DLHC",
+    "TMP105",
+    "Axis",
     "Bench",
     "Board",
     "BoardEvent",

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from tfm_harness import Bench, Build, Check, Checks, Device, HarnessError, Mark, PowerState
-from tfm_harness.testing.images import ImageRecipe, load_signing_key, make_image
-from tfm_harness.verify.mcuboot import McubootImage, TlvType, parse_mcuboot
+from tfm_harness.testing import ImageRecipe, load_signing_key, make_image
+from tfm_harness.verify import McubootImage, TlvType, parse_mcuboot
 
 REFUSAL = b"refused"
 

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tfm_harness import (
+    LSM303DLHC,
+    TMP105,
+    Axis,
     Bench,
     Check,
     Checks,
+    ClockQuality,
     ConfigError,
     Device,
     Reference,
@@ -21,9 +25,7 @@ from tfm_harness import (
     Stimulus,
     Verifier,
 )
-from tfm_harness.boards.base import ClockQuality
 from tfm_harness.protocol.smp import SampleState
-from tfm_harness.stimulus.sensors import LSM303DLHC, TMP105, Axis
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -330,7 +332,7 @@ def test_the_front_end_is_the_references_over_its_whole_domain(
 ) -> None:
     """Windows chosen so that each wrong front-end would change the result of at least one of them."""
     import numpy as np
-    from tfm_harness.parity.frontend import window_tensor
+    from tfm_harness.parity import window_tensor
 
     name = bench.description.model
     if name is None or bench.pair.build.models[name].frontend != "reference":

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tfm_harness.verify.keyfiles import parse_cose_key, parse_image_key, parse_key, parse_spki
     from tfm_harness.verify.keys import Ed25519Key, KeyFormatError, KeyRing, PublicKey, RsaKey, SymmetricKey
     from tfm_harness.verify.leaks import SampleValues, Scanner, Secret, samples_in
-    from tfm_harness.verify.mcuboot import ImageFormatError, McubootImage, parse_mcuboot, split_images
+    from tfm_harness.verify.mcuboot import ImageFormatError, McubootImage, TlvType, parse_mcuboot, split_images
     from tfm_harness.verify.published import PUBLISHED_P256
     from tfm_harness.verify.relations import TokenObservation, check_token_relations
     from tfm_harness.verify.result_profile import ResultProfile, builtin_profiles, load_profile
@@ -59,7 +59,7 @@ _HOMES = {
     "key_relations": ("KeyObservation", "check_device_key", "check_key_relations"),
     "keyfiles": ("parse_cose_key", "parse_image_key", "parse_key", "parse_spki"),
     "keys": ("Ed25519Key", "KeyFormatError", "KeyRing", "PublicKey", "RsaKey", "SymmetricKey"),
-    "mcuboot": ("ImageFormatError", "McubootImage", "parse_mcuboot", "split_images"),
+    "mcuboot": ("ImageFormatError", "McubootImage", "TlvType", "parse_mcuboot", "split_images"),
     "relations": ("TokenObservation", "check_token_relations"),
     "result_profile": ("ResultProfile", "builtin_profiles", "load_profile"),
     "result_relations": ("ResultObservation", "check_result_relations"),
@@ -101,6 +101,7 @@ __all__ = [
     "SoftwareComponent",
     "SymmetricKey",
     "TensorSpec",
+    "TlvType",
     "TokenExpectations",
     "TokenObservation",
     "VerifiedMessage",
