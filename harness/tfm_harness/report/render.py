@@ -151,7 +151,10 @@ def _not_proven(run: RunRecord) -> list[str]:
     words += [f"{board.name} was lost and is in quarantine: {board.lost}" for board in run.lost()]
     partly = [suite for suite in run.suites if suite.state == "partly"]
     words += [
-        f"{suite.suite} on {suite.combination}: only {suite.passed} of {suite.total} tests passed" for suite in partly
+        f"{suite.suite} on {suite.combination}: "
+        + (f"only {suite.passed}" if suite.passed else "none")
+        + f" of {suite.total} tests passed"
+        for suite in partly
     ]
     ended = sum(test.outcome == "not run" for test in run.tests)
     if ended:
