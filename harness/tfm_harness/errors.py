@@ -1,6 +1,6 @@
-"""Whose fault it is: the exceptions of the harness and what they carry.
+"""Whose responsibility: the exceptions of the harness and what they carry.
 
-Every error answers five questions: whose fault, what was expected, what was
+Every error answers five questions: whose responsibility, what was expected, what was
 seen, where, and what to do about it.
 
 * `HarnessError`
@@ -23,13 +23,13 @@ __all__ = ["ConfigError", "HarnessBug", "HarnessError", "InfrastructureError", "
 
 
 class Responsibility(enum.StrEnum):
-    """Whose fault an outcome is."""
+    """Who is responsible for an outcome."""
 
     PRODUCT = "product"
     INFRASTRUCTURE = "infrastructure"
-    CONFIG = "config"
+    CONFIGURATION = "configuration"
     TEST = "test"  # a mistake in the test itself: it reached no verdict
-    BUG = "bug"
+    HARNESS = "harness"
 
 
 class HarnessError(Exception):
@@ -45,7 +45,7 @@ class HarnessError(Exception):
         hint: what the reader should do next.
     """
 
-    fault: ClassVar[Responsibility] = Responsibility.BUG
+    responsibility: ClassVar[Responsibility] = Responsibility.HARNESS
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class HarnessError(Exception):
         self.hint = None if hint is None else safe(hint)
 
     def __str__(self) -> str:
-        lines = [f"[{self.fault}:{self.kind}] {self.message}"]
+        lines = [f"[{self.responsibility}:{self.kind}] {self.message}"]
         for label, text in (
             ("expected", self.expected),
             ("seen", self.seen),
@@ -94,22 +94,22 @@ def _rebuild(cls: type[HarnessError], state: dict[str, object]) -> HarnessError:
 class ConfigError(HarnessError):
     """The configuration is wrong (usage error, before any board is touched)."""
 
-    fault = Responsibility.CONFIG
+    responsibility = Responsibility.CONFIGURATION
 
 
 class InfrastructureError(HarnessError):
     """The bench (infrastructure) failed; says nothing about the product."""
 
-    fault = Responsibility.INFRASTRUCTURE
+    responsibility = Responsibility.INFRASTRUCTURE
 
 
 class ProductError(HarnessError):
     """The product under test misbehaved."""
 
-    fault = Responsibility.PRODUCT
+    responsibility = Responsibility.PRODUCT
 
 
 class HarnessBug(HarnessError):
     """This should never happen. Please report it with the whole output."""
 
-    fault = Responsibility.BUG
+    responsibility = Responsibility.HARNESS

@@ -136,7 +136,7 @@ def expected_values(bench: Bench, reference: Reference, checks: Checks, name: st
     import numpy as np
     from tfm_harness.parity import check_vacuity, dequantise, quantise, reference_values
 
-    build = bench.pair.build
+    build = bench.combination.build
     declared = build.models[name]
     # One multiplication by a single-precision factor, as the firmware does it: other orders round otherwise.
     factor = declared.input_factor or math.pi / 180
@@ -153,7 +153,7 @@ def expected_values(bench: Bench, reference: Reference, checks: Checks, name: st
 def test_the_values_are_the_references(bench: Bench, device: Device, reference: Reference, checks: Checks) -> None:
     """Every whole degree of every described model, bit for bit, with the conversions that the build declares."""
     client = shell(device)
-    build = bench.pair.build
+    build = bench.combination.build
     described = [name for name in models_of(client) if name in build.models]
     missing = [name for name in build.models if name not in described]
     checks(MODELS_LISTED, not missing, expected="every model of the build", seen=f"no {', '.join(missing)}")
@@ -174,7 +174,7 @@ def test_the_values_are_the_references(bench: Bench, device: Device, reference: 
 
 def test_every_listed_model_has_a_reference(bench: Bench, device: Device) -> None:
     """A model that the device offers and the build does not describe is named as not covered."""
-    without = [name for name in models_of(shell(device)) if name not in bench.pair.build.models]
+    without = [name for name in models_of(shell(device)) if name not in bench.combination.build.models]
     if without:
         pytest.skip(f"not covered: the build describes no reference for {', '.join(without)}, which the device lists")
 
@@ -184,7 +184,7 @@ def test_the_application_token(bench: Bench, device: Device, checks: Checks) -> 
     tokens = [verified(bench, checks, client.app_token(), "linaro-cai-token", f"token {number}") for number in range(2)]
     messages = [token.message.payload if token.message is not None else b"" for token in tokens]
     checks.equal(TOKEN_STABLE, messages[1], messages[0])
-    if MODEL in bench.pair.build.models and bench.pair.build.models[MODEL].file is not None:
+    if MODEL in bench.combination.build.models and bench.combination.build.models[MODEL].file is not None:
         digest = hashlib.md5(bench.trust.model_bytes(MODEL), usedforsecurity=False).hexdigest()
         for number, token in enumerate(tokens):
             claimed = token.values.get("tflm_model") if token.verified else None

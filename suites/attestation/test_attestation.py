@@ -51,7 +51,7 @@ def test_tokens_over_resets_keep_the_identity_and_change_the_boot_seed(
 @pytest.mark.needs("models")
 def test_the_token_follows_the_active_model(bench: Bench, device: Device, verifier: Verifier) -> None:
     for entry in device.lab.models():
-        if entry.status == 0 and entry.slot < 4 and entry.name in bench.pair.build.models:
+        if entry.status == 0 and entry.slot < 4 and entry.name in bench.combination.build.models:
             device.select_model(entry.name)
             verifier.token(*device.attest(), subject=f"model {entry.name}")
 

@@ -38,7 +38,7 @@ def test_the_build_that_was_flashed_runs(bench: Bench, device: Device, checks: C
 
 def test_the_images_are_signed_with_the_trusted_key(bench: Bench, checks: Checks) -> None:
     """The host's own look at the files, so that a device that accepts anything is not the only judge."""
-    build = bench.pair.build
+    build = bench.combination.build
     if not any((build.trust.images, build.trust.models, *(image.key for image in build.images))):
         pytest.skip(f"not covered: {build.name} names no key that signs its images")
     if not check_build_images(build, checks.report):

@@ -138,7 +138,7 @@ THOROUGH: dict[str, Change] = {
 def signed(bench: Bench, device: Device) -> Iterator[Signed]:
     """The image under test; whatever the test flashes, the next one finds the build as it was."""
     del device  # ready before anything is changed
-    build = bench.pair.build
+    build = bench.combination.build
     image = next((image for image in build.images if image.world == "nonsecure" and image.kind == "bin"), None)
     if image is None:
         pytest.skip(f"not covered: {build.name} has no signed non-secure image")
@@ -165,7 +165,7 @@ class Trial:
 
     def _flash(self, data: bytes) -> dict[str, Mark]:
         self.path.write_bytes(data)
-        build = self.bench.pair.build
+        build = self.bench.combination.build
         images = tuple(
             image.model_copy(update={"file": self.path})
             if image.world == "nonsecure" and image.kind == "bin"
@@ -179,7 +179,7 @@ class Trial:
 
     def _said(self, marks: dict[str, Mark]) -> str | None:
         """The line that says so, on another console than the protocol's; None after five seconds."""
-        own = self.bench.pair.build.console
+        own = self.bench.combination.build.console
         name = next((name for name in marks if name != own), own)
         try:
             with self.bench.booting():
@@ -208,14 +208,14 @@ def test_a_tampered_image_does_not_run(signed: Signed, trial: Trial, checks: Che
 
 def recipe(bench: Bench, signed: Signed, **changes: object) -> ImageRecipe:
     """The same code, to be signed anew with the key that the build gives to tests."""
-    if bench.pair.build.trust.models is not None:
+    if bench.combination.build.trust.models is not None:
         pytest.skip("not covered: the key for tests signs models, and images have another one")
     return ImageRecipe(
         payload=signed.parts.payload,
         name="",
         counter=signed.counter or 1,
         version=signed.parts.version[:3],
-        key=load_signing_key(bench.pair.build.files["model-signing-key"]),
+        key=load_signing_key(bench.combination.build.files["model-signing-key"]),
     ).but(**changes)
 
 

@@ -106,7 +106,7 @@ def secrets_of(bench: Bench, work: Work) -> list[Secret]:
     for number, inference in enumerate(work.results):
         unjudged = Report()  # the suite results judges the signature; here it only tells its secret number
         result = verify_result(
-            inference.answer.message, profile=build_result_profile(bench.pair.build), keys=[key], report=unjudged
+            inference.answer.message, profile=build_result_profile(bench.combination.build), keys=[key], report=unjudged
         )
         record = record_signature(result.message, key) if result.message is not None else None
         if record is not None and result.verified:
@@ -117,7 +117,7 @@ def secrets_of(bench: Bench, work: Work) -> list[Secret]:
 
 def model_of(bench: Bench, name: str) -> Secret:
     """A model's bytes, to be found by any piece of 31."""
-    data = bench.pair.build.model_file(name).read_bytes()
+    data = bench.combination.build.model_file(name).read_bytes()
     return Secret(name=f"model {name}", data=data, window=16, step=16, every_form=False)
 
 
@@ -175,8 +175,8 @@ class Work:
         """Everything that came out: name, bytes, whether it is a log for people."""
         for name, console in self.bench.board.consoles.items():
             raw = console.read_from(Mark(max(0, console.received - MOST)), limit=MOST)
-            yield f"console {name}", raw, name != self.bench.pair.build.console
-            if name == self.bench.pair.build.console and self.bench.pair.build.protocol == "smp":
+            yield f"console {name}", raw, name != self.bench.combination.build.console
+            if name == self.bench.combination.build.console and self.bench.combination.build.protocol == "smp":
                 decoder = FrameDecoder()
                 answers, log = bytearray(), bytearray()
                 for item in decoder.feed(raw):
@@ -271,7 +271,7 @@ def sensor_secrets(work: Work) -> list[Secret]:
 def test_no_piece_of_the_model_appears_in_an_output(bench: Bench, work: Work, checks: Checks) -> None:
     work.keys()
     active = bench.description.model
-    if active is None or active not in bench.pair.build.models:
+    if active is None or active not in bench.combination.build.models:
         pytest.skip("not covered: the build names no file of the active model")
     judge_outputs(checks, work, MODEL_OUT, [model_of(bench, active)])
 
@@ -279,12 +279,12 @@ def test_no_piece_of_the_model_appears_in_an_output(bench: Bench, work: Work, ch
 @pytest.mark.needs("models", "memory-dump", "memory-map")
 def test_no_piece_of_a_model_is_left_in_memory(bench: Bench, work: Work, checks: Checks) -> None:
     work.keys()
-    judge_memory(checks, work, MODEL_LEFT, [model_of(bench, name) for name in bench.pair.build.models])
+    judge_memory(checks, work, MODEL_LEFT, [model_of(bench, name) for name in bench.combination.build.models])
 
 
 def test_no_piece_of_a_model_is_in_a_non_secure_image(bench: Bench, device: Device, checks: Checks) -> None:
     del device
-    build = bench.pair.build
+    build = bench.combination.build
     images = [image for image in build.images if image.world == "nonsecure"]
     if not images or not build.models:
         pytest.skip("not covered: the build names no non-secure image, or no model")

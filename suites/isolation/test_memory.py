@@ -184,7 +184,7 @@ def test_the_model_cannot_be_read(bench: Bench, device: Device, checks: Checks) 
     """Where the secure side keeps its copy, no readable word may be one of the model's."""
     active = bench.description.model
     assert active is not None
-    model = bench.pair.build.model_file(active).read_bytes()
+    model = bench.combination.build.model_file(active).read_bytes()
     words = {model[at : at + 4] for at in range(0, len(model) - 3, 4)} - {bytes(4), b"\xff" * 4}
     places = [region for region in bench.memory_map.owned_by("secure") if "model" in region.holds]
     if not places:

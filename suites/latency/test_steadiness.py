@@ -91,7 +91,7 @@ def test_signing_takes_the_same_time_whatever_is_signed(
 
 @pytest.mark.needs("signed-result", "trusted-results", "describe")
 def test_one_frequency_is_reported_everywhere(bench: Bench, device: Device, verifier: Verifier, checks: Checks) -> None:
-    declared = bench.pair.target.clock
+    declared = bench.combination.target.clock
     if declared is None:
         pytest.skip("not covered: the target declares no clock")
     size = bench.description.input_bytes

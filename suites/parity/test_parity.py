@@ -15,7 +15,7 @@ LEAST = 32
 
 @pytest.mark.needs("batch", "models")
 def test_many_inputs_give_the_references_outputs(bench: Bench, reference: Reference, build_model: str) -> None:
-    declared = bench.pair.build.parity
+    declared = bench.combination.build.parity
     _, info = reference.model(build_model)
     most = max(LEAST, WIRE_BYTES // max(info.input_bytes, 1))
     said = "vectors" in declared.model_fields_set

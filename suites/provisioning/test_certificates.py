@@ -90,7 +90,7 @@ def test_a_device_key_gets_its_certificate(
 ) -> None:
     key = bench.trust.key(role)
     if not isinstance(key, PublicKey):
-        pytest.skip(f"not covered: {bench.pair.build.name} names no {role} key that it trusts")
+        pytest.skip(f"not covered: {bench.combination.build.name} names no {role} key that it trusts")
     certificate = provision(
         authority.tool, device.csr(role), ca=authority.der, expected_key=key, expected_cn=device.describe().uuid,
         report=verifier.report, form=form, subject=role,

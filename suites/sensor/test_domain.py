@@ -171,7 +171,7 @@ def test_samples_come_at_the_period_asked_for(
 ) -> None:
     """By the host's time never too many; by a clock that no busy host disturbs neither too many nor too few."""
     put(stimulus, Sample(640, 640, 640, 400))
-    clock = bench.pair.target.clock
+    clock = bench.combination.target.clock
     hz = clock.hz if clock is not None else bench.description.clock_hz or 1
     if bench.board.clock_quality is not ClockQuality.DETERMINISTIC:
         taken, _, host = measured(device, period, hz)
@@ -213,8 +213,8 @@ def measured(device: Device, period: int, hz: int) -> tuple[int, float, float]:
 @pytest.mark.needs("sensor-removal")
 @pytest.mark.parametrize("gone", ["mag", "temp", "both"])
 def test_a_sensor_that_is_gone(bench: Bench, device: Device, checks: Checks, gone: str) -> None:
-    names = tuple(bench.pair.target.sensors) if gone == "both" else (gone,)
-    if not set(names) <= set(bench.pair.target.sensors):
+    names = tuple(bench.combination.target.sensors) if gone == "both" else (gone,)
+    if not set(names) <= set(bench.combination.target.sensors):
         pytest.skip(f"not covered: the target has no sensor {gone!r}")
     with bench.without_sensors(*names):
         for number in range(4):
@@ -335,7 +335,7 @@ def test_the_front_end_is_the_references_over_its_whole_domain(
     from tfm_harness.parity import window_tensor
 
     name = bench.description.model
-    if name is None or bench.pair.build.models[name].frontend != "reference":
+    if name is None or bench.combination.build.models[name].frontend != "reference":
         pytest.skip("not covered: the active model has another front-end than the reference firmware's")
     model, info = reference.model(name)
     windows = candidates()

@@ -18,7 +18,7 @@ from tfm_harness.boards.base import PowerState, ResetKind, RunContext
 from tfm_harness.boards.registry import make_board
 from tfm_harness.config.attach import AttachTarget
 from tfm_harness.config.build import Build
-from tfm_harness.config.loading import check_pair, load_target
+from tfm_harness.config.loading import check_combination, load_target
 from tfm_harness.console.base import Mark
 from tfm_harness.errors import ConfigError, HarnessError, InfrastructureError
 from tfm_harness.protocol.zephyr_shell.client import ZephyrShellDriver
@@ -213,9 +213,9 @@ def test_described_in_yaml(tmp_path: Path, context: RunContext) -> None:
     assert isinstance(loaded, AttachTarget)
     assert loaded.resources() == ("serial server lab:4001",)
     assert isinstance(make_board(loaded, context), AttachBoard)
-    check_pair(loaded, BUILD)
+    check_combination(loaded, BUILD)
     with pytest.raises(ConfigError, match="pair-invalid"):
-        check_pair(loaded, Build(name="firmware", protocol="smp", console="other"))
+        check_combination(loaded, Build(name="firmware", protocol="smp", console="other"))
     path.write_text("kind: attach\nconsoles:\n  ns: {kind: tcp, hots: lab, port: 4001}\n")
     with pytest.raises(ConfigError, match="did you mean 'host'"):
         load_target(path)

@@ -25,7 +25,7 @@ from tests.parity.test_cli_replay import failure  # noqa: F401 - a fixture
 @pytest.fixture
 def combination(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TargetBuild:
     """The simulator says that an image of 0x11 bytes runs; the build's image is another one."""
-    monkeypatch.setitem(kinds.BUILT_IN, "simulator", "tests.plugin.simulator_board:StandinBoard")
+    monkeypatch.setitem(kinds.BUILT_IN, "simulator", "tests.plugin.simulator_board:SimulatorBoard")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bench.yaml").write_text("kind: simulator\nconsoles: {ns: 0, secure: 1}\n")
     (tmp_path / "ns.bin").write_bytes(make_image(ImageRecipe(payload=b"the new image" * 40, name="NSPE")))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tfm_harness.bundled import bundled
 from tfm_harness.cli import docs, main
-from tfm_harness.config.loading import check_pair, load_build, load_target
+from tfm_harness.config.loading import check_combination, load_build, load_target
 
 from tests.reference_firmware import needs_firmware
 
@@ -44,7 +44,7 @@ def test_a_new_project_is_valid_and_names_its_own_files(tmp_path: Path, capsys: 
     assert main.main(["init", str(project), "--target", "t1", "--build", "b1", "--suite", "s1"]) == 0
     assert f"cd {project}" in capsys.readouterr().out
     target, build = load_target(project / "targets" / "t1.yaml"), load_build(project / "fw_builds" / "b1")
-    check_pair(target, build)
+    check_combination(target, build)
     assert (target.name, build.name) == ("t1", "b1")
     assert all(path.is_relative_to(project) for path in build.all_files().values())
     for file in (project / "targets" / "t1.yaml", project / "fw_builds" / "b1" / "build.yaml"):

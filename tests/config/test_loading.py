@@ -11,7 +11,14 @@ import yaml
 from tfm_harness.config.build import Build
 from tfm_harness.config.fields import Strict
 from tfm_harness.config.kinds import BUILT_IN, board_class, config_model
-from tfm_harness.config.loading import build_names, check_pair, check_targets, load_build, load_target, target_names
+from tfm_harness.config.loading import (
+    build_names,
+    check_combination,
+    check_targets,
+    load_build,
+    load_target,
+    target_names,
+)
 from tfm_harness.config.problems import nearest
 from tfm_harness.config.qemu import QemuTarget
 from tfm_harness.config.schema import build_schema, export, target_schema
@@ -124,7 +131,7 @@ def test_bundled_ones_load() -> None:
         if path.parent == ROOT / "targets":
             assert load_target(name).name == name
     assert load_target("qemu-an547").kind == "qemu"
-    check_pair(load_target("qemu-an547"), load_build("reference", require_files=False))
+    check_combination(load_target("qemu-an547"), load_build("reference", require_files=False))
 
 
 def test_names_are_searched_in_order(here: Path) -> None:
@@ -316,16 +323,16 @@ def test_the_front_ends_that_a_build_may_name_are_those_there_are() -> None:
 def test_pairs_that_do_not_fit(here: Path) -> None:
     target = load_target(write(here / "t.yaml", TARGET))
     build = load_build(write(here / "b.yaml", BUILD), require_files=False)
-    check_pair(target, build)
+    check_combination(target, build)
     with pytest.raises(ConfigError, match="reads the sensor"):
-        check_pair(target.model_copy(update={"sensors": {}}), build)
+        check_combination(target.model_copy(update={"sensors": {}}), build)
     with pytest.raises(ConfigError, match="speaks on console 'debug'"):
-        check_pair(target, build.model_copy(update={"console": "debug"}))
+        check_combination(target, build.model_copy(update={"console": "debug"}))
     with pytest.raises(ConfigError, match="no secure ELF image"):
-        check_pair(target, build.model_copy(update={"images": build.images[1:]}))
+        check_combination(target, build.model_copy(update={"images": build.images[1:]}))
     slots = build.model_copy(update={"models": {"m": build.models["tamper"].model_copy(update={"slot": 4})}})
     with pytest.raises(ConfigError, match=r"slot 4; the target has 0\.\.3"):
-        check_pair(target, slots)
+        check_combination(target, slots)
 
 
 class _Wired(TargetBase):

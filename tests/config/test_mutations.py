@@ -11,7 +11,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tfm_harness.config.loading import check_pair, load_build, load_target, target_names
+from tfm_harness.config.loading import check_combination, load_build, load_target, target_names
 from tfm_harness.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,7 +100,7 @@ def test_mutated_builds(source: Path, tmp_path: Path, draw: st.DataObject) -> No
         build = load_build(path, require_files=False)
         build.granted()
         build.all_files()
-        check_pair(load_target("qemu-an547"), build)
+        check_combination(load_target("qemu-an547"), build)
     except ConfigError as error:
         check_error(error, path)
 

@@ -19,7 +19,7 @@ class Project:
         monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
         pytester.makeconftest(
             "from tfm_harness.config import kinds\n"
-            "kinds.BUILT_IN['simulator'] = 'tests.plugin.simulator_board:StandinBoard'\n\n"
+            "kinds.BUILT_IN['simulator'] = 'tests.plugin.simulator_board:SimulatorBoard'\n\n"
         )
         self.target("bench")
         self.build("fw")

@@ -22,18 +22,18 @@ from tests.protocol.simulator import Firmware, MemoryConsole
 HUK = bytes(range(32))
 
 
-class StandinTarget(TargetBase):
+class SimulatorTarget(TargetBase):
     kind: Literal["simulator"]
     fault: str = ""
 
 
-class StandinBoard(Board):
+class SimulatorBoard(Board):
     kind = "simulator"
-    config_model = StandinTarget
+    config_model = SimulatorTarget
 
     def __init__(self, target: TargetBase, context: RunContext) -> None:
         super().__init__(target, context)
-        assert isinstance(target, StandinTarget)
+        assert isinstance(target, SimulatorTarget)
         self.fault = target.fault
         self.log = context.state_dir / f"{target.name}.life"
         self._events: list[BoardEvent] = []

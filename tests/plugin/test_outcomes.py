@@ -140,7 +140,7 @@ def test_findings_outweigh_a_bench_failure_in_the_same_test(project: Project) ->
 @pytest.mark.parametrize(
     ("fault", "code", "words"),
     [
-        ("log-resets", 1, "*product:board.unasked-reset*"),
+        ("log-resets", 1, "*product:board.unexpected-reset*"),
         ("log-panics", 1, "*product:board.secure-panic*"),
         ("log-twice", 1, "*product:smp-duplicate* one request was answered twice*"),
         ("log-dies", 10, "*infrastructure:*"),
@@ -192,8 +192,8 @@ def test_a_lost_board_is_not_waited_for_again(project: Project) -> None:
     project.target("bench", "log-dies")
     project.test(TRIGGER + "def test_next(device): pass\ndef test_after(device): pass\n")
     project.append_conftest(
-        "def pytest_harness_board_lost(bench, error): print(f'LOST {bench.pair.name} {error.kind}')\n"
-        "def pytest_harness_board_ready(bench): print(f'READY {bench.pair.name}')\n"
+        "def pytest_harness_board_lost(bench, error): print(f'LOST {bench.combination.name} {error.kind}')\n"
+        "def pytest_harness_board_ready(bench): print(f'READY {bench.combination.name}')\n"
     )
     result = project.run("--tfm-answer-timeout", "0.1", "--tfm-boot-timeout", "0.3", "-s")
     assert result.ret == 10

@@ -46,7 +46,7 @@ def bench(tmp_path: Path) -> Any:
         huk=None, lifecycle=None, implementation_id=None, certification_reference=None, verification_service=None
     )
     return SimpleNamespace(
-        pair=SimpleNamespace(build=build), board=SimpleNamespace(name="board", identity=identity), trust=Trust(),
+        combination=SimpleNamespace(build=build), board=SimpleNamespace(name="board", identity=identity), trust=Trust(),
         description=SimpleNamespace(boot_seed=None, model=None, uuid=None), boots=1, boot_seed=None, asked_results=0,
         instruments=SimpleNamespace(ledger=SignatureLedger()),
         context=SimpleNamespace(shared_dir=None, run_dir=tmp_path / "run"),

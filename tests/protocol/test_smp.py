@@ -202,7 +202,7 @@ def test_values_are_shown_in_diagnostic_notation(value: object, text: str) -> No
 
 def test_the_watch_is_asked_while_waiting(tmp_path: Path) -> None:
     def gone() -> None:
-        raise ProductError("the board reset", kind="unasked-reset")
+        raise ProductError("the board reset", kind="unexpected-reset")
 
     watch: Callable[[], None] = gone
     with pytest.raises(ProductError, match="the board reset"):

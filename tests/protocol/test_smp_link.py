@@ -123,7 +123,7 @@ def test_an_answer_to_nothing_is_the_products_fault(link: SmpLink, firmware: Fir
     firmware.faults = [lambda _: frame(Firmware.packet(2, 0, 200, 0, {"r": "x"}))]
     with pytest.raises(ProductError) as caught:
         link.request(SAFE, timeout=1)
-    assert caught.value.kind == "smp-unasked"
+    assert caught.value.kind == "smp-unsolicited"
     assert "sequence 200" in str(caught.value)
 
 
@@ -224,7 +224,7 @@ def test_what_was_asked_before_a_reset_is_passed_over_by_the_first_request_only(
     assert link.stats.stale == 2
     assert link.stats.clean
     firmware.faults = [lambda answer: stranger + answer]
-    with pytest.raises(ProductError, match="smp-unasked"):
+    with pytest.raises(ProductError, match="smp-unsolicited"):
         link.request(SAFE, timeout=1)
 
 

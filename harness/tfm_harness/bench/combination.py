@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tfm_harness.boards.base import Identity
 from tfm_harness.boards.pool import members_of
 from tfm_harness.config.build import Build
-from tfm_harness.config.loading import check_pair, load_build, load_target
+from tfm_harness.config.loading import check_combination, load_build, load_target
 from tfm_harness.config.target import TargetBase
 from tfm_harness.errors import HarnessError
 from tfm_harness.findings import Policy
@@ -63,5 +63,5 @@ def load_combination(target: str, build: str, *, require_keys: bool = True) -> T
         ConfigError: a file is wrong, or the build cannot run on the target.
     """
     loaded, firmware = load_target(target), load_build(build, require_keys=require_keys)
-    check_pair(loaded, firmware)
+    check_combination(loaded, firmware)
     return TargetBuild(loaded, firmware, firmware.policy or Policy.VALIDATION, members_of([loaded]))

@@ -55,7 +55,7 @@ class Inference:
 class Running(Protocol):
     """What a device needs of the combination that it runs in: see `tfm_harness.bench.live.LiveCombination`."""
 
-    pair: TargetBuild
+    combination: TargetBuild
     stimulus: Stimulus | None
     boots: int
     asked_results: int
@@ -88,7 +88,7 @@ class Device:
         from tfm_harness.protocol.smp.client import SmpDriver
 
         if not isinstance(self.client, SmpDriver):
-            raise NotCovered(f"{self._bench.pair.name} does not speak the reference firmware's protocol")
+            raise NotCovered(f"{self._bench.combination.name} does not speak the reference firmware's protocol")
         return self.client
 
     def describe(self) -> Description:
@@ -106,7 +106,9 @@ class Device:
         stimulus = self._bench.stimulus
         if stimulus is None:
             raise ConfigError(
-                "this target offers no stimulus", kind="no-stimulus", where=str(self._bench.pair.target.path or "")
+                "this target offers no stimulus",
+                kind="no-stimulus",
+                where=str(self._bench.combination.target.path or ""),
             )
         lab = self.lab
         lab.sample("clear")
@@ -186,7 +188,7 @@ class Device:
         Raises:
             ProductError: ``model-refused``: the device holds it and does not accept its image.
         """
-        where = self._bench.pair.name
+        where = self._bench.combination.name
         if not name:
             raise NotCovered(f"the build of {where} declares no model")
         if self._bench.missing(["models"]):

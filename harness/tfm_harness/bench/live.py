@@ -102,7 +102,7 @@ class LiveCombination:
         listener: Listener | None = None,
         measured: Metrics | None = None,
     ) -> None:
-        self.pair = combination
+        self.combination = combination
         self.context = context
         self.answer_timeout = answer_timeout
         self.boot_timeout = boot_timeout or combination.build.boot.timeout or combination.target.timeouts.boot
@@ -147,7 +147,7 @@ class LiveCombination:
         try:
             self.board = self._pool.take()
             with self.booting():
-                self.board.flash(self.pair.build)
+                self.board.flash(self.combination.build)
             yield self.board
         finally:
             self.close()
@@ -178,24 +178,27 @@ class LiveCombination:
         self.board = board
         try:
             with self.booting():
-                self.board.flash(self.pair.build)
+                self.board.flash(self.combination.build)
             self._watcher = ResetMonitor(self.board)
-            self._trust = Trust(self.pair.build, self.board.identity)
+            self._trust = Trust(self.combination.build, self.board.identity)
             self.stimulus = self.board.stimulus()
-            if self.pair.build.protocol != "none":
-                console = self.board.console(self.pair.build.console)
+            if self.combination.build.protocol != "none":
+                console = self.board.console(self.combination.build.console)
                 self._client = open_client(
-                    self.pair.build.protocol, console, timeout=self.answer_timeout, watch=self._watcher.raise_if_down
+                    self.combination.build.protocol,
+                    console,
+                    timeout=self.answer_timeout,
+                    watch=self._watcher.raise_if_down,
                 )
                 self._device = Device(self, self._client)
                 self._description = self._wait_ready()
                 # A kept board remembers what an interrupted run selected: tests begin with the factory's model.
-                models = self.pair.build.models
+                models = self.combination.build.models
                 factory = next((name for name, model in models.items() if model.slot == 0), None)
                 # (A model that the firmware cannot run has no name in its description.)
                 forgotten = self._description.model in models or not self.missing(["models"])
                 self._active = factory if forgotten and factory else self._description.model
-                prove_flash(self._description, self._trust, self.pair)
+                prove_flash(self._description, self._trust, self.combination)
         except BaseException:
             self.close()
             raise
@@ -212,7 +215,7 @@ class LiveCombination:
     def device(self) -> Device:
         """The device; skips as not covered when the build speaks no protocol."""
         if self._device is None:
-            raise NotCovered(f"{self.pair.name} speaks no protocol")
+            raise NotCovered(f"{self.combination.name} speaks no protocol")
         return self._device
 
     @property
@@ -235,15 +238,15 @@ class LiveCombination:
     @property
     def memory_map(self) -> MemoryMap:
         """What lies where, and to whom it belongs; skips as not covered where neither build nor target says so."""
-        found = self.pair.build.memory_map or self.pair.target.memory_map
+        found = self.combination.build.memory_map or self.combination.target.memory_map
         if found is None:
-            raise NotCovered(f"{self.pair.name} has no memory map")
+            raise NotCovered(f"{self.combination.name} has no memory map")
         return found
 
     @property
     def services(self) -> Mapping[str, ServiceConfig]:
         """Services for non-secure clients, as the build declares them, else the target."""
-        return self.pair.build.services or self.pair.target.services
+        return self.combination.build.services or self.combination.target.services
 
     @property
     def window(self) -> int:
@@ -258,7 +261,7 @@ class LiveCombination:
 
     def missing(self, wanted: Iterable[str]) -> list[str]:
         """Which of the features a test names neither firmware nor bench has."""
-        have = set(capabilities(self.board, self.pair.build, stimulus=self.stimulus is not None))
+        have = set(capabilities(self.board, self.combination.build, stimulus=self.stimulus is not None))
         if self._client is not None and self._description is not None:
             said = self._description.features
             have |= {str(feature) for feature in self._client.features if not said or feature in said}
@@ -267,7 +270,7 @@ class LiveCombination:
     def rested_stimulus(self) -> Stimulus:
         """The stimulus at rest."""
         if self.stimulus is None:
-            raise NotCovered(f"{self.pair.name} has no stimulus")
+            raise NotCovered(f"{self.combination.name} has no stimulus")
         self.stimulus.rest()
         return self.stimulus
 
@@ -279,7 +282,7 @@ class LiveCombination:
         """
         if self.lost is not None:
             raise InfrastructureError(
-                f"{self.pair.name} was lost in an earlier test and could not be brought back",
+                f"{self.combination.name} was lost in an earlier test and could not be brought back",
                 kind="board-lost",
                 seen=f"{self.lost.kind}: {self.lost.message}",
                 hint="see the first test that failed",
@@ -395,7 +398,7 @@ class LiveCombination:
     def _trust_board(self) -> None:
         """Trust follows the board's fuses, which a test may have burned anew."""
         if self.trust.identity != self.board.identity:
-            self._trust = Trust(self.pair.build, self.board.identity)
+            self._trust = Trust(self.combination.build, self.board.identity)
 
     @property
     def boot_seed(self) -> bytes | None:
@@ -467,7 +470,7 @@ class LiveCombination:
             self._restart_link()
             self._description = self._wait_ready()
         self._active = self._description.model
-        self._trust = Trust(self.pair.build, self.board.identity)  # and with it what had been installed
+        self._trust = Trust(self.combination.build, self.board.identity)  # and with it what had been installed
         self._restate()
         return self._description
 
@@ -481,9 +484,9 @@ class LiveCombination:
 
     def flash_again(self) -> None:
         """The build under test, as when the bench was opened."""
-        self.flash_variant(self.pair.build)
+        self.flash_variant(self.combination.build)
         self._description = self._wait_ready()
-        prove_flash(self._description, self.trust, self.pair)
+        prove_flash(self._description, self.trust, self.combination)
         self._restate()
 
     # -- judging a test
@@ -527,8 +530,8 @@ class LiveCombination:
         with contextlib.suppress(HarnessError):
             said = "".join(c.read_from(Mark(0)).decode("utf-8", "replace") for c in self._consoles().values())
         resets = sum(event.kind == "guest-reset" for event in self.board.events)
-        machine = getattr(self.pair.target, "machine", None)
-        return hints_for(machine, said, resets=resets, tfm=is_tfm(self.pair.build))
+        machine = getattr(self.combination.target, "machine", None)
+        return hints_for(machine, said, resets=resets, tfm=is_tfm(self.combination.build))
 
     def _restart_link(self) -> None:
         link = getattr(self._client, "link", None)

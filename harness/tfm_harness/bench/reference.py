@@ -67,14 +67,14 @@ class Reference:
         Raises:
             ConfigError: ``no-model``: the build names no file for it.
         """
-        config = self._bench.pair.build.models.get(name or "")
+        config = self._bench.combination.build.models.get(name or "")
         if config is None or name is None or config.file is None:
-            known = ", ".join(self._bench.pair.build.models) or "none"
+            known = ", ".join(self._bench.combination.build.models) or "none"
             raise ConfigError(
                 f"the build names no model file for {name!r}, which is active on the device",
                 kind="no-model",
                 expected=f"one of {known}",
-                where=str(self._bench.pair.build.path or ""),
+                where=str(self._bench.combination.build.path or ""),
             )
         data = self._bench.trust.model_bytes(name)
         return data, self.engine.info(data, name)
@@ -123,7 +123,7 @@ class Reference:
         from tfm_harness.parity.session import run_session
 
         bench = self._bench
-        build = bench.pair.build
+        build = bench.combination.build
         model, info = self.model(name)
         state = self._covers(info, name)
         if info.stateful and state == "sequence":
@@ -147,7 +147,7 @@ class Reference:
                 save_to=bench.context.run_dir,
                 seed=seed,
                 context={
-                    "target": bench.pair.target.name,
+                    "target": bench.combination.target.name,
                     "build": build.name,
                     "model": str(build.models[name].file),
                     "inputs": source,
@@ -182,7 +182,7 @@ class Reference:
         from tfm_harness.parity.generate import generate_inputs
         from tfm_harness.parity.inputs import load_inputs
 
-        build = self._bench.pair.build
+        build = self._bench.combination.build
         if files := build.parity.inputs.get(name):
             return load_inputs(files, info, rule=build.quantisation(name)), None, ", ".join(path.name for path in files)
         recorded, words = self._recorded(name, info)
@@ -207,7 +207,7 @@ class Reference:
         from tfm_harness.bench.windows import BUNDLED, trace_windows
         from tfm_harness.parity.frontend import get_frontend
 
-        build = self._bench.pair.build
+        build = self._bench.combination.build
         config = build.models[name]
         nothing: npt.NDArray[Any] = np.empty((0, *info.inputs[0].shape), dtype=info.inputs[0].dtype)
         if config.frontend is None or len(info.inputs) != 1:
@@ -215,7 +215,7 @@ class Reference:
         declared = build.parity.traces.get(name)
         traces = declared or dict.fromkeys([*BUNDLED, *([config.trace] if config.trace else [])])
         try:
-            windows = trace_windows(traces, self._bench.pair.target.sensors)
+            windows = trace_windows(traces, self._bench.combination.target.sensors)
         except ConfigError:
             if declared:
                 raise
@@ -254,7 +254,7 @@ class Reference:
     ) -> Comparison:
         from tfm_harness.parity.compare import compare
 
-        build = self._bench.pair.build
+        build = self._bench.combination.build
         tolerances = build.parity.granted(build.document)
         return compare(list(reference), list(device), tolerances, self.report, info=info, subject=subject)
 
@@ -280,7 +280,7 @@ class Reference:
     def _outputs(self, inference: Inference) -> list[tuple[bytes, str, tuple[int, ...]]]:
         from tfm_harness.verify.results import verify_result
 
-        build = self._bench.pair.build
+        build = self._bench.combination.build
         profile = build.results.profile if build.results else "tfm-harness-reference"
         key = self._bench.trust.key("result")
         unjudged = Report()  # the verifier judges the envelope; here only its tensors are read

@@ -13,10 +13,10 @@ from tfm_harness.errors import ProductError
 from tfm_harness.findings import Check, Report
 from tfm_harness.protocol.smp.text import log_tail
 
-__all__ = ["UNASKED_RESET", "ResetMonitor"]
+__all__ = ["UNEXPECTED_RESET", "ResetMonitor"]
 
-UNASKED_RESET = Check(
-    id="board.unasked-reset",
+UNEXPECTED_RESET = Check(
+    id="board.unexpected-reset",
     title="the board does not reset unless it is asked to",
     requirement="PSA Security Model 1.1 s.4 (a fault of the secure side shows as a reset)",
 )
@@ -76,13 +76,13 @@ class ResetMonitor:
 
         Raises:
             InfrastructureError: the transport or emulator is dead.
-            ProductError: ``unasked-reset``.
+            ProductError: ``unexpected-reset``.
         """
         self._board.check_alive()
         if not self._expecting and self._resets() > self._excused:
             raise ProductError(
                 "the board reset while an answer was awaited",
-                kind="unasked-reset",
+                kind="unexpected-reset",
                 expected="an answer",
                 seen=self._last_reset(),
                 where="\n".join(f"console {c.name!r}:\n{log_tail(c, 6)}" for c in self._board.consoles.values()),
@@ -96,7 +96,9 @@ class ResetMonitor:
         """Findings about what happened since `begin`; only what did not hold is added."""
         resets = self._resets()
         if resets > self._excused:
-            report.add(UNASKED_RESET, passed=False, expected="no reset", seen=self._last_reset(), where=self._offsets())
+            report.add(
+                UNEXPECTED_RESET, passed=False, expected="no reset", seen=self._last_reset(), where=self._offsets()
+            )
             self._excused = resets
         for name, console in self._board.consoles.items():
             mark = self._marks.get(name, console.mark())

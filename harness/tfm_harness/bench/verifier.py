@@ -71,12 +71,12 @@ class Verifier:
             ConfigError: the build names no key for results.
         """
         bench = self._bench
-        build = bench.pair.build
+        build = bench.combination.build
         key = self._trusted("result", "results")
         iak = bench.trust.key("iak")
         deterministic = bench.board.clock_quality is ClockQuality.DETERMINISTIC
         profile = build_result_profile(build)
-        clock = bench.pair.target.clock
+        clock = bench.combination.target.clock
         expected = ResultExpectations(
             nonce=inference.answer.nonce,
             instance_id=bench.trust.instance_id,
@@ -144,7 +144,7 @@ class Verifier:
                 raise ValueError(f"the token was asked for with challenge {asked.hex()}, not {challenge.hex()}")
         bench = self._bench
         known = board_token_expectations(
-            bench.pair.build,
+            bench.combination.build,
             bench.board.identity,
             instance_id=bench.trust.instance_id,
             components=bench.trust.components(bench.description.model) or (),
@@ -228,7 +228,7 @@ class Verifier:
         """Where the harness made the device's secret, the signature follows from it to the last bit."""
         huk = self._bench.board.identity.huk
         said = {"iak": "iak", "result": "results", "client": "client"}[role]
-        if huk is not None and getattr(self._bench.pair.build.trust, said) == "provisioned":
+        if huk is not None and getattr(self._bench.combination.build.trust, said) == "provisioned":
             check_rfc6979(record, reference_private_key(huk, role), self.report, subject=role)
 
     def _others(self, *but: str) -> dict[str, PublicKey]:
@@ -253,19 +253,19 @@ class Verifier:
             raise ConfigError(
                 f"the build names no key to verify this with: trust.{yaml_key}",
                 kind="no-key",
-                where=str(self._bench.pair.build.path or ""),
+                where=str(self._bench.combination.build.path or ""),
                 hint="a pass without a key would be no pass; name the key's file, or `provisioned` on virtual boards",
             )
         return key
 
     def _model_id(self, inference: Inference) -> bytes | None:
-        model = self._bench.pair.build.models.get(inference.model or "")
+        model = self._bench.combination.build.models.get(inference.model or "")
         if inference.model is None or model is None or model.file is None:
             return None
         return self._bench.trust.model_id(inference.model)
 
     def _outputs(self, inference: Inference) -> tuple[TensorSpec, ...] | None:
-        model = self._bench.pair.build.models.get(inference.model or "")
+        model = self._bench.combination.build.models.get(inference.model or "")
         if model is None or model.file is None:
             return None
         return _output_specs(self._bench.trust.model_bytes(inference.model or ""), inference.model or "model")

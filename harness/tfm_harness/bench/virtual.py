@@ -22,7 +22,7 @@ __all__ = ["VirtualBoard"]
 class Switchable(Protocol):
     """A combination whose board can be started again: see `tfm_harness.bench.live.LiveCombination`."""
 
-    pair: TargetBuild
+    combination: TargetBuild
     board: Board
 
     @property
@@ -48,7 +48,7 @@ class VirtualBoard:
         """The board's own controls."""
         board = self._bench.board
         if not isinstance(board, VirtualControl):
-            raise HarnessBug(f"{self._bench.pair.name} is no virtual board", kind="board-state")
+            raise HarnessBug(f"{self._bench.combination.name} is no virtual board", kind="board-state")
         return board
 
     @property
@@ -56,7 +56,7 @@ class VirtualBoard:
         """What the firmware keeps over power cycles."""
         memory = self.control.nv
         if memory is None:
-            raise HarnessBug(f"{self._bench.pair.name} has no NV area to look at", kind="board-state")
+            raise HarnessBug(f"{self._bench.combination.name} has no NV area to look at", kind="board-state")
         return memory
 
     @contextlib.contextmanager

@@ -43,7 +43,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Check files; every problem of every file is said."""
-    from tfm_harness.config.loading import check_pair, check_targets, load_build, load_target
+    from tfm_harness.config.loading import check_combination, check_targets, load_build, load_target
 
     targets: list[TargetBase] = []
     builds: list[Build] = []
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
             print(error, file=sys.stderr)  # noqa: T201 - same
     judges: list[Callable[[], None]] = []
     if args.pairs or (len(targets), len(builds)) == (1, 1):
-        judges = [functools.partial(check_pair, target, build) for target in targets for build in builds]
+        judges = [functools.partial(check_combination, target, build) for target in targets for build in builds]
         judges.append(functools.partial(check_targets, targets))
     for judge in judges:
         try:

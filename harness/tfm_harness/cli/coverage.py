@@ -64,14 +64,14 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: unknown suite, build or target.
     """
     from tfm_harness.cli.run import suite_paths
-    from tfm_harness.config.loading import check_pair, load_build, load_target
+    from tfm_harness.config.loading import check_combination, load_build, load_target
     from tfm_harness.coverage.suites import cover, read_suite
     from tfm_harness.verify.catalogue import ALL
 
     build = load_build(args.build, require_files=False)
     target = load_target(args.target) if args.target else None
     if target is not None:
-        check_pair(target, build)
+        check_combination(target, build)
     suites = [read_suite(path) for path in suite_paths(args.suites)]
     names = [] if args.suites else [check.id for check in ALL]
     coverage = cover(suites, build_features(build, target), names)

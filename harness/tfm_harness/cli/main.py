@@ -37,8 +37,8 @@ MODULES = (
 
 EXIT_CODES = {
     Responsibility.PRODUCT: 1,
-    Responsibility.BUG: 3,
-    Responsibility.CONFIG: 4,
+    Responsibility.HARNESS: 3,
+    Responsibility.CONFIGURATION: 4,
     Responsibility.TEST: 4,
     Responsibility.INFRASTRUCTURE: 10,
 }
@@ -99,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = args.run(args)
     except HarnessError as error:
         print(error, file=sys.stderr)  # noqa: T201 - a command line tool prints
-        return EXIT_CODES[error.fault]
+        return EXIT_CODES[error.responsibility]
     except KeyboardInterrupt:
         return 2
     except BrokenPipeError:

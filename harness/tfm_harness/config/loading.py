@@ -21,7 +21,7 @@ from tfm_harness.errors import ConfigError
 
 __all__ = [
     "build_names",
-    "check_pair",
+    "check_combination",
     "check_targets",
     "load_build",
     "load_target",
@@ -227,7 +227,7 @@ def _require_files(build: Build, document: Document, *, keys: bool) -> None:
         raise fail("file-contents", f"build {build.name!r} names files that are something else", wrong)
 
 
-def check_pair(target: TargetBase, build: Build) -> None:
+def check_combination(target: TargetBase, build: Build) -> None:
     """Refuse a build that cannot run on a target.
 
     Raises:

@@ -47,11 +47,11 @@ class Bench(LiveCombination):
     """Opened once for each combination of a session."""
 
     def __init__(
-        self, pair: TargetBuild, context: RunContext, options: Mapping[str, Setting], hooks: pluggy.HookRelay
+        self, combination: TargetBuild, context: RunContext, options: Mapping[str, Setting], hooks: pluggy.HookRelay
     ) -> None:
         given = options["boot-timeout"]
         super().__init__(
-            pair,
+            combination,
             context,
             answer_timeout=options["answer-timeout"].seconds,
             boot_timeout=given.seconds if given.text else None,
@@ -76,9 +76,9 @@ class Bench(LiveCombination):
                 self.measured, self.recoveries, self._booting = kept
 
     def report_for(self, item: pytest.Item) -> Report:
-        """The test's findings under this pair's policy and waivers."""
+        """The test's findings under this combination's policy and waivers."""
         if REPORT not in item.stash:
-            item.stash[REPORT] = Report(policy=self.pair.policy, waivers=self.pair.build.granted())
+            item.stash[REPORT] = Report(policy=self.combination.policy, waivers=self.combination.build.granted())
         return item.stash[REPORT]
 
     def end_test(self, report: Report, error: BaseException | None) -> BaseException | None:
@@ -98,15 +98,15 @@ class Bench(LiveCombination):
 
     def reconsider(self, outcome: Outcome, error: BaseException) -> Outcome:
         """A failure while the board itself had died is the fault of what killed it."""
-        if outcome.fault is Responsibility.PRODUCT and outcome.error is None:
+        if outcome.responsibility is Responsibility.PRODUCT and outcome.error is None:
             return outcome
-        if outcome.fault is Responsibility.INFRASTRUCTURE or isinstance(outcome.error, ProductError):
+        if outcome.responsibility is Responsibility.INFRASTRUCTURE or isinstance(outcome.error, ProductError):
             try:
                 self.board.check_alive()
             except HarnessError as cause:
                 if outcome.error is not None and cause.kind != outcome.kind:
                     error.add_note(f"the board: {cause}")
-                return Outcome(fault=cause.fault, kind=cause.kind, error=outcome.error or cause)
+                return Outcome(responsibility=cause.responsibility, kind=cause.kind, error=outcome.error or cause)
         return outcome
 
     def failed(self, outcome: Outcome) -> None:
@@ -126,7 +126,7 @@ class Bench(LiveCombination):
     def board_run(self) -> BoardRun:
         """This board's share of the run's record, as it is now."""
         return bench_record.board_run(
-            self.pair.name,
+            self.combination.name,
             self.board,
             self._client,
             self._description,

@@ -18,9 +18,9 @@ from _pytest.runner import runtestprotocol  # what other plugins that add report
 from tfm_harness.errors import ProductError
 
 if TYPE_CHECKING:
+    from tfm_harness.bench.combination import TargetBuild
     from tfm_harness.console_suites.live import LiveRun
     from tfm_harness.console_suites.model import Case
-    from tfm_harness.plugin.pairs import Pair
 
 __all__ = ["RUN", "ConsoleCase", "leave", "wanted_suites"]
 
@@ -35,9 +35,9 @@ def leave(item: pytest.Item, run: LiveRun) -> None:
     item.stash[RUN] = run
 
 
-def wanted_suites(pairs: Sequence[Pair]) -> list[str]:
+def wanted_suites(combinations: Sequence[TargetBuild]) -> list[str]:
     """Names of the console suites that the session's builds list, for parametrizing; never empty."""
-    names = {config.suite: None for pair in pairs for config in pair.build.console_suites}
+    names = {config.suite: None for combination in combinations for config in combination.build.console_suites}
     return list(names) or [_NONE]
 
 
@@ -48,12 +48,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     from tfm_harness.plugin.keys import PLUGIN
 
     plugin = metafunc.config.stash.get(PLUGIN, None)
-    metafunc.parametrize("console_suite", wanted_suites(plugin.pairs if plugin else ()))
+    metafunc.parametrize("console_suite", wanted_suites(plugin.combinations if plugin else ()))
 
 
 def _runs_a_suite(fixtures: Iterable[str]) -> bool:
     """Whether a test is one that runs a console suite on a board (not a user's fixture of the same name)."""
-    return {"console_suite", "harness_pair"} <= set(fixtures)
+    return {"console_suite", "tfm_combination"} <= set(fixtures)
 
 
 class ConsoleCase(pytest.Item):
@@ -69,7 +69,7 @@ class ConsoleCase(pytest.Item):
         item.case, item.transcript = case, transcript
         callspec = getattr(parent, "callspec", None)
         if callspec is not None:
-            item.callspec = callspec  # type: ignore[attr-defined] # says which pair it ran on
+            item.callspec = callspec  # type: ignore[attr-defined] # says which combination it ran on
         item.user_properties += [
             ("tfm_harness.console-suite", case.suite),
             ("tfm_harness.console-line", str(case.line)),

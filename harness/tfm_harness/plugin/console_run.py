@@ -47,10 +47,11 @@ def run_console_suite(bench: Bench, suite: str, item: pytest.Item) -> None:
         InfrastructureError: the console was lost.
         ProductError: the run is incomplete or contradicts itself; single failed cases are items of their own.
     """
-    config = next((config for config in bench.pair.build.console_suites if config.suite == suite), None)
+    config = next((config for config in bench.combination.build.console_suites if config.suite == suite), None)
     if config is None:
         pytest.skip(
-            f"not covered: {bench.pair.name} lists no console suite" + ("" if suite == "none-listed" else f" {suite}")
+            f"not covered: {bench.combination.name} lists no console suite"
+            + ("" if suite == "none-listed" else f" {suite}")
         )
     console = bench.board.console(config.console)
     item.user_properties.append(("harness.transcript", str(console.transcript)))
@@ -92,8 +93,8 @@ def _judge(bench: Bench, config: ConsoleSuiteConfig, run: LiveRun) -> None:
     console = bench.board.console(config.console)
     said = console.read_from(Mark(0)).decode("utf-8", "replace")
     resets = sum(event.kind == "guest-reset" for event in bench.board.events)
-    machine = getattr(bench.pair.target, "machine", None)
-    known = hints_for(machine, said, resets=resets, tfm=is_tfm(bench.pair.build))
+    machine = getattr(bench.combination.target, "machine", None)
+    known = hints_for(machine, said, resets=resets, tfm=is_tfm(bench.combination.build))
     if not console.received:
         raise InfrastructureError(
             "not one byte came on the suite's console",

@@ -33,7 +33,7 @@ def decide(report: Report, error: BaseException | None, *, judges: bool) -> Base
         error = None
     if isinstance(error, InfrastructureError) and error.kind in _NO_CONTROL and not report.failed:
         return NotCovered(error.message, what=error.kind)
-    if error is not None and not (report.failed and classify(error).fault is not Responsibility.PRODUCT):
+    if error is not None and not (report.failed and classify(error).responsibility is not Responsibility.PRODUCT):
         if report.failed:
             error.add_note(str(FindingsFailed(report)))
         return error

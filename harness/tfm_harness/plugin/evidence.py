@@ -15,7 +15,7 @@ from tfm_harness.protocol.smp.text import log_tail
 from tfm_harness.version import __version__
 
 if TYPE_CHECKING:
-    from tfm_harness.plugin.pairs import Pair
+    from tfm_harness.bench.combination import TargetBuild
 
 __all__ = [
     "console_section",
@@ -36,10 +36,13 @@ _EXCHANGES = 3
 _WIDTH = 160
 
 
-def header(pairs: Sequence[Pair], context: RunContext | None) -> list[str]:
+def header(combinations: Sequence[TargetBuild], context: RunContext | None) -> list[str]:
     """Lines for pytest's header."""
     lines = [f"tfm-harness {__version__}: reference {installed_engine()}"]
-    lines += [f"  {pair.name}: {pair.target.kind} target, {pair.build_summary()}" for pair in pairs]
+    lines += [
+        f"  {combination.name}: {combination.target.kind} target, {combination.build_summary()}"
+        for combination in combinations
+    ]
     if context is not None:
         lines.append(f"  transcripts and records: {context.run_dir}")
     return lines
@@ -51,7 +54,7 @@ def failure_text(error: BaseException, outcome: Outcome, where: str) -> str | No
     if isinstance(error, FindingsFailed):
         cause = f"\nafterwards: {error.__cause__}" if error.__cause__ is not None else ""
         return f"{where}: {error}{notes}{cause}"
-    if outcome.error is not None and outcome.fault is not Responsibility.BUG:
+    if outcome.error is not None and outcome.responsibility is not Responsibility.HARNESS:
         return f"{where}: {outcome.error}{notes}"
     return None
 

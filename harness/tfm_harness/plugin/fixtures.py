@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from tfm_harness.bench.combination import TargetBuild
     from tfm_harness.bench.device import Device
     from tfm_harness.bench.reference import Reference
     from tfm_harness.bench.verifier import Verifier
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from tfm_harness.plugin.bench import Bench
     from tfm_harness.plugin.checks import Checks
     from tfm_harness.plugin.latency import Latency
-    from tfm_harness.plugin.pairs import Pair
     from tfm_harness.protocol.smp.client import SmpDriver
     from tfm_harness.stimulus.base import Stimulus
 
@@ -26,11 +26,11 @@ __all__ = [
     "build_model",
     "checks",
     "device",
-    "harness_pair",
     "lab",
     "latency",
     "reference",
     "stimulus",
+    "tfm_combination",
     "verifier",
     "virtual",
 ]
@@ -39,23 +39,23 @@ __all__ = [
 def wants_board(item: pytest.Item) -> bool:
     """Whether a test uses the fixtures of this module (not namesakes of its own project)."""
     info = getattr(item, "_fixtureinfo", None)
-    definitions = (info.name2fixturedefs.get("harness_pair") if info else None) or ()
+    definitions = (info.name2fixturedefs.get("tfm_combination") if info else None) or ()
     return any(definition.func.__module__ == __name__ for definition in definitions[-1:])
 
 
 @pytest.fixture(scope="session")
-def harness_pair(request: pytest.FixtureRequest) -> Pair:
-    """The pair of target and build that a test runs for."""
-    pair: Pair = request.param
-    return pair
+def tfm_combination(request: pytest.FixtureRequest) -> TargetBuild:
+    """The combination of target and build that a test runs for."""
+    combination: TargetBuild = request.param
+    return combination
 
 
 @pytest.fixture(scope="session")
-def bench(request: pytest.FixtureRequest, harness_pair: Pair) -> Iterator[Bench]:
-    """Board, firmware, client, stimulus and everything known about them; one for each pair."""
+def bench(request: pytest.FixtureRequest, tfm_combination: TargetBuild) -> Iterator[Bench]:
+    """Board, firmware, client, stimulus and everything known about them; one for each combination."""
     from tfm_harness.plugin.keys import PLUGIN
 
-    yield from request.config.stash[PLUGIN].open_bench(harness_pair)
+    yield from request.config.stash[PLUGIN].open_bench(tfm_combination)
 
 
 @pytest.fixture
@@ -65,11 +65,11 @@ def board(bench: Bench) -> Board:
 
 
 def skip_uncovered(item: pytest.Item, bench: Bench) -> None:
-    """Skip a test that needs what its pair has not."""
+    """Skip a test that needs what its combination has not."""
     missing = bench.missing(name for marker in item.iter_markers("needs") for name in marker.args)
     if missing:
         item.user_properties.append(("harness.not-covered", ", ".join(missing)))
-        pytest.skip(f"not covered: {bench.pair.name} has no {', '.join(missing)}")
+        pytest.skip(f"not covered: {bench.combination.name} has no {', '.join(missing)}")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ __all__ = ["pytest_harness_board_lost", "pytest_harness_board_ready", "pytest_ha
 def pytest_harness_board_ready(bench: Bench) -> None:
     """A board is flashed, has booted, and has proved that it runs the build just flashed.
 
-    Called once for each pair of target and build, before its first test.
+    Called once for each combination of target and build, before its first test.
     """
 
 
@@ -33,5 +33,5 @@ def pytest_harness_progress(bench: Bench, what: str, done: int, total: int) -> N
 def pytest_harness_board_lost(bench: Bench, error: HarnessError) -> None:
     """A board does not answer any more and could not be brought back.
 
-    Called once; the pair's remaining tests are errors that name `error`.
+    Called once; the combination's remaining tests are errors that name `error`.
     """

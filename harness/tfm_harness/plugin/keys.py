@@ -20,20 +20,20 @@ class SessionPlugin(Protocol):
     """The plugin of a session with boards, as fixtures and other hooks use it.
 
     Attributes:
-        pairs: the combinations that were asked for.
+        combinations: the combinations that were asked for.
         context: the folders of the run; None while tests are only collected.
         log: gathers what the run finds.
     """
 
     log: RunLog
-    pairs: tuple[TargetBuild, ...]
+    combinations: tuple[TargetBuild, ...]
     context: RunContext | None
 
-    def open_bench(self, pair: TargetBuild) -> Iterator[Bench]:
+    def open_bench(self, combination: TargetBuild) -> Iterator[Bench]:
         """Open, yield, close."""
         ...
 
-    def bench_for(self, pair: TargetBuild) -> Bench | None:
+    def bench_for(self, combination: TargetBuild) -> Bench | None:
         """The open bench of a combination."""
         ...
 

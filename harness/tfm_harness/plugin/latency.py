@@ -50,7 +50,7 @@ class Latency:
     @property
     def clock(self) -> Clock:
         """The counter as the target declares it."""
-        declared = self._bench.pair.target.clock
+        declared = self._bench.combination.target.clock
         quality = self._bench.board.clock_quality
         return Clock(
             source=declared.source if declared else "counter",
@@ -59,7 +59,7 @@ class Latency:
             quality=quality,
             # QEMU's counter runs with the host's clock unless instructions are counted.
             tracks_host=quality is not ClockQuality.DETERMINISTIC
-            and self._bench.pair.target.kind in {"qemu", "mps3", "probe"},
+            and self._bench.combination.target.kind in {"qemu", "mps3", "probe"},
         )
 
     def rate(self) -> None:
@@ -81,7 +81,7 @@ class Latency:
         How often, and against what, says the build's ``latency`` section.
         """
         bench, device, report, clock = self._bench, self._bench.device, self.report, self.clock
-        declared = bench.pair.build.latency
+        declared = bench.combination.build.latency
         began = time.monotonic()
         device.lab.latency(1)
         each = time.monotonic() - began
@@ -127,7 +127,7 @@ class Latency:
             subject=name,
         )
         check_run_accounts(replace(series, warmup=0), start=run.start, end=run.end, report=report)
-        budgets = [budget for budget in declared.limits(bench.pair.build.document) if budget.covers(name)]
+        budgets = [budget for budget in declared.limits(bench.combination.build.document) if budget.covers(name)]
         for budget in budgets:
             check_budget(series, budget, report)
         result, baseline = self._compare(series)
@@ -163,7 +163,7 @@ class Latency:
             clock=clock,
             host_seconds=inference.answer.host_seconds,
             report=self.report,
-            bound=self._bench.pair.build.latency.host_bound,
+            bound=self._bench.combination.build.latency.host_bound,
             result_ticks=(start, end) if start is not None and end is not None else None,
             # The least of the series: on a shared host the median may hold somebody else's work.
             inference_ticks=float(min(ticks)),
@@ -196,7 +196,7 @@ class Latency:
             return regression_gate(series, None, report), None
         from tfm_harness.history import BaselineStore, default_url, judge_and_keep, run_name
 
-        threshold = bench.pair.build.latency.threshold
+        threshold = bench.combination.build.latency.threshold
         name = run_name(bench.context.shared_dir or bench.context.run_dir)
         with BaselineStore(default_url(bench.context.state_dir)) as store:
             judged = judge_and_keep(store, name, series, report, threshold=threshold)

@@ -20,8 +20,8 @@ _FINDINGS_SHOWN = 4
 _PACKAGE = "tfm_harness."
 _WORST = (
     Responsibility.PRODUCT,
-    Responsibility.BUG,
-    Responsibility.CONFIG,
+    Responsibility.HARNESS,
+    Responsibility.CONFIGURATION,
     Responsibility.TEST,
     Responsibility.INFRASTRUCTURE,
 )
@@ -42,7 +42,7 @@ class FindingsFailed(AssertionError):  # noqa: N818 - reads as what pytest print
 class Outcome:
     """Whose responsibility, a short slug of what, and the error when the harness raised one."""
 
-    fault: Responsibility
+    responsibility: Responsibility
     kind: str
     error: HarnessError | None = None
 
@@ -60,17 +60,19 @@ def classify(error: BaseException, *, bundled: bool = False) -> Outcome:
         bundled: the test came with the harness, and so its mistake is the harness's.
     """
     if isinstance(error, FindingsFailed):
-        return Outcome(fault=Responsibility.PRODUCT, kind=error.findings[0].id if error.findings else "no-verdict")
+        return Outcome(
+            responsibility=Responsibility.PRODUCT, kind=error.findings[0].id if error.findings else "no-verdict"
+        )
     if isinstance(error, HarnessError):
-        return Outcome(fault=error.fault, kind=error.kind, error=error)
+        return Outcome(responsibility=error.responsibility, kind=error.kind, error=error)
     if isinstance(error, BaseExceptionGroup):
         inner = [classify(each, bundled=bundled) for each in _walk(error) if not isinstance(each, BaseExceptionGroup)]
-        return min(inner, key=lambda outcome: _WORST.index(outcome.fault))
+        return min(inner, key=lambda outcome: _WORST.index(outcome.responsibility))
     if isinstance(error, AssertionError) and not _within_harness(error):
-        return Outcome(fault=Responsibility.PRODUCT, kind=type(error).__name__)
+        return Outcome(responsibility=Responsibility.PRODUCT, kind=type(error).__name__)
     if isinstance(error, pytest.fail.Exception):
-        return Outcome(fault=Responsibility.PRODUCT, kind=type(error).__name__)
-    return Outcome(fault=Responsibility.BUG if bundled else Responsibility.TEST, kind=type(error).__name__)
+        return Outcome(responsibility=Responsibility.PRODUCT, kind=type(error).__name__)
+    return Outcome(responsibility=Responsibility.HARNESS if bundled else Responsibility.TEST, kind=type(error).__name__)
 
 
 def _within_harness(error: BaseException) -> bool:

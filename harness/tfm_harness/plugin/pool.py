@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from _pytest.runner import runtestprotocol
 
+from tfm_harness.bench.combination import TargetBuild
 from tfm_harness.boards.base import RunContext
 from tfm_harness.boards.pool import Pool
 from tfm_harness.errors import ConfigError, HarnessError
-from tfm_harness.plugin.pairs import Pair
 from tfm_harness.report.record import BoardEntry, BoardRun, MoveEntry
 
 if TYPE_CHECKING:
@@ -39,19 +39,19 @@ def note_quarantine(log: RunLog, context: RunContext) -> None:
     for name, why in Pool((), context, folder).lost().items():
         if any(board == name for _, board in log.boards):
             continue
-        for pair in log.pairs:
-            if name in {member.name for member in pair.members}:
-                log.keep_board(BoardRun(board=BoardEntry(combination=pair.name, name=name, lost=why)))
+        for combination in log.combinations:
+            if name in {member.name for member in combination.members}:
+                log.keep_board(BoardRun(board=BoardEntry(combination=combination.name, name=name, lost=why)))
 
 
-def check_workers(config: pytest.Config, pairs: tuple[Pair, ...]) -> None:
+def check_workers(config: pytest.Config, combinations: tuple[TargetBuild, ...]) -> None:
     """More test processes than boards is a mistake: the surplus could only wait.
 
     Raises:
         ConfigError: kind ``pool-small``.
     """
     workers = len(getattr(config.option, "tx", None) or [])
-    least = min(pairs, key=lambda pair: len(pair.members))
+    least = min(combinations, key=lambda combination: len(combination.members))
     if workers > max(len(least.members), 1):
         raise ConfigError(
             f"{workers} test processes, but {len(least.members)} "
@@ -72,7 +72,7 @@ class _Anchor(pytest.Item):
 
 
 class PoolPlugin:
-    """Hooks of runs whose pairs have several boards."""
+    """Hooks of runs whose combinations have several boards."""
 
     def __init__(self, plugin: SessionPlugin) -> None:
         self._plugin = plugin
@@ -95,8 +95,8 @@ class PoolPlugin:
     @pytest.hookimpl
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
         """Run the test; when its board was lost on the way, run it once more on another."""
-        pair = self._pair(item)
-        if pair is None or len(pair.members) < 2 or not isinstance(item, pytest.Function):
+        combination = self._pair(item)
+        if combination is None or len(combination.members) < 2 or not isinstance(item, pytest.Function):
             return None
         hooks = item.ihook
         hooks.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
@@ -149,7 +149,7 @@ class PoolPlugin:
         log.moves.append(
             MoveEntry(
                 nodeid=item.nodeid,
-                combination=bench.pair.name,
+                combination=bench.combination.name,
                 before=before,
                 after=bench.board.name,
                 why=f"{lost.kind}: {lost.message}",
@@ -170,14 +170,14 @@ class PoolPlugin:
     # -- inside
 
     def _bench(self, item: pytest.Item) -> Bench | None:
-        pair = self._pair(item)
-        return self._plugin.bench_for(pair) if pair is not None else None
+        combination = self._pair(item)
+        return self._plugin.bench_for(combination) if combination is not None else None
 
     @staticmethod
-    def _pair(item: pytest.Item) -> Pair | None:
+    def _pair(item: pytest.Item) -> TargetBuild | None:
         callspec = getattr(item, "callspec", None)
-        pair = callspec.params.get("harness_pair") if callspec else None
-        return pair if isinstance(pair, Pair) else None
+        combination = callspec.params.get("tfm_combination") if callspec else None
+        return combination if isinstance(combination, TargetBuild) else None
 
 
 def replace_lost(run: BoardRun, lost: HarnessError) -> BoardRun:

@@ -12,11 +12,11 @@ from typing import Any, cast
 
 import pytest
 
+from tfm_harness.bench.combination import TargetBuild
 from tfm_harness.errors import Responsibility
 from tfm_harness.findings import Report, Status
 from tfm_harness.parity.tolerance import tolerance_use
 from tfm_harness.plugin.exit_codes import EXIT_BENCH
-from tfm_harness.plugin.pairs import Pair
 from tfm_harness.report.record import (
     BoardRun,
     CheckEntry,
@@ -52,12 +52,11 @@ NOT_RUN = "not run:"
 __all__ = ["EXIT_BENCH", "NOT_RUN", "SUITES", "RunLog", "judged_findings", "word"]
 
 _PHASES = frozenset({"setup", "call", "teardown"})
-_WORDS = {Responsibility.CONFIG: "configuration", Responsibility.BUG: "harness"}
 
 
 def word(responsibility: Responsibility) -> ResponsibilityWord:
     """A responsibility as records say it."""
-    return cast("ResponsibilityWord", _WORDS.get(responsibility, str(responsibility)))
+    return cast("ResponsibilityWord", str(responsibility))
 
 
 def judged_findings(report: Report) -> tuple[tuple[FindingEntry, ...], dict[str, CheckEntry]]:
@@ -104,8 +103,8 @@ class RunLog:
         interrupted: the signal that ended the run before its end.
     """
 
-    def __init__(self, pairs: Sequence[Pair]) -> None:
-        self.pairs = pairs
+    def __init__(self, combinations: Sequence[TargetBuild]) -> None:
+        self.combinations = combinations
         self.boards: dict[tuple[str, str], BoardRun] = {}
         self.moves: list[MoveEntry] = []
         self.checks: dict[str, CheckEntry] = {}
@@ -222,20 +221,22 @@ class RunLog:
         return sum(nodeid not in self._tests or not self._tests[nodeid].ended for nodeid in self.collected)
 
     def _combination(self, nodeid: str) -> str:
-        return next((pair.name for pair in self.pairs if pair.name in nodeid.partition("[")[2]), "")
+        return next(
+            (combination.name for combination in self.combinations if combination.name in nodeid.partition("[")[2]), ""
+        )
 
     # -- waivers
 
     def waivers(self, tests: Sequence[TestEntry]) -> Iterable[WaiverEntry]:
         """What became of each waiver: one that matched nothing is an error, unless the run left its checks out."""
         complete = self._complete(tests)
-        for pair in self.pairs:
-            findings = [f for test in tests if test.combination == pair.name for f in test.findings]
+        for combination in self.combinations:
+            findings = [f for test in tests if test.combination == combination.name for f in test.findings]
             used = {f.waived_by for f in findings if f.status == "waived"}
-            for waiver in pair.build.granted():
+            for waiver in combination.build.granted():
                 evaluated = any(fnmatchcase(f.id, waiver.finding) for f in findings)
                 yield WaiverEntry(
-                    combination=pair.name,
+                    combination=combination.name,
                     finding=waiver.finding,
                     reason=waiver.reason,
                     where=waiver.where,
@@ -243,17 +244,17 @@ class RunLog:
                 )
             sessions = [
                 {"comparison": {"model": entry.model, "outputs": [_plain(o) for o in entry.outputs]}}
-                for (combination, _), run in self.boards.items()
-                if combination == pair.name
+                for (name, _), run in self.boards.items()
+                if name == combination.name
                 for entry in run.parity
             ]
-            for tolerance in pair.build.parity.granted(pair.build.document):
+            for tolerance in combination.build.parity.granted(combination.build.document):
                 yield WaiverEntry(
-                    combination=pair.name,
+                    combination=combination.name,
                     finding=f"parity tolerance {tolerance.name}",
                     reason=tolerance.reason,
                     where=tolerance.where,
-                    state=cast("Any", tolerance_use(tolerance, sessions, list(pair.build.models))),
+                    state=cast("Any", tolerance_use(tolerance, sessions, list(combination.build.models))),
                 )
 
     def _complete(self, tests: Sequence[TestEntry]) -> bool:

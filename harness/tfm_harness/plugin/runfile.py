@@ -54,8 +54,10 @@ def make_record(
     """
     tests = () if only_collected else log.entries()
     boards = list(log.boards.values())
-    suites = tuple(suite_entries(tests, log.left_out, log.suites, [pair.name for pair in log.pairs]))
-    requirements = tuple(requirement_entries(tests, log.suites, [pair.name for pair in log.pairs]))
+    suites = tuple(
+        suite_entries(tests, log.left_out, log.suites, [combination.name for combination in log.combinations])
+    )
+    requirements = tuple(requirement_entries(tests, log.suites, [combination.name for combination in log.combinations]))
     waivers = tuple(log.waivers(tests))
     verdict = decide_verdict(
         pytest_status,
@@ -81,7 +83,7 @@ def make_record(
             "system": platform.platform(),
             **({"reference": engines} if engines else {}),
         },
-        combinations=tuple(_combination(log, pair.name) for pair in log.pairs),
+        combinations=tuple(_combination(log, combination.name) for combination in log.combinations),
         boards=tuple(run.board for run in boards),
         moves=tuple(log.moves),
         suites=suites,
@@ -98,17 +100,17 @@ def make_record(
 
 
 def _combination(log: RunLog, name: str) -> CombinationEntry:
-    pair = next(pair for pair in log.pairs if pair.name == name)
+    combination = next(combination for combination in log.combinations if combination.name == name)
     boards = [run.board for (combination, _), run in log.boards.items() if combination == name]
     return CombinationEntry(
         name=name,
-        target=pair.target.name,
-        build=pair.build.name,
-        policy=str(pair.policy),
-        kind=pair.target.kind,
-        protocol=pair.build.protocol,
+        target=combination.target.name,
+        build=combination.build.name,
+        policy=str(combination.policy),
+        kind=combination.target.kind,
+        protocol=combination.build.protocol,
         firmware=next((board.firmware for board in boards if board.firmware), ""),
         clock=next((board.clock for board in boards if board.clock), ""),
-        image=pair.identity(),
-        boards=tuple(member.name for member in pair.members) or (pair.target.name,),
+        image=combination.identity(),
+        boards=tuple(member.name for member in combination.members) or (combination.target.name,),
     )

@@ -10,18 +10,19 @@ from typing import Any
 import pytest
 from _pytest._code.code import TerminalRepr
 
+from tfm_harness.bench.combination import TargetBuild
 from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.boards.base import RunContext
 from tfm_harness.errors import HarnessError
 from tfm_harness.parity.installed import installed_engine
 from tfm_harness.plugin import console_items, evidence, junit, pool
 from tfm_harness.plugin.bench import REPORT, Bench
+from tfm_harness.plugin.combinations import load_combinations, run_context
 from tfm_harness.plugin.decision import decide
 from tfm_harness.plugin.fixtures import skip_uncovered
 from tfm_harness.plugin.neighbours import keep_apart
 from tfm_harness.plugin.options import Setting, settings
 from tfm_harness.plugin.outcomes import classify, location
-from tfm_harness.plugin.pairs import Pair, load_pairs, run_context
 from tfm_harness.plugin.progress import ProgressLine
 from tfm_harness.plugin.record import EXIT_BENCH, NOT_RUN, SUITES, RunLog, judged_findings, word
 from tfm_harness.plugin.runfile import make_record, write_run
@@ -44,9 +45,9 @@ def activate(config: pytest.Config) -> HarnessPlugin:
         ConfigError: an option, a target or a build is wrong; the text says where it came from.
     """
     options = settings(config)
-    pairs = load_pairs(options["target"], options["build"], options["policy"], pool=options["pool"].on)
-    pool.check_workers(config, pairs)
-    plugin = HarnessPlugin(config, options, pairs)
+    combinations = load_combinations(options["target"], options["build"], options["policy"], pool=options["pool"].on)
+    pool.check_workers(config, combinations)
+    plugin = HarnessPlugin(config, options, combinations)
     config.pluginmanager.register(plugin, "tfm_harness_session")
     config.pluginmanager.register(pool.PoolPlugin(plugin), "tfm_harness_pool")
     config.pluginmanager.register(console_items, "tfm_harness_console_items")
@@ -55,13 +56,15 @@ def activate(config: pytest.Config) -> HarnessPlugin:
 
 
 class HarnessPlugin:
-    """Hooks of a session with boards. State that others need is in the `Bench` of each pair."""
+    """Hooks of a session with boards. State that others need is in the `Bench` of each combination."""
 
-    def __init__(self, config: pytest.Config, options: Mapping[str, Setting], pairs: tuple[Pair, ...]) -> None:
+    def __init__(
+        self, config: pytest.Config, options: Mapping[str, Setting], combinations: tuple[TargetBuild, ...]
+    ) -> None:
         self.config = config
         self.options = options
-        self.pairs = pairs
-        self.log = RunLog(pairs)
+        self.combinations = combinations
+        self.log = RunLog(combinations)
         self.worker = hasattr(config, "workerinput")  # a pytest-xdist worker: the controller prints and records
         self.context = None if config.option.collectonly else _context(config, options)
         self.record: RunRecord | None = None
@@ -76,17 +79,17 @@ class HarnessPlugin:
 
     # -- boards
 
-    def open_bench(self, pair: Pair) -> Iterator[Bench]:
+    def open_bench(self, combination: TargetBuild) -> Iterator[Bench]:
         """The body of the `bench` fixture: open, yield, close, whatever happens."""
         if self.context is None:
             raise RuntimeError("a bench was asked for while collecting")
-        bench = Bench(pair, self.context, self.options, self.config.hook)
-        self._open[pair.name] = bench
+        bench = Bench(combination, self.context, self.options, self.config.hook)
+        self._open[combination.name] = bench
         try:
             try:
                 bench.open()
             except HarnessError:
-                self._never_opened[pair.name] = bench.evidence()
+                self._never_opened[combination.name] = bench.evidence()
                 raise
             self.log.keep_board(bench.board_run())
             yield bench
@@ -95,11 +98,11 @@ class HarnessPlugin:
                 self.log.keep_board(bench.board_run())
             finally:
                 bench.close()
-                del self._open[pair.name]
+                del self._open[combination.name]
 
-    def bench_for(self, pair: Pair) -> Bench | None:
-        """The open bench of a pair."""
-        return self._open.get(pair.name)
+    def bench_for(self, combination: TargetBuild) -> Bench | None:
+        """The open bench of a combination."""
+        return self._open.get(combination.name)
 
     def pytest_sessionstart(self) -> None:
         """Signals that end a run give the boards back."""
@@ -127,13 +130,17 @@ class HarnessPlugin:
 
     @pytest.hookimpl
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Each test that wants a board runs for each pair; one that asks for a model runs for each of its build's."""
-        if "harness_pair" in metafunc.fixturenames:
+        """Each test that wants a board runs for each combination; one that asks for a model, for each of its build's."""
+        if "tfm_combination" in metafunc.fixturenames:
             metafunc.parametrize(
-                "harness_pair", self.pairs, ids=[pair.name for pair in self.pairs], indirect=True, scope="session"
+                "tfm_combination",
+                self.combinations,
+                ids=[combination.name for combination in self.combinations],
+                indirect=True,
+                scope="session",
             )
         if "build_model" in metafunc.fixturenames:
-            names = dict.fromkeys(name for pair in self.pairs for name in models_of(pair))
+            names = dict.fromkeys(name for combination in self.combinations for name in models_of(combination))
             metafunc.parametrize("build_model", list(names), indirect=True)
 
     @pytest.hookimpl(tryfirst=True)
@@ -146,7 +153,7 @@ class HarnessPlugin:
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         """A run that leaves tests out cannot say that a waiver is unused."""
-        self.log.left_out.update({item.nodeid: (pair_name(item), suite_of(item)) for item in items})
+        self.log.left_out.update({item.nodeid: (combination_name(item), suite_of(item)) for item in items})
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Which suites take part."""
@@ -160,7 +167,7 @@ class HarnessPlugin:
 
     def pytest_report_header(self) -> list[str]:
         """Targets, firmware, engines, policy."""
-        return evidence.header(self.pairs, self.context)
+        return evidence.header(self.combinations, self.context)
 
     # -- running
 
@@ -222,7 +229,7 @@ class HarnessPlugin:
         report = yield
         bench = bench_of(item)
         phase = PhaseEntry(
-            combination=bench.pair.name if bench else pair_name(item),
+            combination=bench.combination.name if bench else combination_name(item),
             board=bench.board.name if bench else "",
             suite=suite_of(item),
         )
@@ -253,7 +260,7 @@ class HarnessPlugin:
         outcome = classify(error, bundled=phase.suite in SUITES)
         if bench is not None:
             outcome = bench.reconsider(outcome, error)
-        phase = replace(phase, responsibility=word(outcome.fault), kind=outcome.kind)
+        phase = replace(phase, responsibility=word(outcome.responsibility), kind=outcome.kind)
         cause = self._cause(item, phase, error, bench, report.when or "")
         if cause:
             phase = replace(phase, blocked_by=cause)
@@ -278,7 +285,7 @@ class HarnessPlugin:
         elif isinstance(report.longrepr, TerminalRepr) and hasattr(report.longrepr, "addsection"):
             report.longrepr.addsection("responsibility", whose)
         if bench is None:
-            return phase, self._never_opened.pop(pair_name(item), [])
+            return phase, self._never_opened.pop(combination_name(item), [])
         shown = bench.evidence()
         bench.failed(outcome)
         return phase, shown
@@ -420,23 +427,27 @@ def bench_of(item: pytest.Item) -> Bench | None:
     return bench if isinstance(bench, Bench) else None
 
 
-def pair_name(item: pytest.Item) -> str:
-    """The pair a test was meant to run on, also when its bench never opened."""
+def combination_name(item: pytest.Item) -> str:
+    """The combination a test was meant to run on, also when its bench never opened."""
     callspec = getattr(item, "callspec", None)
-    pair = callspec.params.get("harness_pair") if callspec else None
-    return pair.name if isinstance(pair, Pair) else ""
+    combination = callspec.params.get("tfm_combination") if callspec else None
+    return combination.name if isinstance(combination, TargetBuild) else ""
 
 
-def models_of(pair: Pair) -> list[str]:
+def models_of(combination: TargetBuild) -> list[str]:
     """The models a build declares; an empty name stands for none, so that a test can say so."""
-    return list(pair.build.models) or [""]
+    return list(combination.build.models) or [""]
 
 
 def belongs(item: pytest.Item) -> bool:
-    """Whether a test's model is one of its pair's build."""
+    """Whether a test's model is one of its combination's build."""
     params = getattr(getattr(item, "callspec", None), "params", {})
-    pair = params.get("harness_pair")
-    return "build_model" not in params or not isinstance(pair, Pair) or params["build_model"] in models_of(pair)
+    combination = params.get("tfm_combination")
+    return (
+        "build_model" not in params
+        or not isinstance(combination, TargetBuild)
+        or params["build_model"] in models_of(combination)
+    )
 
 
 def check_needs(items: Iterable[pytest.Item]) -> None:

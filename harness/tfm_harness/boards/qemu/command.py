@@ -47,7 +47,7 @@ def command_line(
     """All words, the program first; the machine waits for `cont` on the monitor.
 
     Args:
-        target, build: checked to fit (`tfm_harness.config.loading.check_pair`).
+        target, build: checked to fit (`tfm_harness.config.loading.check_combination`).
         consoles: for each console's name the descriptor that is its UART.
         qmp: descriptor of the monitor.
         otp, entropy: descriptors of files with these areas; None where the target has none.

@@ -147,7 +147,7 @@ class SmpLink:
 
         Raises:
             InfrastructureError: ``smp-timeout``, ``smp-corrupt``, or what the console raises.
-            ProductError: ``smp-duplicate``, ``smp-unasked``, ``smp-oversized``, ``smp-mismatch``; on a console that
+            ProductError: ``smp-duplicate``, ``smp-unsolicited``, ``smp-oversized``, ``smp-mismatch``; on a console that
                 loses nothing also ``smp-timeout`` and ``smp-corrupt``.
         """
         allowed = (attempts or self._attempts) if request.safe and not self.console.lossless else 1
@@ -220,7 +220,7 @@ class SmpLink:
         return [answers.get(sequence) for sequence in order]
 
     def send_raw(self, data: bytes) -> None:
-        """Send bytes as they are (robustness tests); answers to them count as unasked unless drained."""
+        """Send bytes as they are (robustness tests); answers to them count as unsolicited unless drained."""
         self.console.write(data)
 
     def drain(self, *, quiet: float, limit: float = _DRAIN_LIMIT) -> list[Packet | BadFrame]:
@@ -262,7 +262,7 @@ class SmpLink:
         return sequence, Header.unpack(packed), encode_frame(packed + request.payload)
 
     def settle(self) -> None:
-        """Judge what has come unasked since the last answer, without waiting.
+        """Judge what has come unsolicited since the last answer, without waiting.
 
         Raises:
             ProductError: an answer that came twice or belongs to nothing.
@@ -346,7 +346,7 @@ class SmpLink:
             )
         asked = ", ".join(map(str, waiting)) or "nothing"
         raise self._fault(
-            "smp-unasked",
+            "smp-unsolicited",
             "an answer to nothing that was asked",
             f"sequence {asked}",
             f"sequence {header.sequence}, group {header.group}, command {header.command}",

@@ -9,19 +9,20 @@ from tfm_harness.bench.combination import TargetBuild
 from tfm_harness.bench.context import make_context
 from tfm_harness.boards.base import RunContext
 from tfm_harness.boards.pool import members_of
-from tfm_harness.config.loading import check_pair, check_targets, load_build, load_target
+from tfm_harness.config.loading import check_combination, check_targets, load_build, load_target
 from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Policy
 from tfm_harness.plugin.options import Setting
 
 T = TypeVar("T")
 
-Pair = TargetBuild
 
-__all__ = ["Pair", "load_pairs", "run_context"]
+__all__ = ["load_combinations", "run_context"]
 
 
-def load_pairs(targets: Setting, builds: Setting, policy: Setting, *, pool: bool = False) -> tuple[TargetBuild, ...]:
+def load_combinations(
+    targets: Setting, builds: Setting, policy: Setting, *, pool: bool = False
+) -> tuple[TargetBuild, ...]:
     """Every target with every build; with `pool` the targets are alternatives to each other.
 
     Raises:
@@ -40,17 +41,17 @@ def load_pairs(targets: Setting, builds: Setting, policy: Setting, *, pool: bool
     loaded_targets = [_from(targets, value, load_target) for value in _unique(targets)]
     loaded_builds = [_from(builds, value, load_build) for value in _unique(builds)]
     check_targets(loaded_targets)
-    pairs = []
+    combinations = []
     groups = [loaded_targets] if pool else [[target] for target in loaded_targets]
     for group in groups:
         members = members_of(group)
         name = "|".join(target.name for target in group) if len(group) > 1 else ""
         for build in loaded_builds:
             for target in group:
-                check_pair(target, build)
+                check_combination(target, build)
             chosen = Policy(policy.text) if policy.text else build.policy or Policy.VALIDATION
-            pairs.append(TargetBuild(group[0], build, chosen, members, name))
-    return tuple(pairs)
+            combinations.append(TargetBuild(group[0], build, chosen, members, name))
+    return tuple(combinations)
 
 
 def run_context(options: Mapping[str, Setting], *, worker: str = "", shared: str = "") -> RunContext:
