@@ -130,7 +130,7 @@ class HarnessPlugin:
 
     @pytest.hookimpl
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Each test that wants a board runs for each combination; one that asks for a model, for each of its build's."""
+        """Each test that wants a board runs for each combination; one that asks for a model, for each of these."""
         if "tfm_combination" in metafunc.fixturenames:
             metafunc.parametrize(
                 "tfm_combination",
