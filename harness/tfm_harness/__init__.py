@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from tfm_harness.version import __version__
 
 _HOMES = {
+    "stimulus.sensors": ("LSM303DLHC", "TMP105", "Axis"),
     "bench.combination": ("TargetBuild",),
     "bench.device": ("Device", "Inference"),
     "bench.not_covered": ("NotCovered",),

@@ -108,7 +108,9 @@ def test_the_new_model_runs_and_is_attested(
 
 @pytest.mark.parametrize("source", ["host", "sensor"])
 def test_requests_name_the_new_model(updates: ModelUpdates, device: Device, verifier: Verifier, source: str) -> None:
-    sensor = next((m.name for m in updates.valid() if updates.bench.pair.build.models[m.name].input == "sensor"), None)
+    sensor = next(
+        (m.name for m in updates.valid() if updates.bench.combination.build.models[m.name].input == "sensor"), None
+    )
     if source == "sensor":
         if sensor is None or updates.bench.missing(["sensor", "stimulus"]):
             pytest.skip("not covered: no model that takes the sensor's window")

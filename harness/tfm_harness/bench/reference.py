@@ -163,7 +163,7 @@ class Reference:
         """What the build says of a model's state; a stateful model about which it says nothing is not covered."""
         from tfm_harness.parity.session import require_state
 
-        config = self._bench.pair.build.models.get(name)
+        config = self._bench.combination.build.models.get(name)
         state = config.state if config is not None else None
         try:
             require_state(info, state)

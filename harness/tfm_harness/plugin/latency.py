@@ -106,8 +106,8 @@ class Latency:
                 warmup=warmup,
                 board=series_board(
                     bench.board.name,
-                    bench.pair.target.name,
-                    [member.name for member in bench.pair.members],
+                    bench.combination.target.name,
+                    [member.name for member in bench.combination.members],
                     virtual=getattr(bench.board.target, "virtual", None) is not None,
                 ),
                 build=(bench.description.measurements.get("SPE") or b"").hex(),

@@ -46,7 +46,7 @@ class ModelUpdates:
 
     def __init__(self, bench: Bench, device: Device, checks: Checks, verifier: Verifier) -> None:
         self.bench, self.device, self.checks, self._verifier = bench, device, checks, verifier
-        self.key = load_signing_key(bench.pair.build.files["model-signing-key"])
+        self.key = load_signing_key(bench.combination.build.files["model-signing-key"])
         self.changed = False
         device.select_model(self._smallest())
         self.entry = self.active()
@@ -63,7 +63,7 @@ class ModelUpdates:
 
     def valid(self) -> list[ModelInfo]:
         """Valid models that the build has a file for, the smallest first."""
-        known = self.bench.pair.build.models
+        known = self.bench.combination.build.models
         found = [entry for entry in self.device.lab.models() if entry.status == 0 and entry.name in known]
         return sorted(found, key=lambda entry: entry.length)
 
@@ -79,7 +79,7 @@ class ModelUpdates:
 
     def payload(self, name: str) -> bytes:
         """The build's own .tflite file of that name."""
-        return self.bench.pair.build.model_file(name).read_bytes()
+        return self.bench.combination.build.model_file(name).read_bytes()
 
     def input(self, fill: int = 0) -> bytes:
         """One input tensor of the active model."""
