@@ -56,7 +56,7 @@ class Authority:
 @pytest.fixture
 def authority(bench: Bench) -> Iterator[Authority]:
     """The server that is named, else a CA behind its server on the loopback interface."""
-    named = bench.pair.build.provisioning or bench.pair.target.provisioning
+    named = bench.combination.build.provisioning or bench.combination.target.provisioning
     if named is not None:
         try:
             pem = named.ca.read_text()
