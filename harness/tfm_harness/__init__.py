@@ -79,7 +79,6 @@ _HOMES = {
     "protocol.smp.client": ("SmpDriver",),
     "protocol.zephyr_shell.client": ("ZephyrShellDriver",),
     "stimulus.base": ("Sample", "Stimulus"),
-    "stimulus.sensors": ("LSM303DLHC", "TMP105", "Axis"),
     "trust.anchors": ("Trust",),
     "trust.expectations": ("check_build_images",),
     "version": ("__version__",),
