@@ -22,10 +22,60 @@ SMALL_BUFFER = Check(
 )
 
 
+SIZE_EXACT = Check(
+    id="attestation.size-exact",
+    title="a buffer of the announced size takes the token, and one byte less does not",
+    requirement="PSA Attestation API 1.0 s.3.2.3 (the size of the token for that challenge)",
+)
+TOKEN_FRESH = Check(
+    id="attestation.same-challenge-new-state",
+    title="the same challenge again gives a token of what is now, not the token of before",
+    requirement="RFC 9783 s.4.1.1, s.5.1.2; RFC 9334 s.10",
+)
+
+
 @pytest.mark.parametrize("size", [32, 48, 64])
 def test_a_token_tells_the_truth_for_every_challenge_size(device: Device, verifier: Verifier, size: int) -> None:
-    challenge, token = device.attest(bytes(range(size)))
-    verifier.token(challenge, token, announced_size=device.lab.attest_size(size))
+    """Every byte of the challenge is another one, so that none can be dropped, repeated or moved unseen."""
+    announced = device.lab.attest_size(size)
+    for challenge in (bytes(range(size)), bytes(range(255, 255 - size, -1)), bytes(size), b"\xff" * size):
+        _, token = device.attest(challenge)
+        verifier.token(challenge, token, announced_size=announced, subject=f"{size} bytes, {challenge[:4].hex()}...")
+
+
+@pytest.mark.parametrize("size", [32, 48, 64])
+def test_the_announced_size_is_exact(device: Device, checks: Checks, size: int) -> None:
+    announced = device.lab.attest_size(size)
+    token = device.lab.attest(bytes(size), buffer=announced)
+    checks.equal(SIZE_EXACT, len(token), announced, subject=f"challenge of {size} bytes")
+    status: int | None = 0
+    try:
+        device.lab.attest(bytes(size), buffer=announced - 1)
+    except Refused as refused:
+        status = refused.status
+    checks.equal(SIZE_EXACT, status, BUFFER_TOO_SMALL, subject=f"challenge of {size} bytes, one byte less")
+
+
+@pytest.mark.needs("models")
+def test_the_same_challenge_shows_what_is_now(device: Device, checks: Checks, verifier: Verifier) -> None:
+    """A token that was kept for its challenge would hide a change of model, or a reset."""
+    challenge = bytes(range(32))
+    seen: dict[bytes, str] = {}
+
+    def judge(subject: str) -> None:
+        token = device.attest(challenge)[1]
+        parsed = verifier.token(challenge, token, subject=subject)
+        payload = parsed.message.payload if parsed.message is not None else token
+        first = seen.setdefault(payload, subject)
+        checks(TOKEN_FRESH, first == subject, expected="a new token", seen=f"the one of {first}", subject=subject)
+
+    judge("first")
+    valid = {entry.name for entry in device.lab.models() if entry.status == 0 and not entry.active}
+    for name in sorted(valid):
+        device.select_model(name)
+        judge(f"model {name}")
+    device.reset(ResetKind.WARM)
+    judge("after a warm reset")
 
 
 def test_tokens_of_one_boot_differ_in_the_nonce_only(device: Device, verifier: Verifier) -> None:
@@ -56,14 +106,24 @@ def test_the_token_follows_the_active_model(bench: Bench, device: Device, verifi
             verifier.token(*device.attest(), subject=f"model {entry.name}")
 
 
-@pytest.mark.parametrize("size", [0, 31, 33, 47, 49, 63, 65])
-def test_other_challenge_sizes_are_refused(device: Device, checks: Checks, size: int) -> None:
-    status: int | None = 0
-    try:
-        device.attest(bytes(size))
-    except Refused as refused:
-        status = refused.status
-    checks.equal(SIZE_REFUSED, status, INVALID_ARGUMENT, subject=f"{size} bytes")
+def test_other_challenge_sizes_are_refused(device: Device, checks: Checks) -> None:
+    """All sizes up to 128, and those that look right when only the low bits of the length are kept."""
+    right = {32, 48, 64}
+    wrapped = [256 + size for size in sorted(right)] + [512 + 32, 1024 + 48, 2048 + 64]
+    for size in [size for size in range(129) if size not in right] + wrapped:
+        status: int | None = 0
+        try:
+            device.attest(bytes(size))
+        except Refused as refused:
+            status = refused.status
+        checks.equal(SIZE_REFUSED, status, INVALID_ARGUMENT, subject=f"{size} bytes")
+    for size in [0, 31, 33, 47, 49, 63, 65, *wrapped, (1 << 16) + 32, (1 << 31) + 48, (1 << 32) - 1, (1 << 32) + 64]:
+        status = 0
+        try:
+            device.lab.attest_size(size)
+        except Refused as refused:
+            status = refused.status
+        checks.equal(SIZE_REFUSED, status, INVALID_ARGUMENT, subject=f"size asked for {size} bytes")
 
 
 def test_a_small_buffer_is_refused(device: Device, checks: Checks) -> None:

@@ -64,6 +64,10 @@ class Verifier:
         self._tokens: list[TokenObservation] = []
         self._asked_before = bench.asked_results
 
+    def apart(self) -> Verifier:
+        """A verifier whose findings count for nothing: for a test that judges what was parsed by itself."""
+        return Verifier(self._bench, Report())
+
     def result(self, inference: Inference, *, subject: str = "") -> SignedResult:
         """Judge a signed result: envelope, signature, and everything the host knows about the request.
 

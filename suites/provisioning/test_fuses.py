@@ -1,0 +1,105 @@
+"""Without an identity nothing is signed: OTP and entropy that are empty, or damaged in any field."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import pytest
+from tfm_harness import Check, Checks, Device, Refused, VirtualBoard
+from tfm_harness.boards.virtual import Burned, make_otp
+
+pytestmark = pytest.mark.needs("describe", "known-secrets", "provision", "cold-reset", "infer")
+
+BAD_STATE = -137
+
+STATE = Check(
+    id="provisioning.otp-state",
+    title="an empty or damaged one-time-programmable area is called what it is",
+    requirement="docs/protocol.md, OTP area",
+)
+NO_SIGNATURE = Check(
+    id="provisioning.no-identity-no-signature",
+    title="without a whole identity, or without entropy, no signing service answers",
+    requirement="PSA Security Model 1.1 s.5.2 (provisioning); docs/protocol.md, OTP area",
+)
+DIGEST_AT = 0xE0
+
+
+def sealed(body: bytes) -> bytes:
+    """An area with the digest that fits its content."""
+    return body[:DIGEST_AT] + hashlib.sha256(body[:DIGEST_AT]).digest()
+
+
+def changed(area: bytes, at: int, value: bytes) -> bytes:
+    """The area with other bytes at an offset."""
+    return area[:at] + value + area[at + len(value) :]
+
+
+RIGHT = make_otp(
+    huk=bytes(range(1, 33)),
+    lifecycle=0x3000,
+    implementation_id=bytes(32),
+    certification_reference="1234567890123-12345",
+)
+FIELDS = {
+    "magic": 0, "version": 4, "size": 6, "lifecycle": 8, "reserved": 0xC, "HUK": 0x10, "HUK, last byte": 0x2F,
+    "implementation id": 0x30, "certification reference": 0x50, "verification service": 0x64, "image key": 0xA0,
+    "model key": 0xC0, "model key, last byte": 0xDF, "digest": 0xE0, "digest, last byte": 0xFF,
+}  # fmt: skip
+AREAS: dict[str, tuple[str, bytes]] = {
+    "zeros": ("empty", bytes(256)),
+    "ones": ("empty", b"\xff" * 256),
+    **{f"one bit of {name}": ("corrupt", changed(RIGHT, at, bytes([RIGHT[at] ^ 1]))) for name, at in FIELDS.items()},
+    "sealed: another magic": ("corrupt", sealed(changed(RIGHT, 0, b"TFMX"))),
+    "sealed: version 0": ("corrupt", sealed(changed(RIGHT, 4, b"\0\0"))),
+    "sealed: version 2": ("corrupt", sealed(changed(RIGHT, 4, b"\2\0"))),
+    "sealed: size 255": ("corrupt", sealed(changed(RIGHT, 6, b"\xff\0"))),
+    "sealed: lifecycle of 17 bits": ("corrupt", sealed(changed(RIGHT, 8, b"\0\x30\1\0"))),
+    "sealed: reserved not zero": ("corrupt", sealed(changed(RIGHT, 0xC, b"\1"))),
+    "sealed: text that is not ASCII": ("corrupt", sealed(changed(RIGHT, 0x50, b"\xe9"))),
+    "sealed: text behind its end": ("corrupt", sealed(changed(RIGHT, 0x9F, b"x"))),
+    "all but one byte zero": ("corrupt", changed(bytes(256), 0x80, b"\1")),
+    "the first half": ("corrupt", RIGHT[:128] + bytes(128)),
+}
+QUICK = ("zeros", "ones", "one bit of HUK", "one bit of digest, last byte", "sealed: version 2")
+
+
+def nothing_is_signed(device: Device, checks: Checks, subject: str) -> None:
+    """Every service that signs, or shows a key that follows from the secret."""
+    requests: dict[str, Callable[[], object]] = {
+        "infer": lambda: device.infer_input(device.client.any_input()),
+        "attest": device.attest,
+        "result key": lambda: device.public_key("result"),
+        "attestation key": lambda: device.public_key("iak"),
+        "request for the result key": lambda: device.csr("result"),
+        "request for the client key": lambda: device.csr("client"),
+    }
+    for name, ask in requests.items():
+        if "no entropy" in subject and "key" in name:
+            continue  # keys follow from the secret alone
+        status: int | None = 0
+        try:
+            ask()
+        except Refused as refused:
+            status = refused.status
+        checks.equal(NO_SIGNATURE, status, BAD_STATE, subject=f"{subject}: {name}")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.thorough) for name in AREAS]
+)
+def test_without_a_whole_identity_nothing_is_signed(
+    device: Device, checks: Checks, virtual: VirtualBoard, name: str
+) -> None:
+    state, area = AREAS[name]
+    with virtual.burned(Burned(otp=area)):
+        checks.equal(STATE, device.describe().raw.get("otp"), state, subject=name)
+        nothing_is_signed(device, checks, name)
+
+
+@pytest.mark.parametrize("name", ["zeros", "another magic"])
+def test_without_entropy_nothing_is_signed(device: Device, checks: Checks, virtual: VirtualBoard, name: str) -> None:
+    area = bytes(64) if name == "zeros" else b"TFMX" + bytes(4) + bytes(range(32)) + bytes(24)
+    with virtual.burned(Burned(entropy=area)):
+        nothing_is_signed(device, checks, f"no entropy, {name}")
