@@ -112,7 +112,8 @@ def test_place_consoles_power_and_giving_it_back(
         assert not farm.board.on
         board.power(PowerState.ON)
         assert farm.board.on
-        assert [event.kind for event in board.events] == ["power-off", "power-on"]
+        # The power took the board's TCP ports with it: how often they come back is the host's business.
+        assert [event.kind for event in board.events if event.kind != "reconnect"] == ["power-off", "power-on"]
     assert farm.holder() == ""
 
 
@@ -168,7 +169,7 @@ def test_lost_exporter_coordinator_and_place(own_farm: Farm, make_board: Callabl
         return False
 
     with pytest.raises(InfrastructureError) as orphaned:
-        wait_until(still_there, 20.0)
+        wait_until(still_there, 120.0)  # labgrid's own connections notice a dead peer when they next look
     assert orphaned.value.kind in {"labgrid-orphaned", "labgrid-unavailable"}
     own_farm.stop("labgrid-coordinator")
     with pytest.raises(InfrastructureError) as gone:
