@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from tfm_harness.config.endpoint import Endpoint, endpoint_resource
-from tfm_harness.config.fields import Name, Seconds, Strict
+from tfm_harness.config.fields import ConfigPath, Name, Seconds, Strict
 from tfm_harness.config.stimulus import StimulusConfig
 from tfm_harness.config.target import TargetBase
 
@@ -33,6 +33,9 @@ class AttachTarget(TargetBase):
     kind: Literal["attach"]
     consoles: Mapping[Name, Endpoint] = Field(min_length=1, description="logical name to where it is reached")
     reset: ResetCommand | None = None
+    qemu_monitor: ConfigPath | None = Field(
+        default=None, description="the unix socket of the QMP monitor, where a QEMU stands behind the ports"
+    )
     stimulus: StimulusConfig | None = Field(default=None, description="what plays the sensors on the board's I2C bus")
 
     def resources(self) -> tuple[str, ...]:

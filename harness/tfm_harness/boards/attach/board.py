@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from tfm_harness.boards.attach.monitor import MonitorWaker
 from tfm_harness.boards.base import ClockQuality, ResetKind, RunContext
 from tfm_harness.boards.power import cycle
 from tfm_harness.boards.real import RealBoard
@@ -33,6 +34,7 @@ class AttachBoard(RealBoard):
         self._target = target
         self._build: Build | None = None
         self._resets = 0
+        self._waker: MonitorWaker | None = None
 
     @property
     def clock_quality(self) -> ClockQuality:
@@ -51,6 +53,8 @@ class AttachBoard(RealBoard):
         try:
             self._open_consoles(self._target.consoles)
             self._open_stimulus(self._target.stimulus)
+            if self._target.qemu_monitor is not None:
+                self._waker = MonitorWaker(self._target.qemu_monitor)
         except BaseException:
             self.release()
             raise
@@ -92,6 +96,9 @@ class AttachBoard(RealBoard):
 
     def release(self) -> None:
         """See `Board`: closes the ports; the board runs on."""
+        if self._waker is not None:
+            self._waker.close()
+            self._waker = None
         self._give_back()
 
     # --- what it is
