@@ -27,6 +27,7 @@ from tfm_harness.console import endpoints
 from tfm_harness.console.base import Mark
 from tfm_harness.console.endpoints import open_endpoint
 from tfm_harness.console.reconnect import ReconnectingTransport
+from tfm_harness.console.rfc2217 import Rfc2217Transport
 from tfm_harness.console.stream import StreamConsole
 from tfm_harness.console.transport import Transport
 from tfm_harness.errors import InfrastructureError
@@ -421,3 +422,52 @@ def test_rfc2217_peer_that_never_ends_a_subnegotiation(listener: socket.socket) 
         transport.close()
     assert stopped.wait(10)
     assert sent < 64 << 20
+
+
+@pytest.mark.parametrize(
+    ("unanswered", "changed", "words"),
+    [
+        ({12}, {}, ""),  # PURGE-DATA: the port opens
+        ({1, 2, 3, 4}, {}, "does not take the port's settings"),
+        (set(), {1: b"\0\0\x25\x80"}, "does not take the port's settings"),  # 9600 where 115200 was asked for
+        (None, {}, "speaks no RFC 2217"),
+    ],
+)
+def test_rfc2217_servers_that_answer_in_part(
+    listener: socket.socket, unanswered: set[int] | None, changed: dict[int, bytes], words: str
+) -> None:
+    """A server that speaks Telnet options (RFC 855) and RFC 2217 commands, some of which it does not answer."""
+
+    def answer(buffer: bytes) -> tuple[bytes, bytes]:
+        out = b""
+        while len(buffer) > 2 and buffer[0] == 255:
+            if buffer[1] in {251, 253} and unanswered is not None:  # WILL: DO, DO: WILL
+                out += bytes([255, 253 if buffer[1] == 251 else 251, buffer[2]])
+            if buffer[1] != 250:
+                buffer = buffer[3:]
+                continue
+            end = buffer.find(b"\xff\xf0")
+            if end < 0:
+                break
+            option, code, value = buffer[2], buffer[3], buffer[4:end]
+            if option == 44 and unanswered is not None and code not in unanswered:
+                out += bytes([255, 250, 44, code + 100]) + changed.get(code, value) + b"\xff\xf0"
+            buffer = buffer[end + 2 :]
+        return out, buffer
+
+    def serve() -> None:
+        peer, _ = listener.accept()
+        with peer, contextlib.suppress(OSError):
+            pending = b""
+            while data := peer.recv(4096):
+                out, pending = answer(pending + data)
+                peer.sendall(out)
+
+    threading.Thread(target=serve, daemon=True).start()
+    endpoint = Rfc2217Endpoint(kind="rfc2217", host="127.0.0.1", port=listener.getsockname()[1])
+    if not words:
+        open_endpoint(endpoint).close()
+        return
+    with pytest.raises(InfrastructureError) as caught:
+        Rfc2217Transport(endpoint, timeout=1)
+    assert words in (caught.value.hint or "")

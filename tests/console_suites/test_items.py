@@ -109,7 +109,7 @@ def test_recorded_regression(run: Run, pytester: pytest.Pytester) -> None:
     result.assert_outcomes(passed=180)
     cases = ET.parse(pytester.path / "junit.xml").getroot().findall(".//testcase")
     assert len(cases) == 180
-    assert any("TFM_NS_CRYPTO_TEST_1054" in (case.get("name") or "") for case in cases)
+    assert any((case.get("name") or "").endswith("]::Non-secure::TFM_NS_CRYPTO_TEST_1054") for case in cases)
 
 
 def test_failed_and_skipped_cases(run: Run) -> None:

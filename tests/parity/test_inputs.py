@@ -280,3 +280,19 @@ def test_unwritable_folder_is_infrastructure(tmp_path: Path) -> None:
     with pytest.raises(InfrastructureError) as caught:
         save_failure(blocked / "sub", failure())
     assert caught.value.kind == "replay-write"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1;2;3;4\n5;6;7;8\n",
+        "a;b;c;d\n1,0;2,0;3,0;4,0\n5;6;7;8\n",
+        "timestamp,a,b,c,d\n0,1,2,3,4\n10,5,6,7,8\n",
+        "1\t2\t3\t4\n5\t6\t7\t8\n",
+    ],
+)
+def test_csv_as_loggers_and_spreadsheets_write_it(tmp_path: Path, text: str) -> None:
+    for codec in ("utf-8", "utf-16"):
+        (tmp_path / "vectors.csv").write_bytes(text.encode(codec))
+        (array,) = load_inputs(tmp_path / "vectors.csv", FLOAT)
+        assert array.reshape(2, 4).tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]

@@ -140,3 +140,34 @@ def test_ramp() -> None:
     assert ramp("temp", 10, 20, 5).columns["temp"] == (10, 12.5, 15, 17.5, 20)
     with pytest.raises(ConfigError, match="at least two"):
         ramp("temp", 1, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "times"),
+    [
+        ("t;mag.x;temp\n0;1,5;20\n0,5;2,5;21\n", (0, 0.5)),
+        ("mag.x\ttemp\n1.5\t20\n2.5\t21\n", ()),
+        ("timestamp,mag.x,temp\n2026-01-02T03:04:05Z,1.5,20\n2026-01-02T03:04:05.500Z,2.5,21\n", (0, 0.5)),
+        ("timestamp,mag.x,temp\n1767323045000,1.5,20\n1767323045500,2.5,21\n", (0, 0.5)),
+        ("timestamp_ms;mag.x;temp\n100;1,5;20\n600;2,5;21\n", (0, 0.5)),
+        ("mag.x,temp,Time [s]\n1.5,20,7\n2.5,21,7.5\n", (0, 0.5)),
+    ],
+)
+@pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16"])
+def test_csv_as_loggers_and_spreadsheets_write_it(
+    tmp_path: Path, text: str, times: tuple[float, ...], codec: str
+) -> None:
+    (tmp_path / "trace.csv").write_bytes(text.encode(codec))
+    trace = load_trace(tmp_path / "trace.csv")
+    assert trace.columns["mag.x"] == (1.5, 2.5)
+    assert trace.columns["temp"] == (20, 21)
+    assert trace.seconds == pytest.approx(times, abs=1e-6)
+
+
+def test_times_without_a_unit_are_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"has no unit: write timestamp\[s\]"):
+        load_trace(csv(tmp_path, "timestamp,mag.x\n0,1\n10,2\n"))
+    with pytest.raises(ConfigError, match="not a time"):
+        load_trace(csv(tmp_path, "timestamp,mag.x\n2026-13-02 03:04:05,1\n"))
+    with pytest.raises(ConfigError, match="does not rise"):
+        load_trace(csv(tmp_path, "timestamp[ms],mag.x\n10,1\n0,2\n"))

@@ -70,6 +70,13 @@ class _BoundedSerial(rfc2217.Serial):
         self._socket = _BoundedSocket(self._socket)  # type: ignore[has-type, arg-type]
         super()._telnet_read_loop()  # type: ignore[misc]
 
+    def rfc2217_send_purge(self, value: bytes) -> None:
+        """Ask the server to forget what it holds (RFC 2217, PURGE-DATA), and do not wait for its word.
+
+        Some servers never answer this one; pyserial would give the port up. What is late is in the transcript anyway.
+        """
+        self._rfc2217_options["purge"].set(value)  # type: ignore[attr-defined]
+
     def take(self) -> bytes | None:
         """What has come, after at most 0.2 s; None at the stream's end.
 
@@ -85,6 +92,19 @@ class _BoundedSerial(rfc2217.Serial):
                 return None
             self._read_buffer.put(None)  # the end is for the next call
         return bytes(data)
+
+
+def _hint(said: str) -> str:
+    """What to do, by what pyserial says."""
+    said = said.lower()
+    if "does not seem to support rfc2217" in said:
+        return "the server speaks no RFC 2217: a raw port needs `kind: tcp`, ser2net's needs `telnet,rfc2217`"
+    if "timeout while waiting for option" in said or "rejected value" in said or "parameter change" in said:
+        return (
+            "the server negotiates RFC 2217 and does not take the port's settings: does it own the serial port, does it"
+            " allow a change of the baud rate, and is `baud` one that the port has?"
+        )
+    return "is ser2net running with `telnet,rfc2217`, and is the port free? a raw port needs `kind: tcp`"
 
 
 class Rfc2217Transport:
@@ -114,7 +134,7 @@ class Rfc2217Transport:
                 kind="port-refused",
                 expected="a server that negotiates RFC 2217",
                 seen=str(error),
-                hint="is ser2net running with `telnet,rfc2217`? a raw port needs `kind: tcp`",
+                hint=_hint(str(error)),
             ) from error
         self._ours, self._theirs = socket.socketpair()
         self._inner = SocketTransport(self._ours)

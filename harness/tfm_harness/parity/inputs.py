@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tfm_harness.csv_text import TIME_COLUMN, decimal, delimiter_of, read_csv_text
 from tfm_harness.errors import ConfigError
 from tfm_harness.files import open_file
 from tfm_harness.parity.model_info import ModelInfo, TensorInfo
@@ -147,14 +148,18 @@ def _written_as_real(path: Path) -> bool:
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Rows with their line numbers; a byte order mark, as spreadsheets write it, is no part of the first cell."""
-    with io.TextIOWrapper(open_file(path), newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file)
-        try:
-            for row in reader:
-                yield reader.line_num, row
-        except csv.Error as exc:
-            raise _error(path, str(exc), "comma-separated numbers", reader.line_num) from exc
+    """Rows with their line numbers, without a column of times, which is no input."""
+    text = read_csv_text(path)
+    delimiter = delimiter_of(text)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    times: set[int] = set()
+    try:
+        for row in reader:
+            if reader.line_num == 1:
+                times = {at for at, cell in enumerate(row) if TIME_COLUMN.fullmatch(cell.strip())}
+            yield reader.line_num, [decimal(cell, delimiter) for at, cell in enumerate(row) if at not in times]
+    except csv.Error as exc:
+        raise _error(path, str(exc), "comma-separated numbers", reader.line_num) from exc
 
 
 def _check_rows(part: Array, tensor: TensorInfo, path: Path, lines: list[int], *, integral: bool) -> None:

@@ -339,6 +339,7 @@ class HarnessPlugin:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
         """Keep the record; JUnit's failure becomes an error where the product is not responsible."""
+        junit.name_of_case(self.config, report)
         result = yield
         phase = phase_of(report)
         if report.when == "call" and report.failed and phase.responsibility not in {"", "product"}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
 import math
 import re
@@ -14,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from tfm_harness.csv_text import TIME_COLUMN, decimal, delimiter_of, read_csv_text
 from tfm_harness.errors import ConfigError
 from tfm_harness.files import open_file
 
@@ -24,6 +26,9 @@ MAX_ROWS: Final = 1_000_000
 _DAMAGED: Final = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, RuntimeError, TypeError)
 """What zipfile and numpy raise for files that are none of theirs, damaged, encrypted or oddly compressed."""
 _MAX_BYTES: Final = 64 << 20
+_UNITS: Final = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+# Smallest number that is a date of this century in the unit, and the unit in seconds.
+_EPOCHS: Final = ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3), (9.4e8, 1.0))
 _COLUMN: Final = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*)(?:\[(uT|degC|count|s)\])?")
 
 
@@ -82,9 +87,11 @@ def find_trace(wanted: str | Path) -> Path:
 def load_trace(path: Path) -> Trace:
     """Read a trace.
 
-    CSV: a header with the channels' names, then one row a sample; lines that begin with ``#`` are comments.
-    ``.npz``: one one-dimensional array for each channel. Names may carry a unit: ``mag.x[uT]`` (the default for
-    the magnetometer), ``temp[degC]``, ``mag.x[count]`` for register counts; ``t`` or ``t[s]`` is time.
+    CSV: a header with the channels' names, then one row a sample, separated by commas, semicolons (with a decimal
+    comma) or tabulators; lines that begin with ``#`` are comments. ``.npz``: one one-dimensional array for each
+    channel. Names may carry a unit: ``mag.x[uT]`` (the default for the magnetometer), ``temp[degC]``,
+    ``mag.x[count]`` for register counts; ``t`` or ``t[s]`` is time, and so is ``timestamp`` or ``time``: with a unit,
+    as dates, or as numbers since 1970.
 
     Raises:
         ConfigError: kind ``trace-missing`` or ``trace-invalid`` with file:line.
@@ -107,11 +114,13 @@ def _make(names: Iterable[str], columns: Mapping[str, tuple[float, ...]], source
     raw: set[str] = set()
     seconds: tuple[float, ...] = ()
     for name in names:
-        match = _COLUMN.fullmatch(name.strip())
+        match = _COLUMN.fullmatch(name.strip()) or TIME_COLUMN.fullmatch(name.strip())
         if not match:
             raise _invalid(source, f"column {name!r}: expected a channel such as mag.x, mag.x[count] or temp[degC]")
-        channel, unit = match[1], match[2]
-        if channel == "t":
+        channel, unit = (match[1], match[2]) if match.re is _COLUMN else ("t", "s")
+        if channel == "t" or TIME_COLUMN.fullmatch(name.strip()):
+            if seconds:
+                raise _invalid(source, "two columns of time")
             seconds = columns[name]
         elif channel in channels:
             raise _invalid(source, f"channel {channel!r} stands twice")
@@ -134,29 +143,61 @@ def _load_csv(path: Path) -> Trace:
     names: list[str] = []
     columns: list[list[float]] = []
     try:
-        with io.TextIOWrapper(open_file(path), newline="", encoding="utf-8-sig") as stream:
-            reader = csv.reader(stream, strict=True)
-            for row in reader:
-                if not row or row[0].lstrip().startswith("#"):
-                    continue
-                where = f"{path}:{reader.line_num}"
-                if not names:
-                    names = [cell.strip() for cell in row]
-                    columns = [[] for _ in names]
-                    if len(set(names)) != len(names):
-                        raise _invalid(where, "a column's name stands twice")
-                    continue
-                if len(row) != len(names):
-                    raise _invalid(where, f"{len(row)} values, expected {len(names)} ({', '.join(names)})")
-                if len(columns[0]) >= MAX_ROWS:
-                    raise _invalid(where, f"more than {MAX_ROWS} samples")
-                for name, column, cell in zip(names, columns, row, strict=True):
-                    column.append(_number(cell, f"{where}: {name}"))
+        text = read_csv_text(path)
+        delimiter = delimiter_of(text)
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
+        for row in reader:
+            if not row or row[0].lstrip().startswith("#"):
+                continue
+            where = f"{path}:{reader.line_num}"
+            if not names:
+                names = [cell.strip() for cell in row]
+                columns = [[] for _ in names]
+                if len(set(names)) != len(names):
+                    raise _invalid(where, "a column's name stands twice")
+                continue
+            if len(row) != len(names):
+                raise _invalid(where, f"{len(row)} values, expected {len(names)} ({', '.join(names)})")
+            if len(columns[0]) >= MAX_ROWS:
+                raise _invalid(where, f"more than {MAX_ROWS} samples")
+            for name, column, cell in zip(names, columns, row, strict=True):
+                column.append(_cell(name, cell, delimiter, f"{where}: {name}"))
     except (csv.Error, UnicodeDecodeError) as error:
         raise _invalid(str(path), f"not a CSV text: {error}") from error
     if not names:
         raise _invalid(str(path), "empty")
-    return _make(names, {name: tuple(column) for name, column in zip(names, columns, strict=True)}, str(path))
+    table = {name: tuple(column) for name, column in zip(names, columns, strict=True)}
+    return _make(names, _with_time(table, str(path)), str(path))
+
+
+def _cell(name: str, cell: str, delimiter: str, where: str) -> float:
+    """One value: a number, with a decimal comma where commas separate nothing; or a date in a time column."""
+    if TIME_COLUMN.fullmatch(name) and "-" in cell[1:] and ":" in cell:
+        try:
+            moment = dt.datetime.fromisoformat(cell.strip())
+        except ValueError:
+            raise _invalid(where, f"not a time: {cell.strip()[:40]!r}") from None
+        return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
+    return _number(decimal(cell, delimiter), where)
+
+
+def _with_time(table: dict[str, tuple[float, ...]], source: str) -> dict[str, tuple[float, ...]]:
+    """Turn a column of times (``timestamp``, ``time``) into seconds from the first sample on, under its own name.
+
+    Without a unit, a number is taken by its size: seconds, milli-, micro- or nanoseconds since 1970. A smaller one
+    tells no unit, and is refused.
+    """
+    for name, values in table.items():
+        match = TIME_COLUMN.fullmatch(name)
+        if match is None or not values:
+            continue
+        factor = _UNITS.get((match[1] or "").lower())
+        if factor is None:
+            factor = next((f for least, f in _EPOCHS if values[0] >= least), None)
+        if factor is None:
+            raise _invalid(source, f"column {name!r} has no unit: write {name}[s], {name}[ms], {name}[us] or t")
+        table[name] = tuple((value - values[0]) * factor for value in values)
+    return table
 
 
 def _number(cell: str, where: str) -> float:
