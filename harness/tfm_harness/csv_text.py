@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Final
 
+from tfm_harness.encodings import utf16_codec
 from tfm_harness.files import open_file
-from tfm_harness.verify.encodings import utf16_codec
 
 __all__ = ["TIME_COLUMN", "decimal", "delimiter_of", "read_csv_text"]
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfm_harness.cli.main import main
-from tfm_harness.verify.encodings import plain_text, utf16_codec
+from tfm_harness.encodings import plain_text, utf16_codec
 from tfm_harness.verify.forms import UnknownFormError, decode
 
 INPUTS = Path(__file__).resolve().parents[3] / "shared" / "inputs"

@@ -7,6 +7,7 @@ import datetime as dt
 import hashlib
 import json
 import uuid
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -320,3 +321,20 @@ def test_published_scalars_and_points_are_those_of_the_same_keys() -> None:
     for name, scalar in PUBLISHED_P256.items():
         key = PublicKey.from_handle(ec.derive_private_key(scalar, ec.SECP256R1()).public_key())
         assert key.published_as == name
+
+
+def test_a_certificate_with_a_null_behind_its_signature_algorithm_gives_its_key() -> None:
+    """RFC 5758 s.3.2 forbids it, OpenSSL reads over it, and the key has nothing to do with it."""
+    path = Path(__file__).resolve().parents[3] / "shared" / "inputs" / "cert-null-parameters.der"
+    if not path.is_file():
+        pytest.skip("inputs/cert-null-parameters.der is not present beside the checkout")
+    data = path.read_bytes()
+    pem = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(data) + b"-----END CERTIFICATE-----\n"
+    key = parse_key(data)
+    assert key == parse_key(pem)
+    assert isinstance(key, PublicKey)
+    assert key.x.hex().startswith("79d716da")
+    for cut in range(0, len(data), 7):
+        with pytest.raises(KeyFormatError) as caught:
+            parse_key(data[:cut])
+        assert "encrypted" not in str(caught.value)

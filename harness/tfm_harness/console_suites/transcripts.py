@@ -23,9 +23,9 @@ from tfm_harness.console_suites.machine import SuiteMachine
 from tfm_harness.console_suites.model import Expectations, Judgement
 from tfm_harness.console_suites.prefixes import common_prefix
 from tfm_harness.console_suites.registry import get_machine
+from tfm_harness.encodings import utf16_codec
 from tfm_harness.errors import ConfigError
 from tfm_harness.files import open_file
-from tfm_harness.verify.encodings import utf16_codec
 
 __all__ = ["detect", "device_output", "judge_file", "judge_stream"]
 

@@ -222,7 +222,7 @@ def parse_model(model: bytes, *, name: str = "model") -> ModelInfo:
 
 def _what_it_is(data: bytes) -> str:
     """What a file that is no model is instead, and what to do; empty when it is not known."""
-    from tfm_harness.verify.encodings import plain_text
+    from tfm_harness.encodings import plain_text
     from tfm_harness.verify.forms import name_of_text
 
     text = plain_text(data[:4096])

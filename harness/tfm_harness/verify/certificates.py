@@ -128,6 +128,12 @@ def _check_strict(der: bytes) -> None:
     names = children(algorithm.require(asn1.SEQUENCE, "the signature's algorithm"))
     if names and read_oid(names[0]).startswith(_ECDSA):
         check_signature_value(value, "the signature")
+        if len(names) > 1:
+            raise DerError(
+                names[1].start,
+                "a parameter behind an ECDSA signature algorithm, which has none (RFC 5758 s.3.2); some libraries write"
+                " NULL there and read over it",
+            )
     for part in children(content.require(asn1.SEQUENCE, "the certificate's content")):
         inside = children(part) if part.tag == asn1.SEQUENCE else []
         if len(inside) == 2 and inside[0].tag == asn1.SEQUENCE and inside[1].tag == asn1.BIT_STRING:

@@ -13,10 +13,10 @@ import binascii
 import re
 from dataclasses import dataclass
 
+from tfm_harness.encodings import plain_text
 from tfm_harness.errors import ConfigError
 from tfm_harness.verify import hexfiles
 from tfm_harness.verify.dumps import read_dump
-from tfm_harness.verify.encodings import plain_text
 
 __all__ = ["Decoded", "UnknownFormError", "decode", "name_of_text"]
 

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from tfm_harness.verify import cbor
+from tfm_harness.verify import der as asn1
 from tfm_harness.verify.algorithms import CURVES
 from tfm_harness.verify.forms import UnknownFormError, decode
 from tfm_harness.verify.keys import (
@@ -121,7 +122,10 @@ def parse_spki(data: bytes) -> ImageKey:
     try:
         key = serialization.load_der_public_key(data)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise KeyFormatError("not a DER SubjectPublicKeyInfo", seen=_first_line(error)) from None
+        said = _first_line(error)
+        if said.startswith("Could not deserialize"):  # a list of everything that may be wrong: it misleads
+            said = f"{len(data)} bytes beginning with {data[:8].hex()}"
+        raise KeyFormatError("not a DER SubjectPublicKeyInfo, certificate or private key", seen=said) from None
     return _wrap(key)
 
 
@@ -243,12 +247,42 @@ def _from_text(data: bytes) -> bytes:
 
 
 def _parse_der(data: bytes) -> ImageKey:
+    problems = []
     for load in (x509.load_der_x509_certificate, lambda der: serialization.load_der_private_key(der, password=None)):
         try:
             return _wrap(load(data).public_key())
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            continue
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            problems.append(error)
+    if _looks_like_certificate(data):
+        return _certificate_key(data, problems[0])
     return parse_spki(data)
+
+
+def _looks_like_certificate(data: bytes) -> bool:
+    """SEQUENCE { SEQUENCE { [0] version: RFC 5280 s.4.1. Nothing else that holds a key begins so."""
+    try:
+        parts = asn1.children(asn1.read(data, 0, len(data)))
+        return len(parts) == 3 and parts[0].tag == 0x30 and asn1.children(parts[0])[0].tag == 0xA0
+    except (asn1.DerError, IndexError):
+        return False
+
+
+def _certificate_key(data: bytes, error: Exception) -> ImageKey:
+    """The key in a certificate that a strict library refuses for something else than its key.
+
+    Certificates with a NULL behind an ECDSA signature algorithm (RFC 5758 s.3.2 forbids it) are common. Where a key is
+    all that is asked for, that matters nothing; anything else than a readable key is named as the certificate's fault.
+
+    Raises:
+        KeyFormatError: the certificate holds no key that can be read.
+    """
+    try:
+        body = asn1.children(asn1.children(asn1.read(data, 0, len(data)))[0])
+        key = next(part for part in body[5:7] if part.tag == 0x30 and len(asn1.children(part)) == 2
+                   and asn1.children(part)[1].tag == 0x03)  # fmt: skip
+        return parse_spki(key.encoded)
+    except (asn1.DerError, StopIteration, KeyFormatError):
+        raise KeyFormatError("a certificate that cannot be read", seen=_first_line(error)) from None
 
 
 def _parse_pem(data: bytes) -> ImageKey:
@@ -261,7 +295,7 @@ def _parse_pem(data: bytes) -> ImageKey:
     label, block = found[0]
     try:
         if label.endswith("CERTIFICATE"):
-            return _wrap(x509.load_pem_x509_certificate(block).public_key())
+            return _parse_der(decode(block).data)
         if label.endswith("PRIVATE KEY"):
             return _wrap(serialization.load_pem_private_key(block, password=None).public_key())
         return _wrap(serialization.load_pem_public_key(block))
