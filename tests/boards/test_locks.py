@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from tfm_harness.boards.locks import BoardLock, acquire_all, list_boards
+from tfm_harness.boards.locks import BoardLock, acquire_all, list_boards, told_by
 from tfm_harness.boards.supervisor import wait_until
 from tfm_harness.errors import InfrastructureError
 
@@ -85,6 +85,33 @@ def test_looking_does_not_free_our_own_lock(tmp_path: Path) -> None:
         BoardLock("b", tmp_path).acquire()
     lock.release()
     lock.release()
+
+
+def test_waiting_is_told_once_with_the_holder(tmp_path: Path) -> None:
+    with other_session("an547-1", tmp_path) as session:
+        said: list[str] = []
+
+        def free(text: str) -> None:
+            said.append(text)
+            session.kill()  # the lock comes free once the wait was told
+
+        with told_by(free):
+            lock = BoardLock("an547-1", tmp_path)
+            lock.acquire(60)
+        lock.release()
+    (line,) = said
+    assert f"process {session.pid}" in line
+    assert "an547-1" in line
+
+
+def test_who_does_not_wait_is_told_nothing(tmp_path: Path) -> None:
+    holder = BoardLock("b", tmp_path)
+    holder.acquire()
+    said: list[str] = []
+    with told_by(said.append), pytest.raises(InfrastructureError):
+        BoardLock("b", tmp_path).acquire()
+    assert said == []
+    holder.release()
 
 
 def test_all_or_none(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ import json
 import os
 import re
 import struct
+import sys
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ from typing import Final
 from tfm_harness.errors import InfrastructureError
 from tfm_harness.files import open_file
 
-__all__ = ["BoardLock", "BoardUse", "acquire_all", "acquire_numbered", "list_boards"]
+__all__ = ["BoardLock", "BoardUse", "acquire_all", "acquire_numbered", "list_boards", "told_by"]
 
 _FLOCK: Final = "hhqqi4x"  # struct flock: l_type, l_whence, l_start, l_len, l_pid
 _POLL: Final = 0.05
@@ -62,6 +63,28 @@ def _file_name(name: str) -> str:
 
 def _flock(kind: int) -> bytes:
     return struct.pack(_FLOCK, kind, os.SEEK_SET, 0, 0, 0)
+
+
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - commands have no other place for it
+
+
+_tell: list[Callable[[str], None]] = [_to_stderr]
+
+
+def tell(text: str) -> None:
+    """Say one line to whoever waits at the terminal."""
+    _tell[-1](text)
+
+
+@contextlib.contextmanager
+def told_by(say: Callable[[str], None]) -> Iterator[None]:
+    """For the block, lines about waiting go to `say` (a test runner captures stderr)."""
+    _tell.append(say)
+    try:
+        yield
+    finally:
+        _tell.remove(say)
 
 
 # A forked child shares the open file description and would keep the lock when the parent dies.
@@ -105,6 +128,7 @@ class BoardLock:
         if self.held:
             return
         deadline = time.monotonic() + timeout
+        told = False
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -112,6 +136,9 @@ class BoardLock:
             raise self._file_error(error) from error
         try:
             while not self._try(fd):
+                if not told and time.monotonic() < deadline:
+                    told = True
+                    tell(f"waiting up to {timeout:g} s for board {self.name!r}: held by {_holder(self.path)}")
                 self._wait(deadline, timeout)
             self._describe(fd)
         except BaseException:
@@ -165,15 +192,12 @@ class BoardLock:
             self._fd = -1
 
     def _busy(self, timeout: float) -> InfrastructureError:
-        use = _look(self.path)
-        holder = use.holder
-        by = f"process {holder['pid']} since {holder['since']}: {holder['command']}" if holder else "another process"
         waited = f" (waited {timeout:g} s)" if timeout else ""
         return InfrastructureError(
             f"board {self.name!r} is in use{waited}",
             kind="board-busy",
             expected="a free board",
-            seen=f"held by {by}",
+            seen=f"held by {_holder(self.path)}",
             where=str(self.path),
             hint="wait for it (timeouts.acquire in the target), use another target, or end that process",
         )
@@ -191,6 +215,14 @@ def _command_line() -> str:
     with contextlib.suppress(OSError):
         return Path("/proc/self/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()[:200]
     return ""
+
+
+def _holder(path: Path) -> str:
+    """Who holds the lock file, in words."""
+    holder = _look(path).holder
+    if not {"pid", "since", "command"} <= holder.keys():
+        return "another process"
+    return f"process {holder['pid']} since {holder['since']}: {holder['command']}"
 
 
 def _look(path: Path) -> BoardUse:

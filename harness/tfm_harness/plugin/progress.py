@@ -35,6 +35,11 @@ class ProgressLine:
         first, self._shown = self._shown is None, now
         self._write(f"  {what}: {done} of {total}", over=terminal and not first, more=terminal and done < total)
 
+    def say(self, text: str) -> None:
+        """A line of its own, at once."""
+        if self._reporter is not None:
+            self._write(f"  {text}", over=False, more=False)
+
     def _write(self, text: str, *, over: bool, more: bool) -> None:
         assert self._reporter is not None  # noqa: S101 - the caller looked
         if self._capture is None:

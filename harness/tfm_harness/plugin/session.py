@@ -13,6 +13,7 @@ from _pytest._code.code import TerminalRepr
 from tfm_harness.bench.combination import TargetBuild
 from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.boards.base import RunContext
+from tfm_harness.boards.locks import told_by
 from tfm_harness.errors import HarnessError
 from tfm_harness.parity.installed import installed_engine
 from tfm_harness.plugin import console_items, evidence, junit, pool
@@ -87,7 +88,8 @@ class HarnessPlugin:
         self._open[combination.name] = bench
         try:
             try:
-                bench.open()
+                with told_by(self._tell_waiting):
+                    bench.open()
             except HarnessError:
                 self._never_opened[combination.name] = bench.evidence()
                 raise
@@ -391,6 +393,11 @@ class HarnessPlugin:
             "left_out": {nodeid: list(where) for nodeid, where in self.log.left_out.items()},
             "suites": {name: str(folder) for name, folder in self.log.suites.items()},
         }
+
+    def _tell_waiting(self, text: str) -> None:
+        if not self.worker:
+            self._progress = self._progress or ProgressLine(self.config)
+            self._progress.say(text)
 
     def pytest_harness_progress(self, what: str, done: int, total: int) -> None:
         """Show that long work goes on; test processes of pytest-xdist have no terminal."""
