@@ -1,4 +1,4 @@
-"""``tfm-harness coverage``: which requirement each suite proves for a build, and which are not covered."""
+"""``tfm-harness coverage``: which requirement each suite would prove for a build, and which are not covered."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["add_parser", "build_features", "run"]
 
 _EPILOG = """\
-Nothing is run and no board is touched. A requirement is proved when at least one test that checks it finds the
+Nothing is run and no board is touched. A requirement would be proven when at least one test that checks it finds the
 features it needs; without --target, what only a target can offer (stimulus, resets, ...) counts as there.
 """
 _OF_TARGETS = (
@@ -43,8 +43,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Register the subcommand."""
     parser = subparsers.add_parser(
         "coverage",
-        help="which requirement each suite proves for a build, and which are not covered",
-        description="Say which requirement each suite proves for a build, and which are not covered.",
+        help="which requirement each suite would prove for a build, and which are not covered",
+        description="Say which requirement each suite would prove for a build, and which are not covered.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -154,13 +154,16 @@ def _as_text(coverage: Coverage, what: str, missing_only: bool) -> str:
         if row.suite != suite:
             suite = row.suite
             out += ["", suite]
-        state = f"proved ({row.tests} test{'s' if row.tests > 1 else ''})" if row.covered else "NOT COVERED"
+        state = f"would prove ({row.tests} test{'s' if row.tests > 1 else ''})" if row.covered else "NOT COVERED"
         asked = f"  [{row.requirement}]" if row.requirement not in {"-", ""} else ""
-        out.append(f"  {state:<18} {row.proves}{asked}")
+        out.append(f"  {state:<23} {row.proves}{asked}")
         if row.missing:
             out.append(f"  {'':<18}   needs {', '.join(row.missing)}")
     covered = sum(row.covered for row in coverage.rows)
-    out += ["", f"{covered} of {len(coverage.rows)} requirements proved, {len(coverage.rows) - covered} not covered"]
+    out += [
+        "",
+        f"{covered} of {len(coverage.rows)} requirements would be proven, {len(coverage.rows) - covered} not covered",
+    ]
     if coverage.unclaimed:
         out += ["", f"checks that no suite's table names ({len(coverage.unclaimed)}):"]
         out += textwrap.wrap(", ".join(coverage.unclaimed), 116, initial_indent="  ", subsequent_indent="  ",

@@ -20,6 +20,7 @@ from tfm_harness.report.record import (
     RunRecord,
     TestEntry,
     in_words,
+    proven_words,
 )
 from tfm_harness.safe_text import safe
 
@@ -226,9 +227,8 @@ def _verdict(terminal: pytest.TerminalReporter, run: RunRecord) -> None:
             "responsible: " + ", ".join(f"{WHOSE[who]} for {count}" for who, count in blame.most_common()),
             bold=True,
         )
-    proven, rows = run.proven()
-    if rows:
-        _wrapped(terminal, f"requirements: {proven} of {rows} proven, of the suites that took part")
+    if words := proven_words(run):
+        _wrapped(terminal, f"{words}, of the suites that took part")
     good = run.verdict == "passed" and title(run) == "Passed"
     _wrapped(
         terminal,

@@ -15,7 +15,7 @@ from tfm_harness.report.record import RequirementEntry, SuiteEntry, TestEntry
 
 __all__ = ["requirement_entries", "suite_entries", "tests_on_disk"]
 
-RequirementState = Literal["proven", "excused", "failed", "not proven"]
+RequirementState = Literal["proven", "partly", "excused", "failed", "not proven"]
 _LEANING = "parity.tolerance-used"
 
 
@@ -122,9 +122,11 @@ def _judge(checks: Iterable[str], made: Mapping[str, set[str]]) -> tuple[Require
         statuses = statuses.union(*matching)
     if "failed" in statuses:
         return "failed", tuple(missing)
-    if missing:
+    if not statuses:
         return "not proven", tuple(missing)
-    return ("excused" if statuses & {"waived", "noted"} else "proven"), ()
+    if statuses & {"waived", "noted"}:
+        return "excused", tuple(missing)
+    return ("partly" if missing else "proven"), tuple(missing)
 
 
 def _excused(tests: Sequence[TestEntry]) -> Iterable[str]:

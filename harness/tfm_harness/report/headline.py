@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tfm_harness.report.record import RunRecord, in_words
+from tfm_harness.report.record import RunRecord, in_words, proven_words
 
 __all__ = ["ORDER", "WHOSE", "colour", "headline", "title"]
 
@@ -73,9 +73,8 @@ def headline(run: RunRecord) -> str:
     blame = run.responsibilities()
     if blame:
         parts.append("responsible: " + ", ".join(f"{WHOSE[who]} for {count}" for who, count in blame.most_common()))
-    proven, rows = run.proven()
-    if rows:
-        parts.append(f"{proven} of {rows} requirements proven")
+    if words := proven_words(run):
+        parts.append(words)
     if run.lost():
         parts.append("lost: " + ", ".join(board.name for board in run.lost()))
     return "; ".join(parts)

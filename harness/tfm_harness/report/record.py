@@ -291,8 +291,8 @@ class RequirementEntry:
 
     Attributes:
         checks: ids or patterns of the checks that prove it.
-        state: ``proven``: each of them ran and held; ``excused``: a waiver or the policy let one pass; ``failed``;
-            ``not proven``: one of them did not run.
+        state: ``proven``: each of them ran and held; ``partly``: those that ran held, and some did not run (they may
+            not apply here); ``excused``: a waiver or the policy let one pass; ``failed``; ``not proven``: none ran.
         missing: the checks that did not run.
     """
 
@@ -303,7 +303,7 @@ class RequirementEntry:
     checks: tuple[str, ...]
     proves: str = ""
     requirement: str = ""
-    state: Literal["proven", "excused", "failed", "not proven"]
+    state: Literal["proven", "partly", "excused", "failed", "not proven"]
     missing: tuple[str, ...] = ()
 
 
@@ -528,6 +528,13 @@ class RunRecord:
     def proven(self) -> tuple[int, int]:
         """How many requirements are proven, and of how many."""
         return sum(row.state == "proven" for row in self.requirements), len(self.requirements)
+
+
+def proven_words(run: RunRecord) -> str:
+    """``47 of 67 requirements proven, 4 more in part``; empty without requirements."""
+    proven, rows = run.proven()
+    partly = sum(row.state == "partly" for row in run.requirements)
+    return f"{proven} of {rows} requirements proven" + (f", {partly} more in part" if partly else "") if rows else ""
 
 
 _UNKNOWN = CheckEntry()
