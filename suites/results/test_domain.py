@@ -1,0 +1,218 @@
+"""Signed results over their whole domain: every nonce, no forged source, one counter for everything."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from tfm_harness import Bench, Check, Checks, Device, Refused, ResetKind, Source, Stimulus, Verifier, VirtualBoard
+from tfm_harness.protocol.smp import Command
+from tfm_harness.testing.reference_nv import NoObjectError, with_object
+
+pytestmark = pytest.mark.needs("infer", "signed-result", "nonce", "trusted-results")
+
+INVALID_ARGUMENT, DOES_NOT_EXIST = -135, -140
+OWN = 0x2110_0000
+"""Non-secure RAM of the reference firmware's board, away from what the firmware uses."""
+SERVICE, RUN = 0x4000_0105, 3
+COUNTER_OWNER, COUNTER_UID = 261, 0x7465734C
+
+NONCE_SIZE = Check(
+    id="result.nonce-sizes-refused",
+    title="a nonce of any other size than 8 to 64 bytes is refused",
+    requirement="RFC 9711 s.4.1; docs/protocol.md, infer",
+)
+SOURCE = Check(
+    id="result.source-not-forged",
+    title="nobody but the sensor's driver gives the input of a result that says that it came from the sensor",
+    requirement="RFC 9334 s.8.1; docs/protocol.md, label -70002",
+)
+CALL_WORKS = Check(
+    id="result.raw-call-works",
+    title="the call that is refused with an input of the caller's works without one",
+    requirement="tfm-harness: a call that always fails proves nothing",
+    waivable=False,
+)
+EXPECTED_MODEL = Check(
+    id="result.expected-model",
+    title="a request that names a model is answered by that model or refused, for every source of the input",
+    requirement="docs/protocol.md, infer (`mid`)",
+)
+WIDTH = Check(
+    id="result.counter-width",
+    title="the counter goes on across 8, 16, 32, 53 and 63 bits, and ends rather than begin anew",
+    requirement="docs/protocol.md, label -70005 (never repeats)",
+)
+
+
+def some_input(bench: Bench, seed: int) -> bytes:
+    """One input tensor's bytes."""
+    return random.Random(seed).randbytes(bench.description.input_bytes)  # noqa: S311 - the same in each run
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        pytest.param((8, 9, 31, 33, 63, 64), id="some"),
+        pytest.param(tuple(range(8, 65)), id="all", marks=pytest.mark.thorough),
+    ],
+)
+def test_nonces_of_every_length_are_bound(
+    bench: Bench, device: Device, verifier: Verifier, sizes: tuple[int, ...]
+) -> None:
+    """All bytes of a nonce are different, so that none can be dropped, repeated or moved unseen."""
+    for size in sizes:
+        nonce = bytes(random.Random(size).sample(range(256), size))  # noqa: S311 - the same in each run
+        verifier.result(device.infer_input(some_input(bench, size), nonce=nonce), subject=f"{size} bytes")
+    for nonce in (bytes(32), b"\xff" * 32, bytes(8), b"\xff" * 64):
+        verifier.result(device.infer_input(some_input(bench, 1), nonce=nonce), subject=nonce.hex()[:8])
+    verifier.relations()
+
+
+def test_nonces_of_other_lengths_are_refused(bench: Bench, device: Device, checks: Checks) -> None:
+    """Also those whose length looks right when only its low bits are kept."""
+    for size in (*range(8), *range(65, 129), 255, 256, 256 + 8, 256 + 32, 256 + 64, 512 + 16, 1024 + 32):
+        status: int | None = 0
+        try:
+            device.infer_input(some_input(bench, 1), nonce=bytes(size))
+        except Refused as refused:
+            status = refused.status
+        checks.equal(NONCE_SIZE, status, INVALID_ARGUMENT, subject=f"{size} bytes")
+
+
+@pytest.mark.needs("sensor", "stimulus", "sensor-model", "psa-call", "probe")
+def test_the_source_cannot_be_forged(bench: Bench, device: Device, checks: Checks, stimulus: Stimulus) -> None:
+    """Records that a caller hands in must never be signed as read from the sensor."""
+    stimulus.set("mag.x", 40.0)
+    samples = device.fill_window()
+    lab = device.lab
+    records = b"".join(sample.record() for sample in samples)
+    for data in (b"", records[:8], records):
+        status: int | None = 0
+        try:
+            lab.ask(Command.INFER, {"nonce": bytes(16), "src": 0, "in": data})
+        except Refused as refused:
+            status = refused.status
+        checks.equal(SOURCE, status, INVALID_ARGUMENT, subject=f"{len(data)} bytes of input beside source 0")
+    for source in (2, 3, 255, 256, 1 << 16, 1 << 31):
+        status = 0
+        try:
+            lab.ask(Command.INFER, {"nonce": bytes(16), "src": source})
+        except Refused as refused:
+            status = refused.status
+        checks.equal(SOURCE, status, INVALID_ARGUMENT, subject=f"source {source}")
+    request = [0, 16, *[0x01010101] * 16, 0, *[0] * 8]  # struct tfm_inference_run: the sensor, a nonce of 16 bytes
+    for number, word in enumerate(request):
+        lab.probe(OWN + 4 * number, write=word)
+    size, place, answer = 4 * len(request), OWN + 0x1000, [(OWN + 0x4000, 3072), (OWN + 0x8000, 48)]
+    works = lab.psa_call(SERVICE, RUN, [(OWN, size), (place, 0)], answer)
+    bench.asked_results += works >= 0
+    if not checks(CALL_WORKS, works >= 0, expected="PSA_SUCCESS", seen=works):
+        return
+    for length in (1, 8, 128, 255, 256, 257, 512, 4096):
+        status = lab.psa_call(SERVICE, RUN, [(OWN, size), (place, length)], answer)
+        checks(SOURCE, status < 0, expected="an error", seen=status, subject=f"{length} bytes of the caller's")
+        bench.asked_results += status >= 0
+    lab.sample("clear")
+    for length in (0, 256):
+        status = lab.psa_call(SERVICE, RUN, [(OWN, size), (place, length)], answer)
+        checks(SOURCE, status < 0, expected="an error", seen=status, subject=f"{length} bytes, no sample taken")
+        bench.asked_results += status >= 0
+
+
+@pytest.mark.needs("models")
+@pytest.mark.parametrize("source", ["host", "sensor"])
+def test_the_expected_model_is_honoured(
+    bench: Bench, device: Device, checks: Checks, request: pytest.FixtureRequest, source: str
+) -> None:
+    if source == "sensor":
+        if bench.missing(["sensor", "stimulus", "sensor-model"]):
+            pytest.skip("not covered: no sensor to take an input from")
+        request.getfixturevalue("stimulus")
+        device.fill_window()
+    active = next(entry for entry in device.lab.models() if entry.active)
+    others = {f"model {entry.name}": entry.id for entry in device.lab.models() if entry.id and not entry.active}
+    wrong = {f"bit {bit} off": flipped(active.id, bit) for bit in (0, 7, 128, 248, 255)}
+    for subject, model_id in {"its own": active.id, **others, **wrong, "zeros": bytes(32)}.items():
+        status: int | None = 0
+        try:
+            if source == "host":
+                device.infer_expecting(model_id, Source.HOST, some_input(bench, 3))
+            else:
+                device.infer_expecting(model_id, Source.SENSOR)
+        except Refused as refused:
+            status = refused.status
+        wanted = 0 if subject == "its own" else DOES_NOT_EXIST
+        checks.equal(EXPECTED_MODEL, status, wanted, subject=f"{subject}, input of the {source}")
+
+
+def flipped(value: bytes, bit: int) -> bytes:
+    """`value` with one bit changed."""
+    return value[: bit // 8] + bytes([value[bit // 8] ^ 1 << bit % 8]) + value[bit // 8 + 1 :]
+
+
+@pytest.mark.needs("sensor", "stimulus", "sensor-model", "reset", "warm-reset", "cold-reset", "nonvolatile", "models")
+def test_one_counter_for_every_kind_of_request(
+    bench: Bench, device: Device, verifier: Verifier, stimulus: Stimulus
+) -> None:
+    """Sources, models, refusals and resets in turn, with one nonce: no two results are the same, each is counted."""
+    stimulus.set("temp", 30.0)
+    nonce = bytes(range(16))
+    name = next(entry.name for entry in device.lab.models() if entry.active)
+    other = next(entry.name for entry in device.lab.models() if entry.status == 0 and not entry.active)
+
+    def both(subject: str) -> None:
+        verifier.result(device.infer_input(some_input(bench, 1), nonce=nonce), subject=f"{subject}, host")
+        verifier.result(device.infer_window(nonce=nonce), subject=f"{subject}, sensor")
+        verifier.result(device.infer_input(some_input(bench, 1), nonce=nonce), subject=f"{subject}, host again")
+
+    both("first")
+    device.select_model(other)
+    verifier.result(device.infer_input(some_input(bench, 2), nonce=nonce), subject="another model")
+    device.select_model(name)
+    asked = bench.asked_results
+    for size in (0, 65):
+        with pytest.raises(Refused):
+            device.infer_input(some_input(bench, 1), nonce=bytes(size))
+    bench.asked_results = asked  # what is refused is no result
+    both("after refusals")
+    device.reset(ResetKind.WARM)
+    both("after a warm reset")
+    device.reset(ResetKind.COLD)
+    both("after a cold start")
+    bench.reset_by_request()
+    both("after a reset by request")
+    verifier.relations()
+
+
+@pytest.mark.needs("nv-access", "cold-reset", "describe")
+def test_the_counter_is_as_wide_as_it_says(
+    bench: Bench, device: Device, checks: Checks, verifier: Verifier, virtual: VirtualBoard
+) -> None:
+    """The counter is set just below each width that an implementation may have chosen too small."""
+    if bench.description.firmware != "tfm-harness-reference":
+        pytest.skip("not covered: where this firmware keeps its counter is not known")
+    verifier.apart().result(device.infer_input(some_input(bench, 0)))
+    with virtual.keeping():
+        for bits in (8, 16, 24, 31, 32, 53, 63):
+            start = (1 << bits) - 2
+            try:
+                content = with_object(virtual.nv.read(), COUNTER_OWNER, COUNTER_UID, start.to_bytes(8, "little"))
+            except NoObjectError as error:
+                pytest.skip(f"not covered: {error}")
+            with virtual.off():
+                virtual.nv.write(0, content)
+            for step in (1, 2, 3):
+                result = verifier.apart().result(device.infer_input(some_input(bench, step)))
+                checks.equal(WIDTH, result.counter, start + step, subject=f"{step} above {start:#x}")
+        content = with_object(virtual.nv.read(), COUNTER_OWNER, COUNTER_UID, b"\xfe" + b"\xff" * 7)
+        with virtual.off():
+            virtual.nv.write(0, content)
+        last = verifier.apart().result(device.infer_input(some_input(bench, 1)))
+        checks.equal(WIDTH, last.counter, (1 << 64) - 1, subject="the last value")
+        status: int | None = 0
+        try:
+            device.infer_input(some_input(bench, 2))
+        except Refused as refused:
+            status = refused.status
+        checks(WIDTH, status != 0, expected="a refusal", seen="another result", subject="after the last value")
