@@ -73,9 +73,11 @@ def test_links_of_bundled_pages_lead_into_the_wheel(unpacked: Path) -> None:
 @needs_firmware
 @pytest.mark.qemu
 def test_the_first_example_of_run_works(unpacked: Path, tmp_path: Path) -> None:
-    """One suite of it: the others differ in nothing that a wheel could lack."""
-    done = tool(unpacked, tmp_path, "run", "sensor", "--target", "qemu-an547", "--build", "reference")
+    """One test of it: the others differ in nothing that a wheel could lack."""
+    words = ["run", "sensor", "--target", "qemu-an547", "--build", "reference", "--", "-k", "constants"]
+    done = tool(unpacked, tmp_path, *words)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
     assert str(unpacked) in tool(unpacked, tmp_path, "docs", "--path").stdout
 
 
