@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tfm_harness.bench.verifier import Verifier
     from tfm_harness.bench.virtual import VirtualBoard
     from tfm_harness.boards.base import Board, BoardEvent, Identity, PowerState, ResetKind, RunContext
-    from tfm_harness.boards.virtual import Burned
+    from tfm_harness.boards.virtual import Burned, make_otp
     from tfm_harness.config.build import Build
     from tfm_harness.config.memory_map import MemoryMap, MemoryRegion, ServiceCall, ServiceConfig
     from tfm_harness.config.result_profile import build_result_profile
@@ -60,7 +60,7 @@ _HOMES = {
     "bench.verifier": ("Verifier",),
     "bench.virtual": ("VirtualBoard",),
     "boards.base": ("Board", "BoardEvent", "Identity", "PowerState", "ResetKind", "RunContext"),
-    "boards.virtual": ("Burned",),
+    "boards.virtual": ("Burned", "make_otp"),
     "config.build": ("Build",),
     "config.memory_map": ("MemoryMap", "MemoryRegion", "ServiceCall", "ServiceConfig"),
     "config.result_profile": ("build_result_profile",),
@@ -143,6 +143,7 @@ __all__ = [
     "__version__",
     "build_result_profile",
     "check_build_images",
+    "make_otp",
     "run_console_suite",
 ]
 

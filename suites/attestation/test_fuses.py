@@ -5,8 +5,7 @@ from __future__ import annotations
 import secrets
 
 import pytest
-from tfm_harness import Check, Checks, Device, ResetKind, Verifier, VirtualBoard
-from tfm_harness.boards.virtual import Burned
+from tfm_harness import Burned, Check, Checks, Device, ResetKind, Verifier, VirtualBoard
 
 pytestmark = pytest.mark.needs("psa-token", "trusted-iak", "provision", "cold-reset")
 

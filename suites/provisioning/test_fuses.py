@@ -6,8 +6,7 @@ import hashlib
 from collections.abc import Callable
 
 import pytest
-from tfm_harness import Check, Checks, Device, Refused, VirtualBoard
-from tfm_harness.boards.virtual import Burned, make_otp
+from tfm_harness import Burned, Check, Checks, Device, Refused, VirtualBoard, make_otp
 
 pytestmark = pytest.mark.needs("describe", "known-secrets", "provision", "cold-reset", "infer")
 
