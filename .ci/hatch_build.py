@@ -20,7 +20,7 @@ PATTERNS = (
     "docs/*.md",
     "docs/*.cddl",
     "docs/boards/*",
-    "docs/images/*",
+    "docs/pictures/*",
     "docs/schemas/*.json",
     "README.md",
     "CONTRIBUTING.md",
