@@ -7,7 +7,7 @@ import random
 import pytest
 from tfm_harness import Bench, Check, Checks, Device, Refused, ResetKind, Source, Stimulus, Verifier, VirtualBoard
 from tfm_harness.protocol.smp import Command
-from tfm_harness.testing.reference_nv import NoObjectError, with_object
+from tfm_harness.testing import NoObjectError, with_object
 
 pytestmark = pytest.mark.needs("infer", "signed-result", "nonce", "trusted-results")
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tfm_harness.testing.images import ImageRecipe, load_signing_key, make_image
     from tfm_harness.testing.model_variants import with_other_weights
+    from tfm_harness.testing.reference_nv import NoObjectError, with_object
 
 _HOMES = {
+    "reference_nv": ("NoObjectError", "with_object"),
     "model_variants": ("with_other_weights",),
     "images": ("ImageRecipe", "load_signing_key", "make_image"),
 }
@@ -17,8 +19,10 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "ImageRecipe",
+    "NoObjectError",
     "load_signing_key",
     "make_image",
+    "with_object",
     "with_other_weights",
 ]
 
