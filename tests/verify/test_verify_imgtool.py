@@ -211,3 +211,26 @@ def test_each_given_image(
     counterless = policy == "production" and "image.security-counter" in out
     assert code == (1 if counterless else status), out
     assert ("image.dummy-key" in out) == image.startswith("published")
+
+
+def test_a_build_names_the_keys_of_a_combined_file(keys: Path, tmp_path: Path) -> None:
+    """TF-M signs the secure and the non-secure image by two keys, and leaves both in one file, or in Intel HEX."""
+    from tfm_harness.config.build import Build
+    from tfm_harness.trust.expectations import build_components, check_build_images
+
+    slot = sign(keys, "p256", "--pad", "--boot-record", "SPE", out="s.bin")
+    (tmp_path / "both.bin").write_bytes(slot + sign(keys, "rsa2048", "--boot-record", "NSPE", out="ns.bin"))
+    sign(keys, "p256", "--hex-addr", "0x10080000", "--boot-record", "SPE", out="alone.hex")
+    combined = {"file": tmp_path / "both.bin", "world": "secure", "at": 0x1008_0000, "key": keys / "p256.pub.pem"}
+    for more, held_by_all in ({"keys": [keys / "rsa2048.pub.pem"]}, True), ({}, False):
+        report = Report(policy=Policy.VALIDATION)
+        build = Build.model_validate({"name": "b", "images": [combined | more]})
+        (images,) = check_build_images(build, report).values()
+        assert len(images) == 2
+        assert report.ok == held_by_all, report.failed
+    alone = {"file": keys / "alone.hex", "world": "secure", "key": keys / "p384.pub.pem"}
+    report = Report(policy=Policy.VALIDATION)
+    build = Build.model_validate({"name": "b", "images": [alone]})
+    assert len(check_build_images(build, report)) == 1
+    assert "image.signature" in broken(report)
+    assert [component.type for component in build_components(build)] == ["SPE"]

@@ -65,6 +65,9 @@ class Image(Strict):
     key: ConfigPath | None = Field(
         default=None, description="public key that must have signed this image; the build's trust when absent"
     )
+    keys: tuple[ConfigPath, ...] = Field(
+        default=(), description="further public keys: each image of a combined file is signed by one of them or `key`"
+    )
 
     @property
     def kind(self) -> ImageFormat:
@@ -340,6 +343,7 @@ class Build(Strict):
             files["images", index, "file"] = image.file
             if image.key is not None:
                 files["images", index, "key"] = image.key
+            files |= {("images", index, "keys", number): path for number, path in enumerate(image.keys)}
         for name, model in self.models.items():
             if model.file is not None:
                 files["models", name, "file"] = model.file

@@ -36,6 +36,8 @@ def wrong_contents(build: Build) -> Iterator[tuple[Place, str]]:
             yield ("images", index, "file"), words
         if image.key is not None:
             yield from _key(("images", index, "key"), image.key, image=True)
+        for number, path in enumerate(image.keys):
+            yield from _key(("images", index, "keys", number), path, image=True)
     for name, model in build.models.items():
         if model.file is not None and _head(model.file)[4:8] != _TFLITE:
             yield ("models", name, "file"), f"not a TFLite model (no file identifier TFL3): {model.file}"

@@ -17,6 +17,7 @@ from tfm_harness.files import IMAGE_LIMIT, read_file
 from tfm_harness.findings import Report
 from tfm_harness.verify.components import ExpectedComponent
 from tfm_harness.verify.elf import ElfError, measure
+from tfm_harness.verify.forms import UnknownFormError, decode
 from tfm_harness.verify.images import expected_components, verify_mcuboot
 from tfm_harness.verify.keyfiles import parse_image_key, parse_key
 from tfm_harness.verify.keys import ImageKey, KeyFormatError, VerificationKey
@@ -68,9 +69,20 @@ def read_image_key(path: Path) -> ImageKey:
         ) from error
 
 
+def _image_bytes(path: Path) -> bytes:
+    """What the file puts into memory: Intel HEX is read; what is no whole HEX file is no signed image either."""
+    data = _read(path, "image")
+    if path.suffix.lower() != ".hex":
+        return data
+    try:
+        return decode(data, what="image", where=str(path)).data
+    except UnknownFormError:
+        return data
+
+
 def _parse(path: Path) -> list[McubootImage]:
     try:
-        return split_images(_read(path, "image"))
+        return split_images(_image_bytes(path))
     except ImageFormatError as error:
         raise ConfigError(
             f"not a MCUboot image: {error.message}", kind="image-format", expected=error.expected, seen=error.seen,
@@ -79,7 +91,7 @@ def _parse(path: Path) -> list[McubootImage]:
 
 
 def _is_mcuboot(path: Path) -> bool:
-    return _read(path, "image")[:4] == bytes.fromhex("3db8f396")
+    return _image_bytes(path)[:4] == bytes.fromhex("3db8f396")
 
 
 def build_components(build: Build, *, model: str | None = None) -> tuple[ExpectedComponent, ...]:
@@ -117,7 +129,7 @@ def _image_components(image: Image, build: Build) -> tuple[ExpectedComponent, ..
         return (
             ExpectedComponent(type=image.component, measurement=measurement, signer_ids=signers, name=image.component),
         )
-    if image.kind != "bin" or not _is_mcuboot(image.file):
+    if image.kind not in {"bin", "ihex"} or not _is_mcuboot(image.file):
         return ()
     parsed = _parse(image.file)
     if image.component is not None:
@@ -190,11 +202,13 @@ def check_build_images(build: Build, report: Report) -> dict[Path, tuple[Mcuboot
     """
     found: dict[Path, tuple[McubootImage, ...]] = {}
     work = [
-        (image.file, image.key or build.trust.images) for image in build.images if image.world not in {"model", "data"}
+        (image.file, image.key or build.trust.images, image.keys)
+        for image in build.images
+        if image.world not in {"model", "data"}
     ]
-    work += [(image.file, image.key or build.trust.model_key) for image in build.images if image.world == "model"]
-    work += [(model.image, build.trust.model_key) for model in build.models.values() if model.image is not None]
-    for path, key_file in work:
+    work += [(i.file, i.key or build.trust.model_key, i.keys) for i in build.images if i.world == "model"]
+    work += [(model.image, build.trust.model_key, ()) for model in build.models.values() if model.image is not None]
+    for path, key_file, further in work:
         if path.suffix.lower() in {".elf", ".axf"} or path in found or not _is_mcuboot(path):
             continue
         if key_file is None:
@@ -202,7 +216,7 @@ def check_build_images(build: Build, report: Report) -> dict[Path, tuple[Mcuboot
                 "a signed image and no key to judge it with", kind="no-key", where=str(path),
                 hint="name the public key under `trust: {images: ...}` of the build",
             )  # fmt: skip
-        key = read_image_key(key_file)
+        key = [read_image_key(named) for named in (key_file, *further)]
         images = _parse(path)
         for index, image in enumerate(images):
             verify_mcuboot(image, key, report, subject=path.name if len(images) == 1 else f"{path.name} #{index}")
