@@ -39,6 +39,8 @@ def plain_text(data: bytes) -> str | None:
     if codec is not None:
         text = data.decode(codec, "replace").removeprefix("\ufeff")
         return text if _is_text(text) else None
+    if data[0] >= 0x80 and not data.startswith(codecs.BOM_UTF8):
+        return None  # a tag (CBOR, DER): a short message may happen to be valid UTF-8 behind it
     try:
         text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError:
