@@ -1,0 +1,105 @@
+"""What a caller past the client library may not decide: where the input came from, how long the nonce is."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from tfm_harness import Bench, Check, Checks, Device, Source
+
+pytestmark = pytest.mark.needs("infer", "signed-result", "nonce", "trusted-results")
+
+INVALID_ARGUMENT = -135
+RUN = 3
+"""Message type of a signed inference (tfm_inference_defs.h)."""
+REQUEST = "<II64sI32s"
+"""struct tfm_inference_run: source, length of the nonce, nonce, whether a model is expected, its id."""
+SENSOR, HOST = int(Source.SENSOR), int(Source.HOST)
+RECORD_BYTES = 8
+
+CALL_WORKS = Check(
+    id="result.raw-call-works",
+    title="the raw call whose variants must be refused works as documented",
+    requirement="tfm-harness: a call that always fails proves nothing",
+    waivable=False,
+)
+SOURCE = Check(
+    id="result.raw-source-refused",
+    title="a raw call that hands in data gets no result that names the sensor as source, nor an unknown source",
+    requirement="docs/protocol.md, infer (`src`, `in`); RFC 9334 s.10 (evidence is of what the attester saw itself)",
+)
+RAW_NONCE = Check(
+    id="result.raw-nonce-refused",
+    title="a raw call whose nonce length is outside 8 to 64 is refused",
+    requirement="RFC 9711 s.4.1; PSA Firmware Framework 1.0 s.4.3 (services validate their input vectors)",
+)
+
+
+class RawCaller:
+    """Calls the inference service with vectors of its own, past the client library and its checks."""
+
+    def __init__(self, bench: Bench, device: Device) -> None:
+        scratch = bench.memory_map.scratch
+        service = bench.services.get("inference")
+        if scratch is None or service is None or RUN not in service.types:
+            pytest.skip("not covered: no non-secure RAM for tests, or no inference service with the documented call")
+        self._bench = bench
+        self._lab, self._handle, self._base = device.lab, service.handle, scratch[0]
+
+    def run(self, source: int, lengths: list[int], *, nonce_length: int = 16, data: bytes = b"") -> list[int]:
+        """The status for each length of the caller's data (0: none)."""
+        request = struct.pack(REQUEST, source, nonce_length, bytes(range(64)), 0, bytes(32))
+        self._lab.poke(self._base, request)
+        self._lab.poke(self._base + 0x1000, data)
+        outputs = [(self._base + 0x4000, 3072), (self._base + 0x6000, 48)]
+        statuses = self._lab.psa_call_many(
+            [
+                (self._handle, RUN, [(self._base, len(request)), (self._base + 0x1000, length)], outputs)
+                for length in lengths
+            ]
+        )
+        self._bench.asked_results += sum(status >= 0 for status in statuses)
+        return statuses
+
+
+@pytest.fixture
+def caller(bench: Bench, device: Device) -> RawCaller:
+    """Someone on the non-secure side."""
+    return RawCaller(bench, device)
+
+
+@pytest.mark.needs("sensor", "stimulus", "sensor-model", "psa-call", "probe", "memory-map", "services")
+def test_a_raw_call_does_not_forge_the_source(bench: Bench, device: Device, caller: RawCaller, checks: Checks) -> None:
+    """With a full window and with none, data of every length up to two windows, and the longest that there can be."""
+    size = bench.description.input_bytes
+    window = bench.window * RECORD_BYTES
+    data = bytes((n * 29 + 3) & 0xFF for n in range(2 * window))
+    lengths = [*range(1, 2 * window + 1), 1024, 4095, 4096]
+
+    def refused(words: str, source: int, tried: list[int]) -> None:
+        statuses = caller.run(source, tried, data=data)
+        taken = [length for length, status in zip(tried, statuses, strict=True) if status >= 0]
+        seen = f"success with data of {', '.join(map(str, taken[:8]))} bytes"
+        checks(SOURCE, not taken, expected=f"{len(tried)} errors", seen=seen, subject=words)
+
+    device.lab.sample("clear")
+    refused("source sensor, window empty", SENSOR, [0, *lengths])
+    device.fill_window()
+    for words, source, length in (("sensor, no data", SENSOR, 0), ("host, one tensor", HOST, size)):
+        status = caller.run(source, [length], data=data)[0]
+        checks(CALL_WORKS, status >= 0, expected="PSA_SUCCESS", seen=status, subject=words)
+    refused("source sensor, window full", SENSOR, lengths)
+    for source in (2, 3, 0x80, 0x100, 0x101, 0x10000, 0x10001, 0x7FFFFFFF, 0x80000000, 0x80000001, 0xFFFFFFFF):
+        refused(f"source {source:#x}", source, [0, size, window])
+
+
+@pytest.mark.needs("psa-call", "probe", "memory-map", "services")
+def test_nonce_lengths_of_raw_calls_are_checked(bench: Bench, caller: RawCaller, checks: Checks) -> None:
+    size = bench.description.input_bytes
+    for length in (8, 64):
+        status = caller.run(HOST, [size], nonce_length=length, data=bytes(size))[0]
+        checks(CALL_WORKS, status >= 0, expected="PSA_SUCCESS", seen=status, subject=f"nonce of {length} bytes")
+    around = [*range(8), *range(65, 80), 0x100, 0x108, 0x110, 0x10008, 0x10010, 0x80000010, 0xFFFFFFF8, 0xFFFFFFFF]
+    for length in around:
+        status = caller.run(HOST, [size], nonce_length=length, data=bytes(size))[0]
+        checks.equal(RAW_NONCE, status, INVALID_ARGUMENT, subject=f"nonce length {length:#x}")
