@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from tfm_harness.bench.not_covered import NotCovered
@@ -35,6 +35,7 @@ class Inference:
         data: the input tensor's bytes (host input).
         boot: which boot of the board it came from, 0 for the first after flashing.
         seed: that boot's seed: computed by the host where it knows the entropy, else as the device described it.
+        before: the inference asked for before this one (its own `before` left out); None for the first.
     """
 
     answer: InferResult
@@ -43,6 +44,7 @@ class Inference:
     data: bytes | None = None
     boot: int = 0
     seed: bytes | None = None
+    before: Inference | None = None
 
     @property
     def records(self) -> bytes | None:
@@ -81,6 +83,7 @@ class Device:
     def __init__(self, bench: Running, client: PseudoDriver) -> None:
         self._bench = bench
         self.client = client
+        self._before: Inference | None = None
 
     @property
     def lab(self) -> SmpDriver:
@@ -229,11 +232,14 @@ class Device:
         known = self._bench.description
         self._bench.asked_results += 1  # also those that the device refuses
         answer = self.client.infer(nonce=nonce, source=source, data=data, model=wanted)
-        return Inference(
+        made = Inference(
             answer=answer,
             model=known.model,
             samples=samples,
             data=data,
             boot=self._bench.boots,
             seed=self._bench.boot_seed,
+            before=self._before,
         )
+        self._before = replace(made, before=None)
+        return made

@@ -104,7 +104,42 @@ class Reference:
         ]
         if inference.samples:
             self._keep_trace(inference, info, device)
-        return self._compare(info, reference, device, subject)
+        found = self._compare(info, reference, device, subject)
+        if not found.exact:
+            self._explain(inference, info, reference, device, subject)
+        return found
+
+    def _explain(
+        self,
+        inference: Inference,
+        info: ModelInfo,
+        reference: Sequence[npt.NDArray[Any]],
+        device: Sequence[npt.NDArray[Any]],
+        subject: str,
+    ) -> None:
+        """Say of outputs that differ which part of the way is to blame: the input, its path, or the arithmetic."""
+        from tfm_harness.parity.catalogue import INPUT_PATH
+
+        def same(one: Sequence[npt.NDArray[Any]], other: bytes) -> bool:
+            return b"".join(array.tobytes() for array in one) == other
+
+        seen = ""
+        before = inference.before
+        if before is not None and (before.model, before.boot) == (inference.model, inference.boot):
+            model, _ = self.model(before.model)
+            inputs = self.unpack_inputs(info, [self.input_of(before)])
+            earlier = self.engine.run(model, inputs, name=info.name)
+            if same(earlier, b"".join(array.tobytes() for array in device)):
+                seen = "this is the output of the inference before"
+        if not seen and not self._bench.missing(["batch"]):
+            size = sum(array.nbytes for array in reference)
+            batch = self._bench.device.lab.batch([self.input_of(inference)], size)[0]
+            path = "window or front-end" if inference.samples else "signed request's"
+            if same(reference, batch):
+                seen = f"the batch path is exact for the same input: the {path} path gave the model another one"
+        self.report.add(
+            INPUT_PATH, not seen, expected="numbers of this request's input", seen=seen, subject=subject or info.name
+        )
 
     def agrees(self, name: str, inputs: Sequence[npt.NDArray[Any]] | None = None, *, count: int = 0) -> SessionResult:
         """Many inputs at once: the outputs of the device's batch command are the reference interpreter's.

@@ -10,6 +10,7 @@ __all__ = [
     "CONSTANT_INPUTS",
     "DISTINCT_OUTPUTS",
     "FIRST_OP",
+    "INPUT_PATH",
     "MODEL_GRAPH",
     "OUTPUT_FORM",
     "SATURATED_OUTPUTS",
@@ -65,6 +66,13 @@ FIRST_OP = ALL.declare(
         id="parity.op-outputs",
         title="each operator's output on the device equals the reference's",
         requirement="TFLM layer_by_layer_debugger practice: reference is BUILTIN_REF",
+    )
+)
+INPUT_PATH = ALL.declare(
+    Check(
+        id="parity.input-path",
+        title="outputs that differ are not those of another input: the one before, or one changed on its way",
+        requirement="RFC 9334 s.8.1; tfm-harness: a verdict points to the right place",
     )
 )
 MODEL_GRAPH = ALL.declare(
