@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 
 import pytest
-from tfm_harness import Burned, Check, Checks, Device, Refused, VirtualBoard, make_otp
+from tfm_harness import Bench, Burned, Check, Checks, Device, Refused, VirtualBoard, make_otp
 
 pytestmark = pytest.mark.needs("describe", "known-secrets", "provision", "cold-reset", "infer")
 
@@ -89,10 +89,13 @@ def nothing_is_signed(device: Device, checks: Checks, subject: str) -> None:
     "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.thorough) for name in AREAS]
 )
 def test_without_a_whole_identity_nothing_is_signed(
-    device: Device, checks: Checks, virtual: VirtualBoard, name: str
+    bench: Bench, device: Device, checks: Checks, virtual: VirtualBoard, name: str
 ) -> None:
     state, area = AREAS[name]
-    with virtual.burned(Burned(otp=area)):
+    with virtual.burned(Burned(otp=area), answers=False):
+        # The image's key in these areas is no real one: a device that takes a damaged area for whole does not boot.
+        if not checks(STATE, bench.answers(), expected=f"a device that says {state!r}", seen="no answer", subject=name):
+            return
         checks.equal(STATE, device.describe().raw.get("otp"), state, subject=name)
         nothing_is_signed(device, checks, name)
 
