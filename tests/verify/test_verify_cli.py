@@ -247,7 +247,6 @@ def test_an_image_a_request_and_a_key(folder: Path, capsys: pytest.CaptureFixtur
         (("token", "token.cbor"), "no-key"),
         (("result", "result.cbor"), "no-key"),
         (("image", "image.bin"), "no-key"),
-        (("image", "image.bin", "--key", "key.pem", "--key", "other.pem"), "no-key"),
         (("csr", "request.csr"), "no-key"),
         (("csr", "request.csr", "--key", "key.pem", "--key", "other.pem"), "usage"),
         (("csr", "request.csr", "--key", "key.pem", "--any-key"), "usage"),
