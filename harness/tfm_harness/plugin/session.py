@@ -246,6 +246,10 @@ class HarnessPlugin:
         if bench is not None and call.when == "call":
             shown += bench.device_log()
         report.sections += evidence.fitted(report.longreprtext, shown) if report.failed else shown
+        if call.when == "teardown" and bench is not None and bench.pooled:
+            # In a pool a passed test's board is of interest, too; a failed one has said it.
+            named = ("harness.board", bench.board.name)
+            item.user_properties += [] if named in item.user_properties else [named]
         report.user_properties = list(item.user_properties)
         report.tfm_phase = phase  # type: ignore[attr-defined] # pytest reports take additional attributes
         return report
