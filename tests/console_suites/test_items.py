@@ -189,5 +189,5 @@ def test_durations_are_the_devices(run: Run, pytester: pytest.Pytester) -> None:
     run(text(GOOD), "--junitxml=junit.xml")
     document = ET.parse(pytester.path / "junit.xml")
     properties = document.findall(".//testcase/properties/property")
-    assert {"name": "tfm_harness.console-suite", "value": "One (T_1XXX)"} in [p.attrib for p in properties]
+    assert {"name": "harness.console-suite", "value": "One (T_1XXX)"} in [p.attrib for p in properties]
     assert json.dumps([p.attrib for p in properties])

@@ -71,8 +71,8 @@ class ConsoleCase(pytest.Item):
         if callspec is not None:
             item.callspec = callspec  # type: ignore[attr-defined] # says which combination it ran on
         item.user_properties += [
-            ("tfm_harness.console-suite", case.suite),
-            ("tfm_harness.console-line", str(case.line)),
+            ("harness.console-suite", case.suite),
+            ("harness.console-line", str(case.line)),
         ]
         return item
 

@@ -498,10 +498,17 @@ def suite_of(item: pytest.Item) -> str:
     return item.path.parent.name
 
 
+_COLLECTED = pytest.StashKey[tuple[tuple[str, object], ...]]()
+"""A test's properties before its first try: a console case has its suite and line from the beginning."""
+
+
 def clean_slate(item: pytest.Item) -> None:
-    """A test that is tried again begins with nothing of the try before."""
+    """A test that is tried again begins with nothing of the try before, and with what it was collected with."""
     item.stash._storage.pop(REPORT, None)  # noqa: SLF001 - Stash has no pop
-    item.user_properties[:] = [each for each in item.user_properties if not each[0].startswith("harness.")]
+    collected = item.stash.setdefault(_COLLECTED, tuple(item.user_properties))
+    item.user_properties[:] = [
+        each for each in item.user_properties if each in collected or not each[0].startswith("harness.")
+    ]
 
 
 def phase_of(report: object) -> PhaseEntry:
