@@ -6,10 +6,10 @@ cd "$(dirname "$0")/.."
 purpose=${1:-demo}
 
 packages="qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi dpkg-dev make patch git xz-utils python3 python3-venv"
-extras="firmware"
+extras="firmware,evidence"
 if [ "$purpose" = test ]; then
 	packages="$packages gcc libc6-dev openssl chromium cmake ser2net postgresql"
-	extras="firmware,dev"
+	extras="firmware,evidence,dev"
 fi
 
 say() { printf 'setup: %s\n' "$*"; }

@@ -112,7 +112,7 @@ def test_docs_unknown_page_and_search(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_schema_is_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for what in ("target", "build", "run"):
+    for what in ("target", "build", "run", "evidence"):
         assert main.main(["schema", what]) == 0
         assert json.loads(capsys.readouterr().out)["$schema"].startswith("https://json-schema.org/")
     assert main.main(["schema", "--output", str(tmp_path / "new")]) == 0

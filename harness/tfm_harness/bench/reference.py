@@ -180,6 +180,7 @@ class Reference:
                 oracle=lambda: bench.instruments.oracle,
                 progress=bench.progress(f"parity {name}, vectors"),
                 save_to=bench.context.run_dir,
+                keep_to=bench.context.run_dir,
                 seed=seed,
                 context={
                     "target": bench.combination.target.name,

@@ -13,6 +13,7 @@ from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Check, Report
 from tfm_harness.trust.board_keys import remember_key
 from tfm_harness.trust.expectations import board_token_expectations
+from tfm_harness.trust.kept import KeptEvidence, named_profile
 from tfm_harness.verify.checks.keys import KEY_BOARDS_DIFFER
 from tfm_harness.verify.cose import CoseMessage
 from tfm_harness.verify.csr import CertificationRequest, verify_csr
@@ -55,11 +56,19 @@ class Verifier:
     """Verifies evidence of this bench; all findings go to the test's report.
 
     What is verified in one test can be judged together with `relations`.
+
+    Args:
+        bench: the live board with its build.
+        report: gets the findings.
+        test: the test's id; what it verifies is kept in the run's folder. Empty: nothing is kept.
     """
 
-    def __init__(self, bench: LiveCombination, report: Report) -> None:
+    def __init__(self, bench: LiveCombination, report: Report, *, test: str = "") -> None:
         self._bench = bench
         self.report = report
+        self._kept = KeptEvidence(
+            bench.context.run_dir if test else None, test=test, combination=bench.combination, board=bench.board
+        )
         self._results: list[ResultObservation] = []
         self._tokens: list[TokenObservation] = []
         self._asked_before = bench.asked_results
@@ -96,6 +105,7 @@ class Verifier:
             # Under -icount virtual time may run ahead of the host's.
             waited=None if deterministic else inference.answer.host_seconds,
         )
+        before = len(self.report.findings)
         result = verify_result(
             inference.answer.message,
             profile=profile,
@@ -103,6 +113,21 @@ class Verifier:
             expected=expected,
             report=self.report,
             subject=subject,
+        )
+        request = inference.answer.nonce or len(self._results)
+        between = bench.asked_results - self._asked_before
+        self._kept.keep(
+            "result",
+            self.report.findings[before:],
+            data=inference.answer.message,
+            keys=[key],
+            subject=subject,
+            profile=named_profile(profile),
+            expected=expected,
+            stimulus=inference.records,
+            boot=inference.boot,
+            request=request,
+            between=between,
         )
         record = self._remember(
             result.message, result.key, "result", f"result {bench.asked_results} of {bench.board.name}"
@@ -112,11 +137,11 @@ class Verifier:
         self._results.append(
             ResultObservation(
                 result=result,
-                request=inference.answer.nonce or len(self._results),
+                request=request,
                 stimulus=inference.records,
                 board=bench.board.name,
                 boot=inference.boot,
-                requests_between=bench.asked_results - self._asked_before,
+                requests_between=between,
             )
         )
         self._asked_before = bench.asked_results
@@ -155,14 +180,14 @@ class Verifier:
             boot_seed=bench.boot_seed,
         )
         expected = replace(known, announced_size=announced_size, other_keys=self._others("iak"))
+        before, key = len(self.report.findings), self._trusted("iak", "iak")
         parsed = verify_psa_token(
-            token,
-            keys=[self._trusted("iak", "iak")],
-            challenge=challenge,
-            expected=expected,
-            report=self.report,
-            subject=subject,
+            token, keys=[key], challenge=challenge, expected=expected, report=self.report, subject=subject
         )
+        self._kept.keep(
+            "token", self.report.findings[before:], data=token, keys=[key], subject=subject, challenge=challenge,
+            expected=expected, boot=bench.boots, build=bench.description.model or "",
+        )  # fmt: skip
         self._remember(parsed.message, parsed.key, "iak", f"token of {bench.board.name}, boot {bench.boots}")
         if parsed.key is not None:
             self._compare_boards(parsed.key, "iak")
@@ -179,8 +204,9 @@ class Verifier:
 
     def public_key(self, role: str, data: bytes) -> PublicKey | None:
         """Judge a key as the device gives it: ``iak``, ``result`` or ``client``."""
-        trusted = self._bench.trust.key(role)
+        before, trusted = len(self.report.findings), self._bench.trust.key(role)
         shown = check_device_key(data, report=self.report, subject=role)
+        self._kept.keep("key", self.report.findings[before:], data=data, keys=[trusted], subject=role)
         if trusted is not None:
             self.report.add(
                 DEVICE_KEY, shown == trusted, expected=trusted, seen=shown or "no usable public key", subject=role
@@ -191,7 +217,7 @@ class Verifier:
 
     def csr(self, role: str, der: bytes) -> CertificationRequest | None:
         """Judge a PKCS#10 request for ``result`` or ``client``: proof of possession, key, common name."""
-        trusted = self._bench.trust.key(role)
+        before, trusted = len(self.report.findings), self._bench.trust.key(role)
         request = verify_csr(
             der,
             expected_key=trusted if isinstance(trusted, PublicKey) else None,
@@ -199,6 +225,7 @@ class Verifier:
             report=self.report,
             subject=role,
         )
+        self._kept.keep("csr", self.report.findings[before:], data=der, keys=[trusted], subject=role, name=self._uuid())
         bench = self._bench
         record = record_request(request, where=f"{role} request of {bench.board.name}") if request else None
         if record is not None and request is not None and request.key is not None:
@@ -242,10 +269,15 @@ class Verifier:
 
     def relations(self) -> None:
         """Judge what this test has verified so far together: counters, replay, seeds, identity over resets."""
+        findings = self.report.findings
         if self._results:
+            before = len(findings)
             check_result_relations(self._results, self.report, ledger=self._bench.instruments.ledger)
+            self._kept.keep("result relations", findings[before:], count=len(self._results))
         if self._tokens:
+            before = len(findings)
             check_token_relations(self._tokens, self.report, ledger=self._bench.instruments.ledger)
+            self._kept.keep("token relations", findings[before:], count=len(self._tokens))
 
     def _uuid(self) -> str | None:
         provisioned = self._bench.trust.provisioned

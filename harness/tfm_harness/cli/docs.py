@@ -30,14 +30,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     docs.set_defaults(run=run)
     schema = subparsers.add_parser(
         "schema",
-        help="JSON Schemas of target and build files, for editors, and of run.json",
-        description="Print the JSON Schema of target files, build files or run.json; --output writes the first two.",
+        help="JSON Schemas of target and build files, for editors, of run.json and of evidence",
+        description="Print the JSON Schema of target files, build files, run.json, or the predicate of signed evidence;"
+        " --output writes the first two.",
         epilog="examples:\n  tfm-harness schema target > target.schema.json\n  tfm-harness schema --output schemas\n"
         "An editor with a YAML language server then takes, as the first line of a target file:\n"
         "  # yaml-language-server: $schema=../schemas/target.schema.json",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    schema.add_argument("what", nargs="?", choices=("target", "build", "run"), help="which schema to print")
+    schema.add_argument("what", nargs="?", choices=("target", "build", "run", "evidence"), help="which schema to print")
     schema.add_argument(
         "--output", type=Path, metavar="DIR", help="write target.schema.json and build.schema.json there"
     )
@@ -115,7 +116,8 @@ def run_schema(args: argparse.Namespace) -> int:
         raise ConfigError(
             "which schema?",
             kind="schema-unnamed",
-            expected="tfm-harness schema target, schema build, schema run, or --output DIR for the first two",
+            expected="tfm-harness schema target, schema build, schema run, schema evidence, or --output DIR for the"
+            " first two",
         )
     if args.output is not None:
         try:
@@ -129,6 +131,8 @@ def run_schema(args: argparse.Namespace) -> int:
     if args.what is not None:
         if args.what == "run":
             from tfm_harness.report.storage import run_schema as make
+        elif args.what == "evidence":
+            from tfm_harness.evidence.predicate import predicate_schema as make
         else:
             make = target_schema if args.what == "target" else build_schema
         print(json.dumps(make(), indent=1, sort_keys=True))  # noqa: T201 - same

@@ -29,6 +29,7 @@ MODULES = (
     "tfm_harness.cli.replay",
     "tfm_harness.cli.keys",
     "tfm_harness.cli.baseline",
+    "tfm_harness.cli.evidence",
     "tfm_harness.cli.init",
     "tfm_harness.cli.docs",
     "tfm_harness.cli.completion",

@@ -55,8 +55,13 @@ class Failure:
     state: str = ""
 
 
-def save_failure(folder: Path, failure: Failure) -> Path:
-    """Write the file ``parity-MODEL-DIGEST.json``; whole or not at all.
+def save_failure(folder: Path, failure: Failure, *, prefix: str = "parity") -> Path:
+    """Write the file ``PREFIX-MODEL-DIGEST.json``; whole or not at all.
+
+    Args:
+        folder: where.
+        failure: vectors with outputs; of a whole session as well, for those who compare again.
+        prefix: how the file's name begins.
 
     Raises:
         InfrastructureError: kind ``replay-write``: the disk is full or the folder cannot be written.
@@ -76,7 +81,7 @@ def save_failure(folder: Path, failure: Failure) -> Path:
     }
     safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in failure.model)[:60] or "model"
     digest = f"{hash_arrays(failure.inputs + failure.device):08x}"
-    path = folder / f"parity-{safe}-{digest}.json"
+    path = folder / f"{prefix}-{safe}-{digest}.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".parity-", delete=False) as out:

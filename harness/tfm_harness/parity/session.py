@@ -38,6 +38,9 @@ CHUNK_BYTES = 32_000
 MAX_SEQUENCE = 4096
 """Most vectors of a sequence that are saved for replay, the first failing one excepted."""
 
+MAX_KEPT_BYTES = 64 << 20
+"""Bytes of inputs and outputs of a session that are kept whole; a larger one is not."""
+
 MAX_SAVED = 16
 """At most this many failing vectors are saved for replay."""
 
@@ -62,6 +65,7 @@ class SessionResult:
         first_op: the operator in which the first failing vector goes wrong, when it could be found.
         undiagnosed: why no operator could be named, empty when one was or when nothing failed.
         failure: file that replays the failing vectors, when there are any.
+        vectors_file: file with all vectors, for those who compare again; None when they were not to be kept.
         device_seconds: host time spent in the device's batch command.
         seed: seed of generated inputs, None for inputs from files.
     """
@@ -74,6 +78,7 @@ class SessionResult:
     failure: Path | None
     device_seconds: float
     seed: int | None
+    vectors_file: Path | None = None
 
     @property
     def vectors_per_second(self) -> float:
@@ -90,6 +95,7 @@ class SessionResult:
             "first_op": str(self.first_op) if self.first_op else "",
             "undiagnosed": self.undiagnosed,
             "failure": str(self.failure) if self.failure else "",
+            "vectors_file": self.vectors_file.name if self.vectors_file else "",
             "device_seconds": self.device_seconds,
             "seed": self.seed,
         }
@@ -108,6 +114,7 @@ def run_session(
     oracle: ReferenceEngine | Callable[[], ReferenceEngine | None] | None = None,
     progress: Progress | None = None,
     save_to: Path | None = None,
+    keep_to: Path | None = None,
     seed: int | None = None,
     context: Mapping[str, str] | None = None,
     min_distinct: int = MIN_DISTINCT,
@@ -123,6 +130,7 @@ def run_session(
         oracle: second oracle (or what gives it when it is wanted) for the same purpose, where there is no trace or
             the trace finds nothing.
         save_to: folder for the replay file of failing vectors.
+        keep_to: folder for a file with all vectors.
         context: facts for the replay file (target, build, model file).
         state: how the device treats a stateful model: reset before each vector, or kept over the whole session; the
             reference is treated likewise.
@@ -140,27 +148,30 @@ def run_session(
     diversity = check_vacuity(
         arrays, reference, report, subject=name, min_distinct=min_distinct, max_saturated=max_saturated
     )
-    failure = None
-    if comparison.failing and save_to is not None:
-        picked = list(comparison.failing[:MAX_SAVED])
-        if info.stateful and state == "sequence":  # what went before is part of what failed
-            last = max((v for v in picked if v < MAX_SEQUENCE), default=picked[0])
-            picked = list(range(last + 1))
-        failure = save_failure(
-            save_to,
-            Failure(
-                model=name,
-                model_sha256=info.sha256,
-                vectors=tuple(picked),
-                inputs=tuple(a[picked] for a in arrays),
-                reference=tuple(r[picked] for r in reference),
-                device=tuple(d[picked] for d in device),
-                engine=engine.record.as_dict(),
-                seed=seed,
-                context=dict(context or {}),
-                state=state or "",
-            ),
+
+    def picked(vectors: list[int]) -> Failure:
+        return Failure(
+            model=name,
+            model_sha256=info.sha256,
+            vectors=tuple(vectors),
+            inputs=tuple(a[vectors] for a in arrays),
+            reference=tuple(r[vectors] for r in reference),
+            device=tuple(d[vectors] for d in device),
+            engine=engine.record.as_dict(),
+            seed=seed,
+            context=dict(context or {}),
+            state=state or "",
         )
+
+    failure = vectors_file = None
+    if comparison.failing and save_to is not None:
+        failing = list(comparison.failing[:MAX_SAVED])
+        if info.stateful and state == "sequence":  # what went before is part of what failed
+            last = max((v for v in failing if v < MAX_SEQUENCE), default=failing[0])
+            failing = list(range(last + 1))
+        failure = save_failure(save_to, picked(failing))
+    if keep_to is not None and sum(a.nbytes for a in (*arrays, *reference, *device)) <= MAX_KEPT_BYTES:
+        vectors_file = save_failure(keep_to, picked(list(range(len(arrays[0])))), prefix="vectors")
     first_op, undiagnosed = None, ""
     if comparison.failing:
         number = comparison.failing[0]
@@ -180,6 +191,7 @@ def run_session(
         failure=failure,
         device_seconds=seconds,
         seed=seed,
+        vectors_file=vectors_file,
     )
 
 

@@ -116,7 +116,7 @@ def verifier(bench: Bench, request: pytest.FixtureRequest) -> Verifier:
     """Verifies results, tokens, keys and requests; findings are collected as by `checks`."""
     from tfm_harness.bench.verifier import Verifier
 
-    return Verifier(bench, bench.report_for(request.node))
+    return Verifier(bench, bench.report_for(request.node), test=request.node.nodeid)
 
 
 @pytest.fixture

@@ -148,6 +148,12 @@ OPTIONS = (
         help="exit code 5 when fewer requirements of the suites that take part are proven than this percentage",
     ),
     Option(name="html-report", metavar="FILE", help="write a self-contained report page there"),
+    Option(
+        name="evidence",
+        metavar="KEY",
+        help="make a signed bundle of the run's evidence beside its folder: a private key's file or URI as for"
+        " `tfm-harness evidence make`, or `throwaway`",
+    ),
 )
 _BY_NAME = {option.name: option for option in OPTIONS}
 _KEYS = tuple(option.key for option in OPTIONS)

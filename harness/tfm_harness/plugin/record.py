@@ -17,6 +17,7 @@ from tfm_harness.errors import Responsibility
 from tfm_harness.findings import Report, Status
 from tfm_harness.parity.tolerance import tolerance_use
 from tfm_harness.plugin.exit_codes import EXIT_BENCH
+from tfm_harness.plugin.run_files import combination_files
 from tfm_harness.report.record import (
     BoardRun,
     CheckEntry,
@@ -101,10 +102,12 @@ class RunLog:
         left_out: tests that the user left out, by combination and suite, with their ids.
         suites: folder of each suite that takes part.
         interrupted: the signal that ended the run before its end.
+        files: what was flashed and what judged it, by combination.
     """
 
     def __init__(self, combinations: Sequence[TargetBuild]) -> None:
         self.combinations = combinations
+        self.files = {combination.name: combination_files(combination) for combination in combinations}
         self.boards: dict[tuple[str, str], BoardRun] = {}
         self.moves: list[MoveEntry] = []
         self.checks: dict[str, CheckEntry] = {}

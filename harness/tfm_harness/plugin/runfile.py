@@ -11,6 +11,7 @@ from pathlib import Path
 from tfm_harness.plugin.record import RunLog
 from tfm_harness.plugin.verdict import decide_verdict
 from tfm_harness.report.claims import requirement_entries, suite_entries
+from tfm_harness.report.digests import package_digest
 from tfm_harness.report.headline import headline
 from tfm_harness.report.record import CombinationEntry, RunRecord
 from tfm_harness.version import __version__
@@ -75,6 +76,7 @@ def make_record(
         started=dt.datetime.fromtimestamp(log.began, dt.UTC).isoformat(timespec="seconds"),
         seconds=round(seconds, 3),
         version=__version__,
+        package_sha256=package_digest(),
         collected=len(log.collected),
         deselected=len(log.left_out),
         interrupted=log.interrupted,
@@ -113,4 +115,5 @@ def _combination(log: RunLog, name: str) -> CombinationEntry:
         clock=next((board.clock for board in boards if board.clock), ""),
         image=combination.identity(),
         boards=tuple(member.name for member in combination.members) or (combination.target.name,),
+        files=log.files[name],
     )

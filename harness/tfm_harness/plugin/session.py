@@ -28,6 +28,7 @@ from tfm_harness.plugin.progress import ProgressLine
 from tfm_harness.plugin.record import EXIT_BENCH, NOT_RUN, SUITES, RunLog, judged_findings, word
 from tfm_harness.plugin.runfile import make_record, write_run
 from tfm_harness.plugin.signals import Signals
+from tfm_harness.plugin.signed import RunSigner
 from tfm_harness.plugin.summary import summary
 from tfm_harness.plugin.verdict import EXIT_CODES
 from tfm_harness.report.record import BoardRun, MoveEntry, PhaseEntry, RunRecord
@@ -70,6 +71,7 @@ class HarnessPlugin:
         self.context = None if config.option.collectonly else _context(config, options)
         self.record: RunRecord | None = None
         self.page: Path | None = None
+        self._signer = RunSigner("" if self.worker or self.context is None else options["evidence"].text)
         self.trouble = ""
         self._signals = Signals(self._interrupted, self._say)
         self._suspects: dict[str, str] = {}  # the last test that failed, by combination
@@ -384,6 +386,7 @@ class HarnessPlugin:
             return
         try:
             self.page = write_run(record, self.context.run_dir, html=self.options["html-report"].text)
+            self._signer.sign(self.context.run_dir)
         except (HarnessError, OSError) as error:
             # The verdict stands; that it could not be written is the bench's failure, never a pass.
             self.trouble = str(error)
@@ -430,6 +433,8 @@ class HarnessPlugin:
             terminalreporter.write_line(self.trouble, red=True)
         elif self.page is not None:
             terminalreporter.write_line(f"page: {shown_path(self.page)}")
+            for line in self._signer.lines():
+                terminalreporter.write_line(line)
 
 
 def bench_of(item: pytest.Item) -> Bench | None:

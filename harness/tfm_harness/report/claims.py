@@ -11,9 +11,10 @@ from typing import Literal
 
 from tfm_harness.coverage.suite_words import claim
 from tfm_harness.coverage.suites import suite_rows
+from tfm_harness.report.digests import folder_digest
 from tfm_harness.report.record import RequirementEntry, SuiteEntry, TestEntry
 
-__all__ = ["requirement_entries", "suite_entries", "tests_on_disk"]
+__all__ = ["judge_row", "requirement_entries", "statuses_by_suite", "suite_entries", "tests_on_disk"]
 
 RequirementState = Literal["proven", "partly", "excused", "failed", "not proven"]
 _LEANING = "parity.tolerance-used"
@@ -81,6 +82,7 @@ def suite_entries(
                 total=total,
                 excused=tuple(_excused(own)),
                 retried=retried,
+                sha256=folder_digest(folder),
             )
 
 
@@ -88,10 +90,7 @@ def requirement_entries(
     tests: Sequence[TestEntry], folders: Mapping[str, Path], combinations: Sequence[str]
 ) -> Iterator[RequirementEntry]:
     """Each row of the suites that took part, judged by the findings that this run made on each combination."""
-    found: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for test in tests:
-        for finding in test.findings:
-            found[test.combination, test.suite][finding.id].add(finding.status)
+    found = statuses_by_suite(tests)
     took_part = {(test.combination, test.suite) for test in tests}
     for suite, folder in folders.items():
         rows = suite_rows(folder)
@@ -100,7 +99,7 @@ def requirement_entries(
                 continue
             made = found.get((combination, suite), {})
             for checks, proves, requirement in rows:
-                state, missing = _judge(checks, made)
+                state, missing = judge_row(checks, made)
                 yield RequirementEntry(
                     combination=combination,
                     suite=suite,
@@ -112,7 +111,22 @@ def requirement_entries(
                 )
 
 
-def _judge(checks: Iterable[str], made: Mapping[str, set[str]]) -> tuple[RequirementState, tuple[str, ...]]:
+def statuses_by_suite(tests: Iterable[TestEntry]) -> dict[tuple[str, str], dict[str, set[str]]]:
+    """Statuses of findings by (combination, suite), then by check."""
+    found: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for test in tests:
+        for finding in test.findings:
+            found[test.combination, test.suite][finding.id].add(finding.status)
+    return found
+
+
+def judge_row(checks: Iterable[str], made: Mapping[str, set[str]]) -> tuple[RequirementState, tuple[str, ...]]:
+    """A row's state, and which of its checks never ran.
+
+    Args:
+        checks: ids or patterns of the checks that prove it.
+        made: statuses of the findings of its suite on one combination, by check.
+    """
     missing = []
     statuses: set[str] = set()
     for pattern in checks:

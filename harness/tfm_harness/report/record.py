@@ -23,6 +23,7 @@ __all__ = [
     "CombinationEntry",
     "ConsoleExcerpt",
     "EventEntry",
+    "FileEntry",
     "FindingEntry",
     "LatencyEntry",
     "MoveEntry",
@@ -223,10 +224,32 @@ class BoardEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileEntry:
+    """A file that decided what was run, as it was when the run began.
+
+    Attributes:
+        role: ``target``, ``build``, ``image``, ``model``, ``key``, or ``file`` for anything else that the build names.
+        name: what the build calls it (``images.0.file``), with the file's own name.
+        path: relative to the folder in which the run was started, where it lies below it.
+        sha256: digest of its bytes, hex.
+        bytes: its size.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    role: Literal["target", "build", "image", "model", "key", "file"]
+    name: str
+    path: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CombinationEntry:
     """One target with one build.
 
     Attributes:
+        files: what was flashed and what judged it: digests of the files when the run began.
         boards: names of the boards that could serve.
         firmware: what the firmware said it is; empty when it never said it.
         image: the first digits of each component's measurement, from the build's files.
@@ -245,6 +268,7 @@ class CombinationEntry:
     clock: str = ""
     image: Mapping[str, str] = field(default_factory=dict)
     boards: tuple[str, ...] = ()
+    files: tuple[FileEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,6 +295,7 @@ class SuiteEntry:
         passed, total: tests that passed; tests that the suite has, those left out included.
         excused: checks that a waiver or a tolerance excused: the claim does not hold for them.
         retried: tests that did not pass at their first try.
+        sha256: digest over the suite's files (`tfm_harness.report.digests.folder_digest`), hex.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -283,6 +308,7 @@ class SuiteEntry:
     total: int
     excused: tuple[str, ...] = ()
     retried: int = 0
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -398,6 +424,7 @@ class ParityEntry:
         saturated: share of output elements at the end of their range, 0 to 1.
         first_op: the first operator that differs; `undiagnosed` says why it cannot be named.
         failure: the file for ``tfm-harness replay``.
+        vectors_file: all inputs with what the device and the reference made of them, in the run's folder.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -416,6 +443,7 @@ class ParityEntry:
     first_op: str = ""
     undiagnosed: str = ""
     failure: str = ""
+    vectors_file: str = ""
     device_seconds: float = 0.0
 
     @property
@@ -480,6 +508,7 @@ class RunRecord:
         started: ISO 8601 with zone.
         seconds: wall time.
         collected, deselected: tests that were chosen; tests that the user left out.
+        version, package_sha256: of the harness: its version, and the digest over its installed files.
         interrupted: what ended the run before its end (``SIGINT``, ``SIGTERM``, ...); empty when nothing did.
         requirements: rows of the suites that took part.
     """
@@ -492,6 +521,7 @@ class RunRecord:
     started: str = ""
     seconds: float = 0.0
     version: str = ""
+    package_sha256: str = ""
     collected: int = 0
     deselected: int = 0
     interrupted: str = ""

@@ -1,0 +1,1 @@
+"""Evidence of a run that others can check: signed statements, raw evidence, bills of materials."""

@@ -1,0 +1,52 @@
+"""The checks of a bundle of evidence. None of them can be waived: they make the bundle a bundle."""
+
+from __future__ import annotations
+
+from tfm_harness.findings import Catalogue, Check
+
+__all__ = ["BUNDLE"]
+
+BUNDLE = Catalogue("evidence")
+_DSSE = "DSSE 1.0.2"
+_STATEMENT = "in-toto Statement v1"
+
+
+def _declare(name: str, title: str, requirement: str) -> Check:
+    return BUNDLE.declare(Check(id=f"evidence.{name}", title=title, requirement=requirement, waivable=False))
+
+
+FORM = _declare("envelope-form", "each line is one envelope in the one form that the harness writes", _DSSE)
+SIGNATURE = _declare("signature", "every signature of every envelope verifies with a given key", f"{_DSSE}, protocol")
+STATEMENT = _declare(
+    "statement", "the statements are of the known types, each once, about the same subjects", _STATEMENT
+)
+FILE_PRESENT = _declare("file-present", "every file that the statements list is there", f"{_STATEMENT}, digests")
+FILE_DIGEST = _declare("file-digest", "every file has the digest that was signed", f"{_STATEMENT}, digests")
+FILE_LISTED = _declare("file-listed", "no file lies in the bundle that was not signed", f"{_STATEMENT}, digests")
+STATEMENT_FOLLOWS = _declare(
+    "statement-follows", "the statements say what the run's record says", "in-toto test-result v0.1, SVR v0.2"
+)
+VERDICT_FOLLOWS = _declare(
+    "verdict-follows", "the run's verdict follows from its tests and findings", "in-toto test-result v0.1"
+)
+JUDGED_AGAIN = _declare(
+    "judged-again", "raw evidence, judged again, gives the findings that were recorded", "RFC 9334 s.4.1 (appraisal)"
+)
+RECORDED = _declare(
+    "failure-recorded",
+    "what fails when it is judged again stands as failed in the run's record",
+    "RFC 9334 s.4.1 (appraisal)",
+)
+IMAGES_AGAIN = _declare(
+    "images-again", "signed images, judged again, verify with the build's keys", "MCUboot image format"
+)
+PARITY_AGAIN = _declare(
+    "parity-again",
+    "parity computed again from the stored vectors is the recorded one",
+    "bit-exact comparison with the reference",
+)
+LATENCY_AGAIN = _declare(
+    "latency-again",
+    "latency computed again from the stored series gives the recorded verdict",
+    "latency budgets and gate",
+)

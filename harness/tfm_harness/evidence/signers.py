@@ -1,0 +1,191 @@
+"""Who signs a bundle: a key in a file, or whatever securesystemslib reaches (PKCS#11 tokens, key management services).
+
+Private keys are read and used; they are never copied, stored or shown.
+"""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+
+from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.evidence.dsse import SigningKey
+from tfm_harness.files import KEY_LIMIT, read_file
+from tfm_harness.verify.keyfiles import parse_image_key
+from tfm_harness.verify.keys import Ed25519Key, KeyFormatError, PublicKey
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+    from securesystemslib.signer import Signer as LibrarySigner
+
+__all__ = [
+    "LibraryEnvelopeSigner",
+    "key_id",
+    "load_signer",
+    "load_verification_keys",
+    "signer_of_run",
+    "throwaway_signer",
+]
+
+_SCHEMES = ("awskms", "azurekms", "gcpkms", "hsm", "hv")
+
+
+class LibraryEnvelopeSigner:
+    """A signer of securesystemslib as `tfm_harness.evidence.dsse` wants it."""
+
+    def __init__(self, signer: LibrarySigner) -> None:
+        self._signer = signer
+
+    @property
+    def keyid(self) -> str:
+        """The key's id."""
+        return str(self._signer.public_key.keyid)
+
+    def sign(self, data: bytes) -> bytes:
+        """The signature.
+
+        Raises:
+            InfrastructureError: kind ``signer``: the token or the service did not sign.
+        """
+        try:
+            return bytes.fromhex(self._signer.sign(data).signature)
+        except Exception as error:
+            raise InfrastructureError(
+                "the signer did not sign", kind="signer", seen=f"{type(error).__name__}: {error}"
+            ) from error
+
+
+def load_signer(name: str, *, public: Path | None = None) -> LibraryEnvelopeSigner:
+    """The signer that a user names.
+
+    Args:
+        name: a PEM file with a PKCS#8 private key (ECDSA on P-256, P-384 or P-521, or Ed25519), or a URI that
+            securesystemslib knows: ``hsm:``, ``awskms:``, ``azurekms:``, ``gcpkms:``, ``hv:``.
+        public: PEM file with the public key; URIs need it.
+
+    Raises:
+        ConfigError: kinds ``evidence-key`` and ``evidence-extra``.
+    """
+    if name.partition(":")[0] in _SCHEMES:
+        return _from_uri(name, public)
+    path = Path(name)
+    try:
+        data = read_file(path, KEY_LIMIT)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read the signing key: {error.strerror}", kind="evidence-key", where=name,
+            hint=f"name a PEM file, or a URI ({', '.join(f'{scheme}:' for scheme in _SCHEMES)})",
+        ) from None  # fmt: skip
+    try:
+        key = load_pem_private_key(data, None)
+    except TypeError:  # it is encrypted
+        key = _with_passphrase(data, path)
+    except ValueError as error:
+        raise _no_key(path, str(error)) from None
+    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in {"secp256r1", "secp384r1", "secp521r1"}:
+        return _from_private(key)
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return _from_private(key)
+    raise _no_key(path, f"a {type(key).__name__.removeprefix('_')}")
+
+
+def throwaway_signer() -> tuple[LibraryEnvelopeSigner, str]:
+    """A new P-256 key that is forgotten when the process ends, and its public half as PEM."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    return _from_private(private), PublicKey.from_handle(private.public_key()).pem
+
+
+def signer_of_run(name: str) -> tuple[LibraryEnvelopeSigner, str | None]:
+    """The signer that a run's option names, and the public half of a throw-away key.
+
+    Args:
+        name: as for `load_signer`, or ``throwaway``.
+
+    Raises:
+        ConfigError: kinds ``evidence-key`` and ``evidence-extra``.
+    """
+    return throwaway_signer() if name == "throwaway" else (load_signer(name), None)
+
+
+def load_verification_keys(paths: Iterable[Path]) -> dict[str, SigningKey]:
+    """Public keys by key id.
+
+    Raises:
+        ConfigError: kinds ``no-key`` and ``key-file``.
+    """
+    found: dict[str, SigningKey] = {}
+    for path in paths:
+        try:
+            key = parse_image_key(read_file(path, KEY_LIMIT))
+        except (OSError, KeyFormatError) as error:
+            raise ConfigError("no usable public key", kind="key-file", seen=str(error), where=str(path)) from None
+        if not isinstance(key, PublicKey | Ed25519Key):
+            raise ConfigError(
+                "bundles are signed with ECDSA or Ed25519", kind="key-file", seen=str(key), where=str(path)
+            )
+        found[key_id(key)] = key
+    if not found:
+        raise ConfigError(
+            "no verification key was given, so nothing can be verified", kind="no-key",
+            hint="name the public key of whoever signed the bundle with --key",
+        )  # fmt: skip
+    return found
+
+
+def key_id(key: SigningKey) -> str:
+    """The key's id as securesystemslib makes it: SHA-256 over its canonical JSON."""
+    return str(_library().SSlibKey.from_crypto(key.handle).keyid)
+
+
+def _library() -> ModuleType:
+    try:
+        from securesystemslib import signer
+    except ImportError:
+        raise ConfigError(
+            "evidence needs the package securesystemslib", kind="evidence-extra",
+            hint="install tfm-harness with its extra: pip install 'tfm-harness[evidence]'",
+        ) from None  # fmt: skip
+    return signer
+
+
+def _from_private(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> LibraryEnvelopeSigner:
+    return LibraryEnvelopeSigner(_library().CryptoSigner(key))
+
+
+def _from_uri(uri: str, public: Path | None) -> LibraryEnvelopeSigner:
+    library = _library()
+    if public is None:
+        raise ConfigError("a signer by URI needs its public key", kind="evidence-key", where=uri,
+                          hint="name its PEM file with --public-key")  # fmt: skip
+    try:
+        key = library.SSlibKey.from_crypto(load_pem_public_key(read_file(public, KEY_LIMIT)))
+        return LibraryEnvelopeSigner(library.Signer.from_priv_key_uri(uri, key))
+    except Exception as error:
+        raise ConfigError(
+            "this signer cannot be used", kind="evidence-key", seen=f"{type(error).__name__}: {error}", where=uri,
+            hint="the documentation of securesystemslib describes each kind of URI and what it needs installed",
+        ) from error  # fmt: skip
+
+
+def _with_passphrase(data: bytes, path: Path) -> PrivateKeyTypes:
+    if not sys.stdin.isatty():
+        raise _no_key(path, "an encrypted key, and no terminal to ask for its passphrase")
+    try:
+        return load_pem_private_key(data, getpass.getpass(f"passphrase of {path}: ").encode())
+    except ValueError:
+        raise _no_key(path, "the passphrase is wrong") from None
+
+
+def _no_key(path: Path, seen: str) -> ConfigError:
+    return ConfigError(
+        "no usable signing key", kind="evidence-key",
+        expected="a PEM file with a PKCS#8 private key: ECDSA on P-256, P-384 or P-521, or Ed25519",
+        seen=seen, where=str(path),
+    )  # fmt: skip

@@ -1,0 +1,101 @@
+"""A bundle verified: signatures and digests, then everything judged again from what they protect."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfm_harness.errors import HarnessError
+from tfm_harness.evidence import checks as check
+from tfm_harness.evidence.dsse import SigningKey
+from tfm_harness.evidence.figures import judge_images, judge_latency, judge_parity
+from tfm_harness.evidence.follows import check_statements, check_verdict
+from tfm_harness.evidence.opened import OpenedBundle, open_bundle
+from tfm_harness.evidence.rejudge import Rejudge
+from tfm_harness.findings import Report
+from tfm_harness.report.record import RunRecord
+from tfm_harness.report.storage import load_run
+from tfm_harness.trust.kept import read_kept
+
+if TYPE_CHECKING:
+    from tfm_harness.parity.engines import ReferenceEngine
+
+__all__ = ["Verified", "verify_bundle"]
+
+Engine = Callable[[], "ReferenceEngine | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was verified; the verdict is in the report.
+
+    Attributes:
+        run: the record; None when the bundle could not be opened.
+        judged: how many of what were judged again.
+        left: what was not judged again, why, and how many.
+    """
+
+    run: RunRecord | None = None
+    judged: Mapping[str, int] = field(default_factory=dict)
+    left: Mapping[str, int] = field(default_factory=dict)
+
+
+def verify_bundle(
+    path: Path,
+    keys: Mapping[str, SigningKey],
+    report: Report,
+    *,
+    run_dir: Path | None = None,
+    engine: Engine = lambda: None,
+) -> Verified:
+    """Verify a bundle offline.
+
+    Args:
+        path: the bundle's folder, or its ``.intoto.jsonl``.
+        keys: public keys of those who may have signed, by key id.
+        report: gets the findings.
+        run_dir: the run's folder, for files that the bundle does not hold.
+        engine: gives the reference interpreter; None: stored reference values are compared, not computed again.
+
+    Raises:
+        ConfigError: there is no bundle.
+    """
+    bundle = open_bundle(path, keys, report, run_dir=run_dir)
+    if bundle is None:
+        return Verified()
+    run = _record(bundle, report)
+    if run is None:
+        return Verified()
+    check_statements(bundle, run, report)
+    check_verdict(run, report)
+    again = Rejudge(run, report)
+    for name, read in bundle.by_role("raw evidence").items():
+        try:
+            again.take(read_kept(Path(name), read()), name)
+        except HarnessError as error:
+            report.add(check.JUDGED_AGAIN, False, expected="raw evidence", seen=str(error), where=name)
+    judged = dict(again.judged)
+    judged["signed images"] = judge_images(bundle, run, report)
+    judged["parity sessions"], left = judge_parity(bundle, run, report, engine)
+    judged["latency series"] = judge_latency(run, report)
+    absent = [file for file in bundle.files.values() if file.path not in bundle.content]
+    for role in sorted({file.role for file in absent}):
+        left[f"{role}s are not in the bundle"] = sum(file.role == role for file in absent)
+    return Verified(run, {name: count for name, count in judged.items() if count}, {**again.left, **left})
+
+
+def _record(bundle: OpenedBundle, report: Report) -> RunRecord | None:
+    read = bundle.content.get("run/run.json")
+    if read is None:
+        return None  # a finding says already that it is missing or damaged
+    with tempfile.TemporaryDirectory(prefix="tfm-harness-") as folder:
+        path = Path(folder) / "run.json"
+        path.write_bytes(read())
+        try:
+            return load_run(path)
+        except HarnessError as error:
+            report.add(check.STATEMENT_FOLLOWS, False, expected="a run's record", seen=str(error), where="run/run.json")
+            return None
