@@ -37,7 +37,14 @@ SECTIONS: dict[str, list[str]] = {
         "docs/protocol.md",
         "fw_builds/**/README.md",
     ],
-    "Judge": ["docs/verification.md", "docs/parity.md", "docs/latency.md", "docs/report.md", "docs/errors.md"],
+    "Judge": [
+        "docs/verification.md",
+        "docs/parity.md",
+        "docs/latency.md",
+        "docs/report.md",
+        "docs/evidence.md",
+        "docs/errors.md",
+    ],
     "Suites": ["suites/*/README.md"],
     "Develop": ["CONTRIBUTING.md", "docs/architecture.md", "SECURITY.md", "CHANGELOG.md", "harness/**/README.md"],
 }
