@@ -32,9 +32,10 @@ def test_every_exported_name_is_there(name: str) -> None:
     assert len(package.__all__) == len(set(package.__all__))
     for item in package.__all__:
         assert getattr(package, item) is not None
-    homes = getattr(package, "_HOME", None)
+    homes = getattr(package, "_HOMES", None)
     if homes is not None:
-        assert set(homes) == set(package.__all__)
+        assert {name for names in homes.values() for name in names} == set(package.__all__)
+        assert set(package.__all__) <= set(dir(package))
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         package.nonsense  # noqa: B018 - the look-up itself is tested
 

@@ -9,8 +9,9 @@ package costs next to nothing. Further public packages: `tfm_harness.latency`, `
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from tfm_harness.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from tfm_harness.bench.combination import TargetBuild
@@ -83,7 +84,6 @@ _HOMES = {
     "trust.expectations": ("check_build_images",),
     "version": ("__version__",),
 }
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "LSM303DLHC",
@@ -147,14 +147,4 @@ __all__ = [
     "run_console_suite",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_exports(__name__, _HOMES)

@@ -17,7 +17,7 @@ import pytest
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.report import RunRecord, load_run, render_html, save_run, svg, write_html
 from tfm_harness.report.record import ParityDifference
-from tfm_harness.report.render import duration, printable, tail
+from tfm_harness.report.render import duration, tail
 
 CHROMIUM = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium in PATH (Debian package: chromium)")
@@ -195,7 +195,6 @@ def test_figures_that_are_no_numbers_survive_and_are_shown(sample_run: RunRecord
 
 
 def test_text_helpers() -> None:
-    assert printable("\x1b[1;31mred\x1b[m\x00\r\nline\rline\x07") == "red\nline\nline�"
     assert tail("a\nb\nc", 2) == "(1 lines before)\nb\nc"
     assert tail("x" * 1000).endswith("(1000 characters)")
     assert [duration(s) for s in (0.0123, 12.34, 200)] == ["12 ms", "12.3 s", "3 min 20 s"]

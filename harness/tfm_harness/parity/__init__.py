@@ -10,9 +10,10 @@ The names below are imported on first use: numpy and the interpreters load when 
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
+
+from tfm_harness.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from tfm_harness.parity.compare import Comparison, compare
@@ -30,7 +31,7 @@ _HOMES = {
     "vacuity": ("check_vacuity",),
     "values": ("reference_values",),
 }
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
+_NAMES = {name for names in _HOMES.values() for name in names}
 
 __all__ = [
     "Comparison",
@@ -45,13 +46,7 @@ __all__ = [
     "window_tensor",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = lazy_exports(__name__, _HOMES)
 
 
 class _Package(ModuleType):
@@ -62,12 +57,8 @@ class _Package(ModuleType):
     """
 
     def __setattr__(self, name: str, value: object) -> None:
-        if not (name in _HOME and isinstance(value, ModuleType)):
+        if not (name in _NAMES and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 
 
 sys.modules[__name__].__class__ = _Package
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})

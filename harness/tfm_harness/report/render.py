@@ -26,6 +26,7 @@ from tfm_harness.report.record import (
     in_words,
 )
 from tfm_harness.report.storage import write_text
+from tfm_harness.safe_text import safe
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -126,7 +127,7 @@ def render_html(run: RunRecord) -> str:
                 (t, svg.traces(t.channels, t.outputs, t.labels, title=f"{t.name} on {t.combination}"))
                 for t in run.traces[:MAX_CHARTS]
             ],
-            consoles=[(c, tail(printable(c.text), lines)) for c in run.consoles[:MAX_CONSOLES]],
+            consoles=[(c, tail(safe(c.text), lines)) for c in run.consoles[:MAX_CONSOLES]],
             resets=[pair for pair in events if _RESETS.search(pair[1].kind)][:MAX_FINDINGS],
             resets_total=sum(bool(_RESETS.search(event.kind)) for _, event in events),
             events=[pair for pair in events if not _RESETS.search(pair[1].kind)][:MAX_FINDINGS],
@@ -188,7 +189,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["duration"] = duration
-    environment.filters["printable"] = printable
+    environment.filters["safe_text"] = safe
     environment.filters["tail"] = tail
     environment.filters["number"] = number
     environment.filters["difference"] = difference
@@ -328,15 +329,6 @@ def difference(first: ParityDifference) -> str:
     """The first element that differs, in words."""
     reference, device = (number(value, "%.9g") for value in (first.reference, first.device))
     return f"vector {first.vector}, index {list(first.index)}: reference {reference}, device {device}"
-
-
-_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\-_]")
-
-
-def printable(text: str) -> str:
-    """Device text without terminal controls; other control characters as their pictures."""
-    clean = _ESCAPES.sub("", text).replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
-    return "".join(c if c in "\n\t" or c.isprintable() else "�" for c in clean)
 
 
 def tail(text: str, lines: int = MAX_LINES) -> str:

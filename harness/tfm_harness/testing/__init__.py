@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from tfm_harness.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from tfm_harness.testing.images import ImageRecipe, load_signing_key, make_image
@@ -15,7 +16,6 @@ _HOMES = {
     "model_variants": ("with_other_weights",),
     "images": ("ImageRecipe", "load_signing_key", "make_image"),
 }
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "ImageRecipe",
@@ -26,14 +26,4 @@ __all__ = [
     "with_other_weights",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_exports(__name__, _HOMES)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from tfm_harness.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from tfm_harness.protocol.smp.answers import (
@@ -29,7 +30,6 @@ _HOMES = {
     "link": ("Request",),
     "test_commands": ("TRACE_LIFECYCLE", "PsaCall"),
 }
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "DOCUMENTED",
@@ -57,14 +57,4 @@ __all__ = [
     "field",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_exports(__name__, _HOMES)
