@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from tfm_harness.boards.base import PowerState, ResetKind, RunContext
 from tfm_harness.boards.fvp.board import FvpBoard
 from tfm_harness.boards.supervisor import wait_until
+from tfm_harness.boards.virtual import Burned, VirtualControl
 from tfm_harness.config.build import Build
 from tfm_harness.config.fvp import FvpTarget, IrisConfig
 from tfm_harness.config.loading import load_target
@@ -90,10 +91,18 @@ def test_cold_reset_is_a_new_simulation(make_fvp: Callable[..., FvpBoard], probe
     with make_fvp() as board:
         board.flash(probe_build)
         wait_ready(board)
+        assert isinstance(board, VirtualControl)
+        assert {"provision", "fast-flash", "known-secrets"} <= board.capabilities
+        assert not {"nv-access", "write-stops"} & board.capabilities
+        board.provision(Burned(lifecycle=0x1000))
         mark = board.console("ns").mark()
         board.reset(ResetKind.COLD)
         wait_ready(board, mark)
+        assert ask(board, "word 38000008") == "00001000", "what was burned is there after the cold start"
+        assert board.identity.lifecycle == 0x1000
         assert [event.kind for event in board.events] == ["host-reset"]
+        with pytest.raises(InfrastructureError, match="no-write-stops"):
+            board.write_stops([0x38000000], lambda _: None)
 
 
 @pytest.mark.qemu

@@ -254,6 +254,16 @@ def test_a_reader_that_goes_away_is_no_error(here: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_an_unknown_console_is_refused_before_a_board_is_touched(tmp_path: Path) -> None:
+    (tmp_path / "build.yaml").write_text("images: []\n")
+    target = ROOT / "targets" / "attach-example.yaml"
+    done = tool("console", "uart7", "--target", str(target), "--build", "build.yaml", "--run-dir", "run", cwd=tmp_path)
+    assert done.returncode == 4
+    assert "[configuration:console-unknown]" in done.stderr
+    assert "expected: ns" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.qemu
 @needs_firmware
 def test_a_console_is_shown_and_kept(tmp_path: Path) -> None:

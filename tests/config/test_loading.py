@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from tfm_harness.config.build import Build
+from tfm_harness.config.console_suite import ConsoleSuiteConfig
 from tfm_harness.config.fields import Strict
 from tfm_harness.config.kinds import BUILT_IN, board_class, config_model
 from tfm_harness.config.loading import (
@@ -328,6 +329,9 @@ def test_pairs_that_do_not_fit(here: Path) -> None:
         check_combination(target.model_copy(update={"sensors": {}}), build)
     with pytest.raises(ConfigError, match="speaks on console 'debug'"):
         check_combination(target, build.model_copy(update={"console": "debug"}))
+    printed = ConsoleSuiteConfig(suite="ztest", console="debug")
+    with pytest.raises(ConfigError, match="console suite 'ztest' prints on console 'debug'"):
+        check_combination(target, build.model_copy(update={"console_suites": (printed,)}))
     with pytest.raises(ConfigError, match="no secure ELF image"):
         check_combination(target, build.model_copy(update={"images": build.images[1:]}))
     slots = build.model_copy(update={"models": {"m": build.models["tamper"].model_copy(update={"slot": 4})}})

@@ -9,9 +9,9 @@ from tfm_harness.config.build import Build
 from tfm_harness.config.target import TargetBase
 from tfm_harness.protocol.base import Feature
 
-__all__ = ["KNOWN_WORDS", "build_capabilities", "capabilities", "is_known_word"]
+__all__ = ["BOARD_WORDS", "KNOWN_WORDS", "build_capabilities", "capabilities", "is_known_word"]
 
-_OF_BOARDS = (
+BOARD_WORDS: Final = (
     "clock-control",
     "cold-reset",
     "factory-reset",
@@ -26,8 +26,9 @@ _OF_BOARDS = (
     "warm-reset",
     "write-stops",
 )
+"""Words that follow from the board, whatever the build."""
 _OF_BUILDS = ("console-suites", "memory-map", "sensor-model", "services", "trusted-iak", "trusted-results")
-KNOWN_WORDS: Final = frozenset({*map(str, Feature), *_OF_BOARDS, *_OF_BUILDS})
+KNOWN_WORDS: Final = frozenset({*map(str, Feature), *BOARD_WORDS, *_OF_BUILDS})
 """Words that tests may name in ``needs(...)``, beside ``file-NAME``, ``target-KIND`` and words with a dot."""
 
 

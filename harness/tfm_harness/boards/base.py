@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from tfm_harness.errors import HarnessBug, InfrastructureError
 from tfm_harness.latency.clock import ClockQuality
 
 if TYPE_CHECKING:
@@ -118,8 +119,6 @@ class Board(abc.ABC):
         Raises:
             InfrastructureError: ``no-erase``: this kind of board cannot.
         """
-        from tfm_harness.errors import InfrastructureError
-
         raise InfrastructureError(f"{self.kind} boards cannot be reset to their factory state", kind="no-erase")
 
     def read_memory(self, address: int, size: int) -> bytes:
@@ -128,7 +127,9 @@ class Board(abc.ABC):
         Raises:
             InfrastructureError: ``no-memory-access``: this kind of board cannot.
         """
-        raise self._cannot(f"give {size} bytes at {address:#x}", "no-memory-access")
+        raise InfrastructureError(
+            f"{self.kind} boards cannot give {size} bytes at {address:#x}", kind="no-memory-access"
+        )
 
     def without_sensors(self, names: frozenset[str]) -> None:
         """From the next cold start on, these sensors of the target are not on the bus (empty: all are there).
@@ -136,7 +137,9 @@ class Board(abc.ABC):
         Raises:
             InfrastructureError: ``no-sensor-control``: this kind of board cannot.
         """
-        raise self._cannot(f"lose {', '.join(names)} on demand", "no-sensor-control")
+        raise InfrastructureError(
+            f"{self.kind} boards cannot lose {', '.join(names)} on demand", kind="no-sensor-control"
+        )
 
     def count_instructions(self, on: bool) -> None:
         """From the next cold start on, time follows the instructions executed, not the host's clock.
@@ -144,25 +147,35 @@ class Board(abc.ABC):
         Raises:
             InfrastructureError: ``no-clock-control``: this kind of board cannot.
         """
-        raise self._cannot("count instructions" if on else "count time", "no-clock-control")
-
-    def _cannot(self, what: str, kind: str) -> Exception:
-        from tfm_harness.errors import InfrastructureError
-
-        return InfrastructureError(f"{self.kind} boards cannot {what}", kind=kind)
+        counted = "instructions" if on else "time"
+        raise InfrastructureError(f"{self.kind} boards cannot count {counted}", kind="no-clock-control")
 
     @abc.abstractmethod
     def reset(self, kind: ResetKind = ResetKind.WARM) -> None:
         """Reset; returns when the reset has been given (booting is watched on the consoles)."""
 
-    @abc.abstractmethod
     def console(self, name: str) -> Console:
-        """The console of that name (``ns``, ``secure``, ...). Raises `ConfigError` naming the known ones."""
+        """The console of that name (``ns``, ``secure``, ...).
+
+        Raises:
+            HarnessBug: ``console-unknown``: the target has no such console (names that come from users are checked
+                before a board is touched); ``board-state``: the consoles are not open yet.
+        """
+        found = self.consoles.get(name)
+        if found is not None:
+            return found
+        if name in self.target.consoles:
+            raise HarnessBug(f"console {name!r} used before the board opened it", kind="board-state")
+        raise HarnessBug(
+            f"target {self.name!r} has no console {name!r}",
+            kind="console-unknown",
+            expected=", ".join(self.target.consoles),
+        )
 
     @property
     @abc.abstractmethod
     def consoles(self) -> Mapping[str, Console]:
-        """All consoles by name."""
+        """The consoles that are open, by name."""
 
     @abc.abstractmethod
     def power(self, state: PowerState) -> None:

@@ -13,7 +13,7 @@ from tfm_harness.console.base import Console, Mark
 from tfm_harness.console.endpoints import open_endpoint
 from tfm_harness.console.reconnect import ReconnectingTransport
 from tfm_harness.console.stream import StreamConsole
-from tfm_harness.errors import ConfigError, HarnessBug, InfrastructureError
+from tfm_harness.errors import HarnessBug, InfrastructureError
 
 if TYPE_CHECKING:
     from tfm_harness.config.endpoint import Endpoint
@@ -113,15 +113,6 @@ class RealBoard(Board):
     def stimulus(self) -> Stimulus | None:
         """See `Board`."""
         return self._stimulus
-
-    def console(self, name: str) -> Console:
-        """See `Board`."""
-        if name not in self.target.consoles:
-            known = ", ".join(self.target.consoles)
-            raise ConfigError(f"target {self.name!r} has no console {name!r}", kind="console-unknown", expected=known)
-        if name not in self._consoles:
-            raise HarnessBug(f"console {name!r} before acquire", kind="board-state")
-        return self._consoles[name]
 
     @property
     def consoles(self) -> Mapping[str, Console]:

@@ -29,7 +29,6 @@ __all__ = [
     "default_implementation_id",
     "make_entropy",
     "make_otp",
-    "virtual_capabilities",
 ]
 
 OTP_SIZE: Final = 256
@@ -301,24 +300,6 @@ class NvMemory:
             raise ValueError(f"{size} bytes at {at:#x} are not inside an NV area of {self.size:#x} bytes")
 
 
-def virtual_capabilities(*, otp: bool, nv: bool, controlled: bool = False) -> frozenset[str]:
-    """What tests may ask of an emulated board, as `Board.capabilities` has it.
-
-    Args:
-        otp: the harness lays out the OTP area, so it knows the board's secrets.
-        nv: there is memory that is kept over cold starts.
-        controlled: the board is a `VirtualControl`.
-    """
-    said = {
-        "fast-flash": True,
-        "known-secrets": otp,
-        "provision": otp and controlled,
-        "nv-access": nv and controlled,
-        "write-stops": nv and controlled,
-    }
-    return frozenset(word for word, true in said.items() if true)
-
-
 @runtime_checkable
 class VirtualControl(Protocol):
     """What only an emulated board lets the harness do to it."""
@@ -332,10 +313,17 @@ class VirtualControl(Protocol):
 
     @property
     def seed_source(self) -> tuple[bytes, int] | None:
-        """The entropy (32 bytes) given at the last cold start, and resets since then."""
+        """The entropy (32 bytes) given at the last cold start, and resets since then: a boot seed follows from them.
+
+        None where the entropy is not known, or resets by the firmware itself cannot be counted.
+        """
 
     def write_stops(self, addresses: Sequence[int], on_stop: Callable[[int], None]) -> AbstractContextManager[object]:
-        """While the block runs, stop the CPU after each write to one of these words and call `on_stop`."""
+        """While the block runs, stop the CPU after each write to one of these words and call `on_stop`.
+
+        Raises:
+            InfrastructureError: ``no-write-stops``: this kind of board cannot.
+        """
 
 
 def identity_of(board_id: str, huk: bytes, otp: OtpConfig, machine: str, burned: Burned) -> Identity:

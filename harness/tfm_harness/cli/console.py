@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from tfm_harness.console.base import Console, Mark
 from tfm_harness.console.deadline import Deadline
-from tfm_harness.errors import InfrastructureError
+from tfm_harness.errors import ConfigError, InfrastructureError
 
 __all__ = ["add_parser", "run"]
 
@@ -52,10 +52,16 @@ def run(args: argparse.Namespace) -> int:
     from tfm_harness.bench.live import LiveCombination
 
     combination = load_combination(args.target, args.build, require_keys=False)
-    build = combination.build
+    name = args.console or combination.build.console
+    if name not in combination.target.consoles:
+        raise ConfigError(
+            f"target {combination.target.name!r} has no console {name!r}",
+            kind="console-unknown",
+            expected=", ".join(combination.target.consoles),
+        )
     # What runs is not proved here: people look at a console because the firmware does not answer.
     with LiveCombination(combination, make_context(args.run_dir, args.state_dir)).flashed() as board:
-        console = board.console(args.console or build.console)
+        console = board.console(name)
         print(f"{board.name}, console {console.name}; transcript {console.transcript}", file=sys.stderr)  # noqa: T201 - a command line tool prints
         if sys.stdin.isatty():
             print("Ctrl-] leaves", file=sys.stderr)  # noqa: T201 - same

@@ -20,23 +20,6 @@ _EPILOG = """\
 Nothing is run and no board is touched. A requirement would be proven when at least one test that checks it finds the
 features it needs; without --target, what only a target can offer (stimulus, resets, ...) counts as there.
 """
-_OF_TARGETS = (
-    "stimulus",
-    "factory-reset",
-    "fast-flash",
-    "known-secrets",
-    "nonvolatile",
-    "provision",
-    "nv-access",
-    "write-stops",
-    "memory-map",
-    "memory-dump",
-    "sensor-removal",
-    "clock-control",
-    "services",
-    "cold-reset",
-    "warm-reset",
-)
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -85,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
 def build_features(build: Build, target: TargetBase | None) -> frozenset[str]:
     """What firmware, build and target offer, as far as their descriptions tell."""
-    from tfm_harness.bench.capabilities import build_capabilities
+    from tfm_harness.bench.capabilities import BOARD_WORDS, build_capabilities
     from tfm_harness.protocol.base import Feature
 
     features: set[str] = set()
@@ -99,7 +82,7 @@ def build_features(build: Build, target: TargetBase | None) -> frozenset[str]:
         features |= {str(feature) for feature in ZephyrShellDriver.features}
     features |= build_capabilities(build, target)
     if target is None:
-        return frozenset(features.union(_OF_TARGETS))
+        return frozenset(features.union(BOARD_WORDS, ("memory-map", "services")))
     board = _board(target)
     features |= board.capabilities
     if not board.resets:

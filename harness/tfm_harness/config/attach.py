@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -11,9 +11,6 @@ from tfm_harness.config.endpoint import Endpoint, endpoint_resource
 from tfm_harness.config.fields import ConfigPath, Name, Seconds, Strict
 from tfm_harness.config.stimulus import StimulusConfig
 from tfm_harness.config.target import TargetBase
-
-if TYPE_CHECKING:
-    from tfm_harness.config.build import Build
 
 __all__ = ["AttachTarget", "ResetCommand"]
 
@@ -42,13 +39,3 @@ class AttachTarget(TargetBase):
         """Ttys and ports: one session each."""
         names = sorted(endpoint_resource(endpoint) for endpoint in self.consoles.values())
         return (*names, self.stimulus.resource()) if self.stimulus is not None else tuple(names)
-
-    def check_build(self, build: Build) -> list[str]:
-        """A build's console suites must be on consoles that exist."""
-        problems = super().check_build(build)
-        problems.extend(
-            f"console suite {suite.suite!r} prints on console {suite.console!r}; target {self.name!r} has none"
-            for suite in build.console_suites
-            if suite.console not in self.consoles
-        )
-        return problems

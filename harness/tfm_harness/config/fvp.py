@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from tfm_harness.config.emulated import EmulatedTarget
 from tfm_harness.config.fields import ConfigPath, Name, Seconds, Strict
-from tfm_harness.config.target import TargetBase
 from tfm_harness.config.virtual import VirtualConfig
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class IrisConfig(Strict):
     python_path: ConfigPath = Field(description="the folder `Iris/Python` of the FVP's installation")
 
 
-class FvpTarget(TargetBase):
+class FvpTarget(EmulatedTarget):
     """An FVP of the MPS3 family."""
 
     kind: Literal["fvp"]
@@ -49,7 +49,6 @@ class FvpTarget(TargetBase):
     )
     simulated_limit: Seconds = Field(default=900.0, description="--simlimit: simulated seconds")
     wall_limit: Seconds = Field(default=3600.0, description="--timelimit: host seconds")
-    virtual: VirtualConfig = VirtualConfig()
     vsi: VsiConfig | None = None
     iris: IrisConfig | None = None
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from tfm_harness.config.emulated import EmulatedTarget
 from tfm_harness.config.fields import Name, Strict
-from tfm_harness.config.target import TargetBase
-from tfm_harness.config.virtual import VirtualConfig
 
 if TYPE_CHECKING:
     from tfm_harness.config.build import Build
@@ -30,7 +29,7 @@ class IcountConfig(Strict):
     sleep: bool = True
 
 
-class QemuTarget(TargetBase):
+class QemuTarget(EmulatedTarget):
     """A board emulated by QEMU."""
 
     kind: Literal["qemu"]
@@ -40,7 +39,6 @@ class QemuTarget(TargetBase):
     minimum_version: str = Field(default="7.2", pattern=r"^\d+\.\d+(\.\d+)?$")
     icount: IcountConfig = Field(default=IcountConfig(), description="used when a run asks for deterministic counting")
     one_cpu: bool = Field(default=True, description="run the emulator on one CPU of the host: UARTs are faster")
-    virtual: VirtualConfig = VirtualConfig()
     args: tuple[str, ...] = Field(default=(), description="further arguments for QEMU, word by word")
 
     @field_validator("consoles")

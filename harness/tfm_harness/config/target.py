@@ -113,9 +113,14 @@ class TargetBase(Strict):
     def check_build(self, build: Build) -> list[str]:
         """What makes `build` unusable on this target, in words; empty when it fits."""
         problems = []
+        known = ", ".join(self.consoles)
         if build.console not in self.consoles and build.protocol != "none":
-            known = ", ".join(self.consoles)
             problems.append(f"build {build.name!r} speaks on console {build.console!r}; target has {known}")
+        problems += [
+            f"console suite {suite.suite!r} prints on console {suite.console!r}; target has {known}"
+            for suite in build.console_suites
+            if suite.console not in self.consoles
+        ]
         needs_sensor = [name for name, model in build.models.items() if model.input == "sensor"]
         if needs_sensor and not self.sensors:
             problems.append(f"model {needs_sensor[0]!r} reads the sensor; target {self.name!r} declares none")

@@ -9,24 +9,22 @@ from __future__ import annotations
 import shutil
 import socket
 import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tfm_harness.boards import provision
-from tfm_harness.boards.base import Board, BoardEvent, ClockQuality, Identity, PowerState, ResetKind, RunContext
+from tfm_harness.boards.base import ClockQuality, ResetKind, RunContext
+from tfm_harness.boards.emulated import EmulatedBoard
 from tfm_harness.boards.fvp import model as fvp_model
 from tfm_harness.boards.fvp.binary import FvpBinary, await_terminals, reset_through_iris
-from tfm_harness.boards.locks import BoardLock, acquire_all
 from tfm_harness.boards.supervisor import Child, spawn
-from tfm_harness.boards.virtual import BoardStore, Burned, identity_of, make_entropy, virtual_capabilities
+from tfm_harness.boards.virtual import make_entropy
 from tfm_harness.config.fvp import FvpTarget
-from tfm_harness.console.base import Console
 from tfm_harness.console.endpoints import TelnetTransport
 from tfm_harness.console.stream import StreamConsole
 from tfm_harness.console.transport import SocketTransport
-from tfm_harness.errors import ConfigError, HarnessBug, HarnessError, InfrastructureError
+from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError
 
 if TYPE_CHECKING:
     from tfm_harness.config.build import Build
@@ -38,7 +36,7 @@ __all__ = ["FvpBoard"]
 _KILL_GRACE: Final = 30.0
 
 
-class FvpBoard(Board):
+class FvpBoard(EmulatedBoard):
     """A simulated board. `acquire` asks the binary what it is; `flash` starts it."""
 
     kind: ClassVar[str] = "fvp"
@@ -47,47 +45,30 @@ class FvpBoard(Board):
     def __init__(self, target: FvpTarget, context: RunContext) -> None:
         super().__init__(target, context)
         self._target = target
-        self._began = time.monotonic()
-        self._events: list[BoardEvent] = []
-        self._consoles: dict[str, StreamConsole] = {}
         self._drains: dict[str, StreamConsole] = {}
         self._child: Child | None = None
-        self._build: Build | None = None
-        self._digests: dict[Path, bytes] = {}
         self._fvp: FvpBinary | None = None
-        self._huk: bytes | None = None
         self._clock: threading.Timer | None = None
         self._stimulus: VsiStimulus | None = None
-        base = context.run_dir if context.fresh_identity else context.state_dir
-        self._store = BoardStore(base / "boards" / target.name)
         self._folder = context.run_dir / f"{target.name}.fvp"
-        about = {"target": target.name, "kind": "fvp", "run_dir": str(context.run_dir)}
-        self._lock = BoardLock(target.name, context.state_dir, about)
 
     # --- life ------------------------------------------------------------------------------
 
-    def acquire(self) -> None:
-        """See `Board`. Also asks the binary for its version and parameters.
+    def _prepare(self) -> None:
+        """Also asks the binary for its version and parameters.
 
         Raises:
-            InfrastructureError: kind ``board-busy``, ``tool-missing``, ``tool-hung``, ``fvp-version``, ...
+            InfrastructureError: kind ``tool-missing``, ``tool-hung``, ``fvp-version``, ...
             ConfigError: kind ``fvp-parameter``.
         """
-        acquire_all([self._lock], self.target.timeouts.acquire)
-        try:
-            self._fvp = FvpBinary.ask(self._target.binary, self._target.minimum_version)
-            fvp_model.check_parameters(self._parameters(), self._fvp.parameters)
-            self._store.open()
-            if self._target.virtual.otp is not None:
-                self._huk = self._store.huk()
-            if self._target.vsi is not None:
-                from tfm_harness.stimulus.vsi.stimulus import VsiStimulus
+        self._fvp = FvpBinary.ask(self._target.binary, self._target.minimum_version)
+        fvp_model.check_parameters(self._parameters(), self._fvp.parameters)
+        super()._prepare()
+        if self._target.vsi is not None:
+            from tfm_harness.stimulus.vsi.stimulus import VsiStimulus
 
-                folder, instance = self._folder / "vsi", self._target.vsi.instance
-                self._stimulus = VsiStimulus(folder, self._target.sensors, instance=instance)
-        except BaseException:
-            self.release()
-            raise
+            folder, instance = self._folder / "vsi", self._target.vsi.instance
+            self._stimulus = VsiStimulus(folder, self._target.sensors, instance=instance)
 
     def _parameters(self) -> dict[str, str]:
         return {
@@ -95,46 +76,14 @@ class FvpBoard(Board):
             for name, value in self._target.parameters.items()
         }
 
-    def flash(self, build: Build) -> None:
-        """See `Board`: a new simulation with `build`'s images."""
-        if not self._lock.held:
-            raise HarnessBug(f"board {self.name!r} used before acquire", kind="board-state")
-        self._build = build
-        self._digests = provision.digest_images(build)
-        self._cold()
-
-    def reset(self, kind: ResetKind = ResetKind.WARM) -> None:
-        """See `Board`. Cold: a new simulation. Warm: a reset through Iris, where the target has it.
-
-        Raises:
-            InfrastructureError: kind ``no-warm-reset``, ``iris-failed``.
-        """
-        if self._build is None:
-            raise HarnessBug("reset before flash", kind="board-state")
-        if kind is ResetKind.COLD:
-            self._cold()
-        else:
-            self._warm()
-
-    def power(self, state: PowerState) -> None:
-        """See `Board`. Off ends the simulation; on starts it cold."""
-        if state is PowerState.OFF:
-            self._note("power-off", "power switched off by the harness")
-            self._stop()
-        elif state is PowerState.ON and self._child is None and self._build is not None:
-            self._cold()
-
     def release(self) -> None:
         """See `Board`."""
         try:
-            self._stop()
-            for console in (*self._consoles.values(), *self._drains.values()):
+            super().release()
+        finally:
+            for console in self._drains.values():
                 console.close()
             shutil.rmtree(self._folder, ignore_errors=True)
-            if self.context.fresh_identity:
-                self._store.remove()
-        finally:
-            self._lock.release()
 
     def check_alive(self) -> None:
         """See `Board`."""
@@ -151,52 +100,15 @@ class FvpBoard(Board):
 
     # --- what it is -------------------------------------------------------------------------
 
-    def console(self, name: str) -> Console:
-        """See `Board`."""
-        if name not in self._target.consoles:
-            known = ", ".join(self._target.consoles)
-            raise ConfigError(f"target {self.name!r} has no console {name!r}", kind="console-unknown", expected=known)
-        if name not in self._consoles:
-            raise HarnessBug(f"console {name!r} before the first flash", kind="board-state")
-        return self._consoles[name]
-
-    @property
-    def consoles(self) -> Mapping[str, Console]:
-        """See `Board`; terminals that the target does not name are drained too, into files of their own."""
-        return dict(self._consoles)
-
-    @property
-    def identity(self) -> Identity:
-        """See `Board`."""
-        otp = self._target.virtual.otp
-        if otp is None or self._huk is None:
-            return Identity(board_id=self.name)
-        return identity_of(self.name, self._huk, otp, Path(self._target.binary).name, Burned())
-
     @property
     def resets(self) -> frozenset[ResetKind]:
         """See `Board`."""
         return frozenset(ResetKind) if self._target.iris is not None else frozenset({ResetKind.COLD})
 
     @property
-    def capabilities(self) -> frozenset[str]:
-        """See `Board`."""
-        return super().capabilities | virtual_capabilities(otp=self._target.virtual.otp is not None, nv=False)
-
-    @property
-    def keeps_memory(self) -> bool:
-        """An FVP keeps nothing between processes."""
-        return False
-
-    @property
     def clock_quality(self) -> ClockQuality:
         """An FVP's cycle counts repeat but are not time (Arm: not meaningful as performance)."""
         return ClockQuality.MEANINGLESS
-
-    @property
-    def events(self) -> tuple[BoardEvent, ...]:
-        """See `Board`."""
-        return tuple(self._events)
 
     @property
     def description(self) -> Mapping[str, str]:
@@ -209,14 +121,15 @@ class FvpBoard(Board):
 
     # --- starting and stopping ---------------------------------------------------------------
 
-    def _cold(self) -> None:
-        if self._child is not None:
-            self._stop()
-            self._note("host-reset", "cold reset by the harness: new simulation")
-        build = self._build
-        if build is None:
-            raise HarnessBug("start before flash", kind="board-state")
-        provision.check_unchanged(build, self._digests)
+    @property
+    def _powered(self) -> bool:
+        return self._child is not None
+
+    @property
+    def _machine_name(self) -> str:
+        return Path(self._target.binary).name
+
+    def _start(self, build: Build) -> None:
         try:
             words = self._command(build)
             self._child = spawn(words, stderr_path=self.context.run_dir / f"{self.name}.fvp.log")
@@ -230,11 +143,11 @@ class FvpBoard(Board):
         virtual = self._target.virtual
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         data = [fvp_model.Data(file, address, self._target.core) for file, address in self._loads(build)]
-        otp = provision.otp_for(build, self.identity, Burned())
+        otp = provision.otp_for(build, self.identity, self._burned)
         if virtual.otp is not None and otp is not None:
             data.append(self._area("otp.bin", otp, virtual.otp.at))
         if virtual.entropy is not None:
-            data.append(self._area("entropy.bin", make_entropy(), virtual.entropy.at))
+            data.append(self._area("entropy.bin", self._burned.entropy or make_entropy(), virtual.entropy.at))
         command = fvp_model.FvpCommand(
             binary=Path(shutil.which(self._target.binary) or self._target.binary),
             applications=[
@@ -316,16 +229,14 @@ class FvpBoard(Board):
                     hint="did the FVP end? see its log",
                     where=str(self.context.run_dir / f"{self.name}.fvp.log"),
                 ) from error
-            known = self._consoles if number in names else self._drains
-            name = names.get(number, f"terminal{number}")
             raw = fvp_model.is_raw(self._known.parameters, self._target.board, number, self._parameters())
             transport = SocketTransport(connection) if raw else TelnetTransport(connection)
-            if name in known:
-                known[name].replace(transport, "new simulation")
+            if number in names:
+                self._attach(names[number], transport)
+            elif (name := f"terminal{number}") in self._drains:
+                self._drains[name].replace(transport, "new emulator process")
             else:
-                path = self.context.run_dir / f"{self.name}-{name}.log"
-                known[name] = StreamConsole(name, transport, path, diagnose=self._why_closed)
-                known[name].lossless = True
+                self._drains[name] = self._open_console(name, transport)
 
     def _warm(self) -> None:
         iris = self._target.iris
@@ -353,12 +264,6 @@ class FvpBoard(Board):
 
     # --- what happens to it -------------------------------------------------------------------
 
-    def _note(self, kind: str, detail: str) -> None:
-        offsets = {name: console.received for name, console in self._consoles.items()}
-        for console in self._consoles.values():
-            console.note(detail)
-        self._events.append(BoardEvent(kind, detail, time.monotonic() - self._began, offsets))
-
     def _why_closed(self) -> HarnessError | None:
         child = self._child
         if child is None:
@@ -370,8 +275,7 @@ class FvpBoard(Board):
         if child is None:
             return InfrastructureError(f"board {self.name!r} is off", kind="board-off")
         words = child.last_words(60)
-        if not any(event.kind == "emulator-exit" for event in self._events):
-            self._note("emulator-exit", child.ended())
+        self._note_exit(child, child.ended())
         overdue = self._clock is not None and not self._clock.is_alive()
         if "Simulation stopped" in words or overdue:
             marks = [name for name in self._target.parameters if ".shutdown_" in name]
