@@ -18,6 +18,7 @@ OTHERS = {
     "QmpRefusedError": "InfrastructureError",
     "PicoRefusedError": "InfrastructureError",
     "UnknownFormError": "ConfigError",
+    "ExtensionError": "ConfigError",
 }
 """Classes that are one of the three."""
 
@@ -32,9 +33,15 @@ catches; the exit code is what a CI system sees when nothing worse happened.
 | `ProductError` | product | 1 |
 | `HarnessBug` | harness: please report it with the whole output | 3 |
 | `ConfigError` | configuration | 4 |
+| `ExtensionError`, a `ConfigError` | configuration: an installed package cannot be used | 4 |
 | `InfrastructureError` | infrastructure | 10 |
 
-All four are `HarnessError` (`tfm_harness.errors`) with `message`, `kind`, `expected`, `seen`, `where` and `hint`.
+All of them are `HarnessError`, with `message`, `kind`, `expected`, `seen`, `where` and `hint`. An `ExtensionError` also
+names the package and its entry point (`extension`). The class is part of the public API.
+
+The words below are promised: a kind keeps its meaning, and is removed only with a deprecation. A
+package that extends the harness raises the same classes. Its own kinds begin with the package's word and a dot
+(`acme.cable-gone`), so that they cannot be taken for one of these.
 """
 
 

@@ -2,7 +2,7 @@
 
 The names below are what suites and extensions may use. They are imported on first use, so that importing this
 package costs next to nothing. Further public packages: `tfm_harness.latency`, `tfm_harness.parity`,
-`tfm_harness.verify`, `tfm_harness.protocol.smp` and
+`tfm_harness.verify`, `tfm_harness.console_suites`, `tfm_harness.protocol.smp` and
 `tfm_harness.protocol.zephyr_shell` (what is spoken on the wire), `tfm_harness.provisioning`,
 `tfm_harness.testing`. Everything else may change in any version.
 """
@@ -21,14 +21,22 @@ if TYPE_CHECKING:
     from tfm_harness.bench.verifier import Verifier
     from tfm_harness.bench.virtual import VirtualBoard
     from tfm_harness.boards.base import Board, BoardEvent, Identity, PowerState, ResetKind, RunContext
+    from tfm_harness.boards.locks import BoardLock
+    from tfm_harness.boards.supervisor import Child, spawn
     from tfm_harness.boards.virtual import Burned, make_otp
     from tfm_harness.config.build import Build
+    from tfm_harness.config.fields import Name, Strict
     from tfm_harness.config.memory_map import MemoryMap, MemoryRegion, ServiceCall, ServiceConfig
     from tfm_harness.config.result_profile import build_result_profile
+    from tfm_harness.config.sensors import SensorBase
+    from tfm_harness.config.stimulus import StimulusBase
     from tfm_harness.config.target import TargetBase
-    from tfm_harness.console.base import Console, Mark
+    from tfm_harness.console.base import Console, Mark, Match
+    from tfm_harness.console.stream import StreamConsole
+    from tfm_harness.console.transport import FdTransport, SocketTransport, Transport
     from tfm_harness.errors import (
         ConfigError,
+        ExtensionError,
         HarnessBug,
         HarnessError,
         InfrastructureError,
@@ -42,11 +50,14 @@ if TYPE_CHECKING:
     from tfm_harness.plugin.console_run import run_console_suite
     from tfm_harness.plugin.latency import Latency
     from tfm_harness.plugin.updates import ModelUpdates
-    from tfm_harness.protocol.base import Description, Feature, InferResult, PseudoDriver, Source
+    from tfm_harness.protocol.base import Description, Exchange, Feature, InferResult, PseudoDriver, Source, fresh_nonce
     from tfm_harness.protocol.smp.answers import Refused
     from tfm_harness.protocol.smp.client import SmpDriver
     from tfm_harness.protocol.zephyr_shell.client import ZephyrShellDriver
-    from tfm_harness.stimulus.base import Sample, Stimulus
+    from tfm_harness.stimulus.base import Sample, Stimulus, StimulusBackend
+    from tfm_harness.stimulus.models import SensorModel
+    from tfm_harness.stimulus.player import PlayedStimulus
+    from tfm_harness.stimulus.real import make_stimulus
     from tfm_harness.stimulus.sensors import LSM303DLHC, TMP105, Axis
     from tfm_harness.trust.anchors import Trust
     from tfm_harness.trust.expectations import check_build_images
@@ -63,11 +74,26 @@ _HOMES = {
     "boards.base": ("Board", "BoardEvent", "Identity", "PowerState", "ResetKind", "RunContext"),
     "boards.virtual": ("Burned", "make_otp"),
     "config.build": ("Build",),
+    "config.fields": ("Name", "Strict"),
     "config.memory_map": ("MemoryMap", "MemoryRegion", "ServiceCall", "ServiceConfig"),
     "config.result_profile": ("build_result_profile",),
+    "config.sensors": ("SensorBase",),
+    "config.stimulus": ("StimulusBase",),
     "config.target": ("TargetBase",),
-    "console.base": ("Console", "Mark"),
-    "errors": ("ConfigError", "HarnessBug", "HarnessError", "InfrastructureError", "ProductError", "Responsibility"),
+    "boards.locks": ("BoardLock",),
+    "console.base": ("Console", "Mark", "Match"),
+    "boards.supervisor": ("Child", "spawn"),
+    "console.stream": ("StreamConsole",),
+    "console.transport": ("FdTransport", "SocketTransport", "Transport"),
+    "errors": (
+        "ConfigError",
+        "ExtensionError",
+        "HarnessBug",
+        "HarnessError",
+        "InfrastructureError",
+        "ProductError",
+        "Responsibility",
+    ),
     "findings": ("Check", "Finding", "Policy", "Report", "Severity", "Status", "Waiver"),
     "latency.clock": ("ClockQuality",),
     "plugin.bench": ("Bench",),
@@ -75,11 +101,14 @@ _HOMES = {
     "plugin.console_run": ("run_console_suite",),
     "plugin.latency": ("Latency",),
     "plugin.updates": ("ModelUpdates",),
-    "protocol.base": ("Description", "Feature", "InferResult", "PseudoDriver", "Source"),
+    "protocol.base": ("Description", "Exchange", "Feature", "InferResult", "PseudoDriver", "Source", "fresh_nonce"),
     "protocol.smp.answers": ("Refused",),
     "protocol.smp.client": ("SmpDriver",),
     "protocol.zephyr_shell.client": ("ZephyrShellDriver",),
-    "stimulus.base": ("Sample", "Stimulus"),
+    "stimulus.base": ("Sample", "Stimulus", "StimulusBackend"),
+    "stimulus.models": ("SensorModel",),
+    "stimulus.player": ("PlayedStimulus",),
+    "stimulus.real": ("make_stimulus",),
     "trust.anchors": ("Trust",),
     "trust.expectations": ("check_build_images",),
     "version": ("__version__",),
@@ -92,15 +121,20 @@ __all__ = [
     "Bench",
     "Board",
     "BoardEvent",
+    "BoardLock",
     "Build",
     "Burned",
     "Check",
     "Checks",
+    "Child",
     "ClockQuality",
     "ConfigError",
     "Console",
     "Description",
     "Device",
+    "Exchange",
+    "ExtensionError",
+    "FdTransport",
     "Feature",
     "Finding",
     "HarnessBug",
@@ -111,10 +145,13 @@ __all__ = [
     "InfrastructureError",
     "Latency",
     "Mark",
+    "Match",
     "MemoryMap",
     "MemoryRegion",
     "ModelUpdates",
+    "Name",
     "NotCovered",
+    "PlayedStimulus",
     "Policy",
     "PowerState",
     "ProductError",
@@ -126,15 +163,23 @@ __all__ = [
     "Responsibility",
     "RunContext",
     "Sample",
+    "SensorBase",
+    "SensorModel",
     "ServiceCall",
     "ServiceConfig",
     "Severity",
     "SmpDriver",
+    "SocketTransport",
     "Source",
     "Status",
     "Stimulus",
+    "StimulusBackend",
+    "StimulusBase",
+    "StreamConsole",
+    "Strict",
     "TargetBase",
     "TargetBuild",
+    "Transport",
     "Trust",
     "Verifier",
     "VirtualBoard",
@@ -143,8 +188,11 @@ __all__ = [
     "__version__",
     "build_result_profile",
     "check_build_images",
+    "fresh_nonce",
     "make_otp",
+    "make_stimulus",
     "run_console_suite",
+    "spawn",
 ]
 
 __getattr__, __dir__ = lazy_exports(__name__, _HOMES)

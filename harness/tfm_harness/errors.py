@@ -7,6 +7,10 @@ seen, where, and what to do about it.
 
   * `ConfigError`: the user's YAML, options or files are wrong; nothing has been
     touched yet.
+
+    * `ExtensionError`: an installed package that extends the harness cannot be used: it is
+      broken, clashes with another one, or was written for another version.
+
   * `InfrastructureError`: infrastructure: a tool, cable, probe, emulator, lock or disk.
   * `ProductError`: the product under test did something it must not do.
   * `HarnessBug`: this should never happen; please report it.
@@ -19,7 +23,15 @@ from typing import ClassVar
 
 from tfm_harness.safe_text import safe
 
-__all__ = ["ConfigError", "HarnessBug", "HarnessError", "InfrastructureError", "ProductError", "Responsibility"]
+__all__ = [
+    "ConfigError",
+    "ExtensionError",
+    "HarnessBug",
+    "HarnessError",
+    "InfrastructureError",
+    "ProductError",
+    "Responsibility",
+]
 
 
 class Responsibility(enum.StrEnum):
@@ -95,6 +107,29 @@ class ConfigError(HarnessError):
     """The configuration is wrong (usage error, before any board is touched)."""
 
     responsibility = Responsibility.CONFIGURATION
+
+
+class ExtensionError(ConfigError):
+    """An installed package that extends the harness cannot be used.
+
+    Args:
+        message, kind, expected, seen, where, hint: see `HarnessError`.
+        extension: the distribution with its version, and the entry point.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: str,
+        expected: str | None = None,
+        seen: str | None = None,
+        where: str | None = None,
+        hint: str | None = None,
+        extension: str = "",
+    ) -> None:
+        super().__init__(message, kind=kind, expected=expected, seen=seen, where=where, hint=hint)
+        self.extension = safe(extension)
 
 
 class InfrastructureError(HarnessError):

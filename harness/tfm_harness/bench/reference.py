@@ -83,9 +83,11 @@ class Reference:
         """The input tensor that the device must have used, computed by the host (bytes of one inference)."""
         if inference.answer.source is Source.HOST:
             return inference.data or b""
-        from tfm_harness.parity.frontend import window_records, window_tensor
+        from tfm_harness.parity.frontend import get_frontend, window_records
 
-        return window_tensor(window_records(inference.samples)).tobytes()
+        config = self._bench.combination.build.models.get(inference.model or "")
+        frontend = get_frontend((config.frontend if config else None) or "reference")
+        return frontend(window_records(inference.samples)).tobytes()
 
     def matches(self, inference: Inference, *, subject: str = "") -> Comparison:
         """The result's output tensors are the reference interpreter's for the same input.

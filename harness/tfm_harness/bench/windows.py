@@ -32,7 +32,7 @@ class _Rehearsal(PlayedStimulus):
 def trace_windows(
     traces: Iterable[str], sensors: Mapping[str, SensorConfig], *, step: int = 4
 ) -> npt.NDArray[np.int32]:
-    """Windows of register counts from recorded traces, shape (n, 32, 4).
+    """Windows of register counts from recorded traces, shape (n, 32, 4 + further channels).
 
     Args:
         traces: names or paths; a trace shorter than a window gives none.
@@ -57,4 +57,5 @@ def trace_windows(
             player.taken()
         raw = window_records(player.expected_samples(count))
         windows += [raw[at : at + WINDOW] for at in range(0, len(raw) - WINDOW + 1, step)]
-    return np.array(windows, dtype=np.int32).reshape(-1, WINDOW, CHANNELS)
+    channels = windows[0].shape[-1] if windows else CHANNELS
+    return np.array(windows, dtype=np.int32).reshape(-1, WINDOW, channels)

@@ -17,10 +17,9 @@ from tfm_harness.errors import HarnessBug, InfrastructureError
 
 if TYPE_CHECKING:
     from tfm_harness.config.endpoint import Endpoint
-    from tfm_harness.config.stimulus import StimulusConfig
+    from tfm_harness.config.stimulus import StimulusBase
     from tfm_harness.config.target import TargetBase
     from tfm_harness.stimulus.base import Stimulus
-    from tfm_harness.stimulus.real import RealStimulus
 
 __all__ = ["RealBoard"]
 
@@ -33,7 +32,7 @@ class RealBoard(Board):
         self._began = time.monotonic()
         self._events: list[BoardEvent] = []
         self._consoles: dict[str, StreamConsole] = {}
-        self._stimulus: RealStimulus | None = None
+        self._stimulus: Stimulus | None = None
         self._power: PowerControl | None = make_power(target.power) if target.power is not None else None
         about = {"target": target.name, "kind": self.kind, "run_dir": str(context.run_dir)}
         self._locks = [BoardLock(name, context.state_dir, about) for name in (target.name, *target.resources())]
@@ -53,7 +52,7 @@ class RealBoard(Board):
     def _reconnected(self, name: str) -> Callable[[float], None]:
         return lambda seconds: self._note("reconnect", f"{name} came back after {seconds:.1f} s")
 
-    def _open_stimulus(self, config: StimulusConfig | None) -> None:
+    def _open_stimulus(self, config: StimulusBase | None) -> None:
         if config is not None:
             from tfm_harness.stimulus.real import make_stimulus
 

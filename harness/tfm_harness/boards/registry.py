@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from tfm_harness.boards.base import Board, RunContext
-from tfm_harness.config.kinds import board_class
+from tfm_harness.config.kinds import BUILT_IN, board_class
 from tfm_harness.config.target import TargetBase
-from tfm_harness.errors import HarnessBug
+from tfm_harness.errors import HarnessBug, HarnessError
+from tfm_harness.extensions import broken, find, wrong_type
 
 __all__ = ["make_board"]
 
 
 def make_board(target: TargetBase, context: RunContext) -> Board:
-    """A board of the target's kind, not yet acquired. Raises `ConfigError` when the kind cannot be loaded."""
-    board = board_class(target.kind)(target, context)
+    """A board of the target's kind, not yet acquired.
+
+    Raises:
+        ConfigError: the kind is unknown.
+        ExtensionError: the kind comes from a package and cannot be made.
+    """
+    made = board_class(target.kind)
+    extension = find("boards", target.kind, BUILT_IN)
+    if extension is not None and not issubclass(made, Board):
+        raise wrong_type(extension, made)
+    try:
+        board = made(target, context)
+    except HarnessError:
+        raise
+    except Exception as error:
+        if extension is None:
+            raise
+        raise broken(extension, error) from error
     if not isinstance(board, Board):
         raise HarnessBug(f"board kind {target.kind!r} is not a tfm_harness.boards.base.Board", kind="board-class")
     return board

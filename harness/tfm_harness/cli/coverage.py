@@ -72,14 +72,10 @@ def build_features(build: Build, target: TargetBase | None) -> frozenset[str]:
     from tfm_harness.protocol.base import Feature
 
     features: set[str] = set()
-    if build.protocol == "smp":
-        from tfm_harness.protocol.smp.client import SmpDriver
+    if build.protocol != "none":
+        from tfm_harness.protocol.clients import client_class
 
-        features |= {str(feature) for feature in SmpDriver.features}
-    elif build.protocol == "zephyr-shell":
-        from tfm_harness.protocol.zephyr_shell.client import ZephyrShellDriver
-
-        features |= {str(feature) for feature in ZephyrShellDriver.features}
+        features |= {str(feature) for feature in client_class(build.protocol).features}
     features |= build_capabilities(build, target)
     if target is None:
         return frozenset(features.union(BOARD_WORDS, ("memory-map", "services")))

@@ -32,6 +32,7 @@ MODULES = (
     "tfm_harness.cli.evidence",
     "tfm_harness.cli.init",
     "tfm_harness.cli.docs",
+    "tfm_harness.cli.extensions",
     "tfm_harness.cli.completion",
 )
 """Modules with ``add_parser(subparsers)`` and ``run(args) -> int``; light to import."""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import sys
 from pathlib import Path
 from typing import NoReturn
 
+from tfm_harness.bundled import bundled
 from tfm_harness.coverage.suite_words import claim
 from tfm_harness.errors import ConfigError
+from tfm_harness.extensions import Extension, broken, find, installed, wrong_type
 from tfm_harness.plugin.options import OPTIONS
 
 __all__ = ["add_parser", "run", "suite_paths", "suites"]
 
-_PACKAGE = Path(__file__).resolve().parents[1]
 _CONFIGS = ("pytest.toml", "pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 
 
@@ -84,13 +86,36 @@ def become_pytest(arguments: list[str]) -> NoReturn:
 
 
 def suites() -> dict[str, Path]:
-    """Suites by name: those of ./suites, then those that came with the harness."""
-    found: dict[str, Path] = {}
-    for place in (Path.cwd() / "suites", _PACKAGE / "_bundled" / "suites", _PACKAGE.parents[1] / "suites"):
-        for path in sorted(place.glob("*/")):
-            if any(path.glob("test_*.py")):
-                found.setdefault(path.name, path)
-    return found
+    """Suites by name: those of ./suites, those that came with the harness, then those of installed packages.
+
+    Raises:
+        ExtensionError: a package's suite cannot be used.
+    """
+    own = {path.name: path for path in _folders(bundled("suites"))}
+    added = {}
+    for extension in installed("suites"):
+        find("suites", extension.name, own)
+        added[extension.name] = _folder_of(extension)
+    local = {path.name: path for path in _folders(Path.cwd() / "suites")}
+    return {**local, **{name: path for name, path in {**own, **added}.items() if name not in local}}
+
+
+def _folders(place: Path) -> list[Path]:
+    return [path for path in sorted(place.glob("*/")) if any(path.glob("test_*.py"))]
+
+
+def _folder_of(extension: Extension) -> Path:
+    """The folder of the package that a suite's entry point names; its test modules are not imported."""
+    try:
+        spec = importlib.util.find_spec(extension.value)
+    except Exception as error:
+        raise broken(extension, error) from error
+    if spec is None:
+        raise broken(extension, ModuleNotFoundError(f"No module named {extension.value!r}"))
+    for place in spec.submodule_search_locations or ():
+        if any(Path(place).glob("test_*.py")):
+            return Path(place)
+    raise wrong_type(extension, "no package with test_*.py")
 
 
 def suite_paths(names: list[str]) -> list[Path]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from tfm_harness.config.console_suite import ConsoleSuiteConfig
-from tfm_harness.config.fields import Address, ConfigPath, HexBytes, Name, Seconds, Strict
+from tfm_harness.config.fields import Address, ConfigPath, ExtensionName, HexBytes, Name, Seconds, Strict
 from tfm_harness.config.imported import ImportedFacts
 from tfm_harness.config.latency import LatencyConfig
 from tfm_harness.config.memory_map import MemoryMap, ServiceConfig
@@ -106,8 +106,8 @@ class ModelConfig(Strict):
     image: ConfigPath | None = None
     slot: Annotated[int, Field(ge=0, le=63)] | None = None
     input: Literal["sensor", "host"] = "host"
-    frontend: Literal["reference"] | None = Field(
-        default=None, description="how sensor samples become the input tensor: a front-end known to tfm_harness.parity"
+    frontend: Annotated[str, ExtensionName("frontends")] | None = Field(
+        default=None, description="how sensor samples become the input tensor: reference, or one that a package adds"
     )
     trace: str | None = Field(default=None, description="a recorded trace that makes sense as input, for demos")
     state: Literal["per-vector", "sequence"] | None = Field(
@@ -204,7 +204,9 @@ class Build(Strict):
     name: Name
     description: str = ""
     images: tuple[Image, ...] = ()
-    protocol: Literal["smp", "zephyr-shell", "none"] = "none"
+    protocol: Annotated[str, ExtensionName("protocols")] = Field(
+        default="none", description="smp, zephyr-shell, none, or one that a package adds"
+    )
     console: Name = Field(default="ns", description="the console on which the protocol is spoken")
     models: Mapping[Name, ModelConfig] = Field(default_factory=dict)
     trust: TrustConfig = TrustConfig()

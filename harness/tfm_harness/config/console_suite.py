@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from typing import Final
 
 from pydantic import Field, field_validator
 
 from tfm_harness.config.fields import Name, Seconds, Strict
+from tfm_harness.extensions import POINTS, names
 
 __all__ = ["BUILT_IN_SUITES", "SUITE_ENTRY_POINTS", "ConsoleSuiteConfig", "suite_names"]
 
-SUITE_ENTRY_POINTS: Final = "tfm_harness.console_suites"
+SUITE_ENTRY_POINTS: Final = POINTS["console_suites"].group
 """Entry-point group in which others add their suites."""
 
 BUILT_IN_SUITES: Final = ("tf-m", "psa-arch-tests", "ztest")
@@ -19,8 +19,7 @@ BUILT_IN_SUITES: Final = ("tf-m", "psa-arch-tests", "ztest")
 
 def suite_names() -> tuple[str, ...]:
     """Names of console suites that are known: the built-in ones first."""
-    added = sorted(point.name for point in entry_points(group=SUITE_ENTRY_POINTS) if point.name not in BUILT_IN_SUITES)
-    return (*BUILT_IN_SUITES, *added)
+    return names("console_suites", BUILT_IN_SUITES)
 
 
 class ConsoleSuiteConfig(Strict):

@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationInfo,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, core_schema
 
-__all__ = ["NAME_PATTERN", "Address", "ConfigPath", "HexBytes", "Name", "Seconds", "Size", "Strict"]
+from tfm_harness.extensions import POINTS, names
+
+__all__ = [
+    "NAME_PATTERN",
+    "Address",
+    "ConfigPath",
+    "ExtensionName",
+    "HexBytes",
+    "Name",
+    "Seconds",
+    "Size",
+    "Strict",
+]
 
 
 class Strict(BaseModel):
@@ -71,3 +95,33 @@ NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 """A name that can stand in file names, test ids and lock names."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionName:
+    """For ``Annotated[str, ExtensionName("protocols")]``: a name that is built in, or that an installed package adds.
+
+    Attributes:
+        point: a key of `tfm_harness.extensions.POINTS`.
+        without: built-in names that may not stand here.
+    """
+
+    point: str
+    without: tuple[str, ...] = ()
+
+    def _check(self, name: str) -> str:
+        offered = [each for each in names(self.point) if each not in self.without]
+        if name in offered:
+            return name
+        from tfm_harness.config.nearest import nearest
+
+        near = nearest(name, offered)
+        guess = f"did you mean {near!r}?" if near else f"known: {', '.join(offered)}"
+        raise ValueError(f"no {POINTS[self.point].thing} is called {name!r}; {guess}")
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401 - pydantic's signature
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        offered = [each for each in POINTS[self.point].built_in if each not in self.without]
+        return {"anyOf": [{"enum": offered}, {"type": "string", "pattern": NAME_PATTERN}]}

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Final
 
 from tfm_harness.config.nearest import nearest
 from tfm_harness.errors import ConfigError
+from tfm_harness.extensions import POINTS, find, installed, load, wrong_type
 
 if TYPE_CHECKING:
     from tfm_harness.config.target import TargetBase
 
 __all__ = ["BUILT_IN", "GROUP", "board_class", "config_model", "kinds"]
 
-GROUP: Final = "tfm_harness.boards"
+GROUP: Final = POINTS["boards"].group
 """Entry-point group; ``name = "package.module:Class"``."""
 
 BUILT_IN: Final[Mapping[str, str]] = {
@@ -34,40 +34,40 @@ BUILT_IN: Final[Mapping[str, str]] = {
 
 def kinds() -> dict[str, str]:
     """All kinds, each with ``module:Class``; built-in ones cannot be replaced."""
-    found = {point.name: point.value for point in entry_points(group=GROUP)}
-    return {**found, **BUILT_IN}
+    return {**{extension.name: extension.value for extension in installed("boards")}, **BUILT_IN}
 
 
 def board_class(kind: str, where: str | None = None) -> type[Any]:
     """The `Board` class of `kind`.
 
+    Args:
+        kind: as a target's YAML has it.
+        where: file and line of the target's `kind`, for the error.
+
     Raises:
-        ConfigError: kind ``unknown-kind`` or ``broken-kind`` (its module does not import).
+        ConfigError: kind ``unknown-kind``.
+        ExtensionError: ``extension-broken``, ``extension-type``, ``extension-clash``, ``extension-api``.
     """
-    known = kinds()
-    if kind not in known:
+    extension = find("boards", kind, BUILT_IN)
+    if extension is not None:
+        loaded = load(extension)
+        if not isinstance(loaded, type) or not isinstance(getattr(loaded, "config_model", None), type):
+            raise wrong_type(extension, loaded)
+        return loaded
+    if kind not in BUILT_IN:
+        known = kinds()
         near = nearest(kind, known)
         raise ConfigError(
             f"unknown board kind {kind!r}" + (f"; did you mean {near!r}?" if near else ""),
             kind="unknown-kind",
             expected=f"one of {', '.join(sorted(known))}",
             where=where,
-            hint="other kinds come with packages that register in the entry-point group tfm_harness.boards",
+            hint="other kinds come with packages that register in the entry-point group tfm_harness.boards;"
+            " tfm-harness extensions lists what is installed",
         )
-    value = known[kind]
-    try:
-        if kind in BUILT_IN:
-            module, _, name = value.partition(":")
-            loaded = getattr(importlib.import_module(module), name)
-        else:
-            loaded = EntryPoint(name=kind, value=value, group=GROUP).load()
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(
-            f"board kind {kind!r} cannot be loaded", kind="broken-kind", seen=str(error), where=value
-        ) from error
-    if not isinstance(loaded, type):
-        raise ConfigError(f"board kind {kind!r} is not a class", kind="broken-kind", where=value)
-    return loaded
+    module, _, name = BUILT_IN[kind].partition(":")
+    built_in: type[Any] = getattr(importlib.import_module(module), name)
+    return built_in
 
 
 def config_model(kind: str, where: str | None = None) -> type[TargetBase]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
-from tfm_harness.config.fields import ConfigPath, Name, Strict
+from tfm_harness.config.fields import ConfigPath, ExtensionName, Name, Strict
 
 if TYPE_CHECKING:
     from tfm_harness.config.positions import Document
@@ -18,6 +18,10 @@ __all__ = ["ParityConfig", "Quantisation", "ToleranceConfig"]
 
 Quantisation = Literal["round", "round-even", "truncate", "floor"]
 """From real numbers to integers: half away from zero, half to even, toward zero, down."""
+
+
+NOT_CHOSEN: Final = ("ai-edge-litert-default", "native", "tflite-runtime-default")
+"""Engines for the harness itself: optimised kernels for its tests, generated C for `models.NAME.reference`."""
 
 
 class ToleranceConfig(Strict):
@@ -78,8 +82,8 @@ class ParityConfig(Strict):
     max_saturated: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.5, description="a larger share of saturated output vectors is a finding"
     )
-    engine: Literal["tflite-runtime", "ai-edge-litert", "tflite-micro", "numpy-reference"] | None = Field(
-        default=None, description="reference engine (default: the first that proves itself)"
+    engine: Annotated[str, ExtensionName("engines", without=NOT_CHOSEN)] | None = Field(
+        default=None, description="reference engine, built in or from a package (default: the first that proves itself)"
     )
     time_limit: Annotated[float, Field(gt=0, le=3600)] = Field(default=60.0, description="seconds for one engine call")
 

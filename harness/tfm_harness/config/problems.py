@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from tfm_harness.config.fields import NAME_PATTERN
 from tfm_harness.config.nearest import nearest
+from tfm_harness.config.open_union import OpenUnion
 from tfm_harness.config.positions import Document
 from tfm_harness.errors import ConfigError
 
@@ -131,6 +132,8 @@ def _models_at(model: type[BaseModel], loc: Loc) -> Iterator[type[BaseModel]]:
 
 
 def _members(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, OpenUnion):
+        annotation = annotation.built_in
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
         return

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfm_harness.errors import ConfigError
+from tfm_harness.extensions import Extension, broken, find, load, wrong_type
 from tfm_harness.files import IMAGE_LIMIT, read_file
-from tfm_harness.verify.result_profile import ResultProfile, load_profile
+from tfm_harness.verify.result_profile import ResultProfile, builtin_profiles, load_profile
 
 if TYPE_CHECKING:
     from tfm_harness.config.build import Build
@@ -16,14 +18,38 @@ __all__ = ["build_result_profile", "read_result_profile"]
 
 
 def read_result_profile(name: str, *, base: Path | None = None) -> ResultProfile:
-    """A built-in result profile by name, or a vendor's own by the path of its YAML file.
+    """A result profile by name, built in or from a package, or a vendor's own by the path of its YAML file.
+
+    Packages add theirs in the entry-point group ``tfm_harness.result_profiles``.
 
     Raises:
         ConfigError: no such profile, or a file that breaks the form.
+        ExtensionError: the package that adds it cannot be used, or its profile breaks the form.
     """
     path = Path(name) if base is None else base / name
     if path.suffix not in {".yaml", ".yml"}:
-        return load_profile(name)
+        extension = find("result_profiles", name, builtin_profiles())
+        return load_profile(name) if extension is None else _added(extension)
+    return _from_file(path)
+
+
+def _added(extension: Extension) -> ResultProfile:
+    """The profile of an installed package: a mapping, or the path of a YAML file."""
+    loaded = load(extension)
+    if isinstance(loaded, Mapping):
+        try:
+            return load_profile(loaded)
+        except ConfigError as error:
+            raise broken(extension, error) from error
+    if isinstance(loaded, str | Path):
+        try:
+            return _from_file(Path(loaded))
+        except ConfigError as error:
+            raise broken(extension, error) from error
+    raise wrong_type(extension, loaded)
+
+
+def _from_file(path: Path) -> ResultProfile:
     import yaml
 
     from tfm_harness.config.plain_yaml import PlainLoader

@@ -2,33 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from tfm_harness.config.fields import Name, Strict
+from tfm_harness.config.open_union import OpenUnion
+from tfm_harness.errors import HarnessBug
+from tfm_harness.extensions import find, load, wrong_type
 
-__all__ = ["I2cAddress", "Lsm303Sensor", "SensorConfig", "Tmp105Sensor"]
+__all__ = ["BUILT_IN_SENSORS", "I2cAddress", "Lsm303Sensor", "SensorBase", "SensorConfig", "Tmp105Sensor"]
 
 I2cAddress = Annotated[int, Field(ge=0x08, le=0x77, description="7-bit I2C address (reserved ones excluded)")]
 
 
-class _Sensor(Strict):
+class SensorBase(Strict):
+    """What every sensor of a target has. A package's own sensor model extends it."""
+
+    model: str
     bus: Name | None = Field(default=None, description="the board kind's name of the I2C bus; its default when absent")
+    address: I2cAddress
 
 
-class Lsm303Sensor(_Sensor):
+class Lsm303Sensor(SensorBase):
     """Magnetometer of ST's LSM303DLHC: channels x, y and z in microtesla."""
 
     model: Literal["lsm303dlhc"]
     address: I2cAddress = 0x1E
 
 
-class Tmp105Sensor(_Sensor):
+class Tmp105Sensor(SensorBase):
     """Temperature sensor TI TMP105: degrees Celsius."""
 
     model: Literal["tmp105"]
     address: I2cAddress = 0x48
 
 
-SensorConfig = Annotated[Lsm303Sensor | Tmp105Sensor, Field(discriminator="model")]
+BUILT_IN_SENSORS: Final = ("lsm303dlhc", "tmp105")
+"""Sensor models that come with the harness; the back ends that play whole samples know only these."""
+
+
+def _added(name: str) -> type[BaseModel]:
+    """The configuration model of a package's sensor."""
+    extension = find("sensors", name)
+    if extension is None:
+        raise HarnessBug(f"no package adds the sensor {name!r}", kind="extension-gone")
+    made = load(extension)
+    model = getattr(made, "config_model", None)
+    if not (isinstance(model, type) and issubclass(model, SensorBase)):
+        raise wrong_type(extension, made)
+    return model
+
+
+SensorConfig = Annotated[
+    SensorBase,
+    OpenUnion(
+        Annotated[Lsm303Sensor | Tmp105Sensor, Field(discriminator="model")], SensorBase, "model", "sensors", _added
+    ),
+]

@@ -5,16 +5,29 @@ from __future__ import annotations
 import os
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from tfm_harness.config.endpoint import Endpoint, endpoint_resource
 from tfm_harness.config.fields import Strict
+from tfm_harness.config.open_union import OpenUnion
 from tfm_harness.config.sensors import I2cAddress
+from tfm_harness.errors import HarnessBug
+from tfm_harness.extensions import find, load, wrong_type
 
-__all__ = ["Ft4222StimulusConfig", "PicoStimulusConfig", "StimulusConfig"]
+__all__ = ["Ft4222StimulusConfig", "PicoStimulusConfig", "StimulusBase", "StimulusConfig"]
 
 
-class PicoStimulusConfig(Strict):
+class StimulusBase(Strict):
+    """What every player of a real board's sensors has. A package's own back end extends it."""
+
+    kind: str
+
+    def resource(self) -> str:
+        """The physical thing that only one session may use at a time, in words: ``serial port /dev/ttyACM0``."""
+        return f"stimulus {self.kind}"
+
+
+class PicoStimulusConfig(StimulusBase):
     """A Raspberry Pi Pico as I2C target, running the files of ``harness/tfm_harness/stimulus/pico/device``."""
 
     kind: Literal["pico"]
@@ -34,7 +47,7 @@ class PicoStimulusConfig(Strict):
         return f"serial port {os.path.realpath(self.port or '')}"
 
 
-class Ft4222StimulusConfig(Strict):
+class Ft4222StimulusConfig(StimulusBase):
     """An FT4222H as I2C target (PyPI ``ft4222``): answers are loaded beforehand, one sensor only.
 
     It has no register pointer: every read gives the bytes loaded last, whatever register was asked for.
@@ -49,4 +62,25 @@ class Ft4222StimulusConfig(Strict):
         return f"ft4222 {self.description}"
 
 
-StimulusConfig = Annotated[PicoStimulusConfig | Ft4222StimulusConfig, Field(discriminator="kind")]
+def _added(name: str) -> type[BaseModel]:
+    """The configuration model of a package's back end."""
+    extension = find("stimuli", name)
+    if extension is None:
+        raise HarnessBug(f"no package adds the stimulus {name!r}", kind="extension-gone")
+    made = load(extension)
+    model = getattr(made, "config_model", None)
+    if not (isinstance(model, type) and issubclass(model, StimulusBase)):
+        raise wrong_type(extension, made)
+    return model
+
+
+StimulusConfig = Annotated[
+    StimulusBase,
+    OpenUnion(
+        Annotated[PicoStimulusConfig | Ft4222StimulusConfig, Field(discriminator="kind")],
+        StimulusBase,
+        "kind",
+        "stimuli",
+        _added,
+    ),
+]

@@ -1,9 +1,8 @@
-"""Which console suites there are. Others may add theirs in the entry-point group ``tfm_harness.console_suites``."""
+"""Which console suites there are. Packages add theirs in the entry-point group ``tfm_harness.console_suites``."""
 
 from __future__ import annotations
 
 import difflib
-from importlib.metadata import entry_points
 
 from tfm_harness.config.console_suite import SUITE_ENTRY_POINTS, suite_names
 from tfm_harness.console_suites.machine import SuiteMachine
@@ -12,6 +11,7 @@ from tfm_harness.console_suites.psa_arch import PsaArchTests
 from tfm_harness.console_suites.tfm import TfmRegression
 from tfm_harness.console_suites.ztest import Ztest
 from tfm_harness.errors import ConfigError
+from tfm_harness.extensions import broken, find, load_class
 
 __all__ = ["ENTRY_POINT_GROUP", "get_machine", "suite_names"]
 
@@ -25,25 +25,23 @@ def get_machine(name: str, expectations: Expectations | None = None) -> SuiteMac
 
     Raises:
         ConfigError: kind ``unknown-console-suite``.
+        ExtensionError: the package that adds it cannot be used.
     """
-    found = _BUILT_IN.get(name)
-    if found is None:
-        point = next((p for p in entry_points(group=ENTRY_POINT_GROUP) if p.name == name), None)
-        if point is None:
-            near = difflib.get_close_matches(name, suite_names(), 1)
-            raise ConfigError(
-                f"no console suite is called {name!r}",
-                kind="unknown-console-suite",
-                expected=", ".join(suite_names()),
-                seen=name,
-                hint=f"did you mean {near[0]!r}?" if near else "see docs/console-suites.md for adding one",
-            )
-        found = point.load()
-        if not (isinstance(found, type) and issubclass(found, SuiteMachine)):
-            raise ConfigError(
-                f"the entry point {name!r} of group {ENTRY_POINT_GROUP} is not a SuiteMachine",
-                kind="bad-console-suite",
-                seen=repr(found),
-                where=point.value,
-            )
-    return found(expectations)
+    extension = find("console_suites", name, _BUILT_IN)
+    if extension is not None:
+        made = load_class(extension, SuiteMachine)
+        try:
+            machine: SuiteMachine = made(expectations)
+        except Exception as error:
+            raise broken(extension, error) from error
+        return machine
+    if name not in _BUILT_IN:
+        near = difflib.get_close_matches(name, suite_names(), 1)
+        raise ConfigError(
+            f"no console suite is called {name!r}",
+            kind="unknown-console-suite",
+            expected=", ".join(suite_names()),
+            seen=name,
+            hint=f"did you mean {near[0]!r}?" if near else "see docs/console-suites.md for adding one",
+        )
+    return _BUILT_IN[name](expectations)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from tfm_harness.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from tfm_harness.parity.adapter import EngineAdapter
     from tfm_harness.parity.compare import Comparison, compare
     from tfm_harness.parity.engines import ReferenceEngine, get_engine
     from tfm_harness.parity.frontend import window_records, window_tensor
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tfm_harness.parity.values import reference_values
 
 _HOMES = {
+    "adapter": ("EngineAdapter",),
     "compare": ("Comparison", "compare"),
     "engines": ("ReferenceEngine", "get_engine"),
     "frontend": ("window_records", "window_tensor"),
@@ -35,6 +37,7 @@ _NAMES = {name for names in _HOMES.values() for name in names}
 
 __all__ = [
     "Comparison",
+    "EngineAdapter",
     "ReferenceEngine",
     "check_vacuity",
     "compare",

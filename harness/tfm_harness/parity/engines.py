@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.extensions import find, names
 from tfm_harness.parity.arrays import Arrays, check_inputs
 from tfm_harness.parity.installed import FIRST_UNFIT, unfit
 from tfm_harness.parity.model_info import ModelInfo, expose_tensors, parse_model
@@ -92,7 +93,7 @@ class ReferenceEngine:
     """An interpreter in a subprocess. Use as a context manager, or call `close`.
 
     Args:
-        name: one of `DEFAULT_ENGINES`.
+        name: one of `DEFAULT_ENGINES`, or one that a package adds in the entry-point group ``tfm_harness.engines``.
         python: interpreter that has the engine's package (default: this one).
         time_limit: seconds that loading a model, or running 64 vectors at most, may take.
         memory_limit: address space of the worker in bytes.
@@ -100,6 +101,7 @@ class ReferenceEngine:
 
     Raises:
         ConfigError: kind ``engine-unknown``.
+        ExtensionError: two packages add this engine, or its package is for another version.
         InfrastructureError: kind ``engine-missing`` (package not importable), ``engine-refused`` (self-test failed),
             ``engine-start``.
     """
@@ -113,11 +115,12 @@ class ReferenceEngine:
         memory_limit: int = 4 << 30,
         self_test: bool = True,
     ) -> None:
-        if name not in DEFAULT_ENGINES and self_test:
+        self._extension = find("engines", name)
+        if name not in DEFAULT_ENGINES and self_test and self._extension is None:
             raise ConfigError(
                 f"no reference engine is called {name!r}",
                 kind="engine-unknown",
-                expected=", ".join(DEFAULT_ENGINES),
+                expected=", ".join(names("engines", DEFAULT_ENGINES)),
                 seen=name,
             )
         self.name = name
@@ -129,6 +132,7 @@ class ReferenceEngine:
         self._infos: dict[str, ModelInfo] = {}
         self._pid = os.getpid()
         self._record: EngineRecord | None = None
+        self.partial = False  # whether it says that it runs some kinds of models only
         _ALL.add(self)
         try:
             self._connect()
@@ -250,7 +254,14 @@ class ReferenceEngine:
         if self._worker is not None and self._pid == os.getpid():
             return self._worker
         self._pid = os.getpid()
-        worker = WorkerProcess(self.name, python=self.python, memory=self.memory_limit)
+        added = self._extension
+        worker = WorkerProcess(
+            self.name,
+            python=self.python,
+            memory=self.memory_limit,
+            adapter=added.value if added else "",
+            folder=str(added.root) if added and added.root and self.python == sys.executable else "",
+        )
         self._worker, self._loaded = worker, ""
         try:
             answer, _ = worker.request({"op": "hello"}, [], what="its start", limit=self.time_limit)
@@ -262,12 +273,15 @@ class ReferenceEngine:
                 expected=f"an importable {self.name} package",
                 seen=str(exc),
                 where=self.python,
-                hint=_INSTALL.get(self.name, f"install {self.name} for that Python"),
+                hint=f"it comes from {added}"
+                if added
+                else _INSTALL.get(self.name, f"install {self.name} for that Python"),
             ) from exc
         except InfrastructureError:
             self.close()
             raise
         self._record = EngineRecord(**answer["record"])
+        self.partial = bool(answer.get("partial"))
         return worker
 
     def _refuse_version(self) -> None:

@@ -6,15 +6,16 @@ itself: the device's own tensor would prove nothing about the sensor path.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from tfm_harness.errors import ConfigError
+from tfm_harness.errors import ConfigError, HarnessError
+from tfm_harness.extensions import Extension, broken, find, load, names, wrong_type
 
-__all__ = ["CHANNELS", "FRONTENDS", "WINDOW", "get_frontend", "window_records", "window_tensor"]
+__all__ = ["CHANNELS", "FRONTENDS", "WINDOW", "Frontend", "get_frontend", "window_records", "window_tensor"]
 
 WINDOW = 32
 """Samples in a window."""
@@ -37,15 +38,18 @@ class SampleLike(Protocol):
     def z(self) -> int: ...
     @property
     def t(self) -> int: ...
+    @property
+    def extra(self) -> Sequence[int]: ...
 
 
 def window_records(samples: Iterable[SampleLike]) -> npt.NDArray[np.int32]:
-    """Raw counts of samples, shape (n, 4), oldest first.
+    """Raw counts of samples, shape (n, 4 + further channels), oldest first.
 
     Raises:
         ValueError: a count does not fit int16.
     """
-    raw = np.array([(s.x, s.y, s.z, s.t) for s in samples], dtype=np.int64).reshape(-1, CHANNELS)
+    rows = [(s.x, s.y, s.z, s.t, *s.extra) for s in samples]
+    raw = np.array(rows, dtype=np.int64).reshape(len(rows), -1 if rows else CHANNELS)
     if raw.size and (raw.min() < -32768 or raw.max() > 32767):
         raise ValueError("a raw count does not fit int16")
     return raw.astype(np.int32)
@@ -73,21 +77,50 @@ def window_tensor(raw: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int8]:
     return quantised
 
 
-FRONTENDS: Mapping[str, Callable[[npt.NDArray[np.integer[Any]]], npt.NDArray[np.int8]]] = {"reference": window_tensor}
+Frontend: TypeAlias = Callable[[npt.NDArray[np.integer[Any]]], npt.NDArray[Any]]
+"""Raw counts, shape (..., samples, channels), to input tensors; shape (..., anything of the input's size)."""
+
+FRONTENDS: Mapping[str, Frontend] = {"reference": window_tensor}
 """By the name a build's YAML gives (``models.NAME.frontend``): window of raw counts to input tensor."""
 
 
-def get_frontend(name: str) -> Callable[[npt.NDArray[np.integer[Any]]], npt.NDArray[np.int8]]:
-    """The front-end of that name.
+def get_frontend(name: str) -> Frontend:
+    """The front-end of that name, built in or from the entry-point group ``tfm_harness.frontends``.
 
     Raises:
         ConfigError: kind ``frontend-unknown``.
+        ExtensionError: the package that adds it cannot be used.
     """
+    extension = find("frontends", name, FRONTENDS)
+    if extension is not None:
+        return _Guarded(extension)
     if name not in FRONTENDS:
         raise ConfigError(
             f"no sensor front-end is called {name!r}",
             kind="frontend-unknown",
-            expected=", ".join(FRONTENDS),
+            expected=", ".join(names("frontends", FRONTENDS)),
             seen=name,
         )
     return FRONTENDS[name]
+
+
+class _Guarded:
+    """A front-end of a package: what it gives is checked, and its own exceptions name the package."""
+
+    def __init__(self, extension: Extension) -> None:
+        self._extension = extension
+        self._function = load(extension)
+        if not callable(self._function):
+            raise wrong_type(extension, self._function)
+
+    def __call__(self, raw: npt.NDArray[np.integer[Any]]) -> npt.NDArray[Any]:
+        try:
+            made: object = self._function(raw)  # type: ignore[operator]  # __init__ has looked
+        except HarnessError:
+            raise
+        except Exception as error:
+            raise broken(self._extension, error) from error
+        if not isinstance(made, np.ndarray) or made.shape[: raw.ndim - 2] != raw.shape[:-2]:
+            seen = f"shape {made.shape}" if isinstance(made, np.ndarray) else type(made).__name__
+            raise wrong_type(self._extension, f"a front-end that makes {seen} from windows of shape {raw.shape}")
+        return made

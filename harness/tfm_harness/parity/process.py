@@ -50,12 +50,23 @@ class WorkerProcess:
         engine: a name `worker.py` knows.
         python: interpreter to run it with.
         memory: address space in bytes the worker may have.
+        adapter: of an engine from a package: ``module:Class`` (see `tfm_harness.parity.adapter.EngineAdapter`).
+        folder: where that package is installed, when it is not among the interpreter's own packages.
     """
 
-    def __init__(self, engine: str, *, python: str = sys.executable, memory: int = 4 << 30) -> None:
+    def __init__(
+        self,
+        engine: str,
+        *,
+        python: str = sys.executable,
+        memory: int = 4 << 30,
+        adapter: str = "",
+        folder: str = "",
+    ) -> None:
         self.engine = engine
         # -I keeps PYTHONPATH and the current directory out; -X faulthandler names the C call on a crash.
         command = [python, "-I", "-X", "faulthandler", str(_WORKER), engine, str(memory), str(os.getpid())]
+        command += [adapter, folder] if adapter else []
         env = {k: v for k, v in os.environ.items() if k in {"PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH"}}
         env |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process

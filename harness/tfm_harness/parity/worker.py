@@ -205,13 +205,41 @@ ENGINES: dict[str, tuple[Any, str, str]] = {
 }
 
 
+def added_engine(name: str, adapter: str, folder: str) -> Any:
+    """An engine of a package, made from ``module:Class``; its record always has the name that the build gives.
+
+    Raises:
+        TypeError: it has no record, or one with other keys than version and resolver.
+    """
+    if folder and folder not in sys.path:
+        sys.path.append(folder)
+    module, _, attribute = adapter.partition(":")
+    made: Any = importlib.import_module(module)
+    for part in attribute.split("."):
+        made = getattr(made, part)
+    engine = made()
+    said = getattr(engine, "record", None)
+    if not isinstance(said, dict) or not {"version", "resolver"} <= set(said) <= {
+        "name",
+        "version",
+        "resolver",
+        "threads",
+    }:
+        raise TypeError(f"the engine's record must be a dict with version and resolver, not {said!r:.100}")
+    engine.record = {"version": str(said["version"]), "resolver": str(said["resolver"]), "name": name, "threads": 1}
+    return engine
+
+
 class Worker:
     """Answers requests until the pipe closes."""
 
-    def __init__(self, engine: str, stdin: BinaryIO, stdout: BinaryIO) -> None:
+    def __init__(self, engine: str, stdin: BinaryIO, stdout: BinaryIO, adapter: str = "", folder: str = "") -> None:
         self.np = importlib.import_module("numpy")
-        kind, package, resolver = ENGINES[engine]
-        self.engine = kind(package, resolver)
+        if adapter:
+            self.engine = added_engine(engine, adapter, folder)
+        else:
+            kind, package, resolver = ENGINES[engine]
+            self.engine = kind(package, resolver)
         self.stdin, self.stdout = stdin, stdout
         self.models: dict[str, tuple[Any, list[Any], list[Any]]] = {}
         self.data: dict[str, bytes] = {}
@@ -236,7 +264,7 @@ class Worker:
         op = header["op"]
         if op == "hello":
             record = dict(self.engine.record, python=sys.version.split()[0], numpy=self.np.__version__)
-            return {"record": record}, []
+            return {"record": record, "partial": bool(getattr(self.engine, "partial", False))}, []
         if op == "load":
             self.models.clear()
             self.data = {header["sha"]: blobs[0]}
@@ -306,7 +334,7 @@ def main() -> None:
     os.dup2(2, 1)
     stdin = os.fdopen(os.dup(0), "rb")
     try:
-        worker = Worker(engine, stdin, stdout)
+        worker = Worker(engine, stdin, stdout, *sys.argv[4:6])
     except Exception as exc:  # noqa: BLE001 - a broken installation may raise anything, SystemError included
         write_frame(stdout, {"error": type(exc).__name__, "text": str(exc), "arrays": []}, [])
         return

@@ -5,11 +5,14 @@ from __future__ import annotations
 import abc
 import enum
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tfm_harness.errors import ProductError
+
+if TYPE_CHECKING:
+    from tfm_harness.console.base import Console
 
 __all__ = ["Description", "Exchange", "Feature", "InferResult", "PseudoDriver", "Source", "fresh_nonce"]
 
@@ -130,10 +133,20 @@ class PseudoDriver(abc.ABC):
     Errors: `InfrastructureError` for lost, late, corrupt frames; `ProductError` for answers that break the
     protocol's contract. A firmware's own refusal (an SMP error, a PSA status) is `Refused`,
     defined with each client, a `ProductError` that carries the status.
+
+    Packages add clients in the entry-point group ``tfm_harness.protocols``.
+
+    Args:
+        console: where the firmware speaks.
+        timeout: seconds for an answer that needs no long work.
+        watch: called while waiting; raises when the board is known to be dead.
     """
 
     features: frozenset[Feature]
     key_names: tuple[str, ...]  # what `public_key` takes here
+
+    @abc.abstractmethod
+    def __init__(self, console: Console, *, timeout: float, watch: Callable[[], None] | None) -> None: ...
 
     @abc.abstractmethod
     def wait_ready(self, *, timeout: float) -> Description:

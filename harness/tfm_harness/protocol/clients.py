@@ -1,17 +1,49 @@
-"""Which client speaks which protocol; nothing is imported until it is wanted."""
+"""Which client speaks which protocol; nothing is imported until it is wanted.
+
+Packages add protocols in the entry-point group ``tfm_harness.protocols``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tfm_harness.errors import ConfigError
+from tfm_harness.errors import ConfigError, HarnessError
+from tfm_harness.extensions import broken, find, load_class, names
 
 if TYPE_CHECKING:
     from tfm_harness.console.base import Console
     from tfm_harness.protocol.base import PseudoDriver
 
-__all__ = ["open_client"]
+__all__ = ["client_class", "open_client"]
+
+
+def client_class(protocol: str) -> type[PseudoDriver]:
+    """The client's class of a build's ``protocol``.
+
+    Raises:
+        ConfigError: ``no-client``: no client speaks it.
+        ExtensionError: the package that adds it cannot be used.
+    """
+    extension = find("protocols", protocol)
+    if extension is not None:
+        from tfm_harness.protocol.base import PseudoDriver
+
+        return load_class(extension, PseudoDriver)
+    if protocol == "smp":
+        from tfm_harness.protocol.smp.client import SmpDriver
+
+        return SmpDriver
+    if protocol == "zephyr-shell":
+        from tfm_harness.protocol.zephyr_shell.client import ZephyrShellDriver
+
+        return ZephyrShellDriver
+    raise ConfigError(
+        f"no client speaks protocol {protocol!r}",
+        kind="no-client",
+        expected=" or ".join(name for name in names("protocols") if name != "none"),
+        seen=protocol,
+    )
 
 
 def open_client(protocol: str, console: Console, *, timeout: float, watch: Callable[[], None]) -> PseudoDriver:
@@ -24,16 +56,16 @@ def open_client(protocol: str, console: Console, *, timeout: float, watch: Calla
         watch: called while waiting; raises when the board is known to be dead.
 
     Raises:
-        ConfigError: no client speaks it.
+        ConfigError: as `client_class`.
+        ExtensionError: the client comes from a package, and making it failed.
     """
-    if protocol == "smp":
-        from tfm_harness.protocol.smp.client import SmpDriver
-
-        return SmpDriver(console, timeout=timeout, watch=watch)
-    if protocol == "zephyr-shell":
-        from tfm_harness.protocol.zephyr_shell.client import ZephyrShellDriver
-
-        return ZephyrShellDriver(console, timeout=timeout, watch=watch)
-    raise ConfigError(
-        f"no client speaks protocol {protocol!r}", kind="no-client", expected="smp or zephyr-shell", seen=protocol
-    )
+    made = client_class(protocol)
+    extension = find("protocols", protocol)
+    try:
+        return made(console, timeout=timeout, watch=watch)
+    except HarnessError:
+        raise
+    except Exception as error:
+        if extension is None:
+            raise
+        raise broken(extension, error) from error

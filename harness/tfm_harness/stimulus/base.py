@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
-__all__ = ["Sample", "Stimulus"]
+if TYPE_CHECKING:
+    from tfm_harness.config.sensors import SensorBase
+    from tfm_harness.config.stimulus import StimulusBase
+
+__all__ = ["Sample", "Stimulus", "StimulusBackend"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,16 +22,18 @@ class Sample:
     Attributes:
         x, y, z: magnetometer raw counts (int16; LSM303DLHC).
         t: temperature in 1/16 degC (TMP105, 12 bit, int16).
+        extra: counts of channels beyond these, from sensor models of packages, in the order of the target's sensors.
     """
 
     x: int
     y: int
     z: int
     t: int
+    extra: tuple[int, ...] = field(default=(), kw_only=True)
 
     def record(self) -> bytes:
-        """The 8-byte window record of the signed result's input digest (docs/protocol.md)."""
-        return b"".join(v.to_bytes(2, "little", signed=True) for v in (self.x, self.y, self.z, self.t))
+        """The window record of the signed result's input digest (docs/protocol.md): 8 bytes, 2 more for each extra."""
+        return b"".join(v.to_bytes(2, "little", signed=True) for v in (self.x, self.y, self.z, self.t, *self.extra))
 
 
 class Stimulus(abc.ABC):
@@ -65,3 +72,27 @@ class Stimulus(abc.ABC):
 
     def restate(self) -> None:  # noqa: B027 - only sensors that forget need it
         """Set every channel's present value again: a reset may have made the sensors forget."""
+
+    def close(self) -> None:  # noqa: B027 - only what has opened something needs it
+        """Give back what was opened. Safe to call twice."""
+
+
+class StimulusBackend(Stimulus):
+    """A stimulus that a target names under ``stimulus``: the entry-point group ``tfm_harness.stimuli``.
+
+    A back end with sensors that it only has to set derives from `tfm_harness.PlayedStimulus` as well, which knows
+    channels, traces and samples.
+
+    Args:
+        config: the target's ``stimulus``, as `config_model` reads it.
+        sensors: the target's sensors by name.
+
+    Raises:
+        InfrastructureError: what plays the sensors is not there or does not answer.
+        ConfigError: it cannot play these sensors.
+    """
+
+    config_model: ClassVar[type[StimulusBase]]
+
+    @abc.abstractmethod
+    def __init__(self, config: StimulusBase, sensors: Mapping[str, SensorBase]) -> None: ...

@@ -5,19 +5,50 @@ from __future__ import annotations
 import abc
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from tfm_harness.config.sensors import SensorConfig
 from tfm_harness.errors import ConfigError
 from tfm_harness.stimulus.base import Sample, Stimulus
-from tfm_harness.stimulus.sensors import REST, TMP105, Axis, Magnetometer
+from tfm_harness.stimulus.models import SensorModel, make_sensor
 from tfm_harness.stimulus.trace import Trace, find_trace, load_trace, ramp
 
-__all__ = ["PlayedStimulus"]
+__all__ = ["PlayedChannel", "PlayedStimulus"]
 
 _HISTORY: Final = 65_536
-_AXES: Final[tuple[Axis, ...]] = ("x", "y", "z")
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedChannel:
+    """One channel of one sensor: `sensor` is its name in the target, `key` the channel's in the model."""
+
+    sensor: str
+    key: str
+    model: SensorModel
+
+    @property
+    def field(self) -> str | None:
+        """The field of `Sample` that it fills; None for one of its `extra`."""
+        return self.model.channels[self.key]
+
+    @property
+    def rest(self) -> int:
+        """The native value at rest."""
+        return self.model.rest(self.key)
+
+    def counts(self, native: int) -> int:
+        """What the secure side reads."""
+        return self.model.counts(self.key, native)
+
+    def native(self, value: float, *, raw: bool) -> int:
+        """The native value for a physical one, or for a count when `raw`. Raises ValueError out of range."""
+        if not raw:
+            return self.model.native(self.key, value)
+        if value != int(value):
+            raise ValueError(f"{value:g} is no whole count")
+        return self.model.from_counts(self.key, int(value))
 
 
 class PlayedStimulus(Stimulus):
@@ -25,22 +56,17 @@ class PlayedStimulus(Stimulus):
 
     Args:
         sensors: the target's sensors by name; channels are ``NAME.x``, ``NAME.y``, ``NAME.z`` for a
-            magnetometer and ``NAME`` for a thermometer.
+            magnetometer, ``NAME`` for a thermometer, and what a package's sensor model says.
         lowest: least magnetometer count that the back end can play (QEMU 7.2: 0).
     """
 
     def __init__(self, sensors: Mapping[str, SensorConfig], *, lowest: int = -2048) -> None:
-        self._magnetometer = Magnetometer(lowest=lowest)
-        self._values: dict[str, int] = {}  # nanotesla, or thousandths of a degree
-        self._axis: dict[str, Axis | None] = {}
+        self._channels: dict[str, PlayedChannel] = {}
         for name, sensor in sensors.items():
-            if sensor.model == "lsm303dlhc":
-                for axis in _AXES:
-                    self._axis[f"{name}.{axis}"] = axis
-            else:
-                self._axis[name] = None
-        for channel, its_axis in self._axis.items():
-            self._values[channel] = REST[its_axis or "t"]
+            model = make_sensor(sensor, lowest=lowest)
+            for key in model.channels:
+                self._channels[f"{name}.{key}" if key else name] = PlayedChannel(name, key, model)
+        self._values = {name: channel.rest for name, channel in self._channels.items()}  # in native units
         self._trace: Trace | None = None
         self._row = 0
         self._loop = False
@@ -48,7 +74,7 @@ class PlayedStimulus(Stimulus):
 
     @abc.abstractmethod
     def _apply(self, values: Mapping[str, int]) -> None:
-        """Put values (channel to nanotesla or thousandths of a degree) into the sensors now."""
+        """Put values (channel to native units, see `SensorModel`) into the sensors now."""
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -88,10 +114,14 @@ class PlayedStimulus(Stimulus):
 
     def _sample_of(self, values: Mapping[str, int]) -> Sample:
         found = {"x": 0, "y": 0, "z": 0, "t": 0}
-        for channel, value in values.items():
-            axis = self._axis[channel]
-            found[axis or "t"] = self._magnetometer.counts(axis, value) if axis else TMP105.counts(value)
-        return Sample(**found)
+        extra = []
+        for name, channel in self._channels.items():
+            counts = channel.counts(values[name])
+            if channel.field is None:
+                extra.append(counts)
+            else:
+                found[channel.field] = counts
+        return Sample(**found, extra=tuple(extra))
 
     def taken(self) -> None:
         """See `Stimulus`."""
@@ -115,7 +145,7 @@ class PlayedStimulus(Stimulus):
         """See `Stimulus`."""
         self._trace = None
         self._taken.clear()
-        self._put({channel: REST[axis or "t"] for channel, axis in self._axis.items()}, force=True)
+        self._put({name: channel.rest for name, channel in self._channels.items()}, force=True)
 
     def restate(self) -> None:
         """See `Stimulus`."""
@@ -135,18 +165,13 @@ class PlayedStimulus(Stimulus):
         }
 
     def _native(self, channel: str, value: float, *, raw: bool, where: str) -> int:
-        if channel not in self._axis:
-            known = ", ".join(self._axis) or "no channel: the target declares no sensors"
+        played = self._channels.get(channel)
+        if played is None:
+            known = ", ".join(self._channels) or "no channel: the target declares no sensors"
             raise ConfigError(f"unknown channel {channel!r}", kind="stimulus-channel", expected=known, where=where)
-        axis = self._axis[channel]
         try:
-            if raw:
-                if value != int(value):
-                    raise ValueError(f"{value:g} is no whole count")  # noqa: TRY301 - one place words the error
-                native = self._magnetometer.nanotesla(axis, int(value)) if axis else TMP105.millidegrees(int(value))
-            else:
-                native = round(value * 1000)
-            _ = self._magnetometer.counts(axis, native) if axis else TMP105.counts(native)
+            native = played.native(value, raw=raw)
+            played.counts(native)
         except (ValueError, OverflowError) as error:
             raise ConfigError(f"channel {channel!r}: {error}", kind="stimulus-range", where=where) from error
         return native

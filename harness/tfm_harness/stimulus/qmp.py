@@ -42,9 +42,6 @@ class QmpStimulus(PlayedStimulus):
     def _apply(self, values: Mapping[str, int]) -> None:
         properties: dict[tuple[str, str], object] = {}
         for channel, value in values.items():
-            name, _, axis = channel.rpartition(".")
-            if self._axis[channel]:
-                properties[sensor_path(name), f"mag-{axis}"] = value
-            else:
-                properties[sensor_path(channel), "temperature"] = value
+            played = self._channels[channel]
+            properties[sensor_path(played.sensor), played.model.qemu_property(played.key)] = value
         self._board.set_properties(properties)

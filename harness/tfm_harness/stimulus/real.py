@@ -1,24 +1,28 @@
-"""The stimulus that a real board's target names."""
+"""The stimulus that a real board's target names; packages add theirs in the group ``tfm_harness.stimuli``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tfm_harness.config.stimulus import Ft4222StimulusConfig, PicoStimulusConfig, StimulusConfig
+from tfm_harness.config.stimulus import Ft4222StimulusConfig, PicoStimulusConfig, StimulusBase
+from tfm_harness.errors import HarnessBug, HarnessError
+from tfm_harness.extensions import broken, find, load_class
+from tfm_harness.stimulus.base import Stimulus, StimulusBackend
 
 if TYPE_CHECKING:
     from tfm_harness.config.sensors import SensorConfig
-    from tfm_harness.stimulus.ft4222 import Ft4222Stimulus
-    from tfm_harness.stimulus.pico.stimulus import PicoStimulus
-
-    RealStimulus = PicoStimulus | Ft4222Stimulus
 
 __all__ = ["make_stimulus"]
 
 
-def make_stimulus(config: StimulusConfig, sensors: Mapping[str, SensorConfig]) -> RealStimulus:
-    """Open it. Raises `InfrastructureError` or `ConfigError` as its class says."""
+def make_stimulus(config: StimulusBase, sensors: Mapping[str, SensorConfig]) -> Stimulus:
+    """Open it.
+
+    Raises:
+        InfrastructureError, ConfigError: as its class says.
+        ExtensionError: it comes from a package that cannot be used.
+    """
     match config:
         case PicoStimulusConfig():
             from tfm_harness.stimulus.pico.stimulus import PicoStimulus
@@ -28,3 +32,14 @@ def make_stimulus(config: StimulusConfig, sensors: Mapping[str, SensorConfig]) -
             from tfm_harness.stimulus.ft4222 import Ft4222Stimulus
 
             return Ft4222Stimulus(config, sensors)
+    extension = find("stimuli", config.kind)
+    if extension is None:
+        raise HarnessBug(f"no stimulus is called {config.kind!r}", kind="stimulus-class")
+    made = load_class(extension, StimulusBackend)
+    try:
+        backend: Stimulus = made(config, sensors)
+    except HarnessError:
+        raise
+    except Exception as error:
+        raise broken(extension, error) from error
+    return backend

@@ -5,12 +5,29 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping
 
-from tfm_harness.config.sensors import SensorConfig
-from tfm_harness.errors import InfrastructureError, ProductError
+from tfm_harness.config.sensors import BUILT_IN_SENSORS, SensorConfig
+from tfm_harness.errors import ConfigError, InfrastructureError, ProductError
 from tfm_harness.stimulus.base import Sample
 from tfm_harness.stimulus.player import PlayedStimulus
 
-__all__ = ["RecordedStimulus"]
+__all__ = ["RecordedStimulus", "only_built_in"]
+
+
+def only_built_in(sensors: Mapping[str, SensorConfig], player: str) -> None:
+    """Refuse sensors that a player of whole samples (x, y, z, t) does not know.
+
+    Raises:
+        ConfigError: kind ``stimulus-sensor``.
+    """
+    for name, sensor in sensors.items():
+        if sensor.model not in BUILT_IN_SENSORS:
+            raise ConfigError(
+                f"{player} does not play sensor {name!r}",
+                kind="stimulus-sensor",
+                expected=" or ".join(BUILT_IN_SENSORS),
+                seen=sensor.model,
+                hint="use a stimulus back end that knows this sensor model",
+            )
 
 
 class RecordedStimulus(PlayedStimulus):

@@ -10,14 +10,13 @@ from typing import Final
 from tfm_harness.boards.provision import loads
 from tfm_harness.config.build import Build
 from tfm_harness.config.qemu import QemuTarget
+from tfm_harness.stimulus.models import make_sensor
 from tfm_harness.stimulus.qmp import sensor_device
 
 __all__ = ["HOST_LIMITS", "command_line", "escape", "older"]
 
 HOST_LIMITS: Final = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
 """Firmware is untrusted; should it break out of the emulation, it finds little."""
-
-_SENSOR_DEVICE: Final[Mapping[str, str]] = {"lsm303dlhc": "lsm303dlhc_mag", "tmp105": "tmp105"}
 
 
 def escape(value: str) -> str:
@@ -80,7 +79,7 @@ def command_line(
         bus = f",bus={escape(sensor.bus)}" if sensor.bus else ""
         words += [
             "-device",
-            f"{_SENSOR_DEVICE[sensor.model]},id={sensor_device(name)},address=0x{sensor.address:x}{bus}",
+            f"{make_sensor(sensor).qemu_device},id={sensor_device(name)},address=0x{sensor.address:x}{bus}",
         ]
     words += _images(target, build)
     if virtual.otp is not None and otp is not None:

@@ -15,7 +15,7 @@ from tfm_harness.console.transport import Transport
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.stimulus.base import Sample
 from tfm_harness.stimulus.pico.link import PicoLink
-from tfm_harness.stimulus.recorded import RecordedStimulus
+from tfm_harness.stimulus.recorded import RecordedStimulus, only_built_in
 
 __all__ = ["EndpointLines", "PicoStimulus"]
 
@@ -91,6 +91,7 @@ class PicoStimulus(RecordedStimulus):
     """
 
     def __init__(self, config: PicoStimulusConfig, sensors: Mapping[str, SensorConfig]) -> None:
+        only_built_in(sensors, "the Pico")
         super().__init__(sensors)
         for name, sensor in sensors.items():
             if sensor.address != _ADDRESSES[sensor.model]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tfm_harness.config.sensors import SensorConfig
 from tfm_harness.stimulus.base import Sample
-from tfm_harness.stimulus.recorded import RecordedStimulus
+from tfm_harness.stimulus.recorded import RecordedStimulus, only_built_in
 from tfm_harness.stimulus.vsi.player import VsiFolder
 
 __all__ = ["VsiStimulus"]
@@ -17,10 +17,11 @@ class VsiStimulus(RecordedStimulus):
     """Plays into the folder that the model reads (``v_path``).
 
     Raises:
-        ConfigError: kind ``vsi-instance``.
+        ConfigError: kind ``vsi-instance``, ``stimulus-sensor``.
     """
 
     def __init__(self, folder: Path, sensors: Mapping[str, SensorConfig], *, instance: int = 0) -> None:
+        only_built_in(sensors, "the VSI player")
         super().__init__(sensors)
         self.folder = VsiFolder(folder, instance=instance)
         self.rest()

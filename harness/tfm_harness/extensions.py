@@ -1,0 +1,317 @@
+"""What other packages add to the harness: found by entry point, checked, and loaded when it is first used.
+
+An *extension point* is a kind of thing that packages can add, for instance a board kind. Each has an entry-point group
+of its own. The table `POINTS` has them all; ``docs/extending.md`` shows an example of each.
+
+    [project.entry-points."tfm_harness.boards"]
+    my-rig = "my_rig.board:MyRigBoard"
+
+    [project.entry-points."tfm_harness.api"]
+    extension = "v1"
+
+The group ``tfm_harness.api`` says which versions of the extension API a package was written for: one entry for each
+version, the entry's name is free. A package that says nothing is taken to be written for version 1.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import Distribution, EntryPoint, entry_points
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from tfm_harness.errors import ExtensionError
+from tfm_harness.version import __version__
+
+__all__ = [
+    "API_GROUP",
+    "API_VERSION",
+    "POINTS",
+    "Extension",
+    "ExtensionPoint",
+    "find",
+    "installed",
+    "load",
+    "load_class",
+    "names",
+    "problem_of",
+]
+
+API_VERSION: Final = 1
+"""Version of the extension API. It grows when an extension that worked must be changed to work on."""
+
+API_GROUP: Final = "tfm_harness.api"
+"""Entry-point group in which a package says for which versions of the extension API it was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionPoint:
+    """A kind of thing that packages can add.
+
+    Attributes:
+        group: the entry-point group.
+        thing: what an entry is, in words.
+        provides: what the entry's value must name.
+        built_in: names that come with the harness; an extension cannot take one of them.
+    """
+
+    group: str
+    thing: str
+    provides: str
+    built_in: tuple[str, ...] = ()
+
+
+POINTS: Final[Mapping[str, ExtensionPoint]] = MappingProxyType({
+    point.group.removeprefix("tfm_harness."): point
+    for point in (
+        ExtensionPoint(
+            "tfm_harness.boards", "board kind", "a class derived from tfm_harness.Board",
+            ("attach", "fvp", "labgrid", "mps3", "probe", "qemu"),
+        ),
+        ExtensionPoint(
+            "tfm_harness.protocols", "protocol", "a class derived from tfm_harness.PseudoDriver",
+            ("none", "smp", "zephyr-shell"),
+        ),
+        ExtensionPoint(
+            "tfm_harness.sensors", "sensor model", "a class derived from tfm_harness.SensorModel",
+            ("lsm303dlhc", "tmp105"),
+        ),
+        ExtensionPoint(
+            "tfm_harness.stimuli", "stimulus back end", "a class derived from tfm_harness.StimulusBackend",
+            ("ft4222", "pico"),
+        ),
+        ExtensionPoint(
+            "tfm_harness.engines", "reference engine", "a class with the methods of tfm_harness.parity.EngineAdapter",
+            ("ai-edge-litert", "ai-edge-litert-default", "native", "numpy-reference", "tflite-micro", "tflite-runtime",
+             "tflite-runtime-default"),
+        ),
+        ExtensionPoint(
+            "tfm_harness.frontends", "sensor front-end",
+            "a function: array of raw counts (windows, samples, channels) to array of input tensors", ("reference",),
+        ),
+        ExtensionPoint(
+            "tfm_harness.console_suites", "console suite",
+            "a class derived from tfm_harness.console_suites.SuiteMachine",
+            ("psa-arch-tests", "tf-m", "ztest"),
+        ),
+        ExtensionPoint(
+            "tfm_harness.result_profiles", "result profile", "a mapping, or the path of a YAML file",
+            ("linaro-cai", "linaro-cai-token", "tfm-harness-reference"),
+        ),
+        ExtensionPoint("tfm_harness.suites", "suite", "a package whose folder holds README.md and test_*.py"),
+    )
+})  # fmt: skip
+"""Every extension point by its short name (the group without ``tfm_harness.``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """One entry of an installed package.
+
+    Attributes:
+        point: what it adds.
+        name: the name by which YAML files and options call it.
+        value: ``module:object``.
+        distribution: the package's name and version, for instance ``my-rig 1.2``.
+        root: the folder that the package was found in.
+    """
+
+    point: ExtensionPoint
+    name: str
+    value: str
+    distribution: str
+    root: Path | None = None
+
+    def __str__(self) -> str:
+        return f'{self.distribution}, entry point [{self.point.group}] {self.name} = "{self.value}"'
+
+
+def installed(point: str) -> tuple[Extension, ...]:
+    """All that installed packages add at an extension point, by name. Nothing is imported.
+
+    Args:
+        point: a key of `POINTS`.
+    """
+    return _entries(POINTS[point].group, tuple(sys.path))[0]
+
+
+def names(point: str, built_in: Collection[str] | None = None) -> tuple[str, ...]:
+    """Names that can be used at an extension point: the built-in ones first.
+
+    Args:
+        point: a key of `POINTS`.
+        built_in: in place of the table's.
+    """
+    own = tuple(POINTS[point].built_in if built_in is None else built_in)
+    return (*own, *sorted({extension.name for extension in installed(point)} - set(own)))
+
+
+def find(point: str, name: str, built_in: Collection[str] | None = None) -> Extension | None:
+    """The extension of that name; None when the name is built in, or nobody adds it. Nothing is imported.
+
+    Args:
+        point: a key of `POINTS`.
+        name: as YAML files and options give it.
+        built_in: names that no package may take, in place of the table's.
+
+    Raises:
+        ExtensionError: ``extension-clash``: two packages add this name, or one adds a built-in name;
+            ``extension-api``: the package was written for another version.
+    """
+    own = POINTS[point].built_in if built_in is None else built_in
+    found = [extension for extension in installed(point) if extension.name == name]
+    if not found:
+        return None
+    first = found[0]
+    if name in own:
+        raise ExtensionError(
+            f"a package adds the {first.point.thing} {name!r}, which comes with tfm-harness",
+            kind="extension-clash",
+            expected="a name that tfm-harness does not use",
+            seen=str(first),
+            hint=f"uninstall it (pip uninstall {_pip_name(first)}), or let its author choose another name",
+            extension=str(first),
+        )
+    if len(found) > 1:
+        raise ExtensionError(
+            f"{len(found)} packages add a {first.point.thing} called {name!r}",
+            kind="extension-clash",
+            expected="one",
+            seen="\n".join(map(str, found)),
+            hint=f"uninstall all but one of them: pip uninstall {_pip_name(found[-1])}",
+            extension=str(first),
+        )
+    _check_version(first)
+    return first
+
+
+def load(extension: Extension) -> object:
+    """The object that the entry names.
+
+    Raises:
+        ExtensionError: ``extension-broken``: it cannot be imported, for whatever reason.
+    """
+    try:
+        return EntryPoint(name=extension.name, value=extension.value, group=extension.point.group).load()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise broken(extension, error) from error
+
+
+def load_class(extension: Extension, base: type) -> type:
+    """The class that the entry names.
+
+    Args:
+        extension: see `find`.
+        base: what it must derive from.
+
+    Raises:
+        ExtensionError: ``extension-broken``, or ``extension-type``: it is something else.
+    """
+    loaded = load(extension)
+    if isinstance(loaded, type) and issubclass(loaded, base):
+        return loaded
+    raise wrong_type(extension, loaded)
+
+
+def broken(extension: Extension, error: BaseException) -> ExtensionError:
+    """What to raise when an extension's own code fails while the harness loads or makes it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    at = f", {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return ExtensionError(
+        f"the {extension.point.thing} {extension.name!r} of an installed package cannot be used",
+        kind="extension-broken",
+        expected=extension.point.provides,
+        seen=f"{type(error).__name__}: {error}{at}",
+        where=str(extension),
+        hint=f"report it to the package's author, update it, or pip uninstall {_pip_name(extension)}",
+        extension=str(extension),
+    )
+
+
+def wrong_type(extension: Extension, seen: object) -> ExtensionError:
+    """What to raise when an entry names something else than its extension point wants."""
+    return ExtensionError(
+        f"the {extension.point.thing} {extension.name!r} of an installed package is something else",
+        kind="extension-type",
+        expected=extension.point.provides,
+        seen=f"{seen!r:.200}",
+        where=str(extension),
+        hint="correct the entry point's value in the package's pyproject.toml, and install it again",
+        extension=str(extension),
+    )
+
+
+def problem_of(extension: Extension, built_in: Collection[str] | None = None) -> ExtensionError | None:
+    """What keeps an installed extension from being used; None when it can be imported."""
+    point = extension.point.group.removeprefix("tfm_harness.")
+    try:
+        find(point, extension.name, built_in)
+        load(extension)
+    except ExtensionError as error:
+        return error
+    return None
+
+
+@lru_cache(maxsize=64)
+def _entries(group: str, _path: tuple[str, ...]) -> tuple[tuple[Extension, ...], Mapping[str, Distribution]]:
+    """What stands in a group; asked once for each import path."""
+    point = next((each for each in POINTS.values() if each.group == group), ExtensionPoint(group, "", ""))
+    found, owners = [], {}
+    for entry in entry_points(group=group):
+        owner = entry.dist
+        if owner is None:
+            continue
+        label = f"{owner.metadata['Name']} {owner.version}"
+        owners[label] = owner
+        found.append(Extension(point, entry.name, entry.value, label, Path(str(owner.locate_file("")))))
+    return tuple(sorted(found, key=lambda each: (each.name, each.distribution, each.value))), owners
+
+
+def _check_version(extension: Extension) -> None:
+    """Refuse a package that was written for another version of the API, or of the harness."""
+    path = tuple(sys.path)
+    said = [each.value for each in _entries(API_GROUP, path)[0] if each.distribution == extension.distribution]
+    if said and f"v{API_VERSION}" not in said:
+        raise _other_version(extension, f"extension API v{API_VERSION}", ", ".join(said))
+    owner = _entries(extension.point.group, path)[1][extension.distribution]
+    for wanted in _own_requirements(owner.requires or ()):
+        raise _other_version(extension, f"tfm-harness {wanted}", f"tfm-harness {__version__}")
+
+
+def _own_requirements(requirements: Iterable[str]) -> Iterable[str]:
+    """Version specifiers for tfm-harness that this version does not meet."""
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.utils import canonicalize_name
+
+    for text in requirements:
+        try:
+            wanted = Requirement(text)
+        except InvalidRequirement:
+            continue
+        applies = wanted.marker is None or wanted.marker.evaluate({"extra": ""})
+        ours = applies and canonicalize_name(wanted.name) == "tfm-harness"
+        if ours and not wanted.specifier.contains(__version__, prereleases=True):
+            yield str(wanted.specifier)
+
+
+def _other_version(extension: Extension, expected: str, seen: str) -> ExtensionError:
+    return ExtensionError(
+        f"the {extension.point.thing} {extension.name!r} was written for another version of tfm-harness",
+        kind="extension-api",
+        expected=expected,
+        seen=seen,
+        where=str(extension),
+        hint="install a version of the package that fits this tfm-harness",
+        extension=str(extension),
+    )
+
+
+def _pip_name(extension: Extension) -> str:
+    return extension.distribution.partition(" ")[0]
