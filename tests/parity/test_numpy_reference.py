@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,10 @@ from tfm_harness.parity.installed import installed_engine, unfit
 from tfm_harness.parity.numpy_reference.fixed_point import Multiplier, doubling_high_mul, rounding_shift
 from tfm_harness.parity.numpy_reference.interpreter import OPERATORS, Interpreter, Unsupported
 from tfm_harness.parity.selftest import load_vectors
+from tfm_harness.testing import one_operator
 
 ROOT = Path(__file__).resolve().parents[2]
-NN_TESTS = ROOT / "fw_builds" / "reference" / "host_tests" / "nn"
 MODELS = ROOT / "fw_builds" / "reference" / "models"
-sys.path.append(str(NN_TESTS))
-
-import one_op  # type: ignore[import-not-found]  # noqa: E402 - generators of models with one operator
 
 
 @cache
@@ -41,12 +37,12 @@ def ours(model: bytes, inputs: list[Any]) -> list[Any]:
     return [np.stack(column) for column in zip(*rows, strict=True)]
 
 
-@pytest.mark.parametrize("operator", sorted(one_op.GENERATORS))
+@pytest.mark.parametrize("operator", sorted(one_operator.GENERATORS))
 @settings(max_examples=60)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_one_operator(operator: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    model = one_op.GENERATORS[operator](rng).build()
+    model = one_operator.GENERATORS[operator](rng).build()
     info = oracle().info(model)
     inputs = [rng.integers(-128, 128, size=(4, *tensor.shape)).astype(np.int8) for tensor in info.inputs]
     for array in inputs:
@@ -66,7 +62,7 @@ def test_one_operator(operator: str, seed: int) -> None:
 
 def test_the_generators_are_not_refused() -> None:
     """Refusals above are the exception: nine of ten graphs of each operator are compared."""
-    for operator, generate in one_op.GENERATORS.items():
+    for operator, generate in one_operator.GENERATORS.items():
         taken = 0
         for seed in range(40):
             try:
@@ -75,7 +71,7 @@ def test_the_generators_are_not_refused() -> None:
             except Unsupported:
                 pass
         assert taken >= 36, f"{operator}: {taken} of 40"
-    assert set(one_op.GENERATORS) == set(OPERATORS)
+    assert set(one_operator.GENERATORS) == set(OPERATORS)
 
 
 @pytest.mark.parametrize("name", ["sine", "tamper", "keyword"])

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import struct
 import subprocess
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from engines import BUILD, HERE, MODELS, STATUS, Refused, engine_describe, engine_run, reference
-from one_op import GENERATORS
-from tflite_builder import Graph, Op, Tensor
-
-FLOAT_NAN = float("nan")
-
-Change = Callable[[Graph], Any]
+from tfm_harness.testing.one_operator import GENERATORS
+from tfm_harness.testing.tflite_builder import Graph, Op, Tensor
+from tfm_harness.testing.wrong_models import RIGHT_MODELS, WRONG_MODELS, Change, conv, dense
 
 
 def status_of(path: Path, content: bytes, **kwargs: int) -> str:
@@ -32,78 +26,7 @@ def status_of(path: Path, content: bytes, **kwargs: int) -> str:
     return "OK"
 
 
-# --- hand-made wrong models ------------------------------------------------------------------------------------
-
-
-def conv() -> Graph:
-    return Graph(
-        [
-            Tensor([1, 5, 5, 2], 0.1, 3),
-            Tensor([4, 3, 3, 2], [0.1, 0.2, 0.3, 0.4], data=np.ones((4, 3, 3, 2), np.int8)),
-            Tensor([4], [0.01, 0.02, 0.03, 0.04], dtype="int32", data=np.arange(4)),
-            Tensor([1, 5, 5, 4], 0.5, -1),
-        ],
-        [Op("CONV_2D", [0, 1, 2], [3], {"padding": 0, "stride_w": 1, "stride_h": 1, "activation": 0})],
-    )
-
-
-def dense() -> Graph:
-    return Graph(
-        [
-            Tensor([1, 6], 0.1, 3),
-            Tensor([4, 6], 0.2, data=np.ones((4, 6), np.int8)),
-            Tensor([4], 0.02, dtype="int32", data=np.arange(4)),
-            Tensor([1, 4], 0.5, -1),
-        ],
-        [Op("FULLY_CONNECTED", [0, 1, 2], [3], {"activation": 1})],
-    )
-
-
-def soft() -> Graph:
-    return Graph([Tensor([1, 4], 0.1, 3), Tensor([1, 4], 1 / 256, -128)], [Op("SOFTMAX", [0], [1], {"beta": 1.0})])
-
-
-def pool(name: str = "MAX_POOL_2D") -> Graph:
-    options = {"padding": 1, "stride_w": 2, "stride_h": 2, "filter_w": 2, "filter_h": 2, "activation": 0}
-    return Graph([Tensor([1, 4, 4, 2], 0.1, 3), Tensor([1, 2, 2, 2], 0.1, 3)], [Op(name, [0], [1], options)])
-
-
-def mean() -> Graph:
-    return Graph(
-        [Tensor([1, 4, 4, 2], 0.1, 3), Tensor([1, 2], 0.1, 0), Tensor([2], dtype="int32", data=np.array([1, 2]))],
-        [Op("MEAN", [0, 2], [1], {"keep_dims": False})],
-    )
-
-
-def pad() -> Graph:
-    return Graph(
-        [
-            Tensor([2, 3], 0.1, 3),
-            Tensor([4, 4], 0.1, 3),
-            Tensor([2, 2], dtype="int32", data=np.array([[1, 1], [0, 1]])),
-        ],
-        [Op("PAD", [0, 2], [1])],
-    )
-
-
-def reshape() -> Graph:
-    return Graph(
-        [Tensor([2, 3], 0.1, 3), Tensor([3, 2], 0.1, 3), Tensor([2], dtype="int32", data=np.array([3, 2]))],
-        [Op("RESHAPE", [0, 2], [1])],
-    )
-
-
-def add() -> Graph:
-    return Graph(
-        [Tensor([2, 3], 0.1, 3), Tensor([2, 3], 0.2, 3), Tensor([2, 3], 0.1, data=np.ones((2, 3), np.int8))],
-        [Op("ADD", [0, 2], [1], {"activation": 0})],
-    )
-
-
-BASES = [conv, dense, soft, pool, mean, pad, reshape, add]
-
-
-@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("base", RIGHT_MODELS)
 def test_the_bases_are_good(base: Callable[[], Graph], model_file: Path) -> None:
     content = base().build()
     assert status_of(model_file, content) == "OK"
@@ -112,159 +35,9 @@ def test_the_bases_are_good(base: Callable[[], Graph], model_file: Path) -> None
     np.testing.assert_array_equal(engine_run(model_file, inputs), reference.run(content, inputs))
 
 
-def tensor(index: int, **changes: Any) -> Change:
-    def change(graph: Graph) -> None:
-        graph.tensors[index] = dataclasses.replace(graph.tensors[index], **changes)
-
-    return change
-
-
-def options(**changes: Any) -> Change:
-    def change(graph: Graph) -> None:
-        graph.ops[0].options = {**(graph.ops[0].options or {}), **changes}
-
-    return change
-
-
-def op(**changes: Any) -> Change:
-    def change(graph: Graph) -> None:
-        graph.ops[0] = dataclasses.replace(graph.ops[0], **changes)
-
-    return change
-
-
-def graph_with(**changes: Any) -> Change:
-    def change(graph: Graph) -> None:
-        for name, value in changes.items():
-            setattr(graph, name, value)
-
-    return change
-
-
-def ints(*values: Any) -> npt.NDArray[np.int64]:
-    return np.array(values)
-
-
-def other_bias_scale(graph: Graph) -> None:
-    """A bias whose one scale is none of the weights' four."""
-    tensor(1, scale=[0.1] * 4)(graph)
-    tensor(2, scale=0.5)(graph)
-
-
-def kept_per_channel(graph: Graph) -> None:
-    """An output of three dimensions, of which the reference would leave a part unwritten."""
-    for change in (tensor(0, shape=[1, 2, 6]), tensor(1, scale=[0.1] * 4), tensor(3, shape=[1, 2, 4])):
-        change(graph)
-    options(keep_num_dims=True)(graph)
-
-
-WRONG = [
-    ("identifier", dense, graph_with(identifier=b"TFL2"), "FORMAT"),
-    ("schema version", dense, graph_with(version=2), "FORMAT"),
-    ("two subgraphs", dense, graph_with(subgraphs=2), "FORMAT"),
-    ("two inputs", dense, graph_with(inputs=(0, 0)), "FORMAT"),
-    ("no output", dense, graph_with(outputs=()), "FORMAT"),
-    ("output beyond the tensors", dense, graph_with(outputs=(4,)), "FORMAT"),
-    ("input -1", dense, graph_with(inputs=(-1,)), "FORMAT"),
-    ("output is the input", dense, graph_with(outputs=(0,)), "FORMAT"),
-    ("output is a constant", dense, graph_with(outputs=(1,)), "FORMAT"),
-    ("no operators", dense, graph_with(ops=[], outputs=(3,)), "FORMAT"),
-    ("33 operators", reshape, lambda g: setattr(g, "ops", g.ops * 33), "ARENA"),
-    ("65 tensors", dense, lambda g: g.tensors.extend([Tensor([1], 0.1)] * 61), "ARENA"),
-    ("operator writes its input", reshape, op(outputs=[0]), "FORMAT"),
-    ("operator writes a constant", dense, op(outputs=[1]), "FORMAT"),
-    ("operator reads what nobody wrote", add, op(inputs=[0, 1]), "FORMAT"),
-    ("tensor written twice", reshape, lambda g: setattr(g, "ops", g.ops * 2), "FORMAT"),
-    ("input tensor index too large", dense, op(inputs=[9, 1, 2]), "FORMAT"),
-    ("input tensor index negative", dense, op(inputs=[-1, 1, 2]), "FORMAT"),
-    ("too many inputs", dense, op(inputs=[0, 1, 2, 2]), "FORMAT"),
-    ("too few inputs", dense, op(inputs=[0]), "FORMAT"),
-    ("two outputs", dense, op(outputs=[3, 3]), "FORMAT"),
-    ("no options", dense, op(options=None), "FORMAT"),
-    ("another operator's options", dense, op(options_type=1), "FORMAT"),
-    ("operator version 0", soft, graph_with(op_version=0), "UNSUPPORTED_OP"),
-    ("operator version 4", soft, graph_with(op_version=4), "UNSUPPORTED_OP"),
-    ("unknown operator", soft, op(name="LOGISTIC"), "UNSUPPORTED_OP"),
-    ("float input", dense, tensor(0, dtype="float32"), "UNSUPPORTED_TYPE"),
-    ("int16 output", dense, tensor(3, dtype="int16"), "UNSUPPORTED_TYPE"),
-    ("int32 activation", dense, tensor(0, dtype="int32"), "UNSUPPORTED_TYPE"),
-    ("variable tensor", dense, tensor(3, variable=True), "UNSUPPORTED_TYPE"),
-    ("int8 bias", dense, tensor(2, dtype="int8"), "UNSUPPORTED_TYPE"),
-    ("int32 weights", dense, tensor(1, dtype="int32"), "UNSUPPORTED_TYPE"),
-    ("rank 5", dense, tensor(0, shape=[1, 1, 1, 1, 6]), "SHAPE"),
-    ("dimension 0", dense, tensor(0, shape=[0, 6]), "SHAPE"),
-    ("dimension -1", dense, tensor(0, shape=[-1, 6]), "SHAPE"),
-    ("dimension 2^31 - 1", dense, tensor(0, shape=[2**31 - 1, 6]), "SHAPE"),
-    ("elements overflow", dense, tensor(0, shape=[2**16, 2**16, 2**16, 6]), "SHAPE"),
-    ("constant shorter than its shape", dense, tensor(1, data=np.ones((4, 5), np.int8)), "FORMAT"),
-    ("constant longer than its shape", dense, tensor(1, data=np.ones((4, 7), np.int8)), "FORMAT"),
-    ("no quantisation", dense, tensor(0, scale=None), "QUANT"),
-    ("scale 0", dense, tensor(0, scale=0.0), "QUANT"),
-    ("scale negative", dense, tensor(3, scale=-0.5), "QUANT"),
-    ("scale NaN", dense, tensor(3, scale=FLOAT_NAN), "QUANT"),
-    ("scale infinite", dense, tensor(3, scale=float("inf")), "QUANT"),
-    ("scale subnormal", dense, tensor(3, scale=1e-40), "QUANT"),
-    ("zero point 128", dense, tensor(0, zero_point=128), "QUANT"),
-    ("zero point 2^32", dense, tensor(0, zero_point=2**32), "QUANT"),
-    ("zero point -2^63", dense, tensor(0, zero_point=-(2**63)), "QUANT"),
-    ("per-channel activation", dense, tensor(0, scale=[0.1, 0.2]), "QUANT"),
-    ("more zero points than scales", dense, tensor(0, zero_point=[1, 2]), "QUANT"),
-    ("different zero points", conv, tensor(1, zero_point=[0, 0, 1, 0]), "QUANT"),
-    ("weights with a zero point", conv, tensor(1, zero_point=1), "QUANT"),
-    ("bias with a zero point", conv, tensor(2, zero_point=1), "QUANT"),
-    ("quantised dimension beyond the rank", dense, tensor(0, axis=2), "QUANT"),
-    ("quantised dimension negative", dense, tensor(0, axis=-1), "QUANT"),
-    ("scales for another dimension", conv, tensor(1, axis=3), "QUANT"),
-    ("too few scales", conv, tensor(1, scale=[0.1, 0.2]), "QUANT"),
-    ("multiplier beyond 2^30", conv, tensor(3, scale=1e-15), "QUANT"),
-    ("activation range beyond int32", dense, lambda g: (tensor(3, scale=1e-12)(g), options(activation=3)(g)), "QUANT"),
-    ("fully connected with too few scales", dense, tensor(1, scale=[0.1] * 3), "QUANT"),
-    ("scales of a matrix's columns", dense, tensor(1, scale=[0.1] * 6, axis=1), "QUANT"),
-    ("per-channel matrix with a zero point", dense, tensor(1, scale=[0.1] * 4, zero_point=[1] * 4), "QUANT"),
-    ("per-channel matrix, bias on another scale", dense, other_bias_scale, "QUANT"),
-    ("per-channel matrix, kept dimensions", dense, kept_per_channel, "UNSUPPORTED_OP"),
-    ("bias on another scale", dense, tensor(2, scale=0.5), "QUANT"),
-    ("convolution without bias", conv, op(inputs=[0, 1]), "FORMAT"),
-    ("bias of another length", conv, tensor(2, shape=[3], scale=0.1, data=ints(1, 2, 3)), "SHAPE"),
-    ("filter of another depth", conv, tensor(1, shape=[4, 3, 3, 1], data=np.ones((4, 3, 3, 1), np.int8)), "SHAPE"),
-    ("convolution of rank 3", conv, tensor(0, shape=[5, 5, 2]), "SHAPE"),
-    ("output of another shape", conv, tensor(3, shape=[1, 5, 4, 4]), "SHAPE"),
-    ("stride 0", conv, options(stride_w=0), "SHAPE"),
-    ("stride negative", conv, options(stride_h=-1), "SHAPE"),
-    ("stride 2^31 - 1", conv, options(stride_h=2**31 - 1), "SHAPE"),
-    ("dilation 0", conv, options(dilation_h=0), "SHAPE"),
-    ("dilation 2^30", conv, options(dilation_w=2**30), "SHAPE"),
-    ("padding 2", conv, options(padding=2), "UNSUPPORTED_OP"),
-    ("activation TANH", conv, options(activation=4), "UNSUPPORTED_OP"),
-    ("filter larger than a VALID input", conv, options(padding=1, dilation_h=3), "SHAPE"),
-    ("shuffled weights", dense, options(weights_format=1), "UNSUPPORTED_OP"),
-    ("depth does not divide", dense, tensor(0, shape=[1, 7]), "SHAPE"),
-    ("softmax over 512", soft, lambda g: (tensor(0, shape=[512])(g), tensor(1, shape=[512])(g)), "SHAPE"),
-    ("softmax output scale", soft, tensor(1, scale=1 / 128), "QUANT"),
-    ("softmax output zero point", soft, tensor(1, zero_point=0), "QUANT"),
-    ("softmax beta 0", soft, options(beta=0.0), "UNSUPPORTED_OP"),
-    ("softmax beta NaN", soft, options(beta=FLOAT_NAN), "UNSUPPORTED_OP"),
-    ("softmax too flat", soft, tensor(0, scale=1e-9), "QUANT"),
-    ("pooling rescales", pool, tensor(1, scale=0.2), "QUANT"),
-    ("pooling filter 0", pool, options(filter_w=0), "SHAPE"),
-    ("pooling filter 2^31 - 1", pool, options(filter_h=2**31 - 1, padding=0), "SHAPE"),
-    ("axis beyond the rank", mean, tensor(2, data=ints(1, 4)), "SHAPE"),
-    ("axis -5", mean, tensor(2, data=ints(-5, 1)), "SHAPE"),
-    ("mean of other axes", mean, tensor(2, data=ints(1, 1)), "SHAPE"),
-    ("mean over int8 axes", mean, tensor(2, dtype="int8"), "UNSUPPORTED_TYPE"),
-    ("negative padding", pad, tensor(2, data=ints([-1, 3], [0, 1])), "SHAPE"),
-    ("padding 2^31 - 1", pad, tensor(2, data=ints([2**31 - 1, 1], [0, 1])), "SHAPE"),
-    ("paddings of another rank", pad, tensor(2, shape=[1, 2], data=ints([1, 1])), "SHAPE"),
-    ("padding rescales", pad, tensor(1, zero_point=4), "QUANT"),
-    ("reshape to fewer elements", reshape, tensor(1, shape=[5, 1]), "SHAPE"),
-    ("reshape says another shape", reshape, tensor(2, data=ints(2, 3)), "SHAPE"),
-    ("addition of unlike shapes", add, tensor(2, shape=[2, 2], data=np.ones((2, 2), np.int8)), "SHAPE"),
-    ("addition with another result", add, tensor(1, shape=[3, 2]), "SHAPE"),
-    ("addition into a tiny scale", add, tensor(1, scale=1e-9), "QUANT"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("base", "change", "expected"), [w[1:] for w in WRONG], ids=[w[0] for w in WRONG])
+@pytest.mark.parametrize(
+    ("base", "change", "expected"), [w[1:] for w in WRONG_MODELS], ids=[w[0] for w in WRONG_MODELS]
+)
 def test_a_wrong_model_is_refused(base: Callable[[], Graph], change: Change, expected: str, model_file: Path) -> None:
     graph = base()
     change(graph)

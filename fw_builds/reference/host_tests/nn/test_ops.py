@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from engines import Int8, ParityRows, Refused, engine_run, reference
-from one_op import GENERATORS, at_the_edges
-from tflite_builder import Graph
+from tfm_harness.testing.one_operator import GENERATORS, at_the_edges
+from tfm_harness.testing.tflite_builder import Graph
 
 MODELS_EACH = 60
 INPUTS_EACH = 25

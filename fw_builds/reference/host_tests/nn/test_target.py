@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from engines import BUILD, HERE, MODELS, Int8, engine_describe, reference
-from one_op import GENERATORS
+from tfm_harness.testing.one_operator import GENERATORS
 
 pytestmark = [
     pytest.mark.qemu,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from engines import MODELS
-from one_op import GENERATORS
+from tfm_harness.testing.one_operator import GENERATORS
 
 SEEDS_EACH = 12
 

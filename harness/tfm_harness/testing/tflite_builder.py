@@ -6,7 +6,7 @@ models, too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,9 +81,19 @@ _OPTIONS: dict[str, tuple[int, dict[str, tuple[int, str]]]] = {
 _OPTIONS["MAX_POOL_2D"] = _OPTIONS["AVERAGE_POOL_2D"] = _OPTIONS["POOL"]
 
 
+_NONE: Mapping[int, int] = {}
+
+
 @dataclass
 class Tensor:
-    """One tensor; `data` makes it a constant."""
+    """One tensor; `data` makes it a constant.
+
+    Attributes:
+        sparsity: whether it names a sparse layout.
+        details: whether its quantisation is of a custom kind.
+        buffer: the number of its buffer, where it is another one than the writer's.
+        outside: whether its data are behind the FlatBuffer (schema 3c).
+    """
 
     shape: Sequence[int]
     scale: float | Sequence[float] | None = None
@@ -92,6 +102,10 @@ class Tensor:
     data: npt.NDArray[Any] | None = None
     axis: int = 0
     variable: bool = False
+    sparsity: bool = False
+    details: bool = False
+    buffer: int | None = None
+    outside: bool = False
 
 
 @dataclass
@@ -107,7 +121,13 @@ class Op:
 
 @dataclass
 class Graph:
-    """A model with one subgraph."""
+    """A model with one subgraph.
+
+    Attributes:
+        codes: in which field an operator's code stands: ``old`` (one byte), ``new`` or ``both``; ``custom``: both, and
+            the name of a custom operator beside them.
+        sparse: leave out what the schema has as a default, as converters do.
+    """
 
     tensors: list[Tensor]
     ops: list[Op]
@@ -117,6 +137,8 @@ class Graph:
     identifier: bytes = b"TFL3"
     subgraphs: int = 1
     op_version: int = 1
+    codes: str = "both"
+    sparse: bool = False
 
     def build(self) -> bytes:
         """The bytes of the .tflite file. An output of -1 is the last operator's."""
@@ -128,11 +150,11 @@ class _Writer:
         self.graph = graph
         self.b = flatbuffers.Builder(1024)
 
-    def _table(self, fields: Sequence[tuple[int, str, Any]], count: int) -> int:
+    def _table(self, fields: Sequence[tuple[int, str, Any]], count: int, defaults: Mapping[int, int] = _NONE) -> int:
         """A table of `count` slots; each field: slot, kind (a scalar kind or Offset), value."""
         self.b.StartObject(count)
         for slot, kind, value in fields:
-            if value is None:
+            if value is None or (self.graph.sparse and kind != "Offset" and value == defaults.get(slot, 0)):
                 continue
             if kind == "Offset":
                 self.b.PrependUOffsetTRelativeSlot(slot, value, 0)
@@ -162,16 +184,24 @@ class _Writer:
             points *= len(scales)
         scale = self._vector(scales, 4, self.b.PrependFloat32)
         zero_point = self._vector(points, 8, self.b.PrependInt64)
-        return self._table([(2, "Offset", scale), (3, "Offset", zero_point), (6, "Int32", tensor.axis)], 7)
+        fields: list[tuple[int, str, Any]] = [(2, "Offset", scale), (3, "Offset", zero_point)]
+        fields += [(4, "Uint8", 1), (5, "Offset", self._empty())] if tensor.details else []
+        return self._table([*fields, (6, "Int32", tensor.axis)], 7)
+
+    def _empty(self) -> int:
+        self.b.StartObject(0)
+        return int(self.b.EndObject())
 
     def _tensor(self, tensor: Tensor, buffer: int) -> int:
         shape = self._int32s([int(d) for d in tensor.shape])
         quantization = self._quantization(tensor)
+        sparsity = self._empty() if tensor.sparsity else None
         fields: list[tuple[int, str, Any]] = [
             (0, "Offset", shape),
             (1, "Int8", _TYPES[tensor.dtype]),
-            (2, "Uint32", buffer),
+            (2, "Uint32", buffer if tensor.buffer is None else tensor.buffer),
             (4, "Offset", quantization),
+            (6, "Offset", sparsity),
         ]
         if tensor.variable:
             fields.append((5, "Bool", True))
@@ -181,7 +211,8 @@ class _Writer:
         options_type, layout = _OPTIONS.get(op.name, (0, {}))
         options = None
         if op.options is not None and options_type:
-            options = self._table([(*layout[name], value) for name, value in op.options.items()], 8)
+            defaults = {layout[name][0]: 1 for name in layout if name.startswith("dilation")}
+            options = self._table([(*layout[name], value) for name, value in op.options.items()], 8, defaults)
         inputs = self._int32s(op.inputs)
         outputs = self._int32s(op.outputs)
         fields: list[tuple[int, str, Any]] = [(0, "Uint32", code), (1, "Offset", inputs), (2, "Offset", outputs)]
@@ -191,6 +222,17 @@ class _Writer:
                 (4, "Offset", options),
             ]
         return self._table(fields, 5)
+
+    def _code(self, code: int) -> int:
+        graph = self.graph
+        custom = self.b.CreateString("Custom") if graph.codes == "custom" else None
+        fields: list[tuple[int, str, Any]] = [
+            (0, "Int8", None if graph.codes == "new" else code),
+            (1, "Offset", custom),
+            (2, "Int32", graph.op_version),
+            (3, "Int32", None if graph.codes == "old" else code),
+        ]
+        return self._table(fields, 4, {2: 1})
 
     def finish(self) -> bytes:
         graph = self.graph
@@ -203,7 +245,9 @@ class _Writer:
                 self.b.StartVector(1, len(raw), 16)
                 self.b.head -= len(raw)
                 self.b.Bytes[self.b.head : self.b.head + len(raw)] = raw
-                buffers.append(self._table([(0, "Offset", self.b.EndVector())], 1))
+                data: list[tuple[int, str, Any]] = [(0, "Offset", self.b.EndVector())]
+                data += [(1, "Uint64", 64), (2, "Uint64", len(raw))] if tensor.outside else []
+                buffers.append(self._table(data, 3))
         tensors = [self._tensor(t, n) for t, n in zip(graph.tensors, numbers, strict=True)]
         names = list(dict.fromkeys(op.name for op in graph.ops))
         ops = [self._op(op, names.index(op.name)) for op in graph.ops]
@@ -217,10 +261,7 @@ class _Writer:
             ],
             4,
         )
-        codes = [
-            self._table([(0, "Int8", CODES[n]), (2, "Int32", graph.op_version), (3, "Int32", CODES[n])], 4)
-            for n in names
-        ]
+        codes = [self._code(CODES[name]) for name in names]
         model = self._table(
             [
                 (0, "Uint32", graph.version),

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from tflite_builder import Graph, Op, Tensor
+
+from tfm_harness.testing.tflite_builder import Graph, Op, Tensor
 
 __all__ = ["GENERATORS", "SAME", "VALID", "at_the_edges"]
 
@@ -249,8 +250,10 @@ def _edge_of_products(rng: Rng, graph: Graph, reach: float) -> None:
         dataclasses.replace(output, scale=out_scale),
     ]
     for tensor in bias:
-        ends = rng.choice([-(2**31), 2**31 - 1, 5, int(rng.integers(-(2**31), 2**31))], size=np.shape(tensor.data))
-        products = np.float32(in_scale) * np.float32(scales)
+        ends = rng.choice(
+            [-(2**31), 2**31 - 1, 5, int(rng.integers(-(2**31), 2**31))], size=np.asarray(tensor.data).shape
+        )
+        products = np.float32(in_scale) * np.asarray(scales, np.float32)
         graph.tensors.append(dataclasses.replace(tensor, scale=products.astype(np.float64).tolist(), data=ends))
 
 

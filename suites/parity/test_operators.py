@@ -1,0 +1,194 @@
+"""Every operator over options, shapes and quantisations, in models that are put on the device as updates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tfm_harness import Check, Checks, Device, ModelUpdates, Reference, Verifier
+from tfm_harness.testing import (
+    CORNERS,
+    GENERATORS,
+    RIGHT_MODELS,
+    WRONG_MODELS,
+    Graph,
+    at_the_edges,
+    damaged_models,
+    full_memory,
+    of_work,
+    wrong_model,
+)
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+pytestmark = pytest.mark.needs("update", "models", "batch", "file-model-signing-key", "factory-reset")
+
+INVALID_ARGUMENT = -135
+INPUTS = 24
+MOST_REFUSED = 0.25
+"""Of models with quantisation parameters that no training gives: how many a device may refuse."""
+
+TAKEN = Check(
+    id="parity.operator-taken",
+    title="a well-formed model of one operator is taken",
+    requirement="docs/parity.md, numpy-reference (the operators of the reference firmware); TFLite schema",
+)
+EXACT = Check(
+    id="parity.operator-exact",
+    title="each operator gives the reference's numbers for every option, shape and quantisation",
+    requirement="TFLM practice: equality with BUILTIN_REF",
+)
+WRONG = Check(
+    id="parity.wrong-model-refused",
+    title="a signed model that contradicts itself, asks for what is not done or exceeds a limit is refused",
+    requirement="RFC 9019 s.3.4; CWE-20 (what is parsed is checked)",
+)
+
+
+def inputs_for(graph: Graph, seed: int) -> npt.NDArray[Any]:
+    """Random inputs, and all lowest, all highest, all zero."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    source = graph.tensors[graph.inputs[0]]
+    found = rng.integers(-128, 128, size=(INPUTS, *source.shape)).astype(np.int8)
+    found[0], found[1], found[2] = -128, 127, source.zero_point
+    return found
+
+
+class Trial:
+    """Puts models on the device and compares their numbers with the reference's."""
+
+    def __init__(self, updates: ModelUpdates, reference: Reference, device: Device) -> None:
+        self.updates, self.reference, self.device = updates, reference, device
+
+    def put(self, model: bytes) -> int:
+        """Upload and activate: 0, or the status of the refusal."""
+        return self.updates.attempt(self.updates.image(ahead=1, payload=model)) or 0
+
+    def put_right(self, graph: Graph, subject: str) -> bool:
+        """The device must take it."""
+        return self.updates.checks.equal(TAKEN, self.put(graph.build()), 0, subject=subject)
+
+    def exact(self, graph: Graph, subject: str, *, seed: int) -> None:
+        """The device, which runs the model, gives what the reference gives."""
+        import numpy as np
+
+        model, inputs = graph.build(), inputs_for(graph, seed)
+        if inputs[0].nbytes > MOST_BYTES:
+            return
+        expected = self.reference.engine.run(model, [inputs], name=subject)[0].reshape(len(inputs), -1)
+        outputs = self.device.lab.batch([row.tobytes() for row in inputs], expected.shape[1])
+        seen = np.frombuffer(b"".join(outputs), np.int8).reshape(expected.shape)
+        rows = np.flatnonzero((seen != expected).any(axis=1))
+        first = f"input {rows[0]}: {seen[rows[0]][:8].tolist()}" if len(rows) else ""
+        self.updates.checks(
+            EXACT,
+            not len(rows),
+            expected=f"{expected[rows[0]][:8].tolist()}" if len(rows) else "",
+            seen=f"{len(rows)} of {len(inputs)} inputs differ; {first}",
+            subject=subject,
+        )
+
+
+@pytest.fixture
+def trial(updates: ModelUpdates, reference: Reference, device: Device) -> Trial:
+    """Puts models on the device."""
+    return Trial(updates, reference, device)
+
+
+SOME = pytest.param(range(2), id="some")
+MORE = pytest.param(range(2, 6), id="more", marks=pytest.mark.thorough)
+MOST_BYTES = 3000
+"""Of an input: more does not fit into a message of the protocol."""
+EVERY = 6
+"""One of so many corners and wrong models is tried by the quick selection."""
+
+
+def share(number: int) -> range:
+    """The part of a long list that a test takes: part 0 is in the quick selection."""
+    return range(number, 1 << 16, EVERY)
+
+
+PARTS = [pytest.param(n, marks=() if n == 0 else pytest.mark.thorough, id=f"part-{n}") for n in range(EVERY)]
+
+
+@pytest.mark.parametrize("numbers", [SOME, MORE])
+def test_an_operator_gives_the_references_numbers(
+    trial: Trial, verifier: Verifier, reference: Reference, numbers: range
+) -> None:
+    import numpy as np
+
+    for name, generate in GENERATORS.items():
+        for number in numbers:
+            graph = generate(np.random.default_rng([number, len(name), ord(name[0])]))
+            subject = f"{name}, model {number}"
+            if not trial.put_right(graph, subject):
+                continue
+            trial.exact(graph, subject, seed=number)
+            if number == 0:  # what is signed: its shape and its quantisation, too
+                inference = trial.device.infer_input(inputs_for(graph, 0)[5].tobytes())
+                verifier.result(inference, subject=subject)
+                reference.matches(inference, subject=subject)
+
+
+@pytest.mark.parametrize("numbers", [SOME, MORE])
+def test_an_operator_at_the_edges_of_quantisation(trial: Trial, numbers: range) -> None:
+    """Multipliers from far below 2^-31 to 2^30, biases of 31 bits, ranges of no value."""
+    import numpy as np
+
+    for name in GENERATORS:
+        refused = 0
+        for number in numbers:
+            graph = at_the_edges(np.random.default_rng([number, len(name), 31]), name)
+            subject = f"{name}, edge {number}"
+            status = trial.put(graph.build())
+            if status == 0:
+                trial.exact(graph, subject, seed=number)
+            else:
+                refused += 1
+                trial.updates.checks.equal(TAKEN, status, INVALID_ARGUMENT, subject=subject)
+        most = max(1, round(len(numbers) * MOST_REFUSED))
+        trial.updates.checks(TAKEN, refused <= most, expected=f"at most {most} refused", seen=refused, subject=name)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_corners_give_the_references_numbers(trial: Trial, part: int) -> None:
+    """Limits, defaults that are left out, numbers that round by a hair, results that are used late or twice."""
+    right = {f"the right {make.__name__}": make for make in RIGHT_MODELS}
+    cases = list({**CORNERS, **right}.items())
+    for number in share(part):
+        if number >= len(cases):
+            break
+        name, make = cases[number]
+        graph = make()
+        if trial.put_right(graph, name):
+            trial.exact(graph, name, seed=number)
+
+
+@pytest.mark.thorough
+def test_work_and_memory_are_taken_up_to_their_limits(trial: Trial) -> None:
+    """For each operator a model in which its share of the work is the last that fits, and one in which it does not."""
+    names = [name for name in GENERATORS if name != "MAX_POOL_2D"]  # that one fills the rest of all the others
+    for name in names:
+        trial.put_right(of_work(name), f"{name} at the limit of work")
+        status = trial.put(of_work(name, more=1).build())
+        trial.updates.checks.equal(WRONG, status, INVALID_ARGUMENT, subject=f"{name} beyond the limit of work")
+    trial.put_right(full_memory(), "all of the work memory")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_models_that_contradict_themselves_are_refused(updates: ModelUpdates, checks: Checks, part: int) -> None:
+    """Signed by the vendor all the same: a mistake of his tools must not become what runs."""
+    before = updates.active()
+    wrong = [(subject, wrong_model(base, change)) for subject, base, change, _ in WRONG_MODELS]
+    cases = [*wrong, *((f"damaged {subject}", data) for subject, data in damaged_models())]
+    for number in share(part):
+        if number >= len(cases):
+            break
+        subject, model = cases[number]
+        status = updates.attempt(updates.image(ahead=1, payload=model))
+        checks.equal(WRONG, status, INVALID_ARGUMENT, subject=subject)
+    updates.unchanged(before)
+    updates.old_model_works()
