@@ -1,4 +1,4 @@
-"""``tfm-harness evidence make|verify``: a run's evidence, signed, for others to check."""
+"""``tfm-harness evidence``: a run's evidence, signed, for others to check; endorsements and attestation results."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfm_harness.cli.endorsements import add_appraise, add_corim
 from tfm_harness.errors import ConfigError, HarnessError
 from tfm_harness.findings import Policy
 
@@ -25,6 +26,8 @@ EPILOG = """examples:
   tfm-harness evidence make runs/2026-11-28_10-00-00 --key signing.pem
   tfm-harness evidence make RUN --throwaway-key --leave-out images
   tfm-harness evidence verify RUN.evidence --key signing-public.pem
+  tfm-harness evidence corim BUILD --iak device.pem --implementation-id HEX -o build.corim
+  tfm-harness evidence appraise token.cbor --corim build.corim --challenge HEX
 """
 
 
@@ -32,7 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Register the subcommand."""
     parser = subparsers.add_parser(
         "evidence",
-        help="make a signed bundle of a run's evidence, or verify one",
+        help="signed bundles of a run's evidence; endorsements and attestation results",
         description="Bundles of evidence: in-toto statements in DSSE envelopes, with everything that they speak of.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -40,6 +43,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_make(actions)
     _add_verify(actions)
+    add_corim(actions)
+    add_appraise(actions)
     return parser
 
 
@@ -114,12 +119,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _make(args: argparse.Namespace) -> int:
-    from tfm_harness.evidence.bundle import make_bundle, write_public_key
+    from tfm_harness.evidence.bundle import write_public_key
+    from tfm_harness.evidence.make import make_whole_bundle
 
     run_dir = args.run_dir.parent if args.run_dir.name == "run.json" else args.run_dir
     output = args.output or run_dir.with_name(run_dir.resolve().name + ".evidence")
     signers, public = _signers(args, output)
-    run = make_bundle(run_dir, signers, output, leave_out=args.leave_out)
+    run = make_whole_bundle(run_dir, signers, output, leave_out=args.leave_out)
     if public is not None:
         path = write_public_key(output, public)
         sys.stdout.write(f"signed with a throw-away key: its public half is {path}\n")

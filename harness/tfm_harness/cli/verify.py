@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tfm_harness.verify.cose import CoseMessage
     from tfm_harness.verify.keys import KeyRing, PublicKey, VerificationKey
     from tfm_harness.verify.signatures import SignatureRecord
+    from tfm_harness.verify.token import PsaToken
 
 __all__ = ["add_parser", "run"]
 
@@ -57,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     from tfm_harness.findings import Report
     from tfm_harness.verify.render import render_json, render_text
+    from tfm_harness.verify.token import PsaToken
 
     build = _build(args.build)
     policy = Policy(args.policy) if args.policy else (build.policy if build and build.policy else Policy.VALIDATION)
@@ -67,7 +69,18 @@ def run(args: argparse.Namespace) -> int:
     sys.stdout.write(
         render_json(args.evidence, report, content) if args.json else render_text(args.evidence, report, content)
     )
+    if isinstance(content, PsaToken) and args.evidence == "token":
+        _write_ear(args, content, data, report)
     return 0 if report.ok else 1
+
+
+def _write_ear(args: argparse.Namespace, token: PsaToken, data: bytes, report: Report) -> None:
+    if args.ear is not None:
+        from tfm_harness.cli.endorsements import write_wanted_ear
+        from tfm_harness.evidence.ear import trustworthiness
+
+        vector = trustworthiness(token, report)
+        write_wanted_ear(args, vector, nonce=octets(args.challenge, "challenge"), evidence=data)
 
 
 def _build(name: str | None) -> Build | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tfm_harness.cli.endorsements import add_ear_options
 from tfm_harness.findings import RENAMED_POLICIES, Policy
 
 __all__ = ["EPILOG", "add_kinds"]
@@ -40,6 +41,7 @@ def add_kinds(parser: argparse.ArgumentParser) -> None:
         help="the profile claim it must have (repeatable); a CCA token's, too",
     )
     token.add_argument("--model", metavar="NAME", help="the active model of the build, whose image must be measured")
+    add_ear_options(token)
     result = _kind(kinds, "result", "a signed inference result")
     result.add_argument(
         "--profile", metavar="NAME|FILE", help="result profile; by default the build's, else tfm-harness-reference"

@@ -50,3 +50,22 @@ LATENCY_AGAIN = _declare(
     "latency computed again from the stored series gives the recorded verdict",
     "latency budgets and gate",
 )
+
+TRUST_ANCHOR = BUNDLE.declare(
+    Check(
+        id="evidence.trust-anchor",
+        title="the endorsements hold a key for the token's instance",
+        requirement="draft-fdb-rats-psa-endorsements s.3.4",
+        waivable=False,
+    )
+)
+COMPONENTS_ENDORSED = BUNDLE.declare(
+    Check(
+        id="evidence.components-endorsed",
+        title="every software component has a reference value",
+        requirement="draft-fdb-rats-psa-endorsements s.3.3",
+    )
+)
+CORIM_SIGNATURE = _declare(
+    "corim-signature", "the CoRIM's signature verifies with a given key", "draft-ietf-rats-corim s.4.2"
+)

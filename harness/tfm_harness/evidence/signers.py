@@ -48,6 +48,21 @@ class LibraryEnvelopeSigner:
         """The key's id."""
         return str(self._signer.public_key.keyid)
 
+    @property
+    def makes_es256(self) -> bool:
+        """Whether the key is on P-256."""
+        return str(self._signer.public_key.scheme) == "ecdsa-sha2-nistp256"
+
+    def require_es256(self, where: str) -> None:
+        """Refuse a key that cannot make ES256 signatures.
+
+        Raises:
+            ConfigError: kind ``evidence-key``.
+        """
+        scheme = str(self._signer.public_key.scheme)
+        if scheme != "ecdsa-sha2-nistp256":
+            raise ConfigError("an ES256 signature needs a key on P-256", kind="evidence-key", seen=scheme, where=where)
+
     def sign(self, data: bytes) -> bytes:
         """The signature.
 

@@ -35,11 +35,12 @@ class RunSigner:
         """
         if self._signer is None:
             return
-        from tfm_harness.evidence.bundle import make_bundle, write_public_key
+        from tfm_harness.evidence.bundle import write_public_key
+        from tfm_harness.evidence.make import make_whole_bundle
 
         signer, public = self._signer
         bundle = run_dir.with_name(run_dir.name + ".evidence")
-        make_bundle(run_dir, [signer], bundle)
+        make_whole_bundle(run_dir, [signer], bundle)
         self._bundle = bundle
         if public is not None:
             self._public = write_public_key(bundle, public)
