@@ -19,6 +19,7 @@ OTHERS = {
     "PicoRefusedError": "InfrastructureError",
     "UnknownFormError": "ConfigError",
     "ExtensionError": "ConfigError",
+    "CorimError": "ConfigError",
 }
 """Classes that are one of the three."""
 
@@ -65,6 +66,8 @@ def _calls(tree: ast.AST) -> Iterator[tuple[str, str]]:
             for keyword in node.keywords:
                 if keyword.arg == "kind" and isinstance(keyword.value, ast.Constant):
                     yield name, str(keyword.value.value)
+        elif isinstance(node, ast.ClassDef) and node.name in OTHERS:  # a class with one kind gives it to its base
+            yield from ((node.name, kind) for name, kind in _calls(ast.Module(node.body, [])) if name == "__init__")
 
 
 def table() -> Mapping[str, Mapping[str, str]]:
