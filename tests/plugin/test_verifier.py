@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tfm_harness.bench.state import DeviceState
 from tfm_harness.bench.verifier import Verifier
 from tfm_harness.boards.base import Identity
 from tfm_harness.config.loading import load_build
@@ -31,6 +33,10 @@ class Trust:
 
     instance_id = None
     provisioned = None
+    build = SimpleNamespace(attestation=None, models={}, path=None)
+    identity = SimpleNamespace(
+        huk=None, lifecycle=None, implementation_id=None, certification_reference=None, verification_service=None
+    )
 
     def key(self, role: str) -> VerificationKey:
         return KEY
@@ -39,75 +45,80 @@ class Trust:
         return None
 
 
+class Bench:
+    """Makes verifiers of one device, which is all that this test has of a bench."""
+
+    def __init__(self, board_keys: Path) -> None:
+        self.ledger = SignatureLedger()
+        self.board_keys = board_keys
+        trust, description = Trust(), SimpleNamespace(model=None, uuid=None)
+        said: Any = {"trust": trust, "description": description, "boot_seed": None}
+        self.state = DeviceState(board="board", boot=1, asked_results=0, **said)
+
+    def verifier(self, report: Report) -> Verifier:
+        return Verifier(lambda: self.state, report, ledger=lambda: self.ledger, board_keys=self.board_keys)
+
+
 @pytest.fixture
-def bench(tmp_path: Path) -> Any:
-    build = SimpleNamespace(attestation=None, models={}, path=None)
-    identity = SimpleNamespace(
-        huk=None, lifecycle=None, implementation_id=None, certification_reference=None, verification_service=None
-    )
-    return SimpleNamespace(
-        combination=SimpleNamespace(build=build), board=SimpleNamespace(name="board", identity=identity), trust=Trust(),
-        description=SimpleNamespace(boot_seed=None, model=None, uuid=None), boots=1, boot_seed=None, asked_results=0,
-        instruments=SimpleNamespace(ledger=SignatureLedger()),
-        context=SimpleNamespace(shared_dir=None, run_dir=tmp_path / "run"),
-    )  # fmt: skip
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path / "keys.sqlite")
 
 
-def test_a_single_token_is_remembered_and_compared(bench: Any) -> None:
+def test_a_single_token_is_remembered_and_compared(bench: Bench) -> None:
     for number in range(2):
         report = Report(policy=Policy.DEV)
         token = sign_with_nonce(TEST_ONLY_P256, enc(rfc_claims() | {2396: bytes([number]) * 32}), K)
-        Verifier(bench, report).token(CHALLENGE, token)
+        bench.verifier(report).token(CHALLENGE, token)
         assert broken(report) == ({"result.ecdsa-nonce-reuse"} if number else set())
-    assert len(bench.instruments.ledger) == 1
+    assert len(bench.ledger) == 1
 
 
-def test_a_request_is_compared_with_tokens_under_the_same_key(bench: Any) -> None:
+def test_a_request_is_compared_with_tokens_under_the_same_key(bench: Bench) -> None:
     report = Report(policy=Policy.DEV)
-    Verifier(bench, report).token(CHALLENGE, sign_with_nonce(TEST_ONLY_P256, enc(rfc_claims()), K))
+    bench.verifier(report).token(CHALLENGE, sign_with_nonce(TEST_ONLY_P256, enc(rfc_claims()), K))
     assert report.ok, report.failed
     report = Report(policy=Policy.DEV)
     request = request_with_nonce(b"device", K)
     der = tlv(0x30, request.signed, tlv(0x30, ECDSA_SHA256), tlv(3, b"\0" + request.signature))
-    Verifier(bench, report).csr("client", der)
+    bench.verifier(report).csr("client", der)
     assert broken(report) == {"result.ecdsa-nonce-reuse"}
     assert "token of board, boot 1 and client request of board" in report.failed[0].where
     report = Report(policy=Policy.DEV)
-    Verifier(bench, report).csr("client", GOOD_REQUEST)
+    bench.verifier(report).csr("client", GOOD_REQUEST)
     assert "result.ecdsa-nonce-reuse" in held(report)
 
 
-def test_a_key_that_a_device_shows_is_public_and_trusted(bench: Any) -> None:
+def test_a_key_that_a_device_shows_is_public_and_trusted(bench: Bench) -> None:
     report = Report()
-    assert Verifier(bench, report).public_key("result", KEY.cose_key) == KEY
+    assert bench.verifier(report).public_key("result", KEY.cose_key) == KEY
     assert {"key.valid", "key.dummy", "key.trusted"} <= held(report)
     report = Report()
-    Verifier(bench, report).public_key("result", OTHER_KEY.cose_key)
+    bench.verifier(report).public_key("result", OTHER_KEY.cose_key)
     assert broken(report) == {"key.trusted"}
     for data in (b"", b"\xff", bytes(32)):
         report = Report()
-        assert Verifier(bench, report).public_key("result", data) is None
+        assert bench.verifier(report).public_key("result", data) is None
         assert broken(report) == {"key.valid", "key.trusted"}
 
 
-def test_two_boards_of_a_run_with_one_key_are_found(bench: Any) -> None:
-    Verifier(bench, Report()).public_key("client", KEY.cose_key)
+def test_two_boards_of_a_run_with_one_key_are_found(bench: Bench) -> None:
+    bench.verifier(Report()).public_key("client", KEY.cose_key)
     report = Report()
-    Verifier(bench, report).public_key("client", KEY.cose_key)
+    bench.verifier(report).public_key("client", KEY.cose_key)
     assert "key.boards-differ" not in held(report)  # one board: nothing to compare
-    bench.board.name = "another"
+    bench.state = replace(bench.state, board="another")
     for data, clone in ((OTHER_KEY.cose_key, False), (KEY.cose_key, True)):
         report = Report()
-        Verifier(bench, report).public_key("client", data)
+        bench.verifier(report).public_key("client", data)
         assert ("key.boards-differ" in broken(report)) is clone
         assert ("key.boards-differ" in held(report)) is not clone
     assert any("board has as well" in finding.seen for finding in report.failed)
     report = Report(policy=Policy.DEV)
-    Verifier(bench, report).token(CHALLENGE, sign_with_nonce(TEST_ONLY_P256, enc(rfc_claims()), K))
+    bench.verifier(report).token(CHALLENGE, sign_with_nonce(TEST_ONLY_P256, enc(rfc_claims()), K))
     assert broken(report) == {"key.boards-differ"}
-    bench.context.run_dir = Path(__file__)
+    bench.board_keys = Path(__file__) / "keys.sqlite"
     with pytest.raises(InfrastructureError) as caught:
-        Verifier(bench, Report()).public_key("client", KEY.cose_key)
+        bench.verifier(Report()).public_key("client", KEY.cose_key)
     assert caught.value.kind == "board-keys"
 
 

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
-from tfm_harness.bench.device import Inference
+from tfm_harness.bench.device import Device, Inference
+from tfm_harness.bench.instruments import Instruments
+from tfm_harness.bench.metrics import Metrics
 from tfm_harness.bench.not_covered import NotCovered
+from tfm_harness.bench.state import DeviceState
+from tfm_harness.bench.vectors import parity_vectors
 from tfm_harness.boards.base import ResetKind
 from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Report
-from tfm_harness.protocol.base import Feature, Source
+from tfm_harness.protocol.base import Description, Feature, Source
 from tfm_harness.protocol.smp.test_commands import TRACE_LIFECYCLE
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from tfm_harness.bench.live import LiveCombination
+    from tfm_harness.config.build import Build
+    from tfm_harness.config.target import TargetBase
     from tfm_harness.parity.compare import Comparison
     from tfm_harness.parity.engines import ReferenceEngine, State
     from tfm_harness.parity.firstop import DeviceTrace
@@ -28,17 +35,30 @@ if TYPE_CHECKING:
 __all__ = ["Reference"]
 
 
+class Runner(Protocol):
+    """What runs batches on the device and starts it again; `tfm_harness.bench.live.LiveCombination` does."""
+
+    @property
+    def device(self) -> Device: ...
+
+    def missing(self, wanted: Iterable[str]) -> list[str]: ...
+    def reset(self, kind: ResetKind) -> Description: ...
+    def select_again(self, model: str | None) -> None: ...
+    def provisioned(self, lifecycle: int) -> AbstractContextManager[None]: ...
+    def progress(self, what: str) -> Callable[[int, int], None]: ...
+
+
 class _LateTrace:
     """The trace command of a board that gives none in its lifecycle: started in one that does at the first use."""
 
-    def __init__(self, bench: LiveCombination, stack: contextlib.ExitStack) -> None:
-        self._bench, self._stack, self._ready = bench, stack, False
+    def __init__(self, runner: Runner, stack: contextlib.ExitStack) -> None:
+        self._runner, self._stack, self._ready = runner, stack, False
 
     def _lab(self) -> SmpDriver:
         if not self._ready:
-            self._stack.enter_context(self._bench.provisioned(TRACE_LIFECYCLE))
+            self._stack.enter_context(self._runner.provisioned(TRACE_LIFECYCLE))
             self._ready = True
-        return self._bench.device.lab
+        return self._runner.device.lab
 
     def trace(self, data: bytes) -> Sequence[tuple[int, int, int, int]]:
         """See `DeviceTrace`."""
@@ -50,16 +70,45 @@ class _LateTrace:
 
 
 class Reference:
-    """What the numbers should be; findings go to the test's report."""
+    """What the numbers should be; findings go to the test's report.
 
-    def __init__(self, bench: LiveCombination, report: Report) -> None:
-        self._bench = bench
+    Args:
+        state: what is known of the device, asked anew for each judgement.
+        report: gets the findings.
+        instruments: the reference interpreter and the second oracle.
+        runner: runs batches on the device.
+        target: its sensors play recorded traces; its name goes into the record.
+        run_dir: where inputs are saved that gave other numbers.
+        measured: keeps the comparisons.
+    """
+
+    def __init__(
+        self,
+        state: Callable[[], DeviceState],
+        report: Report,
+        *,
+        instruments: Instruments,
+        runner: Runner,
+        target: TargetBase,
+        run_dir: Path,
+        measured: Metrics,
+    ) -> None:
+        self._state = state
         self.report = report
+        self._instruments = instruments
+        self._runner = runner
+        self._target = target
+        self._run_dir = run_dir
+        self._measured = measured
+
+    @property
+    def _build(self) -> Build:
+        return self._state().trust.build
 
     @property
     def engine(self) -> ReferenceEngine:
         """The interpreter, in a process of its own."""
-        return self._bench.instruments.engine
+        return self._instruments.engine
 
     def model(self, name: str | None) -> tuple[bytes, ModelInfo]:
         """A model's bytes and what they say.
@@ -67,16 +116,16 @@ class Reference:
         Raises:
             ConfigError: ``no-model``: the build names no file for it.
         """
-        config = self._bench.combination.build.models.get(name or "")
+        config = self._build.models.get(name or "")
         if config is None or name is None or config.file is None:
-            known = ", ".join(self._bench.combination.build.models) or "none"
+            known = ", ".join(self._build.models) or "none"
             raise ConfigError(
                 f"the build names no model file for {name!r}, which is active on the device",
                 kind="no-model",
                 expected=f"one of {known}",
-                where=str(self._bench.combination.build.path or ""),
+                where=str(self._build.path or ""),
             )
-        data = self._bench.trust.model_bytes(name)
+        data = self._state().trust.model_bytes(name)
         return data, self.engine.info(data, name)
 
     def input_of(self, inference: Inference) -> bytes:
@@ -133,9 +182,9 @@ class Reference:
             earlier = self.engine.run(model, inputs, name=info.name)
             if same(earlier, b"".join(array.tobytes() for array in device)):
                 seen = "this is the output of the inference before"
-        if not seen and not self._bench.missing(["batch"]):
+        if not seen and not self._runner.missing(["batch"]):
             size = sum(array.nbytes for array in reference)
-            batch = self._bench.device.lab.batch([self.input_of(inference)], size)[0]
+            batch = self._runner.device.lab.batch([self.input_of(inference)], size)[0]
             path = "window or front-end" if inference.samples else "signed request's"
             if same(reference, batch):
                 seen = f"the batch path is exact for the same input: the {path} path gave the model another one"
@@ -159,33 +208,38 @@ class Reference:
         """
         from tfm_harness.parity.session import run_session
 
-        bench = self._bench
-        build = bench.combination.build
+        build = self._build
         model, info = self.model(name)
         state = self._covers(info, name)
         if info.stateful and state == "sequence":
-            bench.reset(ResetKind.WARM)  # the device's sequence begins here, as the reference's does
-            bench.select_again(name)
+            self._runner.reset(ResetKind.WARM)  # the device's sequence begins here, as the reference's does
+            self._runner.select_again(name)
         seed, source = None, "given by the test"
+
+        def run(arrays: Sequence[npt.NDArray[Any]]) -> Sequence[npt.NDArray[Any]]:
+            return self.engine.run(model, arrays, name=info.name, state=build.models[name].state)
+
         if inputs is None:
-            inputs, seed, source = self._inputs(name, model, info, count or build.parity.vectors)
+            inputs, seed, source = parity_vectors(
+                build, name, info, count or build.parity.vectors, run=run, sensors=self._target.sensors
+            )
         with contextlib.ExitStack() as stack:
             result = run_session(
                 self.engine,
                 model,
                 list(inputs),
-                bench.device.lab.batch,
+                self._runner.device.lab.batch,
                 self.report,
                 name=name,
                 tolerances=build.parity.granted(build.document),
                 trace=self._trace(stack),
-                oracle=lambda: bench.instruments.oracle,
-                progress=bench.progress(f"parity {name}, vectors"),
-                save_to=bench.context.run_dir,
-                keep_to=bench.context.run_dir,
+                oracle=lambda: self._instruments.oracle,
+                progress=self._runner.progress(f"parity {name}, vectors"),
+                save_to=self._run_dir,
+                keep_to=self._run_dir,
                 seed=seed,
                 context={
-                    "target": bench.combination.target.name,
+                    "target": self._target.name,
                     "build": build.name,
                     "model": str(build.models[name].file),
                     "inputs": source,
@@ -194,14 +248,14 @@ class Reference:
                 max_saturated=build.parity.max_saturated,
                 state=state,
             )
-        bench.measured.parity.append({**result.as_dict(), "inputs": source})
+        self._measured.parity.append({**result.as_dict(), "inputs": source})
         return result
 
     def _covers(self, info: ModelInfo, name: str, *, single: bool = False) -> State | None:
         """What the build says of a model's state; a stateful model about which it says nothing is not covered."""
         from tfm_harness.parity.session import require_state
 
-        config = self._bench.combination.build.models.get(name)
+        config = self._build.models.get(name)
         state = config.state if config is not None else None
         try:
             require_state(info, state)
@@ -211,64 +265,14 @@ class Reference:
             raise NotCovered(f"model {info.name} keeps its state: one result alone does not tell what went before it")
         return state
 
-    def _inputs(
-        self, name: str, model: bytes, info: ModelInfo, count: int
-    ) -> tuple[list[npt.NDArray[Any]], int | None, str]:
-        """Vectors for a model, the seed when they were generated, and where they come from in words."""
-        import numpy as np
-
-        from tfm_harness.parity.generate import generate_inputs
-        from tfm_harness.parity.inputs import load_inputs
-
-        build = self._bench.combination.build
-        if files := build.parity.inputs.get(name):
-            return load_inputs(files, info, rule=build.quantisation(name)), None, ", ".join(path.name for path in files)
-        recorded, words = self._recorded(name, info)
-        recorded = recorded[: max(1, count // 2)] if len(recorded) else recorded
-        seed = build.parity.seed
-        found = generate_inputs(
-            info,
-            lambda arrays: self.engine.run(model, arrays, name=info.name, state=build.models[name].state),
-            max(1, count - len(recorded)),
-            seed=seed,
-            like=[recorded] if len(recorded) else (),
-        )
-        source = f"{len(found.inputs[0])} generated"
-        if not len(recorded):
-            return found.inputs, seed, source
-        return [np.concatenate([recorded, found.inputs[0]])], seed, f"{len(recorded)} windows of {words}, {source}"
-
-    def _recorded(self, name: str, info: ModelInfo) -> tuple[npt.NDArray[Any], str]:
-        """A sensor model's input tensors for each window of the recorded traces; none where it has no front-end."""
-        import numpy as np
-
-        from tfm_harness.bench.windows import BUNDLED, trace_windows
-        from tfm_harness.parity.frontend import get_frontend
-
-        build = self._bench.combination.build
-        config = build.models[name]
-        nothing: npt.NDArray[Any] = np.empty((0, *info.inputs[0].shape), dtype=info.inputs[0].dtype)
-        if config.frontend is None or len(info.inputs) != 1:
-            return nothing, ""
-        declared = build.parity.traces.get(name)
-        traces = declared or dict.fromkeys([*BUNDLED, *([config.trace] if config.trace else [])])
-        try:
-            windows = trace_windows(traces, self._bench.combination.target.sensors)
-        except ConfigError:
-            if declared:
-                raise
-            return nothing, ""  # this target's sensors are not those of the bundled traces
-        tensors = get_frontend(config.frontend)(windows).reshape(-1, *info.inputs[0].shape)
-        return tensors, ", ".join(traces)
-
     def _trace(self, stack: contextlib.ExitStack) -> DeviceTrace | None:
         """The device's trace command; on a virtual board that must first be started in another lifecycle, when used."""
-        bench = self._bench
-        if not bench.missing(["trace"]):
-            return bench.device.lab
+        runner = self._runner
+        if not runner.missing(["trace"]):
+            return runner.device.lab
         # A firmware that gives traces says so only in the lifecycle in which it does.
-        late = Feature.TRACE in bench.client.features and not bench.missing(["provision"])
-        return _LateTrace(bench, stack) if late else None
+        late = Feature.TRACE in runner.device.client.features and not runner.missing(["provision"])
+        return _LateTrace(runner, stack) if late else None
 
     @staticmethod
     def unpack_inputs(info: ModelInfo, inputs: Sequence[bytes]) -> list[npt.NDArray[Any]]:
@@ -292,7 +296,7 @@ class Reference:
     ) -> Comparison:
         from tfm_harness.parity.compare import compare
 
-        build = self._bench.combination.build
+        build = self._build
         tolerances = build.parity.granted(build.document)
         return compare(list(reference), list(device), tolerances, self.report, info=info, subject=subject)
 
@@ -303,9 +307,9 @@ class Reference:
         if scale is not None:
             values = [(value - scale.zero_points[0]) * scale.scales[0] for value in values]
         samples = inference.samples
-        self._bench.measured.traces.append(
+        self._measured.traces.append(
             {
-                "name": f"window {len(self._bench.measured.traces) + 1}, model {info.name}",
+                "name": f"window {len(self._measured.traces) + 1}, model {info.name}",
                 "channels": {
                     **{f"mag.{axis} [counts]": [float(getattr(s, axis)) for s in samples] for axis in "xyz"},
                     "temp [degC]": [s.t / 16 for s in samples],
@@ -318,9 +322,9 @@ class Reference:
     def _outputs(self, inference: Inference) -> list[tuple[bytes, str, tuple[int, ...]]]:
         from tfm_harness.verify.results import verify_result
 
-        build = self._bench.combination.build
+        build = self._build
         profile = build.results.profile if build.results else "tfm-harness-reference"
-        key = self._bench.trust.key("result")
+        key = self._state().trust.key("result")
         unjudged = Report()  # the verifier judges the envelope; here only its tensors are read
         result = verify_result(inference.answer.message, profile=profile, keys=[key] if key else None, report=unjudged)
         return [(tensor.data, tensor.type, tensor.shape) for tensor in result.outputs]

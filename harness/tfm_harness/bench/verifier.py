@@ -1,19 +1,20 @@
-"""Verification joined with what the bench knows: whom to trust, what was flashed, asked and played."""
+"""Verification of what one device gives: with the keys and measurements known of it, and what it was asked."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from tfm_harness.bench.device import Inference
-from tfm_harness.boards.base import ClockQuality
+from tfm_harness.bench.state import DeviceState
 from tfm_harness.config.result_profile import build_result_profile
 from tfm_harness.errors import ConfigError
-from tfm_harness.findings import Check, Report
+from tfm_harness.findings import Check, Finding, Report
 from tfm_harness.trust.board_keys import remember_key
 from tfm_harness.trust.expectations import board_token_expectations
-from tfm_harness.trust.kept import KeptEvidence, named_profile
+from tfm_harness.trust.kept import KeptEvidence, Kind, named_profile
 from tfm_harness.verify.checks.keys import KEY_BOARDS_DIFFER
 from tfm_harness.verify.cose import CoseMessage
 from tfm_harness.verify.csr import CertificationRequest, verify_csr
@@ -31,6 +32,7 @@ from tfm_harness.verify.results import (
     verify_result,
 )
 from tfm_harness.verify.signatures import (
+    SignatureLedger,
     SignatureRecord,
     check_seen_before,
     check_signatures,
@@ -38,9 +40,6 @@ from tfm_harness.verify.signatures import (
     record_signature,
 )
 from tfm_harness.verify.token import PsaToken, verify_psa_token
-
-if TYPE_CHECKING:
-    from tfm_harness.bench.live import LiveCombination
 
 __all__ = ["Verifier"]
 
@@ -53,29 +52,42 @@ _ROLES = {"iak": "the attestation key", "result": "the key for results", "client
 
 
 class Verifier:
-    """Verifies evidence of this bench; all findings go to the test's report.
+    """Verifies evidence of one device; all findings go to the test's report.
 
     What is verified in one test can be judged together with `relations`.
 
     Args:
-        bench: the live board with its build.
+        state: what is known of the device, asked anew for each judgement.
         report: gets the findings.
-        test: the test's id; what it verifies is kept in the run's folder. Empty: nothing is kept.
+        ledger: the signatures of all runs, opened when first needed.
+        board_keys: the file in which the boards of this run remember the keys that they showed.
+        tick_hz: ticks a second of the device's clock; None where the target does not say.
+        kept: keeps what is judged as raw evidence; None: nothing is kept.
     """
 
-    def __init__(self, bench: LiveCombination, report: Report, *, test: str = "") -> None:
-        self._bench = bench
+    def __init__(
+        self,
+        state: Callable[[], DeviceState],
+        report: Report,
+        *,
+        ledger: Callable[[], SignatureLedger],
+        board_keys: Path,
+        tick_hz: int | None = None,
+        kept: KeptEvidence | None = None,
+    ) -> None:
+        self._state = state
         self.report = report
-        self._kept = KeptEvidence(
-            bench.context.run_dir if test else None, test=test, combination=bench.combination, board=bench.board
-        )
+        self._ledger = ledger
+        self._board_keys = board_keys
+        self._tick_hz = tick_hz
+        self._kept = kept
         self._results: list[ResultObservation] = []
         self._tokens: list[TokenObservation] = []
-        self._asked_before = bench.asked_results
+        self._asked_before = state().asked_results
 
     def apart(self) -> Verifier:
         """A verifier whose findings count for nothing: for a test that judges what was parsed by itself."""
-        return Verifier(self._bench, Report())
+        return Verifier(self._state, Report(), ledger=self._ledger, board_keys=self._board_keys, tick_hz=self._tick_hz)
 
     def result(self, inference: Inference, *, subject: str = "") -> SignedResult:
         """Judge a signed result: envelope, signature, and everything the host knows about the request.
@@ -83,16 +95,13 @@ class Verifier:
         Raises:
             ConfigError: the build names no key for results.
         """
-        bench = self._bench
-        build = bench.combination.build
+        now = self._state()
         key = self._trusted("result", "results")
-        iak = bench.trust.key("iak")
-        deterministic = bench.board.clock_quality is ClockQuality.DETERMINISTIC
-        profile = build_result_profile(build)
-        clock = bench.combination.target.clock
+        iak = now.trust.key("iak")
+        profile = build_result_profile(now.trust.build)
         expected = ResultExpectations(
             nonce=inference.answer.nonce,
-            instance_id=bench.trust.instance_id,
+            instance_id=now.trust.instance_id,
             boot_seed=inference.seed,
             model_id=self._model_id(inference),
             # A profile without these claims binds no input: nothing to compare with.
@@ -101,9 +110,8 @@ class Verifier:
             outputs=self._outputs(inference),
             attestation_key=iak if isinstance(iak, PublicKey) else None,
             other_keys=self._others("result", "iak"),
-            tick_hz=clock.hz if clock else None,
-            # Under -icount virtual time may run ahead of the host's.
-            waited=None if deterministic else inference.answer.host_seconds,
+            tick_hz=self._tick_hz,
+            waited=None if now.counts_instructions else inference.answer.host_seconds,
         )
         before = len(self.report.findings)
         result = verify_result(
@@ -115,8 +123,8 @@ class Verifier:
             subject=subject,
         )
         request = inference.answer.nonce or len(self._results)
-        between = bench.asked_results - self._asked_before
-        self._kept.keep(
+        between = now.asked_results - self._asked_before
+        self._keep(
             "result",
             self.report.findings[before:],
             data=inference.answer.message,
@@ -129,22 +137,20 @@ class Verifier:
             request=request,
             between=between,
         )
-        record = self._remember(
-            result.message, result.key, "result", f"result {bench.asked_results} of {bench.board.name}"
-        )
+        record = self._remember(result.message, result.key, "result", f"result {now.asked_results} of {now.board}")
         if record is not None and not result.may_repeat:
-            check_seen_before(record, self.report, ledger=bench.instruments.ledger, subject=subject)
+            check_seen_before(record, self.report, ledger=self._ledger(), subject=subject)
         self._results.append(
             ResultObservation(
                 result=result,
                 request=request,
                 stimulus=inference.records,
-                board=bench.board.name,
+                board=now.board,
                 boot=inference.boot,
                 requests_between=between,
             )
         )
-        self._asked_before = bench.asked_results
+        self._asked_before = now.asked_results
         return result
 
     def token(
@@ -171,42 +177,42 @@ class Verifier:
             asked, token = token
             if asked != challenge:
                 raise ValueError(f"the token was asked for with challenge {asked.hex()}, not {challenge.hex()}")
-        bench = self._bench
+        now = self._state()
         known = board_token_expectations(
-            bench.combination.build,
-            bench.board.identity,
-            instance_id=bench.trust.instance_id,
-            components=bench.trust.components(bench.description.model) or (),
-            boot_seed=bench.boot_seed,
+            now.trust.build,
+            now.trust.identity,
+            instance_id=now.trust.instance_id,
+            components=now.trust.components(now.description.model) or (),
+            boot_seed=now.boot_seed,
         )
         expected = replace(known, announced_size=announced_size, other_keys=self._others("iak"))
         before, key = len(self.report.findings), self._trusted("iak", "iak")
         parsed = verify_psa_token(
             token, keys=[key], challenge=challenge, expected=expected, report=self.report, subject=subject
         )
-        self._kept.keep(
+        self._keep(
             "token", self.report.findings[before:], data=token, keys=[key], subject=subject, challenge=challenge,
-            expected=expected, boot=bench.boots, build=bench.description.model or "",
+            expected=expected, boot=now.boot, build=now.description.model or "",
         )  # fmt: skip
-        self._remember(parsed.message, parsed.key, "iak", f"token of {bench.board.name}, boot {bench.boots}")
+        self._remember(parsed.message, parsed.key, "iak", f"token of {now.board}, boot {now.boot}")
         if parsed.key is not None:
             self._compare_boards(parsed.key, "iak")
         self._tokens.append(
             TokenObservation(
                 token=parsed,
                 challenge=challenge,
-                board=bench.board.name,
-                boot=bench.boots,
-                build=bench.description.model or "",
+                board=now.board,
+                boot=now.boot,
+                build=now.description.model or "",
             )
         )
         return parsed
 
     def public_key(self, role: str, data: bytes) -> PublicKey | None:
         """Judge a key as the device gives it: ``iak``, ``result`` or ``client``."""
-        before, trusted = len(self.report.findings), self._bench.trust.key(role)
+        before, trusted = len(self.report.findings), self._state().trust.key(role)
         shown = check_device_key(data, report=self.report, subject=role)
-        self._kept.keep("key", self.report.findings[before:], data=data, keys=[trusted], subject=role)
+        self._keep("key", self.report.findings[before:], data=data, keys=[trusted], subject=role)
         if trusted is not None:
             self.report.add(
                 DEVICE_KEY, shown == trusted, expected=trusted, seen=shown or "no usable public key", subject=role
@@ -217,7 +223,7 @@ class Verifier:
 
     def csr(self, role: str, der: bytes) -> CertificationRequest | None:
         """Judge a PKCS#10 request for ``result`` or ``client``: proof of possession, key, common name."""
-        before, trusted = len(self.report.findings), self._bench.trust.key(role)
+        before, trusted = len(self.report.findings), self._state().trust.key(role)
         request = verify_csr(
             der,
             expected_key=trusted if isinstance(trusted, PublicKey) else None,
@@ -225,19 +231,30 @@ class Verifier:
             report=self.report,
             subject=role,
         )
-        self._kept.keep("csr", self.report.findings[before:], data=der, keys=[trusted], subject=role, name=self._uuid())
-        bench = self._bench
-        record = record_request(request, where=f"{role} request of {bench.board.name}") if request else None
+        self._keep("csr", self.report.findings[before:], data=der, keys=[trusted], subject=role, name=self._uuid())
+        where = f"{role} request of {self._state().board}"
+        record = record_request(request, where=where) if request else None
         if record is not None and request is not None and request.key is not None:
-            check_signatures([(record, request.key)], self.report, ledger=bench.instruments.ledger)
+            check_signatures([(record, request.key)], self.report, ledger=self._ledger())
             self._check_deterministic(record, role)
         return request
 
+    def _keep(
+        self,
+        kind: Kind,
+        findings: Sequence[Finding],
+        *,
+        data: bytes = b"",
+        keys: Iterable[VerificationKey | None] = (),
+        subject: str = "",
+        **facts: object,
+    ) -> None:
+        if self._kept is not None:
+            self._kept.keep(kind, findings, data=data, keys=keys, subject=subject, **facts)
+
     def _compare_boards(self, key: VerificationKey, role: str) -> None:
         """Judge whether another board of this run has the same key, once there is another."""
-        bench = self._bench
-        path = (bench.context.shared_dir or bench.context.run_dir) / "keys.sqlite"
-        others = remember_key(path, board=bench.board.name, thumbprint=key.thumbprint)
+        others = remember_key(self._board_keys, board=self._state().board, thumbprint=key.thumbprint)
         if others is not None:
             self.report.add(
                 KEY_BOARDS_DIFFER, not others, expected="a key of this board alone",
@@ -251,20 +268,21 @@ class Verifier:
         if message is None or not isinstance(key, PublicKey):
             return None
         record = record_signature(message, key, where=where)
-        check_signatures([(record, key)], self.report, ledger=self._bench.instruments.ledger)
+        check_signatures([(record, key)], self.report, ledger=self._ledger())
         self._check_deterministic(record, role)
         return record
 
     def _check_deterministic(self, record: SignatureRecord, role: str) -> None:
         """Where the harness made the device's secret, the signature follows from it to the last bit."""
-        huk = self._bench.board.identity.huk
+        trust = self._state().trust
+        huk = trust.identity.huk
         said = {"iak": "iak", "result": "results", "client": "client"}[role]
-        if huk is not None and getattr(self._bench.combination.build.trust, said) == "provisioned":
+        if huk is not None and getattr(trust.build.trust, said) == "provisioned":
             check_rfc6979(record, reference_private_key(huk, role), self.report, subject=role)
 
     def _others(self, *but: str) -> dict[str, PublicKey]:
         """The device's keys of other roles, by what people call them."""
-        keys = {role: self._bench.trust.key(role) for role in _ROLES if role not in but}
+        keys = {role: self._state().trust.key(role) for role in _ROLES if role not in but}
         return {_ROLES[role]: key for role, key in keys.items() if isinstance(key, PublicKey)}
 
     def relations(self) -> None:
@@ -272,39 +290,39 @@ class Verifier:
         findings = self.report.findings
         if self._results:
             before = len(findings)
-            check_result_relations(self._results, self.report, ledger=self._bench.instruments.ledger)
-            self._kept.keep("result relations", findings[before:], count=len(self._results))
+            check_result_relations(self._results, self.report, ledger=self._ledger())
+            self._keep("result relations", findings[before:], count=len(self._results))
         if self._tokens:
             before = len(findings)
-            check_token_relations(self._tokens, self.report, ledger=self._bench.instruments.ledger)
-            self._kept.keep("token relations", findings[before:], count=len(self._tokens))
+            check_token_relations(self._tokens, self.report, ledger=self._ledger())
+            self._keep("token relations", findings[before:], count=len(self._tokens))
 
     def _uuid(self) -> str | None:
-        provisioned = self._bench.trust.provisioned
-        return str(provisioned.uuid) if provisioned else self._bench.description.uuid
+        provisioned = self._state().trust.provisioned
+        return str(provisioned.uuid) if provisioned else self._state().description.uuid
 
     def _trusted(self, role: str, yaml_key: str) -> VerificationKey:
-        key = self._bench.trust.key(role)
+        key = self._state().trust.key(role)
         if key is None:
             raise ConfigError(
                 f"the build names no key to verify this with: trust.{yaml_key}",
                 kind="no-key",
-                where=str(self._bench.combination.build.path or ""),
+                where=str(self._state().trust.build.path or ""),
                 hint="a pass without a key would be no pass; name the key's file, or `provisioned` on virtual boards",
             )
         return key
 
     def _model_id(self, inference: Inference) -> bytes | None:
-        model = self._bench.combination.build.models.get(inference.model or "")
+        model = self._state().trust.build.models.get(inference.model or "")
         if inference.model is None or model is None or model.file is None:
             return None
-        return self._bench.trust.model_id(inference.model)
+        return self._state().trust.model_id(inference.model)
 
     def _outputs(self, inference: Inference) -> tuple[TensorSpec, ...] | None:
-        model = self._bench.combination.build.models.get(inference.model or "")
+        model = self._state().trust.build.models.get(inference.model or "")
         if model is None or model.file is None:
             return None
-        return _output_specs(self._bench.trust.model_bytes(inference.model or ""), inference.model or "model")
+        return _output_specs(self._state().trust.model_bytes(inference.model or ""), inference.model or "model")
 
 
 @lru_cache(maxsize=16)

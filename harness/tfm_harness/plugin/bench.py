@@ -8,6 +8,7 @@ import pluggy
 import pytest
 
 from tfm_harness.bench.combination import TargetBuild
+from tfm_harness.bench.firmware import open_consoles
 from tfm_harness.bench.live import Listener, LiveCombination
 from tfm_harness.boards.base import RunContext
 from tfm_harness.errors import HarnessError, ProductError, Responsibility
@@ -16,6 +17,7 @@ from tfm_harness.plugin import bench_record, evidence
 from tfm_harness.plugin.measured import RunMetrics
 from tfm_harness.plugin.options import Setting
 from tfm_harness.plugin.outcomes import Outcome
+from tfm_harness.protocol.base import PseudoDriver
 from tfm_harness.report.record import BoardRun
 
 __all__ = ["REPORT", "Bench"]
@@ -75,6 +77,10 @@ class Bench(LiveCombination):
             if self.board is before:
                 self.measured, self.recoveries, self._booting = kept
 
+    @property
+    def _client(self) -> PseudoDriver | None:
+        return self._firmware.client if self._firmware is not None else None
+
     def report_for(self, item: pytest.Item) -> Report:
         """The test's findings under this combination's policy and waivers."""
         if REPORT not in item.stash:
@@ -87,7 +93,7 @@ class Bench(LiveCombination):
         Returns:
             An error to raise when the test itself raised none.
         """
-        self.watcher.judge(report)
+        self.reset_monitor.judge(report)
         settle = getattr(getattr(self._client, "link", None), "settle", None)
         if settle is not None and error is None:
             try:
@@ -115,7 +121,7 @@ class Bench(LiveCombination):
 
     def evidence(self) -> list[tuple[str, str]]:
         """Consoles' last lines and the last exchanges, for a failed test."""
-        sections = [evidence.console_section(console) for console in self._consoles().values()]
+        sections = [evidence.console_section(console) for console in open_consoles(self.board).values()]
         exchange = evidence.exchange_section(self._client.exchanges) if self._client else None
         return [*([exchange] if exchange else []), *sections]
 
@@ -129,11 +135,11 @@ class Bench(LiveCombination):
             self.combination.name,
             self.board,
             self._client,
-            self._description,
+            self.description if self._firmware is not None and self._firmware.answered else None,
             self.measured,
             lost=self.lost,
             recoveries=self.recoveries,
             boots=self.boots + 1,
             booting=self._booting,
-            consoles=self._consoles(),
+            consoles=open_consoles(self.board),
         )

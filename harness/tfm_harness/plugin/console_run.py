@@ -57,7 +57,7 @@ def run_console_suite(bench: Bench, suite: str, item: pytest.Item) -> None:
     item.user_properties.append(("harness.transcript", str(console.transcript)))
     with contextlib.ExitStack() as stack:
         if config.allow_resets:
-            stack.enter_context(bench.watcher.expected_reset())
+            stack.enter_context(bench.reset_monitor.expected_reset())
         since = _fresh_start(bench, config)
         run = watch_suite(
             console,
@@ -79,7 +79,7 @@ def _fresh_start(bench: Bench, config: ConsoleSuiteConfig) -> Mark:
         _STARTED.add(bench)
         return Mark(0)
     mark = bench.board.console(config.console).mark()
-    with bench.watcher.expected_reset():
+    with bench.reset_monitor.expected_reset():
         bench.board.reset(ResetKind.COLD if ResetKind.COLD in bench.board.resets else ResetKind.WARM)
     bench.boots += 1
     return mark

@@ -114,17 +114,13 @@ def checks(bench: Bench, request: pytest.FixtureRequest) -> Checks:
 @pytest.fixture
 def verifier(bench: Bench, request: pytest.FixtureRequest) -> Verifier:
     """Verifies results, tokens, keys and requests; findings are collected as by `checks`."""
-    from tfm_harness.bench.verifier import Verifier
-
-    return Verifier(bench, bench.report_for(request.node), test=request.node.nodeid)
+    return bench.verifier(bench.report_for(request.node), test=request.node.nodeid)
 
 
 @pytest.fixture
 def reference(bench: Bench, request: pytest.FixtureRequest) -> Reference:
     """The reference interpreter; findings are collected as by `checks`."""
-    from tfm_harness.bench.reference import Reference
-
-    return Reference(bench, bench.report_for(request.node))
+    return bench.reference(bench.report_for(request.node))
 
 
 @pytest.fixture

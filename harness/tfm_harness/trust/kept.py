@@ -20,7 +20,7 @@ from tfm_harness.trust.kept_form import from_plain, to_plain
 from tfm_harness.verify.keys import PublicKey, VerificationKey
 from tfm_harness.verify.result_profile import ResultProfile, builtin_profiles, load_profile
 
-__all__ = ["FILE_NAME", "KeptEvidence", "KeptItem", "named_profile", "read_kept"]
+__all__ = ["FILE_NAME", "KeptEvidence", "KeptItem", "Kind", "named_profile", "read_kept"]
 
 FILE_NAME = "evidence.jsonl"
 SCHEMA = "tfm-harness-kept-evidence/1"

@@ -1,0 +1,200 @@
+"""A combination whose board can be started again: reset, power cut, other fuses, other sensors, another build."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from tfm_harness.bench.firmware import open_consoles
+from tfm_harness.bench.opened import OpenCombination
+from tfm_harness.bench.proof import prove_flash
+from tfm_harness.bench.virtual import VirtualBoard
+from tfm_harness.boards.base import Board, ClockQuality, PowerState, ResetKind
+from tfm_harness.boards.virtual import Burned
+from tfm_harness.console.base import Mark
+from tfm_harness.errors import HarnessError
+from tfm_harness.protocol.base import Description
+from tfm_harness.trust.anchors import Trust
+
+if TYPE_CHECKING:
+    from tfm_harness.config.build import Build
+
+__all__ = ["RestartableCombination"]
+
+_SHORTEST_SILENCE: Final = 0.1  # seconds
+_REFUSED_BOOT: Final = 10.0  # seconds after which a firmware that does not answer is taken to have refused to boot
+_LOOK_AGAIN: Final = 0.2  # seconds between two looks at what it says meanwhile
+
+
+class RestartableCombination(OpenCombination):
+    """Starts its board again in every way that tests want, and waits until the firmware answers."""
+
+    _since_cut: dict[str, Mark] = {}  # noqa: RUF012 - replaced as a whole at each power cut
+
+    def reset(self, kind: ResetKind) -> Description:
+        """Reset on purpose and wait until the firmware answers."""
+        with self.reset_monitor.expected_reset():
+            with self.booting():
+                self.board.reset(kind)
+            self._started()
+            description = self.firmware.wait_ready()
+        self._restate()
+        return description
+
+    def reset_by_request(self) -> Description:
+        """Let the firmware reset itself (OS group reset) and wait until it answers again."""
+        with self.reset_monitor.expected_reset():
+            self.device.lab.request_reset()
+            self.reset_monitor.await_reset(self.boot_timeout)
+            self._started()
+            description = self.firmware.wait_ready()
+        self._restate()
+        return description
+
+    def stays_silent(self) -> bool:
+        """Whether the firmware does not answer in three times what its longest good boot took."""
+        with self.booting():
+            return self.device.lab.is_silent(max(_SHORTEST_SILENCE, 3 * self.firmware.longest_boot))
+
+    # -- power
+
+    @contextlib.contextmanager
+    def power_cut(self, *, answers: bool = True) -> Iterator[None]:
+        """The board is off for the block and starts cold after it; without `answers` it may refuse to boot."""
+        with self.reset_monitor.expected_reset():
+            self.board.power(PowerState.OFF)
+            self._since_cut = {name: console.mark() for name, console in open_consoles(self.board).items()}
+            try:
+                yield
+            finally:
+                with self.booting():
+                    self.board.power(PowerState.ON)
+                self._started()
+                if answers:
+                    self.firmware.wait_ready()
+        self._restate()
+
+    def answers(self) -> bool:
+        """Whether the firmware answers after a power cut that it may not have survived.
+
+        Waits as long as for a boot, ten seconds at most; a console on which it says that it halted ends the wait.
+        """
+        deadline = time.monotonic() + min(_REFUSED_BOOT, self.boot_timeout)
+        with self.reset_monitor.expected_reset():
+            while True:
+                try:
+                    self.firmware.answer_within(_LOOK_AGAIN)
+                except HarnessError as error:
+                    if error.kind not in {"silent", "boot-hung"}:
+                        raise
+                    if self._says_halted() or time.monotonic() > deadline:
+                        return False
+                else:
+                    break
+        self._restate()
+        return True
+
+    def _says_halted(self) -> bool:
+        consoles = open_consoles(self.board)
+        said = (consoles[name].read_from(mark) for name, mark in self._since_cut.items() if name in consoles)
+        return any(b"halted" in text for text in said)
+
+    def factory_reset(self) -> Description:
+        """Forget what the device keeps (counters, updates) and start it cold."""
+        with self.reset_monitor.expected_reset():
+            self.board.power(PowerState.OFF)
+            self.board.erase()
+            with self.booting():
+                self.board.power(PowerState.ON)
+            self._started()
+            description = self.firmware.wait_ready()
+        self._active = description.model
+        self._trust = Trust(self.combination.build, self.board.identity)  # what had been installed is forgotten, too
+        self._restate()
+        return description
+
+    # -- something else than before
+
+    @contextlib.contextmanager
+    def provisioned(self, lifecycle: int) -> Iterator[None]:
+        """Start the (virtual) board cold in another PSA lifecycle, and in its own again afterwards.
+
+        Raises:
+            InfrastructureError, ProductError: as `reset`.
+        """
+        active = self.description.model
+        with VirtualBoard(self).burned(Burned(lifecycle=lifecycle)):
+            self.select_again(active)
+            yield
+
+    @contextlib.contextmanager
+    def without_sensors(self, *names: str) -> Iterator[None]:
+        """Start the board cold without some of its sensors, and with all of them again afterwards.
+
+        Raises:
+            InfrastructureError, ProductError: as `reset`.
+        """
+        remove = self.board.without_sensors
+        with self._started_with(lambda: remove(frozenset(names)), lambda: remove(frozenset())):
+            yield
+
+    @contextlib.contextmanager
+    def exact_clock(self) -> Iterator[bool]:
+        """Measure with a clock that repeats: as it is on silicon, by counting instructions on an emulator.
+
+        Gives whether there is such a clock; without one, time on this board carries no verdict.
+
+        Raises:
+            InfrastructureError, ProductError: as `reset`.
+        """
+        count = self.board.count_instructions
+        if self.board.clock_quality is not ClockQuality.MEANINGLESS:
+            yield True
+        elif type(self.board).count_instructions is Board.count_instructions:
+            yield False
+        else:
+            with self._started_with(lambda: count(True), lambda: count(False)):
+                yield True
+
+    @contextlib.contextmanager
+    def _started_with(self, change: Callable[[], None], back: Callable[[], None]) -> Iterator[None]:
+        """A cold start with something changed, and another one with it changed back."""
+        active = self.description.model
+        change()
+        try:
+            self.reset(ResetKind.COLD)
+            self.select_again(active)
+            yield
+        finally:
+            back()
+            self.reset(ResetKind.COLD)
+            self.select_again(active)
+
+    def flash_variant(self, build: Build) -> None:
+        """Put a changed build on the board, which may well refuse to boot; undone by `flash_again`."""
+        with self.reset_monitor.expected_reset():
+            with self.booting():
+                self.board.flash(build)
+            self._started()
+
+    def flash_again(self) -> None:
+        """The build under test, as when the bench was opened."""
+        self.flash_variant(self.combination.build)
+        prove_flash(self.firmware.wait_ready(), self.trust, self.combination)
+        self._restate()
+
+    # -- inside
+
+    def _started(self) -> None:
+        """The board was started: another boot, perhaps with other fuses, and nothing on the wire belongs to it."""
+        self.boots += 1
+        if self.trust.identity != self.board.identity:
+            self._trust = Trust(self.combination.build, self.board.identity)
+        if self._firmware is not None:
+            self._firmware.restart_link()
+
+    def _restate(self) -> None:
+        if self.stimulus is not None:
+            self.stimulus.restate()
