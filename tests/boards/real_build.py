@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -67,7 +66,4 @@ def run_suites(
     words = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", f"--tfm-target={target}"]
     words += [f"--tfm-build={build}", f"--tfm-run-dir={folder}/run", f"--tfm-state-dir={folder}/state"]
     words += ["--tfm-quick", *(str(ROOT / "suites" / suite) for suite in suites)]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
-    return subprocess.run(
-        words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout, check=False
-    )
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)

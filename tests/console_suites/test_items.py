@@ -68,7 +68,6 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, printer: Pri
     monkeypatch.setenv("TFM_HARNESS_STATE_DIR", str(pytester.path / "state"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("COLUMNS", "160")
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     shutil.copytree(ROOT / "suites" / "console", pytester.path / "console")
     (pytester.path / "targets").mkdir()
     (pytester.path / "targets" / "bench.yaml").write_text(TARGET.format(port=printer.port))

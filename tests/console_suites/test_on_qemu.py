@@ -27,7 +27,6 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     monkeypatch.setenv("TFM_HARNESS_STATE_DIR", str(pytester.path / "state"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("COLUMNS", "160")
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     shutil.copytree(ROOT / "suites" / "console", pytester.path / "console")
     (pytester.path / "layout.ld").write_text(LAYOUT)
     (pytester.path / "fw.yaml").write_text(

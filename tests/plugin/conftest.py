@@ -16,7 +16,6 @@ class Project:
         monkeypatch.setenv("TFM_HARNESS_STATE_DIR", str(self.path / "state"))
         monkeypatch.setenv("PYTHONPATH", str(ROOT))
         monkeypatch.setenv("COLUMNS", "160")
-        monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
         pytester.makeconftest(
             "from tfm_harness.config import kinds\n"
             "kinds.BUILT_IN['simulator'] = 'tests.plugin.simulator_board:SimulatorBoard'\n\n"

@@ -59,7 +59,6 @@ class User:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "150"}
-        self.env.pop("PYTEST_ADDOPTS", None)
 
     def command(self, *args: str, target: str = "qemu-an547", build: str = str(FIRMWARE)) -> list[str]:
         # With "=", or pytest takes the paths for tests and looks for its rootdir there.

@@ -36,7 +36,6 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, request: pyt
     monkeypatch.setenv("TFM_HARNESS_STATE_DIR", str(pytester.path / "state"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("COLUMNS", "160")
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
 
     def go(*args: str, weak: bool, edit: Callable[[str], str] = lambda text: text, policy: str = "validation",
            suite: str = "application_evidence", values: list[float] | None = None,
