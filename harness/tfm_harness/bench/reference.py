@@ -134,7 +134,7 @@ class Reference:
             return inference.data or b""
         from tfm_harness.parity.frontend import get_frontend, window_records
 
-        config = self._bench.combination.build.models.get(inference.model or "")
+        config = self._build.models.get(inference.model or "")
         frontend = get_frontend((config.frontend if config else None) or "reference")
         return frontend(window_records(inference.samples)).tobytes()
 
