@@ -25,6 +25,7 @@ MODULES = (
     "tfm_harness.cli.console_suite",
     "tfm_harness.cli.import_build",
     "tfm_harness.cli.coverage",
+    "tfm_harness.cli.check_requirements",
     "tfm_harness.cli.compare",
     "tfm_harness.cli.replay",
     "tfm_harness.cli.keys",
