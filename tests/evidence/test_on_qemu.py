@@ -44,7 +44,7 @@ def test_a_run_signs_its_evidence_and_another_tool_appraises_it(tmp_path: Path) 
         )
 
     run = call(
-        "pytest", "-p", "no:cacheprovider", "--tfm-target=qemu-an547", f"--tfm-build={FIRMWARE}", 
+        "pytest", "-p", "no:cacheprovider", "--tfm-target=qemu-an547", f"--tfm-build={FIRMWARE}",
         "--tfm-state-dir=state", "--tfm-run-dir=run", "--tfm-evidence=throwaway", "test_user.py",
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
