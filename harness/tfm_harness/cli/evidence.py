@@ -10,11 +10,15 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfm_harness.cli.badge import add_badge
 from tfm_harness.cli.endorsements import add_appraise, add_corim
 from tfm_harness.errors import ConfigError, HarnessError
 from tfm_harness.findings import Policy
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tfm_harness.evidence.dsse import SigningKey
     from tfm_harness.evidence.signers import LibraryEnvelopeSigner
     from tfm_harness.evidence.verified import Verified
     from tfm_harness.findings import Report
@@ -45,6 +49,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_verify(actions)
     add_corim(actions)
     add_appraise(actions)
+    add_badge(actions)
     return parser
 
 
@@ -148,17 +153,33 @@ def _signers(args: argparse.Namespace, output: Path) -> tuple[list[LibraryEnvelo
 
 
 def _verify(args: argparse.Namespace) -> int:
+    from tfm_harness.evidence.badge import STATEMENT_NAME
     from tfm_harness.evidence.signers import load_verification_keys
     from tfm_harness.evidence.verified import verify_bundle
     from tfm_harness.findings import Report
 
     report = Report(policy=Policy.PRODUCTION)
     keys = load_verification_keys(args.key)
+    if (args.bundle / STATEMENT_NAME).is_file():
+        return _verify_pack(args.bundle, keys, report)
     with contextlib.ExitStack() as stack:
         engine = cache(lambda: None if args.no_reference else _engine(stack))
         found = verify_bundle(args.bundle, keys, report, run_dir=args.run_dir, engine=engine)
     sys.stdout.write(_json(found, report) if args.json else _text(found, report))
     return 0 if report.ok and found.run is not None else 1
+
+
+def _verify_pack(folder: Path, keys: Mapping[str, SigningKey], report: Report) -> int:
+    from tfm_harness.evidence.badge import verify_badge
+
+    judgement = verify_badge(folder, keys, report)
+    lines = [f"FAILED {finding.id}: {finding.seen} (at {finding.where})" for finding in report.failed]
+    if judgement is not None:
+        lines.append(f"judged again: {len(judgement.cases)} cases, {judgement.verdict}")
+    holds = report.ok and judgement is not None
+    lines.append("the pack holds" if holds else "THE PACK DOES NOT HOLD")
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0 if holds else 1
 
 
 def _engine(stack: contextlib.ExitStack) -> ReferenceEngine | None:
