@@ -20,9 +20,9 @@ help:
 	@echo 'make mutants-matrix   the same with all suites on each, and the matrix'
 	@echo 'make mutation-score   small changes of the firmware (a seeded sample, SAMPLE=400): how many are noticed'
 	@echo 'make mutation-score-harness   the same on verify, latency and the comparison of parity'
-	@echo 'make nightly-check   make test, the matrix and both mutation scores (hours)'
+	@echo 'make nightly-check   make test, the long tests, all mutants, the matrix and both mutation scores (hours)'
 	@echo 'make lint      ruff, mypy, import-linter, clang-format'
-	@echo 'make unit      the tests of the harness itself'
+	@echo 'make unit      the tests of the harness itself (make unit-nightly: those that take long and only go wider)'
 	@echo 'make firmware  the reference firmware'
 	@echo 'make bench     the benchmarks'
 	@echo 'make docs      the documentation as a site, build/docs/site; warnings are errors'
@@ -36,11 +36,11 @@ demo: firmware
 
 .PHONY: test
 test: setup-test
-	@.ci/stages.sh lint firmware firmware-check mutants-quick unit
+	@$(python) .ci/stages.py firmware -- unit -- JOBS=1 firmware-check lint mutants-quick
 
 .PHONY: nightly-check
 nightly-check: setup-test
-	@.ci/stages.sh lint firmware firmware-check unit mutants mutants-matrix mutation-score mutation-score-harness
+	@$(python) .ci/stages.py lint firmware firmware-check unit unit-nightly mutants mutants-matrix mutation-score mutation-score-harness
 
 .PHONY: setup-demo setup-test
 setup-demo:
@@ -57,14 +57,18 @@ lint: setup-test
 
 .PHONY: firmware firmware-check
 firmware: setup-demo
-	$(MAKE) -C $(firmware) PYTHON=$(abspath $(python))
+	$(MAKE) -C $(firmware) -j$(JOBS) PYTHON=$(abspath $(python))
 firmware-check: setup-test firmware
 	$(MAKE) -C $(firmware) check PYTHON=$(abspath $(python))
 
-.PHONY: unit
+.PHONY: unit unit-nightly
+pytest := $(python) -m pytest tests -q -n $(JOBS) --dist worksteal -p no:cacheprovider --durations=15
 unit: setup-test
-	TFM_HARNESS_ARTIFACTS=$(or $(TFM_HARNESS_ARTIFACTS),$(CURDIR)/build/artifacts) $(python) -m pytest tests -q -n $(JOBS) -p no:cacheprovider --durations=15
+	TFM_HARNESS_ARTIFACTS=$(or $(TFM_HARNESS_ARTIFACTS),$(CURDIR)/build/artifacts) $(pytest) -m 'not nightly'
 	@ls build/artifacts/*.png 2>/dev/null | sed 's/^/artifact: /'
+
+unit-nightly: setup-test
+	$(pytest) -m nightly
 
 .PHONY: suites
 suites: firmware

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -41,6 +42,7 @@ COUNTED = Check(
     title="each sample taken is counted once, also when its value is that of the one before",
     requirement="docs/protocol.md, sample",
 )
+ENOUGH_SAMPLES = 800
 RATE = Check(
     id="sensor.rate",
     title="free-running samples come at the period that was asked for",
@@ -174,40 +176,74 @@ def test_samples_come_at_the_period_asked_for(
     clock = bench.combination.target.clock
     hz = clock.hz if clock is not None else bench.description.clock_hz or 1
     if bench.board.clock_quality is not ClockQuality.DETERMINISTIC:
-        taken, _, host = measured(device, period, hz)
-        most = 1.05 * host + 2
-        checks(RATE, taken <= most, expected=f"at most {most:.1f}", seen=f"{taken} samples", subject="by the host")
+        seen = measured(device, period, hz)
+        most = 1.05 * seen.host + 2
+        checks(RATE, seen.least <= most, expected=f"at most {most:.1f}", seen=str(seen), subject="by the host")
     with bench.exact_clock() as exact:
         if not exact:
             return
         put(stimulus, Sample(640, 640, 640, 400))
-        taken, due, _ = measured(device, period, hz)
+        # A busy host lets time pass between two questions: of a few tries the one that tells most is judged.
+        tries = [measured(device, period, hz, enough=ENOUGH_SAMPLES)]
+        while len(tries) < 4 and min(one.slack for one in tries) > 0.03:
+            tries.append(measured(device, period, hz, enough=ENOUGH_SAMPLES))
+        seen = min(tries, key=lambda one: one.slack)
         checks(
             RATE,
-            0.95 * due - 2 <= taken <= 1.05 * due + 2,
-            expected=f"{due:.1f} within 5 %, and two more or less",
-            seen=f"{taken} samples",
+            seen.most >= 0.95 * seen.due - 2 and seen.least <= 1.05 * seen.due + 2,
+            expected=f"{seen.due:.1f} within 5 %, and two more or less",
+            seen=str(seen),
             subject="by the counter",
         )
 
 
-def measured(device: Device, period: int, hz: int) -> tuple[int, float, float]:
-    """Samples taken, samples due by the device's counter, samples due by the host's clock at most."""
+@dataclass(frozen=True)
+class Rate:
+    """Samples between two readings of the device's counter: how many were taken, and how many were due.
+
+    Attributes:
+        least, most: samples taken. They differ by what was taken between a reading and the questions around it.
+        due: by the device's counter.
+        host: by the host's clock, around the samples of `least`.
+    """
+
+    least: int
+    most: int
+    due: float
+    host: float
+
+    @property
+    def slack(self) -> float:
+        """How exactly the number taken is known, as a share of all."""
+        return (self.most - self.least) / self.due
+
+    def __str__(self) -> str:
+        return f"{self.least} to {self.most} samples"
+
+
+def measured(device: Device, period: int, hz: int, *, enough: int = 0) -> Rate:
+    """Let the device run free for a while; each reading of its counter stands between two questions.
+
+    `enough` samples make what is taken around the readings small; a device that takes none is not waited for.
+    """
     lab = device.lab
     lab.sample("clear")
-    lab.sample("free", ms=period)
-    ticks_before = lab.latency(1).end
-    before = time.monotonic()
     first = lab.sample("free", ms=period)
+    from_ticks = lab.latency(1).end
+    began = time.monotonic()
+    second = third = lab.sample("free", ms=period)
     least = max(0.3, 12 * period / 1000)
-    while time.monotonic() - before < least:
-        lab.device_stats()
+    while (spent := time.monotonic() - began) < least or (third.taken - second.taken < enough and spent < 10):
+        third = lab.sample("free", ms=period)
+    to_ticks = lab.latency(1).start
     last = lab.sample("free", ms=period)
-    after = time.monotonic()
-    ticks_after = lab.latency(1).start
     lab.sample("stop")
-    ticks_due = (ticks_after - ticks_before) / hz * 1000 / period
-    return last.taken - first.taken, ticks_due, (after - before) * 1000 / period
+    return Rate(
+        least=third.taken - second.taken,
+        most=last.taken - first.taken,
+        due=(to_ticks - from_ticks) / hz * 1000 / period,
+        host=spent * 1000 / period,
+    )
 
 
 @pytest.mark.needs("sensor-removal")

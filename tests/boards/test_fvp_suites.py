@@ -14,7 +14,15 @@ from tests.reference_firmware import ROOT, needs_firmware
 pytestmark = [pytest.mark.qemu, needs_firmware]
 
 
-def test_suites_pass(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "suites",
+    [
+        ("boot", "provisioning"),
+        pytest.param(("attestation", "boot", "provisioning", "results"), marks=pytest.mark.nightly),
+    ],
+    ids=["short", "all"],
+)
+def test_suites_pass(tmp_path: Path, suites: tuple[str, ...]) -> None:
     binary = simulator.install(tmp_path)
     iris = Path(simulator.__file__).parent / "iris_python"
     text = (ROOT / "targets" / "fvp-corstone300.yaml").read_text()
@@ -23,7 +31,7 @@ def test_suites_pass(tmp_path: Path) -> None:
     # The build has a model that reads sensors; an FVP without `vsi` has nothing that plays them.
     sensors = "sensors:\n  mag: {model: lsm303dlhc, address: 0x1e}\n  temp: {model: tmp105, address: 0x48}\n"
     target.write_text(f"{text}iris: {{python_path: {iris}}}\n{sensors}")
-    done = run_suites(tmp_path, target, "reference", "attestation", "boot", "provisioning", "results", timeout=300)
+    done = run_suites(tmp_path, target, "reference", *suites, timeout=300)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert "simulator" in json.dumps(record["boards"])

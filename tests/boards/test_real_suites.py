@@ -19,6 +19,10 @@ from tests.reference_firmware import ROOT, needs_firmware
 
 pytestmark = [pytest.mark.qemu, needs_firmware]
 
+# The firmware and the suites are those of the runs on QEMU. `make test` runs here what shows a kind of board: how it is
+# flashed, reset and heard. Every night all suites run that the kind can run.
+EVERY_NIGHT = pytest.mark.nightly
+
 COMMON = """\
 sensors:
   mag: {model: lsm303dlhc, address: 0x1e}
@@ -42,7 +46,15 @@ def judge(done: subprocess.CompletedProcess[str], folder: Path, least: int) -> d
     return board
 
 
-def test_on_an_mps3(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("suites", "least"),
+    [
+        (("boot", "provisioning"), 10),
+        pytest.param(("attestation", "boot", "provisioning", "results", "isolation"), 40, marks=EVERY_NIGHT),
+    ],
+    ids=["short", "all"],
+)
+def test_on_an_mps3(tmp_path: Path, suites: tuple[str, ...], least: int) -> None:
     card = make_card(tmp_path / "V2M-MPS3")
     before = {path: path.read_bytes() for path in card.rglob("*") if path.is_file()}
     with StandInMps3(card, tmp_path, entropy_at=0x38001000, flash=True) as fake:
@@ -59,14 +71,21 @@ restore: true
 {COMMON}"""
         )
         build = write_build(tmp_path / "build")
-        done = run_suites(tmp_path, target, build, "attestation", "boot", "provisioning", "results", "isolation")
-    board = judge(done, tmp_path, 40)
+        done = run_suites(tmp_path, target, build, *suites)
+    board = judge(done, tmp_path, least)
     assert "has no cold-reset" not in done.stdout
     assert "MPS3 AN547" in json.dumps(board)
     assert {path: path.read_bytes() for path in card.rglob("*") if path.is_file()} == before
 
 
-def test_behind_a_debug_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("suites", "least"),
+    [(("boot",), 5), pytest.param(("attestation", "boot", "results"), 25, marks=EVERY_NIGHT)],
+    ids=["short", "all"],
+)
+def test_behind_a_debug_probe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suites: tuple[str, ...], least: int
+) -> None:
     site = entry_point_folder(tmp_path / "site")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), str(ROOT)]))
     with StandInProbeBoard("TESTPROBE1", tmp_path / "p") as fake:
@@ -88,14 +107,19 @@ consoles:
 {COMMON}"""
         )
         build = write_build(tmp_path / "build", entropy=True)
-        done = run_suites(tmp_path, target, build, "attestation", "boot", "results")
-    board = judge(done, tmp_path, 25)
+        done = run_suites(tmp_path, target, build, *suites)
+    board = judge(done, tmp_path, least)
     assert "simulator: QEMU gdbstub" in json.dumps(board)
     # Without a switch there are no cold resets: that is not covered, and not the bench's fault.
     assert "has no cold-reset" in done.stdout
 
 
-def test_in_a_labgrid_farm(tmp_path: Path, probe_elf: Path) -> None:
+@pytest.mark.parametrize(
+    ("suites", "least"),
+    [(("attestation",), 5), pytest.param(("attestation", "provisioning", "isolation"), 20, marks=EVERY_NIGHT)],
+    ids=["short", "all"],
+)
+def test_in_a_labgrid_farm(tmp_path: Path, probe_elf: Path, suites: tuple[str, ...], least: int) -> None:
     python = labgrid_python()
     if isinstance(python, str):
         pytest.skip(python)
@@ -116,9 +140,9 @@ timeouts: {{acquire: 60}}
 {COMMON}"""
         )
         build = write_build(tmp_path / "build")
-        done = run_suites(tmp_path, target, build, "attestation", "provisioning", "isolation")
+        done = run_suites(tmp_path, target, build, *suites)
         assert farm.holder() == ""
-    board = judge(done, tmp_path, 20)
+    board = judge(done, tmp_path, least)
     assert "an547-0" in json.dumps(board)
     assert "has no warm-reset" in done.stdout
 

@@ -33,6 +33,8 @@ __all__ = ["LEAST", "Latency"]
 
 LEAST: Final = 8
 """Timings of a model, where the build does not say how many and an inference takes long."""
+MORE_SERIES: Final = 5
+"""Series at most that look for a run of the model that nothing disturbed."""
 _RUN_SECONDS = 1.0
 _RATE_SECONDS = 1.0
 _TRIES = 3
@@ -158,6 +160,14 @@ class Latency:
         device, clock = self._bench.device, self.clock
         ticks = series.ticks if series is not None else device.lab.latency(LEAST).ticks
         start, end = result.integer("start_ticks"), result.integer("end_ticks")
+        least = min(ticks)
+        for _ in range(MORE_SERIES):
+            # On an emulator that runs freely a busy host makes ticks of any length: every run of a series may be slow.
+            if self._bench.board.clock_quality is not ClockQuality.MEANINGLESS or start is None or end is None:
+                break
+            if end - start >= least:
+                break
+            least = min(least, *device.lab.latency(LEAST).ticks)
         phases = check_phases(
             [inference.answer.ticks[phase] for phase in PHASES],
             clock=clock,
@@ -166,7 +176,7 @@ class Latency:
             bound=self._bench.combination.build.latency.host_bound,
             result_ticks=(start, end) if start is not None and end is not None else None,
             # The least of the series: on a shared host the median may hold somebody else's work.
-            inference_ticks=float(min(ticks)),
+            inference_ticks=float(least),
             subject=name,
         )
         self._bench.measured.keep_phases(name, phases.seconds(clock))

@@ -1,0 +1,129 @@
+"""Runs targets of the Makefile and says what took longest: ``stages.py firmware -- unit -- firmware-check mutants``.
+
+The targets before the first ``--`` run one after the other. Each group after it is a lane: its targets run one after
+the other, the lanes side by side, because few of them keep two CPUs busy alone. Where a target fails, the others are
+ended. What a target prints is shown as a whole at its end, as long as lanes run side by side. ``NAME=VALUE`` in a group
+is given to each make of the group.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+LOGS = Path("build/logs")
+GRACE = 30  # seconds for a lane that is ended
+
+
+@dataclass
+class Stage:
+    """A target that ran: wall-clock seconds, and seconds of CPU time of all its processes."""
+
+    name: str
+    seconds: float
+    cpu: float
+    status: int
+
+
+@dataclass
+class Runner:
+    """Runs targets, until one fails."""
+
+    done: list[Stage] = field(default_factory=list)
+    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    failed: str = ""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def one(self, name: str, variables: list[str], *, shown: bool) -> None:
+        """Run a target; nothing where another one has failed before."""
+        LOGS.mkdir(parents=True, exist_ok=True)
+        log = LOGS / f"{name}.log"
+        began = time.monotonic()
+        with self.lock:
+            if self.failed:
+                return
+            out = None if shown else log.open("wb")
+            command = [os.environ.get("MAKE", "make"), "--no-print-directory", name, *variables]
+            process = subprocess.Popen(
+                command, stdout=out, stderr=subprocess.STDOUT if out else None, start_new_session=True
+            )
+            self.running[name] = process
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        with self.lock:
+            del self.running[name]
+            spent = usage.ru_utime + usage.ru_stime
+            self.done.append(Stage(name, time.monotonic() - began, spent, process.returncode))
+            if out:
+                out.close()
+                sys.stdout.write(f"--- {name}\n{log.read_text(errors='replace')}")
+                sys.stdout.flush()
+            if process.returncode and not self.failed:
+                self.failed = name
+                self.end_others()
+
+    def end_others(self) -> None:
+        """End what still runs, with all that it started."""
+        for other in self.running.values():
+            os.killpg(other.pid, signal.SIGTERM)
+        threading.Thread(target=self._kill, args=(list(self.running.values()),), daemon=True).start()
+
+    @staticmethod
+    def _kill(others: list[subprocess.Popen[bytes]]) -> None:
+        time.sleep(GRACE)
+        for other in others:
+            if other.returncode is None:
+                os.killpg(other.pid, signal.SIGKILL)
+
+    def lane(self, names: list[str], *, shown: bool) -> None:
+        """Run targets one after the other."""
+        variables = [name for name in names if "=" in name]
+        for name in names:
+            if "=" not in name:
+                self.one(name, variables, shown=shown)
+
+
+def groups(words: list[str]) -> list[list[str]]:
+    """The words between the ``--``."""
+    found: list[list[str]] = [[]]
+    for word in words:
+        if word == "--":
+            found.append([])
+        else:
+            found[-1].append(word)
+    return found
+
+
+def main(words: list[str]) -> int:
+    """Run; 0 when every target passed."""
+    first, *lanes = groups(words)
+    runner = Runner()
+    began = time.monotonic()
+    try:
+        runner.lane(first, shown=True)
+        threads = [threading.Thread(target=runner.lane, args=(lane,), kwargs={"shown": False}) for lane in lanes]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    except BaseException:
+        with runner.lock:
+            runner.failed = runner.failed or "interrupted"
+            runner.end_others()
+        raise
+    wall = time.monotonic() - began
+    print(f"{wall:.0f} seconds in all, {sum(stage.cpu for stage in runner.done):.0f} of CPU time; longest first:")
+    for stage in sorted(runner.done, key=lambda stage: -stage.seconds):
+        print(f"  {stage.seconds:.0f} {stage.name} (CPU {stage.cpu:.0f})")
+    print(f"make {runner.failed} failed" if runner.failed else "everything passed")
+    return 1 if runner.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,60 @@
+"""The runner of the Makefile's stages: order, lanes side by side, a failure that ends the others, what took longest."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+STAGES = Path(__file__).resolve().parents[2] / ".ci" / "stages.py"
+MAKEFILE = """\
+first:
+\t@echo first >> order
+left: ; @touch left-runs; while ! test -e right-runs; do sleep 0.05; done; echo said by left
+right: ; @touch right-runs; while ! test -e left-runs; do sleep 0.05; done; echo said by right
+after: ; @echo after $(WORD) >> order
+broken: ; @echo what went wrong; exit 3
+endless: ; @touch endless-runs; sleep 600
+waits-then-broken: ; @while ! test -e endless-runs; do sleep 0.05; done; exit 1
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    (tmp_path / "Makefile").write_text(MAKEFILE)
+    return tmp_path
+
+
+def stages(here: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(STAGES), *words], cwd=here, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_lanes_run_side_by_side_after_what_comes_first(here: Path) -> None:
+    done = stages(here, "first", "--", "left", "--", "WORD=given", "right", "after")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (here / "order").read_text().split("\n")[:2] == ["first", "after given"]
+    assert "--- left\nsaid by left\n" in done.stdout
+    assert "--- right\nsaid by right\n" in done.stdout
+    assert "everything passed" in done.stdout
+    for name in ("first", "left", "right", "after"):
+        assert f" {name} (CPU " in done.stdout
+
+
+def test_a_failure_ends_what_runs_and_nothing_begins_after_it(here: Path) -> None:
+    done = stages(here, "first", "--", "endless", "after", "--", "waits-then-broken", "left")
+    assert done.returncode == 1
+    assert "make waits-then-broken failed" in done.stdout
+    assert (here / "order").read_text() == "first\n"
+    assert not (here / "left-runs").exists()
+
+
+def test_what_comes_first_fails(here: Path) -> None:
+    done = stages(here, "broken", "first", "--", "left")
+    assert done.returncode == 1
+    assert "what went wrong" in done.stdout
+    assert "make broken failed" in done.stdout
+    assert not (here / "order").exists()
