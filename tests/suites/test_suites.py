@@ -11,6 +11,7 @@ from types import ModuleType
 
 import pytest
 import yaml
+from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Report
 from tfm_harness.plugin.record import SUITES
 from tfm_harness.testing.images import ImageRecipe, load_signing_key, make_image
@@ -146,5 +147,5 @@ def test_images_made_wrong_are_wrong() -> None:
 def test_only_keys_made_for_tests_are_taken(tmp_path: Path) -> None:
     path = tmp_path / "production.pem"
     path.write_bytes((FIRMWARE / "keys" / "TEST_ONLY_image_signing.pem").read_bytes())
-    with pytest.raises(Exception, match="only keys made for tests"):
+    with pytest.raises(ConfigError, match="only keys made for tests"):
         load_signing_key(path)
