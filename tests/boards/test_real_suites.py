@@ -13,7 +13,7 @@ from tfm_harness.config.loading import load_build, load_target
 from tfm_harness.testing.simulators.mps3 import StandInMps3, make_card
 from tfm_harness.testing.simulators.probe_board import StandInProbeBoard, entry_point_folder
 
-from tests.boards.labgrid_kit import Farm, QemuBehindTcp, labgrid_python
+from tests.boards.labgrid.kit import Farm, QemuBehindTcp, labgrid_python
 from tests.boards.real_build import run_suites, write_build
 from tests.reference_firmware import ROOT, needs_firmware
 

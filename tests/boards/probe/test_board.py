@@ -29,7 +29,7 @@ UID = "TESTPROBE1"
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, probe_elf: Path) -> Iterator[StandInProbeBoard]:
     path = entry_point_folder(tmp_path / "site")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(path), str(Path(__file__).parents[2])]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(path), str(Path(__file__).parents[3])]))
     with StandInProbeBoard(UID, tmp_path / "p") as board:
         monkeypatch.setenv(*board.environment)
         yield board
@@ -232,7 +232,7 @@ def test_hung_probe_is_ended_and_the_board_usable_afterwards(
 def test_pyocd_missing_or_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, kind: str) -> None:
     (tmp_path / "site" / "pyocd").mkdir(parents=True)
     (tmp_path / "site" / "pyocd" / "__init__.py").write_text(version + "\n")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "site"), str(Path(__file__).parents[2])]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "site"), str(Path(__file__).parents[3])]))
     target = ProbeTarget.model_validate(words_for((4001, 4002)))
     with pytest.raises(InfrastructureError) as caught:
         ProbeBoard(target, RunContext(tmp_path / "run", tmp_path / "state")).acquire()

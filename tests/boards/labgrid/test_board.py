@@ -20,7 +20,7 @@ from tfm_harness.config.labgrid import LabgridTarget
 from tfm_harness.config.loading import load_target
 from tfm_harness.errors import InfrastructureError
 
-from tests.boards.labgrid_kit import Farm, QemuBehindTcp, free_port, labgrid_python
+from tests.boards.labgrid.kit import Farm, QemuBehindTcp, free_port, labgrid_python
 
 CONSOLES = {"ns": {"resource": "uart-ns"}, "secure": {"resource": "uart-s"}}
 
@@ -202,7 +202,7 @@ def test_the_place_is_free_after_sigkill(farm: Farm, tmp_path: Path) -> None:
         signal.pause()
         """)
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     with subprocess.Popen(
         [sys.executable, str(script)], stdout=subprocess.PIPE, cwd=tmp_path, env=environment
     ) as session:

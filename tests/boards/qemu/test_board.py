@@ -460,7 +460,7 @@ SESSION = """
 def test_nothing_survives_sigkill_of_the_harness(
     where: str, probe_build: Build, tmp_path: Path, make_qemu: Callable[..., QemuBoard]
 ) -> None:
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     script = tmp_path / "session.py"
     script.write_text(textwrap.dedent(SESSION))
     assert probe_build.path is not None

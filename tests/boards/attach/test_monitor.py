@@ -15,7 +15,7 @@ from tfm_harness.boards.supervisor import Child, spawn, wait_until
 from tfm_harness.config.loading import load_target
 from tfm_harness.errors import InfrastructureError
 
-from tests.boards.labgrid_kit import free_port
+from tests.boards.labgrid.kit import free_port
 
 pytestmark = pytest.mark.qemu
 
