@@ -29,7 +29,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PACKAGE = ROOT / "harness" / "tfm_harness"
 ROOMS = {
-    "verify": ("tests/verify",),
+    "verify": ("tests/verify", "tests/cli/test_verify.py"),
     "latency": ("tests/latency",),
     "parity": ("tests/parity/test_compare.py", "tests/parity/test_quantise.py"),
 }

@@ -19,7 +19,7 @@ from tfm_harness.protocol.base import Description
 from tfm_harness.testing import ImageRecipe, make_image
 from tfm_harness.trust.anchors import Trust
 
-from tests.parity.test_cli_replay import failure  # noqa: F401 - a fixture
+from tests.cli.test_replay import failure  # noqa: F401 - a fixture
 
 
 @pytest.fixture
