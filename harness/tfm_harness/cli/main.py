@@ -29,6 +29,7 @@ MODULES = (
     "tfm_harness.cli.compare",
     "tfm_harness.cli.replay",
     "tfm_harness.cli.keys",
+    "tfm_harness.cli.trace",
     "tfm_harness.cli.baseline",
     "tfm_harness.cli.evidence",
     "tfm_harness.cli.init",

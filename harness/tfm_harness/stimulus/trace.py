@@ -91,7 +91,7 @@ def load_trace(path: Path) -> Trace:
     comma) or tabulators; lines that begin with ``#`` are comments. ``.npz``: one one-dimensional array for each
     channel. Names may carry a unit: ``mag.x[uT]`` (the default for the magnetometer), ``temp[degC]``,
     ``mag.x[count]`` for register counts; ``t`` or ``t[s]`` is time, and so is ``timestamp`` or ``time``: with a unit,
-    as dates, or as numbers since 1970.
+    as dates, or as numbers since 1970. ``.resd`` is Renode's format, ``.sds`` Arm's, with its ``.sds.yml`` beside it.
 
     Raises:
         ConfigError: kind ``trace-missing`` or ``trace-invalid`` with file:line.
@@ -100,9 +100,20 @@ def load_trace(path: Path) -> Trace:
         size = path.stat().st_size
         if size > _MAX_BYTES:
             raise _invalid(str(path), f"larger than {_MAX_BYTES} bytes")
+        if path.suffix in {".resd", ".sds"}:
+            return _load_recording(path)
         return _load_npz(path) if path.suffix == ".npz" else _load_csv(path)
     except OSError as error:
         raise ConfigError(f"cannot read the trace: {error.strerror}", kind="trace-missing", where=str(path)) from error
+
+
+def _load_recording(path: Path) -> Trace:
+    from tfm_harness.files import read_file
+    from tfm_harness.stimulus.recordings.resd import read_resd
+    from tfm_harness.stimulus.recordings.sds import read_sds
+
+    data = read_file(path, _MAX_BYTES)
+    return read_resd(data, str(path)) if path.suffix == ".resd" else read_sds(data, path)
 
 
 def _invalid(where: str, message: str) -> ConfigError:
