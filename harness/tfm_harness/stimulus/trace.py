@@ -10,7 +10,6 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -18,11 +17,10 @@ from typing import Final
 from tfm_harness.csv_text import TIME_COLUMN, decimal, delimiter_of, read_csv_text
 from tfm_harness.errors import ConfigError
 from tfm_harness.files import open_file
+from tfm_harness.stimulus.columns import MAX_ROWS, Trace
 
 __all__ = ["MAX_ROWS", "Trace", "load_trace", "ramp"]
 
-MAX_ROWS: Final = 1_000_000
-"""Longest trace."""
 _DAMAGED: Final = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, RuntimeError, TypeError)
 """What zipfile and numpy raise for files that are none of theirs, damaged, encrypted or oddly compressed."""
 _MAX_BYTES: Final = 64 << 20
@@ -30,30 +28,6 @@ _UNITS: Final = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 # Smallest number that is a date of this century in the unit, and the unit in seconds.
 _EPOCHS: Final = ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3), (9.4e8, 1.0))
 _COLUMN: Final = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*)(?:\[(uT|degC|count|s)\])?")
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """Named columns of equal length.
-
-    Attributes:
-        columns: channel (``mag.x``, ``temp``, ...) to values: microtesla or degrees Celsius, or register counts.
-        raw: the channels given in register counts.
-        seconds: when each row was recorded, rising; empty when the trace has no time.
-        source: where it came from, for errors.
-    """
-
-    columns: Mapping[str, tuple[float, ...]]
-    raw: frozenset[str] = frozenset()
-    seconds: tuple[float, ...] = ()
-    source: str = "a trace made in code"
-
-    def __len__(self) -> int:
-        return len(next(iter(self.columns.values()), ()))
-
-    def row(self, index: int) -> dict[str, float]:
-        """All channels of one row."""
-        return {channel: values[index] for channel, values in self.columns.items()}
 
 
 def ramp(channel: str, start: float, stop: float, count: int) -> Trace:

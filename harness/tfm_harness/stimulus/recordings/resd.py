@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from tfm_harness.errors import ConfigError
+from tfm_harness.stimulus.columns import MAX_ROWS, Trace
 from tfm_harness.stimulus.recordings.streams import Stream, merge
-from tfm_harness.stimulus.trace import MAX_ROWS, Trace
 
 __all__ = ["MAGIC", "encode_resd", "read_resd"]
 
@@ -151,8 +151,8 @@ def encode_resd(trace: Trace) -> bytes:
                 raise ConfigError("a value beyond 32 bits", kind="trace-invalid", seen=str(row)) from None
         out += _HEADER.pack(_ARBITRARY, number, 0, len(body)) + body
     if strangers := trace.columns.keys() - written:
-        raise ConfigError("RESD has no sample type for a channel", kind="trace-invalid", seen=", ".join(sorted(strangers)),
-                          where=trace.source)  # fmt: skip
+        raise ConfigError("RESD has no sample type for a channel", kind="trace-invalid",
+                          seen=", ".join(sorted(strangers)), where=trace.source)  # fmt: skip
     return bytes(out)
 
 

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tfm_harness.errors import ConfigError
 from tfm_harness.files import TEXT_LIMIT, read_file
+from tfm_harness.stimulus.columns import MAX_ROWS, Trace
 from tfm_harness.stimulus.recordings.streams import Stream, merge
-from tfm_harness.stimulus.trace import MAX_ROWS, Trace
 
 __all__ = ["find_description", "read_sds"]
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Final, Literal
 
 from tfm_harness.errors import ConfigError
-from tfm_harness.stimulus.trace import MAX_ROWS, Trace
+from tfm_harness.stimulus.columns import MAX_ROWS, Trace
 
 __all__ = ["RULES", "Rule", "Stream", "merge", "resample"]
 
