@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfm_harness.errors import ConfigError, InfrastructureError
 
@@ -163,9 +163,11 @@ def _encode(trace: Trace, output: Path) -> bytes:
     if output.suffix == ".npz":
         import numpy as np
 
-        arrays = {names[channel]: np.array(values) for channel, values in trace.columns.items()}
+        members: dict[str, Any] = {names[channel]: np.array(values) for channel, values in trace.columns.items()}
+        if trace.seconds:
+            members["t[s]"] = np.array(trace.seconds)
         held = io.BytesIO()
-        np.savez(held, **({"t[s]": np.array(trace.seconds)} if trace.seconds else {}), **arrays)  # type: ignore[arg-type]
+        np.savez(held, **members)
         return held.getvalue()
     if output.suffix != ".csv":
         raise ConfigError(
