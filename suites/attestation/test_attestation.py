@@ -135,3 +135,16 @@ def test_a_small_buffer_is_refused(device: Device, checks: Checks) -> None:
         except Refused as refused:
             status = refused.status
         checks.equal(SMALL_BUFFER, status, BUFFER_TOO_SMALL, subject=f"{size} of {len(token)} bytes")
+
+
+def test_a_buffer_is_offered_up_to_its_limit(device: Device, checks: Checks) -> None:
+    """Sizes beyond the driver's own buffer, also those that look right when only 32 bits are kept."""
+    token = device.lab.attest(bytes(32), buffer=2048)
+    checks.equal(SMALL_BUFFER, len(token), device.lab.attest_size(32), subject="2048 bytes offered")
+    for size in (2049, 4096, 65536, (1 << 32) - 1, 1 << 32, (1 << 32) + 1024, (1 << 64) - 1):
+        status: int | None = 0
+        try:
+            device.lab.attest(bytes(32), buffer=size)
+        except Refused as refused:
+            status = refused.status
+        checks.equal(SMALL_BUFFER, status, INVALID_ARGUMENT, subject=f"{size} bytes offered")

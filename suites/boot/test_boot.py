@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
-import pytest
-from tfm_harness import Bench, Check, Checks, Device, ResetKind, check_build_images
+import re
 
+import pytest
+from tfm_harness import Bench, Check, Checks, Device, Reference, ResetKind, check_build_images
+from tfm_harness.verify import parse_mcuboot
+
+REFERENCE = "tfm-harness-reference"
+FEATURES = (
+    "describe", "identity", "infer", "signed-result", "nonce", "psa-token", "public-keys", "csr", "sensor",
+    "free-running", "batch", "latency", "probe", "psa-call", "models", "update", "reset", "stats", "log",
+)  # fmt: skip
+"""Of the reference firmware in every lifecycle but *assembly and test*."""
+
+DESCRIBED = Check(
+    id="boot.described",
+    title="the firmware describes itself as it is: versions, limits, lifecycle, the active model and its sizes",
+    requirement="docs/protocol.md, describe",
+)
+LOGGED = Check(
+    id="boot.log-true",
+    title="what the secure console says of a boot is so",
+    requirement="PSA Security Model 1.1 s.4.9 (secure events are logged)",
+)
 IDENTITY = Check(
     id="boot.identity",
     title="the firmware that runs is the build that was flashed",
@@ -76,3 +96,56 @@ def test_the_firmware_resets_itself_when_asked(bench: Bench, device: Device, che
     before = device.describe().boot
     after = bench.reset_by_request().boot
     checks(COUNTS, before is not None and after == before + 1, expected=f"boot after {before}", seen=after)
+
+
+@pytest.mark.needs("describe", "known-secrets", "models", "cold-reset")
+def test_the_firmware_describes_itself_as_it_is(
+    bench: Bench, device: Device, reference: Reference, checks: Checks
+) -> None:
+    """Every field, held against the build, the target and the files; for each model that is active."""
+    if bench.description.firmware != REFERENCE:
+        pytest.skip("not covered: what this firmware says of itself is documented elsewhere")
+    build, target = bench.combination.build, bench.combination.target
+    image = next((image for image in build.images if image.component == "NSPE"), None)
+    for name in build.models:
+        device.select_model(name)
+        raw = device.describe().raw
+        _, info = reference.model(name)
+        wanted: dict[str, object] = {
+            "proto": 1, "fw": REFERENCE, "mtu": 4096, "win": 32, "life": bench.board.identity.lifecycle, "otp": "ok",
+            "hz": target.clock.hz if target.clock else raw.get("hz"), "model": name, "mid": bytes.fromhex(info.sha256),
+            "in": info.input_bytes, "out": info.output_bytes,
+            "prof": build.attestation.profile if build.attestation else raw.get("prof"),
+        }  # fmt: skip
+        if image is not None:
+            wanted["ver"] = parse_mcuboot(image.file.read_bytes()).version_text.partition("+")[0]
+        for key, value in wanted.items():
+            checks.equal(DESCRIBED, raw.get(key), value, subject=f"{name}: {key}")
+    features = device.describe().raw.get("feat")
+    assert isinstance(features, list)
+    checks.equal(DESCRIBED, len(set(features)), len(features), subject="features, each once")
+    checks.equal(DESCRIBED, sorted(map(str, features)), sorted(FEATURES), subject="features of a secured device")
+
+
+@pytest.mark.needs("describe", "known-secrets", "cold-reset", "warm-reset", "stats")
+def test_the_secure_console_tells_the_truth(bench: Bench, device: Device, checks: Checks) -> None:
+    """What is logged at a boot is what an operator believes: measurement, versions, counters, lifecycle, boots."""
+    if bench.description.firmware != REFERENCE or len(bench.board.consoles) < 2:
+        pytest.skip("not covered: no secure console of the reference firmware")
+    own = bench.combination.build.console
+    console = bench.board.console(next(name for name in bench.board.consoles if name != own))
+    for number, kind in ((1, ResetKind.COLD), (2, ResetKind.WARM), (3, ResetKind.WARM)):
+        mark = console.mark()
+        said = device.reset(kind)
+        console.wait_for(re.compile(rb"starting the non-secure image at tick [0-9]+\n"), timeout=30, since=mark)
+        log = console.read_from(mark).decode("ascii", "replace")
+        entry = next(entry for entry in device.lab.models() if entry.active)
+        expected = {
+            "lifecycle": f"OTP ok, lifecycle {said.lifecycle:08x}\n",
+            "boots": f"boot {number} of this board since power on\n",
+            "measurement": f"measurement {said.measurements['SPE'].hex()}\n",
+            "image": f"NSPE image {said.raw['ver']} verified, security counter ",
+            "model": f"MODEL image {entry.name} {entry.version} verified, security counter {entry.counter}\n",
+        }
+        for subject, line in expected.items():
+            checks(LOGGED, line in log, expected=line.strip(), seen=log[-600:], subject=f"{kind} {number}: {subject}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tfm_harness import Bench, Check, Checks, Device, ResetKind, Verifier
+from tfm_harness import Bench, Check, Checks, Device, Refused, ResetKind, Verifier
+from tfm_harness.protocol.smp import Command
 
+INVALID_ARGUMENT = -135
 ROLES = ("iak", "result", "client")
 
 ROLES_DIFFER = Check(
@@ -21,6 +23,11 @@ UUID = Check(
     id="provisioning.uuid",
     title="the device's UUID is the one that follows from its secret, in the form of RFC 9562",
     requirement="RFC 9562 s.5.8",
+)
+NO_OTHER_KEY = Check(
+    id="provisioning.no-other-key",
+    title="keys and requests are given for the documented numbers only",
+    requirement="docs/protocol.md, public-key, csr; PSA Security Model 1.1 s.4.5 (least privilege)",
 )
 OTP = Check(
     id="provisioning.otp",
@@ -71,3 +78,17 @@ def test_keys_stay_over_resets(device: Device, checks: Checks, kind: ResetKind) 
     after = identity()
     for name, value in before.items():
         checks.equal(STABLE, after[name], value, subject=name)
+
+
+@pytest.mark.needs("public-keys", "csr", "stats")
+def test_there_are_no_other_keys(device: Device, checks: Checks) -> None:
+    """Numbers that look right when only their low bits are kept, and the key that must not certify itself."""
+    numbers = (0, 4, 5, 127, 255, 256, 257, 258, 259, 65537, 65538, 1 << 31, (1 << 32) - 1, 1 << 32, (1 << 32) + 2)
+    cases = [(Command.PUBLIC_KEY, number) for number in numbers] + [(Command.CSR, number) for number in (1, *numbers)]
+    for command, number in cases:
+        status: int | None = 0
+        try:
+            device.lab.ask(command, {"key": number}, read=True)
+        except Refused as refused:
+            status = refused.status
+        checks.equal(NO_OTHER_KEY, status, INVALID_ARGUMENT, subject=f"{command.name.lower()} {number}")

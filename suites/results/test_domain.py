@@ -120,6 +120,19 @@ def test_the_expected_model_is_honoured(
         checks.equal(EXPECTED_MODEL, status, wanted, subject=f"{subject}, input of the {source}")
 
 
+@pytest.mark.needs("models")
+def test_an_expected_model_is_named_by_32_bytes(bench: Bench, device: Device, checks: Checks) -> None:
+    """An id that is cut, or has more behind it, is none."""
+    active = next(entry for entry in device.lab.models() if entry.active).id
+    for model_id in (b"", active[:1], active[:31], active + b"\0", active * 2):
+        status: int | None = 0
+        try:
+            device.infer_expecting(model_id, Source.HOST, some_input(bench, 3))
+        except Refused as refused:
+            status = refused.status
+        checks.equal(EXPECTED_MODEL, status, INVALID_ARGUMENT, subject=f"an id of {len(model_id)} bytes")
+
+
 def flipped(value: bytes, bit: int) -> bytes:
     """`value` with one bit changed."""
     return value[: bit // 8] + bytes([value[bit // 8] ^ 1 << bit % 8]) + value[bit // 8 + 1 :]

@@ -7,14 +7,14 @@ import struct
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from tfm_harness import Check, ModelUpdates
-from tfm_harness.verify import P256
+from tfm_harness.verify import P256, parse_mcuboot
 
 pytestmark = pytest.mark.needs("update", "models", "file-model-signing-key", "factory-reset")
 
 INVALID_ARGUMENT, INVALID_SIGNATURE, NOT_PERMITTED = -135, -149, -133
-SEC_CNT, NAME = 0x50, 0xA0
+KEYHASH, SHA256, ECDSA, SEC_CNT, NAME = 0x01, 0x10, 0x22, 0x50, 0xA0
 
 UNSIGNED_TLV = Check(
     id="update.unsigned-tlv-refused",
@@ -40,6 +40,12 @@ SIGNATURE = Check(
     id="update.signature-form-refused",
     title="a signature that is empty, of another image, malformed or out of range is refused",
     requirement="PSA Security Model 1.1 s.5.4; FIPS 186-5 s.6.4.2; X.690 s.8",
+)
+TAKEN = Check(
+    id="update.right-form-taken",
+    title="an image in any form that is right is taken",
+    requirement="tfm-harness: a device that refuses everything proves nothing",
+    waivable=False,
 )
 HASH = Check(
     id="update.hash-needed",
@@ -118,6 +124,123 @@ def test_a_name_that_is_missing_double_or_misshapen_is_refused(updates: ModelUpd
     }
     for subject, changes in cases.items():
         updates.refuse(NAME_TLV, updates.image(ahead=1, **changes), INVALID_ARGUMENT, subject=subject)
+
+
+def integer(value: int, *, zeros: int = 0) -> bytes:
+    """A DER INTEGER with zeros in front that do not belong there."""
+    data = value.to_bytes(value.bit_length() // 8 + 1, "big")
+    return b"\x02" + bytes([zeros + len(data)]) + bytes(zeros) + data
+
+
+def der_forms(right: bytes) -> dict[str, bytes]:
+    """A right signature in forms that are not DER, or not of two numbers below 2^256."""
+    r, s = decode_dss_signature(right)
+    one, other = integer(r), integer(s)
+    both = one + other
+    unsigned = r.to_bytes(32, "big")
+    return {
+        "r with a zero in front": sequence(integer(r, zeros=1) + other),
+        "s with a zero in front": sequence(one + integer(s, zeros=1)),
+        "r of 34 bytes": sequence(integer(r, zeros=34 - len(one) + 2) + other),
+        "r above 2^256": sequence(integer(r + (1 << 256)) + other),
+        "s above 2^256": sequence(one + integer(s + (1 << 256))),
+        "r negative": sequence(b"\x02\x20" + bytes([unsigned[0] | 0x80]) + unsigned[1:] + other),
+        "an empty r": sequence(b"\x02\x00" + other),
+        "an empty s": sequence(one + b"\x02\x00"),
+        "r as an octet string": sequence(b"\x04" + one[1:] + other),
+        "s as an octet string": sequence(one + b"\x04" + other[1:]),
+        "a set": b"\x31" + sequence(both)[1:],
+        "a length in the long form": b"\x30\x81" + bytes([len(both)]) + both,
+        "a length one too small": b"\x30" + bytes([len(both) - 1]) + both,
+        "a length one too large": b"\x30" + bytes([len(both) + 1]) + both,
+        "a byte behind s": sequence(both + b"\0"),
+        "a byte behind the sequence": sequence(both) + b"\0",
+        "r alone": sequence(one),
+        "s cut short": sequence(one + other[:-1]),
+        "s longer than the sequence": sequence(one + other[:1] + bytes([other[1] + 1]) + other[2:]),
+        "r, s and a third": sequence(both + integer(1)),
+        "one byte": right[:1],
+        "a head alone": b"\x30\x00",
+        "filled up to 80 bytes": right + bytes(80 - len(right)),
+    }
+
+
+def sequence(content: bytes) -> bytes:
+    """A DER SEQUENCE."""
+    return b"\x30" + bytes([len(content)]) + content
+
+
+def test_a_right_signature_in_a_wrong_form_is_refused(updates: ModelUpdates) -> None:
+    """What two parsers read differently is where one of them can be fooled."""
+    whole = updates.image(ahead=1)
+    right = parse_mcuboot(whole).tlvs[-1].value
+    for subject, signature in der_forms(right).items():
+        image = updates.image(ahead=1, signature=signature)
+        status = updates.attempt(image)
+        updates.checks(
+            SIGNATURE, status in {INVALID_SIGNATURE, INVALID_ARGUMENT}, expected="-149 or -135", seen=status,
+            subject=subject,
+        )  # fmt: skip
+    updates.checks.equal(TAKEN, updates.attempt(updates.image(ahead=1, signature=right)), 0, subject="in its own form")
+
+
+def test_tlvs_that_come_twice_or_in_a_wrong_length_are_refused(updates: ModelUpdates) -> None:
+    """Of two hashes, keys or signatures one is believed and another looked at."""
+    whole = updates.image(ahead=1)
+    digest, key, signature = (tlv.value for tlv in parse_mcuboot(whole).tlvs[-3:])
+    area = len(whole) - sum(4 + len(value) for value in (digest, key, signature)) - 4
+    right = ((SHA256, digest), (KEYHASH, key), (ECDSA, signature))
+
+    def with_tlvs(*tlvs: tuple[int, bytes], more: int = 0, magic: int = 0x6907, tail: bytes = b"") -> bytes:
+        content = b"".join(struct.pack("<HH", kind, len(value)) + value for kind, value in tlvs) + tail
+        return whole[:area] + struct.pack("<HH", magic, len(content) + 4 + more) + content
+
+    cases = {
+        f"{name} {words}": with_tlvs(*[pair for pair in right if pair[0] != kind], *((kind, value) for value in values))
+        for kind, name, value in ((SHA256, "hash", digest), (KEYHASH, "key hash", key), (ECDSA, "signature", signature))
+        for words, values in {
+            "twice": (value, value), "and an empty one": (value, b""), "behind an empty one": (b"", value),
+            "missing": (), "empty": (b"",), "one byte short": (value[:-1],), "one byte long": (value + b"\0",),
+        }.items()
+    }  # fmt: skip
+    cases |= {
+        "another magic": with_tlvs(*right, magic=0x6908),
+        "an area of 3 bytes": with_tlvs(*right, more=-len(whole) + area + 3),
+        "an empty area": with_tlvs(*right, more=-len(whole) + area + 4),
+        "an area one byte short": with_tlvs(*right, more=-1),
+        "an area one byte long": with_tlvs(*right, tail=b"\0"),
+        "an area three bytes long": with_tlvs(*right, tail=b"\0" * 3),
+        "an area to the end of the bank and beyond": with_tlvs(*right, more=0xFF00 - len(whole) + area),
+        "a TLV that reaches behind its area": with_tlvs(*right, tail=struct.pack("<HH", KEYHASH, 1)),
+        "a TLV of 2^16 - 1 bytes": with_tlvs(*right, tail=struct.pack("<HH", KEYHASH, 0xFFFF)),
+    }
+    for subject, image in cases.items():
+        status = updates.attempt(image)
+        updates.checks(
+            UNSIGNED_TLV, status in {INVALID_SIGNATURE, INVALID_ARGUMENT}, expected="-149 or -135", seen=status,
+            subject=subject,
+        )  # fmt: skip
+    for subject, tail in {
+        "1 byte": b"\0", "3 bytes": bytes(3), "a TLV that reaches behind it": struct.pack("<HH", 0xA1, 1),
+        "a TLV of 2^16 - 1 bytes": struct.pack("<HH", 0xA1, 0xFFFF),
+    }.items():  # fmt: skip
+        image = updates.image(ahead=1, protected_tail=tail)
+        updates.refuse(HEADER, image, INVALID_ARGUMENT, subject=f"protected area with {subject} at its end")
+    updates.checks.equal(TAKEN, updates.attempt(with_tlvs(*reversed(right))), 0, subject="in another order")
+    known = updates.image(ahead=1, protected=((0xA1, b"of the vendor"),))
+    updates.checks.equal(TAKEN, updates.attempt(known), 0, subject="a signed TLV of the vendor's own")
+
+
+@pytest.mark.thorough
+def test_an_image_of_exactly_the_banks_size_is_taken(updates: ModelUpdates) -> None:
+    room = 0x40000
+    payload = updates.payload(updates.entry.name)
+    payload += bytes(room - len(updates.image(ahead=1)))
+    image = updates.image(ahead=1, payload=payload)
+    while len(image) != room:  # a signature in DER has no fixed length
+        payload = payload[:-1] if len(image) > room else payload
+        image = updates.image(ahead=1, payload=payload)
+    updates.checks.equal(TAKEN, updates.attempt(image), 0, subject=f"{room} bytes")
 
 
 def test_signatures_that_only_look_right_are_refused(updates: ModelUpdates) -> None:

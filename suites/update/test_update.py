@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from tfm_harness import Check, Device, ModelUpdates, Refused, ResetKind, Verifier
+from tfm_harness import Bench, Check, Device, ModelUpdates, Refused, ResetKind, Verifier
 from tfm_harness.protocol.smp import Command
-from tfm_harness.verify import PUBLISHED_P256
+from tfm_harness.verify import PUBLISHED_P256, TlvType, parse_mcuboot
 
 pytestmark = pytest.mark.needs("update", "models", "file-model-signing-key", "factory-reset")
 
-INVALID_SIGNATURE, INVALID_ARGUMENT = -149, -135
+INVALID_SIGNATURE, INVALID_ARGUMENT, DOES_NOT_EXIST = -149, -135, -140
 ROOM = 0x40000  # bytes of an update bank (docs/protocol.md)
 
 ACCEPTED = Check(
@@ -55,6 +55,16 @@ MENDED = Check(
     id="update.recovers",
     title="a good update mends a bad one",
     requirement="RFC 9019 s.3.4 (failed updates are recoverable)",
+)
+LISTED = Check(
+    id="update.list-true",
+    title="the list of models says of each image what its file says, and which one is active",
+    requirement="docs/protocol.md, models",
+)
+SELECTED = Check(
+    id="update.select-by-name",
+    title="a model is selected by its whole name only, and by no other",
+    requirement="docs/protocol.md, model-select",
 )
 KEPT = Check(
     id="update.kept-over-reset",
@@ -150,3 +160,48 @@ def test_an_image_larger_than_the_bank_is_refused(updates: ModelUpdates) -> None
     )
     updates.checks.equal(TOO_LARGE, answer.get("off"), 16, subject="exactly the room there is: taken")
     updates.unchanged(before)
+
+
+def test_the_list_says_what_is_there(updates: ModelUpdates, bench: Bench) -> None:
+    """Each factory image by its own file: name, id, version, counter, length; one of them is active."""
+    entries = updates.device.lab.models()
+    updates.checks.equal(LISTED, sum(entry.active for entry in entries), 1, subject="active models")
+    updates.checks.equal(LISTED, len({entry.slot for entry in entries}), len(entries), subject="slots, each once")
+    for name, model in bench.combination.build.models.items():
+        if model.image is None or model.slot is None:
+            continue
+        image = parse_mcuboot(model.image.read_bytes())
+        wanted = (
+            name,
+            hashlib.sha256(image.payload).hexdigest(),
+            image.version_text.partition("+")[0],
+            next(int.from_bytes(tlv.value, "little") for tlv in image.tlvs if tlv.type == TlvType.SEC_CNT),
+            len(image.payload),
+            0,
+        )
+        entry = next((entry for entry in entries if entry.slot == model.slot), None)
+        seen = entry and (entry.name, entry.id.hex(), entry.version, entry.counter, entry.length, entry.status)
+        updates.checks.equal(LISTED, seen, wanted, subject=f"slot {model.slot}")
+
+
+def test_models_are_selected_by_their_whole_name(updates: ModelUpdates) -> None:
+    lab, name = updates.device.lab, updates.entry.name
+    before = updates.active()
+    cases = {
+        "a name that nobody has": ("nobody", DOES_NOT_EXIST), "but for its last letter": (name[:-1], DOES_NOT_EXIST),
+        "and a letter more": (name + "x", DOES_NOT_EXIST), "in capitals": (name.upper(), DOES_NOT_EXIST),
+        "with a space": (name + " ", DOES_NOT_EXIST), "empty": ("", INVALID_ARGUMENT),
+        "15 letters": ("n" * 15, DOES_NOT_EXIST), "16 letters": ("n" * 16, INVALID_ARGUMENT),
+        "300 letters": ("n" * 300, INVALID_ARGUMENT), "its name and 300 letters": (name + "n" * 300, INVALID_ARGUMENT),
+    }  # fmt: skip
+    for subject, (text, wanted) in cases.items():
+        status: int | None = 0
+        try:
+            lab.select_model(text)
+        except Refused as refused:
+            status = refused.status
+        updates.checks.equal(SELECTED, status, wanted, subject=subject)
+        updates.unchanged(before, subject)
+    for entry in (updates.other(), updates.entry):
+        updates.checks.equal(SELECTED, lab.select_model(entry.name), entry.id, subject=f"{entry.name}: id answered")
+        updates.checks.equal(SELECTED, updates.active().slot, entry.slot, subject=f"{entry.name}: active slot")

@@ -111,12 +111,10 @@ static int32_t faults(const struct smp_context *context, const struct cbor_value
 
 /* psa-call */
 
-enum { CALL_HANDLE, CALL_TYPE, CALL_IN, CALL_OUT };
+enum { CALL_HANDLE, CALL_TYPE, CALL_IN, CALL_OUT, CALL_IN_ARRAY, CALL_OUT_ARRAY };
 static const struct cbor_field call_fields[] = {
-	{ "h", CBOR_TYPE_UINT, true },
-	{ "type", CBOR_TYPE_INT, true },
-	{ "in", CBOR_TYPE_PAIRS, true },
-	{ "out", CBOR_TYPE_PAIRS, true },
+	{ "h", CBOR_TYPE_UINT, true },    { "type", CBOR_TYPE_INT, true }, { "in", CBOR_TYPE_PAIRS, true },
+	{ "out", CBOR_TYPE_PAIRS, true }, { "ia", CBOR_TYPE_UINT, false }, { "oa", CBOR_TYPE_UINT, false },
 };
 
 /*
@@ -132,7 +130,8 @@ static int32_t raw_psa_call(const struct smp_context *context, const struct cbor
 
 	(void)context;
 	if (values[CALL_HANDLE].number > UINT32_MAX || type < INT16_MIN || type > INT16_MAX ||
-	    in_len > (IN_LEN_MASK >> IN_LEN_OFFSET) || out_len > (OUT_LEN_MASK >> OUT_LEN_OFFSET)) {
+	    in_len > (IN_LEN_MASK >> IN_LEN_OFFSET) || out_len > (OUT_LEN_MASK >> OUT_LEN_OFFSET) ||
+	    values[CALL_IN_ARRAY].number > UINT32_MAX || values[CALL_OUT_ARRAY].number > UINT32_MAX) {
 		return PSA_ERROR_INVALID_ARGUMENT;
 	}
 	for (size_t i = 0; i < in_len; i++) {
@@ -143,8 +142,13 @@ static int32_t raw_psa_call(const struct smp_context *context, const struct cbor
 		out_vec[i].base = (void *)(uintptr_t)values[CALL_OUT].pair[i].first;
 		out_vec[i].len = values[CALL_OUT].pair[i].second;
 	}
+	/* Arrays of the tester's own, wherever they are: then the vectors given above only say how many there are. */
+	const psa_invec *const in =
+		values[CALL_IN_ARRAY].present ? (const psa_invec *)(uintptr_t)values[CALL_IN_ARRAY].number : in_vec;
+	psa_outvec *const outs =
+		values[CALL_OUT_ARRAY].present ? (psa_outvec *)(uintptr_t)values[CALL_OUT_ARRAY].number : out_vec;
 	const psa_status_t status = tfm_psa_call_veneer((psa_handle_t)(uint32_t)values[CALL_HANDLE].number,
-							PARAM_PACK(type, in_len, out_len), in_vec, out_vec);
+							PARAM_PACK(type, in_len, out_len), in, outs);
 
 	cbor_put_map(out, 1);
 	cbor_put_text(out, "st");

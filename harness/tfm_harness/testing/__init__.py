@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from tfm_harness.testing.model_corners import CORNERS, full_memory, of_work
     from tfm_harness.testing.model_variants import with_other_weights
     from tfm_harness.testing.one_operator import GENERATORS, at_the_edges
-    from tfm_harness.testing.reference_nv import NoObjectError, with_object
+    from tfm_harness.testing.reference_nv import NoObjectError, with_object, with_objects_changed, with_sequences
     from tfm_harness.testing.tflite_builder import Graph, Op, Tensor
     from tfm_harness.testing.wrong_models import RIGHT_MODELS, WRONG_MODELS, damaged_models, wrong_model
 
 _HOMES = {
     "distributions": ("make_distribution",),
-    "reference_nv": ("NoObjectError", "with_object"),
+    "reference_nv": ("NoObjectError", "with_object", "with_objects_changed", "with_sequences"),
     "model_variants": ("with_other_weights",),
     "model_corners": ("CORNERS", "full_memory", "of_work"),
     "one_operator": ("GENERATORS", "at_the_edges"),
@@ -45,7 +45,9 @@ __all__ = [
     "make_image",
     "of_work",
     "with_object",
+    "with_objects_changed",
     "with_other_weights",
+    "with_sequences",
     "wrong_model",
 ]
 

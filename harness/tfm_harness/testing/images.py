@@ -44,6 +44,7 @@ class ImageRecipe:
         header_size: bytes from the header's begin to the payload, 32 at least.
         header: fields of the header that say something else (`HEADER_FIELDS`); the signature is over what they say.
         protected, unprotected: further TLVs, (type, value), behind the usual ones of their area.
+        protected_tail: bytes at the end of the protected area that are no whole TLV.
         signature: bytes in place of the signature that `key` would make; empty: an empty TLV.
         with_hash: whether there is a hash TLV.
     """
@@ -59,6 +60,7 @@ class ImageRecipe:
     header: Mapping[str, int] = field(default_factory=dict)
     protected: tuple[tuple[int, bytes], ...] = ()
     unprotected: tuple[tuple[int, bytes], ...] = ()
+    protected_tail: bytes = b""
     signature: bytes | None = None
     with_hash: bool = True
 
@@ -71,7 +73,7 @@ def make_image(recipe: ImageRecipe) -> bytes:
     """The image file's bytes."""
     protected = b"" if recipe.counter is None else _tlv(_SEC_CNT, recipe.counter.to_bytes(4, "little"))
     protected += _tlv(_NAME, recipe.name.encode("ascii")) if recipe.name else b""
-    protected += b"".join(_tlv(kind, value) for kind, value in recipe.protected)
+    protected += b"".join(_tlv(kind, value) for kind, value in recipe.protected) + recipe.protected_tail
     area = struct.pack("<HH", _PROTECTED_MAGIC, len(protected) + 4) + protected
     said = dict(zip(HEADER_FIELDS, (_MAGIC, 0, recipe.header_size, len(area), len(recipe.payload), 0), strict=True))
     said |= recipe.header

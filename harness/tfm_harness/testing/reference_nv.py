@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable, Sequence
 from typing import Final
 
-__all__ = ["COPIES", "NoObjectError", "with_object"]
+__all__ = ["COPIES", "NoObjectError", "with_object", "with_objects_changed", "with_sequences"]
 
 COPIES: Final = (0x0, 0x10000)
 """Offsets of the copies in the NV area (docs/protocol.md)."""
@@ -19,6 +20,7 @@ _MAGIC: Final = 0x31535449
 _OBJECTS: Final = 32
 _DATA: Final = 128
 _HEAD: Final = struct.Struct("<IiQII")  # used, owner, uid, flags, size
+_NAMES: Final = ("used", "owner", "uid", "flags", "size")
 _OBJECT: Final = _HEAD.size + _DATA
 _CRC_AT: Final = 8 + _OBJECTS * _OBJECT
 
@@ -41,10 +43,7 @@ def with_object(area: bytes, owner: int, uid: int, data: bytes) -> bytes:
     """
     changed = bytearray(area)
     for copy in COPIES:
-        (magic,) = struct.unpack_from("<I", area, copy)
-        (crc,) = struct.unpack_from("<I", area, copy + _CRC_AT)
-        if magic != _MAGIC or crc != zlib.crc32(area[copy + 4 : copy + _CRC_AT]):
-            raise NoObjectError(f"no whole copy at {copy:#x}")
+        _whole(area, copy)
         for number in range(_OBJECTS):
             at = copy + 8 + number * _OBJECT
             used, its_owner, its_uid, _, size = _HEAD.unpack_from(area, at)
@@ -55,3 +54,49 @@ def with_object(area: bytes, owner: int, uid: int, data: bytes) -> bytes:
             raise NoObjectError(f"no object {uid:#x} of partition {owner}")
         struct.pack_into("<I", changed, copy + _CRC_AT, zlib.crc32(changed[copy + 4 : copy + _CRC_AT]))
     return bytes(changed)
+
+
+def with_objects_changed(
+    area: bytes, change: Callable[[dict[str, int]], None], copies: Sequence[int] = COPIES
+) -> bytes:
+    """The NV area with other heads of objects, and right checks over them.
+
+    Args:
+        area: the whole area.
+        change: gets each object's ``used``, ``owner``, ``uid``, ``flags`` and ``size``, and changes what it likes.
+        copies: offsets of the copies to change.
+
+    Raises:
+        NoObjectError: this is no such store.
+    """
+    changed = bytearray(area)
+    for copy in copies:
+        _whole(area, copy)
+        for number in range(_OBJECTS):
+            at = copy + 8 + number * _OBJECT
+            head = dict(zip(_NAMES, _HEAD.unpack_from(area, at), strict=True))
+            change(head)
+            _HEAD.pack_into(changed, at, *(head[name] for name in _NAMES))
+        struct.pack_into("<I", changed, copy + _CRC_AT, zlib.crc32(changed[copy + 4 : copy + _CRC_AT]))
+    return bytes(changed)
+
+
+def with_sequences(area: bytes, first: int, second: int) -> bytes:
+    """The NV area with other sequence numbers of the two copies, and right checks over them.
+
+    Raises:
+        NoObjectError: this is no such store.
+    """
+    changed = bytearray(area)
+    for copy, sequence in zip(COPIES, (first, second), strict=True):
+        _whole(area, copy)
+        struct.pack_into("<I", changed, copy + 4, sequence)
+        struct.pack_into("<I", changed, copy + _CRC_AT, zlib.crc32(changed[copy + 4 : copy + _CRC_AT]))
+    return bytes(changed)
+
+
+def _whole(area: bytes, copy: int) -> None:
+    (magic,) = struct.unpack_from("<I", area, copy)
+    (crc,) = struct.unpack_from("<I", area, copy + _CRC_AT)
+    if magic != _MAGIC or crc != zlib.crc32(area[copy + 4 : copy + _CRC_AT]):
+        raise NoObjectError(f"no whole copy at {copy:#x}")

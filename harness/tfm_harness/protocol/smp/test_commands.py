@@ -123,6 +123,23 @@ class SmpLab(SmpCore):
         answer, _ = self.ask(Command.PSA_CALL, _call(handle, kind, inputs, outputs))
         return signed(answer, "st")
 
+    def psa_call_at(
+        self,
+        handle: int,
+        kind: int,
+        inputs: Sequence[tuple[int, int]],
+        outputs: Sequence[tuple[int, int]],
+        *,
+        in_array: int | None = None,
+        out_array: int | None = None,
+    ) -> int:
+        """As `psa_call`, with the arrays of vectors at these addresses; `inputs` and `outputs` then only count them."""
+        arguments = _call(handle, kind, inputs, outputs)
+        arguments |= {} if in_array is None else {"ia": in_array}
+        arguments |= {} if out_array is None else {"oa": out_array}
+        answer, _ = self.ask(Command.PSA_CALL, arguments)
+        return signed(answer, "st")
+
     def psa_call_many(self, calls: Sequence[PsaCall]) -> list[int]:
         """Many raw calls (handle, type, inputs, outputs) close together; each one's psa_status_t."""
         return [signed(answer, "st") for answer in self._answers(Command.PSA_CALL, [_call(*call) for call in calls])]

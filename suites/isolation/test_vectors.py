@@ -1,0 +1,274 @@
+"""Vectors, their arrays and their lengths, as a caller past the client library can choose them."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+
+import pytest
+from tfm_harness import Bench, Check, Checks, Device, MemoryMap, ServiceCall, ServiceConfig
+
+pytestmark = pytest.mark.needs("psa-call", "probe", "memory-map", "services")
+
+INVALID_ARGUMENT, BUFFER_TOO_SMALL, PROGRAMMER_ERROR = -135, -138, -129
+REFERENCE = "tfm-harness-reference"
+NOT_OURS = "not covered: the requests of this firmware's services are not known"
+TOP = 1 << 32
+
+ARRAY = Check(
+    id="isolation.vector-array-checked",
+    title="the arrays that hold the vectors must be the caller's own, aligned and whole",
+    requirement="PSA Firmware Framework 1.0 s.3.3.2, s.4.3.3 (memory references are validated)",
+)
+OVERLAP = Check(
+    id="isolation.overlap-refused",
+    title="an output that overlaps an input, another output or the caller's array of vectors is refused",
+    requirement="docs/protocol.md, Services; PSA Firmware Framework 1.0 s.3.3.2",
+)
+LENGTHS = Check(
+    id="isolation.output-length",
+    title="after a call each output vector's length is what was written, and zero after a refusal",
+    requirement="PSA Firmware Framework 1.0 s.4.3.3 (psa_call: out_vec[].len)",
+)
+WORKS = Check(
+    id="isolation.call-works",
+    title="the call whose pointers are tested works with the caller's own memory",
+    requirement="tfm-harness: a call that always fails proves nothing",
+    waivable=False,
+)
+SENSELESS = Check(
+    id="isolation.senseless-request-refused",
+    title="a service refuses requests of a wrong length or value, and outputs without room, by name",
+    requirement="PSA Firmware Framework 1.0 s.4.3 (services validate their vectors); docs/protocol.md, Services",
+)
+
+
+class Arrays:
+    """A caller that keeps its arrays of vectors in the non-secure RAM for tests."""
+
+    def __init__(self, bench: Bench, device: Device) -> None:
+        scratch = bench.memory_map.scratch
+        if scratch is None:
+            pytest.skip("not covered: the memory map names no non-secure RAM that tests may use")
+        self.memory, self.lab = bench.memory_map, device.lab
+        self.in_array, self.out_array = scratch[0], scratch[0] + 0x100
+        self.data, self.answers = scratch[0] + 0x1000, scratch[0] + 0x10000
+
+    def put(self, data: Sequence[bytes], rooms: Sequence[int]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """Vectors for these inputs, which are put in place, and for outputs of these sizes."""
+        inputs = []
+        for number, content in enumerate(data):
+            self.lab.poke(self.data + 0x2000 * number, content if any(content) else content[:64])
+            inputs.append((self.data + 0x2000 * number, len(content)))
+        return inputs, [(self.answers + 0x4000 * number, size) for number, size in enumerate(rooms)]
+
+    def write(self, at: int, vectors: list[tuple[int, int]]) -> None:
+        """Put an array of vectors."""
+        self.lab.poke(at, b"".join(struct.pack("<II", *vector) for vector in vectors))
+
+    def lengths(self, count: int) -> list[int]:
+        """What stands in the array of output vectors."""
+        data = self.lab.peek(self.out_array, 8 * count) if count else b""
+        return [int.from_bytes(data[8 * n + 4 : 8 * n + 8], "little") for n in range(count)]
+
+
+@pytest.fixture
+def arrays(bench: Bench, device: Device) -> Arrays:
+    """Someone on the non-secure side."""
+    return Arrays(bench, device)
+
+
+def first_calls(bench: Bench) -> Iterator[tuple[str, ServiceConfig, ServiceCall]]:
+    """One call of each service, with inputs and outputs where it has such a one."""
+    for name, service in bench.services.items():
+        calls = sorted(service.calls, key=lambda call: (bool(call.inputs), bool(call.outputs)))
+        if calls:
+            yield name, service, calls[-1]
+
+
+def not_the_callers(memory: MemoryMap, size: int) -> Iterator[tuple[int, str]]:
+    """Where an array of `size` bytes is not the caller's, at least in part."""
+    for region in memory.owned_by("secure"):
+        yield region.at, f"start of {region.name}"
+        yield region.end - size, f"end of {region.name}"
+    for region in memory.owned_by("nonsecure"):
+        if not memory.is_nonsecure(region.end):
+            yield region.end - size + 4, f"over the end of {region.name}"
+            yield region.end - 4, f"all but a word behind the end of {region.name}"
+        if region.at and not memory.is_nonsecure(region.at - 1):
+            yield region.at - 4, f"from before {region.name}"
+    yield TOP - size, "end of the address space"
+    yield TOP - 4, "over the end of the address space"
+    yield 0, "no array"
+
+
+def test_arrays_of_vectors_are_checked(bench: Bench, arrays: Arrays, checks: Checks) -> None:
+    """Where the vectors themselves stand: in secure memory they would be read, and their lengths written there."""
+    lab = arrays.lab
+    for name, service, call in first_calls(bench):
+        inputs, outputs = arrays.put(call.inputs, call.outputs)
+        for at, vectors in ((arrays.in_array, inputs), (arrays.out_array, outputs)):
+            arrays.write(at, vectors)
+
+        def status(in_array: int, out_array: int) -> int:
+            return lab.psa_call_at(
+                service.handle, call.type, inputs, outputs, in_array=in_array, out_array=out_array  # noqa: B023
+            )  # fmt: skip
+
+        seen = status(arrays.in_array, arrays.out_array)
+        checks(WORKS, seen >= 0, expected="PSA_SUCCESS", seen=seen, subject=f"{name}: arrays of its own")
+        for kind, vectors in (("input", inputs), ("output", outputs)):
+            if not vectors:
+                continue
+            own = arrays.in_array if kind == "input" else arrays.out_array
+            places = [
+                *not_the_callers(arrays.memory, 8 * len(vectors)),
+                *((own + n, f"{n} bytes off") for n in (1, 2, 3)),
+            ]
+            for at, words in places:
+                seen = status(at, arrays.out_array) if kind == "input" else status(arrays.in_array, at)
+                checks(
+                    ARRAY, seen < 0, expected="an error", seen=seen,
+                    subject=f"{name}: array of {kind} vectors at {at:#x}, {words}",
+                )  # fmt: skip
+        seen = status(arrays.in_array, arrays.out_array)
+        checks(WORKS, seen >= 0, expected="PSA_SUCCESS", seen=seen, subject=f"{name}: after all of it")
+
+
+def test_outputs_stand_alone(bench: Bench, arrays: Arrays, checks: Checks) -> None:
+    """An output over an input changes what is read after it was checked; over the vectors, where is written next."""
+    if bench.description.firmware != REFERENCE:
+        pytest.skip("not covered: what this firmware says of overlapping vectors is not known")
+    for name, service, call in first_calls(bench):
+        inputs, outputs = arrays.put(call.inputs, call.outputs)
+        size = outputs[0][1]
+        places = {
+            "over its own vector": arrays.out_array,
+            "over the last byte of its own vector": arrays.out_array + 8 * len(outputs) - 1,
+            "into its own vector from before it": arrays.out_array - size + 1,
+        }
+        for number, (at, length) in enumerate(inputs):
+            places |= {
+                f"over input {number}": at,
+                f"over the last byte of input {number}": at + length - 1,
+                f"into input {number} from before it": at - size + 1,
+            }
+        arrays.write(arrays.in_array, inputs)
+        for words, at in places.items():
+            moved = [(at, size), *outputs[1:]]
+            arrays.write(arrays.out_array, moved)
+            seen = arrays.lab.psa_call_at(
+                service.handle, call.type, inputs, moved, in_array=arrays.in_array, out_array=arrays.out_array
+            )
+            checks.equal(OVERLAP, seen, PROGRAMMER_ERROR, subject=f"{name}: output {words}")
+        arrays.put(call.inputs, call.outputs)
+        beside = [(arrays.out_array + 8 * len(outputs), size), *outputs[1:]]
+        arrays.write(arrays.out_array, beside)
+        seen = arrays.lab.psa_call_at(
+            service.handle, call.type, inputs, beside, in_array=arrays.in_array, out_array=arrays.out_array
+        )
+        checks(WORKS, seen >= 0, expected="PSA_SUCCESS", seen=seen, subject=f"{name}: output right behind its vector")
+    two = [(arrays.answers, 64), (arrays.answers + 63, 64)]
+    for first, second in (two, reversed(two), (two[0], two[0])):
+        handle = next(iter(bench.services.values())).handle
+        seen = arrays.lab.psa_call(handle, 1, [], [first, second])
+        checks.equal(OVERLAP, seen, PROGRAMMER_ERROR, subject=f"two outputs at {first[0]:#x} and {second[0]:#x}")
+
+
+def test_lengths_of_outputs_say_what_was_written(bench: Bench, device: Device, arrays: Arrays, checks: Checks) -> None:
+    if bench.description.firmware != REFERENCE:
+        pytest.skip(NOT_OURS)
+    handle = {name: service.handle for name, service in bench.services.items()}
+    known = {
+        "the token": ("attestation", 1001, [bytes(range(32))], 1024, device.lab.attest_size(32)),
+        "its size": ("attestation", 1002, [struct.pack("<I", 32)], 4, 4),
+        "a public key": ("inference", 4, [struct.pack("<I", 2)], 96, len(device.public_key("result"))),
+        "a request": ("inference", 5, [struct.pack("<I", 3)], 512, len(device.csr("client"))),
+        "a refused key": ("inference", 4, [struct.pack("<I", 9)], 96, 0),
+        "a refused type": ("inference", 99, [struct.pack("<I", 9)], 96, 0),
+    }
+    for subject, (service, kind, data, room, wanted) in known.items():
+        for more in (0, 7):
+            inputs, outputs = arrays.put(data, [room + more])
+            arrays.write(arrays.in_array, inputs)
+            arrays.write(arrays.out_array, outputs)
+            arrays.lab.psa_call_at(
+                handle[service], kind, inputs, outputs, in_array=arrays.in_array, out_array=arrays.out_array
+            )
+            checks.equal(LENGTHS, arrays.lengths(1), [wanted], subject=f"{subject}, {room + more} bytes offered")
+
+
+def test_requests_that_make_no_sense_are_refused(bench: Bench, device: Device, arrays: Arrays, checks: Checks) -> None:
+    """What the pseudo-driver would never send: the services check for themselves."""
+    if bench.description.firmware != REFERENCE:
+        pytest.skip(NOT_OURS)
+    size, given = bench.description.input_bytes, bench.description.raw["out"]
+    assert isinstance(given, int)
+    run = struct.pack("<II64sI32s", 1, 16, bytes(64), 0, bytes(32))
+    token, key, request = device.lab.attest_size(32), len(device.public_key("result")), len(device.csr("result"))
+    word, pair = struct.Struct("<I"), struct.Struct("<II")
+    chunk = struct.pack("<II32s", 0, 64, bytes(32))
+    tensor = bytes(size)
+    small, wrong = (BUFFER_TOO_SMALL,), (INVALID_ARGUMENT,)
+    cases: list[tuple[str, str, int, list[bytes], list[int], tuple[int, ...]]] = [
+        ("request one byte short", "inference", 3, [run[:-1], tensor], [3072, 48], wrong),
+        ("request one byte long", "inference", 3, [run + b"\0", tensor], [3072, 48], wrong),
+        ("no request", "inference", 3, [b"", tensor], [3072, 48], wrong),
+        ("input one byte long", "inference", 3, [run, tensor + b"\0"], [3072, 48], wrong),
+        ("input of 4097 bytes", "inference", 3, [run, bytes(4097)], [3072, 48], wrong),
+        ("no room for the result", "inference", 3, [run, tensor], [16, 48], small),
+        ("no room for the phases", "inference", 3, [run, tensor], [3072, 47], small),
+        *((f"sample mode {mode:#x}", "inference", 2, [pair.pack(mode, 10)], [12], wrong)
+          for mode in (4, 5, 0x80, 0x100, 0x10000, 0x80000000, 0xFFFFFFFF)),
+        *((f"sampling period {ms}", "inference", 2, [pair.pack(1, ms)], [12], wrong)
+          for ms in (0, 60001, 65536, 0x80000000, 0xFFFFFFFF)),
+        ("sample request of 7 bytes", "inference", 2, [pair.pack(0, 0)[:7]], [12], wrong),
+        ("sample request of 9 bytes", "inference", 2, [pair.pack(0, 0) + b"\0"], [12], wrong),
+        ("no room for the sample's state", "inference", 2, [pair.pack(0, 0)], [11], small),
+        *((f"key {number:#x}", "inference", kind, [word.pack(number)], [512], wrong)
+          for kind in (4, 5) for number in (0, 4, 0x101, 0x10002, 0x80000002, 0xFFFFFFFF)),
+        ("request for the attestation key", "inference", 5, [word.pack(1)], [512], wrong),
+        ("key number of 3 bytes", "inference", 4, [word.pack(2)[:3]], [512], wrong),
+        ("key number of 5 bytes", "inference", 5, [word.pack(2) + b"\0"], [512], wrong),
+        ("room for a key but for one byte", "inference", 4, [word.pack(2)], [key - 1], small),
+        ("room for a request but for one byte", "inference", 5, [word.pack(2)], [request - 1], small),
+        ("an empty batch", "inference", 6, [b""], [3072], wrong),
+        ("a batch one byte short", "inference", 6, [tensor[:-1]], [3072], wrong),
+        ("a batch one byte long", "inference", 6, [tensor + b"\0"], [3072], wrong),
+        ("room for a batch but for one byte", "inference", 6, [tensor * 3], [3 * given - 1], small),
+        ("no timings", "inference", 7, [pair.pack(0, 0), b""], [4, 88], wrong),
+        ("513 timings", "inference", 7, [pair.pack(513, 0), b""], [4 * 513, 88], wrong),
+        ("513 to warm up", "inference", 7, [pair.pack(1, 513), b""], [4, 88], wrong),
+        ("2^32 - 1 timings", "inference", 7, [pair.pack(0xFFFFFFFF, 0), b""], [4, 88], wrong),
+        ("room for timings but for one byte", "inference", 7, [pair.pack(2, 0), b""], [7, 88], small),
+        ("no room for the frame", "inference", 7, [pair.pack(1, 0), b""], [4, 16], wrong),
+        ("timings of an input one byte long", "inference", 7, [pair.pack(1, 0), tensor + b"\0"], [4, 88], wrong),
+        ("timing request of 7 bytes", "inference", 7, [pair.pack(1, 0)[:7], b""], [4, 88], wrong),
+        ("information without room", "inference", 1, [], [63], small),
+        ("challenge size of 3 bytes", "attestation", 1002, [word.pack(32)[:3]], [4], wrong),
+        ("challenge size of 5 bytes", "attestation", 1002, [word.pack(32) + b"\0"], [4], wrong),
+        ("no room for the size", "attestation", 1002, [word.pack(32)], [3], small),
+        ("room for a token but for one byte", "attestation", 1001, [bytes(32)], [token - 1], small),
+        ("challenge of 65 bytes", "attestation", 1001, [bytes(65)], [1024], wrong),
+        ("challenge of 4096 bytes", "attestation", 1001, [bytes(4096)], [1024], wrong),
+        ("platform request of 3 bytes", "platform", 1013, [word.pack(1)[:3]], [244], wrong),
+        ("platform request of 5 bytes", "platform", 1013, [word.pack(1) + b"\0"], [244], wrong),
+        ("no room for the device's description", "platform", 1013, [word.pack(1)], [100], small),
+        ("no model name", "model-store", 1004, [b""], [152], wrong),
+        ("a model name of 16 bytes", "model-store", 1004, [b"n" * 16], [152], wrong),
+        ("no room for the active model", "model-store", 1001, [], [151], small),
+        ("no room for the selected model", "model-store", 1004, [b"tamper"], [151], small),
+        ("no room for the list", "model-store", 1003, [], [152], small),
+        ("a chunk's head of 39 bytes", "model-store", 1005, [chunk[:-1], b"x"], [4], wrong),
+        ("a chunk's head of 41 bytes", "model-store", 1005, [chunk + b"\0", b"x"], [4], wrong),
+        ("no room for the next offset", "model-store", 1005, [chunk, b"x"], [3], small),
+        ("a digest of 31 bytes", "model-store", 1006, [bytes(31)], [152], wrong),
+        ("a digest of 33 bytes", "model-store", 1006, [bytes(33)], [152], wrong),
+        ("no room for what was activated", "model-store", 1006, [bytes(32)], [151], small),
+    ]  # fmt: skip
+    before = device.lab.sample("stop")
+    for subject, service, kind, data, rooms, wanted in cases:
+        inputs, outputs = arrays.put(data, rooms)
+        seen = device.lab.psa_call(bench.services[service].handle, kind, inputs, outputs)
+        checks(SENSELESS, seen in wanted, expected=wanted[0], seen=seen, subject=f"{service}: {subject}")
+    checks.equal(SENSELESS, device.lab.sample("stop"), before, subject="nothing was sampled by it")

@@ -1,0 +1,93 @@
+"""The modes of sampling: what they do, and that nothing else does anything."""
+
+from __future__ import annotations
+
+import pytest
+from tfm_harness import Check, Checks, Device, Refused, Stimulus, Verifier
+from tfm_harness.protocol.smp import Command, SampleState
+
+pytestmark = pytest.mark.needs("infer", "signed-result", "sensor", "stimulus", "sensor-model")
+
+INVALID_ARGUMENT, LONGEST = -135, 60_000
+
+MODES = Check(
+    id="sensor.modes",
+    title="each mode of sampling does what it says, and other words, periods and keys do nothing",
+    requirement="docs/protocol.md, sample",
+)
+
+
+def test_other_words_and_periods_do_nothing(
+    device: Device, checks: Checks, stimulus: Stimulus, verifier: Verifier
+) -> None:
+    """With a whole window there: nothing may be taken in, cleared or started by what is refused."""
+    samples = device.fill_window()
+    before = device.lab.sample("stop")
+    words = (
+        "",
+        "s",
+        "ste",
+        "steps",
+        "Step",
+        "STEP",
+        "step ",
+        " step",
+        "fre",
+        "freee",
+        "clea",
+        "cleard",
+        "sto",
+        "stopp",
+        "x",
+        "step\x01",
+        "x" * 23,
+        "clear" * 60,
+        "\U0010ffff",
+    )
+    refused: dict[str, dict[str, object]] = {f"mode {word[:12]!r}": {"mode": word} for word in words}
+    refused |= {f"mode {word!r} with a period": {"mode": word, "ms": 5} for word in ("step", "stop", "clear")}
+    refused |= {
+        f"free with a period of {ms}": {"mode": "free", "ms": ms}
+        for ms in (0, LONGEST + 1, 65536, 1 << 31, (1 << 32) - 1, 1 << 32, (1 << 32) + 5, (1 << 64) - 1)
+    }
+    refused |= {"free without a period": {"mode": "free"}}
+    for subject, arguments in refused.items():
+        status: int | None = 0
+        try:
+            device.lab.ask(Command.SAMPLE, arguments)
+        except Refused as error:
+            status = error.status
+        checks.equal(MODES, status, INVALID_ARGUMENT, subject=subject)
+        checks.equal(MODES, device.lab.sample("stop"), before, subject=f"state after {subject}")
+    verifier.result(device.infer_again(samples), subject="the window is the one of before")
+
+
+@pytest.mark.needs("free-running", "latency")
+def test_each_mode_does_what_it_says(device: Device, checks: Checks, stimulus: Stimulus) -> None:
+    lab = device.lab
+
+    def window(state: SampleState) -> tuple[int, int]:
+        return state.window, state.taken - start
+
+    start = lab.sample("clear").taken
+    checks.equal(MODES, window(lab.sample("stop")), (0, 0), subject="after clear")
+    for number in (1, 2, 3):
+        checks.equal(MODES, window(lab.sample("step")), (number, number), subject=f"step {number}")
+        stimulus.taken()
+    checks.equal(MODES, window(lab.sample("clear")), (0, 3), subject="clear keeps the count of samples")
+    # The longest period: none comes while a host looks; the same again changes nothing; another one begins anew.
+    for subject in ("the longest period", "the longest period again"):
+        checks.equal(MODES, window(lab.sample("free", ms=LONGEST)), (0, 3), subject=subject)
+    lab.latency(8)
+    checks.equal(MODES, window(lab.sample("stop")), (0, 3), subject="the longest period, stopped")
+    checks.equal(MODES, window(lab.sample("step")), (1, 4), subject="a step after free running")
+    stimulus.taken()
+    lab.sample("free", ms=1)
+    for _ in range(2000):
+        if lab.sample("free", ms=1).window >= 4:
+            break
+    stopped = lab.sample("stop")
+    checks(MODES, stopped.window >= 4, expected="4 samples at least", seen=stopped.window, subject="a period of 1 ms")
+    lab.latency(8)
+    checks.equal(MODES, lab.sample("stop"), stopped, subject="nothing comes after stop")
+    lab.sample("clear")

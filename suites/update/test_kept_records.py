@@ -1,0 +1,175 @@
+"""What is kept may be whole by its check and still make no sense: nothing of it may be believed, or written behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from tfm_harness import Bench, Check, Checks, Device, ModelUpdates, Refused, Verifier, VirtualBoard
+from tfm_harness.testing import NoObjectError, with_object, with_objects_changed, with_sequences
+
+pytestmark = pytest.mark.needs(
+    "update",
+    "models",
+    "file-model-signing-key",
+    "factory-reset",
+    "signed-result",
+    "nonvolatile",
+    "nv-access",
+    "cold-reset",
+)
+
+COPIES = (0x0, 0x10000)
+RESULT_OWNER, RESULT_UID = 261, 0x7465734C
+STORE_OWNER, ACTIVE_UID = 260, 1
+
+ABSURD = Check(
+    id="update.nv-absurd",
+    title="a copy that is whole by its check and holds impossible objects is not believed",
+    requirement="docs/protocol.md, Identity (NV area); CWE-20",
+)
+ORDER = Check(
+    id="update.nv-sequence",
+    title="of two whole copies the newer one counts, also where the sequence number begins anew",
+    requirement="docs/protocol.md, Identity (NV area); PSA Security Model 1.1 s.5.4",
+)
+ACTIVE = Check(
+    id="update.nv-active-record",
+    title="a record of the active model that names no slot or bank leads to the factory's model, not elsewhere",
+    requirement="RFC 9019 s.3.4 (an update that fails leaves the device working); CWE-129",
+)
+
+
+@pytest.fixture
+def kept(bench: Bench, updates: ModelUpdates, device: Device, virtual: VirtualBoard) -> Iterator[VirtualBoard]:
+    """A board that has counted something; what it keeps is restored afterwards."""
+    if bench.description.firmware != "tfm-harness-reference":
+        pytest.skip("not covered: where this firmware keeps its objects is not known")
+    device.infer_input(updates.input(1))
+    try:
+        with_objects_changed(virtual.nv.read(), lambda _: None)
+    except NoObjectError as error:
+        pytest.skip(f"not covered: {error}")
+    with virtual.keeping():
+        yield virtual
+
+
+def counter_of(device: Device, verifier: Verifier, updates: ModelUpdates) -> int:
+    """The counter of a result that is asked for now."""
+    return verifier.apart().result(device.infer_input(updates.input(1))).counter or 0
+
+
+def first_free(field: str, value: int) -> Callable[[], Callable[[dict[str, int]], None]]:
+    """One object that is not in use gets another value in a field."""
+
+    def make() -> Callable[[dict[str, int]], None]:
+        done: list[bool] = []
+
+        def change(head: dict[str, int]) -> None:
+            if not done and not head["used"]:
+                head[field] = value
+                done.append(True)
+
+        return change
+
+    return make
+
+
+def first_used(field: str, value: int) -> Callable[[], Callable[[dict[str, int]], None]]:
+    """One object that is in use gets another value in a field."""
+
+    def make() -> Callable[[dict[str, int]], None]:
+        done: list[bool] = []
+
+        def change(head: dict[str, int]) -> None:
+            if not done and head["used"]:
+                head[field] = value
+                done.append(True)
+
+        return change
+
+    return make
+
+
+CHANGES = {
+    "an object of 129 bytes": first_used("size", 129),
+    "an object of 2^32 - 1 bytes": first_used("size", 0xFFFFFFFF),
+    "an unused object of 129 bytes": first_free("size", 129),
+    "an object used twice": first_used("used", 2),
+    "an object used 2^32 - 1 times": first_free("used", 0xFFFFFFFF),
+}
+
+
+@pytest.mark.parametrize(
+    "subject", [pytest.param(name, marks=() if n == 0 else pytest.mark.thorough) for n, name in enumerate(CHANGES)]
+)
+def test_impossible_objects_are_not_believed(
+    device: Device, verifier: Verifier, updates: ModelUpdates, kept: VirtualBoard, checks: Checks, subject: str
+) -> None:
+    """In one copy the other one counts; in both nothing is known, and the device stops."""
+    before = counter_of(device, verifier, updates)
+    whole = kept.nv.read()
+    make = CHANGES[subject]
+    for copy in COPIES:
+        content = with_objects_changed(whole, make(), [copy])
+        if checks(
+            ABSURD, kept.starts_with(content), expected="an answer", seen="none", subject=f"{subject}, {copy:#x}"
+        ):
+            now = counter_of(device, verifier, updates)
+            checks(ABSURD, now > before, expected=f"above {before}", seen=now, subject=f"{subject}, in copy {copy:#x}")
+    both = with_objects_changed(with_objects_changed(whole, make(), COPIES[:1]), make(), COPIES[1:])
+    answers = kept.starts_with(both)
+    checks(ABSURD, not answers, expected="a device that stops", seen="an answer", subject=f"{subject}, in both copies")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(0xFFFFFFFF, 0), (0, 0xFFFFFFFF), (0x7FFFFFFF, 0x80000000), (0x80000000, 0x7FFFFFFF)]
+)
+def test_the_newer_copy_counts_where_its_number_begins_anew(
+    device: Device,
+    verifier: Verifier,
+    updates: ModelUpdates,
+    kept: VirtualBoard,
+    checks: Checks,
+    first: int,
+    second: int,
+) -> None:
+    old = kept.nv.read()
+    value = counter_of(device, verifier, updates)
+    low, high = ((value + 100) * 2).to_bytes(8, "little"), ((value + 100) * 4).to_bytes(8, "little")
+    newer = 0 if (first - second) % (1 << 32) < 1 << 31 else 1
+    contents = [with_object(old, RESULT_OWNER, RESULT_UID, data) for data in (low, high)]
+    mixed = bytearray(with_sequences(contents[0], first, second))
+    fresh = with_sequences(contents[1], first, second)
+    at = COPIES[newer]
+    mixed[at : at + 0x10000] = fresh[at : at + 0x10000]
+    subject = f"numbers {first:#x} and {second:#x}"
+    if checks(ORDER, kept.starts_with(bytes(mixed)), expected="an answer", seen="none", subject=subject):
+        wanted = int.from_bytes(high, "little") + 1
+        checks.equal(ORDER, counter_of(device, verifier, updates), wanted, subject=subject)
+        checks.equal(ORDER, counter_of(device, verifier, updates), wanted + 1, subject=f"{subject}, the next one")
+
+
+@pytest.mark.parametrize(
+    ("slot", "bank"),
+    [(5, 0), *(pytest.param(*pair, marks=pytest.mark.thorough)
+               for pair in ((0xFFFFFFFF, 0), (4, 2), (4, 0xFFFFFFFE), (3, 0), (0x80000000, 1)))],
+)  # fmt: skip
+def test_a_record_of_no_model_leads_to_the_factorys(
+    device: Device, updates: ModelUpdates, kept: VirtualBoard, checks: Checks, slot: int, bank: int
+) -> None:
+    """The record is written when a model is selected; an impossible one must not be followed."""
+    device.select_model(updates.other().name)
+    record = slot.to_bytes(4, "little") + bank.to_bytes(4, "little")
+    try:
+        content = with_object(kept.nv.read(), STORE_OWNER, ACTIVE_UID, record)
+    except NoObjectError as error:
+        pytest.skip(f"not covered: {error}")
+    subject = f"slot {slot:#x}, bank {bank:#x}"
+    if checks(ACTIVE, kept.starts_with(content), expected="an answer", seen="none", subject=subject):
+        active = updates.active_or_none()
+        checks.equal(ACTIVE, active.slot if active else None, 0, subject=f"{subject}: active slot")
+        try:
+            device.infer_input(updates.input(2))
+        except Refused as refused:
+            checks(ACTIVE, False, expected="a result", seen=refused.message, subject=subject)
