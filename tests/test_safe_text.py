@@ -15,8 +15,7 @@ from tfm_harness.errors import InfrastructureError
 from tfm_harness.findings import Check, Finding
 from tfm_harness.protocol.smp.text import log_tail
 from tfm_harness.safe_text import safe
-
-from tests.protocol.simulator import MemoryConsole
+from tfm_harness.testing import MemoryConsole
 
 PAYLOADS = {
     "clear screen": "\x1b[2J\x1b[H",

@@ -7,9 +7,9 @@ from tfm_harness.console.base import Mark
 from tfm_harness.console_suites import Verdict, get_machine
 from tfm_harness.console_suites.live import LiveRun, watch_suite
 from tfm_harness.errors import InfrastructureError
+from tfm_harness.testing import ScriptedConsole
 
 from tests.console_suites.helpers import GOOD, kinds
-from tests.zephyr_shell.simulator import ScriptedConsole
 
 DATA = GOOD.encode("latin-1")
 
@@ -57,7 +57,7 @@ def test_a_refused_boot_is_not_waited_for() -> None:
     console = printing(b"[INF] Starting bootloader\r\n[ERR] Unable to find bootable image\r\n")
     run = watch(console, silence=1000, timeout=2000)
     assert kinds(run.judgement) == {"image-refused", "never-started"}
-    assert console.now < 10
+    assert console.clock.now < 10
 
 
 def test_a_lost_console_keeps_what_was_seen() -> None:

@@ -12,9 +12,9 @@ from tfm_harness.console_suites import Expectations, Judgement, Outcome, Verdict
 from tfm_harness.console_suites.lines import MAX_LINE
 from tfm_harness.console_suites.live import watch_suite
 from tfm_harness.console_suites.transcripts import judge_stream
+from tfm_harness.testing import ScriptedConsole
 
 from tests.console_suites.helpers import GOOD, PSA, ZTEST, area, case, judge, kinds, suite
-from tests.zephyr_shell.simulator import ScriptedConsole
 
 TFM = GOOD.encode("latin-1")
 

@@ -15,9 +15,8 @@ from tfm_harness.config.target import TargetBase
 from tfm_harness.console.base import Console
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.stimulus.base import Stimulus
+from tfm_harness.testing import MemoryConsole, SmpFirmware
 from tfm_harness.verify.derive import derive_reference_keys, reference_private_key
-
-from tests.protocol.simulator import Firmware, MemoryConsole
 
 HUK = bytes(range(32))
 
@@ -39,7 +38,7 @@ class SimulatorBoard(Board):
         self._events: list[BoardEvent] = []
         self._dead = False
         self._consoles: dict[str, MemoryConsole] = {}
-        self.firmware = Firmware()
+        self.firmware = SmpFirmware()
 
     def _note(self, what: str) -> None:
         with self.log.open("a") as file:

@@ -9,8 +9,7 @@ from tfm_harness.errors import InfrastructureError, ProductError
 from tfm_harness.protocol.base import Feature, Source
 from tfm_harness.protocol.smp.answers import Refused, show
 from tfm_harness.protocol.smp.client import PHASES, SmpDriver
-
-from tests.protocol.simulator import Firmware, MemoryConsole
+from tfm_harness.testing import MemoryConsole, SmpFirmware
 
 DESCRIBE = {
     "proto": 1, "fw": "tfm-harness-reference", "ver": "1.0.0", "spe": "1.0.0", "nspe": bytes(32), "speh": bytes(32),
@@ -20,20 +19,22 @@ DESCRIBE = {
 
 
 @pytest.fixture
-def firmware() -> Firmware:
-    return Firmware()
+def firmware() -> SmpFirmware:
+    return SmpFirmware()
 
 
 @pytest.fixture
-def driver(firmware: Firmware, tmp_path: Path) -> SmpDriver:
+def driver(firmware: SmpFirmware, tmp_path: Path) -> SmpDriver:
     return SmpDriver(MemoryConsole(firmware, tmp_path / "ns.log"), timeout=0.5)
 
 
-def answers(firmware: Firmware, command: int, answer: dict[str, object]) -> None:
+def answers(firmware: SmpFirmware, command: int, answer: dict[str, object]) -> None:
     firmware.commands[64, command] = lambda _: answer
 
 
-def test_describe_takes_empty_for_unknown_and_ignores_unknown_features(driver: SmpDriver, firmware: Firmware) -> None:
+def test_describe_takes_empty_for_unknown_and_ignores_unknown_features(
+    driver: SmpDriver, firmware: SmpFirmware
+) -> None:
     answers(firmware, 0, dict(DESCRIBE))
     said = driver.describe()
     assert said.model is None
@@ -48,7 +49,7 @@ def test_describe_takes_empty_for_unknown_and_ignores_unknown_features(driver: S
     [{"boot": "0"}, {"boot": -1}, {"boot": True}, {"nspe": "00"}, {"feat": "infer"}, {"fw": None}, {"drop": "hz"}],
 )
 def test_an_answer_of_another_form_is_the_products_fault(
-    driver: SmpDriver, firmware: Firmware, changes: dict[str, object]
+    driver: SmpDriver, firmware: SmpFirmware, changes: dict[str, object]
 ) -> None:
     answer = {key: value for key, value in {**DESCRIBE, **changes}.items() if key != changes.get("drop")}
     answers(firmware, 0, answer)
@@ -60,7 +61,7 @@ def test_an_answer_of_another_form_is_the_products_fault(
 
 @pytest.mark.parametrize("payload", [b"", b"\xa1", b"\x80", b"\xa1\x01\x02", b"\xbf\xff", b"\xa2\x61a\x00\x61a\x00"])
 def test_an_answer_that_is_no_strict_map_is_the_products_fault(
-    driver: SmpDriver, firmware: Firmware, payload: bytes
+    driver: SmpDriver, firmware: SmpFirmware, payload: bytes
 ) -> None:
     firmware.commands[64, 0] = lambda _: payload  # type: ignore[assignment,return-value] # raw on purpose
     with pytest.raises(ProductError) as caught:
@@ -68,20 +69,20 @@ def test_an_answer_that_is_no_strict_map_is_the_products_fault(
     assert caught.value.kind == "smp-answer"
 
 
-def test_a_refusal_carries_the_psa_status_by_name(driver: SmpDriver, firmware: Firmware) -> None:
+def test_a_refusal_carries_the_psa_status_by_name(driver: SmpDriver, firmware: SmpFirmware) -> None:
     answers(firmware, 3, {"err": {"group": 64, "rc": 135}})
     with pytest.raises(Refused, match=r"PSA_ERROR_INVALID_ARGUMENT \(-135\)") as caught:
         driver.attest(bytes(31))
     assert caught.value.status == -135
 
 
-def test_a_plain_smp_error_has_no_psa_status(driver: SmpDriver, firmware: Firmware) -> None:
+def test_a_plain_smp_error_has_no_psa_status(driver: SmpDriver, firmware: SmpFirmware) -> None:
     with pytest.raises(Refused, match="ENOTSUP") as caught:
         driver.device_stats()
     assert (caught.value.status, caught.value.rc) == (None, 8)
 
 
-def test_infer_keeps_message_nonce_and_phases(driver: SmpDriver, firmware: Firmware) -> None:
+def test_infer_keeps_message_nonce_and_phases(driver: SmpDriver, firmware: SmpFirmware) -> None:
     answers(firmware, 2, {"res": b"\xd2\x80", "ph": list(range(8))})
     result = driver.infer(nonce=b"12345678", source=Source.HOST, data=b"\x01\x02")
     assert firmware.requests[-1][3] == {"nonce": b"12345678", "src": 1, "in": b"\x01\x02"}
@@ -90,7 +91,7 @@ def test_infer_keeps_message_nonce_and_phases(driver: SmpDriver, firmware: Firmw
     assert result.host_seconds > 0
 
 
-def test_infer_without_a_nonce_makes_a_fresh_one(driver: SmpDriver, firmware: Firmware) -> None:
+def test_infer_without_a_nonce_makes_a_fresh_one(driver: SmpDriver, firmware: SmpFirmware) -> None:
     answers(firmware, 2, {"res": b"", "ph": [0] * 8})
     nonces = {driver.infer().nonce for _ in range(3)}
     assert len(nonces) == 3
@@ -98,27 +99,27 @@ def test_infer_without_a_nonce_makes_a_fresh_one(driver: SmpDriver, firmware: Fi
 
 
 @pytest.mark.parametrize("phases", [[], [0] * 7, [0] * 7 + [-1], ["0"] * 8])
-def test_phases_must_be_eight_counters(driver: SmpDriver, firmware: Firmware, phases: list[object]) -> None:
+def test_phases_must_be_eight_counters(driver: SmpDriver, firmware: SmpFirmware, phases: list[object]) -> None:
     answers(firmware, 2, {"res": b"", "ph": phases})
     with pytest.raises(ProductError, match="eight unsigned"):
         driver.infer(nonce=bytes(8))
 
 
-def test_a_batch_is_cut_into_messages_and_put_together(driver: SmpDriver, firmware: Firmware) -> None:
-    firmware.commands[64, 10] = lambda a: {"out": bytes(a["in"])[::2]}  # type: ignore[call-overload] # bytes
+def test_a_batch_is_cut_into_messages_and_put_together(driver: SmpDriver, firmware: SmpFirmware) -> None:
+    firmware.commands[64, 10] = lambda a: {"out": bytes(a["in"])[::2]}
     inputs = [bytes([n % 251]) * 200 for n in range(50)]
     assert driver.batch(inputs, 100) == [value[:100] for value in inputs]
     assert len(firmware.requests) > 1
-    assert all(len(request[3]["in"]) <= 3072 for request in firmware.requests)  # type: ignore[arg-type] # bytes
+    assert all(len(request[3]["in"]) <= 3072 for request in firmware.requests)
 
 
-def test_a_batch_of_another_length_is_the_products_fault(driver: SmpDriver, firmware: Firmware) -> None:
+def test_a_batch_of_another_length_is_the_products_fault(driver: SmpDriver, firmware: SmpFirmware) -> None:
     answers(firmware, 10, {"out": b"123"})
     with pytest.raises(ProductError, match="batch of 2"):
         driver.batch([b"a", b"b"], 2)
 
 
-def test_an_upload_follows_the_offsets_the_firmware_asks_for(driver: SmpDriver, firmware: Firmware) -> None:
+def test_an_upload_follows_the_offsets_the_firmware_asks_for(driver: SmpDriver, firmware: SmpFirmware) -> None:
     image = bytes(range(256)) * 20
     bank = bytearray()
 
@@ -143,14 +144,14 @@ def test_an_upload_follows_the_offsets_the_firmware_asks_for(driver: SmpDriver, 
 
 
 @pytest.mark.parametrize("offset", [0, 10**6])
-def test_an_upload_that_makes_no_progress_ends(driver: SmpDriver, firmware: Firmware, offset: int) -> None:
+def test_an_upload_that_makes_no_progress_ends(driver: SmpDriver, firmware: SmpFirmware, offset: int) -> None:
     answers(firmware, 14, {"off": offset})
     with pytest.raises(ProductError) as caught:
         driver.upload_model(bytes(100))
     assert caught.value.kind == "upload-offset"
 
 
-def test_many_probes_ask_again_for_what_was_lost(driver: SmpDriver, firmware: Firmware) -> None:
+def test_many_probes_ask_again_for_what_was_lost(driver: SmpDriver, firmware: SmpFirmware) -> None:
     firmware.commands[64, 7] = lambda a: {"fault": False, "val": a["addr"], "n": 0}
     firmware.faults = [lambda a: a, lambda _: b""]
     assert [probe.value for probe in driver.probe_many(range(0, 160, 4))] == list(range(0, 160, 4))
@@ -175,7 +176,7 @@ def test_meant_silence_is_no_loss(tmp_path: Path, driver: SmpDriver) -> None:
     assert not driver.is_silent(0.5)
 
 
-def test_exchanges_are_kept_decoded_and_bounded(driver: SmpDriver, firmware: Firmware) -> None:
+def test_exchanges_are_kept_decoded_and_bounded(driver: SmpDriver, firmware: SmpFirmware) -> None:
     for number in range(100):
         driver.echo(str(number))
     answers(firmware, 3, {"err": {"group": 64, "rc": 137}})

@@ -8,8 +8,7 @@ import pytest
 from tfm_harness.errors import InfrastructureError, ProductError
 from tfm_harness.protocol.smp.header import GROUP_OS, Op
 from tfm_harness.protocol.smp.link import Request, SmpLink
-
-from tests.protocol.simulator import Firmware, MemoryConsole, frame
+from tfm_harness.testing import MemoryConsole, SmpFirmware, smp_frame
 
 ECHO = b"\xa1\x61d\x61x"
 SAFE = Request(op=Op.WRITE, group=GROUP_OS, command=0, payload=ECHO, safe=True, name="echo")
@@ -18,12 +17,12 @@ SHORT = 0.02  # an attempt that is meant to time out
 
 
 @pytest.fixture
-def firmware() -> Firmware:
-    return Firmware()
+def firmware() -> SmpFirmware:
+    return SmpFirmware()
 
 
 @pytest.fixture
-def link(firmware: Firmware, tmp_path: Path) -> SmpLink:
+def link(firmware: SmpFirmware, tmp_path: Path) -> SmpLink:
     return SmpLink(MemoryConsole(firmware, tmp_path / "ns.log"))
 
 
@@ -48,7 +47,7 @@ def test_an_answer_is_taken_and_counted(link: SmpLink) -> None:
     assert (link.stats.sent, link.stats.answered) == (1, 1)
 
 
-def test_log_lines_around_and_inside_the_answer_are_kept_apart(link: SmpLink, firmware: Firmware) -> None:
+def test_log_lines_around_and_inside_the_answer_are_kept_apart(link: SmpLink, firmware: SmpFirmware) -> None:
     firmware.faults = [lambda a: b"[NS] before\n" + a + b"[NS] after\r\n"]
     assert link.request(SAFE, timeout=1).payload == b"\xa1\x61r\x61x"
     link.settle()
@@ -57,7 +56,7 @@ def test_log_lines_around_and_inside_the_answer_are_kept_apart(link: SmpLink, fi
 
 @pytest.mark.parametrize(("fault", "counted"), [(swallow, "lost"), (corrupt, "bad")])
 def test_a_safe_request_is_repeated_and_the_repetition_counted(
-    link: SmpLink, firmware: Firmware, fault: Callable[[bytes], bytes], counted: str
+    link: SmpLink, firmware: SmpFirmware, fault: Callable[[bytes], bytes], counted: str
 ) -> None:
     firmware.faults = [fault]
     answer = link.request(SAFE, timeout=SHORT if fault is swallow else 1)
@@ -70,7 +69,7 @@ def test_a_safe_request_is_repeated_and_the_repetition_counted(
 
 @pytest.mark.parametrize(("fault", "kind"), [(swallow, "smp-timeout"), (corrupt, "smp-corrupt")])
 def test_an_unsafe_request_is_never_repeated(
-    link: SmpLink, firmware: Firmware, fault: Callable[[bytes], bytes], kind: str
+    link: SmpLink, firmware: SmpFirmware, fault: Callable[[bytes], bytes], kind: str
 ) -> None:
     firmware.faults = [fault]
     with pytest.raises(InfrastructureError) as caught:
@@ -80,7 +79,7 @@ def test_an_unsafe_request_is_never_repeated(
     assert "ns.log" in str(caught.value) or "console 'ns'" in str(caught.value)
 
 
-def test_repetition_ends(link: SmpLink, firmware: Firmware) -> None:
+def test_repetition_ends(link: SmpLink, firmware: SmpFirmware) -> None:
     firmware.faults = [corrupt] * 10
     with pytest.raises(InfrastructureError, match="damaged") as caught:
         link.request(SAFE, timeout=1)
@@ -88,7 +87,7 @@ def test_repetition_ends(link: SmpLink, firmware: Firmware) -> None:
     assert len(firmware.requests) == 3
 
 
-def test_a_late_answer_is_never_taken_for_the_next(link: SmpLink, firmware: Firmware) -> None:
+def test_a_late_answer_is_never_taken_for_the_next(link: SmpLink, firmware: SmpFirmware) -> None:
     held: list[bytes] = []
 
     def hold(answer: bytes) -> bytes:
@@ -104,7 +103,7 @@ def test_a_late_answer_is_never_taken_for_the_next(link: SmpLink, firmware: Firm
     assert link.stats.late == 1
 
 
-def test_a_doubled_answer_is_the_products_fault(link: SmpLink, firmware: Firmware) -> None:
+def test_a_doubled_answer_is_the_products_fault(link: SmpLink, firmware: SmpFirmware) -> None:
     firmware.faults = [twice]
     link.request(UNSAFE, timeout=1)
     with pytest.raises(ProductError) as caught:
@@ -112,15 +111,15 @@ def test_a_doubled_answer_is_the_products_fault(link: SmpLink, firmware: Firmwar
     assert caught.value.kind == "smp-duplicate"
 
 
-def test_a_doubled_answer_is_seen_by_the_next_request_too(link: SmpLink, firmware: Firmware) -> None:
+def test_a_doubled_answer_is_seen_by_the_next_request_too(link: SmpLink, firmware: SmpFirmware) -> None:
     firmware.faults = [twice]
     link.request(UNSAFE, timeout=1)
     with pytest.raises(ProductError, match="twice"):
         link.request(UNSAFE, timeout=1)
 
 
-def test_an_answer_to_nothing_is_the_products_fault(link: SmpLink, firmware: Firmware) -> None:
-    firmware.faults = [lambda _: frame(Firmware.packet(2, 0, 200, 0, {"r": "x"}))]
+def test_an_answer_to_nothing_is_the_products_fault(link: SmpLink, firmware: SmpFirmware) -> None:
+    firmware.faults = [lambda _: smp_frame(SmpFirmware.packet(2, 0, 200, 0, {"r": "x"}))]
     with pytest.raises(ProductError) as caught:
         link.request(SAFE, timeout=1)
     assert caught.value.kind == "smp-unsolicited"
@@ -130,28 +129,28 @@ def test_an_answer_to_nothing_is_the_products_fault(link: SmpLink, firmware: Fir
 @pytest.mark.parametrize(
     "packet",
     [
-        Firmware.packet(0, 0, 1, 0, {"r": "x"}),  # read response to a write
-        Firmware.packet(2, 64, 1, 0, {"r": "x"}),  # another group
-        Firmware.packet(2, 0, 1, 5, {"r": "x"}),  # another command
-        Firmware.packet(2, 0, 1, 0, {"r": "x"}) + b"\0",  # length in the header is not the packet's
+        SmpFirmware.packet(0, 0, 1, 0, {"r": "x"}),  # read response to a write
+        SmpFirmware.packet(2, 64, 1, 0, {"r": "x"}),  # another group
+        SmpFirmware.packet(2, 0, 1, 5, {"r": "x"}),  # another command
+        SmpFirmware.packet(2, 0, 1, 0, {"r": "x"}) + b"\0",  # length in the header is not the packet's
         b"\x0b\0\0",  # too short for a header
     ],
 )
-def test_an_answer_that_contradicts_its_request(link: SmpLink, firmware: Firmware, packet: bytes) -> None:
-    firmware.faults = [lambda _: frame(packet)]
+def test_an_answer_that_contradicts_its_request(link: SmpLink, firmware: SmpFirmware, packet: bytes) -> None:
+    firmware.faults = [lambda _: smp_frame(packet)]
     with pytest.raises(ProductError) as caught:
         link.request(SAFE, timeout=1)
     assert caught.value.kind == "smp-mismatch"
 
 
-def test_an_oversized_answer_is_refused_before_it_is_read(link: SmpLink, firmware: Firmware) -> None:
+def test_an_oversized_answer_is_refused_before_it_is_read(link: SmpLink, firmware: SmpFirmware) -> None:
     firmware.faults = [lambda _: b"\x06\x09" + binascii.b2a_base64((60000).to_bytes(2, "big") + bytes(60))]
     with pytest.raises(ProductError) as caught:
         link.request(SAFE, timeout=1)
     assert caught.value.kind == "smp-oversized"
 
 
-def test_half_a_frame_is_said(link: SmpLink, firmware: Firmware) -> None:
+def test_half_a_frame_is_said(link: SmpLink, firmware: SmpFirmware) -> None:
     firmware.faults = [lambda a: a[:9]]
     with pytest.raises(InfrastructureError, match="half a frame"):
         link.request(UNSAFE, timeout=SHORT)
@@ -172,7 +171,7 @@ def test_chatter_without_end_does_not_hold_a_request_for_ever(tmp_path: Path) ->
     assert len(link.log) == 500
 
 
-def test_a_dead_board_ends_the_wait_at_once(firmware: Firmware, tmp_path: Path) -> None:
+def test_a_dead_board_ends_the_wait_at_once(firmware: SmpFirmware, tmp_path: Path) -> None:
     def dead() -> None:
         raise InfrastructureError("the emulator has gone", kind="emulator-exit")
 
@@ -194,7 +193,7 @@ def test_the_sequence_number_may_come_round(link: SmpLink) -> None:
     assert link.stats.clean
 
 
-def test_a_burst_gives_each_answer_its_place_and_none_where_none_came(link: SmpLink, firmware: Firmware) -> None:
+def test_a_burst_gives_each_answer_its_place_and_none_where_none_came(link: SmpLink, firmware: SmpFirmware) -> None:
     firmware.commands[0, 0] = lambda a: {"r": a["d"]}
     firmware.faults = [lambda a: a, swallow, corrupt, lambda a: a]
     requests = [Request(op=Op.WRITE, group=0, command=0, payload=b"\xa1\x61d\x61" + bytes([97 + n])) for n in range(4)]
@@ -203,7 +202,7 @@ def test_a_burst_gives_each_answer_its_place_and_none_where_none_came(link: SmpL
     assert link.stats.lost == 2
 
 
-def test_a_restart_forgets_half_a_frame(link: SmpLink, firmware: Firmware) -> None:
+def test_a_restart_forgets_half_a_frame(link: SmpLink, firmware: SmpFirmware) -> None:
     firmware.faults = [lambda a: a[:9]]
     with pytest.raises(InfrastructureError):
         link.request(UNSAFE, timeout=SHORT)
@@ -212,11 +211,11 @@ def test_a_restart_forgets_half_a_frame(link: SmpLink, firmware: Firmware) -> No
 
 
 def test_what_was_asked_before_a_reset_is_passed_over_by_the_first_request_only(
-    link: SmpLink, firmware: Firmware
+    link: SmpLink, firmware: SmpFirmware
 ) -> None:
     """The line still held frames when the board was reset: their answers come first, whatever their numbers."""
-    other = frame(Firmware.packet(Op.WRITE, 64, 2, 14, {"rc": 3}))  # the number of the request that is made next
-    stranger = frame(Firmware.packet(Op.WRITE, 64, 143, 1, {"rc": 3}))
+    other = smp_frame(SmpFirmware.packet(Op.WRITE, 64, 2, 14, {"rc": 3}))  # the number of the request that is made next
+    stranger = smp_frame(SmpFirmware.packet(Op.WRITE, 64, 143, 1, {"rc": 3}))
     link.request(SAFE, timeout=1)
     firmware.faults = [lambda answer: other + stranger + answer]
     with link.forgiving():
@@ -228,7 +227,7 @@ def test_what_was_asked_before_a_reset_is_passed_over_by_the_first_request_only(
         link.request(SAFE, timeout=1)
 
 
-def test_a_second_answer_to_the_forgiving_request_itself_is_no_stale_one(link: SmpLink, firmware: Firmware) -> None:
+def test_a_second_answer_to_the_forgiving_request_itself_is_no_stale_one(link: SmpLink, firmware: SmpFirmware) -> None:
     firmware.faults = [twice]
     with link.forgiving():
         link.request(SAFE, timeout=1)
@@ -239,7 +238,7 @@ def test_a_second_answer_to_the_forgiving_request_itself_is_no_stale_one(link: S
 @pytest.mark.parametrize(("fault", "kind"), [(swallow, "smp-timeout"), (corrupt, "smp-corrupt")])
 @pytest.mark.parametrize("request_", [SAFE, UNSAFE], ids=["safe", "unsafe"])
 def test_on_an_emulated_uart_nothing_is_asked_again(
-    link: SmpLink, firmware: Firmware, fault: Callable[[bytes], bytes], kind: str, request_: Request
+    link: SmpLink, firmware: SmpFirmware, fault: Callable[[bytes], bytes], kind: str, request_: Request
 ) -> None:
     link.console.lossless = True
     firmware.faults = [fault]
@@ -251,14 +250,14 @@ def test_on_an_emulated_uart_nothing_is_asked_again(
     assert "wrong console" not in str(caught.value)
 
 
-def test_on_an_emulated_uart_a_torn_frame_between_answers_is_found_too(link: SmpLink, firmware: Firmware) -> None:
+def test_on_an_emulated_uart_a_torn_frame_between_answers_is_found_too(link: SmpLink, firmware: SmpFirmware) -> None:
     link.console.lossless = True
     firmware.faults = [lambda answer: corrupt(answer) + answer]
     with pytest.raises(ProductError, match="changes no byte"):
         link.burst([SAFE], timeout=1)
 
 
-def test_a_boot_may_begin_with_half_a_frame(link: SmpLink, firmware: Firmware) -> None:
+def test_a_boot_may_begin_with_half_a_frame(link: SmpLink, firmware: SmpFirmware) -> None:
     link.console.lossless = True
     firmware.faults = [lambda answer: corrupt(answer) + answer]
     with link.forgiving():

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from tfm_harness.protocol.smp.frame import encode_frame
 from tfm_harness.protocol.smp.text import log_tail
-
-from tests.protocol.simulator import MemoryConsole
+from tfm_harness.testing import MemoryConsole
 
 
 def test_a_tail_that_begins_inside_a_frame_shows_no_piece_of_it(tmp_path: Path) -> None:

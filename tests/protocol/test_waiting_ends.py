@@ -17,8 +17,7 @@ from tfm_harness.protocol.smp.frame import encode_frame
 from tfm_harness.protocol.smp.header import GROUP_OS, Header, Op
 from tfm_harness.protocol.smp.link import Request, SmpLink
 from tfm_harness.protocol.zephyr_shell.session import ShellSession
-
-from tests.protocol.simulator import MemoryConsole
+from tfm_harness.testing import MemoryConsole
 
 STEP = 0.01
 FRAME = encode_frame(Header.pack(Op.WRITE, GROUP_OS, 0, 200, 4) + b"\xa1\x61r\x01")

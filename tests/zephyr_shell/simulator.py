@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from tfm_harness.console.base import Console, Mark, Match
-from tfm_harness.errors import InfrastructureError
 
 RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "recordings" / "linaro"
 LOGS = {"colour": "uart-an547.log", "plain": "uart-an547-nocolor.log"}
@@ -82,69 +80,3 @@ class Device:
             return command.encode() + b"\r\n" + name + b": command not found\r\n" + self.prompt
         replies.rotate(-1)
         return replies[-1]
-
-
-class ScriptedConsole(Console):
-    """Delivers what the device says chunk by chunk, and lets time pass only when nothing is left to deliver."""
-
-    def __init__(self, device: Callable[[bytes], bytes], chunker: Chunker = lambda data: [data]) -> None:
-        self.name = "ns"
-        self.now = 0.0
-        self.device = device
-        self.chunker = chunker
-        self.waiting: deque[bytes] = deque()
-        self.data = bytearray()
-        self.closed = False
-        self.writes: list[bytes] = []
-
-    def clock(self) -> float:
-        return self.now
-
-    def say(self, data: bytes) -> None:
-        self.waiting.extend(chunk for chunk in self.chunker(data) if chunk)
-
-    def mark(self) -> Mark:
-        return Mark(len(self.data))
-
-    def write(self, data: bytes) -> None:
-        self._check()
-        self.writes.append(data)
-        self.say(self.device(data))
-
-    def wait_for(self, pattern: bytes | re.Pattern[bytes], *, timeout: float, since: Mark | None = None) -> Match:
-        raise NotImplementedError
-
-    def read_from(self, since: Mark, *, limit: int = 1 << 20) -> bytes:
-        return bytes(self.data[since.offset : since.offset + limit])
-
-    def wait_data(self, since: Mark, *, timeout: float) -> bool:
-        self._check()
-        if len(self.data) > since.offset:
-            return True
-        if self.waiting:
-            self.data += self.waiting.popleft()
-            self.now += 1e-4
-            return True
-        self.now += max(timeout, 1e-4)
-        return False
-
-    def _check(self) -> None:
-        if self.closed:
-            raise InfrastructureError("the console is closed", kind="console-closed")
-
-    def subscribe(self, callback: Callable[[bytes], None]) -> Callable[[], None]:
-        raise NotImplementedError
-
-    def tail(self, lines: int = 20) -> str:
-        return "\n".join(self.data.decode("latin-1").splitlines()[-lines:])
-
-    @property
-    def transcript(self) -> Path:
-        raise NotImplementedError
-
-    @property
-    def received(self) -> int:
-        return len(self.data)
-
-    def close(self) -> None:
-        self.closed = True

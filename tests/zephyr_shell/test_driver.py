@@ -16,8 +16,9 @@ from tfm_harness.protocol.base import Feature, Source
 from tfm_harness.protocol.zephyr_shell.client import ZephyrShellDriver
 from tfm_harness.protocol.zephyr_shell.lines import LineKind
 from tfm_harness.protocol.zephyr_shell.parse import ShellRefused
+from tfm_harness.testing import ScriptedConsole
 
-from tests.zephyr_shell.simulator import PROMPTS, Chunker, Device, ScriptedConsole, path_of, turns
+from tests.zephyr_shell.simulator import PROMPTS, Chunker, Device, path_of, turns
 
 STYLES = ["colour", "plain"]
 UUID = "d5668f22-64b7-4efd-b4cb-0b6d940434b0"
@@ -309,7 +310,7 @@ def test_a_dead_board_ends_the_wait_at_once() -> None:
     with pytest.raises(InfrastructureError) as caught:
         driver.wait_ready(timeout=60)
     assert caught.value.kind == "emulator-exit"
-    assert console.now < 2
+    assert console.clock.now < 2
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from tfm_harness.console.base import Mark
 from tfm_harness.errors import InfrastructureError, ProductError
 from tfm_harness.protocol.zephyr_shell.client import ZephyrShellDriver
 from tfm_harness.protocol.zephyr_shell.lines import LineKind
+from tfm_harness.testing import ScriptedConsole
 
 from tests.zephyr_shell.simulated import PROMPT, UUID, Simulated
-from tests.zephyr_shell.simulator import ScriptedConsole
 
 LOG = b"\x1b[8D\x1b[J[00:00:10.123,000] <wrn> app: late\r\n" + PROMPT
 SECURE = b"[NV PS COUNTERS] nv_ps_counter_tracker 1\n"
@@ -103,8 +103,13 @@ class Hesitant(ScriptedConsole):
     later: tuple[float, bytes] | None = None
 
     def wait_data(self, since: Mark, *, timeout: float) -> bool:
-        if self.later and not self.waiting and len(self.data) <= since.offset and self.later[0] <= self.now + timeout:
-            (self.now, data), self.later = self.later, None
+        if (
+            self.later
+            and not self.waiting
+            and len(self.data) <= since.offset
+            and self.later[0] <= self.clock.now + timeout
+        ):
+            (self.clock.now, data), self.later = self.later, None
             self.say(data)
         return super().wait_data(since, timeout=timeout)
 
@@ -123,13 +128,13 @@ def test_a_prompt_that_a_late_log_line_draws_ends_no_reply() -> None:
         place = out.find(b"C Mathlib: Sine of 30")
         if place < 0:
             return out
-        console.later = (console.now + 0.5, out[place:])
+        console.later = (console.clock.now + 0.5, out[place:])
         return out[:place] + LOG
 
     console.device = torn
     assert driver.infer_values("tflm_sine", 0, 90, 30) == expected
     console.device = lambda data: data.split(b"\r")[0] + b'\r\nError: invalid argument "x"\r\n\r\n' + PROMPT
-    began = console.now
+    began = console.clock.now
     with pytest.raises(ProductError, match="invalid argument"):
         driver.infer_values("tflm_sine", 0)
-    assert console.now - began < 0.5  # a refusal is whole
+    assert console.clock.now - began < 0.5  # a refusal is whole

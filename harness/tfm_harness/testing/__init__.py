@@ -1,4 +1,12 @@
-"""For tests of boards, protocols and suites: simulators of boards, images and models made on the host."""
+"""For tests of boards, protocols, suites and extensions: fakes, simulators, fault injection, conformance suites.
+
+* Time and wires: `FakeClock`, `MemoryConsole`, `ScriptedConsole`, `FaultyWire` with faults such as `flip`.
+* Devices: `FakeBoard` runs a `SimulatedFirmware`; `SmpFirmware` answers SMP requests by a table,
+  `ReferenceFirmware` signs results and tokens with real keys that are for tests only.
+* Files: `ImageRecipe` and `make_image` for MCUboot images, `ModelBuilder` and `Graph` for .tflite models,
+  `make_distribution` for installed packages.
+* Promises: `BoardConformance` and `ProtocolConformance`, to derive tests of a board kind or a protocol from.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +15,114 @@ from typing import TYPE_CHECKING
 from tfm_harness.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from tfm_harness.testing.boards import FakeBoard, FakeTarget, SimulatedFirmware
+    from tfm_harness.testing.clock import FakeClock
+    from tfm_harness.testing.conformance.board import BoardConformance
+    from tfm_harness.testing.conformance.protocol import ProtocolConformance
+    from tfm_harness.testing.conformance.requirement import ConformanceError, promised_kinds
+    from tfm_harness.testing.consoles import MemoryConsole, ScriptedConsole
     from tfm_harness.testing.distributions import make_distribution
     from tfm_harness.testing.images import ImageRecipe, load_signing_key, make_image
+    from tfm_harness.testing.line_firmware import ask_line, wait_until_ready
     from tfm_harness.testing.model_corners import CORNERS, full_memory, of_work
     from tfm_harness.testing.model_variants import with_other_weights
+    from tfm_harness.testing.models import ModelBuilder, classifier, dense, remembers, two_in_two_out
     from tfm_harness.testing.one_operator import GENERATORS, at_the_edges
     from tfm_harness.testing.reference_nv import NoObjectError, with_object, with_objects_changed, with_sequences
+    from tfm_harness.testing.smp_firmware import ReferenceFirmware, SmpFirmware, smp_frame
     from tfm_harness.testing.tflite_builder import Graph, Op, Tensor
+    from tfm_harness.testing.wire import (
+        FaultyWire,
+        WireFault,
+        delete,
+        each_position,
+        flip,
+        insert,
+        overwrite,
+        repeat,
+        silence,
+        truncate,
+    )
     from tfm_harness.testing.wrong_models import RIGHT_MODELS, WRONG_MODELS, damaged_models, wrong_model
 
 _HOMES = {
+    "boards": (
+        "FakeBoard",
+        "FakeTarget",
+        "SimulatedFirmware",
+    ),
+    "clock": ("FakeClock",),
+    "conformance.board": ("BoardConformance",),
+    "conformance.protocol": ("ProtocolConformance",),
+    "conformance.requirement": (
+        "ConformanceError",
+        "promised_kinds",
+    ),
+    "consoles": (
+        "MemoryConsole",
+        "ScriptedConsole",
+    ),
     "distributions": ("make_distribution",),
-    "reference_nv": ("NoObjectError", "with_object", "with_objects_changed", "with_sequences"),
+    "images": (
+        "ImageRecipe",
+        "load_signing_key",
+        "make_image",
+    ),
+    "line_firmware": (
+        "ask_line",
+        "wait_until_ready",
+    ),
+    "model_corners": (
+        "CORNERS",
+        "full_memory",
+        "of_work",
+    ),
     "model_variants": ("with_other_weights",),
-    "model_corners": ("CORNERS", "full_memory", "of_work"),
-    "one_operator": ("GENERATORS", "at_the_edges"),
-    "tflite_builder": ("Graph", "Op", "Tensor"),
-    "wrong_models": ("RIGHT_MODELS", "WRONG_MODELS", "damaged_models", "wrong_model"),
-    "images": ("ImageRecipe", "load_signing_key", "make_image"),
+    "models": (
+        "ModelBuilder",
+        "classifier",
+        "dense",
+        "remembers",
+        "two_in_two_out",
+    ),
+    "one_operator": (
+        "GENERATORS",
+        "at_the_edges",
+    ),
+    "reference_nv": (
+        "NoObjectError",
+        "with_object",
+        "with_objects_changed",
+        "with_sequences",
+    ),
+    "smp_firmware": (
+        "ReferenceFirmware",
+        "SmpFirmware",
+        "smp_frame",
+    ),
+    "tflite_builder": (
+        "Graph",
+        "Op",
+        "Tensor",
+    ),
+    "wire": (
+        "FaultyWire",
+        "WireFault",
+        "delete",
+        "each_position",
+        "flip",
+        "insert",
+        "overwrite",
+        "repeat",
+        "silence",
+        "truncate",
+    ),
+    "wrong_models": (
+        "RIGHT_MODELS",
+        "WRONG_MODELS",
+        "damaged_models",
+        "wrong_model",
+    ),
 }
 
 __all__ = [
@@ -32,18 +130,48 @@ __all__ = [
     "GENERATORS",
     "RIGHT_MODELS",
     "WRONG_MODELS",
+    "BoardConformance",
+    "ConformanceError",
+    "FakeBoard",
+    "FakeClock",
+    "FakeTarget",
+    "FaultyWire",
     "Graph",
     "ImageRecipe",
+    "MemoryConsole",
+    "ModelBuilder",
     "NoObjectError",
     "Op",
+    "ProtocolConformance",
+    "ReferenceFirmware",
+    "ScriptedConsole",
+    "SimulatedFirmware",
+    "SmpFirmware",
     "Tensor",
+    "WireFault",
+    "ask_line",
     "at_the_edges",
+    "classifier",
     "damaged_models",
+    "delete",
+    "dense",
+    "each_position",
+    "flip",
     "full_memory",
+    "insert",
     "load_signing_key",
     "make_distribution",
     "make_image",
     "of_work",
+    "overwrite",
+    "promised_kinds",
+    "remembers",
+    "repeat",
+    "silence",
+    "smp_frame",
+    "truncate",
+    "two_in_two_out",
+    "wait_until_ready",
     "with_object",
     "with_objects_changed",
     "with_other_weights",

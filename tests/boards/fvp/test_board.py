@@ -24,6 +24,7 @@ from tfm_harness.config.fvp import FvpTarget, IrisConfig
 from tfm_harness.config.loading import load_target
 from tfm_harness.console.base import Mark
 from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.testing import ask_line, wait_until_ready
 from tfm_harness.testing.simulators import fvp as simulator
 
 READY = re.compile(rb"ready ([0-9a-f]{8})\n")
@@ -57,30 +58,18 @@ def script(path: Path, text: str) -> str:
     return str(path)
 
 
-def ask(board: FvpBoard, line: str) -> str:
-    console = board.console("ns")
-    mark = console.mark()
-    console.write(line.encode() + b"\n")
-    found = console.wait_for(re.compile(rb"([^\n]*)\n"), timeout=10, since=mark)
-    return (found.groups[0] or b"").decode()
-
-
-def wait_ready(board: FvpBoard, since: Mark = Mark(0)) -> bytes:  # noqa: B008 - a frozen value
-    return board.console("ns").wait_for(READY, timeout=20, since=since).groups[0] or b""
-
-
 @pytest.mark.qemu
 def test_boots_provisioned_and_talks(make_fvp: Callable[..., FvpBoard], probe_build: Build) -> None:
     with make_fvp() as board:
         board.flash(probe_build)
-        wait_ready(board)
+        wait_until_ready(board, READY)
         board.console("secure").wait_for(b"secure log\n", timeout=10, since=Mark(0))
-        assert ask(board, "echo hello") == "hello"
-        assert ask(board, "word 38000000") == "4f4d4654", "OTP is there"
+        assert ask_line(board, "echo hello") == "hello"
+        assert ask_line(board, "word 38000000") == "4f4d4654", "OTP is there"
         huk = board.identity.huk
         assert huk is not None
-        assert ask(board, "word 38000010") == f"{int.from_bytes(huk[:4], 'little'):08x}"
-        assert ask(board, "word 38001000") == "454d4654", "entropy is there"
+        assert ask_line(board, "word 38000010") == f"{int.from_bytes(huk[:4], 'little'):08x}"
+        assert ask_line(board, "word 38001000") == "454d4654", "entropy is there"
         assert board.description["emulator"] == "FVP_Corstone_SSE-300_Ethos-U55 11.22.39"
         assert "simulator" in board.description
     assert not (board.context.run_dir / "fvp.fvp").exists(), "OTP and entropy files are gone"
@@ -90,15 +79,15 @@ def test_boots_provisioned_and_talks(make_fvp: Callable[..., FvpBoard], probe_bu
 def test_cold_reset_is_a_new_simulation(make_fvp: Callable[..., FvpBoard], probe_build: Build) -> None:
     with make_fvp() as board:
         board.flash(probe_build)
-        wait_ready(board)
+        wait_until_ready(board, READY)
         assert isinstance(board, VirtualControl)
         assert {"provision", "fast-flash", "known-secrets"} <= board.capabilities
         assert not {"nv-access", "write-stops"} & board.capabilities
         board.provision(Burned(lifecycle=0x1000))
         mark = board.console("ns").mark()
         board.reset(ResetKind.COLD)
-        wait_ready(board, mark)
-        assert ask(board, "word 38000008") == "00001000", "what was burned is there after the cold start"
+        wait_until_ready(board, READY, since=mark)
+        assert ask_line(board, "word 38000008") == "00001000", "what was burned is there after the cold start"
         assert board.identity.lifecycle == 0x1000
         assert [event.kind for event in board.events] == ["host-reset"]
         with pytest.raises(InfrastructureError, match="no-write-stops"):
@@ -109,12 +98,12 @@ def test_cold_reset_is_a_new_simulation(make_fvp: Callable[..., FvpBoard], probe
 def test_warm_reset_goes_through_iris(make_fvp: Callable[..., FvpBoard], probe_build: Build) -> None:
     with make_fvp(iris=IrisConfig(python_path=IRIS)) as board:
         board.flash(probe_build)
-        wait_ready(board)
-        assert ask(board, "poke 31000000 1234abcd") == "ok"
+        wait_until_ready(board, READY)
+        assert ask_line(board, "poke 31000000 1234abcd") == "ok"
         mark = board.console("ns").mark()
         board.reset(ResetKind.WARM)
-        wait_ready(board, mark)
-        assert ask(board, "word 31000000") == "1234abcd", "RAM survives a warm reset"
+        wait_until_ready(board, READY, since=mark)
+        assert ask_line(board, "word 31000000") == "1234abcd", "RAM survives a warm reset"
 
 
 @pytest.mark.qemu
@@ -133,7 +122,7 @@ def test_busy_ports_are_no_trouble(make_fvp: Callable[..., FvpBoard], probe_buil
         parameters = {f"mps3_board.telnetterminal{n}.start_port": first for n in (0, 1, 2, 5)}
         with make_fvp(parameters=parameters) as board:
             board.flash(probe_build)
-            wait_ready(board)
+            wait_until_ready(board, READY)
 
 
 @pytest.mark.qemu
@@ -142,8 +131,8 @@ def test_telnet_terminals_are_unpacked(make_fvp: Callable[..., FvpBoard], probe_
     parameters = {f"mps3_board.telnetterminal{n}.mode": "telnet" for n in (0, 1, 2, 5)}
     with make_fvp(parameters=parameters) as board:
         board.flash(probe_build)
-        wait_ready(board)
-        assert ask(board, "echo hello") == "hello"
+        wait_until_ready(board, READY)
+        assert ask_line(board, "echo hello") == "hello"
         for console in board.consoles.values():
             assert b"\xff" not in console.transcript.read_bytes()
 
@@ -153,7 +142,7 @@ def test_every_terminal_is_read(make_fvp: Callable[..., FvpBoard], probe_build: 
     """Also those that the target does not name, in whatever order they are announced."""
     with make_fvp(consoles={"ns": "telnetterminal0"}) as board:
         board.flash(probe_build)
-        wait_ready(board)
+        wait_until_ready(board, READY)
         assert set(board._drains) == {"terminal1", "terminal2", "terminal5"}
         board._drains["terminal1"].wait_for(b"secure log\n", timeout=10, since=Mark(0))
 
@@ -183,7 +172,7 @@ def test_a_model_that_ignores_its_limit_is_killed(
 ) -> None:
     with make_fvp() as board:
         board.flash(probe_build)
-        wait_ready(board)
+        wait_until_ready(board, READY)
         assert board._child is not None
         monkeypatch.setattr("tfm_harness.boards.fvp.board._KILL_GRACE", -board._target.wall_limit)
         board._watch_clock(board._child)
@@ -214,7 +203,7 @@ def test_killed_simulation_is_seen_at_once_and_the_board_is_usable_again(
 ) -> None:
     with make_fvp() as board:
         board.flash(probe_build)
-        wait_ready(board)
+        wait_until_ready(board, READY)
         assert board._child is not None
         os.kill(board._child.pid, signal.SIGKILL)
         with pytest.raises(InfrastructureError) as caught:
@@ -223,7 +212,7 @@ def test_killed_simulation_is_seen_at_once_and_the_board_is_usable_again(
         board.power(PowerState.OFF)
         mark = board.console("ns").mark()
         board.power(PowerState.ON)
-        wait_ready(board, mark)
+        wait_until_ready(board, READY, since=mark)
 
 
 @pytest.mark.qemu

@@ -18,6 +18,7 @@ from tfm_harness.config.loading import load_target
 from tfm_harness.config.mps3 import Mps3Target
 from tfm_harness.console.base import Mark
 from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.testing import ask_line, wait_until_ready
 from tfm_harness.testing.simulators.mps3 import StandInMps3, make_card
 
 pytestmark = pytest.mark.qemu
@@ -64,27 +65,15 @@ def make_board(fake: StandInMps3, tmp_path: Path) -> Iterator[Callable[..., Mps3
         board.release()
 
 
-def ask(board: Mps3Board, line: str) -> str:
-    console = board.console("ns")
-    mark = console.mark()
-    console.write(line.encode() + b"\n")
-    found = console.wait_for(re.compile(rb"([^\n]*)\n"), timeout=10, since=mark)
-    return (found.groups[0] or b"").decode()
-
-
-def wait_ready(board: Mps3Board, since: Mark = Mark(0)) -> None:  # noqa: B008 - a frozen value
-    board.console("ns").wait_for(READY, timeout=20, since=since)
-
-
 @pytest.mark.parametrize("reboot", ["mcc", "reboot.txt"])
 def test_flash_writes_the_card_reboots_and_talks(
     make_board: Callable[..., Mps3Board], fake: StandInMps3, probe_build: Build, reboot: str
 ) -> None:
     with make_board(reboot=reboot) as board:
         board.flash(probe_build)
-        wait_ready(board)
+        wait_until_ready(board, READY)
         board.console("secure").wait_for(b"secure log\n", timeout=10, since=Mark(0))
-        assert ask(board, "echo hello") == "hello"
+        assert ask_line(board, "echo hello") == "hello"
         names = sorted(path.name for path in (fake.card / "SOFTWARE").iterdir())
         assert names == ["HARNESS.TXT", "probe.bin", "st.bin"]
         assert (fake.card / "config.txt").read_text().startswith("TITLE: Versatile")
@@ -94,16 +83,16 @@ def test_flash_writes_the_card_reboots_and_talks(
 def test_resets(make_board: Callable[..., Mps3Board], probe_build: Build) -> None:
     with make_board() as board:
         board.flash(probe_build)
-        wait_ready(board)
-        assert ask(board, "poke 31000000 1234abcd") == "ok"
+        wait_until_ready(board, READY)
+        assert ask_line(board, "poke 31000000 1234abcd") == "ok"
         mark = board.console("ns").mark()
         board.reset(ResetKind.WARM)
-        wait_ready(board, mark)
-        assert ask(board, "word 31000000") == "1234abcd"
+        wait_until_ready(board, READY, since=mark)
+        assert ask_line(board, "word 31000000") == "1234abcd"
         mark = board.console("ns").mark()
         board.reset(ResetKind.COLD)
-        wait_ready(board, mark)
-        assert ask(board, "word 31000000") == "00000000"
+        wait_until_ready(board, READY, since=mark)
+        assert ask_line(board, "word 31000000") == "00000000"
         assert [event.kind for event in board.events] == ["host-reset", "host-reset", "host-reset"]
 
 
@@ -138,7 +127,7 @@ def switch(fake: StandInMps3, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_power_cycle_as_reboot(make_board: Callable[..., Mps3Board], fake: StandInMps3, probe_build: Build) -> None:
     with make_board(reboot="power", power=POWER) as board:
         board.flash(probe_build)
-        wait_ready(board)
+        wait_until_ready(board, READY)
         assert "power-cycle" in [event.kind for event in board.events]
         board.power(PowerState.OFF)
         assert not fake.powered
@@ -155,7 +144,7 @@ def test_silent_mcc_is_named_and_the_board_usable_afterwards(
         assert caught.value.kind == "mcc-silent"
         fake.silent = False
         board.flash(probe_build)
-        wait_ready(board)
+        wait_until_ready(board, READY)
 
 
 @pytest.mark.usefixtures("switch")
@@ -171,7 +160,7 @@ def test_power_is_the_fallback_of_a_board_that_does_not_reboot(
     fake.silent = True
     with make_board(reboot=reboot, power=POWER, start_timeout=60 if reboot == "mcc" else 10) as board:
         board.flash(probe_build)
-        wait_ready(board)
+        wait_until_ready(board, READY)
         assert not (fake.card / "reboot.txt").exists()
         assert [event.kind for event in board.events] == ["host-reset", "power-fallback", "power-cycle"]
 
@@ -199,9 +188,9 @@ def test_files_of_others_keep_their_names(
     theirs.write_bytes(b"somebody's")
     with make_board() as board:
         board.flash(probe_build)
-        wait_ready(board)
+        wait_until_ready(board, READY)
         board.flash(probe_build)
-        wait_ready(board, board.console("ns").mark())
+        wait_until_ready(board, READY, since=board.console("ns").mark())
     assert theirs.read_bytes() == b"somebody's"
     assert "probe1.bin" in (fake.card / "MB/HBI0309C/AN547/images.txt").read_text()
 

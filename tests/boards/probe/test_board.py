@@ -18,8 +18,8 @@ from tfm_harness.boards.probe.board import ProbeBoard
 from tfm_harness.config.build import Build, Image
 from tfm_harness.config.loading import load_target
 from tfm_harness.config.probe import ProbeTarget
-from tfm_harness.console.base import Mark
 from tfm_harness.errors import HarnessBug, InfrastructureError
+from tfm_harness.testing import ask_line, wait_until_ready
 from tfm_harness.testing.simulators.probe_board import StandInProbeBoard, entry_point_folder
 
 READY = re.compile(rb"ready ([0-9a-f]{8})\n")
@@ -68,18 +68,6 @@ def make_board(fake: StandInProbeBoard, tmp_path: Path) -> Iterator[Callable[...
         board.release()
 
 
-def ask(board: ProbeBoard, line: str) -> str:
-    console = board.console("ns")
-    mark = console.mark()
-    console.write(line.encode() + b"\n")
-    found = console.wait_for(re.compile(rb"([^\n]*)\n"), timeout=10, since=mark)
-    return (found.groups[0] or b"").decode()
-
-
-def wait_ready(board: ProbeBoard, since: Mark = Mark(0)) -> None:  # noqa: B008 - a frozen value
-    board.console("ns").wait_for(READY, timeout=20, since=since)
-
-
 def kinds(board: ProbeBoard) -> list[str]:
     return [event.kind for event in board.events]
 
@@ -88,22 +76,22 @@ def kinds(board: ProbeBoard) -> list[str]:
 def test_flash_reset_and_skip(make_board: Callable[..., ProbeBoard], probe_build: Build) -> None:
     with make_board() as board:
         board.flash(probe_build)
-        wait_ready(board)
-        assert ask(board, "echo hello") == "hello"
+        wait_until_ready(board, READY)
+        assert ask_line(board, "echo hello") == "hello"
         assert kinds(board) == ["host-reset", "flashed"]
         assert "simulator: QEMU gdbstub" in board.description["probe"]
         assert "M55" in board.description["core"]
 
-        assert ask(board, "poke 31000000 1234abcd") == "ok"
+        assert ask_line(board, "poke 31000000 1234abcd") == "ok"
         mark = board.console("ns").mark()
         board.reset(ResetKind.WARM)
-        wait_ready(board, mark)
-        assert ask(board, "word 31000000") == "1234abcd"
+        wait_until_ready(board, READY, since=mark)
+        assert ask_line(board, "word 31000000") == "1234abcd"
 
         # The same image again: read back, not written, started afresh.
         mark = board.console("ns").mark()
         board.flash(probe_build)
-        wait_ready(board, mark)
+        wait_until_ready(board, READY, since=mark)
         assert kinds(board)[-1] == "flash-skipped"
         assert not (board.context.run_dir / "probed.probe" / "answer.json.new").exists()
     assert not (board.context.run_dir / "probed.probe").exists()
@@ -117,15 +105,15 @@ def test_another_image_is_written_over_the_first(
     old = tmp_path / "old.bin"
     with make_board() as board:
         board.flash(probe_build)
-        wait_ready(board)
-        assert ask(board, "poke 10040000 0") == "ok"
+        wait_until_ready(board, READY)
+        assert ask_line(board, "poke 10040000 0") == "ok"
         old.write_bytes(b"\x00\x00\x00\x01")
         image = Image(file=old, world="data", at=0x10040000)
         mark = board.console("ns").mark()
         board.flash(probe_build.model_copy(update={"images": (*probe_build.images, image)}))
-        wait_ready(board, mark)
+        wait_until_ready(board, READY, since=mark)
         assert kinds(board)[-1] == "flashed"
-        assert ask(board, "word 10040000") == "01000000"
+        assert ask_line(board, "word 10040000") == "01000000"
 
 
 @pytest.mark.qemu
@@ -142,7 +130,7 @@ def test_image_where_there_is_no_memory(
         with pytest.raises(HarnessBug, match="reset before flash"):  # a failed flash leaves nothing to use
             board.reset()
         board.flash(probe_build)
-        wait_ready(board)
+        wait_until_ready(board, READY)
 
 
 @pytest.mark.qemu
@@ -183,7 +171,7 @@ def test_probe_gone_before_and_after_flashing(
 ) -> None:
     with make_board() as board:
         board.flash(probe_build)
-        wait_ready(board)
+        wait_until_ready(board, READY)
         fake.power_off()
         with pytest.raises(InfrastructureError) as caught:
             board.reset()
@@ -195,7 +183,7 @@ def test_probe_gone_before_and_after_flashing(
     fake.power_on()
     with make_board(name="third") as board:
         board.flash(probe_build)
-        wait_ready(board)
+        wait_until_ready(board, READY)
 
 
 @pytest.mark.qemu
@@ -222,7 +210,7 @@ def test_hung_probe_is_ended_and_the_board_usable_afterwards(
         monkeypatch.setenv("PYTHONPATH", good)
         monkeypatch.setattr(board, "_target", short.model_copy(update={"operation_timeout": 60}))
         board.flash(probe_build)
-        wait_ready(board)
+        wait_until_ready(board, READY)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +236,7 @@ def test_nobody_is_attached_while_tests_run(
     with make_board() as board:
         board.flash(probe_build)
         board.reset()
-        wait_ready(board)
+        wait_until_ready(board, READY)
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
                 words = path.read_bytes()
@@ -256,7 +244,7 @@ def test_nobody_is_attached_while_tests_run(
         remote = GdbRemote(str(fake.folder / "gdb"))  # there is room for one
         remote.go()
         remote.close()
-        assert ask(board, "echo still running") == "still running"
+        assert ask_line(board, "echo still running") == "still running"
 
 
 @pytest.mark.qemu

@@ -25,26 +25,12 @@ from tfm_harness.console.base import Mark
 from tfm_harness.errors import HarnessBug, InfrastructureError, ProductError
 from tfm_harness.stimulus.player import PlayedStimulus
 from tfm_harness.stimulus.sensors import LSM303DLHC, TMP105
+from tfm_harness.testing import ask_line, wait_until_ready
 
 pytestmark = pytest.mark.qemu
 
 START = Mark(0)
 READY = re.compile(rb"ready ([0-9a-f]{8})\n")
-
-
-def ask(board: QemuBoard, line: str, timeout: float = 10.0) -> str:
-    console = board.console("ns")
-    mark = console.mark()
-    console.write(line.encode() + b"\n")
-    found = console.wait_for(re.compile(rb"([^\n]*)\n"), timeout=timeout, since=mark)
-    assert found.groups[0] is not None
-    return found.groups[0].decode()
-
-
-def wait_ready(board: QemuBoard, since: Mark = START) -> bytes:
-    found = board.console("ns").wait_for(READY, timeout=10, since=since)
-    assert found.groups[0] is not None
-    return found.groups[0]
 
 
 def wait_event(board: QemuBoard, kind: str) -> None:
@@ -59,9 +45,9 @@ def gone(pid: int) -> bool:
 
 
 def test_boots_and_talks_on_both_consoles(probe_board: QemuBoard) -> None:
-    wait_ready(probe_board)
+    wait_until_ready(probe_board, READY)
     probe_board.console("secure").wait_for(b"secure log\n", timeout=5, since=START)
-    assert ask(probe_board, "echo hello") == "hello"
+    assert ask_line(probe_board, "echo hello") == "hello"
     assert re.fullmatch(r"QEMU \d+\.\d+\.\d+", probe_board.description["emulator"])
     assert probe_board.console("ns").transcript.read_bytes().endswith(b"hello\n")
     with pytest.raises(HarnessBug, match="console-unknown"):
@@ -69,66 +55,66 @@ def test_boots_and_talks_on_both_consoles(probe_board: QemuBoard) -> None:
 
 
 def test_otp_and_entropy_are_where_the_protocol_says(probe_board: QemuBoard) -> None:
-    wait_ready(probe_board)
-    assert ask(probe_board, "word 38000000") == "4f4d4654"
-    assert ask(probe_board, "word 38000008") == "00003000"
+    wait_until_ready(probe_board, READY)
+    assert ask_line(probe_board, "word 38000000") == "4f4d4654"
+    assert ask_line(probe_board, "word 38000008") == "00003000"
     huk = probe_board.identity.huk
     assert huk is not None
-    assert ask(probe_board, "word 38000010") == f"{int.from_bytes(huk[:4], 'little'):08x}"
-    assert ask(probe_board, "word 38001000") == "454d4654"
+    assert ask_line(probe_board, "word 38000010") == f"{int.from_bytes(huk[:4], 'little'):08x}"
+    assert ask_line(probe_board, "word 38001000") == "454d4654"
 
 
 def test_lifecycle_can_be_chosen(probe_board: QemuBoard) -> None:
-    wait_ready(probe_board)
+    wait_until_ready(probe_board, READY)
     mark = probe_board.console("ns").mark()
     probe_board.provision(Burned(lifecycle=0x1000))
     probe_board.reset(ResetKind.COLD)
-    wait_ready(probe_board, mark)
-    assert ask(probe_board, "word 38000008") == "00001000"
+    wait_until_ready(probe_board, READY, since=mark)
+    assert ask_line(probe_board, "word 38000008") == "00001000"
     assert probe_board.identity.lifecycle == 0x1000
 
 
 def test_cold_reset_draws_new_entropy_warm_does_not(probe_board: QemuBoard) -> None:
     console = probe_board.console("ns")
-    wait_ready(probe_board)
-    first = ask(probe_board, "word 38001008")
+    wait_until_ready(probe_board, READY)
+    first = ask_line(probe_board, "word 38001008")
     mark = console.mark()
     probe_board.reset(ResetKind.WARM)
-    wait_ready(probe_board, mark)
-    assert ask(probe_board, "word 38001008") == first
+    wait_until_ready(probe_board, READY, since=mark)
+    assert ask_line(probe_board, "word 38001008") == first
     mark = console.mark()
     probe_board.reset(ResetKind.COLD)
-    wait_ready(probe_board, mark)
-    assert ask(probe_board, "word 38001008") != first
+    wait_until_ready(probe_board, READY, since=mark)
+    assert ask_line(probe_board, "word 38001008") != first
     assert [event.kind for event in probe_board.events] == ["host-reset", "host-reset"]
 
 
 def test_nv_memory_outlives_resets_until_erased(probe_board: QemuBoard) -> None:
     console = probe_board.console("ns")
-    wait_ready(probe_board)
+    wait_until_ready(probe_board, READY)
     for kind in ResetKind:
-        assert ask(probe_board, "poke 70000000 1234abcd") == "ok"
+        assert ask_line(probe_board, "poke 70000000 1234abcd") == "ok"
         mark = console.mark()
         probe_board.reset(kind)
-        wait_ready(probe_board, mark)
-        assert ask(probe_board, "word 70000000") == "1234abcd"
+        wait_until_ready(probe_board, READY, since=mark)
+        assert ask_line(probe_board, "word 70000000") == "1234abcd"
     with pytest.raises(HarnessBug, match="while the board is off"):
         probe_board.erase()
     probe_board.power(PowerState.OFF)
     probe_board.erase()
     mark = console.mark() if console.received else START
     probe_board.power(PowerState.ON)
-    wait_ready(probe_board, mark)
-    assert ask(probe_board, "word 70000000") == "00000000"
+    wait_until_ready(probe_board, READY, since=mark)
+    assert ask_line(probe_board, "word 70000000") == "00000000"
 
 
 def test_guest_reset_is_seen_where_it_happened(probe_board: QemuBoard) -> None:
     console = probe_board.console("ns")
-    wait_ready(probe_board)
+    wait_until_ready(probe_board, READY)
     assert not probe_board.events
     mark = console.mark()
     console.write(b"reset\n")
-    wait_ready(probe_board, mark)
+    wait_until_ready(probe_board, READY, since=mark)
     wait_event(probe_board, "guest-reset")
     event = probe_board.events[-1]
     assert mark.offset <= event.console_offsets["ns"] <= console.mark().offset
@@ -136,9 +122,9 @@ def test_guest_reset_is_seen_where_it_happened(probe_board: QemuBoard) -> None:
 
 
 def test_lockup_is_the_products_fault(probe_board: QemuBoard) -> None:
-    wait_ready(probe_board)
+    wait_until_ready(probe_board, READY)
     with pytest.raises(ProductError, match="lockup") as caught:
-        ask(probe_board, "lockup")
+        ask_line(probe_board, "lockup")
     assert "Lockup" in (caught.value.seen or "")
     with pytest.raises(ProductError, match="lockup"):
         probe_board.check_alive()
@@ -146,7 +132,7 @@ def test_lockup_is_the_products_fault(probe_board: QemuBoard) -> None:
 
 
 def test_killed_emulator_is_the_benchs_fault_at_once(probe_board: QemuBoard) -> None:
-    wait_ready(probe_board)
+    wait_until_ready(probe_board, READY)
     child = probe_board.child
     assert child is not None
     os.kill(child.pid, signal.SIGKILL)
@@ -157,11 +143,11 @@ def test_killed_emulator_is_the_benchs_fault_at_once(probe_board: QemuBoard) -> 
         probe_board.set_properties({("/machine/peripheral/sensor-temp", "temperature"): 1})
     mark = probe_board.console("ns").received
     probe_board.reset(ResetKind.COLD)  # usable afterwards
-    wait_ready(probe_board, Mark(mark))
+    wait_until_ready(probe_board, READY, since=Mark(mark))
 
 
 def test_hung_emulator_is_named_and_can_be_released(probe_board: QemuBoard, tmp_path: Path) -> None:
-    wait_ready(probe_board)
+    wait_until_ready(probe_board, READY)
     child = probe_board.child
     assert child is not None
     os.kill(child.pid, signal.SIGSTOP)
@@ -171,7 +157,7 @@ def test_hung_emulator_is_named_and_can_be_released(probe_board: QemuBoard, tmp_
     mark = probe_board.console("ns").mark()
     probe_board.reset(ResetKind.COLD)  # usable afterwards
     assert gone(child.pid)
-    wait_ready(probe_board, mark)
+    wait_until_ready(probe_board, READY, since=mark)
     hung = probe_board.child
     assert hung is not None
     os.kill(hung.pid, signal.SIGSTOP)
@@ -189,7 +175,7 @@ def test_full_disk_for_the_transcript_is_the_benchs_fault(
     board.acquire()
     board.flash(probe_build)
     with pytest.raises(InfrastructureError, match="No space left on device") as caught:
-        wait_ready(board)
+        wait_until_ready(board, READY)
     assert caught.value.kind == "transcript-write"
     board.release()
     assert not [use for use in list_boards(tmp_path / "state") if use.locked]
@@ -208,7 +194,7 @@ def test_run_folder_that_cannot_be_made(
 
 
 def test_exit_status_zero_is_no_pass(probe_board: QemuBoard) -> None:
-    wait_ready(probe_board)
+    wait_until_ready(probe_board, READY)
     child = probe_board.child
     assert child is not None
     os.kill(child.pid, signal.SIGTERM)  # QEMU then ends with status 0
@@ -217,15 +203,15 @@ def test_exit_status_zero_is_no_pass(probe_board: QemuBoard) -> None:
 
 
 def test_silent_firmware_times_out_with_the_last_lines(probe_board: QemuBoard) -> None:
-    wait_ready(probe_board)
+    wait_until_ready(probe_board, READY)
     with pytest.raises(InfrastructureError, match="console-timeout") as caught:
-        ask(probe_board, "silence", timeout=0.3)
+        ask_line(probe_board, "silence", timeout=0.3)
     assert "not one byte" in (caught.value.seen or "")
     assert "ready" in (caught.value.where or "")
 
 
 def test_sensors_read_what_was_set_to_the_bit(probe_board: QemuBoard) -> None:
-    wait_ready(probe_board)
+    wait_until_ready(probe_board, READY)
     stimulus = probe_board.stimulus()
     assert isinstance(stimulus, PlayedStimulus)
     draw = random.Random(7)
@@ -239,15 +225,15 @@ def test_sensors_read_what_was_set_to_the_bit(probe_board: QemuBoard) -> None:
         else:
             stimulus.set("temp", value)
         want = stimulus.sample()
-        mag = bytes.fromhex(ask(probe_board, "mag"))
+        mag = bytes.fromhex(ask_line(probe_board, "mag"))
         x, z, y = (int.from_bytes(mag[at : at + 2], "big", signed=True) for at in (0, 2, 4))
-        temp = int.from_bytes(bytes.fromhex(ask(probe_board, "temp")), "big", signed=True)
+        temp = int.from_bytes(bytes.fromhex(ask_line(probe_board, "temp")), "big", signed=True)
         assert (x, y, z, temp / 16) == (want.x, want.y, want.z, want.t)
 
 
 def test_sensor_values_outlive_every_reset(probe_board: QemuBoard) -> None:
     console = probe_board.console("ns")
-    wait_ready(probe_board)
+    wait_until_ready(probe_board, READY)
     stimulus = probe_board.stimulus()
     assert stimulus is not None
     stimulus.set("mag.x", 100.0)
@@ -258,9 +244,9 @@ def test_sensor_values_outlive_every_reset(probe_board: QemuBoard) -> None:
             console.write(b"reset\n")
         else:
             probe_board.reset(ResetKind(way))
-        wait_ready(probe_board, mark)
+        wait_until_ready(probe_board, READY, since=mark)
         wait_event(probe_board, "guest-reset" if way == "guest" else "host-reset")
-        assert wait_until(lambda: ask(probe_board, "mag")[:4] == expected, 2.0 if way == "guest" else 0.0), way
+        assert wait_until(lambda: ask_line(probe_board, "mag")[:4] == expected, 2.0 if way == "guest" else 0.0), way
 
 
 def test_refused_property_says_what_qemu_said(probe_board: QemuBoard) -> None:
@@ -274,7 +260,7 @@ def test_deterministic_mode_repeats_ticks(make_qemu: Callable[..., QemuBoard], p
         board = make_qemu(deterministic=True)
         board.acquire()
         board.flash(probe_build)
-        ticks.append(int(wait_ready(board), 16))
+        ticks.append(int(wait_until_ready(board, READY).groups[0] or b"", 16))
         assert board.clock_quality is ClockQuality.DETERMINISTIC
         board.release()
     assert max(ticks) - min(ticks) <= 2, ticks
@@ -305,13 +291,13 @@ def test_fresh_identity_is_never_on_disk(
         board.acquire()
         board.flash(probe_build)
         huks.add(board.identity.huk)
-        wait_ready(board)
-        assert ask(board, "word 70000000") == "00000000"
-        assert ask(board, "poke 70000000 77") == "ok"
+        wait_until_ready(board, READY)
+        assert ask_line(board, "word 70000000") == "00000000"
+        assert ask_line(board, "poke 70000000 77") == "ok"
         mark = board.console("ns").mark()
         board.reset(ResetKind.COLD)
-        wait_ready(board, mark)
-        assert ask(board, "word 70000000") == "00000077"
+        wait_until_ready(board, READY, since=mark)
+        assert ask_line(board, "word 70000000") == "00000077"
         board.release()
     assert len(huks) == 2
     assert not [path for path in tmp_path.rglob("*") if path.name in {"huk.TEST_ONLY.bin", "nv.img", "boards"}]
@@ -480,13 +466,13 @@ def test_nothing_survives_sigkill_of_the_harness(
     board = make_qemu()
     board.acquire()  # the lock is free, the board usable
     board.flash(probe_build)
-    wait_ready(board)
+    wait_until_ready(board, READY)
 
 
 def test_chatter_is_kept_whole(probe_board: QemuBoard) -> None:
     """Some 64 kB through the emulated UART; the console's own tests have fifty."""
     console = probe_board.console("ns")
-    wait_ready(probe_board)
+    wait_until_ready(probe_board, READY)
     mark = console.mark()
     console.write(b"flood 400\n")
     found = console.wait_for(b"flood end\n", timeout=60, since=mark)
@@ -513,38 +499,38 @@ def test_temperature_model_agrees_with_its_inverse() -> None:
 
 
 def test_nv_memory_is_read_written_and_stopped_at(probe_board: QemuBoard) -> None:
-    wait_ready(probe_board)
+    wait_until_ready(probe_board, READY)
     nv = probe_board.nv
     assert nv is not None
     assert (nv.address, nv.size) == (0x7000_0000, 4 << 20)
-    assert ask(probe_board, "poke 70000100 11223344") == "ok"
+    assert ask_line(probe_board, "poke 70000100 11223344") == "ok"
     assert nv.read(0x100, 4).hex() == "44332211"
     nv.write(0x104, b"\1\2\3\4")  # flash that changes under a running firmware
-    assert ask(probe_board, "word 70000104") == "04030201"
+    assert ask_line(probe_board, "word 70000104") == "04030201"
     seen: list[bytes] = []
     with probe_board.write_stops([0x7000_0108], lambda _: seen.append(nv.read(0x108, 8))) as stops:
-        assert ask(probe_board, "poke 70000108 00000001") == "ok"
-        assert ask(probe_board, "poke 7000010c 00000002") == "ok"  # not watched
-        assert ask(probe_board, "poke 70000108 00000003") == "ok"
+        assert ask_line(probe_board, "poke 70000108 00000001") == "ok"
+        assert ask_line(probe_board, "poke 7000010c 00000002") == "ok"  # not watched
+        assert ask_line(probe_board, "poke 70000108 00000003") == "ok"
     assert stops.stops == 2
     assert [value.hex() for value in seen] == ["0100000000000000", "0300000002000000"]
-    assert ask(probe_board, "poke 70000108 00000004") == "ok"
+    assert ask_line(probe_board, "poke 70000108 00000004") == "ok"
     assert len(seen) == 2
     with pytest.raises(ValueError, match="not inside"):
         nv.read(nv.size, 1)
 
 
 def test_power_can_be_cut_in_the_middle_of_a_write(probe_board: QemuBoard) -> None:
-    wait_ready(probe_board)
+    wait_until_ready(probe_board, READY)
     with probe_board.write_stops([0x7000_0108], lambda _: None):
         probe_board.power(PowerState.OFF)
     mark = probe_board.console("ns").mark()
     probe_board.power(PowerState.ON)
-    wait_ready(probe_board, mark)
+    wait_until_ready(probe_board, READY, since=mark)
 
 
 def test_what_a_test_burns_is_in_otp_and_in_the_identity(probe_board: QemuBoard) -> None:
-    wait_ready(probe_board)
+    wait_until_ready(probe_board, READY)
     own = probe_board.identity
     for burned, word in (
         (Burned(huk=bytes(range(32)), verification_service="x"), "54464d4f"),
@@ -553,8 +539,8 @@ def test_what_a_test_burns_is_in_otp_and_in_the_identity(probe_board: QemuBoard)
         mark = probe_board.console("ns").mark()
         probe_board.provision(burned)
         probe_board.reset(ResetKind.COLD)
-        wait_ready(probe_board, mark)
-        assert bytes.fromhex(ask(probe_board, "word 38000000"))[::-1].hex() == word
+        wait_until_ready(probe_board, READY, since=mark)
+        assert bytes.fromhex(ask_line(probe_board, "word 38000000"))[::-1].hex() == word
         assert probe_board.identity.huk == (burned.huk or own.huk)
         assert probe_board.identity.verification_service == burned.verification_service
     probe_board.provision(None)
@@ -562,13 +548,13 @@ def test_what_a_test_burns_is_in_otp_and_in_the_identity(probe_board: QemuBoard)
 
 
 def test_the_seed_source_counts_resets_since_the_cold_start(probe_board: QemuBoard) -> None:
-    wait_ready(probe_board)
+    wait_until_ready(probe_board, READY)
     first = probe_board.seed_source
     assert first is not None
     assert first[1] == 0
     mark = probe_board.console("ns").mark()
     probe_board.reset(ResetKind.WARM)
-    wait_ready(probe_board, mark)
+    wait_until_ready(probe_board, READY, since=mark)
     assert probe_board.seed_source == (first[0], 1)
     probe_board.reset(ResetKind.COLD)
     assert probe_board.seed_source is not None

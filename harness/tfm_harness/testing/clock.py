@@ -1,0 +1,30 @@
+"""Time that passes only when a test says so."""
+
+from __future__ import annotations
+
+__all__ = ["FakeClock"]
+
+
+class FakeClock:
+    """A monotonic clock for whatever takes ``clock: Callable[[], float]``.
+
+    Args:
+        start: seconds that it shows at first.
+    """
+
+    def __init__(self, start: float = 0.0) -> None:
+        self.now = start
+
+    def __call__(self) -> float:
+        """Seconds now."""
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass. Raises ValueError when it would run backwards."""
+        if seconds < 0:
+            raise ValueError(f"a monotonic clock cannot go back by {-seconds:g} s")
+        self.now += seconds
+
+    def sleep(self, seconds: float) -> None:
+        """In place of `time.sleep`: returns at once, later."""
+        self.advance(max(seconds, 0.0))

@@ -1,0 +1,389 @@
+"""What the harness relies on in a board kind: the contract of `Board`."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import signal
+import subprocess
+import sys
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from tfm_harness.boards.base import Board, BoardEvent, ClockQuality, Identity, PowerState, ResetKind
+from tfm_harness.boards.supervisor import wait_until
+from tfm_harness.config.build import Build
+from tfm_harness.config.target import TargetBase
+from tfm_harness.console.base import Console, Mark
+from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError
+from tfm_harness.testing.conformance.requirement import not_applicable, our_error, require
+
+__all__ = ["BoardConformance"]
+
+
+class BoardConformance:
+    """Derive from it and give `make_board` and `make_build`.
+
+    Attributes:
+        console: the console on which the firmware shows that it has booted.
+        ready: what it prints there at each start (bytes, literally).
+        boot_timeout: seconds from a start to `ready`.
+        flashes: False for a kind that attaches to a board which runs already: it prints nothing when it is flashed.
+        exclusive: False where two boards of one target may run side by side.
+        memory: address and size of memory that `read_memory` may read; None where the kind cannot.
+        standalone: True where `make_board` and `make_build` need no fixtures: then a test kills a session that holds
+            the board, and looks for what it left.
+    """
+
+    console: ClassVar[str] = "ns"
+    ready: ClassVar[bytes] = b"ready"
+    boot_timeout: ClassVar[float] = 30.0
+    flashes: ClassVar[bool] = True
+    exclusive: ClassVar[bool] = True
+    memory: ClassVar[tuple[int, int] | None] = None
+    standalone: ClassVar[bool] = False
+
+    # --- what a kind's author gives
+
+    def make_board(self, folder: Path) -> Board:
+        """A board of always the same target, not acquired yet; its run and state folders lie inside of `folder`."""
+        raise NotImplementedError("make_board gives the board under test")
+
+    def make_build(self, folder: Path) -> Build:
+        """A build whose firmware prints `ready` on `console` at each start; `folder` is there for files."""
+        raise NotImplementedError("make_build gives the build that is flashed")
+
+    def wait_ready(self, board: Board, since: Mark) -> None:
+        """Wait until the firmware has started after `since`; by default until it has printed `ready`."""
+        board.console(self.console).wait_for(self.ready, timeout=self.boot_timeout, since=since)
+
+    def kill_transport(self, board: Board) -> bool:  # noqa: ARG002 - for whoever can
+        """Make the board's transport or emulator die; False where a test cannot."""
+        return False
+
+    # --- helpers
+
+    def _flashed(self, board: Board, folder: Path) -> Board:
+        board.flash(self.make_build(folder))
+        if self.flashes:
+            self.wait_ready(board, Mark(0))
+        return board
+
+    # --- the contract
+
+    def test_the_class_names_its_kind_and_its_model(self, tmp_path: Path) -> None:
+        """`kind` is a word, `config_model` the strict model of its target files, and both agree."""
+        board = self.make_board(tmp_path)
+        require("`kind` is a word", isinstance(board.kind, str) and bool(board.kind), board.kind)
+        model = board.config_model
+        require("`config_model` extends TargetBase", isinstance(model, type) and issubclass(model, TargetBase), model)
+        require("the model refuses unknown keys", model.model_config.get("extra") == "forbid", model.model_config)
+        said = typing.get_args(model.model_fields["kind"].annotation)
+        require(f"the model's `kind` is Literal[{board.kind!r}]", said == (board.kind,), said)
+        require("the board's target is of that model", isinstance(board.target, model), type(board.target))
+
+    def test_making_a_board_touches_nothing(self, tmp_path: Path) -> None:
+        """A board that was only made can be released, twice; it says what it is."""
+        board = self.make_board(tmp_path)
+        require("`name` is the target's", board.name.startswith(board.target.name), board.name)
+        board.release()
+        board.release()
+
+    def test_use_before_acquire_is_a_bug_of_the_caller(self, tmp_path: Path) -> None:
+        """`flash` and `reset` before `acquire` raise an error of the harness's."""
+        board = self.make_board(tmp_path)
+        build = self.make_build(tmp_path)
+        try:
+            with our_error("`flash` before `acquire`", HarnessBug, InfrastructureError):
+                board.flash(build)
+            with our_error("`reset` before `acquire`", HarnessBug, InfrastructureError):
+                board.reset(ResetKind.WARM)
+        finally:
+            board.release()
+
+    def test_flash_starts_the_build(self, tmp_path: Path) -> None:
+        """After `flash` the build runs, and its consoles are open and keep every byte."""
+        with self.make_board(tmp_path) as board:
+            self._flashed(board, tmp_path)
+            consoles = board.consoles
+            require("`consoles` is a mapping of consoles", isinstance(consoles, Mapping) and all(
+                isinstance(each, Console) for each in consoles.values()), consoles)  # fmt: skip
+            require("its names are the target's", set(consoles) == set(board.target.consoles), set(consoles))
+            console = board.console(self.console)
+            if self.flashes:
+                require("the transcript has what came", self.ready in console.transcript.read_bytes())
+            files = [each.transcript for each in consoles.values()]
+            require("each console has a transcript of its own", len(set(files)) == len(files), files)
+            require("transcripts lie in the run's folder", all(
+                file.is_relative_to(board.context.run_dir) for file in files), files)  # fmt: skip
+            board.check_alive()
+
+    def test_an_unknown_console_is_a_bug_of_the_caller(self, tmp_path: Path) -> None:
+        """Names are checked before a board is touched, so an unknown one is an error of the code that asks."""
+        with self.make_board(tmp_path) as board, our_error("an unknown console", HarnessBug):
+            board.console("no-such-console")
+
+    def test_release_gives_everything_back(self, tmp_path: Path) -> None:
+        """After `release` nothing runs, nothing is locked, the consoles are closed; a second release does nothing."""
+        before = _children()
+        with self.make_board(tmp_path) as board:
+            self._flashed(board, tmp_path)
+            console = board.console(self.console)
+        board.release()
+        left = _children() - before
+        require("no process is left", wait_until(lambda: not _children() - before, 5.0), left)
+        with our_error("a console of a released board is closed", InfrastructureError):
+            console.write(b"\n")
+        with self.make_board(tmp_path):
+            pass  # it can be acquired again
+
+    def test_release_comes_also_after_an_error(self, tmp_path: Path) -> None:
+        """A session that ends with an error gives the board back."""
+        try:
+            with self.make_board(tmp_path):
+                raise KeyboardInterrupt  # noqa: TRY301 - what a user does
+        except KeyboardInterrupt:
+            pass
+        with self.make_board(tmp_path):
+            pass
+
+    def test_a_board_belongs_to_one_session(self, tmp_path: Path) -> None:
+        """A second session is refused while the first holds the board, with an infrastructure error."""
+        if not self.exclusive:
+            not_applicable("boards of this target run side by side")
+        with self.make_board(tmp_path):
+            second = self.make_board(tmp_path)
+            try:
+                with our_error("a second session is refused", InfrastructureError):
+                    second.acquire()
+            finally:
+                second.release()
+
+    def test_each_reset_that_it_offers_starts_the_firmware_again(self, tmp_path: Path) -> None:
+        """`reset` of each kind in `resets` leads to a new start; another kind is an infrastructure error."""
+        with self.make_board(tmp_path) as board:
+            self._flashed(board, tmp_path)
+            require("`resets` is a set of ResetKind", all(isinstance(each, ResetKind) for each in board.resets))
+            for kind in ResetKind:
+                mark = board.console(self.console).mark()
+                if kind in board.resets:
+                    events = len(board.events)
+                    board.reset(kind)
+                    self.wait_ready(board, mark)
+                    require(f"a {kind} reset is among the events", len(board.events) > events, board.events)
+                else:
+                    with our_error(f"a {kind} reset is not offered", InfrastructureError):
+                        board.reset(kind)
+
+    def test_power_off_silences_and_power_on_starts(self, tmp_path: Path) -> None:
+        """Without power nothing answers; with power again the firmware starts. Or there is no power control."""
+        with self.make_board(tmp_path) as board:
+            self._flashed(board, tmp_path)
+            try:
+                board.power(PowerState.OFF)
+            except InfrastructureError as error:
+                require("no power control is kind no-power-control", "no-power-control" in error.kind, error.kind)
+                not_applicable("this board has no power control")
+            mark = board.console(self.console).mark()
+            board.power(PowerState.ON)
+            self.wait_ready(board, mark)
+
+    def test_a_build_that_cannot_be_read_is_refused(self, tmp_path: Path) -> None:
+        """A flash that fails is an error of the harness's: never a start of the old image."""
+        build = self.make_build(tmp_path)
+        if not self.flashes or not build.images:
+            not_applicable("this kind flashes nothing")
+        gone = build.images[0].model_copy(update={"file": tmp_path / "gone.elf"})
+        with self.make_board(tmp_path) as board:
+            self._flashed(board, tmp_path)
+            mark = board.console(self.console).mark()
+            with our_error("a missing image"):
+                board.flash(build.model_copy(update={"images": (gone, *build.images[1:])}))
+            heard = _heard(board, self.console, mark)
+            require("the old image does not start after a failed flash", self.ready not in heard, heard)
+
+    def test_what_it_cannot_do_is_an_infrastructure_error(self, tmp_path: Path) -> None:
+        """Methods that no word of `capabilities` stands for raise infrastructure errors; words are known ones."""
+        from tfm_harness.bench.capabilities import is_known_word
+
+        with self.make_board(tmp_path) as board:
+            words = board.capabilities
+            unknown = [word for word in words if not is_known_word(word)]
+            require("words of `capabilities` are known, or have a dot", not unknown, unknown)
+            require(f"target-{board.kind} is among them", f"target-{board.kind}" in words, words)
+            calls: dict[str, Callable[[], object]] = {
+                "factory-reset": board.erase,
+                "memory-dump": lambda: board.read_memory(0, 4),
+                "sensor-removal": lambda: board.without_sensors(frozenset()),
+                "clock-control": lambda: board.count_instructions(on=False),
+            }
+            for word, call in calls.items():
+                if word not in words:
+                    with our_error(f"`{word}` is not offered", InfrastructureError):
+                        call()
+
+    def test_memory_can_be_read_where_it_says_so(self, tmp_path: Path) -> None:
+        """`read_memory` gives as many bytes as asked for."""
+        with self.make_board(tmp_path) as board:
+            if self.memory is None or "memory-dump" not in board.capabilities:
+                not_applicable("no memory to read is named")
+            self._flashed(board, tmp_path)
+            address, size = self.memory or (0, 0)
+            found = board.read_memory(address, size)
+            require("it gives as many bytes as asked for", isinstance(found, bytes) and len(found) == size, len(found))
+
+    def test_a_factory_reset_starts_again(self, tmp_path: Path) -> None:
+        """`erase`, with the power off, and the firmware starts all the same."""
+        with self.make_board(tmp_path) as board:
+            if "factory-reset" not in board.capabilities:
+                not_applicable("this kind has no factory reset")
+            self._flashed(board, tmp_path)
+            board.power(PowerState.OFF)
+            board.erase()
+            mark = board.console(self.console).mark()
+            board.power(PowerState.ON)
+            self.wait_ready(board, mark)
+
+    def test_a_dead_transport_is_infrastructure(self, tmp_path: Path) -> None:
+        """When the port or the emulator dies, `check_alive` says so."""
+        with self.make_board(tmp_path) as board:
+            self._flashed(board, tmp_path)
+            if not self.kill_transport(board):
+                not_applicable("kill_transport cannot kill it")
+
+            def noticed() -> bool:
+                try:
+                    board.check_alive()
+                except InfrastructureError:
+                    return True
+                return False
+
+            require("`check_alive` raises InfrastructureError for a dead transport", wait_until(noticed, 10.0))
+
+    def test_what_it_says_of_itself_can_be_recorded(self, tmp_path: Path) -> None:
+        """`description`, `identity`, `events`, `clock_quality`, `resources` have the forms that the record takes."""
+        with self.make_board(tmp_path) as board:
+            self._flashed(board, tmp_path)
+            said = board.description
+            require("`description` maps text to text", all(
+                isinstance(key, str) and isinstance(value, str) for key, value in said.items()), said)  # fmt: skip
+            require("`identity` is an Identity with an id", isinstance(board.identity, Identity) and bool(
+                board.identity.board_id), board.identity)  # fmt: skip
+            require("`clock_quality` is a ClockQuality", isinstance(board.clock_quality, ClockQuality))
+            require("`events` is a tuple of BoardEvent in order", isinstance(board.events, tuple) and all(
+                isinstance(each, BoardEvent) for each in board.events) and [each.at for each in board.events] == sorted(
+                each.at for each in board.events), board.events)  # fmt: skip
+            resources = board.target.resources()
+            require("`resources` is a tuple of names without repeats", isinstance(resources, tuple) and len(
+                set(resources)) == len(resources), resources)  # fmt: skip
+
+    def test_a_stimulus_rests(self, tmp_path: Path) -> None:
+        """What plays the sensors can be put to rest, and tells what a device reads then."""
+        with self.make_board(tmp_path) as board:
+            self._flashed(board, tmp_path)
+            stimulus = board.stimulus()
+            if stimulus is None:
+                not_applicable("nothing plays this board's sensors")
+                return
+            stimulus.rest()
+            require("no samples are recorded at rest", len(stimulus.expected_samples()) == 0)
+            require("a sample at rest is always the same", stimulus.sample() == stimulus.sample())
+
+    def test_a_killed_session_leaves_nothing(self, tmp_path: Path) -> None:
+        """SIGKILL of the process that holds the board: its helpers end, and the board is free."""
+        if not self.standalone:
+            not_applicable("standalone is False: make_board needs fixtures")
+        code = _HOLDER.format(path=sys.path, file=inspect.getfile(type(self)), name=type(self).__qualname__)
+        words = [sys.executable, "-c", code, str(tmp_path)]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as holder:
+            assert holder.stdout is not None  # noqa: S101 - a pipe was asked for
+            assert holder.stderr is not None  # noqa: S101 - same
+            said = holder.stdout.readline()
+            if said != b"held\n":
+                holder.kill()
+                require("the session holds the board", held=False, seen=holder.stderr.read()[-2000:])
+            helpers = _children_of(holder.pid)
+            os.kill(holder.pid, signal.SIGKILL)
+            holder.wait()
+        require("the helpers end with the session", wait_until(lambda: not _alive(helpers), 10.0), _alive(helpers))
+
+        def free() -> bool:
+            board = self.make_board(tmp_path)
+            try:
+                board.acquire()
+            except HarnessError:
+                return False
+            finally:
+                board.release()
+            return True
+
+        require("the board is free again", wait_until(free, 10.0))
+
+
+_HOLDER = """
+import sys
+sys.path[:] = {path!r}
+import importlib.util, pathlib, time
+spec = importlib.util.spec_from_file_location("held_module", {file!r})
+module = importlib.util.module_from_spec(spec)
+sys.modules["held_module"] = module
+spec.loader.exec_module(module)
+case = getattr(module, {name!r})()
+folder = pathlib.Path(sys.argv[1])
+with case.make_board(folder) as board:
+    case._flashed(board, folder)
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def _children_of(pid: int) -> frozenset[int]:
+    """Living descendants of a process."""
+    found: set[int] = set()
+    waiting = [pid]
+    while waiting:
+        for file in Path(f"/proc/{waiting.pop()}/task").glob("*/children"):
+            try:
+                ids = [int(word) for word in file.read_text().split()]
+            except OSError:
+                continue
+            waiting += ids
+            found |= set(ids)
+    return frozenset(found)
+
+
+def _children() -> frozenset[int]:
+    return frozenset(pid for pid in _children_of(os.getpid()) if pid in _alive(frozenset({pid})) and not _helper(pid))
+
+
+def _helper(pid: int) -> bool:
+    """Whether it is the watcher that the harness keeps for the whole session, not for one board."""
+    try:
+        return b"groups=" in Path(f"/proc/{pid}/cmdline").read_bytes()  # tfm_harness.boards.orphans
+    except OSError:
+        return True
+
+
+def _alive(pids: frozenset[int]) -> frozenset[int]:
+    """Those that run; a process that ended and was not waited for does not."""
+    alive = set()
+    for pid in pids:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if state not in "ZX":
+            alive.add(pid)
+    return frozenset(alive)
+
+
+def _heard(board: Board, name: str, since: Mark) -> bytes:
+    """What came on a console within a second, also when it is closed."""
+    try:
+        console = board.console(name)
+        wait_until(lambda: console.received > since.offset + 64, 1.0, 0.05)
+        return console.read_from(since)
+    except HarnessError:
+        return b""
