@@ -16,6 +16,7 @@ from tfm_harness import (
     ConfigError,
     Console,
     InfrastructureError,
+    Mark,
     PowerState,
     ProductError,
     ResetKind,
@@ -30,7 +31,7 @@ from tfm_harness.boards.labgrid.board import LabgridBoard
 from tfm_harness.boards.mps3.board import Mps3Board
 from tfm_harness.boards.probe.board import ProbeBoard
 from tfm_harness.boards.qemu.board import QemuBoard
-from tfm_harness.boards.supervisor import spawn
+from tfm_harness.boards.supervisor import spawn, wait_until
 from tfm_harness.config.attach import AttachTarget
 from tfm_harness.config.build import Image
 from tfm_harness.config.fvp import FvpTarget
@@ -149,6 +150,9 @@ class TestMps3(BoardConformance):
         }
         return Mps3Board(Mps3Target.model_validate(words), context_in(folder))
 
+    def is_of_the_test(self, command: str) -> bool:
+        return "qemu-system-arm" in command  # the simulated board's
+
     def make_build(self, folder: Path) -> Build:
         return self.build
 
@@ -240,6 +244,24 @@ class TestLabgrid(BoardConformance):
             "consoles": {"ns": {"resource": "uart-ns"}, "secure": {"resource": "uart-s"}},
         }
         return LabgridBoard(LabgridTarget.model_validate(words), context_in(folder))
+
+    def is_of_the_test(self, command: str) -> bool:
+        return "qemu-system-arm" in command  # the farm's board
+
+    def wait_ready(self, board: Board, since: Mark) -> None:
+        """What a board prints while its port is away is lost: it is asked until it answers."""
+
+        def answers() -> bool:
+            console = board.console("ns")
+            mark = console.mark()
+            try:
+                console.write(b"echo again\n")
+                console.wait_for(b"again\n", timeout=1, since=mark)
+            except InfrastructureError:
+                return False
+            return True
+
+        assert wait_until(answers, 30)
 
     def make_build(self, folder: Path) -> Build:
         return self.build

@@ -63,7 +63,16 @@ class BoardConformance:
         """Make the board's transport or emulator die; False where a test cannot."""
         return False
 
+    def is_of_the_test(self, command: str) -> bool:  # noqa: ARG002 - for whoever has such processes
+        """Whether a process with this command line belongs to the test's own simulator, not to the board."""
+        return False
+
     # --- helpers
+
+    def _left(self, before: frozenset[int]) -> list[str]:
+        """Command lines of processes that run now and did not before."""
+        commands = (_command(pid) for pid in _children() - before)
+        return [command for command in commands if command and not self.is_of_the_test(command)]
 
     def _flashed(self, board: Board, folder: Path) -> Board:
         board.flash(self.make_build(folder))
@@ -132,8 +141,7 @@ class BoardConformance:
             self._flashed(board, tmp_path)
             console = board.console(self.console)
         board.release()
-        left = _children() - before
-        require("no process is left", wait_until(lambda: not _children() - before, 5.0), left)
+        require("no process is left", wait_until(lambda: not self._left(before), 5.0), self._left(before))
         with our_error("a console of a released board is closed", InfrastructureError):
             console.write(b"\n")
         with self.make_board(tmp_path):
@@ -355,15 +363,17 @@ def _children_of(pid: int) -> frozenset[int]:
 
 
 def _children() -> frozenset[int]:
-    return frozenset(pid for pid in _children_of(os.getpid()) if pid in _alive(frozenset({pid})) and not _helper(pid))
+    """This process's, but for the watcher that the harness keeps for the whole session (`boards.orphans`)."""
+    alive = _alive(_children_of(os.getpid()))
+    return frozenset(pid for pid in alive if "groups=" not in _command(pid))
 
 
-def _helper(pid: int) -> bool:
-    """Whether it is the watcher that the harness keeps for the whole session, not for one board."""
+def _command(pid: int) -> str:
+    """A process's command line; empty when it has ended."""
     try:
-        return b"groups=" in Path(f"/proc/{pid}/cmdline").read_bytes()  # tfm_harness.boards.orphans
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
     except OSError:
-        return True
+        return ""
 
 
 def _alive(pids: frozenset[int]) -> frozenset[int]:
