@@ -17,7 +17,7 @@ from tfm_harness.boards.supervisor import wait_until
 from tfm_harness.config.build import Build
 from tfm_harness.config.target import TargetBase
 from tfm_harness.console.base import Console, Mark
-from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError
+from tfm_harness.errors import ConfigError, HarnessBug, HarnessError, InfrastructureError, ProductError
 from tfm_harness.testing.conformance.requirement import not_applicable, our_error, require
 
 __all__ = ["BoardConformance"]
@@ -207,7 +207,7 @@ class BoardConformance:
         with self.make_board(tmp_path) as board:
             self._flashed(board, tmp_path)
             mark = board.console(self.console).mark()
-            with our_error("a missing image"):
+            with our_error("a missing image", InfrastructureError, ProductError, ConfigError):
                 board.flash(build.model_copy(update={"images": (gone, *build.images[1:])}))
             heard = _heard(board, self.console, mark)
             require("the old image does not start after a failed flash", self.ready not in heard, heard)
