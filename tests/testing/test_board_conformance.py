@@ -45,7 +45,7 @@ from tfm_harness.testing.simulators import fvp as fvp_simulator
 from tfm_harness.testing.simulators.mps3 import StandInMps3, make_card
 from tfm_harness.testing.simulators.probe_board import StandInProbeBoard, entry_point_folder
 
-from  import Farm, QemuBehindTcp, labgrid_python
+from tests.boards.labgrid.kit import Farm, QemuBehindTcp, labgrid_python
 
 
 def context_in(folder: Path) -> RunContext:
