@@ -1,4 +1,4 @@
-"""``tfm-harness verify token|result|image|csr|key|checks``: judge evidence in files."""
+"""``tfm-harness verify token|result|image|csr|key|checks``: judge evidence in files and folders."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tfm_harness.verify.signatures import SignatureRecord
     from tfm_harness.verify.token import PsaToken
 
-__all__ = ["add_parser", "run"]
+__all__ = ["JUDGES", "add_parser", "load_named_build", "require_keys", "run"]
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -60,12 +60,16 @@ def run(args: argparse.Namespace) -> int:
     from tfm_harness.verify.render import render_json, render_text
     from tfm_harness.verify.token import PsaToken
 
-    build = _build(args.build)
+    build = load_named_build(args.build)
     policy = Policy(args.policy) if args.policy else (build.policy if build and build.policy else Policy.VALIDATION)
+    if args.evidence in {"token", "result"} and args.file != "-" and Path(args.file).is_dir():
+        from tfm_harness.cli.verify_many import default_jobs, judge_folder
+
+        return judge_folder(args, policy, args.jobs or default_jobs())
     report = Report(policy=policy, waivers=build.granted() if build else ())
     limit = MAX_IMAGE_FILE if args.evidence == "image" else MAX_FILE
     data = read_evidence(args.file, limit=limit, what=args.evidence)
-    content = _JUDGES[args.evidence](args, data, build, report)
+    content = JUDGES[args.evidence](args, data, build, report)
     sys.stdout.write(
         render_json(args.evidence, report, content) if args.json else render_text(args.evidence, report, content)
     )
@@ -83,7 +87,12 @@ def _write_ear(args: argparse.Namespace, token: PsaToken, data: bytes, report: R
         write_wanted_ear(args, vector, nonce=octets(args.challenge, "challenge"), evidence=data)
 
 
-def _build(name: str | None) -> Build | None:
+def load_named_build(name: str | None) -> Build | None:
+    """The build that an option names; None when it names none.
+
+    Raises:
+        ConfigError: an unknown build.
+    """
     if name is None:
         return None
     from tfm_harness.config.loading import load_build
@@ -91,17 +100,31 @@ def _build(name: str | None) -> Build | None:
     return load_build(name)
 
 
+def require_keys(args: argparse.Namespace, build: Build | None) -> None:
+    """Find out whether there is a key to judge with.
+
+    Raises:
+        ConfigError: there is none, or one that cannot be used.
+    """
+    _ring(args, build, "iak" if args.evidence == "token" else "results")
+
+
 def _ring(args: argparse.Namespace, build: Build | None, role: str) -> KeyRing:
+    """The trusted keys, read once, however many files are judged with them."""
     from tfm_harness.trust.expectations import read_key
     from tfm_harness.verify.keys import KeyRing
 
+    known: KeyRing | None = getattr(args, "ring", None)
+    if known is not None:
+        return known
     keys = [read_key(path) for path in args.key]
     mac = getattr(args, "mac_key", None)
     if mac is not None:
         keys.append(mac_key(mac))
     if not keys and build is not None and (named := build_key(build, role)) is not None:
         keys.append(read_key(named))
-    return KeyRing(keys)
+    args.ring = ring = KeyRing(keys)
+    return ring
 
 
 def _judge_token(args: argparse.Namespace, data: bytes, build: Build | None, report: Report) -> object:
@@ -115,10 +138,14 @@ def _judge_token(args: argparse.Namespace, data: bytes, build: Build | None, rep
             "the active model is one of the build's", kind="usage", seen=args.model,
             expected=", ".join(build.models) or "a build with models" if build else "--build as well",
         )  # fmt: skip
-    if build is None:
+    expected: TokenExpectations | None = getattr(args, "expected_token", None)  # made once for a whole folder
+    if expected is None and build is None:
         expected = TokenExpectations(caller=args.caller)
-    else:  # a build's tokens come through its pseudo-driver, which is non-secure, unless somebody says otherwise
+    elif expected is None and build is not None:
+        # A build's tokens come through its pseudo-driver, which is non-secure, unless somebody says otherwise.
         expected = build_token_expectations(build, caller=args.caller or "non-secure", model=args.model)
+    assert expected is not None  # noqa: S101 - one of the two made it
+    args.expected_token = expected
     challenge = octets(args.challenge, "challenge")
     if args.profile:
         expected = dataclasses.replace(expected, profiles=frozenset(args.profile))
@@ -240,7 +267,7 @@ def _judge_key(args: argparse.Namespace, data: bytes, _build: Build | None, repo
     return check_device_key(data, expected=_expected_key(args.key), report=report)
 
 
-_JUDGES = {
+JUDGES = {
     "token": _judge_token,
     "result": _judge_result,
     "image": _judge_image,

@@ -14,7 +14,8 @@ EPILOG = """\
 FILE may be binary, hex, base64(url), PEM, a C array, a hex dump, Intel HEX or S-records; '-' reads standard
 input. Text in any other form is an error of its own, never a verdict. KEY is a public key: PEM, DER, COSE_Key, JWK,
 an uncompressed point (binary forms as hex or base64 as well), or the certificate that holds it; it may be
-repeated. Without a key nothing is judged, and that is an error.
+repeated. Without a key nothing is judged, and that is an error. Where FILE is a folder, every file in it is judged
+(token and result), and all of them together for an r of ECDSA that comes twice.
 
 exit status: 0  the evidence holds under the policy
              1  it does not
@@ -53,6 +54,8 @@ def add_kinds(parser: argparse.ArgumentParser) -> None:
     result.add_argument("--input", metavar="FILE", type=Path, help="the input bytes whose digest the result must carry")
     for signed in (token, result):
         _ledger_option(signed)
+        signed.add_argument("-j", "--jobs", type=_positive, metavar="N",
+                            help="processes that judge a folder's files (default: one for each CPU)")  # fmt: skip
     image = _kind(kinds, "image", "a MCUboot image, or several in one file")
     image.set_defaults(evidence="image")
     csr = _kind(kinds, "csr", "a PKCS#10 certification request", expects="the device's key, which must be in it")
@@ -91,6 +94,12 @@ def _kind(
     )
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
     return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("a number, 1 or more")
+    return int(text)
 
 
 def _policy(text: str) -> Policy:
