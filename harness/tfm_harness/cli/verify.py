@@ -10,25 +10,18 @@ from typing import TYPE_CHECKING
 from tfm_harness.cli.verify_files import (
     MAX_FILE,
     MAX_IMAGE_FILE,
-    build_key,
-    mac_key,
     octets,
-    read_bytes,
     read_evidence,
 )
+from tfm_harness.cli.verify_judges import JUDGES, load_named_build
 from tfm_harness.cli.verify_options import EPILOG, add_kinds
-from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Policy
 
 if TYPE_CHECKING:
-    from tfm_harness.config.build import Build
     from tfm_harness.findings import Report
-    from tfm_harness.verify.cose import CoseMessage
-    from tfm_harness.verify.keys import KeyRing, PublicKey, VerificationKey
-    from tfm_harness.verify.signatures import SignatureRecord
     from tfm_harness.verify.token import PsaToken
 
-__all__ = ["JUDGES", "add_parser", "load_named_build", "require_keys", "run"]
+__all__ = ["add_parser", "run"]
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -85,192 +78,3 @@ def _write_ear(args: argparse.Namespace, token: PsaToken, data: bytes, report: R
 
         vector = trustworthiness(token, report)
         write_wanted_ear(args, vector, nonce=octets(args.challenge, "challenge"), evidence=data)
-
-
-def load_named_build(name: str | None) -> Build | None:
-    """The build that an option names; None when it names none.
-
-    Raises:
-        ConfigError: an unknown build.
-    """
-    if name is None:
-        return None
-    from tfm_harness.config.loading import load_build
-
-    return load_build(name)
-
-
-def require_keys(args: argparse.Namespace, build: Build | None) -> None:
-    """Find out whether there is a key to judge with.
-
-    Raises:
-        ConfigError: there is none, or one that cannot be used.
-    """
-    _ring(args, build, "iak" if args.evidence == "token" else "results")
-
-
-def _ring(args: argparse.Namespace, build: Build | None, role: str) -> KeyRing:
-    """The trusted keys, read once, however many files are judged with them."""
-    from tfm_harness.trust.expectations import read_key
-    from tfm_harness.verify.keys import KeyRing
-
-    known: KeyRing | None = getattr(args, "ring", None)
-    if known is not None:
-        return known
-    keys = [read_key(path) for path in args.key]
-    mac = getattr(args, "mac_key", None)
-    if mac is not None:
-        keys.append(mac_key(mac))
-    if not keys and build is not None and (named := build_key(build, role)) is not None:
-        keys.append(read_key(named))
-    args.ring = ring = KeyRing(keys)
-    return ring
-
-
-def _judge_token(args: argparse.Namespace, data: bytes, build: Build | None, report: Report) -> object:
-    import dataclasses
-
-    from tfm_harness.trust.expectations import build_token_expectations
-    from tfm_harness.verify.token import TokenExpectations, verify_psa_token
-
-    if args.model is not None and (build is None or args.model not in build.models):
-        raise ConfigError(
-            "the active model is one of the build's", kind="usage", seen=args.model,
-            expected=", ".join(build.models) or "a build with models" if build else "--build as well",
-        )  # fmt: skip
-    expected: TokenExpectations | None = getattr(args, "expected_token", None)  # made once for a whole folder
-    if expected is None and build is None:
-        expected = TokenExpectations(caller=args.caller)
-    elif expected is None and build is not None:
-        # A build's tokens come through its pseudo-driver, which is non-secure, unless somebody says otherwise.
-        expected = build_token_expectations(build, caller=args.caller or "non-secure", model=args.model)
-    assert expected is not None  # noqa: S101 - one of the two made it
-    args.expected_token = expected
-    challenge = octets(args.challenge, "challenge")
-    if args.profile:
-        expected = dataclasses.replace(expected, profiles=frozenset(args.profile))
-    token = verify_psa_token(
-        data, keys=_ring(args, build, "iak"), challenge=challenge, expected=expected, report=report
-    )  # fmt: skip
-    _remember_message(args, token.message, token.key, report, new_each_time=False)
-    return token
-
-
-def _judge_result(args: argparse.Namespace, data: bytes, build: Build | None, report: Report) -> object:
-    import hashlib
-
-    from tfm_harness.config.result_profile import build_result_profile, read_result_profile
-    from tfm_harness.verify.results import ResultExpectations, verify_result
-
-    if args.profile:
-        profile = read_result_profile(args.profile)
-    else:
-        profile = build_result_profile(build) if build else read_result_profile("tfm-harness-reference")
-    expected = ResultExpectations(
-        nonce=octets(args.nonce, "nonce"),
-        model_id=hashlib.sha256(read_bytes(args.model, "model")).digest() if args.model else None,
-        input_data=read_bytes(args.input, "input") if args.input else None,
-    )
-    result = verify_result(data, profile=profile, keys=_ring(args, build, "results"), expected=expected, report=report)
-    _remember_message(args, result.message, result.key, report, new_each_time=not result.may_repeat)
-    return result
-
-
-def _remember_message(
-    args: argparse.Namespace,
-    message: CoseMessage | None,
-    key: VerificationKey | None,
-    report: Report,
-    *,
-    new_each_time: bool,
-) -> None:
-    from tfm_harness.verify.keys import PublicKey
-    from tfm_harness.verify.signatures import record_signature
-
-    if message is not None and isinstance(key, PublicKey):
-        _remember(args, record_signature(message, key, where=args.file), key, report, new_each_time=new_each_time)
-
-
-def _remember(
-    args: argparse.Namespace, record: SignatureRecord, key: PublicKey, report: Report, *, new_each_time: bool = False
-) -> None:
-    from tfm_harness.trust.ledger import FileLedger
-    from tfm_harness.verify.signatures import check_seen_before, check_signatures
-
-    if args.ledger:
-        with FileLedger(args.ledger) as ledger:
-            check_signatures([(record, key)], report, ledger=ledger)
-            if new_each_time:
-                check_seen_before(record, report, ledger=ledger)
-
-
-def _judge_image(args: argparse.Namespace, data: bytes, build: Build | None, report: Report) -> object:
-    from tfm_harness.trust.expectations import read_image_key
-    from tfm_harness.verify.images import verify_mcuboot
-    from tfm_harness.verify.mcuboot import ImageFormatError, split_images
-
-    paths = args.key or ([build.trust.images] if build and build.trust.images else [])
-    if not paths:
-        raise ConfigError(
-            "no verification key was given, so nothing can be verified",
-            kind="no-key", hint="name the public key that signs the image with --key",
-        )  # fmt: skip
-    key = [read_image_key(path) for path in paths]
-    try:
-        images = split_images(data)
-    except ImageFormatError:
-        images = []
-    if len(images) > 1:
-        return [verify_mcuboot(image, key, report, subject=f"image {index}") for index, image in enumerate(images)]
-    return verify_mcuboot(data, key, report)
-
-
-def _expected_key(paths: list[Path]) -> PublicKey | None:
-    from tfm_harness.trust.expectations import read_key
-    from tfm_harness.verify.keys import PublicKey
-
-    if len(paths) > 1:
-        raise ConfigError("one key at most is expected in it", kind="usage")
-    key = read_key(paths[0]) if paths else None
-    if key is not None and not isinstance(key, PublicKey):
-        raise ConfigError("the expected key is a public key", kind="key-file", where=str(paths[0]))
-    return key
-
-
-def _judge_csr(args: argparse.Namespace, data: bytes, build: Build | None, report: Report) -> object:
-    from tfm_harness.verify.csr import verify_csr
-    from tfm_harness.verify.signatures import record_request
-
-    paths = list(args.key)
-    if args.any_key and paths:
-        raise ConfigError("--key and --any-key exclude each other", kind="usage")
-    if not paths and not args.any_key:
-        named = build_key(build, "client") if build else None
-        if named is None:
-            raise ConfigError(
-                "no key was given: a request by anybody would do", kind="no-key",
-                hint="name the device's public key with --key, or say --any-key to judge the form and the proof of "
-                "possession alone",
-            )  # fmt: skip
-        paths.append(named)
-    key = _expected_key(paths)
-    request = verify_csr(data, expected_key=key, expected_cn=args.cn, expected_ou=args.ou, report=report)
-    record = record_request(request, where=args.file) if request else None
-    if record is not None and request is not None and request.key is not None:
-        _remember(args, record, request.key, report)
-    return request
-
-
-def _judge_key(args: argparse.Namespace, data: bytes, _build: Build | None, report: Report) -> object:
-    from tfm_harness.verify.key_relations import check_device_key
-
-    return check_device_key(data, expected=_expected_key(args.key), report=report)
-
-
-JUDGES = {
-    "token": _judge_token,
-    "result": _judge_result,
-    "image": _judge_image,
-    "csr": _judge_csr,
-    "key": _judge_key,
-}

@@ -104,7 +104,7 @@ _prepared: tuple[argparse.Namespace, Policy, Build | None] | None = None
 def _prepare(args: argparse.Namespace, policy: Policy) -> None:
     """What every file of this process is judged with."""
     global _prepared  # noqa: PLW0603 - a pool's workers have no other memory
-    from tfm_harness.cli.verify import load_named_build, require_keys
+    from tfm_harness.cli.verify_judges import load_named_build, require_keys
 
     build = load_named_build(args.build)
     require_keys(args, build)
@@ -118,8 +118,8 @@ def _judge_chunk(files: Sequence[str]) -> list[Outcome]:
 
 
 def _judge_file(name: str, args: argparse.Namespace, policy: Policy, build: Build | None) -> Outcome:
-    from tfm_harness.cli.verify import JUDGES
     from tfm_harness.cli.verify_files import read_evidence
+    from tfm_harness.cli.verify_judges import JUDGES
     from tfm_harness.findings import Report
     from tfm_harness.verify.keys import PublicKey
     from tfm_harness.verify.signatures import record_signature
