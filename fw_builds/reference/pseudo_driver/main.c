@@ -52,7 +52,7 @@ int main(void)
 		answer(rx.message, len);
 		if (reset_requested()) {
 			uart_drain();
-			(void)tfm_platform_system_reset();
+			(void)device_reset();
 		}
 	}
 }

@@ -2,8 +2,8 @@
 /*
  * The platform service: reset, what the device is, and which violations were caught.
  *
- * Names and message types follow TF-M's platform service; the ioctl requests are this platform's.
- * The functions work on both sides of the boundary.
+ * Names and message types follow TF-M's platform service; the ioctl requests are this platform's. No function here is called
+ * like one of TF-M's, so that this header and tfm_platform_api.h go together. The functions work on both sides of the boundary.
  */
 #ifndef DEVICE_IOCTL_H
 #define DEVICE_IOCTL_H
@@ -67,8 +67,10 @@ struct tfm_platform_faults {
 	struct tfm_platform_fault last[TFM_PLATFORM_FAULTS_KEPT]; /* newest first */
 };
 
-psa_status_t tfm_platform_system_reset(void);
 psa_status_t tfm_platform_device_info(struct tfm_platform_device_info *info);
 psa_status_t tfm_platform_faults(struct tfm_platform_faults *faults);
+
+/* Reset the device; returns only when it was refused. */
+psa_status_t device_reset(void);
 
 #endif

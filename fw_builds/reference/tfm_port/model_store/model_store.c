@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A model store of one model that is part of the secure image: whoever signs the image signs the model. Nothing can be
+ * selected or uploaded; messages in tfm_model_store_api.h.
+ */
+#include <string.h>
+
+#include "fixed_model.h" /* generated: the name, the bytes' number and their SHA-256 */
+#include "psa/service.h"
+#include "psa_manifest/tfm_model_store.h"
+#include "tfm_model_store_api.h"
+
+_Static_assert(sizeof(FIXED_MODEL_NAME) - 1u <= MODEL_STORE_NAME_MAX, "TFM_INFERENCE_MODEL_NAME is too long");
+_Static_assert(FIXED_MODEL_SIZE <= MODEL_STORE_SLOT_SIZE, "TFM_INFERENCE_MODEL is too large");
+
+extern const uint8_t fixed_model[]; /* fixed_model.S */
+
+static const struct model_store_info info = {
+	.status = PSA_SUCCESS,
+	.active = 1,
+	.length = FIXED_MODEL_SIZE,
+	.generation = 1,
+	.id = FIXED_MODEL_SHA256,
+	.name = FIXED_MODEL_NAME,
+};
+
+static psa_status_t put(const psa_msg_t *msg, const void *data, size_t len)
+{
+	if (msg->out_size[0] < len) {
+		return PSA_ERROR_BUFFER_TOO_SMALL;
+	}
+	psa_write(msg->handle, 0, data, len);
+	return PSA_SUCCESS;
+}
+
+psa_status_t tfm_model_store_init(void)
+{
+	return PSA_SUCCESS;
+}
+
+psa_status_t tfm_model_store_service_sfn(const psa_msg_t *msg)
+{
+	switch (msg->type) {
+	case TFM_MODEL_STORE_GET_ACTIVE:
+		return put(msg, &info, sizeof(info));
+	case TFM_MODEL_STORE_READ_ACTIVE:
+		/* models are for the secure side */
+		return msg->client_id < 0 ? PSA_ERROR_NOT_PERMITTED : put(msg, fixed_model, FIXED_MODEL_SIZE);
+	default:
+		return PSA_ERROR_NOT_SUPPORTED;
+	}
+}
