@@ -91,11 +91,15 @@ def test_the_hint_for_a_missing_key_is_how_to_get_it(build: Path) -> None:
     assert "build the firmware" in (caught.value.hint or "")
 
 
-def test_a_waiver_for_what_cannot_be_waived_is_refused(build: Path) -> None:
+def test_a_waiver_for_what_cannot_be_waived_is_refused(build: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = build.read_text()
     build.write_text(text + '\nwaivers:\n  - {finding: cose.signature, reason: "we trust it nevertheless"}\n')
     assert main(["check", "--no-files", str(build)]) == 4
     with pytest.raises(ConfigError, match="cannot be waived"):
         load_build(build, require_files=False)
+    for vain in ("boot.identity", "isolation.probe-*", "cose.sig*"):
+        build.write_text(text + f'\nwaivers:\n  - {{finding: "{vain}", reason: "we trust it nevertheless"}}\n')
+        assert main(["check", "--no-files", str(build)]) == 4
+        assert f"{vain}: a finding that cannot be waived" in capsys.readouterr().err
     build.write_text(text + '\nwaivers:\n  - {finding: result.freshness, reason: "the protocol has no nonce"}\n')
     assert main(["check", "--no-files", str(build)]) == 0

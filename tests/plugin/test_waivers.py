@@ -81,3 +81,38 @@ def test_the_builds_own_policy_holds_unless_the_command_line_says_otherwise(proj
     project.build("fw", "policy: dev\n")
     assert project.run().ret == 0
     assert project.run("--tfm-policy", "production").ret == 1
+
+
+TWO = (
+    CHECKED.replace("WRONG, False", "WRONG, True")
+    + """
+import pytest
+@pytest.mark.needs("cold-reset")
+def test_over_a_reset(device, checks):
+    checks(WRONG, False, expected="right", seen="wrong")
+"""
+)
+
+
+def test_a_waiver_is_not_unused_where_the_test_it_is_for_was_not_selected(project: Project) -> None:
+    project.test(TWO.replace('"cold-reset"', '"describe"'))
+    project.build("fw", waiver("mine.wrong"))
+    result = project.run("-k", "test_checked")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["waiver 'mine.wrong' was not judged*"])
+    # the whole run sees it
+    assert project.run().ret == 0
+
+
+def test_a_waiver_is_not_unused_where_the_target_cannot_show_what_it_is_for(project: Project) -> None:
+    project.test(TWO.replace('"cold-reset"', '"acme.lid-switch"'))
+    project.build("fw", waiver("mine.wrong"))
+    result = project.run()
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["waiver 'mine.wrong' was not judged*"])
+
+
+def test_a_waiver_is_unused_where_every_test_that_judges_it_ran(project: Project) -> None:
+    project.test(TWO.replace('"cold-reset"', '"describe"').replace("WRONG, False", "WRONG, True"))
+    project.build("fw", waiver("mine.wrong"))
+    assert project.run("-k", "nothing_of_the_kind or test_").ret == 4

@@ -43,7 +43,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Check files; every problem of every file is said."""
-    from tfm_harness.config.loading import check_combination, check_targets, load_build, load_target
+    from tfm_harness.config.loading import (
+        check_combination,
+        check_targets,
+        load_build,
+        load_target,
+        refuse_vain_waivers,
+    )
 
     targets: list[TargetBase] = []
     builds: list[Build] = []
@@ -54,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
                 targets.append(load_target(path))
             else:
                 builds.append(load_build(path, require_files=not args.no_files))
+                refuse_vain_waivers(builds[-1], builds[-1].document, suite_checks())
             print(f"{path}: well")  # noqa: T201 - a command line tool prints
         except ConfigError as error:
             problems += 1
@@ -69,6 +76,14 @@ def run(args: argparse.Namespace) -> int:
             problems += 1
             print(error, file=sys.stderr)  # noqa: T201 - same
     return 4 if problems else 0
+
+
+def suite_checks() -> dict[str, bool]:
+    """Whether each check that a suite declares can be waived, by its id."""
+    from tfm_harness.cli.run import suites
+    from tfm_harness.coverage.suites import declared_checks
+
+    return {check: waivable for folder in suites().values() for check, waivable in declared_checks(folder).items()}
 
 
 def is_target(path: Path) -> bool:

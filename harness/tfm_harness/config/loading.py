@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -25,6 +26,7 @@ __all__ = [
     "check_targets",
     "load_build",
     "load_target",
+    "refuse_vain_waivers",
     "target_names",
     "user_config_dir",
 ]
@@ -173,12 +175,25 @@ def _refuse_vain_waivers(build: Build, document: Document) -> None:
     from tfm_harness.parity.catalogue import ALL as PARITY
     from tfm_harness.verify.catalogue import ALL as VERIFY
 
-    firm = {check.id for check in (*VERIFY, *PARITY) if not check.waivable}
-    problems = [
-        (document.where(("waivers", index, "finding")), f"{waiver.finding}: a finding that cannot be waived")
-        for index, waiver in enumerate(build.waivers)
-        if waiver.finding in firm
-    ]
+    refuse_vain_waivers(build, document, {check.id: check.waivable for check in (*VERIFY, *PARITY)})
+
+
+def refuse_vain_waivers(build: Build, document: Document | None, known: Mapping[str, bool]) -> None:
+    """Refuse the waivers of a build that could never excuse anything.
+
+    Args:
+        known: whether each known check can be waived, by its id.
+
+    Raises:
+        ConfigError: kind ``build-invalid``: a waiver whose every check cannot be waived.
+    """
+    problems = []
+    for index, waiver in enumerate(build.waivers):
+        named = {check: waivable for check, waivable in known.items() if fnmatchcase(check, waiver.finding)}
+        if named and not any(named.values()):
+            where = document.where(("waivers", index, "finding")) if document else ""
+            only = "" if waiver.finding in named else f" (it names {', '.join(sorted(named))} only)"
+            problems.append((where, f"{waiver.finding}: a finding that cannot be waived{only}"))
     if problems:
         hint = "remove the waiver: without this check, evidence would be none (docs/verification.md, column waivable)"
         raise fail("build-invalid", f"build {build.name!r} waives what cannot be waived", problems, hint=hint)

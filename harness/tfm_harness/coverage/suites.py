@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tfm_harness.errors import ConfigError
 
-__all__ = ["Coverage", "Row", "Suite", "Test", "cover", "read_suite", "suite_rows"]
+__all__ = ["Coverage", "Row", "Suite", "Test", "cover", "declared_checks", "read_suite", "suite_rows", "suite_tests"]
 
 # What the fixtures' methods judge, by the areas of their checks.
 _METHODS: Mapping[str, tuple[str, ...]] = {
@@ -111,7 +111,28 @@ def read_suite(folder: Path) -> Suite:
             expected="a README.md with the table: check, what it proves, asked for by",
             where=str(readme),
         )
-    tests: list[Test] = []
+    return Suite(folder.name, suite_tests(folder), rows)
+
+
+def suite_tests(folder: Path) -> tuple[Test, ...]:
+    """The tests of a suite's modules, with the checks they make.
+
+    Raises:
+        ConfigError: kind ``suite-unreadable``: a module that is no Python.
+    """
+    return tuple(test for module in _modules(folder) for test in module.tests())
+
+
+def declared_checks(folder: Path) -> dict[str, bool]:
+    """Whether each check that a suite's modules declare can be waived, by its id.
+
+    Raises:
+        ConfigError: kind ``suite-unreadable``: a module that is no Python.
+    """
+    return {check: waivable for module in _modules(folder) for check, waivable in module.waivable.items()}
+
+
+def _modules(folder: Path) -> Iterator[_Module]:
     for path in sorted(folder.glob("test_*.py")):
         try:
             tree = ast.parse(path.read_text("utf-8"))
@@ -119,8 +140,7 @@ def read_suite(folder: Path) -> Suite:
             raise ConfigError(
                 f"{path.name} cannot be read: {error}", kind="suite-unreadable", where=str(path)
             ) from error
-        tests += _Module(tree).tests()
-    return Suite(folder.name, tuple(tests), rows)
+        yield _Module(tree)
 
 
 def suite_rows(folder: Path) -> tuple[tuple[tuple[str, ...], str, str], ...]:
@@ -179,6 +199,7 @@ class _Module:
         self._functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
         self._checks: dict[str, str] = {}
         self._needs: frozenset[str] = frozenset()
+        self.waivable: dict[str, bool] = {}
         for node in tree.body:
             if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
                 continue
@@ -189,6 +210,8 @@ class _Module:
                 found = next((k.value for k in node.value.keywords if k.arg == "id"), None)
                 if isinstance(found, ast.Constant) and isinstance(found.value, str):
                     self._checks[name] = found.value
+                    waivable = next((k.value for k in node.value.keywords if k.arg == "waivable"), None)
+                    self.waivable[found.value] = not (isinstance(waivable, ast.Constant) and waivable.value is False)
 
     def tests(self) -> list[Test]:
         """Its test functions."""

@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +17,7 @@ from tfm_harness.findings import Report, Status
 from tfm_harness.parity.tolerance import tolerance_use
 from tfm_harness.plugin.exit_codes import EXIT_BENCH
 from tfm_harness.plugin.run_files import combination_files
+from tfm_harness.plugin.waivers import suites_around, waiver_state
 from tfm_harness.report.record import (
     BoardRun,
     CheckEntry,
@@ -231,19 +231,19 @@ class RunLog:
     # -- waivers
 
     def waivers(self, tests: Sequence[TestEntry]) -> Iterable[WaiverEntry]:
-        """What became of each waiver: one that matched nothing is an error, unless the run left its checks out."""
+        """What became of each waiver: one that matched nothing is an error, where it could have been seen."""
         complete = self._complete(tests)
+        suites = suites_around(self.suites, SUITES) if any(c.build.waivers for c in self.combinations) else {}
         for combination in self.combinations:
-            findings = [f for test in tests if test.combination == combination.name for f in test.findings]
-            used = {f.waived_by for f in findings if f.status == "waived"}
+            own = [test for test in tests if test.combination == combination.name]
+            left_out = [nodeid for nodeid, (on, _) in self.left_out.items() if on in {combination.name, ""}]
             for waiver in combination.build.granted():
-                evaluated = any(fnmatchcase(f.id, waiver.finding) for f in findings)
                 yield WaiverEntry(
                     combination=combination.name,
                     finding=waiver.finding,
                     reason=waiver.reason,
                     where=waiver.where,
-                    state="used" if waiver.finding in used else "unused" if evaluated or complete else "not judged",
+                    state=waiver_state(waiver, own, left_out=left_out, suites=suites, complete=complete),
                 )
             sessions = [
                 {"comparison": {"model": entry.model, "outputs": [_plain(o) for o in entry.outputs]}}

@@ -174,7 +174,10 @@ def _waivers(terminal: pytest.TerminalReporter, run: RunRecord) -> None:
                 red=True,
             )
         elif waiver.state == "not judged":
-            _wrapped(terminal, f"waiver {waiver.finding!r} was not judged: none of its checks ran")
+            _wrapped(
+                terminal,
+                f"waiver {waiver.finding!r} was not judged: not every test ran that could have shown what it excuses",
+            )
 
 
 def _blocked(terminal: pytest.TerminalReporter, run: RunRecord) -> None:
