@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tfm_harness.bench.combination import TargetBuild
     from tfm_harness.bench.device import Device, Inference
     from tfm_harness.bench.not_covered import NotCovered
+    from tfm_harness.bench.probing import Access
     from tfm_harness.bench.reference import Reference
     from tfm_harness.bench.verifier import Verifier
     from tfm_harness.bench.virtual import VirtualBoard
@@ -68,6 +69,7 @@ _HOMES = {
     "bench.combination": ("TargetBuild",),
     "bench.device": ("Device", "Inference"),
     "bench.not_covered": ("NotCovered",),
+    "bench.probing": ("Access",),
     "bench.reference": ("Reference",),
     "bench.verifier": ("Verifier",),
     "bench.virtual": ("VirtualBoard",),
@@ -117,6 +119,7 @@ _HOMES = {
 __all__ = [
     "LSM303DLHC",
     "TMP105",
+    "Access",
     "Axis",
     "Bench",
     "Board",

@@ -41,6 +41,11 @@ COUNTS = Check(
     title="boots are counted since the cold start",
     requirement="docs/protocol.md, describe",
 )
+COMES_BACK = Check(
+    id="boot.reset-on-request",
+    title="the firmware resets when it is asked to, and answers again",
+    requirement="docs/protocol.md, reset",
+)
 SEED_CHANGES = Check(
     id="boot.seed-changes",
     title="each boot has a new boot seed",
@@ -72,17 +77,13 @@ def test_the_lifecycle_is_the_provisioned_one(bench: Bench, device: Device, chec
 
 @pytest.mark.needs("describe", "reset", "cold-reset", "warm-reset")
 def test_boots_are_counted_and_seeds_change(device: Device, checks: Checks) -> None:
+    counts = counts_boots(device)
     seeds = []
-    said = device.reset(ResetKind.COLD)
-    checks.equal(COUNTS, said.boot, 0, subject="cold start")
-    seeds.append(said.boot_seed)
-    for number in (1, 2):
-        said = device.reset(ResetKind.WARM)
-        checks.equal(COUNTS, said.boot, number, subject=f"warm reset {number}")
+    for kind, number in ((ResetKind.COLD, 0), (ResetKind.WARM, 1), (ResetKind.WARM, 2), (ResetKind.COLD, 0)):
+        said = device.reset(kind)
         seeds.append(said.boot_seed)
-    said = device.reset(ResetKind.COLD)
-    checks.equal(COUNTS, said.boot, 0, subject="second cold start")
-    seeds.append(said.boot_seed)
+        if counts:
+            checks.equal(COUNTS, said.boot, number, subject=f"{kind} reset {len(seeds)}")
     checks(
         SEED_CHANGES,
         None not in seeds and len(set(seeds)) == len(seeds),
@@ -94,8 +95,15 @@ def test_boots_are_counted_and_seeds_change(device: Device, checks: Checks) -> N
 @pytest.mark.needs("describe", "reset")
 def test_the_firmware_resets_itself_when_asked(bench: Bench, device: Device, checks: Checks) -> None:
     before = device.describe().boot
-    after = bench.reset_by_request().boot
-    checks(COUNTS, before is not None and after == before + 1, expected=f"boot after {before}", seen=after)
+    after = bench.reset_by_request()  # fails where it does not reset, or does not come back
+    checks(COMES_BACK, True)
+    if before is not None:
+        checks.equal(COUNTS, after.boot, before + 1)
+
+
+def counts_boots(device: Device) -> bool:
+    """Whether the firmware counts its boots: TF-M has no such number, and `describe` then leaves it out."""
+    return device.describe().boot is not None
 
 
 @pytest.mark.needs("describe", "known-secrets", "models", "cold-reset")

@@ -99,14 +99,18 @@ static int32_t describe(const struct smp_context *context, const struct cbor_val
 	if (status != PSA_SUCCESS) {
 		return status;
 	}
-	cbor_put_map(out, 20);
+	const bool counts_boots = device.boot_count != TFM_PLATFORM_BOOT_COUNT_UNKNOWN;
+
+	cbor_put_map(out, counts_boots ? 20u : 19u);
 	put_uint_pair(out, "proto", PROTOCOL_VERSION);
 	put_text_pair(out, "fw", FIRMWARE_NAME);
 	put_text_pair(out, "ver", device.nspe_version);
 	put_text_pair(out, "spe", device.spe_version);
 	put_bytes_pair(out, "nspe", device.nspe_measurement, sizeof(device.nspe_measurement));
 	put_bytes_pair(out, "speh", device.spe_measurement, sizeof(device.spe_measurement));
-	put_uint_pair(out, "boot", device.boot_count);
+	if (counts_boots) {
+		put_uint_pair(out, "boot", device.boot_count);
+	}
 	put_bytes_pair(out, "seed", device.boot_seed, device.has_boot_seed ? sizeof(device.boot_seed) : 0);
 	put_uint_pair(out, "life", device.lifecycle);
 	put_text_pair(out, "otp", device.otp < COUNT_OF(otp_states) ? otp_states[device.otp] : "corrupt");

@@ -53,6 +53,24 @@ class RestartableCombination(OpenCombination):
         self._restate()
         return description
 
+    def await_return(self) -> None:
+        """Wait for a board that has reset because of a violation that was tried on purpose.
+
+        Raises:
+            InfrastructureError, ProductError: it does not come back.
+        """
+        with self.reset_monitor.expected_reset():
+            self._started()
+            with self.booting():
+                self.firmware.wait_ready()
+        self._restate()
+        self.reset_monitor.begin()  # what it printed of the violation is no panic that nobody asked for
+
+    def revive(self) -> None:
+        """Start a board again that has halted because of such a violation."""
+        self.reset(ResetKind.WARM if ResetKind.WARM in self.board.resets else ResetKind.COLD)
+        self.reset_monitor.begin()
+
     def stays_silent(self) -> bool:
         """Whether the firmware does not answer in three times what its longest good boot took."""
         with self.booting():

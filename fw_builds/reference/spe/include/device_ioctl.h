@@ -21,12 +21,15 @@ enum tfm_platform_ioctl {
 	TFM_PLATFORM_IOCTL_FAULTS = 2,      /* out[0] struct tfm_platform_faults */
 };
 
+/* Of a platform that does not count its boots. */
+#define TFM_PLATFORM_BOOT_COUNT_UNKNOWN 0xffffffffu
+
 enum otp_state { OTP_OK = 0, OTP_EMPTY = 1, OTP_CORRUPT = 2 };
 
 struct tfm_platform_device_info {
 	uint32_t lifecycle;           /* PSA security lifecycle claim value */
 	uint32_t otp;                 /* enum otp_state */
-	uint32_t boot_count;          /* boots since the cold boot, 0 for the first */
+	uint32_t boot_count;          /* boots since the cold boot, 0 for the first; ..._UNKNOWN */
 	uint32_t counter_hz;          /* of the SSE system counter */
 	uint32_t has_boot_seed;       /* 0: no entropy was provided */
 	uint32_t has_identity;        /* 0: no keys, uuid, instance id: OTP empty or corrupt */

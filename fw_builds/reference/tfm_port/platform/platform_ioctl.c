@@ -55,7 +55,7 @@ static void get_device_info(struct tfm_platform_device_info *info)
 	info->otp = OTP_OK;
 	info->counter_hz = COUNTER_HZ;
 	/* VENDOR: boots since the last cold boot, if your platform counts them. TF-M does not. */
-	info->boot_count = 0;
+	info->boot_count = TFM_PLATFORM_BOOT_COUNT_UNKNOWN;
 	info->has_boot_seed = tfm_plat_get_boot_seed(sizeof(info->boot_seed), info->boot_seed) == TFM_PLAT_ERR_SUCCESS;
 	info->has_identity = derive_uuid(info->uuid);
 	(void)tfm_attest_hal_get_profile_definition(&profile_size, (uint8_t *)info->attest_profile);

@@ -59,7 +59,7 @@ class SmpDriver(SmpLab, PseudoDriver):
             firmware=field(answer, "fw", str),
             version=field(answer, "ver", str),
             measurements=measurements,
-            boot=field(answer, "boot", int),
+            boot=field(answer, "boot", int) if "boot" in answer else None,
             boot_seed=field(answer, "seed", bytes) or None,
             lifecycle=field(answer, "life", int),
             uuid=field(answer, "uuid", str),

@@ -1,0 +1,137 @@
+"""Accesses that may be violations, whichever way the device answers one.
+
+A secure side that records violations and goes on is asked many times at once. TF-M panics and resets the board: then
+the reset is the answer, the board is waited for, and the next access follows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tfm_harness.errors import HarnessError, ProductError
+from tfm_harness.protocol.smp.answers import FaultRecord, Probe
+
+if TYPE_CHECKING:
+    from tfm_harness.bench.live import Bench
+    from tfm_harness.console.base import Mark
+
+__all__ = ["Access", "Prober"]
+
+_RESET_SEEN = "unexpected-reset"
+_NO_ANSWER = "smp-timeout"
+_FAULT = re.compile(rb"FATAL ERROR: (\w+)")
+_ADDRESS = re.compile(rb"(?:BFAR|MMFAR|SFAR): +0x([0-9A-Fa-f]{8})")
+_NUMBER = re.compile(rb"\b(PC|CFSR|SFSR): +0x([0-9A-Fa-f]{8})")
+_WORLD = re.compile(rb"Exception came from (non-secure|secure)")
+_ONE_IN = 16
+_MOST_RESETS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What became of one access.
+
+    Attributes:
+        fault: the access was a violation.
+        value: what was read; None for a write or a violation.
+        record: what the secure side recorded of it, or printed before it reset; None where it told nothing.
+        by_reset: the device answered the violation with a reset, which is all that TF-M does by default.
+    """
+
+    fault: bool
+    value: int | None = None
+    record: FaultRecord | None = None
+    by_reset: bool = False
+
+
+class Prober:
+    """Lets the non-secure side read and write addresses."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._resets: bool | None = None
+
+    @property
+    def resets(self) -> bool:
+        """Whether a violation makes this device reset: found out by one at the first secure address of the map."""
+        if self._resets is None:
+            at = self._bench.memory_map.owned_by("secure")[0].at
+            self._resets = self._one(at, 4, None).by_reset
+        return self._resets
+
+    def fewer(self, count: int) -> int:
+        """How many of `count` accesses to try: a reset for each takes a thousand times as long."""
+        return min(max(2, count // _ONE_IN), _MOST_RESETS) if self.resets else count
+
+    def read(self, address: int, size: int = 4) -> Access:
+        """Read `size` bytes: 1, 2 or 4."""
+        return self.read_many([address], size)[0]
+
+    def read_many(self, addresses: Sequence[int], size: int = 4) -> list[Access]:
+        """Read at each address.
+
+        Raises:
+            ProductError: the device neither answers nor resets, or does not come back.
+        """
+        if self.resets:
+            return [self._one(address, size, None) for address in addresses]
+        return [_answered(probe) for probe in self._bench.device.lab.probe_many(addresses, size)]
+
+    def write(self, address: int, value: int) -> Access:
+        """Write a word."""
+        if self.resets:
+            return self._one(address, 4, value)
+        return _answered(self._bench.device.lab.probe(address, write=value))
+
+    def _one(self, address: int, size: int, value: int | None) -> Access:
+        bench = self._bench
+        marks = {name: console.mark() for name, console in bench.board.consoles.items()}
+        try:
+            return _answered(bench.device.lab.probe(address, size, write=value))
+        except ProductError as error:
+            if error.kind not in {_RESET_SEEN, _NO_ANSWER}:
+                raise
+            unanswered = error
+        try:
+            bench.await_return()
+        except HarnessError:
+            text = self._text(marks)
+            if not _FAULT.search(text):
+                raise
+            bench.revive()  # it says what it caught, and halts
+        # What a board that cannot tell of its resets printed when it started again is what tells of one.
+        text = self._text(marks)
+        if unanswered.kind == _NO_ANSWER and not text.strip():
+            raise unanswered
+        return Access(fault=True, record=_printed(text), by_reset=True)
+
+    def _text(self, marks: dict[str, Mark]) -> bytes:
+        consoles = self._bench.board.consoles
+        return b"".join(consoles[name].read_from(mark) for name, mark in marks.items() if name in consoles)
+
+
+def _answered(probe: Probe) -> Access:
+    return Access(fault=probe.fault, value=probe.value, record=probe.record)
+
+
+def _printed(text: bytes) -> FaultRecord | None:
+    """What TF-M prints of an exception when it is built to (TFM_EXCEPTION_INFO_DUMP)."""
+    text = text.replace(b"\0", b"")
+    kind = _FAULT.search(text)
+    if kind is None:
+        return None
+    numbers = {name: int(value, 16) for name, value in _NUMBER.findall(text)}
+    address = _ADDRESS.search(text)
+    world = _WORLD.search(text)
+    return FaultRecord(
+        type=kind[1].decode("ascii", "backslashreplace"),
+        pc=numbers.get(b"PC", 0),
+        nonsecure=world is not None and world[1] == b"non-secure",
+        cfsr=numbers.get(b"CFSR", 0),
+        sfsr=numbers.get(b"SFSR", 0),
+        address=int(address[1], 16) if address else None,
+        ppc=None,
+    )
