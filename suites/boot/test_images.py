@@ -101,6 +101,11 @@ def within(*kinds: int, last: bool = False) -> Callable[[Signed], int | None]:
     return where
 
 
+def cut(image: Signed, at: int) -> bytes:
+    """Erased flash from an offset on. A file is padded to its slot: half of it may well be the whole image."""
+    return image.data[:at] + b"\xff" * (len(image.data) - at)
+
+
 def swapped(image: Signed) -> bytes | None:
     """Two neighbouring bytes of the code that differ, exchanged: a plain sum would stay the same."""
     data = image.data
@@ -116,7 +121,7 @@ QUICK: dict[str, Change] = {
     "one bit in the middle of the code": bit(lambda image: image.code + len(image.parts.payload) // 2),
     "one bit of the header's version": bit(lambda image: image.parts.start + 20),
     "last bit of the signature": bit(within(*SIGNATURES, last=True)),
-    "cut off in the middle": lambda image: image.data[: len(image.data) // 2],
+    "cut off in the middle": lambda image: cut(image, image.code + len(image.parts.payload) // 2),
     "no TLVs": lambda image: image.data[: image.code + len(image.parts.payload)] + b"\xff" * 512,
 }
 THOROUGH: dict[str, Change] = {
@@ -136,7 +141,7 @@ THOROUGH: dict[str, Change] = {
     "middle of the signature": bit(lambda image: (p := image.value(*SIGNATURES)) and p[0] + p[1] // 2),
     "a higher security counter": bit(within(TlvType.SEC_CNT, last=True), 0x40),
     "cut off in the header": lambda image: image.data[:16],
-    "cut off in the signature": lambda image: image.data[: image.parts.end - 20] + b"\xff" * 20,
+    "cut off in the signature": lambda image: cut(image, image.parts.end - 20),
     "nothing at all": lambda image: b"\xff" * len(image.data),
     "two bytes of code swapped": swapped,
 }
