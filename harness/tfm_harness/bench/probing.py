@@ -15,7 +15,7 @@ from tfm_harness.errors import HarnessError, ProductError
 from tfm_harness.protocol.smp.answers import FaultRecord, Probe
 
 if TYPE_CHECKING:
-    from tfm_harness.bench.live import Listener
+    from tfm_harness.bench.live import LiveCombination
     from tfm_harness.console.base import Mark
 
 __all__ = ["Access", "Prober"]
@@ -50,7 +50,7 @@ class Access:
 class Prober:
     """Lets the non-secure side read and write addresses."""
 
-    def __init__(self, bench: Listener) -> None:
+    def __init__(self, bench: LiveCombination) -> None:
         self._bench = bench
         self._resets: bool | None = None
 
