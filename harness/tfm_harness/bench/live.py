@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from tfm_harness.bench.combination import TargetBuild
 from tfm_harness.bench.metrics import Metrics, Unkept
 from tfm_harness.bench.opened import ANSWER_TIMEOUT, pool_for
-from tfm_harness.bench.probing import Prober
 from tfm_harness.bench.reference import Reference
 from tfm_harness.bench.restarts import RestartableCombination
 from tfm_harness.bench.state import DeviceState
@@ -84,7 +83,6 @@ class LiveCombination(RestartableCombination):
         self._suspect = False
         self.lost: HarnessError | None = None
         self.recoveries: list[BoardEvent] = []
-        self.probes = Prober(self)
 
     def _open_on(self, board: Board) -> None:
         super()._open_on(board)

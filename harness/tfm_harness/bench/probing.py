@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tfm_harness.errors import HarnessError, ProductError
 from tfm_harness.protocol.smp.answers import FaultRecord, Probe
 
 if TYPE_CHECKING:
-    from tfm_harness.bench.live import LiveCombination
+    from tfm_harness.bench.device import Device
+    from tfm_harness.boards.base import Board
+    from tfm_harness.config.memory_map import MemoryMap
     from tfm_harness.console.base import Mark
 
 __all__ = ["Access", "Prober"]
@@ -47,10 +49,30 @@ class Access:
     by_reset: bool = False
 
 
+class Probed(Protocol):
+    """A bench, as far as accesses ask of it."""
+
+    board: Board
+
+    @property
+    def device(self) -> Device:
+        """The device."""
+
+    @property
+    def memory_map(self) -> MemoryMap:
+        """What lies where."""
+
+    def await_return(self) -> None:
+        """Wait for a board that has reset because of a violation."""
+
+    def revive(self) -> None:
+        """Start a board again that has halted because of one."""
+
+
 class Prober:
     """Lets the non-secure side read and write addresses."""
 
-    def __init__(self, bench: LiveCombination) -> None:
+    def __init__(self, bench: Probed) -> None:
         self._bench = bench
         self._resets: bool | None = None
 

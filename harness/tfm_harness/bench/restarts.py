@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from tfm_harness.bench.firmware import open_consoles
 from tfm_harness.bench.opened import OpenCombination
+from tfm_harness.bench.probing import Prober
 from tfm_harness.bench.proof import prove_flash
 from tfm_harness.bench.virtual import VirtualBoard
 from tfm_harness.boards.base import Board, ClockQuality, PowerState, ResetKind
@@ -32,6 +34,11 @@ class RestartableCombination(OpenCombination):
     """Starts its board again in every way that tests want, and waits until the firmware answers."""
 
     _since_cut: dict[str, Mark] = {}  # noqa: RUF012 - replaced as a whole at each power cut
+
+    @functools.cached_property
+    def probes(self) -> Prober:
+        """Accesses that may be violations."""
+        return Prober(self)
 
     def reset(self, kind: ResetKind) -> Description:
         """Reset on purpose and wait until the firmware answers."""
