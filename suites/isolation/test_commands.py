@@ -55,7 +55,8 @@ def test_commands_that_are_not_documented_do_not_answer(device: Device, checks: 
             Request(op=Op(op), group=group, command=command, payload=cbor.encode({}), name="undocumented")
             for op, group, command in part
         ]
-        for (op, group, command), payload in zip(part, device.lab.link.burst(requests, timeout=2.0), strict=True):
+        answers = device.lab.link.burst(requests, timeout=device.lab.timeout)
+        for (op, group, command), payload in zip(part, answers, strict=True):
             code = refusal(payload or b"")
             if code != ENOTSUP:
                 answered.append(f"{Op(op).name} {group}/{command}: {'no answer' if payload is None else code}")

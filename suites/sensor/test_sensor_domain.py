@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -42,7 +43,6 @@ COUNTED = Check(
     title="each sample taken is counted once, also when its value is that of the one before",
     requirement="docs/protocol.md, sample",
 )
-ENOUGH_SAMPLES = 800
 RATE = Check(
     id="sensor.rate",
     title="free-running samples come at the period that was asked for",
@@ -171,79 +171,113 @@ def test_a_sample_more_changes_the_window(device: Device, stimulus: Stimulus, ve
 def test_samples_come_at_the_period_asked_for(
     bench: Bench, device: Device, stimulus: Stimulus, checks: Checks, period: int
 ) -> None:
-    """By the host's time never too many; by a clock that no busy host disturbs neither too many nor too few."""
+    """By the host's time never too many; by the device's own counter neither too many nor too few.
+
+    On an emulator whose counter follows the host's time, a stall of the host makes the device miss samples, and says
+    nothing about it. So too few are judged by counted instructions, with idle time passing at once; where idle time
+    still passes at the host's pace, what its stalls may have cost is allowed for.
+    """
     put(stimulus, Sample(640, 640, 640, 400))
     clock = bench.combination.target.clock
     hz = clock.hz if clock is not None else bench.description.clock_hz or 1
-    if bench.board.clock_quality is not ClockQuality.DETERMINISTIC:
-        seen = measured(device, period, hz)
-        most = 1.05 * seen.host + 2
-        checks(RATE, seen.least <= most, expected=f"at most {most:.1f}", seen=str(seen), subject="by the host")
+    follows_host = bench.board.clock_quality is ClockQuality.DETERMINISTIC
+    if not follows_host:
+        found = Sampled.measured(device, period, hz, 0)
+        most = 1.05 * found.host + 2
+        checks(
+            RATE,
+            found.taken <= most,
+            expected=f"at most {most:.1f}",
+            seen=f"{found.taken} samples",
+            subject="by the host",
+        )
     with bench.exact_clock() as exact:
         if not exact:
             return
         put(stimulus, Sample(640, 640, 640, 400))
-        # A busy host lets time pass between two questions: of a few tries the one that tells most is judged.
-        tries = [measured(device, period, hz, enough=ENOUGH_SAMPLES)]
-        while len(tries) < 4 and min(one.slack for one in tries) > 0.03:
-            tries.append(measured(device, period, hz, enough=ENOUGH_SAMPLES))
-        seen = min(tries, key=lambda one: one.slack)
+        for attempt in range(ATTEMPTS):
+            found = Sampled.measured(device, period, hz, 0.5 * attempt, follows_host=follows_host)
+            many = 1.05 * found.most + 2
+            if found.taken > many or not found.disturbed:
+                break
+        else:
+            pytest.skip(f"not covered: {found.disturbed}, {ATTEMPTS} times")
+        few = 0.95 * found.least - found.missed - 2
         checks(
             RATE,
-            seen.most >= 0.95 * seen.due - 2 and seen.least <= 1.05 * seen.due + 2,
-            expected=f"{seen.due:.1f} within 5 %, and two more or less",
-            seen=str(seen),
+            few <= found.taken <= many,
+            expected=f"{few:.1f} to {many:.1f} (due: {found.least:.1f} to {found.most:.1f})",
+            seen=f"{found.taken} samples",
             subject="by the counter",
         )
 
 
+ATTEMPTS = 10
+ENOUGH = 100  # samples due, so that two more or less are few
+
+
 @dataclass(frozen=True)
-class Rate:
-    """Samples between two readings of the device's counter: how many were taken, and how many were due.
+class Sampled:
+    """Samples of a while of free running, between two looks at their number."""
 
-    Attributes:
-        least, most: samples taken. They differ by what was taken between a reading and the questions around it.
-        due: by the device's counter.
-        host: by the host's clock, around the samples of `least`.
-    """
-
-    least: int
-    most: int
-    due: float
+    taken: int
+    least: float
+    """Samples due in the time that surely lies between the two looks, by the device's counter."""
+    most: float
+    """Samples due in the time in which both looks surely lie, by the device's counter."""
     host: float
+    """The same by the host's clock."""
+    missed: float
+    """Samples at most that the host's stalls may have cost."""
+
+    @classmethod
+    def measured(cls, device: Device, period: int, hz: int, least: float, *, follows_host: bool = False) -> Sampled:
+        """Sample freely for at least that many seconds of the host and for 1.2 times `ENOUGH` periods.
+
+        Args:
+            device: free-running when this begins, stopped at the end.
+            period: of the samples, milliseconds.
+            hz: of the device's counter.
+            least: seconds.
+            follows_host: the device's time stands still, or jumps, where the host's does.
+        """
+        lab = device.lab
+        lab.sample("clear")
+        lab.sample("free", ms=period)
+        before = lab.latency(1).end
+        began = time.monotonic()
+        first = lab.sample("free", ms=period)
+        inside = lab.latency(1).end
+        looks = [time.monotonic()]
+        while looks[-1] - began < max(least, 1.2 * ENOUGH * period / 1000):
+            lab.device_stats()
+            looks.append(time.monotonic())
+        behind = lab.latency(1)
+        looks.append(time.monotonic() - (behind.end - behind.start) / hz)
+        last = lab.sample("free", ms=period)
+        ended = time.monotonic()
+        after = lab.latency(1).start
+        lab.sample("stop")
+        due, seconds = period * hz / 1000, period / 1000
+        stalls = sum(max(0.0, later - look - seconds) for look, later in itertools.pairwise(looks))
+        return cls(
+            taken=last.taken - first.taken,
+            least=(behind.start - inside) / due,
+            most=(after - before) / due,
+            host=(ended - began) / seconds,
+            missed=stalls / seconds if follows_host else 0.0,
+        )
 
     @property
-    def slack(self) -> float:
-        """How exactly the number taken is known, as a share of all."""
-        return (self.most - self.least) / self.due
-
-    def __str__(self) -> str:
-        return f"{self.least} to {self.most} samples"
-
-
-def measured(device: Device, period: int, hz: int, *, enough: int = 0) -> Rate:
-    """Let the device run free for a while; each reading of its counter stands between two questions.
-
-    `enough` samples make what is taken around the readings small; a device that takes none is not waited for.
-    """
-    lab = device.lab
-    lab.sample("clear")
-    first = lab.sample("free", ms=period)
-    from_ticks = lab.latency(1).end
-    began = time.monotonic()
-    second = third = lab.sample("free", ms=period)
-    least = max(0.3, 12 * period / 1000)
-    while (spent := time.monotonic() - began) < least or (third.taken - second.taken < enough and spent < 10):
-        third = lab.sample("free", ms=period)
-    to_ticks = lab.latency(1).start
-    last = lab.sample("free", ms=period)
-    lab.sample("stop")
-    return Rate(
-        least=third.taken - second.taken,
-        most=last.taken - first.taken,
-        due=(to_ticks - from_ticks) / hz * 1000 / period,
-        host=spent * 1000 / period,
-    )
+    def disturbed(self) -> str:
+        """Why this says too little about the device; empty: it does not."""
+        if self.least < ENOUGH:
+            return f"the device's counter went on by {self.least:.0f} periods only"
+        if self.most > 1.05 * self.least:
+            return f"looking took the time of {self.most - self.least:.0f} samples of {self.most:.0f}"
+        if self.missed > 0.03 * self.least:
+            return f"stalls of the host may have cost {self.missed:.0f} samples of {self.least:.0f}"
+        return ""
 
 
 @pytest.mark.needs("sensor-removal")

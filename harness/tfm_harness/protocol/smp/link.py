@@ -183,8 +183,9 @@ class SmpLink:
     def burst(self, requests: Sequence[Request], *, timeout: float) -> list[bytes | None]:
         """Send all at once and gather the answers' CBOR in order; None where none came.
 
-        At most 64 (a sequence number must not come round). Waits until all are there or
-        `timeout` seconds have passed. Nothing is repeated.
+        At most 64 (a sequence number must not come round). Waits until all are there, or no awaited answer has come
+        for `timeout` seconds: a slow host makes each of them slow, and their sum is no measure of the device. So it
+        ends after `timeout` times the number of requests at the latest. Nothing is repeated.
         """
         if len(requests) > 64:
             raise ValueError("at most 64 requests in a burst")
@@ -212,6 +213,7 @@ class SmpLink:
             sequence = Header.unpack(packet.data).sequence
             del waiting[sequence]
             last = time.perf_counter()
+            deadline = Deadline.after(timeout, self._clock)
             self.stats.answered += 1
             answers[sequence] = packet.data[HEADER.size :]
         self.stats.busy += last - began
@@ -222,6 +224,42 @@ class SmpLink:
     def send_raw(self, data: bytes) -> None:
         """Send bytes as they are (robustness tests); answers to them count as unsolicited unless drained."""
         self.console.write(data)
+
+    def answers_to(self, data: bytes, behind: Request, *, timeout: float) -> list[Packet | BadFrame]:
+        """Send bytes as they are and a request behind them: all frames that came before that one's answer, unjudged.
+
+        A device answers in order, so what has not come by then does not come. Waiting for silence instead would take
+        a stall of the host for the end.
+
+        Raises:
+            InfrastructureError, ProductError: ``smp-timeout``, as `request`.
+        """
+        sequence, header, frame = self._send(behind)
+        self.console.write(data + frame)
+        deadline = Deadline.after(timeout, self._clock)
+        found: list[Packet | BadFrame] = []
+        last_look = False
+        while True:
+            while self._items:
+                item = self._items.popleft()
+                if isinstance(item, Packet) and self._is_answer(item, sequence, header):
+                    self._done.append(sequence)
+                    self.stats.answered += 1
+                    return found
+                found.append(item)
+            if last_look:
+                self._given_up.append(sequence)
+                raise self._silent(behind, timeout, 0)
+            last_look = deadline.passed
+            self._read_on(deadline)
+
+    @staticmethod
+    def _is_answer(item: Packet, sequence: int, request: Header) -> bool:
+        try:
+            header = Header.unpack(item.data)
+        except ValueError:
+            return False
+        return header.sequence == sequence and not header.mismatch(request, len(item.data) - HEADER.size)
 
     def drain(self, *, quiet: float, limit: float = _DRAIN_LIMIT) -> list[Packet | BadFrame]:
         """Read until no frame has come for `quiet` seconds; frames found are handed over unjudged.
@@ -288,10 +326,14 @@ class SmpLink:
             if last_look:
                 return None  # also when the firmware chatters without end
             last_look = deadline.passed
-            chunk = self.console.read_from(self._mark)
-            self._take(chunk)
-            if not chunk and not self.console.wait_data(self._mark, timeout=deadline.left(_SLICE)):
-                self._watch()
+            self._read_on(deadline)
+
+    def _read_on(self, deadline: Deadline) -> None:
+        """Take what has come, or wait a while for it and then look at the board."""
+        chunk = self.console.read_from(self._mark)
+        self._take(chunk)
+        if not chunk and not self.console.wait_data(self._mark, timeout=deadline.left(_SLICE)):
+            self._watch()
 
     def _take(self, chunk: bytes) -> None:
         self._mark = Mark(self._mark.offset + len(chunk))
