@@ -25,7 +25,7 @@ from tfm_harness.verify.mcuboot import parse_mcuboot
 from tests.verify.test_verify_csr_and_certificates import GOOD as GOOD_CSR
 from tests.verify.test_verify_csr_and_certificates import UUID
 from tests.verify.test_verify_images import GOOD as GOOD_IMAGE
-from tests.verify.test_verify_images import PAYLOAD, elf, make
+from tests.verify.test_verify_images import elf, make
 from tests.verify.test_verify_results import claims as result_claims
 from tests.verify.test_verify_signatures import FIRST, SECOND, K, sign_with_nonce
 from tests.verify.verify_kit import (
@@ -395,7 +395,8 @@ def test_a_model_image_is_expected_when_it_is_active(build: Path) -> None:
     from tfm_harness.config.result_profile import build_result_profile
     from tfm_harness.trust.expectations import build_components
 
-    (build / "m.tflite").write_bytes(b"\x1c\0\0\0TFL3" + PAYLOAD)
+    model = Path(__file__).resolve().parents[2] / "fw_builds" / "reference" / "models" / "sine.tflite"
+    (build / "m.tflite").write_bytes(model.read_bytes())
     (build / "m.signed.bin").write_bytes(make(version=(4, 5, 6, 0)))
     more = "models: {m: {file: m.tflite, image: m.signed.bin, slot: 0}}\nresults: {profile: linaro-cai}\n"
     (build / "build.yaml").write_text(BUILD + more)

@@ -88,7 +88,7 @@ def make_files(folder: Path) -> None:
     for name in ("out/ns.bin", "out/m.bin"):
         write(folder / name, "content")
     write(folder / "out" / "secure.elf", "\x7fELF")
-    write(folder / "m.tflite", "\x1c\0\0\0TFL3")
+    (folder / "m.tflite").write_bytes((ROOT / "fw_builds" / "reference" / "models" / "sine.tflite").read_bytes())
     write(folder / "key.pem", (ROOT / "fw_builds" / "reference" / "keys" / "image_signing_pub.pem").read_text())
 
 
@@ -292,6 +292,7 @@ def test_missing_images_are_all_named_with_what_to_do(here: Path) -> None:
     [
         ("out/secure.elf", b"S315", "b.yaml:2: images.0.file: not an ELF file"),
         ("out/secure.elf", b"\x7fELF\x02\x01" + bytes(12) + b"\x3e\0", "another processor than a 32-bit"),
+        ("m.tflite", b"\x1c\0\0\0TFL3", "b.yaml:6: models.tamper.file: model m.tflite is damaged"),
         ("m.tflite", b"PK\x03\x04rest", "b.yaml:6: models.tamper.file: not a TFLite model"),
         ("key.pem", b"ssh-ed25519 AAAA", "b.yaml:7: trust.images: no usable public key"),
         ("key.pem", bytes(70_000), "b.yaml:7: trust.images: no usable public key"),

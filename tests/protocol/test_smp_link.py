@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tfm_harness.console.base import Mark
 from tfm_harness.errors import InfrastructureError, ProductError
-from tfm_harness.protocol.smp.header import GROUP_OS, Op
+from tfm_harness.protocol.smp.frame import Packet, encode_frame
+from tfm_harness.protocol.smp.header import GROUP_OS, Header, Op
 from tfm_harness.protocol.smp.link import Request, SmpLink
 from tfm_harness.testing import MemoryConsole, SmpFirmware, smp_frame
 
@@ -262,3 +264,60 @@ def test_a_boot_may_begin_with_half_a_frame(link: SmpLink, firmware: SmpFirmware
     firmware.faults = [lambda answer: corrupt(answer) + answer]
     with link.forgiving():
         assert link.request(SAFE, timeout=1).payload == b"\xa1\x61r\x61x"
+
+
+def test_raw_bytes_are_answered_before_the_request_behind_them(link: SmpLink, firmware: Firmware) -> None:
+    """Whatever comes late: the end is the answer to what was sent last, no silence."""
+    raw = encode_frame(Header.pack(Op.WRITE, GROUP_OS, 0, 77, 4) + b"\xa1\x61d\x60")
+    found = link.answers_to(raw, SAFE, timeout=60)
+    assert [Header.unpack(item.data).sequence for item in found if isinstance(item, Packet)] == [77]
+    assert link.answers_to(b"", SAFE, timeout=60) == []
+    assert link.request(SAFE, timeout=60).payload == b"\xa1\x61r\x61x"
+
+
+def test_a_device_that_is_deaf_behind_raw_bytes_is_said(link: SmpLink, firmware: Firmware) -> None:
+    firmware.faults = [swallow]
+    with pytest.raises(InfrastructureError, match="smp-timeout"):
+        link.answers_to(b"", SAFE, timeout=SHORT)
+
+
+class Slow(MemoryConsole):
+    """Gives one answer for each waiting, `seconds` later; `most` in all."""
+
+    def __init__(self, firmware: Firmware, path: Path, seconds: float, most: int = 64) -> None:
+        super().__init__(self.hold, path)
+        self.most = most
+        self.firmware, self.seconds, self.now = firmware, seconds, 0.0
+        self.held: list[bytes] = []
+
+    def hold(self, data: bytes) -> bytes:
+        def keep(answer: bytes) -> bytes:
+            if self.most > 0:
+                self.held.append(answer)
+            self.most -= 1
+            return b""
+
+        self.firmware.faults = [keep] * 64
+        self.firmware(data)
+        return b""
+
+    def wait_data(self, since: Mark, *, timeout: float) -> bool:
+        self.now += self.seconds
+        if self.held:
+            self.push(self.held.pop(0))
+        return super().wait_data(since, timeout=0)
+
+
+def test_a_burst_that_goes_on_is_waited_for(firmware: Firmware, tmp_path: Path) -> None:
+    """Each answer in time, all together longer than one may take: a slow host, no stuck device."""
+    console = Slow(firmware, tmp_path / "ns.log", 0.9)
+    link = SmpLink(console, clock=lambda: console.now)
+    assert None not in link.burst([SAFE] * 8, timeout=1.0)
+    assert console.now > 5.0
+
+
+def test_a_burst_whose_answers_stay_away_ends(firmware: Firmware, tmp_path: Path) -> None:
+    console = Slow(firmware, tmp_path / "ns.log", 0.4, most=2)
+    link = SmpLink(console, clock=lambda: console.now)
+    assert link.burst([SAFE] * 8, timeout=1.0).count(None) == 6
+    assert console.now < 3.0

@@ -61,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
             else:
                 builds.append(load_build(path, require_files=not args.no_files))
                 refuse_vain_waivers(builds[-1], builds[-1].document, suite_checks())
+                if not args.no_files:
+                    refuse_other_signers(builds[-1])
             print(f"{path}: well")  # noqa: T201 - a command line tool prints
         except ConfigError as error:
             problems += 1
@@ -84,6 +86,27 @@ def suite_checks() -> dict[str, bool]:
     from tfm_harness.coverage.suites import declared_checks
 
     return {check: waivable for folder in suites().values() for check, waivable in declared_checks(folder).items()}
+
+
+def refuse_other_signers(build: Build) -> None:
+    """Refuse a build whose signed images are not signed by the keys it names.
+
+    Raises:
+        ConfigError: ``image-signer``; or a file cannot be read.
+    """
+    from tfm_harness.config.problems import fail
+    from tfm_harness.trust.signers import check_signers
+
+    document = build.document
+    problems = [
+        (document.where(place) if document else "", f"{'.'.join(map(str, place))}: {words}")
+        for place, words in check_signers(build)
+    ]
+    if problems:
+        hint = "name the public key that signs these images, or sign them with the one that is named"
+        raise fail(
+            "image-signer", f"build {build.name!r} names images and keys that do not belong together", problems, hint
+        )
 
 
 def is_target(path: Path) -> bool:

@@ -15,6 +15,7 @@ from tfm_harness.config.fields import Address, ConfigPath, ExtensionName, HexByt
 from tfm_harness.config.imported import ImportedFacts
 from tfm_harness.config.latency import LatencyConfig
 from tfm_harness.config.memory_map import MemoryMap, ServiceConfig
+from tfm_harness.config.nearest import did_you_mean
 from tfm_harness.config.parity import ParityConfig, Quantisation
 from tfm_harness.config.positions import Document
 from tfm_harness.config.provisioning import ProvisioningConfig
@@ -273,21 +274,20 @@ class Build(Strict):
     @model_validator(mode="after")
     def _models_known(self) -> Build:
         """What is said about a model that the build does not declare would never be judged."""
-        problems = []
+        problems: dict[str, str] = {}  # in words, and the name that stands there
         for key in ("quantisation", "inputs", "traces"):
             unknown = [name for name in getattr(self.parity, key) if name not in self.models]
-            problems += [f"parity.{key} speaks of model {name!r}" for name in unknown]
-        problems += [
-            f"{where} speaks of models like {pattern!r}"
-            for where, pattern in (
-                *((f"tolerance {t.name!r}", t.model) for t in self.parity.tolerances),
-                *((f"the budget of {b.ms:g} ms", b.model) for b in self.latency.budgets),
-            )
-            if not any(fnmatchcase(name, pattern) for name in self.models)
-        ]
+            problems |= {f"parity.{key} speaks of model {name!r}": name for name in unknown}
+        for where, pattern in (
+            *((f"tolerance {t.name!r}", t.model) for t in self.parity.tolerances),
+            *((f"the budget of {b.ms:g} ms", b.model) for b in self.latency.budgets),
+        ):
+            if not any(fnmatchcase(name, pattern) for name in self.models):
+                problems[f"{where} speaks of models like {pattern!r}"] = pattern
         if problems:
             declared = ", ".join(self.models) or "none"
-            raise ValueError(f"{'; '.join(problems)}, and the build declares no such model ({declared})")
+            near = next(filter(None, (did_you_mean(name, self.models) for name in problems.values())), "")
+            raise ValueError(f"{'; '.join(problems)}, and the build declares no such model ({declared}){near}")
         return self
 
     def quantisation(self, model: str) -> QuantisationRule:

@@ -6,12 +6,13 @@ Judged before any board is touched, so that a mistaken path is the configuration
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from tfm_harness.config.build import Build
 from tfm_harness.errors import ConfigError, HarnessError
-from tfm_harness.files import KEY_LIMIT, open_file, read_file
+from tfm_harness.files import IMAGE_LIMIT, KEY_LIMIT, MODEL_LIMIT, open_file, read_file
 
 __all__ = ["image_words", "wrong_contents"]
 
@@ -21,6 +22,7 @@ _HEAD: Final = 20  # bytes: as far as an ELF file's e_machine
 _ELF: Final = b"\x7fELF"
 _CLASS_32_LITTLE: Final = b"\x01\x01"
 _EM_ARM: Final = (40).to_bytes(2, "little")  # ELF for the Arm Architecture, s.5.2
+_BESIDE: Final = 64  # files at most in which a model is looked for
 _UNSAID: Final = b"\0\0"
 _TFLITE: Final = b"TFL3"  # the schema's file_identifier
 
@@ -39,8 +41,10 @@ def wrong_contents(build: Build) -> Iterator[tuple[Place, str]]:
         for number, path in enumerate(image.keys):
             yield from _key(("images", index, "keys", number), path, image=True)
     for name, model in build.models.items():
-        if model.file is not None and _head(model.file)[4:8] != _TFLITE:
-            yield ("models", name, "file"), f"not a TFLite model (no file identifier TFL3): {model.file}"
+        if model.file is not None:
+            words = _model_words(model.file) or _not_in_image(build, model.file, model.image)
+            if words:
+                yield ("models", name, "file"), words
     for role in ("iak", "results", "client", "images", "models"):
         path = getattr(build.trust, role)
         # A key that a command is to fetch is not there yet; else its absence was said before.
@@ -53,6 +57,46 @@ def wrong_contents(build: Build) -> Iterator[tuple[Place, str]]:
 def _head(path: Path) -> bytes:
     with open_file(path) as stream:
         return stream.read(_HEAD)
+
+
+def _model_words(path: Path) -> str:
+    """What is wrong with a model's file, in words; empty when nothing is."""
+    if _head(path)[4:8] != _TFLITE:
+        return f"not a TFLite model (no file identifier TFL3): {path}"
+    from tfm_harness.parity.model_info import parse_model
+
+    try:
+        parse_model(read_file(path, MODEL_LIMIT), name=path.name)
+    except ConfigError as error:
+        # What this harness cannot judge may still be a model.
+        return f"{error.message} ({error.seen}): {path}" if error.kind == "model-malformed" else ""
+    return ""
+
+
+def _not_in_image(build: Build, path: Path, image: Path | None) -> str:
+    """That the signed image carries another model than the file, in words; empty where it does not."""
+    if image is None:
+        return ""
+    carried = _carried(image)
+    if carried is None or carried == read_file(path, MODEL_LIMIT):
+        return ""
+    named = {f"the file of model {key!r}": model.file for key, model in build.models.items() if model.file}
+    beside = {f"the file {file.name!r}": file for file in islice(sorted(path.parent.glob("*.tflite")), _BESIDE)}
+    for words, file in (named | beside).items():
+        if file.is_file() and file.stat().st_size == len(carried) and read_file(file, MODEL_LIMIT) == carried:
+            return f"not the model that its signed image carries ({image}): {path}; did you mean {words}?"
+    return f"not the model that its signed image carries ({image}): {path}"
+
+
+def _carried(image: Path) -> bytes | None:
+    """The TFLite model in a signed image; None where there is none, or not as it is."""
+    from tfm_harness.verify.mcuboot import split_images
+
+    try:
+        payload = split_images(read_file(image, IMAGE_LIMIT))[0].payload
+    except HarnessError:
+        return None
+    return payload if payload[4:8] == _TFLITE else None
 
 
 def image_words(kind: str, path: Path) -> str:
@@ -80,10 +124,15 @@ def _profile(build: Build) -> Iterator[tuple[Place, str]]:
 
 
 def _key(place: Place, path: Path, *, image: bool) -> Iterator[tuple[Place, str]]:
-    from tfm_harness.verify.keyfiles import parse_image_key, parse_key
+    from tfm_harness.verify.keyfiles import holds_private_key, parse_image_key, parse_key
 
+    data = read_file(path, KEY_LIMIT)
+    if holds_private_key(data):
+        public = "openssl pkey -in FILE -pubout -out PUBLIC.pem"
+        yield place, f"a private key: {path}; the harness wants the public half alone, and keeps no secret ({public})"
+        return
     parsers: Mapping[bool, Callable[[bytes], object]] = {True: parse_image_key, False: parse_key}
     try:
-        parsers[image](read_file(path, KEY_LIMIT))
+        parsers[image](data)
     except HarnessError as error:
         yield place, f"no usable public key: {error.message}: {path}"

@@ -15,6 +15,7 @@ from tfm_harness.config.build import Build
 from tfm_harness.config.contents import wrong_contents
 from tfm_harness.config.fields import Strict
 from tfm_harness.config.kinds import config_model, kinds
+from tfm_harness.config.nearest import did_you_mean
 from tfm_harness.config.positions import Document, read
 from tfm_harness.config.problems import Problem, fail, nearest, problems_of
 from tfm_harness.config.target import TargetBase
@@ -218,12 +219,14 @@ def _require_files(build: Build, document: Document, *, keys: bool) -> None:
         if words:
             missing_keys += key
             dotted = ".".join(str(part) for part in place)
-            problems.append((document.where(place), f"{dotted}: {words}: {_shown(file)}"))
+            near = "" if file.exists() else _file_meant(file)
+            problems.append((document.where(place), f"{dotted}: {words}: {_shown(file)}{near}"))
     for model, inputs in build.parity.inputs.items():
         for index, file in enumerate(inputs):
             if not file.exists():
                 where = document.where(("parity", "inputs", model, index))
-                problems.append((where, f"parity.inputs.{model}: no such file or folder: {_shown(file)}"))
+                near = _file_meant(file)
+                problems.append((where, f"parity.inputs.{model}: no such file or folder: {_shown(file)}{near}"))
     if problems:
         hint = "take the device's public keys with `tfm-harness keys collect`, or copy them from whoever provisioned it"
         if missing_keys < len(problems):
@@ -240,6 +243,14 @@ def _require_files(build: Build, document: Document, *, keys: bool) -> None:
     ]
     if wrong:
         raise fail("file-contents", f"build {build.name!r} names files that are something else", wrong)
+
+
+def _file_meant(missing: Path) -> str:
+    """The file beside a missing one that has almost its name."""
+    try:
+        return did_you_mean(missing.name, [entry.name for entry in os.scandir(missing.parent)], cutoff=0.8)
+    except OSError:
+        return ""
 
 
 def check_combination(target: TargetBase, build: Build) -> None:

@@ -14,6 +14,7 @@ from pydantic import Field, PrivateAttr, field_validator
 
 from tfm_harness.config.fields import Name, Seconds, Strict
 from tfm_harness.config.memory_map import MemoryMap, ServiceConfig
+from tfm_harness.config.nearest import did_you_mean
 from tfm_harness.config.positions import Document
 from tfm_harness.config.power import PowerConfig, RecoveryConfig
 from tfm_harness.config.provisioning import ProvisioningConfig
@@ -115,9 +116,15 @@ class TargetBase(Strict):
         problems = []
         known = ", ".join(self.consoles)
         if build.console not in self.consoles and build.protocol != "none":
-            problems.append(f"build {build.name!r} speaks on console {build.console!r}; target has {known}")
+            near = did_you_mean(build.console, self.consoles)
+            problems.append(f"build {build.name!r} speaks on console {build.console!r}; target has {known}{near}")
+        boot = build.boot.console
+        if boot is not None and boot not in self.consoles:
+            near = did_you_mean(boot, self.consoles)
+            problems.append(f"boot.console is {boot!r}; target has {known}{near}")
         problems += [
             f"console suite {suite.suite!r} prints on console {suite.console!r}; target has {known}"
+            + did_you_mean(suite.console, self.consoles)
             for suite in build.console_suites
             if suite.console not in self.consoles
         ]

@@ -29,7 +29,9 @@ __all__ = [
     "build_components",
     "build_token_expectations",
     "check_build_images",
+    "is_mcuboot",
     "read_image_key",
+    "read_images",
     "read_key",
 ]
 
@@ -80,7 +82,12 @@ def _image_bytes(path: Path) -> bytes:
         return data
 
 
-def _parse(path: Path) -> list[McubootImage]:
+def read_images(path: Path) -> list[McubootImage]:
+    """The MCUboot images in a file.
+
+    Raises:
+        ConfigError: ``image-format``: there is none; ``unreadable``.
+    """
     try:
         return split_images(_image_bytes(path))
     except ImageFormatError as error:
@@ -90,7 +97,8 @@ def _parse(path: Path) -> list[McubootImage]:
         ) from error  # fmt: skip
 
 
-def _is_mcuboot(path: Path) -> bool:
+def is_mcuboot(path: Path) -> bool:
+    """Whether a file begins as a MCUboot image does."""
     return _image_bytes(path)[:4] == bytes.fromhex("3db8f396")
 
 
@@ -111,7 +119,7 @@ def build_components(build: Build, *, model: str | None = None) -> tuple[Expecte
     if model is not None:
         chosen = build.models[model]
         if chosen.image is not None:
-            components += expected_components({"MODEL": _parse(chosen.image)[0]})
+            components += expected_components({"MODEL": read_images(chosen.image)[0]})
     return tuple(components)
 
 
@@ -129,9 +137,9 @@ def _image_components(image: Image, build: Build) -> tuple[ExpectedComponent, ..
         return (
             ExpectedComponent(type=image.component, measurement=measurement, signer_ids=signers, name=image.component),
         )
-    if image.kind not in {"bin", "ihex"} or not _is_mcuboot(image.file):
+    if image.kind not in {"bin", "ihex"} or not is_mcuboot(image.file):
         return ()
-    parsed = _parse(image.file)
+    parsed = read_images(image.file)
     if image.component is not None:
         return expected_components({image.component: parsed[0]})
     return expected_components(parsed)
@@ -209,7 +217,7 @@ def check_build_images(build: Build, report: Report) -> dict[Path, tuple[Mcuboot
     work += [(i.file, i.key or build.trust.model_key, i.keys) for i in build.images if i.world == "model"]
     work += [(model.image, build.trust.model_key, ()) for model in build.models.values() if model.image is not None]
     for path, key_file, further in work:
-        if path.suffix.lower() in {".elf", ".axf"} or path in found or not _is_mcuboot(path):
+        if path.suffix.lower() in {".elf", ".axf"} or path in found or not is_mcuboot(path):
             continue
         if key_file is None:
             raise ConfigError(
@@ -217,7 +225,7 @@ def check_build_images(build: Build, report: Report) -> dict[Path, tuple[Mcuboot
                 hint="name the public key under `trust: {images: ...}` of the build",
             )  # fmt: skip
         key = [read_image_key(named) for named in (key_file, *further)]
-        images = _parse(path)
+        images = read_images(path)
         for index, image in enumerate(images):
             verify_mcuboot(image, key, report, subject=path.name if len(images) == 1 else f"{path.name} #{index}")
         found[path] = tuple(images)

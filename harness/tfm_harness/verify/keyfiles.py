@@ -33,6 +33,7 @@ from tfm_harness.verify.keys import (
 )
 
 __all__ = [
+    "holds_private_key",
     "parse_cose_key",
     "parse_image_key",
     "parse_jwk",
@@ -208,6 +209,25 @@ def parse_image_key(data: bytes) -> ImageKey:
     if isinstance(key, SymmetricKey):
         raise KeyFormatError("images are signed with an EC, RSA or Ed25519 key", seen=str(key))
     return key
+
+
+def holds_private_key(data: bytes) -> bool:
+    """Whether a key file shows a private key: PEM, PKCS#8 or SEC 1 DER, a JWK or COSE_Key with ``d``. Never raises."""
+    if any(label.endswith("PRIVATE KEY") for label, _ in pem_blocks(data)):
+        return True
+    with contextlib.suppress(KeyFormatError, cbor.CborError, ValueError, TypeError, UnsupportedAlgorithm, IndexError):
+        data = _from_text(data)
+        if data.lstrip().startswith(b"{"):
+            members = json.loads(data)
+            return isinstance(members, dict) and "d" in members
+        if data[0] == 0x30:
+            with contextlib.suppress(TypeError):  # it is encrypted
+                serialization.load_der_private_key(data, password=None)
+            return True
+        if data[0] >> 5 == 5:
+            members = cbor.decode(data, max_size=_LIMIT).value
+            return isinstance(members, dict) and -4 in members
+    return False
 
 
 def _parse_any(data: bytes) -> ImageKey | SymmetricKey:

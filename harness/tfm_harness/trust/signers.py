@@ -1,0 +1,92 @@
+"""Whether the signed images of a build are signed by the keys it names: judged before any board is touched.
+
+A run judges the same of the device's side (`check_build_images`), where an image with another key is a finding about
+the product. Here it is read as what it most often is: a wrong path in the build's file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tfm_harness.config.build import Build
+from tfm_harness.files import KEY_LIMIT, read_file
+from tfm_harness.findings import Report
+from tfm_harness.trust.expectations import is_mcuboot, read_images
+from tfm_harness.verify.checks import image as check
+from tfm_harness.verify.images import verify_mcuboot
+from tfm_harness.verify.keyfiles import parse_image_key
+from tfm_harness.verify.keys import ImageKey
+from tfm_harness.verify.mcuboot import McubootImage
+
+__all__ = ["check_signers"]
+
+Place = tuple[str | int, ...]
+
+
+def check_signers(build: Build) -> list[tuple[Place, str]]:
+    """Each signed image that none of its keys has signed: its place in the YAML, and words.
+
+    Raises:
+        ConfigError: a file that cannot be read.
+    """
+    problems: list[tuple[Place, str]] = []
+    for place, path, role, key, further in _signed(build):
+        if path.suffix.lower() in {".elf", ".axf"} or not is_mcuboot(path):
+            continue
+        if key is None:
+            problems.append((place, f"a signed image, and no key to judge it with; name one as {role}: {path}"))
+            continue
+        keys = [_key(named) for named in (key, *further)]
+        wrong = next((words for image in read_images(path) if (words := _not_signed(image, keys))), None)
+        if wrong is None:
+            continue
+        near = next((name for name, other in _others(build, key) if not _any_wrong(path, other)), None)
+        kinds = ", ".join(f"{str(one)[:60]}" for one in keys)
+        problems.append(
+            (place, f"not signed by {role} ({key}: {kinds}): {wrong}: {path}"
+             + (f"; it is signed by {near}: did you mean that one?" if near else ""))
+        )  # fmt: skip
+    return problems
+
+
+def _signed(build: Build) -> list[tuple[Place, Path, str, Path | None, tuple[Path, ...]]]:
+    """Place, file, the name of the key's place, the key and further ones."""
+    found: list[tuple[Place, Path, str, Path | None, tuple[Path, ...]]] = []
+    models = "trust.models" if build.trust.models else "trust.images"
+    for index, image in enumerate(build.images):
+        if image.world == "data":
+            continue
+        role, key = (models, build.trust.model_key) if image.world == "model" else ("trust.images", build.trust.images)
+        if image.key is not None:
+            role, key = f"images.{index}.key", image.key
+        found.append((("images", index, "file"), image.file, role, key, image.keys))
+    for name, model in build.models.items():
+        if model.image is not None:
+            found.append((("models", name, "image"), model.image, models, build.trust.model_key, ()))
+    return found
+
+
+def _key(path: Path) -> ImageKey:
+    return parse_image_key(read_file(path, KEY_LIMIT))
+
+
+def _not_signed(image: McubootImage, keys: list[ImageKey]) -> str | None:
+    report = Report()
+    verify_mcuboot(image, keys, report)
+    telling = (check.KEY_HASH, check.SIGNATURE)
+    return next((f.seen or "the signature does not verify" for f in report.findings
+                 if not f.passed and f.check in telling), None)  # fmt: skip
+
+
+def _any_wrong(path: Path, key: Path) -> bool:
+    return any(_not_signed(image, [_key(key)]) for image in read_images(path))
+
+
+def _others(build: Build, key: Path) -> list[tuple[str, Path]]:
+    """The other image keys that the build names."""
+    named = {
+        "trust.images": build.trust.images,
+        "trust.models": build.trust.models,
+        **{f"images.{n}.key": image.key for n, image in enumerate(build.images)},
+    }
+    return [(name, path) for name, path in named.items() if path is not None and path != key]
