@@ -2,12 +2,13 @@
 
 The targets before the first ``--`` run one after the other. Each group after it is a lane: its targets run one after
 the other, the lanes side by side, because few of them keep two CPUs busy alone. Where a target fails, the others are
-ended. What a target prints is shown as a whole at its end, as long as lanes run side by side. ``NAME=VALUE`` in a group
-is given to each make of the group.
+ended; where this is ended (Ctrl-C, SIGTERM, a terminal that closes), all are. What a target prints is shown as a whole
+at its end, as long as lanes run side by side. ``NAME=VALUE`` in a group is given to each make of the group.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 LOGS = Path("build/logs")
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GRACE = 30  # seconds for a lane that is ended
 
 
@@ -70,16 +72,30 @@ class Runner:
 
     def end_others(self) -> None:
         """End what still runs, with all that it started."""
-        for other in self.running.values():
-            os.killpg(other.pid, signal.SIGTERM)
+        self._signal(list(self.running.values()), signal.SIGTERM)
         threading.Thread(target=self._kill, args=(list(self.running.values()),), daemon=True).start()
+
+    def end_all(self) -> None:
+        """End what runs and wait until it has ended; nothing begins any more."""
+        with self.lock:
+            self.failed = self.failed or "interrupted"
+            running = list(self.running.values())
+            self.end_others()
+        ended = time.monotonic() + GRACE
+        while time.monotonic() < ended and any(_runs(process.pid) for process in running):
+            time.sleep(0.05)
+        self._signal(running, signal.SIGKILL)
+
+    @staticmethod
+    def _signal(processes: list[subprocess.Popen[bytes]], number: int) -> None:
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
 
     @staticmethod
     def _kill(others: list[subprocess.Popen[bytes]]) -> None:
         time.sleep(GRACE)
-        for other in others:
-            if other.returncode is None:
-                os.killpg(other.pid, signal.SIGKILL)
+        Runner._signal([other for other in others if other.returncode is None], signal.SIGKILL)
 
     def lane(self, names: list[str], *, shown: bool) -> None:
         """Run targets one after the other."""
@@ -100,8 +116,27 @@ def groups(words: list[str]) -> list[list[str]]:
     return found
 
 
+def _runs(group: int) -> bool:
+    """Whether anything of a process group still runs (what has ended and was not asked after yet does not)."""
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, pgrp = place.read_text().rpartition(")")[2].split()[:3]
+            if int(pgrp) == group and state != "Z":
+                return True
+    return False
+
+
+def end(number: int, _frame: object) -> None:
+    """As Ctrl-C does: what runs is ended first. A second signal disturbs that no more."""
+    for signal_number in ENDS:
+        signal.signal(signal_number, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
 def main(words: list[str]) -> int:
     """Run; 0 when every target passed."""
+    for signal_number in ENDS:
+        signal.signal(signal_number, end)
     first, *lanes = groups(words)
     runner = Runner()
     began = time.monotonic()
@@ -113,9 +148,7 @@ def main(words: list[str]) -> int:
         for thread in threads:
             thread.join()
     except BaseException:
-        with runner.lock:
-            runner.failed = runner.failed or "interrupted"
-            runner.end_others()
+        runner.end_all()
         raise
     wall = time.monotonic() - began
     print(f"{wall:.0f} seconds in all, {sum(stage.cpu for stage in runner.done):.0f} of CPU time; longest first:")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tfm_harness.boards.supervisor import wait_until
 
 STAGES = Path(__file__).resolve().parents[2] / ".ci" / "stages.py"
 MAKEFILE = """\
@@ -17,6 +19,7 @@ right: ; @touch right-runs; while ! test -e left-runs; do sleep 0.05; done; echo
 after: ; @echo after $(WORD) >> order
 broken: ; @echo what went wrong; exit 3
 endless: ; @touch endless-runs; sleep 600
+deep: ; @sh -c 'sleep 600 & echo $$! > pids.new; mv pids.new pids; wait'
 waits-then-broken: ; @while ! test -e endless-runs; do sleep 0.05; done; exit 1
 """
 
@@ -58,3 +61,28 @@ def test_what_comes_first_fails(here: Path) -> None:
     assert "what went wrong" in done.stdout
     assert "make broken failed" in done.stdout
     assert not (here / "order").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("words", [("deep", "first"), ("--", "deep", "first", "--", "endless")], ids=["alone", "lanes"])
+def test_where_it_is_ended_nothing_runs_on(here: Path, number: signal.Signals, words: tuple[str, ...]) -> None:
+    """With what a target has started itself, and with a lane beside it."""
+    with subprocess.Popen(
+        [sys.executable, str(STAGES), *words], cwd=here, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as running:
+        pids, beside = here / "pids", here / "endless-runs"
+        assert wait_until(lambda: pids.exists() and ("endless" not in words or beside.exists()), 60)
+        (pid,) = map(int, pids.read_text().split())
+        running.send_signal(number)
+        assert running.wait(60) == 128 + number
+    assert not Path(f"/proc/{pid}").exists() or "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    assert not (here / "order").exists(), "a target began after the end"
+    left = [place for place in Path("/proc").glob("[0-9]*/cwd") if points_to(place, here)]
+    assert left == []
+
+
+def points_to(link: Path, folder: Path) -> bool:
+    try:
+        return link.readlink() == folder
+    except OSError:
+        return False

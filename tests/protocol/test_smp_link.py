@@ -266,7 +266,7 @@ def test_a_boot_may_begin_with_half_a_frame(link: SmpLink, firmware: SmpFirmware
         assert link.request(SAFE, timeout=1).payload == b"\xa1\x61r\x61x"
 
 
-def test_raw_bytes_are_answered_before_the_request_behind_them(link: SmpLink, firmware: Firmware) -> None:
+def test_raw_bytes_are_answered_before_the_request_behind_them(link: SmpLink, firmware: SmpFirmware) -> None:
     """Whatever comes late: the end is the answer to what was sent last, no silence."""
     raw = encode_frame(Header.pack(Op.WRITE, GROUP_OS, 0, 77, 4) + b"\xa1\x61d\x60")
     found = link.answers_to(raw, SAFE, timeout=60)
@@ -275,7 +275,7 @@ def test_raw_bytes_are_answered_before_the_request_behind_them(link: SmpLink, fi
     assert link.request(SAFE, timeout=60).payload == b"\xa1\x61r\x61x"
 
 
-def test_a_device_that_is_deaf_behind_raw_bytes_is_said(link: SmpLink, firmware: Firmware) -> None:
+def test_a_device_that_is_deaf_behind_raw_bytes_is_said(link: SmpLink, firmware: SmpFirmware) -> None:
     firmware.faults = [swallow]
     with pytest.raises(InfrastructureError, match="smp-timeout"):
         link.answers_to(b"", SAFE, timeout=SHORT)
@@ -284,7 +284,7 @@ def test_a_device_that_is_deaf_behind_raw_bytes_is_said(link: SmpLink, firmware:
 class Slow(MemoryConsole):
     """Gives one answer for each waiting, `seconds` later; `most` in all."""
 
-    def __init__(self, firmware: Firmware, path: Path, seconds: float, most: int = 64) -> None:
+    def __init__(self, firmware: SmpFirmware, path: Path, seconds: float, most: int = 64) -> None:
         super().__init__(self.hold, path)
         self.most = most
         self.firmware, self.seconds, self.now = firmware, seconds, 0.0
@@ -308,7 +308,7 @@ class Slow(MemoryConsole):
         return super().wait_data(since, timeout=0)
 
 
-def test_a_burst_that_goes_on_is_waited_for(firmware: Firmware, tmp_path: Path) -> None:
+def test_a_burst_that_goes_on_is_waited_for(firmware: SmpFirmware, tmp_path: Path) -> None:
     """Each answer in time, all together longer than one may take: a slow host, no stuck device."""
     console = Slow(firmware, tmp_path / "ns.log", 0.9)
     link = SmpLink(console, clock=lambda: console.now)
@@ -316,7 +316,7 @@ def test_a_burst_that_goes_on_is_waited_for(firmware: Firmware, tmp_path: Path) 
     assert console.now > 5.0
 
 
-def test_a_burst_whose_answers_stay_away_ends(firmware: Firmware, tmp_path: Path) -> None:
+def test_a_burst_whose_answers_stay_away_ends(firmware: SmpFirmware, tmp_path: Path) -> None:
     console = Slow(firmware, tmp_path / "ns.log", 0.4, most=2)
     link = SmpLink(console, clock=lambda: console.now)
     assert link.burst([SAFE] * 8, timeout=1.0).count(None) == 6
