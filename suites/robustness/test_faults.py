@@ -31,7 +31,7 @@ OVERHEAD = 12
 """Bytes of an echo beside its text, at most: header and CBOR heads."""
 EINVAL, ENOTSUP, TOO_NEW, UNKNOWN = 3, 8, 13, 1
 MOST_RUNS = 512  # of one latency request
-PIECES = 16  # in which a device gets long work: each is answered, so a slow host is told from a stuck device
+MOST_PIECES = 58  # of long work: with the messages behind it a burst that its sequence numbers allow
 
 SERVES = Check(
     id="robustness.serves-after-faults",
@@ -261,23 +261,24 @@ def test_the_device_receives_again_after_it_was_full(device: Device, checks: Che
     lab = device.lab
     text = "y" * (MAX_PACKET - 8 - 32)
     longest = Request(op=Op.WRITE, group=GROUP_OS, command=0, payload=cbor.encode({"d": text}), name="echo")
-    # The shortest of several: a stall of the host lengthens a time, nothing shortens it.
-    echo_seconds = min(seconds(lambda: lab.echo(text)) for _ in range(3))
-    inference_seconds = min(seconds(lambda: lab.latency(1, warm_up=MOST_RUNS)) for _ in range(2)) / MOST_RUNS
-    # Work that lasts as long as more than two of the longest messages, which the device can hold, need to arrive.
-    runs = math.ceil(10 * echo_seconds / inference_seconds / PIECES)
+    # A busy host lengthens what it does with each byte, most of all while the device computes: the slowest echo counts.
+    echo_seconds = max(seconds(lambda: lab.echo(text)) for _ in range(3))
+    piece_seconds = min(seconds(lambda: lab.latency(1, warm_up=MOST_RUNS)) for _ in range(2))
+    # Work that lasts as long as more than two of the longest messages, which the device can hold, need to arrive. In
+    # pieces, each of which is answered: so a slow host is told from a stuck device.
+    pieces = min(MOST_PIECES, math.ceil(20 * echo_seconds / piece_seconds))
     work = Request(
         op=Op.WRITE,
         group=GROUP_INFERENCE,
         command=Command.LATENCY,
-        payload=cbor.encode({"n": 1, "warm": min(MOST_RUNS, runs)}),
+        payload=cbor.encode({"n": 1, "warm": MOST_RUNS}),
         name="latency",
     )
     for number in range(rounds):
         before = lab.device_stats()
         with overrun(checks, f"round {number}"):
             late = lab.stats.late
-            answers = lab.link.burst([work] * PIECES + [longest] * 5, timeout=lab.timeout)
+            answers = lab.link.burst([work] * pieces + [longest] * 5, timeout=lab.timeout)
             overruns = lab.device_stats().overruns - before.overruns
             # Answers come in order: those that were late for the burst are there when this one is.
             came = sum(answer is not None for answer in answers) + lab.stats.late - late
