@@ -60,7 +60,7 @@ def test_every_command_has_help_and_every_module_a_parser(capsys: pytest.Capture
 
 def test_check_says_well_and_finds_what_is_not(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["check", "targets/mine.yaml", "fw_builds/fw/build.yaml"]) == 0
-    assert capsys.readouterr().out.count(": well") == 2
+    assert capsys.readouterr().out.count(": valid") == 2
     (here / "targets" / "bad.yaml").write_text(TARGET + "clok: {}\n")
     (here / "fw_builds" / "fw" / "fw.elf").unlink()
     assert cli.main(["check", "targets/bad.yaml", "fw_builds/fw"]) == 4
@@ -71,19 +71,23 @@ def test_check_says_well_and_finds_what_is_not(here: Path, capsys: pytest.Captur
     assert cli.main(["check", "--no-files", "fw_builds/fw"]) == 0
 
 
-def test_check_judges_pairs_too(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_judges_a_combination_too(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "fw_builds" / "fw" / "build.yaml").write_text(BUILD + "console: other\n")
     assert cli.main(["check", "targets/mine.yaml", "fw_builds/fw"]) == 4
     assert "speaks on console 'other'" in capsys.readouterr().err
 
 
-def test_check_of_many_files_judges_pairs_only_when_asked(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_of_many_files_judges_combinations_only_when_asked(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (here / "fw_builds" / "fw" / "build.yaml").write_text(BUILD + "console: other\n")
     (here / "targets" / "more.yaml").write_text(TARGET)
     files = ["targets/mine.yaml", "targets/more.yaml", "fw_builds/fw"]
     assert cli.main(["check", *files]) == 0
-    assert cli.main(["check", "--pairs", *files]) == 4
+    assert cli.main(["check", "--combinations", *files]) == 4
     assert capsys.readouterr().err.count("speaks on console 'other'") == 2
+    assert cli.main(["check", "--pairs", *files]) == 4
+    assert "--pairs is now called --combinations" in capsys.readouterr().err
 
 
 def test_a_target_whose_kind_is_misspelt_is_no_build(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,8 +32,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     check.add_argument("file", nargs="+", type=Path, help="a target's or a build's YAML file, or a build's folder")
     check.add_argument("--no-files", action="store_true", help="images that are not built yet are no error")
     check.add_argument(
-        "--pairs", action="store_true", help="of many files, too: every build fits every target, as one run wants it"
+        "--combinations",
+        action="store_true",
+        help="of many files, too: each build fits each target, as one run needs it",
     )
+    check.add_argument("--pairs", action="store_true", help=argparse.SUPPRESS)
     check.set_defaults(run=run)
     for what in ("targets", "builds"):
         listing = subparsers.add_parser(what, help=f"list the {what} that can be named")
@@ -51,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
         refuse_vain_waivers,
     )
 
+    if args.pairs:
+        raise ConfigError("the option --pairs is now called --combinations", kind="option-renamed")
     targets: list[TargetBase] = []
     builds: list[Build] = []
     problems = 0
@@ -63,12 +68,12 @@ def run(args: argparse.Namespace) -> int:
                 refuse_vain_waivers(builds[-1], builds[-1].document, suite_checks())
                 if not args.no_files:
                     refuse_other_signers(builds[-1])
-            print(f"{path}: well")  # noqa: T201 - a command line tool prints
+            print(f"{path}: valid")  # noqa: T201 - a command line tool prints
         except ConfigError as error:
             problems += 1
             print(error, file=sys.stderr)  # noqa: T201 - same
     judges: list[Callable[[], None]] = []
-    if args.pairs or (len(targets), len(builds)) == (1, 1):
+    if args.combinations or (len(targets), len(builds)) == (1, 1):
         judges = [functools.partial(check_combination, target, build) for target in targets for build in builds]
         judges.append(functools.partial(check_targets, targets))
     for judge in judges:

@@ -112,13 +112,15 @@ def _shown(path: Path) -> str:
         return str(path)
 
 
-def _validate(model: type[_M], data: Mapping[str, Any], document: Document, what: str, base: Path) -> _M:
+def _validate(model: type[_M], data: Mapping[str, Any], document: Document, base: Path) -> _M:
     try:
         # As JSON, strictly: no text becomes a number, no number a truth value.
         return model.model_validate_json(json.dumps(data), strict=True, context={"base": base})
     except ValidationError as error:
         problems = problems_of(error, model, document)
-        raise fail(f"{what}-invalid", f"{document.file} is not a valid {what}", problems) from error
+        if model is Build:
+            raise fail("build-invalid", f"{document.file} is not a valid build", problems) from error
+        raise fail("target-invalid", f"{document.file} is not a valid target", problems) from error
 
 
 def load_target(wanted: str | Path, *, search: Sequence[Path] = ()) -> TargetBase:
@@ -140,7 +142,7 @@ def load_target(wanted: str | Path, *, search: Sequence[Path] = ()) -> TargetBas
         raise fail("target-invalid", f"{document.file} is not a valid target", [(where, problem)],
                    hint=f"kinds: {', '.join(sorted(kinds()))}")  # fmt: skip
     model = config_model(kind, document.where(("kind",)))
-    target = _validate(model, {"name": path.stem, **document.data}, document, "target", path.resolve().parent)
+    target = _validate(model, {"name": path.stem, **document.data}, document, path.resolve().parent)
     target._document = document  # noqa: SLF001 - the loader is the model's other half
     return target
 
@@ -163,7 +165,7 @@ def load_build(
     path = _find("build", wanted, build_names(search))
     document = read(path)
     stem = path.resolve().parent.name if path.name == "build.yaml" else path.stem
-    build = _validate(Build, {"name": stem, **document.data}, document, "build", path.resolve().parent)
+    build = _validate(Build, {"name": stem, **document.data}, document, path.resolve().parent)
     build._document = document  # noqa: SLF001 - the loader is the model's other half
     _refuse_vain_waivers(build, document)
     if require_files:
@@ -257,13 +259,15 @@ def check_combination(target: TargetBase, build: Build) -> None:
     """Refuse a build that cannot run on a target.
 
     Raises:
-        ConfigError: kind ``pair-invalid`` with every reason.
+        ConfigError: kind ``combination-invalid`` with every reason.
     """
     problems = target.check_build(build)
     if problems:
         where = f"{target.path or target.name} with {build.path or build.name}"
         raise fail(
-            "pair-invalid", f"build {build.name!r} does not fit target {target.name!r}", [(where, p) for p in problems]
+            "combination-invalid",
+            f"build {build.name!r} does not fit target {target.name!r}",
+            [(where, p) for p in problems],
         )
 
 

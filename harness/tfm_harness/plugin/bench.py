@@ -13,7 +13,7 @@ from tfm_harness.bench.live import Listener, LiveCombination
 from tfm_harness.boards.base import RunContext
 from tfm_harness.errors import HarnessError, ProductError, Responsibility
 from tfm_harness.findings import Report
-from tfm_harness.plugin import bench_record, evidence
+from tfm_harness.plugin import bench_record, failure_text
 from tfm_harness.plugin.measured import RunMetrics
 from tfm_harness.plugin.options import Setting
 from tfm_harness.plugin.outcomes import Outcome
@@ -119,15 +119,15 @@ class Bench(LiveCombination):
         """After a failure the next test starts by asking whether the board still answers."""
         self._suspect = self._suspect or outcome.error is not None
 
-    def evidence(self) -> list[tuple[str, str]]:
+    def failure_sections(self) -> list[tuple[str, str]]:
         """Consoles' last lines and the last exchanges, for a failed test."""
-        sections = [evidence.console_section(console) for console in open_consoles(self.board).values()]
-        exchange = evidence.exchange_section(self._client.exchanges) if self._client else None
+        sections = [failure_text.console_section(console) for console in open_consoles(self.board).values()]
+        exchange = failure_text.exchange_section(self._client.exchanges) if self._client else None
         return [*([exchange] if exchange else []), *sections]
 
     def device_log(self) -> list[tuple[str, str]]:
         """Log and secure lines that the client sorted out since the last test, classified."""
-        return evidence.device_log(self._client)
+        return failure_text.device_log(self._client)
 
     def board_run(self) -> BoardRun:
         """This board's share of the run's record, as it is now."""

@@ -16,7 +16,7 @@ from tfm_harness.boards.base import RunContext
 from tfm_harness.boards.locks import told_by
 from tfm_harness.errors import HarnessError
 from tfm_harness.parity.installed import installed_engine
-from tfm_harness.plugin import console_items, evidence, junit, pool
+from tfm_harness.plugin import console_items, failure_text, junit, pool
 from tfm_harness.plugin.bench import REPORT, Bench
 from tfm_harness.plugin.combinations import load_combinations, run_context
 from tfm_harness.plugin.decision import decide
@@ -77,7 +77,7 @@ class HarnessPlugin:
         self._suspects: dict[str, str] = {}  # the last test that failed, by combination
         self._causes: dict[str, tuple[str, BaseException]] = {}  # why a combination has no board, and who met it first
         self._open: dict[str, Bench] = {}
-        self._never_opened: dict[str, list[tuple[str, str]]] = {}  # evidence, shown with the first test that wanted it
+        self._never_opened: dict[str, list[tuple[str, str]]] = {}  # sections, shown with the first test that wanted it
         self._progress: ProgressLine | None = None
 
     # -- boards
@@ -93,7 +93,7 @@ class HarnessPlugin:
                 with told_by(self._tell_waiting):
                     bench.open()
             except HarnessError:
-                self._never_opened[combination.name] = bench.evidence()
+                self._never_opened[combination.name] = bench.failure_sections()
                 raise
             self.log.keep_board(bench.board_run())
             yield bench
@@ -171,7 +171,7 @@ class HarnessPlugin:
 
     def pytest_report_header(self) -> list[str]:
         """Targets, firmware, engines, policy."""
-        return evidence.header(self.combinations, self.context)
+        return failure_text.header(self.combinations, self.context)
 
     # -- running
 
@@ -229,7 +229,7 @@ class HarnessPlugin:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Say whose fault it is, and show the evidence, in the report."""
+        """Say in the report whose responsibility it is, with the consoles' last lines."""
         report = yield
         bench = bench_of(item)
         phase = PhaseEntry(
@@ -247,7 +247,7 @@ class HarnessPlugin:
             phase, shown = self._failure(item, call.excinfo, report, phase)
         if bench is not None and call.when == "call":
             shown += bench.device_log()
-        report.sections += evidence.fitted(report.longreprtext, shown) if report.failed else shown
+        report.sections += failure_text.fitted(report.longreprtext, shown) if report.failed else shown
         if call.when == "teardown" and bench is not None and bench.pooled:
             # In a pool a passed test's board is of interest, too; a failed one has said it.
             named = ("harness.board", bench.board.name)
@@ -284,7 +284,7 @@ class HarnessPlugin:
             item.user_properties.append(("harness.combination", phase.combination))
         if phase.board:
             item.user_properties.append(("harness.board", phase.board))
-        text = evidence.failure_text(error, outcome, location(excinfo, item))
+        text = failure_text.failure_text(error, outcome, location(excinfo, item))
         whose = junit.failed_on(phase)
         if text is not None:
             report.longrepr = f"{text}\n{whose}"
@@ -294,7 +294,7 @@ class HarnessPlugin:
             report.longrepr.addsection("responsibility", whose)
         if bench is None:
             return phase, self._never_opened.pop(combination_name(item), [])
-        shown = bench.evidence()
+        shown = bench.failure_sections()
         bench.failed(outcome)
         return phase, shown
 

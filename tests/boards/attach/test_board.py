@@ -214,7 +214,7 @@ def test_described_in_yaml(tmp_path: Path, context: RunContext) -> None:
     assert loaded.resources() == ("serial server lab:4001",)
     assert isinstance(make_board(loaded, context), AttachBoard)
     check_combination(loaded, BUILD)
-    with pytest.raises(ConfigError, match="pair-invalid"):
+    with pytest.raises(ConfigError, match="combination-invalid"):
         check_combination(loaded, Build(name="firmware", protocol="smp", console="other"))
     path.write_text("kind: attach\nconsoles:\n  ns: {kind: tcp, hots: lab, port: 4001}\n")
     with pytest.raises(ConfigError, match="did you mean 'host'"):

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 _REPORT_LINES = 39
-"""Lines of a failed test's report, its title and evidence included: what a screen shows."""
+"""Lines of a failed test's report, with its title and sections: as many as a screen shows."""
 
 _TAIL_LINES = 6
 _LOG_SHOWN = 10
