@@ -141,12 +141,13 @@ def main(words: list[str]) -> int:
     runner = Runner()
     began = time.monotonic()
     try:
-        runner.lane(first, shown=True)
-        threads = [threading.Thread(target=runner.lane, args=(lane,), kwargs={"shown": False}) for lane in lanes]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        # This thread only waits: what a signal interrupts must not be the start of a target.
+        for group, shown in (([first], True), (lanes, False)):
+            threads = [threading.Thread(target=runner.lane, args=(lane,), kwargs={"shown": shown}) for lane in group]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
     except BaseException:
         runner.end_all()
         raise
