@@ -207,6 +207,7 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=400, help="how many mutants (default: 400; 0: all)")
     parser.add_argument("--seed", type=int, default=1, help="another seed takes another sample")
     parser.add_argument("--only", default="", metavar="TEXT", help="only files whose path holds TEXT")
+    parser.add_argument("--without", default="", metavar="TEXT", help="no files whose path holds TEXT")
     parser.add_argument("--jobs", type=int, default=2, help="builds and runs at a time")
     parser.add_argument(
         "--results", type=Path, metavar="FILE", help="verdicts, one JSON line each; known ones are kept"
@@ -217,7 +218,7 @@ def main() -> int:
     parser.add_argument("--nearest", action="store_true", help="only the suites nearest to a file: a lower bound")
     parser.add_argument("--list", action="store_true", help="list the sample and end")
     args = parser.parse_args()
-    mutants = all_mutants(args.only)
+    mutants = [one for one in all_mutants(args.only) if not args.without or args.without not in one.file]
     chosen = sample(mutants, args.sample or len(mutants), args.seed)
     files = len({one.file for one in mutants})
     print(f"{len(mutants)} changes of {files} files; sample of {len(chosen)}, seed {args.seed}")
