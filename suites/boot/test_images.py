@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from tfm_harness import Bench, Build, Check, Checks, Device, Mark, PowerState
+from tfm_harness import (
+    Bench,
+    Build,
+    Burned,
+    Check,
+    Checks,
+    Device,
+    Mark,
+    PowerState,
+    Verifier,
+    VirtualBoard,
+)
 from tfm_harness.testing import ImageRecipe, load_signing_key, make_image
 from tfm_harness.verify import McubootImage, TlvType, parse_mcuboot
 
@@ -41,6 +52,21 @@ ROLLBACK = Check(
     id="boot.rollback-refused",
     title="a non-secure image with a lower security counter than one that ran does not run",
     requirement="PSA Security Model 1.1 s.5.4 (anti-rollback)",
+)
+NOT_STARTED = Check(
+    id="boot.unstartable-image-refused",
+    title="a signed image whose vectors point elsewhere, or that is no image of this kind, is refused",
+    requirement="PSA Security Model 1.1 s.5.3 (verified boot); docs/protocol.md, virtual board",
+)
+VERSION = Check(
+    id="boot.version-told",
+    title="the version that is described and attested is the one of the image that runs",
+    requirement="RFC 9783 s.4.4.1.4; PSA Security Model 1.1 s.5.3 (measured boot)",
+)
+FUSED_KEY = Check(
+    id="boot.fused-key",
+    title="images and models that another key has signed than the one in the fuses are refused",
+    requirement="PSA Security Model 1.1 s.5.3 (immutable root of trust); docs/protocol.md, OTP area",
 )
 NEWER_RUNS = Check(
     id="boot.newer-image-runs",
@@ -283,3 +309,93 @@ def test_an_older_image_does_not_run(bench: Bench, signed: Signed, trial: Trial,
         bench.board.erase()
         bench.flash_again()
         bench.factory_reset()
+
+
+def unstartable(payload: bytes) -> dict[str, dict[str, object]]:
+    """What is signed and right, and must not be started all the same: changes of the recipe."""
+
+    def vectors(stack: int | None = None, reset: int | None = None) -> dict[str, object]:
+        first, second = (int.from_bytes(payload[at : at + 4], "little") for at in (0, 4))
+        words = (first if stack is None else stack, second if reset is None else reset)
+        return {"payload": b"".join(word.to_bytes(4, "little") for word in words) + payload[8:]}
+
+    reset = int.from_bytes(payload[4:8], "little")
+    return {
+        "a model's image": {"name": "tamper"},
+        "a stack in secure memory": vectors(stack=0x30080000),
+        "a reset handler in secure memory": vectors(reset=0x10000001),
+        "a stack at 0": vectors(stack=0),
+        "a stack that is not aligned": vectors(stack=int.from_bytes(payload[:4], "little") - 4),
+        "a reset handler without the Thumb bit": vectors(reset=reset & ~1),
+        "a reset handler behind the image": vectors(reset=(reset & 0xFFF00000) + 0xFFFF1),
+        "a reset handler in the header": vectors(reset=(reset & 0xFFF00000) + 0x101),
+        "vectors at an odd place": {"header_size": 0x420},
+        "no code": {"payload": payload[:4]},
+    }
+
+
+@pytest.mark.needs("fast-flash", "identity", "file-model-signing-key")
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.thorough) for part in (1, 2))])
+def test_a_signed_image_that_cannot_be_started_does_not_run(
+    bench: Bench, signed: Signed, trial: Trial, checks: Checks, part: int
+) -> None:
+    """A signature says who made it; the secure side must not jump wherever the image says."""
+    if bench.description.firmware != "tfm-harness-reference":
+        pytest.skip("not covered: where this firmware's images may point is not known")
+    for subject, changes in list(unstartable(signed.parts.payload).items())[part::3]:
+        said, silent = trial.refusal(make_image(recipe(bench, signed, **changes)))
+        checks(NOT_STARTED, silent, expected="no answer", seen="it runs", subject=subject)
+        checks(NOT_STARTED, said is not None, expected="a line with 'refused'", seen=said or "nothing", subject=subject)
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("fast-flash", "identity", "file-model-signing-key")
+def test_tlvs_of_an_image_are_looked_at_as_a_whole(bench: Bench, signed: Signed, trial: Trial, checks: Checks) -> None:
+    """Anybody can append to an image; what comes twice is believed once and looked at another time."""
+    good = recipe(bench, signed)
+    for subject, image in (
+        ("an unknown TLV that is not signed", good.but(unprotected=((0x60, b"tail"),))),
+        ("a security counter that is not signed", good.but(unprotected=((TlvType.SEC_CNT, b"\xff" * 4),))),
+        ("two security counters", good.but(protected=((TlvType.SEC_CNT, b"\xff" * 4),))),
+        ("no security counter", good.but(counter=None)),
+        ("a second hash", good.but(unprotected=((TlvType.SHA256, bytes(32)),))),
+        ("a second key hash", good.but(unprotected=((TlvType.KEYHASH, bytes(32)),))),
+        ("a second signature", good.but(unprotected=((SIGNATURES[0], bytes(70)),))),
+        ("a signature of 80 bytes", good.but(signature=bytes(80))),
+    ):
+        _, silent = trial.refusal(make_image(image))
+        checks(REFUSED, silent, expected="no answer", seen="the image answers", subject=subject)
+
+
+@pytest.mark.needs("fast-flash", "identity", "file-model-signing-key", "psa-token")
+def test_the_version_that_is_told_is_the_images(
+    bench: Bench, device: Device, signed: Signed, trial: Trial, verifier: Verifier, checks: Checks
+) -> None:
+    for version in ((3, 7, 259), (255, 0, 65535)):
+        text = ".".join(map(str, version))
+        image = make_image(recipe(bench, signed, version=version))
+        if not checks(NEWER_RUNS, trial.runs(image), expected="an answer", seen="silence", subject=f"version {text}"):
+            continue
+        said = device.client.describe().raw
+        checks.equal(VERSION, said.get("ver"), text, subject="described")
+        parsed = verifier.apart().token(*device.attest(), subject=f"version {text}")
+        told = {component.type: component for component in parsed.software_components}
+        checks.equal(VERSION, told["NSPE"].version if "NSPE" in told else None, text, subject="in the token")
+        digest = next(tlv.value for tlv in parse_mcuboot(image).tlvs if tlv.type == TlvType.SHA256)
+        checks.equal(VERSION, told["NSPE"].measurement if "NSPE" in told else None, digest, subject="measured")
+
+
+@pytest.mark.needs("provision", "nv-access", "known-secrets")
+def test_the_key_that_the_fuses_name_is_the_one_that_counts(
+    bench: Bench, device: Device, virtual: VirtualBoard, checks: Checks
+) -> None:
+    """A board of another vendor, or of another product line, runs none of this build's images."""
+    if bench.missing(["identity"]):
+        pytest.skip("not covered: no identity")
+    other = bytes(range(100, 132))
+    with virtual.burned(Burned(image_key_hash=other), answers=False):
+        checks(FUSED_KEY, bench.stays_silent(), expected="no answer", seen="the image answers", subject="image key")
+    with virtual.burned(Burned(model_key_hash=other), answers=False):
+        if checks(FUSED_KEY, bench.answers(), expected="an answer", seen="none", subject="model key: the image runs"):
+            active = [entry.name for entry in device.lab.models() if entry.active]
+            checks.equal(FUSED_KEY, active, [], subject="model key: active models")

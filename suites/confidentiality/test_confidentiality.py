@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from tfm_harness import (
     Bench,
+    Burned,
     Check,
     Checks,
     Device,
@@ -17,7 +18,9 @@ from tfm_harness import (
     Report,
     ResetKind,
     Stimulus,
+    VirtualBoard,
     build_result_profile,
+    make_otp,
 )
 from tfm_harness.protocol.smp import FrameDecoder, Packet
 from tfm_harness.verify import (
@@ -229,6 +232,21 @@ def test_no_key_appears_in_an_output_of_a_board_under_test(bench: Bench, device:
         work = Work(bench, device)
         work.keys()
         judge_outputs(checks, work, SECRET_OUT, keys_of(bench))
+
+
+@pytest.mark.needs("known-secrets", "provision", "cold-reset")
+def test_no_key_appears_when_the_fuses_are_damaged(
+    bench: Bench, work: Work, virtual: VirtualBoard, checks: Checks
+) -> None:
+    """Who says what is wrong with the fuses must not say what is in them."""
+    huk = bytes((151 * n + 43) & 0xFF for n in range(32))
+    whole = make_otp(huk=huk, lifecycle=0x3000, implementation_id=bytes(range(32)))
+    secrets = [Secret(name="the hardware unique key in damaged fuses", data=huk)]
+    for at in (0x00, 0x08, 0x2F, 0xE0):
+        damaged = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
+        with virtual.burned(Burned(otp=damaged), answers=False):
+            bench.answers()
+            judge_outputs(checks, work, SECRET_OUT, secrets)
 
 
 @pytest.mark.needs("known-secrets", "memory-dump", "memory-map")

@@ -40,18 +40,14 @@ def status_of(device: Device, command: Command, arguments: dict[str, object]) ->
     return 0
 
 
-def test_batches_of_every_size(bench: Bench, device: Device, checks: Checks) -> None:
-    name = min(
-        bench.combination.build.models, key=lambda name: len(bench.combination.build.model_file(name).read_bytes())
-    )
-    device.select_model(name)
+def test_batches_of_every_size(device: Device, checks: Checks) -> None:
     said = device.describe().raw
     size, given = said["in"], said["out"]
     assert isinstance(size, int)
     assert isinstance(given, int)
     one = bytes((n * 7) & 0xFF for n in range(size))
     alone = device.lab.batch([one], given)
-    for count in (1, 2, 3, 63, 1000):
+    for count in (1, 2, 3, 60):
         outputs = device.lab.batch([one] * count, given)
         checks.equal(BATCH, outputs, alone * count, subject=f"{count} equal inputs")
     changing = [bytes([n & 0xFF]) * size for n in range(64)]

@@ -6,7 +6,7 @@ import random
 
 import pytest
 from tfm_harness import Bench, Check, Checks, Device, Refused, ResetKind, Source, Stimulus, Verifier, VirtualBoard
-from tfm_harness.protocol.smp import Command
+from tfm_harness.protocol.smp import PHASES, Command
 from tfm_harness.testing import NoObjectError, with_object
 
 pytestmark = pytest.mark.needs("infer", "signed-result", "nonce", "trusted-results")
@@ -28,6 +28,11 @@ EXPECTED_MODEL = Check(
     id="result.expected-model",
     title="a request that names a model is answered by that model or refused, for every source of the input",
     requirement="docs/protocol.md, infer (`mid`)",
+)
+ORDER = Check(
+    id="result.times-in-order",
+    title="the ticks of a result follow each other in the order of the work, for every source of the input",
+    requirement="docs/protocol.md, infer (`ph`), labels -70006 and -70007",
 )
 WIDTH = Check(
     id="result.counter-width",
@@ -131,6 +136,33 @@ def test_an_expected_model_is_named_by_32_bytes(bench: Bench, device: Device, ch
         except Refused as refused:
             status = refused.status
         checks.equal(EXPECTED_MODEL, status, INVALID_ARGUMENT, subject=f"an id of {len(model_id)} bytes")
+
+
+@pytest.mark.needs("latency")
+@pytest.mark.parametrize("source", ["host", "sensor"])
+def test_times_are_in_their_order(
+    bench: Bench, device: Device, verifier: Verifier, checks: Checks, request: pytest.FixtureRequest, source: str
+) -> None:
+    """For each source: the phases follow each other, and the signed ticks are those of this inference."""
+    if source == "sensor":
+        if bench.missing(["sensor", "stimulus", "sensor-model"]):
+            pytest.skip("not covered: no sensor to take an input from")
+        request.getfixturevalue("stimulus")
+    least = min(device.lab.latency(4).ticks)
+    last = 0
+    for number in range(3):
+        inference = device.infer_window() if source == "sensor" else device.infer_input(some_input(bench, number))
+        result = verifier.result(inference, subject=f"{source} {number}")
+        marks = [inference.answer.ticks[phase] for phase in PHASES]
+        subject = f"{source}, result {number}"
+        checks(ORDER, marks == sorted(marks), expected="each after the one before", seen=marks, subject=subject)
+        checks(ORDER, marks[0] > last, expected=f"after {last}, the request before", seen=marks[0], subject=subject)
+        span = result.integer("end_ticks") or 0, result.integer("start_ticks") or 0
+        checks.equal(ORDER, span, (marks[4], marks[3]), subject=f"{subject}: signed end and start")
+        taken = span[0] - span[1]
+        checks(ORDER, 2 * taken > least, expected=f"about {least} ticks", seen=taken, subject=f"{subject}: inference")
+        last = marks[-1]
+        checks(ORDER, marks[6] < marks[7], expected="a response after signing", seen=marks, subject=subject)
 
 
 def flipped(value: bytes, bit: int) -> bytes:

@@ -28,7 +28,7 @@ OK, EINVAL, INVALID = 0, 3, -135
 AT_A_TIME = 32
 
 TEXT = Check(
-    id="robustness.utf8",
+    id="robustness.text-well-formed",
     title="a text is taken when it is well-formed UTF-8 without NUL, and refused when it is not",
     requirement="docs/protocol.md, transport; RFC 3629; Unicode table 3-7",
 )

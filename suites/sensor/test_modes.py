@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+from collections.abc import Callable
+
 import pytest
-from tfm_harness import Check, Checks, Device, Refused, Stimulus, Verifier
+from tfm_harness import Bench, Check, Checks, Device, Refused, Stimulus, Verifier
 from tfm_harness.protocol.smp import Command, SampleState
 
 pytestmark = pytest.mark.needs("infer", "signed-result", "sensor", "stimulus", "sensor-model")
@@ -91,3 +95,57 @@ def test_each_mode_does_what_it_says(device: Device, checks: Checks, stimulus: S
     lab.latency(8)
     checks.equal(MODES, lab.sample("stop"), stopped, subject="nothing comes after stop")
     lab.sample("clear")
+
+
+@pytest.mark.needs("free-running", "latency", "models")
+def test_free_running_goes_on_after_whatever_else_is_asked(
+    bench: Bench, device: Device, checks: Checks, stimulus: Stimulus
+) -> None:
+    """An inference holds sampling up; behind it samples come again, as after every other request."""
+    lab = device.lab
+    name = next(entry.name for entry in lab.models() if entry.active)
+    size = bench.description.input_bytes
+    work: dict[str, Callable[[], object]] = {
+        "nothing": lambda: None,
+        "an inference of the host's input": lambda: device.infer_input(bytes(size)),
+        "an inference that is refused": lambda: refused(lambda: device.infer_input(bytes(size + 1))),
+        "a series of timings": lambda: lab.latency(2),
+        "timings that are refused": lambda: refused(lambda: lab.latency(1, data=bytes(size + 1))),
+        "a batch": lambda: lab.ask(Command.BATCH, {"in": bytes(size)}),
+        "a token": device.attest,
+        "a signing request": lambda: device.csr("client"),
+        "the model selected again": lambda: lab.select_model(name),
+        "a look at the state": lambda: lab.sample("free", ms=2),
+        "a sampling request that is refused": lambda: refused(lambda: lab.sample("free", ms=0)),
+    }
+    lab.sample("clear")
+    lab.sample("free", ms=2)
+    try:
+        for subject, ask in work.items():
+            ask()
+            before = lab.sample("free", ms=2).taken
+            came = any(lab.sample("free", ms=2).taken > before for _ in range(3000))
+            checks(MODES, came, expected="further samples", seen="none", subject=f"free running after {subject}")
+        full = any(lab.sample("free", ms=2).window == bench.window for _ in range(30_000))
+        checks(MODES, full, expected="a whole window", seen="less", subject="free running")
+        # From here on nobody asks for samples: to ask would start what has ended.
+        for number in (1, 2):
+            if number == 1:
+                device.infer_input(bytes(size))
+            stimulus.set("mag.x", 40.0 + 10 * number)
+            digest = hashlib.sha256(stimulus.sample().record() * bench.window).digest()
+            seen = any(
+                digest in device.infer_again([stimulus.sample()] * bench.window).answer.message for _ in range(400)
+            )
+            checks(
+                MODES, seen, expected="a window of what is played now", seen="an old one", subject=f"change {number}"
+            )
+    finally:
+        lab.sample("stop")
+        lab.sample("clear")
+
+
+def refused(ask: Callable[[], object]) -> None:
+    """It must be refused."""
+    with contextlib.suppress(Refused):
+        ask()

@@ -172,8 +172,9 @@ def sequence(content: bytes) -> bytes:
 
 def test_a_right_signature_in_a_wrong_form_is_refused(updates: ModelUpdates) -> None:
     """What two parsers read differently is where one of them can be fooled."""
-    whole = updates.image(ahead=1)
-    right = parse_mcuboot(whole).tlvs[-1].value
+    right = b""
+    while not right or max(decode_dss_signature(right)) >= 1 << 255:  # so that a zero more is not too long as well
+        right = parse_mcuboot(updates.image(ahead=1)).tlvs[-1].value
     for subject, signature in der_forms(right).items():
         image = updates.image(ahead=1, signature=signature)
         status = updates.attempt(image)

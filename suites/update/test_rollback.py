@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from tfm_harness import Bench, Check, Device, ModelUpdates, Refused, ResetKind, Verifier, VirtualBoard
 from tfm_harness.testing import make_image
 
@@ -41,6 +43,11 @@ DAMAGED_BANK = Check(
     id="update.damaged-bank-no-rollback",
     title="when the updated model is damaged in its memory, neither it nor an older one gives a result",
     requirement="PSA Security Model 1.1 s.5.4 (anti-rollback, secure boot of every image)",
+)
+NOT_RAISED = Check(
+    id="update.refusal-raises-nothing",
+    title="an image that is refused does not raise its security counter",
+    requirement="RFC 9019 s.3.4 (failed updates are recoverable); MCUboot design, security counter",
 )
 MANY_NAMES = Check(
     id="update.counter-room",
@@ -136,6 +143,38 @@ def test_a_damaged_update_brings_no_older_model_back(
     verifier.token(*device.attest(), subject="with the damaged model")
     updates.checks.equal(ACCEPTED, updates.attempt(updates.image(ahead=2)), 0, subject="a good update mends it")
     updates.old_model_works()
+
+
+def test_a_refused_image_raises_no_counter(updates: ModelUpdates) -> None:
+    """Whatever is wrong with it: else a mistake of the vendor's bars all that he has made so far."""
+    wrong: dict[str, dict[str, object]] = {
+        "signed, and no model": {"payload": b"not a model " * 40},
+        "half a model": {"payload": updates.payload(updates.entry.name)[:200]},
+        "not signed": {"key": None},
+        "a changed hash": {"hash_of": b"other"},
+        "a signature of something else": {"signature": updates.key.sign(b"x", ec.ECDSA(hashes.SHA256()))},
+    }
+    for subject, changes in wrong.items():
+        status = updates.attempt(updates.image(ahead=7, **changes))
+        updates.checks(NOT_RAISED, status not in {0, None}, expected="a refusal", seen=status, subject=subject)
+        updates.checks.equal(
+            NOT_RAISED, updates.attempt(updates.image(ahead=1)), 0, subject=f"{subject}, then one newer"
+        )
+    status = updates.attempt(updates.image(ahead=0))
+    updates.checks.equal(ROLLBACK, status, NOT_PERMITTED, subject="after all of it, the one before")
+
+
+def test_names_that_are_nearly_the_same_have_counters_of_their_own(updates: ModelUpdates) -> None:
+    """Alike but for the last letter, the first one, one letter more, and in capitals."""
+    name = updates.entry.name
+    near = ("counter-of-a", "counter-of-b", "dounter-of-a", "counter-of-", "counter-of-ab", "Counter-of-a", name + "x")
+    for number, one in enumerate(near):
+        status = updates.attempt(updates.image(name=one, counter=100 - number))
+        updates.checks.equal(OWN_COUNTER, status, 0, subject=f"{one}: {100 - number}")
+    for number, one in enumerate(near):
+        status = updates.attempt(updates.image(name=one, counter=99 - number))
+        updates.checks.equal(OWN_COUNTER, status, NOT_PERMITTED, subject=f"{one}: one lower")
+    updates.checks.equal(OWN_COUNTER, updates.attempt(updates.image(ahead=0)), 0, subject=f"{name}: never raised")
 
 
 @pytest.mark.thorough

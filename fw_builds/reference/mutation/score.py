@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -146,15 +147,23 @@ def check_the_right_build(folder: Path) -> None:
     print(f"the right build passes {sum(outcome.passed.values())} tests in {outcome.seconds:.0f} s", flush=True)
 
 
-def known_equivalent(verdict: Verdict, entries: Iterable[dict[str, str]]) -> str:
-    """The reason why a survivor changes nothing that can be seen; empty when none is known."""
+def known_equivalent(verdict: Verdict, entries: Iterable[dict[str, Any]]) -> str:
+    """The reason why a survivor changes nothing that can be seen; empty when none is known.
+
+    An entry names a file, a function, the changes it is about (`change`, one or a list), and where the same change
+    stands in a function more than once, the lines' texts (`in`, one or a list) that hold it.
+    """
     for entry in entries:
-        if (entry["file"], entry["function"], entry["change"]) == (verdict.file, verdict.function, verdict.change):
-            return entry["reason"]
+        changes = entry["change"] if isinstance(entry["change"], list) else [entry["change"]]
+        if (entry["file"], entry["function"]) == (verdict.file, verdict.function) and verdict.change in changes:
+            texts = entry.get("in")
+            line = (REFERENCE / verdict.file).read_text().splitlines()[verdict.line - 1]
+            if texts is None or any(text in line for text in ([texts] if isinstance(texts, str) else texts)):
+                return str(entry["reason"])
     return ""
 
 
-def report(verdicts: list[Verdict], entries: list[dict[str, str]]) -> bool:
+def report(verdicts: list[Verdict], entries: list[dict[str, Any]]) -> bool:
     """Print the score of each file, and the survivors; true when the goals are met."""
     by_file: dict[str, list[Verdict]] = defaultdict(list)
     for one in verdicts:
@@ -229,7 +238,7 @@ def main() -> int:
     known = load(args.results) if args.results else {}
     if args.again:
         known = {name: one for name, one in known.items() if one.state != "survived"}
-    entries: list[dict[str, str]] = yaml.safe_load((REFERENCE / "mutation" / "equivalent.yaml").read_text()) or []
+    entries: list[dict[str, Any]] = yaml.safe_load((REFERENCE / "mutation" / "equivalent.yaml").read_text()) or []
     work = Path(tempfile.mkdtemp(prefix="mutation-"))
     end = time.monotonic() + args.minutes * 60 if args.minutes else float("inf")
     verdicts = [known[one.name] for one in chosen if one.name in known]

@@ -146,7 +146,7 @@ def of_work(name: str, *, more: int = 0) -> Graph:
                     {"padding": 0, "stride_w": 1, "stride_h": 1, "activation": 0}),
         "DEPTHWISE_CONV_2D": ([Tensor([1, 1, 1, depth], 0.01, data=weights[:1])], [at, at + 2],
                               {"padding": 0, "stride_w": 1, "stride_h": 1, "depth_multiplier": 1, "activation": 0}),
-        "FULLY_CONNECTED": ([Tensor([1, 1], 0.01, data=np.ones((1, 1), np.int8))], [at, at + 2, -1],
+        "FULLY_CONNECTED": ([Tensor([1, depth], 0.01, data=np.ones((1, depth), np.int8))], [at, at + 2, -1],
                             {"activation": 0}),
         "MEAN": ([Tensor([2], dtype="int32", data=np.array([1, 2]))], [at, at + 2], {"keep_dims": True}),
         "PAD": ([Tensor([4, 2], dtype="int32", data=np.zeros((4, 2), np.int64))], [at, at + 2], {}),
@@ -154,7 +154,7 @@ def of_work(name: str, *, more: int = 0) -> Graph:
         "SOFTMAX": ([], [at], {"beta": 1.0}),
     }  # fmt: skip
     constants, inputs, options = extra[name]
-    shapes = {"MEAN": [1, 1, 1, depth], "FULLY_CONNECTED": [values, 1]}
+    shapes = {"MEAN": [1, 1, 1, depth], "FULLY_CONNECTED": [values // depth, 1]}
     scale, point = (1 / 256, -128) if name == "SOFTMAX" else (0.05, 3)
     tensors += [Tensor(shapes.get(name, shape), scale, point), *constants]
     ops.append(Op(name, inputs, [at + 1], options))
@@ -207,6 +207,20 @@ def _corners() -> Iterator[tuple[str, Make]]:
         "matrix product of three dimensions that are kept",
         lambda: _with(_dense, {"keep_num_dims": True}, t0={"shape": [2, 1, 6]}, t3={"shape": [2, 1, 4]}),
     )
+    yield (
+        "matrix product with scales a row and a bias of one fine scale",
+        lambda: _with(_dense, t1={"scale": [0.1, 0.2, 0.3, 0.4]}, t2={"scale": 0.005}),
+    )
+    for order in ([0, 2], [2, 0]):
+        yield f"addition of a row and a matrix, operands {order}", partial(_row_and_matrix, order)
+    yield (
+        "mean of 64 with a multiplier of 2^-28",
+        lambda: _with(
+            mean,
+            t0={"shape": [1, 8, 8, 2], "scale": 2.0**-20, "zero_point": -128},
+            t1={"scale": 2.0**8, "zero_point": 5},
+        ),
+    )
     yield "matrix product of a vector", lambda: _with(dense, t0={"shape": [6]})
     yield (
         "softmax over 511",
@@ -238,6 +252,13 @@ def _corners() -> Iterator[tuple[str, Make]]:
     yield "paddings of one, two and three dimensions side by side", _paddings
     for number in range(8):
         yield f"network {number}", partial(network, number)
+
+
+def _row_and_matrix(order: list[int]) -> Graph:
+    data = np.array([9, -70, 50], np.int8)
+    graph = _with(add, t2={"shape": [3], "data": data, "scale": 0.15})
+    graph.ops[0].inputs = order
+    return graph
 
 
 def _at_the_counts() -> Graph:
