@@ -23,6 +23,7 @@ help:
 	@echo 'make nightly-check   make test, the long tests, all mutants, the matrix and both mutation scores (hours)'
 	@echo 'make lint      ruff, mypy, import-linter, clang-format'
 	@echo 'make unit      the tests of the harness itself (make unit-nightly: those that take long and only go wider)'
+	@echo 'make unit-user as root: those that depend on rights (ports, locks, files) once more as a user without any'
 	@echo 'make firmware  the reference firmware'
 	@echo 'make bench     the benchmarks'
 	@echo 'make docs      the documentation as a site, build/docs/site; warnings are errors'
@@ -36,11 +37,11 @@ demo: firmware
 
 .PHONY: test
 test: setup-test
-	@$(python) .ci/stages.py firmware -- unit -- JOBS=1 firmware-check lint mutants-quick
+	@$(python) .ci/stages.py firmware -- unit -- JOBS=1 firmware-check lint unit-user mutants-quick
 
 .PHONY: nightly-check
 nightly-check: setup-test
-	@$(python) .ci/stages.py lint firmware firmware-check unit unit-nightly mutants mutants-matrix mutation-score mutation-score-harness
+	@$(python) .ci/stages.py lint firmware firmware-check unit unit-user unit-nightly mutants mutants-matrix mutation-score mutation-score-harness
 
 .PHONY: setup-demo setup-test
 setup-demo:
@@ -61,11 +62,14 @@ firmware: setup-demo
 firmware-check: setup-test firmware
 	$(MAKE) -C $(firmware) check PYTHON=$(abspath $(python))
 
-.PHONY: unit unit-nightly
+.PHONY: unit unit-user unit-nightly
 pytest := $(python) -m pytest tests -q -n $(JOBS) --dist worksteal -p no:cacheprovider --durations=15
 unit: setup-test
 	TFM_HARNESS_ARTIFACTS=$(or $(TFM_HARNESS_ARTIFACTS),$(CURDIR)/build/artifacts) $(pytest) -m 'not nightly'
 	@ls build/artifacts/*.png 2>/dev/null | sed 's/^/artifact: /'
+
+unit-user: setup-test
+	@.ci/as_user.sh
 
 unit-nightly: setup-test
 	$(pytest) -m nightly
