@@ -99,6 +99,7 @@ bench: setup-test firmware
 
 .PHONY: docs
 docs: setup-test
+	$(python) .ci/build_api.py
 	$(python) .ci/build_docs.py
 
 .PHONY: fresh-check

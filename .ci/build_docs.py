@@ -46,7 +46,17 @@ SECTIONS: dict[str, list[str]] = {
         "docs/errors.md",
     ],
     "Suites": ["suites/*/README.md"],
-    "Develop": ["CONTRIBUTING.md", "docs/architecture.md", "SECURITY.md", "CHANGELOG.md", "harness/**/README.md"],
+    "Develop": [
+        "CONTRIBUTING.md",
+        "docs/architecture.md",
+        "docs/extending.md",
+        "docs/examples/**/README.md",
+        "docs/api.md",
+        "docs/versions.md",
+        "SECURITY.md",
+        "CHANGELOG.md",
+        "harness/**/README.md",
+    ],
 }
 """The order in which a reader wants the pages: section to paths or patterns. A page of ``docs/`` that no section
 names comes last, under "More"."""

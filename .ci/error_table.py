@@ -38,9 +38,9 @@ catches; the exit code is what a CI system sees when nothing worse happened.
 | `InfrastructureError` | infrastructure | 10 |
 
 All of them are `HarnessError`, with `message`, `kind`, `expected`, `seen`, `where` and `hint`. An `ExtensionError` also
-names the package and its entry point (`extension`). The class is part of the public API.
+names the package and its entry point (`extension`). [api.md](api.md) has the classes.
 
-The words below are promised: a kind keeps its meaning, and is removed only with a deprecation. A
+The words below are promised: a kind keeps its meaning, and is removed only as [versions.md](versions.md) says. A
 package that extends the harness raises the same classes. Its own kinds begin with the package's word and a dot
 (`acme.cable-gone`), so that they cannot be taken for one of these.
 """

@@ -13,6 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PUBLIC = (
     "tfm_harness",
+    "tfm_harness.console_suites",
+    "tfm_harness.extensions",
     "tfm_harness.latency",
     "tfm_harness.parity",
     "tfm_harness.protocol.smp",

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tfm_harness.console.base import Console, Mark, Match
     from tfm_harness.console.stream import StreamConsole
     from tfm_harness.console.transport import FdTransport, SocketTransport, Transport
+    from tfm_harness.deprecation import HarnessDeprecationWarning
     from tfm_harness.errors import (
         ConfigError,
         ExtensionError,
@@ -87,6 +88,7 @@ _HOMES = {
     "boards.supervisor": ("Child", "spawn"),
     "console.stream": ("StreamConsole",),
     "console.transport": ("FdTransport", "SocketTransport", "Transport"),
+    "deprecation": ("HarnessDeprecationWarning",),
     "errors": (
         "ConfigError",
         "ExtensionError",
@@ -141,6 +143,7 @@ __all__ = [
     "Feature",
     "Finding",
     "HarnessBug",
+    "HarnessDeprecationWarning",
     "HarnessError",
     "Identity",
     "InferResult",

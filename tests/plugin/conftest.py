@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from tfm_harness.testing import make_distribution
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -14,12 +16,12 @@ class Project:
         self.pytester = pytester
         self.path = pytester.path
         monkeypatch.setenv("TFM_HARNESS_STATE_DIR", str(self.path / "state"))
-        monkeypatch.setenv("PYTHONPATH", str(ROOT))
+        site = self.path / "site"
+        boards = {"simulator": "tests.plugin.simulator_board:SimulatorBoard"}
+        make_distribution(site, "tests-simulator-board", {"tfm_harness.boards": boards})
+        monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{site}")
         monkeypatch.setenv("COLUMNS", "160")
-        pytester.makeconftest(
-            "from tfm_harness.config import kinds\n"
-            "kinds.BUILT_IN['simulator'] = 'tests.plugin.simulator_board:SimulatorBoard'\n\n"
-        )
+        pytester.makeconftest("")
         self.target("bench")
         self.build("fw")
 

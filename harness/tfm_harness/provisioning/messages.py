@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 Form = Literal["cbor", "json"]
+"""How a message is encoded."""
 CBOR_TYPE = "application/cbor"
 JSON_TYPE = "application/json"
 _PEM = re.compile(r"\s*-----BEGIN CERTIFICATE-----\s([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*")

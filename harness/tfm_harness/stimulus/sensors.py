@@ -12,6 +12,7 @@ from typing import Final, Literal
 __all__ = ["LSM303DLHC", "TMP105", "Axis", "Magnetometer", "Thermometer"]
 
 Axis = Literal["x", "y", "z"]
+"""An axis of the magnetometer."""
 
 # LSM303DLHC data sheet (DocID018771) table 75: counts per gauss for gain settings GN 1..7; GN 0 is not defined
 # there and QEMU treats it as 1.
@@ -82,7 +83,9 @@ class Thermometer:
 
 
 LSM303DLHC: Final = Magnetometer()
+"""The magnetometer half of ST's LSM303DLHC, at its default gain."""
 TMP105: Final = Thermometer()
+"""TI's temperature sensor TMP105."""
 
 REST: Final[Mapping[str, int]] = {"x": 58_200, "y": 58_200, "z": 65_350, "t": 25_000}
 """A board at rest: about the earth's field along some direction (640 counts an axis), 25 degC."""

@@ -231,6 +231,7 @@ GENERATORS: dict[str, Callable[[Rng], Graph]] = {
     "RESHAPE": reshape,
     "SOFTMAX": softmax,
 }
+"""By operator: makers of random graphs with this operator alone."""
 
 
 def _far(rng: Rng, reach: float) -> float:

@@ -140,6 +140,7 @@ def unused(count: int) -> Change:
 
 
 RIGHT_MODELS: list[Callable[[], Graph]] = [conv, depthwise, dense, soft, pool, mean, pad, reshape, add]
+"""Makers of graphs that every interpreter runs; the wrong ones are changes of them."""
 
 
 def tensor(index: int, **changes: Any) -> Change:  # noqa: ANN401 - fields of different types

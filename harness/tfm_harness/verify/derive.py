@@ -21,6 +21,7 @@ from tfm_harness.verify.keys import PublicKey
 __all__ = ["ReferenceIdentity", "boot_seed", "derive_reference_keys", "reference_private_key"]
 
 SALT = b"tfm-harness-reference"
+"""The salt from which the reference firmware's keys are derived (docs/protocol.md, Identity)."""
 LABELS = {
     "iak": b"tfm-harness/iak/v1",
     "result": b"tfm-harness/result/v1",

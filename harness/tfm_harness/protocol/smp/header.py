@@ -13,8 +13,11 @@ from dataclasses import dataclass
 __all__ = ["DOCUMENTED", "GROUP_INFERENCE", "GROUP_OS", "HEADER", "Command", "Header", "Op", "OsCommand"]
 
 HEADER = struct.Struct(">BBHHBB")
+"""The header of an SMP packet, 8 bytes: operation and version, flags, length, group, sequence number, command."""
 GROUP_OS = 0
+"""MCUmgr's group of the operating system: echo, reset, parameters."""
 GROUP_INFERENCE = 64
+"""The reference firmware's own group (docs/protocol.md)."""
 _VERSION_2 = 1
 
 
