@@ -24,6 +24,7 @@ from typing import Final
 
 from tfm_harness.errors import InfrastructureError
 from tfm_harness.files import open_file
+from tfm_harness.processes import hand_on, keep_back
 
 __all__ = ["BoardLock", "BoardUse", "acquire_all", "acquire_numbered", "list_boards", "told_by"]
 
@@ -146,6 +147,7 @@ class BoardLock:
             raise
         self._fd = fd
         _held.add(self)
+        hand_on(fd)
 
     def _wait(self, deadline: float, timeout: float) -> None:
         left = deadline - time.monotonic()
@@ -180,8 +182,11 @@ class BoardLock:
     def release(self) -> None:
         """Give the lock back. Safe to call twice."""
         if self.held:
+            keep_back(self._fd)
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, 0)
+            with contextlib.suppress(OSError):  # a tool that goes on in the background shares the descriptor
+                fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _flock(fcntl.F_UNLCK))
             os.close(self._fd)
             self._fd = -1
             _held.discard(self)

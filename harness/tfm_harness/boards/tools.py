@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from tfm_harness.errors import InfrastructureError
+from tfm_harness.processes import PIPE, end_group, start
 
 __all__ = ["Said", "run_tool", "run_words"]
 
@@ -57,16 +56,8 @@ def run_tool(
             hint=hint or "install it, or correct the command in the target's YAML",
         )
     try:
-        process = subprocess.Popen(
-            list(words),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            env={**(os.environ if env is None else env), **(extra or {})},
-            start_new_session=True,
-        )
+        environment = {**(os.environ if env is None else env), **(extra or {})}
+        process = start(words, stdout=PIPE, stderr=PIPE, env=environment)
     except OSError as error:
         raise InfrastructureError(
             f"{words[0]} cannot be run",
@@ -80,8 +71,7 @@ def run_tool(
         try:
             out, err = process.communicate(timeout=timeout)
         except BaseException as error:  # Ctrl-C included
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
+            end_group(process)
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
             raise InfrastructureError(
@@ -92,7 +82,8 @@ def run_tool(
                 where=" ".join(words),
                 hint=hint or _BY_HAND,
             ) from error
-    return Said(process.returncode, out, err)
+    end_group(process)
+    return Said(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
 
 
 def run_words(

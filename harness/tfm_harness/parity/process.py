@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
 import select
@@ -14,7 +13,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,21 +20,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tfm_harness.errors import InfrastructureError
+from tfm_harness.processes import PIPE, end_group, start
 
 __all__ = ["EngineRefusal", "WorkerProcess"]
 
 _WORKER = Path(__file__).with_name("worker.py")
 _GRACE = 2.0  # seconds the worker's own alarm gets before it is killed from here
 _CHUNK = 1 << 16
-
-
-@functools.cache
-def _spawner() -> ThreadPoolExecutor:
-    """The thread that starts all workers, and lives as long as this process.
-
-    A worker asks the kernel to end it with its parent, and for the kernel that is the *thread* that started it.
-    """
-    return ThreadPoolExecutor(1, thread_name_prefix="reference-spawner")
 
 
 class EngineRefusal(Exception):  # noqa: N818 - not an error of the harness: the interpreter said no, in order
@@ -71,20 +61,8 @@ class WorkerProcess:
         env |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         try:
-            self._process = (
-                _spawner()
-                .submit(
-                    subprocess.Popen,
-                    command,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=self._stderr,
-                    env=env,
-                    bufsize=0,
-                )
-                .result()
-            )
-        except OSError as exc:
+            self._process = start(command, stdin=PIPE, stdout=PIPE, stderr=self._stderr, env=env)
+        except (OSError, InfrastructureError) as exc:
             self._stderr.close()
             raise InfrastructureError(
                 f"reference engine {engine} cannot be started",
@@ -143,9 +121,7 @@ class WorkerProcess:
 
     def close(self) -> None:
         """End the worker now. Safe to call twice."""
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.wait()
+        end_group(self._process)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):

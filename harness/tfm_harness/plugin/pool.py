@@ -5,6 +5,7 @@ Registered by `tfm_harness.plugin.session.activate`, before pytest's own way to 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
     from tfm_harness.plugin.keys import SessionPlugin
     from tfm_harness.plugin.record import RunLog
 
-__all__ = ["RUN_DIR", "PoolPlugin", "check_workers", "note_quarantine"]
+__all__ = ["CONTROLLER", "RUN_DIR", "PoolPlugin", "check_workers", "note_quarantine"]
 
 RUN_DIR: Final = "tfm_harness_run_dir"
 """Key of pytest-xdist's ``workerinput``: the run's folder."""
+
+CONTROLLER: Final = "tfm_harness_controller"
+"""Key of pytest-xdist's ``workerinput``: the process that started the test process."""
 
 _MOVED = "moved"
 _WAIT_FOR_OTHERS = 3600.0
@@ -91,6 +95,7 @@ class PoolPlugin:
         """All test processes of a run keep their things in one folder."""
         if self._plugin.context is not None:
             node.workerinput[RUN_DIR] = str(self._plugin.context.run_dir)
+        node.workerinput[CONTROLLER] = os.getpid()
 
     @pytest.hookimpl
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:

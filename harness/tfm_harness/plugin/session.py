@@ -31,6 +31,7 @@ from tfm_harness.plugin.signals import Signals
 from tfm_harness.plugin.signed import RunSigner
 from tfm_harness.plugin.summary import summary
 from tfm_harness.plugin.verdict import EXIT_CODES
+from tfm_harness.processes import end_with_parent
 from tfm_harness.report.record import BoardRun, MoveEntry, PhaseEntry, RunRecord
 from tfm_harness.report.storage import dump, load
 
@@ -530,4 +531,6 @@ def shown_path(path: Path) -> str:
 
 def _context(config: pytest.Config, options: Mapping[str, Setting]) -> RunContext:
     workerinput = getattr(config, "workerinput", None) or {}
+    if pool.CONTROLLER in workerinput:
+        end_with_parent(int(workerinput[pool.CONTROLLER]))
     return run_context(options, worker=workerinput.get("workerid", ""), shared=workerinput.get(pool.RUN_DIR, ""))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tfm_harness.errors import HarnessError, InfrastructureError
+from tfm_harness.processes import PIPE, start
 
 __all__ = ["LabgridClient"]
 
@@ -43,21 +44,15 @@ class LabgridClient:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         try:
             with log.open("wb") as errors:
-                self._process = subprocess.Popen(
-                    [python, str(_WORKER)],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=errors,
-                    env=environment,
-                    start_new_session=True,
-                    bufsize=0,
+                self._process = start(
+                    [python, str(_WORKER)], stdin=PIPE, stdout=PIPE, stderr=errors, env=environment, lasting=True
                 )
-        except OSError as error:
+        except (OSError, InfrastructureError) as error:
             raise InfrastructureError(
                 f"{python} cannot be run",
                 kind="tool-missing",
                 expected="a Python interpreter that has labgrid 26",
-                seen=error.strerror,
+                seen=error.strerror if isinstance(error, OSError) else error.message,
                 hint="correct `python` in the target's YAML",
             ) from error
         try:

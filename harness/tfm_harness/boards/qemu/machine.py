@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from tfm_harness.boards.placement import choose_cpu
 from tfm_harness.boards.qemu.command import command_line, older
 from tfm_harness.boards.supervisor import Child, spawn
+from tfm_harness.boards.tools import run_tool
 from tfm_harness.config.qemu import QemuTarget
 from tfm_harness.errors import HarnessError, InfrastructureError, ProductError
 
@@ -246,10 +246,8 @@ class Machine:
         )
 
     def _ask_version(self) -> str:
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            said = subprocess.run(
-                [self._target.binary, "--version"], capture_output=True, text=True, timeout=10, check=False
-            ).stdout
+        with contextlib.suppress(InfrastructureError):
+            said = run_tool([self._target.binary, "--version"], 10.0).out
             found = re.search(r"QEMU emulator version (\d[\d.]*)", said)
             return found[1] if found else ""
         return ""

@@ -363,7 +363,7 @@ def _children_of(pid: int) -> frozenset[int]:
 
 
 def _children() -> frozenset[int]:
-    """This process's, but for the watcher that the harness keeps for the whole session (`boards.orphans`)."""
+    """This process's, but for the watcher that the harness keeps for the whole session (`orphans`)."""
     alive = _alive(_children_of(os.getpid()))
     return frozenset(pid for pid in alive if "groups=" not in _command(pid))
 

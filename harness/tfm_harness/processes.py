@@ -1,0 +1,245 @@
+"""The one place where other programs are started: emulators, tools, probes' and engines' workers.
+
+What is started here cannot outlive the harness, even when that is killed by SIGKILL, and it holds the locks of the
+session's boards while it lives: a tool that still writes to a board keeps the next session off it.
+
+The kernel kills a child when the *thread* that started it ends (PR_SET_PDEATHSIG), so all children are started from one
+thread that lives as long as the process. What a child has started itself is ended by a watcher (`tfm_harness.orphans`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import IO, Any, Final
+
+from tfm_harness.errors import InfrastructureError
+from tfm_harness.orphans import forget_group, registration
+
+__all__ = ["DEVNULL", "PIPE", "end_group", "end_with_parent", "find_program", "hand_on", "keep_back", "start"]
+
+PIPE: Final = subprocess.PIPE
+DEVNULL: Final = subprocess.DEVNULL
+
+# After PR_SET_PDEATHSIG is in force the parent may already be gone: then nothing is started. The process group is told
+# to the watcher through the parent's own descriptor, which ceases to exist with the parent. A watcher that somebody has
+# killed is no reason to start nothing. No core files: an emulator's would hold the whole RAM of the board.
+_GUARD: Final = (
+    'test "$PPID" = "$1" || exit 125; trap "" PIPE; echo "+ $$" >"/proc/$1/fd/$2" || exit 125; trap - PIPE; '
+    'shift 2; ulimit -c 0; exec "$@"'
+)
+# The same for a worker that gives something back after the harness has ended: it may do so for a while, no longer.
+_LASTING: Final = 'test "$PPID" = "$1" || exit 125; shift 2; ulimit -c 0; exec "$@"'
+
+_Job = Callable[[], "subprocess.Popen[bytes]"]
+_Jobs = queue.SimpleQueue[tuple[_Job, "Future[subprocess.Popen[bytes]]"]]
+
+
+class _Spawner:
+    """The thread that starts children. Made again in a forked process, where threads do not live on."""
+
+    def __init__(self) -> None:
+        self._jobs: _Jobs = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._pid = -1
+
+    def run(self, job: _Job) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._pid != os.getpid():
+                self._jobs = queue.SimpleQueue()
+                threading.Thread(target=self._loop, args=(self._jobs,), name="spawner", daemon=True).start()
+                self._pid = os.getpid()
+        future: Future[subprocess.Popen[bytes]] = Future()
+        self._jobs.put((job, future))
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            future.add_done_callback(_kill_unclaimed)  # nobody will ever know of this child
+            raise
+
+    @staticmethod
+    def _loop(jobs: _Jobs) -> None:
+        while True:
+            job, future = jobs.get()
+            try:
+                future.set_result(job())
+            except BaseException as error:  # noqa: BLE001 - it is raised again where the job came from
+                future.set_exception(error)
+            del job, future
+
+
+def _kill_unclaimed(future: Future[subprocess.Popen[bytes]]) -> None:
+    if future.exception() is None:
+        process = future.result()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+_spawner = _Spawner()
+_handed_on: set[int] = set()
+_changing = threading.Lock()
+
+
+def _afresh() -> None:
+    """A forked child: the locks are the parent's."""
+    global _changing  # noqa: PLW0603 - another thread of the parent may have held it
+    _changing = threading.Lock()
+    _handed_on.clear()
+
+
+os.register_at_fork(after_in_child=_afresh)
+
+
+def hand_on(descriptor: int) -> None:
+    """Let all that is started from now on hold `descriptor` as well: a lock then lasts until the last one has ended."""
+    with _changing:
+        _handed_on.add(descriptor)
+
+
+def keep_back(descriptor: int) -> None:
+    """What is started from now on does not hold `descriptor` any more."""
+    with _changing:
+        _handed_on.discard(descriptor)
+
+
+def start(
+    argv: Sequence[str],
+    *,
+    stdin: int | IO[Any] = DEVNULL,
+    stdout: int | IO[Any] = DEVNULL,
+    stderr: int | IO[Any] = DEVNULL,
+    pass_fds: Sequence[int] = (),
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    cpu: int | None = None,
+    lasting: bool = False,
+) -> subprocess.Popen[bytes]:
+    """Start `argv`, in a session and process group of its own, so that it ends with this process at the latest.
+
+    Args:
+        argv: program (a path or a name on the PATH) and arguments.
+        stdin: as for `subprocess.Popen`; so are `stdout` and `stderr`.
+        stdout: see `stdin`.
+        stderr: see `stdin`.
+        pass_fds: descriptors the child keeps, besides those of `hand_on`.
+        env: its whole environment; this process's when None.
+        cwd: its working folder.
+        cpu: the only CPU it and its threads run on; all that this process may use when None.
+        lasting: it ends itself when its standard input ends, and gives back what it holds before it does.
+
+    Raises:
+        InfrastructureError: kind ``tool-missing`` (the program, or setpriv).
+        OSError: it cannot be started.
+    """
+    setpriv = find_program("setpriv", "it is part of util-linux")
+    program = find_program(argv[0])
+    _check_format(program)
+    words = ["/bin/sh", "-c", _LASTING if lasting else _GUARD, "guard", str(os.getpid())]
+    guard = words if lasting else [setpriv, "--pdeathsig", "KILL", "--", *words]
+
+    def job() -> subprocess.Popen[bytes]:
+        with _changing, _bound_to(cpu):
+            return subprocess.Popen(
+                [*guard, str(registration()), program, *argv[1:]],
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                pass_fds=(*pass_fds, *_handed_on),
+                env=dict(env) if env is not None else None,
+                cwd=cwd,
+                start_new_session=True,
+                bufsize=0,
+            )
+
+    return _spawner.run(job)
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill the process's whole group, reap it, and take it off the watcher's list. Safe to call twice."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    forget_group(process.pid)
+
+
+@contextlib.contextmanager
+def _bound_to(cpu: int | None) -> Iterator[None]:
+    """What this thread starts meanwhile stays on one CPU."""
+    if cpu is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    try:
+        with contextlib.suppress(OSError):  # a CPU that was taken away meanwhile: any other will do
+            os.sched_setaffinity(0, {cpu})
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _check_format(program: str) -> None:
+    """A shell would take a file of any other format for a script, and run its bytes as commands."""
+    try:
+        heads = [_head(path) for path in (program, "/proc/self/exe")]
+    except PermissionError:
+        return  # it may be executed without being read
+    kind, machine = heads[0][:4], heads[0][18:20]
+    same = machine == heads[1][18:20] or machine in _ALSO.get(heads[1][18:20], ())
+    foreign = set(os.listdir(_BINFMT)) - {"register", "status"} if os.path.isdir(_BINFMT) else set()  # noqa: PTH112, PTH208
+    if not (kind[:2] == b"#!" or (kind == b"\x7fELF" and same) or foreign):
+        raise OSError(errno.ENOEXEC, os.strerror(errno.ENOEXEC), program)
+
+
+_BINFMT: Final = "/proc/sys/fs/binfmt_misc"
+_ALSO: Final = {b"\x3e\x00": (b"\x03\x00",), b"\xb7\x00": (b"\x28\x00",)}
+"""e_machine of ELF: x86-64 runs 80386 as well, AArch64 runs Arm."""
+
+
+def _head(path: str) -> bytes:
+    with Path(path).open("rb") as file:
+        return file.read(20)
+
+
+def end_with_parent(parent: int) -> None:
+    """Let the kernel kill this process when `parent` ends; where `parent` is not the parent, nothing is done.
+
+    For processes that others start: test processes of pytest-xdist, whose own way takes seconds.
+    """
+    if os.getppid() == parent and hasattr(signal, "SIGKILL"):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:  # it ended before the kernel was asked
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+
+
+def find_program(name: str, hint: str | None = None) -> str:
+    """The path of a program.
+
+    Raises:
+        InfrastructureError: kind ``tool-missing``.
+    """
+    path = shutil.which(name)
+    if path is None:
+        raise InfrastructureError(
+            f"{name} was not found",
+            kind="tool-missing",
+            expected=f"{name} on the PATH" if os.sep not in name else f"an executable {name}",
+            where=f"PATH={os.environ.get('PATH', '')}",
+            hint=hint,
+        )
+    return path
