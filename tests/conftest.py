@@ -36,6 +36,14 @@ def _plain_pytest_in_children() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _locks_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests lock nothing of this host."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TFM_HARNESS_LOCK_DIR", str(tmp_path_factory.mktemp("locks")))
+        yield
+
+
 _PROBE = Path(__file__).parent / "boards" / "firmware"
 
 

@@ -154,7 +154,8 @@ def test_a_tool_holds_the_boards_lock_while_it_lives(tmp_path: Path) -> None:
             BoardLock("b", tmp_path).acquire()
     finally:
         end_group(tool)
-    BoardLock("b", tmp_path).acquire(5.0)
+    lock.acquire(5.0)
+    lock.release()
 
 
 def test_a_board_given_back_is_free_though_a_tool_went_into_the_background(tmp_path: Path) -> None:
@@ -163,7 +164,9 @@ def test_a_board_given_back_is_free_though_a_tool_went_into_the_background(tmp_p
     said = run_tool(["sh", "-c", "setsid sleep 600 >/dev/null 2>&1 </dev/null & echo $!"], 10.0)
     try:
         lock.release()
-        BoardLock("b", tmp_path).acquire()
+        again = BoardLock("b", tmp_path)
+        again.acquire()
+        again.release()
     finally:
         os.kill(int(said.out), signal.SIGKILL)
 

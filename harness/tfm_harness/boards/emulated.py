@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tfm_harness.boards.base import Board, BoardEvent, Identity, PowerState, ResetKind, RunContext
-from tfm_harness.boards.locks import BoardLock, acquire_all, acquire_numbered
+from tfm_harness.boards.locks import BoardLock, acquire_all, acquire_numbered, resource_locks
 from tfm_harness.boards.provision import check_unchanged, digest_images
 from tfm_harness.boards.virtual import BoardStore, Burned, EphemeralStore, NvMemory, identity_of
 from tfm_harness.console.base import Console
@@ -49,7 +49,8 @@ class EmulatedBoard(Board):
         kept = BoardStore(context.state_dir / "boards" / target.name)
         self._store = EphemeralStore() if context.fresh_identity else kept
         self._about = {"target": target.name, "kind": self.kind, "run_dir": str(context.run_dir)}
-        self._locks = [BoardLock(name, context.state_dir, self._about) for name in (target.name, *target.resources())]
+        self._locks = [BoardLock(target.name, context.state_dir, self._about)]
+        self._locks += resource_locks(target.resources(), context.state_dir, self._about)
 
     # --- what a kind adds
 

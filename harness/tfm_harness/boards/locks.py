@@ -1,7 +1,8 @@
 """Who uses which board: locks that the kernel releases when their holder dies, however it dies.
 
-Open-file-description locks (Linux) on files in the state folder. The files stay; what they say about the
-holder is read only while the lock is held.
+Open-file-description locks (Linux) on files: in the state folder for virtual boards, in one folder of the host for
+physical things (see `tfm_harness.boards.lock_files`). The files stay; what they say about the holder is read only while
+the lock is held, and is untrusted: another user may have written it.
 """
 
 from __future__ import annotations
@@ -12,21 +13,41 @@ import hashlib
 import json
 import os
 import re
+import socket
 import struct
 import sys
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from tfm_harness.boards.lock_files import (
+    claim,
+    claimed_by,
+    host_folder,
+    is_current,
+    make_folder,
+    open_lock_file,
+    user_name,
+)
 from tfm_harness.errors import InfrastructureError
 from tfm_harness.files import open_file
 from tfm_harness.processes import hand_on, keep_back
+from tfm_harness.safe_text import safe
 
-__all__ = ["BoardLock", "BoardUse", "acquire_all", "acquire_numbered", "list_boards", "told_by"]
+__all__ = [
+    "BoardLock",
+    "BoardUse",
+    "acquire_all",
+    "acquire_numbered",
+    "list_boards",
+    "list_host",
+    "resource_locks",
+    "told_by",
+]
 
 _FLOCK: Final = "hhqqi4x"  # struct flock: l_type, l_whence, l_start, l_len, l_pid
 _POLL: Final = 0.05
@@ -53,6 +74,11 @@ class BoardUse:
 def lock_dir(state_dir: Path) -> Path:
     """Where the lock files are."""
     return state_dir / "locks"
+
+
+def resource_locks(names: Iterable[str], state_dir: Path, about: Mapping[str, str]) -> list[BoardLock]:
+    """Locks on physical things, for all users of the host."""
+    return [BoardLock(name, state_dir, about, shared=True) for name in names]
 
 
 def _file_name(name: str) -> str:
@@ -107,13 +133,18 @@ class BoardLock:
         name: what is locked.
         state_dir: the user's state folder.
         about: what others shall read about the holder (``target``, ``run_dir``).
+        shared: it belongs to the host, not to the user: no other user may hold it either.
     """
 
-    def __init__(self, name: str, state_dir: Path, about: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, name: str, state_dir: Path, about: Mapping[str, str] | None = None, *, shared: bool = False
+    ) -> None:
         self.name = name
-        self.path = lock_dir(state_dir) / _file_name(name)
-        self._about = dict(about or {})
+        self.shared = shared
+        self.path = (host_folder() if shared else lock_dir(state_dir)) / _file_name(name)
+        self._about = {} if shared else dict(about or {})  # others need not know where a user keeps what
         self._fd = -1
+        self._claim: socket.socket | None = None
 
     @property
     def held(self) -> bool:
@@ -131,23 +162,32 @@ class BoardLock:
         deadline = time.monotonic() + timeout
         told = False
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise self._file_error(error) from error
-        try:
-            while not self._try(fd):
+            make_folder(self.path.parent, shared=self.shared)
+            while not self._take():
                 if not told and time.monotonic() < deadline:
                     told = True
                     tell(f"waiting up to {timeout:g} s for board {self.name!r}: held by {_holder(self.path)}")
                 self._wait(deadline, timeout)
-            self._describe(fd)
-        except BaseException:
-            os.close(fd)
-            raise
-        self._fd = fd
+        except OSError as error:
+            raise self._file_error(error) from error
         _held.add(self)
-        hand_on(fd)
+        hand_on(self._fd)
+
+    def _take(self) -> bool:
+        """One try: the file that the path leads to, and the socket named after it; both or nothing."""
+        fd = open_lock_file(self.path, shared=self.shared)
+        mine: socket.socket | None = None
+        try:
+            mine = self._try(fd)
+            if mine is not None:
+                self._describe(fd)
+                self._fd, self._claim = fd, mine
+        finally:
+            if self._fd < 0:
+                os.close(fd)
+                if mine is not None:
+                    mine.close()
+        return self._fd >= 0
 
     def _wait(self, deadline: float, timeout: float) -> None:
         left = deadline - time.monotonic()
@@ -155,29 +195,25 @@ class BoardLock:
             raise self._busy(timeout)
         time.sleep(min(_POLL, left))
 
-    def _try(self, fd: int) -> bool:
+    def _try(self, fd: int) -> socket.socket | None:
         try:
             fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _flock(fcntl.F_WRLCK))
         except BlockingIOError:
-            return False
-        except OSError as error:
-            raise self._file_error(error) from error
-        return True
+            return None
+        return claim(self.path) if is_current(fd, self.path) else None
 
     def _describe(self, fd: int) -> None:
         words = {
             "name": self.name,
             "pid": str(os.getpid()),
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": _command_line(),
+            "user": user_name(os.geteuid()),
+            "command": _program() if self.shared else _command_line(),
             **self._about,
         }
         data = json.dumps(words).encode()
-        try:
-            os.pwrite(fd, data, 0)
-            os.ftruncate(fd, len(data))
-        except OSError as error:
-            raise self._file_error(error) from error
+        os.pwrite(fd, data, 0)
+        os.ftruncate(fd, len(data))
 
     def release(self) -> None:
         """Give the lock back. Safe to call twice."""
@@ -187,14 +223,16 @@ class BoardLock:
                 os.ftruncate(self._fd, 0)
             with contextlib.suppress(OSError):  # a tool that goes on in the background shares the descriptor
                 fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _flock(fcntl.F_UNLCK))
-            os.close(self._fd)
-            self._fd = -1
+            self._abandon()
             _held.discard(self)
 
     def _abandon(self) -> None:
         if self.held:
             os.close(self._fd)
             self._fd = -1
+        if self._claim is not None:
+            self._claim.close()
+            self._claim = None
 
     def _busy(self, timeout: float) -> InfrastructureError:
         waited = f" (waited {timeout:g} s)" if timeout else ""
@@ -212,7 +250,9 @@ class BoardLock:
             f"cannot use the lock of board {self.name!r}: {error.strerror}",
             kind="lock-file",
             where=str(self.path),
-            hint="the state folder must be a local, writable file system",
+            hint="the folder must be on a local file system, and writable: TFM_HARNESS_LOCK_DIR names another one"
+            if self.shared
+            else "the state folder must be a local, writable file system",
         )
 
 
@@ -222,12 +262,20 @@ def _command_line() -> str:
     return ""
 
 
+def _program() -> str:
+    """What runs, without its arguments: other users shall not read those."""
+    return _command_line().partition(" ")[0].rpartition("/")[2]
+
+
 def _holder(path: Path) -> str:
-    """Who holds the lock file, in words."""
-    holder = _look(path).holder
-    if not {"pid", "since", "command"} <= holder.keys():
+    """Who holds the lock file, in words; the kernel's word before the file's."""
+    holder = {**_look(path).holder, **{key: value for key, value in claimed_by(path).items() if key != "since"}}
+    holder.setdefault("since", claimed_by(path).get("since", "an unknown time"))
+    if "pid" not in holder:
         return "another process"
-    return f"process {holder['pid']} since {holder['since']}: {holder['command']}"
+    user = f" of user {holder['user']}" if holder.get("user", "") not in {"", user_name(os.geteuid())} else ""
+    command = f": {holder['command']}" if holder.get("command") else ""
+    return safe(f"process {holder['pid']}{user} since {holder['since']}{command}").replace("\n", " ")
 
 
 def _look(path: Path) -> BoardUse:
@@ -241,16 +289,23 @@ def _look(path: Path) -> BoardUse:
     except OSError:
         return BoardUse(name, locked=False, path=path)
     holder: dict[str, str] = {}
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         words = json.loads(text)
         if isinstance(words, dict):
-            holder = {str(key): str(value) for key, value in words.items()}
-    return BoardUse(holder.get("name", name), locked, holder if locked else {}, path)
+            holder = {key: value[:300] for key, value in list(words.items())[:20] if isinstance(value, str)}
+    if _file_name(holder.get("name", "")) == path.name:
+        name = holder["name"]
+    return BoardUse(name, locked, holder if locked else {}, path)
 
 
 def list_boards(state_dir: Path) -> list[BoardUse]:
     """Every board that was ever used from this state folder, and who holds it now."""
     return [_look(path) for path in sorted(lock_dir(state_dir).glob("*.lock"))]
+
+
+def list_host() -> list[BoardUse]:
+    """What belongs to the host and was ever used by anybody, and who holds it now."""
+    return [_look(path) for path in sorted(host_folder().glob("*.lock"))]
 
 
 def acquire_all(locks: list[BoardLock], timeout: float) -> None:

@@ -37,7 +37,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from tfm_harness.boards.locks import BoardLock, list_boards
+    from tfm_harness.boards.locks import BoardLock, list_boards, list_host
     from tfm_harness.config.state_folder import state_dir
 
     state = state_dir(args.state_dir)
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"{args.forget}: identity and memory removed")  # noqa: T201 - same
         return 0
     rows = []
-    for board in list_boards(state):
+    for board in [*list_boards(state), *list_host()]:
         running = _children(board.holder.get("pid", "")) if board.locked else []
         # A free board of which nothing is kept is only a name somebody once used.
         if board.locked or board.name in kept:
