@@ -40,7 +40,7 @@ class _Watcher:
                 if self._fd >= 0:  # the parent's: its watcher must see the end of the pipe when the parent ends
                     os.close(self._fd)
                 reading, writing = os.pipe()
-                subprocess.Popen(  # lives until this process ends; nobody waits for it
+                subprocess.Popen(  # lives until this process ends; it is not waited for
                     ["/bin/sh", "-c", _WATCH],
                     stdin=reading,
                     stdout=subprocess.DEVNULL,

@@ -111,10 +111,10 @@ WRONG: dict[str, tuple[Callable[[Path], None], str, list[str]]] = {
         other_image, "file-contents", ["build.yaml:14", "did you mean the file of model 'sine'?"],
     ),
     "a console that the target lacks": (
-        more("console: nss\n"), "pair-invalid", ["speaks on console 'nss'", "did you mean 'ns'?"],
+        more("console: nss\n"), "combination-invalid", ["speaks on console 'nss'", "did you mean 'ns'?"],
     ),
     "a console for the boot that the target lacks": (
-        more("boot: {pattern: up, console: secur}\n"), "pair-invalid", ["boot.console", "did you mean 'secure'?"],
+        more("boot: {pattern: up, console: secur}\n"), "combination-invalid", ["boot.console", "did you mean 'secure'?"],
     ),
     "another image key": (
         holding(KEY, public(TEST_ONLY_EC)), "image-signer",

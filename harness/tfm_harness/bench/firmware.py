@@ -76,7 +76,7 @@ class Firmware:
         return self._description
 
     def answer_within(self, seconds: float) -> Description:
-        """Wait until the firmware answers, without a word about why it does not.
+        """Wait until the firmware answers; an error says nothing about the cause.
 
         Raises:
             InfrastructureError, ProductError: as `PseudoDriver.wait_ready`.

@@ -29,7 +29,7 @@ class Metrics(Protocol):
 
 
 class Unkept:
-    """For commands: nobody reads the figures afterwards."""
+    """For commands: the figures are not read afterwards."""
 
     def __init__(self) -> None:
         self.parity: list[dict[str, Any]] = []

@@ -140,7 +140,7 @@ class OpenCombination(abc.ABC):
 
     @contextlib.contextmanager
     def booting(self) -> Iterator[None]:
-        """The device is being flashed or started, or may be: time that is the device's, not the harness's."""
+        """Time in which the device is flashed or started: it counts as the device's, not as the harness's."""
         began = time.perf_counter()
         try:
             yield
@@ -182,7 +182,7 @@ class OpenCombination(abc.ABC):
 
     @property
     def reset_monitor(self) -> ResetMonitor:
-        """Looks for resets and panics nobody asked for."""
+        """Looks for unexpected resets and panics."""
         if self._monitor is None:
             raise HarnessBug("the bench is not open", kind="board-state")
         return self._monitor

@@ -1,4 +1,4 @@
-"""Resets and panics that nobody asked for."""
+"""Unexpected resets and panics."""
 
 from __future__ import annotations
 

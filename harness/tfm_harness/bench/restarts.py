@@ -198,14 +198,14 @@ class RestartableCombination(OpenCombination):
             self.select_again(active)
 
     def flash_variant(self, build: Build) -> None:
-        """Put a changed build on the board, which may well refuse to boot; undone by `flash_again`."""
+        """Put a changed build on the board, which may refuse to boot; `flash_again` undoes it."""
         with self.reset_monitor.expected_reset():
             with self.booting():
                 self.board.flash(build)
             self._started()
 
     def flash_again(self) -> None:
-        """The build under test, as when the bench was opened."""
+        """Put the build under test back, as when the bench was opened."""
         self.flash_variant(self.combination.build)
         prove_flash(self.firmware.wait_ready(), self.trust, self.combination)
         self._restate()
@@ -213,7 +213,7 @@ class RestartableCombination(OpenCombination):
     # -- inside
 
     def _started(self) -> None:
-        """The board was started: another boot, perhaps with other fuses, and nothing on the wire belongs to it."""
+        """Note a new boot, perhaps with other fuses; bytes on the wire belong to the boot before."""
         self.boots += 1
         if self.trust.identity != self.board.identity:
             self._trust = Trust(self.combination.build, self.board.identity)

@@ -61,9 +61,9 @@ class VirtualBoard:
 
     @contextlib.contextmanager
     def off(self, *, answers: bool = True) -> Iterator[None]:
-        """The power is cut for the block, as hard as it gets, and comes back after it.
+        """The power is cut for the block, without a shutdown, and comes back after it.
 
-        With `answers` false nobody waits for the firmware: it may well refuse to boot.
+        With `answers` false the firmware is not waited for: it may refuse to boot.
         """
         with self._bench.power_cut(answers=answers):
             yield
@@ -78,7 +78,7 @@ class VirtualBoard:
     def burned(self, burned: Burned, *, answers: bool = True) -> Iterator[None]:
         """Start the board cold with other fuses, and with its own again afterwards.
 
-        With `answers` false nobody waits for the firmware to answer with those fuses.
+        With `answers` false the firmware is not waited for.
         """
         active = self._bench.description.model
         self.control.provision(burned)

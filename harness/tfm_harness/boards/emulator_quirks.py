@@ -60,7 +60,7 @@ def hints_for(machine: str | None, console: str, *, resets: int = 0, tfm: bool =
 
 
 def is_tfm(build: Build) -> bool:
-    """Whether a build's description shows that its secure side is TF-M, whatever it prints."""
+    """Whether a build's description shows that its secure side is TF-M; what it prints does not count."""
     suites = {"tf-m", "psa-arch-tests"}
     return (
         (build.imported is not None and build.imported.source == "tf-m")

@@ -21,7 +21,7 @@ def connect_when_up(control: socket.socket, path: Path, timeout: float = 10.0) -
     """Connect to a unix socket that an emulator has made, and may not listen at yet.
 
     Raises:
-        OSError: nobody listens within `timeout` seconds.
+        OSError: nothing listens within `timeout` seconds.
     """
     end = time.monotonic() + timeout
     while True:
@@ -205,7 +205,7 @@ class GdbRemote:
             self.halted = False
 
     def synchronise(self) -> None:
-        """Skip stop replies that nobody asked for: QEMU sends them on connecting and when reset while stopped."""
+        """Skip unsolicited stop replies: QEMU sends them on connecting and when reset while stopped."""
         self._send(b"qAttached")
         while self._receive() not in {b"0", b"1"}:
             pass

@@ -1,4 +1,4 @@
-"""Images as bytes at addresses, whatever their format: for boards that take only raw files."""
+"""Images of any format as bytes at addresses, for boards that take only raw files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def segments(path: Path, kind: str, at: int | None) -> list[tuple[int, bytes]]:
         found = _elf(path) if kind == "elf" else _ihex(path)
     except OSError as error:
         raise _invalid(path, kind, error.strerror or str(error)) from error
-    except Exception as error:  # the libraries raise whatever a broken file makes them raise
+    except Exception as error:  # the libraries raise errors of any class for a broken file
         raise _invalid(path, kind, f"{type(error).__name__}: {error}") from error
     if not found:
         raise _invalid(path, kind, "nothing to load in it")

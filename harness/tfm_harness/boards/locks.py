@@ -100,7 +100,7 @@ _tell: list[Callable[[str], None]] = [_to_stderr]
 
 
 def tell(text: str) -> None:
-    """Say one line to whoever waits at the terminal."""
+    """Print one line for the user who waits at the terminal."""
     _tell[-1](text)
 
 

@@ -1,4 +1,4 @@
-"""A pool of boards that are as good as each other: whoever needs one takes whichever is free.
+"""A pool of boards of which each can replace the others: a session takes one that is free.
 
 Which board is free is decided by the boards' own locks, so that pools of several processes and sessions
 share them without knowing of each other. A board that was lost is not taken again in the same run, by

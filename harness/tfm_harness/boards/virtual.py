@@ -197,7 +197,7 @@ class BoardStore:
 
 
 class EphemeralStore(BoardStore):
-    """A board that nobody will meet again: key and NV memory live in this process only and end with it."""
+    """A board for one session: its key and NV memory exist in this process only and end with it."""
 
     def __init__(self) -> None:
         super().__init__(Path())

@@ -27,7 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog="examples:\n  tfm-harness boards --json\n  tfm-harness boards --forget qemu-an547",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--json", action="store_true", help="for scripts")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--state-dir", default="", metavar="DIR", help="where locks and identities live")
     parser.add_argument(
         "--forget", metavar="NAME", help="remove a virtual board's identity and memory: the next run makes a new board"

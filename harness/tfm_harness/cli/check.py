@@ -40,7 +40,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     check.set_defaults(run=run)
     for what in ("targets", "builds"):
         listing = subparsers.add_parser(what, help=f"list the {what} that can be named")
-        listing.add_argument("--json", action="store_true", help="for scripts")
+        listing.add_argument("--json", action="store_true", help="print JSON")
         listing.set_defaults(run=run_list, what=what)
 
 

@@ -82,7 +82,7 @@ def build_features(build: Build, target: TargetBase | None) -> frozenset[str]:
     board = _board(target)
     features |= board.capabilities
     if not board.resets:
-        features.discard(str(Feature.RESET))  # whatever the firmware could do, nobody can ask for a reset here
+        features.discard(str(Feature.RESET))  # this board cannot be reset from here, even where the firmware could
     if target.sensors:
         features.add("stimulus")
     else:

@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     build = combination.build
     if build.protocol == "none":
         raise ConfigError(
-            f"build {build.name!r} speaks no protocol: nobody can be asked for keys", kind="feature-missing",
+            f"build {build.name!r} speaks no protocol: its keys cannot be read", kind="feature-missing",
             expected="protocol: smp or zephyr-shell", seen="protocol: none", where=str(build.path or ""),
         )  # fmt: skip
     live = LiveCombination(combination, make_context(args.run_dir, args.state_dir))

@@ -46,7 +46,7 @@ EXIT_CODES = {
     Responsibility.TEST: 4,
     Responsibility.INFRASTRUCTURE: 10,
 }
-"""Exit code by fault; 0 all well, 2 wrong usage or interrupted, 5 nothing was judged."""
+"""Exit code by responsibility; 0 everything passed, 2 wrong usage or interrupted, 5 nothing was judged."""
 
 EPILOG = """exit codes:
   0   all well                         4   configuration, options or a test are wrong

@@ -230,7 +230,7 @@ def _require_files(build: Build, document: Document, *, keys: bool) -> None:
                 near = _file_meant(file)
                 problems.append((where, f"parity.inputs.{model}: no such file or folder: {_shown(file)}{near}"))
     if problems:
-        hint = "take the device's public keys with `tfm-harness keys collect`, or copy them from whoever provisioned it"
+        hint = "take the device's public keys with `tfm-harness keys collect`, or get them from its owner"
         if missing_keys < len(problems):
             made = (
                 f"build the firmware first: {build.make}"

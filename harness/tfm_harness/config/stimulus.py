@@ -50,7 +50,7 @@ class PicoStimulusConfig(StimulusBase):
 class Ft4222StimulusConfig(StimulusBase):
     """An FT4222H as I2C target (PyPI ``ft4222``): answers are loaded beforehand, one sensor only.
 
-    It has no register pointer: every read gives the bytes loaded last, whatever register was asked for.
+    It has no register pointer: every read gives the bytes loaded last, for any register.
     """
 
     kind: Literal["ft4222"]

@@ -136,7 +136,7 @@ def run_session(
             reference is treated likewise.
 
     Raises:
-        ConfigError: kind ``model-stateful``: the model keeps state, and nobody said what the device does with it.
+        ConfigError: kind ``model-stateful``: the build does not say what the device does with the model's state.
         InfrastructureError: the reference or the transport failed; nothing was learnt.
         ProductError: the device refused or broke its protocol.
     """

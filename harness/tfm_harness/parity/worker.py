@@ -7,7 +7,7 @@ Frames both ways: 4 bytes length of a JSON header, the header, then the raw byte
 (``[{"dtype", "shape", "bytes"}]``, little endian). Requests: ``hello``, ``load``, ``run``.
 
 It cannot outlive its parent: the kernel kills it when the parent's thread that started it ends (PR_SET_PDEATHSIG),
-whatever it is doing. SIGALRM at the deadline has its default action, which ends it.
+in any state. SIGALRM at the deadline has its default action, which ends it.
 """
 
 from __future__ import annotations

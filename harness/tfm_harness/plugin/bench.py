@@ -88,7 +88,7 @@ class Bench(LiveCombination):
         return item.stash[REPORT]
 
     def end_test(self, report: Report, error: BaseException | None) -> BaseException | None:
-        """Latent faults: resets and panics nobody asked for, answers nobody asked for.
+        """Latent faults: unexpected resets, panics, unsolicited answers.
 
         Returns:
             An error to raise when the test itself raised none.
@@ -126,7 +126,7 @@ class Bench(LiveCombination):
         return [*([exchange] if exchange else []), *sections]
 
     def device_log(self) -> list[tuple[str, str]]:
-        """Log and secure lines that the client sorted out since the last test, classified."""
+        """Lines of the log and of the secure side since the last test, each with its class."""
         return failure_text.device_log(self._client)
 
     def board_run(self) -> BoardRun:

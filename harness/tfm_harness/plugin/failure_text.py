@@ -96,7 +96,7 @@ def _clip(text: str, limit: int = _WIDTH) -> str:
 
 
 def device_log(client: PseudoDriver | None) -> list[tuple[str, str]]:
-    """Log and secure lines that a client sorted out of its console since it was last asked, classified."""
+    """Lines of the log and the secure side that a client found since it was last asked, with their class."""
     notes = getattr(client, "notes", None)
     lines = notes() if notes is not None else []
     shown = [f"{line.kind:<7} {line.text}" for line in lines[-_LOG_SHOWN:]]

@@ -55,7 +55,7 @@ class ProgressLine:
         else:
             self._reporter.ensure_newline()
             self._reporter.write(f"\n{text}" if self._reporter.verbosity < 0 else text)
-        # Whatever pytest writes next begins a line of its own.
+        # What pytest writes next begins on a new line.
         self._reporter.currentfspath = None if not more else -2
         if not more:
             self._reporter.write("\n")

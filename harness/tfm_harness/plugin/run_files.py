@@ -20,7 +20,7 @@ Role = Literal["target", "build", "image", "model", "key", "file"]
 def combination_files(combination: TargetBuild) -> tuple[FileEntry, ...]:
     """Target, build, images, models, public keys and further files; one that cannot be read now is left out.
 
-    What cannot be read is the matter of whoever needs it later. Private keys and certificates of provisioning
+    What cannot be read is an error for the code that needs it later. Private keys and certificates of provisioning
     servers are not listed.
     """
     target, build = combination.target, combination.build

@@ -38,7 +38,7 @@ from tfm_harness.report.storage import dump, load
 __all__ = ["HarnessPlugin", "activate"]
 
 _JUDGES = frozenset({"checks", "verifier", "reference", "latency"})
-"""Who asks for one of these and states nothing has no verdict."""
+"""A test that uses one of these fixtures and makes no check has no verdict."""
 
 
 def activate(config: pytest.Config) -> HarnessPlugin:
@@ -84,7 +84,7 @@ class HarnessPlugin:
     # -- boards
 
     def open_bench(self, combination: TargetBuild) -> Iterator[Bench]:
-        """The body of the `bench` fixture: open, yield, close, whatever happens."""
+        """The body of the `bench` fixture: opens, yields, and closes also after an error."""
         if self.context is None:
             raise RuntimeError("a bench was asked for while collecting")
         bench = Bench(combination, self.context, self.options, self.config.hook)
@@ -469,7 +469,7 @@ def belongs(item: pytest.Item) -> bool:
 
 
 def check_needs(items: Iterable[pytest.Item]) -> None:
-    """A misspelt word in ``needs(...)`` would make a test not covered for ever, and nobody would see it.
+    """A misspelt word in ``needs(...)`` would leave a test not covered in each run, and no message would say so.
 
     Raises:
         pytest.UsageError: naming the test, the word and the nearest word there is.

@@ -162,7 +162,7 @@ class TestEntry:
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
-    __test__: ClassVar[bool] = False  # not a test class, whatever its name
+    __test__: ClassVar[bool] = False  # not a test class, though its name begins with Test
 
     nodeid: str
     combination: str = ""

@@ -78,7 +78,7 @@ class Ft4222Stimulus(PlayedStimulus):
     def _apply(self, values: Mapping[str, int]) -> None:
         register = self._sample_of({**self._values, **values}).t << 4
         try:
-            self._device.i2cSlave_Reset()  # keeps the address, drops what nobody has read
+            self._device.i2cSlave_Reset()  # keeps the address, drops bytes that were not read
             self._device.i2cSlave_Write((register & 0xFFFF).to_bytes(2, "big"))
         except Exception as error:
             raise self._failed(error) from error

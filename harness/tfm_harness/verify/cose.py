@@ -138,7 +138,7 @@ def check_signature(
 
 
 def signed_by(message: CoseMessage, key: VerificationKey, algorithm: Algorithm, *, external_aad: bytes = b"") -> bool:
-    """Whether `key` verifies the message's signature or MAC; a signature of a wrong form is nobody's."""
+    """Whether `key` verifies the message's signature or MAC; a signature of a wrong form verifies with no key."""
     if _signature_problem(message.signature, algorithm):
         return False
     return _verifies(key, to_be_signed(message, external_aad), message.signature, algorithm)

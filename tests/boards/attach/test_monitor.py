@@ -34,8 +34,14 @@ def start(folder: Path) -> Child:
     words = ["qemu-system-arm", "-M", "none", "-display", "none", "-nodefaults"]
     words += ["-qmp", f"unix:{folder / 'monitor'},server=on,wait=off"]
     child = spawn(words, stderr_path=folder / "qemu.log")
-    assert wait_until((folder / "monitor").exists, 20), child.last_words()
+    assert wait_until(lambda: listens(folder / "monitor"), 20), child.last_words()
     return child
+
+
+def listens(path: Path) -> bool:
+    """Whether somebody takes connections there: the file is there a little earlier."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 def test_it_asks_again_and_again_and_ends(monitor: Path, monkeypatch: pytest.MonkeyPatch) -> None:

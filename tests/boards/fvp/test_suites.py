@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.qemu, needs_firmware]
 @pytest.mark.parametrize(
     "suites",
     [
-        ("boot", "provisioning"),
+        ("results",),
         pytest.param(("attestation", "boot", "provisioning", "results"), marks=pytest.mark.nightly),
     ],
     ids=["short", "all"],

@@ -27,7 +27,7 @@ class MonitorWaker:
         path: the unix socket of QEMU's ``-qmp unix:PATH,server=on,wait=off``.
 
     Raises:
-        InfrastructureError: ``qmp-lost``: nobody answers there.
+        InfrastructureError: ``qmp-lost``: nothing answers there.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,7 +55,7 @@ class MonitorWaker:
             raise InfrastructureError(
                 "QEMU's monitor does not answer",
                 kind="qmp-lost",
-                expected="QEMU started with -qmp unix:PATH,server=on,wait=off, and nobody else at its monitor",
+                expected="QEMU started with -qmp unix:PATH,server=on,wait=off, and no other user of its monitor",
                 seen=str(error) or type(error).__name__,
                 where=str(self._path),
             ) from error

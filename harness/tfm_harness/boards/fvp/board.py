@@ -49,6 +49,7 @@ class FvpBoard(EmulatedBoard):
         self._child: Child | None = None
         self._fvp: FvpBinary | None = None
         self._clock: threading.Timer | None = None
+        self._overdue = False
         self._stimulus: VsiStimulus | None = None
         self._folder = context.run_dir / f"{target.name}.fvp"
 
@@ -185,7 +186,7 @@ class FvpBoard(EmulatedBoard):
             raise HarnessBug("no simulation", kind="board-state")
         wanted = {int(name.removeprefix("telnetterminal")) for name in self._target.consoles.values()}
 
-        # Terminals nobody asked for can stall the model, too, when nobody reads them.
+        # A terminal that the target does not name can stall the model, too, when it is not read.
         everything = wanted | fvp_model.terminals_of(self._known.parameters, self._target.board, self._parameters())
         found = await_terminals(child, wanted, everything)
         if child.poll() is not None:
@@ -208,12 +209,17 @@ class FvpBoard(EmulatedBoard):
         """``--timelimit`` is the model's own; one in an endless loop of its own must end, too."""
         if self._clock is not None:
             self._clock.cancel()
-        self._clock = threading.Timer(self._target.wall_limit + _KILL_GRACE, child.kill)
+        self._overdue = False
+        self._clock = threading.Timer(self._target.wall_limit + _KILL_GRACE, self._end_overdue, [child])
         self._clock.daemon = True
         self._clock.start()
 
+    def _end_overdue(self, child: Child) -> None:
+        self._overdue = True  # before the end, which is noticed at once
+        child.kill()
+
     def _connect(self, terminals: Mapping[int, fvp_model.Terminal]) -> None:
-        """Every announced terminal is read: one that nobody reads can stall the model."""
+        """Every announced terminal is read: one that is not read can stall the model."""
         names = {int(value.removeprefix("telnetterminal")): name for name, value in self._target.consoles.items()}
         for number, terminal in sorted(terminals.items()):
             try:
@@ -276,7 +282,7 @@ class FvpBoard(EmulatedBoard):
             return InfrastructureError(f"board {self.name!r} is off", kind="board-off")
         words = child.last_words(60)
         self._note_exit(child, child.ended())
-        overdue = self._clock is not None and not self._clock.is_alive()
+        overdue = self._overdue
         if "Simulation stopped" in words or overdue:
             marks = [name for name in self._target.parameters if ".shutdown_" in name]
             return InfrastructureError(

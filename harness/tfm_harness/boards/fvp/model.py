@@ -184,7 +184,7 @@ def parse_banner(output: str) -> str | None:
 
 
 def find_terminals(output: bytes) -> dict[int, Terminal]:
-    """Announced terminals by number, in whatever order they came (the last announcement wins)."""
+    """Announced terminals by number, in any order (the last announcement counts)."""
     return {
         int(match["number"]): Terminal(int(match["number"]), int(match["port"]))
         for match in ANNOUNCEMENT.finditer(output)

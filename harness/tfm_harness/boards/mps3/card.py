@@ -69,7 +69,7 @@ def fat_is_dirty(boot_sector: bytes) -> bool:
 
 @contextlib.contextmanager
 def card_io(where: Path, verb: str) -> Iterator[None]:
-    """Whatever the file system of the card raises is the bench's fault."""
+    """Any error of the card's file system is an infrastructure error."""
     try:
         yield
     except OSError as error:

@@ -20,7 +20,7 @@ _LONGEST_TALK = 10
 _ERROR = re.compile(
     rb"(?i)\b(error|failed|failure|invalid|cannot|can't|could not|not found|no space|timed? ?out)\b", re.ASCII
 )
-# Lines with such words that say that all is well.
+# Lines that have such words and report no error.
 _HARMLESS = re.compile(rb"(?i)no errors?|0 errors?|error ?: ?0\b|errors? found: ?0\b")
 _WRITING = re.compile(rb"(?i)writing file\s+\\?(?:[\w~]+\\)*(?P<name>[\w~]+\.\w+)")
 _IMAGES = re.compile(rb"(?i)reading images file\s+(?P<path>\S+)")

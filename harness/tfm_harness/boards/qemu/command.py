@@ -90,7 +90,7 @@ def command_line(
 
 
 def _serials(target: QemuTarget, consoles: Mapping[str, int]) -> list[str]:
-    """``-serial`` number n is UART n; UARTs in between that nobody uses get none."""
+    """``-serial`` number n is UART n; UARTs in between that are not used get none."""
     words: list[str] = []
     by_number = {int(uart.removeprefix("uart")): name for name, uart in target.consoles.items()}
     for number in range(max(by_number) + 1):

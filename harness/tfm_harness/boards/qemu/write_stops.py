@@ -95,7 +95,7 @@ class WriteStops:
                 self._remote.leave(self._addresses)
             self._monitor("gdbserver none")
         except InfrastructureError:
-            pass  # the emulator is gone; whoever waits for an answer says so
+            pass  # the emulator is gone; the next request reports it
         finally:
             self._remote = None
             if self._folder is not None:

@@ -30,7 +30,7 @@ __all__ = ["Answer", "LinkStats", "Request", "SmpLink"]
 
 _SLICE = 0.25  # seconds between looks at the board while an answer is awaited
 _LOG_LINES = 500
-_DRAIN_LIMIT = 10.0  # seconds after which frames that nobody asked for are a flood
+_DRAIN_LIMIT = 10.0  # seconds after which unsolicited frames are a flood
 
 
 @dataclass(slots=True)
@@ -123,7 +123,7 @@ class SmpLink:
 
     @contextlib.contextmanager
     def forgiving(self) -> Iterator[None]:
-        """In this block an answer that nobody waits for is counted as stale and passed over.
+        """In this block an answer to no open request is counted as stale and ignored.
 
         For the first request after a reset, or after raw frames: what was sent before is still in the line, and
         its answers come before this request's.

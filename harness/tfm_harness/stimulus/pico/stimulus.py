@@ -109,7 +109,7 @@ class PicoStimulus(RecordedStimulus):
         try:
             self.uid = self._link.hello()
             for sensor_name in ("mag", "temp"):
-                self._link.fault(sensor_name, "none")  # whatever an earlier session left
+                self._link.fault(sensor_name, "none")  # an earlier session may have left one
             self.rest()
         except BaseException:
             self.close()

@@ -87,7 +87,7 @@ def resample(trace: Trace, hz: float, rule: Rule = "hold") -> Trace:
         ConfigError: kind ``trace-invalid``: no times, or more rows than a trace may have.
     """
     if not trace.seconds:
-        raise _invalid(trace.source, "a trace without times cannot be resampled: nobody knows its rate")
+        raise _invalid(trace.source, "a trace without times cannot be resampled: its rate is not known")
     length = trace.seconds[-1] - trace.seconds[0]
     if not 0 < hz < float("inf") or length * hz + 1 > MAX_ROWS:
         raise _invalid(trace.source, f"{hz:g} Hz over {length:g} s are more than {MAX_ROWS} samples, or none")
