@@ -114,7 +114,9 @@ WRONG: dict[str, tuple[Callable[[Path], None], str, list[str]]] = {
         more("console: nss\n"), "combination-invalid", ["speaks on console 'nss'", "did you mean 'ns'?"],
     ),
     "a console for the boot that the target lacks": (
-        more("boot: {pattern: up, console: secur}\n"), "combination-invalid", ["boot.console", "did you mean 'secure'?"],
+        more("boot: {pattern: up, console: secur}\n"),
+        "combination-invalid",
+        ["boot.console", "did you mean 'secure'?"],
     ),
     "another image key": (
         holding(KEY, public(TEST_ONLY_EC)), "image-signer",
