@@ -1,7 +1,8 @@
 """Write the table of published image signing keys: hashes and sources, never the keys.
 
 Usage: ``python .ci/published_keys.py NAME=CHECKOUT...``, for instance ``MCUboot=~/mcuboot TF-M=~/trusted-firmware-m``.
-Every PEM file of a checkout that holds a signing key is hashed in each form that a KEYHASH TLV may have.
+Every PEM file of a checkout that holds a signing key is hashed in each form that a KEYHASH TLV may have. Rows of the
+table whose sources are not named again stay, so that one source can be added without the others at hand.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ __all__ = ["TABLE"]
 
 TABLE = """\\
 '''
-SKIPPED = ("enc-", "enc_", "attestation")
+SKIPPED = ("enc-", "enc_", "encrypt", "attestation")
+OTHER_FOLDERS = ("mbedtls",)  # test data of a library in a checkout: nobody signs images with it
 
 
 def hashes_of(pem: bytes) -> tuple[str, list[str]] | None:
@@ -47,15 +49,31 @@ def hashes_of(pem: bytes) -> tuple[str, list[str]] | None:
     return ("Ed25519", found) if isinstance(key, ed25519.Ed25519PublicKey) else None
 
 
+def kept_rows(named: set[str]) -> dict[str, list[str]]:
+    """The table's rows, hash to algorithm and sources, without what the sources `named` gave before."""
+    rows: dict[str, list[str]] = {}
+    for line in TABLE.read_text().splitlines() if TABLE.is_file() else ():
+        value, _, rest = line.partition(" ")
+        if len(value) not in {64, 96, 128} or not rest:
+            continue
+        algorithm, _, sources = rest.partition(" ")
+        kept = [source for source in sources.split("; ") if source.partition(": ")[0] not in named]
+        if kept:
+            rows[value] = [algorithm, *kept]
+    return rows
+
+
 def main() -> None:
     """Hash the keys of the checkouts that the command line names."""
-    rows: dict[str, list[str]] = {}
+    named = {argument.partition("=")[0] for argument in sys.argv[1:]}
+    rows = kept_rows(named)
     for argument in sys.argv[1:]:
         source, _, folder = argument.partition("=")
         root = Path(folder).expanduser()
         for path in sorted(root.rglob("*.pem")):
             name = path.relative_to(root).as_posix()
-            found = None if any(word in path.name for word in SKIPPED) else hashes_of(path.read_bytes())
+            skipped = any(word in path.name for word in SKIPPED) or any(part in name for part in OTHER_FOLDERS)
+            found = None if skipped else hashes_of(path.read_bytes())
             for value in found[1] if found else ():
                 rows.setdefault(value, [found[0] if found else ""]).append(f"{source}: {name}")
     lines = [f"{value} {row[0]} {'; '.join(dict.fromkeys(row[1:]))}" for value, row in sorted(rows.items())]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import shutil
+import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -84,6 +85,26 @@ def srec(data: bytes, base: int = 0x0800_8000) -> str:
     return "\n".join([record(0, b"\0\0", b"HDR"), *rows, record(7, bytes(4), b"")]) + "\n"
 
 
+def elf_file(
+    *parts: tuple[int, bytes], sections: bool = False, ident: bytes = b"\x7fELF\x01\x01\x01", cut: int = 0
+) -> bytes:
+    """An ELF file of Arm whose program headers, or only section headers, load `parts`."""
+    size, head = (40, 52) if sections else (32, 52)
+    at = head + size * len(parts)
+    table, body = b"", b""
+    for address, content in parts:
+        if sections:
+            table += struct.pack("<IIIIIIIIII", 0, 1, 2, address, at + len(body), len(content), 0, 0, 1, 0)
+        else:
+            table += struct.pack("<IIIIIIII", 1, at + len(body), 0x3000_0000, address, len(content), len(content), 5, 4)
+        body += content
+    counts = (0, 0, size, len(parts)) if sections else (size, len(parts), 0, 0)
+    places = (0, head) if sections else (head, 0)
+    header = ident.ljust(16, b"\0") + struct.pack("<HHIIIIIHHHHHH", 2, 40, 1, 0, *places, 0, head, *counts, 0)
+    whole = header + table + body
+    return whole[: len(whole) - cut]
+
+
 WRITERS: dict[str, Callable[[bytes], bytes]] = {
     "raw": lambda data: data,
     "hex": lambda data: data.hex().encode(),
@@ -105,6 +126,8 @@ WRITERS: dict[str, Callable[[bytes], bytes]] = {
     "Zephyr shell": lambda data: zephyr_shell(data).encode(),
     "Intel HEX": lambda data: ihex(data).encode(),
     "S-records": lambda data: srec(data).encode(),
+    "ELF": lambda data: elf_file((0x0800_8000 + 7, data[7:]), (0x0800_8000, data[:7])),
+    "ELF by sections": lambda data: elf_file((0x1000, data), sections=True),
     "hex with BOM": lambda data: data.hex().encode("utf-8-sig"),
     "hex in UTF-16": lambda data: data.hex().encode("utf-16"),
     "base64 in UTF-16 BE without BOM": lambda data: base64.b64encode(data).decode().encode("utf-16-be"),
@@ -157,6 +180,61 @@ def test_other_text_is_refused_by_name(text: bytes, word: str) -> None:
     with pytest.raises(UnknownFormError) as caught:
         decode(text)
     assert word in str(caught.value.seen)
+
+
+@pytest.mark.parametrize(
+    ("data", "word"),
+    [
+        (elf_file((0, b"x" * 40), cut=1), "ends at"),
+        (elf_file((0, b"x" * 40), cut=60), "program header table"),
+        (elf_file((0, b"x" * 40), ident=b"\x7fELF\x02\x01\x01"), "32-bit"),
+        (elf_file((0, b"x" * 40), ident=b"\x7fELF\x01\x02\x01"), "32-bit"),
+        (elf_file((0, b"abcd"), (2, b"efgh")), "loaded twice"),
+        (elf_file((0, b"abcd"), (0x1000_0000, b"efgh")), "more than one image"),
+        (elf_file((0, b"")), "nothing to load"),
+        (elf_file((0, b"x" * 9), sections=True, cut=1), "ends at"),
+        (elf_file(sections=True), "section header table"),
+        (b"\x7fELF", "32-bit"),
+    ],
+)
+def test_an_elf_file_that_cannot_be_read_is_refused(data: bytes, word: str) -> None:
+    with pytest.raises(UnknownFormError, match="an ELF file that cannot be read") as caught:
+        decode(data)
+    assert word in str(caught.value)
+
+
+def test_the_gap_between_two_segments_reads_as_erased_flash() -> None:
+    found = decode(elf_file((0x20, b"cd"), (0x1C, b"ab")))
+    assert (found.form, found.address, found.data) == ("ELF", 0x1C, b"ab\xff\xffcd")
+
+
+def test_a_signed_image_in_an_elf_file_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same image as Intel HEX and as ELF has the same verdict; one bit of it changed is not verified."""
+    hexed = given_file("image/signed.hex")
+    image = decode(hexed.read_bytes())
+    key = ["--key", str(hexed.parent / "ecdsa-p256.pub.pem")]
+    path = tmp_path / "signed.elf"
+    path.write_bytes(elf_file((image.address or 0, image.data)))
+    assert main(["verify", "image", str(path), *key]) == 0
+    path.write_bytes(elf_file((image.address or 0, image.data[:600] + bytes([image.data[600] ^ 1]) + image.data[601:])))
+    assert main(["verify", "image", str(path), *key]) == 1
+    assert "image.hash" in capsys.readouterr().out
+    path.write_bytes(elf_file((0, image.data), cut=9))
+    assert main(["verify", "image", str(path), *key]) == 4
+
+
+@pytest.mark.parametrize(
+    "options", [("-I", "binary", "-O", "elf32-littlearm"), ("-I", "ihex", "-O", "elf32-littlearm")]
+)
+def test_what_objcopy_makes_of_a_signed_image(options: tuple[str, ...], tmp_path: Path) -> None:
+    tool = shutil.which("arm-none-eabi-objcopy")
+    if tool is None:
+        pytest.skip("arm-none-eabi-objcopy is not installed")
+    data = bytes(range(256)) * 3
+    source, made = tmp_path / "in", tmp_path / "out.elf"
+    source.write_bytes(data if "binary" in options else ihex(data).encode())
+    subprocess.run([tool, *options, str(source), str(made)], check=True)
+    assert decode(made.read_bytes()).data == data
 
 
 def test_noise_is_no_utf_16() -> None:

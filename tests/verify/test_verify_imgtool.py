@@ -185,6 +185,29 @@ def test_published_keys_of_all_algorithms_are_known() -> None:
     assert {"RSA-2048", "RSA-3072", "EC-secp256r1", "EC-secp384r1", "Ed25519"} <= algorithms
 
 
+@pytest.mark.parametrize(
+    "source", ["MCUboot", "TF-M", "STM32CubeU5", "nRF-Connect-SDK", "NXP-mcuboot", "Renesas-mcuboot", "Arduino"]
+)
+def test_published_keys_of_each_platform_are_known(source: str) -> None:
+    assert any(f"{source}: " in row for row in PUBLISHED_KEY_HASHES.values())
+
+
+def test_a_platforms_own_published_key_is_found_by_its_public_half() -> None:
+    """The public half that the nRF Connect SDK publishes beside the private one."""
+    point = ec.EllipticCurvePublicKey.from_encoded_point(
+        ec.SECP256R1(),
+        bytes.fromhex(
+            "044cb03529a6b2f793d343e7c1b0a2ec88b07aa7af6f660bdb0cf7740e443d5b62"
+            "046b06c51bb7c5b9e01e1fadb9bfe4f5e82743e4fdab52e2f95e3ae6b3e66ba6"
+        ),
+    )
+    spki = serialization.PublicFormat.SubjectPublicKeyInfo
+    key = parse_image_key(point.public_bytes(serialization.Encoding.DER, spki))
+    report = Report(policy=Policy.PRODUCTION)
+    verify_mcuboot(make(), key, report)
+    assert "image.dummy-key" in broken(report)
+
+
 @pytest.mark.parametrize("policy", ["validation", "production"])
 @pytest.mark.parametrize(
     ("image", "trusted", "status"),

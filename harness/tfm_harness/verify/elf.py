@@ -11,13 +11,21 @@ from dataclasses import dataclass, field
 
 from tfm_harness.errors import ProductError
 
-__all__ = ["ElfError", "Segment", "load_segments", "measure"]
+__all__ = ["MAGIC", "ElfError", "Segment", "flash_bytes", "load_segments", "measure"]
+
+MAGIC = b"\x7fELF"
 
 _IDENT = b"\x7fELF\x01\x01\x01"  # 32 bit, little endian, version 1
 _HEADER = struct.Struct("<16xHHIIIIIHHHHHH")
 _PROGRAM = struct.Struct("<IIIIIIII")
 _PT_LOAD = 1
+_SECTION = struct.Struct("<IIIIIIIIII")
+_SHT_PROGBITS = 1
+_SHF_ALLOC = 2
+_ERASED = b"\xff"
 MAX_SEGMENTS = 256
+MAX_SPAN = 64 << 20
+"""Most bytes from the first address to the last of what is taken for one image."""
 
 
 class ElfError(ProductError):
@@ -71,3 +79,49 @@ def measure(data: bytes) -> bytes:
     for segment in load_segments(data):
         digest.update(segment.content)
     return digest.digest()
+
+
+def flash_bytes(data: bytes) -> tuple[int, bytes]:
+    """What an ELF file puts into memory: the first physical address, and all bytes from there; gaps read as 0xFF.
+
+    A file without program headers (``objcopy -I binary`` or ``-I ihex`` writes such) is read by its sections.
+
+    Raises:
+        ElfError: as `load_segments`; nothing to load, a byte given twice, or too wide a span.
+    """
+    segments = _loaded_sections(data) if _is_without_segments(data) else load_segments(data)
+    if not segments:
+        raise ElfError(0, "an ELF file with nothing to load")
+    first = segments[0].address
+    last = max(segment.address + len(segment.content) for segment in segments)
+    if last - first > MAX_SPAN:
+        raise ElfError(0, f"what it loads spans {last - first} bytes from {first:#x}: more than one image")
+    out = bytearray(_ERASED * (last - first))
+    end = first
+    for segment in segments:
+        if segment.address < end:
+            raise ElfError(0, f"address {segment.address:#x} is loaded twice")
+        end = segment.address + len(segment.content)
+        out[segment.address - first : end - first] = segment.content
+    return first, bytes(out)
+
+
+def _is_without_segments(data: bytes) -> bool:
+    return len(data) >= _HEADER.size and data.startswith(_IDENT) and _HEADER.unpack_from(data)[9] == 0
+
+
+def _loaded_sections(data: bytes) -> list[Segment]:
+    """The sections with content that is loaded, in ascending order of address."""
+    fields = _HEADER.unpack_from(data)
+    table, entry_size, count = fields[5], fields[10], fields[11]
+    if entry_size != _SECTION.size or not 0 < count <= MAX_SEGMENTS or table + count * entry_size > len(data):
+        raise ElfError(32, f"a section header table of {count} entries of {entry_size} bytes at {table:#x}")
+    found = []
+    for index in range(count):
+        _, kind, flags, address, offset, size, *_ = _SECTION.unpack_from(data, table + index * entry_size)
+        if kind != _SHT_PROGBITS or not flags & _SHF_ALLOC or size == 0:
+            continue
+        if offset + size > len(data):
+            raise ElfError(table, f"section {index} ends at {offset + size:#x}, the file at {len(data):#x}")
+        found.append(Segment(address, data[offset : offset + size]))
+    return sorted(found, key=lambda section: section.address)

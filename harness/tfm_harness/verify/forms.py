@@ -1,9 +1,9 @@
 """One decoder for the forms that tools write evidence and images in: bytes in, bytes out, the form named.
 
-Binary comes back as it is. Text is read as what it is shown to be as a whole, never by its first bytes: PEM,
-Intel HEX, S-records, a dump (xxd, ``hexdump -C``, Zephyr's), a C array or string, hex with any of the usual
-separators, base64 or base64url. Text that is none of these is refused: it is no evidence, and to judge it as if
-it were would blame the product for a file's form.
+Binary comes back as it is; of an ELF file, what it loads. Text is read as what it is shown to be as a whole, never by
+its first bytes: PEM, Intel HEX, S-records, a dump (xxd, ``hexdump -C``, Zephyr's), a C array or string, hex with any of
+the usual separators, base64 or base64url. Text that is none of these is refused: it is no evidence, and to judge it as
+if it were would blame the product for a file's form.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from tfm_harness.encodings import plain_text
 from tfm_harness.errors import ConfigError
-from tfm_harness.verify import hexfiles
+from tfm_harness.verify import elf, hexfiles
 from tfm_harness.verify.dumps import read_dump
 
 __all__ = ["Decoded", "UnknownFormError", "decode", "name_of_text"]
@@ -32,12 +32,12 @@ _SEPARATORS = re.compile(r"[\s:,;_-]+")
 
 
 class UnknownFormError(ConfigError):
-    """Text in no form that stands for bytes."""
+    """Text in no form that stands for bytes, or a container that cannot be opened."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """The bytes, the name of the form they were written in, and (Intel HEX, S-records) their first address."""
+    """The bytes, the name of the form they were written in, and (Intel HEX, S-records, ELF) their first address."""
 
     data: bytes
     form: str
@@ -56,6 +56,8 @@ def decode(data: bytes, *, what: str = "evidence", where: str = "", json_is: boo
     Raises:
         UnknownFormError: kind ``form``: text in an unknown form, or a known form that is broken.
     """
+    if data.startswith(elf.MAGIC):
+        return _decode_elf(data, what, where)
     text = plain_text(data)
     if text is None:
         return Decoded(data, "binary")
@@ -71,11 +73,23 @@ def decode(data: bytes, *, what: str = "evidence", where: str = "", json_is: boo
     return found
 
 
+def _decode_elf(data: bytes, what: str, where: str) -> Decoded:
+    try:
+        address, loaded = elf.flash_bytes(data)
+    except elf.ElfError as error:
+        raise UnknownFormError(
+            f"the {what} is an ELF file that cannot be read: {error.message}", kind="form", seen=error.where,
+            where=where or None, expected="a 32-bit little-endian ELF file that loads one image",
+            hint="give the signed image itself, which the build writes beside the ELF file (.bin or .hex)",
+        ) from None  # fmt: skip
+    return Decoded(loaded, "ELF", address)
+
+
 def _refused(what: str, where: str, seen: str) -> UnknownFormError:
     return UnknownFormError(
         f"the {what} is text in a form that stands for no bytes", kind="form", seen=seen, where=where or None,
-        expected="binary, hex, base64 or base64url, a C array, a hex dump (xxd, hexdump -C, Zephyr), PEM, Intel HEX or"
-        " S-records",
+        expected="binary, hex, base64 or base64url, a C array, a hex dump (xxd, hexdump -C, Zephyr), PEM, Intel HEX,"
+        " S-records or ELF",
     )  # fmt: skip
 
 
