@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tfm_harness.boards.emulator_quirks import hints_for, is_tfm
+from tfm_harness.boards.emulator_quirks import hints_for, is_tfm, limit_reached
 from tfm_harness.config.build import Build
 
 from tests.console_suites.helpers import GOOD, recording
@@ -60,3 +60,47 @@ def test_no_hint_without_a_reason() -> None:
     assert hints_for("mps3-an547", "") == ()
     assert hints_for("mps3-an547", "[SPE] something of another firmware\r\n", resets=3) == ()
     assert hints_for("mps3-an547", GOOD) == ()
+
+
+SECURE = (
+    "\x1b[1;34mBooting TF-M v2.1.4\x1b[0m\r\n\0[INF] Beginning TF-M provisioning\r\n"
+    "[WRN]\x1b[1;31m TFM_DUMMY\x1b[0m\r\n"
+    "[Sec Thread] Secure image initializing!\r\nTF-M isolation level is: 0x00000001\r\n"
+    "Creating an empty ITS flash layout.\r\n[INF][Crypto] Provision entropy seed... complete.\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "resets", "tfm"),
+    [
+        ((BOOT + SECURE + "Non-Secure system starting...\r\n") * 3, 0, False),
+        (BOOT + SECURE + "Non-Secure system starting...\r\n" + BOOT[:30], 1, False),
+        ((SECURE + "*** Booting Zephyr OS build v3.4.0 ***\r\n") * 2, 2, True),
+        (BOOT * 4, 4, False),  # the panic in the TGU's set-up says nothing
+        ("\0\r\n", 3, True),
+        ("[INF] Starting bootloader\r\n[ERR] OTP system initialization failed\r\n", 0, False),
+    ],
+)
+def test_a_boot_that_only_the_emulator_explains(said: str, resets: int, tfm: bool) -> None:
+    assert limit_reached("mps3-an547", said, resets=resets, tfm=tfm)
+    assert limit_reached("mps2-an521", said, resets=resets, tfm=tfm) is None
+    assert limit_reached(None, said, resets=resets, tfm=tfm) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "resets", "tfm"),
+    [
+        (BOOT + SECURE + "Non-Secure system starting...\r\n", 0, False),  # it hangs: the product's, with a hint
+        ((BOOT + SECURE + "Non-Secure system starting...\r\nRunning Test Suite X\r\n") * 2, 1, False),
+        ((BOOT + SECURE + "uart:~$ \r\n") * 2, 1, True),
+        ((BOOT + SECURE + "FATAL ERROR: SecureFault\r\n") * 2, 1, False),
+        ((BOOT + "[ERR] Image in the secondary slot is not valid!\r\n") * 2, 1, False),
+        (BOOT + "[ERR] OTP system initialization failed\r\n" + BOOT + "Running Test Suite X\r\n", 1, False),
+        ("\0\r\n", 3, False),
+        ("\0\r\n", 0, True),
+        ("[SPE] another firmware\r\n" * 3, 3, True),
+        (GOOD, 1, True),
+    ],
+)
+def test_a_boot_that_got_further_is_the_products(said: str, resets: int, tfm: bool) -> None:
+    assert limit_reached("mps3-an547", said, resets=resets, tfm=tfm) is None

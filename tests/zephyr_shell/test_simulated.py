@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from tfm_harness.console.base import Mark
 from tfm_harness.errors import InfrastructureError, ProductError
+from tfm_harness.protocol.base import Reboots
 from tfm_harness.protocol.zephyr_shell.client import ZephyrShellDriver
 from tfm_harness.protocol.zephyr_shell.lines import LineKind
 from tfm_harness.testing import ScriptedConsole
@@ -95,6 +98,34 @@ def test_reboot() -> None:
     driver.infer(data=struct.pack("<f", 45.0))
     assert driver.reboot().uuid == UUID
     assert device.counter == 0
+
+
+def test_a_reboot_is_no_surprise_to_who_watches_the_board() -> None:
+    """The watch is asked during each wait; on an emulator it sees the reset at once."""
+    device = Simulated()
+    console = ScriptedConsole(device)
+    console.say(device.boot())
+    asked: list[bool] = []
+    inside = False
+
+    @contextmanager
+    def expecting() -> Iterator[None]:
+        nonlocal inside
+        inside = True
+        yield
+        inside = False
+
+    driver = ZephyrShellDriver(console, timeout=5.0, clock=console.clock, watch=lambda: asked.append(inside))
+    assert isinstance(driver, Reboots)
+    driver.expecting = expecting
+    driver.wait_ready(timeout=5)
+    assert asked
+    assert not any(asked)
+    asked.clear()
+    assert driver.reboot().uuid == UUID
+    assert asked
+    assert all(asked)
+    assert not inside
 
 
 class Hesitant(ScriptedConsole):

@@ -5,18 +5,19 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping
+from typing import TypedDict
 
 from tfm_harness.bench.combination import TargetBuild
 from tfm_harness.bench.proof import spoke_elsewhere
 from tfm_harness.bench.reset_monitor import ResetMonitor
 from tfm_harness.boards.base import Board
-from tfm_harness.boards.emulator_quirks import hints_for, is_tfm
+from tfm_harness.boards.emulator_quirks import hints_for, is_tfm, limit_reached
 from tfm_harness.console.base import Console, Mark
 from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError, ProductError
-from tfm_harness.protocol.base import Description
+from tfm_harness.protocol.base import Description, Reboots
 from tfm_harness.protocol.clients import open_client
 
-__all__ = ["Firmware", "open_consoles"]
+__all__ = ["Firmware", "emulator_limit", "open_consoles"]
 
 
 def open_consoles(board: Board) -> Mapping[str, Console]:
@@ -24,6 +25,47 @@ def open_consoles(board: Board) -> Mapping[str, Console]:
     with contextlib.suppress(HarnessError):
         return board.consoles
     return {}
+
+
+def emulator_limit(board: Board, combination: TargetBuild, why: str) -> InfrastructureError | None:
+    """The error for a boot that only a known limit of the emulator explains; None where the product may be at fault.
+
+    Args:
+        board: started.
+        combination: what runs on it.
+        why: what was seen without that knowledge.
+    """
+    consoles = open_consoles(board)
+    limit = limit_reached(**_seen(board, combination, consoles))
+    if limit is None:
+        return None
+    return InfrastructureError(
+        "this emulator cannot run these images: their boot ends at something that it does not model",
+        kind="emulator-limit",
+        expected="a boot",
+        seen=why,
+        where="\n".join(f"console {name!r}:\n{console.tail(8)}" for name, console in consoles.items()),
+        hint=limit,
+    )
+
+
+class _Seen(TypedDict):
+    machine: str | None
+    console: str
+    resets: int
+    tfm: bool
+
+
+def _seen(board: Board, combination: TargetBuild, consoles: Mapping[str, Console]) -> _Seen:
+    said = ""
+    with contextlib.suppress(HarnessError):
+        said = "".join(c.read_from(Mark(0)).decode("utf-8", "replace") for c in consoles.values())
+    return {
+        "machine": getattr(combination.target, "machine", None),
+        "console": said,
+        "resets": sum(event.kind == "guest-reset" for event in board.events),
+        "tfm": is_tfm(combination.build),
+    }
 
 
 class Firmware:
@@ -57,6 +99,8 @@ class Firmware:
             timeout=answer_timeout,
             watch=monitor.raise_if_down,
         )
+        if isinstance(self.client, Reboots):
+            self.client.expecting = monitor.expected_reset
 
     @property
     def answered(self) -> bool:
@@ -88,12 +132,17 @@ class Firmware:
         """Wait until the firmware has booted and answers; an error says what is known about the silence.
 
         Raises:
-            InfrastructureError, ProductError: as `PseudoDriver.wait_ready`; ``boot-hung`` when another console spoke.
+            InfrastructureError, ProductError: as `PseudoDriver.wait_ready`; ``boot-hung`` when another console spoke;
+                ``emulator-limit``: it never answered, for what the emulator lacks.
         """
         began = time.perf_counter()
         try:
             self.answer_within(self._boot_timeout)
         except (InfrastructureError, ProductError) as error:
+            if self._description is None:
+                limit = emulator_limit(self._board, self._combination, error.message)
+                if limit is not None:
+                    raise limit from error
             consoles = open_consoles(self._board)
             talking = {name: console.received for name, console in consoles.items() if console.received}
             if isinstance(error, InfrastructureError) and error.kind == "silent" and talking:
@@ -111,9 +160,4 @@ class Firmware:
 
     def _emulator_quirks(self, consoles: Mapping[str, Console]) -> tuple[str, ...]:
         """What is known about this emulator that explains a boot that came to nothing."""
-        said = ""
-        with contextlib.suppress(HarnessError):
-            said = "".join(c.read_from(Mark(0)).decode("utf-8", "replace") for c in consoles.values())
-        resets = sum(event.kind == "guest-reset" for event in self._board.events)
-        machine = getattr(self._combination.target, "machine", None)
-        return hints_for(machine, said, resets=resets, tfm=is_tfm(self._combination.build))
+        return hints_for(**_seen(self._board, self._combination, consoles))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tfm_harness.config.build import Build
 
-__all__ = ["hints_for", "is_tfm"]
+__all__ = ["hints_for", "is_tfm", "limit_reached"]
 
 _BOOT = re.compile(r"\[INF\] Starting bootloader|Booting TF-?M v?\d|\[Sec Thread\] Secure image initializing")
 _OTP = re.compile(r"\[ERR\] OTP system initialization failed")
@@ -19,6 +19,14 @@ _TFM = re.compile(
     r"\[INF\] Starting bootloader|Booting TF-?M v?\d|\[Sec Thread\]|TF-M isolation level|Non-Secure system"
 )
 _NONSECURE = re.compile(r"Non-Secure system starting\.\.\.")
+
+_BOOT_LINES = re.compile(
+    r"\[(?!ERR)[A-Z][A-Za-z ]*\].*"  # boot loader, secure services; never an error
+    r"|Booting TF-?M v?\d.*|TF-M isolation level is.*|TF-M FP mode.*|Lazy stacking .*"
+    r"|Creating an empty \w+ flash layout\."
+    r"|Non-Secure system starting\.\.\.|\*\*\* Booting .*"
+)
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\0")
 
 _QSPI = (
     "QEMU 7.2 models the QSPI flash of mps3-an547 as plain ROM and has no QSPI controller: stock TF-M images for AN547,"
@@ -57,6 +65,33 @@ def hints_for(machine: str | None, console: str, *, resets: int = 0, tfm: bool =
     if last and _BOOT.search(last[0]):
         return (_QSPI,)
     return ()
+
+
+def limit_reached(machine: str | None, console: str, *, resets: int = 0, tfm: bool = False) -> str | None:
+    """The limit that ended this boot, in words, where nothing else than the limit explains what was seen.
+
+    So is a boot that came again and again and in which nobody spoke but the boot loader and the secure side's start;
+    and one that stopped for want of a flash controller. Anything else that was said (a test, an application, an error,
+    a fault) means that the firmware got past the limit: what then happens is its own.
+
+    Args:
+        machine, console, resets, tfm: see `hints_for`.
+    """
+    if machine != "mps3-an547":
+        return None
+    said = [line.strip() for line in _ESCAPES.sub("", console).splitlines() if line.strip()]
+    if not said:
+        return _TRD if tfm and resets else None
+    if not _TFM.search(console):
+        return None
+    if _OTP.search(said[-1]) and all(_OTP.search(line) or _BOOT_LINES.fullmatch(line) for line in said):
+        return _QSPI
+    starts = sum(line.startswith("[INF] Starting bootloader") for line in said)
+    starts = starts or sum(bool(re.match(r"Booting TF-?M v?\d", line)) for line in said)
+    if starts < 2 and not resets:
+        return None
+    # The last line may be cut: the board is still at it.
+    return _TRD if all(_BOOT_LINES.fullmatch(line) for line in said[:-1]) else None
 
 
 def is_tfm(build: Build) -> bool:

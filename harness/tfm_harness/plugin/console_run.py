@@ -7,6 +7,7 @@ import weakref
 
 import pytest
 
+from tfm_harness.bench.firmware import emulator_limit
 from tfm_harness.boards.base import ResetKind
 from tfm_harness.boards.emulator_quirks import hints_for, is_tfm
 from tfm_harness.config.console_suite import ConsoleSuiteConfig
@@ -90,6 +91,10 @@ def _judge(bench: Bench, config: ConsoleSuiteConfig, run: LiveRun) -> None:
     problems = [problem for problem in judgement.problems if problem.kind not in _OF_CASES]
     if judgement.verdict is Verdict.PASSED or not problems:
         return
+    limit = emulator_limit(bench.board, bench.combination, problems[0].message)
+    if limit is not None:
+        bench.reset_monitor.blame_emulator()
+        raise limit
     console = bench.board.console(config.console)
     said = console.read_from(Mark(0)).decode("utf-8", "replace")
     resets = sum(event.kind == "guest-reset" for event in bench.board.events)

@@ -6,15 +6,16 @@ import abc
 import enum
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from tfm_harness.errors import ProductError
 
 if TYPE_CHECKING:
     from tfm_harness.console.base import Console
 
-__all__ = ["Description", "Exchange", "Feature", "InferResult", "PseudoDriver", "Source", "fresh_nonce"]
+__all__ = ["Description", "Exchange", "Feature", "InferResult", "PseudoDriver", "Reboots", "Source", "fresh_nonce"]
 
 
 NONCE_BYTES: Final = 32
@@ -187,3 +188,14 @@ class PseudoDriver(abc.ABC):
     @abc.abstractmethod
     def exchanges(self) -> Sequence[Exchange]:
         """The last exchanges (bounded), newest last."""
+
+
+@runtime_checkable
+class Reboots(Protocol):
+    """A client that can make the firmware reset itself.
+
+    Attributes:
+        expecting: opens a block in which resets are no surprise; set by who watches the board for them.
+    """
+
+    expecting: Callable[[], AbstractContextManager[object]]

@@ -7,6 +7,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 
@@ -65,6 +66,7 @@ class ZephyrShellDriver(PseudoDriver):
     ) -> None:
         self.console = console
         self.timeout = timeout
+        self.expecting: Callable[[], AbstractContextManager[object]] = nullcontext
         self._clock = clock
         self.session = ShellSession(console, prompt=prompt, watch=watch, quiet=quiet, clock=clock)
         self._exchanges: deque[Exchange] = deque(maxlen=_REPEAT)
@@ -96,9 +98,15 @@ class ZephyrShellDriver(PseudoDriver):
                     raise
 
     def reboot(self, *, timeout: float = 20.0) -> Description:
-        """``kernel reboot cold``, then wait for the shell."""
-        self.session.restart("kernel reboot cold", timeout)
-        return self.wait_ready(timeout=timeout)
+        """``kernel reboot cold``, then wait for the shell.
+
+        Raises:
+            InfrastructureError, ProductError: ``no-reset``: it went on as if nothing had been asked; else as
+                `wait_ready`.
+        """
+        with self.expecting():
+            self.session.restart("kernel reboot cold", timeout)
+            return self.wait_ready(timeout=timeout)
 
     def describe(self) -> Description:
         """Version, UUID and models, as the firmware says them."""
