@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from tfm_harness.cli.completion import add_completers
 from tfm_harness.config.environment import check_environment
-from tfm_harness.errors import HarnessError, Responsibility
+from tfm_harness.errors import ConfigError, HarnessBug, HarnessError, InfrastructureError, Responsibility
 from tfm_harness.plugin.options import OPTIONS
 from tfm_harness.version import __version__
 
@@ -89,6 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code says whose fault a failure is."""
     try:
         words = list(sys.argv[1:] if argv is None else argv)
+        _check_words(words)
         # argparse gives what stands behind -- to positional arguments only where those come last.
         end = words.index("--") if words[:1] == ["run"] and "--" in words else len(words)
         parser = make_parser()
@@ -101,16 +105,67 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.rest = words[end + 1 :]
         check_environment(option.env for option in OPTIONS)
         code: int = args.run(args)
+        _flush()
     except HarnessError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - a command line tool prints
-        return EXIT_CODES[error.responsibility]
+        return _tell(str(error), EXIT_CODES[error.responsibility])
     except KeyboardInterrupt:
         return 2
     except BrokenPipeError:
         # The reader has gone (`| head`): not an error; nothing more can be written either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:  # noqa: BLE001 - the outermost net: nothing foreign may look like a verdict
+        shown = _foreign(error)
+        return _tell(str(shown), EXIT_CODES[shown.responsibility])
     return code
+
+
+def _check_words(words: Sequence[str]) -> None:
+    """No path and no name holds a NUL."""
+    wrong = next((word for word in words if "\0" in word), None)
+    if wrong is not None:
+        raise ConfigError("an argument holds a NUL character", kind="bad-argument", seen=repr(wrong[:80]))
+
+
+def _flush() -> None:
+    """What was printed is written now: a full disk is told, and not left to the interpreter's end."""
+    if sys.stdout is not None:  # None when it was closed before the start
+        sys.stdout.flush()
+
+
+def _tell(text: str, code: int) -> int:
+    """Say it where it can be said; the exit code is right in any case."""
+    with contextlib.suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)  # noqa: T201 - a command line tool prints
+    return code
+
+
+def _foreign(error: Exception) -> HarnessError:
+    """An exception that nobody expected, as an error of ours: the host's (a file, a disk, a port), else a bug."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    where = "\n".join(f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames)
+    seen = f"{type(error).__name__}: {error}"[:500]
+    if isinstance(error, UnicodeEncodeError) and any("\ud800" <= c <= "\udfff" for c in str(error.object)):
+        return ConfigError("a name is no text (its bytes are not UTF-8)", kind="bad-argument", seen=seen, where=where)
+    loop = isinstance(error, RuntimeError) and "Symlink loop" in seen  # pathlib's, before Python 3.13
+    if isinstance(error, OSError) or loop:
+        if sys.stdout is not None:  # what could not be written is not tried again at the interpreter's end
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return InfrastructureError(
+            "the operating system refused something",
+            kind="host-refused",
+            seen=seen,
+            where=str(getattr(error, "filename", None) or where),
+            hint="check that path, its permissions, and that there is space",
+        )
+    return HarnessBug(
+        "an error that the harness did not expect",
+        kind="unexpected",
+        seen=seen,
+        where=f"{where}\ntfm-harness {__version__}, Python {sys.version.split()[0]}",
+        hint="please report this text, with the file that caused it where it is not secret",
+    )
 
 
 if __name__ == "__main__":
