@@ -21,7 +21,7 @@ from __future__ import annotations
 import enum
 from typing import ClassVar
 
-from tfm_harness.safe_text import safe
+from tfm_harness.safe_text import hide_secrets, safe
 
 __all__ = [
     "ConfigError",
@@ -42,6 +42,11 @@ class Responsibility(enum.StrEnum):
     CONFIGURATION = "configuration"
     TEST = "test"  # a mistake in the test itself: it reached no verdict
     HARNESS = "harness"
+
+
+def _clean(text: str) -> str:
+    """Nothing that a terminal obeys, and no password of an address or a command."""
+    return hide_secrets(safe(text))
 
 
 class HarnessError(Exception):
@@ -70,13 +75,13 @@ class HarnessError(Exception):
         hint: str | None = None,
     ) -> None:
         # Any of these may hold what a device, a peer or a file said.
-        super().__init__(safe(message))
-        self.message = safe(message)
+        super().__init__(_clean(message))
+        self.message = _clean(message)
         self.kind = kind
-        self.expected = None if expected is None else safe(expected)
-        self.seen = None if seen is None else safe(seen)
-        self.where = None if where is None else safe(where)
-        self.hint = None if hint is None else safe(hint)
+        self.expected = None if expected is None else _clean(expected)
+        self.seen = None if seen is None else _clean(seen)
+        self.where = None if where is None else _clean(where)
+        self.hint = None if hint is None else _clean(hint)
 
     def __str__(self) -> str:
         lines = [f"[{self.responsibility}:{self.kind}] {self.message}"]

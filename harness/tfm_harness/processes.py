@@ -40,6 +40,9 @@ _GUARD: Final = (
 # The same for a worker that gives something back after the harness has ended: it may do so for a while, no longer.
 _LASTING: Final = 'test "$PPID" = "$1" || exit 125; shift 2; ulimit -c 0; exec "$@"'
 
+_OURS_ALONE: Final = frozenset({"TFM_HARNESS_BASELINE", "PGPASSWORD"})
+"""Environment variables that hold passwords of the database of baselines: no tool needs them."""
+
 _Job = Callable[[], "subprocess.Popen[bytes]"]
 _Jobs = queue.SimpleQueue[tuple[_Job, "Future[subprocess.Popen[bytes]]"]]
 
@@ -155,7 +158,7 @@ def start(
                 stdout=stdout,
                 stderr=stderr,
                 pass_fds=(*pass_fds, *_handed_on),
-                env=dict(env) if env is not None else None,
+                env={name: v for name, v in (os.environ if env is None else env).items() if name not in _OURS_ALONE},
                 cwd=cwd,
                 start_new_session=True,
                 bufsize=0,

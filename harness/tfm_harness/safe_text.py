@@ -9,12 +9,33 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["safe"]
+__all__ = ["hide_secrets", "safe"]
 
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 # GitHub Actions obeys `::command::` at a line's start and `##[command]` anywhere, Azure Pipelines `##vso[...]`,
 # TeamCity `##teamcity[...]`.
 _COMMAND: Final = re.compile(r"^(\s*):(?=:)|#(?=#\w*\[)", re.MULTILINE)
+
+
+# user:password@host, also where the password itself holds an @; and what a query or a command line calls a secret
+_USERINFO: Final = re.compile(
+    r"(?<![\w/.:])([\w.+%-]+):([^\s/@:][^\s/@]*(?:@[^\s/@]+)*)@(?=[\w-]+\.|\[)|(?<=//)([^\s/@:]*):([^\s/]+)@(?=[\w\[])"
+)
+_QUERY: Final = re.compile(
+    r"(?i)((?:[?&;]|(?<!\S)--?)(?:\w+[-_])?(?:pass(?:word|wd|phrase)?|pwd|secret|api[-_]?key|token|pin)=)[^\s&;\"']+"
+)
+
+
+def hide_secrets(text: str) -> str:
+    """`text` with ``***`` in place of passwords: of ``user:password@host``, and of queries like ``?password=...``.
+
+    In a command line also ``--password=...``. Words of other texts (``token: ...``) stay.
+    """
+    if "@" in text:
+        text = _USERINFO.sub(lambda found: f"{found[1] if found[1] is not None else found[3]}:***@", text)
+    if "=" in text:
+        text = _QUERY.sub(r"\1***", text)
+    return text
 
 
 def safe(text: str | bytes) -> str:

@@ -69,20 +69,21 @@ def _pool(folder: Path) -> Iterator[Board]:
     yield Board(("--tfm-target", str(_qemu(folder, 2)), "--tfm-build", str(FIRMWARE / "build.yaml"), "-n", "2"))
 
 
-def _fvp(folder: Path) -> Iterator[Board]:
-    from tfm_harness.testing.simulators import fvp
-
-    binary = fvp.install(folder / "fvp-bin")
-    target = yaml.safe_load((ROOT / "targets" / "fvp-corstone300.yaml").read_text())
-    path = folder / "fvp.yaml"
-    path.write_text(yaml.safe_dump({**target, "binary": str(binary)}))
-    yield Board(("--tfm-target", str(path), "--tfm-build", str(FIRMWARE / "build.yaml")))
-
-
 _SENSORS = """\
 sensors: {mag: {model: lsm303dlhc, address: 0x1e}, temp: {model: tmp105, address: 0x48}}
 clock: {source: sse-counter, hz: 32000000}
 """
+
+
+def _fvp(folder: Path) -> Iterator[Board]:
+    from tfm_harness.testing.simulators import fvp
+
+    (folder / "fvp-bin").mkdir()
+    binary = fvp.install(folder / "fvp-bin")
+    target = yaml.safe_load((ROOT / "targets" / "fvp-corstone300.yaml").read_text())
+    path = folder / "fvp.yaml"
+    path.write_text(yaml.safe_dump({**target, "binary": str(binary), **yaml.safe_load(_SENSORS)}))
+    yield Board(("--tfm-target", str(path), "--tfm-build", str(FIRMWARE / "build.yaml")))
 
 
 def _mps3(folder: Path) -> Iterator[Board]:

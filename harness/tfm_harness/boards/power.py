@@ -12,12 +12,13 @@ from tfm_harness.boards.base import PowerState
 from tfm_harness.boards.tools import run_tool, run_words
 from tfm_harness.config.power import CommandPower, PduPower, PowerConfig, UsbHubPower
 from tfm_harness.errors import InfrastructureError
+from tfm_harness.safe_text import hide_secrets
 
 __all__ = ["PowerControl", "cycle", "make_power"]
 
 _PDU: Final = """
 import importlib, json, sys
-model, host, port, index, what, *rest = json.loads(sys.argv[1])
+model, host, port, index, what, *rest = json.load(sys.stdin)
 try:
     backend = importlib.import_module("labgrid.driver.power." + model)
     if what == "set":
@@ -154,8 +155,14 @@ class PduSwitch:
     def _call(self, *arguments: object) -> str:
         config = self._config
         request = json.dumps([config.model, config.host, config.port, config.index, *arguments])
-        words = [config.python or sys.executable, "-c", _PDU, request]
-        said = run_tool(words, config.timeout, what="with labgrid in it", hint="check the switch and its network")
+        words = [config.python or sys.executable, "-c", _PDU]
+        said = run_tool(
+            words,
+            config.timeout,
+            what="with labgrid in it",
+            hint="check the switch and its network",
+            given=request.encode(),  # its address may hold a password
+        )
         try:
             kind, answer = json.loads(said.out.strip().splitlines()[-1])
         except (ValueError, IndexError, TypeError) as error:
@@ -178,7 +185,7 @@ class PduSwitch:
 
     def _disobeys(self, seen: str) -> InfrastructureError:
         return InfrastructureError(
-            f"the power switch {self._config.host} does not obey",
+            f"the power switch {hide_secrets('//' + self._config.host)[2:]} does not obey",
             kind="power-failed",
             expected=f"outlet {self._config.index} of a {self._config.model} to switch",
             seen=seen[:300],

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from tfm_harness.errors import InfrastructureError
-from tfm_harness.processes import PIPE, end_group, start
+from tfm_harness.processes import DEVNULL, PIPE, end_group, start
 
 __all__ = ["Said", "run_tool", "run_words"]
 
@@ -33,6 +33,7 @@ def run_tool(
     hint: str = "",
     extra: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
+    given: bytes | None = None,
 ) -> Said:
     """Run a tool to its end; when it hangs, it and its children are killed.
 
@@ -43,6 +44,7 @@ def run_tool(
         hint: what to do when it is missing, cannot be run or hangs, where there is more to say than that.
         extra: additional environment variables.
         env: its whole environment instead of ours.
+        given: what it reads on its standard input: nobody sees that, while everybody can see arguments.
 
     Raises:
         InfrastructureError: kind ``tool-missing``, ``tool-start`` or ``tool-hung``.
@@ -57,7 +59,7 @@ def run_tool(
         )
     try:
         environment = {**(os.environ if env is None else env), **(extra or {})}
-        process = start(words, stdout=PIPE, stderr=PIPE, env=environment)
+        process = start(words, stdin=DEVNULL if given is None else PIPE, stdout=PIPE, stderr=PIPE, env=environment)
     except OSError as error:
         raise InfrastructureError(
             f"{words[0]} cannot be run",
@@ -69,7 +71,7 @@ def run_tool(
         ) from error
     with process:
         try:
-            out, err = process.communicate(timeout=timeout)
+            out, err = process.communicate(given, timeout=timeout)
         except BaseException as error:  # Ctrl-C included
             end_group(process)
             if not isinstance(error, subprocess.TimeoutExpired):

@@ -29,6 +29,7 @@ __all__ = [
     "default_implementation_id",
     "make_entropy",
     "make_otp",
+    "sweep",
 ]
 
 OTP_SIZE: Final = 256
@@ -130,6 +131,8 @@ class BoardStore:
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.folder.chmod(0o700)
+            for unfinished in self.folder.glob("huk.TEST_ONLY.[0-9]*"):  # of a run that was killed; the board is ours
+                unfinished.unlink()
         except OSError as error:
             raise self._failed(error) from error
 
@@ -194,6 +197,14 @@ class BoardStore:
             where=str(error.filename or self.folder),
             hint="the state folder must be writable and have space",
         )
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed runs have left: folders whose names end in the number of a process that is no more."""
+    for left in folder.glob("*.*"):
+        number = left.name.rpartition(".")[2]
+        if number.isdecimal() and not Path(f"/proc/{number}").exists():
+            shutil.rmtree(left, ignore_errors=True)
 
 
 class EphemeralStore(BoardStore):

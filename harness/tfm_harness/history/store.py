@@ -24,6 +24,7 @@ from tfm_harness.config import state_folder
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.latency.regression import NIGHTS, Night
 from tfm_harness.latency.series import Series
+from tfm_harness.safe_text import hide_secrets
 
 __all__ = ["BaselineKey", "BaselineStore", "StoredBaseline", "default_url", "run_name"]
 
@@ -140,7 +141,7 @@ class BaselineStore:
         self.url = text if "://" in text else f"sqlite:///{text}"
         try:
             parsed = make_url(self.url)
-            self.shown = parsed.render_as_string(hide_password=True)
+            self.shown = hide_secrets(parsed.render_as_string(hide_password=True))
             if parsed.get_backend_name() == "sqlite" and parsed.database not in {None, "", ":memory:"}:
                 Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
             if parsed.drivername == "postgresql":

@@ -7,9 +7,8 @@ refused with the version that would read it.
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
+import secrets
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -161,16 +160,14 @@ def write_text(path: Path, text: str | Iterable[str]) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=".report-", delete=False, encoding="utf-8", errors="backslashreplace"
-        ) as out:
+        scratch = path.parent / f".report-{secrets.token_hex(8)}"  # of the user's umask, unlike tempfile's
+        with scratch.open("x", encoding="utf-8", errors="backslashreplace") as out:
             try:
                 out.writelines([text] if isinstance(text, str) else text)
                 out.close()
-                Path(out.name).chmod(0o644)
-                Path(out.name).replace(path)
+                scratch.replace(path)
             except BaseException:
-                os.unlink(out.name)  # noqa: PTH108 - the name just made
+                scratch.unlink()
                 raise
     except OSError as exc:
         raise InfrastructureError(

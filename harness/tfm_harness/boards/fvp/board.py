@@ -6,6 +6,7 @@ Built against the FVP's documented behaviour; run here only through the simulato
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import threading
@@ -19,7 +20,7 @@ from tfm_harness.boards.emulated import EmulatedBoard
 from tfm_harness.boards.fvp import model as fvp_model
 from tfm_harness.boards.fvp.binary import FvpBinary, await_terminals, reset_through_iris
 from tfm_harness.boards.supervisor import Child, spawn
-from tfm_harness.boards.virtual import make_entropy
+from tfm_harness.boards.virtual import make_entropy, sweep
 from tfm_harness.config.fvp import FvpTarget
 from tfm_harness.console.endpoints import TelnetTransport
 from tfm_harness.console.stream import StreamConsole
@@ -52,6 +53,8 @@ class FvpBoard(EmulatedBoard):
         self._overdue = False
         self._stimulus: VsiStimulus | None = None
         self._folder = context.run_dir / f"{target.name}.fvp"
+        self._burns = context.state_dir / "burned"
+        self._secrets = self._burns / f"{target.name}.{os.getpid()}"
 
     # --- life ------------------------------------------------------------------------------
 
@@ -65,6 +68,7 @@ class FvpBoard(EmulatedBoard):
         self._fvp = FvpBinary.ask(self._target.binary, self._target.minimum_version)
         fvp_model.check_parameters(self._parameters(), self._fvp.parameters)
         super()._prepare()
+        sweep(self._burns)
         if self._target.vsi is not None:
             from tfm_harness.stimulus.vsi.stimulus import VsiStimulus
 
@@ -85,6 +89,7 @@ class FvpBoard(EmulatedBoard):
             for console in self._drains.values():
                 console.close()
             shutil.rmtree(self._folder, ignore_errors=True)
+            shutil.rmtree(self._secrets, ignore_errors=True)
 
     def check_alive(self) -> None:
         """See `Board`."""
@@ -175,7 +180,9 @@ class FvpBoard(EmulatedBoard):
         return provision.loads(build, self._target.virtual.model_slots)
 
     def _area(self, name: str, content: bytes, address: int) -> fvp_model.Data:
-        path = self._folder / name
+        # Secrets: never in the run's folder, which is archived. A killed run leaves them to the next one's sweep.
+        self._secrets.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self._secrets / name
         path.touch(mode=0o600)
         path.write_bytes(content)
         return fvp_model.Data(path, address, self._target.core)
