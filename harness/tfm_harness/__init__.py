@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tfm_harness.boards.base import Board, BoardEvent, Identity, PowerState, ResetKind, RunContext
     from tfm_harness.boards.locks import BoardLock
     from tfm_harness.boards.supervisor import Child, spawn
-    from tfm_harness.boards.virtual import Burned, make_otp
+    from tfm_harness.boards.virtual import Burned, StoppedCpu, make_otp
     from tfm_harness.config.build import Build
     from tfm_harness.config.fields import Name, Strict
     from tfm_harness.config.memory_map import MemoryMap, MemoryRegion, ServiceCall, ServiceConfig
@@ -75,7 +75,7 @@ _HOMES = {
     "bench.verifier": ("Verifier",),
     "bench.virtual": ("VirtualBoard",),
     "boards.base": ("Board", "BoardEvent", "Identity", "PowerState", "ResetKind", "RunContext"),
-    "boards.virtual": ("Burned", "make_otp"),
+    "boards.virtual": ("Burned", "StoppedCpu", "make_otp"),
     "config.build": ("Build",),
     "config.fields": ("Name", "Strict"),
     "config.memory_map": ("MemoryMap", "MemoryRegion", "ServiceCall", "ServiceConfig"),
@@ -181,6 +181,7 @@ __all__ = [
     "Stimulus",
     "StimulusBackend",
     "StimulusBase",
+    "StoppedCpu",
     "StreamConsole",
     "Strict",
     "TargetBase",

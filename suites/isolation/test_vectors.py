@@ -6,7 +6,18 @@ import struct
 from collections.abc import Iterator, Sequence
 
 import pytest
-from tfm_harness import Bench, Check, Checks, Device, MemoryMap, ProductError, ServiceCall, ServiceConfig
+from tfm_harness import (
+    Bench,
+    Check,
+    Checks,
+    Device,
+    MemoryMap,
+    ProductError,
+    ServiceCall,
+    ServiceConfig,
+    StoppedCpu,
+    VirtualBoard,
+)
 
 pytestmark = pytest.mark.needs("psa-call", "probe", "memory-map", "services")
 
@@ -24,6 +35,11 @@ OVERLAP = Check(
     id="isolation.overlap-refused",
     title="an output that overlaps an input, another output or the caller's array of vectors is refused",
     requirement="docs/protocol.md, Services; PSA Firmware Framework 1.0 s.3.3.2",
+)
+READ_ONCE = Check(
+    id="isolation.vectors-read-once",
+    title="what was checked of a vector is what is used: a change behind the check has no effect",
+    requirement="PSA Firmware Framework 1.0 s.3.3.2; CWE-367",
 )
 LENGTHS = Check(
     id="isolation.output-length",
@@ -183,6 +199,46 @@ def test_outputs_stand_alone(bench: Bench, arrays: Arrays, checks: Checks) -> No
         handle = next(iter(bench.services.values())).handle
         seen = arrays.lab.psa_call(handle, 1, [], [first, second])
         checks.equal(OVERLAP, seen, PROGRAMMER_ERROR, subject=f"two outputs at {first[0]:#x} and {second[0]:#x}")
+
+
+@pytest.mark.needs("infer", "nv-access", "write-stops")
+def test_vectors_are_read_once(
+    bench: Bench, device: Device, arrays: Arrays, virtual: VirtualBoard, checks: Checks
+) -> None:
+    """Another bus master changes a vector after it was checked: here the CPU stands still while that happens."""
+    if bench.description.firmware != REFERENCE:
+        pytest.skip(NOT_OURS)
+    before = virtual.nv.read()
+    device.infer_input(bytes(bench.description.input_bytes))
+    after = virtual.nv.read()
+    changed = next(n for n in range(0, len(after), 4) if after[n : n + 4] != before[n : n + 4])
+    request = struct.pack("<II64sI32s", 1, 16, bytes(64), 0, bytes(32))
+    inputs, outputs = arrays.put([request, bytes(bench.description.input_bytes)], [3072, 48])
+    elsewhere = arrays.answers + 0x8000
+    arrays.write(arrays.in_array, inputs)
+    arrays.write(arrays.out_array, outputs)
+    for at in (outputs[0][0], elsewhere):
+        arrays.lab.poke(at, b"\xa5" * 16)
+    statuses: list[int] = []
+
+    def call() -> None:
+        statuses.append(
+            arrays.lab.psa_call_at(
+                bench.services["inference"].handle, 3, inputs, outputs,
+                in_array=arrays.in_array, out_array=arrays.out_array,
+            )
+        )  # fmt: skip
+        bench.asked_results += 1
+
+    def change(cpu: StoppedCpu) -> None:
+        cpu.write(arrays.out_array, elsewhere.to_bytes(4, "little"))
+
+    if not virtual.in_secure_code(call, virtual.nv.address + changed, change):
+        pytest.skip("not covered: the secure side could not be stopped between check and use")
+    checks.equal(READ_ONCE, statuses, [0], subject="status")
+    checks(READ_ONCE, arrays.lab.peek(outputs[0][0], 16)[:1] == b"\xd2", expected="the result where it was checked",
+           seen="none", subject="output vector")  # fmt: skip
+    checks.equal(READ_ONCE, arrays.lab.peek(elsewhere, 16), b"\xa5" * 16, subject="memory of the changed vector")
 
 
 def test_lengths_of_outputs_say_what_was_written(bench: Bench, device: Device, arrays: Arrays, checks: Checks) -> None:

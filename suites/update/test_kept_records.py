@@ -123,7 +123,14 @@ def test_impossible_objects_are_not_believed(
 
 
 @pytest.mark.parametrize(
-    ("first", "second"), [(0xFFFFFFFF, 0), (0, 0xFFFFFFFF), (0x7FFFFFFF, 0x80000000), (0x80000000, 0x7FFFFFFF)]
+    ("first", "second"),
+    [
+        (0xFFFFFFFF, 0),
+        *(
+            pytest.param(*pair, marks=pytest.mark.thorough)
+            for pair in ((0, 0xFFFFFFFF), (0x7FFFFFFF, 0x80000000), (0x80000000, 0x7FFFFFFF))
+        ),
+    ],
 )
 def test_the_newer_copy_counts_where_its_number_begins_anew(
     device: Device,

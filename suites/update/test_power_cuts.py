@@ -116,7 +116,11 @@ def spread(states: list[bytes], most: int) -> list[bytes]:
 
 
 @pytest.mark.needs("cold-reset", "nv-access")
-@pytest.mark.parametrize("part", ["nothing", "the first chunk", "half", "all", "all of it, twice begun"])
+@pytest.mark.parametrize(
+    "part",
+    ["half", *(pytest.param(part, marks=pytest.mark.thorough)
+               for part in ("nothing", "the first chunk", "all", "all of it, twice begun"))],
+)  # fmt: skip
 def test_power_cut_between_chunks(updates: ModelUpdates, device: Device, virtual: VirtualBoard, part: str) -> None:
     image = updates.image(ahead=1)
     digest = device.lab.upload_model(updates.image(ahead=7)) if part == "all of it, twice begun" else b""
@@ -257,8 +261,9 @@ def test_damage_to_one_copy_loses_nothing(
 @pytest.mark.needs("cold-reset", "nv-access")
 @pytest.mark.parametrize(
     "kind",
-    ["first bytes", "last bytes", "one erased, one damaged", "first words erased",
-     pytest.param("ones", marks=pytest.mark.thorough), pytest.param("elsewhere", marks=pytest.mark.thorough)],
+    ["last bytes",
+     *(pytest.param(kind, marks=pytest.mark.thorough)
+       for kind in ("first bytes", "one erased, one damaged", "first words erased", "ones", "elsewhere"))],
 )  # fmt: skip
 def test_damage_to_every_copy_stops_the_device(
     updates: ModelUpdates, device: Device, kept: VirtualBoard, counter: Counter, checks: Checks, kind: str
@@ -293,7 +298,9 @@ def test_damage_to_every_copy_stops_the_device(
 
 
 @pytest.mark.needs("cold-reset", "nv-access")
-@pytest.mark.parametrize("which", [0, 1], ids=["first copy old", "second copy old"])
+@pytest.mark.parametrize(
+    "which", [0, pytest.param(1, marks=pytest.mark.thorough)], ids=["first copy old", "second copy old"]
+)
 def test_the_newer_copy_counts(
     updates: ModelUpdates, kept: VirtualBoard, counter: Counter, checks: Checks, which: int
 ) -> None:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 from tfm_harness.boards.base import ResetKind
-from tfm_harness.boards.virtual import Burned, NvMemory, VirtualControl
+from tfm_harness.boards.virtual import Burned, NvMemory, StoppedCpu, VirtualControl
 from tfm_harness.errors import HarnessBug
 
 if TYPE_CHECKING:
@@ -129,3 +129,27 @@ class VirtualBoard:
         with self.control.write_stops(addresses, lambda _: found.setdefault(self.nv.read())):
             work()
         return list(found)
+
+    def in_secure_code(self, work: Callable[[], object], address: int, look: Callable[[StoppedCpu], None]) -> bool:
+        """Stop the CPU once, when the secure side first writes to a word that it keeps, and look at it.
+
+        Args:
+            work: asks the firmware for something that makes it write there, and returns when it is done.
+            address: a word of the NV area, as the secure side sees it.
+            look: reads what only the secure side sees; the CPU stands meanwhile.
+
+        Returns:
+            Whether it came to stand there.
+        """
+        seen: list[int] = []
+        cpu: list[StoppedCpu] = []
+
+        def once(number: int) -> None:
+            if number == 0:
+                look(cpu[0])
+            seen.append(number)
+
+        with self.control.write_stops([address], once) as stops:
+            cpu.append(stops)
+            work()
+        return bool(seen)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from tfm_harness.boards.base import Board, BoardEvent, Identity, PowerState, ResetKind, RunContext
 from tfm_harness.boards.locks import BoardLock, acquire_all, acquire_numbered, resource_locks
 from tfm_harness.boards.provision import check_unchanged, digest_images
-from tfm_harness.boards.virtual import BoardStore, Burned, EphemeralStore, NvMemory, identity_of
+from tfm_harness.boards.virtual import BoardStore, Burned, EphemeralStore, NvMemory, StoppedCpu, identity_of
 from tfm_harness.console.base import Console
 from tfm_harness.console.stream import StreamConsole
 from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError
@@ -170,7 +170,9 @@ class EmulatedBoard(Board):
         """See `VirtualControl`; None where resets by the firmware itself cannot be counted."""
         return None
 
-    def write_stops(self, addresses: Sequence[int], on_stop: Callable[[int], None]) -> AbstractContextManager[object]:
+    def write_stops(
+        self, addresses: Sequence[int], on_stop: Callable[[int], None]
+    ) -> AbstractContextManager[StoppedCpu]:
         """See `VirtualControl`."""
         del on_stop
         raise InfrastructureError(

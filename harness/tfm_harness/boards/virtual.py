@@ -311,6 +311,16 @@ class NvMemory:
             raise ValueError(f"{size} bytes at {at:#x} are not inside an NV area of {self.size:#x} bytes")
 
 
+class StoppedCpu(Protocol):
+    """The CPU while it stands at a stop: memory and system registers as the code sees them that was stopped."""
+
+    def read(self, address: int, size: int) -> bytes:
+        """Bytes at an address. Only while the CPU stands."""
+
+    def write(self, address: int, data: bytes) -> None:
+        """Change bytes. Only while the CPU stands."""
+
+
 @runtime_checkable
 class VirtualControl(Protocol):
     """What only an emulated board lets the harness do to it."""
@@ -329,8 +339,12 @@ class VirtualControl(Protocol):
         None where the entropy is not known, or resets by the firmware itself cannot be counted.
         """
 
-    def write_stops(self, addresses: Sequence[int], on_stop: Callable[[int], None]) -> AbstractContextManager[object]:
+    def write_stops(
+        self, addresses: Sequence[int], on_stop: Callable[[int], None]
+    ) -> AbstractContextManager[StoppedCpu]:
         """While the block runs, stop the CPU after each write to one of these words and call `on_stop`.
+
+        The block is given the CPU, for `on_stop` to look at.
 
         Raises:
             InfrastructureError: ``no-write-stops``: this kind of board cannot.

@@ -508,12 +508,21 @@ def test_nv_memory_is_read_written_and_stopped_at(probe_board: QemuBoard) -> Non
     nv.write(0x104, b"\1\2\3\4")  # flash that changes under a running firmware
     assert ask_line(probe_board, "word 70000104") == "04030201"
     seen: list[bytes] = []
-    with probe_board.write_stops([0x7000_0108], lambda _: seen.append(nv.read(0x108, 8))) as stops:
+    looked: list[bytes] = []
+
+    def look(_: int) -> None:
+        seen.append(nv.read(0x108, 8))
+        looked.append(stops.read(0x7000_0108, 8))
+        stops.write(0x7000_0110, looked[-1][:4])
+
+    with probe_board.write_stops([0x7000_0108], look) as stops:
         assert ask_line(probe_board, "poke 70000108 00000001") == "ok"
         assert ask_line(probe_board, "poke 7000010c 00000002") == "ok"  # not watched
         assert ask_line(probe_board, "poke 70000108 00000003") == "ok"
     assert stops.stops == 2
     assert [value.hex() for value in seen] == ["0100000000000000", "0300000002000000"]
+    assert looked == seen
+    assert nv.read(0x110, 4).hex() == "03000000"
     assert ask_line(probe_board, "poke 70000108 00000004") == "ok"
     assert len(seen) == 2
     with pytest.raises(ValueError, match="not inside"):

@@ -74,6 +74,16 @@ class WriteStops:
                 "the emulated CPU could not be stopped at its writes", kind="gdbstub", seen=str(self._error)
             ) from self._error
 
+    def read(self, address: int, size: int) -> bytes:
+        """See `StoppedCpu`. Secure code was stopped: its view includes the secure registers."""
+        assert self._remote is not None  # noqa: S101 - inside of the block
+        return self._remote.read_memory(address, size)
+
+    def write(self, address: int, data: bytes) -> None:
+        """See `StoppedCpu`."""
+        assert self._remote is not None  # noqa: S101 - inside of the block
+        self._remote.write_memory(address, data)
+
     def _follow(self) -> None:
         remote = self._remote
         assert remote is not None  # noqa: S101 - set before the thread starts
