@@ -155,5 +155,7 @@ def test_the_secure_console_tells_the_truth(bench: Bench, device: Device, checks
             "image": f"NSPE image {said.raw['ver']} verified, security counter ",
             "model": f"MODEL image {entry.name} {entry.version} verified, security counter {entry.counter}\n",
         }
+        refusals = [line for line in log.splitlines() if "refused" in line or "corrupt" in line]
+        checks.equal(LOGGED, refusals, [], subject=f"{kind} {number}: nothing was refused")
         for subject, line in expected.items():
             checks(LOGGED, line in log, expected=line.strip(), seen=log[-600:], subject=f"{kind} {number}: {subject}")

@@ -235,14 +235,15 @@ def test_no_key_appears_in_an_output_of_a_board_under_test(bench: Bench, device:
 
 
 @pytest.mark.needs("known-secrets", "provision", "cold-reset")
+@pytest.mark.parametrize("places", [(0x2F,), pytest.param((0x00, 0x08, 0xE0), marks=pytest.mark.thorough)], ids=str)
 def test_no_key_appears_when_the_fuses_are_damaged(
-    bench: Bench, work: Work, virtual: VirtualBoard, checks: Checks
+    bench: Bench, work: Work, virtual: VirtualBoard, checks: Checks, places: tuple[int, ...]
 ) -> None:
     """Who says what is wrong with the fuses must not say what is in them."""
     huk = bytes((151 * n + 43) & 0xFF for n in range(32))
     whole = make_otp(huk=huk, lifecycle=0x3000, implementation_id=bytes(range(32)))
     secrets = [Secret(name="the hardware unique key in damaged fuses", data=huk)]
-    for at in (0x00, 0x08, 0x2F, 0xE0):
+    for at in places:
         damaged = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
         with virtual.burned(Burned(otp=damaged), answers=False):
             bench.answers()
@@ -268,6 +269,7 @@ def test_no_sample_appears_in_an_output(work: Work, stimulus: Stimulus, checks: 
         checks(SENSOR_OUT, not lines, expected="no values of a sample", seen=seen, subject=f"lines of {where}")
 
 
+@pytest.mark.thorough
 @pytest.mark.needs("sensor", "stimulus", "sensor-model", "memory-dump", "memory-map")
 def test_no_sample_is_left_in_memory(work: Work, stimulus: Stimulus, checks: Checks) -> None:
     work.sensor(stimulus)
@@ -294,6 +296,7 @@ def test_no_piece_of_the_model_appears_in_an_output(bench: Bench, work: Work, ch
     judge_outputs(checks, work, MODEL_OUT, [model_of(bench, active)])
 
 
+@pytest.mark.thorough
 @pytest.mark.needs("models", "memory-dump", "memory-map")
 def test_no_piece_of_a_model_is_left_in_memory(bench: Bench, work: Work, checks: Checks) -> None:
     work.keys()

@@ -224,6 +224,7 @@ def test_only_documented_message_types_answer(
         )
 
 
+@pytest.mark.thorough
 def test_outputs_do_not_depend_on_what_was_done_before(
     bench: Bench, device: Device, caller: Caller, checks: Checks
 ) -> None:

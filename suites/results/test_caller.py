@@ -69,12 +69,16 @@ def caller(bench: Bench, device: Device) -> RawCaller:
 
 
 @pytest.mark.needs("sensor", "stimulus", "sensor-model", "psa-call", "probe", "memory-map", "services")
-def test_a_raw_call_does_not_forge_the_source(bench: Bench, device: Device, caller: RawCaller, checks: Checks) -> None:
+@pytest.mark.parametrize("step", [pytest.param(31, id="some"), pytest.param(1, id="all", marks=pytest.mark.thorough)])
+def test_a_raw_call_does_not_forge_the_source(
+    bench: Bench, device: Device, caller: RawCaller, checks: Checks, step: int
+) -> None:
     """With a full window and with none, data of every length up to two windows, and the longest that there can be."""
     size = bench.description.input_bytes
     window = bench.window * RECORD_BYTES
     data = bytes((n * 29 + 3) & 0xFF for n in range(2 * window))
-    lengths = [*range(1, 2 * window + 1), 1024, 4095, 4096]
+    near = {1, 8, size - 1, size, size + 1, window - 1, window, window + 1, 2 * window}
+    lengths = sorted({*range(1, 2 * window + 1, step), *near, 1024, 4095, 4096})
 
     def refused(words: str, source: int, tried: list[int]) -> None:
         statuses = caller.run(source, tried, data=data)

@@ -77,6 +77,7 @@ def test_an_older_model_is_refused_whatever_came_between(updates: ModelUpdates, 
     updates.old_model_works()
 
 
+@pytest.mark.thorough
 def test_counters_are_unsigned_numbers_of_32_bits(updates: ModelUpdates) -> None:
     """Each step crosses the width or the sign of a number that an implementation may have chosen too small."""
     steps = (0x7F, 0x80, 0xFF, 0x100, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0xFFFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
@@ -164,6 +165,7 @@ def test_a_refused_image_raises_no_counter(updates: ModelUpdates) -> None:
     updates.checks.equal(ROLLBACK, status, NOT_PERMITTED, subject="after all of it, the one before")
 
 
+@pytest.mark.thorough
 def test_names_that_are_nearly_the_same_have_counters_of_their_own(updates: ModelUpdates) -> None:
     """Alike but for the last letter, the first one, one letter more, and in capitals."""
     name = updates.entry.name

@@ -42,6 +42,7 @@ NEAREST = (
     ("partition/", ("results",)),
     ("spe/services/attest", ("attestation",)),
     ("spe/services/model", ("update",)),
+    ("spe/services/platform", ("boot", "attestation")),
     ("spe/boot", ("boot", "update")),
     ("spe/storage/otp", ("provisioning", "boot")),
     ("spe/storage", ("update", "results")),
