@@ -341,3 +341,17 @@ def test_players_of_whole_samples_refuse_sensors_they_do_not_know(install: Insta
         PicoStimulus(PicoStimulusConfig(kind="pico", port="/nowhere"), sensors)
     with pytest.raises(ConfigError, match="stimulus-sensor"):
         VsiStimulus(tmp_path, sensors)
+
+
+def test_qemu_refuses_sensors_that_it_does_not_have(install: Install, tmp_path: Path) -> None:
+    from tfm_harness import RunContext
+    from tfm_harness.boards.registry import make_board
+    from tfm_harness.config.loading import load_target
+
+    install("acme-lab", {"tfm_harness.sensors": {"acme-hygro": "acme_hygro:Hygro"}}, modules={"acme_hygro": SENSOR})
+    path = tmp_path / "t.yaml"
+    path.write_text(
+        "kind: qemu\nmachine: mps3-an547\nconsoles: {ns: uart0}\nsensors: {air: {model: acme-hygro, address: 0x40}}\n"
+    )
+    with pytest.raises(ConfigError, match="QEMU does not play sensor 'air'"):
+        make_board(load_target(path), RunContext(tmp_path / "run", tmp_path / "state"))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from tfm_harness.boards.base import BoardEvent, ClockQuality, RunContext
 from tfm_harness.boards.emulated import EmulatedBoard
 from tfm_harness.boards.provision import otp_for
+from tfm_harness.boards.qemu.command import check_sensors
 from tfm_harness.boards.qemu.machine import Machine, Provisions
 from tfm_harness.boards.qemu.wake import Waker
 from tfm_harness.boards.qemu.write_stops import WriteStops
@@ -42,6 +43,7 @@ class QemuBoard(EmulatedBoard):
 
     def __init__(self, target: QemuTarget, context: RunContext) -> None:
         super().__init__(target, context)
+        check_sensors(target)
         self._target = target
         self._machine = Machine(target.name, target, context.run_dir / f"{target.name}.qemu.log", self._on_event)
         self._properties: dict[tuple[str, str], object] = {}

@@ -10,10 +10,11 @@ from typing import Final
 from tfm_harness.boards.provision import loads
 from tfm_harness.config.build import Build
 from tfm_harness.config.qemu import QemuTarget
+from tfm_harness.errors import ConfigError
 from tfm_harness.stimulus.models import make_sensor
 from tfm_harness.stimulus.qmp import sensor_device
 
-__all__ = ["HOST_LIMITS", "command_line", "escape", "older"]
+__all__ = ["HOST_LIMITS", "check_sensors", "command_line", "escape", "older"]
 
 HOST_LIMITS: Final = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
 """Firmware is untrusted; should it break out of the emulation, it finds little."""
@@ -22,6 +23,24 @@ HOST_LIMITS: Final = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn
 def escape(value: str) -> str:
     """A value inside a QEMU option: commas are doubled."""
     return value.replace(",", ",,")
+
+
+def check_sensors(target: QemuTarget) -> None:
+    """Refuse sensor models of packages that QEMU does not have.
+
+    Raises:
+        ConfigError: kind ``stimulus-sensor``.
+    """
+    for name, sensor in target.sensors.items():
+        if make_sensor(sensor).qemu_device is None:
+            raise ConfigError(
+                f"QEMU does not play sensor {name!r}",
+                kind="stimulus-sensor",
+                expected="a sensor model that names its QEMU device (`qemu_device`)",
+                seen=sensor.model,
+                where=str(target.path or target.name),
+                hint="leave the sensor out of this target, or use a board that has it",
+            )
 
 
 def _loader(file: str, address: int | None) -> list[str]:
