@@ -20,6 +20,7 @@ PATTERNS = (
     "docs/*.md",
     "docs/*.cddl",
     "docs/boards/*",
+    "docs/examples/**/*",
     "docs/pictures/*",
     "docs/schemas/*.json",
     "README.md",
