@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import base64
+import bz2
 import contextlib
+import gzip
+import io
+import lzma
 import shutil
 import struct
 import subprocess
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfm_harness.cli.main import main
 from tfm_harness.encodings import plain_text, utf16_codec
+from tfm_harness.verify.elf import MAGIC
 from tfm_harness.verify.forms import UnknownFormError, decode
+
+from tests.verify.verify_kit import KEY
 
 INPUTS = Path(__file__).resolve().parents[3] / "shared" / "inputs"
 
@@ -152,8 +162,9 @@ def test_what_is_written_in_a_form_is_read_back(form: str, data: bytes) -> None:
 @given(st.binary(max_size=200))
 def test_anything_is_bytes_or_a_named_refusal(data: bytes) -> None:
     if plain_text(data) is None:
-        found = decode(data)
-        assert (found.form, found.data) == ("binary", data)
+        with contextlib.suppress(UnknownFormError):
+            found = decode(data)
+            assert (found.form, found.data) == ("binary", data) or data.startswith(MAGIC)
         return
     with contextlib.suppress(UnknownFormError):
         assert decode(data).form != "binary"
@@ -180,6 +191,46 @@ def test_other_text_is_refused_by_name(text: bytes, word: str) -> None:
     with pytest.raises(UnknownFormError) as caught:
         decode(text)
     assert word in str(caught.value.seen)
+
+
+def in_tar(data: bytes) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        member = tarfile.TarInfo("image\xfc.bin")
+        member.size = len(data)
+        archive.addfile(member, io.BytesIO(data))
+    return out.getvalue()
+
+
+def in_zip(data: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("app_update.bin", data)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("pack", "word"),
+    [
+        (in_zip, "zip archive"),
+        (in_tar, "tar archive"),
+        (gzip.compress, "gzip"),
+        (bz2.compress, "bzip2"),
+        (lzma.compress, "xz"),
+        (lambda data: struct.pack("<IIIIIIII", 0x0A324655, 0x9E5D5157, 0, 0, 256, 0, 1, 0) + data, "UF2"),
+        (lambda data: b"DfuSe\x01" + data, "DfuSe"),
+        (lambda data: b"\x1c\0\0\0TFL3" + data, "TFLite model"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["image", "token", "result", "csr"])
+def test_what_only_holds_evidence_inside_is_no_fault_of_the_product(
+    pack: Callable[[bytes], bytes], word: str, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, key = tmp_path / "packed", tmp_path / "key.pem"
+    path.write_bytes(pack(bytes(range(256)) * 4))
+    key.write_bytes(KEY.handle.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    assert main(["verify", kind, str(path), "--key", str(key)]) == 4
+    assert word in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

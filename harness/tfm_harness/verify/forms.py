@@ -54,12 +54,15 @@ def decode(data: bytes, *, what: str = "evidence", where: str = "", json_is: boo
         json_is: JSON is a form of what is awaited (a JWK), and comes back as it is.
 
     Raises:
-        UnknownFormError: kind ``form``: text in an unknown form, or a known form that is broken.
+        UnknownFormError: kind ``form``: text in an unknown form, a known form that is broken, or an archive.
     """
     if data.startswith(elf.MAGIC):
         return _decode_elf(data, what, where)
     text = plain_text(data)
     if text is None:
+        container = _container(data)
+        if container is not None:
+            raise _refused(what, where, container, why="in a container that is not opened")
         return Decoded(data, "binary")
     stripped = text.strip()
     if json_is and stripped[:1] == "{":
@@ -71,6 +74,26 @@ def decode(data: bytes, *, what: str = "evidence", where: str = "", json_is: boo
     if found is None:
         raise _refused(what, where, f"{name_of_text(stripped)}, beginning with {stripped[:40]!r}")
     return found
+
+
+_CONTAINERS = (
+    (0, b"PK\x03\x04", "a zip archive (a DFU package?): unpack it and name the image in it"),
+    (0, b"\x1f\x8b\x08", "gzip: unpack it"),
+    (0, b"BZh", "bzip2: unpack it"),
+    (0, b"\xfd7zXZ\x00", "xz: unpack it"),
+    (0, b"\x28\xb5\x2f\xfd", "zstd: unpack it"),
+    (0, b"UF2\n\x57\x51\x5d\x9e", "UF2: name the image that it was made of (.bin or .hex)"),
+    (0, b"DfuSe", "a DfuSe file: name the image that it was made of (.bin or .hex)"),
+    (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+    (0, b"\x89PNG\r\n\x1a\n", "a picture (PNG)"),
+    (4, b"TFL3", "a TFLite model that nobody has signed"),
+    (257, b"ustar", "a tar archive: unpack it"),
+)  # fmt: skip
+
+
+def _container(data: bytes) -> str | None:
+    """What kind of file these bytes are where it holds evidence at most inside; None where nothing says so."""
+    return next((name for at, magic, name in _CONTAINERS if data.startswith(magic, at)), None)
 
 
 def _decode_elf(data: bytes, what: str, where: str) -> Decoded:
@@ -85,9 +108,11 @@ def _decode_elf(data: bytes, what: str, where: str) -> Decoded:
     return Decoded(loaded, "ELF", address)
 
 
-def _refused(what: str, where: str, seen: str) -> UnknownFormError:
+def _refused(
+    what: str, where: str, seen: str, *, why: str = "text in a form that stands for no bytes"
+) -> UnknownFormError:
     return UnknownFormError(
-        f"the {what} is text in a form that stands for no bytes", kind="form", seen=seen, where=where or None,
+        f"the {what} is {why}", kind="form", seen=seen, where=where or None,
         expected="binary, hex, base64 or base64url, a C array, a hex dump (xxd, hexdump -C, Zephyr), PEM, Intel HEX,"
         " S-records or ELF",
     )  # fmt: skip
