@@ -23,6 +23,10 @@ __all__ = ["Decoded", "UnknownFormError", "decode", "name_of_text"]
 MIN_TEXT = 8
 """Fewest characters that are taken for hex or base64; shorter text may be anything."""
 
+MIN_CUT_HEX = 24
+"""Fewest characters, all of them hex digits of one case, that are hex which lost a digit, and not base64."""
+
+_HEX_DIGITS = re.compile(r"(?:0[xX])?(?:[0-9a-f]+|[0-9A-F]+)")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2})+")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+=*|[A-Za-z0-9_-]+=*")
 _PEM_BEGIN = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,64})-----")
@@ -139,16 +143,27 @@ def _decode_text(text: str) -> Decoded | None:
     ):
         if value:
             return Decoded(value, form)
-    packed = "".join(text.split())
-    if (
-        len(packed) >= MIN_TEXT
-        and not text.startswith("-----")
-        and _BASE64.fullmatch(packed)
-        and len(packed.rstrip("=")) % 4 != 1
-    ):
+    packed = _unwrapped(text)
+    if packed is None or text.startswith("-----") or not _BASE64.fullmatch(packed):
+        return None
+    if len(packed) >= MIN_CUT_HEX and _HEX_DIGITS.fullmatch(packed):
+        raise ValueError(f"{len(packed)} digits, an odd number")  # an even number was read above
+    if len(packed) >= MIN_TEXT and len(packed.rstrip("=")) % 4 != 1:
         url = "-" in packed or "_" in packed
         return Decoded(_base64(packed), "base64url" if url else "base64")
     return None
+
+
+def _unwrapped(text: str) -> str | None:
+    """The one word that a text is, or that was broken into lines of one length (the last may be shorter); else None.
+
+    Words side by side on a line are no base64: octal dumps and the like would be taken for it.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if any(len(line.split()) != 1 for line in lines):
+        return None
+    lengths = {len(line) for line in lines[:-1]}
+    return "".join(lines) if lines and len(lengths) <= 1 and len(lines[-1]) <= max(lengths, default=1 << 62) else None
 
 
 def _base64(packed: str) -> bytes:
@@ -164,7 +179,13 @@ def _base64(packed: str) -> bytes:
 
 
 def _plain_hex(text: str) -> bytes | None:
-    packed = "".join(text.split()).removeprefix("0x").removeprefix("0X")
+    packed = _unwrapped(text)
+    if packed is None:
+        parts = text.split()
+        if any(len(part) % 2 for part in parts):
+            return None  # octal or decimal numbers, or hex that lost digits
+        packed = "".join(parts)
+    packed = packed.removeprefix("0x").removeprefix("0X")
     return bytes.fromhex(packed) if len(packed) >= MIN_TEXT and _HEX.fullmatch(packed) else None
 
 
