@@ -471,3 +471,25 @@ def test_rfc2217_servers_that_answer_in_part(
     with pytest.raises(InfrastructureError) as caught:
         Rfc2217Transport(endpoint, timeout=1)
     assert words in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("kind", ["ok", "banner", "nopurge", "busy"])
+def test_the_given_servers(kind: str) -> None:
+    """The servers of inputs/rfc2217_servers.py, of which the part that serves is taken; its imports are another's."""
+    path = Path(__file__).resolve().parents[3] / "shared" / "inputs" / "rfc2217_servers.py"
+    if not path.is_file():
+        pytest.skip("inputs/rfc2217_servers.py is not present beside the checkout")
+    source = path.read_text()
+    begin, end = source.index("IAC,"), source.index("for kind in sys.argv")
+    room: dict[str, Any] = {"socket": socket, "threading": threading}
+    exec(compile(source[begin:end], str(path), "exec"), room)
+    listening, port = room["server"](kind)
+    with contextlib.closing(listening):
+        endpoint = Rfc2217Endpoint(kind="rfc2217", host="127.0.0.1", port=port)
+        if kind != "busy":
+            open_endpoint(endpoint).close()
+            return
+        with pytest.raises(InfrastructureError) as caught:
+            open_endpoint(endpoint)
+        assert caught.value.kind == "port-refused"
+        assert "is the port free" in (caught.value.hint or "")

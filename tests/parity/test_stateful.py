@@ -156,6 +156,15 @@ def test_the_given_stateful_model(engine: ReferenceEngine, tmp_path: Path) -> No
         assert result.comparison.passed, report.failed
 
 
+def test_the_given_pointer_is_named() -> None:
+    path = INPUTS / "lfs-pointer.tflite"
+    if not path.is_file():
+        pytest.skip("inputs/lfs-pointer.tflite is not present beside the checkout")
+    with pytest.raises(ConfigError) as caught:
+        parse_model(path.read_bytes(), name=path.name)
+    assert "Git LFS pointer" in (caught.value.hint or "")
+
+
 def test_what_is_no_model_is_named() -> None:
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4\n"
     others = {

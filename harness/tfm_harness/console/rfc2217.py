@@ -77,6 +77,15 @@ class _BoundedSerial(rfc2217.Serial):
         """
         self._rfc2217_options["purge"].set(value)  # type: ignore[attr-defined]
 
+    def close(self) -> None:
+        """Close the port, and the socket also where the server has gone: pyserial's own leaves it open then."""
+        connection: socket.socket | None = getattr(self, "_socket", None)
+        try:
+            super().close()
+        finally:
+            if connection is not None:
+                connection.close()
+
     def take(self) -> bytes | None:
         """What has come, after at most 0.2 s; None at the stream's end.
 
@@ -147,12 +156,8 @@ class Rfc2217Transport:
             thread.start()
 
     def _close_port(self) -> None:
-        # pyserial's close() forgets the socket when the server has already gone.
-        leftover: socket.socket | None = getattr(self._port, "_socket", None)
         with contextlib.suppress(Exception):
             self._port.close()
-        if leftover is not None:
-            leftover.close()
 
     def _pump_in(self) -> None:
         with contextlib.suppress(Exception):  # whatever ends pyserial's thread ends the stream
