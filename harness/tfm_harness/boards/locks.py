@@ -166,7 +166,7 @@ class BoardLock:
             while not self._take():
                 if not told and time.monotonic() < deadline:
                     told = True
-                    tell(f"waiting up to {timeout:g} s for board {self.name!r}: held by {_holder(self.path)}")
+                    tell(f"waiting up to {round(timeout, 1):g} s for board {self.name!r}: held by {_holder(self.path)}")
                 self._wait(deadline, timeout)
         except OSError as error:
             raise self._file_error(error) from error
@@ -235,7 +235,7 @@ class BoardLock:
             self._claim = None
 
     def _busy(self, timeout: float) -> InfrastructureError:
-        waited = f" (waited {timeout:g} s)" if timeout else ""
+        waited = f" (waited {round(timeout, 1):g} s)" if timeout else ""
         return InfrastructureError(
             f"board {self.name!r} is in use{waited}",
             kind="board-busy",
