@@ -27,7 +27,9 @@ help:
 	@echo 'make firmware  the reference firmware'
 	@echo 'make bench     the benchmarks'
 	@echo 'make docs      the documentation as a site, build/docs/site; warnings are errors'
-	@echo 'make wheel     the installable package'
+	@echo 'make wheel     the installable package, with a bill of its own materials (CycloneDX)'
+	@echo 'make lock      renew .ci/constraints-*.txt: exact versions and hashes (LOCKED=1 make demo installs those)'
+	@echo 'make lock-check   tell which of them have a newer version; exit status 1 when some have'
 	@echo 'make fresh-check  as root: Debian 12 and 13 from nothing; demo and unit tests there as a normal user'
 	@echo 'make clean     remove what was built'
 
@@ -73,6 +75,12 @@ unit-user: setup-test
 
 unit-nightly: setup-test
 	$(pytest) -m nightly
+
+.PHONY: lock lock-check
+lock: setup-test
+	$(python) .ci/lock.py
+lock-check: setup-test
+	$(python) .ci/lock.py --check
 
 .PHONY: suites
 suites: firmware

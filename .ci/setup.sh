@@ -60,7 +60,12 @@ stamp=".venv/.installed-$purpose"
 if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ] &&
 	! { [ "$purpose" = demo ] && [ "$(cat .venv/.installed-test 2>/dev/null || true)" = "$wanted" ]; }; then
 	say "installing the harness and its Python packages into .venv"
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$extras]"
+	if [ -n "${LOCKED:-}" ]; then # exact versions with their hashes, then the harness without any dependency
+		.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r ".ci/constraints-$purpose.txt"
+		.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	else
+		.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$extras]"
+	fi
 	printf '%s\n' "$wanted" >"$stamp"
 fi
 say "ready"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -88,3 +91,23 @@ def test_a_project_from_the_wheel(unpacked: Path, tmp_path: Path) -> None:
     checked = tool(unpacked, tmp_path, "check", "p/targets/my-board.yaml", "p/fw_builds/my-firmware")
     assert checked.returncode == 0, checked.stderr
     assert (tmp_path / "p" / "fw_builds" / "my-firmware" / "LICENSE.BearSSL.txt").is_file()
+
+
+def test_the_bill_of_materials_of_the_harness_itself(unpacked: Path) -> None:
+    """CycloneDX 1.6, valid, and every requirement of pyproject.toml is in it."""
+    text = (unpacked / "tfm_harness" / "_bundled" / "tfm-harness.cdx.json").read_text()
+    bill = json.loads(text)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *(r for extra in project["optional-dependencies"].values() for r in extra)]
+    names = {re.sub(r"[-_.]+", "-", re.match(r"[A-Za-z0-9._-]+", word)[0]).lower() for word in wanted}  # type: ignore[index]
+    parts = {part["name"]: part for part in bill["components"]}
+    assert names | {"bearssl"} == parts.keys()
+    assert parts["numpy"]["scope"] == "required"
+    assert parts["mypy"]["scope"] == "optional"
+    (own,) = bill["dependencies"]
+    assert own["ref"] == bill["metadata"]["component"]["purl"]
+    assert set(own["dependsOn"]) == {part["bom-ref"] for part in parts.values()}
+    validation = pytest.importorskip("cyclonedx.validation.json", reason="extra evidence is not installed")
+    from cyclonedx.schema import SchemaVersion
+
+    assert validation.JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
