@@ -6,7 +6,10 @@ Registered by `tfm_harness.plugin.session.activate`, before pytest's own way to 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -89,6 +92,14 @@ class PoolPlugin:
         from xdist.scheduler.worksteal import WorkStealingScheduling  # type: ignore[import-untyped]  # published so
 
         return WorkStealingScheduling(config, log)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_setupnodes(self, specs: Sequence[Any]) -> None:
+        """Test processes end with this one from their first moment on, not only when they have loaded the plugin."""
+        setpriv = shutil.which("setpriv")
+        for spec in specs:
+            if setpriv is not None and spec.popen and not spec.python and not spec.via:
+                spec.python = f"{shlex.quote(setpriv)} --pdeathsig KILL {shlex.quote(sys.executable)}"
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:  # noqa: ANN401 - pytest-xdist's WorkerController
