@@ -13,6 +13,7 @@ from tfm_harness.errors import InfrastructureError, ProductError
 from tfm_harness.protocol.base import Reboots
 from tfm_harness.protocol.zephyr_shell.client import ZephyrShellDriver
 from tfm_harness.protocol.zephyr_shell.lines import LineKind
+from tfm_harness.protocol.zephyr_shell.parse import hexdumps
 from tfm_harness.testing import ScriptedConsole
 
 from tests.zephyr_shell.simulated import PROMPT, UUID, Simulated
@@ -169,3 +170,23 @@ def test_a_prompt_that_a_late_log_line_draws_ends_no_reply() -> None:
     with pytest.raises(ProductError, match="invalid argument"):
         driver.infer_values("tflm_sine", 0)
     assert console.clock.now - began < 0.5  # a refusal is whole
+
+
+def test_the_harnesss_own_limits_are_not_the_firmwares() -> None:
+    """More lines than are kept of one reply, and a hexdump longer than any that is read."""
+    device = Simulated()
+    driver, console = connect(device)
+    console.device = lambda data: data.split(b"\r")[0] + b"\r\n" + b"babble\r\n" * 20_001 + PROMPT
+    with pytest.raises(InfrastructureError, match="20000 lines") as caught:
+        driver.session.command("info version", timeout=5)
+    assert caught.value.kind == "reply-too-long"
+    console.device = device
+    driver.wait_ready(timeout=5)  # the device is not lost
+    console.device = lambda data: data.split(b"\r")[0] + b"\r\n" + b"babble\r\n" * 20_000 + PROMPT
+    assert len(driver.session.command("info version", timeout=5).lines) == 20_000
+    row = b"%08X: 00 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00 |........ ........|"
+    rows = [(row % offset).decode() for offset in range(0, 16_400, 16)]
+    assert [len(message) for message in hexdumps(rows[:-1])] == [16_384]
+    with pytest.raises(InfrastructureError, match="16384 bytes") as caught:
+        hexdumps(rows)
+    assert caught.value.kind == "reply-too-long"

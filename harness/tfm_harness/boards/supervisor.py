@@ -40,6 +40,29 @@ class Child:
         """Its exit status as `subprocess` gives it (minus the signal's number), or None while it runs."""
         return self._process.poll()
 
+    def frozen(self) -> bool:
+        """Whether the kernel holds it back: somebody sent SIGSTOP, or a debugger has it."""
+        try:
+            told = Path(f"/proc/{self.pid}/stat").read_bytes()
+        except OSError:
+            return False
+        return told.rpartition(b")")[2].split()[:1] in ([b"T"], [b"t"])  # proc(5): the state follows the name
+
+    def raise_if_frozen(self, name: str) -> None:
+        """For emulators: a board that says nothing because its program does not run.
+
+        Raises:
+            InfrastructureError: kind ``emulator-frozen``.
+        """
+        if self.frozen():
+            raise InfrastructureError(
+                f"the emulator of board {name!r} is stopped: its firmware cannot say anything",
+                kind="emulator-frozen",
+                expected="a running process",
+                seen=f"process {self.pid} is held by a stop signal or by a debugger",
+                hint=f"let it go on (kill -CONT {self.pid}), or start the board again",
+            )
+
     def wait(self, timeout: float) -> int | None:
         """Wait for its end; None when it still runs after `timeout` seconds."""
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -99,6 +99,7 @@ class FvpBoard(EmulatedBoard):
             )
         if self._child.poll() is not None:
             raise self._exit_error()
+        self._child.raise_if_frozen(self.name)
 
     def stimulus(self) -> Stimulus | None:
         """See `Board`: a Virtual Streaming Interface, where the target has `vsi`."""

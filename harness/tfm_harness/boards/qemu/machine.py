@@ -174,6 +174,8 @@ class Machine:
         except InfrastructureError as error:
             if error.kind == "qmp-lost" and self.child is not None and self.child.wait(1.0) is not None:
                 raise self.exit_error() from error
+            if error.kind == "qmp-timeout" and self.child is not None:
+                self.child.raise_if_frozen(self.name)
             raise
 
     async def command(self, name: str, arguments: Mapping[str, object] | None = None) -> object:
@@ -195,13 +197,14 @@ class Machine:
     # --- how it ended ------------------------------------------------------------------------------
 
     def check_alive(self) -> None:
-        """Raise `InfrastructureError` or `ProductError` (a lockup of the CPU) when the process has ended."""
+        """Raise when the process has ended (a lockup of the CPU is a `ProductError`) or is stopped."""
         if self.child is None:
             raise InfrastructureError(
                 f"board {self.name!r} is off", kind="board-off", hint="flash it, or switch power on"
             )
         if self.child.poll() is not None:
             raise self.exit_error()
+        self.child.raise_if_frozen(self.name)
 
     def why_closed(self) -> HarnessError | None:
         """Why a console's other side is gone; None when the process lives on."""

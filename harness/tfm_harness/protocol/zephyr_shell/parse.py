@@ -123,7 +123,8 @@ def hexdumps(lines: Sequence[str]) -> list[bytes]:
     each row's text column says the same as its numbers.
 
     Raises:
-        InfrastructureError: kind ``reply-damaged``: bytes were lost or changed on the way.
+        InfrastructureError: kind ``reply-damaged``: bytes were lost or changed on the way; ``reply-too-long``: more
+            than `MAX_MESSAGE` bytes, which is a limit of the harness.
     """
     messages: list[bytearray] = []
     for line in lines:
@@ -138,7 +139,13 @@ def hexdumps(lines: Sequence[str]) -> list[bytes]:
             raise _damaged(expected, line)
         messages[-1] += data
         if len(messages[-1]) > MAX_MESSAGE:
-            raise ProductError(f"a hexdump is longer than {MAX_MESSAGE} bytes", kind="reply-too-long", seen=line)
+            raise InfrastructureError(
+                "a hexdump is longer than this harness reads of one",
+                kind="reply-too-long",
+                expected=f"at most {MAX_MESSAGE} bytes",
+                seen=line,
+                hint="the limit is the harness's own: nothing is said about the firmware",
+            )
     return [bytes(message) for message in messages]
 
 

@@ -156,11 +156,12 @@ class ShellSession:
             complete: says of the reply lines whether all has come; a prompt then ends the reply at
                 once. Without it a prompt that stays for the quiet time does; with it, as long as lines are
                 missing, only one that stays much longer (a late log line draws a prompt, too).
-            most_lines: more lines than these are no reply to this command.
+            most_lines: of more lines than these nothing is kept. It is a limit of the harness, not of the shell.
 
         Raises:
             ConfigError: the line cannot be sent.
-            InfrastructureError: ``echo-missing``, ``echo-damaged``, ``console-closed``.
+            InfrastructureError: ``echo-missing``, ``echo-damaged``, ``console-closed``; ``reply-too-long``: more than
+                `most_lines`.
             ProductError: ``device-reset``, ``reply-unfinished``.
         """
         self._check(line)
@@ -227,9 +228,14 @@ class ShellSession:
             exchange.echoed = True
         elif exchange.echoed:
             if len(exchange.lines) >= exchange.most_lines:
-                raise ProductError(
-                    f"the reply to {exchange.command!r} has more than {exchange.most_lines} lines",
+                raise InfrastructureError(
+                    f"the reply to {exchange.command!r} has more lines than this harness keeps of one",
                     kind="reply-too-long",
+                    expected=f"a prompt within {exchange.most_lines} lines",
+                    seen=line.text,
+                    where=f"console {self.console.name!r}, last lines:\n{self.console.tail()}",
+                    hint="the limit is the harness's own: nothing is said about the firmware; ask for less at once, or"
+                    " look in the console's transcript for an output without end",
                 )
             exchange.lines.append(line.text)
         elif line.kind is LineKind.STRAY_ECHO:
