@@ -166,6 +166,8 @@ def test_an_unknown_form_that_says_it_failed_is_failed() -> None:
         "I: Starting bootloader",
         "[00:00:00.001,000] <inf> mcuboot: Starting bootloader",
         "[INF] Starting bootloader",
+        "*** Using Zephyr OS build v4.0.0 ***",
+        "NOTICE:  Booting TF-M v2.1.0",
         "RunID: 1\r\nRunID: 1",
     ],
 )
@@ -306,3 +308,24 @@ def test_a_skip_message_without_a_line_end() -> None:
     judgement = judge(text.encode(), "tf-m")
     assert judgement.verdict is Verdict.PASSED
     assert judgement.count(Outcome.PASSED) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "suite", "old", "new", "kind"),
+    [
+        (ZTEST, "ztest", " PASS - test_assert_equal in", " BLOCK - test_assert_equal in", "case-not-ended"),
+        (PSA, "psa-arch-tests", "RESULT: PASSED", "RESULT: PASSED (1 check failed)", "case-not-ended"),
+        (PSA, "psa-arch-tests", "FAILED    : 0", "FAILED    : 0\n\rTOTAL CRASHED   : 1", "unknown-form"),
+    ],
+)
+def test_what_qualifies_a_pass_is_no_pass(text: str, suite: str, old: str, new: str, kind: str) -> None:
+    """An outcome without a verdict, words behind a verdict, a total that nobody knows."""
+    assert old in text
+    judgement = judge(text.replace(old, new, 1).encode("latin-1"), suite)
+    assert judgement.verdict is Verdict.INCOMPLETE
+    assert kind in kinds(judgement)
+
+
+def test_a_total_that_is_not_known_and_counts_nothing_is_no_reason() -> None:
+    text = PSA.replace("FAILED    : 0", "FAILED    : 0\n\rTOTAL CRASHED   : 0", 1)
+    assert judge(text.encode(), "psa-arch-tests").verdict is Verdict.PASSED

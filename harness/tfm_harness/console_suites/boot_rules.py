@@ -17,11 +17,12 @@ BOOT_RULES: tuple[Rule, ...] = (
     Rule.of(Step.BOOT, r"\[INF\] Starting TF-M BL1.*"),
     Rule.of(Step.BOOT, r"\[INF\] Jumping to (?:BL1_2|BL2|the first image slot)"),
     Rule.of(Step.BOOT, r"\[WRN\].*DUMMY_PROVISIONING.*"),
-    Rule.of(Step.BOOT, r"(?:\[(?:INF|NOT|NOTICE)\] ?)?Booting (?P<version>TF-?M v?\d\S*).*"),
+    Rule.of(Step.BOOT, r"(?:\[(?:INF|NOT|NOTICE)\] ?|(?:NOTICE|INFO): +|[NI]: )?Booting (?P<version>TF-?M v?\d\S*).*"),
     Rule.of(Step.BOOT, r"\[Sec Thread\] Secure image initializing!"),
     Rule.of(Step.BOOT, r"TF-M isolation level is: .*"),
     # Zephyr's banner; an application may name itself there.
     Rule.of(Step.BOOT, r"\*\*\* Booting (?P<version>.+?)(?: \*\*\*)?"),
+    Rule.of(Step.BOOT, r"\*\*\* Using .+? \*\*\*"),  # a second line of the same banner; the first may be lost
     Rule.of(Step.BOOT_NONSECURE, r"Non-Secure system starting\.\.\."),
     Rule.of(Step.REFUSED, rf"{_ERROR}Image in the (?:primary|secondary) slot is not valid.*"),
     Rule.of(Step.REFUSED, rf"{_ERROR}Unable to find bootable image.*"),

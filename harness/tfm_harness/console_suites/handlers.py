@@ -157,6 +157,8 @@ class Handlers(RunState):
         if outcome is Outcome.PASSED and (case.blamed or case.faults):
             self.problem("contradiction", f"{case.id} says where it failed and then that it passed", line.number)
             outcome = Outcome.FAILED
+        if outcome is Outcome.INCOMPLETE:
+            self.problem("case-not-ended", f"{case.id} gave up without a verdict: {line.text}", line.number)
         self._finish_case(outcome, line)
 
     def on_count(self, line: Line, groups: Mapping[str, str]) -> None:

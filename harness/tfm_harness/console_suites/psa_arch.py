@@ -53,13 +53,15 @@ class PsaArchTests(SuiteMachine):
         Rule.of(Step.CASE_BEGIN, r"TEST: (?P<case>\w+) \| DESCRIPTION: (?P<text>.*)"),
         # From v25.08 on, one line names suite and test.
         Rule.of(Step.CASE_BEGIN, r"Suite=(?P<suite>[^:=]*?) ?: ?Test=(?P<text>.*?)[ :]*Num=(?P<case>\d+)"),
-        Rule.of(Step.CASE_END, r"Result=(?P<outcome>Passed|Failed|Skipped|Sim Error|Error) ?(?:\(.*\))?"),
+        Rule.of(Step.CASE_END, r"Result=(?P<outcome>Passed)"),  # nothing may qualify it
+        Rule.of(Step.CASE_END, r"Result=(?P<outcome>Failed|Skipped|Sim Error|Error) ?(?:\(.*\))?"),
         Rule.of(Step.CASE_DETAIL, r"Checkpoint ?:? ?\d+ ?: ?(?:Error Code ?= ?.*)?"),
-        Rule.of(Step.CASE_END, r"TEST RESULT: (?P<outcome>PASSED|FAILED|SKIPPED|SIM ERROR) ?(?:\(.*\))?"),
+        Rule.of(Step.CASE_END, r"TEST RESULT: (?P<outcome>PASSED)"),
+        Rule.of(Step.CASE_END, r"TEST RESULT: (?P<outcome>FAILED|SKIPPED|SIM ERROR) ?(?:\(.*\))?"),
         Rule.of(Step.CASE_DETAIL, r"Failed at Checkpoint: ?-?\d+|Actual: ?-?\w+|Expected: ?-?\w+"),
         Rule.of(Step.SUMMARY_BEGIN, r"\*{6,} (?P<suite>[^<>\[\]=]+) Report \*{6,}"),
         Rule.of(Step.SUMMARY_BEGIN, r"REGRESSION REPORT ?:?"),
-        Rule.of(Step.COUNT, r"TOTAL (?P<what>TESTS|PASSED|SIM ERROR|FAILED|SKIPPED)\s*: (?P<count>\d{1,9})"),
+        Rule.of(Step.COUNT, r"TOTAL (?P<what>[A-Z]+(?: [A-Z]+)*)\s*: (?P<count>\d{1,9})"),
         Rule.of(Step.RUN_END, r"Entering standby ?\.\."),
         *BOOT_RULES,
         *FAULT_RULES,
@@ -131,6 +133,10 @@ class PsaArchTests(SuiteMachine):
             self.problem("summary-missing", "a total came, and the beginning of the report is missing", line.number)
             self._report = {}
         what = groups["what"].lower()
+        if what not in _TOTALS:
+            if int(groups["count"]):
+                self.problem("unknown-form", f"the report counts what is not known here: {line.text}", line.number)
+            return
         if what in self._report:
             self.problem("contradiction", f"the report gives {what} twice", line.number)
         self._report[what] = int(groups["count"])
