@@ -242,7 +242,8 @@ class BoardLock:
             expected="a free board",
             seen=f"held by {_holder(self.path)}",
             where=str(self.path),
-            hint="wait for it (timeouts.acquire in the target), use another target, or end that process",
+            hint="wait for it (timeouts.acquire in the target), use another target, or end that process; a virtual"
+            " board of your own comes with --fresh-identity or another --state-dir",
         )
 
     def _file_error(self, error: OSError) -> InfrastructureError:
