@@ -7,7 +7,6 @@
 #include "device_ioctl.h"
 
 #define PROTOCOL_VERSION 1u
-#define FIRMWARE_NAME "tfm-harness-reference"
 #define ID_SIZE TFM_INFERENCE_ID_SIZE
 #define UUID_TEXT_SIZE 37u
 
@@ -103,7 +102,7 @@ static int32_t describe(const struct smp_context *context, const struct cbor_val
 
 	cbor_put_map(out, counts_boots ? 20u : 19u);
 	put_uint_pair(out, "proto", PROTOCOL_VERSION);
-	put_text_pair(out, "fw", FIRMWARE_NAME);
+	put_text_pair(out, "fw", DRIVER_FIRMWARE_NAME);
 	put_text_pair(out, "ver", device.nspe_version);
 	put_text_pair(out, "spe", device.spe_version);
 	put_bytes_pair(out, "nspe", device.nspe_measurement, sizeof(device.nspe_measurement));

@@ -6,6 +6,10 @@
 #ifndef DRIVER_FEATURES_H
 #define DRIVER_FEATURES_H
 
+/* What `describe` calls the firmware. What docs/protocol.md says of the reference's secure side is held against it only. */
+#ifndef DRIVER_FIRMWARE_NAME
+#define DRIVER_FIRMWARE_NAME "tfm-harness-reference"
+#endif
 #ifndef DRIVER_HAS_MODELS /* more than one model: the list, select */
 #define DRIVER_HAS_MODELS 1
 #endif
