@@ -45,11 +45,11 @@ target_include_directories(tfm_s PRIVATE ${port} ${port}/../partition ${CMAKE_BI
 target_link_options(tfm_s PRIVATE LINKER:--wrap=tfm_platform_hal_ioctl)
 
 # What can be written must stand in RAM: the build fails if a section does not.
-add_custom_target(inference_sections_check ALL
-  COMMAND ${CMAKE_COMMAND} -DREADELF=${CMAKE_READELF} -DIMAGE=$<TARGET_FILE:tfm_s>
-    -DREGIONS=$<TARGET_OBJECTS:inference_regions> -P ${port}/check_sections.cmake
-  DEPENDS tfm_s
-  VERBATIM)
 add_library(inference_regions OBJECT ${port}/regions.c)
 target_link_libraries(inference_regions PRIVATE platform_s)
 target_include_directories(inference_regions PRIVATE ${port}/../partition)
+add_custom_target(inference_sections_check ALL
+  COMMAND ${CMAKE_COMMAND} -DREADELF=${CMAKE_READELF} -DIMAGE=$<TARGET_FILE:tfm_s>
+    -DREGIONS=$<TARGET_OBJECTS:inference_regions> -P ${port}/check_sections.cmake
+  DEPENDS tfm_s $<TARGET_OBJECTS:inference_regions>
+  VERBATIM)

@@ -1,7 +1,8 @@
 # cmake -DREADELF=... -DIMAGE=tfm_s.axf -DREGIONS=regions.o -P check_sections.cmake
 #
-# Fails when a section that can be written stands outside of secure RAM. TF-M's linker script has no place for sections of
-# other names than its own: the linker then puts them behind the code, in flash, and says nothing.
+# Fails when a section that can be written stands outside of secure RAM, or takes its size in flash, too. TF-M's linker
+# script has no place for sections of other names than its own: the linker then puts them where it likes, stores their
+# zeros in flash, which nobody copies, and says nothing as long as they fit.
 
 foreach(file IMAGE REGIONS)
   execute_process(COMMAND ${READELF} -SsW ${${file}} OUTPUT_VARIABLE ${file}_text RESULT_VARIABLE failed)
@@ -24,11 +25,12 @@ string(REGEX MATCHALL "> [^ \n]+ +[A-Z_]+ +[0-9a-f]+ [0-9a-f]+ [0-9a-f]+ [0-9a-f
 set(writable 0)
 set(outside "")
 foreach(section IN LISTS sections)
-  string(REGEX MATCH "> ([^ \n]+) +[A-Z_]+ +([0-9a-f]+) [0-9a-f]+ ([0-9a-f]+) [0-9a-f]+ +([A-Za-z]*)" _ "${section}")
+  string(REGEX MATCH "> ([^ \n]+) +([A-Z_]+) +([0-9a-f]+) [0-9a-f]+ ([0-9a-f]+) [0-9a-f]+ +([A-Za-z]*)" _ "${section}")
   set(name ${CMAKE_MATCH_1})
-  set(address 0x${CMAKE_MATCH_2})
-  set(size 0x${CMAKE_MATCH_3})
-  set(flags "${CMAKE_MATCH_4}")
+  set(type ${CMAKE_MATCH_2})
+  set(address 0x${CMAKE_MATCH_3})
+  set(size 0x${CMAKE_MATCH_4})
+  set(flags "${CMAKE_MATCH_5}")
   math(EXPR bytes "${size}")
   if(NOT flags MATCHES "W" OR NOT flags MATCHES "A" OR bytes EQUAL 0)
     continue()
@@ -38,6 +40,8 @@ foreach(section IN LISTS sections)
   math(EXPR last "${address} + ${size} - 1")
   if(first LESS start OR last GREATER limit)
     string(APPEND outside "\n  ${name}: ${bytes} bytes at ${address}")
+  elseif(type STREQUAL PROGBITS AND NOT name MATCHES "^\\.(ER_)?(TFM|tfm)_")
+    string(APPEND outside "\n  ${name}: ${bytes} bytes at ${address}, stored in flash")
   endif()
 endforeach()
 
@@ -45,7 +49,7 @@ if(writable EQUAL 0)
   message(FATAL_ERROR "${IMAGE} has no section that can be written: this is not TF-M's secure image, or ${READELF} writes another form")
 endif()
 if(outside)
-  message(FATAL_ERROR "Sections that can be written stand outside of secure RAM (${ram_start} to ${ram_limit}):${outside}\n"
+  message(FATAL_ERROR "Sections that can be written stand outside of secure RAM (${ram_start} to ${ram_limit}), or in flash:${outside}\n"
     "Name them in tfm_memory_sections.h so that TF-M's linker script places them (.bss.*), or give them a place of their own there"
     " and set INFERENCE_RAM_START and INFERENCE_RAM_LIMIT")
 endif()
