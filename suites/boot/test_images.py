@@ -27,7 +27,7 @@ from tfm_harness.testing import ImageRecipe, load_signing_key, make_image
 from tfm_harness.verify import McubootImage, TlvType, parse_mcuboot
 
 REFUSAL = re.compile(
-    rb"refused"  # the reference firmware
+    rb"\[[A-Z]+\] [^\n]* refused: "  # the reference firmware
     # MCUboot, and with it TF-M's BL2 ([ERR]) and Zephyr's boot loader (E:)
     rb"|Image in the (?:primary|secondary) slot is not valid"
     rb"|Unable to find bootable image"

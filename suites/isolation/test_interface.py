@@ -14,7 +14,7 @@ pytestmark = pytest.mark.needs("psa-call", "probe", "memory-map", "services")
 Vectors = list[tuple[int, int]]
 TOP = 1 << 32
 MOST_TYPES = 1 << 15
-IGNORED_BITS = 0x3FFF_00E0
+IGNORED_BITS = 0xBFFF_00E0
 """Of a stateless handle: neither index, nor version, nor the bit that says it is one."""
 CALLS_AT_A_TIME = 32
 UNEXPECTED_RESET = "unexpected-reset"

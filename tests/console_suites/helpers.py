@@ -11,6 +11,7 @@ RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "recordings" / "tf
 PASSING = {
     "regression-v1.8.1-an547.uart": ("tf-m", 174),
     "regression-v2.1.4-an547.uart": ("tf-m", 179),
+    "tfm-v2.2.2-an521-regression.uart0": ("tf-m", 191),
     "psa-arch-tests-attestation.uart": ("psa-arch-tests", 1),
 }
 
