@@ -52,7 +52,7 @@ int main(void)
 		answer(rx.message, len);
 		if (reset_requested()) {
 			uart_drain();
-			(void)device_reset();
+			(void)device_ioctl_reset();
 		}
 	}
 }

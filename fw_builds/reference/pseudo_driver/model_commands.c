@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "driver_features.h"
 #include "psa/client.h"
 #include "psa_manifest/sid.h"
 #include "tfm_model_store_api.h"
@@ -19,6 +20,8 @@ static void put_name_and_id(struct cbor_out *out, const struct model_store_info 
 }
 
 /* models */
+
+#if DRIVER_HAS_MODELS
 
 static void put_model(struct cbor_out *out, const struct model_store_info *info)
 {
@@ -56,6 +59,8 @@ static int32_t models(const struct smp_context *context, const struct cbor_value
 	return SMP_ERR_OK;
 }
 
+#endif
+
 /* model-select and model-activate: bytes that choose an image in, the model that is active now out */
 
 static int32_t make_active(int32_t type, const struct cbor_value *value, struct cbor_out *out)
@@ -72,6 +77,7 @@ static int32_t make_active(int32_t type, const struct cbor_value *value, struct 
 	return SMP_ERR_OK;
 }
 
+#if DRIVER_HAS_MODELS
 static const struct cbor_field select_fields[] = { { "name", CBOR_TYPE_TEXT, true } };
 
 static int32_t model_select(const struct smp_context *context, const struct cbor_value *values, struct cbor_out *out)
@@ -80,6 +86,9 @@ static int32_t model_select(const struct smp_context *context, const struct cbor
 	return make_active(TFM_MODEL_STORE_SELECT, &values[0], out);
 }
 
+#endif
+
+#if DRIVER_HAS_UPDATE
 static const struct cbor_field activate_fields[] = { { "sha", CBOR_TYPE_BYTES, true } };
 
 static int32_t model_activate(const struct smp_context *context, const struct cbor_value *values, struct cbor_out *out)
@@ -144,11 +153,17 @@ static int32_t model_upload(const struct smp_context *context, const struct cbor
 	return SMP_ERR_OK;
 }
 
+#endif
+
 static const struct smp_command commands[] = {
+#if DRIVER_HAS_MODELS
 	COMMAND_WITHOUT_FIELDS(SMP_GROUP_INFERENCE, 12, SMP_READ, models),
 	COMMAND(SMP_GROUP_INFERENCE, 13, SMP_WRITE, model_select, select_fields),
+#endif
+#if DRIVER_HAS_UPDATE
 	COMMAND(SMP_GROUP_INFERENCE, 14, SMP_WRITE, model_upload, upload_fields),
 	COMMAND(SMP_GROUP_INFERENCE, 15, SMP_WRITE, model_activate, activate_fields),
+#endif
 };
 
 const struct smp_command_table model_commands = COMMAND_TABLE(commands);

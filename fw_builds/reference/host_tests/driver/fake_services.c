@@ -104,7 +104,7 @@ psa_status_t psa_initial_attest_get_token_size(size_t challenge_size, size_t *to
 	return fake_status;
 }
 
-psa_status_t device_reset(void)
+psa_status_t device_ioctl_reset(void)
 {
 	fake_resets++;
 	return PSA_SUCCESS;

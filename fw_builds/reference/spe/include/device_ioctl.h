@@ -74,6 +74,6 @@ psa_status_t tfm_platform_device_info(struct tfm_platform_device_info *info);
 psa_status_t tfm_platform_faults(struct tfm_platform_faults *faults);
 
 /* Reset the device; returns only when it was refused. */
-psa_status_t device_reset(void);
+psa_status_t device_ioctl_reset(void);
 
 #endif

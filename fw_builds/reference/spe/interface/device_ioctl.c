@@ -26,7 +26,7 @@ psa_status_t tfm_platform_faults(struct tfm_platform_faults *faults)
 	return ioctl(TFM_PLATFORM_IOCTL_FAULTS, faults, sizeof *faults);
 }
 
-psa_status_t device_reset(void)
+psa_status_t device_ioctl_reset(void)
 {
 	return psa_call(TFM_PLATFORM_SERVICE_HANDLE, TFM_PLATFORM_API_ID_SYSTEM_RESET, NULL, 0, NULL, 0);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A model store of one model that is part of the secure image: whoever signs the image signs the model. Nothing can be
- * selected or uploaded; messages in tfm_model_store_api.h.
+ * A model store of one model that is part of the secure image: whoever signs the image signs the model. It is always
+ * active, and nothing can be uploaded; messages in tfm_model_store_api.h.
  */
 #include <string.h>
 
@@ -22,6 +22,7 @@ static const struct model_store_info info = {
 	.generation = 1,
 	.id = FIXED_MODEL_SHA256,
 	.name = FIXED_MODEL_NAME,
+	.version = "0.0.0", /* it has no image of its own */
 };
 
 static psa_status_t put(const psa_msg_t *msg, const void *data, size_t len)
@@ -33,6 +34,17 @@ static psa_status_t put(const psa_msg_t *msg, const void *data, size_t len)
 	return PSA_SUCCESS;
 }
 
+static psa_status_t select(const psa_msg_t *msg)
+{
+	char name[MODEL_STORE_NAME_MAX + 1u] = "";
+
+	if (msg->in_size[0] == 0 || msg->in_size[0] > MODEL_STORE_NAME_MAX) {
+		return PSA_ERROR_INVALID_ARGUMENT;
+	}
+	(void)psa_read(msg->handle, 0, name, MODEL_STORE_NAME_MAX);
+	return strcmp(name, FIXED_MODEL_NAME) == 0 ? put(msg, &info, sizeof(info)) : PSA_ERROR_DOES_NOT_EXIST;
+}
+
 psa_status_t tfm_model_store_init(void)
 {
 	return PSA_SUCCESS;
@@ -42,7 +54,10 @@ psa_status_t tfm_model_store_service_sfn(const psa_msg_t *msg)
 {
 	switch (msg->type) {
 	case TFM_MODEL_STORE_GET_ACTIVE:
+	case TFM_MODEL_STORE_LIST: /* the one there is */
 		return put(msg, &info, sizeof(info));
+	case TFM_MODEL_STORE_SELECT:
+		return select(msg);
 	case TFM_MODEL_STORE_READ_ACTIVE:
 		/* models are for the secure side */
 		return msg->client_id < 0 ? PSA_ERROR_NOT_PERMITTED : put(msg, fixed_model, FIXED_MODEL_SIZE);
