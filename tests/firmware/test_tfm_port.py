@@ -139,17 +139,17 @@ def test_keys_and_uuid_are_those_of_the_reference_firmware(tmp_path: Path) -> No
     (tmp_path / "hook.c").write_text(HOOK)
     library = shared(tmp_path, PLATFORM / "derive.c", tmp_path / "hook.c")
 
-    @HMAC
-    def hook(key: int, key_len: int, data: int, length: int, out: int) -> int:
+    def digest(key: int, key_len: int, data: int, length: int, out: int) -> int:
         mac = hmac.digest(ctypes.string_at(key, key_len), ctypes.string_at(data, length), "sha256")
         ctypes.memmove(out, mac, len(mac))
         return 0
 
+    hook = HMAC(digest)
     ctypes.c_void_p.in_dll(library, "hmac_hook").value = ctypes.cast(hook, ctypes.c_void_p).value
     rng = random.Random(1)
     for _ in range(20):
         huk = rng.randbytes(32)
-        (ctypes.c_uint8 * 32).in_dll(library, "huk")[:] = huk
+        (ctypes.c_uint8 * 32).in_dll(library, "huk")[:] = list(huk)
         key, uuid = ctypes.create_string_buffer(32), ctypes.create_string_buffer(16)
         for role in ("result", "client"):
             assert library.derive_p256_key(f"tfm-harness/{role}/v1".encode(), key)
