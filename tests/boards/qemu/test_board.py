@@ -21,6 +21,7 @@ from tfm_harness.boards.supervisor import wait_until
 from tfm_harness.boards.virtual import Burned
 from tfm_harness.config.build import Build
 from tfm_harness.config.loading import load_target
+from tfm_harness.config.target import TargetTimeouts
 from tfm_harness.console.base import Mark
 from tfm_harness.errors import HarnessBug, InfrastructureError, ProductError
 from tfm_harness.stimulus.player import PlayedStimulus
@@ -473,8 +474,9 @@ def test_nothing_survives_sigkill_of_the_harness(
             make_qemu().acquire()
         session.kill()
     assert wait_until(lambda: gone(pid), 5.0)
-    board = make_qemu()
-    board.acquire()  # the lock is free, the board usable
+    # The lock is free as soon as the last program of the session has ended; then the board is usable.
+    board = make_qemu(timeouts=TargetTimeouts(acquire=10))
+    board.acquire()
     board.flash(probe_build)
     wait_until_ready(board, READY)
 
