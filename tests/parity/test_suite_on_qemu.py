@@ -41,6 +41,7 @@ class Run:
             check=False,
         )
         self.code, self.output = done.returncode, done.stdout + done.stderr
+        assert (folder / "run" / "run.json").exists(), self.output
         json.loads((folder / "run" / "run.json").read_text(), parse_constant=self._not_json)
         self.record = load_run(folder / "run")
         self.junit = ET.parse(folder / "junit.xml").getroot()
@@ -126,6 +127,9 @@ def test_wrong_numbers_name_the_operator_and_can_be_replayed(tmp_path: Path) -> 
     build = reference_build(vectors=24, min_distinct=2, max_saturated=1)
     build["models"]["tamper"]["file"] = str(tmp_path / "tamper.tflite")
     build["models"] = {"tamper": build["models"]["tamper"]}
+    # As an image of its own the model is flashed all the same; a model's own `image` must hold its `file`.
+    model = build["models"]["tamper"]
+    build["images"].append({"file": model.pop("image"), "world": "model", "slot": model.pop("slot")})
     run = Run(tmp_path, build, "-k", "many_inputs")
     assert run.code == 1, run.output
     (test,) = [t for t in run.record.tests if t.outcome == "failed"]
