@@ -57,7 +57,9 @@ def own_farm(python: Path, tmp_path: Path, probe_elf: Path) -> Iterator[Farm]:
 
 
 @pytest.fixture
-def make_board(shared_farm: Farm, tmp_path: Path) -> Iterator[Callable[..., LabgridBoard]]:
+def make_board(
+    shared_farm: Farm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., LabgridBoard]]:
     boards: list[LabgridBoard] = []
 
     def make(**changes: object) -> LabgridBoard:
@@ -72,7 +74,8 @@ def make_board(shared_farm: Farm, tmp_path: Path) -> Iterator[Callable[..., Labg
                 **changes,
             }
         )
-        # A state folder for each: another host's session has other locks.
+        # Folders for each: another host's session has other locks.
+        monkeypatch.setenv("TFM_HARNESS_LOCK_DIR", str(tmp_path / f"locks{len(boards)}"))
         state = tmp_path / f"state{len(boards)}"
         boards.append(LabgridBoard(target, RunContext(tmp_path / f"run{len(boards)}", state)))
         return boards[-1]
