@@ -396,3 +396,13 @@ def test_verify_token_writes_a_result(build: Path, capsys: pytest.CaptureFixture
     found = _part(ear.read_text().split(".")[1])
     assert found["eat_profile"] == "tag:github.com,2023:veraison/ear"
     assert found["submods"]["PSA_IOT"]["ear.trustworthiness-vector"]["hardware"] == 2
+
+
+def test_what_is_made_fits_the_cddl() -> None:
+    from pycddl import Schema, ValidationError
+
+    schema = Schema((Path(__file__).parent / "psa_corim.cddl").read_text())
+    schema.validate_cbor(ours(vendor="vendor", model="model"))
+    wrong = encode_tagged(Tagged(501, {0: "x", 1: [], 3: Tagged(32, PROFILE)}))
+    with pytest.raises(ValidationError):
+        schema.validate_cbor(wrong)
