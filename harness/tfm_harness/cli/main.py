@@ -35,6 +35,7 @@ MODULES = (
     "tfm_harness.cli.trace",
     "tfm_harness.cli.baseline",
     "tfm_harness.cli.evidence",
+    "tfm_harness.cli.history",
     "tfm_harness.cli.init",
     "tfm_harness.cli.docs",
     "tfm_harness.cli.extensions",

@@ -35,17 +35,17 @@ _ATTEMPTS = 5
 T = TypeVar("T")
 
 
-class _Base(DeclarativeBase):
-    pass
+class Base(DeclarativeBase):
+    """All tables of the store."""
 
 
-class _Meta(_Base):
+class _Meta(Base):
     __tablename__ = "harness_meta"
     key: Mapped[str] = mapped_column(String(32), primary_key=True)
     value: Mapped[str] = mapped_column(String(64))
 
 
-class _SeriesRow(_Base):
+class _SeriesRow(Base):
     __tablename__ = "harness_series"
     __table_args__ = (UniqueConstraint("run", "key"),)
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
@@ -58,7 +58,7 @@ class _SeriesRow(_Base):
     data: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
-class _BaselineRow(_Base):
+class _BaselineRow(Base):
     __tablename__ = "harness_baseline"
     key: Mapped[str] = mapped_column(String(64), primary_key=True)
     series_id: Mapped[int] = mapped_column(ForeignKey("harness_series.id"))
@@ -297,7 +297,7 @@ class BaselineStore:
             return [self._series(row) for row in session.scalars(query)]
 
     def _prepare(self, session: Session) -> None:
-        _Base.metadata.create_all(session.connection())
+        Base.metadata.create_all(session.connection())
         version = session.get(_Meta, "schema")
         if version is None:
             session.add(_Meta(key="schema", value=str(SCHEMA)))

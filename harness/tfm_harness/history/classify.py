@@ -1,0 +1,195 @@
+"""What a night's outcomes mean beside those before: new, old, fixed, flaky, or the bench's. Pure.
+
+The rules are those of farms that have many boards: the newest outcome counts; a failure of the bench says nothing about
+the product; boards that disagree about one firmware are no regression; a known issue is shown as known until its date.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from itertools import pairwise
+from typing import Final, Literal
+
+__all__ = ["ORDER", "Class", "Classified", "KnownIssue", "Seen", "classify", "wilson"]
+
+Class = Literal[
+    "new failure", "boards disagree", "flaky", "still failing", "known issue", "infrastructure", "never ran", "fixed",
+    "passed",
+]  # fmt: skip
+ORDER: Final[tuple[Class, ...]] = (
+    "new failure", "boards disagree", "flaky", "still failing", "known issue", "infrastructure", "never ran", "fixed",
+    "passed",
+)  # fmt: skip
+"""What a morning looks at first."""
+
+_PRODUCT: Final = frozenset({"failed"})
+_BENCH: Final = frozenset({"error", "blocked"})
+_FLIPS: Final = 2
+"""Changes between passed and failed under one firmware from which a test is called flaky."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One outcome of one test in one run.
+
+    Attributes:
+        started: when the run began, seconds since 1970.
+        identity: the firmware's measurements, in a word.
+        outcome: as in the record.
+        tries: how many tries came before it.
+    """
+
+    run: str
+    started: float
+    test: str
+    combination: str = ""
+    board: str = ""
+    identity: str = ""
+    outcome: str = "passed"
+    responsibility: str = ""
+    kind: str = ""
+    message: str = ""
+    tries: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownIssue:
+    """A failure that somebody knows.
+
+    Attributes:
+        ticket: where it is worked on.
+        test, combination: ``fnmatch`` patterns.
+        until: the last day on which it counts.
+        intermittent: the test may pass as well without being called fixed.
+    """
+
+    ticket: str
+    test: str
+    combination: str = "*"
+    until: dt.date | None = None
+    intermittent: bool = False
+
+    def covers(self, seen: Seen, today: dt.date) -> bool:
+        """Whether it speaks of that outcome today."""
+        current = self.until is None or today <= self.until
+        return current and fnmatchcase(seen.test, self.test) and fnmatchcase(seen.combination, self.combination)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classified:
+    """A test on a combination, tonight.
+
+    Attributes:
+        newest: tonight's outcome; of several boards, the worst one.
+        first_bad: the outcome with which the failure began; None when it does not fail.
+        last_good: the last time it passed before that; None: never seen.
+        rate: share of failures under the newest firmware, with its 95 % interval; None without a judgement.
+        boards: (board, outcome) tonight.
+        ticket: of the known issue.
+    """
+
+    kind: Class
+    newest: Seen
+    first_bad: Seen | None = None
+    last_good: Seen | None = None
+    rate: tuple[float, float, float] | None = None
+    boards: tuple[tuple[str, str], ...] = ()
+    ticket: str = ""
+    history: tuple[str, ...] = field(default=(), repr=False)
+
+
+def classify(
+    history: Iterable[Seen], run: str, *, issues: Sequence[KnownIssue] = (), today: dt.date | None = None
+) -> list[Classified]:
+    """Judge every test of one run beside what came before.
+
+    Args:
+        history: outcomes of this run and of earlier ones, in any order; runs after it are left out.
+        run: tonight's run.
+        issues: what is known.
+        today: the day that decides whether an issue still counts.
+    """
+    day = today or dt.datetime.now(dt.UTC).date()
+    groups: dict[tuple[str, str], list[Seen]] = defaultdict(list)
+    for seen in history:
+        groups[seen.test, seen.combination].append(seen)
+    found = []
+    for outcomes in groups.values():
+        ordered = sorted(outcomes, key=lambda one: one.started)
+        tonight = [one for one in ordered if one.run == run]
+        if not tonight:
+            continue
+        began = min(one.started for one in tonight)
+        before = [one for one in ordered if one.started < began]
+        found.append(_one(tonight, before, issues, day))
+    return sorted(found, key=lambda one: (ORDER.index(one.kind), one.newest.combination, one.newest.test))
+
+
+def _one(tonight: Sequence[Seen], before: Sequence[Seen], issues: Sequence[KnownIssue], day: dt.date) -> Classified:
+    rank = {"failed": 0, "error": 1, "blocked": 2, "not run": 3}
+    newest = min(tonight, key=lambda one: (rank.get(one.outcome, 4), one.board))
+    boards = tuple(sorted((one.board, one.outcome) for one in tonight))
+    judged = [one for one in (*before, *tonight) if one.outcome in {"passed", "failed"}]
+    plain = Classified(kind="passed", newest=newest, boards=boards, history=tuple(one.outcome for one in before))
+    if newest.outcome not in _PRODUCT:
+        return replace(plain, kind=_without_failure(newest, before, issues, day), ticket=_ticket(newest, issues, day))
+    same = [one for one in judged if one.identity == newest.identity]
+    rate = wilson(sum(one.outcome == "failed" for one in same), len(same))
+    first_bad, last_good = _since(before, newest)
+    found = replace(plain, kind="new failure", rate=rate, first_bad=first_bad, last_good=last_good)
+    if ticket := _ticket(newest, issues, day):
+        return replace(found, kind="known issue", ticket=ticket)
+    if _flips(same) >= _FLIPS:
+        return replace(found, kind="flaky")
+    passing = [one for one in tonight if one.outcome == "passed" and one.identity == newest.identity]
+    if passing:
+        return replace(found, kind="boards disagree")
+    earlier = [one for one in before if one.outcome in {"passed", "failed"}]
+    return replace(found, kind="still failing" if earlier and earlier[-1].outcome == "failed" else "new failure")
+
+
+def _without_failure(newest: Seen, before: Sequence[Seen], issues: Sequence[KnownIssue], day: dt.date) -> Class:
+    if newest.outcome in _BENCH:
+        return "infrastructure"
+    if newest.outcome == "not run":
+        return "never ran"
+    judged = [one for one in before if one.outcome in {"passed", "failed"}]
+    if newest.outcome == "passed" and judged and judged[-1].outcome == "failed":
+        known = next((issue for issue in issues if issue.covers(newest, day)), None)
+        return "known issue" if known is not None and known.intermittent else "fixed"
+    return "passed"
+
+
+def _ticket(seen: Seen, issues: Sequence[KnownIssue], day: dt.date) -> str:
+    return next((issue.ticket for issue in issues if issue.covers(seen, day)), "")
+
+
+def _since(before: Sequence[Seen], newest: Seen) -> tuple[Seen, Seen | None]:
+    """The outcome with which the failure began, and the last good one before it."""
+    first = newest
+    for one in reversed(before):
+        if one.outcome == "passed":
+            return first, one
+        if one.outcome == "failed":
+            first = one
+    return first, None
+
+
+def _flips(outcomes: Sequence[Seen]) -> int:
+    words = [one.outcome for one in outcomes]
+    return sum(before != after for before, after in pairwise(words))
+
+
+def wilson(failed: int, of: int, z: float = 1.96) -> tuple[float, float, float] | None:
+    """Share of failures with its 95 % interval (E. B. Wilson, JASA 22, 1927); None of nothing."""
+    if not of:
+        return None
+    share, scale = failed / of, 1 + z * z / of
+    middle = (share + z * z / (2 * of)) / scale
+    half = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of)) / scale
+    return share, max(0.0, middle - half), min(1.0, middle + half)
