@@ -160,10 +160,19 @@ def test_the_commands(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["history", "show", *store]) == 4
 
 
-@pytest.mark.parametrize(("outcomes", "code"), [
-    (("passed",), 0), (("passed", "failed"), 1), (("failed", "error"), 1), (("passed", "error"), 125), (("blocked",), 125),
-    (("not run", "passed"), 125), ((), 125), (("not covered",), 125),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("outcomes", "code"),
+    [
+        (("passed",), 0),
+        (("passed", "failed"), 1),
+        (("failed", "error"), 1),
+        (("passed", "error"), 125),
+        (("blocked",), 125),
+        (("not run", "passed"), 125),
+        ((), 125),
+        (("not covered",), 125),
+    ],
+)
 def test_bisect(tmp_path: Path, outcomes: tuple[str, ...], code: int) -> None:
     save_run(record("r", 1, *outcomes), tmp_path / "run.json")
     assert main(["bisect", str(tmp_path)]) == code
