@@ -91,7 +91,8 @@ def test_wilson() -> None:
     assert wilson(0, 0) is None
     share, low, high = wilson(1, 2) or (0.0, 0.0, 0.0)
     assert (share, round(low, 3), round(high, 3)) == (0.5, 0.095, 0.905)
-    assert (wilson(0, 10) or ())[1] == 0.0
+    _, low, _ = wilson(0, 10) or (1.0, 1.0, 1.0)
+    assert low == 0.0
 
 
 # -- the store
