@@ -11,6 +11,8 @@ from tfm_harness.config.environment import PREFIX, VARIABLES, check_environment
 from tfm_harness.errors import ConfigError
 from tfm_harness.plugin.options import OPTIONS
 
+from tests.tree import own_files
+
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = {option.env for option in OPTIONS}
 
@@ -18,8 +20,8 @@ NAMES = {option.env for option in OPTIONS}
 def test_every_variable_that_the_project_names_is_in_the_table() -> None:
     named = set()
     for folder in ("harness", "suites", "benchmarks", "docs", ".ci"):
-        for path in (ROOT / folder).rglob("*"):
-            if path.suffix in {".py", ".md", ".sh", ".yml", ".yaml"} and path.is_file():
+        for suffix in (".py", ".md", ".sh", ".yml", ".yaml"):
+            for path in own_files(ROOT / folder, suffix):
                 named |= set(re.findall(rf"\b{PREFIX}[A-Z0-9_]*[A-Z0-9]\b", path.read_text("utf-8")))
     assert named - NAMES <= set(VARIABLES)
 

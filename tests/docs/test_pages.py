@@ -14,12 +14,14 @@ from pathlib import Path
 import pytest
 from tfm_harness.cli.main import make_parser
 
+from tests.tree import own_files
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
     str(path.relative_to(ROOT))
     for folder in ("docs", "suites", "fw_builds", "harness", "targets")
-    for path in (ROOT / folder).rglob("*.md")
-    if "changes" not in path.parts and "build" not in path.parts and "out" not in path.parts
+    for path in own_files(ROOT / folder, ".md")
+    if "changes" not in path.parts
 ) + [path.name for path in sorted(ROOT.glob("*.md"))]
 LINK = re.compile(r"(?<!`)\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```(?:sh|console|shell|bash|text)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
