@@ -329,3 +329,32 @@ def test_what_qualifies_a_pass_is_no_pass(text: str, suite: str, old: str, new: 
 def test_a_total_that_is_not_known_and_counts_nothing_is_no_reason() -> None:
     text = PSA.replace("FAILED    : 0", "FAILED    : 0\n\rTOTAL CRASHED   : 0", 1)
     assert judge(text.encode(), "psa-arch-tests").verdict is Verdict.PASSED
+
+
+@pytest.mark.parametrize(
+    ("text", "suite", "outcome", "odd"),
+    [
+        (ZTEST, "ztest", " PASS - test_assert_equal in 0.001 seconds", " FAI - test_assert_equal in 0.001 seconds"),
+        (ZTEST, "ztest", " PASS - test_assert_equal in 0.001 seconds", " FAIL -test_assert_equal in 0.001 seconds"),
+        (ZTEST, "ztest", " PASS - test_assert_equal in 0.001 seconds", " XFAIL - test_assert_equal in 0.001 seconds"),
+        (GOOD, "tf-m", "  TEST: T_1001 - PASSED!", "  TEST: T_1001 - FAILED"),
+        (GOOD, "tf-m", "  TEST: T_1001 - PASSED!", "  TEST: T_1001 - FAI"),
+        (PSA, "psa-arch-tests", "TEST RESULT: PASSED", "RESULT=FAILED"),
+        (PSA, "psa-arch-tests", "TEST RESULT: PASSED", "TEST RESULT: FAIL"),
+    ],
+)
+def test_what_is_nearly_an_outcome_is_not_made_good_by_the_next(text: str, suite: str, outcome: str, odd: str) -> None:
+    assert outcome in text
+    judgement = judge(text.replace(outcome, f"{odd}\r\n{outcome}", 1).encode("latin-1"), suite)
+    assert judgement.verdict is Verdict.INCOMPLETE
+    assert "unknown-form" in kinds(judgement)
+
+
+def test_what_an_application_says_is_no_outcome() -> None:
+    said = "SLEEP - main in 2 seconds\r\nResult: 5\r\nTEST: T_77 - RUNS\r\n"
+    for text, suite, begin in (
+        (ZTEST, "ztest", " PASS - test_assert_equal"),
+        (GOOD, "tf-m", "  TEST: T_1001"),
+        (PSA, "psa-arch-tests", "TEST RESULT"),
+    ):
+        assert judge(text.replace(begin, said + begin, 1).encode("latin-1"), suite).verdict is Verdict.PASSED

@@ -27,6 +27,7 @@ class Step(enum.Enum):
     CASE_TEXT = enum.auto()  # text: the open case's description
     CASE_DETAIL = enum.auto()  # why the open case fails
     CASE_END = enum.auto()  # outcome; case, where the line names it; text, a message before it
+    ODD = enum.auto()  # nearly an outcome; case, where the line names it. What a recorder adds must not match
     COUNT = enum.auto()  # what, count; total, where the line has it
     SUMMARY_BEGIN = enum.auto()  # area or suite, where the line names it
     SUMMARY_SUITE = enum.auto()  # suite, outcome; the counts pass, fail, skip, total where the line has them

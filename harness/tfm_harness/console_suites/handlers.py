@@ -27,6 +27,7 @@ class Handlers(RunState):
             Step.CASE_TEXT: self.on_case_text,
             Step.CASE_DETAIL: self.on_case_detail,
             Step.CASE_END: self.on_case_end,
+            Step.ODD: self.on_odd,
             Step.COUNT: self.on_count,
             Step.SUMMARY_BEGIN: self.on_summary_begin,
             Step.SUMMARY_SUITE: self.on_summary_suite,
@@ -160,6 +161,12 @@ class Handlers(RunState):
         if outcome is Outcome.INCOMPLETE:
             self.problem("case-not-ended", f"{case.id} gave up without a verdict: {line.text}", line.number)
         self._finish_case(outcome, line)
+
+    def on_odd(self, line: Line, groups: Mapping[str, str]) -> None:
+        """A torn outcome, or one of a form that is not known: another one behind it does not make it good."""
+        case, named = self.case, groups.get("case")
+        if case is not None and named in (None, case.id):
+            self.problem("unknown-form", f"in case {case.id} a line is nearly an outcome: {line.text}", line.number)
 
     def on_count(self, line: Line, groups: Mapping[str, str]) -> None:
         """A number the suite prints about itself."""

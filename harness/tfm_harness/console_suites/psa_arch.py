@@ -58,6 +58,7 @@ class PsaArchTests(SuiteMachine):
         Rule.of(Step.CASE_DETAIL, r"Checkpoint ?:? ?\d+ ?: ?(?:Error Code ?= ?.*)?"),
         Rule.of(Step.CASE_END, r"TEST RESULT: (?P<outcome>PASSED)"),
         Rule.of(Step.CASE_END, r"TEST RESULT: (?P<outcome>FAILED|SKIPPED|SIM ERROR) ?(?:\(.*\))?"),
+        Rule.of(Step.ODD, r"(?i:(?:TEST )?RESULT ?[:=] ?(?:PASS|FAIL|SKIP|SIM|ERR|ABORT|TIME)[\w ,;:()=]*)"),
         Rule.of(Step.CASE_DETAIL, r"Failed at Checkpoint: ?-?\d+|Actual: ?-?\w+|Expected: ?-?\w+"),
         Rule.of(Step.SUMMARY_BEGIN, r"\*{6,} (?P<suite>[^<>\[\]=]+) Report \*{6,}"),
         Rule.of(Step.SUMMARY_BEGIN, r"REGRESSION REPORT ?:?"),

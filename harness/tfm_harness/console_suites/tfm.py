@@ -48,6 +48,7 @@ class TfmRegression(SuiteMachine):
         # Some tests print why they skip a part, without a line end, in front of their outcome.
         Rule.of(Step.CASE_END, rf"{_PROGRESS}(?:{_SKIPS})?TEST: (?P<case>\S+) - (?P<outcome>PASSED|SKIPPED)!"),
         Rule.of(Step.CASE_END, r"TEST (?P<outcome>PASSED|FAILED|SKIPPED)!"),
+        Rule.of(Step.ODD, r"TEST: (?P<case>\S+) ?- ?[A-Z][\w !,;:()]*"),
         Rule.of(Step.CASE_DETAIL, r"(?:.*\()?Failed at .+:\d+\)?"),
         Rule.of(Step.COUNT, r"Number of (?P<what>failed|skipped) tests: (?P<count>\d{1,9}) of (?P<total>\d{1,9})"),
         Rule.of(Step.SUITE_END, r"TESTSUITE (?P<outcome>PASSED|FAILED)!"),

@@ -43,6 +43,7 @@ class Ztest(SuiteMachine):
         Rule.of(Step.SUITE_END, r"(?:TESTSUITE|Test suite) (?P<suite>\S+) (?P<outcome>succeeded|failed\.?)"),
         Rule.of(Step.CASE_BEGIN, r"(?:START|starting test) - (?P<case>\S+)"),
         Rule.of(Step.CASE_END, r"(?P<outcome>PASS|FAIL|SKIP|BLOCK) - (?P<case>\S+?)(?: in [\d.]+ seconds|\.)?"),
+        Rule.of(Step.ODD, r"[A-Z]{2,8} ?- ?(?P<case>\S+) in [\d.]+ seconds[\w ,;:()]*"),
         Rule.of(Step.CASE_DETAIL, r"Assertion failed at .+"),
         Rule.of(Step.SUMMARY_BEGIN, r"-+ TESTSUITE SUMMARY START -+"),
         Rule.of(
