@@ -26,6 +26,7 @@ from tfm_harness import (
 from tfm_harness.testing import ImageRecipe, load_signing_key, make_image
 from tfm_harness.verify import McubootImage, TlvType, parse_mcuboot
 
+REFERENCE = "tfm-harness-reference"
 REFUSAL = re.compile(
     rb"\[[A-Z]+\] [^\n]* refused: "  # the reference firmware
     # MCUboot, and with it TF-M's BL2 ([ERR]) and Zephyr's boot loader (E:)
@@ -413,6 +414,8 @@ def test_an_image_is_verified_at_every_reset(
     bench: Bench, device: Device, signed: Signed, virtual: VirtualBoard, checks: Checks
 ) -> None:
     """The image changes while the secure side boots, before it looks at it: also after a warm reset it must look."""
+    if bench.description.firmware != REFERENCE:
+        pytest.skip("not covered: at which write to what it keeps this firmware has not verified yet is not known")
     image = next(
         image for image in bench.combination.build.images if image.world == "nonsecure" and image.kind == "bin"
     )
