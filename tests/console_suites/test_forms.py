@@ -315,6 +315,7 @@ def test_a_skip_message_without_a_line_end() -> None:
     [
         (ZTEST, "ztest", " PASS - test_assert_equal in", " BLOCK - test_assert_equal in", "case-not-ended"),
         (PSA, "psa-arch-tests", "RESULT: PASSED", "RESULT: PASSED (1 check failed)", "case-not-ended"),
+        (ZTEST, "ztest", " - PASS - [framework", " - ERROR - [framework", "unknown-form"),
         (PSA, "psa-arch-tests", "FAILED    : 0", "FAILED    : 0\n\rTOTAL CRASHED   : 1", "unknown-form"),
     ],
 )

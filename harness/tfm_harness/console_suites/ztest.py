@@ -53,7 +53,7 @@ class Ztest(SuiteMachine):
         ),
         Rule.of(
             Step.SUMMARY_CASE,
-            r"- (?P<outcome>PASS|FAIL|SKIP|FLAKY) - \[(?P<suite>[\w-]+)\.(?P<case>[\w.-]+(?:\[[\w/]+\])?)\](?: .*)?",
+            r"- (?P<outcome>[A-Z]+) - \[(?P<suite>[\w-]+)\.(?P<case>[\w.-]+(?:\[[\w/]+\])?)\](?: .*)?",
         ),
         Rule.of(Step.AREA_END, r"-+ TESTSUITE SUMMARY (?P<area>END) -+"),
         Rule.of(Step.RUN_ID, r"RunID: \w+"),
@@ -112,6 +112,9 @@ class Ztest(SuiteMachine):
 
     def on_summary_case(self, line: Line, groups: Mapping[str, str]) -> None:
         """One case must have the outcome seen."""
+        if groups["outcome"] not in self.outcomes:
+            self.problem("unknown-form", f"the summary has an outcome that is not known: {line.text}", line.number)
+            return
         seen = _distinct([suite for suite in self.suites if suite.name == groups["suite"]])
         outcome = self.outcomes[groups["outcome"]]
         if seen.get(groups["case"]) is Outcome.INCOMPLETE and outcome is not Outcome.FAILED:
