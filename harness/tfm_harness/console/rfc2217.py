@@ -7,6 +7,7 @@ import queue
 import socket
 import threading
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from serial import rfc2217
@@ -26,10 +27,12 @@ _LONGEST_SUBNEGOTIATION = 4096
 class _BoundedSocket:
     """A socket whose peer may not send a Telnet subnegotiation (RFC 855) without end."""
 
-    def __init__(self, inner: socket.socket) -> None:
+    def __init__(self, inner: socket.socket, is_open: Callable[[], bool]) -> None:
         self._inner = inner
+        self._is_open = is_open  # false from the moment on when this side closes
         self._command = False  # the byte before was IAC
         self._length: int | None = None  # bytes of the subnegotiation so far; None: outside of one
+        self.ended = False  # the peer has closed its side
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a socket has
         return getattr(self._inner, name)
@@ -40,7 +43,12 @@ class _BoundedSocket:
         Raises:
             OSError: the subnegotiation is too long; pyserial's reader then ends.
         """
-        data = self._inner.recv(size)
+        try:
+            data = self._inner.recv(size)
+        except ConnectionError:
+            self.ended = self._is_open()
+            raise
+        self.ended = not data and self._is_open()
         if self._length is None and not self._command and _IAC not in data:
             return data
         for byte in data:
@@ -65,10 +73,17 @@ class _BoundedSocket:
 class _BoundedSerial(rfc2217.Serial):
     # These names are pyserial's own, which its type stubs do not have.
     _read_buffer: queue.Queue[bytes | None]
+    _bounded: _BoundedSocket | None = None
 
     def _telnet_read_loop(self) -> None:
-        self._socket = _BoundedSocket(self._socket)  # type: ignore[has-type, arg-type]
+        self._bounded = _BoundedSocket(self._socket, lambda: bool(self.is_open))  # type: ignore[has-type]
+        self._socket = self._bounded
         super()._telnet_read_loop()  # type: ignore[misc]
+
+    @property
+    def hung_up(self) -> bool:
+        """Whether the server has closed the connection."""
+        return self._bounded is not None and self._bounded.ended
 
     def rfc2217_send_purge(self, value: bytes) -> None:
         """Ask the server to forget what it holds (RFC 2217, PURGE-DATA), and do not wait for its word.
@@ -103,10 +118,10 @@ class _BoundedSerial(rfc2217.Serial):
         return bytes(data)
 
 
-def _hint(said: str) -> str:
-    """What to do, by what pyserial says."""
+def _hint(said: str, *, hung_up: bool) -> str:
+    """What to do, by what pyserial says, and whether the server had hung up: a port in use is told so."""
     said = said.lower()
-    if "does not seem to support rfc2217" in said:
+    if not hung_up and "does not seem to support rfc2217" in said:
         return "the server speaks no RFC 2217: a raw port needs `kind: tcp`, ser2net's needs `telnet,rfc2217`"
     if "timeout while waiting for option" in said or "rejected value" in said or "parameter change" in said:
         return (
@@ -143,7 +158,7 @@ class Rfc2217Transport:
                 kind="port-refused",
                 expected="a server that negotiates RFC 2217",
                 seen=str(error),
-                hint=_hint(str(error)),
+                hint=_hint(str(error), hung_up=self._port.hung_up),
             ) from error
         self._ours, self._theirs = socket.socketpair()
         self._inner = SocketTransport(self._ours)
