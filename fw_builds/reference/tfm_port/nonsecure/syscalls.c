@@ -13,11 +13,27 @@ void _write(void);
 
 #define UNUSED __attribute__((weak))
 
-UNUSED void _close(void) {}
-UNUSED void _fstat(void) {}
-UNUSED void _getpid(void) {}
-UNUSED void _isatty(void) {}
-UNUSED void _kill(void) {}
-UNUSED void _lseek(void) {}
-UNUSED void _read(void) {}
-UNUSED void _write(void) {}
+UNUSED void _close(void)
+{
+}
+UNUSED void _fstat(void)
+{
+}
+UNUSED void _getpid(void)
+{
+}
+UNUSED void _isatty(void)
+{
+}
+UNUSED void _kill(void)
+{
+}
+UNUSED void _lseek(void)
+{
+}
+UNUSED void _read(void)
+{
+}
+UNUSED void _write(void)
+{
+}

@@ -19,13 +19,13 @@
 
 /* TF-M v2.2 hands each loader the context of its table entry; v2.1 has none. */
 #ifdef KEY_LOADERS_TAKE_A_CONTEXT
-#define LOADER(name)                                                                                              \
-	static enum tfm_plat_err_t name(const void *context, uint8_t *buf, size_t buf_len, size_t *key_len,       \
+#define LOADER(name)                                                                                        \
+	static enum tfm_plat_err_t name(const void *context, uint8_t *buf, size_t buf_len, size_t *key_len, \
 					psa_key_bits_t *key_bits, psa_algorithm_t *algorithm, psa_key_type_t *type)
 #define UNUSED_CONTEXT() ((void)context)
 #else
-#define LOADER(name)                                                                                              \
-	static enum tfm_plat_err_t name(uint8_t *buf, size_t buf_len, size_t *key_len, psa_key_bits_t *key_bits,  \
+#define LOADER(name)                                                                                             \
+	static enum tfm_plat_err_t name(uint8_t *buf, size_t buf_len, size_t *key_len, psa_key_bits_t *key_bits, \
 					psa_algorithm_t *algorithm, psa_key_type_t *type)
 #define UNUSED_CONTEXT() ((void)0)
 #endif
@@ -99,8 +99,11 @@ static const tfm_plat_builtin_key_policy_t policies[] = {
 	USED_BY(TFM_BUILTIN_KEY_ID_CLIENT, inference_users),
 };
 
-#define KEY(id, slot, loader)                                                                                  \
-	{ .key_id = (id), .slot_number = (slot), .lifetime = TFM_BUILTIN_KEY_LOADER_LIFETIME, .loader_key_func = (loader) }
+#define KEY(id, slot, loader)                          \
+	{ .key_id = (id),                              \
+	  .slot_number = (slot),                       \
+	  .lifetime = TFM_BUILTIN_KEY_LOADER_LIFETIME, \
+	  .loader_key_func = (loader) }
 
 static const tfm_plat_builtin_key_descriptor_t keys[] = {
 	KEY(TFM_BUILTIN_KEY_ID_HUK, TFM_BUILTIN_KEY_SLOT_HUK, load_huk),
