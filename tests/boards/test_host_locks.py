@@ -8,8 +8,9 @@ import pwd
 import stat
 import subprocess
 import sys
+import tempfile
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -39,14 +40,12 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The host's folder, where other users come as well."""
-    base = tmp_path_factory.mktemp("host")
-    for part in (base, *base.parents[:2]):
-        part.chmod(part.stat().st_mode | 0o711)
-    base.chmod(0o1777)
-    monkeypatch.setenv("TFM_HARNESS_LOCK_DIR", str(base / "locks"))
-    return base / "locks"
+def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The host's folder, where other users come as well: not below pytest's own, which is root's alone."""
+    with tempfile.TemporaryDirectory(prefix="tfm-harness-locks-") as base:
+        Path(base).chmod(0o1777)
+        monkeypatch.setenv("TFM_HARNESS_LOCK_DIR", f"{base}/locks")
+        yield Path(base) / "locks"
 
 
 class Other(subprocess.Popen[str]):
@@ -207,12 +206,15 @@ def test_the_default_folder_is_one_for_all(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_fork_does_not_keep_the_thing(folder: Path) -> None:
     lock = BoardLock(NAME, folder, shared=True)
     lock.acquire()
+    ready, told = os.pipe()
     pid = os.fork()
     if pid == 0:
         import time
 
+        os.write(told, b"x")  # the fork has let go of what it inherited
         time.sleep(600)
     try:
+        os.read(ready, 1)
         lock.release()
         assert wait_until(lambda: not any(use.locked for use in list_host()), 5)
         lock.acquire()
@@ -220,3 +222,5 @@ def test_a_fork_does_not_keep_the_thing(folder: Path) -> None:
     finally:
         os.kill(pid, 9)
         os.waitpid(pid, 0)
+        os.close(ready)
+        os.close(told)

@@ -37,17 +37,6 @@ def test_example_builds_load(tmp_path: Path, text: str) -> None:
         assert any(waiver.finding == check.id for check in ALL), waiver
 
 
-def test_example_board_kind_is_python_that_works() -> None:
-    (text,) = blocks("writing-a-target.md", "python")
-    names: dict[str, object] = {}
-    exec(compile(text, "writing-a-target.md", "exec", dont_inherit=True), names)
-    target = names["MyRigTarget"]
-    assert isinstance(target, type)
-    assert issubclass(target, TargetBase)
-    rig = target.model_validate({"name": "r", "kind": "my-rig", "consoles": {"ns": "/dev/ttyACM0"}, "serial": "7"})
-    assert rig.resources() == ("rig:7", "tty:/dev/ttyACM0")
-
-
 @pytest.mark.parametrize(
     ("page", "model"),
     [("writing-a-target.md", TargetBase), ("writing-a-target.md", QemuTarget), ("writing-a-build.md", Build)],

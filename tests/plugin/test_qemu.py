@@ -241,9 +241,12 @@ def test_an_unsigned_image_never_answers_and_the_reason_is_shown(user: User) -> 
 def test_a_full_disk_for_the_record_is_no_pass(user: User) -> None:
     (user.path / "run").mkdir()
     (user.path / "conftest.py").write_text(
-        "import errno, tfm_harness.report.storage as record\n"
-        "def full(*args, **kwargs): raise OSError(errno.ENOSPC, 'No space left on device')\n"
-        "record.tempfile.NamedTemporaryFile = full\n"
+        "import errno, pathlib\n"
+        "whole = pathlib.Path.replace\n"
+        "def full(self, target):\n"
+        "    if self.name.startswith('.report-'): raise OSError(errno.ENOSPC, 'No space left on device')\n"
+        "    return whole(self, target)\n"
+        "pathlib.Path.replace = full\n"
     )
     done = user.run(DESCRIBES)
     assert done.returncode == 10, done.stdout

@@ -158,8 +158,10 @@ def known_equivalent(verdict: Verdict, entries: Iterable[dict[str, Any]]) -> str
         changes = entry["change"] if isinstance(entry["change"], list) else [entry["change"]]
         if (entry["file"], entry["function"]) == (verdict.file, verdict.function) and verdict.change in changes:
             texts = entry.get("in")
+            if texts is None:
+                return str(entry["reason"])
             line = (REFERENCE / verdict.file).read_text().splitlines()[verdict.line - 1]
-            if texts is None or any(text in line for text in ([texts] if isinstance(texts, str) else texts)):
+            if any(text in line for text in ([texts] if isinstance(texts, str) else texts)):
                 return str(entry["reason"])
     return ""
 

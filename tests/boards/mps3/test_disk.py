@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,9 @@ def test_mounting_that_fails(bench: Bench, script: str, kind: str) -> None:
 
 def test_udisks_missing_and_hung(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.plug("sdb", "by-label/V2M-MPS3")
+    setpriv = shutil.which("setpriv")  # what starts every tool
+    assert setpriv is not None
+    (bench.tools / "setpriv").symlink_to(setpriv)
     monkeypatch.setenv("PATH", str(bench.tools))
     with pytest.raises(InfrastructureError) as missing, bench.disk().mounted():
         pytest.fail("nothing is mounted")
