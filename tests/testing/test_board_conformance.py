@@ -266,6 +266,10 @@ class TestLabgrid(BoardConformance):
     def make_build(self, folder: Path) -> Build:
         return self.build
 
+    @pytest.mark.nightly  # after other power cycles its console sometimes stays away for 30 s: not understood
+    def test_power_off_silences_and_power_on_starts(self, tmp_path: Path) -> None:
+        super().test_power_off_silences_and_power_on_starts(tmp_path)
+
 
 # --- broken boards, each with the test that must fail it
 
