@@ -332,7 +332,10 @@ class KeepsProcess(FakeBoard):
     left: ClassVar[list[Any]] = []
 
     def flash(self, build: Build) -> None:
-        self.left.append(spawn(["sleep", "60"], stderr_path=self.context.run_dir / "sleep"))
+        child = spawn(["sleep", "60"], stderr_path=self.context.run_dir / "sleep")
+        self.left.append(child)
+        command = Path(f"/proc/{child.pid}/cmdline")
+        assert wait_until(lambda: b"sleep" in command.read_bytes(), 10)  # a fork bears its parent's name at first
         super().flash(build)
 
 
