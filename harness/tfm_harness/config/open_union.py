@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, Vali
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, PydanticKnownError, core_schema
 
 from tfm_harness.config.nearest import nearest
-from tfm_harness.extensions import POINTS, names
+from tfm_harness.errors import HarnessBug
+from tfm_harness.extensions import POINTS, find, load, names, wrong_type
 
 __all__ = ["OpenUnion"]
 
@@ -24,15 +25,14 @@ class OpenUnion:
         built_in: the tagged union of the forms that come with the harness.
         base: what every form derives from.
         key: the tag.
-        point: the extension point that adds forms, a key of `tfm_harness.extensions.POINTS`.
-        model_of: the form that an installed extension of that name adds. Raises `ExtensionError`.
+        point: the extension point that adds forms, a key of `tfm_harness.extensions.POINTS`; what it adds has its
+            form as ``config_model``.
     """
 
     built_in: Any
     base: type[BaseModel]
     key: str
     point: str
-    model_of: Callable[[str], type[BaseModel]]
 
     def __get_pydantic_core_schema__(self, _source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401 - pydantic's signature
         return core_schema.with_info_wrap_validator_function(
@@ -63,13 +63,24 @@ class OpenUnion:
             raise PydanticKnownError(
                 "union_tag_invalid", {"discriminator": repr(self.key), "tag": tag, "expected_tags": offered}
             )
-        model = self.model_of(tag)
+        model = self._added(tag)
         try:
             return model.model_validate_json(json.dumps(value), strict=True, context=info.context)
         except ValidationError as error:
             raise ValidationError.from_exception_data(
                 error.title, [_named(item, model) for item in error.errors()]
             ) from None
+
+    def _added(self, name: str) -> type[BaseModel]:
+        """The form that the installed extension of that name adds. Raises `ExtensionError`."""
+        extension = find(self.point, name)
+        if extension is None:
+            raise HarnessBug(f"no package adds the {POINTS[self.point].thing} {name!r}", kind="extension-gone")
+        made = load(extension)
+        model = getattr(made, "config_model", None)
+        if not (isinstance(model, type) and issubclass(model, self.base)):
+            raise wrong_type(extension, made)
+        return model
 
 
 def _named(item: Any, model: type[BaseModel]) -> InitErrorDetails:  # noqa: ANN401 - pydantic's own mapping

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from tfm_harness.config.fields import Name, Strict
 from tfm_harness.config.open_union import OpenUnion
-from tfm_harness.errors import HarnessBug
-from tfm_harness.extensions import find, load, wrong_type
 
 __all__ = ["BUILT_IN_SENSORS", "I2cAddress", "Lsm303Sensor", "SensorBase", "SensorConfig", "Tmp105Sensor"]
 
@@ -41,22 +39,7 @@ class Tmp105Sensor(SensorBase):
 BUILT_IN_SENSORS: Final = ("lsm303dlhc", "tmp105")
 """Sensor models that come with the harness; the back ends that play whole samples know only these."""
 
-
-def _added(name: str) -> type[BaseModel]:
-    """The configuration model of a package's sensor."""
-    extension = find("sensors", name)
-    if extension is None:
-        raise HarnessBug(f"no package adds the sensor {name!r}", kind="extension-gone")
-    made = load(extension)
-    model = getattr(made, "config_model", None)
-    if not (isinstance(model, type) and issubclass(model, SensorBase)):
-        raise wrong_type(extension, made)
-    return model
-
-
 SensorConfig = Annotated[
     SensorBase,
-    OpenUnion(
-        Annotated[Lsm303Sensor | Tmp105Sensor, Field(discriminator="model")], SensorBase, "model", "sensors", _added
-    ),
+    OpenUnion(Annotated[Lsm303Sensor | Tmp105Sensor, Field(discriminator="model")], SensorBase, "model", "sensors"),
 ]

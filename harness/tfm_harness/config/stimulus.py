@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from tfm_harness.config.endpoint import Endpoint, endpoint_resource
 from tfm_harness.config.fields import Strict
 from tfm_harness.config.open_union import OpenUnion
 from tfm_harness.config.sensors import I2cAddress
-from tfm_harness.errors import HarnessBug
-from tfm_harness.extensions import find, load, wrong_type
 
 __all__ = ["Ft4222StimulusConfig", "PicoStimulusConfig", "StimulusBase", "StimulusConfig"]
 
@@ -62,18 +60,6 @@ class Ft4222StimulusConfig(StimulusBase):
         return f"ft4222 {self.description}"
 
 
-def _added(name: str) -> type[BaseModel]:
-    """The configuration model of a package's back end."""
-    extension = find("stimuli", name)
-    if extension is None:
-        raise HarnessBug(f"no package adds the stimulus {name!r}", kind="extension-gone")
-    made = load(extension)
-    model = getattr(made, "config_model", None)
-    if not (isinstance(model, type) and issubclass(model, StimulusBase)):
-        raise wrong_type(extension, made)
-    return model
-
-
 StimulusConfig = Annotated[
     StimulusBase,
     OpenUnion(
@@ -81,6 +67,5 @@ StimulusConfig = Annotated[
         StimulusBase,
         "kind",
         "stimuli",
-        _added,
     ),
 ]
