@@ -15,9 +15,10 @@ version, the entry's name is free. A package that says nothing is taken to be wr
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import traceback
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import Distribution, EntryPoint, entry_points
@@ -25,7 +26,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from tfm_harness.errors import ExtensionError
+from tfm_harness.errors import ExtensionError, HarnessError
 from tfm_harness.version import __version__
 
 __all__ = [
@@ -218,6 +219,26 @@ def load_class(extension: Extension, base: type) -> type:
     if isinstance(loaded, type) and issubclass(loaded, base):
         return loaded
     raise wrong_type(extension, loaded)
+
+
+@contextlib.contextmanager
+def blamed(extension: Extension | None) -> Iterator[None]:
+    """For code of an extension: an exception of its own names the package, the harness' errors pass.
+
+    Args:
+        extension: whose code runs in the block; None: the harness' own, whose exceptions pass as well.
+
+    Raises:
+        ExtensionError: ``extension-broken``.
+    """
+    try:
+        yield
+    except HarnessError:
+        raise
+    except Exception as error:
+        if extension is None:
+            raise
+        raise broken(extension, error) from error
 
 
 def broken(extension: Extension, error: BaseException) -> ExtensionError:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tfm_harness.boards.base import Board, RunContext
 from tfm_harness.config.kinds import BUILT_IN, board_class
 from tfm_harness.config.target import TargetBase
-from tfm_harness.errors import HarnessBug, HarnessError
-from tfm_harness.extensions import broken, find, wrong_type
+from tfm_harness.errors import HarnessBug
+from tfm_harness.extensions import blamed, find, wrong_type
 
 __all__ = ["make_board"]
 
@@ -22,14 +22,8 @@ def make_board(target: TargetBase, context: RunContext) -> Board:
     extension = find("boards", target.kind, BUILT_IN)
     if extension is not None and not issubclass(made, Board):
         raise wrong_type(extension, made)
-    try:
+    with blamed(extension):
         board = made(target, context)
-    except HarnessError:
-        raise
-    except Exception as error:
-        if extension is None:
-            raise
-        raise broken(extension, error) from error
     if not isinstance(board, Board):
         raise HarnessBug(f"board kind {target.kind!r} is not a tfm_harness.boards.base.Board", kind="board-class")
     return board

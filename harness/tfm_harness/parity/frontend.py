@@ -12,8 +12,8 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from tfm_harness.errors import ConfigError, HarnessError
-from tfm_harness.extensions import Extension, broken, find, load, names, wrong_type
+from tfm_harness.errors import ConfigError
+from tfm_harness.extensions import Extension, blamed, find, load, names, wrong_type
 
 __all__ = ["CHANNELS", "FRONTENDS", "WINDOW", "Frontend", "get_frontend", "window_records", "window_tensor"]
 
@@ -114,12 +114,8 @@ class _Guarded:
             raise wrong_type(extension, self._function)
 
     def __call__(self, raw: npt.NDArray[np.integer[Any]]) -> npt.NDArray[Any]:
-        try:
+        with blamed(self._extension):
             made: object = self._function(raw)  # type: ignore[operator]  # __init__ has looked
-        except HarnessError:
-            raise
-        except Exception as error:
-            raise broken(self._extension, error) from error
         if not isinstance(made, np.ndarray) or made.shape[: raw.ndim - 2] != raw.shape[:-2]:
             seen = f"shape {made.shape}" if isinstance(made, np.ndarray) else type(made).__name__
             raise wrong_type(self._extension, f"a front-end that makes {seen} from windows of shape {raw.shape}")

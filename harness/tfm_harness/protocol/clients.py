@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tfm_harness.errors import ConfigError, HarnessError
-from tfm_harness.extensions import broken, find, load_class, names
+from tfm_harness.errors import ConfigError
+from tfm_harness.extensions import blamed, find, load_class, names
 
 if TYPE_CHECKING:
     from tfm_harness.console.base import Console
@@ -60,12 +60,5 @@ def open_client(protocol: str, console: Console, *, timeout: float, watch: Calla
         ExtensionError: the client comes from a package, and making it failed.
     """
     made = client_class(protocol)
-    extension = find("protocols", protocol)
-    try:
+    with blamed(find("protocols", protocol)):
         return made(console, timeout=timeout, watch=watch)
-    except HarnessError:
-        raise
-    except Exception as error:
-        if extension is None:
-            raise
-        raise broken(extension, error) from error

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import ClassVar, Final
 
 from tfm_harness.config.sensors import Lsm303Sensor, SensorBase, Tmp105Sensor
-from tfm_harness.errors import HarnessBug, HarnessError
-from tfm_harness.extensions import broken, find, load_class
+from tfm_harness.errors import HarnessBug
+from tfm_harness.extensions import blamed, find, load_class
 from tfm_harness.stimulus.sensors import REST, TMP105, Axis, Magnetometer
 
 __all__ = ["SAMPLE_FIELDS", "SensorModel", "make_sensor"]
@@ -142,13 +142,9 @@ def make_sensor(config: SensorBase, *, lowest: int = -2048) -> SensorModel:
     if extension is None:
         raise HarnessBug(f"no sensor model is called {config.model!r}", kind="sensor-class")
     made = load_class(extension, SensorModel)
-    try:
+    with blamed(extension):
         model: SensorModel = made(config)
         _check_channels(model.channels)
-    except HarnessError:
-        raise
-    except Exception as error:
-        raise broken(extension, error) from error
     return model
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tfm_harness.config.stimulus import Ft4222StimulusConfig, PicoStimulusConfig, StimulusBase
-from tfm_harness.errors import HarnessBug, HarnessError
-from tfm_harness.extensions import broken, find, load_class
+from tfm_harness.errors import HarnessBug
+from tfm_harness.extensions import blamed, find, load_class
 from tfm_harness.stimulus.base import Stimulus, StimulusBackend
 
 if TYPE_CHECKING:
@@ -36,10 +36,6 @@ def make_stimulus(config: StimulusBase, sensors: Mapping[str, SensorConfig]) -> 
     if extension is None:
         raise HarnessBug(f"no stimulus is called {config.kind!r}", kind="stimulus-class")
     made = load_class(extension, StimulusBackend)
-    try:
+    with blamed(extension):
         backend: Stimulus = made(config, sensors)
-    except HarnessError:
-        raise
-    except Exception as error:
-        raise broken(extension, error) from error
     return backend
