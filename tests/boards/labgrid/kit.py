@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import http.server
 import os
@@ -17,9 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tfm_harness.boards.gdb_remote import connect_when_up
 from tfm_harness.boards.supervisor import Child, spawn, wait_until
 from tfm_harness.boards.virtual import make_entropy
+from tfm_harness.testing.simulators.uart_waker import UartWaker
 
 VERSION = "26.0.1"
 
@@ -72,8 +71,7 @@ class QemuBehindTcp:
         self._folder = folder
         self._elf = elf
         self._child: Child | None = None
-        self._stop = threading.Event()
-        self._waker: threading.Thread | None = None
+        self._waker: UartWaker | None = None
 
     @property
     def on(self) -> bool:
@@ -90,15 +88,12 @@ class QemuBehindTcp:
             words += ["-qmp", f"unix:{monitor},server=on,wait=off", *self._contents()]
             self._child = spawn(words, stderr_path=self._folder / "board.log")
             assert wait_until(monitor.exists, 20.0), (self._folder / "board.log").read_text()
-            self._stop.clear()
-            self._waker = threading.Thread(target=self._wake, args=(monitor,), daemon=True)
-            self._waker.start()
+            self._waker = UartWaker(monitor)
         elif not on and self._child is not None:
-            self._stop.set()
             self._child.kill()
             self._child = None
             if self._waker is not None:
-                self._waker.join()
+                self._waker.stop()
 
     def _contents(self) -> list[str]:
         if not self.flash.exists():
@@ -111,24 +106,6 @@ class QemuBehindTcp:
             image, _, address = line.partition(" ")
             words += ["-device", f"loader,file={image},addr={address},force-raw=on"] if address else ["-kernel", image]
         return words
-
-    def _wake(self, monitor: Path) -> None:
-        """QEMU 7.2 forgets to look at a UART's input again until it is spoken to."""
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as control:
-            control.settimeout(60)
-            connect_when_up(control, monitor)
-            stream = control.makefile("rwb")
-            stream.readline()
-            word = b"qmp_capabilities"
-            while not self._stop.is_set():
-                stream.write(b'{"execute": "%s"}\n' % word)
-                stream.flush()
-                while (answer := stream.readline()) and b'"return"' not in answer:
-                    pass
-                if not answer:
-                    return
-                word = b"query-status"
-                self._stop.wait(0.02)
 
 
 class Farm:

@@ -5,11 +5,9 @@ Real pyOCD code drives it through `tfm_harness.testing.simulators.pyocd_qemu`; t
 
 from __future__ import annotations
 
-import contextlib
 import json
 import socket
 import struct
-import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,11 +15,11 @@ from typing import Self
 from tfm_harness.boards.gdb_remote import GdbRemote, connect_when_up
 from tfm_harness.boards.supervisor import Child, spawn, wait_until
 from tfm_harness.testing.simulators.pyocd_qemu import ENVIRONMENT
+from tfm_harness.testing.simulators.uart_waker import UartWaker
 
 __all__ = ["StandInProbeBoard", "entry_point_folder"]
 
 _ITCM = 0x10000000
-_WAKE = 0.02  # seconds between pokes
 _IDLE = struct.pack("<II", 0x30001000, 0x10000009) + b"\xfe\xe7"  # branch to itself, in ITCM
 
 
@@ -48,8 +46,7 @@ class StandInProbeBoard:
         self.folder = folder
         self.ports: tuple[int, int] = (0, 0)
         self._child: Child | None = None
-        self._stop = threading.Event()
-        self._waker: threading.Thread | None = None
+        self._waker: UartWaker | None = None
 
     @property
     def environment(self) -> tuple[str, str]:
@@ -88,27 +85,7 @@ class StandInProbeBoard:
         remote.write_register(15, _ITCM + 8)
         remote.write_register(25, 0x01000000)  # Thumb
         remote.close()
-        self._stop.clear()
-        self._waker = threading.Thread(target=self._wake, name="simulator-waker", daemon=True)
-        self._waker.start()
-
-    def _wake(self) -> None:
-        """QEMU 7.2 forgets to look at a UART's input again until it is spoken to."""
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as control:
-            control.settimeout(60)
-            connect_when_up(control, self.folder / "wake")
-            stream = control.makefile("rwb")
-            stream.readline()
-            word = b"qmp_capabilities"
-            while not self._stop.is_set():
-                stream.write(b'{"execute": "%s"}\n' % word)
-                stream.flush()
-                while (answer := stream.readline()) and b'"return"' not in answer:
-                    pass
-                if not answer:
-                    return
-                word = b"query-status"
-                self._stop.wait(_WAKE)
+        self._waker = UartWaker(self.folder / "wake")
 
     def _listening(self) -> tuple[int, int]:
         with socket.socket(socket.AF_UNIX) as control:
@@ -127,12 +104,11 @@ class StandInProbeBoard:
 
     def power_off(self) -> None:
         """End it; memory is lost. Safe to call twice."""
-        self._stop.set()
         if self._child is not None:
             self._child.kill()
             self._child = None
         if self._waker is not None:
-            self._waker.join()
+            self._waker.stop()
             self._waker = None
         for name in ("gdb", "qmp", "wake"):
             (self.folder / name).unlink(missing_ok=True)
