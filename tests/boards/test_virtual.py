@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import stat
 from pathlib import Path
 
@@ -18,6 +17,8 @@ from tfm_harness.boards.virtual import (
     make_otp,
 )
 from tfm_harness.errors import InfrastructureError
+
+from tests.scripts import load_script
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = b"""-----BEGIN PUBLIC KEY-----
@@ -81,11 +82,7 @@ def test_entropy_is_fresh_unless_given() -> None:
 
 def test_the_firmwares_own_tool_makes_the_same_bytes(tmp_path: Path) -> None:
     tool = ROOT / "fw_builds" / "reference" / "tools" / "virtual_board.py"
-    spec = importlib.util.spec_from_file_location("firmware_virtual_board", tool)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_script(tool, "firmware_virtual_board")
     theirs = module.make_otp(HUK, module.key_hash(KEY), lifecycle=0x1000, implementation_id=IMPLEMENTATION)
     key_file = tmp_path / "key.pem"
     key_file.write_bytes(KEY)

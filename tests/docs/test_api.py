@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from tfm_harness import errors
 from tfm_harness.extensions import API_GROUP, API_VERSION, POINTS
 
+from tests.scripts import load_script
 from tests.test_public_api import PUBLIC
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,12 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def made() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("build_api", ROOT / ".ci" / "build_api.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(ROOT / ".ci" / "build_api.py")
 
 
 def test_the_page_is_made_from_the_docstrings(made: ModuleType) -> None:

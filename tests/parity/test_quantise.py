@@ -14,6 +14,8 @@ from tfm_harness.parity.model_info import Quantisation, TensorInfo
 from tfm_harness.parity.quantise import QuantisationRule, dequantise, quantise
 from tfm_harness.stimulus.base import Sample
 
+from tests.scripts import load_script
+
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 
 
@@ -90,16 +92,10 @@ def test_front_end_by_hand() -> None:
 
 
 def test_front_end_equals_the_training_scripts() -> None:
-    import importlib.util
-
     path = Path(__file__).resolve().parents[2] / "fw_builds" / "reference" / "models" / "sensor_frontend.py"
     if not path.is_file():
         pytest.skip("fw_builds/reference/models/sensor_frontend.py is not there")
-    spec = importlib.util.spec_from_file_location("sensor_frontend_of_training", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_script(path, "sensor_frontend_of_training")
     raw = np.random.default_rng(2).integers(-32768, 32768, (200, WINDOW, CHANNELS))
     assert (module.quantise_window(raw) == window_tensor(raw)).all()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import get_args
 
@@ -11,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tfm_harness.stimulus.base import Sample
 from tfm_harness.stimulus.sensors import LSM303DLHC, REST, TMP105, Axis, Magnetometer
+
+from tests.scripts import load_script
 
 ROOT = Path(__file__).resolve().parents[2]
 AXES: tuple[Axis, ...] = get_args(Axis)
@@ -77,11 +78,7 @@ def test_resting_values_are_the_front_ends_zero() -> None:
 def test_the_pico_serves_the_same_bits() -> None:
     """The device side of the stimulus for real boards has its own code for the same register map."""
     path = ROOT / "harness" / "tfm_harness" / "stimulus" / "pico" / "device" / "sensors.py"
-    spec = importlib.util.spec_from_file_location("pico_sensors", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_script(path, "pico_sensors")
     magnetometer = next(value for name, value in vars(module).items() if name.lower().startswith("lsm303"))()
     magnetometer.set_counts(1100, -5, 980)
     magnetometer.begin_write()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import subprocess
 import sys
@@ -19,19 +18,15 @@ from tfm_harness.verify.catalogue import ALL
 from tfm_harness.verify.images import parse_mcuboot, verify_mcuboot
 from tfm_harness.verify.keyfiles import parse_image_key
 
+from tests.scripts import load_script
+
 ROOT = Path(__file__).resolve().parents[2]
 FIRMWARE = ROOT / "fw_builds" / "reference"
 
 
 @pytest.fixture(scope="module")
 def runner() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("run_mutants", FIRMWARE / "run_mutants.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["run_mutants"] = module  # its dataclasses look themselves up there
-    spec.loader.exec_module(module)
-    return module
+    return load_script(FIRMWARE / "run_mutants.py", listed=True)
 
 
 def declared(suite: str) -> set[str]:

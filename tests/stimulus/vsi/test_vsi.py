@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -13,17 +12,15 @@ from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.stimulus.base import Sample
 from tfm_harness.stimulus.vsi.player import VsiFolder
 
+from tests.scripts import load_script
+
 A = Sample(1, -2, 3, 400)
 B = Sample(-32768, 32767, 0, -1)
 C = Sample(550, 640, 2047, 1600)
 
 
 def load(folder: Path, instance: int = 0) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"vsi_under_test_{folder.name}", folder / f"arm_vsi{instance}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_script(folder / f"arm_vsi{instance}.py", f"vsi_under_test_{folder.name}")
     module.init()
     return module
 
