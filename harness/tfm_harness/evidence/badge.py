@@ -7,6 +7,7 @@ Only a run that passed is packed; whoever verifies it judges the log again.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -14,16 +15,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from tfm_harness.console_suites.model import Expectations, Judgement, Outcome, Verdict
-from tfm_harness.console_suites.transcripts import judge_file
+from tfm_harness.console_suites.transcripts import judge_file, judge_stream
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.evidence import checks as check
-from tfm_harness.evidence.dsse import (
-    EnvelopeSigner,
-    EnvelopeVerificationError,
-    SigningKey,
-    make_envelope,
-    parse_envelope,
-)
+from tfm_harness.evidence.dsse import EnvelopeSigner, SigningKey, make_envelope
+from tfm_harness.evidence.opened import signed_payload
 from tfm_harness.evidence.statements import STATEMENT, TEST_RESULT, statement_bytes
 from tfm_harness.files import IMAGE_LIMIT, TEXT_LIMIT, read_file
 from tfm_harness.findings import Report
@@ -116,22 +112,17 @@ def verify_badge(folder: Path, keys: Mapping[str, SigningKey], report: Report) -
 
 
 def _statement(text: str, keys: Mapping[str, SigningKey], report: Report, path: Path) -> dict[str, Any] | None:
-    try:
-        if not text.endswith("\n") or text.count("\n") != 1:
-            raise EnvelopeVerificationError(f"{text.count(chr(10))} line ends in place of one")  # noqa: TRY301 - told below
-        envelope = parse_envelope(text[:-1])
-        report.add(check.FORM, True, where=str(path))
-    except EnvelopeVerificationError as error:
-        report.add(check.FORM, False, expected="one envelope", seen=str(error), where=str(path))
+    ends = text.count("\n")
+    if not text.endswith("\n") or ends != 1:
+        report.add(
+            check.FORM, False, expected="one envelope", seen=f"{ends} line ends in place of one", where=str(path)
+        )
+        return None
+    payload = signed_payload(text[:-1], keys, report, str(path))
+    if payload is None:
         return None
     try:
-        envelope.verify(keys)
-        report.add(check.SIGNATURE, True, where=str(path))
-    except EnvelopeVerificationError as error:
-        report.add(check.SIGNATURE, False, expected=f"signed by {' or '.join(keys)}", seen=str(error), where=str(path))
-        return None
-    try:
-        plain: dict[str, Any] = json.loads(envelope.payload)
+        plain: dict[str, Any] = json.loads(payload)
         known = plain["_type"] == STATEMENT and plain["predicateType"] == TEST_RESULT and bool(plain["subject"])
     except (ValueError, KeyError, TypeError, RecursionError):
         known = False
@@ -145,16 +136,16 @@ def _log(folder: Path, statement: Mapping[str, Any], report: Report) -> Judgemen
     entries = {one.get("name"): one for one in predicate.get("configuration", []) if isinstance(one, dict)}
     wanted = entries.get(_LOG, {}).get("digest", {}).get("sha256")
     try:
-        digest = hashlib.sha256(read_file(log, TEXT_LIMIT)).hexdigest()
+        data = read_file(log, TEXT_LIMIT)
     except OSError as error:
         report.add(check.FILE_PRESENT, False, expected=_LOG, seen=str(error), where=str(log))
         return None
+    digest = hashlib.sha256(data).hexdigest()
     if not report.add(check.FILE_DIGEST, digest == wanted, expected=wanted, seen=digest, where=str(log)):
         return None
-    resets = "resets allowed" in entries
-    judgement = judge_file(log, _SUITE, _expectations(resets))
-    again = _predicate(judgement, read_file(log, TEXT_LIMIT), str(entries.get("release", {}).get("uri", "")), resets)
-    follows = judgement.verdict is Verdict.PASSED and again["passedTests"] == predicate.get("passedTests")
+    judgement = judge_stream(io.BytesIO(data), _SUITE, _expectations("resets allowed" in entries))
+    passed = _cases(judgement, Outcome.PASSED)
+    follows = judgement.verdict is Verdict.PASSED and passed == predicate.get("passedTests")
     report.add(
         check.JUDGED_AGAIN, follows, expected="the same cases, passed", seen=str(judgement.verdict), where=str(log)
     )
@@ -173,17 +164,17 @@ def _predicate(judgement: Judgement, log: bytes, release: str, resets: bool) -> 
     ]
     if resets:
         configuration.append({"name": "resets allowed", "uri": "urn:x-tfm-harness:allow-resets"})
-
-    def cases(outcome: Outcome) -> list[str]:
-        return [f"{case.suite}: {case.id}" for case in judgement.cases if case.outcome is outcome]
-
     return {
         "result": "PASSED",
         "configuration": configuration,
-        "passedTests": cases(Outcome.PASSED),
-        "warnedTests": cases(Outcome.SKIPPED),
-        "failedTests": cases(Outcome.FAILED),
+        "passedTests": _cases(judgement, Outcome.PASSED),
+        "warnedTests": _cases(judgement, Outcome.SKIPPED),
+        "failedTests": _cases(judgement, Outcome.FAILED),
     }
+
+
+def _cases(judgement: Judgement, outcome: Outcome) -> list[str]:
+    return [f"{case.suite}: {case.id}" for case in judgement.cases if case.outcome is outcome]
 
 
 def _named(name: str, data: bytes) -> dict[str, Any]:

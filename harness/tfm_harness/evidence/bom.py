@@ -15,13 +15,12 @@ from tfm_harness.errors import ConfigError, HarnessBug, HarnessError
 from tfm_harness.latency.statistics import summarise
 from tfm_harness.parity.model_info import parse_model
 from tfm_harness.report.record import CombinationEntry, FileEntry, ParityEntry, RequirementEntry, RunRecord
-from tfm_harness.verify.mcuboot import ImageFormatError, split_images
+from tfm_harness.verify.mcuboot import begins_image, split_images
 
 __all__ = ["bom_bytes", "check_bom", "make_bom"]
 
 Plain = dict[str, Any]
 _NAMESPACE: Final = uuid.UUID("6f0e6b1c-5a0b-4d5e-9a52-7c5f3d1f2a10")
-_MCUBOOT_MAGIC: Final = bytes.fromhex("3db8f396")
 _SCORES: Final = {"proven": 1.0, "excused": 0.5, "partly": 0.5, "failed": 0.0, "not proven": 0.0}
 
 
@@ -120,12 +119,12 @@ def _components(
 def _image(file: FileEntry, data: bytes | None) -> Plain:
     said: Plain = {}
     version = ""
-    if data is not None and data[:4] == _MCUBOOT_MAGIC:
+    if data is not None and begins_image(data):
         try:
             image = split_images(data)[0]
             version = image.version_text
             said = {"security counter": image.security_counter, "signed": "MCUboot"}
-        except (ImageFormatError, HarnessError):
+        except HarnessError:
             said = {"signed": "MCUboot header, damaged"}
     found = _file("firmware", file, said)
     return {**found, "version": version} if version else found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +21,7 @@ from tfm_harness.verify.checks.image import HASH, HEADER, SIGNATURE, TLVS
 from tfm_harness.verify.images import verify_mcuboot
 from tfm_harness.verify.keyfiles import parse_image_key
 from tfm_harness.verify.keys import ImageKey, KeyFormatError
-from tfm_harness.verify.mcuboot import ImageFormatError, split_images
+from tfm_harness.verify.mcuboot import begins_image, split_images
 
 if TYPE_CHECKING:
     from tfm_harness.parity.engines import ReferenceEngine
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["judge_images", "judge_latency", "judge_parity"]
 
 Counts = dict[str, int]
-_MCUBOOT_MAGIC = bytes.fromhex("3db8f396")
 
 
 def judge_images(bundle: OpenedBundle, run: RunRecord, report: Report) -> int:
@@ -44,7 +42,7 @@ def judge_images(bundle: OpenedBundle, run: RunRecord, report: Report) -> int:
             if entry.role != "image" or path not in bundle.content:
                 continue
             data = bundle.content[path]()
-            if data[:4] != _MCUBOOT_MAGIC:
+            if not begins_image(data):
                 continue
             count += 1
             found = Report()
@@ -52,7 +50,7 @@ def judge_images(bundle: OpenedBundle, run: RunRecord, report: Report) -> int:
                 for image in split_images(data):
                     verify_mcuboot(image, keys, found)
                 problem = "; ".join(f"{f.id}: {f.seen}" for f in found if not f.passed and f.id in _NEEDED)
-            except (ImageFormatError, HarnessError) as error:
+            except HarnessError as error:
                 problem = str(error)
             report.add(check.IMAGES_AGAIN, not problem and bool(found.findings), expected="an image that verifies",
                        seen=problem, where=path)  # fmt: skip
@@ -77,6 +75,8 @@ def judge_parity(
     Returns:
         How many, and why others were not.
     """
+    from tfm_harness.parity.replay import load_failure
+
     left: Counts = {}
     count = 0
     for entry in run.parity:
@@ -92,21 +92,12 @@ def judge_parity(
             continue
         count += 1
         try:
-            problem = _parity_problem(entry, _stored(read()), model, engine())
+            problem = _parity_problem(entry, load_failure(Path(entry.vectors_file), read()), model, engine())
         except HarnessError as error:
             problem = str(error)
         report.add(check.PARITY_AGAIN, not problem, expected="the recorded comparison", seen=problem,
                    where=entry.vectors_file, subject=entry.model)  # fmt: skip
     return count, left
-
-
-def _stored(data: bytes) -> Failure:
-    from tfm_harness.parity.replay import load_failure
-
-    with tempfile.TemporaryDirectory(prefix="tfm-harness-") as folder:
-        path = Path(folder) / "vectors.json"
-        path.write_bytes(data)
-        return load_failure(path)
 
 
 def _model(bundle: OpenedBundle, run: RunRecord, entry: ParityEntry) -> bytes | None:

@@ -20,9 +20,7 @@ def check_statements(bundle: OpenedBundle, run: RunRecord, report: Report) -> No
     again = make_statements(run, tuple(bundle.files.values()), time=time)
     for kind, statement in zip(PREDICATES, again, strict=True):
         signed, made = bundle.statements[kind]["predicate"], statement["predicate"]
-        differing = sorted(
-            name for name in signed.keys() | made.keys() if _plain(signed.get(name)) != _plain(made.get(name))
-        )
+        differing = sorted(name for name in signed.keys() | made.keys() if signed.get(name) != made.get(name))
         report.add(check.STATEMENT_FOLLOWS, not differing, expected="what this version says of the record",
                    seen=f"another {', '.join(differing)}" if differing else "", where=kind)  # fmt: skip
 
@@ -53,12 +51,3 @@ def _problems(run: RunRecord) -> Iterator[str]:
         state, _ = judge_row(row.checks, made.get((row.combination, row.suite), {}))
         if state != row.state:
             yield f"{row.suite}: {', '.join(row.checks)} is {row.state}, and its findings say {state}"
-
-
-def _plain(value: object) -> object:
-    """JSON has no tuples."""
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    return value

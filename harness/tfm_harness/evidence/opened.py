@@ -20,7 +20,7 @@ from tfm_harness.evidence.statements import PREDICATES, STATEMENT, Plain, subjec
 from tfm_harness.files import TEXT_LIMIT, read_file
 from tfm_harness.findings import Report
 
-__all__ = ["OpenedBundle", "open_bundle"]
+__all__ = ["OpenedBundle", "open_bundle", "signed_payload"]
 
 _MAX_STATEMENTS: Final = 16 * TEXT_LIMIT
 
@@ -103,7 +103,6 @@ def _no_bundle(path: Path, seen: str) -> ConfigError:
 
 def _payloads(text: str, keys: Mapping[str, SigningKey], report: Report, file: Path) -> list[bytes] | None:
     """The payloads, when every signature of every line verifies."""
-    found, well = [], True
     lines = text.split("\n")
     if lines[-1] != "" or len(lines) - 1 != len(PREDICATES):
         report.add(
@@ -114,24 +113,26 @@ def _payloads(text: str, keys: Mapping[str, SigningKey], report: Report, file: P
             where=str(file),
         )
         return None
-    for number, line in enumerate(lines[:-1], 1):
-        where = f"{file}:{number}"
-        try:
-            envelope = parse_envelope(line)
-        except EnvelopeVerificationError as error:
-            well = report.add(check.FORM, False, expected="one envelope", seen=str(error), where=where)
-            continue
-        report.add(check.FORM, True, where=where)
-        try:
-            envelope.verify(keys)
-        except EnvelopeVerificationError as error:
-            well = report.add(
-                check.SIGNATURE, False, expected=f"signed by {' or '.join(keys)}", seen=str(error), where=where
-            )
-        else:
-            report.add(check.SIGNATURE, True, where=where)
-            found.append(envelope.payload)
-    return found if well else None
+    found = [signed_payload(line, keys, report, f"{file}:{number}") for number, line in enumerate(lines[:-1], 1)]
+    held = [payload for payload in found if payload is not None]
+    return held if len(held) == len(found) else None
+
+
+def signed_payload(line: str, keys: Mapping[str, SigningKey], report: Report, where: str) -> bytes | None:
+    """The payload of one envelope when every signature of it verifies; `where` is what findings call it."""
+    try:
+        envelope = parse_envelope(line)
+    except EnvelopeVerificationError as error:
+        report.add(check.FORM, False, expected="one envelope", seen=str(error), where=where)
+        return None
+    report.add(check.FORM, True, where=where)
+    try:
+        envelope.verify(keys)
+    except EnvelopeVerificationError as error:
+        report.add(check.SIGNATURE, False, expected=f"signed by {' or '.join(keys)}", seen=str(error), where=where)
+        return None
+    report.add(check.SIGNATURE, True, where=where)
+    return envelope.payload
 
 
 def _statements(payloads: list[bytes], report: Report, file: Path) -> dict[str, Plain] | None:

@@ -15,10 +15,9 @@ from tfm_harness.verify.results import verify_result
 from tfm_harness.verify.token import verify_psa_token
 from tfm_harness.version import __version__
 
-__all__ = ["FORMS", "Form", "board_vectors", "encode_ear", "write_ear"]
+__all__ = ["Form", "board_vectors", "encode_ear", "write_ear"]
 
 Form = Literal["draft-jwt", "draft-cwt", "veraison"]
-FORMS: tuple[Form, ...] = ("draft-jwt", "draft-cwt", "veraison")
 
 
 def encode_ear(

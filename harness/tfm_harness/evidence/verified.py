@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from tfm_harness.evidence.opened import OpenedBundle, open_bundle
 from tfm_harness.evidence.rejudge import Rejudge
 from tfm_harness.findings import Report
 from tfm_harness.report.record import RunRecord
-from tfm_harness.report.storage import load_run
+from tfm_harness.report.storage import parse_run
 from tfm_harness.trust.kept import read_kept
 
 if TYPE_CHECKING:
@@ -91,11 +90,9 @@ def _record(bundle: OpenedBundle, report: Report) -> RunRecord | None:
     read = bundle.content.get("run/run.json")
     if read is None:
         return None  # a finding says already that it is missing or damaged
-    with tempfile.TemporaryDirectory(prefix="tfm-harness-") as folder:
-        path = Path(folder) / "run.json"
-        path.write_bytes(read())
-        try:
-            return load_run(path)
-        except HarnessError as error:
-            report.add(check.STATEMENT_FOLLOWS, False, expected="a run's record", seen=str(error), where="run/run.json")
-            return None
+    data = read()
+    try:
+        return parse_run(Path("run/run.json"), data)
+    except HarnessError as error:
+        report.add(check.STATEMENT_FOLLOWS, False, expected="a run's record", seen=str(error), where="run/run.json")
+        return None

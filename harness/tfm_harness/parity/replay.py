@@ -99,16 +99,20 @@ def save_failure(folder: Path, failure: Failure, *, prefix: str = "parity") -> P
     return path
 
 
-def load_failure(path: Path) -> Failure:
+def load_failure(path: Path, content: bytes | None = None) -> Failure:
     """Read a file that `save_failure` wrote.
+
+    Args:
+        path: the file.
+        content: its bytes, where they were read before.
 
     Raises:
         ConfigError: kind ``replay-file``: missing, damaged, too large or of another schema.
     """
     try:
-        size = path.stat().st_size
+        size = path.stat().st_size if content is None else len(content)
         _need(size <= MAX_FILE, f"{size} bytes, at most {MAX_FILE}")
-        data = json.loads(read_file(path, MAX_FILE).decode())
+        data = json.loads((read_file(path, MAX_FILE) if content is None else content).decode())
         _need(
             isinstance(data, dict) and data.get("schema") == SCHEMA,
             f"schema {data.get('schema') if isinstance(data, dict) else None!r}",

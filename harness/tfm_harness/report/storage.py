@@ -22,7 +22,7 @@ from tfm_harness.files import read_file
 from tfm_harness.report.older import FIRST_SCHEMA, from_first
 from tfm_harness.report.record import SCHEMA, RunRecord, TestEntry
 
-__all__ = ["dump", "load", "load_run", "plain", "run_schema", "save_run", "write_text"]
+__all__ = ["dump", "load", "load_run", "parse_run", "plain", "read_run", "run_schema", "save_run", "write_text"]
 
 MAX_FILE = 1 << 30
 """Bytes of a run's record."""
@@ -94,15 +94,29 @@ def load_run(path: Path) -> RunRecord:
     Raises:
         ConfigError: kind ``run-file``: the file cannot be read, is damaged, or is of an unknown version.
     """
+    return read_run(path)[0]
+
+
+def read_run(path: Path) -> tuple[RunRecord, bytes]:
+    """As `load_run`, and the file's bytes."""
     file = path / "run.json" if path.is_dir() else path
     try:
         data = read_file(file, MAX_FILE)
     except OSError as exc:
         raise _refused(file, f"{type(exc).__name__}: {exc}") from exc
-    return _parse(file, data)
+    return parse_run(file, data), data
 
 
-def _parse(file: Path, data: bytes) -> RunRecord:
+def parse_run(file: Path, data: bytes) -> RunRecord:
+    """The record in the bytes of ``run.json``.
+
+    Args:
+        file: what errors call it.
+        data: its bytes.
+
+    Raises:
+        ConfigError: as `load_run`.
+    """
     found = _SCHEMA_WORD.match(data)
     try:
         if found is None or found[1] != SCHEMA.encode():

@@ -21,7 +21,7 @@ from tfm_harness.verify.forms import UnknownFormError, decode
 from tfm_harness.verify.images import expected_components, verify_mcuboot
 from tfm_harness.verify.keyfiles import parse_image_key, parse_key
 from tfm_harness.verify.keys import ImageKey, KeyFormatError, VerificationKey
-from tfm_harness.verify.mcuboot import ImageFormatError, McubootImage, split_images
+from tfm_harness.verify.mcuboot import ImageFormatError, McubootImage, begins_image, split_images
 from tfm_harness.verify.token import PSA_PROFILES, TokenExpectations
 
 __all__ = [
@@ -99,7 +99,7 @@ def read_images(path: Path) -> list[McubootImage]:
 
 def is_mcuboot(path: Path) -> bool:
     """Whether a file begins as a MCUboot image does."""
-    return _image_bytes(path)[:4] == bytes.fromhex("3db8f396")
+    return begins_image(_image_bytes(path))
 
 
 def build_components(build: Build, *, model: str | None = None) -> tuple[ExpectedComponent, ...]:

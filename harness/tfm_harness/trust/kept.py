@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.files import read_file
@@ -30,7 +30,7 @@ MAX_ITEMS = 100_000
 """Items that are kept of one test process; what comes after them is judged as well, and not kept."""
 
 Kind = Literal["token", "result", "csr", "key", "token relations", "result relations"]
-_KINDS = frozenset({"token", "result", "csr", "key", "token relations", "result relations"})
+_KINDS = frozenset(get_args(Kind))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from tfm_harness.config.build import Build
-from tfm_harness.files import KEY_LIMIT, read_file
 from tfm_harness.findings import Report
-from tfm_harness.trust.expectations import is_mcuboot, read_images
+from tfm_harness.trust.expectations import is_mcuboot, read_image_key, read_images
 from tfm_harness.verify.checks import image as check
 from tfm_harness.verify.images import verify_mcuboot
-from tfm_harness.verify.keyfiles import parse_image_key
 from tfm_harness.verify.keys import ImageKey
 from tfm_harness.verify.mcuboot import McubootImage
 
@@ -36,11 +34,12 @@ def check_signers(build: Build) -> list[tuple[Place, str]]:
         if key is None:
             problems.append((place, f"a signed image, and no key to judge it with; name one as {role}: {path}"))
             continue
-        keys = [_key(named) for named in (key, *further)]
-        wrong = next((words for image in read_images(path) if (words := _not_signed(image, keys))), None)
+        keys = [read_image_key(named) for named in (key, *further)]
+        images = read_images(path)
+        wrong = next((words for image in images if (words := _not_signed(image, keys))), None)
         if wrong is None:
             continue
-        near = next((name for name, other in _others(build, key) if not _any_wrong(path, other)), None)
+        near = next((name for name, other in _others(build, key) if _all_signed(images, other)), None)
         kinds = ", ".join(f"{str(one)[:60]}" for one in keys)
         problems.append(
             (place, f"not signed by {role} ({key}: {kinds}): {wrong}: {path}"
@@ -66,10 +65,6 @@ def _signed(build: Build) -> list[tuple[Place, Path, str, Path | None, tuple[Pat
     return found
 
 
-def _key(path: Path) -> ImageKey:
-    return parse_image_key(read_file(path, KEY_LIMIT))
-
-
 def _not_signed(image: McubootImage, keys: list[ImageKey]) -> str | None:
     report = Report()
     verify_mcuboot(image, keys, report)
@@ -78,8 +73,9 @@ def _not_signed(image: McubootImage, keys: list[ImageKey]) -> str | None:
                  if not f.passed and f.check in telling), None)  # fmt: skip
 
 
-def _any_wrong(path: Path, key: Path) -> bool:
-    return any(_not_signed(image, [_key(key)]) for image in read_images(path))
+def _all_signed(images: list[McubootImage], key: Path) -> bool:
+    keys = [read_image_key(key)]
+    return not any(_not_signed(image, keys) for image in images)
 
 
 def _others(build: Build, key: Path) -> list[tuple[str, Path]]:

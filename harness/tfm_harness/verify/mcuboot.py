@@ -21,6 +21,7 @@ __all__ = [
     "McubootImage",
     "Tlv",
     "TlvType",
+    "begins_image",
     "parse_mcuboot",
     "split_images",
 ]
@@ -196,6 +197,11 @@ class McubootImage:
         for whole in (tlv.value for tlv in self.all(TlvType.PUBKEY) if tlv.value):
             found |= {hashlib.new(name, whole).digest() for name in ("sha256", "sha384", "sha512")}
         return frozenset(found)
+
+
+def begins_image(data: bytes) -> bool:
+    """Whether bytes begin as an MCUboot image does (MCUboot design.md: ``IMAGE_MAGIC``)."""
+    return data.startswith(MAGIC.to_bytes(4, "little"))
 
 
 def parse_mcuboot(image: bytes, *, start: int = 0) -> McubootImage:
