@@ -11,6 +11,7 @@ The catalogues that come with the harness lie in ``coverage/catalogues``; users 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -102,7 +103,7 @@ def load_catalogue(name: str) -> Catalogue:
         detail = error.errors()[0] if isinstance(error, ValidationError) else None
         seen = f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" if detail else str(error).splitlines()[0]
         raise ConfigError("this catalogue breaks the form", kind="catalogue", seen=seen, where=name) from None
-    twice = {item.id for item in loaded.items if sum(other.id == item.id for other in loaded.items) > 1}
+    twice = {name for name, count in Counter(item.id for item in loaded.items).items() if count > 1}
     if twice:
         raise ConfigError("an item appears twice", kind="catalogue", seen=", ".join(sorted(twice)), where=name)
     return loaded
@@ -115,7 +116,8 @@ def judge_items(catalogue: Catalogue, made: Mapping[str, Iterable[str]]) -> Sequ
         catalogue: the items.
         made: statuses (``passed``, ``noted``, ``waived``, ``failed``) of each check that ran.
     """
-    return [_judge(item, {name: set(statuses) for name, statuses in made.items()}) for item in catalogue.items]
+    found = {name: set(statuses) for name, statuses in made.items()}
+    return [_judge(item, found) for item in catalogue.items]
 
 
 def _judge(item: Item, made: Mapping[str, set[str]]) -> JudgedItem:

@@ -10,10 +10,10 @@ import datetime as dt
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import pairwise
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 __all__ = ["ORDER", "Class", "Classified", "KnownIssue", "Seen", "classify", "wilson"]
 
@@ -21,13 +21,10 @@ Class = Literal[
     "new failure", "boards disagree", "flaky", "still failing", "known issue", "infrastructure", "never ran", "fixed",
     "passed",
 ]  # fmt: skip
-ORDER: Final[tuple[Class, ...]] = (
-    "new failure", "boards disagree", "flaky", "still failing", "known issue", "infrastructure", "never ran", "fixed",
-    "passed",
-)  # fmt: skip
+ORDER: Final[tuple[Class, ...]] = get_args(Class)
 """What a morning looks at first."""
 
-_PRODUCT: Final = frozenset({"failed"})
+_JUDGED: Final = frozenset({"passed", "failed"})
 _BENCH: Final = frozenset({"error", "blocked"})
 _FLIPS: Final = 2
 """Changes between passed and failed under one firmware from which a test is called flaky."""
@@ -100,7 +97,6 @@ class Classified:
     rate: tuple[float, float, float] | None = None
     boards: tuple[tuple[str, str], ...] = ()
     ticket: str = ""
-    history: tuple[str, ...] = field(default=(), repr=False)
 
 
 def classify(
@@ -134,10 +130,11 @@ def _one(tonight: Sequence[Seen], before: Sequence[Seen], issues: Sequence[Known
     rank = {"failed": 0, "error": 1, "blocked": 2, "not run": 3}
     newest = min(tonight, key=lambda one: (rank.get(one.outcome, 4), one.board))
     boards = tuple(sorted((one.board, one.outcome) for one in tonight))
-    judged = [one for one in (*before, *tonight) if one.outcome in {"passed", "failed"}]
-    plain = Classified(kind="passed", newest=newest, boards=boards, history=tuple(one.outcome for one in before))
-    if newest.outcome not in _PRODUCT:
-        return replace(plain, kind=_without_failure(newest, before, issues, day), ticket=_ticket(newest, issues, day))
+    earlier = [one for one in before if one.outcome in _JUDGED]
+    plain = Classified(kind="passed", newest=newest, boards=boards)
+    if newest.outcome != "failed":
+        return replace(plain, kind=_without_failure(newest, earlier, issues, day), ticket=_ticket(newest, issues, day))
+    judged = [*earlier, *(one for one in tonight if one.outcome in _JUDGED)]
     same = [one for one in judged if one.identity == newest.identity]
     rate = wilson(sum(one.outcome == "failed" for one in same), len(same))
     first_bad, last_good = _since(before, newest)
@@ -149,17 +146,15 @@ def _one(tonight: Sequence[Seen], before: Sequence[Seen], issues: Sequence[Known
     passing = [one for one in tonight if one.outcome == "passed" and one.identity == newest.identity]
     if passing:
         return replace(found, kind="boards disagree")
-    earlier = [one for one in before if one.outcome in {"passed", "failed"}]
     return replace(found, kind="still failing" if earlier and earlier[-1].outcome == "failed" else "new failure")
 
 
-def _without_failure(newest: Seen, before: Sequence[Seen], issues: Sequence[KnownIssue], day: dt.date) -> Class:
+def _without_failure(newest: Seen, earlier: Sequence[Seen], issues: Sequence[KnownIssue], day: dt.date) -> Class:
     if newest.outcome in _BENCH:
         return "infrastructure"
     if newest.outcome == "not run":
         return "never ran"
-    judged = [one for one in before if one.outcome in {"passed", "failed"}]
-    if newest.outcome == "passed" and judged and judged[-1].outcome == "failed":
+    if newest.outcome == "passed" and earlier and earlier[-1].outcome == "failed":
         known = next((issue for issue in issues if issue.covers(newest, day)), None)
         return "known issue" if known is not None and known.intermittent else "fixed"
     return "passed"

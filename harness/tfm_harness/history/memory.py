@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +16,10 @@ from sqlalchemy import Float, ForeignKey, Index, Integer, String, delete, func, 
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from tfm_harness.errors import ConfigError
-from tfm_harness.files import read_file
 from tfm_harness.history.classify import Seen
 from tfm_harness.history.store import Base, BaselineStore
 from tfm_harness.report.record import RunRecord, TestEntry
-from tfm_harness.report.storage import MAX_FILE, load_run
+from tfm_harness.report.storage import read_run
 
 __all__ = ["Memory", "StoredRun"]
 
@@ -132,9 +131,8 @@ class Memory(BaselineStore):
         Raises:
             ConfigError: kind ``run-file``: no record, or a damaged one.
         """
-        file = path / "run.json" if path.is_dir() else path
-        run = load_run(file)
-        return self.take(run, hashlib.sha256(read_file(file, MAX_FILE)).hexdigest())
+        run, data = read_run(path)
+        return self.take(run, hashlib.sha256(data).hexdigest())
 
     def take(self, run: RunRecord, digest: str) -> bool:
         """Take a record in; False when it is there already.
@@ -216,12 +214,10 @@ class Memory(BaselineStore):
     def _test_ids(session: Session, tests: Iterable[TestEntry]) -> dict[str, int]:
         wanted = {test.nodeid[:1000]: test.suite for test in tests}
         known = {nodeid: number for number, nodeid in session.execute(select(_TestRow.id, _TestRow.nodeid)).all()}
-        for nodeid in wanted.keys() - known.keys():
-            row = _TestRow(nodeid=nodeid, suite=wanted[nodeid][:200])
-            session.add(row)
-            session.flush()
-            known[nodeid] = row.id
-        return known
+        new = [_TestRow(nodeid=nodeid, suite=wanted[nodeid][:200]) for nodeid in wanted.keys() - known.keys()]
+        session.add_all(new)
+        session.flush()
+        return known | {row.nodeid: row.id for row in new}
 
     # -- questions
 
@@ -282,10 +278,9 @@ def _forget(session: Session, run_id: int) -> None:
     session.execute(delete(_RunRow).where(_RunRow.id == run_id))
 
 
-def _identity(measurements: object) -> str:
+def _identity(measurements: Mapping[str, str]) -> str:
     """The firmware's identity in a word: component and first digits of each measurement."""
-    held = dict(measurements) if hasattr(measurements, "keys") else {}  # type: ignore[call-overload]
-    return " ".join(f"{name}:{str(value)[:12]}" for name, value in sorted(held.items()))[:200]
+    return " ".join(f"{name}:{value[:12]}" for name, value in sorted(measurements.items()))[:200]
 
 
 def _figures(run_id: int, run: RunRecord) -> Iterable[dict[str, object]]:

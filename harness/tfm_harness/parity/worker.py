@@ -132,6 +132,8 @@ class _MicroEngine:
 class _NumpyEngine:
     """The reference that comes with tfm-harness."""
 
+    partial = True  # other kinds of models are refused by name
+
     def __init__(self, package: str, resolver: str) -> None:
         self.api = importlib.import_module(f"{package}.interpreter")
         version = importlib.import_module(f"{package}.version").VERSION
