@@ -25,7 +25,17 @@ from typing import IO, Any, Final
 from tfm_harness.errors import InfrastructureError
 from tfm_harness.orphans import forget_group, registration
 
-__all__ = ["DEVNULL", "PIPE", "end_group", "end_with_parent", "find_program", "hand_on", "keep_back", "start"]
+__all__ = [
+    "DEVNULL",
+    "PIPE",
+    "descendants",
+    "end_group",
+    "end_with_parent",
+    "find_program",
+    "hand_on",
+    "keep_back",
+    "start",
+]
 
 PIPE: Final = subprocess.PIPE
 DEVNULL: Final = subprocess.DEVNULL
@@ -86,6 +96,7 @@ def _kill_unclaimed(future: Future[subprocess.Popen[bytes]]) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        forget_group(process.pid)
 
 
 _spawner = _Spawner()
@@ -165,6 +176,19 @@ def start(
             )
 
     return _spawner.run(job)
+
+
+def descendants(pid: int) -> list[int]:
+    """Processes that a process has started, and theirs."""
+    found: list[int] = []
+    waiting = [pid]
+    while waiting:
+        for file in Path(f"/proc/{waiting.pop()}/task").glob("*/children"):
+            with contextlib.suppress(OSError):  # it has just ended
+                children = [int(word) for word in file.read_text().split()]
+                found += children
+                waiting += children
+    return found
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:

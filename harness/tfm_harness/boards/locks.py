@@ -270,8 +270,9 @@ def _program() -> str:
 
 def _holder(path: Path) -> str:
     """Who holds the lock file, in words; the kernel's word before the file's."""
-    holder = {**_look(path).holder, **{key: value for key, value in claimed_by(path).items() if key != "since"}}
-    holder.setdefault("since", claimed_by(path).get("since", "an unknown time"))
+    written, told = _look(path).holder, claimed_by(path)
+    since = told.pop("since", "an unknown time")
+    holder = {"since": since, **written, **told}
     if "pid" not in holder:
         return "another process"
     user = f" of user {holder['user']}" if holder.get("user", "") not in {"", user_name(os.geteuid())} else ""

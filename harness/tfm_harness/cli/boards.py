@@ -85,12 +85,10 @@ def _words(row: Mapping[str, Any]) -> list[str]:
 
 def _children(pid: str) -> list[str]:
     """Programs that a process has started and their own, each as ``name (pid)``."""
+    from tfm_harness.processes import descendants
+
     found: list[str] = []
-    waiting = [pid] if pid.isdigit() else []
-    while waiting:
-        for children in Path(f"/proc/{waiting.pop()}/task").glob("*/children"):
-            with contextlib.suppress(OSError):  # it has just ended
-                for child in children.read_text().split():
-                    found.append(f"{Path(f'/proc/{child}/comm').read_text().strip()} ({child})")
-                    waiting.append(child)
+    for child in descendants(int(pid)) if pid.isdecimal() else ():
+        with contextlib.suppress(OSError):  # it has just ended
+            found.append(f"{Path(f'/proc/{child}/comm').read_text().strip()} ({child})")
     return found

@@ -10,6 +10,8 @@ import numpy as np
 
 from tfm_harness.testing.tflite_builder import Graph, Op, Tensor
 from tfm_harness.testing.wrong_models import RIGHT_MODELS, add, chain, conv, dense, depthwise, mean, pool, reshape, soft
+from tfm_harness.testing.wrong_models import options as other_options
+from tfm_harness.testing.wrong_models import tensor as other_tensor
 
 __all__ = ["CORNERS", "WORK_LIMIT", "full_memory", "network", "of_work"]
 
@@ -26,10 +28,9 @@ def _with(base: Make, options: dict[str, object] | None = None, /, **tensors: di
     """A right model with other fields of tensors (``t0`` is the first one) and other options."""
     graph = base()
     for name, changes in tensors.items():
-        index = int(name[1:])
-        graph.tensors[index] = dataclasses.replace(graph.tensors[index], **changes)  # type: ignore[arg-type]
+        other_tensor(int(name[1:]), **changes)(graph)
     if options:
-        graph.ops[0].options = {**(graph.ops[0].options or {}), **options}
+        other_options(**options)(graph)
     return graph
 
 

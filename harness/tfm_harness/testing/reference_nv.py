@@ -52,7 +52,7 @@ def with_object(area: bytes, owner: int, uid: int, data: bytes) -> bytes:
                 break
         else:
             raise NoObjectError(f"no object {uid:#x} of partition {owner}")
-        struct.pack_into("<I", changed, copy + _CRC_AT, zlib.crc32(changed[copy + 4 : copy + _CRC_AT]))
+        _seal(changed, copy)
     return bytes(changed)
 
 
@@ -77,7 +77,7 @@ def with_objects_changed(
             head = dict(zip(_NAMES, _HEAD.unpack_from(area, at), strict=True))
             change(head)
             _HEAD.pack_into(changed, at, *(head[name] for name in _NAMES))
-        struct.pack_into("<I", changed, copy + _CRC_AT, zlib.crc32(changed[copy + 4 : copy + _CRC_AT]))
+        _seal(changed, copy)
     return bytes(changed)
 
 
@@ -91,8 +91,13 @@ def with_sequences(area: bytes, first: int, second: int) -> bytes:
     for copy, sequence in zip(COPIES, (first, second), strict=True):
         _whole(area, copy)
         struct.pack_into("<I", changed, copy + 4, sequence)
-        struct.pack_into("<I", changed, copy + _CRC_AT, zlib.crc32(changed[copy + 4 : copy + _CRC_AT]))
+        _seal(changed, copy)
     return bytes(changed)
+
+
+def _seal(area: bytearray, copy: int) -> None:
+    """Write the check over a copy."""
+    struct.pack_into("<I", area, copy + _CRC_AT, zlib.crc32(area[copy + 4 : copy + _CRC_AT]))
 
 
 def _whole(area: bytes, copy: int) -> None:

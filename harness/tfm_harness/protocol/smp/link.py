@@ -238,20 +238,14 @@ class SmpLink:
         self.console.write(data + frame)
         deadline = Deadline.after(timeout, self._clock)
         found: list[Packet | BadFrame] = []
-        last_look = False
-        while True:
-            while self._items:
-                item = self._items.popleft()
-                if isinstance(item, Packet) and self._is_answer(item, sequence, header):
-                    self._done.append(sequence)
-                    self.stats.answered += 1
-                    return found
-                found.append(item)
-            if last_look:
-                self._given_up.append(sequence)
-                raise self._silent(behind, timeout, 0)
-            last_look = deadline.passed
-            self._read_on(deadline)
+        for item in self._arriving(deadline):
+            if isinstance(item, Packet) and self._is_answer(item, sequence, header):
+                self._done.append(sequence)
+                self.stats.answered += 1
+                return found
+            found.append(item)
+        self._given_up.append(sequence)
+        raise self._silent(behind, timeout, 0)
 
     @staticmethod
     def _is_answer(item: Packet, sequence: int, request: Header) -> bool:
@@ -317,23 +311,25 @@ class SmpLink:
         Raises:
             _Damaged: a frame that came instead could not be read.
         """
+        for item in self._arriving(deadline):
+            packet = self._judge(item, waiting)
+            if packet is not None:
+                return packet
+        return None
+
+    def _arriving(self, deadline: Deadline) -> Iterator[Packet | BadFrame]:
+        """Frames as they come, until the time is over and one last look was taken; looks at the board between."""
         last_look = False
         while True:
             while self._items:
-                packet = self._judge(self._items.popleft(), waiting)
-                if packet is not None:
-                    return packet
+                yield self._items.popleft()
             if last_look:
-                return None  # also when the firmware chatters without end
+                return  # also when the firmware chatters without end
             last_look = deadline.passed
-            self._read_on(deadline)
-
-    def _read_on(self, deadline: Deadline) -> None:
-        """Take what has come, or wait a while for it and then look at the board."""
-        chunk = self.console.read_from(self._mark)
-        self._take(chunk)
-        if not chunk and not self.console.wait_data(self._mark, timeout=deadline.left(_SLICE)):
-            self._watch()
+            chunk = self.console.read_from(self._mark)
+            self._take(chunk)
+            if not chunk and not self.console.wait_data(self._mark, timeout=deadline.left(_SLICE)):
+                self._watch()
 
     def _take(self, chunk: bytes) -> None:
         self._mark = Mark(self._mark.offset + len(chunk))

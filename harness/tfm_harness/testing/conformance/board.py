@@ -18,6 +18,7 @@ from tfm_harness.config.build import Build
 from tfm_harness.config.target import TargetBase
 from tfm_harness.console.base import Console, Mark
 from tfm_harness.errors import ConfigError, HarnessBug, HarnessError, InfrastructureError, ProductError
+from tfm_harness.processes import descendants
 from tfm_harness.testing.conformance.requirement import not_applicable, our_error, require
 
 __all__ = ["BoardConformance"]
@@ -238,7 +239,7 @@ class BoardConformance:
             if self.memory is None or "memory-dump" not in board.capabilities:
                 not_applicable("no memory to read is named")
             self._flashed(board, tmp_path)
-            address, size = self.memory or (0, 0)
+            address, size = self.memory
             found = board.read_memory(address, size)
             require("it gives as many bytes as asked for", isinstance(found, bytes) and len(found) == size, len(found))
 
@@ -294,7 +295,6 @@ class BoardConformance:
             stimulus = board.stimulus()
             if stimulus is None:
                 not_applicable("nothing plays this board's sensors")
-                return
             stimulus.rest()
             require("no samples are recorded at rest", len(stimulus.expected_samples()) == 0)
             require("a sample at rest is always the same", stimulus.sample() == stimulus.sample())
@@ -312,7 +312,7 @@ class BoardConformance:
             if said != b"held\n":
                 holder.kill()
                 require("the session holds the board", held=False, seen=holder.stderr.read()[-2000:])
-            helpers = _children_of(holder.pid)
+            helpers = frozenset(descendants(holder.pid))
             os.kill(holder.pid, signal.SIGKILL)
             holder.wait()
         require("the helpers end with the session", wait_until(lambda: not _alive(helpers), 10.0), _alive(helpers))
@@ -347,24 +347,9 @@ with case.make_board(folder) as board:
 """
 
 
-def _children_of(pid: int) -> frozenset[int]:
-    """Living descendants of a process."""
-    found: set[int] = set()
-    waiting = [pid]
-    while waiting:
-        for file in Path(f"/proc/{waiting.pop()}/task").glob("*/children"):
-            try:
-                ids = [int(word) for word in file.read_text().split()]
-            except OSError:
-                continue
-            waiting += ids
-            found |= set(ids)
-    return frozenset(found)
-
-
 def _children() -> frozenset[int]:
     """This process's, but for the watcher that the harness keeps for the whole session (`orphans`)."""
-    alive = _alive(_children_of(os.getpid()))
+    alive = _alive(frozenset(descendants(os.getpid())))
     return frozenset(pid for pid in alive if "groups=" not in _command(pid))
 
 

@@ -63,15 +63,21 @@ class ProtocolConformance:
 
     # --- helpers
 
-    def _open(
-        self, console_class: type[MemoryConsole] = MemoryConsole, watch: Callable[[], None] = lambda: None
-    ) -> tuple[PseudoDriver, FaultyWire, MemoryConsole]:
+    def _open(self) -> tuple[PseudoDriver, FaultyWire, MemoryConsole]:
         wire = FaultyWire(self.make_device())
-        console = console_class(wire)
-        client = self.make_client(console, timeout=self.answer_timeout, watch=watch)
+        console = MemoryConsole(wire)
+        client = self.make_client(console, timeout=self.answer_timeout, watch=lambda: None)
         if text := self.boot_text():
             console.push(text)
         return client, wire, console
+
+    def _silent(
+        self, console_class: type[MemoryConsole] = MemoryConsole, watch: Callable[[], None] = lambda: None
+    ) -> PseudoDriver:
+        """The client of a device that never says a word, not even at its start."""
+        wire = FaultyWire(self.make_device())
+        wire.always = silence
+        return self.make_client(console_class(wire), timeout=self.answer_timeout, watch=watch)
 
     def _ready(self) -> tuple[PseudoDriver, FaultyWire, MemoryConsole]:
         client, wire, console = self._open()
@@ -118,9 +124,7 @@ class ProtocolConformance:
 
     def test_a_silent_device_is_infrastructure(self) -> None:
         """Not one byte since the boot: the bench is suspect, kind ``silent``."""
-        wire = FaultyWire(self.make_device())
-        wire.always = silence
-        client = self.make_client(MemoryConsole(wire), timeout=self.answer_timeout, watch=lambda: None)
+        client = self._silent()
         with within(self.slack, "`wait_ready` ends"), our_error(
             "a silent device is an infrastructure error", InfrastructureError, kinds=frozenset({"silent"})
         ):  # fmt: skip
@@ -135,9 +139,7 @@ class ProtocolConformance:
 
     def test_endless_text_renews_no_deadline(self) -> None:
         """A device that prints without an end and never answers: the wait ends all the same."""
-        wire = FaultyWire(self.make_device())
-        wire.always = silence
-        client = self.make_client(_Chatter(wire), timeout=self.answer_timeout, watch=lambda: None)
+        client = self._silent(_Chatter)
         with within(self.slack, "`wait_ready` ends although text keeps coming"), our_error("endless text is our error"):
             client.wait_ready(timeout=3 * self.answer_timeout)
 
@@ -181,7 +183,7 @@ class ProtocolConformance:
         """Text that the log prints between answers is no part of them."""
         if self.log_line is None:
             not_applicable("log_line is None: nothing may stand between answers")
-        line = self.log_line or b""
+        line = self.log_line
         client, _, console = self._ready()
         before = client.describe()
         console.push(line)
@@ -195,9 +197,7 @@ class ProtocolConformance:
         def dead() -> None:
             raise InfrastructureError("the emulator has ended", kind="emulator-exit")
 
-        wire = FaultyWire(self.make_device())
-        wire.always = silence
-        client = self.make_client(MemoryConsole(wire), timeout=self.answer_timeout, watch=dead)
+        client = self._silent(watch=dead)
         with within(self.slack, "a dead board ends the wait"), our_error(
             "the error of `watch` comes out", InfrastructureError, kinds=frozenset({"emulator-exit"})
         ):  # fmt: skip

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import NoReturn
 
 from tfm_harness.errors import HarnessError, InfrastructureError, ProductError
 
@@ -29,7 +30,7 @@ def require(promise: str, held: bool, seen: object = "") -> None:
         raise ConformanceError(f"broken promise: {promise}" + (f"\n  seen: {seen!r:.500}" if seen != "" else ""))
 
 
-def not_applicable(why: str) -> None:
+def not_applicable(why: str) -> NoReturn:
     """End the test: it says nothing about this board or protocol."""
     import pytest
 
