@@ -72,15 +72,16 @@ class Runner:
 
     def end_others(self) -> None:
         """End what still runs, with all that it started."""
-        self._signal(list(self.running.values()), signal.SIGTERM)
-        threading.Thread(target=self._kill, args=(list(self.running.values()),), daemon=True).start()
+        others = list(self.running.values())
+        self._signal(others, signal.SIGTERM)
+        threading.Thread(target=self._kill, args=(others,), daemon=True).start()
 
     def end_all(self) -> None:
         """End what runs and wait until it has ended; nothing begins any more."""
         with self.lock:
             self.failed = self.failed or "interrupted"
             running = list(self.running.values())
-            self.end_others()
+            self._signal(running, signal.SIGTERM)
         ended = time.monotonic() + GRACE
         while time.monotonic() < ended and any(_runs(process.pid) for process in running):
             time.sleep(0.05)
@@ -129,8 +130,12 @@ def _runs(group: int) -> bool:
 def end(number: int, _frame: object) -> None:
     """As Ctrl-C does: what runs is ended first. A second signal disturbs that no more."""
     for signal_number in ENDS:
-        signal.signal(signal_number, signal.SIG_IGN)
+        signal.signal(signal_number, disturb_no_more)
     raise SystemExit(128 + number)
+
+
+def disturb_no_more(_number: int, _frame: object) -> None:
+    """Not SIG_IGN: what a lane starts at this moment would inherit that, and could not be ended."""
 
 
 def main(words: list[str]) -> int:
@@ -147,7 +152,9 @@ def main(words: list[str]) -> int:
             for thread in threads:
                 thread.start()
             for thread in threads:
-                thread.join()
+                # A signal that comes just before a wait begins does not wake it, so no wait is long.
+                while thread.is_alive():
+                    thread.join(0.2)
     except BaseException:
         runner.end_all()
         raise
