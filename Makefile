@@ -8,6 +8,9 @@ python := .venv/bin/python
 firmware := fw_builds/reference
 JOBS ?= 2
 
+# Hundreds of short Python processes start here. Without bytecode files each compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .NOTPARALLEL:
 
 .PHONY: help

@@ -59,7 +59,7 @@ def run_suites(
     command += ["--build", str(description), "--run-dir", str(run)]
     # Hypothesis's plugin takes a third of a short run, and the suites have no examples.
     command += ["--", "-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *options]
-    environment = dict(os.environ, TFM_HARNESS_STATE_DIR=str(folder / "state"), PYTHONDONTWRITEBYTECODE="1")
+    environment = dict(os.environ, TFM_HARNESS_STATE_DIR=str(folder / "state"))
     try:
         tested = subprocess.run(
             command, capture_output=True, text=True, timeout=RUN_LIMIT, check=False, cwd=ROOT, env=environment

@@ -19,29 +19,36 @@ from tfm_harness.version import __version__
 
 __all__ = ["EXIT_CODES", "main", "make_parser"]
 
-MODULES = (
-    "tfm_harness.cli.run",
-    "tfm_harness.cli.check",
-    "tfm_harness.cli.boards",
-    "tfm_harness.cli.console",
-    "tfm_harness.cli.verify",
-    "tfm_harness.cli.console_suite",
-    "tfm_harness.cli.import_build",
-    "tfm_harness.cli.coverage",
-    "tfm_harness.cli.check_requirements",
-    "tfm_harness.cli.compare",
-    "tfm_harness.cli.replay",
-    "tfm_harness.cli.keys",
-    "tfm_harness.cli.trace",
-    "tfm_harness.cli.baseline",
-    "tfm_harness.cli.evidence",
-    "tfm_harness.cli.history",
-    "tfm_harness.cli.init",
-    "tfm_harness.cli.docs",
-    "tfm_harness.cli.extensions",
-    "tfm_harness.cli.completion",
-)
-"""Modules with ``add_parser(subparsers)`` and ``run(args) -> int``; light to import."""
+COMMANDS = {
+    "run": "run",
+    "check": "check",
+    "targets": "check",
+    "builds": "check",
+    "boards": "boards",
+    "console": "console",
+    "verify": "verify",
+    "console-suite": "console_suite",
+    "import-build": "import_build",
+    "coverage": "coverage",
+    "check-requirements": "check_requirements",
+    "compare": "compare",
+    "replay": "replay",
+    "keys": "keys",
+    "trace": "trace",
+    "baseline": "baseline",
+    "evidence": "evidence",
+    "history": "history",
+    "bisect": "history",
+    "init": "init",
+    "docs": "docs",
+    "schema": "docs",
+    "extensions": "extensions",
+    "completion": "completion",
+}
+"""Each command, and its module in `tfm_harness.cli`, with ``add_parser(subparsers)`` and ``run(args) -> int``.
+
+A module may have several commands. All are light to import.
+"""
 
 EXIT_CODES = {
     Responsibility.PRODUCT: 1,
@@ -68,8 +75,8 @@ examples:
 """
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def make_parser(only: str = "") -> argparse.ArgumentParser:
+    """The whole command line; with the name of a command: what reads that command's lines, made without the others."""
     parser = argparse.ArgumentParser(
         prog="tfm-harness",
         description="Hardware-in-the-loop tests for confidential AI on Arm Cortex-M under TF-M.",
@@ -78,8 +85,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"tfm-harness {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name in MODULES:
-        module = importlib.import_module(name)
+    for name in [COMMANDS[only]] if only else dict.fromkeys(COMMANDS.values()):
+        module = importlib.import_module(f"tfm_harness.cli.{name}")
         before = set(subparsers.choices)
         module.add_parser(subparsers)
         for added in set(subparsers.choices) - before:
@@ -96,8 +103,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _check_words(words)
         # argparse gives what stands behind -- to positional arguments only where those come last.
         end = words.index("--") if words[:1] == ["run"] and "--" in words else len(words)
-        parser = make_parser()
-        if "_ARGCOMPLETE" in os.environ:  # a shell asks what could come next
+        completes = "_ARGCOMPLETE" in os.environ  # a shell asks what could come next
+        parser = make_parser(words[0] if words and words[0] in COMMANDS and not completes else "")
+        if completes:
             import argcomplete
 
             add_completers(parser)
