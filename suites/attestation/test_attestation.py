@@ -37,7 +37,7 @@ TOKEN_FRESH = Check(
 @pytest.mark.parametrize("size", [32, 48, 64])
 def test_a_token_tells_the_truth_for_every_challenge_size(device: Device, verifier: Verifier, size: int) -> None:
     """Every byte of the challenge is another one, so that none can be dropped, repeated or moved unseen."""
-    announced = device.lab.attest_size(size)
+    announced = device.test_commands.attest_size(size)
     for challenge in (bytes(range(size)), bytes(range(255, 255 - size, -1)), bytes(size), b"\xff" * size):
         _, token = device.attest(challenge)
         verifier.token(challenge, token, announced_size=announced, subject=f"{size} bytes, {challenge[:4].hex()}...")
@@ -45,12 +45,12 @@ def test_a_token_tells_the_truth_for_every_challenge_size(device: Device, verifi
 
 @pytest.mark.parametrize("size", [32, 48, 64])
 def test_the_announced_size_is_exact(device: Device, checks: Checks, size: int) -> None:
-    announced = device.lab.attest_size(size)
-    token = device.lab.attest(bytes(size), buffer=announced)
+    announced = device.test_commands.attest_size(size)
+    token = device.test_commands.attest(bytes(size), buffer=announced)
     checks.equal(SIZE_EXACT, len(token), announced, subject=f"challenge of {size} bytes")
     status: int | None = 0
     try:
-        device.lab.attest(bytes(size), buffer=announced - 1)
+        device.test_commands.attest(bytes(size), buffer=announced - 1)
     except Refused as refused:
         status = refused.status
     checks.equal(SIZE_EXACT, status, BUFFER_TOO_SMALL, subject=f"challenge of {size} bytes, one byte less")
@@ -70,7 +70,7 @@ def test_the_same_challenge_shows_what_is_now(device: Device, checks: Checks, ve
         checks(TOKEN_FRESH, first == subject, expected="a new token", seen=f"the one of {first}", subject=subject)
 
     judge("first")
-    valid = {entry.name for entry in device.lab.models() if entry.status == 0 and not entry.active}
+    valid = {entry.name for entry in device.test_commands.models() if entry.status == 0 and not entry.active}
     for name in sorted(valid):
         device.select_model(name)
         judge(f"model {name}")
@@ -100,7 +100,7 @@ def test_tokens_over_resets_keep_the_identity_and_change_the_boot_seed(
 
 @pytest.mark.needs("models")
 def test_the_token_follows_the_active_model(bench: Bench, device: Device, verifier: Verifier) -> None:
-    for entry in device.lab.models():
+    for entry in device.test_commands.models():
         if entry.status == 0 and entry.slot < 4 and entry.name in bench.combination.build.models:
             device.select_model(entry.name)
             verifier.token(*device.attest(), subject=f"model {entry.name}")
@@ -120,7 +120,7 @@ def test_other_challenge_sizes_are_refused(device: Device, checks: Checks) -> No
     for size in [0, 31, 33, 47, 49, 63, 65, *wrapped, (1 << 16) + 32, (1 << 31) + 48, (1 << 32) - 1, (1 << 32) + 64]:
         status = 0
         try:
-            device.lab.attest_size(size)
+            device.test_commands.attest_size(size)
         except Refused as refused:
             status = refused.status
         checks.equal(SIZE_REFUSED, status, INVALID_ARGUMENT, subject=f"size asked for {size} bytes")
@@ -131,7 +131,7 @@ def test_a_small_buffer_is_refused(device: Device, checks: Checks) -> None:
     for size in (0, 1, len(token) - 1):
         status: int | None = 0
         try:
-            device.lab.attest(bytes(32), buffer=size)
+            device.test_commands.attest(bytes(32), buffer=size)
         except Refused as refused:
             status = refused.status
         # TF-M refuses a buffer of no bytes as an argument that makes no sense, which is as safe.
@@ -144,12 +144,12 @@ def test_a_small_buffer_is_refused(device: Device, checks: Checks) -> None:
 
 def test_a_buffer_is_offered_up_to_its_limit(device: Device, checks: Checks) -> None:
     """Sizes beyond the driver's own buffer, also those that look right when only 32 bits are kept."""
-    token = device.lab.attest(bytes(32), buffer=2048)
-    checks.equal(SMALL_BUFFER, len(token), device.lab.attest_size(32), subject="2048 bytes offered")
+    token = device.test_commands.attest(bytes(32), buffer=2048)
+    checks.equal(SMALL_BUFFER, len(token), device.test_commands.attest_size(32), subject="2048 bytes offered")
     for size in (2049, 4096, 65536, (1 << 32) - 1, 1 << 32, (1 << 32) + 1024, (1 << 64) - 1):
         status: int | None = 0
         try:
-            device.lab.attest(bytes(32), buffer=size)
+            device.test_commands.attest(bytes(32), buffer=size)
         except Refused as refused:
             status = refused.status
         checks.equal(SMALL_BUFFER, status, INVALID_ARGUMENT, subject=f"{size} bytes offered")

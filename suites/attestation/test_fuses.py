@@ -49,7 +49,7 @@ def test_optional_claims_and_identity_are_those_of_the_fuses(
         "another implementation": Burned(implementation_id=secrets.token_bytes(32)),
     }.items():
         with virtual.burned(burned):
-            verifier.token(*device.attest(), announced_size=device.lab.attest_size(32), subject=subject)
+            verifier.token(*device.attest(), announced_size=device.test_commands.attest_size(32), subject=subject)
     with virtual.other_board(Burned(huk=secrets.token_bytes(32))):
         verifier.token(*device.attest(), subject="another board")
 

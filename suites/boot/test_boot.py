@@ -147,7 +147,7 @@ def test_the_secure_console_tells_the_truth(bench: Bench, device: Device, checks
         said = device.reset(kind)
         console.wait_for(re.compile(rb"starting the non-secure image at tick [0-9]+\n"), timeout=30, since=mark)
         log = console.read_from(mark).decode("ascii", "replace")
-        entry = next(entry for entry in device.lab.models() if entry.active)
+        entry = next(entry for entry in device.test_commands.models() if entry.active)
         expected = {
             "lifecycle": f"OTP ok, lifecycle {said.lifecycle:08x}\n",
             "boots": f"boot {number} of this board since power on\n",

@@ -405,7 +405,7 @@ def test_the_key_that_the_fuses_name_is_the_one_that_counts(
         checks(FUSED_KEY, bench.stays_silent(), expected="no answer", seen="the image answers", subject="image key")
     with virtual.burned(Burned(model_key_hash=other), answers=False):
         if checks(FUSED_KEY, bench.answers(), expected="an answer", seen="none", subject="model key: the image runs"):
-            active = [entry.name for entry in device.lab.models() if entry.active]
+            active = [entry.name for entry in device.test_commands.models() if entry.active]
             checks.equal(FUSED_KEY, active, [], subject="model key: active models")
 
 
@@ -433,7 +433,7 @@ def test_an_image_is_verified_at_every_reset(
         cpu.write(place, bytes([word[0] ^ 1]) + word[1:])
 
     def restart() -> None:
-        device.lab.request_reset()  # a reset from outside would stop the CPU as well
+        device.test_commands.request_reset()  # a reset from outside would stop the CPU as well
         bench.reset_monitor.await_reset(30.0)
         silent.append(bench.stays_silent())
 

@@ -152,20 +152,20 @@ class Work:
                     ask(role)
         if not self.bench.missing(["probe", "memory-map"]):
             for region in self.bench.memory_map.owned_by("secure"):
-                self.device.lab.probe(region.at)
+                self.device.test_commands.probe(region.at)
 
     def sensor(self, stimulus: Stimulus) -> None:
         """A window of samples that all differ, and an inference of it."""
         from tfm_harness.parity import window_records, window_tensor
 
-        lab = self.device.lab
-        lab.sample("clear")
+        test_commands = self.device.test_commands
+        test_commands.sample("clear")
         units: list[tuple[float, ...]] = []
         for step in range(self.bench.window):
             values = (31.3 + 1.7 * step, 90.1 - 1.3 * step, 44.7 + 2.1 * step, 21.0625 + 0.4375 * step)
             for channel, value in zip(("mag.x", "mag.y", "mag.z", "temp"), values, strict=True):
                 stimulus.set(channel, value)
-            lab.sample("step")
+            test_commands.sample("step")
             stimulus.taken()
             units.append(values)
         taken = stimulus.expected_samples(self.bench.window)
@@ -321,16 +321,16 @@ def test_no_piece_of_a_model_is_in_a_non_secure_image(bench: Bench, device: Devi
 def test_what_is_planted_is_found(bench: Bench, work: Work, checks: Checks) -> None:
     """The non-secure side itself is made to hold and to say a text: in answers, and in its memory."""
     scanner = Scanner([Secret(name="the canary", data=CANARY)])
-    work.device.lab.echo(f"canary {CANARY.hex(' ')}")
+    work.device.test_commands.echo(f"canary {CANARY.hex(' ')}")
     found = [where for where, data, _ in work.outputs() if scanner.scan(data)]
     checks(SCANNER_WORKS, any("answers" in where for where in found), expected="in an answer", seen=found)
     if not bench.missing(["memory-dump", "memory-map", "probe"]):
         scratch = bench.memory_map.scratch
         if scratch is not None:
-            work.device.lab.poke(scratch[0] + 0x1234, CANARY)
+            work.device.test_commands.poke(scratch[0] + 0x1234, CANARY)
             seen = [where for where, data in work.memories() if scanner.scan(data, text=False)]
             checks(SCANNER_WORKS, bool(seen), expected="in memory", seen=seen)
             try:
-                work.device.lab.poke(scratch[0] + 0x1234, bytes(len(CANARY)))
+                work.device.test_commands.poke(scratch[0] + 0x1234, bytes(len(CANARY)))
             except HarnessError as error:  # the memory is the test's own; nothing depends on it being clean
                 checks(SCANNER_WORKS, False, expected="memory wiped", seen=error.message)

@@ -65,7 +65,7 @@ def test_commands_that_are_not_documented_do_not_answer(device: Device, checks: 
             Request(op=Op(op), group=group, command=command, payload=cbor.encode({}), name="undocumented")
             for op, group, command in part
         ]
-        answers = device.lab.link.burst(requests, timeout=device.lab.timeout)
+        answers = device.test_commands.link.burst(requests, timeout=device.test_commands.timeout)
         for (op, group, command), payload in zip(part, answers, strict=True):
             code = refusal(payload or b"")
             if code != ENOTSUP:
@@ -86,7 +86,7 @@ def test_keys_that_are_not_documented_are_refused(device: Device, checks: Checks
         request = Request(
             op=Op(op), group=group, command=command, payload=cbor.encode({key: 1}), name="with a key more"
         )
-        answer = device.lab.link.request(request, timeout=device.lab.timeout)
+        answer = device.test_commands.link.request(request, timeout=device.test_commands.timeout)
         code = refusal(answer.payload)
         feature = FEATURE_OF.get(command) if group == GROUP_INFERENCE else None
         left_out = feature is not None and feature not in said
@@ -110,7 +110,7 @@ LIFECYCLES = (0x1000, 0x3000, 0x0000, 0x0FFF, 0x10FF, 0x1100, 0x2000, 0x30FF, 0x
 def trace_status(device: Device, arguments: dict[str, object]) -> int:
     """0, or the psa_status_t with which `trace` is refused."""
     try:
-        device.lab.ask(Command.TRACE, arguments)
+        device.test_commands.ask(Command.TRACE, arguments)
     except Refused as refused:
         return refused.status or refused.rc
     return 0

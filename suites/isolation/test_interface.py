@@ -65,7 +65,7 @@ class Caller:
         if scratch is None or scratch[1] < 2 * LARGE // 2 + 0x20000:
             pytest.skip("not covered: the memory map names no non-secure RAM that tests may use")
         self.bench = bench
-        self.lab = device.lab
+        self.test_commands = device.test_commands
         self.base = scratch[0]
         self.answers = self.base + 0x10000
 
@@ -75,7 +75,7 @@ class Caller:
         outputs: Vectors = []
         for number, data in enumerate(call.inputs):
             at = self.base + 0x2000 * number
-            self.lab.poke(at, data)
+            self.test_commands.poke(at, data)
             inputs.append((at, len(data)))
         for number, size in enumerate(call.outputs):
             outputs.append((self.answers + 0x10000 * number, size))
@@ -90,7 +90,7 @@ class Caller:
         for at in range(0, len(calls), CALLS_AT_A_TIME):
             part = calls[at : at + CALLS_AT_A_TIME]
             try:
-                found += self.lab.psa_call_many(part)
+                found += self.test_commands.psa_call_many(part)
             except ProductError as error:
                 if error.kind != UNEXPECTED_RESET:
                     raise
@@ -101,7 +101,7 @@ class Caller:
     def _status(self, call: PsaCall) -> int | None:
         handle, kind, inputs, outputs = call
         try:
-            return self.lab.psa_call(handle, kind, inputs, outputs)
+            return self.test_commands.psa_call(handle, kind, inputs, outputs)
         except ProductError as error:
             if error.kind != UNEXPECTED_RESET:
                 raise
@@ -145,7 +145,7 @@ def test_vectors_that_are_not_the_callers_are_refused(bench: Bench, caller: Call
         for call in service.calls:
             inputs, outputs = caller.vectors(call)
             subject = f"{name} {call.type}"
-            status = caller.lab.psa_call(service.handle, call.type, inputs, outputs)
+            status = caller.test_commands.psa_call(service.handle, call.type, inputs, outputs)
             checks(CALL_WORKS, status >= 0, expected="PSA_SUCCESS", seen=status, subject=subject)
             refused: list[tuple[str, PsaCall]] = []
             for number, (good, length) in enumerate(inputs):
@@ -241,7 +241,7 @@ def test_only_documented_message_types_answer(
     debug = (bench.description.lifecycle or 0) & 0xFF00 == 0x1000
     size = bench.description.input_bytes
     # All ones, then zeros: as a request it asks for "all", as an index it is out of range, as an offset the beginning.
-    device.lab.poke(caller.base, b"\xff" * 4 + bytes(60))
+    device.test_commands.poke(caller.base, b"\xff" * 4 + bytes(60))
     output = [(caller.answers, LARGE)]
     shapes = [
         ("no input", [], output),
@@ -279,7 +279,7 @@ def test_outputs_do_not_depend_on_what_was_done_before(
 
     def read(at: int, length: int) -> bytes:
         if bench.missing(["memory-dump"]):
-            return device.lab.peek(at, (length + 3) // 4 * 4)[:length]
+            return device.test_commands.peek(at, (length + 3) // 4 * 4)[:length]
         return bench.board.read_memory(at, length)
 
     def outputs(pattern: int, work: Callable[[], object]) -> list[bytes]:
@@ -287,17 +287,17 @@ def test_outputs_do_not_depend_on_what_was_done_before(
         for _, service, call in wanted:
             inputs, vectors = caller.vectors(call)
             for at, length in vectors:
-                device.lab.poke(at, bytes([pattern]) * length)
+                device.test_commands.poke(at, bytes([pattern]) * length)
             work()  # directly before: what it leaves on the secure stack is what the call finds there
-            device.lab.psa_call(service.handle, call.type, inputs, vectors)
+            device.test_commands.psa_call(service.handle, call.type, inputs, vectors)
             found.append(b"".join(read(at, length) for at, length in vectors))
         return found
 
     first = outputs(0xA5, lambda: device.infer_input(bytes(size)))
     other = bytes((n * 151 + 7) & 0xFF for n in range(size))
     # Signing may end by wiping the stack; running a model and sampling do not.
-    second = outputs(0x3C, lambda: device.lab.latency(1, data=other))
-    third = outputs(0x3C, lambda: (device.csr("client"), device.lab.sample("step")))
+    second = outputs(0x3C, lambda: device.test_commands.latency(1, data=other))
+    third = outputs(0x3C, lambda: (device.csr("client"), device.test_commands.sample("step")))
     for (name, _, call), one, two, three in zip(wanted, first, second, third, strict=True):
         differ = [
             at

@@ -116,7 +116,7 @@ def test_the_probe_reads_and_writes_what_is_non_secure(bench: Bench, device: Dev
             checks(PROBE_WORKS, not outcome.fault, expected="no fault", seen="a fault", where=hex(address))
     if memory.scratch is not None:
         address = memory.scratch[0]
-        device.lab.poke(address, PATTERN.to_bytes(4, "little"))
+        device.test_commands.poke(address, PATTERN.to_bytes(4, "little"))
         checks.equal(PROBE_WORKS, bench.probes.read(address).value, PATTERN, where=hex(address))
 
 
@@ -128,12 +128,12 @@ def test_secure_memory_cannot_be_read(bench: Bench, device: Device, checks: Chec
         addresses = every_block(region) if reach == "every" else some(region, bench.probes.fewer(16))
         if reach == "every" and bench.probes.resets:
             addresses = some(region, RESETS_PER_REGION)
-        before, lost = device.lab.faults()[0], device.lab.stats.lost
+        before, lost = device.test_commands.faults()[0], device.test_commands.stats.lost
         judge(checks, SECURE_MEMORY, addresses, bench.probes.read_many(addresses), f"reading {region.name}")
         if bench.probes.resets:
             continue  # its counter, if it has one, begins anew with each
-        counted = device.lab.faults()[0] - before
-        repeated = device.lab.stats.lost - lost  # what a real line lost was asked for, and recorded, again
+        counted = device.test_commands.faults()[0] - before
+        repeated = device.test_commands.stats.lost - lost  # what a real line lost was asked for, and recorded, again
         checks(
             FAULT_RECORDED,
             len(addresses) <= counted <= len(addresses) + repeated,

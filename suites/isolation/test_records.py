@@ -26,19 +26,23 @@ RECORDS = Check(
 def test_the_probe_reads_and_writes_as_many_bytes_as_asked(bench: Bench, device: Device, checks: Checks) -> None:
     if bench.memory_map.scratch is None:
         pytest.skip("not covered: the memory map names no non-secure RAM that tests may use")
-    lab, at = device.lab, bench.memory_map.scratch[0]
+    test_commands, at = device.test_commands, bench.memory_map.scratch[0]
     content = bytes([0x81, 0x92, 0xA3, 0xB4, 0xC5, 0xD6, 0xE7, 0xF8])
-    lab.poke(at, content)
+    test_commands.poke(at, content)
     for size in (1, 2, 4):
         for offset in range(0, 8 - size + 1, size):
             wanted = int.from_bytes(content[offset : offset + size], "little")
-            checks.equal(ACCESS, lab.probe(at + offset, size).value, wanted, subject=f"{size} bytes at offset {offset}")
+            checks.equal(
+                ACCESS, test_commands.probe(at + offset, size).value, wanted, subject=f"{size} bytes at offset {offset}"
+            )
     for size in (1, 2, 4):
         for offset in range(0, 8, size):
-            lab.poke(at, content)
-            lab.probe(at + offset, size, write=0x13579BDF)
+            test_commands.poke(at, content)
+            test_commands.probe(at + offset, size, write=0x13579BDF)
             wanted_bytes = content[:offset] + (0x13579BDF).to_bytes(4, "little")[:size] + content[offset + size :]
-            checks.equal(ACCESS, lab.peek(at, 8), wanted_bytes, subject=f"{size} bytes written at offset {offset}")
+            checks.equal(
+                ACCESS, test_commands.peek(at, 8), wanted_bytes, subject=f"{size} bytes written at offset {offset}"
+            )
 
 
 def records_or_skip(bench: Bench) -> None:
@@ -49,14 +53,14 @@ def records_or_skip(bench: Bench) -> None:
 
 def test_faults_are_counted_and_the_last_ones_kept(bench: Bench, device: Device, checks: Checks) -> None:
     records_or_skip(bench)
-    lab = device.lab
+    test_commands = device.test_commands
     secure = bench.memory_map.owned_by("secure")
     places = [region.at + 4 * number for number, region in enumerate(secure)] * 2
     code = [region for region in bench.memory_map.owned_by("nonsecure") if region.executable]
-    before = lab.faults()[0]
+    before = test_commands.faults()[0]
     told_at_once = []
     for number, at in enumerate(places, 1):
-        outcome = lab.probe(at, (4, 2, 1)[number % 3])  # other instructions, so that records differ
+        outcome = test_commands.probe(at, (4, 2, 1)[number % 3])  # other instructions, so that records differ
         told_at_once.append(outcome.record)
         checks.equal(RECORDS, outcome.faults, before + number, subject=f"faults after {number} accesses")
         record = outcome.record
@@ -70,12 +74,12 @@ def test_faults_are_counted_and_the_last_ones_kept(bench: Bench, device: Device,
         )  # fmt: skip
         told = (record.cfsr, record.sfsr, record.ppc or 0)
         checks(RECORDS, any(told), expected="a reason in one of the status registers", seen=told, where=hex(at))
-    total, last = lab.faults()
+    total, last = test_commands.faults()
     checks.equal(RECORDS, (total, len(last)), (before + len(places), min(total, KEPT)), subject="counted, kept")
     for back, (record, at_once) in enumerate(zip(last, reversed(told_at_once), strict=False)):
         checks.equal(RECORDS, record, at_once, subject=f"record {back} from the last")
-    lab.probe(bench.memory_map.owned_by("nonsecure")[-1].at)
-    checks.equal(RECORDS, lab.faults()[0], total, subject="an access that is allowed is no fault")
+    test_commands.probe(bench.memory_map.owned_by("nonsecure")[-1].at)
+    checks.equal(RECORDS, test_commands.faults()[0], total, subject="an access that is allowed is no fault")
 
 
 def test_violations_of_peripherals_are_kept_too(bench: Bench, device: Device, checks: Checks) -> None:
@@ -85,9 +89,9 @@ def test_violations_of_peripherals_are_kept_too(bench: Bench, device: Device, ch
     if not found:
         pytest.skip("not covered: the memory map names no peripherals of the secure side")
     for peripheral in found[:6]:
-        before = device.lab.faults()[0]
+        before = device.test_commands.faults()[0]
         try:
-            outcome = device.lab.probe(peripheral.at)
+            outcome = device.test_commands.probe(peripheral.at)
         except ProductError as error:
             checks(RECORDS, False, expected="a record", seen=error.message, subject=peripheral.name)
             raise

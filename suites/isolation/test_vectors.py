@@ -66,7 +66,7 @@ class Arrays:
         scratch = bench.memory_map.scratch
         if scratch is None:
             pytest.skip("not covered: the memory map names no non-secure RAM that tests may use")
-        self.memory, self.lab = bench.memory_map, device.lab
+        self.memory, self.test_commands = bench.memory_map, device.test_commands
         self.in_array, self.out_array = scratch[0], scratch[0] + 0x100
         self.data, self.answers = scratch[0] + 0x1000, scratch[0] + 0x10000
 
@@ -74,17 +74,17 @@ class Arrays:
         """Vectors for these inputs, which are put in place, and for outputs of these sizes."""
         inputs = []
         for number, content in enumerate(data):
-            self.lab.poke(self.data + 0x2000 * number, content if any(content) else content[:64])
+            self.test_commands.poke(self.data + 0x2000 * number, content if any(content) else content[:64])
             inputs.append((self.data + 0x2000 * number, len(content)))
         return inputs, [(self.answers + 0x4000 * number, size) for number, size in enumerate(rooms)]
 
     def write(self, at: int, vectors: list[tuple[int, int]]) -> None:
         """Put an array of vectors."""
-        self.lab.poke(at, b"".join(struct.pack("<II", *vector) for vector in vectors))
+        self.test_commands.poke(at, b"".join(struct.pack("<II", *vector) for vector in vectors))
 
     def lengths(self, count: int) -> list[int]:
         """What stands in the array of output vectors."""
-        data = self.lab.peek(self.out_array, 8 * count) if count else b""
+        data = self.test_commands.peek(self.out_array, 8 * count) if count else b""
         return [int.from_bytes(data[8 * n + 4 : 8 * n + 8], "little") for n in range(count)]
 
 
@@ -120,14 +120,14 @@ def not_the_callers(memory: MemoryMap, size: int) -> Iterator[tuple[int, str]]:
 
 def test_arrays_of_vectors_are_checked(bench: Bench, arrays: Arrays, checks: Checks) -> None:
     """Where the vectors themselves stand: in secure memory they would be read, and their lengths written there."""
-    lab = arrays.lab
+    test_commands = arrays.test_commands
     for name, service, call in first_calls(bench):
         inputs, outputs = arrays.put(call.inputs, call.outputs)
         for at, vectors in ((arrays.in_array, inputs), (arrays.out_array, outputs)):
             arrays.write(at, vectors)
 
         def status(in_array: int, out_array: int) -> int:
-            return lab.psa_call_at(
+            return test_commands.psa_call_at(
                 service.handle, call.type, inputs, outputs, in_array=in_array, out_array=out_array  # noqa: B023
             )  # fmt: skip
 
@@ -185,21 +185,21 @@ def test_outputs_stand_alone(bench: Bench, arrays: Arrays, checks: Checks) -> No
         for words, at in places.items():
             moved = [(at, size), *outputs[1:]]
             arrays.write(arrays.out_array, moved)
-            seen = arrays.lab.psa_call_at(
+            seen = arrays.test_commands.psa_call_at(
                 service.handle, call.type, inputs, moved, in_array=arrays.in_array, out_array=arrays.out_array
             )
             checks.equal(OVERLAP, seen, PROGRAMMER_ERROR, subject=f"{name}: output {words}")
         arrays.put(call.inputs, call.outputs)
         beside = [(arrays.out_array + 8 * len(outputs), size), *outputs[1:]]
         arrays.write(arrays.out_array, beside)
-        seen = arrays.lab.psa_call_at(
+        seen = arrays.test_commands.psa_call_at(
             service.handle, call.type, inputs, beside, in_array=arrays.in_array, out_array=arrays.out_array
         )
         checks(WORKS, seen >= 0, expected="PSA_SUCCESS", seen=seen, subject=f"{name}: output right behind its vector")
     two = [(arrays.answers, 64), (arrays.answers + 63, 64)]
     for first, second in (two, reversed(two), (two[0], two[0])):
         handle = next(iter(bench.services.values())).handle
-        seen = arrays.lab.psa_call(handle, 1, [], [first, second])
+        seen = arrays.test_commands.psa_call(handle, 1, [], [first, second])
         checks.equal(OVERLAP, seen, PROGRAMMER_ERROR, subject=f"two outputs at {first[0]:#x} and {second[0]:#x}")
 
 
@@ -220,12 +220,12 @@ def test_vectors_are_read_once(
     arrays.write(arrays.in_array, inputs)
     arrays.write(arrays.out_array, outputs)
     for at in (outputs[0][0], elsewhere):
-        arrays.lab.poke(at, b"\xa5" * 16)
+        arrays.test_commands.poke(at, b"\xa5" * 16)
     statuses: list[int] = []
 
     def call() -> None:
         statuses.append(
-            arrays.lab.psa_call_at(
+            arrays.test_commands.psa_call_at(
                 bench.services["inference"].handle, 3, inputs, outputs,
                 in_array=arrays.in_array, out_array=arrays.out_array,
             )
@@ -238,9 +238,11 @@ def test_vectors_are_read_once(
     if not virtual.in_secure_code(call, virtual.nv.address + changed, change):
         pytest.skip("not covered: the secure side could not be stopped between check and use")
     checks.equal(READ_ONCE, statuses, [0], subject="status")
-    checks(READ_ONCE, arrays.lab.peek(outputs[0][0], 16)[:1] == b"\xd2", expected="the result where it was checked",
-           seen="none", subject="output vector")  # fmt: skip
-    checks.equal(READ_ONCE, arrays.lab.peek(elsewhere, 16), b"\xa5" * 16, subject="memory of the changed vector")
+    written = arrays.test_commands.peek(outputs[0][0], 16)[:1] == b"\xd2"
+    checks(READ_ONCE, written, expected="the result where it was checked", seen="none", subject="output vector")
+    checks.equal(
+        READ_ONCE, arrays.test_commands.peek(elsewhere, 16), b"\xa5" * 16, subject="memory of the changed vector"
+    )
 
 
 def test_lengths_of_outputs_say_what_was_written(bench: Bench, device: Device, arrays: Arrays, checks: Checks) -> None:
@@ -248,7 +250,7 @@ def test_lengths_of_outputs_say_what_was_written(bench: Bench, device: Device, a
         pytest.skip(NOT_OURS)
     handle = {name: service.handle for name, service in bench.services.items()}
     known = {
-        "the token": ("attestation", 1001, [bytes(range(32))], 1024, device.lab.attest_size(32)),
+        "the token": ("attestation", 1001, [bytes(range(32))], 1024, device.test_commands.attest_size(32)),
         "its size": ("attestation", 1002, [struct.pack("<I", 32)], 4, 4),
         "a public key": ("inference", 4, [struct.pack("<I", 2)], 96, len(device.public_key("result"))),
         "a request": ("inference", 5, [struct.pack("<I", 3)], 512, len(device.csr("client"))),
@@ -260,7 +262,7 @@ def test_lengths_of_outputs_say_what_was_written(bench: Bench, device: Device, a
             inputs, outputs = arrays.put(data, [room + more])
             arrays.write(arrays.in_array, inputs)
             arrays.write(arrays.out_array, outputs)
-            arrays.lab.psa_call_at(
+            arrays.test_commands.psa_call_at(
                 handle[service], kind, inputs, outputs, in_array=arrays.in_array, out_array=arrays.out_array
             )
             checks.equal(LENGTHS, arrays.lengths(1), [wanted], subject=f"{subject}, {room + more} bytes offered")
@@ -273,7 +275,11 @@ def test_requests_that_make_no_sense_are_refused(bench: Bench, device: Device, a
     size, given = bench.description.input_bytes, bench.description.raw["out"]
     assert isinstance(given, int)
     run = struct.pack("<II64sI32s", 1, 16, bytes(64), 0, bytes(32))
-    token, key, request = device.lab.attest_size(32), len(device.public_key("result")), len(device.csr("result"))
+    token, key, request = (
+        device.test_commands.attest_size(32),
+        len(device.public_key("result")),
+        len(device.csr("result")),
+    )
     word, pair = struct.Struct("<I"), struct.Struct("<II")
     chunk = struct.pack("<II32s", 0, 64, bytes(32))
     tensor = bytes(size)
@@ -334,9 +340,9 @@ def test_requests_that_make_no_sense_are_refused(bench: Bench, device: Device, a
         ("a digest of 33 bytes", "model-store", 1006, [bytes(33)], [152], wrong),
         ("no room for what was activated", "model-store", 1006, [bytes(32)], [151], small),
     ]  # fmt: skip
-    before = device.lab.sample("stop")
+    before = device.test_commands.sample("stop")
     for subject, service, kind, data, rooms, wanted in cases:
         inputs, outputs = arrays.put(data, rooms)
-        seen = device.lab.psa_call(bench.services[service].handle, kind, inputs, outputs)
+        seen = device.test_commands.psa_call(bench.services[service].handle, kind, inputs, outputs)
         checks(SENSELESS, seen in wanted, expected=wanted[0], seen=seen, subject=f"{service}: {subject}")
-    checks.equal(SENSELESS, device.lab.sample("stop"), before, subject="nothing was sampled by it")
+    checks.equal(SENSELESS, device.test_commands.sample("stop"), before, subject="nothing was sampled by it")

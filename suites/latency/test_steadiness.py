@@ -24,7 +24,7 @@ def marks_of(inference: Inference) -> list[int]:
 
 def how_many(device: Device, *, least: int = 6) -> int:
     """Inferences in a series: many of a fast model, few of a slow one."""
-    each: int = max(1, min(device.lab.latency(3).ticks))
+    each: int = max(1, min(device.test_commands.latency(3).ticks))
     return max(least, min(MOST, TICKS // each))
 
 
@@ -33,13 +33,13 @@ def test_no_inference_takes_much_longer_than_the_others(
     bench: Bench, device: Device, checks: Checks, least: int
 ) -> None:
     """For every model that the device holds: hundreds of inferences of a fast one, `least` of a slow one."""
-    models = [entry.name for entry in device.lab.models() if entry.status == 0]
+    models = [entry.name for entry in device.test_commands.models() if entry.status == 0]
     with bench.exact_clock() as exact:
         if not exact:
             pytest.skip(NO_CLOCK)
         for name in dict.fromkeys(models):
-            device.lab.select_model(name)
-            run = device.lab.latency(how_many(device, least=least))
+            device.test_commands.select_model(name)
+            run = device.test_commands.latency(how_many(device, least=least))
             check_tail(run.ticks, checks.report, subject=f"{name}, benchmark")
 
 
@@ -59,7 +59,7 @@ def test_no_signed_result_takes_much_longer_than_the_others(bench: Bench, device
 
 def test_no_inference_is_slow_at_a_regular_distance(device: Device, checks: Checks) -> None:
     """On the board as it is: what comes regularly is not the host's."""
-    series = [device.lab.latency(min(how_many(device, least=48), 300)).ticks for _ in range(2)]
+    series = [device.test_commands.latency(min(how_many(device, least=48), 300)).ticks for _ in range(2)]
     check_periodic(series, checks.report)
 
 
@@ -98,7 +98,7 @@ def test_one_frequency_is_reported_everywhere(bench: Bench, device: Device, veri
     result = verifier.result(device.infer_input(bytes(size)))
     for where, hz in (
         ("describe", device.describe().clock_hz),
-        ("latency", device.lab.latency(1).hz),
+        ("latency", device.test_commands.latency(1).hz),
         ("signed result", result.integer("counter_hz")),
     ):
         if hz is not None:

@@ -34,7 +34,7 @@ TRACE = Check(
 def status_of(device: Device, command: Command, arguments: dict[str, object]) -> int:
     """0, or the status or error code of the refusal."""
     try:
-        device.lab.ask(command, arguments)
+        device.test_commands.ask(command, arguments)
     except Refused as refused:
         return refused.status or refused.rc
     return 0
@@ -46,13 +46,13 @@ def test_batches_of_every_size(device: Device, checks: Checks) -> None:
     assert isinstance(size, int)
     assert isinstance(given, int)
     one = bytes((n * 7) & 0xFF for n in range(size))
-    alone = device.lab.batch([one], given)
+    alone = device.test_commands.batch([one], given)
     for count in (1, 2, 3, 60):
-        outputs = device.lab.batch([one] * count, given)
+        outputs = device.test_commands.batch([one] * count, given)
         checks.equal(BATCH, outputs, alone * count, subject=f"{count} equal inputs")
     changing = [bytes([n & 0xFF]) * size for n in range(64)]
-    singly = [device.lab.batch([data], given)[0] for data in changing]
-    checks.equal(BATCH, device.lab.batch(changing, given), singly, subject="64 inputs at once and one by one")
+    singly = [device.test_commands.batch([data], given)[0] for data in changing]
+    checks.equal(BATCH, device.test_commands.batch(changing, given), singly, subject="64 inputs at once and one by one")
     for data, subject in ((b"", "no input"), (one[:-1], "an input but for a byte"), (one + one[:-1], "one and a half")):
         if len(data) % size or not data:
             status = status_of(device, Command.BATCH, {"in": data})
@@ -60,9 +60,9 @@ def test_batches_of_every_size(device: Device, checks: Checks) -> None:
 
 
 def test_timings_are_as_many_as_asked(bench: Bench, device: Device, checks: Checks) -> None:
-    lab, size = device.lab, bench.description.input_bytes
+    test_commands, size = device.test_commands, bench.description.input_bytes
     for count in (1, 2, 17, 64):
-        run = lab.latency(count)
+        run = test_commands.latency(count)
         checks.equal(TIMINGS, (len(run.ticks), len(run.empty)), (count, 16), subject=f"{count} asked: timed, empty")
         spent = run.end - run.start
         checks(
@@ -106,17 +106,19 @@ def test_the_trace_is_the_models(bench: Bench, device: Device, reference: Refere
     sent = data.tobytes()
     with bench.provisioned(TRACE_LIFECYCLE):
         device.select_model(name or "")
-        rows = device.lab.trace(sent)
+        rows = device.test_commands.trace(sent)
         wanted = [
             (n, code, len(out), zlib.crc32(out))
             for n, ((code, _), out) in enumerate(zip(operators, outputs, strict=True))
         ]
         checks.equal(TRACE, list(rows), wanted, subject="list")
         for number, output in enumerate(outputs):
-            checks.equal(TRACE, device.lab.trace_output(sent, number), output, subject=f"output of operator {number}")
+            checks.equal(
+                TRACE, device.test_commands.trace_output(sent, number), output, subject=f"output of operator {number}"
+            )
         last = outputs[0]
         for offset in (1, len(last) // 2, len(last) - 1, len(last), len(last) + 1, 1 << 20, (1 << 32) - 1):
-            answer, _ = device.lab.ask(Command.TRACE, {"in": sent, "op": 0, "off": offset})
+            answer, _ = device.test_commands.ask(Command.TRACE, {"in": sent, "op": 0, "off": offset})
             part = (answer.get("len"), answer.get("out"))
             checks.equal(TRACE, part, (len(last), last[offset : offset + 3832]), subject=f"operator 0 from {offset}")
         count = len(operators)
@@ -134,4 +136,6 @@ def test_the_trace_is_the_models(bench: Bench, device: Device, reference: Refere
         for subject, arguments in refused.items():
             status = status_of(device, Command.TRACE, arguments)
             checks.equal(TRACE, status, INVALID_ARGUMENT, subject=subject)
-        checks.equal(TRACE, device.lab.batch([sent], len(outputs[-1])), [outputs[-1]], subject="a batch after traces")
+        checks.equal(
+            TRACE, device.test_commands.batch([sent], len(outputs[-1])), [outputs[-1]], subject="a batch after traces"
+        )

@@ -79,7 +79,7 @@ class Trial:
         if inputs[0].nbytes > MOST_BYTES:
             return
         expected = self.reference.engine.run(model, [inputs], name=subject)[0].reshape(len(inputs), -1)
-        outputs = self.device.lab.batch([row.tobytes() for row in inputs], expected.shape[1])
+        outputs = self.device.test_commands.batch([row.tobytes() for row in inputs], expected.shape[1])
         seen = np.frombuffer(b"".join(outputs), np.int8).reshape(expected.shape)
         rows = np.flatnonzero((seen != expected).any(axis=1))
         first = f"input {rows[0]}: {seen[rows[0]][:8].tolist()}" if len(rows) else ""

@@ -88,7 +88,7 @@ def test_there_are_no_other_keys(device: Device, checks: Checks) -> None:
     for command, number in cases:
         status: int | None = 0
         try:
-            device.lab.ask(command, {"key": number}, read=True)
+            device.test_commands.ask(command, {"key": number}, read=True)
         except Refused as refused:
             status = refused.status
         checks.equal(NO_OTHER_KEY, status, INVALID_ARGUMENT, subject=f"{command.name.lower()} {number}")

@@ -44,15 +44,15 @@ class RawCaller:
         if scratch is None or service is None or RUN not in service.types:
             pytest.skip("not covered: no non-secure RAM for tests, or no inference service with the documented call")
         self._bench = bench
-        self._lab, self._handle, self._base = device.lab, service.handle, scratch[0]
+        self._test_commands, self._handle, self._base = device.test_commands, service.handle, scratch[0]
 
     def run(self, source: int, lengths: list[int], *, nonce_length: int = 16, data: bytes = b"") -> list[int]:
         """The status for each length of the caller's data (0: none)."""
         request = struct.pack(REQUEST, source, nonce_length, bytes(range(64)), 0, bytes(32))
-        self._lab.poke(self._base, request)
-        self._lab.poke(self._base + 0x1000, data)
+        self._test_commands.poke(self._base, request)
+        self._test_commands.poke(self._base + 0x1000, data)
         outputs = [(self._base + 0x4000, 3072), (self._base + 0x6000, 48)]
-        statuses = self._lab.psa_call_many(
+        statuses = self._test_commands.psa_call_many(
             [
                 (self._handle, RUN, [(self._base, len(request)), (self._base + 0x1000, length)], outputs)
                 for length in lengths
@@ -86,7 +86,7 @@ def test_a_raw_call_does_not_forge_the_source(
         seen = f"success with data of {', '.join(map(str, taken[:8]))} bytes"
         checks(SOURCE, not taken, expected=f"{len(tried)} errors", seen=seen, subject=words)
 
-    device.lab.sample("clear")
+    device.test_commands.sample("clear")
     refused("source sensor, window empty", SENSOR, [0, *lengths])
     device.fill_window()
     for words, source, length in (("sensor, no data", SENSOR, 0), ("host, one tensor", HOST, size)):

@@ -81,19 +81,19 @@ def test_the_source_cannot_be_forged(device: Device, checks: Checks, stimulus: S
     """Records that a caller hands in must never be signed as read from the sensor."""
     stimulus.set("mag.x", 40.0)
     samples = device.fill_window()
-    lab = device.lab
+    test_commands = device.test_commands
     records = b"".join(sample.record() for sample in samples)
     for data in (b"", records[:8], records):
         status: int | None = 0
         try:
-            lab.ask(Command.INFER, {"nonce": bytes(16), "src": 0, "in": data})
+            test_commands.ask(Command.INFER, {"nonce": bytes(16), "src": 0, "in": data})
         except Refused as refused:
             status = refused.status
         checks.equal(SOURCE, status, INVALID_ARGUMENT, subject=f"{len(data)} bytes of input beside source 0")
     for source in (2, 3, 255, 256, 1 << 16, 1 << 31):
         status = 0
         try:
-            lab.ask(Command.INFER, {"nonce": bytes(16), "src": source})
+            test_commands.ask(Command.INFER, {"nonce": bytes(16), "src": source})
         except Refused as refused:
             status = refused.status
         checks.equal(SOURCE, status, INVALID_ARGUMENT, subject=f"source {source}")
@@ -109,8 +109,10 @@ def test_the_expected_model_is_honoured(
             pytest.skip("not covered: no sensor to take an input from")
         request.getfixturevalue("stimulus")
         device.fill_window()
-    active = next(entry for entry in device.lab.models() if entry.active)
-    others = {f"model {entry.name}": entry.id for entry in device.lab.models() if entry.id and not entry.active}
+    active = next(entry for entry in device.test_commands.models() if entry.active)
+    others = {
+        f"model {entry.name}": entry.id for entry in device.test_commands.models() if entry.id and not entry.active
+    }
     wrong = {f"bit {bit} off": flipped(active.id, bit) for bit in (0, 7, 128, 248, 255)}
     for subject, model_id in {"its own": active.id, **others, **wrong, "zeros": bytes(32)}.items():
         status: int | None = 0
@@ -128,7 +130,7 @@ def test_the_expected_model_is_honoured(
 @pytest.mark.needs("models")
 def test_an_expected_model_is_named_by_32_bytes(bench: Bench, device: Device, checks: Checks) -> None:
     """An id that is cut, or has more behind it, is none."""
-    active = next(entry for entry in device.lab.models() if entry.active).id
+    active = next(entry for entry in device.test_commands.models() if entry.active).id
     for model_id in (b"", active[:1], active[:31], active + b"\0", active * 2):
         status: int | None = 0
         try:
@@ -148,7 +150,7 @@ def test_times_are_in_their_order(
         if bench.missing(["sensor", "stimulus", "sensor-model"]):
             pytest.skip("not covered: no sensor to take an input from")
         request.getfixturevalue("stimulus")
-    least = min(device.lab.latency(4).ticks)
+    least = min(device.test_commands.latency(4).ticks)
     last = 0
     for number in range(3):
         inference = device.infer_window() if source == "sensor" else device.infer_input(some_input(bench, number))
@@ -177,8 +179,10 @@ def test_one_counter_for_every_kind_of_request(
     """Sources, models, refusals and resets in turn, with one nonce: no two results are the same, each is counted."""
     stimulus.set("temp", 30.0)
     nonce = bytes(range(16))
-    name = next(entry.name for entry in device.lab.models() if entry.active)
-    other = next((entry.name for entry in device.lab.models() if entry.status == 0 and not entry.active), None)
+    name = next(entry.name for entry in device.test_commands.models() if entry.active)
+    other = next(
+        (entry.name for entry in device.test_commands.models() if entry.status == 0 and not entry.active), None
+    )
 
     def both(subject: str) -> None:
         verifier.result(device.infer_input(some_input(bench, 1), nonce=nonce), subject=f"{subject}, host")

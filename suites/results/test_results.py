@@ -72,7 +72,9 @@ def test_inputs_of_a_wrong_size_are_refused(bench: Bench, device: Device, checks
 
 @pytest.mark.needs("models")
 def test_a_result_of_another_model_is_not_given(bench: Bench, device: Device, checks: Checks) -> None:
-    other = next((entry.name for entry in device.lab.models() if not entry.active and entry.status == 0), None)
+    other = next(
+        (entry.name for entry in device.test_commands.models() if not entry.active and entry.status == 0), None
+    )
     if other is None:
         pytest.skip("not covered: the device holds one model only")
     try:

@@ -142,16 +142,18 @@ def serving(checks: Checks, subject: str) -> Iterator[None]:
         raise
 
 
-def serves(lab: SmpDriver, checks: Checks, subject: str, *, thorough: bool) -> None:
+def serves(test_commands: SmpDriver, checks: Checks, subject: str, *, thorough: bool) -> None:
     """Short and longest requests are answered, in bursts."""
     with serving(checks, subject):
         for text in ("short", "x" * (MAX_PACKET - 8 - 32 if thorough else 300)):
-            checks.equal(SERVES, lab.echo(text) == text, True, subject=f"{subject}: {len(text)} bytes")
+            checks.equal(SERVES, test_commands.echo(text) == text, True, subject=f"{subject}: {len(text)} bytes")
         requests = [
             Request(op=Op.WRITE, group=GROUP_OS, command=0, payload=cbor.encode({"d": f"{n}"}), name="echo")
             for n in range(32)
         ]
-        answered = sum(answer is not None for answer in lab.link.burst(requests, timeout=lab.timeout))
+        answered = sum(
+            answer is not None for answer in test_commands.link.burst(requests, timeout=test_commands.timeout)
+        )
         checks.equal(SERVES, answered, 32, subject=f"{subject}: a burst of 32")
 
 
@@ -159,25 +161,25 @@ def serves(lab: SmpDriver, checks: Checks, subject: str, *, thorough: bool) -> N
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_many_times(device: Device, checks: Checks, fault: str, times: int) -> None:
     """What a buffer lost with each of them would end in."""
-    lab = device.lab
+    test_commands = device.test_commands
     frame, counter = FAULTS[fault]
-    before, stale = lab.device_stats(), lab.stats.stale
-    lab.link.send_raw(frame * times)
-    with serving(checks, f"after {times} times {fault}"), lab.link.forgiving():
-        lab.parameters()
-    answered = lab.stats.stale - stale + len(lab.link.drain(quiet=0.01))
-    grown = counters(before, lab.device_stats())
+    before, stale = test_commands.device_stats(), test_commands.stats.stale
+    test_commands.link.send_raw(frame * times)
+    with serving(checks, f"after {times} times {fault}"), test_commands.link.forgiving():
+        test_commands.parameters()
+    answered = test_commands.stats.stale - stale + len(test_commands.link.drain(quiet=0.01))
+    grown = counters(before, test_commands.device_stats())
     # Continuations behind one that was dropped belong to the same message.
     expected = 1 if fault == ORPHAN else times
     checks.equal(COUNTED, grown[counter], expected, subject=f"{fault}: counted as {counter.replace('_', ' ')}")
     checks.equal(COUNTED, answered, 0, subject=f"{fault}: answers")
-    serves(lab, checks, f"after {times} times {fault}", thorough=times > 100)
+    serves(test_commands, checks, f"after {times} times {fault}", thorough=times > 100)
 
 
 @pytest.mark.parametrize("times", [60, pytest.param(1000, marks=pytest.mark.thorough)])
 def test_refused_requests_many_times(device: Device, checks: Checks, times: int) -> None:
     """A refusal gives back what the request took: malformed, unknown, and refused by a service."""
-    lab = device.lab
+    test_commands = device.test_commands
     refused = (
         ("malformed", GROUP_OS, 0, b"\xa1\x61d\x01", Op.WRITE),
         ("unknown", 65, 0, b"\xa0", Op.WRITE),
@@ -189,9 +191,11 @@ def test_refused_requests_many_times(device: Device, checks: Checks, times: int)
         for at in range(0, times, 50):
             count = min(50, times - at)
             requests = [Request(op=op, group=group, command=command, payload=payload, name=words)] * count
-            missing += sum(answer is None for answer in lab.link.burst(requests, timeout=lab.timeout))
+            missing += sum(
+                answer is None for answer in test_commands.link.burst(requests, timeout=test_commands.timeout)
+            )
         checks.equal(SERVES, missing, 0, subject=f"{times} times {words}: requests without an answer")
-        serves(lab, checks, f"after {times} times {words}", thorough=times > 100)
+        serves(test_commands, checks, f"after {times} times {words}", thorough=times > 100)
 
 
 def lengths(*, every: bool) -> Iterator[int]:
@@ -216,7 +220,7 @@ def exact(size: int) -> bytes:
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=["corners", "many"])
 def test_the_crc_is_checked_at_every_length(device: Device, checks: Checks, every: bool) -> None:
     """The same message right, with a bit changed in its text, and with a bit changed in its CRC."""
-    lab = device.lab
+    test_commands = device.test_commands
     for size in lengths(every=every):
         message = exact(size)
         if len(message) > MAX_PACKET:
@@ -225,12 +229,12 @@ def test_the_crc_is_checked_at_every_length(device: Device, checks: Checks, ever
         changed = message[:-1] + bytes([message[-1] ^ 1])
         wrong = [with_crc(changed, crc), with_crc(message, crc ^ 0x0100), with_crc(message, crc ^ 0x0001)]
         wrong = wrong[: 3 if size < 400 else 1]
-        before, stale = lab.device_stats(), lab.stats.stale
-        lab.link.send_raw(b"".join([*wrong, with_crc(message, crc)]))
-        with lab.link.forgiving():
-            lab.parameters()
-        answers = lab.stats.stale - stale + len(lab.link.drain(quiet=0))
-        after = lab.device_stats()
+        before, stale = test_commands.device_stats(), test_commands.stats.stale
+        test_commands.link.send_raw(b"".join([*wrong, with_crc(message, crc)]))
+        with test_commands.link.forgiving():
+            test_commands.parameters()
+        answers = test_commands.stats.stale - stale + len(test_commands.link.drain(quiet=0))
+        after = test_commands.device_stats()
         subject = f"message of {len(message)} bytes"
         # Received: the right message, the question behind it, and this second question about statistics.
         checks.equal(LENGTH, after.received - before.received, 3, subject=subject)
@@ -239,18 +243,18 @@ def test_the_crc_is_checked_at_every_length(device: Device, checks: Checks, ever
 
 
 def test_a_message_one_byte_too_long_is_dropped(device: Device, checks: Checks) -> None:
-    lab = device.lab
+    test_commands = device.test_commands
     for more in (1, 2, 100, 60000 - MAX_PACKET):
-        before = lab.device_stats()
+        before = test_commands.device_stats()
         body = (MAX_PACKET + more + 2).to_bytes(2, "big") + bytes(min(600, MAX_PACKET))
-        lab.link.send_raw(
+        test_commands.link.send_raw(
             b"".join(
                 (b"\x06\x09" if at == 0 else b"\x04\x14") + binascii.b2a_base64(body[at : at + 93])
                 for at in range(0, len(body), 93)
             )
         )
-        lab.echo("behind it")
-        grown = counters(before, lab.device_stats())
+        test_commands.echo("behind it")
+        grown = counters(before, test_commands.device_stats())
         checks.equal(LENGTH, grown["too_big"], 1, subject=f"announced {MAX_PACKET + more} bytes")
 
 
@@ -258,12 +262,12 @@ def test_a_message_one_byte_too_long_is_dropped(device: Device, checks: Checks) 
 @pytest.mark.parametrize("rounds", [1, pytest.param(3, marks=pytest.mark.thorough)])
 def test_the_device_receives_again_after_it_was_full(device: Device, checks: Checks, rounds: int) -> None:
     """While it computes it is sent more than its buffers hold; then the longest messages, one after the other."""
-    lab = device.lab
+    test_commands = device.test_commands
     text = "y" * (MAX_PACKET - 8 - 32)
     longest = Request(op=Op.WRITE, group=GROUP_OS, command=0, payload=cbor.encode({"d": text}), name="echo")
     # A busy host lengthens what it does with each byte, most of all while the device computes: the slowest echo counts.
-    echo_seconds = max(seconds(lambda: lab.echo(text)) for _ in range(3))
-    piece_seconds = min(seconds(lambda: lab.latency(1, warm_up=MOST_RUNS)) for _ in range(2))
+    echo_seconds = max(seconds(lambda: test_commands.echo(text)) for _ in range(3))
+    piece_seconds = min(seconds(lambda: test_commands.latency(1, warm_up=MOST_RUNS)) for _ in range(2))
     # Work that lasts as long as more than two of the longest messages, which the device can hold, need to arrive. In
     # pieces, each of which is answered: so a slow host is told from a stuck device.
     pieces = min(MOST_PIECES, math.ceil(20 * echo_seconds / piece_seconds))
@@ -275,13 +279,13 @@ def test_the_device_receives_again_after_it_was_full(device: Device, checks: Che
         name="latency",
     )
     for number in range(rounds):
-        before = lab.device_stats()
+        before = test_commands.device_stats()
         with overrun(checks, f"round {number}"):
-            late = lab.stats.late
-            answers = lab.link.burst([work] * pieces + [longest] * 5, timeout=lab.timeout)
-            overruns = lab.device_stats().overruns - before.overruns
+            late = test_commands.stats.late
+            answers = test_commands.link.burst([work] * pieces + [longest] * 5, timeout=test_commands.timeout)
+            overruns = test_commands.device_stats().overruns - before.overruns
             # Answers come in order: those that were late for the burst are there when this one is.
-            came = sum(answer is not None for answer in answers) + lab.stats.late - late
+            came = sum(answer is not None for answer in answers) + test_commands.stats.late - late
             checks(
                 OVERRUN,
                 came == len(answers) or overruns > 0,
@@ -290,7 +294,9 @@ def test_the_device_receives_again_after_it_was_full(device: Device, checks: Che
                 subject=f"round {number}",
             )
             for _ in range(3):
-                checks.equal(OVERRUN, lab.echo(text) == text, True, subject=f"round {number}: longest one afterwards")
+                checks.equal(
+                    OVERRUN, test_commands.echo(text) == text, True, subject=f"round {number}: longest one afterwards"
+                )
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -310,10 +316,10 @@ def overrun(checks: Checks, subject: str) -> Iterator[None]:
         raise
 
 
-def answer_to(lab: SmpDriver, message: bytes) -> Packet | None:
+def answer_to(test_commands: SmpDriver, message: bytes) -> Packet | None:
     """The one answer to a raw message."""
     behind = Request(op=Op.WRITE, group=GROUP_OS, command=0, payload=cbor.encode({"d": "behind it"}), name="echo")
-    found = lab.link.answers_to(encode_frame(message), behind, timeout=lab.timeout)
+    found = test_commands.link.answers_to(encode_frame(message), behind, timeout=test_commands.timeout)
     return found[0] if len(found) == 1 and isinstance(found[0], Packet) else None
 
 
@@ -347,7 +353,7 @@ REQUESTS: dict[str, tuple[bytes, Callable[[object], bool], Callable[[object], bo
 def test_every_version_is_answered_in_its_own_form(device: Device, checks: Checks, kind: str, version: int) -> None:
     request, old, new = REQUESTS[kind]
     message = bytes([request[0] | version << 3]) + request[1:]
-    answer = answer_to(device.lab, message)
+    answer = answer_to(device.test_commands, message)
     subject = f"version field {version}, {kind}"
     if not checks(VERSIONS, answer is not None, expected="one answer", seen="none, or several", subject=subject):
         return
@@ -365,15 +371,15 @@ def test_every_version_is_answered_in_its_own_form(device: Device, checks: Check
 @pytest.mark.parametrize("more", [b"\0", b"\xa0", b"\xf6", b"\xff", bytes(64)], ids=lambda more: more[:4].hex())
 def test_bytes_behind_a_request_are_refused(device: Device, checks: Checks, more: bytes) -> None:
     payload = cbor.encode({"d": "t"}) + more
-    answer = answer_to(device.lab, packet(payload))
+    answer = answer_to(device.test_commands, packet(payload))
     body = cbor.decode(answer.data[HEADER.size :]).value if answer is not None else None
     checks.equal(TRAILING, body, {"rc": EINVAL}, subject=f"{len(more)} bytes behind the map")
     for step in (-1, 1):
-        before = device.lab.device_stats()
+        before = device.test_commands.device_stats()
         message = packet(cbor.encode({"d": "t"}))
         wrong = message[:2] + (len(message) - HEADER.size + step).to_bytes(2, "big") + message[4:]
-        came = answer_to(device.lab, wrong)
-        after = device.lab.device_stats()
+        came = answer_to(device.test_commands, wrong)
+        after = device.test_commands.device_stats()
         checks.equal(TRAILING, came is None, True, subject=f"length in the header wrong by {step}: no answer")
         checks.equal(TRAILING, after.bad_frame - before.bad_frame, 1, subject=f"wrong by {step}: counted")
 
@@ -411,7 +417,9 @@ def test_numbers_are_taken_up_to_their_limits(device: Device, checks: Checks) ->
             payload=cbor.encode(arguments),
             name=command.name.lower(),
         )
-        body = cbor.decode(device.lab.link.request(request, timeout=device.lab.timeout).payload).value
+        body = cbor.decode(
+            device.test_commands.link.request(request, timeout=device.test_commands.timeout).payload
+        ).value
         refused = isinstance(body, dict) and ("err" in body or body.get("rc", 0) != 0)
         checks(
             LIMITS,

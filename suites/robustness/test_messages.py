@@ -139,7 +139,9 @@ def echo_of(text: bytes) -> bytes:
     return b"\xa1\x61d" + cbor.encode("x" * len(text))[: -len(text) or None] + text
 
 
-def codes(lab: SmpDriver, payloads: Sequence[bytes], *, group: int = GROUP_OS, command: int = 0) -> list[int | str]:
+def codes(
+    test_commands: SmpDriver, payloads: Sequence[bytes], *, group: int = GROUP_OS, command: int = 0
+) -> list[int | str]:
     """Each one's outcome: 0, a psa_status_t, an SMP error code, or what is wrong with the answer."""
     found: list[int | str] = []
     for at in range(0, len(payloads), AT_A_TIME):
@@ -147,7 +149,7 @@ def codes(lab: SmpDriver, payloads: Sequence[bytes], *, group: int = GROUP_OS, c
             Request(op=Op.WRITE, group=group, command=command, payload=payload, name=f"{group}/{command}")
             for payload in payloads[at : at + AT_A_TIME]
         ]
-        found += [code_of(answer) for answer in lab.link.burst(requests, timeout=5.0)]
+        found += [code_of(answer) for answer in test_commands.link.burst(requests, timeout=5.0)]
     return found
 
 
@@ -166,15 +168,17 @@ def code_of(answer: bytes | None) -> int | str:
 
 def test_texts_are_well_formed(device: Device, checks: Checks) -> None:
     """Both ends of every range of Unicode's table of well-formed sequences, alone and inside of other text."""
-    lab = device.lab
+    test_commands = device.test_commands
     for text in RIGHT_TEXTS:
-        checks.equal(TEXT, lab.echo(text) == text, True, subject=f"{text[:4].encode().hex()}, {len(text)} characters")
-    before = lab.device_stats().bad_cbor
+        checks.equal(
+            TEXT, test_commands.echo(text) == text, True, subject=f"{text[:4].encode().hex()}, {len(text)} characters"
+        )
+    before = test_commands.device_stats().bad_cbor
     wrong = [around[0] + text + around[1] for text in WRONG_TEXTS for around in ((b"", b""), (b"a", b""), (b"a", b"b"))]
     # Cut at the text's end and followed by something, a sequence may be cut in another way; it is never right.
-    for data, code in zip(wrong, codes(lab, [echo_of(data) for data in wrong]), strict=True):
+    for data, code in zip(wrong, codes(test_commands, [echo_of(data) for data in wrong]), strict=True):
         checks.equal(TEXT, code, EINVAL, subject=data.hex())
-    checks.equal(TEXT, lab.device_stats().bad_cbor - before, len(wrong), subject="counted as malformed")
+    checks.equal(TEXT, test_commands.device_stats().bad_cbor - before, len(wrong), subject="counted as malformed")
 
 
 def wrong_heads() -> Iterator[tuple[str, bytes]]:
@@ -247,10 +251,12 @@ def wrong_heads() -> Iterator[tuple[str, bytes]]:
 
 def test_heads_have_one_form(device: Device, checks: Checks) -> None:
     cases = dict(wrong_heads())
-    before = device.lab.device_stats().bad_cbor
-    for (subject, _), code in zip(cases.items(), codes(device.lab, list(cases.values())), strict=True):
+    before = device.test_commands.device_stats().bad_cbor
+    for (subject, _), code in zip(cases.items(), codes(device.test_commands, list(cases.values())), strict=True):
         checks.equal(HEADS, code, EINVAL, subject=subject)
-    checks.equal(HEADS, device.lab.device_stats().bad_cbor - before, len(cases), subject="counted as malformed")
+    checks.equal(
+        HEADS, device.test_commands.device_stats().bad_cbor - before, len(cases), subject="counted as malformed"
+    )
 
 
 def log_request(n: bytes, length: bytes = b"\x00") -> bytes:
@@ -294,7 +300,10 @@ def test_numbers_of_every_width(device: Device, checks: Checks) -> None:
         "1.0": (b"\xfb\x3f\xf0" + bytes(6), EINVAL),
     }
     found = codes(
-        device.lab, [log_request(data) for data, _ in cases.values()], group=GROUP_INFERENCE, command=Command.LOG
+        device.test_commands,
+        [log_request(data) for data, _ in cases.values()],
+        group=GROUP_INFERENCE,
+        command=Command.LOG,
     )
     for (subject, (_, wanted)), code in zip(cases.items(), found, strict=True):
         checks.equal(NUMBERS, code, wanted, subject=f"unsigned: {subject}")
@@ -346,7 +355,9 @@ def test_signed_numbers_and_pairs(device: Device, checks: Checks) -> None:
         "vectors as a map": (call(inputs=b"\xa0"), EINVAL),
         "vectors as bytes": (call(inputs=b"\x40"), EINVAL),
     }
-    found = codes(device.lab, [data for data, _ in cases.values()], group=GROUP_INFERENCE, command=Command.PSA_CALL)
+    found = codes(
+        device.test_commands, [data for data, _ in cases.values()], group=GROUP_INFERENCE, command=Command.PSA_CALL
+    )
     for (subject, (_, wanted)), code in zip(cases.items(), found, strict=True):
         checks.equal(NUMBERS, code, wanted, subject=f"raw call: {subject}")
 
@@ -370,13 +381,13 @@ def lines_of(data: bytes, *sizes: int, end: bytes = b"\n") -> bytes:
     return b"".join(found)
 
 
-def answers(lab: SmpDriver, data: bytes) -> list[bytes]:
+def answers(test_commands: SmpDriver, data: bytes) -> list[bytes]:
     """The answers to raw bytes, and to the question that is asked behind them."""
-    lab.link.send_raw(data + encode_frame(message("end", sequence=255)))
+    test_commands.link.send_raw(data + encode_frame(message("end", sequence=255)))
     found: list[bytes] = []
-    deadline = time.monotonic() + lab.timeout
+    deadline = time.monotonic() + test_commands.timeout
     while not any(one[6] == 255 for one in found) and time.monotonic() < deadline:
-        found += [item.data for item in lab.link.drain(quiet=0.01) if isinstance(item, Packet)]
+        found += [item.data for item in test_commands.link.drain(quiet=0.01) if isinstance(item, Packet)]
     return [one for one in found if one[6] != 255]
 
 
@@ -401,7 +412,7 @@ def test_lines_may_be_cut_anywhere(device: Device, checks: Checks) -> None:
         "a lone marker's byte before it": b"\x06\n\x09\n" + lines_of(data, 93),
     }
     for subject, raw in cases.items():
-        found = answers(device.lab, raw)
+        found = answers(device.test_commands, raw)
         held = len(found) == 1 and cbor.decode(found[0][HEADER.size :]).value == {"r": text}
         checks(LINES, held, expected="the answer", seen=f"{len(found)} answers, or another one", subject=subject)
     broken = {
@@ -426,16 +437,16 @@ def test_lines_may_be_cut_anywhere(device: Device, checks: Checks) -> None:
         "NUL": b"\x06\x09AA\0A\n",
     }
     for subject, raw in broken.items():
-        before = device.lab.device_stats()
-        found = answers(device.lab, raw)
-        after = device.lab.device_stats()
+        before = device.test_commands.device_stats()
+        found = answers(device.test_commands, raw)
+        after = device.test_commands.device_stats()
         checks.equal(
             LINES, (len(found), after.bad_frame - before.bad_frame), (0, 1), subject=f"{subject}: answers, counted"
         )
 
 
 def test_answers_carry_their_requests_header(device: Device, checks: Checks) -> None:
-    lab = device.lab
+    test_commands = device.test_commands
     requests = [
         (op, group, command, sequence)
         for op, group, command, sequence in (
@@ -452,7 +463,7 @@ def test_answers_carry_their_requests_header(device: Device, checks: Checks) -> 
     for op, group, command, sequence in requests:
         payload = cbor.encode({"d": "x"} if (group, command) == (GROUP_OS, 0) else {})
         head = HEADER.pack(op | 1 << 3, 0, len(payload), group, sequence, command)
-        found = answers(lab, encode_frame(head + payload))
+        found = answers(test_commands, encode_frame(head + payload))
         subject = f"operation {op}, group {group:#x}, command {command:#x}, sequence number {sequence}"
         if checks.equal(HEADER_ECHOED, len(found), 1, subject=f"{subject}: answers"):
             answer = found[0]

@@ -63,19 +63,19 @@ def echo(text: str) -> Request:
 
 def test_every_request_under_load_is_answered(device: Device, checks: Checks) -> None:
     """Bursts without waiting, of short and long requests; what is lost on the line is not the product's fault."""
-    lab = device.lab
+    test_commands = device.test_commands
     rounds, size = 6, 32
-    before = lab.device_stats()
+    before = test_commands.device_stats()
     missing = 0
     for number in range(rounds):
         requests = [echo(f"{number}.{n}" * (1 + n % 9)) for n in range(size)]
-        answers = lab.link.burst(requests, timeout=lab.timeout)
+        answers = test_commands.link.burst(requests, timeout=test_commands.timeout)
         for request, answer in zip(requests, answers, strict=True):
             if answer is None:
                 missing += 1
             else:
                 assert field(decode_answer(answer, "echo"), "r", str) == cbor.decode(request.payload).value["d"]  # type: ignore[call-overload,index] # made above
-    after = lab.device_stats()
+    after = test_commands.device_stats()
     lost = rounds * size - (after.received - before.received) + 1  # one more: the second question about statistics
     if missing and lost > 0:
         raise InfrastructureError(
@@ -89,14 +89,14 @@ def test_every_request_under_load_is_answered(device: Device, checks: Checks) ->
 
 @pytest.mark.needs("log")
 def test_log_lines_do_not_disturb_frames(device: Device, checks: Checks) -> None:
-    lab = device.lab
-    lines = lab.stats.log_lines
+    test_commands = device.test_commands
+    lines = test_commands.stats.log_lines
     for number in range(8):
-        lab.print_log(20, 40 + number)
-        lab.echo("between" * 20)
-    lab.echo("last")
-    bad = sum(lab.stats.bad.values())
-    seen = lab.stats.log_lines - lines
+        test_commands.print_log(20, 40 + number)
+        test_commands.echo("between" * 20)
+    test_commands.echo("last")
+    bad = sum(test_commands.stats.bad.values())
+    seen = test_commands.stats.log_lines - lines
     checks(LOGS_BETWEEN, bad == 0 and seen >= 160, expected="160 lines, no damaged frame", seen=f"{seen}, {bad}")
 
 
@@ -120,10 +120,10 @@ def damaged(kind: str) -> bytes:
 
 @pytest.mark.parametrize("kind", ["crc", "base64", "short", "oversized", "orphan", "long-line"])
 def test_damaged_frames_are_dropped_and_counted(device: Device, checks: Checks, kind: str) -> None:
-    lab = device.lab
-    before = lab.device_stats()
-    answered = lab.link.answers_to(damaged(kind), echo("behind it"), timeout=lab.timeout)
-    after = lab.device_stats()
+    test_commands = device.test_commands
+    before = test_commands.device_stats()
+    answered = test_commands.link.answers_to(damaged(kind), echo("behind it"), timeout=test_commands.timeout)
+    after = test_commands.device_stats()
     counted = sum(
         getattr(after, name) - getattr(before, name) for name in ("bad_crc", "bad_frame", "too_big", "overruns")
     )
@@ -138,7 +138,7 @@ def test_damaged_frames_are_dropped_and_counted(device: Device, checks: Checks, 
 
 def test_mutated_messages_leave_the_firmware_alive(device: Device, checks: Checks) -> None:
     """Valid frames around mutated messages: every parser of the firmware is reached."""
-    lab = device.lab
+    test_commands = device.test_commands
     rng = random.Random(1)  # noqa: S311 - the same mutations every time
     seeds = [
         (Command.INFER, {"nonce": bytes(16), "src": 1, "in": bytes(8)}),
@@ -155,11 +155,11 @@ def test_mutated_messages_leave_the_firmware_alive(device: Device, checks: Check
             message[rng.randrange(len(message))] = rng.randrange(256)
         payload = bytes(message[: rng.randint(1, len(message))])
         header = Header.pack(Op.WRITE, GROUP_INFERENCE, command, number & 0xFF, len(payload))
-        lab.link.send_raw(encode_frame(header + payload))
+        test_commands.link.send_raw(encode_frame(header + payload))
         if number % 15 == 14:
-            lab.link.drain(quiet=0.02)
-    with lab.link.forgiving():  # on a slow line the last answers are still to come, before this one
-        checks.equal(STILL_ALIVE, lab.echo("alive"), "alive")
+            test_commands.link.drain(quiet=0.02)
+    with test_commands.link.forgiving():  # on a slow line the last answers are still to come, before this one
+        checks.equal(STILL_ALIVE, test_commands.echo("alive"), "alive")
     device.describe()
 
 
@@ -169,23 +169,27 @@ def test_mutated_messages_leave_the_firmware_alive(device: Device, checks: Check
     ids=["empty", "cut", "break", "indefinite", "array", "wrong-type", "integer-key", "double-key"],
 )
 def test_malformed_messages_are_refused(device: Device, checks: Checks, payload: bytes) -> None:
-    checks.equal(MALFORMED, refusal(device.lab, GROUP_OS, 0, payload), EINVAL, subject=payload.hex() or "empty")
+    checks.equal(
+        MALFORMED, refusal(device.test_commands, GROUP_OS, 0, payload), EINVAL, subject=payload.hex() or "empty"
+    )
 
 
 @pytest.mark.parametrize(("group", "command"), [(1, 0), (63, 0), (65, 0), (GROUP_INFERENCE, 200), (GROUP_OS, 99)])
 def test_unknown_requests_are_refused(device: Device, checks: Checks, group: int, command: int) -> None:
-    checks.equal(UNKNOWN, refusal(device.lab, group, command, cbor.encode({})), ENOTSUP, subject=f"{group}/{command}")
+    checks.equal(
+        UNKNOWN, refusal(device.test_commands, group, command, cbor.encode({})), ENOTSUP, subject=f"{group}/{command}"
+    )
 
 
 def test_the_largest_message_is_taken(device: Device, checks: Checks) -> None:
     text = "x" * (MAX_PACKET - 8 - 32)
-    checks.equal(STILL_ALIVE, device.lab.echo(text), text)
+    checks.equal(STILL_ALIVE, device.test_commands.echo(text), text)
 
 
-def refusal(lab: SmpDriver, group: int, command: int, payload: bytes) -> int | None:
+def refusal(test_commands: SmpDriver, group: int, command: int, payload: bytes) -> int | None:
     """The SMP error code that a request gets; None when it is accepted."""
     request = Request(op=Op.WRITE, group=group, command=command, payload=payload, name=f"{group}/{command}")
-    answer = lab.link.request(request, timeout=lab.timeout)
+    answer = test_commands.link.request(request, timeout=test_commands.timeout)
     try:
         decode_answer(answer.payload, request.name)
     except Refused as refused:

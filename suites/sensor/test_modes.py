@@ -26,7 +26,7 @@ def test_other_words_and_periods_do_nothing(
 ) -> None:
     """With a whole window there: nothing may be taken in, cleared or started by what is refused."""
     samples = device.fill_window()
-    before = device.lab.sample("stop")
+    before = device.test_commands.sample("stop")
     words = (
         "",
         "s",
@@ -58,43 +58,43 @@ def test_other_words_and_periods_do_nothing(
     for subject, arguments in refused.items():
         status: int | None = 0
         try:
-            device.lab.ask(Command.SAMPLE, arguments)
+            device.test_commands.ask(Command.SAMPLE, arguments)
         except Refused as error:
             status = error.status
         checks.equal(MODES, status, INVALID_ARGUMENT, subject=subject)
-        checks.equal(MODES, device.lab.sample("stop"), before, subject=f"state after {subject}")
+        checks.equal(MODES, device.test_commands.sample("stop"), before, subject=f"state after {subject}")
     verifier.result(device.infer_again(samples), subject="the window is the one of before")
 
 
 @pytest.mark.needs("free-running", "latency")
 def test_each_mode_does_what_it_says(device: Device, checks: Checks, stimulus: Stimulus) -> None:
-    lab = device.lab
+    test_commands = device.test_commands
 
     def window(state: SampleState) -> tuple[int, int]:
         return state.window, state.taken - start
 
-    start = lab.sample("clear").taken
-    checks.equal(MODES, window(lab.sample("stop")), (0, 0), subject="after clear")
+    start = test_commands.sample("clear").taken
+    checks.equal(MODES, window(test_commands.sample("stop")), (0, 0), subject="after clear")
     for number in (1, 2, 3):
-        checks.equal(MODES, window(lab.sample("step")), (number, number), subject=f"step {number}")
+        checks.equal(MODES, window(test_commands.sample("step")), (number, number), subject=f"step {number}")
         stimulus.taken()
-    checks.equal(MODES, window(lab.sample("clear")), (0, 3), subject="clear keeps the count of samples")
+    checks.equal(MODES, window(test_commands.sample("clear")), (0, 3), subject="clear keeps the count of samples")
     # The longest period: none comes while a host looks; the same again changes nothing; another one begins anew.
     for subject in ("the longest period", "the longest period again"):
-        checks.equal(MODES, window(lab.sample("free", ms=LONGEST)), (0, 3), subject=subject)
-    lab.latency(8)
-    checks.equal(MODES, window(lab.sample("stop")), (0, 3), subject="the longest period, stopped")
-    checks.equal(MODES, window(lab.sample("step")), (1, 4), subject="a step after free running")
+        checks.equal(MODES, window(test_commands.sample("free", ms=LONGEST)), (0, 3), subject=subject)
+    test_commands.latency(8)
+    checks.equal(MODES, window(test_commands.sample("stop")), (0, 3), subject="the longest period, stopped")
+    checks.equal(MODES, window(test_commands.sample("step")), (1, 4), subject="a step after free running")
     stimulus.taken()
-    lab.sample("free", ms=1)
+    test_commands.sample("free", ms=1)
     for _ in range(2000):
-        if lab.sample("free", ms=1).window >= 4:
+        if test_commands.sample("free", ms=1).window >= 4:
             break
-    stopped = lab.sample("stop")
+    stopped = test_commands.sample("stop")
     checks(MODES, stopped.window >= 4, expected="4 samples at least", seen=stopped.window, subject="a period of 1 ms")
-    lab.latency(8)
-    checks.equal(MODES, lab.sample("stop"), stopped, subject="nothing comes after stop")
-    lab.sample("clear")
+    test_commands.latency(8)
+    checks.equal(MODES, test_commands.sample("stop"), stopped, subject="nothing comes after stop")
+    test_commands.sample("clear")
 
 
 @pytest.mark.needs("free-running", "latency", "models")
@@ -102,31 +102,31 @@ def test_free_running_goes_on_after_whatever_else_is_asked(
     bench: Bench, device: Device, checks: Checks, stimulus: Stimulus
 ) -> None:
     """An inference holds sampling up; behind it samples come again, as after every other request."""
-    lab = device.lab
-    name = next(entry.name for entry in lab.models() if entry.active)
+    test_commands = device.test_commands
+    name = next(entry.name for entry in test_commands.models() if entry.active)
     size = bench.description.input_bytes
     work: dict[str, Callable[[], object]] = {
         "nothing": lambda: None,
         "an inference of the host's input": lambda: device.infer_input(bytes(size)),
         "an inference that is refused": lambda: refused(lambda: device.infer_input(bytes(size + 1))),
-        "a series of timings": lambda: lab.latency(2),
-        "timings that are refused": lambda: refused(lambda: lab.latency(1, data=bytes(size + 1))),
-        "a batch": lambda: lab.ask(Command.BATCH, {"in": bytes(size)}),
+        "a series of timings": lambda: test_commands.latency(2),
+        "timings that are refused": lambda: refused(lambda: test_commands.latency(1, data=bytes(size + 1))),
+        "a batch": lambda: test_commands.ask(Command.BATCH, {"in": bytes(size)}),
         "a token": device.attest,
         "a signing request": lambda: device.csr("client"),
-        "the model selected again": lambda: lab.select_model(name),
-        "a look at the state": lambda: lab.sample("free", ms=2),
-        "a sampling request that is refused": lambda: refused(lambda: lab.sample("free", ms=0)),
+        "the model selected again": lambda: test_commands.select_model(name),
+        "a look at the state": lambda: test_commands.sample("free", ms=2),
+        "a sampling request that is refused": lambda: refused(lambda: test_commands.sample("free", ms=0)),
     }
-    lab.sample("clear")
-    lab.sample("free", ms=2)
+    test_commands.sample("clear")
+    test_commands.sample("free", ms=2)
     try:
         for subject, ask in work.items():
             ask()
-            before = lab.sample("free", ms=2).taken
-            came = any(lab.sample("free", ms=2).taken > before for _ in range(3000))
+            before = test_commands.sample("free", ms=2).taken
+            came = any(test_commands.sample("free", ms=2).taken > before for _ in range(3000))
             checks(MODES, came, expected="further samples", seen="none", subject=f"free running after {subject}")
-        full = any(lab.sample("free", ms=2).window == bench.window for _ in range(30_000))
+        full = any(test_commands.sample("free", ms=2).window == bench.window for _ in range(30_000))
         checks(MODES, full, expected="a whole window", seen="less", subject="free running")
         # From here on nobody asks for samples: to ask would start what has ended.
         for number in (1, 2):
@@ -141,8 +141,8 @@ def test_free_running_goes_on_after_whatever_else_is_asked(
                 MODES, seen, expected="a window of what is played now", seen="an old one", subject=f"change {number}"
             )
     finally:
-        lab.sample("stop")
-        lab.sample("clear")
+        test_commands.sample("stop")
+        test_commands.sample("clear")
 
 
 def refused(ask: Callable[[], object]) -> None:

@@ -49,12 +49,12 @@ def test_every_sample_of_a_changing_input_is_read(device: Device, stimulus: Stim
     """Two windows: what is stuck, delayed by a window or read by someone else cannot give both digests."""
     for start in (10.0, 90.0):
         taken = []
-        device.lab.sample("clear")
+        device.test_commands.sample("clear")
         for step in range(32):
             stimulus.set("mag.x", start + step)
             stimulus.set("mag.z", start + 2 * step)
             stimulus.set("temp", 20.0 + step / 4)
-            state = device.lab.sample("step")
+            state = device.test_commands.sample("step")
             assert state.status == 0, state.words
             stimulus.taken()
             taken.append(stimulus.expected_samples(1)[0])
@@ -78,13 +78,13 @@ def test_free_running_sampling_reads_the_same(
 ) -> None:
     stimulus.set("mag.y", 77.0)
     stimulus.set("temp", 40.5)
-    device.lab.sample("clear")
-    device.lab.sample("free", ms=2)
+    device.test_commands.sample("clear")
+    device.test_commands.sample("free", ms=2)
     deadline = time.monotonic() + 10
-    while device.lab.device_stats() and time.monotonic() < deadline:
-        state = device.lab.sample("free", ms=2)
+    while device.test_commands.device_stats() and time.monotonic() < deadline:
+        state = device.test_commands.sample("free", ms=2)
         if state.taken and state.window >= 32:
             break
-    state = device.lab.sample("stop")
+    state = device.test_commands.sample("stop")
     if checks(FREE_RUNNING, state.window == 32, expected="32 samples", seen=f"{state.window}, {state.words}"):
         verifier.result(device.infer_again([stimulus.sample()] * 32))

@@ -81,7 +81,7 @@ def put(stimulus: Stimulus, sample: Sample) -> None:
 def step(device: Device, stimulus: Stimulus, sample: Sample) -> Sample:
     """One sample of these counts; what must have been read."""
     put(stimulus, sample)
-    state = device.lab.sample("step")
+    state = device.test_commands.sample("step")
     assert state.status == 0, state.words
     stimulus.taken()
     return stimulus.expected_samples(1)[0]
@@ -89,7 +89,7 @@ def step(device: Device, stimulus: Stimulus, sample: Sample) -> Sample:
 
 def window(device: Device, stimulus: Stimulus, samples: Sequence[Sample], verifier: Verifier, subject: str) -> None:
     """Sample these, and have the result of the last 32 verified."""
-    device.lab.sample("clear")
+    device.test_commands.sample("clear")
     taken = [step(device, stimulus, sample) for sample in samples]
     verifier.result(device.infer_again(taken[-32:]), subject=subject)
 
@@ -142,18 +142,18 @@ def test_the_order_after_more_samples_than_the_window_holds(
 
 
 def test_equal_samples_are_counted(device: Device, stimulus: Stimulus, checks: Checks) -> None:
-    lab = device.lab
-    lab.sample("clear")
+    test_commands = device.test_commands
+    test_commands.sample("clear")
     put(stimulus, Sample(640, 640, 640, 400))
-    before = lab.sample("stop").taken
+    before = test_commands.sample("stop").taken
     for number in range(1, 41):
-        state = lab.sample("step")
+        state = test_commands.sample("step")
         stimulus.taken()
         checks.equal(
             COUNTED, (state.taken - before, state.window), (number, min(number, 32)), subject=f"sample {number}"
         )
     for mode in ("stop", "clear"):
-        state = lab.sample(mode)
+        state = test_commands.sample(mode)
         checks.equal(COUNTED, state.taken - before, 40, subject=f"after {mode}")
     checks.equal(COUNTED, state.window, 0, subject="window after clear")
 
@@ -241,23 +241,23 @@ class Sampled:
             least: seconds.
             follows_host: the device's time stands still, or jumps, where the host's does.
         """
-        lab = device.lab
-        lab.sample("clear")
-        lab.sample("free", ms=period)
-        before = lab.latency(1).end
+        test_commands = device.test_commands
+        test_commands.sample("clear")
+        test_commands.sample("free", ms=period)
+        before = test_commands.latency(1).end
         began = time.monotonic()
-        first = lab.sample("free", ms=period)
-        inside = lab.latency(1).end
+        first = test_commands.sample("free", ms=period)
+        inside = test_commands.latency(1).end
         looks = [time.monotonic()]
         while looks[-1] - began < max(least, 1.2 * ENOUGH * period / 1000):
-            lab.device_stats()
+            test_commands.device_stats()
             looks.append(time.monotonic())
-        behind = lab.latency(1)
+        behind = test_commands.latency(1)
         looks.append(time.monotonic() - (behind.end - behind.start) / hz)
-        last = lab.sample("free", ms=period)
+        last = test_commands.sample("free", ms=period)
         ended = time.monotonic()
-        after = lab.latency(1).start
-        lab.sample("stop")
+        after = test_commands.latency(1).start
+        test_commands.sample("stop")
         due, seconds = period * hz / 1000, period / 1000
         stalls = sum(max(0.0, later - look - seconds) for look, later in itertools.pairwise(looks))
         return cls(
@@ -288,14 +288,14 @@ def test_a_sensor_that_is_gone(bench: Bench, device: Device, checks: Checks, gon
         pytest.skip(f"not covered: the target has no sensor {gone!r}")
     with bench.without_sensors(*names):
         for number in range(4):
-            state = device.lab.sample("step")
+            state = device.test_commands.sample("step")
             said_so(checks, state, f"step {number} without {gone}")
             checks.equal(GONE, inference_status(device), BAD_STATE, subject=f"infer after step {number}, {gone} gone")
         if not bench.missing(["free-running"]):
-            device.lab.sample("free", ms=1)
+            device.test_commands.sample("free", ms=1)
             for _ in range(50):
-                device.lab.device_stats()
-            state = device.lab.sample("stop")
+                device.test_commands.device_stats()
+            state = device.test_commands.sample("stop")
             said_so(checks, state, f"free running without {gone}")
             checks.equal(GONE, inference_status(device), BAD_STATE, subject=f"infer after free running, {gone} gone")
     device.fill_window()  # all of them are there again
@@ -327,7 +327,7 @@ def test_no_window_is_left_after_a_reset(device: Device, checks: Checks, kind: R
     device.fill_window()
     checks.equal(FORGOTTEN, inference_status(device), 0, subject="before the reset")
     device.reset(kind)
-    state = device.lab.sample("stop")
+    state = device.test_commands.sample("stop")
     checks.equal(FORGOTTEN, (state.window, state.taken), (0, 0), subject=f"after a {kind} reset: in the window, taken")
     checks.equal(FORGOTTEN, inference_status(device), BAD_STATE, subject=f"infer after a {kind} reset")
 
@@ -431,7 +431,7 @@ def test_the_front_end_is_the_references_over_its_whole_domain(
             chosen.setdefault(int(known), []).append(words)
     for index, told in chosen.items():
         samples = [Sample(*(int(count) for count in counts)) for counts in windows[index]]
-        device.lab.sample("clear")
+        device.test_commands.sample("clear")
         inference = device.infer_again([step(device, stimulus, sample) for sample in samples])
         subject = f"window {index}, which tells a front-end that {'; '.join(told)}"
         verifier.result(inference, subject=subject)

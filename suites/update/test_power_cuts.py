@@ -123,20 +123,20 @@ def spread(states: list[bytes], most: int) -> list[bytes]:
 )  # fmt: skip
 def test_power_cut_between_chunks(updates: ModelUpdates, device: Device, virtual: VirtualBoard, part: str) -> None:
     image = updates.image(ahead=1)
-    digest = device.lab.upload_model(updates.image(ahead=7)) if part == "all of it, twice begun" else b""
+    digest = device.test_commands.upload_model(updates.image(ahead=7)) if part == "all of it, twice begun" else b""
     sent = {"nothing": 0, "the first chunk": 256, "half": len(image) // 2}.get(part, len(image))
     at = 0
     while at < sent:
         size = min(1024, sent - at)
         announced = {"len": len(image), "sha": updates.digest(image)} if at == 0 else {}
-        device.lab.ask(Command.MODEL_UPLOAD, {"off": at, "data": image[at : at + size], **announced})
+        device.test_commands.ask(Command.MODEL_UPLOAD, {"off": at, "data": image[at : at + size], **announced})
         at += size
     with virtual.off():
         pass
     updates.checks.equal(CUT_UPLOAD, updates.active().counter, updates.entry.counter, subject=f"{part}: counter")
     for wanted in filter(None, (updates.digest(image), digest)):
         try:
-            device.lab.activate_model(wanted)
+            device.test_commands.activate_model(wanted)
         except Refused as refused:
             updates.checks.equal(CUT_UPLOAD, refused.status, DOES_NOT_EXIST, subject=f"{part}: activation")
         else:

@@ -104,7 +104,7 @@ def test_a_change_of_slots_is_no_way_back(updates: ModelUpdates, device: Device)
     for when in ("at once", "after a warm reset", "after a cold start"):
         status: int | None = 0
         try:
-            device.lab.select_model(updates.entry.name)
+            device.test_commands.select_model(updates.entry.name)
         except Refused as refused:
             status = refused.status
         updates.checks.equal(SELECT, status, NOT_PERMITTED, subject=when)
@@ -115,7 +115,7 @@ def test_a_change_of_slots_is_no_way_back(updates: ModelUpdates, device: Device)
     # The name that nobody raised is as free as ever.
     free = next(
         entry
-        for entry in device.lab.models()
+        for entry in device.test_commands.models()
         if entry.status == 0 and entry.name not in {updates.entry.name, other.name}
     )
     device.select_model(free.name)

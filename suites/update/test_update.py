@@ -150,12 +150,14 @@ def test_an_image_larger_than_the_bank_is_refused(updates: ModelUpdates) -> None
     before = updates.active()
     for size in (0, ROOM + 1, ROOM + 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 1 << 32, (1 << 32) + 16):
         try:
-            updates.device.lab.ask(Command.MODEL_UPLOAD, {"off": 0, "data": bytes(16), "len": size, "sha": bytes(32)})
+            updates.device.test_commands.ask(
+                Command.MODEL_UPLOAD, {"off": 0, "data": bytes(16), "len": size, "sha": bytes(32)}
+            )
         except Refused as refused:
             updates.checks.equal(TOO_LARGE, refused.status, INVALID_ARGUMENT, subject=f"{size} bytes")
         else:
             updates.checks(TOO_LARGE, False, expected="a refusal", seen="accepted", subject=f"{size} bytes")
-    answer, _ = updates.device.lab.ask(
+    answer, _ = updates.device.test_commands.ask(
         Command.MODEL_UPLOAD, {"off": 0, "data": bytes(16), "len": ROOM, "sha": bytes(32)}
     )
     updates.checks.equal(TOO_LARGE, answer.get("off"), 16, subject="exactly the room there is: taken")
@@ -164,7 +166,7 @@ def test_an_image_larger_than_the_bank_is_refused(updates: ModelUpdates) -> None
 
 def test_the_list_says_what_is_there(updates: ModelUpdates, bench: Bench) -> None:
     """Each factory image by its own file: name, id, version, counter, length; one of them is active."""
-    entries = updates.device.lab.models()
+    entries = updates.device.test_commands.models()
     updates.checks.equal(LISTED, sum(entry.active for entry in entries), 1, subject="active models")
     updates.checks.equal(LISTED, len({entry.slot for entry in entries}), len(entries), subject="slots, each once")
     for name, model in bench.combination.build.models.items():
@@ -185,7 +187,7 @@ def test_the_list_says_what_is_there(updates: ModelUpdates, bench: Bench) -> Non
 
 
 def test_models_are_selected_by_their_whole_name(updates: ModelUpdates) -> None:
-    lab, name = updates.device.lab, updates.entry.name
+    test_commands, name = updates.device.test_commands, updates.entry.name
     before = updates.active()
     cases = {
         "a name that nobody has": ("nobody", DOES_NOT_EXIST), "but for its last letter": (name[:-1], DOES_NOT_EXIST),
@@ -197,11 +199,13 @@ def test_models_are_selected_by_their_whole_name(updates: ModelUpdates) -> None:
     for subject, (text, wanted) in cases.items():
         status: int | None = 0
         try:
-            lab.select_model(text)
+            test_commands.select_model(text)
         except Refused as refused:
             status = refused.status
         updates.checks.equal(SELECTED, status, wanted, subject=subject)
         updates.unchanged(before, subject)
     for entry in (updates.other(), updates.entry):
-        updates.checks.equal(SELECTED, lab.select_model(entry.name), entry.id, subject=f"{entry.name}: id answered")
+        updates.checks.equal(
+            SELECTED, test_commands.select_model(entry.name), entry.id, subject=f"{entry.name}: id answered"
+        )
         updates.checks.equal(SELECTED, updates.active().slot, entry.slot, subject=f"{entry.name}: active slot")

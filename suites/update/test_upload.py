@@ -64,7 +64,7 @@ class Answer(NamedTuple):
 def chunk(device: Device, off: int, data: bytes, **announced: object) -> Answer:
     """Send one chunk."""
     try:
-        answer, _ = device.lab.ask(Command.MODEL_UPLOAD, {"off": off, "data": data, **announced})
+        answer, _ = device.test_commands.ask(Command.MODEL_UPLOAD, {"off": off, "data": data, **announced})
     except Refused as refused:
         return Answer(None, refused.status if refused.status is not None else refused.rc)
     offset = answer.get("off")
@@ -74,7 +74,7 @@ def chunk(device: Device, off: int, data: bytes, **announced: object) -> Answer:
 def activated(device: Device, digest: bytes) -> int | None:
     """0, or the refusal's status."""
     try:
-        device.lab.activate_model(digest)
+        device.test_commands.activate_model(digest)
     except Refused as refused:
         return refused.status
     return 0

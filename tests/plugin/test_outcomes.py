@@ -9,7 +9,7 @@ import pytest
 from tests.plugin.conftest import Project
 
 ASKS = "def test_asks(device):\n    assert device.describe().version == '1.2.3'\n"
-TRIGGER = "def test_trigger(lab):\n    lab.print_log(1, 1)\n"
+TRIGGER = "def test_trigger(test_commands):\n    test_commands.print_log(1, 1)\n"
 CHECKED = """
 from tfm_harness.findings import Check
 CHECK = Check(id="mine.number", title="the number is right", requirement="ISO 0")
@@ -88,7 +88,7 @@ def test_many_failed_checks_take_less_than_forty_lines_too(project: Project) -> 
     project.test(
         "import pytest\nfrom tfm_harness.findings import Check\n"
         "def test_many(device, checks):\n"
-        "    device.lab.print_log(1, 1)\n"
+        "    device.test_commands.print_log(1, 1)\n"
         "    for n in range(9):\n"
         "        device.describe()\n"
         "        check = Check(id=f'mine.number-{n}', title='right', requirement='ISO 0')\n"
@@ -131,7 +131,7 @@ def test_a_product_failure_is_never_hidden_by_a_bench_failure(project: Project) 
 
 def test_findings_outweigh_a_bench_failure_in_the_same_test(project: Project) -> None:
     project.target("bench", "log-silent")
-    project.test(CHECKED.format(passes=False) + "    device.lab.print_log(1, 1)\n")
+    project.test(CHECKED.format(passes=False) + "    device.test_commands.print_log(1, 1)\n")
     result = project.run("--tfm-answer-timeout", "0.1")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*product:mine.number*", "*afterwards: *smp-timeout*"])

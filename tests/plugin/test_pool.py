@@ -14,8 +14,8 @@ TRIGGER = """
 import pytest
 
 @pytest.mark.parametrize("number", range({count}))
-def test_trigger(lab, number):
-    lab.print_log(1, 1)
+def test_trigger(test_commands, number):
+    test_commands.print_log(1, 1)
     assert {holds}
 """
 

@@ -78,7 +78,7 @@ class Running(Protocol):
 
 
 class Device:
-    """What every firmware can do. `client` is the protocol's own client, `lab` the reference firmware's."""
+    """What every firmware can do. `client` is the protocol's own client, `test_commands` the reference firmware's."""
 
     def __init__(self, bench: Running, client: PseudoDriver) -> None:
         self._bench = bench
@@ -86,7 +86,7 @@ class Device:
         self._before: Inference | None = None
 
     @property
-    def lab(self) -> SmpDriver:
+    def test_commands(self) -> SmpDriver:
         """The reference firmware's whole protocol; tests that want it are not covered on other firmware."""
         from tfm_harness.protocol.smp.client import SmpDriver
 
@@ -113,11 +113,11 @@ class Device:
                 kind="no-stimulus",
                 where=str(self._bench.combination.target.path or ""),
             )
-        lab = self.lab
-        lab.sample("clear")
+        test_commands = self.test_commands
+        test_commands.sample("clear")
         count = self._bench.window if count is None else count
         for number in range(1, count + 1):
-            state = lab.sample("step")
+            state = test_commands.sample("step")
             if state.status or state.window != min(number, self._bench.window):
                 raise ProductError(
                     f"sample {number} of {count} was not taken",
@@ -159,7 +159,7 @@ class Device:
         """
         self._bench.asked_results += 1
         try:
-            return self.lab.infer(source=source, data=data, model_id=model_id).message
+            return self.test_commands.infer(source=source, data=data, model_id=model_id).message
         except Refused:
             self._bench.asked_results -= 1
             raise
@@ -196,7 +196,7 @@ class Device:
             raise NotCovered(f"the build of {where} declares no model")
         if self._bench.missing(["models"]):
             raise NotCovered(f"{where} has no models to choose from")
-        held = [entry for entry in self.lab.models() if entry.name == name]
+        held = [entry for entry in self.test_commands.models() if entry.name == name]
         if not held:
             raise NotCovered(f"{where} holds no model {name!r}; only the reference can run it")
         if all(entry.status for entry in held):
@@ -209,7 +209,7 @@ class Device:
         try:
             self.select_model(name)
             if not self._bench.missing(["latency"]):  # else nothing to try it with; the first inference will tell
-                self.lab.latency(1)
+                self.test_commands.latency(1)
         except Refused as refusal:
             if refusal.status not in _CANNOT_RUN:
                 raise

@@ -240,7 +240,7 @@ class OpenCombination(abc.ABC):
 
     def select_model(self, name: str) -> None:
         """Make a model active."""
-        self.device.lab.select_model(name)
+        self.device.test_commands.select_model(name)
         self.describe()
 
     def select_again(self, model: str | None) -> None:

@@ -100,19 +100,19 @@ class Prober:
         """
         if self.resets:
             return [self._one(address, size, None) for address in addresses]
-        return [_answered(probe) for probe in self._bench.device.lab.probe_many(addresses, size)]
+        return [_answered(probe) for probe in self._bench.device.test_commands.probe_many(addresses, size)]
 
     def write(self, address: int, value: int) -> Access:
         """Write a word."""
         if self.resets:
             return self._one(address, 4, value)
-        return _answered(self._bench.device.lab.probe(address, write=value))
+        return _answered(self._bench.device.test_commands.probe(address, write=value))
 
     def _one(self, address: int, size: int, value: int | None) -> Access:
         bench = self._bench
         marks = {name: console.mark() for name, console in bench.board.consoles.items()}
         try:
-            return _answered(bench.device.lab.probe(address, size, write=value))
+            return _answered(bench.device.test_commands.probe(address, size, write=value))
         except ProductError as error:
             if error.kind not in {_RESET_SEEN, _NO_ANSWER}:
                 raise

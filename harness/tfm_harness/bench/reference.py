@@ -54,19 +54,19 @@ class _LateTrace:
     def __init__(self, runner: Runner, stack: contextlib.ExitStack) -> None:
         self._runner, self._stack, self._ready = runner, stack, False
 
-    def _lab(self) -> SmpDriver:
+    def _test_commands(self) -> SmpDriver:
         if not self._ready:
             self._stack.enter_context(self._runner.provisioned(TRACE_LIFECYCLE))
             self._ready = True
-        return self._runner.device.lab
+        return self._runner.device.test_commands
 
     def trace(self, data: bytes) -> Sequence[tuple[int, int, int, int]]:
         """See `DeviceTrace`."""
-        return self._lab().trace(data)
+        return self._test_commands().trace(data)
 
     def trace_output(self, data: bytes, op: int) -> bytes:
         """See `DeviceTrace`."""
-        return self._lab().trace_output(data, op)
+        return self._test_commands().trace_output(data, op)
 
 
 class Reference:
@@ -184,7 +184,7 @@ class Reference:
                 seen = "this is the output of the inference before"
         if not seen and not self._runner.missing(["batch"]):
             size = sum(array.nbytes for array in reference)
-            batch = self._runner.device.lab.batch([self.input_of(inference)], size)[0]
+            batch = self._runner.device.test_commands.batch([self.input_of(inference)], size)[0]
             path = "window or front-end" if inference.samples else "signed request's"
             if same(reference, batch):
                 seen = f"the batch path is exact for the same input: the {path} path gave the model another one"
@@ -228,7 +228,7 @@ class Reference:
                 self.engine,
                 model,
                 list(inputs),
-                self._runner.device.lab.batch,
+                self._runner.device.test_commands.batch,
                 self.report,
                 name=name,
                 tolerances=build.parity.granted(build.document),
@@ -269,7 +269,7 @@ class Reference:
         """The device's trace command; on a virtual board that must first be started in another lifecycle, when used."""
         runner = self._runner
         if not runner.missing(["trace"]):
-            return runner.device.lab
+            return runner.device.test_commands
         # A firmware that gives traces says so only in the lifecycle in which it does.
         late = Feature.TRACE in runner.device.client.features and not runner.missing(["provision"])
         return _LateTrace(runner, stack) if late else None

@@ -53,7 +53,7 @@ class RestartableCombination(OpenCombination):
     def reset_by_request(self) -> Description:
         """Let the firmware reset itself (OS group reset) and wait until it answers again."""
         with self.reset_monitor.expected_reset():
-            self.device.lab.request_reset()
+            self.device.test_commands.request_reset()
             self.reset_monitor.await_reset(self.boot_timeout)
             self._started()
             description = self.firmware.wait_ready()
@@ -81,7 +81,7 @@ class RestartableCombination(OpenCombination):
     def stays_silent(self) -> bool:
         """Whether the firmware does not answer in three times what its longest good boot took."""
         with self.booting():
-            return self.device.lab.is_silent(max(_SHORTEST_SILENCE, 3 * self.firmware.longest_boot))
+            return self.device.test_commands.is_silent(max(_SHORTEST_SILENCE, 3 * self.firmware.longest_boot))
 
     # -- power
 

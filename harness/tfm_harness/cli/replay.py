@@ -186,23 +186,23 @@ def _on_device(
     from tfm_harness.parity.firstop import check_trace
     from tfm_harness.protocol.smp.test_commands import TRACE_LIFECYCLE
 
-    lab = bench.device.lab
+    test_commands = bench.device.test_commands
     info = engine.info(model, failure.model)
     packed = info.pack_inputs(list(failure.inputs))
     size = info.input_bytes
-    answers = lab.batch([packed[i : i + size] for i in range(0, len(packed), size)], info.output_bytes)
+    answers = test_commands.batch([packed[i : i + size] for i in range(0, len(packed), size)], info.output_bytes)
     live = _compare(failure, reference, info.unpack_outputs(b"".join(answers), len(failure.vectors)), info)
     if not live.failing or failure.state == "sequence":  # a trace runs one vector, without those before it
         return live, None
     vector = [a[live.failing[0] : live.failing[0] + 1] for a in failure.inputs]
     if (bench.description.lifecycle or 0) >> 8 == TRACE_LIFECYCLE >> 8:
-        return live, check_trace(engine, model, vector, lab, Report(), name=failure.model)
+        return live, check_trace(engine, model, vector, test_commands, Report(), name=failure.model)
     if bench.missing(["provision"]):
         return live, None
     # A virtual board may be started in the lifecycle in which the firmware gives traces.
     with bench.provisioned(TRACE_LIFECYCLE):
         bench.select_again(failure.model)
-        return live, check_trace(engine, model, vector, lab, Report(), name=failure.model)
+        return live, check_trace(engine, model, vector, test_commands, Report(), name=failure.model)
 
 
 def _oracle(failure: Failure, model: bytes, engine: ReferenceEngine) -> FirstOp | None:

@@ -26,10 +26,10 @@ __all__ = [
     "build_model",
     "checks",
     "device",
-    "lab",
     "latency",
     "reference",
     "stimulus",
+    "test_commands",
     "tfm_combination",
     "verifier",
     "virtual",
@@ -92,9 +92,9 @@ def build_model(request: pytest.FixtureRequest, device: Device) -> str:
 
 
 @pytest.fixture
-def lab(device: Device) -> SmpDriver:
+def test_commands(device: Device) -> SmpDriver:
     """The reference firmware's whole protocol (docs/protocol.md), beyond what every firmware has."""
-    return device.lab
+    return device.test_commands
 
 
 @pytest.fixture

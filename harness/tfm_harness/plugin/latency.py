@@ -69,7 +69,7 @@ class Latency:
 
         def reading() -> CounterReading:
             before = time.monotonic()
-            ticks = self._bench.device.lab.latency(1).start
+            ticks = self._bench.device.test_commands.latency(1).start
             return CounterReading(ticks=ticks, before=before, after=time.monotonic())
 
         readings = [reading()]
@@ -85,7 +85,7 @@ class Latency:
         bench, device, report, clock = self._bench, self._bench.device, self.report, self.clock
         declared = bench.combination.build.latency
         began = time.monotonic()
-        device.lab.latency(1)
+        device.test_commands.latency(1)
         each = time.monotonic() - began
         count = max(LEAST, min(declared.iterations, int(_RUN_SECONDS / max(each, 1e-6))))
         warmup = min(declared.warmup, count)
@@ -95,10 +95,10 @@ class Latency:
             warmup = declared.warmup
         # Warm-ups in a request of their own: the run below then holds timed inferences only, and must account for them.
         if warmup:
-            device.lab.latency(warmup)
+            device.test_commands.latency(warmup)
         for _ in range(_TRIES if clock.quality is ClockQuality.MEANINGLESS else 1):
             began = time.monotonic()
-            run = device.lab.latency(count)
+            run = device.test_commands.latency(count)
             host = time.monotonic() - began
             series = Series(
                 name=name,
@@ -158,7 +158,7 @@ class Latency:
             name: the model.
         """
         device, clock = self._bench.device, self.clock
-        ticks = series.ticks if series is not None else device.lab.latency(LEAST).ticks
+        ticks = series.ticks if series is not None else device.test_commands.latency(LEAST).ticks
         start, end = result.integer("start_ticks"), result.integer("end_ticks")
         least = min(ticks)
         for _ in range(MORE_SERIES):
@@ -167,7 +167,7 @@ class Latency:
                 break
             if end - start >= least:
                 break
-            least = min(least, *device.lab.latency(LEAST).ticks)
+            least = min(least, *device.test_commands.latency(LEAST).ticks)
         phases = check_phases(
             [inference.answer.ticks[phase] for phase in PHASES],
             clock=clock,
@@ -189,7 +189,7 @@ class Latency:
         def run(data: bytes, count: int) -> int:
             ticks = 0.0
             while count > 0:
-                part = device.lab.latency(min(count, _MOST_AT_ONCE), data=data)
+                part = device.test_commands.latency(min(count, _MOST_AT_ONCE), data=data)
                 ticks += sum(part.ticks) - overhead * len(part.ticks)
                 count -= _MOST_AT_ONCE
             return round(ticks)

@@ -55,16 +55,16 @@ class ModelUpdates:
 
     def active(self) -> ModelInfo:
         """The active model's slot."""
-        return next(entry for entry in self.device.lab.models() if entry.active)
+        return next(entry for entry in self.device.test_commands.models() if entry.active)
 
     def active_or_none(self) -> ModelInfo | None:
         """The active model's slot; None when none is active."""
-        return next((entry for entry in self.device.lab.models() if entry.active), None)
+        return next((entry for entry in self.device.test_commands.models() if entry.active), None)
 
     def valid(self) -> list[ModelInfo]:
         """Valid models that the build has a file for, the smallest first."""
         known = self.bench.combination.build.models
-        found = [entry for entry in self.device.lab.models() if entry.status == 0 and entry.name in known]
+        found = [entry for entry in self.device.test_commands.models() if entry.status == 0 and entry.name in known]
         return sorted(found, key=lambda entry: entry.length)
 
     def other(self) -> ModelInfo:
@@ -110,9 +110,9 @@ class ModelUpdates:
 
     def attempt(self, image: bytes) -> int | None:
         """Upload and activate: 0, or the status of the refusal. What was activated is what results are judged by."""
-        lab = self.device.lab
+        test_commands = self.device.test_commands
         try:
-            lab.activate_model(lab.upload_model(image))
+            test_commands.activate_model(test_commands.upload_model(image))
         except Refused as refused:
             return refused.status
         self.changed = True

@@ -8,7 +8,7 @@ from tfm_harness.errors import ProductError
 from tfm_harness.protocol.base import Description, Exchange, Feature, InferResult, PseudoDriver, Source, fresh_nonce
 from tfm_harness.protocol.smp.answers import field
 from tfm_harness.protocol.smp.header import Command
-from tfm_harness.protocol.smp.test_commands import SmpLab
+from tfm_harness.protocol.smp.test_commands import SmpTestCommands
 
 __all__ = ["KEYS", "PHASES", "SmpDriver"]
 
@@ -27,7 +27,7 @@ PHASES = (
 """What the eight ticks beside a result mark (docs/protocol.md, infer, ``ph``)."""
 
 
-class SmpDriver(SmpLab, PseudoDriver):
+class SmpDriver(SmpTestCommands, PseudoDriver):
     """Speaks docs/protocol.md."""
 
     key_names = tuple(KEYS)

@@ -25,7 +25,7 @@ from tfm_harness.protocol.smp.header import GROUP_INFERENCE, Command, Op
 from tfm_harness.protocol.smp.link import Request
 from tfm_harness.verify import cbor
 
-__all__ = ["TRACE_LIFECYCLE", "PsaCall", "SmpLab"]
+__all__ = ["TRACE_LIFECYCLE", "PsaCall", "SmpTestCommands"]
 
 PsaCall = tuple[int, int, Sequence[tuple[int, int]], Sequence[tuple[int, int]]]
 """Handle, message type, input vectors, output vectors; a vector is an address and a length."""
@@ -39,7 +39,7 @@ _BATCH_ROOM = 3072  # bytes of one answer or request that tensors may fill: 4096
 _SECONDS_PER_INFERENCE = 2.0  # generous: a keyword model on a busy emulator takes a tenth of that
 
 
-class SmpLab(SmpCore):
+class SmpTestCommands(SmpCore):
     """Group 64 beyond describing, inferring and attesting."""
 
     def sample(self, mode: str, *, ms: int | None = None) -> SampleState:
