@@ -133,4 +133,4 @@ def test_export(store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 def test_unusable_store_is_the_benchs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["baseline", "show", "--store", str(tmp_path)]) == 10
-    assert "baseline-store" in capsys.readouterr().err
+    assert "store-failed" in capsys.readouterr().err

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
-import pwd
-import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tfm_harness.boards.supervisor import spawn, wait_until
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.findings import Report
 from tfm_harness.history import BaselineKey, BaselineStore, default_url
@@ -31,56 +25,6 @@ def series(centre: int = 1000, **facts: object) -> Series:
     return Series(**{**base, "ticks": tuple(centre + i % 2 for i in range(30)), **facts})  # type: ignore[arg-type]  # fields by name
 
 
-def tools() -> Path | None:
-    """Folder of PostgreSQL's server programs."""
-    places = [*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True), Path("/usr/local/bin")]
-    found = shutil.which("initdb")
-    return next((p for p in [*places, *([Path(found).parent] if found else [])] if (p / "initdb").exists()), None)
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """A PostgreSQL server of our own on a unix socket, gone afterwards."""
-    binaries = tools()
-    if binaries is None:
-        pytest.skip("no PostgreSQL server programs (Debian package: postgresql)")
-    psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed (extra: postgresql)")
-    # The server refuses to run as root, and a socket's path must be short.
-    user = "nobody" if os.geteuid() == 0 else None
-    folder = Path(tempfile.mkdtemp(prefix="tfmh-pg-"))
-    if user:
-        os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
-    data, url = folder / "data", f"postgresql://bench@/postgres?host={folder}"
-
-    def initdb() -> None:
-        words = [str(binaries / "initdb"), "-D", str(data), "-U", "bench", "-A", "trust", "--no-sync", "-E", "UTF8"]
-        subprocess.run(words, check=True, user=user, cwd=folder, capture_output=True, env={})
-
-    def answers() -> bool:
-        assert server.poll() is None, server.last_words()
-        try:
-            psycopg.connect(url).close()
-        except psycopg.OperationalError:
-            return False
-        return True
-
-    try:
-        initdb()
-        become = [f"--reuid={user}", "--clear-groups"] if user else []
-        command = [str(binaries / "postgres"), "-D", str(data), "-h", "", "-k", str(folder), "-F"]
-        # Our own child, not a daemon: it ends with the tests, however those end.
-        server = spawn(["setpriv", *become, "--", *command], stderr_path=folder / "log", cwd=folder, env={})
-        try:
-            assert wait_until(answers, 60, step=0.02), server.last_words()
-            yield url
-        finally:
-            os.kill(server.pid, signal.SIGQUIT)  # "immediate shutdown", with which its helpers end, too
-            server.wait(10)
-            server.kill()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BaselineStore]:
     url = str(tmp_path / "deep" / "store.sqlite") if request.param == "sqlite" else request.getfixturevalue("postgres")
@@ -89,8 +33,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BaselineSt
         if request.param == "postgresql":
             from sqlalchemy import text
 
-            with opened._engine.begin() as connection:
-                connection.execute(text("DROP TABLE harness_baseline, harness_series, harness_meta"))
+            with opened.engine.begin() as connection:
+                connection.execute(text("DROP SCHEMA public CASCADE; CREATE SCHEMA public"))
 
 
 def night(day: int) -> dt.datetime:
@@ -198,14 +142,14 @@ def test_gate_over_the_store(store: BaselineStore) -> None:
 def test_bad_urls_are_the_users(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
         BaselineStore(url)
-    assert caught.value.kind == "baseline-url"
+    assert caught.value.kind == "store-url"
 
 
 def test_unreachable_server_hides_its_password(tmp_path: Path) -> None:
     pytest.importorskip("psycopg", reason="psycopg is not installed (extra: postgresql)")
     with pytest.raises(InfrastructureError) as caught:
         BaselineStore(f"postgresql://bench:secret-word@/x?host={tmp_path}")
-    assert caught.value.kind == "baseline-store"
+    assert caught.value.kind == "store-failed"
     assert "secret-word" not in str(caught.value)
 
 
@@ -280,7 +224,7 @@ def test_processes_may_open_and_write_at_once(tmp_path: Path) -> None:
 def test_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("TFM_HARNESS_BASELINE", raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert default_url() == f"sqlite:///{tmp_path}/tfm-harness/baseline.sqlite"
+    assert default_url() == f"sqlite:///{tmp_path}/tfm-harness/store.sqlite"
     monkeypatch.setenv("TFM_HARNESS_BASELINE", "postgresql://db/x")
     assert default_url() == "postgresql://db/x"
 

@@ -20,6 +20,7 @@ def make_context(
     origins: tuple[str, str] = ("", ""),
     fresh_identity: bool = False,
     deterministic: bool = False,
+    store: str = "",
 ) -> RunContext:
     """Folders of a run, created.
 
@@ -28,7 +29,7 @@ def make_context(
         state: where locks and identities live; empty: the user's own.
         worker: the test process's name, empty when there is only one.
         origins: where the two names come from, in words, for the error.
-        fresh_identity, deterministic: as in `RunContext`.
+        fresh_identity, deterministic, store: as in `RunContext`.
 
     Raises:
         InfrastructureError: ``run-dir``: a folder cannot be made.
@@ -59,6 +60,7 @@ def make_context(
         shared_dir=whole if worker else None,
         fresh_identity=fresh_identity,
         deterministic=deterministic,
+        store=store,
     )
 
 

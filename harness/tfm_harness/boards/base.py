@@ -84,6 +84,7 @@ class RunContext:
     fresh_identity: bool = False
     deterministic: bool = False  # deterministic counter mode where the kind has one
     shared_dir: Path | None = None  # the run's folder, when `run_dir` is one test process's part of it
+    store: str = ""  # the store of all runs: a path or URL; empty: baselines in the state folder, runs are not kept
 
 
 class Board(abc.ABC):

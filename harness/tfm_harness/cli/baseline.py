@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["add_parser", "run"]
 
 _EPILOG = """The store is SQLite in the state folder (--state-dir, TFM_HARNESS_STATE_DIR, or the user's own), or what
---store or TFM_HARNESS_BASELINE names: a path, or postgresql://user@host/database.
+--store or TFM_HARNESS_STORE names: a path, or postgresql://user@host/database.
 
 examples:
   tfm-harness baseline show

@@ -38,7 +38,7 @@ COMMANDS = {
     "baseline": "baseline",
     "evidence": "evidence",
     "history": "history",
-    "bisect": "history",
+    "bisect": "bisect",
     "init": "init",
     "docs": "docs",
     "schema": "docs",

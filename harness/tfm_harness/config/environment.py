@@ -15,7 +15,7 @@ PREFIX: Final = "TFM_HARNESS_"
 
 VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "TFM_HARNESS_BASELINE": "the store of latency baselines: a path or a database URL",
+        "TFM_HARNESS_BASELINE": "older name of TFM_HARNESS_STORE",
         "TFM_HARNESS_LOCK_DIR": "the folder of locks on ports, probes, disks and places, one for all users of the host",
         "TFM_HARNESS_VSI_DIR": "set by the harness for the FVP's sensor script: where its input files are",
         "TFM_HARNESS_ARTIFACTS": "the harness's own tests: where pictures of the report page are kept",

@@ -29,7 +29,7 @@ def judge_and_keep(
     A series of a clock that carries no change detection is not stored: it could never be compared.
 
     Raises:
-        InfrastructureError: kind ``baseline-store``.
+        InfrastructureError: kind ``store-failed``.
     """
     baseline = store.baseline(series)
     nights = store.nights(series, before=run)

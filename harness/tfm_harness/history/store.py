@@ -1,51 +1,37 @@
-"""Tables and operations of the baseline store."""
+"""Latency series of every run, and which of them are the accepted baselines."""
 
 from __future__ import annotations
 
 import datetime as dt
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import JSON, DateTime, ForeignKey, Integer, String, UniqueConstraint, create_engine, or_, select
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+from sqlalchemy import JSON, DateTime, ForeignKey, Integer, String, UniqueConstraint, or_, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
-from sqlalchemy.pool import NullPool
 
-from tfm_harness.config import state_folder
 from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.history.database import Database, default_url
 from tfm_harness.latency.regression import NIGHTS, Night
 from tfm_harness.latency.series import Series
-from tfm_harness.safe_text import hide_secrets
 
 __all__ = ["BaselineKey", "BaselineStore", "StoredBaseline", "default_url", "run_name"]
-
-SCHEMA = 1
-"""Version of the tables; a store of another version is refused."""
 
 _ATTEMPTS = 5
 T = TypeVar("T")
 
 
-class Base(DeclarativeBase):
-    """All tables of the store."""
+class _Base(DeclarativeBase):
+    pass
 
 
-class _Meta(Base):
-    __tablename__ = "harness_meta"
-    key: Mapped[str] = mapped_column(String(32), primary_key=True)
-    value: Mapped[str] = mapped_column(String(64))
-
-
-class _SeriesRow(Base):
+class _SeriesRow(_Base):
     __tablename__ = "harness_series"
     __table_args__ = (UniqueConstraint("run", "key"),)
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
@@ -58,7 +44,7 @@ class _SeriesRow(Base):
     data: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
-class _BaselineRow(Base):
+class _BaselineRow(_Base):
     __tablename__ = "harness_baseline"
     key: Mapped[str] = mapped_column(String(64), primary_key=True)
     series_id: Mapped[int] = mapped_column(ForeignKey("harness_series.id"))
@@ -99,19 +85,6 @@ class StoredBaseline:
     reason: str
 
 
-def default_url(state_dir: Path | None = None) -> str:
-    """``TFM_HARNESS_BASELINE`` when set, else SQLite in the state folder: what runs write, the commands read.
-
-    Args:
-        state_dir: the state folder; default ``TFM_HARNESS_STATE_DIR``, else ``$XDG_STATE_HOME/tfm-harness``.
-    """
-    if url := os.environ.get("TFM_HARNESS_BASELINE"):
-        return url
-    if state_dir is None:
-        state_dir = state_folder.state_dir(os.environ.get("TFM_HARNESS_STATE_DIR", ""))
-    return f"sqlite:///{state_dir.resolve() / 'baseline.sqlite'}"
-
-
 _STARTED = dt.datetime.now(dt.UTC)
 _DATED = re.compile(r"\d{4}-\d\d-\d\d[_T]\d\d")
 
@@ -124,64 +97,8 @@ def run_name(folder: Path, *, started: dt.datetime = _STARTED) -> str:
     return folder.name if _DATED.match(folder.name) else f"{folder.name}@{started:%Y-%m-%d_%H-%M-%S}"
 
 
-class BaselineStore:
-    """An open store; a context manager.
-
-    Args:
-        url: an SQLAlchemy URL, for instance ``postgresql+psycopg://bench@db/harness`` or
-            ``sqlite:///path``; a plain path means SQLite.
-
-    Raises:
-        ConfigError: kind ``baseline-url`` (not a URL, or its driver is not installed).
-        InfrastructureError: kind ``baseline-store``: the database cannot be reached, is damaged or of another version.
-    """
-
-    def __init__(self, url: str | None = None) -> None:
-        text = url or default_url()
-        self.url = text if "://" in text else f"sqlite:///{text}"
-        try:
-            parsed = make_url(self.url)
-            self.shown = hide_secrets(parsed.render_as_string(hide_password=True))
-            if parsed.get_backend_name() == "sqlite" and parsed.database not in {None, "", ":memory:"}:
-                Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
-            if parsed.drivername == "postgresql":
-                parsed = parsed.set(drivername="postgresql+psycopg")
-            waits = {"timeout": 30} if parsed.get_backend_name() == "sqlite" else {"connect_timeout": 10}
-            # Without a pool no connection, and so no lock, outlives the operation that needed it.
-            in_memory = parsed.get_backend_name() == "sqlite" and parsed.database in {None, "", ":memory:"}
-            pool = {} if in_memory else {"poolclass": NullPool}
-            self._engine = create_engine(parsed, connect_args=waits, **pool)
-        except (ArgumentError, ImportError, SQLAlchemyError) as exc:
-            raise ConfigError(
-                "the baseline store's URL cannot be used",
-                kind="baseline-url",
-                expected="a path, sqlite:///path or postgresql://user@host/database",
-                seen=f"{type(exc).__name__}: {exc}",
-                hint="PostgreSQL needs the extra: pip install 'tfm-harness[postgresql]'",
-            ) from exc
-        except OSError as exc:
-            raise self._failed(exc) from exc
-        for attempt in range(_ATTEMPTS):
-            try:
-                with self._session() as session:
-                    self._prepare(session)
-                break
-            except InfrastructureError as exc:
-                # Another process may be making the same tables at this moment.
-                if attempt + 1 == _ATTEMPTS or not isinstance(exc.__cause__, SQLAlchemyError):
-                    raise
-
-    def close(self) -> None:
-        """Close all connections. Safe to call twice."""
-        self._engine.dispose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        self.close()
+class BaselineStore(Database):
+    """The series and the accepted baselines of an open store; a context manager (see `Database`)."""
 
     def add(self, run: str, series: Series, *, taken: dt.datetime | None = None) -> None:
         """Store a series of a run; a second one of the same key and run replaces the first."""
@@ -296,21 +213,6 @@ class BaselineStore:
             query = select(_SeriesRow).where(_SeriesRow.run == run).order_by(_SeriesRow.name, _SeriesRow.board)
             return [self._series(row) for row in session.scalars(query)]
 
-    def _prepare(self, session: Session) -> None:
-        Base.metadata.create_all(session.connection())
-        version = session.get(_Meta, "schema")
-        if version is None:
-            session.add(_Meta(key="schema", value=str(SCHEMA)))
-        elif version.value != str(SCHEMA):
-            raise InfrastructureError(
-                "the baseline store is of another version",
-                kind="baseline-store",
-                expected=f"schema {SCHEMA}",
-                seen=f"schema {version.value}",
-                where=self.shown,
-                hint="name another store, or export this one (`baseline export`) with the harness that made it",
-            )
-
     def _again(self, work: Callable[[Session], T]) -> T:
         """Do `work`; once more when another process has written the same row between its look and its write."""
         for attempt in range(_ATTEMPTS):
@@ -324,21 +226,8 @@ class BaselineStore:
 
     @contextmanager
     def _session(self) -> Iterator[Session]:
-        try:
-            with Session(self._engine) as session, session.begin():
-                yield session
-        except SQLAlchemyError as exc:
-            raise self._failed(exc) from exc
-
-    def _failed(self, exc: Exception) -> InfrastructureError:
-        return InfrastructureError(
-            "the baseline store cannot be used",
-            kind="baseline-store",
-            seen=f"{type(exc).__name__}: {str(exc).splitlines()[0]}",
-            where=self.shown,
-            hint="check that the database can be reached and written, or name another one "
-            "(TFM_HARNESS_BASELINE or --store)",
-        )
+        with self.guard(), Session(self.engine) as session, session.begin():
+            yield session
 
     def _series(self, row: _SeriesRow) -> Series:
         try:
@@ -346,7 +235,7 @@ class BaselineStore:
         except (KeyError, TypeError, ValueError) as exc:
             raise InfrastructureError(
                 f"the series {row.name!r} of run {row.run!r} is damaged",
-                kind="baseline-store",
+                kind="store-failed",
                 seen=f"{type(exc).__name__}: {exc}",
                 where=self.shown,
             ) from exc

@@ -72,6 +72,7 @@ def run_context(options: Mapping[str, Setting], *, worker: str = "", shared: str
         origins=(options["run-dir"].origin, options["state-dir"].origin),
         fresh_identity=options["fresh-identity"].on,
         deterministic=options["deterministic"].on,
+        store=options["store"].text,
     )
 
 

@@ -208,6 +208,6 @@ class Latency:
 
         threshold = bench.combination.build.latency.threshold
         name = run_name(bench.context.shared_dir or bench.context.run_dir)
-        with BaselineStore(default_url(bench.context.state_dir)) as store:
+        with BaselineStore(bench.context.store or default_url(bench.context.state_dir)) as store:
             judged = judge_and_keep(store, name, series, report, threshold=threshold)
         return judged.result, judged.baseline

@@ -149,6 +149,12 @@ OPTIONS = (
     ),
     Option(name="html-report", metavar="FILE", help="write a self-contained report page there"),
     Option(
+        name="store",
+        metavar="URL|PATH",
+        help="keep the run in this store of all runs, and take latency baselines from there: a path, or"
+        " postgresql://user@host/database (default: runs are not kept; baselines in the state folder)",
+    ),
+    Option(
         name="evidence",
         metavar="KEY",
         help="make a signed bundle of the run's evidence beside its folder: a private key's file or URI as for"

@@ -29,6 +29,7 @@ from tfm_harness.plugin.record import EXIT_BENCH, NOT_RUN, SUITES, RunLog, judge
 from tfm_harness.plugin.runfile import make_record, write_run
 from tfm_harness.plugin.signals import Signals
 from tfm_harness.plugin.signed import RunSigner
+from tfm_harness.plugin.stored import RunKeeper
 from tfm_harness.plugin.summary import summary
 from tfm_harness.plugin.verdict import EXIT_CODES
 from tfm_harness.processes import end_with_parent
@@ -73,6 +74,7 @@ class HarnessPlugin:
         self.record: RunRecord | None = None
         self.page: Path | None = None
         self._signer = RunSigner("" if self.worker or self.context is None else options["evidence"].text)
+        self._keeper = RunKeeper("" if self.worker or self.context is None else self.context.store)
         self.trouble = ""
         self._signals = Signals(self._interrupted, self._say)
         self._suspects: dict[str, str] = {}  # the last test that failed, by combination
@@ -388,6 +390,7 @@ class HarnessPlugin:
         try:
             self.page = write_run(record, self.context.run_dir, html=self.options["html-report"].text)
             self._signer.sign(self.context.run_dir)
+            self._keeper.keep(record, self.context.run_dir)
         except (HarnessError, OSError) as error:
             # The verdict stands; that it could not be written is the bench's failure, never a pass.
             self.trouble = str(error)

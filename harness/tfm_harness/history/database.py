@@ -1,0 +1,208 @@
+"""An open store: where it is, its connection, its migrations, and errors that say what to do.
+
+SQLite by default (one file in the user's state folder), PostgreSQL by URL.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from tfm_harness.config import state_folder
+from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.safe_text import hide_secrets
+
+__all__ = ["NEWEST", "Database", "default_url"]
+
+NEWEST: Final = "0002"
+"""The newest migration (`tfm_harness.history.migrations`)."""
+
+_BEFORE_MIGRATIONS: Final = "1"
+"""What ``harness_meta`` says in a store of before the migrations."""
+_ATTEMPTS: Final = 5
+_ADVISORY_LOCK: Final = 0x74666D68
+"""PostgreSQL: one process migrates at a time."""
+
+
+def default_url(state_dir: Path | None = None) -> str:
+    """``TFM_HARNESS_STORE`` when set, else SQLite in the state folder: what runs write, the commands read.
+
+    ``TFM_HARNESS_BASELINE`` is the older name of the variable, and ``baseline.sqlite`` of the file; both still hold.
+
+    Args:
+        state_dir: the state folder; default ``TFM_HARNESS_STATE_DIR``, else ``$XDG_STATE_HOME/tfm-harness``.
+    """
+    if url := os.environ.get("TFM_HARNESS_STORE") or os.environ.get("TFM_HARNESS_BASELINE"):
+        return url
+    if state_dir is None:
+        state_dir = state_folder.state_dir(os.environ.get("TFM_HARNESS_STATE_DIR", ""))
+    place = state_dir.resolve() / "store.sqlite"
+    older = place.with_name("baseline.sqlite")
+    return f"sqlite:///{older if older.exists() and not place.exists() else place}"
+
+
+class Database:
+    """An open store; a context manager.
+
+    Args:
+        url: an SQLAlchemy URL, for instance ``postgresql+psycopg://bench@db/harness`` or
+            ``sqlite:///path``; a plain path means SQLite. Default: `default_url`.
+
+    Attributes:
+        shown: the URL without its password.
+
+    Raises:
+        ConfigError: kind ``store-url`` (not a URL, or its driver is not installed).
+        InfrastructureError: kind ``store-failed``: the database cannot be reached, is damaged or of a later version.
+    """
+
+    def __init__(self, url: str | None = None) -> None:
+        words = url or default_url()
+        self.url = words if "://" in words else f"sqlite:///{words}"
+        self.shown = hide_secrets(self.url)
+        try:
+            parsed = make_url(self.url)
+            self.shown = hide_secrets(parsed.render_as_string(hide_password=True))
+            self.sqlite = parsed.get_backend_name() == "sqlite"
+            in_memory = self.sqlite and parsed.database in {None, "", ":memory:"}
+            if self.sqlite and not in_memory:
+                Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
+            if parsed.drivername == "postgresql":
+                parsed = parsed.set(drivername="postgresql+psycopg")
+            waits = {"timeout": 30} if self.sqlite else {"connect_timeout": 10}
+            # Without a pool no connection, and so no lock, outlives the operation that needed it.
+            pool = {} if in_memory else {"poolclass": NullPool}
+            self.engine = create_engine(parsed, connect_args=waits, **pool)
+        except (ArgumentError, ImportError, SQLAlchemyError) as exc:
+            raise ConfigError(
+                "the store's URL cannot be used",
+                kind="store-url",
+                expected="a path, sqlite:///path or postgresql://user@host/database",
+                seen=f"{type(exc).__name__}: {exc}",
+                hint="PostgreSQL needs the extra: pip install 'tfm-harness[postgresql]'",
+            ) from exc
+        except OSError as exc:
+            raise self.failed(exc) from exc
+        for attempt in range(_ATTEMPTS):
+            try:
+                self._prepare()
+                break
+            except InfrastructureError as exc:
+                # Another process may be making the same tables at this moment.
+                if attempt + 1 == _ATTEMPTS or not isinstance(exc.__cause__, SQLAlchemyError):
+                    raise
+
+    def close(self) -> None:
+        """Close all connections. Safe to call twice."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction: committed at the end of the block, undone when it raises.
+
+        Raises:
+            InfrastructureError: kind ``store-failed``.
+        """
+        with self.guard(), self.engine.connect() as connection:
+            if self.sqlite:
+                # SQLite checks foreign keys only when asked to.
+                connection.exec_driver_sql("PRAGMA foreign_keys=ON")
+                connection.commit()
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Errors of the database become ours."""
+        try:
+            yield
+        except SQLAlchemyError as exc:
+            raise self.failed(exc) from exc
+
+    def failed(self, exc: Exception) -> InfrastructureError:
+        """The error that says that the store cannot be used."""
+        lines = str(exc).splitlines()
+        return InfrastructureError(
+            "the store cannot be used",
+            kind="store-failed",
+            seen=f"{type(exc).__name__}: {lines[0] if lines else ''}",
+            where=self.shown,
+            hint="check that the database can be reached and written, or name another one "
+            "(--store or TFM_HARNESS_STORE)",
+        )
+
+    def _prepare(self) -> None:
+        """Bring the tables to the newest version."""
+        with self.guard(), self.engine.connect() as connection:
+            if self._version(connection) == NEWEST:
+                return
+            connection.rollback()
+            if self.sqlite:
+                self._as_one_writer(connection)
+            else:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+            if self._version(connection) != NEWEST:  # another process may have done it while this one waited
+                _migrate(connection)
+            connection.commit()
+
+    @staticmethod
+    def _as_one_writer(connection: Connection) -> None:
+        # Python's driver begins no transaction for CREATE TABLE: say it ourselves.
+        driver: Any = connection.connection.dbapi_connection
+        driver.isolation_level = None
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def _version(self, connection: Connection) -> str:
+        """The store's migration; empty for a new store and for one of before the migrations."""
+        there = set(inspect(connection).get_table_names())
+        if "harness_schema" in there:
+            found = connection.execute(text("SELECT version_num FROM harness_schema")).scalar() or ""
+            if found > NEWEST:
+                raise self._later(f"migration {found}")
+            if found == NEWEST and "harness_meta" in there:
+                said = connection.execute(text("SELECT value FROM harness_meta WHERE key = 'schema'")).scalar()
+                if said not in {None, "2"}:
+                    raise self._later(f"schema {said}")
+            return str(found)
+        if "harness_meta" in there:
+            said = connection.execute(text("SELECT value FROM harness_meta WHERE key = 'schema'")).scalar()
+            if said not in {None, _BEFORE_MIGRATIONS}:
+                raise self._later(f"schema {said}")
+        return ""
+
+    def _later(self, seen: str) -> InfrastructureError:
+        return InfrastructureError(
+            "the store is of another version",
+            kind="store-failed",
+            expected=f"migration {NEWEST} or an earlier one",
+            seen=seen,
+            where=self.shown,
+            hint="use the version of tfm-harness that wrote it, or name another store",
+        )
+
+
+def _migrate(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).resolve().parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,384 @@
+"""Questions to the store: what pages, summaries and exports are made from. Nothing here writes.
+
+    with Database(url) as database:
+        memory = Memory(database)
+        tonight = memory.nights(limit=1)[0].name
+        for row in memory.outcomes(nights=[tonight], passed=False): ...
+
+Every method answers with frozen rows (`tfm_harness.history.rows`). A test is named by its node id without the
+combination, a board and a combination by their names, firmware by its digest, a night by its name, newest first.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Select, Table, case, func, or_, select
+
+from tfm_harness.history import tables as t
+from tfm_harness.history.database import Database
+from tfm_harness.history.rows import (
+    BoardEvent,
+    BoardRow,
+    Cell,
+    FigureRow,
+    FindingRow,
+    FirmwareRow,
+    KnownIssue,
+    NightRow,
+    OutcomeRow,
+    RunRow,
+    SuiteRow,
+)
+
+__all__ = ["Memory"]
+
+_BOARDS = t.BOARDS.c
+_LATENCY_FIGURES = ("n", "median", "p90", "p99", "least", "most", "clock", "quality", "baseline", "gate", "budgets")
+_PARITY_FIGURES = ("vectors", "exact", "passed", "failing", "max_lsb", "max_abs", "top1", "first_op", "engine")
+
+
+class Memory:
+    """The questions.
+
+    Args:
+        database: an open store; it stays the caller's.
+
+    Raises (every method):
+        InfrastructureError: kind ``store-failed``.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def _all(self, query: Select[Any]) -> Sequence[Any]:
+        with self.database.begin() as connection:
+            return connection.execute(query).all()
+
+    def _maps(self, query: Select[Any]) -> Sequence[Mapping[Any, Any]]:
+        with self.database.begin() as connection:
+            return connection.execute(query).mappings().all()
+
+    # -- nights and runs
+
+    def nights(self, *, limit: int = 30, before: str = "") -> list[NightRow]:
+        """The last nights, newest first.
+
+        Args:
+            before: only nights before the one of this name.
+        """
+        r = t.RUNS.c
+        last = func.max(r.started)
+        query = select(r.night, func.min(r.started), last, func.count()).group_by(r.night)
+        if before:
+            first = select(func.min(r.started)).where(r.night == before).scalar_subquery()
+            query = query.having(last < first)
+        rows = self._all(query.order_by(last.desc().nulls_last(), r.night.desc()).limit(limit))
+        names = [row[0] for row in rows]
+        counted = self._all(
+            select(r.night, r.verdict, func.count()).where(r.night.in_(names)).group_by(r.night, r.verdict)
+        )
+        verdicts: dict[str, dict[str, int]] = defaultdict(dict)
+        for night, verdict, count in counted:
+            verdicts[night][verdict] = count
+        return [
+            NightRow(name=name, started=_utc(first), ended=_utc(end), runs=runs, verdicts=verdicts[name])
+            for name, first, end, runs in rows
+        ]
+
+    def runs(self, *, night: str = "", run: str = "", limit: int = 1000) -> list[RunRow]:
+        """Runs, newest first: those of a night, or those of a name."""
+        query = select(t.RUNS).order_by(t.RUNS.c.started.desc().nulls_last(), t.RUNS.c.id.desc()).limit(limit)
+        if night:
+            query = query.where(t.RUNS.c.night == night)
+        if run:
+            query = query.where(t.RUNS.c.name == run)
+        return [
+            RunRow(
+                id=row.id, name=row.name, night=row.night, started=_utc(row.started), seconds=row.seconds,
+                verdict=row.verdict, headline=row.headline, folder=row.folder,
+            )
+            for row in self._all(query)
+        ]  # fmt: skip
+
+    # -- outcomes
+
+    def outcomes(
+        self,
+        *,
+        nights: Iterable[str] = (),
+        run_ids: Iterable[int] = (),
+        test: str = "",
+        combination: str = "",
+        board: str = "",
+        firmware: str = "",
+        passed: bool = True,
+        limit: int = 100_000,
+    ) -> list[OutcomeRow]:
+        """Outcomes, newest run first; every argument that is given narrows the choice.
+
+        Args:
+            nights, run_ids: of these nights or runs.
+            test: a test's whole name.
+            firmware: a digest.
+            passed: whether outcomes that passed are wanted, too.
+        """
+        o, r = t.OUTCOMES.c, t.RUNS.c
+        query = _joined()
+        if names := list(nights):
+            query = query.where(r.night.in_(names))
+        if numbers := list(run_ids):
+            query = query.where(o.run_id.in_(numbers))
+        for name, column in (
+            (test, t.TESTS.c.name), (combination, t.COMBINATIONS.c.name), (board, _BOARDS.name),
+            (firmware, t.FIRMWARE.c.digest),
+        ):  # fmt: skip
+            if name:
+                query = query.where(column == name)
+        if not passed:
+            query = query.where(o.outcome != "passed")
+        query = query.order_by(r.started.desc().nulls_last(), o.run_id.desc(), t.TESTS.c.name).limit(limit)
+        return [_outcome(row) for row in self._maps(query)]
+
+    def findings(self, *, run_id: int, test: str = "") -> list[FindingRow]:
+        """Findings of a run (of one of its tests) that are failed, waived or noted."""
+        f = t.FINDINGS
+        query = (
+            select(f, t.COMBINATIONS.c.name.label("combination"), t.TESTS.c.name.label("test"),
+                   t.CHECKS.c.name.label("check_name"), t.CHECKS.c.title, t.CHECKS.c.requirement)
+            .join(t.COMBINATIONS, f.c.combination_id == t.COMBINATIONS.c.id)
+            .join(t.TESTS, f.c.test_id == t.TESTS.c.id)
+            .join(t.CHECKS, f.c.check_id == t.CHECKS.c.id)
+            .where(f.c.run_id == run_id).order_by(f.c.id)
+        )  # fmt: skip
+        if test:
+            query = query.where(t.TESTS.c.name == test)
+        return [
+            FindingRow(
+                run_id=row.run_id, combination=row.combination, test=row.test, check=row.check_name, title=row.title,
+                requirement=row.requirement, status=row.status, severity=row.severity, expected=row.expected,
+                seen=row.seen, where=row.place, subject=row.subject, waiver=row.waiver, tried=getattr(row, "try"),
+            )
+            for row in self._all(query)
+        ]  # fmt: skip
+
+    def tries(self, *, run_id: int, test: str = "") -> list[OutcomeRow]:
+        """Earlier tries of a run's tests, oldest first, in the form of outcomes (`tries` is the try's number)."""
+        query = _joined(t.TRIES).where(t.TRIES.c.run_id == run_id).order_by(t.TESTS.c.name, t.TRIES.c.number)
+        if test:
+            query = query.where(t.TESTS.c.name == test)
+        return [_outcome(row) for row in self._maps(query)]
+
+    def grid(self, nights: Iterable[str]) -> list[Cell]:
+        """Outcomes counted by night, suite, combination and board."""
+        o = t.OUTCOMES.c
+        query = (
+            select(t.RUNS.c.night, t.TESTS.c.suite, t.COMBINATIONS.c.name, func.coalesce(_BOARDS.name, ""), o.outcome,
+                   func.count())
+            .select_from(t.OUTCOMES).join(t.RUNS, t.RUNS.c.id == o.run_id).join(t.TESTS, t.TESTS.c.id == o.test_id)
+            .join(t.COMBINATIONS, t.COMBINATIONS.c.id == o.combination_id)
+            .outerjoin(t.BOARDS, _BOARDS.id == o.board_id)
+            .where(t.RUNS.c.night.in_(list(nights)))
+            .group_by(t.RUNS.c.night, t.TESTS.c.suite, t.COMBINATIONS.c.name, _BOARDS.name, o.outcome)
+        )  # fmt: skip
+        cells: dict[tuple[str, str, str, str], dict[str, int]] = defaultdict(dict)
+        for night, suite, combination, board, outcome, count in self._all(query):
+            cells[night, suite, combination, board][outcome] = count
+        return [
+            Cell(night=night, suite=suite, combination=combination, board=board, outcomes=counts)
+            for (night, suite, combination, board), counts in sorted(cells.items())
+        ]
+
+    def suites(self, *, nights: Iterable[str] = (), firmware: str = "") -> list[SuiteRow]:
+        """What the suites proved: in these nights, or on this firmware; newest run first."""
+        s, rc = t.SUITES, t.RUN_COMBINATIONS
+        query = (
+            select(s, t.RUNS.c.night, t.COMBINATIONS.c.name.label("combination"))
+            .join(t.RUNS, t.RUNS.c.id == s.c.run_id)
+            .join(t.COMBINATIONS, t.COMBINATIONS.c.id == s.c.combination_id)
+            .order_by(t.RUNS.c.started.desc().nulls_last(), s.c.run_id.desc(), s.c.suite)
+        )
+        if names := list(nights):
+            query = query.where(t.RUNS.c.night.in_(names))
+        if firmware:
+            same = (rc.c.run_id == s.c.run_id) & (rc.c.combination_id == s.c.combination_id)
+            query = query.join(rc, same).join(t.FIRMWARE, t.FIRMWARE.c.id == rc.c.firmware_id)
+            query = query.where(t.FIRMWARE.c.digest == firmware)
+        return [
+            SuiteRow(
+                run_id=row.run_id, night=row.night, combination=row.combination, suite=row.suite, claim=row.claim,
+                state=row.state, passed=row.passed, total=row.total, retried=row.retried, proven=row.proven,
+                requirements=row.requirements, excused=tuple(row.excused),
+            )
+            for row in self._all(query)
+        ]  # fmt: skip
+
+    # -- boards
+
+    def boards(self, *, nights: Iterable[str] = ()) -> list[BoardRow]:
+        """All boards by name, with their outcomes over these nights."""
+        o = t.OUTCOMES.c
+        bench = o.responsibility == "infrastructure"
+        counts: dict[int, Counter[str]] = defaultdict(Counter)
+        failures: Counter[int] = Counter()
+        lost: dict[int, float] = defaultdict(float)
+        if names := list(nights):
+            query = (
+                select(o.board_id, o.outcome, func.count(), func.sum(case((bench, 1), else_=0)),
+                       func.sum(case((bench, o.seconds), else_=0.0)))
+                .join(t.RUNS, t.RUNS.c.id == o.run_id)
+                .where(t.RUNS.c.night.in_(names), o.board_id.is_not(None)).group_by(o.board_id, o.outcome)
+            )  # fmt: skip
+            for board, outcome, count, failed, seconds in self._all(query):
+                counts[board][outcome] += count
+                failures[board] += failed
+                lost[board] += seconds
+        return [
+            BoardRow(
+                name=row.name, health=row.health, reason=row.reason, since=_utc(row.since), checked=_utc(row.checked),
+                outcomes=dict(counts[row.id]), bench_failures=failures[row.id], seconds_lost=lost[row.id],
+            )
+            for row in self._all(select(t.BOARDS).order_by(_BOARDS.name))
+        ]  # fmt: skip
+
+    def board_events(self, board: str = "", *, limit: int = 200) -> list[BoardEvent]:
+        """Changes of health, newest first."""
+        e = t.BOARD_EVENTS
+        query = (
+            select(e, _BOARDS.name).join(t.BOARDS, _BOARDS.id == e.c.board_id).order_by(e.c.at.desc(), e.c.id.desc())
+        )
+        if board:
+            query = query.where(_BOARDS.name == board)
+        return [
+            BoardEvent(
+                board=row.name, at=_some_utc(row.at), health=row.health, reason=row.reason, by=row.by, night=row.night
+            )
+            for row in self._all(query.limit(limit))
+        ]
+
+    # -- firmware
+
+    def firmware(self, *, digest: str = "", build: str = "", limit: int = 200) -> list[FirmwareRow]:
+        """Firmware, newest first: one, or that of a build."""
+        f = t.FIRMWARE
+        query = (
+            select(f, t.RUNS.c.name.label("run"), t.RUNS.c.night)
+            .outerjoin(t.RUNS, t.RUNS.c.id == f.c.first_run)
+            .order_by(f.c.id.desc()).limit(limit)
+        )  # fmt: skip
+        if digest:
+            query = query.where(f.c.digest.startswith(digest, autoescape=True))
+        if build:
+            query = query.where(f.c.build == build)
+        return [
+            FirmwareRow(
+                digest=row.digest, build=row.build, said=row.said, measurements=row.measurements, files=row.files,
+                first_run=row.run or "", first_night=row.night or "",
+            )
+            for row in self._all(query)
+        ]  # fmt: skip
+
+    # -- figures
+
+    def latency(self, *, name: str = "", board: str = "", combination: str = "", limit: int = 1000) -> list[FigureRow]:
+        """Latency figures in seconds, newest first; `verdict` is the gate's."""
+        return self._figures(t.LATENCY, "name", _LATENCY_FIGURES, name, board, combination, limit)
+
+    def parity(self, *, model: str = "", board: str = "", combination: str = "", limit: int = 1000) -> list[FigureRow]:
+        """Parity figures, newest first; `verdict` is ``exact``, ``passed`` (within the tolerance) or ``failed``."""
+        return self._figures(t.PARITY, "model", _PARITY_FIGURES, model, board, combination, limit)
+
+    def _figures(
+        self, table: Table, key: str, names: Sequence[str], what: str, board: str, combination: str, limit: int
+    ) -> list[FigureRow]:
+        query = (
+            select(table, t.RUNS.c.name.label("run"), t.RUNS.c.night, t.RUNS.c.started,
+                   t.COMBINATIONS.c.name.label("combination"), _BOARDS.name.label("board"))
+            .join(t.RUNS, t.RUNS.c.id == table.c.run_id)
+            .join(t.COMBINATIONS, t.COMBINATIONS.c.id == table.c.combination_id)
+            .outerjoin(t.BOARDS, _BOARDS.id == table.c.board_id)
+            .order_by(t.RUNS.c.started.desc().nulls_last(), table.c.id.desc()).limit(limit)
+        )  # fmt: skip
+        for value, column in ((what, table.c[key]), (board, _BOARDS.name), (combination, t.COMBINATIONS.c.name)):
+            if value:
+                query = query.where(column == value)
+        return [
+            FigureRow(
+                run_id=row["run_id"], run=row["run"], night=row["night"], started=_utc(row["started"]),
+                combination=row["combination"], board=row["board"] or "", what=row[key],
+                verdict=_verdict(table, row), figures={figure: row[figure] for figure in names},
+            )
+            for row in self._maps(query)
+        ]  # fmt: skip
+
+    # -- the rest
+
+    def known_issues(self) -> list[KnownIssue]:
+        """All known issues, oldest first; `KnownIssue.expires` says which still hold."""
+        return [
+            KnownIssue(
+                id=row.id, title=row.title, test=row.test, environment=row.environment, ticket=row.ticket, by=row.by,
+                intermittent=row.intermittent, added=_some_utc(row.added), expires=_utc(row.expires),
+            )
+            for row in self._all(select(t.KNOWN_ISSUES).order_by(t.KNOWN_ISSUES.c.id))
+        ]  # fmt: skip
+
+    def search(self, words: str, *, limit: int = 50) -> dict[str, list[str]]:
+        """Names that hold all of these words.
+
+        By kind: ``tests``, ``boards``, ``builds`` (combinations), ``firmware`` (digests), ``runs``, ``checks``.
+        """
+        places = {
+            "tests": (t.TESTS.c.name,), "boards": (_BOARDS.name,), "builds": (t.COMBINATIONS.c.name,),
+            "firmware": (t.FIRMWARE.c.digest, t.FIRMWARE.c.said), "runs": (t.RUNS.c.name, t.RUNS.c.night),
+            "checks": (t.CHECKS.c.name, t.CHECKS.c.title),
+        }  # fmt: skip
+        found = {}
+        for kind, columns in places.items():
+            holds = [or_(*(column.icontains(word, autoescape=True) for column in columns)) for word in words.split()]
+            query = select(columns[0]).where(*holds).distinct().order_by(columns[0]).limit(limit)
+            found[kind] = [row[0] for row in self._all(query)] if holds else []
+        return found
+
+
+def _joined(table: Table = t.OUTCOMES) -> Select[Any]:
+    """Outcomes (or tries) with the names of what they are about."""
+    o, rc = table, t.RUN_COMBINATIONS
+    same = (rc.c.run_id == o.c.run_id) & (rc.c.combination_id == o.c.combination_id)
+    return (
+        select(o, t.RUNS.c.name.label("run"), t.RUNS.c.night, t.RUNS.c.started, t.RUNS.c.folder,
+               t.TESTS.c.name.label("test"), t.TESTS.c.suite, t.COMBINATIONS.c.name.label("combination"),
+               t.COMBINATIONS.c.build, _BOARDS.name.label("board"), t.FIRMWARE.c.digest.label("firmware"))
+        .select_from(o).join(t.RUNS, t.RUNS.c.id == o.c.run_id).join(t.TESTS, t.TESTS.c.id == o.c.test_id)
+        .join(t.COMBINATIONS, t.COMBINATIONS.c.id == o.c.combination_id)
+        .outerjoin(t.BOARDS, _BOARDS.id == o.c.board_id).outerjoin(rc, same)
+        .outerjoin(t.FIRMWARE, t.FIRMWARE.c.id == rc.c.firmware_id)
+    )  # fmt: skip
+
+
+def _outcome(m: Mapping[Any, Any]) -> OutcomeRow:
+    return OutcomeRow(
+        run_id=m["run_id"], run=m["run"], night=m["night"], started=_utc(m["started"]), test=m["test"],
+        suite=m["suite"], combination=m["combination"], build=m["build"], board=m["board"] or "",
+        firmware=m["firmware"] or "", outcome=m["outcome"], responsibility=m["responsibility"], kind=m["kind"] or "",
+        message=m["message"] or "", blocked_by=m.get("blocked_by") or "", seconds=m["seconds"],
+        passed=m.get("passed") or 0, tries=m["number"] if "number" in m else m["tries"], folder=m["folder"],
+    )  # fmt: skip
+
+
+def _verdict(table: Table, row: Mapping[Any, Any]) -> str:
+    if table is t.LATENCY:
+        return str(row["verdict"])
+    return "exact" if row["exact"] else "passed" if row["passed"] else "failed"
+
+
+def _some_utc(value: dt.datetime) -> dt.datetime:
+    # SQLite forgets the zone; everything is stored in UTC.
+    return value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+
+
+def _utc(value: dt.datetime | None) -> dt.datetime | None:
+    return None if value is None else _some_utc(value)
