@@ -28,7 +28,7 @@ def record(*, day: int = 1, board: str = "b0", image: str = "aa", **more: object
     waived = FindingEntry(id="check.waived", status="waived", waiver="known", waived_by="check.*")
     failed = FindingEntry(id="check.failed", status="failed", expected="1", seen="2", where="byte 7")
     lost = TryEntry(
-        why="moved", outcome="error", board="b9", responsibility="infrastructure", kind="probe-lost", seconds=2
+        why="moved", outcome="error", board="b9", seconds=2, responsibility="infrastructure", kind="probe-lost"
     )
     base: dict[str, object] = {
         "name": f"run-{day}-{board}",
@@ -44,7 +44,9 @@ def record(*, day: int = 1, board: str = "b0", image: str = "aa", **more: object
                 files=(FileEntry(role="image", name="images.0.file", path="a.bin", sha256=image * 32, bytes=9),),
             ),
         ),
-        "boards": (BoardEntry(combination=name, name=board, boots=2, measurements={"SPE": "01" * 32}, device_seconds=3.5),),
+        "boards": (
+            BoardEntry(combination=name, name=board, boots=2, measurements={"SPE": "01" * 32}, device_seconds=3.5),
+        ),
         "suites": (SuiteEntry(combination=name, suite="boot", claim="It boots.", state="partly", passed=2, total=3),),
         "requirements": (
             RequirementEntry(combination=name, suite="boot", checks=("check.failed",), state="failed"),

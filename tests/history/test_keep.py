@@ -109,8 +109,11 @@ def test_a_run_of_unknown_date_is_kept(database: Database) -> None:
 
 
 def test_a_failed_write_leaves_nothing(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfm_harness.history.keep._Rows._parity", lambda self, entry: [][1])
-    with pytest.raises(IndexError):
+    def ends(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tfm_harness.history.keep._Rows._parity", ends)
+    with pytest.raises(KeyboardInterrupt):
         keep_run(database, record())
     assert Memory(database).runs() == []
     assert Memory(database).outcomes() == []
