@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,12 @@ import pytest
 from tfm_harness.cli.main import main
 from tfm_harness.errors import ConfigError
 from tfm_harness.history.classify import KnownIssue, Seen, classify, wilson
+from tfm_harness.history.database import Database
+from tfm_harness.history.health import set_health
 from tfm_harness.history.issues import load_issues
-from tfm_harness.history.memory import Memory
+from tfm_harness.history.judged import durations, judge_night
+from tfm_harness.history.keep import keep_run
+from tfm_harness.history.queries import Memory
 from tfm_harness.report.record import BoardEntry, CombinationEntry, FindingEntry, RunRecord, TestEntry
 from tfm_harness.report.storage import save_run
 
@@ -32,8 +37,9 @@ def story(*nights: str, board: str = "a", identities: str = "") -> list[Seen]:
 
 
 def judged(history: list[Seen], **options: Any) -> Any:
-    newest = max(history, key=lambda one: one.started)
-    (found,) = classify(history, newest.run, today=DAY, **options)
+    newest = max(one.started for one in history)
+    tonight = [one for one in history if one.started == newest]
+    (found,) = classify(tonight, [one for one in history if one.started < newest], today=DAY, **options)
     return found
 
 
@@ -78,13 +84,30 @@ def test_known_issues_count_until_their_day() -> None:
     assert (found.kind, found.ticket) == ("known issue", "T-1")
     assert judged(story("ppf"), issues=[issue(until=DAY - dt.timedelta(days=1))]).kind == "new failure"
     assert judged(story("ppf"), issues=[issue(combination="mps3*")]).kind == "new failure"
+    assert judged(story("ppf"), issues=[issue(combination="a")]).kind == "known issue", "a board's name"
     assert judged(story("pfp"), issues=[issue()]).kind == "fixed"
     assert judged(story("pfp"), issues=[issue(intermittent=True)]).kind == "known issue"
 
 
-def test_runs_after_the_one_that_is_asked_about_do_not_count() -> None:
-    (found,) = classify(story("ppffp"), "n2", today=DAY)
-    assert found.kind == "new failure"
+def test_a_board_that_always_fails_makes_no_test_flaky() -> None:
+    good, bad = story("pppp", board="a", identities="AAAA"), story("ffff", board="b", identities="AAAA")
+    assert judged([*good, *bad]).kind == "boards disagree"
+    assert judged(story("pfpf", board="a", identities="AAAA") + story("pfpf", board="b", identities="AAAA")).kind == (
+        "flaky"
+    )
+
+
+def test_one_board_with_two_outcomes_in_one_night_is_flaky() -> None:
+    first, second = story("pf", identities="AA")
+    again = replace(first, started=second.started, run="n1", night="n1")
+    assert [one.kind for one in classify([replace(second, night="n1"), again])] == ["flaky"]
+    elsewhere = replace(again, board="b")
+    assert [one.kind for one in classify([replace(second, night="n1"), elsewhere])] == ["boards disagree"]
+
+
+def test_what_ran_only_before_is_no_part_of_tonight() -> None:
+    tonight, before = Seen(run="n1", started=1, test="t"), Seen(run="n0", started=0, test="other", outcome="failed")
+    assert [one.newest.test for one in classify([tonight], [before])] == ["t"]
 
 
 def test_wilson() -> None:
@@ -98,13 +121,13 @@ def test_wilson() -> None:
 # -- the store
 
 
-def record(name: str, day: int, *outcomes: str, identity: str = "aa") -> RunRecord:
+def record(name: str, day: int, *outcomes: str, identity: str = "aa", board: str = "a") -> RunRecord:
     return RunRecord(
         name=name, verdict="passed", headline=f"night {day}", started=f"2026-11-{day:02}T02:00:00+00:00",
         combinations=(CombinationEntry(name=ON, image={"SPE": identity}),),
-        boards=(BoardEntry(combination=ON, name="a", measurements={"SPE": identity}),),
+        boards=(BoardEntry(combination=ON, name=board, measurements={"SPE": identity}),),
         tests=tuple(
-            TestEntry(nodeid=f"t{index}", combination=ON, board="a", outcome=outcome,  # type: ignore[arg-type]
+            TestEntry(nodeid=f"t{index}", combination=ON, board=board, outcome=outcome,  # type: ignore[arg-type]
                       responsibility="product" if outcome == "failed" else "",
                       findings=(FindingEntry(id="x.y", status="failed" if outcome == "failed" else "passed"),))
             for index, outcome in enumerate(outcomes)
@@ -119,44 +142,92 @@ def runs(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_run_is_taken_in_once_and_a_changed_record_replaces_it(runs: Path) -> None:
-    with Memory(str(runs / "m.sqlite")) as memory:
-        assert memory.import_run(runs / "r1")
-        assert not memory.import_run(runs / "r1/run.json")
-        save_run(record("night-1", 1, "failed", "passed"), runs / "r1/run.json")
-        assert memory.import_run(runs / "r1")
-        (only,) = memory.remembered()
-        assert [seen.outcome for seen in memory.outcomes([only.id])] == ["failed", "passed"]
-        assert memory.sizes()["harness_finding"] == 1  # the passed one is a count
-        assert memory.sizes()["harness_outcome"] == 2
-        assert memory.prune(dt.datetime(2026, 12, 1, tzinfo=dt.UTC)) == 1
-        assert memory.sizes()["harness_outcome"] == 0
+def test_a_changed_record_of_a_run_replaces_it(database: Database, tmp_path: Path) -> None:
+    first = keep_run(database, record("night-1", 1, "passed", "passed"))
+    keep_run(database, record("night-1", 1, "passed", board="b"))
+    again = keep_run(database, record("night-1", 1, "failed", "passed"))
+    assert again.new
+    memory = Memory(database)
+    assert first.run_id not in {run.id for run in memory.runs()}
+    assert len(memory.runs()) == 2, "another board is another run"
+    assert [row.outcome for row in memory.outcomes(run_ids=[again.run_id])] == ["failed", "passed"]
+    assert [one.check for one in memory.findings(run_id=again.run_id)] == ["x.y"], "the passed one is a count"
+    (firmware,) = memory.firmware()
+    assert firmware.first_run == "night-1"
+
+
+def test_nights_are_judged(database: Database) -> None:
+    for day, outcomes in ((1, "pppp"), (2, "ppfp"), (3, "pffe")):
+        words = [{"p": "passed", "f": "failed", "e": "error"}[letter] for letter in outcomes]
+        keep_run(database, record(f"night-{day}", day, *words, identity=f"{day:02}"))
+    keep_run(database, record("other board", 3, "passed", identity="03", board="b"))
+    judged = judge_night(database)
+    assert (judged.name, len(judged.runs), judged.before) == ("2026-11-02", 2, 2)
+    assert judged.counts == {"new failure": 1, "still failing": 1, "infrastructure": 1, "passed": 1}
+    assert [(one.newest.test, one.kind) for one in judged.tests] == [
+        ("t1", "new failure"), ("t2", "still failing"), ("t3", "infrastructure"),
+    ]  # fmt: skip
+    assert judged.tests[1].first_bad is not None
+    assert (judged.tests[1].first_bad.run, judged.tests[1].first_bad.firmware) == ("night-2", "SPE:02")
+    everything = judge_night(database, everything=True)
+    assert everything.counts == judged.counts
+    assert len(everything.tests) == 4
+    earlier = judge_night(database, "2026-11-01")
+    assert earlier.counts == {"new failure": 1, "passed": 3}, "what came later does not count"
+
+
+def test_durations_come_from_runs_that_say_something(database: Database) -> None:
+    for day, seconds in enumerate((10.0, 20.0, 60.0), 1):
+        made = record(f"n{day}", day, "passed", "passed")
+        tests = tuple(replace(test, seconds=seconds / 4, suite="boot") for test in made.tests)
+        keep_run(database, replace(made, tests=tests, seconds=seconds))
+    bench = record("n4", 4, "error")
+    keep_run(database, replace(bench, seconds=9999.0, verdict="infrastructure"))
+    found = {one.suite: (one.seconds, one.runs) for one in durations(database)}
+    assert found == {"": (10.0, 3), "boot": (10.0, 3)}
+    assert {one.suite: one.seconds for one in durations(database, runs=1)} == {"": 30.0, "boot": 30.0}
+
+
+def test_health_of_boards(database: Database) -> None:
+    at = dt.datetime(2026, 11, 28, 3, tzinfo=dt.UTC)
+    assert set_health(database, "b7", "bad", reason="golden build did not boot", by="health check", night="n1", at=at)
+    later = at + dt.timedelta(days=1)
+    assert not set_health(database, "b7", "Bad", reason="golden build did not boot", at=later)
+    memory = Memory(database)
+    (board,) = memory.boards()
+    assert (board.name, board.health, board.reason) == ("b7", "Bad", "golden build did not boot")
+    assert (board.since, board.checked) == (at, later)
+    set_health(database, "b7", "Good", reason="new cable", by="somebody")
+    assert [(event.health, event.reason, event.by) for event in memory.board_events("b7")] == [
+        ("Good", "new cable", "somebody"), ("Bad", "golden build did not boot", "health check"),
+    ]  # fmt: skip
+    keep_run(database, record("r", 1, "passed", board="b7"))
+    assert Memory(database).boards()[0].health == "Good", "a run changes nobody's health"
+    for name, health, reason in (("b7", "Ill", "x"), ("b7", "Bad", " "), (" ", "Bad", "x")):
         with pytest.raises(ConfigError) as caught:
-            memory.take(RunRecord(name="x", verdict="passed"), "0" * 64)
-        assert caught.value.kind == "run-file"
+            set_health(database, name, health, reason=reason)
+        assert caught.value.kind == "board-health"
 
 
 def test_the_commands(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = ["--store", str(runs / "m.sqlite")]
+    assert main(["history", "show", *store]) == 4
+    assert "no such night" in capsys.readouterr().err
     assert main(["history", "import", *(str(runs / f"r{day}") for day in (1, 2, 3)), *store]) == 0
-    assert "3 taken in, 0 known" in capsys.readouterr().out
-    assert main(["history", "import", str(runs / "r1"), *store]) == 0
-    assert "0 taken in, 1 known" in capsys.readouterr().out
+    assert "3 imported" in capsys.readouterr().out
     assert main(["history", "show", *store]) == 0
     out = capsys.readouterr().out
-    assert "night-3: 1 still failing, 1 infrastructure" in out
-    assert "t1; since night-2 with SPE:02; last good in night-1" in out
+    assert "2026-11-02: 1 still failing, 1 infrastructure" in out
+    assert f"t1 on {ON}; since night-2 with SPE:02; last good in night-1" in out
     (runs / "known.yaml").write_text("- {ticket: T-7, test: t1, until: 2026-12-31}\n")
-    assert (
-        main(["history", "show", *store, "--run", "night-2", "--issues", str(runs / "known.yaml"), "--format", "json"])
-        == 0
-    )
+    show = ["history", "show", *store, "--run", "night-2", "--issues", str(runs / "known.yaml"), "--format", "json"]
+    assert main([*show, "--all"]) == 0
     said = {one["test"]: one for one in json.loads(capsys.readouterr().out)["tests"]}
     assert (said["t1"]["class"], said["t1"]["ticket"], said["t0"]["class"]) == ("known issue", "T-7", "passed")
     assert main(["history", "show", *store, "--format", "markdown", "--all"]) == 0
-    assert capsys.readouterr().out.startswith("# night-3")
+    assert capsys.readouterr().out.startswith("# 2026-11-02")
     assert main(["history", "show", *store, "--run", "missing"]) == 4
-    assert main(["history", "prune", "--keep-days", "0", *store]) == 4
+    assert "one of: night-3" in capsys.readouterr().err
     assert main(["history", "prune", "--keep-days", "1", *store]) == 0
     assert main(["history", "show", *store]) == 4
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfm_harness.cli.history_show import add_options, show
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.safe_text import safe
 
@@ -24,6 +25,9 @@ _EPILOG = """The store is SQLite in the state folder (--state-dir, TFM_HARNESS_S
 examples:
   tfm-harness run --target qemu-an547 --build reference --store farm.sqlite   a run that remembers
   tfm-harness history import runs/* --store farm.sqlite                       runs of before; none twice
+  tfm-harness history show                                  the newest night beside those before
+  tfm-harness history show --format markdown >> "$GITHUB_STEP_SUMMARY"
+  tfm-harness history show --issues known.yaml --nights 30
   tfm-harness history runs
   tfm-harness history prune --keep-nights 365
 """
@@ -33,7 +37,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Declare the command."""
     parser = subparsers.add_parser(
         "history",
-        help="the memory of all runs: import, list, remove old ones",
+        help="the memory of all runs: what is new, what is flaky, what the bench failed at",
         description="The store of all runs: outcomes, findings, firmware, boards, figures.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -45,6 +49,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--night", default="", metavar="NAME", help="the night they belong to (default: their date's)"
     )
     imported.set_defaults(act=_import)
+    shown = actions.add_parser("show", help="the newest night beside those before")
+    add_options(shown)
+    shown.set_defaults(act=show)
     listed = actions.add_parser("runs", help="the last nights and their runs")
     listed.add_argument("--nights", type=_count, default=7, metavar="N", help="how many nights (default: 7)")
     listed.add_argument("--json", action="store_true", help="print as JSON")
@@ -52,10 +59,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     pruned = actions.add_parser("prune", help="remove old runs; accepted baselines stay")
     which = pruned.add_mutually_exclusive_group(required=True)
     which.add_argument("--keep-nights", type=_count, metavar="N", help="keep this many newest nights")
+    which.add_argument("--keep-days", type=_days, dest="before", metavar="N", help="keep the runs of the last N days")
     which.add_argument("--before", type=_date, metavar="DATE", help="remove runs that began before this day (UTC)")
     pruned.add_argument("--dry-run", action="store_true", help="only say what would go")
     pruned.set_defaults(act=_prune)
-    for action in (imported, listed, pruned):
+    for action in (imported, shown, listed, pruned):
         add_store_options(action)
     parser.set_defaults(run=run)
 
@@ -80,8 +88,14 @@ def open_store(args: argparse.Namespace) -> Database:
 
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 0 < int(text[:10]) < 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of nights")
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of nights or days")
     return int(text)
+
+
+def _days(text: str) -> dt.datetime:
+    days = _count(text)
+    now = dt.datetime.now(dt.UTC)
+    return now - dt.timedelta(days=min(days, (now - dt.datetime.min.replace(tzinfo=dt.UTC)).days))
 
 
 def _date(text: str) -> dt.datetime:

@@ -36,22 +36,28 @@ class Seen:
 
     Attributes:
         started: when the run began, seconds since 1970.
-        identity: the firmware's measurements, in a word.
+        night: the night that the run belongs to; empty: the run is a night of its own.
+        identity: tells the firmware from every other; empty when it is not known.
+        firmware: the firmware in words.
         outcome: as in the record.
         tries: how many tries came before it.
+        run_id: the run's number in the store.
     """
 
     run: str
     started: float
     test: str
+    night: str = ""
     combination: str = ""
     board: str = ""
     identity: str = ""
+    firmware: str = ""
     outcome: str = "passed"
     responsibility: str = ""
     kind: str = ""
     message: str = ""
     tries: int = 0
+    run_id: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +66,7 @@ class KnownIssue:
 
     Attributes:
         ticket: where it is worked on.
-        test, combination: ``fnmatch`` patterns.
+        test, combination: ``fnmatch`` patterns; `combination` may name a board as well.
         until: the last day on which it counts.
         intermittent: the test may pass as well without being called fixed.
     """
@@ -74,7 +80,8 @@ class KnownIssue:
     def covers(self, seen: Seen, today: dt.date) -> bool:
         """Whether it speaks of that outcome today."""
         current = self.until is None or today <= self.until
-        return current and fnmatchcase(seen.test, self.test) and fnmatchcase(seen.combination, self.combination)
+        places = (seen.combination, seen.board)
+        return current and fnmatchcase(seen.test, self.test) and any(fnmatchcase(p, self.combination) for p in places)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,30 +107,34 @@ class Classified:
 
 
 def classify(
-    history: Iterable[Seen], run: str, *, issues: Sequence[KnownIssue] = (), today: dt.date | None = None
+    tonight: Iterable[Seen],
+    before: Iterable[Seen] = (),
+    *,
+    issues: Sequence[KnownIssue] = (),
+    today: dt.date | None = None,
 ) -> list[Classified]:
-    """Judge every test of one run beside what came before.
+    """Judge every test of one run or night beside what came before.
 
     Args:
-        history: outcomes of this run and of earlier ones, in any order; runs after it are left out.
-        run: tonight's run.
+        tonight: the outcomes that are judged.
+        before: earlier ones, in any order.
         issues: what is known.
         today: the day that decides whether an issue still counts.
     """
     day = today or dt.datetime.now(dt.UTC).date()
     groups: dict[tuple[str, str], list[Seen]] = defaultdict(list)
-    for seen in history:
+    for seen in tonight:
         groups[seen.test, seen.combination].append(seen)
-    found = []
-    for outcomes in groups.values():
-        ordered = sorted(outcomes, key=lambda one: one.started)
-        tonight = [one for one in ordered if one.run == run]
-        if not tonight:
-            continue
-        began = min(one.started for one in tonight)
-        before = [one for one in ordered if one.started < began]
-        found.append(_one(tonight, before, issues, day))
+    earlier: dict[tuple[str, str], list[Seen]] = defaultdict(list)
+    for seen in before:
+        if (seen.test, seen.combination) in groups:
+            earlier[seen.test, seen.combination].append(seen)
+    found = [_one(_in_order(now), _in_order(earlier.get(key, ())), issues, day) for key, now in groups.items()]
     return sorted(found, key=lambda one: (ORDER.index(one.kind), one.newest.combination, one.newest.test))
+
+
+def _in_order(outcomes: Iterable[Seen]) -> list[Seen]:
+    return sorted(outcomes, key=lambda one: one.started)
 
 
 def _one(tonight: Sequence[Seen], before: Sequence[Seen], issues: Sequence[KnownIssue], day: dt.date) -> Classified:
@@ -176,8 +187,17 @@ def _since(before: Sequence[Seen], newest: Seen) -> tuple[Seen, Seen | None]:
 
 
 def _flips(outcomes: Sequence[Seen]) -> int:
-    words = [one.outcome for one in outcomes]
-    return sum(before != after for before, after in pairwise(words))
+    """How often a test changed between passed and failed.
+
+    A night in which boards disagree says nothing; one board with both outcomes in a night has changed twice.
+    """
+    nights: dict[str, dict[str, set[str]]] = {}
+    for one in outcomes:
+        nights.setdefault(one.night or one.run, {}).setdefault(one.board, set()).add(one.outcome)
+    within = sum(_FLIPS for boards in nights.values() for words in boards.values() if len(words) > 1)
+    said = [set().union(*boards.values()) for boards in nights.values()]
+    agreed = [words for words in said if len(words) == 1]
+    return within + sum(before != after for before, after in pairwise(agreed))
 
 
 def wilson(failed: int, of: int, z: float = 1.96) -> tuple[float, float, float] | None:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select
+from sqlalchemy import Column, Connection, Table, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tfm_harness.history import tables as t
@@ -57,7 +57,7 @@ def import_run(database: Database, path: Path, *, night: str = "") -> Kept:
 
 
 def keep_run(database: Database, record: RunRecord, *, folder: str = "", night: str = "") -> Kept:
-    """Keep a run.
+    """Keep a run; a record of the same run with another content replaces the one that is there.
 
     Args:
         folder: where its transcripts and its page are.
@@ -90,8 +90,31 @@ def keep_run(database: Database, record: RunRecord, *, folder: str = "", night: 
         if found is None:
             known = connection.execute(select(t.RUNS.c.id, t.RUNS.c.night).where(t.RUNS.c.digest == digest)).one()
             return Kept(known.id, record.name, known.night, new=False)
-        _Rows(connection, record, found).write()
+        rows = _Rows(connection, record, found)
+        older = _same_run(connection, row, found, rows.places())
+        rows.write()
+        for number in older:
+            connection.execute(update(t.FIRMWARE).where(t.FIRMWARE.c.first_run == number).values(first_run=found))
+            connection.execute(update(t.SESSIONS).where(t.SESSIONS.c.run_id == number).values(run_id=found))
+            connection.execute(delete(t.RUNS).where(t.RUNS.c.id == number))
     return Kept(found, record.name, night, new=True)
+
+
+def _same_run(
+    connection: Connection, row: Mapping[str, Any], found: int, places: tuple[set[int], set[int]]
+) -> list[int]:
+    """Runs that are this one with another content: of its name, its start, its combinations and its boards."""
+    if row["started"] is None:
+        return []
+
+    def of(column: Column[int], number: int) -> set[int]:
+        return set(connection.execute(select(column).where(column.table.c.run_id == number)).scalars())
+
+    query = select(t.RUNS.c.id).where(
+        t.RUNS.c.name == row["name"], t.RUNS.c.started == row["started"], t.RUNS.c.id != found
+    )
+    combinations, boards = t.RUN_COMBINATIONS.c.combination_id, t.RUN_BOARDS.c.board_id
+    return [n for n in connection.execute(query).scalars() if (of(combinations, n), of(boards, n)) == places]
 
 
 class _Rows:
@@ -137,6 +160,13 @@ class _Rows:
             count = seen[test.combination, name]
             names.append(name if count == 1 else f"{name} #{count}")
         return names
+
+    def places(self) -> tuple[set[int], set[int]]:
+        """Numbers of the run's combinations and of the boards that it had."""
+        return (
+            {self.combinations[clean(c.name)] for c in self.record.combinations},
+            {self.boards[clean(b.name)] for b in self.record.boards if b.name},
+        )
 
     def write(self) -> None:
         """Write all rows."""

@@ -27,10 +27,10 @@ from tfm_harness.history.rows import (
     FigureRow,
     FindingRow,
     FirmwareRow,
-    KnownIssue,
     NightRow,
     OutcomeRow,
     RunRow,
+    StoredIssue,
     SuiteRow,
 )
 
@@ -316,10 +316,10 @@ class Memory:
 
     # -- the rest
 
-    def known_issues(self) -> list[KnownIssue]:
-        """All known issues, oldest first; `KnownIssue.expires` says which still hold."""
+    def known_issues(self) -> list[StoredIssue]:
+        """All known issues, oldest first; `StoredIssue.expires` says which still hold."""
         return [
-            KnownIssue(
+            StoredIssue(
                 id=row.id, title=row.title, test=row.test, environment=row.environment, ticket=row.ticket, by=row.by,
                 intermittent=row.intermittent, added=_some_utc(row.added), expires=_utc(row.expires),
             )

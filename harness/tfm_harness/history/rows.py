@@ -11,13 +11,14 @@ __all__ = [
     "BoardEvent",
     "BoardRow",
     "Cell",
+    "Duration",
     "FigureRow",
     "FindingRow",
     "FirmwareRow",
-    "KnownIssue",
     "NightRow",
     "OutcomeRow",
     "RunRow",
+    "StoredIssue",
     "SuiteRow",
 ]
 
@@ -129,6 +130,21 @@ class SuiteRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Duration:
+    """How long something takes, from earlier runs.
+
+    Attributes:
+        suite: empty for what a run needs around its tests (flash, boot, report).
+        seconds: the median over `runs` runs.
+    """
+
+    combination: str
+    suite: str
+    seconds: float
+    runs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BoardEvent:
     """A change of a board's health."""
 
@@ -195,8 +211,8 @@ class FigureRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KnownIssue:
-    """A failure that somebody knows of.
+class StoredIssue:
+    """A failure that somebody knows of; `Memory.issues` gives those that count as `KnownIssue`.
 
     Attributes:
         test, environment: shell patterns of the test's name and of the combination or the board.

@@ -25,6 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
@@ -172,6 +173,8 @@ OUTCOMES = Table(
     ForeignKeyConstraint(["combination_id"], ["harness_combination.id"]),
     Index("ix_harness_outcome_test", "test_id", "combination_id", "run_id"),
     Index("ix_harness_outcome_board", "board_id", "run_id"),
+    Index("ix_harness_outcome_not_passed", "run_id", "test_id", "combination_id", sqlite_where=text("outcome != 0"),
+          postgresql_where=text("outcome != 0")),
     sqlite_with_rowid=False,
 )  # fmt: skip
 """One test in one run on one combination. `passed`: how many of its checks held; `tries`: how many tries before it."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from tfm_harness.history.migrations.first_memory import put_back, take_out
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
@@ -12,7 +14,11 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the tables; a harness of before the migrations refuses the store from now on."""
+    """Make the tables, with what the first memory of runs held.
+
+    A harness of before the migrations refuses the store from now on.
+    """
+    old = take_out(op.get_bind())
     op.create_table(
         "harness_board",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -372,5 +378,14 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_harness_run_combination_firmware_id"), "harness_run_combination", ["firmware_id"], unique=False
     )
+    op.create_index(
+        "ix_harness_outcome_not_passed",
+        "harness_outcome",
+        ["run_id", "test_id", "combination_id"],
+        unique=False,
+        sqlite_where=sa.text("outcome != 0"),
+        postgresql_where=sa.text("outcome != 0"),
+    )
+    put_back(op.get_bind(), old)
     op.execute("DELETE FROM harness_meta WHERE key = 'schema'")
     op.execute("INSERT INTO harness_meta (key, value) VALUES ('schema', '2')")

@@ -1,0 +1,250 @@
+"""A night or a run of the store, judged beside what came before it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Select, and_, func, select, tuple_
+
+from tfm_harness.errors import ConfigError
+from tfm_harness.history import tables as t
+from tfm_harness.history.classify import Class, Classified, KnownIssue, Seen, classify
+from tfm_harness.history.database import Database
+from tfm_harness.history.queries import Memory
+from tfm_harness.history.rows import Duration, RunRow
+
+__all__ = ["BEFORE", "Judged", "durations", "firmware_words", "judge_night", "judge_run", "stored_issues"]
+
+BEFORE: Final = 20
+"""How many nights (or runs) before count."""
+_RUNS_OF_DURATION: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A night's or a run's tests in their classes.
+
+    Attributes:
+        name: of the night or the run.
+        runs: its runs, newest first.
+        before: how many nights or runs before it were looked at.
+        tests: every test that did not simply pass; all tests when they were asked for.
+        counts: how many tests are of each class, those that simply passed included.
+    """
+
+    name: str
+    runs: tuple[RunRow, ...]
+    before: int
+    tests: tuple[Classified, ...]
+    counts: Mapping[Class, int]
+
+
+def judge_night(
+    database: Database,
+    night: str = "",
+    *,
+    before: int = BEFORE,
+    issues: Sequence[KnownIssue] = (),
+    today: dt.date | None = None,
+    everything: bool = False,
+) -> Judged:
+    """Judge a night.
+
+    Args:
+        night: its name; default the newest.
+        before: how many nights before it count.
+        issues: known issues, besides those of the store.
+        today: the day that decides whether an issue still counts; default the night's.
+        everything: list the tests that simply passed as well.
+
+    Raises:
+        ConfigError: kind ``history-run``: no such night.
+        InfrastructureError: kind ``store-failed``.
+    """
+    memory = Memory(database)
+    newest = memory.nights(limit=1)
+    name = night or (newest[0].name if newest else "")
+    runs = memory.runs(night=name, limit=100_000) if name else []
+    if not runs:
+        raise _unknown(database, "night", name, [row.name for row in memory.nights(limit=5)])
+    earlier = [row.name for row in memory.nights(before=name, limit=max(1, before))]
+    chosen = select(t.RUNS.c.id).where(t.RUNS.c.night == name)
+    past = select(t.RUNS.c.id).where(t.RUNS.c.night.in_(earlier))
+    return _judge(database, name, runs, (chosen, past, len(earlier)), issues, today, everything=everything)
+
+
+def judge_run(
+    database: Database,
+    run: str,
+    *,
+    before: int = BEFORE,
+    issues: Sequence[KnownIssue] = (),
+    today: dt.date | None = None,
+    everything: bool = False,
+) -> Judged:
+    """Judge the newest run of a name beside the runs before it; otherwise as `judge_night`."""
+    memory = Memory(database)
+    runs = memory.runs(run=run, limit=1)
+    if not runs:
+        raise _unknown(database, "run", run, [row.name for row in memory.runs(limit=5)])
+    r = t.RUNS.c
+    query = select(r.id).where(r.id != runs[0].id).order_by(r.started.desc().nulls_last(), r.id.desc())
+    if runs[0].started is not None:
+        query = query.where(r.started <= runs[0].started)
+    with database.begin() as connection:
+        past = list(connection.execute(query.limit(max(1, before))).scalars())
+    chosen = select(r.id).where(r.id == runs[0].id)
+    scope = (chosen, select(r.id).where(r.id.in_(past)), len(past))
+    return _judge(database, runs[0].name, runs, scope, issues, today, everything=everything)
+
+
+def _judge(
+    database: Database,
+    name: str,
+    runs: Sequence[RunRow],
+    scope: tuple[Select[Any], Select[Any], int],
+    issues: Sequence[KnownIssue],
+    today: dt.date | None,
+    *,
+    everything: bool,
+) -> Judged:
+    chosen, past, before = scope
+    started = max((run.started for run in runs if run.started), default=dt.datetime.now(dt.UTC))
+    day = today or started.date()
+    o = t.OUTCOMES.c
+    # A test that passed tonight and never did anything else is only counted: of a farm's outcomes nearly all are that.
+    other = [
+        select(o.test_id, o.combination_id).where(o.run_id.in_(ids), o.outcome != "passed") for ids in (chosen, past)
+    ]
+    keys = other[0].union(other[1]).subquery()
+    of_interest = tuple_(o.test_id, o.combination_id).in_(select(keys.c.test_id, keys.c.combination_id))
+    words = firmware_words(database)
+    tonight = _seen(database, words, o.run_id.in_(chosen) if everything else and_(o.run_id.in_(chosen), of_interest))
+    earlier = _seen(database, words, and_(o.run_id.in_(past), of_interest))
+    found = classify(tonight, earlier, issues=[*issues, *stored_issues(database)], today=day)
+    counts: dict[Class, int] = defaultdict(int)
+    for one in found:
+        counts[one.kind] += 1
+    with database.begin() as connection:
+        distinct = select(o.test_id, o.combination_id).where(o.run_id.in_(chosen)).distinct().subquery()
+        everyone = connection.execute(select(func.count()).select_from(distinct)).scalar() or 0
+    counts["passed"] += everyone - len(found)
+    listed = tuple(one for one in found if everything or one.kind != "passed")
+    return Judged(
+        name=name, runs=tuple(runs), before=before, tests=listed, counts={k: n for k, n in counts.items() if n}
+    )
+
+
+def _seen(database: Database, words: Mapping[int, tuple[str, str]], condition: Any) -> list[Seen]:  # noqa: ANN401 - a clause
+    o, r, rc = t.OUTCOMES.c, t.RUNS.c, t.RUN_COMBINATIONS.c
+    query = (
+        select(o.run_id, o.outcome, o.responsibility, o.kind, o.message, o.tries, r.name.label("run"), r.night,
+               r.started, t.TESTS.c.name.label("test"), t.COMBINATIONS.c.name.label("combination"),
+               t.BOARDS.c.name.label("board"), rc.firmware_id)
+        .select_from(t.OUTCOMES).join(t.RUNS, r.id == o.run_id).join(t.TESTS, t.TESTS.c.id == o.test_id)
+        .join(t.COMBINATIONS, t.COMBINATIONS.c.id == o.combination_id)
+        .outerjoin(t.BOARDS, t.BOARDS.c.id == o.board_id)
+        .outerjoin(t.RUN_COMBINATIONS, (rc.run_id == o.run_id) & (rc.combination_id == o.combination_id))
+        .where(condition).order_by(r.started, o.run_id, t.TESTS.c.name)
+    )  # fmt: skip
+    with database.begin() as connection:
+        rows = connection.execute(query).all()
+    unknown = ("", "")
+    return [
+        Seen(
+            run=row.run, run_id=row.run_id, night=row.night, started=_seconds(row.started), test=row.test,
+            combination=row.combination, board=row.board or "", identity=words.get(row.firmware_id, unknown)[0],
+            firmware=words.get(row.firmware_id, unknown)[1], outcome=row.outcome, responsibility=row.responsibility,
+            kind=row.kind or "", message=row.message or "", tries=row.tries,
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def firmware_words(database: Database) -> dict[int, tuple[str, str]]:
+    """Digest and words of every firmware by its number: its measurements' first digits, else what it says of itself."""
+    f = t.FIRMWARE.c
+    with database.begin() as connection:
+        rows = connection.execute(select(f.id, f.digest, f.said, f.measurements)).all()
+    return {row.id: (row.digest, _words(row.measurements) or row.said or row.digest[:12]) for row in rows}
+
+
+def _words(measurements: Mapping[str, str]) -> str:
+    return " ".join(f"{name}:{value[:12]}" for name, value in sorted(measurements.items()))[:200]
+
+
+def stored_issues(database: Database) -> list[KnownIssue]:
+    """The store's known issues as `classify` takes them."""
+    return [
+        KnownIssue(
+            ticket=row.ticket or row.title, test=row.test, combination=row.environment,
+            until=row.expires and row.expires.date(), intermittent=row.intermittent,
+        )
+        for row in Memory(database).known_issues()
+    ]  # fmt: skip
+
+
+def durations(database: Database, *, runs: int = _RUNS_OF_DURATION) -> list[Duration]:
+    """How long each suite takes on each combination, and what a run needs around its tests, by combination and suite.
+
+    Args:
+        runs: how many of a combination's newest runs count. Runs that were interrupted, or in which the bench failed,
+            do not.
+
+    Raises:
+        InfrastructureError: kind ``store-failed``.
+    """
+    o, r, rc = t.OUTCOMES.c, t.RUNS.c, t.RUN_COMBINATIONS.c
+    newest = func.row_number().over(partition_by=rc.combination_id, order_by=(r.started.desc(), r.id.desc()))
+    whole = (
+        select(rc.run_id, rc.combination_id, r.seconds, newest.label("place"))
+        .join(t.RUNS, r.id == rc.run_id)
+        .where(r.verdict.in_(("passed", "failed", "too little proved")), r.interrupted == "")
+        .subquery()
+    )
+    query = (
+        select(t.COMBINATIONS.c.name, whole.c.run_id, whole.c.seconds, t.TESTS.c.suite, func.sum(o.seconds))
+        .select_from(whole)
+        .join(t.OUTCOMES, (o.run_id == whole.c.run_id) & (o.combination_id == whole.c.combination_id))
+        .join(t.TESTS, t.TESTS.c.id == o.test_id)
+        .join(t.COMBINATIONS, t.COMBINATIONS.c.id == whole.c.combination_id)
+        .where(whole.c.place <= runs)
+        .group_by(t.COMBINATIONS.c.name, whole.c.run_id, whole.c.seconds, t.TESTS.c.suite)
+    )
+    with database.begin() as connection:
+        rows = connection.execute(query).all()
+        shared = select(rc.run_id).group_by(rc.run_id).having(func.count() > 1)
+        several = set(connection.execute(shared).scalars())
+    taken: dict[tuple[str, str], list[float]] = defaultdict(list)
+    whole_run: dict[tuple[str, int], float] = {}
+    tests: dict[tuple[str, int], float] = defaultdict(float)
+    for combination, run_id, seconds, suite, spent in rows:
+        taken[combination, suite].append(spent)
+        tests[combination, run_id] += spent
+        if run_id not in several:  # of a run of several combinations nobody knows whose the rest is
+            whole_run[combination, run_id] = seconds
+    for key, seconds in whole_run.items():
+        taken[key[0], ""].append(max(0.0, seconds - tests[key]))
+    return [
+        Duration(combination=combination, suite=suite, seconds=statistics.median(spent), runs=len(spent))
+        for (combination, suite), spent in sorted(taken.items())
+    ]
+
+
+def _seconds(started: dt.datetime | None) -> float:
+    if started is None:
+        return 0.0
+    return (started if started.tzinfo else started.replace(tzinfo=dt.UTC)).timestamp()
+
+
+def _unknown(database: Database, what: str, name: str, known: Sequence[str]) -> ConfigError:
+    return ConfigError(
+        f"no such {what} is remembered", kind="history-run",
+        expected=f"one of: {', '.join(known)}" if known else f"any {what}",
+        seen=name or "none", where=database.shown, hint="take runs in: tfm-harness history import RUN",
+    )  # fmt: skip
