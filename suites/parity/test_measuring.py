@@ -98,6 +98,8 @@ def test_the_trace_is_the_models(bench: Bench, device: Device, reference: Refere
     import numpy as np
 
     name = bench.description.model
+    if name is not None and name in bench.combination.build.models and bench.combination.build.models[name].compiled:
+        pytest.skip(f"not covered: {name} runs on an NPU, whose operators are not those of the reference")
     model, info = reference.model(name)
     operators = graph_of(model)
     data = np.random.default_rng(4).integers(-128, 128, size=info.inputs[0].shape).astype(np.int8)

@@ -16,6 +16,7 @@ from tfm_harness.bench.state import DeviceState
 from tfm_harness.bench.vectors import parity_vectors
 from tfm_harness.boards.base import ResetKind
 from tfm_harness.errors import ConfigError
+from tfm_harness.files import MODEL_LIMIT, read_file
 from tfm_harness.findings import Report
 from tfm_harness.protocol.base import Description, Feature, Source
 from tfm_harness.protocol.smp.test_commands import TRACE_LIFECYCLE
@@ -111,13 +112,15 @@ class Reference:
         return self._instruments.engine
 
     def model(self, name: str | None) -> tuple[bytes, ModelInfo]:
-        """A model's bytes and what they say.
+        """The model that says what the numbers should be: its bytes, and what they say.
+
+        That is the file on the device, but for a model that Vela compiled: there it is the one before Vela.
 
         Raises:
             ConfigError: ``no-model``: the build names no file for it.
         """
         config = self._build.models.get(name or "")
-        if config is None or name is None or config.file is None:
+        if config is None or name is None or config.judged_by is None:
             known = ", ".join(self._build.models) or "none"
             raise ConfigError(
                 f"the build names no model file for {name!r}, which is active on the device",
@@ -125,8 +128,38 @@ class Reference:
                 expected=f"one of {known}",
                 where=str(self._build.path or ""),
             )
-        data = self._state().trust.model_bytes(name)
+        trust = self._state().trust
+        if config.compiled is not None and not trust.is_installed(name):
+            data = read_file(config.judged_by, MODEL_LIMIT)
+        else:
+            data = trust.model_bytes(name)
         return data, self.engine.info(data, name)
+
+    def belongs(self, name: str) -> float | None:
+        """A model that Vela compiled has the commands that Vela makes of its reference; findings go to the report.
+
+        Returns:
+            Vela's own estimate of one inference in seconds, where it was asked and gives one.
+        """
+        from tfm_harness.parity.compiled import read_compiled
+        from tfm_harness.parity.vela import judge_compiled
+
+        config, trust = self._build.models[name], self._state().trust
+        if config.compiled is None or trust.is_installed(name):
+            return None
+        before, info = self.model(name)
+        said = config.vela
+        made = judge_compiled(
+            read_compiled(trust.model_bytes(name), name=config.compiled.name),
+            info,
+            before,
+            self.report,
+            name=name,
+            version=said.version if said else "",
+            options=said.options if said else None,
+            time_limit=self._build.parity.time_limit,
+        )
+        return made.seconds if made else None
 
     def input_of(self, inference: Inference) -> bytes:
         """The input tensor that the device must have used, computed by the host (bytes of one inference)."""
@@ -211,6 +244,7 @@ class Reference:
         build = self._build
         model, info = self.model(name)
         state = self._covers(info, name)
+        self.belongs(name)
         if info.stateful and state == "sequence":
             self._runner.reset(ResetKind.WARM)  # the device's sequence begins here, as the reference's does
             self._runner.select_again(name)
@@ -232,7 +266,8 @@ class Reference:
                 self.report,
                 name=name,
                 tolerances=build.parity.granted(build.document),
-                trace=self._trace(stack),
+                # An NPU has other operators than the reference: no trace tells which of these went wrong.
+                trace=None if build.models[name].compiled else self._trace(stack),
                 oracle=lambda: self._instruments.oracle,
                 progress=self._runner.progress(f"parity {name}, vectors"),
                 save_to=self._run_dir,
@@ -241,7 +276,7 @@ class Reference:
                 context={
                     "target": self._target.name,
                     "build": build.name,
-                    "model": str(build.models[name].file),
+                    "model": str(build.models[name].judged_by),
                     "inputs": source,
                 },
                 min_distinct=build.parity.min_distinct,

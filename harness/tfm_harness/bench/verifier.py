@@ -314,13 +314,13 @@ class Verifier:
 
     def _model_id(self, inference: Inference) -> bytes | None:
         model = self._state().trust.build.models.get(inference.model or "")
-        if inference.model is None or model is None or model.file is None:
+        if inference.model is None or model is None or model.deployed is None:
             return None
         return self._state().trust.model_id(inference.model)
 
     def _outputs(self, inference: Inference) -> tuple[TensorSpec, ...] | None:
         model = self._state().trust.build.models.get(inference.model or "")
-        if model is None or model.file is None:
+        if model is None or model.deployed is None:
             return None
         return _output_specs(self._state().trust.model_bytes(inference.model or ""), inference.model or "model")
 

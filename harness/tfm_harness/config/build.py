@@ -16,6 +16,7 @@ from tfm_harness.config.imported import ImportedFacts
 from tfm_harness.config.latency import LatencyConfig
 from tfm_harness.config.memory_map import MemoryMap, ServiceConfig
 from tfm_harness.config.nearest import did_you_mean
+from tfm_harness.config.npu import VelaConfig
 from tfm_harness.config.parity import ParityConfig, Quantisation
 from tfm_harness.config.positions import Document
 from tfm_harness.config.provisioning import ProvisioningConfig
@@ -90,15 +91,19 @@ class Image(Strict):
 class ModelConfig(Strict):
     """One model inside the firmware.
 
-    `file` is what the reference interpreter runs; `reference` says what else tells the right values, for models
-    that no interpreter runs (microTVM); `image` is the signed file that carries it, when it is loaded on its own;
-    `slot` is its factory slot.
+    `file` is on the device, and the reference interpreter runs it; `compiled` is on the device, and Vela made it of
+    `reference`; `reference` alone says what tells the right values of models that no interpreter runs (microTVM);
+    `image` is the signed file that carries it, when it is loaded on its own; `slot` is its factory slot.
     """
 
     file: ConfigPath | None = None
-    reference: ReferenceConfig | None = Field(
-        default=None, description="a table of values or a native library, in place of `file`"
+    compiled: ConfigPath | None = Field(
+        default=None, description="the .tflite that Vela compiled for an Ethos-U; `reference` is the one before"
     )
+    reference: ReferenceConfig | None = Field(
+        default=None, description="what tells the right outputs, in place of `file`: a path is the model before Vela"
+    )
+    vela: VelaConfig | None = Field(default=None, description="with which version and options `compiled` was made")
     input_factor: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
         default=None,
         description="what the firmware multiplies the number it is given with, once, in single precision"
@@ -122,14 +127,34 @@ class ModelConfig(Strict):
     @model_validator(mode="after")
     def _together(self) -> ModelConfig:
         if (self.file is None) == (self.reference is None):
-            raise ValueError("a model has either `file` (a .tflite) or `reference` (a table or a native library)")
-        if self.file is None and (self.slot is not None or self.frontend or self.quantisation):
-            raise ValueError("`slot`, `frontend` and `quantisation` belong to models with a `file`")
+            raise ValueError(
+                "a model has either `file` (a .tflite) or `reference` (the model before Vela with `compiled`, a table,"
+                " or a native library)"
+            )
+        before_vela = self.reference is not None and self.reference.kind == "tflite"
+        if before_vela and self.compiled is None:
+            raise ValueError("`reference` is the model before Vela: name what Vela made of it under `compiled`")
+        if self.compiled is not None and not before_vela:
+            raise ValueError("`compiled` wants the model before Vela under `reference`, in place of `file`")
+        if self.vela is not None and self.compiled is None:
+            raise ValueError("`vela` says how `compiled` was made, but there is no `compiled`")
+        if self.deployed is None and (self.slot is not None or self.frontend or self.quantisation):
+            raise ValueError("`slot`, `frontend` and `quantisation` belong to models with a `file` or `compiled`")
         if self.slot is not None and self.image is None:
             raise ValueError("`slot` says where the signed `image` goes, but there is no `image`")
         if self.frontend is not None and self.input != "sensor":
             raise ValueError("`frontend` belongs to models with `input: sensor`")
         return self
+
+    @property
+    def deployed(self) -> Path | None:
+        """The .tflite on the device: its SHA-256 is the model id of signed results."""
+        return self.file or self.compiled
+
+    @property
+    def judged_by(self) -> Path | None:
+        """The .tflite that the reference interpreter runs."""
+        return self.reference.tflite if self.file is None and self.reference is not None else self.file
 
 
 KeySource = Annotated[Literal["provisioned"] | ConfigPath, Field(union_mode="left_to_right")]
@@ -296,19 +321,20 @@ class Build(Strict):
         return self.parity.rule(model, declared.quantisation if declared else None)
 
     def model_file(self, name: str) -> Path:
-        """The .tflite file of a model.
+        """The .tflite file of a model that is on the device.
 
         Raises:
             ConfigError: ``no-model``: the build does not declare it, or declares a reference of another kind.
         """
         declared = self.models.get(name)
-        if declared is None or declared.file is None:
-            known = ", ".join(key for key, model in self.models.items() if model.file is not None)
+        deployed = declared.deployed if declared is not None else None
+        if deployed is None:
+            known = ", ".join(key for key, model in self.models.items() if model.deployed is not None)
             raise ConfigError(
                 f"the build names no .tflite file for model {name!r}", kind="no-model",
                 expected=f"one of {known or 'none'}", where=str(self.path or ""),
             )  # fmt: skip
-        return declared.file
+        return deployed
 
     @property
     def document(self) -> Document | None:
@@ -338,6 +364,13 @@ class Build(Strict):
             for index, waiver in enumerate(self.waivers)
         )
 
+    def _path_alone(self, place: tuple[str, ...]) -> bool:
+        """Whether the YAML has a path where `place` would be a key below it."""
+        found: object = self._document.data if self._document else {}
+        for key in place[:-1]:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        return isinstance(found, str)
+
     def all_files(self) -> dict[tuple[str | int, ...], Path]:
         """Every file the build names, by its place in the YAML (parity inputs may be folders: not here)."""
         files: dict[tuple[str | int, ...], Path] = {}
@@ -349,8 +382,11 @@ class Build(Strict):
         for name, model in self.models.items():
             if model.file is not None:
                 files["models", name, "file"] = model.file
+            if model.compiled is not None:
+                files["models", name, "compiled"] = model.compiled
             if model.reference is not None:
-                files["models", name, "reference", model.reference.kind] = model.reference.source
+                place = ("models", name, "reference", model.reference.kind)
+                files[place[:3] if self._path_alone(place) else place] = model.reference.source
             if model.image is not None:
                 files["models", name, "image"] = model.image
         for key in ("iak", "results", "client", "images", "models"):

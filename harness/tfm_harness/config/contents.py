@@ -41,10 +41,16 @@ def wrong_contents(build: Build) -> Iterator[tuple[Place, str]]:
         for number, path in enumerate(image.keys):
             yield from _key(("images", index, "keys", number), path, image=True)
     for name, model in build.models.items():
-        if model.file is not None:
-            words = _model_words(model.file) or _not_in_image(build, model.file, model.image)
+        for key, path in (("file", model.file), ("compiled", model.compiled)):
+            words = path and (_model_words(path, compiled=key == "compiled") or _not_in_image(build, path, model.image))
             if words:
-                yield ("models", name, "file"), words
+                yield ("models", name, key), words
+        if model.compiled is not None and model.judged_by is not None:
+            words = _model_words(model.judged_by, compiled=False)
+            if words:
+                yield ("models", name, "reference"), words
+            for problem in () if words else _not_together(model.compiled, model.judged_by):
+                yield ("models", name, "compiled"), problem
     for role in ("iak", "results", "client", "images", "models"):
         path = getattr(build.trust, role)
         # A key that a command is to fetch is not there yet; else its absence was said before.
@@ -59,17 +65,42 @@ def _head(path: Path) -> bytes:
         return stream.read(_HEAD)
 
 
-def _model_words(path: Path) -> str:
+def _not_together(compiled: Path, before: Path) -> Iterator[str]:
+    """Why Vela cannot have made one model of the other, in words."""
+    from tfm_harness.parity.compiled import mismatches, read_compiled
+    from tfm_harness.parity.model_info import parse_model
+
+    data, reference = read_file(compiled, MODEL_LIMIT), read_file(before, MODEL_LIMIT)
+    try:
+        found, info = read_compiled(data, name=compiled.name), parse_model(reference, name=before.name)
+        words = list(mismatches(found, info, data, reference))
+    except ConfigError:
+        return  # said before
+    for each in words:
+        yield f"not compiled from {before.name}: {each}: {compiled}"
+
+
+def _model_words(path: Path, *, compiled: bool) -> str:
     """What is wrong with a model's file, in words; empty when nothing is."""
     if _head(path)[4:8] != _TFLITE:
         return f"not a TFLite model (no file identifier TFL3): {path}"
+    from tfm_harness.parity.compiled import is_compiled, read_compiled
     from tfm_harness.parity.model_info import parse_model
 
+    data = read_file(path, MODEL_LIMIT)
     try:
-        parse_model(read_file(path, MODEL_LIMIT), name=path.name)
+        info = parse_model(data, name=path.name)
+        if compiled:
+            read_compiled(data, name=path.name)
+        elif is_compiled(info):
+            return (
+                "compiled for an Ethos-U, and no interpreter runs it: name it under `compiled`, and the model before"
+                f" Vela under `reference`: {path}"
+            )
     except ConfigError as error:
         # What this harness cannot judge may still be a model.
-        return f"{error.message} ({error.seen}): {path}" if error.kind == "model-malformed" else ""
+        wrong = error.kind in {"model-malformed", "model-not-compiled"}
+        return f"{error.message} ({error.seen}): {path}" if wrong else ""
     return ""
 
 
@@ -80,7 +111,7 @@ def _not_in_image(build: Build, path: Path, image: Path | None) -> str:
     carried = _carried(image)
     if carried is None or carried == read_file(path, MODEL_LIMIT):
         return ""
-    named = {f"the file of model {key!r}": model.file for key, model in build.models.items() if model.file}
+    named = {f"the file of model {key!r}": model.deployed for key, model in build.models.items() if model.deployed}
     beside = {f"the file {file.name!r}": file for file in islice(sorted(path.parent.glob("*.tflite")), _BESIDE)}
     for words, file in (named | beside).items():
         if file.is_file() and file.stat().st_size == len(carried) and read_file(file, MODEL_LIMIT) == carried:

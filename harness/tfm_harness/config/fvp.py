@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from tfm_harness.config.emulated import EmulatedTarget
 from tfm_harness.config.fields import ConfigPath, Name, Seconds, Strict
+from tfm_harness.config.npu import NpuConfig
 from tfm_harness.config.virtual import VirtualConfig
 
 if TYPE_CHECKING:
     from tfm_harness.config.build import Build
 
 __all__ = ["FvpTarget", "IrisConfig", "VsiConfig"]
+
+MACS: Final = "ethosu.num_macs"
+"""The FVPs' parameter for the size of the NPU."""
+
+_OF_SUBSYSTEM: Final = {"SSE-300": "55", "SSE-310": "55", "SSE-315": "65", "SSE-320": "85"}
+"""The Ethos-U of a Corstone's FVP whose name does not say it."""
 
 Terminal = Annotated[str, Field(pattern=r"^telnetterminal[0125]$")]
 Parameter = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.\-]*$")]
@@ -75,6 +82,40 @@ class FvpTarget(EmulatedTarget):
         if virtual.nv is not None:
             raise ValueError("the FVP keeps no memory between processes; remove `virtual.nv`")
         return virtual
+
+    @model_validator(mode="after")
+    def _one_npu(self) -> FvpTarget:
+        said, found = self._said_macs(), self._npu_by_parameters()
+        if self.npu is not None and said and said != str(self.npu.macs):
+            raise ValueError(f"`npu` has {self.npu.macs} MACs a cycle, and the parameter ...{MACS} says {said}")
+        if self.npu is not None and found is not None and found.accelerator != self.npu.accelerator:
+            raise ValueError(f"`npu` is an {self.npu.accelerator}, and {self.binary} has an {found.accelerator}")
+        return self
+
+    def _said_macs(self) -> str:
+        """What the parameter of the NPU's size says; empty when nothing does."""
+        return next((str(value) for name, value in self.parameters.items() if f".{name}".endswith(f".{MACS}")), "")
+
+    def _npu_by_parameters(self) -> NpuConfig | None:
+        """The NPU by the parameter and the program's name; None where one of them does not tell."""
+        said = self._said_macs()
+        match = re.search(r"Ethos-?U(55|65|85)", self.binary, re.IGNORECASE)
+        number = match[1] if match else next((n for name, n in _OF_SUBSYSTEM.items() if name in self.binary), "")
+        if not said or not number:
+            return None
+        return NpuConfig.model_validate({"accelerator": f"ethos-u{number}", "macs": said})
+
+    def _npu(self) -> NpuConfig | None:
+        return self.npu or self._npu_by_parameters()
+
+    @property
+    def all_parameters(self) -> Mapping[str, str | int | bool]:
+        """The parameters, with the NPU's among them."""
+        if self.npu is None or self._said_macs():
+            return self.parameters
+        # On an MPS4 the NPU is a part of the subsystem's component.
+        prefix = "" if self.board.startswith("mps3") else f"{self.board}.subsystem."
+        return {f"{prefix}{MACS}": self.npu.macs, **self.parameters}
 
     def check_build(self, build: Build) -> list[str]:
         """Adds what only an FVP asks: something to start from, and no Intel hex at an address."""

@@ -66,6 +66,8 @@ class QemuTarget(EmulatedTarget):
         models = [sensor.model for sensor in self.sensors.values()]
         if models.count("lsm303dlhc") > 1:
             raise ValueError("one lsm303dlhc at most")
+        if self.npu is not None:
+            raise ValueError("QEMU emulates no Ethos-U: remove `npu`, and run what Vela compiled on an FVP or a board")
         return self
 
     def check_build(self, build: Build) -> list[str]:

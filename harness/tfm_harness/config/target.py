@@ -15,10 +15,13 @@ from pydantic import Field, PrivateAttr, field_validator
 from tfm_harness.config.fields import Name, Seconds, Strict
 from tfm_harness.config.memory_map import MemoryMap, ServiceConfig
 from tfm_harness.config.nearest import did_you_mean
+from tfm_harness.config.npu import NpuConfig
 from tfm_harness.config.positions import Document
 from tfm_harness.config.power import PowerConfig, RecoveryConfig
 from tfm_harness.config.provisioning import ProvisioningConfig
 from tfm_harness.config.sensors import SensorConfig
+from tfm_harness.errors import HarnessError
+from tfm_harness.files import MODEL_LIMIT, read_file
 
 if TYPE_CHECKING:
     from tfm_harness.config.build import Build
@@ -67,6 +70,7 @@ class TargetBase(Strict):
     power: PowerConfig | None = None
     recovery: RecoveryConfig = RecoveryConfig()
     timeouts: TargetTimeouts = TargetTimeouts()
+    npu: NpuConfig | None = Field(default=None, description="the board's Ethos-U, for models that Vela compiled")
     count: int = Field(default=1, ge=1, le=64, description="how many boards like this one the pool may start")
 
     _document: Document | None = PrivateAttr(default=None)
@@ -111,6 +115,32 @@ class TargetBase(Strict):
             )
         return problems
 
+    def _npu(self) -> NpuConfig | None:
+        """The NPU that models are compiled for."""
+        return self.npu
+
+    def _npu_problems(self, build: Build) -> list[str]:
+        """A model compiled for another NPU than the target's would not run, or worse: run and compute nonsense."""
+        from tfm_harness.parity.compiled import read_compiled
+
+        problems, npu = [], self._npu()
+        for name, model in build.models.items():
+            path = model.compiled
+            if path is None or (npu is not None and not path.is_file()):
+                continue
+            wanted = ""
+            if path.is_file():
+                try:
+                    wanted = read_compiled(read_file(path, MODEL_LIMIT), name=path.name).accelerator
+                except HarnessError:
+                    continue  # what is wrong with the file was said when the build was read
+            if npu is None:
+                says = f"for {wanted}" if wanted else "for an Ethos-U"
+                problems.append(f"model {name!r} is compiled {says}; target {self.name!r} declares no NPU (`npu`)")
+            elif wanted and wanted != str(npu):
+                problems.append(f"model {name!r} is compiled for {wanted}; target {self.name!r} has {npu}")
+        return problems
+
     def check_build(self, build: Build) -> list[str]:
         """What makes `build` unusable on this target, in words; empty when it fits."""
         problems = []
@@ -131,4 +161,4 @@ class TargetBase(Strict):
         needs_sensor = [name for name, model in build.models.items() if model.input == "sensor"]
         if needs_sensor and not self.sensors:
             problems.append(f"model {needs_sensor[0]!r} reads the sensor; target {self.name!r} declares none")
-        return problems
+        return problems + self._npu_problems(build)

@@ -7,6 +7,8 @@ from tfm_harness.findings import Catalogue, Check, Severity
 __all__ = [
     "ALL",
     "BIT_EXACT",
+    "COMPILED_PROVEN",
+    "COMPILED_STREAM",
     "CONSTANT_INPUTS",
     "DISTINCT_OUTPUTS",
     "FIRST_OP",
@@ -16,6 +18,7 @@ __all__ = [
     "SATURATED_OUTPUTS",
     "SOMETHING_COMPARED",
     "TOLERANCE_USED",
+    "VELA_REFERENCE",
     "WITHIN_TOLERANCE",
 ]
 
@@ -105,5 +108,32 @@ CONSTANT_INPUTS = ALL.declare(
         title="each input tensor changes from vector to vector",
         requirement="tfm-harness: a constant input exercises nothing",
         dev=Severity.WARNING,
+    )
+)
+COMPILED_STREAM = ALL.declare(
+    Check(
+        id="parity.compiled-stream",
+        title="a model compiled for an Ethos-U has the commands and weights that Vela makes of its reference",
+        requirement="Vela: the same version, model and options give the same output",
+    )
+)
+COMPILED_PROVEN = ALL.declare(
+    Check(
+        id="parity.compiled-proven",
+        title="a compiled model was made again from its reference",
+        requirement="tfm-harness: a reference that belongs to another model judges nothing",
+        dev=Severity.INFO,
+        validation=Severity.WARNING,
+        production=Severity.WARNING,
+    )
+)
+VELA_REFERENCE = ALL.declare(
+    Check(
+        id="parity.vela-reference",
+        title="Vela is tested against the kernels that judge the device",
+        requirement="Vela README: bit exact with TFLite's reference kernels, version by version",
+        dev=Severity.INFO,
+        validation=Severity.INFO,
+        production=Severity.INFO,
     )
 )

@@ -6,8 +6,9 @@ malformed file costs an error, not a crashed interpreter. Facts follow the TFLit
 
 from __future__ import annotations
 
+import contextlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -207,8 +208,19 @@ def parse_model(model: bytes, *, name: str = "model") -> ModelInfo:
             where=f"{name}, byte offset 4",
             hint=_what_it_is(model) or "give a .tflite FlatBuffer, not a SavedModel, .h5 or C array",
         )
-    try:
+    with whole(model, name):
         return _Parser(model, name).parse()
+
+
+@contextlib.contextmanager
+def whole(model: bytes, name: str) -> Iterator[None]:
+    """Whatever the FlatBuffers runtime raises inside becomes an error about the file.
+
+    Raises:
+        ConfigError: kind ``model-malformed``.
+    """
+    try:
+        yield
     except (struct.error, IndexError, ValueError, TypeError, AttributeError, UnicodeDecodeError, MemoryError) as exc:
         # What the FlatBuffers runtime raises when an offset leaves the buffer.
         raise ConfigError(
@@ -218,6 +230,15 @@ def parse_model(model: bytes, *, name: str = "model") -> ModelInfo:
             where=f"{name} ({len(model)} bytes)",
             hint="compare the file's SHA-256 with the one it was made with; it may be cut short",
         ) from exc
+
+
+def constant_bytes(root: Any, index: int) -> bytes:
+    """Bytes of a constant tensor of the first subgraph; empty for others. Inside of `whole`."""
+    number = root.Subgraphs(0).Tensors(index).Buffer()
+    if not 0 <= number < root.BuffersLength():
+        return b""
+    buffer = root.Buffers(number)
+    return bytes(buffer.DataAsNumpy()) if buffer.DataLength() else b""
 
 
 def _what_it_is(data: bytes) -> str:

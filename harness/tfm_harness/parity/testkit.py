@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ModelBuilder", "classifier", "dense", "remembers", "two_in_two_out"]
+__all__ = ["ModelBuilder", "classifier", "compiled_dense", "dense", "mixed", "remembers", "two_in_two_out"]
 
-_TYPES = {"float32": 0, "int32": 2, "int64": 4, "int16": 7, "int8": 9}  # TFLite schema: enum TensorType
+_TYPES = {"float32": 0, "int32": 2, "uint8": 3, "int64": 4, "int16": 7, "int8": 9}  # TFLite schema: enum TensorType
 _CODES = {"ADD": 0, "CONV_2D": 3, "FULLY_CONNECTED": 9, "RESHAPE": 22, "SOFTMAX": 25, "SVDF": 27, "CUSTOM": 32}
 
 
@@ -42,6 +42,7 @@ class ModelBuilder:
     operators: list[tuple[str, list[int], list[int], dict[str, Any]]] = field(default_factory=list)
     inputs: list[int] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
+    description: str = ""
 
     def tensor(
         self,
@@ -133,8 +134,10 @@ class ModelBuilder:
         tflite.SubGraphAddOperators(b, ops_v)
         graph = tflite.SubGraphEnd(b)
         graphs_v, codes_v, buffers_v = _refs(b, [graph]), _refs(b, code_refs), _refs(b, buffer_refs)
+        description = b.CreateString(self.description)
         tflite.ModelStart(b)
         tflite.ModelAddVersion(b, 3)
+        tflite.ModelAddDescription(b, description)
         tflite.ModelAddOperatorCodes(b, codes_v)
         tflite.ModelAddSubgraphs(b, graphs_v)
         tflite.ModelAddBuffers(b, buffers_v)
@@ -309,3 +312,35 @@ def remembers(*, width: int = 4, filters: int = 3, memory: int = 5, seed: int = 
     b.op("SVDF", [source, feature, time, bias, state], [out])
     b.inputs, b.outputs = [source], [out]
     return b.build()
+
+
+def mixed(*, seed: int = 11) -> bytes:
+    """Two branches: an int8 dense layer, which an NPU runs, and a float32 one, which it leaves to the CPU."""
+    rng = np.random.default_rng(seed)
+    m = ModelBuilder()
+    quantised, real = m.tensor([1, 16], scale=0.05, zero=3), m.tensor([1, 6], "float32")
+    m.inputs = [quantised, real]
+    m.outputs = [m.dense(quantised, 8, rng, scale=0.7), m.dense(real, 4, rng)]
+    return m.build()
+
+
+def compiled_dense(
+    *, config: int = 0x0000_3008, head: bytes = b"COP1", scale: float = 0.7, description: str = "Vela Optimised"
+) -> bytes:
+    """What Vela makes of `dense()`, as far as a file says it: interface and head of the payload; it computes nothing.
+
+    Args:
+        config: the configuration word (0x3008: an Ethos-U55 of 256 MACs).
+        head: first bytes of the payload.
+        scale: of the output.
+        description: of the model.
+    """
+    m = ModelBuilder(description=description)
+    payload = head + np.array([0x0010_0001, config, 0x1006_6001], "<u4").tobytes()
+    commands = m.tensor([len(payload)], "uint8", data=np.frombuffer(payload, np.uint8))
+    weights = m.tensor([32], "uint8", data=np.arange(32, dtype=np.uint8))
+    scratch = m.tensor([32], "uint8")
+    source, out = m.tensor([1, 16], scale=0.05, zero=3), m.tensor([1, 8], scale=scale)
+    m.op("ethos-u", [commands, weights, scratch, scratch, source], [out])
+    m.inputs, m.outputs = [source], [out]
+    return m.build()

@@ -28,8 +28,8 @@ class Declared(Protocol):
     """What a build declares as a model's reference."""
 
     @property
-    def kind(self) -> Literal["table", "native"]:
-        """Which of the two."""
+    def kind(self) -> str:
+        """``table`` or ``native``."""
 
     @property
     def source(self) -> Path:

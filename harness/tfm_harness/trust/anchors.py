@@ -82,6 +82,10 @@ class Trust:
         else:
             self._installed[model] = image
 
+    def is_installed(self, name: str) -> bool:
+        """Whether another image than the build's runs under that name."""
+        return name in self._installed
+
     def model_bytes(self, name: str) -> bytes:
         """The .tflite bytes that run under that name."""
         image = self._installed.get(name)

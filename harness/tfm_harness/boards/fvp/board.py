@@ -78,7 +78,7 @@ class FvpBoard(EmulatedBoard):
     def _parameters(self) -> dict[str, str]:
         return {
             name: str(int(value)) if isinstance(value, bool) else str(value)
-            for name, value in self._target.parameters.items()
+            for name, value in self._target.all_parameters.items()
         }
 
     def release(self) -> None:
