@@ -41,8 +41,10 @@ def wrong_contents(build: Build) -> Iterator[tuple[Place, str]]:
         for number, path in enumerate(image.keys):
             yield from _key(("images", index, "keys", number), path, image=True)
     for name, model in build.models.items():
-        for key, path in (("file", model.file), ("compiled", model.compiled)):
-            words = path and (_model_words(path, compiled=key == "compiled") or _not_in_image(build, path, model.image))
+        if model.deployed is not None:
+            key = "file" if model.compiled is None else "compiled"
+            words = _model_words(model.deployed, compiled=key == "compiled")
+            words = words or _not_in_image(build, model.deployed, model.image)
             if words:
                 yield ("models", name, key), words
         if model.compiled is not None and model.judged_by is not None:
