@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import pytest
-from tfm_harness import Bench, Checks, Device, Inference, Verifier
-from tfm_harness.latency import catalogue, check_constant, check_periodic, check_start, check_tail
+from tfm_harness import Bench, Checks, Device, Inference, Report, Verifier, build_result_profile
+from tfm_harness.latency import (
+    catalogue,
+    check_constant,
+    check_independent,
+    check_periodic,
+    check_start,
+    check_tail,
+)
+from tfm_harness.latency.catalogue import SIGNING_JUDGED
 from tfm_harness.protocol.smp import PHASES
+from tfm_harness.verify import (
+    PublicKey,
+    record_signature,
+    reference_private_key,
+    verify_result,
+    what_time_may_follow,
+)
 
 pytestmark = pytest.mark.needs("infer", "latency", "models")
 
@@ -76,17 +92,57 @@ def test_signing_takes_the_same_time_whatever_is_signed(
     bench: Bench, device: Device, checks: Checks, count: int
 ) -> None:
     """Messages of one length; the first signing, which may prepare the key, is left out."""
+    if bench.combination.build.latency.signing == "masked":
+        pytest.skip("not covered: the build declares that signing is masked, so its time varies (latency.signing)")
     with bench.exact_clock() as exact:
         if not exact:
             pytest.skip(NO_CLOCK)
-        size = bench.description.input_bytes
-        rng = random.Random(3)  # noqa: S311 - the same inputs every time
-        ticks = []
-        for number in range(count + 1):
-            data = bytes(size) if number % 2 else rng.randbytes(size)
-            marks = marks_of(device.infer_input(data, nonce=rng.randbytes(32)))
-            ticks.append(marks[6] - marks[5])
-        check_constant(ticks[1:], checks.report)
+        check_constant([span_of(inference) for inference in signed(bench, device, count)], checks.report)
+
+
+@pytest.mark.needs("signed-result", "trusted-results")
+def test_the_time_of_masked_signing_tells_nothing(bench: Bench, device: Device, checks: Checks) -> None:
+    """The same for cryptography that masks: its time varies, but goes neither with the secret nor with the message."""
+    if bench.combination.build.latency.signing != "masked":
+        pytest.skip("not covered: the build declares that signing takes constant time (latency.signing)")
+    with bench.exact_clock() as exact:
+        if not exact:
+            pytest.skip(NO_CLOCK)
+        judge_masked(bench, signed(bench, device, 64), checks)
+
+
+def signed(bench: Bench, device: Device, count: int) -> list[Inference]:
+    """Results over zeros and random inputs in turn; the first, which may prepare the key, is left out."""
+    size = bench.description.input_bytes
+    rng = random.Random(3)  # noqa: S311 - the same inputs every time
+    inputs = [bytes(size) if number % 2 else rng.randbytes(size) for number in range(count + 1)]
+    return [device.infer_input(data, nonce=rng.randbytes(32)) for data in inputs][1:]
+
+
+def span_of(inference: Inference) -> int:
+    """Ticks of the signing."""
+    marks = marks_of(inference)
+    return marks[6] - marks[5]
+
+
+def judge_masked(bench: Bench, inferences: Sequence[Inference], checks: Checks) -> None:
+    """Compare the times with what each signature could have leaked."""
+    huk, key = bench.board.identity.huk, bench.trust.key("result")
+    known = huk is not None and bench.combination.build.trust.results == "provisioned"
+    private = reference_private_key(huk, "result").private_numbers().private_value if huk and known else None
+    profile = build_result_profile(bench.combination.build)
+    if not isinstance(key, PublicKey):
+        pytest.skip("not covered: no key that is known to sign results")
+    followed: list[dict[str, int]] = []
+    for inference in inferences:
+        result = verify_result(inference.answer.message, profile=profile, keys=[key], report=Report())
+        if result.message is None or not result.verified:
+            pytest.skip("not covered: a result does not verify, which the suite results judges")
+        followed.append(what_time_may_follow(record_signature(result.message, key), private))
+    values = {name: [each[name] for each in followed] for name in followed[0]}
+    check_independent([span_of(inference) for inference in inferences], values, checks.report)
+    checks(SIGNING_JUDGED, private is not None, expected="the private key, as the harness drew the board's secret",
+           seen="the device's own key: only what is signed was compared with the times", where="signing")  # fmt: skip
 
 
 @pytest.mark.needs("signed-result", "trusted-results", "describe")

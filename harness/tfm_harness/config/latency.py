@@ -41,6 +41,11 @@ class LatencyConfig(Strict):
     mlperf: bool = Field(
         default=False, description="measure by MLPerf Tiny's performance rules as well: five runs of 10 s a model"
     )
+    signing: Literal["constant", "masked"] = Field(
+        default="constant",
+        description="the firmware signs in constant time, or its cryptography masks secrets and its time varies "
+        "(Mbed TLS); then the time may not follow the secret",
+    )
     threshold: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.01, description="relative change of the median that counts as a regression"
     )

@@ -9,6 +9,7 @@ from tfm_harness.latency import catalogue
 from tfm_harness.latency.budget import Budget, check_budget
 from tfm_harness.latency.clock import Clock, ClockQuality
 from tfm_harness.latency.counter import CounterReading, check_counter, check_rate, check_run_accounts, elapsed_ticks
+from tfm_harness.latency.dependence import LEAST_TIMINGS, check_independent
 from tfm_harness.latency.mlperf import MlperfRun, check_mlperf, plan_iterations, run_mlperf
 from tfm_harness.latency.phases import PHASES, Phases, check_phases
 from tfm_harness.latency.regression import GateResult, Night, regression_gate
@@ -17,6 +18,7 @@ from tfm_harness.latency.statistics import Statistics, summarise
 from tfm_harness.latency.steadiness import check_constant, check_periodic, check_start, check_tail
 
 __all__ = [
+    "LEAST_TIMINGS",
     "PHASES",
     "Budget",
     "Clock",
@@ -32,6 +34,7 @@ __all__ = [
     "check_budget",
     "check_constant",
     "check_counter",
+    "check_independent",
     "check_mlperf",
     "check_periodic",
     "check_phases",

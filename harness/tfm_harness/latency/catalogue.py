@@ -29,6 +29,8 @@ __all__ = [
     "SERIES_ABOVE_EMPTY",
     "SERIES_COMPLETE",
     "SIBLING",
+    "SIGNING_INDEPENDENT",
+    "SIGNING_JUDGED",
     "START_AT_INPUT",
     "TAIL",
 ]
@@ -96,6 +98,17 @@ CONSTANT_SIGNING = _check(
     "constant-signing",
     "the time to sign depends neither on the key nor on what is signed",
     "FIPS 140-3 IG 12.A (timing); TF-M threat model (side channels)",
+)
+SIGNING_INDEPENDENT = _check(
+    "signing-independent",
+    "where signing is declared to be masked, its time follows neither the secret number nor what is signed",
+    "FIPS 140-3 IG 12.A (timing); TF-M threat model (side channels)",
+)
+SIGNING_JUDGED = _check(
+    "signing-judged",
+    "the host knows the key, so that the time to sign can be compared with the secret number",
+    "tfm-harness: what is not judged is said",
+    Severity.INFO,
 )
 ONE_FREQUENCY = _check(
     "one-frequency",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         derive_reference_keys,
         reference_private_key,
     )
-    from tfm_harness.verify.deterministic import secret_number
+    from tfm_harness.verify.deterministic import secret_number, what_time_may_follow
     from tfm_harness.verify.elf import ElfError, load_segments, measure
     from tfm_harness.verify.images import expected_components, verify_mcuboot
     from tfm_harness.verify.key_relations import KeyObservation, check_device_key, check_key_relations
@@ -48,7 +48,7 @@ _HOMES = {
     "algorithms": ("P256",),
     "published": ("PUBLISHED_P256",),
     "leaks": ("SampleValues", "Scanner", "Secret", "samples_in"),
-    "deterministic": ("secret_number",),
+    "deterministic": ("secret_number", "what_time_may_follow"),
     "catalogue": ("ALL", "AREAS"),
     "certificates": ("verify_certificate",),
     "components": ("ExpectedComponent", "SoftwareComponent"),
@@ -135,6 +135,7 @@ __all__ = [
     "verify_mcuboot",
     "verify_psa_token",
     "verify_result",
+    "what_time_may_follow",
 ]
 
 __getattr__, __dir__ = lazy_exports(__name__, _HOMES)

@@ -16,13 +16,31 @@ from tfm_harness.verify.checks import keys as check
 from tfm_harness.verify.judge import Judge
 from tfm_harness.verify.signatures import SignatureRecord
 
-__all__ = ["check_rfc6979", "secret_number"]
+__all__ = ["check_rfc6979", "secret_number", "what_time_may_follow"]
 
 
 def secret_number(record: SignatureRecord, private: int) -> int:
     """The secret number k of a P-256 signature (FIPS 186-5 s.6.4.1), from the private scalar."""
     r, s = int.from_bytes(record.r, "big"), int.from_bytes(record.s, "big")
     return (int.from_bytes(record.digest, "big") + r * private) * pow(s, -1, P256.order) % P256.order
+
+
+def what_time_may_follow(record: SignatureRecord, private: int | None) -> dict[str, int]:
+    """What the time of a P-256 signature follows in implementations that leak it, by name.
+
+    The digest's bits always; where the private scalar is known, the secret number's length (Minerva, CHES 2020: each
+    leading zero bit saves a round), its bits, and the bits that scalar and digest share.
+    """
+    digest = int.from_bytes(record.digest, "big")
+    found = {"digest's one bits": digest.bit_count(), "digest's length": digest.bit_length()}
+    if private is not None:
+        k = secret_number(record, private)
+        found["secret number's length"] = k.bit_length()
+        # Where the device shows n - s for s, what follows from the signature is n - k.
+        found["length of n - k"] = (P256.order - k).bit_length()
+        found["secret number's one bits"] = k.bit_count()
+        found["one bits of key and digest"] = (private & digest).bit_count()
+    return found
 
 
 def check_rfc6979(

@@ -1,0 +1,75 @@
+"""Whether a time follows a value: rank correlation of timings with what a leak would follow. Pure.
+
+Some implementations mask their secrets with random numbers, so that their time varies without telling anything
+(Mbed TLS randomises coordinates and inversions). Then the spread says nothing; what counts is whether the time goes
+with the secret number or with what is signed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from tfm_harness.findings import Report
+from tfm_harness.latency import catalogue
+
+__all__ = ["LEAST_TIMINGS", "check_independent", "rank_correlation"]
+
+LEAST_TIMINGS = 48
+"""Fewer timings show no correlation that a random order would not show as well."""
+_LIMIT = 4.9
+"""Standard deviations: one false alarm in a million values (two-sided, normal)."""
+_SPEARMAN_VARIANCE = 1.06
+"""Of Fisher's z for rank correlations (Fieller, Hartley, Pearson: Biometrika 44, 1957)."""
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    """Ranks; equal values share the mean of theirs."""
+    order = sorted(range(len(values)), key=values.__getitem__)
+    ranks = [0.0] * len(values)
+    begin = 0
+    while begin < len(order):
+        end = begin
+        while end + 1 < len(order) and values[order[end + 1]] == values[order[begin]]:
+            end += 1
+        for place in order[begin : end + 1]:
+            ranks[place] = (begin + end) / 2
+        begin = end + 1
+    return ranks
+
+
+def rank_correlation(left: Sequence[float], right: Sequence[float]) -> float:
+    """Spearman's coefficient, -1 to 1; 0 where one of them does not vary."""
+    first, second = _ranks(left), _ranks(right)
+    middle = (len(first) - 1) / 2
+    above = sum((a - middle) * (b - middle) for a, b in zip(first, second, strict=True))
+    below = math.sqrt(sum((a - middle) ** 2 for a in first) * sum((b - middle) ** 2 for b in second))
+    return above / below if below else 0.0
+
+
+def check_independent(
+    ticks: Sequence[int], values: Mapping[str, Sequence[int]], report: Report, *, subject: str = ""
+) -> bool:
+    """The times of an operation that is declared to be masked follow none of the given values.
+
+    Args:
+        ticks: of each operation, on an exact clock; at least `LEAST_TIMINGS`.
+        values: for each name one value of every operation, in the same order (such as the secret number's length).
+
+    Raises:
+        ValueError: fewer timings than `LEAST_TIMINGS`; a coefficient would mean nothing.
+    """
+    if len(ticks) < LEAST_TIMINGS:
+        raise ValueError(f"{len(ticks)} timings; at least {LEAST_TIMINGS} are needed")
+    limit = math.tanh(_LIMIT * math.sqrt(_SPEARMAN_VARIANCE / (len(ticks) - 3)))
+    found = {name: rank_correlation(ticks, each) for name, each in values.items()}
+    follows = {name: value for name, value in found.items() if abs(value) > limit}
+    names = ", ".join(values)
+    return report.add(
+        catalogue.SIGNING_INDEPENDENT,
+        not follows,
+        expected=f"{len(ticks)} signings whose time follows none of: {names} (rank correlation under {limit:.2f})",
+        seen=", ".join(f"it follows the {name}: {value:+.2f}" for name, value in follows.items()),
+        where="signing",
+        subject=subject,
+    )
