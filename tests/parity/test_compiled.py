@@ -322,7 +322,7 @@ class NpuBoard:
 
     def __init__(self, wrong: int | None = None) -> None:
         self.wrong, self.count = wrong, 0
-        self.device: Any = SimpleNamespace(lab=self, client=SimpleNamespace(features=()))
+        self.device: Any = SimpleNamespace(test_commands=self, client=SimpleNamespace(features=()))
 
     def batch(self, inputs: Sequence[bytes], output_bytes: int) -> list[bytes]:
         with get_engine() as engine:
