@@ -5,78 +5,29 @@ from __future__ import annotations
 import base64
 import random
 import struct
+from collections.abc import Iterator
 
 import pytest
-from tfm_harness.verify.leaks import Leak, SampleValues, Scanner, Secret, samples_in
+from tfm_harness.verify.leaks import (
+    NOTATIONS,
+    RAW_NOTATIONS,
+    Leak,
+    SampleValues,
+    Scanner,
+    Secret,
+    missed_canaries,
+    notations,
+    samples_in,
+)
+from tfm_harness.verify.leaks import scanner as scanner_module
 
 KEY = bytes.fromhex("c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721")  # RFC 6979 A.2.5, public
 HALF = KEY[8:24]
 LOG = b"[SPE] boot 1 of this board since power on\n[SPE] OTP ok, lifecycle 00003000\n"
 
 
-def c_words(data: bytes, order: str, *, pad: bool = True) -> str:
-    numbers = struct.unpack(f"{order}{len(data) // 4}I", data)
-    return ", ".join(f"0x{n:08x}" if pad else f"0x{n:x}" for n in numbers)
-
-
-def dump(data: bytes, *, width: int = 1, offset: str = "{:08x}: ", gutter: bool = True) -> str:
-    lines = []
-    for at in range(0, len(data), 16):
-        row = data[at : at + 16]
-        groups = " ".join(row[k : k + width].hex() for k in range(0, len(row), width))
-        shown = "".join(chr(b) if 32 <= b < 127 else "." for b in row)
-        lines.append(offset.format(at) + groups + (f"  |{shown}|" if gutter else ""))
-    return "\n".join(lines)
-
-
-NOTATIONS = {
-    "hex": KEY.hex(),
-    "hex upper": KEY.hex().upper(),
-    "hex half": HALF.hex(),
-    "hex glued to a word": f"key{KEY.hex()}x",
-    "hex with spaces": KEY.hex(" "),
-    "hex with colons": KEY.hex(":"),
-    "hex in pairs": KEY.hex(" ", 2),
-    "hex in fours": KEY.hex("_", 4),
-    "hex in fives": KEY.hex("-", 5),
-    "hex over lines": "\n".join(KEY.hex()[at : at + 24] for at in range(0, 64, 24)),
-    "C bytes": ", ".join(f"0x{b:02x}" for b in KEY),
-    "C bytes without zeros": ", ".join(f"{b:#x}" for b in KEY),
-    "C bytes with suffix": ", ".join(f"0x{b:02X}U" for b in KEY),
-    "C words": c_words(KEY, ">"),
-    "C words little endian": c_words(KEY, "<"),
-    "C words without zeros": c_words(KEY, "<", pad=False),
-    "words in lines": "\n".join(f"key {w}" for w in c_words(KEY, ">").split(", ")),
-    "C array with index": "\n".join(f"k[{n}] = {w};" for n, w in enumerate(c_words(KEY, "<").split(", "))),
-    "two words of eight": f"r0={KEY[:4].hex()} sp=30001ff0 r1={KEY[12:16].hex()}",
-    "registers": "\n".join(f"r{n}: {KEY[4 * n : 4 * n + 4].hex()} pc: 1000{n:04x}" for n in range(8)),
-    "bytes with index": "\n".join(f"[{n:02d}] {b:02x}" for n, b in enumerate(KEY)),
-    "python": repr(KEY),
-    "escapes": "".join(f"\\x{b:02x}" for b in KEY),
-    "octal escapes": "".join(f"\\{b:03o}" for b in KEY),
-    "hexdump -C": dump(KEY),
-    "dump in words": dump(KEY, width=4, gutter=False),
-    "dump in halves": dump(KEY, width=2, offset="{:04x}: "),
-    "dump, offset without colon": dump(KEY, width=2, offset="{:06x} "),
-    "base64": base64.b64encode(KEY).decode(),
-    "base64 of more": base64.b64encode(b"x" + KEY + b"yz").decode(),
-    "base64url": base64.urlsafe_b64encode(KEY).decode().rstrip("="),
-    "base32": base64.b32encode(KEY).decode(),
-    "percent": "".join(f"%{b:02X}" for b in KEY),
-    "decimal": ", ".join(str(b) for b in KEY),
-    "signed decimal": " ".join(str(b - 256 if b > 127 else b) for b in KEY),
-    "decimal one in a line": "\n".join(f"{n}: {b}" for n, b in enumerate(KEY)),
-    "decimal words": " ".join(str(n) for n in struct.unpack("<8I", KEY)),
-    "signed decimal words": " ".join(str(n) for n in struct.unpack(">8i", KEY)),
-    "decimal halves": " ".join(str(n) for n in struct.unpack("<16H", KEY)),
-    "decimal quads": " ".join(str(n) for n in struct.unpack("<4Q", KEY)),
-    "binary": " ".join(f"{b:08b}" for b in KEY),
-    "reversed hex": KEY[::-1].hex(),
-    "reversed base64": base64.b64encode(KEY[::-1]).decode(),
-    "swapped halves": b"".join(KEY[at : at + 2][::-1] for at in range(0, 32, 2)).hex(),
-    "inverted": bytes(b ^ 0xFF for b in KEY).hex(),
-    "JSON": '{"k":[' + ",".join(str(b) for b in KEY) + "]}",
-}
+def c_words(data: bytes, order: str) -> str:
+    return ", ".join(f"0x{n:08x}" for n in struct.unpack(f"{order}{len(data) // 4}I", data))
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +37,91 @@ def scanner() -> Scanner:
 
 @pytest.mark.parametrize("notation", NOTATIONS)
 def test_every_notation_is_found(scanner: Scanner, notation: str) -> None:
-    text = LOG + NOTATIONS[notation].encode() + b"\n" + LOG
+    written = NOTATIONS[notation](KEY)
+    text = LOG + written + b"\n" + LOG
     leaks = scanner.scan(text)
     assert leaks, text
-    assert any(len(LOG) - 8 <= leak.at <= len(LOG) + len(NOTATIONS[notation]) for leak in leaks), leaks
+    assert any(len(LOG) - 8 <= leak.at <= len(LOG) + len(written) for leak in leaks), leaks
+
+
+@pytest.mark.parametrize("form", RAW_NOTATIONS)
+def test_every_form_in_memory_is_found(scanner: Scanner, form: str) -> None:
+    written = RAW_NOTATIONS[form](KEY)
+    memory = bytes(5001) + written + bytes(5000)
+    leaks = scanner.scan(memory, text=False)
+    assert leaks, form
+    assert all(5000 <= leak.at < 5001 + len(written) for leak in leaks), leaks
+
+
+@pytest.mark.parametrize("notation", NOTATIONS)
+def test_other_keys_in_the_same_notation_are_not_found(scanner: Scanner, notation: str) -> None:
+    other = random.Random(notation).randbytes(32)
+    assert scanner.scan(LOG + NOTATIONS[notation](other) + b"\n" + LOG) == []
+
+
+def test_what_lies_over_the_border_of_two_blocks_is_found(scanner: Scanner) -> None:
+    written = NOTATIONS["a decimal in a line"](KEY)
+    for before in (0, 1, 7, len(written) // 2, len(written) - 1, len(written)):
+        text = (LOG * (1 + (1 << 20) // len(LOG)))[: (1 << 20) - before - 1] + b"\n" + written + b"\n" + LOG
+        (leak, *_) = scanner.scan(text)
+        assert (1 << 20) - before <= leak.at < (1 << 20) - before + len(written)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"", b"0", b"\\", b"\\x", b"0x", b"-", b"\n", b"=", b"a" * 12, b"0x" * 9, b"\\x" * 9, b"9" * 21, b"-" * 12,
+        b"18446744073709551615 18446744073709551616 99999999999999999999", b"0b" * 8, b"1" * 70_000,
+        b"f" * 200_000, b"A" * 200_000, b"\0" * 200_000, b"\xff" * 31, b"============", b"\n\n\n\n=\n==\nAA==\n",
+    ],
+    ids=range(22),
+)  # fmt: skip
+def test_any_bytes_can_be_searched(scanner: Scanner, data: bytes) -> None:
+    assert scanner.scan(data) == []
+    assert scanner.scan(data, text=False) == []
+
+
+def test_noise_can_be_searched(scanner: Scanner) -> None:
+    rng = random.Random(9)
+    for alphabet in (b"0x1fFu\\ \n-", b"01 b\n", bytes(range(256)), b"=A/\n+", b"\\01x\"'n"):
+        for size in (*range(24), 3000):
+            data = bytes(rng.choice(alphabet) for _ in range(size))
+            assert scanner.scan(data) == []
+            assert scanner.scan(data, text=False) == []
+
+
+def test_a_leak_says_how_much_of_the_secret_is_there(scanner: Scanner) -> None:
+    (leak, *_) = scanner.scan(b"\0" * 9 + KEY[:21] + b"\0" * 9, text=False)
+    assert (leak.at, leak.length, leak.part) == (9, 21, 0)
+
+
+def test_one_word_in_a_register_is_a_leak(scanner: Scanner) -> None:
+    word = int.from_bytes(KEY[4:8], "big")
+    (leak,) = scanner.in_words([0, 0x30001FF0, word, 0xFFFFFFFF])
+    assert (leak.secret, leak.at, leak.length) == ("key", 2, 4)
+    assert scanner.in_words([0, 0x30001FF0, word ^ 1, 0xFFFFFFFF]) == []
+
+
+def test_chance_is_far_below_one_and_grows_with_what_is_searched(scanner: Scanner) -> None:
+    assert 0 < scanner.chance(1 << 20) < scanner.chance(100 << 20) < 1e-3
+    assert scanner.chance(10 << 30) == pytest.approx(10 * scanner.chance(1 << 30))
+    every = Scanner([Secret(name="key", data=KEY), Secret(name="more", data=bytes(range(32)))])
+    assert every.chance(1 << 20) > scanner.chance(1 << 20)
+
+
+@pytest.mark.parametrize("text", [True, False])
+@pytest.mark.parametrize("around", [b"", LOG * 40, random.Random(2).randbytes(5000)], ids=["empty", "log", "noise"])
+def test_canaries_are_found_in_whatever_is_searched(around: bytes, text: bool) -> None:
+    for seed in range(6):
+        assert missed_canaries(around, seed=seed, text=text) == []
+
+
+def test_canaries_show_a_scanner_that_is_blind(monkeypatch: pytest.MonkeyPatch) -> None:
+    def blind(text: bytes) -> Iterator[notations.Reading]:
+        return (reading for reading in notations.readings(text) if "base64" not in reading.notation)
+
+    monkeypatch.setattr(scanner_module, "readings", blind)
+    assert set(missed_canaries(LOG, seed=1)) == {name for name in NOTATIONS if name.startswith("base64")}
 
 
 @pytest.mark.parametrize("shift", range(5))
@@ -113,9 +145,15 @@ def test_nothing_is_found_where_nothing_is(scanner: Scanner) -> None:
     rng = random.Random(7)
     noise = rng.randbytes(50_000)
     other = bytes(rng.randrange(256) for _ in range(32))
-    texts = [NOTATIONS[name].encode().replace(b"c9", b"d0") for name in ("two words of eight",)]
+    texts = [NOTATIONS["two words of eight"](KEY).replace(b"c9", b"d0")]
     texts[0] = texts[0].replace(KEY[12:16].hex().encode(), other[:4].hex().encode())
-    for text in (noise, base64.b64encode(noise), noise.hex(" ").encode(), dump(noise).encode(), other.hex().encode()):
+    for text in (
+        noise,
+        base64.b64encode(noise),
+        noise.hex(" ").encode(),
+        NOTATIONS["xxd"](noise),
+        other.hex().encode(),
+    ):
         assert scanner.scan(text) == []
     assert scanner.scan(noise + bytes(100_000), text=False) == []
     assert scanner.scan(texts[0]) == []

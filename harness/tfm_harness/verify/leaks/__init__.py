@@ -8,8 +8,18 @@ swapped or inverted.
 
 from __future__ import annotations
 
+from tfm_harness.verify.leaks.canaries import NOTATIONS, RAW_NOTATIONS, missed_canaries
 from tfm_harness.verify.leaks.samples import SampleValues, samples_in
 from tfm_harness.verify.leaks.scanner import Leak, Scanner
 from tfm_harness.verify.leaks.secrets import Secret
 
-__all__ = ["Leak", "SampleValues", "Scanner", "Secret", "samples_in"]
+__all__ = [
+    "NOTATIONS",
+    "RAW_NOTATIONS",
+    "Leak",
+    "SampleValues",
+    "Scanner",
+    "Secret",
+    "missed_canaries",
+    "samples_in",
+]

@@ -6,195 +6,272 @@ one gives noise, and noise does not hold eight bytes of a secret in a row.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
-from bisect import bisect_right
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-__all__ = ["Reading", "readings", "words"]
+import numpy as np
 
+from tfm_harness.verify.leaks.tokens import (
+    BASE32,
+    BASE64,
+    DECIMAL,
+    END_OF_LINE,
+    HEX,
+    OCTAL,
+    Bytes,
+    Flags,
+    Ints,
+    Numbers,
+    Text,
+    Tokens,
+    digits_of,
+    runs,
+    spread,
+)
 
-@dataclass(slots=True)
-class Reading:
-    """One reading of a text: the bytes it means, and where each piece of them stood."""
+__all__ = ["WORDS", "Reading", "readings"]
 
-    notation: str
-    data: bytearray = field(default_factory=bytearray)
-    _starts: list[int] = field(default_factory=list)
-    _places: list[int] = field(default_factory=list)
+WORDS = "single 32-bit words"
 
-    def add(self, piece: bytes, place: int) -> None:
-        """Bytes that stood at `place` of the text."""
-        self._starts.append(len(self.data))
-        self._places.append(place)
-        self.data += piece
-
-    def place(self, at: int) -> int:
-        """Where in the text byte `at` of the stream came from."""
-        return self._places[max(0, bisect_right(self._starts, at) - 1)]
+_LONG_HEX, _LONG_BASE64, _LONG_BASE32 = 16, 11, 13
+"""Characters that eight bytes need."""
+_MOST_DIGITS = 20
+_ESCAPE = re.compile(rb"\\(x[0-9A-Fa-f]{2}|[0-3]?[0-7]{1,2}|[abfnrtv\\'\"])")
+_SIMPLE = {b"a": 7, b"b": 8, b"f": 12, b"n": 10, b"r": 13, b"t": 9, b"v": 11, b"\\": 92, b"'": 39, b'"': 34}
 
 
 @dataclass(frozen=True, slots=True)
-class _Token:
-    text: str
-    prefixed: bool
-    place: int
-    first: bool  # of its line
-    last: bool
+class Reading:
+    """One reading of a text.
 
+    Attributes:
+        notation: in words.
+        data: the bytes it means.
+        places: where in the text each `width` bytes of them stood.
+    """
 
-_HEX = re.compile(rb"(?<![0-9A-Za-z])(0[xX])?([0-9A-Fa-f]+)(?:[uUlLhH]{0,3})(?![0-9A-Za-z])")
-_LONG_HEX = re.compile(rb"[0-9A-Fa-f]{16,}")
-_DECIMAL = re.compile(rb"(?<![0-9A-Za-z.])(-?[0-9]{1,20})(?:[uUlL]{0,3})(?![0-9A-Za-z])")
-_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{11,}")
-_BASE32 = re.compile(rb"[A-Za-z2-7]{13,}")
-_BINARY = re.compile(rb"(?<![0-9A-Za-z])(?:0b)?([01]{8})(?![0-9A-Za-z])")
-_OCTAL = re.compile(rb"\\([0-3]?[0-7]{1,2})")
-_ESCAPE = re.compile(rb"\\(x[0-9A-Fa-f]{2}|[0-3][0-7]{2}|[0abfnrtv\\'\"])")
-_SIMPLE = {b"0": 0, b"a": 7, b"b": 8, b"f": 12, b"n": 10, b"r": 13, b"t": 9, b"v": 11, b"\\": 92, b"'": 39, b'"': 34}
+    notation: str
+    data: Bytes
+    places: Ints
+    width: int = 1
+
+    def place(self, at: int) -> int:
+        """Where in the text byte `at` of the stream came from."""
+        return int(self.places[min(at // self.width, len(self.places) - 1)])
 
 
 def readings(text: bytes) -> Iterator[Reading]:
-    """Every reading of `text` but the raw one."""
-    plain = text.replace(b"\\x", b"  ")  # as long as before, so that places stay right
-    tokens = list(_tokens(plain, _HEX))
-    yield from _hex_readings(tokens)
+    """Every reading of `text` but the raw one; that of single 32-bit words last.
+
+    Its bytes are words of eight hexadecimal digits, or of five at least behind 0x, most significant byte first.
+    """
+    for reading in _all(text):
+        if len(reading.data) >= 8:
+            yield reading
+
+
+def _all(text: bytes) -> Iterator[Reading]:
+    block = Text(text)
+    raw, of = block.raw, block.kinds
+    plain = Text(text.replace(b"\\x", b"  ")) if b"\\x" in text else block  # of the same length
+    found = plain.tokens(HEX)
+    yield from _hex_readings(found)
+    start, end = runs(of & HEX != 0, _LONG_HEX)
     for shift in (0, 1):
-        found = Reading("hexadecimal, run together")
-        for match in _LONG_HEX.finditer(text):
-            digits = match[0][shift:]
-            found.add(bytes.fromhex(digits[: len(digits) // 2 * 2].decode()), match.start())
-        yield found
-    yield from _decimal_readings(list(_tokens(text, _DECIMAL)))
-    yield from _based("base64", text.translate(_URL_SAFE), _BASE64, 4, _decode64)
-    yield from _based("base32", text.upper(), _BASE32, 8, _decode32)
-    yield _matches("binary digits", text, _BINARY, 2)
-    yield _matches("octal escapes", text, _OCTAL, 8)
-    yield _unescaped(text)
+        yield _pairs("hexadecimal, run together", raw, start + shift, (end - start - shift) // 2 * 2)
+    decimal = block.tokens(DECIMAL)
+    yield from _decimal_readings(decimal.only(decimal.length <= _MOST_DIGITS))
+    yield from _octal_readings(block.tokens(OCTAL))
+    yield from _based("base64", raw, runs(of & BASE64 != 0, _LONG_BASE64), 6)
+    yield from _base64_over_lines(raw, of)
+    yield from _based("base32", raw, runs(of & BASE32 != 0, _LONG_BASE32), 5)
+    yield _binary(found)
+    if b"\\" in text:
+        yield _unescaped(text)
+    some = found.only((found.length == 8) | (found.prefixed & (found.length >= 5) & (found.length <= 8)))
+    yield Reading(WORDS, some.values(16).astype(">u4").view(np.uint8), some.start, 4)
 
 
-def words(text: bytes) -> list[tuple[int, bytes]]:
-    """Every 32-bit number in hexadecimal: its place, and its bytes, most significant first."""
-    return [
-        (token.place, int(token.text, 16).to_bytes(4, "big"))
-        for token in _tokens(text, _HEX)
-        if len(token.text) == 8 or (token.prefixed and 5 <= len(token.text) <= 8)
-    ]
+def _choices(found: Tokens) -> Iterator[tuple[str, Tokens]]:
+    """Which numbers of each line are data, and which are offsets, counters and the text at the side."""
+    seen: list[Flags] = []
+    for words, chosen in (
+        ("", np.ones(len(found), np.bool_)),
+        (", without each line's first number", ~found.first),
+        (", each line's last number", found.last),
+        (", each line's numbers of one width", found.uniform),
+        (", each line's numbers of one width without its first", found.uniform & ~found.first),
+    ):
+        if chosen.any() and not any(np.array_equal(chosen, before) for before in seen):
+            seen.append(chosen)
+            yield words, found.only(chosen)
 
 
-def _tokens(text: bytes, pattern: re.Pattern[bytes]) -> Iterator[_Token]:
-    place = 0
-    for line in text.splitlines(keepends=True):
-        matches = list(pattern.finditer(line))
-        for number, match in enumerate(matches):
-            prefix = match[1] if pattern is _HEX else None
-            digits = match[2] if pattern is _HEX else match[1]
-            yield _Token(
-                digits.decode(), prefix is not None, place + match.start(), number == 0, number == len(matches) - 1
-            )
-        place += len(line)
-
-
-_Choice = Callable[[_Token], bool]
-_CHOICES: tuple[tuple[str, _Choice], ...] = (
-    ("", lambda _: True),
-    (", without each line's first number", lambda token: not token.first),
-    (", each line's last number", lambda token: token.last),
-)
-_STYLES: tuple[tuple[str, _Choice], ...] = (("", lambda _: True), (", those with 0x", lambda token: token.prefixed))
-
-
-def _hex_readings(tokens: list[_Token]) -> Iterator[Reading]:
-    for choice, chosen in _CHOICES:
-        some = [token for token in tokens if chosen(token)]
-        yield _joined(f"hexadecimal{choice}", some)
-        for style, fits in _STYLES:
-            styled = [token for token in some if fits(token)]
+def _hex_readings(found: Tokens) -> Iterator[Reading]:
+    for choice, some in _choices(found):
+        even = some.only(some.length % 2 == 0)
+        yield _pairs(f"hexadecimal{choice}", even.text, even.start, even.length)
+        if len(even) != len(some):
+            yield from _nibbles(f"hexadecimal digits{choice}", some)
+        for style, styled in (("", some), (", those with 0x", some.only(some.prefixed))):
             for size in (1, 2, 4, 8):
                 # Without 0x a number is as wide as it is written; with it leading zeros may be missing.
-                numbers = [(t.place, int(t.text, 16)) for t in styled if _width(t, size, style != "")]
-                yield from _numbers(f"hexadecimal numbers of {size} bytes{choice}{style}", numbers, size)
+                fits = styled.length <= 2 * size if style or size == 1 else styled.length == 2 * size
+                numbers = styled.only(fits)
+                notation = f"hexadecimal numbers of {size} bytes{choice}{style}"
+                yield from _numbers(notation, numbers.start, numbers.values(16), size)
 
 
-def _width(token: _Token, size: int, prefixed: bool) -> bool:
-    digits = len(token.text)
-    if size == 1:
-        return digits <= 2
-    return digits <= 2 * size if prefixed else digits == 2 * size
-
-
-def _joined(notation: str, tokens: list[_Token]) -> Reading:
-    found = Reading(notation)
-    for token in tokens:
-        if len(token.text) % 2 == 0:
-            found.add(bytes.fromhex(token.text), token.place)
-    return found
-
-
-def _decimal_readings(tokens: list[_Token]) -> Iterator[Reading]:
-    for choice, chosen in _CHOICES:
-        numbers = [(token.place, int(token.text)) for token in tokens if chosen(token)]
+def _decimal_readings(found: Tokens) -> Iterator[Reading]:
+    value = found.values(10)
+    # 20 digits may be more than 2**64 - 1; the carry shows in what all but the last digit are worth.
+    long = found.length == _MOST_DIGITS
+    if long.any():
+        head = found.only(long)
+        most = Tokens(
+            head.text,
+            head.start,
+            head.length - 1,
+            head.prefixed,
+            head.negative,
+            head.first,
+            head.last,
+            head.uniform,
+        ).values(10)
+        fitting = ~long
+        fitting[long] = (most < 1844674407370955161) | ((most == 1844674407370955161) & (value[long] % 10 <= 5))
+        found, value = found.only(fitting), value[fitting]
+    for choice, chosen in (
+        ("", np.ones(len(found), np.bool_)),
+        (", without each line's first number", ~found.first),
+        (", each line's last number", found.last),
+    ):
+        some, worth = found.only(chosen), value[chosen]
         for size in (1, 2, 4, 8):
-            fitting = [(at, n % (1 << 8 * size)) for at, n in numbers if -(1 << 8 * size - 1) <= n < 1 << 8 * size]
+            bits = np.uint64(8 * size - 1)
+            low = worth >> bits if size == 8 else worth >> (bits + np.uint64(1))
+            fits = (
+                np.where(some.negative, worth <= np.uint64(1) << bits, low == 0)
+                if size < 8
+                else (~some.negative | (low == 0))
+            )
             if size > 2:  # a small number among large ones is a counter or an index
-                fitting = [(at, n) for at, n in fitting if n >= 1 << 4 * size]
-            yield from _numbers(f"decimal numbers of {size} bytes{choice}", fitting, size)
+                fits &= some.negative | (worth >> np.uint64(4 * size) != 0)
+            shown = np.where(some.negative, np.uint64(0) - worth, worth)
+            yield from _numbers(f"decimal numbers of {size} bytes{choice}", some.start[fits], shown[fits], size)
 
 
-def _numbers(notation: str, numbers: list[tuple[int, int]], size: int) -> Iterator[Reading]:
-    if len(numbers) * size < 8:
+def _octal_readings(found: Tokens) -> Iterator[Reading]:
+    for choice, chosen in (("", np.ones(len(found), np.bool_)), (", without each line's first number", ~found.first)):
+        some = found.only(chosen)
+        for size, digits in ((1, (3, 4)), (2, (6, 7)), (4, (11, 12))):
+            numbers = some.only(np.isin(some.length, digits))
+            values = numbers.values(8)
+            fits = values >> np.uint64(8 * size) == 0
+            yield from _numbers(f"octal numbers of {size} bytes{choice}", numbers.start[fits], values[fits], size)
+
+
+def _numbers(notation: str, places: Ints, values: Numbers, size: int) -> Iterator[Reading]:
+    if len(values) * size < 8:
         return
-    for order in ("big", "little")[: 1 if size == 1 else 2]:
-        found = Reading(notation)
-        for place, number in numbers:
-            found.add(number.to_bytes(size, "big" if order == "big" else "little"), place)
-        yield found
+    for order in (">", "<")[: 1 if size == 1 else 2]:
+        yield Reading(notation, values.astype(f"{order}u{size}").view(np.uint8), places, size)
 
 
-def _based(
-    notation: str, text: bytes, pattern: re.Pattern[bytes], group: int, decode: Callable[[bytes], bytes]
-) -> Iterator[Reading]:
+def _pairs(notation: str, text: Bytes, start: Ints, length: Ints) -> Reading:
+    digits, at = digits_of(text, start, length)
+    return Reading(notation, _joined(digits), at[::2])
+
+
+def _joined(digits: Bytes) -> Bytes:
+    """Two digits are a byte."""
+    joined: Bytes = (digits[::2] << 4 | digits[1::2]).astype(np.uint8)
+    return joined
+
+
+def _nibbles(notation: str, found: Tokens) -> Iterator[Reading]:
+    """All digits in a row, however they are grouped."""
+    digits, at = digits_of(found.text, found.start, found.length)
+    for shift in (0, 1):
+        some = digits[shift : shift + (len(digits) - shift) // 2 * 2]
+        yield Reading(notation, _joined(some), at[shift::2])
+
+
+def _based(notation: str, text: Bytes, found: tuple[Ints, Ints], bits: int) -> Iterator[Reading]:
+    """Base64 (6 bits a character) or base32 (5): at each character of a group a secret's first byte may begin."""
+    start, end = found
+    if not len(start):
+        return
+    group, wide = (4, 3) if bits == 6 else (8, 5)
+    table = _SIX if bits == 6 else _FIVE
     for shift in range(group):
-        found = Reading(notation)
-        for match in pattern.finditer(text):
-            digits = match[0][shift:]
-            found.add(decode(digits[: len(digits) // group * group]), match.start() + shift)
-            found.add(b"\0\xff" * 4, match.end())  # runs do not belong together
-        yield found
+        at = spread(start + shift, np.maximum(end - start - shift, 0) // group * group)
+        digits = table[text[at]].reshape(-1, group)
+        value = np.zeros(len(digits), np.uint64)
+        for column in range(group):
+            value = value << np.uint64(bits) | digits[:, column]
+        data = np.empty((len(digits), wide), np.uint8)
+        for column in range(wide):
+            data[:, column] = value >> np.uint64(8 * (wide - 1 - column)) & np.uint64(0xFF)
+        yield Reading(notation, data.reshape(-1), at[::group], wide)
 
 
-def _decode64(digits: bytes) -> bytes:
-    return binascii.a2b_base64(digits)
+def _base64_over_lines(text: Bytes, of: Bytes) -> Iterator[Reading]:
+    """Lines of nothing but base64, read as one."""
+    start, end = runs(of & END_OF_LINE == 0, 4)
+    body = end - (text[end - 1] == 0x3D)  # without the padding
+    body -= (text[body - 1] == 0x3D) & (body > start)
+    other = np.append(np.flatnonzero(of & BASE64 == 0), len(text))
+    pure = other[np.searchsorted(other, start)] >= body
+    neighbours = np.zeros(len(start), np.bool_)
+    if len(start) > 1:
+        neighbours[1:] |= pure[:-1]
+        neighbours[:-1] |= pure[1:]
+    pure &= neighbours
+    at = spread(start[pure], (body - start)[pure])
+    joined = text[at]
+    if len(joined) >= _LONG_BASE64:
+        for reading in _based("base64 over lines", joined, (np.array([0]), np.array([len(joined)])), 6):
+            yield Reading(reading.notation, reading.data, at[reading.places], reading.width)
 
 
-def _decode32(digits: bytes) -> bytes:
-    try:
-        return base64.b32decode(digits)
-    except binascii.Error:  # letters that base32 has not
-        return b""
-
-
-def _matches(notation: str, text: bytes, pattern: re.Pattern[bytes], base: int) -> Reading:
-    found = Reading(notation)
-    for match in pattern.finditer(text):
-        found.add(bytes([int(match[1], base)]), match.start())
-    return found
+def _binary(found: Tokens) -> Reading:
+    """Numbers of eight binary digits, those with 0b too."""
+    text = found.text
+    start = found.start + np.where(
+        (found.length == 10) & (text[np.minimum(found.start + 1, len(text) - 1)] == 0x62), 2, 0
+    )
+    start = start[(found.length - (start - found.start) == 8) & ~found.prefixed]
+    digits = text[start[:, None] + np.arange(8)] - 0x30 if len(start) else np.zeros((0, 8), np.uint8)
+    binary = (digits <= 1).all(axis=1)
+    return Reading("binary digits", np.packbits(digits[binary], axis=1).reshape(-1), start[binary])
 
 
 def _unescaped(text: bytes) -> Reading:
-    found = Reading("a string with escapes")
-    at = 0
-    for match in _ESCAPE.finditer(text):
-        if match.start() > at:
-            found.add(text[at : match.start()], at)
-        code = match[1]
-        value = int(code[1:], 16) if code[:1] == b"x" else _SIMPLE.get(code)
-        found.add(bytes([int(code, 8) if value is None else value]), match.start())
-        at = match.end()
-    found.add(text[at:], at)
-    return found
+    """Strings with escapes, as C and Python write them. Lines without any are left out."""
+    data, places = bytearray(), []
+    offset = 0
+    for line in text.split(b"\n"):
+        if b"\\" in line:
+            at = 0
+            for match in _ESCAPE.finditer(line):
+                code = match[1]
+                value = int(code[1:], 16) if code[:1] == b"x" else _SIMPLE.get(code)
+                plain = line[at : match.start()]
+                data += plain
+                data.append(int(code, 8) & 0xFF if value is None else value)
+                places += [*range(offset + at, offset + match.start()), offset + match.start()]
+                at = match.end()
+            data += line[at:]
+            places += range(offset + at, offset + len(line))
+        offset += len(line) + 1
+    return Reading("a string with escapes", np.frombuffer(bytes(data), np.uint8), np.array(places, np.int64))
 
 
-_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_SIX, _FIVE = np.zeros(256, np.uint8), np.zeros(256, np.uint8)
+for _number, _letter in enumerate(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"):
+    _SIX[_letter] = _number
+_SIX[ord("-")], _SIX[ord("_")] = 62, 63
+for _number, _letter in enumerate(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"):
+    _FIVE[[_letter, bytes([_letter]).lower()[0]]] = _number

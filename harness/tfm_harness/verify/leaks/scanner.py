@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from tfm_harness.verify.leaks.notations import readings, words
+import numpy as np
+
+from tfm_harness.verify.leaks.matching import Index, Window, WordIndex
+from tfm_harness.verify.leaks.notations import WORDS, readings
 from tfm_harness.verify.leaks.secrets import Secret, windows
+from tfm_harness.verify.leaks.tokens import Bytes, runs, spread
 
-__all__ = ["Leak", "Scanner"]
+__all__ = ["READINGS", "Leak", "Scanner"]
 
-_FEW = 3000
-"""Up to so many windows each is searched for by itself; more are looked up at every place."""
 _NEAR = 2048
 """Single words of a secret count together when they stand within so many characters."""
 _WORD = 4
-_TEXT = re.compile(rb"[\t\n\r\x20-\x7e]{11,}")
-_GAP = bytes(64)
+_PRINTABLE = 11
+_BLOCK = 1 << 20
+_OVERLAP = 1 << 15
+"""A secret that is spread over more of a text than this may be missed at the border of two blocks."""
+_STRIDES = (2, 4)
+READINGS = 128
+"""More streams than one text is ever read as: for the calculation of chance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,20 +56,24 @@ class Scanner:
     """
 
     def __init__(self, secrets: Sequence[Secret]) -> None:
-        self._by_size: dict[int, dict[bytes, tuple[Secret, str, int]]] = {}
-        self._words: dict[bytes, Secret] = {}
-        for secret in secrets:
-            found = list(windows(secret))
-            if not found:
+        self._names = [secret.name for secret in secrets]
+        found: dict[bytes, Window] = {}
+        single: dict[int, int] = {}
+        for number, secret in enumerate(secrets):
+            some = list(windows(secret))
+            if not some:
                 raise ValueError(f"{secret.name}: too regular to be told from chance")
-            index = self._by_size.setdefault(secret.window, {})
-            for window, form, at in found:
-                index.setdefault(window, (secret, form, at))
+            for form, data, at in some:
+                found.setdefault(data[at : at + secret.window], Window(number, form, data, at, secret.window))
             if secret.every_form and len(secret.data) <= 64:
                 for at in range(0, len(secret.data) - _WORD + 1, _WORD):
                     word = secret.data[at : at + _WORD]
                     if len(set(word)) > 2:
-                        self._words |= {word: secret, word[::-1]: secret}
+                        single |= {int.from_bytes(word, "big"): number, int.from_bytes(word, "little"): number}
+        self._index = Index(list(found.values()))
+        self._words = WordIndex(single)
+        self._by_size = {size: sum(w.size == size for w in found.values()) for size in {s.window for s in secrets}}
+        self._single = len(single)
 
     def scan(self, data: bytes, *, text: bool = True) -> list[Leak]:
         """Everything found in `data`, once for each secret and notation.
@@ -72,90 +82,103 @@ class Scanner:
             data: an output, or memory.
             text: read it as text too; else only what is printable in it.
         """
-        leaks = {(leak.secret, leak.notation): leak for leak in self._raw(data)}
-        for leak in self._text(data) if text else self._text_in(data):
+        leaks: dict[tuple[str, str], Leak] = {}
+        array = np.frombuffer(data, np.uint8)
+        for leak in self._raw(array, memory=not text):
+            leaks.setdefault((leak.secret, leak.notation), leak)
+        for leak in self._blocks(data) if text else self._text_in(array):
             leaks.setdefault((leak.secret, leak.notation), leak)
         return list(leaks.values())
 
-    def _text_in(self, memory: bytes) -> Iterator[Leak]:
+    def chance(self, size: int) -> float:
+        """An upper bound of how many leaks are found by chance in `size` bytes: far below one, or a hit means little.
+
+        A key is drawn at random and does not know what is searched. So each of its windows of n bytes stands at a
+        given place of a given stream with probability 256**-n, whatever stands there; and two of its words near each
+        other with 2**-64 a pair. Windows of models and samples are no random numbers: for them it is an estimate.
+        """
+        streams = READINGS * size
+        whole = sum(streams * count / 256.0**size_of for size_of, count in self._by_size.items())
+        pairs = size * self._single * _NEAR * 2 * (_WORD * 4) / 2.0**64
+        return whole + pairs
+
+    def in_words(self, values: Iterable[int]) -> list[Leak]:
+        """Secrets of which a word stands in one of a few 32-bit registers: one word is enough there."""
+        array = np.array([value & 0xFFFF_FFFF for value in values], np.uint32)
+        return [
+            Leak(secret=self._names[secret], notation="a register", at=at, length=_WORD, part=0)
+            for at, _, secret in self._words.find(array)
+        ]
+
+    # --- raw bytes -------------------------------------------------------------------------------
+
+    def _raw(self, data: Bytes, *, memory: bool) -> Iterator[Leak]:
+        for window, at in self._index.find(data):
+            yield self._leak(window, "raw", data, at, at)
+        if not memory:
+            return
+        for stride in _STRIDES:
+            for first in range(stride):
+                stream = np.ascontiguousarray(data[first::stride])
+                for window, at in self._index.find(stream):
+                    yield self._leak(window, f"raw, one byte in {stride}", stream, at, first + at * stride)
+        for shift in range(_WORD):
+            some = data[shift : shift + (len(data) - shift) // _WORD * _WORD].view(np.dtype("<u4"))
+            yield from self._near(
+                ((shift + at * _WORD, word, secret) for at, word, secret in self._words.find(some)),
+                "single words in memory",
+            )
+
+    # --- text ------------------------------------------------------------------------------------
+
+    def _text_in(self, memory: Bytes) -> Iterator[Leak]:
         """What is printable in memory, read as one text of several lines."""
-        places: list[tuple[int, int]] = []
-        joined = bytearray()
-        for match in _TEXT.finditer(memory):
-            places.append((len(joined), match.start()))
-            joined += match[0] + b"\n"
-        for leak in self._text(bytes(joined)):
-            before, start = max((pair for pair in places if pair[0] <= leak.at), default=(0, 0))
-            yield replace(leak, at=start + leak.at - before)
+        printable = (memory >= 0x20) & (memory < 0x7F) | (memory == 9) | (memory == 10) | (memory == 13)
+        start, end = runs(printable, _PRINTABLE)
+        if not len(start):
+            return
+        at = spread(start, end - start + 1)  # and the character behind it, to become the end of a line
+        joined = memory[np.minimum(at, len(memory) - 1)].copy()
+        joined[np.cumsum(end - start + 1) - 1] = 0x0A
+        for leak in self._blocks(joined.tobytes()):
+            yield replace(leak, at=int(at[leak.at]))
 
-    def _raw(self, data: bytes) -> Iterator[Leak]:
-        for size, index in self._by_size.items():
-            if len(index) <= _FEW:
-                yield from self._search(data, index, size, "raw", lambda at: at)
-            else:
-                start = 0
-                for piece in data.split(_GAP):  # memory is mostly zeros
-                    yield from self._look_up(piece, index, size, "raw", start)
-                    start += len(piece) + len(_GAP)
+    def _blocks(self, text: bytes) -> Iterator[Leak]:
+        for start in range(0, max(len(text), 1), _BLOCK):
+            block = text[max(0, start - _OVERLAP) : start + _BLOCK]
+            for leak in self._text(block):
+                yield replace(leak, at=leak.at + max(0, start - _OVERLAP))
 
-    def _text(self, text: bytes) -> list[Leak]:
-        found: list[Leak] = []
+    def _text(self, text: bytes) -> Iterator[Leak]:
+        if len(text) < _PRINTABLE:
+            return
         for reading in readings(text):
-            stream = bytes(reading.data)
-            for size, index in self._by_size.items():
-                if len(stream) < size:
-                    continue
-                if len(index) <= _FEW:
-                    found += self._search(stream, index, size, reading.notation, reading.place)
-                else:
-                    leaks = self._look_up(stream, index, size, reading.notation, 0)
-                    found += [replace(leak, at=reading.place(leak.at)) for leak in leaks]
-        return [*found, *self._scattered(text)]
-
-    @staticmethod
-    def _search(
-        data: bytes,
-        index: dict[bytes, tuple[Secret, str, int]],
-        size: int,
-        notation: str,
-        place: Callable[[int], int],
-    ) -> Iterator[Leak]:
-        for window, (secret, form, part) in index.items():
-            at = data.find(window)
-            if at >= 0:
-                yield Leak(
-                    secret=secret.name,
-                    notation=f"{notation}, {form}" if form else notation,
-                    at=place(at),
-                    length=size,
-                    part=part,
-                )
-
-    @staticmethod
-    def _look_up(
-        data: bytes, index: dict[bytes, tuple[Secret, str, int]], size: int, notation: str, start: int
-    ) -> Iterator[Leak]:
-        for at in range(len(data) - size + 1):
-            hit = index.get(data[at : at + size])
-            if hit is not None:
-                secret, form, part = hit
-                yield Leak(
-                    secret=secret.name,
-                    notation=f"{notation}, {form}" if form else notation,
-                    at=start + at,
-                    length=size,
-                    part=part,
-                )
-                return  # one piece is enough; what is leaked is known
-
-    def _scattered(self, text: bytes) -> Iterator[Leak]:
-        """Two different words of a secret near each other, whatever stands between them."""
-        seen: dict[str, tuple[int, bytes]] = {}
-        for place, word in words(text):
-            secret = self._words.get(word)
-            if secret is None:
+            if reading.notation == WORDS:
+                found = self._words.find(reading.data.view(">u4").astype(np.uint32))
+                yield from self._near(((int(reading.places[at]), word, secret) for at, word, secret in found), WORDS)
                 continue
-            before = seen.get(secret.name)
+            for window, at in self._index.find(reading.data):
+                yield self._leak(window, reading.notation, reading.data, at, reading.place(at))
+
+    def _near(self, hits: Iterable[tuple[int, int, int]], notation: str) -> Iterator[Leak]:
+        """Two different words of a secret near each other, whatever stands between them."""
+        seen: dict[int, tuple[int, int]] = {}
+        for place, word, secret in hits:
+            before = seen.get(secret)
             if before is not None and before[1] != word and place - before[0] <= _NEAR:
-                yield Leak(secret=secret.name, notation="single 32-bit words", at=before[0], length=2 * _WORD, part=0)
-            seen[secret.name] = (place, word)
+                yield Leak(secret=self._names[secret], notation=notation, at=before[0], length=2 * _WORD, part=0)
+            seen[secret] = (place, word)
+
+    def _leak(self, window: Window, notation: str, stream: Bytes, at: int, place: int) -> Leak:
+        """With as much of the secret as stands there behind the window."""
+        length = window.size
+        most = min(len(window.data) - window.at, len(stream) - at)
+        rest = np.frombuffer(window.data, np.uint8, most, window.at) != stream[at : at + most]
+        length = int(np.argmax(rest)) if rest.any() else most
+        return Leak(
+            secret=self._names[window.secret],
+            notation=f"{notation}, {window.form}" if window.form else notation,
+            at=place,
+            length=max(length, window.size),
+            part=window.at,
+        )

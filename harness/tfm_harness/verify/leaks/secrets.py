@@ -49,13 +49,13 @@ def forms(data: bytes, *, every: bool) -> Iterator[tuple[str, bytes]]:
     yield "inverted", data.translate(_INVERTED)
 
 
-def windows(secret: Secret) -> Iterator[tuple[bytes, str, int]]:
-    """Every window to look for: its bytes, the form in words, its offset in that form."""
+def windows(secret: Secret) -> Iterator[tuple[str, bytes, int]]:
+    """Every window to look for: the form in words, the whole secret in that form, the window's offset in it."""
     for form, data in forms(secret.data, every=secret.every_form):
         for at in (*range(0, len(data) - secret.window + 1, secret.step), len(data) - secret.window):
             window = data[at : at + secret.window]
             if len(set(window)) >= secret.distinct * secret.window:
-                yield window, form, at
+                yield form, data, at
 
 
 _BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))

@@ -1,0 +1,166 @@
+"""Canaries: made-up secrets in every notation, planted in what was searched, to show that the search finds them."""
+
+from __future__ import annotations
+
+import base64
+import random
+import struct
+from collections.abc import Callable, Mapping
+
+from tfm_harness.verify.leaks.scanner import Scanner
+from tfm_harness.verify.leaks.secrets import Secret
+
+__all__ = ["NOTATIONS", "RAW_NOTATIONS", "missed_canaries"]
+
+_SLICE = 1 << 17
+"""Of what was searched so much is searched once more, with the canaries in it."""
+
+Write = Callable[[bytes], bytes]
+
+
+def _words(data: bytes, order: str, code: str = "I", form: str = "0x{:08x}", between: str = ", ") -> bytes:
+    numbers = struct.unpack(f"{order}{len(data) // struct.calcsize(code)}{code}", data)
+    return between.join(form.format(number) for number in numbers).encode()
+
+
+def _each(form: str, between: str = " ") -> Write:
+    return lambda data: between.join(form.format(byte) for byte in data).encode()
+
+
+def _grouped(size: int, between: str) -> Write:
+    """Digits in groups of so many, whether or not a byte ends there."""
+    return lambda data: between.join(data.hex()[at : at + size] for at in range(0, 2 * len(data), size)).encode()
+
+
+def _dump(width: int = 1, offset: str = "{:08x}: ", *, gutter: bool = True, columns: int = 16) -> Write:
+    """Lines of 16 bytes with an offset, and the text at the side."""
+
+    def write(data: bytes) -> bytes:
+        lines = []
+        for at in range(0, len(data), columns):
+            row = data[at : at + columns]
+            groups = " ".join(row[k : k + width].hex() for k in range(0, len(row), width))
+            shown = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in row)
+            lines.append(offset.format(at) + groups + (f"  |{shown}|" if gutter else ""))
+        return "\n".join(lines).encode()
+
+    return write
+
+
+def _swapped(data: bytes, size: int) -> bytes:
+    return b"".join(data[at : at + size][::-1] for at in range(0, len(data), size))
+
+
+def _folded(data: bytes, width: int) -> bytes:
+    return b"\n".join(data[at : at + width] for at in range(0, len(data), width))
+
+
+NOTATIONS: Mapping[str, Write] = {
+    "hex": lambda data: data.hex().encode(),
+    "hex in capitals": lambda data: data.hex().upper().encode(),
+    "hex between letters": lambda data: b"key" + data.hex().encode() + b"x",
+    "hex with spaces": _each("{:02x}"),
+    "hex with colons": _each("{:02x}", ":"),
+    "hex in pairs": _grouped(4, " "),
+    "hex in threes of digits": _grouped(3, " "),
+    "hex in fours": _grouped(8, "_"),
+    "hex in fives": _grouped(10, "-"),
+    "hex in sevens of digits": _grouped(7, "."),
+    "hex over lines": _grouped(24, "\n"),
+    "hex over lines of odd length": _grouped(25, "\n"),
+    "C bytes": _each("0x{:02x}", ", "),
+    "C bytes without zeros": _each("{:#x}", ", "),
+    "C bytes with suffix": _each("0x{:02X}U", ", "),
+    "C words": lambda data: _words(data, ">"),
+    "C words, little endian": lambda data: _words(data, "<"),
+    "C words without zeros": lambda data: _words(data, "<", form="{:#x}"),
+    "a word in a line": lambda data: _words(data, ">", form="key {:08x}", between="\n"),
+    "C array with index": lambda data: b"\n".join(
+        b"k[%d] = 0x%08x;" % (at, word) for at, word in enumerate(struct.unpack(f"<{len(data) // 4}I", data))
+    ),
+    "two words of eight": lambda data: f"r0={data[:4].hex()} sp=30001ff0 r1={data[12:16].hex()}".encode(),
+    "registers": lambda data: "\n".join(
+        f"r{at}: {data[4 * at : 4 * at + 4].hex()} pc: 1000{at:04x}" for at in range(len(data) // 4)
+    ).encode(),
+    "a byte in a line": lambda data: b"\n".join(b"[%02d] %02x" % (at, byte) for at, byte in enumerate(data)),
+    "Python bytes": lambda data: repr(data).encode(),
+    "hex escapes": _each("\\x{:02x}", ""),
+    "octal escapes": _each("\\{:03o}", ""),
+    "hexdump -C": _dump(),
+    "xxd": _dump(2),
+    "od in octal": lambda data: _folded(_words(data, "<", "H", "{:06o}", " "), 56),
+    "octal bytes": _each("{:03o}"),
+    "dump in words": _dump(4, gutter=False),
+    "dump in halves": _dump(2, "{:04x}: "),
+    "dump with offsets as wide as words": _dump(4, "{:08x} "),
+    "dump with a time before": _dump(1, "[00:00:01.250,000] <inf> {:04x} "),
+    "base64": base64.b64encode,
+    "base64 of more, 1 before": lambda data: base64.b64encode(b"x" + data + b"yz"),
+    "base64 of more, 2 before": lambda data: base64.b64encode(b"xw" + data + b"y"),
+    "base64url": lambda data: base64.urlsafe_b64encode(data).rstrip(b"="),
+    "base64 over lines": lambda data: _folded(base64.b64encode(data), 10),
+    "base32": base64.b32encode,
+    "percent": _each("%{:02X}", ""),
+    "quoted-printable": _each("={:02X}", ""),
+    "decimal": _each("{}", ", "),
+    "decimal with dots": _each("{}", "."),
+    "decimal with sign": lambda data: _words(data, "<", "b", "{}", " "),
+    "a decimal in a line": lambda data: b"\n".join(b"%d: %d" % (at, byte) for at, byte in enumerate(data)),
+    "decimal words": lambda data: _words(data, "<", form="{}", between=" "),
+    "decimal words with sign": lambda data: _words(data, ">", "i", "{}", " "),
+    "decimal halves": lambda data: _words(data, "<", "H", "{}", " "),
+    "decimal quads": lambda data: _words(data, "<", "Q", "{}", " "),
+    "binary": _each("{:08b}"),
+    "binary with 0b": _each("0b{:08b}", ", "),
+    "JSON": lambda data: b'{"k":[' + b",".join(b"%d" % byte for byte in data) + b"]}",
+    "hex reversed": lambda data: data[::-1].hex().encode(),
+    "base64 reversed": lambda data: base64.b64encode(data[::-1]),
+    "hex of halves swapped": lambda data: _swapped(data, 2).hex().encode(),
+    "hex of words swapped": lambda data: _swapped(data, 4).hex().encode(),
+    "hex inverted": lambda data: bytes(byte ^ 0xFF for byte in data).hex().encode(),
+    "half of it in hex": lambda data: data[8:24].hex().encode(),
+}
+"""Notations in a text, and how each is written."""
+
+RAW_NOTATIONS: Mapping[str, Write] = {
+    "as it is": bytes,
+    "reversed": lambda data: data[::-1],
+    "words swapped": lambda data: _swapped(data, 4),
+    "words in reverse order": lambda data: _swapped(data, 4)[::-1],
+    "bits reversed": lambda data: bytes(int(f"{byte:08b}"[::-1], 2) for byte in data),
+    "nibbles swapped": lambda data: bytes((byte << 4 | byte >> 4) & 0xFF for byte in data),
+    "inverted": lambda data: bytes(byte ^ 0xFF for byte in data),
+    "one byte in two": lambda data: b"\0".join(bytes([byte]) for byte in data),
+    "one byte in four": lambda data: b"\0\0\0".join(bytes([byte]) for byte in data),
+    "two words apart": lambda data: data[4:8] + bytes(range(100, 160)) + data[16:20],
+    "hex in it": lambda data: b"\0" + data.hex().encode() + b"\0",
+    "base64 in it": lambda data: b"\xff" + base64.b64encode(data) + b"\xff",
+}
+"""Forms in memory, and how each is written."""
+
+
+def missed_canaries(data: bytes, *, seed: int, text: bool = True) -> list[str]:
+    """The notations in which a canary planted in `data` is not found; empty as long as the scanner works.
+
+    Args:
+        data: what was searched; canaries are planted in a part of it.
+        seed: of the canaries and their places.
+        text: plant what stands in a text; else what stands in memory.
+    """
+    rng = random.Random(seed)  # noqa: S311 - canaries guard nothing; the same seed must give the same ones
+    written = NOTATIONS if text else RAW_NOTATIONS
+    keys = {name: rng.randbytes(32) for name in written}
+    start = rng.randrange(max(1, len(data) - _SLICE))
+    piece = data[start : start + _SLICE]
+    places = sorted(rng.randrange(len(piece) + 1) for _ in written)
+    order = rng.sample(sorted(written), len(written))
+    planted, before = bytearray(), 0
+    for at, name in zip(places, order, strict=True):
+        planted += piece[before:at]
+        written_out = written[name](keys[name])
+        planted += b"\n" + written_out + b"\n" if text else written_out + b"\0" * 8
+        before = at
+    planted += piece[before:]
+    found = Scanner([Secret(name=name, data=key) for name, key in keys.items()]).scan(bytes(planted), text=text)
+    seen = {leak.secret for leak in found}
+    return [name for name in written if name not in seen]
