@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hmac
+import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tfm_harness import (
@@ -29,6 +31,8 @@ from tfm_harness.verify import (
     SampleValues,
     Scanner,
     Secret,
+    gateways,
+    missed_canaries,
     record_signature,
     reference_private_key,
     samples_in,
@@ -41,6 +45,8 @@ pytestmark = pytest.mark.needs("infer", "describe")
 CANARY = bytes.fromhex("5e0f41cb97a25d3886d1f06b3c79e4120fb8c42d7a916e53ab08d7143ce95f62")
 MOST = 1 << 20
 """Bytes of a console that are searched, the newest."""
+CHANCE = 1e-3
+"""Hits by chance in all that one run searches; more, and a finding would mean little."""
 
 SECRET_OUT = Check(
     id="confidentiality.secret-in-output",
@@ -76,6 +82,22 @@ MODEL_SHIPPED = Check(
     id="confidentiality.model-in-image",
     title="no piece of a model is part of a non-secure image",
     requirement="PSA Security Model 1.1 s.4.5 (confidentiality of assets)",
+)
+STORED = Check(
+    id="confidentiality.secret-in-storage",
+    title="no private key, hardware secret or sensor reading stands readable in memory outside of the chip",
+    requirement="PSA Security Model 1.1 s.4.5 (confidentiality of secrets), goal 9 (secure storage)",
+)
+FILED = Check(
+    id="confidentiality.secret-in-files",
+    title="no secret of a board stands in a file that the harness keeps of a run",
+    requirement="tfm-harness: a run's records can be shown to anybody",
+    waivable=False,
+)
+REGISTERS = Check(
+    id="confidentiality.registers-on-return",
+    title="registers hold nothing of the secure side when a call returns to the non-secure side",
+    requirement="Armv8-M Security Extension (Arm 100720 s.4: registers are cleared before BXNS); AAPCS32 s.6.1",
 )
 SCANNER_WORKS = Check(
     id="confidentiality.scanner-works",
@@ -317,6 +339,89 @@ def test_no_piece_of_a_model_is_in_a_non_secure_image(bench: Bench, device: Devi
         )
 
 
+@pytest.mark.needs("known-secrets", "nv-access")
+def test_nothing_secret_stands_in_storage_outside_of_the_chip(
+    bench: Bench, work: Work, virtual: VirtualBoard, checks: Checks
+) -> None:
+    """Counters, updated models, and whatever else is kept over power cycles: an attacker reads that chip."""
+    if bench.stimulus is not None and not bench.missing(["sensor", "sensor-model"]):
+        work.sensor(bench.stimulus)
+    work.keys()
+    found = [*secrets_of(bench, work), *(sensor_secrets(work) if work.samples else [])]
+    data = virtual.nv.read()
+    leaks = Scanner(found).scan(data, text=False)
+    seen = "; ".join(map(str, leaks[:4]))
+    checks(STORED, not leaks, expected="nothing", seen=seen, subject=f"{len(data)} bytes of NV memory")
+    finds_canaries(checks, "NV memory", data, text=False)
+
+
+@pytest.mark.needs("known-secrets")
+def test_the_harness_keeps_no_secret_of_a_board_in_its_files(bench: Bench, work: Work, checks: Checks) -> None:
+    """Transcripts, journals and emulators' logs: they go into reports and evidence."""
+    work.keys()
+    scanner = Scanner(secrets_of(bench, work))
+    files = [path for path in sorted(bench.context.run_dir.rglob("*")) if path.is_file() and not path.is_symlink()]
+    for path in files:
+        name = str(path.relative_to(bench.context.run_dir))
+        leaks = scanner.scan(newest(path))
+        checks(FILED, not leaks, expected="nothing", seen="; ".join(map(str, leaks[:4])), subject=name)
+    checks(FILED, bool(files), expected="files of this run", seen="none", subject="the run's folder")
+
+
+def newest(path: Path) -> bytes:
+    """The last bytes of a file, sixteen times as many as of a console."""
+    with path.open("rb") as stream:
+        stream.seek(max(0, path.stat().st_size - 16 * MOST))
+        return stream.read(16 * MOST)
+
+
+@pytest.mark.needs("known-secrets", "call-stops")
+def test_registers_hold_nothing_secret_on_return(
+    bench: Bench, work: Work, virtual: VirtualBoard, checks: Checks
+) -> None:
+    """Of each call while keys are used: what the callee may change is cleared, and the rest is the caller's own."""
+    entries = [at for image in bench.combination.build.images for at in gateways_of(image.file)]
+    if not entries:
+        pytest.skip("not covered: the build names no secure ELF image with gateways")
+    calls = virtual.calls(work.keys, entries)
+    scanner = Scanner(secrets_of(bench, work))
+    checks(REGISTERS, bool(calls), expected="calls of the secure side", seen="none", subject="gateways")
+    for number, (before, after) in enumerate(calls):
+        left: list[str] = []
+        for name, old, new in (
+            *((f"r{n}", before.general[n], after.general[n]) for n in range(1, 13)),
+            *((f"s{n}", before.floats[n], after.floats[n]) for n in range(32)),
+        ):
+            scratch = name in {"r1", "r2", "r3", "r12"} or (name[0] == "s" and int(name[1:]) < 16)
+            own = {old, 0, before.lr, after.lr} if scratch else {old}
+            if new not in own:
+                left.append(f"{name} = {new:#010x}")
+        names = [*(f"r{n}" for n in range(13)), *(f"s{n}" for n in range(32))]
+        leaks = [
+            f"{leak.length} bytes of {leak.secret} in {names[leak.at]}"
+            for leak in scanner.in_words((*after.general, *after.floats))
+        ]
+        seen = "; ".join([*leaks[:2], *left[:6]])
+        checks(
+            REGISTERS, not left and not leaks,
+            expected="r1-r3, r12, s0-s15 cleared, r4-r11, s16-s31 unchanged", seen=seen, subject=f"call {number}",
+        )  # fmt: skip
+
+
+def gateways_of(image: Path) -> list[int]:
+    """Where a secure image is entered; none where it is no ELF file."""
+    data = image.read_bytes()
+    return gateways(data) if data.startswith(b"\x7fELF") else []
+
+
+def finds_canaries(checks: Checks, where: str, data: bytes, *, text: bool) -> None:
+    """Made-up secrets in every notation, planted in a copy of what was searched, are found."""
+    seed = secrets.randbits(32)
+    missed = missed_canaries(data, seed=seed, text=text)
+    subject = f"canaries in {where} (seed {seed})"
+    checks(SCANNER_WORKS, not missed, expected="every notation", seen=f"missed: {', '.join(missed)}", subject=subject)
+
+
 @pytest.mark.needs("stats")
 def test_what_is_planted_is_found(bench: Bench, work: Work, checks: Checks) -> None:
     """The non-secure side itself is made to hold and to say a text: in answers, and in its memory."""
@@ -324,12 +429,22 @@ def test_what_is_planted_is_found(bench: Bench, work: Work, checks: Checks) -> N
     work.device.test_commands.echo(f"canary {CANARY.hex(' ')}")
     found = [where for where, data, _ in work.outputs() if scanner.scan(data)]
     checks(SCANNER_WORKS, any("answers" in where for where in found), expected="in an answer", seen=found)
+    for where, data, _ in work.outputs():
+        finds_canaries(checks, where, data, text=True)
+    keys = Scanner([Secret(name=f"key {number}", data=secrets.token_bytes(32)) for number in range(8)])
+    chance = keys.chance(sum(len(data) for _, data, _ in work.outputs()) + 64 * MOST)
+    checks(
+        SCANNER_WORKS, chance < CHANCE, expected=f"chance hits below {CHANCE:g}", seen=f"{chance:.1e}", subject="chance"
+    )
     if not bench.missing(["memory-dump", "memory-map", "probe"]):
         scratch = bench.memory_map.scratch
         if scratch is not None:
             work.device.test_commands.poke(scratch[0] + 0x1234, CANARY)
-            seen = [where for where, data in work.memories() if scanner.scan(data, text=False)]
+            memories = list(work.memories())
+            seen = [where for where, data in memories if scanner.scan(data, text=False)]
             checks(SCANNER_WORKS, bool(seen), expected="in memory", seen=seen)
+            for where, data in memories:
+                finds_canaries(checks, where, data, text=False)
             try:
                 work.device.test_commands.poke(scratch[0] + 0x1234, bytes(len(CANARY)))
             except HarnessError as error:  # the memory is the test's own; nothing depends on it being clean

@@ -12,6 +12,7 @@ from tfm_harness.protocol.base import Feature
 __all__ = ["BOARD_WORDS", "KNOWN_WORDS", "build_capabilities", "capabilities", "is_known_word"]
 
 BOARD_WORDS: Final = (
+    "call-stops",
     "clock-control",
     "cold-reset",
     "factory-reset",

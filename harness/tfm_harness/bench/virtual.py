@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 from tfm_harness.boards.base import ResetKind
-from tfm_harness.boards.virtual import Burned, NvMemory, StoppedCpu, VirtualControl
+from tfm_harness.boards.virtual import Burned, NvMemory, Registers, StoppedCpu, VirtualControl
 from tfm_harness.errors import HarnessBug
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Switchable(Protocol):
 
 
 class VirtualBoard:
-    """The board of a bench, for tests with ``needs("provision")``, ``needs("nv-access")``, ``needs("write-stops")``.
+    """The board of a bench, for tests that need ``provision``, ``nv-access``, ``write-stops`` or ``call-stops``.
 
     Whatever a block changed is undone at its end, and the board answers again.
     """
@@ -153,3 +153,15 @@ class VirtualBoard:
             cpu.append(stops)
             work()
         return bool(seen)
+
+    def calls(self, work: Callable[[], object], gateways: Sequence[int]) -> list[tuple[Registers, Registers]]:
+        """The registers of the non-secure side at each call of the secure side while `work` runs: before, and after.
+
+        Args:
+            work: asks the firmware for something, and returns when it is done.
+            gateways: where the secure side is entered (`tfm_harness.verify.gateways` of the secure image).
+        """
+        found: list[tuple[Registers, Registers]] = []
+        with self.control.call_stops(gateways, lambda before, after: found.append((before, after))):
+            work()
+        return found

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Final
 from tfm_harness.boards.base import Board, BoardEvent, Identity, PowerState, ResetKind, RunContext
 from tfm_harness.boards.locks import BoardLock, acquire_all, acquire_numbered, resource_locks
 from tfm_harness.boards.provision import check_unchanged, digest_images
-from tfm_harness.boards.virtual import BoardStore, Burned, EphemeralStore, NvMemory, StoppedCpu, identity_of
+from tfm_harness.boards.virtual import (
+    BoardStore,
+    Burned,
+    EphemeralStore,
+    NvMemory,
+    Registers,
+    StoppedCpu,
+    identity_of,
+)
 from tfm_harness.console.base import Console
 from tfm_harness.console.stream import StreamConsole
 from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError
@@ -179,6 +187,15 @@ class EmulatedBoard(Board):
             f"{self.kind} boards cannot stop at writes to {len(addresses)} words", kind="no-write-stops"
         )
 
+    def call_stops(
+        self, gateways: Sequence[int], on_return: Callable[[Registers, Registers], None]
+    ) -> AbstractContextManager[object]:
+        """See `VirtualControl`."""
+        del on_return
+        raise InfrastructureError(
+            f"{self.kind} boards cannot stop at calls through {len(gateways)} gateways", kind="no-call-stops"
+        )
+
     # --- what it is
 
     @property
@@ -223,6 +240,7 @@ class EmulatedBoard(Board):
             "provision": otp,
             "nv-access": nv,
             "write-stops": nv and type(self).write_stops is not EmulatedBoard.write_stops,
+            "call-stops": type(self).call_stops is not EmulatedBoard.call_stops,
         }
         return super().capabilities | {word for word, true in said.items() if true}
 

@@ -129,6 +129,17 @@ class GdbRemote:
         """One 32-bit core register by GDB's number."""
         return int.from_bytes(bytes.fromhex(self.command(b"p%x" % number).decode())[:4], "little")
 
+    def read_wide(self, number: int) -> bytes:
+        """One register of any width by the stub's number, as it stands in memory.
+
+        Raises:
+            GdbRemoteError: the stub has no such register.
+        """
+        answer = self.command(b"p%x" % number)
+        if answer.startswith(b"E") or not answer:
+            raise GdbRemoteError(f"register {number} refused: {answer!r}")
+        return bytes.fromhex(answer.decode())
+
     def write_register(self, number: int, value: int) -> None:
         """Set one 32-bit core register."""
         self._ok(b"P%x=%s" % (number, value.to_bytes(4, "little").hex().encode()))
@@ -182,12 +193,30 @@ class GdbRemote:
         for address in watched:
             self.watch_writes(address)
 
-    def leave(self, watched: Iterable[int]) -> None:
-        """Halt, forget these watchpoints, let the core run on and hang up. Never raises."""
+    def break_at(self, address: int) -> None:
+        """Stop the core before the instruction at `address`. The core is halted."""
+        self._ok(b"Z0,%x,2" % address)
+
+    def break_no_more(self, address: int) -> None:
+        """Undo `break_at`. The core is halted."""
+        self._ok(b"z0,%x,2" % address)
+
+    def step_over(self, address: int, *, still: bool) -> None:
+        """Execute the instruction at which the core stands; with `still` it is one that `break_at` stops at."""
+        if still:
+            self.break_no_more(address)
+        self.step()
+        if still:
+            self.break_at(address)
+
+    def leave(self, watched: Iterable[int], breaks: Iterable[int] = ()) -> None:
+        """Halt, forget these watchpoints and breakpoints, let the core run on and hang up. Never raises."""
         with contextlib.suppress(OSError, GdbRemoteError):
             self.halt()
             for address in watched:
                 self.command(b"z2,%x,4" % address)
+            for address in breaks:
+                self.command(b"z0,%x,2" % address)
         self.close()
 
     def halt(self) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "Burned",
     "EphemeralStore",
     "NvMemory",
+    "Registers",
     "VirtualControl",
     "default_implementation_id",
     "make_entropy",
@@ -321,6 +322,23 @@ class StoppedCpu(Protocol):
         """Change bytes. Only while the CPU stands."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registers:
+    """What the non-secure side sees in its registers.
+
+    Attributes:
+        general: r0 to r12.
+        lr: the link register.
+        floats: s0 to s31, as bits.
+        fpscr: the floating-point status.
+    """
+
+    general: tuple[int, ...]
+    lr: int
+    floats: tuple[int, ...]
+    fpscr: int
+
+
 @runtime_checkable
 class VirtualControl(Protocol):
     """What only an emulated board lets the harness do to it."""
@@ -348,6 +366,17 @@ class VirtualControl(Protocol):
 
         Raises:
             InfrastructureError: ``no-write-stops``: this kind of board cannot.
+        """
+
+    def call_stops(
+        self, gateways: Sequence[int], on_return: Callable[[Registers, Registers], None]
+    ) -> AbstractContextManager[object]:
+        """While the block runs, note each call of the non-secure side through one of these gateways.
+
+        `on_return` gets the registers on the way in and on return, while the CPU stands there.
+
+        Raises:
+            InfrastructureError: ``no-call-stops``: this kind of board cannot.
         """
 
 

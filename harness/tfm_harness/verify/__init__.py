@@ -28,12 +28,12 @@ if TYPE_CHECKING:
         reference_private_key,
     )
     from tfm_harness.verify.deterministic import secret_number, what_time_may_follow
-    from tfm_harness.verify.elf import ElfError, load_segments, measure
+    from tfm_harness.verify.elf import ElfError, gateways, load_segments, measure
     from tfm_harness.verify.images import expected_components, verify_mcuboot
     from tfm_harness.verify.key_relations import KeyObservation, check_device_key, check_key_relations
     from tfm_harness.verify.keyfiles import parse_cose_key, parse_image_key, parse_key, parse_spki
     from tfm_harness.verify.keys import Ed25519Key, KeyFormatError, KeyRing, PublicKey, RsaKey, SymmetricKey
-    from tfm_harness.verify.leaks import SampleValues, Scanner, Secret, samples_in
+    from tfm_harness.verify.leaks import SampleValues, Scanner, Secret, missed_canaries, samples_in
     from tfm_harness.verify.mcuboot import ImageFormatError, McubootImage, TlvType, parse_mcuboot, split_images
     from tfm_harness.verify.published import PUBLISHED_P256
     from tfm_harness.verify.relations import TokenObservation, check_token_relations
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "algorithms": ("P256",),
     "published": ("PUBLISHED_P256",),
-    "leaks": ("SampleValues", "Scanner", "Secret", "samples_in"),
+    "leaks": ("SampleValues", "Scanner", "Secret", "missed_canaries", "samples_in"),
     "deterministic": ("secret_number", "what_time_may_follow"),
     "catalogue": ("ALL", "AREAS"),
     "certificates": ("verify_certificate",),
@@ -55,7 +55,7 @@ _HOMES = {
     "cose": ("CoseMessage", "VerifiedMessage", "verify_cose"),
     "csr": ("CertificationRequest", "verify_csr"),
     "derive": ("ReferenceIdentity", "boot_seed", "derive_reference_keys", "SALT", "reference_private_key"),
-    "elf": ("ElfError", "load_segments", "measure"),
+    "elf": ("ElfError", "gateways", "load_segments", "measure"),
     "images": ("expected_components", "verify_mcuboot"),
     "key_relations": ("KeyObservation", "check_device_key", "check_key_relations"),
     "keyfiles": ("parse_cose_key", "parse_image_key", "parse_key", "parse_spki"),
@@ -114,9 +114,11 @@ __all__ = [
     "check_token_relations",
     "derive_reference_keys",
     "expected_components",
+    "gateways",
     "load_profile",
     "load_segments",
     "measure",
+    "missed_canaries",
     "parse_cose_key",
     "parse_image_key",
     "parse_key",

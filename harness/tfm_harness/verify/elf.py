@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from tfm_harness.errors import ProductError
 
-__all__ = ["MAGIC", "ElfError", "Segment", "flash_bytes", "load_segments", "measure"]
+__all__ = ["MAGIC", "ElfError", "Segment", "flash_bytes", "gateways", "load_segments", "measure"]
 
 MAGIC = b"\x7fELF"
 
@@ -23,6 +23,10 @@ _SECTION = struct.Struct("<IIIIIIIIII")
 _SHT_PROGBITS = 1
 _SHF_ALLOC = 2
 _ERASED = b"\xff"
+_GATEWAYS = b".gnu.sgstubs"
+_SG = bytes.fromhex("7fe97fe9")
+"""The instruction SG (DDI 0553, C2.4), with which each gateway begins."""
+_STUB = 8
 MAX_SEGMENTS = 256
 MAX_SPAN = 64 << 20
 """Most bytes from the first address to the last of what is taken for one image."""
@@ -125,3 +129,32 @@ def _loaded_sections(data: bytes) -> list[Segment]:
             raise ElfError(table, f"section {index} ends at {offset + size:#x}, the file at {len(data):#x}")
         found.append(Segment(address, data[offset : offset + size]))
     return sorted(found, key=lambda section: section.address)
+
+
+def gateways(data: bytes) -> list[int]:
+    """Addresses of the gateways through which the non-secure side enters: the stubs of section ``.gnu.sgstubs``.
+
+    Args:
+        data: the secure image as the linker wrote it. Empty when it has no such section.
+
+    Raises:
+        ElfError: no 32-bit little-endian ELF file, or one that is cut off.
+    """
+    if len(data) < _HEADER.size or not data.startswith(_IDENT):
+        raise ElfError(0, "no 32-bit little-endian ELF file")
+    fields = _HEADER.unpack_from(data)
+    table, entry_size, count, names = fields[5], fields[10], fields[11], fields[12]
+    if not table:
+        return []
+    if entry_size != _SECTION.size or table + count * entry_size > len(data) or names >= count:
+        raise ElfError(32, f"a section header table of {count} entries of {entry_size} bytes at {table:#x}")
+    sections = [_SECTION.unpack_from(data, table + index * entry_size) for index in range(count)]
+    text = sections[names][4]
+    found = []
+    for name, kind, _, address, offset, size, *_ in sections:
+        if data[text + name : text + name + len(_GATEWAYS) + 1] != _GATEWAYS + b"\0" or kind != _SHT_PROGBITS:
+            continue
+        if offset + size > len(data):
+            raise ElfError(table, f"section .gnu.sgstubs ends at {offset + size:#x}, the file at {len(data):#x}")
+        found += [address + at for at in range(0, size, _STUB) if data[offset + at : offset + at + 4] == _SG]
+    return found

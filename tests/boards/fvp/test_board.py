@@ -82,7 +82,7 @@ def test_cold_reset_is_a_new_simulation(make_fvp: Callable[..., FvpBoard], probe
         wait_until_ready(board, READY)
         assert isinstance(board, VirtualControl)
         assert {"provision", "fast-flash", "known-secrets"} <= board.capabilities
-        assert not {"nv-access", "write-stops"} & board.capabilities
+        assert not {"nv-access", "write-stops", "call-stops"} & board.capabilities
         board.provision(Burned(lifecycle=0x1000))
         mark = board.console("ns").mark()
         board.reset(ResetKind.COLD)
@@ -92,6 +92,8 @@ def test_cold_reset_is_a_new_simulation(make_fvp: Callable[..., FvpBoard], probe
         assert [event.kind for event in board.events] == ["host-reset"]
         with pytest.raises(InfrastructureError, match="no-write-stops"):
             board.write_stops([0x38000000], lambda _: None)
+        with pytest.raises(InfrastructureError, match="no-call-stops"):
+            board.call_stops([0x10070000], lambda _before, _after: None)
 
 
 @pytest.mark.qemu

@@ -18,7 +18,7 @@ from tfm_harness.boards.base import ClockQuality, PowerState, ResetKind
 from tfm_harness.boards.locks import list_boards
 from tfm_harness.boards.qemu.board import QemuBoard
 from tfm_harness.boards.supervisor import wait_until
-from tfm_harness.boards.virtual import Burned
+from tfm_harness.boards.virtual import Burned, Registers
 from tfm_harness.config.build import Build
 from tfm_harness.config.loading import load_target
 from tfm_harness.config.target import TargetTimeouts
@@ -539,6 +539,23 @@ def test_nv_memory_is_read_written_and_stopped_at(probe_board: QemuBoard) -> Non
     assert len(seen) == 2
     with pytest.raises(ValueError, match="not inside"):
         nv.read(nv.size, 1)
+
+
+def test_registers_are_seen_at_a_call_and_on_its_return(probe_board: QemuBoard, probe_elf: Path) -> None:
+    wait_until_ready(probe_board, READY)
+    named = subprocess.run(["arm-none-eabi-nm", str(probe_elf)], capture_output=True, text=True, check=True).stdout
+    hexadecimal = next(int(line.split()[0], 16) for line in named.splitlines() if line.endswith(" t hex"))
+    seen: list[tuple[Registers, Registers]] = []
+    with probe_board.call_stops([hexadecimal | 1], lambda before, after: seen.append((before, after))) as stops:
+        assert ask_line(probe_board, "word 38000008") == "00003000"
+        assert ask_line(probe_board, "word 38000000") == "4f4d4654"
+    assert stops.stops == len(seen) == 2
+    assert [before.general[:2] for before, _ in seen] == [(0x3000, 8), (0x4F4D4654, 8)]
+    for before, after in seen:
+        assert (len(before.general), len(before.floats)) == (13, 32)
+        assert before.general[4:12] == after.general[4:12], "a callee keeps them"
+    assert ask_line(probe_board, "word 38000008") == "00003000"
+    assert len(seen) == 2, "nothing is stopped behind the block"
 
 
 def test_power_can_be_cut_in_the_middle_of_a_write(probe_board: QemuBoard) -> None:

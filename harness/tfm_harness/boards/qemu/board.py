@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from tfm_harness.boards.base import BoardEvent, ClockQuality, RunContext
 from tfm_harness.boards.emulated import EmulatedBoard
 from tfm_harness.boards.provision import otp_for
+from tfm_harness.boards.qemu.call_stops import CallStops
 from tfm_harness.boards.qemu.command import check_sensors
 from tfm_harness.boards.qemu.machine import Machine, Provisions
 from tfm_harness.boards.qemu.wake import Waker
 from tfm_harness.boards.qemu.write_stops import WriteStops
-from tfm_harness.boards.virtual import (
-    make_entropy,
-)
+from tfm_harness.boards.virtual import Registers, make_entropy
 from tfm_harness.config.qemu import QemuTarget
 from tfm_harness.console.transport import SocketTransport
 from tfm_harness.errors import HarnessBug, HarnessError
@@ -69,6 +68,10 @@ class QemuBoard(EmulatedBoard):
     def write_stops(self, addresses: Sequence[int], on_stop: Callable[[int], None]) -> WriteStops:
         """While the block runs, stop the CPU after each write to one of these words; see `WriteStops`."""
         return WriteStops(self._machine, addresses, on_stop)
+
+    def call_stops(self, gateways: Sequence[int], on_return: Callable[[Registers, Registers], None]) -> CallStops:
+        """While the block runs, note each call through one of these gateways; see `CallStops`."""
+        return CallStops(self._machine, gateways, on_return)
 
     def without_sensors(self, names: frozenset[str]) -> None:
         """See `Board`."""

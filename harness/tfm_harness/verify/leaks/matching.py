@@ -55,12 +55,16 @@ class Index:
         """The first place of each secret and form that is there: a window, and where it begins."""
         found: set[tuple[int, str]] = set()
         for places, numbers in self._candidates(stream):
+            here: list[tuple[int, Window]] = []
             for number in np.unique(numbers):
                 window = self._windows[self._order[number]]
                 if (window.secret, window.form) in found:
                     continue
                 at = self._first(stream, places[numbers == number], int(self._order[number]))
                 if at is not None:
+                    here.append((at, window))
+            for at, window in sorted(here, key=lambda hit: hit[0]):
+                if (window.secret, window.form) not in found:
                     found.add((window.secret, window.form))
                     yield window, at
 

@@ -1,0 +1,114 @@
+"""Stopping the emulated CPU at chosen places while a test talks to the firmware, and looking at it."""
+
+from __future__ import annotations
+
+import abc
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from tfm_harness.boards.gdb_remote import GdbRemote, GdbRemoteError
+from tfm_harness.errors import InfrastructureError
+
+if TYPE_CHECKING:
+    from tfm_harness.boards.qemu.machine import Machine
+
+__all__ = ["MOST_STOPS", "Stops"]
+
+MOST_STOPS: Final = 10_000
+"""A firmware that polls one of the places would otherwise be stopped without end."""
+
+
+class Stops(abc.ABC):
+    """For a block: QEMU's debugger port is opened, places are set, and a thread of its own follows the CPU.
+
+    Raises (when the block is entered):
+        InfrastructureError: kind ``gdbstub``: QEMU opens no debugger port, or does not answer on it.
+    """
+
+    def __init__(self, machine: Machine, what: str) -> None:
+        self._machine = machine
+        self._what = what
+        self._folder: Path | None = None
+        self._remote: GdbRemote | None = None
+        self._thread = threading.Thread(target=self._follow, name=f"{what}-{machine.name}", daemon=True)
+        self._ending = threading.Event()
+        self._error: Exception | None = None
+        self.stops = 0
+
+    @property
+    def remote(self) -> GdbRemote:
+        """The debugger port. Only inside of the block."""
+        assert self._remote is not None  # noqa: S101 - inside of the block
+        return self._remote
+
+    @abc.abstractmethod
+    def _set(self, remote: GdbRemote) -> None:
+        """Set the places. The CPU stands."""
+
+    @abc.abstractmethod
+    def _stopped(self, remote: GdbRemote) -> None:
+        """The CPU came to stand at one of them, and will go on after this."""
+
+    @abc.abstractmethod
+    def _forget(self, remote: GdbRemote) -> None:
+        """Forget the places and hang up. Never raises."""
+
+    def __enter__(self) -> Self:
+        self._folder = Path(tempfile.mkdtemp(prefix="tfm-harness-gdb-"))
+        path = self._folder / "port"
+        try:
+            self._monitor(f"gdbserver unix:{path},server=on,wait=off")
+            self._remote = GdbRemote(str(path))
+            self._set(self._remote)
+            self._remote.go()
+        except GdbRemoteError as error:
+            self._close()
+            raise InfrastructureError(
+                "the emulator's debugger port does not work", kind="gdbstub", seen=str(error)
+            ) from error
+        except BaseException:
+            self._close()
+            raise
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ending.set()
+        self._thread.join()
+        self._close()
+        if self._error is not None and error is None and self._machine.child is not None:
+            raise InfrastructureError(
+                f"the emulated CPU could not be followed ({self._what})", kind="gdbstub", seen=str(self._error)
+            ) from self._error
+
+    def _follow(self) -> None:
+        remote = self.remote
+        try:
+            while not self._ending.is_set():
+                if not remote.await_stop(0.05):
+                    continue
+                self._stopped(remote)
+                remote.go()
+        except Exception as problem:  # noqa: BLE001 - carried to the thread that waits
+            self._error = problem
+
+    def _close(self) -> None:
+        try:
+            if self._remote is not None:
+                self._forget(self._remote)
+            self._monitor("gdbserver none")
+        except InfrastructureError:
+            pass  # the emulator is gone; the next request reports it
+        finally:
+            self._remote = None
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _monitor(self, line: str) -> None:
+        self._machine.call(self._machine.command("human-monitor-command", {"command-line": line}))
