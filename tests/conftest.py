@@ -16,6 +16,8 @@ from tfm_harness.config.build import Build
 from tfm_harness.config.loading import load_build, load_target
 from tfm_harness.config.qemu import QemuTarget
 
+from tests import warm
+
 # How long one example takes says nothing on a busy host.
 settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
@@ -45,6 +47,13 @@ def _locks_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TFM_HARNESS_LOCK_DIR", str(tmp_path_factory.mktemp("locks")))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_warm_process_is_left() -> Iterator[None]:
+    """What `tests.warm` has started ends with the tests."""
+    yield
+    warm.stop()
 
 
 _PROBE = Path(__file__).parent / "boards" / "firmware"

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.console_suites.helpers import GOOD, ZTEST, recording
+from tests.warm import run_pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 pytest_plugins = ["pytester"]
@@ -78,9 +79,8 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, printer: Pri
         printer.data = data
         text = BUILD.format(suite=suite, timeout=timeout, silence=silence, more=more) if build is None else build
         (pytester.path / "fw_builds" / "fw.yaml").write_text(text)
-        return pytester.runpytest_subprocess(
-            "--tfm-target", "bench", "--tfm-build", "fw", "-p", "no:cacheprovider", *args, "console", timeout=300
-        )
+        words = ("--tfm-target", "bench", "--tfm-build", "fw", "-p", "no:cacheprovider", *args, "console")
+        return run_pytest(pytester, *words, timeout=300)
 
     return go
 

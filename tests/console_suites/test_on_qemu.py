@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.console_suites.helpers import GOOD
+from tests.warm import run_pytest
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -54,9 +55,8 @@ def build(project: pytest.Pytester, transcript: bytes) -> None:
 
 def run(project: pytest.Pytester, machine: str = "qemu-an521") -> pytest.RunResult:
     target = ROOT / "targets" / f"{machine}.yaml"
-    return project.runpytest_subprocess(
-        "--tfm-target", str(target), "--tfm-build", "fw.yaml", "-p", "no:cacheprovider", "console", timeout=300
-    )
+    words = ("--tfm-target", str(target), "--tfm-build", "fw.yaml", "-p", "no:cacheprovider", "console")
+    return run_pytest(project, *words, timeout=300)
 
 
 @pytest.mark.qemu

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from tfm_harness.testing import make_distribution
 
+from tests.warm import run_pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -51,7 +53,7 @@ class Project:
     def run(self, *args: str, target: str = "bench", build: str = "fw") -> pytest.RunResult:
         """In a process of its own, as users do."""
         chosen = [*(["--tfm-target", target] if target else []), *(["--tfm-build", build] if build else [])]
-        return self.pytester.runpytest_subprocess(*chosen, "-p", "no:cacheprovider", *args, timeout=180)
+        return run_pytest(self.pytester, *chosen, "-p", "no:cacheprovider", *args)
 
     def life(self, target: str = "bench") -> list[str]:
         """What happened to the board, in order."""

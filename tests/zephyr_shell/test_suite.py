@@ -22,6 +22,7 @@ from tfm_harness.provisioning.server import BootstrapServer, Tamper
 from tfm_harness.verify.keyfiles import parse_public_key
 from tfm_harness.verify.results import verify_result
 
+from tests.warm import run_pytest
 from tests.zephyr_shell.simulated import Server, Simulated, write_build
 from tests.zephyr_shell.simulator import path_of, turns
 
@@ -61,7 +62,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, request: pyt
         else:
             shutil.copytree(ROOT / "suites" / suite, pytester.path / "suites" / suite)
         chosen = ["--tfm-target", "bench", "--tfm-build", str(path), "--tfm-policy", policy]
-        return pytester.runpytest_subprocess(*chosen, "-p", "no:cacheprovider", *args, "suites", timeout=300)
+        return run_pytest(pytester, *chosen, "-p", "no:cacheprovider", *args, "suites", timeout=300)
 
     return go
 

@@ -1,0 +1,96 @@
+"""Starts processes that have imported pytest and the plugin already: ``warm_server.py FD`` (see `tests.warm`).
+
+One process imports once and waits; for each request it forks, and the child becomes what ``python -m pytest`` would
+have become: its folder, umask, environment, search path, standard streams and arguments are those of the request.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+MODULES = (
+    "_pytest.debugging", "_pytest.fixtures", "_pytest.junitxml", "_pytest.pytester", "_pytest.terminal",
+    "pytest_rerunfailures", "pytest_timeout", "xdist.plugin", "xdist.dsession", "xdist.looponfail",
+    "cbor2", "faulthandler", "gzip", "jinja2", "packaging.requirements", "packaging.tags", "pdb", "pickle",
+    "smp.packet",
+    "tfm_harness.parity.catalogue", "tfm_harness.plugin.checks", "tfm_harness.plugin.entry",
+    "tfm_harness.plugin.session", "tfm_harness.protocol.smp.client", "tfm_harness.report.render",
+    "tfm_harness.testing.consoles", "tfm_harness.testing.smp_firmware", "tfm_harness.verify.catalogue",
+)  # fmt: skip
+"""What a short session with a board imports: that much of each start is saved."""
+
+
+def load() -> None:
+    """Import everything, the harness as pytest would: through its hook that rewrites assertions."""
+    from _pytest.assertion import install_importhook
+    from _pytest.config import get_config
+
+    hook = install_importhook(get_config([]))
+    hook.mark_rewrite("tfm_harness", "pytest_rerunfailures", "pytest_timeout", "xdist")
+    for name in MODULES:
+        importlib.import_module(name)
+    from tfm_harness.report import render
+
+    render._environment().get_template("page.html.j2")  # compiled once for all
+    sys.meta_path.remove(hook)
+    gc.collect()
+    gc.freeze()  # the children do not touch these pages
+
+
+def become(request: dict[str, Any], streams: list[int], path: list[str]) -> list[str]:
+    """In the child: be where and what the request says. Returns pytest's arguments."""
+    words: list[str] = request["words"]
+    environment: dict[str, str] = request["environment"]
+    for target, stream in enumerate([os.open(os.devnull, os.O_RDONLY), *streams]):
+        os.dup2(stream, target)
+        os.close(stream)
+    os.chdir(request["folder"])
+    os.umask(request["umask"])
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.dont_write_bytecode = bool(environment.get("PYTHONDONTWRITEBYTECODE"))
+    given = environment.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:] = [request["folder"], *(entry for entry in given if entry), *path]
+    sys.argv[:] = ["pytest", *words]
+    return words
+
+
+def serve(link: socket.socket, path: list[str]) -> list[str]:
+    """Fork for each request. Returns in the children only, with pytest's arguments; ends when the client has gone."""
+    while True:
+        message, streams, _, _ = socket.recv_fds(link, 1 << 20, 2)
+        if not message:
+            os._exit(0)
+        pid = os.fork()
+        if not pid:
+            link.close()
+            return become(json.loads(message), streams, path)
+        for stream in streams:
+            os.close(stream)
+        link.send(b"%d" % pid)
+        _, status = os.waitpid(pid, 0)
+        link.send(b"%d" % os.waitstatus_to_exitcode(status))
+
+
+def main() -> int:
+    """Import, serve; in a child: pytest."""
+    link = socket.socket(fileno=int(sys.argv[1]))
+    given = {Path(entry).resolve() for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry}
+    given.add(Path(__file__).resolve().parent)
+    path = [entry for entry in sys.path if Path(entry).resolve() not in given]
+    load()
+    words = serve(link, path)
+    import pytest
+
+    return pytest.main(words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
