@@ -12,7 +12,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from tfm_harness.bench.capabilities import KNOWN_WORDS
 from tfm_harness.cli.main import make_parser
+from tfm_harness.findings import Policy
 
 from tests.tree import own_files
 
@@ -97,6 +99,20 @@ def test_shown_commands_exist(name: str, capsys: pytest.CaptureFixture[str]) -> 
         except SystemExit as ended:
             code = ended.code
         assert code == 0, f"{name}: {command}\n{capsys.readouterr().err}"
+
+
+def test_the_page_on_suites_has_every_word_of_needs() -> None:
+    page = (ROOT / "docs" / "writing-a-suite.md").read_text(encoding="utf-8")
+    part = page.partition("## What a test needs")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| ((?:`[a-z-]+`(?:, )?)+) \|", part, re.MULTILINE)
+    assert {word for cell in cells for word in re.findall(r"`([a-z-]+)`", cell)} == KNOWN_WORDS
+
+
+def test_pages_give_the_names_of_policies() -> None:
+    for name in ("docs/writing-a-suite.md", "docs/writing-a-build.md"):
+        lists = re.findall(r"`dev`, `(\w+)`(?:,| or) `production`", (ROOT / name).read_text(encoding="utf-8"))
+        assert lists, name
+        assert set(lists) == {str(Policy.VALIDATION)}, name
 
 
 def test_the_site_builds_without_a_warning() -> None:
