@@ -137,6 +137,7 @@ def start(
     cwd: Path | None = None,
     cpu: int | None = None,
     lasting: bool = False,
+    ours: bool = False,
 ) -> subprocess.Popen[bytes]:
     """Start `argv`, in a session and process group of its own, so that it ends with this process at the latest.
 
@@ -150,6 +151,7 @@ def start(
         cwd: its working folder.
         cpu: the only CPU it and its threads run on; all that this process may use when None.
         lasting: it ends itself when its standard input ends, and gives back what it holds before it does.
+        ours: it is a session of the harness, which may know the password of the database.
 
     Raises:
         InfrastructureError: kind ``tool-missing`` (the program, or setpriv).
@@ -169,7 +171,7 @@ def start(
                 stdout=stdout,
                 stderr=stderr,
                 pass_fds=(*pass_fds, *_handed_on),
-                env={name: v for name, v in (os.environ if env is None else env).items() if name not in _OURS_ALONE},
+                env={n: v for n, v in (os.environ if env is None else env).items() if ours or n not in _OURS_ALONE},
                 cwd=cwd,
                 start_new_session=True,
                 bufsize=0,

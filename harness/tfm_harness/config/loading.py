@@ -30,6 +30,7 @@ __all__ = [
     "refuse_vain_waivers",
     "target_names",
     "user_config_dir",
+    "validate",
 ]
 
 _M = TypeVar("_M", bound=Strict)
@@ -112,15 +113,25 @@ def _shown(path: Path) -> str:
         return str(path)
 
 
-def _validate(model: type[_M], data: Mapping[str, Any], document: Document, base: Path) -> _M:
+def validate(model: type[_M], data: Mapping[str, Any], document: Document, base: Path, *, kind: str, what: str) -> _M:
+    """The file's data as its model.
+
+    Args:
+        model: of the file.
+        data: what stands in it, with what has a default of the file's own.
+        document: the file.
+        base: the folder from which relative paths are meant.
+        kind: of the error.
+        what: the file in words.
+
+    Raises:
+        ConfigError: of that kind; each problem with ``file:line``.
+    """
     try:
         # As JSON, strictly: no text becomes a number, no number a truth value.
         return model.model_validate_json(json.dumps(data), strict=True, context={"base": base})
     except ValidationError as error:
-        problems = problems_of(error, model, document)
-        if model is Build:
-            raise fail("build-invalid", f"{document.file} is not a valid build", problems) from error
-        raise fail("target-invalid", f"{document.file} is not a valid target", problems) from error
+        raise fail(kind, f"{document.file} is not a valid {what}", problems_of(error, model, document)) from error
 
 
 def load_target(wanted: str | Path, *, search: Sequence[Path] = ()) -> TargetBase:
@@ -142,7 +153,10 @@ def load_target(wanted: str | Path, *, search: Sequence[Path] = ()) -> TargetBas
         raise fail("target-invalid", f"{document.file} is not a valid target", [(where, problem)],
                    hint=f"kinds: {', '.join(sorted(kinds()))}")  # fmt: skip
     model = config_model(kind, document.where(("kind",)))
-    target = _validate(model, {"name": path.stem, **document.data}, document, path.resolve().parent)
+    target = validate(
+        model, {"name": path.stem, **document.data}, document, path.resolve().parent,
+        kind="target-invalid", what="target",
+    )  # fmt: skip
     target._document = document  # noqa: SLF001 - the loader is the model's other half
     return target
 
@@ -165,7 +179,9 @@ def load_build(
     path = _find("build", wanted, build_names(search))
     document = read(path)
     stem = path.resolve().parent.name if path.name == "build.yaml" else path.stem
-    build = _validate(Build, {"name": stem, **document.data}, document, path.resolve().parent)
+    build = validate(
+        Build, {"name": stem, **document.data}, document, path.resolve().parent, kind="build-invalid", what="build"
+    )
     build._document = document  # noqa: SLF001 - the loader is the model's other half
     _refuse_vain_waivers(build, document)
     if require_files:

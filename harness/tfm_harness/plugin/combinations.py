@@ -10,6 +10,8 @@ from tfm_harness.bench.context import make_context
 from tfm_harness.boards.base import RunContext
 from tfm_harness.boards.pool import members_of
 from tfm_harness.config.loading import check_combination, check_targets, load_build, load_target
+from tfm_harness.config.nearest import did_you_mean
+from tfm_harness.config.target import TargetBase
 from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Policy
 from tfm_harness.plugin.options import Setting
@@ -21,13 +23,18 @@ __all__ = ["load_combinations", "run_context"]
 
 
 def load_combinations(
-    targets: Setting, builds: Setting, policy: Setting, *, pool: bool = False
+    targets: Setting, builds: Setting, policy: Setting, *, pool: bool = False, boards: Setting | None = None
 ) -> tuple[TargetBuild, ...]:
     """Every target with every build; with `pool` the targets are alternatives to each other.
 
+    Args:
+        targets, builds, policy: what was asked for.
+        pool: whether the targets are alternatives.
+        boards: names of the only boards that may serve; None or none: all.
+
     Raises:
         ConfigError: one of the two is missing, a file is wrong, a name is given twice, two
-            targets share a physical board, or a build cannot run on a target.
+            targets share a physical board, a build cannot run on a target, or no such board.
     """
     for given, other in ((targets, builds), (builds, targets)):
         if not given.values:
@@ -44,7 +51,7 @@ def load_combinations(
     combinations = []
     groups = [loaded_targets] if pool else [[target] for target in loaded_targets]
     for group in groups:
-        members = members_of(group)
+        members = _chosen(members_of(group), boards)
         name = "|".join(target.name for target in group) if len(group) > 1 else ""
         for build in loaded_builds:
             for target in group:
@@ -52,6 +59,25 @@ def load_combinations(
             chosen = Policy(policy.text) if policy.text else build.policy or Policy.VALIDATION
             combinations.append(TargetBuild(group[0], build, chosen, members, name))
     return tuple(combinations)
+
+
+def _chosen(members: tuple[TargetBase, ...], boards: Setting | None) -> tuple[TargetBase, ...]:
+    """The boards that were asked for by name."""
+    wanted = boards.values if boards is not None else ()
+    if not wanted:
+        return members
+    names = [member.name for member in members]
+    for name in wanted:
+        if name not in names:
+            raise ConfigError(
+                f"there is no board {name!r}{did_you_mean(name, names)}",
+                kind="board-unknown",
+                expected=f"one of {', '.join(names)}",
+                seen=name,
+                where=boards.origin if boards is not None else None,
+                hint="the boards of a target with `count: N` are called NAME.1 to NAME.N",
+            )
+    return tuple(member for member in members if member.name in wanted)
 
 
 def run_context(options: Mapping[str, Setting], *, worker: str = "", shared: str = "") -> RunContext:

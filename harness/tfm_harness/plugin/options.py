@@ -101,6 +101,17 @@ OPTIONS = (
         help="the targets are alternatives: each test runs once, on whichever board is free",
     ),
     Option(
+        name="board",
+        kind="list",
+        metavar="NAME",
+        help="of a pool or of a target with a `count`: only this board; repeatable",
+    ),
+    Option(
+        name="only",
+        metavar="FILE",
+        help="run only the tests whose ids stand in this file, one a line, as a run's record has them",
+    ),
+    Option(
         name="policy",
         kind="choice",
         choices=("dev", "validation", "production"),

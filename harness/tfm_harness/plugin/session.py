@@ -22,6 +22,7 @@ from tfm_harness.plugin.combinations import load_combinations, run_context
 from tfm_harness.plugin.decision import decide
 from tfm_harness.plugin.fixtures import skip_uncovered
 from tfm_harness.plugin.neighbours import keep_apart
+from tfm_harness.plugin.only import keep_only
 from tfm_harness.plugin.options import Setting, settings
 from tfm_harness.plugin.outcomes import classify, location
 from tfm_harness.plugin.progress import ProgressLine
@@ -49,7 +50,9 @@ def activate(config: pytest.Config) -> HarnessPlugin:
         ConfigError: an option, a target or a build is wrong; the text says where it came from.
     """
     options = settings(config)
-    combinations = load_combinations(options["target"], options["build"], options["policy"], pool=options["pool"].on)
+    combinations = load_combinations(
+        options["target"], options["build"], options["policy"], pool=options["pool"].on, boards=options["board"]
+    )
     pool.check_workers(config, combinations)
     plugin = HarnessPlugin(config, options, combinations)
     config.pluginmanager.register(plugin, "tfm_harness_session")
@@ -155,6 +158,7 @@ class HarnessPlugin:
         """Pairs and models make a table; what stands in it for models of other builds is no test."""
         items[:] = [item for item in items if belongs(item)]
         check_needs(items)
+        keep_only(items, self.options["only"], self.config)
         if self.options["quick"].on:
             leave_out_thorough(items)
 

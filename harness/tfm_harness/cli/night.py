@@ -1,0 +1,253 @@
+"""``tfm-harness night``: a farm's whole night in one command."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfm_harness.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tfm_harness.config.farm import Farm
+    from tfm_harness.farm.book import Book
+    from tfm_harness.farm.engines.base import Engine
+    from tfm_harness.farm.load import OpenedFarm
+    from tfm_harness.farm.night import Night
+
+__all__ = ["add_parser", "run"]
+
+EPILOG = """\
+The farm file is validated whole, with everything that it names, before anything runs. Each board must pass with a build
+that is known to be good before a build under test comes onto it. What the bench failed at is tried again on another
+board; what the product failed at runs once more on another board; all tries are shown. docs/nights.md has the file.
+
+exit codes: as those of `run`; 0 only when everything that was planned ran and nothing failed
+
+examples:
+  tfm-harness night farm.yaml --plan       what would run where, and how long it should take
+  tfm-harness night farm.yaml
+  tfm-harness night farm.yaml --resume     go on with the newest night of this farm, nothing twice
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "night",
+        help="run builds on a farm of boards: bench first, tries, limits, one record",
+        description="Run a farm's night: every build on its boards, the bench proved first.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("farm", type=Path, help="the farm file (YAML)")
+    parser.add_argument("--plan", action="store_true", help="print what would run where and how long, and end")
+    parser.add_argument(
+        "--resume", nargs="?", const="", metavar="NIGHT",
+        help="go on with an interrupted night: its folder, or its name; default: the newest",
+    )  # fmt: skip
+    parser.add_argument("--store", metavar="URL|PATH", help="another memory than the farm file names")
+    parser.add_argument("--no-store", action="store_true", help="remember nothing and know nothing of earlier nights")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; returns the exit status.
+
+    Raises:
+        ConfigError: the farm file or what it names is wrong; no night to go on with.
+        InfrastructureError: the store or the folder of results cannot be used.
+    """
+    from tfm_harness.cli.run import suites
+    from tfm_harness.config.farm import load_farm
+    from tfm_harness.farm.load import open_farm
+    from tfm_harness.farm.resume import digest_of
+    from tfm_harness.plugin.run_files import build_files
+
+    farm = load_farm(args.farm)
+    opened = open_farm(farm, suites(), digests=build_files)
+    book = _book(args, farm)
+    try:
+        if args.plan:
+            return _plan(opened, book)
+        return _night(args, opened, book, digest_of(args.farm))
+    finally:
+        book.close()
+
+
+def _book(args: argparse.Namespace, farm: Farm) -> Book:
+    from tfm_harness.farm.book import NoBook
+
+    if args.no_store:
+        return NoBook()
+    from tfm_harness.farm.store_book import StoreBook
+
+    return StoreBook(_store_url(args, farm))
+
+
+def _store_url(args: argparse.Namespace, farm: Farm) -> str:
+    from tfm_harness.history import default_url
+
+    url: str = args.store or farm.store or ""
+    if not url:
+        return default_url(farm.state_dir)
+    if "://" in url:
+        return url
+    base = Path.cwd() if args.store or farm.document is None or farm.document.path is None else farm.document.path.parent
+    return str((base / url).resolve())
+
+
+def _new(opened: OpenedFarm, book: Book) -> Night:
+    from tfm_harness.farm.load import make_plan
+    from tfm_harness.farm.night import Night
+
+    times = book.times(opened.pools)
+    boards = [board for pool in opened.pools for board in pool.boards]
+    name = dt.datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")
+    return Night(make_plan(opened, times), book.health(boards), times, name=name, began=time.time())
+
+
+def _plan(opened: OpenedFarm, book: Book) -> int:
+    from tfm_harness.farm.simulate import simulate
+    from tfm_harness.farm.words import plan_words
+
+    sys.stdout.write(plan_words(_new(opened, book), simulate(_new(opened, book))))
+    return 0
+
+
+def _night(args: argparse.Namespace, opened: OpenedFarm, book: Book, digest: str) -> int:
+    from tfm_harness.farm.journal import Journal
+    from tfm_harness.farm.junit import write_junit
+    from tfm_harness.farm.runner import EndSignals, run_night
+    from tfm_harness.farm.storage import save_night
+    from tfm_harness.farm.verdict import EXIT_CODES, make_record
+    from tfm_harness.farm.words import summary_words
+
+    farm = opened.farm
+    began = time.monotonic()
+    if args.resume is None:
+        night, folder, before, resumed = *_begin(opened, book, digest), 0.0, 0
+    else:
+        night, folder, before, resumed = _go_on(args, opened, book, digest)
+    say = _Teller()
+    say(f"night {night.name}: {len(night.waiting)} sessions on {len(night.boards)} boards; {folder}")
+    signals = EndSignals()
+    signals.install()
+    journal = Journal(folder)
+    try:
+        run_night(
+            night, _engine(args, opened, book), journal, book, folder,
+            policy=str(farm.policy or ""), say=say, ended=lambda: signals.name,
+        )  # fmt: skip
+        record = make_record(
+            night, farm=farm.name, farm_sha256=digest, seconds=before + time.monotonic() - began,
+            flaky_fails=farm.flaky == "fails", engine=farm.engine.scheduler if farm.engine else "this host",
+            resumed=resumed,
+        )  # fmt: skip
+        save_night(record, folder / "night.json")
+        write_junit(night, record, folder / "junit.xml")
+    finally:
+        journal.close()
+        signals.remove()
+    sys.stdout.write("\n" + summary_words(record))
+    sys.stdout.write(f"\nrecord: {folder / 'night.json'}\nJUnit:  {folder / 'junit.xml'}\n")
+    if record.ended_early:
+        sys.stdout.write(f"go on:  tfm-harness night {args.farm} --resume {folder}\n")
+    return EXIT_CODES[record.verdict]
+
+
+def _begin(opened: OpenedFarm, book: Book, digest: str) -> tuple[Night, Path]:
+    """A new night with its folder and the first line of its journal."""
+    from tfm_harness.errors import InfrastructureError
+    from tfm_harness.farm.journal import Header, Journal
+
+    while True:
+        night = _new(opened, book)
+        folder = opened.farm.results.resolve() / night.name
+        try:
+            folder.mkdir(parents=True)
+            break
+        except FileExistsError:  # another night of this second
+            time.sleep(1)
+        except OSError as error:
+            raise InfrastructureError(
+                "the night's folder cannot be made", kind="night-write", seen=str(error), where=str(folder),
+                hint="free space, or name another folder as `results`",
+            ) from error  # fmt: skip
+    journal = Journal(folder)
+    health = {name: board.health for name, board in night.boards.items()}
+    journal.add(
+        Header(name=night.name, farm=digest, began=night.began, plan=night.plan, health=health, times=night.times)
+    )
+    journal.close()
+    return night, folder
+
+
+def _go_on(args: argparse.Namespace, opened: OpenedFarm, book: Book, digest: str) -> tuple[Night, Path, float, int]:
+    """The night as it was, with the seconds and the number of its parts so far."""
+    from tfm_harness.farm.journal import Header, Journal, read_journal
+    from tfm_harness.farm.load import make_plan
+    from tfm_harness.farm.resume import newest_night, replay
+    from tfm_harness.farm.runner import keep
+    from tfm_harness.farm.storage import load_night
+
+    results = opened.farm.results.resolve()
+    given = Path(args.resume)
+    folder = newest_night(results) if not args.resume else given.resolve() if given.is_dir() else results / args.resume
+    events = read_journal(folder)
+    header = events[0]
+    assert isinstance(header, Header)  # noqa: S101 - read_journal has seen to it
+    plan = make_plan(opened, header.times)
+    if plan.pools != header.plan.pools or plan.builds != header.plan.builds or plan.tasks != header.plan.tasks:
+        raise ConfigError(
+            f"the night {header.name} was planned otherwise", kind="night-changed",
+            expected="the farm file, the targets and the builds as they were when the night began",
+            seen=_difference(header, digest, plan.builds, header.plan.builds), where=str(folder),
+            hint="bring them back, or begin a new night: its results would not be about the same firmware",
+        )  # fmt: skip
+    before = {name: health for name, health in header.health.items()}
+    night, found = replay(events, folder, now=time.time())
+    journal = Journal(folder)
+    for result in found:
+        journal.add(result)
+        health = night.boards[result.board].health
+        keep(book, folder / result.session, result, before[result.board], health, night.name)
+    journal.close()
+    seconds, resumed = 0.0, 0
+    if (folder / "night.json").is_file():
+        earlier = load_night(folder)
+        seconds, resumed = earlier.seconds, earlier.resumed
+    return night, folder, seconds, resumed + 1
+
+
+def _difference(header: object, digest: str, now: object, then: object) -> str:
+    """Which of them has changed, in words."""
+    del header
+    if isinstance(now, dict) and isinstance(then, dict):
+        for name in {**then, **now}:
+            if now.get(name) != then.get(name):
+                return f"the build {name} has changed"
+    return f"the farm file or its targets have changed (the file's SHA-256 is {digest} now)"
+
+
+def _engine(args: argparse.Namespace, opened: OpenedFarm, book: Book) -> Engine:
+    from tfm_harness.farm.book import NoBook
+    from tfm_harness.farm.engines.local import LocalEngine
+
+    del args
+    environment = {} if isinstance(book, NoBook) else {"TFM_HARNESS_STORE": book.url}
+    return LocalEngine(state=str(opened.farm.state_dir or ""), environment=environment)
+
+
+class _Teller:
+    """One line for each thing that happens, with the time."""
+
+    def __call__(self, text: str) -> None:
+        from tfm_harness.safe_text import safe
+
+        now = dt.datetime.now().astimezone().strftime("%H:%M:%S")
+        sys.stdout.write(f"{now} {safe(text)}\n")
+        sys.stdout.flush()

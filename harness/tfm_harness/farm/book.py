@@ -1,0 +1,61 @@
+"""What a night needs of the memory of nights: boards' health, durations, and a place for what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from tfm_harness.farm.health import BoardHealth
+from tfm_harness.farm.tasks import PoolPlan, Times
+
+__all__ = ["Book", "NoBook"]
+
+
+class Book(Protocol):
+    """The memory, as a night sees it."""
+
+    def health(self, boards: Iterable[str]) -> Mapping[str, BoardHealth]:
+        """What is known of boards; those that nobody has said anything of are left out."""
+
+    def set_health(self, health: BoardHealth, night: str) -> None:
+        """Keep a board's state."""
+
+    def times(self, pools: Iterable[PoolPlan]) -> Times:
+        """What earlier nights took."""
+
+    def take(self, folder: Path, night: str) -> None:
+        """Keep a session's record."""
+
+    def close(self) -> None:
+        """Close it. Safe to call twice."""
+
+
+class NoBook:
+    """Remembers for one night only."""
+
+    def __init__(self) -> None:
+        self.boards: dict[str, BoardHealth] = {}
+        self.taken: list[Path] = []
+
+    def health(self, boards: Iterable[str]) -> Mapping[str, BoardHealth]:
+        """As `Book.health`."""
+        return {name: self.boards[name] for name in boards if name in self.boards}
+
+    def set_health(self, health: BoardHealth, night: str) -> None:
+        """As `Book.set_health`."""
+        del night
+        self.boards[health.name] = health
+
+    def times(self, pools: Iterable[PoolPlan]) -> Times:
+        """Nothing."""
+        del pools
+        return Times()
+
+    def take(self, folder: Path, night: str) -> None:
+        """As `Book.take`."""
+        del night
+        self.taken.append(folder)
+
+    def close(self) -> None:
+        """Nothing to close."""

@@ -1,0 +1,66 @@
+"""Sessions on this host."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from tfm_harness.farm.engines.base import Finished, Job
+from tfm_harness.farm.engines.process import Session
+
+__all__ = ["LocalEngine"]
+
+_LOOK: Final = 0.1
+
+
+class LocalEngine:
+    """Runs each session in a process of its own on this host; none of them outlives this process.
+
+    Args:
+        state: the state folder; empty: the user's own.
+        environment: what is added to the sessions' environment.
+    """
+
+    def __init__(self, *, state: str = "", environment: Mapping[str, str] | None = None) -> None:
+        self._state = state
+        self._environment = environment or {}
+        self._running: dict[str, Session] = {}
+
+    def start(self, job: Job, folder: Path) -> None:
+        """As `Engine.start`.
+
+        Raises:
+            InfrastructureError: kind ``session-start``.
+        """
+        self._running[job.session] = Session(job, folder, state=self._state, environment=self._environment)
+
+    def wait(self, seconds: float) -> list[Finished]:
+        """As `Engine.wait`."""
+        until = time.monotonic() + seconds
+        while True:
+            found = [done for session in self._running.values() if (done := session.poll()) is not None]
+            for done in found:
+                del self._running[done.session]
+            left = until - time.monotonic()
+            if found or left <= 0:
+                return found
+            time.sleep(min(_LOOK, left))
+
+    def stop(self, sessions: Collection[str]) -> None:
+        """As `Engine.stop`."""
+        for name in sessions:
+            if name in self._running:
+                self._running[name].stop()
+
+    def absent(self, boards: Iterable[str]) -> set[str]:
+        """None: what is wrong with a board here is found by its golden build."""
+        del boards
+        return set()
+
+    def close(self) -> None:
+        """As `Engine.close`."""
+        for session in self._running.values():
+            session.kill()
+        self._running.clear()

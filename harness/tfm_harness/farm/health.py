@@ -1,0 +1,101 @@
+"""What is known of a board: LAVA's words and rules, as pure functions.
+
+A golden build proves a board. Passed: Good. Failed: Bad, and only a person brings it back. Looping boards are checked
+again and again and stay Looping. Nothing runs on a board in Maintenance or on a Retired one. (LAVA: technical
+references, "state machine" and "health-check".) Stricter than LAVA in one point: where the bench failed in a session,
+the board is Unknown until the golden build has passed on it again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final, Literal, get_args
+
+__all__ = ["STATES", "BoardHealth", "State", "after_check", "after_session", "check_due", "may_check", "may_run"]
+
+State = Literal["Good", "Unknown", "Looping", "Bad", "Maintenance", "Retired"]
+STATES: Final[tuple[State, ...]] = get_args(State)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardHealth:
+    """A board's state.
+
+    Attributes:
+        reason: why it is so, in words.
+        since: when it came to be so, seconds since 1970.
+        checked: when the golden build passed on it last; None: never.
+        changed_by: a person, or the night that found it.
+    """
+
+    name: str
+    state: State = "Unknown"
+    reason: str = ""
+    since: float = 0.0
+    checked: float | None = None
+    changed_by: str = ""
+
+
+def may_check(state: State) -> bool:
+    """Whether the golden build runs on such a board."""
+    return state in {"Good", "Unknown", "Looping"}
+
+
+def may_run(state: State) -> bool:
+    """Whether builds under test may come onto such a board, once it is proved."""
+    return state in {"Good", "Unknown"}
+
+
+def check_due(health: BoardHealth, *, began: float, now: float, every: float) -> bool:
+    """Whether the golden build must pass before anything else runs.
+
+    Args:
+        health: what is known.
+        began: when the night began, seconds since 1970.
+        now: the present.
+        every: seconds for which a passed check holds; 0: for one night.
+    """
+    if health.state != "Good" or health.checked is None:
+        return True
+    if health.checked > now:  # a clock that was set back proves nothing
+        return True
+    return health.checked < began if every == 0 else now - health.checked >= every
+
+
+Check = Literal["passed", "failed", "undecided"]
+"""How a golden check ended: `undecided` says nothing about the board (interrupted, busy, a mistake of somebody's)."""
+
+
+def after_check(health: BoardHealth, check: Check, *, now: float, reason: str, by: str) -> BoardHealth:
+    """The state after a golden check.
+
+    Args:
+        health: the state before.
+        check: how it ended.
+        now: when.
+        reason: what failed, or why nothing was decided.
+        by: the night.
+    """
+    if check == "undecided" or not may_check(health.state):
+        return health
+    if health.state == "Looping":  # it stays so until a person changes it
+        return replace(health, checked=now) if check == "passed" else health
+    if check == "passed":
+        since = health.since if health.state == "Good" else now
+        words = health.reason if health.state == "Good" else "the golden build passed"
+        return replace(health, state="Good", reason=words, since=since, checked=now, changed_by=by)
+    return replace(health, state="Bad", reason=reason or "the golden build failed", since=now, changed_by=by)
+
+
+def after_session(health: BoardHealth, bench_failed: str, *, now: float, by: str) -> BoardHealth:
+    """The state after a session of a build under test.
+
+    Args:
+        health: the state before.
+        bench_failed: what the bench failed at; empty when it did not.
+        now: when.
+        by: the night.
+    """
+    if not bench_failed or health.state != "Good":
+        return health
+    return replace(health, state="Unknown", reason=f"the bench failed: {bench_failed}", since=now, changed_by=by)

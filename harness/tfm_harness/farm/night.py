@@ -1,0 +1,398 @@
+"""A night as a state machine: what starts next, and what each ended session changes. Pure; time comes from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from tfm_harness.farm.health import BoardHealth, after_check, after_session, check_due, may_check, may_run
+from tfm_harness.farm.outcome import CUT_OFF, bench_failure, busy, golden_check, golden_reason
+from tfm_harness.farm.tasks import Assignment, Plan, SessionResult, Task, Times
+from tfm_harness.farm.tries import Attempt, wanted
+
+__all__ = ["BoardTonight", "Ended", "Night", "NotRun"]
+
+BUSY_PAUSE: Final = 60.0
+"""Seconds after which a board that somebody else held is tried again."""
+BUSY_TRIES: Final = 3
+ABSENT_GRACE: Final = 60.0
+"""Seconds for which a board without a worker is waited for."""
+
+
+@dataclass(slots=True)
+class BoardTonight:
+    """A board and what it did tonight.
+
+    Attributes:
+        before: its health when the night began.
+        failures: sessions in which the bench failed, those of earlier nights included.
+        away: why it runs nothing tonight, though its health would let it.
+    """
+
+    name: str
+    pool: str
+    health: BoardHealth
+    before: BoardHealth
+    failures: int = 0
+    failed_tonight: int = 0
+    checks: int = 0
+    sessions: int = 0
+    seconds: float = 0.0
+    away: str = ""
+    running: str = ""
+    busy_until: float = 0.0
+    times_busy: int = 0
+    absent_since: float | None = None
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A session with what came of it."""
+
+    assignment: Assignment
+    result: SessionResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotRun:
+    """A task that never got a board, and why; `responsibility` as in records."""
+
+    task: Task
+    why: str
+    responsibility: str = "infrastructure"
+
+
+@dataclass(slots=True)
+class _Counter:
+    tasks: int
+    sessions: int = 0
+
+
+@dataclass(slots=True)
+class _Round:
+    """One look at all boards: running checks that a waiting task counts on already."""
+
+    claimed: set[str] = field(default_factory=set)
+
+
+class Night:
+    """What has run, what runs, what waits.
+
+    Args:
+        plan: everything that shall run.
+        health: what the store knows of the boards; the others are Unknown.
+        times: durations and failures of earlier nights.
+        name: the night's; its sessions' names begin with it.
+        began: seconds since 1970.
+    """
+
+    def __init__(self, plan: Plan, health: Mapping[str, BoardHealth], times: Times, *, name: str, began: float) -> None:
+        self.plan = plan
+        self.times = times
+        self.name = name
+        self.began = began
+        self.started = began
+        self.boards: dict[str, BoardTonight] = {}
+        for pool in plan.pools.values():
+            for board in pool.boards:
+                known = health.get(board, BoardHealth(name=board))
+                self.boards[board] = BoardTonight(board, pool.name, known, known, failures=times.failures.get(board, 0))
+        self.waiting: list[Task] = list(plan.tasks)
+        self.running: dict[str, Assignment] = {}
+        self.ended: list[Ended] = []
+        self.not_run: list[NotRun] = []
+        self.attempts: dict[tuple[str, str, str], dict[str, list[Attempt]]] = {}
+        self.closed = ""
+        self._count = _Counter(tasks=max((task.id for task in plan.tasks), default=0))
+
+    # -- what starts
+
+    def next(self, now: float) -> list[Assignment]:
+        """Sessions to start now; they count as running from now on.
+
+        Args:
+            now: seconds since 1970.
+        """
+        if self.closed:
+            return []
+        started: list[Assignment] = []
+        look = _Round()
+        for task in list(self.waiting):
+            if not self._room():
+                return started
+            boards, why = self._candidates(task, now)
+            if not boards:
+                self.waiting.remove(task)
+                if not task.tried:  # a further try that cannot be: what came before stands
+                    self.not_run.append(NotRun(task=task, why=why))
+                continue
+            chosen = self._choose(task, boards, look, now)
+            if chosen is not None:
+                started.append(chosen)
+        started += self._routine(now)
+        return started
+
+    def over(self, now: float) -> bool:
+        """Whether nothing runs and nothing can start any more."""
+        if self.running:
+            return False
+        return bool(self.closed) or (not self.waiting and not self._routine_boards(now))
+
+    def wake(self, now: float) -> float | None:
+        """When a pause ends for which something waits; None: only an ended session changes anything."""
+        ends = [board.busy_until for board in self.boards.values() if board.busy_until > now]
+        ends += [b.absent_since + ABSENT_GRACE for b in self.boards.values() if b.absent_since is not None]
+        return min(ends, default=None) if self.waiting else None
+
+    def _room(self) -> bool:
+        return len(self.running) < self.plan.at_once
+
+    def _candidates(self, task: Task, now: float) -> tuple[list[BoardTonight], str]:
+        """Boards that may take the task, now or later; without any: why not."""
+        pool = self.plan.pools[task.pool]
+        whole = [self.boards[name] for name in pool.boards]
+        wished = [board for board in whole if board.name == task.home] if task.home and not task.tried else whole
+        others = [board for board in wished if board.name not in task.avoid]
+        usable = [board for board in others if not self._unusable(board, now)]
+        if not usable and task.tried:
+            usable = [board for board in wished if not self._unusable(board, now)]
+        return usable, "; ".join(f"{board.name}: {self._unusable(board, now)}" for board in wished)
+
+    def _unusable(self, board: BoardTonight, now: float) -> str:
+        """Why no build under test runs on it tonight; empty where one may."""
+        if not may_run(board.health.state):
+            reason = f": {board.health.reason}" if board.health.reason else ""
+            return f"{board.health.state}{reason}"
+        if board.absent_since is not None and now - board.absent_since >= ABSENT_GRACE:
+            return "no worker offers it"
+        return board.away
+
+    def _free(self, board: BoardTonight, now: float) -> bool:
+        return not board.running and board.busy_until <= now and board.absent_since is None and not board.away
+
+    def _due(self, board: BoardTonight, now: float) -> bool:
+        golden = self.plan.pools[board.pool].golden
+        return check_due(board.health, began=self.began, now=now, every=golden.every)
+
+    def _choose(self, task: Task, boards: Sequence[BoardTonight], look: _Round, now: float) -> Assignment | None:
+        free = [board for board in boards if self._free(board, now)]
+        proved = [board for board in free if not self._due(board, now)]
+        if proved:
+            self.waiting.remove(task)
+            return self._start(task, min(proved, key=self._rank), now)
+        checked = [b.name for b in boards if b.running and self.running[b.running].task.golden]
+        waited_for = next((name for name in checked if name not in look.claimed), None)
+        if waited_for is not None:
+            look.claimed.add(waited_for)
+            return None
+        if free:
+            chosen = min(free, key=self._rank)
+            look.claimed.add(chosen.name)
+            return self._check(chosen, now)
+        return None
+
+    def _rank(self, board: BoardTonight) -> tuple[int, int, str]:
+        """The least-failed board first; of equals, the one that did least tonight."""
+        return board.failures, board.sessions, board.name
+
+    def _check(self, board: BoardTonight, now: float) -> Assignment:
+        golden = self.plan.pools[board.pool].golden
+        task = Task(
+            id=self._task_id(), pool=board.pool, build=golden.build, suites=golden.suites, home=board.name, golden=True,
+            quick=golden.quick, expected=self.times.expected(board.pool, golden.build, golden=True),
+        )  # fmt: skip
+        return self._start(task, board, now)
+
+    def _start(self, task: Task, board: BoardTonight, now: float) -> Assignment:
+        del now
+        self._count.sessions += 1
+        name = f"{self.name}.{self._count.sessions:03d}.{board.name}.{task.build}" + (".golden" if task.golden else "")
+        assignment = Assignment(session=name, task=task, board=board.name)
+        board.running = name
+        self.running[name] = assignment
+        return assignment
+
+    def _task_id(self) -> int:
+        self._count.tasks += 1
+        return self._count.tasks
+
+    def _routine(self, now: float) -> list[Assignment]:
+        """Golden checks for which nothing waits: each board once a night, Looping ones as long as there is work."""
+        started = []
+        for board in self._routine_boards(now):
+            if not self._room():
+                break
+            started.append(self._check(board, now))
+        return started
+
+    def _routine_boards(self, now: float) -> list[BoardTonight]:
+        if self.closed:
+            return []
+        work = bool(self.waiting) or any(not one.task.golden for one in self.running.values())
+        found = []
+        for board in self.boards.values():
+            if not may_check(board.health.state) or not self._free(board, now):
+                continue
+            if board.health.state == "Looping":
+                loops = self.plan.pools[board.pool].golden.loops
+                again = board.checks == 0 or (work and board.checks < loops)
+            else:
+                again = board.checks == 0 and board.times_busy == 0 and self._due(board, now)
+            if again:
+                found.append(board)
+        return sorted(found, key=lambda board: board.checks)
+
+    # -- what ended
+
+    def take(self, result: SessionResult, now: float) -> None:
+        """A session has ended.
+
+        Args:
+            result: what came of it.
+            now: seconds since 1970.
+        """
+        assignment = self.running.pop(result.session)
+        board = self.boards[assignment.board]
+        board.running = ""
+        board.seconds += result.seconds
+        board.host = result.host or board.host
+        self.ended.append(Ended(assignment=assignment, result=result))
+        if assignment.task.golden:
+            self._take_check(board, result, now)
+        elif result.trouble == CUT_OFF:
+            self._take_cut_off(board, assignment.task, result)
+        else:
+            self._take_session(board, assignment.task, result, now)
+
+    def _take_check(self, board: BoardTonight, result: SessionResult, now: float) -> None:
+        if result.trouble == CUT_OFF:
+            return
+        board.checks += 1
+        check = golden_check(result)
+        if check == "failed":
+            board.failures += 1
+            board.failed_tonight += 1
+        if check == "undecided" and not self._pause(board, result, now) and not result.trouble:
+            board.away = f"the golden build could not say: {result.headline or result.verdict}"
+        elif check == "undecided" and result.trouble and result.responsibility != "infrastructure":
+            board.away = f"the golden build could not run: {result.headline}"
+        board.health = after_check(board.health, check, now=now, reason=golden_reason(result), by=self.name)
+
+    def _take_cut_off(self, board: BoardTonight, task: Task, result: SessionResult) -> None:
+        """The night's end cut it off: what ran has run, and in a resumed night the rest is no further try."""
+        board.sessions += 1
+        seen = self.attempts.setdefault(task.key, {})
+        ran = {nodeid: one for nodeid, one in result.attempts.items() if not one.cut_off}
+        for nodeid, attempt in (result.attempts if self.closed else ran).items():
+            seen.setdefault(nodeid, []).append(attempt)
+        if self.closed:
+            return
+        rest = tuple(nodeid for nodeid in result.attempts if nodeid not in ran)
+        if rest or not result.attempts:
+            self.waiting.append(replace(task, id=self._task_id(), only=rest or task.only, why="resumed"))
+        if ran:
+            self._follow_up(board, task, replace(result, attempts=ran))
+
+    def _take_session(self, board: BoardTonight, task: Task, result: SessionResult, now: float) -> None:
+        board.sessions += 1
+        seen = self.attempts.setdefault(task.key, {})
+        for nodeid, attempt in result.attempts.items():
+            seen.setdefault(nodeid, []).append(attempt)
+        failed = bench_failure(result)
+        if failed and not self._pause(board, result, now):
+            board.failures += 1
+            board.failed_tonight += 1
+            board.health = after_session(board.health, failed, now=now, by=self.name)
+        self._follow_up(board, task, result)
+
+    def _pause(self, board: BoardTonight, result: SessionResult, now: float) -> bool:
+        """Whether somebody else held the board: it is left alone for a while, and at last for the night."""
+        if not busy(result):
+            return False
+        board.times_busy += 1
+        board.busy_until = now + BUSY_PAUSE
+        if board.times_busy >= BUSY_TRIES:
+            board.away = "in use by somebody else"
+        return True
+
+    def _follow_up(self, board: BoardTonight, task: Task, result: SessionResult) -> None:
+        """A further session with the tests that want one."""
+        if self.closed:
+            return
+        avoid = tuple(dict.fromkeys((*task.avoid, board.name)))
+        if not result.attempts:
+            if result.responsibility == "infrastructure" and task.tried + 1 < self.plan.tries:
+                why = f"{board.name} gave no result ({result.trouble})"
+                self.waiting.append(replace(task, id=self._task_id(), avoid=avoid, tried=task.tried + 1, why=why))
+            return
+        seen = self.attempts[task.key]
+        wants = {nodeid: wanted(seen[nodeid], tries=self.plan.tries) for nodeid in result.attempts}
+        only = tuple(nodeid for nodeid, want in wants.items() if want)
+        if only:
+            again = sum(want == "again" for want in wants.values())
+            words = [f"{again} that the bench failed"] * bool(again)
+            words += [f"{len(only) - again} of the product to tell flakes from facts"] * (again < len(only))
+            self.waiting.append(
+                replace(
+                    task, id=self._task_id(), only=only, avoid=avoid, tried=task.tried + 1,
+                    why=f"after {board.name}: {', '.join(words)}", expected=None,
+                )
+            )  # fmt: skip
+
+    # -- from outside
+
+    def adopt(self, assignment: Assignment) -> None:
+        """A session that an earlier process of this night has started.
+
+        Raises:
+            ValueError: the task is not one of this night, or the board is none of its boards.
+        """
+        task = assignment.task
+        if not task.golden:
+            waiting = next((one for one in self.waiting if one.id == task.id), None)
+            if waiting is None:
+                raise ValueError(f"task {task.id} does not wait")
+            self.waiting.remove(waiting)
+        if assignment.board not in self.boards:
+            raise ValueError(f"no board {assignment.board}")
+        self._count.tasks = max(self._count.tasks, task.id)
+        self._count.sessions += 1
+        self.boards[assignment.board].running = assignment.session
+        self.running[assignment.session] = assignment
+
+    def forget(self, session: str) -> None:
+        """A session that left nothing behind: its task waits again."""
+        assignment = self.running.pop(session)
+        self.boards[assignment.board].running = ""
+        if not assignment.task.golden:
+            self.waiting.insert(0, assignment.task)
+
+    def set_health(self, health: BoardHealth) -> None:
+        """A person has changed a board's state."""
+        self.boards[health.name].health = health
+
+    def absent(self, names: Iterable[str], now: float) -> None:
+        """Boards that no worker offers now; the others are there (again)."""
+        gone = set(names)
+        for board in self.boards.values():
+            if board.name not in gone:
+                board.absent_since = None
+            elif board.absent_since is None:
+                board.absent_since = now
+
+    def close(self, why: str, *, responsibility: str = "") -> None:
+        """Nothing starts any more; what waits has not run.
+
+        Args:
+            why: in words.
+            responsibility: of that; empty: somebody wanted it.
+        """
+        if self.closed:
+            return
+        self.closed = why
+        self.not_run += [
+            NotRun(task=task, why=why, responsibility=responsibility) for task in self.waiting if not task.tried
+        ]
+        self.waiting.clear()

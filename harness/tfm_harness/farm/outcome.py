@@ -1,0 +1,66 @@
+"""What a session's result says about the bench. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tfm_harness.farm.tasks import Check, SessionResult
+from tfm_harness.farm.tries import Attempt
+
+__all__ = ["CUT_OFF", "bench_failure", "busy", "golden_check", "golden_reason"]
+
+_BUSY: Final = frozenset({"board-busy", "labgrid-busy"})
+CUT_OFF: Final = "night-ended"
+"""The trouble of a session that the night's own end cut off."""
+_NOT_THE_BOARDS: Final = frozenset({CUT_OFF, "worker-lost", "build-changed"})
+"""Troubles that say nothing about the board."""
+
+
+def busy(result: SessionResult) -> bool:
+    """Whether somebody else held the board."""
+    return any(attempt.kind in _BUSY for attempt in result.attempts.values())
+
+
+def golden_check(result: SessionResult) -> Check:
+    """What a golden build's session says about the board.
+
+    A golden build is known to be good: what fails on it is the bench's, also where a test says that the product failed.
+    """
+    if busy(result) or result.trouble in _NOT_THE_BOARDS:
+        return "undecided"
+    if result.trouble:
+        return "failed" if result.responsibility == "infrastructure" else "undecided"
+    if result.verdict == "passed":
+        return "passed"
+    return "failed" if result.verdict in {"failed", "infrastructure"} else "undecided"
+
+
+def golden_reason(result: SessionResult) -> str:
+    """Why the golden build did not pass, in a line."""
+    first = _first(result)
+    if first is not None:
+        kind = f"{first.kind}: " if first.kind else ""
+        return f"the golden build: {kind}{_line(first.message)}"[:500]
+    return f"the golden build: {result.trouble or result.verdict}: {_line(result.headline)}"[:500]
+
+
+def bench_failure(result: SessionResult) -> str:
+    """What the bench failed at in a session, in a line; empty where it did not."""
+    if result.trouble:
+        ours = result.responsibility == "infrastructure" and result.trouble not in _NOT_THE_BOARDS
+        return f"{result.trouble}: {_line(result.headline)}"[:500] if ours else ""
+    if result.lost:
+        return result.lost[:500]
+    wrong = next((one for one in result.attempts.values() if one.benchs and one.outcome == "error"), None)
+    return f"{wrong.kind}: {_line(wrong.message)}"[:500] if wrong is not None else ""
+
+
+def _first(result: SessionResult) -> Attempt | None:
+    wrong = [one for one in result.attempts.values() if one.outcome in {"failed", "error"}]
+    return wrong[0] if wrong else None
+
+
+def _line(text: str) -> str:
+    """The first line of an error's text that says something, without the word of its class."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[0].removeprefix("E ").strip() if lines else ""

@@ -1,0 +1,201 @@
+"""Runs a night: starts what the state machine says, keeps the journal, ends politely."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+from tfm_harness.errors import HarnessError, InfrastructureError
+from tfm_harness.farm.book import Book
+from tfm_harness.farm.collect import collect
+from tfm_harness.farm.command import make_job
+from tfm_harness.farm.engines.base import Engine, Finished
+from tfm_harness.farm.health import BoardHealth
+from tfm_harness.farm.journal import Journal
+from tfm_harness.farm.night import Night
+from tfm_harness.farm.tasks import Assignment, PlannedBuild, SessionResult
+
+__all__ = ["Clocks", "EndSignals", "run_night"]
+
+_WAIT: Final = 0.5
+_REFRESH: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """Seconds since 1970, and seconds that only go forward."""
+
+    now: Callable[[], float] = time.time
+    steady: Callable[[], float] = time.monotonic
+
+
+class EndSignals:
+    """SIGINT, SIGTERM and SIGHUP ask for the night's end; they raise nothing, so that no step is cut in two."""
+
+    def __init__(self) -> None:
+        self.name = ""
+        self._before: dict[int, Any] = {}
+
+    def install(self) -> None:
+        """Take the signals; does nothing outside the main thread."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                self._before[number] = signal.signal(number, self._note)
+
+    def remove(self) -> None:
+        """Give the signals back. Safe to call twice."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        self.name = self.name or signal.Signals(number).name
+
+
+def run_night(
+    night: Night,
+    engine: Engine,
+    journal: Journal,
+    book: Book,
+    folder: Path,
+    *,
+    policy: str = "",
+    say: Callable[[str], None] = lambda _: None,
+    ended: Callable[[], str] = lambda: "",
+    clocks: Clocks = Clocks(),
+) -> None:
+    """Run everything that waits; returns when nothing runs any more.
+
+    Args:
+        night: the state machine; resumed or new.
+        engine: where sessions run.
+        journal: open, with the night's plan in it.
+        book: the memory.
+        folder: the night's; each session has its folder in it.
+        policy: the farm's.
+        say: told one line for each thing that happens.
+        ended: the name of a signal that asked for the end; empty without one.
+        clocks: the present.
+
+    Raises:
+        InfrastructureError: kind ``night-write``: what happens cannot be kept; all sessions are ended then.
+    """
+    work = _Work(night, engine, journal, book, folder, policy, say, clocks)
+    try:
+        work.run(ended)
+    finally:
+        engine.close()
+
+
+class _Work:
+    def __init__(
+        self, night: Night, engine: Engine, journal: Journal, book: Book, folder: Path, policy: str,
+        say: Callable[[str], None], clocks: Clocks,
+    ) -> None:  # fmt: skip
+        self.night = night
+        self.engine = engine
+        self.journal = journal
+        self.book = book
+        self.folder = folder
+        self.policy = policy
+        self.say = say
+        self.clocks = clocks
+        self._until = clocks.steady() + night.plan.night
+        self._refreshed = float("-inf")
+        self._early: list[Finished] = []
+
+    def run(self, ended: Callable[[], str]) -> None:
+        night = self.night
+        while not night.over(self.clocks.now()):
+            signal_name = ended()
+            if signal_name:
+                self._end(f"{signal_name}", "")
+            elif self.clocks.steady() >= self._until:
+                self._end(f"the night's time was over ({night.plan.night:.0f} s)", "configuration")
+            if not night.closed:
+                self._refresh()
+                for assignment in night.next(self.clocks.now()):
+                    self._start(assignment)
+            finished = self._early or self.engine.wait(_WAIT)
+            self._early = []
+            for one in finished:
+                self._take(one)
+
+    def _end(self, why: str, responsibility: str) -> None:
+        if self.night.closed:
+            return
+        self.say(f"{why}: the night ends, boards are being given back")
+        self.night.close(why, responsibility=responsibility)
+        self.engine.stop(list(self.night.running))
+
+    def _refresh(self) -> None:
+        """What people and engines have changed meanwhile."""
+        now = self.clocks.steady()
+        if now - self._refreshed < _REFRESH:
+            return
+        self._refreshed = now
+        self.night.absent(self.engine.absent(self.night.boards), self.clocks.now())
+        for name, health in self.book.health(self.night.boards).items():
+            own = self.night.boards[name].health
+            if health.since > own.since and (health.state, health.reason) != (own.state, own.reason):
+                self.say(f"{name}: {health.state}, says {health.changed_by or 'somebody'}: {health.reason}")
+                self.night.set_health(health)
+
+    def _start(self, assignment: Assignment) -> None:
+        task = assignment.task
+        self.journal.add(assignment)
+        what = "golden check" if task.golden else ", ".join(task.suites)
+        many = f" ({len(task.only)} tests, {task.why})" if task.only else f" ({task.why})" if task.why else ""
+        self.say(f"{assignment.board}: {task.build}: {what}{many}")
+        job = make_job(assignment, self.night.plan, policy=self.policy)
+        try:
+            self.engine.start(job, self.folder / assignment.session)
+        except HarnessError as error:
+            self._early.append(Finished(session=assignment.session, code=10, message=error.message))
+
+    def _take(self, finished: Finished) -> None:
+        night = self.night
+        assignment = night.running[finished.session]
+        folder = self.folder / finished.session
+        at = self.clocks.now()
+        result = replace(collect(assignment, finished, folder, build_of(night, assignment)), at=at)
+        before = night.boards[assignment.board].health
+        self.journal.add(result)
+        night.take(result, at)
+        after = night.boards[assignment.board].health
+        self._tell(assignment, result, before, after)
+        keep(self.book, folder, result, before, after, night.name)
+
+    def _tell(self, assignment: Assignment, result: SessionResult, before: BoardHealth, after: BoardHealth) -> None:
+        words = f"{result.trouble}: {result.headline}" if result.trouble else f"{result.verdict}: {result.headline}"
+        self.say(f"{assignment.board}: {assignment.task.build}: {words}")
+        if after.state != before.state:
+            self.say(f"{assignment.board}: {before.state} -> {after.state}: {after.reason}")
+
+
+def build_of(night: Night, assignment: Assignment) -> PlannedBuild:
+    """What a session should have run."""
+    return night.plan.builds[assignment.task.build]
+
+
+def keep(book: Book, folder: Path, result: SessionResult, before: BoardHealth, after: BoardHealth, night: str) -> None:
+    """A session's record and its board's new state into the memory.
+
+    Raises:
+        InfrastructureError: the memory cannot be written; the text says that the night can be resumed.
+    """
+    try:
+        if result.record and result.trouble != "build-changed":
+            book.take(folder, night)
+        if after != before:
+            book.set_health(after, night)
+    except InfrastructureError as error:
+        error.hint = f"{error.hint or 'make room'}; then go on with --resume: nothing that ran is lost"
+        raise

@@ -1,0 +1,170 @@
+"""What a night is made of: boards, pools, and tasks of which each becomes a session of its own. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tfm_harness.farm.tries import Attempt
+
+__all__ = ["Assignment", "Check", "GoldenPlan", "Plan", "PlannedBuild", "PoolPlan", "SessionResult", "Task", "Times"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoldenPlan:
+    """What proves a pool's boards.
+
+    Attributes:
+        source: the build's name or file, as ``run --build`` takes it.
+        build: its name.
+        every: seconds for which a pass holds; 0: for one night.
+        loops: how often a Looping board is checked in a night.
+    """
+
+    source: str
+    build: str
+    suites: tuple[str, ...]
+    quick: bool
+    every: float
+    loops: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolPlan:
+    """Boards that can stand in for each other.
+
+    Attributes:
+        targets: names or files, as ``run --target`` takes them.
+        boards: names of the single boards.
+        each: each build runs on each of them.
+    """
+
+    name: str
+    targets: tuple[str, ...]
+    boards: tuple[str, ...]
+    each: bool
+    golden: GoldenPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedBuild:
+    """A build under test, or a golden one; `files` are the digests of what it consists of, by their names in it."""
+
+    name: str
+    source: str
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """Suites of one build on one board of a pool.
+
+    Attributes:
+        id: its number in the night.
+        home: the board that it belongs to; empty: any of the pool.
+        golden: it proves the board.
+        only: node ids of the tests; empty: all of the suites.
+        avoid: boards on which these tests ran already.
+        why: of a further try, in words.
+        expected: seconds, from earlier nights; None: never seen.
+    """
+
+    id: int
+    pool: str
+    build: str
+    suites: tuple[str, ...]
+    home: str = ""
+    golden: bool = False
+    quick: bool = False
+    only: tuple[str, ...] = ()
+    avoid: tuple[str, ...] = ()
+    tried: int = 0
+    why: str = ""
+    expected: float | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What its tests are results of: pool, build, home."""
+        return self.pool, self.build, self.home
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A whole night before it begins: everything validated, nothing started.
+
+    Attributes:
+        builds: by name, golden ones included.
+        tries, night, session, at_once: the farm's limits.
+        state: the state folder; empty: the user's own on each host.
+    """
+
+    pools: Mapping[str, PoolPlan]
+    builds: Mapping[str, PlannedBuild]
+    tasks: tuple[Task, ...]
+    tries: int
+    night: float
+    session: float
+    at_once: int
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """A task on a board; `session` is its name in the night, unique."""
+
+    session: str
+    task: Task
+    board: str
+
+
+Check = Literal["passed", "failed", "undecided"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionResult:
+    """What came of a session.
+
+    Attributes:
+        verdict: of its record; empty where there is none.
+        headline: of its record, or what went wrong without one.
+        attempts: by node id.
+        trouble: kind of what kept it from leaving a whole record (``session-died``, ``session-time``, ``worker-lost``,
+            ``night-ended``, ...); empty when it left one.
+        responsibility: of the trouble.
+        lost: why the board was put into quarantine.
+        host: where it ran.
+        at: when it had ended, seconds since 1970.
+    """
+
+    session: str
+    board: str
+    at: float = 0.0
+    verdict: str = ""
+    headline: str = ""
+    attempts: Mapping[str, Attempt] = field(default_factory=dict)
+    trouble: str = ""
+    responsibility: str = ""
+    lost: str = ""
+    seconds: float = 0.0
+    host: str = ""
+    record: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """What earlier nights took, in seconds.
+
+    Attributes:
+        sessions: by (pool, build, golden); a build that is new has its pool's (pool, "", False).
+        failures: bench failures of late, by board.
+    """
+
+    sessions: Mapping[tuple[str, str, bool], float] = field(default_factory=dict)
+    failures: Mapping[str, int] = field(default_factory=dict)
+
+    def expected(self, pool: str, build: str, *, golden: bool) -> float | None:
+        """Seconds of such a session; None: never seen."""
+        exact = self.sessions.get((pool, build, golden))
+        return exact if exact is not None or golden else self.sessions.get((pool, "", False))

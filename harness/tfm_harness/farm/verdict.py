@@ -1,0 +1,217 @@
+"""What a night says in the end: its record, its verdict, its exit code. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Final
+
+from tfm_harness.farm.night import Night
+from tfm_harness.farm.record import (
+    NightBoard,
+    NightBuild,
+    NightCounts,
+    NightNotRun,
+    NightRecord,
+    NightSession,
+    NightTest,
+    NightTry,
+    NightVerdict,
+)
+from tfm_harness.farm.tries import judge
+from tfm_harness.report.headline import WHOSE
+from tfm_harness.report.record import in_words
+from tfm_harness.version import __version__
+
+__all__ = ["EXIT_CODES", "make_record"]
+
+EXIT_CODES: Final[Mapping[NightVerdict, int]] = {
+    "passed": 0,
+    "failed": 1,
+    "flaky": 1,
+    "interrupted": 2,
+    "harness": 3,
+    "configuration": 4,
+    "test": 4,
+    "nothing proved": 5,
+    "infrastructure": 10,
+}
+_ORDER: Final = ("passed", "failed", "flaky", "error", "blocked", "not covered", "skipped", "not run")
+_MESSAGE: Final = 2000
+
+
+def make_record(
+    night: Night,
+    *,
+    farm: str,
+    farm_sha256: str,
+    seconds: float,
+    flaky_fails: bool = True,
+    engine: str = "",
+    resumed: int = 0,
+) -> NightRecord:
+    """Everything that a night found.
+
+    Args:
+        night: as it ended.
+        farm: the farm's name.
+        farm_sha256: digest of its file, hex.
+        seconds: wall time.
+        flaky_fails: whether a flaky test makes the night fail.
+        engine: where the sessions ran.
+        resumed: how often the night was resumed.
+    """
+    tests, counts = _tests(night)
+    sessions = _sessions(night)
+    not_run = tuple(
+        NightNotRun(
+            pool=one.task.pool, build=one.task.build, home=one.task.home, suites=one.task.suites, why=one.why,
+            responsibility=one.responsibility,
+        )
+        for one in night.not_run
+    )  # fmt: skip
+    # Of a session without any record nobody knows the tests: it counts as one that the bench (or who it was) failed.
+    silent = _silent(night)
+    golden = {pool.golden.build for pool in night.plan.pools.values()}
+    record = NightRecord(
+        name=night.name,
+        farm=farm,
+        farm_sha256=farm_sha256,
+        verdict=_verdict(night, tests, counts, not_run, silent, flaky_fails=flaky_fails),
+        started=dt.datetime.fromtimestamp(night.started, dt.UTC).isoformat(timespec="seconds"),
+        seconds=round(seconds, 3),
+        ended_early=night.closed,
+        resumed=resumed,
+        version=__version__,
+        engine=engine,
+        builds=tuple(
+            NightBuild(name=build.name, source=build.source, golden=build.name in golden, files=dict(build.files))
+            for build in night.plan.builds.values()
+        ),
+        boards=_boards(night),
+        sessions=sessions,
+        counts=counts,
+        tests=tests,
+        not_run=not_run,
+    )
+    return replace(record, headline=_headline(record, silent))
+
+
+def _boards(night: Night) -> tuple[NightBoard, ...]:
+    return tuple(
+        NightBoard(
+            name=board.name, pool=board.pool, before=board.before.state, state=board.health.state,
+            reason=board.health.reason, away=board.away, checks=board.checks, sessions=board.sessions,
+            failures=board.failed_tonight, seconds=round(board.seconds, 3), host=board.host,
+        )
+        for board in night.boards.values()
+    )  # fmt: skip
+
+
+def _sessions(night: Night) -> tuple[NightSession, ...]:
+    found = []
+    for ended in night.ended:
+        task, result = ended.assignment.task, ended.result
+        found.append(
+            NightSession(
+                name=result.session, pool=task.pool, build=task.build, board=result.board, host=result.host,
+                golden=task.golden, tried=task.tried, why=task.why, verdict=result.verdict, headline=result.headline,
+                trouble=result.trouble, responsibility=result.responsibility, seconds=round(result.seconds, 3),
+                expected=task.expected, record=result.record, sha256=result.sha256,
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def _tests(night: Night) -> tuple[tuple[NightTest, ...], tuple[NightCounts, ...]]:
+    tests, counts = [], []
+    for (pool, build, home), by_test in night.attempts.items():
+        seen: Counter[str] = Counter()
+        for nodeid, attempts in by_test.items():
+            judged = judge(attempts)
+            seen[judged.outcome] += 1
+            if judged.outcome == "passed" and len(attempts) == 1:
+                continue
+            if judged.outcome in {"not covered", "skipped"} and len(attempts) == 1:
+                continue
+            tries = tuple(NightTry(**{**asdict(one), "message": one.message[:_MESSAGE]}) for one in attempts)
+            tests.append(
+                NightTest(
+                    test=nodeid, pool=pool, build=build, home=home, outcome=judged.outcome,
+                    responsibility=judged.responsibility, confirmed=judged.confirmed, boards=judged.boards,
+                    tries=tries,
+                )
+            )  # fmt: skip
+        ordered = {word: seen[word] for word in _ORDER if seen[word]}
+        counts.append(NightCounts(pool=pool, build=build, home=home, outcomes=ordered))
+    return tuple(tests), tuple(counts)
+
+
+def _silent(night: Night) -> list[str]:
+    """Whose responsibility it is that a planned session left no test at all, one word for each such session."""
+    last: dict[tuple[str, str, str], str] = {}
+    for ended in night.ended:
+        task, result = ended.assignment.task, ended.result
+        if task.golden:
+            continue
+        if result.attempts or night.attempts.get(task.key):
+            last[task.key] = ""
+        else:
+            last[task.key] = result.responsibility or "infrastructure"
+    return [word for word in last.values() if word]
+
+
+def _verdict(
+    night: Night, tests: tuple[NightTest, ...], counts: tuple[NightCounts, ...], not_run: tuple[NightNotRun, ...],
+    silent: list[str], *, flaky_fails: bool,
+) -> NightVerdict:  # fmt: skip
+    outcomes: Counter[str] = Counter()
+    for count in counts:
+        outcomes.update(count.outcomes)
+    blame = Counter(test.responsibility for test in tests if test.outcome not in {"passed", "flaky"})
+    blame.update(silent)
+    blame.update(one.responsibility for one in not_run)
+    troubles = {e.result.responsibility for e in night.ended if e.result.trouble and not e.assignment.task.golden}
+    if night.closed:
+        return "interrupted"
+    if outcomes["failed"] or blame["product"]:
+        return "failed"
+    for word in ("harness", "configuration", "test"):
+        if blame[word] or word in troubles:
+            return word  # type: ignore[return-value]  # one of the three literals
+    if outcomes["flaky"] and flaky_fails:
+        return "flaky"
+    if blame["infrastructure"] or outcomes["error"] or outcomes["blocked"]:
+        return "infrastructure"
+    own = [ended.result.verdict for ended in night.ended if not ended.assignment.task.golden]
+    if "configuration" in own:  # a waiver that matched nothing, say
+        return "configuration"
+    if not outcomes["passed"] or "nothing proved" in own:
+        return "nothing proved"
+    return "passed"
+
+
+def _headline(record: NightRecord, silent: list[str]) -> str:
+    outcomes: Counter[str] = Counter()
+    for count in record.counts:
+        outcomes.update(count.outcomes)
+    boards = {state: sum(board.state == state for board in record.boards) for state in ("Good", "Bad")}
+    product = sum(not session.golden for session in record.sessions)
+    counted = in_words((word, outcomes[word]) for word in _ORDER) or "no test"
+    parts = [f"{counted} in {product} sessions, {record.seconds:.0f} s"]
+    blame = Counter(t.responsibility for t in record.tests if t.responsibility and t.outcome != "passed")
+    blame.update(silent)
+    blame.update(one.responsibility for one in record.not_run if one.responsibility)
+    if blame:
+        parts.append("responsible: " + ", ".join(f"{WHOSE[who]} for {count}" for who, count in blame.most_common()))
+    again = sum(len(test.tries) > 1 for test in record.tests)
+    if again:
+        parts.append(f"{again} tests ran more than once")
+    if record.not_run:
+        parts.append(f"{len(record.not_run)} planned sessions never ran")
+    parts.append(f"boards: {boards['Good']} Good, {boards['Bad']} Bad, of {len(record.boards)}")
+    if record.ended_early:
+        parts.append(f"ended early: {record.ended_early}")
+    return "; ".join(parts)
