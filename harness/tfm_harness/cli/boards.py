@@ -1,10 +1,11 @@
-"""``tfm-harness boards``: what is locked, by whom, and what was left behind."""
+"""``tfm-harness boards``: what is locked, by whom, and what was left behind; how healthy boards are."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import json
+import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -24,7 +25,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="what is running, what is locked; clean up",
         description="Boards that sessions of this user have used. Locks are released by the kernel when a session"
         " ends, however it ends: a board that shows as busy is in use.",
-        epilog="examples:\n  tfm-harness boards --json\n  tfm-harness boards --forget qemu-an547",
+        epilog="examples:\n  tfm-harness boards --json\n  tfm-harness boards --forget qemu-an547\n"
+        "  tfm-harness boards health\n"
+        "  tfm-harness boards set mps3-3 maintenance --reason 'new USB cable'",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -33,6 +36,28 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--forget", metavar="NAME", help="remove a virtual board's identity and memory: the next run makes a new board"
     )
     parser.set_defaults(run=run)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=False)
+    change = actions.add_parser(
+        "set",
+        help="say how a board is: a night runs nothing on one that is Bad or in Maintenance",
+        description="Say how a board is. A golden build's failure makes a board Bad; only this brings it back.",
+    )
+    change.add_argument("board", metavar="NAME", help="the board's name, as nights show it")
+    change.add_argument(
+        "state",
+        metavar="STATE",
+        help="good, unknown (to be proved), looping (only proved, again and again), bad, maintenance or retired",
+    )
+    change.add_argument("--reason", required=True, metavar="TEXT", help="why; nights and pages show it")
+    change.set_defaults(run=_set)
+    health = actions.add_parser(
+        "health", help="how healthy boards are, and why", description="Boards' health, as the memory of nights has it."
+    )
+    health.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
+    health.set_defaults(run=_health)
+    for one in (change, health):
+        one.add_argument("--store", metavar="URL|PATH", help="another store")
+        one.add_argument("--state-dir", metavar="DIR", default="", help="the state folder that the nights were given")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,6 +94,69 @@ def run(args: argparse.Namespace) -> int:
     if not rows:
         print(f"no board is in use, and no identity is kept ({state})")  # noqa: T201 - same
     return 0
+
+
+def _set(args: argparse.Namespace) -> int:
+    """Run ``boards set``.
+
+    Raises:
+        ConfigError: kind ``board-health``: no such state, or no reason; ``store-url``.
+        InfrastructureError: kind ``store-failed``.
+    """
+    from tfm_harness.boards.lock_files import user_name
+    from tfm_harness.config.nearest import nearest
+    from tfm_harness.history.database import Database
+    from tfm_harness.history.health import set_health
+    from tfm_harness.history.queries import Memory
+
+    with Database(_store_url(args)) as database:
+        known = [row.name for row in Memory(database).boards()]
+        changed = set_health(database, args.board, args.state, reason=args.reason, by=user_name(os.getuid()))
+        shown = f"{args.board}: {args.state.capitalize()}, {args.reason}"
+        if args.board not in known:
+            near = nearest(args.board, known)
+            shown += "; no night has seen this board yet" + (f" (did you mean {near!r}?)" if near else "")
+        print(safe(shown if changed else f"{shown}; it was so before"))  # noqa: T201 - a command line tool prints
+    return 0
+
+
+def _health(args: argparse.Namespace) -> int:
+    """Run ``boards health``.
+
+    Raises:
+        ConfigError: kind ``store-url``.
+        InfrastructureError: kind ``store-failed``.
+    """
+    from tfm_harness.history.database import Database
+    from tfm_harness.history.queries import Memory
+
+    with Database(_store_url(args)) as database:
+        rows = Memory(database).boards()
+        shown = database.shown
+    if args.as_json:
+        plain = [
+            {
+                "board": row.name, "health": row.health, "reason": row.reason,
+                "since": row.since.isoformat() if row.since else None,
+                "checked": row.checked.isoformat() if row.checked else None,
+            }
+            for row in rows
+        ]  # fmt: skip
+        print(json.dumps(plain, indent=1))  # noqa: T201 - same
+        return 0
+    for row in rows:
+        since = f" since {row.since.astimezone():%Y-%m-%d %H:%M}" if row.since else ""
+        print(safe(f"{row.name:<24} {row.health}{since}" + (f": {row.reason}" if row.reason else "")))  # noqa: T201 - same
+    if not rows:
+        print(f"no board is known ({shown})")  # noqa: T201 - same
+    return 0
+
+
+def _store_url(args: argparse.Namespace) -> str:
+    from tfm_harness.history import default_url
+
+    store: str = args.store or ""
+    return store or default_url(Path(args.state_dir) if args.state_dir else None)
 
 
 def _words(row: Mapping[str, Any]) -> list[str]:

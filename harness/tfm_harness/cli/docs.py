@@ -30,17 +30,22 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     docs.set_defaults(run=run)
     schema = subparsers.add_parser(
         "schema",
-        help="JSON Schemas of target and build files, for editors, of run.json and of evidence",
-        description="Print the JSON Schema of target files, build files, run.json, or the predicate of signed evidence;"
-        " --output writes the first two.",
+        help="JSON Schemas of target, build and farm files, for editors, of run.json, night.json and of evidence",
+        description="Print the JSON Schema of target files, build files, farm files, run.json, night.json, or the"
+        " predicate of signed evidence; --output writes the first three.",
         epilog="examples:\n  tfm-harness schema target > target.schema.json\n  tfm-harness schema --output schemas\n"
         "An editor with a YAML language server then takes, as the first line of a target file:\n"
         "  # yaml-language-server: $schema=../schemas/target.schema.json",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    schema.add_argument("what", nargs="?", choices=("target", "build", "run", "evidence"), help="which schema to print")
     schema.add_argument(
-        "--output", type=Path, metavar="DIR", help="write target.schema.json and build.schema.json there"
+        "what", nargs="?", choices=("target", "build", "farm", "run", "night", "evidence"), help="which schema to print"
+    )
+    schema.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="write target.schema.json, build.schema.json and farm.schema.json there",
     )
     schema.set_defaults(run=run_schema)
 
@@ -110,14 +115,14 @@ def run_schema(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: neither a schema nor a folder is named, or the folder cannot be written.
     """
-    from tfm_harness.config.schema import build_schema, export, target_schema
+    from tfm_harness.config.schema import build_schema, export, farm_schema, target_schema
 
     if args.output is None and args.what is None:
         raise ConfigError(
             "which schema?",
             kind="schema-unnamed",
-            expected="tfm-harness schema target, schema build, schema run, schema evidence, or --output DIR for the"
-            " first two",
+            expected="tfm-harness schema target, schema build, schema farm, schema run, schema night, schema evidence,"
+            " or --output DIR for the first three",
         )
     if args.output is not None:
         try:
@@ -131,9 +136,11 @@ def run_schema(args: argparse.Namespace) -> int:
     if args.what is not None:
         if args.what == "run":
             from tfm_harness.report.storage import run_schema as make
+        elif args.what == "night":
+            from tfm_harness.farm.storage import night_schema as make
         elif args.what == "evidence":
             from tfm_harness.evidence.predicate import predicate_schema as make
         else:
-            make = target_schema if args.what == "target" else build_schema
+            make = {"target": target_schema, "build": build_schema, "farm": farm_schema}[args.what]
         print(json.dumps(make(), indent=1, sort_keys=True))  # noqa: T201 - same
     return 0

@@ -37,6 +37,7 @@ COMMANDS = {
     "trace": "trace",
     "baseline": "baseline",
     "evidence": "evidence",
+    "night": "night",
     "history": "history",
     "bisect": "bisect",
     "init": "init",
@@ -69,6 +70,7 @@ examples:
   tfm-harness init my-project                                      begin one that runs on QEMU
   tfm-harness run --target qemu-an547 --build reference            all suites
   tfm-harness run boot attestation --target my-board --build mine  two of them
+  tfm-harness night farm.yaml                                      a whole farm, bench first
   tfm-harness check targets/my-board.yaml fw_builds/mine/build.yaml
   tfm-harness boards                                               what is running or locked
   tfm-harness console --target qemu-an547 --build reference        talk to a console

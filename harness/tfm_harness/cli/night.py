@@ -96,7 +96,9 @@ def _store_url(args: argparse.Namespace, farm: Farm) -> str:
         return default_url(farm.state_dir)
     if "://" in url:
         return url
-    base = Path.cwd() if args.store or farm.document is None or farm.document.path is None else farm.document.path.parent
+    base = (
+        Path.cwd() if args.store or farm.document is None or farm.document.path is None else farm.document.path.parent
+    )
     return str((base / url).resolve())
 
 

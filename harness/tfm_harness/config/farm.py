@@ -154,9 +154,7 @@ class Farm(Strict):
         default="fails", description="whether a test that failed and then passed makes the night fail"
     )
     limits: Limits = Limits()
-    results: ConfigPath = Field(
-        default=Path("nights"), validate_default=True, description="folder in which each night has its folder"
-    )
+    results: ConfigPath = Field(default=Path("nights"), description="folder in which each night has its folder")
     store: str | None = Field(default=None, min_length=1, description="the memory of runs: a path or a database URL")
     state_dir: ConfigPath | None = Field(default=None, description="where locks and identities live")
     engine: EngineConfig | None = Field(default=None, description="run the sessions on other hosts")
@@ -194,7 +192,7 @@ def load_farm(path: Path) -> Farm:
     """
     document = read(path)
     farm = validate(
-        Farm, {"name": path.stem, **document.data}, document, path.resolve().parent,
+        Farm, {"name": path.stem, "results": "nights", **document.data}, document, path.resolve().parent,
         kind="farm-invalid", what="farm file",
     )  # fmt: skip
     farm._document = document  # noqa: SLF001 - the loader is the model's other half

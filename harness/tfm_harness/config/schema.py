@@ -1,4 +1,4 @@
-"""JSON Schemas of target and build files, for editors: ``python -m tfm_harness.config.schema FOLDER``."""
+"""JSON Schemas of target, build and farm files, for editors: ``python -m tfm_harness.config.schema FOLDER``."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from tfm_harness.config.build import Build
+from tfm_harness.config.farm import Farm
 from tfm_harness.config.kinds import BUILT_IN, config_model, kinds
 
-__all__ = ["build_schema", "export", "target_schema"]
+__all__ = ["build_schema", "export", "farm_schema", "target_schema"]
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -24,6 +25,11 @@ def _optional_name(schema: dict[str, Any]) -> dict[str, Any]:
 def build_schema() -> dict[str, Any]:
     """The schema of ``build.yaml``."""
     return {"$schema": _DIALECT, **_optional_name(Build.model_json_schema())}
+
+
+def farm_schema() -> dict[str, Any]:
+    """The schema of farm files."""
+    return {"$schema": _DIALECT, **_optional_name(Farm.model_json_schema())}
 
 
 def target_schema(*, only_built_in: bool = False) -> dict[str, Any]:
@@ -50,10 +56,11 @@ def target_schema(*, only_built_in: bool = False) -> dict[str, Any]:
 
 
 def export(folder: Path) -> list[Path]:
-    """Write ``target.schema.json`` and ``build.schema.json`` (built-in kinds) into `folder`."""
+    """Write ``target.schema.json`` (built-in kinds), ``build.schema.json`` and ``farm.schema.json`` into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, schema in (("target", target_schema(only_built_in=True)), ("build", build_schema())):
+    made = {"target": target_schema(only_built_in=True), "build": build_schema(), "farm": farm_schema()}
+    for name, schema in made.items():
         path = folder / f"{name}.schema.json"
         path.write_text(json.dumps(schema, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         written.append(path)

@@ -239,14 +239,22 @@ def _check_twice(
     builds: Sequence[tuple[str, Build, Place]], golden: Mapping[str, Build], pools: Sequence[_Pool], problems: _Problems
 ) -> None:
     """A name stands for one build in a night's records."""
-    places = {pool.golden.build: (*pool.golden_place, "build") for pool in pools}
     seen: dict[str, tuple[str, Path | None]] = {}
-    for source, build, place in [*builds, *((source, build, places[source]) for source, build in golden.items())]:
+    for source, build, place in builds:
+        if build.name not in seen:
+            seen[build.name] = (source, build.path)
+            continue
+        other, path = seen[build.name]
+        if path == build.path:
+            problems.add(place, f"the build {build.name!r} stands twice")
+        else:
+            words = f"two builds are called {build.name!r}: {other} and {source}"
+            problems.add(place, f"{words}; give one of them another `name`")
+    places = {pool.golden.build: (*pool.golden_place, "build") for pool in pools}
+    for source, build in golden.items():
         other, path = seen.setdefault(build.name, (source, build.path))
         if path != build.path:
-            problems.add(place, f"two builds are called {build.name!r}: {other} and {source}; give one another `name`")
-        elif other != source and place[0] == "builds":
-            problems.add(place, f"the build {build.name!r} stands twice: {other} and {source}")
+            problems.add(places[source], f"the golden build {build.name!r} is another build than {other} of that name")
 
 
 def _check_fits(targets: Sequence[TargetBase], build: Build, place: Place, problems: _Problems) -> None:

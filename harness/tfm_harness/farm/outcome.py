@@ -7,7 +7,7 @@ from typing import Final
 from tfm_harness.farm.tasks import Check, SessionResult
 from tfm_harness.farm.tries import Attempt
 
-__all__ = ["CUT_OFF", "bench_failure", "busy", "golden_check", "golden_reason"]
+__all__ = ["CUT_OFF", "bench_failure", "busy", "golden_check", "golden_reason", "said"]
 
 _BUSY: Final = frozenset({"board-busy", "labgrid-busy"})
 CUT_OFF: Final = "night-ended"
@@ -40,19 +40,19 @@ def golden_reason(result: SessionResult) -> str:
     first = _first(result)
     if first is not None:
         kind = f"{first.kind}: " if first.kind else ""
-        return f"the golden build: {kind}{_line(first.message)}"[:500]
-    return f"the golden build: {result.trouble or result.verdict}: {_line(result.headline)}"[:500]
+        return f"the golden build: {kind}{said(first.message)}"[:500]
+    return f"the golden build: {result.trouble or result.verdict}: {said(result.headline)}"[:500]
 
 
 def bench_failure(result: SessionResult) -> str:
     """What the bench failed at in a session, in a line; empty where it did not."""
     if result.trouble:
         ours = result.responsibility == "infrastructure" and result.trouble not in _NOT_THE_BOARDS
-        return f"{result.trouble}: {_line(result.headline)}"[:500] if ours else ""
+        return f"{result.trouble}: {said(result.headline)}"[:500] if ours else ""
     if result.lost:
         return result.lost[:500]
     wrong = next((one for one in result.attempts.values() if one.benchs and one.outcome == "error"), None)
-    return f"{wrong.kind}: {_line(wrong.message)}"[:500] if wrong is not None else ""
+    return f"{wrong.kind}: {said(wrong.message)}"[:500] if wrong is not None else ""
 
 
 def _first(result: SessionResult) -> Attempt | None:
@@ -60,7 +60,8 @@ def _first(result: SessionResult) -> Attempt | None:
     return wrong[0] if wrong else None
 
 
-def _line(text: str) -> str:
-    """The first line of an error's text that says something, without the word of its class."""
+def said(text: str) -> str:
+    """The line of a failure's text that says what is wrong: pytest marks it with an E."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[0].removeprefix("E ").strip() if lines else ""
+    marked = [line for line in lines if line.startswith("E ")]
+    return (marked or lines or [""])[0].removeprefix("E ").strip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from tfm_harness.farm.tries import Attempt
@@ -45,6 +46,11 @@ class PoolPlan:
     boards: tuple[str, ...]
     each: bool
     golden: GoldenPlan
+
+    @property
+    def combination(self) -> str:
+        """The first part of its combinations' names, as `run` makes them."""
+        return "|".join(Path(target).stem if target.endswith((".yaml", ".yml")) else target for target in self.targets)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,14 +163,19 @@ class Times:
     """What earlier nights took, in seconds.
 
     Attributes:
-        sessions: by (pool, build, golden); a build that is new has its pool's (pool, "", False).
+        sessions: by `Times.key`; a build that is new has its pool's, whose key has no build.
         failures: bench failures of late, by board.
     """
 
-    sessions: Mapping[tuple[str, str, bool], float] = field(default_factory=dict)
+    sessions: Mapping[str, float] = field(default_factory=dict)
     failures: Mapping[str, int] = field(default_factory=dict)
+
+    @staticmethod
+    def key(pool: str, build: str = "", *, golden: bool = False) -> str:
+        """What `sessions` calls the sessions of a build on a pool (names have no blanks)."""
+        return f"{pool} {build}" + " golden" * golden
 
     def expected(self, pool: str, build: str, *, golden: bool) -> float | None:
         """Seconds of such a session; None: never seen."""
-        exact = self.sessions.get((pool, build, golden))
-        return exact if exact is not None or golden else self.sessions.get((pool, "", False))
+        exact = self.sessions.get(self.key(pool, build, golden=golden))
+        return exact if exact is not None or golden else self.sessions.get(self.key(pool))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from tfm_harness.farm.night import Night
+from tfm_harness.farm.outcome import said
 from tfm_harness.farm.record import NightRecord, NightTest
 from tfm_harness.farm.simulate import Expected
 from tfm_harness.report.headline import WHOSE
@@ -103,14 +104,14 @@ def _product(tests: Iterable[NightTest]) -> Iterator[str]:
             benched = [one.board for one in test.tries if one.responsibility == "infrastructure"]
             if not test.confirmed and benched and len(test.tries) > 1:
                 sure = f"once; the bench failed in the second try ({', '.join(benched)})"
-            yield f"{test.test}: failed {sure}, on {on}: {_line(_failing(test))}"
+            yield f"{test.test}: failed {sure}, on {on}: {said(_failing(test))}"
 
 
 def _flaky(tests: Iterable[NightTest]) -> Iterator[str]:
     for test in tests:
         if test.outcome == "flaky":
             tries = ", ".join(f"{one.outcome} on {one.board}" for one in test.tries)
-            yield f"{test.test}: {tries}: {_line(_failing(test))}"
+            yield f"{test.test}: {tries}: {said(_failing(test))}"
 
 
 def _bench(record: NightRecord) -> Iterator[str]:
@@ -121,7 +122,7 @@ def _bench(record: NightRecord) -> Iterator[str]:
         wrong = [one for one in test.tries if one.responsibility == "infrastructure"]
         if wrong and test.outcome in {"error", "blocked", "not run"}:
             on = ", ".join(dict.fromkeys(one.board for one in wrong))
-            yield f"{test.test}: no verdict, on {on}: {wrong[0].kind}: {_line(wrong[0].message)}"
+            yield f"{test.test}: no verdict, on {on}: {wrong[0].kind}: {said(wrong[0].message)}"
     mended = [t for t in record.tests if t.outcome == "passed" and len(t.tries) > 1]
     by_board: dict[str, int] = {}
     for test in mended:
@@ -136,7 +137,7 @@ def _bench(record: NightRecord) -> Iterator[str]:
 def _others(record: NightRecord) -> Iterator[str]:
     for test in record.tests:
         if test.responsibility in {"configuration", "test", "harness"}:
-            yield f"{test.test}: {WHOSE[test.responsibility]}: {_line(test.tries[-1].message)}"
+            yield f"{test.test}: {WHOSE[test.responsibility]}: {said(test.tries[-1].message)}"
     for session in record.sessions:
         if session.trouble and session.responsibility in {"configuration", "harness"}:
             yield f"{session.name}: {session.trouble}: {session.headline}"
@@ -146,10 +147,6 @@ def _others(record: NightRecord) -> Iterator[str]:
 
 def _failing(test: NightTest) -> str:
     return next((one.message for one in test.tries if one.outcome in {"failed", "blocked"}), "")
-
-
-def _line(text: str) -> str:
-    return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
 
 def _clip(line: str) -> str:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 from tfm_harness.bench.combination import TargetBuild
+from tfm_harness.config.build import Build
 from tfm_harness.files import open_file
 from tfm_harness.report.record import FileEntry
 
-__all__ = ["combination_files"]
+__all__ = ["build_files", "combination_files"]
 
 _BLOCK = 1 << 20
 
@@ -23,19 +24,28 @@ def combination_files(combination: TargetBuild) -> tuple[FileEntry, ...]:
     What cannot be read is an error for the code that needs it later. Private keys and certificates of provisioning
     servers are not listed.
     """
-    target, build = combination.target, combination.build
-    found: list[tuple[Role, str, Path]] = []
-    for role, path in (("target", target.path), ("build", build.path)):
-        if path is not None:
-            found.append(("target" if role == "target" else "build", role, path))
+    target = combination.target
+    found: list[tuple[Role, str, Path]] = [("target", "target", target.path)] if target.path is not None else []
+    found += _of_build(combination.build)
+    entries = (_entry(*file) for file in found)
+    return tuple(entry for entry in entries if entry is not None)
+
+
+def build_files(build: Build) -> dict[str, str]:
+    """Digest (hex) of each file of a build, by the name that `combination_files` gives it."""
+    entries = (_entry(*file) for file in _of_build(build))
+    return {entry.name: entry.sha256 for entry in entries if entry is not None}
+
+
+def _of_build(build: Build) -> list[tuple[Role, str, Path]]:
+    found: list[tuple[Role, str, Path]] = [("build", "build", build.path)] if build.path is not None else []
     for place, path in build.all_files().items():
         if place[0] == "provisioning":
             continue
         found.append((_role(place), ".".join(map(str, place)), path))
     for name, inputs in build.parity.inputs.items():
         found += [("file", f"parity.inputs.{name}", path) for path in inputs if path.is_file()]
-    entries = (_entry(*file) for file in found)
-    return tuple(entry for entry in entries if entry is not None)
+    return found
 
 
 def _role(place: tuple[str | int, ...]) -> Role:
