@@ -112,11 +112,12 @@ def test_docs_unknown_page_and_search(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_schema_is_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for what in ("target", "build", "run", "evidence"):
+    for what in ("target", "build", "farm", "run", "night", "evidence"):
         assert main.main(["schema", what]) == 0
         assert json.loads(capsys.readouterr().out)["$schema"].startswith("https://json-schema.org/")
     assert main.main(["schema", "--output", str(tmp_path / "new")]) == 0
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["build.schema.json", "target.schema.json"]
+    written = sorted(path.name for path in (tmp_path / "new").iterdir())
+    assert written == ["build.schema.json", "farm.schema.json", "target.schema.json"]
     (tmp_path / "f").write_text("")
     assert main.main(["schema", "--output", str(tmp_path / "f")]) == 4
     assert main.main(["schema"]) == 4

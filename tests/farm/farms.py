@@ -54,7 +54,7 @@ def night(planned: Plan, *health: BoardHealth, failures: Mapping[str, int] | Non
 
 
 def passed(assignment: Assignment) -> SessionResult:
-    return result(assignment, "passed", {test: ("passed", "", "") for test in _tests(assignment)})
+    return result(assignment, "passed", dict.fromkeys(_tests(assignment), ("passed", "", "")))
 
 
 def result(
@@ -76,10 +76,8 @@ def result(
 
 
 def product_fails(assignment: Assignment, *names: str) -> SessionResult:
-    return result(
-        assignment, "failed",
-        {test: ("failed", "product", "check-failed") if test in names else ("passed", "", "") for test in _tests(assignment)},
-    )  # fmt: skip
+    failed, good = ("failed", "product", "check-failed"), ("passed", "", "")
+    return result(assignment, "failed", {test: failed if test in names else good for test in _tests(assignment)})
 
 
 def bench_fails(assignment: Assignment, kind: str = "console-closed") -> SessionResult:
@@ -111,7 +109,8 @@ def play(one: Night, answer: Answer = lambda a, _: passed(a), *, most: int = 200
             if one.over(now):
                 return started
             wake = one.wake(now)
-            assert wake is not None and wake > now, "the night waits for nothing"
+            assert wake is not None, "the night waits for nothing"
+            assert wake > now
             now = wake
             continue
         ended = queue.pop(0)

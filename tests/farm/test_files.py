@@ -187,8 +187,8 @@ def test_the_golden_build_may_be_under_test_too(here: Path) -> None:
 def test_two_targets_of_one_board(here: Path) -> None:
     for name in ("p1", "p2"):
         write(here / "targets" / f"{name}.yaml", "kind: attach\nconsoles: {ns: {kind: serial, port: /dev/ttyX}}\n")
+    write(here / "fw_builds" / "bare" / "build.yaml", "protocol: smp\n")
     with pytest.raises(ConfigError, match="also used by target 'p1'"):
-        write(here / "fw_builds" / "bare" / "build.yaml", "protocol: smp\n")
         opened("builds: [bare]\npools: {a: {targets: [p1]}, b: {targets: [p2]}}\ngolden: {build: gold}\n")
 
 
@@ -203,5 +203,6 @@ def test_the_schema_takes_what_the_loader_takes() -> None:
         "pools": {"p": {"targets": ["many"], "each": True, "golden": {"build": "gold", "every": "1d"}}},
     }  # fmt: skip
     assert list(validator.iter_errors(whole)) == []
-    for wrong in ({"suits": []}, {"limits": {"night": "8 hours"}}, {"builds": [{"folders": "in"}]}):
+    wrongs: list[dict[str, object]] = [{"suits": []}, {"limits": {"night": "8 hours"}}, {"builds": [{"folders": "in"}]}]
+    for wrong in wrongs:
         assert list(validator.iter_errors({**whole, **wrong})), wrong

@@ -284,11 +284,8 @@ def test_an_ended_night_starts_nothing_and_is_no_pass() -> None:
 def test_resumed_what_ran_does_not_run_again_and_a_failure_of_before_is_confirmed() -> None:
     one = night(plan("a", "b"))
     first = next(s for s in _started(one) if not s.task.golden)
-    cut = result(
-        first, "interrupted",
-        {"test_one": ("failed", "product", "assert"), "test_two": ("not run", "", ""), "test_three": ("passed", "", "")},
-        trouble="night-ended",
-    )  # fmt: skip
+    ran = {"test_one": ("failed", "product", "assert"), "test_three": ("passed", "", "")}
+    cut = result(first, "interrupted", {**ran, "test_two": ("not run", "", "")}, trouble="night-ended")
     one.take(cut, BEGAN + 50)
     ran = [s.task for s in play(one) if not s.task.golden]
     assert sorted(task.only for task in ran) == [("test_one",), ("test_two",)]
@@ -300,7 +297,8 @@ def test_resumed_what_ran_does_not_run_again_and_a_failure_of_before_is_confirme
 
 def _started(one: Night) -> list[Assignment]:
     """Until a session of a build under test runs; everything else has passed."""
-    now, found = BEGAN, []
+    now = BEGAN
+    found: list[Assignment] = []
     while not any(not s.task.golden for s in found):
         for session in one.next(now):
             found.append(session)

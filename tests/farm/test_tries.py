@@ -23,12 +23,13 @@ BENCH, PRODUCT = set("ebn"), set("FB")
 
 
 def tries(word: str) -> list[Attempt]:
-    return [
-        Attempt(
-            session=f"s{n}", board=f"board{n}", outcome=KINDS[c][0], responsibility=KINDS[c][1], message=KINDS[c][2]
-        )  # type: ignore[arg-type]
-        for n, c in enumerate(word)
-    ]
+    found = []
+    for n, c in enumerate(word):
+        outcome, whose, message = KINDS[c]
+        found.append(
+            Attempt(session=f"s{n}", board=f"board{n}", outcome=outcome, responsibility=whose, message=message)  # type: ignore[arg-type]
+        )
+    return found
 
 
 @pytest.mark.parametrize(

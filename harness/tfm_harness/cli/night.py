@@ -79,9 +79,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _book(args: argparse.Namespace, farm: Farm) -> Book:
-    from tfm_harness.farm.book import NoBook
-
     if args.no_store:
+        from tfm_harness.farm.book import NoBook
+
         return NoBook()
     from tfm_harness.farm.store_book import StoreBook
 
@@ -210,7 +210,7 @@ def _go_on(args: argparse.Namespace, opened: OpenedFarm, book: Book, digest: str
             seen=_difference(header, digest, plan.builds, header.plan.builds), where=str(folder),
             hint="bring them back, or begin a new night: its results would not be about the same firmware",
         )  # fmt: skip
-    before = {name: health for name, health in header.health.items()}
+    before = dict(header.health)
     night, found = replay(events, folder, now=time.time())
     journal = Journal(folder)
     for result in found:
@@ -236,11 +236,11 @@ def _difference(header: object, digest: str, now: object, then: object) -> str:
 
 
 def _engine(args: argparse.Namespace, opened: OpenedFarm, book: Book) -> Engine:
-    from tfm_harness.farm.book import NoBook
     from tfm_harness.farm.engines.local import LocalEngine
 
     del args
-    environment = {} if isinstance(book, NoBook) else {"TFM_HARNESS_STORE": book.url}
+    # Sessions take their latency baselines from the store; the night itself keeps their records in it.
+    environment = {"TFM_HARNESS_BASELINE": book.url} if book.url else {}
     return LocalEngine(state=str(opened.farm.state_dir or ""), environment=environment)
 
 

@@ -13,7 +13,9 @@ __all__ = ["Book", "NoBook"]
 
 
 class Book(Protocol):
-    """The memory, as a night sees it."""
+    """The memory, as a night sees it; `url` is what sessions are told of it, empty when there is none."""
+
+    url: str
 
     def health(self, boards: Iterable[str]) -> Mapping[str, BoardHealth]:
         """What is known of boards; those that nobody has said anything of are left out."""
@@ -35,6 +37,7 @@ class NoBook:
     """Remembers for one night only."""
 
     def __init__(self) -> None:
+        self.url = ""
         self.boards: dict[str, BoardHealth] = {}
         self.taken: list[Path] = []
 

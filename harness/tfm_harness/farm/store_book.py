@@ -81,9 +81,7 @@ class StoreBook:
         self._database.close()
 
 
-def session_times(
-    taken: Mapping[str, Mapping[str, float]], pools: Iterable[PoolPlan]
-) -> dict[str, float]:
+def session_times(taken: Mapping[str, Mapping[str, float]], pools: Iterable[PoolPlan]) -> dict[str, float]:
     """Seconds of a session by `Times.key`, from what suites took on combinations.
 
     Args:

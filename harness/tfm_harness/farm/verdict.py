@@ -180,7 +180,7 @@ def _verdict(
         return "failed"
     for word in ("harness", "configuration", "test"):
         if blame[word] or word in troubles:
-            return word  # type: ignore[return-value]  # one of the three literals
+            return word
     if outcomes["flaky"] and flaky_fails:
         return "flaky"
     if blame["infrastructure"] or outcomes["error"] or outcomes["blocked"]:

@@ -127,8 +127,8 @@ def _bench(record: NightRecord) -> Iterator[str]:
     by_board: dict[str, int] = {}
     for test in mended:
         by_board[test.tries[0].board] = by_board.get(test.tries[0].board, 0) + 1
-    for board, count in by_board.items():
-        yield f"{count} tests that {board} failed at passed in another try"
+    for name, count in by_board.items():
+        yield f"{count} tests that {name} failed at passed in another try"
     for session in record.sessions:
         if session.trouble and session.responsibility == "infrastructure":
             yield f"{session.name}: {session.trouble}: {session.headline}"

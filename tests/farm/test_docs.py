@@ -1,0 +1,80 @@
+"""docs/nights.md: its farm file is one, its words are the code's, and its night runs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from tfm_harness.config.farm import Farm, FarmPool, Golden, Limits, load_farm
+from tfm_harness.farm.health import STATES
+from tfm_harness.farm.record import NightVerdict
+from tfm_harness.farm.storage import load_night
+from tfm_harness.farm.verdict import EXIT_CODES
+
+from tests.reference_firmware import ROOT, needs_firmware
+
+PAGE = (ROOT / "docs" / "nights.md").read_text(encoding="utf-8")
+SECTION = PAGE[PAGE.index("## A farm's night in one command") :]
+EXAMPLE = re.search(r"```yaml\n(# farm.yaml\n.*?)```", SECTION, re.DOTALL)
+
+
+def test_the_shown_file_is_a_farm(tmp_path: Path) -> None:
+    assert EXAMPLE is not None
+    (tmp_path / "farm.yaml").write_text(EXAMPLE[1])
+    farm = load_farm(tmp_path / "farm.yaml")
+    assert farm.limits.night == 1800
+    assert farm.golden == Golden()
+
+
+def test_every_key_is_told() -> None:
+    for model, without in ((Farm, {"name", "description"}), (FarmPool, {"targets"}), (Golden, set()), (Limits, set())):
+        for key in set(model.model_fields) - without:
+            assert f"`{key}`" in SECTION or f"{key}:" in SECTION, f"{model.__name__}.{key}"
+
+
+def test_every_state_verdict_and_trouble_is_told() -> None:
+    for state in STATES:
+        assert state in SECTION
+    for verdict in get_args(NightVerdict):
+        assert verdict in SECTION
+        (row,) = [line for line in SECTION.splitlines() if line.startswith("|") and f"{verdict}" in line.split("|")[2]]
+        assert str(EXIT_CODES[verdict]) in row.split("|")[1]
+    sources = " ".join(path.read_text() for path in (ROOT / "harness" / "tfm_harness" / "farm").rglob("*.py"))
+    for trouble in set(re.findall(r'"((?:session|worker|night|build)-(?:[a-z]+))"', sources)):
+        if trouble not in {"night-write", "night-file", "night-journal", "night-changed", "session-start"}:
+            assert f"`{trouble}`" in SECTION, trouble
+
+
+@needs_firmware
+def test_the_shown_plan_runs_nothing(tmp_path: Path) -> None:
+    done = _night(tmp_path, "--plan")
+    assert done.returncode == 0, done.stderr
+    assert "qemu-an547" in done.stdout
+    assert "reference: boot, attestation" in done.stdout
+    assert not (tmp_path / "nights").exists()
+
+
+@needs_firmware
+@pytest.mark.nightly
+@pytest.mark.qemu
+def test_the_shown_night_runs(tmp_path: Path) -> None:
+    done = _night(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder,) = (tmp_path / "nights").iterdir()
+    record = load_night(folder)
+    assert record.verdict == "passed"
+    assert [session.golden for session in record.sessions] == [True, False]
+    assert "about " in _night(tmp_path, "--plan").stdout
+
+
+def _night(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    assert EXAMPLE is not None
+    (folder / "farm.yaml").write_text(EXAMPLE[1] + "state_dir: state\n")
+    return subprocess.run(
+        [sys.executable, "-m", "tfm_harness.cli.main", "night", str(folder / "farm.yaml"), *words],
+        cwd=folder, capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
