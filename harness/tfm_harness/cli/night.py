@@ -146,7 +146,7 @@ def _night(args: argparse.Namespace, opened: OpenedFarm, book: Book, digest: str
         )  # fmt: skip
         record = make_record(
             night, farm=farm.name, farm_sha256=digest, seconds=before + time.monotonic() - began,
-            flaky_fails=farm.flaky == "fails", engine=farm.engine.scheduler if farm.engine else "this host",
+            flaky_fails=farm.flaky == "fails", engine="this host",
             resumed=resumed,
         )  # fmt: skip
         save_night(record, folder / "night.json")
