@@ -284,8 +284,8 @@ def test_an_ended_night_starts_nothing_and_is_no_pass() -> None:
 def test_resumed_what_ran_does_not_run_again_and_a_failure_of_before_is_confirmed() -> None:
     one = night(plan("a", "b"))
     first = next(s for s in _started(one) if not s.task.golden)
-    ran = {"test_one": ("failed", "product", "assert"), "test_three": ("passed", "", "")}
-    cut = result(first, "interrupted", {**ran, "test_two": ("not run", "", "")}, trouble="night-ended")
+    earlier = {"test_one": ("failed", "product", "assert"), "test_three": ("passed", "", "")}
+    cut = result(first, "interrupted", {**earlier, "test_two": ("not run", "", "")}, trouble="night-ended")
     one.take(cut, BEGAN + 50)
     ran = [s.task for s in play(one) if not s.task.golden]
     assert sorted(task.only for task in ran) == [("test_one",), ("test_two",)]
