@@ -153,7 +153,7 @@ def names(point: str, built_in: Collection[str] | None = None) -> tuple[str, ...
 
 
 def find(point: str, name: str, built_in: Collection[str] | None = None) -> Extension | None:
-    """The extension of that name; None when the name is built in, or nobody adds it. Nothing is imported.
+    """The extension of that name; None when the name is built in, or no package adds it. Nothing is imported.
 
     Args:
         point: a key of `POINTS`.

@@ -1,6 +1,6 @@
 """Files that a user names, read with a limit: what is no regular file, or has no end, is refused at once.
 
-A path may lead to a FIFO that nobody writes, to ``/dev/zero``, to a folder, or to a file that grows while it is
+A path may lead to a FIFO without a writer, to ``/dev/zero``, to a folder, or to a file that grows while it is
 read. Reading such a thing must neither block nor fill the memory.
 """
 

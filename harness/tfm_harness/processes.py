@@ -76,7 +76,7 @@ class _Spawner:
         try:
             return future.result()
         except KeyboardInterrupt:
-            future.add_done_callback(_kill_unclaimed)  # nobody will ever know of this child
+            future.add_done_callback(_kill_unclaimed)  # no other code knows of this child
             raise
 
     @staticmethod

@@ -15,7 +15,6 @@ from tfm_harness.latency import (
     check_start,
     check_tail,
 )
-from tfm_harness.latency.catalogue import SIGNING_JUDGED
 from tfm_harness.protocol.smp import PHASES
 from tfm_harness.verify import (
     PublicKey,
@@ -141,7 +140,7 @@ def judge_masked(bench: Bench, inferences: Sequence[Inference], checks: Checks) 
         followed.append(what_time_may_follow(record_signature(result.message, key), private))
     values = {name: [each[name] for each in followed] for name in followed[0]}
     check_independent([span_of(inference) for inference in inferences], values, checks.report)
-    checks(SIGNING_JUDGED, private is not None, expected="the private key, as the harness drew the board's secret",
+    checks(catalogue.SIGNING_JUDGED, private is not None, expected="the private key, as the harness drew the board's secret",
            seen="the device's own key: only what is signed was compared with the times", where="signing")  # fmt: skip
 
 

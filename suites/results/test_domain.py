@@ -21,7 +21,7 @@ NONCE_SIZE = Check(
 )
 SOURCE = Check(
     id="result.source-not-forged",
-    title="nobody but the sensor's driver gives the input of a result that says that it came from the sensor",
+    title="the input of a result that names the sensor as its source comes from the sensor's driver only",
     requirement="RFC 9334 s.8.1; docs/protocol.md, label -70002",
 )
 EXPECTED_MODEL = Check(

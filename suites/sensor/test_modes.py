@@ -128,7 +128,7 @@ def test_free_running_goes_on_after_whatever_else_is_asked(
             checks(MODES, came, expected="further samples", seen="none", subject=f"free running after {subject}")
         full = any(test_commands.sample("free", ms=2).window == bench.window for _ in range(30_000))
         checks(MODES, full, expected="a whole window", seen="less", subject="free running")
-        # From here on nobody asks for samples: to ask would start what has ended.
+        # From here on no samples are asked for: a request would start what has ended.
         for number in (1, 2):
             if number == 1:
                 device.infer_input(bytes(size))

@@ -112,7 +112,7 @@ def test_a_change_of_slots_is_no_way_back(updates: ModelUpdates, device: Device)
         if when != "after a cold start":
             device.reset(ResetKind.WARM if when == "at once" else ResetKind.COLD)
     updates.old_model_works()
-    # The name that nobody raised is as free as ever.
+    # The counter of the other name was not raised: it is as before.
     free = next(
         entry
         for entry in device.test_commands.models()

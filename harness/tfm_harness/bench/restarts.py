@@ -71,7 +71,7 @@ class RestartableCombination(OpenCombination):
             with self.booting():
                 self.firmware.wait_ready()
         self._restate()
-        self.reset_monitor.begin()  # what it printed of the violation is no panic that nobody asked for
+        self.reset_monitor.begin()  # what it printed of the violation is no unexpected panic
 
     def revive(self) -> None:
         """Start a board again that has halted because of such a violation."""

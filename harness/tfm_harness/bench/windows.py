@@ -23,7 +23,7 @@ BUNDLED = ("idle.csv", "vibration.csv", "tamper.csv")
 
 
 class _Rehearsal(PlayedStimulus):
-    """Plays a trace to nobody: only what the registers would have held is wanted."""
+    """Computes what the registers would hold; nothing is played."""
 
     def _apply(self, values: Mapping[str, int]) -> None:
         """No sensor to set."""

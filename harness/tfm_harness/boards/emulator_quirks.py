@@ -70,9 +70,9 @@ def hints_for(machine: str | None, console: str, *, resets: int = 0, tfm: bool =
 def limit_reached(machine: str | None, console: str, *, resets: int = 0, tfm: bool = False) -> str | None:
     """The limit that ended this boot, in words, where nothing else than the limit explains what was seen.
 
-    So is a boot that came again and again and in which nobody spoke but the boot loader and the secure side's start;
-    and one that stopped for want of a flash controller. Anything else that was said (a test, an application, an error,
-    a fault) means that the firmware got past the limit: what then happens is its own.
+    A boot that repeats counts, if only the boot loader and the secure side's start printed anything; so does one that
+    stopped because the flash controller is missing. Any other output (of a test, an application, an error, a fault)
+    means that the firmware got past the limit: what happens then is the firmware's.
 
     Args:
         machine, console, resets, tfm: see `hints_for`.

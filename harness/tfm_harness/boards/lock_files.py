@@ -119,7 +119,7 @@ def claim(path: Path) -> socket.socket | None:
     mine = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         mine.bind(_address(path))
-        mine.listen(64)  # nobody is ever answered: whoever connects learns who listens
+        mine.listen(64)  # connections are never answered: connecting is enough to learn who listens
     except OSError as error:
         mine.close()
         if error.errno == errno.EADDRINUSE:
@@ -129,7 +129,7 @@ def claim(path: Path) -> socket.socket | None:
 
 
 def claimed_by(path: Path) -> dict[str, str]:
-    """Who has the lock, by the kernel's word: ``pid``, ``user``, ``since``; empty when nobody or nobody knows."""
+    """Who has the lock, as the kernel says: ``pid``, ``user``, ``since``; empty when it is free or not known."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as asking:
             asking.setblocking(False)

@@ -44,7 +44,7 @@ def run_tool(
         hint: what to do when it is missing, cannot be run or hangs, where there is more to say than that.
         extra: additional environment variables.
         env: its whole environment instead of ours.
-        given: what it reads on its standard input: nobody sees that, while everybody can see arguments.
+        given: what it reads on its standard input: other users cannot see that, but they can see arguments.
 
     Raises:
         InfrastructureError: kind ``tool-missing``, ``tool-start`` or ``tool-hung``.

@@ -65,7 +65,7 @@ def add_appraise(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
         action="append",
         default=[],
         type=Path,
-        help="public key of whoever signed the CoRIM; without it only an unsigned one is taken",
+        help="public key of the CoRIM's signer; without it only an unsigned one is taken",
     )
     appraise.add_argument(
         "--challenge", metavar="HEX", help="the challenge that was sent; '@FILE' reads it from a file"

@@ -99,7 +99,7 @@ def _add_verify(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="append",
         default=[],
         type=Path,
-        help="public key of whoever signed (PEM, DER, JWK or COSE_Key); may be given several times",
+        help="public key of a signer (PEM, DER, JWK or COSE_Key); may be given several times",
     )
     verify.add_argument(
         "--run",

@@ -99,7 +99,7 @@ def make_parser(only: str = "") -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code says whose fault a failure is."""
+    """Run one command; the exit code says who is responsible for a failure."""
     try:
         words = list(sys.argv[1:] if argv is None else argv)
         _check_words(words)
@@ -152,7 +152,7 @@ def _tell(text: str, code: int) -> int:
 
 
 def _foreign(error: Exception) -> HarnessError:
-    """An exception that nobody expected, as an error of ours: the host's (a file, a disk, a port), else a bug."""
+    """An unexpected exception, as an error of ours: the host's (a file, a disk, a port), else a bug."""
     frames = traceback.extract_tb(error.__traceback__)[-4:]
     where = "\n".join(f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames)
     seen = f"{type(error).__name__}: {error}"[:500]

@@ -61,7 +61,7 @@ def add_kinds(parser: argparse.ArgumentParser) -> None:
     csr = _kind(kinds, "csr", "a PKCS#10 certification request", expects="the device's key, which must be in it")
     csr.add_argument(
         "--any-key", action="store_true",
-        help="judge without --key: whoever made the request holds its key, and nobody says whose that is",
+        help="judge without --key: the maker of the request holds its key, but who that is stays unknown",
     )  # fmt: skip
     csr.add_argument("--cn", metavar="TEXT", help="the common name it must have: the device's UUID")
     csr.add_argument("--ou", metavar="TEXT", help="the organizational unit it must have")

@@ -136,7 +136,7 @@ def _open_serial(endpoint: SerialEndpoint) -> serial.Serial:
 
 
 def _set_raw_without_hangup(fd: int, endpoint: LineSettings) -> None:
-    """Closing must not drop DTR (HUPCL), a break must not become a signal; nobody else may open the port now."""
+    """Closing must not drop DTR (HUPCL), a break must not become a signal; no other process may open the port now."""
     attributes = termios.tcgetattr(fd)
     attributes[2] &= ~termios.HUPCL
     if not endpoint.rtscts:

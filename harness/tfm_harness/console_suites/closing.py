@@ -46,8 +46,8 @@ def disagreements(told: Mapping[str, int], seen: Mapping[str, int], *suites: Ope
     """Which of a suite's own numbers differ from what was seen: name, told, seen.
 
     A line that was torn on its way loses one outcome: the suite may then count one more than was seen. The lost
-    outcome is reported already; its consequence in the counts is no second finding, and blames nobody. A failure
-    that is counted and was not seen always is one.
+    outcome is reported already; its consequence in the counts is no second finding, and changes no responsibility. A
+    failure that is counted and was not seen always is one.
     """
     differ = [(what, number, seen[what]) for what, number in told.items() if what in seen and number != seen[what]]
     lost, orphans = sum(suite.lost for suite in suites), sum(suite.orphans for suite in suites)

@@ -279,7 +279,7 @@ class Handlers(RunState):
         self.problem("fault", line.text, line.number)
 
     def on_fault_wanted(self, line: Line, groups: Mapping[str, str]) -> None:
-        """The faults of the open case were what it tests: they blame nobody."""
+        """The faults of the open case were what it tests: they are no failures."""
         del groups
         case = self.case
         if case is None or not case.faults:

@@ -121,7 +121,7 @@ class RunState:
         if case is None or self.suite is None:
             return
         self.case = None
-        if case.refusals and outcome is Outcome.PASSED:  # whoever refused an image runs on: it was the test's own
+        if case.refusals and outcome is Outcome.PASSED:  # the boot goes on: the image was the test's own
             told = {refusal.number for refusal in case.refusals}
             self.problems[:] = [p for p in self.problems if p.kind not in OF_BOOTS or p.line not in told]
             self.note(f"line {case.refusals[0].number}: in case {case.id}: {case.refusals[0].text}")
@@ -187,7 +187,7 @@ class RunState:
         """Forget what a subclass knows of the round that is given up."""
 
     def _again(self, line: Line, what: str) -> None:
-        """Something that has ended begins again, and nobody said that it may."""
+        """Something that has ended begins again, and the build does not allow that."""
         if not self.expectations.allow_repeats and not any(known.kind == "reset" for known in self.problems):
             self.problem("reset", f"{what} began a second time: the device started again", line.number,
                          self.reset_hint or "where the tests repeat on purpose, say so (--allow-repeats, allow_repeats"

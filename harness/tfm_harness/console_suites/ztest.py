@@ -157,7 +157,7 @@ def _of_suite(cases: Mapping[str, Outcome]) -> Outcome:
 
 
 def _may_be(outcome: Outcome, seen: Mapping[str, Outcome]) -> bool:
-    """Whether ztest may call a suite with these cases so: of a lost outcome, nobody knows what it was."""
+    """Whether ztest may call a suite with these cases so: what a lost outcome was is not known."""
     known = {name: value for name, value in seen.items() if value is not Outcome.INCOMPLETE}
     if not known:
         return outcome is not Outcome.FAILED or not seen

@@ -1,7 +1,7 @@
 """What a PSA Functional API certification asks for: log, release tag and images of a psa-arch-tests run, signed.
 
 A pack is a folder with the log as it came from the console and one signed statement (in-toto test result).
-Only a run that passed is packed; whoever verifies it judges the log again.
+Only a run that passed is packed; verifying it judges the log again.
 """
 
 from __future__ import annotations

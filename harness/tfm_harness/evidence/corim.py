@@ -165,7 +165,7 @@ def open_corim(data: bytes, keys: Sequence[PublicKey], report: Report) -> Corim:
     """A CoRIM, unsigned or signed; with keys, only one that is signed by one of them.
 
     Raises:
-        ConfigError: kind ``corim-unsigned``: nobody vouches for it, or its signer is not known.
+        ConfigError: kind ``corim-unsigned``: it is not signed, or its signer is not known.
         CorimError: no CoRIM.
     """
     signed = data[:1] == b"\xd2"

@@ -71,7 +71,7 @@ def _results(run_dir: Path, run: RunRecord, signer: LibraryEnvelopeSigner, issue
             for item in read_kept(path):
                 items.setdefault(item.combination, []).append(item)
         except ConfigError:
-            continue  # whoever verifies the bundle is told that it is damaged
+            continue  # `evidence verify` says that the bundle is damaged
     policies = {one.name: policy_named(one.policy) for one in run.combinations}
     for combination, held in items.items():
         if combination not in policies:

@@ -149,7 +149,7 @@ def load_verification_keys(paths: Iterable[Path]) -> dict[str, SigningKey]:
     if not found:
         raise ConfigError(
             "no verification key was given, so nothing can be verified", kind="no-key",
-            hint="name the public key of whoever signed the bundle with --key",
+            hint="name the public key of the bundle's signer with --key",
         )  # fmt: skip
     return found
 

@@ -1,6 +1,6 @@
 """Boards' health in the store: the present state, and every change with who made it and why.
 
-The words are LAVA's: `Good`; `Unknown` (nobody has looked yet); `Looping` (health checks again and again, on purpose);
+The words are LAVA's: `Good`; `Unknown` (not checked yet); `Looping` (health checks again and again, on purpose);
 `Bad` (a health check failed: only a person brings it back); `Maintenance`; `Retired`.
 """
 

@@ -226,7 +226,7 @@ def durations(database: Database, *, runs: int = _RUNS_OF_DURATION) -> list[Dura
     for combination, run_id, seconds, suite, spent in rows:
         taken[combination, suite].append(spent)
         tests[combination, run_id] += spent
-        if run_id not in several:  # of a run of several combinations nobody knows whose the rest is
+        if run_id not in several:  # in a run of several combinations the rest belongs to none of them
             whole_run[combination, run_id] = seconds
     for key, seconds in whole_run.items():
         taken[key[0], ""].append(max(0.0, seconds - tests[key]))

@@ -28,7 +28,7 @@ _IMAGES = {
     "combined": ("tfm_s_ns_signed.bin", "tfm_s_ns_signed.hex"),
     # Zephyr merges all that is flashed into one file.
     "merged": ("tfm_merged.hex",),
-    # What a build without BL2 leaves: images that nobody signs.
+    # What a build without BL2 leaves: images without a signature.
     "secure-elf": ("tfm_s.axf", "tfm_s.elf"),
     "nonsecure-elf": ("tfm_ns.axf", "tfm_ns.elf"),
 }

@@ -1,7 +1,7 @@
 """Is there anything to learn from these vectors? Pure.
 
 Uniform random inputs drive some models to a single output: parity over that proves nothing, and
-nobody notices. These checks make it a finding.
+it is not noticed. These checks make it a finding.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class Signals:
         self._before: dict[signal.Signals, Any] = {}
 
     def install(self) -> None:
-        """Take the signals that nobody else handles; does nothing outside the main thread."""
+        """Take the signals that have no other handler; does nothing outside the main thread."""
         if threading.current_thread() is not threading.main_thread():
             return
         for name in self.SIGNALS:

@@ -38,7 +38,7 @@ class Tamper(enum.StrEnum):
     """How the simulator lies."""
 
     NONE = "none"
-    OTHER_CA = "other-ca"  # a certificate of a CA that nobody trusts
+    OTHER_CA = "other-ca"  # a certificate of a CA that is not trusted
     OTHER_KEY = "other-key"  # a good certificate, for another key
     FLIPPED_BIT = "flipped-bit"  # one bit of the certificate is wrong
     GARBAGE = "garbage"  # no protocol message at all
@@ -111,7 +111,7 @@ def _end(connection: ssl.SSLSocket) -> None:
 
 
 class _TlsServer(ThreadingHTTPServer):
-    """Handshakes in the connection's own thread, so that a silent client blocks nobody.
+    """Handshakes in the connection's own thread, so that a silent client does not block others.
 
     Closing ends the connections that are open and waits for their threads.
     """

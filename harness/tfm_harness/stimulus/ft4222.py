@@ -95,7 +95,7 @@ class Ft4222Stimulus(PlayedStimulus):
             raise self._failed(error) from error
         if not asked:
             raise ProductError(
-                "the device says that it took a sample, but nobody addressed the sensor",
+                "the device says that it took a sample, but the sensor was not addressed",
                 kind="sensor-not-read",
                 expected="a register pointer written to the TMP105",
                 seen="no byte",

@@ -76,7 +76,7 @@ class RecordedStimulus(PlayedStimulus):
         count, expected = self._served_count(), self.sample()
         if count == (self._seen or 0):
             raise ProductError(
-                "the device says that it took a sample, but nobody read the sensor",
+                "the device says that it took a sample, but the sensor was not read",
                 kind="sensor-not-read",
                 expected="a read of the magnetometer, then of the thermometer",
                 seen=f"still {count} complete samples served",

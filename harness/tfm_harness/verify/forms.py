@@ -90,7 +90,7 @@ _CONTAINERS = (
     (0, b"DfuSe", "a DfuSe file: name the image that it was made of (.bin or .hex)"),
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     (0, b"\x89PNG\r\n\x1a\n", "a picture (PNG)"),
-    (4, b"TFL3", "a TFLite model that nobody has signed"),
+    (4, b"TFL3", "a TFLite model without a signature"),
     (257, b"ustar", "a tar archive: unpack it"),
 )  # fmt: skip
 

@@ -48,7 +48,7 @@ class MccLog:
         *lines, self._pending = (self._pending + data).replace(b"\r", b"\n").split(b"\n")
         for line in lines:
             self._line(line)
-        if len(self._pending) > 4096:  # never a line of the MCC's: do not collect for ever
+        if len(self._pending) > 4096:  # never a line of the MCC's: do not collect without limit
             self._pending = self._pending[-256:]
         if self._pending.lstrip().startswith(PROMPT) and self.images_file is not None:
             self.ready = True

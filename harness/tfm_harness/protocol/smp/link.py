@@ -1,7 +1,7 @@
 """One SMP conversation over a console: requests out, the matching answers back, nothing guessed.
 
 An answer is taken only when its frame, header and sequence number are right. Everything else is
-counted, and what the counting means follows whose fault it can be:
+counted, and the counts tell who can be responsible:
 
 * no answer, or a damaged one: the line or the device; an infrastructure error, after retries
   where repeating is harmless (every retry is counted and shown in the run's summary). On a console that

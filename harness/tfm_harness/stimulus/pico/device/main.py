@@ -103,7 +103,7 @@ class Bus:
 
 
 def run():
-    """Serve the sensors and the host's commands for ever."""
+    """Serve the sensors and the host's commands until the power goes off."""
     mag, temp = Lsm303dlhcMag(), Tmp105()
     player = Player(mag, temp)
     bus = Bus(

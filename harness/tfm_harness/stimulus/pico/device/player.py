@@ -65,7 +65,7 @@ class Player:
         return True
 
     def stop(self):
-        """Keep the current sample for ever."""
+        """Keep the current sample from now on."""
         self.playing = False
 
     def _show(self, index):
