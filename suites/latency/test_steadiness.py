@@ -140,8 +140,13 @@ def judge_masked(bench: Bench, inferences: Sequence[Inference], checks: Checks) 
         followed.append(what_time_may_follow(record_signature(result.message, key), private))
     values = {name: [each[name] for each in followed] for name in followed[0]}
     check_independent([span_of(inference) for inference in inferences], values, checks.report)
-    checks(catalogue.SIGNING_JUDGED, private is not None, expected="the private key, as the harness drew the board's secret",
-           seen="the device's own key: only what is signed was compared with the times", where="signing")  # fmt: skip
+    checks(
+        catalogue.SIGNING_JUDGED,
+        private is not None,
+        expected="the private key, as the harness drew the board's secret",
+        seen="the device's own key: only what is signed was compared with the times",
+        where="signing",
+    )
 
 
 @pytest.mark.needs("signed-result", "trusted-results", "describe")
