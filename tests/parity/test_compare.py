@@ -354,3 +354,17 @@ def test_constant_inputs_are_a_finding() -> None:
 def test_a_single_vector_is_vacuous() -> None:
     one = np.array([[1, 2]], np.int8)
     assert vacuity(one, one) == ["parity.distinct-outputs", "parity.constant-inputs"]
+
+
+def test_a_share_of_the_largest_value_is_that_of_its_own_vector() -> None:
+    reference = np.array([[100.0, 0.0], [1.0, 0.0]], np.float32)
+    near = Tolerance(name="order", reason="order of additions", dtype="float32", of_largest=1e-3)
+    for device, passes in (
+        ([[100.0, 0.09], [1.0, 0.0]], True),
+        ([[100.0, 0.11], [1.0, 0.0]], False),
+        ([[100.0, 0.0], [1.0, 0.09]], False),  # the other vector's largest value excuses nothing here
+        ([[100.0, 0.0], [1.0, float("nan")]], False),
+    ):
+        assert compare([reference], [np.array(device, np.float32)], near, Report()).passed is passes
+    broken = np.array([[float("inf"), 0.0]], np.float32)
+    assert not compare([broken], [np.array([[float("inf"), 1.0]], np.float32)], near, Report()).passed

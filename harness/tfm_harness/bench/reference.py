@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tfm_harness.config.build import Build
+    from tfm_harness.config.reference import ReferenceConfig, TensorConfig
     from tfm_harness.config.target import TargetBase
     from tfm_harness.parity.compare import Comparison
     from tfm_harness.parity.engines import ReferenceEngine, State
@@ -33,7 +34,21 @@ if TYPE_CHECKING:
     from tfm_harness.parity.session import SessionResult
     from tfm_harness.protocol.smp.client import SmpDriver
 
-__all__ = ["Reference"]
+__all__ = ["Reference", "onnx_blob"]
+
+
+def onnx_blob(said: ReferenceConfig) -> bytes:
+    """A declared ONNX model as engines take it: the file, with the device's formats."""
+    from tfm_harness.parity.onnx_model import TensorFormat, pack
+
+    def formats(declared: Mapping[str, TensorConfig]) -> dict[str, TensorFormat]:
+        return {
+            name: TensorFormat(each.dtype or "", each.scale, each.zero_point, each.shape, each.permute, each.round)
+            for name, each in declared.items()
+        }
+
+    data = read_file(said.source, MODEL_LIMIT)
+    return pack(data, str(said.source.parent), formats(said.inputs), formats(said.outputs))
 
 
 class Runner(Protocol):
@@ -128,12 +143,16 @@ class Reference:
                 expected=f"one of {known}",
                 where=str(self._build.path or ""),
             )
-        trust = self._state().trust
-        if config.compiled is not None and not trust.is_installed(name):
-            data = read_file(config.judged_by, MODEL_LIMIT)
-        else:
+        trust, engine = self._state().trust, self._instruments.engine_of(name)
+        if trust.is_installed(name):
+            if config.judged_by != config.file:
+                raise NotCovered(f"another image was put in the place of {name}: its reference is not known")
             data = trust.model_bytes(name)
-        return data, self.engine.info(data, name)
+        elif config.reference is not None and config.reference.kind == "onnx":
+            data = onnx_blob(config.reference)
+        else:
+            data = read_file(config.judged_by, MODEL_LIMIT)
+        return data, engine.info(data, name)
 
     def belongs(self, name: str) -> float | None:
         """A model that Vela compiled has the commands that Vela makes of its reference; findings go to the report.
@@ -145,7 +164,7 @@ class Reference:
         from tfm_harness.parity.vela import judge_compiled
 
         config, trust = self._build.models[name], self._state().trust
-        if config.compiled is None or trust.is_installed(name):
+        if not config.for_npu or config.compiled is None or trust.is_installed(name):
             return None
         before, info = self.model(name)
         said = config.vela
@@ -181,7 +200,7 @@ class Reference:
         model, info = self.model(inference.model)
         inputs = self.unpack_inputs(info, [self.input_of(inference)])
         self._covers(info, inference.model or "", single=True)
-        reference = self.engine.run(model, inputs, name=info.name)
+        reference = self._instruments.engine_of(inference.model or "").run(model, inputs, name=info.name)
         device = [
             np.frombuffer(data, dtype=np.dtype(dtype).newbyteorder("<")).reshape(1, *shape)
             for data, dtype, shape in self._outputs(inference)
@@ -212,7 +231,7 @@ class Reference:
         if before is not None and (before.model, before.boot) == (inference.model, inference.boot):
             model, _ = self.model(before.model)
             inputs = self.unpack_inputs(info, [self.input_of(before)])
-            earlier = self.engine.run(model, inputs, name=info.name)
+            earlier = self._instruments.engine_of(before.model or "").run(model, inputs, name=info.name)
             if same(earlier, b"".join(array.tobytes() for array in device)):
                 seen = "this is the output of the inference before"
         if not seen and not self._runner.missing(["batch"]):
@@ -244,14 +263,18 @@ class Reference:
         build = self._build
         model, info = self.model(name)
         state = self._covers(info, name)
+        engine = self._instruments.engine_of(name)
         self.belongs(name)
+        from tfm_harness.parity.engines import ONNX_ENGINES
+        from tfm_harness.parity.onnx_model import formats_of
+
         if info.stateful and state == "sequence":
             self._runner.reset(ResetKind.WARM)  # the device's sequence begins here, as the reference's does
             self._runner.select_again(name)
         seed, source = None, "given by the test"
 
         def run(arrays: Sequence[npt.NDArray[Any]]) -> Sequence[npt.NDArray[Any]]:
-            return self.engine.run(model, arrays, name=info.name, state=build.models[name].state)
+            return engine.run(model, arrays, name=info.name, state=build.models[name].state)
 
         if inputs is None:
             inputs, seed, source = parity_vectors(
@@ -259,16 +282,16 @@ class Reference:
             )
         with contextlib.ExitStack() as stack:
             result = run_session(
-                self.engine,
+                engine,
                 model,
                 list(inputs),
                 self._runner.device.test_commands.batch,
                 self.report,
                 name=name,
                 tolerances=build.parity.granted(build.document),
-                # An NPU has other operators than the reference: no trace tells which of these went wrong.
-                trace=None if build.models[name].compiled else self._trace(stack),
-                oracle=lambda: self._instruments.oracle,
+                # What a compiler made has other operators: no trace tells which of the reference's went wrong.
+                trace=None if build.models[name].reference else self._trace(stack),
+                oracle=lambda: self._instruments.oracle_of(name),
                 progress=self._runner.progress(f"parity {name}, vectors"),
                 save_to=self._run_dir,
                 keep_to=self._run_dir,
@@ -278,6 +301,7 @@ class Reference:
                     "build": build.name,
                     "model": str(build.models[name].judged_by),
                     "inputs": source,
+                    **({"onnx": formats_of(model)} if engine.name in ONNX_ENGINES else {}),
                 },
                 min_distinct=build.parity.min_distinct,
                 max_saturated=build.parity.max_saturated,

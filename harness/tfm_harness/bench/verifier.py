@@ -320,7 +320,7 @@ class Verifier:
 
     def _outputs(self, inference: Inference) -> tuple[TensorSpec, ...] | None:
         model = self._state().trust.build.models.get(inference.model or "")
-        if model is None or model.deployed is None:
+        if model is None or model.deployed is None or model.deployed.suffix != ".tflite":
             return None
         return _output_specs(self._state().trust.model_bytes(inference.model or ""), inference.model or "model")
 

@@ -68,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
                 refuse_vain_waivers(builds[-1], builds[-1].document, suite_checks())
                 if not args.no_files:
                     refuse_other_signers(builds[-1])
+                    refuse_onnx_models(builds[-1])
             print(f"{path}: valid")  # noqa: T201 - a command line tool prints
         except ConfigError as error:
             problems += 1
@@ -112,6 +113,35 @@ def refuse_other_signers(build: Build) -> None:
         raise fail(
             "image-signer", f"build {build.name!r} names images and keys that do not belong together", problems, hint
         )
+
+
+def refuse_onnx_models(build: Build) -> None:
+    """Refuse an ONNX model that cannot be judged, or whose declared formats do not fit; where onnx is installed.
+
+    Raises:
+        ConfigError: ``onnx-model``.
+    """
+    from importlib.util import find_spec
+
+    from tfm_harness.bench.reference import onnx_blob
+    from tfm_harness.config.problems import Problem, fail
+
+    declared = {name: model.reference for name, model in build.models.items() if model.reference is not None}
+    declared = {name: reference for name, reference in declared.items() if reference.kind == "onnx"}
+    if not declared or find_spec("onnx") is None:
+        return
+    from tfm_harness.parity.onnx import get_onnx_engine
+
+    problems: list[Problem] = []
+    with get_onnx_engine(time_limit=build.parity.time_limit) as engine:
+        for name, reference in declared.items():
+            try:
+                engine.info(onnx_blob(reference), reference.source.name)
+            except ConfigError as error:
+                place = build.document.where(("models", name, "reference")) if build.document else ""
+                problems.append((place, f"models.{name}.reference: {error.message}: {error.seen}"))
+    if problems:
+        raise fail("onnx-model", f"build {build.name!r} names ONNX models that cannot be judged", problems)
 
 
 def is_target(path: Path) -> bool:

@@ -63,14 +63,14 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: wrong file or options, or another model.
         InfrastructureError: the reference or the board failed, or the reference has changed its mind.
     """
-    from tfm_harness.parity.engines import get_engine
     from tfm_harness.parity.replay import load_failure
 
     if bool(args.target) != bool(args.build):
         raise ConfigError("--target and --build belong together", kind="option-missing", expected="both or none")
     failure = load_failure(args.file)
     model = _model(args, failure)
-    with get_engine(args.engine) as engine:
+    with _engine(args, failure) as engine:
+        model = _packed(args, failure, engine, model)
         reference = engine.run(model, list(failure.inputs), name=failure.model, state=_state(failure))
         _same_reference(failure, reference, engine)
         info = engine.info(model, failure.model)
@@ -96,6 +96,33 @@ def run(args: argparse.Namespace) -> int:
     return 0 if (live or recorded).exact else 1
 
 
+def _engine(args: argparse.Namespace, failure: Failure) -> ReferenceEngine:
+    """The engine of the failure's kind of model."""
+    if "onnx" not in failure.context:
+        from tfm_harness.parity.engines import get_engine
+
+        return get_engine(args.engine)
+    from tfm_harness.parity.onnx import get_onnx_engine
+
+    return get_onnx_engine(args.engine or "onnx-reference")
+
+
+def _packed(args: argparse.Namespace, failure: Failure, engine: ReferenceEngine, model: bytes) -> bytes:
+    """An ONNX model with the device's formats; any other model as it is."""
+    if "onnx" not in failure.context:
+        return model
+    from tfm_harness.parity.onnx_model import pack_again
+
+    path = _model_path(args, failure)
+    try:
+        packed = pack_again(model, str(path.resolve().parent), failure.context["onnx"])
+    except ValueError as error:
+        raise ConfigError("the failure's formats cannot be read", kind="replay-file", seen=str(error),
+                          where=str(args.file)) from error  # fmt: skip
+    _same_model(failure, engine.info(packed, failure.model).sha256, path)
+    return packed
+
+
 def _state(failure: Failure) -> State | None:
     """How the device treated a stateful model's state when the failure was saved."""
     if failure.state == "sequence":
@@ -103,10 +130,14 @@ def _state(failure: Failure) -> State | None:
     return "per-vector" if failure.state else None
 
 
+def _model_path(args: argparse.Namespace, failure: Failure) -> Path:
+    return Path(args.model or failure.context.get("model", ""))
+
+
 def _model(args: argparse.Namespace, failure: Failure) -> bytes:
     from hashlib import sha256
 
-    path = args.model or Path(failure.context.get("model", ""))
+    path = _model_path(args, failure)
     try:
         model: bytes = read_file(path, MODEL_LIMIT)
     except OSError as exc:
@@ -118,7 +149,12 @@ def _model(args: argparse.Namespace, failure: Failure) -> bytes:
             where=str(path),
             hint="name it with --model PATH",
         ) from exc
-    digest = sha256(model).hexdigest()
+    if "onnx" not in failure.context:  # an ONNX model's digest is that of its external data, too
+        _same_model(failure, sha256(model).hexdigest(), path)
+    return model
+
+
+def _same_model(failure: Failure, digest: str, path: Path) -> None:
     if digest != failure.model_sha256:
         raise ConfigError(
             "another model than the one that failed",
@@ -128,7 +164,6 @@ def _model(args: argparse.Namespace, failure: Failure) -> bytes:
             where=str(path),
             hint="name the right file with --model PATH",
         )
-    return model
 
 
 def _same_reference(failure: Failure, reference: list[npt.NDArray[Any]], engine: ReferenceEngine) -> None:
@@ -209,8 +244,9 @@ def _oracle(failure: Failure, model: bytes, engine: ReferenceEngine) -> FirstOp 
     """Does the second oracle side with the device? Only then an operator can be named without one."""
     from tfm_harness.parity.engines import second_oracle
     from tfm_harness.parity.firstop import first_op_by_oracle
+    from tfm_harness.parity.onnx import onnx_second_oracle
 
-    oracle = second_oracle(engine.name)
+    oracle = onnx_second_oracle() if "onnx" in failure.context else second_oracle(engine.name)
     if oracle is None:
         return None
     with oracle:

@@ -98,7 +98,7 @@ class ModelConfig(Strict):
 
     file: ConfigPath | None = None
     compiled: ConfigPath | None = Field(
-        default=None, description="the .tflite that Vela compiled for an Ethos-U; `reference` is the one before"
+        default=None, description="what is on the device, made of `reference`: by Vela for an Ethos-U, or of ONNX"
     )
     reference: ReferenceConfig | None = Field(
         default=None, description="what tells the right outputs, in place of `file`: a path is the model before Vela"
@@ -128,16 +128,17 @@ class ModelConfig(Strict):
     def _together(self) -> ModelConfig:
         if (self.file is None) == (self.reference is None):
             raise ValueError(
-                "a model has either `file` (a .tflite) or `reference` (the model before Vela with `compiled`, a table,"
-                " or a native library)"
+                "a model has either `file` (a .tflite) or `reference` (the model before Vela with `compiled`, an ONNX"
+                " model, a table, or a native library)"
             )
         before_vela = self.reference is not None and self.reference.kind == "tflite"
         if before_vela and self.compiled is None:
             raise ValueError("`reference` is the model before Vela: name what Vela made of it under `compiled`")
-        if self.compiled is not None and not before_vela:
-            raise ValueError("`compiled` wants the model before Vela under `reference`, in place of `file`")
-        if self.vela is not None and self.compiled is None:
-            raise ValueError("`vela` says how `compiled` was made, but there is no `compiled`")
+        onnx = self.reference is not None and self.reference.kind == "onnx"
+        if self.compiled is not None and not before_vela and not onnx:
+            raise ValueError("`compiled` wants the model before Vela under `reference`, or an ONNX one, and no `file`")
+        if self.vela is not None and (self.compiled is None or not before_vela):
+            raise ValueError("`vela` says how `compiled` was made of the model before Vela, but there is no `compiled`")
         if self.deployed is None and (self.slot is not None or self.frontend or self.quantisation):
             raise ValueError("`slot`, `frontend` and `quantisation` belong to models with a `file` or `compiled`")
         if self.slot is not None and self.image is None:
@@ -148,13 +149,19 @@ class ModelConfig(Strict):
 
     @property
     def deployed(self) -> Path | None:
-        """The .tflite on the device: its SHA-256 is the model id of signed results."""
+        """The file on the device: its SHA-256 is the model id of signed results."""
         return self.file or self.compiled
 
     @property
+    def for_npu(self) -> bool:
+        """Whether Vela made it for an Ethos-U."""
+        return self.compiled is not None and self.reference is not None and self.reference.kind == "tflite"
+
+    @property
     def judged_by(self) -> Path | None:
-        """The .tflite that the reference interpreter runs."""
-        return self.reference.tflite if self.file is None and self.reference is not None else self.file
+        """The model that the reference runs: a .tflite or an .onnx file."""
+        reference = self.reference
+        return self.file if reference is None or reference.tells_values else reference.source
 
 
 KeySource = Annotated[Literal["provisioned"] | ConfigPath, Field(union_mode="left_to_right")]

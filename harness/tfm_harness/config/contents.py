@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from tfm_harness.config.build import Build
+from tfm_harness.config.build import Build, ModelConfig
 from tfm_harness.errors import ConfigError, HarnessError
 from tfm_harness.files import IMAGE_LIMIT, KEY_LIMIT, MODEL_LIMIT, open_file, read_file
 
@@ -41,13 +41,15 @@ def wrong_contents(build: Build) -> Iterator[tuple[Place, str]]:
         for number, path in enumerate(image.keys):
             yield from _key(("images", index, "keys", number), path, image=True)
     for name, model in build.models.items():
-        if model.deployed is not None:
+        if model.reference is not None and model.reference.kind == "onnx":
+            yield from _onnx(("models", name), model)
+        elif model.deployed is not None:
             key = "file" if model.compiled is None else "compiled"
             words = _model_words(model.deployed, compiled=key == "compiled")
             words = words or _not_in_image(build, model.deployed, model.image)
             if words:
                 yield ("models", name, key), words
-        if model.compiled is not None and model.judged_by is not None:
+        if model.for_npu and model.compiled is not None and model.judged_by is not None:
             words = _model_words(model.judged_by, compiled=False)
             if words:
                 yield ("models", name, "reference"), words
@@ -65,6 +67,29 @@ def wrong_contents(build: Build) -> Iterator[tuple[Place, str]]:
 def _head(path: Path) -> bytes:
     with open_file(path) as stream:
         return stream.read(_HEAD)
+
+
+def _onnx(place: Place, model: ModelConfig) -> Iterator[tuple[Place, str]]:
+    """What can be told of an ONNX model without its package: that the file is something else."""
+    from tfm_harness.parity.compiled import is_compiled
+    from tfm_harness.parity.model_info import parse_model, what_it_is
+
+    if model.reference is not None:
+        path = model.reference.source
+        head = read_file(path, MODEL_LIMIT)
+        words = "a TFLite model" if head[4:8] == _TFLITE else what_it_is(head)
+        if words:
+            yield (*place, "reference", "onnx"), f"not an ONNX model ({words.removeprefix('the file is ')}): {path}"
+    if model.compiled is not None and _head(model.compiled)[4:8] == _TFLITE:
+        try:
+            npu = is_compiled(parse_model(read_file(model.compiled, MODEL_LIMIT), name=model.compiled.name))
+        except ConfigError:
+            return  # what is not read here may still be a model
+        if npu:
+            yield (
+                (*place, "compiled"),
+                f"compiled by Vela: its `reference` is the .tflite before Vela: {model.compiled}",
+            )
 
 
 def _not_together(compiled: Path, before: Path) -> Iterator[str]:

@@ -27,14 +27,18 @@ NOT_CHOSEN: Final = ("ai-edge-litert-default", "native", "tflite-runtime-default
 class ToleranceConfig(Strict):
     """One named exception from bit-exactness, by the operator class that makes an output.
 
-    Integer outputs take `max_lsb` and `max_share`, floats `abs` and `rel`
-    (|device - reference| <= abs + rel * |reference|).
+    Integer outputs take `max_lsb` and `max_share`, floats `abs`, `rel` and `of_largest`
+    (|device - reference| <= abs + rel * |reference| + of_largest * the vector's largest |reference|).
     """
 
     name: Name
     reason: str = Field(min_length=10, description="why, in words a reviewer accepts")
     model: str = Field(default="*", min_length=1, description="model name or pattern")
-    op: str = Field(default="*", pattern=r"^[A-Za-z0-9_*?]+$", description="TFLite operator, for instance SOFTMAX")
+    op: str = Field(
+        default="*",
+        pattern=r"^[A-Za-z0-9_*?]+$",
+        description="TFLite or ONNX operator, for instance SOFTMAX or Softmax",
+    )
     dtype: Literal["int8", "uint8", "int16", "int32", "float32"] = "int8"
     max_lsb: Annotated[int, Field(ge=1, le=65_535)] | None = None
     max_share: Annotated[float, Field(gt=0, le=1)] | None = Field(
@@ -42,18 +46,36 @@ class ToleranceConfig(Strict):
     )
     abs: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     rel: Annotated[float, Field(ge=0, le=1)] | None = None
+    of_largest: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="floats: a share of the largest value of the same vector"
+    )
+    measured: bool = Field(
+        default=False, description="the limits that were measured between two evaluators, for the ONNX operator `op`"
+    )
 
     @model_validator(mode="after")
     def _limits_fit(self) -> ToleranceConfig:
-        integer, real = (self.max_lsb, self.max_share), (self.abs, self.rel)
+        integer, real = (self.max_lsb, self.max_share), (self.abs, self.rel, self.of_largest)
+        if self.measured:
+            from tfm_harness.parity.tolerance import MEASURED
+
+            if any(v is not None for v in (*integer, *real)):
+                raise ValueError("`measured: true` brings its own limits: leave the others out")
+            if self.op not in MEASURED:
+                raise ValueError(f"nothing was measured for operator {self.op!r}; known: {', '.join(sorted(MEASURED))}")
+            return self
         if self.dtype == "float32":
             if any(v is not None for v in integer):
-                raise ValueError("a float32 tolerance takes `abs` and `rel`, not `max_lsb` and `max_share`")
+                raise ValueError(
+                    "a float32 tolerance takes `abs`, `rel` and `of_largest`, not `max_lsb` and `max_share`"
+                )
             if all(v is None for v in real):
-                raise ValueError("a float32 tolerance needs `abs` or `rel`")
+                raise ValueError("a float32 tolerance needs `abs`, `rel` or `of_largest`")
         else:
             if any(v is not None for v in real):
-                raise ValueError(f"an {self.dtype} tolerance takes `max_lsb` and `max_share`, not `abs` and `rel`")
+                raise ValueError(
+                    f"an {self.dtype} tolerance takes `max_lsb` and `max_share`, not `abs`, `rel` or `of_largest`"
+                )
             if self.max_lsb is None:
                 raise ValueError(f"an {self.dtype} tolerance needs `max_lsb`")
         return self
@@ -102,7 +124,7 @@ class ParityConfig(Strict):
 
     def granted(self, document: Document | None = None) -> tuple[Tolerance, ...]:
         """The tolerances as `tfm_harness.parity.compare` takes them, with file and line."""
-        from tfm_harness.parity.tolerance import Tolerance
+        from tfm_harness.parity.tolerance import MEASURED, MEASURED_LSB, Tolerance
 
         return tuple(
             Tolerance(
@@ -111,10 +133,11 @@ class ParityConfig(Strict):
                 model=t.model,
                 op=t.op,
                 dtype=t.dtype,
-                max_lsb=t.max_lsb or 0,
-                max_share=1.0 if t.max_share is None else t.max_share,
+                max_lsb=MEASURED_LSB[0] if t.measured else t.max_lsb or 0,
+                max_share=MEASURED_LSB[1] if t.measured else 1.0 if t.max_share is None else t.max_share,
                 abs=t.abs or 0.0,
                 rel=t.rel or 0.0,
+                of_largest=MEASURED[t.op] if t.measured else t.of_largest or 0.0,
                 where=document.where(("parity", "tolerances", i)) if document else "",
             )
             for i, t in enumerate(self.tolerances)

@@ -2,25 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from tfm_harness.config.fields import ConfigPath, Strict
 
-__all__ = ["ReferenceConfig", "ReferenceKind"]
+__all__ = ["ReferenceConfig", "ReferenceKind", "TensorConfig"]
 
-ReferenceKind = Literal["table", "native", "tflite"]
+ReferenceKind = Literal["table", "native", "onnx", "tflite"]
+
+
+def _list(value: object) -> object:
+    # Behind the validator of `ReferenceConfig` pydantic no longer knows that a list came from JSON.
+    return tuple(value) if isinstance(value, list) else value
+
+
+class TensorConfig(Strict):
+    """An input or output of the device, where it is not as the ONNX model has it."""
+
+    dtype: Literal["float32", "int8", "uint8", "int16", "int32", "int64", "bool"] | None = Field(
+        default=None, description="the device's type (default: the model's; float32 for any float)"
+    )
+    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        default=None, description="of integers that stand for floats: real = scale * (integer - zero_point)"
+    )
+    zero_point: Annotated[int, Field(ge=-(2**31), le=2**31 - 1)] = 0
+    shape: Annotated[tuple[Annotated[int, Field(ge=1, le=1 << 24)], ...], BeforeValidator(_list)] = Field(
+        default=(), description="the ONNX tensor's shape, where the model leaves it open"
+    )
+    permute: Annotated[tuple[Annotated[int, Field(ge=0, le=15)], ...], BeforeValidator(_list)] = Field(
+        default=(),
+        description="the device's axes, each by its number in the ONNX tensor: [0, 2, 3, 1] is channels last",
+    )
+    round: Literal["round", "round-even", "truncate", "floor"] = Field(
+        default="round-even", description="how the device rounds an output to an integer (QuantizeLinear: half to even)"
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> TensorConfig:
+        if self.scale is None and self.zero_point:
+            raise ValueError("`zero_point` goes with a `scale`")
+        if self.scale is not None and self.dtype in {None, "float32", "bool", "int64"}:
+            raise ValueError("`scale` is for integers: say the device's `dtype` (int8, uint8, int16, int32)")
+        return self
 
 
 class ReferenceConfig(Strict):
-    """One of: the model before Vela, a recorded table of values, a native library for this host (built from C).
+    """One of: the model before Vela, an ONNX model, a recorded table of values, a native library for this host.
 
     All but the table are run in a process of its own, with limits on time and memory. A path alone is a ``tflite``.
     """
 
     tflite: ConfigPath | None = Field(default=None, description="the model before Vela compiled it for an Ethos-U")
+    onnx: ConfigPath | None = Field(default=None, description="an ONNX model: the specification's evaluator runs it")
+    inputs: Mapping[str, TensorConfig] = Field(
+        default_factory=dict, description="by name in the ONNX model: inputs of the device that are not as the model's"
+    )
+    outputs: Mapping[str, TensorConfig] = Field(default_factory=dict, description="the same for outputs")
     table: ConfigPath | None = Field(
         default=None, description="text file: each line an input (decimal) and its output (float32, 8 hex digits)"
     )
@@ -42,8 +83,10 @@ class ReferenceConfig(Strict):
 
     @model_validator(mode="after")
     def _one(self) -> ReferenceConfig:
-        if sum(path is not None for path in (self.tflite, self.table, self.native)) != 1:
-            raise ValueError("a reference is one of `tflite`, `table` and `native`")
+        if sum(path is not None for path in (self.tflite, self.onnx, self.table, self.native)) != 1:
+            raise ValueError("a reference is one of `tflite`, `onnx`, `table` and `native`")
+        if self.onnx is None and (self.inputs or self.outputs):
+            raise ValueError("`inputs` and `outputs` describe the device's tensors for an `onnx` reference")
         if (self.native is None) != (self.function is None):
             raise ValueError("`function` names what to call in the `native` library: both or none")
         return self
@@ -53,6 +96,8 @@ class ReferenceConfig(Strict):
         """Which of them."""
         if self.tflite is not None:
             return "tflite"
+        if self.onnx is not None:
+            return "onnx"
         return "native" if self.table is None else "table"
 
     @property

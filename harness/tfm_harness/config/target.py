@@ -126,7 +126,7 @@ class TargetBase(Strict):
         problems, npu = [], self._npu()
         for name, model in build.models.items():
             path = model.compiled
-            if path is None or (npu is not None and not path.is_file()):
+            if path is None or not model.for_npu or (npu is not None and not path.is_file()):
                 continue
             wanted = ""
             if path.is_file():

@@ -163,7 +163,10 @@ def _within(
         largest = max((abs(k) for k in histogram), default=0)
         return largest <= tolerance.max_lsb and differing <= tolerance.max_share * exact.size
     # A reference that is not finite excuses nothing: only the same bits pass there.
-    limit = np.where(np.isfinite(size), tolerance.abs + tolerance.rel * np.where(np.isfinite(size), size, 0.0), -1.0)
+    finite = np.where(np.isfinite(size), size, 0.0)
+    largest = finite.max(axis=1, keepdims=True, initial=0.0)
+    limit = tolerance.abs + tolerance.rel * finite + tolerance.of_largest * largest
+    limit = np.where(np.isfinite(size), limit, -1.0)
     return bool((exact | (gap <= limit)).all())
 
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, TypedDict, Unpack
+from typing import Any, ClassVar, Literal, Self, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ from tfm_harness.parity.process import EngineRefusal, WorkerProcess
 
 __all__ = [
     "DEFAULT_ENGINES",
+    "ONNX_ENGINES",
     "SECOND_ORACLES",
     "EngineRecord",
     "ReferenceEngine",
@@ -43,6 +44,9 @@ DEFAULT_ENGINES = ("tflite-runtime", "ai-edge-litert", "tflite-micro", "numpy-re
 SECOND_ORACLES = ("tflite-micro", "numpy-reference")
 """Second oracle: the first of these that is installed and is not the first oracle."""
 
+ONNX_ENGINES = ("onnx-reference", "onnxruntime")
+"""First and second oracle of ONNX models, see `tfm_harness.parity.onnx`."""
+
 _INSTALL = {
     "tflite-runtime": "pip install 'tflite-runtime==2.14.0' 'numpy<2', which needs Python 3.11 or older;"
     " any other reference serves as well: leave `engine` out",
@@ -50,6 +54,8 @@ _INSTALL = {
     " any other reference serves as well: leave `engine` out",
     "tflite-micro": "pip install --pre tflite-micro, which has wheels for x86-64 Linux;"
     " any other reference serves as well: leave `engine` out",
+    "onnx-reference": "pip install 'tfm-harness[onnx]'",
+    "onnxruntime": "pip install 'tfm-harness[onnx]'",
     "numpy-reference": "it comes with tfm-harness: install tfm-harness for that Python",
 }
 """What to do where an engine is missing. Each one says how to go on without it."""
@@ -106,6 +112,12 @@ class ReferenceEngine:
             ``engine-start``.
     """
 
+    built_in: ClassVar[tuple[str, ...]] = DEFAULT_ENGINES
+    """Names that need no package's entry point."""
+
+    rounding: ClassVar[float] = 0.0
+    """How far intermediate floats of two of these engines may lie apart, as a share of the tensor's largest value."""
+
     def __init__(
         self,
         name: str,
@@ -116,7 +128,7 @@ class ReferenceEngine:
         self_test: bool = True,
     ) -> None:
         self._extension = find("engines", name)
-        if name not in DEFAULT_ENGINES and self_test and self._extension is None:
+        if name not in self.built_in and self_test and self._extension is None:
             raise ConfigError(
                 f"no reference engine is called {name!r}",
                 kind="engine-unknown",
@@ -137,10 +149,7 @@ class ReferenceEngine:
         try:
             self._connect()
             if self_test:
-                self._refuse_version()
-                from tfm_harness.parity.selftest import prove
-
-                prove(self)
+                self._prove()
         except BaseException:
             self.close()
             raise
@@ -283,6 +292,12 @@ class ReferenceEngine:
         self._record = EngineRecord(**answer["record"])
         self.partial = bool(answer.get("partial"))
         return worker
+
+    def _prove(self) -> None:
+        self._refuse_version()
+        from tfm_harness.parity.selftest import prove
+
+        prove(self)
 
     def _refuse_version(self) -> None:
         """A version known to differ is refused by name, before the vectors say so too."""

@@ -206,7 +206,7 @@ def parse_model(model: bytes, *, name: str = "model") -> ModelInfo:
             expected="file identifier TFL3 at byte offset 4",
             seen=model[4:8].hex(" ") if len(model) >= 8 else f"a file of {len(model)} bytes",
             where=f"{name}, byte offset 4",
-            hint=_what_it_is(model) or "give a .tflite FlatBuffer, not a SavedModel, .h5 or C array",
+            hint=what_it_is(model) or "give a .tflite FlatBuffer, not a SavedModel, .h5 or C array",
         )
     with whole(model, name):
         return _Parser(model, name).parse()
@@ -241,7 +241,7 @@ def constant_bytes(root: Any, index: int) -> bytes:
     return bytes(buffer.DataAsNumpy()) if buffer.DataLength() else b""
 
 
-def _what_it_is(data: bytes) -> str:
+def what_it_is(data: bytes) -> str:
     """What a file that is no model is instead, and what to do; empty when it is not known."""
     from tfm_harness.encodings import plain_text
     from tfm_harness.verify.forms import name_of_text

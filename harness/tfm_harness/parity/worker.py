@@ -203,6 +203,8 @@ ENGINES: dict[str, tuple[Any, str, str]] = {
     "ai-edge-litert-default": (_TfliteEngine, "ai_edge_litert", "AUTO"),
     "tflite-micro": (_MicroEngine, "tflite_micro", "TFLM reference kernels"),
     "native": (_NativeEngine, "", "generated C"),
+    "onnx-reference": ("OnnxReference", "tfm_harness.parity.onnx_engine", "ReferenceEvaluator"),
+    "onnxruntime": ("OnnxRuntime", "tfm_harness.parity.onnx_engine", "CPUExecutionProvider, no optimisation"),
     "numpy-reference": (_NumpyEngine, "tfm_harness.parity.numpy_reference", "int8, own"),
 }
 
@@ -241,6 +243,8 @@ class Worker:
             self.engine = added_engine(engine, adapter, folder)
         else:
             kind, package, resolver = ENGINES[engine]
+            if isinstance(kind, str):  # a module of its own, which few runs need
+                kind = getattr(importlib.import_module(package), kind)
             self.engine = kind(package, resolver)
         self.stdin, self.stdout = stdin, stdout
         self.models: dict[str, tuple[Any, list[Any], list[Any]]] = {}
@@ -270,8 +274,10 @@ class Worker:
         if op == "load":
             self.models.clear()
             self.data = {header["sha"]: blobs[0]}
-            _, inputs, outputs = self.interpreter(header["sha"])
-            return {"inputs": self.describe(inputs), "outputs": self.describe(outputs)}, []
+            loaded, inputs, outputs = self.interpreter(header["sha"])
+            about = getattr(self.engine, "about", None)
+            more = {"about": about(loaded)} if about else {}
+            return {"inputs": self.describe(inputs), "outputs": self.describe(outputs), **more}, []
         arrays = [
             self.np.frombuffer(blob, dtype=a["dtype"]).reshape(a["shape"])
             for a, blob in zip(header["arrays"], blobs, strict=True)
