@@ -54,8 +54,7 @@ def models(rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
         yield "LSTM", made("LSTM", [6, 1, 16], {"w": real(1, 64, 16, scale=0.3), "r": real(1, 64, 16, scale=0.3)},
                            hidden_size=16)  # fmt: skip
         for op in ("Softmax", "Sigmoid", "Tanh", "Exp", "Erf", "HardSwish", "Relu", "MaxPool", "LeakyRelu", "Sqrt"):
-            attributes = {"kernel_shape": [2, 2]} if op == "MaxPool" else {}
-            yield op, made(op, SHAPE, {}, **attributes)
+            yield op, made(op, SHAPE, {}, **({"kernel_shape": [2, 2]} if op == "MaxPool" else {}))  # type: ignore[arg-type]
         for op in ("Add", "Mul", "Div"):
             yield op, made(op, SHAPE, {"w": real(8, 1, 1)})
         yield "QuantizeLinear", made("QuantizeLinear", SHAPE, {"s": one, "z": zero})
