@@ -88,8 +88,8 @@ POINTS: Final[Mapping[str, ExtensionPoint]] = MappingProxyType({
         ),
         ExtensionPoint(
             "tfm_harness.engines", "reference engine", "a class with the methods of tfm_harness.parity.EngineAdapter",
-            ("ai-edge-litert", "ai-edge-litert-default", "native", "numpy-reference", "tflite-micro", "tflite-runtime",
-             "tflite-runtime-default"),
+            ("ai-edge-litert", "ai-edge-litert-default", "native", "numpy-reference", "onnx-reference", "onnxruntime",
+             "tflite-micro", "tflite-runtime", "tflite-runtime-default"),
         ),
         ExtensionPoint(
             "tfm_harness.frontends", "sensor front-end",

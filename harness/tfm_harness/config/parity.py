@@ -20,8 +20,8 @@ Quantisation = Literal["round", "round-even", "truncate", "floor"]
 """From real numbers to integers: half away from zero, half to even, toward zero, down."""
 
 
-NOT_CHOSEN: Final = ("ai-edge-litert-default", "native", "tflite-runtime-default")
-"""Engines for the harness itself: optimised kernels for its tests, generated C for `models.NAME.reference`."""
+NOT_CHOSEN: Final = ("ai-edge-litert-default", "native", "onnx-reference", "onnxruntime", "tflite-runtime-default")
+"""Engines for the harness itself: optimised kernels for its tests, generated C and ONNX for `models.NAME.reference`."""
 
 
 class ToleranceConfig(Strict):
