@@ -97,6 +97,19 @@ def test_a_board_that_always_fails_makes_no_test_flaky() -> None:
     )
 
 
+def test_one_board_that_goes_to_and_fro_is_flaky_whatever_the_others_say() -> None:
+    assert judged(
+        [*story("pfpf", board="a", identities="AAAA"), *story("pppp", board="b", identities="AAAA")]
+    ).kind == ("flaky")
+
+
+def test_what_the_bench_lost_on_one_board_hides_no_judgement_of_another() -> None:
+    lost = story("ppe", board="b")
+    assert judged([*story("pfp", board="a"), *lost]).kind == "fixed"
+    assert judged([*story("ppf", board="a"), *lost]).kind == "new failure"
+    assert judged([*story("ppe", board="a"), *lost]).kind == "infrastructure"
+
+
 def test_one_board_with_two_outcomes_in_one_night_is_flaky() -> None:
     first, second = story("pf", identities="AA")
     again = replace(first, started=second.started, run="n1", night="n1")

@@ -29,6 +29,7 @@ examples:
   tfm-harness history show --format markdown >> "$GITHUB_STEP_SUMMARY"
   tfm-harness history show --issues known.yaml --nights 30
   tfm-harness history runs
+  tfm-harness history export-site public/                   the dashboard's pages as files
   tfm-harness history prune --keep-nights 365
 """
 
@@ -56,6 +57,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     listed.add_argument("--nights", type=_count, default=7, metavar="N", help="how many nights (default: 7)")
     listed.add_argument("--json", action="store_true", help="print as JSON")
     listed.set_defaults(act=_runs)
+    site = actions.add_parser("export-site", help="write the pages of `tfm-harness dashboard` as files")
+    site.add_argument("folder", metavar="DIR", type=Path, help="a new or empty folder, or one that was written before")
+    site.add_argument("--nights", type=_count, default=14, metavar="N", help="nights that have pages (default: 14)")
+    site.add_argument(
+        "--no-files", action="store_true", help="leave the runs' own files (page, record, transcripts) out"
+    )
+    site.set_defaults(act=_site)
     pruned = actions.add_parser("prune", help="remove old runs; accepted baselines stay")
     which = pruned.add_mutually_exclusive_group(required=True)
     which.add_argument("--keep-nights", type=_count, metavar="N", help="keep this many newest nights")
@@ -63,7 +71,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     which.add_argument("--before", type=_date, metavar="DATE", help="remove runs that began before this day (UTC)")
     pruned.add_argument("--dry-run", action="store_true", help="only say what would go")
     pruned.set_defaults(act=_prune)
-    for action in (imported, shown, listed, pruned):
+    for action in (imported, shown, listed, site, pruned):
         add_store_options(action)
     parser.set_defaults(run=run)
 
@@ -169,6 +177,14 @@ def _runs(database: Database, args: argparse.Namespace) -> int:
 
 def _verdicts(counted: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {verdict}" for verdict, count in sorted(counted.items()))
+
+
+def _site(database: Database, args: argparse.Namespace) -> int:
+    from tfm_harness.history.pages import Site
+
+    count = Site(database).write(args.folder, nights=args.nights, files=not args.no_files)
+    print(safe(f"{count} pages; open {args.folder / 'index.html'}"))  # noqa: T201 - same
+    return 0
 
 
 def _prune(database: Database, args: argparse.Namespace) -> int:

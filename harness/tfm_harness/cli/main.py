@@ -40,6 +40,7 @@ COMMANDS = {
     "night": "night",
     "history": "history",
     "bisect": "bisect",
+    "dashboard": "dashboard",
     "init": "init",
     "docs": "docs",
     "schema": "docs",

@@ -89,7 +89,7 @@ class Classified:
     """A test on a combination, tonight.
 
     Attributes:
-        newest: tonight's outcome; of several boards, the worst one.
+        newest: tonight's outcome; of several boards, the worst one of those that could judge it.
         first_bad: the outcome with which the failure began; None when it does not fail.
         last_good: the last time it passed before that; None: never seen.
         rate: share of failures under the newest firmware, with its 95 % interval; None without a judgement.
@@ -139,16 +139,24 @@ def _in_order(outcomes: Iterable[Seen]) -> list[Seen]:
 
 def _one(tonight: Sequence[Seen], before: Sequence[Seen], issues: Sequence[KnownIssue], day: dt.date) -> Classified:
     rank = {"failed": 0, "error": 1, "blocked": 2, "not run": 3}
-    newest = min(tonight, key=lambda one: (rank.get(one.outcome, 4), one.board))
+    # What the bench lost on one board says nothing where another board has judged the test.
+    said = [one for one in tonight if one.outcome in _JUDGED] or tonight
+    newest = min(said, key=lambda one: (rank.get(one.outcome, 4), one.board))
     boards = tuple(sorted((one.board, one.outcome) for one in tonight))
     earlier = [one for one in before if one.outcome in _JUDGED]
+    nights = _nights(earlier)
+    failed_before = bool(nights) and any(one.outcome == "failed" for one in nights[-1])
     plain = Classified(kind="passed", newest=newest, boards=boards)
     if newest.outcome != "failed":
-        return replace(plain, kind=_without_failure(newest, earlier, issues, day), ticket=_ticket(newest, issues, day))
+        return replace(
+            plain,
+            kind=_without_failure(newest, issues, day, failed_before=failed_before),
+            ticket=_ticket(newest, issues, day),
+        )
     judged = [*earlier, *(one for one in tonight if one.outcome in _JUDGED)]
     same = [one for one in judged if one.identity == newest.identity]
     rate = wilson(sum(one.outcome == "failed" for one in same), len(same))
-    first_bad, last_good = _since(before, newest)
+    first_bad, last_good = _since(nights, newest)
     found = replace(plain, kind="new failure", rate=rate, first_bad=first_bad, last_good=last_good)
     if ticket := _ticket(newest, issues, day):
         return replace(found, kind="known issue", ticket=ticket)
@@ -157,15 +165,23 @@ def _one(tonight: Sequence[Seen], before: Sequence[Seen], issues: Sequence[Known
     passing = [one for one in tonight if one.outcome == "passed" and one.identity == newest.identity]
     if passing:
         return replace(found, kind="boards disagree")
-    return replace(found, kind="still failing" if earlier and earlier[-1].outcome == "failed" else "new failure")
+    return replace(found, kind="still failing" if failed_before else "new failure")
 
 
-def _without_failure(newest: Seen, earlier: Sequence[Seen], issues: Sequence[KnownIssue], day: dt.date) -> Class:
+def _nights(judged: Iterable[Seen]) -> list[list[Seen]]:
+    """Judged outcomes by night, oldest first. Of a night in which boards disagree the failure is what counts."""
+    found: dict[str, list[Seen]] = defaultdict(list)
+    for one in judged:
+        found[one.night or one.run].append(one)
+    return list(found.values())
+
+
+def _without_failure(newest: Seen, issues: Sequence[KnownIssue], day: dt.date, *, failed_before: bool) -> Class:
     if newest.outcome in _BENCH:
         return "infrastructure"
     if newest.outcome == "not run":
         return "never ran"
-    if newest.outcome == "passed" and earlier and earlier[-1].outcome == "failed":
+    if newest.outcome == "passed" and failed_before:
         known = next((issue for issue in issues if issue.covers(newest, day)), None)
         return "known issue" if known is not None and known.intermittent else "fixed"
     return "passed"
@@ -175,29 +191,36 @@ def _ticket(seen: Seen, issues: Sequence[KnownIssue], day: dt.date) -> str:
     return next((issue.ticket for issue in issues if issue.covers(seen, day)), "")
 
 
-def _since(before: Sequence[Seen], newest: Seen) -> tuple[Seen, Seen | None]:
+def _since(nights: Sequence[Sequence[Seen]], newest: Seen) -> tuple[Seen, Seen | None]:
     """The outcome with which the failure began, and the last good one before it."""
     first = newest
-    for one in reversed(before):
-        if one.outcome == "passed":
-            return first, one
-        if one.outcome == "failed":
-            first = one
+    for night in reversed(nights):
+        failed = [one for one in night if one.outcome == "failed"]
+        if not failed:
+            return first, night[-1]
+        first = failed[0]
     return first, None
 
 
 def _flips(outcomes: Sequence[Seen]) -> int:
     """How often a test changed between passed and failed.
 
-    A night in which boards disagree says nothing; one board with both outcomes in a night has changed twice.
+    Each board for itself, and all together over the nights in which they agreed; the larger number counts. One board
+    with both outcomes in a night has changed twice.
     """
     nights: dict[str, dict[str, set[str]]] = {}
     for one in outcomes:
         nights.setdefault(one.night or one.run, {}).setdefault(one.board, set()).add(one.outcome)
     within = sum(_FLIPS for boards in nights.values() for words in boards.values() if len(words) > 1)
     said = [set().union(*boards.values()) for boards in nights.values()]
-    agreed = [words for words in said if len(words) == 1]
-    return within + sum(before != after for before, after in pairwise(agreed))
+    together = _changes(words for words in said if len(words) == 1)
+    names = {board for boards in nights.values() for board in boards}
+    alone = max((_changes(boards[name] for boards in nights.values() if name in boards) for name in names), default=0)
+    return within + max(together, alone)
+
+
+def _changes(words: Iterable[set[str]]) -> int:
+    return sum(before != after for before, after in pairwise(words))
 
 
 def wilson(failed: int, of: int, z: float = 1.96) -> tuple[float, float, float] | None:

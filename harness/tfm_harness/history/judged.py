@@ -35,6 +35,7 @@ class Judged:
         before: how many nights or runs before it were looked at.
         tests: every test that did not simply pass; all tests when they were asked for.
         counts: how many tests are of each class, those that simply passed included.
+        lost: what the bench lost: board, kind of the failure, how many outcomes; the largest loss first.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Judged:
     before: int
     tests: tuple[Classified, ...]
     counts: Mapping[Class, int]
+    lost: tuple[tuple[str, str, int], ...] = ()
 
 
 def judge_night(
@@ -131,13 +133,21 @@ def _judge(
     for one in found:
         counts[one.kind] += 1
     with database.begin() as connection:
+        bench = (
+            select(func.coalesce(t.BOARDS.c.name, ""), func.coalesce(o.kind, ""), func.count())
+            .select_from(t.OUTCOMES).outerjoin(t.BOARDS, t.BOARDS.c.id == o.board_id)
+            .where(o.run_id.in_(chosen), o.outcome != "passed", o.responsibility == "infrastructure")
+            .group_by(t.BOARDS.c.name, o.kind).order_by(func.count().desc(), t.BOARDS.c.name, o.kind)
+        )  # fmt: skip
+        lost = tuple((board, kind, count) for board, kind, count in connection.execute(bench))
         distinct = select(o.test_id, o.combination_id).where(o.run_id.in_(chosen)).distinct().subquery()
         everyone = connection.execute(select(func.count()).select_from(distinct)).scalar() or 0
     counts["passed"] += everyone - len(found)
     listed = tuple(one for one in found if everything or one.kind != "passed")
     return Judged(
-        name=name, runs=tuple(runs), before=before, tests=listed, counts={k: n for k, n in counts.items() if n}
-    )
+        name=name, runs=tuple(runs), before=before, tests=listed, lost=lost,
+        counts={kind: count for kind, count in counts.items() if count},
+    )  # fmt: skip
 
 
 def _seen(database: Database, words: Mapping[int, tuple[str, str]], condition: Any) -> list[Seen]:  # noqa: ANN401 - a clause

@@ -14,9 +14,9 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import Select, Table, case, func, or_, select
+from sqlalchemy import Column, Select, Table, case, func, or_, select
 
 from tfm_harness.history import tables as t
 from tfm_harness.history.database import Database
@@ -89,13 +89,15 @@ class Memory:
             for name, first, end, runs in rows
         ]
 
-    def runs(self, *, night: str = "", run: str = "", limit: int = 1000) -> list[RunRow]:
-        """Runs, newest first: those of a night, or those of a name."""
+    def runs(self, *, night: str = "", run: str = "", run_id: int | None = None, limit: int = 1000) -> list[RunRow]:
+        """Runs, newest first: those of a night, those of a name, or one by its number."""
         query = select(t.RUNS).order_by(t.RUNS.c.started.desc().nulls_last(), t.RUNS.c.id.desc()).limit(limit)
         if night:
             query = query.where(t.RUNS.c.night == night)
         if run:
             query = query.where(t.RUNS.c.name == run)
+        if run_id is not None:
+            query = query.where(t.RUNS.c.id == run_id)
         return [
             RunRow(
                 id=row.id, name=row.name, night=row.night, started=_utc(row.started), seconds=row.seconds,
@@ -172,28 +174,61 @@ class Memory:
             query = query.where(t.TESTS.c.name == test)
         return [_outcome(row) for row in self._maps(query)]
 
-    def grid(self, nights: Iterable[str]) -> list[Cell]:
-        """Outcomes counted by night, suite, combination and board."""
+    def names(self, kind: Literal["tests", "boards"]) -> list[str]:
+        """All tests or all boards by name."""
+        column = t.TESTS.c.name if kind == "tests" else _BOARDS.name
+        return [name for (name,) in self._all(select(column).order_by(column))]
+
+    def run_ids(self, names: Iterable[str]) -> list[tuple[str, int]]:
+        """The newest run of each of these names."""
+        r = t.RUNS.c
+        query = select(r.name, func.max(r.id)).where(r.name.in_(list(names))).group_by(r.name).order_by(r.name)
+        return [(name, number) for name, number in self._all(query)]
+
+    def transcripts(self, run_id: int) -> list[str]:
+        """Paths of a run's console transcripts, as its record has them."""
+        query = select(t.RUN_BOARDS.c.transcripts).where(t.RUN_BOARDS.c.run_id == run_id)
+        return [str(path) for (paths,) in self._all(query) for path in paths]
+
+    def outcome_counts(self, *, firmware: str) -> dict[str, int]:
+        """How many outcomes of each kind a firmware has, by its digest."""
+        o, rc = t.OUTCOMES.c, t.RUN_COMBINATIONS
+        query = (
+            select(o.outcome, func.count())
+            .select_from(t.FIRMWARE).join(rc, rc.c.firmware_id == t.FIRMWARE.c.id)
+            .join(t.OUTCOMES, (o.run_id == rc.c.run_id) & (o.combination_id == rc.c.combination_id))
+            .where(t.FIRMWARE.c.digest == firmware).group_by(o.outcome)
+        )  # fmt: skip
+        return dict(map(tuple, self._all(query)))
+
+    def grid(self, nights: Iterable[str], *, board: str = "") -> list[Cell]:
+        """Outcomes counted by night, suite, combination and board; of one board only, where it is named."""
         o = t.OUTCOMES.c
         query = (
             select(t.RUNS.c.night, t.TESTS.c.suite, t.COMBINATIONS.c.name, func.coalesce(_BOARDS.name, ""), o.outcome,
-                   func.count())
+                   func.count(), func.max(o.run_id))
             .select_from(t.OUTCOMES).join(t.RUNS, t.RUNS.c.id == o.run_id).join(t.TESTS, t.TESTS.c.id == o.test_id)
             .join(t.COMBINATIONS, t.COMBINATIONS.c.id == o.combination_id)
             .outerjoin(t.BOARDS, _BOARDS.id == o.board_id)
             .where(t.RUNS.c.night.in_(list(nights)))
             .group_by(t.RUNS.c.night, t.TESTS.c.suite, t.COMBINATIONS.c.name, _BOARDS.name, o.outcome)
         )  # fmt: skip
+        if board:
+            query = query.where(_BOARDS.name == board)
         cells: dict[tuple[str, str, str, str], dict[str, int]] = defaultdict(dict)
-        for night, suite, combination, board, outcome, count in self._all(query):
-            cells[night, suite, combination, board][outcome] = count
+        newest: dict[tuple[str, str, str, str], int] = defaultdict(int)
+        for night, suite, combination, name, outcome, count, run_id in self._all(query):
+            key = night, suite, combination, name
+            cells[key][outcome] = count
+            newest[key] = max(newest[key], run_id)
         return [
-            Cell(night=night, suite=suite, combination=combination, board=board, outcomes=counts)
-            for (night, suite, combination, board), counts in sorted(cells.items())
-        ]
+            Cell(night=night, suite=suite, combination=combination, board=name, outcomes=counts,
+                 run_id=newest[night, suite, combination, name])
+            for (night, suite, combination, name), counts in sorted(cells.items())
+        ]  # fmt: skip
 
-    def suites(self, *, nights: Iterable[str] = (), firmware: str = "") -> list[SuiteRow]:
-        """What the suites proved: in these nights, or on this firmware; newest run first."""
+    def suites(self, *, nights: Iterable[str] = (), firmware: str = "", run_id: int | None = None) -> list[SuiteRow]:
+        """What the suites proved: in these nights, on this firmware or in this run; newest run first."""
         s, rc = t.SUITES, t.RUN_COMBINATIONS
         query = (
             select(s, t.RUNS.c.night, t.COMBINATIONS.c.name.label("combination"))
@@ -203,6 +238,8 @@ class Memory:
         )
         if names := list(nights):
             query = query.where(t.RUNS.c.night.in_(names))
+        if run_id is not None:
+            query = query.where(s.c.run_id == run_id)
         if firmware:
             same = (rc.c.run_id == s.c.run_id) & (rc.c.combination_id == s.c.combination_id)
             query = query.join(rc, same).join(t.FIRMWARE, t.FIRMWARE.c.id == rc.c.firmware_id)
@@ -215,6 +252,14 @@ class Memory:
             )
             for row in self._all(query)
         ]  # fmt: skip
+
+    def sessions(self, night: str) -> list[Mapping[str, Any]]:
+        """A night's planned sessions and each try of them, as rows of ``harness_session``."""
+        query = (
+            select(t.SESSIONS).join(t.NIGHTS, t.NIGHTS.c.id == t.SESSIONS.c.night_id).where(t.NIGHTS.c.name == night)
+            .order_by(t.SESSIONS.c.key, t.SESSIONS.c.number)
+        )  # fmt: skip
+        return [dict(row) for row in self._maps(query)]
 
     # -- boards
 
@@ -283,16 +328,43 @@ class Memory:
 
     # -- figures
 
-    def latency(self, *, name: str = "", board: str = "", combination: str = "", limit: int = 1000) -> list[FigureRow]:
+    def latency(
+        self,
+        *,
+        name: str = "",
+        board: str = "",
+        combination: str = "",
+        nights: Iterable[str] = (),
+        run_id: int | None = None,
+        limit: int = 1000,
+    ) -> list[FigureRow]:
         """Latency figures in seconds, newest first; `verdict` is the gate's."""
-        return self._figures(t.LATENCY, "name", _LATENCY_FIGURES, name, board, combination, limit)
+        narrow = ((name, t.LATENCY.c.name), (board, _BOARDS.name), (combination, t.COMBINATIONS.c.name))
+        return self._figures(t.LATENCY, "name", _LATENCY_FIGURES, narrow, list(nights), run_id, limit)
 
-    def parity(self, *, model: str = "", board: str = "", combination: str = "", limit: int = 1000) -> list[FigureRow]:
+    def parity(
+        self,
+        *,
+        model: str = "",
+        board: str = "",
+        combination: str = "",
+        nights: Iterable[str] = (),
+        run_id: int | None = None,
+        limit: int = 1000,
+    ) -> list[FigureRow]:
         """Parity figures, newest first; `verdict` is ``exact``, ``passed`` (within the tolerance) or ``failed``."""
-        return self._figures(t.PARITY, "model", _PARITY_FIGURES, model, board, combination, limit)
+        narrow = ((model, t.PARITY.c.model), (board, _BOARDS.name), (combination, t.COMBINATIONS.c.name))
+        return self._figures(t.PARITY, "model", _PARITY_FIGURES, narrow, list(nights), run_id, limit)
 
     def _figures(
-        self, table: Table, key: str, names: Sequence[str], what: str, board: str, combination: str, limit: int
+        self,
+        table: Table,
+        key: str,
+        names: Sequence[str],
+        narrow: Iterable[tuple[str, Column[Any]]],
+        nights: Sequence[str],
+        run_id: int | None,
+        limit: int,
     ) -> list[FigureRow]:
         query = (
             select(table, t.RUNS.c.name.label("run"), t.RUNS.c.night, t.RUNS.c.started,
@@ -302,9 +374,13 @@ class Memory:
             .outerjoin(t.BOARDS, _BOARDS.id == table.c.board_id)
             .order_by(t.RUNS.c.started.desc().nulls_last(), table.c.id.desc()).limit(limit)
         )  # fmt: skip
-        for value, column in ((what, table.c[key]), (board, _BOARDS.name), (combination, t.COMBINATIONS.c.name)):
+        for value, column in narrow:
             if value:
                 query = query.where(column == value)
+        if nights:
+            query = query.where(t.RUNS.c.night.in_(nights))
+        if run_id is not None:
+            query = query.where(table.c.run_id == run_id)
         return [
             FigureRow(
                 run_id=row["run_id"], run=row["run"], night=row["night"], started=_utc(row["started"]),

@@ -102,13 +102,14 @@ class FindingRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """A square of the grid: the tests of one suite on one board in one night, counted by outcome."""
+    """A square of the grid: the tests of one suite on one board in one night, counted by outcome; its newest run."""
 
     night: str
     suite: str
     combination: str
     board: str
     outcomes: Mapping[str, int]
+    run_id: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

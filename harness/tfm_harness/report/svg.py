@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup, escape
 
-__all__ = ["ecdf", "histogram", "phases", "traces"]
+__all__ = ["ecdf", "histogram", "phases", "traces", "trend"]
 
 WIDTH, HEIGHT, SMALL = 440, 190, 140  # narrow: text stays readable when a phone shrinks a chart
 LEFT, RIGHT, TOP, BOTTOM = 66, 14, 24, 38
@@ -181,6 +181,14 @@ class _Plot:
             f'height="{bottom - top:.1f}"><title>{escape(label)}</title></rect>'
         )
 
+    def dot(self, x: float, y: float, css: str, label: str, *, large: bool = False) -> None:
+        """A point with its words."""
+        across, down = self.at(x, y)
+        self.marks.append(
+            f'<circle class="fill {css}" cx="{across:.1f}" cy="{down:.1f}" r="{5 if large else 2.5}">'
+            f"<title>{escape(label)}</title></circle>"
+        )
+
     def vertical(self, x: float, label: str) -> None:
         """A limit; beyond the right edge it becomes a note there."""
         if x > self.x[1]:
@@ -260,3 +268,23 @@ def _legend(entries: Sequence[tuple[str, str]]) -> str:
 
 def _cycle() -> Sequence[str]:
     return SERIES_CLASSES * 8
+
+
+def trend(points: Sequence[tuple[str, float, bool]], *, unit: str, title: str) -> Markup:
+    """A figure over nights; marked points are red and larger, so that form says it as well as colour.
+
+    Args:
+        points: (night, value, marked), oldest first.
+    """
+    finite = [point for point in points if math.isfinite(point[1])]
+    if not finite:
+        return Markup("")
+    plot = _Plot(
+        (0, max(1, len(finite) - 1)), _padded([value for _, value, _ in finite]), "night", unit, title, height=SMALL
+    )
+    step = max(1, len(finite) // 4)
+    plot.ticks_x = [(float(at), finite[at][0]) for at in range(0, len(finite), step)]
+    plot.line([(float(at), value) for at, (_, value, _) in enumerate(finite)], "s0", title)
+    for at, (night, value, marked) in enumerate(finite):
+        plot.dot(at, value, "wrong" if marked else "s0", f"{night}: {value:.6g}", large=marked)
+    return plot.markup([])
