@@ -65,8 +65,8 @@ def _words(judged: Judged, *, markdown: bool) -> str:
             lines.append(f"- {_plain(text)}" if markdown else f"  {text}")
     if judged.lost:
         lines += ["", "## what the bench lost" if markdown else "what the bench lost:"]
-    for board, kind, count in judged.lost[:20]:
-        text = safe(f"{count} tests on {board or 'no board'}: {kind or 'no kind'}")
+    for board, why, count in judged.lost[:20]:
+        text = safe(f"{count} tests on {board or 'no board'}: {why or 'no kind'}")
         lines.append(f"- {_plain(text)}" if markdown else f"  {text}")
     return "\n".join(lines) + "\n"
 

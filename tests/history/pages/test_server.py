@@ -147,8 +147,8 @@ def test_without_a_token_nothing_changes(app: Any) -> None:
 def test_changes_need_the_token(store: Database) -> None:
     app = make_app(store.url, token=TOKEN)
     form = {"board": "b7", "health": "Maintenance", "reason": "new cable", "by": "somebody"}
-    for wrong in ("", "x", TOKEN[:-1], TOKEN + "x", "é"):
-        assert ask(app, "/change/board", method="POST", form={**form, "token": wrong}).status == 403
+    for bad in ("", "x", TOKEN[:-1], TOKEN + "x", "é"):
+        assert ask(app, "/change/board", method="POST", form={**form, "token": bad}).status == 403
     assert Memory(store).boards() == []
     assert ask(app, "/change/board", form={**form, "token": TOKEN}).status == 404, "a link changes nothing"
     done = ask(app, "/change/board", method="POST", form={**form, "token": TOKEN})
