@@ -21,6 +21,7 @@ PUBLIC = (
     "tfm_harness.extensions",
     "tfm_harness.latency",
     "tfm_harness.parity",
+    "tfm_harness.protocol.mlperf_tiny",
     "tfm_harness.protocol.smp",
     "tfm_harness.protocol.zephyr_shell",
     "tfm_harness.provisioning",

@@ -76,7 +76,7 @@ POINTS: Final[Mapping[str, ExtensionPoint]] = MappingProxyType({
         ),
         ExtensionPoint(
             "tfm_harness.protocols", "protocol", "a class derived from tfm_harness.PseudoDriver",
-            ("none", "smp", "zephyr-shell"),
+            ("mlperf-tiny", "none", "smp", "zephyr-shell"),
         ),
         ExtensionPoint(
             "tfm_harness.sensors", "sensor model", "a class derived from tfm_harness.SensorModel",

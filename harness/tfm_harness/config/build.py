@@ -238,7 +238,7 @@ class Build(Strict):
     description: str = ""
     images: tuple[Image, ...] = ()
     protocol: Annotated[str, ExtensionName("protocols")] = Field(
-        default="none", description="smp, zephyr-shell, none, or one that a package adds"
+        default="none", description="smp, zephyr-shell, mlperf-tiny, none, or one that a package adds"
     )
     console: Name = Field(default="ns", description="the console on which the protocol is spoken")
     models: Mapping[Name, ModelConfig] = Field(default_factory=dict)

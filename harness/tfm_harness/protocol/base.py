@@ -40,6 +40,8 @@ class Feature(enum.StrEnum):
     CSR = "csr"
     SENSOR = "sensor"  # the sensor can be stepped
     FREE_RUNNING = "free-running"
+    PRINTED_RESULT = "printed-result"  # results are decimal text, three decimals, unsigned
+    TIMED_RUN = "timed-run"  # N inferences between two of the device's timestamps
     BATCH = "batch"
     LATENCY = "latency"
     TRACE = "trace"

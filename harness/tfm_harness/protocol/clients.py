@@ -38,6 +38,10 @@ def client_class(protocol: str) -> type[PseudoDriver]:
         from tfm_harness.protocol.zephyr_shell.client import ZephyrShellDriver
 
         return ZephyrShellDriver
+    if protocol == "mlperf-tiny":
+        from tfm_harness.protocol.mlperf_tiny.client import MlperfTinyDriver
+
+        return MlperfTinyDriver
     raise ConfigError(
         f"no client speaks protocol {protocol!r}",
         kind="no-client",

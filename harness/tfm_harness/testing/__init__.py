@@ -2,7 +2,8 @@
 
 * Time and wires: `FakeClock`, `MemoryConsole`, `ScriptedConsole`, `FaultyWire` with faults such as `flip`.
 * Devices: `FakeBoard` runs a `SimulatedFirmware`; `SmpFirmware` answers SMP requests by a table,
-  `ReferenceFirmware` signs results and tokens with real keys that are for tests only.
+  `ReferenceFirmware` signs results and tokens with real keys that are for tests only; `MlperfTinyFirmware` speaks
+  MLPerf Tiny's protocol, with one of the `MlperfTinyFault` on demand.
 * Files: `ImageRecipe` and `make_image` for MCUboot images, `ModelBuilder` and `Graph` for .tflite models,
   `make_distribution` for installed packages.
 * Promises: `BoardConformance` and `ProtocolConformance`, to derive tests of a board kind or a protocol from.
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tfm_harness.testing.distributions import make_distribution
     from tfm_harness.testing.images import ImageRecipe, load_signing_key, make_image
     from tfm_harness.testing.line_firmware import ask_line, wait_until_ready
+    from tfm_harness.testing.mlperf_tiny_firmware import MlperfTinyFault, MlperfTinyFirmware
     from tfm_harness.testing.model_corners import CORNERS, full_memory, of_work
     from tfm_harness.testing.model_variants import with_other_weights
     from tfm_harness.testing.models import ModelBuilder, classifier, dense, remembers, two_in_two_out
@@ -71,6 +73,10 @@ _HOMES = {
     "line_firmware": (
         "ask_line",
         "wait_until_ready",
+    ),
+    "mlperf_tiny_firmware": (
+        "MlperfTinyFault",
+        "MlperfTinyFirmware",
     ),
     "model_corners": (
         "CORNERS",
@@ -139,6 +145,8 @@ __all__ = [
     "Graph",
     "ImageRecipe",
     "MemoryConsole",
+    "MlperfTinyFault",
+    "MlperfTinyFirmware",
     "ModelBuilder",
     "NoObjectError",
     "Op",

@@ -1,0 +1,242 @@
+"""Commands and ready messages over one console."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from tfm_harness.console.base import Console, Mark
+from tfm_harness.errors import ConfigError, HarnessError, InfrastructureError, ProductError
+from tfm_harness.protocol.mlperf_tiny.answers import ERROR_MARK, MARK, READY
+
+__all__ = ["MAX_COMMAND", "MonitorSession", "Reply"]
+
+MAX_COMMAND: Final = 80
+"""Characters of a command without its end: more are dropped by the firmware (EE_CMD_SIZE)."""
+
+_BOOTED = "m-init-done"
+_MODE = "m-timestamp-mode-"
+_SLICE = 0.25  # seconds between two looks whether the board is still alive
+_MOST_LINE = 4096
+_MOST_BYTES = 4 << 20
+_NOTES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer: the protocol's lines before the ready message, in order.
+
+    Attributes:
+        lines: without their ends; other programs' lines are left out.
+        raw: all bytes that came.
+        seconds: from the command's first byte to the ready message.
+    """
+
+    command: str
+    lines: tuple[str, ...]
+    raw: bytes
+    seconds: float
+
+
+class MonitorSession:
+    """Sends one command at a time and reads to its ready message.
+
+    The protocol numbers neither commands nor answers. After a failed exchange, and at the start, the session
+    therefore asks for a command that does not exist, with a random name: the firmware repeats the name in its error
+    line, so that no late answer can be taken for a new one.
+
+    Args:
+        console: where the firmware speaks.
+        watch: called while waiting; raises when the board is known to be dead.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        *,
+        watch: Callable[[], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.console = console
+        self.notes: deque[str] = deque(maxlen=_NOTES)
+        """Lines of other programs, and those that belong to no answer; the last ones."""
+        self.mode: str | None = None
+        """What the firmware said of its timestamps at its start: performance, energy."""
+        self._watch = watch or (lambda: None)
+        self._clock = clock
+        self._mark = console.mark()
+        self._rest = b""
+        self._raw = bytearray()
+        self._synced = False
+        self._booted = False
+
+    def restart(self) -> None:
+        """What came before a reset belongs to no answer after it."""
+        self._mark, self._rest = self.console.mark(), b""
+        self._synced, self._booted, self.mode = False, False, None
+
+    def synchronise(self, timeout: float, *, each: float) -> None:
+        """Find out that the firmware answers, and that nothing older is on its way.
+
+        Args:
+            timeout: seconds in all.
+            each: seconds for one try.
+
+        Raises:
+            InfrastructureError: ``silent``: not one byte since the console was opened; ``console-closed``.
+            ProductError: ``boot-hung``: it spoke, and never answered.
+        """
+        deadline = self._clock() + timeout
+        while True:
+            word = f"sync-{secrets.token_hex(4)}"
+            self._rest = b""
+            self.console.write(f"{word}%".encode())
+            until = min(self._clock() + each, deadline)
+            said = f"{ERROR_MARK}Unknown command: {word}]"
+            if self._reads(said, until) and self._reads(READY, until):
+                self._synced, self._booted = True, False
+                return
+            if self._clock() >= deadline:
+                raise self._not_ready(timeout)
+
+    def command(self, text: str, *, timeout: float, each: float) -> Reply:
+        """Send a command; its answer.
+
+        Args:
+            text: printable ASCII without the terminator, at most `MAX_COMMAND` characters.
+            timeout: seconds until its ready message.
+            each: seconds for one try to synchronise, where that is needed first.
+
+        Raises:
+            ConfigError: ``bad-command``.
+            InfrastructureError: ``answer-lost``: no ready message in time; ``answer-flood``; as `synchronise`.
+            ProductError: ``answer-lost`` on a console that loses nothing; ``device-reset``: the firmware started anew;
+                as `synchronise`.
+        """
+        if not text.isascii() or not text.isprintable() or "%" in text or not 0 < len(text) <= MAX_COMMAND:
+            raise ConfigError(
+                "a command of MLPerf Tiny's protocol is printable ASCII without %",
+                kind="bad-command", expected=f"1 to {MAX_COMMAND} characters", seen=repr(text),
+            )  # fmt: skip
+        self._skip_news()
+        if self._booted:
+            raise self._reset(f"before {text!r}")
+        if not self._synced:
+            self.synchronise(timeout, each=each)
+        self._synced, self._raw = False, bytearray()  # until the answer is whole
+        began = self._clock()
+        deadline = began + timeout
+        self.console.write(text.encode("ascii") + b"%")
+        lines: list[str] = []
+        while (line := self._line(deadline)) is not None:
+            if line == READY:
+                self._synced = True
+                return Reply(text, tuple(lines), bytes(self._raw), self._clock() - began)
+            if self._booted:
+                raise self._reset(f"while {text!r} ran")
+            lines.append(line)
+            if len(self._raw) > _MOST_BYTES:
+                raise self._flood(text)
+        made = ProductError if self.console.lossless else InfrastructureError
+        raise made(
+            f"no ready message came behind the answer to {text!r}",
+            kind="answer-lost",
+            expected=f"{READY} within {timeout:g} s",
+            seen=", ".join(lines[-5:]) or f"{len(self._raw)} bytes, no line of the protocol",
+            where=self.where,
+            hint="is the firmware at work for longer, did it hang, or was a byte lost on the UART?",
+        )
+
+    @property
+    def where(self) -> str:
+        """The console and its last lines, for errors."""
+        return f"console {self.console.name!r}, last lines:\n{self.console.tail(8)}"
+
+    # ---- inside
+
+    def _reads(self, wanted: str, until: float) -> bool:
+        """Read up to this line; False when it did not come."""
+        while (line := self._line(until)) is not None:
+            if line == wanted:
+                return True
+        return False
+
+    def _skip_news(self) -> None:
+        """What came since the last answer is nobody's answer."""
+        while self.console.received > self._mark.offset and self._line(0.0) is not None:
+            pass
+        self._rest = b""
+
+    def _line(self, until: float) -> str | None:
+        """The next line of the protocol; None: it did not come. Other lines become notes."""
+        while True:
+            head, end, rest = self._rest.partition(b"\n")
+            if end:
+                self._rest = rest
+                line = head.strip(b"\r\0 ").decode("ascii", "backslashreplace")
+                if line.startswith(_MODE):
+                    self.mode = line.removeprefix(_MODE)
+                self._booted |= line == _BOOTED or line.startswith(_MODE)
+                if line.startswith((MARK, ERROR_MARK, "Input db has ", "Supplied buffer size ")):
+                    return line
+                if line:
+                    self.notes.append(line)
+                if self._clock() >= until > 0:
+                    return None
+                continue
+            if len(self._rest) > _MOST_LINE:
+                self._rest = b""  # no line of this protocol is that long
+            left = until - self._clock()
+            if not self.console.wait_data(self._mark, timeout=min(max(left, 0.0), _SLICE)):
+                self._watch()
+                if left <= 0:
+                    return None
+                continue
+            data = self.console.read_from(self._mark, limit=1 << 16)
+            self._mark = Mark(self._mark.offset + len(data))
+            self._rest += data
+            self._raw += data[: max(0, _MOST_BYTES + 1 - len(self._raw))]
+            if left <= 0 and until > 0:
+                return None
+
+    def _not_ready(self, timeout: float) -> HarnessError:
+        if not self.console.received:
+            return InfrastructureError(
+                f"not one byte came within {timeout:g} s",
+                kind="silent",
+                expected=f"{_BOOTED} and {READY}",
+                where=f"console {self.console.name!r}",
+                hint="is this the console of the firmware, its speed 115200 baud, the device powered and flashed?",
+            )
+        return ProductError(
+            f"the device spoke, but did not answer within {timeout:g} s",
+            kind="boot-hung",
+            expected=f"{ERROR_MARK}Unknown command: ...] and {READY}: MLPerf Tiny's answer to an unknown word",
+            seen=self.console.tail(3) or "bytes without a line",
+            where=self.where,
+            hint="unreadable text means another speed (115200 baud in performance mode, 9600 in energy mode)",
+        )
+
+    def _reset(self, when: str) -> ProductError:
+        self._booted, self._synced = False, False
+        return ProductError(
+            f"the device started again {when}",
+            kind="device-reset",
+            expected=READY,
+            seen=_BOOTED,
+            where=self.where,
+        )
+
+    def _flood(self, text: str) -> InfrastructureError:
+        return InfrastructureError(
+            f"the answer to {text!r} does not end",
+            kind="answer-flood",
+            expected=f"{READY} within {_MOST_BYTES >> 20} MiB",
+            seen=f"{len(self._raw)} bytes",
+            where=self.where,
+        )
