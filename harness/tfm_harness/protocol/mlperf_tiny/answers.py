@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tfm_harness.errors import ConfigError, HarnessError, ProductError
+from tfm_harness.errors import ConfigError, HarnessError, InfrastructureError, ProductError
 
 __all__ = [
     "ERROR_MARK",
@@ -19,6 +19,7 @@ __all__ = [
     "MlperfTinyRefused",
     "TimedRun",
     "bracketed",
+    "of_the_line",
     "printed_bytes",
     "raise_if_refused",
     "results",
@@ -233,6 +234,15 @@ def timed_run(lines: Sequence[str], iterations: int, warmups: int, host_seconds:
         texts=texts,
         host_seconds=host_seconds,
     )
+
+
+def of_the_line(
+    message: str, *, kind: str, lossless: bool, expected: str, seen: str, where: str, hint: str
+) -> HarnessError:
+    """The error for lost or changed bytes: the bench's on a real UART, the firmware's on one that loses none."""
+    if lossless:
+        return ProductError(message, kind=kind, expected=expected, seen=seen, where=where, hint=hint)
+    return InfrastructureError(message, kind=kind, expected=expected, seen=seen, where=where, hint=hint)
 
 
 def _form(command: str, expected: str, lines: Sequence[str], where: str) -> HarnessError:

@@ -9,11 +9,12 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from tfm_harness.console.base import Console
-from tfm_harness.errors import ConfigError, HarnessError, InfrastructureError, ProductError
+from tfm_harness.errors import ConfigError, HarnessError, ProductError
 from tfm_harness.protocol.base import Description, Exchange, Feature, InferResult, PseudoDriver, Source
 from tfm_harness.protocol.mlperf_tiny.answers import (
     TimedRun,
     bracketed,
+    of_the_line,
     printed_bytes,
     raise_if_refused,
     results,
@@ -289,13 +290,18 @@ class MlperfTinyDriver(PseudoDriver):
                 )  # fmt: skip
 
     def _damaged(self, expected: str, seen: str) -> HarnessError:
-        made = ProductError if self.console.lossless else InfrastructureError
-        return made(
+        lossless = self.console.lossless
+        return of_the_line(
             "the input that the device holds is not the one that was sent",
-            kind="input-damaged", expected=expected, seen=seen, where=self.link.where,
+            kind="input-damaged",
+            lossless=lossless,
+            expected=expected,
+            seen=seen,
+            where=self.link.where,
             hint="nothing on this console can change a byte: look at the firmware's db command"
-            if self.console.lossless else "look at the UART's speed, cable and flow; the protocol has no checksum",
-        )  # fmt: skip
+            if lossless
+            else "look at the UART's speed, cable and flow; the protocol has no checksum",
+        )
 
     def _ask(self, text: str, *, timeout: float | None = None) -> Reply:
         try:

@@ -11,7 +11,7 @@ from typing import Final
 
 from tfm_harness.console.base import Console, Mark
 from tfm_harness.errors import ConfigError, HarnessError, InfrastructureError, ProductError
-from tfm_harness.protocol.mlperf_tiny.answers import ERROR_MARK, MARK, READY
+from tfm_harness.protocol.mlperf_tiny.answers import ERROR_MARK, MARK, READY, of_the_line
 
 __all__ = ["MAX_COMMAND", "MonitorSession", "Reply"]
 
@@ -142,10 +142,10 @@ class MonitorSession:
             lines.append(line)
             if len(self._raw) > _MOST_BYTES:
                 raise self._flood(text)
-        made = ProductError if self.console.lossless else InfrastructureError
-        raise made(
+        raise of_the_line(
             f"no ready message came behind the answer to {text!r}",
             kind="answer-lost",
+            lossless=self.console.lossless,
             expected=f"{READY} within {timeout:g} s",
             seen=", ".join(lines[-5:]) or f"{len(self._raw)} bytes, no line of the protocol",
             where=self.where,
