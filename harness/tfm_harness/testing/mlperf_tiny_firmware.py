@@ -36,12 +36,16 @@ class MlperfTinyFault(enum.Enum):
     RESET = "the firmware starts anew in the middle of infer"
 
 
+def _twelve(data: bytes) -> Sequence[float]:
+    return [(data[n % len(data)] & 127) / 128 for n in range(12)]
+
+
 class MlperfTinyFirmware:
     """Answers commands that end in ``%``; called with what it hears, it gives what it prints.
 
     Args:
         model: what ``profile%`` names.
-        infer: the input's bytes to the results.
+        infer: the input's bytes to the results; by default twelve numbers out of the first bytes.
         input_bytes: what the model takes; an input of another size is answered as the reference firmware does.
         buffer_bytes: room for the input (MAX_DB_INPUT_SIZE).
         microseconds: what one inference takes, and how far the counter goes.
@@ -52,7 +56,7 @@ class MlperfTinyFirmware:
     def __init__(
         self,
         model: str = "kws01",
-        infer: Callable[[bytes], Sequence[float]] = lambda data: [(data[n % len(data)] & 127) / 128 for n in range(12)],
+        infer: Callable[[bytes], Sequence[float]] | None = None,
         *,
         input_bytes: int = 490,
         buffer_bytes: int = 96 * 96 * 3,
@@ -60,7 +64,8 @@ class MlperfTinyFirmware:
         decimals: Callable[[float], str] = "{:.3f}".format,
         fault: MlperfTinyFault | None = None,
     ) -> None:
-        self.model, self.infer, self.input_bytes, self.buffer_bytes = model, infer, input_bytes, buffer_bytes
+        self.model, self.infer = model, infer or _twelve
+        self.input_bytes, self.buffer_bytes = input_bytes, buffer_bytes
         self.microseconds, self.decimals, self.fault = microseconds, decimals, fault
         self.commands: list[str] = []
         self._heard = ""
