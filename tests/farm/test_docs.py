@@ -50,7 +50,14 @@ def test_every_state_verdict_and_trouble_is_told() -> None:
         assert str(EXIT_CODES[verdict]) in codes.replace(" ", "").split(",")
     sources = " ".join(path.read_text() for path in (ROOT / "harness" / "tfm_harness" / "farm").rglob("*.py"))
     for trouble in set(re.findall(r'"((?:session|worker|night|build)-(?:[a-z]+))"', sources)):
-        if trouble not in {"night-write", "night-file", "night-journal", "night-changed", "session-start"}:
+        if trouble not in {
+            "night-write",
+            "night-file",
+            "night-journal",
+            "night-changed",
+            "session-start",
+            "session-files",
+        }:
             assert f"`{trouble}`" in SECTION, trouble
 
 

@@ -118,6 +118,8 @@ WRONG = {
     "pools: {p: {targets: [board]}}": (4, "target 'board' is in 'board' already"),
     "pools: {p: {targets: [other], builds: [ome]}}": (4, "no build of this farm is called 'ome'; did you mean 'one'?"),
     "pools: {board: {targets: [other]}}": (4, "'board' stands twice"),
+    "engine: {scheduler: 'tcp://host:8786', ca: a, certificate: b, key: c}": (4, "engine.scheduler"),
+    "engine: {scheduler: 'tls://host:8786'}": (4, "'engine.ca' is missing"),
     "flaky: maybe": (4, "flaky:"),
 }
 

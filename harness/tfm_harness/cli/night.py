@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import re
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfm_harness.errors import ConfigError
+
+SCHEDULER = r"tls://[A-Za-z0-9.\[\]:-]+:[0-9]{1,5}"
 
 if TYPE_CHECKING:
     from tfm_harness.config.farm import Farm
@@ -31,6 +34,7 @@ examples:
   tfm-harness night farm.yaml --plan       what would run where, and how long it should take
   tfm-harness night farm.yaml
   tfm-harness night farm.yaml --resume     go on with the newest night of this farm, nothing twice
+  tfm-harness night farm.yaml --engine tls://scheduler:8786      on bench hosts, by way of Dask
 """
 
 
@@ -51,6 +55,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )  # fmt: skip
     parser.add_argument("--store", metavar="URL|PATH", help="another memory than the farm file names")
     parser.add_argument("--no-store", action="store_true", help="remember nothing and know nothing of earlier nights")
+    parser.add_argument(
+        "--engine", metavar="tls://HOST:PORT", help="another Dask scheduler than the farm file's `engine` names"
+    )
     parser.set_defaults(run=run)
 
 
@@ -67,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     from tfm_harness.farm.resume import digest_of
     from tfm_harness.plugin.run_files import build_files
 
-    farm = load_farm(args.farm)
+    farm = _with_engine(load_farm(args.farm), args.engine)
     opened = open_farm(farm, suites(), digests=build_files)
     book = _book(args, farm)
     try:
@@ -76,6 +83,25 @@ def run(args: argparse.Namespace) -> int:
         return _night(args, opened, book, digest_of(args.farm))
     finally:
         book.close()
+
+
+def _with_engine(farm: Farm, scheduler: str | None) -> Farm:
+    """The farm with the scheduler of the command line; the certificates are the farm file's.
+
+    Raises:
+        ConfigError: kind ``engine-certificate``: the farm file names none; ``bad-argument``: no such address.
+    """
+    if scheduler is None:
+        return farm
+    if farm.engine is None:
+        raise ConfigError(
+            "--engine needs certificates", kind="engine-certificate",
+            expected="engine: {scheduler, ca, certificate, key} in the farm file", where=str(farm.name),
+        )  # fmt: skip
+    if re.fullmatch(SCHEDULER, scheduler) is None:
+        raise ConfigError("this is no scheduler's address", kind="bad-argument", expected="tls://HOST:PORT",
+                          seen=scheduler)  # fmt: skip
+    return farm.model_copy(update={"engine": farm.engine.model_copy(update={"scheduler": scheduler})})
 
 
 def _book(args: argparse.Namespace, farm: Farm) -> Book:
@@ -130,10 +156,15 @@ def _night(args: argparse.Namespace, opened: OpenedFarm, book: Book, digest: str
 
     farm = opened.farm
     began = time.monotonic()
-    if args.resume is None:
-        night, folder, before, resumed = *_begin(opened, book, digest), 0.0, 0
-    else:
-        night, folder, before, resumed = _go_on(args, opened, book, digest)
+    engine = _engine(opened, book)
+    try:
+        if args.resume is None:
+            night, folder, before, resumed = *_begin(opened, book, digest), 0.0, 0
+        else:
+            night, folder, before, resumed = _go_on(args, opened, book, digest)
+    except BaseException:
+        engine.close()
+        raise
     say = _Teller()
     say(f"night {night.name}: {len(night.waiting)} sessions on {len(night.boards)} boards; {folder}")
     signals = EndSignals()
@@ -141,12 +172,12 @@ def _night(args: argparse.Namespace, opened: OpenedFarm, book: Book, digest: str
     journal = Journal(folder)
     try:
         run_night(
-            night, _engine(args, opened, book), journal, book, folder,
+            night, engine, journal, book, folder,
             policy=str(farm.policy or ""), say=say, ended=lambda: signals.name,
         )  # fmt: skip
         record = make_record(
             night, farm=farm.name, farm_sha256=digest, seconds=before + time.monotonic() - began,
-            flaky_fails=farm.flaky == "fails", engine="this host",
+            flaky_fails=farm.flaky == "fails", engine=farm.engine.scheduler if farm.engine else "this host",
             resumed=resumed,
         )  # fmt: skip
         save_night(record, folder / "night.json")
@@ -235,12 +266,18 @@ def _difference(header: object, digest: str, now: object, then: object) -> str:
     return f"the farm file or its targets have changed (the file's SHA-256 is {digest} now)"
 
 
-def _engine(args: argparse.Namespace, opened: OpenedFarm, book: Book) -> Engine:
-    from tfm_harness.farm.engines.local import LocalEngine
-
-    del args
+def _engine(opened: OpenedFarm, book: Book) -> Engine:
     # Sessions take their latency baselines from the store; the night itself keeps their records in it.
     environment = {"TFM_HARNESS_BASELINE": book.url} if book.url else {}
+    farm = opened.farm
+    if farm.engine is not None:
+        from tfm_harness.farm.engines.dask import DaskEngine
+
+        if book.url.startswith("sqlite"):
+            environment = {}  # a file of this host
+        return DaskEngine(farm.engine, list(opened.kinds), environment=environment)
+    from tfm_harness.farm.engines.local import LocalEngine
+
     return LocalEngine(state=str(opened.farm.state_dir or ""), environment=environment)
 
 

@@ -25,7 +25,7 @@ from tfm_harness.config.loading import validate
 from tfm_harness.config.positions import Document, read
 from tfm_harness.findings import Policy
 
-__all__ = ["BuildSource", "Duration", "Farm", "FarmPool", "Golden", "Limits", "load_farm"]
+__all__ = ["BuildSource", "Duration", "EngineConfig", "Farm", "FarmPool", "Golden", "Limits", "load_farm"]
 
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
 
@@ -118,8 +118,20 @@ class Limits(Strict):
     session: Duration = Field(default=2 * 3600.0, gt=0, description="a session that takes longer is ended")
     tries: int = Field(default=3, ge=1, le=10, description="how often one test may run in all; 1: nothing is run again")
     at_once: int | None = Field(
-        default=None, ge=1, le=1000, description="most sessions at a time; default: one for each CPU of this host"
+        default=None,
+        ge=1,
+        le=1000,
+        description="most sessions at a time; default: one for each CPU here, with an engine one for each board",
     )
+
+
+class EngineConfig(Strict):
+    """A Dask scheduler that distributes the sessions over bench hosts."""
+
+    scheduler: str = Field(pattern=r"^tls://[A-Za-z0-9.\[\]:-]+:[0-9]{1,5}$", description="tls://HOST:PORT")
+    ca: ConfigPath = Field(description="certificate of the authority that has signed all of the farm's certificates")
+    certificate: ConfigPath = Field(description="this host's certificate (PEM)")
+    key: ConfigPath = Field(description="its private key (PEM)")
 
 
 class Farm(Strict):
@@ -148,6 +160,7 @@ class Farm(Strict):
     results: ConfigPath = Field(default=Path("nights"), description="folder in which each night has its folder")
     store: str | None = Field(default=None, min_length=1, description="the memory of runs: a path or a database URL")
     state_dir: ConfigPath | None = Field(default=None, description="where locks and identities live")
+    engine: EngineConfig | None = Field(default=None, description="run the sessions on other hosts")
 
     _document: Document | None = PrivateAttr(default=None)
 

@@ -316,7 +316,7 @@ def make_plan(opened: OpenedFarm, times: Times) -> Plan:
         tries=farm.limits.tries,
         night=farm.limits.night,
         session=farm.limits.session,
-        at_once=farm.limits.at_once or os.cpu_count() or 1,
+        at_once=farm.limits.at_once or (len(opened.kinds) if farm.engine else os.cpu_count()) or 1,
         state=str(farm.state_dir or ""),
     )
 
