@@ -11,7 +11,7 @@ from tfm_harness.verify import parse_mcuboot
 REFERENCE = "tfm-harness-reference"
 FEATURES = (
     "describe", "identity", "infer", "signed-result", "nonce", "psa-token", "public-keys", "csr", "sensor",
-    "free-running", "batch", "latency", "probe", "psa-call", "models", "update", "reset", "stats", "log",
+    "free-running", "batch", "latency", "probe", "psa-call", "models", "update", "reset", "stats", "log", "hold",
 )  # fmt: skip
 """Of the reference firmware in every lifecycle but *assembly and test*."""
 

@@ -91,6 +91,14 @@ def test_results_together_show_no_replay_and_rising_counters(bench: Bench, devic
     verifier.relations()
 
 
+@pytest.mark.needs("psa-token", "trusted-iak")
+def test_result_and_token_name_one_instance_id(bench: Bench, device: Device, verifier: Verifier) -> None:
+    verifier.result(device.infer_input(host_input(bench, 1)))
+    challenge, token = device.attest()
+    verifier.token(challenge, token)
+    verifier.relations()
+
+
 @pytest.mark.needs("reset", "warm-reset")
 def test_the_counter_goes_on_over_a_warm_reset(bench: Bench, device: Device, verifier: Verifier) -> None:
     for number in range(3):

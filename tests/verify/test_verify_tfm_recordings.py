@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,16 @@ from tfm_harness.verify import (
     PsaToken,
     PublicKey,
     ResultExpectations,
+    ResultObservation,
     SignedResult,
     TokenExpectations,
+    TokenObservation,
     parse_key,
     verify_csr,
     verify_psa_token,
     verify_result,
 )
+from tfm_harness.verify.result_relations import check_one_identity
 
 PORT = Path(__file__).resolve().parents[3] / "shared" / "recordings" / "tf-m" / "port"
 NAME = "port-v2.1.4-sfn"
@@ -51,7 +55,7 @@ def token(report: Report, suffix: str = "", challenge: bytes | None = None) -> P
     )  # fmt: skip
 
 
-def result(report: Report, source: str, *, instance_id: bytes | None = None) -> SignedResult:
+def result(report: Report, source: str, *, instance_id: bytes | frozenset[bytes] | None = None) -> SignedResult:
     return verify_result(
         (PORT / f"{NAME}-result-{source}.cose").read_bytes(), profile="tfm-harness-reference", keys=key("result"),
         expected=ResultExpectations(nonce=bytes.fromhex(said()["nonce"]), instance_id=instance_id), report=report,
@@ -91,6 +95,26 @@ def test_a_result_that_names_another_instance_id_than_the_token_is_a_finding(sou
     report = Report(policy=Policy.VALIDATION)
     result(report, source, instance_id=named)
     assert {finding.id for finding in report.failed} == {"result.instance-id"}
+
+
+@pytest.mark.parametrize("source", ["sensor", "host"])
+def test_two_instance_ids_of_one_board_are_a_finding_although_each_is_right(source: str) -> None:
+    """What a live device shows: the host knows the attestation key, under which both forms hold."""
+    quiet = Report(policy=Policy.VALIDATION)
+    tokens = [TokenObservation(token=token(quiet), challenge=bytes.fromhex(said()["challenge"]))]
+    results = [ResultObservation(result=result(quiet, source), request=bytes.fromhex(said()["nonce"]))]
+    report = Report(policy=Policy.VALIDATION)
+    result(report, source, instance_id=frozenset(key("iak").instance_ids))
+    assert not report.failed
+    check_one_identity(results, tokens, report)
+    assert {finding.id for finding in report.failed} == {"result.instance-id-of-token"}
+    (finding,) = report.failed
+    assert tokens[0].token.instance_id is not None
+    assert tokens[0].token.instance_id.hex() in finding.expected
+    apart = Report()
+    check_one_identity(results, [replace(tokens[0], board="another board")], apart)
+    check_one_identity(results, [], apart)
+    assert not apart.findings
 
 
 @pytest.mark.parametrize(("number", "role"), [(2, "result"), (3, "client")])

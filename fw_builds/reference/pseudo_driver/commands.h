@@ -14,7 +14,7 @@ extern const struct smp_command_table measure_commands;   /* group 64: batch, la
 extern const struct smp_command_table identity_commands;  /* group 64: attest, keys, CSR */
 extern const struct smp_command_table model_commands;     /* group 64: models, select, upload, activate */
 extern const struct smp_command_table probe_commands;     /* group 64: probe, faults, psa-call */
-extern const struct smp_command_table link_commands;      /* group 64: stats, log */
+extern const struct smp_command_table link_commands;      /* group 64: stats, log, hold */
 
 /* A reset was asked for; it is due once the answer is sent. */
 bool reset_requested(void);

@@ -67,6 +67,7 @@ static void put_features(struct cbor_out *out, const struct tfm_platform_device_
 		{ "reset", true },
 		{ "stats", true },
 		{ "log", true },
+		{ "hold", DRIVER_HAS_HOLD },
 		{ "trace", DRIVER_HAS_TRACE && trace_allowed(device) },
 	};
 	size_t count = 0;

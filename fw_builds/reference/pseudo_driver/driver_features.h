@@ -22,6 +22,9 @@
 #ifndef DRIVER_HAS_FREE_RUNNING /* the sampling timer */
 #define DRIVER_HAS_FREE_RUNNING 1
 #endif
+#ifndef DRIVER_HAS_HOLD /* a receive buffer whose fill level uart.c tells: test builds only */
+#define DRIVER_HAS_HOLD 1
+#endif
 #ifndef DRIVER_HAS_TRACE /* inner activations, in the lifecycle that allows it */
 #define DRIVER_HAS_TRACE 1
 #endif

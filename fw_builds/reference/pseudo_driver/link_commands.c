@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "clock.h"
 #include "commands.h"
+#include "driver_features.h"
 #include "log.h"
 #include "psa/error.h"
 #include "uart.h"
@@ -48,9 +50,36 @@ static int32_t log_lines(const struct smp_context *context, const struct cbor_va
 	return SMP_ERR_OK;
 }
 
+#if DRIVER_HAS_HOLD
+/* hold: nothing is taken out of the receive buffer until it is full, however fast or slow the sender is */
+
+enum { HOLD_TICKS };
+static const struct cbor_field hold_fields[] = {
+	{ "t", CBOR_TYPE_UINT, true },
+};
+
+static int32_t hold(const struct smp_context *context, const struct cbor_value *values, struct cbor_out *out)
+{
+	const uint64_t ticks = values[HOLD_TICKS].number;
+
+	if (ticks == 0 || ticks > UINT32_MAX) {
+		return PSA_ERROR_INVALID_ARGUMENT;
+	}
+	while (uart_waiting() < uart_room() && ticks_now() - context->received < ticks) {
+	}
+	cbor_put_map(out, 2);
+	put_uint_pair(out, "n", uart_waiting());
+	put_uint_pair(out, "room", uart_room());
+	return SMP_ERR_OK;
+}
+#endif
+
 static const struct smp_command commands[] = {
 	COMMAND_WITHOUT_FIELDS(SMP_GROUP_INFERENCE, 17, SMP_READ, stats),
 	COMMAND(SMP_GROUP_INFERENCE, 18, SMP_WRITE, log_lines, log_fields),
+#if DRIVER_HAS_HOLD
+	COMMAND(SMP_GROUP_INFERENCE, 19, SMP_WRITE, hold, hold_fields),
+#endif
 };
 
 const struct smp_command_table link_commands = COMMAND_TABLE(commands);

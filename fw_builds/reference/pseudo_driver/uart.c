@@ -52,6 +52,16 @@ bool uart_pending(void)
 	return ring_in != ring_out;
 }
 
+uint32_t uart_waiting(void)
+{
+	return ring_in - ring_out;
+}
+
+uint32_t uart_room(void)
+{
+	return RING_SIZE;
+}
+
 uint8_t uart_get(void)
 {
 	__asm volatile("cpsid i" ::: "memory");

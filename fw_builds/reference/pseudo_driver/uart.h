@@ -22,6 +22,10 @@ void uart_put(const uint8_t *data, size_t len);
 /* Wait until everything put has left the transmit buffer. */
 void uart_drain(void);
 
+/* Received bytes that wait for uart_get(), and how many can. */
+uint32_t uart_waiting(void);
+uint32_t uart_room(void);
+
 /* Bytes that arrived while the UART still held one. */
 uint32_t uart_overruns(void);
 

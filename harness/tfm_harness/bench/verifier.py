@@ -23,6 +23,7 @@ from tfm_harness.verify.deterministic import check_rfc6979
 from tfm_harness.verify.key_relations import check_device_key
 from tfm_harness.verify.keys import PublicKey, VerificationKey
 from tfm_harness.verify.relations import TokenObservation, check_token_relations
+from tfm_harness.verify.result_relations import check_one_identity
 from tfm_harness.verify.results import (
     ResultExpectations,
     ResultObservation,
@@ -286,7 +287,7 @@ class Verifier:
         return {_ROLES[role]: key for role, key in keys.items() if isinstance(key, PublicKey)}
 
     def relations(self) -> None:
-        """Judge what this test has verified so far together: counters, replay, seeds, identity over resets."""
+        """Judge what this test has verified so far together: counters, replay, seeds, identity."""
         findings = self.report.findings
         if self._results:
             before = len(findings)
@@ -296,6 +297,10 @@ class Verifier:
             before = len(findings)
             check_token_relations(self._tokens, self.report, ledger=self._ledger())
             self._keep("token relations", findings[before:], count=len(self._tokens))
+        if self._results and self._tokens:
+            before = len(findings)
+            check_one_identity(self._results, self._tokens, self.report)
+            self._keep("identity relations", findings[before:], results=len(self._results), tokens=len(self._tokens))
 
     def _uuid(self) -> str | None:
         provisioned = self._state().trust.provisioned

@@ -15,6 +15,7 @@ from tfm_harness.trust.kept import KeptItem
 from tfm_harness.verify.csr import verify_csr
 from tfm_harness.verify.key_relations import check_device_key
 from tfm_harness.verify.relations import TokenObservation, check_token_relations
+from tfm_harness.verify.result_relations import check_one_identity
 from tfm_harness.verify.results import ResultObservation, check_result_relations, verify_result
 from tfm_harness.verify.token import verify_psa_token
 
@@ -135,6 +136,12 @@ class Rejudge:
         check_result_relations(self._results[item.test][-item.facts["count"] :], report)
         return report.findings
 
+    def _identity_relations(self, item: KeptItem) -> Sequence[Finding]:
+        report = Report()
+        results, tokens = self._results[item.test], self._tokens[item.test]
+        check_one_identity(results[-item.facts["results"] :], tokens[-item.facts["tokens"] :], report)
+        return report.findings
+
     # -- comparisons
 
     def _compare(self, item: KeptItem, findings: Sequence[Finding], place: str) -> None:
@@ -199,6 +206,7 @@ _JUDGES: Mapping[str, Callable[[Rejudge, KeptItem], Sequence[Finding]]] = {
     "key": Rejudge._key,  # noqa: SLF001
     "token relations": Rejudge._token_relations,  # noqa: SLF001
     "result relations": Rejudge._result_relations,  # noqa: SLF001
+    "identity relations": Rejudge._identity_relations,  # noqa: SLF001
 }
 
 

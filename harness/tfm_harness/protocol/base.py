@@ -52,6 +52,7 @@ class Feature(enum.StrEnum):
     RESET = "reset"
     STATS = "stats"
     LOG = "log"
+    HOLD = "hold"  # the firmware can wait until its receive buffer is full
 
 
 class Source(enum.IntEnum):

@@ -29,7 +29,7 @@ MAX_FILE = 1 << 30
 MAX_ITEMS = 100_000
 """Items that are kept of one test process; what comes after them is judged as well, and not kept."""
 
-Kind = Literal["token", "result", "csr", "key", "token relations", "result relations"]
+Kind = Literal["token", "result", "csr", "key", "token relations", "result relations", "identity relations"]
 _KINDS = frozenset(get_args(Kind))
 
 

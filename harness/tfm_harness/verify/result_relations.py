@@ -10,10 +10,11 @@ from tfm_harness.findings import Report
 from tfm_harness.verify.checks import result as check
 from tfm_harness.verify.judge import Judge
 from tfm_harness.verify.keys import PublicKey
+from tfm_harness.verify.relations import TokenObservation
 from tfm_harness.verify.signatures import SignatureLedger, check_signatures, record_signature
 from tfm_harness.verify.signed_result import SignedResult
 
-__all__ = ["ResultObservation", "check_result_relations"]
+__all__ = ["ResultObservation", "check_one_identity", "check_result_relations"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,38 @@ def check_result_relations(
     if signed:
         check_signatures(signed, report, ledger=ledger)
         _check_deterministic(observations, judge)
+
+
+def check_one_identity(
+    results: Sequence[ResultObservation], tokens: Sequence[TokenObservation], report: Report
+) -> None:
+    """Judge that a board calls itself the same in results and tokens.
+
+    Each id may be right by itself: an instance id has two forms (`PublicKey.instance_ids`), and a relying party that
+    looks up the one finds nothing under the other. Boards of which there is only one kind of evidence, or whose result
+    profile has no instance id, are not judged.
+    """
+    judge = Judge(report)
+    for board in sorted({seen.board for seen in results} & {seen.board for seen in tokens}):
+        in_results = {
+            seen.result.octets("instance_id")
+            for seen in results
+            if seen.board == board and seen.result.profile.rule("instance_id") is not None
+        } - {None}
+        in_tokens = {seen.token.instance_id for seen in tokens if seen.board == board} - {None}
+        if not in_results or not in_tokens:
+            continue
+        judge.judge(
+            check.ONE_IDENTITY,
+            in_results == in_tokens,
+            expected=f"{_ids(in_tokens)}, as the token says",
+            seen=_ids(in_results),
+            where=board,
+        )
+
+
+def _ids(found: set[bytes | None]) -> str:
+    return " and ".join(sorted((one or b"").hex() for one in found))
 
 
 def _check_counter(board: str, group: Sequence[ResultObservation], judge: Judge) -> None:

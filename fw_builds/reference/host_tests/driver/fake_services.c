@@ -158,6 +158,16 @@ void uart_put(const uint8_t *data, size_t len)
 	}
 }
 
+uint32_t uart_waiting(void)
+{
+	return next_random(&fake_random) % 64 == 0 ? uart_room() : 0;
+}
+
+uint32_t uart_room(void)
+{
+	return 16384;
+}
+
 uint32_t uart_overruns(void)
 {
 	return 0;

@@ -60,6 +60,7 @@ class Command(enum.IntEnum):
     TRACE = 16
     STATS = 17
     LOG = 18
+    HOLD = 19
 
 
 _READ = {

@@ -38,6 +38,12 @@ INSTANCE_ID = declare(
     "the instance id is the one of the attestation key that is trusted for the board",
     "RFC 9783 s.4.2.1",
 )
+ONE_IDENTITY = declare(
+    RESULT,
+    "result.instance-id-of-token",
+    "a board's signed results and attestation tokens name one instance id, in one of its forms",
+    "RFC 9783 s.4.2.1",
+)
 BOOT_SEED = declare(
     RESULT, "result.boot-seed", "the boot seed is the one the attestation token of this boot shows", "RFC 9783 s.4.3.2"
 )
