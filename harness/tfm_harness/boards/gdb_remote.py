@@ -8,13 +8,17 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 __all__ = ["GdbRemote", "GdbRemoteError", "connect_when_up"]
 
 _WRITE_CHUNK = 1024
 _READ_CHUNK = 2000
+_PC, _XPSR = 15, 25
+"""GDB's numbers."""
+_IT_STATE = 0x0600_FC00
+"""Of xPSR (DDI 0553, "IT state")."""
 
 
 def connect_when_up(control: socket.socket, path: Path, timeout: float = 10.0) -> None:
@@ -242,3 +246,37 @@ class GdbRemote:
     def step(self) -> None:
         """One instruction."""
         self.command(b"s")
+
+    def execute(self, code: bytes, registers: Mapping[int, int]) -> dict[int, int]:
+        """Let the halted core execute one Thumb instruction of ours where it stands, and put everything back.
+
+        This is the way to system registers: QEMU's stub drops writes to them, and does not show all of them.
+
+        Args:
+            code: the instruction, 2 or 4 bytes. It may change the general registers only, and must not branch.
+            registers: values of r0 to r12 for it, by number.
+
+        Returns:
+            r0 to r12 behind the instruction.
+
+        Raises:
+            GdbRemoteError: the instruction did not end where the next one begins (it faulted).
+        """
+        before = {number: self.read_register(number) for number in (*range(13), _PC, _XPSR)}
+        at = before[_PC]
+        there = self.read_memory(at, len(code))
+        try:
+            self.write_memory(at, code)
+            self.write_register(_XPSR, before[_XPSR] & ~_IT_STATE)  # else the condition of an IT block would count
+            for number, value in registers.items():
+                self.write_register(number, value)
+            self.step()
+            after = {number: self.read_register(number) for number in range(13)}
+            ended = self.read_register(_PC)
+        finally:
+            self.write_memory(at, there)
+            for number, value in before.items():
+                self.write_register(number, value)
+        if ended != at + len(code):
+            raise GdbRemoteError(f"an instruction at 0x{at:08x} ended at 0x{ended:08x}")
+        return after

@@ -319,7 +319,14 @@ class StoppedCpu(Protocol):
         """Bytes at an address. Only while the CPU stands."""
 
     def write(self, address: int, data: bytes) -> None:
-        """Change bytes. Only while the CPU stands."""
+        """Change bytes of memory. Only while the CPU stands. System registers do not change: see `store`."""
+
+    def store(self, address: int, value: int) -> bool:
+        """Let the CPU itself write a word, so that system registers change, too. Only while it stands.
+
+        Returns:
+            False where it stands in unprivileged code, which may not write there; nothing was written then.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["WriteStops"]
 
+_XPSR = 25
+_EXCEPTION = 0x1FF  # in handler mode code is privileged
+_UNPRIVILEGED = 1  # CONTROL.nPRIV
+_READ_CONTROL = bytes.fromhex("eff31480")  # MRS r0, CONTROL
+_STORE = bytes.fromhex("0160")  # STR r1, [r0]
+
 
 class WriteStops(Stops):
     """While the block runs, the CPU stops after each write to one of the words, and goes on when `on_stop` is done.
@@ -36,6 +42,14 @@ class WriteStops(Stops):
     def write(self, address: int, data: bytes) -> None:
         """See `StoppedCpu`."""
         self.remote.write_memory(address, data)
+
+    def store(self, address: int, value: int) -> bool:
+        """See `StoppedCpu`."""
+        in_handler = self.remote.read_register(_XPSR) & _EXCEPTION
+        if not in_handler and self.remote.execute(_READ_CONTROL, {})[0] & _UNPRIVILEGED:
+            return False
+        self.remote.execute(_STORE, {0: address, 1: value})
+        return True
 
     def _set(self, remote: GdbRemote) -> None:
         for address in self._addresses:
