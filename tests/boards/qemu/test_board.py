@@ -541,6 +541,27 @@ def test_nv_memory_is_read_written_and_stopped_at(probe_board: QemuBoard) -> Non
         nv.read(nv.size, 1)
 
 
+def test_the_stopped_cpu_itself_writes_system_registers(probe_board: QemuBoard) -> None:
+    """A debugger's write to the selector of the attribution unit's regions is dropped; a store is not."""
+    selector = 0xE000_EDD8
+    wait_until_ready(probe_board, READY)
+    seen: list[bytes] = []
+
+    def look(_: int) -> None:
+        before = [stops.remote.read_register(number) for number in (*range(16), 25)]
+        stops.write(selector, b"\5\0\0\0")
+        seen.append(stops.read(selector, 4))
+        for number in (7, 2):
+            assert stops.store(selector, number)
+            seen.append(stops.read(selector, 4))
+        assert [stops.remote.read_register(number) for number in (*range(16), 25)] == before
+
+    with probe_board.write_stops([0x7000_0108], look) as stops:
+        assert ask_line(probe_board, "poke 70000108 00000001") == "ok"
+    assert [int.from_bytes(value, "little") for value in seen] == [0, 7, 2]
+    assert ask_line(probe_board, "word 70000108") == "00000001", "the firmware goes on as if nothing had been"
+
+
 def test_registers_are_seen_at_a_call_and_on_its_return(probe_board: QemuBoard, probe_elf: Path) -> None:
     wait_until_ready(probe_board, READY)
     named = subprocess.run(["arm-none-eabi-nm", str(probe_elf)], capture_output=True, text=True, check=True).stdout
