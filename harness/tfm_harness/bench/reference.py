@@ -152,6 +152,10 @@ class Reference:
             data = onnx_blob(config.reference)
         else:
             data = read_file(config.judged_by, MODEL_LIMIT)
+        if config.signature is not None and not trust.is_installed(name):
+            from tfm_harness.parity.model_info import select_signature
+
+            data = select_signature(data, config.signature, name=name)
         return data, engine.info(data, name)
 
     def belongs(self, name: str) -> float | None:
@@ -301,6 +305,7 @@ class Reference:
                     "build": build.name,
                     "model": str(build.models[name].judged_by),
                     "inputs": source,
+                    **({"signature": said} if (said := build.models[name].signature) else {}),
                     **({"onnx": formats_of(model)} if engine.name in ONNX_ENGINES else {}),
                 },
                 min_distinct=build.parity.min_distinct,
@@ -315,6 +320,10 @@ class Reference:
         from tfm_harness.parity.session import require_state
 
         config = self._build.models.get(name)
+        if info.entries > 1:
+            keys = ", ".join(repr(key) for key, _ in info.signatures)
+            raise NotCovered(f"model {info.name} has {len(info.signatures)} signatures ({keys}), and the build does not"
+                             " say which one the device runs: say `signature`")  # fmt: skip
         state = config.state if config is not None else None
         try:
             require_state(info, state)

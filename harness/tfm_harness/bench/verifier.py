@@ -327,7 +327,12 @@ class Verifier:
         model = self._state().trust.build.models.get(inference.model or "")
         if model is None or model.deployed is None or model.deployed.suffix != ".tflite":
             return None
-        return _output_specs(self._state().trust.model_bytes(inference.model or ""), inference.model or "model")
+        data, name = self._state().trust.model_bytes(inference.model or ""), inference.model or "model"
+        if model.signature is not None and not self._state().trust.is_installed(name):
+            from tfm_harness.parity.model_info import select_signature
+
+            data = select_signature(data, model.signature, name=name)
+        return _output_specs(data, name)
 
 
 @lru_cache(maxsize=16)

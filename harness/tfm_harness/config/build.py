@@ -120,6 +120,12 @@ class ModelConfig(Strict):
         default=None,
         description="of a stateful model: the device resets its state for each inference, or keeps it over a sequence",
     )
+    signature: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="of a model with several signatures: the key of the one that the device runs",
+    )
     quantisation: Quantisation | None = Field(
         default=None, description="how the firmware quantises real inputs (default: round, half away from zero)"
     )
@@ -141,6 +147,8 @@ class ModelConfig(Strict):
             raise ValueError("`vela` says how `compiled` was made of the model before Vela, but there is no `compiled`")
         if self.deployed is None and (self.slot is not None or self.frontend or self.quantisation):
             raise ValueError("`slot`, `frontend` and `quantisation` belong to models with a `file` or `compiled`")
+        if self.signature is not None and self.file is None:
+            raise ValueError("`signature` belongs to models with a `file`")
         if self.slot is not None and self.image is None:
             raise ValueError("`slot` says where the signed `image` goes, but there is no `image`")
         if self.frontend is not None and self.input != "sensor":

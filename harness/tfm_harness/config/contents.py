@@ -49,6 +49,8 @@ def wrong_contents(build: Build) -> Iterator[tuple[Place, str]]:
             words = words or _not_in_image(build, model.deployed, model.image)
             if words:
                 yield ("models", name, key), words
+            elif model.signature is not None:
+                yield from _signature(("models", name, "signature"), model.deployed, model.signature)
         if model.for_npu and model.compiled is not None and model.judged_by is not None:
             words = _model_words(model.judged_by, compiled=False)
             if words:
@@ -67,6 +69,16 @@ def wrong_contents(build: Build) -> Iterator[tuple[Place, str]]:
 def _head(path: Path) -> bytes:
     with open_file(path) as stream:
         return stream.read(_HEAD)
+
+
+def _signature(place: Place, path: Path, key: str) -> Iterator[tuple[Place, str]]:
+    """That a model has no such signature, in words."""
+    from tfm_harness.parity.model_info import select_signature
+
+    try:
+        select_signature(read_file(path, MODEL_LIMIT), key, name=path.name)
+    except ConfigError as error:
+        yield place, f"{error.message}; expected {error.expected}"
 
 
 def _onnx(place: Place, model: ModelConfig) -> Iterator[tuple[Place, str]]:

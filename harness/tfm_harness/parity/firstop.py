@@ -21,7 +21,7 @@ from tfm_harness.parity.engines import ReferenceEngine
 from tfm_harness.parity.metrics import equal_bits, lsb_histogram
 from tfm_harness.parity.model_info import ModelInfo, Operator
 
-__all__ = ["DeviceTrace", "FirstOp", "check_trace", "first_op_by_oracle", "judge_trace"]
+__all__ = ["DeviceTrace", "FirstOp", "check_trace", "first_op_by_oracle", "judge_trace", "operator_table"]
 
 Row = tuple[int, int, int, int]
 
@@ -161,6 +161,49 @@ def first_op_by_oracle(
         if found.differing:
             return found
     return None
+
+
+def operator_table(
+    engine: ReferenceEngine,
+    oracle: ReferenceEngine | None,
+    model: bytes,
+    inputs: Sequence[npt.NDArray[Any]],
+    *,
+    name: str = "model",
+    before: Sequence[npt.NDArray[Any]] | None = None,
+) -> list[dict[str, Any]]:
+    """What each operator should give for one vector: for a device without a trace, to be compared in a debugger.
+
+    Returns:
+        For each operator: its name, shape, type, CRC-32 of the little-endian bytes, least and largest value, the first
+        values, and whether the second oracle gives the same.
+    """
+    info = engine.info(model, name)
+    indices = [op.outputs[0] for op in info.operators]
+    ours = engine.tensors(model, list(inputs), indices, name=name, before=before)
+    theirs: Sequence[npt.NDArray[Any] | None] = [None] * len(ours)
+    if oracle is not None:
+        theirs = oracle.tensors(model, list(inputs), indices, name=name, before=before)
+    rounding = max(engine.rounding, oracle.rounding if oracle else 0.0)
+    rows = []
+    for operator, value, other in zip(info.operators, ours, theirs, strict=True):
+        flat, words = value.reshape(-1), "no second opinion"
+        if other is not None:
+            same = value.tobytes() == other.tobytes() or _rounded(value, other, rounding)
+            words = "agree" if same else "differ"
+        rows.append({
+            "operator": str(operator), "shape": list(value.shape), "dtype": value.dtype.name,
+            "crc32": f"{crc32(_wire(value)):08x}", "oracles": words,
+            "min": _plain(flat.min()) if flat.size else None, "max": _plain(flat.max()) if flat.size else None,
+            "first": [_plain(each) for each in flat[:16]],
+        })  # fmt: skip
+    return rows
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - a number of any type
+    """A number as JSON has it; text where it has none."""
+    number = value.item()
+    return number if not isinstance(number, float) or np.isfinite(number) else str(number)
 
 
 def _rounded(wanted: npt.NDArray[Any], got: npt.NDArray[Any], share: float) -> bool:

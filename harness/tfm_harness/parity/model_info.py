@@ -19,7 +19,7 @@ from tfm_harness.errors import ConfigError
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["ModelInfo", "Operator", "Quantisation", "TensorInfo", "expose_tensors", "parse_model"]
+__all__ = ["ModelInfo", "Operator", "Quantisation", "TensorInfo", "expose_tensors", "parse_model", "select_signature"]
 
 MAX_MODEL_BYTES = 256 << 20
 """Larger files are refused before they are parsed: no Cortex-M runs them."""
@@ -112,6 +112,7 @@ class ModelInfo:
     Attributes:
         sha256: digest of the file's bytes, lower-case hex; the model id of signed results.
         notes: facts a reader should know, for instance a dynamic batch dimension that was fixed.
+        signatures: keys of the entry points (SignatureDef), each with the number of its subgraph.
         state: what keeps values from one inference to the next (variable tensors, resource variables), in words.
     """
 
@@ -124,6 +125,12 @@ class ModelInfo:
     operators: tuple[Operator, ...]
     notes: tuple[str, ...] = ()
     state: tuple[str, ...] = ()
+    signatures: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def entries(self) -> int:
+        """How many different subgraphs may be meant by "the model"."""
+        return len({number for _, number in self.signatures}) or 1
 
     @property
     def stateful(self) -> bool:
@@ -281,6 +288,35 @@ def expose_tensors(model: bytes, indices: Sequence[int]) -> bytes:
     return bytes(changed) + struct.pack(f"<I{len(indices)}i", len(indices), *indices)
 
 
+def select_signature(model: bytes, key: str, *, name: str = "model") -> bytes:
+    """The same model with the subgraph of a signature as its first one, which interpreters run.
+
+    The file keeps all its bytes but one offset: the first entry of Model.subgraphs points to that subgraph, too (so
+    that numbers in control flow operators keep their meaning; none of them may name the subgraph that was first). The
+    list of signatures is made empty, because interpreters hold them to the subgraph that was first.
+
+    Raises:
+        ConfigError: kind ``model-signature``: the model has no such signature; ``model-malformed``, as `parse_model`.
+    """
+    import tflite
+
+    found = dict(parse_model(model, name=name).signatures)
+    if key not in found:
+        raise ConfigError(
+            f"model {name} has no signature {key!r}", kind="model-signature", where=name,
+            expected=f"one of {', '.join(found)}" if found else "a model with signatures", seen=key,
+        )  # fmt: skip
+    with whole(model, name):
+        table = tflite.Model.GetRootAs(model, 0)._tab  # noqa: SLF001 - generated code has no other way
+        vector, changed = table.Vector(table.Offset(8)), bytearray(model)  # Model: version 4, codes 6, subgraphs 8
+        there = table.Indirect(vector + 4 * found[key])
+        if there < vector:
+            raise ValueError("a subgraph that lies before the list of subgraphs")
+        struct.pack_into("<I", changed, vector, there - vector)
+        struct.pack_into("<I", changed, table.Vector(table.Offset(18)) - 4, 0)  # the vector's length
+    return bytes(changed)
+
+
 class _Parser:
     """Reads the FlatBuffer; every raw read may raise what `parse_model` catches."""
 
@@ -323,7 +359,20 @@ class _Parser:
             operators=operators,
             notes=tuple(self.notes),
             state=self._state(tensors),
+            signatures=self._signatures(),
         )
+
+    def _signatures(self) -> tuple[tuple[str, int], ...]:
+        count = self.root.SignatureDefsLength()
+        if count > _MAX_SUBGRAPHS:
+            raise ValueError(f"{count} signatures")
+        found = []
+        for number in range(count):
+            entry = self.root.SignatureDefs(number)
+            if not 0 <= entry.SubgraphIndex() < self.root.SubgraphsLength():
+                raise IndexError(f"signature {number} of subgraph {entry.SubgraphIndex()}")
+            found.append(((entry.SignatureKey() or b"").decode("utf-8", "replace"), int(entry.SubgraphIndex())))
+        return tuple(found)
 
     def _state(self, tensors: tuple[TensorInfo, ...]) -> tuple[str, ...]:
         """Variable tensors (schema: Tensor.is_variable) and resource variables of any subgraph."""

@@ -10,7 +10,7 @@ import binascii
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import numpy.typing as npt
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.files import read_file
 
-__all__ = ["SCHEMA", "Failure", "load_failure", "save_failure"]
+__all__ = ["SCHEMA", "Failure", "load_failure", "save_failure", "save_json"]
 
 SCHEMA = "tfm-harness-parity-failure/1"
 MAX_FILE = 256 << 20
@@ -79,9 +79,19 @@ def save_failure(folder: Path, failure: Failure, *, prefix: str = "parity") -> P
         "reference": [_encode(a) for a in failure.reference],
         "device": [_encode(a) for a in failure.device],
     }
-    safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in failure.model)[:60] or "model"
-    digest = f"{hash_arrays(failure.inputs + failure.device):08x}"
-    path = folder / f"{prefix}-{safe}-{digest}.json"
+    return save_json(folder, data, prefix, failure.model, failure.inputs + failure.device)
+
+
+def save_json(
+    folder: Path, data: Mapping[str, Any], prefix: str, model: str, arrays: Sequence[npt.NDArray[Any]]
+) -> Path:
+    """Write ``PREFIX-MODEL-DIGEST.json``, whole or not at all; the digest is that of `arrays`.
+
+    Raises:
+        InfrastructureError: kind ``replay-write``.
+    """
+    safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in model)[:60] or "model"
+    path = folder / f"{prefix}-{safe}-{hash_arrays(tuple(arrays)):08x}.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".parity-", delete=False) as out:

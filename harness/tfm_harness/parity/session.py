@@ -22,9 +22,9 @@ from tfm_harness.parity import catalogue
 from tfm_harness.parity.arrays import check_inputs
 from tfm_harness.parity.compare import Comparison, compare
 from tfm_harness.parity.engines import EngineRecord, ReferenceEngine, State
-from tfm_harness.parity.firstop import DeviceTrace, FirstOp, check_trace, first_op_by_oracle
+from tfm_harness.parity.firstop import DeviceTrace, FirstOp, check_trace, first_op_by_oracle, operator_table
 from tfm_harness.parity.model_info import ModelInfo
-from tfm_harness.parity.replay import Failure, save_failure
+from tfm_harness.parity.replay import Failure, save_failure, save_json
 from tfm_harness.parity.tolerance import Tolerance
 from tfm_harness.parity.vacuity import MAX_SATURATED, MIN_DISTINCT, Diversity, check_vacuity
 
@@ -182,6 +182,8 @@ def run_session(
         first_op, undiagnosed = _diagnose(
             engine, model, vector, told, name=name, trace=trace, oracle=oracle, before=before
         )
+        if first_op is None and save_to is not None:
+            undiagnosed += _operators(engine, model, vector, save_to, name=name, oracle=oracle, before=before)
     return SessionResult(
         comparison=comparison,
         diversity=diversity,
@@ -255,6 +257,26 @@ def _diagnose(
     except HarnessError as error:
         reasons.append(f"the second oracle cannot tell: {error.message}")
     return None, "; ".join(reasons) or "the device gives no trace and no second oracle is installed"
+
+
+def _operators(
+    engine: ReferenceEngine,
+    model: bytes,
+    vector: list[Array],
+    folder: Path,
+    *,
+    name: str,
+    oracle: ReferenceEngine | Callable[[], ReferenceEngine | None] | None,
+    before: list[Array] | None,
+) -> str:
+    """Keep what each operator should give for the first failing vector; where it is, in words."""
+    try:
+        second = oracle() if callable(oracle) else oracle
+        rows = operator_table(engine, second, model, vector, name=name, before=before)
+    except HarnessError as error:
+        return f"; no values of the operators: {error.message}"
+    about = {"model": name, "engine": str(engine.record), "operators": rows}
+    return f"; what each operator should give: {save_json(folder, about, 'operators', name, vector).name}"
 
 
 def _both(

@@ -15,10 +15,37 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ModelBuilder", "classifier", "compiled_dense", "dense", "mixed", "remembers", "two_in_two_out"]
+__all__ = [
+    "ModelBuilder",
+    "classifier",
+    "compiled_dense",
+    "dense",
+    "half_weights",
+    "mixed",
+    "remembers",
+    "two_in_two_out",
+    "two_signatures",
+]
 
-_TYPES = {"float32": 0, "int32": 2, "uint8": 3, "int64": 4, "int16": 7, "int8": 9}  # TFLite schema: enum TensorType
-_CODES = {"ADD": 0, "CONV_2D": 3, "FULLY_CONNECTED": 9, "RESHAPE": 22, "SOFTMAX": 25, "SVDF": 27, "CUSTOM": 32}
+_TYPES = {
+    "float32": 0,
+    "float16": 1,
+    "int32": 2,
+    "uint8": 3,
+    "int64": 4,
+    "int16": 7,
+    "int8": 9,
+}  # TFLite schema: enum TensorType
+_CODES = {
+    "ADD": 0,
+    "CONV_2D": 3,
+    "DEQUANTIZE": 6,
+    "FULLY_CONNECTED": 9,
+    "RESHAPE": 22,
+    "SOFTMAX": 25,
+    "SVDF": 27,
+    "CUSTOM": 32,
+}
 
 
 @dataclass
@@ -43,6 +70,8 @@ class ModelBuilder:
     inputs: list[int] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
     description: str = ""
+    others: list[ModelBuilder] = field(default_factory=list)  # further subgraphs
+    signatures: dict[str, int] = field(default_factory=dict)  # key to number of the subgraph
 
     def tensor(
         self,
@@ -107,9 +136,9 @@ class ModelBuilder:
         import tflite
 
         b = flatbuffers.Builder(4096)
-        buffers = [b"", *(t.data for t in self.tensors)]
+        parts = [self, *self.others]
         buffer_refs = []
-        for data in buffers:
+        for data in (b"", *(t.data for part in parts for t in part.tensors)):
             ref = None
             if data:
                 b.StartVector(1, len(data), 16)
@@ -120,20 +149,23 @@ class ModelBuilder:
             if ref is not None:
                 tflite.BufferAddData(b, ref)
             buffer_refs.append(tflite.BufferEnd(b))
-        tensor_refs = [self._tensor(b, tflite, t, i) for i, t in enumerate(self.tensors)]
-        names = sorted({name for name, *_ in self.operators})
-        op_refs = [self._operator(b, tflite, names, *op) for op in self.operators]
+        names = sorted({name for part in parts for name, *_ in part.operators})
+        graphs, first = [], 0
+        for part in parts:
+            tensor_refs = [self._tensor(b, tflite, t, first + i) for i, t in enumerate(part.tensors)]
+            first += len(part.tensors)
+            op_refs = [self._operator(b, tflite, names, *op) for op in part.operators]
+            tensors_v, ops_v = _refs(b, tensor_refs), _refs(b, op_refs)
+            inputs_v, outputs_v = _ints(b, part.inputs), _ints(b, part.outputs)
+            tflite.SubGraphStart(b)
+            tflite.SubGraphAddTensors(b, tensors_v)
+            tflite.SubGraphAddInputs(b, inputs_v)
+            tflite.SubGraphAddOutputs(b, outputs_v)
+            tflite.SubGraphAddOperators(b, ops_v)
+            graphs.append(tflite.SubGraphEnd(b))
         code_refs = [self._code(b, tflite, name) for name in names]
-        tensors_v = _refs(b, tensor_refs)
-        ops_v = _refs(b, op_refs)
-        inputs_v, outputs_v = _ints(b, self.inputs), _ints(b, self.outputs)
-        tflite.SubGraphStart(b)
-        tflite.SubGraphAddTensors(b, tensors_v)
-        tflite.SubGraphAddInputs(b, inputs_v)
-        tflite.SubGraphAddOutputs(b, outputs_v)
-        tflite.SubGraphAddOperators(b, ops_v)
-        graph = tflite.SubGraphEnd(b)
-        graphs_v, codes_v, buffers_v = _refs(b, [graph]), _refs(b, code_refs), _refs(b, buffer_refs)
+        signatures_v = _refs(b, [self._signature(b, tflite, *item) for item in self.signatures.items()])
+        graphs_v, codes_v, buffers_v = _refs(b, graphs), _refs(b, code_refs), _refs(b, buffer_refs)
         description = b.CreateString(self.description)
         tflite.ModelStart(b)
         tflite.ModelAddVersion(b, 3)
@@ -141,8 +173,30 @@ class ModelBuilder:
         tflite.ModelAddOperatorCodes(b, codes_v)
         tflite.ModelAddSubgraphs(b, graphs_v)
         tflite.ModelAddBuffers(b, buffers_v)
+        if self.signatures:
+            tflite.ModelAddSignatureDefs(b, signatures_v)
         b.Finish(tflite.ModelEnd(b), file_identifier=b"TFL3")
         return bytes(b.Output())
+
+    def _signature(self, b: Any, tflite: Any, key: str, number: int) -> int:
+        part = [self, *self.others][number]
+        maps = []
+        for letter, tensors in (("x", part.inputs), ("y", part.outputs)):
+            entries = []
+            for position, tensor in enumerate(tensors):
+                name = b.CreateString(f"{letter}{position}")
+                tflite.TensorMapStart(b)
+                tflite.TensorMapAddName(b, name)
+                tflite.TensorMapAddTensorIndex(b, tensor)
+                entries.append(tflite.TensorMapEnd(b))
+            maps.append(_refs(b, entries))
+        name = b.CreateString(key)
+        tflite.SignatureDefStart(b)
+        tflite.SignatureDefAddInputs(b, maps[0])
+        tflite.SignatureDefAddOutputs(b, maps[1])
+        tflite.SignatureDefAddSignatureKey(b, name)
+        tflite.SignatureDefAddSubgraphIndex(b, number)
+        return int(tflite.SignatureDefEnd(b))
 
     @staticmethod
     def _tensor(b: Any, tflite: Any, tensor: _Tensor, index: int) -> int:
@@ -342,5 +396,33 @@ def compiled_dense(
     scratch = m.tensor([32], "uint8")
     source, out = m.tensor([1, 16], scale=0.05, zero=3), m.tensor([1, 8], scale=scale)
     m.op("ethos-u", [commands, weights, scratch, scratch, source], [out])
+    m.inputs, m.outputs = [source], [out]
+    return m.build()
+
+
+def two_signatures(dtype: str = "int8", *, width: int = 16, seed: int = 21) -> bytes:
+    """Two subgraphs with a signature each: ``classify`` (1, width) to (1, 8), ``embed`` (1, width) to (1, 5)."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for units in (8, 5):
+        m = ModelBuilder()
+        source = m.tensor([1, width], dtype, scale=0.05 if dtype == "int8" else 0.0, zero=3 if dtype == "int8" else 0)
+        m.inputs, m.outputs = [source], [m.dense(source, units, rng, scale=0.6)]
+        parts.append(m)
+    parts[0].others, parts[0].signatures = [parts[1]], {"classify": 0, "embed": 1}
+    return parts[0].build()
+
+
+def half_weights(*, width: int = 8, units: int = 4, seed: int = 31) -> bytes:
+    """A float32 dense layer whose weights are stored as float16 and brought to float32 by DEQUANTIZE."""
+    rng = np.random.default_rng(seed)
+    m = ModelBuilder()
+    source = m.tensor([1, width], "float32")
+    stored = m.tensor([units, width], "float16", data=rng.normal(size=(units, width)).astype(np.float16))
+    weights = m.tensor([units, width], "float32")
+    m.op("DEQUANTIZE", [stored], [weights])
+    bias = m.tensor([units], "float32", data=rng.normal(size=units).astype(np.float32))
+    out = m.tensor([1, units], "float32")
+    m.op("FULLY_CONNECTED", [source, weights, bias], [out])
     m.inputs, m.outputs = [source], [out]
     return m.build()
