@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -57,6 +58,7 @@ class _Reference:
 
     limit_seconds: float = 120.0
     process: subprocess.Popen[bytes] | None = None
+    answers: dict[bytes, Int8] = field(default_factory=dict)  # by digest of the question: several tests ask the same
 
     def __enter__(self) -> Self:
         return self
@@ -81,6 +83,12 @@ class _Reference:
         Raises:
             Refused: the interpreter refused the model, crashed on it, or took too long.
         """
+        asked = hashlib.sha256(struct.pack("<II", *inputs.shape) + model + inputs.tobytes()).digest()
+        if asked not in self.answers:
+            self.answers[asked] = self._run(model, inputs)
+        return self.answers[asked]
+
+    def _run(self, model: bytes, inputs: Int8) -> Int8:
         if self.process is None:
             self.process = subprocess.Popen(
                 [sys.executable, str(HERE / "reference_worker.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -134,7 +142,7 @@ def engine_run(model: Path, inputs: Int8, *, trace: bool = False, arena: int = A
     return np.frombuffer(data, dtype=np.int8).reshape(inputs.shape[0], -1)
 
 
-def engine_describe(model: Path, *, arena: int = ARENA) -> dict[str, Any]:
+def engine_describe(model: Path, *, arena: int = ARENA, program: str = "nn_run") -> dict[str, Any]:
     """What the C engine says about the model: input, output, operators, arena bytes, work."""
-    described: dict[str, Any] = json.loads(_call(model, arena, b"", "describe", "nn_run"))
+    described: dict[str, Any] = json.loads(_call(model, arena, b"", "describe", program))
     return described
