@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -46,6 +47,7 @@ package that extends the harness raises the same classes. Its own kinds begin wi
 """
 
 
+@cache
 def raised() -> dict[str, set[str]]:
     """Kinds that the sources give, with the responsibilities of the classes that carry them.
 

@@ -85,7 +85,8 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-SUITE = ("tfm_harness.cli.main", "run", "example-suite", "--target", "example", "--build", "example", "--", "-q")
+WITHOUT = ("-p", "no:hypothesispytest")  # of the development environment, and a third of the time of such a run
+SUITE = ("tfm_harness.cli.main", "run", "example-suite", "--target=example", "--build=example", "--", "-q", *WITHOUT)
 
 
 def test_the_suite_from_a_wheel_passes_on_the_right_firmware(site: Path, project: Path) -> None:
@@ -125,7 +126,7 @@ def test_the_suite_is_listed_and_its_table_read(site: Path, project: Path) -> No
 @pytest.mark.parametrize(("example", "fewest"), [("board", 14), ("protocol", 13)])
 def test_board_and_protocol_keep_the_contract(site: Path, tmp_path: Path, example: str, fewest: int) -> None:
     folder = EXAMPLES / example / "tests"
-    words = ("-q", "-p", "no:cacheprovider", "-rs", f"--rootdir={tmp_path}", str(folder))
+    words = ("-q", "-p", "no:cacheprovider", *WITHOUT, "-rs", f"--rootdir={tmp_path}", str(folder))
     done = run(site, "pytest", *words, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     passed = int(re.findall(r"(\d+) passed", done.stdout)[0])

@@ -81,8 +81,7 @@ def test_the_copy_follows_its_sources(sources: Path) -> None:
     assert copy.read_text().endswith("eight\n")
 
 
-def test_every_patch_fits_the_sources() -> None:
-    subprocess.run(["make", "-s", "-C", FIRMWARE, "check-patches", f"PYTHON={sys.executable}"], check=True, timeout=300)
+# That every patch fits the sources is part of the firmware's own check: `make check-patches` there.
 
 
 def test_the_product_holds_no_fault() -> None:

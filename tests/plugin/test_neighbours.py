@@ -23,6 +23,7 @@ NEIGHBOURS = (
     "pytest-randomly",
     "pytest-cov",
 )
+WITHOUT = ("-p", "no:hypothesispytest")  # comes with our development environment, and only costs time
 UNREACHABLE = ("after connection broken by", "Temporary failure in name resolution", "NewConnectionError")
 SUITE = """
 import pytest
@@ -61,7 +62,8 @@ def start(project: Project, python: Path) -> Callable[..., pytest.RunResult]:
     """Runs pytest in the user's folder with every plugin that is installed."""
 
     def start(*words: str) -> pytest.RunResult:
-        return project.pytester.run(str(python), "-m", "pytest", "-p", "no:cacheprovider", *words, timeout=300)
+        command = (str(python), "-m", "pytest", "-p", "no:cacheprovider", *WITHOUT, *words)
+        return project.pytester.run(*command, timeout=300)
 
     return start
 
