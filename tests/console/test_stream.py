@@ -65,6 +65,20 @@ def test_round_trip_and_transcript(make: Make) -> None:
     assert all(event["t"] >= 0 and 0 <= event["at"] <= 11 for event in events)
 
 
+def test_who_only_asks_sees_what_has_arrived(make: Make) -> None:
+    """Asking keeps the background reader away; a board's `check_alive` asks so."""
+    console, device = make()
+    for _ in range(50):
+        assert not console.wait_data(START, timeout=0)
+    device.sendall(b"x")
+    assert console.wait_data(START, timeout=0)
+    for _ in range(50):
+        assert not console.wait_data(Mark(console.received), timeout=0)
+    device.close()
+    with pytest.raises(InfrastructureError, match="console-closed"):
+        console.wait_data(Mark(console.received), timeout=0)
+
+
 def test_what_came_before_the_mark_is_not_found(make: Make) -> None:
     console, device = make()
     device.sendall(b"ready\n")

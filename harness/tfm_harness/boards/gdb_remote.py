@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 __all__ = ["GdbRemote", "GdbRemoteError", "connect_when_up"]
@@ -21,18 +21,20 @@ _IT_STATE = 0x0600_FC00
 """Of xPSR (DDI 0553, "IT state")."""
 
 
-def connect_when_up(control: socket.socket, path: Path, timeout: float = 10.0) -> None:
+def connect_when_up(
+    control: socket.socket, path: Path, timeout: float = 10.0, given_up: Callable[[], bool] = lambda: False
+) -> None:
     """Connect to a unix socket that an emulator has made, and may not listen at yet.
 
     Raises:
-        OSError: nothing listens within `timeout` seconds.
+        OSError: nothing listens within `timeout` seconds, or before `given_up` says that nobody wants it any more.
     """
     end = time.monotonic() + timeout
     while True:
         try:
             control.connect(str(path))
         except OSError:
-            if time.monotonic() > end:
+            if time.monotonic() > end or given_up():
                 raise
             time.sleep(0.005)
         else:

@@ -15,7 +15,7 @@
 #define CPACR 0xE000ED88u
 #define NVIC_ENABLE 0xE000E104u /* interrupts 32 to 63 */
 #define NVIC_UNPEND 0xE000E284u
-#define UART0_RX_IRQ (1u << (34 - 32))
+#define UART0_IRQ (1u << (43 - 32)) /* the combined one */
 #define SCL 1u
 #define SDA 2u
 
@@ -71,7 +71,7 @@ static char get(void)
 {
     for (;;) {
         REG(UART0 + 12) = 2;
-        REG(NVIC_UNPEND) = UART0_RX_IRQ;
+        REG(NVIC_UNPEND) = UART0_IRQ;
         if (REG(UART0 + 4) & 2u) {
             return (char)REG(UART0);
         }
@@ -262,7 +262,7 @@ static void run(void)
     for (volatile uint32_t i = 0; i < 2000000u; i++) {
     }
     __asm volatile("cpsid i" ::: "memory");
-    REG(NVIC_ENABLE) = UART0_RX_IRQ;
+    REG(NVIC_ENABLE) = UART0_IRQ;
     REG(UART0 + 8) = 3 | 8; /* receives, with its interrupt */
     for (;;) {
         uint32_t length = 0;

@@ -31,6 +31,7 @@ class BoardConformance:
         console: the console on which the firmware shows that it has booted.
         ready: what it prints there at each start (bytes, literally).
         boot_timeout: seconds from a start to `ready`.
+        patience: seconds within which a dead transport is noticed, and a killed session's helpers have ended.
         flashes: False for a kind that attaches to a board which runs already: it prints nothing when it is flashed.
         exclusive: False where two boards of one target may run side by side.
         memory: address and size of memory that `read_memory` may read; None where the kind cannot.
@@ -41,6 +42,7 @@ class BoardConformance:
     console: ClassVar[str] = "ns"
     ready: ClassVar[bytes] = b"ready"
     boot_timeout: ClassVar[float] = 30.0
+    patience: ClassVar[float] = 10.0
     flashes: ClassVar[bool] = True
     exclusive: ClassVar[bool] = True
     memory: ClassVar[tuple[int, int] | None] = None
@@ -269,7 +271,7 @@ class BoardConformance:
                     return True
                 return False
 
-            require("`check_alive` raises InfrastructureError for a dead transport", wait_until(noticed, 10.0))
+            require("`check_alive` raises InfrastructureError for a dead transport", wait_until(noticed, self.patience))
 
     def test_what_it_says_of_itself_can_be_recorded(self, tmp_path: Path) -> None:
         """`description`, `identity`, `events`, `clock_quality`, `resources` have the forms that the record takes."""
@@ -315,7 +317,8 @@ class BoardConformance:
             helpers = frozenset(descendants(holder.pid))
             os.kill(holder.pid, signal.SIGKILL)
             holder.wait()
-        require("the helpers end with the session", wait_until(lambda: not _alive(helpers), 10.0), _alive(helpers))
+        ended = wait_until(lambda: not _alive(helpers), self.patience)
+        require("the helpers end with the session", ended, _alive(helpers))
 
         def free() -> bool:
             board = self.make_board(tmp_path)
@@ -327,7 +330,7 @@ class BoardConformance:
                 board.release()
             return True
 
-        require("the board is free again", wait_until(free, 10.0))
+        require("the board is free again", wait_until(free, self.patience))
 
 
 _HOLDER = """

@@ -32,7 +32,7 @@ class UartWaker:
     def _run(self) -> None:
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as control:
             control.settimeout(60)
-            connect_when_up(control, self._monitor)
+            connect_when_up(control, self._monitor, given_up=self._stop.is_set)
             stream = control.makefile("rwb")
             stream.readline()
             word = b"qmp_capabilities"
