@@ -59,6 +59,20 @@ def test_a_signal_ends_the_run_and_nothing_is_passed(project: Project, signals: 
     assert "<strong>Interrupted</strong>" in page.read_text()
 
 
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("hook", ["sessionfinish", "terminal_summary", "unconfigure"])
+def test_a_signal_when_all_is_judged_changes_nothing(project: Project, hook: str, first: bool) -> None:
+    """The record is whole, and the exit code is that of the run."""
+    project.test(ENDS.format(signals=["SIGINT"] if first else []))
+    project.append_conftest(
+        f"import os, pytest, signal\n@pytest.hookimpl(trylast=True)\ndef pytest_{hook}():\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    words = ("-p", "no:cacheprovider", "--tfm-target=bench", "--tfm-build=fw")
+    assert project.pytester.runpytest_subprocess(*words).ret == (2 if first else 0)
+    assert record(project).verdict == ("interrupted" if first else "passed")
+
+
 def test_a_run_that_is_cut_short_without_a_signal_is_not_passed(project: Project) -> None:
     project.test("def test_first(device): pass\ndef test_second(device): pass\n")
     project.append_conftest("def pytest_runtest_logfinish(nodeid):\n    raise SystemExit(0)\n")

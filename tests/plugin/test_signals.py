@@ -29,6 +29,30 @@ def test_the_first_ends_the_run_later_ones_only_speak_and_a_late_one_ends_at_onc
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+def test_when_all_is_judged_a_signal_changes_nothing() -> None:
+    noted: list[str] = []
+    said: list[str] = []
+    seen: list[int] = []
+    now = [0.0]
+    signals = Signals(noted.append, said.append, lambda: now[0])
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signals.install()
+    try:
+        signals.ending()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert (noted, len(said)) == ([], 1)
+        signals.remove()  # the session is over, its process not yet
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert (noted, len(said)) == ([], 1)
+        signals._before[signal.SIGTERM] = lambda number, _: seen.append(number)
+        now[0] = 6.0  # the process goes on
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert seen == [signal.SIGTERM]
+    finally:
+        signals._give_back()
+        signal.signal(signal.SIGTERM, before)
+
+
 def test_a_users_own_handler_stays() -> None:
     def own(*_: object) -> None:
         """The user's."""

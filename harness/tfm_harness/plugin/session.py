@@ -369,6 +369,7 @@ class HarnessPlugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Verdict and exit code; the run's record on disk."""
+        self._signals.ending()
         if self.worker:
             self.config.workeroutput["tfm_harness"] = self._share()  # type: ignore[attr-defined] # pytest-xdist's
             return
