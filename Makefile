@@ -107,7 +107,7 @@ mutation-score-harness: setup-test
 
 .PHONY: bench
 bench: setup-test firmware
-	@for benchmark in benchmarks/*/bench_*.py benchmarks/*/run.py benchmarks/*/throughput.py; do echo "== $$benchmark"; $(python) $$benchmark || exit 1; done
+	$(python) -m benchmarks.run_all --results build/benchmarks
 
 .PHONY: docs
 docs: setup-test

@@ -1,4 +1,4 @@
-"""A pool of four emulated boards against one board: ``python benchmarks/boards/pool.py``.
+"""A pool of four emulated boards against one board: ``python -m benchmarks.boards.pool``.
 
 Both run the same suites with the same tests; the pool through ``pytest -n 4`` (four processes, one board each).
 The figure is one board's time over the pool's, the median of five rounds after one that only collects (Python keeps
@@ -15,6 +15,8 @@ import tempfile
 import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
+
+from benchmarks.results import Results, rounds_within
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 1.6
@@ -52,24 +54,26 @@ def run(folder: Path, name: str, count: int, *more: str) -> tuple[float, int]:
 
 
 def main() -> int:
-    ratios: list[float] = []
-    for _ in range(ROUNDS):
+    results = Results("pool")
+    first = True
+
+    def once() -> float:
+        nonlocal first
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            if not ratios:
+            if first:
                 run(folder, "collect", 1, "--collect-only")
+                first = False
             one, passed = run(folder, "one", 1)
             four, passed_by_pool = run(folder, "four", 4)
         if passed != passed_by_pool:
-            print(f"not the same tests: {passed} passed on one board, {passed_by_pool} in the pool")
-            return 1
-        ratios.append(one / four)
-        print(f"{passed} tests: one board {one:.1f} s, four boards {four:.1f} s: {ratios[-1]:.2f} times")
-    ratio = statistics.median(ratios)
-    print(
-        f"median on {os.cpu_count()} cores: {ratio:.2f} times; limit {LIMIT}: {'met' if ratio >= LIMIT else 'MISSED'}"
-    )
-    return 0 if ratio >= LIMIT else 1
+            raise SystemExit(f"not the same tests: {passed} passed on one board, {passed_by_pool} in the pool")
+        print(f"{passed} tests: one board {one:.1f} s, four boards {four:.1f} s: {one / four:.2f} times", flush=True)
+        return one / four
+
+    ratios = rounds_within(results, "one board and four", ROUNDS, once, (subprocess.TimeoutExpired,))
+    results.add("four boards, times as fast", statistics.median(ratios), to="one board", at_least=LIMIT)
+    return results.finish()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The console against a raw socket loop and its peers: ``python benchmarks/console/run.py``.
+"""The console against a raw socket loop and its peers: ``python -m benchmarks.console.run``.
 
 Medians of five runs (labgrid: of three, and of a shorter log: it takes minutes for a megabyte), each run a process of
 its own. Peers are installed into venvs of the benchmark's own. Ends with status 1 when a limit is missed.
@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.peers import venv
+from benchmarks.results import Results
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 MB = 1_000_000
+LIMIT = 300.0  # seconds for one run of one client
 
 
 @dataclass(frozen=True)
@@ -41,19 +43,27 @@ def once(client: str, task: str, port: int, count: int) -> RunMetrics:
         words = [str(python or sys.executable), str(HERE / "clients.py"), client, task, str(port), str(count), folder]
         if task == "lines":
             words = [*ONE_CPU, *words]
-        done = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=900, check=False)
+        done = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=LIMIT, check=False)
     if done.returncode:
         raise SystemExit(f"{client} {task}: {done.stderr[-800:]}")
     result = json.loads(done.stdout.splitlines()[-1])
     return RunMetrics(result["seconds"], result["peak_kb"] / 1024)
 
 
-def measure(clients: Iterable[str], task: str, port: int, count: int, runs: int) -> dict[str, RunMetrics]:
+def measure(
+    kept: Results, clients: Iterable[str], task: str, port: int, count: int, runs: int
+) -> dict[str, RunMetrics]:
     """Medians of `runs` runs of each client, in turns: whatever else the host does hits all alike."""
     found: dict[str, list[RunMetrics]] = {client: [] for client in clients}
     for _ in range(runs):
         for client, results in found.items():
-            results.append(once(client, task, port, count))
+            try:
+                results.append(once(client, task, port, count))
+            except subprocess.TimeoutExpired:
+                kept.leave_out(f"{client} {task}", f"not ended within {LIMIT:g} s")
+    if not all(found.values()):
+        kept.finish()
+        raise SystemExit("a client never came to an end")
     return {
         client: RunMetrics(
             statistics.median(result.seconds for result in results),
@@ -64,13 +74,7 @@ def measure(clients: Iterable[str], task: str, port: int, count: int, runs: int)
 
 
 def main() -> int:
-    failed = []
-
-    def limit(words: str, value: float, most: float) -> None:
-        good = value <= most
-        print(f"  {'ok  ' if good else 'MISS'} {words}: {value:.3g} (limit {most:g})", flush=True)
-        if not good:
-            failed.append(words)
+    results = Results("console")
 
     with subprocess.Popen(
         [*ONE_CPU, sys.executable, str(HERE / "server.py")], stdout=subprocess.PIPE, text=True
@@ -79,28 +83,50 @@ def main() -> int:
         port = int(server.stdout.readline())
         try:
             print("1,000 round trips of a line")
-            lines = measure(("raw", "harness", "pyserial", "pexpect"), "lines", port, 1000, 5)
-            lines |= measure(("labgrid",), "lines", port, 1000, 3)
+            lines = measure(results, ("raw", "harness", "pyserial", "pexpect"), "lines", port, 1000, 5)
+            lines |= measure(results, ("labgrid",), "lines", port, 1000, 3)
             for name, value in lines.items():
                 print(f"  {name:10} {value.seconds:8.3f} s {value.peak_mb:6.0f} MB")
-            limit("harness / raw socket", lines["harness"].seconds / lines["raw"].seconds, 2.5)
-            limit("harness / pexpect", lines["harness"].seconds / lines["pexpect"].seconds, 1.0)
-            limit("harness / labgrid", lines["harness"].seconds / lines["labgrid"].seconds, 0.1)
+            results.add(
+                "1,000 round trips", lines["harness"].seconds / lines["raw"].seconds, to="a raw socket", at_most=2.5
+            )
+            results.add(
+                "1,000 round trips, against pexpect",
+                lines["harness"].seconds / lines["pexpect"].seconds,
+                to="pexpect",
+                at_most=1.0,
+            )
+            results.add(
+                "1,000 round trips, against labgrid",
+                lines["harness"].seconds / lines["labgrid"].seconds,
+                to="labgrid",
+                at_most=0.1,
+            )
             slow = once("labgrid", "marker", port, 20_000)
             for size in (10, 50):
                 print(f"a marker behind {size} MB, every byte kept")
-                found = measure(("raw", "harness", "pexpect"), "marker", port, size * MB, 5)
+                found = measure(results, ("raw", "harness", "pexpect"), "marker", port, size * MB, 5)
                 for name, value in found.items():
                     print(f"  {name:10} {value.seconds:8.3f} s {value.peak_mb:6.0f} MB")
                 print(f"  {'labgrid':10} {slow.seconds:8.3f} s for 0.02 MB")
-                limit("harness / minimal loop", found["harness"].seconds / found["raw"].seconds, 2.0)
-                limit("harness / pexpect", found["harness"].seconds / found["pexpect"].seconds, 0.1)
+                results.add(
+                    f"marker behind {size} MB",
+                    found["harness"].seconds / found["raw"].seconds,
+                    to="a minimal loop",
+                    at_most=2.0,
+                )
+                results.add(
+                    f"marker behind {size} MB, against pexpect",
+                    found["harness"].seconds / found["pexpect"].seconds,
+                    to="pexpect",
+                    at_most=0.1,
+                )
                 per_byte = (found["harness"].seconds / (size * MB)) / (slow.seconds / 20_000)
-                limit("harness / labgrid, a byte", per_byte, 0.01)
-                limit("harness, peak memory in MB", found["harness"].peak_mb, 80)
+                results.add(f"marker behind {size} MB, a byte", per_byte, to="labgrid", at_most=0.01)
+                results.add(f"marker behind {size} MB, peak memory", found["harness"].peak_mb, unit="MB", at_most=80)
         finally:
             server.kill()
-    return 1 if failed else 0
+    return results.finish()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Alarm rates of the regression gate, simulated: how often it cries, how often it sees.
 
-    python benchmarks/latency/gate_rates.py [--trials 1000] [--nights 14]
+    python -m benchmarks.latency.gate_rates [--trials 1000] [--nights 14]
 
 Each trial draws 14 nights and one more with a slowdown; noise inside a night and between nights is
 normal. Printed is the share of trials in which the gate fails the run.

@@ -1,6 +1,6 @@
 """Parity vectors a second through the harness against a bare-socket loop with the same messages.
 
-    python benchmarks/parity/throughput.py [--vectors 400] [--rounds 3] [--model tamper]
+    python -m benchmarks.parity.throughput [--vectors 400] [--rounds 3] [--model tamper]
 
 Both sides talk to the same kind of freshly booted emulated board. The harness side is the whole session:
 reference interpreter, comparison, vacuity, progress. The bare side sends frames encoded beforehand and
@@ -26,6 +26,7 @@ import numpy.typing as npt
 from tfm_harness.boards.base import RunContext
 from tfm_harness.boards.registry import make_board
 from tfm_harness.config.loading import load_build, load_target
+from tfm_harness.errors import HarnessError
 from tfm_harness.findings import Report
 from tfm_harness.parity.engines import ReferenceEngine, get_engine
 from tfm_harness.parity.session import run_session
@@ -35,7 +36,10 @@ from tfm_harness.protocol.smp.header import GROUP_INFERENCE, Command, Header, Op
 from tfm_harness.protocol.smp.test_commands import _BATCH_ROOM
 from tfm_harness.verify import cbor
 
+from benchmarks.results import Results, rounds_within
+
 GOAL = 0.80
+ANSWER = 60.0  # seconds for one answer
 
 
 @contextlib.contextmanager
@@ -83,13 +87,16 @@ def frames(inputs: npt.NDArray[np.int8], width: int) -> list[bytes]:
 
 def bare_side(requests: list[bytes], vectors: int, sock: socket.socket) -> float:
     """Vectors a second of a loop that sends and counts."""
-    sock.setblocking(True)
+    sock.settimeout(ANSWER)
     began = time.monotonic()
     for request in requests:
         sock.sendall(request)
         answer, wanted = b"", None
         while wanted is None or len(answer) < wanted:
-            answer += sock.recv(65536)
+            more = sock.recv(65536)
+            if not more:
+                raise TimeoutError("the emulator has ended")
+            answer += more
             if wanted is None and len(answer) >= 6:
                 length = int.from_bytes(base64.b64decode(answer[2:6])[:2], "big") + 2
                 characters = -(-length // 3) * 4
@@ -105,21 +112,25 @@ def main() -> int:
     parser.add_argument("--model", default="tamper")
     args = parser.parse_args()
     data = load_build("reference").model_file(args.model).read_bytes()
-    harness_rates, bare_rates = [], []
+    results = Results("parity")
     with get_engine() as engine:
         info = engine.info(data, args.model)
         shape = (args.vectors, *info.inputs[0].shape)
         inputs = np.random.default_rng(1).integers(-128, 128, shape, dtype=np.int8)
         requests = frames(inputs, info.output_bytes)
-        for _ in range(args.rounds):
+
+        def once() -> tuple[float, float]:
             with board(args.model) as (client, bare):
-                harness_rates.append(harness_side(engine, args.model, data, inputs, client))
+                ours = harness_side(engine, args.model, data, inputs, client)
                 client.console.close()
-                bare_rates.append(bare_side(requests, args.vectors, bare))
-            print(f"harness {harness_rates[-1]:8.1f} vectors/s   bare socket {bare_rates[-1]:8.1f} vectors/s")
-    ratio = statistics.median(h / b for h, b in zip(harness_rates, bare_rates, strict=True))
-    print(f"{args.model}: harness reaches {ratio:.0%} of a bare-socket loop (goal {GOAL:.0%})")
-    return 0 if ratio >= GOAL else 1
+                return ours, bare_side(requests, args.vectors, bare)
+
+        rates = rounds_within(results, "session", args.rounds, once, (HarnessError, OSError))
+    for ours, bare in rates:
+        print(f"harness {ours:8.1f} vectors/s   bare socket {bare:8.1f} vectors/s")
+    ratio = statistics.median(ours / bare for ours, bare in rates)
+    results.add(f"vectors a second, model {args.model}", ratio, to="a bare socket", at_least=GOAL)
+    return results.finish()
 
 
 if __name__ == "__main__":

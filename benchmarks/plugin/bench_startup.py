@@ -14,8 +14,10 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.peers import venv
+from benchmarks.results import Results
 
 LIMIT = 1.10
+LONGEST = 120.0  # seconds for one session
 ROUNDS = 15
 PEER_ROUNDS = 5
 PEERS = {"labgrid": "labgrid.pytestplugin", "pytest-embedded": "pytest_embedded.plugin"}
@@ -28,7 +30,7 @@ def session(python: Path, folder: Path, *args: str) -> float:
     # Bare means bare: no other installed plugin may hide what this one costs.
     # Some plugins make folders of their own where temporary files go.
     alone = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "TMPDIR": str(folder)}
-    subprocess.run(command, cwd=folder, capture_output=True, check=True, env=alone)
+    subprocess.run(command, cwd=folder, capture_output=True, check=True, env=alone, timeout=LONGEST)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -51,14 +53,20 @@ def ratio(name: str, python: Path, plugin: str, folder: Path, rounds: int) -> fl
 
 def main() -> int:
     """Print the ratios; 1 when ours is too large."""
+    results = Results("plugin-start")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "test_empty.py").write_text("def test_empty(): pass\n")
         ours = ratio("tfm-harness", Path(sys.executable), "tfm_harness.plugin.entry", folder, ROUNDS)
+        results.add("an empty session with the plugin", ours, to="one without", at_most=LIMIT)
         for peer, plugin in PEERS.items():
-            ratio(peer, venv(peer), plugin, folder, PEER_ROUNDS)
-    print(f"ratio {ours:.3f} (at most {LIMIT})")
-    return ours > LIMIT
+            try:
+                theirs = ratio(peer, venv(peer), plugin, folder, PEER_ROUNDS)
+            except subprocess.SubprocessError as error:
+                results.leave_out(peer, str(error))
+            else:
+                results.add(f"an empty session with {peer}", theirs, to="one without")
+    return results.finish()
 
 
 if __name__ == "__main__":

@@ -20,12 +20,16 @@ from tfm_harness.boards.registry import make_board
 from tfm_harness.config.loading import load_build, load_target
 from tfm_harness.console.stream import StreamConsole
 from tfm_harness.console.transport import SocketTransport
+from tfm_harness.errors import HarnessError
 from tfm_harness.protocol.smp.client import SmpDriver
 from tfm_harness.protocol.smp.frame import encode_frame
 from tfm_harness.protocol.smp.header import Header, Op
 from tfm_harness.verify import cbor
 
+from benchmarks.results import Results, rounds_within
+
 LIMIT = 1.3
+ANSWER = 20.0  # seconds for one answer
 BOOTS = 5
 TURNS = 6
 TRIPS = 50  # a turn
@@ -35,13 +39,16 @@ def bare(transport: socket.socket) -> float:
     """Seconds a round trip without anything around it."""
     payload = cbor.encode({"d": "ready?"})
     frame = encode_frame(Header.pack(Op.WRITE, 0, 0, 255, len(payload)) + payload)
-    transport.setblocking(True)
+    transport.settimeout(ANSWER)
     began = time.perf_counter()
     for _ in range(TRIPS):
         transport.sendall(frame)
         data = b""
         while not data.endswith(b"\n"):
-            data += transport.recv(4096)
+            more = transport.recv(4096)
+            if not more:
+                raise TimeoutError("the emulator has ended")
+            data += more
     return (time.perf_counter() - began) / TRIPS
 
 
@@ -76,15 +83,18 @@ def one_boot(folder: Path) -> tuple[float, float]:
 
 def main() -> int:
     """Print the ratio; 1 when it is too large."""
-    pairs = []
-    for _ in range(BOOTS):
+    results = Results("smp")
+
+    def once() -> tuple[float, float]:
         with tempfile.TemporaryDirectory() as folder:
-            pairs.append(one_boot(Path(folder)))
+            return one_boot(Path(folder))
+
+    pairs = rounds_within(results, "boot", BOOTS, once, (HarnessError, OSError))
     for through, alone in pairs:
         print(f"client {through * 1e3:.3f} ms, bare {alone * 1e3:.3f} ms a round trip")
     ratio = statistics.median(through / alone for through, alone in pairs)
-    print(f"ratio {ratio:.2f} (at most {LIMIT})")
-    return ratio > LIMIT
+    results.add("SMP round trip", ratio, to="a bare loop", at_most=LIMIT)
+    return results.finish()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How fast outputs and memory are searched for secrets, and how often something is found that is not there.
 
-``python benchmarks/verify/bench_leaks.py [--megabytes 100] [--recordings FOLDER] [--check]``. Searched are console text
+``python -m benchmarks.verify.bench_leaks [--megabytes 100] [--recordings FOLDER] [--check]``. Searched are console text
 (lines of a log with numbers, dumps, and SMP frames; or the files of a folder, over and over) and random bytes, for the
 secrets of a board: eight keys of 32 bytes and a model of 200 KB, new ones for every 100 MB. Seconds are CPU time.
 ``--check`` exits with 1 when 100 MB take longer than the bar, or when anything is found.
