@@ -72,7 +72,7 @@ def _words(judged: Judged, *, markdown: bool) -> str:
 
 
 def _plain(text: str) -> str:
-    from tfm_harness.history.markdown import plain
+    from tfm_harness.report.markdown import plain
 
     return plain(text)
 

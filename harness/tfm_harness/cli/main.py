@@ -41,6 +41,7 @@ COMMANDS = {
     "history": "history",
     "bisect": "bisect",
     "dashboard": "dashboard",
+    "export": "export",
     "init": "init",
     "docs": "docs",
     "schema": "docs",
