@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,7 @@ examples:
   tfm-harness history show                                  the newest night beside those before
   tfm-harness history show --format markdown >> "$GITHUB_STEP_SUMMARY"
   tfm-harness history show --issues known.yaml --nights 30
+  tfm-harness history summary --since 2026-11-21 --link https://farm.example.org >> "$GITHUB_STEP_SUMMARY"
   tfm-harness history runs
   tfm-harness history export-site public/                   the dashboard's pages as files
   tfm-harness history prune --keep-nights 365
@@ -57,6 +59,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     listed.add_argument("--nights", type=_count, default=7, metavar="N", help="how many nights (default: 7)")
     listed.add_argument("--json", action="store_true", help="print as JSON")
     listed.set_defaults(act=_runs)
+    mail = actions.add_parser(
+        "summary", help="Markdown of a mail's size: the newest night, and what is new since a day"
+    )
+    mail.add_argument("--since", type=_date, metavar="DATE", help="default: seven days before the newest night")
+    mail.add_argument("--issues", metavar="FILE", type=Path, help="known issues (YAML)")
+    mail.add_argument("--link", default="", metavar="URL", help="address of the pages, for links to the evidence")
+    mail.set_defaults(act=_summary)
     site = actions.add_parser("export-site", help="write the pages of `tfm-harness dashboard` as files")
     site.add_argument("folder", metavar="DIR", type=Path, help="a new or empty folder, or one that was written before")
     site.add_argument("--nights", type=_count, default=14, metavar="N", help="nights that have pages (default: 14)")
@@ -71,7 +80,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     which.add_argument("--before", type=_date, metavar="DATE", help="remove runs that began before this day (UTC)")
     pruned.add_argument("--dry-run", action="store_true", help="only say what would go")
     pruned.set_defaults(act=_prune)
-    for action in (imported, shown, listed, site, pruned):
+    for action in (imported, shown, listed, mail, site, pruned):
         add_store_options(action)
     parser.set_defaults(run=run)
 
@@ -177,6 +186,17 @@ def _runs(database: Database, args: argparse.Namespace) -> int:
 
 def _verdicts(counted: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {verdict}" for verdict, count in sorted(counted.items()))
+
+
+def _summary(database: Database, args: argparse.Namespace) -> int:
+    from tfm_harness.history.issues import load_issues
+    from tfm_harness.history.summary import summary
+
+    if args.link and not re.fullmatch(r"https?://[^\s<>()\[\]\"']+", args.link):
+        raise ConfigError("--link takes the pages' address", kind="bad-option", expected="https://...", seen=args.link)
+    issues = load_issues(args.issues) if args.issues is not None else ()
+    sys.stdout.write(summary(database, args.since, issues=issues, link=args.link))
+    return 0
 
 
 def _site(database: Database, args: argparse.Namespace) -> int:

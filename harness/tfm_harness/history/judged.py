@@ -9,16 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, func, select, tuple_
+from sqlalchemy import Select, func, select
 
 from tfm_harness.errors import ConfigError
 from tfm_harness.history import tables as t
-from tfm_harness.history.classify import Class, Classified, KnownIssue, Seen, classify
+from tfm_harness.history.classify import Class, Classified, KnownIssue, classify
 from tfm_harness.history.database import Database
 from tfm_harness.history.queries import Memory
 from tfm_harness.history.rows import Duration, RunRow
+from tfm_harness.history.seen import Reader
 
-__all__ = ["BEFORE", "Judged", "durations", "firmware_words", "judge_night", "judge_run", "stored_issues"]
+__all__ = ["BEFORE", "Judged", "durations", "judge_night", "judge_run", "stored_issues"]
 
 BEFORE: Final = 20
 """How many nights (or runs) before count."""
@@ -75,9 +76,8 @@ def judge_night(
     if not runs:
         raise _unknown(database, "night", name, [row.name for row in memory.nights(limit=5)])
     earlier = [row.name for row in memory.nights(before=name, limit=max(1, before))]
-    chosen = select(t.RUNS.c.id).where(t.RUNS.c.night == name)
-    past = select(t.RUNS.c.id).where(t.RUNS.c.night.in_(earlier))
-    return _judge(database, name, runs, (chosen, past, len(earlier)), issues, today, everything=everything)
+    chosen, *past = (select(t.RUNS.c.id).where(t.RUNS.c.night == one) for one in (name, *earlier))
+    return _judge(database, name, runs, (chosen, past), issues, today, everything=everything)
 
 
 def judge_run(
@@ -100,8 +100,8 @@ def judge_run(
         query = query.where(r.started <= runs[0].started)
     with database.begin() as connection:
         past = list(connection.execute(query.limit(max(1, before))).scalars())
-    chosen = select(r.id).where(r.id == runs[0].id)
-    scope = (chosen, select(r.id).where(r.id.in_(past)), len(past))
+    chosen, *before_it = (select(r.id).where(r.id == one) for one in (runs[0].id, *past))
+    scope = (chosen, before_it)
     return _judge(database, runs[0].name, runs, scope, issues, today, everything=everything)
 
 
@@ -109,25 +109,18 @@ def _judge(
     database: Database,
     name: str,
     runs: Sequence[RunRow],
-    scope: tuple[Select[Any], Select[Any], int],
+    scope: tuple[Select[Any], Sequence[Select[Any]]],
     issues: Sequence[KnownIssue],
     today: dt.date | None,
     *,
     everything: bool,
 ) -> Judged:
-    chosen, past, before = scope
+    chosen, past = scope
     started = max((run.started for run in runs if run.started), default=dt.datetime.now(dt.UTC))
     day = today or started.date()
     o = t.OUTCOMES.c
-    # A test that passed tonight and never did anything else is only counted: of a farm's outcomes nearly all are that.
-    other = [
-        select(o.test_id, o.combination_id).where(o.run_id.in_(ids), o.outcome != "passed") for ids in (chosen, past)
-    ]
-    keys = other[0].union(other[1]).subquery()
-    of_interest = tuple_(o.test_id, o.combination_id).in_(select(keys.c.test_id, keys.c.combination_id))
-    words = firmware_words(database)
-    tonight = _seen(database, words, o.run_id.in_(chosen) if everything else and_(o.run_id.in_(chosen), of_interest))
-    earlier = _seen(database, words, and_(o.run_id.in_(past), of_interest))
+    with database.begin() as connection:
+        tonight, earlier = Reader(connection, chosen, past).read(everything=everything)
     found = classify(tonight, earlier, issues=[*issues, *stored_issues(database)], today=day)
     counts: dict[Class, int] = defaultdict(int)
     for one in found:
@@ -145,47 +138,9 @@ def _judge(
     counts["passed"] += everyone - len(found)
     listed = tuple(one for one in found if everything or one.kind != "passed")
     return Judged(
-        name=name, runs=tuple(runs), before=before, tests=listed, lost=lost,
+        name=name, runs=tuple(runs), before=len(past), tests=listed, lost=lost,
         counts={kind: count for kind, count in counts.items() if count},
     )  # fmt: skip
-
-
-def _seen(database: Database, words: Mapping[int, tuple[str, str]], condition: Any) -> list[Seen]:  # noqa: ANN401 - a clause
-    o, r, rc = t.OUTCOMES.c, t.RUNS.c, t.RUN_COMBINATIONS.c
-    query = (
-        select(o.run_id, o.outcome, o.responsibility, o.kind, o.message, o.tries, r.name.label("run"), r.night,
-               r.started, t.TESTS.c.name.label("test"), t.COMBINATIONS.c.name.label("combination"),
-               t.BOARDS.c.name.label("board"), rc.firmware_id)
-        .select_from(t.OUTCOMES).join(t.RUNS, r.id == o.run_id).join(t.TESTS, t.TESTS.c.id == o.test_id)
-        .join(t.COMBINATIONS, t.COMBINATIONS.c.id == o.combination_id)
-        .outerjoin(t.BOARDS, t.BOARDS.c.id == o.board_id)
-        .outerjoin(t.RUN_COMBINATIONS, (rc.run_id == o.run_id) & (rc.combination_id == o.combination_id))
-        .where(condition).order_by(r.started, o.run_id, t.TESTS.c.name)
-    )  # fmt: skip
-    with database.begin() as connection:
-        rows = connection.execute(query).all()
-    unknown = ("", "")
-    return [
-        Seen(
-            run=row.run, run_id=row.run_id, night=row.night, started=_seconds(row.started), test=row.test,
-            combination=row.combination, board=row.board or "", identity=words.get(row.firmware_id, unknown)[0],
-            firmware=words.get(row.firmware_id, unknown)[1], outcome=row.outcome, responsibility=row.responsibility,
-            kind=row.kind or "", message=row.message or "", tries=row.tries,
-        )
-        for row in rows
-    ]  # fmt: skip
-
-
-def firmware_words(database: Database) -> dict[int, tuple[str, str]]:
-    """Digest and words of every firmware by its number: its measurements' first digits, else what it says of itself."""
-    f = t.FIRMWARE.c
-    with database.begin() as connection:
-        rows = connection.execute(select(f.id, f.digest, f.said, f.measurements)).all()
-    return {row.id: (row.digest, _words(row.measurements) or row.said or row.digest[:12]) for row in rows}
-
-
-def _words(measurements: Mapping[str, str]) -> str:
-    return " ".join(f"{name}:{value[:12]}" for name, value in sorted(measurements.items()))[:200]
 
 
 def stored_issues(database: Database) -> list[KnownIssue]:
@@ -244,12 +199,6 @@ def durations(database: Database, *, runs: int = _RUNS_OF_DURATION) -> list[Dura
         Duration(combination=combination, suite=suite, seconds=statistics.median(spent), runs=len(spent))
         for (combination, suite), spent in sorted(taken.items())
     ]
-
-
-def _seconds(started: dt.datetime | None) -> float:
-    if started is None:
-        return 0.0
-    return (started if started.tzinfo else started.replace(tzinfo=dt.UTC)).timestamp()
 
 
 def _unknown(database: Database, what: str, name: str, known: Sequence[str]) -> ConfigError:
