@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tfm_harness.farm.health import BoardHealth, after_check, after_session, check_due, may_check, may_run
-from tfm_harness.farm.outcome import CUT_OFF, bench_failure, busy, golden_check, golden_reason
+from tfm_harness.farm.outcome import CUT_OFF, DIED, bench_failure, busy, golden_check, golden_reason
 from tfm_harness.farm.tasks import Assignment, Plan, SessionResult, Task, Times
 from tfm_harness.farm.tries import Attempt, wanted
 
@@ -16,6 +16,8 @@ __all__ = ["BoardTonight", "Ended", "Night", "NotRun"]
 BUSY_PAUSE: Final = 60.0
 """Seconds after which a board that somebody else held is tried again."""
 BUSY_TRIES: Final = 3
+CHECK_DEATHS: Final = 2
+"""How often a golden check may be killed from outside before the board counts as Bad."""
 ABSENT_GRACE: Final = 60.0
 """Seconds for which a board without a worker is waited for."""
 
@@ -44,6 +46,7 @@ class BoardTonight:
     busy_until: float = 0.0
     times_busy: int = 0
     absent_since: float | None = None
+    died: int = 0
     host: str = ""
 
 
@@ -270,6 +273,10 @@ class Night:
         if result.trouble == CUT_OFF:
             return
         board.checks += 1
+        if result.trouble == DIED:
+            board.died += 1
+            if board.died < CHECK_DEATHS:  # the host may have killed it: once more, if something waits for the board
+                return
         check = golden_check(result)
         if check == "failed":
             board.failures += 1

@@ -7,11 +7,13 @@ from typing import Final
 from tfm_harness.farm.tasks import Check, SessionResult
 from tfm_harness.farm.tries import Attempt
 
-__all__ = ["CUT_OFF", "bench_failure", "busy", "golden_check", "golden_reason", "said"]
+__all__ = ["CUT_OFF", "DIED", "bench_failure", "busy", "golden_check", "golden_reason", "said"]
 
 _BUSY: Final = frozenset({"board-busy", "labgrid-busy"})
 CUT_OFF: Final = "night-ended"
 """The trouble of a session that the night's own end cut off."""
+DIED: Final = "session-died"
+"""The trouble of a session that was killed, or could not write its record."""
 _NOT_THE_BOARDS: Final = frozenset({CUT_OFF, "worker-lost", "build-changed"})
 """Troubles that say nothing about the board."""
 

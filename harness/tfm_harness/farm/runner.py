@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-from tfm_harness.errors import HarnessError, InfrastructureError
+from tfm_harness.errors import InfrastructureError
 from tfm_harness.farm.book import Book
 from tfm_harness.farm.collect import collect
 from tfm_harness.farm.command import make_job
@@ -85,7 +85,8 @@ def run_night(
         clocks: the present.
 
     Raises:
-        InfrastructureError: kind ``night-write``: what happens cannot be kept; all sessions are ended then.
+        InfrastructureError: kind ``night-write``: what happens cannot be kept; ``session-start``: nothing can be
+            started here. All sessions are ended then.
     """
     work = _Work(night, engine, journal, book, folder, policy, say, clocks)
     try:
@@ -109,24 +110,26 @@ class _Work:
         self.clocks = clocks
         self._until = clocks.steady() + night.plan.night
         self._refreshed = float("-inf")
-        self._early: list[Finished] = []
 
     def run(self, ended: Callable[[], str]) -> None:
         night = self.night
         while not night.over(self.clocks.now()):
-            signal_name = ended()
-            if signal_name:
-                self._end(f"{signal_name}", "")
-            elif self.clocks.steady() >= self._until:
-                self._end(f"the night's time was over ({night.plan.night:.0f} s)", "configuration")
+            self._end_where_asked(ended())
             if not night.closed:
                 self._refresh()
                 for assignment in night.next(self.clocks.now()):
                     self._start(assignment)
-            finished = self._early or self.engine.wait(_WAIT)
-            self._early = []
+            finished = self.engine.wait(_WAIT)
+            # A service manager signals sessions and night together: a session that has ended by it was not the bench's.
+            self._end_where_asked(ended())
             for one in finished:
-                self._take(one)
+                self._take(replace(one, ended=one.ended or "night") if night.closed else one)
+
+    def _end_where_asked(self, signal_name: str) -> None:
+        if signal_name:
+            self._end(signal_name, "")
+        elif self.clocks.steady() >= self._until:
+            self._end(f"the night's time was over ({self.night.plan.night:.0f} s)", "configuration")
 
     def _end(self, why: str, responsibility: str) -> None:
         if self.night.closed:
@@ -157,8 +160,9 @@ class _Work:
         job = make_job(assignment, self.night.plan, policy=self.policy)
         try:
             self.engine.start(job, self.folder / assignment.session)
-        except HarnessError as error:
-            self._early.append(Finished(session=assignment.session, code=10, message=error.message))
+        except InfrastructureError as error:  # this host's trouble: no board is to blame
+            error.hint = f"{error.hint or 'mend it'}; then go on with --resume: nothing that ran is lost"
+            raise
 
     def _take(self, finished: Finished) -> None:
         night = self.night
