@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tfm_harness.cli.main import main
 from tfm_harness.farm.storage import load_night
 from tfm_harness.history.database import Database
 from tfm_harness.history.queries import Memory
@@ -161,6 +162,15 @@ def test_the_store_knows_the_night_and_the_boards(whole: FarmProject) -> None:
         assert night.name == whole.night.name
         assert len(memory.runs(night=night.name)) == len(load_night(whole.night).sessions)
         assert {row.name: row.health for row in memory.boards()} == {"a": "Good", "b": "Good", "c": "Bad"}
+        rows = memory.sessions(night.name)
+        ended = load_night(whole.night).sessions
+        assert len(rows) == len(ended)
+        assert all(row["run_id"] for row in rows)
+        assert {row["board"]: row["state"] for row in rows if "golden" in row["key"]} == {
+            "a": "passed", "b": "passed", "c": "infrastructure",
+        }  # fmt: skip
+        (wrong,) = {row["key"] for row in rows if row["combination"] == "a|b|c+wrong"}
+        assert [row["number"] for row in rows if row["key"] == wrong] == [1, 2]
 
 
 def test_the_next_nights_plan_knows_durations_and_leaves_the_bad_board_out(whole: FarmProject) -> None:
@@ -174,23 +184,24 @@ def test_the_next_nights_plan_knows_durations_and_leaves_the_bad_board_out(whole
     assert "about " in lines[-1]
 
 
-def test_only_a_person_brings_a_board_back(whole: FarmProject) -> None:
-    shown = whole.run("boards", "health", "--state-dir", "state")
-    assert "c" in shown.stdout
-    assert "Bad since" in shown.stdout
+def test_only_a_person_brings_a_board_back(whole: FarmProject, capsys: pytest.CaptureFixture[str]) -> None:
+    state = str(whole.path / "state")
+    assert main(["boards", "health", "--state-dir", state]) == 0
+    assert "Bad since" in capsys.readouterr().out
     for words, code, said in (
         (("c", "unknown", "--reason", "new cable"), 0, "c: Unknown, new cable"),
         (("c", "unknown", "--reason", "new cable"), 0, "it was so before"),
         (("c", "fine", "--reason", "new cable"), 4, "one of Good, Unknown"),
         (("c", "good", "--reason", " "), 4, "a reason"),
-        (("c",), 2, "required"),
         (("cc", "maintenance", "--reason", "x"), 0, "no night has seen this board yet (did you mean 'c'?)"),
     ):
-        done = whole.run("boards", "set", *words, "--state-dir", "state")
-        assert done.returncode == code, done.stderr
-        assert said in done.stdout + done.stderr
-    plan = whole.run("night", "farm.yaml", "--plan").stdout
-    assert "Unknown: new cable" in plan
+        assert main(["boards", "set", *words, "--state-dir", state]) == code
+        seen = capsys.readouterr()
+        assert said in seen.out + seen.err
+    assert main(["boards", "health", "--json", "--state-dir", state]) == 0
+    rows = {row["board"]: row for row in json.loads(capsys.readouterr().out)}
+    assert (rows["c"]["health"], rows["c"]["reason"]) == ("Unknown", "new cable")
+    assert "Unknown: new cable" in whole.run("night", "farm.yaml", "--plan").stdout
 
 
 def test_a_finished_night_has_nothing_to_go_on_with(whole: FarmProject) -> None:
@@ -241,14 +252,18 @@ def test_waits(device):
 @pytest.fixture
 def waiting(
     tmp_path: Path, wait_for: Callable[[Callable[[], bool]], None]
-) -> tuple[FarmProject, subprocess.Popen[str]]:
+) -> Iterator[tuple[FarmProject, subprocess.Popen[str]]]:
     """A night in whose middle a test waits."""
     project = FarmProject(tmp_path)
     write(tmp_path / "suites" / "mine" / "test_mine.py", WAITS)
     write(tmp_path / "farm.yaml", FARM.replace("[right, wrong]", "[right]").replace("[a, b, c]", "[a]"))
     process = project.start("night", "farm.yaml", "--no-store")
-    wait_for((tmp_path / "waiting").exists)
-    return project, process
+    wait_for(lambda: (tmp_path / "waiting").exists() or process.poll() is not None)
+    assert process.poll() is None, process.communicate()[0]
+    yield project, process
+    if process.poll() is None:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture

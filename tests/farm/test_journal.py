@@ -14,7 +14,7 @@ from tfm_harness.farm.collect import collect
 from tfm_harness.farm.engines.base import Finished
 from tfm_harness.farm.health import BoardHealth
 from tfm_harness.farm.journal import NAME, Header, Journal, read_journal
-from tfm_harness.farm.night import Night
+from tfm_harness.farm.night import Ended, Night
 from tfm_harness.farm.resume import PROOF_LASTS, newest_night, replay
 from tfm_harness.farm.tasks import Assignment, Plan, PlannedBuild, SessionResult, Times
 from tfm_harness.report.record import CombinationEntry, FileEntry, RunRecord, TestEntry
@@ -60,7 +60,7 @@ class Lived:
             self.journal.add(replace(found, at=BEGAN + 5))
             self.night.take(found, BEGAN + 5)
 
-    def again(self, now: float = BEGAN + 60) -> tuple[Night, list[SessionResult]]:
+    def again(self, now: float = BEGAN + 60) -> tuple[Night, list[Ended]]:
         self.journal.close()
         return replay(read_journal(self.folder), self.folder, now=now)
 
@@ -91,7 +91,7 @@ def test_a_session_that_had_ended_unseen_is_taken_and_not_run_again(tmp_path: Pa
     (first,) = lived.start()
     lived.end(first, {"x": "passed"}, told=False)
     one, found = lived.again()
-    assert [result.session for result in found] == [first.session]
+    assert [one.result.session for one in found] == [first.session]
     assert where(play(one)) == []
 
 

@@ -15,7 +15,7 @@ from tfm_harness.farm.journal import Journal, read_journal
 from tfm_harness.farm.night import Night
 from tfm_harness.farm.resume import replay
 from tfm_harness.farm.runner import Clocks, run_night
-from tfm_harness.farm.tasks import Plan
+from tfm_harness.farm.tasks import Assignment, Plan, SessionResult
 from tfm_harness.farm.verdict import make_record
 from tfm_harness.report.storage import save_run
 
@@ -193,7 +193,7 @@ def test_a_person_takes_a_board_out_while_the_night_runs(tmp_path: Path) -> None
 
 
 class BrokenBook(NoBook):
-    def take(self, folder: Path, night: str) -> None:
+    def take(self, night: Night, assignment: Assignment, result: SessionResult, folder: Path) -> None:
         raise InfrastructureError("the store cannot be used", kind="store-failed", hint="make room")
 
 

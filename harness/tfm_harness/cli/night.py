@@ -171,6 +171,7 @@ def _night(args: argparse.Namespace, opened: OpenedFarm, book: Book, digest: str
     signals.install()
     journal = Journal(folder)
     try:
+        book.begin(night, farm.name)
         run_night(
             night, engine, journal, book, folder,
             policy=str(farm.policy or ""), say=say, ended=lambda: signals.name,
@@ -182,6 +183,7 @@ def _night(args: argparse.Namespace, opened: OpenedFarm, book: Book, digest: str
         )  # fmt: skip
         save_night(record, folder / "night.json")
         write_junit(night, record, folder / "junit.xml")
+        book.end(night, farm.name, record.verdict)
     finally:
         journal.close()
         signals.remove()
@@ -241,13 +243,12 @@ def _go_on(args: argparse.Namespace, opened: OpenedFarm, book: Book, digest: str
             seen=_difference(header, digest, plan.builds, header.plan.builds), where=str(folder),
             hint="bring them back, or begin a new night: its results would not be about the same firmware",
         )  # fmt: skip
-    before = dict(header.health)
     night, found = replay(events, folder, now=time.time())
     journal = Journal(folder)
-    for result in found:
-        journal.add(result)
-        health = night.boards[result.board].health
-        keep(book, folder / result.session, result, before[result.board], health, night.name)
+    book.begin(night, opened.farm.name)
+    for one in found:
+        journal.add(one.result)
+        keep(book, night, one.assignment, one.result, folder / one.result.session, header.health[one.result.board])
     journal.close()
     seconds, resumed = 0.0, 0
     if (folder / "night.json").is_file():

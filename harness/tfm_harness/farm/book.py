@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from tfm_harness.farm.health import BoardHealth
-from tfm_harness.farm.tasks import PoolPlan, Times
+from tfm_harness.farm.night import Night
+from tfm_harness.farm.tasks import Assignment, PoolPlan, SessionResult, Times
 
 __all__ = ["Book", "NoBook"]
 
@@ -26,8 +27,14 @@ class Book(Protocol):
     def times(self, pools: Iterable[PoolPlan]) -> Times:
         """What earlier nights took."""
 
-    def take(self, folder: Path, night: str) -> None:
-        """Keep a session's record."""
+    def begin(self, night: Night, farm: str) -> None:
+        """A night begins, or goes on."""
+
+    def take(self, night: Night, assignment: Assignment, result: SessionResult, folder: Path) -> None:
+        """Keep a session that has ended, with its record where it left one."""
+
+    def end(self, night: Night, farm: str, verdict: str) -> None:
+        """The night has ended."""
 
     def close(self) -> None:
         """Close it. Safe to call twice."""
@@ -55,10 +62,16 @@ class NoBook:
         del pools
         return Times()
 
-    def take(self, folder: Path, night: str) -> None:
+    def begin(self, night: Night, farm: str) -> None:
+        """Nothing."""
+
+    def take(self, night: Night, assignment: Assignment, result: SessionResult, folder: Path) -> None:
         """As `Book.take`."""
-        del night
+        del night, assignment, result
         self.taken.append(folder)
+
+    def end(self, night: Night, farm: str, verdict: str) -> None:
+        """Nothing."""
 
     def close(self) -> None:
         """Nothing to close."""

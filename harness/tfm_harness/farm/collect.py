@@ -10,7 +10,7 @@ from typing import Final
 
 from tfm_harness.errors import HarnessError
 from tfm_harness.farm.engines.base import Finished
-from tfm_harness.farm.outcome import CUT_OFF
+from tfm_harness.farm.outcome import BUILD_CHANGED, CUT_OFF
 from tfm_harness.farm.tasks import Assignment, PlannedBuild, SessionResult
 from tfm_harness.farm.tries import Attempt
 from tfm_harness.report.record import RunRecord, TestEntry
@@ -69,7 +69,7 @@ def collect(assignment: Assignment, finished: Finished, folder: Path, build: Pla
     wrong = _another_build(record, build)
     if wrong:
         return replace(
-            found, attempts={}, trouble="build-changed", responsibility="configuration", headline=wrong,
+            found, attempts={}, trouble=BUILD_CHANGED, responsibility="configuration", headline=wrong,
         )  # fmt: skip
     if finished.ended:
         kind, whose, words = _ENDED[finished.ended]

@@ -7,14 +7,16 @@ from typing import Final
 from tfm_harness.farm.tasks import Check, SessionResult
 from tfm_harness.farm.tries import Attempt
 
-__all__ = ["CUT_OFF", "DIED", "bench_failure", "busy", "golden_check", "golden_reason", "said"]
+__all__ = ["BUILD_CHANGED", "CUT_OFF", "DIED", "bench_failure", "busy", "golden_check", "golden_reason", "said"]
 
 _BUSY: Final = frozenset({"board-busy", "labgrid-busy"})
 CUT_OFF: Final = "night-ended"
 """The trouble of a session that the night's own end cut off."""
 DIED: Final = "session-died"
 """The trouble of a session that was killed, or could not write its record."""
-_NOT_THE_BOARDS: Final = frozenset({CUT_OFF, "worker-lost", "build-changed"})
+BUILD_CHANGED: Final = "build-changed"
+"""The trouble of a session that ran another build than the planned one: nothing of it counts."""
+_NOT_THE_BOARDS: Final = frozenset({CUT_OFF, "worker-lost", BUILD_CHANGED})
 """Troubles that say nothing about the board."""
 
 

@@ -12,7 +12,8 @@ from tfm_harness.errors import ConfigError
 from tfm_harness.farm.collect import collect
 from tfm_harness.farm.engines.base import Finished
 from tfm_harness.farm.journal import Event, Header
-from tfm_harness.farm.night import Night
+from tfm_harness.farm.night import Ended, Night
+from tfm_harness.farm.outcome import BUILD_CHANGED
 from tfm_harness.farm.runner import build_of
 from tfm_harness.farm.tasks import Assignment, SessionResult
 
@@ -37,7 +38,7 @@ def newest_night(results: Path) -> Path:
     return found[-1]
 
 
-def replay(events: Sequence[Event], folder: Path, *, now: float) -> tuple[Night, list[SessionResult]]:
+def replay(events: Sequence[Event], folder: Path, *, now: float) -> tuple[Night, list[Ended]]:
     """The night as it was, with sessions that nobody saw ending.
 
     Args:
@@ -46,7 +47,7 @@ def replay(events: Sequence[Event], folder: Path, *, now: float) -> tuple[Night,
         now: seconds since 1970.
 
     Returns:
-        the night, and results that the journal does not have yet: of sessions that had ended when the night was killed.
+        the night, and sessions whose end the journal does not have yet: they had ended when the night was killed.
 
     Raises:
         ConfigError: kind ``night-journal``: a session's record is not what it was, or the journal contradicts itself.
@@ -66,7 +67,7 @@ def replay(events: Sequence[Event], folder: Path, *, now: float) -> tuple[Night,
             "the night's journal contradicts itself", kind="night-journal", seen=f"{type(error).__name__}: {error}",
             where=str(folder), hint="begin a new night; the sessions' own records in its folder are whole",
         ) from error  # fmt: skip
-    found = []
+    found: list[Ended] = []
     for session in list(night.running):
         assignment = night.running[session]
         result = collect(
@@ -77,14 +78,14 @@ def replay(events: Sequence[Event], folder: Path, *, now: float) -> tuple[Night,
             continue
         result = replace(result, at=now)
         night.take(result, now)
-        found.append(result)
+        found.append(night.ended[-1])
     night.began = max(night.began, now - PROOF_LASTS)
     return night, found
 
 
 def _with_attempts(night: Night, result: SessionResult, folder: Path) -> SessionResult:
     """The result with its tests, which stand in the session's own record."""
-    if not result.record or result.trouble == "build-changed":
+    if not result.record or result.trouble == BUILD_CHANGED:
         return result
     assignment = night.running[result.session]
     path = folder / result.record

@@ -175,7 +175,7 @@ class _Work:
         night.take(result, at)
         after = night.boards[assignment.board].health
         self._tell(assignment, result, before, after)
-        keep(self.book, folder, result, before, after, night.name)
+        keep(self.book, night, assignment, result, folder, before)
 
     def _tell(self, assignment: Assignment, result: SessionResult, before: BoardHealth, after: BoardHealth) -> None:
         words = f"{result.trouble}: {result.headline}" if result.trouble else f"{result.verdict}: {result.headline}"
@@ -189,17 +189,19 @@ def build_of(night: Night, assignment: Assignment) -> PlannedBuild:
     return night.plan.builds[assignment.task.build]
 
 
-def keep(book: Book, folder: Path, result: SessionResult, before: BoardHealth, after: BoardHealth, night: str) -> None:
-    """A session's record and its board's new state into the memory.
+def keep(
+    book: Book, night: Night, assignment: Assignment, result: SessionResult, folder: Path, before: BoardHealth
+) -> None:
+    """A session and its board's new state into the memory; `before` is the board's state before the session.
 
     Raises:
         InfrastructureError: the memory cannot be written; the text says that the night can be resumed.
     """
     try:
-        if result.record and result.trouble != "build-changed":
-            book.take(folder, night)
+        book.take(night, assignment, result, folder)
+        after = night.boards[assignment.board].health
         if after != before:
-            book.set_health(after, night)
+            book.set_health(after, night.name)
     except InfrastructureError as error:
         error.hint = f"{error.hint or 'make room'}; then go on with --resume: nothing that ran is lost"
         raise

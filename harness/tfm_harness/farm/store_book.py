@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from tfm_harness.farm.health import STATES, BoardHealth, State
-from tfm_harness.farm.tasks import PoolPlan, Times
+from tfm_harness.farm.night import Night
+from tfm_harness.farm.outcome import BUILD_CHANGED
+from tfm_harness.farm.stored_sessions import keep_night, keep_not_run, keep_session
+from tfm_harness.farm.tasks import Assignment, PoolPlan, SessionResult, Task, Times
 from tfm_harness.history.database import Database
 from tfm_harness.history.health import set_health
 from tfm_harness.history.judged import durations
@@ -72,13 +75,42 @@ class StoreBook:
         failures = {row.name: row.bench_failures for row in memory.boards(nights=nights)} if nights else {}
         return Times(sessions=session_times(taken, pools), failures=failures)
 
-    def take(self, folder: Path, night: str) -> None:
+    def begin(self, night: Night, farm: str) -> None:
+        """As `Book.begin`."""
+        plan = [
+            {"pool": task.pool, "build": task.build, "board": task.home, "suites": list(task.suites)}
+            for task in night.plan.tasks
+        ]
+        boards = {name: board.pool for name, board in night.boards.items()}
+        keep_night(
+            self._database, night.name, file=farm, state="running", started=night.started,
+            plan={"sessions": plan, "boards": boards},
+        )  # fmt: skip
+
+    def take(self, night: Night, assignment: Assignment, result: SessionResult, folder: Path) -> None:
         """As `Book.take`."""
-        import_run(self._database, folder, night=night)
+        run_id = None
+        if result.record and result.trouble != BUILD_CHANGED:
+            run_id = import_run(self._database, folder, night=night.name).run_id
+        keep_session(
+            self._database, night.name, assignment, result,
+            combination=_combination(night, assignment.task), run_id=run_id,
+        )  # fmt: skip
+
+    def end(self, night: Night, farm: str, verdict: str) -> None:
+        """As `Book.end`."""
+        for never in night.not_run:
+            keep_not_run(self._database, night.name, never, combination=_combination(night, never.task))
+        ended = dt.datetime.now(dt.UTC).timestamp()
+        keep_night(self._database, night.name, file=farm, state=verdict, started=night.started, ended=ended)
 
     def close(self) -> None:
         """As `Book.close`."""
         self._database.close()
+
+
+def _combination(night: Night, task: Task) -> str:
+    return f"{night.plan.pools[task.pool].combination}+{task.build}"
 
 
 def session_times(taken: Mapping[str, Mapping[str, float]], pools: Iterable[PoolPlan]) -> dict[str, float]:
