@@ -150,7 +150,9 @@ def test_times_are_in_their_order(
         if bench.missing(["sensor", "stimulus", "sensor-model"]):
             pytest.skip("not covered: no sensor to take an input from")
         request.getfixturevalue("stimulus")
-    least = min(device.test_commands.latency(4).ticks)
+    # On a busy host an emulator's clock makes work look longer, never shorter: the least of many counts.
+    least = min(device.test_commands.latency(32).ticks)
+    taken: dict[str, int] = {}
     last = 0
     for number in range(3):
         inference = device.infer_window() if source == "sensor" else device.infer_input(some_input(bench, number))
@@ -161,10 +163,12 @@ def test_times_are_in_their_order(
         checks(ORDER, marks[0] > last, expected=f"after {last}, the request before", seen=marks[0], subject=subject)
         span = result.integer("end_ticks") or 0, result.integer("start_ticks") or 0
         checks.equal(ORDER, span, (marks[4], marks[3]), subject=f"{subject}: signed end and start")
-        taken = span[0] - span[1]
-        checks(ORDER, 2 * taken > least, expected=f"about {least} ticks", seen=taken, subject=f"{subject}: inference")
+        taken[f"{subject}: inference"] = span[0] - span[1]
         last = marks[-1]
         checks(ORDER, marks[6] < marks[7], expected="a response after signing", seen=marks, subject=subject)
+    least = min(least, *device.test_commands.latency(32).ticks)
+    for subject, ticks in taken.items():
+        checks(ORDER, 2 * ticks > least, expected=f"about {least} ticks", seen=ticks, subject=subject)
 
 
 def flipped(value: bytes, bit: int) -> bytes:
