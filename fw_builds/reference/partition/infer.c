@@ -5,13 +5,14 @@
 
 #include "counter.h"
 #include "devices.h"
+#include "fih.h"
 #include "identity.h"
 #include "model.h"
 #include "platform_client.h"
 #include "result.h"
 #include "sampler.h"
 
-static psa_status_t check_request(const struct tfm_inference_run *request, size_t input_len)
+DECISION static psa_status_t check_request(const struct tfm_inference_run *request, size_t input_len)
 {
 	if (request->nonce_len < TFM_INFERENCE_NONCE_MIN || request->nonce_len > TFM_INFERENCE_NONCE_MAX) {
 		return PSA_ERROR_INVALID_ARGUMENT;
@@ -31,7 +32,7 @@ static void use_window(const struct window *window, int8_t *input, uint8_t bytes
 }
 
 /* Put the window into the model's input. The window is locked. */
-static psa_status_t input_from_sensor(const struct model *model, uint8_t digested[WINDOW_BYTES])
+DECISION static psa_status_t input_from_sensor(const struct model *model, uint8_t digested[WINDOW_BYTES])
 {
 	const struct window *window = sampler_window();
 
@@ -91,7 +92,7 @@ static psa_status_t sign_claims(struct result_claims *claims, uint8_t *out, size
 	return status;
 }
 
-psa_status_t infer_run(const struct tfm_inference_run *request, const uint8_t *input, size_t input_len, uint8_t *out,
+DECISION psa_status_t infer_run(const struct tfm_inference_run *request, const uint8_t *input, size_t input_len, uint8_t *out,
 		       size_t size, size_t *len, struct tfm_inference_phases *phases)
 {
 	const bool from_sensor = request->source == TFM_INFERENCE_SOURCE_SENSOR;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "devices.h"
+#include "fih.h"
 #include "identity.h"
 #include "infer.h"
 #include "measure.h"
@@ -91,7 +92,7 @@ static psa_status_t do_sample(const psa_msg_t *msg)
 	return write_all(msg, 0, &state, sizeof(state));
 }
 
-static psa_status_t do_run(const psa_msg_t *msg)
+DECISION static psa_status_t do_run(const psa_msg_t *msg)
 {
 	static uint8_t input[INPUT_MAX];
 	static uint8_t result[TFM_INFERENCE_RESULT_MAX];

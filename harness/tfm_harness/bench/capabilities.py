@@ -15,6 +15,7 @@ BOARD_WORDS: Final = (
     "call-stops",
     "clock-control",
     "cold-reset",
+    "debugger",
     "factory-reset",
     "fast-flash",
     "known-secrets",

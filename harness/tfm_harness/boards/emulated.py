@@ -16,6 +16,7 @@ from tfm_harness.boards.provision import check_unchanged, digest_images
 from tfm_harness.boards.virtual import (
     BoardStore,
     Burned,
+    Debugger,
     EphemeralStore,
     NvMemory,
     Registers,
@@ -178,6 +179,10 @@ class EmulatedBoard(Board):
         """See `VirtualControl`; None where resets by the firmware itself cannot be counted."""
         return None
 
+    def debugger(self) -> AbstractContextManager[Debugger]:
+        """See `VirtualControl`."""
+        raise InfrastructureError(f"{self.kind} boards have no debugger", kind="no-debugger")
+
     def write_stops(
         self, addresses: Sequence[int], on_stop: Callable[[int], None]
     ) -> AbstractContextManager[StoppedCpu]:
@@ -239,6 +244,7 @@ class EmulatedBoard(Board):
             "known-secrets": otp,
             "provision": otp,
             "nv-access": nv,
+            "debugger": type(self).debugger is not EmulatedBoard.debugger,
             "write-stops": nv and type(self).write_stops is not EmulatedBoard.write_stops,
             "call-stops": type(self).call_stops is not EmulatedBoard.call_stops,
         }

@@ -23,6 +23,7 @@ __all__ = [
     "OTP_SIZE",
     "BoardStore",
     "Burned",
+    "Debugger",
     "EphemeralStore",
     "NvMemory",
     "Registers",
@@ -346,6 +347,51 @@ class Registers:
     fpscr: int
 
 
+class Debugger(Protocol):
+    """A debugger on the emulated CPU, which stands whenever it is not between `go` and the end of `wait`."""
+
+    @property
+    def pc(self) -> int:
+        """Address of the instruction that comes next."""
+
+    def break_at(self, address: int) -> None:
+        """Stand before the instruction at `address`, each time, until `clear`."""
+
+    def clear(self, address: int) -> None:
+        """Forget what `break_at` set."""
+
+    def go(self) -> None:
+        """Let the CPU run."""
+
+    def wait(self, timeout: float) -> bool:
+        """Whether the running CPU comes to stand within `timeout` seconds."""
+
+    def halt(self) -> None:
+        """Let the CPU stand where it is."""
+
+    def step(self) -> None:
+        """One instruction."""
+
+    def jump(self, address: int, xpsr: int) -> None:
+        """Go on at `address` with these program status bits."""
+
+    @property
+    def xpsr(self) -> int:
+        """The program status register."""
+
+    def read(self, address: int, size: int) -> bytes:
+        """Memory as the code sees it that stands."""
+
+    def write(self, address: int, data: bytes) -> None:
+        """Change memory, as that code sees it."""
+
+    def restart(self) -> None:
+        """Reset the CPU; it stands before its first instruction."""
+
+    def work_done(self) -> float:
+        """Seconds of this host's CPU that the emulator has used: time that no load of the host makes longer."""
+
+
 @runtime_checkable
 class VirtualControl(Protocol):
     """What only an emulated board lets the harness do to it."""
@@ -362,6 +408,13 @@ class VirtualControl(Protocol):
         """The entropy (32 bytes) given at the last cold start, and resets since then: a boot seed follows from them.
 
         None where the entropy is not known, or resets by the firmware itself cannot be counted.
+        """
+
+    def debugger(self) -> AbstractContextManager[Debugger]:
+        """A debugger for the block; the CPU stands at its start, and runs on after it.
+
+        Raises:
+            InfrastructureError: ``no-debugger``: this kind of board has none.
         """
 
     def write_stops(

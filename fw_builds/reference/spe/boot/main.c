@@ -3,6 +3,7 @@
  * The secure side's boot: isolate, identify, verify, start.
  */
 #include "device.h"
+#include "fih.h"
 #include "log.h"
 #include "model_store.h"
 #include "nspe_boot.h"
@@ -18,7 +19,7 @@
 
 _Noreturn void spe_main(void);
 
-_Noreturn static void halt(const char *why)
+DECISION _Noreturn static void halt(const char *why)
 {
 	spe_log("BOOT", "halted: %s", why);
 	for (;;) {
@@ -38,7 +39,7 @@ static void start_partitions(void)
 	}
 }
 
-_Noreturn void spe_main(void)
+DECISION _Noreturn void spe_main(void)
 {
 	struct nspe_entry entry;
 

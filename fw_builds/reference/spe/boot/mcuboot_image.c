@@ -5,6 +5,7 @@
 
 #include "bytes.h"
 #include "ecdsa.h"
+#include "fih.h"
 #include "sha256.h"
 
 #define IMAGE_MAGIC 0x96F3B83Du
@@ -145,7 +146,7 @@ static size_t parse_area(const uint8_t *slot, size_t offset, size_t size, uint16
 	return total;
 }
 
-enum mcuboot_status mcuboot_parse(const uint8_t *slot, size_t size, struct mcuboot_image *out)
+DECISION enum mcuboot_status mcuboot_parse(const uint8_t *slot, size_t size, struct mcuboot_image *out)
 {
 	struct header header;
 	struct mcuboot_image image;
@@ -198,7 +199,7 @@ static enum mcuboot_status verify_signature(const struct mcuboot_image *image, c
 	return MCUBOOT_OK;
 }
 
-enum mcuboot_status mcuboot_check_counter(const struct mcuboot_image *image, uint32_t lowest_counter)
+DECISION enum mcuboot_status mcuboot_check_counter(const struct mcuboot_image *image, uint32_t lowest_counter)
 {
 	if (!image->has_security_counter) {
 		return MCUBOOT_NO_COUNTER;
@@ -209,7 +210,7 @@ enum mcuboot_status mcuboot_check_counter(const struct mcuboot_image *image, uin
 	return MCUBOOT_OK;
 }
 
-enum mcuboot_status mcuboot_verify(const uint8_t *slot, const struct mcuboot_image *image,
+DECISION enum mcuboot_status mcuboot_verify(const uint8_t *slot, const struct mcuboot_image *image,
 				   const struct mcuboot_key *key, uint32_t lowest_counter)
 {
 	uint8_t digest[SHA256_SIZE];

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "fih.h"
 #include "image_report.h"
 #include "log.h"
 #include "memory_map.h"
@@ -45,7 +46,7 @@ static bool take_vectors(const struct mcuboot_image *image, struct nspe_entry *e
 	       entry->msp <= NS_DATA_BASE + NS_DATA_SIZE;
 }
 
-bool nspe_verify(struct nspe_entry *entry, struct measurement *measurement)
+DECISION bool nspe_verify(struct nspe_entry *entry, struct measurement *measurement)
 {
 	const uint8_t *const slot = (const uint8_t *)NS_CODE_BASE;
 	const struct mcuboot_key key = nspe_provisioned_key(device()->otp.nspe_key_hash);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "fih.h"
 #include "nv.h"
 #include "sha256.h"
 
@@ -17,7 +18,7 @@ static uint64_t uid_of(const char *name)
 	return (uint64_t)get_le32(digest) << 32 | get_le32(digest + 4) | COUNTER_UID_BIT;
 }
 
-uint32_t rollback_lowest(int32_t owner, const char *name)
+DECISION uint32_t rollback_lowest(int32_t owner, const char *name)
 {
 	uint32_t counter;
 	size_t len = 0;

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "fih.h"
 #include "memory_check.h"
 
 static bool wraps(const void *base, size_t len)
@@ -70,7 +71,7 @@ static bool outputs_stand_alone(const struct iovecs *vecs, const psa_outvec *arr
 	return true;
 }
 
-bool iovecs_take(struct iovecs *vecs, bool nonsecure, const psa_invec *in_vec, size_t in_len, psa_outvec *out_vec,
+DECISION bool iovecs_take(struct iovecs *vecs, bool nonsecure, const psa_invec *in_vec, size_t in_len, psa_outvec *out_vec,
 		 size_t out_len)
 {
 	if (in_len > PSA_MAX_IOVEC || out_len > PSA_MAX_IOVEC || in_len + out_len > PSA_MAX_IOVEC) {

@@ -4,6 +4,7 @@
 #include <arm_cmse.h>
 #include <stdint.h>
 
+#include "fih.h"
 #include "memory_map.h"
 
 static bool within(uintptr_t base, size_t size, uintptr_t region, size_t region_size)
@@ -19,7 +20,7 @@ static bool nonsecure_is_unprivileged(void)
 	return (control & 1u) != 0;
 }
 
-bool memory_check_nonsecure(const void *base, size_t size, enum memory_access access)
+DECISION bool memory_check_nonsecure(const void *base, size_t size, enum memory_access access)
 {
 	const uintptr_t at = (uintptr_t)base;
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "fih.h"
 #include "iovec.h"
 #include "panic.h"
 
@@ -40,7 +41,7 @@ static const struct spm_service *find_service(psa_handle_t handle)
 	return NULL;
 }
 
-psa_status_t spm_call(int32_t client_id, psa_handle_t handle, int32_t type, const psa_invec *in_vec, size_t in_len,
+DECISION psa_status_t spm_call(int32_t client_id, psa_handle_t handle, int32_t type, const psa_invec *in_vec, size_t in_len,
 		      psa_outvec *out_vec, size_t out_len)
 {
 	const bool nonsecure = client_id < 0;

@@ -6,6 +6,7 @@
 
 #include <arm_cmse.h>
 
+#include "fih.h"
 #include "spm.h"
 #include "tfm_psa_call_pack.h"
 
@@ -46,7 +47,7 @@ GATEWAY uint32_t tfm_psa_version_veneer(uint32_t sid)
 	return PSA_VERSION_NONE;
 }
 
-GATEWAY psa_status_t tfm_psa_call_veneer(psa_handle_t handle, uint32_t ctrl_param, const psa_invec *in_vec,
+DECISION GATEWAY psa_status_t tfm_psa_call_veneer(psa_handle_t handle, uint32_t ctrl_param, const psa_invec *in_vec,
 					 psa_outvec *out_vec)
 {
 	if (handler_mode() != 0) {

@@ -9,6 +9,7 @@
 #include "device.h"
 #include "ecdsa.h"
 #include "key_derivation.h"
+#include "fih.h"
 #include "log.h"
 #include "psa_manifest/pid.h"
 #include "sha256.h"
@@ -78,7 +79,7 @@ psa_status_t builtin_public_key(psa_key_id_t id, const uint8_t **point)
 	return PSA_SUCCESS;
 }
 
-psa_status_t builtin_sign(psa_key_id_t id, int32_t partition, const uint8_t digest[32], uint8_t signature[64])
+DECISION psa_status_t builtin_sign(psa_key_id_t id, int32_t partition, const uint8_t digest[32], uint8_t signature[64])
 {
 	struct builtin_key *key;
 	psa_status_t status = find(id, &key);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bearssl_ec.h"
+#include "fih.h"
 #include "wipe.h"
 
 /* br_ec_p256_m31: constant-time, 31-bit limbs; the multiplier of a Cortex-M55 is constant-time too. */
@@ -40,7 +41,7 @@ bool ecdsa_sign(const uint8_t key[ECDSA_KEY_SIZE], const uint8_t digest[32], uin
 	return len == ECDSA_SIGNATURE_SIZE;
 }
 
-bool ecdsa_verify(const uint8_t public_key[ECDSA_PUBLIC_KEY_SIZE], const uint8_t digest[32],
+DECISION bool ecdsa_verify(const uint8_t public_key[ECDSA_PUBLIC_KEY_SIZE], const uint8_t digest[32],
 		  const uint8_t signature[ECDSA_SIGNATURE_SIZE])
 {
 	uint8_t copy[ECDSA_PUBLIC_KEY_SIZE];
@@ -94,7 +95,7 @@ static bool take_integer(const uint8_t **at, const uint8_t *end, uint8_t out[32]
 	return true;
 }
 
-bool ecdsa_signature_from_der(const uint8_t *der, size_t len, uint8_t signature[ECDSA_SIGNATURE_SIZE])
+DECISION bool ecdsa_signature_from_der(const uint8_t *der, size_t len, uint8_t signature[ECDSA_SIGNATURE_SIZE])
 {
 	if (len < 2 || len > ECDSA_DER_MAX || der[0] != 0x30 || der[1] != len - 2) {
 		return false;

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "fih.h"
 #include "image_report.h"
 #include "log.h"
 #include "nspe_boot.h"
@@ -27,7 +28,7 @@ static bool interpreter_takes(const struct mcuboot_image *image)
 	return why == NULL;
 }
 
-enum mcuboot_status model_image_verify(const uint8_t *file, size_t size, struct mcuboot_image *image)
+DECISION enum mcuboot_status model_image_verify(const uint8_t *file, size_t size, struct mcuboot_image *image)
 {
 	const struct mcuboot_key key = nspe_provisioned_key(device()->otp.model_key_hash);
 	enum mcuboot_status status = mcuboot_parse(file, size, image);
@@ -47,7 +48,7 @@ enum mcuboot_status model_image_verify(const uint8_t *file, size_t size, struct 
 	return status;
 }
 
-enum mcuboot_status model_image_check_counter(const struct mcuboot_image *image)
+DECISION enum mcuboot_status model_image_check_counter(const struct mcuboot_image *image)
 {
 	return mcuboot_check_counter(image, rollback_lowest(TFM_SP_MODEL_STORE, image->name));
 }

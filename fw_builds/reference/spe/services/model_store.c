@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "fih.h"
 #include "log.h"
 #include "memory_map.h"
 #include "model_image.h"
@@ -51,7 +52,7 @@ static const uint8_t *slot_base(uint32_t slot)
  * Factory slots are read-only, and the update banks change only here: one look is enough. The active slot's is never
  * taken while the inference partition asks for its model: a look calls the partition.
  */
-static const struct slot *examine(uint32_t number)
+DECISION static const struct slot *examine(uint32_t number)
 {
 	struct slot *const slot = &slots[number];
 	const uint8_t *const base = slot_base(number);
@@ -104,7 +105,7 @@ static void report_slot(uint32_t number, enum mcuboot_status status)
 }
 
 /* Make a slot's model the active one, in this boot. */
-static enum mcuboot_status activate(uint32_t number)
+DECISION static enum mcuboot_status activate(uint32_t number)
 {
 	const struct slot *const slot = examine(number);
 	const enum mcuboot_status status = status_of(slot);
@@ -211,7 +212,7 @@ static psa_status_t remember(struct active_record next)
 }
 
 /* Make a model active, in this boot and the next ones; or leave everything as it was. */
-static psa_status_t switch_to(uint32_t slot, uint32_t bank, struct model_store_info *info)
+DECISION static psa_status_t switch_to(uint32_t slot, uint32_t bank, struct model_store_info *info)
 {
 	const struct active_record before = record;
 	const psa_status_t stored = remember((struct active_record){ slot, bank });
@@ -255,7 +256,7 @@ psa_status_t model_store_select(const char *name, struct model_store_info *info)
 	return why;
 }
 
-psa_status_t model_store_install(const uint8_t *file, size_t size, struct model_store_info *info)
+DECISION psa_status_t model_store_install(const uint8_t *file, size_t size, struct model_store_info *info)
 {
 	struct mcuboot_image image;
 	enum mcuboot_status status = model_image_verify(file, size, &image);

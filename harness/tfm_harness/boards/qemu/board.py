@@ -15,6 +15,7 @@ from tfm_harness.boards.emulated import EmulatedBoard
 from tfm_harness.boards.provision import otp_for
 from tfm_harness.boards.qemu.call_stops import CallStops
 from tfm_harness.boards.qemu.command import check_sensors
+from tfm_harness.boards.qemu.debugger import QemuDebugger
 from tfm_harness.boards.qemu.machine import Machine, Provisions
 from tfm_harness.boards.qemu.wake import Waker
 from tfm_harness.boards.qemu.write_stops import WriteStops
@@ -64,6 +65,10 @@ class QemuBoard(EmulatedBoard):
     def seed_source(self) -> tuple[bytes, int] | None:
         """The entropy (32 bytes) given at the last cold start, and resets since then: what a boot seed follows from."""
         return None if self._entropy is None else (self._entropy, self._resets_since_cold)
+
+    def debugger(self) -> QemuDebugger:
+        """QEMU's debugger for the block; see `QemuDebugger`."""
+        return QemuDebugger(self._machine, self._reset_standing)
 
     def write_stops(self, addresses: Sequence[int], on_stop: Callable[[int], None]) -> WriteStops:
         """While the block runs, stop the CPU after each write to one of these words; see `WriteStops`."""
@@ -228,6 +233,15 @@ class QemuBoard(EmulatedBoard):
         await self._go()
 
     # --- what happens to it ----------------------------------------------------------------------
+
+    async def _reset_standing(self) -> None:
+        """Reset while a debugger holds the CPU, which stands again afterwards."""
+        self._reset_done.clear()
+        self._resets_since_cold += 1
+        await self._machine.command("system_reset")
+        await asyncio.wait_for(self._reset_done.wait(), _START_TIMEOUT / 2)
+        await self._set_all(dict(self._properties))
+        self._waker.booted(self._target.consoles)
 
     async def _on_event(self, event: Mapping[str, Any]) -> None:
         data = event.get("data") or {}

@@ -1,0 +1,198 @@
+"""Runs of the firmware with an instruction left out, under the emulator's debugger: what each of them came to."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from tfm_harness.boards.virtual import Debugger
+from tfm_harness.verify.instruction_skips import Skip, after
+from tfm_harness.verify.marked_code import MarkedCode
+
+__all__ = ["Came", "SkippedBoot", "Tally", "asleep", "skipping", "visits_of"]
+
+_WFI: Final = 0xBF30
+_LOOK: Final = 0.25  # seconds between two looks at a CPU that does not come to an end
+_LEAST_WORK: Final = 1.0  # seconds of the host's CPU
+
+
+class Came(enum.StrEnum):
+    """What a run with a skip came to."""
+
+    REFUSED = "refused"  # as without a skip
+    STOPPED = "stopped"  # reset, fault, halt or no end: nothing wrong was accepted
+    BYPASSED = "bypassed"  # what must be refused was accepted
+    UNREACHED = "unreached"  # the run did not reach the instruction
+
+
+@dataclass
+class Tally:
+    """The runs of one campaign: how many came to what."""
+
+    addresses: set[int] = field(default_factory=set)
+    outcomes: Counter[Came] = field(default_factory=Counter)
+
+    def add(self, skip: Skip, came: Came) -> None:
+        """One more run."""
+        self.addresses.add(skip.address)
+        self.outcomes[came] += 1
+
+    def __str__(self) -> str:
+        parts = ", ".join(f"{self.outcomes[came]} {came}" for came in Came if self.outcomes[came])
+        return f"{self.outcomes.total()} skips at {len(self.addresses)} addresses: {parts or 'none'}"
+
+
+class SkippedBoot:
+    """Boots with a skip, from reset to an end that the code names.
+
+    Args:
+        debugger: on the board; its CPU stands.
+        code: the marked functions of the image.
+        ends: addresses at which a boot has come to an end, and what that end means.
+        foreign: the addresses of the code that must not run: a CPU that is found there has accepted it.
+        prepare: puts memory into the state that each boot shall find; called after each reset.
+    """
+
+    def __init__(
+        self,
+        debugger: Debugger,
+        code: MarkedCode,
+        *,
+        ends: Mapping[int, Came],
+        foreign: range,
+        prepare: Callable[[], None],
+    ) -> None:
+        self._debugger, self._code, self._ends, self._foreign = debugger, code, ends, foreign
+        self._prepare = prepare
+        self._most_work = _LEAST_WORK
+
+    def visits(self) -> dict[int, int]:
+        """A boot without a skip: how often it reaches each marked instruction."""
+        self._restart()
+        began = self._debugger.work_done()
+        counted = visits_of(self._debugger, self._code, lambda at: at in self._ends)
+        self._most_work = max(_LEAST_WORK, 3 * (self._debugger.work_done() - began))
+        return counted
+
+    def plain(self) -> Came:
+        """A boot without a skip."""
+        self._restart()
+        return self._to_end(None)
+
+    def attempt(self, skip: Skip) -> Came:
+        """A boot with a skip."""
+        self._restart()
+        self._debugger.break_at(skip.address)
+        try:
+            return self._to_end(skip)
+        finally:
+            self._debugger.halt()
+            self._debugger.clear(skip.address)
+
+    def _restart(self) -> None:
+        self._debugger.restart()
+        self._prepare()
+        for address in self._ends:
+            self._debugger.break_at(address)
+
+    def _to_end(self, skip: Skip | None) -> Came:
+        debugger = self._debugger
+        visit, done = 0, skip is None
+        limit = debugger.work_done() + self._most_work
+        while True:
+            debugger.go()
+            while not debugger.wait(_LOOK):
+                debugger.halt()
+                if debugger.pc in self._foreign:
+                    return Came.BYPASSED
+                if asleep(debugger) or debugger.work_done() > limit:
+                    return Came.STOPPED
+                debugger.go()
+            at = debugger.pc
+            if not done and skip is not None and at == skip.address:
+                visit += 1
+                if visit == skip.visit:
+                    done = True
+                    debugger.clear(at)
+                    debugger.jump(*after(skip, debugger.xpsr, self._code))
+                    at = debugger.pc
+            if at in self._ends:
+                return self._ends[at] if done else Came.UNREACHED
+
+
+def asleep(debugger: Debugger) -> bool:
+    """Whether the CPU, which stands, waits for an interrupt (WFI)."""
+    at = debugger.pc
+    return any(int.from_bytes(debugger.read(where, 2), "little") == _WFI for where in (at, at - 2))
+
+
+def visits_of(debugger: Debugger, code: MarkedCode, ended: Callable[[int], bool]) -> dict[int, int]:
+    """How often a run reaches each marked instruction, until it comes to a breakpoint for which `ended` says so."""
+    counted: dict[int, int] = {}
+    for address in code.instructions:
+        debugger.break_at(address)
+    try:
+        while True:
+            debugger.go()
+            while not debugger.wait(_LOOK):
+                debugger.halt()
+                if asleep(debugger):
+                    return counted
+                debugger.go()
+            at = debugger.pc
+            if at in code.instructions:
+                counted[at] = counted.get(at, 0) + 1
+            if ended(at):
+                return counted
+    finally:
+        for address in code.instructions:
+            debugger.clear(address)
+
+
+@contextlib.contextmanager
+def skipping(debugger: Debugger, code: MarkedCode, skip: Skip) -> Iterator[threading.Event]:
+    """While the block runs, the running firmware leaves the skip's instructions out, once.
+
+    Gives an event that tells whether it has. The CPU runs before the block and after it.
+    """
+    ending, done = threading.Event(), threading.Event()
+    problems: list[Exception] = []
+
+    def follow() -> None:
+        visit = 0
+        try:
+            while not ending.is_set():
+                if not debugger.wait(0.02):
+                    continue
+                visit += 1
+                if visit == skip.visit:
+                    debugger.clear(skip.address)
+                    debugger.jump(*after(skip, debugger.xpsr, code))
+                    done.set()
+                    debugger.go()
+                    return
+                debugger.go()
+        except Exception as problem:  # noqa: BLE001 - carried to the thread that waits
+            problems.append(problem)
+
+    debugger.halt()
+    debugger.break_at(skip.address)
+    debugger.go()
+    thread = threading.Thread(target=follow, name="skip", daemon=True)
+    thread.start()
+    try:
+        yield done
+    finally:
+        ending.set()
+        thread.join()
+        if not problems:
+            debugger.halt()
+            debugger.clear(skip.address)
+            debugger.go()
+    if problems:
+        raise problems[0]

@@ -1,0 +1,180 @@
+"""QEMU's debugger port for tests that stop, look and move on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from tfm_harness.boards.gdb_remote import GdbRemote, GdbRemoteError
+from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError
+
+if TYPE_CHECKING:
+    from tfm_harness.boards.qemu.machine import Machine
+
+__all__ = ["QemuDebugger"]
+
+_PC: Final = 15
+_XPSR: Final = 25
+_RESET_TIMEOUT: Final = 20.0
+
+
+class QemuDebugger:
+    """A `Debugger` (see there) on a QEMU process: its debugger port is opened for the block and closed after it.
+
+    Raises (in all methods, and when the block is entered):
+        InfrastructureError: kind ``gdbstub``: QEMU opens no debugger port, or does not answer on it.
+
+    Args:
+        machine: the emulator.
+        reset: resets the emulated CPU while it stands.
+    """
+
+    def __init__(self, machine: Machine, reset: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._machine = machine
+        self._reset = reset
+        self._folder: Path | None = None
+        self._remote: GdbRemote | None = None
+        self._breaks: set[int] = set()
+
+    def __enter__(self) -> Self:
+        self._folder = Path(tempfile.mkdtemp(prefix="tfm-harness-gdb-"))
+        path = self._folder / "port"
+        try:
+            self._monitor(f"gdbserver unix:{path},server=on,wait=off")
+            with _reported():
+                self._remote = GdbRemote(str(path))
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    @property
+    def pc(self) -> int:
+        """See `Debugger`."""
+        with _reported():
+            return self._open.read_register(_PC)
+
+    @property
+    def xpsr(self) -> int:
+        """See `Debugger`."""
+        with _reported():
+            return self._open.read_register(_XPSR)
+
+    def break_at(self, address: int) -> None:
+        """See `Debugger`."""
+        if address not in self._breaks:
+            with _reported():
+                self._open.break_at(address)
+            self._breaks.add(address)
+
+    def clear(self, address: int) -> None:
+        """See `Debugger`."""
+        if address in self._breaks:
+            with _reported():
+                self._open.clear_break(address)
+            self._breaks.discard(address)
+
+    def go(self) -> None:
+        """See `Debugger`. What stands at a breakpoint moves off it first: QEMU would stop there again."""
+        with _reported():
+            at = self._open.read_register(_PC)
+            if at in self._breaks:
+                self._open.clear_break(at)
+                self._open.step()
+                self._open.break_at(at)
+            self._open.go()
+
+    def wait(self, timeout: float) -> bool:
+        """See `Debugger`."""
+        with _reported():
+            return self._open.await_stop(timeout)
+
+    def halt(self) -> None:
+        """See `Debugger`."""
+        with _reported():
+            self._open.halt()
+
+    def step(self) -> None:
+        """See `Debugger`."""
+        with _reported():
+            self._open.step()
+
+    def jump(self, address: int, xpsr: int) -> None:
+        """See `Debugger`. QEMU takes the bits of IT, and leaves the exception number as it is."""
+        with _reported():
+            self._open.write_register(_PC, address)
+            if self._open.read_register(_XPSR) != xpsr:
+                self._open.write_register(_XPSR, xpsr)
+
+    def read(self, address: int, size: int) -> bytes:
+        """See `Debugger`."""
+        with _reported():
+            return self._open.read_memory(address, size)
+
+    def write(self, address: int, data: bytes) -> None:
+        """See `Debugger`."""
+        with _reported():
+            self._open.write_memory(address, data)
+
+    def restart(self) -> None:
+        """See `Debugger`."""
+        self.halt()
+        self._machine.call(self._reset(), _RESET_TIMEOUT)
+        with _reported():
+            self._open.synchronise()
+
+    def work_done(self) -> float:
+        """See `Debugger`."""
+        child = self._machine.child
+        if child is None:
+            return 0.0
+        fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # proc(5): utime and stime
+
+    @property
+    def _open(self) -> GdbRemote:
+        if self._remote is None:
+            raise HarnessBug("a debugger is used outside of its block", kind="board-state")
+        return self._remote
+
+    def _close(self) -> None:
+        remote, self._remote = self._remote, None
+        try:
+            if remote is not None:
+                with contextlib.suppress(OSError, GdbRemoteError):
+                    remote.halt()
+                    for address in self._breaks:
+                        remote.clear_break(address)
+                remote.close()
+            self._monitor("gdbserver none")
+        except HarnessError:
+            pass  # the emulator is gone; the next request reports it
+        finally:
+            self._breaks.clear()
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+                self._folder = None
+
+    def _monitor(self, line: str) -> None:
+        self._machine.call(self._machine.command("human-monitor-command", {"command-line": line}))
+
+
+@contextlib.contextmanager
+def _reported() -> Iterator[None]:
+    try:
+        yield
+    except (GdbRemoteError, OSError) as error:
+        raise InfrastructureError(
+            "the emulator's debugger port does not work", kind="gdbstub", seen=str(error)
+        ) from error
