@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tfm_harness.boards.base import Board, BoardEvent, Identity, PowerState, ResetKind, RunContext
     from tfm_harness.boards.locks import BoardLock
     from tfm_harness.boards.supervisor import Child, spawn
-    from tfm_harness.boards.virtual import Burned, StoppedCpu, make_otp
+    from tfm_harness.boards.virtual import Burned, Debugger, StoppedCpu, make_otp
     from tfm_harness.config.build import Build
     from tfm_harness.config.fields import Name, Strict
     from tfm_harness.config.memory_map import MemoryMap, MemoryRegion, ServiceCall, ServiceConfig
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from tfm_harness.plugin.checks import Checks
     from tfm_harness.plugin.console_run import run_console_suite
     from tfm_harness.plugin.latency import Latency
+    from tfm_harness.plugin.skips import SkipCampaign
     from tfm_harness.plugin.updates import ModelUpdates
     from tfm_harness.protocol.base import Description, Exchange, Feature, InferResult, PseudoDriver, Source, fresh_nonce
     from tfm_harness.protocol.smp.answers import Refused
@@ -75,7 +76,7 @@ _HOMES = {
     "bench.verifier": ("Verifier",),
     "bench.virtual": ("VirtualBoard",),
     "boards.base": ("Board", "BoardEvent", "Identity", "PowerState", "ResetKind", "RunContext"),
-    "boards.virtual": ("Burned", "StoppedCpu", "make_otp"),
+    "boards.virtual": ("Burned", "Debugger", "StoppedCpu", "make_otp"),
     "config.build": ("Build",),
     "config.fields": ("Name", "Strict"),
     "config.memory_map": ("MemoryMap", "MemoryRegion", "ServiceCall", "ServiceConfig"),
@@ -104,6 +105,7 @@ _HOMES = {
     "plugin.checks": ("Checks",),
     "plugin.console_run": ("run_console_suite",),
     "plugin.latency": ("Latency",),
+    "plugin.skips": ("SkipCampaign",),
     "plugin.updates": ("ModelUpdates",),
     "protocol.base": ("Description", "Exchange", "Feature", "InferResult", "PseudoDriver", "Source", "fresh_nonce"),
     "protocol.smp.answers": ("Refused",),
@@ -135,6 +137,7 @@ __all__ = [
     "ClockQuality",
     "ConfigError",
     "Console",
+    "Debugger",
     "Description",
     "Device",
     "Exchange",
@@ -174,6 +177,7 @@ __all__ = [
     "ServiceCall",
     "ServiceConfig",
     "Severity",
+    "SkipCampaign",
     "SmpDriver",
     "SocketTransport",
     "Source",

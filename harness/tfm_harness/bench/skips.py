@@ -6,7 +6,7 @@ import contextlib
 import enum
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,7 +14,7 @@ from tfm_harness.boards.virtual import Debugger
 from tfm_harness.verify.instruction_skips import Skip, after
 from tfm_harness.verify.marked_code import MarkedCode
 
-__all__ = ["Came", "SkippedBoot", "Tally", "asleep", "skipping", "visits_of"]
+__all__ = ["Came", "SkippedBoot", "Tally", "asleep", "counting", "skipping", "spent", "visits_of"]
 
 _WFI: Final = 0xBF30
 _LOOK: Final = 0.25  # seconds between two looks at a CPU that does not come to an end
@@ -155,44 +155,86 @@ def visits_of(debugger: Debugger, code: MarkedCode, ended: Callable[[int], bool]
 
 
 @contextlib.contextmanager
+def counting(debugger: Debugger, code: MarkedCode) -> Iterator[Mapping[int, int]]:
+    """While the block runs, count how often the running firmware reaches each marked instruction.
+
+    The CPU runs before the block and after it.
+    """
+    counted: dict[int, int] = {}
+
+    def stopped() -> bool:
+        at = debugger.pc
+        counted[at] = counted.get(at, 0) + 1
+        return True
+
+    with _following(debugger, tuple(code.instructions), stopped):
+        yield counted
+
+
+@contextlib.contextmanager
 def skipping(debugger: Debugger, code: MarkedCode, skip: Skip) -> Iterator[threading.Event]:
     """While the block runs, the running firmware leaves the skip's instructions out, once.
 
     Gives an event that tells whether it has. The CPU runs before the block and after it.
     """
-    ending, done = threading.Event(), threading.Event()
+    done = threading.Event()
+    visits = 0
+
+    def stopped() -> bool:
+        nonlocal visits
+        visits += 1
+        if visits < skip.visit:
+            return True
+        debugger.clear(skip.address)
+        debugger.jump(*after(skip, debugger.xpsr, code))
+        done.set()
+        return False
+
+    with _following(debugger, (skip.address,), stopped):
+        yield done
+
+
+@contextlib.contextmanager
+def _following(debugger: Debugger, addresses: Sequence[int], stopped: Callable[[], bool]) -> Iterator[None]:
+    """While the block runs, a thread stands by: at each stop it calls `stopped`, until that says no, and goes on."""
+    ending = threading.Event()
     problems: list[Exception] = []
 
     def follow() -> None:
-        visit = 0
+        more = True
         try:
-            while not ending.is_set():
-                if not debugger.wait(0.02):
-                    continue
-                visit += 1
-                if visit == skip.visit:
-                    debugger.clear(skip.address)
-                    debugger.jump(*after(skip, debugger.xpsr, code))
-                    done.set()
+            while more and not ending.is_set():
+                if debugger.wait(0.01):
+                    more = stopped()
                     debugger.go()
-                    return
-                debugger.go()
         except Exception as problem:  # noqa: BLE001 - carried to the thread that waits
             problems.append(problem)
 
     debugger.halt()
-    debugger.break_at(skip.address)
+    for address in addresses:
+        debugger.break_at(address)
     debugger.go()
-    thread = threading.Thread(target=follow, name="skip", daemon=True)
+    thread = threading.Thread(target=follow, name="skips", daemon=True)
     thread.start()
     try:
-        yield done
+        yield
     finally:
         ending.set()
         thread.join()
         if not problems:
             debugger.halt()
-            debugger.clear(skip.address)
+            for address in addresses:
+                debugger.clear(address)
             debugger.go()
     if problems:
         raise problems[0]
+
+
+def spent(debugger: Debugger, began: float) -> None:
+    """Return when the firmware sleeps, or has had its share of this host's CPU since `began`: it hangs."""
+    while debugger.work_done() < began + _LEAST_WORK:
+        debugger.halt()
+        idle = asleep(debugger)
+        debugger.go()
+        if idle or debugger.wait(_LOOK):
+            return

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tfm_harness.plugin.bench import Bench
     from tfm_harness.plugin.checks import Checks
     from tfm_harness.plugin.latency import Latency
+    from tfm_harness.plugin.skips import SkipCampaign
     from tfm_harness.protocol.smp.client import SmpDriver
     from tfm_harness.stimulus.base import Stimulus
 
@@ -28,6 +29,7 @@ __all__ = [
     "device",
     "latency",
     "reference",
+    "skips",
     "stimulus",
     "test_commands",
     "tfm_combination",
@@ -129,6 +131,16 @@ def virtual(bench: Bench, device: Device) -> VirtualBoard:  # noqa: ARG001 - ski
     from tfm_harness.bench.virtual import VirtualBoard
 
     return VirtualBoard(bench)
+
+
+@pytest.fixture
+def skips(request: pytest.FixtureRequest, bench: Bench, device: Device, checks: Checks) -> SkipCampaign:
+    """Runs with instructions left out; tests that use it need ``debugger``."""
+    del device  # skips first what the board has not
+    from tfm_harness.plugin.keys import PLUGIN
+    from tfm_harness.plugin.skips import SkipCampaign
+
+    return SkipCampaign(bench, checks, everything=request.config.stash[PLUGIN].options["skips"].text == "all")
 
 
 @pytest.fixture

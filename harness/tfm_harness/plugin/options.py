@@ -140,6 +140,14 @@ OPTIONS = (
         help="leave out the tests marked `thorough`; they are counted as not run, and nothing is claimed of them",
     ),
     Option(
+        name="skips",
+        kind="choice",
+        default="sample",
+        choices=("sample", "all"),
+        metavar="HOW-MANY",
+        help="instructions to skip in suites that do: a bounded sample, or all of them (minutes; default: sample)",
+    ),
+    Option(
         name="answer-timeout",
         kind="seconds",
         default="10",

@@ -34,6 +34,7 @@ SUITES = frozenset(
     {
         "boot",
         "isolation",
+        "skip",
         "sensor",
         "results",
         "attestation",

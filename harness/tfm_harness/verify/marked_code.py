@@ -142,7 +142,7 @@ def _read(data: bytes, names: frozenset[str], section: str, segments: tuple[Segm
     span = range(marked["sh_addr"], marked["sh_addr"] + marked["sh_size"]) if marked is not None else range(0)
     symbols: dict[str, int] = {}
     maps: list[tuple[int, bool]] = []  # where code ($t) and data ($d) begin (ELF for the Arm Architecture, 5.5.5)
-    chosen: dict[tuple[int, int], str] = {}
+    chosen: dict[int, tuple[int, str]] = {}
     for symbol in table.iter_symbols() if table is not None else ():
         at, size, name = symbol["st_value"], symbol["st_size"], symbol.name
         if name[:2] in {"$t", "$d"} and name[2:3] in {"", "."}:
@@ -150,13 +150,16 @@ def _read(data: bytes, names: frozenset[str], section: str, segments: tuple[Segm
         elif symbol["st_info"]["type"] == _FUNCTION:
             start = at & ~1
             symbols.setdefault(name, start)
-            if size and (start in span or name in names):
-                chosen.setdefault((start, start + size), name)
+            if start in span or (size and name in names):
+                chosen.setdefault(start, (size, name))
     maps.sort()
     found: dict[int, Instruction] = {}
-    for (start, end), name in sorted(chosen.items()):
+    starts = sorted(chosen)
+    for start, following in zip(starts, [*starts[1:], span.stop], strict=True):
+        size, name = chosen[start]
+        end = start + size if size else following  # a secure entry function has no size of its own
         found.update((one.address, one) for one in _instructions(segments, start, end, name, maps))
-    return MarkedCode(tuple(name for _, name in sorted(chosen.items())), found, symbols, segments, data)
+    return MarkedCode(tuple(chosen[start][1] for start in starts), found, symbols, segments, data)
 
 
 def _instructions(

@@ -1,0 +1,201 @@
+"""Campaigns of skipped instructions for suites: a bounded sample, or every skip, with progress and figures."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from tfm_harness.bench.not_covered import NotCovered
+from tfm_harness.bench.skips import Came, SkippedBoot, Tally, counting, skipping, spent
+from tfm_harness.boards.virtual import Debugger, VirtualControl
+from tfm_harness.errors import HarnessError
+from tfm_harness.findings import Check
+from tfm_harness.verify.instruction_skips import Skip, evenly, plan
+from tfm_harness.verify.marked_code import MarkedCode, read_marked_code
+
+if TYPE_CHECKING:
+    from tfm_harness.plugin.bench import Bench
+    from tfm_harness.plugin.checks import Checks
+
+__all__ = ["SAMPLE", "SkipCampaign"]
+
+SAMPLE: Final = 40
+"""Skips of one campaign that a run tries which is not asked for all."""
+_SHOWN: Final = 20  # bypasses that become a finding each
+_ANSWER: Final = 1.0  # seconds
+_TRACED: Final = 120.0  # seconds that an answer may take while each instruction that it takes is counted
+
+
+class SkipCampaign:
+    """Leaves out one and two instructions at every address of the functions that decide; needs ``debugger``.
+
+    Each bypass is a finding with its address and source line; the figures are in the finding that ends a campaign.
+
+    Args:
+        bench: the board; what a campaign breaks in the firmware's state is gone after a cold start.
+        checks: gets the findings.
+        everything: try every skip instead of a sample of `SAMPLE`.
+    """
+
+    def __init__(self, bench: Bench, checks: Checks, *, everything: bool) -> None:
+        self._bench, self._checks, self._everything = bench, checks, everything
+        image = next((image for image in bench.combination.build.images if image.world == "secure"), None)
+        if image is None or image.kind != "elf":
+            raise NotCovered(f"{bench.combination.build.name} has no secure image with symbols")
+        self.code: MarkedCode = read_marked_code(image.file.read_bytes())
+        if not self.code.functions:
+            raise NotCovered("no function of the secure image is marked as one that decides (section .decisions)")
+
+    @property
+    def _board(self) -> VirtualControl:
+        board = self._bench.board
+        if not isinstance(board, VirtualControl):
+            raise NotCovered(f"{self._bench.board.kind} boards have no debugger that can skip instructions")
+        return board
+
+    def boots(
+        self,
+        check: Check,
+        subject: str,
+        *,
+        prepare: Callable[[Debugger], None],
+        forbidden: int,
+        foreign: range,
+        refused: Sequence[str],
+        stopped: Sequence[str],
+    ) -> None:
+        """Boots with something that must be refused, one for each skip.
+
+        Args:
+            check: what a bypass fails.
+            subject: which boot, in words.
+            prepare: makes what must be refused, after each reset, while the CPU stands before its first instruction.
+            forbidden: address of code that must not be reached.
+            foreign: addresses of all code that must not run.
+            refused, stopped: functions in which a boot ends without having accepted anything; those that the
+                image does not have are left out.
+        """
+        symbols = self.code.symbols
+        ends = {symbols[name]: Came.STOPPED for name in stopped if name in symbols}
+        ends |= {symbols[name]: Came.REFUSED for name in refused if name in symbols}
+        ends[forbidden] = Came.BYPASSED
+        with self._bench.reset_monitor.expected_reset(), self._board.debugger() as debugger:
+            boot = SkippedBoot(debugger, self.code, ends=ends, foreign=foreign, prepare=lambda: prepare(debugger))
+            if not self._sound(check, subject, boot.plain()):
+                return
+            self._run(check, subject, boot.visits(), boot.attempt)
+
+    def requests(
+        self,
+        check: Check,
+        subject: str,
+        *,
+        request: Callable[[], object],
+        accepted: Callable[[], bool],
+        prepare: Callable[[], None],
+    ) -> None:
+        """One request that must be refused, again for each skip.
+
+        Args:
+            check: what a bypass fails.
+            subject: which request, in words.
+            request: sends it and takes the answer, whatever it is.
+            accepted: whether the firmware did what it must refuse, by traces that stay behind; may ask the firmware.
+            prepare: puts the firmware into the state that the request needs, and removes such traces.
+        """
+        with self._board.debugger() as debugger:
+            debugger.go()
+            prepare()
+            with counting(debugger, self.code) as visits:
+                answered = self._asks(request, _TRACED)
+            came = Came.BYPASSED if accepted() else Came.REFUSED if answered else Came.STOPPED
+            if not self._sound(check, subject, came):
+                return
+
+            def attempt(skip: Skip) -> Came:
+                began = debugger.work_done()
+                with skipping(debugger, self.code, skip) as done:
+                    answered = self._asks(request, _ANSWER)
+                if not answered:
+                    spent(debugger, began)  # silence counts only when the emulator has worked for long enough
+                    self._revive(debugger)
+                try:
+                    bypassed = accepted()
+                except HarnessError:  # it answered once more, and then no longer
+                    answered = False
+                    self._revive(debugger)
+                    bypassed = accepted()
+                if bypassed or not answered:
+                    prepare()
+                if bypassed:
+                    return Came.BYPASSED
+                if not done.is_set():
+                    return Came.UNREACHED
+                return Came.REFUSED if answered else Came.STOPPED
+
+            self._run(check, subject, visits, attempt)
+
+    def _asks(self, request: Callable[[], object], patience: float) -> bool:
+        """Whether an answer came within `patience` seconds."""
+        try:
+            with _patience(self._bench.device.client, patience):
+                request()
+        except HarnessError:
+            return False
+        return True
+
+    def _revive(self, debugger: Debugger) -> None:
+        """Bring the firmware back, which has reset, or hangs."""
+        debugger.restart()
+        debugger.go()
+        self._bench.await_return()
+
+    def _sound(self, check: Check, subject: str, came: Came) -> bool:
+        """Without a skip it is refused; otherwise there is nothing to try."""
+        if came is Came.REFUSED:
+            return True
+        return self._checks(
+            check, False, expected="a refusal", seen=f"{came}, without any skip", subject=f"{subject}: no skip"
+        )
+
+    def _run(self, check: Check, subject: str, visits: Mapping[int, int], attempt: Callable[[Skip], Came]) -> None:
+        every = plan(self.code, visits)
+        chosen = every if self._everything else evenly(every, self.code, SAMPLE)
+        tally = Tally()
+        show = self._bench.progress(f"skips, {subject}")
+        bypasses = []
+        for number, skip in enumerate(chosen):
+            show(number, len(chosen))
+            came = attempt(skip)
+            tally.add(skip, came)
+            if came is Came.BYPASSED:
+                bypasses.append(skip)
+        show(len(chosen), len(chosen))
+        for skip in bypasses[:_SHOWN]:
+            one = self.code.instructions[skip.address]
+            self._checks(
+                check,
+                False,
+                expected="a refusal, or a stop",
+                seen=f"accepted, with {skip.count} instruction{'s' * (skip.count > 1)} skipped at"
+                f" {skip.address:#010x} (visit {skip.visit})",
+                where=f"{self.code.line(skip.address)} in {one.function}",
+                subject=subject,
+            )
+        left = f", of {len(every)} in all" if len(chosen) < len(every) else ""
+        self._checks(check, not bypasses, expected="no bypass", seen=f"{tally}{left}", subject=f"{subject}: figures")
+
+
+@contextlib.contextmanager
+def _patience(client: object, seconds: float) -> Iterator[None]:
+    """Wait no longer than this for an answer: a firmware that hangs is the ordinary case here."""
+    before = getattr(client, "timeout", None)
+    if before is None:
+        yield
+        return
+    client.timeout = seconds  # type: ignore[attr-defined] # only clients that have one
+    try:
+        yield
+    finally:
+        client.timeout = before  # type: ignore[attr-defined] # as above
