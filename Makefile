@@ -18,6 +18,7 @@ help:
 	@echo 'make demo      flash the reference firmware in QEMU, play the sensor, verify everything'
 	@echo 'make test      everything CI runs: lint, types, firmware, tests, mutants; prints what took longest'
 	@echo 'make suites    all suites on QEMU'
+	@echo 'make skips     every instruction of the functions that decide left out once (minutes)'
 	@echo 'make mutants   build every faulty firmware, run on each the suite that must catch it'
 	@echo '               (make mutants-quick: two for each suite)'
 	@echo 'make mutants-matrix   the same with all suites on each, and the matrix'
@@ -46,7 +47,7 @@ test: setup-test
 
 .PHONY: nightly-check
 nightly-check: setup-test
-	@$(python) .ci/stages.py lint firmware firmware-check unit unit-user unit-nightly mutants mutants-matrix mutation-score mutation-score-harness
+	@$(python) .ci/stages.py lint firmware firmware-check unit unit-user unit-nightly skips mutants mutants-matrix mutation-score mutation-score-harness
 
 .PHONY: setup-demo setup-test
 setup-demo:
@@ -86,9 +87,11 @@ lock: setup-test
 lock-check: setup-test
 	$(python) .ci/lock.py --check
 
-.PHONY: suites
+.PHONY: suites skips
 suites: firmware
 	.venv/bin/tfm-harness run --target qemu-an547 --build reference
+skips: firmware
+	.venv/bin/tfm-harness run --target qemu-an547 --build reference --skips all suites/skip
 
 SAMPLE ?= 400
 SEED ?= 1

@@ -34,7 +34,7 @@ COSE_SIGN1: Final = 0xD2  # tag 18 (RFC 9052, section 2)
 KEPT: Final = 0x20000  # bytes of the NV memory that hold counters and settings
 RUN: Final = 3  # docs/protocol.md, Services: inference
 ATTEST: Final = 1001
-STOPPED: Final = ("psa_panic", "spe_panic", "target_reset", "Fault_Handler")
+STOPPED: Final = ("Reset_Handler", "Fault_Handler")
 
 IMAGE = Check(
     id="skip.image-refused",
@@ -98,7 +98,7 @@ def test_an_image_stays_refused(
     try:
         skips.boots(
             IMAGE, case, prepare=prepare, forbidden=forbidden, foreign=range(base, base + 0x200000),
-            refused=("halt",), stopped=STOPPED,
+            refused=("sleep_forever",), stopped=STOPPED,
         )  # fmt: skip
     finally:
         bench.factory_reset()

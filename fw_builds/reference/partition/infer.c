@@ -92,6 +92,23 @@ static psa_status_t sign_claims(struct result_claims *claims, uint8_t *out, size
 	return status;
 }
 
+DECISION static psa_status_t check_model(const struct tfm_inference_run *request, const struct model *model)
+{
+	if (request->expect_model != 0 && memcmp(request->model_id, model->id, sizeof(model->id)) != 0) {
+		return PSA_ERROR_DOES_NOT_EXIST;
+	}
+	return model->output.len > RESULT_MAX_OUTPUT ? PSA_ERROR_NOT_SUPPORTED : PSA_SUCCESS;
+}
+
+/* FIH_YES: the request may have a result. The window is locked. */
+DECISION static fih_t confirm(const struct tfm_inference_run *request, size_t input_len, const struct model *model)
+{
+	if (check_request(request, input_len) != PSA_SUCCESS || check_model(request, model) != PSA_SUCCESS) {
+		return FIH_NO;
+	}
+	return fih_of(request->source != TFM_INFERENCE_SOURCE_SENSOR || window_full(sampler_window()));
+}
+
 DECISION psa_status_t infer_run(const struct tfm_inference_run *request, const uint8_t *input, size_t input_len, uint8_t *out,
 		       size_t size, size_t *len, struct tfm_inference_phases *phases)
 {
@@ -107,17 +124,16 @@ DECISION psa_status_t infer_run(const struct tfm_inference_run *request, const u
 	if (status != PSA_SUCCESS) {
 		return status;
 	}
-	if (request->expect_model != 0 && memcmp(request->model_id, model->id, sizeof(model->id)) != 0) {
-		return PSA_ERROR_DOES_NOT_EXIST;
-	}
-	if (model->output.len > RESULT_MAX_OUTPUT) {
-		return PSA_ERROR_NOT_SUPPORTED;
+	status = check_model(request, model);
+	if (status != PSA_SUCCESS) {
+		return status;
 	}
 	/* The sampling timer stays off from here to the inference's end: its work is not the inference's time. */
 	sampler_lock();
 	status = from_sensor ? input_from_sensor(model, window_bytes) : input_from_host(model, input, input_len);
 	phases->input_ready = counter_now(SAMPLING_TIMER);
 	if (status == PSA_SUCCESS) {
+		FIH_REQUIRE(confirm(request, input_len, model));
 		status = run_timed(model, phases);
 	}
 	sampler_unlock();

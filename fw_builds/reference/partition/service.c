@@ -112,8 +112,11 @@ DECISION static psa_status_t do_run(const psa_msg_t *msg)
 	}
 	size_t input_len = psa_read(msg->handle, 1, input, sizeof(input));
 
-	status = infer_run(&request, input, input_len, result, sizeof(result), &len, &phases);
+	volatile psa_status_t ran = infer_run(&request, input, input_len, result, sizeof(result), &len, &phases);
+
+	status = ran;
 	if (status == PSA_SUCCESS) {
+		FIH_REQUIRE(fih_of(ran == PSA_SUCCESS)); /* the buffer holds the result before */
 		status = write_all(msg, 0, result, len);
 	}
 	if (status == PSA_SUCCESS) {

@@ -82,9 +82,9 @@ class SkipCampaign:
         ends[forbidden] = Came.BYPASSED
         with self._bench.reset_monitor.expected_reset(), self._board.debugger() as debugger:
             boot = SkippedBoot(debugger, self.code, ends=ends, foreign=foreign, prepare=lambda: prepare(debugger))
-            if not self._sound(check, subject, boot.plain()):
-                return
-            self._run(check, subject, boot.visits(), boot.attempt)
+            if self._sound(check, subject, boot.plain()):
+                self._run(check, subject, boot.visits(), boot.attempt)
+        self._bench.reset_monitor.begin()  # what a panic printed that a skip has caused is no panic of the product
 
     def requests(
         self,
@@ -110,8 +110,6 @@ class SkipCampaign:
             with counting(debugger, self.code) as visits:
                 answered = self._asks(request, _TRACED)
             came = Came.BYPASSED if accepted() else Came.REFUSED if answered else Came.STOPPED
-            if not self._sound(check, subject, came):
-                return
 
             def attempt(skip: Skip) -> Came:
                 began = debugger.work_done()
@@ -134,7 +132,9 @@ class SkipCampaign:
                     return Came.UNREACHED
                 return Came.REFUSED if answered else Came.STOPPED
 
-            self._run(check, subject, visits, attempt)
+            if self._sound(check, subject, came):
+                self._run(check, subject, visits, attempt)
+        self._bench.reset_monitor.begin()  # as in `boots`
 
     def _asks(self, request: Callable[[], object], patience: float) -> bool:
         """Whether an answer came within `patience` seconds."""

@@ -56,7 +56,8 @@ class Instruction:
             first & 0xF000 == 0xD000  # B<cond>
             or first & 0xF800 == 0xE000  # B
             or first & 0xF500 == 0xB100  # CBZ, CBNZ
-            or first & 0xFF00 in {0xBD00, 0x4700, 0xBF00, 0x4500}  # POP with the PC; BX, BLX; IT; CMP
+            or first & 0xFF00 in {0xBD00, 0x4700, 0x4500}  # POP with the PC; BX, BLX; CMP
+            or (first & 0xFF00 == 0xBF00 and first & 0xF != 0)  # IT
             or first & 0xF800 == 0x2800  # CMP immediate
             or first & 0xFFC0 in {0x4280, 0x4200}  # CMP, TST
         )
@@ -155,7 +156,7 @@ def _read(data: bytes, names: frozenset[str], section: str, segments: tuple[Segm
     maps.sort()
     found: dict[int, Instruction] = {}
     starts = sorted(chosen)
-    for start, following in zip(starts, [*starts[1:], span.stop], strict=True):
+    for start, following in zip(starts, [*starts[1:], span.stop], strict=False):
         size, name = chosen[start]
         end = start + size if size else following  # a secure entry function has no size of its own
         found.update((one.address, one) for one in _instructions(segments, start, end, name, maps))

@@ -8,7 +8,7 @@
 
 #define STACK_SEAL "0xFEF5EDA5" /* Arm's advice: a value that no exception return takes for a frame */
 
-extern uint32_t __stack_top[], __data_load[], __data_start[], __data_end[], __bss_start[], __bss_end[];
+extern uint32_t __stack_limit[], __stack_top[], __data_load[], __data_start[], __data_end[], __bss_start[], __bss_end[];
 
 _Noreturn void spe_main(void);
 void Reset_Handler(void);
@@ -26,6 +26,12 @@ __attribute__((used)) _Noreturn static void enter_c(void)
 	}
 	for (uint32_t *to = __bss_start; to < __bss_end;) {
 		*to++ = 0;
+	}
+	/* RAM survives a reset: a return address of the boot before must not be found by a return that went wrong. */
+	const uint32_t *const in_use = (const uint32_t *)__builtin_frame_address(0) - 16;
+
+	for (uint32_t *at = __stack_limit; at < in_use;) {
+		*at++ = 0;
 	}
 	spe_main();
 }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "an547_regs.h"
+#include "fih.h"
 #include "memory_map.h"
 
 _Static_assert(offsetof(struct sacfg, secppcinten) == 0x28, "SACFG");
@@ -114,18 +115,19 @@ uint32_t target_ticks(void)
 	return SYSCOUNTER_CNTCV_LOW;
 }
 
-_Noreturn void target_reset(void)
+DECISION _Noreturn void target_reset(void)
 {
 	barrier();
 	SCB_AIRCR = AIRCR_VECTKEY | AIRCR_PRIS | AIRCR_SYSRESETREQS | AIRCR_SYSRESETREQ;
 	barrier();
-	for (;;) {
-	}
+	/* Several branches: one that is skipped must not lead into the code behind. */
+	__asm volatile("1: b 1b\n b 1b\n b 1b\n");
+	__builtin_unreachable();
 }
 
 typedef void __attribute__((cmse_nonsecure_call)) nonsecure_entry(void);
 
-_Noreturn void target_launch_nonsecure(uint32_t vectors, uint32_t msp, uint32_t entry)
+DECISION _Noreturn void target_launch_nonsecure(uint32_t vectors, uint32_t msp, uint32_t entry)
 {
 	SCB_VTOR_NS = vectors;
 	__asm volatile("msr msp_ns, %0" ::"r"(msp));

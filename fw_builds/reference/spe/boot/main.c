@@ -19,12 +19,17 @@
 
 _Noreturn void spe_main(void);
 
+/* Several branches back: when one is skipped, the next must not be the code behind. */
+DECISION __attribute__((naked)) static void sleep_forever(void)
+{
+	__asm volatile("1: wfi\n b 1b\n b 1b\n b 1b\n");
+}
+
 DECISION _Noreturn static void halt(const char *why)
 {
 	spe_log("BOOT", "halted: %s", why);
-	for (;;) {
-		__asm volatile("wfi");
-	}
+	sleep_forever();
+	FIH_PANIC();
 }
 
 static void start_partitions(void)
@@ -57,5 +62,6 @@ DECISION _Noreturn void spe_main(void)
 	start_partitions();
 	model_store_init(); /* asks the inference partition about models */
 	spe_log("BOOT", "starting the non-secure image at tick %u", (unsigned int)target_ticks());
+	FIH_REQUIRE(nspe_confirm(&entry, &device()->nspe));
 	target_launch_nonsecure(entry.vectors, entry.msp, entry.reset);
 }

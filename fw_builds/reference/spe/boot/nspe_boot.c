@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "bytes.h"
-#include "fih.h"
 #include "image_report.h"
 #include "log.h"
 #include "memory_map.h"
@@ -46,29 +45,48 @@ static bool take_vectors(const struct mcuboot_image *image, struct nspe_entry *e
 	       entry->msp <= NS_DATA_BASE + NS_DATA_SIZE;
 }
 
-DECISION bool nspe_verify(struct nspe_entry *entry, struct measurement *measurement)
+DECISION static enum mcuboot_status examine(struct mcuboot_image *image, const struct mcuboot_key *key, uint32_t lowest)
 {
 	const uint8_t *const slot = (const uint8_t *)NS_CODE_BASE;
+	enum mcuboot_status status = mcuboot_parse(slot, NSPE_SLOT_SIZE, image);
+
+	if (status == MCUBOOT_OK) {
+		status = mcuboot_verify(slot, image, key, lowest);
+	}
+	return status;
+}
+
+/* NULL: a genuine image of this kind that can be started at `entry`; otherwise why not. */
+DECISION static const char *why_not(const struct mcuboot_image *image, const struct mcuboot_key *key,
+				    struct nspe_entry *entry)
+{
+	if (memcmp(key->hash, device_trusted_key.hash, sizeof key->hash) != 0) {
+		return "OTP provisions another key than the one built in";
+	}
+	if (image->name[0] != '\0') {
+		return "it is a model image";
+	}
+	if (!take_vectors(image, entry)) {
+		return "its vectors point outside its memory";
+	}
+	return NULL;
+}
+
+DECISION bool nspe_verify(struct nspe_entry *entry, struct measurement *measurement)
+{
 	const struct mcuboot_key key = nspe_provisioned_key(device()->otp.nspe_key_hash);
 	const uint32_t lowest = rollback_lowest(TFM_SP_PLATFORM, NSPE_NAME);
 	struct mcuboot_image image;
-	enum mcuboot_status status = mcuboot_parse(slot, NSPE_SLOT_SIZE, &image);
+	const enum mcuboot_status status = examine(&image, &key, lowest);
 
-	if (status == MCUBOOT_OK) {
-		status = mcuboot_verify(slot, &image, &key, lowest);
-	}
 	if (status != MCUBOOT_OK) {
 		image_report("BOOT", "NSPE image", status, &image, &key, lowest);
 		return false;
 	}
-	if (memcmp(key.hash, device_trusted_key.hash, sizeof key.hash) != 0) {
-		return refuse("OTP provisions another key than the one built in");
-	}
-	if (image.name[0] != '\0') {
-		return refuse("it is a model image");
-	}
-	if (!take_vectors(&image, entry)) {
-		return refuse("its vectors point outside its memory");
+	const char *const why = why_not(&image, &key, entry);
+
+	if (why != NULL) {
+		return refuse(why);
 	}
 	if (!rollback_raise(TFM_SP_PLATFORM, NSPE_NAME, image.security_counter)) {
 		return refuse("its security counter cannot be stored");
@@ -79,4 +97,17 @@ DECISION bool nspe_verify(struct nspe_entry *entry, struct measurement *measurem
 	spe_log("BOOT", "NSPE image %s verified, security counter %u", measurement->version,
 		(unsigned int)image.security_counter);
 	return true;
+}
+
+DECISION fih_t nspe_confirm(const struct nspe_entry *entry, const struct measurement *measurement)
+{
+	const struct mcuboot_key key = nspe_provisioned_key(device()->otp.nspe_key_hash);
+	struct nspe_entry again;
+	struct mcuboot_image image;
+
+	if (examine(&image, &key, rollback_lowest(TFM_SP_PLATFORM, NSPE_NAME)) != MCUBOOT_OK ||
+	    why_not(&image, &key, &again) != NULL || memcmp(&again, entry, sizeof again) != 0) {
+		return FIH_NO;
+	}
+	return fih_of(memcmp(image.hash, measurement->digest, sizeof measurement->digest) == 0);
 }

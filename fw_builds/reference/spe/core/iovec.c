@@ -4,7 +4,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "fih.h"
 #include "memory_check.h"
 
 static bool wraps(const void *base, size_t len)
@@ -32,7 +31,7 @@ static bool aligned(const void *array)
 	return ((uintptr_t)array & (sizeof(uint32_t) - 1u)) == 0;
 }
 
-static bool ranges_are_right(const struct iovecs *vecs, bool nonsecure)
+DECISION static bool ranges_are_right(const struct iovecs *vecs, bool nonsecure)
 {
 	for (size_t i = 0; i < vecs->in_len; i++) {
 		if (wraps(vecs->in[i].base, vecs->in[i].len) ||
@@ -49,7 +48,7 @@ static bool ranges_are_right(const struct iovecs *vecs, bool nonsecure)
 	return true;
 }
 
-static bool outputs_stand_alone(const struct iovecs *vecs, const psa_outvec *array)
+DECISION static bool outputs_stand_alone(const struct iovecs *vecs, const psa_outvec *array)
 {
 	for (size_t i = 0; i < vecs->out_len; i++) {
 		const psa_outvec *const out = &vecs->out[i];
@@ -71,8 +70,8 @@ static bool outputs_stand_alone(const struct iovecs *vecs, const psa_outvec *arr
 	return true;
 }
 
-DECISION bool iovecs_take(struct iovecs *vecs, bool nonsecure, const psa_invec *in_vec, size_t in_len, psa_outvec *out_vec,
-		 size_t out_len)
+DECISION static bool arrays_are_right(bool nonsecure, const psa_invec *in_vec, size_t in_len, const psa_outvec *out_vec,
+				      size_t out_len)
 {
 	if (in_len > PSA_MAX_IOVEC || out_len > PSA_MAX_IOVEC || in_len + out_len > PSA_MAX_IOVEC) {
 		return false;
@@ -85,6 +84,15 @@ DECISION bool iovecs_take(struct iovecs *vecs, bool nonsecure, const psa_invec *
 	    !may_access(nonsecure, out_vec, out_len * sizeof *out_vec, MEMORY_WRITE)) {
 		return false;
 	}
+	return true;
+}
+
+DECISION bool iovecs_take(struct iovecs *vecs, bool nonsecure, const psa_invec *in_vec, size_t in_len, psa_outvec *out_vec,
+		 size_t out_len)
+{
+	if (!arrays_are_right(nonsecure, in_vec, in_len, out_vec, out_len)) {
+		return false;
+	}
 	vecs->in_len = in_len;
 	vecs->out_len = out_len;
 	if (in_len != 0) {
@@ -95,4 +103,14 @@ DECISION bool iovecs_take(struct iovecs *vecs, bool nonsecure, const psa_invec *
 	}
 	__asm volatile("" ::: "memory"); /* from here on only the copies are looked at */
 	return ranges_are_right(vecs, nonsecure) && outputs_stand_alone(vecs, out_vec);
+}
+
+DECISION fih_t iovecs_confirm(const struct iovecs *vecs, bool nonsecure, const psa_invec *in_vec, size_t in_len,
+			      const psa_outvec *out_vec, size_t out_len)
+{
+	if (vecs->in_len != in_len || vecs->out_len != out_len ||
+	    !arrays_are_right(nonsecure, in_vec, in_len, out_vec, out_len)) {
+		return FIH_NO;
+	}
+	return fih_of(ranges_are_right(vecs, nonsecure) && outputs_stand_alone(vecs, out_vec));
 }

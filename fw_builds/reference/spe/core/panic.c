@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "panic.h"
 
+#include "fih.h"
 #include "log.h"
 #include "psa/service.h"
 #include "target_cfg.h"
 
-_Noreturn void spe_panic(const char *why)
+DECISION _Noreturn void spe_panic(const char *why)
 {
 	spe_log("SPE", "PANIC: %s", why);
 	target_reset();
 }
 
-_Noreturn void psa_panic(void)
+DECISION _Noreturn void psa_panic(void)
 {
 	spe_panic("a partition gave up");
 }

@@ -59,6 +59,8 @@ DECISION psa_status_t spm_call(int32_t client_id, psa_handle_t handle, int32_t t
 	if (!iovecs_take(&call->vecs, nonsecure, in_vec, in_len, out_vec, out_len)) {
 		return PSA_ERROR_PROGRAMMER_ERROR;
 	}
+	/* Whoever calls while no partition runs is the non-secure side, whatever it says. */
+	FIH_REQUIRE(iovecs_confirm(&call->vecs, depth == 0 && start_up_partition == 0, in_vec, in_len, out_vec, out_len));
 	call->partition = service->partition;
 	call->msg.type = type;
 	call->msg.handle = (psa_handle_t)(depth + 1);

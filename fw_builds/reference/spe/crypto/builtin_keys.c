@@ -97,6 +97,7 @@ DECISION psa_status_t builtin_sign(psa_key_id_t id, int32_t partition, const uin
 	if (status != PSA_SUCCESS) {
 		return status;
 	}
+	FIH_REQUIRE(fih_of(key->signer == partition && device_may_sign()));
 	return ecdsa_sign(key->private, digest, signature) ? PSA_SUCCESS : PSA_ERROR_CORRUPTION_DETECTED;
 }
 

@@ -104,6 +104,18 @@ static void report_slot(uint32_t number, enum mcuboot_status status)
 	model_image_report("BOOT", names[number], status, &slots[number].image);
 }
 
+/* FIH_YES: the slot's model may be the active one. Looks at its bytes anew. */
+DECISION static fih_t confirm(uint32_t number)
+{
+	const uint8_t *const base = slot_base(number);
+	struct mcuboot_image image;
+
+	if (base == NULL || model_image_verify(base, MODEL_STORE_SLOT_SIZE, &image) != MCUBOOT_OK) {
+		return FIH_NO;
+	}
+	return fih_of(model_image_check_counter(&image) == MCUBOOT_OK);
+}
+
 /* Make a slot's model the active one, in this boot. */
 DECISION static enum mcuboot_status activate(uint32_t number)
 {
@@ -113,6 +125,7 @@ DECISION static enum mcuboot_status activate(uint32_t number)
 	if (status != MCUBOOT_OK) {
 		return status;
 	}
+	FIH_REQUIRE(confirm(number));
 	if (!rollback_raise(TFM_SP_MODEL_STORE, slot->image.name, slot->image.security_counter)) {
 		return MCUBOOT_COUNTER_NOT_KEPT;
 	}

@@ -1,0 +1,114 @@
+"""Which instructions are left out, and where the CPU goes on."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+import pytest
+from tfm_harness.errors import ProductError
+from tfm_harness.verify.instruction_skips import Skip, after, evenly, plan
+from tfm_harness.verify.marked_code import MarkedCode, is_wide, read_marked_code
+
+BASE = 0x10000100
+# nop; cmp r0, #0; it eq; moveq r0, #1; bl .; pop {pc}; a literal; and a function of its own behind it
+CODE = bytes.fromhex("00bf 0028 08bf 0120 fff7feff 00bd 0000 f000f8ff 7047".replace(" ", ""))
+SYMBOLS = (
+    ("$t", BASE, 0, 0),
+    ("decide", BASE | 1, 18, 2),
+    ("$d", BASE + 14, 0, 0),
+    ("$t", BASE + 18, 0, 0),
+    ("entry", BASE + 18 | 1, 0, 2),  # as ld leaves a secure entry function: without a size
+)
+
+
+def elf(code: bytes, symbols: Sequence[tuple[str, int, int, int]], *, section: str = ".decisions") -> bytes:
+    """A 32-bit ARM ELF file with one section of code and a table of symbols."""
+    names = b"\0" + b"\0".join(name.encode() for name in (section, ".symtab", ".strtab", ".shstrtab")) + b"\0"
+    texts, table = b"\0", struct.pack("<IIIBBH", 0, 0, 0, 0, 0, 0)
+    for name, value, size, kind in symbols:
+        table += struct.pack("<IIIBBH", len(texts), value, size, kind, 0, 1)
+        texts += name.encode() + b"\0"
+    at = 52 + 32
+    parts, rows = [code, table, texts, names], []
+    for number, (part, kind) in enumerate(zip(parts, (1, 2, 3, 3), strict=True)):
+        name = names.index((section, ".symtab", ".strtab", ".shstrtab")[number].encode())
+        address, flags = (BASE, 6) if number == 0 else (0, 0)
+        link, info, entry = (3, len(symbols) + 1, 16) if number == 1 else (0, 0, 0)
+        rows.append(struct.pack("<IIIIIIIIII", name, kind, flags, address, at, len(part), link, info, 4, entry))
+        at += len(part)
+    program = struct.pack("<IIIIIIII", 1, 84, BASE, BASE, len(code), len(code), 5, 4)
+    head = b"\x7fELF\x01\x01\x01" + bytes(9)
+    head += struct.pack("<HHIIIIIHHHHHH", 2, 40, 1, BASE, 52, at, 0x05000000, 52, 32, 1, 40, 5, 4)
+    return head + program + b"".join(parts) + bytes(40) + b"".join(rows)
+
+
+@pytest.fixture
+def code() -> MarkedCode:
+    return read_marked_code(elf(CODE, SYMBOLS))
+
+
+def test_instructions_have_their_lengths_and_literals_are_none(code: MarkedCode) -> None:
+    assert code.functions == ("decide", "entry")
+    sizes = {one.address - BASE: one.size for one in code.instructions.values()}
+    assert sizes == {0: 2, 2: 2, 4: 2, 6: 2, 8: 4, 12: 2, 18: 2}
+    assert [one.address - BASE for one in code.instructions.values() if one.decides] == [2, 4, 8, 12, 18]
+    assert code.instructions[BASE + 18].function == "entry"
+    assert code.symbols == {"decide": BASE, "entry": BASE + 18}
+
+
+def test_functions_are_chosen_by_name_too() -> None:
+    data = elf(CODE, SYMBOLS, section=".text")
+    assert read_marked_code(data).functions == ()
+    assert read_marked_code(data, names=["decide", "unknown"]).functions == ("decide",)
+
+
+@pytest.mark.parametrize("halfword", [0xE800, 0xF000, 0xF800, 0xFFFF])
+def test_wide(halfword: int) -> None:
+    assert is_wide(halfword)
+    assert not is_wide(halfword & 0xE7FF)
+
+
+def test_what_is_no_elf_file_is_named() -> None:
+    for data in (b"", b"\x7fELF", bytes(100), elf(CODE, SYMBOLS)[:200]):
+        with pytest.raises(ProductError) as caught:
+            read_marked_code(data)
+        assert caught.value.kind == "elf"
+
+
+@pytest.mark.parametrize(
+    ("skip", "it", "place", "left"),
+    [
+        (Skip(BASE, 1), 0, 2, 0),
+        (Skip(BASE + 6, 2), 0, 12, 0),  # a 16-bit and a 32-bit instruction
+        (Skip(BASE + 4, 1), 0, 6, 0),  # IT itself: no block
+        (Skip(BASE + 6, 1), 0b0000_1000, 8, 0),  # the only one of its block
+        (Skip(BASE + 6, 1), 0b0001_0111, 8, 0b0000_1110),  # ITTT-like: the rest stays in the block
+        (Skip(BASE + 6, 2), 0b1010_0110, 12, 0b1011_1000),
+    ],
+)
+def test_the_cpu_goes_on_behind_the_skip(code: MarkedCode, skip: Skip, it: int, place: int, left: int) -> None:
+    flags = 0x61000000
+
+    def xpsr(state: int) -> int:
+        return flags | (state & 3) << 25 | (state >> 2) << 10
+
+    assert after(skip, xpsr(it), code) == (BASE + place, xpsr(left))
+
+
+def test_every_reached_instruction_is_left_out_alone_and_with_the_next(code: MarkedCode) -> None:
+    planned = plan(code, {BASE: 1, BASE + 6: 5, BASE + 12: 2, 0x20000000: 9})
+    assert planned == [
+        *(Skip(BASE, count) for count in (1, 2)),
+        *(Skip(BASE + 6, count, visit) for count in (1, 2) for visit in (1, 2, 5)),
+        *(Skip(BASE + 12, count, visit) for count in (1, 2) for visit in (1, 2)),
+    ]
+
+
+def test_a_sample_is_spread_and_bounded(code: MarkedCode) -> None:
+    every = plan(code, dict.fromkeys(code.instructions, 9))
+    for most in range(1, len(every) + 3):
+        chosen = evenly(every, code, most)
+        assert len(chosen) == len(set(chosen)) == min(most, len(every))
+        assert set(chosen) <= set(every)
+    assert {skip.address for skip in evenly(every, code, 12)} >= {BASE + 2, BASE + 8, BASE + 12}
