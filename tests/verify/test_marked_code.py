@@ -12,7 +12,7 @@ from tfm_harness.verify.marked_code import MarkedCode, is_wide, read_marked_code
 
 BASE = 0x10000100
 # nop; cmp r0, #0; it eq; moveq r0, #1; bl .; pop {pc}; a literal; and a function of its own behind it
-CODE = bytes.fromhex("00bf 0028 08bf 0120 fff7feff 00bd 0000 f000f8ff 7047".replace(" ", ""))
+CODE = bytes.fromhex("00bf 0028 08bf 0120 fff7feff 00bd 000000f0 7047".replace(" ", ""))
 SYMBOLS = (
     ("$t", BASE, 0, 0),
     ("decide", BASE | 1, 18, 2),

@@ -140,7 +140,8 @@ def skips(request: pytest.FixtureRequest, bench: Bench, device: Device, checks: 
     from tfm_harness.plugin.keys import PLUGIN
     from tfm_harness.plugin.skips import SkipCampaign
 
-    return SkipCampaign(bench, checks, everything=request.config.stash[PLUGIN].options["skips"].text == "all")
+    everything = request.config.stash[PLUGIN].options["skips"].text == "all"
+    return SkipCampaign(bench, checks, everything=everything, first_only=request.config.option.maxfail == 1)
 
 
 @pytest.fixture

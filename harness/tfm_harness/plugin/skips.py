@@ -36,10 +36,11 @@ class SkipCampaign:
         bench: the board; what a campaign breaks in the firmware's state is gone after a cold start.
         checks: gets the findings.
         everything: try every skip instead of a sample of `SAMPLE`.
+        first_only: a campaign ends with its first bypass, as a run does with its first failure (``-x``).
     """
 
-    def __init__(self, bench: Bench, checks: Checks, *, everything: bool) -> None:
-        self._bench, self._checks, self._everything = bench, checks, everything
+    def __init__(self, bench: Bench, checks: Checks, *, everything: bool, first_only: bool = False) -> None:
+        self._bench, self._checks, self._everything, self._first_only = bench, checks, everything, first_only
         image = next((image for image in bench.combination.build.images if image.world == "secure"), None)
         if image is None or image.kind != "elf":
             raise NotCovered(f"{bench.combination.build.name} has no secure image with symbols")
@@ -162,6 +163,7 @@ class SkipCampaign:
     def _run(self, check: Check, subject: str, visits: Mapping[int, int], attempt: Callable[[Skip], Came]) -> None:
         every = plan(self.code, visits)
         chosen = every if self._everything else evenly(every, self.code, SAMPLE)
+        chosen = sorted(chosen, key=lambda skip: not self.code.instructions[skip.address].decides)
         tally = Tally()
         show = self._bench.progress(f"skips, {subject}")
         bypasses = []
@@ -171,6 +173,8 @@ class SkipCampaign:
             tally.add(skip, came)
             if came is Came.BYPASSED:
                 bypasses.append(skip)
+                if self._first_only:
+                    break
         show(len(chosen), len(chosen))
         for skip in bypasses[:_SHOWN]:
             one = self.code.instructions[skip.address]
@@ -183,7 +187,7 @@ class SkipCampaign:
                 where=f"{self.code.line(skip.address)} in {one.function}",
                 subject=subject,
             )
-        left = f", of {len(every)} in all" if len(chosen) < len(every) else ""
+        left = f", of {len(every)} in all" if tally.outcomes.total() < len(every) else ""
         self._checks(check, not bypasses, expected="no bypass", seen=f"{tally}{left}", subject=f"{subject}: figures")
 
 
