@@ -109,8 +109,8 @@ DECISION static fih_t confirm(const struct tfm_inference_run *request, size_t in
 	return fih_of(request->source != TFM_INFERENCE_SOURCE_SENSOR || window_full(sampler_window()));
 }
 
-DECISION psa_status_t infer_run(const struct tfm_inference_run *request, const uint8_t *input, size_t input_len, uint8_t *out,
-		       size_t size, size_t *len, struct tfm_inference_phases *phases)
+DECISION psa_status_t infer_run(const struct tfm_inference_run *request, const uint8_t *input, size_t input_len,
+				uint8_t *out, size_t size, size_t *len, struct tfm_inference_phases *phases)
 {
 	const bool from_sensor = request->source == TFM_INFERENCE_SOURCE_SENSOR;
 	uint8_t window_bytes[WINDOW_BYTES];

@@ -211,7 +211,7 @@ DECISION enum mcuboot_status mcuboot_check_counter(const struct mcuboot_image *i
 }
 
 DECISION enum mcuboot_status mcuboot_verify(const uint8_t *slot, const struct mcuboot_image *image,
-				   const struct mcuboot_key *key, uint32_t lowest_counter)
+					    const struct mcuboot_key *key, uint32_t lowest_counter)
 {
 	uint8_t digest[SHA256_SIZE];
 

@@ -87,8 +87,8 @@ DECISION static bool arrays_are_right(bool nonsecure, const psa_invec *in_vec, s
 	return true;
 }
 
-DECISION bool iovecs_take(struct iovecs *vecs, bool nonsecure, const psa_invec *in_vec, size_t in_len, psa_outvec *out_vec,
-		 size_t out_len)
+DECISION bool iovecs_take(struct iovecs *vecs, bool nonsecure, const psa_invec *in_vec, size_t in_len,
+			  psa_outvec *out_vec, size_t out_len)
 {
 	if (!arrays_are_right(nonsecure, in_vec, in_len, out_vec, out_len)) {
 		return false;

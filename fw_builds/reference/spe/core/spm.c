@@ -41,8 +41,8 @@ static const struct spm_service *find_service(psa_handle_t handle)
 	return NULL;
 }
 
-DECISION psa_status_t spm_call(int32_t client_id, psa_handle_t handle, int32_t type, const psa_invec *in_vec, size_t in_len,
-		      psa_outvec *out_vec, size_t out_len)
+DECISION psa_status_t spm_call(int32_t client_id, psa_handle_t handle, int32_t type, const psa_invec *in_vec,
+			       size_t in_len, psa_outvec *out_vec, size_t out_len)
 {
 	const bool nonsecure = client_id < 0;
 	const struct spm_service *const service = find_service(handle);
@@ -60,7 +60,8 @@ DECISION psa_status_t spm_call(int32_t client_id, psa_handle_t handle, int32_t t
 		return PSA_ERROR_PROGRAMMER_ERROR;
 	}
 	/* Whoever calls while no partition runs is the non-secure side, whatever it says. */
-	FIH_REQUIRE(iovecs_confirm(&call->vecs, depth == 0 && start_up_partition == 0, in_vec, in_len, out_vec, out_len));
+	FIH_REQUIRE(
+		iovecs_confirm(&call->vecs, depth == 0 && start_up_partition == 0, in_vec, in_len, out_vec, out_len));
 	call->partition = service->partition;
 	call->msg.type = type;
 	call->msg.handle = (psa_handle_t)(depth + 1);

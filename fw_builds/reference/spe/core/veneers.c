@@ -48,7 +48,7 @@ GATEWAY uint32_t tfm_psa_version_veneer(uint32_t sid)
 }
 
 DECISION GATEWAY psa_status_t tfm_psa_call_veneer(psa_handle_t handle, uint32_t ctrl_param, const psa_invec *in_vec,
-					 psa_outvec *out_vec)
+						  psa_outvec *out_vec)
 {
 	if (handler_mode() != 0) {
 		return PSA_ERROR_NOT_PERMITTED;

@@ -42,7 +42,7 @@ bool ecdsa_sign(const uint8_t key[ECDSA_KEY_SIZE], const uint8_t digest[32], uin
 }
 
 DECISION bool ecdsa_verify(const uint8_t public_key[ECDSA_PUBLIC_KEY_SIZE], const uint8_t digest[32],
-		  const uint8_t signature[ECDSA_SIGNATURE_SIZE])
+			   const uint8_t signature[ECDSA_SIGNATURE_SIZE])
 {
 	uint8_t copy[ECDSA_PUBLIC_KEY_SIZE];
 	const br_ec_public_key public = { .curve = BR_EC_secp256r1, .q = copy, .qlen = sizeof copy };

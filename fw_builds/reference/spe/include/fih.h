@@ -22,37 +22,37 @@ typedef uint32_t fih_t;
 
 #if defined(__arm__)
 /* Behind the call are instructions that are not defined: leaving out the call ends the run as well. */
-#define FIH_PANIC()                                                                                                   \
-	do {                                                                                                           \
-		__asm volatile("bl psa_panic\n udf #0xFD\n udf #0xFD" ::: "r0", "r1", "r2", "r3", "ip", "lr", "cc",     \
-			       "memory");                                                                              \
-		__builtin_unreachable();                                                                               \
+#define FIH_PANIC()                                                                           \
+	do {                                                                                  \
+		__asm volatile("bl psa_panic\n udf #0xFD\n udf #0xFD" ::                      \
+				       : "r0", "r1", "r2", "r3", "ip", "lr", "cc", "memory"); \
+		__builtin_unreachable();                                                      \
 	} while (0)
 #else
 #define FIH_PANIC() __builtin_trap()
 #endif
 
 /* Whether `decision` (evaluated once) says yes. No compiler joins the two looks. */
-#define FIH_SAYS_YES(decision)                                                                                        \
-	__extension__({                                                                                                \
-		volatile fih_t fih_said = (decision);                                                                  \
-		bool fih_yes = false;                                                                                  \
-		if (fih_said == FIH_YES) {                                                                             \
-			fih_yes = ~fih_said == FIH_NO;                                                                 \
-		}                                                                                                      \
-		fih_yes;                                                                                               \
+#define FIH_SAYS_YES(decision)                         \
+	__extension__({                                \
+		volatile fih_t fih_said = (decision);  \
+		bool fih_yes = false;                  \
+		if (fih_said == FIH_YES) {             \
+			fih_yes = ~fih_said == FIH_NO; \
+		}                                      \
+		fih_yes;                               \
 	})
 
 /* Go on only where `decision` says yes. */
-#define FIH_REQUIRE(decision)                                                                                         \
-	do {                                                                                                           \
-		volatile fih_t fih_said = (decision);                                                                  \
-		if (fih_said != FIH_YES) {                                                                             \
-			FIH_PANIC();                                                                                   \
-		}                                                                                                      \
-		if (~fih_said != FIH_NO) {                                                                             \
-			FIH_PANIC();                                                                                   \
-		}                                                                                                      \
+#define FIH_REQUIRE(decision)                         \
+	do {                                          \
+		volatile fih_t fih_said = (decision); \
+		if (fih_said != FIH_YES) {            \
+			FIH_PANIC();                  \
+		}                                     \
+		if (~fih_said != FIH_NO) {            \
+			FIH_PANIC();                  \
+		}                                     \
 	} while (0)
 
 /* FIH_YES where `condition` holds; to be asked in two places. */
