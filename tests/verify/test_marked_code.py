@@ -32,10 +32,10 @@ def elf(code: bytes, symbols: Sequence[tuple[str, int, int, int]], *, section: s
     at = 52 + 32
     parts, rows = [code, table, texts, names], []
     for number, (part, kind) in enumerate(zip(parts, (1, 2, 3, 3), strict=True)):
-        name = names.index((section, ".symtab", ".strtab", ".shstrtab")[number].encode())
+        title = names.index((section, ".symtab", ".strtab", ".shstrtab")[number].encode())
         address, flags = (BASE, 6) if number == 0 else (0, 0)
         link, info, entry = (3, len(symbols) + 1, 16) if number == 1 else (0, 0, 0)
-        rows.append(struct.pack("<IIIIIIIIII", name, kind, flags, address, at, len(part), link, info, 4, entry))
+        rows.append(struct.pack("<IIIIIIIIII", title, kind, flags, address, at, len(part), link, info, 4, entry))
         at += len(part)
     program = struct.pack("<IIIIIIII", 1, 84, BASE, BASE, len(code), len(code), 5, 4)
     head = b"\x7fELF\x01\x01\x01" + bytes(9)

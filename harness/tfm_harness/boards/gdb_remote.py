@@ -188,14 +188,6 @@ class GdbRemote:
         """Stop the core at each write to the word at `address`. The core is halted."""
         self._ok(b"Z2,%x,4" % address)
 
-    def break_at(self, address: int) -> None:
-        """Stop the core before it executes the instruction at `address`. The core is halted."""
-        self._ok(b"Z1,%x,2" % address)
-
-    def clear_break(self, address: int) -> None:
-        """Forget what `break_at` set."""
-        self._ok(b"z1,%x,2" % address)
-
     def finish_write(self, watched: Iterable[int]) -> None:
         """After a stop at a watched word: let the write happen.
 

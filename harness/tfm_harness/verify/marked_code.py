@@ -137,6 +137,8 @@ def _open(data: bytes) -> ELFFile:
 def _read(data: bytes, names: frozenset[str], section: str, segments: tuple[Segment, ...]) -> MarkedCode:
     if not data.startswith(MAGIC):
         raise ValueError("no ELF file")
+    from elftools.elf.sections import SymbolTableSection
+
     elf = _open(data)
     table = elf.get_section_by_name(".symtab")
     marked = elf.get_section_by_name(section)
@@ -144,7 +146,7 @@ def _read(data: bytes, names: frozenset[str], section: str, segments: tuple[Segm
     symbols: dict[str, int] = {}
     maps: list[tuple[int, bool]] = []  # where code ($t) and data ($d) begin (ELF for the Arm Architecture, 5.5.5)
     chosen: dict[int, tuple[int, str]] = {}
-    for symbol in table.iter_symbols() if table is not None else ():
+    for symbol in table.iter_symbols() if isinstance(table, SymbolTableSection) else ():
         at, size, name = symbol["st_value"], symbol["st_size"], symbol.name
         if name[:2] in {"$t", "$d"} and name[2:3] in {"", "."}:
             maps.append((at, name[1] == "t"))

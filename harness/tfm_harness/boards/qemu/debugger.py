@@ -82,7 +82,7 @@ class QemuDebugger:
         """See `Debugger`."""
         if address in self._breaks:
             with _reported():
-                self._open.clear_break(address)
+                self._open.break_no_more(address)
             self._breaks.discard(address)
 
     def go(self) -> None:
@@ -90,7 +90,7 @@ class QemuDebugger:
         with _reported():
             at = self._open.read_register(_PC)
             if at in self._breaks:
-                self._open.clear_break(at)
+                self._open.break_no_more(at)
                 self._open.step()
                 self._open.break_at(at)
             self._open.go()
@@ -155,7 +155,7 @@ class QemuDebugger:
                 with contextlib.suppress(OSError, GdbRemoteError):
                     remote.halt()
                     for address in self._breaks:
-                        remote.clear_break(address)
+                        remote.break_no_more(address)
                 remote.close()
             self._monitor("gdbserver none")
         except HarnessError:
