@@ -29,7 +29,7 @@ BOARD_WORDS: Final = (
     "write-stops",
 )
 """Words that follow from the board, whatever the build."""
-_OF_BUILDS = ("console-suites", "memory-map", "sensor-model", "services", "trusted-iak", "trusted-results")
+_OF_BUILDS = ("console-suites", "dataset", "memory-map", "sensor-model", "services", "trusted-iak", "trusted-results")
 KNOWN_WORDS: Final = frozenset({*map(str, Feature), *BOARD_WORDS, *_OF_BUILDS})
 """Words that tests may name in ``needs(...)``, beside ``file-NAME``, ``target-KIND`` and words with a dot."""
 
@@ -59,6 +59,7 @@ def build_capabilities(build: Build, target: TargetBase | None = None) -> frozen
         "trusted-iak": build.trust.iak is not None,
         "trusted-results": build.trust.results is not None,
         "sensor-model": any(model.input == "sensor" for model in build.models.values()),
+        "dataset": any(model.dataset is not None for model in build.models.values()),
         "console-suites": bool(build.console_suites),
     }
     return frozenset({word for word, true in said.items() if true} | {f"file-{name}" for name in build.files})

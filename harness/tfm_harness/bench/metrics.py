@@ -15,9 +15,11 @@ class Metrics(Protocol):
 
     Attributes:
         parity: one entry for each comparison with a reference interpreter, as `SessionResult.as_dict` gives it.
+        accuracy: one entry for each model on labelled data, as `AccuracyResult.as_dict` gives it.
         traces: one entry for each window of the sensor with what the model made of it.
     """
 
+    accuracy: list[dict[str, Any]]
     parity: list[dict[str, Any]]
     traces: list[dict[str, Any]]
 
@@ -32,6 +34,7 @@ class Unkept:
     """For commands: the figures are not read afterwards."""
 
     def __init__(self) -> None:
+        self.accuracy: list[dict[str, Any]] = []
         self.parity: list[dict[str, Any]] = []
         self.traces: list[dict[str, Any]] = []
 

@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from tfm_harness.config.build import Build
     from tfm_harness.config.reference import ReferenceConfig, TensorConfig
     from tfm_harness.config.target import TargetBase
+    from tfm_harness.parity.accuracy import AccuracyResult
     from tfm_harness.parity.compare import Comparison
     from tfm_harness.parity.engines import ReferenceEngine, State
     from tfm_harness.parity.firstop import DeviceTrace
     from tfm_harness.parity.model_info import ModelInfo
+    from tfm_harness.parity.printed import PrintedComparison
     from tfm_harness.parity.session import SessionResult
     from tfm_harness.protocol.smp.client import SmpDriver
 
@@ -314,6 +316,61 @@ class Reference:
             )
         self._measured.parity.append({**result.as_dict(), "inputs": source})
         return result
+
+    def printed(self, name: str, *, count: int = 0) -> PrintedComparison:
+        """Results that the firmware prints as decimal text are the reference's, to the decimals that it prints.
+
+        Args:
+            name: the model that the device runs.
+            count: how many inputs (default: the build's ``parity.vectors``).
+        """
+        from tfm_harness.bench.labelled import judge_printed
+        from tfm_harness.parity.vacuity import check_vacuity
+
+        build, (model, info) = self._build, self.model(name)
+        self._covers(info, name, single=True)
+        run = self._run_of(name, model, info)
+        inputs, _, _ = parity_vectors(
+            build, name, info, count or build.parity.vectors, run=lambda arrays: [run(arrays[0])],
+            sensors=self._target.sensors,
+        )  # fmt: skip
+        check_vacuity(
+            inputs, [run(inputs[0])], self.report, subject=name,
+            min_distinct=build.parity.min_distinct, max_saturated=build.parity.max_saturated,
+        )  # fmt: skip
+        return judge_printed(
+            self._runner.device, inputs[0], name=name, config=build.models[name], info=info, run=run,
+            rule=build.quantisation(name), report=self.report,
+            progress=self._runner.progress(f"printed results {name}, inputs"),
+        )  # fmt: skip
+
+    def accuracy(self, name: str) -> AccuracyResult:
+        """How right the device and the reference are on the labelled data that the build names for a model.
+
+        Args:
+            name: the model, active on the device.
+
+        Raises:
+            ConfigError: ``dataset``: the data set cannot be used.
+        """
+        from tfm_harness.bench.labelled import judge_accuracy
+
+        build, (model, info) = self._build, self.model(name)
+        self._covers(info, name, single=True)
+        found = judge_accuracy(
+            self._runner.device, name=name, config=build.models[name], info=info,
+            run=self._run_of(name, model, info), rule=build.quantisation(name), report=self.report,
+            progress=self._runner.progress(f"accuracy {name}, inputs"),
+        )  # fmt: skip
+        self._measured.accuracy.append(dict(found.as_dict()))
+        return found
+
+    def _run_of(self, name: str, model: bytes, info: ModelInfo) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
+        """The reference of a model with one input and one output: tensors in, its first output out."""
+        if len(info.inputs) != 1:
+            raise NotCovered(f"model {name!r} has {len(info.inputs)} inputs; one is wanted here")
+        engine = self._instruments.engine_of(name)
+        return lambda tensors: engine.run(model, [tensors], name=info.name, state=self._build.models[name].state)[0]
 
     def _covers(self, info: ModelInfo, name: str, *, single: bool = False) -> State | None:
         """What the build says of a model's state; a stateful model about which it says nothing is not covered."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from tfm_harness.config.console_suite import ConsoleSuiteConfig
+from tfm_harness.config.dataset import DatasetConfig
 from tfm_harness.config.fields import Address, ConfigPath, ExtensionName, HexBytes, Name, Seconds, Strict
 from tfm_harness.config.imported import ImportedFacts
 from tfm_harness.config.latency import LatencyConfig
@@ -130,6 +131,19 @@ class ModelConfig(Strict):
         default=None, description="how the firmware quantises real inputs (default: round, half away from zero)"
     )
 
+    takes: Literal["tensor", "uint8", "float32"] = Field(
+        default="tensor",
+        description="what the firmware takes from the host: the input tensor's bytes, unsigned bytes of which it"
+        " subtracts 128, or single-precision numbers, which it quantises",
+    )
+    gives: Literal["outputs", "reconstruction-error"] = Field(
+        default="outputs",
+        description="what the firmware prints: the outputs, or the mean squared difference of output and input",
+    )
+    dataset: DatasetConfig | None = Field(
+        default=None, description="labelled inputs, and how right the model must be on them"
+    )
+
     @model_validator(mode="after")
     def _together(self) -> ModelConfig:
         if (self.file is None) == (self.reference is None):
@@ -153,6 +167,10 @@ class ModelConfig(Strict):
             raise ValueError("`slot` says where the signed `image` goes, but there is no `image`")
         if self.frontend is not None and self.input != "sensor":
             raise ValueError("`frontend` belongs to models with `input: sensor`")
+        if self.gives == "reconstruction-error" and self.takes != "float32":
+            raise ValueError("`gives: reconstruction-error` compares with real inputs: it wants `takes: float32`")
+        if self.dataset is not None and self.judged_by is None:
+            raise ValueError("a `dataset` wants a model that the reference can run: a `file`, `compiled` or ONNX")
         return self
 
     @property

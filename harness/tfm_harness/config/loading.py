@@ -191,10 +191,11 @@ def load_build(
 
 def _refuse_vain_waivers(build: Build, document: Document) -> None:
     """A waiver for what cannot be waived would never excuse anything."""
+    from tfm_harness.parity.accuracy_catalogue import ALL as ACCURACY
     from tfm_harness.parity.catalogue import ALL as PARITY
     from tfm_harness.verify.catalogue import ALL as VERIFY
 
-    refuse_vain_waivers(build, document, {check.id: check.waivable for check in (*VERIFY, *PARITY)})
+    refuse_vain_waivers(build, document, {check.id: check.waivable for check in (*VERIFY, *PARITY, *ACCURACY)})
 
 
 def refuse_vain_waivers(build: Build, document: Document | None, known: Mapping[str, bool]) -> None:

@@ -30,6 +30,9 @@ _METHODS: Mapping[str, tuple[str, ...]] = {
     "latency.signed_ticks": ("latency.phases-*", "latency.result-ticks"),
     "reference.matches": ("parity.*",),
     "reference.agrees": ("parity.*",),
+    "reference.printed": ("parity.*",),
+    "reference.accuracy": ("accuracy.*",),
+    "latency.benchmark": ("latency.counter-*", "latency.mlperf-*"),
 }
 _FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "check_build_images": ("image.*",),

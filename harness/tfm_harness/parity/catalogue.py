@@ -15,6 +15,8 @@ __all__ = [
     "INPUT_PATH",
     "MODEL_GRAPH",
     "OUTPUT_FORM",
+    "PRINTED_EXACT",
+    "PRINTED_RESOLUTION",
     "SATURATED_OUTPUTS",
     "SOMETHING_COMPARED",
     "TOLERANCE_USED",
@@ -132,6 +134,23 @@ VELA_REFERENCE = ALL.declare(
         id="parity.vela-reference",
         title="Vela is tested against the kernels that judge the device",
         requirement="Vela README: bit exact with TFLite's reference kernels, version by version",
+        dev=Severity.INFO,
+        validation=Severity.INFO,
+        production=Severity.INFO,
+    )
+)
+PRINTED_EXACT = ALL.declare(
+    Check(
+        id="parity.printed-exact",
+        title="every printed result is the reference's value, to the decimals that the firmware prints",
+        requirement="MLPerf Tiny: m-results, %0.3f; tfm-harness: one rule of rounding explains every result",
+    )
+)
+PRINTED_RESOLUTION = ALL.declare(
+    Check(
+        id="parity.printed-resolution",
+        title="results come as numbers, not as text with a few decimals: how far the verdict sees",
+        requirement="tfm-harness: a verdict says how far it sees",
         dev=Severity.INFO,
         validation=Severity.INFO,
         production=Severity.INFO,

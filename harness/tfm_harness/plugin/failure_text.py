@@ -82,7 +82,7 @@ def fitted(text: str, sections: Sequence[tuple[str, str]]) -> list[tuple[str, st
     """`sections` cut so that they fit below `text` on a screen: always the longest one's oldest line goes first."""
     lines = [(title, body.splitlines()) for title, body in sections]
     left = _REPORT_LINES - 1 - len(text.splitlines())
-    while sum(1 + len(body) for _, body in lines) > left:
+    while lines and sum(1 + len(body) for _, body in lines) > left:
         longest = max((body for _, body in lines), key=len)
         if len(longest) <= 1:
             break

@@ -162,6 +162,12 @@ def facts_of_run(record: RunRecord) -> dict[str, str]:
             facts[f"harness.board.{board.name}"] = "; ".join(
                 part for part in (said, f"LOST, in quarantine: {board.lost}" if board.lost else "") if part
             )
+    for entry in record.accuracy:
+        where = f"harness.accuracy.{entry.combination}.{entry.model}"
+        facts[where] = entry.words
+        if entry.device_matrix:
+            facts[f"{where}.device"] = entry.confused(entry.device_matrix)
+            facts[f"{where}.reference"] = entry.confused(entry.reference_matrix)
     for move in record.moves:
         facts[f"harness.moved.{move.nodeid}"] = f"from {move.before} to {move.after}: {move.why}"
     return facts

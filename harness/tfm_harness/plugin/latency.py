@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tfm_harness.bench.device import Inference
+from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.findings import Report
 from tfm_harness.latency.budget import check_budget
 from tfm_harness.latency.clock import Clock, ClockQuality
@@ -18,11 +20,12 @@ from tfm_harness.latency.counter import (
     check_run_accounts,
     run_share,
 )
-from tfm_harness.latency.mlperf import check_mlperf, run_mlperf
+from tfm_harness.latency.mlperf import RUNS, check_mlperf, run_mlperf
 from tfm_harness.latency.phases import check_phases
 from tfm_harness.latency.regression import GateResult, Night, regression_gate
 from tfm_harness.latency.series import Series, check_series, series_board
 from tfm_harness.latency.statistics import summarise
+from tfm_harness.protocol.mlperf_tiny.client import MlperfTinyDriver
 from tfm_harness.protocol.smp.client import PHASES
 from tfm_harness.verify.signed_result import SignedResult
 
@@ -39,6 +42,11 @@ _RUN_SECONDS = 1.0
 _RATE_SECONDS = 1.0
 _TRIES = 3
 """Runs of a model at most where the emulator's clock is the host's: another process may disturb one of them."""
+_MLPERF_SECONDS = 180.0
+_MLPERF_WARMUPS = 10
+_MEASURABLE = 100_000  # microseconds: a counter of 1 kHz tells them to 1 %
+_SHORT_RUN = 500_000  # microseconds
+_MOST_RUN = 100_000  # inferences
 _MOST_AT_ONCE = 512  # timings in one answer (docs/protocol.md)
 
 
@@ -180,6 +188,61 @@ class Latency:
             subject=name,
         )
         self._bench.measured.keep_phases(name, phases.seconds(clock))
+
+    def benchmark(self, name: str, *, runs: int = RUNS) -> float | None:
+        """Time the model of a firmware that runs N inferences between two timestamps, by MLPerf Tiny's rules.
+
+        Five inputs, each inferred for at least ten seconds and ten times; the figure is the median of the five.
+
+        Args:
+            name: the model, for the findings.
+            runs: inputs that are measured; of less than five the rules are not judged, only the device's clock.
+
+        Returns:
+            Seconds of an inference; None when a rule is broken, or was not judged.
+        """
+        client = self._bench.client
+        if not isinstance(client, MlperfTinyDriver):
+            raise NotCovered(
+                f"{self._bench.combination.name} runs no inferences between two timestamps", what="timed-run"
+            )
+        clock, report = replace(self.clock, source="microseconds of the firmware", hz=1_000_000, bits=32), self.report
+        bound = self._bench.combination.build.latency.host_bound
+
+        def measure(data: bytes, count: int) -> int:
+            client.load(data)
+            client.run(_MLPERF_WARMUPS, 0, timeout=_MLPERF_SECONDS)  # of its own: the run below is timed work only
+            done = client.run(count, 0, timeout=_MLPERF_SECONDS)
+            check_counter(
+                clock,
+                start=0,
+                end=done.elapsed_us,
+                host_seconds=done.host_seconds,
+                report=report,
+                bound=bound,
+                subject=name,
+            )
+            return done.elapsed_us
+
+        inputs = self._benchmark_inputs(name, len(client.any_input()))
+        client.load(inputs[0])
+        count = 1
+        while (elapsed := client.run(count, 0, timeout=_MLPERF_SECONDS).elapsed_us) < _MEASURABLE and count < _MOST_RUN:
+            count *= 10
+        each = max(elapsed / count, 1e-3)
+        if runs < RUNS:
+            for data in inputs[:runs]:
+                measure(data, max(10, min(_MOST_RUN, int(_SHORT_RUN / each))))
+            return None
+        return check_mlperf(run_mlperf(measure, inputs, ticks_each=each, clock=clock), clock, report, subject=name)
+
+    def _benchmark_inputs(self, name: str, size: int) -> list[bytes]:
+        steps = (1, 3, 5, 7, 11)
+        if self._bench.combination.build.models[name].takes == "float32":
+            return [
+                struct.pack(f"<{size // 4}f", *(((n * s) & 0xFF) / 128 - 1 for n in range(size // 4))) for s in steps
+            ]
+        return [bytes((n * step + step) & 0xFF for n in range(size)) for step in steps]
 
     def _mlperf(self, series: Series) -> float | None:
         """Seconds of an inference by MLPerf Tiny's rules; None when a rule is broken."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfm_harness.latency.series import Series
-    from tfm_harness.report.record import LatencyEntry, ParityEntry, TraceEntry
+    from tfm_harness.report.record import AccuracyEntry, LatencyEntry, ParityEntry, TraceEntry
 
 __all__ = ["RunMetrics"]
 
@@ -16,11 +16,13 @@ class RunMetrics:
     """Collected while tests run.
 
     Attributes:
+        accuracy: one entry for each model on labelled data, as `AccuracyResult.as_dict` gives it.
         parity: one entry for each comparison with a reference interpreter, as `SessionResult.as_dict` gives it.
         traces: one entry for each window of the sensor with what the model made of it.
     """
 
     def __init__(self) -> None:
+        self.accuracy: list[dict[str, Any]] = []
         self.parity: list[dict[str, Any]] = []
         self.traces: list[dict[str, Any]] = []
         self._latency: dict[str, tuple[Series, dict[str, Any]]] = {}
@@ -74,3 +76,12 @@ class RunMetrics:
         from tfm_harness.report.storage import plain
 
         return tuple(plain(TraceEntry, {"combination": combination, "board": board, **trace}) for trace in self.traces)
+
+    def accuracy_entries(self, combination: str, board: str) -> tuple[AccuracyEntry, ...]:
+        """Models on labelled data, as the record has them."""
+        from tfm_harness.report.record import AccuracyEntry
+        from tfm_harness.report.storage import plain
+
+        return tuple(
+            plain(AccuracyEntry, {"combination": combination, "board": board, **entry}) for entry in self.accuracy
+        )

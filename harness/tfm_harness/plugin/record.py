@@ -142,6 +142,7 @@ class RunLog:
                 board=board,
                 latency=(*before.latency, *run.latency),
                 parity=(*before.parity, *run.parity),
+                accuracy=(*before.accuracy, *run.accuracy),
                 traces=(*before.traces, *run.traces),
                 consoles=(*before.consoles, *run.consoles),
             )

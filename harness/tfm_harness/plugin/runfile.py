@@ -93,6 +93,7 @@ def make_record(
         waivers=waivers,
         latency=tuple(entry for run in boards for entry in run.latency),
         parity=tuple(entry for run in boards for entry in run.parity),
+        accuracy=tuple(entry for run in boards for entry in run.accuracy),
         traces=tuple(entry for run in boards for entry in run.traces),
         consoles=tuple(entry for run in boards for entry in run.consoles),
         checks=log.checks,

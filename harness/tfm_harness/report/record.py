@@ -17,6 +17,7 @@ from tfm_harness.latency.series import Series
 
 __all__ = [
     "SCHEMA",
+    "AccuracyEntry",
     "BoardEntry",
     "BoardRun",
     "CheckEntry",
@@ -453,6 +454,55 @@ class ParityEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccuracyEntry:
+    """One model on labelled data: the device beside the reference.
+
+    Attributes:
+        metric: ``top-1`` or ``auc``; `least` is what the build asks for.
+        device, reference: the metric of each, 0 to 1.
+        labels: the classes' names.
+        device_matrix, reference_matrix: counts; rows: true class, columns: decided class. Empty for ``auc``.
+        alike: samples on which both decide alike; `differing` names the first of the others.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    combination: str
+    board: str = ""
+    model: str
+    metric: Literal["top-1", "auc"]
+    least: float | None = None
+    device: float
+    reference: float
+    labels: tuple[str, ...] = ()
+    device_matrix: tuple[tuple[int, ...], ...] = ()
+    reference_matrix: tuple[tuple[int, ...], ...] = ()
+    alike: int = 0
+    samples: int = 0
+    differing: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """What was found, in a sentence."""
+        asked = f", {self.least:g} asked for" if self.least is not None else ""
+        verdict = ""
+        if self.least is not None and self.reference < self.least:
+            verdict = "; bit-exact and wrong" if self.alike == self.samples else "; the model itself is wrong"
+        return (
+            f"{self.metric} {self.device:.4g} on the device, {self.reference:.4g} by the reference{asked};"
+            f" {self.alike} of {self.samples} samples decided alike{verdict}"
+        )
+
+    def confused(self, matrix: tuple[tuple[int, ...], ...]) -> str:
+        """A confusion matrix as text: each true class with what it was taken for, by count."""
+        rows = []
+        for label, row in zip(self.labels, matrix, strict=False):
+            said = ", ".join(f"{self.labels[n]} {count}" for n, count in enumerate(row) if count)
+            rows.append(f"{label}: {said or 'no sample'}")
+        return "; ".join(rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TraceEntry:
     """What the sensor was made to see, and what the device made of it.
 
@@ -493,6 +543,7 @@ class BoardRun:
     board: BoardEntry
     latency: tuple[LatencyEntry, ...] = ()
     parity: tuple[ParityEntry, ...] = ()
+    accuracy: tuple[AccuracyEntry, ...] = ()
     traces: tuple[TraceEntry, ...] = ()
     consoles: tuple[ConsoleExcerpt, ...] = ()
 
@@ -534,6 +585,7 @@ class RunRecord:
     waivers: tuple[WaiverEntry, ...] = ()
     latency: tuple[LatencyEntry, ...] = ()
     parity: tuple[ParityEntry, ...] = ()
+    accuracy: tuple[AccuracyEntry, ...] = ()
     traces: tuple[TraceEntry, ...] = ()
     consoles: tuple[ConsoleExcerpt, ...] = ()
     checks: Mapping[str, CheckEntry] = field(default_factory=dict)

@@ -41,6 +41,8 @@ MAX_FINDINGS = 200
 
 MAX_CHARTS = 24
 """Series, comparisons or traces shown with a chart."""
+MAX_CLASSES = 20
+"""Classes of a confusion matrix that is shown as a table."""
 
 MAX_CONSOLES = 40
 """Consoles shown, in all with at most `MAX_CONSOLE_LINES`."""
@@ -123,6 +125,9 @@ def render_html(run: RunRecord) -> str:
             parity=[_parity(entry) for entry in parity[:MAX_CHARTS]],
             parity_total=len(parity),
             parity_exact=all(entry.exact for entry in parity),
+            accuracy=run.accuracy[:MAX_CHARTS],
+            accuracy_total=len(run.accuracy),
+            most_classes=MAX_CLASSES,
             traces=[
                 (t, svg.traces(t.channels, t.outputs, t.labels, title=f"{t.name} on {t.combination}"))
                 for t in run.traces[:MAX_CHARTS]

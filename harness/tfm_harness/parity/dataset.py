@@ -1,0 +1,150 @@
+"""Data sets as MLPerf Tiny lays them out: a file of labels and a file for each input.
+
+Source: eembc/energyrunner, datasets/README.md; mlcommons/tiny, benchmark/runner/datasets.py.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from tfm_harness.errors import ConfigError
+from tfm_harness.files import read_file
+from tfm_harness.parity.model_info import ModelInfo
+from tfm_harness.parity.quantise import QuantisationRule, dequantise, quantise
+
+__all__ = ["LabelledSample", "Taken", "input_bytes", "read_dataset", "tensors_of", "wire_of"]
+
+Taken = Literal["tensor", "uint8", "float32"]
+"""What a firmware takes over the wire: the input tensor's own bytes; unsigned bytes, of which it subtracts 128; or
+single-precision numbers, which it quantises."""
+
+_MOST_LABELS: Final = 16 << 20
+_MOST_INPUT: Final = 64 << 20
+_MOST_CLASSES: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledSample:
+    """One line of the labels' file.
+
+    Attributes:
+        name: the input's file.
+        label: its class.
+        parts: what the device is given, one after the other; their scores are averaged.
+    """
+
+    name: str
+    label: int
+    parts: tuple[bytes, ...]
+
+
+def input_bytes(info: ModelInfo, taken: Taken) -> int:
+    """Bytes of one input as the firmware takes it."""
+    return info.input_bytes if taken != "float32" else 4 * info.inputs[0].elements
+
+
+def read_dataset(folder: Path, labels: str, size: int, *, samples: int | None = None) -> list[LabelledSample]:
+    """The labelled samples of a folder.
+
+    Args:
+        folder: holds everything.
+        labels: the labels' file.
+        size: bytes of one input.
+        samples: so many lines, evenly spread; None: all.
+
+    Raises:
+        ConfigError: ``dataset``: a file that is missing, too large or of another size, a line of another form, a file
+            outside of the folder; with file and line.
+    """
+    path = folder / labels
+    text = _read(path, _MOST_LABELS, str(path)).decode("utf-8-sig", "replace")
+    rows = [(number, row) for number, row in enumerate(csv.reader(io.StringIO(text)), 1) if any(row)]
+    if not rows:
+        raise _error("the data set has no samples", str(path), "a line for each input", "none")
+    if samples is not None and samples < len(rows):
+        rows = [rows[n * len(rows) // samples] for n in range(samples)]
+    return [_sample(folder, row, f"{path}:{number}", size) for number, row in rows]
+
+
+def tensors_of(parts: list[bytes], info: ModelInfo, taken: Taken, rule: QuantisationRule) -> npt.NDArray[Any]:
+    """What the model gets of inputs as the firmware takes them: (n, *shape) of the input tensor's type.
+
+    Raises:
+        ConfigError: ``input-not-finite``; ``dataset``: the model's input cannot be made of it.
+    """
+    tensor = info.inputs[0]
+    joined = b"".join(parts)
+    shape = (len(parts), *tensor.shape)
+    if taken == "float32":
+        return quantise(np.frombuffer(joined, dtype="<f4").reshape(shape), tensor, rule)
+    if taken == "uint8":
+        if tensor.dtype != "int8":
+            raise _error(
+                "`takes: uint8` is for models with an int8 input", "", "int8", f"{tensor.dtype} input {tensor.name}"
+            )
+        return (np.frombuffer(joined, dtype=np.uint8) ^ np.uint8(0x80)).view(np.int8).reshape(shape)
+    return np.frombuffer(joined, dtype=np.dtype(tensor.dtype).newbyteorder("<")).reshape(shape)
+
+
+def wire_of(tensors: npt.NDArray[Any], info: ModelInfo, taken: Taken) -> list[bytes]:
+    """The inputs as the firmware takes them, of which it makes these tensors: the other way round."""
+    if taken == "float32":
+        real = np.asarray(dequantise(tensors, info.inputs[0]), dtype="<f4")
+        return [each.tobytes() for each in real]
+    if taken == "uint8":
+        return [(each.view(np.uint8) ^ np.uint8(0x80)).tobytes() for each in np.ascontiguousarray(tensors)]
+    return [each.tobytes() for each in tensors]
+
+
+def _sample(folder: Path, row: list[str], where: str, size: int) -> LabelledSample:
+    words = [word.strip() for word in row]
+    numbers = words[1:]
+    if (
+        len(words) not in (3, 5)
+        or not words[0]
+        or not all(w.isascii() and w.isdecimal() and len(w) < 10 for w in numbers)
+    ):
+        raise _error("a line of the data set's labels has another form", where,
+                     "file,classes,class or file,classes,class,window,stride", ",".join(row)[:200])  # fmt: skip
+    classes, label = int(words[1]), int(words[2])
+    if not 0 <= label < classes <= _MOST_CLASSES:
+        raise _error("a line of the data set's labels names a class that does not exist", where,
+                     f"a class below the number of classes, of which there are at most {_MOST_CLASSES}",
+                     f"class {label} of {classes}")  # fmt: skip
+    path = folder / words[0]
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise _error("a line of the data set's labels names a file outside of its folder", where, str(folder), words[0])
+    data = _read(path, _MOST_INPUT, where)
+    if len(words) == 3:
+        parts: tuple[bytes, ...] = (data,)
+    else:
+        window, stride = int(words[3]), int(words[4])
+        if window == 0 or stride == 0:
+            raise _error("a window or a stride of no bytes", where, "1 or more", f"{window}, {stride}")
+        parts = tuple(data[at : at + window] for at in range(0, len(data) - window + 1, stride))
+    wrong = sorted({len(part) for part in parts} - {size})
+    if wrong or not parts:
+        raise _error("an input of the data set has another size than the model takes", where, f"{size} bytes",
+                     f"{path.name}: {wrong[0] if wrong else len(data)} bytes")  # fmt: skip
+    return LabelledSample(words[0], label, parts)
+
+
+def _read(path: Path, limit: int, where: str) -> bytes:
+    try:
+        return read_file(path, limit)
+    except (ConfigError, OSError) as error:
+        raise _error("a file of the data set cannot be read", where, str(path), str(error)) from None
+
+
+def _error(message: str, where: str, expected: str, seen: str) -> ConfigError:
+    return ConfigError(
+        message, kind="dataset", expected=expected, seen=seen, where=where or None,
+        hint="docs/mlperf-tiny.md says how a data set is laid out, and what `takes` means",
+    )  # fmt: skip
