@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Literal
 
@@ -62,4 +63,11 @@ class MlperfBoard(FakeBoard):
             return [float(value) for value in real.reshape(-1)]
 
         known = {each.name: each for each in MlperfTinyFault}
-        return MlperfTinyFirmware(name, infer, input_bytes=input_bytes(info, config.takes), fault=known.get(fault))
+        size = input_bytes(info, config.takes)
+        return MlperfTinyFirmware(
+            name,
+            infer,
+            input_bytes=size,
+            clock=(lambda: time.monotonic_ns() // 1000) if fault == "true-counter" else None,
+            fault=known.get(fault),
+        )

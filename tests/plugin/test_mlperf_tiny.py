@@ -45,7 +45,9 @@ class Board:
             lines.append(f"{number}.bin,8,{(decided + shift) % 8}\n")
         (self.data / "y_labels.csv").write_text("".join(lines))
 
-    def run(self, *args: str, fault: str = "", dataset: bool = False, **model: object) -> pytest.RunResult:
+    def run(
+        self, *args: str, fault: str = "", dataset: bool = False, suite: str = SUITE, **model: object
+    ) -> pytest.RunResult:
         folder = self.project.path
         (folder / "targets" / "tiny.yaml").write_text(f"kind: mlperf-board\nconsoles: {{ns: 0}}\nfault: '{fault}'\n")
         declared: dict[str, object] = {"file": "../../dense.tflite", **model}
@@ -54,7 +56,7 @@ class Board:
         (folder / "fw_builds" / "tiny").mkdir(exist_ok=True)
         build = {"protocol": "mlperf-tiny", "models": {"dense": declared}, "parity": {"vectors": 40}}
         (folder / "fw_builds" / "tiny" / "build.yaml").write_text(yaml.safe_dump(build))
-        return self.project.run(SUITE, "--tfm-run-dir", "run", *args, target="tiny", build="tiny")
+        return self.project.run(suite, "--tfm-run-dir", "run", *args, target="tiny", build="tiny")
 
     def page(self) -> str:
         return (self.project.path / "run" / "report.html").read_text()
@@ -145,3 +147,15 @@ def test_an_autoencoder_is_judged_by_its_reconstruction_error(board: Board) -> N
     result = board.run("-k", "printed_results", takes="float32", gives="reconstruction-error")
     assert result.ret == 0, result.stdout.str()
     assert "reconstruction error" in board.page()
+
+
+def test_a_counter_of_a_wrong_frequency_does_not_fit_into_the_hosts_time(board: Board) -> None:
+    """The simulated firmware claims a millisecond for what takes no time: more than the host waited."""
+    result = board.run("-k", "fits_into", suite=str(ROOT / "suites" / "latency"))
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*latency.counter-within-host*"])
+
+
+def test_a_true_counter_fits(board: Board) -> None:
+    result = board.run("-k", "fits_into", suite=str(ROOT / "suites" / "latency"), fault="true-counter")
+    assert result.ret == 0, result.stdout.str()

@@ -98,9 +98,10 @@ $(models:%=$(out)/%.signed.bin): $(out)/%.signed.bin: $(signed_models)/%.signed.
 
 # Images built elsewhere than in out/ get a manifest of their own beside them.
 profile_name := $(if $(filter PSA_IOT_1,$(ATTEST_PROFILE)),PSA_IOT_PROFILE_1,tag:psacertified.org,2023:psa$(hash)tfm)
-build_name := $(subst _,-,reference$(if $(fault),-$(fault))$(if $(filter PSA_IOT_1,$(ATTEST_PROFILE)),-PSA_IOT_1))
-$(out)/build.yaml: $(here)/build.yaml $(here)/tools/manifest.py $(options)
-	@$(PYTHON) $(here)/tools/manifest.py $(here)/build.yaml $(out) $(build_name) '$(profile_name)' > $@
+build_name := $(subst _,-,reference$(if $(fault),-$(fault))$(if $(filter PSA_IOT_1,$(ATTEST_PROFILE)),-PSA_IOT_1)$(if $(filter-out smp,$(PROTOCOL)),-$(PROTOCOL)))
+manifest := $(here)/$(if $(filter mlperf-tiny,$(PROTOCOL)),mlperf-tiny.yaml,build.yaml)
+$(out)/build.yaml: $(manifest) $(here)/tools/manifest.py $(options)
+	@$(PYTHON) $(here)/tools/manifest.py $(manifest) $(out) $(build_name) '$(profile_name)' > $@
 
 -include $(sort $(secure_objects:.o=.d) $(nonsecure_objects:.o=.d))
 
