@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -212,6 +213,14 @@ def test_what_a_host_may_not_send(tmp_path: Path, data: bytes) -> None:
 # -- Dask
 
 
+def shown(command: str, other: dict[str, str]) -> list[str]:
+    """A command of the page, with some of its words replaced."""
+    (line,) = [line for line in PAGE.splitlines() if line.startswith(f"dask {command} ")]
+    words = shlex.split(line)[1:]
+    assert set(other) <= set(words)
+    return [other.get(word, word) for word in words]
+
+
 class Hosts:
     """A scheduler and workers in processes of their own, as docs/nights.md starts them."""
 
@@ -222,17 +231,16 @@ class Hosts:
 
     def start(self, name: str, *words: str) -> Path:
         log = self.project.path / f"{name}.log"
-        tls = ["--no-dashboard", "--tls-ca-file", "ca.pem", "--tls-cert", "farm.pem", "--tls-key", "farm-key.pem"]
         environment = {**self.project.environment(), "XDG_STATE_HOME": str(self.project.path / f"state-of-{name}")}
         with log.open("wb") as out:
             self.started[name] = subprocess.Popen(
-                [sys.executable, "-m", "dask", *words, *tls], cwd=self.project.path, stdout=out, stderr=out,
+                [sys.executable, "-m", "dask", *words], cwd=self.project.path, stdout=out, stderr=out,
                 env=environment, start_new_session=True,
             )  # fmt: skip
         return log
 
     def scheduler(self) -> None:
-        log = self.start("scheduler", "scheduler", "--protocol", "tls", "--host", "127.0.0.1", "--port", "0")
+        log = self.start("scheduler", *shown("scheduler", {"8786": "0"}), "--host", "127.0.0.1")
         until(lambda: re.search(rb"Scheduler at:\s+(tls://\S+)", log.read_bytes()))
         found = re.search(rb"Scheduler at:\s+(tls://\S+)", log.read_bytes())
         assert found is not None
@@ -240,9 +248,8 @@ class Hosts:
 
     def worker(self, name: str, *boards: str) -> None:
         resources = ",".join(f"{board}=1" for board in boards)
-        log = self.start(
-            name, "worker", self.address, "--no-nanny", "--nthreads", "2", "--name", name, "--resources", resources
-        )
+        here = {"tls://scheduler:8786": self.address, "mps3-1=1,mps3-2=1": resources}
+        log = self.start(name, *shown("worker", here), "--no-nanny", "--name", name)
         until(lambda: b"Registered to:" in log.read_bytes())
 
     def kill(self, name: str) -> None:

@@ -11,6 +11,7 @@ from tfm_harness.farm.simulate import simulate
 from tfm_harness.farm.tasks import Assignment, SessionResult
 from tfm_harness.farm.tries import judge
 from tfm_harness.farm.verdict import make_record
+from tfm_harness.farm.words import plan_words
 
 from tests.farm.farms import (
     BEGAN,
@@ -321,3 +322,12 @@ def test_the_expected_times_are_those_of_a_night_on_a_clock_in_memory() -> None:
     expected = simulate(night(replace(planned, at_once=2), *good))
     assert [(s.begins, s.assignment.task.build) for s in expected.steps] == [(0.0, "1"), (0.0, "2"), (40.0, "3")]
     assert (expected.seconds, expected.unknown) == (100.0, 0)
+
+
+def test_a_plan_says_what_will_never_run() -> None:
+    bad = BoardHealth(name="a", state="Bad", reason="the cable is broken")
+    planned = plan("a", "b", each=True)
+    shown = plan_words(night(planned, bad), simulate(night(planned, bad)))
+    assert "never: fw on a: a: Bad: the cable is broken" in shown
+    assert "gold: golden check: boot" in shown
+    assert "no earlier night is remembered" in shown

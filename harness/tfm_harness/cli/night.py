@@ -7,6 +7,7 @@ import datetime as dt
 import re
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -240,7 +241,7 @@ def _go_on(args: argparse.Namespace, opened: OpenedFarm, book: Book, digest: str
         raise ConfigError(
             f"the night {header.name} was planned otherwise", kind="night-changed",
             expected="the farm file, the targets and the builds as they were when the night began",
-            seen=_difference(header, digest, plan.builds, header.plan.builds), where=str(folder),
+            seen=_difference(plan.builds, header.plan.builds, digest), where=str(folder),
             hint="bring them back, or begin a new night: its results would not be about the same firmware",
         )  # fmt: skip
     night, found = replay(events, folder, now=time.time())
@@ -257,13 +258,11 @@ def _go_on(args: argparse.Namespace, opened: OpenedFarm, book: Book, digest: str
     return night, folder, seconds, resumed + 1
 
 
-def _difference(header: object, digest: str, now: object, then: object) -> str:
+def _difference(now: Mapping[str, object], then: Mapping[str, object], digest: str) -> str:
     """Which of them has changed, in words."""
-    del header
-    if isinstance(now, dict) and isinstance(then, dict):
-        for name in {**then, **now}:
-            if now.get(name) != then.get(name):
-                return f"the build {name} has changed"
+    for name in {**then, **now}:
+        if now.get(name) != then.get(name):
+            return f"the build {name} has changed"
     return f"the farm file or its targets have changed (the file's SHA-256 is {digest} now)"
 
 

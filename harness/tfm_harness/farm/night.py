@@ -184,7 +184,7 @@ class Night:
         proved = [board for board in free if not self._due(board, now)]
         if proved:
             self.waiting.remove(task)
-            return self._start(task, min(proved, key=self._rank), now)
+            return self._start(task, min(proved, key=self._rank))
         checked = [b.name for b in boards if b.running and self.running[b.running].task.golden]
         waited_for = next((name for name in checked if name not in look.claimed), None)
         if waited_for is not None:
@@ -193,23 +193,22 @@ class Night:
         if free:
             chosen = min(free, key=self._rank)
             look.claimed.add(chosen.name)
-            return self._check(chosen, now)
+            return self._check(chosen)
         return None
 
     def _rank(self, board: BoardTonight) -> tuple[int, int, str]:
         """The least-failed board first; of equals, the one that did least tonight."""
         return board.failures, board.sessions, board.name
 
-    def _check(self, board: BoardTonight, now: float) -> Assignment:
+    def _check(self, board: BoardTonight) -> Assignment:
         golden = self.plan.pools[board.pool].golden
         task = Task(
             id=self._task_id(), pool=board.pool, build=golden.build, suites=golden.suites, home=board.name, golden=True,
             quick=golden.quick, expected=self.times.expected(board.pool, golden.build, golden=True),
         )  # fmt: skip
-        return self._start(task, board, now)
+        return self._start(task, board)
 
-    def _start(self, task: Task, board: BoardTonight, now: float) -> Assignment:
-        del now
+    def _start(self, task: Task, board: BoardTonight) -> Assignment:
         self._count.sessions += 1
         name = f"{self.name}.{self._count.sessions:03d}.{board.name}.{task.build}" + (".golden" if task.golden else "")
         assignment = Assignment(session=name, task=task, board=board.name)
@@ -227,7 +226,7 @@ class Night:
         for board in self._routine_boards(now):
             if not self._room():
                 break
-            started.append(self._check(board, now))
+            started.append(self._check(board))
         return started
 
     def _routine_boards(self, now: float) -> list[BoardTonight]:

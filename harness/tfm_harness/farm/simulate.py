@@ -7,7 +7,7 @@ import statistics
 from dataclasses import dataclass
 from typing import Final
 
-from tfm_harness.farm.night import Night
+from tfm_harness.farm.night import Night, NotRun
 from tfm_harness.farm.tasks import Assignment, SessionResult
 
 __all__ = ["Expected", "Step", "simulate"]
@@ -30,12 +30,14 @@ class Expected:
     Attributes:
         seconds: until its end.
         unknown: sessions without a known duration; each counts as `guess` seconds.
+        never: what would not run, and why.
     """
 
     steps: tuple[Step, ...]
     seconds: float
     unknown: int
     guess: float
+    never: tuple[NotRun, ...] = ()
 
 
 def simulate(night: Night) -> Expected:
@@ -55,4 +57,4 @@ def simulate(night: Night) -> Expected:
         now, _, ended = heapq.heappop(running)
         night.take(SessionResult(session=ended.session, board=ended.board, verdict="passed", at=now), now)
     unknown = sum(step.assignment.task.expected is None for step in steps)
-    return Expected(tuple(steps), now - night.began, unknown, guess)
+    return Expected(tuple(steps), now - night.began, unknown, guess, tuple(night.not_run))

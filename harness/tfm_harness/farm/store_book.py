@@ -44,6 +44,9 @@ class StoreBook:
         """As `Book.health`."""
         wanted = set(boards)
         memory = Memory(self._database)
+        who: dict[str, str] = {}
+        for event in memory.board_events():  # newest first
+            who.setdefault(event.board, event.by)
         found = {}
         for row in memory.boards():
             state: State | None = next((word for word in STATES if word == row.health), None)
@@ -51,7 +54,12 @@ class StoreBook:
                 continue  # nobody has ever said anything of it
             checked = row.checked.timestamp() if row.checked is not None and state == "Good" else None
             found[row.name] = BoardHealth(
-                name=row.name, state=state, reason=row.reason, since=row.since.timestamp(), checked=checked
+                name=row.name,
+                state=state,
+                reason=row.reason,
+                since=row.since.timestamp(),
+                checked=checked,
+                changed_by=who.get(row.name, ""),
             )
         return found
 

@@ -36,7 +36,7 @@ def plan_words(night: Night, expected: Expected) -> str:
         took = f"{_time(task.expected)}" if task.expected is not None else "?"
         what = f"golden check: {', '.join(task.suites)}" if task.golden else _few(task.suites)
         lines.append(f"  {_time(step.begins):>8}  {took:>8}  {step.assignment.board:<24} {task.build}: {what}")
-    for one in night.not_run:
+    for one in expected.never:
         lines.append(f"  never: {one.task.build} on {one.task.home or one.task.pool}: {one.why}")
     lines += ["", _total(expected, night)]
     return safe("\n".join(lines)) + "\n"

@@ -1,0 +1,172 @@
+"""A simulated farm, run for real on QEMU: ``python benchmarks/farm/run.py FOLDER [--boards 12] [--nights 7] [--each]``.
+
+Twelve virtual boards in one pool, three builds of the reference firmware, short suites. Stories, each beginning in a
+night: board 2 has a bad cable from night 4 on (its console goes away some seconds after the flash), one test of the
+build `alpha` fails now and then, and the build `gamma` breaks attestation from night 6 on (it gives the same token
+twice; a faulty build of fw_builds/reference/mutants). Prints for each night its wall time, sessions, verdict and what
+`history show` says of it. Needs qemu-system-arm, the built reference firmware and its compiler.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import yaml
+from tfm_harness.farm.storage import load_night
+from tfm_harness.testing import make_distribution
+
+ROOT = Path(__file__).resolve().parents[2]
+REFERENCE = ROOT / "fw_builds" / "reference"
+BAD_CABLE, BROKEN_ATTESTATION = 4, 6
+FAULT = "TOKEN_CACHED"
+CABLED = '''
+"""A QEMU board whose console goes away some seconds after the flash, when its name stands in the target."""
+import random
+import threading
+from typing import Literal
+
+from tfm_harness.boards.qemu.board import QemuBoard
+from tfm_harness.config.qemu import QemuTarget
+
+
+class CabledTarget(QemuTarget):
+    kind: Literal["cabled"] = "cabled"
+    bad_cable: str = ""
+
+
+class CabledBoard(QemuBoard):
+    kind = "cabled"
+    config_model = CabledTarget
+
+    def flash(self, build):
+        super().flash(build)
+        if self.target.bad_cable == self.name:
+            seconds = random.Random(str(self.context.run_dir)).uniform(1.0, 12.0)
+            timer = threading.Timer(seconds, self.console("ns").close)
+            timer.daemon = True
+            timer.start()
+'''
+PROVE = """
+def test_it_serves(device):
+    assert device.describe()
+"""
+SOAK = """
+import random
+
+def test_it_describes_itself(device):
+    assert device.describe()
+
+def test_now_and_then(device, bench):
+    chance = random.Random(str(bench.context.run_dir)).random()
+    assert bench.combination.build.name != "alpha" or chance > 0.4, "one of many: the sensor's first sample was late"
+"""
+
+
+def make_project(folder: Path, boards: int, *, each: bool) -> None:
+    """Targets, builds, suites and the farm file."""
+    target = yaml.safe_load((ROOT / "targets" / "qemu-an547.yaml").read_text())
+    target.update(kind="cabled", count=boards)
+    (folder / "targets").mkdir(parents=True)
+    (folder / "targets" / "virtual.yaml").write_text(yaml.safe_dump(target, sort_keys=False))
+    for name in ("golden", "alpha", "beta", "gamma"):
+        use_firmware(folder / "fw_builds" / name, REFERENCE / "out")
+    for suite, body in {"prove": PROVE, "soak": SOAK}.items():
+        (folder / "suites" / suite).mkdir(parents=True)
+        (folder / "suites" / suite / f"test_{suite}.py").write_text(body)
+        (folder / "suites" / suite / "README.md").write_text(f"# {suite}\n\nThe board serves.\n")
+    # The attestation suite comes with the harness, and ./suites would hide none of its name.
+    farm = {
+        "builds": ["alpha", "beta", "gamma"],
+        "pools": {"hall": {"targets": ["virtual"], "each": each}},
+        "suites": ["soak", "attestation"],
+        "quick": True,
+        "golden": {"build": "golden", "suites": ["prove"], "every": "7d"},
+        "state_dir": "state",
+        "limits": {"at_once": 2},
+    }
+    (folder / "farm.yaml").write_text(yaml.safe_dump(farm, sort_keys=False))
+    make_distribution(
+        folder / "site", "cabled-board", {"tfm_harness.boards": {"cabled": "cabled_board:CabledBoard"}},
+        modules={"cabled_board": CABLED},
+    )  # fmt: skip
+
+
+def use_firmware(place: Path, out: Path) -> None:
+    """A build of its own name with the images of `out`."""
+    if not place.exists():
+        place.mkdir(parents=True)
+        build = yaml.safe_load((REFERENCE / "build.yaml").read_text())
+        build["name"] = place.name
+        (place / "build.yaml").write_text(yaml.safe_dump(build, sort_keys=False))
+        for part in ("keys", "models"):
+            shutil.copytree(REFERENCE / part, place / part)
+    shutil.rmtree(place / "out", ignore_errors=True)
+    shutil.copytree(out, place / "out", ignore=shutil.ignore_patterns("objects", "sources-*", "*.map"))
+
+
+def tell_stories(folder: Path, night: int) -> None:
+    """What is different from this night on."""
+    if night == BAD_CABLE:
+        target = yaml.safe_load((folder / "targets" / "virtual.yaml").read_text())
+        target["bad_cable"] = "virtual.2"
+        (folder / "targets" / "virtual.yaml").write_text(yaml.safe_dump(target, sort_keys=False))
+    if night == BROKEN_ATTESTATION:
+        out = folder / "broken"
+        words = ["make", "-s", "-C", str(REFERENCE), f"MUTANT={FAULT}", f"OUT={out}"]
+        subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+        use_firmware(folder / "fw_builds" / "gamma", out)
+
+
+def tool(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(folder / "site"), "TFM_HARNESS_LOCK_DIR": str(folder / "locks")}
+    return subprocess.run(
+        [sys.executable, "-m", "tfm_harness.cli.main", *words], cwd=folder, env=environment, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+
+
+def main() -> int:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--boards", type=int, default=12)
+    parser.add_argument("--nights", type=int, default=7)
+    parser.add_argument("--each", action="store_true", help="each build on each board, not on one of them")
+    args = parser.parse_args()
+    folder = args.folder.resolve()
+    make_project(folder, args.boards, each=args.each)
+    (folder / "locks").mkdir()
+    for night in range(1, args.nights + 1):
+        tell_stories(folder, night)
+        began = time.monotonic()
+        done = tool(folder, "night", "farm.yaml")
+        wall = time.monotonic() - began
+        (folder / f"night-{night}.txt").write_text(done.stdout + done.stderr)
+        if done.returncode not in {0, 1, 10}:
+            print(done.stdout + done.stderr)
+            return 1
+        record = load_night(max((folder / "nights").iterdir()))
+        golden = sum(session.golden for session in record.sessions)
+        states = Counter(board.state for board in record.boards)
+        print(
+            f"night {night}: {wall:.0f} s, {len(record.sessions)} sessions ({golden} golden), {record.verdict};",
+            end=" ",
+        )
+        print(", ".join(f"{count} {state}" for state, count in states.items()))
+        for test in record.tests:
+            tries = ", ".join(f"{one.outcome} on {one.board}" for one in test.tries)
+            print(f"  {test.build}: {test.test.rpartition('::')[2]}: {test.outcome}: {tries}")
+        shown = tool(folder, "history", "show", "--state-dir", "state")
+        print("  " + (shown.stdout or shown.stderr).strip().replace("\n", "\n  "), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
