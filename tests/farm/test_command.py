@@ -290,7 +290,7 @@ def test_an_interrupted_night_ends_politely_and_goes_on_with_nothing_twice(
     assert "--resume" in said
     record = load_night(project.night)
     assert (record.verdict, record.ended_early) == ("interrupted", "SIGINT")
-    assert json.loads((project.night / record.sessions[-1].record).read_text())["interrupted"] == "SIGINT"
+    assert json.loads((project.night / record.sessions[-1].record).read_text())["interrupted"] == "SIGTERM"
     (project.path / "go").touch()
     done = project.run("night", "farm.yaml", "--no-store", "--resume")
     assert done.returncode == 0, done.stdout + done.stderr

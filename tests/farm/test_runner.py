@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +16,7 @@ from tfm_harness.farm.health import BoardHealth
 from tfm_harness.farm.journal import Journal, read_journal
 from tfm_harness.farm.night import Night
 from tfm_harness.farm.resume import replay
-from tfm_harness.farm.runner import Clocks, run_night
+from tfm_harness.farm.runner import Clocks, EndSignals, run_night
 from tfm_harness.farm.tasks import Assignment, Plan, SessionResult
 from tfm_harness.farm.verdict import make_record
 from tfm_harness.report.storage import save_run
@@ -190,6 +192,22 @@ def test_a_person_takes_a_board_out_while_the_night_runs(tmp_path: Path) -> None
     assert one.run() == "infrastructure"
     assert any("a: Maintenance, says me: fan" in line for line in one.said)
     assert ["fan" in never.why for never in one.night.not_run] == [True, True]
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_signal_asks_for_the_end_unless_whoever_started_the_night_has_it_ignored(ignored: bool) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    signals = EndSignals()
+    try:
+        signals.install()
+        os.kill(os.getpid(), signal.SIGHUP if ignored else signal.SIGTERM)
+        assert signals.name == ("" if ignored else "SIGTERM")
+        if not ignored:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signals.name == "SIGTERM"  # the first one counts
+    finally:
+        signals.remove()
+        signal.signal(signal.SIGHUP, before)
 
 
 class BrokenBook(NoBook):

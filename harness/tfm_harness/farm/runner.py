@@ -43,10 +43,11 @@ class EndSignals:
         self._before: dict[int, Any] = {}
 
     def install(self) -> None:
-        """Take the signals; does nothing outside the main thread."""
+        """Take the signals, in the main thread; one that is ignored (nohup, a job of a script) stays so."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                self._before[number] = signal.signal(number, self._note)
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._note)
 
     def remove(self) -> None:
         """Give the signals back. Safe to call twice."""

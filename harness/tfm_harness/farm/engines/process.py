@@ -80,8 +80,9 @@ class Session:
         if self._by_force is None:
             self._ended = why
             self._by_force = self._clock() + GRACE
+            # It ends as with Ctrl-C; SIGINT itself is ignored in what a script has started in the background.
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.process.pid, signal.SIGINT)
+                os.kill(self.process.pid, signal.SIGTERM)
 
     def poll(self) -> Finished | None:
         """What came of it; None while it runs. Its limits are kept here."""
