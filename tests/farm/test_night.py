@@ -98,6 +98,24 @@ def test_of_equal_boards_the_one_that_did_least_goes_first() -> None:
     assert [board for _, board in where(started)] == ["a", "b", "a", "b"]
 
 
+def test_what_was_left_out_on_purpose_is_counted_and_not_listed() -> None:
+    thorough = ("not run", "", "")
+
+    def answer(one: Assignment, _: int) -> SessionResult:
+        if one.task.golden:
+            return passed(one)
+        made = result(one, "passed", {"test_one": ("passed", "", ""), "test_two": thorough})
+        left_out = replace(made.attempts["test_two"], message="not run: thorough, and the run was asked to be quick")
+        return replace(made, attempts={**made.attempts, "test_two": left_out})
+
+    one = night(plan("a", "b"))
+    assert len(where(play(one, answer))) == 1
+    record = make_record(one, farm="f", farm_sha256="", seconds=1.0)
+    assert record.tests == ()
+    assert dict(record.counts[0].outcomes) == {"passed": 1, "not run": 1}
+    assert record.verdict == "passed"
+
+
 def test_the_benchs_failure_is_tried_again_on_another_board() -> None:
     def answer(one: Assignment, _: int) -> SessionResult:
         return bench_fails(one) if not one.task.golden and one.board == "a" else passed(one)

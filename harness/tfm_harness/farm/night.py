@@ -196,9 +196,9 @@ class Night:
             return self._check(chosen)
         return None
 
-    def _rank(self, board: BoardTonight) -> tuple[int, int, str]:
-        """The least-failed board first; of equals, the one that did least tonight."""
-        return board.failures, board.sessions, board.name
+    def _rank(self, board: BoardTonight) -> tuple[int, int, int]:
+        """The least-failed board first; of equals, the one that did least tonight, then the first of its pool."""
+        return board.failures, board.sessions, self.plan.pools[board.pool].boards.index(board.name)
 
     def _check(self, board: BoardTonight) -> Assignment:
         golden = self.plan.pools[board.pool].golden

@@ -134,8 +134,12 @@ def _tests(night: Night) -> tuple[tuple[NightTest, ...], tuple[NightCounts, ...]
             seen[judged.outcome] += 1
             if judged.outcome == "passed" and len(attempts) == 1:
                 continue
-            if judged.outcome in {"not covered", "skipped"} and len(attempts) == 1:
-                continue
+            if (
+                judged.outcome in {"not covered", "skipped", "not run"}
+                and len(attempts) == 1
+                and not attempts[0].cut_off
+            ):
+                continue  # it was left out on purpose, or could not be said: the counts have it
             tries = tuple(NightTry(**{**asdict(one), "message": one.message[:_MESSAGE]}) for one in attempts)
             tests.append(
                 NightTest(
