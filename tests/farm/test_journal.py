@@ -258,7 +258,13 @@ def test_how_a_record_of_an_ended_session_is_taken(tmp_path: Path) -> None:
         interrupted="SIGINT",
     )
     assert ended(tmp_path, cut, ended="night").trouble == "night-ended"
+    assert ended(tmp_path, cut, ended="night").attempts["y"].kind == "night-ended"
     assert ended(tmp_path, cut, ended="time").trouble == "session-time"
+    broken = replace(cut, interrupted="")  # pytest could not collect
+    assert (ended(tmp_path, broken).trouble, ended(tmp_path, broken).responsibility) == (
+        "session-refused",
+        "configuration",
+    )
     assert ended(tmp_path, cut).trouble == "session-ended"
     whole = run_record(ONE.session, "a", {"x": "passed"}, combinations=of_files(FILES))
     assert ended(tmp_path, whole, ended="night").trouble == ""

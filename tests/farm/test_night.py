@@ -98,6 +98,33 @@ def test_of_equal_boards_the_one_that_did_least_goes_first() -> None:
     assert [board for _, board in where(started)] == ["a", "b", "a", "b"]
 
 
+def test_tests_that_never_ran_are_no_pass() -> None:
+    def answer(one: Assignment, _: int) -> SessionResult:
+        if one.task.golden:
+            return passed(one)
+        cut = {"test_one": ("passed", "", ""), "test_two": ("not run", "", "")}
+        ran = {name: words for name, words in cut.items() if name in (one.task.only or cut)}
+        return result(one, "interrupted", ran, trouble="session-time", responsibility="infrastructure")
+
+    one = night(plan("a", "b", "c", "d"))
+    assert len(where(play(one, answer))) == 3
+    assert verdict(one) == "infrastructure"
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("failed", "failed"), ("configuration", "configuration"), ("harness", "harness"), ("test", "test"),
+        ("interrupted", "infrastructure"), ("too little proved", "nothing proved"),
+        ("nothing proved", "nothing proved"), ("passed", "passed"),
+    ],
+)  # fmt: skip
+def test_a_session_that_did_not_pass_is_no_pass_though_all_of_its_tests_did(word: str, expected: str) -> None:
+    one = night(plan("a"))
+    play(one, lambda s, _: passed(s) if s.task.golden else replace(passed(s), verdict=word))
+    assert verdict(one) == expected
+
+
 def test_what_was_left_out_on_purpose_is_counted_and_not_listed() -> None:
     thorough = ("not run", "", "")
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
-from tfm_harness.farm.tries import Attempt, judge, wanted
+from tfm_harness.farm.tries import ENDED, Attempt, judge, wanted
 
 KINDS = {
     "p": ("passed", "", ""),
@@ -72,6 +73,9 @@ def test_what_the_bench_kept_from_speaking_names_its_cause() -> None:
     assert judge(tries("en")).decisive.kind == ""
     assert judge(tries("en")).responsibility == "infrastructure"
     assert judge(tries("ue")).outcome == "not covered"
+    assert judge(tries("n")).responsibility == "infrastructure"
+    assert judge([replace(tries("n")[0], kind=ENDED)]).responsibility == ""
+    assert judge(tries("t")).responsibility == ""
 
 
 def test_every_history_that_wants_more_ends() -> None:

@@ -75,7 +75,14 @@ def collect(assignment: Assignment, finished: Finished, folder: Path, build: Pla
         kind, whose, words = _ENDED[finished.ended]
         if finished.ended == "night" and not record.interrupted:
             return found  # it had ended by itself before it was asked to
+        if kind == CUT_OFF:
+            cut = {name: replace(one, kind=CUT_OFF) if one.cut_off else one for name, one in found.attempts.items()}
+            found = replace(found, attempts=cut)
         return replace(found, trouble=kind, responsibility=whose, headline=f"{words}; {record.headline}")
+    if record.verdict == "interrupted" and not record.interrupted:  # pytest's word for tests that it cannot collect
+        said = _tail(folder / "output.txt")
+        return replace(found, trouble="session-refused", responsibility="configuration", attempts={},
+                       headline=f"the tests cannot be collected; it said: {said}")  # fmt: skip
     if record.verdict == "interrupted":
         return replace(found, trouble="session-ended", responsibility="infrastructure",
                        headline=f"somebody ended it ({record.interrupted}); {record.headline}")  # fmt: skip

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from tfm_harness.farm.tasks import Check, SessionResult
-from tfm_harness.farm.tries import Attempt
+from tfm_harness.farm.tries import ENDED, Attempt
 
 __all__ = ["BUILD_CHANGED", "CUT_OFF", "DIED", "bench_failure", "busy", "golden_check", "golden_reason", "said"]
 
 _BUSY: Final = frozenset({"board-busy", "labgrid-busy"})
-CUT_OFF: Final = "night-ended"
+CUT_OFF: Final = ENDED
 """The trouble of a session that the night's own end cut off."""
 DIED: Final = "session-died"
 """The trouble of a session that was killed, or could not write its record."""

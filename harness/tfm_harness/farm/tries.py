@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["Attempt", "Judged", "Outcome", "judge", "wanted"]
+__all__ = ["ENDED", "Attempt", "Judged", "Outcome", "judge", "wanted"]
 
 Outcome = Literal["passed", "failed", "error", "blocked", "not covered", "skipped", "not run", "flaky"]
 Want = Literal["", "again", "confirm"]
 
+ENDED: Final = "night-ended"
+"""Kind of a try that the night's own end cut off."""
 _RAN_OUT: Final = "the run ended"
 """How the record begins the message of a test that the run's end cut off; any other "not run" was asked for."""
 
@@ -108,11 +110,19 @@ def judge(attempts: Sequence[Attempt]) -> Judged:
     decisive = passed[-1] if passed else _most_telling(attempts)
     return Judged(
         outcome=decisive.outcome,
-        responsibility="" if decisive.outcome == "passed" else decisive.responsibility,
+        responsibility=_whose(decisive),
         confirmed=False,
         boards=(decisive.board,),
         decisive=decisive,
     )
+
+
+def _whose(decisive: Attempt) -> str:
+    if decisive.outcome == "passed":
+        return ""
+    # What the night's own end cut off is nobody's; what anything else cut off is the bench's.
+    ours = decisive.benchs and decisive.kind != ENDED
+    return decisive.responsibility or ("infrastructure" if ours else "")
 
 
 def _most_telling(attempts: Sequence[Attempt]) -> Attempt:

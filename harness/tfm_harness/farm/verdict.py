@@ -38,6 +38,14 @@ EXIT_CODES: Final[Mapping[NightVerdict, int]] = {
     "nothing proved": 5,
     "infrastructure": 10,
 }
+_UNEXPLAINED: Final[Mapping[str, NightVerdict]] = {
+    "failed": "failed",
+    "harness": "harness",
+    "configuration": "configuration",
+    "test": "test",
+    "infrastructure": "infrastructure",
+    "interrupted": "infrastructure",
+}
 _ORDER: Final = ("passed", "failed", "flaky", "error", "blocked", "not covered", "skipped", "not run")
 _MESSAGE: Final = 2000
 
@@ -187,14 +195,16 @@ def _verdict(
             return word
     if outcomes["flaky"] and flaky_fails:
         return "flaky"
-    if blame["infrastructure"] or outcomes["error"] or outcomes["blocked"]:
+    last = {e.assignment.task.key: e.result for e in night.ended if not e.assignment.task.golden}
+    unfinished = any(result.trouble and result.responsibility == "infrastructure" for result in last.values())
+    if blame["infrastructure"] or outcomes["error"] or outcomes["blocked"] or unfinished:
         return "infrastructure"
-    own = [ended.result.verdict for ended in night.ended if not ended.assignment.task.golden]
-    if "configuration" in own:  # a waiver that matched nothing, say
-        return "configuration"
-    if not outcomes["passed"] or "nothing proved" in own:
-        return "nothing proved"
-    return "passed"
+    # What no test explains: a waiver that matched nothing, say. A session that did not pass is never a pass here.
+    others = {result.verdict for result in last.values()} - {"passed"}
+    for other in _UNEXPLAINED:
+        if other in others:
+            return _UNEXPLAINED[other]
+    return "passed" if outcomes["passed"] and not others else "nothing proved"
 
 
 def _headline(record: NightRecord, silent: list[str]) -> str:
