@@ -189,6 +189,20 @@ def test_nights_are_judged(database: Database) -> None:
     assert earlier.counts == {"new failure": 1, "passed": 3}, "what came later does not count"
 
 
+def test_tests_that_were_left_out_on_purpose_are_not_missed(database: Database) -> None:
+    made = record("n1", 1, "passed", "not run", "not run")
+    quick = replace(made.tests[1], message="not run: thorough, and the run was asked to be quick")
+    ended = replace(made.tests[2], message="the run ended before this test")
+    keep_run(database, replace(made, tests=(made.tests[0], quick, ended)))
+    judged = judge_night(database)
+    assert [(one.newest.test, one.kind) for one in judged.tests] == [("t2", "never ran")]
+    assert {row.test: row.outcome for row in Memory(database).outcomes()} == {
+        "t0": "passed",
+        "t1": "skipped",
+        "t2": "not run",
+    }
+
+
 def test_durations_come_from_runs_that_say_something(database: Database) -> None:
     for day, seconds in enumerate((10.0, 20.0, 60.0), 1):
         made = record(f"n{day}", day, "passed", "passed")

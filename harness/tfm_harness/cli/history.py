@@ -7,16 +7,17 @@ import datetime as dt
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfm_harness.cli.history_show import add_options, show
-from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.errors import ConfigError, HarnessError
 from tfm_harness.safe_text import safe
 
 if TYPE_CHECKING:
     from tfm_harness.history.database import Database
+    from tfm_harness.report.record import RunRecord
 
 __all__ = ["add_parser", "add_store_options", "open_store", "run"]
 
@@ -130,19 +131,24 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _import(database: Database, args: argparse.Namespace) -> int:
-    from tfm_harness.history.keep import import_run
+    from tfm_harness.history.keep import keep_runs
+    from tfm_harness.report.storage import load_run
 
-    new, wrong = 0, []
     paths = list(dict.fromkeys(args.runs))
-    for path in paths:
-        try:
-            kept = import_run(database, path, night=args.night)
-        except (ConfigError, InfrastructureError) as error:
-            if error.kind == "store-failed":
-                raise
-            wrong.append(error)
-            print(error, file=sys.stderr)  # noqa: T201 - a command line tool prints
-            continue
+    wrong: list[HarnessError] = []
+
+    def records() -> Iterator[tuple[RunRecord, str]]:
+        for path in paths:
+            try:
+                record = load_run(path)
+            except HarnessError as error:
+                wrong.append(error)
+                print(error, file=sys.stderr)  # noqa: T201 - a command line tool prints
+            else:
+                yield record, str((path if path.is_dir() else path.parent).resolve())
+
+    new = 0
+    for kept in keep_runs(database, records(), night=args.night):
         new += kept.new
         if kept.new:
             print(safe(f"{kept.name}: night {kept.night}"))  # noqa: T201 - same

@@ -183,6 +183,11 @@ class TestEntry:
         """The test's name without its file."""
         return self.nodeid.rpartition("::")[2] or self.nodeid
 
+    @property
+    def left_out(self) -> bool:
+        """Whether it did not run because the user asked for less (``--tfm-quick``), not because the run ended."""
+        return self.outcome == "not run" and self.message.startswith("not run:")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventEntry:

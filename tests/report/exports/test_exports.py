@@ -269,6 +269,23 @@ def test_a_run_without_anything_has_each_format(kind: str) -> None:
     assert found or kind == "squad"
 
 
+def test_what_was_left_out_on_purpose_is_a_skip_and_nothing_to_look_at(odd_run: RunRecord) -> None:
+    quick = test_entry(
+        f"t.py::test_quick[{ON}]", outcome="not run", message="not run: thorough, and the run was asked to be quick"
+    )
+    run = replace(odd_run, tests=(quick,))
+    assert json.loads(texts(run, "squad")["qemu-app/tests.json"])["boot/test_quick"]["result"] == "skip"
+    assert "TEST_CASE_ID=test_quick RESULT=skip" in texts(run, "lava")["lava-signals.txt"]
+    assert json.loads(texts(run, "kcidb")["kcidb.json"])["tests"][0]["status"] == "SKIP"
+    assert texts(run, "github")["annotations.txt"] == ""
+    assert "Never ran" not in texts(run, "github")["summary.md"]
+    case = ET.fromstring(texts(run, "junit")["junit.xml"]).find(".//testcase")
+    assert case is not None
+    assert [child.tag for child in case] == ["skipped"]
+    ended = replace(quick, message="the run ended before this test")
+    assert json.loads(texts(replace(odd_run, tests=(ended,)), "kcidb")["kcidb.json"])["tests"][0]["status"] == "MISS"
+
+
 # -- the command
 
 

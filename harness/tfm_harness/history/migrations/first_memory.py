@@ -108,8 +108,10 @@ class _Move:
             self.suites.setdefault(name, test["suite"])
             key = {"run_id": row["run_id"], "combination_id": self.combinations[row["combination"]], "test_id": number}
             where[row["run_id"], row["test_id"]] = self.combinations[row["combination"]], number
+            left_out = row["outcome"] == "not run" and row["message"].startswith("not run:")
             rows.append({
-                **key, "board_id": self.boards.get(row["board"]), "outcome": OUTCOME_WORDS.index(row["outcome"]),
+                **key, "board_id": self.boards.get(row["board"]),
+                "outcome": OUTCOME_WORDS.index("skipped" if left_out else row["outcome"]),
                 "responsibility": RESPONSIBILITY_WORDS.index(row["responsibility"]), "seconds": row["seconds"],
                 "passed": row["passed_findings"], "tries": min(row["tries"], 32_767), "kind": row["kind"] or None,
                 "blocked_by": None, "message": row["message"] or None,

@@ -37,7 +37,9 @@ def _summary(run: RunRecord) -> str:
         ("What failed", ("failed",)), ("What the bench failed at", ("error",)), ("Blocked", ("blocked",)),
         ("Never ran", ("not run",)),
     ):  # fmt: skip
-        chosen = [(suite, name, test) for suite, name, test in named(run) if test.outcome in outcomes]
+        chosen = [
+            (suite, name, test) for suite, name, test in named(run) if test.outcome in outcomes and not test.left_out
+        ]
         if chosen:
             lines += ["", f"## {heading}", ""]
         for suite, name, test in chosen:
@@ -70,7 +72,7 @@ def _annotations(run: RunRecord) -> Iterator[str]:
     left = {"error": MOST_ANNOTATIONS, "warning": MOST_ANNOTATIONS}
     for _, name, test in named(run):
         kind = "error" if test.outcome == "failed" else "warning"
-        if test.outcome not in _BAD or left[kind] == 0:
+        if test.outcome not in _BAD or test.left_out or left[kind] == 0:
             continue
         left[kind] -= 1
         yield f"::{kind} {_properties(name, test)}::{_data(bounded(text_of(run, test), 4000))}"

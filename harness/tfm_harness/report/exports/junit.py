@@ -55,8 +55,8 @@ def _counts(tests: Iterable[TestEntry]) -> str:
     chosen = list(tests)
     outcomes = [test.outcome for test in chosen]
     seconds = sum(test.seconds for test in chosen if math.isfinite(test.seconds))
-    skipped = sum(outcome in {"skipped", "not covered"} for outcome in outcomes)
-    errors = sum(outcome in {"error", "blocked", "not run"} for outcome in outcomes)
+    skipped = sum(test.outcome in {"skipped", "not covered"} or test.left_out for test in chosen)
+    errors = sum(test.outcome in {"error", "blocked", "not run"} and not test.left_out for test in chosen)
     counts = {"tests": len(chosen), "failures": outcomes.count("failed"), "errors": errors, "skipped": skipped}
     return "".join(f' {name}="{count}"' for name, count in counts.items()) + f' time="{seconds:.3f}"'
 
@@ -76,6 +76,8 @@ def _outcome(run: RunRecord, test: TestEntry, limit: int) -> str:
     text = escape(bounded(text_of(run, test), limit)) if limit else ""
     first = " ".join(bounded(test.message.strip().partition("\n")[0], 300).split())
     message = f"[{said(test)}] {first}".strip()
+    if test.left_out:
+        return f"<skipped message={_attribute(first)}/>"
     if test.outcome in {"skipped", "not covered"}:
         return f"<skipped message={_attribute(f'{test.outcome}: {first}'.rstrip(': '))}/>"
     if test.outcome == "not run":

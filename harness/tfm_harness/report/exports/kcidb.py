@@ -40,7 +40,7 @@ def files(run: RunRecord) -> dict[str, str]:
     for at, (suite, name, test) in enumerate(named(run)):
         entry: dict[str, Any] = {
             "id": f"{ORIGIN}:{key}.t{at}", "build_id": number_of[test.combination], "origin": ORIGIN, **start,
-            "path": f"{_part(suite)}.{_part(name)}", "status": WORDS[test.outcome],
+            "path": f"{_part(suite)}.{_part(name)}", "status": "SKIP" if test.left_out else WORDS[test.outcome],
             "comment": bounded(test.nodeid, 1000), "environment": {"comment": bounded(test.board or "no board", 300)},
             "misc": {"responsibility": test.responsibility, "kind": bounded(test.kind, 200), "tries": len(test.tries)},
         }  # fmt: skip

@@ -32,7 +32,7 @@ def _lines(run: RunRecord) -> Iterator[str]:
     several = len({test.combination for test in run.tests}) > 1
     for suite, name, test in named(run):
         place = identifier(f"{test.combination}.{suite}") if several else suite
-        sets.setdefault(place, []).append((name, WORDS[test.outcome]))
+        sets.setdefault(place, []).append((name, "skip" if test.left_out else WORDS[test.outcome]))
     for place, members in sets.items():
         yield f"<LAVA_SIGNAL_TESTSET START {place}>"
         for name, result in members:

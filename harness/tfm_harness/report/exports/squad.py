@@ -30,7 +30,7 @@ def files(run: RunRecord) -> dict[str, str]:
     folders = _folders(combinations(run))
     tests: dict[str, dict[str, Any]] = {on: {} for on in folders}
     for suite, name, test in named(run):
-        entry: dict[str, Any] = {"result": WORDS[test.outcome]}
+        entry: dict[str, Any] = {"result": "skip" if test.left_out else WORDS[test.outcome]}
         if test.outcome != "passed" or test.tries:
             entry["log"] = bounded(text_of(run, test), _MOST_LOG)
         tests[test.combination][f"{suite}/{name}"] = entry
