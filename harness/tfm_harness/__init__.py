@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from tfm_harness.bench.device import Device, Inference
     from tfm_harness.bench.not_covered import NotCovered
     from tfm_harness.bench.probing import Access
+    from tfm_harness.bench.random_calls import RandomCall, RandomCalls, simplest
     from tfm_harness.bench.reference import Reference
     from tfm_harness.bench.verifier import Verifier
     from tfm_harness.bench.virtual import VirtualBoard
     from tfm_harness.boards.base import Board, BoardEvent, Identity, PowerState, ResetKind, RunContext
     from tfm_harness.boards.locks import BoardLock
     from tfm_harness.boards.supervisor import Child, spawn
-    from tfm_harness.boards.virtual import Burned, Debugger, StoppedCpu, make_otp
+    from tfm_harness.boards.virtual import Burned, Debugger, RegisterAccess, StoppedCpu, make_otp
     from tfm_harness.config.build import Build
     from tfm_harness.config.fields import Name, Strict
     from tfm_harness.config.memory_map import MemoryMap, MemoryRegion, ServiceCall, ServiceConfig
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from tfm_harness.protocol.smp.client import SmpDriver
     from tfm_harness.protocol.zephyr_shell.client import ZephyrShellDriver
     from tfm_harness.stimulus.base import Sample, Stimulus, StimulusBackend
+    from tfm_harness.stimulus.listener import BusListener
     from tfm_harness.stimulus.models import SensorModel
     from tfm_harness.stimulus.player import PlayedStimulus
     from tfm_harness.stimulus.real import make_stimulus
@@ -72,11 +74,12 @@ _HOMES = {
     "bench.device": ("Device", "Inference"),
     "bench.not_covered": ("NotCovered",),
     "bench.probing": ("Access",),
+    "bench.random_calls": ("RandomCall", "RandomCalls", "simplest"),
     "bench.reference": ("Reference",),
     "bench.verifier": ("Verifier",),
     "bench.virtual": ("VirtualBoard",),
     "boards.base": ("Board", "BoardEvent", "Identity", "PowerState", "ResetKind", "RunContext"),
-    "boards.virtual": ("Burned", "Debugger", "StoppedCpu", "make_otp"),
+    "boards.virtual": ("Burned", "Debugger", "RegisterAccess", "StoppedCpu", "make_otp"),
     "config.build": ("Build",),
     "config.fields": ("Name", "Strict"),
     "config.memory_map": ("MemoryMap", "MemoryRegion", "ServiceCall", "ServiceConfig"),
@@ -112,6 +115,7 @@ _HOMES = {
     "protocol.smp.client": ("SmpDriver",),
     "protocol.zephyr_shell.client": ("ZephyrShellDriver",),
     "stimulus.base": ("Sample", "Stimulus", "StimulusBackend"),
+    "stimulus.listener": ("BusListener",),
     "stimulus.models": ("SensorModel",),
     "stimulus.player": ("PlayedStimulus",),
     "stimulus.real": ("make_stimulus",),
@@ -131,6 +135,7 @@ __all__ = [
     "BoardLock",
     "Build",
     "Burned",
+    "BusListener",
     "Check",
     "Checks",
     "Child",
@@ -165,8 +170,11 @@ __all__ = [
     "PowerState",
     "ProductError",
     "PseudoDriver",
+    "RandomCall",
+    "RandomCalls",
     "Reference",
     "Refused",
+    "RegisterAccess",
     "Report",
     "ResetKind",
     "Responsibility",
@@ -203,6 +211,7 @@ __all__ = [
     "make_otp",
     "make_stimulus",
     "run_console_suite",
+    "simplest",
     "spawn",
 ]
 

@@ -23,6 +23,7 @@ BOARD_WORDS: Final = (
     "nonvolatile",
     "nv-access",
     "provision",
+    "register-stops",
     "sensor-removal",
     "stimulus",
     "warm-reset",

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 from tfm_harness.boards.base import ResetKind
-from tfm_harness.boards.virtual import Burned, NvMemory, Registers, StoppedCpu, VirtualControl
+from tfm_harness.boards.virtual import Burned, NvMemory, RegisterAccess, Registers, StoppedCpu, VirtualControl
 from tfm_harness.errors import HarnessBug
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Switchable(Protocol):
 
 
 class VirtualBoard:
-    """The board of a bench, for tests that need ``provision``, ``nv-access``, ``write-stops`` or ``call-stops``.
+    """The board of a bench, for tests that need what only virtual boards can: ``provision``, ``nv-access``, stops.
 
     Whatever a block changed is undone at its end, and the board answers again.
     """
@@ -165,3 +165,25 @@ class VirtualBoard:
         with self.control.call_stops(gateways, lambda before, after: found.append((before, after))):
             work()
         return found
+
+    def accesses(
+        self, addresses: Sequence[int], on_access: Callable[[RegisterAccess], int], *, writes: bool = False
+    ) -> AbstractContextManager[object]:
+        """Stand between the CPU and a device's registers for the block: see, and change, what is read from them.
+
+        Args:
+            addresses: words, as the secure side addresses them.
+            on_access: told of each read (and write); returns what shall have been read.
+            writes: tell of writes, too.
+        """
+        return self.control.register_stops(addresses, on_access, writes=writes)
+
+    def raced(self, work: Callable[[], object], address: int, data: bytes) -> bool:
+        """Run `work` while another bus master puts `data` at `address` right after the CPU has first read there.
+
+        Returns:
+            Whether it was read.
+        """
+        with self.control.race(address, data) as stops:
+            work()
+        return stops.stops > 0

@@ -19,7 +19,9 @@ from tfm_harness.boards.virtual import (
     Debugger,
     EphemeralStore,
     NvMemory,
+    RegisterAccess,
     Registers,
+    Stopped,
     StoppedCpu,
     identity_of,
 )
@@ -201,6 +203,22 @@ class EmulatedBoard(Board):
             f"{self.kind} boards cannot stop at calls through {len(gateways)} gateways", kind="no-call-stops"
         )
 
+    def register_stops(
+        self, addresses: Sequence[int], on_access: Callable[[RegisterAccess], int], *, writes: bool
+    ) -> AbstractContextManager[object]:
+        """See `VirtualControl`."""
+        del on_access, writes
+        raise InfrastructureError(
+            f"{self.kind} boards cannot stop at accesses to {len(addresses)} registers", kind="no-register-stops"
+        )
+
+    def race(self, address: int, data: bytes) -> AbstractContextManager[Stopped]:
+        """See `VirtualControl`."""
+        raise InfrastructureError(
+            f"{self.kind} boards cannot change {len(data)} bytes at {address:#x} behind a read",
+            kind="no-register-stops",
+        )
+
     # --- what it is
 
     @property
@@ -247,6 +265,7 @@ class EmulatedBoard(Board):
             "debugger": type(self).debugger is not EmulatedBoard.debugger,
             "write-stops": nv and type(self).write_stops is not EmulatedBoard.write_stops,
             "call-stops": type(self).call_stops is not EmulatedBoard.call_stops,
+            "register-stops": type(self).register_stops is not EmulatedBoard.register_stops,
         }
         return super().capabilities | {word for word, true in said.items() if true}
 

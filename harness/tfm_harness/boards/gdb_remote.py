@@ -54,6 +54,7 @@ class GdbRemote:
         self._buffer = b""
         self._acknowledge = True
         self.halted = True
+        self._stop_reply = b""
         self.synchronise()
         features = self.command(b"qSupported:xmlRegisters=arm;hwbreak+;swbreak+")
         self.command(b"qXfer:features:read:target.xml:0,ffb")  # QEMU answers p and P only after this
@@ -168,6 +169,7 @@ class GdbRemote:
             packet = self._packet()
             if packet is not None:
                 self.halted = packet[:1] in {b"T", b"S"}
+                self._stop_reply = packet
                 continue
             left = end - time.monotonic()
             if left <= 0:
@@ -183,6 +185,23 @@ class GdbRemote:
                 raise GdbRemoteError("the gdbstub hung up")
             self._buffer += data
         return True
+
+    @property
+    def stopped_at_word(self) -> int | None:
+        """The word, watched by `watch`, at whose access the core came to stand."""
+        for part in self._stop_reply[3:].split(b";"):
+            name, _, value = part.partition(b":")
+            if name in {b"watch", b"rwatch", b"awatch"}:
+                return int(value, 16)
+        return None
+
+    def watch(self, kind: bytes, address: int) -> None:
+        """Stop the core before each read (kind ``3``), or each access (``4``), of the word. The core is halted."""
+        self._ok(b"Z%s,%x,4" % (kind, address))
+
+    def watch_no_more(self, kind: bytes, address: int) -> None:
+        """Undo `watch`. The core is halted."""
+        self._ok(b"z%s,%x,4" % (kind, address))
 
     def watch_writes(self, address: int) -> None:
         """Stop the core at each write to the word at `address`. The core is halted."""
@@ -215,7 +234,9 @@ class GdbRemote:
         if still:
             self.break_at(address)
 
-    def leave(self, watched: Iterable[int], breaks: Iterable[int] = ()) -> None:
+    def leave(
+        self, watched: Iterable[int], breaks: Iterable[int] = (), watches: Iterable[tuple[bytes, int]] = ()
+    ) -> None:
         """Halt, forget these watchpoints and breakpoints, let the core run on and hang up. Never raises."""
         with contextlib.suppress(OSError, GdbRemoteError):
             self.halt()
@@ -223,6 +244,8 @@ class GdbRemote:
                 self.command(b"z2,%x,4" % address)
             for address in breaks:
                 self.command(b"z0,%x,2" % address)
+            for kind, address in watches:
+                self.command(b"z%s,%x,4" % (kind, address))
         self.close()
 
     def halt(self) -> None:

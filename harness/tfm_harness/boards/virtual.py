@@ -26,6 +26,7 @@ __all__ = [
     "Debugger",
     "EphemeralStore",
     "NvMemory",
+    "RegisterAccess",
     "Registers",
     "VirtualControl",
     "default_implementation_id",
@@ -392,6 +393,27 @@ class Debugger(Protocol):
         """Seconds of this host's CPU that the emulator has used: time that no load of the host makes longer."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterAccess:
+    """The CPU reads or writes a word of a device.
+
+    Attributes:
+        address: of the word.
+        write: it is written; else read.
+        value: what is written, or what the device gave.
+    """
+
+    address: int
+    write: bool
+    value: int
+
+
+class Stopped(Protocol):
+    """What counts its stops."""
+
+    stops: int
+
+
 @runtime_checkable
 class VirtualControl(Protocol):
     """What only an emulated board lets the harness do to it."""
@@ -437,6 +459,27 @@ class VirtualControl(Protocol):
 
         Raises:
             InfrastructureError: ``no-call-stops``: this kind of board cannot.
+        """
+
+    def register_stops(
+        self, addresses: Sequence[int], on_access: Callable[[RegisterAccess], int], *, writes: bool
+    ) -> AbstractContextManager[object]:
+        """While the block runs, stand between the CPU and these words of a device.
+
+        Args:
+            addresses: the words, as the code addresses them.
+            on_access: told of each read; returns what the CPU shall have read.
+            writes: tell of writes, too; what `on_access` returns for those is ignored.
+
+        Raises:
+            InfrastructureError: ``no-register-stops``: this kind of board cannot.
+        """
+
+    def race(self, address: int, data: bytes) -> AbstractContextManager[Stopped]:
+        """For the block: once the CPU has read the word at `address`, `data` stands there, as from another bus master.
+
+        Raises:
+            InfrastructureError: ``no-register-stops``: this kind of board cannot.
         """
 
 

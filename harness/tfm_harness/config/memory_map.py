@@ -77,12 +77,17 @@ class ServiceConfig(Strict):
     debug_types: tuple[MessageType, ...] = Field(
         default=(), description="further types, answered in the lifecycle `assembly and test` (0x10xx) only"
     )
+    resets: tuple[MessageType, ...] = Field(
+        default=(), description="those of `types` that reset the device on purpose: no random call asks for them"
+    )
     calls: tuple[ServiceCall, ...] = ()
 
     @model_validator(mode="after")
     def _documented(self) -> ServiceConfig:
         if any(call.type not in self.types for call in self.calls):
             raise ValueError("a call of a type that is not among `types`")
+        if not set(self.resets) <= set(self.types):
+            raise ValueError("`resets` names a type that is not among `types`")
         return self
 
 

@@ -44,6 +44,8 @@ SUITES = frozenset(
         "update",
         "robustness",
         "confidentiality",
+        "bus",
+        "abuse",
     }
 )
 """The suites that come with the harness."""

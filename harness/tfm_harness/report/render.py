@@ -62,6 +62,9 @@ SUITE_ORDER = (
     "provisioning",
     "update",
     "robustness",
+    "confidentiality",
+    "bus",
+    "abuse",
 )
 MARKS: Mapping[str, str] = {"passed": "✓", "failed": "✗", "error": "!", "blocked": "!"}
 WORST = ("failed", "error", "blocked", "not run", "passed", "skipped", "not covered")

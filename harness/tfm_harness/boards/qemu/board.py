@@ -17,9 +17,11 @@ from tfm_harness.boards.qemu.call_stops import CallStops
 from tfm_harness.boards.qemu.command import check_sensors
 from tfm_harness.boards.qemu.debugger import QemuDebugger
 from tfm_harness.boards.qemu.machine import Machine, Provisions
+from tfm_harness.boards.qemu.race import Race
+from tfm_harness.boards.qemu.register_stops import RegisterStops
 from tfm_harness.boards.qemu.wake import Waker
 from tfm_harness.boards.qemu.write_stops import WriteStops
-from tfm_harness.boards.virtual import Registers, make_entropy
+from tfm_harness.boards.virtual import RegisterAccess, Registers, make_entropy
 from tfm_harness.config.qemu import QemuTarget
 from tfm_harness.console.transport import SocketTransport
 from tfm_harness.errors import HarnessBug, HarnessError
@@ -77,6 +79,16 @@ class QemuBoard(EmulatedBoard):
     def call_stops(self, gateways: Sequence[int], on_return: Callable[[Registers, Registers], None]) -> CallStops:
         """While the block runs, note each call through one of these gateways; see `CallStops`."""
         return CallStops(self._machine, gateways, on_return)
+
+    def register_stops(
+        self, addresses: Sequence[int], on_access: Callable[[RegisterAccess], int], *, writes: bool
+    ) -> RegisterStops:
+        """While the block runs, stand between the CPU and these words of a device; see `RegisterStops`."""
+        return RegisterStops(self._machine, addresses, on_access, writes=writes)
+
+    def race(self, address: int, data: bytes) -> Race:
+        """For the block: once the CPU has read the word at `address`, `data` stands there; see `Race`."""
+        return Race(self._machine, address, data)
 
     def without_sensors(self, names: frozenset[str]) -> None:
         """See `Board`."""

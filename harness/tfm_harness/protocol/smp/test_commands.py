@@ -42,10 +42,10 @@ _SECONDS_PER_INFERENCE = 2.0  # generous: a keyword model on a busy emulator tak
 class SmpTestCommands(SmpCore):
     """Group 64 beyond describing, inferring and attesting."""
 
-    def sample(self, mode: str, *, ms: int | None = None) -> SampleState:
-        """`mode`: ``step``, ``free`` (every `ms` milliseconds), ``stop`` or ``clear``."""
+    def sample(self, mode: str, *, ms: int | None = None, timeout: float | None = None) -> SampleState:
+        """`mode`: ``step``, ``free`` (every `ms` milliseconds), ``stop`` or ``clear``. `timeout`: of this answer."""
         arguments: dict[str, object] = {"mode": mode} if ms is None else {"mode": mode, "ms": ms}
-        answer, _ = self.ask(Command.SAMPLE, arguments)
+        answer, _ = self.ask(Command.SAMPLE, arguments, timeout=timeout)
         return SampleState(
             status=field(answer, "st", int), window=field(answer, "n", int), taken=field(answer, "seq", int)
         )

@@ -1,0 +1,39 @@
+"""Memory that changes right after it was first read: another bus master, as fast as one can be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tfm_harness.boards.gdb_remote import GdbRemote
+from tfm_harness.boards.qemu.stops import Stops
+
+if TYPE_CHECKING:
+    from tfm_harness.boards.qemu.machine import Machine
+
+__all__ = ["Race"]
+
+
+class Race(Stops):
+    """While the block runs: once the CPU has read the word, other bytes stand there.
+
+    Raises (when the block is entered):
+        InfrastructureError: kind ``gdbstub``: QEMU opens no debugger port, or does not answer on it.
+    """
+
+    def __init__(self, machine: Machine, address: int, data: bytes) -> None:
+        super().__init__(machine, "race")
+        self._address, self._data = address & ~3, data
+
+    def _set(self, remote: GdbRemote) -> None:
+        remote.watch(b"3", self._address)
+
+    def _stopped(self, remote: GdbRemote) -> None:
+        if remote.stopped_at_word != self._address or self.stops:
+            return
+        remote.watch_no_more(b"3", self._address)
+        remote.step()  # whatever instruction it is: it has read the word then
+        remote.write_memory(self._address, self._data)
+        self.stops += 1
+
+    def _forget(self, remote: GdbRemote) -> None:
+        remote.leave((), watches=[] if self.stops else [(b"3", self._address)])

@@ -1,0 +1,79 @@
+"""Listening to a controller that moves the two lines of an I2C bus itself, by its accesses to their register. Pure.
+
+The register is Arm's SBCon serial interface (DUI 0225, "Serial bus interface"): a write to offset 0
+releases lines, one to offset 4 pulls them low, a read of offset 0 shows them; bit 0 is SCL, bit 1 is SDA.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["SCL", "SDA", "BusListener", "Slot"]
+
+SCL, SDA = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The ninth clock of a byte, in which one side acknowledges.
+
+    Attributes:
+        transfer: number of the transfer, each begun by a START.
+        byte: number of the byte in it; 0 is the address.
+        by_target: the sensor acknowledges; else the controller.
+        reads: the numbers of the first read of the lines in this clock, and of the one behind the last.
+    """
+
+    transfer: int
+    byte: int
+    by_target: bool
+    reads: tuple[int, int]
+
+
+class BusListener:
+    """Follows the lines and notes where who acknowledges."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+        self.slots: list[Slot] = []
+        self.transfers = 0
+        self._lines = SCL | SDA
+        self._inside = False
+        self._bits: list[int] = []
+        self._byte = 0
+        self._to_controller = False
+        self._first = 0
+        self._risen = False
+
+    def read(self) -> int:
+        """The controller looks at the lines; the number of this look, 0 first."""
+        self.reads += 1
+        return self.reads - 1
+
+    def write(self, offset: int, value: int) -> None:
+        """The controller releases lines (offset 0) or pulls them low (offset 4)."""
+        before = self._lines
+        self._lines = before | value & 3 if offset == 0 else before & ~value
+        now = self._lines
+        if before & now & SCL and (before ^ now) & SDA:
+            self._inside = not now & SDA  # SDA falls: START, SDA rises: STOP
+            self._bits = []
+            self._byte, self._to_controller, self._risen = 0, False, False
+            self.transfers += self._inside
+        elif not before & SCL and now & SCL:
+            self._first, self._risen = self.reads, self._inside
+        elif before & SCL and not now & SCL and self._risen:
+            self._risen = False
+            self._clock(now & SDA != 0)
+
+    def _clock(self, bit: bool) -> None:
+        """A clock has ended."""
+        if len(self._bits) < 8:
+            self._bits.append(int(bit))
+            return
+        if self._byte == 0:
+            self._to_controller = bool(self._bits[-1])
+        by_target = self._byte == 0 or not self._to_controller
+        self.slots.append(Slot(self.transfers, self._byte, by_target, (self._first, self.reads)))
+        self._byte += 1
+        self._bits = []

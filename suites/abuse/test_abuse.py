@@ -1,0 +1,291 @@
+"""Calls that no client library would make: at random, and while another bus master changes what was just read."""
+
+from __future__ import annotations
+
+import secrets
+import struct
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import pytest
+from tfm_harness import (
+    Bench,
+    Check,
+    Checks,
+    Device,
+    HarnessError,
+    ProductError,
+    RandomCall,
+    RandomCalls,
+    ResetKind,
+    VirtualBoard,
+    simplest,
+)
+from tfm_harness.verify import Scanner, Secret, reference_private_key
+
+pytestmark = pytest.mark.needs("psa-call", "probe", "memory-map", "services", "describe")
+
+AT_A_TIME = 32
+PSA_STATUSES = frozenset({0, *range(-152, -128), *range(-166, -154)})
+"""PSA_SUCCESS, and the errors of the PSA status code API 1.0 s.3 and of Firmware Update 1.0."""
+MOST_FINDINGS = 5
+SHRINKING = 60.0
+"""Seconds for making a call smaller that stops the device."""
+EVIL_LENGTH = struct.pack("<I", 0x7FFF_FFF0)
+RUN, RESULT_ROOM = 3, 3072
+REFERENCE = "tfm-harness-reference"
+
+ANSWERED = Check(
+    id="abuse.status-is-psa",
+    title="every call is answered with a status of the PSA APIs",
+    requirement="PSA Firmware Framework 1.0 s.4.3.3 (psa_call); PSA Status Codes API 1.0 s.3",
+)
+SURVIVES = Check(
+    id="abuse.survives",
+    title="no call makes the secure side halt, reset or fall silent",
+    requirement="PSA Security Model 1.1 s.4.9 (availability); PSA Firmware Framework 1.0 s.3.3",
+)
+REFUSED = Check(
+    id="abuse.wrong-call-refused",
+    title="a call with a vector that is not the caller's, an unknown handle or type, or too many vectors fails",
+    requirement="PSA Firmware Framework 1.0 s.3.3.2, s.4.3.3",
+)
+NO_LEAK = Check(
+    id="abuse.no-secret-in-outputs",
+    title="what the calls wrote to non-secure memory holds no secret",
+    requirement="PSA Security Model 1.1 s.4.5 (confidentiality of secrets)",
+)
+SERVES = Check(
+    id="abuse.serves-afterwards",
+    title="after all of it the device signs and attests as before",
+    requirement="PSA Security Model 1.1 s.4.9 (availability)",
+)
+READ_ONCE = Check(
+    id="abuse.double-fetch",
+    title="what is changed right after the secure side read it has no effect: it is read once",
+    requirement="PSA Firmware Framework 1.0 s.3.3.2; CWE-367",
+)
+WORKS = Check(
+    id="abuse.calls-work",
+    title="some random calls succeed, and races reach the secure side",
+    requirement="tfm-harness: calls that are all refused at the door prove little",
+    waivable=False,
+)
+
+
+class Abuser:
+    """Makes the calls of one seed, and remembers what went wrong."""
+
+    def __init__(self, bench: Bench, device: Device, checks: Checks, seed: int) -> None:
+        self.bench, self.device, self.checks, self.seed = bench, device, checks, seed
+        try:
+            self.calls = RandomCalls(bench.memory_map, bench.services, seed)
+        except ValueError as error:
+            pytest.skip(f"not covered: {error}")
+        self.content = self.calls.content()
+        self.good = 0
+        self.found = 0
+        self.inference = next((s.handle for name, s in bench.services.items() if name == "inference"), None)
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Inputs are taken from this content; a reset may have lost it."""
+        scratch = self.bench.memory_map.scratch
+        assert scratch is not None
+        self.device.test_commands.poke(scratch[0], self.content)
+
+    def run(self, calls: Sequence[RandomCall]) -> None:
+        """So many at once, close together: the bytes of the later ones interrupt the earlier ones."""
+        try:
+            statuses = self.device.test_commands.psa_call_many([self.raw(call) for call in calls])
+        except ProductError as error:
+            self.revive()
+            self.blame(calls, error)
+            return
+        for call, status in zip(calls, statuses, strict=True):
+            self.judge(call, status)
+
+    @staticmethod
+    def raw(call: RandomCall) -> tuple[int, int, list[tuple[int, int]], list[tuple[int, int]]]:
+        """As the client takes it."""
+        return call.handle, call.type, list(call.inputs), list(call.outputs)
+
+    def judge(self, call: RandomCall, status: int) -> None:
+        """One call that was answered."""
+        if status == 0:
+            self.good += 1
+            if call.handle == self.inference and call.type == RUN:
+                self.bench.asked_results += 1
+        for check, why in ((ANSWERED, self.wrong_status(status)), (REFUSED, self.wrongly_good(call, status))):
+            if why and self.found < MOST_FINDINGS:
+                self.found += 1
+                small = simplest(call, partial(self.fails, check))
+                self.checks(check, False, expected="a PSA error", seen=f"{status}: {why}", subject=self.words(small))
+
+    @staticmethod
+    def wrong_status(status: int) -> str:
+        return "" if status in PSA_STATUSES else "no status of the PSA APIs"
+
+    def wrongly_good(self, call: RandomCall, status: int) -> str:
+        return self.calls.must_fail(call) if status >= 0 else ""
+
+    def fails(self, check: Check, call: RandomCall) -> bool:
+        """Whether a smaller call fails in the same way."""
+        try:
+            (status,) = self.device.test_commands.psa_call_many([self.raw(call)])
+        except ProductError:
+            self.revive()
+            return check is SURVIVES
+        if status == 0 and call.handle == self.inference and call.type == RUN:
+            self.bench.asked_results += 1
+        if check is ANSWERED:
+            return bool(self.wrong_status(status))
+        return check is REFUSED and bool(self.wrongly_good(call, status))
+
+    def blame(self, calls: Sequence[RandomCall], error: ProductError) -> None:
+        """Find the one of the calls that did it."""
+        self.found = MOST_FINDINGS  # each further one would cost minutes
+        deadline = time.monotonic() + SHRINKING
+        for call in calls:
+            if self.fails(SURVIVES, call):
+                small = simplest(call, lambda tried: time.monotonic() < deadline and self.fails(SURVIVES, tried))
+                self.checks(SURVIVES, False, expected="an answer", seen=error.message, subject=self.words(small))
+                return
+        subject = f"{len(calls)} calls together, the first {self.words(calls[0])}"
+        self.checks(SURVIVES, False, expected="answers", seen=error.message, subject=subject)
+
+    def words(self, call: RandomCall) -> str:
+        return f"{call}; seed {self.seed}"
+
+    def revive(self) -> None:
+        """The board starts anew."""
+        kinds = ("cold-reset", ResetKind.COLD), ("warm-reset", ResetKind.WARM)
+        kind = next((kind for word, kind in kinds if not self.bench.missing([word])), None)
+        if kind is None:
+            pytest.skip("not covered: the board can be given no reset, and is not abused any further")
+        self.device.reset(kind)
+        self.prepare()
+
+
+def clean_up(bench: Bench, device: Device) -> None:
+    """Sampling may run, another model may be active."""
+    if not bench.missing(["sensor"]):
+        device.test_commands.sample("stop")
+        device.test_commands.sample("clear")
+
+
+@pytest.fixture
+def abused(bench: Bench, device: Device) -> Iterator[Device]:
+    """The device, as it was before, afterwards."""
+    active = bench.description.model
+    yield device
+    clean_up(bench, device)
+    if active is not None and not bench.missing(["models"]):
+        device.select_model(active)
+
+
+@pytest.mark.parametrize("count", [320, pytest.param(10_000, marks=pytest.mark.thorough)])
+def test_random_calls(bench: Bench, abused: Device, checks: Checks, count: int) -> None:
+    abuser = Abuser(bench, abused, checks, seed=count)
+    made = list(abuser.calls.calls(count))
+    for at in range(0, count, AT_A_TIME):
+        abuser.run(made[at : at + AT_A_TIME])
+        if abuser.found >= MOST_FINDINGS:
+            break
+    checks(SURVIVES, True, expected="answers", seen="answers", subject=f"{count} calls of seed {abuser.seed}")
+    checks(WORKS, abuser.good > 0, expected="some succeed", seen=abuser.good, subject=f"{count} calls")
+    clean_up(bench, abused)
+    try:
+        abused.infer_input(abused.any_input())
+        answers = True
+    except HarnessError as error:
+        answers = False
+        checks(SERVES, False, expected="a signed result", seen=error.message)
+    if answers and not bench.missing(["psa-token"]):
+        abused.attest()
+    checks(SERVES, answers, expected="a signed result, and a token", seen="none", subject=f"after {count} calls")
+    if bench.missing(["memory-dump", "known-secrets"]):
+        return
+    huk = bench.board.identity.huk
+    scratch = bench.memory_map.scratch
+    assert huk is not None
+    assert scratch is not None
+    known = [Secret(name="the hardware unique key", data=huk)]
+    for role in ("iak", "result", "client"):
+        number = reference_private_key(huk, role).private_numbers().private_value
+        known.append(Secret(name=f"the private {role} key", data=number.to_bytes(32, "big")))
+    leaks = Scanner(known).scan(bench.board.read_memory(*scratch), text=False)
+    checks(NO_LEAK, not leaks, expected="nothing", seen="; ".join(map(str, leaks[:4])), subject="outputs of the calls")
+
+
+@pytest.mark.needs("infer", "signed-result", "register-stops", "nonce")
+@pytest.mark.parametrize(
+    "what",
+    [
+        "length of the request",
+        "address of the result",
+        "length of the result",
+        "length of the nonce",
+        pytest.param("address of the request", marks=pytest.mark.thorough),
+        pytest.param("length of the input", marks=pytest.mark.thorough),
+        pytest.param("address of the input", marks=pytest.mark.thorough),
+        pytest.param("nonce", marks=pytest.mark.thorough),
+    ],
+)
+def test_what_changes_right_after_it_was_read(
+    bench: Bench, abused: Device, virtual: VirtualBoard, checks: Checks, what: str
+) -> None:
+    """A second client on another bus master: it changes a vector, or the request, between check and use."""
+    if bench.description.firmware != REFERENCE:
+        pytest.skip("not covered: the requests of this firmware's services are not known")
+    commands, scratch = abused.test_commands, bench.memory_map.scratch
+    if scratch is None or "inference" not in bench.services:
+        pytest.skip("not covered: no memory for tests, or no inference service")
+    base = scratch[0]
+    in_array, out_array, data, answers, elsewhere = (base + at for at in (0, 0x100, 0x1000, 0x10000, 0x18000))
+    nonce = secrets.token_bytes(16)
+    request = struct.pack("<II64sI32s", 1, len(nonce), nonce.ljust(64, b"\0"), 0, bytes(32))
+    inputs = [(data, len(request)), (data + 0x2000, bench.description.input_bytes)]
+    outputs = [(answers, RESULT_ROOM), (answers + 0x4000, 48)]
+    commands.poke(data, request)
+    commands.poke(data + 0x2000, bytes(64))
+    for at, vectors in ((in_array, inputs), (out_array, outputs)):
+        commands.poke(at, b"".join(struct.pack("<II", *vector) for vector in vectors))
+    marks = {answers: b"\xa5" * 16, elsewhere: b"\x5a" * 16}
+    for at, mark in marks.items():
+        commands.poke(at, mark)
+    secure = struct.pack("<I", bench.memory_map.owned_by("secure")[-1].at)
+    changes = {
+        "address of the request": (in_array, secure),
+        "length of the request": (in_array + 4, EVIL_LENGTH),
+        "address of the input": (in_array + 8, secure),
+        "length of the input": (in_array + 12, EVIL_LENGTH),
+        "address of the result": (out_array, struct.pack("<I", elsewhere)),
+        "length of the result": (out_array + 4, EVIL_LENGTH),
+        "length of the nonce": (data + 4, struct.pack("<I", 0xFFFF_FFF0)),
+        "nonce": (data + 8, bytes(byte ^ 0xFF for byte in nonce[:4])),
+    }
+    statuses: list[int] = []
+
+    def call() -> None:
+        statuses.append(
+            commands.psa_call_at(
+                bench.services["inference"].handle, RUN, inputs, outputs, in_array=in_array, out_array=out_array
+            )
+        )
+
+    try:
+        raced = virtual.raced(call, *changes[what])
+    except ProductError as error:
+        checks(SURVIVES, False, expected="an answer", seen=error.message, subject=what)
+        raise
+    bench.asked_results += statuses == [0]
+    checks(WORKS, raced, expected="read by the secure side", seen="not read", subject=what)
+    checks.equal(READ_ONCE, statuses, [0], subject=f"{what}: status of a call that was right when it was read")
+    checks.equal(READ_ONCE, commands.peek(elsewhere, 16), marks[elsewhere], subject=f"{what}: memory of the change")
+    result = commands.peek(answers, 1024)
+    checks(
+        READ_ONCE, result[:1] == b"\xd2" and nonce in result,
+        expected="the result, with the nonce, where it was asked for", seen=result[:8].hex(), subject=what,
+    )  # fmt: skip

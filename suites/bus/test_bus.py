@@ -1,0 +1,252 @@
+"""The sensor's bus misbehaves: what is read is never made up, what is wrong is said, and all works again afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+import pytest
+from tfm_harness import (
+    Bench,
+    BusListener,
+    Check,
+    Checks,
+    Device,
+    ProductError,
+    Refused,
+    RegisterAccess,
+    Sample,
+    Stimulus,
+    Verifier,
+    VirtualBoard,
+)
+from tfm_harness.protocol.smp import SampleState
+
+pytestmark = pytest.mark.needs(
+    "infer", "signed-result", "sensor", "stimulus", "sensor-model", "memory-map", "register-stops", "target-qemu"
+)
+
+SCL, SDA = 1, 2
+BAD_STATE = -137
+PATIENCE = 10
+"""A failed sample may look at the lines so many times as often as a good one."""
+STEPPED = 600.0
+"""Seconds: the CPU stands still at each access, thousands of times, and the host may be busy."""
+STRETCH = 6
+"""Looks at SCL for which a sensor holds it low: well within what UM10204 s.3.1.9 lets a target do."""
+
+SAID = Check(
+    id="bus.failure-is-said",
+    title="a sample that the bus did not give is reported, and not counted",
+    requirement="PSA Security Model 1.1 s.4.5 (integrity of assets); docs/protocol.md, sensor status",
+)
+NOT_STALE = Check(
+    id="bus.no-stale-window",
+    title="after a failure of the bus no window of before is inferred from and signed",
+    requirement="PSA Security Model 1.1 s.4.5 (integrity of assets); docs/protocol.md, infer (PSA_ERROR_BAD_STATE)",
+)
+BOUNDED = Check(
+    id="bus.bounded",
+    title="whatever the bus does, a sample ends, and the device answers",
+    requirement="PSA Security Model 1.1 s.4.9 (availability); docs/protocol.md, sample",
+)
+RECOVERS = Check(
+    id="bus.recovers",
+    title="when the bus works again, the next sample is good, and is the one that is played",
+    requirement="UM10204 s.3.1.16 (bus clear); docs/protocol.md, sample",
+)
+BORNE = Check(
+    id="bus.stretching-borne",
+    title="a sensor may hold the clock low for a while",
+    requirement="UM10204 s.3.1.9 (clock stretching)",
+)
+LISTENS = Check(
+    id="bus.injector-works",
+    title="the transfers on the bus are understood, and faults reach the controller",
+    requirement="tfm-harness: a fault that nobody sees proves nothing",
+    waivable=False,
+)
+
+HEARD: WeakKeyDictionary[Bench, BusListener] = WeakKeyDictionary()
+"""What was heard on each board: every sample of a firmware is the same transfers."""
+
+Fault = Callable[[int, int], int]
+"""What the controller shall see, of the number of its look at the lines and of what it would see."""
+
+
+@dataclass
+class Wire:
+    """The two lines, between the controller's register and the secure side."""
+
+    virtual: VirtualBoard
+    device: Device
+    base: int
+    listener: BusListener = field(default_factory=BusListener)
+
+    def listen(self) -> SampleState:
+        """One sample, without a fault; the listener follows it."""
+        listener = self.listener
+
+        def access(seen: RegisterAccess) -> int:
+            if seen.write:
+                listener.write(seen.address - self.base, seen.value)
+            else:
+                listener.read()
+            return seen.value
+
+        with self.virtual.accesses([self.base, self.base + 4], access, writes=True):
+            return self.device.test_commands.sample("step", timeout=STEPPED)
+
+    def step(self, fault: Fault, *, samples: int = 1) -> tuple[list[SampleState], int]:
+        """Samples while the lines are faulty, and how often the controller looked at them."""
+        looks = 0
+
+        def access(seen: RegisterAccess) -> int:
+            nonlocal looks
+            looks += 1
+            # Where the driver would look for ever the line heals at last, so that the test can go on.
+            return fault(looks - 1, seen.value) if looks <= PATIENCE * samples * self.listener.reads else seen.value
+
+        with self.virtual.accesses([self.base], access):
+            states = [self.device.test_commands.sample("step", timeout=STEPPED) for _ in range(samples)]
+        return states, looks
+
+
+@pytest.fixture
+def wire(bench: Bench, device: Device, virtual: VirtualBoard, stimulus: Stimulus, checks: Checks) -> Wire:
+    """The bus of the sensors, listened to once."""
+    buses = [peripheral for peripheral in bench.memory_map.peripherals if peripheral.role == "sensor"]
+    if not buses:
+        pytest.skip("not covered: the memory map names no peripheral with the role of the sensors' bus")
+    device.fill_window()
+    wire = Wire(virtual, device, buses[0].alias or buses[0].at)
+    known = HEARD.get(bench)
+    if known is None:
+        wire.listen()
+        stimulus.taken()
+        HEARD[bench] = wire.listener
+    else:
+        wire.listener = known
+    heard = wire.listener
+    checks(
+        LISTENS, heard.transfers >= len(bench.combination.target.sensors) and bool(targets(wire)),
+        expected="transfers with acknowledgements", seen=f"{heard.transfers}, {len(heard.slots)}", subject="a sample",
+    )  # fmt: skip
+    return wire
+
+
+def targets(wire: Wire) -> list[tuple[int, int, tuple[int, int]]]:
+    """Where the sensors acknowledge: transfer, byte, numbers of the looks."""
+    return [(slot.transfer, slot.byte, slot.reads) for slot in wire.listener.slots if slot.by_target]
+
+
+def inference_status(device: Device) -> int | None:
+    """The status with which an inference of the sensor's window is refused; 0 when it is given."""
+    try:
+        device.infer_again([Sample(0, 0, 0, 0)] * 32)
+    except Refused as refused:
+        return refused.status
+    return 0
+
+
+def fails(checks: Checks, wire: Wire, stimulus: Stimulus, fault: Fault, subject: str) -> None:
+    """From a full window on: the sample fails, is said to, and leaves nothing; the next one is good."""
+    device = wire.device
+    device.fill_window()
+    before = device.test_commands.sample("stop")
+    try:
+        (state,), looks = wire.step(fault)
+    except ProductError as error:
+        checks(BOUNDED, False, expected="an answer", seen=error.message, subject=subject)
+        raise
+    most = PATIENCE * wire.listener.reads
+    checks(BOUNDED, looks < most, expected=f"at most {most} looks at the lines", seen=looks, subject=subject)
+    checks(SAID, state.status != 0, expected="a failure", seen=state.words, subject=subject)
+    checks.equal(SAID, state.taken, before.taken, subject=f"{subject}: samples counted")
+    checks.equal(NOT_STALE, state.window, 0, subject=f"{subject}: samples in the window")
+    checks.equal(NOT_STALE, inference_status(device), BAD_STATE, subject=f"{subject}: inference")
+    after = device.test_commands.sample("step")
+    stimulus.taken()
+    seen = (after.status, after.window, after.taken)
+    checks.equal(RECOVERS, seen, (0, 1, before.taken + 1), subject=f"the next sample after {subject}")
+
+
+def some(found: Sequence[tuple[int, int, tuple[int, int]]], *, every: bool) -> list[tuple[int, int, tuple[int, int]]]:
+    """All, or the first, the last, and the first and the last of each transfer's middle."""
+    if every:
+        return list(found)
+    addresses = [slot for slot in found if slot[1] == 0]
+    data = [slot for slot in found if slot[1] > 0]
+    return [addresses[0], addresses[-1], *data[:1], *data[-1:]]
+
+
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=["some", "every"])
+def test_each_byte_that_is_not_acknowledged(
+    wire: Wire, stimulus: Stimulus, verifier: Verifier, checks: Checks, every: bool
+) -> None:
+    for transfer, byte, (first, behind) in some(targets(wire), every=every):
+
+        def nack(look: int, lines: int, first: int = first, behind: int = behind) -> int:
+            return lines | SDA if first <= look < behind else lines
+
+        fails(checks, wire, stimulus, nack, f"no acknowledgement of byte {byte} of transfer {transfer}")
+    verifier.result(wire.device.infer_window(), subject="a window after it")
+    verifier.relations()
+
+
+@pytest.mark.parametrize(
+    "parts", [pytest.param((0, 3), id="some"), pytest.param(range(6), id="every", marks=pytest.mark.thorough)]
+)
+@pytest.mark.parametrize("line", [SCL, SDA], ids=["SCL", "SDA"])
+def test_a_line_that_is_stuck_low(
+    wire: Wire, stimulus: Stimulus, verifier: Verifier, checks: Checks, line: int, parts: Sequence[int]
+) -> None:
+    """From some place of the sample on; a sensor that lost its clock, or one that is shorted."""
+    for part in parts:
+        start = wire.listener.reads * part // 6
+
+        def stuck(look: int, lines: int, start: int = start) -> int:
+            return lines & ~line if look >= start else lines
+
+        name = "SCL" if line == SCL else "SDA"
+        fails(checks, wire, stimulus, stuck, f"{name} stuck low from look {start} of {wire.listener.reads} on")
+    verifier.result(wire.device.infer_window(), subject="a window after it")
+    verifier.relations()
+
+
+def test_a_sensor_that_stretches_the_clock(wire: Wire, stimulus: Stimulus, verifier: Verifier, checks: Checks) -> None:
+    device = wire.device
+    device.fill_window()
+    for start in (wire.listener.reads // 5, wire.listener.reads // 2):
+
+        def slow(look: int, lines: int, start: int = start) -> int:
+            return lines & ~SCL if start <= look < start + STRETCH else lines
+
+        (state,), looks = wire.step(slow)
+        stimulus.taken()
+        subject = f"SCL low for {STRETCH} looks from look {start} on"
+        checks(LISTENS, looks > start, expected="the fault reached", seen=f"{looks} looks", subject=subject)
+        checks.equal(BORNE, (state.status, state.window), (0, 32), subject=subject)
+    verifier.result(device.infer_again(stimulus.expected_samples(32)), subject="the window with slow samples")
+
+
+def test_sensors_that_are_away_and_come_back(
+    wire: Wire, stimulus: Stimulus, verifier: Verifier, checks: Checks
+) -> None:
+    """Nobody pulls SDA low, for three samples; then all of them are there again, with another reading."""
+    device = wire.device
+    device.fill_window()
+    before = device.test_commands.sample("stop")
+    states, _ = wire.step(lambda _, lines: lines | SDA, samples=3)
+    for number, state in enumerate(states):
+        checks(SAID, state.status != 0, expected="absent", seen=state.words, subject=f"sample {number} of nobody")
+        seen = (state.window, state.taken)
+        checks.equal(NOT_STALE, seen, (0, before.taken), subject=f"window and count after sample {number} of nobody")
+    checks.equal(NOT_STALE, inference_status(device), BAD_STATE, subject="inference while nobody is there")
+    for channel, value in (("mag.x", 71.0), ("temp", -3.5)):
+        stimulus.set(channel, value)
+    verifier.result(device.infer_window(), subject="a window after they came back")
+    verifier.relations()
+    after = device.test_commands.sample("stop")
+    checks.equal(RECOVERS, after.taken, before.taken + 32, subject="samples counted after they came back")
