@@ -29,6 +29,7 @@ COMMANDS = {
     "verify": "verify",
     "console-suite": "console_suite",
     "import-build": "import_build",
+    "advisories": "advisories",
     "coverage": "coverage",
     "check-requirements": "check_requirements",
     "compare": "compare",

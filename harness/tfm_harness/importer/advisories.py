@@ -1,0 +1,238 @@
+"""TF-M's security advisories TFMV-1 to TFMV-11, held against what a build says of itself.
+
+Source of each entry: the advisory itself (TF-M, ``docs/security/security_advisories``, read in November 2026). Releases
+with a backport are in no advisory's range of versions; they come from TF-M's release notes.
+A verdict is about version and options only: it says nothing about code that a vendor has changed.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from tfm_harness.importer.facts import Fact, version_of
+
+__all__ = ["ADVISORIES", "Advisory", "AdvisoryVerdict", "Verdict", "judge_advisories"]
+
+Version = tuple[int, int, int]
+FIRST: Version = (0, 0, 0)
+PAGE = "https://trustedfirmware-m.readthedocs.io/en/latest/security/security_advisories/"
+
+
+class Verdict(enum.StrEnum):
+    """What an advisory means for a build."""
+
+    AFFECTED = "affected"
+    OUTSIDE = "not affected"  # by version
+    MENDED = "mended by backport"
+    NOT_BUILT = "not built in"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Whether a build has what an advisory is about.
+
+    Attributes:
+        there: None: the build does not say.
+        why: in words, with the place that says so.
+    """
+
+    there: bool | None
+    why: str
+
+
+Facts = Mapping[str, Fact]
+Question = Callable[[Facts], Answer]
+
+
+def _on(key: str, words: str, *, absent: bool | None = None) -> Question:
+    """Whether an option is on. `absent`: what it means when no file names it."""
+
+    def ask(facts: Facts) -> Answer:
+        fact = facts.get(key)
+        if fact is None:
+            return Answer(absent, f"{key} is not said" if absent is None else f"{key} is not set: no {words}")
+        return Answer(fact.on, f"{key}={fact.value} ({fact.where})")
+
+    return ask
+
+
+def _ipc(facts: Facts) -> Answer:
+    """The IPC model; releases before 1.6 say it by TFM_PSA_API."""
+    for key, value in (("CONFIG_TFM_SPM_BACKEND", "IPC"), ("CONFIG_TFM_SPM_BACKEND_IPC", "ON"), ("TFM_PSA_API", "ON")):
+        fact = facts.get(key)
+        if fact is not None:
+            return Answer(
+                fact.on if value == "ON" else fact.value.strip('"').upper() == value,
+                f"{key}={fact.value} ({fact.where})",
+            )
+    return Answer(None, "neither CONFIG_TFM_SPM_BACKEND nor TFM_PSA_API is said")
+
+
+def _platform(*names: str) -> Question:
+    """One of these platforms, by any part of its name."""
+
+    def ask(facts: Facts) -> Answer:
+        fact = facts.get("TFM_PLATFORM")
+        if fact is None:
+            return Answer(None, "TFM_PLATFORM is not said")
+        plain = fact.value.lower().replace("-", "").replace("_", "")
+        return Answer(any(name in plain for name in names), f"TFM_PLATFORM={fact.value} ({fact.where})")
+
+    return ask
+
+
+def _small(facts: Facts) -> Answer:
+    fact = facts.get("TFM_PROFILE")
+    if fact is None:
+        return Answer(False, "TFM_PROFILE is not set: not Profile Small")
+    return Answer("small" in fact.value.lower(), f"TFM_PROFILE={fact.value} ({fact.where})")
+
+
+def _cryptocell(facts: Facts) -> Answer:
+    """CC312 with the driver API instead of the legacy one, which is the default."""
+    accelerator, legacy = facts.get("CRYPTO_HW_ACCELERATOR"), facts.get("CC312_LEGACY_DRIVER_API_ENABLED")
+    if accelerator is not None and not accelerator.on:
+        return Answer(False, f"CRYPTO_HW_ACCELERATOR={accelerator.value} ({accelerator.where})")
+    if legacy is None:
+        return Answer(False, "CC312_LEGACY_DRIVER_API_ENABLED is not set: no CC312, or its legacy driver")
+    return Answer(not legacy.on, f"CC312_LEGACY_DRIVER_API_ENABLED={legacy.value} ({legacy.where})")
+
+
+def _isolated(facts: Facts) -> Answer:
+    """At isolation level 1 partitions are not kept from each other anyway."""
+    fact = facts.get("TFM_ISOLATION_LEVEL")
+    if fact is None:
+        return Answer(None, "TFM_ISOLATION_LEVEL is not said")
+    return Answer(fact.value.strip() in {"2", "3"}, f"TFM_ISOLATION_LEVEL={fact.value} ({fact.where})")
+
+
+_FWU = _on("TFM_PARTITION_FIRMWARE_UPDATE", "Firmware Update partition")
+_RAW_LOG = _on("TFM_SP_LOG_RAW_ENABLED", "raw log of partitions", absent=False)
+_MAILBOX = _on("TFM_PARTITION_NS_AGENT_MAILBOX", "mailbox", absent=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Advisory:
+    """One advisory.
+
+    Attributes:
+        id, cve: as published; no CVE where none is assigned yet.
+        title: what is wrong.
+        first, last: affected releases, both included.
+        needs: what must be built in; empty: every configuration is affected.
+        mended: for a series (major, minor) the release with which it was mended by a backport.
+        page: the advisory's page.
+        unsure: why the range of releases is not the advisory's own; the verdict is then `UNKNOWN`.
+    """
+
+    id: str
+    cve: str
+    title: str
+    first: Version
+    last: Version
+    page: str
+    needs: tuple[Question, ...] = ()
+    mended: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    unsure: str = ""
+
+    @property
+    def source(self) -> str:
+        """Where it is published."""
+        return f"{PAGE}{self.page}.html"
+
+
+ADVISORIES = (
+    Advisory(
+        "TFMV-1", "CVE-2020-16273", "unsealed stacks: an unexpected return to the secure side", FIRST, (1, 1, 99),
+        "stack_seal_vulnerability",
+    ),
+    Advisory(
+        "TFMV-2", "CVE-2021-27562", "secure functions called from handler mode", FIRST, (1, 2, 99),
+        "svc_caller_sp_fetching_vulnerability", (_ipc,),
+    ),
+    Advisory(
+        "TFMV-3", "CVE-2021-32032", "abort() of a multi-part operation may have no effect", FIRST, (1, 3, 99),
+        "crypto_multi_part_ops_abort_fail", (_on("TFM_PARTITION_CRYPTO", "Crypto partition"),),
+    ),
+    Advisory(
+        "TFMV-4", "CVE-2021-40327", "non-secure access to secure keys in Profile Small", (1, 4, 0), (1, 4, 0),
+        "profile_small_key_id_encoding_vulnerability", (_small,),
+    ),
+    Advisory(
+        "TFMV-5", "CVE-2021-43619", "psa_fwu_write() may overflow a buffer", (1, 3, 0), (1, 5, 99),
+        "fwu_write_vulnerability", (_ipc, _FWU),
+        unsure="the advisory names commits, no releases: look for commit 78f75304269b in the sources",
+    ),
+    Advisory(
+        "TFMV-6", "CVE-2023-40271", "ChaCha20-Poly1305 on CryptoCell compares 4 bytes of a tag", (1, 6, 0), (1, 8, 0),
+        "cc3xx_partial_tag_compare_on_chacha20_poly1305", (_cryptocell,),
+    ),
+    Advisory(
+        "TFMV-7", "CVE-2023-51712", "an application partition can print any memory", FIRST, (2, 0, 0),
+        "debug_log_vulnerability", (_RAW_LOG, _ipc, _isolated),
+    ),
+    Advisory(
+        "TFMV-8", "CVE-2024-45746", "unchecked pointers in mailbox messages", (1, 6, 0), (2, 1, 0),
+        "user_pointers_mailbox_vectors_vulnerability", (_MAILBOX,),
+    ),
+    Advisory(
+        "TFMV-9", "CVE-2025-53022", "the length of a dependency TLV is not checked on update", (1, 3, 0), (2, 2, 0),
+        "fwu_tlv_payload_out_of_bounds_vulnerability", (_FWU,), {(2, 1): 3},
+    ),
+    Advisory(
+        "TFMV-10", "CVE-2026-54467", "pointers are not validated when the mailbox is set up", FIRST, (2, 3, 0),
+        "missing_ns_pointer_validation_mailbox_init", (_platform("psoc64", "rp2350"),),
+    ),
+    Advisory(
+        "TFMV-11", "", "a header in fragments skips the check of the version on update", (2, 2, 0), (2, 3, 0),
+        "fwu_partial_fmp_header", (_platform("corstone1000"),),
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class AdvisoryVerdict:
+    """What an advisory means for one build, and why."""
+
+    advisory: Advisory
+    verdict: Verdict
+    why: str
+
+
+def judge_advisories(facts: Facts, version: Version | None = None) -> list[AdvisoryVerdict]:
+    """A verdict for each advisory, in their order.
+
+    Args:
+        facts: what the build says of itself (`tfm_harness.importer.read_facts`).
+        version: TF-M's release, where the facts do not name it.
+    """
+    said = facts.get("TFM_VERSION")
+    if said is not None:
+        version = version_of(said.value) or version
+    where = f" ({said.where})" if said is not None else ""
+    return [AdvisoryVerdict(advisory, *_judge(advisory, facts, version, where)) for advisory in ADVISORIES]
+
+
+def _judge(advisory: Advisory, facts: Facts, version: Version | None, where: str) -> tuple[Verdict, str]:
+    answers = [ask(facts) for ask in advisory.needs]
+    absent = [answer.why for answer in answers if answer.there is False]
+    if version is not None:
+        release = "TF-M " + ".".join(map(str, version)) + where
+        mended = advisory.mended.get(version[:2])
+        if not advisory.first <= version <= advisory.last:
+            return Verdict.OUTSIDE, release
+        if mended is not None and version[2] >= mended:
+            return Verdict.MENDED, f"{release}: mended in {version[0]}.{version[1]}.{mended}"
+    if absent:
+        return Verdict.NOT_BUILT, absent[0]
+    if version is None:
+        return Verdict.UNKNOWN, "the release of TF-M is not said"
+    unknown = [answer.why for answer in answers if answer.there is None]
+    if unknown:
+        return Verdict.UNKNOWN, f"{release}; {'; '.join(unknown)}"
+    if advisory.unsure:
+        return Verdict.UNKNOWN, f"{release}; {advisory.unsure}"
+    return Verdict.AFFECTED, "; ".join([release, *(answer.why for answer in answers)])
