@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     """Print a verdict for each advisory; returns the exit status.
 
     Raises:
-        ConfigError: ``advisories-nothing``: no configuration of a TF-M build; ``import-...``: unreadable, contradictory.
+        ConfigError: ``advisories-nothing``: no configuration of a TF-M build, or `import-...` kinds.
     """
     from tfm_harness.importer.advisories import Verdict, judge_advisories
     from tfm_harness.importer.facts import read_facts
