@@ -123,12 +123,14 @@ def _bench(record: NightRecord) -> Iterator[str]:
         if wrong and test.outcome in {"error", "blocked", "not run"}:
             on = ", ".join(dict.fromkeys(one.board for one in wrong))
             yield f"{test.test}: no verdict, on {on}: {wrong[0].kind}: {said(wrong[0].message)}"
-    mended = [t for t in record.tests if t.outcome == "passed" and len(t.tries) > 1]
-    by_board: dict[str, int] = {}
-    for test in mended:
-        by_board[test.tries[0].board] = by_board.get(test.tries[0].board, 0) + 1
-    for name, count in by_board.items():
-        yield f"{count} tests that {name} failed at passed in another try"
+    mended: dict[tuple[str, str], int] = {}
+    for test in record.tests:
+        if test.outcome == "passed" and len(test.tries) > 1:
+            first = test.tries[0]
+            mended[first.board, first.kind] = mended.get((first.board, first.kind), 0) + 1
+    for (name, kind), count in mended.items():
+        tests = "1 test" if count == 1 else f"{count} tests"
+        yield f"{tests} that {name} failed at passed in another try" + (f": {kind}" if kind else "")
     for session in record.sessions:
         if session.trouble and session.responsibility == "infrastructure":
             yield f"{session.name}: {session.trouble}: {session.headline}"
