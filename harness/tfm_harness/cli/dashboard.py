@@ -26,7 +26,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Declare the command."""
     parser = subparsers.add_parser(
         "dashboard",
-        help="serve the pages of the morning: what is new, by whose fault, and the evidence",
+        help="serve the pages of the morning: what is new, who is responsible, and the evidence",
         description="Serve the pages of the morning. `tfm-harness history export-site` writes the same as files.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -1,7 +1,7 @@
 """JUnit that GitLab, Jenkins and GitHub's viewers read whole.
 
 GitLab shows ``classname`` as the suite, drops a second test of one name, ignores properties, and takes no file of more
-than 30 MB. So names are never the same, and board and whose fault stand in the failure's text. Earlier tries are
+than 30 MB. So names are never the same, and board and who is responsible stand in the failure's text. Earlier tries are
 Surefire's ``flakyFailure`` and ``flakyError`` (the test passed in the end), or ``rerunFailure`` and ``rerunError``.
 """
 

@@ -72,7 +72,7 @@ def bounded(text: str, limit: int) -> str:
 
 
 def said(test: TestEntry) -> str:
-    """Board, whose fault and kind, in a line."""
+    """Board, who is responsible, and the kind, in a line."""
     parts = [f"board {test.board}" if test.board else "no board"]
     if test.responsibility:
         parts.append(f"responsible: {WHOSE.get(test.responsibility, test.responsibility)}")
