@@ -13,6 +13,7 @@ from tfm_harness.findings import Report
 from tfm_harness.parity.model_info import Quantisation, parse_model
 from tfm_harness.parity.printed import PrintedForm, check_printed, printed
 from tfm_harness.parity.quantise import dequantise
+from tfm_harness.parity.vacuity import most_distinct
 from tfm_harness.testing import dense
 
 INFO = parse_model(dense(), name="dense")
@@ -87,3 +88,10 @@ def test_rounding_is_that_of_printf(value: float) -> None:
 ])  # fmt: skip
 def test_known_values(value: float, even: str, up: str, cut: str) -> None:
     assert [printed(value, form) for form in PrintedForm] == [even, up, cut]
+
+
+def test_inputs_with_other_outputs_are_chosen_first() -> None:
+    outputs = np.array([[1], [1], [2], [1], [3], [2]])
+    assert most_distinct(outputs, 4).tolist() == [0, 1, 2, 4]
+    assert most_distinct(outputs, 2).tolist() == [0, 2]
+    assert most_distinct(outputs, 99).tolist() == [0, 1, 2, 3, 4, 5]

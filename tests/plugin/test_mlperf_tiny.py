@@ -159,3 +159,10 @@ def test_a_counter_of_a_wrong_frequency_does_not_fit_into_the_hosts_time(board: 
 def test_a_true_counter_fits(board: Board) -> None:
     result = board.run("-k", "fits_into", suite=str(ROOT / "suites" / "latency"), fault="true-counter")
     assert result.ret == 0, result.stdout.str()
+
+
+def test_a_data_set_that_is_not_there_is_named_before_a_board_is_touched(board: Board) -> None:
+    (board.data / "y_labels.csv").unlink()
+    result = board.run("-k", "printed_decisions", dataset=True)
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*models.dense.dataset.labels: no such file:*y_labels.csv*"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -37,3 +38,8 @@ class DatasetConfig(Strict):
         if "/" in labels or "\\" in labels or labels in {".", ".."}:
             raise ValueError("`labels` is a file's name in `folder`")
         return labels
+
+    @property
+    def labels_file(self) -> Path:
+        """The labels' file."""
+        return self.folder / self.labels

@@ -219,6 +219,9 @@ def refuse_vain_waivers(build: Build, document: Document | None, known: Mapping[
         raise fail("build-invalid", f"build {build.name!r} waives what cannot be waived", problems, hint=hint)
 
 
+_KINDS = {"folder": "folder", "labels": "file"}
+
+
 def _require_files(build: Build, document: Document, *, keys: bool) -> None:
     problems: list[Problem] = []
     missing_keys = 0
@@ -246,6 +249,17 @@ def _require_files(build: Build, document: Document, *, keys: bool) -> None:
                 where = document.where(("parity", "inputs", model, index))
                 near = _file_meant(file)
                 problems.append((where, f"parity.inputs.{model}: no such file or folder: {_shown(file)}{near}"))
+    for name, declared in build.models.items():
+        if declared.dataset is None:
+            continue
+        for part, there, file in (
+            ("folder", declared.dataset.folder.is_dir(), declared.dataset.folder),
+            ("labels", declared.dataset.labels_file.is_file(), declared.dataset.labels_file),
+        ):
+            if not there:
+                where = document.where(("models", name, "dataset", part)) or document.where(("models", name, "dataset"))
+                problems.append((where, f"models.{name}.dataset.{part}: no such {_KINDS[part]}: {_shown(file)}"))
+                break
     if problems:
         hint = "take the device's public keys with `tfm-harness keys collect`, or get them from its owner"
         if missing_keys < len(problems):

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tfm_harness.findings import Report
 from tfm_harness.parity import catalogue
 
-__all__ = ["Diversity", "check_vacuity", "measure"]
+__all__ = ["Diversity", "check_vacuity", "measure", "most_distinct"]
 
 MIN_DISTINCT = 16
 """Fewer distinct outputs than this (when that many vectors ran) are a finding."""
@@ -97,3 +97,17 @@ def check_vacuity(
         subject=subject,
     )
     return found
+
+
+def most_distinct(outputs: npt.NDArray[Any], count: int) -> npt.NDArray[np.intp]:
+    """Numbers of `count` vectors (or all) with as many distinct outputs as there are, in order.
+
+    Args:
+        outputs: (n, *shape).
+        count: how many are wanted.
+    """
+    rows = np.ascontiguousarray(outputs.reshape(len(outputs), -1))
+    _, first = np.unique(rows, axis=0, return_index=True)
+    chosen = np.sort(first)[:count]
+    rest = np.setdiff1d(np.arange(len(rows)), chosen)[: max(0, count - len(chosen))]
+    return np.sort(np.concatenate([chosen, rest]))
