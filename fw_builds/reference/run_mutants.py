@@ -107,7 +107,7 @@ def judged(
     if outcome.broken:
         return outcome
     options = claim.options if claim else ("--tfm-quick",) if quick else ()
-    few_vectors = claim is not None and claim.suite != "parity"
+    few_vectors = quick if claim is None else claim.suite != "parity"
     if claim is None or matrix or not claim.check:
         run_suites(outcome, folder, suites, few_vectors=few_vectors, options=options)
         return outcome

@@ -97,7 +97,7 @@ def read_record(outcome: Outcome, record: Path) -> None:
 def write_build(folder: Path, images: Path, *, few_vectors: bool) -> Path:
     """A build description like build.yaml's, with the images of another folder.
 
-    Only the mutants that parity claims, and the right build, get all its vectors: they take most of the time.
+    Only the mutants that parity claims, and the right build at night, get all its vectors: they take most of the time.
     """
     said = yaml.safe_load((REFERENCE / "build.yaml").read_text())
 

@@ -86,6 +86,23 @@ class OpenSuite:
     counts: dict[str, int] = field(default_factory=dict)
     cases: list[Case] = field(default_factory=list)
     orphans: int = 0  # outcomes that came for a case without a beginning and without a name
+    _ids: set[str] = field(default_factory=set)  # of `cases`: a device may name many, and each is looked for
+
+    def add(self, case: Case) -> None:
+        """Keep a case that has ended."""
+        self.cases.append(case)
+        self._ids.add(case.id)
+
+    def has(self, case_id: str) -> bool:
+        """Whether a case of that id has ended in it."""
+        return case_id in self._ids
+
+    def take_out(self, case_id: str) -> list[Case]:
+        """Remove the cases of that id; returns them."""
+        taken = [case for case in self.cases if case.id == case_id]
+        self.cases[:] = [case for case in self.cases if case.id != case_id]
+        self._ids.discard(case_id)
+        return taken
 
     @property
     def lost(self) -> int:

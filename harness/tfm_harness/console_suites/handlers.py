@@ -106,7 +106,7 @@ class Handlers(RunState):
         if self.restarted and self.case is not None and self.case.id == name:
             self._begun += 1
             return  # the case that the restart interrupted goes on
-        if self.suite is not None and any(case.id == name for case in self.suite.cases):
+        if self.suite is not None and self.suite.has(name):
             if self.restarted:
                 self._run_again(self.suite, name)
             else:
@@ -120,9 +120,8 @@ class Handlers(RunState):
 
     def _run_again(self, suite: OpenSuite, name: str) -> None:
         """After a restart the open suite runs from its beginning: its cases come again."""
-        for case in [case for case in suite.cases if case.id == name]:
+        for case in suite.take_out(name):
             self._owe(suite, case)
-            suite.cases.remove(case)
         if self.case is not None:
             self._owe(suite, self.case)
             self.case = None

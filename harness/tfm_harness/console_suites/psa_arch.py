@@ -92,13 +92,13 @@ class PsaArchTests(SuiteMachine):
             return
         named = groups.get("suite")
         if named is not None and (self.suite is None or self.suite.name != named.strip()):
-            if self.restarted and any(groups["case"] in {c.id for c in suite.cases} for suite in self.suites):
+            if self.restarted and any(suite.has(groups["case"]) for suite in self.suites):
                 self._begin_anew(line)
             self._drop_case(line, "another suite began")
             if self.suite is not None:
                 self.suite.end_line = line.number
             self._open_suite(named.strip(), line)
-        elif self.restarted and self.suite is not None and groups["case"] in {c.id for c in self.suite.cases}:
+        elif self.restarted and self.suite is not None and self.suite.has(groups["case"]):
             suite = self.suite.name
             self._begin_anew(line)  # no line of its own says that the tests begin from the first
             self._open_suite(suite, line)

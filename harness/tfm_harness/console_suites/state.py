@@ -130,7 +130,7 @@ class RunState:
     def _keep_case(self, case: Case, suite: OpenSuite) -> None:
         self._cases += 1
         if self._cases <= MAX_CASES:
-            suite.cases.append(case)
+            suite.add(case)
         elif self._cases == MAX_CASES + 1:
             self.problem("too-much", f"more than {MAX_CASES} cases", case.line)
 
