@@ -54,6 +54,7 @@ SECTIONS: dict[str, list[str]] = {
         "docs/examples/**/README.md",
         "docs/api.md",
         "docs/versions.md",
+        "docs/benchmarks.md",
         "SECURITY.md",
         "CHANGELOG.md",
         "harness/**/README.md",

@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 __all__ = ["FOLDER", "SCHEMA", "Figure", "Results", "rounds_within"]
 
 SCHEMA: Final = "tfm-harness/benchmarks/1"
-FOLDER: Final = "TFM_HARNESS_BENCHMARKS"
+FOLDER: Final = "BENCHMARK_RESULTS"
 """Environment variable: the folder in which results are written, one JSON file for each benchmark."""
 
 _T = TypeVar("_T")
