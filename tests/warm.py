@@ -50,14 +50,22 @@ class _Server:
         request = {"words": words, "folder": str(Path.cwd()), "environment": environment, "umask": mask}
         link.settimeout(_FOREVER)
         socket.send_fds(link, [json.dumps(request).encode()], [out, err])
-        pid = int(link.recv(64))
+        pid = self._number(link)
         with contextlib.suppress(TimeoutError):
             link.settimeout(limit)
-            return int(link.recv(64))
+            return self._number(link)
         os.kill(pid, signal.SIGKILL)
         link.settimeout(_FOREVER)
-        link.recv(64)
+        self._number(link)
         return None
+
+    def _number(self, link: socket.socket) -> int:
+        """What the server says next."""
+        said = link.recv(64)
+        if not said:
+            self.stop()
+            raise RuntimeError("tests/warm_server.py has ended; standard error has its reason")
+        return int(said)
 
     def stop(self) -> None:
         """End it."""

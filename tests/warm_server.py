@@ -6,6 +6,7 @@ have become: its folder, umask, environment, search path, standard streams and a
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -35,7 +36,8 @@ def load() -> None:
     hook = install_importhook(get_config([]))
     hook.mark_rewrite("tfm_harness", "pytest_rerunfailures", "pytest_timeout", "xdist")
     for name in MODULES:
-        importlib.import_module(name)
+        with contextlib.suppress(ModuleNotFoundError):  # of another version: the child imports what it needs
+            importlib.import_module(name)
     from tfm_harness.report import render
 
     render._environment().get_template("page.html.j2")  # compiled once for all
