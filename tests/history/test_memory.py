@@ -203,6 +203,12 @@ def test_tests_that_were_left_out_on_purpose_are_not_missed(database: Database) 
     }
 
 
+def test_a_store_of_before_says_of_left_out_tests_that_they_did_not_run() -> None:
+    quick = Seen(run="n1", started=1, test="t", outcome="not run", message="not run: thorough, and the run was quick")
+    assert [one.kind for one in classify([quick])] == ["passed"]
+    assert [one.kind for one in classify([replace(quick, message="the run ended before")])] == ["never ran"]
+
+
 def test_durations_come_from_runs_that_say_something(database: Database) -> None:
     for day, seconds in enumerate((10.0, 20.0, 60.0), 1):
         made = record(f"n{day}", day, "passed", "passed")
