@@ -28,6 +28,7 @@ class Instruments:
         self._engine: ReferenceEngine | None = None
         self._oracle: ReferenceEngine | None = None
         self._onnx: list[ReferenceEngine | None] = []
+        self._measurer: ReferenceEngine | None = None
         self._ledger: FileLedger | None = None
 
     @property
@@ -57,6 +58,22 @@ class Instruments:
         """A second opinion on a model; None where there is none."""
         return self._onnx_pair()[1] if self._is_onnx(model) else self.oracle
 
+    @property
+    def measurer(self) -> ReferenceEngine:
+        """The NumPy reference, which tells the edges of the arithmetic that inputs reach."""
+        if self._measurer is None:
+            from tfm_harness.parity.engines import ReferenceEngine
+
+            self._measurer = ReferenceEngine(
+                "numpy-reference", time_limit=self._build.parity.time_limit, self_test=False
+            )
+        return self._measurer
+
+    @property
+    def corpus(self) -> Path:
+        """Where inputs are kept that split two implementations of a model."""
+        return self._state_dir / "corpus"
+
     def _is_onnx(self, model: str) -> bool:
         declared = self._build.models.get(model)
         return declared is not None and declared.reference is not None and declared.reference.kind == "onnx"
@@ -83,7 +100,9 @@ class Instruments:
 
     def close(self) -> None:
         """End what was started. Safe to call twice; what is wanted later is made anew."""
-        engines, self._engine, self._oracle, self._onnx = (self._engine, self._oracle, *self._onnx), None, None, []
+        engines = (self._engine, self._oracle, self._measurer, *self._onnx)
+        self._engine = self._oracle = self._measurer = None
+        self._onnx = []
         for engine in filter(None, engines):
             engine.close()
         ledger, self._ledger = self._ledger, None

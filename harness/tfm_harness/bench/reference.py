@@ -14,6 +14,7 @@ from tfm_harness.bench.metrics import Metrics
 from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.bench.state import DeviceState
 from tfm_harness.bench.vectors import parity_vectors
+from tfm_harness.bench.widening import keep_failing, widened, with_corpus
 from tfm_harness.boards.base import ResetKind
 from tfm_harness.errors import ConfigError
 from tfm_harness.files import MODEL_LIMIT, read_file
@@ -289,6 +290,8 @@ class Reference:
             inputs, seed, source = parity_vectors(
                 build, name, info, count or build.parity.vectors, run=run, sensors=self._target.sensors
             )
+            if not info.stateful:
+                inputs, source = self._wider(model, info, inputs, engine.name in ONNX_ENGINES, seed, source)
         with contextlib.ExitStack() as stack:
             result = run_session(
                 engine,
@@ -317,6 +320,8 @@ class Reference:
                 max_saturated=build.parity.max_saturated,
                 state=state,
             )
+        if not info.stateful:
+            keep_failing(self._instruments.corpus, info, list(inputs), result.comparison.failing)
         self._measured.parity.append({**result.as_dict(), "inputs": source})
         return result
 
@@ -381,6 +386,28 @@ class Reference:
             raise NotCovered(f"model {name!r} has {len(info.inputs)} inputs; one is wanted here")
         engine = self._instruments.engine_of(name)
         return lambda tensors: engine.run(model, [tensors], name=info.name, state=self._build.models[name].state)[0]
+
+    def _wider(
+        self,
+        model: bytes,
+        info: ModelInfo,
+        inputs: Sequence[npt.NDArray[Any]],
+        onnx: bool,
+        seed: int | None,
+        source: str,
+    ) -> tuple[Sequence[npt.NDArray[Any]], str]:
+        """Generated vectors with the model's corpus in front, and with further edges; in words where they come from."""
+        if seed is None:
+            return inputs, source
+        declared = self._build.parity
+        if declared.edges and not onnx:
+            inputs, words = widened(
+                self._instruments, model, info, inputs, self.report, seed=seed, count=declared.edges,
+                run_dir=self._run_dir,
+            )  # fmt: skip
+            source += f", {words}"
+        inputs, known = with_corpus(self._instruments.corpus, info, inputs)
+        return inputs, source + (f", {known} that split two implementations before" if known else "")
 
     def _covers(self, info: ModelInfo, name: str, *, single: bool = False) -> State | None:
         """What the build says of a model's state; a stateful model about which it says nothing is not covered."""

@@ -99,6 +99,10 @@ class ParityConfig(Strict):
     vectors: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         default=1000, description="vectors for each model; without this key fewer where the wire is slow"
     )
+    edges: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=32,
+        description="vectors of an int8 model whose way through its arithmetic is measured, and widened; 0: none",
+    )
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(default=1, description="seed of generated vectors")
     min_distinct: Annotated[int, Field(ge=1)] = Field(default=16, description="fewer distinct outputs are a finding")
     max_saturated: Annotated[float, Field(ge=0, le=1)] = Field(

@@ -11,6 +11,7 @@ __all__ = [
     "COMPILED_STREAM",
     "CONSTANT_INPUTS",
     "DISTINCT_OUTPUTS",
+    "EDGES",
     "FIRST_OP",
     "INPUT_PATH",
     "MODEL_GRAPH",
@@ -151,6 +152,16 @@ PRINTED_RESOLUTION = ALL.declare(
         id="parity.printed-resolution",
         title="results come as numbers, not as text with a few decimals: how far the verdict sees",
         requirement="tfm-harness: a verdict says how far it sees",
+        dev=Severity.INFO,
+        validation=Severity.INFO,
+        production=Severity.INFO,
+    )
+)
+EDGES = ALL.declare(
+    Check(
+        id="parity.edges-reached",
+        title="the inputs reach every edge of the arithmetic: ties, clamps, zero points, wide sums, softmax's ends",
+        requirement="tfm-harness: a kernel that is wrong at an edge is seen only by inputs that reach it",
         dev=Severity.INFO,
         validation=Severity.INFO,
         production=Severity.INFO,

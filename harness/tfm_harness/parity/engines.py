@@ -236,6 +236,20 @@ class ReferenceEngine:
         outputs = self.run(exposed, arrays, name=name, state="sequence" if count else None, fresh=not count)
         return [output[0] for output in outputs]
 
+    def edges(
+        self, model: bytes, inputs: Sequence[npt.ArrayLike] | npt.ArrayLike, *, name: str = "model"
+    ) -> tuple[tuple[str, ...], npt.NDArray[Any]]:
+        """Which edges of the arithmetic each vector reaches; only ``numpy-reference`` measures them.
+
+        Returns:
+            The edges' names; (n, operators, edges): 1 reached, 0 not, 2 the operator has no such edge.
+        """
+        info = self.info(model, name)
+        arrays = check_inputs(info, inputs)
+        self._load(model, info)
+        answer, (found,) = self._ask({"op": "edges", "sha": info.sha256}, arrays, name)
+        return tuple(answer["names"]), found
+
     def info(self, model: bytes, name: str = "model") -> ModelInfo:
         """The parsed model (kept)."""
         key = sha256(model).hexdigest()

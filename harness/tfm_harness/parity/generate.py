@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from tfm_harness.parity.model_info import ModelInfo, TensorInfo
 
-__all__ = ["Generated", "generate_inputs"]
+__all__ = ["Generated", "breed", "generate_inputs"]
 
 Array = npt.NDArray[Any]
 Run = Callable[[list[Array]], Sequence[Array]]
@@ -79,7 +79,7 @@ def generate_inputs(
         if len({signature for signature, saturated in outputs if saturated < 1}) >= ENOUGH * count:
             break
         parents = _interesting(outputs, rng, max(2, count // 2))
-        children = [_breed(array, parents, tensor, rng) for array, tensor in zip(pool, info.inputs, strict=True)]
+        children = [breed(array, parents, tensor, rng) for array, tensor in zip(pool, info.inputs, strict=True)]
         pool = [np.concatenate([array, child]) for array, child in zip(pool, children, strict=True)]
         outputs += _flatten(run(children))
     chosen = _choose(outputs, count, rng)
@@ -113,7 +113,8 @@ def _fresh(tensor: TensorInfo, rng: np.random.Generator, family: int) -> Array:
     return _fit(values.reshape(shape), tensor)
 
 
-def _breed(pool: Array, parents: Sequence[int], tensor: TensorInfo, rng: np.random.Generator) -> Array:
+def breed(pool: Array, parents: Sequence[int], tensor: TensorInfo, rng: np.random.Generator) -> Array:
+    """A child of each parent: noise, a stretch replaced, a crossing, or a point between two."""
     low, high, _ = _range(tensor)
     children = []
     for parent in parents:

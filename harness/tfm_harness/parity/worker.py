@@ -137,6 +137,7 @@ class _NumpyEngine:
     def __init__(self, package: str, resolver: str) -> None:
         self.api = importlib.import_module(f"{package}.interpreter")
         version = importlib.import_module(f"{package}.version").VERSION
+        self.edge_names = list(importlib.import_module(f"{package}.edges").EDGES)
         self.record = {"name": "numpy-reference", "version": version, "resolver": resolver, "threads": 1}
 
     def load(self, model: bytes) -> Any:
@@ -156,6 +157,10 @@ class _NumpyEngine:
     @staticmethod
     def output(interpreter: Any, _detail: Any, position: int) -> Any:
         return interpreter.results[position]
+
+    @staticmethod
+    def edges(interpreter: Any, inputs: list[Any]) -> Any:
+        return interpreter.edges(inputs)
 
 
 class _NativeEngine:
@@ -284,6 +289,10 @@ class Worker:
         ]
         if op == "run":
             return {}, self.run(header["sha"], arrays, header.get("reset", "never"), bool(header.get("reload")))
+        if op == "edges":
+            loaded = self.interpreter(header["sha"])[0]
+            found = [self.engine.edges(loaded, [array[n] for array in arrays]) for n in range(len(arrays[0]))]
+            return {"names": self.engine.edge_names}, [self.np.stack(found)]
         raise ValueError(f"unknown request {op!r}")
 
     def interpreter(self, sha: str) -> tuple[Any, list[Any], list[Any]]:

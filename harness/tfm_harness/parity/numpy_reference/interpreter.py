@@ -9,6 +9,7 @@ import numpy as np
 import tflite
 
 from tfm_harness.parity.numpy_reference import operators as ops
+from tfm_harness.parity.numpy_reference.edges import WATCH, Watch
 from tfm_harness.parity.numpy_reference.fixed_point import Ints, Multiplier
 from tfm_harness.parity.numpy_reference.softmax import softmax
 
@@ -43,9 +44,22 @@ class Interpreter:
         values: dict[int, Ints] = {t.index: t.data for t in self._tensors if t.data is not None}
         for tensor, array in zip(self.inputs, inputs, strict=True):
             values[tensor.index] = np.asarray(array, np.int64).reshape(tensor.shape)
-        for step in self._steps:
+        watch = WATCH.get()
+        for number, step in enumerate(self._steps):
+            if watch is not None:
+                watch.op = number
             step(values)
         return [values[t.index].astype(t.dtype).reshape(t.shape) for t in self.outputs]
+
+    def edges(self, inputs: list[Any]) -> Any:
+        """Which edges of the arithmetic one inference reaches, see `Watch.hit`."""
+        watch = Watch(len(self._steps))
+        token = WATCH.set(watch)
+        try:
+            self.run(inputs)
+        finally:
+            WATCH.reset(token)
+        return watch.hit
 
     def _step(self, model: Any, op: Any) -> Callable[[dict[int, Ints]], None]:
         code = model.OperatorCodes(op.OpcodeIndex())
@@ -245,7 +259,14 @@ def _softmax(node: _Node) -> Compute:
     if node.input(0).shape[-1] > 511:
         raise Unsupported("SOFTMAX over more than 511 values")
     beta, scale = float(np.float32(options.Beta())), node.input(0).scale
-    return lambda given: softmax(given[0], beta=beta, scale=scale)
+
+    def compute(given: list[Any]) -> Ints:
+        output = softmax(given[0], beta=beta, scale=scale)
+        if (watch := WATCH.get()) is not None:
+            watch.softmaxed(output)
+        return output
+
+    return compute
 
 
 _KERNELS: Mapping[int, Callable[[_Node], Compute]] = {

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tfm_harness.parity.numpy_reference.edges import WATCH
 from tfm_harness.parity.numpy_reference.fixed_point import Ints, Multiplier, doubling_high_mul, rounding_shift
 
 __all__ = [
@@ -101,6 +102,8 @@ def _patches(x: Ints, rows: Window, columns: Window, outside: int) -> Ints:
 
 def _requantise(accumulated: Ints, multipliers: Sequence[Multiplier], zero_point: int, limits: tuple[int, int]) -> Ints:
     """Accumulators (..., channels) to int8, with one multiplier for all channels or one for each."""
+    if (watch := WATCH.get()) is not None:
+        watch.requantised(accumulated, multipliers, zero_point, limits)
     if len(multipliers) == 1:
         scaled = multipliers[0].apply(accumulated)
     else:
@@ -197,6 +200,8 @@ def add(
         shifted = (values - zero) << bits
         sums = sums + rounding_shift(doubling_high_mul(shifted, multiplier.significand), -multiplier.shift)
     multiplier = Multiplier.of(twice / ((1 << bits) * scales[2]))
+    if (watch := WATCH.get()) is not None:
+        watch.requantised(sums, [multiplier], zeros[2], limits)
     output = rounding_shift(doubling_high_mul(sums, multiplier.significand), -multiplier.shift) + zeros[2]
     clipped: Ints = np.clip(output, *limits)
     return clipped
@@ -209,6 +214,8 @@ def mean(x: Ints, axes: tuple[int, ...], *, scales: tuple[float, float], zeros: 
     real = Multiplier.of(scales[0] / scales[1])
     shift = min(count.bit_length() - 1, 32, 31 + real.shift)
     multiplier = Multiplier((real.significand << shift) // count, real.shift - shift)
+    if (watch := WATCH.get()) is not None:
+        watch.requantised(total, [multiplier], zeros[1], (INT8_MIN, INT8_MAX))
     clipped: Ints = np.clip(multiplier.apply(total) + zeros[1], INT8_MIN, INT8_MAX)
     return clipped
 
