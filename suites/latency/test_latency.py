@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 import pytest
-from tfm_harness import Bench, Device, Latency, Verifier
+from tfm_harness import Bench, Check, Checks, Device, Latency, Reference, Severity, Verifier
 
 pytestmark = pytest.mark.needs("infer", "latency", "models")
+
+VELA_ESTIMATE = Check(
+    id="latency.vela-estimate",
+    title="an inference on an NPU takes about as long as Vela estimates: half to twice of it",
+    requirement="Vela README, performance information: an estimate, no measurement",
+    dev=Severity.INFO,
+    validation=Severity.INFO,
+    production=Severity.INFO,
+)
 
 
 def test_the_counter_runs_at_its_declared_rate(latency: Latency) -> None:
     latency.rate()
 
 
-def test_each_model_is_timed_and_its_time_accounted_for(latency: Latency, build_model: str) -> None:
-    latency.measure(build_model)
+def test_each_model_is_timed_and_its_time_accounted_for(
+    bench: Bench, latency: Latency, reference: Reference, checks: Checks, build_model: str
+) -> None:
+    series = latency.measure(build_model)
+    declared = bench.combination.build.models.get(build_model)
+    if declared is None or not declared.for_npu:
+        return
+    estimate = reference.estimate(build_model)
+    if estimate:
+        seconds = sorted(series.seconds)
+        median = seconds[len(seconds) // 2]
+        seen = f"median {median * 1e3:.3f} ms"
+        near = estimate / 2 <= median <= estimate * 2
+        checks(
+            VELA_ESTIMATE, near, expected=f"Vela's estimate, {estimate * 1e3:.3f} ms", seen=seen, subject=build_model
+        )
 
 
 @pytest.mark.needs("signed-result", "trusted-results")

@@ -75,8 +75,15 @@ def own() -> Iterator[ReferenceEngine]:
 
 
 @pytest.fixture
-def judge(tmp_path: Path) -> Iterator[Callable[..., tuple[Report, Any]]]:
+def sources() -> list[str]:
+    """Where the inputs of each judgement came from, in words."""
+    return []
+
+
+@pytest.fixture
+def judge(tmp_path: Path, sources: list[str]) -> Iterator[Callable[..., tuple[Report, Any]]]:
     opened: list[Instruments] = []
+    measured = Unkept()
 
     def judged(model: bytes, board: Board, **said: Any) -> tuple[Report, Any]:
         (tmp_path / "net.tflite").write_bytes(model)
@@ -88,9 +95,11 @@ def judge(tmp_path: Path) -> Iterator[Callable[..., tuple[Report, Any]]]:
         target: Any = SimpleNamespace(name="board", sensors={})
         reference = Reference(
             lambda: state, report, instruments=opened[-1], runner=board, target=target, run_dir=tmp_path,  # type: ignore[arg-type, return-value]
-            measured=Unkept(),
+            measured=measured,
         )  # fmt: skip
-        return report, reference.agrees("net", count=60)
+        result = reference.agrees("net", count=60)
+        sources.append(measured.parity[-1]["inputs"])
+        return report, result
 
     yield judged
     for instruments in opened:
@@ -224,6 +233,39 @@ def test_what_each_operator_should_give_is_kept_where_the_device_gives_no_trace(
             assert row["crc32"] == f"{crc32(value.tobytes()):08x}"
             assert (row["min"], row["max"]) == (value.min(), value.max())
             assert row["oracles"] in {"agree", "no second opinion"}
+
+
+def test_inputs_that_split_device_and_reference_come_first_the_next_time(
+    judge: Judge, own: ReferenceEngine, sources: list[str], tmp_path: Path
+) -> None:
+    model = testkit.classifier()
+    right, other = Board(own, model), testkit.classifier(seed=8)
+
+    def batch(inputs: Sequence[bytes], output_bytes: int) -> list[bytes]:
+        vectors = np.frombuffer(b"".join(inputs), np.int8).reshape(-1, 1, 1, 96, 2)
+        outputs = own.run(right.model, vectors)
+        rows = [b"".join(part.tobytes() for part in parts) for parts in zip(*outputs, strict=True)]
+        assert len(rows[0]) == output_bytes
+        return rows
+
+    right.batch = batch  # type: ignore[method-assign] # a model of two outputs
+    right.model = other
+    report, result = judge(model, right)
+    assert not report.ok
+    assert "edges of the arithmetic reached" in sources[-1]
+    assert "split two implementations before" not in sources[-1]
+    failing = load_failure(result.failure).inputs[0]
+    right.model = model
+    report, result = judge(model, right)
+    assert report.ok, report.failed
+    assert "15 that split two implementations before" in sources[-1], "a quarter of 60"
+    path = max(tmp_path.glob("vectors-*.json"), key=_age)
+    assert load_failure(path).inputs[0][:15].tobytes() == failing[:15].tobytes()
+    assert list(tmp_path.glob("edges-net-*.json"))
+
+
+def _age(path: Path) -> int:
+    return path.stat().st_mtime_ns
 
 
 # -- halves as weights, int16 activations

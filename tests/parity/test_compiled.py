@@ -347,7 +347,13 @@ class NpuBoard:
 
 
 @pytest.fixture
-def pair(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[bytes, NpuBoard], tuple[Report, Any]]]:
+def estimates() -> list[float | None]:
+    """Vela's estimates of what was judged."""
+    return []
+
+
+@pytest.fixture
+def pair(tmp_path: Path, estimates: list[float | None]) -> Iterator[Callable[[bytes, NpuBoard], tuple[Report, Any]]]:
     opened: list[Instruments] = []
 
     def judge(compiled: bytes, board: NpuBoard) -> tuple[Report, Any]:
@@ -360,6 +366,7 @@ def pair(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[b
             lambda: state, report, instruments=opened[-1], runner=board, target=target, run_dir=tmp_path,  # type: ignore[arg-type]
             measured=Unkept(),
         )  # fmt: skip
+        estimates.append(reference.estimate("net"))
         return report, reference.agrees("net", count=40)
 
     yield judge
@@ -379,8 +386,10 @@ def test_a_right_npu_passes_and_one_wrong_bit_fails(pair: Callable[[bytes, NpuBo
 
 @needs_vela
 def test_the_pair_is_held_together_in_the_run(
-    pair: Callable[[bytes, NpuBoard], tuple[Report, Any]], vela: Compile
+    pair: Callable[[bytes, NpuBoard], tuple[Report, Any]], vela: Compile, estimates: list[float | None]
 ) -> None:
     report, _ = pair(vela(DENSE), NpuBoard())
+    assert estimates[0] is not None
+    assert 1e-7 < estimates[0] < 1e-2, "seconds of a tiny model on an NPU of 500 MHz"
     proven = {finding.check.id: report.status(finding) for finding in report.findings}
     assert proven["parity.compiled-stream"] is Status.PASSED

@@ -164,12 +164,15 @@ class Reference:
             data = select_signature(data, config.signature, name=name)
         return data, engine.info(data, name)
 
-    def belongs(self, name: str) -> float | None:
-        """A model that Vela compiled has the commands that Vela makes of its reference; findings go to the report.
+    def belongs(self, name: str) -> None:
+        """A model that Vela compiled has the commands that Vela makes of its reference; findings go to the report."""
+        self._recompiled(name, self.report)
 
-        Returns:
-            Vela's own estimate of one inference in seconds, where it was asked and gives one.
-        """
+    def estimate(self, name: str) -> float | None:
+        """Vela's own estimate of one inference of a model in seconds; None where it cannot be asked, or gives none."""
+        return self._recompiled(name, Report())
+
+    def _recompiled(self, name: str, report: Report) -> float | None:
         from tfm_harness.parity.compiled import read_compiled
         from tfm_harness.parity.vela import judge_compiled
 
@@ -182,7 +185,7 @@ class Reference:
             read_compiled(trust.model_bytes(name), name=config.compiled.name),
             info,
             before,
-            self.report,
+            report,
             name=name,
             version=said.version if said else "",
             options=said.options if said else None,

@@ -1,0 +1,95 @@
+"""Which engine runs which model, and whether it gives the truth's numbers: a table in Markdown.
+
+Own small models of every kind, and those that are named (.tflite and .onnx):
+``python benchmarks/parity/models_by_engine.py [FILE ...]``. Each cell: *truth*, *exact*, how many of the elements
+differ and by how much, or the refusal's words.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tfm_harness.errors import ConfigError, HarnessError
+from tfm_harness.parity import testkit
+from tfm_harness.parity.engines import ReferenceEngine
+from tfm_harness.parity.generate import generate_inputs
+from tfm_harness.parity.model_info import select_signature
+from tfm_harness.parity.onnx import OnnxEngine
+from tfm_harness.parity.onnx_model import pack
+
+VECTORS = 20
+ENGINES: dict[str, Callable[[str], ReferenceEngine]] = {
+    "tflite-runtime": ReferenceEngine, "ai-edge-litert": ReferenceEngine, "tflite-micro": ReferenceEngine,
+    "numpy-reference": ReferenceEngine, "onnx-reference": OnnxEngine, "onnxruntime": OnnxEngine,
+}  # fmt: skip
+
+
+def models(paths: list[str]) -> Iterator[tuple[str, bytes]]:
+    """Names and bytes."""
+    yield "int8 classifier (conv, dense, softmax)", testkit.classifier()
+    yield "int8 two inputs, two outputs", testkit.two_in_two_out()
+    yield "int16 dense", testkit.dense("int16")
+    yield "float32 dense", testkit.dense("float32")
+    yield "float16 weights", testkit.half_weights()
+    yield "stateful SVDF, float32", testkit.remembers()
+    yield "second of two signatures", select_signature(testkit.two_signatures(), "embed")
+    yield "compiled for an Ethos-U", testkit.compiled_dense()
+    for path in map(Path, paths):
+        data = path.read_bytes()
+        yield path.name, pack(data, str(path.parent), {}, {}) if path.suffix == ".onnx" else data
+
+
+def main() -> None:
+    """Print the table."""
+    engines: dict[str, ReferenceEngine] = {}
+    for name, make in ENGINES.items():
+        try:
+            engines[name] = make(name)
+        except HarnessError as error:
+            print(f"{name}: not used: {error.message}", file=sys.stderr)
+    print(f"| model | {' | '.join(str(engine.record) for engine in engines.values())} |")
+    print("|---" * (len(engines) + 1) + "|")
+    for name, model in models(sys.argv[1:]):
+        onnx = model.startswith(b"{")
+        print(f"| {name} | {' | '.join(row(engines, model, name, onnx=onnx))} |", flush=True)
+    for engine in engines.values():
+        engine.close()
+
+
+def row(engines: dict[str, ReferenceEngine], model: bytes, name: str, *, onnx: bool) -> Iterator[str]:
+    """The cells of one model."""
+    truth: list[npt.NDArray[np.generic]] | None = None
+    inputs: list[npt.NDArray[np.generic]] = []
+    for engine in engines.values():
+        if isinstance(engine, OnnxEngine) is not onnx:
+            yield "-"
+            continue
+        try:
+            if truth is None:
+                info = engine.info(model, name)
+                found = generate_inputs(info, lambda a, e=engine: e.run(model, a, name=name), VECTORS, seed=1)  # type: ignore[misc]
+                inputs, truth = found.inputs, engine.run(model, found.inputs, name=name)
+                yield f"truth ({found.distinct} distinct)"
+            else:
+                yield words(truth, engine.run(model, inputs, name=name))
+        except (HarnessError, ConfigError) as error:
+            refused = error.kind == "engine-refused-model"
+            seen = (error.seen if refused and error.seen else error.message).splitlines()[0].replace("|", "/")
+            yield f"refused: {seen[:90]}"
+
+
+def words(truth: list[npt.NDArray[np.generic]], found: list[npt.NDArray[np.generic]]) -> str:
+    """How far two engines agree."""
+    if all(a.tobytes() == b.tobytes() for a, b in zip(truth, found, strict=True)):
+        return "exact"
+    pairs = [(a.astype(np.float64), b.astype(np.float64)) for a, b in zip(truth, found, strict=True)]
+    differ, of = sum(int((a != b).sum()) for a, b in pairs), sum(a.size for a, _ in pairs)
+    return f"{differ} of {of} differ, by up to {max(float(np.abs(a - b).max()) for a, b in pairs):.3g}"
+
+
+if __name__ == "__main__":
+    main()
