@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tfm_harness import Bench, Check, Checks, Device, Latency, Reference, Severity, Verifier
+from tfm_harness import Bench, Checks, Device, Latency, Reference, Verifier
+from tfm_harness.latency import catalogue
 
 pytestmark = pytest.mark.needs("infer", "latency", "models")
-
-VELA_ESTIMATE = Check(
-    id="latency.vela-estimate",
-    title="an inference on an NPU takes about as long as Vela estimates: half to twice of it",
-    requirement="Vela README, performance information: an estimate, no measurement",
-    dev=Severity.INFO,
-    validation=Severity.INFO,
-    production=Severity.INFO,
-)
 
 
 def test_the_counter_runs_at_its_declared_rate(latency: Latency) -> None:

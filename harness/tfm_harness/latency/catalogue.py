@@ -33,6 +33,7 @@ __all__ = [
     "SIGNING_JUDGED",
     "START_AT_INPUT",
     "TAIL",
+    "VELA_ESTIMATE",
 ]
 
 ALL = Catalogue("latency")
@@ -141,4 +142,10 @@ MLPERF_RUNS = _check("mlperf-runs", "five runs with five different inputs", "MLP
 MLPERF_DURATION = _check("mlperf-duration", "each run lasts at least 10 seconds", "MLPerf Tiny rules: performance mode")
 MLPERF_ITERATIONS = _check(
     "mlperf-iterations", "each run has at least 10 iterations", "MLPerf Tiny rules: performance mode"
+)
+VELA_ESTIMATE = _check(
+    "vela-estimate",
+    "an inference on an NPU takes half to twice of what Vela estimates",
+    "Vela README, performance information: an estimate, no measurement",
+    Severity.INFO,
 )
