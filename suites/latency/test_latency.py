@@ -27,7 +27,11 @@ def test_each_model_is_timed_and_its_time_accounted_for(
         seen = f"median {median * 1e3:.3f} ms"
         near = estimate / 2 <= median <= estimate * 2
         checks(
-            VELA_ESTIMATE, near, expected=f"Vela's estimate, {estimate * 1e3:.3f} ms", seen=seen, subject=build_model
+            catalogue.VELA_ESTIMATE,
+            near,
+            expected=f"Vela's estimate, {estimate * 1e3:.3f} ms",
+            seen=seen,
+            subject=build_model,
         )
 
 
