@@ -59,7 +59,7 @@ def widened(
     count: int,
     run_dir: Path,
 ) -> tuple[list[npt.NDArray[Any]], str]:
-    """Put vectors that reach further edges of an int8 model's arithmetic in place of the last ones.
+    """Put vectors that reach further edges of an int8 model's arithmetic in place of some of the last ones.
 
     Args:
         seed: of the search.
@@ -83,7 +83,9 @@ def widened(
 
     arrays = [np.asarray(array) for array in inputs]
     try:
-        first = [array[:count] for array in arrays]
+        # From everywhere among them: recorded inputs stand first, and resemble each other.
+        looked_at = np.unique(np.linspace(0, len(arrays[0]) - 1, count).astype(int))
+        first = [array[looked_at] for array in arrays]
         extra, measured = reach(info, first, measure, seed=seed, rounds=2, children=max(1, count // 2))
     except HarnessError as error:
         return arrays, f"edges not measured: {error.seen or error.message}".splitlines()[0][:160]
@@ -91,7 +93,8 @@ def widened(
     check_edges(coverage, info, report, subject=info.name)
     about = {"model": info.name, "vectors": coverage.vectors, "edges": coverage.as_dict(info)}
     save_json(run_dir, about, "edges", info.name, arrays)
-    room = max(0, len(arrays[0]) - count)  # the measured ones stay
-    added = [new[:room] for new in extra]
-    joined = [np.concatenate([a[: len(a) - len(n)], n]) for a, n in zip(arrays, added, strict=True)]
+    replaced = np.setdiff1d(np.arange(len(arrays[0])), looked_at)[::-1][: len(extra[0])]  # the measured ones stay
+    joined = [array.copy() for array in arrays]
+    for array, new in zip(joined, extra, strict=True):
+        array[replaced] = new[: len(replaced)]
     return joined, f"{coverage.reached} of {coverage.all} edges of the arithmetic reached"
