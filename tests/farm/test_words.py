@@ -5,6 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
+from tfm_harness.farm import outcome
 from tfm_harness.farm.junit import night_junit
 from tfm_harness.farm.night import Night
 from tfm_harness.farm.record import NightRecord
@@ -81,9 +82,18 @@ def test_a_devices_words_do_nothing_in_a_terminal_or_in_xml() -> None:
     assert ET.fromstring(text).tag == "testsuites"
 
 
+def test_the_line_that_says_what_is_wrong() -> None:
+    assert outcome.said("") == ""
+    assert outcome.said("bench = <Bench>\nE   assert 1 == 2\nE   more") == "assert 1 == 2"
+    assert (
+        outcome.said("test_x.py:59: 4 checks failed:\n  a.b: not c\n  d") == "test_x.py:59: 4 checks failed: a.b: not c"
+    )
+    assert outcome.said("only this:") == "only this:"
+
+
 def test_a_flood_of_losses_is_cut_and_the_record_has_all() -> None:
     _, record = lived(by_build, "a", "b")
     many = replace(record, tests=record.tests * 100)
-    said = summary_words(many)
-    assert "more: night.json has all of them" in said
-    assert len(said.splitlines()) < 100
+    shown = summary_words(many)
+    assert "more: night.json has all of them" in shown
+    assert len(shown.splitlines()) < 100

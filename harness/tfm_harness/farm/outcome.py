@@ -68,4 +68,6 @@ def said(text: str) -> str:
     """The line of a failure's text that says what is wrong: pytest marks it with an E."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     marked = [line for line in lines if line.startswith("E ")]
-    return (marked or lines or [""])[0].removeprefix("E ").strip()
+    chosen = (marked or lines or [""])[0]
+    more = lines[lines.index(chosen) + 1 :][:1] if chosen.endswith(":") else []  # "4 checks failed:", and the first one
+    return " ".join(line.removeprefix("E ").strip() for line in (chosen, *more))

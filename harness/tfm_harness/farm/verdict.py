@@ -222,9 +222,10 @@ def _headline(record: NightRecord, silent: list[str]) -> str:
         parts.append("responsible: " + ", ".join(f"{WHOSE[who]} for {count}" for who, count in blame.most_common()))
     again = sum(len(test.tries) > 1 for test in record.tests)
     if again:
-        parts.append(f"{again} tests ran more than once")
+        parts.append("1 test ran more than once" if again == 1 else f"{again} tests ran more than once")
     if record.not_run:
-        parts.append(f"{len(record.not_run)} planned sessions never ran")
+        never = len(record.not_run)
+        parts.append("1 planned session never ran" if never == 1 else f"{never} planned sessions never ran")
     parts.append(f"boards: {boards['Good']} Good, {boards['Bad']} Bad, of {len(record.boards)}")
     if record.ended_early:
         parts.append(f"ended early: {record.ended_early}")
