@@ -1,14 +1,17 @@
 """Write the table of published image signing keys: hashes and sources, never the keys.
 
 Usage: ``python .ci/published_keys.py NAME=CHECKOUT...``, for instance ``MCUboot=~/mcuboot TF-M=~/trusted-firmware-m``.
-Every PEM file of a checkout that holds a signing key is hashed in each form that a KEYHASH TLV may have. Rows of the
-table whose sources are not named again stay, so that one source can be added without the others at hand.
+Every PEM file of a checkout that holds a signing key is hashed in each form that a KEYHASH TLV may have; of a bare Git
+repository every one that any of its commits had, as a key stays published when it is deleted. Rows of the table whose
+sources are not named again stay, so that one source can be added without the others at hand.
 """
 
 from __future__ import annotations
 
 import hashlib
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -25,8 +28,8 @@ __all__ = ["TABLE"]
 
 TABLE = """\\
 '''
-SKIPPED = ("enc-", "enc_", "encrypt", "attestation")
-OTHER_FOLDERS = ("mbedtls",)  # test data of a library in a checkout: nobody signs images with it
+SKIPPED = ("enc-", "enc_", "encrypt", "attestation", "cert", "server", "private-key.pem", "DAC_key", "PAI_key")
+OTHER_FOLDERS = ("mbedtls", "iperf3", "cert")  # a library's test data, keys for TLS: nobody signs images with them
 
 
 def hashes_of(pem: bytes) -> tuple[str, list[str]] | None:
@@ -63,17 +66,31 @@ def kept_rows(named: set[str]) -> dict[str, list[str]]:
     return rows
 
 
+def pem_files(root: Path) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each PEM file of a checkout, or of all commits of a bare Git repository."""
+    if not (root / "objects").is_dir():
+        yield from ((path.relative_to(root).as_posix(), path.read_bytes()) for path in sorted(root.rglob("*.pem")))
+        return
+    git = ["git", f"--git-dir={root}"]
+    listed = subprocess.run(
+        [*git, "rev-list", "--objects", "--missing=allow-any", "--all"], capture_output=True, text=True, check=True
+    )
+    for line in sorted(listed.stdout.splitlines(), key=lambda line: line[41:]):
+        if line.endswith(".pem"):
+            blob = subprocess.run([*git, "cat-file", "blob", line[:40]], capture_output=True, check=False)
+            if blob.returncode == 0:  # a snapshot may lack some
+                yield line[41:], blob.stdout
+
+
 def main() -> None:
     """Hash the keys of the checkouts that the command line names."""
     named = {argument.partition("=")[0] for argument in sys.argv[1:]}
     rows = kept_rows(named)
     for argument in sys.argv[1:]:
         source, _, folder = argument.partition("=")
-        root = Path(folder).expanduser()
-        for path in sorted(root.rglob("*.pem")):
-            name = path.relative_to(root).as_posix()
-            skipped = any(word in path.name for word in SKIPPED) or any(part in name for part in OTHER_FOLDERS)
-            found = None if skipped else hashes_of(path.read_bytes())
+        for name, pem in pem_files(Path(folder).expanduser()):
+            skipped = any(word in Path(name).name for word in SKIPPED) or any(part in name for part in OTHER_FOLDERS)
+            found = None if skipped else hashes_of(pem)
             for value in found[1] if found else ():
                 rows.setdefault(value, [found[0] if found else ""]).append(f"{source}: {name}")
     lines = [f"{value} {row[0]} {'; '.join(dict.fromkeys(row[1:]))}" for value, row in sorted(rows.items())]

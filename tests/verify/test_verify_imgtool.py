@@ -186,10 +186,20 @@ def test_published_keys_of_all_algorithms_are_known() -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ["MCUboot", "TF-M", "STM32CubeU5", "nRF-Connect-SDK", "NXP-mcuboot", "Renesas-mcuboot", "Arduino"]
+    "source",
+    ["MCUboot", "TF-M", "STM32CubeU5", "nRF-Connect-SDK", "NXP-mcuboot", "Renesas-mcuboot", "Arduino", "sdk-nrf-bm"],
 )
 def test_published_keys_of_each_platform_are_known(source: str) -> None:
     assert any(f"{source}: " in row for row in PUBLISHED_KEY_HASHES.values())
+
+
+def test_the_sample_keys_of_the_nrf_connect_sdk_are_known() -> None:
+    """nRF Desktop, Pelion client, Thingy:91 X and the tests of KMU and NSIB: a key for each board, and some deleted."""
+    places = {row for row in PUBLISHED_KEY_HASHES.values() if " sdk-nrf: " in f" {row}"}
+    assert len(places) >= 39
+    for part in ("nrf_desktop", "pelion_client", "thingy91x", "kmu/keys"):
+        assert any(part in row for row in places)
+    assert {row.split(" ", 1)[0] for row in places} == {"RSA-2048", "EC-secp256r1", "Ed25519"}
 
 
 def test_a_platforms_own_published_key_is_found_by_its_public_half() -> None:
