@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tfm_harness.cli.history import add_store_options
 from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.files import KEY_LIMIT, read_file
 
 __all__ = ["add_parser", "run"]
 
@@ -86,7 +87,7 @@ def _place(text: str) -> tuple[str, int]:
 def _token(path: Path) -> str:
     try:
         mode = path.stat().st_mode
-        token = path.read_text(encoding="utf-8").strip()
+        token = read_file(path, KEY_LIMIT).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             "the token's file cannot be read", kind="dashboard-token", seen=str(error), where=str(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tfm_harness.bundled import bundled
 from tfm_harness.errors import ConfigError
+from tfm_harness.files import IMAGE_LIMIT, read_file
 
 __all__ = ["add_parser", "project_files", "run"]
 
@@ -173,7 +174,7 @@ def _without_head(path: Path) -> str:
 def _differs(path: Path, data: bytes) -> bool:
     """Whether something else is there."""
     try:
-        return path.read_bytes() != data
+        return read_file(path, IMAGE_LIMIT) != data
     except FileNotFoundError:
         return False
     except OSError:

@@ -16,6 +16,7 @@ from tfm_harness.farm.night import Ended, Night
 from tfm_harness.farm.outcome import BUILD_CHANGED
 from tfm_harness.farm.runner import build_of
 from tfm_harness.farm.tasks import Assignment, SessionResult
+from tfm_harness.files import TEXT_LIMIT, read_file
 
 __all__ = ["PROOF_LASTS", "digest_of", "newest_night", "replay"]
 
@@ -102,4 +103,4 @@ def _with_attempts(night: Night, result: SessionResult, folder: Path) -> Session
 
 def digest_of(path: Path) -> str:
     """SHA-256 of a farm file, hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashlib.sha256(read_file(path, TEXT_LIMIT)).hexdigest()

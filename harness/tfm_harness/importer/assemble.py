@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tfm_harness.config.contents import image_words
 from tfm_harness.errors import ConfigError
+from tfm_harness.files import KEY_LIMIT, read_file
 from tfm_harness.importer.facts import Fact, Facts, read_facts, version_of
 from tfm_harness.importer.images import Signed, SignedImage, choose, read_signed
 from tfm_harness.importer.layout import Layout, layout_of, platform_names
@@ -104,13 +105,13 @@ def _label(path: Path, found: Found) -> str:
 
 def _public_key(found: Found, role: str) -> Path | None:
     paths = found.public_keys.get(role, [])
-    contents = {path.read_bytes() for path in paths}
-    if len(contents) > 1:
+    contents = [read_file(path, KEY_LIMIT) for path in paths]
+    if len(set(contents)) > 1:
         raise ConfigError(
             f"this tree holds two different {role} signing public keys",
             kind="import-contradiction",
             expected=str(paths[0]),
-            seen=str(next(path for path in paths if path.read_bytes() != paths[0].read_bytes())),
+            seen=str(next(path for path, data in zip(paths, contents, strict=True) if data != contents[0])),
             where=str(paths[0]),
         )
     return paths[0] if paths else None

@@ -16,6 +16,7 @@ import pytest
 from _pytest.runner import runtestprotocol  # what other plugins that add reports build on, too
 
 from tfm_harness.errors import ProductError
+from tfm_harness.plugin.net import while_collecting
 
 if TYPE_CHECKING:
     from tfm_harness.bench.combination import TargetBuild
@@ -41,6 +42,7 @@ def wanted_suites(combinations: Sequence[TargetBuild]) -> list[str]:
     return list(names) or [_NONE]
 
 
+@while_collecting
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test for each console suite that any of the session's builds lists."""
     if not _runs_a_suite(metafunc.fixturenames):

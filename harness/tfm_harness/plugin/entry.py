@@ -5,6 +5,7 @@ Imports only pytest and the standard library at module level (a benchmark holds 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator, Sequence
 
 import pytest
@@ -45,6 +46,11 @@ def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Gen
         check_old_flags(parser, args)
     except ConfigError as error:
         raise pytest.UsageError(str(error)) from None
+    except Exception as error:  # noqa: BLE001 - pytest has no net here, and Python would end with 1
+        from tfm_harness.plugin.net import EXIT_BUG, bug_of
+
+        sys.stderr.write(f"{bug_of(error, 'pytest_load_initial_conftests')}\n")
+        raise SystemExit(EXIT_BUG) from None
     return result
 
 

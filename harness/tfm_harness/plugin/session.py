@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from tfm_harness.bench.combination import TargetBuild
 from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.boards.base import RunContext
 from tfm_harness.boards.locks import told_by
-from tfm_harness.errors import HarnessError
+from tfm_harness.errors import HarnessBug, HarnessError
 from tfm_harness.parity.installed import installed_engine
 from tfm_harness.plugin import console_items, failure_text, junit, pool
 from tfm_harness.plugin.bench import REPORT, Bench
@@ -22,6 +23,7 @@ from tfm_harness.plugin.combinations import load_combinations, run_context
 from tfm_harness.plugin.decision import decide
 from tfm_harness.plugin.fixtures import skip_uncovered
 from tfm_harness.plugin.neighbours import keep_apart
+from tfm_harness.plugin.net import EXIT_BUG, around_test, bug_of, while_collecting
 from tfm_harness.plugin.only import keep_only
 from tfm_harness.plugin.options import Setting, settings
 from tfm_harness.plugin.outcomes import classify, location
@@ -79,6 +81,8 @@ class HarnessPlugin:
         self._signer = RunSigner("" if self.worker or self.context is None else options["evidence"].text)
         self._keeper = RunKeeper("" if self.worker or self.context is None else self.context.store)
         self.trouble = ""
+        self._bugs: list[str] = []  # of the harness, met in hooks: they end the session with 3
+        self._session: pytest.Session | None = None
         self._signals = Signals(self._interrupted, self._say)
         self._suspects: dict[str, str] = {}  # the last test that failed, by combination
         self._causes: dict[str, tuple[str, BaseException]] = {}  # why a combination has no board, and who met it first
@@ -114,15 +118,39 @@ class HarnessPlugin:
         """The open bench of a combination."""
         return self._open.get(combination.name)
 
-    def pytest_sessionstart(self) -> None:
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Signals that end a run give the boards back."""
+        self._session = session
         self._signals.install()
 
     def pytest_unconfigure(self) -> None:
         """Close what a second Ctrl-C left open."""
+        try:
+            self._leave()
+        except Exception as error:  # noqa: BLE001 - Python would end with 1, which is a verdict
+            self._at_the_end(error, "pytest_unconfigure")
+
+    def _leave(self) -> None:
         for bench in list(self._open.values()):
             bench.close()
         self._signals.remove()
+
+    def _at_the_end(self, error: Exception, hook: str) -> None:
+        """What fails when the session ends is told, and is the exit code's business; nothing comes after it."""
+        told = error if isinstance(error, HarnessError) else bug_of(error, hook)
+        sys.stderr.write(f"{told}\n")
+        if self._session is not None:
+            self._session.exitstatus = EXIT_BUG
+
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Pytest gives up, or a test process of pytest-xdist did: no verdict, and no mere interruption."""
+        self._bugs.append(excinfo.exconly())
+
+    def pytest_exception_interact(self, call: pytest.CallInfo[Any], report: object) -> None:
+        """A bug of ours while collecting looks like a mistake in the user's tests."""
+        error = call.excinfo.value if call.excinfo else None
+        if isinstance(report, pytest.CollectReport) and isinstance(error, HarnessBug):
+            self._bugs.append(str(error))
 
     def pytest_keyboard_interrupt(self) -> None:
         """The run ends before its end, also where the interrupt was no signal."""
@@ -139,6 +167,7 @@ class HarnessPlugin:
     # -- collecting
 
     @pytest.hookimpl
+    @while_collecting
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Each test that wants a board runs for each combination; one that asks for a model, for each of these."""
         if "tfm_combination" in metafunc.fixturenames:
@@ -183,6 +212,7 @@ class HarnessPlugin:
     # -- running
 
     @pytest.hookimpl(wrapper=True)
+    @around_test
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
         """After the fixtures are there: is what the test needs there too?"""
         clean_slate(item)
@@ -205,6 +235,7 @@ class HarnessPlugin:
         return result
 
     @pytest.hookimpl(wrapper=True)
+    @around_test
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """The test, then what its board did meanwhile, then the verdict of the checks."""
         bench = bench_of(item)
@@ -369,12 +400,21 @@ class HarnessPlugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Verdict and exit code; the run's record on disk."""
+        try:
+            self._finish(session, exitstatus)
+        except Exception as error:  # noqa: BLE001 - Python would end with 1, which is a verdict
+            self.trouble = str(bug_of(error, "pytest_sessionfinish"))
+            session.exitstatus = EXIT_BUG
+
+    def _finish(self, session: pytest.Session, exitstatus: int) -> None:
         self._signals.ending()
         if self.worker:
             self.config.workeroutput["tfm_harness"] = self._share()  # type: ignore[attr-defined] # pytest-xdist's
             return
         if self.context is not None:
             pool.note_quarantine(self.log, self.context)
+        if self._bugs:
+            exitstatus = EXIT_BUG
         least = self.options["fail-under-coverage"].text
         record = self.record = make_record(
             self.log,
@@ -404,6 +444,7 @@ class HarnessPlugin:
     def _share(self) -> dict[str, Any]:
         """What this test process knows, in words that pytest-xdist can send."""
         return {
+            "bugs": list(self._bugs),
             "boards": [dump(run) for run in self.log.boards.values()],
             "moves": [dump(move) for move in self.log.moves],
             "left_out": {nodeid: list(where) for nodeid, where in self.log.left_out.items()},
@@ -426,6 +467,7 @@ class HarnessPlugin:
         """A pytest-xdist worker has ended: what it knows about its boards."""
         del error
         share = getattr(node, "workeroutput", {}).get("tfm_harness", {})
+        self._bugs += share.get("bugs", ())
         worker = str(getattr(getattr(node, "gateway", None), "id", ""))
         for text in share.get("boards", ()):
             run = load(BoardRun, text)
@@ -436,6 +478,12 @@ class HarnessPlugin:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Suites by board, findings, waivers, what was not covered."""
+        try:
+            self._summarise(terminalreporter)
+        except Exception as error:  # noqa: BLE001 - Python would end with 1, which is a verdict
+            self._at_the_end(error, "pytest_terminal_summary")
+
+    def _summarise(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.record is not None:
             summary(terminalreporter, self.record)
         if self.trouble:

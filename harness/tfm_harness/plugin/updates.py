@@ -7,6 +7,7 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 from tfm_harness.bench.not_covered import NotCovered
+from tfm_harness.files import MODEL_LIMIT, read_file
 from tfm_harness.findings import Check
 from tfm_harness.protocol.smp.answers import ModelInfo, Refused
 from tfm_harness.testing.images import ImageRecipe, load_signing_key, make_image
@@ -79,7 +80,7 @@ class ModelUpdates:
 
     def payload(self, name: str) -> bytes:
         """The build's own .tflite file of that name."""
-        return self.bench.combination.build.model_file(name).read_bytes()
+        return read_file(self.bench.combination.build.model_file(name), MODEL_LIMIT)
 
     def input(self, fill: int = 0) -> bytes:
         """One input tensor of the active model."""
