@@ -10,6 +10,7 @@ from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.bench.skips import Came, SkippedBoot, Tally, counting, skipping, spent
 from tfm_harness.boards.virtual import Debugger, VirtualControl
 from tfm_harness.errors import HarnessError
+from tfm_harness.files import IMAGE_LIMIT, read_file
 from tfm_harness.findings import Check
 from tfm_harness.verify.instruction_skips import Skip, evenly, plan
 from tfm_harness.verify.marked_code import MarkedCode, read_marked_code
@@ -44,7 +45,7 @@ class SkipCampaign:
         image = next((image for image in bench.combination.build.images if image.world == "secure"), None)
         if image is None or image.kind != "elf":
             raise NotCovered(f"{bench.combination.build.name} has no secure image with symbols")
-        self.code: MarkedCode = read_marked_code(image.file.read_bytes())
+        self.code: MarkedCode = read_marked_code(read_file(image.file, IMAGE_LIMIT))
         if not self.code.functions:
             raise NotCovered("no function of the secure image is marked as one that decides (section .decisions)")
 
