@@ -349,7 +349,16 @@ class Registers:
 
 
 class Debugger(Protocol):
-    """A debugger on the emulated CPU, which stands whenever it is not between `go` and the end of `wait`."""
+    """A debugger on the emulated CPU, which stands whenever it is not between `go` and the end of `wait`.
+
+    It is open in its block. Where the emulator ended meanwhile and was started again: `close`, then `open`.
+    """
+
+    def open(self) -> None:
+        """Begin; the CPU stands."""
+
+    def close(self) -> None:
+        """End; the CPU runs on, and no breakpoint is left. Never raises."""
 
     @property
     def pc(self) -> int:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.bench.skips import Came, SkippedBoot, Tally, counting, skipping, spent
+from tfm_harness.boards.base import ResetKind
 from tfm_harness.boards.virtual import Debugger, VirtualControl
-from tfm_harness.errors import HarnessError
+from tfm_harness.errors import HarnessError, ProductError
 from tfm_harness.files import IMAGE_LIMIT, read_file
 from tfm_harness.findings import Check
 from tfm_harness.verify.instruction_skips import Skip, evenly, plan
@@ -85,7 +86,7 @@ class SkipCampaign:
         with self._bench.reset_monitor.expected_reset(), self._board.debugger() as debugger:
             boot = SkippedBoot(debugger, self.code, ends=ends, foreign=foreign, prepare=lambda: prepare(debugger))
             if self._sound(check, subject, boot.plain()):
-                self._run(check, subject, boot.visits(), boot.attempt)
+                self._run(check, subject, boot.visits(), self._surviving(debugger, boot.attempt))
         self._bench.reset_monitor.begin()  # what a panic printed that a skip has caused is no panic of the product
 
     def requests(
@@ -135,8 +136,33 @@ class SkipCampaign:
                 return Came.REFUSED if answered else Came.STOPPED
 
             if self._sound(check, subject, came):
-                self._run(check, subject, visits, attempt)
+                self._run(check, subject, visits, self._surviving(debugger, attempt, prepare))
         self._bench.reset_monitor.begin()  # as in `boots`
+
+    def _surviving(
+        self, debugger: Debugger, attempt: Callable[[Skip], Came], prepare: Callable[[], None] = lambda: None
+    ) -> Callable[[Skip], Came]:
+        """An attempt after which the board goes on, also where the CPU locks up: that ends the emulator."""
+
+        def survive(skip: Skip) -> Came:
+            try:
+                return attempt(skip)
+            except HarnessError:
+                try:
+                    self._bench.board.check_alive()
+                except ProductError as end:
+                    if end.kind != "lockup":
+                        raise
+                else:
+                    raise
+                debugger.close()
+                self._bench.reset(ResetKind.COLD)
+                prepare()
+                debugger.open()
+                debugger.go()
+                return Came.STOPPED
+
+        return survive
 
     def _asks(self, request: Callable[[], object], patience: float) -> bool:
         """Whether an answer came within `patience` seconds."""

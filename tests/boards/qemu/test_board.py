@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -619,3 +620,30 @@ def test_the_seed_source_counts_resets_since_the_cold_start(probe_board: QemuBoa
     assert probe_board.seed_source is not None
     assert probe_board.seed_source[0] != first[0]
     assert probe_board.seed_source[1] == 0
+
+
+def test_a_debugger_moves_the_cpu_on(probe_board: QemuBoard, probe_elf: Path) -> None:
+    wait_until_ready(probe_board, READY)
+    named = subprocess.run(["arm-none-eabi-nm", str(probe_elf)], capture_output=True, text=True, check=True).stdout
+    symbols = {line.split()[2]: int(line.split()[0], 16) & ~1 for line in named.splitlines() if len(line.split()) == 3}
+    in_block = 0x08 << 8  # an IT block of one more instruction
+    with probe_board.debugger() as debugger, ThreadPoolExecutor(1) as asking:
+        debugger.break_at(symbols["hex"])
+        debugger.go()
+        answer = asking.submit(ask_line, probe_board, "word 38000008")
+        assert debugger.wait(30)
+        assert debugger.pc == symbols["hex"]
+        flags = debugger.xpsr
+        debugger.jump(symbols["hex"] + 2, flags | in_block)
+        assert (debugger.pc, debugger.xpsr) == (symbols["hex"] + 2, flags | in_block)
+        debugger.jump(symbols["hex"], flags)
+        debugger.go()
+        assert debugger.wait(0.05) is False
+        assert answer.result(30) == "00003000"
+        used = debugger.work_done()
+        debugger.restart()
+        started = debugger.pc
+        debugger.step()
+        assert debugger.pc != started
+        assert debugger.work_done() >= used > 0
+    assert ask_line(probe_board, "word 38000008") == "00003000", "no breakpoint is left, and the firmware boots"

@@ -43,6 +43,16 @@ class QemuDebugger:
         self._breaks: set[int] = set()
 
     def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """See `Debugger`."""
         self._folder = Path(tempfile.mkdtemp(prefix="tfm-harness-gdb-"))
         path = self._folder / "port"
         try:
@@ -50,14 +60,8 @@ class QemuDebugger:
             with _reported():
                 self._remote = GdbRemote(str(path))
         except BaseException:
-            self._close()
+            self.close()
             raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
 
     @property
     def pc(self) -> int:
@@ -111,11 +115,23 @@ class QemuDebugger:
             self._open.step()
 
     def jump(self, address: int, xpsr: int) -> None:
-        """See `Debugger`. QEMU takes the bits of IT, and leaves the exception number as it is."""
+        """See `Debugger`. QEMU takes the bits of IT, and leaves the exception number as it is.
+
+        Raises:
+            InfrastructureError: kind ``gdbstub``: the CPU does not stand where it was told to.
+        """
         with _reported():
             self._open.write_register(_PC, address)
             if self._open.read_register(_XPSR) != xpsr:
                 self._open.write_register(_XPSR, xpsr)
+            seen = self._open.read_register(_PC), self._open.read_register(_XPSR)
+        if seen != (address, xpsr):
+            raise InfrastructureError(
+                "the emulator's debugger did not move the CPU on",
+                kind="gdbstub",
+                expected=f"PC {address:#010x}, xPSR {xpsr:#010x}",
+                seen=f"PC {seen[0]:#010x}, xPSR {seen[1]:#010x}",
+            )
 
     def read(self, address: int, size: int) -> bytes:
         """See `Debugger`."""
@@ -148,7 +164,8 @@ class QemuDebugger:
             raise HarnessBug("a debugger is used outside of its block", kind="board-state")
         return self._remote
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """See `Debugger`."""
         remote, self._remote = self._remote, None
         try:
             if remote is not None:

@@ -1,0 +1,114 @@
+"""Boots with an instruction left out, on a CPU of a few lines that has every kind of end."""
+
+from __future__ import annotations
+
+import pytest
+from tfm_harness.bench.skips import Came, SkippedBoot, Tally
+from tfm_harness.verify.instruction_skips import Skip, plan
+from tfm_harness.verify.marked_code import Instruction, MarkedCode
+
+START, HALT, RESET, IMAGE = 0x100, 0x180, 0x1C0, 0x8000
+# address: where the CPU goes on; a boot that refuses takes the branch at 0x104
+WAY = {0x100: 0x102, 0x102: 0x104, 0x104: 0x10A, 0x106: 0x108, 0x108: IMAGE, 0x10A: HALT, 0x10C: RESET, 0x10E: 0x10E}
+
+
+class Cpu:
+    """A `Debugger` on a CPU of instructions of 2 bytes; `worked` grows while it runs to no end."""
+
+    def __init__(self) -> None:
+        self.pc, self.xpsr = START, 0x01000000
+        self.breaks: set[int] = set()
+        self.worked = 0.0
+        self.restarts = 0
+        self.stopped = True
+
+    def open(self) -> None: ...
+    def close(self) -> None: ...
+    def halt(self) -> None: ...
+
+    def break_at(self, address: int) -> None:
+        self.breaks.add(address)
+
+    def clear(self, address: int) -> None:
+        self.breaks.discard(address)
+
+    def go(self) -> None:
+        for _ in range(50):
+            self.pc = WAY.get(self.pc, self.pc)
+            self.stopped = self.pc in self.breaks
+            if self.stopped:
+                return
+        self.worked += 0.3
+
+    def wait(self, timeout: float) -> bool:
+        return self.stopped
+
+    def step(self) -> None: ...
+
+    def jump(self, address: int, xpsr: int) -> None:
+        self.pc, self.xpsr = address, xpsr
+
+    def read(self, address: int, size: int) -> bytes:
+        return b"\x30\xbf" if address == 0x10E and self.asleep else bytes(size)
+
+    def write(self, address: int, data: bytes) -> None: ...
+
+    def restart(self) -> None:
+        self.pc = START - 2
+        WAY[START - 2] = START
+        self.restarts += 1
+
+    def work_done(self) -> float:
+        return self.worked
+
+    asleep = False
+
+
+@pytest.fixture
+def code() -> MarkedCode:
+    functions = {at: Instruction(at, 2, 0, "decide") for at in range(0x100, 0x110, 2)}
+    return MarkedCode(("decide",), functions, {}, (), b"")
+
+
+def boot(cpu: Cpu, code: MarkedCode, prepared: list[int]) -> SkippedBoot:
+    return SkippedBoot(
+        cpu,
+        code,
+        ends={HALT: Came.REFUSED, RESET: Came.STOPPED, IMAGE: Came.BYPASSED},
+        foreign=range(IMAGE + 2, IMAGE + 0x1000),
+        prepare=lambda: prepared.append(cpu.restarts),
+    )
+
+
+def test_each_skip_comes_to_its_end(code: MarkedCode) -> None:
+    cpu, prepared, tally = Cpu(), [], Tally()
+    run = boot(cpu, code, prepared)
+    assert run.plain() is Came.REFUSED
+    visits = run.visits()
+    assert visits == {0x100: 1, 0x102: 1, 0x104: 1, 0x10A: 1}
+    came = {}
+    for skip in plan(code, visits):
+        came[skip] = run.attempt(skip)
+        tally.add(skip, came[skip])
+    assert {skip for skip, end in came.items() if end is Came.BYPASSED} == {
+        Skip(0x102, 2), Skip(0x104, 1), Skip(0x104, 2),
+    }  # fmt: skip
+    assert came[Skip(0x10A, 1)] is Came.STOPPED, "behind the branch to the halt comes a reset"
+    assert came[Skip(0x10A, 2)] is Came.STOPPED, "no end: it hangs"
+    assert came[Skip(0x100, 1)] is Came.REFUSED
+    assert run.attempt(Skip(0x106, 1)) is Came.UNREACHED
+    assert run.attempt(Skip(0x100, 1, visit=2)) is Came.UNREACHED
+    assert prepared == list(range(1, cpu.restarts + 1)), "each boot begins prepared"
+    assert str(tally) == "8 skips at 4 addresses: 3 refused, 2 stopped, 3 bypassed"
+
+
+def test_a_cpu_found_in_foreign_code_has_accepted_it(code: MarkedCode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(WAY, 0x108, IMAGE + 0x10)  # not through the reset handler
+    assert boot(Cpu(), code, []).attempt(Skip(0x104, 1)) is Came.BYPASSED
+
+
+def test_a_cpu_that_sleeps_has_ended(code: MarkedCode) -> None:
+    cpu = Cpu()
+    cpu.asleep = True
+    assert boot(cpu, code, []).attempt(Skip(0x10A, 2)) is Came.STOPPED
+    assert cpu.worked < 1.0, "it was not waited for"
