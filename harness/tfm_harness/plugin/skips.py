@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,7 @@ SAMPLE: Final = 40
 """Skips of one campaign that a run tries which is not asked for all."""
 _SHOWN: Final = 20  # bypasses that become a finding each
 _ANSWER: Final = 1.0  # seconds
+_ENDING: Final = 5.0  # seconds that an emulator may take to end
 _TRACED: Final = 120.0  # seconds that an answer may take while each instruction that it takes is counted
 
 
@@ -83,11 +85,10 @@ class SkipCampaign:
         ends = {symbols[name]: Came.STOPPED for name in stopped if name in symbols}
         ends |= {symbols[name]: Came.REFUSED for name in refused if name in symbols}
         ends[forbidden] = Came.BYPASSED
-        with self._bench.reset_monitor.expected_reset(), self._board.debugger() as debugger:
+        with self._unblamed(), self._bench.reset_monitor.expected_reset(), self._board.debugger() as debugger:
             boot = SkippedBoot(debugger, self.code, ends=ends, foreign=foreign, prepare=lambda: prepare(debugger))
             if self._sound(check, subject, boot.plain()):
                 self._run(check, subject, boot.visits(), self._surviving(debugger, boot.attempt))
-        self._bench.reset_monitor.begin()  # what a panic printed that a skip has caused is no panic of the product
 
     def requests(
         self,
@@ -107,7 +108,7 @@ class SkipCampaign:
             accepted: whether the firmware did what it must refuse, by traces that stay behind; may ask the firmware.
             prepare: puts the firmware into the state that the request needs, and removes such traces.
         """
-        with self._board.debugger() as debugger:
+        with self._unblamed(), self._board.debugger() as debugger:
             debugger.go()
             prepare()
             with counting(debugger, self.code) as visits:
@@ -137,7 +138,14 @@ class SkipCampaign:
 
             if self._sound(check, subject, came):
                 self._run(check, subject, visits, self._surviving(debugger, attempt, prepare))
-        self._bench.reset_monitor.begin()  # as in `boots`
+
+    @contextlib.contextmanager
+    def _unblamed(self) -> Iterator[None]:
+        """A panic in the block, which a skip has caused, is no panic of the product."""
+        try:
+            yield
+        finally:
+            self._bench.reset_monitor.begin()
 
     def _surviving(
         self, debugger: Debugger, attempt: Callable[[Skip], Came], prepare: Callable[[], None] = lambda: None
@@ -147,14 +155,9 @@ class SkipCampaign:
         def survive(skip: Skip) -> Came:
             try:
                 return attempt(skip)
-            except HarnessError:
-                try:
-                    self._bench.board.check_alive()
-                except ProductError as end:
-                    if end.kind != "lockup":
-                        raise
-                else:
-                    raise
+            except HarnessError as error:
+                if not self._locked_up():
+                    raise error from None
                 debugger.close()
                 self._bench.reset(ResetKind.COLD)
                 prepare()
@@ -163,6 +166,17 @@ class SkipCampaign:
                 return Came.STOPPED
 
         return survive
+
+    def _locked_up(self) -> bool:
+        """Whether the emulator has ended because the CPU locked up. It hangs up before it ends."""
+        end = time.monotonic() + _ENDING
+        while time.monotonic() < end:
+            try:
+                self._bench.board.check_alive()
+            except ProductError as error:
+                return error.kind == "lockup"
+            time.sleep(0.01)
+        return False
 
     def _asks(self, request: Callable[[], object], patience: float) -> bool:
         """Whether an answer came within `patience` seconds."""

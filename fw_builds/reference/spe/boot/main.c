@@ -61,7 +61,7 @@ DECISION _Noreturn void spe_main(void)
 	}
 	start_partitions();
 	model_store_init(); /* asks the inference partition about models */
-	spe_log("BOOT", "starting the non-secure image at tick %u", (unsigned int)target_ticks());
 	FIH_REQUIRE(nspe_confirm(&entry, &device()->nspe));
+	spe_log("BOOT", "starting the non-secure image at tick %u", (unsigned int)target_ticks());
 	target_launch_nonsecure(entry.vectors, entry.msp, entry.reset);
 }

@@ -238,7 +238,7 @@ class QemuBoard(EmulatedBoard):
 
     async def _system_reset(self) -> None:
         await self._machine.command("stop")
-        self._reset_done.clear()
+        self._reset_done = asyncio.Event()  # each process of the emulator has an event loop of its own
         self._resets_since_cold += 1
         await self._machine.command("system_reset")
         await asyncio.wait_for(self._reset_done.wait(), _START_TIMEOUT / 2)  # the answer comes before the reset does
@@ -248,7 +248,7 @@ class QemuBoard(EmulatedBoard):
 
     async def _reset_standing(self) -> None:
         """Reset while a debugger holds the CPU, which stands again afterwards."""
-        self._reset_done.clear()
+        self._reset_done = asyncio.Event()  # each process of the emulator has an event loop of its own
         self._resets_since_cold += 1
         await self._machine.command("system_reset")
         await asyncio.wait_for(self._reset_done.wait(), _START_TIMEOUT / 2)
