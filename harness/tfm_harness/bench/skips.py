@@ -105,7 +105,10 @@ class SkippedBoot:
             debugger.go()
             while not debugger.wait(_LOOK):
                 debugger.halt()
-                if debugger.pc in self._foreign:
+                at = debugger.pc
+                if at in self._ends or (skip is not None and at == skip.address):
+                    break  # it came to stand there just now
+                if at in self._foreign:
                     return Came.BYPASSED
                 if asleep(debugger) or debugger.work_done() > limit:
                     return Came.STOPPED
@@ -138,6 +141,8 @@ def visits_of(debugger: Debugger, code: MarkedCode, ended: Callable[[int], bool]
             debugger.go()
             while not debugger.wait(_LOOK):
                 debugger.halt()
+                if debugger.pc in code.instructions or ended(debugger.pc):
+                    break  # it came to stand there just now
                 if asleep(debugger):
                     return counted
                 debugger.go()
