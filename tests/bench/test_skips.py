@@ -81,7 +81,8 @@ def boot(cpu: Cpu, code: MarkedCode, prepared: list[int]) -> SkippedBoot:
 
 
 def test_each_skip_comes_to_its_end(code: MarkedCode) -> None:
-    cpu, prepared, tally = Cpu(), [], Tally()
+    cpu, tally = Cpu(), Tally()
+    prepared: list[int] = []
     run = boot(cpu, code, prepared)
     assert run.plain() is Came.REFUSED
     visits = run.visits()
