@@ -110,7 +110,7 @@ def test_models_that_only_the_reference_runs_and_a_tolerance_nobody_needs(tmp_pa
     source, _, edges = inputs["tamper"].rpartition(", ")
     assert source == "12 windows of idle.csv, vibration.csv, tamper.csv, 12 generated"
     assert edges.endswith("of 67 edges of the arithmetic reached")
-    assert inputs["sine"] == "24 generated"
+    assert inputs["sine"].startswith("24 generated, ")
 
 
 def test_wrong_numbers_name_the_operator_and_can_be_replayed(tmp_path: Path) -> None:
