@@ -101,6 +101,14 @@ def test_shown_commands_exist(name: str, capsys: pytest.CaptureFixture[str]) -> 
         assert code == 0, f"{name}: {command}\n{capsys.readouterr().err}"
 
 
+def test_the_readme_names_every_command_and_suite() -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(?:tfm-harness )?([a-z-]+)(?: [^`]*)?`", page.partition("## Commands")[2]))
+    assert set(subcommands(make_parser())) <= named
+    suites = {path.name for path in (ROOT / "suites").iterdir() if (path / "README.md").is_file()}
+    assert set(re.findall(r"\(suites/(\w+)/README\.md\)", page)) == suites
+
+
 def test_the_page_on_suites_has_every_word_of_needs() -> None:
     page = (ROOT / "docs" / "writing-a-suite.md").read_text(encoding="utf-8")
     part = page.partition("## What a test needs")[2].partition("\n## ")[0]

@@ -131,9 +131,11 @@ DECISION psa_status_t infer_run(const struct tfm_inference_run *request, const u
 	/* The sampling timer stays off from here to the inference's end: its work is not the inference's time. */
 	sampler_lock();
 	status = from_sensor ? input_from_sensor(model, window_bytes) : input_from_host(model, input, input_len);
-	phases->input_ready = counter_now(SAMPLING_TIMER);
 	if (status == PSA_SUCCESS) {
 		FIH_REQUIRE(confirm(request, input_len, model));
+	}
+	phases->input_ready = counter_now(SAMPLING_TIMER);
+	if (status == PSA_SUCCESS) {
 		status = run_timed(model, phases);
 	}
 	sampler_unlock();

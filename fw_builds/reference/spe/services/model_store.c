@@ -125,7 +125,12 @@ DECISION static enum mcuboot_status activate(uint32_t number)
 	if (status != MCUBOOT_OK) {
 		return status;
 	}
-	FIH_REQUIRE(confirm(number));
+	const volatile fih_t again = confirm(number);
+
+	if (again == FIH_NO) {
+		return MCUBOOT_BAD_HASH; /* the bytes have changed since the first look */
+	}
+	FIH_REQUIRE(again);
 	if (!rollback_raise(TFM_SP_MODEL_STORE, slot->image.name, slot->image.security_counter)) {
 		return MCUBOOT_COUNTER_NOT_KEPT;
 	}
