@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SAMPLE", "SkipCampaign"]
 
-SAMPLE: Final = 40
+SAMPLE: Final = 16
 """Skips of one campaign that a run tries which is not asked for all."""
 _SHOWN: Final = 20  # bypasses that become a finding each
 _ANSWER: Final = 1.0  # seconds
