@@ -17,7 +17,9 @@ SOURCES = sorted((ROOT / "harness" / "tfm_harness" / "verify").rglob("*.py"))
 
 
 def test_importing_it_loads_nothing_heavy() -> None:
-    modules = [".".join(source.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for source in SOURCES]
+    # The leak scanner searches hundreds of megabytes with numpy; it is imported by those who scan only.
+    light = [source for source in SOURCES if "leaks" not in source.parts]
+    modules = [".".join(source.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for source in light]
     script = (
         "import sys, importlib\n"
         "import tfm_harness.verify\n"

@@ -158,7 +158,7 @@ def test_every_suite_runs_or_says_what_is_missing(run: Run) -> None:
     def switch_on(text: str) -> str:
         return text.replace("# waivers:\n#   - {finding: result.freshness", "waivers:\n  - {finding: result.freshness")
 
-    result = run("-rfE", weak=False, edit=switch_on, suite="")
+    result = run("-rfEs", weak=False, edit=switch_on, suite="")
     assert result.ret == 0, result.stdout.str()
     outcomes = result.parseoutcomes()
     assert outcomes.keys() == {"passed", "skipped"}
