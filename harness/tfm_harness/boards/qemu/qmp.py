@@ -18,6 +18,7 @@ from tfm_harness.errors import InfrastructureError
 __all__ = ["Qmp", "QmpRefusedError"]
 
 _T = TypeVar("_T")
+_ENDING = 5.0  # seconds for tasks that are cancelled
 
 
 class QmpRefusedError(InfrastructureError):
@@ -54,6 +55,12 @@ class Qmp:
         try:
             self._loop.run_forever()
         finally:
+            # A flood of events on a busy host may outlast the limit of `close`: nothing is left pending even then.
+            left = asyncio.all_tasks(self._loop)
+            for task in left:
+                task.cancel()
+            if left:
+                self._loop.run_until_complete(asyncio.wait(left, timeout=_ENDING))
             self._loop.close()
 
     def call(self, coroutine: Coroutine[Any, Any, _T], timeout: float) -> _T:
