@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from tfm_harness.findings import Report
 from tfm_harness.latency import catalogue
+from tfm_harness.latency.statistics import mid_ranks
 
 __all__ = ["LEAST_TIMINGS", "check_independent", "rank_correlation"]
 
@@ -23,28 +24,14 @@ _SPEARMAN_VARIANCE = 1.06
 """Of Fisher's z for rank correlations (Fieller, Hartley, Pearson: Biometrika 44, 1957)."""
 
 
-def _ranks(values: Sequence[float]) -> list[float]:
-    """Ranks; equal values share the mean of theirs."""
-    order = sorted(range(len(values)), key=values.__getitem__)
-    ranks = [0.0] * len(values)
-    begin = 0
-    while begin < len(order):
-        end = begin
-        while end + 1 < len(order) and values[order[end + 1]] == values[order[begin]]:
-            end += 1
-        for place in order[begin : end + 1]:
-            ranks[place] = (begin + end) / 2
-        begin = end + 1
-    return ranks
-
-
 def rank_correlation(left: Sequence[float], right: Sequence[float]) -> float:
     """Spearman's coefficient, -1 to 1; 0 where one of them does not vary."""
-    first, second = _ranks(left), _ranks(right)
-    middle = (len(first) - 1) / 2
-    above = sum((a - middle) * (b - middle) for a, b in zip(first, second, strict=True))
-    below = math.sqrt(sum((a - middle) ** 2 for a in first) * sum((b - middle) ** 2 for b in second))
-    return above / below if below else 0.0
+    import numpy as np
+
+    (first, _), (second, _) = mid_ranks(left), mid_ranks(right)
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return 0.0
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def check_independent(

@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-__all__ = ["Statistics", "bootstrap_median", "bootstrap_ratio", "mann_whitney_greater", "percentile", "summarise"]
+__all__ = [
+    "Statistics",
+    "bootstrap_median",
+    "bootstrap_ratio",
+    "mann_whitney_greater",
+    "mid_ranks",
+    "percentile",
+    "summarise",
+]
 
 RESAMPLES = 2000
 
@@ -115,15 +123,21 @@ def bootstrap_ratio(
     return float(low), float(high)
 
 
+def mid_ranks(values: npt.ArrayLike) -> tuple[Floats, npt.NDArray[np.intp]]:
+    """The rank of each value from 1 on, ties sharing the mean of theirs; and how many values share each rank."""
+    import numpy as np
+
+    _, inverse, counts = np.unique(np.asarray(values, dtype=np.float64), return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[inverse], counts
+
+
 def mann_whitney_greater(current: npt.ArrayLike, baseline: npt.ArrayLike) -> float:
     """One-sided p-value: how likely is it that `current` ranks this high if both come from one distribution."""
     import numpy as np
 
     x, y = np.asarray(current, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
     n, m = len(x), len(y)
-    _, inverse, counts = np.unique(np.concatenate([x, y]), return_inverse=True, return_counts=True)
-    # Mid-ranks: ties share the mean of the ranks they occupy.
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    ranks, counts = mid_ranks(np.concatenate([x, y]))
     u = float(ranks[:n].sum()) - n * (n + 1) / 2
     total = n + m
     ties = float((counts.astype(np.float64) ** 3 - counts).sum()) / (total * (total - 1))
