@@ -22,7 +22,7 @@ from tfm_harness import (
     VirtualBoard,
     simplest,
 )
-from tfm_harness.verify import Scanner, Secret, reference_private_key
+from tfm_harness.verify import Scanner, device_secrets
 
 pytestmark = pytest.mark.needs("psa-call", "probe", "memory-map", "services", "describe")
 
@@ -211,11 +211,7 @@ def test_random_calls(bench: Bench, abused: Device, checks: Checks, count: int) 
     scratch = bench.memory_map.scratch
     assert huk is not None
     assert scratch is not None
-    known = [Secret(name="the hardware unique key", data=huk)]
-    for role in ("iak", "result", "client"):
-        number = reference_private_key(huk, role).private_numbers().private_value
-        known.append(Secret(name=f"the private {role} key", data=number.to_bytes(32, "big")))
-    leaks = Scanner(known).scan(bench.board.read_memory(*scratch), text=False)
+    leaks = Scanner(device_secrets(huk)).scan(bench.board.read_memory(*scratch), text=False)
     checks(NO_LEAK, not leaks, expected="nothing", seen="; ".join(map(str, leaks[:4])), subject="outputs of the calls")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,6 @@ from tfm_harness import (
     HarnessError,
     Inference,
     Mark,
-    Report,
     ResetKind,
     Stimulus,
     VirtualBoard,
@@ -26,18 +24,16 @@ from tfm_harness import (
 )
 from tfm_harness.protocol.smp import FrameDecoder, Packet
 from tfm_harness.verify import (
-    SALT,
     PublicKey,
     SampleValues,
     Scanner,
     Secret,
+    device_secrets,
     gateways,
     missed_canaries,
-    record_signature,
-    reference_private_key,
     samples_in,
     secret_number,
-    verify_result,
+    signature_of_result,
 )
 
 pytestmark = pytest.mark.needs("infer", "describe")
@@ -111,31 +107,20 @@ def keys_of(bench: Bench) -> list[Secret]:
     """What the host knows of the board's keys."""
     huk = bench.board.identity.huk
     assert huk is not None
-    found = [
-        Secret(name="the hardware unique key", data=huk),
-        Secret(name="the key that others are derived from", data=hmac.digest(SALT, huk, "sha256")),
-    ]
-    for role in ("iak", "result", "client"):
-        scalar = reference_private_key(huk, role).private_numbers().private_value
-        found.append(Secret(name=f"the private {role} key", data=scalar.to_bytes(32, "big")))
-    return found
+    return device_secrets(huk)
 
 
 def secrets_of(bench: Bench, work: Work) -> list[Secret]:
     """The board's keys, and the secret numbers of the signatures that it has just made."""
     found = keys_of(bench)
-    huk, key = bench.board.identity.huk, bench.trust.key("result")
-    if huk is None or not isinstance(key, PublicKey):
+    key, private = bench.trust.key("result"), bench.trust.private_key("result")
+    if private is None or not isinstance(key, PublicKey):
         return found
-    private = reference_private_key(huk, "result").private_numbers().private_value
+    profile = build_result_profile(bench.combination.build)
     for number, inference in enumerate(work.results):
-        unjudged = Report()  # the suite results judges the signature; here it only tells its secret number
-        result = verify_result(
-            inference.answer.message, profile=build_result_profile(bench.combination.build), keys=[key], report=unjudged
-        )
-        record = record_signature(result.message, key) if result.message is not None else None
-        if record is not None and result.verified:
-            data = secret_number(record, private).to_bytes(32, "big")
+        record = signature_of_result(inference.answer.message, profile=profile, key=key)
+        if record is not None:
+            data = secret_number(record, private.private_numbers().private_value).to_bytes(32, "big")
             found.append(Secret(name=f"the secret number k of signature {number}", data=data))
     return found
 

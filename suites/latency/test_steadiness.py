@@ -16,13 +16,7 @@ from tfm_harness.latency import (
     check_tail,
 )
 from tfm_harness.protocol.smp import PHASES
-from tfm_harness.verify import (
-    PublicKey,
-    record_signature,
-    reference_private_key,
-    verify_result,
-    what_time_may_follow,
-)
+from tfm_harness.verify import PublicKey, signature_of_result, what_time_may_follow
 
 pytestmark = pytest.mark.needs("infer", "latency", "models")
 
@@ -130,18 +124,17 @@ def span_of(inference: Inference) -> int:
 
 def judge_masked(bench: Bench, inferences: Sequence[Inference], checks: Checks) -> None:
     """Compare the times with what each signature could have leaked."""
-    huk, key = bench.board.identity.huk, bench.trust.key("result")
-    known = huk is not None and bench.combination.build.trust.results == "provisioned"
-    private = reference_private_key(huk, "result").private_numbers().private_value if huk and known else None
+    key, private = bench.trust.key("result"), bench.trust.private_key("result")
+    scalar = private.private_numbers().private_value if private is not None else None
     profile = build_result_profile(bench.combination.build)
     if not isinstance(key, PublicKey):
         pytest.skip("not covered: no key that is known to sign results")
     followed: list[dict[str, int]] = []
     for inference in inferences:
-        result = verify_result(inference.answer.message, profile=profile, keys=[key], report=Report())
-        if result.message is None or not result.verified:
+        record = signature_of_result(inference.answer.message, profile=profile, key=key)
+        if record is None:
             pytest.skip("not covered: a result does not verify, which the suite results judges")
-        followed.append(what_time_may_follow(record_signature(result.message, key), private))
+        followed.append(what_time_may_follow(record, scalar))
     values = {name: [each[name] for each in followed] for name in followed[0]}
     check_independent([span_of(inference) for inference in inferences], values, checks.report)
     checks(

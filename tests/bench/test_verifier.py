@@ -15,6 +15,7 @@ from tfm_harness.config.loading import load_build
 from tfm_harness.errors import InfrastructureError
 from tfm_harness.findings import Policy, Report
 from tfm_harness.trust.anchors import Trust as RealTrust
+from tfm_harness.verify.derive import reference_private_key
 from tfm_harness.verify.keys import VerificationKey
 from tfm_harness.verify.signatures import SignatureLedger
 
@@ -40,6 +41,9 @@ class Trust:
 
     def key(self, role: str) -> VerificationKey:
         return KEY
+
+    def private_key(self, role: str) -> None:
+        return None
 
     def components(self, model: str | None) -> None:
         return None
@@ -120,6 +124,21 @@ def test_two_boards_of_a_run_with_one_key_are_found(bench: Bench) -> None:
     with pytest.raises(InfrastructureError) as caught:
         bench.verifier(Report()).public_key("client", KEY.cose_key)
     assert caught.value.kind == "board-keys"
+
+
+def test_the_host_knows_private_keys_of_a_secret_that_it_drew_only(tmp_path: Path) -> None:
+    (tmp_path / "build.yaml").write_text(
+        "images: [{file: s.bin, world: secure, at: 0x38000000}]\nprotocol: none\n"
+        "trust: {iak: provisioned, results: result.pem}\n"
+    )
+    build, huk = load_build(tmp_path, require_files=False), bytes(range(32))
+    drawn = RealTrust(build, Identity("board", huk=huk))
+    private = drawn.private_key("iak")
+    assert private is not None
+    assert private.public_key() == reference_private_key(huk, "iak").public_key()
+    assert drawn.private_key("result") is None, "another key signs results"
+    assert drawn.private_key("client") is None, "the build names none"
+    assert RealTrust(build, Identity("board")).private_key("iak") is None
 
 
 def test_a_file_with_two_signed_images_makes_two_components(tmp_path: Path) -> None:

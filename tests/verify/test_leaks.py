@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterator
 
 import pytest
+from tfm_harness.verify.derive import reference_private_key
 from tfm_harness.verify.leaks import (
     NOTATIONS,
     RAW_NOTATIONS,
@@ -15,6 +16,7 @@ from tfm_harness.verify.leaks import (
     SampleValues,
     Scanner,
     Secret,
+    device_secrets,
     missed_canaries,
     notations,
     samples_in,
@@ -172,6 +174,15 @@ def test_large_secrets_are_found_by_a_small_piece() -> None:
     assert [leak.secret for leak in scanner.scan(memory, text=False)] == ["model"]
     assert [leak.secret for leak in scanner.scan(base64.b64encode(model[500:560]))] == ["model"]
     assert scanner.scan(bytes(300_000), text=False) == []
+
+
+def test_the_secrets_of_a_device_follow_from_its_unique_key() -> None:
+    huk = bytes(range(32))
+    found = {secret.name: secret.data for secret in device_secrets(huk)}
+    assert len(set(found.values())) == len(found) == 5
+    assert found["the hardware unique key"] == huk
+    private = reference_private_key(huk, "client").private_numbers().private_value
+    assert found["the private client key"] == private.to_bytes(32, "big")
 
 
 def test_a_secret_that_looks_like_nothing_is_refused() -> None:

@@ -19,6 +19,7 @@ from tfm_harness.verify.results import (
     SignedResult,
     TensorSpec,
     check_result_relations,
+    signature_of_result,
     verify_result,
 )
 
@@ -64,6 +65,15 @@ def claims(**changes: Any) -> dict[object, object]:
         else:
             made[label] = value
     return made
+
+
+def test_the_signature_of_a_result_is_taken_where_the_key_made_it() -> None:
+    data = message(enc(claims()))
+    record = signature_of_result(data, profile="tfm-harness-reference", key=KEY)
+    assert record is not None
+    assert (record.r + record.s) == data[-64:]
+    assert signature_of_result(data, profile="tfm-harness-reference", key=OTHER_KEY) is None
+    assert signature_of_result(data[:-1], profile="tfm-harness-reference", key=KEY) is None
 
 
 EXPECTED = ResultExpectations(

@@ -18,7 +18,6 @@ from tfm_harness.trust.kept import KeptEvidence, Kind, named_profile
 from tfm_harness.verify.checks.keys import KEY_BOARDS_DIFFER
 from tfm_harness.verify.cose import CoseMessage
 from tfm_harness.verify.csr import CertificationRequest, verify_csr
-from tfm_harness.verify.derive import reference_private_key
 from tfm_harness.verify.deterministic import check_rfc6979
 from tfm_harness.verify.key_relations import check_device_key
 from tfm_harness.verify.keys import PublicKey, VerificationKey
@@ -275,11 +274,9 @@ class Verifier:
 
     def _check_deterministic(self, record: SignatureRecord, role: str) -> None:
         """Where the harness made the device's secret, the signature follows from it to the last bit."""
-        trust = self._state().trust
-        huk = trust.identity.huk
-        said = {"iak": "iak", "result": "results", "client": "client"}[role]
-        if huk is not None and getattr(trust.build.trust, said) == "provisioned":
-            check_rfc6979(record, reference_private_key(huk, role), self.report, subject=role)
+        private = self._state().trust.private_key(role)
+        if private is not None:
+            check_rfc6979(record, private, self.report, subject=role)
 
     def _others(self, *but: str) -> dict[str, PublicKey]:
         """The device's keys of other roles, by what people call them."""

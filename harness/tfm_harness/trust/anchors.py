@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 from tfm_harness.boards.base import Identity
-from tfm_harness.config.build import Build
+from tfm_harness.config.build import Build, KeySource
 from tfm_harness.errors import ConfigError
 from tfm_harness.files import KEY_LIMIT, MODEL_LIMIT, read_file
 from tfm_harness.trust.expectations import build_components
 from tfm_harness.verify.components import ExpectedComponent
-from tfm_harness.verify.derive import ReferenceIdentity, derive_reference_keys
+from tfm_harness.verify.derive import ReferenceIdentity, derive_reference_keys, reference_private_key
 from tfm_harness.verify.images import expected_components, split_images
 from tfm_harness.verify.keyfiles import parse_image_key, parse_key
 from tfm_harness.verify.keys import ImageKey, PublicKey, VerificationKey
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ec
 
 __all__ = ["Trust"]
 
@@ -39,9 +43,7 @@ class Trust:
         Raises:
             ConfigError: ``not-provisioned``: the build relies on a provisioned identity the board has not.
         """
-        said = {"iak": self.build.trust.iak, "result": self.build.trust.results, "client": self.build.trust.client}[
-            role
-        ]
+        said = self._said(role)
         if said is None:
             return None
         if said == "provisioned":
@@ -59,6 +61,19 @@ class Trust:
             key: PublicKey = getattr(self.provisioned, role)
             return key
         return parse_key(read_file(said, KEY_LIMIT))
+
+    def private_key(self, role: str) -> ec.EllipticCurvePrivateKey | None:
+        """The private key of ``iak``, ``result`` or ``client``, where the host knows it; else None.
+
+        It does where the harness drew the board's secret and the build relies on the keys that follow from it.
+        """
+        if self.identity.huk is None or self._said(role) != "provisioned":
+            return None
+        return reference_private_key(self.identity.huk, role)
+
+    def _said(self, role: str) -> KeySource | None:
+        trust = self.build.trust
+        return {"iak": trust.iak, "result": trust.results, "client": trust.client}[role]
 
     @property
     def instance_id(self) -> frozenset[bytes] | None:

@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from tfm_harness.verify.key_relations import KeyObservation, check_device_key, check_key_relations
     from tfm_harness.verify.keyfiles import parse_cose_key, parse_image_key, parse_key, parse_spki
     from tfm_harness.verify.keys import Ed25519Key, KeyFormatError, KeyRing, PublicKey, RsaKey, SymmetricKey
-    from tfm_harness.verify.leaks import SampleValues, Scanner, Secret, missed_canaries, samples_in
+    from tfm_harness.verify.leaks import SampleValues, Scanner, Secret, device_secrets, missed_canaries, samples_in
     from tfm_harness.verify.mcuboot import ImageFormatError, McubootImage, TlvType, parse_mcuboot, split_images
     from tfm_harness.verify.published import PUBLISHED_P256
     from tfm_harness.verify.relations import TokenObservation, check_token_relations
     from tfm_harness.verify.result_profile import ResultProfile, builtin_profiles, load_profile
     from tfm_harness.verify.result_relations import ResultObservation, check_result_relations
-    from tfm_harness.verify.results import ResultExpectations, TensorSpec, verify_result
+    from tfm_harness.verify.results import ResultExpectations, TensorSpec, signature_of_result, verify_result
     from tfm_harness.verify.signatures import SignatureLedger, check_signatures, record_request, record_signature
     from tfm_harness.verify.signed_result import SignedResult
     from tfm_harness.verify.token import PsaToken, TokenExpectations, verify_claims, verify_psa_token
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "algorithms": ("P256",),
     "published": ("PUBLISHED_P256",),
-    "leaks": ("SampleValues", "Scanner", "Secret", "missed_canaries", "samples_in"),
+    "leaks": ("SampleValues", "Scanner", "Secret", "device_secrets", "missed_canaries", "samples_in"),
     "deterministic": ("secret_number", "what_time_may_follow"),
     "catalogue": ("ALL", "AREAS"),
     "certificates": ("verify_certificate",),
@@ -64,7 +64,7 @@ _HOMES = {
     "relations": ("TokenObservation", "check_token_relations"),
     "result_profile": ("ResultProfile", "builtin_profiles", "load_profile"),
     "result_relations": ("ResultObservation", "check_result_relations"),
-    "results": ("ResultExpectations", "TensorSpec", "verify_result"),
+    "results": ("ResultExpectations", "TensorSpec", "signature_of_result", "verify_result"),
     "signatures": ("SignatureLedger", "check_signatures", "record_request", "record_signature"),
     "signed_result": ("SignedResult",),
     "token": ("PsaToken", "TokenExpectations", "verify_claims", "verify_psa_token"),
@@ -113,6 +113,7 @@ __all__ = [
     "check_signatures",
     "check_token_relations",
     "derive_reference_keys",
+    "device_secrets",
     "expected_components",
     "gateways",
     "load_profile",
@@ -129,6 +130,7 @@ __all__ = [
     "reference_private_key",
     "samples_in",
     "secret_number",
+    "signature_of_result",
     "split_images",
     "verify_certificate",
     "verify_claims",

@@ -18,6 +18,7 @@ from tfm_harness.verify.other_signers import judge_other_signer
 from tfm_harness.verify.result_profile import ResultProfile, load_profile
 from tfm_harness.verify.result_relations import ResultObservation, check_result_relations
 from tfm_harness.verify.result_values import ClaimValueError, OutputTensor, Read, StrayBytesError, read_value
+from tfm_harness.verify.signatures import SignatureRecord, record_signature
 from tfm_harness.verify.signed_result import SignedResult
 
 __all__ = [
@@ -75,6 +76,18 @@ class ResultExpectations:
     other_keys: Mapping[str, PublicKey] = field(default_factory=dict)
     tick_hz: int | None = None
     waited: float | None = None
+
+
+def signature_of_result(
+    message: bytes, *, profile: ResultProfile | str | Mapping[str, object], key: PublicKey
+) -> SignatureRecord | None:
+    """The signature of a result that `key` has signed; None of any other message. Nothing is judged here.
+
+    Raises:
+        ConfigError: a profile that breaks the form.
+    """
+    result = verify_result(message, profile=profile, keys=[key], report=Report())
+    return record_signature(result.message, key) if result.message is not None and result.verified else None
 
 
 def verify_result(

@@ -11,7 +11,7 @@ from __future__ import annotations
 from tfm_harness.verify.leaks.canaries import NOTATIONS, RAW_NOTATIONS, missed_canaries
 from tfm_harness.verify.leaks.samples import SampleValues, samples_in
 from tfm_harness.verify.leaks.scanner import Leak, Scanner
-from tfm_harness.verify.leaks.secrets import Secret
+from tfm_harness.verify.leaks.secrets import Secret, device_secrets
 
 __all__ = [
     "NOTATIONS",
@@ -20,6 +20,7 @@ __all__ = [
     "SampleValues",
     "Scanner",
     "Secret",
+    "device_secrets",
     "missed_canaries",
     "samples_in",
 ]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["Secret", "forms", "windows"]
+from tfm_harness.verify.derive import SALT, reference_private_key
+
+__all__ = ["Secret", "device_secrets", "forms", "windows"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,18 @@ class Secret:
     def __post_init__(self) -> None:
         if len(self.data) < self.window or self.window < 8 or self.step < 1:
             raise ValueError(f"{self.name}: windows of at least 8 bytes, and at least one of them")
+
+
+def device_secrets(huk: bytes) -> list[Secret]:
+    """A device's hardware unique key, and the keys that the reference firmware derives from it."""
+    found = [
+        Secret(name="the hardware unique key", data=huk),
+        Secret(name="the key that others are derived from", data=hmac.digest(SALT, huk, "sha256")),
+    ]
+    for role in ("iak", "result", "client"):
+        scalar = reference_private_key(huk, role).private_numbers().private_value
+        found.append(Secret(name=f"the private {role} key", data=scalar.to_bytes(32, "big")))
+    return found
 
 
 def forms(data: bytes, *, every: bool) -> Iterator[tuple[str, bytes]]:
