@@ -47,7 +47,7 @@ def test_no_inference_takes_much_longer_than_the_others(
         if not exact:
             pytest.skip(NO_CLOCK)
         for name in dict.fromkeys(models):
-            device.test_commands.select_model(name)
+            device.select_model(name)
             run = device.test_commands.latency(how_many(device, least=least))
             check_tail(run.ticks, checks.report, subject=f"{name}, benchmark")
 
