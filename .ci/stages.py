@@ -1,8 +1,9 @@
 """Runs targets of the Makefile and says what took longest: ``stages.py firmware -- unit -- firmware-check mutants``.
 
 The targets before the first ``--`` run one after the other. Each group after it is a lane: its targets run one after
-the other, the lanes side by side, because few of them keep two CPUs busy alone. Where a target fails, the others are
-ended; where this is ended (Ctrl-C, SIGTERM, a terminal that closes), all are. What a target prints is shown as a whole
+the other, the lanes side by side, because few of them keep two CPUs busy alone. Where a target fails, no
+further one begins, and what runs is run to its end, so that all it finds is shown; where this is ended (Ctrl-C,
+SIGTERM, a terminal that closes), all are. What a target prints is shown as a whole
 at its end, as long as lanes run side by side. ``NAME=VALUE`` in a group is given to each make of the group.
 """
 
@@ -39,7 +40,7 @@ class Runner:
 
     done: list[Stage] = field(default_factory=list)
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    failed: str = ""
+    failed: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def one(self, name: str, variables: list[str], *, shown: bool) -> None:
@@ -66,20 +67,13 @@ class Runner:
                 out.close()
                 sys.stdout.write(f"--- {name}\n{log.read_text(errors='replace')}")
                 sys.stdout.flush()
-            if process.returncode and not self.failed:
-                self.failed = name
-                self.end_others()
-
-    def end_others(self) -> None:
-        """End what still runs, with all that it started."""
-        others = list(self.running.values())
-        self._signal(others, signal.SIGTERM)
-        threading.Thread(target=self._kill, args=(others,), daemon=True).start()
+            if process.returncode:
+                self.failed.append(name)
 
     def end_all(self) -> None:
         """End what runs and wait until it has ended; nothing begins any more."""
         with self.lock:
-            self.failed = self.failed or "interrupted"
+            self.failed.append("interrupted")
             running = list(self.running.values())
             self._signal(running, signal.SIGTERM)
         ended = time.monotonic() + GRACE
@@ -92,11 +86,6 @@ class Runner:
         for process in processes:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, number)
-
-    @staticmethod
-    def _kill(others: list[subprocess.Popen[bytes]]) -> None:
-        time.sleep(GRACE)
-        Runner._signal([other for other in others if other.returncode is None], signal.SIGKILL)
 
     def lane(self, names: list[str], *, shown: bool) -> None:
         """Run targets one after the other."""
@@ -162,7 +151,7 @@ def main(words: list[str]) -> int:
     print(f"{wall:.0f} seconds in all, {sum(stage.cpu for stage in runner.done):.0f} of CPU time; longest first:")
     for stage in sorted(runner.done, key=lambda stage: -stage.seconds):
         print(f"  {stage.seconds:.0f} {stage.name} (CPU {stage.cpu:.0f})")
-    print(f"make {runner.failed} failed" if runner.failed else "everything passed")
+    print("\n".join(f"make {name} failed" for name in runner.failed) or "everything passed")
     return 1 if runner.failed else 0
 
 

@@ -1,4 +1,4 @@
-"""The runner of the Makefile's stages: order, lanes side by side, a failure that ends the others, what took longest."""
+"""The runner of the Makefile's stages: order, lanes side by side, what runs on after a failure, what took longest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ after: ; @echo after $(WORD) >> order
 broken: ; @echo what went wrong; exit 3
 endless: ; @touch endless-runs; sleep 600
 deep: ; @sh -c 'sleep 600 & echo $$! > pids.new; mv pids.new pids; wait'
-waits-then-broken: ; @while ! test -e endless-runs; do sleep 0.05; done; exit 1
+slow: ; @while ! test -e go; do sleep 0.05; done; echo what slow found; exit 1
 """
 
 
@@ -47,10 +47,20 @@ def test_lanes_run_side_by_side_after_what_comes_first(here: Path) -> None:
         assert f" {name} (CPU " in done.stdout
 
 
-def test_a_failure_ends_what_runs_and_nothing_begins_after_it(here: Path) -> None:
-    done = stages(here, "first", "--", "endless", "after", "--", "waits-then-broken", "left")
-    assert done.returncode == 1
-    assert "make waits-then-broken failed" in done.stdout
+def test_after_a_failure_nothing_begins_and_what_runs_is_run_to_its_end(here: Path) -> None:
+    command = [sys.executable, str(STAGES), "first", "--", "slow", "after", "--", "broken", "left"]
+    with subprocess.Popen(command, cwd=here, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        seen = ""
+        while "--- broken" not in seen:  # printed while the failure is written down
+            line = running.stdout.readline()
+            assert line, seen
+            seen += line
+        (here / "go").touch()
+        seen += running.stdout.read()
+        assert running.wait(60) == 1
+    assert "what slow found" in seen
+    assert seen.splitlines()[-2:] == ["make broken failed", "make slow failed"]
     assert (here / "order").read_text() == "first\n"
     assert not (here / "left-runs").exists()
 
