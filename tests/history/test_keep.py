@@ -54,11 +54,11 @@ def test_a_run_comes_back_whole(database: Database) -> None:
     assert (firmware.first_run, firmware.build, firmware.said) == ("run-1-b0", "app", "app 1.0")
     assert memory.suites(firmware=firmware.digest) == [suite]
     assert memory.suites(firmware="0" * 64) == []
-    (latency,) = memory.latency(name="tamper", board="b0")
+    (latency,) = memory.figures("latency", what="tamper", board="b0")
     assert latency.verdict == "slower"
     assert latency.figures["median"] == pytest.approx(1049e-6)
     assert latency.figures["most"] == pytest.approx(1099e-6)
-    (parity,) = memory.parity()
+    (parity,) = memory.figures("parity")
     assert (parity.verdict, parity.figures["max_lsb"]) == ("passed", 1)
     assert {board.name for board in memory.boards()} == {"b0", "b9"}
     (cell,) = memory.grid(["2026-11-01"])

@@ -176,9 +176,9 @@ def test_the_first_memory_moves_in(kind: str, tmp_path: Path, request: pytest.Fi
             assert (rows["t.py::test_lost"].outcome, rows["t.py::test_lost"].kind) == ("error", "probe-lost")
             (finding,) = memory.findings(run_id=7)
             assert (finding.check, finding.test, finding.seen) == ("check.failed", failed.test, "2")
-            (latency,) = memory.latency()
+            (latency,) = memory.figures("latency")
             assert (latency.figures["median"], latency.figures["p99"]) == (0.001, 0.002)
-            (parity,) = memory.parity()
+            (parity,) = memory.figures("parity")
             assert parity.verdict == "failed", "nobody kept whether the difference was tolerated"
             (firmware,) = memory.firmware()
             assert (firmware.measurements, firmware.said, firmware.first_run) == (

@@ -14,9 +14,9 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from sqlalchemy import Column, Select, Table, case, func, or_, select
+from sqlalchemy import Select, Table, case, func, or_, select
 
 from tfm_harness.history import tables as t
 from tfm_harness.history.database import Database
@@ -37,8 +37,17 @@ from tfm_harness.history.rows import (
 __all__ = ["Memory"]
 
 _BOARDS = t.BOARDS.c
-_LATENCY_FIGURES = ("n", "median", "p90", "p99", "least", "most", "clock", "quality", "baseline", "gate", "budgets")
-_PARITY_FIGURES = ("vectors", "exact", "passed", "failing", "max_lsb", "max_abs", "top1", "first_op", "engine")
+_FIGURES: Final[Mapping[str, tuple[Table, str, Sequence[str]]]] = {
+    "latency": (
+        t.LATENCY, "name",
+        ("n", "median", "p90", "p99", "least", "most", "clock", "quality", "baseline", "gate", "budgets"),
+    ),
+    "parity": (
+        t.PARITY, "model",
+        ("vectors", "exact", "passed", "failing", "max_lsb", "max_abs", "top1", "first_op", "engine"),
+    ),
+}  # fmt: skip
+"""The table, the column that names what was measured, and the columns that are figures."""
 
 
 class Memory:
@@ -328,44 +337,24 @@ class Memory:
 
     # -- figures
 
-    def latency(
+    def figures(
         self,
+        kind: Literal["latency", "parity"],
         *,
-        name: str = "",
+        what: str = "",
         board: str = "",
-        combination: str = "",
         nights: Iterable[str] = (),
         run_id: int | None = None,
         limit: int = 1000,
     ) -> list[FigureRow]:
-        """Latency figures in seconds, newest first; `verdict` is the gate's."""
-        narrow = ((name, t.LATENCY.c.name), (board, _BOARDS.name), (combination, t.COMBINATIONS.c.name))
-        return self._figures(t.LATENCY, "name", _LATENCY_FIGURES, narrow, list(nights), run_id, limit)
+        """Figures of latency (in seconds) or of parity, newest first.
 
-    def parity(
-        self,
-        *,
-        model: str = "",
-        board: str = "",
-        combination: str = "",
-        nights: Iterable[str] = (),
-        run_id: int | None = None,
-        limit: int = 1000,
-    ) -> list[FigureRow]:
-        """Parity figures, newest first; `verdict` is ``exact``, ``passed`` (within the tolerance) or ``failed``."""
-        narrow = ((model, t.PARITY.c.model), (board, _BOARDS.name), (combination, t.COMBINATIONS.c.name))
-        return self._figures(t.PARITY, "model", _PARITY_FIGURES, narrow, list(nights), run_id, limit)
+        `FigureRow.verdict` is the latency gate's; of parity ``exact``, ``passed`` (within the tolerance) or ``failed``.
 
-    def _figures(
-        self,
-        table: Table,
-        key: str,
-        names: Sequence[str],
-        narrow: Iterable[tuple[str, Column[Any]]],
-        nights: Sequence[str],
-        run_id: int | None,
-        limit: int,
-    ) -> list[FigureRow]:
+        Args:
+            what: the series' or the model's name.
+        """
+        table, key, names = _FIGURES[kind]
         query = (
             select(table, t.RUNS.c.name.label("run"), t.RUNS.c.night, t.RUNS.c.started,
                    t.COMBINATIONS.c.name.label("combination"), _BOARDS.name.label("board"))
@@ -374,11 +363,12 @@ class Memory:
             .outerjoin(t.BOARDS, _BOARDS.id == table.c.board_id)
             .order_by(t.RUNS.c.started.desc().nulls_last(), table.c.id.desc()).limit(limit)
         )  # fmt: skip
-        for value, column in narrow:
-            if value:
-                query = query.where(column == value)
-        if nights:
-            query = query.where(t.RUNS.c.night.in_(nights))
+        if what:
+            query = query.where(table.c[key] == what)
+        if board:
+            query = query.where(_BOARDS.name == board)
+        if some := list(nights):
+            query = query.where(t.RUNS.c.night.in_(some))
         if run_id is not None:
             query = query.where(table.c.run_id == run_id)
         return [

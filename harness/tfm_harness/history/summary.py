@@ -122,8 +122,10 @@ def _bench(database: Database, judged: Judged) -> Iterator[str]:
 
 def _figures(database: Database, judged: Judged) -> Iterator[str]:
     memory = Memory(database)
-    slower = [row for row in memory.latency(nights=[judged.name], limit=5000) if row.verdict in {"slower", "drift"}]
-    differs = [row for row in memory.parity(nights=[judged.name], limit=5000) if row.verdict == "failed"]
+    slower = [
+        row for row in memory.figures("latency", nights=[judged.name], limit=5000) if row.verdict in {"slower", "drift"}
+    ]
+    differs = [row for row in memory.figures("parity", nights=[judged.name], limit=5000) if row.verdict == "failed"]
     rows = [f"latency of {one.what}: {one.verdict} {one.figures['gate'].get('change', '')}" for one in slower]
     rows += [f"parity of {one.what}: at most {one.figures['max_lsb']} LSB, not tolerated" for one in differs]
     places = [f"{one.combination}, {one.board or 'no board'}" for one in (*slower, *differs)]

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from markupsafe import Markup
 
@@ -245,8 +245,8 @@ def run(database: Database, run_id: int) -> Run | None:
             for row in shown[:MOST_ROWS]
         ),
         more=max(0, len(shown) - MOST_ROWS), excused=tuple(excused[:MOST_ROWS]),
-        suites=tuple(memory.suites(run_id=run_id)), latency=tuple(memory.latency(run_id=run_id)),
-        parity=tuple(memory.parity(run_id=run_id)), files=tuple(evidence_files(database, rows[0])),
+        suites=tuple(memory.suites(run_id=run_id)), latency=tuple(memory.figures("latency", run_id=run_id)),
+        parity=tuple(memory.figures("parity", run_id=run_id)), files=tuple(evidence_files(database, rows[0])),
         passed=tuple(sorted(row.test for row in outcomes if row.outcome == "passed" and not row.tries)),
     )  # fmt: skip
 
@@ -289,6 +289,7 @@ class Trend:
     points: tuple[tuple[str, str, str], ...]  # night, value, verdict
 
 
+_KINDS: Final[tuple[Literal["latency", "parity"], ...]] = ("latency", "parity")
 _COLOUR_OF: Final[Mapping[str, str]] = {
     "slower": "bad", "drift": "bad", "failed": "bad", "faster": "good", "exact": "good", "passed": "good",
 }  # fmt: skip
@@ -300,11 +301,10 @@ def trends(database: Database) -> tuple[list[Trend], int]:
     nights = [row.name for row in memory.nights(limit=HISTORY_NIGHTS)]
     if not nights:
         return [], 0
-    rows: list[tuple[str, FigureRow]] = [("latency", row) for row in memory.latency(nights=nights, limit=50_000)]
-    rows += [("parity", row) for row in memory.parity(nights=nights, limit=50_000)]
     grouped: dict[tuple[str, str, str, str], list[FigureRow]] = defaultdict(list)
-    for kind, row in rows:
-        grouped[kind, row.what, row.combination, row.board].append(row)
+    for kind in _KINDS:
+        for row in memory.figures(kind, nights=nights, limit=50_000):
+            grouped[kind, row.what, row.combination, row.board].append(row)
 
     def eyes(key: tuple[str, str, str, str]) -> tuple[Any, ...]:
         bad = [_COLOUR_OF.get(row.verdict) == "bad" for row in grouped[key]]

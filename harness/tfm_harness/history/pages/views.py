@@ -166,8 +166,8 @@ def tonight(database: Database, night: str = "", *, nights: int = 14) -> Tonight
     boards = {row.name: row for row in memory.boards(nights=[judged.name])}
     summary = tuple((kind, count, COLOURS[kind]) for kind in ORDER if (count := judged.counts.get(kind, 0)))
     worst = next((colour for word in ("bad", "bench", "warn") for _, _, colour in summary if colour == word), "good")
-    latency = memory.latency(nights=[judged.name], limit=5000)
-    parity = memory.parity(nights=[judged.name], limit=5000)
+    latency = memory.figures("latency", nights=[judged.name], limit=5000)
+    parity = memory.figures("parity", nights=[judged.name], limit=5000)
     return Tonight(
         judged=judged, colour=worst, title=_title(judged), summary=summary, groups=groups,
         lost=tuple(
