@@ -111,10 +111,9 @@ def _keep(database: Database, night: str, task: Task, combination: str, session:
 
 
 def _same(one: dt.datetime | None, other: dt.datetime | None) -> bool:
-    """SQLite gives times back without their zone."""
     if one is None or other is None:
         return one is other
-    return abs(one.replace(tzinfo=dt.UTC).timestamp() - other.replace(tzinfo=dt.UTC).timestamp()) < 1e-3
+    return abs(one.timestamp() - other.timestamp()) < 1e-3
 
 
 def _night_id(connection: Connection, night: str) -> int | None:

@@ -11,7 +11,6 @@ combination, a board and a combination by their names, firmware by its digest, a
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
@@ -94,7 +93,7 @@ class Memory:
         for night, verdict, count in counted:
             verdicts[night][verdict] = count
         return [
-            NightRow(name=name, started=_utc(first), ended=_utc(end), runs=runs, verdicts=verdicts[name])
+            NightRow(name=name, started=first, ended=end, runs=runs, verdicts=verdicts[name])
             for name, first, end, runs in rows
         ]
 
@@ -109,7 +108,7 @@ class Memory:
             query = query.where(t.RUNS.c.id == run_id)
         return [
             RunRow(
-                id=row.id, name=row.name, night=row.night, started=_utc(row.started), seconds=row.seconds,
+                id=row.id, name=row.name, night=row.night, started=row.started, seconds=row.seconds,
                 verdict=row.verdict, headline=row.headline, folder=row.folder,
             )
             for row in self._all(query)
@@ -292,7 +291,7 @@ class Memory:
                 lost[board] += seconds
         return [
             BoardRow(
-                name=row.name, health=row.health, reason=row.reason, since=_utc(row.since), checked=_utc(row.checked),
+                name=row.name, health=row.health, reason=row.reason, since=row.since, checked=row.checked,
                 outcomes=dict(counts[row.id]), bench_failures=failures[row.id], seconds_lost=lost[row.id],
             )
             for row in self._all(select(t.BOARDS).order_by(_BOARDS.name))
@@ -307,9 +306,7 @@ class Memory:
         if board:
             query = query.where(_BOARDS.name == board)
         return [
-            BoardEvent(
-                board=row.name, at=_some_utc(row.at), health=row.health, reason=row.reason, by=row.by, night=row.night
-            )
+            BoardEvent(board=row.name, at=row.at, health=row.health, reason=row.reason, by=row.by, night=row.night)
             for row in self._all(query.limit(limit))
         ]
 
@@ -373,7 +370,7 @@ class Memory:
             query = query.where(table.c.run_id == run_id)
         return [
             FigureRow(
-                run_id=row["run_id"], run=row["run"], night=row["night"], started=_utc(row["started"]),
+                run_id=row["run_id"], run=row["run"], night=row["night"], started=row["started"],
                 combination=row["combination"], board=row["board"] or "", what=row[key],
                 verdict=_verdict(table, row), figures={figure: row[figure] for figure in names},
             )
@@ -387,7 +384,7 @@ class Memory:
         return [
             StoredIssue(
                 id=row.id, title=row.title, test=row.test, environment=row.environment, ticket=row.ticket, by=row.by,
-                intermittent=row.intermittent, added=_some_utc(row.added), expires=_utc(row.expires),
+                intermittent=row.intermittent, added=row.added, expires=row.expires,
             )
             for row in self._all(select(t.KNOWN_ISSUES).order_by(t.KNOWN_ISSUES.c.id))
         ]  # fmt: skip
@@ -427,7 +424,7 @@ def _joined(table: Table = t.OUTCOMES) -> Select[Any]:
 
 def _outcome(m: Mapping[Any, Any]) -> OutcomeRow:
     return OutcomeRow(
-        run_id=m["run_id"], run=m["run"], night=m["night"], started=_utc(m["started"]), test=m["test"],
+        run_id=m["run_id"], run=m["run"], night=m["night"], started=m["started"], test=m["test"],
         suite=m["suite"], combination=m["combination"], build=m["build"], board=m["board"] or "",
         firmware=m["firmware"] or "", outcome=m["outcome"], responsibility=m["responsibility"], kind=m["kind"] or "",
         message=m["message"] or "", blocked_by=m.get("blocked_by") or "", seconds=m["seconds"],
@@ -439,12 +436,3 @@ def _verdict(table: Table, row: Mapping[Any, Any]) -> str:
     if table is t.LATENCY:
         return str(row["verdict"])
     return "exact" if row["exact"] else "passed" if row["passed"] else "failed"
-
-
-def _some_utc(value: dt.datetime) -> dt.datetime:
-    # SQLite forgets the zone; everything is stored in UTC.
-    return value if value.tzinfo else value.replace(tzinfo=dt.UTC)
-
-
-def _utc(value: dt.datetime | None) -> dt.datetime | None:
-    return None if value is None else _some_utc(value)

@@ -6,7 +6,6 @@ tonight, and of what failed when it was last judged, is read.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -14,9 +13,8 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, select, tuple_
 
 from tfm_harness.history import tables as t
 from tfm_harness.history.classify import Seen
-from tfm_harness.history.database import Database
 
-__all__ = ["Reader", "firmware_words"]
+__all__ = ["Reader"]
 
 _BAD: Final = ("failed", "error", "blocked", "not run")
 _JUDGED: Final = ("passed", "failed")
@@ -49,7 +47,7 @@ class Reader:
         r, rc = t.RUNS.c, t.RUN_COMBINATIONS.c
         query = select(r.id, r.name, r.night, r.started).where(r.id.in_(runs))
         for number, name, night, started in self.connection.execute(query):
-            self.runs[number] = name, night, _seconds(started)
+            self.runs[number] = name, night, started.timestamp() if started else 0.0
         places = select(rc.run_id, rc.combination_id, rc.firmware_id).where(rc.run_id.in_(runs))
         for run, combination, firmware in self.connection.execute(places):
             self.flashed[run, combination] = firmware
@@ -123,13 +121,8 @@ def _of(keys: Select[Any]) -> ColumnElement[bool]:
     return tuple_(_O.test_id, _O.combination_id).in_(select(inner.c.test_id, inner.c.combination_id))
 
 
-def firmware_words(database: Database) -> dict[int, tuple[str, str]]:
-    """Digest and words of every firmware by its number: its measurements' first digits, else what it says of itself."""
-    with database.begin() as connection:
-        return _firmware(connection)
-
-
 def _firmware(connection: Connection) -> dict[int, tuple[str, str]]:
+    """Digest and words of every firmware by its number: its measurements' first digits, else what it says of itself."""
     f = t.FIRMWARE.c
     rows = connection.execute(select(f.id, f.digest, f.said, f.measurements)).all()
     return {row.id: (row.digest, _words(row.measurements) or row.said or row.digest[:12]) for row in rows}
@@ -137,9 +130,3 @@ def _firmware(connection: Connection) -> dict[int, tuple[str, str]]:
 
 def _words(measurements: Mapping[str, str]) -> str:
     return " ".join(f"{name}:{value[:12]}" for name, value in sorted(measurements.items()))[:200]
-
-
-def _seconds(started: dt.datetime | None) -> float:
-    if started is None:
-        return 0.0
-    return (started if started.tzinfo else started.replace(tzinfo=dt.UTC)).timestamp()

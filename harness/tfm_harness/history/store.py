@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import JSON, DateTime, ForeignKey, Integer, String, UniqueConstraint, or_, select
+from sqlalchemy import JSON, ForeignKey, Integer, String, UniqueConstraint, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.history.database import Database, default_url
+from tfm_harness.history.tables import Moment
 from tfm_harness.latency.regression import NIGHTS, Night
 from tfm_harness.latency.series import Series
 
@@ -40,7 +41,7 @@ class _SeriesRow(_Base):
     name: Mapped[str] = mapped_column(String(200))
     board: Mapped[str] = mapped_column(String(200))
     clock: Mapped[str] = mapped_column(String(200))
-    taken: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True))
+    taken: Mapped[dt.datetime] = mapped_column(Moment())
     data: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
@@ -48,7 +49,7 @@ class _BaselineRow(_Base):
     __tablename__ = "harness_baseline"
     key: Mapped[str] = mapped_column(String(64), primary_key=True)
     series_id: Mapped[int] = mapped_column(ForeignKey("harness_series.id"))
-    accepted: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True))
+    accepted: Mapped[dt.datetime] = mapped_column(Moment())
     reason: Mapped[str] = mapped_column(String(1000))
     series: Mapped[_SeriesRow] = relationship()
 
@@ -191,7 +192,7 @@ class BaselineStore(Database):
             rows = session.scalars(select(_BaselineRow)).all()
             found = [
                 StoredBaseline(
-                    run=row.series.run, series=self._series(row.series), accepted=_utc(row.accepted), reason=row.reason
+                    run=row.series.run, series=self._series(row.series), accepted=row.accepted, reason=row.reason
                 )
                 for row in rows
             ]
@@ -203,8 +204,8 @@ class BaselineStore(Database):
             rows: Sequence[Any] = session.execute(select(_SeriesRow.run, _SeriesRow.taken)).all()
         found: dict[str, tuple[dt.datetime, int]] = {}
         for run, taken in rows:
-            first, count = found.get(run, (_utc(taken), 0))
-            found[run] = (min(first, _utc(taken)), count + 1)
+            first, count = found.get(run, (taken, 0))
+            found[run] = (min(first, taken), count + 1)
         return sorted(((run, first, count) for run, (first, count) in found.items()), key=lambda r: (r[1], r[0]))
 
     def series_of(self, run: str) -> list[Series]:
@@ -239,8 +240,3 @@ class BaselineStore(Database):
                 seen=f"{type(exc).__name__}: {exc}",
                 where=self.shown,
             ) from exc
-
-
-def _utc(value: dt.datetime) -> dt.datetime:
-    # SQLite forgets the zone; everything is stored in UTC.
-    return value if value.tzinfo else value.replace(tzinfo=dt.UTC)

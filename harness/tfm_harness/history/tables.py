@@ -7,6 +7,7 @@ an outcome holds numbers: a row of about 40 bytes. Outcomes and responsibilities
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -79,6 +80,17 @@ class Word(TypeDecorator[str]):
         return None if value is None else self.words[value] if 0 <= value < len(self.words) else f"word {value}"
 
 
+class Moment(TypeDecorator[dt.datetime]):
+    """A moment in UTC; SQLite forgets the zone, so it is put back."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:  # noqa: ARG002 - same
+        """The moment with its zone."""
+        return value if value is None or value.tzinfo else value.replace(tzinfo=dt.UTC)
+
+
 def _id() -> Column[int]:
     return Column("id", Integer, primary_key=True)
 
@@ -99,7 +111,7 @@ def _text(name: str, **more: Any) -> Column[str]:  # noqa: ANN401 - Column's own
 
 NIGHTS = Table(
     "harness_night", METADATA, _id(), Column("name", Text, unique=True, nullable=False), _text("file"), _text("state"),
-    Column("started", DateTime(timezone=True)), Column("ended", DateTime(timezone=True)),
+    Column("started", Moment()), Column("ended", Moment()),
     Column("plan", JSON, nullable=False),
 )  # fmt: skip
 """A night of `tfm-harness night`: what was planned. Nights of single runs have no row here, only a name."""
@@ -107,7 +119,7 @@ NIGHTS = Table(
 RUNS = Table(
     "harness_run", METADATA, _id(), Column("digest", Text, unique=True, nullable=False),
     Column("name", Text, nullable=False, index=True), Column("night", Text, nullable=False, index=True),
-    Column("started", DateTime(timezone=True), index=True), Column("seconds", Double, nullable=False),
+    Column("started", Moment(), index=True), Column("seconds", Double, nullable=False),
     Column("verdict", Text, nullable=False), _text("headline"), _text("version"), _text("package"),
     _text("interrupted"), _text("folder"), Column("collected", BigInteger, nullable=False),
     Column("deselected", BigInteger, nullable=False), Column("environment", JSON, nullable=False),
@@ -128,12 +140,12 @@ FIRMWARE = Table(
 BOARDS = Table(
     "harness_board", METADATA, _id(), Column("name", Text, unique=True, nullable=False),
     Column("health", Text, nullable=False, server_default="Unknown"), _text("reason"),
-    Column("since", DateTime(timezone=True)), Column("checked", DateTime(timezone=True)),
+    Column("since", Moment()), Column("checked", Moment()),
 )  # fmt: skip
 BOARD_EVENTS = Table(
     "harness_board_event", METADATA, _id(),
     Column("board_id", ForeignKey("harness_board.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("at", DateTime(timezone=True), nullable=False), Column("health", Text, nullable=False), _text("reason"),
+    Column("at", Moment(), nullable=False), Column("health", Text, nullable=False), _text("reason"),
     _text("by"), _text("night"),
 )  # fmt: skip
 """Every change of a board's health, with who or what changed it and why."""
@@ -237,8 +249,8 @@ SESSIONS = Table(
     Column("key", Text, nullable=False), Column("number", Integer, nullable=False),
     Column("combination", Text, nullable=False),
     _text("board"), Column("suites", JSON, nullable=False), _text("why"), Column("state", Text, nullable=False),
-    _text("reason"), _text("host"), Column("started", DateTime(timezone=True)),
-    Column("ended", DateTime(timezone=True)),
+    _text("reason"), _text("host"), Column("started", Moment()),
+    Column("ended", Moment()),
     Column("run_id", ForeignKey("harness_run.id", ondelete="SET NULL"), index=True),
     UniqueConstraint("night_id", "key", "number"),
 )  # fmt: skip
@@ -247,7 +259,7 @@ SESSIONS = Table(
 KNOWN_ISSUES = Table(
     "harness_known_issue", METADATA, _id(), Column("title", Text, nullable=False), Column("test", Text, nullable=False),
     Column("environment", Text, nullable=False, server_default="*"), _text("ticket"), _text("by"),
-    Column("intermittent", Boolean, nullable=False), Column("added", DateTime(timezone=True), nullable=False),
-    Column("expires", DateTime(timezone=True)),
+    Column("intermittent", Boolean, nullable=False), Column("added", Moment(), nullable=False),
+    Column("expires", Moment()),
 )  # fmt: skip
 """A failure that somebody knows of: patterns of test and environment (combination), ticket, expiry."""
