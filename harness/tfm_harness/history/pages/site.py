@@ -47,6 +47,7 @@ class Site:
 
     def __init__(self, database: Database, *, live: bool = False, changes: bool = False) -> None:
         self.database, self.live, self.changes = database, live, changes
+        self._by_slug: dict[str, dict[str, str]] = {}
 
     # -- one page
 
@@ -108,12 +109,12 @@ class Site:
         return self._render("grid", links.grid_page(found.number), "Grid", grid=found) if found else None
 
     def _test(self, name: str) -> str | None:
-        known = next((one for one in self._names("tests") if links.slug(one) == name), None)
+        known = self._named("tests", name)
         found = details.test(self.database, known) if known is not None else None
         return self._render("test", links.test_page(found.name), short(found.name), test=found) if found else None
 
     def _board(self, name: str) -> str | None:
-        known = next((one for one in self._names("boards") if links.slug(one) == name), None)
+        known = self._named("boards", name)
         found = details.board(self.database, known) if known is not None else None
         return (
             self._render("board", links.board_page(found.row.name), f"Board {found.row.name}", board=found)
@@ -132,8 +133,11 @@ class Site:
         found = details.run(self.database, int(name)) if re.fullmatch(r"[0-9]{1,15}", name) else None
         return self._render("run", links.run_page(found.row.id), f"Run {found.row.name}", run=found) if found else None
 
-    def _names(self, kind: Literal["tests", "boards"]) -> list[str]:
-        return Memory(self.database).names(kind)
+    def _named(self, kind: Literal["tests", "boards"], slug: str) -> str | None:
+        """The name whose page's name this is. All names are read again only where one is not there yet."""
+        if slug not in self._by_slug.get(kind, {}):
+            self._by_slug[kind] = {links.slug(name): name for name in Memory(self.database).names(kind)}
+        return self._by_slug[kind].get(slug)
 
     def file(self, run_id: int, name: str) -> Path | None:
         """A run's own file (its page, record or a transcript), None when it has none of this name."""
@@ -170,12 +174,8 @@ class Site:
     def _paths(self, nights: int) -> Iterator[str]:
         memory = Memory(self.database)
         yield from (f"{name}.html" for name in ("index", "nights", "boards", "firmware", "trends", "issues", "search"))
-        number = 1
-        while (found := details.grid(self.database, number)) is not None:
-            yield links.grid_page(number)
-            number += 1
-            if number > found.pages:
-                break
+        first = details.grid(self.database)
+        yield from (links.grid_page(number) for number in range(1, (first.pages if first else 0) + 1))
         yield from (links.test_page(name) for name in memory.names("tests"))
         yield from (links.board_page(name) for name in memory.names("boards"))
         yield from (links.firmware_page(row.digest) for row in memory.firmware(limit=_ALL))
