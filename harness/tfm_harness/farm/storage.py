@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from tfm_harness.errors import ConfigError
 from tfm_harness.farm.record import SCHEMA, NightRecord
 from tfm_harness.files import read_file
-from tfm_harness.report.storage import write_text
+from tfm_harness.report.storage import MAX_FILE, dump, load, schema_of, write_text
 
 __all__ = ["load_night", "night_schema", "save_night"]
-
-_LIMIT: Final = 1 << 30
-_ADAPTER: Final[TypeAdapter[NightRecord]] = TypeAdapter(NightRecord)
 
 
 def save_night(record: NightRecord, path: Path) -> None:
@@ -25,8 +22,7 @@ def save_night(record: NightRecord, path: Path) -> None:
     Raises:
         InfrastructureError: kind ``report-write``.
     """
-    body = _ADAPTER.dump_json(record, exclude_defaults=True, indent=1).decode()
-    write_text(path, [f'{{\n "schema": "{SCHEMA}",{body[1:]}\n'])
+    write_text(path, [f'{{\n "schema": "{SCHEMA}",{dump(record, indent=1)[1:]}\n'])
 
 
 def load_night(path: Path) -> NightRecord:
@@ -37,12 +33,12 @@ def load_night(path: Path) -> NightRecord:
     """
     file = path / "night.json" if path.is_dir() else path
     try:
-        known = json.loads(read_file(file, _LIMIT))
+        known = json.loads(read_file(file, MAX_FILE))
         schema = known.pop("schema", None) if isinstance(known, dict) else None
         if schema != SCHEMA:
             raise _refused(file, f"schema {schema!r}")
         # Once more as JSON: a strict reading takes lists for tuples only there.
-        return _ADAPTER.validate_json(json.dumps(known))
+        return load(NightRecord, json.dumps(known))
     except (OSError, ValidationError, ValueError, RecursionError) as error:
         raise _refused(file, f"{type(error).__name__}: {str(error).splitlines()[0]}") from error
 
@@ -56,7 +52,4 @@ def _refused(file: Path, seen: str) -> ConfigError:
 
 def night_schema() -> dict[str, Any]:
     """The JSON Schema of ``night.json``."""
-    schema = _ADAPTER.json_schema()
-    schema["properties"] = {"schema": {"const": SCHEMA}, **schema["properties"]}
-    schema["required"] = ["schema", *schema["required"]]
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return schema_of(NightRecord, SCHEMA)

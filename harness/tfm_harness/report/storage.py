@@ -22,10 +22,22 @@ from tfm_harness.files import read_file
 from tfm_harness.report.older import FIRST_SCHEMA, from_first
 from tfm_harness.report.record import SCHEMA, RunRecord, TestEntry
 
-__all__ = ["dump", "load", "load_run", "parse_run", "plain", "read_run", "run_schema", "save_run", "write_text"]
+__all__ = [
+    "MAX_FILE",
+    "dump",
+    "load",
+    "load_run",
+    "parse_run",
+    "plain",
+    "read_run",
+    "run_schema",
+    "save_run",
+    "schema_of",
+    "write_text",
+]
 
 MAX_FILE = 1 << 30
-"""Bytes of a run's record."""
+"""Most bytes of a record."""
 
 T = TypeVar("T")
 _SCHEMA_WORD = re.compile(rb'^\s*\{\s*"schema"\s*:\s*"([^"\\]{1,64})"')
@@ -36,9 +48,9 @@ def _adapter(kind: Hashable) -> TypeAdapter[Any]:
     return TypeAdapter(cast("type[Any]", kind))
 
 
-def dump(value: object) -> str:
-    """An entry as JSON text, for its way between two processes."""
-    return _adapter(cast("Hashable", type(value))).dump_json(value, exclude_defaults=True).decode()
+def dump(value: object, *, indent: int | None = None) -> str:
+    """An entry as JSON text, without what has its default."""
+    return _adapter(cast("Hashable", type(value))).dump_json(value, exclude_defaults=True, indent=indent).decode()
 
 
 def load(kind: type[T], text: str | bytes) -> T:
@@ -63,8 +75,18 @@ def plain(kind: type[T], data: object) -> T:
 
 def run_schema() -> dict[str, Any]:
     """The JSON Schema of ``run.json``."""
-    schema = _adapter(RunRecord).json_schema()
-    schema["properties"] = {"schema": {"const": SCHEMA}, **schema["properties"]}
+    return schema_of(RunRecord, SCHEMA)
+
+
+def schema_of(kind: Hashable, word: str) -> dict[str, Any]:
+    """The JSON Schema of a record whose file names its version as ``schema``.
+
+    Args:
+        kind: the record's class.
+        word: the version.
+    """
+    schema = _adapter(kind).json_schema()
+    schema["properties"] = {"schema": {"const": word}, **schema["properties"]}
     schema["required"] = ["schema", *schema["required"]]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
