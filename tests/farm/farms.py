@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tfm_harness.farm.health import BoardHealth
-from tfm_harness.farm.night import Night
+from tfm_harness.farm.night import ABSENT_GRACE, Night
 from tfm_harness.farm.tasks import (
     Assignment,
     GoldenPlan,
@@ -97,6 +97,13 @@ def _tests(assignment: Assignment) -> Sequence[str]:
     return assignment.task.only or TESTS
 
 
+def pause_ends(one: Night, now: float) -> float | None:
+    """When a pause ends for which something waits; None: only an ended session changes anything."""
+    ends = [board.busy_until for board in one.boards.values() if board.busy_until > now]
+    ends += [b.absent_since + ABSENT_GRACE for b in one.boards.values() if b.absent_since is not None]
+    return min(ends, default=None) if one.waiting else None
+
+
 def play(one: Night, answer: Answer = lambda a, _: passed(a), *, most: int = 200) -> list[Assignment]:
     """Run the night to its end; every session takes ten seconds. `answer` gets the session and its number from 0."""
     now, started = BEGAN, []
@@ -108,7 +115,7 @@ def play(one: Night, answer: Answer = lambda a, _: passed(a), *, most: int = 200
         if not queue:
             if one.over(now):
                 return started
-            wake = one.wake(now)
+            wake = pause_ends(one, now)
             assert wake is not None, "the night waits for nothing"
             assert wake > now
             now = wake

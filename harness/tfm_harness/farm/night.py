@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tfm_harness.farm.health import BoardHealth, after_check, after_session, check_due, may_check, may_run
@@ -67,19 +67,6 @@ class NotRun:
     responsibility: str = "infrastructure"
 
 
-@dataclass(slots=True)
-class _Counter:
-    tasks: int
-    sessions: int = 0
-
-
-@dataclass(slots=True)
-class _Round:
-    """One look at all boards: running checks that a waiting task counts on already."""
-
-    claimed: set[str] = field(default_factory=set)
-
-
 class Night:
     """What has run, what runs, what waits.
 
@@ -108,7 +95,8 @@ class Night:
         self.not_run: list[NotRun] = []
         self.attempts: dict[tuple[str, str, str], dict[str, list[Attempt]]] = {}
         self.closed = ""
-        self._count = _Counter(tasks=max((task.id for task in plan.tasks), default=0))
+        self._last_task = max((task.id for task in plan.tasks), default=0)
+        self._sessions = 0
 
     # -- what starts
 
@@ -121,7 +109,7 @@ class Night:
         if self.closed:
             return []
         started: list[Assignment] = []
-        look = _Round()
+        claimed: set[str] = set()  # boards on whose golden check a waiting task counts already
         for task in list(self.waiting):
             if not self._room():
                 return started
@@ -131,7 +119,7 @@ class Night:
                 if not task.tried:  # a further try that cannot be: what came before stands
                     self.not_run.append(NotRun(task=task, why=why))
                 continue
-            chosen = self._choose(task, boards, look, now)
+            chosen = self._choose(task, boards, claimed, now)
             if chosen is not None:
                 started.append(chosen)
         started += self._routine(now)
@@ -142,12 +130,6 @@ class Night:
         if self.running:
             return False
         return bool(self.closed) or (not self.waiting and not self._routine_boards(now))
-
-    def wake(self, now: float) -> float | None:
-        """When a pause ends for which something waits; None: only an ended session changes anything."""
-        ends = [board.busy_until for board in self.boards.values() if board.busy_until > now]
-        ends += [b.absent_since + ABSENT_GRACE for b in self.boards.values() if b.absent_since is not None]
-        return min(ends, default=None) if self.waiting else None
 
     def _room(self) -> bool:
         return len(self.running) < self.plan.at_once
@@ -179,20 +161,20 @@ class Night:
         golden = self.plan.pools[board.pool].golden
         return check_due(board.health, began=self.began, now=now, every=golden.every)
 
-    def _choose(self, task: Task, boards: Sequence[BoardTonight], look: _Round, now: float) -> Assignment | None:
+    def _choose(self, task: Task, boards: Sequence[BoardTonight], claimed: set[str], now: float) -> Assignment | None:
         free = [board for board in boards if self._free(board, now)]
         proved = [board for board in free if not self._due(board, now)]
         if proved:
             self.waiting.remove(task)
             return self._start(task, min(proved, key=self._rank))
         checked = [b.name for b in boards if b.running and self.running[b.running].task.golden]
-        waited_for = next((name for name in checked if name not in look.claimed), None)
+        waited_for = next((name for name in checked if name not in claimed), None)
         if waited_for is not None:
-            look.claimed.add(waited_for)
+            claimed.add(waited_for)
             return None
         if free:
             chosen = min(free, key=self._rank)
-            look.claimed.add(chosen.name)
+            claimed.add(chosen.name)
             return self._check(chosen)
         return None
 
@@ -209,16 +191,16 @@ class Night:
         return self._start(task, board)
 
     def _start(self, task: Task, board: BoardTonight) -> Assignment:
-        self._count.sessions += 1
-        name = f"{self.name}.{self._count.sessions:03d}.{board.name}.{task.build}" + (".golden" if task.golden else "")
+        self._sessions += 1
+        name = f"{self.name}.{self._sessions:03d}.{board.name}.{task.build}" + (".golden" if task.golden else "")
         assignment = Assignment(session=name, task=task, board=board.name)
         board.running = name
         self.running[name] = assignment
         return assignment
 
     def _task_id(self) -> int:
-        self._count.tasks += 1
-        return self._count.tasks
+        self._last_task += 1
+        return self._last_task
 
     def _routine(self, now: float) -> list[Assignment]:
         """Golden checks for which nothing waits: each board once a night, Looping ones as long as there is work."""
@@ -363,8 +345,8 @@ class Night:
             self.waiting.remove(waiting)
         if assignment.board not in self.boards:
             raise ValueError(f"no board {assignment.board}")
-        self._count.tasks = max(self._count.tasks, task.id)
-        self._count.sessions += 1
+        self._last_task = max(self._last_task, task.id)
+        self._sessions += 1
         self.boards[assignment.board].running = assignment.session
         self.running[assignment.session] = assignment
 
