@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 
 from tfm_harness.errors import ConfigError
 
-SCHEDULER = r"tls://[A-Za-z0-9.\[\]:-]+:[0-9]{1,5}"
-
 if TYPE_CHECKING:
     from tfm_harness.config.farm import Farm
     from tfm_harness.farm.book import Book
@@ -99,6 +97,8 @@ def _with_engine(farm: Farm, scheduler: str | None) -> Farm:
             "--engine needs certificates", kind="engine-certificate",
             expected="engine: {scheduler, ca, certificate, key} in the farm file", where=str(farm.name),
         )  # fmt: skip
+    from tfm_harness.config.farm import SCHEDULER
+
     if re.fullmatch(SCHEDULER, scheduler) is None:
         raise ConfigError("this is no scheduler's address", kind="bad-argument", expected="tls://HOST:PORT",
                           seen=scheduler)  # fmt: skip

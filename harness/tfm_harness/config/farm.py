@@ -25,8 +25,10 @@ from tfm_harness.config.loading import validate
 from tfm_harness.config.positions import Document, read
 from tfm_harness.findings import Policy
 
-__all__ = ["BuildSource", "Duration", "EngineConfig", "Farm", "FarmPool", "Golden", "Limits", "load_farm"]
+__all__ = ["SCHEDULER", "BuildSource", "Duration", "EngineConfig", "Farm", "FarmPool", "Golden", "Limits", "load_farm"]
 
+SCHEDULER: Final = r"tls://[A-Za-z0-9.\[\]:-]+:[0-9]{1,5}"
+"""The pattern of a scheduler's address."""
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
 
 
@@ -128,7 +130,7 @@ class Limits(Strict):
 class EngineConfig(Strict):
     """A Dask scheduler that distributes the sessions over bench hosts."""
 
-    scheduler: str = Field(pattern=r"^tls://[A-Za-z0-9.\[\]:-]+:[0-9]{1,5}$", description="tls://HOST:PORT")
+    scheduler: str = Field(pattern=f"^{SCHEDULER}$", description="tls://HOST:PORT")
     ca: ConfigPath = Field(description="certificate of the authority that has signed all of the farm's certificates")
     certificate: ConfigPath = Field(description="this host's certificate (PEM)")
     key: ConfigPath = Field(description="its private key (PEM)")
