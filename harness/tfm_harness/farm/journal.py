@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,8 +22,6 @@ from tfm_harness.farm.tasks import Assignment, Plan, SessionResult, Times
 from tfm_harness.files import read_file
 
 __all__ = ["Header", "Journal", "read_journal"]
-
-from dataclasses import dataclass
 
 NAME: Final = "journal.jsonl"
 SCHEMA: Final = "tfm-harness-night-journal/1"
@@ -47,13 +47,11 @@ class Header:
 
 Event = Header | Assignment | SessionResult
 _KINDS: Final = {"night": Header, "started": Assignment, "ended": SessionResult}
-_ADAPTERS: Final[dict[str, TypeAdapter[Any]]] = {}
 
 
+@cache
 def _adapter(word: str) -> TypeAdapter[Any]:
-    if word not in _ADAPTERS:
-        _ADAPTERS[word] = TypeAdapter(_KINDS[word])
-    return _ADAPTERS[word]
+    return TypeAdapter(_KINDS[word])
 
 
 class Journal:
