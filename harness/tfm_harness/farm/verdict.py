@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Final
 
@@ -20,6 +20,7 @@ from tfm_harness.farm.record import (
     NightTry,
     NightVerdict,
 )
+from tfm_harness.farm.tasks import SessionResult
 from tfm_harness.farm.tries import judge
 from tfm_harness.report.headline import WHOSE
 from tfm_harness.report.record import in_words
@@ -163,25 +164,31 @@ def _tests(night: Night) -> tuple[tuple[NightTest, ...], tuple[NightCounts, ...]
 
 def _silent(night: Night) -> list[str]:
     """Whose responsibility it is that a planned session left no test at all, one word for each such session."""
-    last: dict[tuple[str, str, str], str] = {}
-    for ended in night.ended:
-        task, result = ended.assignment.task, ended.result
-        if task.golden:
-            continue
-        if result.attempts or night.attempts.get(task.key):
-            last[task.key] = ""
-        else:
-            last[task.key] = result.responsibility or "infrastructure"
-    return [word for word in last.values() if word]
+    return [
+        result.responsibility or "infrastructure"
+        for key, result in _last_results(night).items()
+        if not result.attempts and not night.attempts.get(key)
+    ]
+
+
+def _last_results(night: Night) -> dict[tuple[str, str, str], SessionResult]:
+    """The last session of each planned one, by `Task.key`."""
+    return {ended.assignment.task.key: ended.result for ended in night.ended if not ended.assignment.task.golden}
+
+
+def _outcomes(counts: Iterable[NightCounts]) -> Counter[str]:
+    """How many tests of all builds ended how."""
+    outcomes: Counter[str] = Counter()
+    for count in counts:
+        outcomes.update(count.outcomes)
+    return outcomes
 
 
 def _verdict(
     night: Night, tests: tuple[NightTest, ...], counts: tuple[NightCounts, ...], not_run: tuple[NightNotRun, ...],
     silent: list[str], *, flaky_fails: bool,
 ) -> NightVerdict:  # fmt: skip
-    outcomes: Counter[str] = Counter()
-    for count in counts:
-        outcomes.update(count.outcomes)
+    outcomes = _outcomes(counts)
     blame = Counter(test.responsibility for test in tests if test.outcome not in {"passed", "flaky"})
     blame.update(silent)
     blame.update(one.responsibility for one in not_run)
@@ -195,7 +202,7 @@ def _verdict(
             return word
     if outcomes["flaky"] and flaky_fails:
         return "flaky"
-    last = {e.assignment.task.key: e.result for e in night.ended if not e.assignment.task.golden}
+    last = _last_results(night)
     unfinished = any(result.trouble and result.responsibility == "infrastructure" for result in last.values())
     if blame["infrastructure"] or outcomes["error"] or outcomes["blocked"] or unfinished:
         return "infrastructure"
@@ -208,9 +215,7 @@ def _verdict(
 
 
 def _headline(record: NightRecord, silent: list[str]) -> str:
-    outcomes: Counter[str] = Counter()
-    for count in record.counts:
-        outcomes.update(count.outcomes)
+    outcomes = _outcomes(record.counts)
     boards = {state: sum(board.state == state for board in record.boards) for state in ("Good", "Bad")}
     product = sum(not session.golden for session in record.sessions)
     counted = in_words((word, outcomes[word]) for word in _ORDER) or "no test"
