@@ -11,7 +11,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, Literal, get_args
 
-__all__ = ["STATES", "BoardHealth", "State", "after_check", "after_session", "check_due", "may_check", "may_run"]
+__all__ = [
+    "STATES",
+    "BoardHealth",
+    "Check",
+    "State",
+    "after_check",
+    "after_session",
+    "check_due",
+    "may_check",
+    "may_run",
+]
 
 State = Literal["Good", "Unknown", "Looping", "Bad", "Maintenance", "Retired"]
 STATES: Final[tuple[State, ...]] = get_args(State)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tfm_harness.boards.pool import members_of
@@ -15,7 +15,7 @@ from tfm_harness.config.nearest import did_you_mean
 from tfm_harness.config.problems import Problem, fail
 from tfm_harness.config.target import TargetBase
 from tfm_harness.errors import ConfigError
-from tfm_harness.farm.tasks import GoldenPlan, Plan, PlannedBuild, PoolPlan, Task, Times
+from tfm_harness.farm.tasks import GoldenPlan, Plan, PlannedBuild, PoolPlan, Task, Times, name_of
 
 __all__ = ["OpenedFarm", "make_plan", "open_farm"]
 
@@ -128,8 +128,9 @@ def _pools(farm: Farm) -> list[_Pool]:
     found = []
     for index, target in enumerate(farm.targets):
         place: Place = ("targets", index)
-        name = Path(target).stem if target.endswith((".yaml", ".yml")) else target
-        found.append(_Pool(name, FarmPool(targets=(target,), each=True), farm.golden, place, ("golden",), (place,)))
+        found.append(
+            _Pool(name_of(target), FarmPool(targets=(target,), each=True), farm.golden, place, ("golden",), (place,))
+        )
     for name, pool in farm.pools.items():
         place = ("pools", name)
         found.append(
@@ -312,17 +313,10 @@ def make_plan(opened: OpenedFarm, times: Times) -> Plan:
     return Plan(
         pools={pool.name: pool for pool in opened.pools},
         builds={build.name: build for build in (*opened.golden.values(), *opened.builds)},
-        tasks=tuple(_numbered(tasks)),
+        tasks=tuple(replace(task, id=number) for number, task in enumerate(tasks, 1)),
         tries=farm.limits.tries,
         night=farm.limits.night,
         session=farm.limits.session,
         at_once=farm.limits.at_once or (len(opened.kinds) if farm.engine else os.cpu_count()) or 1,
         state=str(farm.state_dir or ""),
     )
-
-
-def _numbered(tasks: Iterable[Task]) -> Iterator[Task]:
-    from dataclasses import replace
-
-    for number, task in enumerate(tasks, 1):
-        yield replace(task, id=number)

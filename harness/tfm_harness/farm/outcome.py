@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from tfm_harness.farm.tasks import Check, SessionResult
+from tfm_harness.farm.health import Check
+from tfm_harness.farm.tasks import SessionResult
 from tfm_harness.farm.tries import ENDED, Attempt
 
 __all__ = ["BUILD_CHANGED", "CUT_OFF", "DIED", "bench_failure", "busy", "golden_check", "golden_reason", "said"]

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from tfm_harness.farm.tries import Attempt
 
-__all__ = ["Assignment", "Check", "GoldenPlan", "Plan", "PlannedBuild", "PoolPlan", "SessionResult", "Task", "Times"]
+__all__ = ["Assignment", "GoldenPlan", "Plan", "PlannedBuild", "PoolPlan", "SessionResult", "Task", "Times", "name_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +49,12 @@ class PoolPlan:
     @property
     def combination(self) -> str:
         """The first part of its combinations' names, as `run` makes them."""
-        return "|".join(Path(target).stem if target.endswith((".yaml", ".yml")) else target for target in self.targets)
+        return "|".join(map(name_of, self.targets))
+
+
+def name_of(target: str) -> str:
+    """What a target is called that is given by its name or its file."""
+    return Path(target).stem if target.endswith((".yaml", ".yml")) else target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,9 +126,6 @@ class Assignment:
     session: str
     task: Task
     board: str
-
-
-Check = Literal["passed", "failed", "undecided"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
