@@ -78,10 +78,10 @@ def wait(engine: LocalEngine) -> Finished:
 
 POLITE = """
 import pathlib, signal, sys, time
-signal.signal(signal.SIGTERM, signal.default_int_handler)
 run = pathlib.Path(sys.argv[1])
-(run / "began").touch()
 try:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    (run / "began").touch()
     while True:
         time.sleep(0.05)
 except KeyboardInterrupt:

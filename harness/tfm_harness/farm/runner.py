@@ -89,28 +89,25 @@ def run_night(
         InfrastructureError: kind ``night-write``: what happens cannot be kept; ``session-start``: nothing can be
             started here. All sessions are ended then.
     """
-    work = _Work(night, engine, journal, book, folder, policy, say, clocks)
+    work = _Work(night, engine, journal, book, folder, policy, say, clocks, until=clocks.steady() + night.plan.night)
     try:
         work.run(ended)
     finally:
         engine.close()
 
 
+@dataclass(slots=True)
 class _Work:
-    def __init__(
-        self, night: Night, engine: Engine, journal: Journal, book: Book, folder: Path, policy: str,
-        say: Callable[[str], None], clocks: Clocks,
-    ) -> None:  # fmt: skip
-        self.night = night
-        self.engine = engine
-        self.journal = journal
-        self.book = book
-        self.folder = folder
-        self.policy = policy
-        self.say = say
-        self.clocks = clocks
-        self._until = clocks.steady() + night.plan.night
-        self._refreshed = float("-inf")
+    night: Night
+    engine: Engine
+    journal: Journal
+    book: Book
+    folder: Path
+    policy: str
+    say: Callable[[str], None]
+    clocks: Clocks
+    until: float
+    refreshed: float = float("-inf")
 
     def run(self, ended: Callable[[], str]) -> None:
         night = self.night
@@ -129,7 +126,7 @@ class _Work:
     def _end_where_asked(self, signal_name: str) -> None:
         if signal_name:
             self._end(signal_name, "")
-        elif self.clocks.steady() >= self._until:
+        elif self.clocks.steady() >= self.until:
             self._end(f"the night's time was over ({self.night.plan.night:.0f} s)", "configuration")
 
     def _end(self, why: str, responsibility: str) -> None:
@@ -142,9 +139,9 @@ class _Work:
     def _refresh(self) -> None:
         """What people and engines have changed meanwhile."""
         now = self.clocks.steady()
-        if now - self._refreshed < _REFRESH:
+        if now - self.refreshed < _REFRESH:
             return
-        self._refreshed = now
+        self.refreshed = now
         self.night.absent(self.engine.absent(self.night.boards), self.clocks.now())
         for name, health in self.book.health(self.night.boards).items():
             own = self.night.boards[name].health

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from tfm_harness.latency.series import Series
     from tfm_harness.report.record import AccuracyEntry, LatencyEntry, ParityEntry, TraceEntry
 
 __all__ = ["RunMetrics"]
+
+T = TypeVar("T")
 
 
 class RunMetrics:
@@ -50,38 +52,35 @@ class RunMetrics:
     def parity_entries(self, combination: str, board: str) -> tuple[ParityEntry, ...]:
         """The comparisons, as the record has them."""
         from tfm_harness.report.record import ParityEntry
-        from tfm_harness.report.storage import plain
 
-        found = []
+        rows = []
         for session in self.parity:
             rest = dict(session)
             compared = rest.pop("comparison")
-            found.append(
-                plain(
-                    ParityEntry,
-                    {
-                        "combination": combination,
-                        "board": board,
-                        **{key: compared[key] for key in ("model", "vectors", "failing", "outputs")},
-                        **{key: value for key, value in rest.items() if key != "engine"},
-                        "engine": {key: str(value) for key, value in rest["engine"].items()},
-                    },
-                )
+            rows.append(
+                {
+                    **{key: compared[key] for key in ("model", "vectors", "failing", "outputs")},
+                    **{key: value for key, value in rest.items() if key != "engine"},
+                    "engine": {key: str(value) for key, value in rest["engine"].items()},
+                }
             )
-        return tuple(found)
+        return _entries(ParityEntry, rows, combination, board)
 
     def trace_entries(self, combination: str, board: str) -> tuple[TraceEntry, ...]:
         """The sensor's traces, as the record has them."""
         from tfm_harness.report.record import TraceEntry
-        from tfm_harness.report.storage import plain
 
-        return tuple(plain(TraceEntry, {"combination": combination, "board": board, **trace}) for trace in self.traces)
+        return _entries(TraceEntry, self.traces, combination, board)
 
     def accuracy_entries(self, combination: str, board: str) -> tuple[AccuracyEntry, ...]:
         """Models on labelled data, as the record has them."""
         from tfm_harness.report.record import AccuracyEntry
-        from tfm_harness.report.storage import plain
 
-        return tuple(
-            plain(AccuracyEntry, {"combination": combination, "board": board, **entry}) for entry in self.accuracy
-        )
+        return _entries(AccuracyEntry, self.accuracy, combination, board)
+
+
+def _entries(kind: type[T], rows: Iterable[Mapping[str, Any]], combination: str, board: str) -> tuple[T, ...]:
+    """Plain data of one board as the record has it."""
+    from tfm_harness.report.storage import plain
+
+    return tuple(plain(kind, {"combination": combination, "board": board, **row}) for row in rows)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import time
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-__all__ = ["Engine", "Finished", "Job", "session_words"]
+__all__ = ["Engine", "Finished", "Job", "look_until", "session_words"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,25 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """End what still runs, at once. Safe to call twice."""
+
+
+def look_until(look: Callable[[], list[Finished]], seconds: float, *, every: float) -> list[Finished]:
+    """What `look` finds first; nothing after `seconds`.
+
+    An engine has to look even where a session's end would be told: for limits of sessions, and for hosts that vanish.
+
+    Args:
+        look: tells which sessions have ended; called once at least.
+        seconds: the longest wait.
+        every: seconds between two looks.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        found = look()
+        left = until - time.monotonic()
+        if found or left <= 0:
+            return found
+        time.sleep(min(every, left))
 
 
 def session_words(job: Job, run: str, state: str) -> list[str]:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from tfm_harness.config.farm import EngineConfig
 from tfm_harness.config.nearest import did_you_mean
 from tfm_harness.errors import ConfigError, HarnessError, InfrastructureError
-from tfm_harness.farm.engines.base import Finished, Job
+from tfm_harness.farm.engines.base import Finished, Job, look_until
 from tfm_harness.farm.engines.packed import unpack
 from tfm_harness.farm.engines.remote import LEASE, run_job, version
 
@@ -162,16 +162,7 @@ class DaskEngine:
 
     def wait(self, seconds: float) -> list[Finished]:
         """As `Engine.wait`."""
-        until = time.monotonic() + seconds
-        while True:
-            self._beat()
-            self._look()
-            found, self._early = self._early, []
-            found += [done for name in list(self._sent) if (done := self._poll(self._sent[name])) is not None]
-            left = until - time.monotonic()
-            if found or left <= 0:
-                return found
-            time.sleep(min(_LOOK, left))
+        return look_until(self._ended, seconds, every=_LOOK)
 
     def stop(self, sessions: Collection[str]) -> None:
         """As `Engine.stop`."""
@@ -196,6 +187,12 @@ class DaskEngine:
             self._client.close(timeout=5)
 
     # -- inside
+
+    def _ended(self) -> list[Finished]:
+        self._beat()
+        self._look()
+        found, self._early = self._early, []
+        return found + [done for name in list(self._sent) if (done := self._poll(self._sent[name])) is not None]
 
     def _poll(self, sent: _Sent) -> Finished | None:
         name = sent.job.session

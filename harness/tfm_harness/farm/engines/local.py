@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from tfm_harness.farm.engines.base import Finished, Job
+from tfm_harness.farm.engines.base import Finished, Job, look_until
 from tfm_harness.farm.engines.process import Session
 
 __all__ = ["LocalEngine"]
@@ -38,15 +37,13 @@ class LocalEngine:
 
     def wait(self, seconds: float) -> list[Finished]:
         """As `Engine.wait`."""
-        until = time.monotonic() + seconds
-        while True:
-            found = [done for session in self._running.values() if (done := session.poll()) is not None]
-            for done in found:
-                del self._running[done.session]
-            left = until - time.monotonic()
-            if found or left <= 0:
-                return found
-            time.sleep(min(_LOOK, left))
+        return look_until(self._ended, seconds, every=_LOOK)
+
+    def _ended(self) -> list[Finished]:
+        found = [done for session in self._running.values() if (done := session.poll()) is not None]
+        for done in found:
+            del self._running[done.session]
+        return found
 
     def stop(self, sessions: Collection[str]) -> None:
         """As `Engine.stop`."""
