@@ -1,4 +1,4 @@
-"""Input arrays of a model: brought into form, never converted."""
+"""Arrays of a model's tensors: inputs brought into form, never converted; parts of outputs joined."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tfm_harness.errors import ConfigError
-from tfm_harness.parity.model_info import ModelInfo
+from tfm_harness.parity.model_info import ModelInfo, TensorInfo
 
-__all__ = ["Arrays", "check_inputs"]
+__all__ = ["Arrays", "check_inputs", "join"]
 
 Arrays = list[npt.NDArray[Any]]
 """One array (n, *shape) for each tensor."""
@@ -64,3 +64,11 @@ def check_inputs(info: ModelInfo, inputs: Sequence[npt.ArrayLike] | npt.ArrayLik
             seen=str([len(a) for a in arrays]),
         )
     return arrays
+
+
+def join(parts: Sequence[Sequence[npt.NDArray[Any]]], tensors: Sequence[TensorInfo]) -> Arrays:
+    """Parts of many vectors, one after the other: one array (n, *shape) of its type for each tensor, n from 0."""
+    if not parts:
+        return [np.empty((0, *t.shape), dtype=t.dtype) for t in tensors]
+    joined = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    return [array.astype(t.dtype, copy=False) for array, t in zip(joined, tensors, strict=True)]

@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.parity.arrays import Arrays, join
 from tfm_harness.parity.model_info import ModelInfo
 
 __all__ = ["keep", "kept"]
 
 MAX_VECTORS: Final = 128
 _MAX_FILE: Final = 64 << 20
-Arrays = list[npt.NDArray[Any]]
 
 
 def _path(folder: Path, info: ModelInfo) -> Path:
@@ -38,7 +38,7 @@ def kept(folder: Path, info: ModelInfo) -> Arrays:
     """
     path = _path(folder, info)
     if not path.exists():
-        return [np.empty((0, *t.shape), t.dtype) for t in info.inputs]
+        return join([], info.inputs)
     try:
         if (size := path.stat().st_size) > _MAX_FILE:
             raise _bad(path, f"{size} bytes")

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.extensions import find, names
-from tfm_harness.parity.arrays import Arrays, check_inputs
+from tfm_harness.parity.arrays import Arrays, check_inputs, join
 from tfm_harness.parity.installed import FIRST_UNFIT, unfit
 from tfm_harness.parity.model_info import ModelInfo, expose_tensors, parse_model
 from tfm_harness.parity.process import EngineRefusal, WorkerProcess
@@ -191,7 +191,7 @@ class ReferenceEngine:
         info = self.info(model, name)
         arrays = check_inputs(info, inputs)
         if len(arrays[0]) == 0:
-            return [np.empty((0, *t.shape), dtype=t.dtype) for t in info.outputs]
+            return join([], info.outputs)
         self._load(model, info)
         # In parts, so that the time limit and the size of a frame hold for any number of vectors.
         each = max(info.input_bytes, info.output_bytes, 1)
@@ -204,11 +204,10 @@ class ReferenceEngine:
                 reset = "vector"
             elif info.stateful and fresh and at == 0:
                 reset = "start"
-            header = {"op": "run", "sha": info.sha256, "reset": reset, "reload": info.has_resources}
-            _, outputs = self._ask(header, part, info.name)
-            self._check_outputs(info, outputs, len(part[0]))
+            outputs = self._compute(info, part, reset)
+            self._check_outputs(info, outputs, [((len(part[0]), *t.shape), t.dtype) for t in info.outputs])
             parts.append(outputs)
-        return [np.concatenate(column) for column in zip(*parts, strict=True)]
+        return join(parts, info.outputs)
 
     def tensors(
         self,
@@ -256,7 +255,7 @@ class ReferenceEngine:
         if key not in self._infos:
             if len(self._infos) >= 64:
                 self._infos.pop(next(iter(self._infos)))
-            self._infos[key] = parse_model(model, name=name)
+            self._infos[key] = self._parse(model, name)
         return self._infos[key]
 
     def close(self) -> None:
@@ -326,7 +325,16 @@ class ReferenceEngine:
                 hint="leave `engine` out: another reference is used; or install ai-edge-litert==1.2.0",
             )
 
+    def _parse(self, model: bytes, name: str) -> ModelInfo:
+        return parse_model(model, name=name)
+
+    def _compute(self, info: ModelInfo, arrays: Arrays, reset: str) -> Arrays:
+        """The loaded model's outputs for some vectors; `reset` as the worker takes it."""
+        header = {"op": "run", "sha": self._loaded, "reset": reset, "reload": info.has_resources}
+        return self._ask(header, arrays, info.name)[1]
+
     def _load(self, model: bytes, info: ModelInfo) -> None:
+        """Give the worker the model, where it has another one; `_loaded` is its digest then."""
         self._connect()
         if self._loaded == info.sha256:
             return
@@ -372,9 +380,9 @@ class ReferenceEngine:
             self.close()
             raise
 
-    def _check_outputs(self, info: ModelInfo, outputs: Arrays, count: int) -> None:
+    def _check_outputs(self, info: ModelInfo, outputs: Arrays, expected: list[tuple[tuple[int, ...], str]]) -> None:
+        """Hold outputs to their expected shapes and types."""
         seen = [(o.shape, o.dtype.name) for o in outputs]
-        expected = [((count, *t.shape), t.dtype) for t in info.outputs]
         if seen != expected:
             raise InfrastructureError(
                 f"reference engine {self.name} gave outputs of another form for {info.name}",

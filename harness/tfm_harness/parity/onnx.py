@@ -15,14 +15,13 @@ import numpy.typing as npt
 
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.parity.arrays import Arrays, check_inputs
-from tfm_harness.parity.engines import ONNX_ENGINES, EngineOptions, ReferenceEngine, State
+from tfm_harness.parity.engines import ONNX_ENGINES, EngineOptions, ReferenceEngine
 from tfm_harness.parity.model_info import ModelInfo
 from tfm_harness.parity.onnx_model import OnnxInfo, describe, formats, pack, unpack
 
 __all__ = ["OnnxEngine", "get_onnx_engine", "onnx_second_oracle"]
 
 _KNOWN: Final = Path(__file__).parent / "selftest" / "onnx.npz"
-_VECTORS_AT_A_TIME: Final = 64
 
 
 class OnnxEngine(ReferenceEngine):
@@ -45,51 +44,7 @@ class OnnxEngine(ReferenceEngine):
                 ``onnx-format``: the declared formats do not fit it.
             InfrastructureError: ``engine-refused-model`` and what else `ReferenceEngine.run` raises.
         """
-        key = sha256(model).hexdigest()
-        if key not in self._infos:
-            if len(self._infos) >= 64:
-                self._infos.pop(next(iter(self._infos)))
-            self._infos[key] = describe(model, self._load_blob(model, key, name), name)
-        found = self._infos[key]
-        assert isinstance(found, OnnxInfo)  # noqa: S101 - nothing else is kept here
-        return found
-
-    def run(
-        self,
-        model: bytes,
-        inputs: Sequence[npt.ArrayLike] | npt.ArrayLike,
-        *,
-        name: str = "model",
-        state: State | None = None,
-        fresh: bool = True,
-    ) -> Arrays:
-        """See `ReferenceEngine.run`."""
-        del state, fresh
-        info = self.info(model, name)
-        arrays = check_inputs(info, inputs)
-        parts: list[Arrays] = []
-        for at in range(0, len(arrays[0]), _VECTORS_AT_A_TIME):
-            given = [
-                port.to_onnx(a[at : at + _VECTORS_AT_A_TIME]) for port, a in zip(info.ports_in, arrays, strict=True)
-            ]
-            found = self._values(model, given, name)
-            expected = [((len(given[0]), *port.shape), port.dtype) for port in info.ports_out]
-            if [(value.shape, value.dtype.name) for value in found] != expected:
-                raise InfrastructureError(
-                    f"reference engine {self.name} gave outputs of another form for {name}", kind="engine-protocol",
-                    expected=str(expected), seen=str([(value.shape, value.dtype.name) for value in found]),
-                )  # fmt: skip
-            try:
-                parts.append([port.to_device(value) for port, value in zip(info.ports_out, found, strict=True)])
-            except ValueError as error:
-                raise InfrastructureError(
-                    f"reference engine {self.record.name} gives a value for {name} that no integer stands for",
-                    kind="engine-refused-model", seen=str(error), expected="finite outputs",
-                    hint="compare this model as float32, or keep such inputs away (parity.inputs)",
-                ) from error  # fmt: skip
-        if not parts:
-            return [np.empty((0, *t.shape), dtype=t.dtype) for t in info.outputs]
-        return [np.concatenate(column) for column in zip(*parts, strict=True)]
+        return _onnx(super().info(model, name))
 
     def tensors(
         self,
@@ -107,15 +62,35 @@ class OnnxEngine(ReferenceEngine):
         names = [info.tensors[index].name for index in indices]
         exposed = pack(data, head["folder"], formats(head["inputs"]), {}, expose=names)
         arrays = [port.to_onnx(a) for port, a in zip(info.ports_in, check_inputs(info, inputs), strict=True)]
-        return [value[0] for value in self._values(exposed, arrays, name)]
+        self._load(exposed, info)
+        return [value[0] for value in super()._compute(info, arrays, "never")]
 
-    def _values(self, blob: bytes, arrays: Arrays, name: str) -> Arrays:
+    def _parse(self, model: bytes, name: str) -> OnnxInfo:
+        return describe(model, self._give(model, name), name)
+
+    def _load(self, model: bytes, info: ModelInfo) -> None:
+        self._connect()
+        if self._loaded != sha256(model).hexdigest():  # the formats are part of it, unlike of `info.sha256`
+            self._give(model, info.name)
+
+    def _compute(self, info: ModelInfo, arrays: Arrays, reset: str) -> Arrays:
+        """By way of the ONNX model's tensors."""
+        ports = _onnx(info).ports_out
+        given = [port.to_onnx(array) for port, array in zip(_onnx(info).ports_in, arrays, strict=True)]
+        found = super()._compute(info, given, reset)
+        self._check_outputs(info, found, [((len(arrays[0]), *port.shape), port.dtype) for port in ports])
+        try:
+            return [port.to_device(value) for port, value in zip(ports, found, strict=True)]
+        except ValueError as error:
+            raise InfrastructureError(
+                f"reference engine {self.record.name} gives a value for {info.name} that no integer stands for",
+                kind="engine-refused-model", seen=str(error), expected="finite outputs",
+                hint="compare this model as float32, or keep such inputs away (parity.inputs)",
+            ) from error  # fmt: skip
+
+    def _give(self, blob: bytes, name: str) -> dict[str, Any]:
+        """Give the worker a packed model; what it found in it."""
         key = sha256(blob).hexdigest()
-        if self._worker is None or self._loaded != key:
-            self._load_blob(blob, key, name)
-        return self._ask({"op": "run", "sha": key}, arrays, name)[1]
-
-    def _load_blob(self, blob: bytes, key: str, name: str) -> dict[str, Any]:
         self._loaded = ""
         try:
             answer, _ = self._ask({"op": "load", "sha": key}, [np.frombuffer(blob, np.uint8)], name)
@@ -131,9 +106,6 @@ class OnnxEngine(ReferenceEngine):
         self._loaded = key
         return answer
 
-    def _load(self, model: bytes, info: ModelInfo) -> None:
-        raise NotImplementedError  # `run` and `tensors` load by themselves
-
     def _prove(self) -> None:
         with np.load(_KNOWN, allow_pickle=False) as stored:
             blob = pack(stored["model"].tobytes(), "", {}, {})
@@ -148,6 +120,11 @@ class OnnxEngine(ReferenceEngine):
                     seen=f"output {position}: {differing} of {want.size} elements differ",
                     hint="install another version: pip install 'tfm-harness[onnx]'",
                 )  # fmt: skip
+
+
+def _onnx(info: ModelInfo) -> OnnxInfo:
+    assert isinstance(info, OnnxInfo)  # noqa: S101 - OnnxEngine parses nothing else
+    return info
 
 
 def get_onnx_engine(name: str = "onnx-reference", **options: Unpack[EngineOptions]) -> OnnxEngine:

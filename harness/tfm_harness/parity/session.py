@@ -19,7 +19,7 @@ import numpy.typing as npt
 from tfm_harness.errors import ConfigError, HarnessError
 from tfm_harness.findings import Report
 from tfm_harness.parity import catalogue
-from tfm_harness.parity.arrays import check_inputs
+from tfm_harness.parity.arrays import check_inputs, join
 from tfm_harness.parity.compare import Comparison, compare
 from tfm_harness.parity.engines import EngineRecord, ReferenceEngine, State
 from tfm_harness.parity.firstop import DeviceTrace, FirstOp, check_trace, first_op_by_oracle, operator_table
@@ -313,11 +313,4 @@ def _both(
             references.append(expected.result())
             if progress:
                 progress(at + count, total)
-    return _join(references, info), _join(outputs, info), seconds
-
-
-def _join(chunks: list[list[Array]], info: ModelInfo) -> list[Array]:
-    if not chunks:
-        return [np.empty((0, *t.shape), dtype=t.dtype) for t in info.outputs]
-    joined = [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
-    return [a.astype(t.dtype, copy=False) for a, t in zip(joined, info.outputs, strict=True)]
+    return join(references, info.outputs), join(outputs, info.outputs), seconds
