@@ -27,9 +27,7 @@ Run = Callable[["npt.NDArray[Any]"], "npt.NDArray[Any]"]
 """The reference: input tensors (n, *shape) to its first output (n, *shape)."""
 
 _AT_ONCE = 64
-"""Inputs in one batch command at most."""
-_BATCH_BYTES = 2048
-"""Bytes of input and of output in one batch command at most."""
+"""Inputs between two notes of progress."""
 
 
 def printed_texts(device: Device, inputs: Sequence[bytes], progress: Progress) -> list[tuple[str, ...]]:
@@ -160,14 +158,9 @@ def _mean_of(owner: npt.NDArray[Any], scores: npt.NDArray[Any], count: int) -> n
 
 def _batches(device: Device, tensors: npt.NDArray[Any], info: ModelInfo, progress: Progress) -> npt.NDArray[Any]:
     """The device's first output of each input tensor, by its batch command."""
-    import numpy as np
-
-    out = info.outputs[0]
-    size = sum(tensor.nbytes for tensor in info.outputs)
-    each = max(1, min(_AT_ONCE, _BATCH_BYTES // max(info.input_bytes, size, 1)))
-    found = b""
-    for at in range(0, len(tensors), each):
+    answers: list[bytes] = []
+    for at in range(0, len(tensors), _AT_ONCE):
         progress(at, len(tensors))
-        answers = device.test_commands.batch([row.tobytes() for row in tensors[at : at + each]], size)
-        found += b"".join(answer[: out.nbytes] for answer in answers)
-    return np.frombuffer(found, dtype=np.dtype(out.dtype).newbyteorder("<")).reshape(len(tensors), *out.shape)
+        rows = [row.tobytes() for row in tensors[at : at + _AT_ONCE]]
+        answers += device.test_commands.batch(rows, info.output_bytes)
+    return info.unpack_outputs(b"".join(answers), len(tensors))[0]

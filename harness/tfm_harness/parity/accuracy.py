@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,6 @@ from tfm_harness.parity import accuracy_catalogue as catalogue
 __all__ = ["AccuracyResult", "Metric", "area_under_curve", "check_accuracy", "confusion_matrix"]
 
 Metric = Literal["top-1", "auc"]
-MOST_CLASSES: Final = 1000
 _SHOWN_WRONG = 5
 
 

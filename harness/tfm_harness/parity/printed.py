@@ -107,15 +107,8 @@ def check_printed(
     """
     tensor = info.outputs[0]
     rows = np.asarray(dequantise(reference, tensor), dtype=np.float32).reshape(len(reference), tensor.elements)
-    counts = sorted({len(text) for text in texts})
-    form_right = report.add(
-        catalogue.OUTPUT_FORM,
-        counts == [rows.shape[1]] and len(texts) == len(rows),
-        expected=f"{rows.shape[1]} results of each of {len(rows)} inferences: the elements of {tensor.name}",
-        seen=f"{' or '.join(map(str, counts)) or 'no'} results of {len(texts)} inferences",
-        subject=subject,
-    )
-    if not form_right:
+    words = f"{rows.shape[1]} results of each of {len(rows)} inferences: the elements of {tensor.name}"
+    if not _as_many(texts, rows.shape[1], len(rows), words, report, subject):
         return PrintedComparison(vectors=len(texts), values=0, wrong=0, form=PrintedForm.ROUNDED, hidden_lsb=0)
     hidden = _hidden(tensor)
     best, wrong = _fitting(texts, rows)
@@ -164,14 +157,8 @@ def printed_error(
         info, report, subject: as for `check_printed`.
     """
     scores = errors_of(inputs, reference, info)
-    counts = sorted({len(text) for text in texts})
-    if not report.add(
-        catalogue.OUTPUT_FORM,
-        counts == [1] and len(texts) == len(scores),
-        expected=f"one result of each of {len(scores)} inferences: the reconstruction error",
-        seen=f"{' or '.join(map(str, counts)) or 'no'} results of {len(texts)} inferences",
-        subject=subject,
-    ):
+    words = f"one result of each of {len(scores)} inferences: the reconstruction error"
+    if not _as_many(texts, 1, len(scores), words, report, subject):
         return PrintedComparison(vectors=len(texts), values=0, wrong=0, form=PrintedForm.ROUNDED, hidden_lsb=0)
     wrong = [
         number
@@ -207,6 +194,20 @@ def errors_of(inputs: npt.NDArray[Any], reference: npt.NDArray[Any], info: Model
     given = np.asarray(inputs, dtype=np.float64).reshape(len(outputs), -1)
     error: npt.NDArray[np.float64] = ((outputs - given) ** 2).mean(axis=1)
     return error
+
+
+def _as_many(
+    texts: Sequence[Sequence[str]], each: int, inferences: int, expected: str, report: Report, subject: str
+) -> bool:
+    """Whether every one of so many inferences gave so many results."""
+    counts = sorted({len(text) for text in texts})
+    return report.add(
+        catalogue.OUTPUT_FORM,
+        counts == [each] and len(texts) == inferences,
+        expected=expected,
+        seen=f"{' or '.join(map(str, counts)) or 'no'} results of {len(texts)} inferences",
+        subject=subject,
+    )
 
 
 def _fitting(

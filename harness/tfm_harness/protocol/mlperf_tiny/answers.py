@@ -24,6 +24,7 @@ __all__ = [
     "raise_if_refused",
     "results",
     "timed_run",
+    "wrong_form",
     "wrong_size",
 ]
 
@@ -148,7 +149,7 @@ def bracketed(lines: Sequence[str], prefix: str, command: str, *, where: str = "
     found = [line for line in lines if line.startswith(prefix)]
     if len(found) == 1 and found[0].startswith(f"{prefix}[") and found[0].endswith("]"):
         return found[0][len(prefix) + 1 : -1]
-    raise _form(command, f"one line {prefix}[...]", lines, where)
+    raise wrong_form(command, f"one line {prefix}[...]", lines, where)
 
 
 def printed_bytes(lines: Sequence[str], size: int, *, where: str = "") -> bytes:
@@ -163,9 +164,9 @@ def printed_bytes(lines: Sequence[str], size: int, *, where: str = "") -> bytes:
         if not 1 <= len(words) <= _BYTES_IN_A_LINE or not all(
             len(word) == 2 and all(c in "0123456789abcdefABCDEF" for c in word) for word in words
         ):
-            raise _form("db print", "lines m-buffer-HH-HH-..., at most eight bytes each", lines[number:], where)
+            raise wrong_form("db print", "lines m-buffer-HH-HH-..., at most eight bytes each", lines[number:], where)
         if number + 1 < len(lines) and len(words) < _BYTES_IN_A_LINE:
-            raise _form("db print", "eight bytes in each line but the last one", lines[number:], where)
+            raise wrong_form("db print", "eight bytes in each line but the last one", lines[number:], where)
         made += bytes(int(word, 16) for word in words)
     if len(made) != size:
         raise ProductError(
@@ -222,7 +223,7 @@ def timed_run(lines: Sequence[str], iterations: int, warmups: int, host_seconds:
         else:
             good &= line == wanted
     if not good:
-        raise _form(f"infer {iterations} {warmups}", ", ".join(shape), lines, where)
+        raise wrong_form(f"infer {iterations} {warmups}", ", ".join(shape), lines, where)
     texts = results(lines[-1].removeprefix("m-results-[").removesuffix("]"), where=where)
     start, end = (int(lap.removeprefix("m-lap-us-")) for lap in laps) if count else (None, None)
     return TimedRun(
@@ -245,7 +246,8 @@ def of_the_line(
     return InfrastructureError(message, kind=kind, expected=expected, seen=seen, where=where, hint=hint)
 
 
-def _form(command: str, expected: str, lines: Sequence[str], where: str) -> HarnessError:
+def wrong_form(command: str, expected: str, lines: Sequence[str], where: str) -> ProductError:
+    """The error ``answer-form`` for an answer of other lines than the protocol's."""
     return ProductError(
         f"the firmware's answer to {command!r} has another form",
         kind="answer-form",

@@ -19,6 +19,7 @@ from tfm_harness.protocol.mlperf_tiny.answers import (
     raise_if_refused,
     results,
     timed_run,
+    wrong_form,
 )
 from tfm_harness.protocol.mlperf_tiny.session import MonitorSession, Reply
 
@@ -247,10 +248,7 @@ class MlperfTinyDriver(PseudoDriver):
         text = lines[0].removeprefix("m-lap-us-")
         if len(lines) == 1 and text != lines[0] and text.isdecimal() and len(text) <= 20:
             return int(text)
-        raise ProductError(
-            "the firmware's answer to 'timestamp' has another form", kind="answer-form", expected="m-lap-us-T",
-            seen=", ".join(lines[:5]), where=self.link.where,
-        )  # fmt: skip
+        raise wrong_form("timestamp", "m-lap-us-T", lines, self.link.where)
 
     def attest(self, challenge: bytes) -> bytes:
         """This protocol has no attestation. Raises `ConfigError` ``feature-missing``."""
