@@ -16,7 +16,7 @@ from tfm_harness.config.plain_yaml import PlainLoader
 from tfm_harness.config.result_profile import read_result_profile
 from tfm_harness.console_suites.transcripts import judge_file
 from tfm_harness.errors import ConfigError
-from tfm_harness.files import open_file, read_file
+from tfm_harness.files import open_file, read_file, whole_file
 from tfm_harness.parity.inputs import load_inputs
 from tfm_harness.parity.model_info import parse_model
 from tfm_harness.parity.replay import load_failure
@@ -135,3 +135,14 @@ def test_a_transcript_line_that_would_grow(tmp_path: Path) -> None:
     path = tmp_path / "output.yaml"
     path.write_text((line + "]}\n") * 20)
     assert judge_file(path, "ztest").verdict != "passed"
+
+
+def test_a_file_is_written_whole_or_stays_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a"
+    with whole_file(path, ".a-") as out:
+        out.write(b"first")
+        assert not path.exists()
+    with pytest.raises(ZeroDivisionError), whole_file(path, ".a-") as out:
+        out.write(b"second")
+        _ = 1 / 0
+    assert [(each.name, each.read_bytes()) for each in path.parent.iterdir()] == [("a", b"first")]

@@ -1,19 +1,23 @@
 """Files that a user names, read with a limit: what is no regular file, or has no end, is refused at once.
 
+Files that the harness writes: whole or not at all.
+
 A path may lead to a FIFO without a writer, to ``/dev/zero``, to a folder, or to a file that grows while it is
 read. Reading such a thing must neither block nor fill the memory.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-__all__ = ["IMAGE_LIMIT", "KEY_LIMIT", "MODEL_LIMIT", "TEXT_LIMIT", "open_file", "read_file"]
+__all__ = ["IMAGE_LIMIT", "KEY_LIMIT", "MODEL_LIMIT", "TEXT_LIMIT", "open_file", "read_file", "whole_file"]
 
 KEY_LIMIT: Final = 1 << 20
 """Most bytes of a key, certificate, token or result, in any text form."""
@@ -60,6 +64,29 @@ def read_file(path: Path, limit: int) -> bytes:
     if len(data) > limit:
         raise OSError(errno.EFBIG, f"it is longer than {limit} bytes", str(path))
     return data
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, prefix: str) -> Iterator[io.BufferedWriter]:
+    """What the block writes becomes the file at its end; nothing becomes of it where the block raises.
+
+    Args:
+        path: the file; its folder is made.
+        prefix: of the file's name beside it until then.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be made or written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.parent / f"{prefix}{os.urandom(8).hex()}"  # of the user's umask, unlike tempfile's
+    with scratch.open("xb") as out:
+        try:
+            yield out
+            out.close()
+            scratch.replace(path)
+        except BaseException:
+            scratch.unlink()
+            raise
 
 
 def _kind(mode: int) -> str:

@@ -5,9 +5,6 @@ One file for each model, named by its digest; NumPy's format without pickled obj
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.files import whole_file
 from tfm_harness.parity.arrays import Arrays, join
 from tfm_harness.parity.model_info import ModelInfo
 
@@ -71,16 +69,8 @@ def keep(folder: Path, info: ModelInfo, inputs: Sequence[npt.NDArray[Any]]) -> i
     chosen = sorted(first.values())[:MAX_VECTORS]
     path = _path(folder, info)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=folder, prefix=".corpus-")
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                np.savez_compressed(stream, **{f"input{n}": array[chosen] for n, array in enumerate(joined)})
-            Path(name).replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
+        with whole_file(path, ".corpus-") as stream:
+            np.savez_compressed(stream, **{f"input{n}": array[chosen] for n, array in enumerate(joined)})
     except OSError as exc:
         raise InfrastructureError(
             "inputs for a model's corpus cannot be saved", kind="corpus-write", seen=str(exc), where=str(path)

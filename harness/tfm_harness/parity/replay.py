@@ -8,8 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfm_harness.errors import ConfigError, InfrastructureError
-from tfm_harness.files import read_file
+from tfm_harness.files import read_file, whole_file
 
 __all__ = ["SCHEMA", "Failure", "load_failure", "save_failure", "save_json"]
 
@@ -93,15 +91,8 @@ def save_json(
     safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in model)[:60] or "model"
     path = folder / f"{prefix}-{safe}-{hash_arrays(tuple(arrays)):08x}.json"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".parity-", delete=False) as out:
-            try:
-                json.dump(data, out, indent=1)
-                out.close()
-                Path(out.name).replace(path)
-            except BaseException:
-                os.unlink(out.name)  # noqa: PTH108 - the name just made
-                raise
+        with whole_file(path, ".parity-") as out:
+            out.writelines(part.encode() for part in json.JSONEncoder(indent=1).iterencode(data))
     except OSError as exc:
         raise InfrastructureError(
             "failing vectors cannot be saved", kind="replay-write", seen=str(exc), where=str(path)

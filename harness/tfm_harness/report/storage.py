@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -18,7 +17,7 @@ from typing import Any, TypeVar, cast
 from pydantic import TypeAdapter, ValidationError
 
 from tfm_harness.errors import ConfigError, InfrastructureError
-from tfm_harness.files import read_file
+from tfm_harness.files import read_file, whole_file
 from tfm_harness.report.older import FIRST_SCHEMA, from_first
 from tfm_harness.report.record import SCHEMA, RunRecord, TestEntry
 
@@ -195,16 +194,10 @@ def write_text(path: Path, text: str | Iterable[str]) -> None:
         InfrastructureError: kind ``report-write``: the disk is full or the folder cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.parent / f".report-{secrets.token_hex(8)}"  # of the user's umask, unlike tempfile's
-        with scratch.open("x", encoding="utf-8", errors="backslashreplace") as out:
-            try:
-                out.writelines([text] if isinstance(text, str) else text)
-                out.close()
-                scratch.replace(path)
-            except BaseException:
-                scratch.unlink()
-                raise
+        with whole_file(path, ".report-") as out:
+            out.writelines(
+                each.encode("utf-8", "backslashreplace") for each in ([text] if isinstance(text, str) else text)
+            )
     except OSError as exc:
         raise InfrastructureError(
             "the run's report cannot be written", kind="report-write", seen=str(exc), where=str(path)
