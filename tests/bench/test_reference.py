@@ -12,11 +12,9 @@ from zlib import crc32
 import numpy as np
 import pytest
 import yaml
-from tfm_harness.bench.instruments import Instruments
 from tfm_harness.bench.metrics import Unkept
 from tfm_harness.bench.not_covered import NotCovered
-from tfm_harness.bench.reference import Reference
-from tfm_harness.boards.base import Identity, ResetKind
+from tfm_harness.boards.base import ResetKind
 from tfm_harness.cli.main import main
 from tfm_harness.config.loading import load_build
 from tfm_harness.errors import ConfigError, InfrastructureError
@@ -25,8 +23,8 @@ from tfm_harness.parity import testkit
 from tfm_harness.parity.engines import ReferenceEngine, State, get_engine
 from tfm_harness.parity.model_info import parse_model, select_signature
 from tfm_harness.parity.replay import load_failure
-from tfm_harness.trust.anchors import Trust
 
+from tests.judged import references
 from tests.parity.installed import needs_tflite
 
 
@@ -82,28 +80,20 @@ def sources() -> list[str]:
 
 @pytest.fixture
 def judge(tmp_path: Path, sources: list[str]) -> Iterator[Callable[..., tuple[Report, Any]]]:
-    opened: list[Instruments] = []
     measured = Unkept()
 
-    def judged(model: bytes, board: Board, **said: Any) -> tuple[Report, Any]:
-        (tmp_path / "net.tflite").write_bytes(model)
-        build = {"name": "simulated", "models": {"net": {"file": "net.tflite", **said}}}
-        (tmp_path / "build.yaml").write_text(yaml.safe_dump(build))
-        loaded = load_build(tmp_path / "build.yaml")
-        opened.append(Instruments(loaded, tmp_path))
-        report, state = Report(), SimpleNamespace(trust=Trust(loaded, Identity(board_id="board")))
-        target: Any = SimpleNamespace(name="board", sensors={})
-        reference = Reference(
-            lambda: state, report, instruments=opened[-1], runner=board, target=target, run_dir=tmp_path,  # type: ignore[arg-type, return-value]
-            measured=measured,
-        )  # fmt: skip
-        result = reference.agrees("net", count=60)
-        sources.append(measured.parity[-1]["inputs"])
-        return report, result
+    with references(tmp_path) as made:
 
-    yield judged
-    for instruments in opened:
-        instruments.close()
+        def judged(model: bytes, board: Board, **said: Any) -> tuple[Report, Any]:
+            (tmp_path / "net.tflite").write_bytes(model)
+            build = {"name": "simulated", "models": {"net": {"file": "net.tflite", **said}}}
+            (tmp_path / "build.yaml").write_text(yaml.safe_dump(build))
+            reference = made(load_build(tmp_path / "build.yaml"), board, measured)
+            result = reference.agrees("net", count=60)
+            sources.append(measured.parity[-1]["inputs"])
+            return reference.report, result
+
+        yield judged
 
 
 Judge = Callable[..., tuple[Report, Any]]

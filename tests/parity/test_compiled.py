@@ -12,10 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from tfm_harness.bench.instruments import Instruments
-from tfm_harness.bench.metrics import Unkept
-from tfm_harness.bench.reference import Reference
-from tfm_harness.boards.base import Identity
 from tfm_harness.cli.main import main
 from tfm_harness.config.build import ModelConfig
 from tfm_harness.config.loading import load_build, load_target
@@ -26,7 +22,8 @@ from tfm_harness.parity.compiled import mismatches, read_compiled
 from tfm_harness.parity.engines import get_engine
 from tfm_harness.parity.model_info import parse_model
 from tfm_harness.parity.vela import installed_vela, judge_compiled
-from tfm_harness.trust.anchors import Trust
+
+from tests.judged import references
 
 DENSE = testkit.dense()
 needs_vela = pytest.mark.skipif(
@@ -354,24 +351,14 @@ def estimates() -> list[float | None]:
 
 @pytest.fixture
 def pair(tmp_path: Path, estimates: list[float | None]) -> Iterator[Callable[[bytes, NpuBoard], tuple[Report, Any]]]:
-    opened: list[Instruments] = []
+    with references(tmp_path) as made:
 
-    def judge(compiled: bytes, board: NpuBoard) -> tuple[Report, Any]:
-        build = load_build(a_build(tmp_path, compiled, DENSE))
-        report, trust = Report(), Trust(build, Identity(board_id="npu-board"))
-        opened.append(Instruments(build, tmp_path))
-        state: Any = SimpleNamespace(trust=trust)
-        target: Any = SimpleNamespace(name="npu-board", sensors={})
-        reference = Reference(
-            lambda: state, report, instruments=opened[-1], runner=board, target=target, run_dir=tmp_path,  # type: ignore[arg-type]
-            measured=Unkept(),
-        )  # fmt: skip
-        estimates.append(reference.estimate("net"))
-        return report, reference.agrees("net", count=40)
+        def judge(compiled: bytes, board: NpuBoard) -> tuple[Report, Any]:
+            reference = made(load_build(a_build(tmp_path, compiled, DENSE)), board)
+            estimates.append(reference.estimate("net"))
+            return reference.report, reference.agrees("net", count=40)
 
-    yield judge
-    for instruments in opened:
-        instruments.close()
+        yield judge
 
 
 def test_a_right_npu_passes_and_one_wrong_bit_fails(pair: Callable[[bytes, NpuBoard], tuple[Report, Any]]) -> None:

@@ -12,10 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import yaml
-from tfm_harness.bench.instruments import Instruments
-from tfm_harness.bench.metrics import Unkept
-from tfm_harness.bench.reference import Reference
-from tfm_harness.boards.base import Identity
+from tfm_harness.bench.reference import onnx_blob
 from tfm_harness.cli.main import main
 from tfm_harness.config.build import ModelConfig
 from tfm_harness.config.loading import load_build
@@ -24,8 +21,8 @@ from tfm_harness.findings import Report
 from tfm_harness.parity.firstop import first_op_by_oracle
 from tfm_harness.parity.onnx import OnnxEngine, get_onnx_engine
 from tfm_harness.parity.onnx_model import TensorFormat, pack
-from tfm_harness.trust.anchors import Trust
 
+from tests.judged import references
 from tests.parity import onnx_models
 from tests.parity.onnx_models import needs_onnx
 
@@ -368,28 +365,16 @@ class OnnxBoard:
 
 @pytest.fixture
 def judge(tmp_path: Path, oracle: OnnxEngine) -> Iterator[Callable[..., tuple[Report, Any]]]:
-    opened: list[Instruments] = []
+    with references(tmp_path) as made:
 
-    def judged(said: Mapping[str, Any], wrong: tuple[int, int] = (-1, 0), **parity: Any) -> tuple[Report, Any]:
-        from tfm_harness.bench.reference import onnx_blob
+        def judged(said: Mapping[str, Any], wrong: tuple[int, int] = (-1, 0), **parity: Any) -> tuple[Report, Any]:
+            build = load_build(a_build(tmp_path, onnx_models.classifier().SerializeToString(), said, **parity))
+            declared = build.models["net"].reference
+            assert declared is not None
+            reference = made(build, OnnxBoard(onnx_blob(declared), oracle, wrong))
+            return reference.report, reference.agrees("net", count=60)
 
-        build = load_build(a_build(tmp_path, onnx_models.classifier().SerializeToString(), said, **parity))
-        declared = build.models["net"].reference
-        assert declared is not None
-        board = OnnxBoard(onnx_blob(declared), oracle, wrong)
-        report, trust = Report(), Trust(build, Identity(board_id="board"))
-        opened.append(Instruments(build, tmp_path))
-        state: Any = SimpleNamespace(trust=trust)
-        target: Any = SimpleNamespace(name="board", sensors={})
-        reference = Reference(
-            lambda: state, report, instruments=opened[-1], runner=board, target=target, run_dir=tmp_path,  # type: ignore[arg-type]
-            measured=Unkept(),
-        )  # fmt: skip
-        return report, reference.agrees("net", count=60)
-
-    yield judged
-    for instruments in opened:
-        instruments.close()
+        yield judged
 
 
 def failed(report: Report) -> set[str]:
