@@ -227,9 +227,12 @@ class QemuBoard(EmulatedBoard):
 
     async def _go(self) -> None:
         """Sensors first, then the CPU: firmware cannot read a sensor before its value is there."""
+        await self._be_ready()
+        await self._machine.command("cont")
+
+    async def _be_ready(self) -> None:
         await self._set_all(dict(self._properties))
         self._waker.booted(self._target.consoles)
-        await self._machine.command("cont")
 
     def _warm(self) -> None:
         self._machine.check_alive()
@@ -238,22 +241,18 @@ class QemuBoard(EmulatedBoard):
 
     async def _system_reset(self) -> None:
         await self._machine.command("stop")
+        await self._reset_standing()
+        await self._machine.command("cont")
+
+    async def _reset_standing(self) -> None:
+        """Reset while the CPU stands; it stands before its first instruction afterwards."""
         self._reset_done = asyncio.Event()  # each process of the emulator has an event loop of its own
         self._resets_since_cold += 1
         await self._machine.command("system_reset")
         await asyncio.wait_for(self._reset_done.wait(), _START_TIMEOUT / 2)  # the answer comes before the reset does
-        await self._go()
+        await self._be_ready()
 
     # --- what happens to it ----------------------------------------------------------------------
-
-    async def _reset_standing(self) -> None:
-        """Reset while a debugger holds the CPU, which stands again afterwards."""
-        self._reset_done = asyncio.Event()  # each process of the emulator has an event loop of its own
-        self._resets_since_cold += 1
-        await self._machine.command("system_reset")
-        await asyncio.wait_for(self._reset_done.wait(), _START_TIMEOUT / 2)
-        await self._set_all(dict(self._properties))
-        self._waker.booted(self._target.consoles)
 
     async def _on_event(self, event: Mapping[str, Any]) -> None:
         data = event.get("data") or {}
