@@ -8,17 +8,20 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["GdbRemote", "GdbRemoteError", "connect_when_up"]
+from tfm_harness.verify.instruction_skips import IT_STATE
+
+__all__ = ["ACCESSES", "LR", "PC", "READS", "WRITES", "XPSR", "GdbRemote", "GdbRemoteError", "connect_when_up"]
+
+LR, PC, XPSR = 14, 15, 25
+"""GDB's numbers of core registers."""
+WRITES, READS, ACCESSES = b"2", b"3", b"4"
+"""GDB's kinds of watchpoints."""
 
 _WRITE_CHUNK = 1024
 _READ_CHUNK = 2000
-_PC, _XPSR = 15, 25
-"""GDB's numbers."""
-_IT_STATE = 0x0600_FC00
-"""Of xPSR (DDI 0553, "IT state")."""
 
 
 def connect_when_up(
@@ -196,27 +199,23 @@ class GdbRemote:
         return None
 
     def watch(self, kind: bytes, address: int) -> None:
-        """Stop the core before each read (kind ``3``), or each access (``4``), of the word. The core is halted."""
+        """Stop the core before each access of this kind (`WRITES`, `READS`, `ACCESSES`). The core is halted."""
         self._ok(b"Z%s,%x,4" % (kind, address))
 
     def watch_no_more(self, kind: bytes, address: int) -> None:
         """Undo `watch`. The core is halted."""
         self._ok(b"z%s,%x,4" % (kind, address))
 
-    def watch_writes(self, address: int) -> None:
-        """Stop the core at each write to the word at `address`. The core is halted."""
-        self._ok(b"Z2,%x,4" % address)
+    def step_watched(self, kind: bytes, addresses: Sequence[int]) -> None:
+        """After a stop at one of these watched words: let the access happen.
 
-    def finish_write(self, watched: Iterable[int]) -> None:
-        """After a stop at a watched word: let the write happen.
-
-        QEMU 7.2 stops an ARM core before the write, and again and again at the same one.
+        QEMU 7.2 stops an ARM core before the access, and again and again at the same one.
         """
-        for address in watched:
-            self._ok(b"z2,%x,4" % address)
+        for address in addresses:
+            self.watch_no_more(kind, address)
         self.step()
-        for address in watched:
-            self.watch_writes(address)
+        for address in addresses:
+            self.watch(kind, address)
 
     def break_at(self, address: int) -> None:
         """Stop the core before the instruction at `address`. The core is halted."""
@@ -234,14 +233,10 @@ class GdbRemote:
         if still:
             self.break_at(address)
 
-    def leave(
-        self, watched: Iterable[int], breaks: Iterable[int] = (), watches: Iterable[tuple[bytes, int]] = ()
-    ) -> None:
-        """Halt, forget these watchpoints and breakpoints, let the core run on and hang up. Never raises."""
+    def leave(self, *, breaks: Iterable[int] = (), watches: Iterable[tuple[bytes, int]] = ()) -> None:
+        """Halt, forget these breakpoints and watchpoints, let the core run on and hang up. Never raises."""
         with contextlib.suppress(OSError, GdbRemoteError):
             self.halt()
-            for address in watched:
-                self.command(b"z2,%x,4" % address)
             for address in breaks:
                 self.command(b"z0,%x,2" % address)
             for kind, address in watches:
@@ -287,17 +282,17 @@ class GdbRemote:
         Raises:
             GdbRemoteError: the instruction did not end where the next one begins (it faulted).
         """
-        before = {number: self.read_register(number) for number in (*range(13), _PC, _XPSR)}
-        at = before[_PC]
+        before = {number: self.read_register(number) for number in (*range(13), PC, XPSR)}
+        at = before[PC]
         there = self.read_memory(at, len(code))
         try:
             self.write_memory(at, code)
-            self.write_register(_XPSR, before[_XPSR] & ~_IT_STATE)  # else the condition of an IT block would count
+            self.write_register(XPSR, before[XPSR] & ~IT_STATE)  # else the condition of an IT block would count
             for number, value in registers.items():
                 self.write_register(number, value)
             self.step()
             after = {number: self.read_register(number) for number in range(13)}
-            ended = self.read_register(_PC)
+            ended = self.read_register(PC)
         finally:
             self.write_memory(at, there)
             for number, value in before.items():

@@ -12,13 +12,14 @@ from typing import Final
 
 from tfm_harness.verify.marked_code import MarkedCode
 
-__all__ = ["LONGEST", "Skip", "after", "evenly", "plan"]
+__all__ = ["IT_STATE", "LONGEST", "Skip", "after", "evenly", "plan"]
 
 LONGEST: Final = 2
 """The most instructions that one skip leaves out."""
 _IT_LOW: Final = 25  # xPSR bits 26:25 are IT[1:0], bits 15:10 IT[7:2] (Armv8-M ARM DDI 0553, B3.5)
 _IT_HIGH: Final = 10
-_IT_MASK: Final = 3 << _IT_LOW | 0x3F << _IT_HIGH
+IT_STATE: Final = 3 << _IT_LOW | 0x3F << _IT_HIGH
+"""Bits of xPSR that say where in an IT block the CPU is."""
 _FIRST_VISITS: Final = 2
 
 
@@ -45,7 +46,7 @@ def after(skip: Skip, xpsr: int, code: MarkedCode) -> tuple[int, int]:
     for _ in range(skip.count):
         at += code.size_at(at)
         state = state & 0xE0 | state << 1 & 0x1F if state & 7 else 0  # ITAdvance()
-    return at, xpsr & ~_IT_MASK | (state & 3) << _IT_LOW | (state >> 2) << _IT_HIGH
+    return at, xpsr & ~IT_STATE | (state & 3) << _IT_LOW | (state >> 2) << _IT_HIGH
 
 
 def plan(code: MarkedCode, visits: Mapping[int, int]) -> list[Skip]:

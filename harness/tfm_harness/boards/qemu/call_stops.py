@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from tfm_harness.boards.gdb_remote import GdbRemote
+from tfm_harness.boards.gdb_remote import LR, PC, GdbRemote
 from tfm_harness.boards.qemu.stops import MOST_STOPS, Stops
 from tfm_harness.boards.virtual import Registers
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CallStops"]
 
-_LR: Final = 14
-_PC: Final = 15
 _D0: Final = 26
 _FPSCR: Final = 42
 """Numbers of QEMU 7.2 to 10 for M-profile CPUs: r0 to r15, xPSR is 25, d0 to d15 and FPSCR follow (``arm-vfp.xml``)."""
@@ -44,7 +42,7 @@ class CallStops(Stops):
             remote.break_at(address)
 
     def _stopped(self, remote: GdbRemote) -> None:
-        at = remote.read_register(_PC)
+        at = remote.read_register(PC)
         if at in self._gateways:
             entered = _registers(remote)
             behind = entered.lr & ~1
@@ -58,7 +56,7 @@ class CallStops(Stops):
         remote.step_over(at, still=at in self._gateways)
 
     def _forget(self, remote: GdbRemote) -> None:
-        remote.leave((), breaks=(*self._gateways, *self._inside))
+        remote.leave(breaks=(*self._gateways, *self._inside))
 
 
 def _registers(remote: GdbRemote) -> Registers:
@@ -68,7 +66,7 @@ def _registers(remote: GdbRemote) -> Registers:
         floats += [int.from_bytes(wide[:4], "little"), int.from_bytes(wide[4:8], "little")]
     return Registers(
         general=tuple(remote.read_register(number) for number in range(13)),
-        lr=remote.read_register(_LR),
+        lr=remote.read_register(LR),
         floats=tuple(floats),
         fpscr=remote.read_register(_FPSCR),
     )

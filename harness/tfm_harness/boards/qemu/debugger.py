@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from tfm_harness.boards.gdb_remote import GdbRemote, GdbRemoteError
+from tfm_harness.boards.gdb_remote import PC, XPSR, GdbRemote
+from tfm_harness.boards.qemu.gdb_port import GdbPort, reported
 from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError
 
 if TYPE_CHECKING:
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["QemuDebugger"]
 
-_PC: Final = 15
-_XPSR: Final = 25
 _RESET_TIMEOUT: Final = 20.0
 
 
@@ -38,7 +35,7 @@ class QemuDebugger:
     def __init__(self, machine: Machine, reset: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._machine = machine
         self._reset = reset
-        self._folder: Path | None = None
+        self._port = GdbPort(machine)
         self._remote: GdbRemote | None = None
         self._breaks: set[int] = set()
 
@@ -53,12 +50,8 @@ class QemuDebugger:
 
     def open(self) -> None:
         """See `Debugger`."""
-        self._folder = Path(tempfile.mkdtemp(prefix="tfm-harness-gdb-"))
-        path = self._folder / "port"
         try:
-            self._monitor(f"gdbserver unix:{path},server=on,wait=off")
-            with _reported():
-                self._remote = GdbRemote(str(path))
+            self._remote = self._port.open()
         except BaseException:
             self.close()
             raise
@@ -66,52 +59,50 @@ class QemuDebugger:
     @property
     def pc(self) -> int:
         """See `Debugger`."""
-        with _reported():
-            return self._open.read_register(_PC)
+        with reported():
+            return self._open.read_register(PC)
 
     @property
     def xpsr(self) -> int:
         """See `Debugger`."""
-        with _reported():
-            return self._open.read_register(_XPSR)
+        with reported():
+            return self._open.read_register(XPSR)
 
     def break_at(self, address: int) -> None:
         """See `Debugger`."""
         if address not in self._breaks:
-            with _reported():
+            with reported():
                 self._open.break_at(address)
             self._breaks.add(address)
 
     def clear(self, address: int) -> None:
         """See `Debugger`."""
         if address in self._breaks:
-            with _reported():
+            with reported():
                 self._open.break_no_more(address)
             self._breaks.discard(address)
 
     def go(self) -> None:
         """See `Debugger`. What stands at a breakpoint moves off it first: QEMU would stop there again."""
-        with _reported():
-            at = self._open.read_register(_PC)
+        with reported():
+            at = self._open.read_register(PC)
             if at in self._breaks:
-                self._open.break_no_more(at)
-                self._open.step()
-                self._open.break_at(at)
+                self._open.step_over(at, still=True)
             self._open.go()
 
     def wait(self, timeout: float) -> bool:
         """See `Debugger`."""
-        with _reported():
+        with reported():
             return self._open.await_stop(timeout)
 
     def halt(self) -> None:
         """See `Debugger`."""
-        with _reported():
+        with reported():
             self._open.halt()
 
     def step(self) -> None:
         """See `Debugger`."""
-        with _reported():
+        with reported():
             self._open.step()
 
     def jump(self, address: int, xpsr: int) -> None:
@@ -120,11 +111,11 @@ class QemuDebugger:
         Raises:
             InfrastructureError: kind ``gdbstub``: the CPU does not stand where it was told to.
         """
-        with _reported():
-            self._open.write_register(_PC, address)
-            if self._open.read_register(_XPSR) != xpsr:
-                self._open.write_register(_XPSR, xpsr)
-            seen = self._open.read_register(_PC), self._open.read_register(_XPSR)
+        with reported():
+            self._open.write_register(PC, address)
+            if self._open.read_register(XPSR) != xpsr:
+                self._open.write_register(XPSR, xpsr)
+            seen = self._open.read_register(PC), self._open.read_register(XPSR)
         if seen != (address, xpsr):
             raise InfrastructureError(
                 "the emulator's debugger did not move the CPU on",
@@ -135,19 +126,19 @@ class QemuDebugger:
 
     def read(self, address: int, size: int) -> bytes:
         """See `Debugger`."""
-        with _reported():
+        with reported():
             return self._open.read_memory(address, size)
 
     def write(self, address: int, data: bytes) -> None:
         """See `Debugger`."""
-        with _reported():
+        with reported():
             self._open.write_memory(address, data)
 
     def restart(self) -> None:
         """See `Debugger`."""
         self.halt()
         self._machine.call(self._reset(), _RESET_TIMEOUT)
-        with _reported():
+        with reported():
             self._open.synchronise()
 
     def work_done(self) -> float:
@@ -167,31 +158,8 @@ class QemuDebugger:
     def close(self) -> None:
         """See `Debugger`."""
         remote, self._remote = self._remote, None
-        try:
-            if remote is not None:
-                with contextlib.suppress(OSError, GdbRemoteError):
-                    remote.halt()
-                    for address in self._breaks:
-                        remote.break_no_more(address)
-                remote.close()
-            self._monitor("gdbserver none")
-        except HarnessError:
-            pass  # the emulator is gone; the next request reports it
-        finally:
-            self._breaks.clear()
-            if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
-                self._folder = None
-
-    def _monitor(self, line: str) -> None:
-        self._machine.call(self._machine.command("human-monitor-command", {"command-line": line}))
-
-
-@contextlib.contextmanager
-def _reported() -> Iterator[None]:
-    try:
-        yield
-    except (GdbRemoteError, OSError) as error:
-        raise InfrastructureError(
-            "the emulator's debugger port does not work", kind="gdbstub", seen=str(error)
-        ) from error
+        if remote is not None:
+            remote.leave(breaks=self._breaks)
+        self._breaks.clear()
+        with contextlib.suppress(HarnessError):  # the emulator is gone; the next request reports it
+            self._port.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfm_harness.boards.gdb_remote import GdbRemote
+from tfm_harness.boards.gdb_remote import READS, GdbRemote
 from tfm_harness.boards.qemu.stops import Stops
 
 if TYPE_CHECKING:
@@ -25,15 +25,15 @@ class Race(Stops):
         self._address, self._data = address & ~3, data
 
     def _set(self, remote: GdbRemote) -> None:
-        remote.watch(b"3", self._address)
+        remote.watch(READS, self._address)
 
     def _stopped(self, remote: GdbRemote) -> None:
         if remote.stopped_at_word != self._address or self.stops:
             return
-        remote.watch_no_more(b"3", self._address)
+        remote.watch_no_more(READS, self._address)
         remote.step()  # whatever instruction it is: it has read the word then
         remote.write_memory(self._address, self._data)
         self.stops += 1
 
     def _forget(self, remote: GdbRemote) -> None:
-        remote.leave((), watches=[] if self.stops else [(b"3", self._address)])
+        remote.leave(watches=[] if self.stops else [(READS, self._address)])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from tfm_harness.boards.gdb_remote import GdbRemote, GdbRemoteError
+from tfm_harness.boards.gdb_remote import ACCESSES, PC, READS, GdbRemote, GdbRemoteError
 from tfm_harness.boards.qemu.stops import Stops
 from tfm_harness.boards.virtual import RegisterAccess
 
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from tfm_harness.boards.qemu.machine import Machine
 
 __all__ = ["RegisterStops", "transfer"]
-
-_PC: Final = 15
 
 
 class RegisterStops(Stops):
@@ -32,7 +30,7 @@ class RegisterStops(Stops):
         super().__init__(machine, "register-stops")
         self._addresses = tuple(dict.fromkeys(address & ~3 for address in addresses))
         self._on_access = on_access
-        self._kind = b"4" if writes else b"3"
+        self._kind = ACCESSES if writes else READS
         self._decoded: dict[int, tuple[bool, int]] = {}
 
     def _set(self, remote: GdbRemote) -> None:
@@ -43,14 +41,12 @@ class RegisterStops(Stops):
         at = remote.stopped_at_word
         if at not in self._addresses:
             return
-        place = remote.read_register(_PC)
+        place = remote.read_register(PC)
         if place not in self._decoded:
             self._decoded[place] = transfer(remote.read_memory(place, 4))
         write, register = self._decoded[place]
         value = remote.read_register(register) if write else 0
-        remote.watch_no_more(self._kind, at)
-        remote.step()
-        remote.watch(self._kind, at)
+        remote.step_watched(self._kind, [at])
         self.stops += 1
         if write:
             self._on_access(RegisterAccess(address=at, write=True, value=value))
@@ -61,7 +57,7 @@ class RegisterStops(Stops):
             remote.write_register(register, given)
 
     def _forget(self, remote: GdbRemote) -> None:
-        remote.leave((), watches=[(self._kind, address) for address in self._addresses])
+        remote.leave(watches=[(self._kind, address) for address in self._addresses])
 
 
 def transfer(code: bytes) -> tuple[bool, int]:

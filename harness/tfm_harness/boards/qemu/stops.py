@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import abc
-import shutil
-import tempfile
 import threading
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from tfm_harness.boards.gdb_remote import GdbRemote, GdbRemoteError
+from tfm_harness.boards.gdb_remote import GdbRemote
+from tfm_harness.boards.qemu.gdb_port import GdbPort, reported
 from tfm_harness.errors import InfrastructureError
 
 if TYPE_CHECKING:
@@ -32,7 +30,7 @@ class Stops(abc.ABC):
     def __init__(self, machine: Machine, what: str) -> None:
         self._machine = machine
         self._what = what
-        self._folder: Path | None = None
+        self._port = GdbPort(machine)
         self._remote: GdbRemote | None = None
         self._thread = threading.Thread(target=self._follow, name=f"{what}-{machine.name}", daemon=True)
         self._ending = threading.Event()
@@ -58,18 +56,11 @@ class Stops(abc.ABC):
         """Forget the places and hang up. Never raises."""
 
     def __enter__(self) -> Self:
-        self._folder = Path(tempfile.mkdtemp(prefix="tfm-harness-gdb-"))
-        path = self._folder / "port"
         try:
-            self._monitor(f"gdbserver unix:{path},server=on,wait=off")
-            self._remote = GdbRemote(str(path))
-            self._set(self._remote)
-            self._remote.go()
-        except GdbRemoteError as error:
-            self._close()
-            raise InfrastructureError(
-                "the emulator's debugger port does not work", kind="gdbstub", seen=str(error)
-            ) from error
+            self._remote = self._port.open()
+            with reported():
+                self._set(self._remote)
+                self._remote.go()
         except BaseException:
             self._close()
             raise
@@ -99,16 +90,9 @@ class Stops(abc.ABC):
             self._error = problem
 
     def _close(self) -> None:
+        remote, self._remote = self._remote, None
         try:
-            if self._remote is not None:
-                self._forget(self._remote)
-            self._monitor("gdbserver none")
-        except InfrastructureError:
-            pass  # the emulator is gone; the next request reports it
+            if remote is not None:
+                self._forget(remote)
         finally:
-            self._remote = None
-            if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _monitor(self, line: str) -> None:
-        self._machine.call(self._machine.command("human-monitor-command", {"command-line": line}))
+            self._port.close()

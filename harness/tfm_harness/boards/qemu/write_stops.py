@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from tfm_harness.boards.gdb_remote import GdbRemote
+from tfm_harness.boards.gdb_remote import WRITES, XPSR, GdbRemote
 from tfm_harness.boards.qemu.stops import MOST_STOPS, Stops
 
 if TYPE_CHECKING:
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 __all__ = ["WriteStops"]
 
-_XPSR = 25
 _EXCEPTION = 0x1FF  # in handler mode code is privileged
 _UNPRIVILEGED = 1  # CONTROL.nPRIV
 _READ_CONTROL = bytes.fromhex("eff31480")  # MRS r0, CONTROL
@@ -45,7 +44,7 @@ class WriteStops(Stops):
 
     def store(self, address: int, value: int) -> bool:
         """See `StoppedCpu`."""
-        in_handler = self.remote.read_register(_XPSR) & _EXCEPTION
+        in_handler = self.remote.read_register(XPSR) & _EXCEPTION
         if not in_handler and self.remote.execute(_READ_CONTROL, {})[0] & _UNPRIVILEGED:
             return False
         self.remote.execute(_STORE, {0: address, 1: value})
@@ -53,13 +52,13 @@ class WriteStops(Stops):
 
     def _set(self, remote: GdbRemote) -> None:
         for address in self._addresses:
-            remote.watch_writes(address)
+            remote.watch(WRITES, address)
 
     def _stopped(self, remote: GdbRemote) -> None:
-        remote.finish_write(self._addresses)
+        remote.step_watched(WRITES, self._addresses)
         if self.stops < MOST_STOPS:
             self._on_stop(self.stops)
         self.stops += 1
 
     def _forget(self, remote: GdbRemote) -> None:
-        remote.leave(self._addresses)
+        remote.leave(watches=[(WRITES, address) for address in self._addresses])

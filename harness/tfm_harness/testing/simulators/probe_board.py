@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tfm_harness.boards.gdb_remote import GdbRemote, connect_when_up
+from tfm_harness.boards.gdb_remote import PC, XPSR, GdbRemote, connect_when_up
 from tfm_harness.boards.supervisor import Child, spawn, wait_until
 from tfm_harness.testing.simulators.pyocd_qemu import ENVIRONMENT
 from tfm_harness.testing.simulators.uart_waker import UartWaker
@@ -82,8 +82,8 @@ class StandInProbeBoard:
         remote = GdbRemote(str(self.folder / "gdb"))
         remote.write_memory(_ITCM, _IDLE)
         remote.write_register(13, int.from_bytes(_IDLE[:4], "little"))
-        remote.write_register(15, _ITCM + 8)
-        remote.write_register(25, 0x01000000)  # Thumb
+        remote.write_register(PC, _ITCM + 8)
+        remote.write_register(XPSR, 0x01000000)  # Thumb
         remote.close()
         self._waker = UartWaker(self.folder / "wake")
 
