@@ -27,7 +27,8 @@ class Instruments:
         self._state_dir = state_dir
         self._engine: ReferenceEngine | None = None
         self._oracle: ReferenceEngine | None = None
-        self._onnx: list[ReferenceEngine | None] = []
+        self._onnx_engine: ReferenceEngine | None = None
+        self._onnx_oracle: ReferenceEngine | None = None
         self._measurer: ReferenceEngine | None = None
         self._ledger: FileLedger | None = None
 
@@ -52,11 +53,23 @@ class Instruments:
 
     def engine_of(self, model: str) -> ReferenceEngine:
         """What computes a model's right outputs: the reference interpreter, or an evaluator of ONNX."""
-        return self._onnx_pair()[0] if self._is_onnx(model) else self.engine
+        if not self._is_onnx(model):
+            return self.engine
+        if self._onnx_engine is None:
+            from tfm_harness.parity.onnx import get_onnx_engine
+
+            self._onnx_engine = get_onnx_engine(time_limit=self._build.parity.time_limit)
+        return self._onnx_engine
 
     def oracle_of(self, model: str) -> ReferenceEngine | None:
         """A second opinion on a model; None where there is none."""
-        return self._onnx_pair()[1] if self._is_onnx(model) else self.oracle
+        if not self._is_onnx(model):
+            return self.oracle
+        if self._onnx_oracle is None:
+            from tfm_harness.parity.onnx import onnx_second_oracle
+
+            self._onnx_oracle = onnx_second_oracle(time_limit=self._build.parity.time_limit)
+        return self._onnx_oracle
 
     @property
     def measurer(self) -> ReferenceEngine:
@@ -78,17 +91,6 @@ class Instruments:
         declared = self._build.models.get(model)
         return declared is not None and declared.reference is not None and declared.reference.kind == "onnx"
 
-    def _onnx_pair(self) -> tuple[ReferenceEngine, ReferenceEngine | None]:
-        if not self._onnx:
-            from tfm_harness.parity.onnx import get_onnx_engine, onnx_second_oracle
-
-            limit = self._build.parity.time_limit
-            self._onnx = [get_onnx_engine(time_limit=limit)]
-            self._onnx.append(onnx_second_oracle(time_limit=limit))
-        first, second = self._onnx
-        assert first is not None  # noqa: S101 - made above
-        return first, second
-
     @property
     def ledger(self) -> FileLedger:
         """ECDSA r values of every signature that any run has seen from this state folder."""
@@ -100,9 +102,8 @@ class Instruments:
 
     def close(self) -> None:
         """End what was started. Safe to call twice; what is wanted later is made anew."""
-        engines = (self._engine, self._oracle, self._measurer, *self._onnx)
-        self._engine = self._oracle = self._measurer = None
-        self._onnx = []
+        engines = (self._engine, self._oracle, self._onnx_engine, self._onnx_oracle, self._measurer)
+        self._engine = self._oracle = self._onnx_engine = self._onnx_oracle = self._measurer = None
         for engine in filter(None, engines):
             engine.close()
         ledger, self._ledger = self._ledger, None
