@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -129,16 +129,7 @@ def _decimal_readings(found: Tokens) -> Iterator[Reading]:
     long = found.length == _MOST_DIGITS
     if long.any():
         head = found.only(long)
-        most = Tokens(
-            head.text,
-            head.start,
-            head.length - 1,
-            head.prefixed,
-            head.negative,
-            head.first,
-            head.last,
-            head.uniform,
-        ).values(10)
+        most = replace(head, length=head.length - 1).values(10)
         fitting = ~long
         fitting[long] = (most < 1844674407370955161) | ((most == 1844674407370955161) & (value[long] % 10 <= 5))
         found, value = found.only(fitting), value[fitting]

@@ -171,7 +171,6 @@ class Scanner:
 
     def _leak(self, window: Window, notation: str, stream: Bytes, at: int, place: int) -> Leak:
         """With as much of the secret as stands there behind the window."""
-        length = window.size
         most = min(len(window.data) - window.at, len(stream) - at)
         rest = np.frombuffer(window.data, np.uint8, most, window.at) != stream[at : at + most]
         length = int(np.argmax(rest)) if rest.any() else most
@@ -179,6 +178,6 @@ class Scanner:
             secret=self._names[window.secret],
             notation=f"{notation}, {window.form}" if window.form else notation,
             at=place,
-            length=max(length, window.size),
+            length=length,
             part=window.at,
         )
