@@ -116,19 +116,30 @@ def _is_without_segments(data: bytes) -> bool:
 
 def _loaded_sections(data: bytes) -> list[Segment]:
     """The sections with content that is loaded, in ascending order of address."""
-    fields = _HEADER.unpack_from(data)
-    table, entry_size, count = fields[5], fields[10], fields[11]
-    if entry_size != _SECTION.size or not 0 < count <= MAX_SEGMENTS or table + count * entry_size > len(data):
-        raise ElfError(32, f"a section header table of {count} entries of {entry_size} bytes at {table:#x}")
     found = []
-    for index in range(count):
-        _, kind, flags, address, offset, size, *_ = _SECTION.unpack_from(data, table + index * entry_size)
+    for index, (_, kind, flags, address, offset, size, *_) in enumerate(_sections(data, most=MAX_SEGMENTS)):
         if kind != _SHT_PROGBITS or not flags & _SHF_ALLOC or size == 0:
             continue
-        if offset + size > len(data):
-            raise ElfError(table, f"section {index} ends at {offset + size:#x}, the file at {len(data):#x}")
-        found.append(Segment(address, data[offset : offset + size]))
+        found.append(Segment(address, _content(data, offset, size, str(index))))
     return sorted(found, key=lambda section: section.address)
+
+
+def _sections(data: bytes, *, most: int = 0xFFFF) -> list[tuple[int, ...]]:
+    """The entries of the section header table: name, type, flags, address, offset, size and four more words."""
+    fields = _HEADER.unpack_from(data)
+    table, entry_size, count = fields[5], fields[10], fields[11]
+    if entry_size != _SECTION.size or not 0 < count <= most or table + count * entry_size > len(data):
+        raise ElfError(32, f"a section header table of {count} entries of {entry_size} bytes at {table:#x}")
+    return [_SECTION.unpack_from(data, table + index * entry_size) for index in range(count)]
+
+
+def _content(data: bytes, offset: int, size: int, section: str) -> bytes:
+    if offset + size > len(data):
+        raise ElfError(
+            _HEADER.unpack_from(data)[5],
+            f"section {section} ends at {offset + size:#x}, the file at {len(data):#x}",
+        )
+    return data[offset : offset + size]
 
 
 def gateways(data: bytes) -> list[int]:
@@ -143,18 +154,17 @@ def gateways(data: bytes) -> list[int]:
     if len(data) < _HEADER.size or not data.startswith(_IDENT):
         raise ElfError(0, "no 32-bit little-endian ELF file")
     fields = _HEADER.unpack_from(data)
-    table, entry_size, count, names = fields[5], fields[10], fields[11], fields[12]
+    table, names = fields[5], fields[12]
     if not table:
         return []
-    if entry_size != _SECTION.size or table + count * entry_size > len(data) or names >= count:
-        raise ElfError(32, f"a section header table of {count} entries of {entry_size} bytes at {table:#x}")
-    sections = [_SECTION.unpack_from(data, table + index * entry_size) for index in range(count)]
+    sections = _sections(data)
+    if names >= len(sections):
+        raise ElfError(50, f"the sections' names are said to be in section {names} of {len(sections)}")
     text = sections[names][4]
     found = []
     for name, kind, _, address, offset, size, *_ in sections:
         if data[text + name : text + name + len(_GATEWAYS) + 1] != _GATEWAYS + b"\0" or kind != _SHT_PROGBITS:
             continue
-        if offset + size > len(data):
-            raise ElfError(table, f"section .gnu.sgstubs ends at {offset + size:#x}, the file at {len(data):#x}")
-        found += [address + at for at in range(0, size, _STUB) if data[offset + at : offset + at + 4] == _SG]
+        stubs = _content(data, offset, size, _GATEWAYS.decode())
+        found += [address + at for at in range(0, size, _STUB) if stubs[at : at + len(_SG)] == _SG]
     return found
