@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from tfm_harness.config.memory_map import MemoryMap, ServiceConfig
+from tfm_harness.config.memory_map import MemoryMap, ServiceCall, ServiceConfig
 
 __all__ = ["RandomCall", "RandomCalls", "simplest"]
 
@@ -90,12 +90,21 @@ class RandomCalls:
         self._rng = random.Random(seed)  # noqa: S311 - calls guard nothing; the same seed must give the same ones
         self._base = memory.scratch[0]
         self._answers = self._base + 0x10000
-        self._known = [(each, call) for each in self._services for call in each.calls]
+        self._known: list[tuple[ServiceConfig, ServiceCall, tuple[Vector, ...]]] = []
+        """Calls that work, with where their inputs stand in the memory for tests."""
+        at = self._base + _RANDOM
+        for service in self._services:
+            for call in service.calls:
+                inputs = []
+                for data in call.inputs:
+                    inputs.append((at, len(data)))
+                    at += len(data) + -len(data) % 8
+                self._known.append((service, call, tuple(inputs)))
 
     def content(self) -> bytes:
         """What shall stand at the beginning of the memory for tests: random bytes, then inputs of calls that work."""
         found = bytearray(self._rng.randbytes(_RANDOM))
-        for _, call in self._known:
+        for _, call, _ in self._known:
             for data in call.inputs:
                 found += data + bytes(-len(data) % 8)
         return bytes(found)
@@ -116,30 +125,15 @@ class RandomCalls:
             return f"more than {MOST_VECTORS} vectors"
         for words, vectors in (("input", call.inputs), ("output", call.outputs)):
             for at, size in vectors:
-                if size and not self._callers(at, size):
+                if not self._memory.is_nonsecure(at, size):
                     return f"an {words} vector is not the caller's"
         return ""
-
-    def _callers(self, at: int, size: int) -> bool:
-        """Whether every byte is the non-secure side's. Regions that touch count as one."""
-        while size > 0:
-            region = next((r for r in self._memory.owned_by("nonsecure") if r.at <= at < r.end), None)
-            if region is None:
-                return False
-            size -= region.end - at
-            at = region.end
-        return True
 
     def _near_miss(self) -> RandomCall:
         """A call that works, but for one thing."""
         rng = self._rng
-        which = rng.randrange(len(self._known))
-        service, known = self._known[which]
-        at = self._base + _RANDOM + sum(len(data) + -len(data) % 8 for _, c in self._known[:which] for data in c.inputs)
-        inputs: list[Vector] = []
-        for data in known.inputs:
-            inputs.append((at, len(data)))
-            at += len(data) + -len(data) % 8
+        service, known, stored = self._known[rng.randrange(len(self._known))]
+        inputs = list(stored)
         outputs = [(self._answers + _EVERY_OUTPUT * n, size) for n, size in enumerate(known.outputs)]
         handle, kind = service.handle, known.type
         wrong = rng.randrange(6)
@@ -183,7 +177,7 @@ class RandomCalls:
         own = self._answers + _EVERY_OUTPUT * number if output else self._base + rng.randrange(0, _RANDOM, 4)
         if rng.random() < 0.75:
             at = own + (rng.randrange(4) if rng.random() < 0.1 else 0)
-            return at, min(size, _EVERY_OUTPUT - 4) if output and self._callers(at, size) else size
+            return at, min(size, _EVERY_OUTPUT - 4) if output and self._memory.is_nonsecure(at, size) else size
         region = rng.choice(self._memory.owned_by("secure"))
         at = rng.choice((
             region.at, region.end - max(1, size % 64), region.at + rng.randrange(region.size), 0, TOP - 4,
@@ -192,7 +186,7 @@ class RandomCalls:
         edge = rng.choice(self._memory.owned_by("nonsecure"))
         if rng.random() < 0.2:
             at = edge.end - 1 - rng.randrange(8)
-        if output and (size == 0 or self._callers(at, min(size, TOP - at) or 1)):
+        if output and (size == 0 or self._memory.is_nonsecure(at, min(size, TOP - at) or 1)):
             return own, min(size, _EVERY_OUTPUT - 4)  # it would overwrite what the non-secure side runs on
         return at, size
 

@@ -112,9 +112,13 @@ class MemoryMap(Strict):
         """The regions of one side, in ascending order."""
         return tuple(sorted((r for r in self.memory if r.owner == owner), key=lambda region: region.at))
 
-    def is_nonsecure(self, address: int) -> bool:
-        """Whether the non-secure side may access the byte at `address` as memory."""
-        return any(r.at <= address < r.end for r in self.owned_by("nonsecure"))
+    def is_nonsecure(self, address: int, size: int = 1) -> bool:
+        """Whether the non-secure side may access these bytes as memory. Regions that touch count as one."""
+        end = address + size
+        for region in self.owned_by("nonsecure"):
+            if region.at <= address < region.end:
+                address = region.end
+        return address >= end
 
     @property
     def scratch(self) -> tuple[int, int] | None:
