@@ -22,6 +22,7 @@ from tfm_harness import (
     VirtualBoard,
     simplest,
 )
+from tfm_harness.protocol.smp import run_request
 from tfm_harness.verify import Scanner, device_secrets
 
 pytestmark = pytest.mark.needs("psa-call", "probe", "memory-map", "services", "describe")
@@ -113,15 +114,17 @@ class Abuser:
 
     def judge(self, call: RandomCall, status: int) -> None:
         """One call that was answered."""
-        if status == 0:
-            self.good += 1
-            if call.handle == self.inference and call.type == RUN:
-                self.bench.asked_results += 1
+        self.good += status == 0
+        self.count_result(call, status)
         for check, why in ((ANSWERED, self.wrong_status(status)), (REFUSED, self.wrongly_good(call, status))):
             if why and self.found < MOST_FINDINGS:
                 self.found += 1
                 small = simplest(call, partial(self.fails, check))
                 self.checks(check, False, expected="a PSA error", seen=f"{status}: {why}", subject=self.words(small))
+
+    def count_result(self, call: RandomCall, status: int) -> None:
+        """A result that was signed counts, whoever asked for it."""
+        self.bench.asked_results += status == 0 and call.handle == self.inference and call.type == RUN
 
     @staticmethod
     def wrong_status(status: int) -> str:
@@ -137,8 +140,7 @@ class Abuser:
         except ProductError:
             self.revive()
             return check is SURVIVES
-        if status == 0 and call.handle == self.inference and call.type == RUN:
-            self.bench.asked_results += 1
+        self.count_result(call, status)
         if check is ANSWERED:
             return bool(self.wrong_status(status))
         return check is REFUSED and bool(self.wrongly_good(call, status))
@@ -241,7 +243,7 @@ def test_what_changes_right_after_it_was_read(
     base = scratch[0]
     in_array, out_array, data, answers, elsewhere = (base + at for at in (0, 0x100, 0x1000, 0x10000, 0x18000))
     nonce = secrets.token_bytes(16)
-    request = struct.pack("<II64sI32s", 1, len(nonce), nonce.ljust(64, b"\0"), 0, bytes(32))
+    request = run_request(nonce=nonce, nonce_length=len(nonce))
     inputs = [(data, len(request)), (data + 0x2000, bench.description.input_bytes)]
     outputs = [(answers, RESULT_ROOM), (answers + 0x4000, 48)]
     commands.poke(data, request)

@@ -18,6 +18,7 @@ from tfm_harness import (
     StoppedCpu,
     VirtualBoard,
 )
+from tfm_harness.protocol.smp import run_request
 
 pytestmark = pytest.mark.needs("psa-call", "probe", "memory-map", "services")
 
@@ -214,7 +215,7 @@ def test_vectors_are_read_once(
     device.infer_input(bytes(bench.description.input_bytes))
     after = virtual.nv.read()
     changed = next(n for n in range(0, len(after), 4) if after[n : n + 4] != before[n : n + 4])
-    request = struct.pack("<II64sI32s", 1, 16, bytes(64), 0, bytes(32))
+    request = run_request()
     inputs, outputs = arrays.put([request, bytes(bench.description.input_bytes)], [3072, 48])
     elsewhere = arrays.answers + 0x8000
     arrays.write(arrays.in_array, inputs)
@@ -274,7 +275,7 @@ def test_requests_that_make_no_sense_are_refused(bench: Bench, device: Device, a
         pytest.skip(NOT_OURS)
     size, given = bench.description.input_bytes, bench.description.raw["out"]
     assert isinstance(given, int)
-    run = struct.pack("<II64sI32s", 1, 16, bytes(64), 0, bytes(32))
+    run = run_request()
     token, key, request = (
         device.test_commands.attest_size(32),
         len(device.public_key("result")),

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import struct
-
 import pytest
 from tfm_harness import Bench, Check, Checks, Device, Source
+from tfm_harness.protocol.smp import run_request
 
 pytestmark = pytest.mark.needs("infer", "signed-result", "nonce", "trusted-results")
 
 INVALID_ARGUMENT = -135
 RUN = 3
 """Message type of a signed inference (tfm_inference_defs.h)."""
-REQUEST = "<II64sI32s"
-"""struct tfm_inference_run: source, length of the nonce, nonce, whether a model is expected, its id."""
 SENSOR, HOST = int(Source.SENSOR), int(Source.HOST)
 RECORD_BYTES = 8
 
@@ -48,7 +45,7 @@ class RawCaller:
 
     def run(self, source: int, lengths: list[int], *, nonce_length: int = 16, data: bytes = b"") -> list[int]:
         """The status for each length of the caller's data (0: none)."""
-        request = struct.pack(REQUEST, source, nonce_length, bytes(range(64)), 0, bytes(32))
+        request = run_request(source, nonce=bytes(range(64)), nonce_length=nonce_length)
         self._test_commands.poke(self._base, request)
         self._test_commands.poke(self._base + 0x1000, data)
         outputs = [(self._base + 0x4000, 3072), (self._base + 0x6000, 48)]

@@ -24,6 +24,7 @@ from tfm_harness import (
     Verifier,
     VirtualBoard,
 )
+from tfm_harness.protocol.smp import run_request
 from tfm_harness.testing import ImageRecipe, load_signing_key, make_image
 from tfm_harness.verify import TlvType, parse_mcuboot
 
@@ -251,7 +252,7 @@ def test_a_result_stays_refused(bench: Bench, device: Device, skips: SkipCampaig
     data = device.any_input()
     source, length = (0, 0) if case == "a window that is not full" else (1, len(data))
     nonce, expected = (4, 0) if case == "a short nonce" else (16, int(case == "another model than asked for"))
-    request = struct.pack("<II64sI32s", source, nonce, bytes(range(64)), expected, bytes(range(32)))
+    request = run_request(source, nonce=bytes(range(64)), nonce_length=nonce, expects=expected, model=bytes(range(32)))
     handle = calls.services["inference"].handle
 
     def prepare() -> None:

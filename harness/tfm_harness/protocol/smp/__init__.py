@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tfm_harness.protocol.smp.frame import MAX_PACKET, FrameDecoder, Packet, encode_frame
     from tfm_harness.protocol.smp.header import DOCUMENTED, GROUP_INFERENCE, GROUP_OS, HEADER, Command, Header, Op
     from tfm_harness.protocol.smp.link import Request
+    from tfm_harness.protocol.smp.services import run_request
     from tfm_harness.protocol.smp.test_commands import TRACE_LIFECYCLE, PsaCall
 
 _HOMES = {
@@ -28,6 +29,7 @@ _HOMES = {
     "frame": ("MAX_PACKET", "FrameDecoder", "Packet", "encode_frame"),
     "header": ("DOCUMENTED", "GROUP_INFERENCE", "GROUP_OS", "HEADER", "Command", "Header", "Op"),
     "link": ("Request",),
+    "services": ("run_request",),
     "test_commands": ("TRACE_LIFECYCLE", "PsaCall"),
 }
 
@@ -55,6 +57,7 @@ __all__ = [
     "decode_answer",
     "encode_frame",
     "field",
+    "run_request",
 ]
 
 __getattr__, __dir__ = lazy_exports(__name__, _HOMES)
