@@ -25,7 +25,7 @@ from serial.urlhandler.protocol_loop import Serial as LoopSerial
 from tfm_harness.config.endpoint import Rfc2217Endpoint, SerialEndpoint, TcpEndpoint, TelnetEndpoint
 from tfm_harness.console import endpoints
 from tfm_harness.console.base import Mark
-from tfm_harness.console.endpoints import open_endpoint
+from tfm_harness.console.endpoints import TelnetTransport, open_endpoint
 from tfm_harness.console.reconnect import ReconnectingTransport
 from tfm_harness.console.rfc2217 import Rfc2217Transport
 from tfm_harness.console.stream import StreamConsole
@@ -34,13 +34,14 @@ from tfm_harness.errors import InfrastructureError
 
 TIOCGEXCL = 0x80045440
 BLOB = bytes(range(256)) * 256  # 64 KiB with every byte value
+PATIENCE = 60  # seconds without a byte: a loaded host may stop a process, or the kernel's own network thread, for long
 
 
 def read_exactly(transport: Transport, count: int) -> bytes:
     data = b""
     buffer = memoryview(bytearray(65536))
     while len(data) < count:
-        assert select.select([transport.fileno()], [], [], 10)[0], f"only {len(data)} of {count} bytes came"
+        assert select.select([transport.fileno()], [], [], PATIENCE)[0], f"only {len(data)} of {count} bytes came"
         got = transport.read_into(buffer)
         assert got != 0, f"the stream ended after {len(data)} bytes"
         data += bytes(buffer[: got or 0])
@@ -53,7 +54,7 @@ def write_all(transport: Transport, data: bytes) -> None:
         sent = transport.write(left)
         left = left[sent:]
         if not sent:
-            select.select([], [transport.fileno()], [], 10)
+            select.select([], [transport.fileno()], [], PATIENCE)
 
 
 class Pty:
@@ -144,7 +145,7 @@ def test_unplugged_port_ends_the_stream(board: Pty) -> None:
     transport = open_endpoint(SerialEndpoint(port=str(board.link)))
     try:
         board.unplug()
-        assert select.select([transport.fileno()], [], [], 10)[0]
+        assert select.select([transport.fileno()], [], [], PATIENCE)[0]
         assert transport.read_into(memoryview(bytearray(10))) == 0
     finally:
         transport.close()
@@ -175,7 +176,7 @@ def test_while_a_port_is_away_nobody_is_held_up(board: Pty, tmp_path: Path) -> N
     )
     try:
         os.write(board.master, b"before")
-        console.wait_for(b"before", timeout=10, since=Mark(0))
+        console.wait_for(b"before", timeout=PATIENCE, since=Mark(0))
         board.unplug()
         with pytest.raises(InfrastructureError) as caught:
             console.wait_for(b"never", timeout=0.2)
@@ -185,10 +186,10 @@ def test_while_a_port_is_away_nobody_is_held_up(board: Pty, tmp_path: Path) -> N
         board.plug()
         writer.join(30)
         assert not writer.is_alive()
-        assert select.select([board.master], [], [], 10)[0]
+        assert select.select([board.master], [], [], PATIENCE)[0]
         assert os.read(board.master, 100) == b"hello"
         os.write(board.master, b"after")
-        console.wait_for(b"after", timeout=10, since=Mark(0))
+        console.wait_for(b"after", timeout=PATIENCE, since=Mark(0))
         board.unplug()
     finally:
         console.close()
@@ -233,7 +234,7 @@ def test_a_pty_can_be_opened_again_after_its_holder_was_killed(board: Pty) -> No
     code = f"""if True:
         import os, signal
         from tfm_harness.config.endpoint import SerialEndpoint
-        from tfm_harness.console.endpoints import open_endpoint
+        from tfm_harness.console.endpoints import TelnetTransport, open_endpoint
         port = open_endpoint(SerialEndpoint(port={str(board.link)!r}))
         os.kill(os.getpid(), signal.SIGKILL)
     """
@@ -276,15 +277,51 @@ def test_telnet_port_is_byte_exact(listener: socket.socket) -> None:
     transport = open_endpoint(TelnetEndpoint(kind="telnet", host="127.0.0.1", port=listener.getsockname()[1]))
     peer, _ = listener.accept()
     with peer:
-        peer.sendall(b"\xff\xfd\x00" + BLOB.replace(b"\xff", b"\xff\xff"))
+        peer.settimeout(PATIENCE)
+        sent = b"\xff\xfd\x00" + BLOB.replace(b"\xff", b"\xff\xff")
+        sender = threading.Thread(target=peer.sendall, args=(sent,))
+        sender.start()
         assert read_exactly(transport, len(BLOB)) == BLOB
+        sender.join()
         write_all(transport, b"a\xffb")
-        peer.settimeout(10)
         heard = b""
         while not heard.endswith(b"b"):
-            heard += peer.recv(100)
+            got = peer.recv(100)
+            assert got, f"the stream ended after {heard!r}"
+            heard += got
         assert heard == b"\xff\xfb\x00" + b"a\xff\xffb"
     transport.close()
+
+
+class Narrow(socket.socket):
+    """A socket that takes only as many bytes as it is allowed to."""
+
+    allowed = 0
+
+    def send(self, data: Any, flags: int = 0) -> int:  # type: ignore[override] # positional names are the library's
+        taken = bytes(data)[: self.allowed]
+        self.allowed -= len(taken)
+        if not taken:
+            raise BlockingIOError
+        return super().send(taken, flags)
+
+
+def test_a_telnet_port_that_takes_no_bytes_loses_no_answer_and_no_half_of_a_pair() -> None:
+    near, far = socket.socketpair()
+    narrow = Narrow(fileno=near.detach())
+    transport = TelnetTransport(narrow)
+    buffer = memoryview(bytearray(100))
+    with far:
+        far.sendall(b"\xff\xfd\x00x\xff\xfb\x01")  # DO binary, WILL echo
+        assert transport.read_into(buffer) == 1
+        assert transport.write(b"a") == 0
+        narrow.allowed = 7  # the answers, and one byte more
+        assert transport.write(b"\xffb") == 1
+        assert transport.write(b"b") == 0
+        narrow.allowed = 2
+        assert transport.write(b"b") == 1
+        assert far.recv(100) == b"\xff\xfb\x00" + b"\xff\xfe\x01" + b"\xff\xff" + b"b"
+        transport.close()
 
 
 @pytest.mark.parametrize("kind", ["tcp", "telnet"])
@@ -367,7 +404,7 @@ def test_rfc2217_moves_dtr_and_rts_only_when_told(
         assert read_exactly(transport, 6) == b"hello\xff"
     finally:
         transport.close()
-    server.join(10)
+    server.join(PATIENCE)
     expected = [] if wanted == "leave" else [("dtr", wanted == "on"), ("rts", wanted == "on")]
     assert [move for move in moves if move[0] == "dtr"] == expected[:1]
     assert [move for move in moves if move[0] == "rts"] == expected[1:]
@@ -399,7 +436,7 @@ def test_rfc2217_peer_that_never_ends_a_subnegotiation(listener: socket.socket) 
         peer, _ = listener.accept()
         manager = PortManager(cast("Any", LoopSerial("loop://")), cast("Any", SimpleNamespace(write=peer.sendall)))
         with peer, contextlib.suppress(OSError):
-            peer.settimeout(5)
+            peer.settimeout(PATIENCE)
             opened = False
             while not opened:
                 data = peer.recv(4096)
@@ -416,11 +453,11 @@ def test_rfc2217_peer_that_never_ends_a_subnegotiation(listener: socket.socket) 
     try:
         write_all(transport, b"hello")
         assert read_exactly(transport, 6) == b"before"
-        assert select.select([transport.fileno()], [], [], 10)[0]
+        assert select.select([transport.fileno()], [], [], PATIENCE)[0]
         assert transport.read_into(memoryview(bytearray(10))) == 0
     finally:
         transport.close()
-    assert stopped.wait(10)
+    assert stopped.wait(PATIENCE)
     assert sent < 64 << 20
 
 

@@ -213,6 +213,9 @@ class TelnetTransport(SocketTransport):
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)
         self._filter = TelnetFilter()
+        # What the socket did not take yet and must come before anything else: answers, the second half of an IAC pair.
+        # Bounded: each option is answered once.
+        self._owed = bytearray()
 
     def read_into(self, buffer: memoryview) -> int | None:
         """See `Transport`; commands are taken out and answered."""
@@ -220,23 +223,29 @@ class TelnetTransport(SocketTransport):
         if not count:
             return count
         data = self._filter.feed(bytes(buffer[:count]))
-        if self._filter.replies:
-            replies, self._filter.replies = bytes(self._filter.replies), bytearray()
-            with contextlib.suppress(OSError):
-                super().write(memoryview(replies))
+        self._owed += self._filter.replies
+        self._filter.replies.clear()
+        with contextlib.suppress(OSError):  # a dead stream shows at the next read
+            self._pay()
         buffer[: len(data)] = data
         return len(data) or None
 
     def write(self, data: bytes | memoryview) -> int:
-        """See `Transport`; one escaped byte at a time never splits an IAC pair."""
+        """See `Transport`; an IAC pair is never split by anything else."""
+        if not data or not self._pay():
+            return 0
         plain = bytes(data)
         at = plain.find(b"\xff")
         if at < 0:
             return super().write(data)
         if at:
             return super().write(data[:at])
-        # IAC: both bytes or none.
-        sent = super().write(memoryview(escape(b"\xff")))
-        while sent == 1:
-            sent += super().write(memoryview(b"\xff"))
-        return 1 if sent else 0
+        self._owed += escape(b"\xff")
+        self._pay()
+        return 1
+
+    def _pay(self) -> bool:
+        """Send what is owed, as far as the socket takes it; whether nothing is left."""
+        if self._owed:
+            del self._owed[: super().write(bytes(self._owed))]
+        return not self._owed
