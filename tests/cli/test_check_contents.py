@@ -92,6 +92,14 @@ def models_by_another_key(build: Path) -> None:
     )
 
 
+def raw_model(build: Path) -> None:
+    shutil.copy(build / "models" / "sine.tflite", build / "out" / "sine.signed.bin")
+
+
+def model_for_nonsecure(build: Path) -> None:
+    shutil.copy(build / "out" / "sine.signed.bin", build / "out" / "nonsecure.signed.bin")
+
+
 KEY = "keys/image_signing_pub.pem"
 WRONG: dict[str, tuple[Callable[[Path], None], str, list[str]]] = {
     # what is wrong, the kind, words that must be said
@@ -138,6 +146,27 @@ WRONG: dict[str, tuple[Callable[[Path], None], str, list[str]]] = {
     "a key that is not there": (
         changed(KEY, "keys/image_signin_pub.pem"), "image-missing",
         ["build.yaml:26", "did you mean 'image_signing_pub.pem'?"],
+    ),
+    "a non-secure image that is not signed": (
+        holding("out/nonsecure.signed.bin", bytes.fromhex("00042021") * 500), "image-signer",
+        ["build.yaml:8", "images.1.file: no signed image", "trust.images"],
+    ),
+    "a model's image that is not signed": (
+        raw_model, "image-signer", ["build.yaml:19", "models.sine.image: no signed image"],
+    ),
+    "a model's image in place of the non-secure one": (
+        model_for_nonsecure, "file-contents", ["build.yaml:8", "the signed image of model 'sine'"],
+    ),
+    "a misspelt word in place of a key": (
+        changed("iak: provisioned", "iak: provisoned"), "image-missing",
+        ["build.yaml:23", "did you mean 'provisioned'?"],
+    ),
+    "a console suite that nobody knows": (
+        more("console_suites: [{suite: ztes}]\n"), "build-invalid", ["'ztes'", "did you mean 'ztest'?"],
+    ),
+    "a misspelt waiver": (
+        more("waivers: [{finding: attestation.dummy-certification-referenc, reason: under way till May}]\n"),
+        "build-invalid", ["did you mean 'attestation.dummy-certification-reference'?"],
     ),
     "inputs for an unknown model": (
         more("parity: {inputs: {tampr: [models]}}\n"), "build-invalid", ["'tampr'", "did you mean 'tamper'?"],
@@ -198,3 +227,37 @@ def test_public_keys_are_no_private_ones() -> None:
         assert not holds_private_key(
             key.public_key().public_bytes(DER, serialization.PublicFormat.SubjectPublicKeyInfo)
         )
+
+
+LIST = "Supported machines are:\nmps3-an524           ARM MPS3 with AN524\nmps3-an547           ARM MPS3 with AN547\n"
+
+
+@pytest.mark.parametrize(
+    ("machine", "prints", "code"),
+    [
+        ("mps3-an547", LIST, 0),
+        ("mps3-an574", LIST, 4),
+        ("mps3-an574", "what?\n", 0),  # another program, which tells nothing
+    ],
+)
+def test_check_asks_the_emulator_for_its_machines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], machine: str, prints: str, code: int
+) -> None:
+    emulator = tmp_path / "emulator"
+    emulator.write_text(f"#!/bin/sh\ncat <<'END'\n{prints}END\n")
+    emulator.chmod(0o755)
+    target = tmp_path / "t.yaml"
+    target.write_text(f"kind: qemu\nmachine: {machine}\nconsoles: {{ns: uart0}}\nbinary: {emulator}\n")
+    assert main(["check", str(target)]) == code
+    said = capsys.readouterr().err
+    if code:
+        for word in ("[configuration:machine-unknown]", "did you mean 'mps3-an547'?", "t.yaml:2", "mps3-an524"):
+            assert word in said
+
+
+def test_check_needs_no_emulator(tmp_path: Path) -> None:
+    target = tmp_path / "t.yaml"
+    target.write_text(
+        f"kind: qemu\nmachine: mps3-an574\nconsoles: {{ns: uart0}}\nbinary: {tmp_path / 'no-such-program'}\n"
+    )
+    assert main(["check", str(target)]) == 0

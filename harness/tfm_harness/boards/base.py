@@ -91,8 +91,8 @@ class Board(abc.ABC):
     """A live target. A context manager that leaves nothing running and nothing locked.
 
     Errors: `InfrastructureError` for infrastructure, `ProductError` when the product misbehaves while
-    booting. `ConfigError` only from `flash`, for a file of the build that is not what it should be: everything
-    else is validated before a board is touched.
+    booting. `ConfigError` only from `flash`, for a file of the build that is not what it should be, or a machine
+    that this host's emulator lacks: everything else is validated before a board is touched.
     """
 
     kind: ClassVar[str]

@@ -6,7 +6,7 @@ import argparse
 import functools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,9 +63,12 @@ def run(args: argparse.Namespace) -> int:
         try:
             if is_target(path):
                 targets.append(load_target(path))
+                refuse_unknown_machine(targets[-1])
             else:
                 builds.append(load_build(path, require_files=not args.no_files))
-                refuse_vain_waivers(builds[-1], builds[-1].document, suite_checks())
+                known = suite_checks()
+                refuse_vain_waivers(builds[-1], builds[-1].document, known)
+                refuse_misspelt_waivers(builds[-1], known)
                 if not args.no_files:
                     refuse_other_signers(builds[-1])
                     refuse_onnx_models(builds[-1])
@@ -92,6 +95,51 @@ def suite_checks() -> dict[str, bool]:
     from tfm_harness.coverage.suites import declared_checks
 
     return {check: waivable for folder in suites().values() for check, waivable in declared_checks(folder).items()}
+
+
+def refuse_unknown_machine(target: TargetBase) -> None:
+    """Refuse an emulated board that this host's QEMU does not have; without a QEMU nothing is said.
+
+    Raises:
+        ConfigError: ``machine-unknown``.
+    """
+    from tfm_harness.config.qemu import QemuTarget
+
+    if isinstance(target, QemuTarget):
+        from tfm_harness.boards.qemu.known_machines import machine_error
+
+        error = machine_error(target)
+        if error is not None:
+            raise error
+
+
+def refuse_misspelt_waivers(build: Build, suites: Mapping[str, bool]) -> None:
+    """Refuse a waiver whose id no known check has, and one has almost.
+
+    A check of tests that are no suite is not known here: an id that is like no other is let pass.
+
+    Raises:
+        ConfigError: ``build-invalid``.
+    """
+    from fnmatch import fnmatchcase
+
+    from tfm_harness.config.nearest import did_you_mean
+    from tfm_harness.config.problems import fail
+    from tfm_harness.parity.accuracy_catalogue import ALL as ACCURACY
+    from tfm_harness.parity.catalogue import ALL as PARITY
+    from tfm_harness.verify.catalogue import ALL as VERIFY
+
+    known = {check.id for check in (*VERIFY, *PARITY, *ACCURACY)} | suites.keys()
+    problems = []
+    for index, waiver in enumerate(build.waivers):
+        if any(fnmatchcase(check, waiver.finding) for check in known):
+            continue
+        near = did_you_mean(waiver.finding, known, cutoff=0.9)
+        if near:
+            where = build.document.where(("waivers", index, "finding")) if build.document else ""
+            problems.append((where, f"no check is called {waiver.finding!r}{near}"))
+    if problems:
+        raise fail("build-invalid", f"build {build.name!r} waives what does not exist", problems)
 
 
 def refuse_other_signers(build: Build) -> None:

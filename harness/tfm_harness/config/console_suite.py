@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from tfm_harness.config.fields import Name, Seconds, Strict
+from tfm_harness.config.fields import ExtensionName, Name, Seconds, Strict
 from tfm_harness.extensions import POINTS, names
 
 __all__ = ["BUILT_IN_SUITES", "SUITE_ENTRY_POINTS", "ConsoleSuiteConfig", "suite_names"]
@@ -25,7 +25,9 @@ def suite_names() -> tuple[str, ...]:
 class ConsoleSuiteConfig(Strict):
     """One suite that the firmware prints on a console, and what must be seen of it."""
 
-    suite: str = Field(min_length=1, description="tf-m, psa-arch-tests, ztest, or one that a package adds")
+    suite: Annotated[str, ExtensionName("console_suites")] = Field(
+        description="tf-m, psa-arch-tests, ztest, or one that a package adds"
+    )
     console: Name = "ns"
     timeout: Seconds = Field(default=300.0, description="for the whole run, in seconds from the reset")
     silence: Seconds = Field(default=60.0, description="longest time without a byte before the run is given up")
@@ -43,10 +45,3 @@ class ConsoleSuiteConfig(Strict):
     )
     allow_repeats: bool = Field(default=False, description="suites and cases run more than once on purpose")
     eot: bool = Field(default=True, description="TF-M's end marker EOT must come")
-
-    @field_validator("suite")
-    @classmethod
-    def _known(cls, suite: str) -> str:
-        if suite not in (known := suite_names()):
-            raise ValueError(f"no console suite is called {suite!r}; known: {', '.join(known)}")
-        return suite

@@ -32,8 +32,12 @@ def wrong_contents(build: Build) -> Iterator[tuple[Place, str]]:
 
     The files exist and are readable.
     """
+    models = {model.image: name for name, model in build.models.items() if model.image is not None}
     for index, image in enumerate(build.images):
         words = image_words(image.kind, image.file)
+        if image.world in {"secure", "nonsecure"} and not words:
+            words = next((f"the signed image of model {name!r}: {image.file}" for path, name in models.items()
+                          if _same(image.file, path) and _carried(path) is not None), "")  # fmt: skip
         if words:
             yield ("images", index, "file"), words
         if image.key is not None:
@@ -64,6 +68,12 @@ def wrong_contents(build: Build) -> Iterator[tuple[Place, str]]:
             yield from _key(("trust", role), path, image=role in {"images", "models"})
     if build.results is not None:
         yield from _profile(build)
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two files have the same contents."""
+    sizes = one.stat().st_size, other.stat().st_size
+    return sizes[0] == sizes[1] and read_file(one, IMAGE_LIMIT) == read_file(other, IMAGE_LIMIT)
 
 
 def _head(path: Path) -> bytes:

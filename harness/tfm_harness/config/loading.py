@@ -241,7 +241,7 @@ def _require_files(build: Build, document: Document, *, keys: bool) -> None:
         if words:
             missing_keys += key
             dotted = ".".join(str(part) for part in place)
-            near = "" if file.exists() else _file_meant(file)
+            near = "" if file.exists() else _file_meant(file, ("provisioned",) if key else ())
             problems.append((document.where(place), f"{dotted}: {words}: {_shown(file)}{near}"))
     for model, inputs in build.parity.inputs.items():
         for index, file in enumerate(inputs):
@@ -278,12 +278,13 @@ def _require_files(build: Build, document: Document, *, keys: bool) -> None:
         raise fail("file-contents", f"build {build.name!r} names files that are something else", wrong)
 
 
-def _file_meant(missing: Path) -> str:
-    """The file beside a missing one that has almost its name."""
+def _file_meant(missing: Path, words: Iterable[str] = ()) -> str:
+    """The file beside a missing one that has almost its name; or one of the words that may stand there instead."""
     try:
-        return did_you_mean(missing.name, [entry.name for entry in os.scandir(missing.parent)], cutoff=0.8)
+        beside = [entry.name for entry in os.scandir(missing.parent)]
     except OSError:
-        return ""
+        beside = []
+    return did_you_mean(missing.name, [*words, *beside], cutoff=0.8)
 
 
 def check_combination(target: TargetBase, build: Build) -> None:

@@ -1,4 +1,4 @@
-"""Whether the signed images of a build are signed by the keys it names: judged before any board is touched.
+"""Whether the images of a build are signed, and by the keys it names: judged before any board is touched.
 
 A run judges the same of the device's side (`check_build_images`), where an image with another key is a finding about
 the product. Here it is read as what it most often is: a wrong path in the build's file.
@@ -22,14 +22,21 @@ Place = tuple[str | int, ...]
 
 
 def check_signers(build: Build) -> list[tuple[Place, str]]:
-    """Each signed image that none of its keys has signed: its place in the YAML, and words.
+    """Each image that must be signed and that none of its keys has signed: its place in the YAML, and words.
 
     Raises:
         ConfigError: a file that cannot be read.
     """
     problems: list[tuple[Place, str]] = []
+    must = _must_be_signed(build)
     for place, path, role, key, further in _signed(build):
-        if path.suffix.lower() in {".elf", ".axf"} or not is_mcuboot(path):
+        if path.suffix.lower() in {".elf", ".axf"}:
+            continue
+        if not is_mcuboot(path):
+            if place in must:
+                problems.append(
+                    (place, f"no signed image (it does not begin as a MCUboot image): {must[place]}: {path}")
+                )
             continue
         if key is None:
             problems.append((place, f"a signed image, and no key to judge it with; name one as {role}: {path}"))
@@ -63,6 +70,28 @@ def _signed(build: Build) -> list[tuple[Place, Path, str, Path | None, tuple[Pat
         if model.image is not None:
             found.append((("models", name, "image"), model.image, models, build.trust.model_key, ()))
     return found
+
+
+def _must_be_signed(build: Build) -> dict[Place, str]:
+    """The places of images that cannot be meant unsigned, each with the reason.
+
+    A raw secure image may be one without a signature (the boot code itself), a hex file may merge several.
+    """
+    must: dict[Place, str] = {}
+    for index, image in enumerate(build.images):
+        if image.kind != "bin" or image.world == "data":
+            continue
+        place = ("images", index, "file")
+        if image.key is not None or image.keys:
+            must[place] = f"images.{index} names the key that signs it"
+        elif image.world == "nonsecure" and build.trust.images is not None:
+            must[place] = "trust.images names the key that signs the non-secure image"
+        elif image.world == "model" and build.trust.models is not None:
+            must[place] = "trust.models names the key that signs models"
+    for name, model in build.models.items():
+        if model.image is not None:
+            must["models", name, "image"] = "`image` is the signed file that carries the model"
+    return must
 
 
 def _not_signed(image: McubootImage, keys: list[ImageKey]) -> str | None:

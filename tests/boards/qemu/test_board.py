@@ -24,7 +24,7 @@ from tfm_harness.config.build import Build
 from tfm_harness.config.loading import load_target
 from tfm_harness.config.target import TargetTimeouts
 from tfm_harness.console.base import Mark
-from tfm_harness.errors import HarnessBug, InfrastructureError, ProductError
+from tfm_harness.errors import ConfigError, HarnessBug, InfrastructureError, ProductError
 from tfm_harness.stimulus.player import PlayedStimulus
 from tfm_harness.stimulus.sensors import LSM303DLHC, TMP105
 from tfm_harness.testing import ask_line, wait_until_ready
@@ -370,7 +370,7 @@ def test_changed_image_is_refused_at_the_next_cold_start(
     [
         ({"binary": "qemu-system-nowhere"}, "tool-missing", "apt-get install qemu-system-arm"),
         ({"minimum_version": "99.0"}, "emulator-version", "99.0 or newer"),
-        ({"machine": "mps3-an000"}, "emulator-start", "unsupported machine type"),
+        ({"machine": "mps3-an574"}, "machine-unknown", "did you mean 'mps3-an547'?"),
         ({"args": ("-device", "no-such-device")}, "emulator-start", "no-such-device"),
         ({"binary": "/bin/true"}, "emulator-start", "QEMU refused to start"),
     ],
@@ -380,7 +380,7 @@ def test_emulator_that_cannot_be_used(
 ) -> None:
     board = make_qemu(**changes)
     board.acquire()
-    with pytest.raises(InfrastructureError) as caught:
+    with pytest.raises(ConfigError if kind == "machine-unknown" else InfrastructureError) as caught:
         board.flash(probe_build)
     assert caught.value.kind == kind
     assert words in str(caught.value)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tfm_harness.boards.placement import choose_cpu
 from tfm_harness.boards.qemu.command import command_line, older
+from tfm_harness.boards.qemu.known_machines import machine_error
 from tfm_harness.boards.supervisor import Child, spawn
 from tfm_harness.boards.tools import run_tool
 from tfm_harness.config.qemu import QemuTarget
@@ -128,6 +129,7 @@ class Machine:
 
         Raises:
             InfrastructureError: kind ``emulator-start`` with QEMU's words, or ``emulator-version``.
+            ConfigError: kind ``machine-unknown``.
         """
         from tfm_harness.boards.qemu.qmp import Qmp  # asyncio is only paid for by those who emulate
 
@@ -236,10 +238,12 @@ class Machine:
             where="\n".join([str(child.stderr_path), *lines[-10:]]),
         )
 
-    def _start_error(self, child: Child) -> InfrastructureError:
+    def _start_error(self, child: Child) -> HarnessError:
         version = self._ask_version()
         if version and older(version, self._target.minimum_version):
             return self._too_old(version)
+        if (wrong := machine_error(self._target)) is not None:
+            return wrong
         return InfrastructureError(
             f"QEMU refused to start board {self.name!r}: {child.ended()}",
             kind="emulator-start",
