@@ -298,7 +298,7 @@ class Narrow(socket.socket):
 
     allowed = 0
 
-    def send(self, data: Any, flags: int = 0) -> int:  # type: ignore[override] # positional names are the library's
+    def send(self, data: Any, flags: int = 0) -> int:
         taken = bytes(data)[: self.allowed]
         self.allowed -= len(taken)
         if not taken:
