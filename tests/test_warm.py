@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,18 @@ def test_it_sees_and_says_what_a_new_interpreter_does(pytester: pytest.Pytester)
     assert "3 passed, 1 failed" in new[-1] or "1 failed, 3 passed" in new[-1]
     seen = [(pytester.path / f"runpytest-{n}" / "test_what_is_seen0" / "seen").read_text() for n in (0, 1)]
     assert seen[0] == seen[1]
+
+
+def test_the_processes_of_a_run_find_what_it_finds(
+    pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker of pytest-xdist gets the search path of its run, not of the one that the process was started for."""
+    pytester.makepyfile("import only_here\ndef test_it(): assert only_here")
+    assert run_pytest(pytester).ret == pytest.ExitCode.INTERRUPTED
+    (tmp_path / "extra").mkdir()
+    (tmp_path / "extra" / "only_here.py").touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "extra"))
+    run_pytest(pytester, "-p", "only_here", "-n1").assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize(("line", "status"), [("os.kill(os.getpid(), 9)", -9), ("os._exit(7)", 7), ("pass", 0)])

@@ -60,6 +60,7 @@ def become(request: dict[str, Any], streams: list[int], path: list[str]) -> list
     sys.dont_write_bytecode = bool(environment.get("PYTHONDONTWRITEBYTECODE"))
     given = environment.get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:] = [request["folder"], *(entry for entry in given if entry), *path]
+    sys.modules["xdist.plugin"]._sys_path[:] = sys.path  # as at its import: what xdist's own processes get
     sys.argv[:] = ["pytest", *words]
     return words
 

@@ -11,8 +11,6 @@ from tfm_harness.plugin import console_items, entry, pool, session
 from tests.plugin.conftest import Project
 from tests.plugin.saboteur import HOOKS
 
-ROOT = Path(__file__).resolve().parents[2]
-
 SUITE = """
 def test_one(device): device.describe()
 def test_two(device): raise ValueError("the test's own")
@@ -68,8 +66,7 @@ def test_a_bug_in_a_hook(project: Project, monkeypatch: pytest.MonkeyPatch, hook
 def test_a_bug_in_a_hook_of_a_test_process(project: Project, monkeypatch: pytest.MonkeyPatch, hook: str) -> None:
     monkeypatch.setenv("SABOTAGE", hook)
     project.test("def test_one(device): device.describe()\n")
-    # A worker takes over the controller's path, which need not have the folder that this module came from.
-    result = project.run("-p", "tests.plugin.saboteur", "-n1", "-o", f"pythonpath={ROOT}")
+    result = project.run("-p", "tests.plugin.saboteur", "-n1")
     assert "sabotage" in result.stdout.str() + result.stderr.str()
     assert result.ret == 3
 
