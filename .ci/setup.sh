@@ -8,7 +8,7 @@ purpose=${1:-demo}
 packages="qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi dpkg-dev make patch git xz-utils python3 python3-venv"
 extras="firmware,evidence"
 if [ "$purpose" = test ]; then
-	packages="$packages gcc libc6-dev openssl chromium cmake ser2net postgresql"
+	packages="$packages gcc libc6-dev openssl chromium cmake ser2net postgresql softhsm2"
 	extras="firmware,evidence,dev"
 fi
 

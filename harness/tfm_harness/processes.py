@@ -50,8 +50,8 @@ _GUARD: Final = (
 # The same for a worker that gives something back after the harness has ended: it may do so for a while, no longer.
 _LASTING: Final = 'test "$PPID" = "$1" || exit 125; shift 2; ulimit -c 0; exec "$@"'
 
-_OURS_ALONE: Final = frozenset({"TFM_HARNESS_BASELINE", "TFM_HARNESS_STORE", "PGPASSWORD"})
-"""Environment variables that hold passwords of the database of baselines: no tool needs them."""
+_OURS_ALONE: Final = frozenset({"TFM_HARNESS_BASELINE", "TFM_HARNESS_SIGNER_PIN", "TFM_HARNESS_STORE", "PGPASSWORD"})
+"""Environment variables that hold passwords of the database and the signer's PIN: no tool needs them."""
 
 _Job = Callable[[], "subprocess.Popen[bytes]"]
 _Jobs = queue.SimpleQueue[tuple[_Job, "Future[subprocess.Popen[bytes]]"]]

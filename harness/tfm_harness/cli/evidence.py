@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tfm_harness.cli.badge import add_badge
 from tfm_harness.cli.endorsements import add_appraise, add_corim
+from tfm_harness.cli.timestamp import add_make_options, add_timestamp, authorities, stamper
 from tfm_harness.errors import ConfigError, HarnessError
 from tfm_harness.findings import Policy
 
@@ -29,7 +30,8 @@ __all__ = ["add_parser", "run"]
 EPILOG = """examples:
   tfm-harness evidence make runs/2026-11-28_10-00-00 --key signing.pem
   tfm-harness evidence make RUN --throwaway-key --leave-out images
-  tfm-harness evidence verify RUN.evidence --key signing-public.pem
+  tfm-harness evidence timestamp RUN.evidence --tsa http://tsa.example.org
+  tfm-harness evidence verify RUN.evidence --key signing-public.pem --tsa-ca tsa-root.pem
   tfm-harness evidence corim BUILD --iak device.pem --implementation-id HEX -o build.corim
   tfm-harness evidence appraise token.cbor --corim build.corim --challenge HEX
 """
@@ -49,6 +51,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_verify(actions)
     add_corim(actions)
     add_appraise(actions)
+    add_timestamp(actions)
     add_badge(actions)
     return parser
 
@@ -83,6 +86,7 @@ def _add_make(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         choices=("images", "models", "transcripts"),
         help="name these by digest only: images, models, transcripts; may be given several times",
     )
+    add_make_options(make)
     make.set_defaults(action=_make)
 
 
@@ -108,6 +112,12 @@ def _add_verify(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         dest="run_dir",
         help="the run's folder, for files that the bundle does not hold",
     )
+    verify.add_argument(
+        "--tsa-ca",
+        metavar="FILE",
+        type=Path,
+        help="root certificates (PEM) of time-stamping authorities; the bundle must then have a stamp by one of them",
+    )
     verify.add_argument("--no-reference", action="store_true", help="do not run the reference interpreter again")
     verify.add_argument("--json", action="store_true", help="print JSON for programs")
     verify.set_defaults(action=_verify)
@@ -130,7 +140,7 @@ def _make(args: argparse.Namespace) -> int:
     run_dir = args.run_dir.parent if args.run_dir.name == "run.json" else args.run_dir
     output = args.output or run_dir.with_name(run_dir.resolve().name + ".evidence")
     signers, public = _signers(args, output)
-    run = make_whole_bundle(run_dir, signers, output, leave_out=args.leave_out)
+    run = make_whole_bundle(run_dir, signers, output, leave_out=args.leave_out, stamp=stamper(args))
     if public is not None:
         path = write_public_key(output, public)
         sys.stdout.write(f"signed with a throw-away key: its public half is {path}\n")
@@ -160,11 +170,12 @@ def _verify(args: argparse.Namespace) -> int:
 
     report = Report(policy=Policy.PRODUCTION)
     keys = load_verification_keys(args.key)
+    roots = authorities(args.tsa_ca)
     if (args.bundle / STATEMENT_NAME).is_file():
         return _verify_pack(args.bundle, keys, report)
     with contextlib.ExitStack() as stack:
         engine = cache(lambda: None if args.no_reference else _engine(stack))
-        found = verify_bundle(args.bundle, keys, report, run_dir=args.run_dir, engine=engine)
+        found = verify_bundle(args.bundle, keys, report, run_dir=args.run_dir, engine=engine, authorities=roots)
     sys.stdout.write(_json(found, report) if args.json else _text(found, report))
     return 0 if report.ok and found.run is not None else 1
 
@@ -211,6 +222,7 @@ def _text(found: Verified, report: Report) -> str:
     if found.run is not None:
         lines.append("judged again: " + (", ".join(f"{n} {kind}" for kind, n in found.judged.items()) or "nothing"))
         lines += [f"not judged again: {count} ({reason})" for reason, count in found.left.items()]
+        lines += [safe(f"signed before {one.time}, says {one.authority}") for one in found.stamps]
         lines.append(safe(f"run {found.run.name}: {found.run.headline or found.run.verdict}"))
     lines.append("the bundle holds" if report.ok and found.run is not None else "THE BUNDLE DOES NOT HOLD")
     return "\n".join(lines) + "\n"
@@ -224,6 +236,7 @@ def _json(found: Verified, report: Report) -> str:
         "verdict": found.run.verdict if found.run else None,
         "judged_again": dict(found.judged),
         "not_judged_again": dict(found.left),
+        "time_stamps": [{"time": one.time, "authority": one.authority} for one in found.stamps],
         "failed": [
             {
                 "check": f.id,

@@ -17,6 +17,7 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "TFM_HARNESS_BASELINE": "older name of TFM_HARNESS_STORE",
         "TFM_HARNESS_LOCK_DIR": "the folder of locks on ports, probes, disks and places, one for all users of the host",
+        "TFM_HARNESS_SIGNER_PIN": "the PIN of the PKCS#11 token that signs evidence",
         "TFM_HARNESS_VSI_DIR": "set by the harness for the FVP's sensor script: where its input files are",
         "TFM_HARNESS_ARTIFACTS": "the harness's own tests: where pictures of the report page are kept",
         "TFM_HARNESS_LABGRID_PYTHON": "the harness's own tests: a Python that has labgrid",

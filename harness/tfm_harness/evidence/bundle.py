@@ -2,6 +2,7 @@
 
 NAME.evidence/
   NAME.intoto.jsonl     three DSSE envelopes, one a line
+  NAME.DIGEST.tsr       optional: a time stamp of that file
   run/                  the run's folder: record, page, transcripts, raw evidence, vectors
   inputs/ROLE/          target, build, images, models, public keys, as they were when the run began
 """
@@ -21,6 +22,7 @@ from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.evidence.dsse import EnvelopeSigner, make_envelope
 from tfm_harness.evidence.predicate import BundleFile
 from tfm_harness.evidence.statements import make_statements, statement_bytes
+from tfm_harness.evidence.timestamp import stamp_name
 from tfm_harness.files import open_file, read_file
 from tfm_harness.report.record import FileEntry, RunRecord
 from tfm_harness.report.storage import load_run
@@ -56,6 +58,7 @@ def make_bundle(
     leave_out: Collection[str] = (),
     extras: Callable[[RunRecord, dict[str, Path]], Sequence[Extra]] | None = None,
     now: dt.datetime | None = None,
+    stamp: Callable[[bytes], bytes] | None = None,
 ) -> RunRecord:
     """Write a bundle, whole or not at all.
 
@@ -66,6 +69,7 @@ def make_bundle(
         leave_out: words of `LEAVE_OUT`.
         extras: makes further documents from the record and the bundle's input files (by `input_path`).
         now: when the statements are made.
+        stamp: gets the bytes of the statements' file and returns a time stamp of them (RFC 3161).
 
     Raises:
         ConfigError: kinds ``run-file``, ``evidence-exists``, ``evidence-changed``, ``evidence-too-large``.
@@ -90,7 +94,12 @@ def make_bundle(
             time = (now or dt.datetime.now(dt.UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
             statements = make_statements(run, files, time=time)
             lines = [make_envelope(statement_bytes(statement), signers).text() + "\n" for statement in statements]
-            (root / f"{output.name.removesuffix('.evidence')}.intoto.jsonl").write_text("".join(lines))
+            signed = root / f"{output.name.removesuffix('.evidence')}.intoto.jsonl"
+            envelopes = "".join(lines).encode("ascii")
+            signed.write_bytes(envelopes)
+            if stamp is not None:
+                answer = stamp(envelopes)
+                (root / stamp_name(signed.name, answer)).write_bytes(answer)
             for path in (root, *root.rglob("*")):
                 path.chmod(0o755 if path.is_dir() else 0o644)
             root.rename(output)

@@ -29,6 +29,9 @@ STATEMENT_FOLLOWS = _declare(
 VERDICT_FOLLOWS = _declare(
     "verdict-follows", "the run's verdict follows from its tests and findings", "in-toto test-result v0.1"
 )
+TIMESTAMP = _declare(
+    "timestamp", "the time stamp covers the statements and verifies with a given authority", "RFC 3161 s.2.4.2"
+)
 JUDGED_AGAIN = _declare(
     "judged-again", "raw evidence, judged again, gives the findings that were recorded", "RFC 9334 s.4.1 (appraisal)"
 )

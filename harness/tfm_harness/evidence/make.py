@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from tfm_harness.evidence.bundle import Extra, make_bundle
@@ -15,7 +15,12 @@ __all__ = ["make_whole_bundle"]
 
 
 def make_whole_bundle(
-    run_dir: Path, signers: Sequence[LibraryEnvelopeSigner], output: Path, *, leave_out: Collection[str] = ()
+    run_dir: Path,
+    signers: Sequence[LibraryEnvelopeSigner],
+    output: Path,
+    *,
+    leave_out: Collection[str] = (),
+    stamp: Callable[[bytes], bytes] | None = None,
 ) -> RunRecord:
     """Make and sign a bundle with bill of materials and attestation results.
 
@@ -24,6 +29,7 @@ def make_whole_bundle(
         signers: who signs; the first one signs attestation results as well.
         output: the bundle's folder.
         leave_out: as for `tfm_harness.evidence.bundle.make_bundle`.
+        stamp: as for it.
 
     Raises:
         HarnessError: as `tfm_harness.evidence.bundle.make_bundle`.
@@ -33,4 +39,4 @@ def make_whole_bundle(
     def documents(run: RunRecord, inputs: dict[str, Path]) -> Sequence[Extra]:
         return bundle_documents(run_dir, run, inputs, signers[0], issued=int(now.timestamp()))
 
-    return make_bundle(run_dir, signers, output, leave_out=leave_out, extras=documents, now=now)
+    return make_bundle(run_dir, signers, output, leave_out=leave_out, extras=documents, now=now, stamp=stamp)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from glob import escape
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -17,10 +18,11 @@ from tfm_harness.evidence.bundle import MAX_FILE
 from tfm_harness.evidence.dsse import EnvelopeVerificationError, SigningKey, parse_envelope
 from tfm_harness.evidence.predicate import ADAPTER, BundleFile, ValidationRun
 from tfm_harness.evidence.statements import PREDICATES, STATEMENT, Plain, subjects
+from tfm_harness.evidence.timestamp import MAX_ANSWER, stamp_name
 from tfm_harness.files import TEXT_LIMIT, read_file
 from tfm_harness.findings import Report
 
-__all__ = ["OpenedBundle", "open_bundle", "signed_payload"]
+__all__ = ["OpenedBundle", "open_bundle", "read_statements", "signed_payload"]
 
 _MAX_STATEMENTS: Final = 16 * TEXT_LIMIT
 
@@ -35,9 +37,13 @@ class OpenedBundle:
         files: what the statements list, by path.
         content: bytes of each file with the right digest; what was left out or is damaged is not in it.
         name: what findings call it.
+        signed: the bytes of the file of statements: what a time stamp covers.
+        stamps: time stamps of it, each with the digest that its name says, by name.
     """
 
     name: str
+    signed: bytes = field(repr=False)
+    stamps: Mapping[str, bytes] = field(repr=False)
     statements: Mapping[str, Plain]
     facts: ValidationRun
     files: Mapping[str, BundleFile]
@@ -62,11 +68,9 @@ def open_bundle(
     Raises:
         ConfigError: kind ``evidence-file``: there is no bundle.
     """
-    file = _statements_file(path)
+    file, signed = read_statements(path)
     try:
-        text = read_file(file, _MAX_STATEMENTS).decode("ascii")
-    except OSError as error:
-        raise _no_bundle(file, str(error)) from None
+        text = signed.decode("ascii")
     except UnicodeDecodeError as error:
         report.add(check.FORM, False, expected="ASCII", seen=str(error), where=str(file))
         return None
@@ -77,9 +81,23 @@ def open_bundle(
         return None
     listed = {one.path: one for one in facts.files}
     content = _content(file.parent, listed, report, run_dir)
+    stamps = _stamps(file, report)
     if path.is_dir() or (file.parent / "run").is_dir():
         _unlisted(file, listed, report)
-    return OpenedBundle(file.name.removesuffix(".intoto.jsonl"), statements, facts, listed, content)
+    return OpenedBundle(file.name.removesuffix(".intoto.jsonl"), signed, stamps, statements, facts, listed, content)
+
+
+def read_statements(path: Path) -> tuple[Path, bytes]:
+    """The file of a bundle's statements, and its bytes; nothing is verified.
+
+    Raises:
+        ConfigError: kind ``evidence-file``: there is no bundle.
+    """
+    file = _statements_file(path)
+    try:
+        return file, read_file(file, _MAX_STATEMENTS)
+    except OSError as error:
+        raise _no_bundle(file, str(error)) from None
 
 
 def _statements_file(path: Path) -> Path:
@@ -219,13 +237,33 @@ def _reader(place: Path, sha256: str) -> Callable[[], bytes]:
     return read
 
 
+def _stamps(file: Path, report: Report) -> dict[str, bytes]:
+    """Time stamps beside the statements, when each is what its name says."""
+    found = {}
+    for path in sorted(file.parent.glob(f"{_base(file)}.*.tsr")):
+        try:
+            data = read_file(path, MAX_ANSWER)
+        except OSError as error:
+            report.add(check.FILE_PRESENT, False, expected="a time stamp", seen=str(error), where=str(path))
+            continue
+        name = stamp_name(file.name, data)
+        if report.add(check.FILE_DIGEST, name == path.name, expected=path.name, seen=name, where=str(path)):
+            found[path.name] = data
+    return found
+
+
+def _base(file: Path) -> str:
+    return escape(file.name.removesuffix(".intoto.jsonl"))
+
+
 def _unlisted(file: Path, listed: Mapping[str, BundleFile], report: Report) -> None:
     here = {
         one.relative_to(file.parent).as_posix()
         for one in file.parent.rglob("*")
         if not one.is_dir() or one.is_symlink()
     }
-    strangers = sorted(here - {file.name} - {name for name, one in listed.items() if one.here})
+    stamps = {one.name for one in file.parent.glob(f"{_base(file)}.*.tsr") if one.is_file() and not one.is_symlink()}
+    strangers = sorted(here - {file.name} - stamps - {name for name, one in listed.items() if one.here})
     report.add(
         check.FILE_LISTED,
         not strangers,

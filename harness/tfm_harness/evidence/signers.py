@@ -6,11 +6,13 @@ Private keys are read and used; they are never copied, stored or shown.
 from __future__ import annotations
 
 import getpass
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
@@ -34,7 +36,10 @@ __all__ = [
     "throwaway_signer",
 ]
 
-_SCHEMES = ("awskms", "azurekms", "gcpkms", "hsm", "hv")
+PIN_VARIABLE: Final = "TFM_HARNESS_SIGNER_PIN"
+"""Environment variable with the PIN of a PKCS#11 token."""
+_PROBE: Final = b"tfm-harness: a signature to see that this key can sign"
+_SCHEMES: Final = ("awskms", "azurekms", "gcpkms", "hsm", "hv")
 
 
 class LibraryEnvelopeSigner:
@@ -83,7 +88,7 @@ def load_signer(name: str, *, public: Path | None = None) -> LibraryEnvelopeSign
     Args:
         name: a PEM file with a PKCS#8 private key (ECDSA on P-256, P-384 or P-521, or Ed25519), or a URI that
             securesystemslib knows: ``hsm:``, ``awskms:``, ``azurekms:``, ``gcpkms:``, ``hv:``.
-        public: PEM file with the public key; URIs need it.
+        public: PEM file with the public key; URIs of key management services need it, a PKCS#11 token is asked.
 
     Raises:
         ConfigError: kinds ``evidence-key`` and ``evidence-extra``.
@@ -175,18 +180,50 @@ def _from_private(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -
 
 
 def _from_uri(uri: str, public: Path | None) -> LibraryEnvelopeSigner:
+    """A signer by URI, after it has shown that it can sign and that the public key is its own."""
     library = _library()
-    if public is None:
+    pin = _Pin(uri)
+    if public is None and not uri.startswith("hsm:"):
         raise ConfigError("a signer by URI needs its public key", kind="evidence-key", where=uri,
                           hint="name its PEM file with --public-key")  # fmt: skip
     try:
-        key = library.SSlibKey.from_crypto(load_pem_public_key(read_file(public, KEY_LIMIT)))
-        return LibraryEnvelopeSigner(library.Signer.from_priv_key_uri(uri, key))
+        if public is not None:
+            key = library.SSlibKey.from_crypto(load_pem_public_key(read_file(public, KEY_LIMIT)))
+        else:
+            number, _, label = uri.removeprefix("hsm:").partition("?")
+            wanted = dict(parse_qsl(label)).get("label")
+            uri, key = library.HSMSigner.import_(int(number) if number else None, wanted, pin)
+        signer = library.Signer.from_priv_key_uri(uri, key, pin)
+        key.verify_signature(signer.sign(_PROBE), _PROBE)
+    except ConfigError:
+        raise
     except Exception as error:
         raise ConfigError(
             "this signer cannot be used", kind="evidence-key", seen=f"{type(error).__name__}: {error}", where=uri,
-            hint="the documentation of securesystemslib describes each kind of URI and what it needs installed",
+            hint="the documentation of securesystemslib describes each kind of URI and what it needs installed;"
+            " for hsm: this is its extra [hsm], PYKCS11LIB with the token's library, and the key's number and token",
         ) from error  # fmt: skip
+    return LibraryEnvelopeSigner(signer)
+
+
+class _Pin:
+    """The PIN of a token, asked for once: the variable `PIN_VARIABLE`, else a person at the terminal."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._pin: str | None = None
+
+    def __call__(self, secret: str) -> str:
+        if self._pin is None:
+            self._pin = os.environ.get(PIN_VARIABLE)
+        if self._pin is None:
+            if not sys.stdin.isatty():
+                raise ConfigError(
+                    f"the signer wants a {secret}, and no terminal is there to ask at", kind="evidence-key",
+                    where=self._uri, hint=f"set {PIN_VARIABLE}",
+                )  # fmt: skip
+            self._pin = getpass.getpass(f"{secret} of {self._uri}: ")
+        return self._pin
 
 
 def _with_passphrase(data: bytes, path: Path) -> PrivateKeyTypes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +14,15 @@ from tfm_harness.evidence.figures import judge_images, judge_latency, judge_pari
 from tfm_harness.evidence.follows import check_statements, check_verdict
 from tfm_harness.evidence.opened import OpenedBundle, open_bundle
 from tfm_harness.evidence.rejudge import Rejudge
+from tfm_harness.evidence.timestamp import Stamp, check_stamp
 from tfm_harness.findings import Report
 from tfm_harness.report.record import RunRecord
 from tfm_harness.report.storage import parse_run
 from tfm_harness.trust.kept import read_kept
 
 if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
     from tfm_harness.parity.engines import ReferenceEngine
 
 __all__ = ["Verified", "verify_bundle"]
@@ -35,11 +38,13 @@ class Verified:
         run: the record; None when the bundle could not be opened.
         judged: how many of what were judged again.
         left: what was not judged again, why, and how many.
+        stamps: verified time stamps of the statements.
     """
 
     run: RunRecord | None = None
     judged: Mapping[str, int] = field(default_factory=dict)
     left: Mapping[str, int] = field(default_factory=dict)
+    stamps: Sequence[Stamp] = ()
 
 
 def verify_bundle(
@@ -49,6 +54,7 @@ def verify_bundle(
     *,
     run_dir: Path | None = None,
     engine: Engine = lambda: None,
+    authorities: Sequence[Certificate] = (),
 ) -> Verified:
     """Verify a bundle offline.
 
@@ -58,6 +64,7 @@ def verify_bundle(
         report: gets the findings.
         run_dir: the run's folder, for files that the bundle does not hold.
         engine: gives the reference interpreter; None: stored reference values are compared, not computed again.
+        authorities: root certificates of time-stamping authorities; with any, the bundle must have a stamp by one.
 
     Raises:
         ConfigError: there is no bundle.
@@ -68,6 +75,7 @@ def verify_bundle(
     run = _record(bundle, report)
     if run is None:
         return Verified()
+    stamps = _stamps(bundle, authorities, report)
     check_statements(bundle, run, report)
     check_verdict(run, report)
     again = Rejudge(run, report)
@@ -83,7 +91,19 @@ def verify_bundle(
     absent = [file for file in bundle.files.values() if file.path not in bundle.content]
     for role in sorted({file.role for file in absent}):
         left[f"{role}s are not in the bundle"] = sum(file.role == role for file in absent)
-    return Verified(run, {name: count for name, count in judged.items() if count}, {**again.left, **left})
+    if bundle.stamps and not authorities:
+        left["the time stamp's authority is not given (--tsa-ca)"] = len(bundle.stamps)
+    return Verified(run, {name: count for name, count in judged.items() if count}, {**again.left, **left}, stamps)
+
+
+def _stamps(bundle: OpenedBundle, authorities: Sequence[Certificate], report: Report) -> Sequence[Stamp]:
+    found = [check_stamp(data, bundle.signed, authorities, report, name) for name, data in bundle.stamps.items()]
+    if authorities and not bundle.stamps:
+        report.add(
+            check.TIMESTAMP, False, expected="a time stamp by a given authority", seen="none is in the bundle",
+            where=bundle.name,
+        )  # fmt: skip
+    return [stamp for stamp in found if stamp is not None]
 
 
 def _record(bundle: OpenedBundle, report: Report) -> RunRecord | None:
