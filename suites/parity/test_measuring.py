@@ -11,7 +11,7 @@ from tfm_harness.protocol.smp import Command
 
 pytestmark = pytest.mark.needs("infer", "batch", "models")
 
-INVALID_ARGUMENT, BUFFER_TOO_SMALL = -135, -138
+INVALID_ARGUMENT, BAD_STATE, BUFFER_TOO_SMALL = -135, -137, -138
 TRACE_LIFECYCLE = 0x1000
 
 BATCH = Check(
@@ -23,6 +23,11 @@ TIMINGS = Check(
     id="parity.timings-asked",
     title="as many timings are given as were asked for, of the input that was given",
     requirement="docs/protocol.md, latency",
+)
+PARTS = Check(
+    id="parity.input-parts",
+    title="an input given in parts is computed as one given whole, and parts that do not fit are not taken",
+    requirement="docs/protocol.md, input-upload; MCUmgr SMP image upload (`off`: the offset expected next)",
 )
 TRACE = Check(
     id="parity.trace-true",
@@ -55,7 +60,7 @@ def test_batches_of_every_size(device: Device, checks: Checks) -> None:
     checks.equal(BATCH, device.test_commands.batch(changing, given), singly, subject="64 inputs at once and one by one")
     for data, subject in ((b"", "no input"), (one[:-1], "an input but for a byte"), (one + one[:-1], "one and a half")):
         if len(data) % size or not data:
-            status = status_of(device, Command.BATCH, {"in": data})
+            status = status_of(device, Command.BATCH, device.test_commands.input_argument(data))
             checks.equal(BATCH, status, INVALID_ARGUMENT, subject=subject)
 
 
@@ -74,8 +79,58 @@ def test_timings_are_as_many_as_asked(bench: Bench, device: Device, checks: Chec
         (bytes(size - 1), INVALID_ARGUMENT),
         (bytes(size + 1), INVALID_ARGUMENT),
     ):
-        seen = status_of(device, Command.LATENCY, {"n": 1, "warm": 0, "in": data})
+        given = device.test_commands.input_argument(data)
+        seen = status_of(device, Command.LATENCY, {"n": 1, "warm": 0, **given})
         checks.equal(TIMINGS, seen, status, subject=f"input of {len(data)} bytes")
+
+
+@pytest.mark.needs("input-upload")
+def test_an_input_in_parts_is_that_input(device: Device, checks: Checks) -> None:
+    commands, said = device.test_commands, device.describe().raw
+    size, given = said["in"], said["out"]
+    assert isinstance(size, int)
+    assert isinstance(given, int)
+    data = bytes((n * 11 + 3) & 0xFF for n in range(size))
+    other = bytes(size)
+    whole = commands.batch([data, other], given)
+
+    def part(offset: int, content: bytes, length: int | None = None) -> object:
+        arguments: dict[str, object] = {"off": offset, "data": content} | ({} if length is None else {"len": length})
+        try:
+            return commands.ask(Command.INPUT_UPLOAD, arguments)[0].get("off")
+        except Refused as refused:
+            return refused.status or refused.rc
+
+    def computed() -> object:
+        try:
+            return commands.ask(Command.BATCH, {"up": size})[0].get("out")
+        except Refused as refused:
+            return refused.status or refused.rc
+
+    if size < 4:
+        pytest.skip(f"not covered: an input of {size} bytes is too small for parts")
+    step = 3000  # bytes of a part
+    have = min(size // 2, step)
+    checks.equal(PARTS, part(0, data[:have], size), have, subject="the first part")
+    checks.equal(PARTS, computed(), BAD_STATE, subject="no input before it is whole")
+    for offset in (have - 1, have + 1, size, (1 << 32) + have):
+        checks.equal(PARTS, part(offset, other[:1]), have, subject=f"a part at {offset}, where {have} is the next")
+    checks.equal(PARTS, part(0, other[:1]), INVALID_ARGUMENT, subject="a first part without the length")
+    checks.equal(PARTS, part(have, other[:1], size), INVALID_ARGUMENT, subject="a later part with a length")
+    while have < size:
+        content = data[have : have + step]
+        checks.equal(PARTS, part(have, content), have + len(content), subject=f"the part at {have}")
+        have += len(content)
+    checks.equal(PARTS, part(size, b"\0"), INVALID_ARGUMENT, subject="a byte beyond the length")
+    checks.equal(PARTS, computed(), whole[0], subject="what the parts give together")
+    for offset in range(0, size, step):
+        content = other[offset : offset + step]
+        seen = part(offset, content, size if offset == 0 else None)
+        checks.equal(PARTS, seen, offset + len(content), subject=f"the next input's part at {offset}")
+    checks.equal(PARTS, computed(), whole[1], subject="the next input")
+    for length in (0, 32769, 1 << 32, (1 << 32) + size):
+        checks.equal(PARTS, part(0, b"", length), INVALID_ARGUMENT, subject=f"an input of {length} bytes")
+    checks.equal(PARTS, computed(), whole[1], subject="the input before, after lengths that are none")
 
 
 def graph_of(model: bytes) -> list[tuple[int, int]]:

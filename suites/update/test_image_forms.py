@@ -76,7 +76,7 @@ HEADERS: dict[str, dict[str, int]] = {
     "header of 0 bytes": {"header_size": 0},
     "header of 16 bytes": {"header_size": 16},
     "header larger than the file": {"header_size": 0xFFFF},
-    "image larger than the bank": {"image_size": 0x40000},
+    "image larger than the bank": {"image_size": 0x60000},
     "image size at 2^32": {"image_size": 0xFFFFFFFF},
     "image size that wraps with the header": {"image_size": 0x1_0000_0000 - ModelUpdates.HEADER_SIZE},
     "no protected TLVs": {"protected_size": 0},
@@ -238,7 +238,7 @@ def test_tlvs_that_come_twice_or_in_a_wrong_length_are_refused(updates: ModelUpd
 
 @pytest.mark.thorough
 def test_an_image_of_exactly_the_banks_size_is_taken(updates: ModelUpdates) -> None:
-    room = 0x40000
+    room = 0x60000
     payload = updates.payload(updates.entry.name)
     payload += bytes(room - len(updates.image(ahead=1)))
     image = updates.image(ahead=1, payload=payload)

@@ -14,7 +14,7 @@ from tfm_harness.verify import PUBLISHED_P256, TlvType, parse_mcuboot
 pytestmark = pytest.mark.needs("update", "models", "file-model-signing-key", "factory-reset")
 
 INVALID_SIGNATURE, INVALID_ARGUMENT, DOES_NOT_EXIST = -149, -135, -140
-ROOM = 0x40000  # bytes of an update bank (docs/protocol.md)
+ROOM = 0x60000  # bytes of an update bank (docs/protocol.md)
 
 ACCEPTED = Check(
     id="update.accepted",

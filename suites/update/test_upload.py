@@ -14,7 +14,7 @@ pytestmark = pytest.mark.needs("update", "models", "file-model-signing-key", "fa
 INVALID_SIGNATURE, INVALID_ARGUMENT, DOES_NOT_EXIST = -149, -135, -140
 MALFORMED = 3
 """SMP's EINVAL: a number or map that the request cannot hold."""
-ROOM = 0x40000
+ROOM = 0x60000
 """Bytes of an update bank (docs/protocol.md)."""
 
 OFFSET = Check(

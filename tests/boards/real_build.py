@@ -44,8 +44,8 @@ images:
   - {{file: {out}/nonsecure.signed.bin, world: nonsecure, at: 0x01000000, component: NSPE}}
   - {{file: otp.bin, world: data, at: 0x38000000}}
 {extra}  - {{file: {out}/tamper.signed.bin, world: model, at: 0x38100000}}
-  - {{file: {out}/sine.signed.bin, world: model, at: 0x38140000}}
-  - {{file: {out}/keyword.signed.bin, world: model, at: 0x38180000}}
+  - {{file: {out}/sine.signed.bin, world: model, at: 0x38160000}}
+  - {{file: {out}/keyword.signed.bin, world: model, at: 0x381C0000}}
 protocol: smp
 models:
   tamper: {{file: {models}/tamper.tflite, image: {out}/tamper.signed.bin, input: sensor, frontend: reference}}

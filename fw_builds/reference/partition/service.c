@@ -15,7 +15,7 @@
 #include "sampler.h"
 #include "tfm_inference_defs.h"
 
-#define INPUT_MAX 4096u
+#define INPUT_MAX 32768u
 
 psa_status_t tfm_inference_init(void)
 {

@@ -11,6 +11,7 @@ extern const struct smp_command_table os_commands;        /* group 0: echo, rese
 extern const struct smp_command_table describe_command;   /* group 64: describe */
 extern const struct smp_command_table inference_commands; /* group 64: sample, infer */
 extern const struct smp_command_table measure_commands;   /* group 64: batch, latency, trace */
+extern const struct smp_command_table input_commands;     /* group 64: input-upload */
 extern const struct smp_command_table identity_commands;  /* group 64: attest, keys, CSR */
 extern const struct smp_command_table model_commands;     /* group 64: models, select, upload, activate */
 extern const struct smp_command_table probe_commands;     /* group 64: probe, faults, psa-call */

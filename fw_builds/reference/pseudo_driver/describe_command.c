@@ -68,6 +68,7 @@ static void put_features(struct cbor_out *out, const struct tfm_platform_device_
 		{ "stats", true },
 		{ "log", true },
 		{ "hold", DRIVER_HAS_HOLD },
+		{ "input-upload", DRIVER_HAS_INPUT_UPLOAD },
 		{ "trace", DRIVER_HAS_TRACE && trace_allowed(device) },
 	};
 	size_t count = 0;

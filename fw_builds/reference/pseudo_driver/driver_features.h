@@ -25,6 +25,12 @@
 #ifndef DRIVER_HAS_HOLD /* a receive buffer whose fill level uart.c tells: test builds only */
 #define DRIVER_HAS_HOLD 1
 #endif
+#ifndef DRIVER_HAS_INPUT_UPLOAD /* inputs larger than a message, in parts */
+#define DRIVER_HAS_INPUT_UPLOAD 1
+#endif
+#ifndef DRIVER_INPUT_MAX /* bytes of such an input */
+#define DRIVER_INPUT_MAX 32768u
+#endif
 #ifndef DRIVER_HAS_TRACE /* inner activations, in the lifecycle that allows it */
 #define DRIVER_HAS_TRACE 1
 #endif

@@ -3,6 +3,7 @@
 
 #include "clock.h"
 #include "commands.h"
+#include "input_commands.h"
 #include "psa/client.h"
 #include "psa_manifest/sid.h"
 #include "tfm_inference_defs.h"
@@ -69,22 +70,21 @@ static int32_t sample(const struct smp_context *context, const struct cbor_value
 
 /* infer */
 
-enum { INFER_NONCE, INFER_SOURCE, INFER_INPUT, INFER_MODEL };
+enum { INFER_NONCE, INFER_SOURCE, INFER_INPUT, INFER_MODEL, INFER_UPLOADED };
 static const struct cbor_field infer_fields[] = {
-	{ "nonce", CBOR_TYPE_BYTES, true },
-	{ "src", CBOR_TYPE_UINT, true },
-	{ "in", CBOR_TYPE_BYTES, false },
-	{ "mid", CBOR_TYPE_BYTES, false },
+	{ "nonce", CBOR_TYPE_BYTES, true }, { "src", CBOR_TYPE_UINT, true }, { "in", CBOR_TYPE_BYTES, false },
+	{ "mid", CBOR_TYPE_BYTES, false },  { "up", CBOR_TYPE_UINT, false },
 };
 
 static bool infer_request(const struct cbor_value *values, struct tfm_inference_run *request)
 {
 	const struct cbor_value *nonce = &values[INFER_NONCE], *mid = &values[INFER_MODEL];
+	const bool input = values[INFER_INPUT].present || values[INFER_UPLOADED].present;
 
 	memset(request, 0, sizeof(*request));
 	if (values[INFER_SOURCE].number > TFM_INFERENCE_SOURCE_HOST || nonce->len < TFM_INFERENCE_NONCE_MIN ||
 	    nonce->len > sizeof(request->nonce) || (mid->present && mid->len != sizeof(request->model_id)) ||
-	    values[INFER_INPUT].present != (values[INFER_SOURCE].number == TFM_INFERENCE_SOURCE_HOST)) {
+	    input != (values[INFER_SOURCE].number == TFM_INFERENCE_SOURCE_HOST)) {
 		return false;
 	}
 	request->source = (uint32_t)values[INFER_SOURCE].number;
@@ -105,15 +105,18 @@ static int32_t infer(const struct smp_context *context, const struct cbor_value 
 	if (!infer_request(values, &request)) {
 		return PSA_ERROR_INVALID_ARGUMENT;
 	}
+	psa_invec in_vec[] = { { &request, sizeof(request) }, { NULL, 0 } };
+	psa_status_t status = input_of(&values[INFER_INPUT], &values[INFER_UPLOADED], &in_vec[1]);
+
+	if (status != PSA_SUCCESS) {
+		return status;
+	}
 	cbor_put_map(out, 2);
 	cbor_put_text(out, "res");
 	uint8_t *result = cbor_begin_bytes(out, TFM_INFERENCE_RESULT_MAX);
-	const psa_invec in_vec[] = {
-		{ &request, sizeof(request) },
-		{ values[INFER_INPUT].data, values[INFER_INPUT].len },
-	};
 	psa_outvec out_vec[] = { { result, TFM_INFERENCE_RESULT_MAX }, { &phases, sizeof(phases) } };
-	psa_status_t status = call(TFM_INFERENCE_RUN, in_vec, 2, out_vec, 2);
+
+	status = call(TFM_INFERENCE_RUN, in_vec, 2, out_vec, 2);
 
 	if (status != PSA_SUCCESS) {
 		return status;

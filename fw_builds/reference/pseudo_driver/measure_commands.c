@@ -3,6 +3,7 @@
  * Unsigned runs of the model for parity and time.
  */
 #include "commands.h"
+#include "input_commands.h"
 #include "psa/client.h"
 #include "psa_manifest/sid.h"
 #include "tfm_inference_defs.h"
@@ -18,18 +19,31 @@ static psa_status_t call(int32_t type, const psa_invec *in, size_t in_len, psa_o
 
 /* batch */
 
-enum { BATCH_INPUTS };
-static const struct cbor_field batch_fields[] = { { "in", CBOR_TYPE_BYTES, true } };
+enum { BATCH_INPUTS, BATCH_UPLOADED };
+static const struct cbor_field batch_fields[] = {
+	{ "in", CBOR_TYPE_BYTES, false },
+	{ "up", CBOR_TYPE_UINT, false },
+};
+
+/* One of the two must be there. */
+static int32_t input_needed(const struct cbor_value *in, const struct cbor_value *uploaded, psa_invec *vector)
+{
+	return in->present || uploaded->present ? input_of(in, uploaded, vector) : SMP_ERR_EINVAL;
+}
 
 static int32_t batch(const struct smp_context *context, const struct cbor_value *values, struct cbor_out *out)
 {
-	const psa_invec in_vec[] = { { values[BATCH_INPUTS].data, values[BATCH_INPUTS].len } };
+	psa_invec in_vec[1];
+	int32_t status = input_needed(&values[BATCH_INPUTS], &values[BATCH_UPLOADED], &in_vec[0]);
 
 	(void)context;
+	if (status != PSA_SUCCESS) {
+		return status;
+	}
 	cbor_put_map(out, 1);
 	cbor_put_text(out, "out");
 	psa_outvec out_vec[] = { { cbor_begin_bytes(out, ANSWER_DATA_MAX), ANSWER_DATA_MAX } };
-	psa_status_t status = call(TFM_INFERENCE_BATCH, in_vec, 1, out_vec, 1);
+	status = call(TFM_INFERENCE_BATCH, in_vec, 1, out_vec, 1);
 
 	if (status != PSA_SUCCESS) {
 		return status;
@@ -40,11 +54,12 @@ static int32_t batch(const struct smp_context *context, const struct cbor_value 
 
 /* latency */
 
-enum { LATENCY_RUNS, LATENCY_WARM_UP, LATENCY_INPUT };
+enum { LATENCY_RUNS, LATENCY_WARM_UP, LATENCY_INPUT, LATENCY_UPLOADED };
 static const struct cbor_field latency_fields[] = {
 	{ "n", CBOR_TYPE_UINT, true },
 	{ "warm", CBOR_TYPE_UINT, true },
 	{ "in", CBOR_TYPE_BYTES, false },
+	{ "up", CBOR_TYPE_UINT, false },
 };
 
 static int32_t latency(const struct smp_context *context, const struct cbor_value *values, struct cbor_out *out)
@@ -57,17 +72,20 @@ static int32_t latency(const struct smp_context *context, const struct cbor_valu
 	    values[LATENCY_WARM_UP].number > TFM_INFERENCE_LATENCY_MAX) {
 		return PSA_ERROR_INVALID_ARGUMENT;
 	}
+	psa_invec in_vec[] = { { &request, sizeof(request) }, { NULL, 0 } };
+	psa_status_t status = input_of(&values[LATENCY_INPUT], &values[LATENCY_UPLOADED], &in_vec[1]);
+
+	if (status != PSA_SUCCESS) {
+		return status;
+	}
 	request.runs = (uint32_t)values[LATENCY_RUNS].number;
 	request.warm_up = (uint32_t)values[LATENCY_WARM_UP].number;
 	cbor_put_map(out, 5);
 	cbor_put_text(out, "t");
 	const size_t size = request.runs * sizeof(uint32_t);
-	const psa_invec in_vec[] = {
-		{ &request, sizeof(request) },
-		{ values[LATENCY_INPUT].data, values[LATENCY_INPUT].len },
-	};
 	psa_outvec out_vec[] = { { cbor_begin_bytes(out, size), size }, { &frame, sizeof(frame) } };
-	psa_status_t status = call(TFM_INFERENCE_LATENCY, in_vec, 2, out_vec, 2);
+
+	status = call(TFM_INFERENCE_LATENCY, in_vec, 2, out_vec, 2);
 
 	if (status != PSA_SUCCESS) {
 		return status;
@@ -82,18 +100,19 @@ static int32_t latency(const struct smp_context *context, const struct cbor_valu
 
 /* trace */
 
-enum { TRACE_INPUT, TRACE_OP, TRACE_OFFSET };
+enum { TRACE_INPUT, TRACE_OP, TRACE_OFFSET, TRACE_UPLOADED };
 static const struct cbor_field trace_fields[] = {
-	{ "in", CBOR_TYPE_BYTES, true },
+	{ "in", CBOR_TYPE_BYTES, false },
 	{ "op", CBOR_TYPE_UINT, false },
 	{ "off", CBOR_TYPE_UINT, false },
+	{ "up", CBOR_TYPE_UINT, false },
 };
 
-static int32_t trace_list(const struct cbor_value *input, struct cbor_out *out)
+static int32_t trace_list(const psa_invec *input, struct cbor_out *out)
 {
 	static struct tfm_inference_trace_op ops[TFM_INFERENCE_MAX_OPS];
 	const struct tfm_inference_trace request = { TFM_INFERENCE_TRACE_ALL, 0 };
-	const psa_invec in_vec[] = { { &request, sizeof(request) }, { input->data, input->len } };
+	const psa_invec in_vec[] = { { &request, sizeof(request) }, *input };
 	psa_outvec out_vec[] = { { ops, sizeof(ops) } };
 	psa_status_t status = call(TFM_INFERENCE_TRACE, in_vec, 2, out_vec, 1);
 
@@ -118,23 +137,25 @@ static int32_t trace_list(const struct cbor_value *input, struct cbor_out *out)
 static int32_t trace(const struct smp_context *context, const struct cbor_value *values, struct cbor_out *out)
 {
 	struct tfm_inference_trace_part part;
+	psa_invec input;
+	int32_t status = input_needed(&values[TRACE_INPUT], &values[TRACE_UPLOADED], &input);
 
 	(void)context;
-	if (values[TRACE_INPUT].len == 0 || values[TRACE_OP].number >= TFM_INFERENCE_TRACE_ALL ||
+	if (status != PSA_SUCCESS) {
+		return status;
+	}
+	if (input.len == 0 || values[TRACE_OP].number >= TFM_INFERENCE_TRACE_ALL ||
 	    values[TRACE_OFFSET].number > UINT32_MAX || (values[TRACE_OFFSET].present && !values[TRACE_OP].present)) {
 		return PSA_ERROR_INVALID_ARGUMENT;
 	}
 	if (!values[TRACE_OP].present) {
-		return trace_list(&values[TRACE_INPUT], out);
+		return trace_list(&input, out);
 	}
 	const struct tfm_inference_trace request = {
 		(uint32_t)values[TRACE_OP].number,
 		(uint32_t)values[TRACE_OFFSET].number,
 	};
-	const psa_invec in_vec[] = {
-		{ &request, sizeof(request) },
-		{ values[TRACE_INPUT].data, values[TRACE_INPUT].len },
-	};
+	const psa_invec in_vec[] = { { &request, sizeof(request) }, input };
 
 	cbor_put_map(out, 2);
 	cbor_put_text(out, "out");
@@ -142,7 +163,8 @@ static int32_t trace(const struct smp_context *context, const struct cbor_value 
 		{ cbor_begin_bytes(out, ANSWER_DATA_MAX), ANSWER_DATA_MAX },
 		{ &part, sizeof(part) },
 	};
-	psa_status_t status = call(TFM_INFERENCE_TRACE, in_vec, 2, out_vec, 2);
+
+	status = call(TFM_INFERENCE_TRACE, in_vec, 2, out_vec, 2);
 
 	if (status != PSA_SUCCESS) {
 		return status;

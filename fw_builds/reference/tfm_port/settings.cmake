@@ -34,6 +34,6 @@ set(PLATFORM_DEFAULT_CRYPTO_KEYS OFF CACHE BOOL "")
 # Buffers (config_port.h).
 set(PROJECT_CONFIG_HEADER_FILE ${inference_port}/config_port.h CACHE FILEPATH "")
 
-# VENDOR: secure RAM. The partition takes 462,240 bytes with the largest model (256 KiB) and arena (128 KiB); Corstone-300
+# VENDOR: secure RAM. The partition takes 597,408 bytes with the largest model (384 KiB) and arena (128 KiB); Corstone-300
 # gives TF-M 0x20000 bytes by default. The name of this setting differs from platform to platform.
 set(S_DATA_OVERALL_SIZE 0x100000 CACHE STRING "")

@@ -21,7 +21,7 @@ __all__ = ["BOARD_ARGUMENTS", "QemuBoard", "board"]
 
 BOARD_ARGUMENTS = ["-nodefaults", "-nic", "none", "-display", "none", "-monitor", "none"]
 MODEL_SLOTS = 0x38100000
-MODEL_SLOT_STRIDE = 0x40000
+MODEL_SLOT_STRIDE = 0x60000
 ICOUNT = ["-icount", "shift=5,sleep=on"]
 _SENSORS = {
     "mag": ["-device", "lsm303dlhc_mag,id=mag,address=0x1e"],

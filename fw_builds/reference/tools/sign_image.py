@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--version", default="1.0.0", help="major.minor.revision")
     parser.add_argument("--security-counter", type=int, default=1)
     parser.add_argument("--model-name", default="", help="name of a model image, 1..15 ASCII characters")
-    parser.add_argument("--slot-size", type=lambda text: int(text, 0), default=0x40000)
+    parser.add_argument("--slot-size", type=lambda text: int(text, 0), default=0x60000)
     arguments = parser.parse_args()
     if not arguments.unsigned and arguments.key is None:
         parser.error("--key or --unsigned is needed")

@@ -43,6 +43,7 @@ COMMANDS = {
     (64, 17): "stats",
     (64, 18): "log",
     (64, 19): "hold",
+    (64, 20): "input-upload",
 }
 
 

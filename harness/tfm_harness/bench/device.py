@@ -210,6 +210,7 @@ class Device:
             self.select_model(name)
             if not self._bench.missing(["latency"]):  # else nothing to try it with; the first inference will tell
                 self.test_commands.latency(1)
+            self._can_give_input(where, name)
         except Refused as refusal:
             if refusal.status not in _CANNOT_RUN:
                 raise
@@ -217,6 +218,16 @@ class Device:
                 f"{where} holds model {name!r} and cannot run it"
                 f" ({status_name(refusal.status)}); only the reference can"
             ) from None
+
+    def _can_give_input(self, where: str, name: str) -> None:
+        from tfm_harness.protocol.smp.core import INPUT_ROOM
+
+        size = len(self.client.any_input())
+        if size > INPUT_ROOM and self._bench.missing(["input-upload"]):
+            raise NotCovered(
+                f"{where} takes inputs of {INPUT_ROOM} bytes (it has no input-upload), and {name!r} has one of {size};"
+                " only the reference can run it"
+            )
 
     def _infer(
         self,

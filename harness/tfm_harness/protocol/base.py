@@ -53,6 +53,7 @@ class Feature(enum.StrEnum):
     STATS = "stats"
     LOG = "log"
     HOLD = "hold"  # the firmware can wait until its receive buffer is full
+    INPUT_UPLOAD = "input-upload"  # inputs that are larger than a message
 
 
 class Source(enum.IntEnum):

@@ -188,7 +188,7 @@ def _corners() -> Iterator[tuple[str, Make]]:
             f"activation {activation} whose range ends in a half, scale {scale}",
             partial(_with, _dense, {"activation": activation}, t3={"scale": scale, "zero_point": -1}),
         )
-    yield "32 operators in a row, 64 tensors", _at_the_counts
+    yield "32 operators in a row, 128 tensors", _at_the_counts
     for scale in (2.0**60, 2.0**-60):
         same: dict[str, object] = {"scale": scale}
         yield f"scale of {scale:g} that is only moved", partial(_with, reshape, t0=same, t1=same)
@@ -264,7 +264,7 @@ def _row_and_matrix(order: list[int]) -> Graph:
 
 def _at_the_counts() -> Graph:
     graph = chain(32)
-    graph.tensors += [Tensor([1], 0.1)] * (64 - len(graph.tensors))
+    graph.tensors += [Tensor([1], 0.1)] * (128 - len(graph.tensors))
     return graph
 
 

@@ -222,7 +222,7 @@ WRONG_MODELS: list[tuple[str, Callable[[], Graph], Change, str]] = [
     ("output is a constant", dense, graph_with(outputs=(1,)), "FORMAT"),
     ("no operators", dense, graph_with(ops=[], outputs=(3,)), "FORMAT"),
     ("33 operators", reshape, lambda g: setattr(g, "ops", g.ops * 33), "ARENA"),
-    ("65 tensors", dense, lambda g: g.tensors.extend([Tensor([1], 0.1)] * 61), "ARENA"),
+    ("129 tensors", dense, lambda g: g.tensors.extend([Tensor([1], 0.1)] * 125), "ARENA"),
     ("operator writes its input", reshape, op(outputs=[0]), "FORMAT"),
     ("operator writes a constant", dense, op(outputs=[1]), "FORMAT"),
     ("operator reads what nobody wrote", add, op(inputs=[0, 1]), "FORMAT"),

@@ -11,8 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void answer(const uint8_t *message, size_t len, struct smp_stats *stats)
 {
 	static const struct smp_command_table *const tables[] = {
-		&os_commands,       &describe_command, &inference_commands, &measure_commands,
-		&identity_commands, &model_commands,   &probe_commands,     &link_commands,
+		&os_commands,    &describe_command, &inference_commands, &measure_commands, &identity_commands,
+		&model_commands, &probe_commands,   &link_commands,      &input_commands,
 	};
 	static uint8_t out[SMP_MAX_MESSAGE];
 	const struct smp_context context = { .stats = stats };

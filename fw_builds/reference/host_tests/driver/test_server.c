@@ -12,8 +12,8 @@ static uint8_t request[SMP_MAX_MESSAGE];
 static uint8_t response[SMP_MAX_MESSAGE];
 
 static const struct smp_command_table *const tables[] = {
-	&os_commands,       &describe_command, &inference_commands, &measure_commands,
-	&identity_commands, &model_commands,   &probe_commands,     &link_commands,
+	&os_commands,    &describe_command, &inference_commands, &measure_commands, &identity_commands,
+	&model_commands, &probe_commands,   &link_commands,      &input_commands,
 };
 
 static size_t ask_raw(const uint8_t *message, size_t len)
@@ -304,6 +304,31 @@ static const struct {
 	     "bop\x01"
 	     "coff\x02"),
 	GOOD(SMP_READ, 64, 17, "\xa0"),
+	GOOD(SMP_WRITE, 64, 20,
+	     "\xa3"
+	     "coff\x00"
+	     "ddataDabcd"
+	     "clen\x06"),
+	GOOD(SMP_WRITE, 64, 20,
+	     "\xa2"
+	     "coff\x04"
+	     "ddataBef"),
+	GOOD(SMP_WRITE, 64, 2,
+	     "\xa3"
+	     "enonceH12345678"
+	     "csrc\x01"
+	     "bup\x06"),
+	GOOD(SMP_WRITE, 64, 10,
+	     "\xa1"
+	     "bup\x06"),
+	GOOD(SMP_WRITE, 64, 11,
+	     "\xa3"
+	     "an\x01"
+	     "dwarm\x00"
+	     "bup\x06"),
+	GOOD(SMP_WRITE, 64, 16,
+	     "\xa1"
+	     "bup\x06"),
 	GOOD(SMP_WRITE, 64, 18,
 	     "\xa2"
 	     "an\x03"
@@ -384,6 +409,65 @@ static void mutated_messages(unsigned rounds)
 			"bhi"));
 }
 
+/* MCUmgr's upload: the next offset is always said, and only the right part is taken. */
+static void inputs_in_parts(void)
+{
+	static const char invalid[] = "\xa1"
+				      "cerr\xa2"
+				      "egroup\x18\x40"
+				      "brc\x18\x87";
+	static const char bad_state[] = "\xa1"
+					"cerr\xa2"
+					"egroup\x18\x40"
+					"brc\x18\x89";
+#define OFFSET_IS(n, byte)  \
+	ANSWER_IS(n, "\xa1" \
+		     "coff" byte)
+#define PART(offset, data)     \
+	ASK(SMP_WRITE, 64, 20, \
+	    "\xa2"             \
+	    "coff" offset "ddata" data)
+#define FIRST(data, length)    \
+	ASK(SMP_WRITE, 64, 20, \
+	    "\xa3"             \
+	    "coff\x00"         \
+	    "ddata" data "clen" length)
+#define BATCH_OF(length)       \
+	ASK(SMP_WRITE, 64, 10, \
+	    "\xa1"             \
+	    "bup" length)
+
+	CHECK(OFFSET_IS(FIRST("Dabcd", "\x06"), "\x04"));
+	CHECK(ANSWER_IS(BATCH_OF("\x06"), bad_state)); /* not whole */
+	CHECK(ANSWER_IS(BATCH_OF("\x04"), bad_state));
+	CHECK(OFFSET_IS(PART("\x03", "Bef"), "\x04")); /* not the next one */
+	CHECK(OFFSET_IS(PART("\x05", "Bef"), "\x04"));
+	CHECK(OFFSET_IS(PART("\x1a\xff\xff\xff\xff", "Bef"), "\x04"));
+	CHECK(ANSWER_IS(PART("\x04", "Cefg"), invalid)); /* beyond what was announced */
+	CHECK(ANSWER_IS(PART("\x00", "Cefg"), invalid)); /* the first says the length */
+	CHECK(OFFSET_IS(PART("\x04", "@"), "\x04"));
+	CHECK(OFFSET_IS(PART("\x04", "Bef"), "\x06"));
+	CHECK(!is_error(BATCH_OF("\x06")));
+	CHECK(!is_error(BATCH_OF("\x06"))); /* it stays */
+	CHECK(ANSWER_IS(BATCH_OF("\x05"), bad_state));
+	CHECK(ANSWER_IS(BATCH_OF("\x00"), bad_state));
+	CHECK(OFFSET_IS(PART("\x06", "@"), "\x06"));
+	CHECK(ANSWER_IS(PART("\x06", "Ag"), invalid));
+	CHECK(ANSWER_IS(ASK(SMP_WRITE, 64, 10,
+			    "\xa2"
+			    "bin@"
+			    "bup\x06"),
+			invalid));
+	CHECK(ANSWER_IS(ASK(SMP_WRITE, 64, 10, "\xa0"), "\xa1"
+							"brc\x03"));
+	CHECK(ANSWER_IS(FIRST("Aa", "\x00"), invalid));
+	CHECK(ANSWER_IS(FIRST("Bab", "\x01"), invalid));
+	CHECK(ANSWER_IS(FIRST("Aa", "\x19\x80\x01"), invalid)); /* 32,769 */
+	CHECK(!is_error(BATCH_OF("\x06"))); /* none of these began anew */
+	CHECK(OFFSET_IS(FIRST("Aa", "\x19\x80\x00"), "\x01"));
+	CHECK(ANSWER_IS(BATCH_OF("\x06"), bad_state));
+}
+
 static void largest_answers_fit(void)
 {
 	static char body[SMP_MAX_MESSAGE];
@@ -415,6 +499,7 @@ int main(int argc, char **argv)
 	what_is_no_request_gets_no_answer();
 	probe_says_whether_it_faulted();
 	every_command_succeeds_once();
+	inputs_in_parts();
 	largest_answers_fit();
 	mutated_messages(rounds);
 	printf("%u mutated messages\n", rounds);

@@ -58,7 +58,7 @@ def image(
                 version=version,
                 security_counter=counter,
                 model_name=name,
-                slot_size=0x40000,
+                slot_size=0x60000,
             )
         )
         return (scratch / "image.bin").read_bytes()

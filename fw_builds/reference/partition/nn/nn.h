@@ -21,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define NN_MAX_TENSORS 64u
+#define NN_MAX_TENSORS 128u
 #define NN_MAX_OPS 32u
 #define NN_MAX_RANK 4u
 #define NN_MAX_OP_INPUTS 3u

@@ -163,7 +163,11 @@ struct filter_layout {
 	int32_t count;       /* inputs of a cell that go into one output channel */
 };
 
-static inline void convolve(const struct nn_op *op, const struct operands *t, const struct filter_layout *layout)
+/*
+ * Inlined into both, where the layout's constants are known: one of the two counts to one, the other does not divide.
+ */
+static inline __attribute__((always_inline)) void convolve(const struct nn_op *op, const struct operands *t,
+							   const struct filter_layout *layout)
 {
 	const struct nn_window *w = &op->as.window;
 	const int32_t in_h = t->input->dim[1], in_w = t->input->dim[2], depth = t->input->dim[3];

@@ -59,7 +59,7 @@ enum nn_status nn_plan(struct nn_model *m)
 		if (!next) {
 			return NN_OK;
 		}
-		/* At most 64 tensors of 2^20 bytes: the sums fit uint32. */
+		/* At most 128 tensors of 2^20 bytes: the sums fit uint32. */
 		next->offset = lowest_gap(m, next, placed);
 		if (next->offset + padded_size(next) > m->arena_size) {
 			return NN_ERR_ARENA;

@@ -12,7 +12,7 @@
 #define MODEL_STORE_FACTORY_SLOTS 4u
 #define MODEL_STORE_SLOTS 5u
 #define MODEL_STORE_UPDATE_SLOT 4u
-#define MODEL_STORE_SLOT_SIZE 0x40000u /* bytes of an image file, header and TLVs included */
+#define MODEL_STORE_SLOT_SIZE 0x60000u /* bytes of an image file, header and TLVs included */
 #define MODEL_STORE_NAME_MAX 15u
 
 /*

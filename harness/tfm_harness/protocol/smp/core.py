@@ -15,7 +15,10 @@ from tfm_harness.protocol.smp.link import Answer, LinkStats, Request, SmpLink
 from tfm_harness.protocol.smp.text import log_tail
 from tfm_harness.verify import cbor
 
-__all__ = ["SmpCore"]
+__all__ = ["INPUT_ROOM", "SmpCore"]
+
+INPUT_ROOM = 3584
+"""Bytes of a model's input that fit into a request (4096) beside header, nonce, model id and keys."""
 
 _KEEP_EXCHANGES = 64
 _POLL_TIMEOUT = 1.0  # seconds an echo may take while the firmware boots
@@ -85,6 +88,32 @@ class SmpCore:
             name=command.name.lower().replace("_", "-"),
         )
         return self._exchange(request, arguments or {}, timeout)
+
+    def input_argument(self, data: bytes) -> dict[str, object]:
+        """What stands for this input in a request; one that is larger than a message is uploaded first, in parts.
+
+        Raises:
+            Refused: the firmware takes no inputs in parts (feature `input-upload`), or none that large.
+            ProductError: it asks for another part than the next.
+        """
+        if len(data) <= INPUT_ROOM:
+            return {"in": data}
+        offset = 0
+        while offset < len(data):
+            part: dict[str, object] = {"off": offset, "data": data[offset : offset + INPUT_ROOM]}
+            if offset == 0:
+                part["len"] = len(data)
+            answer, _ = self.ask(Command.INPUT_UPLOAD, part)
+            following = field(answer, "off", int)
+            if following != min(offset + INPUT_ROOM, len(data)):
+                raise ProductError(
+                    "the firmware asks for another part of the input than the next",
+                    kind="smp-answer",
+                    expected=f"offset {min(offset + INPUT_ROOM, len(data))}",
+                    seen=str(following),
+                )
+            offset = following
+        return {"up": len(data)}
 
     def echo(self, text: str, *, timeout: float | None = None, attempts: int | None = None) -> str:
         """OS group echo."""

@@ -61,6 +61,7 @@ class Command(enum.IntEnum):
     STATS = 17
     LOG = 18
     HOLD = 19
+    INPUT_UPLOAD = 20
 
 
 _READ = {

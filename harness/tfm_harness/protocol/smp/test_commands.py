@@ -158,7 +158,9 @@ class SmpTestCommands(SmpCore):
         for at in range(0, len(inputs), count):
             part = inputs[at : at + count]
             answer, _ = self.ask(
-                Command.BATCH, {"in": b"".join(part)}, timeout=self.timeout + len(part) * _SECONDS_PER_INFERENCE
+                Command.BATCH,
+                self.input_argument(b"".join(part)),
+                timeout=self.timeout + len(part) * _SECONDS_PER_INFERENCE,
             )
             data = field(answer, "out", bytes)
             if len(data) != len(part) * output_bytes:
@@ -175,7 +177,7 @@ class SmpTestCommands(SmpCore):
         """Let the device time `count` inferences of the active model (1 to 512)."""
         arguments: dict[str, object] = {"n": count, "warm": warm_up}
         if data is not None:
-            arguments["in"] = data
+            arguments |= self.input_argument(data)
         answer, _ = self.ask(
             Command.LATENCY, arguments, timeout=self.timeout + (count + warm_up) * _SECONDS_PER_INFERENCE
         )
@@ -189,7 +191,7 @@ class SmpTestCommands(SmpCore):
 
     def trace(self, data: bytes) -> tuple[tuple[int, int, int, int], ...]:
         """Each op's (index, TFLite builtin code, output length, CRC-32 of its output) for one input."""
-        answer, _ = self.ask(Command.TRACE, {"in": data}, timeout=self.timeout + _SECONDS_PER_INFERENCE)
+        answer, _ = self.ask(Command.TRACE, self.input_argument(data), timeout=self.timeout + _SECONDS_PER_INFERENCE)
 
         def row(value: object) -> tuple[int, int, int, int]:
             if isinstance(value, list) and len(value) == 4:
@@ -208,10 +210,11 @@ class SmpTestCommands(SmpCore):
     def trace_output(self, data: bytes, op: int) -> bytes:
         """The whole output tensor of one op for one input."""
         output = b""
+        given = self.input_argument(data)
         while True:
             answer, _ = self.ask(
                 Command.TRACE,
-                {"in": data, "op": op, "off": len(output)},
+                {**given, "op": op, "off": len(output)},
                 timeout=self.timeout + _SECONDS_PER_INFERENCE,
             )
             part, length = field(answer, "out", bytes), field(answer, "len", int)
