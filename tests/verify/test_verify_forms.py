@@ -71,6 +71,40 @@ def zephyr_shell(data: bytes) -> str:
     return "\n".join(out) + "\n"
 
 
+def shown_as_text(row: bytes) -> str:
+    return "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
+
+
+def rows_of(data: bytes, line: Callable[[int, bytes], str], *, width: int = 16, base: int = 0x2000_0400) -> str:
+    return "\n".join(line(base + at, data[at : at + width]) for at in range(0, len(data), width)) + "\n"
+
+
+def spaced(row: bytes) -> str:
+    return " ".join(f"{byte:02x}" for byte in row)
+
+
+def halves(row: bytes) -> str:
+    return "  ".join(spaced(half) for half in (row[:8], row[8:]) if half)
+
+
+def gdb(data: bytes, symbol: str = "") -> str:
+    def line(at: int, row: bytes) -> str:
+        name = f" <{symbol}{f'+{at - 0x2000_0400}' if at > 0x2000_0400 else ''}>" if symbol else ""
+        return f"0x{at:x}{name}:\t" + "\t".join(f"0x{byte:02x}" for byte in row)
+
+    return "(gdb) x/90xb token\n" + rows_of(data, line, width=8)
+
+
+def format_hex(data: bytes) -> str:
+    """PowerShell 7."""
+    head = (
+        "\r\n   Label: token\r\n\r\n          Offset Bytes                                           Ascii\r\n"
+        "                 00 01 02 03 04 05 06 07 08 09 0A 0B 0C 0D 0E 0F\r\n          ------ "
+        "----------------------------------------------- -----\r\n"
+    )
+    return head + rows_of(data, lambda at, row: f"{at:016X} {spaced(row).upper():<47} {shown_as_text(row)}", base=0)
+
+
 def ihex(data: bytes, base: int = 0x0800_8000) -> str:
     def record(at: int, kind: int, content: bytes) -> str:
         body = bytes([len(content)]) + at.to_bytes(2, "big") + bytes([kind]) + content
@@ -86,13 +120,16 @@ def ihex(data: bytes, base: int = 0x0800_8000) -> str:
     return "\r\n".join([*out, record(0, 1, b"")]) + "\r\n"
 
 
-def srec(data: bytes, base: int = 0x0800_8000) -> str:
+def srec(data: bytes, base: int = 0x0800_8000, size: int = 4) -> str:
+    """S3, S2 or S1 records, by the size of an address, with their count and their end."""
+
     def record(kind: int, address: bytes, content: bytes) -> str:
         body = bytes([len(address) + len(content) + 1]) + address + content
         return f"S{kind}" + (body + bytes([~sum(body) & 0xFF])).hex().upper()
 
-    rows = [record(3, (base + at).to_bytes(4, "big"), data[at : at + 28]) for at in range(0, len(data), 28)]
-    return "\n".join([record(0, b"\0\0", b"HDR"), *rows, record(7, bytes(4), b"")]) + "\n"
+    rows = [record(size - 1, (base + at).to_bytes(size, "big"), data[at : at + 28]) for at in range(0, len(data), 28)]
+    count = record(5, len(rows).to_bytes(2, "big"), b"")
+    return "\n".join([record(0, b"\0\0", b"HDR"), *rows, count, record(11 - size, bytes(size), b"")]) + "\n"
 
 
 def elf_file(
@@ -134,6 +171,44 @@ WRITERS: dict[str, Callable[[bytes], bytes]] = {
     "xxd": lambda data: xxd(data).encode(),
     "Zephyr log": lambda data: zephyr_log(data).encode(),
     "Zephyr shell": lambda data: zephyr_shell(data).encode(),
+    "J-Link mem8": lambda data: rows_of(
+        data, lambda at, row: f"{at:08X} = {spaced(row).upper()}  {shown_as_text(row)}"
+    ).encode(),
+    "OpenOCD mdb": lambda data: rows_of(data, lambda at, row: f"0x{at:08x}: {spaced(row)} ", width=32).encode(),
+    "gdb x/xb": lambda data: gdb(data).encode(),
+    "gdb x/xb with a symbol": lambda data: gdb(data, "app_token").encode(),
+    "LLDB": lambda data: rows_of(data, lambda at, row: f"0x{at:08x}: {spaced(row)}  {shown_as_text(row)}").encode(),
+    "U-Boot md.b": lambda data: rows_of(
+        data, lambda at, row: f"{at:08x}: {spaced(row)}    {shown_as_text(row)}"
+    ).encode(),
+    "certutil": lambda data: rows_of(
+        data, lambda at, row: f"{at:04x}\t{halves(row)}   {shown_as_text(row)}", base=0
+    ).encode(),
+    "Wireshark": lambda data: rows_of(
+        data, lambda at, row: f"{at:04x}   {spaced(row)}   {shown_as_text(row)}", base=0
+    ).encode(),
+    "Format-Hex": lambda data: format_hex(data).encode(),
+    "od -t x1z": lambda data: rows_of(
+        data, lambda at, row: f"{at:06x} {spaced(row)}  >{shown_as_text(row)}<", base=0
+    ).encode(),
+    "OpenSSL dump": lambda data: rows_of(
+        data,
+        lambda at, row: f"{at:04x} - {'-'.join(spaced(h) for h in (row[:8], row[8:]) if h)}   {shown_as_text(row)}",
+        base=0,
+    ).encode(),
+    "ESP-IDF log": lambda data: rows_of(
+        data, lambda at, row: f"I (123) app: 0x{at:08x}   {halves(row):<48}  |{shown_as_text(row):<16}|"
+    ).encode(),
+    "Zephyr log in colour": lambda data: ("\x1b[0m" + zephyr_log(data) + "\x1b[0m\r\n").encode(),
+    "Python bytes": lambda data: repr(data).encode(),
+    "Python list": lambda data: repr(list(data)).encode(),
+    "CBOR diagnostic": lambda data: f"h'{data.hex()}'".encode(),
+    "base64 in quotes": lambda data: b'"' + base64.b64encode(data) + b'"\n',
+    "data URI": lambda data: b"data:application/cose;base64," + base64.b64encode(data),
+    "hex before erased flash": lambda data: data.hex().encode() + b"\xff" * 40,
+    "base64 in a fixed buffer": lambda data: base64.b64encode(data) + bytes(9),
+    "S1 records": lambda data: srec(data, 0x1000, 2).encode(),
+    "S2 records": lambda data: srec(data, 0x10000, 3).encode(),
     "Intel HEX": lambda data: ihex(data).encode(),
     "S-records": lambda data: srec(data).encode(),
     "ELF": lambda data: elf_file((0x0800_8000 + 7, data[7:]), (0x0800_8000, data[:7])),
@@ -164,7 +239,8 @@ def test_anything_is_bytes_or_a_named_refusal(data: bytes) -> None:
     if plain_text(data) is None:
         with contextlib.suppress(UnknownFormError):
             found = decode(data)
-            assert (found.form, found.data) == ("binary", data) or data.startswith(MAGIC)
+            padded = data[-1:] in {b"\0", b"\xff"} and plain_text(data.rstrip(data[-1:])) is not None
+            assert (found.form, found.data) == ("binary", data) or data.startswith(MAGIC) or padded
         return
     with contextlib.suppress(UnknownFormError):
         assert decode(data).form != "binary"
@@ -182,6 +258,15 @@ def test_anything_is_bytes_or_a_named_refusal(data: bytes) -> None:
         (b"S1137AF00A0A0D0000000000000000000000000062\nS9030000FC\n", "checksum"),
         (b"00000000: d284 43a1  ..C.\n00000010: 0126  .&\n", "does not follow"),
         (b"0000000 84d2 a143 2601 59a0\n0000008\n", "byte order"),
+        (b"0x20000400: a14384d2 59a02601 4241cc01\n", "32-bit words"),
+        (b"20000400 = A14384D2 59A02601 4241CC01\n", "32-bit words"),
+        (b"0x20000400:\t0xa14384d2\t0x59a02601\n", "32-bit words"),
+        (b"0x20000400: 84d2 a143 2601 59a0\n", "16-bit words"),
+        (b"0000000 a14384d2 59a02601 4241cc01\n0000014\n", "32-bit words"),
+        (b"0xa14384d2 0x59a02601 0x4241cc01\n", "byte order"),
+        (b"20000400: a14384d2 59a02601    ..C..&.Y\n", "plain text"),
+        (b"0x20000400: d2 84 43 a1\n0x20000408: 01 26\n", "does not follow"),
+        (b"b'\\xd2\\xzz'", "literal of Python"),
         (b"0oRDoQEmoFkBzKoKWEAAAQIDBA===", "padding"),
         (b"d28443a10126a05901ccaa0a584000010", "an odd number"),
         (b"0xD28443A10126A05901CCAA0A584000010", "an odd number"),

@@ -1,4 +1,9 @@
-"""Hex dumps: xxd, ``hexdump -C``, ``od -t x1``, Zephyr's log and shell. Every line must be one, offsets must follow."""
+"""Hex dumps of tools, debuggers and firmware logs. Every line must be one, and the offsets must follow each other.
+
+Read are xxd, ``hexdump -C``, ``od -t x1``, certutil, Wireshark, PowerShell's Format-Hex, the logs of Zephyr and
+ESP-IDF, Zephyr's shell, OpenSSL, Mbed TLS, U-Boot (``md.b``), J-Link (``mem8``), OpenOCD (``mdb``), gdb (``x/xb``) and LLDB.
+Words of 16 bits and more are refused: their byte order is that of the machine, which the file does not tell.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +12,22 @@ from dataclasses import dataclass
 
 __all__ = ["read_dump"]
 
-_OFFSET = re.compile(r"(?P<at>[0-9a-fA-F]{4,16})(?::[ \t]*|[ \t]+|$)")
+# The offset or address of a line: with a symbol as gdb prints it, and whatever mark the tool puts behind it.
+_OFFSET = re.compile(
+    r"(?P<prefix>0[xX])?(?P<at>[0-9a-fA-F]{4,16})(?: <[^<>]{1,120}>)?(?:(?P<mark>:| =| -(?= ))[ \t]*|[ \t]+|$)"
+)
 _GROUPS = re.compile(r"(?:[0-9a-fA-F]{2})+(?: (?:[0-9a-fA-F]{2})+)*")
+_PREFIXED = re.compile(r"0[xX](?:[0-9a-fA-F]{2})+(?:[ \t]+0[xX](?:[0-9a-fA-F]{2})+)*")
+_SIXTEEN = re.compile(r"((?:[0-9a-fA-F]{2} ){15}[0-9a-fA-F]{2}) (\S.{0,31})")
+_WORDS = frozenset({4, 8, 16})
+"""Digits of a group that may be one number in the machine's byte order."""
 # What a logger prints in front of a line: a stamp, a level, a module.
-_LOG_HEAD = re.compile(r"(?:\[[\d:.,]+\] ?)?<(?:err|wrn|inf|dbg)> [\w.]+:|[EWID]: ")
+_LOG_HEAD = re.compile(r"(?:\[[\d:.,]+\] ?)?<(?:err|wrn|inf|dbg)> [\w.]+:|[EWIDV]: |[EWIDV] \(\d+\) [\w.-]+: ")
+# What stands above a dump: a debugger's command line, Format-Hex's heading, a library's title.
+_HEADING = re.compile(
+    r"(?:J-Link|\(gdb\)|\(lldb\)|>|=>).*|(?:Path|Label) ?:.*|Offset Bytes +Ascii|00 01 02 03 04 05 06 07 08 09 0A 0B 0C"
+    r" 0D 0E 0F|[- ]+|(?:\w+: )?dumping '[^']*' \(\d+ bytes\)"
+)
 MAX_DUMP = 64 << 20
 """Most bytes that a dump may stand for: a ``*`` line repeats as many as it likes."""
 
@@ -29,6 +46,8 @@ def read_dump(text: str) -> bytes | None:
         ValueError: it is one, and offsets do not follow each other, or its words have no byte order.
     """
     lines = text.splitlines()
+    while lines and (not lines[0].strip() or _HEADING.fullmatch(lines[0].strip())):
+        del lines[0]
     offsets = _has_offsets(lines)
     parsed: list[_DumpLine | None] = []  # None: the line before repeats
     for line in lines:
@@ -53,9 +72,20 @@ def read_dump(text: str) -> bytes | None:
 
 def _has_offsets(lines: list[str]) -> bool:
     first = next((line for line in lines if line.strip() and not _LOG_HEAD.match(line)), "")
+    if not first:  # every line has a logger's head
+        found = (_LOG_HEAD.match(line) for line in lines)
+        first = next((line[head.end() :] for line, head in zip(lines, found, strict=True) if head), "")
     match = _OFFSET.match(first.strip())
-    # Without a colon, an offset is known by being zero: any other group of digits may be the content.
-    return match is not None and (":" in match[0] or (int(match["at"], 16) == 0 and len(match["at"]) >= 6))
+    if match is None:
+        return False
+    if match["mark"]:
+        return True
+    groups = first.strip()[match.end() :].split()
+    if match["prefix"]:  # an address in front of bytes; "0x" in front of every number is a list of numbers
+        return bool(groups) and not groups[0].lower().startswith("0x")
+    # Without a mark, an offset is known by being zero: any other group of digits may be the content.
+    alone = len(match["at"]) >= 6 or bool(groups and len(groups[0]) == 2)
+    return int(match["at"], 16) == 0 and alone
 
 
 def _line(bare: str, *, offsets: bool) -> _DumpLine | None:
@@ -65,13 +95,19 @@ def _line(bare: str, *, offsets: bool) -> _DumpLine | None:
         if match is None:
             return None
         offset, rest = match["at"], rest[match.end() :]
+        if match["mark"] == " -":  # OpenSSL marks the middle of a row
+            rest = re.sub(r"(?<=[0-9a-fA-F]{2})-(?=[0-9a-fA-F]{2})", " ", rest, count=1)
+        if _PREFIXED.fullmatch(rest.strip()):  # gdb
+            rest = re.sub(r"0[xX]", "", " ".join(rest.split()))
     digits, shown = _parts(re.sub(r"\t", "  ", rest))
     if not digits:
         return _DumpLine(offset, b"", shown) if offsets else None
     if not _GROUPS.fullmatch(digits):
         return None
-    if len(offset) == 7 and all(len(group) == 4 for group in digits.split()) and not shown:
-        raise ValueError("16-bit words without a byte order (use hexdump -C or xxd)")
+    widths = {len(group) for group in digits.split()}
+    if offset and not shown and widths & _WORDS:
+        bits = 4 * max(widths & _WORDS)
+        raise ValueError(f"{bits}-bit words without a byte order (dump bytes: xxd, hexdump -C, mem8, mdb, x/xb)")
     return _DumpLine(offset, bytes.fromhex(digits), shown)
 
 
@@ -83,6 +119,14 @@ def _parts(rest: str) -> tuple[str, bool]:
     while bar >= 0:  # two blanks may stand between groups of eight; the text itself may have bars
         splits.append((" ".join(rest[:bar].split()), rest[bar + 1 :], True))
         bar = rest.find("|", bar + 1)
+    if rest.rstrip().endswith("<") and " >" in rest:  # od -t x1z
+        left, _, right = rest.rstrip()[:-1].partition("  >")
+        splits.append((" ".join(left.split()), right, True))
+    if (row := _SIXTEEN.fullmatch(rest.rstrip())) is not None:  # Format-Hex: one blank in front of the text
+        splits.append((row[1], row[2], True))
+    gap = rest.rfind("   ")
+    if gap > 0:  # two blanks between groups of eight, and three in front of the text
+        splits.append((" ".join(rest[:gap].split()), rest[gap:].strip(" "), True))
     splits.append((" ".join(rest.split()), "", False))
     for digits, text, shown in splits:
         if _GROUPS.fullmatch(digits.strip()) and (not text or _shows(bytes.fromhex(digits.replace(" ", "")), text)):

@@ -1,13 +1,14 @@
 """One decoder for the forms that tools write evidence and images in: bytes in, bytes out, the form named.
 
 Binary comes back as it is; of an ELF file, what it loads. Text is read as what it is shown to be as a whole, never by
-its first bytes: PEM, Intel HEX, S-records, a dump (xxd, ``hexdump -C``, Zephyr's), a C array or string, hex with any of
-the usual separators, base64 or base64url. Text that is none of these is refused: it is no evidence, and to judge it as
-if it were would blame the product for a file's form.
+its first bytes: PEM, Intel HEX, S-records, a dump of a tool, debugger or log, an array or string of C or Python, hex
+with any of the usual separators, base64 or base64url, quoted or in a data URI. Text that is none of these is refused:
+it is no evidence, and to judge it as if it were would blame the product for a file's form.
 """
 
 from __future__ import annotations
 
+import ast
 import base64
 import binascii
 import re
@@ -32,6 +33,11 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/]+=*|[A-Za-z0-9_-]+=*")
 _PEM_BEGIN = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,64})-----")
 _NUMBER = re.compile(r"(?:0[xX][0-9a-fA-F]{1,2}|\d{1,3})[uU]?")
 _ESCAPES = re.compile(r"[bB]?[\"'](?:\\x[0-9a-fA-F]{2})+[\"']|(?:\\x[0-9a-fA-F]{2})+")
+_PADDING = (b"\x00", b"\xff")
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # of a terminal's log
+_LITERAL = re.compile(r"[bB](?:'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\")")  # as Python shows bytes
+_QUOTED = re.compile(r"(?P<kind>h|x|X|H|b64|)(?P<mark>['\"])(?P<content>[^'\"]*)(?P=mark)[,;]?")
+_DATA_URI = re.compile(r"data:[\w.+/;=-]*;base64,(?P<content>[A-Za-z0-9+/=_-]*)")
 _SEPARATORS = re.compile(r"[\s:,;_-]+")
 
 
@@ -63,12 +69,14 @@ def decode(data: bytes, *, what: str = "evidence", where: str = "", json_is: boo
     if data.startswith(elf.MAGIC):
         return _decode_elf(data, what, where)
     text = plain_text(data)
+    if text is None and data[-1:] in _PADDING:
+        text = plain_text(data.rstrip(data[-1:]))  # read out of a flash page or a fixed buffer
     if text is None:
         container = _container(data)
         if container is not None:
             raise _refused(what, where, container, why="in a container that is not opened")
         return Decoded(data, "binary")
-    stripped = text.strip()
+    stripped = _COLOURS.sub("", text).strip()
     if json_is and stripped[:1] == "{":
         return Decoded(stripped.encode(), "JSON")
     try:
@@ -117,12 +125,17 @@ def _refused(
 ) -> UnknownFormError:
     return UnknownFormError(
         f"the {what} is {why}", kind="form", seen=seen, where=where or None,
-        expected="binary, hex, base64 or base64url, a C array, a hex dump (xxd, hexdump -C, Zephyr), PEM, Intel HEX,"
-        " S-records or ELF",
+        expected="binary, hex, base64 or base64url, an array of C or Python, a hex dump of bytes (xxd, hexdump -C,"
+        " Zephyr, J-Link, OpenOCD, gdb), PEM, Intel HEX, S-records or ELF",
     )  # fmt: skip
 
 
 def _decode_text(text: str) -> Decoded | None:
+    quoted = _QUOTED.fullmatch(text) or _DATA_URI.fullmatch(text)
+    if quoted is not None and not _ESCAPES.fullmatch(text):
+        return _decode_text(quoted["content"].strip())
+    if _LITERAL.fullmatch(text):
+        return _literal(text)
     begin = _PEM_BEGIN.search(text)
     end = text.find(f"-----END {begin[1]}-----", begin.end()) if begin else -1
     if begin is not None and end >= 0:
@@ -152,6 +165,15 @@ def _decode_text(text: str) -> Decoded | None:
         url = "-" in packed or "_" in packed
         return Decoded(_base64(packed), "base64url" if url else "base64")
     return None
+
+
+def _literal(text: str) -> Decoded:
+    """Bytes as Python shows them: printable ones as themselves."""
+    try:
+        value = ast.literal_eval(text)
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        raise ValueError(f"a literal of Python: {error}") from None
+    return Decoded(value, "bytes as Python shows them")
 
 
 def _unwrapped(text: str) -> str | None:
@@ -198,11 +220,15 @@ def _separated_hex(text: str) -> bytes | None:
     prefixed = sum(part != short for part, short in zip(parts, bare, strict=True))
     if prefixed not in {0, 1, len(parts)}:
         return None
+    if 1 < len(parts) == prefixed and max(map(len, bare)) > 2:
+        raise ValueError("numbers of more than one byte, without a byte order")
     return bytes.fromhex("".join(bare))
 
 
 def _c_array(text: str) -> bytes | None:
     bare = _without_comments(text)
+    if bare.strip()[:1] == "[" and bare.strip()[-1:] == "]":  # Python, Rust, JSON
+        bare = "{" + bare.strip()[1:-1] + "}"
     opening = bare.rfind("{")
     closing = bare.find("}", opening)
     if (opening >= 0) != (closing >= 0) or bare.count("{") > 1:
