@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tfm_harness.cli.main import main
 from tfm_harness.console_suites import Judgement, Outcome, Verdict
 from tfm_harness.console_suites.lines import clean, readings
+from tfm_harness.console_suites.torn import is_torn, whole
 from tfm_harness.console_suites.transcripts import judge_stream
 
 from tests.console_suites.helpers import GOOD, PSA, ZTEST, judge, kinds
@@ -249,6 +250,93 @@ def test_any_one_torn_line_never_makes_a_run_failed(text: str, suite: str) -> No
     for line in ("PASS - test_assert_equal in 0.001", "TEST RESULT: PASSED", "TEST: T_1002 - PASSED!", "Result=Passed"):
         if line in text:
             assert judge(tear(text, line).encode(), suite).verdict is Verdict.INCOMPLETE
+
+
+LOG = "[00:00:01.123,000] <inf> app: hello"
+DAMAGES = {
+    "a log line inside": lambda line, at: line[:at] + LOG + line[at:],
+    "a log line with its end": lambda line, at: line[:at] + LOG + "\r\n" + line[at:],
+    "a log line between two halves": lambda line, at: line[:at] + "\r\n" + LOG + "\r\n" + line[at:],
+    "three bytes lost": lambda line, at: line[:at] + line[at + 3 :],
+    "the rest lost": lambda line, at: line[:at],
+    "noise": lambda line, at: line[:at] + "\xff\xfe\x00" + line[at:],
+    "all lost": lambda _line, _at: "",
+}
+RUNS = {
+    "ztest": (ZTEST, "ztest", "PASS - test_assert_mem_equal in"),
+    "tf-m": (GOOD, "tf-m", "TEST: T_1002 - PASSED"),
+    "psa": (PSA, "psa-arch-tests", "TEST RESULT: PASSED"),
+    "psa v25": (
+        NEW_PSA.replace("\tFailed at Checkpoint: 2\n", "").format(report=BESPOKE), "psa-arch-tests", "Result=Passed"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", sorted(DAMAGES))
+@pytest.mark.parametrize("run", sorted(RUNS))
+def test_one_damaged_line_is_never_the_products_fault(run: str, damage: str) -> None:
+    """Every line at every fifth place: names, counts and outcomes that lost a piece contradict nothing."""
+    text, suite, outcome = RUNS[run]
+    lines = text.split("\n")
+    for number, line in enumerate(lines):
+        bare = line.strip()
+        for at in range(1, len(line), 5) if len(bare) > 3 else ():
+            torn = "\n".join([*lines[:number], DAMAGES[damage](line, at), *lines[number + 1 :]])
+            judgement = judge(torn.encode("latin-1"), suite)
+            assert judgement.verdict is not Verdict.FAILED, (line, at, judgement.problems)
+            inside = line.find(outcome) < at < line.find(outcome) + len(outcome) - 1 if outcome in line else False
+            assert not inside or judgement.verdict is Verdict.INCOMPLETE, (line, at, judgement.problems)
+
+
+@pytest.mark.parametrize("damage", sorted(DAMAGES))
+def test_a_damaged_line_excuses_no_failure(damage: str) -> None:
+    """Another case of the run failed: whatever is torn elsewhere, the run has failed."""
+    text = ZTEST.replace(" PASS - test_assert_equal", " FAIL - test_assert_equal").replace(
+        "SUITE PASS - 100.00% [framework_tests]: pass = 2, fail = 0",
+        "SUITE FAIL - 50% [framework_tests]: pass = 1, fail = 1",
+    ).replace("framework_tests succeeded", "framework_tests failed").replace("SUCCESSFUL", "FAILED")  # fmt: skip
+    line = next(line for line in text.split("\n") if "PASS - test_assert_mem_equal in" in line)
+    for at in range(1, len(line)):
+        torn = text.replace(line, DAMAGES[damage](line, at), 1)
+        assert judge(torn.encode("latin-1"), "ztest").verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "torn"),
+    [
+        ("frame", "framework", True),
+        ("framework", "fwork", True),
+        ("frame\ufffd\ufffdwork", "framework", True),
+        ("fra<inf>x", "framework", True),
+        ("alpha", "beta", False),
+        ("test_a1", "test_a2", False),
+        ("", "framework", False),
+        ("same", "same", False),
+    ],
+)
+def test_what_is_a_damaged_name(one: str, other: str, torn: bool) -> None:
+    assert is_torn(one, other) is torn
+    assert is_torn(other, one) is torn
+    if torn:
+        assert whole(one, other) == whole(other, one) == "framework"
+
+
+def test_two_suites_of_other_names_contradict_each_other() -> None:
+    judgement = judge(
+        ZTEST.replace("TESTSUITE framework_tests succeeded", "TESTSUITE other succeeded").encode(), "ztest"
+    )
+    assert judgement.verdict is Verdict.FAILED
+    assert "contradiction" in kinds(judgement)
+
+
+def test_a_case_that_runs_and_begins_once_more_is_a_restart() -> None:
+    for text, suite, line in (
+        (ZTEST, "ztest", "START - test_assert_mem_equal\r\n"),
+        (PSA, "psa-arch-tests", PSA[PSA.index("TEST: 202") : PSA.index("\n\r", PSA.index("TEST: 202")) + 2]),
+    ):
+        judgement = judge(text.replace(line, line + "hello\r\n" + line).encode("latin-1"), suite)
+        assert judgement.verdict is Verdict.INCOMPLETE, judgement.problems
+        assert "reset" in kinds(judgement)
 
 
 # --- cleaning never eats payload --------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from tfm_harness.console_suites.grammar import OpenCase, OpenSuite, Step
 from tfm_harness.console_suites.lines import Line
 from tfm_harness.console_suites.model import Case, Expectations, Outcome, Problem
 from tfm_harness.console_suites.state import MAX_SUITES, OF_BOOTS, RunState
+from tfm_harness.console_suites.torn import whole
 
 __all__ = ["Handlers"]
 
@@ -91,7 +92,10 @@ class Handlers(RunState):
             return
         if not suite.name and groups.get("suite"):
             suite.name = groups["suite"]  # the line that began it is missing, which is reported already
-        if groups.get("suite") not in (None, suite.name):
+        named = groups.get("suite")
+        if named is not None and self.is_torn(line, named, suite.name):
+            suite.name = whole(named, suite.name)
+        elif named not in (None, suite.name):
             self.problem("contradiction", f"suite {groups['suite']!r} ended while {suite.name!r} is open", line.number)
             return
         self._drop_case(line, "its suite ended")
@@ -106,7 +110,9 @@ class Handlers(RunState):
         if self.restarted and self.case is not None and self.case.id == name:
             self._begun += 1
             return  # the case that the restart interrupted goes on
-        if self.suite is not None and self.suite.has(name):
+        if self.case is not None and self.case.id == name:
+            self._again(line, f"case {name}")  # it runs, and begins once more
+        elif self.suite is not None and self.suite.has(name):
             if self.restarted:
                 self._run_again(self.suite, name)
             else:
@@ -141,10 +147,18 @@ class Handlers(RunState):
         """The open case's outcome."""
         outcome = self.outcomes[groups["outcome"]]
         case, named = self.case, groups.get("case")
+        if (
+            case is not None and named is not None and self.suite is not None and not self.suite.has(named)
+            and self.is_torn(line, named, case.id)
+        ):  # fmt: skip
+            case.id = whole(named, case.id)
+            case.add_detail(f"{line.text!r}: damaged on its way")
+            self._finish_case(self._untrusted(outcome), line)
+            return
         if case is None or (named is not None and named != case.id):
             self.problem("case-not-begun", f"an outcome came for {named or 'a case'} that had not begun", line.number)
-            if named is None and self.suite is not None:
-                self.suite.orphans += 1
+            if named is None:
+                (self.suite or self.stray).orphans += 1
             if named is not None and self.suite is not None:
                 orphan = Case(id=named, suite=self.suite.name, area=self.area, outcome=self._untrusted(outcome),
                               line=line.number, end_line=line.number, detail=("its beginning is missing",))  # fmt: skip

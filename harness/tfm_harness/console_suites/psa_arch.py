@@ -119,7 +119,7 @@ class PsaArchTests(SuiteMachine):
         if (
             groups.get("suite")
             and (last is None or last.name)
-            and (last is None or not _same_suite(last.name, groups["suite"]))
+            and (last is None or not self._same_suite(line, last.name, groups["suite"]))
         ):
             self.problem("summary-disagrees", f"report of {groups['suite']!r}, yet {last.name if last else 'nothing'!r}"
                          " ran last", line.number)  # fmt: skip
@@ -127,6 +127,10 @@ class PsaArchTests(SuiteMachine):
             last.end_line = line.number
         self.suite = None
         self._report = {}
+
+    def _same_suite(self, line: Line, ran: str, reported: str) -> bool:
+        one, other = _core(ran), _core(reported)
+        return one == other or self.is_torn(line, other, one) or self.is_torn(line, reported, ran)
 
     def on_count(self, line: Line, groups: Mapping[str, str]) -> None:
         """One line of the report."""
@@ -138,7 +142,7 @@ class PsaArchTests(SuiteMachine):
             if int(groups["count"]):
                 self.problem("unknown-form", f"the report counts what is not known here: {line.text}", line.number)
             return
-        if what in self._report:
+        if self._report.get(what, int(groups["count"])) != int(groups["count"]):
             self.problem("contradiction", f"the report gives {what} twice", line.number)
         self._report[what] = int(groups["count"])
 
@@ -159,7 +163,7 @@ class PsaArchTests(SuiteMachine):
             "failed": seen[Outcome.FAILED] - self._sim_errors,
             "skipped": seen[Outcome.SKIPPED],
         }
-        for what, told, here in disagreements(self._report, counted, *self.suites):
+        for what, told, here in disagreements(self._report, counted, *self.suites, self.stray):
             self.problem("count-disagrees", f"the report counts {told} {what}, {here} were seen", line.number)
 
     def final_checks(self, problems: list[Problem]) -> None:
@@ -171,9 +175,6 @@ class PsaArchTests(SuiteMachine):
         )
 
 
-def _same_suite(ran: str, reported: str) -> bool:
-    def core(name: str) -> str:
-        # Some versions print the API's version behind the name where the suite begins, none does in the report.
-        return re.sub(r"\s*\bsuite\b.*", "", name.lower())
-
-    return core(ran) == core(reported)
+def _core(name: str) -> str:
+    # Some versions print the API's version behind the name where the suite begins, none does in the report.
+    return re.sub(r"\s*suite\b.*", "", name.lower())

@@ -8,6 +8,7 @@ from typing import ClassVar
 from tfm_harness.console_suites.grammar import OpenCase, OpenSuite, Rule
 from tfm_harness.console_suites.lines import Line
 from tfm_harness.console_suites.model import Case, Expectations, Outcome, Problem
+from tfm_harness.console_suites.torn import is_torn
 
 __all__ = ["MAX_CASES", "MAX_SUITES", "OF_BOOTS", "RunState"]
 
@@ -46,6 +47,7 @@ class RunState:
         self.notes: list[str] = []
         self.boots = 0
         self.ended_at: int | None = None
+        self.stray = OpenSuite("", "", 0)  # what came outside of any suite; not one of `suites`
         self.version = ""
         self.run_ids = 0
         self.restarted = False  # the device started again where that is allowed: what follows goes on, or begins anew
@@ -97,6 +99,15 @@ class RunState:
         last_word = kind == "too-much" and not any(known.kind == kind for known in self.problems)
         if len(self.problems) < _MAX_PROBLEMS or last_word:
             self.problems.append(Problem(kind, message, line, hint))
+
+    def is_torn(self, line: Line, seen: str, known: str) -> bool:
+        """Whether two names are one, damaged on its way; says so as a problem."""
+        if not is_torn(seen, known):
+            return False
+        self.problem("torn-line", f"{seen!r} stands where {known!r} is expected: one of the two lines was damaged on"
+                     " its way", line.number, "what a case printed meanwhile is lost as well: run it again, and look for"
+                     " another writer on this UART, a baud rate that is off, or lost bytes")  # fmt: skip
+        return True
 
     def _untrusted(self, outcome: Outcome) -> Outcome:
         return Outcome.FAILED if outcome is Outcome.FAILED else Outcome.INCOMPLETE

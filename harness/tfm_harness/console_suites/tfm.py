@@ -11,6 +11,7 @@ from tfm_harness.console_suites.lines import Line
 from tfm_harness.console_suites.machine import SuiteMachine
 from tfm_harness.console_suites.model import Outcome, Problem
 from tfm_harness.console_suites.state import MAX_SUITES
+from tfm_harness.console_suites.torn import whole
 
 __all__ = ["TfmRegression"]
 
@@ -92,10 +93,20 @@ class TfmRegression(SuiteMachine):
     def on_summary_begin(self, line: Line, groups: Mapping[str, str]) -> None:
         """The area's summary."""
         super().on_summary_begin(line, groups)
-        if groups["area"] != self.area:
+        if groups["area"] != self.area and not self._torn_area(line, groups["area"]):
             kind = "contradiction" if self.area else "suite-not-begun"
             self.problem(kind, f"summary of area {groups['area']!r} while {self.area or 'none'!r} is open", line.number)
         self._summary = []
+
+    def _torn_area(self, line: Line, named: str) -> bool:
+        """Whether the open area is called so, but for damage on the way; it then gets its whole name."""
+        if not self.is_torn(line, named, self.area):
+            return False
+        damaged, self.area = self.area, whole(named, self.area)
+        self.areas_seen[:] = [self.area if area == damaged else area for area in self.areas_seen]
+        for suite in self.suites[self._area_from :]:
+            suite.area = self.area
+        return True
 
     def on_summary_suite(self, line: Line, groups: Mapping[str, str]) -> None:
         """One suite in the summary."""
@@ -108,6 +119,8 @@ class TfmRegression(SuiteMachine):
     def on_area_end(self, line: Line, groups: Mapping[str, str]) -> None:
         """The summary must name every suite that ran, in order, with the outcome the suite gave itself."""
         self._abandon(line, "its area ended", keep_area=True)
+        if self._torn_area(line, groups["area"]):
+            groups = {"area": self.area}
         ran = self.suites[self._area_from :]
         if self._summary is None:
             self.problem("summary-missing", f"the {groups['area']} area ended without a summary", line.number)
@@ -134,7 +147,7 @@ class TfmRegression(SuiteMachine):
             known = dict(told)
             ran = [(name, declared) for name, declared in ran if name in known]
             told = [(name, known[name]) for name, _ in ran]
-        elif names_ran != names_told and not _torn(names_ran, names_told):
+        elif names_ran != names_told and not self._torn_names(line, names_ran, names_told):
             missing = [n for n in names_ran if n not in names_told]
             extra = [n for n in names_told if n not in names_ran]
             what = (f"not in the summary: {missing}" if missing else "") or (
@@ -150,6 +163,12 @@ class TfmRegression(SuiteMachine):
                 self.problem("summary-disagrees", f"suite {name!r} said {declared or 'nothing'}, the summary says"
                              f" {outcome}", line.number)  # fmt: skip
 
+    def _torn_names(self, line: Line, ran: list[str], told: list[str]) -> bool:
+        """Whether damaged names, or a beginning that is missing, are all that keeps the lists from agreeing."""
+        return len(ran) == len(told) and all(
+            name in {"", other} or self.is_torn(line, other, name) for name, other in zip(ran, told, strict=True)
+        )
+
     def final_checks(self, problems: list[Problem]) -> None:
         """An area that is open at the end has neither summary nor end."""
         if self.area and self.started:
@@ -163,10 +182,3 @@ class TfmRegression(SuiteMachine):
             "cut or still running? Some recorders drop control characters: then say so"
             " (--no-eot, or eot: false in the build)"
         )
-
-
-def _torn(ran: list[str], told: list[str]) -> bool:
-    """Whether a suite without a name, whose beginning is missing, is all that keeps the lists from being equal."""
-    return (
-        len(ran) == len(told) and "" in ran and all(name in {"", other} for name, other in zip(ran, told, strict=True))
-    )

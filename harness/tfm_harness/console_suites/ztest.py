@@ -87,6 +87,10 @@ class Ztest(SuiteMachine):
         if self._summary is None:
             self.problem("summary-missing", "a summary's line came and the summary's beginning is missing", line.number)
             self._summary = {}
+        names = {suite.name for suite in self.suites}
+        if name not in names:
+            near = next((ran for ran in names - self._summary.keys() if self.is_torn(line, name, ran)), None)
+            name = near or name
         if len(self._summary) <= MAX_SUITES:
             self._summary[name] = told
         ran = [suite for suite in self.suites if suite.name == name]
@@ -115,8 +119,13 @@ class Ztest(SuiteMachine):
         if groups["outcome"] not in self.outcomes:
             self.problem("unknown-form", f"the summary has an outcome that is not known: {line.text}", line.number)
             return
-        seen = _distinct([suite for suite in self.suites if suite.name == groups["suite"]])
+        name, suites = groups["suite"], self.suites
+        if not any(suite.name == name for suite in suites):
+            name = next((suite.name for suite in suites if self.is_torn(line, name, suite.name)), name)
+        seen = _distinct([suite for suite in suites if suite.name == name])
         outcome = self.outcomes[groups["outcome"]]
+        if groups["case"] not in seen and any(self.is_torn(line, groups["case"], case) for case in seen):
+            return
         if seen.get(groups["case"]) is Outcome.INCOMPLETE and outcome is not Outcome.FAILED:
             return  # its outcome's line is missing, which is reported already
         if seen.get(groups["case"]) not in (outcome, None if outcome is Outcome.SKIPPED else outcome):
