@@ -230,6 +230,95 @@ def test_leftovers_of_the_image_before_do_not_count() -> None:
     assert judge(own.encode(), "ztest").verdict is Verdict.FAILED
 
 
+@pytest.mark.parametrize(
+    ("text", "suite", "cut"),
+    [
+        (ZTEST, "ztest", "START - test_assert_mem"),
+        (ZTEST, "ztest", " PASS - test_assert_equal"),
+        (ZTEST, "ztest", " - PASS - [framework_tests.test_assert_mem"),
+        (PSA, "psa-arch-tests", "TEST: 202"),
+        (PSA, "psa-arch-tests", "TOTAL SIM ERROR"),
+        (GOOD, "tf-m", "> Executing 'T_2001"),
+        (GOOD, "tf-m", "Test suite 'Two"),
+    ],
+)
+@pytest.mark.parametrize("ended", [True, False])
+def test_the_rest_of_a_run_in_front_of_the_first_start_does_not_count(
+    text: str, suite: str, cut: str, ended: bool
+) -> None:
+    """The reading began in the middle of the run of the image before; that one was replaced, or had ended."""
+    rest = text[text.index(cut) : len(text) if ended else -30]
+    boot = "[INF] Starting bootloader\r\n"
+    judgement = judge((rest + "\r\n" + boot + text.removeprefix(boot)).encode("latin-1"), suite)
+    assert judgement.verdict is Verdict.PASSED, judgement.problems
+    assert len(judgement.cases) == len(judge(text.encode("latin-1"), suite).cases)
+    assert any("earlier run" in note for note in judgement.notes)
+
+
+def test_only_the_rest_of_a_run_is_taken_for_leftovers() -> None:
+    """Whose beginning was read restarts, and what failed in it stays; a second start counts, too."""
+    half = ZTEST[: ZTEST.index("START - test_assert_mem")]
+    assert "reset" in kinds(judge((half + ZTEST).encode(), "ztest"))
+    failed = half.replace("PASS -", "FAIL -")
+    assert judge((failed + ZTEST).encode(), "ztest").verdict is Verdict.FAILED
+    rest = ZTEST[ZTEST.index("START - test_assert_mem") : ZTEST.index(" PASS - test_assert_mem")]
+    assert "reset" in kinds(judge((rest + half + ZTEST).encode(), "ztest"))
+    assert judge(rest.encode(), "ztest").verdict is Verdict.INCOMPLETE
+    no_banner = GOOD[GOOD.index("\x1b[33m\r\n####") :]
+    end_read = no_banner[no_banner.index("> Executing 'T_2001") :]
+    assert judge((end_read + no_banner).encode(), "tf-m").verdict is Verdict.PASSED
+    assert "reset" in kinds(judge((no_banner + no_banner).encode(), "tf-m"))
+
+
+# --- resets and faults on purpose -------------------------------------------------------------------------------------
+
+BANNER = "*** Booting Zephyr OS build v3.7.0 ***\r\n"
+
+
+def test_a_reset_in_a_suites_set_up_or_behind_an_outcome_is_allowed_by_name() -> None:
+    begin = "Running TESTSUITE framework_tests\r\n"
+    set_up = ZTEST.replace(begin, begin + BANNER + begin)
+    assert judge(set_up.encode(), "ztest", allow_resets=("framework_tests",)).verdict is Verdict.PASSED
+    assert judge(set_up.encode(), "ztest", allow_resets=("test_assert_equal",)).verdict is Verdict.INCOMPLETE
+    behind = ZTEST.replace("START - test_assert_mem_equal", BANNER + begin + "START - test_assert_mem_equal")
+    judgement = judge(behind.encode(), "ztest", allow_resets=("test_assert_equal",))
+    assert judgement.verdict is Verdict.PASSED, judgement.problems
+    assert judge(behind.encode(), "ztest", allow_resets=("test_assert_mem_equal",)).verdict is Verdict.INCOMPLETE
+    assert judge(behind.encode(), "ztest").verdict is Verdict.INCOMPLETE
+
+
+@pytest.mark.parametrize(
+    ("text", "suite", "outcome", "case", "fault"),
+    [
+        (ZTEST, "ztest", " PASS - test_assert_equal", "test_assert_equal", "E: ***** BUS FAULT *****"),
+        (ZTEST, "ztest", " PASS - test_assert_equal", "test_assert_equal", "ASSERTION FAIL [x] @ main.c:3"),
+        (GOOD, "tf-m", "  TEST: T_1001", "T_1001", "FATAL ERROR: SecureFault"),
+        (PSA, "psa-arch-tests", "TEST RESULT: PASSED", "201", "FATAL ERROR: HardFault"),
+    ],
+)
+def test_a_fault_on_purpose_is_allowed_by_name_and_shown(
+    text: str, suite: str, outcome: str, case: str, fault: str
+) -> None:
+    faulty = text.replace(outcome, f"{fault}\r\n{outcome}", 1).encode("latin-1")
+    judgement = judge(faulty, suite, allow_faults=(case,))
+    assert judgement.verdict is Verdict.PASSED, judgement.problems
+    assert any(fault in note and case in note for note in judgement.notes)
+    refused = judge(faulty, suite, allow_faults=("another",))
+    assert refused.verdict is Verdict.FAILED
+    assert "a fault was allowed in 'another' and none came there" in refused.notes
+    # What the device counts is not blamed as well: it called the case passed.
+    assert kinds(refused) == {"fault", "contradiction", "case-failed"}
+    assert not any("allowed" in note for note in judge(text.encode("latin-1"), suite).notes)
+
+
+def test_a_name_that_was_of_no_use_is_shown() -> None:
+    notes = judge(ZTEST.encode(), "ztest", allow_resets=("wdt.*",), allow_faults=("test_k",)).notes
+    assert notes == (
+        "a reset was allowed in 'wdt.*' and none came there",
+        "a fault was allowed in 'test_k' and none came there",
+    )
+
+
 # --- torn lines: one fault, one finding -------------------------------------------------------------------------------
 
 

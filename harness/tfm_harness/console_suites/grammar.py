@@ -64,6 +64,7 @@ class OpenCase:
     text: str = ""
     detail: list[str] = field(default_factory=list)
     blamed: bool = False  # a line said that it failed
+    said: Outcome | None = None  # what the device called it, where that is not what it came to
     faults: list[str] = field(default_factory=list)  # the lines that reported a fault while it ran
     refusals: list[Line] = field(default_factory=list)  # what a boot loader said of an image while it ran
     excerpt: deque[str] = field(default_factory=lambda: deque(maxlen=_EXCERPT_LINES))
@@ -110,5 +111,5 @@ class OpenSuite:
         return self.count(Outcome.INCOMPLETE) + self.orphans
 
     def count(self, outcome: Outcome) -> int:
-        """How many of its cases had that outcome."""
-        return sum(case.outcome is outcome for case in self.cases)
+        """How many of its cases had that outcome, as the device told it."""
+        return sum(case.told is outcome for case in self.cases)

@@ -8,7 +8,7 @@ from tfm_harness.console_suites.closing import count_problems, suite_problems
 from tfm_harness.console_suites.grammar import OpenCase, OpenSuite, Step
 from tfm_harness.console_suites.lines import Line
 from tfm_harness.console_suites.model import Case, Expectations, Outcome, Problem
-from tfm_harness.console_suites.state import MAX_SUITES, OF_BOOTS, RunState
+from tfm_harness.console_suites.state import MAX_SUITES, RunState
 from tfm_harness.console_suites.torn import whole
 
 __all__ = ["Handlers"]
@@ -170,7 +170,7 @@ class Handlers(RunState):
             case.add_detail(line.text)
         if outcome is Outcome.PASSED and (case.blamed or case.faults):
             self.problem("contradiction", f"{case.id} says where it failed and then that it passed", line.number)
-            outcome = Outcome.FAILED
+            outcome, case.said = Outcome.FAILED, Outcome.PASSED
         if outcome is Outcome.INCOMPLETE:
             self.problem("case-not-ended", f"{case.id} gave up without a verdict: {line.text}", line.number)
         self._finish_case(outcome, line)
@@ -229,17 +229,28 @@ class Handlers(RunState):
         """The device starts."""
         self.version = groups.get("version") or self.version
         if not self.started or self.ended:
-            if not self.started and not self.boots:
+            if not self.boots and (not self.started or self._is_rest()):
                 self._forget_leftovers(line)
             self.boots += 1
             if self.ended:
                 self.note(f"line {line.number}: the device started again after the end of the run")
             return
-        suite = self.suite.name if self.suite else ""
-        if self.expectations.may_reset(suite, self.case.id if self.case else None):
-            self.restart(line)
+        if self._is_rest():
+            self._forget_leftovers(line)
+            self.boots += 1
             return
+        suite, case = self._place()
+        last = self.suite.cases[-1].id if case is None and self.suite is not None and self.suite.cases else case
+        for name in (case, last):  # the outcome of a case that resets the device may come before it does
+            if self.expectations.may_reset(suite, name):
+                self.used |= self.expectations.reset_names(suite, name)
+                self.restart(line)
+                return
         self._reset(line)
+
+    def _place(self) -> tuple[str, str | None]:
+        """The open suite and case."""
+        return self.suite.name if self.suite else "", self.case.id if self.case else None
 
     def restart(self, line: Line) -> None:
         """The device starts again where that is allowed; every restart is shown."""
@@ -247,13 +258,9 @@ class Handlers(RunState):
             self.note(f"line {line.number}: the device started again {self.position}, which is allowed: {line.text}")
         self.restarted, self._restarted_at = True, self._begun
 
-    def _forget_leftovers(self, line: Line) -> None:
-        """What stands before the first start was printed by the image that ran before."""
-        left = [p for p in self.problems if p.kind not in OF_BOOTS]
-        if left:
-            self.note(f"line {line.number}: the device starts; what came before is the rest of an earlier run and"
-                      f" counts nothing ({len(left)} remarks, the first: {left[0].message})")  # fmt: skip
-            self.problems[:] = [p for p in self.problems if p.kind in OF_BOOTS]
+    def _is_rest(self) -> bool:
+        """Whether all that was seen is the rest of a run: the reading began in the middle of it, before any start."""
+        return self.started and not self.boots and self.rest
 
     def on_boot_nonsecure(self, line: Line, groups: Mapping[str, str]) -> None:
         """The non-secure side starts; between two areas that is how it should be."""
@@ -283,8 +290,10 @@ class Handlers(RunState):
     def on_fault(self, line: Line, groups: Mapping[str, str]) -> None:
         """A fault or an error of the framework."""
         del groups
-        if self.case is not None and self.expectations.may_fault(self.suite.name if self.suite else "", self.case.id):
-            self.note(f"line {line.number}: a fault in case {self.case.id}, which is allowed: {line.text}")
+        suite, case = self._place()
+        if self.expectations.may_fault(suite, case):
+            self.used |= self.expectations.fault_names(suite, case)
+            self.note(f"line {line.number}: a fault {self.position}, which is allowed: {line.text}")
             return
         if self.case is not None:
             self.case.faults.append(line.text)

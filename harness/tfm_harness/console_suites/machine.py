@@ -106,7 +106,7 @@ class SuiteMachine(Handlers):
                 for s in suites
             ),
             problems=tuple(problems),
-            notes=(*self.notes, *self._cleanings()),
+            notes=(*self.notes, *self.unused_allowances(), *self._cleanings()),
             lines=self._lines.number,
         )
 

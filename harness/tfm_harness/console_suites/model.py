@@ -101,6 +101,7 @@ class Case:
         line, end_line: first and last line, 1-based.
         seconds: from its first to its last line, None when the bytes carry no time.
         excerpt: what the console said meanwhile (the last lines of it).
+        said: what the device called its outcome; None where that is `outcome`.
     """
 
     id: str
@@ -113,6 +114,12 @@ class Case:
     end_line: int = 0
     seconds: float | None = None
     excerpt: tuple[str, ...] = ()
+    said: Outcome | None = None
+
+    @property
+    def told(self) -> Outcome:
+        """The outcome as the device told it: what its own counts and summary must agree with."""
+        return self.said or self.outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +146,8 @@ class Expectations:
         allow_faults: the cases that provoke a fault on purpose and handle it themselves.
         allow_repeats: suites and cases run more than once on purpose.
 
-            Cases are named by their id or ``suite.id``, or by a shell pattern over either.
+            Cases are named by their id or ``suite.id``, or by a shell pattern over either; a suite's name stands for
+            what happens between its cases (its set-up, for instance).
         need_eot: the end marker EOT must come; False for transcripts whose recorder drops control characters.
     """
 
@@ -152,14 +160,20 @@ class Expectations:
     need_eot: bool = True
 
     def may_reset(self, suite: str, case: str | None) -> bool:
-        """Whether the device may start again here: in that case (None: between cases)."""
-        if isinstance(self.allow_resets, bool):
-            return self.allow_resets
-        return case is not None and _named(self.allow_resets, suite, case)
+        """Whether the device may start again here: in that case (None: outside of its suite's cases)."""
+        return self.allow_resets is True or bool(self.reset_names(suite, case))
 
-    def may_fault(self, suite: str, case: str) -> bool:
-        """Whether that case provokes a fault on purpose."""
-        return _named(self.allow_faults, suite, case)
+    def may_fault(self, suite: str, case: str | None) -> bool:
+        """Whether that case provokes a fault on purpose (None: its suite does, outside of its cases)."""
+        return bool(self.fault_names(suite, case))
+
+    def reset_names(self, suite: str, case: str | None) -> set[str]:
+        """The entries of `allow_resets` that name this place."""
+        return set() if isinstance(self.allow_resets, bool) else _naming(self.allow_resets, suite, case)
+
+    def fault_names(self, suite: str, case: str | None) -> set[str]:
+        """The entries of `allow_faults` that name this place."""
+        return _naming(self.allow_faults, suite, case)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,8 +218,9 @@ class Judgement:
         }
 
 
-def _named(patterns: tuple[str, ...], suite: str, case: str) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns for name in (case, f"{suite}.{case}"))
+def _naming(patterns: tuple[str, ...], suite: str, case: str | None) -> set[str]:
+    names = (suite,) if case is None else (case, f"{suite}.{case}")
+    return {pattern for pattern in patterns for name in names if name and fnmatchcase(name, pattern)}
 
 
 def _case_json(case: Case) -> dict[str, object]:

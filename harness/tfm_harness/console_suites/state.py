@@ -50,7 +50,9 @@ class RunState:
         self.stray = OpenSuite("", "", 0)  # what came outside of any suite; not one of `suites`
         self.version = ""
         self.run_ids = 0
+        self.rest = False  # the first that was seen belongs to a run whose beginning was not
         self.restarted = False  # the device started again where that is allowed: what follows goes on, or begins anew
+        self.used: set[str] = set()  # which of the named resets and faults came
         self.owed: dict[tuple[str, str, str], int] = {}  # cases of rounds before a restart, and their lines
         self._cases = 0
         self._begun = 0
@@ -96,6 +98,8 @@ class RunState:
 
     def problem(self, kind: str, message: str, line: int | None = None, hint: str = "") -> None:
         """Record a problem (bounded: the first ones matter)."""
+        if kind in {"suite-not-begun", "case-not-begun", "summary-missing"} and not self.started and not self.boots:
+            self.rest = True
         last_word = kind == "too-much" and not any(known.kind == kind for known in self.problems)
         if len(self.problems) < _MAX_PROBLEMS or last_word:
             self.problems.append(Problem(kind, message, line, hint))
@@ -105,8 +109,8 @@ class RunState:
         if not is_torn(seen, known):
             return False
         self.problem("torn-line", f"{seen!r} stands where {known!r} is expected: one of the two lines was damaged on"
-                     " its way", line.number, "what a case printed meanwhile is lost as well: run it again, and look for"
-                     " another writer on this UART, a baud rate that is off, or lost bytes")  # fmt: skip
+                     " its way", line.number, "run it again, and look for another writer on this UART,"
+                     " a baud rate that is off, or lost bytes")  # fmt: skip
         return True
 
     def _untrusted(self, outcome: Outcome) -> Outcome:
@@ -125,6 +129,7 @@ class RunState:
             end_line=max(end_line, case.line.number),
             seconds=None if began is None or end is None else max(0.0, end - began),
             excerpt=tuple(case.excerpt),
+            said=case.said,
         )
 
     def _finish_case(self, outcome: Outcome, line: Line) -> None:
@@ -189,10 +194,25 @@ class RunState:
             self._owe(self.suite, self.case)
         self.note(f"line {line.number}: the tests begin anew after the restart; of the {given_up} cases before it, the"
                   " last round counts")  # fmt: skip
+        self._clear()
+
+    def _clear(self) -> None:
         self.suites.clear()
         self.areas_seen.clear()
         self.suite, self.case, self.area, self.run_ids = None, None, "", 0
         self.on_new_round()
+
+    def _forget_leftovers(self, line: Line) -> None:
+        """What stands before the first start was printed by the image that ran before."""
+        left = [p for p in self.problems if p.kind not in OF_BOOTS]
+        if left or self.started:
+            what = f"{len(left)} remarks, the first: {left[0].message}" if left else "no remarks"
+            self.note(f"line {line.number}: the device starts; what came before is the rest of an earlier run and"
+                      f" counts nothing ({what})")  # fmt: skip
+        self.problems[:] = [p for p in self.problems if p.kind in OF_BOOTS]
+        self._clear()
+        self.ended_at, self.owed, self.rest = None, {}, False
+        self._cases = self._begun = 0
 
     def on_new_round(self) -> None:
         """Forget what a subclass knows of the round that is given up."""
@@ -203,6 +223,19 @@ class RunState:
             self.problem("reset", f"{what} began a second time: the device started again", line.number,
                          self.reset_hint or "where the tests repeat on purpose, say so (--allow-repeats, allow_repeats"
                          " in the build)")  # fmt: skip
+
+    def unused_allowances(self) -> list[str]:
+        """A remark for each reset and fault that was allowed by name and did not come."""
+        named = {
+            "reset": self.expectations.allow_resets if isinstance(self.expectations.allow_resets, tuple) else (),
+            "fault": self.expectations.allow_faults,
+        }
+        return [
+            f"a {what} was allowed in {name!r} and none came there"
+            for what, names in named.items()
+            for name in names
+            if name not in self.used
+        ]
 
     def owed_problems(self) -> list[Problem]:
         """Cases that ran before an allowed restart and did not come again."""
@@ -225,7 +258,9 @@ class RunState:
         self._abandon(line, "the device started again")
 
     def _again_after_end(self, line: Line) -> None:
-        if self.ended_at is not None:
+        if self.ended_at is not None and self.rest:
+            self._forget_leftovers(line)
+        elif self.ended_at is not None:
             self.problem("reset", f"the tests began again after the end marker of line {self.ended_at}", line.number,
                          "judge one run at a time: split the transcript at the end marker")  # fmt: skip
             self.ended_at = None

@@ -181,6 +181,6 @@ def _distinct(suites: list[OpenSuite]) -> dict[str, Outcome]:
     found: dict[str, Outcome] = {}
     for case in (case for suite in suites for case in suite.cases):
         name = case.id.split("[", 1)[0]
-        known = found.get(name, case.outcome)
-        found[name] = min(known, case.outcome, key=order.index)
+        known = found.get(name, case.told)
+        found[name] = min(known, case.told, key=order.index)
     return found

@@ -1,7 +1,8 @@
 """Hex dumps of tools, debuggers and firmware logs. Every line must be one, and the offsets must follow each other.
 
 Read are xxd, ``hexdump -C``, ``od -t x1``, certutil, Wireshark, PowerShell's Format-Hex, the logs of Zephyr and
-ESP-IDF, Zephyr's shell, OpenSSL, Mbed TLS, U-Boot (``md.b``), J-Link (``mem8``), OpenOCD (``mdb``), gdb (``x/xb``), LLDB.
+ESP-IDF, Zephyr's shell, OpenSSL, Mbed TLS, U-Boot (``md.b``), J-Link (``mem8``), OpenOCD (``mdb``), gdb (``x/xb``),
+LLDB.
 Words of 16 bits and more are refused: their byte order is that of the machine, which the file does not tell.
 """
 
