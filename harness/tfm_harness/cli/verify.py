@@ -1,4 +1,4 @@
-"""``tfm-harness verify token|result|image|csr|key|checks``: judge evidence in files and folders."""
+"""``tfm-harness verify token|result|image|csr|session|key|checks``: judge evidence in files and folders."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tfm_harness.cli.verify_files import (
 )
 from tfm_harness.cli.verify_judges import JUDGES, load_named_build
 from tfm_harness.cli.verify_options import EPILOG, add_kinds
+from tfm_harness.errors import InfrastructureError
 from tfm_harness.findings import Policy
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(render_checks(args.format))
         return 0
     from tfm_harness.findings import Report
-    from tfm_harness.verify.render import render_json, render_text
+    from tfm_harness.verify.render import DescribesItself, render_json, render_text
     from tfm_harness.verify.token import PsaToken
 
     build = load_named_build(args.build)
@@ -61,13 +62,19 @@ def run(args: argparse.Namespace) -> int:
         return judge_folder(args, policy, args.jobs or default_jobs())
     report = Report(policy=policy, waivers=build.granted() if build else ())
     limit = MAX_IMAGE_FILE if args.evidence == "image" else MAX_FILE
-    data = read_evidence(args.file, limit=limit, what=args.evidence)
+    as_it_is = args.evidence == "session"  # its form is its own
+    data = b"" if as_it_is else read_evidence(args.file, limit=limit, what=args.evidence)
     content = JUDGES[args.evidence](args, data, build, report)
     sys.stdout.write(
         render_json(args.evidence, report, content) if args.json else render_text(args.evidence, report, content)
     )
     if isinstance(content, PsaToken) and args.evidence == "token":
         _write_ear(args, content, data, report)
+    if report.ok and isinstance(content, DescribesItself) and content.to_json().get("damaged"):
+        raise InfrastructureError(
+            "a part of the recording could not be read, so that nothing is said about it", kind="reply-damaged",
+            where=args.file, hint="bytes were lost while it was recorded, or it was cut: record it again",
+        )  # fmt: skip
     return 0 if report.ok else 1
 
 

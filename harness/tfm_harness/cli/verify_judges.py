@@ -200,10 +200,45 @@ def _judge_key(args: argparse.Namespace, data: bytes, _build: Build | None, repo
     return check_device_key(data, expected=_expected_key(args.key), report=report)
 
 
+def _judge_session(args: argparse.Namespace, _data: bytes, build: Build | None, report: Report) -> object:
+    from tfm_harness.bench.recorded_session import judge_session
+    from tfm_harness.protocol.zephyr_shell.recording import read_session, read_transcript, replies
+    from tfm_harness.trust.expectations import read_key
+
+    if build is None:
+        raise ConfigError("a session is judged by a build's description", kind="usage", expected="--build BUILD")
+    path = Path(args.file)
+    data, events = read_bytes(path, "recording"), path.with_name(path.name + ".events")
+    keys = {role: read_key(found) for role in ("results", "client") if (found := build_key(build, role)) is not None}
+    keys = {"result" if role == "results" else role: key for role, key in keys.items()}
+    if args.key:
+        keys["result"] = read_key(args.key[0])
+    if "result" not in keys:
+        raise ConfigError(
+            "the build names no key for results, so nothing can be verified", kind="no-key",
+            hint="name its file in the build (trust: {results: FILE}) or with --key",
+        )  # fmt: skip
+    pieces = read_transcript(data, read_bytes(events, "events")) if events.is_file() else read_session(data)
+    recorded = list(replies(pieces))
+    if not recorded:
+        raise ConfigError(
+            "the recording holds no command with its reply", kind="recording-unreadable", where=args.file,
+            hint="is it a session with a Zephyr shell, with what was sent in it?",
+        )  # fmt: skip
+    content = judge_session(recorded, build, keys, report)
+    if not report.findings:
+        raise ConfigError(
+            "the recording holds nothing that is judged", kind="recording-unreadable", where=args.file,
+            expected="replies to 'infer ...' and 'keys ...'", seen=f"{content.commands} commands",
+        )  # fmt: skip
+    return content
+
+
 JUDGES = {
     "token": _judge_token,
     "result": _judge_result,
     "image": _judge_image,
     "csr": _judge_csr,
+    "session": _judge_session,
     "key": _judge_key,
 }

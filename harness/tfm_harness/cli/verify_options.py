@@ -66,6 +66,9 @@ def add_kinds(parser: argparse.ArgumentParser) -> None:
     csr.add_argument("--cn", metavar="TEXT", help="the common name it must have: the device's UUID")
     csr.add_argument("--ou", metavar="TEXT", help="the organizational unit it must have")
     _ledger_option(csr)
+    session = _kind(kinds, "session", "a recorded session with zephyr_secure_inference, by a build's description",
+                    expects="the key trusted for results, where it is not the build's")  # fmt: skip
+    session.set_defaults(evidence="session")
     key = _kind(kinds, "key", "a public key that a device showed", expects="public key that it should be")
     key.set_defaults(evidence="key")
     checks = kinds.add_parser("checks", help="list every check with its clause and severities")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 from tfm_harness.findings import Finding, Report, Severity, Status
 from tfm_harness.safe_text import safe
@@ -119,10 +120,20 @@ _CONTENT: tuple[tuple[type, Callable[..., dict[str, object]]], ...] = (
 )
 
 
+@runtime_checkable
+class DescribesItself(Protocol):
+    """Content that other rooms judge: it gives its own JSON, with its ``kind``."""
+
+    def to_json(self) -> dict[str, object]:
+        """A JSON-ready mapping."""
+
+
 def content_of(content: object) -> object:
     """What was in the evidence, as JSON can hold it; None when nothing could be read."""
     if isinstance(content, list):
         return [content_of(item) for item in content]
+    if isinstance(content, DescribesItself):
+        return content.to_json()
     if isinstance(content, PsaToken | SignedResult) and content.message is None:
         return None
     return next((make(content) for kind, make in _CONTENT if isinstance(content, kind)), None)
@@ -223,11 +234,18 @@ def _text_content(content: object) -> list[str]:
         "security_counter",
         "subject",
         "key",
+        "commands",
+        "boots",
+        "signed",
+        "plain",
     ):
         if shown.get(name) not in (None, []) and "verified" not in shown:
             lines.append(f"  {name.replace('_', ' ')}: {_printable(json.dumps(shown[name]))}")
     if "verified" in shown:
         lines.append(f"profile: {shown['profile'] or 'none'}")
+    for name in ("not_covered", "damaged"):
+        found = shown.get(name)
+        lines += [f"  {name.replace('_', ' ')}: {_printable(str(item))}" for item in found or () if item]
     return lines
 
 

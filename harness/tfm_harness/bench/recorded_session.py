@@ -1,0 +1,344 @@
+"""A recorded session with zephyr_secure_inference, judged by a build's description: no device is there.
+
+Each reply that was recorded is judged as the suite `application_evidence` judges it live, under the same names. What
+the recording does not hold is named as not covered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import struct
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.findings import Check, Report, Severity
+from tfm_harness.protocol.zephyr_shell import parse
+from tfm_harness.protocol.zephyr_shell.recording import RecordedReply
+from tfm_harness.verify.csr import verify_csr
+from tfm_harness.verify.key_relations import check_device_key
+from tfm_harness.verify.keys import PublicKey, VerificationKey
+from tfm_harness.verify.result_relations import ResultObservation, check_result_relations
+from tfm_harness.verify.results import ResultExpectations, verify_result
+from tfm_harness.verify.signatures import SignatureLedger, check_signatures, record_request, record_signature
+
+if TYPE_CHECKING:
+    from tfm_harness.config.build import Build
+
+__all__ = ["CHECKS", "SessionContent", "judge_session"]
+
+SIGNED_IS_PLAIN = Check(
+    id="result.signed-is-plain",
+    title="the signed value is the one the firmware shows for the same input",
+    requirement="result profile",
+)
+TOKEN_MODEL = Check(
+    id="token.model-digest",
+    title="the application token names the model file that the build describes",
+    requirement="RFC 9334 s.8.1; result profile (claim -80002, MD5)",
+)
+TOKEN_STABLE = Check(
+    id="token.stable",
+    title="two application tokens of one firmware make the same claims",
+    requirement="RFC 9334 s.8.1 (evidence describes the state of the target environment)",
+)
+MODELS_LISTED = Check(
+    id="parity.models-listed",
+    title="the device offers every model that the build describes",
+    requirement="the build's description",
+)
+INPUTS_KEPT = Check(
+    id="parity.inputs-kept",
+    title="the device computes from the inputs that it was given",
+    requirement="the firmware's command interface",
+)
+DEVICE_KEY = Check(
+    id="key.trusted",
+    title="the public key the device shows is the one trusted for this board",
+    requirement="PSA Security Model 1.1 s.4.3 (attestable identity)",
+)
+NO_RESET = Check(
+    id="session.no-reset",
+    title="the device starts again only where it was asked to",
+    requirement="the firmware's command interface",
+    dev=Severity.FAILURE,
+)
+CHECKS = (SIGNED_IS_PLAIN, TOKEN_MODEL, TOKEN_STABLE, MODELS_LISTED, INPUTS_KEPT, DEVICE_KEY, NO_RESET)
+"""What a recorded session is judged by, beside the checks of results, keys, requests and numbers."""
+
+_TFLM = "tflm_sine"
+_PRINTED = 1e-6  # the text has six decimals, of a float32
+_DEGREES = 0.0051  # the text has two decimals of the input
+_ROLES = {0x5001: "client", 0x5002: "result"}
+
+
+@dataclass(slots=True)
+class SessionContent:
+    """What a session held.
+
+    Attributes:
+        commands: replies that were recorded.
+        boots: starts of the device.
+        signed, plain: results by form.
+        missing: what the recording does not hold, in words: not covered.
+        damaged: replies that could not be read, in words: nothing is said about them.
+    """
+
+    commands: int = 0
+    boots: int = 0
+    signed: int = 0
+    plain: int = 0
+    missing: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, object]:
+        """A JSON-ready mapping."""
+        return {
+            "kind": "session", "commands": self.commands, "boots": self.boots, "signed": self.signed,
+            "plain": self.plain, "not_covered": self.missing, "damaged": self.damaged,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """One output: of which model, for which input (degrees), where it stands."""
+
+    model: str
+    degrees: float
+    value: float
+    where: str
+
+
+class _Session:
+    def __init__(self, build: Build, keys: dict[str, VerificationKey], report: Report) -> None:
+        self.build, self.keys, self.report = build, keys, report
+        self.content = SessionContent()
+        self.plain: list[_Value] = []
+        self.signed: list[_Value] = []
+        self.results: list[ResultObservation] = []
+        self.tokens: list[bytes] = []
+        self.uuid: str | None = None
+        self.seen: set[str] = set()
+        self.ledger = SignatureLedger()
+        self.asked: int | None = 0  # signed results asked for since the last one; None: not known
+
+    def take(self, reply: RecordedReply) -> None:
+        words = reply.command.split()
+        asked_to = words[:2] == ["kernel", "reboot"]
+        if reply.interrupted:
+            self.report.add(NO_RESET, asked_to, expected="no start, or one that was asked for",
+                            seen="the device started again", where=reply.command)  # fmt: skip
+            return
+        if parse.is_refused(reply.lines):
+            if words[:2] == ["infer", "get"] and "SIGN1" in words:
+                self.asked = None  # whether a refused request counts is the firmware's to say
+            return
+        match words:
+            case ["infer", "get", model, ("CBOR" | "SIGN1") as form, *numbers]:
+                self.values(reply, model, form, numbers)
+            case ["infer", "token"]:
+                self.token(reply)
+            case ["infer", "model"]:
+                self.models(reply)
+            case ["keys", "public", *_]:
+                for number, pem in parse.public_keys(reply.lines).items():
+                    self.public_key(_ROLES.get(number, f"{number:#x}"), pem)
+            case ["keys", "csr", ("PEM" | "JSON") as form, number]:
+                read = parse.csr_from_pem if form == "PEM" else parse.csr_from_json
+                self.request(_ROLES.get(int(number, 16), number), read(reply.lines), reply.command)
+            case ["info", "uuid"]:
+                self.uuid = parse.single_line(reply.lines, r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+            case _:
+                return
+        self.seen.add(" ".join(words[:2]))
+
+    def values(self, reply: RecordedReply, model: str, form: str, numbers: Sequence[str]) -> None:
+        found = parse.inferences(reply.lines)
+        start, step = float(numbers[0]), float(numbers[2]) if len(numbers) > 2 else 1.0
+        for index, entry in enumerate(found):
+            degrees = start + index * step
+            subject = f"{model} at {degrees:g} degrees, boot {reply.boot}"
+            self.report.add(INPUTS_KEPT, abs(entry.degrees - degrees) <= _DEGREES, expected=f"{degrees:g}",
+                            seen=f"{entry.degrees:g}", subject=subject, where=reply.command)  # fmt: skip
+            if form == "CBOR":
+                self.content.plain += 1
+                self.plain.append(_Value(model, degrees, _plain_value(entry.message), reply.command))
+                continue
+            self.content.signed += 1
+            self.asked = None if self.asked is None else self.asked + 1
+            value = self.result(entry.message, reply.boot, subject)
+            self.signed.append(_Value(model, degrees, value, f"{reply.command}, boot {reply.boot}"))
+            self.report.add(SIGNED_IS_PLAIN, abs(value - entry.value) <= _PRINTED, expected=entry.value, seen=value,
+                            subject=f"{subject}, text", where=reply.command)  # fmt: skip
+
+    def result(self, message: bytes, boot: int, subject: str) -> float:
+        from tfm_harness.config.result_profile import build_result_profile
+
+        result = verify_result(message, profile=build_result_profile(self.build), keys=[self.keys["result"]],
+                               expected=ResultExpectations(), report=self.report, subject=subject)  # fmt: skip
+        between, self.asked = self.asked, 0
+        self.results.append(
+            ResultObservation(result=result, request=len(self.results), boot=boot, requests_between=between)
+        )
+        value = result.values.get("value")
+        return value if result.verified and isinstance(value, float) else math.nan
+
+    def token(self, reply: RecordedReply) -> None:
+        found = parse.hexdumps(reply.lines[1:])
+        if len(found) != 1:
+            raise InfrastructureError("one token was expected", kind="reply-damaged", seen=f"{len(found)} messages")
+        token = verify_result(found[0], profile="linaro-cai-token", keys=[self.keys["result"]],
+                              expected=ResultExpectations(), report=self.report, subject="token")  # fmt: skip
+        if token.message is not None:
+            self.tokens.append(token.message.payload)
+            if token.verified and isinstance(token.key, PublicKey):
+                check_signatures([(record_signature(token.message, token.key, where="token"), token.key)], self.report,
+                                 ledger=self.ledger)  # fmt: skip
+        model = self.build.models.get(_TFLM)
+        if model is None or model.deployed is None:
+            self.content.missing.append("the token's model digest: the build names no file for it")
+            return
+        digest = hashlib.md5(model.deployed.read_bytes(), usedforsecurity=False).hexdigest()
+        claimed = token.values.get("tflm_model") if token.verified else None
+        self.report.add(TOKEN_MODEL, claimed == digest, expected=digest, seen=claimed, subject="token")
+
+    def models(self, reply: RecordedReply) -> None:
+        active = {entry.label for entry in parse.models(reply.lines) if entry.status == "Active"}
+        missing = [name for name in self.build.models if name not in active]
+        self.report.add(MODELS_LISTED, not missing, expected="every model of the build",
+                        seen=f"no {', '.join(missing)}" if missing else "all of them")  # fmt: skip
+        self.content.missing += [
+            f"{name}: the device lists it, and the build describes no reference for it"
+            for name in sorted(active - self.build.models.keys())
+        ]
+
+    def public_key(self, role: str, pem: bytes) -> None:
+        shown, trusted = check_device_key(pem, report=self.report, subject=role), self.keys.get(role)
+        if trusted is None:
+            self.content.missing.append(f"the {role} key: the build names none to compare with")
+            return
+        self.report.add(
+            DEVICE_KEY, shown == trusted, expected=trusted, seen=shown or "no usable public key", subject=role
+        )
+
+    def request(self, role: str, der: bytes, where: str) -> None:
+        trusted = self.keys.get(role)
+        request = verify_csr(der, expected_key=trusted if isinstance(trusted, PublicKey) else None,
+                             expected_cn=self.uuid, report=self.report, subject=role)  # fmt: skip
+        record = record_request(request, where=where) if request else None
+        if record is not None and request is not None and request.key is not None:
+            check_signatures([(record, request.key)], self.report, ledger=self.ledger)
+
+    def finish(self) -> None:
+        plain = {(entry.model, entry.degrees): entry for entry in self.plain}
+        for entry in self.signed:
+            other = plain.get((entry.model, entry.degrees))
+            if other is not None:
+                subject = f"{entry.model} at {entry.degrees:g} degrees, CBOR"
+                self.report.add(SIGNED_IS_PLAIN, entry.value == other.value, expected=other.value, seen=entry.value,
+                                subject=subject, where=entry.where)  # fmt: skip
+        if len(self.tokens) > 1:
+            same = all(token == self.tokens[0] for token in self.tokens)
+            self.report.add(TOKEN_STABLE, same, expected="equal payloads", seen="equal" if same else "different ones")
+        if self.results:
+            check_result_relations(self.results, self.report, ledger=self.ledger)
+        self.numbers()
+        wanted = {"infer token": "the application token", "infer model": "the list of models",
+                  "keys public": "public keys", "keys csr": "signing requests"}  # fmt: skip
+        self.content.missing += [f"{words}: no '{command}'" for command, words in wanted.items()
+                                 if command not in self.seen]  # fmt: skip
+        if self.content.boots < 2:
+            self.content.missing.append("counters and secret numbers over a reset: one start was recorded")
+
+    def numbers(self) -> None:
+        """Every recorded value, signed or not, against the reference, bit for bit or as the build grants."""
+        by_model: dict[str, dict[str, list[_Value]]] = defaultdict(lambda: defaultdict(list))
+        for form, entries in (("CBOR", self.plain), ("SIGN1", self.signed)):
+            for entry in entries:
+                by_model[entry.model][form].append(entry)
+        for name, forms in by_model.items():
+            if name not in self.build.models:
+                self.content.missing.append(f"{name}: the build describes no reference for it")
+                continue
+            for form, entries in forms.items():
+                self._compare(name, form, entries)
+
+    def _compare(self, name: str, form: str, entries: list[_Value]) -> None:
+        import numpy as np
+
+        from tfm_harness.parity.compare import compare
+
+        inputs = np.array([entry.degrees for entry in entries], dtype=np.float32)
+        seen = np.array([entry.value for entry in entries], dtype=np.float32)
+        try:
+            expected = _reference_values(self.build, name, inputs)
+        except ConfigError as error:
+            if error.kind != "not-in-table":
+                raise
+            kept = [entry for entry in entries if entry.degrees.is_integer()]
+            self.content.missing.append(f"{name}: the table has no value for {len(entries) - len(kept)} of the inputs")
+            if kept and len(kept) < len(entries):
+                self._compare(name, form, kept)
+            return
+        compare([expected.reshape(-1, 1)], [seen.reshape(-1, 1)], self.build.parity.granted(self.build.document),
+                self.report, model=name, subject=f"{name}, {form}")  # fmt: skip
+
+
+def _plain_value(message: bytes) -> float:
+    """The output in an unsigned message: the map {-80000: bstr}, a little-endian float32; NaN for anything else."""
+    head = bytes.fromhex("a13a0001387f44")
+    return float(struct.unpack("<f", message[7:])[0]) if message[:7] == head and len(message) == 11 else math.nan
+
+
+def _reference_values(build: Build, name: str, inputs: object) -> object:
+    import numpy as np
+
+    from tfm_harness.parity.quantise import dequantise, quantise
+    from tfm_harness.parity.values import reference_values
+
+    declared = build.models[name]
+    factor = declared.input_factor or math.pi / 180
+    if declared.reference is not None and declared.reference.tells_values:
+        return reference_values(declared.reference, inputs, factor=factor, time_limit=build.parity.time_limit)
+    from tfm_harness.parity.engines import get_engine
+
+    model = build.model_file(name).read_bytes()
+    with contextlib.closing(get_engine()) as engine:
+        info = engine.info(model, name)
+        radians = (inputs * np.float32(factor)).reshape(-1, *info.inputs[0].shape)
+        quantised = [quantise(radians, info.inputs[0], build.quantisation(name))]
+        outputs = engine.run(model, quantised, name=info.name)
+    return dequantise(outputs[0], info.outputs[0]).astype(np.float32).reshape(-1)
+
+
+def judge_session(
+    recorded: Sequence[RecordedReply], build: Build, keys: dict[str, VerificationKey], report: Report
+) -> SessionContent:
+    """Judge every reply of a recording, and all of them together.
+
+    Args:
+        recorded: from `protocol.zephyr_shell.recording.replies`.
+        build: whose result profile, models, references and tolerances count.
+        keys: trusted keys by role: ``result`` must be there, ``client`` may be.
+        report: gets the findings.
+
+    Raises:
+        ConfigError: a reference that the build names cannot be used.
+    """
+    session = _Session(build, keys, report)
+    content = session.content
+    content.commands = len(recorded)
+    content.boots = 1 + max((reply.boot for reply in recorded), default=-1)
+    session.uuid = next((reply.lines[0] for reply in recorded if reply.command == "info uuid" and reply.lines), None)
+    for reply in recorded:
+        try:
+            session.take(reply)
+        except (InfrastructureError, ValueError) as error:
+            words = error.message if isinstance(error, InfrastructureError) else str(error)
+            content.damaged.append(f"{reply.command}: {words}")
+    session.finish()
+    return content

@@ -1,0 +1,131 @@
+"""Recorded sessions with a Zephyr shell: what was typed, and the reply lines that came, boot by boot. Pure.
+
+Two forms are read: the harness's own transcript (``NAME.log`` and ``NAME.log.events``), and text lines of seconds,
+``RX`` or ``TX``, and the bytes with Python's escapes. They go through the live client's terminal and line sorter.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tfm_harness.errors import ConfigError
+from tfm_harness.protocol.zephyr_shell.lines import SECURE_INSERT, LineKind, LineSorter
+from tfm_harness.protocol.zephyr_shell.terminal import Terminal
+
+__all__ = ["RecordedReply", "read_session", "read_transcript", "replies"]
+
+_LINE = re.compile(r"\s*\d+(?:\.\d+)? (?P<way>RX|TX) (?P<text>.*)")
+_INTERRUPT = 0x03
+_MAX_REPLIES = 20_000
+
+Piece = tuple[bool, bytes]
+"""Whether it was sent to the device, and the bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedReply:
+    """What came back for one command.
+
+    Attributes:
+        command: as it was typed.
+        lines: the reply's own lines; log, secure and boot lines are left out.
+        boot: which start of the device it came in, counted from 0.
+        interrupted: the device started again before the reply's end.
+    """
+
+    command: str
+    lines: tuple[str, ...]
+    boot: int
+    interrupted: bool = False
+
+
+def read_session(data: bytes) -> list[Piece]:
+    """The pieces of a recording in text lines.
+
+    Raises:
+        ConfigError: ``recording-unreadable``: a line of another form.
+    """
+    found: list[Piece] = []
+    for number, line in enumerate(data.decode("latin-1").splitlines(), 1):
+        if not line.strip():
+            continue
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise _unreadable(number, line)
+        try:
+            content = match["text"].encode("latin-1").decode("unicode_escape").encode("latin-1")
+        except (UnicodeDecodeError, UnicodeEncodeError):
+            raise _unreadable(number, line) from None
+        found.append((match["way"] == "TX", content))
+    return found
+
+
+def read_transcript(log: bytes, events: bytes) -> list[Piece]:
+    """The pieces of the harness's own transcript.
+
+    Raises:
+        ConfigError: ``recording-unreadable``: an event of another form.
+    """
+    found: list[Piece] = []
+    begin = 0
+    for number, line in enumerate(events.decode("utf-8", "replace").splitlines(), 1):
+        try:
+            entry = json.loads(line)
+            at, sent = entry["at"], bytes.fromhex(entry.get("sent", ""))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise _unreadable(number, line) from None
+        if not isinstance(at, int) or isinstance(at, bool):
+            raise _unreadable(number, line)
+        if sent:
+            found += [(False, log[begin:at]), (True, sent)]
+            begin = max(begin, at)
+    return [*found, (False, log[begin:])]
+
+
+def _unreadable(number: int, line: str) -> ConfigError:
+    return ConfigError(
+        "the recording cannot be read", kind="recording-unreadable", where=f"line {number}", seen=line[:120],
+        expected="seconds, RX or TX, and the bytes with Python's escapes; or a transcript NAME.log of the harness with"
+        " its NAME.log.events",
+    )  # fmt: skip
+
+
+def replies(pieces: list[Piece], *, prompt: str = "uart:~$ ") -> Iterator[RecordedReply]:
+    """Each command's reply, in order."""
+    terminal, sorter = Terminal(inserted=SECURE_INSERT), LineSorter(prompt)
+    typed, command, lines, echoed = bytearray(), "", [], False
+    boot, spoke, booting, count = 0, False, False, 0
+
+    def finished(*, interrupted: bool = False) -> Iterator[RecordedReply]:
+        if command and echoed:
+            yield RecordedReply(command, tuple(lines), boot, interrupted)
+
+    for sent, data in pieces:
+        if sent:
+            for byte in data:
+                if byte == _INTERRUPT:
+                    typed.clear()
+                elif byte in b"\r\n":
+                    yield from finished()
+                    command, lines, echoed, booting = typed.decode("latin-1").strip(), [], False, False
+                    typed.clear()
+                    count += 1
+                    if count > _MAX_REPLIES:
+                        return
+                else:
+                    typed.append(byte)
+            continue
+        for rendered in terminal.feed(data):
+            line = sorter.sort(rendered, command or None)
+            if line.kind is LineKind.BOOT and not booting:
+                yield from finished(interrupted=True)
+                boot, command, booting = boot + spoke, "", True
+            elif line.kind is LineKind.ECHO and not echoed:
+                echoed = True
+            elif line.kind is LineKind.REPLY and echoed:
+                lines.append(line.text)
+            spoke = True
+    yield from finished()
