@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -342,7 +343,7 @@ def test_any_one_torn_line_never_makes_a_run_failed(text: str, suite: str) -> No
 
 
 LOG = "[00:00:01.123,000] <inf> app: hello"
-DAMAGES = {
+DAMAGES: dict[str, Callable[[str, int], str]] = {
     "a log line inside": lambda line, at: line[:at] + LOG + line[at:],
     "a log line with its end": lambda line, at: line[:at] + LOG + "\r\n" + line[at:],
     "a log line between two halves": lambda line, at: line[:at] + "\r\n" + LOG + "\r\n" + line[at:],

@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tfm_harness.bench.recorded_session import CHECKS
@@ -20,6 +21,7 @@ from tests.zephyr_shell.simulator import path_of
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD, FAULTY = "uart-tfm17-an521.log", "uart-mutant-signs-wrong-values.log"
+Judge = Callable[[Path], tuple[int, dict[str, set[str]], dict[str, Any]]]
 WAIVED = {"result.freshness", "result.counter-over-resets", "result.stray-bytes", "csr.signature-algorithm"}
 
 
@@ -27,16 +29,19 @@ WAIVED = {"result.freshness", "result.counter-over-resets", "result.stray-bytes"
 def build(tmp_path: Path) -> Path:
     """The shipped description with the recorded device's keys, model and table, and its documented waivers."""
     keys = parse.public_keys(json.loads(path_of("cose.json").read_text())["public"].splitlines())
-    device = Simulated()
-    device.pem = keys.__getitem__  # type: ignore[method-assign]
+
+    class Recorded(Simulated):
+        def pem(self, number: int) -> bytes:
+            return keys[number]
+
     source = ROOT / "fw_builds" / "linaro-zephyr" / "build.yaml"
-    return write_build(tmp_path / "build", device, source, waived=True, model=path_of("hello_world.tflite"),
+    return write_build(tmp_path / "build", Recorded(), source, waived=True, model=path_of("hello_world.tflite"),
                        table=path_of("device_utvm_sine.txt"))  # fmt: skip
 
 
 @pytest.fixture
-def judge(build: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict[str, set[str]], object]]:
-    def go(recording: Path) -> tuple[int, dict[str, set[str]], object]:
+def judge(build: Path, capsys: pytest.CaptureFixture[str]) -> Judge:
+    def go(recording: Path) -> tuple[int, dict[str, set[str]], dict[str, Any]]:
         status = main(["verify", "session", str(recording), "--build", str(build), "--json"])
         document = json.loads(capsys.readouterr().out)
         found: dict[str, set[str]] = {"failed": set(), "waived": set(), "passed": set(), "noted": set()}
@@ -53,8 +58,8 @@ def edited(tmp_path: Path, name: str, edit: Callable[[str], str]) -> Path:
     return path
 
 
-def test_the_good_recording_passes_with_its_documented_waivers(judge: Callable[..., object]) -> None:
-    status, found, content = judge(path_of(GOOD))  # type: ignore[misc]
+def test_the_good_recording_passes_with_its_documented_waivers(judge: Judge) -> None:
+    status, found, content = judge(path_of(GOOD))
     assert status == 0
     assert not found["failed"]
     assert found["waived"] == WAIVED
@@ -65,8 +70,8 @@ def test_the_good_recording_passes_with_its_documented_waivers(judge: Callable[.
                        "damaged": []}  # fmt: skip
 
 
-def test_the_faulty_recording_fails_in_its_three_points(judge: Callable[..., object]) -> None:
-    status, found, content = judge(path_of(FAULTY))  # type: ignore[misc]
+def test_the_faulty_recording_fails_in_its_three_points(judge: Judge) -> None:
+    status, found, content = judge(path_of(FAULTY))
     assert status == 1
     assert found["failed"] == {"result.signed-is-plain", "parity.bit-exact", "token.model-digest"}
     assert "cose.signature" in found["passed"]
@@ -74,12 +79,12 @@ def test_the_faulty_recording_fails_in_its_three_points(judge: Callable[..., obj
 
 
 @pytest.mark.parametrize("name", ["uart-an547.log", "uart-an547-nocolor.log"])
-def test_other_recordings_of_the_same_device_pass(judge: Callable[..., object], name: str) -> None:
-    status, found, _ = judge(path_of(name))  # type: ignore[misc]
+def test_other_recordings_of_the_same_device_pass(judge: Judge, name: str) -> None:
+    status, found, _ = judge(path_of(name))
     assert (status, found["failed"]) == (0, set())
 
 
-def test_a_transcript_of_the_harness_is_the_same_evidence(judge: Callable[..., object], tmp_path: Path) -> None:
+def test_a_transcript_of_the_harness_is_the_same_evidence(judge: Judge, tmp_path: Path) -> None:
     log, events = b"", []
     for sent, data in read_session(path_of(FAULTY).read_bytes()):
         if sent:
@@ -103,14 +108,14 @@ def test_replies_do_not_depend_on_the_pieces_they_came_in(name: str) -> None:
     assert list(replies(cut)) == list(replies(pieces))
 
 
-def test_a_start_that_nobody_asked_for_fails(judge: Callable[..., object], tmp_path: Path) -> None:
+def test_a_start_that_nobody_asked_for_fails(judge: Judge, tmp_path: Path) -> None:
     boot = "Booting TF-M v1.7.0"
 
     def restart(text: str) -> str:
         at = text.index("TX infer token")
         return text[:at] + text[at:].replace("AAT token:", f"{boot}\\r\\nAAT token:", 1)
 
-    status, found, _ = judge(edited(tmp_path, GOOD, restart))  # type: ignore[misc]
+    status, found, _ = judge(edited(tmp_path, GOOD, restart))
     assert status == 1
     assert "session.no-reset" in found["failed"]
 

@@ -27,7 +27,12 @@ from tfm_harness.verify.results import ResultExpectations, verify_result
 from tfm_harness.verify.signatures import SignatureLedger, check_signatures, record_request, record_signature
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from tfm_harness.config.build import Build
+
+    Floats = npt.NDArray[np.float32]
 
 __all__ = ["CHECKS", "SessionContent", "judge_session"]
 
@@ -294,7 +299,7 @@ def _plain_value(message: bytes) -> float:
     return float(struct.unpack("<f", message[7:])[0]) if message[:7] == head and len(message) == 11 else math.nan
 
 
-def _reference_values(build: Build, name: str, inputs: object) -> object:
+def _reference_values(build: Build, name: str, inputs: Floats) -> Floats:
     import numpy as np
 
     from tfm_harness.parity.quantise import dequantise, quantise

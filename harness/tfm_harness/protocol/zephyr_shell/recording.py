@@ -96,7 +96,8 @@ def _unreadable(number: int, line: str) -> ConfigError:
 def replies(pieces: list[Piece], *, prompt: str = "uart:~$ ") -> Iterator[RecordedReply]:
     """Each command's reply, in order."""
     terminal, sorter = Terminal(inserted=SECURE_INSERT), LineSorter(prompt)
-    typed, command, lines, echoed = bytearray(), "", [], False
+    typed, command, echoed = bytearray(), "", False
+    lines: list[str] = []
     boot, spoke, booting, count = 0, False, False, 0
 
     def finished(*, interrupted: bool = False) -> Iterator[RecordedReply]:
