@@ -1,4 +1,4 @@
-# BearSSL (elliptic curves, hashes, HMAC, HKDF), fetched once, and built once for each compiler and set of flags.
+# BearSSL (elliptic curves, hashes, HMAC, HKDF, AES-GCM), fetched once, and built once for each compiler and set of flags.
 
 bearssl := $(if $(BEARSSL_DIR),$(abspath $(BEARSSL_DIR)),$(cache)/bearssl)
 bearssl_flags := $(code_flags) -ffile-prefix-map=$(here)=. -ffile-prefix-map=$(bearssl)=bearssl

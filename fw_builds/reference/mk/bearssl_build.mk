@@ -2,7 +2,7 @@
 
 .SUFFIXES:
 objects_dir := $(dir $(lib))objects
-parts := codec ec hash int kdf mac rand
+parts := aead codec ec hash int kdf mac rand symcipher
 
 .DEFAULT_GOAL := build
 .PHONY: build

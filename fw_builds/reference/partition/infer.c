@@ -5,6 +5,7 @@
 
 #include "counter.h"
 #include "devices.h"
+#include "encrypt.h"
 #include "fih.h"
 #include "identity.h"
 #include "model.h"
@@ -110,12 +111,15 @@ DECISION static fih_t confirm(const struct tfm_inference_run *request, size_t in
 }
 
 DECISION psa_status_t infer_run(const struct tfm_inference_run *request, const uint8_t *input, size_t input_len,
-				uint8_t *out, size_t size, size_t *len, struct tfm_inference_phases *phases)
+				bool encrypted, uint8_t *out, size_t size, size_t *len,
+				struct tfm_inference_phases *phases)
 {
+	static uint8_t plain[TFM_INFERENCE_RESULT_MAX - ENCRYPT_OVERHEAD];
 	const bool from_sensor = request->source == TFM_INFERENCE_SOURCE_SENSOR;
 	uint8_t window_bytes[WINDOW_BYTES];
 	struct result_claims claims;
 	const struct model *model;
+	size_t plain_len = 0;
 	psa_status_t status = check_request(request, input_len);
 
 	if (status == PSA_SUCCESS) {
@@ -152,7 +156,12 @@ DECISION psa_status_t infer_run(const struct tfm_inference_run *request, const u
 	claims.start_ticks = phases->start;
 	claims.end_ticks = phases->end;
 	phases->sign_start = counter_now(SAMPLING_TIMER);
-	status = sign_claims(&claims, out, size, len);
+	status = encrypted ? sign_claims(&claims, plain, sizeof(plain), &plain_len)
+			   : sign_claims(&claims, out, size, len);
 	phases->sign_end = counter_now(SAMPLING_TIMER);
+	if (status == PSA_SUCCESS && encrypted) {
+		status = encrypt_result(plain, plain_len, claims.counter, request->nonce, request->nonce_len, out, size,
+					len);
+	}
 	return status;
 }

@@ -2,6 +2,7 @@
 /*
  * The inference service: a partition of the Secure Function model. Takes messages apart, calls who can do it.
  */
+#include <stdbool.h>
 #include <string.h>
 
 #include "devices.h"
@@ -92,7 +93,7 @@ static psa_status_t do_sample(const psa_msg_t *msg)
 	return write_all(msg, 0, &state, sizeof(state));
 }
 
-DECISION static psa_status_t do_run(const psa_msg_t *msg)
+DECISION static psa_status_t do_run(const psa_msg_t *msg, bool encrypted)
 {
 	static uint8_t input[INPUT_MAX];
 	static uint8_t result[TFM_INFERENCE_RESULT_MAX];
@@ -112,7 +113,7 @@ DECISION static psa_status_t do_run(const psa_msg_t *msg)
 	}
 	size_t input_len = psa_read(msg->handle, 1, input, sizeof(input));
 
-	volatile psa_status_t ran = infer_run(&request, input, input_len, result, sizeof(result), &len, &phases);
+	volatile psa_status_t ran = infer_run(&request, input, input_len, encrypted, result, sizeof(result), &len, &phases);
 
 	status = ran;
 	if (status == PSA_SUCCESS) {
@@ -160,7 +161,7 @@ psa_status_t tfm_inference_service_sfn(const psa_msg_t *msg)
 	case TFM_INFERENCE_SAMPLE:
 		return do_sample(msg);
 	case TFM_INFERENCE_RUN:
-		return do_run(msg);
+		return do_run(msg, false);
 	case TFM_INFERENCE_PUBLIC_KEY:
 		return do_public_key(msg);
 	case TFM_INFERENCE_CSR:
@@ -171,6 +172,8 @@ psa_status_t tfm_inference_service_sfn(const psa_msg_t *msg)
 		return measure_latency(msg);
 	case TFM_INFERENCE_TRACE:
 		return measure_trace(msg);
+	case TFM_INFERENCE_RUN_ENCRYPTED:
+		return INFERENCE_ENCRYPTED_RESULTS ? do_run(msg, true) : PSA_ERROR_NOT_SUPPORTED;
 	default:
 		return PSA_ERROR_NOT_SUPPORTED;
 	}

@@ -21,6 +21,14 @@
 #define TFM_INFERENCE_TRACE 8 /* [struct tfm_inference_trace, input] -> [struct tfm_inference_trace_op each] or */
 /* [bytes of one operator's output, struct tfm_inference_trace_part] */
 
+/* As TFM_INFERENCE_RUN, with [COSE_Encrypt0 around the COSE_Sign1, struct tfm_inference_phases]; a port may leave it out. */
+#define TFM_INFERENCE_RUN_ENCRYPTED 9
+
+/* Whether the platform has the key TFM_BUILTIN_KEY_ID_RESULT_ENCRYPTION, and AES-GCM. */
+#ifndef INFERENCE_ENCRYPTED_RESULTS
+#define INFERENCE_ENCRYPTED_RESULTS 1
+#endif
+
 #define TFM_INFERENCE_ID_SIZE 32u
 #define TFM_INFERENCE_NAME_SIZE 16u
 #define TFM_INFERENCE_NONCE_MIN 8u

@@ -14,6 +14,7 @@ extern const struct smp_command_table measure_commands;   /* group 64: batch, la
 extern const struct smp_command_table input_commands;     /* group 64: input-upload */
 extern const struct smp_command_table identity_commands;  /* group 64: attest, keys, CSR */
 extern const struct smp_command_table model_commands;     /* group 64: models, select, upload, activate */
+extern const struct smp_command_table storage_commands;   /* group 64: ps-set, ps-get, ps-remove */
 extern const struct smp_command_table probe_commands;     /* group 64: probe, faults, psa-call */
 extern const struct smp_command_table link_commands;      /* group 64: stats, log, hold */
 

@@ -56,6 +56,8 @@ static void put_features(struct cbor_out *out, const struct tfm_platform_device_
 		{ "psa-token", true },
 		{ "public-keys", true },
 		{ "csr", true },
+		{ "encrypted-result", DRIVER_HAS_ENCRYPTED_RESULT },
+		{ "protected-storage", DRIVER_HAS_PROTECTED_STORAGE },
 		{ "sensor", true },
 		{ "free-running", DRIVER_HAS_FREE_RUNNING },
 		{ "batch", true },

@@ -31,6 +31,12 @@
 #ifndef DRIVER_INPUT_MAX /* bytes of such an input */
 #define DRIVER_INPUT_MAX 32768u
 #endif
+#ifndef DRIVER_HAS_ENCRYPTED_RESULT /* results as COSE_Encrypt0: the platform has the key and AES-GCM */
+#define DRIVER_HAS_ENCRYPTED_RESULT 1
+#endif
+#ifndef DRIVER_HAS_PROTECTED_STORAGE /* PSA Protected Storage */
+#define DRIVER_HAS_PROTECTED_STORAGE 1
+#endif
 #ifndef DRIVER_HAS_TRACE /* inner activations, in the lifecycle that allows it */
 #define DRIVER_HAS_TRACE 1
 #endif

@@ -70,10 +70,10 @@ static int32_t sample(const struct smp_context *context, const struct cbor_value
 
 /* infer */
 
-enum { INFER_NONCE, INFER_SOURCE, INFER_INPUT, INFER_MODEL, INFER_UPLOADED };
+enum { INFER_NONCE, INFER_SOURCE, INFER_INPUT, INFER_MODEL, INFER_UPLOADED, INFER_ENCRYPTED };
 static const struct cbor_field infer_fields[] = {
 	{ "nonce", CBOR_TYPE_BYTES, true }, { "src", CBOR_TYPE_UINT, true }, { "in", CBOR_TYPE_BYTES, false },
-	{ "mid", CBOR_TYPE_BYTES, false },  { "up", CBOR_TYPE_UINT, false },
+	{ "mid", CBOR_TYPE_BYTES, false },  { "up", CBOR_TYPE_UINT, false }, { "enc", CBOR_TYPE_UINT, false },
 };
 
 static bool infer_request(const struct cbor_value *values, struct tfm_inference_run *request)
@@ -84,7 +84,7 @@ static bool infer_request(const struct cbor_value *values, struct tfm_inference_
 	memset(request, 0, sizeof(*request));
 	if (values[INFER_SOURCE].number > TFM_INFERENCE_SOURCE_HOST || nonce->len < TFM_INFERENCE_NONCE_MIN ||
 	    nonce->len > sizeof(request->nonce) || (mid->present && mid->len != sizeof(request->model_id)) ||
-	    input != (values[INFER_SOURCE].number == TFM_INFERENCE_SOURCE_HOST)) {
+	    input != (values[INFER_SOURCE].number == TFM_INFERENCE_SOURCE_HOST) || values[INFER_ENCRYPTED].number > 1) {
 		return false;
 	}
 	request->source = (uint32_t)values[INFER_SOURCE].number;
@@ -115,8 +115,10 @@ static int32_t infer(const struct smp_context *context, const struct cbor_value 
 	cbor_put_text(out, "res");
 	uint8_t *result = cbor_begin_bytes(out, TFM_INFERENCE_RESULT_MAX);
 	psa_outvec out_vec[] = { { result, TFM_INFERENCE_RESULT_MAX }, { &phases, sizeof(phases) } };
+	const int32_t type =
+		values[INFER_ENCRYPTED].number == 1 ? TFM_INFERENCE_RUN_ENCRYPTED : TFM_INFERENCE_RUN;
 
-	status = call(TFM_INFERENCE_RUN, in_vec, 2, out_vec, 2);
+	status = call(type, in_vec, 2, out_vec, 2);
 
 	if (status != PSA_SUCCESS) {
 		return status;

@@ -25,6 +25,9 @@ static void answer(const uint8_t *message, size_t len)
 #if DRIVER_HAS_INPUT_UPLOAD
 		&input_commands,
 #endif
+#if DRIVER_HAS_PROTECTED_STORAGE
+		&storage_commands,
+#endif
 #if DRIVER_HAS_PROBE
 		&probe_commands,
 #endif

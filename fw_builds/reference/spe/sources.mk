@@ -5,5 +5,5 @@ spe_includes := $(spe)/include $(spe)/interface $(spe)/core $(spe)/crypto $(spe)
 
 # The interface's non-secure half.
 interface_sources := $(spe)/interface/tfm_psa_ns_api.c $(spe)/interface/tfm_attest_api.c \
-	$(spe)/interface/device_ioctl.c
+	$(spe)/interface/device_ioctl.c $(spe)/interface/tfm_ps_api.c
 interface_includes := $(spe)/include $(spe)/interface

@@ -35,6 +35,7 @@ class Inference:
         data: the input tensor's bytes (host input).
         boot: which boot of the board it came from, 0 for the first after flashing.
         seed: that boot's seed: computed by the host where it knows the entropy, else as the device described it.
+        encrypted: the answer was asked for as a COSE_Encrypt0 around the signed message.
         before: the inference asked for before this one (its own `before` left out); None for the first.
     """
 
@@ -44,6 +45,7 @@ class Inference:
     data: bytes | None = None
     boot: int = 0
     seed: bytes | None = None
+    encrypted: bool = False
     before: Inference | None = None
 
     @property
@@ -128,24 +130,27 @@ class Device:
             stimulus.taken()
         return tuple(stimulus.expected_samples(count))
 
-    def infer_window(self, *, nonce: bytes | None = None) -> Inference:
-        """Sample a whole window from the stimulus and ask for a signed result."""
+    def infer_window(self, *, nonce: bytes | None = None, encrypted: bool = False) -> Inference:
+        """Sample a whole window from the stimulus and ask for a signed result, `encrypted` if it shall be."""
         samples = self.fill_window()
-        return self._infer(nonce, Source.SENSOR, samples=samples)
+        return self._infer(nonce, Source.SENSOR, samples=samples, encrypted=encrypted)
 
     def infer_again(self, samples: Sequence[Sample], *, nonce: bytes | None = None) -> Inference:
         """Ask for another result of the window that `samples` filled."""
         return self._infer(nonce, Source.SENSOR, samples=tuple(samples))
 
-    def infer_input(self, data: bytes, *, nonce: bytes | None = None, model: str | None = None) -> Inference:
+    def infer_input(
+        self, data: bytes, *, nonce: bytes | None = None, model: str | None = None, encrypted: bool = False
+    ) -> Inference:
         """Ask for a signed result of an input tensor that the host gives (its bytes).
 
         Args:
             data: the tensor.
             nonce: what the result must hold; by default fresh random bytes.
             model: a name: the device must refuse when another model is active.
+            encrypted: as a COSE_Encrypt0 around the signed message (feature ``encrypted-result``).
         """
-        return self._infer(nonce, Source.HOST, data=data, wanted=model)
+        return self._infer(nonce, Source.HOST, data=data, wanted=model, encrypted=encrypted)
 
     def any_input(self) -> bytes:
         """Some input that the active model takes, for tests to which its value does not matter."""
@@ -237,12 +242,16 @@ class Device:
         samples: tuple[Sample, ...] = (),
         data: bytes | None = None,
         wanted: str | None = None,
+        encrypted: bool = False,
     ) -> Inference:
         if nonce is None and Feature.NONCE in self.client.features:
             nonce = fresh_nonce()
         known = self._bench.description
         self._bench.asked_results += 1  # also those that the device refuses
-        answer = self.client.infer(nonce=nonce, source=source, data=data, model=wanted)
+        if encrypted:
+            answer = self.test_commands.infer(nonce=nonce, source=source, data=data, model=wanted, encrypted=True)
+        else:
+            answer = self.client.infer(nonce=nonce, source=source, data=data, model=wanted)
         made = Inference(
             answer=answer,
             model=known.model,
@@ -250,6 +259,7 @@ class Device:
             data=data,
             boot=self._bench.boots,
             seed=self._bench.boot_seed,
+            encrypted=encrypted,
             before=self._before,
         )
         self._before = replace(made, before=None)

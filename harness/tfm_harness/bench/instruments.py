@@ -10,6 +10,7 @@ from tfm_harness.config.build import Build
 if TYPE_CHECKING:
     from tfm_harness.parity.engines import ReferenceEngine
     from tfm_harness.trust.ledger import FileLedger
+    from tfm_harness.trust.nonce_ledger import FileNonceLedger
 
 __all__ = ["Instruments"]
 
@@ -31,6 +32,7 @@ class Instruments:
         self._onnx_oracle: ReferenceEngine | None = None
         self._measurer: ReferenceEngine | None = None
         self._ledger: FileLedger | None = None
+        self._nonces: FileNonceLedger | None = None
 
     @property
     def engine(self) -> ReferenceEngine:
@@ -100,6 +102,15 @@ class Instruments:
             self._ledger = FileLedger(self._state_dir / "signatures.sqlite")
         return self._ledger
 
+    @property
+    def nonces(self) -> FileNonceLedger:
+        """Nonces of AES-GCM that any run has seen from this state folder, by key."""
+        if self._nonces is None:
+            from tfm_harness.trust.nonce_ledger import FileNonceLedger
+
+            self._nonces = FileNonceLedger(self._state_dir / "nonces.sqlite")
+        return self._nonces
+
     def close(self) -> None:
         """End what was started. Safe to call twice; what is wanted later is made anew."""
         engines = (self._engine, self._oracle, self._onnx_engine, self._onnx_oracle, self._measurer)
@@ -109,3 +120,6 @@ class Instruments:
         ledger, self._ledger = self._ledger, None
         if ledger is not None:
             ledger.close()
+        nonces, self._nonces = self._nonces, None
+        if nonces is not None:
+            nonces.close()

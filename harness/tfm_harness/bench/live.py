@@ -184,6 +184,7 @@ class LiveCombination(RestartableCombination):
             self.state,
             report,
             ledger=lambda: self.instruments.ledger,
+            nonces=lambda: self.instruments.nonces,
             board_keys=(self.context.shared_dir or run_dir) / "keys.sqlite",
             tick_hz=clock.hz if clock else None,
             kept=KeptEvidence(run_dir, test=test, combination=self.combination, board=self.board) if test else None,

@@ -17,10 +17,12 @@ from tfm_harness.trust.expectations import board_token_expectations
 from tfm_harness.trust.kept import KeptEvidence, Kind, named_profile
 from tfm_harness.verify.checks.keys import KEY_BOARDS_DIFFER
 from tfm_harness.verify.cose import CoseMessage
+from tfm_harness.verify.cose_encrypt0 import decrypt_cose
 from tfm_harness.verify.csr import CertificationRequest, verify_csr
 from tfm_harness.verify.deterministic import check_rfc6979
 from tfm_harness.verify.key_relations import check_device_key
 from tfm_harness.verify.keys import PublicKey, VerificationKey
+from tfm_harness.verify.nonces import NonceLedger, check_nonces, record_nonce
 from tfm_harness.verify.relations import TokenObservation, check_token_relations
 from tfm_harness.verify.result_relations import check_one_identity
 from tfm_harness.verify.results import (
@@ -48,6 +50,7 @@ DEVICE_KEY = Check(
     title="the public key the device shows is the one trusted for this board",
     requirement="PSA Security Model 1.1 s.4.3 (attestable identity)",
 )
+_MOST_OF_SECTOR = 4096
 _ROLES = {"iak": "the attestation key", "result": "the key for results", "client": "the client key"}
 
 
@@ -60,6 +63,7 @@ class Verifier:
         state: what is known of the device, asked anew for each judgement.
         report: gets the findings.
         ledger: the signatures of all runs, opened when first needed.
+        nonces: the nonces of encryptions of all runs, likewise.
         board_keys: the file in which the boards of this run remember the keys that they showed.
         tick_hz: ticks a second of the device's clock; None where the target does not say.
         kept: keeps what is judged as raw evidence; None: nothing is kept.
@@ -71,6 +75,7 @@ class Verifier:
         report: Report,
         *,
         ledger: Callable[[], SignatureLedger],
+        nonces: Callable[[], NonceLedger],
         board_keys: Path,
         tick_hz: int | None = None,
         kept: KeptEvidence | None = None,
@@ -78,6 +83,7 @@ class Verifier:
         self._state = state
         self.report = report
         self._ledger = ledger
+        self._nonces = nonces
         self._board_keys = board_keys
         self._tick_hz = tick_hz
         self._kept = kept
@@ -87,7 +93,14 @@ class Verifier:
 
     def apart(self) -> Verifier:
         """A verifier whose findings count for nothing: for a test that judges what was parsed by itself."""
-        return Verifier(self._state, Report(), ledger=self._ledger, board_keys=self._board_keys, tick_hz=self._tick_hz)
+        return Verifier(
+            self._state,
+            Report(),
+            ledger=self._ledger,
+            nonces=self._nonces,
+            board_keys=self._board_keys,
+            tick_hz=self._tick_hz,
+        )
 
     def result(self, inference: Inference, *, subject: str = "") -> SignedResult:
         """Judge a signed result: envelope, signature, and everything the host knows about the request.
@@ -152,6 +165,62 @@ class Verifier:
         )
         self._asked_before = now.asked_results
         return result
+
+    def encrypted_result(self, inference: Inference, *, subject: str = "") -> SignedResult | None:
+        """Judge a result that was asked for encrypted: the COSE_Encrypt0, its nonce, and the signed result in it.
+
+        Returns:
+            The signed result; None where the message does not decrypt.
+
+        Raises:
+            ConfigError: the host does not know the key.
+        """
+        key = self._symmetric_key("result-encryption")
+        plaintext = self.decrypted(
+            inference.answer.message, key, external_aad=inference.answer.nonce or b"", subject=subject
+        )
+        if plaintext is None:
+            return None
+        opened = replace(inference, answer=replace(inference.answer, message=plaintext), encrypted=False)
+        return self.result(opened, subject=subject)
+
+    def stored_object(self, sector: bytes, *, external_aad: bytes, subject: str = "") -> bytes | None:
+        """Judge an object of protected storage as it lies in flash: the COSE_Encrypt0 and its nonce; its bytes.
+
+        Raises:
+            ConfigError: the host does not know the key.
+        """
+        return self.decrypted(
+            sector[:_MOST_OF_SECTOR],
+            self._symmetric_key("storage"),
+            external_aad=external_aad,
+            subject=subject,
+            rest=True,
+        )
+
+    def decrypted(
+        self, data: bytes, key: bytes, *, external_aad: bytes, subject: str = "", rest: bool = False
+    ) -> bytes | None:
+        """Judge a COSE_Encrypt0 under `key`, and its nonce against all of all runs; its plaintext, if authentic."""
+        where = f"{subject or 'a message'} of {self._state().board}"
+        message, plaintext = decrypt_cose(
+            data, key=key, external_aad=external_aad, report=self.report, subject=subject, rest=rest
+        )
+        if message is not None and message.nonce is not None and plaintext is not None:
+            record = record_nonce(key, message.nonce, message.ciphertext, where=where)
+            check_nonces([record], self.report, ledger=self._nonces())
+        return plaintext
+
+    def _symmetric_key(self, role: str) -> bytes:
+        key = self._state().trust.symmetric_key(role)
+        if key is None:
+            raise ConfigError(
+                f"the host does not know this board's {role} key",
+                kind="no-key",
+                where=str(self._state().trust.build.path or ""),
+                hint="it follows from the secret that the harness gave the board: name `known-secrets` in needs()",
+            )
+        return key
 
     def token(
         self,

@@ -28,7 +28,7 @@ class MemoryRegion(Strict):
     owner: Owner
     block: Size = Field(default=0x1000, ge=32, description="the least size that its protection can tell apart")
     executable: bool = Field(default=False, description="non-secure: code lies here, and services may refuse to write")
-    holds: frozenset[Literal["model", "window", "secrets", "otp", "nv", "entropy"]] = frozenset()
+    holds: frozenset[Literal["model", "window", "secrets", "otp", "nv", "entropy", "storage"]] = frozenset()
     scratch: Address | None = Field(
         default=None, description="non-secure RAM from here to the region's end that the firmware does not use"
     )

@@ -38,6 +38,8 @@ class Feature(enum.StrEnum):
     APP_TOKEN = "app-token"  # noqa: S105 - a feature's name
     PUBLIC_KEYS = "public-keys"
     CSR = "csr"
+    ENCRYPTED_RESULT = "encrypted-result"  # signed results in a COSE_Encrypt0
+    PROTECTED_STORAGE = "protected-storage"  # PSA Protected Storage for clients outside
     SENSOR = "sensor"  # the sensor can be stepped
     FREE_RUNNING = "free-running"
     PRINTED_RESULT = "printed-result"  # results are decimal text, three decimals, unsigned

@@ -11,7 +11,12 @@ from tfm_harness.errors import ConfigError
 from tfm_harness.files import KEY_LIMIT, MODEL_LIMIT, read_file
 from tfm_harness.trust.expectations import build_components
 from tfm_harness.verify.components import ExpectedComponent
-from tfm_harness.verify.derive import ReferenceIdentity, derive_reference_keys, reference_private_key
+from tfm_harness.verify.derive import (
+    ReferenceIdentity,
+    derive_reference_keys,
+    reference_private_key,
+    reference_symmetric_key,
+)
 from tfm_harness.verify.images import expected_components, split_images
 from tfm_harness.verify.keyfiles import parse_image_key, parse_key
 from tfm_harness.verify.keys import ImageKey, PublicKey, VerificationKey
@@ -70,6 +75,15 @@ class Trust:
         if self.identity.huk is None or self._said(role) != "provisioned":
             return None
         return reference_private_key(self.identity.huk, role)
+
+    def symmetric_key(self, role: str) -> bytes | None:
+        """The AES key of ``result-encryption`` or ``storage``, where the host knows it; else None.
+
+        It does where the harness drew the board's secret and the build relies on the keys that follow from it.
+        """
+        if self.identity.huk is None or self._said("result") != "provisioned":
+            return None
+        return reference_symmetric_key(self.identity.huk, role)
 
     def _said(self, role: str) -> KeySource | None:
         trust = self.build.trust

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tfm_harness.verify.certificates import verify_certificate
     from tfm_harness.verify.components import ExpectedComponent, SoftwareComponent
     from tfm_harness.verify.cose import CoseMessage, VerifiedMessage, verify_cose
+    from tfm_harness.verify.cose_encrypt0 import EncryptedMessage, decrypt_cose, parse_encrypted
     from tfm_harness.verify.csr import CertificationRequest, verify_csr
     from tfm_harness.verify.derive import (
         SALT,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         boot_seed,
         derive_reference_keys,
         reference_private_key,
+        reference_symmetric_key,
     )
     from tfm_harness.verify.deterministic import secret_number, what_time_may_follow
     from tfm_harness.verify.elf import ElfError, gateways, load_segments, measure
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from tfm_harness.verify.keys import Ed25519Key, KeyFormatError, KeyRing, PublicKey, RsaKey, SymmetricKey
     from tfm_harness.verify.leaks import SampleValues, Scanner, Secret, device_secrets, missed_canaries, samples_in
     from tfm_harness.verify.mcuboot import ImageFormatError, McubootImage, TlvType, parse_mcuboot, split_images
+    from tfm_harness.verify.nonces import NonceLedger, NonceRecord, check_nonces, record_nonce
     from tfm_harness.verify.published import PUBLISHED_P256
     from tfm_harness.verify.relations import TokenObservation, check_token_relations
     from tfm_harness.verify.result_profile import ResultProfile, builtin_profiles, load_profile
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from tfm_harness.verify.results import ResultExpectations, TensorSpec, signature_of_result, verify_result
     from tfm_harness.verify.signatures import SignatureLedger, check_signatures, record_request, record_signature
     from tfm_harness.verify.signed_result import SignedResult
+    from tfm_harness.verify.stored_objects import messages_in, object_aad
     from tfm_harness.verify.token import PsaToken, TokenExpectations, verify_claims, verify_psa_token
 
 _HOMES = {
@@ -53,8 +57,17 @@ _HOMES = {
     "certificates": ("verify_certificate",),
     "components": ("ExpectedComponent", "SoftwareComponent"),
     "cose": ("CoseMessage", "VerifiedMessage", "verify_cose"),
+    "cose_encrypt0": ("EncryptedMessage", "decrypt_cose", "parse_encrypted"),
+    "nonces": ("NonceLedger", "NonceRecord", "check_nonces", "record_nonce"),
     "csr": ("CertificationRequest", "verify_csr"),
-    "derive": ("ReferenceIdentity", "boot_seed", "derive_reference_keys", "SALT", "reference_private_key"),
+    "derive": (
+        "ReferenceIdentity",
+        "boot_seed",
+        "derive_reference_keys",
+        "SALT",
+        "reference_private_key",
+        "reference_symmetric_key",
+    ),
     "elf": ("ElfError", "gateways", "load_segments", "measure"),
     "images": ("expected_components", "verify_mcuboot"),
     "key_relations": ("KeyObservation", "check_device_key", "check_key_relations"),
@@ -67,6 +80,7 @@ _HOMES = {
     "results": ("ResultExpectations", "TensorSpec", "signature_of_result", "verify_result"),
     "signatures": ("SignatureLedger", "check_signatures", "record_request", "record_signature"),
     "signed_result": ("SignedResult",),
+    "stored_objects": ("messages_in", "object_aad"),
     "token": ("PsaToken", "TokenExpectations", "verify_claims", "verify_psa_token"),
 }
 
@@ -80,12 +94,15 @@ __all__ = [
     "CoseMessage",
     "Ed25519Key",
     "ElfError",
+    "EncryptedMessage",
     "ExpectedComponent",
     "ImageFormatError",
     "KeyFormatError",
     "KeyObservation",
     "KeyRing",
     "McubootImage",
+    "NonceLedger",
+    "NonceRecord",
     "PsaToken",
     "PublicKey",
     "ReferenceIdentity",
@@ -109,9 +126,11 @@ __all__ = [
     "builtin_profiles",
     "check_device_key",
     "check_key_relations",
+    "check_nonces",
     "check_result_relations",
     "check_signatures",
     "check_token_relations",
+    "decrypt_cose",
     "derive_reference_keys",
     "device_secrets",
     "expected_components",
@@ -119,15 +138,20 @@ __all__ = [
     "load_profile",
     "load_segments",
     "measure",
+    "messages_in",
     "missed_canaries",
+    "object_aad",
     "parse_cose_key",
+    "parse_encrypted",
     "parse_image_key",
     "parse_key",
     "parse_mcuboot",
     "parse_spki",
+    "record_nonce",
     "record_request",
     "record_signature",
     "reference_private_key",
+    "reference_symmetric_key",
     "samples_in",
     "secret_number",
     "signature_of_result",

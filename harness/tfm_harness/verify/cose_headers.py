@@ -8,7 +8,7 @@ from tfm_harness.verify.checks import envelope as check
 from tfm_harness.verify.cose_message import MAC0, CoseMessage
 from tfm_harness.verify.judge import Judge
 
-__all__ = ["check_headers"]
+__all__ = ["check_buckets", "check_headers"]
 
 _UNDERSTOOD = frozenset({1, 3, 4})
 """Header labels that may be named in crit: algorithm, content type, key id."""
@@ -23,7 +23,7 @@ def check_headers(
     if not unprotected and len(protected) == 1 and type(protected.get(1)) is int:
         judge.passed_all(_HEADER_RULES)  # nothing but an algorithm: no rule can be broken
     else:
-        _check_buckets(protected, unprotected, judge)
+        check_buckets(protected, unprotected, judge)
     if 1 not in protected:
         seen = f"{describe(unprotected[1])} unprotected" if 1 in unprotected else "none"
         judge.failed(check.ALG_PROTECTED, expected="alg (1) in the protected header", seen=seen)
@@ -40,11 +40,12 @@ def check_headers(
     return algorithm
 
 
-def _check_buckets(
+def check_buckets(
     protected: dict[int | str | bytes, cbor.CborValue],
     unprotected: dict[int | str | bytes, cbor.CborValue],
     judge: Judge,
 ) -> None:
+    """Judge what the two buckets hold beside the algorithm."""
     bad = [label for bucket in (protected, unprotected) for label in bucket if isinstance(label, bytes)]
     judge.judge(check.HEADER_LABELS, not bad, expected="integer or text", seen=f"byte string label(s) {bad}"[:120])
     if unprotected:

@@ -10,7 +10,18 @@ from tfm_harness.verify import cbor
 from tfm_harness.verify.checks import envelope as check
 from tfm_harness.verify.judge import Judge
 
-__all__ = ["MAC0", "SIGN1", "CoseMessage", "EnvelopeError", "not_verified", "parse", "record_oddities", "record_parse"]
+__all__ = [
+    "MAC0",
+    "SIGN1",
+    "CoseMessage",
+    "EnvelopeError",
+    "byte_string",
+    "header_map",
+    "not_verified",
+    "parse",
+    "record_oddities",
+    "record_parse",
+]
 
 
 SIGN1 = 18
@@ -94,9 +105,9 @@ def parse(data: bytes, *, max_size: int = cbor.MAX_SIZE) -> CoseMessage:
     if major != 4 or count != 4:
         seen = f"array of {count}" if major == 4 else cbor.type_names[major]
         raise EnvelopeError(check.STRUCTURE, expected="array of 4", seen=seen, offset=at)
-    start, pos = _bstr(data, pos, end, odd, "the protected header")
+    start, pos = byte_string(data, pos, end, odd, "the protected header")
     protected_raw = data[start:pos]
-    protected = _header_map(data, start, pos, odd) if protected_raw else {}
+    protected = header_map(data, start, pos, odd) if protected_raw else {}
     at = pos
     if pos < end and data[pos] >> 5 not in {5, 6}:
         seen = cbor.type_names[data[pos] >> 5]
@@ -106,9 +117,9 @@ def parse(data: bytes, *, max_size: int = cbor.MAX_SIZE) -> CoseMessage:
         raise EnvelopeError(check.STRUCTURE, expected="a map", seen="another type", offset=at)
     if pos < end and data[pos] == 0xF6:
         raise EnvelopeError(check.ATTACHED, expected="a payload", seen="nil (detached payload)", offset=pos)
-    payload_at, pos = _bstr(data, pos, end, odd, "the payload")
+    payload_at, pos = byte_string(data, pos, end, odd, "the payload")
     payload = data[payload_at:pos]
-    start, pos = _bstr(data, pos, end, odd, "the signature or tag")
+    start, pos = byte_string(data, pos, end, odd, "the signature or tag")
     if pos != end:
         raise cbor.CborError("trailing", pos, f"{end - pos} byte(s) after the end of the COSE message")
     return CoseMessage(
@@ -116,22 +127,32 @@ def parse(data: bytes, *, max_size: int = cbor.MAX_SIZE) -> CoseMessage:
     )
 
 
-def _bstr(data: bytes, pos: int, end: int, odd: list[cbor.Oddity], what: str) -> tuple[int, int]:
-    """Start and end of a byte string's content."""
+def byte_string(
+    data: bytes, pos: int, end: int, odd: list[cbor.Oddity], what: str, *, broken: Check = check.STRUCTURE
+) -> tuple[int, int]:
+    """Start and end of a byte string's content.
+
+    Raises:
+        CborError: the encoding is refused.
+        EnvelopeError: another type; `broken` is the rule.
+    """
     at = pos
     major, length, pos = cbor.read_head(data, pos, end, odd)
     if major != 2:
         seen = "null" if data[at] == 0xF6 else cbor.type_names[major]
-        raise EnvelopeError(check.STRUCTURE, expected=f"a byte string as {what}", seen=seen, offset=at)
+        raise EnvelopeError(broken, expected=f"a byte string as {what}", seen=seen, offset=at)
     if length > end - pos:
         raise cbor.CborError("well-formed", at, f"{what} of {length} bytes, {end - pos} left")
     return pos, pos + length
 
 
-def _header_map(data: bytes, start: int, end: int, odd: list[cbor.Oddity]) -> dict[int | str | bytes, cbor.CborValue]:
+def header_map(
+    data: bytes, start: int, end: int, odd: list[cbor.Oddity], *, broken: Check = check.STRUCTURE
+) -> dict[int | str | bytes, cbor.CborValue]:
+    """The protected header that is encoded in these bytes. Raises as `byte_string`."""
     if data[start] >> 5 not in {5, 6}:
         seen = cbor.type_names[data[start] >> 5]
-        raise EnvelopeError(check.STRUCTURE, expected="a map in the protected header", seen=seen, offset=start)
+        raise EnvelopeError(broken, expected="a map in the protected header", seen=seen, offset=start)
     decoded = cbor.decode_range(data, start, end)
     odd.extend(decoded.oddities)
     if not isinstance(decoded.value, dict):  # pragma: no cover -- the head said map, or the decoder raised

@@ -18,7 +18,13 @@ from tfm_harness.errors import ConfigError
 from tfm_harness.verify.algorithms import P256
 from tfm_harness.verify.keys import PublicKey
 
-__all__ = ["ReferenceIdentity", "boot_seed", "derive_reference_keys", "reference_private_key"]
+__all__ = [
+    "ReferenceIdentity",
+    "boot_seed",
+    "derive_reference_keys",
+    "reference_private_key",
+    "reference_symmetric_key",
+]
 
 SALT = b"tfm-harness-reference"
 """The salt from which the reference firmware's keys are derived (docs/protocol.md, Identity)."""
@@ -26,6 +32,10 @@ LABELS = {
     "iak": b"tfm-harness/iak/v1",
     "result": b"tfm-harness/result/v1",
     "client": b"tfm-harness/client/v1",
+}
+SYMMETRIC_LABELS = {
+    "result-encryption": b"tfm-harness/result-encryption/v1",
+    "storage": b"tfm-harness/storage/v1",
 }
 UUID_LABEL = b"tfm-harness/uuid/v1"
 BOOT_SEED_SALT = b"tfm-harness-boot-seed"
@@ -87,6 +97,16 @@ def reference_private_key(huk: bytes, role: str) -> ec.EllipticCurvePrivateKey:
         KeyError: another role.
     """
     return ec.derive_private_key(_scalar(_prk(huk), LABELS[role]), ec.SECP256R1())
+
+
+def reference_symmetric_key(huk: bytes, role: str) -> bytes:
+    """An AES-128 key (16 bytes) of a *virtual* board: ``result-encryption`` or ``storage``.
+
+    Raises:
+        ConfigError: a wrong length.
+        KeyError: another role.
+    """
+    return next(_expand(_prk(huk), SYMMETRIC_LABELS[role]))[:16]
 
 
 def derive_reference_keys(huk: bytes) -> ReferenceIdentity:

@@ -28,6 +28,9 @@
 #define NV_ITS_COPY_B (NV_BASE + 0x10000u)
 #define NV_MODEL_BANK_BASE (NV_BASE + 0x100000u) /* two banks of MODEL_STORE_SLOT_SIZE */
 
+/* Stands for flash outside of the chip: an attacker reads and writes it. */
+#define NV_PS_FLASH_BASE (NV_BASE + 0x200000u)
+
 #define COUNTER_HZ_VALUE 32000000u
 
 #endif

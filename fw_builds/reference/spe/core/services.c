@@ -19,6 +19,8 @@ const struct spm_service spm_services[] = {
 	  true, tfm_inference_service_sfn },
 	{ TFM_MODEL_STORE_SERVICE_SID, TFM_MODEL_STORE_SERVICE_HANDLE, TFM_MODEL_STORE_SERVICE_VERSION,
 	  TFM_SP_MODEL_STORE, true, tfm_model_store_service_sfn },
+	{ TFM_PROTECTED_STORAGE_SERVICE_SID, TFM_PROTECTED_STORAGE_SERVICE_HANDLE,
+	  TFM_PROTECTED_STORAGE_SERVICE_VERSION, TFM_SP_PS, true, tfm_ps_service_sfn },
 };
 
 const unsigned spm_service_count = sizeof spm_services / sizeof spm_services[0];

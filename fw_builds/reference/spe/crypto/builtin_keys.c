@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "aead.h"
 #include "cbor_encode.h"
 #include "device.h"
 #include "ecdsa.h"
@@ -28,6 +29,19 @@ static struct builtin_key keys[] = {
 	{ .id = TFM_BUILTIN_KEY_ID_IAK, .signer = TFM_SP_INITIAL_ATTESTATION, .label = KEY_LABEL_IAK },
 	{ .id = TFM_BUILTIN_KEY_ID_RESULT, .signer = TFM_SP_INFERENCE, .label = KEY_LABEL_RESULT },
 	{ .id = TFM_BUILTIN_KEY_ID_CLIENT, .signer = TFM_SP_INFERENCE, .label = KEY_LABEL_CLIENT },
+};
+
+struct builtin_aes_key {
+	const psa_key_id_t id;
+	const int32_t user; /* the partition that may use it */
+	const char *const label;
+	bool is_there;
+	uint8_t key[AEAD_KEY_SIZE];
+};
+
+static struct builtin_aes_key aes_keys[] = {
+	{ .id = TFM_BUILTIN_KEY_ID_RESULT_ENCRYPTION, .user = TFM_SP_INFERENCE, .label = KEY_LABEL_RESULT_ENCRYPTION },
+	{ .id = TFM_BUILTIN_KEY_ID_STORAGE, .user = TFM_SP_PS, .label = KEY_LABEL_STORAGE },
 };
 
 static psa_status_t find(psa_key_id_t id, struct builtin_key **found)
@@ -99,6 +113,30 @@ DECISION psa_status_t builtin_sign(psa_key_id_t id, int32_t partition, const uin
 	}
 	FIH_REQUIRE(fih_of(key->signer == partition && device_may_sign()));
 	return ecdsa_sign(key->private, digest, signature) ? PSA_SUCCESS : PSA_ERROR_CORRUPTION_DETECTED;
+}
+
+psa_status_t builtin_aes_key(psa_key_id_t id, int32_t partition, const uint8_t **key)
+{
+	for (size_t i = 0; i < sizeof aes_keys / sizeof aes_keys[0]; i++) {
+		struct builtin_aes_key *const found = &aes_keys[i];
+
+		if (found->id != id) {
+			continue;
+		}
+		if (found->user != partition) {
+			return PSA_ERROR_NOT_PERMITTED;
+		}
+		if (device()->otp_state != OTP_OK) {
+			return PSA_ERROR_BAD_STATE;
+		}
+		if (!found->is_there) {
+			derive_aes_key(device()->otp.huk, found->label, found->key);
+			found->is_there = true;
+		}
+		*key = found->key;
+		return PSA_SUCCESS;
+	}
+	return PSA_ERROR_INVALID_HANDLE;
 }
 
 psa_status_t builtin_instance_id(uint8_t id[33])

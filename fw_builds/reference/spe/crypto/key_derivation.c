@@ -69,6 +69,15 @@ void derive_p256_key(const uint8_t huk[32], const char *label, uint8_t key[32])
 	forget(&hkdf);
 }
 
+void derive_aes_key(const uint8_t huk[32], const char *label, uint8_t key[16])
+{
+	br_hkdf_context hkdf;
+
+	extract(&hkdf, IDENTITY_SALT, huk);
+	(void)br_hkdf_produce(&hkdf, label, strlen(label), key, 16);
+	forget(&hkdf);
+}
+
 void derive_uuid(const uint8_t huk[32], uint8_t uuid[16])
 {
 	br_hkdf_context hkdf;

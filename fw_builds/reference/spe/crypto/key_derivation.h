@@ -10,9 +10,14 @@
 #define KEY_LABEL_IAK "tfm-harness/iak/v1"
 #define KEY_LABEL_RESULT "tfm-harness/result/v1"
 #define KEY_LABEL_CLIENT "tfm-harness/client/v1"
+#define KEY_LABEL_RESULT_ENCRYPTION "tfm-harness/result-encryption/v1"
+#define KEY_LABEL_STORAGE "tfm-harness/storage/v1"
 
 /* A P-256 private key by the rule of PSA Crypto API 1.1 for psa_key_derivation_output_key(). */
 void derive_p256_key(const uint8_t huk[32], const char *label, uint8_t key[32]);
+
+/* An AES-128 key: the first 16 bytes of HKDF's output for that label. */
+void derive_aes_key(const uint8_t huk[32], const char *label, uint8_t key[16]);
 
 /* RFC 9562 version 8. */
 void derive_uuid(const uint8_t huk[32], uint8_t uuid[16]);

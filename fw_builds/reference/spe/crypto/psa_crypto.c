@@ -7,10 +7,12 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "aead.h"
 #include "bearssl_hash.h"
 #include "bearssl_rand.h"
 #include "builtin_keys.h"
 #include "device.h"
+#include "fih.h"
 #include "sha256.h"
 #include "spm.h"
 
@@ -134,6 +136,71 @@ psa_status_t psa_export_public_key(psa_key_id_t key, uint8_t *data, size_t data_
 		*data_length = PSA_EXPORT_PUBLIC_KEY_MAX_SIZE;
 	}
 	return status;
+}
+
+static psa_status_t aead_key(psa_key_id_t id, psa_algorithm_t alg, size_t nonce_length, const uint8_t **key)
+{
+	if (alg != PSA_ALG_GCM) {
+		return PSA_ERROR_NOT_SUPPORTED;
+	}
+	if (nonce_length != AEAD_NONCE_SIZE) {
+		return PSA_ERROR_INVALID_ARGUMENT;
+	}
+	return builtin_aes_key(id, spm_current_partition(), key);
+}
+
+psa_status_t psa_aead_encrypt(psa_key_id_t key, psa_algorithm_t alg, const uint8_t *nonce, size_t nonce_length,
+			      const uint8_t *additional_data, size_t additional_data_length, const uint8_t *plaintext,
+			      size_t plaintext_length, uint8_t *ciphertext, size_t ciphertext_size,
+			      size_t *ciphertext_length)
+{
+	const uint8_t *bytes;
+	const psa_status_t status = aead_key(key, alg, nonce_length, &bytes);
+
+	if (status != PSA_SUCCESS) {
+		return status;
+	}
+	if (ciphertext_size < AEAD_TAG_SIZE || ciphertext_size - AEAD_TAG_SIZE < plaintext_length) {
+		return PSA_ERROR_BUFFER_TOO_SMALL;
+	}
+	memmove(ciphertext, plaintext, plaintext_length);
+	aead_encrypt(bytes, nonce, additional_data, additional_data_length, ciphertext, plaintext_length,
+		     ciphertext + plaintext_length);
+	*ciphertext_length = plaintext_length + AEAD_TAG_SIZE;
+	return PSA_SUCCESS;
+}
+
+DECISION psa_status_t psa_aead_decrypt(psa_key_id_t key, psa_algorithm_t alg, const uint8_t *nonce, size_t nonce_length,
+				       const uint8_t *additional_data, size_t additional_data_length,
+				       const uint8_t *ciphertext, size_t ciphertext_length, uint8_t *plaintext,
+				       size_t plaintext_size, size_t *plaintext_length)
+{
+	const uint8_t *bytes;
+	uint8_t tag[AEAD_TAG_SIZE];
+	const psa_status_t status = aead_key(key, alg, nonce_length, &bytes);
+
+	if (status != PSA_SUCCESS) {
+		return status;
+	}
+	if (ciphertext_length < sizeof tag) {
+		return PSA_ERROR_INVALID_SIGNATURE;
+	}
+	const size_t len = ciphertext_length - sizeof tag;
+
+	if (plaintext_size < len) {
+		return PSA_ERROR_BUFFER_TOO_SMALL;
+	}
+	memcpy(tag, ciphertext + len, sizeof tag);
+	memmove(plaintext, ciphertext, len);
+	volatile bool authentic =
+		aead_decrypt(bytes, nonce, additional_data, additional_data_length, plaintext, len, tag);
+
+	if (!authentic) {
+		return PSA_ERROR_INVALID_SIGNATURE;
+	}
+	FIH_REQUIRE(fih_of(authentic));
+	*plaintext_length = len;
+	return PSA_SUCCESS;
 }
 
 psa_status_t psa_generate_random(uint8_t *output, size_t output_size)

@@ -11,5 +11,7 @@
 #define TFM_BUILTIN_KEY_ID_PLAT_SPECIFIC_MIN 0x7FFF816Bu
 #define TFM_BUILTIN_KEY_ID_RESULT 0x7FFF816Bu /* signs for the inference partition */
 #define TFM_BUILTIN_KEY_ID_CLIENT 0x7FFF816Cu /* signs for the inference partition */
+#define TFM_BUILTIN_KEY_ID_RESULT_ENCRYPTION 0x7FFF816Du /* AES-128, encrypts for the inference partition */
+#define TFM_BUILTIN_KEY_ID_STORAGE 0x7FFF816Eu /* AES-128, for the protected storage service */
 
 #endif

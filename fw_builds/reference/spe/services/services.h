@@ -10,5 +10,6 @@
 psa_status_t tfm_attestation_service_sfn(const psa_msg_t *msg);
 psa_status_t tfm_platform_service_sfn(const psa_msg_t *msg);
 psa_status_t tfm_model_store_service_sfn(const psa_msg_t *msg);
+psa_status_t tfm_ps_service_sfn(const psa_msg_t *msg);
 
 #endif

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         Probe,
         Refused,
         SampleState,
+        StoredObject,
         decode_answer,
         field,
     )
@@ -24,7 +25,16 @@ if TYPE_CHECKING:
     from tfm_harness.protocol.smp.test_commands import TRACE_LIFECYCLE, PsaCall
 
 _HOMES = {
-    "answers": ("DeviceStats", "ModelInfo", "Probe", "Refused", "SampleState", "decode_answer", "field"),
+    "answers": (
+        "DeviceStats",
+        "ModelInfo",
+        "Probe",
+        "Refused",
+        "SampleState",
+        "StoredObject",
+        "decode_answer",
+        "field",
+    ),
     "client": ("PHASES", "SmpDriver"),
     "frame": ("MAX_PACKET", "FrameDecoder", "Packet", "encode_frame"),
     "header": ("DOCUMENTED", "GROUP_INFERENCE", "GROUP_OS", "HEADER", "Command", "Header", "Op"),
@@ -54,6 +64,7 @@ __all__ = [
     "Request",
     "SampleState",
     "SmpDriver",
+    "StoredObject",
     "decode_answer",
     "encode_frame",
     "field",

@@ -22,6 +22,7 @@ __all__ = [
     "Probe",
     "Refused",
     "SampleState",
+    "StoredObject",
     "decode_answer",
     "field",
     "show",
@@ -155,6 +156,15 @@ class ModelInfo:
             status=field(entry, "st", int),
             active=field(entry, "act", bool),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredObject:
+    """What protected storage holds under a uid: its bytes from the offset asked for on, whole size, PSA flags."""
+
+    data: bytes
+    size: int
+    flags: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

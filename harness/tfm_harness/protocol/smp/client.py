@@ -83,6 +83,7 @@ class SmpDriver(SmpTestCommands, PseudoDriver):
         data: bytes | None = None,
         model: str | None = None,
         model_id: bytes | None = None,
+        encrypted: bool = False,
     ) -> InferResult:
         """One signed inference. Without `nonce` a fresh one of 32 random bytes is used.
 
@@ -92,6 +93,7 @@ class SmpDriver(SmpTestCommands, PseudoDriver):
             data: the input for `Source.HOST`.
             model: a name; the device refuses when another model is active.
             model_id: the id itself (32 bytes), in place of a name.
+            encrypted: the message shall be a COSE_Encrypt0 around the signed result.
         """
         nonce = fresh_nonce() if nonce is None else nonce
         arguments: dict[str, object] = {"nonce": nonce, "src": int(source)}
@@ -99,6 +101,8 @@ class SmpDriver(SmpTestCommands, PseudoDriver):
             arguments |= self.input_argument(data)
         if model is not None or model_id is not None:
             arguments["mid"] = self._model_id(model) if model_id is None and model is not None else model_id
+        if encrypted:
+            arguments["enc"] = 1
         answer, raw = self.ask(Command.INFER, arguments)
         phases = field(answer, "ph", list)
         if len(phases) != len(PHASES) or not all(type(tick) is int and tick >= 0 for tick in phases):

@@ -62,6 +62,9 @@ class Command(enum.IntEnum):
     LOG = 18
     HOLD = 19
     INPUT_UPLOAD = 20
+    PS_SET = 21
+    PS_GET = 22
+    PS_REMOVE = 23
 
 
 _READ = {
@@ -72,6 +75,7 @@ _READ = {
     Command.FAULTS,
     Command.MODELS,
     Command.STATS,
+    Command.PS_GET,
 }
 
 DOCUMENTED: frozenset[tuple[int, int, int]] = frozenset(

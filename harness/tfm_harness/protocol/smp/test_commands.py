@@ -13,6 +13,7 @@ from tfm_harness.protocol.smp.answers import (
     ModelInfo,
     Probe,
     SampleState,
+    StoredObject,
     decode_answer,
     field,
     items,
@@ -266,6 +267,29 @@ class SmpTestCommands(SmpCore):
         """
         answer, _ = self.ask(Command.MODEL_ACTIVATE, {"sha": digest})
         return field(answer, "mid", bytes)
+
+    def ps_set(self, uid: int, data: bytes, *, flags: int = 0) -> None:
+        """Store `data` under `uid` in PSA Protected Storage; flag 1: for good.
+
+        Raises:
+            Refused: -133 stored for good before, -134 a flag, -142 no room, or too long.
+        """
+        self.ask(Command.PS_SET, {"uid": uid, "data": data, **({"fl": flags} if flags else {})})
+
+    def ps_get(self, uid: int, *, offset: int = 0) -> StoredObject:
+        """What is stored under `uid`, from byte `offset` on.
+
+        Raises:
+            Refused: -140 nothing, -149 not what this device stored there last, -135 an offset behind its end.
+        """
+        answer, _ = self.ask(Command.PS_GET, {"uid": uid, **({"off": offset} if offset else {})}, read=True)
+        return StoredObject(
+            data=field(answer, "data", bytes), size=field(answer, "size", int), flags=field(answer, "fl", int)
+        )
+
+    def ps_remove(self, uid: int) -> None:
+        """Remove what is stored under `uid`. Raises as `ps_get`, and -133 where it was stored for good."""
+        self.ask(Command.PS_REMOVE, {"uid": uid})
 
     def device_stats(self) -> DeviceStats:
         """The firmware's own frame counters."""

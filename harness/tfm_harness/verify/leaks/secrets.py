@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tfm_harness.verify.derive import SALT, reference_private_key
+from tfm_harness.verify.derive import SALT, SYMMETRIC_LABELS, reference_private_key, reference_symmetric_key
 
 __all__ = ["Secret", "device_secrets", "forms", "windows"]
 
@@ -45,6 +45,7 @@ def device_secrets(huk: bytes) -> list[Secret]:
     for role in ("iak", "result", "client"):
         scalar = reference_private_key(huk, role).private_numbers().private_value
         found.append(Secret(name=f"the private {role} key", data=scalar.to_bytes(32, "big")))
+    found += [Secret(name=f"the {role} key", data=reference_symmetric_key(huk, role)) for role in SYMMETRIC_LABELS]
     return found
 
 

@@ -16,6 +16,8 @@
 #define PSA_ALG_DETERMINISTIC_ECDSA(hash_alg) \
 	((psa_algorithm_t)(PSA_ALG_DETERMINISTIC_ECDSA_BASE | ((hash_alg) & 0x000000ff)))
 
+#define PSA_ALG_GCM ((psa_algorithm_t)0x05500200)
+
 #define PSA_ECC_FAMILY_SECP_R1 ((psa_ecc_family_t)0x12)
 
 #endif

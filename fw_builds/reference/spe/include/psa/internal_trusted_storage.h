@@ -5,28 +5,13 @@
 #ifndef PSA_INTERNAL_TRUSTED_STORAGE_H
 #define PSA_INTERNAL_TRUSTED_STORAGE_H
 
-#include <stddef.h>
-#include <stdint.h>
-
-#include "psa/error.h"
+#include "psa/storage_common.h"
 
 #define PSA_ITS_API_VERSION_MAJOR 1
 #define PSA_ITS_API_VERSION_MINOR 0
 
-typedef uint64_t psa_storage_uid_t;
-typedef uint32_t psa_storage_create_flags_t;
-
-#define PSA_STORAGE_FLAG_NONE ((psa_storage_create_flags_t)0)
-#define PSA_STORAGE_FLAG_WRITE_ONCE ((psa_storage_create_flags_t)1)
-
 /* Largest object, in bytes. */
 #define ITS_MAX_OBJECT_SIZE 128u
-
-struct psa_storage_info_t {
-	size_t capacity;
-	size_t size;
-	psa_storage_create_flags_t flags;
-};
 
 /* On return of PSA_SUCCESS the object is stored for good; a reset in the middle leaves the old one. */
 psa_status_t psa_its_set(psa_storage_uid_t uid, size_t data_length, const void *p_data,

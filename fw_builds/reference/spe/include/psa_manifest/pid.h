@@ -11,5 +11,6 @@
 #define TFM_SP_PLATFORM (259)
 #define TFM_SP_MODEL_STORE (260)
 #define TFM_SP_INFERENCE (261)
+#define TFM_SP_PS (262)
 
 #endif

@@ -1,0 +1,33 @@
+"""Objects of the reference firmware's protected storage, as they lie in flash (docs/protocol.md, Protected storage)."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Final
+
+from tfm_harness.errors import ProductError
+from tfm_harness.verify import cbor
+from tfm_harness.verify.cose_encrypt0 import EncryptedMessage, parse_encrypted
+
+__all__ = ["NONSECURE_OWNER", "messages_in", "object_aad"]
+
+NONSECURE_OWNER: Final = -1
+"""The client id under which the non-secure side stores objects."""
+_BEGIN = b"\xd0\x83"  # tag 16, array of three
+_MOST = 4096
+
+
+def object_aad(uid: int, *, owner: int = NONSECURE_OWNER, flags: int = 0) -> bytes:
+    """The external data that binds a stored object to its owner, uid and PSA storage flags."""
+    return cbor.encode([owner, uid, flags])
+
+
+def messages_in(flash: bytes) -> dict[int, EncryptedMessage]:
+    """The COSE_Encrypt0 messages in a piece of flash, by where they begin; anything may stand around them."""
+    found: dict[int, EncryptedMessage] = {}
+    at = flash.find(_BEGIN)
+    while at >= 0:
+        with contextlib.suppress(ProductError):  # these two bytes may stand anywhere
+            found[at] = parse_encrypted(flash[at : at + _MOST], rest=True)
+        at = flash.find(_BEGIN, at + 1)
+    return found

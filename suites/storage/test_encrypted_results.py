@@ -1,0 +1,159 @@
+"""Results that only who knows the board's key can read."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from tfm_harness import Bench, Burned, Check, Checks, Device, Refused, ResetKind, Stimulus, Verifier, VirtualBoard
+from tfm_harness.protocol.smp import Command
+from tfm_harness.verify import parse_encrypted, reference_symmetric_key
+
+pytestmark = pytest.mark.needs(
+    "encrypted-result", "infer", "signed-result", "nonce", "trusted-results", "known-secrets"
+)
+
+OPAQUE = Check(
+    id="storage.result-opaque",
+    title="an encrypted result shows nothing of what it encrypts: no nonce, no digest, no output",
+    requirement="PSA Security Model 1.1 s.4.5 (confidentiality of assets); RFC 9052 s.5",
+)
+RISES = Check(
+    id="storage.result-nonce-rises",
+    title="the nonces of encrypted results rise, over resets and cold starts",
+    requirement="docs/protocol.md, Encrypted result; SP 800-38D s.8.2.1",
+)
+BOUND = Check(
+    id="storage.result-bound",
+    title="an encrypted result is bound to its request and its board: it decrypts with no other nonce or key",
+    requirement="RFC 9052 s.4.3; PSA Security Model 1.1 s.4.3",
+)
+IDENTITY = Check(
+    id="storage.no-identity-no-key",
+    title="without an identity nothing is encrypted",
+    requirement="PSA Security Model 1.1 s.5.2 (provisioning); docs/protocol.md, OTP area",
+)
+BAD_STATE = -137
+
+
+def some_input(bench: Bench, seed: int) -> bytes:
+    """One input tensor's bytes; another for each seed."""
+    return hashlib.shake_128(b"storage %d" % seed).digest(bench.description.input_bytes)
+
+
+def nonce_of(message: bytes) -> int:
+    """The message's nonce as a number; -1 where it has none."""
+    found = parse_encrypted(message).nonce
+    return -1 if found is None else int.from_bytes(found, "big")
+
+
+def test_an_encrypted_result_holds_the_signed_one(
+    bench: Bench, device: Device, checks: Checks, verifier: Verifier
+) -> None:
+    for seed, size in ((1, 8), (2, 32), (3, 64)):
+        nonce = hashlib.shake_128(b"nonce %d" % seed).digest(size)
+        inference = device.infer_input(some_input(bench, seed), nonce=nonce, encrypted=True)
+        message = inference.answer.message
+        result = verifier.encrypted_result(inference, subject=f"nonce of {size} bytes")
+        shown = [nonce, bytes(hashlib.sha256(some_input(bench, seed)).digest())]
+        shown += [output.data for output in result.outputs if len(output.data) >= 8] if result else []
+        seen = [piece.hex() for piece in shown if piece in message]
+        checks(OPAQUE, not seen, expected="none of it", seen=", ".join(seen), subject=f"nonce of {size} bytes")
+    plain = device.infer_input(some_input(bench, 4))
+    verifier.result(plain, subject="the next one, not encrypted")
+    checks.equal(OPAQUE, plain.answer.message[:1], b"\xd2", subject="without `enc` a COSE_Sign1")
+
+
+@pytest.mark.needs("sensor", "stimulus", "sensor-model")
+def test_an_encrypted_result_of_the_sensor(device: Device, stimulus: Stimulus, verifier: Verifier) -> None:
+    stimulus.set("mag.x", 30.0)
+    verifier.encrypted_result(device.infer_window(encrypted=True))
+
+
+@pytest.mark.needs("warm-reset", "cold-reset")
+def test_no_nonce_comes_twice(bench: Bench, device: Device, checks: Checks, verifier: Verifier) -> None:
+    """Results that are not encrypted stand between them, and resets."""
+    before = -1
+    for kind in (None, ResetKind.WARM, ResetKind.COLD):
+        if kind is not None:
+            device.reset(kind)
+        for seed in range(2):
+            inference = device.infer_input(some_input(bench, seed), encrypted=True)
+            verifier.encrypted_result(inference)
+            number = nonce_of(inference.answer.message)
+            checks(
+                RISES, number > before, expected=f"above {before}", seen=number, subject=f"after {kind or 'nothing'}"
+            )
+            before = number
+
+
+def test_it_opens_with_nothing_else(bench: Bench, device: Device, checks: Checks, verifier: Verifier) -> None:
+    inference = device.infer_input(some_input(bench, 9), encrypted=True)
+    verifier.encrypted_result(inference)
+    huk, nonce, message = bench.board.identity.huk, inference.answer.nonce, inference.answer.message
+    assert huk is not None
+    assert nonce is not None
+    apart = verifier.apart()
+    key = reference_symmetric_key(huk, "result-encryption")
+    other = bytes([huk[0] ^ 1]) + huk[1:]
+    tries = {
+        "another request's nonce": (key, bytes(len(nonce))),
+        "no external data": (key, b""),
+        "the storage key": (reference_symmetric_key(huk, "storage"), nonce),
+        "another board's key": (reference_symmetric_key(other, "result-encryption"), nonce),
+        "an all-zero key": (bytes(16), nonce),
+        "the key of an all-zero secret": (reference_symmetric_key(bytes(32), "result-encryption"), nonce),
+    }
+    for subject, (wrong, external) in tries.items():
+        opened = apart.decrypted(message, wrong, external_aad=external)
+        checks(BOUND, opened is None, expected="no plaintext", seen="the plaintext", subject=subject)
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("provision", "nv-access", "cold-reset", "factory-reset")
+def test_another_board_has_another_key(
+    bench: Bench, device: Device, checks: Checks, verifier: Verifier, virtual: VirtualBoard
+) -> None:
+    """Two boards, the same request, the same counter: two keys, so that one nonce may come on both."""
+    messages: list[bytes] = []
+    for seed in (1, 2):
+        huk = hashlib.sha256(b"TEST_ONLY storage %d" % seed).digest()
+        with virtual.other_board(Burned(huk=huk)):
+            inference = device.infer_input(some_input(bench, 1), nonce=bytes(range(16)), encrypted=True)
+            verifier.encrypted_result(inference, subject=f"board {seed}")
+            messages.append(inference.answer.message)
+            other = reference_symmetric_key(
+                hashlib.sha256(b"TEST_ONLY storage %d" % (3 - seed)).digest(), "result-encryption"
+            )
+            opened = verifier.apart().decrypted(inference.answer.message, other, external_aad=bytes(range(16)))
+            checks(
+                BOUND, opened is None, expected="no plaintext", seen="the plaintext", subject=f"board {seed}'s message"
+            )
+    checks(BOUND, messages[0] != messages[1], expected="two messages", seen="one", subject="two boards")
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("provision", "cold-reset", "protected-storage")
+def test_without_an_identity_nothing_is_encrypted(device: Device, checks: Checks, virtual: VirtualBoard) -> None:
+    with virtual.burned(Burned(otp=bytes(256))):
+        for subject, ask in (
+            ("a result", lambda: device.infer_input(device.any_input(), encrypted=True)),
+            ("an object", lambda: device.test_commands.ps_set(1, b"data")),
+        ):
+            status: int | None = 0
+            try:
+                ask()
+            except Refused as refused:
+                status = refused.status
+            checks.equal(IDENTITY, status, BAD_STATE, subject=subject)
+
+
+@pytest.mark.parametrize("value", [2, 255])
+def test_another_kind_of_encryption_is_refused(device: Device, checks: Checks, value: int) -> None:
+    request = {"nonce": bytes(16), "src": 1, "in": device.any_input(), "enc": value}
+    status: int | None = 0
+    try:
+        device.test_commands.ask(Command.INFER, request)
+    except Refused as refused:
+        status = refused.status
+    checks(OPAQUE, status == -135, expected="-135", seen=status, subject=f"enc {value}")

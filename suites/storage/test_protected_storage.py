@@ -1,0 +1,445 @@
+"""Objects in flash outside of the chip: nobody reads, changes, exchanges, moves or rolls them back."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+from tfm_harness import Bench, Burned, Check, Checks, Device, Refused, ResetKind, Verifier, VirtualBoard
+from tfm_harness.verify import EncryptedMessage, messages_in, object_aad
+
+pytestmark = pytest.mark.needs("protected-storage", "describe")
+
+READ_BACK = Check(
+    id="storage.read-back",
+    title="an object is read back as it was stored, and the API keeps its rules",
+    requirement="PSA Secure Storage API 1.0 s.5.3 (psa_ps_set, psa_ps_get, psa_ps_remove)",
+)
+ENCRYPTED = Check(
+    id="storage.object-encrypted",
+    title="an object lies in flash as a COSE_Encrypt0 under the board's storage key, and no piece of it beside that",
+    requirement="PSA Secure Storage API 1.0 s.3.2 (confidentiality); docs/protocol.md, Protected storage",
+)
+TAMPERED = Check(
+    id="storage.tamper-refused",
+    title="an object of which any bit was changed in flash is refused",
+    requirement="PSA Secure Storage API 1.0 s.3.2 (integrity), s.5.3 (PSA_ERROR_INVALID_SIGNATURE)",
+)
+ROLLED_BACK = Check(
+    id="storage.rollback-refused",
+    title="an older version of an object, or of the whole flash, is refused",
+    requirement="PSA Secure Storage API 1.0 s.3.2 (replay protection); PSA Security Model 1.1 s.4.6",
+)
+EXCHANGED = Check(
+    id="storage.exchange-refused",
+    title="an object is bound to its uid, owner and flags: another one's message is refused",
+    requirement="PSA Secure Storage API 1.0 s.3.2; RFC 9052 s.5.3 (external data)",
+)
+OTHER_BOARD = Check(
+    id="storage.other-board-refused",
+    title="what one board stored another board refuses, with all of its memory moved there",
+    requirement="PSA Security Model 1.1 s.4.6 (binding of stored data to the device)",
+)
+LOST = Check(
+    id="storage.loss-said",
+    title="an object that is lost is refused, not called one that never was; it can be stored anew",
+    requirement="PSA Secure Storage API 1.0 s.5.3",
+)
+TORN = Check(
+    id="storage.power-cut",
+    title="after a power cut in the middle of a write the old object or the new one is there, and the store works on",
+    requirement="PSA Secure Storage API 1.0 s.3.2 (a failed set leaves the object as it was)",
+)
+
+REFERENCE = "tfm-harness-reference"
+WRITE_ONCE = 1
+DOES_NOT_EXIST = -140
+SAID = frozenset({-132, -146, -149, -152})
+"""GENERIC_ERROR, STORAGE_FAILURE, INVALID_SIGNATURE, DATA_CORRUPT: what psa_ps_get may say of damage (IHI 0087)."""
+
+
+class Flash:
+    """The flash outside of the chip, which an attacker reads and writes."""
+
+    def __init__(self, virtual: VirtualBoard, at: int, size: int) -> None:
+        self._nv, self._at, self.size = virtual.nv, at, size
+
+    @property
+    def address(self) -> int:
+        """Where the secure side sees it."""
+        return self._nv.address + self._at
+
+    def read(self) -> bytes:
+        """All of it."""
+        return self._nv.read(self._at, self.size)
+
+    def write(self, content: bytes, at: int = 0) -> None:
+        """Change it under the device."""
+        self._nv.write(self._at + at, content)
+
+    @contextlib.contextmanager
+    def changed(self, at: int, data: bytes) -> Iterator[None]:
+        """Other bytes at `at`, for the block."""
+        before = self._nv.read(self._at + at, len(data))
+        self.write(data, at)
+        try:
+            yield
+        finally:
+            self.write(before, at)
+
+
+class Storage:
+    """Protected storage of the device, and its flash. What a test stored is removed at its end."""
+
+    def __init__(self, device: Device, checks: Checks, flash: Flash) -> None:
+        self.device, self.checks, self.flash = device, checks, flash
+        self._stored: set[int] = set()
+
+    def set(self, uid: int, data: bytes, flags: int = 0) -> tuple[int, EncryptedMessage]:
+        """Store an object; where its message lies in the flash, and the message."""
+        before = self.flash.read()
+        self._stored.add(uid)
+        self.device.test_commands.ps_set(uid, data, flags=flags)
+        after = self.flash.read()
+        new = {
+            at: message
+            for at, message in messages_in(after).items()
+            if before[at : at + message.size] != after[at : at + message.size]
+        }
+        if len(new) != 1:
+            pytest.fail(
+                f"storing an object of {len(data)} bytes left {len(new)} new COSE_Encrypt0 messages in the flash"
+            )
+        return next(iter(new.items()))
+
+    def get(self, uid: int) -> bytes | int:
+        """The object, or the status with which it was refused."""
+        try:
+            return self.device.test_commands.ps_get(uid).data
+        except Refused as refused:
+            return 0 if refused.status is None else refused.status
+
+    def refused(self, check: Check, uid: int, subject: str) -> bool:
+        """Judge that the object is not given, and not passed over as one that never was."""
+        seen = self.get(uid)
+        shown = f"{len(seen)} bytes: {seen[:24].hex()}" if isinstance(seen, bytes) else f"status {seen}"
+        if seen == DOES_NOT_EXIST:
+            shown += " (DOES_NOT_EXIST: as if it had never been stored)"
+        return self.checks(
+            check,
+            isinstance(seen, int) and seen in SAID,
+            expected="a refusal that says so",
+            seen=shown,
+            subject=subject,
+        )
+
+    def forget(self) -> None:
+        """Remove what was stored."""
+        for uid in sorted(self._stored):
+            with contextlib.suppress(Refused):
+                self.device.test_commands.ps_remove(uid)
+
+
+@pytest.fixture
+def flash(bench: Bench, virtual: VirtualBoard) -> Flash:
+    """The flash outside of the chip, where the target's memory map says where it is."""
+    if bench.description.firmware != REFERENCE:
+        pytest.skip("not covered: how this firmware stores objects is not known")
+    nv = virtual.nv
+    for region in bench.memory_map.memory:
+        if "storage" in region.holds and nv.address <= region.at and region.end <= nv.address + nv.size:
+            return Flash(virtual, region.at - nv.address, region.size)
+    pytest.skip("not covered: the memory map names no memory that holds `storage` inside the NV area")
+
+
+@pytest.fixture
+def storage(device: Device, checks: Checks, flash: Flash) -> Iterator[Storage]:
+    """Protected storage, empty of what this test stored when it ends."""
+    found = Storage(device, checks, flash)
+    yield found
+    found.forget()
+
+
+def spread(count: int, most: int) -> Sequence[int]:
+    """At most so many of 0 to `count` - 1, the ends among them."""
+    if count <= most:
+        return range(count)
+    return sorted({round(n * (count - 1) / (most - 1)) for n in range(most)})
+
+
+def some_data(seed: int, size: int) -> bytes:
+    """Bytes that nothing else holds."""
+    return hashlib.shake_128(b"stored object %d" % seed).digest(size)
+
+
+A, B = 0x5354_4F52_0001, 0x5354_4F52_0002
+
+
+@pytest.mark.parametrize("extent", ["ends", pytest.param("every size", marks=pytest.mark.thorough)])
+def test_what_was_stored_is_read_back(device: Device, checks: Checks, extent: str) -> None:
+    """The API itself, on every board."""
+    sizes = (0, 1, 16, 255, 256) if extent == "ends" else range(257)
+    commands = device.test_commands
+    try:
+        for size in sizes:
+            data = some_data(size, size)
+            commands.ps_set(A, data)
+            stored = commands.ps_get(A)
+            checks.equal(READ_BACK, (stored.data, stored.size, stored.flags), (data, size, 0), subject=f"{size} bytes")
+        data = commands.ps_get(A).data
+        checks.equal(READ_BACK, commands.ps_get(A, offset=200).data, data[200:], subject="from byte 200 on")
+        for subject, ask, wanted in (
+            ("257 bytes", lambda: commands.ps_set(A, bytes(257)), -142),
+            ("uid 0", lambda: commands.ps_set(0, b"data"), -135),
+            ("an unknown flag", lambda: commands.ps_set(A, b"data", flags=0x80), -134),
+            ("an offset behind its end", lambda: commands.ps_get(A, offset=257), -135),
+            ("another uid", lambda: commands.ps_get(B), DOES_NOT_EXIST),
+            ("another uid, removed", lambda: commands.ps_remove(B), DOES_NOT_EXIST),
+        ):
+            checks.equal(READ_BACK, status_of(ask), wanted, subject=subject)
+        checks.equal(READ_BACK, commands.ps_get(A).data, data, subject="after all that was refused")
+        commands.ps_remove(A)
+        checks.equal(READ_BACK, status_of(lambda: commands.ps_get(A)), DOES_NOT_EXIST, subject="removed")
+    finally:
+        with contextlib.suppress(Refused):
+            commands.ps_remove(A)
+
+
+def status_of(ask: Callable[[], object]) -> int | None:
+    """0, or the status with which the device refused."""
+    try:
+        ask()
+    except Refused as refused:
+        return refused.status
+    return 0
+
+
+@pytest.mark.needs("nv-access", "known-secrets", "trusted-results")
+def test_it_lies_encrypted_in_flash(storage: Storage, checks: Checks, verifier: Verifier) -> None:
+    for number, (uid, size) in enumerate(((A, 48), (B, 256), (A, 48), (A, 16))):
+        data = some_data(number, size)
+        at, message = storage.set(uid, data)
+        content, subject = storage.flash.read(), f"{size} bytes under {uid:#x}, write {number}"
+        stored = verifier.stored_object(content[at:], external_aad=object_aad(uid), subject=subject)
+        checks.equal(ENCRYPTED, stored, data, subject=subject)
+        pieces = [data[n : n + 8] for n in range(0, size, 8)]
+        seen = [piece.hex() for piece in pieces if piece in content]
+        checks(ENCRYPTED, not seen, expected="no piece of it in flash", seen=", ".join(seen[:4]), subject=subject)
+        checks.equal(ENCRYPTED, len(message.ciphertext), size + 16, subject=f"{subject}: ciphertext and tag")
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("nv-access", "warm-reset", "cold-reset")
+def test_it_outlives_resets(storage: Storage, device: Device, checks: Checks) -> None:
+    data = some_data(7, 64)
+    storage.set(A, some_data(6, 64))
+    storage.set(A, data)
+    for kind in (ResetKind.WARM, ResetKind.COLD):
+        device.reset(kind)
+        checks.equal(READ_BACK, storage.get(A), data, subject=f"after {kind}")
+
+
+@pytest.mark.needs("nv-access")
+@pytest.mark.parametrize("extent", ["every byte", pytest.param("every bit", marks=pytest.mark.thorough)])
+def test_a_flipped_bit_is_refused(storage: Storage, checks: Checks, extent: str) -> None:
+    data = some_data(1, 24)
+    at, message = storage.set(A, data)
+    whole = storage.flash.read()[at : at + message.size]
+    for place in range(message.size):
+        for bit in range(8) if extent == "every bit" else (place % 8,):
+            with storage.flash.changed(at + place, bytes([whole[place] ^ 1 << bit])):
+                if not storage.refused(TAMPERED, A, f"bit {bit} of byte {place} of {message.size}"):
+                    return
+    for subject, other in (
+        ("erased to ones", b"\xff" * message.size),
+        ("erased to zeros", bytes(message.size)),
+        ("its second half lost", whole[: message.size // 2] + b"\xff" * (message.size - message.size // 2)),
+        ("its tag zero", whole[:-16] + bytes(16)),
+    ):
+        with storage.flash.changed(at, other):
+            storage.refused(TAMPERED, A, subject)
+    checks.equal(READ_BACK, storage.get(A), data, subject="changed back")
+
+
+@pytest.mark.needs("nv-access", "cold-reset")
+def test_an_older_version_is_refused(storage: Storage, checks: Checks, virtual: VirtualBoard) -> None:
+    """The whole flash of before; the one object's older message in its newer one's place; before a cold start, too."""
+    snapshots, places = [], []
+    for version in range(4):
+        places.append(storage.set(A, some_data(version, 40)))
+        storage.set(B, some_data(10 + version, 40))
+        snapshots.append(storage.flash.read())
+    now, (newest_at, _) = snapshots[-1], places[-1]
+    for version in range(3):
+        ago = f"{3 - version} writes before"
+        storage.flash.write(snapshots[version])
+        storage.refused(ROLLED_BACK, A, f"the whole flash of {ago}")
+        storage.refused(ROLLED_BACK, B, f"the whole flash of {ago}, another object")
+        storage.flash.write(now)
+        at, old = places[version]
+        with storage.flash.changed(newest_at, snapshots[version][at : at + old.size]):
+            storage.refused(ROLLED_BACK, A, f"the object's message of {ago}")
+            checks.equal(READ_BACK, storage.get(B), some_data(13, 40), subject="the object beside it")
+    with virtual.off():
+        storage.flash.write(snapshots[1])
+    storage.refused(ROLLED_BACK, A, "the whole flash of 2 writes before, after a cold start")
+    storage.flash.write(now)
+    checks.equal(READ_BACK, storage.get(A), some_data(3, 40), subject="changed back")
+
+
+@pytest.mark.needs("nv-access")
+def test_an_object_stored_anew_is_not_the_one_of_before(storage: Storage, device: Device) -> None:
+    """Removed and stored again: the messages of before are as old as any."""
+    _, old = storage.set(A, some_data(1, 40))
+    before = storage.flash.read()
+    at = next(place for place, message in messages_in(before).items() if message.ciphertext == old.ciphertext)
+    device.test_commands.ps_remove(A)
+    new_at, _ = storage.set(A, some_data(2, 40))
+    with storage.flash.changed(new_at, before[at : at + old.size]):
+        storage.refused(ROLLED_BACK, A, "the message of before it was removed")
+
+
+@pytest.mark.needs("nv-access")
+def test_another_objects_message_is_refused(storage: Storage, checks: Checks) -> None:
+    """Each of two objects of one size in the other's place, and both exchanged."""
+    (a_at, a), (b_at, b) = storage.set(A, some_data(1, 40)), storage.set(B, some_data(2, 40))
+    content = storage.flash.read()
+    a_bytes, b_bytes = content[a_at : a_at + a.size], content[b_at : b_at + b.size]
+    with storage.flash.changed(a_at, b_bytes):
+        storage.refused(EXCHANGED, A, "another object's message")
+        with storage.flash.changed(b_at, a_bytes):
+            storage.refused(EXCHANGED, A, "two objects exchanged")
+            storage.refused(EXCHANGED, B, "two objects exchanged, the other one")
+    checks.equal(READ_BACK, storage.get(A), some_data(1, 40), subject="changed back")
+
+
+@pytest.mark.needs("nv-access", "known-secrets", "trusted-results")
+def test_a_message_under_another_name_is_refused(storage: Storage, bench: Bench, checks: Checks) -> None:
+    """The right nonce and the right key, for another uid, owner or flag: only who knows the key can make these."""
+    at, message = storage.set(A, some_data(1, 40))
+    key, content, nonce = bench.trust.symmetric_key("storage"), storage.flash.read(), message.nonce
+    assert key is not None
+    assert nonce is not None
+    head = content[at : at + message.size - len(message.ciphertext)]
+    for subject, external in (
+        ("itself", object_aad(A)),
+        ("another uid", object_aad(B)),
+        ("another owner", object_aad(A, owner=261)),
+        ("another flag", object_aad(A, flags=WRITE_ONCE)),
+        ("no external data", b""),
+    ):
+        made = head + encrypted(key, nonce, some_data(9, 40), external)
+        with storage.flash.changed(at, made):
+            if subject == "itself":
+                checks.equal(EXCHANGED, storage.get(A), some_data(9, 40), subject="a right message that the host made")
+            else:
+                storage.refused(EXCHANGED, A, f"made for {subject}")
+
+
+@pytest.mark.needs("nv-access", "provision", "cold-reset", "known-secrets")
+def test_another_boards_flash_is_refused(
+    storage: Storage, device: Device, checks: Checks, virtual: VirtualBoard
+) -> None:
+    """All memory of this board, inside and outside of the chip, on a board with another secret."""
+    data = some_data(1, 40)
+    storage.set(A, data)
+    with virtual.burned(Burned(huk=hashlib.sha256(b"TEST_ONLY another board").digest())):
+        storage.refused(OTHER_BOARD, A, "on a board with another secret")
+    checks.equal(READ_BACK, storage.get(A), data, subject="on its own board again")
+    device.test_commands.ps_set(A, some_data(2, 40))
+    checks.equal(READ_BACK, storage.get(A), some_data(2, 40), subject="stored anew")
+
+
+@pytest.mark.needs("nv-access")
+def test_what_is_lost_is_said_and_can_be_stored_anew(storage: Storage, device: Device, checks: Checks) -> None:
+    storage.set(A, some_data(1, 40))
+    before = storage.flash.read()
+    storage.flash.write(b"\xff" * storage.flash.size)
+    storage.refused(LOST, A, "the whole flash erased")
+    device.test_commands.ps_set(A, some_data(2, 40))
+    checks.equal(LOST, storage.get(A), some_data(2, 40), subject="stored anew")
+    kept = storage.flash.read()
+    for at, message in messages_in(before).items():
+        if before[at : at + message.size] != kept[at : at + message.size] and kept[at] == 0xFF:
+            storage.flash.write(before[at : at + message.size], at)  # the objects of others, as they were
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("nv-access", "cold-reset", "factory-reset", "provision", "known-secrets")
+def test_write_once_and_a_full_store(storage: Storage, device: Device, checks: Checks, virtual: VirtualBoard) -> None:
+    """On a board that keeps nothing yet: what is stored for good can not be taken away again."""
+    commands = device.test_commands
+    with virtual.other_board(Burned(huk=hashlib.sha256(b"TEST_ONLY write once").digest())):
+        at, message = storage.set(A, b"for good", flags=WRITE_ONCE)
+        whole = storage.flash.read()[at : at + message.size]
+        checks.equal(READ_BACK, commands.ps_get(A).flags, WRITE_ONCE, subject="flags")
+        checks.equal(READ_BACK, status_of(lambda: commands.ps_set(A, b"other")), -133, subject="written again")
+        checks.equal(READ_BACK, status_of(lambda: commands.ps_remove(A)), -133, subject="removed")
+        with storage.flash.changed(at, bytes([whole[0] ^ 1])):
+            storage.refused(TAMPERED, A, "an object that was stored for good")
+            checks.equal(READ_BACK, status_of(lambda: commands.ps_set(A, b"other")), -133, subject="damaged, again")
+        statuses = [status_of(lambda uid=uid: commands.ps_set(uid, some_data(uid, 8))) for uid in range(1, 12)]
+        good = statuses.count(0)
+        checks(READ_BACK, 0 < good < 11, expected="some, then none", seen=statuses, subject="a store that is full")
+        checks.equal(READ_BACK, statuses, [0] * good + [-142] * (11 - good), subject="a store that is full")
+        for uid in range(1, good + 1):
+            checks.equal(READ_BACK, storage.get(uid), some_data(uid, 8), subject=f"object {uid} of a full store")
+        checks.equal(READ_BACK, storage.get(A), b"for good", subject="stored for good")
+
+
+@pytest.mark.needs("nv-access", "cold-reset", "write-stops", "known-secrets", "trusted-results")
+@pytest.mark.parametrize("most", [2, pytest.param(12, marks=pytest.mark.thorough)])
+def test_power_cut_in_the_middle_of_a_write(
+    storage: Storage, device: Device, checks: Checks, verifier: Verifier, virtual: VirtualBoard, most: int
+) -> None:
+    """What a cut leaves is the old object or the new one; and no nonce of before is used again, whatever was cut."""
+    old, new, later = some_data(1, 40), some_data(2, 40), some_data(3, 40)
+    with virtual.keeping():
+        words: list[int] = []
+        for step in range(2):  # a write goes to one place, the next one to another
+            before = virtual.nv.read()
+            storage.set(A, some_data(20 + step, 40))
+            words += changed_words(before, virtual.nv.read(), virtual.nv.address)
+        storage.set(A, old)
+        states = virtual.torn(lambda: device.test_commands.ps_set(A, new), words)
+        checks(TORN, len(states) > 3, expected="states in the middle", seen=f"{len(states)} states")
+        for number in spread(len(states), most):
+            subject = f"state {number} of {len(states)}"
+            if not checks(
+                TORN, virtual.starts_with(states[number]), expected="an answer", seen="none", subject=subject
+            ):
+                break
+            seen = storage.get(A)
+            checks(TORN, seen in (old, new), expected="the old object or the new one", seen=seen, subject=subject)
+            in_flash(storage, verifier, f"{subject}, as it was cut")
+            storage.device.test_commands.ps_set(A, later)
+            checks.equal(TORN, storage.get(A), later, subject=f"{subject}: stored again")
+            in_flash(storage, verifier, f"{subject}, stored again")
+
+
+def in_flash(storage: Storage, verifier: Verifier, subject: str) -> None:
+    """Every message of the object in flash, also one that does not count, with its nonce to the ledger."""
+    content = storage.flash.read()
+    for at in messages_in(content):
+        if verifier.apart().stored_object(content[at:], external_aad=object_aad(A)) is not None:
+            verifier.stored_object(content[at:], external_aad=object_aad(A), subject=subject)
+
+
+def changed_words(before: bytes, after: bytes, base: int) -> list[int]:
+    """Addresses of words that differ: the first, the last, and some between of each stretch of 256 bytes."""
+    found: list[int] = []
+    for page in range(0, len(before), 256):
+        if before[page : page + 256] != after[page : page + 256]:
+            differ = [at for at in range(page, page + 256, 4) if before[at : at + 4] != after[at : at + 4]]
+            found += [base + differ[n] for n in spread(len(differ), 3)]
+    return found
+
+
+def encrypted(key: bytes, nonce: bytes, data: bytes, external: bytes) -> bytes:
+    """The ciphertext and tag of a COSE_Encrypt0 with these, made by the host (RFC 9052 s.5.3)."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    structure = b"\x83\x68Encrypt0\x43\xa1\x01\x01" + bytes([0x40 + len(external)]) + external
+    return AESGCM(key).encrypt(nonce, data, structure)
