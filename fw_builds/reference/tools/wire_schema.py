@@ -44,6 +44,9 @@ COMMANDS = {
     (64, 18): "log",
     (64, 19): "hold",
     (64, 20): "input-upload",
+    (64, 21): "ps-set",
+    (64, 22): "ps-get",
+    (64, 23): "ps-remove",
 }
 
 
@@ -71,7 +74,10 @@ class WireSchema:
             assert -(1 << 31) <= body["st"] < 1 << 31, body
         if rule == "public-key-response":
             self.validate("cose-key", body["key"])
-        if rule == "infer-response":
+        if rule == "infer-response" and body["res"][:1] == b"\xd0":
+            self.validate("encrypted", body["res"])
+            assert cbor2.loads(body["res"]).value[0] == bytes.fromhex("a10101"), body["res"].hex()
+        elif rule == "infer-response":
             self.validate("signed-result", body["res"])
             protected, _, claims, _ = cbor2.loads(body["res"]).value
             assert protected == bytes.fromhex("a10126"), protected.hex()

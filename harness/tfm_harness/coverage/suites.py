@@ -22,6 +22,8 @@ __all__ = ["Coverage", "Row", "Suite", "Test", "cover", "declared_checks", "read
 _METHODS: Mapping[str, tuple[str, ...]] = {
     "verifier.result": ("cose.*", "cbor.*", "result.*"),
     "verifier.token": ("cose.*", "cbor.*", "attestation.*"),
+    "verifier.encrypted_result": ("encryption.*", "cose.*", "cbor.*", "result.*"),
+    "verifier.stored_object": ("encryption.*",),
     "verifier.relations": ("result.*", "attestation.*"),
     "verifier.public_key": ("key.*",),
     "verifier.csr": ("csr.*",),

@@ -46,6 +46,7 @@ SUITES = frozenset(
         "confidentiality",
         "bus",
         "abuse",
+        "storage",
     }
 )
 """The suites that come with the harness."""

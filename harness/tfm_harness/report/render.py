@@ -65,6 +65,7 @@ SUITE_ORDER = (
     "confidentiality",
     "bus",
     "abuse",
+    "storage",
 )
 MARKS: Mapping[str, str] = {"passed": "✓", "failed": "✗", "error": "!", "blocked": "!"}
 WORST = ("failed", "error", "blocked", "not run", "passed", "skipped", "not covered")

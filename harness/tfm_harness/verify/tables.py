@@ -13,6 +13,7 @@ __all__ = ["peer_table", "render_checks", "severity_table"]
 _AREA_TITLES = {
     "cbor": "Encoding (CBOR)",
     "cose": "Envelope (COSE_Sign1, COSE_Mac0)",
+    "encryption": "Encrypted messages (COSE_Encrypt0)",
     "attestation": "PSA attestation tokens",
     "image": "MCUboot images",
     "result": "Signed results",

@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "probe_access.h"
 #include "psa/initial_attestation.h"
+#include "psa/protected_storage.h"
 #include "psa_manifest/sid.h"
 #include "tfm_inference_defs.h"
 #include "tfm_model_store_api.h"
@@ -101,6 +102,45 @@ psa_status_t psa_initial_attest_get_token(const uint8_t *challenge, size_t chall
 psa_status_t psa_initial_attest_get_token_size(size_t challenge_size, size_t *token_size)
 {
 	*token_size = 300 + challenge_size % 100;
+	return fake_status;
+}
+
+psa_status_t psa_ps_set(psa_storage_uid_t uid, size_t data_length, const void *p_data,
+			psa_storage_create_flags_t create_flags)
+{
+	const psa_invec in[] = { { p_data, data_length } };
+
+	(void)uid;
+	(void)create_flags;
+	fake_calls++;
+	touch(in, 1, NULL, 0);
+	return fake_status;
+}
+
+psa_status_t psa_ps_get(psa_storage_uid_t uid, size_t data_offset, size_t data_size, void *p_data,
+			size_t *p_data_length)
+{
+	psa_outvec out[] = { { p_data, data_size } };
+
+	(void)uid;
+	(void)data_offset;
+	fake_calls++;
+	touch(NULL, 0, out, 1);
+	*p_data_length = next_random(&fake_random) % (PS_MAX_OBJECT_SIZE + 1);
+	return fake_status;
+}
+
+psa_status_t psa_ps_get_info(psa_storage_uid_t uid, struct psa_storage_info_t *p_info)
+{
+	(void)uid;
+	*p_info = (struct psa_storage_info_t){ .capacity = PS_MAX_OBJECT_SIZE, .size = 9, .flags = 1 };
+	return fake_status;
+}
+
+psa_status_t psa_ps_remove(psa_storage_uid_t uid)
+{
+	(void)uid;
+	fake_calls++;
 	return fake_status;
 }
 

@@ -5,6 +5,7 @@
 #include "check.h"
 #include "csr.h"
 #include "der.h"
+#include "encrypt.h"
 #include "result.h"
 
 static psa_status_t hasher_status, signer_status;
@@ -39,6 +40,59 @@ static struct result_claims some_claims(const int8_t *output, size_t len)
 	claims.output = (struct result_tensor){ output, len, { 1, (int32_t)len }, 2, 0.00390625f, -128 };
 	claims.start_ticks = claims.end_ticks = UINT64_MAX;
 	return claims;
+}
+
+/* The bytes inverted, and a tag. */
+psa_status_t psa_aead_encrypt(psa_key_id_t key, psa_algorithm_t alg, const uint8_t *nonce, size_t nonce_length,
+			      const uint8_t *additional_data, size_t additional_data_length, const uint8_t *plaintext,
+			      size_t plaintext_length, uint8_t *ciphertext, size_t ciphertext_size,
+			      size_t *ciphertext_length)
+{
+	static const uint8_t begin[] = { 0x83, 0x68, 'E', 'n', 'c', 'r', 'y', 'p', 't', '0', 0x43, 0xa1, 0x01, 0x01 };
+
+	(void)key;
+	CHECK(alg == PSA_ALG_GCM && nonce_length == 12 && nonce[3] == 0 && nonce[4] == 1 && nonce[11] == 8);
+	CHECK(memcmp(additional_data, begin, sizeof(begin)) == 0);
+	CHECK(additional_data[additional_data_length - 1] == 0xee);
+	CHECK(ciphertext_size == plaintext_length + 16);
+	for (size_t i = 0; i < plaintext_length; i++) {
+		ciphertext[i] = (uint8_t)~plaintext[i];
+	}
+	memset(ciphertext + plaintext_length, 0x77, 16);
+	*ciphertext_length = ciphertext_size;
+	return signer_status;
+}
+
+static void encrypted_results_of_every_size(void)
+{
+	static uint8_t signed_result[2600], large[4096];
+	uint8_t nonce[64];
+	size_t needed, len;
+
+	memset(nonce, 0xee, sizeof(nonce));
+	for (size_t n = 1; n <= sizeof(signed_result); n += n < 300 ? 1 : 251) {
+		const size_t nonce_len = 8 + n % 57;
+
+		memset(signed_result, (int)n, sizeof(signed_result));
+		CHECK(encrypt_result(signed_result, n, 0x0102030405060708, nonce, nonce_len, large, sizeof(large),
+				     &needed) == PSA_SUCCESS);
+		CHECK(needed > n + 16 && needed <= n + 46 && n + 46 <= n + ENCRYPT_OVERHEAD);
+		CHECK(large[0] == 0xd0 && large[1] == 0x83 && large[needed - 17] == (uint8_t)~n);
+		const size_t room = n + 46; /* the longest head of a byte string must fit */
+
+		for (size_t size = room - 3; size <= room; size++) {
+			uint8_t *exact = malloc(size);
+			const psa_status_t status = encrypt_result(signed_result, n, 0x0102030405060708, nonce, nonce_len,
+								   exact, size, &len);
+
+			CHECK(status == (size < room ? PSA_ERROR_BUFFER_TOO_SMALL : PSA_SUCCESS));
+			free(exact);
+		}
+	}
+	signer_status = PSA_ERROR_BAD_STATE;
+	CHECK(encrypt_result(signed_result, 9, 0x0102030405060708, nonce, 8, large, sizeof(large), &len) ==
+	      PSA_ERROR_BAD_STATE);
+	signer_status = PSA_SUCCESS;
 }
 
 static void results_of_every_size(void)
@@ -136,6 +190,7 @@ static void der_is_minimal(void)
 int main(void)
 {
 	results_of_every_size();
+	encrypted_results_of_every_size();
 	failures_of_hasher_and_signer_are_passed_on();
 	requests_into_every_size();
 	der_is_minimal();

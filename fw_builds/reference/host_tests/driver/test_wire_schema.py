@@ -39,6 +39,10 @@ GOOD: dict[str, object] = {
     "model-activate-request": {"sha": SHA},
     "input-upload-request": {"off": 0, "data": b"abc", "len": 3},
     "input-upload-response": {"off": 3},
+    "ps-set-request": {"uid": 1, "data": b"abc", "fl": 1},
+    "ps-get-request": {"uid": 1 << 63, "off": 256},
+    "ps-get-response": {"size": 3, "fl": 0, "data": b"abc"},
+    "ps-remove-request": {"uid": 7},
     "trace-response": {"ops": [[0, 9, 3, 0xFFFFFFFF]]},
     "stats-response": {"rx": 0, "crc": 0, "bad": 0, "big": 0, "cbor": 0, "ovr": 0, "tx": 0},
     "error-response": {"err": {"group": 64, "rc": 135}},
@@ -57,6 +61,10 @@ BAD: list[tuple[str, object]] = [
     ("trace-request", {"up": 0}),
     ("input-upload-request", {"off": 0, "data": b"a"}),
     ("input-upload-request", {"off": 0, "data": b"a", "len": 32769}),
+    ("infer-request", {"nonce": bytes(8), "src": 0, "enc": 2}),
+    ("ps-set-request", {"uid": 0, "data": b""}),
+    ("ps-set-request", {"uid": 1, "data": bytes(257)}),
+    ("ps-get-request", {"uid": 1, "off": 257}),
     ("public-key-request", {"key": 4}),
     ("csr-request", {"key": 1}),
     ("probe-request", {"op": 1, "addr": 0, "size": 3, "val": 0}),
@@ -102,7 +110,7 @@ def test_a_message_is_accepted(schema: WireSchema, rule: str) -> None:
     schema.validate(rule, cbor2.dumps(GOOD[rule]))
 
 
-@pytest.mark.parametrize("rule", [r for r in GOOD if r not in {"sample-request", "infer-request", "attest-request"}])
+@pytest.mark.parametrize("rule", [r for r in GOOD if r not in {"sample-request", "infer-request", "attest-request", "ps-set-request", "ps-get-request"}])
 def test_a_message_without_one_of_its_keys_is_refused(schema: WireSchema, rule: str) -> None:
     message = GOOD[rule]
     assert isinstance(message, dict)

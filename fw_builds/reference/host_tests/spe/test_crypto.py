@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from shown_figures import ShowFigure
 from spe_images import KEY, OTHER_KEY, image, public_point, spki_hash
 
@@ -102,6 +103,43 @@ def test_private_keys(spe: ctypes.CDLL, label: str) -> None:
         point = ctypes.create_string_buffer(65)
         assert spe.ecdsa_public_key(out, point)
         assert point.raw == public_point(ec.derive_private_key(wanted, ec.SECP256R1()))
+
+
+@pytest.mark.parametrize("label", ["tfm-harness/result-encryption/v1", "tfm-harness/storage/v1"])
+def test_symmetric_keys(spe: ctypes.CDLL, label: str) -> None:
+    for seed in range(20):
+        huk = random.Random(seed).randbytes(32)  # noqa: S311  # repeatable test data
+        out = ctypes.create_string_buffer(16)
+        spe.derive_aes_key(huk, label.encode(), out)
+        assert out.raw == expand(huk, b"tfm-harness-reference", label.encode(), 16)
+
+
+@pytest.mark.parametrize("aad", [0, 1, 15, 16, 17, 90])
+def test_aes_gcm(spe: ctypes.CDLL, aad: int) -> None:
+    """Against `cryptography`, at each length around a block; any bit that is changed leaves zeros and a refusal."""
+    rng = random.Random(aad)  # noqa: S311  # repeatable test data
+    for length in (0, 1, 15, 16, 17, 31, 32, 33, 272):
+        key, nonce, external, data = (rng.randbytes(size) for size in (16, 12, aad, length))
+        buffer, tag = ctypes.create_string_buffer(data, length + 1), ctypes.create_string_buffer(16)
+        spe.aead_encrypt(key, nonce, external, ctypes.c_size_t(aad), buffer, ctypes.c_size_t(length), tag)
+        ciphertext = buffer.raw[:length]
+        assert ciphertext + tag.raw[:16] == AESGCM(key).encrypt(nonce, data, external)
+        good = (key, nonce, external, ciphertext, tag.raw[:16])
+        assert opened(spe, *good) == data
+        for number, part in enumerate(good):
+            for bit in {0, 8 * len(part) - 1} if part else ():
+                wrong = bytearray(part)
+                wrong[bit // 8] ^= 1 << bit % 8
+                assert opened(spe, *good[:number], bytes(wrong), *good[number + 1 :]) is None
+
+
+def opened(spe: ctypes.CDLL, key: bytes, nonce: bytes, aad: bytes, ciphertext: bytes, tag: bytes) -> bytes | None:
+    buffer, length = ctypes.create_string_buffer(ciphertext, len(ciphertext) + 1), ctypes.c_size_t(len(ciphertext))
+    spe.aead_decrypt.restype = ctypes.c_bool
+    if spe.aead_decrypt(key, nonce, aad, ctypes.c_size_t(len(aad)), buffer, length, tag):
+        return buffer.raw[: len(ciphertext)]
+    assert buffer.raw[: len(ciphertext)] == bytes(len(ciphertext))
+    return None
 
 
 def test_uuid_and_boot_seed(spe: ctypes.CDLL) -> None:

@@ -21,7 +21,7 @@ def run(*command: object) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("program", ["test_its", "test_iovec", "test_key_range", "test_wipe"])
+@pytest.mark.parametrize("program", ["test_its", "test_ps", "test_iovec", "test_key_range", "test_wipe"])
 def test_program(program: str, show_figure: ShowFigure) -> None:
     show_figure(run(BUILD / program).strip())
 
