@@ -17,6 +17,7 @@ from tfm_harness.findings import Policy, Report
 from tfm_harness.trust.anchors import Trust as RealTrust
 from tfm_harness.verify.derive import reference_private_key
 from tfm_harness.verify.keys import VerificationKey
+from tfm_harness.verify.nonces import NonceLedger
 from tfm_harness.verify.signatures import SignatureLedger
 
 from tests.verify.test_verify_csr_and_certificates import ECDSA_SHA256, tlv
@@ -54,13 +55,20 @@ class Bench:
 
     def __init__(self, board_keys: Path) -> None:
         self.ledger = SignatureLedger()
+        self.nonces = NonceLedger()
         self.board_keys = board_keys
         trust, description = Trust(), SimpleNamespace(model=None, uuid=None)
         said: Any = {"trust": trust, "description": description, "boot_seed": None}
         self.state = DeviceState(board="board", boot=1, asked_results=0, **said)
 
     def verifier(self, report: Report) -> Verifier:
-        return Verifier(lambda: self.state, report, ledger=lambda: self.ledger, board_keys=self.board_keys)
+        return Verifier(
+            lambda: self.state,
+            report,
+            ledger=lambda: self.ledger,
+            nonces=lambda: self.nonces,
+            board_keys=self.board_keys,
+        )
 
 
 @pytest.fixture

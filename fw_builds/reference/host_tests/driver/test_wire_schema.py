@@ -110,7 +110,14 @@ def test_a_message_is_accepted(schema: WireSchema, rule: str) -> None:
     schema.validate(rule, cbor2.dumps(GOOD[rule]))
 
 
-@pytest.mark.parametrize("rule", [r for r in GOOD if r not in {"sample-request", "infer-request", "attest-request", "ps-set-request", "ps-get-request"}])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        r
+        for r in GOOD
+        if r not in {"sample-request", "infer-request", "attest-request", "ps-set-request", "ps-get-request"}
+    ],
+)
 def test_a_message_without_one_of_its_keys_is_refused(schema: WireSchema, rule: str) -> None:
     message = GOOD[rule]
     assert isinstance(message, dict)
