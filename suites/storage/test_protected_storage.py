@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import pytest
 from tfm_harness import Bench, Burned, Check, Checks, Device, Refused, ResetKind, Verifier, VirtualBoard
@@ -380,7 +381,7 @@ def test_write_once_and_a_full_store(storage: Storage, device: Device, checks: C
         with storage.flash.changed(at, bytes([whole[0] ^ 1])):
             storage.refused(TAMPERED, A, "an object that was stored for good")
             checks.equal(READ_BACK, status_of(lambda: commands.ps_set(A, b"other")), -133, subject="damaged, again")
-        statuses = [status_of(lambda uid=uid: commands.ps_set(uid, some_data(uid, 8))) for uid in range(1, 12)]
+        statuses = [status_of(partial(commands.ps_set, uid, some_data(uid, 8))) for uid in range(1, 12)]
         good = statuses.count(0)
         checks(READ_BACK, 0 < good < 11, expected="some, then none", seen=statuses, subject="a store that is full")
         checks.equal(READ_BACK, statuses, [0] * good + [-142] * (11 - good), subject="a store that is full")
