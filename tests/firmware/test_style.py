@@ -30,6 +30,7 @@ OWN_PREFIX = {
     "builtin_keys": "builtin_",
     "key_derivation": "derive_",
     "its_store": "its_",
+    "ps_store": "ps_",
     "iovec": "iovecs_",
 }
 """Where a file's prefix is not its own name."""

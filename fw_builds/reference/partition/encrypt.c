@@ -52,9 +52,9 @@ psa_status_t encrypt_result(const uint8_t *signed_result, size_t len, uint64_t c
 	if (aad.overflow || ciphertext == NULL) {
 		return PSA_ERROR_BUFFER_TOO_SMALL;
 	}
-	const psa_status_t status = psa_aead_encrypt(TFM_BUILTIN_KEY_ID_RESULT_ENCRYPTION, PSA_ALG_GCM, nonce,
-						     sizeof(nonce), aad.buf, aad.used, signed_result, len, ciphertext,
-						     len + TAG_SIZE, &ciphertext_len);
+	const psa_status_t status =
+		psa_aead_encrypt(TFM_BUILTIN_KEY_ID_RESULT_ENCRYPTION, PSA_ALG_GCM, nonce, sizeof(nonce), aad.buf,
+				 aad.used, signed_result, len, ciphertext, len + TAG_SIZE, &ciphertext_len);
 
 	if (status != PSA_SUCCESS) {
 		return status;

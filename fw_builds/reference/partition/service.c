@@ -113,7 +113,8 @@ DECISION static psa_status_t do_run(const psa_msg_t *msg, bool encrypted)
 	}
 	size_t input_len = psa_read(msg->handle, 1, input, sizeof(input));
 
-	volatile psa_status_t ran = infer_run(&request, input, input_len, encrypted, result, sizeof(result), &len, &phases);
+	volatile psa_status_t ran =
+		infer_run(&request, input, input_len, encrypted, result, sizeof(result), &len, &phases);
 
 	status = ran;
 	if (status == PSA_SUCCESS) {

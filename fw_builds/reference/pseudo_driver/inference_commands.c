@@ -115,8 +115,7 @@ static int32_t infer(const struct smp_context *context, const struct cbor_value 
 	cbor_put_text(out, "res");
 	uint8_t *result = cbor_begin_bytes(out, TFM_INFERENCE_RESULT_MAX);
 	psa_outvec out_vec[] = { { result, TFM_INFERENCE_RESULT_MAX }, { &phases, sizeof(phases) } };
-	const int32_t type =
-		values[INFER_ENCRYPTED].number == 1 ? TFM_INFERENCE_RUN_ENCRYPTED : TFM_INFERENCE_RUN;
+	const int32_t type = values[INFER_ENCRYPTED].number == 1 ? TFM_INFERENCE_RUN_ENCRYPTED : TFM_INFERENCE_RUN;
 
 	status = call(type, in_vec, 2, out_vec, 2);
 

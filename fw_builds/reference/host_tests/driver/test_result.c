@@ -82,8 +82,8 @@ static void encrypted_results_of_every_size(void)
 
 		for (size_t size = room - 3; size <= room; size++) {
 			uint8_t *exact = malloc(size);
-			const psa_status_t status = encrypt_result(signed_result, n, 0x0102030405060708, nonce, nonce_len,
-								   exact, size, &len);
+			const psa_status_t status = encrypt_result(signed_result, n, 0x0102030405060708, nonce,
+								   nonce_len, exact, size, &len);
 
 			CHECK(status == (size < room ? PSA_ERROR_BUFFER_TOO_SMALL : PSA_SUCCESS));
 			free(exact);

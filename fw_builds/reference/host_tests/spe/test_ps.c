@@ -173,7 +173,8 @@ static void test_api(void)
 	CHECK(ps_set(&store, 2, 1, data, 3, PSA_STORAGE_FLAG_WRITE_ONCE) == PSA_SUCCESS);
 	CHECK(ps_get(&store, 2, 1, data, &len, &flags) == PSA_SUCCESS && flags == 1 && len == 3);
 	CHECK(ps_set(&store, 2, 1, data, 3, 0) == PSA_ERROR_NOT_PERMITTED);
-	CHECK(ps_remove(&store, 2, 1) == PSA_ERROR_NOT_PERMITTED && ps_remove(&store, 1, 9) == PSA_ERROR_DOES_NOT_EXIST);
+	CHECK(ps_remove(&store, 2, 1) == PSA_ERROR_NOT_PERMITTED &&
+	      ps_remove(&store, 1, 9) == PSA_ERROR_DOES_NOT_EXIST);
 	CHECK(ps_remove(&store, 1, 0) == PSA_ERROR_INVALID_ARGUMENT);
 	for (uint64_t uid = 10; uid < 10 + PS_MAX_OBJECTS - 2; uid++) {
 		CHECK(set(uid, (uint8_t)uid, 8) == PSA_SUCCESS);
@@ -209,7 +210,8 @@ static void test_power_cut(void)
 		news += is_new ? 1 : 0;
 	}
 	CHECK(olds > PS_SECTOR_SIZE && news == 1);
-	printf("ps: power cut in each of %u steps of a write: the old object %u times, then the new one; no nonce twice\n",
+	printf("ps: power cut in each of %u steps of a write: the old object %u times, then the new one; no nonce "
+	       "twice\n",
 	       olds + news - 1, olds);
 }
 

@@ -24,8 +24,7 @@ psa_status_t psa_ps_get(psa_storage_uid_t uid, size_t data_offset, size_t data_s
 	const uint32_t offset = (uint32_t)data_offset;
 	const psa_invec in_vec[] = { { &uid, sizeof uid }, { &offset, sizeof offset } };
 	psa_outvec out_vec[] = { { p_data, data_size } };
-	const psa_status_t status =
-		psa_call(TFM_PROTECTED_STORAGE_SERVICE_HANDLE, TFM_PS_GET, in_vec, 2, out_vec, 1);
+	const psa_status_t status = psa_call(TFM_PROTECTED_STORAGE_SERVICE_HANDLE, TFM_PS_GET, in_vec, 2, out_vec, 1);
 
 	if (status == PSA_SUCCESS) {
 		*p_data_length = out_vec[0].len;

@@ -130,8 +130,8 @@ static psa_status_t write_object(const struct ps_backend *backend, const struct 
 	if (!put_aad(&aad, entry, write_once)) {
 		return PSA_ERROR_GENERIC_ERROR;
 	}
-	const psa_status_t status = backend->encrypt(nonce, aad.buf, aad.used, data, size, ciphertext,
-						     sizeof ciphertext, &len);
+	const psa_status_t status =
+		backend->encrypt(nonce, aad.buf, aad.used, data, size, ciphertext, sizeof ciphertext, &len);
 
 	if (status != PSA_SUCCESS) {
 		return status;
