@@ -190,10 +190,11 @@ def test_a_nonce_that_comes_twice_is_found(policy: Policy) -> None:
     report = Report(policy=policy)
     assert check_nonces([record_nonce(b"another key 1234", NONCE, b"two")], report, ledger=ledger) == []
     assert report.ok
+    assert check_nonces([record_nonce(KEY, NONCE, b"two", history="put back")], Report(), ledger=ledger) == []
     assert not check_nonces([], Report(), ledger=ledger)
 
 
-def test_the_ledger_remembers_over_runs(tmp_path: Path) -> None:
+def test_the_ledger_is_shared_by_processes(tmp_path: Path) -> None:
     path = tmp_path / "state" / "nonces.sqlite"
     with FileNonceLedger(path) as ledger:
         assert ledger.add(record_nonce(KEY, NONCE, b"one", where="run 1")) is None

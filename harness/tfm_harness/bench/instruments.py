@@ -21,11 +21,13 @@ class Instruments:
     Args:
         build: names the engine and its time limit.
         state_dir: where the ledger of all runs lies.
+        run_dir: the run's folder, where its ledger of nonces lies (default: with the other).
     """
 
-    def __init__(self, build: Build, state_dir: Path) -> None:
+    def __init__(self, build: Build, state_dir: Path, run_dir: Path | None = None) -> None:
         self._build = build
         self._state_dir = state_dir
+        self._run_dir = run_dir or state_dir
         self._engine: ReferenceEngine | None = None
         self._oracle: ReferenceEngine | None = None
         self._onnx_engine: ReferenceEngine | None = None
@@ -104,11 +106,11 @@ class Instruments:
 
     @property
     def nonces(self) -> FileNonceLedger:
-        """Nonces of AES-GCM that any run has seen from this state folder, by key."""
+        """Nonces of AES-GCM that this run has seen on any board, by key."""
         if self._nonces is None:
             from tfm_harness.trust.nonce_ledger import FileNonceLedger
 
-            self._nonces = FileNonceLedger(self._state_dir / "nonces.sqlite")
+            self._nonces = FileNonceLedger(self._run_dir / "nonces.sqlite")
         return self._nonces
 
     def close(self) -> None:

@@ -169,6 +169,7 @@ class LiveCombination(RestartableCombination):
             boot=self.boots,
             boot_seed=self.boot_seed,
             asked_results=self.asked_results,
+            history=f"{self.board.erasures}.{self.memory_history}",
             counts_instructions=self.board.clock_quality is ClockQuality.DETERMINISTIC,
         )
 

@@ -67,7 +67,7 @@ class OpenCombination(abc.ABC):
         self.boots = 0
         self.asked_results = 0
         self.stimulus: Stimulus | None = None
-        self.instruments = Instruments(combination.build, context.state_dir)
+        self.instruments = Instruments(combination.build, context.state_dir, context.shared_dir or context.run_dir)
         self._booting = 0.0
         self._firmware: Firmware | None = None
         self._device: Device | None = None

@@ -33,6 +33,8 @@ _LOOK_AGAIN: Final = 0.2  # seconds between two looks at what it says meanwhile
 class RestartableCombination(OpenCombination):
     """Starts its board again in every way that tests want, and waits until the firmware answers."""
 
+    memory_history: int = 0
+    """Which course of the device's memory this is; `VirtualBoard` changes it where it puts older memory back."""
     _since_cut: dict[str, Mark] = {}  # noqa: RUF012 - replaced as a whole at each power cut
 
     @functools.cached_property

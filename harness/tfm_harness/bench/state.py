@@ -21,6 +21,8 @@ class DeviceState:
         boot: which boot of the board this is, 0 for the first after flashing.
         boot_seed: this boot's seed; None where it is not known.
         asked_results: signed results that the device was asked for so far.
+        history: which course of the device's memory this is: another one after tests put older memory back, or erased
+            it, when counters rightly come again.
         counts_instructions: the device's time follows its instructions, so it may run ahead of the host's.
     """
 
@@ -31,3 +33,4 @@ class DeviceState:
     boot_seed: bytes | None
     asked_results: int
     counts_instructions: bool = False
+    history: str = ""

@@ -63,7 +63,7 @@ class Verifier:
         state: what is known of the device, asked anew for each judgement.
         report: gets the findings.
         ledger: the signatures of all runs, opened when first needed.
-        nonces: the nonces of encryptions of all runs, likewise.
+        nonces: the nonces of encryptions of this run, likewise.
         board_keys: the file in which the boards of this run remember the keys that they showed.
         tick_hz: ticks a second of the device's clock; None where the target does not say.
         kept: keeps what is judged as raw evidence; None: nothing is kept.
@@ -201,13 +201,13 @@ class Verifier:
     def decrypted(
         self, data: bytes, key: bytes, *, external_aad: bytes, subject: str = "", rest: bool = False
     ) -> bytes | None:
-        """Judge a COSE_Encrypt0 under `key`, and its nonce against all of all runs; its plaintext, if authentic."""
+        """Judge a COSE_Encrypt0 under `key`, and its nonce against all of this run; its plaintext, if authentic."""
         where = f"{subject or 'a message'} of {self._state().board}"
         message, plaintext = decrypt_cose(
             data, key=key, external_aad=external_aad, report=self.report, subject=subject, rest=rest
         )
         if message is not None and message.nonce is not None and plaintext is not None:
-            record = record_nonce(key, message.nonce, message.ciphertext, where=where)
+            record = record_nonce(key, message.nonce, message.ciphertext, where=where, history=self._state().history)
             check_nonces([record], self.report, ledger=self._nonces())
         return plaintext
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
@@ -18,12 +19,15 @@ if TYPE_CHECKING:
 
 __all__ = ["VirtualBoard"]
 
+_HISTORIES = itertools.count(1)
+
 
 class Switchable(Protocol):
     """A combination whose board can be started again: see `tfm_harness.bench.live.LiveCombination`."""
 
     combination: TargetBuild
     board: Board
+    memory_history: int
 
     @property
     def description(self) -> Description: ...
@@ -72,6 +76,7 @@ class VirtualBoard:
         """Cut the power, put `content` into the NV area, start cold; whether the firmware answers then."""
         with self.off(answers=False):
             self.nv.write(0, content)
+        self._bench.memory_history = next(_HISTORIES)
         return self._bench.answers()
 
     @contextlib.contextmanager
@@ -107,12 +112,14 @@ class VirtualBoard:
     def keeping(self) -> Iterator[None]:
         """What the firmware keeps is after the block what it was before, whatever the block did to it."""
         active = self._bench.description.model
-        saved = self.nv.read()
+        saved, history = self.nv.read(), self._bench.memory_history
+        self._bench.memory_history = next(_HISTORIES)
         try:
             yield
         finally:
             with self.off():
                 self.nv.write(0, saved)
+            self._bench.memory_history = history
             self._bench.select_again(active)
 
     def torn(self, work: Callable[[], object], addresses: Sequence[int]) -> list[bytes]:

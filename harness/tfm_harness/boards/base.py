@@ -97,6 +97,7 @@ class Board(abc.ABC):
 
     kind: ClassVar[str]
     config_model: ClassVar[type[Any]]  # subclass of tfm_harness.config.target.TargetBase
+    erasures: int = 0  # how often `erase` was done: the device's counters began anew each time
 
     def __init__(self, target: TargetBase, context: RunContext) -> None:
         self.target = target

@@ -1,4 +1,4 @@
-"""The ledger of nonces on disk: what AES-GCM encrypted in all runs, so that a repeat over boards and months is found.
+"""The ledger of nonces on disk: what AES-GCM encrypted in a run, on any of its boards and by any of its processes.
 
 One small SQLite file. Of a key only its name is kept (`tfm_harness.verify.nonces`), of a message its digest.
 """
@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS nonces (
 
 
 class FileNonceLedger(NonceLedger):
-    """A `NonceLedger` that remembers over runs; safe for several runs at once.
+    """A `NonceLedger` that several processes share.
 
     Use as a context manager. Each new nonce is stored at once, so a killed run forgets nothing.
 

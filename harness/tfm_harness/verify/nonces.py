@@ -36,9 +36,18 @@ class NonceRecord:
     where: str = ""
 
 
-def record_nonce(key: bytes, nonce: bytes, ciphertext: bytes, *, where: str = "") -> NonceRecord:
-    """The record of a message. `key` itself is not kept."""
-    name = hashlib.sha256(_KEY_NAME + key).digest()
+def record_nonce(key: bytes, nonce: bytes, ciphertext: bytes, *, where: str = "", history: str = "") -> NonceRecord:
+    """The record of a message. `key` itself is not kept.
+
+    Args:
+        key: the key's bytes.
+        nonce: as the message has it.
+        ciphertext: with its tag.
+        where: which message this was, for people.
+        history: a course of the device's memory; in another one, where a test put back what the device trusts, its
+            counters rightly come again.
+    """
+    name = hashlib.sha256(_KEY_NAME + key + history.encode()).digest()
     return NonceRecord(name, nonce, hashlib.sha256(ciphertext).digest(), where)
 
 

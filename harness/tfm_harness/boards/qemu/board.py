@@ -62,6 +62,7 @@ class QemuBoard(EmulatedBoard):
         if self._machine.child is not None:
             raise HarnessBug("NV memory can only be erased while the board is off", kind="board-state")
         self._store.erase_nv()
+        self.erasures += 1
 
     @property
     def seed_source(self) -> tuple[bytes, int] | None:
