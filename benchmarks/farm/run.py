@@ -1,10 +1,12 @@
 """A simulated farm, run for real on QEMU: ``python benchmarks/farm/run.py FOLDER [--boards 12] [--nights 7] [--each]``.
 
-Twelve virtual boards in one pool, three builds of the reference firmware, short suites. Stories, each beginning in a
-night: board 2 has a bad cable from night 4 on (its console goes away some seconds after the flash), one test of the
-build `alpha` fails now and then, and the build `gamma` breaks attestation from night 6 on (it gives the same token
-twice; a faulty build of fw_builds/reference/mutants). Prints for each night its wall time, sessions, verdict and what
-`history show` says of it. Needs qemu-system-arm, the built reference firmware and its compiler.
+Twelve virtual boards in one pool, three builds of the reference firmware, short suites. The emulators count
+instructions (`deterministic`), so that latency can be compared over the nights; the baseline is accepted after the
+first one. Stories, each beginning in a night: board 2 has a bad cable from night 4 on (its console goes away some
+seconds after the flash), one test of the build `alpha` fails now and then, the build `beta` gets slower in night 5
+(slower.patch), and the build `gamma` breaks attestation from night 6 on (it gives the same token twice; a faulty build
+of fw_builds/reference/mutants). Prints for each night its wall time, sessions, verdict and what `history show` says of
+it, and writes the pages to FOLDER/pages. Needs qemu-system-arm, the built reference firmware and its compiler.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from tfm_harness.testing import make_distribution
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "fw_builds" / "reference"
-BAD_CABLE, BROKEN_ATTESTATION = 4, 6
+BAD_CABLE, SLOWER, BROKEN_ATTESTATION = 4, 5, 6
 FAULT = "TOKEN_CACHED"
 CABLED = '''
 """A QEMU board whose console goes away some seconds after the flash, when its name stands in the target."""
@@ -67,6 +69,10 @@ def test_now_and_then(device, bench):
     chance = random.Random(str(bench.context.run_dir)).random()
     assert bench.combination.build.name != "alpha" or chance > 0.4, "one of many: the sensor's first sample was late"
 """
+PACE = """
+def test_pace(latency):
+    latency.measure("tamper")
+"""
 
 
 def make_project(folder: Path, boards: int, *, each: bool) -> None:
@@ -77,7 +83,7 @@ def make_project(folder: Path, boards: int, *, each: bool) -> None:
     (folder / "targets" / "virtual.yaml").write_text(yaml.safe_dump(target, sort_keys=False))
     for name in ("golden", "alpha", "beta", "gamma"):
         use_firmware(folder / "fw_builds" / name, REFERENCE / "out")
-    for suite, body in {"prove": PROVE, "soak": SOAK}.items():
+    for suite, body in {"prove": PROVE, "soak": SOAK, "pace": PACE}.items():
         (folder / "suites" / suite).mkdir(parents=True)
         (folder / "suites" / suite / f"test_{suite}.py").write_text(body)
         (folder / "suites" / suite / "README.md").write_text(f"# {suite}\n\nThe board serves.\n")
@@ -85,8 +91,9 @@ def make_project(folder: Path, boards: int, *, each: bool) -> None:
     farm = {
         "builds": ["alpha", "beta", "gamma"],
         "pools": {"hall": {"targets": ["virtual"], "each": each}},
-        "suites": ["soak", "attestation"],
+        "suites": ["soak", "pace", "attestation"],
         "quick": True,
+        "deterministic": True,
         "golden": {"build": "golden", "suites": ["prove"], "every": "7d"},
         "state_dir": "state",
         "limits": {"at_once": 2},
@@ -117,11 +124,27 @@ def tell_stories(folder: Path, night: int) -> None:
         target = yaml.safe_load((folder / "targets" / "virtual.yaml").read_text())
         target["bad_cable"] = "virtual.2"
         (folder / "targets" / "virtual.yaml").write_text(yaml.safe_dump(target, sort_keys=False))
+    if night == SLOWER:
+        patch = Path(__file__).with_name("slower.patch")
+        use_firmware(folder / "fw_builds" / "beta", make_firmware(folder / "slower", f"PATCH={patch}"))
     if night == BROKEN_ATTESTATION:
-        out = folder / "broken"
-        words = ["make", "-s", "-C", str(REFERENCE), f"MUTANT={FAULT}", f"OUT={out}"]
-        subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
-        use_firmware(folder / "fw_builds" / "gamma", out)
+        use_firmware(folder / "fw_builds" / "gamma", make_firmware(folder / "broken", f"MUTANT={FAULT}"))
+
+
+def make_firmware(out: Path, what: str) -> Path:
+    """The reference firmware with a change, in the folder `out`."""
+    words = ["make", "-s", "-C", str(REFERENCE), what, f"OUT={out}"]
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+    return out
+
+
+def accept_baseline(folder: Path) -> None:
+    """The first night's latency of one run is what later nights are compared with."""
+    night = min((folder / "nights").iterdir())
+    run = next(one.name for one in load_night(night).sessions if one.verdict == "passed" and not one.golden)
+    done = tool(folder, "baseline", "accept", run, "--reason", "first night", "--state-dir", "state")
+    if done.returncode:
+        raise SystemExit(done.stdout + done.stderr)
 
 
 def tool(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -163,9 +186,13 @@ def main() -> int:
         for test in record.tests:
             tries = ", ".join(f"{one.outcome} on {one.board}" for one in test.tries)
             print(f"  {test.build}: {test.test.rpartition('::')[2]}: {test.outcome}: {tries}")
+        if night == 1:
+            accept_baseline(folder)
         shown = tool(folder, "history", "show", "--state-dir", "state")
         print("  " + (shown.stdout or shown.stderr).strip().replace("\n", "\n  "), flush=True)
-    return 0
+    done = tool(folder, "history", "export-site", "pages", "--state-dir", "state")
+    print((done.stdout or done.stderr).strip())
+    return done.returncode
 
 
 if __name__ == "__main__":

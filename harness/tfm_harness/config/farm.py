@@ -150,6 +150,10 @@ class Farm(Strict):
     golden: Golden = Golden()
     policy: Policy | None = Field(default=None, description="how strictly findings are judged; default: the build's")
     quick: bool = Field(default=False, description="leave out the tests marked `thorough`")
+    deterministic: bool = Field(
+        default=False,
+        description="emulators count instructions, so that latency can be compared over the nights; slower",
+    )
     order: Literal["builds", "boards", "longest"] = Field(
         default="builds",
         description="`builds`: the first build everywhere, then the next; `boards`: one board after the other;"

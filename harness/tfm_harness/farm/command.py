@@ -26,7 +26,7 @@ def make_job(assignment: Assignment, plan: Plan, *, policy: str = "") -> Job:
     words += [f"--board={assignment.board}", f"--build={source}", "--run-dir={run}", "--junitxml={run}/junit.xml"]
     words += ["--state-dir={state}"] * bool(plan.state) + ["--quick"] * task.quick
     words += [f"--policy={policy}"] * bool(policy and not task.golden) + ["--only={run}/only.txt"] * bool(task.only)
-    words += ["--", "-p", "no:cacheprovider", "--color=no", "-q"]
+    words += ["--", *["--tfm-deterministic"] * task.deterministic, "-p", "no:cacheprovider", "--color=no", "-q"]
     return Job(
         session=assignment.session, board=assignment.board, command=tuple(words), only=task.only, seconds=plan.session
     )

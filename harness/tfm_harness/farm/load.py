@@ -304,7 +304,7 @@ def make_plan(opened: OpenedFarm, times: Times) -> Plan:
     tasks = [
         Task(
             id=0, pool=pool.name, build=build.name, suites=opened.suites[pool.name], home=board, quick=farm.quick,
-            expected=times.expected(pool.name, build.name, golden=False),
+            deterministic=farm.deterministic, expected=times.expected(pool.name, build.name, golden=False),
         )
         for build, pool, board in wanted
     ]  # fmt: skip

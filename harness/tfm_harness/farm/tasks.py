@@ -76,6 +76,7 @@ class Task:
         golden: it proves the board.
         only: node ids of the tests; empty: all of the suites.
         avoid: boards on which these tests ran already.
+        deterministic: emulators count instructions in place of time.
         why: of a further try, in words.
         expected: seconds, from earlier nights; None: never seen.
     """
@@ -87,6 +88,7 @@ class Task:
     home: str = ""
     golden: bool = False
     quick: bool = False
+    deterministic: bool = False
     only: tuple[str, ...] = ()
     avoid: tuple[str, ...] = ()
     tried: int = 0

@@ -24,7 +24,7 @@ GRACE: Final = 45.0
 _ONLY_THE_FARMS: Final = tuple(
     PREFIX + name
     for name in ("TARGET", "BUILD", "POOL", "BOARD", "ONLY", "POLICY", "QUICK", "RUN_DIR", "HTML_REPORT", "EVIDENCE",
-                 "FAIL_UNDER_COVERAGE", "FRESH_IDENTITY", "STORE")
+                 "FAIL_UNDER_COVERAGE", "FRESH_IDENTITY", "DETERMINISTIC", "STORE")
 )  # fmt: skip
 """Settings that the farm file decides: what the night's own environment says of them does not reach a session."""
 
