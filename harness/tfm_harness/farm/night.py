@@ -2,101 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
-from tfm_harness.farm.health import BoardHealth, after_check, after_session, check_due, may_check, may_run
+from tfm_harness.farm.health import after_check, after_session, check_due, may_check
+from tfm_harness.farm.night_state import ABSENT_GRACE, BoardTonight, Ended, NightState, NotRun
 from tfm_harness.farm.outcome import CUT_OFF, DIED, bench_failure, busy, golden_check, golden_reason
-from tfm_harness.farm.tasks import Assignment, Plan, SessionResult, Task, Times
-from tfm_harness.farm.tries import Attempt, wanted
+from tfm_harness.farm.tasks import Assignment, SessionResult, Task
+from tfm_harness.farm.tries import wanted
 
-__all__ = ["BoardTonight", "Ended", "Night", "NotRun"]
+__all__ = ["ABSENT_GRACE", "BoardTonight", "Ended", "Night", "NotRun"]
 
 BUSY_PAUSE: Final = 60.0
 """Seconds after which a board that somebody else held is tried again."""
 BUSY_TRIES: Final = 3
 CHECK_DEATHS: Final = 2
 """How often a golden check may be killed from outside before the board counts as Bad."""
-ABSENT_GRACE: Final = 60.0
-"""Seconds for which a board without a worker is waited for."""
 
 
-@dataclass(slots=True)
-class BoardTonight:
-    """A board and what it did tonight.
-
-    Attributes:
-        before: its health when the night began.
-        failures: sessions in which the bench failed, those of earlier nights included.
-        away: why it runs nothing tonight, though its health would let it.
-    """
-
-    name: str
-    pool: str
-    health: BoardHealth
-    before: BoardHealth
-    failures: int = 0
-    failed_tonight: int = 0
-    checks: int = 0
-    sessions: int = 0
-    seconds: float = 0.0
-    away: str = ""
-    running: str = ""
-    busy_until: float = 0.0
-    times_busy: int = 0
-    absent_since: float | None = None
-    died: int = 0
-    host: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """A session with what came of it."""
-
-    assignment: Assignment
-    result: SessionResult
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotRun:
-    """A task that never got a board, and why; `responsibility` as in records."""
-
-    task: Task
-    why: str
-    responsibility: str = "infrastructure"
-
-
-class Night:
-    """What has run, what runs, what waits.
-
-    Args:
-        plan: everything that shall run.
-        health: what the store knows of the boards; the others are Unknown.
-        times: durations and failures of earlier nights.
-        name: the night's; its sessions' names begin with it.
-        began: seconds since 1970.
-    """
-
-    def __init__(self, plan: Plan, health: Mapping[str, BoardHealth], times: Times, *, name: str, began: float) -> None:
-        self.plan = plan
-        self.times = times
-        self.name = name
-        self.began = began
-        self.started = began
-        self.boards: dict[str, BoardTonight] = {}
-        for pool in plan.pools.values():
-            for board in pool.boards:
-                known = health.get(board, BoardHealth(name=board))
-                self.boards[board] = BoardTonight(board, pool.name, known, known, failures=times.failures.get(board, 0))
-        self.waiting: list[Task] = list(plan.tasks)
-        self.running: dict[str, Assignment] = {}
-        self.ended: list[Ended] = []
-        self.not_run: list[NotRun] = []
-        self.attempts: dict[tuple[str, str, str], dict[str, list[Attempt]]] = {}
-        self.closed = ""
-        self._last_task = max((task.id for task in plan.tasks), default=0)
-        self._sessions = 0
+class Night(NightState):
+    """The state machine: `next` says what starts, `take` what an ended session changes. Arguments: `NightState`."""
 
     # -- what starts
 
@@ -140,29 +66,17 @@ class Night:
         whole = [self.boards[name] for name in pool.boards]
         wished = [board for board in whole if board.name == task.home] if task.home and not task.tried else whole
         others = [board for board in wished if board.name not in task.avoid]
-        usable = [board for board in others if not self._unusable(board, now)]
+        usable = [board for board in others if not board.unusable(now)]
         if not usable and task.tried:
-            usable = [board for board in wished if not self._unusable(board, now)]
-        return usable, "; ".join(f"{board.name}: {self._unusable(board, now)}" for board in wished)
-
-    def _unusable(self, board: BoardTonight, now: float) -> str:
-        """Why no build under test runs on it tonight; empty where one may."""
-        if not may_run(board.health.state):
-            reason = f": {board.health.reason}" if board.health.reason else ""
-            return f"{board.health.state}{reason}"
-        if board.absent_since is not None and now - board.absent_since >= ABSENT_GRACE:
-            return "no worker offers it"
-        return board.away
-
-    def _free(self, board: BoardTonight, now: float) -> bool:
-        return not board.running and board.busy_until <= now and board.absent_since is None and not board.away
+            usable = [board for board in wished if not board.unusable(now)]
+        return usable, "; ".join(f"{board.name}: {board.unusable(now)}" for board in wished)
 
     def _due(self, board: BoardTonight, now: float) -> bool:
         golden = self.plan.pools[board.pool].golden
         return check_due(board.health, began=self.began, now=now, every=golden.every)
 
     def _choose(self, task: Task, boards: Sequence[BoardTonight], claimed: set[str], now: float) -> Assignment | None:
-        free = [board for board in boards if self._free(board, now)]
+        free = [board for board in boards if board.free(now)]
         proved = [board for board in free if not self._due(board, now)]
         if proved:
             self.waiting.remove(task)
@@ -217,7 +131,7 @@ class Night:
         work = bool(self.waiting) or any(not one.task.golden for one in self.running.values())
         found = []
         for board in self.boards.values():
-            if not may_check(board.health.state) or not self._free(board, now):
+            if not may_check(board.health.state) or not board.free(now):
                 continue
             if board.health.state == "Looping":
                 loops = self.plan.pools[board.pool].golden.loops
@@ -328,59 +242,3 @@ class Night:
                     why=f"after {board.name}: {', '.join(words)}", expected=None,
                 )
             )  # fmt: skip
-
-    # -- from outside
-
-    def adopt(self, assignment: Assignment) -> None:
-        """A session that an earlier process of this night has started.
-
-        Raises:
-            ValueError: the task is not one of this night, or the board is none of its boards.
-        """
-        task = assignment.task
-        if not task.golden:
-            waiting = next((one for one in self.waiting if one.id == task.id), None)
-            if waiting is None:
-                raise ValueError(f"task {task.id} does not wait")
-            self.waiting.remove(waiting)
-        if assignment.board not in self.boards:
-            raise ValueError(f"no board {assignment.board}")
-        self._last_task = max(self._last_task, task.id)
-        self._sessions += 1
-        self.boards[assignment.board].running = assignment.session
-        self.running[assignment.session] = assignment
-
-    def forget(self, session: str) -> None:
-        """A session that left nothing behind: its task waits again."""
-        assignment = self.running.pop(session)
-        self.boards[assignment.board].running = ""
-        if not assignment.task.golden:
-            self.waiting.insert(0, assignment.task)
-
-    def set_health(self, health: BoardHealth) -> None:
-        """A person has changed a board's state."""
-        self.boards[health.name].health = health
-
-    def absent(self, names: Iterable[str], now: float) -> None:
-        """Boards that no worker offers now; the others are there (again)."""
-        gone = set(names)
-        for board in self.boards.values():
-            if board.name not in gone:
-                board.absent_since = None
-            elif board.absent_since is None:
-                board.absent_since = now
-
-    def close(self, why: str, *, responsibility: str = "") -> None:
-        """Nothing starts any more; what waits has not run.
-
-        Args:
-            why: in words.
-            responsibility: of that; empty: somebody wanted it.
-        """
-        if self.closed:
-            return
-        self.closed = why
-        self.not_run += [
-            NotRun(task=task, why=why, responsibility=responsibility) for task in self.waiting if not task.tried
-        ]
-        self.waiting.clear()

@@ -1,0 +1,205 @@
+"""What a run measured, as typed data: latency, parity, accuracy, traces. Parts of `tfm_harness.report.record`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator, ConfigDict
+
+from tfm_harness.latency.series import Series
+
+__all__ = ["AccuracyEntry", "LatencyEntry", "ParityDifference", "ParityEntry", "ParityOutput", "TraceEntry"]
+
+_STRICT = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="strings")
+
+_NOT_FINITE = frozenset({"NaN", "Infinity", "-Infinity", "nan", "inf", "-inf"})
+
+
+def _figure(value: object) -> object:
+    """JSON has no word for what is not finite: it stands as text."""
+    return (
+        float(value)
+        if isinstance(value, str) and value in {"NaN", "Infinity", "-Infinity", "nan", "inf", "-inf"}
+        else value
+    )
+
+
+Figure = Annotated[float, BeforeValidator(_figure)]
+"""A float that may be infinite or no number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyEntry:
+    """One series with what it was judged against.
+
+    Attributes:
+        baseline: None on the first night.
+        baseline_name: the run it came from.
+        budgets: limits in seconds by statistic.
+        gate: the regression gate's verdict and figures, by name.
+        phases: seconds by phase of one typical request, ``wire`` included.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    combination: str
+    board: str = ""
+    series: Series
+    baseline: Series | None = None
+    baseline_name: str = ""
+    budgets: Mapping[str, float] = field(default_factory=dict)
+    gate: Mapping[str, str] = field(default_factory=dict)
+    phases: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParityDifference:
+    """The first element that differs: values as the model's output type has them."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    vector: int
+    index: tuple[int, ...]
+    reference: Figure
+    device: Figure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParityOutput:
+    """One output tensor's comparison: `tfm_harness.parity.compare.OutputComparison`, without its arrays."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    index: int
+    elements: int
+    exact_elements: int
+    vectors: int = 0
+    exact_vectors: int = 0
+    name: str = ""
+    dtype: str = ""
+    op: str = ""
+    histogram: Mapping[str, int] = field(default_factory=dict)
+    max_lsb: int = 0
+    max_abs: Figure = 0.0
+    max_rel: Figure = 0.0
+    sqnr_db: Figure | None = None
+    cosine_min: Figure = 1.0
+    cosine_mean: Figure = 1.0
+    top1: Figure | None = None
+    first: ParityDifference | None = None
+    tolerance: str = ""
+    passed: bool = True
+
+    @property
+    def exact(self) -> bool:
+        """Whether every element is the reference's, bit for bit."""
+        return self.exact_elements == self.elements
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParityEntry:
+    """One model's comparison with the reference interpreter.
+
+    Attributes:
+        engine: the interpreter: name, version, resolver.
+        distinct: how many different outputs the device gave.
+        saturated: share of output elements at the end of their range, 0 to 1.
+        first_op: the first operator that differs; `undiagnosed` says why it cannot be named.
+        failure: the file for ``tfm-harness replay``.
+        vectors_file: all inputs with what the device and the reference made of them, in the run's folder.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    combination: str
+    board: str = ""
+    model: str
+    vectors: int = 0
+    outputs: tuple[ParityOutput, ...] = ()
+    failing: tuple[int, ...] = ()
+    engine: Mapping[str, str] = field(default_factory=dict)
+    distinct: int = 0
+    saturated: Figure = 0.0
+    inputs: str = ""
+    seed: int | None = None
+    first_op: str = ""
+    undiagnosed: str = ""
+    failure: str = ""
+    vectors_file: str = ""
+    device_seconds: float = 0.0
+
+    @property
+    def exact(self) -> bool:
+        """Whether every output element is the reference's, bit for bit."""
+        return all(output.exact for output in self.outputs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccuracyEntry:
+    """One model on labelled data: the device beside the reference.
+
+    Attributes:
+        metric: ``top-1`` or ``auc``; `least` is what the build asks for.
+        device, reference: the metric of each, 0 to 1.
+        labels: the classes' names.
+        device_matrix, reference_matrix: counts; rows: true class, columns: decided class. Empty for ``auc``.
+        alike: samples on which both decide alike; `differing` names the first of the others.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    combination: str
+    board: str = ""
+    model: str
+    metric: Literal["top-1", "auc"]
+    least: float | None = None
+    device: float
+    reference: float
+    labels: tuple[str, ...] = ()
+    device_matrix: tuple[tuple[int, ...], ...] = ()
+    reference_matrix: tuple[tuple[int, ...], ...] = ()
+    alike: int = 0
+    samples: int = 0
+    differing: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """What was found, in a sentence."""
+        asked = f", {self.least:g} asked for" if self.least is not None else ""
+        verdict = ""
+        if self.least is not None and self.reference < self.least:
+            verdict = "; bit-exact and wrong" if self.alike == self.samples else "; the model itself is wrong"
+        return (
+            f"{self.metric} {self.device:.4g} on the device, {self.reference:.4g} by the reference{asked};"
+            f" {self.alike} of {self.samples} samples decided alike{verdict}"
+        )
+
+    def confused(self, matrix: tuple[tuple[int, ...], ...]) -> str:
+        """A confusion matrix as text: each true class with what it was taken for, by count."""
+        rows = []
+        for label, row in zip(self.labels, matrix, strict=False):
+            said = ", ".join(f"{self.labels[n]} {count}" for n, count in enumerate(row) if count)
+            rows.append(f"{label}: {said or 'no sample'}")
+        return "; ".join(rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceEntry:
+    """What the sensor was made to see, and what the device made of it.
+
+    Attributes:
+        channels: values over samples, by channel name with its unit (``mag.x [uT]``).
+        outputs: (sample number, output values) after each inference, oldest first.
+        labels: names of the output's elements.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    combination: str
+    board: str = ""
+    name: str
+    channels: Mapping[str, tuple[Figure, ...]]
+    outputs: tuple[tuple[int, tuple[Figure, ...]], ...] = ()
+    labels: tuple[str, ...] = ()

@@ -1,0 +1,114 @@
+"""On what a run ran, as typed data: combinations with their files, boards. Parts of `tfm_harness.report.record`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from pydantic import ConfigDict
+
+__all__ = ["BoardEntry", "CombinationEntry", "EventEntry", "FileEntry", "MoveEntry"]
+
+_STRICT = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="strings")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventEntry:
+    """Something that happened to a board; `at` is seconds since the run began."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    at: float
+    kind: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardEntry:
+    """One board of a combination; a pool has several.
+
+    Attributes:
+        lost: why it was put in quarantine; empty for a board that lasted.
+        worker: the test process that held it, when there were several.
+        facts: what the board says about itself (emulator version, probe, serial number).
+        boots, device_seconds: how often it started; seconds in which it was busy or booting.
+        link: what went wrong on its console link; empty when nothing did.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    combination: str
+    name: str
+    lost: str = ""
+    worker: str = ""
+    firmware: str = ""
+    clock: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    measurements: Mapping[str, str] = field(default_factory=dict)
+    boots: int = 0
+    device_seconds: float = 0.0
+    link: str = ""
+    events: tuple[EventEntry, ...] = ()
+    transcripts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEntry:
+    """A file that decided what was run, as it was when the run began.
+
+    Attributes:
+        role: ``target``, ``build``, ``image``, ``model``, ``key``, or ``file`` for anything else that the build names.
+        name: what the build calls it (``images.0.file``), with the file's own name.
+        path: relative to the folder in which the run was started, where it lies below it.
+        sha256: digest of its bytes, hex.
+        bytes: its size.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    role: Literal["target", "build", "image", "model", "key", "file"]
+    name: str
+    path: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CombinationEntry:
+    """One target with one build.
+
+    Attributes:
+        files: what was flashed and what judged it: digests of the files when the run began.
+        boards: names of the boards that could serve.
+        firmware: what the firmware said it is; empty when it never said it.
+        image: the first digits of each component's measurement, from the build's files.
+        protocol: the build's; ``none`` when it speaks none.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    name: str
+    target: str = ""
+    build: str = ""
+    policy: str = ""
+    kind: str = ""
+    protocol: str = ""
+    firmware: str = ""
+    clock: str = ""
+    image: Mapping[str, str] = field(default_factory=dict)
+    boards: tuple[str, ...] = ()
+    files: tuple[FileEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveEntry:
+    """A test that was given another board, because its own was lost."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    nodeid: str
+    combination: str
+    before: str
+    after: str
+    why: str
