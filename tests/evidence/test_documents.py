@@ -11,12 +11,16 @@ from typing import Any
 import pytest
 from tfm_harness.errors import HarnessBug
 from tfm_harness.evidence.bom import bom_bytes, check_bom, make_bom
+from tfm_harness.evidence.bundle import Extra, make_bundle
 from tfm_harness.evidence.make import make_whole_bundle
-from tfm_harness.evidence.signers import load_signer, load_verification_keys
+from tfm_harness.evidence.results_again import boards_of
+from tfm_harness.evidence.results_file import SUFFIXES, Form, encode_ear
+from tfm_harness.evidence.signers import load_signer, load_verification_keys, throwaway_signer
 from tfm_harness.evidence.verified import verify_bundle
 from tfm_harness.findings import Policy, Report
 from tfm_harness.latency.clock import ClockQuality
 from tfm_harness.report.storage import load_run
+from tfm_harness.trust.kept import read_kept
 
 from tests.evidence.conftest import COMBINATION, MODEL
 
@@ -77,7 +81,9 @@ def test_a_whole_bundle(run_dir: Path, signing_key: tuple[str, Path], tmp_path: 
     found = verify_bundle(output, load_verification_keys([signing_key[1]]), report)
     assert report.ok, report.failed
     assert found.run is not None
-    (ear,) = (output / "documents").glob("ear-*.jwt")
+    assert found.judged["attestation results"] == 3
+    assert len(list((output / "documents").glob("ear-*"))) == 3
+    (ear,) = set((output / "documents").glob("ear-*.jwt")) - set((output / "documents").glob("ear-*.veraison.jwt"))
     text = ear.read_text().split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     assert claims["submods"]["PSA_IOT"]["ear_status"] == "affirming"
@@ -86,3 +92,31 @@ def test_a_whole_bundle(run_dir: Path, signing_key: tuple[str, Path], tmp_path: 
     report = Report(policy=Policy.PRODUCTION)
     verify_bundle(output, load_verification_keys([signing_key[1]]), report)
     assert [finding.id for finding in report.failed] == ["evidence.file-digest"]
+
+
+@pytest.mark.parametrize("form", ["draft-jwt", "draft-cwt", "veraison"])
+@pytest.mark.parametrize("lie", ["vector", "token", "key", "board", "garbage"])
+def test_an_attestation_result_that_does_not_follow(
+    run_dir: Path, signing_key: tuple[str, Path], tmp_path: Path, form: Form, lie: str
+) -> None:
+    """The signer signs what the evidence does not say: the bundle's digests hold, and the result does not."""
+    signer = load_signer(signing_key[0])
+    items = list(read_kept(run_dir / "evidence.jsonl"))
+    ((name, (vector, token, challenge)),) = boards_of(load_run(run_dir), items).items()
+    sign = signer.sign
+    if lie == "vector":
+        vector = {**vector, "sourced-data": 2}
+    elif lie == "token":
+        token = token[:-1] + bytes([token[-1] ^ 1])
+    elif lie == "key":
+        sign = throwaway_signer()[0].sign
+    elif lie == "board":
+        name = "ear-other+reference"
+    data = encode_ear(vector, sign, form, nonce=challenge, evidence=token)
+    if lie == "garbage":
+        data = b"a.b.c"
+    extra = Extra(name=name + SUFFIXES[form], role="attestation result", data=data)
+    make_bundle(run_dir, [signer], tmp_path / "lie.evidence", extras=lambda *_: [extra])
+    report = Report(policy=Policy.PRODUCTION)
+    verify_bundle(tmp_path / "lie.evidence", load_verification_keys([signing_key[1]]), report)
+    assert [finding.id for finding in report.failed] == ["evidence.results-again"], report.failed

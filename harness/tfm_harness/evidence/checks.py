@@ -43,6 +43,9 @@ RECORDED = _declare(
 IMAGES_AGAIN = _declare(
     "images-again", "signed images, judged again, verify with the build's keys", "MCUboot image format"
 )
+RESULTS_AGAIN = _declare(
+    "results-again", "attestation results, derived again from the evidence, say the same", "draft-ietf-rats-ear"
+)
 PARITY_AGAIN = _declare(
     "parity-again",
     "parity computed again from the stored vectors is the recorded one",

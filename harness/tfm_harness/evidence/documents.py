@@ -10,8 +10,8 @@ from typing import Any
 from tfm_harness.errors import ConfigError
 from tfm_harness.evidence.bom import bom_bytes, check_bom, make_bom
 from tfm_harness.evidence.bundle import MAX_FILE, Extra, input_path
-from tfm_harness.evidence.policies import policy_named
-from tfm_harness.evidence.results_file import board_vectors, encode_ear
+from tfm_harness.evidence.results_again import boards_of
+from tfm_harness.evidence.results_file import SUFFIXES, encode_ear
 from tfm_harness.evidence.signers import LibraryEnvelopeSigner
 from tfm_harness.files import TEXT_LIMIT, read_file
 from tfm_harness.report.record import RunRecord
@@ -65,18 +65,13 @@ def _imported(path: Path) -> Mapping[str, Any]:
 
 
 def _results(run_dir: Path, run: RunRecord, signer: LibraryEnvelopeSigner, issued: int) -> Iterator[Extra]:
-    items: dict[str, list[KeptItem]] = {}
+    items: list[KeptItem] = []
     for path in sorted(run_dir.rglob(FILE_NAME)):
         try:
-            for item in read_kept(path):
-                items.setdefault(item.combination, []).append(item)
+            items += read_kept(path)
         except ConfigError:
             continue  # `evidence verify` says that the bundle is damaged
-    policies = {one.name: policy_named(one.policy) for one in run.combinations}
-    for combination, held in items.items():
-        if combination not in policies:
-            continue
-        for board, (vector, token, challenge) in board_vectors(held, policies[combination]).items():
-            data = encode_ear(vector, signer.sign, "draft-jwt", nonce=challenge, evidence=token, issued=issued)
-            name = "".join(c if c.isalnum() or c in "._-" else "_" for c in f"{board}+{combination.partition('+')[2]}")
-            yield Extra(name=f"ear-{name}.jwt", role="attestation result", data=data)
+    for name, (vector, token, challenge) in boards_of(run, items).items():
+        for form, ending in SUFFIXES.items():
+            data = encode_ear(vector, signer.sign, form, nonce=challenge, evidence=token, issued=issued)
+            yield Extra(name=name + ending, role="attestation result", data=data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from tfm_harness.errors import InfrastructureError
 from tfm_harness.evidence.ear import Ear, Sign, Vector, sign_cwt, sign_jwt, trustworthiness
@@ -15,9 +15,16 @@ from tfm_harness.verify.results import verify_result
 from tfm_harness.verify.token import verify_psa_token
 from tfm_harness.version import __version__
 
-__all__ = ["Form", "board_vectors", "encode_ear", "write_ear"]
+__all__ = ["SUFFIXES", "Form", "board_vectors", "document_name", "encode_ear", "write_ear"]
 
 Form = Literal["draft-jwt", "draft-cwt", "veraison"]
+SUFFIXES: Final[dict[Form, str]] = {"veraison": ".veraison.jwt", "draft-jwt": ".jwt", "draft-cwt": ".cwt"}
+"""How the name of a bundle's attestation result ends, by its form; the longer ending first."""
+
+
+def document_name(board: str, combination: str) -> str:
+    """The name of a board's attestation result in a bundle, without the form's ending."""
+    return "ear-" + "".join(c if c.isalnum() or c in "._-" else "_" for c in f"{board}+{combination.partition('+')[2]}")
 
 
 def encode_ear(

@@ -68,7 +68,11 @@ def _test_result(run: RunRecord, files: Sequence[BundleFile]) -> Plain:
     passed = [test for test in run.tests if test.outcome == "passed" and not _warned(test)]
     failed = [test for test in run.tests if test.outcome in {"failed", "error", "blocked"}]
     result = "FAILED" if run.verdict != "passed" else "WARNED" if warned else "PASSED"
-    harness = {"name": f"tfm-harness {run.version}", "digest": {"sha256": run.package_sha256 or "0" * 64}}
+    harness: dict[str, Any] = {"name": f"tfm-harness {run.version}"}
+    if run.package_sha256:
+        harness["digest"] = {"sha256": run.package_sha256}
+    else:  # a descriptor needs a digest, a URI or content
+        harness["uri"] = f"urn:x-tfm-harness:verifier:{run.version}"
     suites = [
         {"name": f"suite {name}", "digest": {"sha256": digest}} for name, digest in _suites(run).items() if digest
     ]

@@ -14,11 +14,12 @@ from tfm_harness.evidence.figures import judge_images, judge_latency, judge_pari
 from tfm_harness.evidence.follows import check_statements, check_verdict
 from tfm_harness.evidence.opened import OpenedBundle, open_bundle
 from tfm_harness.evidence.rejudge import Rejudge
+from tfm_harness.evidence.results_again import judge_results
 from tfm_harness.evidence.timestamp import Stamp, check_stamp
 from tfm_harness.findings import Report
 from tfm_harness.report.record import RunRecord
 from tfm_harness.report.storage import parse_run
-from tfm_harness.trust.kept import read_kept
+from tfm_harness.trust.kept import KeptItem, read_kept
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -79,12 +80,16 @@ def verify_bundle(
     check_statements(bundle, run, report)
     check_verdict(run, report)
     again = Rejudge(run, report)
+    kept: list[KeptItem] = []
     for name, read in bundle.by_role("raw evidence").items():
         try:
-            again.take(read_kept(Path(name), read()), name)
+            items = list(read_kept(Path(name), read()))
+            kept += items
+            again.take(items, name)
         except HarnessError as error:
             report.add(check.JUDGED_AGAIN, False, expected="raw evidence", seen=str(error), where=name)
     judged = dict(again.judged)
+    judged["attestation results"] = judge_results(bundle, run, kept, keys, report)
     judged["signed images"] = judge_images(bundle, run, report)
     judged["parity sessions"], left = judge_parity(bundle, run, report, engine)
     judged["latency series"] = judge_latency(run, report)
