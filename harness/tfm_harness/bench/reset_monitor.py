@@ -25,6 +25,11 @@ SECURE_PANIC = Check(
     title="no secure side panics",
     requirement="PSA Firmware Framework 1.0 s.3.5.4",
 )
+TRANSCRIPT_LIMIT = Check(
+    id="board.transcript-limit",
+    title="no console prints more than the target's limit of a transcript",
+    requirement="tfm-harness docs/writing-a-target.md, limits",
+)
 _PANIC = re.compile(rb"^.{0,40}(?:PANIC|Panic|psa_panic|FATAL ERROR).*$", re.MULTILINE)
 _PANIC_WINDOW = 1 << 18  # bytes of each console that are searched for one test
 
@@ -40,6 +45,7 @@ class ResetMonitor:
         self._emulators = False
         self._marks: dict[str, Mark] = {}
         self._expected_spans: list[tuple[int, int]] = []
+        self._told: set[str] = set()
 
     @contextlib.contextmanager
     def expected_reset(self) -> Iterator[None]:
@@ -107,6 +113,15 @@ class ResetMonitor:
             )
             self._excused = resets
         for name, console in self._board.consoles.items():
+            if console.flood is not None and name not in self._told:
+                self._told.add(name)
+                report.add(
+                    TRANSCRIPT_LIMIT,
+                    passed=False,
+                    expected=f"at most {self._board.target.limits.transcript} bytes in a run",
+                    seen=f"{console.received} bytes; the rest was not read",
+                    where=f"console {name!r}, {console.transcript}",
+                )
             mark = self._marks.get(name, console.mark())
             found = _PANIC.search(console.read_from(mark, limit=_PANIC_WINDOW))
             if found:

@@ -237,7 +237,8 @@ class EmulatedBoard(Board):
         self, name: str, transport: Transport, on_write: Callable[[], None] | None = None
     ) -> StreamConsole:
         path = self.context.run_dir / f"{self.name}-{name}.log"
-        console = StreamConsole(name, transport, path, diagnose=self._why_closed, on_write=on_write)
+        limit = self.target.limits.transcript
+        console = StreamConsole(name, transport, path, limit=limit, diagnose=self._why_closed, on_write=on_write)
         console.lossless = True
         return console
 

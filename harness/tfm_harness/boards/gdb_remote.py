@@ -22,6 +22,8 @@ WRITES, READS, ACCESSES = b"2", b"3", b"4"
 
 _WRITE_CHUNK = 1024
 _READ_CHUNK = 2000
+_LONGEST_PACKET = 1 << 20
+_MOST_STOPS = 1000  # stop replies that nobody asked for, passed over before an answer
 
 
 def connect_when_up(
@@ -58,6 +60,13 @@ class GdbRemote:
         self._acknowledge = True
         self.halted = True
         self._stop_reply = b""
+        try:
+            self._greet()
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def _greet(self) -> None:
         self.synchronise()
         features = self.command(b"qSupported:xmlRegisters=arm;hwbreak+;swbreak+")
         self.command(b"qXfer:features:read:target.xml:0,ffb")  # QEMU answers p and P only after this
@@ -98,15 +107,18 @@ class GdbRemote:
         return packet
 
     def _receive(self) -> bytes:
-        self._socket.settimeout(self._timeout)
+        end = time.monotonic() + self._timeout  # for the whole packet
         while (packet := self._packet()) is None:
             try:
+                self._socket.settimeout(max(end - time.monotonic(), 0.001))
                 data = self._socket.recv(65536)
             except OSError as error:
                 raise GdbRemoteError(f"no answer from the gdbstub: {error}") from error
             if not data:
                 raise GdbRemoteError("the gdbstub hung up")
             self._buffer += data
+            if time.monotonic() > end or len(self._buffer) > _LONGEST_PACKET:
+                raise GdbRemoteError("the gdbstub talks without end")
         return packet
 
     def command(self, packet: bytes) -> bytes:
@@ -260,8 +272,10 @@ class GdbRemote:
     def synchronise(self) -> None:
         """Skip unsolicited stop replies: QEMU sends them on connecting and when reset while stopped."""
         self._send(b"qAttached")
-        while self._receive() not in {b"0", b"1"}:
-            pass
+        for _ in range(_MOST_STOPS):
+            if self._receive() in {b"0", b"1"}:
+                return
+        raise GdbRemoteError("the gdbstub does not answer what was asked")
 
     def step(self) -> None:
         """One instruction."""

@@ -48,7 +48,8 @@ class RealBoard(Board):
             transport = open_endpoint(endpoint)
             if isinstance(transport, ReconnectingTransport):
                 transport.on_reconnect = self._reconnected(name)
-            self._consoles[name] = StreamConsole(name, transport, self.context.run_dir / f"{self.name}-{name}.log")
+            path = self.context.run_dir / f"{self.name}-{name}.log"
+            self._consoles[name] = StreamConsole(name, transport, path, limit=self.target.limits.transcript)
 
     def _reconnected(self, name: str) -> Callable[[float], None]:
         return lambda seconds: self._note("reconnect", f"{name} came back after {seconds:.1f} s")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, PrivateAttr, field_validator
 
-from tfm_harness.config.fields import Name, Seconds, Strict
+from tfm_harness.config.fields import Name, Seconds, Size, Strict
 from tfm_harness.config.memory_map import MemoryMap, ServiceConfig
 from tfm_harness.config.nearest import did_you_mean
 from tfm_harness.config.npu import NpuConfig
@@ -26,7 +26,7 @@ from tfm_harness.files import MODEL_LIMIT, read_file
 if TYPE_CHECKING:
     from tfm_harness.config.build import Build
 
-__all__ = ["ClockConfig", "TargetBase", "TargetTimeouts"]
+__all__ = ["ClockConfig", "TargetBase", "TargetLimits", "TargetTimeouts"]
 
 
 class ClockConfig(Strict):
@@ -45,6 +45,17 @@ class TargetTimeouts(Strict):
     acquire: float = Field(default=0.0, ge=0, le=86_400, description="how long to wait for a board that is in use")
     flash: Seconds = 120.0
     boot: Seconds = 20.0
+
+
+class TargetLimits(Strict):
+    """Limits in bytes."""
+
+    transcript: Size = Field(
+        default=2 << 30,
+        ge=1 << 16,
+        description="most bytes that one console may print in a run; a console that prints more is closed, and the"
+        " firmware is to blame",
+    )
 
 
 class TargetBase(Strict):
@@ -70,6 +81,7 @@ class TargetBase(Strict):
     power: PowerConfig | None = None
     recovery: RecoveryConfig = RecoveryConfig()
     timeouts: TargetTimeouts = TargetTimeouts()
+    limits: TargetLimits = TargetLimits()
     npu: NpuConfig | None = Field(default=None, description="the board's Ethos-U, for models that Vela compiled")
     count: int = Field(default=1, ge=1, le=64, description="how many boards like this one the pool may start")
 

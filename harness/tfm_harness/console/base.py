@@ -7,6 +7,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tfm_harness.errors import ProductError
 
 __all__ = ["Console", "Mark", "Match"]
 
@@ -97,6 +101,11 @@ class Console(abc.ABC):
     @abc.abstractmethod
     def received(self) -> int:
         """Bytes received so far."""
+
+    @property
+    def flood(self) -> ProductError | None:
+        """Kind ``console-flood``: the firmware printed more than the target's limit allows; else None."""
+        return None
 
     def fileno(self) -> int:
         """The transport's descriptor, for measurements that go past the console; -1 where there is none."""

@@ -44,6 +44,7 @@ class Pump:
     Attributes:
         state: guards window and counters; `read_until`'s condition runs with it held.
         ended: why nothing more can come, None while the stream lives.
+        flood: that the limit was passed, also after the stream went on over another transport.
         closing: `close` was called.
     """
 
@@ -62,6 +63,7 @@ class Pump:
         self._lock = threading.Lock()  # the condition's own: entered directly where each round trip passes
         self.state = threading.Condition(self._lock)
         self.ended: HarnessError | None = None
+        self.flood: ProductError | None = None
         self.closing = False
         self.subscribers: tuple[Callable[[bytes], None], ...] = ()
         self._transcript = transcript
@@ -224,10 +226,12 @@ class Pump:
         except HarnessError as error:
             self.ended = error
         if self._window.end > self._limit:
-            self.ended = ProductError(
+            self.ended = self.flood = ProductError(
                 f"console {self.name!r} printed more than {self._limit} bytes",
                 kind="console-flood",
+                expected=f"at most {self._limit} bytes in a run: the target's limits.transcript",
                 where=str(self._transcript.path),
+                hint="read the transcript's end; where so much output is meant, raise the limit",
             )
         if self.subscribers:
             chunk = bytes(data)

@@ -20,6 +20,7 @@ from tfm_harness.errors import InfrastructureError
 __all__ = ["Rfc2217Transport"]
 
 _IAC, _SB, _SE = 255, 250, 240
+_MOST_AT_ONCE = 64 << 10
 _LONGEST_SUBNEGOTIATION = 4096
 """RFC 2217's longest is a few bytes; pyserial would collect one without end."""
 
@@ -111,6 +112,8 @@ class _BoundedSerial(rfc2217.Serial):
             byte: bytes | None = self._read_buffer.get(timeout=0.2)
             while byte is not None:
                 data += byte
+                if len(data) >= _MOST_AT_ONCE:  # a server that floods: the rest is for the next call
+                    return bytes(data)
                 byte = self._read_buffer.get_nowait()
             if not data:
                 return None

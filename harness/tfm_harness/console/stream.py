@@ -14,7 +14,7 @@ from tfm_harness.console.text import last_lines
 from tfm_harness.console.transcript import Transcript
 from tfm_harness.console.transport import Transport
 from tfm_harness.console.window import OVERLAP, Search, Window
-from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError
+from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError, ProductError
 
 __all__ = ["StreamConsole"]
 
@@ -67,6 +67,11 @@ class StreamConsole(Console):
     def received(self) -> int:
         """See `Console`."""
         return self._window.end
+
+    @property
+    def flood(self) -> ProductError | None:
+        """See `Console`."""
+        return self._pump.flood
 
     def mark(self) -> Mark:
         """See `Console`. Everything that has arrived at this host by now lies before the mark."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import http.client
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -83,6 +85,40 @@ class FileIdentity:
         yield self.certificate, self.key
 
 
+class _End:
+    """Shuts a connection down when its time is over: the limits of sockets begin anew with each byte."""
+
+    def __init__(self, connection: http.client.HTTPSConnection, seconds: float) -> None:
+        self.passed = False
+        self._sockets: list[socket.socket] = []
+        self._timer = threading.Timer(seconds, self._shut)
+        self._timer.daemon = True
+        connect = connection._create_connection  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way
+
+        def remembered(*args: object, **kwargs: object) -> socket.socket:
+            made: socket.socket = connect(*args, **kwargs)
+            self._sockets.append(made.dup())  # TLS takes the other one over
+            if self.passed:
+                self._shut()
+            return made
+
+        connection._create_connection = remembered  # type: ignore[attr-defined]  # noqa: SLF001 - same
+        self._timer.start()
+
+    def _shut(self) -> None:
+        self.passed = True
+        for each in list(self._sockets):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def forget(self) -> None:
+        """The exchange is over."""
+        self._timer.cancel()
+        self._timer.join()
+        for each in self._sockets:
+            each.close()
+
+
 @dataclass(frozen=True)
 class BootstrapClient:
     """Speaks to one CA.
@@ -91,7 +127,7 @@ class BootstrapClient:
         host, port: where it listens.
         ca_pem: the CA certificate that the server must show a certificate of.
         identity: the bootstrap certificate; None sends none, which a server must refuse.
-        timeout: seconds for each step of the exchange.
+        timeout: seconds for a whole exchange; a server that drips its answer does not renew them.
     """
 
     host: str
@@ -134,26 +170,23 @@ class BootstrapClient:
         """
         where = f"https://{self.host}:{self.port}{path}"
         connection = http.client.HTTPSConnection(self.host, self.port, timeout=self.timeout, context=self._context())
+        end = _End(connection, self.timeout)
         try:
             connection.request(method, path, body=body, headers={"Content-Type": kind} if kind else {})
             with connection.getresponse() as response:
                 answer = response.read(MAX_BODY + 1)
+                if end.passed:  # a connection that was shut down looks like the answer's end
+                    raise TimeoutError
                 said = response.headers.get("Content-Type") or ""
-        except ssl.SSLError as error:
-            raise InfrastructureError(
-                f"TLS with the CA failed: {error.reason or error}", kind="ca-tls", where=where,
-                hint="check that both ends trust the same CA and that no certificate has expired",
-            ) from error  # fmt: skip
-        except http.client.RemoteDisconnected as error:
-            raise InfrastructureError(
-                "the CA ended the connection without an answer", kind="ca-connection", where=where,
-                hint="lite_bootstrap_server does so when a request makes it panic: look at its log",
-            ) from error  # fmt: skip
-        except (OSError, http.client.HTTPException, socket.timeout) as error:  # noqa: UP041 -- both names say something
-            raise InfrastructureError(
-                f"no answer from the CA: {error or type(error).__name__}", kind="ca-connection", where=where
-            ) from error
+        except (OSError, http.client.HTTPException) as error:
+            if end.passed:
+                raise InfrastructureError(
+                    "the CA does not come to the end of its answer", kind="ca-connection", where=where,
+                    expected=f"an answer within {self.timeout:g} s",
+                ) from error  # fmt: skip
+            raise self._failed(error, where) from error
         finally:
+            end.forget()
             connection.close()
         if response.status != 200:
             raise RefusedError(response.status, error_text(answer), where)
@@ -162,6 +195,22 @@ class BootstrapClient:
                 f"the CA's answer has more than {MAX_BODY} bytes", kind="ca-response", where=where
             )
         return Answer(answer, said)
+
+    @staticmethod
+    def _failed(error: OSError | http.client.HTTPException, where: str) -> InfrastructureError:
+        if isinstance(error, ssl.SSLError):
+            return InfrastructureError(
+                f"TLS with the CA failed: {error.reason or error}", kind="ca-tls", where=where,
+                hint="check that both ends trust the same CA and that no certificate has expired",
+            )  # fmt: skip
+        if isinstance(error, http.client.RemoteDisconnected):
+            return InfrastructureError(
+                "the CA ended the connection without an answer", kind="ca-connection", where=where,
+                hint="lite_bootstrap_server does so when a request makes it panic: look at its log",
+            )  # fmt: skip
+        return InfrastructureError(
+            f"no answer from the CA: {error or type(error).__name__}", kind="ca-connection", where=where
+        )
 
     def request_certificate(self, csr: bytes, form: Form = "cbor") -> CertificateReply:
         """Ask for a certificate.

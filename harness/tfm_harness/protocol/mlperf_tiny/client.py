@@ -31,6 +31,7 @@ INPUT_BYTES: Final[Mapping[str, int]] = {"kws01": 490, "ic01": 3072, "vww01": 27
 _CHUNK = 31  # bytes in a `db` line, as the benchmark's runner sends them
 _REPEAT = 64
 _LOADS = 3
+_MOST_INPUT = 1 << 24
 _SLOWEST = 10 / 9600  # seconds for a character at the protocol's lowest speed
 
 
@@ -168,9 +169,20 @@ class MlperfTinyDriver(PseudoDriver):
         except ConfigError as error:
             words = (error.expected or "").split()
             if error.kind == "input-size" and words[1:] == ["elements"]:
-                return bytes(int(words[0]))
+                return bytes(self._possible(int(words[0])))
             raise
         return b"\0"
+
+    def _possible(self, size: int) -> int:
+        if size > _MOST_INPUT:
+            raise ProductError(
+                "the firmware asks for an input that no microcontroller holds",
+                kind="answer-form",
+                expected=f"at most {_MOST_INPUT} bytes",
+                seen=f"{size} elements",
+                where=self.link.where,
+            )
+        return size
 
     def load(self, data: bytes) -> None:
         """Put an input into the firmware's buffer and read it back. On a real UART a damaged input is sent again.

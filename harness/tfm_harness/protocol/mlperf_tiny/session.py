@@ -22,6 +22,7 @@ _BOOTED = "m-init-done"
 _MODE = "m-timestamp-mode-"
 _SLICE = 0.25  # seconds between two looks whether the board is still alive
 _MOST_LINE = 4096
+_MOST_AT_ONCE = 1 << 16
 _MOST_BYTES = 4 << 20
 _NOTES = 200
 
@@ -70,14 +71,16 @@ class MonitorSession:
         self._watch = watch or (lambda: None)
         self._clock = clock
         self._mark = console.mark()
-        self._rest = b""
+        self._rest = b""  # of a line
+        self._lines: deque[bytes] = deque()
         self._raw = bytearray()
         self._synced = False
         self._booted = False
 
     def restart(self) -> None:
         """What came before a reset belongs to no answer after it."""
-        self._mark, self._rest = self.console.mark(), b""
+        self._mark = self.console.mark()
+        self._forget()
         self._synced, self._booted, self.mode = False, False, None
 
     def synchronise(self, timeout: float, *, each: float) -> None:
@@ -94,7 +97,7 @@ class MonitorSession:
         deadline = self._clock() + timeout
         while True:
             word = f"sync-{secrets.token_hex(4)}"
-            self._rest = b""
+            self._forget()
             self.console.write(f"{word}%".encode())
             until = min(self._clock() + each, deadline)
             said = f"{ERROR_MARK}Unknown command: {word}]"
@@ -167,42 +170,51 @@ class MonitorSession:
         return False
 
     def _skip_news(self) -> None:
-        """What came since the last answer is nobody's answer."""
-        while self.console.received > self._mark.offset and self._line(0.0) is not None:
-            pass
+        """What came since the last answer is nobody's answer; what comes while this looks is for the next look."""
+        end = self.console.mark().offset
+        while self._mark.offset < end and self._read(end - self._mark.offset):
+            while self._waiting() is not None:
+                pass
+        self._forget()
+
+    def _forget(self) -> None:
         self._rest = b""
+        self._lines.clear()
 
     def _line(self, until: float) -> str | None:
         """The next line of the protocol; None: it did not come. Other lines become notes."""
-        while True:
-            head, end, rest = self._rest.partition(b"\n")
-            if end:
-                self._rest = rest
-                line = head.strip(b"\r\0 ").decode("ascii", "backslashreplace")
-                if line.startswith(_MODE):
-                    self.mode = line.removeprefix(_MODE)
-                self._booted |= line == _BOOTED or line.startswith(_MODE)
-                if line.startswith((MARK, ERROR_MARK, "Input db has ", "Supplied buffer size ")):
-                    return line
-                if line:
-                    self.notes.append(line)
-                if self._clock() >= until > 0:
-                    return None
-                continue
-            if len(self._rest) > _MOST_LINE:
-                self._rest = b""  # no line of this protocol is that long
+        while (line := self._waiting()) is None:
             left = until - self._clock()
             if not self.console.wait_data(self._mark, timeout=min(max(left, 0.0), _SLICE)):
                 self._watch()
-                if left <= 0:
-                    return None
-                continue
-            data = self.console.read_from(self._mark, limit=1 << 16)
-            self._mark = Mark(self._mark.offset + len(data))
-            self._rest += data
-            self._raw += data[: max(0, _MOST_BYTES + 1 - len(self._raw))]
-            if left <= 0 and until > 0:
+            else:
+                self._read(_MOST_AT_ONCE)
+            if left <= 0:
                 return None
+        return line
+
+    def _waiting(self) -> str | None:
+        """The next line of the protocol among what was read; None: there is none. Other lines become notes."""
+        while self._lines:
+            line = self._lines.popleft().strip(b"\r\0 ").decode("ascii", "backslashreplace")
+            if line.startswith(_MODE):
+                self.mode = line.removeprefix(_MODE)
+            self._booted |= line == _BOOTED or line.startswith(_MODE)
+            if line.startswith((MARK, ERROR_MARK, "Input db has ", "Supplied buffer size ")):
+                return line
+            if line:
+                self.notes.append(line)
+        return None
+
+    def _read(self, most: int) -> int:
+        data = self.console.read_from(self._mark, limit=min(most, _MOST_AT_ONCE))
+        self._mark = Mark(self._mark.offset + len(data))
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        self._lines.extend(lines)
+        if len(self._rest) > _MOST_LINE:
+            self._rest = b""  # no line of this protocol is that long
+        self._raw += data[: max(0, _MOST_BYTES + 1 - len(self._raw))]
+        return len(data)
 
     def _not_ready(self, timeout: float) -> HarnessError:
         if not self.console.received:

@@ -72,8 +72,7 @@ class SmpDriver(SmpTestCommands, PseudoDriver):
 
     def any_input(self) -> bytes:
         """One input tensor of the active model, all zeros."""
-        answer, _ = self.ask(Command.DESCRIBE, read=True)
-        return bytes(field(answer, "in", int))
+        return bytes(self.describe().input_bytes)
 
     def infer(
         self,

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from tfm_harness.console.base import Console, Mark
+from tfm_harness.console.deadline import Deadline
 from tfm_harness.errors import HarnessError, InfrastructureError, ProductError
 from tfm_harness.protocol.base import Exchange
 from tfm_harness.protocol.smp.answers import decode_answer, field, show
@@ -46,12 +47,21 @@ class SmpCore:
         console: where the firmware speaks.
         timeout: seconds for an answer that needs no long work.
         watch: called while waiting; raises when the board is known to be dead.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, console: Console, *, timeout: float = 10.0, watch: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        console: Console,
+        *,
+        timeout: float = 10.0,
+        watch: Callable[[], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.console = console
         self.timeout = timeout
-        self.link = SmpLink(console, watch=watch)
+        self.link = SmpLink(console, watch=watch, clock=clock)
+        self._clock = clock
         self._exchanges: deque[Exchange] = deque(maxlen=_KEEP_EXCHANGES)
 
     @property
@@ -168,14 +178,11 @@ class SmpCore:
         mark = self.console.mark()
         spoke_before = self.console.received
         lost_before = self.stats.lost
-        deadline = time.monotonic() + timeout
-        while True:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                break
+        deadline = Deadline.after(timeout, self._clock)
+        while not deadline.passed:
             try:
                 with self.link.forgiving():
-                    self.echo("ready?", timeout=min(_POLL_TIMEOUT, left), attempts=1)
+                    self.echo("ready?", timeout=deadline.left(_POLL_TIMEOUT), attempts=1)
             except (InfrastructureError, ProductError) as error:
                 if error.kind not in {"smp-timeout", "smp-corrupt"}:
                     raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
+from tfm_harness.console.deadline import Deadline
 from tfm_harness.errors import ProductError
 from tfm_harness.protocol.smp.answers import (
     DeviceStats,
@@ -37,6 +38,8 @@ TRACE_LIFECYCLE = 0x1000
 _UPLOAD_CHUNK = 2048
 _PROBES_AT_A_TIME = 32
 _BATCH_ROOM = 3072  # bytes of one answer or request that tensors may fill: 4096 less header, CBOR and names
+_MOST_OUTPUT = 4 << 20  # bytes of an operator's output: 2^20 elements, the protocol's limit, of 4 bytes
+_SMALLEST_PIECE = 64  # bytes of it that an answer holds, but for the last one
 _SECONDS_PER_INFERENCE = 2.0  # generous: a keyword model on a busy emulator takes a tenth of that
 
 
@@ -209,9 +212,15 @@ class SmpTestCommands(SmpCore):
         return items(answer, "ops", row)
 
     def trace_output(self, data: bytes, op: int) -> bytes:
-        """The whole output tensor of one op for one input."""
-        output = b""
+        """The whole output tensor of one op for one input.
+
+        Raises:
+            ProductError: ``smp-answer``: the device gives another length than it says, says one that no tensor has,
+                or gives pieces so small that they would not end.
+        """
+        output, said = b"", 0
         given = self.input_argument(data)
+        end = Deadline.after(self.timeout, self._clock)
         while True:
             answer, _ = self.ask(
                 Command.TRACE,
@@ -219,9 +228,22 @@ class SmpTestCommands(SmpCore):
                 timeout=self.timeout + _SECONDS_PER_INFERENCE,
             )
             part, length = field(answer, "out", bytes), field(answer, "len", int)
+            if not output:
+                said = length
+                pieces = min(length, _MOST_OUTPUT) // _UPLOAD_CHUNK + 1
+                end = Deadline.after(self.timeout + pieces * _SECONDS_PER_INFERENCE, self._clock)
             output += part
-            if len(output) >= length or not part:
+            if len(output) == length == said:
                 return output
+            too_small = len(part) < _SMALLEST_PIECE or end.passed
+            if too_small or len(output) > length or not length == said <= _MOST_OUTPUT:
+                raise ProductError(
+                    "an operator's output does not come to its end",
+                    kind="smp-answer",
+                    expected=f"all the time one length, at most {_MOST_OUTPUT} bytes, in pieces of {_SMALLEST_PIECE}"
+                    " bytes or more",
+                    seen=f"{len(output)} bytes of {length}, at first of {said}; the last piece has {len(part)}",
+                )
 
     def models(self) -> tuple[ModelInfo, ...]:
         """All model slots with an image."""
@@ -237,17 +259,19 @@ class SmpTestCommands(SmpCore):
         """Upload a model image into the update bank, not activating it; its SHA-256.
 
         Raises:
-            ProductError: the firmware asks for an offset that makes no progress.
+            ProductError: ``upload-offset``: the firmware asks for an offset that makes no progress, or so little that
+                the upload would not end.
         """
         digest = hashlib.sha256(image).digest()
         offset = 0
+        end = Deadline.after(self.timeout * (2 + len(image) // _UPLOAD_CHUNK), self._clock)
         while offset < len(image):
             arguments: dict[str, object] = {"off": offset, "data": image[offset : offset + _UPLOAD_CHUNK]}
             if offset == 0:
                 arguments |= {"len": len(image), "sha": digest}
             answer, _ = self.ask(Command.MODEL_UPLOAD, arguments)
             wanted = field(answer, "off", int)
-            if not offset < wanted <= len(image):
+            if not offset < wanted <= len(image) or (end.passed and wanted < len(image)):
                 raise ProductError(
                     "the firmware asks for an offset that makes no progress",
                     kind="upload-offset",

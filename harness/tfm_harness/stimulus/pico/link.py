@@ -6,10 +6,13 @@ I/O is behind `LineTransport`, so that the same code talks to a tty, an rfc2217 
 from __future__ import annotations
 
 import binascii
-from collections.abc import Sequence
+import re
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from tfm_harness.console.deadline import Deadline
 from tfm_harness.errors import InfrastructureError
 from tfm_harness.stimulus.base import Sample
 
@@ -17,6 +20,7 @@ __all__ = ["LineTransport", "PicoLink", "PicoRefusedError", "seal", "unseal"]
 
 PROTOCOL_VERSION = 1
 SERVED_PER_REQUEST = 8
+_NUMBER = re.compile(r"-?[0-9]{1,10}", re.ASCII)
 
 
 class LineTransport(Protocol):
@@ -65,7 +69,8 @@ class PicoLink:
     Every request is idempotent, so a corrupt or missing answer is asked for again; `retries` counts it.
 
     Raises (all methods):
-        InfrastructureError: kind ``pico-silent``, ``pico-corrupt``, ``pico-version``.
+        InfrastructureError: kind ``pico-silent``, ``pico-corrupt``, ``pico-version``, ``pico-answer`` (the answer to a
+            question has another form).
         PicoRefusedError: kind ``pico-refused``.
     """
 
@@ -74,6 +79,7 @@ class PicoLink:
     attempts: int = 3
     retries: int = 0
     stale: int = 0
+    clock: Callable[[], float] = time.monotonic
     _sequence: int = field(default=0, init=False)
 
     def request(self, verb: str, *args: object) -> list[str]:
@@ -86,7 +92,13 @@ class PicoLink:
             if attempt:
                 self.retries += 1
             self.transport.send(line)
-            while (heard := self.transport.receive(self.timeout)) is not None:
+            end = Deadline.after(self.timeout, self.clock)  # old lines without end do not renew it
+            last = False
+            while not last:
+                last = end.passed
+                heard = self.transport.receive(end.left())
+                if heard is None:
+                    break
                 text = unseal(heard)
                 if text is None or text == "<- err crc":
                     break  # corrupt either way: ask again
@@ -149,8 +161,21 @@ class PicoLink:
 
     def served_count(self) -> int:
         """How many complete samples the controller has read since power-on."""
-        values = dict(word.partition("=")[::2] for word in self.request("stats"))
-        return int(values["served"])
+        words = self.request("stats")
+        values = dict(word.partition("=")[::2] for word in words)
+        return self._numbers("stats", [values.get("served", "")], words, 1)[0]
+
+    def _numbers(self, verb: str, parts: Sequence[str], words: Sequence[str], count: int) -> list[int]:
+        """Decimal numbers of at most ten digits, `count` of them."""
+        if len(parts) == count and all(_NUMBER.fullmatch(part) for part in parts):
+            return [int(part) for part in parts]
+        raise InfrastructureError(
+            f"the sensor player's answer to {verb!r} has another form",
+            kind="pico-answer",
+            seen=" ".join(words)[:200] or "nothing",
+            where=self.transport.name,
+            hint="copy harness/tfm_harness/stimulus/pico/device/*.py to the Pico again",
+        )
 
     def served(self, count: int) -> list[Sample]:
         """The last `count` samples really served, oldest first.
@@ -162,7 +187,8 @@ class PicoLink:
         out: list[Sample] = []
         for first in range(end - count, end, SERVED_PER_REQUEST):
             size = min(SERVED_PER_REQUEST, end - first)
-            for word in self.request("served", first, size):
-                x, y, z, t = (int(part) for part in word.split(","))
-                out.append(Sample(x, y, z, t))
+            words = self.request("served", first, size)
+            if len(words) != size:
+                self._numbers("served", [], words, size)
+            out += [Sample(*self._numbers("served", word.split(","), words, 4)) for word in words]
         return out
