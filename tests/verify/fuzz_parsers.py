@@ -48,6 +48,7 @@ def targets() -> dict[str, tuple[Target, list[bytes]]]:
     from tfm_harness.verify.results import check_result_relations, verify_result
     from tfm_harness.verify.token import TokenExpectations, verify_psa_token
 
+    from tests.campaigns.parsers import more_targets
     from tests.verify import test_verify_csr_and_certificates as x509_kit
     from tests.verify import test_verify_images as image_kit
     from tests.verify import verify_kit as kit
@@ -97,7 +98,9 @@ def targets() -> dict[str, tuple[Target, list[bytes]]]:
             except HarnessError:
                 continue
         for form in ("cbor", "json"):
-            for either in (messages.decode_request, messages.decode_certificate_reply):
+            for either in (
+                messages.decode_request, messages.decode_certificate_reply, messages.decode_stored_certificate,
+            ):  # fmt: skip
                 try:
                     either(data, form)
                 except HarnessError:
@@ -134,6 +137,7 @@ def targets() -> dict[str, tuple[Target, list[bytes]]]:
         "csr": (csr, requests),
         "certificate": (certificate, [x509_kit.GOOD_CERTIFICATE]),
         "bootstrap": (bootstrap, replies),
+        **more_targets(),
         "file": (any_form, [tokens[0].hex().encode(), kit.KEY.pem.encode()]),
     }
 

@@ -119,6 +119,8 @@ def _sample(folder: Path, row: list[str], where: str, size: int) -> LabelledSamp
                      f"a class below the number of classes, of which there are at most {_MOST_CLASSES}",
                      f"class {label} of {classes}")  # fmt: skip
     path = folder / words[0]
+    if "\0" in words[0]:
+        raise _error("a line of the data set's labels names no file", where, "a file's name", repr(words[0][:200]))
     if not path.resolve().is_relative_to(folder.resolve()):
         raise _error("a line of the data set's labels names a file outside of its folder", where, str(folder), words[0])
     data = _read(path, _MOST_INPUT, where)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -74,7 +75,13 @@ def _load(path: Path, info: ModelInfo, rule: QuantisationRule) -> list[Array]:
         raise _error(path, str(exc), "a readable file") from exc
     except (MemoryError, OverflowError) as exc:
         raise _error(path, str(exc) or "more than fits into memory", "arrays that fit into memory") from exc
-    except (RuntimeError, KeyError, TypeError) as exc:  # zipfile: encrypted, unknown compression; numpy: odd headers
+    except (
+        RuntimeError,
+        KeyError,
+        TypeError,
+        SyntaxError,
+        tokenize.TokenError,
+    ) as exc:  # zipfile: encrypted, unknown compression; numpy: odd headers
         raise _error(path, f"{type(exc).__name__}: {exc}", "plain numeric arrays, not encrypted") from exc
     except UnicodeDecodeError as exc:
         raise _error(path, str(exc), "UTF-8 text") from exc

@@ -7,6 +7,7 @@ import datetime as dt
 import io
 import math
 import re
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -21,7 +22,10 @@ from tfm_harness.stimulus.columns import MAX_ROWS, Trace
 
 __all__ = ["MAX_ROWS", "Trace", "load_trace", "ramp"]
 
-_DAMAGED: Final = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, RuntimeError, TypeError)
+_DAMAGED: Final = (
+    zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, RuntimeError, TypeError,
+    MemoryError, OverflowError, SyntaxError, tokenize.TokenError,  # NumPy evaluates an array's header as Python
+)  # fmt: skip
 """What zipfile and numpy raise for files that are none of theirs, damaged, encrypted or oddly compressed."""
 _MAX_BYTES: Final = 64 << 20
 _UNITS: Final = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}

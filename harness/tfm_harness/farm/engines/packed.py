@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -65,7 +66,7 @@ def unpack(data: bytes, folder: Path, most: int = MOST) -> None:
                 with archive.open(info) as source, path.open("wb") as target:
                     while block := source.read(_BLOCK):
                         target.write(block)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, EOFError) as error:
         raise _refused(f"{type(error).__name__}: {error}", folder) from error
 
 

@@ -7,7 +7,6 @@ checked against their own text column, and what does not fit is reported as a da
 from __future__ import annotations
 
 import base64
-import binascii
 import itertools
 import json
 import re
@@ -273,7 +272,7 @@ def _pem(lines: Sequence[str], label: str) -> bytes:
                 break
             try:
                 base64.b64decode("".join(body), validate=True)
-            except binascii.Error:
+            except ValueError:  # no base64, or no ASCII
                 break
             return "\n".join((f"-----BEGIN {label}-----", *body, f"-----END {label}-----", "")).encode()
         body.append(line)
