@@ -12,6 +12,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "harness" / "tfm_harness"
 CLOCKS = {"monotonic", "_clock", "clock", "perf_counter", "time"}
 RENEWED = {
     "protocol/smp/link.py:request": "one for each attempt; there are at most `attempts`",
+    "protocol/smp/test_commands.py:trace_output": "once, when the first answer tells the length",
+    "stimulus/pico/link.py:request": "one for each attempt; there are at most `attempts`",
     "protocol/smp/link.py:burst": "one for each answer that was asked for; at most 64",
 }
 """Where a loop makes a deadline, and what bounds the loop."""

@@ -55,7 +55,7 @@ def _wire() -> dict[str, tuple[Target, list[bytes]]]:
     from tfm_harness.protocol.smp import answers
     from tfm_harness.protocol.smp.frame import FrameDecoder, Packet
     from tfm_harness.protocol.smp.header import Header
-    from tfm_harness.protocol.zephyr_shell import parse
+    from tfm_harness.protocol.zephyr_shell import parse, recording
     from tfm_harness.protocol.zephyr_shell.lines import LineSorter
     from tfm_harness.protocol.zephyr_shell.terminal import Terminal
     from tfm_harness.safe_text import safe
@@ -129,6 +129,12 @@ def _wire() -> dict[str, tuple[Target, list[bytes]]]:
         MccLog().feed(data)
         parse_images_txt(said)
 
+    def recorded(data: bytes) -> None:
+        for read in (recording.read_session, lambda given: recording.read_transcript(given, given)):
+            with contextlib.suppress(HarnessError):
+                list(recording.replies(read(data)))
+        recording.read_session(data)
+
     def ticks(data: bytes) -> None:
         half = len(data) // 2
         with contextlib.suppress(ValueError):  # "a length that is not a multiple of 4"
@@ -165,6 +171,13 @@ def _wire() -> dict[str, tuple[Target, list[bytes]]]:
         "emulator-output": (
             emulators,
             [emulator_seed, images_seed],
+        ),
+        "recorded-session": (
+            recorded,
+            [
+                b"0.1 TX infer get\\r\n0.2 RX uart:~$ infer get\\r\\n1\\r\\nuart:~$ \n",
+                b'{"at": 3, "sent": "6162"}\n',
+            ],
         ),
         "ticks": (ticks, [bytes(64)]),
     }
@@ -414,6 +427,8 @@ def _evidence() -> dict[str, tuple[Target, list[bytes]]]:
     from tfm_harness.evidence.corim import CorimError, make_corim, open_corim, read_corim
     from tfm_harness.evidence.dsse import EnvelopeVerificationError, parse_envelope
     from tfm_harness.evidence.tagged_cbor import Tagged, decode_tagged, encode_tagged
+    from tfm_harness.evidence.timestamp import check_stamp, load_authorities
+    from tfm_harness.evidence.tsa import split_url
     from tfm_harness.findings import Report
     from tfm_harness.verify.cbor import CborError
     from tfm_harness.verify.components import ExpectedComponent
@@ -436,6 +451,12 @@ def _evidence() -> dict[str, tuple[Target, list[bytes]]]:
         with contextlib.suppress(EnvelopeVerificationError):
             parse_envelope(data.decode("utf-8", "replace"))
 
+    def stamp(data: bytes) -> None:
+        for read in (lambda: load_authorities(data, "x"), lambda: split_url(data.decode("latin-1"))):
+            with contextlib.suppress(HarnessError):
+                read()
+        check_stamp(data, b"x", [], Report(), "x")
+
     def appraised(data: bytes) -> None:
         appraise(data, read_corim(corim), Report(), challenge=kit.CHALLENGE)
 
@@ -449,6 +470,7 @@ def _evidence() -> dict[str, tuple[Target, list[bytes]]]:
         "corim": (both, [corim]),
         "tagged-cbor": (tagged, [encode_tagged(Tagged(500, {1: b"x"}))]),
         "envelope": (envelope, [json.dumps(said).encode()]),
+        "timestamp": (stamp, [bytes.fromhex("30053003020102"), b"https://user@host:1/x?y"]),
         "bom": (check_bom, [json.dumps(bom).encode()]),
         "appraised-token": (appraised, [kit.message(kit.enc(kit.rfc_claims()))]),
     }

@@ -37,6 +37,7 @@ NOT_FUZZED = {
     "evidence/badge.py:verify_badge": "a folder: its files go through the parsers here; tests/evidence damages each",
     "evidence/opened.py:open_bundle": "a folder: its files go through the parsers here; tests/evidence damages each",
     "evidence/verified.py:verify_bundle": "as open_bundle",
+    "evidence/opened.py:read_statements": "a file, read as it is",
     "evidence/signers.py:load_signer": "the user's own private key, read by the library that signs",
     "evidence/bom.py:check_bom": "validates what the harness itself made, with a library that is optional",
     "files.py:": "the reader itself (tests/test_files.py)",

@@ -255,6 +255,7 @@ SMP = Client(
         "echo": lambda c: c.echo("x"),
         "faults": lambda c: c.faults(),
         "infer": lambda c: c.infer(source=Source.HOST, data=bytes(8)),
+        "input_argument": lambda c: c.input_argument(bytes(9000)),
         "is_silent": lambda c: c.is_silent(1.0),
         "latency": lambda c: c.latency(2),
         "models": lambda c: c.models(),

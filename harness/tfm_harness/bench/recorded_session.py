@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.files import MODEL_LIMIT, read_file
 from tfm_harness.findings import Check, Report, Severity
 from tfm_harness.protocol.zephyr_shell import parse
 from tfm_harness.protocol.zephyr_shell.recording import RecordedReply
@@ -207,7 +208,7 @@ class _Session:
         if model is None or model.deployed is None:
             self.content.missing.append("the token's model digest: the build names no file for it")
             return
-        digest = hashlib.md5(model.deployed.read_bytes(), usedforsecurity=False).hexdigest()
+        digest = hashlib.md5(read_file(model.deployed, MODEL_LIMIT), usedforsecurity=False).hexdigest()
         claimed = token.values.get("tflm_model") if token.verified else None
         self.report.add(TOKEN_MODEL, claimed == digest, expected=digest, seen=claimed, subject="token")
 
@@ -311,7 +312,7 @@ def _reference_values(build: Build, name: str, inputs: Floats) -> Floats:
         return reference_values(declared.reference, inputs, factor=factor, time_limit=build.parity.time_limit)
     from tfm_harness.parity.engines import get_engine
 
-    model = build.model_file(name).read_bytes()
+    model = read_file(build.model_file(name), MODEL_LIMIT)
     with contextlib.closing(get_engine()) as engine:
         info = engine.info(model, name)
         radians = (inputs * np.float32(factor)).reshape(-1, *info.inputs[0].shape)
