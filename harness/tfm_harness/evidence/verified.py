@@ -89,10 +89,10 @@ def verify_bundle(
         except HarnessError as error:
             report.add(check.JUDGED_AGAIN, False, expected="raw evidence", seen=str(error), where=name)
     judged = dict(again.judged)
-    judged["attestation results"] = judge_results(bundle, run, kept, keys, report)
     judged["signed images"] = judge_images(bundle, run, report)
     judged["parity sessions"], left = judge_parity(bundle, run, report, engine)
     judged["latency series"] = judge_latency(run, report)
+    judged["attestation results"] = judge_results(bundle, run, kept, keys, report)
     absent = [file for file in bundle.files.values() if file.path not in bundle.content]
     for role in sorted({file.role for file in absent}):
         left[f"{role}s are not in the bundle"] = sum(file.role == role for file in absent)
