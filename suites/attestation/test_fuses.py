@@ -18,45 +18,53 @@ STATES = (0x0000, 0x00A5, 0x1000, 0x10FF, 0x2000, 0x3000, 0x3042, 0x4000, 0x5000
 """All states of RFC 9783 s.4.3.1, some with bits of the implementation's own."""
 
 
+QUICK = (0x1000, 0x3042, 0x5000)
+
+
 @pytest.mark.parametrize(
-    "state",
+    "states",
     [
-        pytest.param(state, id=f"{state:#06x}", marks=() if state in {0x1000, 0x3042, 0x5000} else pytest.mark.thorough)
-        for state in STATES
+        pytest.param(QUICK, id="some"),
+        pytest.param(tuple(state for state in STATES if state not in QUICK), id="others", marks=pytest.mark.thorough),
     ],
 )
 def test_the_lifecycle_is_that_of_the_fuses(
-    device: Device, checks: Checks, verifier: Verifier, virtual: VirtualBoard, state: int
+    device: Device, checks: Checks, verifier: Verifier, virtual: VirtualBoard, states: tuple[int, ...]
 ) -> None:
-    with virtual.burned(Burned(lifecycle=state)):
-        challenge, token = device.attest()
-        apart = verifier.apart()  # a policy may not trust this state, which is not the question here
-        parsed = apart.token(challenge, token, subject=f"{state:#06x}")
-        checks(LIFECYCLE, parsed.verified, expected="a token that verifies", seen="none", subject=f"{state:#06x}")
-        checks.equal(LIFECYCLE, parsed.security_lifecycle, state, subject=f"{state:#06x}")
-        checks.equal(LIFECYCLE, device.describe().lifecycle, state, subject=f"{state:#06x}, described")
+    with virtual.fuses() as burn:
+        for state in states:
+            burn(Burned(lifecycle=state))
+            challenge, token = device.attest()
+            apart = verifier.apart()  # a policy may not trust this state, which is not the question here
+            parsed = apart.token(challenge, token, subject=f"{state:#06x}")
+            checks(LIFECYCLE, parsed.verified, expected="a token that verifies", seen="none", subject=f"{state:#06x}")
+            checks.equal(LIFECYCLE, parsed.security_lifecycle, state, subject=f"{state:#06x}")
+            checks.equal(LIFECYCLE, device.describe().lifecycle, state, subject=f"{state:#06x}, described")
 
 
+@pytest.mark.thorough
 @pytest.mark.needs("nv-access")
 def test_optional_claims_and_identity_are_those_of_the_fuses(
     device: Device, verifier: Verifier, virtual: VirtualBoard
 ) -> None:
     """Absent, shortest and longest texts; implementation ids; another hardware unique key is another board."""
-    for subject, burned in {
-        "no optional claim": Burned(certification_reference="", verification_service=""),
-        "longest texts": Burned(certification_reference="1234567890123-12345", verification_service="v" * 60),
-        "shortest text": Burned(verification_service="v"),
-        "another implementation": Burned(implementation_id=secrets.token_bytes(32)),
-    }.items():
-        with virtual.burned(burned):
+    with virtual.fuses() as burn:
+        for subject, burned in {
+            "no optional claim": Burned(certification_reference="", verification_service=""),
+            "longest texts": Burned(certification_reference="1234567890123-12345", verification_service="v" * 60),
+            "shortest text": Burned(verification_service="v"),
+            "another implementation": Burned(implementation_id=secrets.token_bytes(32)),
+        }.items():
+            burn(burned)
             verifier.token(*device.attest(), announced_size=device.test_commands.attest_size(32), subject=subject)
     with virtual.other_board(Burned(huk=secrets.token_bytes(32))):
         verifier.token(*device.attest(), subject="another board")
 
 
 @pytest.mark.needs("warm-reset")
-def test_boot_seeds_are_random_over_boots(device: Device, verifier: Verifier) -> None:
-    for number in range(6):
+@pytest.mark.parametrize("boots", [2, pytest.param(6, marks=pytest.mark.thorough)])
+def test_boot_seeds_are_random_over_boots(device: Device, verifier: Verifier, boots: int) -> None:
+    for number in range(boots):
         device.reset(ResetKind.COLD if number % 2 else ResetKind.WARM)
         verifier.token(*device.attest(), subject=f"boot {number}")
     verifier.relations()

@@ -188,7 +188,8 @@ def test_addresses_where_nothing_is_fault(bench: Bench, device: Device, checks: 
     judge(checks, SECURE_MEMORY, holes, bench.probes.read_many(holes), "where nothing is")
 
 
-def test_the_model_cannot_be_read(bench: Bench, device: Device, checks: Checks) -> None:
+@pytest.mark.parametrize("count", [48, pytest.param(256, marks=pytest.mark.thorough)])
+def test_the_model_cannot_be_read(bench: Bench, device: Device, checks: Checks, count: int) -> None:
     """Where the secure side keeps its copy, no readable word may be one of the model's."""
     active = bench.description.model
     assert active is not None
@@ -199,7 +200,7 @@ def test_the_model_cannot_be_read(bench: Bench, device: Device, checks: Checks) 
         pytest.skip("not covered: the memory map does not say where models are")
     for region in places:
         found: list[int] = []
-        candidates = some(region, bench.probes.fewer(256))
+        candidates = some(region, bench.probes.fewer(count))
         for block, outcome in zip(candidates, bench.probes.read_many(candidates), strict=True):
             if outcome.fault:
                 continue

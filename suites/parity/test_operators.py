@@ -102,7 +102,7 @@ SOME = pytest.param(range(1), id="some")
 MORE = pytest.param(range(1, 6), id="more", marks=pytest.mark.thorough)
 MOST_BYTES = 3000
 """Of an input: more does not fit into a message of the protocol."""
-EVERY = 6
+EVERY = 12
 """One of so many corners and wrong models is tried by the quick selection."""
 
 
@@ -133,6 +133,7 @@ def test_an_operator_gives_the_references_numbers(
                 reference.matches(inference, subject=subject)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("numbers", [SOME, MORE])
 def test_an_operator_at_the_edges_of_quantisation(trial: Trial, numbers: range) -> None:
     """Multipliers from far below 2^-31 to 2^30, biases of 31 bits, ranges of no value."""

@@ -11,15 +11,22 @@ WIRE_BYTES = 64_000
 """Inputs of a model that go over the wire unless the build says how many vectors: seconds on an emulated UART."""
 LEAST = 32
 """Vectors of a model at least, however large its input."""
+FEW = range(16, 25)
+"""The same of the quick selection, which sends a quarter of the bytes."""
 
 
 @pytest.mark.needs("batch", "models")
-def test_many_inputs_give_the_references_outputs(bench: Bench, reference: Reference, build_model: str) -> None:
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=["few", "all"])
+def test_many_inputs_give_the_references_outputs(
+    bench: Bench, reference: Reference, build_model: str, every: bool
+) -> None:
     declared = bench.combination.build.parity
     _, info = reference.model(build_model)
     most = max(LEAST, WIRE_BYTES // max(info.input_bytes, 1))
     said = "vectors" in declared.model_fields_set
-    reference.agrees(build_model, count=declared.vectors if said else min(most, declared.vectors))
+    count = declared.vectors if said else min(most, declared.vectors)
+    few = min(max(FEW.start, most // 4), FEW.stop - 1)
+    reference.agrees(build_model, count=count if every else min(count, few))
 
 
 @pytest.mark.needs("sensor", "stimulus", "sensor-model", "signed-result", "trusted-results")

@@ -86,22 +86,31 @@ def nothing_is_signed(device: Device, checks: Checks, subject: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.thorough) for name in AREAS]
+    "names",
+    [
+        pytest.param(QUICK, id="some"),
+        pytest.param(tuple(name for name in AREAS if name not in QUICK), id="others", marks=pytest.mark.thorough),
+    ],
 )
 def test_without_a_whole_identity_nothing_is_signed(
-    bench: Bench, device: Device, checks: Checks, virtual: VirtualBoard, name: str
+    bench: Bench, device: Device, checks: Checks, virtual: VirtualBoard, names: tuple[str, ...]
 ) -> None:
-    state, area = AREAS[name]
-    with virtual.burned(Burned(otp=area), answers=False):
-        # The image's key in these areas is no real one: a device that takes a damaged area for whole does not boot.
-        if not checks(STATE, bench.answers(), expected=f"a device that says {state!r}", seen="no answer", subject=name):
-            return
-        checks.equal(STATE, device.describe().raw.get("otp"), state, subject=name)
-        nothing_is_signed(device, checks, name)
+    with virtual.fuses() as burn:
+        for name in names:
+            state, area = AREAS[name]
+            burn(Burned(otp=area), answers=False)
+            # The image's key in these areas is no real one: a device that takes a damaged area for whole does not boot.
+            said = f"a device that says {state!r}"
+            if checks(STATE, bench.answers(), expected=said, seen="no answer", subject=name):
+                checks.equal(STATE, device.describe().raw.get("otp"), state, subject=name)
+                nothing_is_signed(device, checks, name)
 
 
-@pytest.mark.parametrize("name", ["zeros", "another magic"])
-def test_without_entropy_nothing_is_signed(device: Device, checks: Checks, virtual: VirtualBoard, name: str) -> None:
-    area = bytes(64) if name == "zeros" else b"TFMX" + bytes(4) + bytes(range(32)) + bytes(24)
-    with virtual.burned(Burned(entropy=area)):
-        nothing_is_signed(device, checks, f"no entropy, {name}")
+def test_without_entropy_nothing_is_signed(device: Device, checks: Checks, virtual: VirtualBoard) -> None:
+    with virtual.fuses() as burn:
+        for name, area in {
+            "zeros": bytes(64),
+            "another magic": b"TFMX" + bytes(4) + bytes(range(32)) + bytes(24),
+        }.items():
+            burn(Burned(entropy=area))
+            nothing_is_signed(device, checks, f"no entropy, {name}")

@@ -281,7 +281,9 @@ class Sampled:
 
 
 @pytest.mark.needs("sensor-removal")
-@pytest.mark.parametrize("gone", ["mag", "temp", "both"])
+@pytest.mark.parametrize(
+    "gone", ["mag", *(pytest.param(gone, marks=pytest.mark.thorough) for gone in ("temp", "both"))]
+)
 def test_a_sensor_that_is_gone(bench: Bench, device: Device, checks: Checks, gone: str) -> None:
     names = tuple(bench.combination.target.sensors) if gone == "both" else (gone,)
     if not set(names) <= set(bench.combination.target.sensors):

@@ -106,7 +106,9 @@ def test_a_model_signed_with_another_key_is_refused(updates: ModelUpdates) -> No
     updates.old_model_works()
 
 
-@pytest.mark.parametrize("name", PUBLISHED_P256)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.thorough if n >= 2 else ()) for n, name in enumerate(PUBLISHED_P256)]
+)
 def test_a_model_signed_with_a_published_key_is_refused(updates: ModelUpdates, name: str) -> None:
     """A vendor that forgets to replace the key of the examples ships a device that believes everybody."""
     published = ec.derive_private_key(PUBLISHED_P256[name], ec.SECP256R1())
@@ -125,7 +127,7 @@ def test_a_changed_byte_is_refused(updates: ModelUpdates, where: str) -> None:
     updates.refuse(CORRUPT, bytes(image), INVALID_SIGNATURE, subject=where)
 
 
-@pytest.mark.parametrize("cut", ["no flatbuffer", "half a model"])
+@pytest.mark.parametrize("cut", ["no flatbuffer", pytest.param("half a model", marks=pytest.mark.thorough)])
 def test_a_signed_payload_that_is_no_model_gives_no_result_and_can_be_replaced(updates: ModelUpdates, cut: str) -> None:
     """The vendor's own mistake: refused at activation or at inference, and the next good update mends it."""
     whole = updates.payload(updates.entry.name)

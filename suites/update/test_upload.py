@@ -120,6 +120,7 @@ def test_chunks_of_every_length_are_taken_as_they_are(updates: ModelUpdates, dev
     updates.checks.equal(WHOLE, activated(device, digest), 0, subject="activated")
 
 
+@pytest.mark.thorough
 def test_chunks_beyond_the_announced_length_are_refused(updates: ModelUpdates, device: Device) -> None:
     image = updates.image(ahead=1)
     for announced in (1, 511, 512, len(image) - 1):
@@ -153,6 +154,7 @@ def test_announcements_are_needed_once(updates: ModelUpdates, device: Device) ->
     updates.checks.equal(FIRST_CHUNK, again, Answer(None, INVALID_ARGUMENT), subject="announced in the second chunk")
 
 
+@pytest.mark.thorough
 def test_uploads_resume_and_begin_anew(updates: ModelUpdates, device: Device) -> None:
     image, other = updates.image(ahead=1), updates.image(ahead=2)
     announced: dict[str, object] = {"len": len(image), "sha": hashlib.sha256(image).digest()}

@@ -60,6 +60,7 @@ def run_suites(
     # Hypothesis's plugin takes a third of a short run, and the suites have no examples.
     command += ["--", "-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *options]
     environment = dict(os.environ, TFM_HARNESS_STATE_DIR=str(folder / "state"))
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of runs: each would compile all that it imports
     try:
         tested = subprocess.run(
             command, capture_output=True, text=True, timeout=RUN_LIMIT, check=False, cwd=ROOT, env=environment

@@ -38,6 +38,12 @@ class Switchable(Protocol):
     def select_again(self, model: str | None) -> None: ...
 
 
+class Burn(Protocol):
+    """Starts a board cold with other fuses; with `answers` false the firmware is not waited for."""
+
+    def __call__(self, burned: Burned, *, answers: bool = True) -> None: ...
+
+
 class VirtualBoard:
     """The board of a bench, for tests that need what only virtual boards can: ``provision``, ``nv-access``, stops.
 
@@ -80,21 +86,31 @@ class VirtualBoard:
         return self._bench.answers()
 
     @contextlib.contextmanager
+    def fuses(self) -> Iterator[Burn]:
+        """Other fuses in turn: gives what burns them and starts cold. The board's own again afterwards."""
+        active = self._bench.description.model
+
+        def burn(burned: Burned, *, answers: bool = True) -> None:
+            self.control.provision(burned)
+            with self.off(answers=answers):
+                pass
+
+        try:
+            yield burn
+        finally:
+            self.control.provision(None)
+            self._bench.reset(ResetKind.COLD)
+            self._bench.select_again(active)
+
+    @contextlib.contextmanager
     def burned(self, burned: Burned, *, answers: bool = True) -> Iterator[None]:
         """Start the board cold with other fuses, and with its own again afterwards.
 
         With `answers` false the firmware is not waited for.
         """
-        active = self._bench.description.model
-        self.control.provision(burned)
-        try:
-            with self.off(answers=answers):
-                pass
+        with self.fuses() as burn:
+            burn(burned, answers=answers)
             yield
-        finally:
-            self.control.provision(None)
-            self._bench.reset(ResetKind.COLD)
-            self._bench.select_again(active)
 
     @contextlib.contextmanager
     def other_board(self, burned: Burned) -> Iterator[None]:

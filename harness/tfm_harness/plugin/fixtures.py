@@ -138,10 +138,12 @@ def skips(request: pytest.FixtureRequest, bench: Bench, device: Device, checks: 
     """Runs with instructions left out; tests that use it need ``debugger``."""
     del device  # skips first what the board has not
     from tfm_harness.plugin.keys import PLUGIN
-    from tfm_harness.plugin.skips import SkipCampaign
+    from tfm_harness.plugin.skips import QUICK_SAMPLE, SAMPLE, SkipCampaign
 
-    everything = request.config.stash[PLUGIN].options["skips"].text == "all"
-    return SkipCampaign(bench, checks, everything=everything, first_only=request.config.option.maxfail == 1)
+    options = request.config.stash[PLUGIN].options
+    sample = QUICK_SAMPLE if options["quick"].on else SAMPLE
+    first_only = request.config.option.maxfail == 1
+    return SkipCampaign(bench, checks, everything=options["skips"].text == "all", sample=sample, first_only=first_only)
 
 
 @pytest.fixture

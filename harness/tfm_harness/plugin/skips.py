@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from tfm_harness.plugin.bench import Bench
     from tfm_harness.plugin.checks import Checks
 
-__all__ = ["SAMPLE", "SkipCampaign"]
+__all__ = ["QUICK_SAMPLE", "SAMPLE", "SkipCampaign"]
 
 SAMPLE: Final = 16
 """Skips of one campaign that a run tries which is not asked for all."""
+QUICK_SAMPLE: Final = 6
+"""The same of a quick run."""
 _SHOWN: Final = 20  # bypasses that become a finding each
 _ANSWER: Final = 1.0  # seconds
 _ENDING: Final = 5.0  # seconds that an emulator may take to end
@@ -39,12 +41,16 @@ class SkipCampaign:
     Args:
         bench: the board; what a campaign breaks in the firmware's state is gone after a cold start.
         checks: gets the findings.
-        everything: try every skip instead of a sample of `SAMPLE`.
+        everything: try every skip instead of a sample.
+        sample: how many skips are a sample.
         first_only: a campaign ends with its first bypass, as a run does with its first failure (``-x``).
     """
 
-    def __init__(self, bench: Bench, checks: Checks, *, everything: bool, first_only: bool = False) -> None:
+    def __init__(
+        self, bench: Bench, checks: Checks, *, everything: bool, sample: int = SAMPLE, first_only: bool = False
+    ) -> None:
         self._bench, self._checks, self._everything, self._first_only = bench, checks, everything, first_only
+        self._sample = sample
         image = next((image for image in bench.combination.build.images if image.world == "secure"), None)
         if image is None or image.kind != "elf":
             raise NotCovered(f"{bench.combination.build.name} has no secure image with symbols")
@@ -203,7 +209,7 @@ class SkipCampaign:
 
     def _run(self, check: Check, subject: str, visits: Mapping[int, int], attempt: Callable[[Skip], Came]) -> None:
         every = plan(self.code, visits)
-        chosen = every if self._everything else evenly(every, self.code, SAMPLE)
+        chosen = every if self._everything else evenly(every, self.code, self._sample)
         chosen = sorted(chosen, key=lambda skip: not self.code.instructions[skip.address].decides)
         tally = Tally()
         show = self._bench.progress(f"skips, {subject}")
