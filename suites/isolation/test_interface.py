@@ -228,7 +228,8 @@ def types_to_try(service: ServiceConfig, allowed: set[int], *, count: int, seed:
     known = {*service.types, *service.debug_types}
     near = 40 if count > 100 else 8
     tried = set(range(4 * near)) | {0x7F, 0x80, 0xFF} | {k + step for k in known for step in range(-near, near + 1)}
-    tried |= {(1 << bit) + step for bit in range(15) for step in (-1, 0, 1)} | set(range(0, MOST_TYPES, 0x100 if count > 100 else 0x800))
+    tried |= {(1 << bit) + step for bit in range(15) for step in (-1, 0, 1)}
+    tried |= set(range(0, MOST_TYPES, 0x100 if count > 100 else 0x800))
     tried |= set(random.Random(seed).sample(range(MOST_TYPES), count))  # noqa: S311 - the same types every time
     return sorted(kind for kind in tried - allowed if 0 <= kind < MOST_TYPES)
 
