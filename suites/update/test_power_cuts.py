@@ -299,7 +299,9 @@ def test_damage_to_every_copy_stops_the_device(
 
 @pytest.mark.needs("cold-reset", "nv-access")
 @pytest.mark.parametrize(
-    "which", [0, pytest.param(1, marks=pytest.mark.thorough)], ids=["first copy old", "second copy old"]
+    "which",
+    [pytest.param(which, marks=pytest.mark.thorough) for which in (0, 1)],
+    ids=["first copy old", "second copy old"],
 )
 def test_the_newer_copy_counts(
     updates: ModelUpdates, kept: VirtualBoard, counter: Counter, checks: Checks, which: int
