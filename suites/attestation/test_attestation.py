@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 from tfm_harness import Bench, Check, Checks, Device, Refused, ResetKind, Verifier
+from tfm_harness.verify import CoseMessage, PublicKey, record_signature
 
 pytestmark = pytest.mark.needs("psa-token", "trusted-iak")
 
@@ -27,6 +33,13 @@ SIZE_EXACT = Check(
     title="a buffer of the announced size takes the token, and one byte less does not",
     requirement="PSA Attestation API 1.0 s.3.2.3 (the size of the token for that challenge)",
 )
+ZEROS = Check(
+    id="attestation.signature-zeros",
+    title="a signature whose r or s begins with zeros has both halves at their place",
+    requirement="RFC 9053 s.2.1 (both numbers have the length of the curve's order)",
+)
+TRIES = 8192
+"""Challenges tried for it: none of them leads there with probability 1e-14."""
 TOKEN_FRESH = Check(
     id="attestation.same-challenge-new-state",
     title="the same challenge again gives a token of what is now, not the token of before",
@@ -54,6 +67,35 @@ def test_the_announced_size_is_exact(device: Device, checks: Checks, size: int) 
     except Refused as refused:
         status = refused.status
     checks.equal(SIZE_EXACT, status, BUFFER_TOO_SMALL, subject=f"challenge of {size} bytes, one byte less")
+
+
+@pytest.mark.needs("known-secrets")
+@pytest.mark.parametrize("half", [pytest.param(0, id="r"), pytest.param(1, id="s")])
+def test_signatures_whose_numbers_begin_with_zeros(
+    bench: Bench, device: Device, checks: Checks, verifier: Verifier, half: int
+) -> None:
+    """The host knows the key, and so which challenge leads to one of the signatures, one in 256, that begin so."""
+    challenge, token = device.attest(bytes(range(32)))
+    parsed = verifier.token(challenge, token, subject="a usual one")
+    key, private = bench.trust.key("iak"), bench.trust.private_key("iak")
+    if parsed.message is None or not isinstance(key, PublicKey) or private is None:
+        pytest.skip("not covered: no token that verifies, or no key that the host knows")
+
+    def signed(message: CoseMessage) -> bytes:
+        digest = record_signature(message, key).digest
+        signature = private.sign(digest, ec.ECDSA(Prehashed(hashes.SHA256()), deterministic_signing=True))
+        return b"".join(number.to_bytes(32, "big") for number in decode_dss_signature(signature))
+
+    for number in range(TRIES):
+        other = number.to_bytes(len(challenge), "big")
+        wanted = signed(replace(parsed.message, payload=parsed.message.payload.replace(challenge, other)))
+        if wanted[32 * half] == 0:
+            break
+    else:
+        pytest.skip(f"not covered: no signature of {TRIES} begins with a zero byte")
+    made = verifier.token(*device.attest(other), subject=f"{'rs'[half]} begins with zeros")
+    seen = made.message.signature if made.message is not None else b""
+    checks.equal(ZEROS, seen.hex(), wanted.hex(), subject="rs"[half])
 
 
 @pytest.mark.needs("models")

@@ -53,6 +53,10 @@ def test_optional_claims_and_identity_are_those_of_the_fuses(
             "no optional claim": Burned(certification_reference="", verification_service=""),
             "longest texts": Burned(certification_reference="1234567890123-12345", verification_service="v" * 60),
             "shortest text": Burned(verification_service="v"),
+            "a certification reference alone": Burned(
+                certification_reference="1234567890123-12345", verification_service=""
+            ),
+            "a verification service alone": Burned(certification_reference="", verification_service="v" * 59),
             "another implementation": Burned(implementation_id=secrets.token_bytes(32)),
         }.items():
             burn(burned)

@@ -61,6 +61,21 @@ BORNE = Check(
     title="a sensor may hold the clock low for a while",
     requirement="UM10204 s.3.1.9 (clock stretching)",
 )
+LAST_REFUSED = Check(
+    id="bus.last-byte-refused",
+    title="the controller acknowledges each byte that it reads, but for the last one of a transfer",
+    requirement="UM10204 s.3.1.6 (the controller signals the end of a transfer by not acknowledging)",
+)
+SET_UP = Check(
+    id="bus.set-up-again",
+    title="after a failure the sensors are set up again, as they may have lost their power",
+    requirement="docs/protocol.md, sensor status 4; PSA Security Model 1.1 s.4.5 (integrity of assets)",
+)
+GOES_ON = Check(
+    id="bus.free-running-goes-on",
+    title="free running outlives a failure: its samples come again when the bus works again",
+    requirement="docs/protocol.md, sample; PSA Security Model 1.1 s.4.9 (availability)",
+)
 LISTENS = Check(
     id="bus.injector-works",
     title="the transfers on the bus are understood, and faults reach the controller",
@@ -84,9 +99,9 @@ class Wire:
     base: int
     listener: BusListener = field(default_factory=BusListener)
 
-    def listen(self) -> SampleState:
-        """One sample, without a fault; the listener follows it."""
-        listener = self.listener
+    def listen(self, listener: BusListener | None = None) -> SampleState:
+        """One sample, without a fault; a listener follows it."""
+        listener = listener or self.listener
 
         def access(seen: RegisterAccess) -> int:
             if seen.write:
@@ -250,3 +265,47 @@ def test_sensors_that_are_away_and_come_back(
     verifier.relations()
     after = device.test_commands.sample("stop")
     checks.equal(RECOVERS, after.taken, before.taken + 32, subject="samples counted after they came back")
+
+
+def test_the_last_byte_of_a_transfer_is_not_acknowledged(wire: Wire, checks: Checks) -> None:
+    """A sensor whose last byte is acknowledged goes on sending, and may hold the line when the controller stops."""
+    read: dict[int, list[bool]] = {}
+    for slot in wire.listener.slots:
+        if not slot.by_target:
+            read.setdefault(slot.transfer, []).append(slot.refused)
+    checks(LISTENS, bool(read), expected="transfers that read", seen="none", subject="bytes that the controller reads")
+    for transfer, refused in read.items():
+        checks.equal(LAST_REFUSED, refused, [False] * (len(refused) - 1) + [True], subject=f"transfer {transfer}")
+
+
+@pytest.mark.thorough
+def test_sensors_are_set_up_again_after_a_failure(wire: Wire, stimulus: Stimulus, checks: Checks) -> None:
+    """A sensor that lost its power does not answer for a while, and has forgotten its settings then."""
+    (state,), _ = wire.step(lambda _, lines: lines | SDA)
+    checks(LISTENS, state.status != 0, expected="a failure", seen=state.words, subject="a sample of nobody")
+    again = BusListener()
+    wire.listen(again)
+    stimulus.taken()
+    usual = wire.listener.transfers
+    checks(SET_UP, again.transfers > usual, expected=f"more than {usual} transfers", seen=again.transfers)
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("free-running")
+def test_free_running_outlives_a_failure(wire: Wire, stimulus: Stimulus, checks: Checks) -> None:
+    """Nobody is there until a sample has failed; then all of them are back."""
+    test_commands = wire.device.test_commands
+    wire.device.fill_window()
+    period = 20
+    with wire.virtual.accesses([wire.base], lambda seen: seen.value | SDA):
+        before = test_commands.sample("free", ms=period).taken
+        failed = any(test_commands.sample("free", ms=period, timeout=STEPPED).status != 0 for _ in range(500))
+    checks(LISTENS, failed, expected="a failure", seen="none", subject="free running with nobody there")
+    try:
+        came = any(test_commands.sample("free", ms=period).taken > before + 1 for _ in range(3000))
+        state = test_commands.sample("free", ms=period)
+        checks(GOES_ON, came, expected="further samples", seen=state.words, subject="after a failed sample")
+        checks.equal(GOES_ON, state.status, 0, subject="status of the samples after it")
+    finally:
+        test_commands.sample("stop")
+        test_commands.sample("clear")

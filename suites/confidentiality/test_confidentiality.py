@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from tfm_harness import (
+    LSM303DLHC,
+    TMP105,
+    Axis,
     Bench,
     Burned,
     Check,
@@ -17,6 +20,7 @@ from tfm_harness import (
     Inference,
     Mark,
     ResetKind,
+    Sample,
     Stimulus,
     VirtualBoard,
     build_result_profile,
@@ -39,6 +43,12 @@ from tfm_harness.verify import (
 pytestmark = pytest.mark.needs("infer", "describe")
 
 CANARY = bytes.fromhex("5e0f41cb97a25d3886d1f06b3c79e4120fb8c42d7a916e53ab08d7143ce95f62")
+AXES: tuple[Axis, ...] = ("x", "y", "z")
+EXTREMES = (
+    Sample(2047, 1234, 1567, 1871), Sample(1357, 2047, 1111, -777), Sample(1471, 1589, 2047, 2047),
+    Sample(1003, 1777, 1201, -880), Sample(0, 1913, 1087, 1999),
+)  # fmt: skip
+"""Counts at the ends of a channel's range, the others with values of their own."""
 MOST = 1 << 20
 """Bytes of a console that are searched, the newest."""
 CHANCE = 1e-3
@@ -107,7 +117,7 @@ def keys_of(bench: Bench) -> list[Secret]:
     """What the host knows of the board's keys."""
     huk = bench.board.identity.huk
     assert huk is not None
-    return device_secrets(huk)
+    return device_secrets(huk, bench.seed_source)
 
 
 def secrets_of(bench: Bench, work: Work) -> list[Secret]:
@@ -274,6 +284,45 @@ def test_no_sample_appears_in_an_output(work: Work, stimulus: Stimulus, checks: 
         lines = list(samples_in(data, work.samples)) if log else []
         seen = b"; ".join(line for _, line in lines[:3]).decode("ascii", "backslashreplace")
         checks(SENSOR_OUT, not lines, expected="no values of a sample", seen=seen, subject=f"lines of {where}")
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("sensor", "stimulus", "sensor-model")
+@pytest.mark.parametrize(
+    "gone", ["none", *(pytest.param(name, marks=pytest.mark.needs("sensor-removal")) for name in ("mag", "temp"))]
+)
+def test_no_sample_appears_when_something_is_wrong_with_it(
+    bench: Bench, work: Work, stimulus: Stimulus, checks: Checks, gone: str
+) -> None:
+    """Readings at both ends of the range, and what one sensor gave where the other one is gone: good to print, once."""
+    if gone not in {"none", *bench.combination.target.sensors}:
+        pytest.skip(f"not covered: the target has no sensor {gone!r}")
+
+    def sampled() -> None:
+        test_commands = work.device.test_commands
+        values = []
+        for sample in EXTREMES:
+            for axis in AXES:
+                stimulus.set(f"mag.{axis}", LSM303DLHC.nanotesla(axis, getattr(sample, axis)) / 1000)
+            stimulus.set("temp", TMP105.millidegrees(sample.t) / 1000)
+            state = test_commands.sample("step")
+            if state.status == 0:
+                stimulus.taken()
+            values.append(SampleValues((sample.x, sample.y, sample.z, sample.t)))
+        if not bench.missing(["free-running"]):
+            test_commands.sample("free", ms=1)
+            test_commands.latency(1)
+            test_commands.sample("stop")
+        for where, data, log in work.outputs():
+            lines = list(samples_in(data, values)) if log else []
+            seen = b"; ".join(line for _, line in lines[:3]).decode("ascii", "backslashreplace")
+            checks(SENSOR_OUT, not lines, expected="no values of a sample", seen=seen, subject=f"lines of {where}")
+
+    if gone == "none":
+        sampled()
+    else:
+        with bench.without_sensors(gone):
+            sampled()
 
 
 @pytest.mark.thorough

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from tfm_harness import Bench, Check, Checks, Device, StoppedCpu, VirtualBoard
 
 pytestmark = pytest.mark.needs("infer", "nv-access", "write-stops", "memory-map")
 
 SAU_CTRL, SAU_TYPE, SAU_RNR, SAU_RBAR, SAU_RLAR = 0xE000EDD0, 0xE000EDD4, 0xE000EDD8, 0xE000EDDC, 0xE000EDE0
+ICTR, ITNS, AIRCR = 0xE000E004, 0xE000E380, 0xE000ED0C
+AIRCR_BITS = {
+    "a reset by the non-secure side's own request (SYSRESETREQS clear)": (1 << 3, 1 << 3),
+    "faults handled by the non-secure side (BFHFNMINS set)": (1 << 13, 0),
+    "non-secure interrupts with the priorities of secure ones (PRIS clear)": (1 << 14, 1 << 14),
+}
+"""Bits of AIRCR (DDI 0553, D1.2.3) that shut the non-secure side out, and how."""
+VECTKEYSTAT = 0xFA05
+"""The upper half of AIRCR as privileged secure code reads it."""
 ENABLED, ALL_NONSECURE, CALLABLE = 1, 2, 2
 GATEWAY = bytes.fromhex("7fe97fe9")
 """The instruction SG, with which alone the non-secure side may enter (DDI 0553, C2.4)."""
@@ -24,12 +35,25 @@ ATTRIBUTED = Check(
     title="the attribution unit is on, and leaves no secure memory of the map to the non-secure side by default",
     requirement="Armv8-M Security Extension (SAU_CTRL); PSA Security Model 1.1 s.4.5",
 )
+INTERRUPTS = Check(
+    id="isolation.interrupts",
+    title="interrupts go to the secure side, but for those of the peripherals that are the non-secure side's",
+    requirement="Armv8-M Security Extension (NVIC_ITNS); PSA Security Model 1.1 s.4.5",
+)
+CORE = Check(
+    id="isolation.core-control",
+    title="resets, faults and priorities are the secure side's to decide",
+    requirement="Armv8-M Security Extension (AIRCR); PSA Security Model 1.1 s.4.5, s.4.9",
+)
 
 
-def test_what_may_be_called_holds_gateways_only(
-    bench: Bench, device: Device, virtual: VirtualBoard, checks: Checks
-) -> None:
-    """A gateway's instruction that stands in secure code by chance would be a way in, were that code callable."""
+def word(cpu: StoppedCpu, address: int) -> int:
+    """A register's value."""
+    return int.from_bytes(cpu.read(address, 4), "little")
+
+
+def in_secure_code(device: Device, virtual: VirtualBoard, look: Callable[[StoppedCpu], None]) -> bool:
+    """Look while the secure side stands at the first word that a result changes in what it keeps."""
 
     def ask() -> None:
         device.infer_input(device.any_input())
@@ -40,25 +64,63 @@ def test_what_may_be_called_holds_gateways_only(
     at = next((n for n in range(0, len(after), 4) if after[n : n + 4] != before[n : n + 4]), None)
     if at is None:
         pytest.skip("not covered: a result changes nothing that is kept, so that there is no place to stop at")
+    return virtual.in_secure_code(ask, virtual.nv.address + at, look)
+
+
+def test_interrupts_go_to_their_owners(bench: Bench, device: Device, virtual: VirtualBoard, checks: Checks) -> None:
+    """All that the interrupt controller has, also those of peripherals that nobody uses."""
+    owners = {
+        number: (peripheral.owner, peripheral.name)
+        for peripheral in bench.memory_map.peripherals
+        for number in peripheral.interrupts
+    }
+    if not owners:
+        pytest.skip("not covered: the memory map names no peripheral's interrupts")
+    found: list[int] = []
+
+    def look(cpu: StoppedCpu) -> None:
+        if word(cpu, AIRCR) >> 16 == VECTKEYSTAT:
+            found.extend(word(cpu, ITNS + 4 * bank) for bank in range((word(cpu, ICTR) & 0xF) + 1))
+
+    if not in_secure_code(device, virtual, look) or not found:
+        pytest.skip("not covered: the secure side could not be stopped in privileged code")
+    seen = {32 * bank + bit for bank, targets in enumerate(found) for bit in range(32) if targets >> bit & 1}
+    theirs = {number for number, (owner, _) in owners.items() if owner == "nonsecure"}
+    checks.equal(INTERRUPTS, sorted(seen - theirs), [], subject="those of the secure side, or of nobody")
+    for number in sorted(theirs):
+        checks(
+            INTERRUPTS, number in seen, expected="non-secure", seen="secure", subject=f"{number}, {owners[number][1]}"
+        )
+
+
+def test_the_core_is_the_secure_sides(device: Device, virtual: VirtualBoard, checks: Checks) -> None:
+    found: list[int] = []
+    stopped = in_secure_code(device, virtual, lambda cpu: found.append(word(cpu, AIRCR)))
+    if not stopped or found[0] >> 16 != VECTKEYSTAT:
+        pytest.skip("not covered: the secure side could not be stopped in privileged code")
+    for subject, (mask, wanted) in AIRCR_BITS.items():
+        checks(CORE, found[0] & mask == wanted, expected="shut out", seen=f"AIRCR {found[0]:#010x}", subject=subject)
+
+
+def test_what_may_be_called_holds_gateways_only(device: Device, virtual: VirtualBoard, checks: Checks) -> None:
+    """A gateway's instruction that stands in secure code by chance would be a way in, were that code callable."""
     found: dict[str, int] = {}
     callable_memory: list[tuple[int, bytes]] = []
 
     def look(cpu: StoppedCpu) -> None:
-        def word(address: int) -> int:
-            return int.from_bytes(cpu.read(address, 4), "little")
-
-        found["control"], found["regions"], selected = word(SAU_CTRL), word(SAU_TYPE) & 0xFF, word(SAU_RNR)
+        found["control"], found["regions"] = word(cpu, SAU_CTRL), word(cpu, SAU_TYPE) & 0xFF
+        selected = word(cpu, SAU_RNR)
         for number in range(found["regions"]):
-            if not cpu.store(SAU_RNR, number) or word(SAU_RNR) != number:
+            if not cpu.store(SAU_RNR, number) or word(cpu, SAU_RNR) != number:
                 found.clear()  # unprivileged code: one region alone would say nothing of the others
                 return
-            base, limit = word(SAU_RBAR) & ~31, word(SAU_RLAR)
+            base, limit = word(cpu, SAU_RBAR) & ~31, word(cpu, SAU_RLAR)
             if limit & ENABLED and limit & CALLABLE:
                 size = (limit | 31) + 1 - base
                 callable_memory.append((base, cpu.read(base, size) if size <= MOST else bytes(size)))
         cpu.store(SAU_RNR, selected)
 
-    if not virtual.in_secure_code(ask, virtual.nv.address + at, look) or not found.get("regions"):
+    if not in_secure_code(device, virtual, look) or not found.get("regions"):
         pytest.skip("not covered: the secure side could not be stopped in privileged code, or has no attribution unit")
     checks.equal(ATTRIBUTED, found["control"] & ENABLED, ENABLED, subject="the attribution unit is on")
     checks.equal(ATTRIBUTED, found["control"] & ALL_NONSECURE, 0, subject="what no region names is secure")
@@ -75,4 +137,4 @@ def test_what_may_be_called_holds_gateways_only(
             CALLABLE_ONLY, not wrong, expected="gateways, and zeros behind them", subject=subject,
             seen=f"something else at {', '.join(hex(base + 8 * n) for n in wrong[:4])}",
         )  # fmt: skip
-    ask()
+    device.infer_input(device.any_input())

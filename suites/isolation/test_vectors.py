@@ -26,6 +26,13 @@ INVALID_ARGUMENT, BUFFER_TOO_SMALL, PROGRAMMER_ERROR = -135, -138, -129
 REFERENCE = "tfm-harness-reference"
 NOT_OURS = "not covered: the requests of this firmware's services are not known"
 TOP = 1 << 32
+KnownCall = tuple[str, int, list[bytes], list[int | None]]
+"""Service, message type, inputs, and the bytes that each output gets (None: some)."""
+FAULTS_SIZE = 8 + 8 * 32
+"""Of the recorded faults that a device tells (device_ioctl.h)."""
+LARGEST_RESULT = 3072
+MARK = bytes([0xA5]) * 64
+"""What stands in an output before a call that must be refused."""
 
 ARRAY = Check(
     id="isolation.vector-array-checked",
@@ -246,27 +253,107 @@ def test_vectors_are_read_once(
     )
 
 
+def known_calls(bench: Bench, device: Device) -> dict[str, KnownCall]:
+    """Calls of every message type that give something, and how much: the reference firmware's."""
+    size, given = bench.description.input_bytes, bench.description.raw["out"]
+    assert isinstance(given, int)
+    word, pair = struct.Struct("<I"), struct.Struct("<II")
+    held = device.test_commands.models()
+    name = next(entry.name for entry in held if entry.active).encode()
+    run = struct.pack("<II64sI32s", 1, 16, bytes(64), 0, bytes(32))
+    key, request = len(device.public_key("result")), len(device.csr("client"))
+    return {
+        "the token": ("attestation", 1001, [bytes(range(32))], [device.test_commands.attest_size(32)]),
+        "its size": ("attestation", 1002, [word.pack(32)], [4]),
+        "the device's description": ("platform", 1013, [word.pack(1)], [244]),
+        "the faults": ("platform", 1013, [word.pack(2)], [FAULTS_SIZE]),
+        "information": ("inference", 1, [], [64]),
+        "the sampling's state": ("inference", 2, [pair.pack(2, 0)], [12]),
+        "the phases of a result": ("inference", 3, [run, bytes(size)], [None, 48]),
+        "a public key": ("inference", 4, [word.pack(2)], [key]),
+        "a request": ("inference", 5, [word.pack(3)], [request]),
+        "a batch of three": ("inference", 6, [bytes(3 * size)], [3 * given]),
+        "a batch of one": ("inference", 6, [bytes(size)], [given]),
+        "nine timings": ("inference", 7, [pair.pack(9, 0), b""], [36, 88]),
+        "two timings": ("inference", 7, [pair.pack(2, 1), b""], [8, 88]),
+        "the active model": ("model-store", 1001, [], [152]),
+        "the list of models": ("model-store", 1003, [], [152 * len(held)]),
+        "the selected model": ("model-store", 1004, [name], [152]),
+    }
+
+
 def test_lengths_of_outputs_say_what_was_written(bench: Bench, device: Device, arrays: Arrays, checks: Checks) -> None:
+    """Every message type; with more room than is needed, with just enough, with one byte less, and when refused."""
     if bench.description.firmware != REFERENCE:
         pytest.skip(NOT_OURS)
-    handle = {name: service.handle for name, service in bench.services.items()}
-    known = {
-        "the token": ("attestation", 1001, [bytes(range(32))], 1024, device.test_commands.attest_size(32)),
-        "its size": ("attestation", 1002, [struct.pack("<I", 32)], 4, 4),
-        "a public key": ("inference", 4, [struct.pack("<I", 2)], 96, len(device.public_key("result"))),
-        "a request": ("inference", 5, [struct.pack("<I", 3)], 512, len(device.csr("client"))),
-        "a refused key": ("inference", 4, [struct.pack("<I", 9)], 96, 0),
-        "a refused type": ("inference", 99, [struct.pack("<I", 9)], 96, 0),
+    refused: dict[str, KnownCall] = {
+        "a refused key": ("inference", 4, [struct.pack("<I", 9)], [96]),
+        "a refused type": ("inference", 99, [struct.pack("<I", 9)], [96]),
     }
-    for subject, (service, kind, data, room, wanted) in known.items():
+
+    def lengths_after(call: KnownCall, rooms: list[int]) -> list[int]:
+        service, kind, data, _ = call
+        inputs, outputs = arrays.put(data, rooms)
+        arrays.write(arrays.in_array, inputs)
+        arrays.write(arrays.out_array, outputs)
+        arrays.test_commands.psa_call_at(
+            bench.services[service].handle, kind, inputs, outputs, in_array=arrays.in_array, out_array=arrays.out_array
+        )
+        bench.asked_results += (service, kind) == ("inference", 3)  # counted, also where it has no room
+        return arrays.lengths(len(rooms))
+
+    for subject, call in known_calls(bench, device).items():
+        sizes = call[3]
+        for more in (0, 7, 400):
+            seen = lengths_after(call, [(size or LARGEST_RESULT) + more for size in sizes])
+            wanted = [size or seen[number] for number, size in enumerate(sizes)]
+            checks.equal(LENGTHS, seen, wanted, subject=f"{subject}, {more} bytes more than needed")
+        rooms = [size or 16 for size in sizes]
+        rooms[0] -= 1
+        arrays.test_commands.poke(arrays.answers, MARK)
+        seen = lengths_after(call, rooms)
+        checks.equal(LENGTHS, seen, [0] * len(rooms), subject=f"{subject}, one byte too few")
+        left = arrays.test_commands.peek(arrays.answers, len(MARK))
+        # A buffer shorter than the mark would show the mark's own rest in any case.
+        checks.equal(LENGTHS, left.hex(), MARK.hex(), subject=f"{subject}, one byte too few: what stands there")
+    for subject, call in refused.items():
         for more in (0, 7):
-            inputs, outputs = arrays.put(data, [room + more])
-            arrays.write(arrays.in_array, inputs)
-            arrays.write(arrays.out_array, outputs)
-            arrays.test_commands.psa_call_at(
-                handle[service], kind, inputs, outputs, in_array=arrays.in_array, out_array=arrays.out_array
-            )
-            checks.equal(LENGTHS, arrays.lengths(1), [wanted], subject=f"{subject}, {room + more} bytes offered")
+            seen = lengths_after(call, [(size or 0) + more for size in call[3]])
+            checks.equal(LENGTHS, seen, [0] * len(seen), subject=f"{subject}, {more} bytes more")
+
+
+def test_no_output_lies_over_any_other_vector(bench: Bench, device: Device, arrays: Arrays, checks: Checks) -> None:
+    """A call with two inputs and two outputs: each output over each other vector, and over each place of the array."""
+    if bench.description.firmware != REFERENCE:
+        pytest.skip("not covered: what this firmware says of overlapping vectors is not known")
+    run = struct.pack("<II64sI32s", 1, 16, bytes(64), 0, bytes(32))
+    inputs, outputs = arrays.put([run, bytes(bench.description.input_bytes)], [LARGEST_RESULT, 48])
+    handle = bench.services["inference"].handle
+
+    def status(moved: list[tuple[int, int]]) -> int:
+        arrays.write(arrays.in_array, inputs)
+        arrays.write(arrays.out_array, moved)
+        seen = arrays.test_commands.psa_call_at(
+            handle, 3, inputs, moved, in_array=arrays.in_array, out_array=arrays.out_array
+        )
+        bench.asked_results += seen >= 0
+        return seen
+
+    seen = status(outputs)
+    checks(WORKS, seen >= 0, expected="PSA_SUCCESS", seen=seen, subject="a result, each vector alone")
+    for number, (_, size) in enumerate(outputs):
+        others = {f"input {n}": vector for n, vector in enumerate(inputs)}
+        others |= {f"output {n}": vector for n, vector in enumerate(outputs) if n != number}
+        others |= {f"entry {n} of the array": (arrays.out_array + 8 * n, 8) for n in range(len(outputs))}
+        for words, (start, length) in others.items():
+            for place, moved in (("first byte", start - size + 1), ("last byte", start + length - 1)):
+                arrays.put([run, bytes(bench.description.input_bytes)], [])
+                vectors = [*outputs[:number], (moved, size), *outputs[number + 1 :]]
+                subject = f"output {number} over the {place} of {words}"
+                checks.equal(OVERLAP, status(vectors), PROGRAMMER_ERROR, subject=subject)
+    arrays.put([run, bytes(bench.description.input_bytes)], [])
+    seen = status(outputs)
+    checks(WORKS, seen >= 0, expected="PSA_SUCCESS", seen=seen, subject="a result, after all of it")
 
 
 def test_requests_that_make_no_sense_are_refused(bench: Bench, device: Device, arrays: Arrays, checks: Checks) -> None:

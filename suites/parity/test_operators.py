@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tfm_harness import Check, Checks, Device, ModelUpdates, Reference, Verifier
+from tfm_harness import Check, Checks, Device, ModelUpdates, Reference, Refused, Verifier
 from tfm_harness.testing import (
     CORNERS,
     GENERATORS,
@@ -15,6 +15,7 @@ from tfm_harness.testing import (
     at_the_edges,
     damaged_models,
     full_memory,
+    of_size,
     of_work,
     wrong_model,
 )
@@ -39,6 +40,13 @@ EXACT = Check(
     title="each operator gives the reference's numbers for every option, shape and quantisation",
     requirement="TFLM practice: equality with BUILTIN_REF",
 )
+SIGNED = Check(
+    id="parity.signed-sizes",
+    title="tensors of every size up to the largest are digested, signed and given whole",
+    requirement="docs/protocol.md, Signed result",
+)
+LARGEST_SIGNED = 2048
+"""Bytes of an output in a result of the reference firmware."""
 WRONG = Check(
     id="parity.wrong-model-refused",
     title="a signed model that contradicts itself, asks for what is not done or exceeds a limit is refused",
@@ -131,6 +139,28 @@ def test_an_operator_gives_the_references_numbers(
                 inference = trial.device.infer_input(inputs_for(graph, 0)[5].tobytes())
                 verifier.result(inference, subject=subject)
                 reference.matches(inference, subject=subject)
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("signed-result", "trusted-results")
+def test_signed_tensors_of_every_size(trial: Trial, verifier: Verifier, reference: Reference) -> None:
+    """Where lengths take another byte, and to the largest that a result holds; what is larger is refused or whole."""
+    import numpy as np
+
+    for size in (1, 23, 24, 255, 256, 1023, 1024, 1025, 2047, LARGEST_SIGNED, LARGEST_SIGNED + 1, 3000):
+        graph, subject = of_size(size), f"{size} bytes"
+        if not trial.put_right(graph, subject):
+            continue
+        data = np.random.default_rng(size).integers(0, 256, size, dtype=np.uint8).tobytes()
+        try:
+            inference = trial.device.infer_input(data)
+        except Refused as refused:
+            trial.updates.checks(
+                SIGNED, size > LARGEST_SIGNED, expected="a result", seen=refused.message, subject=subject
+            )
+            continue
+        verifier.result(inference, subject=subject)
+        reference.matches(inference, subject=subject)
 
 
 @pytest.mark.thorough

@@ -5,13 +5,28 @@ from __future__ import annotations
 import random
 
 import pytest
-from tfm_harness import Bench, Check, Checks, Device, Refused, ResetKind, Source, Stimulus, Verifier, VirtualBoard
+from tfm_harness import (
+    Bench,
+    Check,
+    Checks,
+    ClockQuality,
+    Device,
+    Refused,
+    ResetKind,
+    Source,
+    Stimulus,
+    Verifier,
+    VirtualBoard,
+)
 from tfm_harness.protocol.smp import PHASES, Command
 from tfm_harness.testing import NoObjectError, with_object
 
 pytestmark = pytest.mark.needs("infer", "signed-result", "nonce", "trusted-results")
 
 INVALID_ARGUMENT, DOES_NOT_EXIST = -135, -140
+LONGEST = 60_000
+"""Milliseconds between two samples, at most (docs/protocol.md)."""
+LOOKS = 2000
 COUNTER_OWNER, COUNTER_UID = 261, 0x7465734C
 
 NONCE_SIZE = Check(
@@ -169,6 +184,38 @@ def test_times_are_in_their_order(
     least = min(least, *device.test_commands.latency(32).ticks)
     for subject, ticks in taken.items():
         checks(ORDER, 2 * ticks > least, expected=f"about {least} ticks", seen=ticks, subject=subject)
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("latency", "free-running", "sensor", "stimulus", "sensor-model")
+def test_times_go_on_beyond_32_bits(bench: Bench, device: Device, verifier: Verifier, checks: Checks) -> None:
+    """On a clock whose idle time passes at once: some samples a minute apart are soon taken, and hours have passed."""
+    if bench.board.clock_quality is not ClockQuality.MEANINGLESS:
+        pytest.skip("not covered: idle time does not pass at once on this board")
+    test_commands = device.test_commands
+    with bench.exact_clock() as exact:
+        if not exact:
+            pytest.skip("not covered: idle time does not pass at once on this board")
+        hz = test_commands.latency(1).hz
+        test_commands.sample("clear")
+        test_commands.sample("free", ms=LONGEST)
+        # Counted by the samples, not by the counter, whose width is the question.
+        late = (1 << 32) // (hz * LONGEST // 1000) + 2
+        taken = next((n for _ in range(LOOKS) if (n := test_commands.sample("free", ms=LONGEST).taken) > late), 0)
+        test_commands.sample("stop")
+        if not taken:
+            pytest.skip("not covered: no samples come, which the suite sensor judges")
+        for number, source in enumerate(("host", "sensor")):
+            inference = device.infer_window() if source == "sensor" else device.infer_input(some_input(bench, number))
+            result = verifier.result(inference, subject=f"{source}, late")
+            marks = [inference.answer.ticks[phase] for phase in PHASES]
+            checks(ORDER, marks == sorted(marks), expected="each after the one before", seen=marks, subject=source)
+            checks(ORDER, min(marks) >= 1 << 32, expected="above 2^32", seen=marks, subject=f"{source}: phases")
+            span = result.integer("start_ticks") or 0, result.integer("end_ticks") or 0
+            checks.equal(ORDER, span, (marks[3], marks[4]), subject=f"{source}: signed start and end")
+            run = test_commands.latency(1)
+            seen = run.start, run.end
+            checks(ORDER, marks[7] < seen[0] < seen[1], expected=f"after {marks[7]}", seen=seen, subject="a benchmark")
 
 
 def flipped(value: bytes, bit: int) -> bytes:

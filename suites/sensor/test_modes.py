@@ -97,6 +97,21 @@ def test_each_mode_does_what_it_says(device: Device, checks: Checks, stimulus: S
     test_commands.sample("clear")
 
 
+@pytest.mark.needs("free-running", "latency")
+def test_another_period_takes_the_place_of_the_first(device: Device, checks: Checks, stimulus: Stimulus) -> None:
+    """Without a stop in between: from the longest to the shortest, and back."""
+    test_commands = device.test_commands
+    test_commands.sample("clear")
+    before = test_commands.sample("free", ms=LONGEST).taken
+    came = any(test_commands.sample("free", ms=1).taken > before for _ in range(3000))
+    checks(MODES, came, expected="samples each millisecond", seen="none", subject="the longest period made shorter")
+    begun = test_commands.sample("free", ms=LONGEST).taken
+    test_commands.latency(8)
+    checks.equal(MODES, test_commands.sample("free", ms=LONGEST).taken, begun, subject="a short period made longer")
+    test_commands.sample("stop")
+    test_commands.sample("clear")
+
+
 @pytest.mark.needs("free-running", "latency", "models")
 def test_free_running_goes_on_after_whatever_else_is_asked(
     bench: Bench, device: Device, checks: Checks, stimulus: Stimulus
@@ -116,6 +131,7 @@ def test_free_running_goes_on_after_whatever_else_is_asked(
         "a signing request": lambda: device.csr("client"),
         "the model selected again": lambda: test_commands.select_model(name),
         "a look at the state": lambda: test_commands.sample("free", ms=2),
+        "a stop, and the same period again": lambda: (test_commands.sample("stop"), test_commands.sample("free", ms=2)),
         "a sampling request that is refused": lambda: refused(lambda: test_commands.sample("free", ms=0)),
     }
     test_commands.sample("clear")

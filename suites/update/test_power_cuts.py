@@ -319,3 +319,28 @@ def test_the_newer_copy_counts(
     content = new[:place] + old[place : place + PAGE] + new[place + PAGE :]
     if checks(STALE, kept.starts_with(content), expected="an answer", seen="none"):
         counter.rises(STALE, f"copy at {place:#x} from before")
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("cold-reset", "nv-access")
+def test_no_update_of_many_is_written_over_the_active_one(
+    updates: ModelUpdates, kept: VirtualBoard, checks: Checks
+) -> None:
+    """Update after update, with a selection in between: the one before stays whole until the new one is active."""
+    last = b""
+    for number in range(1, 9):
+        image = updates.image(ahead=number)
+        status = updates.attempt(image)
+        checks.equal(CUT_MODEL, status, 0, subject=f"update {number}")
+        if number == 5:
+            updates.device.select_model(updates.other().name)
+            updates.device.select_model(updates.entry.name)
+        content = kept.nv.read()
+        if number == 1 and image not in content:
+            pytest.skip("not covered: what this firmware keeps of an image is not its file")
+        if last:
+            checks(
+                CUT_MODEL, last in content, expected="the image of before, whole", seen="none",
+                subject=f"what is kept while update {number} is written and after it",
+            )  # fmt: skip
+        last = image

@@ -90,6 +90,25 @@ def test_a_newer_signed_model_is_taken_and_kept(updates: ModelUpdates, device: D
         updates.checks.equal(KEPT, active.id, hashlib.sha256(updates.payload(active.name)).digest(), subject=name)
 
 
+@pytest.mark.thorough
+@pytest.mark.needs("reset", "warm-reset", "cold-reset", "nonvolatile")
+def test_a_selected_model_is_kept(updates: ModelUpdates, device: Device) -> None:
+    """No update: one of the factory's models takes the other's place, and stays there."""
+    resets: dict[str, Callable[[], object]] = {
+        "a warm reset": lambda: device.reset(ResetKind.WARM),
+        "a cold start": lambda: device.reset(ResetKind.COLD),
+        "a reset by request": updates.bench.reset_by_request,
+    }
+    for entry in (updates.other(), updates.entry):
+        device.test_commands.select_model(entry.name)
+        for name, reset in resets.items():
+            reset()
+            active = updates.active()
+            updates.checks.equal(
+                KEPT, (active.slot, active.id), (entry.slot, entry.id), subject=f"{entry.name} selected, after {name}"
+            )
+
+
 def test_an_unsigned_model_is_refused(updates: ModelUpdates) -> None:
     named = updates.key.public_key()
     image = updates.image(ahead=1, key=None, named_key=named)

@@ -65,6 +65,7 @@ def test_a_write_a_repeated_start_and_a_read() -> None:
     assert slots(heard.slots) == [
         (1, 0, True), (1, 1, True), (2, 0, True), (2, 1, False), (2, 2, False),
     ]  # fmt: skip
+    assert [slot.refused for slot in heard.slots if not slot.by_target] == [False, True]
 
 
 def test_the_looks_of_an_acknowledgement_are_those_of_its_clock() -> None:

@@ -6,6 +6,7 @@ import base64
 import random
 import struct
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 from tfm_harness.verify.derive import reference_private_key
@@ -208,6 +209,17 @@ SAMPLE = SampleValues(counts=(742, 655, 688, 401), units=(67.45, 59.54, 70.2, 25
 def test_two_values_of_a_sample_in_a_line_are_a_leak(line: bytes) -> None:
     text = LOG + line + b"\n"
     assert list(samples_in(text, [SAMPLE])) == [(len(LOG), line)]
+
+
+@pytest.mark.parametrize("order", ["big", "little"])
+@pytest.mark.parametrize("separator", ["", " ", ":"])
+def test_registers_of_a_sample_in_hexadecimal_are_a_leak(order: Literal["big", "little"], separator: str) -> None:
+    sample = SampleValues((742, 656, 1034, 411))
+    raw = b"\x1c\x20" + b"".join(count.to_bytes(2, order) for count in (742, 1034, 656))
+    line = b"[SENSOR] failed after " + separator.join(f"{byte:02x}" for byte in raw).encode()
+    assert list(samples_in(LOG + line + b"\n", [sample])) == [(len(LOG), line)]
+    other = b"[SENSOR] failed after " + b"".join(count.to_bytes(2, order) for count in (742, 742, 656)).hex().encode()
+    assert list(samples_in(other, [sample])) == []
 
 
 @pytest.mark.parametrize("line", [b"742 samples", b"742 of 742", b"sample 12, status 0", b"t 25 x 67", b"a7424 b6556"])

@@ -199,10 +199,18 @@ class OpenCombination(abc.ABC):
     @property
     def boot_seed(self) -> bytes | None:
         """This boot's seed: computed from the entropy that the board was given, else what the device describes."""
-        source = self.board.seed_source if isinstance(self.board, VirtualControl) else None
+        source = self.seed_source
         if source is not None and self.trust.provisioned is not None:
             return boot_seed(*source)
         return self.description.boot_seed
+
+    @property
+    def seed_source(self) -> tuple[bytes, int] | None:
+        """The entropy (32 bytes) that the board was given at its last cold start, and the resets since then.
+
+        None where the harness did not give it.
+        """
+        return self.board.seed_source if isinstance(self.board, VirtualControl) else None
 
     @property
     def memory_map(self) -> MemoryMap:

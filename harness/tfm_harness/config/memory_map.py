@@ -58,6 +58,9 @@ class PeripheralRegion(Strict):
         description="who may use it through the non-secure alias; the secure alias is the secure side's"
     )
     role: Literal["sensor", "console", "timer", "protection", "debug", "other"] = "other"
+    interrupts: tuple[Annotated[int, Field(ge=0, le=479)], ...] = Field(
+        default=(), description="numbers of its interrupts, as the NVIC counts them; they go to the owner's side"
+    )
 
 
 class ServiceCall(Strict):

@@ -22,12 +22,14 @@ class Slot:
         byte: number of the byte in it; 0 is the address.
         by_target: the sensor acknowledges; else the controller.
         reads: the numbers of the first read of the lines in this clock, and of the one behind the last.
+        refused: the controller left SDA high, which is its "no more" where it is the one to acknowledge.
     """
 
     transfer: int
     byte: int
     by_target: bool
     reads: tuple[int, int]
+    refused: bool = False
 
 
 class BusListener:
@@ -74,6 +76,6 @@ class BusListener:
         if self._byte == 0:
             self._to_controller = bool(self._bits[-1])
         by_target = self._byte == 0 or not self._to_controller
-        self.slots.append(Slot(self.transfers, self._byte, by_target, (self._first, self.reads)))
+        self.slots.append(Slot(self.transfers, self._byte, by_target, (self._first, self.reads), bit))
         self._byte += 1
         self._bits = []

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tfm_harness.testing.images import ImageRecipe, load_signing_key, make_image
     from tfm_harness.testing.line_firmware import ask_line, wait_until_ready
     from tfm_harness.testing.mlperf_tiny_firmware import MlperfTinyFault, MlperfTinyFirmware
-    from tfm_harness.testing.model_corners import CORNERS, full_memory, of_work
+    from tfm_harness.testing.model_corners import CORNERS, full_memory, of_size, of_work
     from tfm_harness.testing.model_variants import with_other_weights
     from tfm_harness.testing.models import ModelBuilder, classifier, dense, remembers, two_in_two_out
     from tfm_harness.testing.one_operator import GENERATORS, at_the_edges
@@ -81,6 +81,7 @@ _HOMES = {
     "model_corners": (
         "CORNERS",
         "full_memory",
+        "of_size",
         "of_work",
     ),
     "model_variants": ("with_other_weights",),
@@ -170,6 +171,7 @@ __all__ = [
     "load_signing_key",
     "make_distribution",
     "make_image",
+    "of_size",
     "of_work",
     "overwrite",
     "promised_kinds",

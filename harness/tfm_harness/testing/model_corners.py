@@ -13,7 +13,7 @@ from tfm_harness.testing.wrong_models import RIGHT_MODELS, add, chain, conv, den
 from tfm_harness.testing.wrong_models import options as other_options
 from tfm_harness.testing.wrong_models import tensor as other_tensor
 
-__all__ = ["CORNERS", "WORK_LIMIT", "full_memory", "network", "of_work"]
+__all__ = ["CORNERS", "WORK_LIMIT", "full_memory", "network", "of_size", "of_work"]
 
 WORK_LIMIT = 1 << 26
 """Most steps of one inference (docs/protocol.md, model-activate)."""
@@ -300,6 +300,13 @@ def full_memory() -> Graph:
     return Graph(
         [Tensor(half, 0.1), Tensor(half, 0.2), Tensor(half, 0.1, data=data)],
         [Op("ADD", [0, 2], [1], {"activation": 0})],
+    )
+
+
+def of_size(count: int) -> Graph:
+    """A model whose input and output have `count` bytes each, all of which tell."""
+    return Graph(
+        [Tensor([1, count], 0.05, 3), Tensor([1, count], 0.1, -4)], [Op("ADD", [0, 0], [1], {"activation": 0})]
     )
 
 

@@ -39,6 +39,7 @@ SYMMETRIC_LABELS = {
 }
 UUID_LABEL = b"tfm-harness/uuid/v1"
 BOOT_SEED_SALT = b"tfm-harness-boot-seed"
+RANDOM_SALT = b"tfm-harness-random"
 HUK_SIZE = 32
 
 
@@ -130,3 +131,8 @@ def boot_seed(entropy: bytes, boots: int) -> bytes:
     """The boot seed (32 bytes) of boot number `boots` (0 first) since the cold boot with `entropy`."""
     prk = _extract(BOOT_SEED_SALT, entropy)
     return next(_expand(prk, boots.to_bytes(4, "little")))
+
+
+def random_seed(entropy: bytes, boots: int) -> bytes:
+    """What seeds the random generator (32 bytes) in boot number `boots`: a secret, unlike the boot seed."""
+    return next(_expand(_extract(RANDOM_SALT, entropy), boots.to_bytes(4, "little")))

@@ -6,7 +6,13 @@ import hmac
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tfm_harness.verify.derive import SALT, SYMMETRIC_LABELS, reference_private_key, reference_symmetric_key
+from tfm_harness.verify.derive import (
+    SALT,
+    SYMMETRIC_LABELS,
+    random_seed,
+    reference_private_key,
+    reference_symmetric_key,
+)
 
 __all__ = ["Secret", "device_secrets", "forms", "windows"]
 
@@ -36,8 +42,11 @@ class Secret:
             raise ValueError(f"{self.name}: windows of at least 8 bytes, and at least one of them")
 
 
-def device_secrets(huk: bytes) -> list[Secret]:
-    """A device's hardware unique key, and the keys that the reference firmware derives from it."""
+def device_secrets(huk: bytes, seed_source: tuple[bytes, int] | None = None) -> list[Secret]:
+    """A device's hardware unique key, and the keys that the reference firmware derives from it.
+
+    With `seed_source`, entropy of the last cold start and resets since then: also that, and what seeds the generator.
+    """
     found = [
         Secret(name="the hardware unique key", data=huk),
         Secret(name="the key that others are derived from", data=hmac.digest(SALT, huk, "sha256")),
@@ -46,6 +55,10 @@ def device_secrets(huk: bytes) -> list[Secret]:
         scalar = reference_private_key(huk, role).private_numbers().private_value
         found.append(Secret(name=f"the private {role} key", data=scalar.to_bytes(32, "big")))
     found += [Secret(name=f"the {role} key", data=reference_symmetric_key(huk, role)) for role in SYMMETRIC_LABELS]
+    if seed_source is not None:
+        entropy, boots = seed_source
+        found.append(Secret(name="the entropy of this start", data=entropy))
+        found.append(Secret(name="the seed of the random generator", data=random_seed(entropy, boots)))
     return found
 
 

@@ -1,0 +1,65 @@
+"""A device that holds no model it may run: it boots, says so, and gives no result and no evidence of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from tfm_harness import Bench, Burned, Check, Checks, Device, Refused, Source, Verifier, VirtualBoard
+from tfm_harness.protocol.smp import Command
+
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.needs(
+        "describe", "provision", "cold-reset", "known-secrets", "models", "infer", "batch", "latency", "psa-token",
+        "trusted-iak",
+    ),
+]  # fmt: skip
+
+REFERENCE = "tfm-harness-reference"
+DOES_NOT_EXIST = -140
+
+NO_MODEL = Check(
+    id="boot.no-model",
+    title="a device without a model that it may run boots, says so, and gives no result and no evidence of a model",
+    requirement="docs/protocol.md, Identity (no active model: no MODEL component), describe, infer; RFC 9783 s.4.4.1",
+)
+
+
+def test_a_device_without_a_model_says_so(
+    bench: Bench, device: Device, virtual: VirtualBoard, verifier: Verifier, checks: Checks
+) -> None:
+    """Its fuses name another key than the one that has signed its models."""
+    if bench.description.firmware != REFERENCE:
+        pytest.skip("not covered: what this firmware does without a model is documented elsewhere")
+    size = bench.description.input_bytes
+    with virtual.burned(Burned(model_key_hash=bytes(range(100, 132))), answers=False):
+        if not checks(NO_MODEL, bench.answers(), expected="an answer", seen="none", subject="boot"):
+            return
+        raw = device.describe().raw
+        for key, value in {"model": "", "mid": b"", "in": 0, "out": 0}.items():
+            checks.equal(NO_MODEL, raw.get(key), value, subject=f"described: {key}")
+        entries = device.test_commands.models()
+        checks.equal(NO_MODEL, [entry.slot for entry in entries if entry.active], [], subject="active slots")
+        checks.equal(NO_MODEL, [entry.slot for entry in entries if entry.status == 0], [], subject="valid slots")
+
+        def select(name: str) -> Callable[[], object]:
+            return lambda: device.test_commands.select_model(name)
+
+        requests: dict[str, Callable[[], object]] = {
+            "a result of the host's input": lambda: device.infer_input(bytes(size)),
+            "a result of the sensor's window": lambda: device.infer_expecting(bytes(32), Source.SENSOR),
+            "a batch": lambda: device.test_commands.ask(Command.BATCH, {"in": bytes(size)}),
+            "timings": lambda: device.test_commands.latency(1),
+        }
+        requests |= {f"model {name} selected": select(name) for name in bench.combination.build.models}
+        for subject, ask in requests.items():
+            status: int | None = 0
+            try:
+                ask()
+            except Refused as refused:
+                status = refused.status
+            checks.equal(NO_MODEL, status, DOES_NOT_EXIST, subject=subject)
+        parsed = verifier.token(*device.attest(), subject="no model")
+        types = [component.type for component in parsed.software_components]
+        checks.equal(NO_MODEL, types, ["SPE", "NSPE"], subject="components of the token")

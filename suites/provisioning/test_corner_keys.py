@@ -1,0 +1,57 @@
+"""Keys and signatures whose numbers begin with zeros: one board in 128 has such a key, and each has such signatures."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from tfm_harness import Burned, Check, Checks, Device, Verifier, VirtualBoard
+from tfm_harness.verify import derive_reference_keys, record_request
+
+pytestmark = pytest.mark.needs("provision", "known-secrets", "cold-reset", "nv-access")
+
+CORNERS = {
+    4665: "x of the attestation key, r of the request for the result key",
+    108970: "y of the result key, s of the request for the client key",
+}
+"""Which numbers begin with a zero byte on the board whose hardware unique key is the hash of this number."""
+
+FIXED_LENGTH = Check(
+    id="provisioning.fixed-length-numbers",
+    title="a key or a request whose numbers begin with zeros is encoded as it must be, and verifies",
+    requirement="RFC 9053 s.7.1.1 (coordinates have the curve's length); X.690 s.8.3 (integers have the shortest form)",
+)
+REACHED = Check(
+    id="provisioning.corner-reached",
+    title="the numbers that are to begin with zeros do so",
+    requirement="tfm-harness: a comparison of usual numbers proves nothing about the others",
+    waivable=False,
+)
+
+
+@pytest.mark.needs("public-keys", "csr")
+@pytest.mark.parametrize("number", [pytest.param(4665, id="x-and-r"), pytest.param(108970, id="y-and-s")])
+def test_keys_whose_numbers_begin_with_zeros(
+    device: Device, verifier: Verifier, virtual: VirtualBoard, checks: Checks, number: int
+) -> None:
+    """Boards whose secrets were drawn until a coordinate, and a number of a request's signature, begin so."""
+    huk = hashlib.sha256(f"TEST_ONLY {number}".encode()).digest()
+    with virtual.other_board(Burned(huk=huk)):
+        trusted = derive_reference_keys(huk)
+        keys = {"iak": trusted.iak, "result": trusted.result, "client": trusted.client}
+        first = [half[0] for key in keys.values() for half in (key.x, key.y)]
+        checks(REACHED, 0 in first, expected=CORNERS[number], seen="none", subject="coordinates")
+        for role, key in keys.items():
+            shown = verifier.public_key(role, device.public_key(role))
+            checks(FIXED_LENGTH, shown == key, expected=key, seen=shown or "no usable key", subject=f"{role} key")
+        zeros = []
+        for role in ("result", "client"):
+            request = verifier.csr(role, device.csr(role))
+            record = record_request(request) if request is not None else None
+            subject = f"request for the {role} key"
+            if checks(FIXED_LENGTH, record is not None, expected="one that verifies", seen="none", subject=subject):
+                assert record is not None
+                zeros += [half[0] for half in (record.r, record.s)]
+        if len(zeros) == 4:
+            checks(REACHED, 0 in zeros, expected=CORNERS[number], seen="none", subject="numbers of a signature")
+        verifier.token(*device.attest(), subject="token of that board")

@@ -1,0 +1,125 @@
+"""Free running over hours, and beside long work, on a clock whose idle time passes at once: hours are seconds."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import pytest
+from tfm_harness import Bench, Check, Checks, ClockQuality, Device, ProductError
+
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.needs(
+        "infer", "signed-result", "sensor", "stimulus", "sensor-model", "free-running", "latency", "nonce"
+    ),
+]
+
+LONGEST = 60_000
+ENOUGH = 300
+"""Samples in a row: more than a byte counts, and hours where each is a minute behind the one before."""
+LOOKS = 20_000
+NO_CLOCK = "not covered: idle time does not pass at once on this board"
+RUN, SAMPLE, FREE, HOST = 3, 2, 1, 1
+"""Message types, the mode and the source of docs/protocol.md and tfm_inference_defs.h."""
+
+LONG_RUNS = Check(
+    id="sensor.long-runs",
+    title="samples come at the period asked for, to the longest one, and after hours as in the first minute",
+    requirement="docs/protocol.md, sample (period 1 to 60000 ms)",
+)
+NOT_DURING = Check(
+    id="sensor.none-during-inference",
+    title="samples that are due during an inference are not taken, neither then nor later",
+    requirement="docs/protocol.md, sample",
+)
+
+
+@pytest.fixture
+def hurried(bench: Bench, device: Device) -> Iterator[Device]:
+    """The board, started anew with such a clock, its stimulus still."""
+    if bench.board.clock_quality is not ClockQuality.MEANINGLESS:
+        pytest.skip(NO_CLOCK)
+    with bench.exact_clock() as exact:
+        if not exact:
+            pytest.skip(NO_CLOCK)
+        yield device
+        device.test_commands.sample("stop")
+
+
+def test_samples_of_hours_come_at_their_period(bench: Bench, hurried: Device, checks: Checks) -> None:
+    """From short periods to the longest one; then, hours later, a short one again."""
+    test_commands = hurried.test_commands
+    hz = test_commands.latency(1).hz
+    for number, period in enumerate((20, 1000, 7001, LONGEST, 5)):
+        test_commands.sample("clear")
+        test_commands.sample("free", ms=period)
+        before = test_commands.latency(1).end
+        first = test_commands.sample("free", ms=period).taken
+        inside = test_commands.latency(1).end
+        goal = first + ENOUGH
+        try:
+            done = any(test_commands.sample("free", ms=period).taken >= goal for _ in range(LOOKS))
+        except ProductError as error:
+            subject = f"{period} ms, {before // hz} s after the start"
+            checks(LONG_RUNS, False, expected=f"{ENOUGH} samples", seen=error.message, subject=subject)
+            raise
+        behind = test_commands.latency(1).start
+        last = test_commands.sample("free", ms=period).taken
+        after = test_commands.latency(1).start
+        test_commands.sample("stop")
+        subject = f"{period} ms, {before // hz} s after the start" + (" (after all others)" if number == 4 else "")
+        if not checks(
+            LONG_RUNS, done, expected=f"{ENOUGH} samples", seen=f"{last - first} after {LOOKS} looks", subject=subject
+        ):
+            continue
+        due = period * hz / 1000
+        few, many = 0.9 * (behind - inside) / due - 4, 1.05 * (after - before) / due + 2
+        checks(
+            LONG_RUNS, few <= last - first <= many, expected=f"{few:.0f} to {many:.0f} samples", seen=last - first,
+            subject=subject,
+        )  # fmt: skip
+
+
+@pytest.mark.needs("models", "psa-call", "probe", "memory-map", "services", "batch")
+def test_no_samples_are_taken_during_an_inference(bench: Bench, hurried: Device, checks: Checks) -> None:
+    """Calls without a pause between them: sampling begins, a long inference, how many samples there are."""
+    scratch, service = bench.memory_map.scratch, bench.services.get("inference")
+    if scratch is None or service is None:
+        pytest.skip("not covered: no non-secure RAM for tests, or no inference service with the documented calls")
+    test_commands, base = hurried.test_commands, scratch[0]
+    times: dict[str, int] = {}
+    for entry in test_commands.models():
+        if entry.status == 0 and entry.name in bench.combination.build.models:
+            hurried.select_model(entry.name)
+            times[entry.name] = min(test_commands.latency(2).ticks)
+    hurried.select_model(max(times, key=lambda name: times[name]))
+    hz, size = test_commands.latency(1).hz, bench.description.input_bytes
+    # Twenty samples and more would be due, each of which takes the bus half a millisecond.
+    period = max(2, max(times.values()) * 1000 // hz // 20)
+    request = struct.pack("<II64sI32s", HOST, 16, bytes(range(64)), 0, bytes(32))
+    test_commands.poke(base, struct.pack("<II", FREE, period))
+    test_commands.poke(base + 0x100, request)
+    test_commands.poke(base + 0x1000, bytes(size))
+    look = (service.handle, SAMPLE, [(base, 8)], [(base + 0x2000, 12)])
+    again = (service.handle, SAMPLE, [(base, 8)], [(base + 0x2100, 12)])
+    run = (
+        service.handle, RUN, [(base + 0x100, len(request)), (base + 0x1000, size)],
+        [(base + 0x4000, 3072), (base + 0x6000, 48)],
+    )  # fmt: skip
+    test_commands.sample("clear")
+    statuses = test_commands.psa_call_many([look, run, again])
+    bench.asked_results += statuses[1] >= 0
+    test_commands.sample("stop")
+    if statuses != [0, 0, 0]:
+        pytest.skip(f"not covered: the calls do not work ({statuses}), which the suite isolation judges")
+    before, after = (struct.unpack("<III", test_commands.peek(base + at, 12))[2] for at in (0x2000, 0x2100))
+    entered, _, start, end, _, signed = struct.unpack("<6Q", test_commands.peek(base + 0x6000, 48))
+    due = period * hz // 1000
+    during, beside = (end - start) / due, ((start - entered) + (signed - end)) / due
+    # The calls themselves, and the pause before the next one, take less than the time of four more.
+    most = beside + 5
+    checks(
+        NOT_DURING, after - before <= most, subject=f"a period of {period} ms",
+        expected=f"at most {most:.0f} samples, {during:.0f} more were due during the inference", seen=after - before,
+    )  # fmt: skip
