@@ -18,7 +18,7 @@ pytestmark = [
 LONGEST = 60_000
 ENOUGH = 300
 """Samples in a row: more than a byte counts, and hours where each is a minute behind the one before."""
-LOOKS = 20_000
+LOOKS = 3000
 NO_CLOCK = "not covered: idle time does not pass at once on this board"
 RUN, SAMPLE, FREE, HOST = 3, 2, 1, 1
 """Message types, the mode and the source of docs/protocol.md and tfm_inference_defs.h."""
