@@ -124,8 +124,10 @@ def test_every_key_of_every_request(
     operation, group, command = request_of
     keys = REQUESTS[request_of]
     cases = list(wrong_requests(keys))
-    if command != RESET or group != GROUP_OS:
-        cases.append(("all keys", encoded([(key, value) for key, (_, _, value) in keys.items()])))
+    if (group, command) == (GROUP_OS, RESET):
+        resets_nothing(bench, device, checks, cases)
+        return
+    cases.append(("all keys", encoded([(key, value) for key, (_, _, value) in keys.items()])))
     for at in range(0, len(cases), AT_A_TIME):
         part = cases[at : at + AT_A_TIME]
         requests = [
@@ -140,6 +142,19 @@ def test_every_key_of_every_request(
                 checks(KEYS, seen != EINVAL, expected="no EINVAL", seen=seen, subject=words)
             else:
                 checks.equal(KEYS, seen, EINVAL, subject=words)
+
+
+def resets_nothing(bench: Bench, device: Device, checks: Checks, cases: Sequence[tuple[str, bytes]]) -> None:
+    """One request after the other, as one that is taken resets the device."""
+    for subject, payload in cases:
+        request = Request(op=Op.WRITE, group=GROUP_OS, command=RESET, payload=payload, name="reset")
+        with bench.reset_monitor.expected_reset():
+            seen = outcome(device.test_commands.link.request(request, timeout=5.0).payload)
+            right = checks.equal(KEYS, seen, EINVAL, subject=f"a reset: {subject} ({payload.hex()})")
+            if not right and seen == OK:
+                bench.reset_monitor.await_reset(30.0)
+        if not right and seen == OK:
+            bench.await_return()
 
 
 def outcome(answer: bytes | None) -> int | str:
