@@ -33,6 +33,12 @@ SIZE_EXACT = Check(
     title="a buffer of the announced size takes the token, and one byte less does not",
     requirement="PSA Attestation API 1.0 s.3.2.3 (the size of the token for that challenge)",
 )
+REFERENCE = "tfm-harness-reference"
+ORDER = Check(
+    id="attestation.component-order",
+    title="the components of the software stand in the order that is documented",
+    requirement="docs/protocol.md, Identity; RFC 9783 s.4.4.1 (the order of the boot)",
+)
 ZEROS = Check(
     id="attestation.signature-zeros",
     title="a signature whose r or s begins with zeros has both halves at their place",
@@ -138,6 +144,20 @@ def test_tokens_over_resets_keep_the_identity_and_change_the_boot_seed(
         device.reset(kind)
     verifier.token(*device.attest(), subject="last boot")
     verifier.relations()
+
+
+def test_the_components_stand_in_the_order_of_the_boot(
+    bench: Bench, device: Device, verifier: Verifier, checks: Checks
+) -> None:
+    if bench.description.firmware != REFERENCE:
+        pytest.skip("not covered: this firmware promises no order of its components")
+    parsed = verifier.token(*device.attest(), subject="order")
+    checks.equal(
+        ORDER,
+        [component.type for component in parsed.software_components],
+        ["SPE", "NSPE", "MODEL"],
+        subject="components",
+    )
 
 
 @pytest.mark.needs("models")

@@ -379,6 +379,7 @@ def test_tlvs_of_an_image_are_looked_at_as_a_whole(bench: Bench, signed: Signed,
 def test_the_version_that_is_told_is_the_images(
     bench: Bench, device: Device, signed: Signed, trial: Trial, verifier: Verifier, checks: Checks
 ) -> None:
+    spe = device.describe().raw.get("spe")
     for version in ((3, 7, 259), (255, 0, 65535)):
         text = ".".join(map(str, version))
         image = make_image(recipe(bench, signed, version=version))
@@ -386,9 +387,14 @@ def test_the_version_that_is_told_is_the_images(
             continue
         said = device.client.describe().raw
         checks.equal(VERSION, said.get("ver"), text, subject="described")
+        checks.equal(VERSION, said.get("spe"), spe, subject=f"the secure side's, beside an image {text}, described")
         parsed = verifier.apart().token(*device.attest(), subject=f"version {text}")
         told = {component.type: component for component in parsed.software_components}
         checks.equal(VERSION, told["NSPE"].version if "NSPE" in told else None, text, subject="in the token")
+        if spe is not None:
+            checks.equal(
+                VERSION, told["SPE"].version if "SPE" in told else None, spe, subject="secure side, in the token"
+            )
         digest = next(tlv.value for tlv in parse_mcuboot(image).tlvs if tlv.type == TlvType.SHA256)
         checks.equal(VERSION, told["NSPE"].measurement if "NSPE" in told else None, digest, subject="measured")
 
