@@ -30,7 +30,9 @@ REACHED = Check(
 
 
 @pytest.mark.needs("public-keys", "csr")
-@pytest.mark.parametrize("number", [pytest.param(4665, id="x-and-r"), pytest.param(108970, id="y-and-s")])
+@pytest.mark.parametrize(
+    "number", [pytest.param(4665, id="x-and-r"), pytest.param(108970, id="y-and-s", marks=pytest.mark.thorough)]
+)
 def test_keys_whose_numbers_begin_with_zeros(
     device: Device, verifier: Verifier, virtual: VirtualBoard, checks: Checks, number: int
 ) -> None:
