@@ -36,7 +36,7 @@ REQUESTS: dict[tuple[Op, int, int], Keys] = {
     (Op.WRITE, GROUP_INFERENCE, Command.SAMPLE): {"mode": (TEXT, True, b"\x64stop"), "ms": (UINT, False, b"\x05")},
     (Op.WRITE, GROUP_INFERENCE, Command.INFER): {
         "nonce": (BYTES, True, NONCE), "src": (UINT, True, b"\x02"), "in": (BYTES, False, b"\x40"),
-        "mid": (BYTES, False, DIGEST),
+        "mid": (BYTES, False, DIGEST), "up": (UINT, False, b"\x01"), "enc": (UINT, False, b"\x02"),
     },
     (Op.WRITE, GROUP_INFERENCE, Command.ATTEST): {"ch": (BYTES, True, DIGEST), "buf": (UINT, False, b"\x00")},
     (Op.READ, GROUP_INFERENCE, Command.ATTEST_SIZE): {"len": (UINT, True, b"\x18\x20")},
@@ -50,9 +50,10 @@ REQUESTS: dict[tuple[Op, int, int], Keys] = {
         "h": (UINT, True, b"\x01"), "type": (INT, True, b"\x00"), "in": (PAIRS, True, b"\x80"),
         "out": (PAIRS, True, b"\x80"), "ia": (UINT, False, b"\x00"), "oa": (UINT, False, b"\x00"),
     },
-    (Op.WRITE, GROUP_INFERENCE, Command.BATCH): {"in": (BYTES, True, b"\x40")},
+    (Op.WRITE, GROUP_INFERENCE, Command.BATCH): {"in": (BYTES, False, b"\x40"), "up": (UINT, False, b"\x01")},
     (Op.WRITE, GROUP_INFERENCE, Command.LATENCY): {
         "n": (UINT, True, b"\x00"), "warm": (UINT, True, b"\x00"), "in": (BYTES, False, b"\x40"),
+        "up": (UINT, False, b"\x01"),
     },
     (Op.WRITE, GROUP_INFERENCE, Command.MODEL_SELECT): {"name": (TEXT, True, b"\x60")},
     (Op.WRITE, GROUP_INFERENCE, Command.MODEL_UPLOAD): {
@@ -61,8 +62,17 @@ REQUESTS: dict[tuple[Op, int, int], Keys] = {
     },
     (Op.WRITE, GROUP_INFERENCE, Command.MODEL_ACTIVATE): {"sha": (BYTES, True, b"\x40")},
     (Op.WRITE, GROUP_INFERENCE, Command.TRACE): {
-        "in": (BYTES, True, b"\x40"), "op": (UINT, False, b"\x00"), "off": (UINT, False, b"\x00"),
+        "in": (BYTES, False, b"\x40"), "op": (UINT, False, b"\x00"), "off": (UINT, False, b"\x00"),
+        "up": (UINT, False, b"\x01"),
     },
+    (Op.WRITE, GROUP_INFERENCE, Command.INPUT_UPLOAD): {
+        "off": (UINT, True, b"\x01"), "data": (BYTES, True, b"\x40"), "len": (UINT, False, b"\x01"),
+    },
+    (Op.WRITE, GROUP_INFERENCE, Command.PS_SET): {
+        "uid": (UINT, True, b"\x00"), "data": (BYTES, True, b"\x40"), "fl": (UINT, False, b"\x00"),
+    },
+    (Op.READ, GROUP_INFERENCE, Command.PS_GET): {"uid": (UINT, True, b"\x00"), "off": (UINT, False, b"\x00")},
+    (Op.WRITE, GROUP_INFERENCE, Command.PS_REMOVE): {"uid": (UINT, True, b"\x00")},
     (Op.WRITE, GROUP_INFERENCE, Command.LOG): {"n": (UINT, True, b"\x00"), "len": (UINT, True, b"\x00")},
     (Op.WRITE, GROUP_INFERENCE, Command.HOLD): {"t": (UINT, True, b"\x00")},
     **{(Op.READ, GROUP_INFERENCE, command): {}
