@@ -262,7 +262,7 @@ def known_calls(bench: Bench, device: Device) -> dict[str, KnownCall]:
     word, pair = struct.Struct("<I"), struct.Struct("<II")
     held = device.test_commands.models()
     name = next(entry.name for entry in held if entry.active).encode()
-    run = struct.pack("<II64sI32s", 1, 16, bytes(64), 0, bytes(32))
+    run = run_request()
     key, request = len(device.public_key("result")), len(device.csr("client"))
     return {
         "the token": ("attestation", 1001, [bytes(range(32))], [device.test_commands.attest_size(32)]),
@@ -334,7 +334,7 @@ def test_no_output_lies_over_any_other_vector(bench: Bench, device: Device, arra
     """A call with two inputs and two outputs: each output over each other vector, and over each place of the array."""
     if bench.description.firmware != REFERENCE:
         pytest.skip("not covered: what this firmware says of overlapping vectors is not known")
-    run = struct.pack("<II64sI32s", 1, 16, bytes(64), 0, bytes(32))
+    run = run_request()
     inputs, outputs = arrays.put([run, bytes(bench.description.input_bytes)], [LARGEST_RESULT, 48])
     handle = bench.services["inference"].handle
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from tfm_harness import Bench, Check, Checks, ClockQuality, Device, ProductError
+from tfm_harness.protocol.smp import run_request
 
 pytestmark = [
     pytest.mark.thorough,
@@ -20,8 +21,8 @@ ENOUGH = 300
 """Samples in a row: more than a byte counts, and hours where each is a minute behind the one before."""
 LOOKS = 3000
 NO_CLOCK = "not covered: idle time does not pass at once on this board"
-RUN, SAMPLE, FREE, HOST = 3, 2, 1, 1
-"""Message types, the mode and the source of docs/protocol.md and tfm_inference_defs.h."""
+RUN, SAMPLE, FREE = 3, 2, 1
+"""Message types and the mode of docs/protocol.md and tfm_inference_defs.h."""
 
 LONG_RUNS = Check(
     id="sensor.long-runs",
@@ -97,7 +98,7 @@ def test_no_samples_are_taken_during_an_inference(bench: Bench, hurried: Device,
     hz, size = test_commands.latency(1).hz, bench.description.input_bytes
     # Twenty samples and more would be due, each of which takes the bus half a millisecond.
     period = max(2, max(times.values()) * 1000 // hz // 20)
-    request = struct.pack("<II64sI32s", HOST, 16, bytes(range(64)), 0, bytes(32))
+    request = run_request(nonce=bytes(range(64)))
     test_commands.poke(base, struct.pack("<II", FREE, period))
     test_commands.poke(base + 0x100, request)
     test_commands.poke(base + 0x1000, bytes(size))
