@@ -136,7 +136,7 @@ def narrowed(claim: Claim) -> tuple[str, ...]:
 
 
 def verdict(claim: Claim, outcome: Outcome) -> str:
-    """Empty when the mutant is caught as claimed."""
+    """Empty when the mutant is caught as claimed; a run that the bench spoiled is no survival."""
     if outcome.broken or claim.host_test:
         return outcome.broken
     if claim.check in outcome.failed.get(claim.suite, set()):
@@ -147,6 +147,8 @@ def verdict(claim: Claim, outcome: Outcome) -> str:
     others = sorted(f"{suite}: {', '.join(sorted(ids))}" for suite, ids in outcome.failed.items())
     if others:
         return f"not caught by {claim.suite}/{claim.check}, only by {'; '.join(others)}"
+    if outcome.errors:
+        return f"not judged, {claim.suite} could not be run: {outcome.errors[0]}"
     return f"SURVIVES: {claim.suite}/{claim.check} does not see that {claim.fault}"
 
 

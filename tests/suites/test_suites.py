@@ -65,6 +65,9 @@ def test_the_runner_tells_caught_from_survived_and_from_caught_by_others(runner:
     claim = runner.Claim("M", "a fault", "results", "result.nonce")
     assert runner.verdict(claim, runner.Outcome("M", failed={"results": {"result.nonce"}})) == ""
     assert "SURVIVES" in runner.verdict(claim, runner.Outcome("M", passed={"results": 9}))
+    spoiled = runner.verdict(claim, runner.Outcome("M", errors=["results: blocked: no board"]))
+    assert "SURVIVES" not in spoiled
+    assert "no board" in spoiled
     others = runner.verdict(claim, runner.Outcome("M", failed={"parity": {"result.nonce"}, "results": {"cose.alg"}}))
     assert "not caught by results/result.nonce, only by" in others
     assert runner.verdict(claim, runner.Outcome("M", broken="does not build")) == "does not build"

@@ -1,8 +1,9 @@
-# BearSSL (elliptic curves, hashes, HMAC, HKDF, AES-GCM), fetched once, and built once for each compiler and set of flags.
+# BearSSL (elliptic curves, hashes, HMAC, HKDF, AES-GCM), fetched once, and built once for each compiler, set of flags and
+# list of its sources.
 
 bearssl := $(if $(BEARSSL_DIR),$(abspath $(BEARSSL_DIR)),$(cache)/bearssl)
 bearssl_flags := $(code_flags) -ffile-prefix-map=$(here)=. -ffile-prefix-map=$(bearssl)=bearssl
-bearssl_build := $(firstword $(shell echo '$(cc) $(bearssl_flags)' | cksum))
+bearssl_build := $(firstword $(shell (echo '$(cc) $(bearssl_flags)'; cat $(here)/mk/bearssl_build.mk) | cksum))
 bearssl_lib := $(cache)/bearssl-$(bearssl_build)/libbearssl.a
 bearssl_includes := $(bearssl)/inc
 
