@@ -31,6 +31,7 @@ SECTIONS: dict[str, list[str]] = {
     "Firmware": [
         "docs/porting.md",
         "docs/other-firmware.md",
+        "docs/bootstrap-server.md",
         "docs/mlperf-tiny.md",
         "docs/import-build.md",
         "docs/console-suites.md",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -14,6 +16,7 @@ from tfm_harness.provisioning import messages
 from tfm_harness.provisioning.ca import BOOTSTRAP_OU, SmallCa
 from tfm_harness.provisioning.client import BootstrapClient, RefusedError
 from tfm_harness.provisioning.messages import MessageError, form_of
+from tfm_harness.verify.catalogue import ALL
 from tfm_harness.verify.certificates import verify_certificate
 
 from tests.provisioning.replay import recorded, recorded_ca, replay_server
@@ -99,6 +102,43 @@ def outcome(tool: BootstrapClient, number: int) -> str:
     except MessageError as error:
         return f"malformed: {error.message}"
     return "nothing"
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "bootstrap-server.md"
+_PLACES = {KNOWN: "KNOWN", UNKNOWN: "UNKNOWN", str(SERIAL): "SERIAL"}
+_MEANS = {
+    "ca-tls": "`ca-tls`: the server refuses the client during the handshake",
+    "taken": "taken: the server has not implemented it, and says so with 200",
+}
+
+
+def page_rows() -> list[str]:
+    """The page's table of the exchanges: one line for each."""
+    rows = []
+    for entry, made in zip(recorded(), TABLE, strict=True):
+        path = entry.path
+        for value, place in _PLACES.items():
+            path = path.replace(value, place)
+        request = f"`{entry.method} {path}`" + (f" ({entry.client})" if entry.client else "")
+        answer = str(entry.status) if entry.status else "TLS alert"
+        rows.append(
+            f"| {entry.number + 1} | {request} | {entry.kind or 'none'} | {answer} | {entry.content_type or 'none'} |"
+            f" {_MEANS.get(made, made)} |"
+        )
+    return rows
+
+
+def test_the_page_shows_every_exchange() -> None:
+    lines = PAGE.read_text().splitlines()
+    assert [line for line in lines if re.match(r"\| \d+ \|", line)] == page_rows()
+
+
+def test_the_findings_that_the_page_names_exist() -> None:
+    found = set(re.findall(r"^\| `((?:ca|certificate)\.[a-z-]+)` \|", PAGE.read_text(), re.MULTILINE))
+    suite = PAGE.parents[1] / "suites" / "provisioning" / "test_certificates.py"
+    known = {check.id for check in ALL} | set(re.findall(r'id="([a-z.-]+)"', suite.read_text()))
+    assert len(found) == 4
+    assert found <= known
 
 
 @pytest.mark.parametrize("number", range(40))
