@@ -137,7 +137,7 @@ def test_the_findings_that_the_page_names_exist() -> None:
     found = set(re.findall(r"^\| `((?:ca|certificate)\.[a-z-]+)` \|", PAGE.read_text(), re.MULTILINE))
     suite = PAGE.parents[1] / "suites" / "provisioning" / "test_certificates.py"
     known = {check.id for check in ALL} | set(re.findall(r'id="([a-z.-]+)"', suite.read_text()))
-    assert len(found) == 4
+    assert len(found) == 5
     assert found <= known
 
 
