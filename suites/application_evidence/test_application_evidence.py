@@ -8,7 +8,18 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
-from tfm_harness import Bench, Check, Checks, Device, Reference, ResetKind, Severity, Verifier, ZephyrShellDriver
+from tfm_harness import (
+    Bench,
+    Check,
+    Checks,
+    Device,
+    Reference,
+    Report,
+    ResetKind,
+    Severity,
+    Verifier,
+    ZephyrShellDriver,
+)
 from tfm_harness.protocol.zephyr_shell import parse
 from tfm_harness.verify import ResultExpectations, SignedResult, verify_result
 
@@ -22,7 +33,8 @@ pytestmark = pytest.mark.needs("infer", "signed-result", "app-token", "trusted-r
 
 MODEL = "tflm_sine"
 DEGREES = (0.0, 45.0, 90.0, 180.0, 359.0)
-CIRCLE = (*(float(degrees) for degrees in range(0, 360, 15)), 0.125, 123.4567, 359.0)
+FRACTIONS = (0.125, 0.375, 1.625, 123.456789)
+CIRCLE = (*(float(degrees) for degrees in range(0, 360, 15)), *FRACTIONS, 359.0)
 PRINTED = 1e-6  # the text has six decimals, of a float32
 TOKEN_STABLE = Check(
     id="token.stable",
@@ -78,12 +90,12 @@ def signed_value(result: SignedResult) -> float:
     return value if result.verified and isinstance(value, float) else math.nan
 
 
-def verified(bench: Bench, checks: Checks, message: bytes, profile: str, subject: str) -> SignedResult:
+def verified(bench: Bench, report: Report, message: bytes, profile: str, subject: str) -> SignedResult:
     """A message judged with the key that is trusted for results."""
     key = bench.trust.key("result")
     assert key is not None, "trusted-results is among the needs"
     return verify_result(
-        message, profile=profile, keys=[key], expected=ResultExpectations(), report=checks.report, subject=subject
+        message, profile=profile, keys=[key], expected=ResultExpectations(), report=report, subject=subject
     )
 
 
@@ -124,14 +136,14 @@ def test_the_signed_value_is_the_plain_one(bench: Bench, device: Device, checks:
             (plain,) = client.infer_values(model, degrees, form="CBOR")
             (shown,) = client.infer_values(model, degrees, form="SIGN1")
             subject = f"{model} at {degrees:g} degrees"
-            signed = signed_value(verified(bench, checks, shown.message, "linaro-cai", subject))
+            signed = signed_value(verified(bench, checks.report, shown.message, "linaro-cai", subject))
             unsigned = plain_value(plain.message)
             checks(SIGNED_IS_PLAIN, signed == unsigned, expected=unsigned, seen=signed, subject=f"{subject}, CBOR")
             near = abs(signed - shown.value) <= PRINTED
             checks(SIGNED_IS_PLAIN, near, expected=shown.value, seen=signed, subject=f"{subject}, text")
 
 
-def expected_values(bench: Bench, reference: Reference, checks: Checks, name: str, inputs: Floats) -> Floats:
+def expected_values(bench: Bench, reference: Reference, report: Report, name: str, inputs: Floats) -> Floats:
     """What a model makes of inputs in degrees: its interpreter, table or library, with the build's input conversion."""
     import numpy as np
     from tfm_harness.parity import check_vacuity, dequantise, quantise, reference_values
@@ -146,12 +158,12 @@ def expected_values(bench: Bench, reference: Reference, checks: Checks, name: st
     radians = (inputs * np.float32(factor)).reshape(-1, *info.inputs[0].shape)
     quantised = [quantise(radians, info.inputs[0], build.quantisation(name))]
     outputs = reference.engine.run(model, quantised, name=info.name)
-    check_vacuity(quantised, outputs, checks.report, subject=name)
+    check_vacuity(quantised, outputs, report, subject=name)
     return dequantise(outputs[0], info.outputs[0]).astype(np.float32).reshape(-1)
 
 
 def test_the_values_are_the_references(bench: Bench, device: Device, reference: Reference, checks: Checks) -> None:
-    """Every whole degree of every described model, bit for bit, with the conversions that the build declares."""
+    """Every whole degree of every described model, and fractions, signed too: bit for bit, as the build declares."""
     client = shell(device)
     build = bench.combination.build
     described = [name for name in models_of(client) if name in build.models]
@@ -167,9 +179,24 @@ def test_the_values_are_the_references(bench: Bench, device: Device, reference: 
         values = np.array([plain_value(entry.message) for entry in found], dtype=np.float32)
         inputs = np.array([entry.degrees for entry in found], dtype=np.float32)
         checks.equal(INPUTS_KEPT, inputs.tolist(), [float(degrees) for degrees in range(360)], subject=name)
-        expected = expected_values(bench, reference, checks, name, np.arange(360, dtype=np.float32))
+        expected = expected_values(bench, reference, checks.report, name, np.arange(360, dtype=np.float32))
         granted = build.parity.granted(build.document)
         compare([expected.reshape(-1, 1)], [values.reshape(-1, 1)], granted, checks.report, model=name)
+        declared = build.models[name].reference
+        if declared is not None and declared.kind == "table":
+            continue  # it tells the values of its own lines
+        fractions = np.array(FRACTIONS, dtype=np.float32)
+        expected = expected_values(bench, reference, Report(), name, fractions).reshape(-1, 1)
+        for form in ("CBOR", "SIGN1"):
+            messages = [client.infer_values(name, float(degrees), form=form)[0].message for degrees in fractions]
+            read = [
+                plain_value(message)
+                if form == "CBOR"
+                else signed_value(verified(bench, Report(), message, "linaro-cai", name))
+                for message in messages
+            ]
+            shown = np.array(read, dtype=np.float32).reshape(-1, 1)
+            compare([expected], [shown], granted, checks.report, model=name, subject=f"{name}, fractions, {form}")
 
 
 def test_every_listed_model_has_a_reference(bench: Bench, device: Device) -> None:
@@ -181,7 +208,9 @@ def test_every_listed_model_has_a_reference(bench: Bench, device: Device) -> Non
 
 def test_the_application_token(bench: Bench, device: Device, checks: Checks) -> None:
     client = shell(device)
-    tokens = [verified(bench, checks, client.app_token(), "linaro-cai-token", f"token {number}") for number in range(2)]
+    tokens = [
+        verified(bench, checks.report, client.app_token(), "linaro-cai-token", f"token {number}") for number in range(2)
+    ]
     messages = [token.message.payload if token.message is not None else b"" for token in tokens]
     checks.equal(TOKEN_STABLE, messages[1], messages[0])
     if MODEL in bench.combination.build.models and bench.combination.build.models[MODEL].deployed is not None:

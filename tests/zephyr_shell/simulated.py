@@ -8,7 +8,7 @@ import math
 import socket
 import struct
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -53,6 +53,7 @@ class Simulated:
             at each boot, a token claim carries stray bytes, requests carry NULL parameters.
         values: outputs of tflm_sine for whole degrees; the sine itself by default.
         utvm: outputs of utvm_sine for whole degrees, likewise.
+        fractions: outputs of tflm_sine for inputs that are no whole degrees; the sine itself by default.
         signs: what it signs at every angle but 45 degrees, in place of its output.
         model_digest: what the token claims as the MD5 of tflm_sine.
     """
@@ -64,11 +65,13 @@ class Simulated:
         values: Sequence[float] | None = None,
         signs: float | None = None,
         utvm: Sequence[float] | None = None,
+        fractions: Mapping[float, float] | None = None,
         model_digest: bytes = b"27036dd122bc82da54fc0f2d7d99497b",
     ) -> None:
         self.weak = weak
         self.signs = signs
         self.tables = {"tflm_sine": values, "utvm_sine": utvm}
+        self.fractions = {struct.pack("<f", degrees): value for degrees, value in (fractions or {}).items()}
         self.model_digest = model_digest
         self.keys = {number: ec.generate_private_key(ec.SECP256R1()) for number in (0x5001, 0x5002)}
         self.counter = 0
@@ -148,6 +151,9 @@ class Simulated:
 
     def value_of(self, model: str, degrees: float) -> float:
         table = self.tables[model]
+        known = self.fractions.get(struct.pack("<f", degrees)) if table and model == "tflm_sine" else None
+        if known is not None:
+            return known
         return table[int(degrees)] if table and degrees.is_integer() else math.sin(math.radians(degrees))
 
     def token(self) -> bytes:

@@ -104,7 +104,7 @@ def test_replies_do_not_depend_on_the_pieces_they_came_in(name: str) -> None:
     cut = []
     for sent, data in pieces:
         places = sorted(rng.randrange(len(data) + 1) for _ in range(rng.randrange(6)))
-        cut += [(sent, data[a:b]) for a, b in zip([0, *places], [*places, len(data)], strict=True)]
+        cut += [(sent, data[a:b]) for a, b in zip([0, *places], [*places, len(data)], strict=True) if a < b]
     assert list(replies(cut)) == list(replies(pieces))
 
 
@@ -118,6 +118,23 @@ def test_a_start_that_nobody_asked_for_fails(judge: Judge, tmp_path: Path) -> No
     status, found, _ = judge(edited(tmp_path, GOOD, restart))
     assert status == 1
     assert "session.no-reset" in found["failed"]
+
+
+def test_a_start_that_the_host_gave_is_none(judge: Judge, tmp_path: Path) -> None:
+    """The harness's transcript says of each reset that it was the host's."""
+    log, events = b"", []
+    for sent, data in read_session(path_of(GOOD).read_bytes()):
+        if data == b"kernel reboot cold\r":
+            events.append({"t": 1.0, "at": len(log), "event": "host-reset: cold reset by the user's command"})
+        elif sent:
+            events.append({"t": 1.0, "at": len(log), "sent": data.hex()})
+        else:
+            log += data
+    path = tmp_path / "ns.log"
+    path.write_bytes(log)
+    for kept, status in ((events, 0), ([entry for entry in events if "event" not in entry], 1)):
+        path.with_name("ns.log.events").write_text("\n".join(map(json.dumps, kept)))
+        assert judge(path)[0] == status
 
 
 def test_a_recording_that_lost_bytes_is_no_pass_and_no_fault(

@@ -41,9 +41,10 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, request: pyt
     def go(*args: str, weak: bool, edit: Callable[[str], str] = lambda text: text, policy: str = "validation",
            suite: str = "application_evidence", values: list[float] | None = None,
            test: str = "", signs: float | None = None, utvm: list[float] | None = None,
-           model_digest: str = "") -> pytest.RunResult:  # fmt: skip
+           fractions: dict[float, float] | None = None, model_digest: str = "") -> pytest.RunResult:  # fmt: skip
+        fractions = recorded_fractions() if fractions is None and values else fractions
         faults = {"model_digest": model_digest.encode()} if model_digest else {}
-        device = Simulated(weak=weak, values=values, signs=signs, utvm=utvm, **faults)
+        device = Simulated(weak=weak, values=values, signs=signs, utvm=utvm, fractions=fractions, **faults)
         server = Server(device, device.boot)
         request.addfinalizer(server.stop)
         words = ", ".join(f'"{word}"' for word in server.reset_words(sys.executable))
@@ -199,6 +200,22 @@ def recorded_tables() -> tuple[list[float], list[float]]:
     return json.loads(path_of("device_sine.json").read_text())["tflm"], outputs.tolist()
 
 
+def recorded_fractions() -> dict[float, float]:
+    """What the real device gave between whole degrees, unsigned and signed."""
+    found: dict[float, float] = {}
+    for command, reply in turns("uart-tfm17-an521.log")[1]:
+        words = command.split()
+        if words[:3] != ["infer", "get", "tflm_sine"] or "." not in command:
+            continue
+        rows = [line for line in reply.decode("latin-1").splitlines() if re.match("[0-9A-F]{8}: ", line)]
+        start, step = float(words[4]), float(words[6]) if len(words) > 6 else 1.0
+        for index, message in enumerate(parse.hexdumps(rows)):
+            at = message.index(bytes.fromhex("3a0001387f44")) + 6
+            found[start + index * step] = struct.unpack("<f", message[at : at + 4])[0]
+    assert {0.125, 1.625, 123.456789} <= found.keys()
+    return found
+
+
 def all_waivers(text: str) -> str:
     return text.replace("# waivers:", "waivers:").replace("#   - {finding", "  - {finding")
 
@@ -248,6 +265,15 @@ def test_the_recorded_faulty_messages_are_what_the_stand_in_does() -> None:
     differing = {command for command in signed.keys() & shown.keys() if signed[command] != shown[command]}
     assert differing == {"infer get tflm_sine X 0", "infer get tflm_sine X 90"}
     assert shown["infer get utvm_sine X 90"] == 0.5
+
+
+def test_a_wrong_value_between_whole_degrees_is_found(run: Run) -> None:
+    """Signed and shown alike, so that only the reference tells."""
+    tflm, _ = recorded_tables()
+    wrong = recorded_fractions() | {1.625: 0.25}
+    result = run("-rf", "-k", "references", weak=False, values=tflm, fractions=wrong)
+    result.stdout.fnmatch_lines(["*product:parity.bit-exact*"])
+    result.assert_outcomes(failed=1, deselected=7)
 
 
 @pytest.mark.parametrize("good", [True, False])

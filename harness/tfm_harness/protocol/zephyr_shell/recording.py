@@ -20,9 +20,10 @@ __all__ = ["RecordedReply", "read_session", "read_transcript", "replies"]
 _LINE = re.compile(r"\s*\d+(?:\.\d+)? (?P<way>RX|TX) (?P<text>.*)")
 _INTERRUPT = 0x03
 _MAX_REPLIES = 20_000
+_HOST_RESETS = ("host-reset", "power-cycle")
 
 Piece = tuple[bool, bytes]
-"""Whether it was sent to the device, and the bytes."""
+"""Whether it was sent to the device, and the bytes; nothing sent means that the host resets the device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +76,12 @@ def read_transcript(log: bytes, events: bytes) -> list[Piece]:
         try:
             entry = json.loads(line)
             at, sent = entry["at"], bytes.fromhex(entry.get("sent", ""))
+            resets = str(entry.get("event", "")).startswith(_HOST_RESETS)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise _unreadable(number, line) from None
         if not isinstance(at, int) or isinstance(at, bool):
             raise _unreadable(number, line)
-        if sent:
+        if sent or resets:
             found += [(False, log[begin:at]), (True, sent)]
             begin = max(begin, at)
     return [*found, (False, log[begin:])]
@@ -105,6 +107,9 @@ def replies(pieces: list[Piece], *, prompt: str = "uart:~$ ") -> Iterator[Record
             yield RecordedReply(command, tuple(lines), boot, interrupted)
 
     for sent, data in pieces:
+        if sent and not data:
+            yield from finished()
+            command = ""
         if sent:
             for byte in data:
                 if byte == _INTERRUPT:
