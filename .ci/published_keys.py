@@ -3,7 +3,8 @@
 Usage: ``python .ci/published_keys.py NAME=CHECKOUT...``, for instance ``MCUboot=~/mcuboot TF-M=~/trusted-firmware-m``.
 Every PEM file of a checkout that holds a signing key is hashed in each form that a KEYHASH TLV may have; of a bare Git
 repository every one that any of its commits had, as a key stays published when it is deleted. Rows of the table whose
-sources are not named again stay, so that one source can be added without the others at hand.
+sources are not named again stay, so that one source can be added without the others at hand; with ``NAME+=FOLDER`` the
+rows of that source stay as well, so that single files can be added (of a repository that is too large to be cloned).
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def pem_files(root: Path) -> Iterator[tuple[str, bytes]]:
 
 def main() -> None:
     """Hash the keys of the checkouts that the command line names."""
-    named = {argument.partition("=")[0] for argument in sys.argv[1:]}
+    named = {name for name, _, _ in (argument.partition("=") for argument in sys.argv[1:]) if not name.endswith("+")}
     rows = kept_rows(named)
     for argument in sys.argv[1:]:
         source, _, folder = argument.partition("=")
@@ -92,7 +93,7 @@ def main() -> None:
             skipped = any(word in Path(name).name for word in SKIPPED) or any(part in name for part in OTHER_FOLDERS)
             found = None if skipped else hashes_of(pem)
             for value in found[1] if found else ():
-                rows.setdefault(value, [found[0] if found else ""]).append(f"{source}: {name}")
+                rows.setdefault(value, [found[0] if found else ""]).append(f"{source.rstrip('+')}: {name}")
     lines = [f"{value} {row[0]} {'; '.join(dict.fromkeys(row[1:]))}" for value, row in sorted(rows.items())]
     TABLE.write_text(HEAD + "\n".join(lines) + '\n"""\n')
 
