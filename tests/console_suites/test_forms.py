@@ -453,6 +453,17 @@ def test_plain_text_is_read_as_it_is(text: str) -> None:
     assert not text.strip() or forms[0][0] == text.strip()
 
 
+@pytest.mark.parametrize(("text", "suite"), [(ZTEST, "ztest"), (GOOD, "tf-m"), (PSA, "psa-arch-tests")])
+@pytest.mark.parametrize("begin", ["\x1b", "\x1b[", "\x1b[1", "\x1b[1;3"])
+def test_an_escape_sequence_that_a_line_end_splits(text: str, suite: str, begin: str) -> None:
+    end = "\n\r" if suite == "psa-arch-tests" else "\r\n"
+    rest = "\x1b[1;32m".removeprefix(begin)
+    judgement = judge(text.replace(end, begin + end + rest).removesuffix(rest).encode("latin-1"), suite)
+    assert judgement.verdict is Verdict.PASSED, judgement.problems
+    # Where the rest is lost, nothing is eaten of what comes.
+    assert judge(text.replace(end, begin + end).encode("latin-1"), suite).verdict is Verdict.PASSED
+
+
 def test_a_duration_in_brackets_stays() -> None:
     assert clean(b"took [10m] in [mutex_api]") == "took [10m] in [mutex_api]"
 

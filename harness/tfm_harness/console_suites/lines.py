@@ -23,10 +23,14 @@ MAX_LINE = 16_384
 _BREAK = re.compile(rb"[\r\n\x04]")
 _CONTROL = re.compile(
     rb"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI sequences (ECMA-48 s.5.4): colours, cursor movement
+    rb"|\x1b\[[0-?]{0,32}\Z"  # one that the line end splits
     rb"|\x1b[@-Z\\-_]"  # other two-byte escapes
     rb"|[\x00-\x08\x0b-\x1f\x7f]"  # NUL and other controls, TAB excepted
 )
 _BARE_CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
+# An escape sequence that a line end splits: its beginning, and its rest on the next line.
+_UNFINISHED = re.compile(rb"\x1b(?:\[[0-?]{0,32})?\Z")
+_REST = re.compile(rb"\[?[0-?]{0,32}[A-Za-z]")
 # Colours whose escape character got lost on the way (terminal programs, copies from a browser).
 _ORPHAN_SGR = re.compile(r"(?:\^\[)?\[\d{1,3}(?:;\d{1,3})*[mK]|\^\[\[m")
 _ORPHAN_RESET = re.compile(r"\[[mK]")
@@ -40,6 +44,7 @@ class Cleaning(enum.Enum):
 
     NOTHING = "nothing"
     LONE_ESCAPES = "escape characters that begin no sequence"
+    SPLIT_ESCAPES = "the rest of escape sequences that a line end splits"
     ORPHAN_COLOURS = "colours whose escape character is lost"
     SHOWN_CONTROLS = "control characters that the recorder shows as text"
 
@@ -97,6 +102,7 @@ class LineSplitter:
         self._pending = bytearray()
         self._number = 1
         self._last_byte = b""
+        self._split = False  # the line before ended inside an escape sequence
         self._style_lf_cr = False  # the line feed before the last was followed by a carriage return
         self._style_cr_lf = False  # the last line feed followed a carriage return
 
@@ -134,7 +140,7 @@ class LineSplitter:
                 self._saw(data[match.start() - 1 : match.start()])
             position = match.end()
             stop = match.group()
-            forms = readings(bytes(self._pending)) if self._pending else ()
+            forms = self._forms() if self._pending else ()
             self._pending.clear()
             number = self._number
             self._saw(stop)
@@ -147,6 +153,16 @@ class LineSplitter:
         self._keep(data[position:])
         if position < len(data):
             self._saw(data[-1:])
+
+    def _forms(self) -> tuple[tuple[str, Cleaning], ...]:
+        """The ways to read the pending line; without what it begins with where the line before ended in an escape."""
+        raw = bytes(self._pending)
+        rest = _REST.match(raw) if self._split else None
+        self._split = _UNFINISHED.search(raw) is not None
+        found = dict(readings(raw))
+        for text, _ in readings(raw[rest.end() :]) if rest else ():
+            found.setdefault(text, Cleaning.SPLIT_ESCAPES)
+        return tuple(found.items())
 
     def _keep(self, piece: bytes) -> None:
         room = MAX_LINE - len(self._pending)
