@@ -156,6 +156,39 @@ def test_an_unknown_form_that_says_it_failed_is_failed() -> None:
     assert judge(text.encode(), "ztest").verdict is Verdict.FAILED
 
 
+@pytest.mark.parametrize(
+    ("text", "suite"),
+    [
+        (PSA.replace("TEST: ", "T: ").replace("TEST RESULT", "RES").replace("FAILED    : 0", "FAILED    : 1"),
+         "psa-arch-tests"),
+        (PSA.replace("TEST: ", "T: ").replace("TEST RESULT", "RES").replace("SIM ERROR : 0", "SIM ERROR : 2"),
+         "psa-arch-tests"),
+        (GOOD.replace("> Executing", "> Run").replace("TEST: ", "CASE: ").replace("SUITE PASSED", "SUITE FAILED"), "tf-m"),
+        (ZTEST.replace("START - ", "CASE ").replace(" PASS - ", " OK ").replace("succeeded", "failed."), "ztest"),
+    ],
+)  # fmt: skip
+def test_a_failure_told_in_an_unknown_form_is_a_failure(text: str, suite: str) -> None:
+    judgement = judge(text.encode("latin-1"), suite)
+    assert judgement.verdict is Verdict.FAILED, judgement.problems
+    assert {"suite-failed", "unknown-form"} <= kinds(judgement)
+
+
+@pytest.mark.parametrize(
+    ("text", "suite", "version"),
+    [
+        (GOOD.replace("TEST: T_", "CASE: T_"), "tf-m", ""),
+        (ZTEST.replace(" in 0.001 seconds", " (1 ms)").replace(" in 0.002 seconds", " (2 ms)"), "ztest", "v3.7.0"),
+        (PSA.replace("TEST RESULT", "VERDICT"), "psa-arch-tests", "1.4"),
+    ],
+)
+def test_outcomes_in_an_unknown_form_are_named_as_such(text: str, suite: str, version: str) -> None:
+    judgement = judge(text.encode("latin-1"), suite)
+    assert judgement.verdict is Verdict.INCOMPLETE
+    (problem,) = (p for p in judgement.problems if "not one case's outcome" in p.message)
+    assert problem.kind == "unknown-form"
+    assert version in problem.message
+
+
 # --- restarts ---------------------------------------------------------------------------------------------------------
 
 

@@ -21,7 +21,9 @@ def suite_problems(suite: OpenSuite) -> list[Problem]:
         if failed:
             found.append(Problem("suite-failed", f"suite {name!r} failed", where))
         else:
-            found.append(Problem("contradiction", f"suite {name!r} says it failed; no failed case was seen", where))
+            # With every case seen and none failed, it contradicts itself; else the failed one was not understood.
+            kind = "contradiction" if suite.cases and not suite.lost else "suite-failed"
+            found.append(Problem(kind, f"suite {name!r} says it failed; no failed case was seen", where))
     elif suite.declared is Outcome.PASSED and failed:
         found.append(Problem("contradiction", f"suite {name!r} says it passed, {failed} of its cases failed", where))
     found.extend(count_problems(suite, suite.counts, where))

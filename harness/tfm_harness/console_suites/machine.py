@@ -185,6 +185,11 @@ class SuiteMachine(Handlers):
                 for p in problems
                 if p.kind not in {"count-disagrees", "summary-disagrees"} or p.line is None or p.line < restart
             ]
+        cases = [case for suite in self.suites for case in suite.cases]
+        if len(cases) > 1 and all(case.outcome is Outcome.INCOMPLETE for case in cases) and self._told_an_end():
+            seen = f", version seen: {self.version}" if self.version else ""
+            unknown = self._unknown_form(f"not one case's outcome was understood, yet the run goes on to its end{seen}")
+            problems = [*problems, unknown]
         parts = [p for p in problems if p.kind in _STRUCTURE and p.line is not None]
         if self._begun or not parts:
             return problems
@@ -192,6 +197,9 @@ class SuiteMachine(Handlers):
         unknown = self._unknown_form(f"not one case's beginning was understood, yet ends or counts came{seen};"
                                      f" the first: {parts[0].message}")  # fmt: skip
         return [*(p for p in problems if p.kind not in _STRUCTURE), unknown]
+
+    def _told_an_end(self) -> bool:
+        return self.ended or any(suite.declared is not None for suite in self.suites)
 
     def _end_wanted(self) -> bool:
         return True
