@@ -163,7 +163,8 @@ def test_an_unknown_form_that_says_it_failed_is_failed() -> None:
          "psa-arch-tests"),
         (PSA.replace("TEST: ", "T: ").replace("TEST RESULT", "RES").replace("SIM ERROR : 0", "SIM ERROR : 2"),
          "psa-arch-tests"),
-        (GOOD.replace("> Executing", "> Run").replace("TEST: ", "CASE: ").replace("SUITE PASSED", "SUITE FAILED"), "tf-m"),
+        (GOOD.replace("> Executing", "> Run").replace("TEST: ", "CASE: ").replace("SUITE PASSED", "SUITE FAILED"),
+         "tf-m"),
         (ZTEST.replace("START - ", "CASE ").replace(" PASS - ", " OK ").replace("succeeded", "failed."), "ztest"),
     ],
 )  # fmt: skip

@@ -202,6 +202,10 @@ WRITERS: dict[str, Callable[[bytes], bytes]] = {
     "Zephyr log in colour": lambda data: ("\x1b[0m" + zephyr_log(data) + "\x1b[0m\r\n").encode(),
     "Python bytes": lambda data: repr(data).encode(),
     "Python list": lambda data: repr(list(data)).encode(),
+    "Rust array": lambda data: (
+        f"static TOKEN: &[u8; {len(data)}] = &[\n{', '.join(f'0x{byte:02x}' for byte in data)},\n];\n".encode()
+    ),
+    "Rust list": lambda data: ("[" + ", ".join(f"{byte}u8" for byte in data) + "]").encode(),
     "CBOR diagnostic": lambda data: f"h'{data.hex()}'".encode(),
     "base64 in quotes": lambda data: b'"' + base64.b64encode(data) + b'"\n',
     "data URI": lambda data: b"data:application/cose;base64," + base64.b64encode(data),
@@ -311,6 +315,9 @@ def in_zip(data: bytes) -> bytes:
         (lambda data: struct.pack("<IIIIIIII", 0x0A324655, 0x9E5D5157, 0, 0, 256, 0, 1, 0) + data, "UF2"),
         (lambda data: b"DfuSe\x01" + data, "DfuSe"),
         (lambda data: b"\x1c\0\0\0TFL3" + data, "TFLite model"),
+        (lambda data: (b"\x3d\xb8\xf3\x96" + data).decode("latin-1").encode(), "text encoding"),
+        (lambda data: (b"\x3d\xb8\xf3\x96" + data).decode("utf-8", "replace").encode(), "text encoding"),
+        (lambda data: (b"\xd2\x84\x43" + data).decode("latin-1").encode(), "text encoding"),
     ],
 )
 @pytest.mark.parametrize("kind", ["image", "token", "result", "csr"])

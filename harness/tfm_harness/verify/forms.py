@@ -31,7 +31,8 @@ _HEX_DIGITS = re.compile(r"(?:0[xX])?(?:[0-9a-f]+|[0-9A-F]+)")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2})+")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+=*|[A-Za-z0-9_-]+=*")
 _PEM_BEGIN = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,64})-----")
-_NUMBER = re.compile(r"(?:0[xX][0-9a-fA-F]{1,2}|\d{1,3})[uU]?")
+_NUMBER = re.compile(r"(?:0[xX][0-9a-fA-F]{1,2}|\d{1,3})(?:[uU]8?)?")
+_BRACKETS = re.compile(r"(?:[^=\[\]]{0,200}(?:&?\[[^=\[\]]{0,80}\])?\s*=\s*)?&?\[(?P<body>[^\[\]]*)\];?")
 _ESCAPES = re.compile(r"[bB]?[\"'](?:\\x[0-9a-fA-F]{2})+[\"']|(?:\\x[0-9a-fA-F]{2})+")
 _PADDING = (b"\x00", b"\xff")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # of a terminal's log
@@ -88,6 +89,7 @@ def decode(data: bytes, *, what: str = "evidence", where: str = "", json_is: boo
     return found
 
 
+_MANGLED = "bytes that went through a text encoding, which destroys them: copy the file as binary"
 _CONTAINERS = (
     (0, b"PK\x03\x04", "a zip archive (a DFU package?): unpack it and name the image in it"),
     (0, b"\x1f\x8b\x08", "gzip: unpack it"),
@@ -98,6 +100,9 @@ _CONTAINERS = (
     (0, b"DfuSe", "a DfuSe file: name the image that it was made of (.bin or .hex)"),
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     (0, b"\x89PNG\r\n\x1a\n", "a picture (PNG)"),
+    (0, b"=\xc2\xb8\xc3\xb3\xc2\x96", _MANGLED),
+    (0, b"=\xef\xbf\xbd", _MANGLED),
+    (0, b"\xc3\x92\xc2\x84C", _MANGLED),
     (4, b"TFL3", "a TFLite model without a signature"),
     (257, b"ustar", "a tar archive: unpack it"),
 )  # fmt: skip
@@ -227,8 +232,8 @@ def _separated_hex(text: str) -> bytes | None:
 
 def _c_array(text: str) -> bytes | None:
     bare = _without_comments(text)
-    if bare.strip()[:1] == "[" and bare.strip()[-1:] == "]":  # Python, Rust, JSON
-        bare = "{" + bare.strip()[1:-1] + "}"
+    if (brackets := _BRACKETS.fullmatch(bare.strip())) is not None:  # Python, Rust, JSON
+        bare = "{" + brackets["body"] + "}"
     opening = bare.rfind("{")
     closing = bare.find("}", opening)
     if (opening >= 0) != (closing >= 0) or bare.count("{") > 1:
@@ -242,7 +247,13 @@ def _c_array(text: str) -> bytes | None:
     hexadecimal = [part[:2] in {"0x", "0X"} for part in parts]
     if opening < 0 and not all(hexadecimal):
         return None  # decimal numbers without a brace may be anything
-    values = [int(part.rstrip("uU"), 16 if is_hex else 10) for part, is_hex in zip(parts, hexadecimal, strict=True)]
+    values = [
+        int(
+            part.removesuffix("8").rstrip("uU") if part[-2:] in {"u8", "U8"} else part.rstrip("uU"),
+            16 if is_hex else 10,
+        )
+        for part, is_hex in zip(parts, hexadecimal, strict=True)
+    ]
     if max(values) > 255:
         raise ValueError("an element is no byte")
     return bytes(values)
