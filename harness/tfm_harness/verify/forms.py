@@ -32,6 +32,7 @@ _HEX = re.compile(r"(?:[0-9a-fA-F]{2})+")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+=*|[A-Za-z0-9_-]+=*")
 _PEM_BEGIN = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,64})-----")
 _NUMBER = re.compile(r"(?:0[xX][0-9a-fA-F]{1,2}|\d{1,3})(?:[uU]8?)?")
+_SUFFIX = re.compile(r"[uU]8?\Z")
 _BRACKETS = re.compile(r"(?:[^=\[\]]{0,200}(?:&?\[[^=\[\]]{0,80}\])?\s*=\s*)?&?\[(?P<body>[^\[\]]*)\];?")
 _ESCAPES = re.compile(r"[bB]?[\"'](?:\\x[0-9a-fA-F]{2})+[\"']|(?:\\x[0-9a-fA-F]{2})+")
 _PADDING = (b"\x00", b"\xff")
@@ -247,13 +248,7 @@ def _c_array(text: str) -> bytes | None:
     hexadecimal = [part[:2] in {"0x", "0X"} for part in parts]
     if opening < 0 and not all(hexadecimal):
         return None  # decimal numbers without a brace may be anything
-    values = [
-        int(
-            part.removesuffix("8").rstrip("uU") if part[-2:] in {"u8", "U8"} else part.rstrip("uU"),
-            16 if is_hex else 10,
-        )
-        for part, is_hex in zip(parts, hexadecimal, strict=True)
-    ]
+    values = [int(_SUFFIX.sub("", part), 16 if is_hex else 10) for part, is_hex in zip(parts, hexadecimal, strict=True)]
     if max(values) > 255:
         raise ValueError("an element is no byte")
     return bytes(values)
