@@ -165,8 +165,8 @@ class PsaArchTests(SuiteMachine):
         }
         failures = [what for what in ("failed", "sim error") if self._report[what] > counted[what]]
         if failures and not counted["tests"]:
-            told = ", ".join(f"{self._report[what]} {what}" for what in failures)
-            self.problem("suite-failed", f"the report counts {told}; none was seen", line.number)
+            words = ", ".join(f"{self._report[what]} {what}" for what in failures)
+            self.problem("suite-failed", f"the report counts {words}; none was seen", line.number)
         for what, told, here in disagreements(self._report, counted, *self.suites, self.stray):
             self.problem("count-disagrees", f"the report counts {told} {what}, {here} were seen", line.number)
 
