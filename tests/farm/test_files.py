@@ -11,8 +11,10 @@ from tfm_harness.config.build import Build
 from tfm_harness.config.farm import load_farm
 from tfm_harness.config.schema import farm_schema
 from tfm_harness.errors import ConfigError
+from tfm_harness.farm.command import make_job
 from tfm_harness.farm.load import OpenedFarm, make_plan, open_farm
-from tfm_harness.farm.tasks import Times
+from tfm_harness.farm.night import Night
+from tfm_harness.farm.tasks import SessionResult, Times
 
 from tests.farm.farms import write
 
@@ -53,6 +55,21 @@ def test_a_small_file_has_everything(here: Path) -> None:
     assert [(task.build, task.home, task.suites) for task in plan.tasks] == [("one", "board", ("boot", "attestation"))]
     assert plan.builds["one"].files == {"build": "digest of one"}
     assert plan.at_once == (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_instructions_are_counted_for_builds_under_test_when_asked_for(here: Path, counted: bool) -> None:
+    plan = make_plan(opened(FARM + "deterministic: true\n" * counted), Times())
+    began: dict[bool, list[str]] = {}
+    night = Night(plan, {}, Times(), name="N", began=0.0)
+    for now in (0.0, 10.0):
+        for one in night.next(now):
+            began[one.task.golden] = list(make_job(one, plan).command)
+            night.take(SessionResult(session=one.session, board=one.board, verdict="passed", at=now), now)
+    assert ("--tfm-deterministic" in began[False]) is counted
+    assert "--tfm-deterministic" not in began[True]
+    words = began[False]
+    assert not counted or words.index("--tfm-deterministic") > words.index("--")
 
 
 def test_targets_run_on_each_board_and_pools_on_one(here: Path) -> None:
