@@ -35,10 +35,12 @@ class Authority:
     Args:
         folder: to be made.
         usage: the signer's extended key usage.
+        chain: whether answers hold the root's certificate, too; OpenSSL 3 does not sort the two.
     """
 
-    def __init__(self, folder: Path, usage: str = "timeStamping") -> None:
+    def __init__(self, folder: Path, usage: str = "timeStamping", *, chain: bool = False) -> None:
         folder.mkdir()
+        self._chain = ("-chain", "root.pem") if chain else ()
         self.folder = folder
         self.root = folder / "root.pem"
         (folder / "serial").write_text("01\n")
@@ -54,8 +56,9 @@ class Authority:
     def answer(self, query: bytes) -> bytes:
         """The answer to a request, DER."""
         (self.folder / "query.tsq").write_bytes(query)
-        self._openssl("ts", "-reply", "-config", "tsa.cnf", "-section", "tsa", "-queryfile", "query.tsq",
-                      "-signer", "tsa.pem", "-inkey", "TEST_ONLY_key.pem", "-out", "answer.tsr")  # fmt: skip
+        with_key = ("-signer", "tsa.pem", "-inkey", "TEST_ONLY_key.pem", *self._chain)
+        self._openssl("ts", "-reply", "-config", "tsa.cnf", "-section", "tsa", "-queryfile", "query.tsq", *with_key,
+                      "-out", "answer.tsr")  # fmt: skip
         return (self.folder / "answer.tsr").read_bytes()
 
     def _openssl(self, *words: str) -> None:

@@ -13,6 +13,7 @@ from tfm_harness.evidence.bundle import make_bundle
 from tfm_harness.evidence.signers import load_signer, load_verification_keys
 from tfm_harness.evidence.timestamp import load_authorities, make_query, read_stamp, stamp_name
 from tfm_harness.evidence.tsa import request_stamp, split_url
+from tfm_harness.evidence.tsa_form import sort_certificates
 from tfm_harness.evidence.verified import Verified, verify_bundle
 from tfm_harness.findings import Policy, Report
 
@@ -137,6 +138,30 @@ def test_a_changed_byte_under_a_matching_name_changes_no_time_and_nothing_that_i
 
 
 # -- the authority's answer
+
+
+def test_an_answer_with_a_chain_in_any_order(
+    run_dir: Path, signing_key: Key, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    authority = Authority(tmp_path / "chain", chain=True)
+    with serving(authority) as url:
+        words = ["evidence", "make", str(run_dir), "--key", signing_key[0], "--tsa", url]
+        assert main([*words, "--tsa-ca", str(authority.root)]) == 0, capsys.readouterr().err
+    report, found = verify(run_dir.with_name("night.evidence"), signing_key, authority)
+    assert report.ok, report.failed
+    assert [stamp.authority for stamp in found.stamps] == ["CN=TEST_ONLY TSA"]
+
+
+def test_sorting_changes_nothing_but_the_order(tmp_path: Path, authority: Authority) -> None:
+    one, query = authority.answer(make_query(b"data")[0]), make_query(b"data")[0]
+    assert sort_certificates(one) == one
+    two = Authority(tmp_path / "chain", chain=True).answer(query)
+    in_order = sort_certificates(two)
+    assert sorted(in_order) == sorted(two)
+    assert sort_certificates(in_order) == in_order
+    assert read_stamp(in_order, b"data")
+    for cut in range(0, len(two), 7):  # nothing raises, and no byte is lost or made up
+        assert sorted(sort_certificates(two[:cut])) == sorted(two[:cut])
 
 
 @pytest.mark.parametrize(("how", "kind"), [

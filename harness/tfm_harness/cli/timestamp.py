@@ -100,6 +100,7 @@ def _verify(answer: bytes, data: bytes, roots: Sequence[Certificate], where: str
 def _timestamp(args: argparse.Namespace) -> int:
     from tfm_harness.evidence.opened import read_statements
     from tfm_harness.evidence.timestamp import MAX_ANSWER, make_query, stamp_name
+    from tfm_harness.evidence.tsa_form import sort_certificates
     from tfm_harness.files import read_file
 
     file, data = read_statements(args.bundle)
@@ -113,7 +114,7 @@ def _timestamp(args: argparse.Namespace) -> int:
         answer = stamp(data)
     else:
         try:
-            answer = read_file(args.reply, MAX_ANSWER)
+            answer = sort_certificates(read_file(args.reply, MAX_ANSWER))
         except OSError as error:
             raise ConfigError(
                 "the answer cannot be read", kind="evidence-timestamp", seen=str(error), where=str(args.reply)

@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.evidence.timestamp import MAX_ANSWER, make_query, read_stamp
+from tfm_harness.evidence.tsa_form import sort_certificates
 
 __all__ = ["request_stamp", "split_url"]
 
@@ -68,6 +69,7 @@ def request_stamp(url: str, data: bytes, *, seconds: float = _SECONDS) -> bytes:
         raise _failed(url, f"HTTP status {status}{location}", seconds)
     if (kind := headers.get_content_type()) != "application/timestamp-reply":
         raise _failed(url, f"an answer of type {kind}", seconds)
+    answer = sort_certificates(answer)
     read_stamp(answer, data, nonce=nonce)
     return answer
 

@@ -102,8 +102,11 @@ class QemuBehindTcp:
         entropy.write_bytes(make_entropy())
         words = ["-device", "lsm303dlhc_mag,address=0x1e", "-device", "tmp105,address=0x48"]
         words += ["-device", f"loader,file={entropy},addr=0x38001000,force-raw=on"]
-        for line in dict.fromkeys(self.flash.read_text().splitlines()):
+        held: dict[str, str] = {}  # what is written to an address replaces what stood there
+        for line in self.flash.read_text().splitlines():
             image, _, address = line.partition(" ")
+            held[address] = image
+        for address, image in held.items():
             words += ["-device", f"loader,file={image},addr={address},force-raw=on"] if address else ["-kernel", image]
         return words
 
