@@ -90,7 +90,7 @@ class Series:
         )
 
 
-def series_board(board: str, target: str, members: Sequence[str], *, virtual: bool) -> str:
+def series_board(board: str, target: str, count: int, *, virtual: bool) -> str:
     """What a series says it was measured on; only series of the same are compared.
 
     Real boards differ from each other, so each has series of its own. Emulators of one target do not: whichever of a
@@ -99,11 +99,11 @@ def series_board(board: str, target: str, members: Sequence[str], *, virtual: bo
     Args:
         board: the board's name; of a pool, which one (``an547.2``).
         target: the target's name (``an547``).
-        members: names of all boards that could serve.
+        count: how many boards the target stands for, also where a run uses only one of them.
         virtual: whether the board is emulated.
     """
-    numbered = f"{target}." in board and board.removeprefix(f"{target}.").isdigit()
-    return target if virtual and numbered and len(members) > 1 else board
+    numbered = board.startswith(f"{target}.") and board.removeprefix(f"{target}.").isdigit()
+    return target if virtual and numbered and count > 1 else board
 
 
 def check_series(series: Series, report: Report, *, expected: int, subject: str = "") -> bool:

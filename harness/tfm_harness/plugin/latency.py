@@ -117,7 +117,7 @@ class Latency:
                 board=series_board(
                     bench.board.name,
                     bench.combination.target.name,
-                    [member.name for member in bench.combination.members],
+                    bench.combination.target.count,
                     virtual=getattr(bench.board.target, "virtual", None) is not None,
                 ),
                 build=(bench.description.measurements.get("SPE") or b"").hex(),
