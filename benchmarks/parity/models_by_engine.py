@@ -1,13 +1,17 @@
 """Which engine runs which model, and whether it gives the truth's numbers: a table in Markdown.
 
 Own small models of every kind, and those that are named (.tflite and .onnx):
-``python benchmarks/parity/models_by_engine.py [FILE ...]``. Each cell: *truth*, *exact*, how many of the elements
-differ and by how much, or the refusal's words.
+``python benchmarks/parity/models_by_engine.py [--only-named] [--firmware NN_RUN] [FILE ...]``. NN_RUN is the reference
+firmware's interpreter for this host (``make -C fw_builds/reference/host_tests/nn build/nn_run.plain``). Each cell:
+*truth*, *exact*, how many of the elements differ and by how much, or the refusal's words.
 """
 
 from __future__ import annotations
 
+import argparse
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,6 +26,8 @@ from tfm_harness.parity.onnx import OnnxEngine
 from tfm_harness.parity.onnx_model import pack
 
 VECTORS = 20
+FIRMWARE_ARENA = 128 * 1024
+"""Bytes of work memory that the firmware has (docs/protocol.md)."""
 ENGINES: dict[str, Callable[[str], ReferenceEngine]] = {
     "tflite-runtime": ReferenceEngine, "ai-edge-litert": ReferenceEngine, "tflite-micro": ReferenceEngine,
     "numpy-reference": ReferenceEngine, "onnx-reference": OnnxEngine, "onnxruntime": OnnxEngine,
@@ -45,22 +51,32 @@ def models(paths: list[str]) -> Iterator[tuple[str, bytes]]:
 
 def main() -> None:
     """Print the table."""
+    parser = argparse.ArgumentParser(description="Which engine runs which model, exactly or not: a Markdown table.")
+    parser.add_argument("--only-named", action="store_true", help="without the own small models")
+    parser.add_argument("--firmware", type=Path, help="the reference firmware's interpreter for this host")
+    parser.add_argument("files", nargs="*", help=".tflite and .onnx files")
+    arguments = parser.parse_args()
     engines: dict[str, ReferenceEngine] = {}
     for name, make in ENGINES.items():
         try:
             engines[name] = make(name)
         except HarnessError as error:
             print(f"{name}: not used: {error.message}", file=sys.stderr)
-    print(f"| model | {' | '.join(str(engine.record) for engine in engines.values())} |")
-    print("|---" * (len(engines) + 1) + "|")
-    for name, model in models(sys.argv[1:]):
-        onnx = model.startswith(b"{")
-        print(f"| {name} | {' | '.join(row(engines, model, name, onnx=onnx))} |", flush=True)
+    heads = [str(engine.record) for engine in engines.values()] + ["reference firmware"] * bool(arguments.firmware)
+    print(f"| model | {' | '.join(heads)} |")
+    print("|---" * (len(heads) + 1) + "|")
+    own = len(list(models([])))
+    for number, (name, model) in enumerate(models(arguments.files)):
+        if number >= own or not arguments.only_named:
+            cells = row(engines, model, name, onnx=model.startswith(b"{"), firmware=arguments.firmware)
+            print(f"| {name} | {' | '.join(cells)} |", flush=True)
     for engine in engines.values():
         engine.close()
 
 
-def row(engines: dict[str, ReferenceEngine], model: bytes, name: str, *, onnx: bool) -> Iterator[str]:
+def row(
+    engines: dict[str, ReferenceEngine], model: bytes, name: str, *, onnx: bool, firmware: Path | None
+) -> Iterator[str]:
     """The cells of one model."""
     truth: list[npt.NDArray[np.generic]] | None = None
     inputs: list[npt.NDArray[np.generic]] = []
@@ -80,6 +96,26 @@ def row(engines: dict[str, ReferenceEngine], model: bytes, name: str, *, onnx: b
             refused = error.kind == "engine-refused-model"
             seen = (error.seen if refused and error.seen else error.message).splitlines()[0].replace("|", "/")
             yield f"refused: {seen[:90]}"
+    if firmware is not None:
+        yield "-" if onnx else of_firmware(firmware, model, inputs, truth)
+
+
+def of_firmware(
+    program: Path, model: bytes, inputs: list[npt.NDArray[np.generic]], truth: list[npt.NDArray[np.generic]] | None
+) -> str:
+    """The cell of the firmware's interpreter."""
+    with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
+        file.write(model)
+        file.flush()
+        data = inputs[0].tobytes() if inputs else b""
+        done = subprocess.run(
+            [program, file.name, str(FIRMWARE_ARENA)], input=data, capture_output=True, check=False, timeout=900
+        )
+    if done.returncode:
+        return f"refused: {done.stderr.decode(errors='replace').strip()}"
+    if truth is None:
+        return "runs; nothing to compare with"
+    return words(truth, [np.frombuffer(done.stdout, truth[0].dtype).reshape(truth[0].shape)])
 
 
 def words(truth: list[npt.NDArray[np.generic]], found: list[npt.NDArray[np.generic]]) -> str:

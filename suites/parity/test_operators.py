@@ -96,6 +96,7 @@ class Trial:
             not len(rows),
             expected=f"{expected[rows[0]][:8].tolist()}" if len(rows) else "",
             seen=f"{len(rows)} of {len(inputs)} inputs differ; {first}",
+            where=", ".join(f"op {number} {op.name}" for number, op in enumerate(graph.ops)),
             subject=subject,
         )
 

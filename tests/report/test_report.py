@@ -194,6 +194,24 @@ def test_figures_that_are_no_numbers_survive_and_are_shown(sample_run: RunRecord
     assert 'points=""' not in page
 
 
+def test_edges_of_the_arithmetic_are_shown(sample_run: RunRecord, tmp_path: Path) -> None:
+    from tfm_harness.plugin.junit import facts_of_run
+
+    edges = {"op 0 CONV_2D": {"negative tie": 4, "clamped high": 0}, "op 11 SOFTMAX": {"softmax tail": 31}}
+    run = replace(sample_run, parity=(replace(sample_run.parity[1], edges=edges),))
+    name = f"harness.parity.{run.parity[0].combination}.sine.edges"
+    assert facts_of_run(run)[name] == "2 of 3; not op 0 CONV_2D: clamped high"
+    assert name not in facts_of_run(sample_run)  # nothing was followed
+    page = render_html(run)
+    assert "Edges of the arithmetic: 2 of 3 reached" in page
+    cells = page.partition("Edges of the arithmetic")[2].partition("</table>")[0]
+    assert [cells.count(f">{word}</") for word in ("negative tie", "softmax tail", "31")] == [1, 1, 1]
+    assert '<span class="cell noted">0</span>' in cells
+    assert "Edges of the arithmetic" not in render_html(sample_run)
+    save_run(run, tmp_path / "run.json")
+    assert load_run(tmp_path).parity[0].edges == edges
+
+
 def test_text_helpers() -> None:
     assert tail("a\nb\nc", 2) == "(1 lines before)\nb\nc"
     assert tail("x" * 1000).endswith("(1000 characters)")

@@ -285,6 +285,7 @@ class Reference:
             self._runner.reset(ResetKind.WARM)  # the device's sequence begins here, as the reference's does
             self._runner.select_again(name)
         seed, source = None, "given by the test"
+        edges: Mapping[str, Any] = {}
 
         def run(arrays: Sequence[npt.NDArray[Any]]) -> Sequence[npt.NDArray[Any]]:
             return engine.run(model, arrays, name=info.name, state=build.models[name].state)
@@ -294,7 +295,7 @@ class Reference:
                 build, name, info, count or build.parity.vectors, run=run, sensors=self._target.sensors
             )
             if not info.stateful:
-                inputs, source = self._wider(model, info, inputs, engine.name in ONNX_ENGINES, seed, source)
+                inputs, source, edges = self._wider(model, info, inputs, engine.name in ONNX_ENGINES, seed, source)
         with contextlib.ExitStack() as stack:
             result = run_session(
                 engine,
@@ -325,7 +326,7 @@ class Reference:
             )
         if not info.stateful:
             keep_failing(self._instruments.corpus, info, list(inputs), result.comparison.failing)
-        self._measured.parity.append({**result.as_dict(), "inputs": source})
+        self._measured.parity.append({**result.as_dict(), "inputs": source, "edges": edges})
         return result
 
     def printed(self, name: str, *, count: int = 0) -> PrintedComparison:
@@ -398,19 +399,23 @@ class Reference:
         onnx: bool,
         seed: int | None,
         source: str,
-    ) -> tuple[Sequence[npt.NDArray[Any]], str]:
-        """Generated vectors with the model's corpus in front, and with further edges; in words where they come from."""
+    ) -> tuple[Sequence[npt.NDArray[Any]], str, Mapping[str, Any]]:
+        """Generated vectors with the model's corpus in front, and with further edges; in words where they come from.
+
+        By operator and edge, how many of the measured vectors reach it.
+        """
+        edges: Mapping[str, Any] = {}
         if seed is None:
-            return inputs, source
+            return inputs, source, edges
         declared = self._build.parity
         if declared.edges and not onnx:
-            inputs, words = widened(
+            inputs, words, edges = widened(
                 self._instruments, model, info, inputs, self.report, seed=seed, count=declared.edges,
                 run_dir=self._run_dir,
             )  # fmt: skip
             source += f", {words}"
         inputs, known = with_corpus(self._instruments.corpus, info, inputs)
-        return inputs, source + (f", {known} that split two implementations before" if known else "")
+        return inputs, source + (f", {known} that split two implementations before" if known else ""), edges
 
     def _covers(self, info: ModelInfo, name: str, *, single: bool = False) -> State | None:
         """What the build says of a model's state; a stateful model about which it says nothing is not covered."""

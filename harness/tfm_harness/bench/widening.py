@@ -58,7 +58,7 @@ def widened(
     seed: int,
     count: int,
     run_dir: Path,
-) -> tuple[list[npt.NDArray[Any]], str]:
+) -> tuple[list[npt.NDArray[Any]], str, dict[str, Any]]:
     """Put vectors that reach further edges of an int8 model's arithmetic in place of some of the last ones.
 
     Args:
@@ -67,7 +67,8 @@ def widened(
         run_dir: gets the file ``edges-MODEL-*.json``: by operator and edge, how many of these vectors reach it.
 
     Returns:
-        As many vectors as before; in words what was reached, or why nothing was measured.
+        As many vectors as before; in words what was reached, or why nothing was measured; by operator and edge, how
+        many of the measured vectors reach it.
     """
     import numpy as np
 
@@ -88,13 +89,14 @@ def widened(
         first = [array[looked_at] for array in arrays]
         extra, measured = reach(info, first, measure, seed=seed, rounds=2, children=max(1, count // 2))
     except HarnessError as error:
-        return arrays, f"edges not measured: {error.seen or error.message}".splitlines()[0][:160]
+        return arrays, f"edges not measured: {error.seen or error.message}".splitlines()[0][:160], {}
     coverage = Coverage.of(names, measured)
     check_edges(coverage, info, report, subject=info.name)
-    about = {"model": info.name, "vectors": coverage.vectors, "edges": coverage.as_dict(info)}
+    about: dict[str, Any] = {"model": info.name, "vectors": coverage.vectors, "edges": coverage.as_dict(info)}
     save_json(run_dir, about, "edges", info.name, arrays)
     replaced = np.setdiff1d(np.arange(len(arrays[0])), looked_at)[::-1][: len(extra[0])]  # the measured ones stay
     joined = [array.copy() for array in arrays]
     for array, new in zip(joined, extra, strict=True):
         array[replaced] = new[: len(replaced)]
-    return joined, f"{coverage.reached} of {coverage.all} edges of the arithmetic reached"
+    words = f"{coverage.reached} of {coverage.all} edges of the arithmetic reached"
+    return joined, words, about["edges"]

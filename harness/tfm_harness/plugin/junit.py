@@ -162,6 +162,9 @@ def facts_of_run(record: RunRecord) -> dict[str, str]:
             facts[f"harness.board.{board.name}"] = "; ".join(
                 part for part in (said, f"LOST, in quarantine: {board.lost}" if board.lost else "") if part
             )
+    for compared in record.parity:
+        if compared.edges:
+            facts[f"harness.parity.{compared.combination}.{compared.model}.edges"] = compared.edges_words
     for entry in record.accuracy:
         where = f"harness.accuracy.{entry.combination}.{entry.model}"
         facts[where] = entry.words

@@ -107,6 +107,7 @@ class ParityEntry:
         distinct: how many different outputs the device gave.
         saturated: share of output elements at the end of their range, 0 to 1.
         first_op: the first operator that differs; `undiagnosed` says why it cannot be named.
+        edges: by operator and edge of its arithmetic, how many of the vectors that were followed reach it.
         failure: the file for ``tfm-harness replay``.
         vectors_file: all inputs with what the device and the reference made of them, in the run's folder.
     """
@@ -123,6 +124,7 @@ class ParityEntry:
     distinct: int = 0
     saturated: Figure = 0.0
     inputs: str = ""
+    edges: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     seed: int | None = None
     first_op: str = ""
     undiagnosed: str = ""
@@ -134,6 +136,18 @@ class ParityEntry:
     def exact(self) -> bool:
         """Whether every output element is the reference's, bit for bit."""
         return all(output.exact for output in self.outputs)
+
+    @property
+    def edges_words(self) -> str:
+        """How many edges of the arithmetic were reached, and which were not; empty: none were looked for."""
+        counts = [count for row in self.edges.values() for count in row.values()]
+        missing = [
+            f"{op}: {', '.join(name for name, count in row.items() if not count)}"
+            for op, row in self.edges.items()
+            if not all(row.values())
+        ]
+        reached = f"{sum(map(bool, counts))} of {len(counts)}" if counts else ""
+        return f"{reached}; not {'; '.join(missing)}" if missing else reached
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -306,6 +306,7 @@ class _Parity:
     entry: ParityEntry
     engine: str
     outputs: tuple[tuple[ParityOutput, Markup], ...]
+    edges: tuple[str, ...]  # every edge that some operator has
 
 
 def _parity(entry: ParityEntry) -> _Parity:
@@ -315,7 +316,8 @@ def _parity(entry: ParityEntry) -> _Parity:
         name = f"LSB differences of {entry.model} output {output.index}"
         outputs.append((output, Markup("") if output.exact else svg.histogram(histogram, title=name)))
     words = " ".join(entry.engine.get(part, "") for part in ("name", "version", "resolver")).strip()
-    return _Parity(entry, words, tuple(outputs))
+    edges = dict.fromkeys(edge for row in entry.edges.values() for edge in row)
+    return _Parity(entry, words, tuple(outputs), tuple(edges))
 
 
 def duration(seconds: float) -> str:

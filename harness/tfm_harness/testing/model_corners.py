@@ -222,6 +222,14 @@ def _corners() -> Iterator[tuple[str, Make]]:
             t1={"scale": 2.0**8, "zero_point": 5},
         ),
     )
+    yield (
+        "mean of 400, whose sum takes more than 16 bits",
+        lambda: _with(
+            mean,
+            t0={"shape": [1, 20, 20, 2], "scale": 0.02, "zero_point": -128},
+            t1={"scale": 0.02, "zero_point": -100},
+        ),
+    )
     yield "matrix product of a vector", lambda: _with(dense, t0={"shape": [6]})
     yield (
         "softmax over 511",

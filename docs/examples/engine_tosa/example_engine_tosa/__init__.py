@@ -4,8 +4,8 @@ Arm's converter makes MLIR of the model, `tosa-opt` (of tosa-tools) makes a TOSA
 which is written from TOSA's specification, computes it. That is what compilers such as Vela 5 start from: where this
 engine and TensorFlow Lite's kernels differ, lowering is to blame and not the device.
 
-Floating point depends on the order of additions, which TOSA leaves open: such models are refused, and so is whatever the
-converter cannot lower to TOSA alone.
+Floating point depends on the order of additions, which TOSA leaves open: such models are refused, and so is whatever
+the converter cannot lower to TOSA alone.
 """
 
 from __future__ import annotations
@@ -56,8 +56,7 @@ class Engine:
         if status.name != "TOSA_VALID":
             raise ValueError(f"TOSA's reference model calls this result {status.name}")
         loaded.results = [
-            np.asarray(result).reshape(detail["shape"])
-            for detail, result in zip(loaded.outputs, results, strict=True)
+            np.asarray(result).reshape(detail["shape"]) for detail, result in zip(loaded.outputs, results, strict=True)
         ]
 
     def output(self, loaded: Any, detail: Mapping[str, Any], position: int) -> npt.NDArray[Any]:
@@ -84,7 +83,7 @@ class Engine:
 
 
 def _fixed_shapes(model: bytes) -> tuple[bytes, list[Mapping[str, Any]], list[Mapping[str, Any]]]:
-    """The model with its static shapes in the dynamic ones' place (the reference model takes no others); its interface."""
+    """The model with static shapes in the dynamic ones' place (the reference model takes no others); its interface."""
     import tflite
 
     changed = bytearray(model)

@@ -129,7 +129,8 @@ def encode_resd(trace: Trace) -> bytes:
             or a value beyond 32 bits.
     """
     if not trace.seconds:
-        raise ConfigError("RESD needs times, and the trace has none", kind="trace-invalid", where=trace.source)
+        raise ConfigError("RESD needs times, and the trace has none", kind="trace-invalid", where=trace.source,
+                          hint="put the times into the CSV, in a first column t[s]")  # fmt: skip
     if trace.raw:
         raise ConfigError("RESD holds physical values, not register counts", kind="trace-invalid",
                           seen=", ".join(sorted(trace.raw)), where=trace.source)  # fmt: skip
