@@ -113,7 +113,16 @@ class Finding:
     subject: str = ""
 
     def __post_init__(self) -> None:
-        """Make safe to show what came from a device."""
+        """Make safe to show what came from a device.
+
+        Raises:
+            TypeError: `check` is no declared `Check`: what has no requirement cannot be judged.
+        """
+        if not isinstance(self.check, Check):
+            raise TypeError(
+                f"a check is declared first, Check(id=..., title=..., requirement=...), and then given:"
+                f" this is {safe(repr(self.check)[:80])}"
+            )
         for name in ("expected", "seen", "where", "subject"):
             text = getattr(self, name)
             if text:
@@ -164,15 +173,27 @@ class Report:
         where: str = "",
         subject: str = "",
     ) -> bool:
-        """Append the outcome of `check`; returns `passed` so that callers can chain."""
+        """Append the outcome of `check`; returns `passed` so that callers can chain.
+
+        Raises:
+            TypeError: `check` is no declared `Check`.
+        """
         self.findings.append(
             Finding(check=check, passed=passed, expected=str(expected), seen=str(seen), where=where, subject=subject)
         )
         return passed
 
     def extend(self, findings: Iterable[Finding]) -> None:
-        """Append findings made elsewhere."""
-        self.findings.extend(findings)
+        """Append findings made elsewhere.
+
+        Raises:
+            TypeError: one of them is no `Finding`; none is appended.
+        """
+        found = list(findings)
+        for finding in found:
+            if not isinstance(finding, Finding):
+                raise TypeError(f"no finding: {safe(repr(finding)[:80])}")
+        self.findings.extend(found)
 
     def waiver_for(self, finding: Finding) -> Waiver | None:
         """The first waiver that speaks of a failed finding."""

@@ -167,6 +167,37 @@ def test_a_mistake_in_a_test_is_the_tests(project: Project, body: str) -> None:
     assert record(project).verdict == "test"
 
 
+ARGUMENTS = """\
+def test_text_for_a_challenge(device): device.attest("abc")
+def test_a_challenge_of_a_size_that_psa_has_not(device): device.attest(b"abc")
+def test_text_for_an_input(device): device.infer_input("hello")
+def test_no_declared_check(device, checks): checks("mine.x", True)
+def test_no_finding(device, checks): checks.extend(["mine.x"])
+def test_token_for_challenge(device, verifier): verifier.token(bytes(528), bytes(32))
+def test_pair_for_challenge(device, verifier): verifier.token((bytes(32), bytes(528)), bytes(32))
+def test_unknown_model(device): device.use_model("tampr")
+def test_unknown_key(device): device.public_key("iack")
+def test_unknown_key_of_a_request(device): device.csr(3)
+"""
+
+
+def test_wrong_arguments_are_never_the_products(project: Project) -> None:
+    """Each is said with the line, no device is asked where its answer would be taken for its fault, the run goes on."""
+    project.test(ARGUMENTS)
+    result = project.run()
+    assert result.ret == 4, result.stdout.str()
+    kept = record(project)
+    assert len(kept.tests) == ARGUMENTS.count("def ")
+    blamed = {test.short: test.responsibility for test in kept.tests}
+    configured = {"test_unknown_model", "test_unknown_key", "test_unknown_key_of_a_request"}
+    for name, responsibility in blamed.items():
+        assert responsibility == ("configuration" if name.partition("[")[0] in configured else "test"), name
+    result.stdout.fnmatch_lines(
+        ["*challenge: bytes are wanted, and this is str 'abc'*", "*a challenge of 32, 48 or 64 bytes*"]
+    )
+    result.stdout.fnmatch_lines(["*no model 'tampr'*", "*no key 'iack'; did you mean 'iak'?*"])
+
+
 @pytest.mark.parametrize("line", ["assert 1 == 2", "pytest.fail('x')"])
 def test_a_failed_assertion_is_the_products(project: Project, line: str) -> None:
     project.test(f"import pytest\ndef test_it(device): {line}\n")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.boards.base import ResetKind
-from tfm_harness.errors import ConfigError, ProductError
+from tfm_harness.errors import ConfigError, ProductError, Responsibility
 from tfm_harness.protocol.base import Description, Feature, InferResult, PseudoDriver, Source, fresh_nonce
 from tfm_harness.protocol.psa_status import status_name
 from tfm_harness.protocol.smp.answers import Refused
@@ -18,10 +19,19 @@ if TYPE_CHECKING:
     from tfm_harness.bench.combination import TargetBuild
     from tfm_harness.protocol.smp.client import SmpDriver
 
-__all__ = ["Device", "Inference"]
+__all__ = ["Device", "Inference", "RefusedSize", "octets"]
+
+_CHALLENGE_SIZES = (32, 48, 64)
+"""Bytes; PSA Certified Attestation API s.3.2.3, RFC 9783 s.4.1.1."""
 
 _CANNOT_RUN = frozenset({-134, -141, -153})
 """NOT_SUPPORTED, INSUFFICIENT_MEMORY, DATA_INVALID: what an interpreter answers to a model that it cannot run."""
+
+
+class RefusedSize(Refused):
+    """The firmware said no to a challenge of a size that it must refuse: what was asked is the test's mistake."""
+
+    responsibility = Responsibility.TEST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +64,24 @@ class Inference:
         if self.answer.source is Source.HOST:
             return self.data
         return b"".join(sample.record() for sample in self.samples) or None
+
+
+def octets(what: str, value: object) -> bytes:
+    """The bytes of an argument: what has none (text, a number) is the test's mistake, and is sent to no device.
+
+    Raises:
+        TypeError: naming the argument.
+    """
+    try:
+        return bytes(memoryview(value))  # type: ignore[arg-type] # the error is the answer
+    except TypeError:
+        raise TypeError(f"{what}: bytes are wanted, and this is {type(value).__name__} {value!r:.60}") from None
+
+
+def _smp() -> type[SmpDriver]:
+    from tfm_harness.protocol.smp.client import SmpDriver
+
+    return SmpDriver
 
 
 class Running(Protocol):
@@ -90,9 +118,7 @@ class Device:
     @property
     def test_commands(self) -> SmpDriver:
         """The reference firmware's whole protocol; tests that want it are not covered on other firmware."""
-        from tfm_harness.protocol.smp.client import SmpDriver
-
-        if not isinstance(self.client, SmpDriver):
+        if not isinstance(self.client, _smp()):
             raise NotCovered(f"{self._bench.combination.name} does not speak the reference firmware's protocol")
         return self.client
 
@@ -149,8 +175,14 @@ class Device:
             nonce: what the result must hold; by default fresh random bytes.
             model: a name: the device must refuse when another model is active.
             encrypted: as a COSE_Encrypt0 around the signed message (feature ``encrypted-result``).
+
+        Raises:
+            ConfigError: ``no-model``: neither the build nor the device has a model of that name.
+            TypeError: `data` or `nonce` is no bytes.
         """
-        return self._infer(nonce, Source.HOST, data=data, wanted=model, encrypted=encrypted)
+        data = octets("data", data)
+        with self._known_model(model):
+            return self._infer(nonce, Source.HOST, data=data, wanted=model, encrypted=encrypted)
 
     def any_input(self) -> bytes:
         """Some input that the active model takes, for tests to which its value does not matter."""
@@ -170,16 +202,37 @@ class Device:
             raise
 
     def attest(self, challenge: bytes | None = None) -> tuple[bytes, bytes]:
-        """A token for `challenge` (default: 32 fresh random bytes); the challenge and the token."""
-        challenge = fresh_nonce() if challenge is None else challenge
-        return challenge, self.client.attest(challenge)
+        """A token for `challenge` (default: 32 fresh random bytes); the challenge and the token.
+
+        Raises:
+            Refused: what the device answered; with a challenge of a size that PSA has not, the test is responsible.
+            TypeError: `challenge` is no bytes.
+        """
+        challenge = fresh_nonce() if challenge is None else octets("challenge", challenge)
+        try:
+            return challenge, self.client.attest(challenge)
+        except Refused as refusal:
+            if len(challenge) in _CHALLENGE_SIZES:
+                raise
+            error = RefusedSize("attest", group=refusal.group, rc=refusal.rc)
+            error.expected = "a challenge of 32, 48 or 64 bytes"
+            error.seen = f"{len(challenge)} bytes; {refusal.seen}"
+            raise error from refusal
 
     def public_key(self, name: str) -> bytes:
-        """A public key as the device gives it."""
+        """A public key as the device gives it.
+
+        Raises:
+            ConfigError: ``no-such-key``: the protocol has no key of that name.
+        """
         return self.client.public_key(name)
 
     def csr(self, name: str) -> bytes:
-        """A PKCS#10 request, DER."""
+        """A PKCS#10 request, DER.
+
+        Raises:
+            ConfigError: ``no-such-key``: the protocol has no key of that name.
+        """
         return self.client.csr(name)
 
     def reset(self, kind: ResetKind = ResetKind.WARM) -> Description:
@@ -187,18 +240,26 @@ class Device:
         return self._bench.reset(kind)
 
     def select_model(self, name: str) -> None:
-        """Make a model active; the next test finds the one that was active before."""
-        self._bench.select_model(name)
+        """Make a model active; the next test finds the one that was active before.
+
+        Raises:
+            ConfigError: ``no-model``: neither the build nor the device has a model of that name.
+        """
+        with self._known_model(name):
+            self._bench.select_model(name)
 
     def use_model(self, name: str) -> None:
         """Make a model of the build active, or skip the test as not covered where only the reference can run it.
 
         Raises:
             ProductError: ``model-refused``: the device holds it and does not accept its image.
+            ConfigError: ``no-model``: the build declares no model of that name.
         """
         where = self._bench.combination.name
         if not name:
             raise NotCovered(f"the build of {where} declares no model")
+        if name not in self._bench.combination.build.models:
+            raise self._no_model(name, ())
         if self._bench.missing(["models"]):
             raise NotCovered(f"{where} has no models to choose from")
         held = [entry for entry in self.test_commands.models() if entry.name == name]
@@ -234,6 +295,31 @@ class Device:
                 " only the reference can run it"
             )
 
+    @contextlib.contextmanager
+    def _known_model(self, name: str | None) -> Iterator[None]:
+        """What the device says against a model that nobody has is no fault of the device."""
+        try:
+            yield
+        except ProductError as error:
+            if name is None or name in self._bench.combination.build.models or not isinstance(self.client, _smp()):
+                raise
+            held = {entry.name for entry in self.client.models()}
+            if name in held:
+                raise
+            raise self._no_model(name, held) from error
+
+    def _no_model(self, name: str, held: Iterable[str]) -> ConfigError:
+        from tfm_harness.config.nearest import did_you_mean
+
+        build = self._bench.combination.build
+        known = sorted({*build.models, *held})
+        return ConfigError(
+            f"there is no model {name!r}" + did_you_mean(name, known),
+            kind="no-model",
+            expected=f"one of {', '.join(known) or 'none'}",
+            where=str(build.path or build.name),
+        )
+
     def _infer(
         self,
         nonce: bytes | None,
@@ -244,6 +330,7 @@ class Device:
         wanted: str | None = None,
         encrypted: bool = False,
     ) -> Inference:
+        nonce = None if nonce is None else octets("nonce", nonce)
         if nonce is None and Feature.NONCE in self.client.features:
             nonce = fresh_nonce()
         known = self._bench.description

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from tfm_harness.bench.device import Inference
+from tfm_harness.bench.device import Inference, octets
 from tfm_harness.bench.state import DeviceState
 from tfm_harness.config.result_profile import build_result_profile
 from tfm_harness.errors import ConfigError
@@ -52,6 +52,10 @@ DEVICE_KEY = Check(
 )
 _MOST_OF_SECTOR = 4096
 _ROLES = {"iak": "the attestation key", "result": "the key for results", "client": "the client key"}
+
+
+_LONGEST_NONCE = 64
+"""Bytes; RFC 9711 s.4.1."""
 
 
 class Verifier:
@@ -240,12 +244,24 @@ class Verifier:
 
         Raises:
             ConfigError: the build names no attestation key.
-            ValueError: the token was asked for with another challenge: a mistake in the test.
+            ValueError: the token was asked for with another challenge, or the two arguments are swapped: a mistake in
+                the test.
+            TypeError: one of them is no bytes.
         """
+        if isinstance(challenge, tuple):
+            raise TypeError(
+                "challenge: bytes are wanted, and this is a tuple: the challenge first, then what attest() gave"
+            )
         if isinstance(token, tuple):
             asked, token = token
             if asked != challenge:
                 raise ValueError(f"the token was asked for with challenge {asked.hex()}, not {challenge.hex()}")
+        challenge, token = octets("challenge", challenge), octets("token", token)
+        if len(challenge) > _LONGEST_NONCE:
+            raise ValueError(
+                f"a challenge has at most {_LONGEST_NONCE} bytes, and this has {len(challenge)}:"
+                " the challenge first, then the token"
+            )
         now = self._state()
         known = board_token_expectations(
             now.trust.build,

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from tfm_harness.errors import HarnessBug, InfrastructureError
+from tfm_harness.errors import ConfigError, HarnessBug, InfrastructureError
 from tfm_harness.latency.clock import ClockQuality
 
 if TYPE_CHECKING:
@@ -91,8 +91,9 @@ class Board(abc.ABC):
     """A live target. A context manager that leaves nothing running and nothing locked.
 
     Errors: `InfrastructureError` for infrastructure, `ProductError` when the product misbehaves while
-    booting. `ConfigError` only from `flash`, for a file of the build that is not what it should be, or a machine
-    that this host's emulator lacks: everything else is validated before a board is touched.
+    booting. `ConfigError` only from `console`, for a name that the target lacks, and from `flash`, for a file of the
+    build that is not what it should be, or a machine that this host's emulator lacks: everything else is validated
+    before a board is touched.
     """
 
     kind: ClassVar[str]
@@ -161,16 +162,18 @@ class Board(abc.ABC):
         """The console of that name (``ns``, ``secure``, ...).
 
         Raises:
-            HarnessBug: ``console-unknown``: the target has no such console (names that come from users are checked
-                before a board is touched); ``board-state``: the consoles are not open yet.
+            ConfigError: ``console-unknown``: the target has no such console.
+            HarnessBug: ``board-state``: the consoles are not open yet.
         """
         found = self.consoles.get(name)
         if found is not None:
             return found
         if name in self.target.consoles:
             raise HarnessBug(f"console {name!r} used before the board opened it", kind="board-state")
-        raise HarnessBug(
-            f"target {self.name!r} has no console {name!r}",
+        from tfm_harness.config.nearest import did_you_mean
+
+        raise ConfigError(
+            f"target {self.name!r} has no console {name!r}" + did_you_mean(str(name), self.target.consoles),
             kind="console-unknown",
             expected=", ".join(self.target.consoles),
         )

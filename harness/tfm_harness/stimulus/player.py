@@ -168,7 +168,12 @@ class PlayedStimulus(Stimulus):
         played = self._channels.get(channel)
         if played is None:
             known = ", ".join(self._channels) or "no channel: the target declares no sensors"
-            raise ConfigError(f"unknown channel {channel!r}", kind="stimulus-channel", expected=known, where=where)
+            from tfm_harness.config.nearest import did_you_mean
+
+            near = did_you_mean(str(channel), self._channels)
+            raise ConfigError(
+                f"unknown channel {channel!r}{near}", kind="stimulus-channel", expected=known, where=where
+            )
         try:
             native = played.native(value, raw=raw)
             played.counts(native)

@@ -53,9 +53,13 @@ def find_trace(wanted: str | Path) -> Path:
     for candidate in (path, bundled / path):
         if candidate.is_file():
             return candidate
-    names = ", ".join(sorted(file.name for file in bundled.glob("*.csv")))
+    from tfm_harness.config.nearest import did_you_mean
+
+    came = sorted(file.name for file in bundled.glob("*.csv"))
+    names = ", ".join(came)
+    beside = [file.name for file in path.parent.glob("*") if file.suffix in {".csv", ".npz"}]
     raise ConfigError(
-        f"no such trace: {wanted}",
+        f"no such trace: {wanted}" + did_you_mean(path.name, [*beside, *came]),
         kind="trace-missing",
         where=f"{Path.cwd()} and {bundled}",
         expected=f"a file; bundled: {names}",

@@ -20,7 +20,7 @@ from tfm_harness.config.attach import AttachTarget
 from tfm_harness.config.build import Build
 from tfm_harness.config.loading import check_combination, load_target
 from tfm_harness.console.base import Mark
-from tfm_harness.errors import ConfigError, HarnessBug, HarnessError, InfrastructureError
+from tfm_harness.errors import ConfigError, HarnessError, InfrastructureError
 from tfm_harness.protocol.zephyr_shell.client import ZephyrShellDriver
 
 from tests.zephyr_shell.simulator import Device
@@ -230,7 +230,7 @@ def test_bundled_targets() -> None:
 def test_release_twice_and_unknown_console(served: Served, context: RunContext) -> None:
     board = AttachBoard(target({"ns": {"kind": "tcp", "host": "127.0.0.1", "port": served.port}}), context)
     board.acquire()
-    with pytest.raises(HarnessBug, match="console-unknown"):
+    with pytest.raises(ConfigError, match="console-unknown"):
         board.console("secure")
     assert board.console("ns").read_from(Mark(0), limit=0) == b""
     board.release()

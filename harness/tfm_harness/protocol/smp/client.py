@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tfm_harness.errors import ProductError
+from tfm_harness.errors import ConfigError, ProductError
 from tfm_harness.protocol.base import Description, Exchange, Feature, InferResult, PseudoDriver, Source, fresh_nonce
 from tfm_harness.protocol.smp.answers import field
 from tfm_harness.protocol.smp.header import Command
@@ -129,13 +129,13 @@ class SmpDriver(SmpTestCommands, PseudoDriver):
         return field(answer, "tok", bytes)
 
     def public_key(self, name: str) -> bytes:
-        """COSE_Key bytes of ``iak``, ``result`` or ``client``."""
-        answer, _ = self.ask(Command.PUBLIC_KEY, {"key": KEYS[name]}, read=True)
+        """COSE_Key bytes of ``iak``, ``result`` or ``client``; another name is a `ConfigError`, ``no-such-key``."""
+        answer, _ = self.ask(Command.PUBLIC_KEY, {"key": _key(name)}, read=True)
         return field(answer, "key", bytes)
 
     def csr(self, name: str) -> bytes:
-        """PKCS#10 request for ``result`` or ``client``, DER."""
-        answer, _ = self.ask(Command.CSR, {"key": KEYS[name]}, read=True)
+        """PKCS#10 request for ``result`` or ``client``, DER; another name is a `ConfigError`, ``no-such-key``."""
+        answer, _ = self.ask(Command.CSR, {"key": _key(name)}, read=True)
         return field(answer, "csr", bytes)
 
     def _model_id(self, name: str) -> bytes:
@@ -147,3 +147,17 @@ class SmpDriver(SmpTestCommands, PseudoDriver):
             kind="no-such-model",
             seen=", ".join(sorted({entry.name for entry in self.models()})) or "no models",
         )
+
+
+def _key(name: str) -> int:
+    number = KEYS.get(name)
+    if number is None:
+        from tfm_harness.config.nearest import did_you_mean
+
+        raise ConfigError(
+            f"this firmware has no key {name!r}" + did_you_mean(str(name), KEYS),
+            kind="no-such-key",
+            expected=", ".join(KEYS),
+            seen=str(name),
+        )
+    return number
