@@ -80,6 +80,23 @@ def test_a_run_that_is_cut_short_without_a_signal_is_not_passed(project: Project
     assert record(project).verdict != "passed"
 
 
+def test_a_suite_outside_the_rootdir_keeps_its_name_where_tests_did_not_run(
+    project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """As with an installed wheel: pytest's ids have no folder then."""
+    folder = tmp_path_factory.mktemp("site") / "elsewhere"
+    folder.mkdir()
+    (folder / "test_it.py").write_text("def test_zero(device): assert 0\n" + CHECKS)
+    (folder / "README.md").write_text(TABLE)
+    result = project.run(f"--rootdir={project.path}", "-x", str(folder))
+    assert result.ret == 1, result.stdout.str()
+    tests = record(project).tests
+    assert [(test.suite, test.combination) for test in tests] == [("elsewhere", "bench+fw")] * len(tests)
+    assert [test.outcome for test in tests] == ["failed", *["not run"] * (len(tests) - 1)]
+    assert len(tests) == 3
+    assert [(entry.suite, entry.passed, entry.total) for entry in record(project).suites] == [("elsewhere", 0, 3)]
+
+
 def test_only_what_ran_whole_is_proved(project: Project) -> None:
     project.test(CHECKS)
     (project.path / "mine" / "README.md").write_text(TABLE)

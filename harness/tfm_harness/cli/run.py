@@ -67,6 +67,10 @@ def pytest_arguments(args: argparse.Namespace) -> list[str]:
     config = next((path for name in _CONFIGS if (path := Path.cwd() / name).is_file()), None)
     if config is not None:
         command.append(f"--config-file={config}")
+    if Path.cwd() == bundled("suites").parent:
+        # The checkout's own setting is for its unit tests. A suite's waits have deadlines of their own, and on a slow
+        # host a dump of all threads in the middle of a run would only look like a failure.
+        command += ["-o", "faulthandler_timeout=0"]
     for option in OPTIONS:
         value = getattr(args, option.name.replace("-", "_"))
         # In one word: pytest looks for its rootdir near paths that stand alone.

@@ -103,6 +103,8 @@ class RunLog:
 
     Attributes:
         collected: ids of the tests that were chosen.
+        places: combination and suite of each of them. The id of a test outside pytest's rootdir (the suites of an
+            installed wheel) has no folder, and so does not tell its suite.
         left_out: tests that the user left out, by combination and suite, with their ids.
         suites: folder of each suite that takes part.
         interrupted: the signal that ended the run before its end.
@@ -116,6 +118,7 @@ class RunLog:
         self.moves: list[MoveEntry] = []
         self.checks: dict[str, CheckEntry] = {}
         self.collected: dict[str, None] = {}
+        self.places: dict[str, tuple[str, str]] = {}
         self.left_out: dict[str, tuple[str, str]] = {}
         self.suites: dict[str, Path] = {}
         self.interrupted = ""
@@ -213,12 +216,12 @@ class RunLog:
         found += [
             TestEntry(
                 nodeid=nodeid,
-                combination=self._combination(nodeid),
-                suite=_folder(nodeid),
+                combination=combination,
+                suite=suite,
                 outcome="not run",
                 message="the run ended before this test",
             )
-            for nodeid in self.collected
+            for nodeid, (combination, suite) in ((each, self._place(each)) for each in self.collected)
             if nodeid not in self._tests
         ]
         return tuple(found)
@@ -228,10 +231,12 @@ class RunLog:
         """How many of the collected tests never reached their end."""
         return sum(nodeid not in self._tests or not self._tests[nodeid].ended for nodeid in self.collected)
 
-    def _combination(self, nodeid: str) -> str:
-        return next(
-            (combination.name for combination in self.combinations if combination.name in nodeid.partition("[")[2]), ""
-        )
+    def _place(self, nodeid: str) -> tuple[str, str]:
+        """Combination and suite; guessed where a test process ended before it told them."""
+        if nodeid in self.places:
+            return self.places[nodeid]
+        case = nodeid.partition("[")[2]
+        return next((each.name for each in self.combinations if each.name in case), ""), _folder(nodeid)
 
     # -- waivers
 
@@ -241,7 +246,7 @@ class RunLog:
         suites = suites_around(self.suites, SUITES) if any(c.build.waivers for c in self.combinations) else {}
         for combination in self.combinations:
             own = [test for test in tests if test.combination == combination.name]
-            left_out = [nodeid for nodeid, (on, _) in self.left_out.items() if on in {combination.name, ""}]
+            left_out = [(of, nodeid) for nodeid, (on, of) in self.left_out.items() if on in {combination.name, ""}]
             for waiver in combination.build.granted():
                 yield WaiverEntry(
                     combination=combination.name,

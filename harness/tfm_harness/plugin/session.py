@@ -197,7 +197,8 @@ class HarnessPlugin:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Which suites take part."""
-        self.log.collected.update(dict.fromkeys(item.nodeid for item in session.items))
+        self.log.places.update({item.nodeid: (combination_name(item), suite_of(item)) for item in session.items})
+        self.log.collected.update(dict.fromkeys(self.log.places))
         self.log.suites.update({item.path.parent.name: item.path.parent for item in session.items})
 
     @pytest.hookimpl(optionalhook=True)
@@ -448,6 +449,7 @@ class HarnessPlugin:
             "boards": [dump(run) for run in self.log.boards.values()],
             "moves": [dump(move) for move in self.log.moves],
             "left_out": {nodeid: list(where) for nodeid, where in self.log.left_out.items()},
+            "places": {nodeid: list(where) for nodeid, where in self.log.places.items()},
             "suites": {name: str(folder) for name, folder in self.log.suites.items()},
         }
 
@@ -474,6 +476,7 @@ class HarnessPlugin:
             self.log.merge_board(replace(run, board=replace(run.board, worker=worker)))
         self.log.moves += [load(MoveEntry, text) for text in share.get("moves", ())]
         self.log.left_out.update({nodeid: (on, of) for nodeid, (on, of) in share.get("left_out", {}).items()})
+        self.log.places.update({nodeid: (on, of) for nodeid, (on, of) in share.get("places", {}).items()})
         self.log.suites.update({name: Path(folder) for name, folder in share.get("suites", {}).items()})
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

@@ -25,7 +25,7 @@ def waiver_state(
     waiver: Waiver,
     tests: Sequence[TestEntry],
     *,
-    left_out: Sequence[str],
+    left_out: Sequence[tuple[str, str]],
     suites: Mapping[str, Sequence[Test]],
     complete: bool,
 ) -> WaiverState:
@@ -37,7 +37,7 @@ def waiver_state(
     Args:
         waiver: of the build.
         tests: all tests of the build's combination.
-        left_out: ids of the tests that the user left out.
+        left_out: suite and id of each test that the user left out.
         suites: the tests of each suite by its name, whether it took part or not (`suites_around`).
         complete: whether every bundled suite ran with nothing left out.
     """
@@ -50,7 +50,7 @@ def waiver_state(
         return "not judged"
     ended = {(test.suite, _function(test.nodeid)) for test in tests if test.outcome in _ENDED}
     other = {(test.suite, _function(test.nodeid)) for test in tests if test.outcome not in _ENDED}
-    other |= {(Path(nodeid.partition("::")[0]).parent.name, _function(nodeid)) for nodeid in left_out}
+    other |= {(suite, _function(nodeid)) for suite, nodeid in left_out}
     judges = {
         (name, test.name)
         for name, known in suites.items()
