@@ -86,22 +86,40 @@ def board(tmp_path: Path) -> Iterator[Pty]:
     made.close()
 
 
-def echo(fd: int) -> None:
-    with contextlib.suppress(OSError):
-        while data := os.read(fd, 65536):
-            left = memoryview(data)
-            while left:
-                left = left[os.write(fd, left) :]
+@contextlib.contextmanager
+def echoing(fd: int) -> Iterator[None]:
+    """What comes from `fd` is sent back, until the block ends; then no thread is left that would read from `fd`.
+
+    A thread that outlives its test reads from the next file of that number, and takes the bytes of another test.
+    """
+    stopped, stop = os.pipe()
+
+    def echo() -> None:
+        with contextlib.suppress(OSError):
+            while stopped not in select.select([fd, stopped], [], [])[0] and (data := os.read(fd, 65536)):
+                left = memoryview(data)
+                while left and stopped not in (ready := select.select([stopped], [fd], []))[0]:
+                    left = left[os.write(fd, left[:4096]) if ready[1] else 0 :]
+
+    thread = threading.Thread(target=echo, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        os.close(stop)  # the other end reads as ended
+        thread.join(PATIENCE)
+        os.close(stopped)
+    assert not thread.is_alive()
 
 
 def test_every_byte_of_a_tty_comes_back_counted(board: Pty) -> None:
-    threading.Thread(target=echo, args=(board.master,), daemon=True).start()
     transport = open_endpoint(SerialEndpoint(port=str(board.link)))
     try:
-        writer = threading.Thread(target=write_all, args=(transport, BLOB))
-        writer.start()
-        assert read_exactly(transport, len(BLOB)) == BLOB
-        writer.join()
+        with echoing(board.master):
+            writer = threading.Thread(target=write_all, args=(transport, BLOB))
+            writer.start()
+            assert read_exactly(transport, len(BLOB)) == BLOB
+            writer.join()
     finally:
         transport.close()
 
@@ -264,8 +282,7 @@ def listener() -> Iterator[socket.socket]:
 def test_tcp_port(listener: socket.socket) -> None:
     transport = open_endpoint(TcpEndpoint(kind="tcp", host="127.0.0.1", port=listener.getsockname()[1]))
     peer, _ = listener.accept()
-    with peer:
-        threading.Thread(target=echo, args=(peer.fileno(),), daemon=True).start()
+    with peer, echoing(peer.fileno()):
         writer = threading.Thread(target=write_all, args=(transport, BLOB))
         writer.start()
         assert read_exactly(transport, len(BLOB)) == BLOB
@@ -353,12 +370,12 @@ def test_rfc2217_through_ser2net(board: Pty, tmp_path: Path) -> None:
     try:
         transport = connect_when_up(Rfc2217Endpoint(kind="rfc2217", host="127.0.0.1", port=port))
         try:
-            threading.Thread(target=echo, args=(board.master,), daemon=True).start()
             small = BLOB[:4096]
-            writer = threading.Thread(target=write_all, args=(transport, small))
-            writer.start()
-            assert read_exactly(transport, len(small)) == small
-            writer.join()
+            with echoing(board.master):
+                writer = threading.Thread(target=write_all, args=(transport, small))
+                writer.start()
+                assert read_exactly(transport, len(small)) == small
+                writer.join()
         finally:
             transport.close()
     finally:
