@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from tfm_harness.errors import ConfigError
 from tfm_harness.farm.record import SCHEMA, NightRecord
 from tfm_harness.files import read_file
+from tfm_harness.report.harmless import harmless
 from tfm_harness.report.storage import MAX_FILE, dump, load, schema_of, write_text
 
 __all__ = ["load_night", "night_schema", "save_night"]
@@ -22,7 +23,7 @@ def save_night(record: NightRecord, path: Path) -> None:
     Raises:
         InfrastructureError: kind ``report-write``.
     """
-    write_text(path, [f'{{\n "schema": "{SCHEMA}",{dump(record, indent=1)[1:]}\n'])
+    write_text(path, [f'{{\n "schema": "{SCHEMA}",{dump(harmless(record), indent=1)[1:]}\n'])
 
 
 def load_night(path: Path) -> NightRecord:
@@ -38,7 +39,7 @@ def load_night(path: Path) -> NightRecord:
         if schema != SCHEMA:
             raise _refused(file, f"schema {schema!r}")
         # Once more as JSON: a strict reading takes lists for tuples only there.
-        return load(NightRecord, json.dumps(known))
+        return harmless(load(NightRecord, json.dumps(known)))
     except (OSError, ValidationError, ValueError, RecursionError) as error:
         raise _refused(file, f"{type(error).__name__}: {str(error).splitlines()[0]}") from error
 

@@ -9,6 +9,7 @@ from tfm_harness.farm.night import Night
 from tfm_harness.farm.outcome import said
 from tfm_harness.farm.record import NightRecord, NightTest
 from tfm_harness.farm.simulate import Expected
+from tfm_harness.report.harmless import harmless
 from tfm_harness.report.headline import WHOSE
 from tfm_harness.safe_text import safe
 
@@ -67,6 +68,7 @@ def _time(seconds: float) -> str:
 
 def summary_words(record: NightRecord) -> str:
     """What happened, by whose responsibility."""
+    record = harmless(record)
     lines = [f"night {record.name} of {record.farm}: {record.verdict.upper()}", record.headline]
     lines += _section("the product", _product(record.tests))
     lines += _section("flaky: failed, and passed in another try", _flaky(record.tests))

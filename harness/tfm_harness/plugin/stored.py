@@ -36,6 +36,7 @@ class RunKeeper:
         if self._url:
             from tfm_harness.history.database import Database
             from tfm_harness.history.keep import keep_run
+            from tfm_harness.report.harmless import harmless
 
             with Database(self._url) as database:
-                keep_run(database, record, folder=str(run_dir.resolve()))
+                keep_run(database, harmless(record), folder=str(run_dir.resolve()))

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from tfm_harness.report.harmless import harmless
 from tfm_harness.report.headline import ORDER, WHOSE, title
 from tfm_harness.report.record import (
     CombinationEntry,
@@ -35,6 +36,7 @@ def summary(terminal: pytest.TerminalReporter, run: RunRecord) -> None:
     """Write the summary of a run."""
     if not any(test.combination for test in run.tests):
         return
+    run = harmless(run)
     terminal.section("tfm-harness", bold=True)
     by_combination: dict[str, list[TestEntry]] = defaultdict(list)
     for test in run.tests:
@@ -283,7 +285,7 @@ def _wrapped(terminal: pytest.TerminalReporter, text: str, indent: int = 0, **ma
         break_on_hyphens=False,
     )
     for line in lines:
-        terminal.write_line(line, **markup)
+        terminal.write_line(safe(line), **markup)  # a break may bring anything to the beginning of a line
 
 
 def _clip(text: str, limit: int = 200) -> str:

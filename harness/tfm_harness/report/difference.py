@@ -7,6 +7,7 @@ from typing import Any
 
 from tfm_harness.findings import Report
 from tfm_harness.latency.regression import Night, regression_gate
+from tfm_harness.report.harmless import harmless
 from tfm_harness.report.record import LatencyEntry, ParityOutput, RunRecord
 
 __all__ = ["Change", "RunDifference", "compare_runs"]
@@ -48,6 +49,7 @@ def compare_runs(before: RunRecord, after: RunRecord) -> RunDifference:
 
     A test that no longer reaches a verdict is worse: silence is no pass.
     """
+    before, after = harmless(before), harmless(after)
     changes: list[Change] = []
     compared = _tests(before, after, changes)
     compared += _parity(before, after, changes)

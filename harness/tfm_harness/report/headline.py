@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tfm_harness.report.record import RunRecord, in_words, proven_words
+from tfm_harness.safe_text import safe
 
 __all__ = ["ORDER", "WHOSE", "colour", "headline", "title"]
 
@@ -77,4 +78,4 @@ def headline(run: RunRecord) -> str:
         parts.append(words)
     if run.lost():
         parts.append("lost: " + ", ".join(board.name for board in run.lost()))
-    return "; ".join(parts)
+    return safe("; ".join(parts))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from tfm_harness.report import svg
+from tfm_harness.report.harmless import harmless
 from tfm_harness.report.headline import ORDER, WHOSE, colour, headline, title
 from tfm_harness.report.record import (
     FindingEntry,
@@ -83,6 +84,7 @@ def write_html(run: RunRecord, path: Path) -> None:
 
 def render_html(run: RunRecord) -> str:
     """The page as text."""
+    run = harmless(run)
     broken = [t for t in run.tests if t.outcome in {"failed", "error"}]
     uncovered = [t for t in run.tests if t.outcome in {"not covered", "skipped", "not run", "blocked"}]
     shown: dict[str, list[tuple[TestEntry, FindingEntry]]] = {"failed": [], "waived": [], "noted": []}

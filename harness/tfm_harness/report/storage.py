@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.files import read_file, whole_file
+from tfm_harness.report.harmless import harmless, needs_cleaning
 from tfm_harness.report.older import FIRST_SCHEMA, from_first
 from tfm_harness.report.record import SCHEMA, RunRecord, TestEntry
 
@@ -96,7 +97,7 @@ def save_run(run: RunRecord, path: Path) -> None:
     Raises:
         InfrastructureError: kind ``report-write``.
     """
-    write_text(path, _lines(run))
+    write_text(path, _lines(harmless(run)))
 
 
 def _lines(run: RunRecord) -> Iterator[str]:
@@ -141,11 +142,11 @@ def parse_run(file: Path, data: bytes) -> RunRecord:
     found = _SCHEMA_WORD.match(data)
     try:
         if found is None or found[1] != SCHEMA.encode():
-            return _other_version(file, data)
+            return harmless(_other_version(file, data))
         record: RunRecord = _adapter(RunRecord).validate_json(b"{" + data[found.end() :].lstrip().removeprefix(b","))
     except ValidationError as exc:
         raise _refused(file, _first_error(exc)) from exc
-    return record
+    return harmless(record) if needs_cleaning(data) else record
 
 
 def _other_version(file: Path, data: bytes) -> RunRecord:

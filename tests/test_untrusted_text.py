@@ -1,0 +1,144 @@
+"""Payloads through every text field of every record, into every output: the pages, exports, mails, summaries.
+
+The fields are found by walking the record types: one that is added later is covered without a word here.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tfm_harness.farm.record import NightBoard, NightBuild, NightNotRun, NightRecord, NightSession, NightTest, NightTry
+from tfm_harness.farm.storage import save_night
+from tfm_harness.farm.words import summary_words
+from tfm_harness.plugin.summary import summary as terminal_summary
+from tfm_harness.report import RunRecord, load_run, save_run
+from tfm_harness.report.harmless import harmless, needs_cleaning
+from tfm_harness.report.record import AccuracyEntry, ConsoleExcerpt, MoveEntry, WaiverEntry
+from tfm_harness.report.storage import _lines
+
+from tests.campaigns.exports import every_export
+from tests.history.records import record
+from tests.untrusted import PAYLOADS, filled, troubles
+
+ON = "mps3+app"
+
+
+def whole() -> RunRecord:
+    """A run that has entries of each kind."""
+    return replace(
+        record(),
+        interrupted="SIGTERM",
+        moves=(MoveEntry(nodeid="n", combination=ON, before="a", after="b", why="gone"),),
+        waivers=(WaiverEntry(combination=ON, finding="a.b", reason="known", where="x:1", state="unused"),),
+        consoles=(ConsoleExcerpt(combination=ON, board="b0", name="ns", text="last words"),),
+        accuracy=(
+            AccuracyEntry(
+                combination=ON, model="m", metric="top-1", device=0.5, reference=1.0, labels=("a", "b"),
+                device_matrix=((1, 1), (0, 2)), reference_matrix=((2, 0), (0, 2)), differing=("x",),
+            ),
+        ),
+    )  # fmt: skip
+
+
+def test_the_record_has_entries_of_each_kind() -> None:
+    """Else fields of an empty list would hold no payload."""
+    empty = [name for name in RunRecord.__dataclass_fields__ if getattr(whole(), name) in ((), {}, "")]
+    assert set(empty) <= {"traces", "version", "package_sha256"}, empty
+
+
+@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+def test_every_export_and_the_page(payload: str) -> None:
+    run = filled(whole(), payload)
+    wrong = [trouble for name, text in every_export(run).items() for trouble in troubles(name, text)]
+    assert not wrong, "\n".join(wrong)
+
+
+class Terminal:
+    """What the summary needs of pytest's terminal."""
+
+    def __init__(self) -> None:
+        self.out = io.StringIO()
+        self.config = None
+        self._tw = self
+        self.fullwidth = 120
+        self.isatty = False
+        self.hasmarkup = False
+
+    def write_line(self, line: str, **_markup: bool) -> None:
+        self.out.write(line + "\n")
+
+    def write(self, text: str, **_markup: bool) -> None:
+        self.out.write(text)
+
+    line = write_line
+
+    def ensure_newline(self) -> None: ...
+
+    def section(self, title: str, *_: object, **_more: object) -> None:
+        self.out.write(f"== {title} ==\n")
+
+    write_sep = lambda self, _sep, title="", **_markup: self.section(title)  # noqa: E731 - pytest's own name
+
+
+@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+def test_the_summary_in_the_terminal(payload: str) -> None:
+    terminal = Terminal()
+    terminal_summary(terminal, filled(whole(), payload))  # type: ignore[arg-type]
+    said = terminal.out.getvalue()
+    assert len(said) > 100
+    assert not troubles("summary.txt", said)
+
+
+def night() -> NightRecord:
+    tried = NightTry(session="s", board="b", outcome="failed", responsibility="product", kind="k", message="m")
+    return NightRecord(
+        name="n", farm="farm.yaml", farm_sha256="00", verdict="failed", headline="h", ended_early="killed",
+        engine="local",
+        builds=(NightBuild(name="app", source="x", files={"a": "00"}),),
+        boards=(NightBoard(name="b", pool="p", before="Good", state="Bad", reason="r", away="w", host="h"),),
+        sessions=(NightSession(name="s", pool="p", build="app", board="b", trouble="t", headline="h", why="w"),),
+        tests=tuple(
+            NightTest(pool="p", build="app", test=f"t{n}", boards=("b",), outcome=outcome, tries=(tried, tried))  # type: ignore[arg-type]
+            for n, outcome in enumerate(("failed", "flaky", "error"))
+        ),
+        not_run=(NightNotRun(pool="p", build="app", suites=("s",), why="w"),),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+def test_a_nights_words_and_record(payload: str, tmp_path: Path) -> None:
+    made = filled(night(), payload)
+    said = summary_words(made)
+    assert not troubles("night.txt", said)
+    save_night(made, tmp_path / "night.json")
+    assert not troubles("night.json", (tmp_path / "night.json").read_text())
+
+
+@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+def test_a_record_on_the_disk_is_harmless_to_print(payload: str, tmp_path: Path) -> None:
+    """People cat it, and CI systems print artefacts."""
+    run = filled(whole(), payload)
+    save_run(run, tmp_path / "run.json")
+    text = (tmp_path / "run.json").read_text()
+    assert not troubles("run.json", text)
+    assert load_run(tmp_path / "run.json").verdict == run.verdict
+
+
+@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+def test_a_record_from_elsewhere_is_cleaned_when_it_is_read(payload: str, tmp_path: Path) -> None:
+    """Written by another program, without a thought of what its texts may do."""
+    run = filled(whole(), payload.encode("utf-8", "replace").decode())
+    path = tmp_path / "run.json"
+    path.write_text("".join(_lines(run)))
+    assert load_run(path) == harmless(run)
+
+
+def test_an_ordinary_record_is_not_walked() -> None:
+    plain = "".join(_lines(record())).encode()
+    assert not needs_cleaning(plain)
+    assert harmless(record()) == record()
+    kept = record()
+    assert harmless(kept) is kept
