@@ -10,7 +10,7 @@ import dataclasses
 import enum
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, Final, TypeVar, cast
 
 from tfm_harness.safe_text import safe
@@ -48,7 +48,7 @@ def _clean(value: Any) -> Any:  # noqa: ANN401 - whatever a record holds
         pairs = {_clean(key): _clean(item) for key, item in value.items()}
         same = all(key in value and pairs[key] is value[key] for key in pairs) and len(pairs) == len(value)
         return value if same else pairs
-    names = _fields(type(value))
+    names = _fields(cast("Hashable", type(value)))  # mypy does not know that classes are
     if not names:
         return value
     changed = {}
