@@ -432,6 +432,7 @@ def _evidence() -> dict[str, tuple[Target, list[bytes]]]:
     from tfm_harness.findings import Report
     from tfm_harness.verify.cbor import CborError
     from tfm_harness.verify.components import ExpectedComponent
+    from tfm_harness.verify.cose_encrypt0 import parse_encrypted
 
     from tests.verify import verify_kit as kit
 
@@ -457,6 +458,10 @@ def _evidence() -> dict[str, tuple[Target, list[bytes]]]:
                 read()
         check_stamp(data, b"x", [], Report(), "x")
 
+    def encrypted(data: bytes) -> None:
+        with contextlib.suppress(ValueError):
+            parse_encrypted(data)
+
     def appraised(data: bytes) -> None:
         appraise(data, read_corim(corim), Report(), challenge=kit.CHALLENGE)
 
@@ -470,6 +475,7 @@ def _evidence() -> dict[str, tuple[Target, list[bytes]]]:
         "corim": (both, [corim]),
         "tagged-cbor": (tagged, [encode_tagged(Tagged(500, {1: b"x"}))]),
         "envelope": (envelope, [json.dumps(said).encode()]),
+        "encrypted": (encrypted, [cbor2.dumps(cbor2.CBORTag(16, [cbor2.dumps({1: 1}), {5: bytes(12)}, bytes(24)]))]),
         "timestamp": (stamp, [bytes.fromhex("30053003020102"), b"https://user@host:1/x?y"]),
         "bom": (check_bom, [json.dumps(bom).encode()]),
         "appraised-token": (appraised, [kit.message(kit.enc(kit.rfc_claims()))]),
