@@ -29,3 +29,16 @@ uint32_t probe_access(bool write, uint32_t address, uint32_t size, uint32_t writ
 	}
 	return value;
 }
+
+uint32_t probe_interrupts_wait(void)
+{
+	uint32_t mask;
+
+	__asm volatile("mrs %0, primask\n cpsid i\n isb" : "=r"(mask)::"memory");
+	return mask;
+}
+
+void probe_interrupts_as_before(uint32_t mask)
+{
+	__asm volatile("msr primask, %0\n isb" ::"r"(mask) : "memory");
+}

@@ -2,6 +2,7 @@
 /*
  * Attempts to break the isolation, from the side that is to be kept out, for a tester outside.
  */
+#include "clock.h"
 #include "commands.h"
 #include "probe_access.h"
 #include "psa/client.h"
@@ -111,10 +112,11 @@ static int32_t faults(const struct smp_context *context, const struct cbor_value
 
 /* psa-call */
 
-enum { CALL_HANDLE, CALL_TYPE, CALL_IN, CALL_OUT, CALL_IN_ARRAY, CALL_OUT_ARRAY };
+enum { CALL_HANDLE, CALL_TYPE, CALL_IN, CALL_OUT, CALL_IN_ARRAY, CALL_OUT_ARRAY, CALL_TIMED };
 static const struct cbor_field call_fields[] = {
 	{ "h", CBOR_TYPE_UINT, true },    { "type", CBOR_TYPE_INT, true }, { "in", CBOR_TYPE_PAIRS, true },
 	{ "out", CBOR_TYPE_PAIRS, true }, { "ia", CBOR_TYPE_UINT, false }, { "oa", CBOR_TYPE_UINT, false },
+	{ "tm", CBOR_TYPE_UINT, false },
 };
 
 /*
@@ -131,7 +133,8 @@ static int32_t raw_psa_call(const struct smp_context *context, const struct cbor
 	(void)context;
 	if (values[CALL_HANDLE].number > UINT32_MAX || type < INT16_MIN || type > INT16_MAX ||
 	    in_len > (IN_LEN_MASK >> IN_LEN_OFFSET) || out_len > (OUT_LEN_MASK >> OUT_LEN_OFFSET) ||
-	    values[CALL_IN_ARRAY].number > UINT32_MAX || values[CALL_OUT_ARRAY].number > UINT32_MAX) {
+	    values[CALL_IN_ARRAY].number > UINT32_MAX || values[CALL_OUT_ARRAY].number > UINT32_MAX ||
+	    values[CALL_TIMED].number > 1) {
 		return PSA_ERROR_INVALID_ARGUMENT;
 	}
 	for (size_t i = 0; i < in_len; i++) {
@@ -147,12 +150,23 @@ static int32_t raw_psa_call(const struct smp_context *context, const struct cbor
 		values[CALL_IN_ARRAY].present ? (const psa_invec *)(uintptr_t)values[CALL_IN_ARRAY].number : in_vec;
 	psa_outvec *const outs =
 		values[CALL_OUT_ARRAY].present ? (psa_outvec *)(uintptr_t)values[CALL_OUT_ARRAY].number : out_vec;
+	const bool timed = values[CALL_TIMED].number == 1;
+	/* The bytes of the next request interrupt nothing between the two looks at the clock. */
+	const uint32_t mask = timed ? probe_interrupts_wait() : 0;
+	const uint64_t begun = ticks_now();
 	const psa_status_t status = tfm_psa_call_veneer((psa_handle_t)(uint32_t)values[CALL_HANDLE].number,
 							PARAM_PACK(type, in_len, out_len), in, outs);
+	const uint64_t taken = ticks_now() - begun;
 
-	cbor_put_map(out, 1);
+	if (timed) {
+		probe_interrupts_as_before(mask);
+	}
+	cbor_put_map(out, timed ? 2 : 1);
 	cbor_put_text(out, "st");
 	cbor_put_int(out, status);
+	if (timed) {
+		put_uint_pair(out, "t", taken < UINT32_MAX ? taken : UINT32_MAX);
+	}
 	return SMP_ERR_OK;
 }
 

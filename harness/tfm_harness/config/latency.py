@@ -46,6 +46,9 @@ class LatencyConfig(Strict):
         description="the firmware signs in constant time, or its cryptography masks secrets and its time varies "
         "(Mbed TLS); then the time may not follow the secret",
     )
+    inference: Literal["constant", "any"] = Field(
+        default="any", description="`constant`: the time of an inference must not depend on its input"
+    )
     threshold: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.01, description="relative change of the median that counts as a regression"
     )

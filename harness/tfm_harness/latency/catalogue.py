@@ -14,6 +14,11 @@ __all__ = [
     "COUNTER_RATE",
     "COUNTER_WITHIN_HOST",
     "DRIFT",
+    "DUDECT_DIGEST",
+    "DUDECT_INFERENCE",
+    "DUDECT_INPUT",
+    "DUDECT_SIGNING",
+    "DUDECT_TAG",
     "FASTER",
     "GATE_JUDGED",
     "MLPERF_DURATION",
@@ -109,6 +114,32 @@ SIGNING_JUDGED = _check(
     "signing-judged",
     "the host knows the key, so that the time to sign can be compared with the secret number",
     "tfm-harness: what is not judged is said",
+    Severity.INFO,
+)
+DUDECT_TAG = _check(
+    "dudect-tag",
+    "the time to refuse a stored object does not depend on which byte of its tag is wrong",
+    "FIPS 140-3 IG 12.A (timing); CWE-208; dudect (DATE 2017)",
+)
+DUDECT_DIGEST = _check(
+    "dudect-digest",
+    "the time to refuse a digest does not depend on which byte of it is wrong",
+    "CWE-208; dudect (DATE 2017)",
+)
+DUDECT_SIGNING = _check(
+    "dudect-signing",
+    "the time to sign does not depend on what is signed, by Welch's t of two classes",
+    "FIPS 140-3 IG 12.A (timing); dudect (DATE 2017)",
+)
+DUDECT_INFERENCE = _check(
+    "dudect-inference",
+    "the time of an inference does not depend on its input, where the build says so",
+    "arXiv 2103.14739 (inputs recovered from timing); build YAML: latency.inference",
+)
+DUDECT_INPUT = _check(
+    "dudect-input",
+    "the time of an inference does not depend on its input",
+    "arXiv 2103.14739 (inputs recovered from timing)",
     Severity.INFO,
 )
 ONE_FREQUENCY = _check(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import struct
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tfm_harness.bench.device import Inference
 from tfm_harness.bench.not_covered import NotCovered
-from tfm_harness.findings import Report
+from tfm_harness.findings import Check, Report
 from tfm_harness.latency.budget import check_budget
 from tfm_harness.latency.clock import Clock, ClockQuality
 from tfm_harness.latency.counter import (
@@ -20,6 +21,7 @@ from tfm_harness.latency.counter import (
     check_run_accounts,
     run_share,
 )
+from tfm_harness.latency.dudect import CERTAIN, SUSPICIOUS, Dudect, check_dudect
 from tfm_harness.latency.mlperf import RUNS, check_mlperf, run_mlperf
 from tfm_harness.latency.phases import check_phases
 from tfm_harness.latency.regression import GateResult, Night, regression_gate
@@ -56,6 +58,22 @@ class Latency:
     def __init__(self, bench: Bench, report: Report) -> None:
         self._bench = bench
         self.report = report
+
+    def dudect(self, times: tuple[Sequence[int], Sequence[int]], check: Check, *, subject: str) -> Dudect:
+        """Judge two classes of times, fixed and random inputs, and draw t beside the run's transcripts.
+
+        Raises:
+            ValueError: too few measurements for a verdict.
+        """
+        from tfm_harness.report.svg import standing_alone, t_values
+
+        found = check_dudect(*times, check, self.report, subject=subject)
+        values = [("raw", found.raw), *((f"{share:.1%}", t) for share, t in found.cropped), ("2nd", found.second)]
+        title = f"{subject} on {self._bench.combination.name}: {found}"
+        chart = standing_alone(t_values(values, (SUSPICIOUS, CERTAIN), title=title))
+        path = self._bench.context.run_dir / f"{check.id}-{self._bench.board.name}.svg"
+        path.write_text(chart, encoding="utf-8")
+        return found
 
     @property
     def clock(self) -> Clock:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup, escape
 
-__all__ = ["ecdf", "histogram", "phases", "traces", "trend"]
+__all__ = ["ecdf", "histogram", "phases", "standing_alone", "t_values", "traces", "trend"]
 
 WIDTH, HEIGHT, SMALL = 440, 190, 140  # narrow: text stays readable when a phone shrinks a chart
 LEFT, RIGHT, TOP, BOTTOM = 66, 14, 24, 38
@@ -288,3 +288,40 @@ def trend(points: Sequence[tuple[str, float, bool]], *, unit: str, title: str) -
     for at, (night, value, marked) in enumerate(finite):
         plot.dot(at, value, "wrong" if marked else "s0", f"{night}: {value:.6g}", large=marked)
     return plot.markup([])
+
+
+def t_values(values: Sequence[tuple[str, float]], limits: Sequence[float], *, title: str) -> Markup:
+    """|t| of each test of two classes of times, on a logarithmic axis, with limits as horizontal lines.
+
+    Args:
+        values: (test, t), in order; what is infinite is drawn at the top.
+        limits: of |t|, from which on it is suspicious, and certain.
+        title: what was timed.
+    """
+    if not values:
+        return Markup("")
+    finite = [abs(t) for _, t in values if math.isfinite(t)]
+    top = math.log10(max([*finite, *limits]) * 3)
+    plot = _Plot((-0.7, len(values) - 0.3), (-1.0, top), "test", "|t|", title)
+    plot.ticks_y = [(float(power), f"{10.0**power:g}") for power in range(-1, int(top) + 1)]
+    step = max(1, len(values) // 6)
+    plot.ticks_x = [(float(at), values[at][0]) for at in range(0, len(values), step)]
+    for limit in limits:
+        height = math.log10(limit)
+        plot.line([(-0.7, height), (len(values) - 0.3, height)], "limit", f"|t| {limit:g}")
+    for at, (name, t) in enumerate(values):
+        size = top if not math.isfinite(t) else max(-1.0, math.log10(abs(t)) if t else -1.0)
+        plot.dot(at, size, "wrong" if abs(t) > min(limits) else "s0", f"{name}: t {t:+.2f}", large=abs(t) > min(limits))
+    return plot.markup([])
+
+
+def standing_alone(figure: Markup) -> str:
+    """A chart of this module as a file of its own, which needs no page's style."""
+    begin, end = figure.index("<svg"), figure.index("</svg>") + len("</svg>")
+    style = (
+        "<style>svg{font:11px sans-serif;background:#fff}.line{fill:none;stroke:#236}.limit{stroke:#c33}"
+        ".grid{stroke:#ddd}.axis{stroke:#333}.s0{fill:#236}.wrong{fill:#c33}.line.limit{fill:none}</style>"
+    )
+    markup = str(figure)[begin:end].replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    head, _, rest = markup.partition("</title>")
+    return f"{head}</title>{style}{rest}"

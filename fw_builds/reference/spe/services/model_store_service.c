@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "bytes.h"
 #include "model_store.h"
 #include "services.h"
 #include "sha256.h"
@@ -136,7 +137,8 @@ static psa_status_t activate(const psa_msg_t *msg)
 		return PSA_ERROR_BUFFER_TOO_SMALL;
 	}
 	(void)psa_read(msg->handle, 0, wanted, sizeof wanted);
-	if (upload_total == 0 || upload_received != upload_total || memcmp(wanted, upload_sha256, sizeof wanted) != 0) {
+	if (upload_total == 0 || upload_received != upload_total ||
+	    !bytes_equal(wanted, upload_sha256, sizeof wanted)) {
 		return PSA_ERROR_DOES_NOT_EXIST;
 	}
 	sha256(upload, upload_total, digest);

@@ -148,6 +148,13 @@ class SmpTestCommands(SmpCore):
         """Many raw calls (handle, type, inputs, outputs) close together; each one's psa_status_t."""
         return [signed(answer, "st") for answer in self._answers(Command.PSA_CALL, [_call(*call) for call in calls])]
 
+    def psa_call_timed(self, calls: Sequence[PsaCall]) -> list[tuple[int, int]]:
+        """As `psa_call_many`; each one's psa_status_t, and the ticks of the device's counter that it took."""
+        return [
+            (signed(answer, "st"), field(answer, "t", int))
+            for answer in self._answers(Command.PSA_CALL, [_call(*call) | {"tm": 1} for call in calls])
+        ]
+
     def batch(self, inputs: Sequence[bytes], output_bytes: int) -> list[bytes]:
         """Run the active model on inputs from the host, many to a message; one output each.
 

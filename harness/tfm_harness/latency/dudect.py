@@ -1,0 +1,139 @@
+"""Whether a time depends on a value, by dudect's method: Welch's t between two classes of inputs. Pure.
+
+Reparaz, Balasch, Verbauwhede: "Dude, is my code constant time?" (DATE 2017). One class has a fixed input, the other one
+random inputs; which comes next is drawn anew each time. The t statistic is taken of the raw times, of times cropped at
+percentiles (what interrupts add stands in the tail) and of the second order (centred squares).
+
+The times are those of the device's own counter. Where an emulator counts instructions the measurement is of instructions
+alone: it shows branches and early ends, and nothing of caches, flash and buses.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tfm_harness.findings import Check, Report
+
+__all__ = ["CERTAIN", "LEAST_MEASUREMENTS", "SUSPICIOUS", "Dudect", "check_dudect", "dudect"]
+
+LEAST_MEASUREMENTS: Final = 10_000
+"""Measurements of both classes together; under that many there is no verdict."""
+SUSPICIOUS: Final = 4.5
+CERTAIN: Final = 10.0
+_CROPS: Final = 20
+_LEAST_OF_A_CROP: Final = LEAST_MEASUREMENTS // 2
+_LEAST_OF_A_CLASS: Final = LEAST_MEASUREMENTS // 4
+
+
+@dataclass(frozen=True, slots=True)
+class Dudect:
+    """The outcome.
+
+    Attributes:
+        fixed, random: measurements of each class.
+        raw: t of all times; positive where the fixed class takes longer. Infinite where neither class varies and they
+            differ.
+        cropped: (share of the times that was kept, t), the largest share first.
+        second: t of the second order.
+        means: of the two classes, in ticks.
+    """
+
+    fixed: int
+    random: int
+    raw: float
+    cropped: tuple[tuple[float, float], ...]
+    second: float
+    means: tuple[float, float]
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are measurements enough for a verdict."""
+        return self.fixed + self.random >= LEAST_MEASUREMENTS and min(self.fixed, self.random) >= _LEAST_OF_A_CLASS
+
+    @property
+    def worst(self) -> float:
+        """The largest of all |t|."""
+        return max(abs(self.raw), abs(self.second), *(abs(t) for _, t in self.cropped), 0.0)
+
+    def __str__(self) -> str:
+        largest = max(self.cropped, key=lambda pair: abs(pair[1]), default=(1.0, self.raw))
+        return (
+            f"t {self.raw:+.2f} raw, {largest[1]:+.2f} of the lowest {largest[0]:.0%}, {self.second:+.2f} second order;"
+            f" {self.fixed} fixed, {self.random} random; means {self.means[0]:.1f} and {self.means[1]:.1f} ticks"
+        )
+
+
+def dudect(fixed: Sequence[float], random: Sequence[float]) -> Dudect:
+    """The t statistics of two classes of times, in ticks.
+
+    Raises:
+        ValueError: a class has fewer than two times, or one that is not finite.
+    """
+    import numpy as np
+
+    first, second = np.asarray(fixed, dtype=np.float64), np.asarray(random, dtype=np.float64)
+    if min(first.size, second.size) < 2 or not (np.isfinite(first).all() and np.isfinite(second).all()):
+        raise ValueError("each class needs two times at least, and finite ones")
+    both = np.sort(np.concatenate((first, second)))
+    cropped: list[tuple[float, float]] = []
+    for step in range(_CROPS):
+        share = 1 - 0.5 ** (10 * (_CROPS - step) / _CROPS)  # dudect's, from nearly all down to 30 %
+        limit = both[min(both.size - 1, math.ceil(share * both.size) - 1)]
+        low, high = first[first <= limit], second[second <= limit]
+        if low.size + high.size >= _LEAST_OF_A_CROP and min(low.size, high.size) >= 2:
+            cropped.append((share, _welch(low, high)))
+    return Dudect(
+        fixed=int(first.size),
+        random=int(second.size),
+        raw=_welch(first, second),
+        cropped=tuple(cropped),
+        second=_welch((first - first.mean()) ** 2, (second - second.mean()) ** 2),
+        means=(float(first.mean()), float(second.mean())),
+    )
+
+
+def _welch(left: object, right: object) -> float:
+    """Welch's t; 0 where two constant series are equal, infinite where they differ."""
+    import numpy as np
+
+    one, two = np.asarray(left), np.asarray(right)
+    difference = float(one.mean() - two.mean())
+    spread = float(one.var(ddof=1) / one.size + two.var(ddof=1) / two.size)
+    if spread <= 1e-18 * max(1.0, float(one.mean()) ** 2):
+        return (
+            0.0 if abs(difference) <= 1e-9 * max(1.0, abs(float(one.mean()))) else math.copysign(math.inf, difference)
+        )
+    return difference / math.sqrt(spread)
+
+
+def check_dudect(
+    fixed: Sequence[float], random: Sequence[float], check: Check, report: Report, *, subject: str = ""
+) -> Dudect:
+    """Judge that a time does not depend on which class its input is of.
+
+    Args:
+        fixed, random: times of the two classes, in ticks.
+        check: what is judged.
+        report: gets the finding.
+        subject: what was timed.
+
+    Raises:
+        ValueError: fewer than `LEAST_MEASUREMENTS` measurements, or a quarter of them in one class: there is no verdict.
+    """
+    found = dudect(fixed, random)
+    if not found.enough:
+        raise ValueError(
+            f"{found.fixed} and {found.random} measurements; at least {LEAST_MEASUREMENTS} are needed, {_LEAST_OF_A_CLASS} a class"
+        )
+    word = "certain" if found.worst > CERTAIN else "suspicious"
+    report.add(
+        check,
+        found.worst <= SUSPICIOUS,
+        expected=f"|t| at most {SUSPICIOUS} in every test",
+        seen=f"|t| {found.worst:.2f}, {word}: {found}",
+        subject=subject,
+    )
+    return found
