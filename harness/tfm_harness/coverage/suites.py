@@ -29,6 +29,7 @@ _METHODS: Mapping[str, tuple[str, ...]] = {
     "verifier.csr": ("csr.*",),
     "latency.rate": ("latency.counter-*",),
     "latency.measure": ("latency.counter-*", "latency.run-accounts", "latency.series-*", "latency.budget"),
+    "latency.dudect": ("latency.dudect-*",),
     "latency.signed_ticks": ("latency.phases-*", "latency.result-ticks"),
     "reference.matches": ("parity.*",),
     "reference.agrees": ("parity.*",),

@@ -1,11 +1,11 @@
 """Whether a time depends on a value, by dudect's method: Welch's t between two classes of inputs. Pure.
 
-Reparaz, Balasch, Verbauwhede: "Dude, is my code constant time?" (DATE 2017). One class has a fixed input, the other one
+Reparaz, Balasch, Verbauwhede: "Dude, is my code constant time?" (DATE 2017). One class has a fixed input, the other has
 random inputs; which comes next is drawn anew each time. The t statistic is taken of the raw times, of times cropped at
 percentiles (what interrupts add stands in the tail) and of the second order (centred squares).
 
-The times are those of the device's own counter. Where an emulator counts instructions the measurement is of instructions
-alone: it shows branches and early ends, and nothing of caches, flash and buses.
+The times are those of the device's own counter. Where an emulator counts instructions the measurement is of
+instructions alone: it shows branches and early ends, and nothing of caches, flash and buses.
 """
 
 from __future__ import annotations
@@ -102,10 +102,9 @@ def _welch(left: object, right: object) -> float:
     one, two = np.asarray(left), np.asarray(right)
     difference = float(one.mean() - two.mean())
     spread = float(one.var(ddof=1) / one.size + two.var(ddof=1) / two.size)
-    if spread <= 1e-18 * max(1.0, float(one.mean()) ** 2):
-        return (
-            0.0 if abs(difference) <= 1e-9 * max(1.0, abs(float(one.mean()))) else math.copysign(math.inf, difference)
-        )
+    size = max(1.0, abs(float(one.mean())))
+    if spread <= 1e-18 * size**2:  # nothing but rounding
+        return 0.0 if abs(difference) <= 1e-9 * size else math.copysign(math.inf, difference)
     return difference / math.sqrt(spread)
 
 
@@ -121,12 +120,13 @@ def check_dudect(
         subject: what was timed.
 
     Raises:
-        ValueError: fewer than `LEAST_MEASUREMENTS` measurements, or a quarter of them in one class: there is no verdict.
+        ValueError: fewer than `LEAST_MEASUREMENTS` measurements, or under a quarter of that in a class: no verdict.
     """
     found = dudect(fixed, random)
     if not found.enough:
         raise ValueError(
-            f"{found.fixed} and {found.random} measurements; at least {LEAST_MEASUREMENTS} are needed, {_LEAST_OF_A_CLASS} a class"
+            f"{found.fixed} and {found.random} measurements; at least {LEAST_MEASUREMENTS} are needed,"
+            f" {_LEAST_OF_A_CLASS} a class"
         )
     word = "certain" if found.worst > CERTAIN else "suspicious"
     report.add(
