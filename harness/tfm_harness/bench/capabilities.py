@@ -15,6 +15,7 @@ BOARD_WORDS: Final = (
     "call-stops",
     "clock-control",
     "cold-reset",
+    "debug-port",
     "debugger",
     "factory-reset",
     "fast-flash",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import abc
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tfm_harness.config.target import TargetBase
     from tfm_harness.console.base import Console
     from tfm_harness.stimulus.base import Stimulus
+    from tfm_harness.verify.debug_port import DebugPort
 
 __all__ = ["Board", "BoardEvent", "ClockQuality", "Identity", "PowerState", "ResetKind", "RunContext"]
 
@@ -135,6 +136,18 @@ class Board(abc.ABC):
             f"{self.kind} boards cannot give {size} bytes at {address:#x}", kind="no-memory-access"
         )
 
+    def debug_port(self, secure: Sequence[int], nonsecure: int) -> DebugPort:
+        """What a probe may do: DAUTHSTATUS, DHCSR, a word at each secure address, one at a non-secure address.
+
+        The core is not halted.
+
+        Raises:
+            InfrastructureError: ``no-debug-port``: this kind of board cannot.
+        """
+        raise InfrastructureError(
+            f"{self.kind} boards show no debug port ({len(secure)} addresses, {nonsecure:#x})", kind="no-debug-port"
+        )
+
     def without_sensors(self, names: frozenset[str]) -> None:
         """From the next cold start on, these sensors of the target are not on the bus (empty: all are there).
 
@@ -223,6 +236,7 @@ class Board(abc.ABC):
         said = {
             "factory-reset": type(self).erase is not Board.erase,
             "memory-dump": type(self).read_memory is not Board.read_memory,
+            "debug-port": type(self).debug_port is not Board.debug_port,
             "sensor-removal": type(self).without_sensors is not Board.without_sensors,
             "clock-control": type(self).count_instructions is not Board.count_instructions,
             "nonvolatile": self.keeps_memory,

@@ -43,6 +43,7 @@ _FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "verify_result": ("cose.*", "cbor.*", "result.*"),
     "compare": ("parity.*",),
     "check_vacuity": ("parity.*",),
+    "check_debug_port": ("debug.*",),
     "check_counter": ("latency.counter-*",),
     "check_run_accounts": ("latency.run-accounts",),
     "check_series": ("latency.series-*",),

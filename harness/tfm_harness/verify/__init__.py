@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tfm_harness.verify.cose import CoseMessage, VerifiedMessage, verify_cose
     from tfm_harness.verify.cose_encrypt0 import EncryptedMessage, decrypt_cose, parse_encrypted
     from tfm_harness.verify.csr import CertificationRequest, verify_csr
+    from tfm_harness.verify.debug_port import DebugPort, check_debug_port
     from tfm_harness.verify.derive import (
         SALT,
         ReferenceIdentity,
@@ -60,6 +61,7 @@ _HOMES = {
     "cose_encrypt0": ("EncryptedMessage", "decrypt_cose", "parse_encrypted"),
     "nonces": ("NonceLedger", "NonceRecord", "check_nonces", "record_nonce"),
     "csr": ("CertificationRequest", "verify_csr"),
+    "debug_port": ("DebugPort", "check_debug_port"),
     "derive": (
         "ReferenceIdentity",
         "boot_seed",
@@ -92,6 +94,7 @@ __all__ = [
     "SALT",
     "CertificationRequest",
     "CoseMessage",
+    "DebugPort",
     "Ed25519Key",
     "ElfError",
     "EncryptedMessage",
@@ -124,6 +127,7 @@ __all__ = [
     "VerifiedMessage",
     "boot_seed",
     "builtin_profiles",
+    "check_debug_port",
     "check_device_key",
     "check_key_relations",
     "check_nonces",

@@ -7,6 +7,7 @@ from itertools import chain
 
 from tfm_harness.findings import Catalogue, Check
 from tfm_harness.verify.checks.attestation import ATTESTATION
+from tfm_harness.verify.checks.debug import DEBUG
 from tfm_harness.verify.checks.encryption import ENCRYPTION
 from tfm_harness.verify.checks.envelope import CBOR, COSE
 from tfm_harness.verify.checks.image import IMAGE
@@ -15,7 +16,7 @@ from tfm_harness.verify.checks.result import RESULT
 
 __all__ = ["ALL", "AREAS", "by_id"]
 
-AREAS: tuple[Catalogue, ...] = (CBOR, COSE, ENCRYPTION, ATTESTATION, IMAGE, RESULT, KEY, CSR, CERTIFICATE)
+AREAS: tuple[Catalogue, ...] = (CBOR, COSE, ENCRYPTION, ATTESTATION, IMAGE, RESULT, KEY, CSR, CERTIFICATE, DEBUG)
 """The areas in the order in which evidence is judged."""
 
 ALL: tuple[Check, ...] = tuple(chain.from_iterable(AREAS))

@@ -20,6 +20,7 @@ _AREA_TITLES = {
     "key": "Keys",
     "csr": "Certification requests",
     "certificate": "Certificates",
+    "debug": "Debug port",
 }
 _PEER_AREAS = {"cbor", "cose", "attestation", "key"}
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -20,6 +20,7 @@ from tfm_harness.boards.real import RealBoard
 from tfm_harness.boards.supervisor import spawn
 from tfm_harness.config.probe import ProbeTarget
 from tfm_harness.errors import HarnessBug, InfrastructureError
+from tfm_harness.verify.debug_port import DebugPort
 
 if TYPE_CHECKING:
     from tfm_harness.config.build import Build
@@ -112,6 +113,21 @@ class ProbeBoard(RealBoard):
         self._note("host-reset", f"warm reset by the harness ({self._target.resets.warm}, through the probe)")
         self._ask("reset", reset=self._target.resets.warm)
 
+    def debug_port(self, secure: Sequence[int], nonsecure: int) -> DebugPort:
+        """See `Board`. The probe attaches for it and detaches again.
+
+        Raises:
+            InfrastructureError: as `flash`.
+        """
+        self._require_acquired()
+        found = self._ask("debug-port", secure=list(secure), nonsecure=nonsecure)
+        return DebugPort(
+            dauthstatus=found["dauthstatus"],
+            dhcsr=found["dhcsr"],
+            reads=dict(zip(secure, found["secure"], strict=True)),
+            readable=found["nonsecure"] is not None,
+        )
+
     def release(self) -> None:
         """See `Board`; the board runs on."""
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -127,7 +143,7 @@ class ProbeBoard(RealBoard):
         """See `Board`."""
         return dict(self._facts)
 
-    def _ask(self, what: str, *, reset: str = "default") -> dict[str, Any]:
+    def _ask(self, what: str, *, reset: str = "default", **more: object) -> dict[str, Any]:
         target = self._target
         question, answer = self._folder / "question.json", self._folder / "answer.json"
         answer.unlink(missing_ok=True)
@@ -147,6 +163,7 @@ class ProbeBoard(RealBoard):
                     "images": self._images,
                     "reset": reset,
                     "folder": str(self._folder),
+                    **more,
                 }
             )
         )

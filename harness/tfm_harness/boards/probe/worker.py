@@ -11,13 +11,14 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 __all__ = ["main"]
 
 _VTOR, _SP_LIMITS = 0xE000ED08, ("msplim_s", "psplim_s")
+_DAUTHSTATUS, _DHCSR = 0xE000EFB8, 0xE000EDF0
 _CHUNK = 0x4000
 _RESETS = {
     "default": "DEFAULT",
@@ -206,6 +207,35 @@ def do_reset(request: Mapping[str, Any]) -> dict[str, Any]:
         return {"state": _start(target, request["start"])} | _facts(session)
 
 
+def do_debug_port(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Registers of the debug port, and words of memory; nothing is halted, reset or written."""
+    from pyocd.core import exceptions
+
+    with _session(request, "attach") as session:
+        target = session.target
+
+        def word(address: int) -> int | None:
+            try:
+                return int(target.read32(address))
+            except exceptions.TransferFaultError:
+                return None  # refused; a probe or a cable that fails is another error
+
+        return {
+            "dauthstatus": word(_DAUTHSTATUS),
+            "dhcsr": word(_DHCSR),
+            "secure": [word(address) for address in request["secure"]],
+            "nonsecure": word(request["nonsecure"]),
+        }
+
+
+_OPERATIONS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "find": do_find,
+    "flash": do_flash,
+    "reset": do_reset,
+    "debug-port": do_debug_port,
+}
+
+
 def _check_version() -> None:
     """The oldest pyOCD whose API this is (as in the package's requirements)."""
     import pyocd
@@ -245,7 +275,7 @@ def main(arguments: Sequence[str]) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     try:
         _check_version()
-        answer: dict[str, Any] = {"ok": {"find": do_find, "flash": do_flash, "reset": do_reset}[request["do"]](request)}
+        answer: dict[str, Any] = {"ok": _OPERATIONS[request["do"]](request)}
     except Exception as error:
         logging.getLogger(__name__).info("failed", exc_info=True)
         answer = _explain(error)

@@ -13,7 +13,8 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,15 @@ from pyocd.probe.debug_probe import DebugProbe
 
 from tfm_harness.boards.gdb_remote import GdbRemote, GdbRemoteError
 
-__all__ = ["ENVIRONMENT", "QemuProbe", "QemuProbePlugin"]
+__all__ = ["DEBUG_PORT", "DEBUG_PORTS", "ENVIRONMENT", "QemuProbe", "QemuProbePlugin"]
 
 ENVIRONMENT = "TFM_HARNESS_QEMU_PROBES"
+DEBUG_PORT = "TFM_HARNESS_QEMU_DEBUG_PORT"
 
 _ROM = 0xE00FF000
 _SCS = 0xE000E000
 _DFSR, _DHCSR, _DCRSR, _DCRDR, _DEMCR = 0xD30, 0xDF0, 0xDF4, 0xDF8, 0xDFC
-_AIRCR, _DEVICE_STATUS = 0xD0C, 0xFB8
+_AIRCR, _DAUTHSTATUS = 0xD0C, 0xFB8
 _DBGKEY = 0xA05F
 _S_REGRDY, _S_HALT, _S_SDE, _S_RESET = 1 << 16, 1 << 17, 1 << 20, 1 << 25
 _VC_CORERESET = 1
@@ -113,6 +115,30 @@ class QemuMemory(MemoryInterface):  # type: ignore[misc]  # pyOCD is not typed
     def read_memory_block8(self, addr: int, size: int, **_: Any) -> list[int]:
         """Bytes."""
         return list(self._probe.read_bytes(addr, size))
+
+
+@dataclass(frozen=True, slots=True)
+class _Debug:
+    """What this board's debug port says, and whether secure memory can be read. QEMU itself hides nothing."""
+
+    dauthstatus: int = 0xFF
+    s_sde: bool = True
+    reads_secure: bool = True
+
+
+DEBUG_PORTS: Mapping[str, _Debug] = {
+    "open": _Debug(),
+    "closed": _Debug(0xAF, s_sde=False, reads_secure=False),
+    "noninvasive-open": _Debug(0xEF, s_sde=False, reads_secure=False),
+    "says-closed-reads": _Debug(0xAF, s_sde=False),
+    "says-closed-sde": _Debug(0xAF, reads_secure=False),
+    "says-open-refuses": _Debug(0xFF, s_sde=False, reads_secure=False),
+}
+"""Debug ports by name: right ones (``open``, ``closed``) and wrong ones; `DEBUG_PORT` names one (default: open)."""
+
+
+def _debug() -> _Debug:
+    return DEBUG_PORTS[os.environ.get(DEBUG_PORT, "open")]
 
 
 def _configured() -> dict[str, Path]:
@@ -286,6 +312,8 @@ class QemuProbe(DebugProbe):  # type: ignore[misc]  # pyOCD is not typed
             words = range(address & ~3, address + length, 4)
             data = b"".join(self._debug_read(word).to_bytes(4, "little") for word in words)
             return data[address & 3 : (address & 3) + length]
+        if address >> 28 & 1 and not _debug().reads_secure:
+            raise exceptions.TransferFaultError(fault_address=address, length=length)
         memory: bytes = self._stopped(lambda: self.remote.read_memory(address, length), address, length)
         return memory
 
@@ -318,7 +346,7 @@ class QemuProbe(DebugProbe):  # type: ignore[misc]  # pyOCD is not typed
         offset = address - _SCS
         if offset == _DHCSR:
             return self._status_word()
-        played = {_DCRDR: self._dcrdr, _DEMCR: self._demcr, _DEVICE_STATUS: 0xFF}
+        played = {_DCRDR: self._dcrdr, _DEMCR: self._demcr, _DAUTHSTATUS: _debug().dauthstatus}
         if offset in played:
             return played[offset]
         try:
@@ -329,7 +357,7 @@ class QemuProbe(DebugProbe):  # type: ignore[misc]  # pyOCD is not typed
 
     def _status_word(self) -> int:
         self.remote.poll()
-        value = (self._dhcsr & 0xF) | _S_REGRDY | _S_SDE
+        value = (self._dhcsr & 0xF) | _S_REGRDY | (_S_SDE if _debug().s_sde else 0)
         if self.remote.halted:
             value |= _S_HALT
         if self._was_reset:
