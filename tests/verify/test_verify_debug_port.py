@@ -12,8 +12,8 @@ from tfm_harness.verify.debug_port import Authentication, is_closed_lifecycle
 from tests.verify.verify_kit import broken, held
 
 SECURED, ASSEMBLY = 0x3000, 0x1000
-REFUSED = {0x10000000: None, 0x30000000: None}
-READ = {0x10000000: None, 0x30000000: 0x12345678}
+REFUSED: dict[int, int | None] = {0x10000000: None, 0x30000000: None}
+READ: dict[int, int | None] = {0x10000000: None, 0x30000000: 0x12345678}
 SDE = 1 << 20
 
 
