@@ -19,13 +19,8 @@ from tfm_harness.config.build import Build, Image
 from tfm_harness.config.loading import load_target
 from tfm_harness.config.probe import ProbeTarget
 from tfm_harness.errors import HarnessBug, InfrastructureError
-from tfm_harness.findings import Report
 from tfm_harness.testing import ask_line, wait_until_ready
 from tfm_harness.testing.simulators.probe_board import StandInProbeBoard, entry_point_folder
-from tfm_harness.testing.simulators.pyocd_qemu import DEBUG_PORT, DEBUG_PORTS
-from tfm_harness.verify import check_debug_port
-
-from tests.verify.verify_kit import broken
 
 READY = re.compile(rb"ready ([0-9a-f]{8})\n")
 UID = "TESTPROBE1"
@@ -317,36 +312,3 @@ def test_the_example_target_loads() -> None:
     target = load_target("probe-example")
     assert isinstance(target, ProbeTarget)
     assert target.resources()[0].startswith("probe ")
-
-
-@pytest.mark.qemu
-def test_the_debug_port_is_read_through_the_probe(
-    make_board: Callable[..., ProbeBoard], probe_build: Build, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each simulated port, right and wrong, by real pyOCD; the firmware runs on meanwhile."""
-    secure, nonsecure = [0x10000000, 0x30000000], 0x21000000
-    wrong = {
-        "open": {"debug.authentication", "debug.secure-state", "debug.secure-read"},
-        "closed": set(),
-        "noninvasive-open": {"debug.authentication"},
-        "says-closed-reads": {"debug.secure-read", "debug.consistent"},
-        "says-closed-sde": {"debug.secure-state", "debug.consistent"},
-        "says-open-refuses": {"debug.authentication", "debug.consistent"},
-    }
-    assert set(wrong) == set(DEBUG_PORTS)
-    with make_board() as board:
-        assert "debug-port" in board.capabilities
-        board.flash(probe_build)
-        wait_until_ready(board, READY)
-        for name, checks in wrong.items():
-            monkeypatch.setenv(DEBUG_PORT, name)
-            port = board.debug_port(secure, nonsecure)
-            assert list(port.reads) == secure
-            report = Report()
-            check_debug_port(port, 0x3000, report)
-            assert broken(report) == checks, name
-            if name in {"open", "closed"}:
-                report = Report()
-                check_debug_port(port, 0x1000, report)
-                assert report.ok, report.failed
-            assert ask_line(board, "echo hello") == "hello"
