@@ -150,7 +150,7 @@ static void veneer_arguments(void)
 
 	report("garbage", garbage);
 	report("version", (int32_t)psa_version(TFM_PLATFORM_SERVICE_SID));
-	report("no service", (int32_t)psa_version(0x60));
+	report("no service", (int32_t)psa_version(0x61));
 	report("framework", (int32_t)psa_framework_version());
 }
 
