@@ -13,8 +13,8 @@ from pydantic import ConfigDict
 from tfm_harness import (
     Board,
     Build,
-    ConfigError,
     Console,
+    HarnessBug,
     InfrastructureError,
     Mark,
     PowerState,
@@ -308,10 +308,10 @@ class OneConsole(FakeBoard):
         return {"ns": self.main_console}
 
 
-class UsersConsole(FakeBoard):
+class HarnessesConsole(FakeBoard):
     def console(self, name: str) -> Console:
         if name not in self.target.consoles:
-            raise ConfigError("no such console", kind="console-unknown")
+            raise HarnessBug("no such console", kind="console-unknown")
         return super().console(name)
 
 
@@ -490,7 +490,7 @@ BROKEN: list[tuple[type[FakeBoard], str]] = [
     (ForeignBeforeAcquire, "test_use_before_acquire_is_a_bug_of_the_caller"),
     (NotStarted, "test_flash_starts_the_build"),
     (OneConsole, "test_flash_starts_the_build"),
-    (UsersConsole, "test_an_unknown_console_is_a_bug_of_the_caller"),
+    (HarnessesConsole, "test_an_unknown_console_is_named"),
     (KeepsConsoleOpen, "test_release_gives_everything_back"),
     (KeepsProcess, "test_release_gives_everything_back"),
     (KeepsLock, "test_release_gives_everything_back"),

@@ -180,7 +180,9 @@ def test_large_secrets_are_found_by_a_small_piece() -> None:
 def test_the_secrets_of_a_device_follow_from_its_unique_key() -> None:
     huk = bytes(range(32))
     found = {secret.name: secret.data for secret in device_secrets(huk)}
-    assert len(set(found.values())) == len(found) == 5
+    assert (
+        len(set(found.values())) == len(found) == 7
+    )  # the key, its root, three private keys, two of storage and encryption
     assert found["the hardware unique key"] == huk
     private = reference_private_key(huk, "client").private_numbers().private_value
     assert found["the private client key"] == private.to_bytes(32, "big")

@@ -79,6 +79,8 @@ def check_bom(data: bytes) -> None:
         problem = JsonStrictValidator(SchemaVersion.V1_6).validate_str(data.decode())
     except MissingOptionalDependencyException:
         raise _missing() from None
+    except (ValueError, RecursionError) as error:
+        raise HarnessBug("the bill of materials is no JSON", kind="bom", seen=str(error)[:400]) from None
     if problem is not None:
         raise HarnessBug("the bill of materials does not fit its schema", kind="bom", seen=str(problem)[:400])
 

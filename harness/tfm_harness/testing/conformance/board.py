@@ -132,9 +132,9 @@ class BoardConformance:
                 file.is_relative_to(board.context.run_dir) for file in files), files)  # fmt: skip
             board.check_alive()
 
-    def test_an_unknown_console_is_a_bug_of_the_caller(self, tmp_path: Path) -> None:
-        """Names are checked before a board is touched, so an unknown one is an error of the code that asks."""
-        with self.make_board(tmp_path) as board, our_error("an unknown console", HarnessBug):
+    def test_an_unknown_console_is_named(self, tmp_path: Path) -> None:
+        """A name that the target does not have is a mistake of whoever wrote it, in a test or in a file."""
+        with self.make_board(tmp_path) as board, our_error("an unknown console", ConfigError):
             board.console("no-such-console")
 
     def test_release_gives_everything_back(self, tmp_path: Path) -> None:
