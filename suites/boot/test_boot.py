@@ -12,7 +12,7 @@ REFERENCE = "tfm-harness-reference"
 FEATURES = (
     "describe", "identity", "infer", "signed-result", "nonce", "psa-token", "public-keys", "csr", "sensor",
     "free-running", "batch", "latency", "probe", "psa-call", "models", "update", "reset", "stats", "log", "hold",
-    "input-upload",
+    "input-upload", "encrypted-result", "protected-storage",
 )  # fmt: skip
 """Of the reference firmware in every lifecycle but *assembly and test*."""
 
