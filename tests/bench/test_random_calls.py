@@ -45,6 +45,14 @@ def test_nobody_is_asked_to_reset() -> None:
     assert [call for call in calls if call.handle == 0x4000_0104 and call.type == 7]
 
 
+def test_no_call_has_more_vectors_than_can_be_sent() -> None:
+    """Also where a call that works has three inputs, and more are put behind them."""
+    three = CALL.model_copy(update={"inputs": (b"1", b"2", b"3")})
+    services = {"one": ServiceConfig(handle=0x4000_0103, types=(1, 2), calls=(three,))}
+    calls = list(RandomCalls(MEMORY, services, 5).calls(20_000))
+    assert max(len(call.inputs) for call in calls) == max(len(call.outputs) for call in calls) == 7
+
+
 def test_right_and_wrong_calls_of_every_kind_are_among_them() -> None:
     fuzz = RandomCalls(MEMORY, SERVICES, 4)
     reasons = [fuzz.must_fail(call) for call in fuzz.calls(2000)]

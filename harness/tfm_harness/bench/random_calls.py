@@ -41,6 +41,7 @@ _LENGTHS = (
     4096,
     4097,
 )
+_CARRIED = 7  # vectors each way, at most, that the gateway's packed parameter has room for
 _HUGE = (0x8000, 0x10000, 0x7FFF_FFFF, 0x8000_0000, TOP - 1, TOP - 4)
 _RANDOM = 0x400
 """Random bytes at the beginning of the memory for tests, from which inputs are taken."""
@@ -142,7 +143,8 @@ class RandomCalls:
         elif wrong == 1:
             kind ^= 1 << rng.randrange(7, 15)
         elif wrong == 2:
-            inputs += [self._vector(output=False, number=n) for n in range(rng.randrange(1, 6))]
+            more = min(rng.randrange(1, 6), _CARRIED - len(inputs))
+            inputs += [self._vector(output=False, number=n) for n in range(more)]
         elif wrong == 3 and inputs:
             inputs[rng.randrange(len(inputs))] = self._vector(output=False, number=0)
         elif wrong == 4 and outputs:
