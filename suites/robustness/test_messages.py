@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 import pytest
-from tfm_harness import Check, Checks, Device, ProductError, Refused
+from tfm_harness import Check, Checks, Device
 from tfm_harness.protocol.smp import (
     GROUP_INFERENCE,
     GROUP_OS,
@@ -17,7 +17,7 @@ from tfm_harness.protocol.smp import (
     Packet,
     Request,
     SmpDriver,
-    decode_answer,
+    answer_code,
     encode_frame,
 )
 from tfm_harness.verify import cbor
@@ -149,21 +149,8 @@ def codes(
             Request(op=Op.WRITE, group=group, command=command, payload=payload, name=f"{group}/{command}")
             for payload in payloads[at : at + AT_A_TIME]
         ]
-        found += [code_of(answer) for answer in test_commands.link.burst(requests, timeout=5.0)]
+        found += [answer_code(answer) for answer in test_commands.link.burst(requests, timeout=5.0)]
     return found
-
-
-def code_of(answer: bytes | None) -> int | str:
-    """What an answer's payload says."""
-    if answer is None:
-        return "no answer"
-    try:
-        decode_answer(answer, "it")
-    except Refused as refused:
-        return refused.rc if refused.status is None else refused.status
-    except ProductError as error:
-        return error.message
-    return OK
 
 
 def test_texts_are_well_formed(device: Device, checks: Checks) -> None:

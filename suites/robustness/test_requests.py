@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import pytest
-from tfm_harness import Bench, Check, Checks, Device, ProductError, Refused
-from tfm_harness.protocol.smp import GROUP_INFERENCE, GROUP_OS, Command, Op, Request, decode_answer
+from tfm_harness import Bench, Check, Checks, Device
+from tfm_harness.protocol.smp import GROUP_INFERENCE, GROUP_OS, Command, Op, Request, answer_code
 from tfm_harness.verify import cbor
 
 pytestmark = [pytest.mark.thorough, pytest.mark.needs("stats")]
@@ -146,7 +146,7 @@ def test_every_key_of_every_request(
         ]
         answers = device.test_commands.link.burst(requests, timeout=5.0)
         for (subject, payload), answer in zip(part, answers, strict=True):
-            seen = outcome(answer)
+            seen = answer_code(answer)
             words = f"group {group}, command {command}: {subject} ({payload.hex()})"
             if subject == "all keys":
                 checks(KEYS, seen != EINVAL, expected="no EINVAL", seen=seen, subject=words)
@@ -159,25 +159,12 @@ def resets_nothing(bench: Bench, device: Device, checks: Checks, cases: Sequence
     for subject, payload in cases:
         request = Request(op=Op.WRITE, group=GROUP_OS, command=RESET, payload=payload, name="reset")
         with bench.reset_monitor.expected_reset():
-            seen = outcome(device.test_commands.link.request(request, timeout=5.0).payload)
+            seen = answer_code(device.test_commands.link.request(request, timeout=5.0).payload)
             right = checks.equal(KEYS, seen, EINVAL, subject=f"a reset: {subject} ({payload.hex()})")
             if not right and seen == OK:
                 bench.reset_monitor.await_reset(30.0)
         if not right and seen == OK:
             bench.await_return()
-
-
-def outcome(answer: bytes | None) -> int | str:
-    """0, a psa_status_t, an SMP error code, or what is wrong with the answer."""
-    if answer is None:
-        return "no answer"
-    try:
-        decode_answer(answer, "it")
-    except Refused as refused:
-        return refused.rc if refused.status is None else refused.status
-    except ProductError as error:
-        return error.message
-    return OK
 
 
 def test_the_buffers_are_those_told(bench: Bench, device: Device, checks: Checks) -> None:
@@ -195,7 +182,7 @@ def test_a_reset_is_taken_with_every_key(bench: Bench, device: Device, checks: C
         before = device.describe().boot
         request = Request(op=Op.WRITE, group=GROUP_OS, command=RESET, payload=encoded(pairs), name="reset")
         with bench.reset_monitor.expected_reset():
-            seen = outcome(device.test_commands.link.request(request, timeout=5.0).payload)
+            seen = answer_code(device.test_commands.link.request(request, timeout=5.0).payload)
             if not checks.equal(RESET_KEYS, seen, OK, subject=subject):
                 continue
             bench.reset_monitor.await_reset(30.0)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         Refused,
         SampleState,
         StoredObject,
+        answer_code,
         decode_answer,
         field,
     )
@@ -32,6 +33,7 @@ _HOMES = {
         "Refused",
         "SampleState",
         "StoredObject",
+        "answer_code",
         "decode_answer",
         "field",
     ),
@@ -65,6 +67,7 @@ __all__ = [
     "SampleState",
     "SmpDriver",
     "StoredObject",
+    "answer_code",
     "decode_answer",
     "encode_frame",
     "field",

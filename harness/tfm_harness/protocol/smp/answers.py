@@ -23,6 +23,7 @@ __all__ = [
     "Refused",
     "SampleState",
     "StoredObject",
+    "answer_code",
     "decode_answer",
     "field",
     "show",
@@ -213,6 +214,26 @@ def _map(value: object, what: str) -> Mapping[str, object]:
             f"the {what} is not a map with text keys", kind="smp-answer", expected="a map", seen=show(value)
         )
     return cast("Mapping[str, object]", value)
+
+
+def answer_code(payload: bytes | None) -> int | str:
+    """What an answer says to a request whose outcome alone counts.
+
+    Args:
+        payload: the answer's CBOR; None: no answer came.
+
+    Returns:
+        0, a psa_status_t (negative), an SMP error code, or in words what is wrong with the answer.
+    """
+    if payload is None:
+        return "no answer"
+    try:
+        decode_answer(payload, "it")
+    except Refused as refused:
+        return refused.rc if refused.status is None else refused.status
+    except ProductError as error:
+        return error.message
+    return 0
 
 
 def field(answer: Mapping[str, object], key: str, kind: type[T]) -> T:
