@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import struct
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,16 @@ from tfm_harness import (
     Verifier,
     ZephyrShellDriver,
 )
-from tfm_harness.protocol.zephyr_shell import parse
+from tfm_harness.protocol.zephyr_shell import (
+    INPUTS_KEPT,
+    MODELS_LISTED,
+    SIGNED_IS_PLAIN,
+    TOKEN_MODEL,
+    TOKEN_STABLE,
+    parse,
+    plain_value,
+    signed_value,
+)
 from tfm_harness.verify import ResultExpectations, SignedResult, verify_result
 
 if TYPE_CHECKING:
@@ -36,26 +44,6 @@ DEGREES = (0.0, 45.0, 90.0, 180.0, 359.0)
 FRACTIONS = (0.125, 0.375, 1.625, 123.456789)
 CIRCLE = (*(float(degrees) for degrees in range(0, 360, 15)), *FRACTIONS, 359.0)
 PRINTED = 1e-6  # the text has six decimals, of a float32
-TOKEN_STABLE = Check(
-    id="token.stable",
-    title="two application tokens of one firmware make the same claims",
-    requirement="RFC 9334 s.8.1 (evidence describes the state of the target environment)",
-)
-TOKEN_MODEL = Check(
-    id="token.model-digest",
-    title="the application token names the model file that the build describes",
-    requirement="RFC 9334 s.8.1; result profile (claim -80002, MD5)",
-)
-MODELS_LISTED = Check(
-    id="parity.models-listed",
-    title="the device offers every model that the build describes",
-    requirement="the build's description",
-)
-INPUTS_KEPT = Check(
-    id="parity.inputs-kept",
-    title="the device computes from the inputs that it was given",
-    requirement="the firmware's command interface",
-)
 INPUT_BOUND = Check(
     id="result.input-bound",
     title="a result says which input it was computed from",
@@ -63,31 +51,11 @@ INPUT_BOUND = Check(
     dev=Severity.INFO,
     validation=Severity.WARNING,
 )
-SIGNED_IS_PLAIN = Check(
-    id="result.signed-is-plain",
-    title="the signed value is the one the firmware shows for the same input",
-    requirement="result profile",
-)
 
 
 def as_input(degrees: float) -> bytes:
     """The firmware's input: one little-endian float32, in degrees."""
     return struct.pack("<f", degrees)
-
-
-def plain_value(message: bytes) -> float:
-    """The output in an unsigned message: the map {-80000: bstr}, a little-endian float32, and nothing else.
-
-    NaN for anything else, which equals nothing.
-    """
-    head = bytes.fromhex("a13a0001387f44")
-    return float(struct.unpack("<f", message[7:])[0]) if message[:7] == head and len(message) == 11 else math.nan
-
-
-def signed_value(result: SignedResult) -> float:
-    """The output in a verified payload; NaN where the signature does not hold or the claim is missing."""
-    value = result.values.get("value")
-    return value if result.verified and isinstance(value, float) else math.nan
 
 
 def verified(bench: Bench, report: Report, message: bytes, profile: str, subject: str) -> SignedResult:
@@ -145,21 +113,20 @@ def test_the_signed_value_is_the_plain_one(bench: Bench, device: Device, checks:
 
 def expected_values(bench: Bench, reference: Reference, report: Report, name: str, inputs: Floats) -> Floats:
     """What a model makes of inputs in degrees: its interpreter, table or library, with the build's input conversion."""
-    import numpy as np
-    from tfm_harness.parity import check_vacuity, dequantise, quantise, reference_values
+    from tfm_harness.parity import check_vacuity, interpreted_values, reference_values
 
     build = bench.combination.build
     declared = build.models[name]
-    # One multiplication by a single-precision factor, as the firmware does it: other orders round otherwise.
-    factor = declared.input_factor or math.pi / 180
+    factor = declared.degrees_factor
     if declared.reference is not None and declared.reference.tells_values:
         return reference_values(declared.reference, inputs, factor=factor, time_limit=build.parity.time_limit)
     model, info = reference.model(name)
-    radians = (inputs * np.float32(factor)).reshape(-1, *info.inputs[0].shape)
-    quantised = [quantise(radians, info.inputs[0], build.quantisation(name))]
-    outputs = reference.engine.run(model, quantised, name=info.name)
+    values, quantised, outputs = interpreted_values(
+        inputs, info, lambda tensors: reference.engine.run(model, tensors, name=info.name), factor=factor,
+        rule=build.quantisation(name),
+    )  # fmt: skip
     check_vacuity(quantised, outputs, report, subject=name)
-    return dequantise(outputs[0], info.outputs[0]).astype(np.float32).reshape(-1)
+    return values
 
 
 def test_the_values_are_the_references(bench: Bench, device: Device, reference: Reference, checks: Checks) -> None:

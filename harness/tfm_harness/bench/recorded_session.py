@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import math
-import struct
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tfm_harness.bench.verifier import DEVICE_KEY
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.files import MODEL_LIMIT, read_file
 from tfm_harness.findings import Check, Report, Severity
 from tfm_harness.protocol.zephyr_shell import parse
+from tfm_harness.protocol.zephyr_shell.evidence import (
+    INPUTS_KEPT,
+    MODELS_LISTED,
+    SIGNED_IS_PLAIN,
+    TOKEN_MODEL,
+    TOKEN_STABLE,
+    plain_value,
+    signed_value,
+)
 from tfm_harness.protocol.zephyr_shell.recording import RecordedReply
 from tfm_harness.verify.csr import verify_csr
 from tfm_harness.verify.key_relations import check_device_key
@@ -37,36 +45,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CHECKS", "SessionContent", "judge_session"]
 
-SIGNED_IS_PLAIN = Check(
-    id="result.signed-is-plain",
-    title="the signed value is the one the firmware shows for the same input",
-    requirement="result profile",
-)
-TOKEN_MODEL = Check(
-    id="token.model-digest",
-    title="the application token names the model file that the build describes",
-    requirement="RFC 9334 s.8.1; result profile (claim -80002, MD5)",
-)
-TOKEN_STABLE = Check(
-    id="token.stable",
-    title="two application tokens of one firmware make the same claims",
-    requirement="RFC 9334 s.8.1 (evidence describes the state of the target environment)",
-)
-MODELS_LISTED = Check(
-    id="parity.models-listed",
-    title="the device offers every model that the build describes",
-    requirement="the build's description",
-)
-INPUTS_KEPT = Check(
-    id="parity.inputs-kept",
-    title="the device computes from the inputs that it was given",
-    requirement="the firmware's command interface",
-)
-DEVICE_KEY = Check(
-    id="key.trusted",
-    title="the public key the device shows is the one trusted for this board",
-    requirement="PSA Security Model 1.1 s.4.3 (attestable identity)",
-)
 NO_RESET = Check(
     id="session.no-reset",
     title="the device starts again only where it was asked to",
@@ -172,7 +150,7 @@ class _Session:
                             seen=f"{entry.degrees:g}", subject=subject, where=reply.command)  # fmt: skip
             if form == "CBOR":
                 self.content.plain += 1
-                self.plain.append(_Value(model, degrees, _plain_value(entry.message), reply.command))
+                self.plain.append(_Value(model, degrees, plain_value(entry.message), reply.command))
                 continue
             self.content.signed += 1
             self.asked = None if self.asked is None else self.asked + 1
@@ -190,8 +168,7 @@ class _Session:
         self.results.append(
             ResultObservation(result=result, request=len(self.results), boot=boot, requests_between=between)
         )
-        value = result.values.get("value")
-        return value if result.verified and isinstance(value, float) else math.nan
+        return signed_value(result)
 
     def token(self, reply: RecordedReply) -> None:
         found = parse.hexdumps(reply.lines[1:])
@@ -294,20 +271,11 @@ class _Session:
                 self.report, model=name, subject=f"{name}, {form}")  # fmt: skip
 
 
-def _plain_value(message: bytes) -> float:
-    """The output in an unsigned message: the map {-80000: bstr}, a little-endian float32; NaN for anything else."""
-    head = bytes.fromhex("a13a0001387f44")
-    return float(struct.unpack("<f", message[7:])[0]) if message[:7] == head and len(message) == 11 else math.nan
-
-
 def _reference_values(build: Build, name: str, inputs: Floats) -> Floats:
-    import numpy as np
-
-    from tfm_harness.parity.quantise import dequantise, quantise
-    from tfm_harness.parity.values import reference_values
+    from tfm_harness.parity.values import interpreted_values, reference_values
 
     declared = build.models[name]
-    factor = declared.input_factor or math.pi / 180
+    factor = declared.degrees_factor
     if declared.reference is not None and declared.reference.tells_values:
         return reference_values(declared.reference, inputs, factor=factor, time_limit=build.parity.time_limit)
     from tfm_harness.parity.engines import get_engine
@@ -315,10 +283,11 @@ def _reference_values(build: Build, name: str, inputs: Floats) -> Floats:
     model = read_file(build.model_file(name), MODEL_LIMIT)
     with contextlib.closing(get_engine()) as engine:
         info = engine.info(model, name)
-        radians = (inputs * np.float32(factor)).reshape(-1, *info.inputs[0].shape)
-        quantised = [quantise(radians, info.inputs[0], build.quantisation(name))]
-        outputs = engine.run(model, quantised, name=info.name)
-    return dequantise(outputs[0], info.outputs[0]).astype(np.float32).reshape(-1)
+        values, _, _ = interpreted_values(
+            inputs, info, lambda tensors: engine.run(model, tensors, name=info.name), factor=factor,
+            rule=build.quantisation(name),
+        )  # fmt: skip
+    return values
 
 
 def judge_session(

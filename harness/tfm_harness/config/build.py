@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -172,6 +173,11 @@ class ModelConfig(Strict):
         if self.dataset is not None and self.judged_by is None:
             raise ValueError("a `dataset` wants a model that the reference can run: a `file`, `compiled` or ONNX")
         return self
+
+    @property
+    def degrees_factor(self) -> float:
+        """What the firmware multiplies degrees with before they are quantised: `input_factor`, else pi / 180."""
+        return self.input_factor or math.pi / 180
 
     @property
     def deployed(self) -> Path | None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tfm_harness.parity.frontend import window_records, window_tensor
     from tfm_harness.parity.quantise import dequantise, quantise
     from tfm_harness.parity.vacuity import check_vacuity
-    from tfm_harness.parity.values import reference_values
+    from tfm_harness.parity.values import interpreted_values, reference_values
 
 _HOMES = {
     "adapter": ("EngineAdapter",),
@@ -31,7 +31,7 @@ _HOMES = {
     "frontend": ("window_records", "window_tensor"),
     "quantise": ("dequantise", "quantise"),
     "vacuity": ("check_vacuity",),
-    "values": ("reference_values",),
+    "values": ("interpreted_values", "reference_values"),
 }
 _NAMES = {name for names in _HOMES.values() for name in names}
 
@@ -43,6 +43,7 @@ __all__ = [
     "compare",
     "dequantise",
     "get_engine",
+    "interpreted_values",
     "quantise",
     "reference_values",
     "window_records",

@@ -5,23 +5,27 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.files import read_file
+from tfm_harness.parity.model_info import ModelInfo
 from tfm_harness.parity.process import EngineRefusal, WorkerProcess
+from tfm_harness.parity.quantise import QuantisationRule, dequantise, quantise
 
-__all__ = ["native_values", "read_table", "reference_values"]
+__all__ = ["interpreted_values", "native_values", "read_table", "reference_values"]
 
 TABLE_LIMIT = 16 << 20
 LIBRARY_LIMIT = 64 << 20
 _LINE = re.compile(r"(?P<input>[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s+(?P<output>[0-9a-fA-F]{8})")
 
 Floats = npt.NDArray[np.float32]
+Array = npt.NDArray[Any]
 
 
 class Declared(Protocol):
@@ -150,3 +154,25 @@ def reference_values(
             where=str(reference.source),
         )  # fmt: skip
     return np.array([known[value] for value in inputs.tolist()], dtype=np.float32)
+
+
+def interpreted_values(
+    inputs: Floats, info: ModelInfo, run: Callable[[list[Array]], Sequence[Array]], *, factor: float,
+    rule: QuantisationRule,
+) -> tuple[Floats, list[Array], Sequence[Array]]:  # fmt: skip
+    """Outputs of a model of one input and one output that an interpreter runs on single numbers.
+
+    Args:
+        inputs: shape (n,).
+        info: the model.
+        run: the interpreter: input tensors to output tensors.
+        factor: what the firmware multiplies each input with, once, in single precision: other orders round otherwise.
+        rule: how the firmware quantises.
+
+    Returns:
+        Real outputs, shape (n,); the input tensors; the output tensors.
+    """
+    tensor = info.inputs[0]
+    quantised = [quantise((inputs * np.float32(factor)).reshape(-1, *tensor.shape), tensor, rule)]
+    outputs = run(quantised)
+    return dequantise(outputs[0], info.outputs[0]).astype(np.float32).reshape(-1), quantised, outputs
