@@ -18,6 +18,10 @@ FEATURE_OF: dict[int, Feature] = {
     Command.PROBE: Feature.PROBE,
     Command.FAULTS: Feature.PROBE,
     Command.PSA_CALL: Feature.PSA_CALL,
+    Command.INPUT_UPLOAD: Feature.INPUT_UPLOAD,
+    Command.PS_SET: Feature.PROTECTED_STORAGE,
+    Command.PS_GET: Feature.PROTECTED_STORAGE,
+    Command.PS_REMOVE: Feature.PROTECTED_STORAGE,
 }
 """Commands that a firmware may leave out; `describe` then does not name the feature."""
 NOT_PERMITTED = -133
