@@ -9,21 +9,17 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, ConfigDict
 
 from tfm_harness.latency.series import Series
+from tfm_harness.report.strict import STRICT
 
 __all__ = ["AccuracyEntry", "LatencyEntry", "ParityDifference", "ParityEntry", "ParityOutput", "TraceEntry"]
 
-_STRICT = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="strings")
 
 _NOT_FINITE = frozenset({"NaN", "Infinity", "-Infinity", "nan", "inf", "-inf"})
 
 
 def _figure(value: object) -> object:
     """JSON has no word for what is not finite: it stands as text."""
-    return (
-        float(value)
-        if isinstance(value, str) and value in {"NaN", "Infinity", "-Infinity", "nan", "inf", "-inf"}
-        else value
-    )
+    return float(value) if isinstance(value, str) and value in _NOT_FINITE else value
 
 
 Figure = Annotated[float, BeforeValidator(_figure)]
@@ -42,7 +38,7 @@ class LatencyEntry:
         phases: seconds by phase of one typical request, ``wire`` included.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     combination: str
     board: str = ""
@@ -58,7 +54,7 @@ class LatencyEntry:
 class ParityDifference:
     """The first element that differs: values as the model's output type has them."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     vector: int
     index: tuple[int, ...]
@@ -70,7 +66,7 @@ class ParityDifference:
 class ParityOutput:
     """One output tensor's comparison: `tfm_harness.parity.compare.OutputComparison`, without its arrays."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     index: int
     elements: int
@@ -112,7 +108,7 @@ class ParityEntry:
         vectors_file: all inputs with what the device and the reference made of them, in the run's folder.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     combination: str
     board: str = ""
@@ -162,7 +158,7 @@ class AccuracyEntry:
         alike: samples on which both decide alike; `differing` names the first of the others.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     combination: str
     board: str = ""
@@ -209,7 +205,7 @@ class TraceEntry:
         labels: names of the output's elements.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     combination: str
     board: str = ""

@@ -8,16 +8,16 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
-__all__ = ["BoardEntry", "CombinationEntry", "EventEntry", "FileEntry", "MoveEntry"]
+from tfm_harness.report.strict import STRICT
 
-_STRICT = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="strings")
+__all__ = ["BoardEntry", "CombinationEntry", "EventEntry", "FileEntry", "MoveEntry"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventEntry:
     """Something that happened to a board; `at` is seconds since the run began."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     at: float
     kind: str
@@ -36,7 +36,7 @@ class BoardEntry:
         link: what went wrong on its console link; empty when nothing did.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     combination: str
     name: str
@@ -65,7 +65,7 @@ class FileEntry:
         bytes: its size.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     role: Literal["target", "build", "image", "model", "key", "file"]
     name: str
@@ -86,7 +86,7 @@ class CombinationEntry:
         protocol: the build's; ``none`` when it speaks none.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     name: str
     target: str = ""
@@ -105,7 +105,7 @@ class CombinationEntry:
 class MoveEntry:
     """A test that was given another board, because its own was lost."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     nodeid: str
     combination: str

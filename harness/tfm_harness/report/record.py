@@ -22,6 +22,7 @@ from tfm_harness.report.measured import (
     TraceEntry,
 )
 from tfm_harness.report.ran_on import BoardEntry, CombinationEntry, EventEntry, FileEntry, MoveEntry
+from tfm_harness.report.strict import STRICT
 from tfm_harness.report.tested import (
     CheckEntry,
     FindingEntry,
@@ -73,8 +74,6 @@ VerdictWord = Literal[
     "too little proved",
 ]
 
-_STRICT = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="strings")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteEntry:
@@ -90,7 +89,7 @@ class SuiteEntry:
         sha256: digest over the suite's files (`tfm_harness.report.digests.folder_digest`), hex.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     combination: str
     suite: str
@@ -114,7 +113,7 @@ class RequirementEntry:
         missing: the checks that did not run.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     combination: str
     suite: str
@@ -129,7 +128,7 @@ class RequirementEntry:
 class WaiverEntry:
     """What became of one waiver or tolerance of a build."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     combination: str
     finding: str
@@ -142,7 +141,7 @@ class WaiverEntry:
 class ConsoleExcerpt:
     """The last lines of one console; `text` may hold anything the device sent."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     combination: str
     board: str = ""
@@ -154,7 +153,7 @@ class ConsoleExcerpt:
 class BoardRun:
     """One board's share of a run; test processes send it to the process that writes the record."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     board: BoardEntry
     latency: tuple[LatencyEntry, ...] = ()
@@ -180,7 +179,7 @@ class RunRecord:
         requirements: rows of the suites that took part.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     name: str
     verdict: VerdictWord

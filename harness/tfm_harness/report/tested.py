@@ -8,20 +8,20 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
+from tfm_harness.report.strict import STRICT
+
 __all__ = ["CheckEntry", "FindingEntry", "PhaseEntry", "ResponsibilityWord", "TestEntry", "TestOutcome", "TryEntry"]
 
 FindingStatus = Literal["passed", "noted", "waived", "failed"]
 ResponsibilityWord = Literal["", "product", "infrastructure", "configuration", "test", "harness"]
 TestOutcome = Literal["passed", "failed", "error", "blocked", "not covered", "skipped", "not run"]
 
-_STRICT = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="strings")
-
 
 @dataclass(frozen=True, slots=True)
 class CheckEntry:
     """What a check demands, said once a run: its title, and the standard and clause that ask for it."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     title: str = ""
     requirement: str = ""
@@ -38,7 +38,7 @@ class FindingEntry:
         waiver, waived_by: the reason and the pattern of the waiver that excused it.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     id: str
     status: FindingStatus = "passed"
@@ -59,7 +59,7 @@ class PhaseEntry:
         blocked_by: the test whose failure is the cause, when this one never had a board.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     combination: str = ""
     board: str = ""
@@ -75,7 +75,7 @@ class PhaseEntry:
 class TryEntry:
     """An earlier try of a test: its board was lost, or a plugin tried it again."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     __test__: ClassVar[bool] = False
 
     why: Literal["rerun", "moved"]
@@ -100,7 +100,7 @@ class TestEntry:
         tries: what came before the outcome, oldest first.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     __test__: ClassVar[bool] = False  # not a test class, though its name begins with Test
 
     nodeid: str
