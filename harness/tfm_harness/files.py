@@ -17,7 +17,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-__all__ = ["IMAGE_LIMIT", "KEY_LIMIT", "MODEL_LIMIT", "TEXT_LIMIT", "open_file", "read_file", "whole_file"]
+from tfm_harness.errors import InfrastructureError
+
+__all__ = [
+    "IMAGE_LIMIT",
+    "KEY_LIMIT",
+    "MODEL_LIMIT",
+    "TEXT_LIMIT",
+    "open_file",
+    "read_file",
+    "whole_file",
+    "write_file",
+]
 
 KEY_LIMIT: Final = 1 << 20
 """Most bytes of a key, certificate, token or result, in any text form."""
@@ -87,6 +98,25 @@ def whole_file(path: Path, prefix: str) -> Iterator[io.BufferedWriter]:
         except BaseException:
             scratch.unlink()
             raise
+
+
+def write_file(path: Path, data: bytes, what: str = "file") -> None:
+    """Write to where a user says, which may be a device or a pipe.
+
+    Args:
+        path: where.
+        data: what.
+        what: what it is called when it cannot be written.
+
+    Raises:
+        InfrastructureError: kind ``report-write``.
+    """
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise InfrastructureError(
+            f"the {what} cannot be written", kind="report-write", seen=str(error), where=str(path)
+        ) from error
 
 
 def _kind(mode: int) -> str:

@@ -13,6 +13,7 @@ from tfm_harness.findings import Policy, Report
 
 if TYPE_CHECKING:
     from tfm_harness.evidence.corim import Corim
+    from tfm_harness.evidence.ear import Vector
     from tfm_harness.verify.keys import PublicKey
 
 __all__ = ["add_appraise", "add_corim", "add_ear_options", "write_wanted_ear"]
@@ -126,9 +127,9 @@ def _corim(args: argparse.Namespace) -> int:
         signer = load_signer(args.sign, public=args.public_key)
         signer.require_es256("--sign")
         data = sign_corim(data, signer.sign, signer=signer.keyid)
-    from tfm_harness.evidence.results_file import write_ear
+    from tfm_harness.files import write_file
 
-    write_ear(args.output, data)
+    write_file(args.output, data, "CoRIM")
     sys.stdout.write(
         f"{args.output}: {len(found.reference_values)} reference values, {len(found.trust_anchors)} trust anchors"
         f"{', signed' if args.sign else ''}\n"
@@ -176,7 +177,7 @@ def _read_corim(args: argparse.Namespace, report: Report) -> Corim:
     return open_corim(read_evidence(args.corim, what="CoRIM"), _keys(args.key), report)
 
 
-def write_wanted_ear(args: argparse.Namespace, vector: object, *, nonce: bytes | None, evidence: bytes) -> None:
+def write_wanted_ear(args: argparse.Namespace, vector: Vector, *, nonce: bytes | None, evidence: bytes) -> None:
     """Write the attestation result that the options ask for.
 
     Raises:
@@ -184,11 +185,13 @@ def write_wanted_ear(args: argparse.Namespace, vector: object, *, nonce: bytes |
     """
     if args.ear is None:
         return
-    from tfm_harness.evidence.results_file import encode_ear, write_ear
+    from tfm_harness.evidence.results_file import encode_ear
     from tfm_harness.evidence.signers import load_signer
+    from tfm_harness.files import write_file
 
     if args.ear_key is None:
         raise ConfigError("an attestation result is signed", kind="evidence-key", hint="name the key with --ear-key")
     signer = load_signer(args.ear_key)
     signer.require_es256("--ear-key")
-    write_ear(args.ear, encode_ear(vector, signer.sign, args.ear_form, nonce=nonce, evidence=evidence))  # type: ignore[arg-type]
+    data = encode_ear(vector, signer.sign, args.ear_form, nonce=nonce, evidence=evidence)
+    write_file(args.ear, data, "attestation result")

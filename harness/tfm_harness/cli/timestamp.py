@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.errors import ConfigError
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -101,11 +101,11 @@ def _timestamp(args: argparse.Namespace) -> int:
     from tfm_harness.evidence.opened import read_statements
     from tfm_harness.evidence.timestamp import MAX_ANSWER, make_query, stamp_name
     from tfm_harness.evidence.tsa_form import sort_certificates
-    from tfm_harness.files import read_file
+    from tfm_harness.files import read_file, write_file
 
     file, data = read_statements(args.bundle)
     if args.query is not None:
-        _write(args.query, make_query(data)[0])
+        write_file(args.query, make_query(data)[0])
         sys.stdout.write(f"{args.query}: send it as application/timestamp-query, and add the answer with --reply\n")
         return 0
     if args.tsa is not None:
@@ -121,17 +121,8 @@ def _timestamp(args: argparse.Namespace) -> int:
             ) from None
         _verify(answer, data, authorities(args.tsa_ca), str(args.reply))
     place = file.with_name(stamp_name(file.name, answer))
-    _write(place, answer)
+    write_file(place, answer)
     sys.stdout.write(f"time stamp: {place}\n")
     if args.tsa_ca is None:
         sys.stdout.write("its signature was not verified: name the authority's root with --tsa-ca\n")
     return 0
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise InfrastructureError(
-            "the file cannot be written", kind="report-write", seen=str(error), where=str(path)
-        ) from error

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.errors import ConfigError
 
 if TYPE_CHECKING:
     from tfm_harness.stimulus.trace import Trace
@@ -93,7 +93,9 @@ def _show(args: argparse.Namespace) -> int:
         unit = "counts" if channel in trace.raw else _unit(channel)
         sys.stdout.write(f"{channel:<{width}}  {_bars(values)}  {min(values):g} to {max(values):g} {unit}\n")
     if args.svg is not None:
-        _write(args.svg, _plot(trace).encode())
+        from tfm_harness.files import write_file
+
+        write_file(args.svg, _plot(trace).encode())
         sys.stdout.write(f"plot: {args.svg}\n")
     return 0
 
@@ -142,12 +144,13 @@ def _plot(trace: Trace) -> str:
 
 
 def _convert(args: argparse.Namespace) -> int:
+    from tfm_harness.files import write_file
     from tfm_harness.stimulus.recordings.streams import resample
 
     trace = _load(args)
     if args.rate is not None:
         trace = resample(trace, args.rate, args.rule)
-    _write(args.output, _encode(trace, args.output))
+    write_file(args.output, _encode(trace, args.output))
     sys.stdout.write(f"{args.output}: {len(trace)} samples of {', '.join(trace.columns)}\nfrom {trace.source}\n")
     return 0
 
@@ -178,12 +181,3 @@ def _encode(trace: Trace, output: Path) -> bytes:
         time = [f"{trace.seconds[index]:.9g}"] if trace.seconds else []
         rows.append(",".join([*time, *(f"{values[index]:.9g}" for values in trace.columns.values())]))
     return (f"# {trace.source}\n" + "\n".join(rows) + "\n").encode()
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise InfrastructureError(
-            "the file cannot be written", kind="report-write", seen=str(error), where=str(path)
-        ) from error

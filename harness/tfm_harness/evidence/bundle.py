@@ -23,7 +23,7 @@ from tfm_harness.evidence.dsse import EnvelopeSigner, make_envelope
 from tfm_harness.evidence.predicate import BundleFile
 from tfm_harness.evidence.statements import make_statements, statement_bytes
 from tfm_harness.evidence.timestamp import stamp_name
-from tfm_harness.files import open_file, read_file
+from tfm_harness.files import open_file, read_file, write_file
 from tfm_harness.report.record import FileEntry, RunRecord
 from tfm_harness.report.storage import load_run
 from tfm_harness.trust.kept import FILE_NAME as RAW_EVIDENCE
@@ -217,10 +217,5 @@ def write_public_key(bundle: Path, pem: str) -> Path:
         InfrastructureError: kind ``report-write``.
     """
     path = bundle.with_name(bundle.name.removesuffix(".evidence") + ".throwaway-public.pem")
-    try:
-        path.write_text(pem)
-    except OSError as error:
-        raise InfrastructureError(
-            "the public key cannot be written", kind="report-write", seen=str(error), where=str(path)
-        ) from error
+    write_file(path, pem.encode(), "public key")
     return path

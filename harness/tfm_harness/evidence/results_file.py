@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final, Literal
 
-from tfm_harness.errors import InfrastructureError
 from tfm_harness.evidence.ear import Ear, Sign, Vector, sign_cwt, sign_jwt, trustworthiness
 from tfm_harness.findings import Policy, Report
 from tfm_harness.trust.kept import KeptItem
@@ -15,7 +13,7 @@ from tfm_harness.verify.results import verify_result
 from tfm_harness.verify.token import verify_psa_token
 from tfm_harness.version import __version__
 
-__all__ = ["SUFFIXES", "Form", "board_vectors", "document_name", "encode_ear", "write_ear"]
+__all__ = ["SUFFIXES", "Form", "board_vectors", "document_name", "encode_ear"]
 
 Form = Literal["draft-jwt", "draft-cwt", "veraison"]
 SUFFIXES: Final[dict[Form, str]] = {"veraison": ".veraison.jwt", "draft-jwt": ".jwt", "draft-cwt": ".cwt"}
@@ -47,20 +45,6 @@ def encode_ear(
     if form == "draft-cwt":
         return sign_cwt(ear, sign)
     return sign_jwt(ear, sign, "draft" if form == "draft-jwt" else "veraison").encode() + b"\n"
-
-
-def write_ear(path: Path, data: bytes) -> None:
-    """Write a result.
-
-    Raises:
-        InfrastructureError: kind ``report-write``.
-    """
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise InfrastructureError(
-            "the attestation result cannot be written", kind="report-write", seen=str(error), where=str(path)
-        ) from error
 
 
 def board_vectors(items: Iterable[KeptItem], policy: Policy) -> dict[str, tuple[Vector, bytes, bytes]]:
