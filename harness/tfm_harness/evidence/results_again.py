@@ -7,11 +7,6 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-
 from tfm_harness.evidence import checks as check
 from tfm_harness.evidence.dsse import SigningKey
 from tfm_harness.evidence.ear import DIALECTS, Dialect, Ear, Vector
@@ -21,12 +16,14 @@ from tfm_harness.evidence.results_file import SUFFIXES, Form, board_vectors, doc
 from tfm_harness.findings import Report
 from tfm_harness.report.record import RunRecord
 from tfm_harness.trust.kept import KeptItem
+from tfm_harness.verify.algorithms import ALGORITHMS
 from tfm_harness.verify.cbor import CborError, decode
-from tfm_harness.verify.cose import verify_cose
+from tfm_harness.verify.cose import verifies, verify_cose
 from tfm_harness.verify.keys import PublicKey
 
 __all__ = ["boards_of", "judge_results"]
 
+_ES256 = ALGORITHMS[-7]
 _Board = tuple[Vector, bytes, bytes]
 """A board's vector, its token and the token's challenge."""
 
@@ -105,19 +102,14 @@ def _jwt(data: bytes, keys: list[PublicKey]) -> Any:  # noqa: ANN401 - whatever 
     """The claims of a JWT in the one form that the harness writes; None when no key verifies it."""
     header, claims, signature = data.decode("ascii").removesuffix("\n").split(".")
     raw = _base64(signature)
-    if len(raw) != 64 or json.loads(_base64(header)) != {"alg": "ES256", "typ": "JWT"}:
+    if len(raw) != _ES256.size or json.loads(_base64(header)) != {"alg": "ES256", "typ": "JWT"}:
         raise ValueError("not signed with ES256")
-    der = encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
-    for key in keys:
-        try:
-            key.handle.verify(der, f"{header}.{claims}".encode(), ec.ECDSA(hashes.SHA256()))
-        except InvalidSignature:
-            continue
-        found = json.loads(_base64(claims))
-        if found["eat_profile"] not in DIALECTS.values():
-            raise ValueError(f"profile {found['eat_profile']!r}")
-        return found
-    return None
+    if not any(verifies(key, f"{header}.{claims}".encode(), raw, _ES256) for key in keys):
+        return None
+    found = json.loads(_base64(claims))
+    if found["eat_profile"] not in DIALECTS.values():
+        raise ValueError(f"profile {found['eat_profile']!r}")
+    return found
 
 
 def _cwt(data: bytes, keys: list[PublicKey]) -> Any:  # noqa: ANN401 - whatever is in it

@@ -49,6 +49,7 @@ __all__ = [
     "record_parse",
     "signed_by",
     "to_be_signed",
+    "verifies",
     "verify_cose",
 ]
 
@@ -128,7 +129,7 @@ def check_signature(
         return None
     structure = to_be_signed(message, external_aad)
     for key in fitting:
-        if _verifies(key, structure, message.signature, algorithm):
+        if verifies(key, structure, message.signature, algorithm):
             judge.passed(check.SIGNATURE)
             return key
     judge.failed(
@@ -141,7 +142,7 @@ def signed_by(message: CoseMessage, key: VerificationKey, algorithm: Algorithm, 
     """Whether `key` verifies the message's signature or MAC; a signature of a wrong form verifies with no key."""
     if _signature_problem(message.signature, algorithm):
         return False
-    return _verifies(key, to_be_signed(message, external_aad), message.signature, algorithm)
+    return verifies(key, to_be_signed(message, external_aad), message.signature, algorithm)
 
 
 def _signature_problem(signature: bytes, algorithm: Algorithm) -> str:
@@ -156,7 +157,8 @@ def _signature_problem(signature: bytes, algorithm: Algorithm) -> str:
     return ""
 
 
-def _verifies(key: VerificationKey, structure: bytes, signature: bytes, algorithm: Algorithm) -> bool:
+def verifies(key: VerificationKey, structure: bytes, signature: bytes, algorithm: Algorithm) -> bool:
+    """Whether `key` verifies a MAC, or a signature as COSE and JOSE have it: r and s, of `Algorithm.size` bytes."""
     if isinstance(key, SymmetricKey):
         return hmac.compare_digest(hmac.digest(key.secret, structure, algorithm.hash.name), signature)
     half = algorithm.size // 2
