@@ -64,9 +64,11 @@ class LibraryEnvelopeSigner:
         Raises:
             ConfigError: kind ``evidence-key``.
         """
-        scheme = str(self._signer.public_key.scheme)
-        if scheme != "ecdsa-sha2-nistp256":
-            raise ConfigError("an ES256 signature needs a key on P-256", kind="evidence-key", seen=scheme, where=where)
+        if not self.makes_es256:
+            raise ConfigError(
+                "an ES256 signature needs a key on P-256", kind="evidence-key",
+                seen=str(self._signer.public_key.scheme), where=where,
+            )  # fmt: skip
 
     def sign(self, data: bytes) -> bytes:
         """The signature.
