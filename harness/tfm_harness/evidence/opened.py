@@ -240,7 +240,7 @@ def _reader(place: Path, sha256: str) -> Callable[[], bytes]:
 def _stamps(file: Path, report: Report) -> dict[str, bytes]:
     """Time stamps beside the statements, when each is what its name says."""
     found = {}
-    for path in sorted(file.parent.glob(f"{_base(file)}.*.tsr")):
+    for path in _stamp_files(file):
         try:
             data = read_file(path, MAX_ANSWER)
         except OSError as error:
@@ -252,8 +252,8 @@ def _stamps(file: Path, report: Report) -> dict[str, bytes]:
     return found
 
 
-def _base(file: Path) -> str:
-    return escape(file.name.removesuffix(".intoto.jsonl"))
+def _stamp_files(file: Path) -> list[Path]:
+    return sorted(file.parent.glob(f"{escape(file.name.removesuffix('.intoto.jsonl'))}.*.tsr"))
 
 
 def _unlisted(file: Path, listed: Mapping[str, BundleFile], report: Report) -> None:
@@ -262,7 +262,7 @@ def _unlisted(file: Path, listed: Mapping[str, BundleFile], report: Report) -> N
         for one in file.parent.rglob("*")
         if not one.is_dir() or one.is_symlink()
     }
-    stamps = {one.name for one in file.parent.glob(f"{_base(file)}.*.tsr") if one.is_file() and not one.is_symlink()}
+    stamps = {one.name for one in _stamp_files(file) if one.is_file() and not one.is_symlink()}
     strangers = sorted(here - {file.name} - stamps - {name for name, one in listed.items() if one.here})
     report.add(
         check.FILE_LISTED,
