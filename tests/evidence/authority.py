@@ -34,18 +34,17 @@ class Authority:
 
     Args:
         folder: to be made.
-        usage: the signer's extended key usage.
         chain: whether answers hold the root's certificate, too; OpenSSL 3 does not sort the two.
     """
 
-    def __init__(self, folder: Path, usage: str = "timeStamping", *, chain: bool = False) -> None:
+    def __init__(self, folder: Path, *, chain: bool = False) -> None:
         folder.mkdir()
         self._chain = ("-chain", "root.pem") if chain else ()
         self.folder = folder
         self.root = folder / "root.pem"
         (folder / "serial").write_text("01\n")
         (folder / "tsa.cnf").write_text(_CONFIG.format(folder=folder))
-        (folder / "usage").write_text(f"extendedKeyUsage=critical,{usage}\nkeyUsage=critical,digitalSignature\n")
+        (folder / "usage").write_text("extendedKeyUsage=critical,timeStamping\nkeyUsage=critical,digitalSignature\n")
         new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
         self._openssl("req", "-x509", *new, "-days", "2", "-subj", "/CN=TEST_ONLY root", "-keyout", "root-key.pem",
                       "-out", "root.pem")  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import socket
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from tfm_harness.cli.main import main
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.evidence.bundle import make_bundle
 from tfm_harness.evidence.signers import load_signer, load_verification_keys
-from tfm_harness.evidence.timestamp import load_authorities, make_query, read_stamp, stamp_name
+from tfm_harness.evidence.timestamp import check_stamp, load_authorities, make_query, read_stamp, stamp_name
 from tfm_harness.evidence.tsa import request_stamp, split_url
 from tfm_harness.evidence.tsa_form import sort_certificates
 from tfm_harness.evidence.verified import Verified, verify_bundle
@@ -94,7 +95,7 @@ def test_a_stamp_of_another_bundle_is_none(
 
 
 def test_a_certificate_for_another_purpose_stamps_nothing(stamped: Path, signing_key: Key, tmp_path: Path) -> None:
-    web = Authority(tmp_path / "web", usage="timeStamping")
+    web = Authority(tmp_path / "web")
     # `openssl ts` refuses to sign with such a certificate: the verifier gets one in place of the right one.
     data = (stamped / "night.intoto.jsonl").read_bytes()
     right = web.answer(make_query(data)[0])
@@ -125,8 +126,6 @@ def test_a_changed_byte_under_a_matching_name_changes_no_time_and_nothing_that_i
     whole = authority.answer(make_query(data)[0])
     roots = load_authorities(authority.root.read_bytes(), "root")
     time = read_stamp(whole, data).tst_info.gen_time
-    from tfm_harness.evidence.timestamp import check_stamp
-
     held = 0
     for at in range(len(whole)):
         changed = bytes((*whole[:at], whole[at] ^ 1, *whole[at + 1 :]))
@@ -180,8 +179,6 @@ def test_an_authority_that_never_ends_is_cut_off(authority: Authority) -> None:
 
 
 def test_nobody_there() -> None:
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]
     with pytest.raises(InfrastructureError) as caught:

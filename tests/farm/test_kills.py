@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 import subprocess
-import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from tfm_harness.boards.supervisor import wait_until
 from tfm_harness.farm.storage import load_night
 from tfm_harness.history.database import Database
 from tfm_harness.history.queries import Memory
@@ -45,15 +45,15 @@ def project(folder: Path, builds: int) -> FarmProject:
 def until_killed(made: FarmProject, words: list[str], journal_lines: int, delay: float) -> int | None:
     """Run until so many lines are in the journal, and a while longer; then kill. None, or the status when it ended."""
     process = made.start(*words)
+
+    def far_enough() -> bool:
+        journal = max(made.path.glob("nights/*/journal.jsonl"), default=None)
+        return process.poll() is not None or (
+            journal is not None and journal.read_bytes().count(b"\n") >= journal_lines
+        )
+
     try:
-        end = time.monotonic() + 200
-        journal = None
-        while process.poll() is None and time.monotonic() < end:
-            nights = sorted((made.path / "nights").glob("*/journal.jsonl")) if (made.path / "nights").exists() else []
-            journal = nights[-1] if nights else None
-            if journal is not None and journal.read_bytes().count(b"\n") >= journal_lines:
-                break
-            time.sleep(0.02)
+        wait_until(far_enough, 200, 0.02)
         try:
             return process.wait(delay)
         except subprocess.TimeoutExpired:
@@ -61,10 +61,7 @@ def until_killed(made: FarmProject, words: list[str], journal_lines: int, delay:
         theirs = descendants(process.pid)
         process.kill()
         process.wait()
-        end = time.monotonic() + 60
-        while any(alive(pid) for pid in theirs):
-            assert time.monotonic() < end, "a session outlived its night"
-            time.sleep(0.02)
+        assert wait_until(lambda: not any(alive(pid) for pid in theirs), 60, 0.02), "a session outlived its night"
         return None
     finally:
         if process.poll() is None:
