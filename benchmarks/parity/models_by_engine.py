@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +35,8 @@ ENGINES: dict[str, Callable[[str], ReferenceEngine]] = {
 }  # fmt: skip
 
 
-def models(paths: list[str]) -> Iterator[tuple[str, bytes]]:
-    """Names and bytes."""
+def own_models() -> Iterator[tuple[str, bytes]]:
+    """Names and bytes of small models of every kind."""
     yield "int8 classifier (conv, dense, softmax)", testkit.classifier()
     yield "int8 two inputs, two outputs", testkit.two_in_two_out()
     yield "int16 dense", testkit.dense("int16")
@@ -44,6 +45,10 @@ def models(paths: list[str]) -> Iterator[tuple[str, bytes]]:
     yield "stateful SVDF, float32", testkit.remembers()
     yield "second of two signatures", select_signature(testkit.two_signatures(), "embed")
     yield "compiled for an Ethos-U", testkit.compiled_dense()
+
+
+def named_models(paths: list[str]) -> Iterator[tuple[str, bytes]]:
+    """Names and bytes of those in files."""
     for path in map(Path, paths):
         data = path.read_bytes()
         yield path.name, pack(data, str(path.parent), {}, {}) if path.suffix == ".onnx" else data
@@ -65,11 +70,9 @@ def main() -> None:
     heads = [str(engine.record) for engine in engines.values()] + ["reference firmware"] * bool(arguments.firmware)
     print(f"| model | {' | '.join(heads)} |")
     print("|---" * (len(heads) + 1) + "|")
-    own = len(list(models([])))
-    for number, (name, model) in enumerate(models(arguments.files)):
-        if number >= own or not arguments.only_named:
-            cells = row(engines, model, name, onnx=model.startswith(b"{"), firmware=arguments.firmware)
-            print(f"| {name} | {' | '.join(cells)} |", flush=True)
+    for name, model in chain(() if arguments.only_named else own_models(), named_models(arguments.files)):
+        cells = row(engines, model, name, onnx=model.startswith(b"{"), firmware=arguments.firmware)
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
     for engine in engines.values():
         engine.close()
 
