@@ -209,8 +209,8 @@ def _judge_session(args: argparse.Namespace, _data: bytes, build: Build | None, 
         raise ConfigError("a session is judged by a build's description", kind="usage", expected="--build BUILD")
     path = Path(args.file)
     data, events = read_bytes(path, "recording"), path.with_name(path.name + ".events")
-    keys = {role: read_key(found) for role in ("results", "client") if (found := build_key(build, role)) is not None}
-    keys = {"result" if role == "results" else role: key for role, key in keys.items()}
+    roles = {"result": "results", "client": "client"}
+    keys = {name: read_key(found) for name, role in roles.items() if (found := build_key(build, role)) is not None}
     if args.key:
         keys["result"] = read_key(args.key[0])
     if "result" not in keys:
