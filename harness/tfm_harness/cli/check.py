@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     targets: list[TargetBase] = []
     builds: list[Build] = []
     problems = 0
+    of_suites = functools.cache(suite_checks)
     for path in args.file:
         try:
             if is_target(path):
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
                 refuse_unknown_machine(targets[-1])
             else:
                 builds.append(load_build(path, require_files=not args.no_files))
-                known = suite_checks()
+                known = of_suites()
                 refuse_vain_waivers(builds[-1], builds[-1].document, known)
                 refuse_misspelt_waivers(builds[-1], known)
                 if not args.no_files:
@@ -123,13 +124,11 @@ def refuse_misspelt_waivers(build: Build, suites: Mapping[str, bool]) -> None:
     """
     from fnmatch import fnmatchcase
 
+    from tfm_harness.config.loading import harness_checks
     from tfm_harness.config.nearest import did_you_mean
     from tfm_harness.config.problems import fail
-    from tfm_harness.parity.accuracy_catalogue import ALL as ACCURACY
-    from tfm_harness.parity.catalogue import ALL as PARITY
-    from tfm_harness.verify.catalogue import ALL as VERIFY
 
-    known = {check.id for check in (*VERIFY, *PARITY, *ACCURACY)} | suites.keys()
+    known = harness_checks().keys() | suites.keys()
     problems = []
     for index, waiver in enumerate(build.waivers):
         if any(fnmatchcase(check, waiver.finding) for check in known):
