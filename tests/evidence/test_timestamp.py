@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,15 @@ def test_answers_that_are_no_stamp(authority: Authority, how: str, kind: str) ->
     with serving(authority, how) as url, pytest.raises((ConfigError, InfrastructureError)) as caught:
         request_stamp(url, b"data")
     assert caught.value.kind == kind
+
+
+def test_where_the_package_is_missing_no_stamp_is_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rfc3161_client", None)
+    report = Report()
+    with pytest.raises(ConfigError) as error:
+        check_stamp(b"", b"", [], report, "stamp")
+    assert error.value.kind == "evidence-extra"
+    assert report.findings == []
 
 
 def test_an_authority_that_never_ends_is_cut_off(authority: Authority) -> None:

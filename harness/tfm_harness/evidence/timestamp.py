@@ -115,16 +115,20 @@ def check_stamp(
         authorities: root certificates that are trusted; without any, only the rest is checked and None is returned.
         report: gets the finding.
         where: the stamp's file.
+
+    Raises:
+        ConfigError: kind ``evidence-extra``: the package that reads stamps is not installed.
     """
+    library = _library()
     expected = "a stamp of the statements" + (" by a given authority" if authorities else "")
     try:
         response = read_stamp(answer, data)
         if authorities:
-            _library().VerifierBuilder(roots=list(authorities)).build().verify_message(response, data)
+            library.VerifierBuilder(roots=list(authorities)).build().verify_message(response, data)
     except ConfigError as error:
         report.add(TIMESTAMP, False, expected=expected, seen=error.seen or error.message, where=where)
         return None
-    except _library().VerificationError as error:
+    except library.VerificationError as error:
         report.add(TIMESTAMP, False, expected=expected, seen=str(error), where=where)
         return None
     report.add(TIMESTAMP, True, where=where)
