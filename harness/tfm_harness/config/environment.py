@@ -19,6 +19,7 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
         "TFM_HARNESS_LOCK_DIR": "the folder of locks on ports, probes, disks and places, one for all users of the host",
         "TFM_HARNESS_SIGNER_PIN": "the PIN of the PKCS#11 token that signs evidence",
         "TFM_HARNESS_VSI_DIR": "set by the harness for the FVP's sensor script: where its input files are",
+        "TFM_HARNESS_ADI_PROBES": "the harness's own tests: simulated debug probes on made-up parts",
         "TFM_HARNESS_ARTIFACTS": "the harness's own tests: where pictures of the report page are kept",
         "TFM_HARNESS_LABGRID_PYTHON": "the harness's own tests: a Python that has labgrid",
         "TFM_HARNESS_QEMU_DEBUG_PORT": "the harness's own tests: how the simulated probe's debug port behaves",

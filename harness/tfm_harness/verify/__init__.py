@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tfm_harness.verify.cose import CoseMessage, VerifiedMessage, verify_cose
     from tfm_harness.verify.cose_encrypt0 import EncryptedMessage, decrypt_cose, parse_encrypted
     from tfm_harness.verify.csr import CertificationRequest, verify_csr
-    from tfm_harness.verify.debug_port import DebugPort, check_debug_port
+    from tfm_harness.verify.debug_port import DebugPort, check_debug_port, places_to_read
     from tfm_harness.verify.derive import (
         SALT,
         ReferenceIdentity,
@@ -61,7 +61,7 @@ _HOMES = {
     "cose_encrypt0": ("EncryptedMessage", "decrypt_cose", "parse_encrypted"),
     "nonces": ("NonceLedger", "NonceRecord", "check_nonces", "record_nonce"),
     "csr": ("CertificationRequest", "verify_csr"),
-    "debug_port": ("DebugPort", "check_debug_port"),
+    "debug_port": ("DebugPort", "check_debug_port", "places_to_read"),
     "derive": (
         "ReferenceIdentity",
         "boot_seed",
@@ -151,6 +151,7 @@ __all__ = [
     "parse_key",
     "parse_mcuboot",
     "parse_spki",
+    "places_to_read",
     "record_nonce",
     "record_request",
     "record_signature",

@@ -7,7 +7,7 @@ non-secure invasive (1:0), non-secure non-invasive (3:2), secure invasive (5:4) 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,13 +15,23 @@ from tfm_harness.findings import Report
 from tfm_harness.verify.checks import debug as check
 from tfm_harness.verify.judge import Judge
 
-__all__ = ["DAUTHSTATUS", "DHCSR", "Authentication", "DebugPort", "check_debug_port", "is_closed_lifecycle"]
+__all__ = [
+    "DAUTHSTATUS",
+    "DHCSR",
+    "Authentication",
+    "DebugPort",
+    "check_debug_port",
+    "is_closed_lifecycle",
+    "places_to_read",
+]
 
 DAUTHSTATUS: Final = 0xE000EFB8
 DHCSR: Final = 0xE000EDF0
 _S_SDE: Final = 1 << 20
 _NAMES: Final = ("non-secure invasive", "non-secure non-invasive", "secure invasive", "secure non-invasive")
 _STATES: Final = {0: "not implemented", 1: "reserved", 2: "disabled", 3: "enabled"}
+_KNOWN: Final = 8  # words of each part of the build that are read
+_SPREAD: Final = 8  # words of each region that are read
 _OPEN_LIFECYCLES: Final = frozenset({0x00, 0x10, 0x20, 0x50, 0x60})
 """High bytes in which secure debug may be open: unknown, assembly and test, PSA RoT provisioning, recoverable PSA RoT
 debug, decommissioned (RFC 9783 s.4.3.1). In 0x30, secured, and 0x40, non-PSA RoT debug, it may not."""
@@ -58,13 +68,28 @@ class DebugPort:
     Attributes:
         dauthstatus, dhcsr: the two registers' values; None where the probe could not read them.
         reads: for each secure address that was tried the word read there; None where the read was refused.
-        readable: a non-secure address that was read, to show that the probe works; None where none was.
+        readable: whether a non-secure address was read, to show that the probe works.
+        disabled: the part's access port answers, and says that it makes no transfers at all (CSW.DeviceEn is 0).
+        not_zero: those of the addresses whose words are known not to be zero.
     """
 
     dauthstatus: int | None
     dhcsr: int | None
     reads: Mapping[int, int | None] = field(default_factory=dict)
     readable: bool = False
+    disabled: bool = False
+    not_zero: frozenset[int] = frozenset()
+
+    @property
+    def shown(self) -> dict[int, int]:
+        """What was read of secure memory. Zeros are no reading: what keeps a debugger out may answer with them."""
+        return {at: word for at, word in self.reads.items() if word}
+
+    @property
+    def tells(self) -> bool:
+        """Whether the reads tell open from closed: zeros alone, where zeros may stand, do not."""
+        refused = any(word is None or (word == 0 and at in self.not_zero) for at, word in self.reads.items())
+        return refused or bool(self.shown)
 
     @property
     def authentication(self) -> Authentication | None:
@@ -94,8 +119,10 @@ def check_debug_port(port: DebugPort, lifecycle: int, report: Report, *, subject
     judge, closed = Judge(report, subject), is_closed_lifecycle(lifecycle)
     said = f"lifecycle {lifecycle:#06x}"
     judge.judge(
-        check.PROBE_WORKS, port.readable and port.dauthstatus is not None and port.dhcsr is not None,
-        expected="non-secure memory, DAUTHSTATUS and DHCSR read", seen=_seen(port),
+        check.PROBE_WORKS,
+        port.disabled or (port.readable and port.dauthstatus is not None and port.dhcsr is not None),
+        expected="non-secure memory, DAUTHSTATUS and DHCSR read, or an access port that is switched off",
+        seen=_seen(port),
     )  # fmt: skip
     authentication, secure = port.authentication, port.secure_debug
     if authentication is not None and closed:
@@ -105,8 +132,8 @@ def check_debug_port(port: DebugPort, lifecycle: int, report: Report, *, subject
         )  # fmt: skip
     if secure is not None and closed:
         judge.judge(check.SECURE_STATE, not secure, expected=f"S_SDE 0 in {said}", seen=f"DHCSR {port.dhcsr:#010x}")
-    open_reads = {at: word for at, word in port.reads.items() if word is not None}
-    if port.reads and closed:
+    open_reads = port.shown
+    if port.tells and closed:
         shown = ", ".join(f"{at:#010x}: {word:#010x}" for at, word in list(open_reads.items())[:4])
         judge.judge(
             check.SECURE_READ, not open_reads, expected=f"{len(port.reads)} refusals in {said}", seen=shown,
@@ -118,6 +145,26 @@ def check_debug_port(port: DebugPort, lifecycle: int, report: Report, *, subject
             check.CONSISTENT, agree, expected="DAUTHSTATUS, DHCSR.S_SDE and what can be read say the same",
             seen=f"{authentication}; S_SDE {int(secure)}; {len(open_reads)} of {len(port.reads)} secure reads succeed",
         )  # fmt: skip
+
+
+def places_to_read(
+    regions: Sequence[tuple[int, int]], loaded: Sequence[tuple[int, bytes]]
+) -> tuple[tuple[int, ...], frozenset[int]]:
+    """Where to read secure memory, so that memory which hides behind zeros can be told from memory that holds zeros.
+
+    Args:
+        regions: begin and size of each region.
+        loaded: address and content of what the build loads into secure memory.
+
+    Returns:
+        Addresses of words, in order: a few of each region, and words of the build that are not zero; and the latter.
+    """
+    known: set[int] = set()
+    for at, content in loaded:
+        words = [at + offset for offset in range(-at % 4, len(content) - 3, 4) if any(content[offset : offset + 4])]
+        known.update(words[:: max(1, len(words) // _KNOWN)][:_KNOWN])
+    spread = {begin + size * number // _SPREAD // 4 * 4 for begin, size in regions for number in range(_SPREAD)}
+    return tuple(sorted(spread | known)), frozenset(known)
 
 
 def _seen(port: DebugPort) -> str:

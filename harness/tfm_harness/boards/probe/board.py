@@ -126,6 +126,7 @@ class ProbeBoard(RealBoard):
             dhcsr=found["dhcsr"],
             reads=dict(zip(secure, found["secure"], strict=True)),
             readable=found["nonsecure"] is not None,
+            disabled=found["disabled"],
         )
 
     def release(self) -> None:

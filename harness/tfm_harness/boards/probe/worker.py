@@ -7,6 +7,7 @@ from Python: a process can be ended. Reads a request (JSON file, first argument)
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
@@ -209,23 +210,50 @@ def do_reset(request: Mapping[str, Any]) -> dict[str, Any]:
 
 def do_debug_port(request: Mapping[str, Any]) -> dict[str, Any]:
     """Registers of the debug port, and words of memory; nothing is halted, reset or written."""
+    with contextlib.closing(_session(request, "attach")) as session:
+        ports = _access_ports(session)
+        if not any(port.is_enabled for port in ports):
+            nothing = [None] * len(request["secure"])
+            return {"disabled": True, "dauthstatus": None, "dhcsr": None, "secure": nothing, "nonsecure": None}
+        port = next(port for port in ports if port.is_enabled)
+        return {
+            "disabled": False,
+            "dauthstatus": _word(port, _DAUTHSTATUS),
+            "dhcsr": _word(port, _DHCSR),
+            "secure": [_word(port, address) for address in request["secure"]],
+            "nonsecure": _word(port, request["nonsecure"]),
+        }
+
+
+def _access_ports(session: Any) -> list[Any]:  # noqa: ANN401
+    """The core's access port; where the part hides its core, every port to memory that answers."""
+    from pyocd.core import exceptions
+    from pyocd.coresight.ap import MEM_AP
+
+    try:
+        session.open()
+    except exceptions.DebugError:
+        ports = [port for port in session.target.dp.aps.values() if isinstance(port, MEM_AP)]
+        if not ports:
+            raise
+        return ports
+    return [session.target.selected_core.ap]
+
+
+def _word(port: Any, address: int) -> int | None:  # noqa: ANN401
+    """A word of memory, asked for as secure and as non-secure: what either of them shows; None: both are refused."""
     from pyocd.core import exceptions
 
-    with _session(request, "attach") as session:
-        target = session.target
-
-        def word(address: int) -> int | None:
-            try:
-                return int(target.read32(address))
-            except exceptions.TransferFaultError:
-                return None  # refused; a probe or a cable that fails is another error
-
-        return {
-            "dauthstatus": word(_DAUTHSTATUS),
-            "dhcsr": word(_DHCSR),
-            "secure": [word(address) for address in request["secure"]],
-            "nonsecure": word(request["nonsecure"]),
-        }
+    found: int | None = None
+    for request in (port.secure_lock, port.nonsecure_lock):
+        try:
+            with request():
+                found = int(port.read32(address)) or found or 0
+        except exceptions.TransferFaultError:
+            continue  # refused; a probe or a cable that fails is another error
+        if found:
+            break
+    return found
 
 
 _OPERATIONS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
@@ -256,7 +284,7 @@ def _explain(error: Exception) -> dict[str, str]:
     lower = str(error).lower()
     if isinstance(error, exceptions.ProbeDisconnected):
         return {"error": "probe-lost", "message": "the debug probe went away", "seen": text}
-    if "lock" in lower and "lockup" not in lower:
+    if re.search(r"\block(?:ed)?\b", lower):  # and neither lockup nor "reduce debug clock"
         return {"error": "target-locked", "message": "the part is locked against debugging", "seen": text}
     if isinstance(error, exceptions.TargetSupportError):
         return {"error": "probe-part", "message": "pyOCD does not know this part", "seen": text}
@@ -264,7 +292,7 @@ def _explain(error: Exception) -> dict[str, str]:
         return {"error": "flash-failed", "message": "the board's flash could not be written", "seen": text}
     if isinstance(error, ValueError) and "region" in lower:
         return {"error": "image-region", "message": "an image lies where the part has no memory", "seen": text}
-    if isinstance(error, exceptions.TransferError):
+    if isinstance(error, exceptions.TransferError) or "target not detected" in lower or "no cores" in lower:
         return {"error": "probe-transfer", "message": "the board does not answer the debug probe", "seen": text}
     return {"error": "probe-failed", "message": "the debug probe failed", "seen": text}
 

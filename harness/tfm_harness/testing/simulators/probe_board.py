@@ -24,12 +24,13 @@ _IDLE = struct.pack("<II", 0x30001000, 0x10000009) + b"\xfe\xe7"  # branch to it
 
 
 def entry_point_folder(folder: Path) -> Path:
-    """A folder for PYTHONPATH in which pyOCD finds the probe (entry-point group ``pyocd.probe``)."""
+    """A folder for PYTHONPATH in which pyOCD finds the probes (entry-point group ``pyocd.probe``)."""
     info = folder / "tfm_harness_simulator_probe-1.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tfm-harness-simulator-probe\nVersion: 1\n")
     (info / "entry_points.txt").write_text(
         "[pyocd.probe]\ntfm-harness-qemu = tfm_harness.testing.simulators.pyocd_qemu:QemuProbePlugin\n"
+        "tfm-harness-adi = tfm_harness.testing.simulators.pyocd_adi:AdiProbePlugin\n"
     )
     return folder
 
