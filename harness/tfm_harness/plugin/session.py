@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,28 @@ from tfm_harness.boards.base import RunContext
 from tfm_harness.boards.locks import told_by
 from tfm_harness.errors import HarnessBug, HarnessError
 from tfm_harness.parity.installed import installed_engine
-from tfm_harness.plugin import console_items, failure_text, junit, pool
+from tfm_harness.plugin import console_items, failure_text, junit, pool, share
 from tfm_harness.plugin.bench import REPORT, Bench
 from tfm_harness.plugin.combinations import load_combinations, run_context
 from tfm_harness.plugin.decision import decide
 from tfm_harness.plugin.fixtures import skip_uncovered
+from tfm_harness.plugin.items import (
+    belongs,
+    bench_of,
+    check_needs,
+    clean_slate,
+    combination_name,
+    leave_out_thorough,
+    models_of,
+    suite_of,
+)
 from tfm_harness.plugin.neighbours import keep_apart
 from tfm_harness.plugin.net import EXIT_BUG, around_test, bug_of, while_collecting
 from tfm_harness.plugin.only import keep_only
 from tfm_harness.plugin.options import Setting, settings
 from tfm_harness.plugin.outcomes import classify, location
 from tfm_harness.plugin.progress import ProgressLine
-from tfm_harness.plugin.record import EXIT_BENCH, NOT_RUN, SUITES, RunLog, judged_findings, word
+from tfm_harness.plugin.record import EXIT_BENCH, SUITES, RunLog, judged_findings, word
 from tfm_harness.plugin.runfile import make_record, write_run
 from tfm_harness.plugin.signals import Signals
 from tfm_harness.plugin.signed import RunSigner
@@ -36,8 +46,7 @@ from tfm_harness.plugin.stored import RunKeeper
 from tfm_harness.plugin.summary import summary
 from tfm_harness.plugin.verdict import EXIT_CODES
 from tfm_harness.processes import end_with_parent
-from tfm_harness.report.record import BoardRun, MoveEntry, PhaseEntry, RunRecord
-from tfm_harness.report.storage import dump, load
+from tfm_harness.report.record import PhaseEntry, RunRecord
 
 __all__ = ["HarnessPlugin", "activate"]
 
@@ -352,10 +361,10 @@ class HarnessPlugin:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_report_to_serializable(self) -> Generator[None, dict[str, object] | None, dict[str, object] | None]:
-        """On the way from a worker of pytest-xdist: thousands of findings travel cheaper as one text."""
+        """On the way from a test process of pytest-xdist."""
         data = yield
-        if data is not None and isinstance(data.get("tfm_phase"), PhaseEntry):
-            data["tfm_phase"] = dump(data["tfm_phase"])
+        if data is not None:
+            share.travelling(data)
         return data
 
     @pytest.hookimpl(wrapper=True)
@@ -366,9 +375,7 @@ class HarnessPlugin:
     ]:
         """Arrived at the controller."""
         report = yield
-        text = getattr(report, "tfm_phase", None)
-        if isinstance(text, str):
-            report.tfm_phase = load(PhaseEntry, text)  # type: ignore[union-attr] # as above
+        share.arrived(report)
         return report
 
     @pytest.hookimpl(tryfirst=True)
@@ -376,7 +383,7 @@ class HarnessPlugin:
         self, report: pytest.CollectReport | pytest.TestReport
     ) -> tuple[str, str, tuple[str, Mapping[str, bool]]] | None:
         """What is not the product's is an error, not a failed test; what had no board is blocked."""
-        phase = phase_of(report)
+        phase = share.phase_of(report)
         if phase.blocked_by:
             return "blocked", "B", ("BLOCKED", {"yellow": True})
         if report.when != "call" or not report.failed or phase.responsibility in {"", "product"}:
@@ -388,7 +395,7 @@ class HarnessPlugin:
         """Keep the record; JUnit's failure becomes an error where the product is not responsible."""
         junit.name_of_case(self.config, report)
         result = yield
-        phase = phase_of(report)
+        phase = share.phase_of(report)
         if report.when == "call" and report.failed and phase.responsibility not in {"", "product"}:
             junit.failure_to_error(self.config, report)
         if str(report.outcome) in {"rerun", "moved"} and not self.worker:
@@ -410,7 +417,7 @@ class HarnessPlugin:
     def _finish(self, session: pytest.Session, exitstatus: int) -> None:
         self._signals.ending()
         if self.worker:
-            self.config.workeroutput["tfm_harness"] = self._share()  # type: ignore[attr-defined] # pytest-xdist's
+            self.config.workeroutput["tfm_harness"] = share.pack(self.log, self._bugs)  # type: ignore[attr-defined] # pytest-xdist's
             return
         if self.context is not None:
             pool.note_quarantine(self.log, self.context)
@@ -442,17 +449,6 @@ class HarnessPlugin:
             self.trouble = str(error)
             session.exitstatus = code or EXIT_BENCH
 
-    def _share(self) -> dict[str, Any]:
-        """What this test process knows, in words that pytest-xdist can send."""
-        return {
-            "bugs": list(self._bugs),
-            "boards": [dump(run) for run in self.log.boards.values()],
-            "moves": [dump(move) for move in self.log.moves],
-            "left_out": {nodeid: list(where) for nodeid, where in self.log.left_out.items()},
-            "places": {nodeid: list(where) for nodeid, where in self.log.places.items()},
-            "suites": {name: str(folder) for name, folder in self.log.suites.items()},
-        }
-
     def _tell_waiting(self, text: str) -> None:
         if not self.worker:
             self._progress = self._progress or ProgressLine(self.config)
@@ -468,16 +464,7 @@ class HarnessPlugin:
     def pytest_testnodedown(self, node: object, error: object) -> None:
         """A pytest-xdist worker has ended: what it knows about its boards."""
         del error
-        share = getattr(node, "workeroutput", {}).get("tfm_harness", {})
-        self._bugs += share.get("bugs", ())
-        worker = str(getattr(getattr(node, "gateway", None), "id", ""))
-        for text in share.get("boards", ()):
-            run = load(BoardRun, text)
-            self.log.merge_board(replace(run, board=replace(run.board, worker=worker)))
-        self.log.moves += [load(MoveEntry, text) for text in share.get("moves", ())]
-        self.log.left_out.update({nodeid: (on, of) for nodeid, (on, of) in share.get("left_out", {}).items()})
-        self.log.places.update({nodeid: (on, of) for nodeid, (on, of) in share.get("places", {}).items()})
-        self.log.suites.update({name: Path(folder) for name, folder in share.get("suites", {}).items()})
+        self._bugs += share.merge(self.log, node)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Suites by board, findings, waivers, what was not covered."""
@@ -495,91 +482,6 @@ class HarnessPlugin:
             terminalreporter.write_line(f"page: {shown_path(self.page)}")
             for line in self._signer.lines():
                 terminalreporter.write_line(line)
-
-
-def bench_of(item: pytest.Item) -> Bench | None:
-    """The bench a test runs on, once it is open."""
-    values = getattr(item, "funcargs", None) or {}
-    bench = values.get("bench")
-    return bench if isinstance(bench, Bench) else None
-
-
-def combination_name(item: pytest.Item) -> str:
-    """The combination a test was meant to run on, also when its bench never opened."""
-    callspec = getattr(item, "callspec", None)
-    combination = callspec.params.get("tfm_combination") if callspec else None
-    return combination.name if isinstance(combination, TargetBuild) else ""
-
-
-def models_of(combination: TargetBuild) -> list[str]:
-    """The models a build declares; an empty name stands for none, so that a test can say so."""
-    return list(combination.build.models) or [""]
-
-
-def belongs(item: pytest.Item) -> bool:
-    """Whether a test's model is one of its combination's build."""
-    params = getattr(getattr(item, "callspec", None), "params", {})
-    combination = params.get("tfm_combination")
-    return (
-        "build_model" not in params
-        or not isinstance(combination, TargetBuild)
-        or params["build_model"] in models_of(combination)
-    )
-
-
-def check_needs(items: Iterable[pytest.Item]) -> None:
-    """A misspelt word in ``needs(...)`` would leave a test not covered in each run, and no message would say so.
-
-    Raises:
-        pytest.UsageError: naming the test, the word and the nearest word there is.
-    """
-    from tfm_harness.bench.capabilities import KNOWN_WORDS, is_known_word
-    from tfm_harness.config.nearest import nearest
-
-    for item in items:
-        for marker in item.iter_markers("needs"):
-            for word_needed in map(str, marker.args):
-                if is_known_word(word_needed):
-                    continue
-                near = nearest(word_needed, KNOWN_WORDS)
-                raise pytest.UsageError(
-                    f"{item.nodeid} needs {word_needed!r}, which nothing can offer"
-                    + (f"; did you mean {near!r}?" if near else "")
-                    + f"\n  where: {item.path}:{(item.location[1] or 0) + 1}"
-                    + f"\n  expected: one of {', '.join(sorted(KNOWN_WORDS))}; file-NAME; target-KIND;"
-                    + " or a word with a dot, of a package of your own"
-                )
-
-
-def leave_out_thorough(items: Iterable[pytest.Item]) -> None:
-    """Skip tests marked ``thorough`` before a board is touched; the record counts them as not run."""
-    for item in items:
-        if item.get_closest_marker("thorough") is not None:
-            item.add_marker(pytest.mark.skip(reason=f"{NOT_RUN} thorough, and the run was asked to be quick"))
-
-
-def suite_of(item: pytest.Item) -> str:
-    """A suite is a folder of test modules."""
-    return item.path.parent.name
-
-
-_COLLECTED = pytest.StashKey[tuple[tuple[str, object], ...]]()
-"""A test's properties before its first try: a console case has its suite and line from the beginning."""
-
-
-def clean_slate(item: pytest.Item) -> None:
-    """A test that is tried again begins with nothing of the try before, and with what it was collected with."""
-    item.stash._storage.pop(REPORT, None)  # noqa: SLF001 - Stash has no pop
-    collected = item.stash.setdefault(_COLLECTED, tuple(item.user_properties))
-    item.user_properties[:] = [
-        each for each in item.user_properties if each in collected or not each[0].startswith("harness.")
-    ]
-
-
-def phase_of(report: object) -> PhaseEntry:
-    """What this plugin put on a report (nothing for others' reports)."""
-    phase = getattr(report, "tfm_phase", None)
-    return phase if isinstance(phase, PhaseEntry) else PhaseEntry()
 
 
 def shown_path(path: Path) -> str:
