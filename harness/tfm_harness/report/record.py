@@ -228,10 +228,18 @@ class RunRecord:
 
 
 def proven_words(run: RunRecord) -> str:
-    """``47 of 67 requirements proven, 4 more in part``; empty without requirements."""
+    """``47 of 67 requirements proven, 4 more in part``; empty without requirements.
+
+    Where a suite did not run whole, by how many of the tests: what was left out may reach more of a requirement.
+    """
     proven, rows = run.proven()
-    partly = sum(row.state == "partly" for row in run.requirements)
-    return f"{proven} of {rows} requirements proven" + (f", {partly} more in part" if partly else "") if rows else ""
+    if not rows:
+        return ""
+    words = f"{proven} of {rows} requirements proven"
+    if partly := sum(row.state == "partly" for row in run.requirements):
+        words += f", {partly} more in part"
+    passed, total = (sum(getattr(suite, count) for suite in run.suites) for count in ("passed", "total"))
+    return words + (f", by {passed} of {total} tests" if passed < total else "")
 
 
 _UNKNOWN = CheckEntry()
