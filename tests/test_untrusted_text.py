@@ -16,7 +16,7 @@ from tfm_harness.farm.words import summary_words
 from tfm_harness.plugin.summary import summary as terminal_summary
 from tfm_harness.report import RunRecord, load_run, save_run
 from tfm_harness.report.harmless import harmless, needs_cleaning
-from tfm_harness.report.record import AccuracyEntry, ConsoleExcerpt, MoveEntry, WaiverEntry
+from tfm_harness.report.record import AccuracyEntry, ConsoleExcerpt, MoveEntry, TimingEntry, WaiverEntry
 from tfm_harness.report.storage import _lines
 
 from tests.campaigns.exports import every_export
@@ -38,6 +38,12 @@ def whole() -> RunRecord:
             AccuracyEntry(
                 combination=ON, model="m", metric="top-1", device=0.5, reference=1.0, labels=("a", "b"),
                 device_matrix=((1, 1), (0, 2)), reference_matrix=((2, 0), (0, 2)), differing=("x",),
+            ),
+        ),
+        timings=(
+            TimingEntry(
+                combination=ON, board="b0", name="tag", check="latency.dudect-tag", fixed=5000, random=5100,
+                means=(700.0, 701.5), values=(("raw", 2.0), ("99 %", float("inf")), ("2nd", 0.0)), limits=(4.5, 10.0),
             ),
         ),
     )  # fmt: skip

@@ -17,7 +17,7 @@ import pytest
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.report import RunRecord, load_run, render_html, save_run, svg, write_html
 from tfm_harness.report.harmless import harmless
-from tfm_harness.report.record import ParityDifference
+from tfm_harness.report.record import ParityDifference, TimingEntry
 from tfm_harness.report.render import duration, tail
 
 CHROMIUM = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
@@ -122,6 +122,29 @@ def test_a_series_without_values_has_a_page(sample_run: RunRecord) -> None:
     hollow = replace(entry, series=replace(entry.series, ticks=()))
     constant = replace(entry, series=replace(entry.series, ticks=(5000,) * 9, empty=()))
     assert "Latency" in render_html(replace(sample_run, latency=(hollow, constant)))
+
+
+@pytest.mark.parametrize(
+    ("t", "words"), [(0.0, "even: |t| 0.00"), (-4.6, "suspicious: |t| 4.60"), (float("inf"), "certain: |t| inf")]
+)
+def test_timings_are_drawn_and_kept(sample_run: RunRecord, tmp_path: Path, t: float, words: str) -> None:
+    entry = TimingEntry(
+        combination="b", board="b0", name="tag of <x>", check="latency.dudect-tag", fixed=5000, random=5100,
+        means=(700.0, 701.5), values=(("raw", 1.0), ("99.9%", t), ("2nd", 0.5)), limits=(4.5, 10.0),
+    )  # fmt: skip
+    if not t:
+        entry = replace(entry, values=(("raw", 0.0),))
+    run = replace(sample_run, timings=(entry,))
+    assert entry.words.startswith(words)
+    page = render_html(run)
+    assert 'href="#timings"' in page
+    section = page.partition('id="timings"')[2].partition("</section>")[0]
+    assert section.count("<circle") == len(entry.values)
+    assert "tag of &lt;x&gt;" in section
+    assert ("cell failed" in section) is (abs(t) > 4.5)
+    save_run(run, tmp_path / "run.json")
+    assert load_run(tmp_path).timings == run.timings
+    assert 'href="#timings"' not in render_html(sample_run)
 
 
 def test_record_survives_its_file(sample_run: RunRecord, tmp_path: Path) -> None:

@@ -54,9 +54,14 @@ class Dudect:
         return self.fixed + self.random >= LEAST_MEASUREMENTS and min(self.fixed, self.random) >= _LEAST_OF_A_CLASS
 
     @property
+    def tests(self) -> tuple[tuple[str, float], ...]:
+        """Each test's name and its t, in the order of a plot."""
+        return (("raw", self.raw), *((f"{share:.1%}", t) for share, t in self.cropped), ("2nd", self.second))
+
+    @property
     def worst(self) -> float:
         """The largest of all |t|."""
-        return max(abs(self.raw), abs(self.second), *(abs(t) for _, t in self.cropped), 0.0)
+        return max(abs(t) for _, t in self.tests)
 
     def __str__(self) -> str:
         largest = max(self.cropped, key=lambda pair: abs(pair[1]), default=(1.0, self.raw))

@@ -66,6 +66,7 @@ def board_run(
         latency=measured.latency_entries(combination, board.name),
         parity=measured.parity_entries(combination, board.name),
         accuracy=measured.accuracy_entries(combination, board.name),
+        timings=measured.timing_entries(combination, board.name),
         traces=measured.trace_entries(combination, board.name),
         consoles=tuple(
             ConsoleExcerpt(combination=combination, board=board.name, name=name, text=log_tail(console, _TAIL_LINES))

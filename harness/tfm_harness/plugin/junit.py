@@ -171,6 +171,8 @@ def facts_of_run(record: RunRecord) -> dict[str, str]:
         if entry.device_matrix:
             facts[f"{where}.device"] = entry.confused(entry.device_matrix)
             facts[f"{where}.reference"] = entry.confused(entry.reference_matrix)
+    for timed in record.timings:
+        facts[f"harness.timing.{timed.combination}.{timed.name}"] = timed.words
     for move in record.moves:
         facts[f"harness.moved.{move.nodeid}"] = f"from {move.before} to {move.after}: {move.why}"
     return facts

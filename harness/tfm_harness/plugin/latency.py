@@ -60,7 +60,7 @@ class Latency:
         self.report = report
 
     def dudect(self, times: tuple[Sequence[int], Sequence[int]], check: Check, *, subject: str) -> Dudect:
-        """Judge two classes of times, fixed and random inputs, and draw t beside the run's transcripts.
+        """Judge two classes of times, fixed and random inputs; t is drawn on the run's page and beside it.
 
         Raises:
             ValueError: too few measurements for a verdict.
@@ -68,7 +68,18 @@ class Latency:
         from tfm_harness.report.svg import standing_alone, t_values
 
         found = check_dudect(*times, check, self.report, subject=subject)
-        values = [("raw", found.raw), *((f"{share:.1%}", t) for share, t in found.cropped), ("2nd", found.second)]
+        values = found.tests
+        self._bench.measured.timings.append(
+            {
+                "name": subject,
+                "check": check.id,
+                "fixed": found.fixed,
+                "random": found.random,
+                "means": found.means,
+                "values": values,
+                "limits": (SUSPICIOUS, CERTAIN),
+            }
+        )
         title = f"{subject} on {self._bench.combination.name}: {found}"
         chart = standing_alone(t_values(values, (SUSPICIOUS, CERTAIN), title=title))
         path = self._bench.context.run_dir / f"{check.id}-{self._bench.board.name}.svg"

@@ -1,4 +1,4 @@
-"""What tests measured on one board, for the run's record: latency, phases, parity, sensor traces."""
+"""What tests measured on one board, for the run's record: latency, phases, parity, timings, sensor traces."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from tfm_harness.latency.series import Series
-    from tfm_harness.report.record import AccuracyEntry, LatencyEntry, ParityEntry, TraceEntry
+    from tfm_harness.report.record import AccuracyEntry, LatencyEntry, ParityEntry, TimingEntry, TraceEntry
 
 __all__ = ["RunMetrics"]
 
@@ -20,12 +20,14 @@ class RunMetrics:
     Attributes:
         accuracy: one entry for each model on labelled data, as `AccuracyResult.as_dict` gives it.
         parity: one entry for each comparison with a reference interpreter, as `SessionResult.as_dict` gives it.
+        timings: one entry for each operation whose time was compared between two classes of inputs.
         traces: one entry for each window of the sensor with what the model made of it.
     """
 
     def __init__(self) -> None:
         self.accuracy: list[dict[str, Any]] = []
         self.parity: list[dict[str, Any]] = []
+        self.timings: list[dict[str, Any]] = []
         self.traces: list[dict[str, Any]] = []
         self._latency: dict[str, tuple[Series, dict[str, Any]]] = {}
         self._phases: dict[str, dict[str, float]] = {}
@@ -65,6 +67,12 @@ class RunMetrics:
                 }
             )
         return _entries(ParityEntry, rows, combination, board)
+
+    def timing_entries(self, combination: str, board: str) -> tuple[TimingEntry, ...]:
+        """Operations timed by two classes of inputs, as the record has them."""
+        from tfm_harness.report.record import TimingEntry
+
+        return _entries(TimingEntry, self.timings, combination, board)
 
     def trace_entries(self, combination: str, board: str) -> tuple[TraceEntry, ...]:
         """The sensor's traces, as the record has them."""

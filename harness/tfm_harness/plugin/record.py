@@ -149,6 +149,7 @@ class RunLog:
                 latency=(*before.latency, *run.latency),
                 parity=(*before.parity, *run.parity),
                 accuracy=(*before.accuracy, *run.accuracy),
+                timings=(*before.timings, *run.timings),
                 traces=(*before.traces, *run.traces),
                 consoles=(*before.consoles, *run.consoles),
             )

@@ -94,6 +94,7 @@ def make_record(
         latency=tuple(entry for run in boards for entry in run.latency),
         parity=tuple(entry for run in boards for entry in run.parity),
         accuracy=tuple(entry for run in boards for entry in run.accuracy),
+        timings=tuple(entry for run in boards for entry in run.timings),
         traces=tuple(entry for run in boards for entry in run.traces),
         consoles=tuple(entry for run in boards for entry in run.consoles),
         checks=log.checks,

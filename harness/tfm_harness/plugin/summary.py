@@ -246,9 +246,10 @@ def _verdict(terminal: pytest.TerminalReporter, run: RunRecord) -> None:
 
 
 def figures(run: RunRecord, combination: str) -> list[str]:
-    """Parity, accuracy and latency of a combination in a line each."""
+    """Parity, accuracy, timing and latency of a combination in a line each."""
     parity = [parity_line(entry) for entry in run.parity if entry.combination == combination]
     parity += [f"accuracy {entry.model}: {entry.words}" for entry in run.accuracy if entry.combination == combination]
+    parity += [f"timing of {entry.name}: {entry.words}" for entry in run.timings if entry.combination == combination]
     return parity + [latency_line(entry) for entry in run.latency if entry.combination == combination]
 
 

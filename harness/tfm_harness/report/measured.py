@@ -11,7 +11,15 @@ from pydantic import BeforeValidator, ConfigDict
 from tfm_harness.latency.series import Series
 from tfm_harness.report.strict import STRICT
 
-__all__ = ["AccuracyEntry", "LatencyEntry", "ParityDifference", "ParityEntry", "ParityOutput", "TraceEntry"]
+__all__ = [
+    "AccuracyEntry",
+    "LatencyEntry",
+    "ParityDifference",
+    "ParityEntry",
+    "ParityOutput",
+    "TimingEntry",
+    "TraceEntry",
+]
 
 
 _NOT_FINITE = frozenset({"NaN", "Infinity", "-Infinity", "nan", "inf", "-inf"})
@@ -193,6 +201,42 @@ class AccuracyEntry:
             said = ", ".join(f"{self.labels[n]} {count}" for n, count in enumerate(row) if count)
             rows.append(f"{label}: {said or 'no sample'}")
         return "; ".join(rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimingEntry:
+    """Whether a time depends on a value: `tfm_harness.latency.dudect.Dudect` of one operation.
+
+    Attributes:
+        name: what was timed.
+        check: id of the check that judged it.
+        fixed, random: measurements of the two classes; `means` of them, in ticks.
+        values: (test, t), in order: all times, the cropped ones, the second order.
+        limits: of |t|: suspicious, certain.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    combination: str
+    board: str = ""
+    name: str
+    check: str
+    fixed: int
+    random: int
+    means: tuple[Figure, Figure]
+    values: tuple[tuple[str, Figure], ...]
+    limits: tuple[float, float]
+
+    @property
+    def worst(self) -> float:
+        """The largest of all |t|."""
+        return max((abs(t) for _, t in self.values), default=0.0)
+
+    @property
+    def words(self) -> str:
+        """What was found, in a sentence."""
+        verdict = "certain" if self.worst > self.limits[1] else "suspicious" if self.worst > self.limits[0] else "even"
+        return f"{verdict}: |t| {self.worst:.2f}, {self.fixed} fixed and {self.random} random inputs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from tfm_harness.report.measured import (
     ParityDifference,
     ParityEntry,
     ParityOutput,
+    TimingEntry,
     TraceEntry,
 )
 from tfm_harness.report.ran_on import BoardEntry, CombinationEntry, EventEntry, FileEntry, MoveEntry
@@ -54,6 +55,7 @@ __all__ = [
     "RunRecord",
     "SuiteEntry",
     "TestEntry",
+    "TimingEntry",
     "TraceEntry",
     "TryEntry",
     "VerdictWord",
@@ -159,6 +161,7 @@ class BoardRun:
     latency: tuple[LatencyEntry, ...] = ()
     parity: tuple[ParityEntry, ...] = ()
     accuracy: tuple[AccuracyEntry, ...] = ()
+    timings: tuple[TimingEntry, ...] = ()
     traces: tuple[TraceEntry, ...] = ()
     consoles: tuple[ConsoleExcerpt, ...] = ()
 
@@ -201,6 +204,7 @@ class RunRecord:
     latency: tuple[LatencyEntry, ...] = ()
     parity: tuple[ParityEntry, ...] = ()
     accuracy: tuple[AccuracyEntry, ...] = ()
+    timings: tuple[TimingEntry, ...] = ()
     traces: tuple[TraceEntry, ...] = ()
     consoles: tuple[ConsoleExcerpt, ...] = ()
     checks: Mapping[str, CheckEntry] = field(default_factory=dict)

@@ -134,6 +134,11 @@ def render_html(run: RunRecord) -> str:
             accuracy=run.accuracy[:MAX_CHARTS],
             accuracy_total=len(run.accuracy),
             most_classes=MAX_CLASSES,
+            timings=[
+                (t, svg.t_values(t.values, t.limits, title=f"t of {t.name} on {t.combination}"))
+                for t in run.timings[:MAX_CHARTS]
+            ],
+            timings_total=len(run.timings),
             traces=[
                 (t, svg.traces(t.channels, t.outputs, t.labels, title=f"{t.name} on {t.combination}"))
                 for t in run.traces[:MAX_CHARTS]
