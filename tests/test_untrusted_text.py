@@ -5,14 +5,23 @@ The fields are found by walking the record types: one that is added later is cov
 
 from __future__ import annotations
 
+import datetime as dt
 import io
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tfm_harness.farm.record import NightBoard, NightBuild, NightNotRun, NightRecord, NightSession, NightTest, NightTry
 from tfm_harness.farm.storage import save_night
 from tfm_harness.farm.words import summary_words
+from tfm_harness.history.database import Database
+from tfm_harness.history.health import set_health
+from tfm_harness.history.keep import keep_run
+from tfm_harness.history.known import add_issue
+from tfm_harness.history.pages import Site
+from tfm_harness.history.summary import summary as mail
 from tfm_harness.plugin.summary import summary as terminal_summary
 from tfm_harness.report import RunRecord, load_run, save_run
 from tfm_harness.report.harmless import harmless, needs_cleaning
@@ -121,6 +130,42 @@ def test_a_nights_words_and_record(payload: str, tmp_path: Path) -> None:
     assert not troubles("night.txt", said)
     save_night(made, tmp_path / "night.json")
     assert not troubles("night.json", (tmp_path / "night.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """A store with runs whose every text is a payload; names of runs stay apart."""
+    folder = tmp_path_factory.mktemp("untrusted")
+    with Database(str(folder / "s.sqlite")) as database:
+        for number, payload in enumerate(PAYLOADS.values()):
+            made = filled(whole(), payload, keep=frozenset({"started", "combinations"}))
+            named: Any = replace(made, name=f"run-{number} {payload[:60]}")
+            keep_run(database, harmless(named), folder=str(folder / f"{number}"), night="night-1")
+            set_health(database, f"b{number}{payload[:60]}", "Bad", reason=payload, by=payload)
+            add_issue(
+                database,
+                ticket=f"{number}{payload[:60]}",
+                test=f"*{payload[:60]}*",
+                until=dt.date(2999, 1, 1),
+                by=payload,
+            )
+        yield database
+
+
+def test_the_pages_of_the_store(store: Database, tmp_path: Path) -> None:
+    Site(store).write(tmp_path / "site", nights=4)
+    pages = list((tmp_path / "site").rglob("*.html"))
+    assert len(pages) > len(PAYLOADS)
+    wrong = [trouble for path in pages for trouble in troubles(path.name, path.read_text(encoding="utf-8"))]
+    assert not wrong, "\n".join(wrong[:20])
+    for path in (tmp_path / "site").rglob("*"):
+        assert path.name.isprintable()
+
+
+def test_the_mail(store: Database) -> None:
+    said = mail(store, dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
+    assert len(said) > 200
+    assert not troubles("mail.md", said)
 
 
 @pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)

@@ -97,9 +97,10 @@ class _Page(HTMLParser):
 
 def troubles(name: str, text: str) -> list[str]:
     """What is wrong with an output, by the kind that its name says; empty when it is harmless."""
-    found = [f"{name}: character {c!r} at {at}" for at, c in enumerate(text) if not (c.isprintable() or c in "\n\t")][
-        :3
-    ]
+    found: list[str] = []
+    if not text.replace("\n", "").replace("\t", "").isprintable():
+        at_ = [f"{name}: character {c!r} at {at}" for at, c in enumerate(text) if not (c.isprintable() or c in "\n\t")]
+        found = at_[:3]
     kind = name.rpartition(".")[2]
     obeyed = [line for line in text.splitlines() if OBEYED.search(line)]
     if name.endswith("annotations.txt"):  # its lines are commands: ours, one a line, and none within

@@ -12,9 +12,12 @@ from tfm_harness.parity.installed import installed_engine
 from tfm_harness.plugin.outcomes import FindingsFailed, Outcome
 from tfm_harness.protocol.base import Exchange, PseudoDriver
 from tfm_harness.protocol.smp.text import log_tail
+from tfm_harness.safe_text import safe
 from tfm_harness.version import __version__
 
 if TYPE_CHECKING:
+    import pytest
+
     from tfm_harness.bench.combination import TargetBuild
 
 __all__ = [
@@ -25,6 +28,7 @@ __all__ = [
     "fitted",
     "header",
     "log_tail",
+    "make_harmless",
 ]
 
 _REPORT_LINES = 39
@@ -57,6 +61,16 @@ def failure_text(error: BaseException, outcome: Outcome, where: str) -> str | No
     if outcome.error is not None and outcome.responsibility is not Responsibility.HARNESS:
         return f"{where}: {outcome.error}{notes}"
     return None
+
+
+def make_harmless(report: pytest.TestReport) -> None:
+    """What a device said may stand in an exception of a test's own and in what the test printed: made safe to show."""
+    report.sections = [(title, safe(body)) for title, body in report.sections]
+    if isinstance(report.longrepr, tuple):
+        path, line, reason = report.longrepr
+        report.longrepr = (path, line, safe(reason))
+    elif (shown := safe(report.longreprtext)) != report.longreprtext:
+        report.longrepr = shown  # without the colours of pytest's traceback
 
 
 def console_section(console: Console) -> tuple[str, str]:

@@ -296,6 +296,8 @@ class HarnessPlugin:
         if bench is not None and call.when == "call":
             shown += bench.device_log()
         report.sections += failure_text.fitted(report.longreprtext, shown) if report.failed else shown
+        if phase.combination:
+            failure_text.make_harmless(report)
         if call.when == "teardown" and bench is not None and bench.pooled:
             # In a pool a passed test's board is of interest, too; a failed one has said it.
             named = ("harness.board", bench.board.name)
