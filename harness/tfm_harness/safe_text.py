@@ -6,10 +6,12 @@ direction of text, or lines that a CI system obeys. Here each of them becomes vi
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable
 from typing import Final
 
-__all__ = ["hide_secrets", "safe"]
+__all__ = ["hide_secrets", "safe", "safe_json"]
 
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 # GitHub Actions obeys `::command::` at a line's start and `##[command]` anywhere, Azure Pipelines `##vso[...]`,
@@ -54,6 +56,23 @@ def safe(text: str | bytes) -> str:
     if "::" in text or "##" in text:
         text = _COMMAND.sub(lambda found: (found[1] or "") + ("\\x3a" if found[0][-1] == ":" else "\\x23"), text)
     return text
+
+
+def safe_json(
+    value: object, *, indent: int = 1, sort_keys: bool = False, default: Callable[[object], object] | None = None
+) -> str:
+    r"""JSON for people's terminals and CI logs as well as for programs: reading it gives the same values.
+
+    What is not printable ASCII is written as ``\uXXXX``, and so is the beginning of a CI system's command, which some
+    obey in the middle of a line.
+
+    Args:
+        value: what ``json.dumps`` takes.
+        indent: as there.
+        sort_keys: as there.
+        default: as there.
+    """
+    return json.dumps(value, indent=indent, sort_keys=sort_keys, default=default).replace("##", "\\u0023#")
 
 
 def _escape(character: str) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 from tfm_harness.errors import ConfigError
+from tfm_harness.safe_text import safe_json
 
 __all__ = ["add_parser", "run"]
 
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
             }
             for each in verdicts
         ]
-        sys.stdout.write(json.dumps(entries, indent=2) + "\n")
+        sys.stdout.write(safe_json(entries, indent=2) + "\n")
     else:
         for each in verdicts:
             name = f"{each.advisory.id} {each.advisory.cve}".rstrip()

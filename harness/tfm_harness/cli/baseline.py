@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -15,6 +14,8 @@ from tfm_harness.errors import ConfigError
 if TYPE_CHECKING:
     from tfm_harness.history import BaselineStore
     from tfm_harness.latency.series import Series
+
+from tfm_harness.safe_text import safe_json
 
 __all__ = ["add_parser", "run"]
 
@@ -77,7 +78,7 @@ def _show(store: BaselineStore, *, as_json: bool) -> int:
     baselines, runs = store.baselines(), store.runs()
     if as_json:
         print(  # noqa: T201 - a command line tool prints
-            json.dumps(
+            safe_json(
                 {
                     "store": store.shown,
                     "baselines": [
@@ -90,8 +91,7 @@ def _show(store: BaselineStore, *, as_json: bool) -> int:
                         for b in baselines
                     ],
                     "runs": [{"run": name, "taken": taken.isoformat(), "series": n} for name, taken, n in runs],
-                },
-                indent=1,
+                }
             )
         )
         return 0
@@ -181,8 +181,7 @@ def _export(store: BaselineStore, args: argparse.Namespace) -> int:
 
 def _write(out: TextIO, found: list[tuple[str, Series]], form: str) -> None:
     if form == "json":
-        json.dump([{"run": run_name, **series.as_dict()} for run_name, series in found], out, indent=1)
-        out.write("\n")
+        out.write(safe_json([{"run": run_name, **series.as_dict()} for run_name, series in found]) + "\n")
         return
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["run", "board", "name", "clock", "hz", "quality", "number", "ticks", "ticks_less_empty"])

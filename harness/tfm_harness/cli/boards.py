@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import shutil
 import sys
@@ -13,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tfm_harness.safe_text import safe
+from tfm_harness.safe_text import safe, safe_json
 
 __all__ = ["add_parser", "run"]
 
@@ -87,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         if board.locked or board.name in kept:
             rows.append({**asdict(board), "running": running, "identity": board.name in kept})
     if args.json:
-        print(json.dumps(rows, indent=1, default=str))  # noqa: T201 - same
+        print(safe_json(rows, default=str))  # noqa: T201 - same
         return 0
     for row in rows:
         print(safe("\n".join(_words(row))))  # noqa: T201 - same
@@ -142,7 +141,7 @@ def _health(args: argparse.Namespace) -> int:
             }
             for row in rows
         ]  # fmt: skip
-        print(json.dumps(plain, indent=1))  # noqa: T201 - same
+        print(safe_json(plain))  # noqa: T201 - same
         return 0
     for row in rows:
         since = f" since {row.since.astimezone():%Y-%m-%d %H:%M}" if row.since else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +14,8 @@ from tfm_harness.errors import ConfigError
 if TYPE_CHECKING:
     from tfm_harness.config.build import Build
     from tfm_harness.config.target import TargetBase
+
+from tfm_harness.safe_text import safe_json
 
 __all__ = ["add_parser", "run"]
 
@@ -229,7 +230,7 @@ def run_list(args: argparse.Namespace) -> int:
         except ConfigError as error:
             rows.append({"name": name, "kind": "wrong", "description": error.message, "file": str(path)})
     if args.json:
-        print(json.dumps(rows, indent=1))  # noqa: T201 - a command line tool prints
+        print(safe_json(rows))  # noqa: T201 - a command line tool prints
         return 0
     for row in rows:
         print(f"{row['name']:<24} {row['kind']:<14} {row['description']}\n{'':<24} {row['file']}")  # noqa: T201 - same

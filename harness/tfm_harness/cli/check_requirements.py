@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import textwrap
 from collections import Counter
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tfm_harness.coverage.requirements import Catalogue, JudgedItem
+
+from tfm_harness.safe_text import safe_json
 
 __all__ = ["add_parser", "run"]
 
@@ -118,4 +119,4 @@ def _json(judged: Sequence[tuple[Catalogue, Sequence[JudgedItem]]], ran: bool) -
             for catalogue, items in judged
         ],
     }  # fmt: skip
-    return json.dumps(plain, indent=1, ensure_ascii=False) + "\n"
+    return safe_json(plain) + "\n"

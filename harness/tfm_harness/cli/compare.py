@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
+
+from tfm_harness.safe_text import safe_json
 
 __all__ = ["add_parser", "run"]
 
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     before, after = load_run(_place(args.before)), load_run(_place(args.after))
     found = compare_runs(before, after)
     if args.json:
-        print(json.dumps({"before": before.name, "after": after.name, **found.as_dict()}, indent=1))  # noqa: T201 - a command line tool prints
+        print(safe_json({"before": before.name, "after": after.name, **found.as_dict()}))  # noqa: T201 - a command line tool prints
     else:
         lines = [f"before {before.name}: {before.verdict}", f"after  {after.name}: {after.verdict}"]
         for change in found.changes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 from tfm_harness.console_suites.model import Expectations, Judgement, Outcome, Verdict
+from tfm_harness.safe_text import safe, safe_json
 
 __all__ = ["add_parser", "run"]
 
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
         judgement = judge_file(Path(args.file), args.suite, expectations)
     if args.json:
         document = {"file": args.file, **judgement.to_json()}
-        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        sys.stdout.write(safe_json(document, indent=2) + "\n")
     else:
         sys.stdout.write(describe(judgement, args.file))
     return 0 if judgement.verdict is Verdict.PASSED else 1
@@ -134,7 +134,7 @@ def describe(judgement: Judgement, file: str) -> str:
     out.extend(f"note: {note}" for note in judgement.notes)
     totals = ", ".join(f"{judgement.count(outcome)} {outcome}" for outcome in Outcome)
     out.append(f"{judgement.kind}: {judgement.verdict}: {len(judgement.cases)} cases: {totals}")
-    return "\n".join(out) + "\n"
+    return safe("\n".join(out)) + "\n"
 
 
 def _natural(text: str) -> int:

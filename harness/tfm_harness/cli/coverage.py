@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import textwrap
 from typing import TYPE_CHECKING
@@ -13,6 +12,8 @@ if TYPE_CHECKING:
     from tfm_harness.config.build import Build
     from tfm_harness.config.target import TargetBase
     from tfm_harness.coverage.suites import Coverage
+
+from tfm_harness.safe_text import safe_json
 
 __all__ = ["add_parser", "build_features", "run"]
 
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     coverage = cover(suites, build_features(build, target), names)
     on = f"target {target.name}" if target else "any target"
     if args.json:
-        sys.stdout.write(json.dumps(_as_json(coverage, build.name, target.name if target else None), indent=2) + "\n")
+        sys.stdout.write(safe_json(_as_json(coverage, build.name, target.name if target else None), indent=2) + "\n")
     else:
         sys.stdout.write(_as_text(coverage, f"build {build.name} (protocol {build.protocol}) on {on}", args.missing))
     return 0

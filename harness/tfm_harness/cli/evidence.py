@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from tfm_harness.cli.endorsements import add_appraise, add_corim
 from tfm_harness.cli.timestamp import add_make_options, add_timestamp, authorities, stamper
 from tfm_harness.errors import ConfigError, HarnessError
 from tfm_harness.findings import Policy
+from tfm_harness.safe_text import safe_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -249,4 +249,4 @@ def _json(found: Verified, report: Report) -> str:
             for f in report.failed
         ],
     }
-    return json.dumps(plain, indent=1) + "\n"
+    return safe_json(plain) + "\n"

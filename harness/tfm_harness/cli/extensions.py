@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
 from tfm_harness.extensions import API_VERSION, POINTS, installed, problem_of
-from tfm_harness.safe_text import safe
+from tfm_harness.safe_text import safe, safe_json
 
 __all__ = ["add_parser", "run"]
 
@@ -35,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     rows = [row for point in args.point or POINTS for row in _rows(point, built_in=args.all)]
     wrong = any(row["problem"] for row in rows)
     if args.json:
-        print(json.dumps({"api": API_VERSION, "extensions": rows}, indent=1))  # noqa: T201 - a command line tool prints
+        print(safe_json({"api": API_VERSION, "extensions": rows}))  # noqa: T201 - a command line tool prints
         return 4 if wrong else 0
     width = max((len(f"{row['point']} {row['name']}") for row in rows), default=0)
     for row in rows:

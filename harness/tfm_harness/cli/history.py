@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tfm_harness.cli.history_show import add_options, show
 from tfm_harness.errors import ConfigError, HarnessError
-from tfm_harness.safe_text import safe
+from tfm_harness.safe_text import safe, safe_json
 
 if TYPE_CHECKING:
     from tfm_harness.history.database import Database
@@ -176,7 +175,7 @@ def _runs(database: Database, args: argparse.Namespace) -> int:
             }
             for night in nights
         ]  # fmt: skip
-        print(json.dumps({"store": database.shown, "nights": rows}, indent=1))  # noqa: T201 - same
+        print(safe_json({"store": database.shown, "nights": rows}))  # noqa: T201 - same
         return 0
     lines: list[str] = [f"store {database.shown}"]
     for night in nights:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,8 @@ if TYPE_CHECKING:
     from tfm_harness.history.classify import Classified
     from tfm_harness.history.database import Database
     from tfm_harness.history.judged import Judged
+
+from tfm_harness.safe_text import safe_json
 
 __all__ = ["add_options", "in_a_line", "show"]
 
@@ -116,4 +117,4 @@ def _json(judged: Judged) -> str:
             for one in judged.tests
         ],
     }  # fmt: skip
-    return json.dumps(plain, indent=1) + "\n"
+    return safe_json(plain) + "\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from tfm_harness.parity.firstop import FirstOp
     from tfm_harness.parity.model_info import ModelInfo
     from tfm_harness.parity.replay import Failure
+
+from tfm_harness.safe_text import safe_json
 
 __all__ = ["add_parser", "run"]
 
@@ -90,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
             "first_op": str(first) if first else "",
         }
     if args.json:
-        print(json.dumps(outcome, indent=1))  # noqa: T201 - a command line tool prints
+        print(safe_json(outcome))  # noqa: T201 - a command line tool prints
     else:
         _show(failure, recorded, live, first, str(outcome["engine"]))
     return 0 if (live or recorded).exact else 1

@@ -6,7 +6,6 @@ Each file is judged by itself. What only many tell, one r of ECDSA that comes tw
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
 import sys
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from tfm_harness.errors import ConfigError, HarnessError
 from tfm_harness.findings import Policy
+from tfm_harness.safe_text import safe_json
 
 if TYPE_CHECKING:
     from tfm_harness.config.build import Build
@@ -165,7 +165,7 @@ def _json(counts: Counter[str], failing: Sequence[Outcome], reuses: Sequence[str
         ],
         "nonce_reuse": list(reuses),
     }
-    return json.dumps(plain, indent=1) + "\n"
+    return safe_json(plain) + "\n"
 
 
 def default_jobs() -> int:

@@ -22,6 +22,7 @@ __all__ = ["bom_bytes", "check_bom", "make_bom"]
 Plain = dict[str, Any]
 _NAMESPACE: Final = uuid.UUID("6f0e6b1c-5a0b-4d5e-9a52-7c5f3d1f2a10")
 _SCORES: Final = {"proven": 1.0, "excused": 0.5, "partly": 0.5, "failed": 0.0, "not proven": 0.0}
+_VERSION: Final = 1024  # most characters of a version in CycloneDX
 
 
 def make_bom(
@@ -44,7 +45,9 @@ def make_bom(
         "version": 1,
         "metadata": {
             "timestamp": run.started,
-            "tools": {"components": [{"type": "application", "name": "tfm-harness", "version": run.version}]},
+            "tools": {
+                "components": [{"type": "application", "name": "tfm-harness", "version": run.version[:_VERSION]}]
+            },
             "component": {
                 "type": "device",
                 "bom-ref": "device",
@@ -105,7 +108,7 @@ def _components(
     if facts.get("source"):
         yield {
             "type": "framework", "bom-ref": f"source:{combination.build}", "name": str(facts["source"]),
-            "version": str(facts.get("version", "")),
+            "version": str(facts.get("version", ""))[:_VERSION],
             "properties": _properties({
                 "platform": facts.get("platform"), "isolation level": facts.get("isolation_level"),
                 "SPM backend": facts.get("spm_backend"), "partitions": ", ".join(facts.get("partitions") or ()),
@@ -215,7 +218,7 @@ def _standard(run: RunRecord) -> Plain:
     return {
         "bom-ref": "tfm-harness-checks",
         "name": "Requirements of the suites of tfm-harness",
-        "version": run.version,
+        "version": run.version[:_VERSION],
         "requirements": [
             {
                 "bom-ref": f"requirement:{ref}",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 __all__ = [
+    "STATISTICS",
     "Statistics",
     "bootstrap_median",
     "bootstrap_ratio",
@@ -27,6 +28,9 @@ __all__ = [
     "percentile",
     "summarise",
 ]
+
+STATISTICS: Final = frozenset({"min", "median", "p90", "p99", "max", "mean"})
+"""The names of what a budget can limit."""
 
 RESAMPLES = 2000
 
@@ -60,8 +64,8 @@ class Statistics:
         return Statistics(self.n, *(v * factor for v in list(asdict(self).values())[1:]))
 
     def get(self, statistic: str) -> float:
-        """By name: ``min``, ``median``, ``p90``, ``p99``, ``max``, ``mean``."""
-        if statistic not in {"min", "median", "p90", "p99", "max", "mean"}:
+        """By one of the names in `STATISTICS`."""
+        if statistic not in STATISTICS:
             raise ValueError(f"no statistic is called {statistic!r}")
         return float(getattr(self, statistic))
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 from tfm_harness.findings import Finding, Report, Severity, Status
-from tfm_harness.safe_text import safe
+from tfm_harness.safe_text import safe, safe_json
 from tfm_harness.verify.claims import lifecycle_name
 from tfm_harness.verify.csr import CertificationRequest
 from tfm_harness.verify.keys import PublicKey, VerificationKey
@@ -164,7 +164,7 @@ def _counts(report: Report) -> dict[str, int]:
 def render_json(evidence: str, report: Report, content: object) -> str:
     """The verdict as one JSON object."""
     return (
-        json.dumps(
+        safe_json(
             {
                 "schema": SCHEMA,
                 "evidence": evidence,
@@ -250,7 +250,7 @@ def _text_content(content: object) -> list[str]:
 
 
 def _text_claim(name: str, label: object, value: object) -> list[str]:
-    title = f"  {name.replace('_', ' ')} ({label})"
+    title = _printable(f"  {name.replace('_', ' ')} ({label})")
     if name == "security_lifecycle" and isinstance(value, int):
         return [f"{title}: {value:#06x} ({lifecycle_name(value)})"]
     if isinstance(value, list):
