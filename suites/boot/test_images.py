@@ -76,6 +76,11 @@ EVERY_RESET = Check(
     title="the image is verified at every start, after a warm reset too",
     requirement="PSA Security Model 1.1 s.5.3 (verified boot); CWE-367",
 )
+NOT_RAISED = Check(
+    id="boot.refusal-raises-nothing",
+    title="an image that is refused does not raise the security counter: the one of before runs again",
+    requirement="PSA Security Model 1.1 s.5.4 (anti-rollback); MCUboot design, security counter; RFC 9019 s.3.4",
+)
 NEWER_RUNS = Check(
     id="boot.newer-image-runs",
     title="a rightly signed image with an equal or higher security counter runs",
@@ -291,8 +296,9 @@ def test_an_image_of_another_signer_does_not_run(bench: Bench, signed: Signed, t
         ("no hash", good.but(with_hash=False)),
         ("the hash of something else", good.but(hash_of=b"something else")),
     ):
-        _, silent = trial.refusal(make_image(image))
+        _, silent = trial.refusal(make_image(image.but(counter=(good.counter or 0) + HIGHER)))
         checks(FOREIGN, silent, expected="no answer", seen="the image answers", subject=subject)
+    runs_again(bench, signed, trial, checks, "images of another signer")
 
 
 @pytest.mark.needs("fast-flash", "identity", "file-model-signing-key", "factory-reset", "nonvolatile")
@@ -312,11 +318,27 @@ def test_an_older_image_does_not_run(bench: Bench, signed: Signed, trial: Trial,
             judge_said(checks, said, subject)
         checks(NEWER_RUNS, trial.runs(higher), expected="an answer", seen="silence", subject=f"again {base + 6}")
     finally:
-        # What it remembers would refuse the build under test.
-        bench.board.power(PowerState.OFF)
-        bench.board.erase()
-        bench.flash_again()
-        bench.factory_reset()
+        forget_counters(bench)
+
+
+def forget_counters(bench: Bench) -> None:
+    """What the board remembers would refuse the build under test."""
+    bench.board.power(PowerState.OFF)
+    bench.board.erase()
+    bench.flash_again()
+    bench.factory_reset()
+
+
+def runs_again(bench: Bench, signed: Signed, trial: Trial, checks: Checks, subject: str) -> None:
+    """After images with higher security counters were refused, the build's own still runs."""
+    if bench.missing(["nonvolatile", "factory-reset"]):
+        return
+    if not checks(NOT_RAISED, trial.runs(signed.data), expected="an answer", seen="silence", subject=subject):
+        forget_counters(bench)
+
+
+HIGHER = 9
+"""So much higher is the security counter of images that must be refused: a mistake, or an attack, bars nothing."""
 
 
 def unstartable(payload: bytes) -> dict[str, dict[str, object]]:
@@ -351,9 +373,11 @@ def test_a_signed_image_that_cannot_be_started_does_not_run(
     if bench.description.firmware != "tfm-harness-reference":
         pytest.skip("not covered: where this firmware's images may point is not known")
     for subject, changes in list(unstartable(signed.parts.payload).items())[part::3]:
-        said, silent = trial.refusal(make_image(recipe(bench, signed, **changes)))
+        higher = (signed.counter or 0) + HIGHER
+        said, silent = trial.refusal(make_image(recipe(bench, signed, **{"counter": higher, **changes})))
         checks(NOT_STARTED, silent, expected="no answer", seen="it runs", subject=subject)
         checks(NOT_STARTED, said is not None, expected="a line with 'refused'", seen=said or "nothing", subject=subject)
+    runs_again(bench, signed, trial, checks, f"signed images that cannot be started, part {part}")
 
 
 @pytest.mark.thorough

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
@@ -12,6 +12,7 @@ from tfm_harness import (
     BusListener,
     Check,
     Checks,
+    Console,
     Device,
     ProductError,
     Refused,
@@ -22,6 +23,7 @@ from tfm_harness import (
     VirtualBoard,
 )
 from tfm_harness.protocol.smp import SampleState
+from tfm_harness.verify import SampleValues, samples_in
 
 pytestmark = pytest.mark.needs(
     "infer", "signed-result", "sensor", "stimulus", "sensor-model", "memory-map", "register-stops", "target-qemu"
@@ -29,6 +31,8 @@ pytestmark = pytest.mark.needs(
 
 SCL, SDA = 1, 2
 BAD_STATE = -137
+PLAYED = {"mag.x": 131.3, "mag.y": 90.1, "mag.z": 44.7, "temp": 21.0625}
+"""Readings that no log shows by chance."""
 PATIENCE = 10
 """A failed sample may look at the lines so many times as often as a good one."""
 STEPPED = 600.0
@@ -76,6 +80,11 @@ GOES_ON = Check(
     title="free running outlives a failure: its samples come again when the bus works again",
     requirement="docs/protocol.md, sample; PSA Security Model 1.1 s.4.9 (availability)",
 )
+NOT_SHOWN = Check(
+    id="bus.reading-in-output",
+    title="what was read before the bus failed stands on no console",
+    requirement="PSA Security Model 1.1 s.4.5 (confidentiality of assets)",
+)
 LISTENS = Check(
     id="bus.injector-works",
     title="the transfers on the bus are understood, and faults reach the controller",
@@ -97,6 +106,7 @@ class Wire:
     virtual: VirtualBoard
     device: Device
     base: int
+    consoles: Mapping[str, Console]
     listener: BusListener = field(default_factory=BusListener)
 
     def listen(self, listener: BusListener | None = None) -> SampleState:
@@ -135,7 +145,7 @@ def wire(bench: Bench, device: Device, virtual: VirtualBoard, stimulus: Stimulus
     if not buses:
         pytest.skip("not covered: the memory map names no peripheral with the role of the sensors' bus")
     device.fill_window()
-    wire = Wire(virtual, device, buses[0].alias or buses[0].at)
+    wire = Wire(virtual, device, buses[0].alias or buses[0].at, bench.board.consoles)
     known = HEARD.get(bench)
     if known is None:
         wire.listen()
@@ -168,6 +178,9 @@ def inference_status(device: Device) -> int | None:
 def fails(checks: Checks, wire: Wire, stimulus: Stimulus, fault: Fault, subject: str) -> None:
     """From a full window on: the sample fails, is said to, and leaves nothing; the next one is good."""
     device = wire.device
+    for channel, value in PLAYED.items():
+        stimulus.set(channel, value)
+    marks = [(name, console, console.mark()) for name, console in wire.consoles.items()]
     device.fill_window()
     before = device.test_commands.sample("stop")
     try:
@@ -185,6 +198,11 @@ def fails(checks: Checks, wire: Wire, stimulus: Stimulus, fault: Fault, subject:
     stimulus.taken()
     seen = (after.status, after.window, after.taken)
     checks.equal(RECOVERS, seen, (0, 1, before.taken + 1), subject=f"the next sample after {subject}")
+    played = stimulus.sample()
+    shown = [SampleValues((played.x, played.y, played.z, played.t), tuple(PLAYED.values()))]
+    for name, console, mark in marks:
+        lines = [line.decode("ascii", "backslashreplace") for _, line in samples_in(console.read_from(mark), shown)]
+        checks(NOT_SHOWN, not lines, expected="nothing", seen="; ".join(lines[:3]), subject=f"{name}, {subject}")
 
 
 def some(found: Sequence[tuple[int, int, tuple[int, int]]], *, every: bool) -> list[tuple[int, int, tuple[int, int]]]:

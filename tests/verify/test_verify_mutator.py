@@ -40,8 +40,8 @@ MANY = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCh
 
 RESULT_NONCE = bytes(range(16))
 RESULT_CLAIMS: dict[object, object] = {
-    10: RESULT_NONCE, 256: OTHER_KEY.instance_id, 268: bytes(range(32)), -70002: 0,
-    -70001: hashlib.sha256(b"m").digest(),
+    10: RESULT_NONCE, 256: OTHER_KEY.instance_id, 268: bytes(range(32)),
+    -70001: hashlib.sha256(b"m").digest(), -70002: 0,
     -70003: hashlib.sha256(b"input").digest(), -70004: [[b"\x01\x02\x03", "int8", [1, 3], 0.5, -3]], -70005: 7,
     -70006: 1000, -70007: 33_000, -70008: 32_000_000,
 }  # fmt: skip

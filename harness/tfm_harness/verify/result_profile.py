@@ -8,6 +8,10 @@ A profile is a mapping (from YAML) with these keys:
     COSE algorithm names allowed, ``ES256`` for instance.
 ``deterministic``
     whether the device promises RFC 6979 signatures.
+``headers``
+    optional: the labels of all COSE header parameters that the device sends, in both buckets together.
+``encoding``
+    optional: ``deterministic`` where the device promises the heads and the key order of RFC 8949 s.4.2.1.
 ``claims``
     a list of claims, each with ``label`` (integer or text), ``name``, ``type``, and optionally
     ``role`` (what the harness compares; see `ROLES`), ``optional``, ``size`` (bytes, or
@@ -42,6 +46,7 @@ ROLES = frozenset({
 })  # fmt: skip
 """Roles with a meaning for the harness; a profile may name others, which are only carried."""
 
+_ENCODINGS = {None: False, "deterministic": True}
 _ROLE_TYPES = {
     "nonce": {"bytes"}, "instance_id": {"bytes"}, "boot_seed": {"bytes"}, "model_id": {"bytes"},
     "input_digest": {"bytes"}, "outputs": {"tensors"}, "input_source": {"uint", "int"},
@@ -75,6 +80,8 @@ class ResultProfile:
     algorithms: frozenset[int]
     deterministic: bool
     claims: tuple[ClaimRule, ...]
+    headers: frozenset[int | str] | None = None
+    deterministic_encoding: bool = False
 
     def rule(self, role: str) -> ClaimRule | None:
         """The claim with that role."""
@@ -139,12 +146,23 @@ def _parse(source: object) -> ResultProfile:
     name = str(source.get("name", "?"))
     where = f"result profile {name!r}"
     _check_keys(
-        source, {"name", "title", "algorithms", "deterministic", "claims"}, {"name", "algorithms", "claims"}, where
+        source,
+        {"name", "title", "algorithms", "deterministic", "headers", "encoding", "claims"},
+        {"name", "algorithms", "claims"},
+        where,
     )
     numbers = {algorithm.name: number for number, algorithm in ALGORITHMS.items()}
     algorithms = source["algorithms"]
     if not isinstance(algorithms, list) or not algorithms or not set(map(str, algorithms)) <= set(numbers):
         raise _error("algorithms not known", where=where, expected=", ".join(numbers), seen=algorithms)
+    headers = source.get("headers")
+    if headers is not None and not (
+        isinstance(headers, list) and all(type(label) is int or isinstance(label, str) for label in headers)
+    ):
+        raise _error("headers is a list of integers and texts", where=where, seen=headers)
+    encoding = source.get("encoding")
+    if not (encoding is None or isinstance(encoding, str)) or encoding not in _ENCODINGS:
+        raise _error("encoding not known", where=where, expected="deterministic, or none", seen=encoding)
     claims = source["claims"]
     if not isinstance(claims, list) or not claims:
         raise _error("claims is a list and not empty", where=where, seen=claims)
@@ -159,6 +177,8 @@ def _parse(source: object) -> ResultProfile:
         algorithms=frozenset(numbers[str(a)] for a in algorithms),
         deterministic=source.get("deterministic") is True,
         claims=rules,
+        headers=None if headers is None else frozenset(headers),
+        deterministic_encoding=_ENCODINGS[encoding],
     )
 
 

@@ -131,6 +131,7 @@ def verify_result(
         return SignedResult(message, profile, envelope, key=key)
     claims, oddities = decoded
     record_oddities((*envelope.oddities, *oddities), judge)
+    _check_form(envelope, oddities, profile, judge)
     values = _check_claims(claims, profile, judge)
     result = SignedResult(message, profile, envelope, claims, values, key)
     _check_expected(result, expected or ResultExpectations(), judge)
@@ -150,6 +151,25 @@ def _decode(
     held = isinstance(decoded.value, dict)
     judge.judge(check.PAYLOAD_MAP, held, expected="a map", seen=type(decoded.value).__name__, where=f"byte {start}")
     return (decoded.value, decoded.oddities) if isinstance(decoded.value, dict) else None
+
+
+def _check_form(
+    message: CoseMessage, in_payload: tuple[cbor.Oddity, ...], profile: ResultProfile, judge: Judge
+) -> None:
+    """What a profile promises beyond the standards: there is one encoding of one result."""
+    if profile.headers is not None:
+        seen = {**message.protected, **message.unprotected}
+        judge.judge(
+            check.HEADERS, set(seen) == profile.headers,
+            expected=f"label(s) {', '.join(map(str, sorted(profile.headers, key=str)))}",
+            seen=", ".join(map(repr, seen))[:120] or "none",
+        )  # fmt: skip
+    if profile.deterministic_encoding:
+        odd = (*message.oddities, *in_payload)
+        judge.judge(
+            check.ENCODING, not odd, expected="shortest heads, keys in bytewise order",
+            seen=f"{len(odd)} place(s)", where=f"byte {odd[0].offset}" if odd else "",
+        )  # fmt: skip
 
 
 def _check_claims(

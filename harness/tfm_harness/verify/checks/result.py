@@ -11,6 +11,18 @@ PAYLOAD_MAP = declare(RESULT, "result.payload-map", "the payload is a CBOR map",
 MANDATORY = declare(RESULT, "result.mandatory", "every mandatory claim of the profile is present", "result profile")
 UNKNOWN = declare(RESULT, "result.unknown", "there is no claim the profile does not know", "result profile")
 TYPES = declare(RESULT, "result.types", "every claim has the type, size and range of the profile", "result profile")
+HEADERS = declare(
+    RESULT,
+    "result.headers",
+    "the envelope's headers hold what the profile promises, and nothing else: only the protected ones are signed",
+    "result profile; RFC 9052 s.3",
+)
+ENCODING = declare(
+    RESULT,
+    "result.encoding",
+    "numbers, lengths and maps are encoded in the one form that the profile promises",
+    "result profile; RFC 8949 s.4.2.1",
+)
 STRAY_BYTES = declare(
     RESULT,
     "result.stray-bytes",

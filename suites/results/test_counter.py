@@ -1,0 +1,105 @@
+"""What the counter counts: signed results, and nothing else that is asked of the device."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+from tfm_harness import Bench, Check, Checks, Device, Refused, Verifier, build_result_profile
+from tfm_harness.protocol.smp import Command
+
+pytestmark = pytest.mark.needs("infer", "signed-result", "nonce", "trusted-results")
+
+REFERENCE = "tfm-harness-reference"
+
+RESULTS_ONLY = Check(
+    id="result.counter-counts-results",
+    title="each signed result takes the next number, and no other request takes one, whatever it is refused for",
+    requirement="docs/protocol.md, label -70005 (rises by one with each signed result)",
+)
+REFUSED = Check(
+    id="result.counter-refused-requests",
+    title="the requests that must take no number because they are refused are refused",
+    requirement="tfm-harness: a request that works counts rightly",
+    waivable=False,
+)
+
+
+def other_requests(bench: Bench, device: Device) -> dict[str, Callable[[], object]]:
+    """What gives something else than a result."""
+    data = bytes(bench.description.input_bytes)
+    found: dict[str, tuple[str, Callable[[], object]]] = {
+        "a token": ("psa-token", device.attest),
+        "a signing request": ("csr", lambda: device.csr("client")),
+        "a public key": ("public-keys", lambda: device.public_key("result")),
+        "a batch": ("batch", lambda: device.test_commands.ask(Command.BATCH, {"in": data * 2})),
+        "timings": ("latency", lambda: device.test_commands.latency(2)),
+        "a look at the models": ("models", device.test_commands.models),
+    }
+    return {subject: ask for subject, (feature, ask) in found.items() if not bench.missing([feature])}
+
+
+def refused_requests(bench: Bench, device: Device) -> dict[str, Callable[[], object]]:
+    """Requests of a result, each with one thing wrong, in the order in which a service may come to look at it."""
+    data, nonce = bytes(bench.description.input_bytes), bytes(range(16))
+    right: dict[str, object] = {"nonce": nonce, "src": 1, "in": data}
+    wrong: dict[str, dict[str, object]] = {
+        "an empty nonce": {"nonce": b""},
+        "a nonce of 7 bytes": {"nonce": nonce[:7]},
+        "a nonce of 65 bytes": {"nonce": bytes(65)},
+        "an unknown source": {"src": 2},
+        "an input beside the sensor": {"src": 0},
+        "no input": {"in": b""},
+        "an input one byte short": {"in": data[:-1]},
+        "an input one byte long": {"in": data + b"\0"},
+        "a model that is not active": {"mid": bytes(32)},
+        "a model that is not active, and a wrong input": {"mid": bytes(32), "in": data[:-1]},
+    }
+    if not bench.missing(["encrypted-result"]):
+        wrong |= {
+            "an unknown encryption": {"enc": 2},
+            "a model that is not active, to be encrypted": {"mid": bytes(32), "enc": 1},
+            "an input one byte short, to be encrypted": {"in": data[:-1], "enc": 1},
+        }
+    if not bench.missing(["input-upload"]):
+        wrong["an input that was not uploaded"] = {"in": None, "up": len(data) + 1}
+    asked = {subject: {**right, **changes} for subject, changes in wrong.items()}
+    if not bench.missing(["sensor", "sensor-model"]):
+        asked["the sensor, without a window"] = {"nonce": nonce, "src": 0}
+        asked["the sensor, and a model that is not active"] = {"nonce": nonce, "src": 0, "mid": bytes(32)}
+
+    def asking(keys: dict[str, object]) -> Callable[[], object]:
+        given = {key: value for key, value in keys.items() if value is not None}
+        return lambda: device.test_commands.ask(Command.INFER, given)
+
+    return {subject: asking(keys) for subject, keys in asked.items()}
+
+
+def test_the_counter_counts_results_only(bench: Bench, device: Device, verifier: Verifier, checks: Checks) -> None:
+    """Between every two results one other request; encrypted results are results."""
+    if bench.description.firmware != REFERENCE or build_result_profile(bench.combination.build).rule("counter") is None:
+        pytest.skip("not covered: what this firmware's counter counts is not known")
+    if not bench.missing(["sensor", "sensor-model"]):
+        device.test_commands.sample("clear")
+
+    def count() -> int | None:
+        data = random.Random(7).randbytes(bench.description.input_bytes)  # noqa: S311 - the same in each run
+        return verifier.apart().result(device.infer_input(data)).counter
+
+    last = count()
+    others, wrong = other_requests(bench, device), refused_requests(bench, device)
+    for subject, ask in {**others, **wrong}.items():
+        try:
+            ask()
+            answered = True
+        except Refused:
+            answered = False
+        if subject in wrong:
+            checks(REFUSED, not answered, expected="a refusal", seen="an answer", subject=subject)
+        now = count()
+        checks.equal(RESULTS_ONLY, now, None if last is None else last + 1, subject=f"the result after {subject}")
+        last = now
+    if not bench.missing(["encrypted-result"]):
+        device.infer_input(bytes(bench.description.input_bytes), encrypted=True)
+        checks.equal(RESULTS_ONLY, count(), None if last is None else last + 2, subject="two, the first one encrypted")
