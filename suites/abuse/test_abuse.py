@@ -19,6 +19,7 @@ from tfm_harness import (
     RandomCall,
     RandomCalls,
     ResetKind,
+    Severity,
     VirtualBoard,
     simplest,
 )
@@ -39,7 +40,7 @@ REFERENCE = "tfm-harness-reference"
 
 ANSWERED = Check(
     id="abuse.status-is-psa",
-    title="every call is answered with a status of the PSA APIs",
+    title="every call is answered with a status of the PSA APIs, or one that its service is documented to have",
     requirement="PSA Firmware Framework 1.0 s.4.3.3 (psa_call); PSA Status Codes API 1.0 s.3",
 )
 SURVIVES = Check(
@@ -51,6 +52,14 @@ REFUSED = Check(
     id="abuse.wrong-call-refused",
     title="a call with a vector that is not the caller's, an unknown handle or type, or too many vectors fails",
     requirement="PSA Firmware Framework 1.0 s.3.3.2, s.4.3.3",
+)
+RESERVED_BITS = Check(
+    id="abuse.handle-reserved-bits",
+    title="a handle with a reserved bit set is none (TF-M ignores some of them: the same service, by another number)",
+    requirement="PSA Firmware Framework 1.0 s.4.3.3",
+    dev=Severity.INFO,
+    validation=Severity.INFO,
+    production=Severity.WARNING,
 )
 NO_LEAK = Check(
     id="abuse.no-secret-in-outputs",
@@ -87,7 +96,7 @@ class Abuser:
         self.content = self.calls.content()
         self.good = 0
         self.found = 0
-        self.inference = next((s.handle for name, s in bench.services.items() if name == "inference"), None)
+        self.inference = bench.services.get("inference")
         self.prepare()
 
     def prepare(self) -> None:
@@ -116,22 +125,29 @@ class Abuser:
         """One call that was answered."""
         self.good += status == 0
         self.count_result(call, status)
-        for check, why in ((ANSWERED, self.wrong_status(status)), (REFUSED, self.wrongly_good(call, status))):
+        for check in (ANSWERED, REFUSED):
+            why = self.wrong(check, call, status)
             if why and self.found < MOST_FINDINGS:
                 self.found += 1
                 small = simplest(call, partial(self.fails, check))
                 self.checks(check, False, expected="a PSA error", seen=f"{status}: {why}", subject=self.words(small))
+        service = self.calls.service(call.handle)
+        if service is not None and service.has_alias(call.handle):
+            bits = f"bits {call.handle ^ service.handle:#x}"
+            self.checks(RESERVED_BITS, service.refuses(status), expected="a PSA error", seen=status, subject=bits)
 
     def count_result(self, call: RandomCall, status: int) -> None:
         """A result that was signed counts, whoever asked for it."""
-        self.bench.asked_results += status == 0 and call.handle == self.inference and call.type == RUN
+        signed = self.inference is not None and self.calls.service(call.handle) is self.inference and call.type == RUN
+        self.bench.asked_results += status == 0 and signed
 
-    @staticmethod
-    def wrong_status(status: int) -> str:
-        return "" if status in PSA_STATUSES else "no status of the PSA APIs"
-
-    def wrongly_good(self, call: RandomCall, status: int) -> str:
-        return self.calls.must_fail(call) if status >= 0 else ""
+    def wrong(self, check: Check, call: RandomCall, status: int) -> str:
+        """Why this answer fails the check; empty: it does not."""
+        service = self.calls.service(call.handle)
+        own = service.own_errors if service is not None else ()
+        if check is ANSWERED:
+            return "" if status in PSA_STATUSES or status in own else "no status of the PSA APIs"
+        return self.calls.must_fail(call) if check is REFUSED and status >= 0 and status not in own else ""
 
     def fails(self, check: Check, call: RandomCall) -> bool:
         """Whether a smaller call fails in the same way."""
@@ -141,9 +157,7 @@ class Abuser:
             self.revive()
             return check is SURVIVES
         self.count_result(call, status)
-        if check is ANSWERED:
-            return bool(self.wrong_status(status))
-        return check is REFUSED and bool(self.wrongly_good(call, status))
+        return bool(self.wrong(check, call, status))
 
     def blame(self, calls: Sequence[RandomCall], error: ProductError) -> None:
         """Find the one of the calls that did it."""

@@ -14,8 +14,6 @@ pytestmark = pytest.mark.needs("psa-call", "probe", "memory-map", "services")
 Vectors = list[tuple[int, int]]
 TOP = 1 << 32
 MOST_TYPES = 1 << 15
-IGNORED_BITS = 0xBFFF_00E0
-"""Of a stateless handle: neither index, nor version, nor the bit that says it is one."""
 CALLS_AT_A_TIME = 32
 UNEXPECTED_RESET = "unexpected-reset"
 LARGE = 0x80000
@@ -146,7 +144,7 @@ def test_vectors_that_are_not_the_callers_are_refused(bench: Bench, caller: Call
             inputs, outputs = caller.vectors(call)
             subject = f"{name} {call.type}"
             status = caller.test_commands.psa_call(service.handle, call.type, inputs, outputs)
-            checks(CALL_WORKS, status >= 0, expected="PSA_SUCCESS", seen=status, subject=subject)
+            checks(CALL_WORKS, not service.refuses(status), expected="PSA_SUCCESS", seen=status, subject=subject)
             refused: list[tuple[str, PsaCall]] = []
             for number, (good, length) in enumerate(inputs):
                 for where, size, words in outside(bench.memory_map, length, good):
@@ -167,7 +165,7 @@ def test_vectors_that_are_not_the_callers_are_refused(bench: Bench, caller: Call
 
 def must_be_refused(caller: Caller, checks: Checks, check: Check, calls: Sequence[tuple[str, PsaCall]]) -> None:
     """Every one of them is answered by an error, or by a reset."""
-    known = {service.handle for service in caller.bench.services.values()}
+    services = {service.handle: service for service in caller.bench.services.values()}
     try:
         statuses = caller.statuses([call for _, call in calls])
     except ProductError as error:
@@ -175,10 +173,10 @@ def must_be_refused(caller: Caller, checks: Checks, check: Check, calls: Sequenc
         checks(check, False, expected=f"{len(calls)} errors", seen=error.message, subject=f"from {first} to {last}")
         raise
     for (subject, (handle, *_)), status in zip(calls, statuses, strict=True):
-        same = handle not in known and handle & ~IGNORED_BITS in {other & ~IGNORED_BITS for other in known}
+        service = services.get(handle) or next((each for each in services.values() if each.has_alias(handle)), None)
         checks(
-            RESERVED_BITS if check is BAD_CALL and same else check,
-            status is None or status < 0,
+            RESERVED_BITS if check is BAD_CALL and service is not None and service.handle != handle else check,
+            status is None or status < 0 or (service is not None and service.refuses(status)),
             expected="PSA_ERROR_PROGRAMMER_ERROR (-129) or another error",
             seen=status,
             subject=subject,
@@ -257,7 +255,11 @@ def test_only_documented_message_types_answer(
             for words, inputs, outputs in (shapes if kind < 2048 else shapes[1:2])
         ]
         statuses = caller.statuses([call for _, call in calls])
-        answered = [s for (s, _), status in zip(calls, statuses, strict=True) if status is not None and status >= 0]
+        answered = [
+            subject
+            for (subject, _), status in zip(calls, statuses, strict=True)
+            if status is not None and not service.refuses(status)
+        ]
         checks(
             UNDOCUMENTED_TYPE,
             not answered,

@@ -21,7 +21,8 @@ SERVICES = {
     "one": ServiceConfig(handle=0x4000_0103, types=(1, 2), calls=(CALL,)),
     "two": ServiceConfig(handle=0x4000_0104, types=(7, 8), resets=(8,)),
 }
-GOOD = RandomCall(0x4000_0103, 1, ((0x2110_0000, 4),), ((0x2111_0000, 64),))
+GOOD_VECTORS = ((0x2110_0000, 4),), ((0x2111_0000, 64),)
+GOOD = RandomCall(0x4000_0103, 1, *GOOD_VECTORS)
 
 
 def test_a_seed_gives_the_same_calls_again() -> None:
@@ -71,6 +72,10 @@ def test_right_and_wrong_calls_of_every_kind_are_among_them() -> None:
         (RandomCall(0x4000_0103, 2, ((0x1000_0000, 0),)), ""),
         (RandomCall(0x4000_0103, 2, ((0x211F_FFFC, 8),)), ""),
         (RandomCall(0x4000_0105, 1), "no service"),
+        (RandomCall(0x4001_0103, 1, *GOOD_VECTORS), ""),
+        (RandomCall(0xC000_0123, 1, ((0x3000_0000, 1),)), "input vector"),
+        (RandomCall(0x8001_0103, 1, *GOOD_VECTORS), "no service"),
+        (RandomCall(0x4000_0203, 1, *GOOD_VECTORS), "no service"),
         (RandomCall(0x4000_0103, 7), "no such message type"),
         (RandomCall(0x4000_0103, -1), "no such message type"),
         (RandomCall(0x4000_0103, 1, ((0x2110_0000, 4),) * 3, ((0x2111_0000, 4),) * 2), "more than 4"),
@@ -126,3 +131,25 @@ def test_calls_that_work_are_among_them_and_their_inputs_in_the_content() -> Non
     alike = [call for call in calls if (call.inputs, call.outputs) == (good.inputs, good.outputs) and call != good]
     assert any(call.handle != good.handle for call in alike)
     assert any(call.type & 0x7F == 1 and call.type != 1 for call in alike)
+
+
+def test_a_handle_that_is_a_services_own_is_no_alias() -> None:
+    """Numbers of other frameworks differ as they like; only those of TF-M's stateless services have reserved bits."""
+    services = {"low": ServiceConfig(handle=0x01, types=(1,)), "near": ServiceConfig(handle=0x21, types=(2,))}
+    fuzz = RandomCalls(MEMORY, services, 1)
+    assert [fuzz.service(handle) for handle in (0x01, 0x21, 0x41)] == [services["low"], services["near"], None]
+    tfm = RandomCalls(MEMORY, SERVICES, 1)
+    assert [tfm.service(0x4000_0103 ^ 1 << bit) is SERVICES["one"] for bit in range(32)] == [
+        bit in {5, 6, 7, 31, *range(16, 30)} for bit in range(32)
+    ]
+
+
+@pytest.mark.parametrize("status", [0, -129, -135, -256])
+def test_statuses_of_the_psa_apis_are_no_services_own(status: int) -> None:
+    with pytest.raises(ValueError, match="own_errors"):
+        ServiceConfig(handle=1, types=(1,), own_errors=(status,))
+
+
+def test_a_service_refuses_in_its_own_words() -> None:
+    platform = ServiceConfig(handle=1, types=(1,), own_errors=(1, 2, 3))
+    assert [platform.refuses(status) for status in (0, 1, 3, 4, -1, -129)] == [False, True, True, False, True, True]

@@ -115,9 +115,14 @@ class RandomCalls:
         for _ in range(count):
             yield self._near_miss() if self._known and self._rng.random() < 0.3 else self._call()
 
+    def service(self, handle: int) -> ServiceConfig | None:
+        """The service of a handle, also of one that differs in reserved bits only (`ServiceConfig.has_alias`)."""
+        own = next((each for each in self._services if each.handle == handle), None)
+        return own or next((each for each in self._services if each.has_alias(handle)), None)
+
     def must_fail(self, call: RandomCall) -> str:
         """Why a call must be refused, whatever the service does; empty: it may succeed."""
-        service = next((each for each in self._services if each.handle == call.handle), None)
+        service = self.service(call.handle)
         if service is None:
             return "no service has this handle"
         if call.type not in {*service.types, *service.debug_types}:

@@ -17,6 +17,11 @@ __all__ = ["MemoryMap", "MemoryRegion", "PeripheralRegion", "ServiceCall", "Serv
 
 Owner = Literal["secure", "nonsecure"]
 MessageType = Annotated[int, Field(ge=0, le=0x7FFF)]
+_STATELESS = 1 << 30
+_RESERVED_HANDLE_BITS = 0xBFFF_00E0
+"""Of a stateless handle, as TF-M's manifest tool gives it out: neither index, nor version, nor the bit that says so."""
+_SHARED_STATUSES = range(-256, -128)
+"""PSA Status Code API 1.0 s.2.1: of the PSA APIs and of the SPM; a service has -1 to -128, and those below -256."""
 
 
 class MemoryRegion(Strict):
@@ -83,10 +88,24 @@ class ServiceConfig(Strict):
     resets: tuple[MessageType, ...] = Field(
         default=(), description="those of `types` that reset the device on purpose: no random call asks for them"
     )
+    own_errors: tuple[int, ...] = Field(
+        default=(), description="answers by which it refuses, besides the errors of the PSA APIs, as its own API says"
+    )
     calls: tuple[ServiceCall, ...] = ()
+
+    def refuses(self, status: int) -> bool:
+        """Whether an answer of this service means that it did not do what was asked."""
+        return status < 0 or status in self.own_errors
+
+    def has_alias(self, handle: int) -> bool:
+        """Whether a handle is this service's stateless one but for bits that TF-M reserves, and does not look at."""
+        differ = handle ^ self.handle
+        return bool(self.handle & _STATELESS) and differ != 0 and differ & ~_RESERVED_HANDLE_BITS == 0
 
     @model_validator(mode="after")
     def _documented(self) -> ServiceConfig:
+        if any(status == 0 or status in _SHARED_STATUSES for status in self.own_errors):
+            raise ValueError("`own_errors` holds none of the PSA APIs' statuses: neither 0 nor -256 to -129")
         if any(call.type not in self.types for call in self.calls):
             raise ValueError("a call of a type that is not among `types`")
         if not set(self.resets) <= set(self.types):
