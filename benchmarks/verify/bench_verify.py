@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
 import statistics
 import subprocess
@@ -37,7 +38,8 @@ BARS = {"COSE_Sign1 ES256": 0.6, "whole PSA token": 0.4}
 PEER_BAR = 20.0
 TEST_ONLY_KEY = ec.derive_private_key(0x1F5E_D0A1_0001, ec.SECP256R1())
 KEY = PublicKey.from_handle(TEST_ONLY_KEY.public_key())
-CHALLENGE = bytes(range(32))
+MESSAGES = 64
+"""Different messages of each kind, as a farm stores them: of one firmware, each with a nonce and a boot of its own."""
 
 
 def sign1(payload: bytes) -> tuple[bytes, bytes, bytes]:
@@ -49,44 +51,48 @@ def sign1(payload: bytes) -> tuple[bytes, bytes, bytes]:
     return b"\xd2" + cbor.encode([protected, {}, payload, raw]), der, signed
 
 
-def token_payload() -> bytes:
+def nonce(number: int) -> bytes:
+    return hashlib.sha256(b"nonce %d" % number).digest()
+
+
+def token_payload(number: int) -> bytes:
     component = {1: "SPE", 2: bytes(range(32)), 4: "2.1.4", 5: bytes(range(32, 64)), 6: "SHA256"}
     return cbor.encode({
-        10: CHALLENGE, 268: bytes(range(1, 33)), 256: KEY.instance_id, 2396: bytes(range(2, 34)),
-        2394: -1, 2395: 0x3000,
+        10: nonce(number), 268: hashlib.sha256(b"boot %d" % number).digest(), 256: KEY.instance_id,
+        2396: bytes(range(2, 34)), 2394: -1, 2395: 0x3000,
         2399: [component, {**component, 1: "NSPE"}],
         265: "tag:psacertified.org,2023:psa#tfm",
         2400: "https://verifier.example", 2398: "1234567890123-12345",
     })  # fmt: skip
 
 
-def result_payload() -> bytes:
-    claims = {10: CHALLENGE, 256: KEY.instance_id, 268: bytes(32), -70001: bytes(32), -70002: 0, -70003: bytes(32)}
-    numbers = {-70005: 7, -70006: 1000, -70007: 33_000, -70008: 32_000_000}
-    body = cbor.encode(claims | numbers)
-    tensor = b"\x85\x43\x01\x02\x03\x64int8\x82\x01\x03\xfa\x3f\x00\x00\x00\x22"
-    label = cbor.encode(-70004)
-    return bytes([body[0] + 1]) + body[1:] + label + b"\x81" + tensor
+def result_payload(number: int) -> bytes:
+    claims = {10: nonce(number), 256: KEY.instance_id, 268: bytes(32), -70001: bytes(32), -70002: 0, -70003: bytes(32)}
+    numbers = {-70005: 1000 + number, -70006: 100_000 + number, -70007: 133_000 + number, -70008: 32_000_000}
+    tensor = b"\x81\x85\x43\x01\x02\x03\x64int8\x82\x01\x03\xfa\x3f\x00\x00\x00\x22"
+    pairs = {cbor.encode(label): cbor.encode(value) for label, value in (claims | numbers).items()}
+    pairs[cbor.encode(-70004)] = tensor  # the encoder takes no floats
+    return bytes([0xA0 + len(pairs)]) + b"".join(label + pairs[label] for label in sorted(pairs))
 
 
-def rate(work: Callable[[], object], seconds: float) -> float:
-    """Calls a second of CPU time."""
+def rate(work: Callable[[int], object], seconds: float) -> float:
+    """Calls a second of CPU time; each is told the number of its message."""
     count, start = 0, time.process_time()
     while True:
-        for _ in range(50):
-            work()
-        count += 50
+        for number in range(MESSAGES):
+            work(number)
+        count += MESSAGES
         spent = time.process_time() - start
         if spent >= seconds:
             return count / spent
 
 
-def checked(work: Callable[[Report], object]) -> Callable[[], None]:
+def checked(work: Callable[[int, Report], object]) -> Callable[[int], None]:
     """A verdict that must be a pass: a benchmark of refusals would be fast and useless."""
 
-    def once() -> None:
+    def once(number: int) -> None:
         report = Report()
-        work(report)
+        work(number, report)
         if not report.ok:
             raise SystemExit(f"the benchmark's own evidence fails: {report.failed}")
 
@@ -132,20 +138,28 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="exit with 1 when a ratio misses its bar")
     args = parser.parse_args()
     ring = KeyRing([KEY])
-    token, der, signed = sign1(token_payload())
-    result, _, _ = sign1(result_payload())
+    tokens = [sign1(token_payload(number)) for number in range(MESSAGES)]
+    signed_results = [sign1(result_payload(number))[0] for number in range(MESSAGES)]
     ecdsa = ec.ECDSA(hashes.SHA256())
-    work: dict[str, Callable[[], object]] = {
-        "raw ECDSA": lambda: KEY.handle.verify(der, signed, ecdsa),
-        "COSE_Sign1 ES256": checked(lambda report: verify_cose(token, keys=ring, report=report)),
-        "whole PSA token": checked(
-            lambda report: verify_psa_token(token, keys=ring, challenge=CHALLENGE, report=report)
-        ),
-        "signed result": checked(
-            lambda report: verify_result(result, profile="tfm-harness-reference", keys=ring, report=report)
-        ),
+
+    def raw(number: int) -> None:
+        _, der, signed = tokens[number]
+        KEY.handle.verify(der, signed, ecdsa)
+
+    def token(number: int, report: Report) -> None:
+        verify_psa_token(tokens[number][0], keys=ring, challenge=nonces[number], report=report)
+
+    def result(number: int, report: Report) -> None:
+        verify_result(signed_results[number], profile="tfm-harness-reference", keys=ring, report=report)
+
+    nonces = [nonce(number) for number in range(MESSAGES)]
+    work: dict[str, Callable[[int], object]] = {
+        "raw ECDSA": raw,
+        "COSE_Sign1 ES256": checked(lambda number, report: verify_cose(tokens[number][0], keys=ring, report=report)),
+        "whole PSA token": checked(token),
+        "signed result": checked(result),
     }
-    with peer(token, args.seconds) if args.peer else contextlib.nullcontext() as measure_peer:
+    with peer(tokens[0][0], args.seconds) if args.peer else contextlib.nullcontext() as measure_peer:
         rounds = []
         for _ in range(args.rounds):
             rounds.append({name: rate(call, args.seconds) for name, call in work.items()})

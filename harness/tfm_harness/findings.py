@@ -90,7 +90,9 @@ class Check:
 
     def severity(self, policy: Policy) -> Severity:
         """The severity of a failure under `policy`."""
-        return {Policy.DEV: self.dev, Policy.VALIDATION: self.validation, Policy.PRODUCTION: self.production}[policy]
+        if policy is Policy.VALIDATION:
+            return self.validation
+        return self.dev if policy is Policy.DEV else self.production
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +199,7 @@ class Report:
 
     def waiver_for(self, finding: Finding) -> Waiver | None:
         """The first waiver that speaks of a failed finding."""
-        if finding.passed:
+        if finding.passed or not self.waivers:
             return None
         return next((waiver for waiver in self.waivers if waiver.matches(finding)), None)
 
@@ -223,7 +225,9 @@ class Report:
     @property
     def ok(self) -> bool:
         """True when at least one check ran and none failed: nothing checked is no pass."""
-        return bool(self.findings) and not self.failed
+        return bool(self.findings) and not any(
+            self.status(finding) is Status.FAILED for finding in self.findings if not finding.passed
+        )
 
     def unused_waivers(self) -> list[Waiver]:
         """Waivers that matched no failed finding (an error at the end of a run)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -10,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 __all__ = ["ALGORITHMS", "CURVES", "CURVES_BY_NAME", "NAMES", "Algorithm", "Curve", "describe"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Curve:
     """A NIST curve (FIPS 186-5, SP 800-186) with its COSE number (RFC 9053 s.7.1).
 
@@ -22,6 +23,16 @@ class Curve:
     size: int
     order: int
     implementation: ec.EllipticCurve
+
+    @cached_property
+    def order_bytes(self) -> bytes:
+        """The order, big endian, `size` bytes."""
+        return self.order.to_bytes(self.size, "big")
+
+    @cached_property
+    def zero_bytes(self) -> bytes:
+        """Zero in `size` bytes."""
+        return bytes(self.size)
 
 
 P256 = Curve(

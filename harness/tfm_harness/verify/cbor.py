@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from tfm_harness.errors import ProductError
 from tfm_harness.verify.cbor_encoder import encode, head
+from tfm_harness.verify.cbor_shapes import Shapes
 
 __all__ = [
     "MAX_DEPTH",
@@ -109,10 +110,16 @@ def decode_range(data: bytes, start: int, end: int, *, max_size: int = MAX_SIZE,
     """
     if end - start > max_size:
         raise CborError("limits", start, f"{end - start} bytes, more than the limit of {max_size}")
+    message = data[start:end]
+    known: CborValue = _SHAPES.decode(message) if max_depth == MAX_DEPTH else None
+    if known is not None:
+        return Decoded(known)
     odd: list[Oddity] = []
     value, stop = _item(data, start, end, max_depth, odd)
     if stop != end:
         raise CborError("trailing", stop, f"{end - stop} byte(s) after the end of the data item")
+    if not odd and max_depth == MAX_DEPTH:
+        _SHAPES.learn(message, value)
     return Decoded(value, tuple(odd))
 
 
@@ -153,6 +160,7 @@ def read_head(data: bytes, pos: int, end: int, odd: list[Oddity]) -> tuple[int, 
     return major, argument, stop
 
 
+_SHAPES = Shapes()
 _SMALLEST = (24, 0x100, 0x10000, 0x100000000)
 
 

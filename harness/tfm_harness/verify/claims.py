@@ -48,8 +48,7 @@ def _show_lifecycle(value: object) -> str:
 def check_claims(claims: Claims, profile: ClaimProfile, judge: Judge, *, challenge: bytes | None) -> None:
     """Judge every claim by the rules of `profile`; all findings, not only the first."""
     _check_labels(claims, profile, judge)
-    labels = profile.labels
-    _check_nonce(claims.get(labels["nonce"]), labels["nonce"], judge, challenge, present=labels["nonce"] in claims)
+    _check_nonce(claims, profile.labels["nonce"], judge, challenge)
     _check_identity(claims, profile, judge)
     _check_state(claims, profile, judge)
     _check_texts(claims, profile, judge)
@@ -88,116 +87,140 @@ def _listed(value: object) -> str:
     return ", ".join(f"{item!r}" for item in value)[:200] if isinstance(value, list) else ""
 
 
-def _check_nonce(value: CborValue, label: int, judge: Judge, challenge: bytes | None, *, present: bool) -> None:
+_ABSENT = object()
+"""In place of a claim's value: no rule of a value holds for it."""
+
+# Most tokens keep all rules. Each group below is recorded at once then, and singly where one of them is broken.
+_NONCE_RULES = (check.NONCE_SIZE, check.CHALLENGE_GIVEN, check.NONCE_CHALLENGE)
+_IDENTITY_RULES = (
+    check.INSTANCE_ID_FORMAT, check.IMPLEMENTATION_ID_SIZE, check.DUMMY_IMPLEMENTATION_ID, check.CLIENT_ID_RANGE,
+)  # fmt: skip
+_STATE_RULES = (check.LIFECYCLE_RANGE, check.LIFECYCLE_TRUSTED, check.BOOT_SEED_SIZE, check.DUMMY_BOOT_SEED)
+_TEXT_RULES = (check.CERTIFICATION_FORMAT, check.DUMMY_CERTIFICATION)
+
+
+def _check_nonce(claims: Claims, label: int, judge: Judge, challenge: bytes | None) -> None:
+    value = claims.get(label, _ABSENT)
+    sized = isinstance(value, bytes) and len(value) in HASH_SIZES
+    fresh = isinstance(value, bytes) and value == challenge
+    if sized and fresh:
+        judge.passed_all(_NONCE_RULES)
+        return
     where = (label, "nonce")
-    if present:
-        held = isinstance(value, bytes) and len(value) in HASH_SIZES
+    if value is not _ABSENT:
         judge.judge(
             check.NONCE_SIZE,
-            held,
+            sized,
             expected="one byte string of 32, 48 or 64 bytes",
             seen=value,
             show=_kind,
             where=where,
         )
-    judge.judge(check.CHALLENGE_GIVEN, challenge is not None, expected="the challenge that was sent", seen="none given")
-    if challenge is not None:
-        held = isinstance(value, bytes) and value == challenge
-        shown = _show if isinstance(value, bytes) else _kind
-        judge.judge(check.NONCE_CHALLENGE, held, expected=challenge.hex(), seen=value, show=shown, where=where)
+    if challenge is None:
+        judge.not_given(check.CHALLENGE_GIVEN, "the challenge that was sent")
+        return
+    judge.passed(check.CHALLENGE_GIVEN)
+    seen = None if value is _ABSENT else value
+    shown = _show if isinstance(seen, bytes) else _kind
+    judge.judge(check.NONCE_CHALLENGE, fresh, expected=challenge.hex(), seen=seen, show=shown, where=where)
 
 
 def _check_identity(claims: Claims, profile: ClaimProfile, judge: Judge) -> None:
-    label = profile.labels["instance_id"]
-    if label in claims:
-        value = claims[label]
-        held = isinstance(value, bytes) and len(value) == 33 and value[0] == 1
+    labels = profile.labels
+    instance = claims.get(labels["instance_id"], _ABSENT)
+    implementation = claims.get(labels["implementation_id"], _ABSENT)
+    client = claims.get(labels["client_id"], _ABSENT) if "client_id" in labels else _ABSENT
+    formed = isinstance(instance, bytes) and len(instance) == 33 and instance[0] == 1
+    sized = isinstance(implementation, bytes) and len(implementation) == 32
+    own = implementation != DUMMY_IMPLEMENTATION_ID
+    in_range = type(client) is int and -(1 << 31) <= client < 1 << 31 and client != 0
+    if formed and sized and own and in_range:
+        judge.passed_all(_IDENTITY_RULES)
+        return
+    if instance is not _ABSENT:
         judge.judge(
-            check.INSTANCE_ID_FORMAT, held, expected="33 bytes, the first 0x01", seen=value, show=_show,
-            where=(label, "instance id"),
+            check.INSTANCE_ID_FORMAT, formed, expected="33 bytes, the first 0x01", seen=instance, show=_show,
+            where=(labels["instance_id"], "instance id"),
         )  # fmt: skip
-    label = profile.labels["implementation_id"]
-    if label in claims:
-        value = claims[label]
-        where = (label, "implementation id")
-        held = isinstance(value, bytes) and len(value) == 32
+    if implementation is not _ABSENT:
+        where = (labels["implementation_id"], "implementation id")
         judge.judge(
             check.IMPLEMENTATION_ID_SIZE,
-            held,
+            sized,
             expected="a byte string of 32 bytes",
-            seen=value,
+            seen=implementation,
             show=_kind,
             where=where,
         )
+        judge.judge(check.DUMMY_IMPLEMENTATION_ID, own, expected="the product's own", seen="TF-M's dummy", where=where)
+    if client is not _ABSENT:
         judge.judge(
-            check.DUMMY_IMPLEMENTATION_ID, value != DUMMY_IMPLEMENTATION_ID, expected="the product's own",
-            seen="TF-M's dummy", where=where,
-        )  # fmt: skip
-    label = profile.labels.get("client_id", 0)
-    if label in claims and label:
-        value = claims[label]
-        held = type(value) is int and -(1 << 31) <= value < 1 << 31 and value != 0
-        judge.judge(
-            check.CLIENT_ID_RANGE, held, expected="a 32-bit signed integer, not 0", seen=value, show=_show,
-            where=(label, "client id"),
+            check.CLIENT_ID_RANGE, in_range, expected="a 32-bit signed integer, not 0", seen=client, show=_show,
+            where=(labels["client_id"], "client id"),
         )  # fmt: skip
 
 
 def _check_state(claims: Claims, profile: ClaimProfile, judge: Judge) -> None:
-    label = profile.labels["security_lifecycle"]
-    if label in claims:
-        value = claims[label]
-        where = (label, "security lifecycle")
-        held = type(value) is int and 0 <= value <= 0xFFFF and value >> 8 in LIFECYCLES
+    labels = profile.labels
+    state = claims.get(labels["security_lifecycle"], _ABSENT)
+    seed = claims.get(labels["boot_seed"], _ABSENT) if "boot_seed" in labels else _ABSENT
+    low, high = profile.boot_seed
+    in_range = type(state) is int and 0 <= state <= 0xFFFF and state >> 8 in LIFECYCLES
+    trusted = type(state) is int and state >> 8 in TRUSTED_LIFECYCLES
+    sized = isinstance(seed, bytes) and low <= len(seed) <= high
+    random = seed != DUMMY_BOOT_SEED
+    if in_range and trusted and sized and random:
+        judge.passed_all(_STATE_RULES)
+        return
+    if state is not _ABSENT:
+        where = (labels["security_lifecycle"], "security lifecycle")
         judge.judge(
-            check.LIFECYCLE_RANGE, held, expected="0x0000..0x60ff in a defined state", seen=value,
+            check.LIFECYCLE_RANGE, in_range, expected="0x0000..0x60ff in a defined state", seen=state,
             show=_show_lifecycle, where=where,
         )  # fmt: skip
-        trusted = type(value) is int and value >> 8 in TRUSTED_LIFECYCLES
         judge.judge(
-            check.LIFECYCLE_TRUSTED, trusted, expected="0x30xx (secured) or 0x40xx (non-PSA-RoT debug)", seen=value,
+            check.LIFECYCLE_TRUSTED, trusted, expected="0x30xx (secured) or 0x40xx (non-PSA-RoT debug)", seen=state,
             show=_show_lifecycle, where=where,
         )  # fmt: skip
-    label = profile.labels.get("boot_seed", 0)
-    if label in claims and label:
-        value = claims[label]
-        low, high = profile.boot_seed
-        where = (label, "boot seed")
-        held = isinstance(value, bytes) and low <= len(value) <= high
+    if seed is not _ABSENT:
+        where = (labels["boot_seed"], "boot seed")
         wanted = "8 to 32 bytes" if low != high else "32 bytes"
-        judge.judge(check.BOOT_SEED_SIZE, held, expected=wanted, seen=value, show=_kind, where=where)
+        judge.judge(check.BOOT_SEED_SIZE, sized, expected=wanted, seen=seed, show=_kind, where=where)
         judge.judge(
-            check.DUMMY_BOOT_SEED, value != DUMMY_BOOT_SEED, expected="a random value", seen="TF-M's constant a0..bf",
-            where=where,
-        )  # fmt: skip
+            check.DUMMY_BOOT_SEED, random, expected="a random value", seen="TF-M's constant a0..bf", where=where
+        )
 
 
 def _check_texts(claims: Claims, profile: ClaimProfile, judge: Judge) -> None:
-    label = profile.labels.get("certification_reference", 0)
-    if label in claims and label:
-        value = claims[label]
-        where = (label, "certification reference")
-        held = isinstance(value, str) and profile.certification.fullmatch(value) is not None
+    labels = profile.labels
+    reference = (
+        claims.get(labels["certification_reference"], _ABSENT) if "certification_reference" in labels else _ABSENT
+    )
+    formed = isinstance(reference, str) and profile.certification.fullmatch(reference) is not None
+    own = reference != DUMMY_CERTIFICATION
+    if formed and own:
+        judge.passed_all(_TEXT_RULES)
+    elif reference is not _ABSENT:
+        where = (labels["certification_reference"], "certification reference")
         judge.judge(
             check.CERTIFICATION_FORMAT,
-            held,
+            formed,
             expected=profile.certification.pattern,
-            seen=value,
+            seen=reference,
             show=_show,
             where=where,
         )
-        judge.judge(
-            check.DUMMY_CERTIFICATION, value != DUMMY_CERTIFICATION, expected="the product's own",
-            seen=DUMMY_CERTIFICATION, where=where,
-        )  # fmt: skip
-    label = profile.labels["verification_service_indicator"]
+        judge.judge(check.DUMMY_CERTIFICATION, own, expected="the product's own", seen=DUMMY_CERTIFICATION, where=where)
+    label = labels["verification_service_indicator"]
     if label in claims:
         value = claims[label]
         held = isinstance(value, str) and bool(value)
         judge.judge(check.VSI_TEXT, held, expected="text, not empty", seen=value, show=_show, where=(label, "VSI"))
+    if profile.is_psa:
+        return
     for role, which in (("platform_config", check.CCA_CONFIG), ("hash_algorithm", check.CCA_HASH)):
-        label = profile.labels.get(role, 0)
-        if label in claims and label:
+        label = labels[role]
+        if label in claims:
             value = claims[label]
             held = bool(value) and isinstance(value, bytes if role == "platform_config" else str)
             judge.judge(which, held, expected="present and not empty", seen=value, show=_show, where=(label, role))

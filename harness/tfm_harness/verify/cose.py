@@ -53,6 +53,7 @@ __all__ = [
     "verify_cose",
 ]
 
+_SIGNATURE_RULES = (check.KEY_FOUND, check.ALG_KEY, check.SIGNATURE_FORMAT, check.SIGNATURE)
 _ECDSA = {number: ec.ECDSA(a.hash) for number, a in ALGORITHMS.items() if not a.is_mac}
 
 
@@ -73,17 +74,10 @@ class VerifiedMessage:
 def to_be_signed(message: CoseMessage, external_aad: bytes = b"") -> bytes:
     """The Sig_structure or MAC_structure (RFC 9052 s.4.4, s.6.3)."""
     context = b"\x84\x6aSignature1" if message.tag == SIGN1 else b"\x84\x64MAC0"
-    raw = message.protected_raw
-    if not message.protected:
-        raw = b""  # an empty map is signed as an empty string
-    return b"".join(
-        (
-            context,
-            cbor.head(2, len(raw)), raw,
-            cbor.head(2, len(external_aad)), external_aad,
-            cbor.head(2, len(message.payload)), message.payload,
-        )
-    )  # fmt: skip
+    raw = message.protected_raw if message.protected else b""  # an empty map is signed as an empty string
+    payload = message.payload
+    aad = cbor.head(2, len(external_aad)) + external_aad if external_aad else b"\x40"
+    return b"".join((context, cbor.head(2, len(raw)), raw, aad, cbor.head(2, len(payload)), payload))
 
 
 def check_signature(
@@ -110,28 +104,31 @@ def check_signature(
         return None
     named = [i for i in (message.kid, *identifiers) if i is not None]
     candidates = keys.candidates(*named)
-    if named and len(keys) > 1 and len(candidates) == len(keys):
+    if named and len(candidates) > 1:
         judge.failed(
             check.KEY_FOUND, expected=f"one of {len(keys)} trusted keys", seen=", ".join(i.hex() for i in named)[:200]
         )
         not_verified(judge, "no trusted key has this identity")
         return None
-    judge.passed(check.KEY_FOUND)
     fitting = [key for key in candidates if key.suits(algorithm)]
+    problem = _signature_problem(message.signature, algorithm)
+    if fitting and not problem:
+        structure = to_be_signed(message, external_aad)
+        for key in fitting:
+            if verifies(key, structure, message.signature, algorithm):
+                judge.passed_all(_SIGNATURE_RULES)
+                return key
+    judge.passed(check.KEY_FOUND)
     if not fitting:
         judge.failed(check.ALG_KEY, expected=f"a key for {algorithm.name}", seen=", ".join(map(str, candidates))[:200])
         not_verified(judge, "no trusted key belongs to the algorithm")
         return None
     judge.passed(check.ALG_KEY)
-    problem = _signature_problem(message.signature, algorithm)
-    if not judge.judge(check.SIGNATURE_FORMAT, not problem, expected=f"{algorithm.size} bytes", seen=problem):
+    if problem:
+        judge.failed(check.SIGNATURE_FORMAT, expected=f"{algorithm.size} bytes", seen=problem)
         not_verified(judge, problem)
         return None
-    structure = to_be_signed(message, external_aad)
-    for key in fitting:
-        if verifies(key, structure, message.signature, algorithm):
-            judge.passed(check.SIGNATURE)
-            return key
+    judge.passed(check.SIGNATURE_FORMAT)
     judge.failed(
         check.SIGNATURE, expected=f"made with {' or '.join(map(str, fitting))}"[:300], seen="it does not verify"
     )
@@ -146,14 +143,18 @@ def signed_by(message: CoseMessage, key: VerificationKey, algorithm: Algorithm, 
 
 
 def _signature_problem(signature: bytes, algorithm: Algorithm) -> str:
-    if len(signature) != algorithm.size:
-        der = " that look like DER" if signature[:1] == b"\x30" and algorithm.curve else ""
+    size, curve = algorithm.size, algorithm.curve
+    if len(signature) != size:
+        der = " that look like DER" if signature[:1] == b"\x30" and curve else ""
         return f"{len(signature)} bytes{der}"
-    if algorithm.curve is not None:
-        half = algorithm.curve.size
-        for name, part in (("r", signature[:half]), ("s", signature[half:])):
-            if not 0 < int.from_bytes(part, "big") < algorithm.curve.order:
-                return f"{name} is zero or not below the group order"
+    if curve is None:
+        return ""
+    # Big endian numbers of the same length are in the order of their bytes.
+    half, zero, order = curve.size, curve.zero_bytes, curve.order_bytes
+    if not zero < signature[:half] < order:
+        return "r is zero or not below the group order"
+    if not zero < signature[half:] < order:
+        return "s is zero or not below the group order"
     return ""
 
 

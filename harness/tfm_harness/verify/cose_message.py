@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from tfm_harness.errors import ProductError
 from tfm_harness.findings import Check
 from tfm_harness.verify import cbor
+from tfm_harness.verify.algorithms import ALGORITHMS
 from tfm_harness.verify.checks import envelope as check
 from tfm_harness.verify.judge import Judge
 
@@ -34,6 +35,9 @@ _STRUCTURAL = (
     check.WELL_FORMED, check.DEFINITE, check.UNIQUE_KEYS, check.MAP_KEYS, check.TAGS, check.TRAILING, check.LIMITS,
     check.TAG, check.STRUCTURE, check.ATTACHED,
 )  # fmt: skip
+_SIGN1_HEAD = cbor.head(6, SIGN1)
+_ONLY_ALGORITHM = {cbor.encode({1: number}): number for number in ALGORITHMS}
+"""Protected headers, as encoded, that hold an algorithm and nothing else."""
 _USUAL = (check.PREFERRED, check.MAP_ORDER)
 
 
@@ -92,14 +96,15 @@ def parse(data: bytes, *, max_size: int = cbor.MAX_SIZE) -> CoseMessage:
     data = bytes(data)  # a bytearray would make values that are not bytes
     end = len(data)
     odd: list[cbor.Oddity] = []
-    major, tag, pos = cbor.read_head(data, 0, end, odd)
+    # Heads as nearly every message has them are read at once; what differs goes the careful way, to the same outcome.
+    major, tag, pos = (6, SIGN1, 1) if data[:1] == _SIGN1_HEAD else cbor.read_head(data, 0, end, odd)
     if major != 6:
         raise EnvelopeError(check.TAG, expected="tag 18 or 17", seen=f"untagged {cbor.type_names[major]}", offset=0)
     if tag not in {SIGN1, MAC0}:
         seen = f"tag {tag}" + (f" ({_TAG_NAMES[tag]})" if tag in _TAG_NAMES else "")
         raise EnvelopeError(check.TAG, expected="tag 18 or 17", seen=seen, offset=0)
     at = pos
-    major, count, pos = cbor.read_head(data, pos, end, odd)
+    major, count, pos = (4, 4, pos + 1) if data[pos : pos + 1] == b"\x84" else cbor.read_head(data, pos, end, odd)
     if major == 6:
         raise EnvelopeError(check.TAG, expected=f"an array after tag {tag}", seen=f"a second tag {count}", offset=at)
     if major != 4 or count != 4:
@@ -107,14 +112,22 @@ def parse(data: bytes, *, max_size: int = cbor.MAX_SIZE) -> CoseMessage:
         raise EnvelopeError(check.STRUCTURE, expected="array of 4", seen=seen, offset=at)
     start, pos = byte_string(data, pos, end, odd, "the protected header")
     protected_raw = data[start:pos]
-    protected = header_map(data, start, pos, odd) if protected_raw else {}
-    at = pos
-    if pos < end and data[pos] >> 5 not in {5, 6}:
-        seen = cbor.type_names[data[pos] >> 5]
-        raise EnvelopeError(check.STRUCTURE, expected="a map as unprotected header", seen=seen, offset=at)
-    unprotected, pos = cbor.decode_item(data, pos, end, odd)
-    if not isinstance(unprotected, dict):  # pragma: no cover -- the head said map, or the decoder raised
-        raise EnvelopeError(check.STRUCTURE, expected="a map", seen="another type", offset=at)
+    protected: dict[int | str | bytes, cbor.CborValue]
+    if protected_raw in _ONLY_ALGORITHM:
+        protected = {1: _ONLY_ALGORITHM[protected_raw]}
+    else:
+        protected = header_map(data, start, pos, odd) if protected_raw else {}
+    unprotected: cbor.CborValue
+    if data[pos : pos + 1] == b"\xa0":
+        unprotected, pos = {}, pos + 1
+    else:
+        at = pos
+        if pos < end and data[pos] >> 5 not in {5, 6}:
+            seen = cbor.type_names[data[pos] >> 5]
+            raise EnvelopeError(check.STRUCTURE, expected="a map as unprotected header", seen=seen, offset=at)
+        unprotected, pos = cbor.decode_item(data, pos, end, odd)
+        if not isinstance(unprotected, dict):  # pragma: no cover -- the head said map, or the decoder raised
+            raise EnvelopeError(check.STRUCTURE, expected="a map", seen="another type", offset=at)
     if pos < end and data[pos] == 0xF6:
         raise EnvelopeError(check.ATTACHED, expected="a payload", seen="nil (detached payload)", offset=pos)
     payload_at, pos = byte_string(data, pos, end, odd, "the payload")
@@ -137,7 +150,10 @@ def byte_string(
         EnvelopeError: another type; `broken` is the rule.
     """
     at = pos
-    major, length, pos = cbor.read_head(data, pos, end, odd)
+    if pos + 2 < end and data[pos] == 0x58 and data[pos + 1] > 23:
+        major, length, pos = 2, data[pos + 1], pos + 2
+    else:
+        major, length, pos = cbor.read_head(data, pos, end, odd)
     if major != 2:
         seen = "null" if data[at] == 0xF6 else cbor.type_names[major]
         raise EnvelopeError(broken, expected=f"a byte string as {what}", seen=seen, offset=at)

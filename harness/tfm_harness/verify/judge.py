@@ -17,6 +17,7 @@ Where = str | tuple[object, str]
 # Findings are immutable, and a passed one without a subject says no more than its check.
 _PASSED: dict[str, Finding] = {}
 _GROUPS: dict[int, tuple[tuple[Check, ...], list[Finding]]] = {}
+_NOT_GIVEN: dict[str, Finding] = {}
 
 
 def matches(seen: object, wanted: object) -> bool:
@@ -70,6 +71,15 @@ class Judge:
         if not self.subject:
             _PASSED[check.id] = finding
         return finding
+
+    def not_given(self, check: Check, expected: str) -> None:
+        """Record that the host was not given what `check` compares with; `expected` is constant for each check."""
+        finding = None if self.subject else _NOT_GIVEN.get(check.id)
+        if finding is None or finding.check is not check or finding.expected != expected:
+            finding = Finding(check=check, passed=False, expected=expected, seen="none given", subject=self.subject)
+            if not self.subject:
+                _NOT_GIVEN[check.id] = finding
+        self._append(finding)
 
     def failed(
         self,

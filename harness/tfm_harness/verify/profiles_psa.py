@@ -12,7 +12,7 @@ from tfm_harness.verify.cbor import CborValue
 __all__ = ["CCA", "CCA_TAG", "LEGACY", "P1", "PROFILES", "RFC9783", "ClaimProfile", "identify"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ClaimProfile:
     """One profile of the token.
 
@@ -121,18 +121,26 @@ def identify(claims: Mapping[int | str | bytes, CborValue]) -> tuple[ClaimProfil
     An unknown or missing profile is judged by the layout its labels suggest, so that one run
     lists every finding. The second item is empty when the profile is properly named.
     """
-    looks_p1 = not any(label in claims for label in (10, 256, 265, 2394, 2395, 2396))
+    value: CborValue
     fits: tuple[ClaimProfile, ...]
     if 265 in claims:
-        value, fits = claims[265], (RFC9783, LEGACY, CCA, CCA_TAG)
+        value, fits = claims[265], _RFC_LAYOUT
     elif -75000 in claims:
         value, fits = claims[-75000], (P1,)
-    elif looks_p1 and -75008 in claims:
-        return P1, ""  # the claim is optional there (RFC 9783 s.4.6)
     else:
+        looks_p1 = _looks_p1(claims)
+        if looks_p1 and -75008 in claims:
+            return P1, ""  # the claim is optional there (RFC 9783 s.4.6)
         return (P1 if looks_p1 and any(label in claims for label in _P1_SET) else RFC9783), "no profile claim"
     profile = PROFILES.get(value) if isinstance(value, str) else None
     if profile is not None and profile in fits:
         return profile, ""
-    guess = P1 if looks_p1 else RFC9783
+    guess = P1 if _looks_p1(claims) else RFC9783
     return guess, f"{value!r}"[:120] if profile is None else f"{value!r} under another profile's label"[:120]
+
+
+_RFC_LAYOUT = (RFC9783, LEGACY, CCA, CCA_TAG)
+
+
+def _looks_p1(claims: Mapping[int | str | bytes, CborValue]) -> bool:
+    return not any(label in claims for label in (10, 256, 265, 2394, 2395, 2396))

@@ -29,7 +29,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 
 from tfm_harness.errors import ConfigError
@@ -71,7 +71,7 @@ class ClaimRule:
     pattern: re.Pattern[str] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ResultProfile:
     """A signed result's contents; see the module's documentation for the YAML form."""
 
@@ -85,7 +85,26 @@ class ResultProfile:
 
     def rule(self, role: str) -> ClaimRule | None:
         """The claim with that role."""
-        return next((rule for rule in self.claims if rule.role == role), None)
+        return self._by_role.get(role)
+
+    @cached_property
+    def _by_role(self) -> dict[str | None, ClaimRule]:
+        return {rule.role: rule for rule in reversed(self.claims)}  # the first of two counts
+
+    @cached_property
+    def labels(self) -> frozenset[int | str]:
+        """The labels of all claims."""
+        return frozenset(rule.label for rule in self.claims)
+
+    @cached_property
+    def required(self) -> frozenset[int | str]:
+        """The labels of the claims that are not optional."""
+        return frozenset(rule.label for rule in self.claims if not rule.optional)
+
+    @cached_property
+    def types(self) -> frozenset[str]:
+        """The types of all claims."""
+        return frozenset(rule.type for rule in self.claims)
 
 
 def builtin_profiles() -> list[str]:

@@ -176,17 +176,10 @@ def _check_claims(
     claims: Mapping[int | str | bytes, cbor.CborValue], profile: ResultProfile, judge: Judge
 ) -> dict[str, Read]:
     """Check every claim by its rule; the values by role (or name) of those that hold."""
-    missing = [
-        f"{rule.name} ({rule.label})" for rule in profile.claims if rule.label not in claims and not rule.optional
-    ]
-    judge.judge(
-        check.MANDATORY, not missing, expected=f"the claims of {profile.name}", seen=f"without {', '.join(missing)}"
-    )
-    known = {rule.label for rule in profile.claims}
-    unknown = [f"{label!r}" for label in claims if label not in known]
-    judge.judge(
-        check.UNKNOWN, not unknown, expected=f"the claims of {profile.name} only", seen=", ".join(unknown)[:200]
-    )
+    if profile.required <= claims.keys() <= profile.labels:
+        judge.passed_all(_LABEL_RULES)
+    else:
+        _judge_labels(claims, profile, judge)
     values: dict[str, Read] = {}
     wrong: list[str] = []
     stray: list[str] = []
@@ -201,22 +194,41 @@ def _check_claims(
         except ClaimValueError as problem:
             (outputs if rule.type == "tensors" else wrong).append(f"{rule.name} ({rule.label}): {problem}")
     judge.judge(check.TYPES, not wrong, expected="types and ranges of the profile", seen="; ".join(wrong)[:400])
-    if any(rule.type in {"text", "text-bytes"} for rule in profile.claims):
+    if not profile.types.isdisjoint(_TEXTS):
         judge.judge(check.STRAY_BYTES, not stray, expected="text only", seen="; ".join(stray)[:400])
-    if any(rule.type == "tensors" for rule in profile.claims):
+    if "tensors" in profile.types:
         judge.judge(check.OUTPUTS, not outputs, expected="well-formed tensors", seen="; ".join(outputs)[:400])
     return values
 
 
-def _check_expected(result: SignedResult, expected: ResultExpectations, judge: Judge) -> None:
-    has_nonce = result.profile.rule("nonce") is not None
+_LABEL_RULES = (check.MANDATORY, check.UNKNOWN)
+_TEXTS = frozenset({"text", "text-bytes"})
+
+
+def _judge_labels(claims: Mapping[int | str | bytes, cbor.CborValue], profile: ResultProfile, judge: Judge) -> None:
+    """Which claims are missing, and which does the profile not know?"""
+    missing = [
+        f"{rule.name} ({rule.label})" for rule in profile.claims if rule.label not in claims and not rule.optional
+    ]
     judge.judge(
-        check.FRESHNESS, has_nonce, expected="a nonce", seen=f"{result.profile.name} has none: replay is possible"
+        check.MANDATORY, not missing, expected=f"the claims of {profile.name}", seen=f"without {', '.join(missing)}"
     )
-    if has_nonce:
-        judge.judge(
-            check.NONCE_GIVEN, expected.nonce is not None, expected="the nonce that was sent", seen="none given"
-        )
+    unknown = [f"{label!r}" for label in claims if label not in profile.labels]
+    judge.judge(
+        check.UNKNOWN, not unknown, expected=f"the claims of {profile.name} only", seen=", ".join(unknown)[:200]
+    )
+
+
+def _check_expected(result: SignedResult, expected: ResultExpectations, judge: Judge) -> None:
+    if result.profile.rule("nonce") is None:
+        without = f"{result.profile.name} has none: replay is possible"
+        judge.failed(check.FRESHNESS, expected="a nonce", seen=without)
+    else:
+        judge.passed(check.FRESHNESS)
+        if expected.nonce is not None:
+            judge.passed(check.NONCE_GIVEN)
+        else:
+            judge.not_given(check.NONCE_GIVEN, "the nonce that was sent")
     digest = expected.input_digest
     if expected.input_data is not None:
         digest = hashlib.sha256(expected.input_data).digest()
@@ -232,7 +244,7 @@ def _check_expected(result: SignedResult, expected: ResultExpectations, judge: J
         if wanted is not None and result.profile.rule(role) is not None:
             seen = result.values.get(role)
             judge.judge(which, matches(seen, wanted), expected=show(wanted), seen=seen, show=show)
-    if expected.outputs is not None and any(rule.type == "tensors" for rule in result.profile.claims):
+    if expected.outputs is not None and "tensors" in result.profile.types:
         _check_outputs(result.outputs, expected.outputs, judge)
     _check_ticks(result, expected, judge)
 

@@ -212,7 +212,7 @@ def verify_psa_token(
         key = check_signature(message, algorithm, ring, judge)
         return PsaToken(token, message, key=key)
     claims, oddities = decoded
-    profile, _ = identify(claims)
+    profile, problem = identify(claims)
     instance_id = claims.get(profile.labels["instance_id"])
     named = (instance_id,) if isinstance(instance_id, bytes) else ()
     key = check_signature(message, algorithm, ring, judge, identifiers=named)
@@ -222,7 +222,7 @@ def verify_psa_token(
     record_oddities((*message.oddities, *oddities), judge)
     scheme = key.instance_ids.get(instance_id) if key and isinstance(instance_id, bytes) else None
     parsed = PsaToken(token, message, profile, claims, key, scheme)
-    verify_claims(claims, report=report, challenge=challenge, expected=expected, subject=subject)
+    _judge_claims(claims, profile, problem, judge, challenge=challenge, expected=expected)
     if key is not None:
         _check_key_relations(parsed, key, judge)
     if expected is not _NOTHING_KNOWN:
@@ -243,32 +243,54 @@ def verify_claims(
     For claims that come without an envelope, such as test vectors; a pass says nothing
     about who made them. Returns the profile whose rules were applied.
     """
-    expected = expected or _NOTHING_KNOWN
-    judge = Judge(report, subject)
     profile, problem = identify(claims)
-    known = ", ".join(PROFILES)
-    where = f"claim {profile.labels['profile']}"
-    judge.judge(check.PROFILE_KNOWN, not problem, expected=f"one of {known}", seen=problem, where=where)
-    if not problem:
-        judge.judge(
-            check.PROFILE_EXPECTED,
-            profile.value in expected.profiles,
-            expected=" or ".join(sorted(expected.profiles)),
-            seen=f"{profile.value} ({profile.name})",
-            where=where,
-        )
-        judge.judge(
-            check.PROFILE_LEGACY, profile is not LEGACY, expected=RFC9783.value, seen=profile.value, where=where
-        )
+    judge = Judge(report, subject)
+    _judge_claims(claims, profile, problem, judge, challenge=challenge, expected=expected or _NOTHING_KNOWN)
+    return profile
+
+
+def _judge_claims(
+    claims: Mapping[int | str | bytes, cbor.CborValue],
+    profile: ClaimProfile,
+    problem: str,
+    judge: Judge,
+    *,
+    challenge: bytes | None,
+    expected: TokenExpectations,
+) -> None:
+    """Judge claims by `profile`; `problem` is what `identify` found wrong with how they name it."""
+    _check_profile(profile, problem, expected.profiles, judge)
     check_claims(claims, profile, judge, challenge=challenge)
     if expected is not _NOTHING_KNOWN:
         _check_expected(claims, profile, expected, judge)
-    given = expected.components is not None
-    judge.judge(check.COMPONENTS_GIVEN, given, expected="the build's images", seen="none given")
-    if expected.components is not None:
+    if expected.components is None:
+        judge.not_given(check.COMPONENTS_GIVEN, "the build's images")
+    else:
+        judge.passed(check.COMPONENTS_GIVEN)
         label = profile.labels["software_components"]
         check_components(parse_components(claims.get(label)), expected.components, judge)
-    return profile
+
+
+_PROFILE_RULES = (check.PROFILE_KNOWN, check.PROFILE_EXPECTED, check.PROFILE_LEGACY)
+
+
+def _check_profile(profile: ClaimProfile, problem: str, wanted: frozenset[str], judge: Judge) -> None:
+    """Judge the profile by how the token names it; `problem` is from `identify`."""
+    if not problem and profile is not LEGACY and profile.value in wanted:
+        judge.passed_all(_PROFILE_RULES)
+        return
+    where = f"claim {profile.labels['profile']}"
+    judge.judge(check.PROFILE_KNOWN, not problem, expected=f"one of {', '.join(PROFILES)}", seen=problem, where=where)
+    if problem:
+        return
+    judge.judge(
+        check.PROFILE_EXPECTED,
+        profile.value in wanted,
+        expected=" or ".join(sorted(wanted)),
+        seen=f"{profile.value} ({profile.name})",
+        where=where,
+    )
+    judge.judge(check.PROFILE_LEGACY, profile is not LEGACY, expected=RFC9783.value, seen=profile.value, where=where)
 
 
 def _decode_claims(
