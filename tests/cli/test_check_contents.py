@@ -10,6 +10,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from tfm_harness.cli.main import main
+from tfm_harness.errors import ConfigError
+from tfm_harness.plugin.combinations import load_combinations
+from tfm_harness.plugin.options import OPTIONS, Setting
 from tfm_harness.verify.keyfiles import holds_private_key
 
 from tests.reference_firmware import FIRMWARE, ROOT, needs_firmware
@@ -188,6 +191,32 @@ def test_check_finds_it(build: Path, capsys: pytest.CaptureFixture[str], wrong: 
     assert f"[configuration:{kind}]" in said
     assert [word for word in words if word not in said] == [], said
     assert "PRIVATE" not in said
+
+
+def damaged(build: Path) -> None:
+    image = build / "out" / "nonsecure.signed.bin"
+    data = bytearray(image.read_bytes())
+    data[0x600] ^= 1
+    image.write_bytes(data)
+
+
+@needs_firmware
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (holding(KEY, public(TEST_ONLY_EC)), ["images.1.file: not signed by trust.images", "models.sine.image"]),
+        (damaged, ["build.yaml:8", "images.1.file: not signed by trust.images"]),
+    ],
+    ids=["another key", "damaged after it was signed"],
+)
+def test_a_run_refuses_such_images_before_it_touches_a_board(
+    build: Path, change: Callable[[Path], None], words: list[str]
+) -> None:
+    change(build)
+    with pytest.raises(ConfigError) as caught:
+        load_combinations(*(Setting(values, "the test", OPTIONS[0]) for values in ((TARGET,), (str(build),), ())))
+    assert caught.value.kind == "image-signer"
+    assert [word for word in words if word not in str(caught.value)] == []
 
 
 @needs_firmware

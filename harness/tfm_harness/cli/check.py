@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
         load_target,
         refuse_vain_waivers,
     )
+    from tfm_harness.trust.signers import refuse_other_signers
 
     if args.pairs:
         raise ConfigError("the option --pairs is now called --combinations", kind="option-renamed")
@@ -140,27 +141,6 @@ def refuse_misspelt_waivers(build: Build, suites: Mapping[str, bool]) -> None:
             problems.append((where, f"no check is called {waiver.finding!r}{near}"))
     if problems:
         raise fail("build-invalid", f"build {build.name!r} waives what does not exist", problems)
-
-
-def refuse_other_signers(build: Build) -> None:
-    """Refuse a build whose signed images are not signed by the keys it names.
-
-    Raises:
-        ConfigError: ``image-signer``; or a file cannot be read.
-    """
-    from tfm_harness.config.problems import fail
-    from tfm_harness.trust.signers import check_signers
-
-    document = build.document
-    problems = [
-        (document.where(place) if document else "", f"{'.'.join(map(str, place))}: {words}")
-        for place, words in check_signers(build)
-    ]
-    if problems:
-        hint = "name the public key that signs these images, or sign them with the one that is named"
-        raise fail(
-            "image-signer", f"build {build.name!r} names images and keys that do not belong together", problems, hint
-        )
 
 
 def refuse_onnx_models(build: Build) -> None:

@@ -15,6 +15,7 @@ from tfm_harness.config.target import TargetBase
 from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Policy
 from tfm_harness.plugin.options import Setting
+from tfm_harness.trust.signers import refuse_other_signers
 
 T = TypeVar("T")
 
@@ -33,8 +34,9 @@ def load_combinations(
         boards: names of the only boards that may serve; None or none: all.
 
     Raises:
-        ConfigError: one of the two is missing, a file is wrong, a name is given twice, two
-            targets share a physical board, a build cannot run on a target, or no such board.
+        ConfigError: one of the two is missing, a file is wrong, a name is given twice, an image is broken or signed by
+            another key than the build names, two targets share a physical board, a build cannot run on a target, or
+            no such board.
     """
     for given, other in ((targets, builds), (builds, targets)):
         if not given.values:
@@ -47,6 +49,8 @@ def load_combinations(
             )
     loaded_targets = [_from(targets, value, load_target) for value in _unique(targets)]
     loaded_builds = [_from(builds, value, load_build) for value in _unique(builds)]
+    for build in loaded_builds:
+        refuse_other_signers(build, without_key=False)  # the suite boot asks for the key
     check_targets(loaded_targets)
     combinations = []
     groups = [loaded_targets] if pool else [[target] for target in loaded_targets]

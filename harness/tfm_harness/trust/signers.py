@@ -1,7 +1,7 @@
-"""Whether the images of a build are signed, and by the keys it names: judged before any board is touched.
+"""Whether the images of a build are whole and signed by the keys it names: judged before any board is touched.
 
-A run judges the same of the device's side (`check_build_images`), where an image with another key is a finding about
-the product. Here it is read as what it most often is: a wrong path in the build's file.
+The suite `boot` makes findings of the rest (`check_build_images`). A broken hash or another key is read as what it most
+often is: a wrong path in the build's file, or an image that was damaged after it was signed.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tfm_harness.config.build import Build
+from tfm_harness.config.problems import fail
 from tfm_harness.findings import Report
 from tfm_harness.trust.expectations import is_mcuboot, read_image_key, read_images
 from tfm_harness.verify.checks import image as check
@@ -16,13 +17,17 @@ from tfm_harness.verify.images import verify_mcuboot
 from tfm_harness.verify.keys import ImageKey
 from tfm_harness.verify.mcuboot import McubootImage
 
-__all__ = ["check_signers"]
+__all__ = ["check_signers", "refuse_other_signers"]
 
 Place = tuple[str | int, ...]
 
 
-def check_signers(build: Build) -> list[tuple[Place, str]]:
-    """Each image that must be signed and that none of its keys has signed: its place in the YAML, and words.
+def check_signers(build: Build, *, without_key: bool = True) -> list[tuple[Place, str]]:
+    """Each image that is broken, or must be signed and none of its keys has signed: its place in the YAML, and words.
+
+    Args:
+        build: images, models and the keys that it trusts.
+        without_key: a signed image for which the build names no key is a problem, too.
 
     Raises:
         ConfigError: a file that cannot be read.
@@ -39,7 +44,8 @@ def check_signers(build: Build) -> list[tuple[Place, str]]:
                 )
             continue
         if key is None:
-            problems.append((place, f"a signed image, and no key to judge it with; name one as {role}: {path}"))
+            if without_key:
+                problems.append((place, f"a signed image, and no key to judge it with; name one as {role}: {path}"))
             continue
         keys = [read_image_key(named) for named in (key, *further)]
         images = read_images(path)
@@ -53,6 +59,28 @@ def check_signers(build: Build) -> list[tuple[Place, str]]:
              + (f"; it is signed by {near}: did you mean that one?" if near else ""))
         )  # fmt: skip
     return problems
+
+
+def refuse_other_signers(build: Build, *, without_key: bool = True) -> None:
+    """Refuse a build whose signed images are broken, or not signed by the keys it names.
+
+    Args:
+        build: the build.
+        without_key: as for `check_signers`.
+
+    Raises:
+        ConfigError: ``image-signer``; or a file cannot be read.
+    """
+    document = build.document
+    problems = [
+        (document.where(place) if document else "", f"{'.'.join(map(str, place))}: {words}")
+        for place, words in check_signers(build, without_key=without_key)
+    ]
+    if problems:
+        hint = "name the public key that signs these images, or sign them with the one that is named"
+        raise fail(
+            "image-signer", f"build {build.name!r} names images and keys that do not belong together", problems, hint
+        )
 
 
 def _signed(build: Build) -> list[tuple[Place, Path, str, Path | None, tuple[Path, ...]]]:
@@ -97,7 +125,7 @@ def _must_be_signed(build: Build) -> dict[Place, str]:
 def _not_signed(image: McubootImage, keys: list[ImageKey]) -> str | None:
     report = Report()
     verify_mcuboot(image, keys, report)
-    telling = (check.KEY_HASH, check.SIGNATURE)
+    telling = (check.HASH, check.KEY_HASH, check.SIGNATURE)
     return next((f.seen or "the signature does not verify" for f in report.findings
                  if not f.passed and f.check in telling), None)  # fmt: skip
 
