@@ -52,6 +52,13 @@ def classes(bench: Bench) -> Classes:
     return Classes(bench)
 
 
+def refused(timed: tuple[int, tuple[int, ...]], expected: int) -> tuple[int, ...]:
+    """The times of a batch of calls, each of which was refused as it must be."""
+    status, times = timed
+    assert (status, len(times)) == (expected, AT_A_TIME)
+    return times
+
+
 @pytest.mark.needs("psa-call", "probe", "memory-map", "services", "update", "models")
 def test_refusing_a_digest_takes_the_same_time(
     bench: Bench, device: Device, classes: Classes, latency: Latency
@@ -65,16 +72,14 @@ def test_refusing_a_digest_takes_the_same_time(
         if not exact:
             pytest.skip(NO_CLOCK)
         right = commands.upload_model(b"no model at all " * 4)
-        digests = [right[:-1] + bytes([right[-1] ^ 0x80]), *(classes.rng.randbytes(32) for _ in range(63))]
-        commands.poke(base, b"".join(digests))
+        nearly = right[:-1] + bytes([right[-1] ^ 0x80])
+        commands.poke(base, nearly * AT_A_TIME + classes.rng.randbytes(32 * 2 * AT_A_TIME))
         answer = base + 0x10000
 
-        def batch(which: bool) -> list[int]:
-            chosen = [classes.rng.randrange(1, 64) if which else 0 for _ in range(AT_A_TIME)]
-            calls = [(store.handle, 1006, [(base + 32 * n, 32)], [(answer, 256)]) for n in chosen]
-            timed = commands.psa_call_timed(calls)
-            assert {status for status, _ in timed} == {DOES_NOT_EXIST}
-            return [ticks for _, ticks in timed]
+        def batch(which: bool) -> Sequence[int]:
+            first = classes.rng.randrange(AT_A_TIME, 2 * AT_A_TIME + 1) if which else 0
+            call = (store.handle, 1006, [(base + 32 * first, 32)], [(answer, 256)])
+            return refused(commands.psa_call_timed(call, AT_A_TIME, step=32), DOES_NOT_EXIST)
 
         classes.take(batch)
     latency.dudect(classes.times, catalogue.DUDECT_DIGEST, subject="digest of an uploaded model")
@@ -105,11 +110,9 @@ def test_refusing_a_tag_takes_the_same_time(
         commands.poke(base, struct.pack("<QII", UID, 0, 0))
         call = (service.handle, 1002, [(base, 8), (base + 8, 4)], [(base + 0x10000, 64)])
 
-        def batch(which: bool) -> list[int]:
+        def batch(which: bool) -> Sequence[int]:
             nv.write(tag_at, classes.rng.randbytes(16) if which else nearly)
-            timed = commands.psa_call_timed([call] * AT_A_TIME)
-            assert {status for status, _ in timed} == {INVALID_SIGNATURE}
-            return [ticks for _, ticks in timed]
+            return refused(commands.psa_call_timed(call, AT_A_TIME), INVALID_SIGNATURE)
 
         try:
             classes.take(batch)
@@ -170,10 +173,10 @@ def test_signing_takes_the_same_time_by_dudect(
     commands.poke(base, bytes(32))
     call = (service.handle, 1001, [(base, 32)], [(base + 0x10000, 1024)])
 
-    def batch(which: bool) -> list[int]:
+    def batch(which: bool) -> Sequence[int]:
         commands.poke(base, fresh_nonce() if which else bytes(32))
         try:
-            return [ticks for _, ticks in commands.psa_call_timed([call])]
+            return commands.psa_call_timed(call)[1]
         except Refused:
             pytest.skip("not covered: the firmware refuses to time a call")
 

@@ -271,7 +271,7 @@ SMP = Client(
         "psa_call": lambda c: c.psa_call(1, 2, [(3, 4)], []),
         "psa_call_at": lambda c: c.psa_call_at(1, 2, [(3, 4)], [], in_array=5),
         "psa_call_many": lambda c: c.psa_call_many([(1, 2, [(3, 4)], [])] * 3),
-        "psa_call_timed": lambda c: c.psa_call_timed([(1, 2, [(3, 4)], [])] * 3),
+        "psa_call_timed": lambda c: c.psa_call_timed((1, 2, [(3, 4)], []), 3, step=8),
         "public_key": lambda c: c.public_key("iak"),
         "request_reset": lambda c: c.request_reset(),
         "sample": lambda c: c.sample("step"),

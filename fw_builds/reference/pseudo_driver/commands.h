@@ -27,7 +27,9 @@ void put_uint_pair(struct cbor_out *out, const char *key, uint64_t value);
 void put_bytes_pair(struct cbor_out *out, const char *key, const void *data, size_t len);
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-#define COMMAND(group, id, op, handler, fields) { group, id, op, handler, fields, COUNT_OF(fields) }
+/* More fields than the server has room for do not compile. */
+#define FIELD_COUNT(fields) (COUNT_OF(fields) * sizeof(char[COUNT_OF(fields) <= SMP_MAX_FIELDS ? 1 : -1]))
+#define COMMAND(group, id, op, handler, fields) { group, id, op, handler, fields, FIELD_COUNT(fields) }
 #define COMMAND_WITHOUT_FIELDS(group, id, op, handler) { group, id, op, handler, NULL, 0 }
 #define COMMAND_TABLE(commands) { commands, COUNT_OF(commands) }
 

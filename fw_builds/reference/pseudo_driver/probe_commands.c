@@ -112,34 +112,32 @@ static int32_t faults(const struct smp_context *context, const struct cbor_value
 
 /* psa-call */
 
-enum { CALL_HANDLE, CALL_TYPE, CALL_IN, CALL_OUT, CALL_IN_ARRAY, CALL_OUT_ARRAY, CALL_TIMED };
+enum { CALL_HANDLE, CALL_TYPE, CALL_IN, CALL_OUT, CALL_IN_ARRAY, CALL_OUT_ARRAY, CALL_TIMED, CALL_STEP };
 static const struct cbor_field call_fields[] = {
 	{ "h", CBOR_TYPE_UINT, true },    { "type", CBOR_TYPE_INT, true }, { "in", CBOR_TYPE_PAIRS, true },
 	{ "out", CBOR_TYPE_PAIRS, true }, { "ia", CBOR_TYPE_UINT, false }, { "oa", CBOR_TYPE_UINT, false },
-	{ "tm", CBOR_TYPE_UINT, false },
+	{ "tm", CBOR_TYPE_UINT, false },  { "mv", CBOR_TYPE_UINT, false },
 };
+#define TIMED_CALLS_MAX 128u
 
 /*
  * The veneer directly: an attacker does not use the client library, which would refuse some of what is to be tried here.
- * As many vectors and as large a type as the packed parameter can carry.
+ * As many vectors and as large a type as the packed parameter can carry. Call number `n` of several finds its first
+ * input `n` steps further on.
  */
-static int32_t raw_psa_call(const struct smp_context *context, const struct cbor_value *values, struct cbor_out *out)
+static psa_status_t one_raw_call(const struct cbor_value *values, uint32_t n, uint32_t *taken)
 {
 	static psa_invec in_vec[CBOR_MAX_PAIRS];
 	static psa_outvec out_vec[CBOR_MAX_PAIRS];
-	const int64_t type = (int64_t)values[CALL_TYPE].number;
+	const int32_t type = (int32_t)values[CALL_TYPE].number;
 	const size_t in_len = values[CALL_IN].len, out_len = values[CALL_OUT].len;
 
-	(void)context;
-	if (values[CALL_HANDLE].number > UINT32_MAX || type < INT16_MIN || type > INT16_MAX ||
-	    in_len > (IN_LEN_MASK >> IN_LEN_OFFSET) || out_len > (OUT_LEN_MASK >> OUT_LEN_OFFSET) ||
-	    values[CALL_IN_ARRAY].number > UINT32_MAX || values[CALL_OUT_ARRAY].number > UINT32_MAX ||
-	    values[CALL_TIMED].number > 1) {
-		return PSA_ERROR_INVALID_ARGUMENT;
-	}
 	for (size_t i = 0; i < in_len; i++) {
 		in_vec[i].base = (const void *)(uintptr_t)values[CALL_IN].pair[i].first;
 		in_vec[i].len = values[CALL_IN].pair[i].second;
+	}
+	if (in_len != 0) {
+		in_vec[0].base = (const void *)((uintptr_t)in_vec[0].base + n * (uintptr_t)values[CALL_STEP].number);
 	}
 	for (size_t i = 0; i < out_len; i++) {
 		out_vec[i].base = (void *)(uintptr_t)values[CALL_OUT].pair[i].first;
@@ -150,22 +148,49 @@ static int32_t raw_psa_call(const struct smp_context *context, const struct cbor
 		values[CALL_IN_ARRAY].present ? (const psa_invec *)(uintptr_t)values[CALL_IN_ARRAY].number : in_vec;
 	psa_outvec *const outs =
 		values[CALL_OUT_ARRAY].present ? (psa_outvec *)(uintptr_t)values[CALL_OUT_ARRAY].number : out_vec;
-	const bool timed = values[CALL_TIMED].number == 1;
-	/* The bytes of the next request interrupt nothing between the two looks at the clock. */
-	const uint32_t mask = timed ? probe_interrupts_wait() : 0;
-	const uint64_t begun = ticks_now();
-	const psa_status_t status = tfm_psa_call_veneer((psa_handle_t)(uint32_t)values[CALL_HANDLE].number,
-							PARAM_PACK(type, in_len, out_len), in, outs);
-	const uint64_t taken = ticks_now() - begun;
+	const psa_handle_t handle = (psa_handle_t)(uint32_t)values[CALL_HANDLE].number;
+	const uint32_t packed = PARAM_PACK(type, in_len, out_len);
 
-	if (timed) {
-		probe_interrupts_as_before(mask);
+	if (taken == NULL) {
+		return tfm_psa_call_veneer(handle, packed, in, outs);
 	}
-	cbor_put_map(out, timed ? 2 : 1);
+	/* The bytes of the next request interrupt nothing between the two looks at the clock. */
+	const uint32_t mask = probe_interrupts_wait();
+	const uint64_t begun = ticks_now();
+	const psa_status_t status = tfm_psa_call_veneer(handle, packed, in, outs);
+	const uint64_t ticks = ticks_now() - begun;
+
+	probe_interrupts_as_before(mask);
+	*taken = ticks < UINT32_MAX ? (uint32_t)ticks : UINT32_MAX;
+	return status;
+}
+
+static int32_t raw_psa_call(const struct smp_context *context, const struct cbor_value *values, struct cbor_out *out)
+{
+	static uint32_t taken[TIMED_CALLS_MAX];
+	const int64_t type = (int64_t)values[CALL_TYPE].number;
+	const uint64_t timed = values[CALL_TIMED].number;
+
+	(void)context;
+	if (values[CALL_HANDLE].number > UINT32_MAX || type < INT16_MIN || type > INT16_MAX ||
+	    values[CALL_IN].len > (IN_LEN_MASK >> IN_LEN_OFFSET) ||
+	    values[CALL_OUT].len > (OUT_LEN_MASK >> OUT_LEN_OFFSET) || values[CALL_IN_ARRAY].number > UINT32_MAX ||
+	    values[CALL_OUT_ARRAY].number > UINT32_MAX || timed > TIMED_CALLS_MAX ||
+	    values[CALL_STEP].number > UINT32_MAX) {
+		return PSA_ERROR_INVALID_ARGUMENT;
+	}
+	psa_status_t status = one_raw_call(values, 0, timed == 0 ? NULL : &taken[0]);
+	const psa_status_t first = status;
+	uint32_t done = 1;
+
+	for (; done < timed && status == first; done++) {
+		status = one_raw_call(values, done, &taken[done]);
+	}
+	cbor_put_map(out, timed == 0 ? 1 : 2);
 	cbor_put_text(out, "st");
 	cbor_put_int(out, status);
-	if (timed) {
-		put_uint_pair(out, "t", taken < UINT32_MAX ? taken : UINT32_MAX);
+	if (timed != 0) {
+		put_bytes_pair(out, "t", taken, done * sizeof(taken[0]));
 	}
 	return SMP_ERR_OK;
 }

@@ -25,7 +25,7 @@ enum smp_op { SMP_READ = 0, SMP_READ_RSP = 1, SMP_WRITE = 2, SMP_WRITE_RSP = 3 }
 
 #define SMP_GROUP_OS 0u
 #define SMP_GROUP_INFERENCE 64u
-#define SMP_MAX_FIELDS 7u
+#define SMP_MAX_FIELDS 8u
 
 struct smp_context {
 	struct smp_stats *stats;

@@ -148,12 +148,33 @@ class SmpTestCommands(SmpCore):
         """Many raw calls (handle, type, inputs, outputs) close together; each one's psa_status_t."""
         return [signed(answer, "st") for answer in self._answers(Command.PSA_CALL, [_call(*call) for call in calls])]
 
-    def psa_call_timed(self, calls: Sequence[PsaCall]) -> list[tuple[int, int]]:
-        """As `psa_call_many`; each one's psa_status_t, and the ticks of the device's counter that it took."""
-        return [
-            (signed(answer, "st"), field(answer, "t", int))
-            for answer in self._answers(Command.PSA_CALL, [_call(*call) | {"tm": 1} for call in calls])
-        ]
+    def psa_call_timed(self, call: PsaCall, count: int = 1, *, step: int = 0) -> tuple[int, tuple[int, ...]]:
+        """As `psa_call`, `count` times (1 to 128) in one request, as long as the status stays the same.
+
+        Args:
+            call: handle, type, inputs, outputs.
+            count: how many calls.
+            step: bytes by which the address of the first input moves on from call to call.
+
+        Returns:
+            The psa_status_t of the last call, and the ticks of the device's counter that each call took.
+
+        Fewer times than calls: the status changed with the last of them.
+
+        Raises:
+            ProductError: no time, or more times than calls.
+        """
+        arguments = _call(*call) | {"tm": count} | ({"mv": step} if step else {})
+        answer, _ = self.ask(Command.PSA_CALL, arguments)
+        status, taken = signed(answer, "st"), ticks(field(answer, "t", bytes), "t")
+        if not 0 < len(taken) <= count:
+            raise ProductError(
+                f"{count} timed calls gave {len(taken)} times",
+                kind="smp-answer",
+                expected=f"1 to {count} times",
+                seen=f"{len(taken)} times",
+            )
+        return status, taken
 
     def batch(self, inputs: Sequence[bytes], output_bytes: int) -> list[bytes]:
         """Run the active model on inputs from the host, many to a message; one output each.
