@@ -40,6 +40,9 @@ IMAGE_LIMIT: Final = 256 << 20
 """Most bytes of a firmware image, which may be hex as well."""
 
 
+_PIECE: Final = 1 << 20
+
+
 def open_file(path: Path, limit: int | None = None) -> io.BufferedReader:
     """Open a regular file for reading, from its beginning; for what is too large to be read at once.
 
@@ -71,7 +74,10 @@ def read_file(path: Path, limit: int) -> bytes:
         OSError: as `open_file`; or it is longer than `limit` (also when it grows while it is read).
     """
     with open_file(path, limit) as file:
-        data = file.read(limit + 1)
+        # Not all at once: what is asked for is allocated, however short the file is. It may grow meanwhile.
+        data = file.read(min(os.fstat(file.fileno()).st_size, limit) + 1)
+        while len(data) <= limit and (more := file.read(min(_PIECE, limit + 1 - len(data)))):
+            data += more
     if len(data) > limit:
         raise OSError(errno.EFBIG, f"it is longer than {limit} bytes", str(path))
     return data

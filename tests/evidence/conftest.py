@@ -56,6 +56,11 @@ def _entry(role: str, name: str, path: Path) -> FileEntry:
 @pytest.fixture
 def run_dir(tmp_path: Path) -> Path:
     """Two tests with tokens, a parity session, a latency series, a build's files; everything right."""
+    return make_run(tmp_path)
+
+
+def make_run(tmp_path: Path) -> Path:
+    """The folder of such a run, in that folder."""
     folder, build = tmp_path / "night", tmp_path / "build"
     folder.mkdir()
     build.mkdir()
@@ -194,4 +199,4 @@ def signing_key(tmp_path: Path) -> tuple[str, Path]:
     return str(private), public
 
 
-__all__ = ["CHALLENGE", "COMBINATION", "MODEL", "TEST_ONLY_SIGNING", "pem", "run_dir", "signing_key"]
+__all__ = ["CHALLENGE", "COMBINATION", "MODEL", "TEST_ONLY_SIGNING", "make_run", "pem", "run_dir", "signing_key"]

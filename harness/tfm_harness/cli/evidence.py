@@ -171,6 +171,13 @@ def _verify(args: argparse.Namespace) -> int:
     report = Report(policy=Policy.PRODUCTION)
     keys = load_verification_keys(args.key)
     roots = authorities(args.tsa_ca)
+    if args.run_dir is not None and not args.run_dir.is_dir():
+        raise ConfigError(
+            "the run's folder is no folder",
+            kind="evidence-file",
+            expected="the folder in which the run left its files",
+            where=str(args.run_dir),
+        )
     if (args.bundle / STATEMENT_NAME).is_file():
         return _verify_pack(args.bundle, keys, report)
     with contextlib.ExitStack() as stack:

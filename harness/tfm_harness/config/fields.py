@@ -66,7 +66,12 @@ def _hex(value: object) -> object:
 
 def _resolve(path: Path, info: ValidationInfo) -> Path:
     base = (info.context or {}).get("base")
-    return (Path(base) / path.expanduser()).resolve() if base is not None else path
+    if base is None:
+        return path
+    try:
+        return (Path(base) / path.expanduser()).resolve()
+    except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13; so is ~nobody
+        raise ValueError(f"not a path that leads to a file: {error}") from None
 
 
 Size = Annotated[

@@ -20,6 +20,7 @@ from tfm_harness.config.positions import Document, read
 from tfm_harness.config.problems import Problem, fail, nearest, problems_of
 from tfm_harness.config.target import TargetBase
 from tfm_harness.errors import ConfigError
+from tfm_harness.files import IMAGE_LIMIT, KEY_LIMIT
 
 __all__ = [
     "build_names",
@@ -219,6 +220,7 @@ def refuse_vain_waivers(build: Build, document: Document | None, known: Mapping[
         raise fail("build-invalid", f"build {build.name!r} waives what cannot be waived", problems, hint=hint)
 
 
+_KEY_PLACES: Final = {"key", "keys", "trust", "provisioning"}
 _KINDS = {"folder": "folder", "labels": "file"}
 
 
@@ -238,6 +240,8 @@ def _require_files(build: Build, document: Document, *, keys: bool) -> None:
             words = "not readable"
         elif file.stat().st_size == 0:
             words = "the file is empty"
+        elif file.stat().st_size > (KEY_LIMIT if _KEY_PLACES & set(place) else IMAGE_LIMIT):
+            words = "too large to be what it should be"
         if words:
             missing_keys += key
             dotted = ".".join(str(part) for part in place)
@@ -245,10 +249,11 @@ def _require_files(build: Build, document: Document, *, keys: bool) -> None:
             problems.append((document.where(place), f"{dotted}: {words}: {_shown(file)}{near}"))
     for model, inputs in build.parity.inputs.items():
         for index, file in enumerate(inputs):
-            if not file.exists():
+            if not file.is_file() and not file.is_dir():
                 where = document.where(("parity", "inputs", model, index))
-                near = _file_meant(file)
-                problems.append((where, f"parity.inputs.{model}: no such file or folder: {_shown(file)}{near}"))
+                words = "not a file" if file.exists() else "no such file or folder"
+                near = "" if file.exists() else _file_meant(file)
+                problems.append((where, f"parity.inputs.{model}: {words}: {_shown(file)}{near}"))
     for name, declared in build.models.items():
         if declared.dataset is None:
             continue
