@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import random
 import struct
+import zlib
 from collections.abc import Iterator
 from typing import Literal
 
@@ -232,3 +233,24 @@ def test_one_value_is_no_sample(line: bytes) -> None:
 def test_a_leak_says_what_and_where() -> None:
     leak = Leak(secret="key", notation="base64, reversed", at=16, length=8, part=0)
     assert str(leak) == "8 bytes of key at offset 0x10: base64, reversed"
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x1f\x8b\x08", b"\x78\x9c", b"\x78\x9c" * 40_000, b"&#xFFFF;&#99999;&amp;%zz=\n\\u00zz"]
+)
+def test_broken_wrappings_can_be_searched(scanner: Scanner, data: bytes) -> None:
+    assert scanner.scan(data) == []
+    assert scanner.scan(data, text=False) == []
+
+
+def test_a_stream_that_bursts_is_bounded(scanner: Scanner) -> None:
+    """Four times 16 MB in 64 KB: as far as it is looked at, and what stands behind it is found."""
+    bomb = zlib.compress(bytes(16 << 20), 9)
+    leaks = scanner.scan(bomb * 4 + b" key " + KEY.hex().encode() + b"\n", text=False)
+    assert {leak.secret for leak in leaks} == {"key"}
+
+
+def test_a_cut_or_damaged_stream_is_found_as_far_as_it_goes(scanner: Scanner) -> None:
+    packed = RAW_NOTATIONS["gzip in it"](KEY)
+    for data in (packed[:-6], packed[:-8] + b"\0" * 8, b"\x1f\x8b\x08" + packed):
+        assert any("compressed" in leak.notation for leak in scanner.scan(data, text=False))

@@ -2,8 +2,9 @@
 
 A `Scanner` is made once of the secrets and then given outputs and memory. It finds any piece of a secret of at least
 `Secret.window` bytes plus `Secret.step` - 1: raw, hexadecimal in any grouping, dumps with offsets, C arrays, decimal
-and octal lists, base64, base32; the bytes in order, reversed, in words of either byte order, bits reversed, nibbles
-swapped or inverted.
+and octal lists, base64, base32, base85, uuencode, escaped strings of several languages, coloured, compressed by gzip
+or zlib, or one of these inside of hexadecimal or base64; the bytes in order, reversed, in words of either byte order,
+bits reversed, nibbles swapped, inverted, or with their signs flipped.
 """
 
 from __future__ import annotations

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import base64
+import binascii
+import json
+import quopri
 import random
 import struct
+import urllib.parse
+import zlib
 from collections.abc import Callable, Mapping
 
 from tfm_harness.verify.leaks.scanner import Scanner
@@ -54,6 +59,36 @@ def _swapped(data: bytes, size: int) -> bytes:
 def _folded(data: bytes, width: int) -> bytes:
     return b"\n".join(data[at : at + width] for at in range(0, len(data), width))
 
+
+def _records(form: str) -> Write:
+    """Records of 16 bytes with lengths, addresses and checksums: Intel's, or Motorola's."""
+
+    def write(data: bytes) -> bytes:
+        lines = []
+        for at in range(0, len(data), 16):
+            row = data[at : at + 16]
+            if form == "S3":
+                record = bytes([len(row) + 5]) + struct.pack(">I", 0x30000000 + at) + row
+                check = ~sum(record)
+            else:
+                record = bytes([len(row)]) + struct.pack(">HB", 0x1000 + at, 0) + row
+                check = -sum(record)
+            lines.append(form + (record + bytes([check & 0xFF])).hex().upper())
+        return "\r\n".join(lines).encode()
+
+    return write
+
+
+def _packed(data: bytes) -> bytes:
+    """By gzip, in codes: bytes that are only stored would be found as they are."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31, 9, zlib.Z_FIXED)
+    return packer.compress(data) + packer.flush()
+
+
+_Z85 = bytes.maketrans(
+    b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~",
+    b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#",
+)
 
 NOTATIONS: Mapping[str, Write] = {
     "hex": lambda data: data.hex().encode(),
@@ -118,6 +153,29 @@ NOTATIONS: Mapping[str, Write] = {
     "hex of halves swapped": lambda data: _swapped(data, 2).hex().encode(),
     "hex of words swapped": lambda data: _swapped(data, 4).hex().encode(),
     "hex inverted": lambda data: bytes(byte ^ 0xFF for byte in data).hex().encode(),
+    "hex with digits reversed": lambda data: data.hex()[::-1].encode(),
+    "hex with signs flipped": lambda data: bytes(byte ^ 0x80 for byte in data).hex().encode(),
+    "hex in colours": _each("\x1b[1;31m{:02x}\x1b[0m", ""),
+    "hex of hex": lambda data: data.hex().encode().hex().encode(),
+    "Verilog": _each("8'h{:02x}", ", "),
+    "Intel hex records": _records(":"),
+    "S-records": _records("S3"),
+    "base64 of hex": lambda data: base64.b64encode(data.hex().encode()),
+    "base64 of base64": lambda data: base64.b64encode(base64.b64encode(data)),
+    "base64 of gzip": lambda data: base64.b64encode(_packed(data)),
+    "uuencode": lambda data: binascii.b2a_uu(data).rstrip(b"\n"),
+    "Ascii85": base64.a85encode,
+    "base85": base64.b85encode,
+    "Z85": lambda data: base64.b85encode(data).translate(_Z85),
+    "percent where needed": lambda data: urllib.parse.quote_from_bytes(data).encode(),
+    "quoted-printable in a mail": lambda data: quopri.encodestring(data, quotetabs=True),
+    "JSON with escapes": _each("\\u{:04x}", ""),
+    "JSON as text": lambda data: json.dumps(data.decode("latin-1")).encode(),
+    "markup": _each("&#{};", ""),
+    "markup in hex": _each("&#x{:02X};", ""),
+    "Latin-1 as UTF-8": lambda data: data.decode("latin-1").encode(),
+    "decimal with zeros behind": _each("{:.1f}"),
+    "binary run together": _each("{:08b}", ""),
     "half of it in hex": lambda data: data[8:24].hex().encode(),
 }
 """Notations in a text, and how each is written."""
@@ -132,6 +190,10 @@ RAW_NOTATIONS: Mapping[str, Write] = {
     "inverted": lambda data: bytes(byte ^ 0xFF for byte in data),
     "one byte in two": lambda data: b"\0".join(bytes([byte]) for byte in data),
     "one byte in four": lambda data: b"\0\0\0".join(bytes([byte]) for byte in data),
+    "one byte in eight": lambda data: (b"\0" * 7).join(bytes([byte]) for byte in data),
+    "signs flipped": lambda data: bytes(byte ^ 0x80 for byte in data),
+    "gzip in it": _packed,
+    "hex in UTF-16": lambda data: b"\0" + data.hex().encode("utf-16-le"),
     "two words apart": lambda data: data[4:8] + bytes(range(100, 160)) + data[16:20],
     "hex in it": lambda data: b"\0" + data.hex().encode() + b"\0",
     "base64 in it": lambda data: b"\xff" + base64.b64encode(data) + b"\xff",

@@ -29,12 +29,15 @@ from tfm_harness.verify.leaks.tokens import (
     runs,
     spread,
 )
+from tfm_harness.verify.leaks.wrappings import unmarked, written_out
 
 __all__ = ["WORDS", "Reading", "readings"]
 
 WORDS = "single 32-bit words"
 
 _LONG_HEX, _LONG_BASE64, _LONG_BASE32 = 16, 11, 13
+_LONG_BITS = 64
+_LONG_BASE85 = 20  # characters for sixteen bytes: less stands in any log
 """Characters that eight bytes need."""
 _MOST_DIGITS = 20
 _ESCAPE = re.compile(rb"\\(x[0-9A-Fa-f]{2}|[0-3]?[0-7]{1,2}|[abfnrtv\\'\"])")
@@ -74,21 +77,28 @@ def readings(text: bytes) -> Iterator[Reading]:
 def _all(text: bytes) -> Iterator[Reading]:
     block = Text(text)
     raw, of = block.raw, block.kinds
-    plain = Text(text.replace(b"\\x", b"  ")) if b"\\x" in text else block  # of the same length
+    bare = unmarked(text)  # of the same length
+    plain = block if bare is text else Text(bare)
     found = plain.tokens(HEX)
     yield from _hex_readings(found)
     start, end = runs(of & HEX != 0, _LONG_HEX)
     for shift in (0, 1):
         yield _pairs("hexadecimal, run together", raw, start + shift, (end - start - shift) // 2 * 2)
-    decimal = block.tokens(DECIMAL)
-    yield from _decimal_readings(decimal.only(decimal.length <= _MOST_DIGITS))
+    for some_text in (block,) if plain is block else (block, plain):
+        decimal = some_text.tokens(DECIMAL)
+        yield from _decimal_readings(decimal.only(decimal.length <= _MOST_DIGITS))
     yield from _octal_readings(block.tokens(OCTAL))
     yield from _based("base64", raw, runs(of & BASE64 != 0, _LONG_BASE64), 6)
     yield from _base64_over_lines(raw, of)
+    yield from _uuencoded(raw, of)
+    yield from _base85(raw)
     yield from _based("base32", raw, runs(of & BASE32 != 0, _LONG_BASE32), 5)
     yield _binary(found)
+    yield from _bits_run_together(raw)
     if b"\\" in text:
         yield _unescaped(text)
+    for name, data, places in written_out(text):
+        yield Reading(name, np.frombuffer(data, np.uint8), places)
     some = found.only((found.length == 8) | (found.prefixed & (found.length >= 5) & (found.length <= 8)))
     yield Reading(WORDS, some.values(16).astype(">u4").view(np.uint8), some.start, 4)
 
@@ -189,13 +199,20 @@ def _nibbles(notation: str, found: Tokens) -> Iterator[Reading]:
         yield Reading(notation, _joined(some), at[shift::2])
 
 
-def _based(notation: str, text: Bytes, found: tuple[Ints, Ints], bits: int) -> Iterator[Reading]:
+def _based(
+    notation: str,
+    text: Bytes,
+    found: tuple[Ints, Ints],
+    bits: int,
+    alphabet: Bytes | None = None,
+    places: Ints | None = None,
+) -> Iterator[Reading]:
     """Base64 (6 bits a character) or base32 (5): at each character of a group a secret's first byte may begin."""
     start, end = found
     if not len(start):
         return
     group, wide = (4, 3) if bits == 6 else (8, 5)
-    table = _SIX if bits == 6 else _FIVE
+    table = alphabet if alphabet is not None else _SIX if bits == 6 else _FIVE
     for shift in range(group):
         at = spread(start + shift, np.maximum(end - start - shift, 0) // group * group)
         digits = table[text[at]].reshape(-1, group)
@@ -205,7 +222,8 @@ def _based(notation: str, text: Bytes, found: tuple[Ints, Ints], bits: int) -> I
         data = np.empty((len(digits), wide), np.uint8)
         for column in range(wide):
             data[:, column] = value >> np.uint64(8 * (wide - 1 - column)) & np.uint64(0xFF)
-        yield Reading(notation, data.reshape(-1), at[::group], wide)
+        stood = at[::group] if places is None else places[at[::group]]
+        yield Reading(notation, data.reshape(-1), stood, wide)
 
 
 def _base64_over_lines(text: Bytes, of: Bytes) -> Iterator[Reading]:
@@ -223,8 +241,8 @@ def _base64_over_lines(text: Bytes, of: Bytes) -> Iterator[Reading]:
     at = spread(start[pure], (body - start)[pure])
     joined = text[at]
     if len(joined) >= _LONG_BASE64:
-        for reading in _based("base64 over lines", joined, (np.array([0]), np.array([len(joined)])), 6):
-            yield Reading(reading.notation, reading.data, at[reading.places], reading.width)
+        whole = np.array([0]), np.array([len(joined)])
+        yield from _based("base64 over lines", joined, whole, 6, places=at)
 
 
 def _binary(found: Tokens) -> Reading:
@@ -237,6 +255,36 @@ def _binary(found: Tokens) -> Reading:
     digits = text[start[:, None] + np.arange(8)] - 0x30 if len(start) else np.zeros((0, 8), np.uint8)
     binary = (digits <= 1).all(axis=1)
     return Reading("binary digits", np.packbits(digits[binary], axis=1).reshape(-1), start[binary])
+
+
+def _bits_run_together(text: Bytes) -> Iterator[Reading]:
+    start, end = runs(text | 1 == 0x31, _LONG_BITS)
+    for shift in range(8) if len(start) else ():
+        at = spread(start + shift, (end - start - shift) // 8 * 8)
+        yield Reading("binary digits, run together", np.packbits(text[at] & 1), at[::8])
+
+
+def _uuencoded(text: Bytes, of: Bytes) -> Iterator[Reading]:
+    """Lines of uuencode: a character for the number of bytes, and four for each three of them."""
+    start, end = runs(of & END_OF_LINE == 0, 4)
+    size = (text[start].astype(np.int64) - 0x20) & 0x3F
+    fits = (size > 0) & (size <= 45) & (end - start == 1 + (size + 2) // 3 * 4)
+    if fits.any():
+        at = spread(start[fits] + 1, (end - start - 1)[fits])
+        yield from _based("uuencode", text[at], (np.array([0]), np.array([len(at)])), 6, _UU, at)
+
+
+def _base85(text: Bytes) -> Iterator[Reading]:
+    """Five characters are four bytes: Ascii85, and the alphabets of RFC 1924 (Python, git) and of ZeroMQ."""
+    for name, table in _EIGHTY_FIVE.items():
+        start, end = runs(table[text] < 85, _LONG_BASE85)
+        for shift in range(5) if len(start) else ():
+            at = spread(start + shift, (end - start - shift) // 5 * 5)
+            digits = table[text[at]].reshape(-1, 5)
+            value = np.zeros(len(digits), np.uint64)
+            for column in range(5):
+                value = value * np.uint64(85) + digits[:, column]
+            yield Reading(name, value.astype(np.uint32).astype(">u4").view(np.uint8), at[::5], 4)
 
 
 def _unescaped(text: bytes) -> Reading:
@@ -260,6 +308,19 @@ def _unescaped(text: bytes) -> Reading:
     return Reading("a string with escapes", np.frombuffer(bytes(data), np.uint8), np.array(places, np.int64))
 
 
+def _alphabet(letters: bytes) -> Bytes:
+    table = np.full(256, 255, np.uint8)
+    table[np.frombuffer(letters, np.uint8)] = np.arange(len(letters))
+    return table
+
+
+_UU: Bytes = (np.arange(256) - 0x20 & 0x3F).astype(np.uint8)
+_LETTERS = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_EIGHTY_FIVE = {
+    "Ascii85": _alphabet(bytes(range(0x21, 0x76))),
+    "base85": _alphabet(_LETTERS + b"!#$%&()*+-;<=>?@^_`{|}~"),
+    "Z85": _alphabet(_LETTERS[:10] + _LETTERS[36:] + _LETTERS[10:36] + b".-:+=^!/*?&<>()[]{}@%$#"),
+}
 _SIX, _FIVE = np.zeros(256, np.uint8), np.zeros(256, np.uint8)
 for _number, _letter in enumerate(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"):
     _SIX[_letter] = _number

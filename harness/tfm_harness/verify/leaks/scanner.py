@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tfm_harness.verify.leaks.matching import Index, Window, WordIndex
-from tfm_harness.verify.leaks.notations import WORDS, readings
+from tfm_harness.verify.leaks.notations import WORDS, Reading, readings
 from tfm_harness.verify.leaks.secrets import Secret, windows
 from tfm_harness.verify.leaks.tokens import Bytes, runs, spread
+from tfm_harness.verify.leaks.wrappings import inflated, printable, without_colours
 
 __all__ = ["READINGS", "Leak", "Scanner"]
 
@@ -21,8 +22,11 @@ _PRINTABLE = 11
 _BLOCK = 1 << 20
 _OVERLAP = 1 << 15
 """A secret that is spread over more of a text than this may be missed at the border of two blocks."""
-_STRIDES = (2, 4)
-READINGS = 128
+_STRIDES = (2, 4, 8)
+_WRAPPED = ("base64", "hexadecimal, run together", "hexadecimal,", "base32")
+"""Notations in which frames and dumps are printed: what they hold may be a text itself, or compressed."""
+_WIDE = 2  # bytes of a character in UTF-16
+READINGS = 256
 """More streams than one text is ever read as: for the calculation of chance."""
 
 
@@ -83,12 +87,27 @@ class Scanner:
             text: read it as text too; else only what is printable in it.
         """
         leaks: dict[tuple[str, str], Leak] = {}
-        array = np.frombuffer(data, np.uint8)
-        for leak in self._raw(array, memory=not text):
-            leaks.setdefault((leak.secret, leak.notation), leak)
-        for leak in self._blocks(data) if text else self._text_in(array):
+        for leak in self._everything(data, text=text):
             leaks.setdefault((leak.secret, leak.notation), leak)
         return list(leaks.values())
+
+    def _everything(self, data: bytes, *, text: bool) -> Iterator[Leak]:
+        array = np.frombuffer(data, np.uint8)
+        yield from self._raw(array, memory=not text)
+        yield from self._blocks(data) if text else self._text_in(array)
+        for place, content in inflated(data):
+            yield from self._inside(content, "compressed", place)
+        if not text:
+            for first in range(_WIDE):
+                for leak in self._text_in(np.ascontiguousarray(array[first::_WIDE])):
+                    yield replace(leak, at=first + leak.at * _WIDE, notation=f"{leak.notation}, in UTF-16")
+
+    def _inside(self, data: bytes, wrapping: str, place: int) -> Iterator[Leak]:
+        """What stands in something that was unwrapped, which began at `place`."""
+        array = np.frombuffer(data, np.uint8)
+        for found in (self._raw(array, memory=False), self._text_in(array, unwrap=False)):
+            for leak in found:
+                yield replace(leak, at=place, notation=f"{leak.notation}, {wrapping}")
 
     def chance(self, size: int) -> float:
         """An upper bound of how many leaks are found by chance in `size` bytes: far below one, or a hit means little.
@@ -131,25 +150,25 @@ class Scanner:
 
     # --- text ------------------------------------------------------------------------------------
 
-    def _text_in(self, memory: Bytes) -> Iterator[Leak]:
+    def _text_in(self, memory: Bytes, *, unwrap: bool = True) -> Iterator[Leak]:
         """What is printable in memory, read as one text of several lines."""
-        printable = (memory >= 0x20) & (memory < 0x7F) | (memory == 9) | (memory == 10) | (memory == 13)
-        start, end = runs(printable, _PRINTABLE)
+        start, end = runs(printable(memory), _PRINTABLE)
         if not len(start):
             return
         at = spread(start, end - start + 1)  # and the character behind it, to become the end of a line
         joined = memory[np.minimum(at, len(memory) - 1)].copy()
         joined[np.cumsum(end - start + 1) - 1] = 0x0A
-        for leak in self._blocks(joined.tobytes()):
+        for leak in self._blocks(joined.tobytes(), unwrap=unwrap):
             yield replace(leak, at=int(at[leak.at]))
 
-    def _blocks(self, text: bytes) -> Iterator[Leak]:
+    def _blocks(self, text: bytes, *, unwrap: bool = True) -> Iterator[Leak]:
         for start in range(0, max(len(text), 1), _BLOCK):
-            block = text[max(0, start - _OVERLAP) : start + _BLOCK]
-            for leak in self._text(block):
-                yield replace(leak, at=leak.at + max(0, start - _OVERLAP))
+            before = max(0, start - _OVERLAP)
+            block, places = without_colours(text[before : start + _BLOCK])
+            for leak in self._text(block, unwrap=unwrap):
+                yield replace(leak, at=before + (leak.at if places is None else int(places[leak.at])))
 
-    def _text(self, text: bytes) -> Iterator[Leak]:
+    def _text(self, text: bytes, *, unwrap: bool) -> Iterator[Leak]:
         if len(text) < _PRINTABLE:
             return
         for reading in readings(text):
@@ -159,6 +178,15 @@ class Scanner:
                 continue
             for window, at in self._index.find(reading.data):
                 yield self._leak(window, reading.notation, reading.data, at, reading.place(at))
+            if unwrap and reading.notation.startswith(_WRAPPED):
+                yield from self._unwrapped(reading)
+
+    def _unwrapped(self, reading: Reading) -> Iterator[Leak]:
+        """A text, or compressed bytes, inside of what was printed."""
+        for leak in self._text_in(reading.data, unwrap=False):
+            yield replace(leak, at=reading.place(leak.at), notation=f"{leak.notation}, in {reading.notation}")
+        for place, content in inflated(reading.data.tobytes()):
+            yield from self._inside(content, f"compressed, in {reading.notation}", reading.place(place))
 
     def _near(self, hits: Iterable[tuple[int, int, int]], notation: str) -> Iterator[Leak]:
         """Two different words of a secret near each other, whatever stands between them."""

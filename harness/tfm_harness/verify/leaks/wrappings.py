@@ -1,0 +1,125 @@
+"""What bytes are wrapped in: colours, characters of markup, compression, and a text inside of another encoding."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import numpy as np
+
+from tfm_harness.verify.leaks.tokens import Bytes, Flags, Ints
+
+__all__ = ["inflated", "printable", "unmarked", "without_colours", "written_out"]
+
+_COLOUR: Final = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")  # ECMA-48 control sequences
+_PREFIXES: Final = ((b"\\x", 2), (b"\\u00", 4), (b"#x", 2), (b"'h", 2))
+"""What stands before hexadecimal digits in strings, markup and Verilog, and would make them part of a word."""
+_ROUND: Final = re.compile(rb"(?<=[0-9])\.0+(?![0-9.])")
+
+_STREAM: Final = re.compile(rb"\x1f\x8b\x08|\x78[\x01\x5e\x9c\xda]")  # gzip (RFC 1952) and zlib (RFC 1950)
+_LARGEST: Final = 4 << 20  # bytes of one compressed stream that are looked at
+_LEAST: Final = 8
+_STEP: Final = 16
+_MOST_STREAMS: Final = 4096
+_MOST: Final = 32 << 20  # bytes of all streams of one text: it may be made to burst
+
+Written = Callable[[bytes], bytes]
+
+
+def _quoted(found: bytes) -> bytes:
+    return b"" if found[-1:] == b"\n" else bytes([int(found, 16)])
+
+
+def _json(found: bytes) -> bytes:
+    if found[:1] == b"u":
+        return bytes([int(found[1:], 16)])
+    return {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"}.get(found, found)
+
+
+def _markup(found: bytes) -> bytes:
+    shown = html.unescape(f"&{found.decode()};")
+    with contextlib.suppress(ValueError):  # html follows Windows-1252 between 128 and 159
+        return bytes([int(b"0" + found[1:], 0) if found[1:2] == b"x" else int(found[1:])])
+    return shown.encode("latin-1", "replace")
+
+
+def _latin(found: bytes) -> bytes:
+    return bytes([(found[0] & 3) << 6 | found[1] & 0x3F])
+
+
+_ESCAPES: Final[tuple[tuple[str, bytes, re.Pattern[bytes], Written], ...]] = (
+    ("percent encoding", b"%", re.compile(rb"%([0-9A-Fa-f]{2})"), lambda found: bytes([int(found, 16)])),
+    ("quoted-printable", b"=", re.compile(rb"=([0-9A-Fa-f]{2}|[ \t]*\r?\n)"), _quoted),
+    ("a string with \\u", b"\\u", re.compile(rb"\\(u00[0-9A-Fa-f]{2}|[bfnrt\"\\/])"), _json),
+    ("markup", b"&#", re.compile(rb"&(#x?[0-9A-Fa-f]{1,4}|amp|lt|gt|quot);"), _markup),
+    ("Latin-1 as UTF-8", b"\xc2", re.compile(rb"([\xc2\xc3][\x80-\xbf])"), _latin),
+)
+"""Name, what a text must hold for it, what is replaced, and by what."""
+
+
+def without_colours(text: bytes) -> tuple[bytes, Ints | None]:
+    """A text without a terminal's control sequences, and where each of its characters stood; None: it had none."""
+    if b"\x1b[" not in text:
+        return text, None
+    kept = np.ones(len(text), np.bool_)
+    for found in _COLOUR.finditer(text):
+        kept[found.start() : found.end()] = False
+    places = np.flatnonzero(kept)
+    return np.frombuffer(text, np.uint8)[places].tobytes(), places
+
+
+def unmarked(text: bytes) -> bytes:
+    """A text of the same length with blanks for what marks hexadecimal digits in strings, and for decimals of zero."""
+    for prefix, size in _PREFIXES:
+        if prefix in text:
+            text = text.replace(prefix, b" " * size)
+    if b".0" in text:
+        text = _ROUND.sub(lambda found: b" " * len(found[0]), text)
+    return text
+
+
+def written_out(text: bytes) -> Iterator[tuple[str, bytes, Ints]]:
+    """A text with each kind of escaped characters as bytes: the kind, the bytes, and where each stood."""
+    for name, holds, pattern, written in _ESCAPES:
+        if holds not in text:
+            continue
+        data, places, at = bytearray(), [], 0
+        for found in pattern.finditer(text):
+            data += text[at : found.start()]
+            places.append(np.arange(at, found.start()))
+            value = written(found[1])
+            data += value
+            places.append(np.full(len(value), found.start()))
+            at = found.end()
+        if at:
+            data += text[at:]
+            places.append(np.arange(at, len(text)))
+            yield name, bytes(data), np.concatenate(places)
+
+
+def inflated(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """What is compressed by gzip or zlib: where each stream begins, and its content, as far as it is whole."""
+    whole = 0
+    for number, found in enumerate(_STREAM.finditer(data)):
+        if number >= _MOST_STREAMS or whole >= _MOST:
+            return
+        packed = data[found.start() : found.start() + _LARGEST]
+        stream, content = zlib.decompressobj(31 if packed[0] == 0x1F else 15), bytearray()
+        with contextlib.suppress(zlib.error):  # damaged, or cut: what came before counts
+            for at in range(0, len(packed), _STEP):
+                content += stream.decompress(packed[at : at + _STEP], _LARGEST)
+                if stream.eof or len(content) >= _LARGEST:
+                    break
+        whole += len(content)
+        if len(content) >= _LEAST:
+            yield found.start(), bytes(content)
+
+
+def printable(data: Bytes) -> Flags:
+    """Which bytes are characters that stand in a text."""
+    shown: Flags = (data >= 0x20) & (data < 0x7F) | (data == 9) | (data == 10) | (data == 13)
+    return shown
