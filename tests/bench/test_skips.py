@@ -43,7 +43,8 @@ class Cpu:
     def wait(self, timeout: float) -> bool:
         return self.stopped
 
-    def step(self) -> None: ...
+    def step(self) -> None:
+        self.pc = WAY.get(self.pc, self.pc + 2)
 
     def jump(self, address: int, xpsr: int) -> None:
         self.pc, self.xpsr = address, xpsr
@@ -106,6 +107,16 @@ def test_each_skip_comes_to_its_end(code: MarkedCode) -> None:
 def test_a_cpu_found_in_foreign_code_has_accepted_it(code: MarkedCode, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(WAY, 0x108, IMAGE + 0x10)  # not through the reset handler
     assert boot(Cpu(), code, []).attempt(Skip(0x104, 1)) is Came.BYPASSED
+
+
+def test_code_that_is_reached_and_faults_has_not_run(code: MarkedCode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a secure CPU returns to a non-secure address."""
+    monkeypatch.setitem(WAY, IMAGE, RESET)
+    cpu = Cpu()
+    run = boot(cpu, code, [])
+    assert run.attempt(Skip(0x104, 1)) is Came.STOPPED
+    monkeypatch.delitem(WAY, IMAGE)
+    assert run.attempt(Skip(0x104, 1)) is Came.BYPASSED, "the next boot stops there again"
 
 
 def test_a_cpu_that_sleeps_has_ended(code: MarkedCode) -> None:

@@ -55,7 +55,7 @@ class SkippedBoot:
         debugger: on the board; its CPU stands.
         code: the marked functions of the image.
         ends: addresses at which a boot has come to an end, and what that end means.
-        foreign: the addresses of the code that must not run: a CPU that is found there has accepted it.
+        foreign: the addresses of the code that must not run: a CPU that executes any of it has accepted it.
         prepare: puts memory into the state that each boot shall find; called after each reset.
     """
 
@@ -122,7 +122,20 @@ class SkippedBoot:
                     debugger.jump(*after(skip, debugger.xpsr, self._code))
                     at = debugger.pc
             if at in self._ends:
-                return self._ends[at] if done else Came.UNREACHED
+                return self._end(at) if done else Came.UNREACHED
+
+    def _end(self, at: int) -> Came:
+        """What an end means. Code that is reached must run, too.
+
+        A CPU that comes to non-secure code by an ordinary branch is still secure, and executes none of it: the fetch is
+        a SecureFault (INVTRAN; Armv8-M ARM DDI 0553, SFSR).
+        """
+        came = self._ends[at]
+        if came is not Came.BYPASSED:
+            return came
+        self._debugger.clear(at)
+        self._debugger.step()
+        return came if self._debugger.pc in self._foreign else Came.STOPPED
 
 
 def asleep(debugger: Debugger) -> bool:
