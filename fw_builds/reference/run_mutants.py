@@ -112,8 +112,9 @@ def judged(
         run_suites(outcome, folder, suites, few_vectors=few_vectors, options=options)
         return outcome
     run_suites(outcome, folder, [claim.suite], few_vectors=few_vectors, options=("-x", "--tfm-quick", *narrowed(claim)))
-    if verdict(claim, outcome):
+    if first := verdict(claim, outcome):
         # Another check failed first, or a thorough test sees the fault, or one that seemed not to make the check.
+        outcome.again = first
         outcome.broken = ""
         outcome.errors.clear()
         run_suites(outcome, folder, [claim.suite], few_vectors=few_vectors, options=options)
@@ -207,7 +208,8 @@ def main() -> int:
         outcome = judged(name, work, said, suites, matrix=args.matrix, quick=quick)
         problem = verdict(said[name], outcome) if name in said else outcome.broken
         word = "caught" if name in said and not problem else problem or "done"
-        print(f"{name}: {word} ({outcome.seconds:.0f} s)", flush=True)
+        again = f"; the narrow run had not shown it: {outcome.again.splitlines()[0]}" if outcome.again else ""
+        print(f"{name}: {word} ({outcome.seconds:.0f} s{again})", flush=True)
         return outcome
 
     try:

@@ -50,6 +50,9 @@ class Cpu:
         self.pc, self.xpsr = address, xpsr
 
     def read(self, address: int, size: int) -> bytes:
+        assert 0 <= address < 1 << 32
+        if address >> 16:
+            return b""  # no memory answers there
         return b"\x30\xbf" if address == 0x10E and self.asleep else bytes(size)
 
     def write(self, address: int, data: bytes) -> None: ...
@@ -117,6 +120,12 @@ def test_code_that_is_reached_and_faults_has_not_run(code: MarkedCode, monkeypat
     assert run.attempt(Skip(0x104, 1)) is Came.STOPPED
     monkeypatch.delitem(WAY, IMAGE)
     assert run.attempt(Skip(0x104, 1)) is Came.BYPASSED, "the next boot stops there again"
+
+
+def test_a_cpu_that_went_astray_hangs(code: MarkedCode, monkeypatch: pytest.MonkeyPatch) -> None:
+    for stray in (0, 0xDEAD_0000):
+        monkeypatch.setitem(WAY, 0x10E, stray)
+        assert boot(Cpu(), code, []).attempt(Skip(0x10A, 2)) is Came.STOPPED
 
 
 def test_a_cpu_that_sleeps_has_ended(code: MarkedCode) -> None:

@@ -31,6 +31,7 @@ class Outcome:
     passed: dict[str, int] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     broken: str = ""
+    again: str = ""  # why a narrow run was followed by one of the whole suite
 
 
 def make(images: Path, *variables: str) -> str:

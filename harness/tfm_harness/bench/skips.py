@@ -139,9 +139,9 @@ class SkippedBoot:
 
 
 def asleep(debugger: Debugger) -> bool:
-    """Whether the CPU, which stands, waits for an interrupt (WFI)."""
+    """Whether the CPU, which stands, waits for an interrupt (WFI). A skip may have sent it anywhere, address 0 too."""
     at = debugger.pc
-    return any(int.from_bytes(debugger.read(where, 2), "little") == _WFI for where in (at, at - 2))
+    return any(int.from_bytes(debugger.read(where, 2), "little") == _WFI for where in (at, (at - 2) & 0xFFFF_FFFF))
 
 
 def visits_of(debugger: Debugger, code: MarkedCode, ended: Callable[[int], bool]) -> dict[int, int]:

@@ -13,7 +13,18 @@ from pathlib import Path
 
 from tfm_harness.verify.instruction_skips import IT_STATE
 
-__all__ = ["ACCESSES", "LR", "PC", "READS", "WRITES", "XPSR", "GdbRemote", "GdbRemoteError", "connect_when_up"]
+__all__ = [
+    "ACCESSES",
+    "LR",
+    "PC",
+    "READS",
+    "WRITES",
+    "XPSR",
+    "GdbRemote",
+    "GdbRemoteError",
+    "UnreadableError",
+    "connect_when_up",
+]
 
 LR, PC, XPSR = 14, 15, 25
 """GDB's numbers of core registers."""
@@ -48,6 +59,10 @@ def connect_when_up(
 
 class GdbRemoteError(Exception):
     """The stub refused a command or is gone."""
+
+
+class UnreadableError(GdbRemoteError):
+    """No memory answers at an address; the stub works."""
 
 
 class GdbRemote:
@@ -138,12 +153,12 @@ class GdbRemote:
             self._ok(b"M%x,%x:%s" % (address + offset, len(chunk), chunk.hex().encode()))
 
     def read_memory(self, address: int, length: int) -> bytes:
-        """Read memory."""
+        """Read memory. Raises `UnreadableError` where none answers."""
         data = b""
         while len(data) < length:
             answer = self.command(b"m%x,%x" % (address + len(data), min(_READ_CHUNK, length - len(data))))
             if answer.startswith(b"E") or not answer:
-                raise GdbRemoteError(f"read of 0x{address + len(data):08x} refused: {answer!r}")
+                raise UnreadableError(f"read of 0x{address + len(data):08x} refused: {answer!r}")
             data += bytes.fromhex(answer.decode())
         return data
 

@@ -390,7 +390,7 @@ class Debugger(Protocol):
         """The program status register."""
 
     def read(self, address: int, size: int) -> bytes:
-        """Memory as the code sees it that stands."""
+        """Memory as the code sees it that stands; nothing where no memory answers."""
 
     def write(self, address: int, data: bytes) -> None:
         """Change memory, as that code sees it."""

@@ -143,7 +143,11 @@ def skips(request: pytest.FixtureRequest, bench: Bench, device: Device, checks: 
     options = request.config.stash[PLUGIN].options
     sample = QUICK_SAMPLE if options["quick"].on else SAMPLE
     first_only = request.config.option.maxfail == 1
-    return SkipCampaign(bench, checks, everything=options["skips"].text == "all", sample=sample, first_only=first_only)
+    which = options["skips"].text
+    names = () if which in {"sample", "all"} else tuple(name.strip() for name in which.split(","))
+    return SkipCampaign(
+        bench, checks, everything=which != "sample", only=names, sample=sample, first_only=first_only
+    )  # fmt: skip
 
 
 @pytest.fixture

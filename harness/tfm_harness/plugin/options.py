@@ -141,11 +141,10 @@ OPTIONS = (
     ),
     Option(
         name="skips",
-        kind="choice",
         default="sample",
-        choices=("sample", "all"),
-        metavar="HOW-MANY",
-        help="instructions to skip in suites that do: a bounded sample, or all of them (minutes; default: sample)",
+        metavar="WHICH",
+        help="instructions to skip in suites that do: a bounded `sample` (default), `all` of them (minutes),"
+        " or all of some functions, by name with commas between",
     ),
     Option(
         name="answer-timeout",

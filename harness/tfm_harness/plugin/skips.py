@@ -11,7 +11,7 @@ from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.bench.skips import Came, SkippedBoot, Tally, counting, skipping, spent
 from tfm_harness.boards.base import ResetKind
 from tfm_harness.boards.virtual import Debugger, VirtualControl
-from tfm_harness.errors import HarnessError, ProductError
+from tfm_harness.errors import ConfigError, HarnessError, ProductError
 from tfm_harness.files import IMAGE_LIMIT, read_file
 from tfm_harness.findings import Check
 from tfm_harness.verify.instruction_skips import Skip, evenly, plan
@@ -42,12 +42,23 @@ class SkipCampaign:
         bench: the board; what a campaign breaks in the firmware's state is gone after a cold start.
         checks: gets the findings.
         everything: try every skip instead of a sample.
+        only: names of marked functions; skips in others are not tried. Empty: in all.
         sample: how many skips are a sample.
         first_only: a campaign ends with its first bypass, as a run does with its first failure (``-x``).
+
+    Raises:
+        ConfigError: a name in `only` is that of no marked function.
     """
 
     def __init__(
-        self, bench: Bench, checks: Checks, *, everything: bool, sample: int = SAMPLE, first_only: bool = False
+        self,
+        bench: Bench,
+        checks: Checks,
+        *,
+        everything: bool,
+        only: Sequence[str] = (),
+        sample: int = SAMPLE,
+        first_only: bool = False,
     ) -> None:
         self._bench, self._checks, self._everything, self._first_only = bench, checks, everything, first_only
         self._sample = sample
@@ -57,6 +68,14 @@ class SkipCampaign:
         self.code: MarkedCode = read_marked_code(read_file(image.file, IMAGE_LIMIT))
         if not self.code.functions:
             raise NotCovered("no function of the secure image is marked as one that decides (section .decisions)")
+        self._only = frozenset(only)
+        if unknown := self._only - set(self.code.functions):
+            raise ConfigError(
+                f"no function that decides is called {', '.join(sorted(unknown))}",
+                kind="bad-option",
+                expected=f"sample, all, or some of {', '.join(self.code.functions)}",
+                seen=",".join(only),
+            )
 
     @property
     def _board(self) -> VirtualControl:
@@ -209,6 +228,8 @@ class SkipCampaign:
 
     def _run(self, check: Check, subject: str, visits: Mapping[int, int], attempt: Callable[[Skip], Came]) -> None:
         every = plan(self.code, visits)
+        if self._only:
+            every = [skip for skip in every if self.code.instructions[skip.address].function in self._only]
         chosen = every if self._everything else evenly(every, self.code, self._sample)
         chosen = sorted(chosen, key=lambda skip: not self.code.instructions[skip.address].decides)
         tally = Tally()

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from tfm_harness.boards.gdb_remote import PC, XPSR, GdbRemote
+from tfm_harness.boards.gdb_remote import PC, XPSR, GdbRemote, UnreadableError
 from tfm_harness.boards.qemu.gdb_port import GdbPort, reported
 from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError
 
@@ -127,7 +127,10 @@ class QemuDebugger:
     def read(self, address: int, size: int) -> bytes:
         """See `Debugger`."""
         with reported():
-            return self._open.read_memory(address, size)
+            try:
+                return self._open.read_memory(address, size)
+            except UnreadableError:
+                return b""
 
     def write(self, address: int, data: bytes) -> None:
         """See `Debugger`."""
