@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pytest
@@ -101,14 +102,30 @@ def test_the_signed_value_is_the_plain_one(bench: Bench, device: Device, checks:
     client = shell(device)
     for model in models_of(client):
         for degrees in CIRCLE:
-            (plain,) = client.infer_values(model, degrees, form="CBOR")
-            (shown,) = client.infer_values(model, degrees, form="SIGN1")
-            subject = f"{model} at {degrees:g} degrees"
-            signed = signed_value(verified(bench, checks.report, shown.message, "linaro-cai", subject))
-            unsigned = plain_value(plain.message)
-            checks(SIGNED_IS_PLAIN, signed == unsigned, expected=unsigned, seen=signed, subject=f"{subject}, CBOR")
-            near = abs(signed - shown.value) <= PRINTED
-            checks(SIGNED_IS_PLAIN, near, expected=shown.value, seen=signed, subject=f"{subject}, text")
+            plain = client.infer_values(model, degrees, form="CBOR")
+            says_one_value(bench, checks, model, plain, client.infer_values(model, degrees, form="SIGN1"))
+
+
+@pytest.mark.thorough
+def test_every_whole_degree_is_signed_as_it_is_shown(bench: Bench, device: Device, checks: Checks) -> None:
+    """All whole degrees, in one request for each form."""
+    client = shell(device)
+    for model in models_of(client):
+        plain = client.infer_values(model, 0, 359, 1, form="CBOR")
+        says_one_value(bench, checks, model, plain, client.infer_values(model, 0, 359, 1, form="SIGN1"))
+
+
+def says_one_value(
+    bench: Bench, checks: Checks, model: str, plain: Sequence[parse.Inference], signed: Sequence[parse.Inference]
+) -> None:
+    """Unsigned map, verified payload and text of each of these."""
+    for unsigned, shown in zip(plain, signed, strict=True):
+        subject = f"{model} at {shown.degrees:g} degrees"
+        value = signed_value(verified(bench, checks.report, shown.message, "linaro-cai", subject))
+        wanted = plain_value(unsigned.message)
+        checks(SIGNED_IS_PLAIN, value == wanted, expected=wanted, seen=value, subject=f"{subject}, CBOR")
+        near = abs(value - shown.value) <= PRINTED
+        checks(SIGNED_IS_PLAIN, near, expected=shown.value, seen=value, subject=f"{subject}, text")
 
 
 def expected_values(bench: Bench, reference: Reference, report: Report, name: str, inputs: Floats) -> Floats:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 
 import pytest
+from tfm_harness.findings import Check, Finding
+from tfm_harness.plugin.outcomes import findings_text
 
 from tests.plugin.conftest import Project
 
@@ -255,3 +257,14 @@ def test_with_xdist_the_controller_tells_the_story(project: Project) -> None:
     result = project.run("-n", "1", "-p", "xdist")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*product:mine.number*", "failed checks:", "responsible: the product for 1"])
+
+
+def test_many_findings_of_one_check_hide_no_other() -> None:
+    many, one = (Check(id=f"mine.{name}", title=name, requirement="ISO 0") for name in ("many", "one"))
+    findings = [Finding(check=many, passed=False, seen=str(number)) for number in range(700)]
+    findings.insert(650, Finding(check=one, passed=False, seen="the other"))
+    lines = findings_text(findings).splitlines()
+    assert lines[:4] == ["701 checks failed:", "[product:mine.many] many", "  seen: 0", "  required by: ISO 0"]
+    assert "[product:mine.one] one" in lines
+    assert [line for line in lines if "seen" in line] == ["  seen: 0", "  seen: the other", "  seen: 1", "  seen: 2"]
+    assert lines[-1] == "and 697 more: mine.many"

@@ -55,6 +55,7 @@ class Simulated:
         utvm: outputs of utvm_sine for whole degrees, likewise.
         fractions: outputs of tflm_sine for inputs that are no whole degrees; the sine itself by default.
         signs: what it signs at every angle but 45 degrees, in place of its output.
+        signs_at: the one angle at which it does so, in place of all but one.
         model_digest: what the token claims as the MD5 of tflm_sine.
     """
 
@@ -64,12 +65,13 @@ class Simulated:
         weak: bool = True,
         values: Sequence[float] | None = None,
         signs: float | None = None,
+        signs_at: float | None = None,
         utvm: Sequence[float] | None = None,
         fractions: Mapping[float, float] | None = None,
         model_digest: bytes = b"27036dd122bc82da54fc0f2d7d99497b",
     ) -> None:
         self.weak = weak
-        self.signs = signs
+        self.signs, self.signs_at = signs, signs_at
         self.tables = {"tflm_sine": values, "utvm_sine": utvm}
         self.fractions = {struct.pack("<f", degrees): value for degrees, value in (fractions or {}).items()}
         self.model_digest = model_digest
@@ -118,9 +120,9 @@ class Simulated:
                 )
             case ["infer", "get", ("tflm_sine" | "utvm_sine") as model, ("CBOR" | "SIGN1") as form, degrees]:
                 return self.infer(form, float(degrees), model)
-            case ["infer", "get", ("tflm_sine" | "utvm_sine") as model, "CBOR", start, stop, stride]:
-                steps = range(int(start), int(stop) + 1, int(stride))
-                return b"".join(self.infer("CBOR", float(degrees), model) for degrees in steps)
+            case ["infer", "get", ("tflm_sine" | "utvm_sine") as model, ("CBOR" | "SIGN1") as form, *numbers]:
+                start, stop, stride = map(int, numbers)
+                return b"".join(self.infer(form, float(degrees), model) for degrees in range(start, stop + 1, stride))
             case ["infer", "token"]:
                 return b"AAT token:\r\n" + hexdump(self.token())
             case ["keys", "public", number]:
@@ -134,7 +136,8 @@ class Simulated:
         value = struct.pack("<f", self.value_of(model, degrees))
         message = cbor2.dumps({-80000: value})
         if form == "SIGN1":
-            if self.signs is not None and model == "tflm_sine" and degrees != 45:
+            wrong = degrees != 45 if self.signs_at is None else degrees == self.signs_at
+            if self.signs is not None and model == "tflm_sine" and wrong:
                 value = struct.pack("<f", self.signs)
             claims = {-80000: value, -80005: bytes(4), -80006: struct.pack("<I", self.counter)}
             self.counter += 1

@@ -41,10 +41,13 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, request: pyt
     def go(*args: str, weak: bool, edit: Callable[[str], str] = lambda text: text, policy: str = "validation",
            suite: str = "application_evidence", values: list[float] | None = None,
            test: str = "", signs: float | None = None, utvm: list[float] | None = None,
-           fractions: dict[float, float] | None = None, model_digest: str = "") -> pytest.RunResult:  # fmt: skip
+           fractions: dict[float, float] | None = None, model_digest: str = "",
+           signs_at: float | None = None) -> pytest.RunResult:  # fmt: skip
         fractions = recorded_fractions() if fractions is None and values else fractions
         faults = {"model_digest": model_digest.encode()} if model_digest else {}
-        device = Simulated(weak=weak, values=values, signs=signs, utvm=utvm, fractions=fractions, **faults)
+        device = Simulated(
+            weak=weak, values=values, signs=signs, signs_at=signs_at, utvm=utvm, fractions=fractions, **faults
+        )
         server = Server(device, device.boot)
         request.addfinalizer(server.stop)
         words = ", ".join(f'"{word}"' for word in server.reset_words(sys.executable))
@@ -191,7 +194,14 @@ def test_a_signed_value_that_is_not_the_output_is_found(run: Run) -> None:
     """0.25 signed at every angle but one, with a good signature: the text agrees with it, the unsigned map does not."""
     result = run("-rf", "-k", "plain_one", weak=False, signs=0.25)
     result.stdout.fnmatch_lines(["*product:result.signed-is-plain*"])
-    result.assert_outcomes(failed=1, deselected=7)
+    result.assert_outcomes(failed=1, deselected=8)
+
+
+def test_one_angle_that_is_signed_wrongly_is_found(run: Run) -> None:
+    """At 233 degrees another value is signed, with a good signature, and shown as text; the unsigned map is right."""
+    result = run("-rf", "-k", "every_whole_degree", weak=False, signs=0.25, signs_at=233)
+    result.stdout.fnmatch_lines(["*product:result.signed-is-plain*tflm_sine at 233 degrees*"])
+    result.assert_outcomes(failed=1, deselected=8)
 
 
 def recorded_tables() -> tuple[list[float], list[float]]:
@@ -225,7 +235,7 @@ def test_the_recorded_device_passes_with_its_documented_waivers(run: Run) -> Non
     tflm, utvm = recorded_tables()
     result = run("-rfEs", weak=True, values=tflm, utvm=utvm, edit=all_waivers)
     assert result.ret == 0, result.stdout.str()
-    assert result.parseoutcomes() == {"passed": 8}
+    assert result.parseoutcomes() == {"passed": 9}
 
 
 def test_the_recorded_faults_are_found_by_name(run: Run) -> None:
@@ -237,7 +247,7 @@ def test_the_recorded_faults_are_found_by_name(run: Run) -> None:
     for check in ("result.signed-is-plain", "parity.bit-exact", "token.model-digest"):
         assert f"product:{check}" in out, check
     assert "utvm_sine" in out
-    assert result.parseoutcomes()["failed"] == 3
+    assert result.parseoutcomes()["failed"] == 4
 
 
 def test_the_recorded_faulty_messages_are_what_the_stand_in_does() -> None:
@@ -273,7 +283,7 @@ def test_a_wrong_value_between_whole_degrees_is_found(run: Run) -> None:
     wrong = recorded_fractions() | {1.625: 0.25}
     result = run("-rf", "-k", "references", weak=False, values=tflm, fractions=wrong)
     result.stdout.fnmatch_lines(["*product:parity.bit-exact*"])
-    result.assert_outcomes(failed=1, deselected=7)
+    result.assert_outcomes(failed=1, deselected=8)
 
 
 @pytest.mark.parametrize("good", [True, False])
@@ -285,7 +295,7 @@ def test_the_tokens_model_digest_is_that_of_the_file(run: Run, good: bool) -> No
 
     result = run("-rf", "-k", "application_token", weak=False, values=recorded, edit=switch_on,
                  model_digest="" if good else "0" * 32)  # fmt: skip
-    result.assert_outcomes(passed=int(good), failed=int(not good), deselected=7)
+    result.assert_outcomes(passed=int(good), failed=int(not good), deselected=8)
     assert ("product:token.model-digest" in result.stdout.str()) is not good
 
 
@@ -297,7 +307,7 @@ def test_a_model_without_a_reference_is_not_covered(run: Run) -> None:
 def test_recorded_values_are_bit_exact(run: Run) -> None:
     recorded = json.loads(path_of("device_sine.json").read_text())["tflm"]
     result = run("-k", "references", weak=False, values=recorded)
-    result.assert_outcomes(passed=1, deselected=7)
+    result.assert_outcomes(passed=1, deselected=8)
 
 
 def test_other_suites_are_not_covered(run: Run) -> None:

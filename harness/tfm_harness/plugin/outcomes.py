@@ -100,8 +100,11 @@ def location(excinfo: pytest.ExceptionInfo[BaseException], item: pytest.Item) ->
 
 
 def findings_text(findings: list[Finding]) -> str:
-    """Failed findings for a report: at most a screenful, the count of the rest."""
+    """Failed findings for a report: at most a screenful, one of each check first, and the count of the rest."""
     lines = [f"{len(findings)} check{'s' if len(findings) > 1 else ''} failed:"]
+    kinds = list(dict.fromkeys(finding.id for finding in findings))
+    firsts = [next(finding for finding in findings if finding.id == kind) for kind in kinds]
+    findings = [*firsts, *(finding for finding in findings if not any(finding is first for first in firsts))]
     for finding in findings[:_FINDINGS_SHOWN]:
         subject = f" ({finding.subject})" if finding.subject else ""
         lines.append(f"[product:{finding.id}] {finding.check.title}{subject}")
