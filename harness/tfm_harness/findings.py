@@ -141,18 +141,22 @@ class Waiver:
     """A named, reasoned exception granted in a build's YAML.
 
     `finding` is a check id, or an ``fnmatch`` pattern such as ``attestation.dummy-*``; a critical check
-    (a lost key) is only excused by its full id. `where` says which file and line granted it.
+    (a lost key) is only excused by its full id. `where` says which file and line granted it. `at` is a pattern for the
+    finding's own `where`, so that the same fault in another place is not excused; empty: every place.
     """
 
     finding: str
     reason: str
     where: str = ""
+    at: str = ""
 
     def matches(self, finding: Finding) -> bool:
         """Whether this waiver speaks of `finding` (never of a check that is not waivable)."""
         from fnmatch import fnmatchcase
 
         if finding.check.production >= Severity.CRITICAL and self.finding != finding.id:
+            return False
+        if self.at and not fnmatchcase(finding.where, self.at):
             return False
         return finding.check.waivable and fnmatchcase(finding.id, self.finding)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from tfm_harness.errors import ConfigError
-from tfm_harness.findings import Policy, Report
+from tfm_harness.findings import Policy, Report, Status, Waiver
 from tfm_harness.verify.keys import PublicKey
 from tfm_harness.verify.published import PUBLISHED_P256
 from tfm_harness.verify.result_profile import builtin_profiles, load_profile
@@ -278,6 +278,20 @@ def test_a_vendor_s_profile(payload: dict[object, object], expected: set[str]) -
     report, _ = judge(message(enc(payload)), profile=VENDOR, expected=ResultExpectations(), policy=Policy.DEV)
     assert broken(report) == expected
     assert "result.freshness" in not_held(report)
+
+
+def test_stray_bytes_are_excused_in_the_claim_that_is_named_only() -> None:
+    for at, excused in (
+        ("", {"claim 1 (text)", "claim t (carried)"}), ("claim t *", {"claim t (carried)"}),
+        ("claim 1 (text)", {"claim 1 (text)"}), ("claim 2 *", set()),
+    ):  # fmt: skip
+        waiver = Waiver(finding="result.stray-bytes", reason="known to leak here", at=at)
+        report = Report(policy=Policy.DEV, waivers=(waiver,))
+        leaks = message(enc({1: "ab\n", 3: 0, "t": b"x\0"}))
+        verify_result(leaks, profile=VENDOR, keys=KEY, expected=ResultExpectations(), report=report)
+        stray = [finding for finding in report.findings if finding.id == "result.stray-bytes"]
+        assert [finding.where for finding in stray] == ["claim 1 (text)", "claim t (carried)"]
+        assert {f.where for f in stray if report.status(f) is Status.WAIVED} == excused, at
 
 
 @pytest.mark.parametrize(

@@ -257,6 +257,7 @@ class WaiverConfig(Strict):
     """A named, reasoned exception."""
 
     finding: str = Field(min_length=3, pattern=r"^[a-z][a-z0-9.*?\[\]-]*$")
+    at: str = Field(default="", description="pattern for the finding's place (its `where`); without it, every place")
     reason: str = Field(min_length=10, description="why, in words a reviewer accepts")
 
 
@@ -397,6 +398,7 @@ class Build(Strict):
         return tuple(
             Waiver(
                 finding=waiver.finding,
+                at=waiver.at,
                 reason=waiver.reason,
                 where=document.where(("waivers", index)) if document else "",
             )

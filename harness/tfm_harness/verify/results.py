@@ -182,7 +182,7 @@ def _check_claims(
         _judge_labels(claims, profile, judge)
     values: dict[str, Read] = {}
     wrong: list[str] = []
-    stray: list[str] = []
+    stray: dict[tuple[object, str], str] = {}
     outputs: list[str] = []
     for rule in profile.claims:
         if rule.label not in claims:
@@ -190,12 +190,14 @@ def _check_claims(
         try:
             values[rule.role or rule.name] = read_value(rule, claims[rule.label])
         except StrayBytesError as problem:
-            stray.append(f"{rule.name} ({rule.label}): {problem}")
+            stray[rule.label, rule.name] = str(problem)
         except ClaimValueError as problem:
             (outputs if rule.type == "tensors" else wrong).append(f"{rule.name} ({rule.label}): {problem}")
     judge.judge(check.TYPES, not wrong, expected="types and ranges of the profile", seen="; ".join(wrong)[:400])
-    if not profile.types.isdisjoint(_TEXTS):
-        judge.judge(check.STRAY_BYTES, not stray, expected="text only", seen="; ".join(stray)[:400])
+    for place, leaked in stray.items():
+        judge.failed(check.STRAY_BYTES, expected="text only", seen=leaked[:400], where=place)
+    if not stray and not profile.types.isdisjoint(_TEXTS):
+        judge.judge(check.STRAY_BYTES, True)
     if "tensors" in profile.types:
         judge.judge(check.OUTPUTS, not outputs, expected="well-formed tensors", seen="; ".join(outputs)[:400])
     return values
