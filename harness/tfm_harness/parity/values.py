@@ -120,7 +120,7 @@ def native_values(
         raise InfrastructureError(
             f"the native reference {what} cannot be used", kind="engine-refused-model", seen=str(error),
             expected="a library for this host with that function", where=str(library),
-            hint="build the generated C as a shared library for this machine, without FMA (-ffp-contract=off)",
+            hint="build the generated C and all that it calls as a shared library for this machine, without FMA",
         ) from error  # fmt: skip
     finally:
         worker.forget()
