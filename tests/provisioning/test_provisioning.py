@@ -316,6 +316,7 @@ def test_messages_round_trip(form: Form) -> None:
         (lambda b: messages.decode_certificate_reply(b, "json"), b'{"Status": 0, "Cert": "***"}'),
         (lambda b: messages.decode_request(b, "json"), b'{"CSR": "", "x": 1}'),
         (lambda b: messages.decode_request(b, "json"), b"[]"),
+        (lambda b: messages.decode_device_status(b, "json"), b'{"Status": 1, "Status": 0, "Serials": [5]}'),
     ],
 )  # fmt: skip
 def test_malformed_messages_are_refused(decode: object, body: bytes) -> None:

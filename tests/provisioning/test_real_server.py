@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import http.client
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tfm_harness.provisioning import messages
 from tfm_harness.provisioning.ca import BOOTSTRAP_OU, SmallCa
 from tfm_harness.provisioning.client import BootstrapClient, RefusedError
 from tfm_harness.provisioning.messages import MessageError, form_of
+from tfm_harness.provisioning.server import BootstrapServer
 from tfm_harness.verify.catalogue import ALL
 from tfm_harness.verify.certificates import verify_certificate
 
@@ -183,3 +185,25 @@ def test_a_connection_that_is_dropped_is_told_as_such(tool: BootstrapClient) -> 
     with pytest.raises(InfrastructureError, match="without an answer") as caught:
         tool.exchange("GET", "/api/v1/never-recorded")
     assert caught.value.kind == "ca-connection"
+
+
+def test_an_answer_that_is_cut_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole CBOR item may stand in front of the cut: what was announced tells."""
+    monkeypatch.setattr(http.client.HTTPResponse, "begin", announces_more(http.client.HTTPResponse.begin))
+    ca = SmallCa()
+    with BootstrapServer(ca) as server:
+        tool = BootstrapClient("127.0.0.1", server.port, ca.pem, ca.identity("x", organizational_unit=BOOTSTRAP_OU))
+        with pytest.raises(InfrastructureError, match=r"IncompleteRead\(\d+ bytes read, 5 more expected") as caught:
+            tool.hub()
+    assert caught.value.kind == "ca-connection"
+
+
+def announces_more(begin: Callable[[http.client.HTTPResponse], None]) -> Callable[[http.client.HTTPResponse], None]:
+    """Five bytes more than the server sends."""
+
+    def changed(response: http.client.HTTPResponse) -> None:
+        begin(response)
+        assert response.length is not None
+        response.length += 5
+
+    return changed

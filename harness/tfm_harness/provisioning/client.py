@@ -177,6 +177,8 @@ class BootstrapClient:
                 answer = response.read(MAX_BODY + 1)
                 if end.passed:  # a connection that was shut down looks like the answer's end
                     raise TimeoutError
+                if response.length and len(answer) <= MAX_BODY:  # read() of so many bytes takes a cut answer for whole
+                    raise http.client.IncompleteRead(answer, response.length)
                 said = response.headers.get("Content-Type") or ""
         except (OSError, http.client.HTTPException) as error:
             if end.passed:

@@ -232,12 +232,21 @@ def _json(body: bytes) -> dict[str, Any]:
     if len(body) > MAX_BODY:
         raise MessageError(f"the body has {len(body)} bytes, more than the limit of {MAX_BODY}")
     try:
-        value: object = json.loads(body)
+        value: object = json.loads(body, object_pairs_hook=_once)
     except (ValueError, RecursionError):
         raise MessageError("the body is no JSON", seen=repr(body[:60])) from None
     if not isinstance(value, dict):
         raise MessageError("the body is a JSON object", seen=_kind(value))
     return value
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Which of two members of one name counts is left to each reader (RFC 8259 s.4): here none does."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise MessageError("a member of the body stands twice", seen=max(names, key=names.count))
+    return found
 
 
 def _integer(value: object, what: str) -> int:
