@@ -109,7 +109,7 @@ class SkippedBoot:
                 if at in self._ends or (skip is not None and at == skip.address):
                     break  # it came to stand there just now
                 if at in self._foreign:
-                    return Came.BYPASSED
+                    return self._foreign_runs()
                 if asleep(debugger) or debugger.work_done() > limit:
                     return Came.STOPPED
                 debugger.go()
@@ -125,17 +125,18 @@ class SkippedBoot:
                 return self._end(at) if done else Came.UNREACHED
 
     def _end(self, at: int) -> Came:
-        """What an end means. Code that is reached must run, too.
-
-        A CPU that comes to non-secure code by an ordinary branch is still secure, and executes none of it: the fetch is
-        a SecureFault (INVTRAN; Armv8-M ARM DDI 0553, SFSR).
-        """
         came = self._ends[at]
-        if came is not Came.BYPASSED:
-            return came
-        self._debugger.clear(at)
-        self._debugger.step()
-        return came if self._debugger.pc in self._foreign else Came.STOPPED
+        return self._foreign_runs() if came is Came.BYPASSED else came
+
+    def _foreign_runs(self) -> Came:
+        """What it means that the CPU stands in foreign code, which is non-secure.
+
+        A CPU that came there by an ordinary branch is still secure, and executes none of it: the fetch is a SecureFault
+        (INVTRAN; Armv8-M ARM DDI 0553, SFSR). QEMU makes none where the secure side has read that page before. Through
+        the debugger, a secure CPU reads secure memory, and a non-secure one does not.
+        """
+        secure = self._debugger.read(next(iter(self._code.instructions)), 2)
+        return Came.STOPPED if secure else Came.BYPASSED
 
 
 def asleep(debugger: Debugger) -> bool:
