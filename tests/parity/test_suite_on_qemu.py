@@ -14,6 +14,7 @@ import pytest
 import yaml
 from tfm_harness.parity import testkit
 from tfm_harness.parity.engines import get_engine
+from tfm_harness.parity.generate import generate_inputs
 from tfm_harness.parity.model_info import parse_model
 from tfm_harness.report.storage import load_run
 from tfm_harness.testing.images import ImageRecipe, load_signing_key, make_image
@@ -155,3 +156,45 @@ def test_wrong_numbers_name_the_operator_and_can_be_replayed(tmp_path: Path) -> 
         if more:
             assert again["live"]["failing"] == again["recorded"]["failing"]
             assert again["first_op"].startswith(f"{op}: ")
+
+
+@pytest.mark.nightly
+def test_labelled_data_on_the_device(tmp_path: Path) -> None:
+    """By batches: one model is as right as was asked for, one is bit-exact and wrong: the report tells them apart."""
+    build = reference_build(vectors=8, min_distinct=1)
+    with get_engine() as engine:
+        for name, shift in (("tamper", 0), ("keyword", 1)):
+            data = (FIRMWARE / "models" / f"{name}.tflite").read_bytes()
+
+            def run(arrays: Any, data: bytes = data, name: str = name) -> Any:
+                return engine.run(data, arrays, name=name)
+
+            found = generate_inputs(engine.info(data, name), run, 24, seed=5)
+            outputs = run(found.inputs)[0].reshape(24, -1)
+            folder = tmp_path / name
+            folder.mkdir()
+            lines = []
+            for number, (row, scores) in enumerate(zip(found.inputs[0], outputs, strict=True)):
+                (folder / f"{number}.bin").write_bytes(row.tobytes())
+                lines.append(f"{number}.bin,{scores.size},{(int(scores.argmax()) + shift) % scores.size}\n")
+            (folder / "y_labels.csv").write_text("".join(lines))
+            build["models"][name]["dataset"] = {"folder": str(folder), "least": 0.9}
+    run_ = Run(tmp_path, build, "-k", "labelled or as_right")
+    assert run_.code == 1, run_.output
+    entries = {entry.model: entry for entry in run_.record.accuracy}
+    assert entries["tamper"].device == entries["tamper"].reference == 1.0
+    assert entries["keyword"].device == entries["keyword"].reference < 0.9
+    assert all(entry.alike == 24 for entry in entries.values())
+    assert "bit-exact and wrong" in entries["keyword"].words
+    assert all(entry.device_matrix == entry.reference_matrix for entry in entries.values())
+    assert sum(map(sum, entries["tamper"].device_matrix)) == 24
+    failed = {f.id: f.subject for test in run_.record.tests for f in test.findings if f.status == "failed"}
+    assert set(failed) == {"accuracy.device", "accuracy.model"}
+    assert "keyword" in failed["accuracy.model"]
+    said = run_.properties()
+    where = "harness.accuracy.qemu-an547+user.keyword"
+    assert "bit-exact and wrong" in said[where]
+    assert said[f"{where}.device"] == said[f"{where}.reference"]
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert 'class="confusion"' in page
+    assert "bit-exact and wrong" in page

@@ -29,7 +29,7 @@ from tfm_harness.verify.leaks.tokens import (
     runs,
     spread,
 )
-from tfm_harness.verify.leaks.wrappings import unmarked, written_out
+from tfm_harness.verify.leaks.wrappings import rounded, unmarked, written_out
 
 __all__ = ["WORDS", "Reading", "readings"]
 
@@ -84,8 +84,9 @@ def _all(text: bytes) -> Iterator[Reading]:
     start, end = runs(of & HEX != 0, _LONG_HEX)
     for shift in (0, 1):
         yield _pairs("hexadecimal, run together", raw, start + shift, (end - start - shift) // 2 * 2)
-    for some_text in (block,) if plain is block else (block, plain):
-        decimal = some_text.tokens(DECIMAL)
+    whole = rounded(text)
+    for some in (block,) if whole is text else (block, Text(whole)):
+        decimal = some.tokens(DECIMAL)
         yield from _decimal_readings(decimal.only(decimal.length <= _MOST_DIGITS))
     yield from _octal_readings(block.tokens(OCTAL))
     yield from _based("base64", raw, runs(of & BASE64 != 0, _LONG_BASE64), 6)
@@ -99,8 +100,8 @@ def _all(text: bytes) -> Iterator[Reading]:
         yield _unescaped(text)
     for name, data, places in written_out(text):
         yield Reading(name, np.frombuffer(data, np.uint8), places)
-    some = found.only((found.length == 8) | (found.prefixed & (found.length >= 5) & (found.length <= 8)))
-    yield Reading(WORDS, some.values(16).astype(">u4").view(np.uint8), some.start, 4)
+    words = found.only((found.length == 8) | (found.prefixed & (found.length >= 5) & (found.length <= 8)))
+    yield Reading(WORDS, words.values(16).astype(">u4").view(np.uint8), words.start, 4)
 
 
 def _choices(found: Tokens) -> Iterator[tuple[str, Tokens]]:

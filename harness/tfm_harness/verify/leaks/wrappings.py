@@ -7,18 +7,20 @@ import html
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Final
 
 import numpy as np
 
 from tfm_harness.verify.leaks.tokens import Bytes, Flags, Ints
 
-__all__ = ["inflated", "printable", "unmarked", "without_colours", "written_out"]
+__all__ = ["inflated", "printable", "rounded", "unmarked", "without_colours", "written_out"]
 
 _COLOUR: Final = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")  # ECMA-48 control sequences
 _PREFIXES: Final = ((b"\\x", 2), (b"\\u00", 4), (b"#x", 2), (b"'h", 2))
 """What stands before hexadecimal digits in strings, markup and Verilog, and would make them part of a word."""
 _ROUND: Final = re.compile(rb"(?<=[0-9])\.0+(?![0-9.])")
+_ROUND_ROW: Final = re.compile(rb"(?:[0-9]\.0+[^0-9]{1,4}[0-9]{0,2}){4}")
 
 _STREAM: Final = re.compile(rb"\x1f\x8b\x08|\x78[\x01\x5e\x9c\xda]")  # gzip (RFC 1952) and zlib (RFC 1950)
 _LARGEST: Final = 4 << 20  # bytes of one compressed stream that are looked at
@@ -61,6 +63,12 @@ _ESCAPES: Final[tuple[tuple[str, bytes, re.Pattern[bytes], Written], ...]] = (
 """Name, what a text must hold for it, what is replaced, and by what."""
 
 
+@cache
+def _dense(pattern: re.Pattern[bytes]) -> re.Pattern[bytes]:
+    """Three of them near each other: eight bytes of a secret have more, and an ``x=00`` in a log has fewer."""
+    return re.compile(rb"[^\n]{0,6}".join([b"(?:" + pattern.pattern + b")"] * 3))
+
+
 def without_colours(text: bytes) -> tuple[bytes, Ints | None]:
     """A text without a terminal's control sequences, and where each of its characters stood; None: it had none."""
     if b"\x1b[" not in text:
@@ -73,19 +81,24 @@ def without_colours(text: bytes) -> tuple[bytes, Ints | None]:
 
 
 def unmarked(text: bytes) -> bytes:
-    """A text of the same length with blanks for what marks hexadecimal digits in strings, and for decimals of zero."""
+    """A text of the same length with blanks for what marks hexadecimal digits in strings and markup."""
     for prefix, size in _PREFIXES:
         if prefix in text:
             text = text.replace(prefix, b" " * size)
-    if b".0" in text:
-        text = _ROUND.sub(lambda found: b" " * len(found[0]), text)
     return text
+
+
+def rounded(text: bytes) -> bytes:
+    """A text of the same length with blanks for the decimals of numbers such as 12.0, where several stand in a row."""
+    if b".0" not in text or not _ROUND_ROW.search(text):
+        return text
+    return _ROUND.sub(lambda found: b" " * len(found[0]), text)
 
 
 def written_out(text: bytes) -> Iterator[tuple[str, bytes, Ints]]:
     """A text with each kind of escaped characters as bytes: the kind, the bytes, and where each stood."""
     for name, holds, pattern, written in _ESCAPES:
-        if holds not in text:
+        if holds not in text or not _dense(pattern).search(text):
             continue
         data, places, at = bytearray(), [], 0
         for found in pattern.finditer(text):
