@@ -8,6 +8,7 @@ A verdict is about version and options only: it says nothing about code that a v
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -42,6 +43,9 @@ class Answer:
     there: bool | None
     why: str
 
+
+_EARLY = re.compile(r"-(?:rc|dev|alpha|beta|pre)", re.IGNORECASE)
+"""Of a version before its release: what the release mends may be missing. (``-13-gabcdef`` is behind a release.)"""
 
 Facts = Mapping[str, Fact]
 Question = Callable[[Facts], Answer]
@@ -210,18 +214,30 @@ def judge_advisories(facts: Facts, version: Version | None = None) -> list[Advis
         version: TF-M's release, where the facts do not name it.
     """
     said = facts.get("TFM_VERSION")
+    early = False
     if said is not None:
         version = version_of(said.value) or version
+        early = _EARLY.search(said.value) is not None
     where = f" ({said.where})" if said is not None else ""
-    return [AdvisoryVerdict(advisory, *_judge(advisory, facts, version, where)) for advisory in ADVISORIES]
+    return [AdvisoryVerdict(advisory, *_judge(advisory, facts, version, where, early=early)) for advisory in ADVISORIES]
 
 
-def _judge(advisory: Advisory, facts: Facts, version: Version | None, where: str) -> tuple[Verdict, str]:
+def _next(last: Version) -> frozenset[Version]:
+    """What the first release after `last` may be called."""
+    return frozenset({(last[0], last[1], last[2] + 1), (last[0], last[1] + 1, 0), (last[0] + 1, 0, 0)})
+
+
+def _judge(
+    advisory: Advisory, facts: Facts, version: Version | None, where: str, *, early: bool
+) -> tuple[Verdict, str]:
     answers = [ask(facts) for ask in advisory.needs]
     absent = [answer.why for answer in answers if answer.there is False]
     if version is not None:
         release = "TF-M " + ".".join(map(str, version)) + where
         mended = advisory.mended.get(version[:2])
+        first_without = version in _next(advisory.last) or version[2] == mended
+        if early and first_without and not absent:
+            return Verdict.UNKNOWN, f"{release}: made before that release, which is the first without it"
         if not advisory.first <= version <= advisory.last:
             return Verdict.OUTSIDE, release
         if mended is not None and version[2] >= mended:

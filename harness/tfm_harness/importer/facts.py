@@ -25,7 +25,7 @@ _CACHE = re.compile(r"^(?P<key>[A-Za-z_][\w.-]*):(?P<type>[A-Z]+)=(?P<value>.*)$
 _DEFINE = re.compile(r"^\s*#\s*define\s+(?P<key>(?:TFM_)?VERSION(?:_\w+)?)\s+(?P<value>.+?)\s*$")
 _MACRO = re.compile(r"\w+\((?P<name>\w+)\)")
 _TFM_PROJECT = "Trusted Firmware M"
-_VERSION = re.compile(r"v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,5}))?(?:\+(\d{1,9}))?(?:[-+].*)?")
+_VERSION = re.compile(r"(?:TF-M ?)?v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,5}))?(?:\+(\d{1,9}))?(?:[-+].*)?")
 
 # Said by more than one file; they must agree.
 _SHARED = (
@@ -131,7 +131,7 @@ def _header_version(said: Mapping[str, Fact]) -> Fact | None:
 
 
 def version_of(text: str) -> tuple[int, int, int] | None:
-    """``2.1.4``, ``v2.1.4``, ``2.1.4+0``, ``2.1.4-rc1`` as numbers; None for anything else."""
+    """``2.1.4``, ``v2.1.4``, ``TF-Mv2.1.4``, ``2.1.4+0``, ``2.1.4-rc1`` as numbers; None for anything else."""
     match = _VERSION.fullmatch(text.strip())
     return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else None
 
