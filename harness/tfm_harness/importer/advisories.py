@@ -235,12 +235,12 @@ def _judge(
     if version is not None:
         release = "TF-M " + ".".join(map(str, version)) + where
         mended = advisory.mended.get(version[:2])
-        first_without = version in _next(advisory.last) or version[2] == mended
-        if early and first_without and not absent:
+        candidate = early and (version in _next(advisory.last) or version[2] == mended)
+        if candidate and not absent:
             return Verdict.UNKNOWN, f"{release}: made before that release, which is the first without it"
-        if not advisory.first <= version <= advisory.last:
+        if not candidate and not advisory.first <= version <= advisory.last:
             return Verdict.OUTSIDE, release
-        if mended is not None and version[2] >= mended:
+        if not candidate and mended is not None and version[2] >= mended:
             return Verdict.MENDED, f"{release}: mended in {version[0]}.{version[1]}.{mended}"
     if absent:
         return Verdict.NOT_BUILT, absent[0]
