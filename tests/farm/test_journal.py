@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,6 +65,13 @@ class Lived:
         self.journal.close()
         return replay(read_journal(self.folder), self.folder, now=now)
 
+    def go_on(self) -> None:
+        """Killed, and gone on with, as the command does it."""
+        self.night, found = self.again()
+        self.journal = Journal(self.folder)
+        for one in found:
+            self.journal.add(one.result)
+
 
 def test_a_night_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     lived = Lived(tmp_path, plan("a", "b", builds=("1", "2", "3"), at_once=1))
@@ -93,6 +101,32 @@ def test_a_session_that_had_ended_unseen_is_taken_and_not_run_again(tmp_path: Pa
     one, found = lived.again()
     assert [one.result.session for one in found] == [first.session]
     assert where(play(one)) == []
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_night_that_is_killed_at_any_moment_again_and_again_runs_everything_once(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    builds = ("1", "2", "3", "4")
+    lived = Lived(tmp_path, plan("a", "b", builds=builds, at_once=2))
+    for _ in range(400):
+        lived.start()
+        killed = chance.random() < 0.4
+        for one in list(lived.night.running.values()):
+            if chance.random() < 0.3:
+                tests = {"boot": "passed"} if one.task.golden else {"x": "passed", "y": "passed"}
+                lived.end(one, tests, told=not killed or chance.random() < 0.5)
+        if killed:
+            lived.go_on()
+        if lived.night.over(BEGAN + 10):
+            break
+    assert lived.night.over(BEGAN + 10)
+    for build in builds:
+        seen = lived.night.attempts["hall", build, ""]
+        assert {test: [one.outcome for one in tries] for test, tries in seen.items()} == {
+            "x": ["passed"], "y": ["passed"],
+        }  # fmt: skip
+    names = [each.assignment.session for each in lived.night.ended]
+    assert len(set(names)) == len(names)
 
 
 def test_a_check_of_long_ago_proves_nothing_in_a_resumed_night(tmp_path: Path) -> None:

@@ -108,10 +108,16 @@ class NightState:
     def adopt(self, assignment: Assignment) -> None:
         """A session that an earlier process of this night has started.
 
+        A session before it that had the same board or the same task was killed with its night and forgotten when the
+        night was gone on with: its end is nowhere in the journal.
+
         Raises:
             ValueError: the task is not one of this night, or the board is none of its boards.
         """
         task = assignment.task
+        for killed in list(self.running.values()):
+            if killed.board == assignment.board or (killed.task.id == task.id and not task.golden):
+                self.forget(killed.session)
         if not task.golden:
             waiting = next((one for one in self.waiting if one.id == task.id), None)
             if waiting is None:
