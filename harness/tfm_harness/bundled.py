@@ -4,9 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["bundled"]
+__all__ = ["SUITES", "bundled"]
 
 _PACKAGE = Path(__file__).resolve().parent
+
+SUITES = frozenset(
+    {
+        "boot",
+        "isolation",
+        "skip",
+        "sensor",
+        "results",
+        "attestation",
+        "parity",
+        "latency",
+        "provisioning",
+        "update",
+        "robustness",
+        "confidentiality",
+        "bus",
+        "abuse",
+        "storage",
+    }
+)
+"""The suites that come with the harness."""
 
 
 def bundled(name: str) -> Path:

@@ -124,7 +124,7 @@ def make_run(tmp_path: Path) -> Path:
             name="night",
             verdict="passed",
             headline="2 passed, 1 not covered",
-            started="2026-11-28T02:00:00+00:00",
+            started="2024-11-28T02:00:00+00:00",
             seconds=3.0,
             version="0.1.0",
             package_sha256="ab" * 32,

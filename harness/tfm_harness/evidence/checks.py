@@ -29,6 +29,11 @@ STATEMENT_FOLLOWS = _declare(
 VERDICT_FOLLOWS = _declare(
     "verdict-follows", "the run's verdict follows from its tests and findings", "in-toto test-result v0.1"
 )
+WAIVERS_GRANTED = _declare(
+    "waivers-granted",
+    "what is waived in the record is excused by waivers that the build's file grants",
+    "in-toto test-result v0.1",
+)
 TIMESTAMP = _declare(
     "timestamp", "the time stamp covers the statements and verifies with a given authority", "RFC 3161 s.2.4.2"
 )
@@ -38,6 +43,11 @@ JUDGED_AGAIN = _declare(
 RECORDED = _declare(
     "failure-recorded",
     "what fails when it is judged again stands as failed in the run's record",
+    "RFC 9334 s.4.1 (appraisal)",
+)
+ACCOUNTED = _declare(
+    "findings-accounted",
+    "findings about tokens and results are those that the raw evidence gave, neither more nor fewer",
     "RFC 9334 s.4.1 (appraisal)",
 )
 IMAGES_AGAIN = _declare(

@@ -116,8 +116,8 @@ def _parity_problem(entry: ParityEntry, stored: Failure, model: bytes, engine: R
     from tfm_harness.parity.compare import compare
     from tfm_harness.parity.model_info import parse_model
 
-    if stored.model_sha256 != hashlib.sha256(model).hexdigest():
-        return "" if entry.model != stored.model else "the vectors belong to another model"
+    if stored.model != entry.model or stored.model_sha256 != hashlib.sha256(model).hexdigest():
+        return f"the vectors belong to another model ({stored.model})"
     if len(stored.vectors) != entry.vectors:
         return f"{len(stored.vectors)} vectors stored, {entry.vectors} recorded"
     info = parse_model(model, name=entry.model)

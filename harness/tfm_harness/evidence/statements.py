@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -17,7 +18,8 @@ from tfm_harness.evidence.predicate import (
 )
 from tfm_harness.report.record import RunRecord, TestEntry
 
-__all__ = ["PREDICATES", "SVR", "TEST_RESULT", "make_statements", "statement_bytes", "subjects"]
+__all__ = ["CLOCKS_DIFFER", "PREDICATES", "SVR", "TEST_RESULT", "made_at", "make_statements", "statement_bytes",
+           "subjects"]  # fmt: skip
 
 STATEMENT: Final = "https://in-toto.io/Statement/v1"
 TEST_RESULT: Final = "https://in-toto.io/attestation/test-result/v0.1"
@@ -25,7 +27,18 @@ SVR: Final = "https://in-toto.io/attestation/svr/v0.2"
 PREDICATES: Final = (TEST_RESULT, SVR, VALIDATION_RUN)
 """The statements of a bundle, in order."""
 
+CLOCKS_DIFFER: Final = dt.timedelta(minutes=5)
+"""By how much the clocks of those who ran, signed and stamped may differ."""
 Plain = Mapping[str, Any]
+
+
+def made_at(statements: Mapping[str, Plain]) -> dt.datetime:
+    """When the statements say that they were made.
+
+    Raises:
+        ValueError: they say no time.
+    """
+    return dt.datetime.strptime(str(statements[SVR]["predicate"].get("timeCreated", "")), "%Y-%m-%dT%H:%M:%S%z")
 
 
 def statement_bytes(statement: Plain) -> bytes:

@@ -7,6 +7,7 @@ stands in its name, and no byte of it can change unnoticed. Pure; `tfm_harness.e
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from cryptography import x509
 
 from tfm_harness.errors import ConfigError
 from tfm_harness.evidence.checks import TIMESTAMP
+from tfm_harness.evidence.statements import CLOCKS_DIFFER
 from tfm_harness.findings import Report
 
 if TYPE_CHECKING:
@@ -105,9 +107,15 @@ def read_stamp(answer: bytes, data: bytes, *, nonce: int | None = None) -> TimeS
 
 
 def check_stamp(
-    answer: bytes, data: bytes, authorities: Sequence[x509.Certificate], report: Report, where: str
+    answer: bytes,
+    data: bytes,
+    authorities: Sequence[x509.Certificate],
+    report: Report,
+    where: str,
+    *,
+    made: dt.datetime | None = None,
 ) -> Stamp | None:
-    """Verify a stamp: signature, chain to an authority at the stamped time, key usage, and what it stamps.
+    """Verify a stamp: signature, chain to an authority at the stamped time, key usage, what it stamps, and its time.
 
     Args:
         answer: as stored.
@@ -115,6 +123,7 @@ def check_stamp(
         authorities: root certificates that are trusted; without any, only the rest is checked and None is returned.
         report: gets the finding.
         where: the stamp's file.
+        made: when the statements say that they were made: no stamp of them is older.
 
     Raises:
         ConfigError: kind ``evidence-extra``: the package that reads stamps is not installed.
@@ -131,11 +140,11 @@ def check_stamp(
     except library.VerificationError as error:
         report.add(TIMESTAMP, False, expected=expected, seen=str(error), where=where)
         return None
-    report.add(TIMESTAMP, True, where=where)
-    if not authorities:
-        return None
     time = response.tst_info.gen_time.strftime("%Y-%m-%dT%H:%M:%SZ")
-    return Stamp(time, _signer(response))
+    late = made is not None and response.tst_info.gen_time < made - CLOCKS_DIFFER
+    seen = f"stamped at {time}, before the statements say that they were made ({made})" if late else ""
+    report.add(TIMESTAMP, not late, expected=expected, seen=seen, where=where)
+    return Stamp(time, _signer(response)) if authorities and not late else None
 
 
 def stamp_name(statements: str, answer: bytes) -> str:

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 
 from tfm_harness.errors import HarnessError
 from tfm_harness.evidence import checks as check
+from tfm_harness.evidence.accounted import check_accounted
 from tfm_harness.evidence.dsse import SigningKey
 from tfm_harness.evidence.figures import judge_images, judge_latency, judge_parity
-from tfm_harness.evidence.follows import check_statements, check_verdict
+from tfm_harness.evidence.follows import check_statements, check_verdict, check_waivers
 from tfm_harness.evidence.opened import OpenedBundle, open_bundle
 from tfm_harness.evidence.rejudge import Rejudge
 from tfm_harness.evidence.results_again import judge_results
+from tfm_harness.evidence.statements import made_at
 from tfm_harness.evidence.timestamp import Stamp, check_stamp
 from tfm_harness.findings import Report
 from tfm_harness.report.record import RunRecord
 from tfm_harness.report.storage import parse_run
-from tfm_harness.trust.kept import KeptItem, read_kept
+from tfm_harness.trust.kept import KeptItem, is_whole, read_kept
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -79,15 +81,23 @@ def verify_bundle(
     stamps = _stamps(bundle, authorities, report)
     check_statements(bundle, run, report)
     check_verdict(run, report)
+    check_waivers(bundle, run, report)
     again = Rejudge(run, report)
     kept: list[KeptItem] = []
+    whole = True
     for name, read in bundle.by_role("raw evidence").items():
         try:
-            items = list(read_kept(Path(name), read()))
+            items = list(read_kept(Path(name), data := read()))
             kept += items
+            whole &= is_whole(data)
             again.take(items, name)
         except HarnessError as error:
             report.add(check.JUDGED_AGAIN, False, expected="raw evidence", seen=str(error), where=name)
+            whole = False
+    if not whole:
+        again.left["the raw evidence does not hold everything that was judged"] += 1
+    elif unproven := check_accounted(run, kept, report):
+        again.left["tests of other suites judged tokens or results that are not among the raw evidence"] = unproven
     judged = dict(again.judged)
     judged["signed images"] = judge_images(bundle, run, report)
     judged["parity sessions"], left = judge_parity(bundle, run, report, engine)
@@ -102,7 +112,13 @@ def verify_bundle(
 
 
 def _stamps(bundle: OpenedBundle, authorities: Sequence[Certificate], report: Report) -> Sequence[Stamp]:
-    found = [check_stamp(data, bundle.signed, authorities, report, name) for name, data in bundle.stamps.items()]
+    try:
+        made = made_at(bundle.statements)
+    except ValueError:
+        made = None  # a finding says so
+    found = [
+        check_stamp(data, bundle.signed, authorities, report, name, made=made) for name, data in bundle.stamps.items()
+    ]
     if authorities and not bundle.stamps:
         report.add(
             check.TIMESTAMP, False, expected="a time stamp by a given authority", seen="none is in the bundle",

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from tfm_harness.bench.combination import TargetBuild
+from tfm_harness.bundled import SUITES
 from tfm_harness.errors import Responsibility
 from tfm_harness.findings import Report, Status
 from tfm_harness.parity.tolerance import tolerance_use
@@ -29,27 +30,6 @@ from tfm_harness.report.record import (
     TryEntry,
     WaiverEntry,
 )
-
-SUITES = frozenset(
-    {
-        "boot",
-        "isolation",
-        "skip",
-        "sensor",
-        "results",
-        "attestation",
-        "parity",
-        "latency",
-        "provisioning",
-        "update",
-        "robustness",
-        "confidentiality",
-        "bus",
-        "abuse",
-        "storage",
-    }
-)
-"""The suites that come with the harness."""
 
 NOT_RUN = "not run:"
 """How the reason begins with which a test is left out of a quick run."""

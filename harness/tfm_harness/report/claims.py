@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,7 @@ from tfm_harness.coverage.suites import suite_rows
 from tfm_harness.report.digests import folder_digest
 from tfm_harness.report.record import RequirementEntry, SuiteEntry, TestEntry
 
-__all__ = ["judge_row", "requirement_entries", "statuses_by_suite", "suite_entries", "tests_on_disk"]
+__all__ = ["judge_row", "judge_suite", "requirement_entries", "statuses_by_suite", "suite_entries", "tests_on_disk"]
 
 RequirementState = Literal["proven", "partly", "excused", "failed", "not proven"]
 _LEANING = "parity.tolerance-used"
@@ -71,19 +72,29 @@ def suite_entries(
                 continue
             omitted_here = sum(of == suite and on in {combination, ""} for on, of in left_out.values())
             total = len(own) + omitted_here + never_chosen
-            passed = sum(test.outcome == "passed" for test in own)
-            retried = sum(bool(test.tries) for test in own)
-            yield SuiteEntry(
-                combination=combination,
-                suite=suite,
-                claim=words,
-                state="proved" if passed == total and not retried else "partly",
-                passed=passed,
-                total=total,
-                excused=tuple(_excused(own)),
-                retried=retried,
+            entry = SuiteEntry(
+                combination=combination, suite=suite, claim=words, state="partly", passed=0, total=total,
                 sha256=folder_digest(folder),
-            )
+            )  # fmt: skip
+            yield judge_suite(entry, own)
+
+
+def judge_suite(entry: SuiteEntry, own: Sequence[TestEntry]) -> SuiteEntry:
+    """The entry with what its tests say: how many passed, what was excused and tried again, whether the claim holds.
+
+    Args:
+        entry: of the suite on one combination; its `total` counts tests that did not take part, too.
+        own: the suite's tests on that combination.
+    """
+    passed = sum(test.outcome == "passed" for test in own)
+    retried = sum(bool(test.tries) for test in own)
+    return replace(
+        entry,
+        state="proved" if passed == entry.total and not retried else "partly",
+        passed=passed,
+        excused=tuple(_excused(own)),
+        retried=retried,
+    )
 
 
 def requirement_entries(

@@ -20,7 +20,7 @@ from tfm_harness.trust.kept_form import from_plain, to_plain
 from tfm_harness.verify.keys import PublicKey, VerificationKey
 from tfm_harness.verify.result_profile import ResultProfile, builtin_profiles, load_profile
 
-__all__ = ["FILE_NAME", "KeptEvidence", "KeptItem", "Kind", "named_profile", "read_kept"]
+__all__ = ["FILE_NAME", "KeptEvidence", "KeptItem", "Kind", "is_whole", "named_profile", "read_kept"]
 
 FILE_NAME = "evidence.jsonl"
 SCHEMA = "tfm-harness-kept-evidence/1"
@@ -165,6 +165,11 @@ def read_kept(path: Path, data: bytes | None = None) -> Iterator[KeptItem]:
                 yield _item(plain)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise _refused(path, number, f"{type(error).__name__}: {error}") from error
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether a file of raw evidence holds everything that was judged: not more than `MAX_ITEMS`."""
+    return b'\n{"full":' not in data
 
 
 def _item(plain: Mapping[str, Any]) -> KeptItem:

@@ -1,0 +1,66 @@
+"""Findings of a record beside the raw evidence that gave them: none without it, and none left out."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import Final
+
+from tfm_harness.bundled import SUITES
+from tfm_harness.evidence import checks as check
+from tfm_harness.findings import Report
+from tfm_harness.report.record import RunRecord
+from tfm_harness.trust.kept import KeptItem
+from tfm_harness.verify.checks import attestation, result
+
+__all__ = ["TOGETHER", "check_accounted"]
+
+TOGETHER: Final = frozenset(
+    one.id
+    for one in (
+        attestation.BOARDS_DIFFER, attestation.IDENTITY_STABLE, attestation.INSTANCE_STABLE, attestation.NONCES_DIFFER,
+        attestation.ONLY_NONCE_DIFFERS, attestation.SEED_ENTROPY, attestation.SEED_NEW_BOOT,
+        attestation.SEED_WITHIN_BOOT, result.COUNTER_OVER_BOOTS, result.COUNTER_RISES, result.COUNTER_STEP,
+        result.DETERMINISTIC, result.NONCE_REUSE, result.ONE_IDENTITY, result.REPLAYED, result.SEED_RELATION,
+        result.SEEN_BEFORE, result.STUCK_OUTPUT, result.TICKS_ORDERED,
+    )
+)  # fmt: skip
+"""Checks that compare several tokens or results, those of earlier runs too: how often they are made is not counted."""
+_OF_ONE: Final = frozenset(one.id for one in (*attestation.ATTESTATION, *result.RESULT)) - TOGETHER
+
+
+def check_accounted(run: RunRecord, items: Iterable[KeptItem], report: Report) -> int:
+    """Compare how often each check of a token or a result was made, by the record and by the raw evidence.
+
+    A signer who removes a failing token has to remove its findings as well, and the other way round. Tests of suites
+    that are not the harness's may judge in ways of their own: what has no raw evidence there is only counted.
+
+    Args:
+        run: the record.
+        items: all raw evidence.
+        report: gets the findings.
+
+    Returns:
+        How many tests of other suites judged tokens or results of which there is no raw evidence.
+    """
+    kept: dict[str, Counter[str]] = defaultdict(Counter)
+    for item in items:
+        kept[item.test].update(name for name, _ in item.findings if name in _OF_ONE)
+    unproven = 0
+    for test in run.tests:
+        said = Counter(finding.id for one in (test, *test.tries) for finding in one.findings if finding.id in _OF_ONE)
+        given = kept[test.nodeid]
+        if not said and not given:
+            continue
+        # A try that was cut off may have judged more than its record says.
+        whole = test.outcome == "passed" and not test.tries
+        differing = sorted(
+            name for name in said | given if said[name] > given[name] or (whole and said[name] != given[name])
+        )
+        if differing and test.suite not in SUITES and said > given:
+            unproven += 1
+            continue
+        seen = "; ".join(f"{name}: {said[name]} recorded, {given[name]} in the evidence" for name in differing[:5])
+        report.add(check.ACCOUNTED, not differing, expected="each finding about a token or result with its evidence",
+                   seen=seen, where="run.json", subject=test.nodeid)  # fmt: skip
+    return unproven
