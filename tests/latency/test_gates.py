@@ -133,6 +133,29 @@ def test_slow_drift_is_found_against_many_nights() -> None:
     assert result.words()["drift"] == "+2.16% against 10 nights"
 
 
+@pytest.mark.parametrize("noise", [1, 400])
+def test_a_build_that_stays_slower_among_others_stays_found(noise: int) -> None:
+    """A farm's runs in their order: two builds as ever, and a third one, in two tries a night, 10 % slower."""
+    rng = np.random.default_rng(3)
+
+    def run(ticks: float) -> Series:
+        return make(np.rint(rng.normal(ticks, 1, 30)))
+
+    base = night("n0", run(635_000))
+    runs = [night(f"g{i}", run(635_000 + rng.normal(0, noise))) for i in range(12)]
+    for number in range(12):
+        for name, ticks, slow in (
+            ("a", 635_000, False),
+            ("b", 697_000, True),
+            ("c", 635_000, False),
+            ("b2", 697_000, True),
+        ):
+            report, tonight = Report(), run(ticks + rng.normal(0, noise))
+            regression_gate(tonight, base, report, nights=runs[-14:])
+            assert ("latency.not-slower" in failed(report)) is slow, (number, name)
+            runs.append(night(f"{number}{name}", tonight))
+
+
 def test_nights_are_compared_also_where_nobody_accepted_a_baseline() -> None:
     nights = [night(f"n{i}", make(np.full(30, 100_000 + i % 2))) for i in range(8)]
     for ticks, verdict, wrong in ((100_001, "no-baseline", []), (103_000, "drift", ["latency.no-drift"])):

@@ -4,6 +4,8 @@ Two questions. Against the accepted baseline: a rank test and a bootstrap interv
 and by more than a practical threshold. Against the last nights: tonight's median against the median of
 their medians, with a threshold that grows with how much nights differ among themselves. A deterministic
 counter has no spread within a night, so that the spread between nights is what keeps false alarms away.
+Nights that were too slow themselves do not count for the spread: a farm runs several builds, and one that stays
+slow between others that do not would widen the threshold until it passes.
 """
 
 from __future__ import annotations
@@ -105,7 +107,8 @@ def regression_gate(
     ):
         return GateResult("not-judged")
     medians = [median(n.series.values) for n in nights if not _incomparable(current, n.series)][-NIGHTS:]
-    spread = _spread(medians)
+    accepted = None if baseline is None or _incomparable(current, baseline.series) else median(baseline.series.values)
+    spread = _spread(_calm(medians, accepted, threshold))
     first = "first night" if not medians else f"{len(medians)} earlier nights, none of them accepted"
     if not report.add(
         catalogue.BASELINE,
@@ -166,6 +169,23 @@ def regression_gate(
         else "passed"
     )
     return GateResult(verdict, change, p_slower, (low, high), drift, len(medians))
+
+
+def _calm(medians: Sequence[float], accepted: float | None, threshold: float) -> list[float]:
+    """The nights that were not too slow by the rule of their time, oldest first.
+
+    Args:
+        medians: of all nights, oldest first.
+        accepted: median of the baseline; without one, the median of the nights before is what a night is held to.
+        threshold: as for the gate.
+    """
+    calm: list[float] = []
+    for value in medians:
+        middle = accepted if accepted is not None else median(calm) if len(calm) >= MIN_NIGHTS else value
+        limit = max(threshold, SPREAD_FACTOR * math.sqrt(2) * _spread(calm))
+        if value <= middle * (1 + limit):
+            calm.append(value)
+    return calm
 
 
 def _spread(medians: Sequence[float]) -> float:
