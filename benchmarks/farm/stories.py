@@ -1,7 +1,7 @@
 """Whether the pages of the simulated farm tell each story in the right words.
 
-``python benchmarks/farm/stories.py FOLDER``: the folder of run.py. Prints each story with the page and the section in which it was looked for; ends with 1 when
-one is not told.
+``python benchmarks/farm/stories.py FOLDER``, the folder of run.py, prints each story with the page and the section in
+which it was looked for, and ends with 1 when one is not told.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -93,7 +94,7 @@ def test_a_night_that_is_killed_again_and_again_runs_nothing_twice(
     assert done >= min(kills, 2), "the night ended before it was killed"
 
     record = load_night(made.night)
-    print(f"{done} kills, {len(record.sessions)} sessions that count, {record.resumed} times gone on with")
+    sys.stdout.write(f"{done} kills, {len(record.sessions)} sessions that count, {record.resumed} times gone on with\n")
     assert record.verdict == "passed"
     assert len(list((tmp_path / "nights").iterdir())) == 1
     counts = {count.build: dict(count.outcomes) for count in record.counts}
