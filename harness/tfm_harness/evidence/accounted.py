@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from itertools import chain
 from typing import Final
 
 from tfm_harness.bundled import SUITES
@@ -48,7 +49,8 @@ def check_accounted(run: RunRecord, items: Iterable[KeptItem], report: Report) -
         kept[item.test].update(name for name, _ in item.findings if name in _OF_ONE)
     unproven = 0
     for test in run.tests:
-        said = Counter(finding.id for one in (test, *test.tries) for finding in one.findings if finding.id in _OF_ONE)
+        findings = chain(test.findings, *(earlier.findings for earlier in test.tries))
+        said = Counter(finding.id for finding in findings if finding.id in _OF_ONE)
         given = kept[test.nodeid]
         if not said and not given:
             continue
