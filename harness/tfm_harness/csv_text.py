@@ -9,30 +9,75 @@ from typing import Final
 from tfm_harness.encodings import utf16_codec
 from tfm_harness.files import open_file
 
-__all__ = ["TIME_COLUMN", "decimal", "delimiter_of", "read_csv_text"]
+__all__ = ["TIME_COLUMN", "NoCsvError", "decimal", "delimiter_of", "read_csv_text"]
 
-TIME_COLUMN: Final = re.compile(r"(?:timestamp|time)(?:[_ ]?[\[(]?(s|ms|us|ns)[\])]?)?", re.IGNORECASE)
+TIME_COLUMN: Final = re.compile(r"(?:timestamp|date[ _]?time|time)(?:[_ ]?[\[(]?(s|ms|us|ns)[\])]?)?", re.IGNORECASE)
 """The name of a column of times, as loggers write it; the group is the unit, where it is named."""
+
+_WESTERN: Final = "\u00b0\u00b2\u00b5\u00b1\u00c4\u00d6\u00dc\u00df\u00e4\u00f6\u00fc\u00e9\u00e8".encode(
+    "cp1252"
+)  # units, umlauts
+_SEP: Final = re.compile(r"sep=.[ \t]*")  # Excel's own line
+_REMARK: Final = re.compile(r"[ \t]*(?:[;%]|//)(?:[ ,].*)?")  # sigrok, Octave and others, in front of the header
+_OTHER: Final[dict[bytes, str]] = {
+    b"version https://git-lfs": "a Git LFS pointer: fetch the file itself with `git lfs pull`",
+    b"<!DOCTYPE": "an HTML page: a download that was answered with something else",
+    b"<!doctype": "an HTML page: a download that was answered with something else",
+    b"<html": "an HTML page: a download that was answered with something else",
+    b"<?xml": "XML: export it as CSV",
+    b"{": "JSON: export it as CSV",
+    b"PK\x03\x04": "a zip archive (a workbook of a spreadsheet?): save it as CSV",
+    b"\xd0\xcf\x11\xe0": "a workbook of a spreadsheet (.xls): save it as CSV",
+    b"\x1f\x8b": "compressed with gzip: unpack it",
+    b"PAR1": "Apache Parquet: export it as CSV",
+    b"\x89HDF": "HDF5: export it as CSV",
+    b"<<<<<<<": "a file with an unfinished Git merge: resolve it",
+}
+_OTHERS: Final = (";", "\t", "|")
+
+
+class NoCsvError(ValueError):
+    """The file is something else; the text says what, and what to do."""
 
 
 def read_csv_text(path: Path) -> str:
-    """The file's text, without a byte order mark.
+    """The file's text, without a byte order mark; lines in front of the header that are no rows are left empty.
+
+    UTF-8, UTF-16, or (spreadsheets) Windows-1252.
 
     Raises:
         OSError: it cannot be read.
-        UnicodeDecodeError: it is no text.
+        NoCsvError: it is no text, or a text of another kind.
     """
     with open_file(path) as file:
         data = file.read()
+    start = data.removeprefix(b"\xef\xbb\xbf").lstrip()
+    other = next((words for head, words in _OTHER.items() if start.startswith(head)), None)
+    if other is not None:
+        raise NoCsvError(f"the file is {other}")
     codec = utf16_codec(data)
-    return (data.decode(codec) if codec else data.decode("utf-8-sig")).removeprefix("\ufeff")
+    try:
+        text = data.decode(codec or "utf-8-sig").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        if b"\0" in data or any(byte < 0x20 and byte not in b"\t\r\n" for byte in data[:4096]):
+            raise NoCsvError("the file is binary, not text") from None
+        if not all(byte < 0x80 or byte in _WESTERN for byte in data):
+            raise NoCsvError(f"neither UTF-8 nor Windows-1252: {error}") from None
+        text = data.decode("cp1252")
+    lines = text.splitlines(keepends=True)
+    for number, line in enumerate(lines):
+        plain = line.strip()
+        if plain and not _SEP.fullmatch(plain) and not _REMARK.fullmatch(plain):
+            break
+        lines[number] = line[len(line.rstrip("\r\n")) :]
+    return "".join(lines)
 
 
 def delimiter_of(text: str) -> str:
     """What separates the values: the one that stands most often in the first line that is no comment."""
     first = next((line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")), "")
-    if ";" in first or "\t" in first:  # then commas are decimal
-        return max((";", "\t"), key=first.count)
+    if any(other in first for other in _OTHERS):  # then commas are decimal
+        return max(_OTHERS, key=first.count)
     return ","
 
 

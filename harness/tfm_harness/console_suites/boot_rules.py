@@ -8,7 +8,7 @@ __all__ = ["BOOT_RULES", "FAULT_RULES"]
 
 # How a log line begins: MCUboot in TF-M, MCUboot and Zephyr with minimal logging, Zephyr's log with its stamp.
 _INFO = r"(?:\[INF\] ?|I: |(?:\[[\d:.,]+\] )?<inf> \w+: )"
-_ERROR = r"(?:\[ERR\] ?|E: |(?:\[[\d:.,]+\] )?<err> \w+: )"
+_ERROR = r"(?:\[ERR\] ?|ERROR: +|E: |(?:\[[\d:.,]+\] )?<err> \w+: )"
 
 # Order and presence vary with TF-M's version and log levels (a Release build prints none of them).
 BOOT_RULES: tuple[Rule, ...] = (
@@ -26,7 +26,18 @@ BOOT_RULES: tuple[Rule, ...] = (
     Rule.of(Step.BOOT_NONSECURE, r"Non-Secure system starting\.\.\."),
     Rule.of(Step.REFUSED, rf"{_ERROR}Image in the (?:primary|secondary) slot is not valid.*"),
     Rule.of(Step.REFUSED, rf"{_ERROR}Unable to find bootable image.*"),
-    Rule.of(Step.REFUSED, rf"{_ERROR}BL2 image failed to validate.*"),
+    Rule.of(Step.REFUSED, rf"{_ERROR}No slot to load for image \d.*"),
+    # BL1 of TF-M; what refuses the second of two banks is said by the first line that refuses one.
+    Rule.of(
+        Step.REFUSED,
+        rf"{_ERROR}(?:BL1_2|BL2) image (?:\w+ )?(?:failed to (?:validate|decrypt|copy)|binding verification failed).*",
+    ),
+    Rule.of(Step.REFUSED, rf"{_ERROR}(?:Signature validation failed|Image ROTPK hash (?:size )?mismatch).*"),
+    # nRF Connect SDK's immutable boot loader
+    Rule.of(Step.BOOT, r"Attempting to boot slot \d+\."),
+    Rule.of(Step.REFUSED, r"No bootable image found\. Aborting boot\."),
+    Rule.of(Step.REFUSED, r"Failed to validate, permanently invalidating!"),
+    Rule.of(Step.STUCK, rf"{_ERROR}(?:BL1 provision\w* (?:necessity check )?failed|FIH panic|panic!).*"),
     Rule.of(Step.STUCK, rf"{_ERROR}OTP system initialization failed.*"),
     Rule.of(Step.STUCK, rf"{_ERROR}(?:Platform init|NV counter|Failed to initialize|Failed to init).*"),
 )

@@ -36,7 +36,13 @@ _ORPHAN_SGR = re.compile(r"(?:\^\[)?\[\d{1,3}(?:;\d{1,3})*[mK]|\^\[\[m")
 _ORPHAN_RESET = re.compile(r"\[[mK]")
 # NUL bytes that a terminal program shows as text.
 _SHOWN_NUL = re.compile(r"<NUL>|<0x00>|\\x00|\\0(?![0-9])|\^@|\u2400", re.IGNORECASE)
-_SHOWN_EOT = re.compile(r"<EOT>|<0x04>|\\x04|\^D|\u2404", re.IGNORECASE)
+# Escape characters that a recorder shows as text or as the character that stands for what it cannot show.
+_SHOWN_ESCAPE = re.compile(
+    r"(?:<ESC>|<0x1b>|\\x1b|\\e|\\033|\\u001b|\^\[|&#27;|&#x1b;|[\u241b\u2190\ufffd])\[\d{0,3}(?:;\d{1,3})*[mK]",
+    re.IGNORECASE,
+)
+_SHOWN_EOT = re.compile(r"<EOT>|\[EOT\]|<0x04>|\\x04|\\u0004|\^D|&#4;|&#x4;|\u2404", re.IGNORECASE)
+_SHOWN_MARKS = ("<", "\\", "^", "&#", "[EOT]", "\u2400", "\u2404", "\u241b", "\u2190", "\ufffd")
 
 
 class Cleaning(enum.Enum):
@@ -85,8 +91,8 @@ def readings(raw: bytes) -> tuple[tuple[str, Cleaning], ...]:
         plain = _ORPHAN_SGR.sub("", text).strip()
         found.append((plain, Cleaning.ORPHAN_COLOURS))
         found.append((_ORPHAN_RESET.sub("", plain).strip(), Cleaning.ORPHAN_COLOURS))
-    if any(mark in text for mark in ("<", "\\", "^", "\u2400", "\u2404")):
-        shown = _SHOWN_NUL.sub("", plain).strip()
+    if any(mark in text for mark in _SHOWN_MARKS):
+        shown = _SHOWN_NUL.sub("", _ORPHAN_SGR.sub("", _SHOWN_ESCAPE.sub("", text))).strip()
         found.append((EOT if _SHOWN_EOT.fullmatch(shown) else shown, Cleaning.SHOWN_CONTROLS))
     kept: dict[str, Cleaning] = {}
     for reading, cleaning in found:

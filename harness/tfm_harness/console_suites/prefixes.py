@@ -1,4 +1,4 @@
-"""What an unknown recorder writes in front of every line, found by the lines a suite is sure to print."""
+"""What an unknown recorder writes in front of or behind every line."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 
 from tfm_harness.console_suites.lines import readings
 
-__all__ = ["common_prefix"]
+__all__ = ["common_prefix", "common_suffix"]
 
 _MAX_PREFIX = 120
+_MAX_SUFFIX = 16
+_FEWEST = 8  # lines from which a common end is told
 _EDGE = re.compile(rb"[ \t]+|[\])|:>]")
 _VARIES = re.compile(
     rb"(?P<number>\d+)|(?P<name>(?<![A-Za-z])(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun|Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov"
@@ -38,6 +40,27 @@ def common_prefix(lines: Sequence[bytes], understands: Callable[[str], bool], sh
         if number > plain and sum(prefix.match(line) is not None for line in lines) >= len(lines) * share:
             return prefix
     return None
+
+
+def common_suffix(lines: Sequence[bytes], share: float) -> bytes:
+    r"""What nearly all of these lines end in, in front of their line end: no device ends its lines alike.
+
+    ``<CR><LF>``, ``\r\n``, ``$`` of ``cat -A``, ``#015`` of a syslog, ``<br>``: an end that is shown as text. It
+    begins with neither letter nor digit, and holds no blank. Empty when there is none.
+
+    Args:
+        lines: the file's first lines, none empty.
+        share: of the lines that must end in it.
+    """
+    if len(lines) < _FEWEST:
+        return b""
+    ends = [line.rstrip(b"\r\n") for line in lines]
+    for size in range(_MAX_SUFFIX, 0, -1):
+        for suffix, number in Counter(end[-size:] for end in ends if len(end) >= size).most_common(1):
+            end = suffix.strip()
+            if number >= len(lines) * share and end and not end[:1].isalnum() and b" " not in end:
+                return end
+    return b""
 
 
 def _form_before(line: bytes, understands: Callable[[str], bool]) -> bytes | None:

@@ -19,9 +19,10 @@ from typing import IO
 import yaml
 
 from tfm_harness.config.plain_yaml import PlainLoader
+from tfm_harness.console_suites.lines import EOT, readings
 from tfm_harness.console_suites.machine import SuiteMachine
 from tfm_harness.console_suites.model import Expectations, Judgement
-from tfm_harness.console_suites.prefixes import common_prefix
+from tfm_harness.console_suites.prefixes import common_prefix, common_suffix
 from tfm_harness.console_suites.registry import get_machine
 from tfm_harness.encodings import utf16_codec
 from tfm_harness.errors import ConfigError
@@ -33,6 +34,7 @@ _CHUNK = 1 << 16
 MAX_TRANSCRIPT = 4 << 30
 """Most bytes of a saved transcript: twice what a console may print in a run."""
 _PROBE_LINES = 400
+_LAST = 80  # bytes of the last line: a shown end marker, with colours
 _SHARE = 0.9  # of the non-empty lines must look alike before anything is taken for a recorder's addition
 
 _ISO = re.compile(
@@ -84,16 +86,25 @@ def device_output(stream: IO[bytes], understands: Callable[[str], bool] | None =
             head = stream.read(_CHUNK)
         return
     convert = _converter(kind)
-    probe = [convert(line)[0] for line in probe_lines(head)]
+    probe = [line for line in (convert(line)[0] for line in probe_lines(head)) if line.strip()]
+    suffix = common_suffix(probe, _SHARE)
+    probe = [_without_end(line, suffix) for line in probe]
     prefix = common_prefix([line for line in probe if line.strip()], understands, _SHARE) if understands else None
-    if kind == "raw" and prefix is None:
+    if kind == "raw" and prefix is None and not suffix:
         yield head.removeprefix(codecs.BOM_UTF8), None
         while chunk := stream.read(_CHUNK):
             yield chunk, None
         return
     for line in _lines(head, stream):
         text, at = convert(line)
+        text = _without_end(text, suffix)
         yield text if prefix is None else prefix.sub(b"", text, count=1), at
+
+
+def _without_end(line: bytes, suffix: bytes) -> bytes:
+    """The line without what the recorder wrote in front of its line end."""
+    text = line.rstrip(b"\r\n")
+    return text.removesuffix(suffix) + line[len(text) :] if suffix else line
 
 
 def _converter(kind: str) -> Callable[[bytes], Piece]:
@@ -112,8 +123,12 @@ def judge_stream(stream: IO[bytes], suite: str, expectations: Expectations | Non
         ConfigError: kind ``unknown-console-suite``.
     """
     machine: SuiteMachine = get_machine(suite, expectations)
+    last = b""
     for data, at in device_output(stream, machine.understands):
         machine.feed(data, at)
+        last = (last + data)[-_LAST:].rpartition(b"\n")[2]
+    if any(text == EOT for text, _ in readings(last)):
+        machine.feed(b"\n")  # the end marker shown as text, and the file's last line has no end
     return machine.judgement()
 
 

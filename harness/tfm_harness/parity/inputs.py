@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tfm_harness.csv_text import TIME_COLUMN, decimal, delimiter_of, read_csv_text
+from tfm_harness.csv_text import TIME_COLUMN, NoCsvError, decimal, delimiter_of, read_csv_text
 from tfm_harness.errors import ConfigError
 from tfm_harness.files import open_file
 from tfm_harness.parity.model_info import ModelInfo, TensorInfo
@@ -83,7 +83,7 @@ def _load(path: Path, info: ModelInfo, rule: QuantisationRule) -> list[Array]:
         tokenize.TokenError,
     ) as exc:  # zipfile: encrypted, unknown compression; numpy: odd headers
         raise _error(path, f"{type(exc).__name__}: {exc}", "plain numeric arrays, not encrypted") from exc
-    except UnicodeDecodeError as exc:
+    except (UnicodeDecodeError, NoCsvError) as exc:
         raise _error(path, str(exc), "UTF-8 text") from exc
     except ValueError as exc:  # numpy: pickled objects, bad headers, cut files
         raise _error(path, str(exc), "plain numeric arrays") from exc
@@ -123,10 +123,13 @@ def _csv(path: Path, info: ModelInfo, rule: QuantisationRule) -> list[Array]:
     width = sum(t.elements for t in info.inputs)
     rows: list[list[float]] = []
     lines: list[int] = []
+    first = True  # the header, where there is one
     for line, row in _csv_rows(path):
         cells = [cell.strip() for cell in row]
-        if not any(cells) or (line == 1 and not any(_is_number(c) for c in cells)):
+        if not any(cells) or (first and not any(_is_number(c) for c in cells)):
+            first = first and not any(cells)
             continue
+        first = False
         if len(cells) != width:
             raise _error(path, f"{len(cells)} values", f"{width} values a row", line)
         bad = next((c for c in cells if not _is_number(c)), None)
@@ -159,12 +162,12 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     text = read_csv_text(path)
     delimiter = delimiter_of(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    times: set[int] = set()
+    times: set[int] | None = None
     try:
         for row in reader:
-            if reader.line_num == 1:
+            if times is None and any(row):
                 times = {at for at, cell in enumerate(row) if TIME_COLUMN.fullmatch(cell.strip())}
-            yield reader.line_num, [decimal(cell, delimiter) for at, cell in enumerate(row) if at not in times]
+            yield reader.line_num, [decimal(cell, delimiter) for at, cell in enumerate(row) if at not in (times or ())]
     except csv.Error as exc:
         raise _error(path, str(exc), "comma-separated numbers", reader.line_num) from exc
 

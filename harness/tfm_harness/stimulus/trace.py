@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from tfm_harness.csv_text import TIME_COLUMN, decimal, delimiter_of, read_csv_text
+from tfm_harness.csv_text import TIME_COLUMN, NoCsvError, decimal, delimiter_of, read_csv_text
 from tfm_harness.errors import ConfigError
 from tfm_harness.files import open_file
 from tfm_harness.stimulus.columns import MAX_ROWS, Trace
@@ -31,7 +31,9 @@ _MAX_BYTES: Final = 64 << 20
 _UNITS: Final = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 # Smallest number that is a date of this century in the unit, and the unit in seconds.
 _EPOCHS: Final = ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3), (9.4e8, 1.0))
-_COLUMN: Final = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*)(?:\[(uT|degC|count|s)\])?")
+_COLUMN: Final = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*)(?: ?[\[(](uT|[\u00b5\u03bc]T|degC|\u00b0C|C|count|s)[\])])?")
+_EXPECTED: Final = "expected a channel such as mag.x, mag.x[count] or temp[degC]"
+_GERMAN: Final = re.compile(r"(\d\d)\.(\d\d)\.(\d{4})[ T](\d\d:\d\d:\d\d)(?:[.,](\d{1,6}))?")
 
 
 def ramp(channel: str, start: float, stop: float, count: int) -> Trace:
@@ -70,7 +72,8 @@ def load_trace(path: Path) -> Trace:
     """Read a trace.
 
     CSV: a header with the channels' names, then one row a sample, separated by commas, semicolons (with a decimal
-    comma) or tabulators; lines that begin with ``#`` are comments. ``.npz``: one one-dimensional array for each
+    comma), tabulators or bars; lines that begin with ``#`` are comments, and so are sigrok's and Excel's own lines in
+    front of the header. ``.npz``: one one-dimensional array for each
     channel. Names may carry a unit: ``mag.x[uT]`` (the default for the magnetometer), ``temp[degC]``,
     ``mag.x[count]`` for register counts; ``t`` or ``t[s]`` is time, and so is ``timestamp`` or ``time``: with a unit,
     as dates, or as numbers since 1970. ``.resd`` is Renode's format, ``.sds`` Arm's, with its ``.sds.yml`` beside it.
@@ -109,7 +112,10 @@ def _make(names: Iterable[str], columns: Mapping[str, tuple[float, ...]], source
     for name in names:
         match = _COLUMN.fullmatch(name.strip()) or TIME_COLUMN.fullmatch(name.strip())
         if not match:
-            raise _invalid(source, f"column {name!r}: expected a channel such as mag.x, mag.x[count] or temp[degC]")
+            if not name.strip():
+                raise _invalid(source, "a column without a name (a table's index?): leave it out")
+            hint = "; the first row must name the channels" if re.fullmatch(r"[-+.\deE,]+", name.strip()) else ""
+            raise _invalid(source, f"column {name!r}: {_EXPECTED}{hint}")
         channel, unit = (match[1], match[2]) if match.re is _COLUMN else ("t", "s")
         if channel == "t" or TIME_COLUMN.fullmatch(name.strip()):
             if seconds:
@@ -135,6 +141,7 @@ def _make(names: Iterable[str], columns: Mapping[str, tuple[float, ...]], source
 def _load_csv(path: Path) -> Trace:
     names: list[str] = []
     columns: list[list[float]] = []
+    open_ended = False
     try:
         text = read_csv_text(path)
         delimiter = delimiter_of(text)
@@ -145,17 +152,21 @@ def _load_csv(path: Path) -> Trace:
             where = f"{path}:{reader.line_num}"
             if not names:
                 names = [cell.strip() for cell in row]
+                open_ended = len(names) > 1 and not names[-1]  # every line ends with a delimiter
+                names = names[:-1] if open_ended else names
                 columns = [[] for _ in names]
                 if len(set(names)) != len(names):
                     raise _invalid(where, "a column's name stands twice")
                 continue
+            if open_ended and row and not row[-1].strip():
+                row = row[:-1]  # noqa: PLW2901 - the same row without its empty end
             if len(row) != len(names):
                 raise _invalid(where, f"{len(row)} values, expected {len(names)} ({', '.join(names)})")
             if len(columns[0]) >= MAX_ROWS:
                 raise _invalid(where, f"more than {MAX_ROWS} samples")
             for name, column, cell in zip(names, columns, row, strict=True):
                 column.append(_cell(name, cell, delimiter, f"{where}: {name}"))
-    except (csv.Error, UnicodeDecodeError) as error:
+    except (csv.Error, NoCsvError) as error:
         raise _invalid(str(path), f"not a CSV text: {error}") from error
     if not names:
         raise _invalid(str(path), "empty")
@@ -165,13 +176,21 @@ def _load_csv(path: Path) -> Trace:
 
 def _cell(name: str, cell: str, delimiter: str, where: str) -> float:
     """One value: a number, with a decimal comma where commas separate nothing; or a date in a time column."""
-    if TIME_COLUMN.fullmatch(name) and "-" in cell[1:] and ":" in cell:
-        try:
-            moment = dt.datetime.fromisoformat(cell.strip())
-        except ValueError:
-            raise _invalid(where, f"not a time: {cell.strip()[:40]!r}") from None
-        return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
+    if TIME_COLUMN.fullmatch(name) and (":" in cell or "-" in cell[1:]) and "e-" not in cell.lower():
+        return _moment(cell.strip(), where)
     return _number(decimal(cell, delimiter), where)
+
+
+def _moment(cell: str, where: str) -> float:
+    """Seconds of a date: ISO 8601, or day.month.year; one with slashes has two meanings."""
+    german = _GERMAN.fullmatch(cell)
+    if german:
+        cell = f"{german[3]}-{german[2]}-{german[1]}T{german[4]}.{(german[5] or '0').ljust(6, '0')}"
+    try:
+        moment = dt.datetime.fromisoformat(cell)
+    except ValueError:
+        raise _invalid(where, f"not a time: {cell[:40]!r}; write 2026-01-31T12:00:00.000, or seconds") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
 
 
 def _with_time(table: dict[str, tuple[float, ...]], source: str) -> dict[str, tuple[float, ...]]:
