@@ -104,6 +104,15 @@ def test_samples_with_their_labels(tmp_path: Path) -> None:
     assert [(s.name, s.label, len(s.parts)) for s in found] == [("a.bin", 2, 1), ("a.bin", 0, 1)]
 
 
+def test_labels_as_spreadsheets_write_them(tmp_path: Path) -> None:
+    found = read_dataset(folder(tmp_path, "a.bin;3;2\r\na.bin;3;0\r\n"), "y_labels.csv", 16)
+    assert [sample.label for sample in found] == [2, 0]
+    with pytest.raises(ConfigError, match="are no CSV|another form"):
+        read_dataset(folder(tmp_path, "a\rb\0,1"), "y_labels.csv", 16)
+    with pytest.raises(ConfigError, match="are no CSV"):
+        read_dataset(folder(tmp_path, "a" * 200_000), "y_labels.csv", 16)
+
+
 def test_windows_of_a_file_are_inputs_of_their_own(tmp_path: Path) -> None:
     (sample,) = read_dataset(folder(tmp_path, "a.bin,2,1,16,4\n", size=30), "y_labels.csv", 16)
     assert [len(part) for part in sample.parts] == [16] * 4

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from tfm_harness.csv_text import delimiter_of
 from tfm_harness.errors import ConfigError
 from tfm_harness.files import read_file
 from tfm_harness.parity.model_info import ModelInfo
@@ -65,7 +66,13 @@ def read_dataset(folder: Path, labels: str, size: int, *, samples: int | None = 
     """
     path = folder / labels
     text = _read(path, _MOST_LABELS, str(path)).decode("utf-8-sig", "replace")
-    rows = [(number, row) for number, row in enumerate(csv.reader(io.StringIO(text)), 1) if any(row)]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text))
+    try:
+        rows = [(reader.line_num, row) for row in reader if any(row)]
+    except csv.Error as error:
+        raise _error(
+            "the data set's labels are no CSV", f"{path}:{reader.line_num}", "file,classes,class", str(error)
+        ) from error
     if not rows:
         raise _error("the data set has no samples", str(path), "a line for each input", "none")
     if samples is not None and samples < len(rows):

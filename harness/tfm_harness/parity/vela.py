@@ -195,9 +195,10 @@ def _run(command: Sequence[str], folder: Path, output: IO[bytes], name: str, lim
 def _estimate(folder: Path) -> float | None:
     """Seconds of one inference by Vela's summary, the file NAME_summary_SYSTEM.csv."""
     for path in sorted(folder.glob("*_summary_*.csv")):
-        for row in csv.DictReader(read_file(path, 1 << 20).decode("utf-8", "replace").splitlines()):
-            try:
+        rows = csv.DictReader(read_file(path, 1 << 20).decode("utf-8", "replace").splitlines())
+        try:
+            for row in rows:
                 return float(row.get("inference_time") or "")
-            except ValueError:
-                return None
+        except (ValueError, csv.Error):
+            return None
     return None
