@@ -29,9 +29,9 @@ def failing(text: str) -> str:
     return text
 
 
-def judged(text: str, suite: str, **expectations: bool) -> Judgement:
+def judged(text: str, suite: str) -> Judgement:
     stream = io.BytesIO(text.encode("utf-8" if not text.isascii() else "latin-1"))
-    return judge_stream(stream, suite.partition(",")[0], Expectations(**expectations))
+    return judge_stream(stream, suite.partition(",")[0], Expectations())
 
 
 BEFORE: dict[str, Callable[[int], str]] = {

@@ -107,7 +107,7 @@ def test_samples_with_their_labels(tmp_path: Path) -> None:
 def test_labels_as_spreadsheets_write_them(tmp_path: Path) -> None:
     found = read_dataset(folder(tmp_path, "a.bin;3;2\r\na.bin;3;0\r\n"), "y_labels.csv", 16)
     assert [sample.label for sample in found] == [2, 0]
-    with pytest.raises(ConfigError, match="are no CSV|another form"):
+    with pytest.raises(ConfigError, match=r"are no CSV|another form"):
         read_dataset(folder(tmp_path, "a\rb\0,1"), "y_labels.csv", 16)
     with pytest.raises(ConfigError, match="are no CSV"):
         read_dataset(folder(tmp_path, "a" * 200_000), "y_labels.csv", 16)
