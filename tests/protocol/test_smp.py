@@ -208,3 +208,9 @@ def test_the_watch_is_asked_while_waiting(tmp_path: Path) -> None:
     watch: Callable[[], None] = gone
     with pytest.raises(ProductError, match="the board reset"):
         SmpDriver(MemoryConsole(lambda _: b"", tmp_path / "a.log"), watch=watch).describe()
+
+
+def test_what_other_protocols_do_is_no_feature_of_this_one() -> None:
+    """A client that claims printed results makes texts of signed messages, and blames the device for them."""
+    assert not SmpDriver.features & {Feature.PRINTED_RESULT, Feature.TIMED_RUN, Feature.APP_TOKEN}
+    assert {Feature.BATCH, Feature.SIGNED_RESULT} <= SmpDriver.features

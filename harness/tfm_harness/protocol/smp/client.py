@@ -31,7 +31,7 @@ class SmpDriver(SmpTestCommands, PseudoDriver):
     """Speaks docs/protocol.md."""
 
     key_names = tuple(KEYS)
-    features = frozenset(Feature) - {Feature.APP_TOKEN}
+    features = frozenset(Feature) - {Feature.APP_TOKEN, Feature.PRINTED_RESULT, Feature.TIMED_RUN}
 
     @property
     def exchanges(self) -> Sequence[Exchange]:
