@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import stat
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,14 +15,22 @@ from tfm_harness.boards.base import PowerState, RunContext
 from tfm_harness.boards.fvp.board import FvpBoard
 from tfm_harness.boards.power import make_power
 from tfm_harness.boards.virtual import sweep
+from tfm_harness.cli.main import main
 from tfm_harness.config.build import Build
 from tfm_harness.config.fvp import FvpTarget
 from tfm_harness.config.loading import load_target
 from tfm_harness.config.power import PduPower
 from tfm_harness.errors import InfrastructureError
+from tfm_harness.history.database import Database
+from tfm_harness.history.pages import Site
+from tfm_harness.history.summary import summary as mail
+from tfm_harness.report import load_run
 from tfm_harness.safe_text import hide_secrets
 from tfm_harness.testing.simulators import fvp as simulator
 
+from tests.campaigns.exports import every_export
+from tests.evidence.conftest import TEST_ONLY_SIGNING, pem
+from tests.farm.test_command import FarmProject
 from tests.plugin.conftest import Project, project
 
 __all__ = ["project"]
@@ -103,16 +113,87 @@ def test_nothing_that_a_run_leaves_holds_a_planted_secret(project: Project, monk
         "    raise InfrastructureError(LINES[n], kind='port-refused', seen=LINES[n], where=LINES[n], hint=LINES[n])\n"
     )
     (project.path / "lines").write_text(json.dumps(lines))
-    result = project.run("--junitxml", "out.xml", "--tfm-run-dir", "run", "--tb=short")
+    result = project.run("--junitxml", "out.xml", "--tfm-run-dir", "run", "--tb=short", "--tfm-store", "s.sqlite")
     assert result.ret == 10
     left = {"stdout": "\n".join(result.outlines), "stderr": "\n".join(result.errlines)}
-    for path in (project.path / "out.xml", *(project.path / "run").rglob("*"), *(project.path / "state").rglob("*")):
-        if path.is_file():
-            left[path.name] = path.read_bytes().decode(errors="replace")
-    assert {"run.json", "report.html", "out.xml"} <= left.keys()
+    left |= made_of(project.path / "run", project.path / "s.sqlite", project.path)
+    left |= files_in(project.path / "out.xml", project.path / "run", project.path / "state", project.path / "s.sqlite")
+    assert {"run.json", "report.html", "out.xml", "s.sqlite", "index.html"} <= left.keys()
     assert "***" in left["run.json"]
-    found = [(name, secret) for name, text in left.items() for secret in PLANTED if secret in text]
-    assert not found
+    assert not found_in(left)
+
+
+def files_in(*places: Path) -> dict[str, str]:
+    """The text of every file of these folders, by name."""
+    paths = [path for place in places for path in (place, *place.rglob("*")) if path.is_file()]
+    return {path.name: path.read_bytes().decode(errors="replace") for path in paths}
+
+
+def found_in(left: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Each output with the secret that it holds."""
+    return [(name, secret) for name, text in left.items() for secret in PLANTED if secret in text]
+
+
+def made_of(run: Path, store: Path, folder: Path) -> dict[str, str]:
+    """All that is made of a run later: exports, the store's pages and mail, a bundle of evidence."""
+    made = {f"export/{name}": text for name, text in every_export(load_run(run)).items()}
+    with Database(str(store)) as database:
+        made["mail.md"] = mail(database, dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
+        Site(database).write(folder / "pages", nights=4)
+    (folder / "TEST_ONLY_key.pem").write_bytes(pem(TEST_ONLY_SIGNING))
+    words = ["--key", str(folder / "TEST_ONLY_key.pem"), "--output", str(folder / "bundle")]
+    assert main(["evidence", "make", str(run), *words, "--leave-out", "images", "--leave-out", "models"]) == 0
+    return made | files_in(folder / "pages", folder / "bundle")
+
+
+STORES = ("postgresql://ci:{}@127.0.0.1:9/x", "postgresql+psycopg://ci@127.0.0.1:9/x?password={}")
+COMMANDS = (
+    ["history", "runs", "--store"], ["history", "show", "--store"], ["history", "summary", "--store"],
+    ["baseline", "show", "--store"], ["boards", "health", "--store"], ["dashboard", "--store"],
+    ["history", "export-site", "pages", "--store"], ["history", "prune", "--keep-nights", "1", "--store"],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("form", STORES)
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_a_stores_password_is_in_no_words_of_a_command(
+    words: list[str], form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TFM_HARNESS_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setattr("uvicorn.Server.run", lambda *_, **__: None)
+    main([*words, form.format(PLANTED[3])])
+    said = capsys.readouterr()
+    assert not found_in({"stdout": said.out, "stderr": said.err, **files_in(tmp_path)})
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(300)
+def test_nothing_that_a_night_leaves_holds_a_planted_secret(tmp_path: Path) -> None:
+    """Sessions that meet each of them, and a store that cannot be reached."""
+    farm = FarmProject(tmp_path)
+    lines = [form.format(secret) for form, secret in zip(FORMS, PLANTED, strict=True)]
+    (tmp_path / "lines").write_text(json.dumps(lines))
+    (tmp_path / "suites" / "mine" / "test_mine.py").write_text(
+        "import json, pytest\nfrom pathlib import Path\n"
+        "from tfm_harness.errors import InfrastructureError, ProductError\n"
+        f"LINES = json.loads(Path({str(tmp_path / 'lines')!r}).read_text())\n"
+        "@pytest.mark.parametrize('n', range(12))\n"
+        "def test_product(device, n):\n"
+        "    raise ProductError(LINES[n], kind='k', seen=LINES[n], where=LINES[n], hint=LINES[n])\n"
+    )
+    (tmp_path / "farm.yaml").write_text(
+        "builds: [right]\npools: {hall: {targets: [a]}}\nsuites: [mine]\n"
+        "golden: {build: gold, suites: [prove]}\nstate_dir: state\n"
+    )
+    done = farm.run("night", "farm.yaml")
+    assert done.returncode == 1, done.stdout + done.stderr
+    left = {"stdout": done.stdout, "stderr": done.stderr, **files_in(tmp_path / "nights", tmp_path / "state")}
+    assert {"night.json", "run.json", "store.sqlite", "junit.xml"} <= left.keys()
+    assert not found_in(left)
+    refused = farm.run("night", "farm.yaml", "--store", STORES[0].format(PLANTED[4]))
+    assert refused.returncode not in {0, 1}
+    assert not found_in({"stdout": refused.stdout, "stderr": refused.stderr, **files_in(tmp_path / "nights")})
 
 
 @pytest.mark.qemu

@@ -5,6 +5,8 @@ or SIGHUP at a moment between its start and its usual end. Then must hold: no pr
 seconds, no lock is held, no file lies outside the run's folder, the state folder can be read and names the same board,
 and (each ``--next``-th time) the next session passes. Needs the built reference firmware and QEMU. Exit status 0:
 nothing found; 1: findings, each with the number of the kill; the same seed gives the same signals and moments.
+A finding is printed when it is found, and a line after each whole run, so that a campaign that is stopped has said
+how far it came; ``--minutes`` ends it by itself.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import os
 import random
 import signal
@@ -240,10 +243,13 @@ class Campaign:
         self._identity = secrets
 
 
-def run(kinds: list[str], kills: int, seed: int, folder: Path, *, limit: float, each: int) -> list[str]:
-    """The campaign over all kinds in turn; its findings. Prints a line for each kind."""
+def run(
+    kinds: list[str], kills: int, seed: int, folder: Path, *, limit: float, each: int, minutes: float = math.inf
+) -> list[str]:
+    """The campaign over all kinds in turn; its findings. Prints a line for each kind and each whole run."""
     findings: list[str] = []
     chance = random.Random(seed)
+    over = time.monotonic() + minutes * 60
     for position, kind in enumerate(kinds):
         share = kills // len(kinds) + (position < kills % len(kinds))
         place = folder / kind
@@ -251,13 +257,21 @@ def run(kinds: list[str], kills: int, seed: int, folder: Path, *, limit: float, 
         counts: Counter[str] = Counter()
         with contextlib.contextmanager(KINDS[kind])(place) as board:
             campaign = Campaign(kind, board, place, limit)
-            usual = campaign.clean("clean run")
+            usual, told = campaign.clean("clean run"), 0
             for number in range(1, share + 1):
                 how = SIGNALS[chance.randrange(len(SIGNALS))]
                 counts[how.name] += 1
                 campaign.kill(number, how, chance.random() * usual)
-                if number % each == 0 or number == share:
+                done = number == share or time.monotonic() > over
+                if number % each == 0 or done:
                     campaign.clean(f"kill {number}")
+                    print(f"{kind}: {number} of {share} kills, {len(campaign.findings)} findings", flush=True)
+                for finding in campaign.findings[told:]:
+                    print(finding, flush=True)
+                told = len(campaign.findings)
+                if done:
+                    break
+        share = sum(counts.values())
         findings += campaign.findings
         said = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
         print(
@@ -276,12 +290,13 @@ def main() -> int:
     parser.add_argument("--kinds", default=",".join(KINDS), help=f"of {', '.join(KINDS)}")
     parser.add_argument("--limit", type=float, default=1.0, help="seconds a process may outlive its session")
     parser.add_argument("--next", type=int, default=5, help="a whole run after each so many kills")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="no further kill after so long")
     parser.add_argument("--folder", type=Path, required=True, help="an empty folder")
     args = parser.parse_args()
     kinds = args.kinds.split(",")
-    findings = run(kinds, args.kills, args.seed, args.folder.resolve(), limit=args.limit, each=args.next)
-    for finding in findings:
-        print(finding)
+    findings = run(
+        kinds, args.kills, args.seed, args.folder.resolve(), limit=args.limit, each=args.next, minutes=args.minutes
+    )
     return 1 if findings else 0
 
 
