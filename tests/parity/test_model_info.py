@@ -142,3 +142,30 @@ def test_models_of_the_reference_firmware_parse() -> None:
         info = parse_model(path.read_bytes(), name=path.stem)
         assert all(t.dtype == "int8" for t in (*info.inputs, *info.outputs))
         assert info.operators
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"version https://hawser.github.com/spec/v1\noid sha256:00\nsize 12\n", "git lfs pull"),
+        (b"../.git/annex/objects/xx/yy/SHA256E-s1--ab.tflite", "git annex get"),
+        (b"outs:\n- md5: a304afb96060aad90176268345e10355\n  size: 37\n  path: m.tflite\n", "dvc pull"),
+        (b"../models/sine.tflite", "a path alone"),
+        (b"<!-- saved -->\n<!DOCTYPE html><html>", "HTML page"),
+        (b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>', "storage server"),
+        (b"404: Not Found", "server's answer"),
+        (b"Entry not found", "server's answer"),
+        (b"#include <stdint.h>\nalignas(8) const unsigned char g_model[] = {0x1c, 0x00};\n", "a C array"),
+        (b"HAAAAFRGTDMUACAAHAAYABQAEAAMAAAACAAEABQAAAAcAAAAkAAAAOgAAADcAwAA7AMAAA\n", "base64"),
+        (b"\x1f\x8b\x08\x00" + bytes(20), "gzip"),
+        (bytes(257) + b"ustar\x0000", "tar archive"),
+        (b"\x30\x00\x00\x00ET12" + bytes(20), "ExecuTorch"),
+        (b"\x20\x00\x00\x00TOSA" + bytes(20), "TOSA"),
+        (b"\x3d\xb8\xf3\x96" + bytes(28), "MCUboot"),
+        (b"\x00\x10\x00\x00\x1c\x00\x00\x00TFL3" + bytes(20), "size in front"),
+    ],
+)
+def test_a_file_that_is_no_model_is_named(data: bytes, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_model(data)
+    assert words in str(caught.value)

@@ -278,7 +278,7 @@ def test_anything_is_bytes_or_a_named_refusal(data: bytes) -> None:
         (b"322 204 103 241 001 046 240 131 001 314 252 012 130 100 000 001", "hex digits"),
         (b"D2h 84h 43h A1h 01h 26h A0h 59h 01h CCh AAh 0Ah 58h 40h 00h 01h", "plain text"),
         (b"0oRDoQEm oFkBzKoK WEAAAQID BAUGBwgJ", "plain text"),
-        (b"static const uint8_t t[] = { 0x01, 0x300 };", "plain text"),
+        (b"static const uint8_t t[] = { 0x01, 0x300 };", "a C array"),
         (b"-----BEGIN X-----\nAAAA\n", "PEM without an end"),
     ],
 )

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tfm_harness.errors import ConfigError
 
@@ -248,6 +248,29 @@ def constant_bytes(root: Any, index: int) -> bytes:
     return bytes(buffer.DataAsNumpy()) if buffer.DataLength() else b""
 
 
+_UNPACK: Final = "unpack it"
+_CONVERT: Final = "convert it to .tflite"
+_OTHER_FILES: Final = (
+    (0, b"PK\x03\x04", f"a zip archive (a .keras file?): unpack it or {_CONVERT}"),
+    (0, b"\x89HDF", f"an HDF5 file (.h5): {_CONVERT}"),
+    (0, b"\x7fELF", "an ELF file: give the model that was built into it"),
+    (0, b"\x1f\x8b", f"compressed with gzip: {_UNPACK}"),
+    (0, b"BZh", f"compressed with bzip2: {_UNPACK}"),
+    (0, b"\xfd7zXZ", f"compressed with xz: {_UNPACK}"),
+    (0, b"\x28\xb5\x2f\xfd", f"compressed with zstd: {_UNPACK}"),
+    (257, b"ustar", f"a tar archive: {_UNPACK}"),
+    (0, b"GGUF", f"a GGUF model: {_CONVERT}"),
+    (8, b'{"', f"a safetensors file: {_CONVERT}"),
+    (0, b"\x93NUMPY", "a NumPy array: give the model, not its weights or inputs"),
+    (0, b"\x3d\xb8\xf3\x96", "a signed MCUboot image: give the model inside, as it was before imgtool"),
+    (4, b"ET12", f"an ExecuTorch program (.pte): {_CONVERT}"),
+    (4, b"TOSA", f"a TOSA FlatBuffer: {_CONVERT}"),
+    (4, b"CIR0", f"a Circle model: {_CONVERT}"),
+    (8, b"TFL3", "a TFLite model with its size in front: leave out the first four bytes"),
+)
+"""Where a mark stands, the mark, and what the file is with what to do."""
+
+
 def what_it_is(data: bytes) -> str:
     """What a file that is no model is instead, and what to do; empty when it is not known."""
     from tfm_harness.encodings import plain_text
@@ -256,13 +279,7 @@ def what_it_is(data: bytes) -> str:
     text = plain_text(data[:4096])
     if text is not None:
         return f"the file is {name_of_text(text)}"
-    kinds = {
-        b"PK\x03\x04": "a zip archive (a .keras file?)",
-        b"\x89HDF": "an HDF5 file (.h5)",
-        b"\x7fELF": "an ELF file",
-    }
-    return next((f"the file is {name}: convert or unpack it to .tflite" for head, name in kinds.items()
-                 if data.startswith(head)), "")  # fmt: skip
+    return next((f"the file is {name}" for at, mark, name in _OTHER_FILES if data[at : at + len(mark)] == mark), "")
 
 
 def expose_tensors(model: bytes, indices: Sequence[int]) -> bytes:

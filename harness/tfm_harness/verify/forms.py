@@ -274,15 +274,28 @@ def _escapes(text: str) -> bytes | None:
 
 
 _NAMES = (
-    (re.compile(r"version https://git-lfs\.github\.com/"), "a Git LFS pointer (fetch the file itself: git lfs pull)"),
-    (re.compile(r"\s*(?:<!doctype html|<html|<head|<\?xml[^>]*>\s*<html)", re.IGNORECASE),
+    (re.compile(r"version https://(?:git-lfs|hawser)\.github\.com/"),
+     "a Git LFS pointer (fetch the file itself: git lfs pull)"),
+    (re.compile(r"\S*/annex/objects/\S*\s*\Z"), "a git-annex pointer (fetch the file itself: git annex get)"),
+    (re.compile(r"(?:md5: \w+\n.*\n)?outs:\s*\n- +md5:"), "a DVC pointer (fetch the file itself: dvc pull)"),
+    (re.compile(r"\s*(?:<!--.*?-->\s*)*(?:<!doctype html|<html|<head|<\?xml[^>]*>\s*<html)", re.IGNORECASE | re.DOTALL),
      "an HTML page (an error page or a preview: download the file itself)"),
+    (re.compile(r"\s*<\?xml[^>]*>\s*<Error>"), "a storage server's error: download the file again"),
     (re.compile(r"\s*<\?xml"), "XML"),
+    (re.compile(r"(?:404\b|Not Found|Entry not found|Invalid username|Access denied|Forbidden|Unauthorized)"
+                r".{0,80}\s*\Z", re.IGNORECASE),
+     "a server's answer that it has no such file: download the file itself"),
     (re.compile(r"\s*[{\[]\s*[\"{\[]"), "JSON"),
     (re.compile(r"-----BEGIN "), "PEM without an end"),
     (re.compile(r":[0-9A-Fa-f]{10}"), "Intel HEX"),
     (re.compile(r"S[0-9][0-9A-Fa-f]{6}"), "S-records"),
+    (re.compile(r"(?:\s*(?:#include|#define|#ifn?def|//|/\*).*\n)*\s*(?:alignas\(\d+\)\s*)?"
+                r"(?:(?:static|extern|const|constexpr)\s+)*(?:unsigned char|uint8_t|char|std::array)\b"), "a C array"),
     (re.compile(r"[0-9a-fA-F]+(?:\s|$)"), "hex digits"),
+    (re.compile(r"[A-Za-z0-9+/_-]{64,}={0,2}\s"), "base64"),
+    (re.compile(r"[A-Za-z0-9+/_-]{64,}={0,2}\Z"), "base64"),
+    (re.compile(r"(?:\.{1,2}/|/|[\w.-]+/)[\w./ -]{1,200}\Z"),
+     "a path alone (a link of a checkout that makes no links: give the file that it names)"),
 )  # fmt: skip
 
 
