@@ -482,6 +482,12 @@ def test_rfc2217_peer_that_never_ends_a_subnegotiation(listener: socket.socket) 
     ("unanswered", "changed", "words"),
     [
         ({12}, {}, ""),  # PURGE-DATA: the port opens
+        ({12, 10, 11}, {}, ""),  # nor the masks of what it shall tell
+        (set(), {12: b"\0"}, ""),  # PURGE-DATA answered with another value
+        (set(), {1: b"\0\1\xc2\0", 2: b"\x08"}, ""),  # says again what was asked for
+        (set(), {0: b"a signature"}, ""),
+        ({5}, {}, ""),  # SET-CONTROL: the lines are left as they are
+        (set(), {2: b"\x07"}, "does not take the port's settings"),  # seven data bits
         ({1, 2, 3, 4}, {}, "does not take the port's settings"),
         (set(), {1: b"\0\0\x25\x80"}, "does not take the port's settings"),  # 9600 where 115200 was asked for
         (None, {}, "speaks no RFC 2217"),
@@ -515,7 +521,8 @@ def test_rfc2217_servers_that_answer_in_part(
             pending = b""
             while data := peer.recv(4096):
                 out, pending = answer(pending + data)
-                peer.sendall(out)
+                # What others send besides: a banner, the state of the modem (107) and of the line (106).
+                peer.sendall(b"login\r\n\xff\xfa\x2c\x6b\xb0\xff\xf0\xff\xfa\x2c\x6a\x60\xff\xf0" + out)
 
     threading.Thread(target=serve, daemon=True).start()
     endpoint = Rfc2217Endpoint(kind="rfc2217", host="127.0.0.1", port=listener.getsockname()[1])

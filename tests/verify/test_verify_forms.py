@@ -188,6 +188,15 @@ WRITERS: dict[str, Callable[[bytes], bytes]] = {
         data, lambda at, row: f"{at:04x}   {spaced(row)}   {shown_as_text(row)}", base=0
     ).encode(),
     "Format-Hex": lambda data: format_hex(data).encode(),
+    "od -A x -t x1": lambda data: (
+        rows_of(data, lambda at, row: f"{at:06x} {spaced(row)}", base=0) + f"{len(data):06x}\n"
+    ).encode(),
+    "od -A d -t x1": lambda data: (
+        rows_of(data, lambda at, row: f"{at:07} {spaced(row)}", base=0) + f"{len(data):07}\n"
+    ).encode(),
+    "od -t x1": lambda data: (
+        rows_of(data, lambda at, row: f"{at:07o} {spaced(row)}", base=0) + f"{len(data):07o}\n"
+    ).encode(),
     "od -t x1z": lambda data: rows_of(
         data, lambda at, row: f"{at:06x} {spaced(row)}  >{shown_as_text(row)}<", base=0
     ).encode(),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["read_dump"]
+__all__ = ["read_digits", "read_dump"]
 
 # The offset or address of a line: with a symbol as gdb prints it, and whatever mark the tool puts behind it.
 _OFFSET = re.compile(
@@ -69,6 +69,23 @@ def read_dump(text: str) -> bytes | None:
     if not full or not (offsets or all(entry.shown for entry in full)):
         return None
     return _place(parsed) if offsets else b"".join(entry.content for entry in full)
+
+
+_DIGITS_ROW = re.compile(r"0{6,16} [0-9a-fA-F]{2}(?: [0-9a-fA-F]{2})*")
+
+
+def read_digits(text: str) -> bytes | None:
+    """The bytes of a dump that holds nothing but digits and blanks (``od``), and would be plain hex as well.
+
+    None when the text is none: where its offsets do not follow each other, it is hex.
+    """
+    lines = text.split("\n", 2)
+    if len(lines) < 2 or _DIGITS_ROW.fullmatch(lines[0].strip()) is None:
+        return None
+    try:
+        return read_dump(text)
+    except ValueError:
+        return None
 
 
 def _has_offsets(lines: list[str]) -> bool:
@@ -149,10 +166,10 @@ def _shows(content: bytes, text: str) -> bool:
 
 
 def _place(parsed: list[_DumpLine | None]) -> bytes:
-    """Put the lines where their offsets say: hex, or octal as ``od`` prints by default."""
+    """Put the lines where their offsets say: hex, or octal (``od``) or decimal (``od -A d``)."""
     first = next(entry for entry in parsed if entry is not None)
     problem = ""
-    for base in (16, 8) if len(first.offset) == 7 else (16,):
+    for base in (16, 8, 10) if len(first.offset) == 7 else (16, 10):
         data, wrong = _placed(parsed, base)
         if not wrong:
             return data

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from tfm_harness.encodings import plain_text
 from tfm_harness.errors import ConfigError
 from tfm_harness.verify import elf, hexfiles
-from tfm_harness.verify.dumps import read_dump
+from tfm_harness.verify.dumps import read_digits, read_dump
 
 __all__ = ["Decoded", "UnknownFormError", "decode", "name_of_text"]
 
@@ -154,6 +154,7 @@ def _decode_text(text: str) -> Decoded | None:
             address, data = read(text)
             return Decoded(data, name, address)
     for form, value in (
+        ("hex dump", read_digits(text)),
         ("hex", _plain_hex(text)),
         ("hex dump", read_dump(text)),
         ("C array", _c_array(text)),
