@@ -33,7 +33,7 @@ from tfm_harness.verify.components import ExpectedComponent
 from tfm_harness.verify.cose import verify_cose
 from tfm_harness.verify.keys import PublicKey
 
-from tests.evidence.conftest import TEST_ONLY_SIGNING, pem
+from tests.evidence.conftest import MODEL, TEST_ONLY_SIGNING, pem
 from tests.verify.test_verify_images import RECORD
 from tests.verify.test_verify_images import make as make_image
 from tests.verify.test_verify_images import tlv as image_tlv
@@ -374,6 +374,24 @@ def test_a_build_is_endorsed_and_its_token_appraised(build: Path, capsys: pytest
     ):
         assert main(["evidence", "appraise", str(build / "token"), "--corim", str(file), *keys]) == 4
         assert f"[configuration:{kind}]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("chosen", "values"), [(None, 3), ("one", 2), ("two", 2)])
+def test_every_model_that_may_be_active_has_its_reference_value(
+    build: Path, capsys: pytest.CaptureFixture[str], chosen: str | None, values: int
+) -> None:
+    models = []
+    for name in ("one", "two"):
+        (build / f"{name}.signed.bin").write_bytes(make_image(payload=name.encode() * 64, protected=PROTECTED))
+        (build / f"{name}.tflite").write_bytes(MODEL.read_bytes())
+        models.append(f"{name}: {{file: {name}.tflite, image: {name}.signed.bin, input: host}}")
+    plain = (build / "build.yaml").read_text()
+    (build / "build.yaml").write_text(f"{plain}models: {{{', '.join(models)}}}\n")
+    words = ["evidence", "corim", str(build / "build.yaml"), "-o", str(build / "x.corim")]
+    assert main([*words, *(["--model", chosen] if chosen else [])]) == 0
+    assert f"{values} reference values" in capsys.readouterr().out
+    found = read_corim((build / "x.corim").read_bytes())
+    assert len({one.digest for one in found.reference_values}) == values
 
 
 def test_verify_token_writes_a_result(build: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ from tfm_harness.evidence.signers import load_signer, load_verification_keys
 from tfm_harness.evidence.timestamp import load_authorities, make_query
 from tfm_harness.evidence.verified import Verified, verify_bundle
 from tfm_harness.findings import Policy, Report
+from tfm_harness.report.digests import package_digest
 from tfm_harness.report.record import FindingEntry, RunRecord, TestEntry, WaiverEntry
 from tfm_harness.report.storage import load_run, save_run
 from tfm_harness.verify import relations, result_relations, signatures
@@ -101,6 +102,32 @@ def test_suites_of_others_may_judge_in_their_own_way(run_dir: Path, signing_key:
     report, found = judged(run_dir, signing_key)
     assert report.ok, report.failed
     assert found.left["tests of other suites judged tokens or results that are not among the raw evidence"] == 1
+
+
+@pytest.mark.parametrize(("same", "held", "expected"), [
+    (False, "attestation.new-check", set()),
+    (False, "", set()),
+    (True, "attestation.new-check", {"evidence.judged-again"}),
+    (True, "", {"evidence.judged-again"}),
+])  # fmt: skip
+def test_a_check_that_only_one_version_has_and_that_holds_contradicts_nothing(
+    run_dir: Path, signing_key: Key, same: bool, held: str, expected: set[str]
+) -> None:
+    """`held`: a check of the run's version that this one does not have; empty: one of this version that is new."""
+    path = run_dir / "evidence.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[1]["findings"] = [*lines[1]["findings"], [held, True]] if held else lines[1]["findings"][:-1]
+    last = json.loads(path.read_text().splitlines()[1])["findings"][-1][0]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    def of_that_version(record: RunRecord) -> RunRecord:
+        first = record.tests[0]
+        kept = first.findings if held else tuple(one for one in first.findings if one.id != last)
+        package = package_digest() if same else "ab" * 32
+        return replace(record, package_sha256=package, tests=(replace(first, findings=kept), *record.tests[1:]))
+
+    change(run_dir, of_that_version)
+    assert broken(judged(run_dir, signing_key)[0]) == expected
 
 
 def test_what_is_compared_over_several_is_known() -> None:

@@ -12,9 +12,11 @@ from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Policy, Report
 
 if TYPE_CHECKING:
+    from tfm_harness.config.build import Build
     from tfm_harness.evidence.corim import Corim
     from tfm_harness.evidence.ear import Vector
     from tfm_harness.verify.keys import PublicKey
+    from tfm_harness.verify.token import ExpectedComponent
 
 __all__ = ["add_appraise", "add_corim", "add_ear_options", "write_wanted_ear"]
 
@@ -31,7 +33,7 @@ def add_corim(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     corim.add_argument("build", metavar="BUILD", help="a build: a name or a YAML file")
     corim.add_argument("-o", "--output", metavar="FILE", type=Path, required=True, help="where the CoRIM goes")
-    corim.add_argument("--model", metavar="NAME", help="the active model, whose image counts as well")
+    corim.add_argument("--model", metavar="NAME", help="take this model's image only (default: those of all models)")
     corim.add_argument("--implementation-id", metavar="HEX", help="32 bytes; by default what the build says")
     corim.add_argument(
         "--iak",
@@ -94,7 +96,6 @@ def _corim(args: argparse.Namespace) -> int:
     from tfm_harness.config.loading import load_build
     from tfm_harness.evidence.corim import make_corim, read_corim, sign_corim
     from tfm_harness.evidence.signers import load_signer
-    from tfm_harness.trust.expectations import build_components
 
     build = load_build(args.build, require_keys=False)
     said = build.attestation.implementation_id if build.attestation else None
@@ -108,7 +109,7 @@ def _corim(args: argparse.Namespace) -> int:
         )
     if args.model is not None and args.model not in build.models:
         raise ConfigError(
-            "the active model is one of the build's",
+            "the model is one of the build's",
             kind="usage",
             seen=args.model,
             expected=", ".join(build.models) or "a build with models",
@@ -117,7 +118,7 @@ def _corim(args: argparse.Namespace) -> int:
     data = make_corim(
         f"{build.name}",
         implementation,
-        build_components(build, model=args.model),
+        _components(build, args.model),
         keys=keys,
         vendor=args.vendor,
         model=args.device_model,
@@ -139,6 +140,15 @@ def _corim(args: argparse.Namespace) -> int:
             "no trust anchor: the build's attestation key is provisioned for each device; give --iak PUB\n"
         )
     return 0
+
+
+def _components(build: Build, model: str | None) -> list[ExpectedComponent]:
+    """The build's components: with one model, or with each that can be the active one."""
+    from tfm_harness.trust.expectations import build_components
+
+    models = [model] if model is not None else [name for name, one in build.models.items() if one.image is not None]
+    found = [one for name in models or [None] for one in build_components(build, model=name)]
+    return list(dict.fromkeys(found))
 
 
 def _keys(paths: list[Path]) -> list[PublicKey]:

@@ -10,6 +10,7 @@ from tfm_harness.errors import ConfigError, HarnessError
 from tfm_harness.evidence import checks as check
 from tfm_harness.evidence.policies import policy_named
 from tfm_harness.findings import Finding, Policy, Report, Severity
+from tfm_harness.report.digests import package_digest
 from tfm_harness.report.record import FindingEntry, RunRecord, TestEntry
 from tfm_harness.trust.kept import KeptItem
 from tfm_harness.verify.csr import verify_csr
@@ -36,6 +37,7 @@ class Rejudge:
 
     def __init__(self, run: RunRecord, report: Report) -> None:
         self._report = report
+        self._same_version = run.package_sha256 == package_digest()
         self._tests: Mapping[str, TestEntry] = {test.nodeid: test for test in run.tests}
         self._policies = {one.name: policy_named(one.policy) for one in run.combinations}
         self._tokens: dict[str, list[TokenObservation]] = defaultdict(list)
@@ -152,7 +154,7 @@ class Rejudge:
         differing = [
             f"{name}: {_word(then.get(name))} then, {_word(now.get(name))} now"
             for name in sorted(then.keys() | now.keys())
-            if then.get(name) != now.get(name)
+            if then.get(name) != now.get(name) and not self._of_another_version(then.get(name), now.get(name))
         ]
         self._report.add(
             check.JUDGED_AGAIN,
@@ -162,6 +164,10 @@ class Rejudge:
             where=place,
             subject=item.test,
         )
+
+    def _of_another_version(self, then: bool | None, now: bool | None) -> bool:
+        """Whether only one of two versions of the harness has the check, and it holds: that contradicts nothing."""
+        return not self._same_version and None in (then, now) and False not in (then, now)
 
     def _recorded(self, item: KeptItem, findings: Sequence[Finding], place: str) -> None:
         """What fails now must stand in the record as failed, or as excused where the policy allows it."""

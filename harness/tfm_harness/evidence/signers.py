@@ -39,7 +39,19 @@ __all__ = [
 PIN_VARIABLE: Final = "TFM_HARNESS_SIGNER_PIN"
 """Environment variable with the PIN of a PKCS#11 token."""
 _PROBE: Final = b"tfm-harness: a signature to see that this key can sign"
-_SCHEMES: Final = ("awskms", "azurekms", "gcpkms", "hsm", "hv")
+_NEEDS: Final = {
+    "awskms": "awskms:KEY wants pip install 'securesystemslib[awskms]', AWS_DEFAULT_REGION, and credentials as the tools"
+    " of AWS take them; keys on P-256 and P-384 can sign",
+    "azurekms": "azurekms: wants pip install 'securesystemslib[azurekms]' and a login of Azure's own tools",
+    "gcpkms": "gcpkms: wants pip install 'securesystemslib[gcpkms]' and the default credentials of Google's own tools",
+    "hsm": "hsm: wants pip install 'securesystemslib[hsm]', PYKCS11LIB with the token's library, and the key's number"
+    " and token",
+    "hv": "hv:NAME/VERSION wants pip install 'securesystemslib[vault]', VAULT_ADDR and VAULT_TOKEN; Ed25519 keys of"
+    " the transit engine can sign",
+}
+_SCHEMES: Final = tuple(_NEEDS)
+_VERIFIED: Final = frozenset({"ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ed25519"})
+"""Schemes of securesystemslib whose signatures `evidence verify` takes."""
 
 
 class LibraryEnvelopeSigner:
@@ -185,6 +197,7 @@ def _from_uri(uri: str, public: Path | None) -> LibraryEnvelopeSigner:
     """A signer by URI, after it has shown that it can sign and that the public key is its own."""
     library = _library()
     pin = _Pin(uri)
+    scheme = uri.partition(":")[0]
     if public is None and not uri.startswith("hsm:"):
         raise ConfigError("a signer by URI needs its public key", kind="evidence-key", where=uri,
                           hint="name its PEM file with --public-key")  # fmt: skip
@@ -195,6 +208,7 @@ def _from_uri(uri: str, public: Path | None) -> LibraryEnvelopeSigner:
             number, _, label = uri.removeprefix("hsm:").partition("?")
             wanted = dict(parse_qsl(label)).get("label")
             uri, key = library.HSMSigner.import_(int(number) if number else None, wanted, pin)
+        _require_verifiable(key.scheme, uri)
         signer = library.Signer.from_priv_key_uri(uri, key, pin)
         key.verify_signature(signer.sign(_PROBE), _PROBE)
     except ConfigError:
@@ -202,10 +216,18 @@ def _from_uri(uri: str, public: Path | None) -> LibraryEnvelopeSigner:
     except Exception as error:
         raise ConfigError(
             "this signer cannot be used", kind="evidence-key", seen=f"{type(error).__name__}: {error}", where=uri,
-            hint="the documentation of securesystemslib describes each kind of URI and what it needs installed;"
-            " for hsm: this is its extra [hsm], PYKCS11LIB with the token's library, and the key's number and token",
+            hint=f"{_NEEDS[scheme]}; the documentation of securesystemslib describes each kind of URI",
         ) from error  # fmt: skip
     return LibraryEnvelopeSigner(signer)
+
+
+def _require_verifiable(scheme: str, uri: str) -> None:
+    """Refuse a key whose signatures `evidence verify` does not take."""
+    if scheme not in _VERIFIED:
+        raise ConfigError(
+            "bundles are signed with ECDSA or Ed25519", kind="evidence-key",
+            expected="a key on P-256, P-384 or P-521, or Ed25519", seen=scheme, where=uri,
+        )  # fmt: skip
 
 
 class _Pin:
