@@ -40,8 +40,8 @@ PIN_VARIABLE: Final = "TFM_HARNESS_SIGNER_PIN"
 """Environment variable with the PIN of a PKCS#11 token."""
 _PROBE: Final = b"tfm-harness: a signature to see that this key can sign"
 _NEEDS: Final = {
-    "awskms": "awskms:KEY wants pip install 'securesystemslib[awskms]', AWS_DEFAULT_REGION, and credentials as the tools"
-    " of AWS take them; keys on P-256 and P-384 can sign",
+    "awskms": "awskms:KEY wants pip install 'securesystemslib[awskms]', AWS_DEFAULT_REGION, and credentials as AWS"
+    " tools take them; keys on P-256 and P-384 can sign",
     "azurekms": "azurekms: wants pip install 'securesystemslib[azurekms]' and a login of Azure's own tools",
     "gcpkms": "gcpkms: wants pip install 'securesystemslib[gcpkms]' and the default credentials of Google's own tools",
     "hsm": "hsm: wants pip install 'securesystemslib[hsm]', PYKCS11LIB with the token's library, and the key's number"
