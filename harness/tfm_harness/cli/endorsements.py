@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from tfm_harness.config.build import Build
     from tfm_harness.evidence.corim import Corim
     from tfm_harness.evidence.ear import Vector
+    from tfm_harness.verify.components import ExpectedComponent
     from tfm_harness.verify.keys import PublicKey
-    from tfm_harness.verify.token import ExpectedComponent
 
 __all__ = ["add_appraise", "add_corim", "add_ear_options", "write_wanted_ear"]
 
@@ -146,8 +146,10 @@ def _components(build: Build, model: str | None) -> list[ExpectedComponent]:
     """The build's components: with one model, or with each that can be the active one."""
     from tfm_harness.trust.expectations import build_components
 
-    models = [model] if model is not None else [name for name, one in build.models.items() if one.image is not None]
-    found = [one for name in models or [None] for one in build_components(build, model=name)]
+    models: list[str | None] = [name for name, one in build.models.items() if one.image is not None]
+    if model is not None or not models:
+        models = [model]
+    found = [one for name in models for one in build_components(build, model=name)]
     return list(dict.fromkeys(found))
 
 
