@@ -9,7 +9,7 @@ import numpy as np
 
 from tfm_harness.verify.leaks.matching import Index, Window, WordIndex
 from tfm_harness.verify.leaks.notations import WORDS, Reading, readings
-from tfm_harness.verify.leaks.secrets import Secret, windows
+from tfm_harness.verify.leaks.secrets import WORD, Secret, telling, windows
 from tfm_harness.verify.leaks.tokens import Bytes, runs, spread
 from tfm_harness.verify.leaks.wrappings import inflated, printable, without_colours
 
@@ -17,7 +17,6 @@ __all__ = ["READINGS", "Leak", "Scanner"]
 
 _NEAR = 2048
 """Single words of a secret count together when they stand within so many characters."""
-_WORD = 4
 _PRINTABLE = 11
 _BLOCK = 1 << 20
 _OVERLAP = 1 << 15
@@ -70,9 +69,9 @@ class Scanner:
             for form, data, at in some:
                 found.setdefault(data[at : at + secret.window], Window(number, form, data, at, secret.window))
             if secret.every_form and len(secret.data) <= 64:
-                for at in range(0, len(secret.data) - _WORD + 1, _WORD):
-                    word = secret.data[at : at + _WORD]
-                    if len(set(word)) > 2:
+                for at in range(0, len(secret.data) - WORD + 1, WORD):
+                    word = secret.data[at : at + WORD]
+                    if telling(word):
                         single |= {int.from_bytes(word, "big"): number, int.from_bytes(word, "little"): number}
         self._index = Index(list(found.values()))
         self._words = WordIndex(single)
@@ -118,14 +117,14 @@ class Scanner:
         """
         streams = READINGS * size
         whole = sum(streams * count / 256.0**size_of for size_of, count in self._by_size.items())
-        pairs = size * self._single * _NEAR * 2 * (_WORD * 4) / 2.0**64
+        pairs = size * self._single * _NEAR * 2 * (WORD * 4) / 2.0**64
         return whole + pairs
 
     def in_words(self, values: Iterable[int]) -> list[Leak]:
         """Secrets of which a word stands in one of a few 32-bit registers: one word is enough there."""
         array = np.array([value & 0xFFFF_FFFF for value in values], np.uint32)
         return [
-            Leak(secret=self._names[secret], notation="a register", at=at, length=_WORD, part=0)
+            Leak(secret=self._names[secret], notation="a register", at=at, length=WORD, part=0)
             for at, _, secret in self._words.find(array)
         ]
 
@@ -141,10 +140,10 @@ class Scanner:
                 stream = np.ascontiguousarray(data[first::stride])
                 for window, at in self._index.find(stream):
                     yield self._leak(window, f"raw, one byte in {stride}", stream, at, first + at * stride)
-        for shift in range(_WORD):
-            some = data[shift : shift + (len(data) - shift) // _WORD * _WORD].view(np.dtype("<u4"))
+        for shift in range(WORD):
+            some = data[shift : shift + (len(data) - shift) // WORD * WORD].view(np.dtype("<u4"))
             yield from self._near(
-                ((shift + at * _WORD, word, secret) for at, word, secret in self._words.find(some)),
+                ((shift + at * WORD, word, secret) for at, word, secret in self._words.find(some)),
                 "single words in memory",
             )
 
@@ -194,7 +193,7 @@ class Scanner:
         for place, word, secret in hits:
             before = seen.get(secret)
             if before is not None and before[1] != word and place - before[0] <= _NEAR:
-                yield Leak(secret=self._names[secret], notation=notation, at=before[0], length=2 * _WORD, part=0)
+                yield Leak(secret=self._names[secret], notation=notation, at=before[0], length=2 * WORD, part=0)
             seen[secret] = (place, word)
 
     def _leak(self, window: Window, notation: str, stream: Bytes, at: int, place: int) -> Leak:

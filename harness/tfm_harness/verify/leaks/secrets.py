@@ -14,7 +14,10 @@ from tfm_harness.verify.derive import (
     reference_symmetric_key,
 )
 
-__all__ = ["Secret", "device_secrets", "forms", "windows"]
+__all__ = ["WORD", "Secret", "device_secrets", "forms", "telling", "windows"]
+
+WORD = 4
+"""Bytes of a word of a CPU's memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +90,11 @@ def windows(secret: Secret) -> Iterator[tuple[str, bytes, int]]:
             window = data[at : at + secret.window]
             if len(set(window)) >= secret.distinct * secret.window:
                 yield form, data, at
+
+
+def telling(word: bytes) -> bool:
+    """Whether a single word of a secret can be told from what memory is full of: repeated and alternating bytes."""
+    return len(set(word)) > 2
 
 
 _BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
