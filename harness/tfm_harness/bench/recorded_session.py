@@ -316,4 +316,5 @@ def judge_session(
             words = error.message if isinstance(error, InfrastructureError) else str(error)
             content.damaged.append(f"{reply.command}: {words}")
     session.finish()
+    content.missing = list(dict.fromkeys(content.missing))  # one line, though both forms of a value lack it
     return content
