@@ -15,7 +15,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help:
-	@echo 'make demo      flash the reference firmware in QEMU, play the sensor, verify everything (the quick selection)'
+	@echo 'make demo      flash the reference firmware in QEMU, play the sensor, verify everything (the quick selection;'
+	@echo '               on JOBS=2 emulated boards side by side)'
 	@echo 'make test      everything CI runs: lint, types, firmware, tests, mutants; prints what took longest'
 	@echo 'make suites    all suites on QEMU'
 	@echo 'make skips     every instruction of the functions that decide left out once (minutes)'
@@ -39,7 +40,7 @@ help:
 
 .PHONY: demo
 demo: firmware
-	.venv/bin/tfm-harness run --quick --target qemu-an547 --build reference --fresh-identity --html-report runs/demo.html --evidence throwaway
+	.venv/bin/tfm-harness run --quick --count $(JOBS) --target qemu-an547 --build reference --fresh-identity --html-report runs/demo.html --evidence throwaway
 
 .PHONY: test
 test: setup-test
@@ -89,7 +90,7 @@ lock-check: setup-test
 
 .PHONY: suites skips
 suites: firmware
-	.venv/bin/tfm-harness run --target qemu-an547 --build reference
+	.venv/bin/tfm-harness run --count $(JOBS) --target qemu-an547 --build reference
 skips: firmware
 	.venv/bin/tfm-harness run --target qemu-an547 --build reference --skips all suites/skip
 

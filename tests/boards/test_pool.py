@@ -165,3 +165,25 @@ def test_counted_virtual_boards_are_different_devices(tmp_path: Path) -> None:
     finally:
         for board in boards:
             board.release()
+
+
+def test_fresh_boards_of_one_run_have_names_of_their_own(tmp_path: Path) -> None:
+    members = members_of([load_target("qemu-an547").model_copy(update={"count": 2})])
+    contexts = [
+        RunContext(tmp_path / "run" / worker, tmp_path / "state", fresh_identity=True, shared_dir=tmp_path / "run")
+        for worker in ("gw0", "gw1", "gw2")
+    ]
+    pools = [Pool(members, context, tmp_path / "quarantine") for context in contexts]
+    first, second = pools[0].take(), pools[1].take()
+    try:
+        assert [first.name, second.name] == ["qemu-an547.1", "qemu-an547.2"]
+        with pytest.raises(InfrastructureError) as caught:
+            pools[2].take()
+        assert caught.value.kind == "board-busy"
+        second.release()
+        second = pools[2].take()
+        assert second.name == "qemu-an547.2"
+    finally:
+        first.release()
+        second.release()
+    assert not [path for path in (tmp_path / "run").rglob("*") if path.is_file()]

@@ -226,6 +226,14 @@ def test_run_finds_suites_by_name_here_first_then_those_that_came_along(here: Pa
     assert "--tfm-build=fw" in told
 
 
+def test_run_on_several_boards_has_a_process_for_each(here: Path) -> None:
+    told = arguments("--target", "mine", "--count", "3")
+    assert "--tfm-count=3" in told
+    assert told[-2:] == ["-n", "3"]
+    assert arguments("--target", "mine", "--count", "3", "--", "-n2")[-1] == "-n2"
+    assert "-n" not in arguments("--target", "mine", "--count", "1")
+
+
 def test_run_without_a_name_runs_every_suite(here: Path) -> None:
     told = arguments("--target", "mine")
     names = {Path(word).name for word in told if not word.startswith("-")}

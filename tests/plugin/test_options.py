@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 
 import pytest
-from tfm_harness.plugin.options import OPTIONS, Option
+from tfm_harness.plugin.combinations import load_combinations
+from tfm_harness.plugin.options import OPTIONS, Option, Setting
 
 from tests.plugin.conftest import Project
+from tests.reference_firmware import FIRMWARE, needs_firmware
 
 TEST = "def test_it(device): pass\n"
 
@@ -227,3 +229,27 @@ def test_a_folder_of_the_user_called_harness_hides_nothing(project: Project) -> 
         sys.executable, "-m", "pytest", "--tfm-target=bench", "--tfm-build=fw", "-p", "no:cacheprovider", timeout=180
     )
     result.assert_outcomes(passed=1)
+
+
+@needs_firmware
+@pytest.mark.parametrize(("given", "boards"), [("3", 3), ("1", 1), ("", 1)])
+def test_the_number_of_boards_can_be_given(given: str, boards: int) -> None:
+    by_name = {option.name: option for option in OPTIONS}
+
+    def said(name: str, *values: str) -> Setting:
+        return Setting(values, "the test", by_name[name])
+
+    (combination,) = load_combinations(
+        said("target", "qemu-an547"), said("build", str(FIRMWARE / "build.yaml")), said("policy"),
+        count=said("count", *([given] if given else [])),
+    )  # fmt: skip
+    assert len(combination.members) == boards
+    assert combination.members[-1].name == ("qemu-an547" if boards == 1 else f"qemu-an547.{boards}")
+
+
+@pytest.mark.parametrize("wrong", ["0", "65"])
+def test_a_number_of_boards_that_cannot_be_is_refused(project: Project, wrong: str) -> None:
+    project.test("def test_it(): pass")
+    result = project.run(f"--tfm-count={wrong}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*count cannot be '{wrong}'*", "*expected: a number of boards, 1 to 64*"])

@@ -96,11 +96,16 @@ class EmulatedBoard(Board):
     def acquire(self) -> None:
         """See `Board`. A board of fresh identity shares nothing, so any number of sessions may have one.
 
+        In one run of several processes each has another board all the same: records tell boards apart by name.
+
         Raises:
             InfrastructureError: kind ``board-busy``, ``state-dir``, ``identity``.
         """
         if self.context.fresh_identity:
-            self._locks = [acquire_numbered(self.name, self.context.state_dir, self._about)]
+            run = self.context.shared_dir
+            self._locks = [] if run is None else [BoardLock(self.name, run, self._about, passing=True)]
+            acquire_all(self._locks, self.target.timeouts.acquire)
+            self._locks.append(acquire_numbered(self.name, self.context.state_dir, self._about))
         else:
             acquire_all(self._locks, self.target.timeouts.acquire)
         try:

@@ -134,12 +134,20 @@ class BoardLock:
         state_dir: the user's state folder.
         about: what others shall read about the holder (``target``, ``run_dir``).
         shared: it belongs to the host, not to the user: no other user may hold it either.
+        passing: its file is removed with its release.
     """
 
     def __init__(
-        self, name: str, state_dir: Path, about: Mapping[str, str] | None = None, *, shared: bool = False
+        self,
+        name: str,
+        state_dir: Path,
+        about: Mapping[str, str] | None = None,
+        *,
+        shared: bool = False,
+        passing: bool = False,
     ) -> None:
         self.name = name
+        self._passing = passing
         self.shared = shared
         self.path = (host_folder() if shared else lock_dir(state_dir)) / _file_name(name)
         self._about = {} if shared else dict(about or {})  # others need not know where a user keeps what
@@ -219,6 +227,9 @@ class BoardLock:
         """Give the lock back. Safe to call twice."""
         if self.held:
             keep_back(self._fd)
+            with contextlib.suppress(OSError):
+                if self._passing:  # while it is held: who waits for it looks whether the file is still there
+                    self.path.unlink()
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, 0)
             with contextlib.suppress(OSError):  # a tool that goes on in the background shares the descriptor

@@ -78,6 +78,8 @@ def pytest_arguments(args: argparse.Namespace) -> list[str]:
             command += [option.flag] * bool(value)
         else:
             command += [f"{option.flag}={item}" for item in (value if option.kind == "list" else [value]) or () if item]
+    if args.count not in {None, "1"} and not any(word.startswith(("-n", "--numprocesses")) for word in args.rest):
+        command += ["-n", args.count]  # a test process for each
     if args.junitxml:
         command.append(f"--junitxml={args.junitxml}")
     return [*command, *args.rest]

@@ -24,7 +24,13 @@ __all__ = ["load_combinations", "run_context"]
 
 
 def load_combinations(
-    targets: Setting, builds: Setting, policy: Setting, *, pool: bool = False, boards: Setting | None = None
+    targets: Setting,
+    builds: Setting,
+    policy: Setting,
+    *,
+    pool: bool = False,
+    boards: Setting | None = None,
+    count: Setting | None = None,
 ) -> tuple[TargetBuild, ...]:
     """Every target with every build; with `pool` the targets are alternatives to each other.
 
@@ -32,6 +38,7 @@ def load_combinations(
         targets, builds, policy: what was asked for.
         pool: whether the targets are alternatives.
         boards: names of the only boards that may serve; None or none: all.
+        count: how many boards like each target there are; None or empty: as the target says.
 
     Raises:
         ConfigError: one of the two is missing, a file is wrong, a name is given twice, an image is broken or signed by
@@ -48,6 +55,8 @@ def load_combinations(
                 hint=f"`tfm-harness {given.option.name}s` lists what is known",
             )
     loaded_targets = [_from(targets, value, load_target) for value in _unique(targets)]
+    if count is not None and count.text:
+        loaded_targets = [target.model_copy(update={"count": int(count.text)}) for target in loaded_targets]
     loaded_builds = [_from(builds, value, load_build) for value in _unique(builds)]
     for build in loaded_builds:
         refuse_other_signers(build, without_key=False)  # the suite boot asks for the key

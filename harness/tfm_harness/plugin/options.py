@@ -9,10 +9,11 @@ its origin, so that an error can say where it came from.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tfm_harness.config.environment import PREFIX, check_environment
 from tfm_harness.errors import ConfigError
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["OPTIONS", "Option", "Setting", "add_options", "check_names", "check_old_flags", "setting", "settings"]
 
 
+_BOARDS: Final = re.compile(r"[1-9]|[1-5][0-9]|6[0-4]")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
     """One setting.
@@ -31,7 +35,7 @@ class Option:
     Attributes:
         name: with dashes; the flag is ``--tfm-name``, the ini key ``tfm_name``, the environment
             variable ``TFM_HARNESS_`` and the name in capitals. ``tfm-harness run`` takes ``--name``.
-        kind: ``text``, ``list`` (repeatable), ``flag``, ``seconds``, ``percent`` or ``choice``.
+        kind: ``text``, ``list`` (repeatable), ``flag``, ``seconds``, ``percent``, ``boards`` or ``choice``.
     """
 
     name: str
@@ -105,6 +109,12 @@ OPTIONS = (
         kind="list",
         metavar="NAME",
         help="of a pool or of a target with a `count`: only this board; repeatable",
+    ),
+    Option(
+        name="count",
+        kind="boards",
+        metavar="N",
+        help="so many boards like each target side by side, as its `count` says; for targets of virtual boards",
     ),
     Option(
         name="only",
@@ -307,6 +317,8 @@ def setting(config: pytest.Config, name: str) -> Setting:
             valid = False
         if not valid:
             raise _wrong(found, "a percentage, 0 to 100")
+    if option.kind == "boards" and found.text and not _BOARDS.fullmatch(found.text):
+        raise _wrong(found, "a number of boards, 1 to 64")
     if option.kind == "flag" and found.text.lower() not in {"", "0", "1", "true", "false", "yes", "no", "on", "off"}:
         raise _wrong(found, "true or false")
     return found

@@ -62,8 +62,9 @@ def activate(config: pytest.Config) -> HarnessPlugin:
     """
     options = settings(config)
     combinations = load_combinations(
-        options["target"], options["build"], options["policy"], pool=options["pool"].on, boards=options["board"]
-    )
+        options["target"], options["build"], options["policy"],
+        pool=options["pool"].on, boards=options["board"], count=options["count"],
+    )  # fmt: skip
     pool.check_workers(config, combinations)
     plugin = HarnessPlugin(config, options, combinations)
     config.pluginmanager.register(plugin, "tfm_harness_session")
