@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 from tfm_harness import Bench, Burned, Check, Checks, Device, Refused, ResetKind, Verifier, VirtualBoard
-from tfm_harness.verify import EncryptedMessage, messages_in, object_aad
+from tfm_harness.verify import EncryptedMessage, messages_in, object_aad, reference_symmetric_key
 
 pytestmark = pytest.mark.needs("protected-storage", "describe")
 
@@ -372,10 +372,17 @@ def test_what_is_lost_is_said_and_can_be_stored_anew(storage: Storage, device: D
 def test_write_once_and_a_full_store(storage: Storage, device: Device, checks: Checks, virtual: VirtualBoard) -> None:
     """On a board that keeps nothing yet: what is stored for good can not be taken away again."""
     commands = device.test_commands
-    with virtual.other_board(Burned(huk=hashlib.sha256(b"TEST_ONLY write once").digest())):
+    secret = hashlib.sha256(b"TEST_ONLY write once").digest()
+    with virtual.other_board(Burned(huk=secret)):
         at, message = storage.set(A, b"for good", flags=WRITE_ONCE)
         whole = storage.flash.read()[at : at + message.size]
         checks.equal(READ_BACK, commands.ps_get(A).flags, WRITE_ONCE, subject="flags")
+        key, head, nonce = reference_symmetric_key(secret, "storage"), whole[: -len(message.ciphertext)], message.nonce
+        assert nonce is not None
+        with storage.flash.changed(at, head + encrypted(key, nonce, b"by hosts", object_aad(A))):
+            storage.refused(EXCHANGED, A, "made for an object that is not stored for good")
+        with storage.flash.changed(at, head + encrypted(key, nonce, b"by hosts", object_aad(A, flags=WRITE_ONCE))):
+            checks.equal(EXCHANGED, storage.get(A), b"by hosts", subject="a right message that the host made")
         checks.equal(READ_BACK, status_of(lambda: commands.ps_set(A, b"other")), -133, subject="written again")
         checks.equal(READ_BACK, status_of(lambda: commands.ps_remove(A)), -133, subject="removed")
         with storage.flash.changed(at, bytes([whole[0] ^ 1])):
