@@ -13,6 +13,7 @@ from tfm_harness.protocol.smp import (
     GROUP_OS,
     HEADER,
     MAX_PACKET,
+    RAW_SEQUENCE,
     Command,
     DeviceStats,
     Op,
@@ -76,8 +77,8 @@ LIMITS = Check(
 
 
 def packet(payload: bytes, *, op: int = Op.WRITE, version: int = 1, group: int = GROUP_OS, command: int = 0) -> bytes:
-    """A message with any version field; sequence number 77."""
-    return HEADER.pack(op | version << 3, 0, len(payload), group, 77, command) + payload
+    """A message with any version field; its answer is nobody else's."""
+    return HEADER.pack(op | version << 3, 0, len(payload), group, RAW_SEQUENCE, command) + payload
 
 
 def echo(size: int) -> bytes:
@@ -381,7 +382,7 @@ def test_every_version_is_answered_in_its_own_form(device: Device, checks: Check
         held, expected = (new if version else old)(body), f"the form of version {version + 1}"
     checks(VERSIONS, held, expected=expected, seen=body, subject=subject)
     checks.equal(VERSIONS, answer.data[0] >> 3 & 3, min(version, 1), subject=f"{subject}: version of the answer")
-    checks.equal(VERSIONS, answer.data[6], 77, subject=f"{subject}: sequence number")
+    checks.equal(VERSIONS, answer.data[6], RAW_SEQUENCE, subject=f"{subject}: sequence number")
 
 
 @pytest.mark.parametrize("more", [b"\0", b"\xa0", b"\xf6", b"\xff", bytes(64)], ids=lambda more: more[:4].hex())

@@ -12,6 +12,7 @@ from tfm_harness.protocol.smp import (
     GROUP_INFERENCE,
     GROUP_OS,
     HEADER,
+    RAW_SEQUENCE,
     Command,
     Op,
     Packet,
@@ -370,12 +371,12 @@ def lines_of(data: bytes, *sizes: int, end: bytes = b"\n") -> bytes:
 
 def answers(test_commands: SmpDriver, data: bytes) -> list[bytes]:
     """The answers to raw bytes, and to the question that is asked behind them."""
-    test_commands.link.send_raw(data + encode_frame(message("end", sequence=255)))
+    test_commands.link.send_raw(data + encode_frame(message("end", sequence=RAW_SEQUENCE)))
     found: list[bytes] = []
     deadline = time.monotonic() + test_commands.timeout
-    while not any(one[6] == 255 for one in found) and time.monotonic() < deadline:
+    while not any(one[6] == RAW_SEQUENCE for one in found) and time.monotonic() < deadline:
         found += [item.data for item in test_commands.link.drain(quiet=0.01) if isinstance(item, Packet)]
-    return [one for one in found if one[6] != 255]
+    return [one for one in found if one[6] != RAW_SEQUENCE]
 
 
 def test_lines_may_be_cut_anywhere(device: Device, checks: Checks) -> None:

@@ -10,6 +10,7 @@ from tfm_harness.protocol.smp import (
     GROUP_INFERENCE,
     GROUP_OS,
     MAX_PACKET,
+    RAW_SEQUENCE,
     Command,
     Header,
     Op,
@@ -102,7 +103,7 @@ def test_log_lines_do_not_disturb_frames(device: Device, checks: Checks) -> None
 
 def damaged(kind: str) -> bytes:
     """A frame that must be dropped."""
-    good = encode_frame(Header.pack(Op.WRITE, GROUP_OS, 0, 77, 4) + cbor.encode({"d": ""}))
+    good = encode_frame(Header.pack(Op.WRITE, GROUP_OS, 0, RAW_SEQUENCE, 4) + cbor.encode({"d": ""}))
     match kind:
         case "crc":
             return good[:12] + (b"A" if good[12:13] != b"A" else b"B") + good[13:]

@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     )
     from tfm_harness.protocol.smp.client import PHASES, SmpDriver
     from tfm_harness.protocol.smp.frame import MAX_PACKET, FrameDecoder, Packet, encode_frame
-    from tfm_harness.protocol.smp.header import DOCUMENTED, GROUP_INFERENCE, GROUP_OS, HEADER, Command, Header, Op
+    from tfm_harness.protocol.smp.header import (
+        DOCUMENTED,
+        GROUP_INFERENCE,
+        GROUP_OS,
+        HEADER,
+        RAW_SEQUENCE,
+        Command,
+        Header,
+        Op,
+    )
     from tfm_harness.protocol.smp.link import Request
     from tfm_harness.protocol.smp.services import run_request
     from tfm_harness.protocol.smp.test_commands import TRACE_LIFECYCLE, PsaCall
@@ -39,7 +48,7 @@ _HOMES = {
     ),
     "client": ("PHASES", "SmpDriver"),
     "frame": ("MAX_PACKET", "FrameDecoder", "Packet", "encode_frame"),
-    "header": ("DOCUMENTED", "GROUP_INFERENCE", "GROUP_OS", "HEADER", "Command", "Header", "Op"),
+    "header": ("DOCUMENTED", "GROUP_INFERENCE", "GROUP_OS", "HEADER", "RAW_SEQUENCE", "Command", "Header", "Op"),
     "link": ("Request",),
     "services": ("run_request",),
     "test_commands": ("TRACE_LIFECYCLE", "PsaCall"),
@@ -52,6 +61,7 @@ __all__ = [
     "HEADER",
     "MAX_PACKET",
     "PHASES",
+    "RAW_SEQUENCE",
     "TRACE_LIFECYCLE",
     "Command",
     "DeviceStats",

@@ -10,9 +10,21 @@ import enum
 import struct
 from dataclasses import dataclass
 
-__all__ = ["DOCUMENTED", "GROUP_INFERENCE", "GROUP_OS", "HEADER", "Command", "Header", "Op", "OsCommand"]
+__all__ = [
+    "DOCUMENTED",
+    "GROUP_INFERENCE",
+    "GROUP_OS",
+    "HEADER",
+    "RAW_SEQUENCE",
+    "Command",
+    "Header",
+    "Op",
+    "OsCommand",
+]
 
 HEADER = struct.Struct(">BBHHBB")
+RAW_SEQUENCE = 0xFF
+"""Of messages that tests make by hand: no request of the link has it, so no answer to one is taken for the other's."""
 """The header of an SMP packet, 8 bytes: operation and version, flags, length, group, sequence number, command."""
 GROUP_OS = 0
 """MCUmgr's group of the operating system: echo, reset, parameters."""

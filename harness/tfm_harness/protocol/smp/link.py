@@ -23,7 +23,7 @@ from tfm_harness.console.base import Console, Mark
 from tfm_harness.console.deadline import Deadline
 from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError, ProductError
 from tfm_harness.protocol.smp.frame import MAX_PACKET, BadFrame, FrameDecoder, LogLine, Packet, encode_frame
-from tfm_harness.protocol.smp.header import HEADER, Header, Op
+from tfm_harness.protocol.smp.header import HEADER, RAW_SEQUENCE, Header, Op
 from tfm_harness.protocol.smp.text import log_tail
 
 __all__ = ["Answer", "LinkStats", "Request", "SmpLink"]
@@ -284,7 +284,7 @@ class SmpLink:
         return found
 
     def _send(self, request: Request) -> tuple[int, Header, bytes]:
-        self._sequence = (self._sequence + 1) & 0xFF
+        self._sequence = (self._sequence + 1) % RAW_SEQUENCE
         sequence = self._sequence
         for past in (self._given_up, self._done):
             while sequence in past:  # the number comes round: it now means this request
