@@ -33,9 +33,11 @@ REFERENCE = ROOT / "fw_builds" / "reference"
 BAD_CABLE, SLOWER, BROKEN_ATTESTATION = 4, 5, 6
 FAULT = "ATTEST_OTHER_IMAGE"
 CABLED = '''
-"""A QEMU board whose console goes away some seconds after the flash, when its name stands in the target."""
+"""A QEMU board whose console goes away a second or two after the flash and stays so, when its name is in the target."""
+import contextlib
 import random
 import threading
+import time
 from typing import Literal
 
 from tfm_harness.boards.qemu.board import QemuBoard
@@ -55,9 +57,15 @@ class CabledBoard(QemuBoard):
         super().flash(build)
         if self.target.bad_cable == self.name:
             seconds = random.Random(str(self.context.run_dir)).uniform(0.5, 2.0)
-            timer = threading.Timer(seconds, self.console("ns").close)
+            timer = threading.Timer(seconds, self._pull)
             timer.daemon = True
             timer.start()
+
+    def _pull(self):
+        while True:
+            with contextlib.suppress(Exception):
+                self.console("ns").close()
+            time.sleep(0.1)
 '''
 PROVE = """
 def test_it_serves(device):

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tfm_harness.errors import HarnessBug
+from tfm_harness.evidence import documents
 from tfm_harness.evidence.bom import bom_bytes, check_bom, make_bom
 from tfm_harness.evidence.bundle import Extra, make_bundle
 from tfm_harness.evidence.make import make_whole_bundle
@@ -19,7 +20,8 @@ from tfm_harness.evidence.signers import load_signer, load_verification_keys, th
 from tfm_harness.evidence.verified import verify_bundle
 from tfm_harness.findings import Policy, Report
 from tfm_harness.latency.clock import ClockQuality
-from tfm_harness.report.storage import load_run
+from tfm_harness.report.digests import package_digest
+from tfm_harness.report.storage import load_run, save_run
 from tfm_harness.trust.kept import read_kept
 
 from tests.evidence.conftest import COMBINATION, MODEL
@@ -120,3 +122,25 @@ def test_an_attestation_result_that_does_not_follow(
     report = Report(policy=Policy.PRODUCTION)
     verify_bundle(tmp_path / "lie.evidence", load_verification_keys([signing_key[1]]), report)
     assert [finding.id for finding in report.failed] == ["evidence.results-again"], report.failed
+
+
+@pytest.mark.parametrize("lie", [False, True])
+def test_a_bill_of_materials_that_says_something_else_is_named(
+    run_dir: Path, signing_key: tuple[str, Path], tmp_path: Path, lie: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_run(replace(load_run(run_dir), package_sha256=package_digest()), run_dir / "run.json")
+    with monkeypatch.context() as patched:
+        if lie:
+            real = documents.make_bom
+
+            def better(*args: Any, **options: Any) -> dict[str, Any]:
+                plain: dict[str, Any] = json.loads(json.dumps(real(*args, **options)).replace("40 of 40", "41 of 41"))
+                return plain
+
+            patched.setattr(documents, "make_bom", better)
+        make_whole_bundle(run_dir, [load_signer(signing_key[0])], tmp_path / "x.evidence")
+    report = Report(policy=Policy.PRODUCTION)
+    found = verify_bundle(tmp_path / "x.evidence", load_verification_keys([signing_key[1]]), report)
+    assert found.judged["bills of materials"] == 1
+    assert {one.id for one in report.failed} == ({"evidence.bom-again"} if lie else set())
+    assert not lie or "41 of 41" in report.failed[0].seen

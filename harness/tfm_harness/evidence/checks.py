@@ -53,6 +53,9 @@ ACCOUNTED = _declare(
 IMAGES_AGAIN = _declare(
     "images-again", "signed images, judged again, verify with the build's keys", "MCUboot image format"
 )
+BOM_AGAIN = _declare(
+    "bom-again", "the bill of materials, made again from the record and the images, is the signed one", "CycloneDX 1.6"
+)
 RESULTS_AGAIN = _declare(
     "results-again", "attestation results, derived again from the evidence, say the same", "draft-ietf-rats-ear"
 )

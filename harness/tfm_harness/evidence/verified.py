@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tfm_harness.errors import HarnessError
 from tfm_harness.evidence import checks as check
 from tfm_harness.evidence.accounted import check_accounted
+from tfm_harness.evidence.documents import judge_bom
 from tfm_harness.evidence.dsse import SigningKey
 from tfm_harness.evidence.figures import judge_images, judge_latency, judge_parity
 from tfm_harness.evidence.follows import check_statements, check_verdict, check_waivers
@@ -19,6 +20,7 @@ from tfm_harness.evidence.results_again import judge_results
 from tfm_harness.evidence.statements import made_at
 from tfm_harness.evidence.timestamp import Stamp, check_stamp
 from tfm_harness.findings import Report
+from tfm_harness.report.digests import package_digest
 from tfm_harness.report.record import RunRecord
 from tfm_harness.report.storage import parse_run
 from tfm_harness.trust.kept import KeptItem, is_whole, read_kept
@@ -103,6 +105,10 @@ def verify_bundle(
     judged["parity sessions"], left = judge_parity(bundle, run, report, engine)
     judged["latency series"] = judge_latency(run, report)
     judged["attestation results"] = judge_results(bundle, run, kept, keys, report)
+    if run.package_sha256 == package_digest():
+        judged["bills of materials"] = judge_bom(bundle, run, report)
+    elif count := len(bundle.by_role("bill of materials")):
+        left["the bill of materials was made by another version of the harness"] = count
     absent = [file for file in bundle.files.values() if file.path not in bundle.content]
     for role in sorted({file.role for file in absent}):
         left[f"{role}s are not in the bundle"] = sum(file.role == role for file in absent)
