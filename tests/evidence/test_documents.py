@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from tfm_harness.errors import HarnessBug
-from tfm_harness.evidence import documents
 from tfm_harness.evidence.bom import bom_bytes, check_bom, make_bom
 from tfm_harness.evidence.bundle import Extra, make_bundle
 from tfm_harness.evidence.make import make_whole_bundle
@@ -131,13 +130,13 @@ def test_a_bill_of_materials_that_says_something_else_is_named(
     save_run(replace(load_run(run_dir), package_sha256=package_digest()), run_dir / "run.json")
     with monkeypatch.context() as patched:
         if lie:
-            real = documents.make_bom
+            real = make_bom
 
             def better(*args: Any, **options: Any) -> dict[str, Any]:
                 plain: dict[str, Any] = json.loads(json.dumps(real(*args, **options)).replace("40 of 40", "41 of 41"))
                 return plain
 
-            patched.setattr(documents, "make_bom", better)
+            patched.setattr("tfm_harness.evidence.documents.make_bom", better)
         make_whole_bundle(run_dir, [load_signer(signing_key[0])], tmp_path / "x.evidence")
     report = Report(policy=Policy.PRODUCTION)
     found = verify_bundle(tmp_path / "x.evidence", load_verification_keys([signing_key[1]]), report)
