@@ -25,8 +25,7 @@ def utf16_codec(head: bytes) -> str | None:
         if len(body) < 8 and not marked:
             continue
         zeros = body[_UTF16[codec] :: 2].count(0)
-        text = body.decode(codec, "replace")
-        if _is_text(text) and (not body or zeros >= len(body) // 2 * 0.5):
+        if (not body or zeros >= len(body) // 2 * 0.5) and _is_text(body.decode(codec, "replace")):
             return codec
     return None
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tfm_harness.findings import Report
     from tfm_harness.verify.cose import CoseMessage
     from tfm_harness.verify.keys import KeyRing, PublicKey, VerificationKey
+    from tfm_harness.verify.result_profile import ResultProfile
+    from tfm_harness.verify.results import ResultExpectations
     from tfm_harness.verify.signatures import SignatureRecord
     from tfm_harness.verify.token import TokenExpectations
 
@@ -95,15 +97,19 @@ def _judge_result(args: argparse.Namespace, data: bytes, build: Build | None, re
     from tfm_harness.config.result_profile import build_result_profile, read_result_profile
     from tfm_harness.verify.results import ResultExpectations, verify_result
 
-    if args.profile:
-        profile = read_result_profile(args.profile)
-    else:
-        profile = build_result_profile(build) if build else read_result_profile("tfm-harness-reference")
-    expected = ResultExpectations(
-        nonce=octets(args.nonce, "nonce"),
-        model_id=hashlib.sha256(read_bytes(args.model, "model")).digest() if args.model else None,
-        input_data=read_bytes(args.input, "input") if args.input else None,
-    )
+    known: tuple[ResultProfile, ResultExpectations] | None = getattr(args, "expected_result", None)
+    if known is None:
+        if args.profile or build is None:
+            profile = read_result_profile(args.profile or "tfm-harness-reference")
+        else:
+            profile = build_result_profile(build)
+        expected = ResultExpectations(
+            nonce=octets(args.nonce, "nonce"),
+            model_id=hashlib.sha256(read_bytes(args.model, "model")).digest() if args.model else None,
+            input_data=read_bytes(args.input, "input") if args.input else None,
+        )
+        known = args.expected_result = profile, expected  # made once for a whole folder
+    profile, expected = known
     result = verify_result(data, profile=profile, keys=_ring(args, build, "results"), expected=expected, report=report)
     _remember_message(args, result.message, result.key, report, new_each_time=not result.may_repeat)
     return result

@@ -23,8 +23,7 @@ from tfm_harness.safe_text import safe_json
 
 if TYPE_CHECKING:
     from tfm_harness.config.build import Build
-    from tfm_harness.findings import Report
-    from tfm_harness.verify.signatures import SignatureRecord
+    from tfm_harness.verify.signatures import Reuse
 
 __all__ = ["Outcome", "judge_folder"]
 
@@ -39,15 +38,28 @@ class Outcome:
     Attributes:
         failed: checks that failed, with what was seen.
         error: why it could not be judged; empty when it was.
-        record: its signature, where a key verified one.
-        point: the key of that signature.
     """
 
     name: str
     failed: tuple[tuple[str, str], ...] = ()
     error: str = ""
-    record: SignatureRecord | None = field(default=None, repr=False)
-    point: bytes = b""
+
+
+@dataclass(slots=True)
+class _Judged:
+    """What became of some files, in few objects: it goes from one process to another.
+
+    Attributes:
+        passed: how many hold.
+        others: the files that do not, or that could not be judged.
+        signatures: members of the `SignatureRecord` of each message that a key verified.
+        points: the keys of these signatures, by thumbprint.
+    """
+
+    passed: int = 0
+    others: list[Outcome] = field(default_factory=list)
+    signatures: list[tuple[bytes, bytes, bytes, bytes, int, str]] = field(default_factory=list)
+    points: dict[bytes, bytes] = field(default_factory=dict)
 
 
 def judge_folder(args: argparse.Namespace, policy: Policy, jobs: int) -> int:
@@ -57,7 +69,7 @@ def judge_folder(args: argparse.Namespace, policy: Policy, jobs: int) -> int:
         ConfigError: nothing to judge, no key, an unknown build.
     """
     folder = Path(args.file)
-    files = sorted(str(path) for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    files = sorted(_files(folder))
     if not files:
         raise ConfigError("the folder holds no file", kind="empty", where=str(folder))
     _prepare(args, policy)  # a wrong key or build is told once, before anything is judged
@@ -65,37 +77,59 @@ def judge_folder(args: argparse.Namespace, policy: Policy, jobs: int) -> int:
     counts: Counter[str] = Counter()
     failing: list[Outcome] = []
     reuses: list[str] = []
-    from tfm_harness.findings import Report
-    from tfm_harness.verify.keys import PublicKey
-    from tfm_harness.verify.signatures import SignatureLedger, check_signatures
+    from tfm_harness.verify.signatures import SignatureLedger, SignatureRecord
 
     ledger = SignatureLedger()
-    for outcome in _outcomes(args, policy, files, jobs):
-        counts["failed" if outcome.failed else "not judged" if outcome.error else "passed"] += 1
-        if (outcome.failed or outcome.error) and len(failing) < 10_000:
-            failing.append(outcome)
-        if outcome.record is not None:
-            across = Report(policy=policy)
-            check_signatures([(outcome.record, PublicKey.from_point(outcome.point))], across, ledger=ledger)
-            reuses += [f"{finding.where}: {finding.seen}" for finding in across.failed]
+    for judged in _judge_all(args, policy, files, jobs):
+        counts["passed"] += judged.passed
+        for outcome in judged.others:
+            counts["failed" if outcome.failed else "not judged"] += 1
+        failing += judged.others[: 10_000 - len(failing)]
+        for members in judged.signatures:
+            reuse = ledger.add(SignatureRecord(*members))
+            if reuse is not None:
+                reuses.append(_told(reuse, judged.points[reuse.second.key]))
     seconds = time.monotonic() - began
     sys.stdout.write(_json(counts, failing, reuses) if args.json else _text(counts, failing, reuses, seconds))
     return 0 if counts["passed"] == len(files) and not reuses else 1
 
 
-def _outcomes(args: argparse.Namespace, policy: Policy, files: Sequence[str], jobs: int) -> Iterator[Outcome]:
+def _files(folder: Path) -> Iterator[str]:
+    """The paths of all files in a folder and the folders below, hidden ones left out."""
+    below = [str(folder)]
+    while below:
+        with os.scandir(below.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    below.append(entry.path)
+                elif not entry.name.startswith(".") and entry.is_file():
+                    yield entry.path
+
+
+def _told(reuse: Reuse, point: bytes) -> str:
+    """Which two messages have one r, and what follows from it."""
+    from tfm_harness.findings import Report
+    from tfm_harness.verify.keys import PublicKey
+    from tfm_harness.verify.signatures import check_signatures
+
+    key, report = PublicKey.from_point(point), Report()
+    check_signatures([(reuse.first, key), (reuse.second, key)], report)
+    return "; ".join(f"{finding.where}: {finding.seen}" for finding in report.failed)
+
+
+def _judge_all(args: argparse.Namespace, policy: Policy, files: Sequence[str], jobs: int) -> Iterator[_Judged]:
     chunks = [files[at : at + _CHUNK] for at in range(0, len(files), _CHUNK)]
     if jobs == 1 or len(chunks) == 1:
         for chunk in chunks:
-            yield from _judge_chunk(chunk)
+            yield _judge_chunk(chunk)
         return
     # spawn: a forked child would inherit the locks and descriptors of whatever else this process does
     context = multiprocessing.get_context("spawn")
     # Keys do not go to other processes: each reads its own.
-    bare = argparse.Namespace(**{name: v for name, v in vars(args).items() if name not in {"ring", "expected_token"}})
+    own = {"ring", "expected_token", "expected_result"}
+    bare = argparse.Namespace(**{name: value for name, value in vars(args).items() if name not in own})
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare, initargs=(bare, policy)) as pool:
-        for outcomes in pool.map(_judge_chunk, chunks):
-            yield from outcomes
+        yield from pool.map(_judge_chunk, chunks)
 
 
 _prepared: tuple[argparse.Namespace, Policy, Build | None] | None = None
@@ -111,13 +145,15 @@ def _prepare(args: argparse.Namespace, policy: Policy) -> None:
     _prepared = args, policy, build
 
 
-def _judge_chunk(files: Sequence[str]) -> list[Outcome]:
+def _judge_chunk(files: Sequence[str]) -> _Judged:
     assert _prepared is not None  # noqa: S101 - the initializer ran
-    args, policy, build = _prepared
-    return [_judge_file(name, args, policy, build) for name in files]
+    judged = _Judged()
+    for name in files:
+        _judge_file(name, *_prepared, judged)
+    return judged
 
 
-def _judge_file(name: str, args: argparse.Namespace, policy: Policy, build: Build | None) -> Outcome:
+def _judge_file(name: str, args: argparse.Namespace, policy: Policy, build: Build | None, judged: _Judged) -> None:
     from tfm_harness.cli.verify_files import read_evidence
     from tfm_harness.cli.verify_judges import JUDGES
     from tfm_harness.findings import Report
@@ -129,12 +165,17 @@ def _judge_file(name: str, args: argparse.Namespace, policy: Policy, build: Buil
         data = read_evidence(name, what=args.evidence)
         content = JUDGES[args.evidence](args, data, build, report)
     except HarnessError as error:
-        return Outcome(name, error=error.message)
-    failed = tuple((finding.id, finding.seen) for finding in report.failed)
+        judged.others.append(Outcome(name, error=error.message))
+        return
+    if report.failed:
+        judged.others.append(Outcome(name, tuple((finding.id, finding.seen) for finding in report.failed)))
+    else:
+        judged.passed += 1
     key, message = getattr(content, "key", None), getattr(content, "message", None)
     if isinstance(key, PublicKey) and message is not None:
-        return Outcome(name, failed, record=record_signature(message, key, where=name), point=key.point)
-    return Outcome(name, failed)
+        one = record_signature(message, key, where=name)
+        judged.signatures.append((one.key, one.r, one.s, one.digest, one.algorithm, one.where))
+        judged.points[one.key] = key.point
 
 
 def _text(counts: Counter[str], failing: Sequence[Outcome], reuses: Sequence[str], seconds: float) -> str:
