@@ -26,6 +26,8 @@ MODULES: Final = {
     "smp": ("benchmarks.smp.bench_round_trip", 600.0),
     "parity": ("benchmarks.parity.throughput", 900.0),
     "verify": ("benchmarks.verify.bench_verify", 600.0),
+    "verify-many": ("benchmarks.verify.bench_many", 600.0),
+    "scale": ("benchmarks.farm.scale", 600.0),
     "suites": ("benchmarks.plugin.bench_suites", 2400.0),
     "pool": ("benchmarks.boards.pool", 3600.0),
 }
