@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import socket
 import sys
 from pathlib import Path
 
 import pytest
+from tfm_harness.testing import smp_frame
 
 from benchmarks import compare
+from benchmarks.farm.scale import Helper
 from benchmarks.results import FOLDER, Results, rounds_within
-from benchmarks.run_all import run
+from benchmarks.run_all import MODULES, ROOT, run
 
 
 @pytest.fixture
@@ -93,3 +97,34 @@ def test_what_is_no_result_is_refused(tmp_path: Path, content: str) -> None:
     with pytest.raises(SystemExit) as end:
         compare.main([str(tmp_path)])
     assert end.value.code == 2
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_benchmark_is_there_and_told_of(name: str) -> None:
+    assert importlib.util.find_spec(MODULES[name][0]) is not None
+    assert f"| `{name}` |" in (ROOT / "docs" / "benchmarks.md").read_text()
+
+
+def test_a_simulated_board_answers_until_it_is_told_to_die() -> None:
+    echo = smp_frame(bytes([2 | 1 << 3, 0, 0, 6, 0, 0, 7, 0]) + b"\xa1\x61d\x62hi")
+    helper = Helper("benchmarks.farm.simulated", "2")
+    try:
+        ports = helper.hear()
+        boards = [socket.create_connection(("127.0.0.1", port), 20) for port in ports]
+        for board in boards:
+            board.settimeout(20)
+            assert board.recv(100) == b"[NS] ready\n"
+            board.sendall(echo)
+            assert board.recv(1000)
+        helper.tell("die 1")
+        heard = b"?"
+        while heard:  # the order may come after the next request
+            boards[1].sendall(echo)
+            heard = boards[1].recv(1000)
+        assert helper.hear()["died"] == 1
+        boards[0].sendall(echo)
+        assert boards[0].recv(1000)
+        for board in boards:
+            board.close()
+    finally:
+        helper.end()
