@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from tfm_harness.boards import placement
 from tfm_harness.boards.placement import choose_cpu
 from tfm_harness.boards.supervisor import spawn
 
@@ -61,3 +62,19 @@ def test_a_helper_on_one_cpu_leaves_everybody_else_free(tmp_path: Path) -> None:
     finally:
         for started in (child, free, gone):
             started.kill()
+
+
+def test_a_choice_is_kept_for_some_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: {2, 3})
+    now, looks = [0.0], []
+
+    def look(board: str, _proc: Path) -> int:
+        looks.append(board)
+        return 2 + len(looks) % 2
+
+    monkeypatch.setattr(placement, "choose_cpu", look)
+    chosen = placement.Placement(lambda: now[0], tmp_path)
+    assert [chosen.choose("desk") for _ in range(3)] == [3, 3, 3]
+    now[0] = 10.5
+    assert chosen.choose("desk") == 2
+    assert len(looks) == 2

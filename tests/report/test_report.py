@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import os
 import re
 import shutil
 import subprocess
+import weakref
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -360,3 +362,14 @@ def test_page_prints(sample_run: RunRecord, tmp_path: Path) -> None:
     write_html(sample_run, page)
     browse(page, tmp_path / "profile", f"--print-to-pdf={pdf}", "--no-pdf-header-footer")
     assert pdf.read_bytes()[:5] == b"%PDF-"
+
+
+def test_a_record_is_cleaned_once_and_not_kept(sample_run: RunRecord) -> None:
+    clean = harmless(replace(sample_run, name="first"))
+    assert harmless(clean) is clean
+    assert "\x1b" not in harmless(replace(clean, name="\x1b[2Jnew")).name
+    again = harmless(replace(clean, name="second"))
+    gone = weakref.ref(again)
+    del again
+    gc.collect()
+    assert gone() is None

@@ -10,13 +10,36 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-__all__ = ["choose_cpu"]
+__all__ = ["Placement", "choose_cpu"]
 
 _PROC = Path("/proc")
+_KEPT = 10.0
+
+
+class Placement:
+    """The CPU of one board's emulators, chosen anew after some seconds: to look at all processes takes long.
+
+    Args:
+        clock: seconds that only grow.
+        proc: as for `choose_cpu`.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, proc: Path = _PROC) -> None:
+        self._clock = clock
+        self._proc = proc
+        self._chosen: tuple[float, int | None] | None = None
+
+    def choose(self, board: str) -> int | None:
+        """As `choose_cpu`."""
+        now = self._clock()
+        if self._chosen is None or now - self._chosen[0] > _KEPT:
+            self._chosen = now, choose_cpu(board, self._proc)
+        return self._chosen[1]
 
 
 def choose_cpu(board: str, proc: Path = _PROC) -> int | None:

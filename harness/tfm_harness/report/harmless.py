@@ -10,6 +10,7 @@ import dataclasses
 import enum
 import functools
 import re
+import weakref
 from collections.abc import Hashable, Mapping
 from typing import Any, Final, TypeVar, cast
 
@@ -18,6 +19,8 @@ from tfm_harness.safe_text import safe
 __all__ = ["harmless", "needs_cleaning"]
 
 T = TypeVar("T")
+_last: weakref.ref[Any] | None = None
+"""The record that was cleaned last. Records cannot change."""
 
 # What `safe` would change, as it stands in JSON: a character that is not printable ASCII, an escape of one, the
 # beginning of a CI system's command.
@@ -31,7 +34,13 @@ def needs_cleaning(data: bytes) -> bool:
 
 def harmless(record: T) -> T:
     """The record with every text in it made safe, at any depth; the same object where nothing is to change."""
-    return cast("T", _clean(record))
+    global _last  # noqa: PLW0603 - a run's record is summed up, written and shown, one after the other
+    if _last is not None and _last() is record:
+        return record
+    cleaned = cast("T", _clean(record))
+    kept = hasattr(type(cleaned), "__weakref__") and dataclasses.is_dataclass(cleaned)
+    _last = weakref.ref(cleaned) if kept else None
+    return cleaned
 
 
 def _clean(value: Any) -> Any:  # noqa: ANN401 - whatever a record holds

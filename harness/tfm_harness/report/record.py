@@ -166,7 +166,7 @@ class BoardRun:
     consoles: tuple[ConsoleExcerpt, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class RunRecord:
     """Everything a run found.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from tfm_harness.boards.placement import choose_cpu
+from tfm_harness.boards.placement import Placement
 from tfm_harness.boards.qemu.command import command_line, older
 from tfm_harness.boards.qemu.known_machines import machine_error
 from tfm_harness.boards.supervisor import Child, spawn
@@ -66,6 +66,7 @@ class Machine:
         self._target = target
         self._log = log
         self._on_event = on_event
+        self._placement = Placement()
         self._monitor_end: socket.socket | None = None
         self._qmp: Qmp | None = None
 
@@ -108,7 +109,7 @@ class Machine:
             )
             passed = [*(sock.fileno() for sock in theirs.values()), *files]
             passed += [] if provisions.nv_fd is None else [provisions.nv_fd]
-            cpu = choose_cpu(self.name) if self._target.one_cpu else None
+            cpu = self._placement.choose(self.name) if self._target.one_cpu else None
             self.child = spawn(words, stderr_path=self._log, pass_fds=passed, cpu=cpu)
         except BaseException as error:
             for sock in ours.values():
