@@ -11,6 +11,8 @@ PEERS = {
     "pexpect": ["pexpect==4.9.0", "pyserial==3.5"],
     "labgrid": ["labgrid==26.0.1"],
     "pytest-embedded": ["pytest-embedded==2.9.3"],
+    "pycose": ["pycose==1.1.0", "cbor2==5.9.0"],  # pycose cannot decode anything with cbor2 6
+    "cwt": ["cwt==3.3.0", "cbor2==5.9.0"],
 }
 
 

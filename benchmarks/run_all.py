@@ -32,6 +32,10 @@ MODULES: Final = {
     "pool": ("benchmarks.boards.pool", 3600.0),
 }
 """Module and limit (seconds) of each. The first ones are short."""
+MORE: Final = {"verify": ("--peer",)}
+"""Further words of some."""
+LONG: Final = frozenset({"suites", "pool"})
+"""Those of which one round takes minutes."""
 
 
 def run(words: list[str], limit: float, folder: Path) -> str:
@@ -59,6 +63,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("name", nargs="*", help=f"only these of {', '.join(MODULES)}")
     parser.add_argument("--results", type=Path, default=ROOT / "build" / "benchmarks", metavar="DIR")
     parser.add_argument("--limit", type=float, metavar="SECONDS", help="for each, instead of its own")
+    parser.add_argument("--short", action="store_true", help=f"one round of {' and '.join(sorted(LONG))}")
     args = parser.parse_args(words)
     unknown = set(args.name) - set(MODULES)
     if unknown:
@@ -68,7 +73,8 @@ def main(words: list[str] | None = None) -> int:
         module, limit = MODULES[name]
         print(f"== {name}", flush=True)
         began = time.monotonic()
-        problem = run([sys.executable, "-m", module], args.limit or limit, args.results.resolve())
+        more = [*MORE.get(name, ()), *(["--rounds", "1"] if args.short and name in LONG else [])]
+        problem = run([sys.executable, "-m", module, *more], args.limit or limit, args.results.resolve())
         print(f"   {time.monotonic() - began:.0f} s{': ' + problem if problem else ''}", flush=True)
         problems += [f"{name}: {problem}"] if problem else []
     for problem in problems:
