@@ -72,6 +72,17 @@ def test_an_input_is_loaded_read_back_and_inferred() -> None:
     assert client.results() == tuple(answer.message.decode().split(","))
 
 
+@pytest.mark.parametrize("count", [1, 640, 4096])
+def test_results_of_many_outputs_are_one_long_line(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The autoencoder of the benchmark has 640; they come in pieces, as a UART hands them out."""
+    values = [-1234.5 - number for number in range(count)]
+    client, console, _ = opened(MlperfTinyFirmware(infer=lambda _: values))
+    whole = console.read_from
+    monkeypatch.setattr(console, "read_from", lambda mark, limit: whole(mark, limit=min(limit, 100)))
+    answer = client.infer(source=Source.HOST, data=INPUT)
+    assert answer.message.decode().split(",") == [f"{value:.3f}" for value in values]
+
+
 def test_the_same_input_is_loaded_once() -> None:
     firmware = MlperfTinyFirmware()
     client, _, _ = opened(firmware)
