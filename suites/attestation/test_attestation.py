@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 from tfm_harness import Bench, Check, Checks, Device, Refused, ResetKind, Verifier
-from tfm_harness.verify import CoseMessage, PublicKey, record_signature
+from tfm_harness.verify import CoseMessage, PublicKey, cbor, record_signature
 
 pytestmark = pytest.mark.needs("psa-token", "trusted-iak")
 
@@ -38,6 +38,11 @@ ORDER = Check(
     id="attestation.component-order",
     title="the components of the software stand in the order that is documented",
     requirement="docs/protocol.md, Identity; RFC 9783 s.4.4.1 (the order of the boot)",
+)
+FORM = Check(
+    id="attestation.form-documented",
+    title="the token's headers hold the algorithm alone, and its heads are the shortest",
+    requirement="docs/protocol.md, Identity; RFC 8949 s.4.1",
 )
 ZEROS = Check(
     id="attestation.signature-zeros",
@@ -158,6 +163,12 @@ def test_the_components_stand_in_the_order_of_the_boot(
         ["SPE", "NSPE", "MODEL"],
         subject="components",
     )
+    message = parsed.message
+    if message is not None:
+        checks.equal(FORM, (message.protected, message.unprotected), ({1: -7}, {}), subject="both headers")
+        odd = (*message.oddities, *cbor.decode(message.payload).oddities)
+        long = [one.offset for one in odd if one.kind == "preferred"]
+        checks.equal(FORM, long, [], subject="places of longer heads")
 
 
 @pytest.mark.needs("models")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 
 import pytest
-from tfm_harness import Burned, Check, Checks, Device, ResetKind, Verifier, VirtualBoard
+from tfm_harness import Bench, Burned, Check, Checks, Device, ResetKind, Verifier, VirtualBoard
 
 pytestmark = pytest.mark.needs("psa-token", "trusted-iak", "provision", "cold-reset")
 
@@ -13,6 +13,11 @@ LIFECYCLE = Check(
     id="attestation.lifecycle-provisioned",
     title="in every lifecycle state the claim is the value in the fuses, to the last bit",
     requirement="RFC 9783 s.4.3.1",
+)
+RESULTS = Check(
+    id="attestation.results-by-lifecycle",
+    title="in every lifecycle state results are signed with the key for results, too",
+    requirement="PSA Security Model 1.1 s.5.1; docs/protocol.md, Identity",
 )
 STATES = (0x0000, 0x00A5, 0x1000, 0x10FF, 0x2000, 0x3000, 0x3042, 0x4000, 0x5000, 0x6000)
 """All states of RFC 9783 s.4.3.1, some with bits of the implementation's own."""
@@ -29,7 +34,7 @@ QUICK = (0x1000, 0x3042, 0x5000)
     ],
 )
 def test_the_lifecycle_is_that_of_the_fuses(
-    device: Device, checks: Checks, verifier: Verifier, virtual: VirtualBoard, states: tuple[int, ...]
+    bench: Bench, device: Device, checks: Checks, verifier: Verifier, virtual: VirtualBoard, states: tuple[int, ...]
 ) -> None:
     with virtual.fuses() as burn:
         for state in states:
@@ -40,6 +45,10 @@ def test_the_lifecycle_is_that_of_the_fuses(
             checks(LIFECYCLE, parsed.verified, expected="a token that verifies", seen="none", subject=f"{state:#06x}")
             checks.equal(LIFECYCLE, parsed.security_lifecycle, state, subject=f"{state:#06x}")
             checks.equal(LIFECYCLE, device.describe().lifecycle, state, subject=f"{state:#06x}, described")
+            if not bench.missing(["infer", "signed-result", "trusted-results"]):
+                result = apart.result(device.infer_input(device.any_input()), subject=f"{state:#06x}")
+                seen = "none that verifies with that key"
+                checks(RESULTS, result.verified, expected="a result", seen=seen, subject=f"{state:#06x}")
 
 
 @pytest.mark.thorough

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 import pytest
-from tfm_harness import Bench, Check, Checks, Device, Reference, ResetKind, check_build_images
-from tfm_harness.verify import parse_mcuboot
+from tfm_harness import Bench, Check, Checks, Device, Reference, ResetKind, VirtualBoard, check_build_images
+from tfm_harness.testing import NoObjectError, with_object
+from tfm_harness.verify import boot_seed, parse_mcuboot
 
 REFERENCE = "tfm-harness-reference"
+COUNT_OWNER, COUNT_UID = 259, 1
+NV_COPIES = 0x20000
+"""Bytes of the NV area that hold both copies of what is kept."""
 FEATURES = (
     "describe", "identity", "infer", "signed-result", "nonce", "psa-token", "public-keys", "csr", "sensor",
     "free-running", "batch", "latency", "probe", "psa-call", "models", "update", "reset", "stats", "log", "hold",
@@ -41,6 +46,11 @@ COUNTS = Check(
     id="boot.count",
     title="boots are counted since the cold start",
     requirement="docs/protocol.md, describe",
+)
+COUNT_WIDTH = Check(
+    id="boot.count-width",
+    title="boots are counted across 8, 16 and 31 bits, and each of them has a seed of its own",
+    requirement="docs/protocol.md, describe; RFC 9783 s.4.3.2 (the boot seed identifies the boot)",
 )
 COMES_BACK = Check(
     id="boot.reset-on-request",
@@ -160,3 +170,30 @@ def test_the_secure_console_tells_the_truth(bench: Bench, device: Device, checks
         checks.equal(LOGGED, refusals, [], subject=f"{kind} {number}: nothing was refused")
         for subject, line in expected.items():
             checks(LOGGED, line in log, expected=line.strip(), seen=log[-600:], subject=f"{kind} {number}: {subject}")
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("describe", "nv-access", "warm-reset", "cold-reset", "nonvolatile")
+def test_boots_are_counted_beyond_every_width(
+    bench: Bench, device: Device, virtual: VirtualBoard, checks: Checks
+) -> None:
+    """Where a counter begins anew, the seed of an earlier boot comes back, and with it what was attested then."""
+    source = bench.seed_source
+    if bench.description.firmware != REFERENCE or source is None:
+        pytest.skip("not covered: where this firmware counts its boots, or what its seeds follow from, is not known")
+    entropy = source[0]
+    digest = hashlib.sha256(b"TFME" + bytes(4) + entropy + bytes(24)).digest()  # docs/protocol.md, Entropy area
+    with virtual.keeping():
+        for bits in (8, 16, 31):
+            before = (1 << bits) - 2
+            record = digest + before.to_bytes(4, "little")
+            try:
+                content = with_object(virtual.nv.read(), COUNT_OWNER, COUNT_UID, record)
+            except NoObjectError as error:
+                pytest.skip(f"not covered: {error}")
+            virtual.nv.write(0, content[:NV_COPIES])
+            for number in range(before + 1, before + 4):
+                said = device.reset(ResetKind.WARM)
+                checks.equal(COUNT_WIDTH, said.boot, number, subject=f"boot {number:#x}")
+                checks.equal(COUNT_WIDTH, said.boot_seed, boot_seed(entropy, number), subject=f"seed {number:#x}")
+        device.reset(ResetKind.COLD)

@@ -24,7 +24,7 @@ from tfm_harness import (
     VirtualBoard,
 )
 from tfm_harness.testing import ImageRecipe, load_signing_key, make_image
-from tfm_harness.verify import McubootImage, TlvType, parse_mcuboot
+from tfm_harness.verify import PUBLISHED_P256, McubootImage, TlvType, parse_mcuboot
 
 REFERENCE = "tfm-harness-reference"
 REFUSAL = re.compile(
@@ -35,6 +35,9 @@ REFUSAL = re.compile(
     rb"|Image \d+ not valid|Boot(?:ing)? failed|FIH panic"
 )
 """How boot loaders say that an image is not to run."""
+
+PUBLISHED_IMAGE_KEYS = ("MCUboot's and TF-M's root-ec-p256", "TF-M's root-EC-P256_1")
+"""Of the published keys those that boot loaders come with; all of them: suite update, for models."""
 
 REFUSED = Check(
     id="boot.tampered-image-refused",
@@ -260,6 +263,26 @@ def test_a_tampered_image_does_not_run(signed: Signed, trial: Trial, checks: Che
     checks(REFUSED, silent, expected="no answer", seen="the tampered image answers", subject=change)
 
 
+@pytest.mark.thorough
+@pytest.mark.needs("fast-flash", "identity", "provision", "known-secrets", "cold-reset")
+@pytest.mark.parametrize("lifecycle", [0x1000, 0x2000, 0x4000, 0x5000], ids=hex)
+def test_images_are_verified_in_every_lifecycle(
+    bench: Bench, signed: Signed, trial: Trial, checks: Checks, lifecycle: int
+) -> None:
+    """What is let through while boards are made and mended is let through by who sets a board back to that."""
+    with bench.provisioned(lifecycle):
+        try:
+            for subject, change in QUICK.items():
+                data = change(signed)
+                if data is None:
+                    continue
+                _, silent = trial.refusal(data)
+                words = f"{subject}, lifecycle {lifecycle:#06x}"
+                checks(REFUSED, silent, expected="no answer", seen="the tampered image answers", subject=words)
+        finally:
+            bench.flash_again()
+
+
 def judge_said(checks: Checks, said: str | None, subject: str) -> None:
     """A boot loader that prints anything at all says that it refused."""
     if said != "":
@@ -286,7 +309,9 @@ def test_an_image_of_another_signer_does_not_run(bench: Bench, signed: Signed, t
     assert good.key is not None
     other = ec.generate_private_key(ec.SECP256R1())
     trusted = good.key.public_key()
+    published = [(name, ec.derive_private_key(PUBLISHED_P256[name], ec.SECP256R1())) for name in PUBLISHED_IMAGE_KEYS]
     for subject, image in (
+        *((f"signed with a published key: {name}", good.but(key=key)) for name, key in published),
         ("signed with another key, which it names", good.but(key=other)),
         ("signed with another key, naming the trusted one", good.but(key=other, named_key=trusted)),
         ("not signed, naming the trusted key", good.but(key=None, named_key=trusted)),

@@ -60,6 +60,8 @@ def test_a_device_without_a_model_says_so(
             except Refused as refused:
                 status = refused.status
             checks.equal(NO_MODEL, status, DOES_NOT_EXIST, subject=subject)
-        parsed = verifier.token(*device.attest(), subject="no model")
+        challenge, token = device.attest()
+        announced = device.test_commands.attest_size(len(challenge))
+        parsed = verifier.token(challenge, token, announced_size=announced, subject="no model")
         types = [component.type for component in parsed.software_components]
         checks.equal(NO_MODEL, types, ["SPE", "NSPE"], subject="components of the token")

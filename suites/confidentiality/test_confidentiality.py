@@ -37,6 +37,7 @@ from tfm_harness.verify import (
     missed_canaries,
     samples_in,
     secret_number,
+    series_in,
     signature_of_result,
 )
 
@@ -222,8 +223,8 @@ def work(bench: Bench, device: Device) -> Work:
 def judge_outputs(checks: Checks, work: Work, check: Check, secrets: list[Secret]) -> None:
     """Nothing of `secrets` is in any output."""
     scanner = Scanner(secrets)
-    for where, data, _ in work.outputs():
-        leaks = scanner.scan(data)
+    for where, data, log in work.outputs():
+        leaks = [*scanner.scan(data), *(scanner.alone_in(data) if log else ())]
         checks(check, not leaks, expected="nothing", seen="; ".join(map(str, leaks[:4])), subject=where)
 
 
@@ -243,9 +244,12 @@ def test_no_key_appears_in_an_output(bench: Bench, work: Work, checks: Checks) -
 
 @pytest.mark.thorough
 @pytest.mark.needs("known-secrets", "provision")
-def test_no_key_appears_in_an_output_of_a_board_under_test(bench: Bench, device: Device, checks: Checks) -> None:
-    """In lifecycle `assembly and test` too, where more is said."""
-    with bench.provisioned(0x1000):
+@pytest.mark.parametrize("lifecycle", [0x1000, 0x2000, 0x4000, 0x5000, 0x6000], ids=hex)
+def test_no_key_appears_in_an_output_of_another_lifecycle(
+    bench: Bench, device: Device, checks: Checks, lifecycle: int
+) -> None:
+    """In lifecycle `assembly and test` too, where more is said, and while faults are looked for."""
+    with bench.provisioned(lifecycle):
         work = Work(bench, device)
         work.keys()
         judge_outputs(checks, work, SECRET_OUT, keys_of(bench))
@@ -281,7 +285,7 @@ def test_no_sample_appears_in_an_output(work: Work, stimulus: Stimulus, checks: 
     work.sensor(stimulus)
     judge_outputs(checks, work, SENSOR_OUT, sensor_secrets(work))
     for where, data, log in work.outputs():
-        lines = list(samples_in(data, work.samples)) if log else []
+        lines = [*samples_in(data, work.samples), *series_in(data, work.samples)] if log else []
         seen = b"; ".join(line for _, line in lines[:3]).decode("ascii", "backslashreplace")
         checks(SENSOR_OUT, not lines, expected="no values of a sample", seen=seen, subject=f"lines of {where}")
 
@@ -314,7 +318,7 @@ def test_no_sample_appears_when_something_is_wrong_with_it(
             test_commands.latency(1)
             test_commands.sample("stop")
         for where, data, log in work.outputs():
-            lines = list(samples_in(data, values)) if log else []
+            lines = [*samples_in(data, values), *series_in(data, values)] if log else []
             seen = b"; ".join(line for _, line in lines[:3]).decode("ascii", "backslashreplace")
             checks(SENSOR_OUT, not lines, expected="no values of a sample", seen=seen, subject=f"lines of {where}")
 

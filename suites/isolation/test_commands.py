@@ -39,7 +39,7 @@ UNDOCUMENTED_KEY = Check(
 )
 DEBUG_LIFECYCLE = Check(
     id="isolation.debug-by-lifecycle",
-    title="inner activations are shown in lifecycle `assembly and test` only",
+    title="inner activations are shown in lifecycle `assembly and test` only, and secure memory in none",
     requirement="PSA Security Model 1.1 s.5.1 (debug features by lifecycle); docs/protocol.md, trace",
 )
 
@@ -137,6 +137,13 @@ def test_no_inner_activations_in_this_lifecycle(bench: Bench, device: Device, ch
 def test_debug_features_follow_the_lifecycle(bench: Bench, device: Device, checks: Checks, lifecycle: int) -> None:
     with bench.provisioned(lifecycle):
         judge_trace(bench, device, checks)
+        if bench.missing(["probe", "memory-map"]) or bench.probes.resets:
+            return
+        places = [at for region in bench.memory_map.owned_by("secure") for at in (region.at, region.end - 4)]
+        reached = [at for at, seen in zip(places, bench.probes.read_many(places), strict=True) if not seen.fault]
+        seen = f"no fault at {', '.join(map(hex, reached[:8]))}"
+        subject = f"secure memory, lifecycle {lifecycle:#06x}"
+        checks(DEBUG_LIFECYCLE, not reached, expected=f"{len(places)} faults", seen=seen, subject=subject)
 
 
 def judge_trace(bench: Bench, device: Device, checks: Checks) -> None:

@@ -13,6 +13,9 @@ pytestmark = pytest.mark.needs("psa-call", "probe", "memory-map", "services")
 
 Vectors = list[tuple[int, int]]
 TOP = 1 << 32
+REFERENCE = "tfm-harness-reference"
+IOCTL, IOCTLS = 1013, (1, 2)
+"""Message type and requests of the platform service (docs/protocol.md, Services)."""
 MOST_TYPES = 1 << 15
 CALLS_AT_A_TIME = 32
 UNEXPECTED_RESET = "unexpected-reset"
@@ -267,6 +270,30 @@ def test_only_documented_message_types_answer(
             seen=f"success: {'; '.join(answered[:8])}",
             subject=name,
         )
+
+
+def test_only_documented_requests_of_the_platform_answer(bench: Bench, caller: Caller, checks: Checks) -> None:
+    """Behind one message type a number chooses what is given: what is left in for debugging has one of its own."""
+    service = bench.services.get("platform")
+    if bench.description.firmware != REFERENCE or service is None:
+        pytest.skip("not covered: the requests of this firmware's platform service are documented elsewhere")
+    tried = {*range(0x100), *(value + more for bit in range(8, 32) for value in (1 << bit,) for more in (-1, 0, 1, 2))}
+    tried |= {
+        0xFFFFFFFF,
+        0xDEADBEEF,
+        0xB105F00D,
+        0xDB600000,
+        *(int.from_bytes(word, "little") for word in (b"DBG!", b"dump")),
+    }
+    numbers = sorted(tried - set(IOCTLS))
+    caller.test_commands.poke(caller.base, b"".join(number.to_bytes(4, "little") for number in numbers))
+    calls: list[PsaCall] = [
+        (service.handle, IOCTL, [(caller.base + 4 * at, 4)], [(caller.answers, LARGE)]) for at in range(len(numbers))
+    ]
+    statuses = caller.statuses(calls)
+    answered = [n for n, status in zip(numbers, statuses, strict=True) if status is not None and status >= 0]
+    seen = f"success: {', '.join(map(hex, answered[:8]))}"
+    checks(UNDOCUMENTED_TYPE, not answered, expected=f"{len(numbers)} errors", seen=seen, subject="platform requests")
 
 
 @pytest.mark.thorough

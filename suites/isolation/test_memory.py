@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
-from tfm_harness import Access, Bench, Check, Checks, Device, MemoryMap, MemoryRegion
+from tfm_harness import Access, Bench, Check, Checks, Device, MemoryMap, MemoryRegion, ResetKind
 
 pytestmark = pytest.mark.needs("probe", "memory-map")
 
@@ -243,3 +243,40 @@ def test_peripherals_of_the_secure_side_cannot_be_written(bench: Bench, device: 
             addresses = [at for at in (peripheral.at, peripheral.alias) if at is not None]
             outcomes = [bench.probes.write(address, 0) for address in addresses]
             judge(checks, check, addresses, outcomes, f"writing {peripheral.name}")
+
+
+@pytest.mark.needs("infer", "warm-reset", "reset", "describe")
+def test_memory_is_out_of_reach_after_whatever_happens(bench: Bench, device: Device, checks: Checks) -> None:
+    """Protection is set up at a boot; another kind of boot, another model or a fault must not leave anything open."""
+    events: dict[str, Callable[[], object]] = {
+        "a warm reset": lambda: device.reset(ResetKind.WARM),
+        "a reset by request": bench.reset_by_request,
+        "a result": lambda: device.infer_input(device.any_input()),
+    }
+    others: list[str] = []
+    if not bench.missing(["models"]):
+        held = device.test_commands.models()
+        others = [entry.name for entry in held if entry.status == 0 and not entry.active][:1]
+        others += [entry.name for entry in held if entry.active]
+
+    def selecting(name: str) -> Callable[[], object]:
+        return lambda: device.select_model(name)
+
+    events |= {f"model {name} selected": selecting(name) for name in others}
+    if not bench.missing(["sensor", "sensor-model"]):
+        events["a sample"] = lambda: device.test_commands.sample("step")
+    places = [(SECURE_MEMORY, address) for region in bench.memory_map.owned_by("secure") for address in ends(region)]
+    for peripheral in bench.memory_map.peripherals:
+        if peripheral.owner == "secure":
+            check = SENSOR_EXCLUSIVE if peripheral.role == "sensor" else PERIPHERAL
+            places.append((check, peripheral.at))
+    if bench.probes.resets:
+        places = places[:: len(places) // RESETS_PER_REGION + 1]
+        events = {subject: event for subject, event in events.items() if "reset" not in subject}
+    for subject, event in events.items():
+        event()
+        outcomes = bench.probes.read_many([address for _, address in places])
+        for check in (SECURE_MEMORY, SENSOR_EXCLUSIVE, PERIPHERAL):
+            chosen = [(at, seen) for (one, at), seen in zip(places, outcomes, strict=True) if one is check]
+            if chosen:
+                judge(checks, check, [at for at, _ in chosen], [seen for _, seen in chosen], f"after {subject}")

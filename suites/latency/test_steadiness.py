@@ -159,7 +159,7 @@ def test_one_frequency_is_reported_everywhere(bench: Bench, device: Device, veri
     for where, hz in (
         ("describe", device.describe().clock_hz),
         ("latency", device.test_commands.latency(1).hz),
-        ("signed result", result.integer("counter_hz")),
+        ("signed result", result.integer("tick_hz")),
     ):
         if hz is not None:
             checks.equal(catalogue.ONE_FREQUENCY, hz, declared.hz, subject=where)

@@ -102,7 +102,9 @@ def test_without_a_whole_identity_nothing_is_signed(
             # The image's key in these areas is no real one: a device that takes a damaged area for whole does not boot.
             said = f"a device that says {state!r}"
             if checks(STATE, bench.answers(), expected=said, seen="no answer", subject=name):
-                checks.equal(STATE, device.describe().raw.get("otp"), state, subject=name)
+                said_of_it = device.describe().raw
+                checks.equal(STATE, said_of_it.get("otp"), state, subject=name)
+                checks.equal(STATE, said_of_it.get("uuid"), "", subject=f"{name}: no UUID, which boards would share")
                 nothing_is_signed(device, checks, name)
 
 

@@ -28,6 +28,11 @@ BOUND = Check(
     title="an encrypted result is bound to its request and its board: it decrypts with no other nonce or key",
     requirement="RFC 9052 s.4.3; PSA Security Model 1.1 s.4.3",
 )
+FORM = Check(
+    id="storage.result-form",
+    title="the headers hold the algorithm and the nonce alone, and the nonce is the counter of the result",
+    requirement="docs/protocol.md, Encrypted result",
+)
 IDENTITY = Check(
     id="storage.no-identity-no-key",
     title="without an identity nothing is encrypted",
@@ -55,6 +60,11 @@ def test_an_encrypted_result_holds_the_signed_one(
         inference = device.infer_input(some_input(bench, seed), nonce=nonce, encrypted=True)
         message = inference.answer.message
         result = verifier.encrypted_result(inference, subject=f"nonce of {size} bytes")
+        form = parse_encrypted(message)
+        headers = (form.protected, sorted(form.unprotected, key=str))
+        checks.equal(FORM, headers, ({1: 1}, [5]), subject=f"headers, nonce of {size} bytes")
+        if result is not None:
+            checks.equal(FORM, nonce_of(message), result.counter, subject=f"AES-GCM's nonce, nonce of {size} bytes")
         shown = [nonce, bytes(hashlib.sha256(some_input(bench, seed)).digest())]
         shown += [output.data for output in result.outputs if len(output.data) >= 8] if result else []
         seen = [piece.hex() for piece in shown if piece in message]

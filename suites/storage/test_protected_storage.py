@@ -197,6 +197,8 @@ def test_what_was_stored_is_read_back(device: Device, checks: Checks, extent: st
             ("an unknown flag", lambda: commands.ps_set(A, b"data", flags=0x80), -134),
             ("an offset behind its end", lambda: commands.ps_get(A, offset=257), -135),
             ("another uid", lambda: commands.ps_get(B), DOES_NOT_EXIST),
+            ("a uid that differs above 32 bits", lambda: commands.ps_get(A ^ 1 << 32), DOES_NOT_EXIST),
+            ("a uid that differs in its last bit", lambda: commands.ps_get(A ^ 1 << 63), DOES_NOT_EXIST),
             ("another uid, removed", lambda: commands.ps_remove(B), DOES_NOT_EXIST),
         ):
             checks.equal(READ_BACK, status_of(ask), wanted, subject=subject)

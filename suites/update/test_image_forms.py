@@ -213,6 +213,8 @@ def test_tlvs_that_come_twice_or_in_a_wrong_length_are_refused(updates: ModelUpd
         for kind, name, value in ((SHA256, "hash", digest), (KEYHASH, "key hash", key), (ECDSA, "signature", signature))
         for words, values in {
             "twice": (value, value), "and an empty one": (value, b""), "behind an empty one": (b"", value),
+            "with another first byte": (bytes([value[0] ^ 1]) + value[1:],),
+            "with another last byte": (value[:-1] + bytes([value[-1] ^ 1]),),
             "missing": (), "empty": (b"",), "one byte short": (value[:-1],), "one byte long": (value + b"\0",),
         }.items()
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import pytest
@@ -130,11 +131,13 @@ def test_a_change_of_slots_is_no_way_back(updates: ModelUpdates, device: Device)
     updates.checks.equal(OWN_COUNTER, updates.active().name, free.name)
 
 
-@pytest.mark.needs("nv-access")
+@pytest.mark.needs("nv-access", "warm-reset")
 @pytest.mark.thorough
+@pytest.mark.parametrize("start", ["cold", "warm"])
 def test_a_damaged_update_brings_no_older_model_back(
-    updates: ModelUpdates, device: Device, verifier: Verifier, virtual: VirtualBoard
+    updates: ModelUpdates, device: Device, verifier: Verifier, virtual: VirtualBoard, start: str
 ) -> None:
+    """Damaged while the power is off, or while the device runs, which looks at it at its next reset."""
     image = updates.image(ahead=1)
     updates.checks.equal(ACCEPTED, updates.attempt(image), 0)
     data = updates.input()
@@ -142,8 +145,10 @@ def test_a_damaged_update_brings_no_older_model_back(
     if at < 0:
         pytest.skip("not covered: the firmware keeps updated images elsewhere, or not as they came")
     byte = at + ModelUpdates.HEADER_SIZE + len(updates.payload(updates.entry.name)) // 2
-    with virtual.off():
+    with virtual.off() if start == "cold" else contextlib.nullcontext():
         virtual.nv.write(byte, bytes([virtual.nv.read(byte, 1)[0] ^ 0x40]))
+    if start == "warm":
+        device.reset(ResetKind.WARM)
     try:
         device.infer_input(data)
     except Refused as refused:

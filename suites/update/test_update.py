@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from tfm_harness import Bench, Check, Device, ModelUpdates, Refused, ResetKind, Verifier
 from tfm_harness.protocol.smp import Command
+from tfm_harness.testing import with_other_weights
 from tfm_harness.verify import PUBLISHED_P256, TlvType, parse_mcuboot
 
 pytestmark = pytest.mark.needs("update", "models", "file-model-signing-key", "factory-reset")
@@ -109,12 +110,41 @@ def test_a_selected_model_is_kept(updates: ModelUpdates, device: Device) -> None
             )
 
 
+@pytest.mark.thorough
+def test_of_two_images_of_a_name_the_update_is_selected(updates: ModelUpdates, device: Device) -> None:
+    """With the security counter of the factory's image, which may be selected as well; it has other weights."""
+    new = with_other_weights(updates.payload(updates.entry.name))
+    updates.checks.equal(ACCEPTED, updates.attempt(updates.image(ahead=0, payload=new)), 0)
+    for name in (updates.other().name, updates.entry.name):
+        device.select_model(name)
+    active = updates.active()
+    wanted = (4, hashlib.sha256(new).digest())
+    updates.checks.equal(SELECTED, (active.slot, active.id), wanted, subject="selected again after the update")
+
+
 def test_an_unsigned_model_is_refused(updates: ModelUpdates) -> None:
     named = updates.key.public_key()
     image = updates.image(ahead=1, key=None, named_key=named)
     updates.refuse(UNSIGNED, image, INVALID_SIGNATURE, subject="with the right key's hash")
     updates.refuse(UNSIGNED, updates.image(ahead=1, key=None), INVALID_SIGNATURE, subject="without key hash")
     updates.old_model_works()
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("provision", "cold-reset", "nonvolatile")
+@pytest.mark.parametrize("lifecycle", [0x1000, 0x2000, 0x4000, 0x5000], ids=hex)
+def test_models_are_verified_in_every_lifecycle(updates: ModelUpdates, lifecycle: int) -> None:
+    """What is let through while boards are made and mended is let through by who sets a board back to that."""
+    other = ec.generate_private_key(ec.SECP256R1())
+    changed = bytearray(updates.image(ahead=1))
+    changed[ModelUpdates.HEADER_SIZE + 64] ^= 1
+    with updates.bench.provisioned(lifecycle):
+        for check, image, status, words in (
+            (UNSIGNED, updates.image(ahead=1, key=None), INVALID_SIGNATURE, "not signed"),
+            (WRONG_KEY, updates.image(ahead=1, key=other), INVALID_SIGNATURE, "another key"),
+            (CORRUPT, bytes(changed), INVALID_SIGNATURE, "a changed byte"),
+        ):
+            updates.refuse(check, image, status, subject=f"{words}, lifecycle {lifecycle:#06x}")
 
 
 def test_a_model_signed_with_another_key_is_refused(updates: ModelUpdates) -> None:

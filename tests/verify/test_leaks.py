@@ -23,6 +23,7 @@ from tfm_harness.verify.leaks import (
     missed_canaries,
     notations,
     samples_in,
+    series_in,
 )
 from tfm_harness.verify.leaks import scanner as scanner_module
 
@@ -268,3 +269,66 @@ def test_no_canary_has_a_word_that_tells_nothing() -> None:
             return next(drawn, wanted)
 
     assert canaries._canary(First()) == wanted
+
+
+@pytest.mark.parametrize(
+    "shown", ["HUK {0:x}...", "key 0x{0:08X},", "id={0}", "id={1}", "{0:08x}", "fp:{2:08x}", "[SPE] HUK {0:x}"]
+)
+def test_one_word_alone_in_a_log_is_found(shown: str) -> None:
+    data = bytes.fromhex("c1a2938475665748") + bytes(range(101, 125))
+    scanner = Scanner([Secret(name="the key", data=data)])
+    word = int.from_bytes(data[:4], "big")
+    signed = word - (1 << 32)
+    swapped = int.from_bytes(data[4:8], "little")
+    log = f"[SPE] version 1.0.0\n{shown.format(word, signed, swapped)}\ntick 24475299\n".encode()
+    (leak,) = scanner.alone_in(log)
+    assert (leak.secret, leak.length) == ("the key", 4)
+
+
+@pytest.mark.parametrize("shown", ["{0:08x}00", "a{0:08x}", "{1:08x}", "{0:04x}", "1{0}"])
+def test_no_other_number_in_a_log_is_a_word(shown: str) -> None:
+    data = bytes.fromhex("c1a2938475665748") + bytes(range(101, 125))
+    scanner = Scanner([Secret(name="the key", data=data)])
+    word = int.from_bytes(data[:4], "big")
+    other = "c1a2" if shown == "{0:04x}" else shown.format(word, word ^ 1)
+    assert scanner.alone_in(f"tick {other}\n".encode()) == []
+
+
+SERIES = [
+    SampleValues((742 + 11 * n, 655 - 3 * n, 688 + 7 * n, 401), (67.45 + n, 59.54, 70.2, 25.0625)) for n in range(8)
+]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [f"[SENSOR] x {742 + 11 * n}" for n in range(2, 6)],
+        [f"sample {n}: {655 - 3 * n:04x}" for n in range(8)],
+        [line for n in range(8) for line in (f"z={688 + 7 * n}", "other text 5")],
+        [f"{67.45 + n:.2f} uT" for n in range(4)],
+    ],
+)
+def test_one_channel_over_several_lines_is_found(lines: list[str]) -> None:
+    text = LOG + "\n".join(lines).encode() + b"\n"
+    found = [line.decode() for _, line in series_in(text, SERIES)]
+    assert len(found) == 4
+    assert set(found) <= set(lines)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [f"[SENSOR] x {742 + 11 * n}" for n in range(3)],
+        [f"[SENSOR] x {742 + 11 * n}" for n in range(8, 0, -1)],
+        [f"[SENSOR] x {742 + 22 * n}" for n in range(4)],
+        ["temperature 401"] * 8,
+        [f"{'abcd'[n]} {742 + 11 * n}" for n in range(4)],
+    ],
+)
+def test_fewer_others_and_equal_values_are_no_series(lines: list[str]) -> None:
+    assert list(series_in(LOG + "\n".join(lines).encode() + b"\n", SERIES)) == []
+
+
+def test_a_long_log_is_searched_in_a_moment() -> None:
+    text = b"".join(b"tick %d of %d\n" % (n, 742 + n % 9) for n in range(30_000))
+    assert list(series_in(text, SERIES)) == []

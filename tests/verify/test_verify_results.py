@@ -226,6 +226,16 @@ def test_a_published_key_is_lost_under_every_policy() -> None:
         assert broken(report) == {"result.dummy-key"}
 
 
+def test_a_role_that_nobody_knows_is_an_error() -> None:
+    _, parsed = judge(result())
+    assert parsed.integer("tick_hz") == 32_000_000
+    assert parsed.integer("counter_high") is None  # of other profiles
+    assert parsed.octets("counter") is None
+    for ask in (parsed.integer, parsed.octets):
+        with pytest.raises(ValueError, match="tick_hz"):
+            ask("counter_hz")
+
+
 def test_no_key_is_an_error() -> None:
     with pytest.raises(ConfigError):
         judge(result(), keys=None)

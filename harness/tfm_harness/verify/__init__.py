@@ -36,7 +36,15 @@ if TYPE_CHECKING:
     from tfm_harness.verify.key_relations import KeyObservation, check_device_key, check_key_relations
     from tfm_harness.verify.keyfiles import parse_cose_key, parse_image_key, parse_key, parse_spki
     from tfm_harness.verify.keys import Ed25519Key, KeyFormatError, KeyRing, PublicKey, RsaKey, SymmetricKey
-    from tfm_harness.verify.leaks import SampleValues, Scanner, Secret, device_secrets, missed_canaries, samples_in
+    from tfm_harness.verify.leaks import (
+        SampleValues,
+        Scanner,
+        Secret,
+        device_secrets,
+        missed_canaries,
+        samples_in,
+        series_in,
+    )
     from tfm_harness.verify.mcuboot import ImageFormatError, McubootImage, TlvType, parse_mcuboot, split_images
     from tfm_harness.verify.nonces import NonceLedger, NonceRecord, check_nonces, record_nonce
     from tfm_harness.verify.published import PUBLISHED_P256
@@ -52,7 +60,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "algorithms": ("P256",),
     "published": ("PUBLISHED_P256",),
-    "leaks": ("SampleValues", "Scanner", "Secret", "device_secrets", "missed_canaries", "samples_in"),
+    "leaks": ("SampleValues", "Scanner", "Secret", "device_secrets", "missed_canaries", "samples_in", "series_in"),
     "deterministic": ("secret_number", "what_time_may_follow"),
     "catalogue": ("ALL", "AREAS"),
     "certificates": ("verify_certificate",),
@@ -159,6 +167,7 @@ __all__ = [
     "reference_symmetric_key",
     "samples_in",
     "secret_number",
+    "series_in",
     "signature_of_result",
     "split_images",
     "verify_certificate",

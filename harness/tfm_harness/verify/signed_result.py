@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tfm_harness.verify.cbor import CborValue
 from tfm_harness.verify.cose import CoseMessage
 from tfm_harness.verify.keys import VerificationKey
-from tfm_harness.verify.result_profile import ResultProfile
+from tfm_harness.verify.result_profile import ROLES, ResultProfile
 from tfm_harness.verify.result_values import OutputTensor, Read
 
 __all__ = ["SignedResult"]
@@ -45,14 +45,24 @@ class SignedResult:
         return not any(self.profile.rule(role) for role in ("nonce", "counter"))
 
     def integer(self, role: str) -> int | None:
-        """The integer with that role."""
-        value = self.values.get(role)
+        """The integer with that role; None where the message has none that keeps the profile's rules.
+
+        Raises:
+            ValueError: neither the harness nor the profile knows such a role.
+        """
+        value = self._value(role)
         return value if type(value) is int else None
 
     def octets(self, role: str) -> bytes | None:
-        """The byte string with that role."""
-        value = self.values.get(role)
+        """The byte string with that role; else as `integer`."""
+        value = self._value(role)
         return value if isinstance(value, bytes) else None
+
+    def _value(self, role: str) -> Read | None:
+        """A misspelt role would make a comparison that is never made."""
+        if role not in ROLES and role not in {rule.role or rule.name for rule in self.profile.claims}:
+            raise ValueError(f"no claim has the role {role!r}; roles: {', '.join(sorted(ROLES))}")
+        return self.values.get(role)
 
     @property
     def outputs(self) -> tuple[OutputTensor, ...]:

@@ -10,7 +10,7 @@ bits reversed, nibbles swapped, inverted, or with their signs flipped.
 from __future__ import annotations
 
 from tfm_harness.verify.leaks.canaries import NOTATIONS, RAW_NOTATIONS, missed_canaries
-from tfm_harness.verify.leaks.samples import SampleValues, samples_in
+from tfm_harness.verify.leaks.samples import SampleValues, samples_in, series_in
 from tfm_harness.verify.leaks.scanner import Leak, Scanner
 from tfm_harness.verify.leaks.secrets import Secret, device_secrets
 
@@ -24,4 +24,5 @@ __all__ = [
     "device_secrets",
     "missed_canaries",
     "samples_in",
+    "series_in",
 ]

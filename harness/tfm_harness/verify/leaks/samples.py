@@ -8,12 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["SampleValues", "samples_in"]
+__all__ = ["SampleValues", "samples_in", "series_in"]
 
 _NUMBER = re.compile(rb"(?<![0-9A-Za-z.])(0[xX][0-9A-Fa-f]+|-?[0-9]+\.[0-9]+|-?[0-9]+|[0-9A-Fa-f]{4})(?![0-9A-Za-z])")
 _HEX_RUN = re.compile(rb"(?<![0-9A-Fa-f])[0-9A-Fa-f]{2}(?:[ :,-]?[0-9A-Fa-f]{2}){5,}")
 _SIDE_BY_SIDE = 3
 """Registers of one sample in a row, in hexadecimal: less than 2^-40 by chance, even among a window's samples."""
+_IN_A_ROW = 4
+"""Samples of which one log line each shows the same channel: by chance only where that channel counts, too."""
 _ORDERS: tuple[Literal["big", "little"], ...] = ("big", "little")
 _LEAST = 20
 """Smaller numbers stand in every log."""
@@ -38,6 +40,43 @@ def samples_in(text: bytes, samples: Sequence[SampleValues]) -> Iterator[tuple[i
         if together or any(_side_by_side(run, registers) for run in _HEX_RUN.findall(line)):
             yield place, line.strip()
         place += len(line)
+
+
+def series_in(text: bytes, samples: Sequence[SampleValues]) -> Iterator[tuple[int, bytes]]:
+    """Lines (offset and content) that follow one channel of these samples, in their order, a line for each sample.
+
+    One value alone may stand anywhere; the same place of lines of one form shows four samples in a row by no chance.
+    """
+    forms: dict[tuple[bytes, int], list[tuple[int, bytes, set[float]]]] = {}
+    place = 0
+    for line in text.splitlines(keepends=True):
+        form = _NUMBER.sub(b"#", line)
+        for index, number in enumerate(_NUMBER.findall(line)):
+            forms.setdefault((form, index), []).append((place, line.strip(), set(_values(number))))
+        place += len(line)
+    channels = list(zip(*(_numbers(sample) for sample in samples), strict=True))
+    for lines in forms.values():
+        for channel in channels:
+            yield from _follows(lines, channel)
+
+
+def _follows(
+    lines: Sequence[tuple[int, bytes, set[float]]], channel: Sequence[set[float]]
+) -> Iterator[tuple[int, bytes]]:
+    """The lines of the first run that is long enough, and in which every sample has another value."""
+    shows: dict[float, list[int]] = {}
+    for number, values in enumerate(channel):
+        for value in values:
+            shows.setdefault(value, []).append(number)
+    before: dict[int, int] = {}  # by sample: how many in a row end at the line before
+    for at, (_, _, values) in enumerate(lines):
+        here = {number: before.get(number - 1, 0) + 1 for value in values for number in shows.get(value, ())}
+        for number, length in here.items():
+            run = channel[number - _IN_A_ROW + 1 : number + 1]
+            if length >= _IN_A_ROW and len({frozenset(one) for one in run}) == _IN_A_ROW:
+                yield from ((place, line) for place, line, _ in lines[at - _IN_A_ROW + 1 : at + 1])
+                return
+        before = here
 
 
 def _numbers(sample: SampleValues) -> list[set[float]]:

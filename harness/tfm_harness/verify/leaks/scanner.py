@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,6 +22,8 @@ _PRINTABLE = 11
 _BLOCK = 1 << 20
 _OVERLAP = 1 << 15
 """A secret that is spread over more of a text than this may be missed at the border of two blocks."""
+_ALONE = re.compile(rb"(?<![0-9A-Za-z.])(?:0[xX])?([0-9A-Fa-f]{7,8})(?![0-9A-Za-z])")
+_ALONE_DECIMAL = re.compile(rb"(?<![0-9A-Za-z.])(-?[0-9]{8,10})(?![0-9A-Za-z])")
 _STRIDES = (2, 4, 8)
 _WRAPPED = ("base64", "hexadecimal, run together", "hexadecimal,", "base32")
 """Notations in which frames and dumps are printed: what they hold may be a text itself, or compressed."""
@@ -126,6 +129,19 @@ class Scanner:
         return [
             Leak(secret=self._names[secret], notation="a register", at=at, length=WORD, part=0)
             for at, _, secret in self._words.find(array)
+        ]
+
+    def alone_in(self, log: bytes) -> list[Leak]:
+        """Secrets of which one word stands alone as a number in a log for people, a "fingerprint" for instance.
+
+        Only for logs: a number of 32 bits is a word of ten keys by chance once in 2**24, and a log shows few numbers.
+        """
+        found = [(match, int(match[1], 16)) for match in _ALONE.finditer(log)]
+        found += [(match, int(match[1])) for match in _ALONE_DECIMAL.finditer(log)]
+        shown = np.array([value & 0xFFFF_FFFF for _, value in found], np.uint32)
+        return [
+            Leak(secret=self._names[secret], notation="a number", at=found[at][0].start(), length=_WORD, part=0)
+            for at, _, secret in self._words.find(shown)
         ]
 
     # --- raw bytes -------------------------------------------------------------------------------
