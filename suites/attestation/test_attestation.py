@@ -34,6 +34,9 @@ SIZE_EXACT = Check(
     requirement="PSA Attestation API 1.0 s.3.2.3 (the size of the token for that challenge)",
 )
 REFERENCE = "tfm-harness-reference"
+LABELS = {10, 256, 265, 268, *range(2394, 2401), *range(-75010, -74999)}
+"""Claims of both PSA profiles (RFC 9783 s.4, s.5.2)."""
+COMPONENTS = (2399, -75006)
 ORDER = Check(
     id="attestation.component-order",
     title="the components of the software stand in the order that is documented",
@@ -41,7 +44,7 @@ ORDER = Check(
 )
 FORM = Check(
     id="attestation.form-documented",
-    title="the token's headers hold the algorithm alone, and its heads are the shortest",
+    title="the token's headers, claims and components hold what is documented and no more; its heads are the shortest",
     requirement="docs/protocol.md, Identity; RFC 8949 s.4.1",
 )
 ZEROS = Check(
@@ -166,7 +169,17 @@ def test_the_components_stand_in_the_order_of_the_boot(
     message = parsed.message
     if message is not None:
         checks.equal(FORM, (message.protected, message.unprotected), ({1: -7}, {}), subject="both headers")
-        odd = (*message.oddities, *cbor.decode(message.payload).oddities)
+        decoded = cbor.decode(message.payload)
+        claims = decoded.value if isinstance(decoded.value, dict) else {}
+        checks.equal(FORM, [label for label in claims if label not in LABELS], [], subject="claims of no profile")
+        components = next((claims[label] for label in COMPONENTS if label in claims), [])
+        keys = (
+            [sorted(one, key=str) for one in components if isinstance(one, dict)]
+            if isinstance(components, list)
+            else []
+        )
+        checks.equal(FORM, keys, [[1, 2, 4, 5]] * 3, subject="keys of each component")
+        odd = (*message.oddities, *decoded.oddities)
         long = [one.offset for one in odd if one.kind == "preferred"]
         checks.equal(FORM, long, [], subject="places of longer heads")
 

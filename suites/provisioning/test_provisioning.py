@@ -6,6 +6,7 @@ import pytest
 from tfm_harness import Bench, Check, Checks, Device, Refused, ResetKind, Verifier
 from tfm_harness.protocol.smp import Command
 
+REFERENCE = "tfm-harness-reference"
 INVALID_ARGUMENT = -135
 ROLES = ("iak", "result", "client")
 
@@ -28,6 +29,11 @@ NO_OTHER_KEY = Check(
     id="provisioning.no-other-key",
     title="keys and requests are given for the documented numbers only",
     requirement="docs/protocol.md, public-key, csr; PSA Security Model 1.1 s.4.5 (least privilege)",
+)
+REQUEST_FORM = Check(
+    id="provisioning.request-form",
+    title="a request names the common name alone, and has the field of attributes, which is empty",
+    requirement="docs/protocol.md, csr; RFC 2986 s.4.1",
 )
 OTP = Check(
     id="provisioning.otp",
@@ -52,8 +58,13 @@ def test_the_device_shows_the_trusted_keys(device: Device, verifier: Verifier, c
 
 @pytest.mark.needs("csr")
 @pytest.mark.parametrize("role", ["result", "client"])
-def test_a_certification_request_proves_possession(device: Device, verifier: Verifier, role: str) -> None:
-    verifier.csr(role, device.csr(role))
+def test_a_certification_request_proves_possession(
+    bench: Bench, device: Device, verifier: Verifier, checks: Checks, role: str
+) -> None:
+    request = verifier.csr(role, device.csr(role))
+    if request is not None and bench.description.firmware == REFERENCE:
+        seen = ([name for name, _ in request.subject], request.attributes)
+        checks.equal(REQUEST_FORM, seen, (["CN"], ()), subject=f"{role}: subject and attributes")
 
 
 @pytest.mark.needs("describe", "known-secrets")
