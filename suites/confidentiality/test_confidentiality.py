@@ -192,10 +192,11 @@ class Work:
         self.window = b"".join(sample.record() for sample in taken)
         self.tensor = window_tensor(window_records(taken)).tobytes()
 
-    def outputs(self) -> Iterator[tuple[str, bytes, bool]]:
-        """Everything that came out: name, bytes, whether it is a log for people."""
+    def outputs(self, *, begun: bool = False) -> Iterator[tuple[str, bytes, bool]]:
+        """Everything that came out, with `begun` since the cold start: name, bytes, whether it is a log for people."""
         for name, console in self.bench.board.consoles.items():
-            raw = console.read_from(Mark(max(0, console.received - MOST)), limit=MOST)
+            first = self.begun[name] if begun else 0
+            raw = console.read_from(Mark(max(first, console.received - MOST)), limit=MOST)
             yield f"console {name}", raw, name != self.bench.combination.build.console
             if name == self.bench.combination.build.console and self.bench.combination.build.protocol == "smp":
                 decoder = FrameDecoder()
@@ -223,9 +224,14 @@ def work(bench: Bench, device: Device) -> Work:
 def judge_outputs(checks: Checks, work: Work, check: Check, secrets: list[Secret]) -> None:
     """Nothing of `secrets` is in any output."""
     scanner = Scanner(secrets)
-    for where, data, log in work.outputs():
-        leaks = [*scanner.scan(data), *(scanner.alone_in(data) if log else ())]
+    for where, data, _ in work.outputs():
+        leaks = scanner.scan(data)
         checks(check, not leaks, expected="nothing", seen="; ".join(map(str, leaks[:4])), subject=where)
+    # In all that a long run has logged, one number in millions would be a key's word by chance.
+    for where, data, log in work.outputs(begun=True):
+        leaks = scanner.alone_in(data) if log else []
+        seen = "; ".join(map(str, leaks[:4]))
+        checks(check, not leaks, expected="nothing", seen=seen, subject=f"single words, {where}")
 
 
 def judge_memory(checks: Checks, work: Work, check: Check, secrets: list[Secret]) -> None:
