@@ -151,9 +151,9 @@ class Work:
         self.samples: tuple[SampleValues, ...] = ()
         self.window = b""
         self.tensor = b""
+        self.begun = {name: console.mark().offset for name, console in bench.board.consoles.items()}
         if not bench.missing(["cold-reset"]):
             device.reset(ResetKind.COLD)
-        self.begun = {name: console.mark().offset for name, console in bench.board.consoles.items()}
 
     def keys(self) -> None:
         """Sign, attest, and ask for all there is to ask."""
