@@ -270,15 +270,13 @@ def test_images_are_verified_in_every_lifecycle(
     bench: Bench, signed: Signed, trial: Trial, checks: Checks, lifecycle: int
 ) -> None:
     """What is let through while boards are made and mended is let through by who sets a board back to that."""
+    data = next(iter(QUICK.values()))(signed)
+    assert data is not None
     with bench.provisioned(lifecycle):
         try:
-            for subject, change in QUICK.items():
-                data = change(signed)
-                if data is None:
-                    continue
-                _, silent = trial.refusal(data)
-                words = f"{subject}, lifecycle {lifecycle:#06x}"
-                checks(REFUSED, silent, expected="no answer", seen="the tampered image answers", subject=words)
+            _, silent = trial.refusal(data)
+            words = f"one bit of code, lifecycle {lifecycle:#06x}"
+            checks(REFUSED, silent, expected="no answer", seen="the tampered image answers", subject=words)
         finally:
             bench.flash_again()
 
