@@ -199,9 +199,14 @@ def test_more_names_than_counters_can_be_remembered(updates: ModelUpdates) -> No
     """Each new name takes room; when there is none left, the update is refused, and no earlier counter is lost."""
     updates.checks.equal(ACCEPTED, updates.attempt(updates.image(ahead=2)), 0)
     for number in range(40):
+        before = updates.active()
         status = updates.attempt(updates.image(name=f"name{number}", counter=5))
         if status != 0:
             updates.checks.equal(MANY_NAMES, status, STORAGE_FAILURE, subject=f"name {number}")
+            updates.unchanged(before, f"name {number}")
+            if not updates.bench.missing(["warm-reset"]):  # what it remembers was written before it was refused
+                updates.device.reset(ResetKind.WARM)
+                updates.unchanged(before, f"name {number}, after a warm reset")
             break
     else:
         updates.checks(MANY_NAMES, True)  # it has room for all of them
