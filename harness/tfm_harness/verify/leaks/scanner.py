@@ -140,7 +140,7 @@ class Scanner:
         found += [(match, int(match[1])) for match in _ALONE_DECIMAL.finditer(log)]
         shown = np.array([value & 0xFFFF_FFFF for _, value in found], np.uint32)
         return [
-            Leak(secret=self._names[secret], notation="a number", at=found[at][0].start(), length=_WORD, part=0)
+            Leak(secret=self._names[secret], notation="a number", at=found[at][0].start(), length=WORD, part=0)
             for at, _, secret in self._words.find(shown)
         ]
 
