@@ -81,6 +81,7 @@ unit-user: setup-test
 unit-nightly: setup-test
 	$(pytest) -m nightly
 	$(MAKE) -C $(firmware)/host_tests/nn nightly PYTHON=$(abspath $(python))
+	$(MAKE) -C $(firmware)/host_tests/driver nightly PYTHON=$(abspath $(python))
 
 .PHONY: lock lock-check
 lock: setup-test

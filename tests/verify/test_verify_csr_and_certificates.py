@@ -455,11 +455,11 @@ def judge_own_request(der: bytes) -> Report:
     return judge(der, expected_key=KEY, expected_cn=UUID)
 
 
-@pytest.mark.parametrize("part", [*range(4), *(pytest.param(n, marks=pytest.mark.nightly) for n in range(4, 20))])
+@pytest.mark.parametrize("part", [0, *(pytest.param(n, marks=pytest.mark.nightly) for n in range(1, 20))])
 def test_no_changed_bit_outside_of_what_is_signed_passes(part: int) -> None:
     """Certificates and requests, each with a signature of its own: the lengths of its integers differ.
 
-    200 of them every night, 40 of them in `make test`.
+    200 of them every night, ten of them in `make test`.
     """
     for number in range(5):
         made = certificate(serial=1000 + 5 * part + number)

@@ -25,7 +25,7 @@ __all__ = ["QUICK_SAMPLE", "SAMPLE", "SkipCampaign"]
 
 SAMPLE: Final = 16
 """Skips of one campaign that a run tries which is not asked for all."""
-QUICK_SAMPLE: Final = 6
+QUICK_SAMPLE: Final = 3
 """The same of a quick run."""
 _SHOWN: Final = 20  # bypasses that become a finding each
 _ANSWER: Final = 1.0  # seconds
