@@ -195,6 +195,17 @@ def test_a_published_signing_key_is_found() -> None:
     assert judge(data, key, Policy.DEV).ok
 
 
+def test_an_image_behind_something_else_is_pointed_to() -> None:
+    """A boot loader and its application in one file (merged.hex), erased flash in front."""
+    for before in (bytes(range(256)) * 64, b"\xff" * 0x200):
+        with pytest.raises(ImageFormatError) as caught:
+            parse_mcuboot(before + GOOD)
+        assert f"begins at byte {len(before):#x}: give it alone" in str(caught.value)
+    with pytest.raises(ImageFormatError) as caught:
+        parse_mcuboot(bytes(300) + GOOD[:20])
+    assert "begins at byte" not in str(caught.value)
+
+
 def test_errors_name_the_offset() -> None:
     with pytest.raises(ImageFormatError) as caught:
         parse_mcuboot(make(protected_size=8))

@@ -225,7 +225,11 @@ def parse_mcuboot(image: bytes, *, start: int = 0) -> McubootImage:
             expected=f"{MAGIC:#010x}", seen=f"{magic:#010x}",
         )  # fmt: skip
     if magic != MAGIC:
-        raise ImageFormatError("header", start, "no MCUboot magic", expected=f"{MAGIC:#010x}", seen=f"{magic:#010x}")
+        later = _later_header(image, start)
+        more = f"; an image begins at byte {later:#x}: give it alone, without what stands in front" if later else ""
+        raise ImageFormatError(
+            "header", start, "no MCUboot magic", expected=f"{MAGIC:#010x}", seen=f"{magic:#010x}{more}"
+        )
     if header_size < HEADER.size or start + header_size + size > len(image):
         raise ImageFormatError(
             "header",
@@ -256,6 +260,17 @@ def parse_mcuboot(image: bytes, *, start: int = 0) -> McubootImage:
         load, header_size, image[start + header_size : start + header_size + size], flags,
         (major, minor, revision, build), tuple(tlvs), image[start:protected_end], end, image[end:], start,
     )  # fmt: skip
+
+
+def _later_header(image: bytes, start: int) -> int:
+    """Where a header stands behind something else, a boot loader for instance; 0 where none does."""
+    magic, found = MAGIC.to_bytes(4, "little"), start
+    while (found := image.find(magic, found + 1)) > 0:
+        if found % 256 == 0 and len(image) - found >= HEADER.size:
+            header_size, size = struct.unpack_from("<H2xI", image, found + 8)
+            if HEADER.size <= header_size and found + header_size + size <= len(image):
+                return found
+    return 0
 
 
 def _read_area(image: bytes, start: int, magic: int, tlvs: list[Tlv]) -> int:
