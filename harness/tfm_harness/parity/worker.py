@@ -36,6 +36,8 @@ def read_frame(stream: BinaryIO) -> tuple[dict[str, Any], list[bytes]] | None:
     if size > MAX_HEADER:
         raise ValueError(f"header of {size} bytes")
     header = json.loads(stream.read(size))
+    if not isinstance(header, dict):
+        raise ValueError("the header is no object")  # noqa: TRY004 - what every wrong frame raises
     sizes = [int(a["bytes"]) for a in header.get("arrays", [])]
     if any(s < 0 for s in sizes) or sum(sizes) > MAX_ARRAYS:
         raise ValueError("arrays too large")
