@@ -128,7 +128,10 @@ def test_psa_new_form_still_fails_what_fails() -> None:
         text = NEW_PSA.replace("\tFailed at Checkpoint: 2\n", "").replace("Result=Passed", f"Result={outcome}", 1)
         assert judge(text.format(report=REGRESSION).encode(), "psa-arch-tests").verdict is Verdict.FAILED
     counted = REGRESSION.replace("PASSED    : 2", "PASSED    : 3").replace("TESTS     : 2", "TESTS     : 3")
-    assert "count-disagrees" in kinds(psa(counted))
+    assert kinds(psa(counted)) == {"cases-missing"}
+    assert psa(counted).verdict is Verdict.INCOMPLETE
+    failures = REGRESSION.replace("FAILED    : 0", "FAILED    : 1").replace("TESTS     : 2", "TESTS     : 3")
+    assert psa(failures).verdict is Verdict.FAILED
 
 
 @pytest.mark.parametrize(

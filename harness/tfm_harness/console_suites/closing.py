@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from tfm_harness.console_suites.grammar import OpenSuite
 from tfm_harness.console_suites.model import Case, Expectations, Outcome, Problem
 
-__all__ = ["count_problems", "disagreements", "run_problems", "suite_problems"]
+__all__ = ["count_problems", "disagreements", "kind_of", "run_problems", "suite_problems"]
 
 
 def suite_problems(suite: OpenSuite) -> list[Problem]:
@@ -38,10 +38,28 @@ def count_problems(suite: OpenSuite, counts: Mapping[str, int], where: int | Non
         "skipped": suite.count(Outcome.SKIPPED),
         "total": len(suite.cases),
     }
+    differ = disagreements(counts, seen, suite)
     return [
-        Problem("count-disagrees", f"suite {suite.name!r} counts {told} {what} cases, {here} were seen", where)
-        for what, told, here in disagreements(counts, seen, suite)
+        Problem(kind_of(differ), f"suite {suite.name!r} counts {told} {what} cases, {here} were seen", where)
+        for what, told, here in differ
     ]
+
+
+_TOTALS = {"total", "tests"}
+_FAILURES = {"fail", "failed", "sim error"}
+
+
+def kind_of(differ: Sequence[tuple[str, int, int]]) -> str:
+    """The kind of problem that such `disagreements` are.
+
+    Where the device counts more cases than were seen, in numbers that agree with each other, and no failure among
+    them, their output is lost or was never printed: nothing of it is proven, and nothing says that it failed.
+    """
+    more = {what: told - here for what, told, here in differ}
+    total = sum(number for what, number in more.items() if what in _TOTALS)
+    rest = sum(number for what, number in more.items() if what not in _TOTALS)
+    missing = all(number > 0 for number in more.values()) and not _FAILURES & more.keys() and total == rest
+    return "cases-missing" if missing else "count-disagrees"
 
 
 def disagreements(told: Mapping[str, int], seen: Mapping[str, int], *suites: OpenSuite) -> list[tuple[str, int, int]]:
@@ -53,12 +71,12 @@ def disagreements(told: Mapping[str, int], seen: Mapping[str, int], *suites: Ope
     """
     differ = [(what, number, seen[what]) for what, number in told.items() if what in seen and number != seen[what]]
     lost, orphans = sum(suite.lost for suite in suites), sum(suite.orphans for suite in suites)
-    more = [number - here for what, number, here in differ if what not in {"total", "tests"}]
+    more = [number - here for what, number, here in differ if what not in _TOTALS]
     explained = (
         all(number > here for _, number, here in differ)
         and sum(more) <= lost
-        and all(number - here <= orphans for what, number, here in differ if what in {"total", "tests"})
-        and not any(what in {"fail", "failed", "sim error"} for what, _, _ in differ)
+        and all(number - here <= orphans for what, number, here in differ if what in _TOTALS)
+        and not any(what in _FAILURES for what, _, _ in differ)
     )
     return [] if explained else differ
 

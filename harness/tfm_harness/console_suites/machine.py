@@ -19,10 +19,11 @@ from tfm_harness.console_suites.model import Case, Expectations, Judgement, Outc
 
 __all__ = ["SuiteMachine"]
 
+_NUMBERS = frozenset({"count-disagrees", "cases-missing", "summary-disagrees"})
 # Problems that compare what was begun with what was ended or counted.
 _STRUCTURE = frozenset({
-    "contradiction", "count-disagrees", "summary-disagrees", "case-not-begun", "suite-not-begun", "suite-empty",
-    "too-few-cases", "never-started",
+    "contradiction", "count-disagrees", "cases-missing", "summary-disagrees", "case-not-begun", "suite-not-begun",
+    "suite-empty", "too-few-cases", "never-started",
 })  # fmt: skip
 
 
@@ -183,7 +184,9 @@ class SuiteMachine(Handlers):
             problems = [
                 p
                 for p in problems
-                if p.kind not in {"count-disagrees", "summary-disagrees"} or p.line is None or p.line < restart
+                if p.kind not in {"count-disagrees", "cases-missing", "summary-disagrees"}
+                or p.line is None
+                or p.line < restart
             ]
         cases = [case for suite in self.suites for case in suite.cases]
         if len(cases) > 1 and all(case.outcome is Outcome.INCOMPLETE for case in cases) and self._told_an_end():

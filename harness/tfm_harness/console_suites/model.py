@@ -44,6 +44,7 @@ PROBLEM_KINDS: Mapping[str, tuple[Verdict, str]] = {
     "count-disagrees": (Verdict.FAILED, "the suite's own counts are not those of the cases seen"),
     "summary-disagrees": (Verdict.FAILED, "the summary does not tell the same as the suites did"),
     "fault": (Verdict.FAILED, "the device reported a fault or an error of the test framework"),
+    "cases-missing": (Verdict.INCOMPLETE, "more cases that did not fail are counted than were seen"),
     "torn-line": (Verdict.INCOMPLETE, "a line lost a part on its way, or another one stands in it"),
     "unknown-form": (Verdict.INCOMPLETE, "a known suite prints a form that this harness does not know"),
     "never-started": (Verdict.INCOMPLETE, "no test suite began"),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from tfm_harness.console_suites.boot_rules import BOOT_RULES, FAULT_RULES
-from tfm_harness.console_suites.closing import disagreements
+from tfm_harness.console_suites.closing import disagreements, kind_of
 from tfm_harness.console_suites.grammar import Rule, Step
 from tfm_harness.console_suites.lines import Line
 from tfm_harness.console_suites.machine import SuiteMachine
@@ -167,8 +167,9 @@ class PsaArchTests(SuiteMachine):
         if failures and not counted["tests"]:
             words = ", ".join(f"{self._report[what]} {what}" for what in failures)
             self.problem("suite-failed", f"the report counts {words}; none was seen", line.number)
-        for what, told, here in disagreements(self._report, counted, *self.suites, self.stray):
-            self.problem("count-disagrees", f"the report counts {told} {what}, {here} were seen", line.number)
+        differ = disagreements(self._report, counted, *self.suites, self.stray)
+        for what, told, here in differ:
+            self.problem(kind_of(differ), f"the report counts {told} {what}, {here} were seen", line.number)
 
     def final_checks(self, problems: list[Problem]) -> None:
         """Suites without a single test."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from tfm_harness.console_suites.boot_rules import BOOT_RULES, FAULT_RULES
-from tfm_harness.console_suites.closing import disagreements
+from tfm_harness.console_suites.closing import disagreements, kind_of
 from tfm_harness.console_suites.grammar import OpenSuite, Rule, Step
 from tfm_harness.console_suites.lines import Line
 from tfm_harness.console_suites.machine import SuiteMachine
@@ -110,8 +110,9 @@ class Ztest(SuiteMachine):
             what: sum(value is outcome for value in seen.values())
             for what, outcome in (("pass", Outcome.PASSED), ("fail", Outcome.FAILED), ("skip", Outcome.SKIPPED))
         }
-        for what, number, here in disagreements(told, counts, *ran):
-            self.problem("count-disagrees", f"the summary counts {number} {what if what != 'total' else 'cases'}"
+        differ = disagreements(told, counts, *ran)
+        for what, number, here in differ:
+            self.problem(kind_of(differ), f"the summary counts {number} {what if what != 'total' else 'cases'}"
                          f" in suite {name!r}, {here} were seen", line.number)  # fmt: skip
 
     def on_summary_case(self, line: Line, groups: Mapping[str, str]) -> None:

@@ -116,7 +116,7 @@ class WorkerProcess:
                 where=self.last_words(),
             ) from exc
         if "error" in answer:
-            raise EngineRefusal(f"{answer['error']}: {answer['text']}".strip())
+            raise EngineRefusal(f"{answer['error']}: {answer.get('text', '')}".strip())
         return answer, arrays
 
     def close(self) -> None:
