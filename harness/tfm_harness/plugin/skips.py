@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from tfm_harness.bench.not_covered import NotCovered
@@ -113,7 +114,9 @@ class SkipCampaign:
         with self._unblamed(), self._bench.reset_monitor.expected_reset(), self._board.debugger() as debugger:
             boot = SkippedBoot(debugger, self.code, ends=ends, foreign=foreign, prepare=lambda: prepare(debugger))
             if self._sound(check, subject, boot.plain()):
-                self._run(check, subject, boot.visits(), self._surviving(debugger, boot.attempt))
+                # What the board has kept may refuse a good image as well: nobody waits for an answer.
+                start = partial(self._bench.board.reset, ResetKind.COLD)
+                self._run(check, subject, boot.visits(), self._surviving(debugger, boot.attempt, start))
 
     def requests(
         self,
@@ -162,7 +165,12 @@ class SkipCampaign:
                 return Came.REFUSED if answered else Came.STOPPED
 
             if self._sound(check, subject, came):
-                self._run(check, subject, visits, self._surviving(debugger, attempt, prepare))
+
+                def start() -> None:
+                    self._bench.reset(ResetKind.COLD)
+                    prepare()
+
+                self._run(check, subject, visits, self._surviving(debugger, attempt, start))
 
     @contextlib.contextmanager
     def _unblamed(self) -> Iterator[None]:
@@ -173,9 +181,12 @@ class SkipCampaign:
             self._bench.reset_monitor.begin()
 
     def _surviving(
-        self, debugger: Debugger, attempt: Callable[[Skip], Came], prepare: Callable[[], None] = lambda: None
+        self, debugger: Debugger, attempt: Callable[[Skip], Came], start: Callable[[], None]
     ) -> Callable[[Skip], Came]:
-        """An attempt after which the board goes on, also where the CPU locks up: that ends the emulator."""
+        """An attempt after which the board goes on, also where the CPU locks up: that ends the emulator.
+
+        `start` then starts it anew.
+        """
 
         def survive(skip: Skip) -> Came:
             try:
@@ -184,8 +195,7 @@ class SkipCampaign:
                 if not self._locked_up():
                     raise error from None
                 debugger.close()
-                self._bench.reset(ResetKind.COLD)
-                prepare()
+                start()
                 debugger.open()
                 debugger.go()
                 return Came.STOPPED
