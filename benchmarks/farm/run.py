@@ -2,8 +2,8 @@
 
 Twelve virtual boards in one pool, three builds of the reference firmware, short suites. The emulators count
 instructions (`deterministic`), so that latency can be compared over the nights; the baseline is accepted after the
-first one. Stories, each beginning in a night: board 2 has a bad cable from night 4 on (its console goes away a second
-or two after the flash), one test of the build `alpha` fails now and then, the build `beta` gets slower in night 5
+first one. Stories, each beginning in a night: board 2 has a bad cable from night 4 on (its console goes away
+right after the flash), one test of the build `alpha` fails now and then, the build `beta` gets slower in night 5
 (slower.patch), and the build `gamma` breaks attestation from night 6 on (the measurement is not the running image's; a
 faulty build of fw_builds/reference/mutants). Prints for each night its wall time, sessions, verdict and what `history
 show` says of it, writes the pages to FOLDER/pages, and ends with 1 when a page does not tell its story (stories.py).
@@ -33,7 +33,7 @@ REFERENCE = ROOT / "fw_builds" / "reference"
 BAD_CABLE, SLOWER, BROKEN_ATTESTATION = 4, 5, 6
 FAULT = "ATTEST_OTHER_IMAGE"
 CABLED = '''
-"""A QEMU board whose console goes away a second or two after the flash and stays so, when its name is in the target."""
+"""A QEMU board whose console goes away right after the flash and stays so, when its name stands in the target."""
 import contextlib
 import random
 import threading
@@ -56,7 +56,7 @@ class CabledBoard(QemuBoard):
     def flash(self, build):
         super().flash(build)
         if self.target.bad_cable == self.name:
-            seconds = random.Random(str(self.context.run_dir)).uniform(0.5, 2.0)
+            seconds = random.Random(str(self.context.run_dir)).uniform(0.2, 0.6)
             timer = threading.Timer(seconds, self._pull)
             timer.daemon = True
             timer.start()
