@@ -268,6 +268,8 @@ def test_weights_stored_as_halves(judge: Judge, own: ReferenceEngine) -> None:
     report, _ = judge(half, Board(own, testkit.half_weights(seed=32)))
     assert "parity.bit-exact" in {finding.check.id for finding in report.failed}
     with get_engine() as engine:
+        if engine.name == "tflite-micro":
+            pytest.skip("the engine of this Python is tflite-micro, which refuses halves (the next test)")
         (middle,) = engine.tensors(half, [np.ones((1, 1, 8), np.float32)], [2])
     assert middle.dtype == np.float32
 

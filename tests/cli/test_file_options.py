@@ -31,7 +31,7 @@ MEMORY: Final = 1 << 30
 """Bytes that a command may take besides what the process has."""
 
 NO_SUBJECT: Final = {
-    ("run", "*"): "becomes pytest, whose options are tried below",
+    ("run", "*"): "becomes a pytest of its own: each would take seconds; those that take a file were tried by hand",
     ("console", "*"): "opens a board; its target and build are read as those of `check`",
     ("completion", "*"): "takes no file",
     ("night", "--store"): "would begin a night; `history` opens stores in the same way",
@@ -49,7 +49,7 @@ TEXTS: Final = {
     "--allow-fault", "--allow-host", "--allow-reset", "--fail-under-coverage", "--policy", "--engine", "--profile",
     "--implementation-id", "--link", "--listen", "--map", "--name", "--night", "--ou", "--platform", "--reason",
     "--release", "--resume", "--search", "--suite", "--test", "--tsa", "--vendor", "--jobs", "--skips", "--only",
-    "page", "state", "board", "console", "suite",
+    "--challenge", "page", "state", "board", "console", "suite",
 }  # fmt: skip
 """What is plain text. It is given the path as well, and must only not break on it."""
 OUTPUTS: Final = {

@@ -224,13 +224,19 @@ def test_an_image_of_another_build_is_not_taken_for_this_one(user: User) -> None
     assert "[infrastructure:wrong-firmware]" in done.stdout
 
 
-def test_an_unsigned_image_never_answers_and_the_reason_is_shown(user: User) -> None:
+def test_an_image_that_the_board_refuses_never_answers_and_the_reason_is_shown(user: User) -> None:
+    """One that is damaged is refused by the host, which reads it first; one that names no key is left to the board."""
     tampered = user.path / "tampered.bin"
     data = bytearray((FIRMWARE / "out" / "nonsecure.signed.bin").read_bytes())
     data[0x500] ^= 1
     tampered.write_bytes(data)
     build = Path(user.build())
     build.write_text(build.read_text().replace(str(FIRMWARE / "out" / "nonsecure.signed.bin"), str(tampered)))
+    done = user.run(DESCRIBES, "--tfm-boot-timeout", "2", build=str(build))
+    assert done.returncode == 4, done.stdout
+    assert "[configuration:image-signer]" in done.stderr
+    assert "not signed by trust.images" in done.stderr
+    build.write_text("".join(line for line in build.read_text().splitlines(True) if not line.startswith("  images: ")))
     done = user.run(DESCRIBES, "--tfm-boot-timeout", "2", build=str(build))
     assert done.returncode == 1, done.stdout
     assert "[product:boot-hung]" in done.stdout

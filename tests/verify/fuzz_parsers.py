@@ -38,10 +38,10 @@ def targets() -> dict[str, tuple[Target, list[bytes]]]:
     from tfm_harness.verify.elf import measure
     from tfm_harness.verify.forms import UnknownFormError
     from tfm_harness.verify.forms import decode as decode_form
+    from tfm_harness.verify.image_files import split_images
     from tfm_harness.verify.images import boot_record, expected_components, verify_mcuboot
     from tfm_harness.verify.key_relations import check_device_key
     from tfm_harness.verify.keyfiles import parse_image_key, parse_key, parse_spki
-    from tfm_harness.verify.mcuboot import split_images
     from tfm_harness.verify.relations import TokenObservation, check_token_relations
     from tfm_harness.verify.render import render_json, render_text
     from tfm_harness.verify.result_relations import ResultObservation

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from tfm_harness.cli.main import main
 from tfm_harness.findings import Policy, Report
 from tfm_harness.verify.forms import decode
+from tfm_harness.verify.image_files import split_images
 from tfm_harness.verify.images import PUBLISHED_KEY_HASHES, verify_mcuboot
 from tfm_harness.verify.keyfiles import parse_image_key
-from tfm_harness.verify.mcuboot import split_images
 
 from tests.verify.test_verify_images import make, tlv
 from tests.verify.verify_kit import KEY, OTHER_KEY, TEST_ONLY_OTHER_P256, TEST_ONLY_P256, broken, held, not_held

@@ -145,8 +145,9 @@ def _remember(
 
 def _judge_image(args: argparse.Namespace, data: bytes, build: Build | None, report: Report) -> object:
     from tfm_harness.trust.expectations import read_image_key
+    from tfm_harness.verify.image_files import split_images
     from tfm_harness.verify.images import verify_mcuboot
-    from tfm_harness.verify.mcuboot import ImageFormatError, split_images
+    from tfm_harness.verify.mcuboot import ImageFormatError
 
     paths = args.key or ([build.trust.images] if build and build.trust.images else [])
     if not paths:

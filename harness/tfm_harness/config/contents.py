@@ -170,7 +170,7 @@ def _not_in_image(build: Build, path: Path, image: Path | None) -> str:
 
 def _carried(image: Path) -> bytes | None:
     """The TFLite model in a signed image; None where there is none, or not as it is."""
-    from tfm_harness.verify.mcuboot import split_images
+    from tfm_harness.verify.image_files import split_images
 
     try:
         payload = split_images(read_file(image, IMAGE_LIMIT))[0].payload

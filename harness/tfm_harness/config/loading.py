@@ -249,9 +249,12 @@ def _require_files(build: Build, document: Document, *, keys: bool) -> None:
             problems.append((document.where(place), f"{dotted}: {words}: {_shown(file)}{near}"))
     for model, inputs in build.parity.inputs.items():
         for index, file in enumerate(inputs):
-            if not file.is_file() and not file.is_dir():
+            readable = os.access(file, os.R_OK)
+            if not readable or not (file.is_file() or file.is_dir()):
                 where = document.where(("parity", "inputs", model, index))
-                words = "not a file" if file.exists() else "no such file or folder"
+                words = "no such file or folder"
+                if file.exists():
+                    words = "not a file" if readable else "not readable"
                 near = "" if file.exists() else _file_meant(file)
                 problems.append((where, f"parity.inputs.{model}: {words}: {_shown(file)}{near}"))
     for name, declared in build.models.items():

@@ -15,7 +15,8 @@ from tfm_harness.errors import ConfigError, HarnessBug, HarnessError
 from tfm_harness.latency.statistics import summarise
 from tfm_harness.parity.model_info import parse_model
 from tfm_harness.report.record import CombinationEntry, FileEntry, ParityEntry, RequirementEntry, RunRecord
-from tfm_harness.verify.mcuboot import begins_image, split_images
+from tfm_harness.verify.image_files import split_images
+from tfm_harness.verify.mcuboot import begins_image
 
 __all__ = ["bom_bytes", "check_bom", "make_bom"]
 

@@ -19,10 +19,11 @@ from tfm_harness.latency.regression import Night, regression_gate
 from tfm_harness.latency.statistics import STATISTICS
 from tfm_harness.report.record import CombinationEntry, LatencyEntry, ParityEntry, RunRecord
 from tfm_harness.verify.checks.image import HASH, HEADER, SIGNATURE, TLVS
+from tfm_harness.verify.image_files import split_images
 from tfm_harness.verify.images import verify_mcuboot
 from tfm_harness.verify.keyfiles import parse_image_key
 from tfm_harness.verify.keys import ImageKey, KeyFormatError
-from tfm_harness.verify.mcuboot import begins_image, split_images
+from tfm_harness.verify.mcuboot import begins_image
 
 if TYPE_CHECKING:
     from tfm_harness.parity.engines import ReferenceEngine

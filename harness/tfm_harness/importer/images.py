@@ -12,9 +12,10 @@ from tfm_harness.findings import Policy, Report
 from tfm_harness.importer.facts import Facts, version_of
 from tfm_harness.importer.scan import MAX_FILE, Found, digest
 from tfm_harness.verify.forms import decode
+from tfm_harness.verify.image_files import split_images
 from tfm_harness.verify.images import boot_record, verify_mcuboot
 from tfm_harness.verify.keyfiles import parse_image_key
-from tfm_harness.verify.mcuboot import ImageFormatError, McubootImage, TlvType, parse_mcuboot, split_images
+from tfm_harness.verify.mcuboot import ImageFormatError, McubootImage, TlvType, parse_mcuboot
 
 __all__ = ["Signed", "SignedImage", "choose", "decoded", "read_signed"]
 

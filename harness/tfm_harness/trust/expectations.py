@@ -18,10 +18,11 @@ from tfm_harness.findings import Report
 from tfm_harness.verify.components import ExpectedComponent
 from tfm_harness.verify.elf import ElfError, measure
 from tfm_harness.verify.forms import UnknownFormError, decode
+from tfm_harness.verify.image_files import split_images
 from tfm_harness.verify.images import expected_components, verify_mcuboot
 from tfm_harness.verify.keyfiles import parse_image_key, parse_key
 from tfm_harness.verify.keys import ImageKey, KeyFormatError, VerificationKey
-from tfm_harness.verify.mcuboot import ImageFormatError, McubootImage, begins_image, split_images
+from tfm_harness.verify.mcuboot import ImageFormatError, McubootImage, begins_image
 from tfm_harness.verify.token import PSA_PROFILES, TokenExpectations
 
 __all__ = [

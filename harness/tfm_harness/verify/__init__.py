@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from tfm_harness.verify.deterministic import secret_number, what_time_may_follow
     from tfm_harness.verify.elf import ElfError, gateways, load_segments, measure
+    from tfm_harness.verify.image_files import split_images
     from tfm_harness.verify.images import expected_components, verify_mcuboot
     from tfm_harness.verify.key_relations import KeyObservation, check_device_key, check_key_relations
     from tfm_harness.verify.keyfiles import parse_cose_key, parse_image_key, parse_key, parse_spki
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
         samples_in,
         series_in,
     )
-    from tfm_harness.verify.mcuboot import ImageFormatError, McubootImage, TlvType, parse_mcuboot, split_images
+    from tfm_harness.verify.mcuboot import ImageFormatError, McubootImage, TlvType, parse_mcuboot
     from tfm_harness.verify.nonces import NonceLedger, NonceRecord, check_nonces, record_nonce
     from tfm_harness.verify.published import PUBLISHED_P256
     from tfm_harness.verify.relations import TokenObservation, check_token_relations
@@ -79,11 +80,12 @@ _HOMES = {
         "reference_symmetric_key",
     ),
     "elf": ("ElfError", "gateways", "load_segments", "measure"),
+    "image_files": ("split_images",),
     "images": ("expected_components", "verify_mcuboot"),
     "key_relations": ("KeyObservation", "check_device_key", "check_key_relations"),
     "keyfiles": ("parse_cose_key", "parse_image_key", "parse_key", "parse_spki"),
     "keys": ("Ed25519Key", "KeyFormatError", "KeyRing", "PublicKey", "RsaKey", "SymmetricKey"),
-    "mcuboot": ("ImageFormatError", "McubootImage", "TlvType", "parse_mcuboot", "split_images"),
+    "mcuboot": ("ImageFormatError", "McubootImage", "TlvType", "parse_mcuboot"),
     "relations": ("TokenObservation", "check_token_relations"),
     "result_profile": ("ResultProfile", "builtin_profiles", "load_profile"),
     "result_relations": ("ResultObservation", "check_result_relations"),

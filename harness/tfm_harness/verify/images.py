@@ -10,18 +10,11 @@ from tfm_harness.findings import Report
 from tfm_harness.verify import cbor
 from tfm_harness.verify.checks import image as check
 from tfm_harness.verify.components import ExpectedComponent
+from tfm_harness.verify.image_files import split_images, trailing_problem
 from tfm_harness.verify.image_signers import PUBLISHED_KEY_HASHES, check_key, check_signature, key_hashes, signers
 from tfm_harness.verify.judge import Judge
 from tfm_harness.verify.keys import Ed25519Key, ImageKey, PublicKey, RsaKey
-from tfm_harness.verify.mcuboot import (
-    HASHES,
-    ImageFormatError,
-    McubootImage,
-    TlvType,
-    parse_mcuboot,
-    split_images,
-    trailing_problem,
-)
+from tfm_harness.verify.mcuboot import HASHES, ImageFormatError, McubootImage, TlvType, parse_mcuboot
 
 __all__ = [
     "PUBLISHED_KEY_HASHES",

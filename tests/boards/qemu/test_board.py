@@ -543,7 +543,7 @@ def test_nv_memory_is_read_written_and_stopped_at(probe_board: QemuBoard) -> Non
 
 
 def test_the_stopped_cpu_itself_writes_system_registers(probe_board: QemuBoard) -> None:
-    """A debugger's write to the selector of the attribution unit's regions is dropped; a store is not."""
+    """A debugger's write to the selector of the attribution unit's regions is dropped (QEMU 7), a store never is."""
     selector = 0xE000_EDD8
     wait_until_ready(probe_board, READY)
     seen: list[bytes] = []
@@ -559,7 +559,9 @@ def test_the_stopped_cpu_itself_writes_system_registers(probe_board: QemuBoard) 
 
     with probe_board.write_stops([0x7000_0108], look) as stops:
         assert ask_line(probe_board, "poke 70000108 00000001") == "ok"
-    assert [int.from_bytes(value, "little") for value in seen] == [0, 7, 2]
+    debugger, *stored = (int.from_bytes(value, "little") for value in seen)
+    assert debugger in {0, 5}  # QEMU 10 takes it
+    assert stored == [7, 2]
     assert ask_line(probe_board, "word 70000108") == "00000001", "the firmware goes on as if nothing had been"
 
 

@@ -1,0 +1,74 @@
+"""Files with MCUboot images: several one after another, and what may follow an image in its slot."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from tfm_harness.verify.mcuboot import (
+    BOOT_MAGICS,
+    ERASED,
+    MAGIC,
+    MAX_IMAGES,
+    TRAILER,
+    ImageFormatError,
+    McubootImage,
+    parse_mcuboot,
+)
+
+__all__ = ["split_images", "trailing_problem"]
+
+
+def trailing_problem(trailing: bytes) -> str:
+    """What else than erased flash and an image trailer follows the TLVs; empty when nothing."""
+    for erased in ERASED:
+        if not trailing.strip(erased):
+            return ""
+    for magic in BOOT_MAGICS:
+        if trailing.endswith(magic):
+            # Trailer, from the end: magic (16 bytes), image_ok, copy_done, swap info, swap size; each
+            # is erased or a small number in a field of up to 32 bytes.
+            head, fields = trailing[:-TRAILER], trailing[-TRAILER:-16]
+            if all(head.strip(erased) for erased in ERASED):
+                break
+            odd = sum(1 for byte in fields if byte not in {0x00, 0x01, 0x02, 0x03, 0x04, 0xFF})
+            return "" if not odd else f"{odd} unexpected byte(s) in the image trailer"
+    stripped = trailing.rstrip(b"\xff")
+    lead = len(stripped) - len(stripped.lstrip(b"\xff"))
+    return f"{len(stripped) - lead} byte(s) from {lead} bytes after the TLVs: {stripped[lead : lead + 8].hex()}.."
+
+
+def split_images(blob: bytes) -> list[McubootImage]:
+    """The images of a combined file, one after another (``tfm_s_ns_signed.bin``).
+
+    After each image, the next header is looked for past erased flash and the boot magic.
+    The `trailing` of each image ends where the next begins.
+
+    Raises:
+        ImageFormatError: the first image, or one whose header was found, is not well-formed.
+    """
+    images: list[McubootImage] = []
+    start = 0
+    while start >= 0:
+        if len(images) == MAX_IMAGES:
+            raise ImageFormatError("header", start, f"more than {MAX_IMAGES} images in one file")
+        image = parse_mcuboot(blob, start=start)
+        following = _next_header(blob, image.end)
+        stop = following if following >= 0 else len(blob)
+        images.append(replace(image, trailing=blob[image.end : stop]))
+        start = following
+    return images
+
+
+def _next_header(blob: bytes, position: int) -> int:
+    """Where the next image begins: past one run of erased flash and an image trailer at most; -1 when nowhere."""
+    magic = MAGIC.to_bytes(4, "little")
+    for erased in ERASED:
+        run = re.compile(re.escape(erased) + b"*").match(blob, position)
+        begin = run.end() if run else position
+        found = blob.find(magic, begin, begin + TRAILER + len(magic))
+        while found >= 0:
+            if found % 1024 == 0 and not trailing_problem(blob[position:found]):
+                return found
+            found = blob.find(magic, found + 1, begin + TRAILER + len(magic))
+    return -1
