@@ -65,7 +65,7 @@ def test_batches_of_every_size(device: Device, checks: Checks) -> None:
     )
     for data, subject in ((b"", "no input"), (one[:-1], "an input but for a byte"), (one + one[:-1], "one and a half")):
         if len(data) % size or not data:
-            status = status_of(device, Command.BATCH, device.test_commands.input_argument(data))
+            status = status_of(device, Command.BATCH, {"in": data})
             checks.equal(BATCH, status, INVALID_ARGUMENT, subject=subject)
 
 
@@ -84,8 +84,7 @@ def test_timings_are_as_many_as_asked(bench: Bench, device: Device, checks: Chec
         (bytes(size - 1), INVALID_ARGUMENT),
         (bytes(size + 1), INVALID_ARGUMENT),
     ):
-        given = device.test_commands.input_argument(data)
-        seen = status_of(device, Command.LATENCY, {"n": 1, "warm": 0, **given})
+        seen = status_of(device, Command.LATENCY, {"n": 1, "warm": 0, "in": data})
         checks.equal(TIMINGS, seen, status, subject=f"input of {len(data)} bytes")
 
 

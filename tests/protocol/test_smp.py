@@ -9,6 +9,7 @@ from tfm_harness.errors import InfrastructureError, ProductError
 from tfm_harness.protocol.base import Feature, Source
 from tfm_harness.protocol.smp.answers import Refused, show
 from tfm_harness.protocol.smp.client import PHASES, SmpDriver
+from tfm_harness.protocol.smp.header import Command
 from tfm_harness.testing import MemoryConsole, SmpFirmware
 
 DESCRIBE = {
@@ -214,3 +215,34 @@ def test_what_other_protocols_do_is_no_feature_of_this_one() -> None:
     """A client that claims printed results makes texts of signed messages, and blames the device for them."""
     assert not SmpDriver.features & {Feature.PRINTED_RESULT, Feature.TIMED_RUN, Feature.APP_TOKEN}
     assert {Feature.BATCH, Feature.SIGNED_RESULT} <= SmpDriver.features
+
+
+def test_an_input_larger_than_a_message_is_uploaded_whatever_asks_for_it(
+    driver: SmpDriver, firmware: SmpFirmware
+) -> None:
+    parts: list[bytes] = []
+    asked: list[dict[str, object]] = []
+
+    def upload(arguments: dict[str, object]) -> dict[str, object]:
+        data = arguments["data"]
+        assert isinstance(data, bytes)
+        if arguments["off"] == 0:
+            parts.clear()
+        parts.append(data)
+        return {"off": sum(map(len, parts))}
+
+    def trace(arguments: dict[str, object]) -> dict[str, object]:
+        asked.append(arguments)
+        return {"len": 5, "out": b"whole", "ops": []}
+
+    firmware.commands |= {(64, 20): upload, (64, 16): trace}
+    large, small = bytes(range(256)) * 36 + b"end", bytes(8)
+    driver.ask(Command.TRACE, {"in": large, "op": 0, "off": 1})
+    assert asked == [{"up": len(large), "op": 0, "off": 1}]
+    assert b"".join(parts) == large
+    asked.clear()
+    assert driver.trace_output(large, 0) == b"whole"
+    driver.trace(large)
+    driver.ask(Command.TRACE, {"in": small})
+    assert [arguments.get("up") for arguments in asked] == [len(large), len(large), None]
+    assert asked[-1] == {"in": small}

@@ -97,7 +97,7 @@ class SmpDriver(SmpTestCommands, PseudoDriver):
         nonce = fresh_nonce() if nonce is None else nonce
         arguments: dict[str, object] = {"nonce": nonce, "src": int(source)}
         if data is not None:
-            arguments |= self.input_argument(data)
+            arguments["in"] = data
         if model is not None or model_id is not None:
             arguments["mid"] = self._model_id(model) if model_id is None and model is not None else model_id
         if encrypted:

@@ -85,19 +85,25 @@ class SmpCore:
     ) -> tuple[Mapping[str, object], Answer]:
         """One request of group 64; the answer's map and the raw exchange.
 
+        An input of the model (`in`) that is larger than a message is uploaded first, as `input_argument` does it.
+
         Raises:
             Refused: the firmware said no.
             InfrastructureError, ProductError: see `SmpLink.request`.
         """
+        arguments = dict(arguments or {})
+        if isinstance(data := arguments.get("in"), bytes) and len(data) > INPUT_ROOM:
+            del arguments["in"]
+            arguments |= self.input_argument(data)
         request = Request(
             op=Op.READ if read else Op.WRITE,
             group=GROUP_INFERENCE,
             command=command,
-            payload=cbor.encode(arguments or {}),
+            payload=cbor.encode(arguments),
             safe=command in _SAFE if safe is None else safe,
             name=command.name.lower().replace("_", "-"),
         )
-        return self._exchange(request, arguments or {}, timeout)
+        return self._exchange(request, arguments, timeout)
 
     def input_argument(self, data: bytes) -> dict[str, object]:
         """What stands for this input in a request; one that is larger than a message is uploaded first, in parts.

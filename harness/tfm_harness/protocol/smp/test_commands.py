@@ -191,7 +191,7 @@ class SmpTestCommands(SmpCore):
             part = inputs[at : at + count]
             answer, _ = self.ask(
                 Command.BATCH,
-                self.input_argument(b"".join(part)),
+                {"in": b"".join(part)},
                 timeout=self.timeout + len(part) * _SECONDS_PER_INFERENCE,
             )
             data = field(answer, "out", bytes)
@@ -209,7 +209,7 @@ class SmpTestCommands(SmpCore):
         """Let the device time `count` inferences of the active model (1 to 512)."""
         arguments: dict[str, object] = {"n": count, "warm": warm_up}
         if data is not None:
-            arguments |= self.input_argument(data)
+            arguments["in"] = data
         answer, _ = self.ask(
             Command.LATENCY, arguments, timeout=self.timeout + (count + warm_up) * _SECONDS_PER_INFERENCE
         )
@@ -223,7 +223,7 @@ class SmpTestCommands(SmpCore):
 
     def trace(self, data: bytes) -> tuple[tuple[int, int, int, int], ...]:
         """Each op's (index, TFLite builtin code, output length, CRC-32 of its output) for one input."""
-        answer, _ = self.ask(Command.TRACE, self.input_argument(data), timeout=self.timeout + _SECONDS_PER_INFERENCE)
+        answer, _ = self.ask(Command.TRACE, {"in": data}, timeout=self.timeout + _SECONDS_PER_INFERENCE)
 
         def row(value: object) -> tuple[int, int, int, int]:
             if isinstance(value, list) and len(value) == 4:
