@@ -174,7 +174,8 @@ def test_what_is_no_model_is_named() -> None:
         "Git LFS pointer": pointer,
         "HTML page": b"<!DOCTYPE html><html></html>",
         "zip archive": b"PK\x03\x04" + bytes(60),
-        "plain text": b"const unsigned char m[] = {",
+        "C array": b"const unsigned char m[] = {",
+        "plain text": b"Weights: see the other mail.\n",
     }
     for words, data in others.items():
         with pytest.raises(ConfigError) as caught:

@@ -6,6 +6,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
+from dataclasses import replace
 from html import unescape
 from importlib import resources
 from pathlib import Path
@@ -253,7 +254,7 @@ def test_only_files_of_the_run_itself_are_copied(tmp_path: Path) -> None:
         for board in made.boards
         for paths in [("../secret.txt", str(tmp_path / "secret.txt"), "link", "consoles/ns.log", "gone.log", "a\0b")]
     )
-    save_run(type(made)(**{**{f: getattr(made, f) for f in made.__slots__}, "boards": boards}), folder / "run.json")
+    save_run(replace(made, boards=boards), folder / "run.json")
     (folder / "link").symlink_to(tmp_path / "secret.txt")
     (folder / "consoles").mkdir()
     (folder / "consoles" / "ns.log").write_text("console")
