@@ -360,7 +360,7 @@ BROKEN_CERTIFICATES: dict[str, tuple[bytes, str]] = {
     "huge": (bytes(20_000), "certificate.der"),
     "another signer": (certificate(signer=TEST_ONLY_P256), "certificate.chain"),
     "another issuer": (certificate(issuer=name((NameOID.COMMON_NAME, "other"))), "certificate.chain"),
-    "bit flipped": (certificate()[:-1] + bytes([certificate()[-1] ^ 1]), "certificate.chain"),
+    "bit flipped": (GOOD_CERTIFICATE[:-1] + bytes([GOOD_CERTIFICATE[-1] ^ 1]), "certificate.chain"),
     "expired": (certificate(start=-20), "certificate.validity"),
     "not yet valid": (certificate(start=1), "certificate.validity"),
     "outlives its CA": (certificate(days=500), "certificate.validity"),
