@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from tfm_harness.errors import ConfigError
+from tfm_harness.safe_text import safe_json
 
 if TYPE_CHECKING:
     from tfm_harness.history import BaselineStore
     from tfm_harness.latency.series import Series
-
-from tfm_harness.safe_text import safe_json
 
 __all__ = ["add_parser", "run"]
 

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfm_harness.errors import ConfigError
+from tfm_harness.safe_text import safe_json
 
 if TYPE_CHECKING:
     from tfm_harness.config.build import Build
     from tfm_harness.config.target import TargetBase
-
-from tfm_harness.safe_text import safe_json
 
 __all__ = ["add_parser", "run"]
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfm_harness.safe_text import safe_json
+
 if TYPE_CHECKING:
     from tfm_harness.coverage.requirements import Catalogue, JudgedItem
-
-from tfm_harness.safe_text import safe_json
 
 __all__ = ["add_parser", "run"]
 

@@ -7,13 +7,13 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
+from tfm_harness.safe_text import safe_json
+
 if TYPE_CHECKING:
     from tfm_harness.boards.base import Board
     from tfm_harness.config.build import Build
     from tfm_harness.config.target import TargetBase
     from tfm_harness.coverage.suites import Coverage
-
-from tfm_harness.safe_text import safe_json
 
 __all__ = ["add_parser", "build_features", "run"]
 

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfm_harness.safe_text import safe_json
+
 if TYPE_CHECKING:
     from tfm_harness.history.classify import Classified
     from tfm_harness.history.database import Database
     from tfm_harness.history.judged import Judged
-
-from tfm_harness.safe_text import safe_json
 
 __all__ = ["add_options", "in_a_line", "show"]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.files import MODEL_LIMIT, read_file
+from tfm_harness.safe_text import safe_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from tfm_harness.parity.firstop import FirstOp
     from tfm_harness.parity.model_info import ModelInfo
     from tfm_harness.parity.replay import Failure
-
-from tfm_harness.safe_text import safe_json
 
 __all__ = ["add_parser", "run"]
 
