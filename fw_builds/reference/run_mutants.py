@@ -20,8 +20,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import yaml
+from tfm_harness.bundled import SUITES
 from tfm_harness.coverage.suites import read_suite
-from tfm_harness.plugin.record import SUITES
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # also when a test loads this file

@@ -8,26 +8,24 @@ __all__ = ["SUITES", "bundled"]
 
 _PACKAGE = Path(__file__).resolve().parent
 
-SUITES = frozenset(
-    {
-        "boot",
-        "isolation",
-        "skip",
-        "sensor",
-        "results",
-        "attestation",
-        "parity",
-        "latency",
-        "provisioning",
-        "update",
-        "robustness",
-        "confidentiality",
-        "bus",
-        "abuse",
-        "storage",
-    }
+SUITES = (
+    "boot",
+    "isolation",
+    "sensor",
+    "results",
+    "attestation",
+    "parity",
+    "latency",
+    "provisioning",
+    "update",
+    "robustness",
+    "confidentiality",
+    "bus",
+    "abuse",
+    "storage",
+    "skip",
 )
-"""The suites that come with the harness."""
+"""The suites that come with the harness and judge its protocols, in the order in which pages show them."""
 
 
 def bundled(name: str) -> Path:

@@ -10,10 +10,10 @@ from types import ModuleType
 
 import pytest
 import yaml
+from tfm_harness.bundled import SUITES
 from tfm_harness.config.loading import harness_checks
 from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Report
-from tfm_harness.plugin.record import SUITES
 from tfm_harness.testing.images import ImageRecipe, load_signing_key, make_image
 from tfm_harness.verify.images import parse_mcuboot, verify_mcuboot
 from tfm_harness.verify.keyfiles import parse_image_key

@@ -34,7 +34,7 @@ from tfm_harness.report.record import (
 NOT_RUN = "not run:"
 """How the reason begins with which a test is left out of a quick run."""
 
-__all__ = ["EXIT_BENCH", "NOT_RUN", "SUITES", "RunLog", "judged_findings", "word"]
+__all__ = ["EXIT_BENCH", "NOT_RUN", "RunLog", "judged_findings", "word"]
 
 _PHASES = frozenset({"setup", "call", "teardown"})
 
@@ -254,7 +254,7 @@ class RunLog:
     def _complete(self, tests: Sequence[TestEntry]) -> bool:
         """Whether every bundled suite ran with nothing left out: then each waiver must have matched."""
         bundled = {test.outcome for test in tests if test.suite in SUITES}
-        return self.suites.keys() >= SUITES and not self.left_out and bundled == {"passed"}
+        return self.suites.keys() >= set(SUITES) and not self.left_out and bundled == {"passed"}
 
 
 def _tried(entry: TestEntry, report: pytest.TestReport, phase: PhaseEntry, findings: list[FindingEntry]) -> TestEntry:

@@ -15,6 +15,7 @@ from tfm_harness.bench.combination import TargetBuild
 from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.boards.base import RunContext
 from tfm_harness.boards.locks import told_by
+from tfm_harness.bundled import SUITES
 from tfm_harness.errors import HarnessBug, HarnessError
 from tfm_harness.parity.installed import installed_engine
 from tfm_harness.plugin import console_items, failure_text, junit, pool, share
@@ -38,7 +39,7 @@ from tfm_harness.plugin.only import keep_only
 from tfm_harness.plugin.options import Setting, settings
 from tfm_harness.plugin.outcomes import classify, location
 from tfm_harness.plugin.progress import ProgressLine
-from tfm_harness.plugin.record import EXIT_BENCH, SUITES, RunLog, judged_findings, word
+from tfm_harness.plugin.record import EXIT_BENCH, RunLog, judged_findings, word
 from tfm_harness.plugin.runfile import make_record, write_run
 from tfm_harness.plugin.signals import Signals
 from tfm_harness.plugin.signed import RunSigner

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -60,12 +60,12 @@ def waiver_state(
     return "unused" if judges <= ended - other else "not judged"
 
 
-def suites_around(taking_part: Mapping[str, Path], bundled: frozenset[str]) -> dict[str, tuple[Test, ...]]:
+def suites_around(taking_part: Mapping[str, Path], bundled: Iterable[str]) -> dict[str, tuple[Test, ...]]:
     """The tests of the suites that take part, and of the bundled ones beside them that were not selected."""
     folders = dict(taking_part)
     for folder in taking_part.values():
-        for name in bundled - folders.keys():
-            if (folder.parent / name / "README.md").is_file():
+        for name in bundled:
+            if name not in folders and (folder.parent / name / "README.md").is_file():
                 folders[name] = folder.parent / name
     found = {}
     for name, folder in folders.items():

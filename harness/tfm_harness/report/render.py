@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from tfm_harness.bundled import SUITES
 from tfm_harness.report import svg
 from tfm_harness.report.harmless import harmless
 from tfm_harness.report.headline import ORDER, WHOSE, colour, headline, title
@@ -52,22 +53,6 @@ MAX_CONSOLE_LINES = 4000
 WIDE = 4
 """Combinations that stand beside each other; more of them stand below each other."""
 
-SUITE_ORDER = (
-    "boot",
-    "isolation",
-    "sensor",
-    "results",
-    "attestation",
-    "parity",
-    "latency",
-    "provisioning",
-    "update",
-    "robustness",
-    "confidentiality",
-    "bus",
-    "abuse",
-    "storage",
-)
 MARKS: Mapping[str, str] = {"passed": "✓", "failed": "✗", "error": "!", "blocked": "!"}
 WORST = ("failed", "error", "blocked", "not run", "passed", "skipped", "not covered")
 _RESETS = re.compile(r"reset|power|boot", re.IGNORECASE)
@@ -247,7 +232,7 @@ def _short(cell: tuple[str, str]) -> tuple[str, str]:
 
 
 def _suite_key(suite: str) -> tuple[int, str]:
-    return (SUITE_ORDER.index(suite) if suite in SUITE_ORDER else len(SUITE_ORDER), suite)
+    return (SUITES.index(suite) if suite in SUITES else len(SUITES), suite)
 
 
 @dataclass(frozen=True, slots=True)
