@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tfm_harness.boards.virtual import Burned, Debugger, RegisterAccess, StoppedCpu, make_otp
     from tfm_harness.config.build import Build
     from tfm_harness.config.fields import Name, Strict
-    from tfm_harness.config.memory_map import MemoryMap, MemoryRegion, ServiceCall, ServiceConfig
+    from tfm_harness.config.memory_map import MemoryMap, MemoryRegion, ServiceCall, ServiceConfig, service_of
     from tfm_harness.config.result_profile import build_result_profile
     from tfm_harness.config.sensors import SensorBase
     from tfm_harness.config.stimulus import StimulusBase
@@ -82,7 +82,7 @@ _HOMES = {
     "boards.virtual": ("Burned", "Debugger", "RegisterAccess", "StoppedCpu", "make_otp"),
     "config.build": ("Build",),
     "config.fields": ("Name", "Strict"),
-    "config.memory_map": ("MemoryMap", "MemoryRegion", "ServiceCall", "ServiceConfig"),
+    "config.memory_map": ("MemoryMap", "MemoryRegion", "ServiceCall", "ServiceConfig", "service_of"),
     "config.result_profile": ("build_result_profile",),
     "config.sensors": ("SensorBase",),
     "config.stimulus": ("StimulusBase",),
@@ -211,6 +211,7 @@ __all__ = [
     "make_otp",
     "make_stimulus",
     "run_console_suite",
+    "service_of",
     "simplest",
     "spawn",
 ]

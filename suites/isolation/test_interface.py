@@ -6,7 +6,18 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
-from tfm_harness import Bench, Check, Checks, Device, MemoryMap, ProductError, ServiceCall, ServiceConfig, Severity
+from tfm_harness import (
+    Bench,
+    Check,
+    Checks,
+    Device,
+    MemoryMap,
+    ProductError,
+    ServiceCall,
+    ServiceConfig,
+    Severity,
+    service_of,
+)
 from tfm_harness.protocol.smp import PsaCall
 
 pytestmark = pytest.mark.needs("psa-call", "probe", "memory-map", "services")
@@ -168,7 +179,6 @@ def test_vectors_that_are_not_the_callers_are_refused(bench: Bench, caller: Call
 
 def must_be_refused(caller: Caller, checks: Checks, check: Check, calls: Sequence[tuple[str, PsaCall]]) -> None:
     """Every one of them is answered by an error, or by a reset."""
-    services = {service.handle: service for service in caller.bench.services.values()}
     lax = check is BAD_CALL and caller.bench.description.firmware != REFERENCE  # whose document knows no such bits
     try:
         statuses = caller.statuses([call for _, call in calls])
@@ -177,7 +187,7 @@ def must_be_refused(caller: Caller, checks: Checks, check: Check, calls: Sequenc
         checks(check, False, expected=f"{len(calls)} errors", seen=error.message, subject=f"from {first} to {last}")
         raise
     for (subject, (handle, *_)), status in zip(calls, statuses, strict=True):
-        service = services.get(handle) or next((each for each in services.values() if each.has_alias(handle)), None)
+        service = service_of(caller.bench.services.values(), handle)
         checks(
             RESERVED_BITS if lax and service is not None and service.handle != handle else check,
             status is None or status < 0 or (service is not None and service.refuses(status)),

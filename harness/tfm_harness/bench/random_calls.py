@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from tfm_harness.config.memory_map import MemoryMap, ServiceCall, ServiceConfig
+from tfm_harness.config.memory_map import MemoryMap, ServiceCall, ServiceConfig, service_of
 
 __all__ = ["RandomCall", "RandomCalls", "simplest"]
 
@@ -116,9 +116,8 @@ class RandomCalls:
             yield self._near_miss() if self._known and self._rng.random() < 0.3 else self._call()
 
     def service(self, handle: int) -> ServiceConfig | None:
-        """The service of a handle, also of one that differs in reserved bits only (`ServiceConfig.has_alias`)."""
-        own = next((each for each in self._services if each.handle == handle), None)
-        return own or next((each for each in self._services if each.has_alias(handle)), None)
+        """As `service_of`, among the services that are called."""
+        return service_of(self._services, handle)
 
     def must_fail(self, call: RandomCall) -> str:
         """Why a call must be refused, whatever the service does; empty: it may succeed."""

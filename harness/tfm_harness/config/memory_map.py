@@ -6,6 +6,7 @@ guesses a map from a machine's name.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -13,7 +14,7 @@ from pydantic import Field, model_validator
 
 from tfm_harness.config.fields import Address, HexBytes, Size, Strict
 
-__all__ = ["MemoryMap", "MemoryRegion", "PeripheralRegion", "ServiceCall", "ServiceConfig"]
+__all__ = ["MemoryMap", "MemoryRegion", "PeripheralRegion", "ServiceCall", "ServiceConfig", "service_of"]
 
 Owner = Literal["secure", "nonsecure"]
 MessageType = Annotated[int, Field(ge=0, le=0x7FFF)]
@@ -146,3 +147,10 @@ class MemoryMap(Strict):
     def scratch(self) -> tuple[int, int] | None:
         """(address, size) of non-secure RAM that the firmware does not use; None where the target names none."""
         return next(((r.scratch, r.end - r.scratch) for r in self.memory if r.scratch is not None), None)
+
+
+def service_of(services: Iterable[ServiceConfig], handle: int) -> ServiceConfig | None:
+    """The service of a handle, also of one that differs in reserved bits only (`ServiceConfig.has_alias`)."""
+    known = tuple(services)
+    own = next((each for each in known if each.handle == handle), None)
+    return own or next((each for each in known if each.has_alias(handle)), None)
