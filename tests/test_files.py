@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +23,8 @@ from tfm_harness.report import load_run
 from tfm_harness.stimulus.trace import load_trace
 from tfm_harness.testing.images import load_signing_key
 from tfm_harness.trust.expectations import read_key
+
+from tests.no_file import make_no_file
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = (ROOT / "fw_builds" / "reference" / "models" / "sine.tflite").read_bytes()
@@ -60,23 +61,7 @@ COMMANDS = {
     "compare": ["compare", "FILE", "FILE"],
     "replay": ["replay", "FILE"],
 }
-
-
-def make(kind: str, path: Path) -> None:
-    if kind == "FIFO":
-        os.mkfifo(path)
-    elif kind == "endless device":
-        path.symlink_to("/dev/zero")
-    elif kind == "folder":
-        path.mkdir()
-    elif kind == "too large":
-        with path.open("wb") as file:
-            file.truncate(1 << 40)  # a hole: it takes no room on the disk
-    elif kind == "loop":
-        path.symlink_to(path)
-
-
-KINDS = ["FIFO", "endless device", "folder", "too large", "loop", "missing"]
+KINDS = ("FIFO", "endless", "folder", "huge", "loop", "missing")
 
 
 @pytest.mark.timeout(20)
@@ -85,7 +70,7 @@ KINDS = ["FIFO", "endless device", "folder", "too large", "loop", "missing"]
 def test_each_reader(reader: str, kind: str, tmp_path: Path) -> None:
     read, name = READERS[reader]
     path = tmp_path / name
-    make(kind, path)
+    make_no_file(kind, path)
     with pytest.raises((ConfigError, OSError)) as caught:
         read(path)
     assert str(path) in str(caught.value) or name in str(caught.value)
@@ -96,7 +81,7 @@ def test_each_reader(reader: str, kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command(command: str, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [word.replace("FILE", str(tmp_path / "file")) for word in COMMANDS[command]]
-    make(kind, Path(words[2] if command.startswith("verify") else words[1]))
+    make_no_file(kind, Path(words[2] if command.startswith("verify") else words[1]))
     assert main(words) in {2, 4}
     said = capsys.readouterr().err
     assert "Traceback" not in said

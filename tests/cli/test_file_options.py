@@ -11,7 +11,6 @@ import contextlib
 import io
 import os
 import resource
-import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tfm_harness.cli.main import main, make_parser
 
 from tests.evidence.conftest import make_run, pem
+from tests.no_file import KINDS, make_no_file
 from tests.verify.test_verify_csr_and_certificates import request
 from tests.verify.test_verify_images import make as make_image
 from tests.verify.verify_kit import TEST_ONLY_P256, enc, message, rfc_claims
@@ -165,61 +165,25 @@ def _left_out(subject: Subject) -> bool:
 SUBJECTS = [subject for subject in _walk(make_parser()) if not _left_out(subject)]
 
 
-class Thing:
-    """What is named and is no file of the kind that is wanted."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.socket: socket.socket | None = None
-
-    def make(self, kind: str) -> Path:
-        path = self.folder / f"thing-{kind.replace(' ', '-')}"
-        if path.exists() or path.is_symlink():
-            return path
-        if kind == "FIFO":
-            os.mkfifo(path)
-        elif kind == "endless":
-            path.symlink_to("/dev/zero")
-        elif kind == "folder":
-            path.mkdir()
-        elif kind == "huge":
-            with path.open("wb") as file:
-                file.truncate(1 << 40)  # a hole: it takes no room on the disk
-        elif kind == "loop":
-            path.symlink_to(path)
-        elif kind == "binary":
-            path.write_bytes(bytes(range(256)) * 40)
-        elif kind == "forbidden":
-            path.write_text("{}")
-            path.chmod(0)
-        elif kind == "socket":
-            self.socket = socket.socket(socket.AF_UNIX)
-            self.socket.bind(str(path))
-        return path
-
-
-KINDS = ("FIFO", "endless", "folder", "huge", "loop", "binary", "socket", "missing", "forbidden")
 NO_READABLE: Final = {"FIFO", "endless", "loop", "missing", "forbidden", "socket"}
 """Nothing can be read from these, so no command may go on as if it had read something."""
 
 
 @pytest.fixture
-def thing(tmp_path: Path, files: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Thing]:
+def here(tmp_path: Path, files: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder in which commands run, with one right file of each kind, and little memory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("uvicorn.Server.run", lambda *_, **__: None)  # the dashboard would serve
     monkeypatch.setenv("TFM_HARNESS_STATE_DIR", str(tmp_path / "state"))
     for path in files.iterdir():
         (tmp_path / path.name).symlink_to(path)
-    made = Thing(tmp_path)
     limits = resource.getrlimit(resource.RLIMIT_AS)
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, limits[1]))
     try:
-        yield made
+        yield tmp_path
     finally:
         resource.setrlimit(resource.RLIMIT_AS, limits)
-        if made.socket is not None:
-            made.socket.close()
 
 
 def run(words: Sequence[str]) -> tuple[int, str]:
@@ -232,25 +196,33 @@ def run(words: Sequence[str]) -> tuple[int, str]:
     return code, out.getvalue() + err.getvalue()
 
 
-def wrong_with(subject: Subject, kind: str, thing: Thing) -> str:
+def made(kind: str, folder: Path) -> Path:
+    """What is no file of the kind that is wanted, with a name that says so."""
+    path = folder / f"thing-{kind}"
+    make_no_file(kind, path)
+    return path
+
+
+def names(said: str, path: Path) -> bool:
+    """Whether what a command said names the path, or what it leads to."""
+    return path.name in said.replace("\n", "").replace(" ", "") or "/dev/zero" in said
+
+
+def wrong_with(subject: Subject, kind: str, here: Path) -> str:
     """What is wrong with what a command did; empty when nothing is."""
     if kind == "FIFO" and subject.name in OUTPUTS:
         return ""  # a reader may come
-    path = thing.make(kind)
+    path = made(kind, here)
     words = subject.words(str(path))
     code, said = run(words)
     bisect = {125} if subject.command[0] == "bisect" else set()  # tells `git bisect` to skip
     if code not in {0, 1, 2, 4, 5, 10, *bisect} or "Traceback" in said:
         return f"{subject}, {kind}: {code}, {said[-400:]}"
-    reads = subject.name not in OUTPUTS and subject.name not in TEXTS
-    if reads and kind in NO_READABLE and code not in {2, 4, 10, *bisect}:
+    if subject.name in OUTPUTS or subject.name in TEXTS or kind not in NO_READABLE:
+        return ""
+    if code not in {2, 4, 10, *bisect}:
         return f"{subject}, {kind}: {code}, as if it had been read: {said[-300:]}"
-    if (
-        reads
-        and kind in NO_READABLE
-        and "/dev/zero" not in said
-        and path.name not in said.replace("\n", "").replace(" ", "")
-    ):
+    if not names(said, path):
         return f"{subject}, {kind}: {code}, does not name it: {said[-300:]}"
     return ""
 
@@ -261,19 +233,19 @@ def kinds_here(kinds: Sequence[str]) -> list[str]:
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("subject", SUBJECTS, ids=str)
-def test_an_option_with_what_is_no_file(subject: Subject, thing: Thing) -> None:
+def test_an_option_with_what_is_no_file(subject: Subject, here: Path) -> None:
     """Two kinds that never end, and two others in turn; all of them at night."""
     position = SUBJECTS.index(subject)
     others = [KINDS[2 + (position + turn) % (len(KINDS) - 2)] for turn in (0, 3)]
-    wrong = [wrong_with(subject, kind, thing) for kind in kinds_here([*KINDS[:2], *others])]
+    wrong = [wrong_with(subject, kind, here) for kind in kinds_here([*KINDS[:2], *others])]
     assert not any(wrong), "\n".join(filter(None, wrong))
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("subject", SUBJECTS, ids=str)
-def test_an_option_with_all_that_is_no_file(subject: Subject, thing: Thing) -> None:
-    wrong = [wrong_with(subject, kind, thing) for kind in kinds_here(KINDS)]
+def test_an_option_with_all_that_is_no_file(subject: Subject, here: Path) -> None:
+    wrong = [wrong_with(subject, kind, here) for kind in kinds_here(KINDS)]
     assert not any(wrong), "\n".join(filter(None, wrong))
 
 

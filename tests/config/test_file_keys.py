@@ -15,9 +15,10 @@ import pytest
 import yaml
 from tfm_harness import config
 
-from tests.cli.test_file_options import KINDS, Thing, files, kinds_here, run, thing
+from tests.cli.test_file_options import files, here, kinds_here, made, names, run
+from tests.no_file import KINDS
 
-__all__ = ["files", "thing"]
+__all__ = ["files", "here"]
 
 ROOT = Path(__file__).resolve().parents[2]
 SINE: Final = str(ROOT / "fw_builds" / "reference" / "models" / "sine.tflite")
@@ -110,31 +111,30 @@ def with_value(place: tuple[Any, ...], value: str) -> dict[str, Any]:
     return cast("dict[str, Any]", build)
 
 
-def wrong_with(place: tuple[Any, ...], kind: str, things: Thing) -> str:
+def wrong_with(place: tuple[Any, ...], kind: str, here: Path) -> str:
     """What is wrong with what ``check`` says of it; empty when nothing is."""
-    path = things.make(kind)
-    (things.folder / "build.yaml").write_text(yaml.safe_dump(with_value(place, str(path))))
-    code, said = run(["check", str(things.folder / "build.yaml")])
-    named = path.name in said.replace("\n", "").replace(" ", "") or "/dev/zero" in said
+    path = made(kind, here)
+    (here / "build.yaml").write_text(yaml.safe_dump(with_value(place, str(path))))
+    code, said = run(["check", str(here / "build.yaml")])
     if kind == "folder" and place[-1] in {"folder", 0}:
         return "" if code in {0, 4} and "Traceback" not in said else f"{place}, {kind}: {code}, {said[-300:]}"
     if kind == "huge" and place[0] == "parity":
         return ""  # read by the suite that takes it: tests/test_files.py
-    if code != 4 or "Traceback" in said or not named:
+    if code != 4 or "Traceback" in said or not names(said, path):
         return f"{'.'.join(map(str, place))}, {kind}: {code}, {said[-400:]}"
     return ""
 
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("place", KEYS.values(), ids=lambda place: ".".join(map(str, place)))
-def test_a_key_with_what_is_no_file(place: tuple[Any, ...], thing: Thing) -> None:
+def test_a_key_with_what_is_no_file(place: tuple[Any, ...], here: Path) -> None:
     kinds = [kind for kind in kinds_here(KINDS) if kind != "binary"]  # what a raw image may be
-    wrong = [wrong_with(place, kind, thing) for kind in kinds]
+    wrong = [wrong_with(place, kind, here) for kind in kinds]
     assert not any(wrong), "\n".join(filter(None, wrong))
 
 
-def test_the_build_is_right(thing: Thing) -> None:
+def test_the_build_is_right(here: Path) -> None:
     """Else its own faults would be found first."""
-    (thing.folder / "build.yaml").write_text(yaml.safe_dump(BUILD))
-    code, said = run(["check", str(thing.folder / "build.yaml")])
+    (here / "build.yaml").write_text(yaml.safe_dump(BUILD))
+    code, said = run(["check", str(here / "build.yaml")])
     assert code == 0, said
