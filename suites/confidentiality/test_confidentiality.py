@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -221,25 +221,34 @@ def work(bench: Bench, device: Device) -> Work:
     return Work(bench, device)
 
 
+def judge_leaks(checks: Checks, check: Check, leaks: Sequence[object], where: str) -> None:
+    """Nothing was found there."""
+    checks(check, not leaks, expected="nothing", seen="; ".join(map(str, leaks[:4])), subject=where)
+
+
 def judge_outputs(checks: Checks, work: Work, check: Check, secrets: list[Secret]) -> None:
     """Nothing of `secrets` is in any output."""
     scanner = Scanner(secrets)
     for where, data, _ in work.outputs():
-        leaks = scanner.scan(data)
-        checks(check, not leaks, expected="nothing", seen="; ".join(map(str, leaks[:4])), subject=where)
+        judge_leaks(checks, check, scanner.scan(data), where)
     # In all that a long run has logged, one number in millions would be a key's word by chance.
     for where, data, log in work.outputs(begun=True):
-        leaks = scanner.alone_in(data) if log else []
-        seen = "; ".join(map(str, leaks[:4]))
-        checks(check, not leaks, expected="nothing", seen=seen, subject=f"single words, {where}")
+        judge_leaks(checks, check, scanner.alone_in(data) if log else [], f"single words, {where}")
+
+
+def judge_lines(checks: Checks, work: Work, samples: Sequence[SampleValues]) -> None:
+    """No line of a log shows these samples."""
+    for where, data, log in work.outputs():
+        lines = [*samples_in(data, samples), *series_in(data, samples)] if log else []
+        seen = b"; ".join(line for _, line in lines[:3]).decode("ascii", "backslashreplace")
+        checks(SENSOR_OUT, not lines, expected="no values of a sample", seen=seen, subject=f"lines of {where}")
 
 
 def judge_memory(checks: Checks, work: Work, check: Check, secrets: list[Secret]) -> None:
     """Nothing of `secrets` is in non-secure memory."""
     scanner = Scanner(secrets)
     for where, data in work.memories():
-        leaks = scanner.scan(data, text=False)
-        checks(check, not leaks, expected="nothing", seen="; ".join(map(str, leaks[:4])), subject=where)
+        judge_leaks(checks, check, scanner.scan(data, text=False), where)
 
 
 @pytest.mark.needs("known-secrets")
@@ -290,10 +299,7 @@ def test_no_key_is_left_in_memory(bench: Bench, device: Device, work: Work, chec
 def test_no_sample_appears_in_an_output(work: Work, stimulus: Stimulus, checks: Checks) -> None:
     work.sensor(stimulus)
     judge_outputs(checks, work, SENSOR_OUT, sensor_secrets(work))
-    for where, data, log in work.outputs():
-        lines = [*samples_in(data, work.samples), *series_in(data, work.samples)] if log else []
-        seen = b"; ".join(line for _, line in lines[:3]).decode("ascii", "backslashreplace")
-        checks(SENSOR_OUT, not lines, expected="no values of a sample", seen=seen, subject=f"lines of {where}")
+    judge_lines(checks, work, work.samples)
 
 
 @pytest.mark.thorough
@@ -323,10 +329,7 @@ def test_no_sample_appears_when_something_is_wrong_with_it(
             test_commands.sample("free", ms=1)
             test_commands.latency(1)
             test_commands.sample("stop")
-        for where, data, log in work.outputs():
-            lines = [*samples_in(data, values), *series_in(data, values)] if log else []
-            seen = b"; ".join(line for _, line in lines[:3]).decode("ascii", "backslashreplace")
-            checks(SENSOR_OUT, not lines, expected="no values of a sample", seen=seen, subject=f"lines of {where}")
+        judge_lines(checks, work, values)
 
     if gone == "none":
         sampled()
@@ -377,10 +380,7 @@ def test_no_piece_of_a_model_is_in_a_non_secure_image(bench: Bench, device: Devi
         pytest.skip("not covered: the build names no non-secure image, or no model")
     scanner = Scanner([model_of(bench, name) for name in build.models])
     for image in images:
-        leaks = scanner.scan(image.file.read_bytes(), text=False)
-        checks(
-            MODEL_SHIPPED, not leaks, expected="nothing", seen="; ".join(map(str, leaks[:4])), subject=image.file.name
-        )
+        judge_leaks(checks, MODEL_SHIPPED, scanner.scan(image.file.read_bytes(), text=False), image.file.name)
 
 
 @pytest.mark.needs("known-secrets", "nv-access")
@@ -393,9 +393,7 @@ def test_nothing_secret_stands_in_storage_outside_of_the_chip(
     work.keys()
     found = [*secrets_of(bench, work), *(sensor_secrets(work) if work.samples else [])]
     data = virtual.nv.read()
-    leaks = Scanner(found).scan(data, text=False)
-    seen = "; ".join(map(str, leaks[:4]))
-    checks(STORED, not leaks, expected="nothing", seen=seen, subject=f"{len(data)} bytes of NV memory")
+    judge_leaks(checks, STORED, Scanner(found).scan(data, text=False), f"{len(data)} bytes of NV memory")
     finds_canaries(checks, "NV memory", data, text=False)
 
 
@@ -407,8 +405,7 @@ def test_the_harness_keeps_no_secret_of_a_board_in_its_files(bench: Bench, work:
     files = [path for path in sorted(bench.context.run_dir.rglob("*")) if path.is_file() and not path.is_symlink()]
     for path in files:
         name = str(path.relative_to(bench.context.run_dir))
-        leaks = scanner.scan(newest(path))
-        checks(FILED, not leaks, expected="nothing", seen="; ".join(map(str, leaks[:4])), subject=name)
+        judge_leaks(checks, FILED, scanner.scan(newest(path)), name)
     checks(FILED, bool(files), expected="files of this run", seen="none", subject="the run's folder")
 
 
