@@ -288,14 +288,9 @@ def test_only_documented_requests_of_the_platform_answer(bench: Bench, caller: C
     service = bench.services.get("platform")
     if bench.description.firmware != REFERENCE or service is None:
         pytest.skip("not covered: the requests of this firmware's platform service are documented elsewhere")
-    tried = {*range(0x50), *(value + more for bit in range(8, 32) for value in (1 << bit,) for more in (-1, 0, 1, 2))}
-    tried |= {
-        0xFFFFFFFF,
-        0xDEADBEEF,
-        0xB105F00D,
-        0xDB600000,
-        *(int.from_bytes(word, "little") for word in (b"DBG!", b"dump")),
-    }
+    tried = {*range(0x50), *((1 << bit) + more for bit in range(8, 32) for more in (-1, 0, 1, 2))}
+    tried |= {0xFFFFFFFF, 0xDEADBEEF, 0xB105F00D, 0xDB600000}
+    tried |= {int.from_bytes(word, "little") for word in (b"DBG!", b"dump")}
     numbers = sorted(tried - set(IOCTLS))
     caller.test_commands.poke(caller.base, b"".join(number.to_bytes(4, "little") for number in numbers))
     calls: list[PsaCall] = [

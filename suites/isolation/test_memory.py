@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import pytest
 from tfm_harness import Access, Bench, Check, Checks, Device, MemoryMap, MemoryRegion, ResetKind
@@ -217,6 +218,11 @@ def test_the_model_cannot_be_read(bench: Bench, device: Device, checks: Checks, 
         )
 
 
+def check_of(role: str) -> Check:
+    """What is violated where a peripheral of this role is reached."""
+    return SENSOR_EXCLUSIVE if role == "sensor" else PERIPHERAL
+
+
 def test_peripherals_of_the_secure_side_are_out_of_reach(bench: Bench, device: Device, checks: Checks) -> None:
     """First and last register, at both aliases; the secure alias of a non-secure peripheral is out of reach too."""
     if not bench.memory_map.peripherals:
@@ -225,7 +231,7 @@ def test_peripherals_of_the_secure_side_are_out_of_reach(bench: Bench, device: D
         aliases = [peripheral.alias] if peripheral.alias is not None else []
         if peripheral.owner == "secure":
             aliases.append(peripheral.at)
-        check = SENSOR_EXCLUSIVE if peripheral.role == "sensor" else PERIPHERAL
+        check = check_of(peripheral.role)
         addresses = [at for alias in aliases for at in (alias, alias + peripheral.size - 4)]
         judge(checks, check, addresses, bench.probes.read_many(addresses), f"reading {peripheral.name}")
         if peripheral.owner == "nonsecure" and peripheral.role == "timer":
@@ -239,7 +245,7 @@ def test_peripherals_of_the_secure_side_cannot_be_written(bench: Bench, device: 
         pytest.skip("not covered: the memory map names no peripherals")
     for peripheral in bench.memory_map.peripherals:
         if peripheral.owner == "secure":
-            check = SENSOR_EXCLUSIVE if peripheral.role == "sensor" else PERIPHERAL
+            check = check_of(peripheral.role)
             addresses = [at for at in (peripheral.at, peripheral.alias) if at is not None]
             outcomes = [bench.probes.write(address, 0) for address in addresses]
             judge(checks, check, addresses, outcomes, f"writing {peripheral.name}")
@@ -256,23 +262,15 @@ def test_memory_is_out_of_reach_after_whatever_happens(
         "a reset by request": bench.reset_by_request,
         "a result": lambda: device.infer_input(device.any_input()),
     }
-    others: list[str] = []
     if not bench.missing(["models"]):
         held = device.test_commands.models()
         others = [entry.name for entry in held if entry.status == 0 and not entry.active][:1]
         others += [entry.name for entry in held if entry.active]
-
-    def selecting(name: str) -> Callable[[], object]:
-        return lambda: device.select_model(name)
-
-    events |= {f"model {name} selected": selecting(name) for name in others}
+        events |= {f"model {name} selected": partial(device.select_model, name) for name in others}
     if not bench.missing(["sensor", "sensor-model"]):
         events["a sample"] = lambda: device.test_commands.sample("step")
     places = [(SECURE_MEMORY, address) for region in bench.memory_map.owned_by("secure") for address in ends(region)]
-    for peripheral in bench.memory_map.peripherals:
-        if peripheral.owner == "secure":
-            check = SENSOR_EXCLUSIVE if peripheral.role == "sensor" else PERIPHERAL
-            places.append((check, peripheral.at))
+    places += [(check_of(each.role), each.at) for each in bench.memory_map.peripherals if each.owner == "secure"]
     if bench.probes.resets:
         places = places[:: len(places) // RESETS_PER_REGION + 1]
         events = {subject: event for subject, event in events.items() if "reset" not in subject}
