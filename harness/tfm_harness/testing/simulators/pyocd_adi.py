@@ -14,14 +14,15 @@ been compared with it.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pyocd.core import exceptions
 from pyocd.core.plugin import Plugin
 from pyocd.probe.debug_probe import DebugProbe
+
+from tfm_harness.testing.simulators.pyocd_probe import SimulatedProbe, configured, identification
 
 __all__ = ["ADI_ENVIRONMENT", "NONSECURE", "PARTS", "SECURE", "AdiProbe", "AdiProbePlugin", "Part"]
 
@@ -98,42 +99,28 @@ PARTS: Final[Mapping[str, Part]] = {
 """Parts by name: right ones, and such with a mistake each."""
 
 
-def _component(base: int, component_class: int, part: int, archid: int = 0) -> dict[int, int]:
-    """CoreSight identification registers of an Arm component."""
-    identity = {0xFD0: 4, 0xFE0: part & 0xFF, 0xFE4: 0xB0 | part >> 8, 0xFE8: 0x0B}
-    identity |= {0xFF0: 0x0D, 0xFF4: component_class << 4, 0xFF8: 0x05, 0xFFC: 0xB1}
-    if component_class == 9:
-        identity[0xFBC] = 0x47700000 | archid
-    return {base + offset: value for offset, value in identity.items()}
-
-
 _SYSTEM: Final[Mapping[int, int]] = {
-    **_component(_ROM, 1, 0x4C9),
+    **identification(_ROM, 1, 0x4C9),
     _ROM: (_SCS - _ROM) & 0xFFFFF000 | 3,
-    **_component(_SCS, 9, 0xD22, 0x2A04),
+    **identification(_SCS, 9, 0xD22, 0x2A04),
     _SCS + _CPUID: _CORTEX_M55,
     _SCS + 0xD44: 0x00000210,  # ID_PFR1: the security extension
 }
 _DEBUG_BUS: Final[Mapping[int, int]] = {
-    **_component(_DP_ROM, 9, 0x4E0, 0x0AF7),
+    **identification(_DP_ROM, 9, 0x4E0, 0x0AF7),
     _DP_ROM: (_AP - _DP_ROM) | 3,
-    **_component(_AP, 9, 0x9E3, 0x0A17),
+    **identification(_AP, 9, 0x9E3, 0x0A17),
 }
 
 
-def _configured() -> dict[str, str]:
-    entries = (word.partition("=") for word in os.environ.get(ADI_ENVIRONMENT, "").split(":") if "=" in word)
-    return {uid: part for uid, _, part in entries}
-
-
-class AdiProbe(DebugProbe):  # type: ignore[misc]  # pyOCD is not typed
+class AdiProbe(SimulatedProbe):
     """A probe that moves one register at a time, as the wire does; pyOCD selects access ports and banks itself."""
 
     def __init__(self, uid: str, part: Part) -> None:
-        super().__init__()
+        super().__init__(uid)
         self.part = part
         self.faults = 0
-        self._uid, self._open, self._protocol = uid, False, None
+        self._open = False
         self._select = self._status = self._tar = self._demcr = self._dcrdr = self._dhcsr = self._transfers = 0
         self._csw = 0x43000002
 
@@ -141,19 +128,9 @@ class AdiProbe(DebugProbe):  # type: ignore[misc]  # pyOCD is not typed
     def get_all_connected_probes(cls, unique_id: str | None = None, is_explicit: bool = False) -> list[AdiProbe]:
         """Every probe that the environment names."""
         del unique_id, is_explicit
-        return [cls(uid, PARTS[part]) for uid, part in _configured().items()]
+        return [cls(uid, PARTS[part]) for uid, part in configured(ADI_ENVIRONMENT).items()]
 
-    @classmethod
-    def get_probe_with_id(cls, unique_id: str, is_explicit: bool = False) -> AdiProbe | None:
-        """The probe of exactly that id."""
-        return next((p for p in cls.get_all_connected_probes(None, is_explicit) if p.unique_id == unique_id), None)
-
-    vendor_name = property(lambda _: "tfm-harness simulator")
     product_name = property(lambda _: "debug port registers")
-    description = property(lambda _: "simulator: debug port registers")
-    supported_wire_protocols = property(lambda _: [DebugProbe.Protocol.DEFAULT, DebugProbe.Protocol.SWD])
-    unique_id = property(lambda self: self._uid)
-    wire_protocol = property(lambda self: self._protocol)
     is_open = property(lambda self: self._open)
     capabilities = property(lambda _: frozenset({DebugProbe.Capability.BANKED_DP_REGISTERS}))
 
@@ -164,18 +141,6 @@ class AdiProbe(DebugProbe):  # type: ignore[misc]  # pyOCD is not typed
     def close(self) -> None:
         """Given back."""
         self._open = False
-
-    def connect(self, protocol: Any = None) -> None:
-        """There is only one wire protocol."""
-        del protocol
-        self._protocol = DebugProbe.Protocol.SWD
-
-    def disconnect(self) -> None:
-        """End of the wire protocol."""
-        self._protocol = None
-
-    def set_clock(self, frequency: float) -> None:
-        """No wire, no clock."""
 
     def reset(self) -> None:
         """No reset is asked for where only the debug port is looked at."""
@@ -260,16 +225,6 @@ class AdiProbe(DebugProbe):  # type: ignore[misc]  # pyOCD is not typed
             self._tar = data
         elif register == 0x0C:
             self._write(data)
-
-    def read_ap_multiple(self, addr: int, count: int = 1, now: bool = True) -> Any:
-        """Repeated reads of one register."""
-        values = [self.read_ap(addr) for _ in range(count)]
-        return values if now else lambda: values
-
-    def write_ap_multiple(self, addr: int, values: Sequence[int]) -> None:
-        """Repeated writes of one register."""
-        for value in values:
-            self.write_ap(addr, value)
 
     def get_memory_interface_for_ap(self, ap_address: Any) -> None:
         """None: pyOCD goes through the registers."""

@@ -24,6 +24,7 @@ from pyocd.core.plugin import Plugin
 from pyocd.probe.debug_probe import DebugProbe
 
 from tfm_harness.boards.gdb_remote import GdbRemote, GdbRemoteError
+from tfm_harness.testing.simulators.pyocd_probe import SimulatedProbe, configured, identification
 
 __all__ = ["DEBUG_PORT", "DEBUG_PORTS", "ENVIRONMENT", "QemuProbe", "QemuProbePlugin"]
 
@@ -40,29 +41,11 @@ _VC_CORERESET = 1
 _SP_ALIASES = (17, 18)  # MSP, PSP: the gdbstub gives the stack pointer in use
 
 
-def _identification(base: int, component_class: int, part: int, archid: int = 0) -> dict[int, int]:
-    """CoreSight component and peripheral identification registers of an Arm part."""
-    words = {0xFF0: 0x0D, 0xFF4: component_class << 4, 0xFF8: 0x05, 0xFFC: 0xB1}
-    words |= {
-        0xFE0: part & 0xFF,
-        0xFE4: 0xB0 | part >> 8,
-        0xFE8: 0x0B,
-        0xFEC: 0,
-        0xFD0: 4,
-        0xFD4: 0,
-        0xFD8: 0,
-        0xFDC: 0,
-    }
-    if component_class == 9:
-        words |= {0xFBC: 0x47700000 | archid, 0xFCC: 0, 0xFC8: 0}
-    return {base + offset: value for offset, value in words.items()}
-
-
 _STATIC = {
-    **_identification(_ROM, 1, 0x4C9),
+    **identification(_ROM, 1, 0x4C9),
     _ROM: ((_SCS - _ROM) & 0xFFFFF000) | 3,
     _ROM + 4: 0,
-    **_identification(_SCS, 9, 0xD22, 0x2A04),  # Cortex-M55
+    **identification(_SCS, 9, 0xD22, 0x2A04),  # Cortex-M55
 }
 
 
@@ -141,20 +124,13 @@ def _debug() -> _Debug:
     return DEBUG_PORTS[os.environ.get(DEBUG_PORT, "open")]
 
 
-def _configured() -> dict[str, Path]:
-    entries = (word.partition("=") for word in os.environ.get(ENVIRONMENT, "").split(":") if "=" in word)
-    return {name: Path(folder) for name, _, folder in entries}
-
-
-class QemuProbe(DebugProbe):  # type: ignore[misc]  # pyOCD is not typed
+class QemuProbe(SimulatedProbe):
     """The probe."""
 
     def __init__(self, uid: str, folder: Path) -> None:
-        super().__init__()
-        self._uid = uid
+        super().__init__(uid)
         self._folder = folder
         self._remote: GdbRemote | None = None
-        self._protocol: Any = None
         self._reset_asserted = False
         self._select = self._status = self._tar = 0
         self._csw = 0x23000052
@@ -167,19 +143,10 @@ class QemuProbe(DebugProbe):  # type: ignore[misc]  # pyOCD is not typed
     def get_all_connected_probes(cls, unique_id: str | None = None, is_explicit: bool = False) -> list[QemuProbe]:
         """Every probe that the environment names and whose board is up."""
         del unique_id, is_explicit
-        return [cls(name, folder) for name, folder in _configured().items() if (folder / "gdb").exists()]
+        folders = {uid: Path(folder) for uid, folder in configured(ENVIRONMENT).items()}
+        return [cls(uid, folder) for uid, folder in folders.items() if (folder / "gdb").exists()]
 
-    @classmethod
-    def get_probe_with_id(cls, unique_id: str, is_explicit: bool = False) -> QemuProbe | None:
-        """The probe of exactly that id."""
-        return next((p for p in cls.get_all_connected_probes(None, is_explicit) if p.unique_id == unique_id), None)
-
-    vendor_name = property(lambda _: "tfm-harness simulator")
     product_name = property(lambda _: "QEMU gdbstub")
-    description = property(lambda _: "simulator: QEMU gdbstub")
-    supported_wire_protocols = property(lambda _: [DebugProbe.Protocol.DEFAULT, DebugProbe.Protocol.SWD])
-    unique_id = property(lambda self: self._uid)
-    wire_protocol = property(lambda self: self._protocol)
     is_open = property(lambda self: self._remote is not None)
     capabilities = property(
         lambda _: {
@@ -209,18 +176,6 @@ class QemuProbe(DebugProbe):  # type: ignore[misc]  # pyOCD is not typed
         if self._remote is not None:
             self._remote.close()
             self._remote = None
-
-    def connect(self, protocol: Any = None) -> None:
-        """Wire protocol: there is only one."""
-        del protocol
-        self._protocol = DebugProbe.Protocol.SWD
-
-    def disconnect(self) -> None:
-        """End of the wire protocol."""
-        self._protocol = None
-
-    def set_clock(self, frequency: float) -> None:
-        """No wire, no clock."""
 
     # reset
 
@@ -289,16 +244,6 @@ class QemuProbe(DebugProbe):  # type: ignore[misc]  # pyOCD is not typed
         elif register == 0x0C:
             self.write_bytes(self._tar, data.to_bytes(4, "little"))
             self._tar += 4
-
-    def read_ap_multiple(self, addr: int, count: int = 1, now: bool = True) -> Any:
-        """Repeated DRW reads."""
-        values = [self.read_ap(addr) for _ in range(count)]
-        return values if now else lambda: values
-
-    def write_ap_multiple(self, addr: int, values: list[int]) -> None:
-        """Repeated DRW writes."""
-        for value in values:
-            self.write_ap(addr, value)
 
     def get_memory_interface_for_ap(self, ap_address: Any) -> QemuMemory | None:
         """Bulk memory for AP 0."""
