@@ -12,7 +12,7 @@ import pytest
 from tfm_harness.testing import smp_frame
 
 from benchmarks import compare
-from benchmarks.farm.scale import Helper
+from benchmarks.helper import Helper
 from benchmarks.results import FOLDER, Results, rounds_within
 from benchmarks.run_all import MODULES, ROOT, run
 

@@ -14,15 +14,14 @@ import json
 import os
 import resource
 import statistics
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
+from benchmarks.helper import Helper
 from benchmarks.results import Results
 
 FLAT, NOTICED = 1.1, 0.2
@@ -30,7 +29,6 @@ FLAT, NOTICED = 1.1, 0.2
 PER_PROCESS = 50
 ROUNDS, TESTS = 7, 100
 IDLE = 3.0
-LONGEST = 120.0
 BUILD = """
 name: simulated
 protocol: smp
@@ -39,53 +37,6 @@ trust: {results: results.pem, iak: iak.pem}
 attestation: {profile: "tag:psacertified.org,2023:psa#tfm"}
 results: {profile: tfm-harness-reference}
 """
-
-
-class Helper:
-    """A process of this benchmark: lines of JSON go to and fro.
-
-    Args:
-        words: its module and arguments.
-    """
-
-    def __init__(self, *words: str) -> None:
-        command = [sys.executable, "-m", *words]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def tell(self, line: str) -> None:
-        """Send a line."""
-        to = cast("IO[str]", self._process.stdin)
-        to.write(line + "\n")
-        to.flush()
-
-    def hear(self) -> Any:  # noqa: ANN401 - JSON
-        """The next line it says.
-
-        Raises:
-            SystemExit: it has ended, or says nothing for a long time.
-        """
-        limit = threading.Timer(LONGEST, self._process.kill)
-        limit.start()
-        try:
-            line = cast("IO[str]", self._process.stdout).readline()
-        finally:
-            limit.cancel()
-        if not line:
-            raise SystemExit(
-                f"a process of the benchmark ended, or said nothing for {LONGEST:g} s: {self._process.wait()}"
-            )
-        return json.loads(line)
-
-    def end(self) -> None:
-        """End it."""
-        with contextlib.suppress(OSError):
-            cast("IO[str]", self._process.stdin).close()
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        cast("IO[str]", self._process.stdout).close()
 
 
 # --- a session

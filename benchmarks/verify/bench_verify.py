@@ -17,8 +17,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import IO, cast
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -30,10 +28,10 @@ from tfm_harness.verify.keys import KeyRing, PublicKey
 from tfm_harness.verify.results import verify_result
 from tfm_harness.verify.token import verify_psa_token
 
+from benchmarks.helper import Helper
 from benchmarks.peers import venv
 from benchmarks.results import Results
 
-HERE = Path(__file__).resolve().parent
 BARS = {"COSE_Sign1 ES256": 0.6, "whole PSA token": 0.5}
 PEERS = {"pycose": 20.0, "cwt": 1.0}
 """Least ratio to each peer."""
@@ -103,23 +101,17 @@ def checked(work: Callable[[int, Report], object]) -> Callable[[int], None]:
 @contextlib.contextmanager
 def peer(name: str, message: bytes, seconds: float) -> Iterator[Callable[[], float]]:
     """Something that measures a peer, in an environment of its own, each time it is called."""
-    command = [str(venv(name)), str(HERE / f"peer_{name}.py")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        to, said = cast("IO[str]", process.stdin), cast("IO[str]", process.stdout)
+    helper = Helper(f"benchmarks.verify.peer_{name}", python=venv(name))
 
-        def ask(line: str) -> None:
-            to.write(line + "\n")
-            to.flush()
+    def measure() -> float:
+        helper.tell("go")
+        return float(helper.hear())
 
-        def measure() -> float:
-            ask("go")
-            return float(said.readline())
-
-        ask(json.dumps({"message": message.hex(), "x": KEY.x.hex(), "y": KEY.y.hex(), "seconds": seconds}))
-        try:
-            yield measure
-        finally:
-            to.close()
+    try:
+        helper.tell(json.dumps({"message": message.hex(), "x": KEY.x.hex(), "y": KEY.y.hex(), "seconds": seconds}))
+        yield measure
+    finally:
+        helper.end()
 
 
 def main() -> int:

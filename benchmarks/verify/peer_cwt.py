@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import sys
-import time
+from collections.abc import Callable
 
 from cwt import COSE, COSEKey  # type: ignore[import-not-found]  # installed in the peer environment only
 
+from benchmarks.verify.peer import serve
 
-def main() -> None:
-    given = json.loads(sys.stdin.readline())
-    message, seconds = bytes.fromhex(given["message"]), float(given["seconds"])
-    key = COSEKey.new({1: 2, 3: -7, -1: 1, -2: bytes.fromhex(given["x"]), -3: bytes.fromhex(given["y"])})
+
+def verifier(message: bytes, x: bytes, y: bytes) -> Callable[[], object]:
+    key = COSEKey.new({1: 2, 3: -7, -1: 1, -2: x, -3: y})
     cose = COSE.new()
-    for _ in sys.stdin:  # one line, one round: the other side measures in between
-        count, start = 0, time.process_time()
-        while time.process_time() - start < seconds:
-            cose.decode(message, keys=[key])  # raises for a signature that does not verify
-            count += 1
-        print(count / (time.process_time() - start), flush=True)
+    return lambda: cose.decode(message, keys=[key])  # raises for a signature that does not verify
 
 
-main()
+serve(verifier)
