@@ -147,10 +147,11 @@ def notice(sessions: Sequence[Helper], simulators: Sequence[Helper]) -> list[flo
     """Seconds from the death of a board to the session's error, one board of each session."""
     found = []
     for number, one in enumerate(sessions):
-        simulators[number // PER_PROCESS].tell(f"die {number % PER_PROCESS}")
-        time.sleep(0.05)  # the order is taken before the session asks
+        simulator = simulators[number // PER_PROCESS]
+        simulator.tell(f"die {number % PER_PROCESS}")
+        simulator.hear()  # the order is taken before the session asks
         one.tell("die 0")
-        died = simulators[number // PER_PROCESS].hear()["at"]
+        died = simulator.hear()["at"]
         found.append(one.hear()["noticed"] - died)
     return found
 

@@ -1,8 +1,9 @@
 """Boards that speak the reference firmware's protocol on TCP ports, many to a process.
 
 ``python -m benchmarks.farm.simulated COUNT`` prints a JSON list of ports and serves them until its standard input ends.
-A line ``die N`` there lets board N die when it is next asked something: its port closes, and a JSON object on standard
-output says when (seconds of the monotonic clock, which is one for all processes of a host).
+A line ``die N`` there lets board N die when it is next asked something, which a JSON object on standard output
+confirms: its port closes then, and another object says when (seconds of the monotonic clock, which is one for all
+processes of a host).
 """
 
 from __future__ import annotations
@@ -74,7 +75,10 @@ class Boards:
         self._ends = not data
         self._input += data
         *lines, self._input = self._input.split(b"\n")
-        self._dying.update(int(line.removeprefix(b"die ")) for line in lines if line.startswith(b"die "))
+        for line in lines:
+            if line.startswith(b"die "):
+                self._dying.add(number := int(line.removeprefix(b"die ")))
+                print(json.dumps({"dies": number}), flush=True)
 
 
 def main() -> int:
