@@ -1,4 +1,4 @@
-"""A simulated farm, run for real on QEMU: ``python benchmarks/farm/run.py FOLDER [--boards 12] [--nights 7] [--each]``.
+"""A simulated farm, run for real on QEMU: ``python -m benchmarks.farm.run FOLDER [--boards 12] [--nights 7] [--each]``.
 
 Twelve virtual boards in one pool, three builds of the reference firmware, short suites. The emulators count
 instructions (`deterministic`), so that latency can be compared over the nights; the baseline is accepted after the
@@ -25,10 +25,9 @@ import yaml
 from tfm_harness.farm.storage import load_night
 from tfm_harness.testing import make_distribution
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-from benchmarks.farm.stories import check  # noqa: E402 - found in the checkout
+from benchmarks.farm.stories import check
 
+ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "fw_builds" / "reference"
 BAD_CABLE, SLOWER, BROKEN_ATTESTATION = 4, 5, 6
 FAULT = "ATTEST_OTHER_IMAGE"

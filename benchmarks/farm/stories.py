@@ -1,6 +1,6 @@
 """Whether the pages of the simulated farm tell each story in the right words.
 
-``python benchmarks/farm/stories.py FOLDER``, the folder of run.py, prints each story with the page and the section in
+``python -m benchmarks.farm.stories FOLDER``, the folder of run.py, prints each story with the page and the section in
 which it was looked for, and ends with 1 when one is not told.
 """
 
