@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tfm_harness.cli.main import main
 from tfm_harness.report.storage import load_run, save_run
+from tfm_harness.verify.keys import PublicKey
 
 from tests.console_suites.helpers import GOOD, PSA, ZTEST
 from tests.evidence.conftest import pem, run_dir
@@ -94,9 +94,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> Iterator[Said]:
 def keys(tmp_path: Path) -> dict[str, Path]:
     made = {"iak": TEST_ONLY_P256, "result": TEST_ONLY_OTHER_P256}
     for name, key in made.items():
-        (tmp_path / f"{name}.pem").write_bytes(
-            key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        )
+        (tmp_path / f"{name}.pem").write_text(PublicKey.from_handle(key.public_key()).pem)
     return {name: tmp_path / f"{name}.pem" for name in made}
 
 
@@ -177,12 +175,9 @@ def test_records_of_others(payload: str, tmp_path: Path, said: Said) -> None:
 
 
 @pytest.mark.parametrize("step", [6, pytest.param(1, marks=pytest.mark.nightly)])
-def test_a_bundle_of_others(run_dir: Path, tmp_path: Path, said: Said, step: int) -> None:
+def test_a_bundle_of_others(run_dir: Path, tmp_path: Path, keys: dict[str, Path], said: Said, step: int) -> None:
     """Signed by somebody: what it claims is text of theirs."""
     (tmp_path / "signer.pem").write_bytes(pem(TEST_ONLY_OTHER_P256))
-    (tmp_path / "public.pem").write_bytes(
-        TEST_ONLY_OTHER_P256.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    )
     right = load_run(run_dir)
     for number, payload in enumerate(TEXTS.values()):
         hostile = filled(
@@ -192,11 +187,11 @@ def test_a_bundle_of_others(run_dir: Path, tmp_path: Path, said: Said, step: int
         out = tmp_path / f"{number}.evidence"
         said("evidence", "make", run_dir, "--key", tmp_path / "signer.pem", "-o", out)
         if out.exists():
-            said("evidence", "verify", out, "--key", tmp_path / "public.pem")
+            said("evidence", "verify", out, "--key", keys["result"])
             statement = next(out.rglob("*.json"), None)
             assert statement is not None
             statement.write_bytes(statement.read_bytes().replace(b"payload", payload.encode(), 1))
-            said("evidence", "verify", out, "--key", tmp_path / "public.pem")
+            said("evidence", "verify", out, "--key", keys["result"])
             shutil.rmtree(out)
 
 
