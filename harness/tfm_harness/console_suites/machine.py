@@ -21,10 +21,9 @@ __all__ = ["SuiteMachine"]
 
 _NUMBERS = frozenset({"count-disagrees", "cases-missing", "summary-disagrees"})
 # Problems that compare what was begun with what was ended or counted.
-_STRUCTURE = frozenset({
-    "contradiction", "count-disagrees", "cases-missing", "summary-disagrees", "case-not-begun", "suite-not-begun",
-    "suite-empty", "too-few-cases", "never-started",
-})  # fmt: skip
+_STRUCTURE = _NUMBERS | {
+    "contradiction", "case-not-begun", "suite-not-begun", "suite-empty", "too-few-cases", "never-started",
+}  # fmt: skip
 
 
 class SuiteMachine(Handlers):
@@ -181,13 +180,7 @@ class SuiteMachine(Handlers):
         """Where not one case's beginning was understood, ends and counts contradict nothing: the form is unknown."""
         restart = min((p.line or 0 for p in problems if p.kind == "reset"), default=None)
         if restart is not None:  # numbers of a run that was interrupted are not those of what was seen
-            problems = [
-                p
-                for p in problems
-                if p.kind not in {"count-disagrees", "cases-missing", "summary-disagrees"}
-                or p.line is None
-                or p.line < restart
-            ]
+            problems = [p for p in problems if p.kind not in _NUMBERS or p.line is None or p.line < restart]
         cases = [case for suite in self.suites for case in suite.cases]
         if len(cases) > 1 and all(case.outcome is Outcome.INCOMPLETE for case in cases) and self._told_an_end():
             seen = f", version seen: {self.version}" if self.version else ""
