@@ -17,10 +17,10 @@ from tfm_harness.findings import Policy, Report
 from tfm_harness.verify import cbor
 from tfm_harness.verify.components import ExpectedComponent
 from tfm_harness.verify.elf import ElfError, load_segments, measure
-from tfm_harness.verify.image_files import split_images
+from tfm_harness.verify.image_files import BOOT_MAGICS, split_images
 from tfm_harness.verify.images import expected_components, verify_mcuboot
 from tfm_harness.verify.keys import PublicKey, RsaKey
-from tfm_harness.verify.mcuboot import BOOT_MAGICS, ImageFormatError, McubootImage, parse_mcuboot
+from tfm_harness.verify.mcuboot import ImageFormatError, McubootImage, parse_mcuboot
 from tfm_harness.verify.token import TokenExpectations, verify_psa_token
 
 from tests.verify.verify_kit import (

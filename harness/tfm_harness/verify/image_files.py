@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from tfm_harness.verify.mcuboot import (
-    BOOT_MAGICS,
-    ERASED,
-    MAGIC,
-    MAX_IMAGES,
-    TRAILER,
-    ImageFormatError,
-    McubootImage,
-    parse_mcuboot,
-)
+from tfm_harness.verify.mcuboot import MAGIC, ImageFormatError, McubootImage, parse_mcuboot
 
-__all__ = ["split_images", "trailing_problem"]
+__all__ = ["BOOT_MAGICS", "split_images", "trailing_problem"]
+
+MAX_IMAGES = 16
+"""Most images in one file: TF-M has two, and every image copies what follows it."""
+BOOT_MAGICS = (
+    bytes.fromhex("77c295f360d2ef7f3552500f2cb67980"),
+    bytes.fromhex("2de15d29410b8d77679c110f1f8a"),  # behind the two bytes of the write alignment
+)
+"""The magic that ends an image trailer: the classic one, and the one with an explicit alignment."""
+ERASED = (b"\xff", b"\x00")
+"""What erased flash reads: nearly always ones, zeros on some parts (imgtool's ``--erased-val``)."""
+TRAILER = 160
+"""Most bytes from the end of a slot that its image trailer takes, the swap status aside."""
 
 
 def trailing_problem(trailing: bytes) -> str:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from tfm_harness.errors import ProductError
 
 __all__ = [
-    "BOOT_MAGICS",
     "ImageFormatError",
     "McubootImage",
     "Tlv",
@@ -32,17 +31,6 @@ PROTECTED_MAGIC = 0x6908
 MAX_IMAGE = 64 << 20
 """Largest file in bytes."""
 MAX_TLVS = 64
-MAX_IMAGES = 16
-"""Most images in one file: TF-M has two, and every image copies what follows it."""
-BOOT_MAGICS = (
-    bytes.fromhex("77c295f360d2ef7f3552500f2cb67980"),
-    bytes.fromhex("2de15d29410b8d77679c110f1f8a"),  # behind the two bytes of the write alignment
-)
-"""The magic that ends an image trailer: the classic one, and the one with an explicit alignment."""
-ERASED = (b"\xff", b"\x00")
-"""What erased flash reads: nearly always ones, zeros on some parts (imgtool's ``--erased-val``)."""
-TRAILER = 160
-"""Most bytes from the end of a slot that its image trailer takes, the swap status aside."""
 ENCRYPTED_FLAGS = 0x4 | 0x8
 """IMAGE_F_ENCRYPTED_AES128 and IMAGE_F_ENCRYPTED_AES256."""
 
