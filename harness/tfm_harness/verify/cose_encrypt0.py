@@ -16,7 +16,7 @@ from tfm_harness.verify import cbor
 from tfm_harness.verify.checks import encryption as check
 from tfm_harness.verify.checks import envelope
 from tfm_harness.verify.cose_headers import check_buckets
-from tfm_harness.verify.cose_message import EnvelopeError, byte_string, header_map
+from tfm_harness.verify.cose_message import EnvelopeError, byte_string, header_map, unprotected_map
 from tfm_harness.verify.judge import Judge
 
 __all__ = ["ENCRYPT0", "GCM", "EncryptedMessage", "decrypt_cose", "enc_structure", "parse_encrypted"]
@@ -86,13 +86,7 @@ def parse_encrypted(data: bytes, *, max_size: int = cbor.MAX_SIZE, rest: bool = 
     start, pos = byte_string(data, pos, end, odd, "the protected header", broken=check.STRUCTURE)
     protected_raw = data[start:pos]
     protected = header_map(data, start, pos, odd, broken=check.STRUCTURE) if protected_raw else {}
-    at = pos
-    if pos < end and data[pos] >> 5 not in {5, 6}:
-        seen = cbor.type_names[data[pos] >> 5]
-        raise EnvelopeError(check.STRUCTURE, expected="a map as unprotected header", seen=seen, offset=at)
-    unprotected, pos = cbor.decode_item(data, pos, end, odd)
-    if not isinstance(unprotected, dict):  # pragma: no cover -- the head said map, or the decoder raised
-        raise EnvelopeError(check.STRUCTURE, expected="a map", seen="another type", offset=at)
+    unprotected, pos = unprotected_map(data, pos, end, odd, broken=check.STRUCTURE)
     start, pos = byte_string(data, pos, end, odd, "the ciphertext", broken=check.STRUCTURE)
     if pos != end and not rest:
         raise cbor.CborError("trailing", pos, f"{end - pos} byte(s) after the end of the COSE message")

@@ -22,6 +22,7 @@ __all__ = [
     "parse",
     "record_oddities",
     "record_parse",
+    "unprotected_map",
 ]
 
 
@@ -117,17 +118,11 @@ def parse(data: bytes, *, max_size: int = cbor.MAX_SIZE) -> CoseMessage:
         protected = {1: _ONLY_ALGORITHM[protected_raw]}
     else:
         protected = header_map(data, start, pos, odd) if protected_raw else {}
-    unprotected: cbor.CborValue
+    unprotected: dict[int | str | bytes, cbor.CborValue]
     if data[pos : pos + 1] == b"\xa0":
         unprotected, pos = {}, pos + 1
     else:
-        at = pos
-        if pos < end and data[pos] >> 5 not in {5, 6}:
-            seen = cbor.type_names[data[pos] >> 5]
-            raise EnvelopeError(check.STRUCTURE, expected="a map as unprotected header", seen=seen, offset=at)
-        unprotected, pos = cbor.decode_item(data, pos, end, odd)
-        if not isinstance(unprotected, dict):  # pragma: no cover -- the head said map, or the decoder raised
-            raise EnvelopeError(check.STRUCTURE, expected="a map", seen="another type", offset=at)
+        unprotected, pos = unprotected_map(data, pos, end, odd)
     if pos < end and data[pos] == 0xF6:
         raise EnvelopeError(check.ATTACHED, expected="a payload", seen="nil (detached payload)", offset=pos)
     payload_at, pos = byte_string(data, pos, end, odd, "the payload")
@@ -174,6 +169,19 @@ def header_map(
     if not isinstance(decoded.value, dict):  # pragma: no cover -- the head said map, or the decoder raised
         raise EnvelopeError(check.STRUCTURE, expected="a map", seen="another type", offset=start)
     return decoded.value
+
+
+def unprotected_map(
+    data: bytes, pos: int, end: int, odd: list[cbor.Oddity], *, broken: Check = check.STRUCTURE
+) -> tuple[dict[int | str | bytes, cbor.CborValue], int]:
+    """The unprotected header that begins at `pos`, and where it ends. Raises as `byte_string`."""
+    if pos < end and data[pos] >> 5 not in {5, 6}:
+        seen = cbor.type_names[data[pos] >> 5]
+        raise EnvelopeError(broken, expected="a map as unprotected header", seen=seen, offset=pos)
+    value, stop = cbor.decode_item(data, pos, end, odd)
+    if not isinstance(value, dict):  # pragma: no cover -- the head said map, or the decoder raised
+        raise EnvelopeError(broken, expected="a map", seen="another type", offset=pos)
+    return value, stop
 
 
 def record_parse(data: bytes, judge: Judge, *, max_size: int = cbor.MAX_SIZE) -> CoseMessage | None:
