@@ -138,10 +138,9 @@ class Scanner:
         """
         found = [(match, int(match[1], 16)) for match in _ALONE.finditer(log)]
         found += [(match, int(match[1])) for match in _ALONE_DECIMAL.finditer(log)]
-        shown = np.array([value & 0xFFFF_FFFF for _, value in found], np.uint32)
         return [
-            Leak(secret=self._names[secret], notation="a number", at=found[at][0].start(), length=WORD, part=0)
-            for at, _, secret in self._words.find(shown)
+            replace(leak, notation="a number", at=found[leak.at][0].start())
+            for leak in self.in_words(value for _, value in found)
         ]
 
     # --- raw bytes -------------------------------------------------------------------------------
