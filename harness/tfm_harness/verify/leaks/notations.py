@@ -322,9 +322,6 @@ _EIGHTY_FIVE = {
     "base85": _alphabet(_LETTERS + b"!#$%&()*+-;<=>?@^_`{|}~"),
     "Z85": _alphabet(_LETTERS[:10] + _LETTERS[36:] + _LETTERS[10:36] + b".-:+=^!/*?&<>()[]{}@%$#"),
 }
-_SIX, _FIVE = np.zeros(256, np.uint8), np.zeros(256, np.uint8)
-for _number, _letter in enumerate(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"):
-    _SIX[_letter] = _number
-_SIX[ord("-")], _SIX[ord("_")] = 62, 63
-for _number, _letter in enumerate(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"):
-    _FIVE[[_letter, bytes([_letter]).lower()[0]]] = _number
+_SIX, _FIVE = _alphabet(_LETTERS[10:] + _LETTERS[:10] + b"+/"), _alphabet(_LETTERS[10:36] + b"234567")
+_SIX[[ord("-"), ord("_")]] = 62, 63
+_FIVE[ord("a") : ord("z") + 1] = np.arange(26)
