@@ -293,8 +293,7 @@ _NAMES = (
     (re.compile(r"(?:\s*(?:#include|#define|#ifn?def|//|/\*).*\n)*\s*(?:alignas\(\d+\)\s*)?"
                 r"(?:(?:static|extern|const|constexpr)\s+)*(?:unsigned char|uint8_t|char|std::array)\b"), "a C array"),
     (re.compile(r"[0-9a-fA-F]+(?:\s|$)"), "hex digits"),
-    (re.compile(r"[A-Za-z0-9+/_-]{64,}={0,2}\s"), "base64"),
-    (re.compile(r"[A-Za-z0-9+/_-]{64,}={0,2}\Z"), "base64"),
+    (re.compile(r"[A-Za-z0-9+/_-]{64,}={0,2}(?:\s|\Z)"), "base64"),
     (re.compile(r"(?:\.{1,2}/|/|[\w.-]+/)[\w./ -]{1,200}\Z"),
      "a path alone (a link of a checkout that makes no links: give the file that it names)"),
 )  # fmt: skip
