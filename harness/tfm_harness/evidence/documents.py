@@ -45,7 +45,7 @@ def bundle_documents(
             if file.role in {"image", "model"}:
                 contents[file.sha256] = read_file(path, MAX_FILE)
             elif file.role == "build":
-                imported[combination.name] = imported_facts(read_file(path, TEXT_LIMIT))
+                imported[combination.name] = _imported_facts(read_file(path, TEXT_LIMIT))
     record = hashlib.sha256(read_file(run_dir / "run.json", MAX_FILE)).hexdigest()
     data = bom_bytes(make_bom(run, contents, imported, record_sha256=record))
     check_bom(data)
@@ -53,7 +53,7 @@ def bundle_documents(
     return [*found, *_results(run_dir, run, signer, issued)] if signer.makes_es256 else found
 
 
-def imported_facts(data: bytes) -> Mapping[str, Any]:
+def _imported_facts(data: bytes) -> Mapping[str, Any]:
     """What an importer wrote into a build's file; the file was valid when the run began."""
     import yaml
 
@@ -82,7 +82,7 @@ def judge_bom(bundle: OpenedBundle, run: RunRecord, report: Report) -> int:
         bundle.files[path].sha256: read() for role in ("image", "model") for path, read in bundle.by_role(role).items()
     }
     imported = {
-        combination.name: imported_facts(read())
+        combination.name: _imported_facts(read())
         for combination in run.combinations
         for file in combination.files
         if file.role == "build" and (read := bundle.content.get(input_path(file))) is not None
