@@ -279,7 +279,7 @@ def what_it_is(data: bytes) -> str:
     text = plain_text(data[:4096])
     if text is not None:
         return f"the file is {name_of_text(text)}"
-    return next((f"the file is {name}" for at, mark, name in _OTHER_FILES if data[at : at + len(mark)] == mark), "")
+    return next((f"the file is {name}" for at, mark, name in _OTHER_FILES if data.startswith(mark, at)), "")
 
 
 def expose_tensors(model: bytes, indices: Sequence[int]) -> bytes:
