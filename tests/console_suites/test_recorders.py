@@ -30,7 +30,7 @@ def failing(text: str) -> str:
 
 
 def judged(text: str, suite: str) -> Judgement:
-    stream = io.BytesIO(text.encode("utf-8" if not text.isascii() else "latin-1"))
+    stream = io.BytesIO(text.encode())
     return judge_stream(stream, suite.partition(",")[0], Expectations())
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -54,7 +56,7 @@ def without_evidence(run_dir: Path, test: str) -> None:
 
 def more(record: RunRecord, **how: object) -> RunRecord:
     """With one more test, of a suite of its own."""
-    test = replace(TestEntry(nodeid="suites/boot/test_boot.py::test_banner", combination=COMBINATION), **how)  # type: ignore[arg-type]
+    test = replace(TestEntry(nodeid="suites/boot/test_boot.py::test_banner", combination=COMBINATION), **how)  # type: ignore[arg-type]  # fields by name
     return replace(record, tests=(*record.tests, test), collected=record.collected + 1)
 
 
@@ -132,8 +134,6 @@ def test_a_check_that_only_one_version_has_and_that_holds_contradicts_nothing(
 
 def test_what_is_compared_over_several_is_known() -> None:
     """Each check that the modules of relations make is one of those whose number is not held to the evidence."""
-    import re
-
     for module, area in ((relations, attestation), (result_relations, result), (signatures, result)):
         source = Path(str(module.__file__)).read_text(encoding="utf-8")
         for name in set(re.findall(r"\bcheck\.([A-Z_]+)", source)):
@@ -196,7 +196,6 @@ def grant(run_dir: Path, waivers: str) -> None:
     """The build's file with these waivers, and its digest in the record."""
     path = run_dir.with_name("build") / "build.yaml"
     path.write_text(f"name: reference\n{waivers}")
-    import hashlib
 
     def renew(record: RunRecord) -> RunRecord:
         combination = record.combinations[0]
