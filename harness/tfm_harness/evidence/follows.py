@@ -16,7 +16,7 @@ from tfm_harness.evidence.opened import OpenedBundle
 from tfm_harness.evidence.statements import CLOCKS_DIFFER, PREDICATES, SVR, made_at, make_statements
 from tfm_harness.findings import Report
 from tfm_harness.report.claims import judge_row, judge_suite, statuses_by_suite
-from tfm_harness.report.record import CombinationEntry, FindingEntry, RunRecord, WaiverEntry
+from tfm_harness.report.record import TOLERANCE, CombinationEntry, FindingEntry, RunRecord, WaiverEntry
 
 __all__ = ["check_statements", "check_verdict", "check_waivers"]
 
@@ -142,7 +142,7 @@ def _granted(bundle: OpenedBundle, combination: CombinationEntry, waivers: Seque
 
 
 def _is_tolerance(waiver: WaiverEntry) -> bool:
-    return waiver.finding.startswith("parity tolerance ")
+    return waiver.finding.startswith(TOLERANCE)
 
 
 def _words(text: object) -> str:

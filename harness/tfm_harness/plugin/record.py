@@ -20,6 +20,7 @@ from tfm_harness.plugin.exit_codes import EXIT_BENCH
 from tfm_harness.plugin.run_files import combination_files
 from tfm_harness.plugin.waivers import suites_around, waiver_state
 from tfm_harness.report.record import (
+    TOLERANCE,
     BoardRun,
     CheckEntry,
     FindingEntry,
@@ -245,7 +246,7 @@ class RunLog:
             for tolerance in combination.build.parity.granted(combination.build.document):
                 yield WaiverEntry(
                     combination=combination.name,
-                    finding=f"parity tolerance {tolerance.name}",
+                    finding=f"{TOLERANCE}{tolerance.name}",
                     reason=tolerance.reason,
                     where=tolerance.where,
                     state=cast("Any", tolerance_use(tolerance, sessions, list(combination.build.models))),

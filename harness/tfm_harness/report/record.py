@@ -35,6 +35,7 @@ from tfm_harness.report.tested import (
 
 __all__ = [
     "SCHEMA",
+    "TOLERANCE",
     "AccuracyEntry",
     "BoardEntry",
     "BoardRun",
@@ -124,6 +125,10 @@ class RequirementEntry:
     requirement: str = ""
     state: Literal["proven", "partly", "excused", "failed", "not proven"]
     missing: tuple[str, ...] = ()
+
+
+TOLERANCE = "parity tolerance "
+"""How the `finding` of a `WaiverEntry` begins that stands for a named tolerance of the build; its name follows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
