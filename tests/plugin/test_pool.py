@@ -86,6 +86,35 @@ def test_more_processes_than_boards(project: Project) -> None:
     assert project.life() == []
 
 
+@pytest.mark.parametrize(
+    ("test", "asked", "said"),
+    [
+        (
+            "def test_asks(device): pass",
+            {"target": "", "build": ""},
+            "*test_asks needs a board, and none was asked for*",
+        ),
+        (
+            "import pytest\n@pytest.mark.needs('infr')\ndef test_asks(device): pass",
+            {},
+            "*test_asks[[]two+fw] needs 'infr', which nothing can offer*",
+        ),
+    ],
+)
+def test_what_is_wrong_in_every_process_is_said_once(
+    project: Project, test: str, asked: dict[str, str], said: str
+) -> None:
+    (project.path / "targets" / "two.yaml").write_text(
+        (project.path / "targets" / "bench.yaml").read_text() + "count: 2\n"
+    )
+    project.test(test)
+    result = project.run("-n", "2", "-p", "xdist", **({"target": "two"} | asked))
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([said])
+    assert result.stderr.str().count("what to do:") + result.stderr.str().count("nothing can offer") == 1
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+
+
 HOLDS = """
 import pathlib, pytest, time
 

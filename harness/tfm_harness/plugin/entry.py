@@ -24,6 +24,9 @@ MARKERS = (
     "qemu: needs qemu-system-arm or built firmware images",
 )
 
+_USAGE = "tfm_harness_usage"
+"""What a test process of pytest-xdist says it was asked wrongly; it has no terminal to say it on."""
+
 _ONLY_LOOKS = ("help", "version", "markers", "showfixtures", "show_fixtures_per_test", "cacheshow")
 """Options of pytest's own with which no test is run: no folder is made, and a wrong setting does not hide the help."""
 
@@ -73,6 +76,26 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     except InfrastructureError as error:
         pytest.exit(str(error), returncode=EXIT_BENCH)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """In a test process of pytest-xdist: a usage error is kept for the process that prints."""
+    try:
+        return (yield)
+    except pytest.UsageError as error:
+        output = getattr(session.config, "workeroutput", None)
+        if output is not None:
+            output[_USAGE] = str(error)
+        raise
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_testnodedown(node: object) -> None:
+    """A test process of pytest-xdist has ended because it was asked wrongly: without this, pytest-xdist's assertion."""
+    said = getattr(node, "workeroutput", {}).get(_USAGE)
+    if said:
+        raise pytest.UsageError(said)
 
 
 @pytest.hookimpl(trylast=True)
