@@ -71,14 +71,14 @@ firmware-check: setup-test firmware
 
 .PHONY: unit unit-user unit-nightly
 pytest := $(python) -m pytest tests -q -n $(JOBS) --dist worksteal -p no:cacheprovider --durations=15
-unit: setup-test
+unit: setup-test firmware
 	TFM_HARNESS_ARTIFACTS=$(or $(TFM_HARNESS_ARTIFACTS),$(CURDIR)/build/artifacts) $(pytest) -m 'not nightly'
 	@ls build/artifacts/*.png 2>/dev/null | sed 's/^/artifact: /'
 
 unit-user: setup-test
 	@.ci/as_user.sh
 
-unit-nightly: setup-test
+unit-nightly: setup-test firmware
 	$(pytest) -m nightly
 	$(MAKE) -C $(firmware)/host_tests/nn nightly PYTHON=$(abspath $(python))
 	$(MAKE) -C $(firmware)/host_tests/driver nightly PYTHON=$(abspath $(python))

@@ -22,11 +22,13 @@ from tfm_harness.cli.main import main, make_parser
 
 from tests.evidence.conftest import make_run, pem
 from tests.no_file import KINDS, make_no_file
+from tests.reference_firmware import ROOT, needs_firmware
 from tests.verify.test_verify_csr_and_certificates import request
 from tests.verify.test_verify_images import make as make_image
 from tests.verify.verify_kit import TEST_ONLY_P256, enc, message, rfc_claims
 
-ROOT = Path(__file__).resolve().parents[2]
+pytestmark = needs_firmware
+
 MEMORY: Final = 1 << 30
 """Bytes that a command may take besides what the process has."""
 

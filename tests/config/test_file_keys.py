@@ -17,10 +17,12 @@ from tfm_harness import config
 
 from tests.cli.test_file_options import files, here, kinds_here, made, names, run
 from tests.no_file import KINDS
+from tests.reference_firmware import ROOT, needs_firmware
 
 __all__ = ["files", "here"]
 
-ROOT = Path(__file__).resolve().parents[2]
+pytestmark = needs_firmware
+
 SINE: Final = str(ROOT / "fw_builds" / "reference" / "models" / "sine.tflite")
 BUILD: Final[dict[str, Any]] = {
     "protocol": "smp",

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from tfm_harness.config.loading import load_build
 
-FIRMWARE = Path(__file__).resolve().parents[2] / "fw_builds" / "reference"
+from tests.reference_firmware import FIRMWARE, needs_firmware
+
 COPY = FIRMWARE / "tools" / "faulty_sources.sh"
 PARTS = ("partition", "spe", "pseudo_driver", "platform")
 SHIPPED = ("partition", "spe", "pseudo_driver")
@@ -94,6 +95,7 @@ def test_the_product_holds_no_fault() -> None:
                 assert "aulty build" not in text, path
 
 
+@needs_firmware
 def test_the_manifest_of_a_faulty_build_is_one_that_the_harness_takes(tmp_path: Path) -> None:
     for tool in ("arm-none-eabi-gcc", "make"):
         if shutil.which(tool) is None:

@@ -34,9 +34,10 @@ from tfm_harness.parity.session import SessionResult, run_session
 from tfm_harness.protocol.base import Source
 from tfm_harness.protocol.smp.client import PHASES, SmpDriver
 
-pytestmark = pytest.mark.qemu
+from tests.reference_firmware import FIRMWARE, needs_firmware
 
-FIRMWARE = Path(__file__).resolve().parents[2] / "fw_builds" / "reference"
+pytestmark = [pytest.mark.qemu, needs_firmware]
+
 ASSEMBLY_AND_TEST = 0x1000
 """PSA lifecycle in which the firmware gives traces (docs/protocol.md)."""
 
