@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
+from tfm_harness.errors import Responsibility
 from tfm_harness.safe_text import safe
 
 __all__ = [
@@ -77,6 +78,8 @@ class Check:
         notes: free text for the generated tables (peers, exceptions).
         waivable: False for what makes evidence evidence (a signature that verifies, bytes
             that decode): no waiver excuses those, under no policy.
+        responsibility: whose it is where it does not hold: the product's, but for checks of what the test itself
+            was given (its inputs).
     """
 
     id: str
@@ -87,6 +90,7 @@ class Check:
     production: Severity = Severity.FAILURE
     notes: Mapping[str, str] = field(default_factory=dict)
     waivable: bool = True
+    responsibility: Responsibility = Responsibility.PRODUCT
 
     def severity(self, policy: Policy) -> Severity:
         """The severity of a failure under `policy`."""

@@ -10,6 +10,7 @@ from tfm_harness.testing import (
     CORNERS,
     GENERATORS,
     RIGHT_MODELS,
+    WIDE,
     WRONG_MODELS,
     Graph,
     at_the_edges,
@@ -111,6 +112,8 @@ SOME = pytest.param(range(1), id="some")
 MORE = pytest.param(range(1, 6), id="more", marks=pytest.mark.thorough)
 MOST_BYTES = 3000
 """Of an input: more does not fit into a message of the protocol."""
+QUICK_WIDE = 4
+"""So many of the wide models are tried by the quick selection."""
 EVERY = 12
 """One of so many corners and wrong models is tried by the quick selection."""
 
@@ -195,6 +198,21 @@ def test_corners_give_the_references_numbers(trial: Trial, part: int) -> None:
             break
         name, make = cases[number]
         graph = make()
+        if trial.put_right(graph, name):
+            trial.exact(graph, name, seed=number)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(list(WIDE)[:QUICK_WIDE], id="some"),
+        pytest.param(list(WIDE)[QUICK_WIDE:], id="more", marks=pytest.mark.thorough),
+    ],
+)
+def test_wide_operators_give_the_references_numbers(trial: Trial, names: list[str]) -> None:
+    """As wide as in real networks, where a kernel that takes several values at once has a rest; many sums are ties."""
+    for number, name in enumerate(names):
+        graph = WIDE[name]()
         if trial.put_right(graph, name):
             trial.exact(graph, name, seed=number)
 

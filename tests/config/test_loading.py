@@ -10,6 +10,7 @@ import pytest
 import yaml
 from tfm_harness.config.build import Build
 from tfm_harness.config.console_suite import ConsoleSuiteConfig
+from tfm_harness.config.emulated import EmulatedTarget
 from tfm_harness.config.fields import Strict
 from tfm_harness.config.kinds import BUILT_IN, board_class, config_model
 from tfm_harness.config.loading import (
@@ -338,6 +339,33 @@ def test_pairs_that_do_not_fit(here: Path) -> None:
     slots = build.model_copy(update={"models": {"m": build.models["tamper"].model_copy(update={"slot": 4})}})
     with pytest.raises(ConfigError, match=r"slot 4; the target has 0\.\.3"):
         check_combination(target, slots)
+
+
+@pytest.mark.parametrize("target", ["qemu-an547", "fvp-corstone300"])
+@pytest.mark.parametrize("what", ["image", "model"])
+def test_what_goes_into_a_model_slot_fits_into_it(here: Path, target: str, what: str) -> None:
+    """A larger one would be laid over its neighbour, and the device would be blamed for what it finds there."""
+    board = load_target(target)
+    large = here / "large.bin"
+    build = load_build("reference", require_files=False)
+    build = build.model_copy(update={"models": {"sine": build.models["sine"]}})
+    if what == "image":
+        image = build.images[1].model_copy(update={"file": large, "slot": 3, "at": None})
+        build = build.model_copy(update={"images": (*build.images, image)})
+    else:
+        sine = build.models["sine"].model_copy(update={"image": large, "slot": 3})
+        build = build.model_copy(update={"models": {"sine": sine}})
+    large.write_bytes(bytes(384 << 10))
+    check_combination(board, build)
+    large.write_bytes(bytes((384 << 10) + 1))
+    with pytest.raises(ConfigError, match=r"large\.bin has 393217 bytes and would reach beyond model slot 3"):
+        check_combination(board, build)
+    assert isinstance(board, EmulatedTarget)
+    assert board.virtual.model_slots is not None
+    slots = board.virtual.model_slots.model_copy(update={"count": 3})
+    fewer = board.model_copy(update={"virtual": board.virtual.model_copy(update={"model_slots": slots})})
+    with pytest.raises(ConfigError, match=r"slot 3; the target has 0\.\.2"):
+        check_combination(fewer, build)
 
 
 class _Wired(TargetBase):

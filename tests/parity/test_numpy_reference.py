@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from tfm_harness.parity.installed import installed_engine, unfit
 from tfm_harness.parity.numpy_reference.fixed_point import Multiplier, doubling_high_mul, rounding_shift
 from tfm_harness.parity.numpy_reference.interpreter import OPERATORS, Interpreter, Unsupported
 from tfm_harness.parity.selftest import load_vectors
-from tfm_harness.testing import one_operator
+from tfm_harness.testing import WIDE, Graph, Op, Tensor, one_operator
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "fw_builds" / "reference" / "models"
@@ -89,6 +90,56 @@ def test_the_stored_answers() -> None:
     model, inputs, expected = load_vectors()["int8-classifier"]
     for want, got in zip(expected, ours(model, [inputs]), strict=True):
         np.testing.assert_array_equal(got, want)
+
+
+def random_inputs(graph: Graph) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(12).integers(-128, 128, size=(8, *graph.tensors[0].shape)).astype(np.int8)
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_wide_operators(name: str) -> None:
+    graph = WIDE[name]()
+    model, inputs = graph.build(), [random_inputs(graph)]
+    for want, got in zip(oracle().run(model, inputs), ours(model, inputs), strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_a_matrix_product_multiplies_its_two_scales_as_floats() -> None:
+    """Half a step of the output is a product of scales that fits only when it is rounded to float; TFLM does not."""
+    one, other = np.float32(1.37), np.float32(0.161)
+    weights = np.random.default_rng(9).integers(-128, 128, size=(64, 3)).astype(np.int8)
+    graph = Graph(
+        [
+            Tensor([1, 3], float(one), 0),
+            Tensor([64, 3], float(other), 0, data=weights),
+            Tensor([1, 64], float(one * other) * 2.0**9, 0),
+        ],
+        [Op("FULLY_CONNECTED", [0, 1, -1], [2], {"activation": 0})],
+    )
+    model, inputs = graph.build(), [random_inputs(graph)]
+    np.testing.assert_array_equal(ours(model, inputs)[0], oracle().run(model, inputs)[0])
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (testkit.dense("int16"), "is int16; dense int8 and int32"),
+        (testkit.dense("float32"), "is float32; dense int8 and int32"),
+        (testkit.remembers(), "is float32; dense int8 and int32"),
+        (Graph([Tensor([2], 0.1), Tensor([2], 0.1)], [Op("RESHAPE", [0], [1])], subgraphs=2).build(), "2 subgraphs"),
+        (
+            Graph([Tensor([2], 0.1, variable=True), Tensor([2], 0.1)], [Op("RESHAPE", [0], [1])]).build(),
+            "is int8, variable (state from one inference to the next)",
+        ),
+        (
+            Graph([Tensor([2], 0.1, sparsity=True), Tensor([2], 0.1)], [Op("RESHAPE", [0], [1])]).build(),
+            "is int8, sparse",
+        ),
+    ],
+)
+def test_refusals_name_the_tensor_and_the_reason(model: bytes, words: str) -> None:
+    with pytest.raises(Unsupported, match=re.escape(words)):
+        Interpreter(model)
 
 
 def test_as_an_engine() -> None:

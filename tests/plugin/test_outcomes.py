@@ -38,6 +38,34 @@ def test_a_pass_is_a_pass_and_the_board_is_given_back(project: Project) -> None:
     assert project.life() == ["acquire", "flash", "release"]
 
 
+INPUTS = """
+from tfm_harness.findings import Check
+from tfm_harness.errors import Responsibility
+CHECK = Check(id="mine.number", title="the number is right", requirement="ISO 0")
+GIVEN = Check(id="mine.inputs", title="the inputs tell", requirement="-", responsibility=Responsibility.CONFIGURATION)
+def test_checked(device, checks):
+    checks(GIVEN, False, expected="16 distinct", seen="1")
+    checks(CHECK, {passes}, expected=1, seen=2)
+"""
+
+
+@pytest.mark.parametrize(("passes", "code", "whose", "kind"), [
+    (True, 4, "configuration", "mine.inputs"),
+    (False, 1, "product", "mine.number"),
+])  # fmt: skip
+def test_a_check_of_what_the_test_was_given_is_not_held_against_the_product(
+    project: Project, passes: bool, code: int, whose: str, kind: str
+) -> None:
+    project.test(INPUTS.format(passes=passes))
+    result = project.run("--junitxml", "out.xml")
+    assert result.ret == code
+    result.stdout.fnmatch_lines(["*configuration:mine.inputs* the inputs tell", f"responsible: the {whose} for 1"])
+    (case,) = junit(project).iter("testcase")
+    assert properties(case)["harness.responsibility"] == whose
+    assert properties(case)["harness.kind"] == kind
+    assert project.life() == ["acquire", "flash", "release"]
+
+
 def test_a_failed_check_is_the_products_fault(project: Project) -> None:
     project.test(CHECKED.format(passes=False))
     result = project.run("--junitxml", "out.xml")

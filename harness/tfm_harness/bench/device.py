@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+from tfm_harness.bench.firmware import open_consoles
 from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.boards.base import ResetKind
 from tfm_harness.errors import ConfigError, ProductError, Responsibility
 from tfm_harness.protocol.base import Description, Feature, InferResult, PseudoDriver, Source, fresh_nonce
 from tfm_harness.protocol.psa_status import status_name
 from tfm_harness.protocol.smp.answers import Refused
+from tfm_harness.protocol.smp.text import log_tail
 from tfm_harness.stimulus.base import Sample, Stimulus
 
 if TYPE_CHECKING:
@@ -26,6 +28,11 @@ _CHALLENGE_SIZES = (32, 48, 64)
 
 _CANNOT_RUN = frozenset({-134, -141, -153})
 """NOT_SUPPORTED, INSUFFICIENT_MEMORY, DATA_INVALID: what an interpreter answers to a model that it cannot run."""
+
+_NO_MODEL = frozenset({134, 135, 141, 153})
+"""The same in the list of models; INVALID_ARGUMENT: signed by the vendor, and no model for this interpreter."""
+
+_LOG_LINES = 40
 
 
 class RefusedSize(Refused):
@@ -249,10 +256,11 @@ class Device:
             self._bench.select_model(name)
 
     def use_model(self, name: str) -> None:
-        """Make a model of the build active, or skip the test as not covered where only the reference can run it.
+        """Make a model of the build active, or skip the test as not covered where the device cannot run it.
 
         Raises:
-            ProductError: ``model-refused``: the device holds it and does not accept its image.
+            ProductError: ``model-refused``: the device holds it and does not accept its image, for another reason than
+                that its interpreter takes no such model.
             ConfigError: ``no-model``: the build declares no model of that name.
         """
         where = self._bench.combination.name
@@ -262,9 +270,19 @@ class Device:
             raise self._no_model(name, ())
         if self._bench.missing(["models"]):
             raise NotCovered(f"{where} has no models to choose from")
-        held = [entry for entry in self.test_commands.models() if entry.name == name]
+        slot = self._bench.combination.build.models[name].slot
+        listed = self.test_commands.models()
+        # Firmware gives no name to an image that it refuses: there the slot tells which model it was to be.
+        held = [e for e in listed if e.name == name] or [
+            e for e in listed if e.slot == slot and e.status and not e.name
+        ]
         if not held:
-            raise NotCovered(f"{where} holds no model {name!r}; only the reference can run it")
+            raise NotCovered(f"the device of {where} holds no model {name!r}: nothing is compared with the reference")
+        if all(entry.status in _NO_MODEL for entry in held):
+            raise NotCovered(
+                f"the device of {where} refuses the image of model {name!r} in slot {held[0].slot}"
+                f" ({status_name(-held[0].status)}{self._said_of(name)}): nothing is compared with the reference"
+            )
         if all(entry.status for entry in held):
             raise ProductError(
                 f"the device does not accept the image of model {name!r}",
@@ -281,9 +299,17 @@ class Device:
             if refusal.status not in _CANNOT_RUN:
                 raise
             raise NotCovered(
-                f"{where} holds model {name!r} and cannot run it"
-                f" ({status_name(refusal.status)}); only the reference can"
+                f"the device of {where} holds model {name!r} and cannot run it"
+                f" ({status_name(refusal.status)}{self._said_of(name)}): nothing is compared with the reference"
             ) from None
+
+    def _said_of(self, name: str) -> str:
+        """The last line of a console that names a model, which may say why it was refused."""
+        for console in open_consoles(self._bench.board).values():
+            lines = [line for line in log_tail(console, _LOG_LINES).splitlines() if name in line.split()]
+            if lines:
+                return f'; console {console.name}: "{lines[-1].strip()}"'
+        return ""
 
     def _can_give_input(self, where: str, name: str) -> None:
         from tfm_harness.protocol.smp.core import INPUT_ROOM
@@ -291,8 +317,8 @@ class Device:
         size = len(self.client.any_input())
         if size > INPUT_ROOM and self._bench.missing(["input-upload"]):
             raise NotCovered(
-                f"{where} takes inputs of {INPUT_ROOM} bytes (it has no input-upload), and {name!r} has one of {size};"
-                " only the reference can run it"
+                f"{where} takes inputs of {INPUT_ROOM} bytes (it has no input-upload), and {name!r} has one of {size}:"
+                " nothing is compared with the reference"
             )
 
     @contextlib.contextmanager

@@ -122,6 +122,4 @@ class FvpTarget(EmulatedTarget):
         problems = super().check_build(build)
         if not any(image.kind != "bin" for image in build.images):
             problems.append(f"build {build.name!r} has no ELF or hex image, which an FVP starts from")
-        if any(image.slot is not None for image in build.images) and self.virtual.model_slots is None:
-            problems.append(f"build {build.name!r} uses model slots; the target has no `virtual.model_slots`")
         return problems

@@ -71,16 +71,9 @@ class QemuTarget(EmulatedTarget):
         return self
 
     def check_build(self, build: Build) -> list[str]:
-        """Adds what only an emulator asks: something to start from, and slots inside the layout."""
+        """Adds what only QEMU asks: something to start from."""
         problems = super().check_build(build)
         # The CPU starts from its vector table: in an ELF kernel, or in a hex or raw image (a merged TF-M image).
         if not any(image.world == "secure" for image in build.images):
             problems.append(f"build {build.name!r} has no secure ELF image (nor another secure one) to start from")
-        slots = self.virtual.model_slots
-        wanted = [image.slot for image in build.images] + [model.slot for model in build.models.values()]
-        for slot in (slot for slot in wanted if slot is not None):
-            if slots is None:
-                problems.append(f"build {build.name!r} uses model slot {slot}; the target has no `virtual.model_slots`")
-            elif slot >= slots.count:
-                problems.append(f"build {build.name!r} uses model slot {slot}; the target has 0..{slots.count - 1}")
         return problems

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tfm_harness.errors import Responsibility
 from tfm_harness.findings import Catalogue, Check, Severity
 
 __all__ = [
@@ -95,6 +96,7 @@ DISTINCT_OUTPUTS = ALL.declare(
         title="the inputs drive the model to enough distinct outputs",
         requirement="tfm-harness: parity over a handful of outputs is vacuous",
         dev=Severity.WARNING,
+        responsibility=Responsibility.CONFIGURATION,
     )
 )
 SATURATED_OUTPUTS = ALL.declare(
@@ -103,6 +105,7 @@ SATURATED_OUTPUTS = ALL.declare(
         title="not most output vectors sit entirely at the ends of the type's range",
         requirement="tfm-harness: saturation hides differences",
         dev=Severity.WARNING,
+        responsibility=Responsibility.CONFIGURATION,
     )
 )
 CONSTANT_INPUTS = ALL.declare(
@@ -111,6 +114,7 @@ CONSTANT_INPUTS = ALL.declare(
         title="each input tensor changes from vector to vector",
         requirement="tfm-harness: a constant input exercises nothing",
         dev=Severity.WARNING,
+        responsibility=Responsibility.CONFIGURATION,
     )
 )
 COMPILED_STREAM = ALL.declare(

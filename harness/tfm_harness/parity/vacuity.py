@@ -21,6 +21,8 @@ __all__ = ["Diversity", "check_vacuity", "measure", "most_distinct"]
 MIN_DISTINCT = 16
 """Fewer distinct outputs than this (when that many vectors ran) are a finding."""
 
+_WHERE = "`parity.vectors` and `parity.inputs` of the build: more vectors, or inputs of your own"
+
 MAX_SATURATED = 0.5
 """A larger share of wholly saturated output vectors is a finding."""
 
@@ -81,6 +83,7 @@ def check_vacuity(
         expected=f"at least {max(needed, 2)} distinct outputs of {found.vectors} vectors",
         seen=f"{found.distinct} distinct outputs of {found.vectors} vectors",
         subject=subject,
+        where=_WHERE,
     )
     report.add(
         catalogue.SATURATED_OUTPUTS,
@@ -88,6 +91,7 @@ def check_vacuity(
         expected=f"at most {max_saturated:.0%} of vectors saturated",
         seen=f"{found.saturated:.1%} of {found.vectors} vectors saturated in every element",
         subject=subject,
+        where=_WHERE,
     )
     report.add(
         catalogue.CONSTANT_INPUTS,
@@ -95,6 +99,7 @@ def check_vacuity(
         expected="every input tensor varies",
         seen=f"constant over {found.vectors} vectors: input {', '.join(map(str, found.constant_inputs))}",
         subject=subject,
+        where=_WHERE,
     )
     return found
 

@@ -6,6 +6,9 @@ virtual environment than the harness.
 Frames both ways: 4 bytes length of a JSON header, the header, then the raw bytes of its ``arrays``
 (``[{"dtype", "shape", "bytes"}]``, little endian). Requests: ``hello``, ``load``, ``run``.
 
+Each model that is loaded gets a process of its own, a fork of this one: interpreters write beyond their memory on some
+models, and what one model has damaged must not compute the next one's numbers.
+
 It cannot outlive its parent: the kernel kills it when the parent's thread that started it ends (PR_SET_PDEATHSIG),
 in any state. SIGALRM at the deadline has its default action, which ends it.
 """
@@ -13,6 +16,7 @@ in any state. SIGALRM at the deadline has its default action, which ends it.
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import importlib
 import json
 import os
@@ -20,7 +24,7 @@ import resource
 import signal
 import struct
 import sys
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 MAX_HEADER = 1 << 20
@@ -241,6 +245,52 @@ def added_engine(name: str, adapter: str, folder: str) -> Any:
     return engine
 
 
+class ModelProcess:
+    """A fork of this process that answers what is asked about one model."""
+
+    def __init__(self, worker: Worker) -> None:
+        ours, theirs, parent = os.pipe(), os.pipe(), os.getpid()
+        self.pid = os.fork()
+        if self.pid == 0:
+            status = 1
+            try:
+                os.close(ours[1])
+                os.close(theirs[0])
+                if die_with_parent(parent):
+                    worker.stdin, worker.stdout = os.fdopen(ours[0], "rb"), os.fdopen(theirs[1], "wb")
+                    worker.answer_all()
+                status = 0
+            finally:
+                os._exit(status)  # nothing of the parent's is closed or flushed here
+        os.close(ours[0])
+        os.close(theirs[1])
+        self.requests, self.answers = os.fdopen(ours[1], "wb", 0), os.fdopen(theirs[0], "rb")
+
+    def ask(self, header: dict[str, Any], blobs: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+        """One answer; where the process died, this one dies of the same, and its parent tells why."""
+        try:
+            write_frame(self.requests, header, blobs)
+            answer = read_frame(self.answers)
+        except BrokenPipeError:
+            answer = None
+        return answer or self._die_likewise()
+
+    def end(self) -> None:
+        """Kill it, whatever it does."""
+        self.requests.close()
+        self.answers.close()
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+    def _die_likewise(self) -> NoReturn:
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        if code < 0:
+            faulthandler.disable()  # the child has said where it was
+            signal.signal(-code, signal.SIG_DFL) if -code != signal.SIGKILL else None
+            os.kill(os.getpid(), -code)
+        os._exit(code or 1)
+
+
 class Worker:
     """Answers requests until the pipe closes."""
 
@@ -258,19 +308,38 @@ class Worker:
         self.data: dict[str, bytes] = {}
 
     def serve(self) -> None:
-        """Answer until the pipe closes; an engine's exception is an answer."""
+        """Answer until the pipe closes: each model by a process of its own."""
+        model: ModelProcess | None = None
         while (frame := read_frame(self.stdin)) is not None:
             header, blobs = frame
-            signal.setitimer(signal.ITIMER_REAL, float(header.get("limit", 60)))
-            try:
-                answer, arrays = self.handle(header, blobs)
-            except MemoryError as exc:
-                answer, arrays = {"error": "MemoryError", "text": str(exc) or "out of memory"}, []
-            except Exception as exc:  # noqa: BLE001 - engines raise anything; all of it is the parent's to judge
-                answer, arrays = {"error": type(exc).__name__, "text": str(exc)}, []
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            answer["arrays"] = [{"dtype": a.dtype.name, "shape": list(a.shape), "bytes": int(a.nbytes)} for a in arrays]
-            write_frame(self.stdout, answer, [self.np.ascontiguousarray(a).tobytes() for a in arrays])
+            if header["op"] == "load":
+                if model is not None:
+                    model.end()
+                model = ModelProcess(self)
+            if model is None:
+                write_frame(self.stdout, *self.answer(header, blobs))
+            else:
+                write_frame(self.stdout, *model.ask(header, blobs))
+        if model is not None:
+            model.end()
+
+    def answer_all(self) -> None:
+        """Answer until the pipe closes."""
+        while (frame := read_frame(self.stdin)) is not None:
+            write_frame(self.stdout, *self.answer(*frame))
+
+    def answer(self, header: dict[str, Any], blobs: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+        """One answer; an engine's exception is one too."""
+        signal.setitimer(signal.ITIMER_REAL, float(header.get("limit", 60)))
+        try:
+            answer, arrays = self.handle(header, blobs)
+        except MemoryError as exc:
+            answer, arrays = {"error": "MemoryError", "text": str(exc) or "out of memory"}, []
+        except Exception as exc:  # noqa: BLE001 - engines raise anything; all of it is the parent's to judge
+            answer, arrays = {"error": type(exc).__name__, "text": str(exc)}, []
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        answer["arrays"] = [{"dtype": a.dtype.name, "shape": list(a.shape), "bytes": int(a.nbytes)} for a in arrays]
+        return answer, [self.np.ascontiguousarray(a).tobytes() for a in arrays]
 
     def handle(self, header: dict[str, Any], blobs: list[bytes]) -> tuple[dict[str, Any], list[Any]]:
         """One request: answer's header and arrays."""

@@ -60,9 +60,10 @@ def classify(error: BaseException, *, bundled: bool = False) -> Outcome:
         bundled: the test came with the harness, and so its mistake is the harness's.
     """
     if isinstance(error, FindingsFailed):
-        return Outcome(
-            responsibility=Responsibility.PRODUCT, kind=error.findings[0].id if error.findings else "no-verdict"
-        )
+        if not error.findings:
+            return Outcome(responsibility=Responsibility.PRODUCT, kind="no-verdict")
+        worst = min(error.findings, key=lambda finding: _WORST.index(finding.check.responsibility))
+        return Outcome(responsibility=worst.check.responsibility, kind=worst.id)
     if isinstance(error, HarnessError):
         return Outcome(responsibility=error.responsibility, kind=error.kind, error=error)
     if isinstance(error, BaseExceptionGroup):
@@ -107,7 +108,7 @@ def findings_text(findings: list[Finding]) -> str:
     findings = [*firsts, *(finding for finding in findings if not any(finding is first for first in firsts))]
     for finding in findings[:_FINDINGS_SHOWN]:
         subject = f" ({finding.subject})" if finding.subject else ""
-        lines.append(f"[product:{finding.id}] {finding.check.title}{subject}")
+        lines.append(f"[{finding.check.responsibility}:{finding.id}] {finding.check.title}{subject}")
         lines += [
             f"  {label}: {_clip(text)}"
             for label, text in (

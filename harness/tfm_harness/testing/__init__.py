@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tfm_harness.testing.reference_nv import NoObjectError, with_object, with_objects_changed, with_sequences
     from tfm_harness.testing.smp_firmware import ReferenceFirmware, SmpFirmware, smp_frame
     from tfm_harness.testing.tflite_builder import Graph, Op, Tensor
+    from tfm_harness.testing.wide_models import WIDE
     from tfm_harness.testing.wire import (
         FaultyWire,
         WireFault,
@@ -112,6 +113,7 @@ _HOMES = {
         "Op",
         "Tensor",
     ),
+    "wide_models": ("WIDE",),
     "wire": (
         "FaultyWire",
         "WireFault",
@@ -136,6 +138,7 @@ __all__ = [
     "CORNERS",
     "GENERATORS",
     "RIGHT_MODELS",
+    "WIDE",
     "WRONG_MODELS",
     "BoardConformance",
     "ConformanceError",

@@ -180,6 +180,16 @@ def _corners() -> Iterator[tuple[str, Make]]:
         ),
     )
     yield (
+        "convolution with a multiplier just under 2^-31 and the largest sums",
+        lambda: _with(
+            conv,
+            t0={"scale": 1.0},
+            t1={"scale": 2.0**-31 * (1 - 2.0**-20)},
+            t2={"scale": 1.0, "data": np.array([2**31 - 99_999, -(2**31) + 99_999, 2**30, -7])},
+            t3={"scale": 1.0},
+        ),
+    )
+    yield (
         "mean with a multiplier just under 2^30",
         lambda: _with(mean, t0={"scale": 2.0**30 * (1 - 2.0**-20)}, t1={"scale": 1.0}),
     )

@@ -16,6 +16,7 @@ from tfm_harness.parity.numpy_reference.softmax import softmax
 __all__ = ["OPERATORS", "Interpreter", "Unsupported"]
 
 _TYPES = {tflite.TensorType.INT8: np.int8, tflite.TensorType.INT32: np.int32}
+_TYPE_NAMES = {value: name.lower() for name, value in vars(tflite.TensorType).items() if not name.startswith("_")}
 
 
 class Unsupported(Exception):  # noqa: N818 - a refusal: this reference does not run the model
@@ -90,7 +91,13 @@ class _Tensor:
         self.shape = tuple(int(tensor.Shape(i)) for i in range(tensor.ShapeLength()))
         dtype = _TYPES.get(tensor.Type())
         if dtype is None or tensor.IsVariable() or tensor.Sparsity() is not None:
-            raise Unsupported(f"tensor {index}: type {tensor.Type()}, variable or sparse; int8 and int32 are computed")
+            what = _TYPE_NAMES.get(tensor.Type(), f"of type {tensor.Type()}")
+            if tensor.IsVariable():
+                what = f"{what}, variable (state from one inference to the next)"
+            elif tensor.Sparsity() is not None:
+                what = f"{what}, sparse"
+            name = (tensor.Name() or b"").decode("utf-8", "replace")[:60]
+            raise Unsupported(f"tensor {index} {name!r} is {what}; dense int8 and int32 tensors are computed")
         self.dtype: Any = dtype
         quantisation = tensor.Quantization()
         count = quantisation.ScaleLength() if quantisation else 0
@@ -139,12 +146,19 @@ class _Node:
             return np.zeros(units, np.int64)
         return self.constant(2)
 
-    def multipliers(self) -> list[Multiplier]:
-        """Input scale times each filter scale over the output scale, in double precision."""
+    def multipliers(self, *, as_float: bool = False) -> list[Multiplier]:
+        """Input scale times each filter scale over the output scale, in double precision.
+
+        Args:
+            as_float: a product with the only filter scale is rounded to float first, as FULLY_CONNECTED does it.
+        """
         scales = self.input(1).scales
         if not scales:
             raise Unsupported("weights without a scale")
-        return [Multiplier.of(self.input(0).scale * scale / self.output.scale) for scale in scales]
+        first = self.input(0).scale
+        if as_float and len(scales) == 1:
+            return [Multiplier.of(float(np.float32(first) * np.float32(scales[0])) / self.output.scale)]
+        return [Multiplier.of(first * scale / self.output.scale) for scale in scales]
 
     def limits(self, activation: int) -> tuple[int, int]:
         if activation not in {0, 1, 2, 3}:
@@ -196,7 +210,7 @@ def _fully_connected(node: _Node) -> Compute:
     options = node.options(tflite.FullyConnectedOptions)
     weights = node.constant(1)
     limits = node.limits(options.FusedActivationFunction() if options else 0)
-    multipliers, bias = node.multipliers(), node.bias(weights.shape[0])
+    multipliers, bias = node.multipliers(as_float=True), node.bias(weights.shape[0])
     zeros = node.input(0).zero, node.input(1).zero, node.output.zero
     if len(set(node.input(1).zeros)) > 1:
         raise Unsupported("weights with several zero points")

@@ -2,5 +2,5 @@
 
 __all__ = ["VERSION"]
 
-VERSION = "1"
+VERSION = "2"
 """Changes with each change of a number that this reference gives."""

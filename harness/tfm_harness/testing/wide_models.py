@@ -1,0 +1,128 @@
+"""Right models as wide as those of real networks: what is only wrong behind an 8th, 16th or 64th value, and at ties.
+
+The random models of `one_operator` are small. A kernel that takes several values at once (Helium, SIMD) goes wrong in
+what is left behind the last whole group, and only where there is more than one group. Scales are powers of two here,
+so that many sums lie exactly between two outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from tfm_harness.testing.tflite_builder import Graph, Op, Tensor
+
+__all__ = ["WIDE"]
+
+_SAME, _VALID = 0, 1
+
+
+def _weights(seed: int, *shape: int) -> npt.NDArray[np.int8]:
+    return np.random.default_rng(seed).integers(-128, 128, size=shape).astype(np.int8)
+
+
+def _bias(seed: int, count: int) -> npt.NDArray[np.int64]:
+    return np.random.default_rng([seed, 1]).integers(-3000, 3000, size=count)
+
+
+def _product(
+    shapes: tuple[list[int], list[int], list[int]],
+    name: str,
+    options: dict[str, object],
+    *,
+    exponent: int,
+    axis: int = 0,
+) -> Graph:
+    """Shapes of input, weights and output; a sum of 2^`exponent`, twice or four times it is one step of the output."""
+    source, filter_shape, output = shapes
+    channels = output[-1]
+    scales = [2.0 ** -(n % 3) for n in range(channels)]
+    return Graph(
+        [
+            Tensor(source, 1.0, -7),
+            Tensor(filter_shape, scales, 0, data=_weights(channels, *filter_shape), axis=axis),
+            Tensor([channels], scales, 0, "int32", _bias(channels, channels)),
+            Tensor(output, 2.0**exponent, 5),
+        ],
+        [Op(name, [0, 1, 2], [3], options)],
+    )
+
+
+def _conv(
+    source: list[int], window: tuple[int, int], output: list[int], exponent: int, *, multiplier: int = 0, **more: object
+) -> Graph:
+    depth, channels = source[-1], output[-1]
+    options: dict[str, object] = {"padding": _VALID, "stride_w": 1, "stride_h": 1, "activation": 0, **more}
+    if multiplier:
+        options["depth_multiplier"] = multiplier
+        shapes = source, [1, *window, channels], output
+        return _product(shapes, "DEPTHWISE_CONV_2D", options, exponent=exponent, axis=3)
+    return _product((source, [channels, *window, depth], output), "CONV_2D", options, exponent=exponent)
+
+
+def _dense(rows: int, depth: int, units: int, exponent: int) -> Graph:
+    shapes = ([rows, depth], [units, depth], [rows, units])
+    return _product(shapes, "FULLY_CONNECTED", {"activation": 0}, exponent=exponent)
+
+
+def _add() -> Graph:
+    """A sum of two whose steps differ by a power of two."""
+    data = np.random.default_rng(11).integers(-128, 128, size=(1037,)).astype(np.int8)
+    return Graph(
+        [Tensor([2, 1037], 0.25, 9), Tensor([2, 1037], 1.0, -3), Tensor([1037], 0.5, -20, data=data)],
+        [Op("ADD", [0, 2], [1], {"activation": 0})],
+    )
+
+
+def _pool(name: str) -> Graph:
+    options: dict[str, object] = {
+        "padding": _SAME, "stride_w": 3, "stride_h": 2, "filter_w": 7, "filter_h": 6, "activation": 0,
+    }  # fmt: skip
+    return Graph([Tensor([1, 9, 8, 37], 0.1, 3), Tensor([1, 5, 3, 37], 0.1, 3)], [Op(name, [0], [1], options)])
+
+
+def _simple(name: str, source: Tensor, output: Tensor, constant: object = None, options: object = None) -> Graph:
+    """One operator, with a constant of int32 as its second input."""
+    tensors, inputs = [source, output], [0]
+    if constant is not None:
+        data = np.array(constant)
+        tensors.append(Tensor(list(data.shape), dtype="int32", data=data))
+        inputs.append(2)
+    return Graph(tensors, [Op(name, inputs, [1], options)])  # type: ignore[arg-type]
+
+
+WIDE: dict[str, Callable[[], Graph]] = {
+    "convolution of 70 channels into 67": lambda: _conv([2, 3, 5, 70], (1, 1), [2, 3, 5, 67], 10),
+    "matrix product of 3 rows of 131 into 67": lambda: _dense(3, 131, 67, 10),
+    "depthwise convolution of 69 channels": lambda: _conv([1, 3, 11, 69], (3, 9), [1, 1, 3, 69], 9, multiplier=1),
+    "depthwise convolution of 3 channels into 15": lambda: _conv([2, 9, 9, 3], (4, 1), [2, 6, 9, 15], 8, multiplier=5),
+    "convolution with a window of 9 by 11, spread": lambda: _conv(
+        [1, 20, 24, 3], (9, 11), [1, 4, 4, 17], 11, dilation_h=2, dilation_w=2
+    ),
+    "convolution of 300 channels": lambda: _conv([1, 2, 3, 300], (2, 2), [1, 1, 2, 5], 12),
+    "matrix product of 513 into 2": lambda: _dense(2, 513, 2, 11),
+    "addition of 1037 columns": _add,
+    "maximum over 37 channels": lambda: _pool("MAX_POOL_2D"),
+    "average over 37 channels": lambda: _pool("AVERAGE_POOL_2D"),
+    "mean of 67 channels": lambda: _simple(
+        "MEAN", Tensor([2, 4, 5, 67], 0.5, -3), Tensor([2, 67], 0.25, 4), [1, 2], {"keep_dims": False}
+    ),
+    "mean of each of 3 batches": lambda: _simple(
+        "MEAN", Tensor([3, 4, 16, 8], 0.5, -3), Tensor([3, 4, 16], 0.125, 4), [-1], {"keep_dims": False}
+    ),
+    "softmax of 5 rows of 300": lambda: _simple(
+        "SOFTMAX", Tensor([5, 300], 0.25, -3), Tensor([5, 300], 1 / 256, -128), None, {"beta": 0.25}
+    ),
+    "softmax of 40 rows of 3": lambda: _simple(
+        "SOFTMAX", Tensor([40, 3], 0.0625, 100), Tensor([40, 3], 1 / 256, -128), None, {"beta": 1.0}
+    ),
+    "padding of 70 columns": lambda: _simple(
+        "PAD", Tensor([5, 3, 70], 0.1, -9), Tensor([8, 7, 75], 0.1, -9), [[1, 2], [3, 1], [0, 5]], {}
+    ),
+    "another shape of 2990 values": lambda: _simple(
+        "RESHAPE", Tensor([2, 5, 13, 23], 0.1, 4), Tensor([26, 115], 0.1, 4), [26, 115]
+    ),
+}
+"""By name; the first four are those that a quick run tries."""
