@@ -55,6 +55,19 @@ def test_a_lucky_device_of_a_wrong_model_hides_nothing() -> None:
     assert not found["accuracy.same-decisions"][0]
 
 
+def test_two_scores_that_print_alike_are_no_other_decision() -> None:
+    """%0.3f made 0.5002 and 0.5001 the same: the first of the two is nobody's decision."""
+    reference = np.array([[0.5001, 0.5002, 0.1]] * 6)
+    printed = reference.round(3)
+    for as_text, alike in ((True, 6), (False, 0)):
+        report = Report()
+        found = check_accuracy([1] * 6, printed, reference, report, model="m", least=0.9, printed=as_text)
+        assert found.alike == alike
+        assert (not report.failed) == as_text
+    other = np.array([[0.501, 0.5, 0.1]] * 6)
+    assert check_accuracy([1] * 6, other, reference, Report(), model="m", printed=True).alike == 0
+
+
 def test_equal_accuracy_hides_no_other_decisions() -> None:
     one, other = RIGHT.copy(), RIGHT.copy()
     one[0], other[1] = np.eye(3)[2], np.eye(3)[0]

@@ -14,7 +14,7 @@ from tfm_harness.cli.main import main
 from tfm_harness.errors import ConfigError
 from tfm_harness.stimulus.recordings.resd import encode_resd, read_resd
 from tfm_harness.stimulus.recordings.sds import read_sds
-from tfm_harness.stimulus.recordings.streams import Stream, merge, resample
+from tfm_harness.stimulus.recordings.streams import RULES, Rule, Stream, merge, resample
 from tfm_harness.stimulus.trace import Trace, load_trace
 
 HEAD = b"RESD\1\0\0\0"
@@ -213,6 +213,31 @@ def test_resampling_says_its_rule() -> None:
             resample(trace, hz)
     with pytest.raises(ConfigError):
         resample(Trace({"a": (1.0,)}), 1.0)
+
+
+@pytest.mark.parametrize("start", [0, 10**13, 1_700_000_000 * 10**9])
+@pytest.mark.parametrize("rule", RULES)
+def test_the_rate_of_the_recording_gives_the_recording(start: int, rule: Rule) -> None:
+    """Nanoseconds since 1970 are too many for a float of seconds: values were held from the sample before."""
+    rows = [i32(index * 1000) for index in range(1000)]
+    each = [(index * 100_000_000, row) for index, row in enumerate(rows)]
+    for body in (block(1, constant(start, 100_000_000, *rows)), block(1, arbitrary(start, *each), block_type=1)):
+        trace = read_resd(HEAD + body, "x.resd")
+        assert resample(trace, 10.0, rule).columns["temp"] == pytest.approx(trace.columns["temp"])
+    doubled = resample(trace, 20.0, "hold").columns["temp"]
+    assert doubled == pytest.approx([index // 2 for index in range(1999)])
+
+
+def test_a_late_time_slot_loses_no_sample(sds: Path) -> None:
+    rows = [(2 * index, 0, 0.0, 40, 0) for index in range(1000)]
+    sds.write_bytes(b"".join(record((0xFFFFF000 + 10 * n) & 0xFFFFFFFF, row) for n, row in enumerate(rows)))
+    assert resample(load_trace(sds), 100.0).columns["mag.x"] == tuple(map(float, range(1000)))
+
+
+def test_seconds_since_1970_lose_no_sample() -> None:
+    values = tuple(map(float, range(500)))
+    trace = Trace({"a": values}, seconds=tuple(1.7e9 + index / 10 for index in range(500)), source="s")
+    assert resample(trace, 10.0).columns["a"] == values
 
 
 def test_a_channel_that_two_streams_have_is_refused() -> None:

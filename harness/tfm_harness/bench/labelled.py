@@ -121,7 +121,7 @@ def judge_accuracy(
         return check_accuracy(
             [sample.label for sample in samples], averaged[0], averaged[1], report, model=name,
             metric=dataset.metric, least=dataset.least, labels=dataset.classes,
-            names=[sample.name for sample in samples],
+            names=[sample.name for sample in samples], printed=Feature.PRINTED_RESULT in device.client.features,
         )  # fmt: skip
     except ValueError as error:
         raise ConfigError(

@@ -109,6 +109,7 @@ def check_accuracy(
     least: float | None = None,
     labels: Sequence[str] = (),
     names: Sequence[str] = (),
+    printed: bool = False,
 ) -> AccuracyResult:
     """Judge what the device and the reference make of the same labelled inputs.
 
@@ -121,6 +122,8 @@ def check_accuracy(
         least: the smallest value that is good enough; None: nothing is asked for.
         labels: the classes' names; default: their numbers.
         names: the inputs' names.
+        printed: the device's scores came as text with few decimals: rounding can make two of them equal, and then the
+            reference tells which of the two is meant.
 
     Raises:
         ValueError: as `confusion_matrix`, `area_under_curve`.
@@ -133,6 +136,9 @@ def check_accuracy(
     else:
         classes = max(reference.shape[1], max(truth, default=0) + 1)
         decided = [np.argmax(scores, axis=1) for scores in (device, reference)]
+        if printed:
+            rows = np.arange(len(device))
+            decided[0] = np.where(device[rows, decided[1]] == device.max(axis=1), decided[1], decided[0])
         matrices = [confusion_matrix(truth, each, classes) for each in decided]
         values = [float(np.trace(each) / max(each.sum(), 1)) for each in matrices]
         same = decided[0] == decided[1]

@@ -98,8 +98,8 @@ WIDE: dict[str, Callable[[], Graph]] = {
     "matrix product of 3 rows of 131 into 67": lambda: _dense(3, 131, 67, 10),
     "depthwise convolution of 69 channels": lambda: _conv([1, 3, 11, 69], (3, 9), [1, 1, 3, 69], 9, multiplier=1),
     "depthwise convolution of 3 channels into 15": lambda: _conv([2, 9, 9, 3], (4, 1), [2, 6, 9, 15], 8, multiplier=5),
-    "convolution with a window of 9 by 11, spread": lambda: _conv(
-        [1, 20, 24, 3], (9, 11), [1, 4, 4, 17], 11, dilation_h=2, dilation_w=2
+    "convolution with a window of 9 by 11, its rows spread": lambda: _conv(
+        [1, 20, 24, 3], (9, 11), [1, 2, 14, 17], 11, dilation_h=2, stride_h=2
     ),
     "convolution of 300 channels": lambda: _conv([1, 2, 3, 300], (2, 2), [1, 1, 2, 5], 12),
     "matrix product of 513 into 2": lambda: _dense(2, 513, 2, 11),

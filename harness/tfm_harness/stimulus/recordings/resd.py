@@ -54,7 +54,7 @@ def read_resd(data: bytes, source: str) -> Trace:
         raise _invalid(source, 0, "not a RESD file: it does not begin with RESD")
     if len(data) < 8 or data[4] != _VERSION:
         raise _invalid(source, 4, f"RESD version {data[4] if len(data) > 4 else 'missing'}, not {_VERSION}")
-    times: dict[tuple[int, int], list[float]] = {}
+    times: dict[tuple[int, int], list[int]] = {}
     rows: dict[tuple[int, int], list[tuple[float, ...]]] = {}
     left_out: set[str] = set()
     for at, block, kind, channel, body in _blocks(data, source):
@@ -62,15 +62,17 @@ def read_resd(data: bytes, source: str) -> Trace:
         if known is None:
             left_out.add(_OTHERS.get(kind, f"sample type {kind:#06x}"))
             continue
-        for second, row in _samples(body, block, known, source, at):
-            times.setdefault((kind, channel), []).append(second)
+        for moment, row in _samples(body, block, known, source, at):
+            times.setdefault((kind, channel), []).append(moment)
             rows.setdefault((kind, channel), []).append(row)
             if len(times[kind, channel]) > MAX_ROWS:
                 raise _invalid(source, at, f"more than {MAX_ROWS} samples")
+    # Counted from the first sample: nanoseconds since 1970 are too many for a float of seconds.
+    first = min((moments[0] for moments in times.values()), default=0)
     streams = [
         Stream(
             f"{_KINDS[kind].name} {channel}",
-            times[kind, channel],
+            [(moment - first) * 1e-9 for moment in times[kind, channel]],
             dict(zip(_named(_KINDS[kind].channels, channel), zip(*rows[kind, channel], strict=True), strict=True)),
         )
         for kind, channel in times
@@ -100,7 +102,8 @@ def _blocks(data: bytes, source: str) -> Iterator[tuple[int, int, int, int, byte
         at = start + size
 
 
-def _samples(body: bytes, block: int, kind: _Kind, source: str, at: int) -> Iterator[tuple[float, tuple[float, ...]]]:
+def _samples(body: bytes, block: int, kind: _Kind, source: str, at: int) -> Iterator[tuple[int, tuple[float, ...]]]:
+    """Nanoseconds and values of each sample."""
     head = 16 if block == _ARBITRARY else 24
     if len(body) < head:
         raise _invalid(source, at, "the block ends before its samples")
@@ -118,7 +121,7 @@ def _samples(body: bytes, block: int, kind: _Kind, source: str, at: int) -> Iter
     for index, values in enumerate(form.iter_unpack(held)):
         moment = start + (index * period if block == _CONSTANT else values[0])
         numbers = values if block == _CONSTANT else values[1:]
-        yield moment * 1e-9, tuple(value * kind.worth for value in numbers)
+        yield moment, tuple(value * kind.worth for value in numbers)
 
 
 def encode_resd(trace: Trace) -> bytes:

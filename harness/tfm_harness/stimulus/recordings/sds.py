@@ -163,7 +163,7 @@ def _form(described: _Sds, where: str) -> struct.Struct:
 def _records(
     data: bytes, described: _Sds, form: struct.Struct, where: str
 ) -> Iterator[tuple[int, float, tuple[float, ...]]]:
-    at, wraps, before = 0, 0, -1
+    at, wraps, before, first = 0, 0, -1, -1
     while at < len(data):
         if at + 8 > len(data):
             raise _invalid(f"{where}, byte {at}", "the file ends in a record's header")
@@ -175,7 +175,8 @@ def _records(
         if slot < before:  # the 32-bit counter began anew
             wraps += 1
         before = slot
-        begin = (slot + wraps * _WRAP) / described.tick_frequency
+        first = slot if first < 0 else first  # counted from it: a float keeps fewer digits of a large number
+        begin = (slot + wraps * _WRAP - first) / described.tick_frequency
         held = memoryview(data)[at + 8 : at + 8 + size]
         for index, row in enumerate(form.iter_unpack(held)):
             yield at, begin + index / described.frequency, row

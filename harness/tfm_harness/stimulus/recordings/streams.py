@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -100,7 +101,9 @@ def resample(trace: Trace, hz: float, rule: Rule = "hold") -> Trace:
 
 
 def _hold(seconds: Sequence[float], values: Sequence[float], times: Sequence[float]) -> list[float]:
-    return [values[max(0, bisect_right(seconds, t + 1e-12) - 1)] for t in times]
+    # The same moment may have come out of two calculations: recordings are no finer than a nanosecond.
+    near = max(1e-9, 4 * math.ulp(seconds[-1]))
+    return [values[max(0, bisect_right(seconds, t + near) - 1)] for t in times]
 
 
 def _linear(seconds: Sequence[float], values: Sequence[float], times: Sequence[float]) -> list[float]:
