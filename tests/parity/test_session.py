@@ -14,7 +14,7 @@ from tfm_harness.errors import ConfigError, InfrastructureError, ProductError
 from tfm_harness.findings import Report
 from tfm_harness.parity import testkit
 from tfm_harness.parity.engines import ReferenceEngine, get_engine, second_oracle
-from tfm_harness.parity.firstop import check_trace, first_op_by_oracle
+from tfm_harness.parity.firstop import check_trace, first_op_by_oracle, operator_table
 from tfm_harness.parity.replay import load_failure
 from tfm_harness.parity.session import run_session
 from tfm_harness.parity.tolerance import Tolerance
@@ -312,3 +312,18 @@ def test_trace_with_a_short_output_still_names_the_op(
     assert found is not None
     assert found.operator.name == "SOFTMAX"
     assert not report.ok
+
+
+def test_a_second_oracle_that_refuses_leaves_the_first_ones_values() -> None:
+    """tflite-micro refuses weights of float16: what each operator should give is told all the same."""
+
+    class Refuses:
+        rounding = 0.0
+
+        def tensors(self, *_: object, **__: object) -> None:
+            raise InfrastructureError("reference engine other refuses it", kind="engine-refused-model")
+
+    with get_engine() as engine:
+        rows = operator_table(engine, Refuses(), testkit.dense(), [np.zeros((1, 1, 16), np.int8)])  # type: ignore[arg-type]
+    assert {row["oracles"] for row in rows} == {"no second opinion: reference engine other refuses it"}
+    assert rows[0]["operator"] == "op 0 FULLY_CONNECTED"

@@ -14,6 +14,7 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
+from tfm_harness.errors import HarnessError
 from tfm_harness.findings import Report
 from tfm_harness.parity import catalogue
 from tfm_harness.parity.compare import Difference
@@ -176,18 +177,22 @@ def operator_table(
 
     Returns:
         For each operator: its name, shape, type, CRC-32 of the little-endian bytes, least and largest value, the first
-        values, and whether the second oracle gives the same.
+        values, and whether the second oracle gives the same; where that one refuses the model, its reason.
     """
     info = engine.info(model, name)
     indices = [op.outputs[0] for op in info.operators]
     ours = engine.tensors(model, list(inputs), indices, name=name, before=before)
     theirs: Sequence[npt.NDArray[Any] | None] = [None] * len(ours)
+    none = "no second opinion"
     if oracle is not None:
-        theirs = oracle.tensors(model, list(inputs), indices, name=name, before=before)
+        try:
+            theirs = oracle.tensors(model, list(inputs), indices, name=name, before=before)
+        except HarnessError as error:
+            none = f"{none}: {error.message}"
     rounding = max(engine.rounding, oracle.rounding if oracle else 0.0)
     rows = []
     for operator, value, other in zip(info.operators, ours, theirs, strict=True):
-        flat, words = value.reshape(-1), "no second opinion"
+        flat, words = value.reshape(-1), none
         if other is not None:
             same = value.tobytes() == other.tobytes() or _rounded(value, other, rounding)
             words = "agree" if same else "differ"
