@@ -178,6 +178,24 @@ def test_what_is_no_model(engine: OnnxEngine) -> None:
         refused(engine, packed(whole[:cut]))
 
 
+def test_what_the_specification_does_not_describe_is_refused(engine: OnnxEngine) -> None:
+    from onnx import helper
+
+    strange = helper.make_node("Thing", ["x"], ["y"], domain="my.vendor")
+    made = onnx_models.model([strange], [("x", "float32", [1, 4])], [("y", "float32", [1, 4])])
+    made.opset_import.append(helper.make_opsetid("my.vendor", 1))
+    assert "operator Thing is of the domain 'my.vendor'" in refused(engine, packed(made))
+    body = [helper.make_node("Relu", ["a"], ["b"])]
+    known = helper.make_function("my.vendor", "Thing", ["a"], ["b"], body, [helper.make_opsetid("", 13)])
+    made.functions.append(known)
+    (found,) = engine.run(packed(made), [np.array([[[-1, 0, 2, 3]]], np.float32)])
+    assert found.tolist() == [[[0, 0, 2, 3]]]
+    newer = onnx_models.model(
+        [helper.make_node("Relu", ["x"], ["y"])], [("x", "float32", [1])], [("y", "float32", [1])], opset=999
+    )
+    assert "operators are of version 999" in refused(engine, packed(newer))
+
+
 def test_models_that_cannot_be_judged(engine: OnnxEngine) -> None:
     from onnx import helper
 

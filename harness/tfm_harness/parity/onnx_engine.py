@@ -19,6 +19,7 @@ MAX_MODEL = 256 << 20  # bytes, with external data
 MAX_NODES = 10_000
 MAX_ELEMENTS = 16 << 20  # of one input
 _CONVERTED = 21  # version of the operators that a model is converted to where the evaluator lacks an older one
+_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training"})
 _RANDOM = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 _TYPES = {"float16", "float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "bool"}
 
@@ -166,12 +167,31 @@ def parse(onnx: Any, data: bytes, folder: str) -> tuple[Any, str]:  # noqa: ANN4
     chance = sorted({node.op_type for node in nodes} & _RANDOM)
     if chance:
         raise Refused(f"operator {chance[0]} gives random numbers: there is no right answer")
+    refuse_unspecified(onnx, model, nodes)
     external = embed(onnx, model, folder)
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as exc:
         raise Refused(f"it breaks the ONNX specification: {str(exc).strip()[:600]}") from None
     return model, external
+
+
+def refuse_unspecified(onnx: Any, model: Any, nodes: list[Any]) -> None:  # noqa: ANN401 - same
+    """Only what the specification says, as far as the installed package knows it, can be judged.
+
+    Raises:
+        Refused: an operator of a domain that is not ONNX's, or a newer version of the operators.
+    """
+    own = {(function.domain, function.name) for function in model.functions}
+    for node in nodes:
+        if node.domain not in _DOMAINS and (node.domain, node.op_type) not in own:
+            raise Refused(f"operator {node.op_type} is of the domain {node.domain!r}, which the specification of ONNX"
+                          " does not describe: there is no right answer")  # fmt: skip
+    known = onnx.defs.onnx_opset_version()
+    said = max((entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"}), default=0)
+    if said > known:
+        raise Refused(f"its operators are of version {said}, and onnx {onnx.__version__} knows them up to {known}:"
+                      " install a newer one")  # fmt: skip
 
 
 def graphs(model: Any) -> Iterator[Any]:  # noqa: ANN401 - same
