@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tfm_harness.bench.firmware import open_consoles
 from tfm_harness.bench.not_covered import NotCovered
-from tfm_harness.boards.base import ResetKind
+from tfm_harness.boards.base import Board, ResetKind
 from tfm_harness.errors import ConfigError, ProductError, Responsibility
 from tfm_harness.protocol.base import Description, Feature, InferResult, PseudoDriver, Source, fresh_nonce
 from tfm_harness.protocol.psa_status import status_name
@@ -98,6 +98,7 @@ class Running(Protocol):
     stimulus: Stimulus | None
     boots: int
     asked_results: int
+    board: Board
 
     @property
     def description(self) -> Description: ...
