@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tfm_harness.cli.completion import add_completers
+from tfm_harness.cli.unknown import refuse_unknown
 from tfm_harness.config.environment import check_environment
 from tfm_harness.errors import ConfigError, HarnessBug, HarnessError, InfrastructureError, Responsibility
 from tfm_harness.plugin.options import OPTIONS
@@ -96,6 +97,7 @@ def make_parser(only: str = "") -> argparse.ArgumentParser:
         module.add_parser(subparsers)
         for added in set(subparsers.choices) - before:
             command = subparsers.choices[added]
+            command.set_defaults(command=command)
             if command.get_default("run") is None:
                 command.set_defaults(run=module.run)
     return parser
@@ -115,7 +117,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             add_completers(parser)
             argcomplete.autocomplete(parser)
-        args = parser.parse_args(words[:end])
+        args, unknown = parser.parse_known_args(words[:end])
+        if unknown:
+            refuse_unknown(args.command, unknown)
         args.rest = words[end + 1 :]
         check_environment(option.env for option in OPTIONS)
         code: int = args.run(args)
