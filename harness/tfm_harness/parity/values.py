@@ -102,7 +102,8 @@ def native_values(
 
     Raises:
         InfrastructureError: ``engine-refused-model``: the library cannot be loaded, lacks the function or returned an
-            error; ``engine-crash``, ``engine-timeout``.
+            error, or what it gives tells nothing: no finite number, or another one when it is asked again;
+            ``engine-crash``, ``engine-timeout``.
     """
     about = json.dumps({"function": function, "interface": interface}).encode()
     blob = about + b"\n" + read_file(library, LIBRARY_LIMIT)
@@ -115,16 +116,23 @@ def native_values(
         worker.request({"op": "hello"}, [], what=what, limit=time_limit)
         worker.request(load, [blob], what=what, limit=time_limit)
         request = {"op": "run", "sha": what, "arrays": described}
-        _, (outputs,) = worker.request(request, [array.tobytes()], what=what, limit=time_limit)
+        outputs, again = (
+            worker.request(request, [array.tobytes()], what=what, limit=time_limit)[1][0].reshape(-1) for _ in range(2)
+        )
+        for given, one, other in zip(array.reshape(-1), outputs, again, strict=True):
+            if not math.isfinite(one):
+                raise EngineRefusal(f"it gives {one:g} for {given:g}")
+            if one.tobytes() != other.tobytes():
+                raise EngineRefusal(f"it gives {one:g} for {given:g}, and {other:g} when it is asked again")
     except EngineRefusal as error:
         raise InfrastructureError(
             f"the native reference {what} cannot be used", kind="engine-refused-model", seen=str(error),
-            expected="a library for this host with that function", where=str(library),
+            expected="a library for this host whose function gives one finite number for each input", where=str(library),
             hint="build the generated C and all that it calls as a shared library for this machine, without FMA",
         ) from error  # fmt: skip
     finally:
         worker.forget()
-    return np.asarray(outputs, dtype=np.float32).reshape(-1)
+    return np.asarray(outputs, dtype=np.float32)
 
 
 def reference_values(

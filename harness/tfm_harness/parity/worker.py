@@ -288,7 +288,7 @@ class ModelProcess:
             faulthandler.disable()  # the child has said where it was
             signal.signal(-code, signal.SIG_DFL) if -code != signal.SIGKILL else None
             os.kill(os.getpid(), -code)
-        os._exit(code or 1)
+        os._exit(code)
 
 
 class Worker:
