@@ -119,20 +119,30 @@ def native_values(
         outputs, again = (
             worker.request(request, [array.tobytes()], what=what, limit=time_limit)[1][0].reshape(-1) for _ in range(2)
         )
-        for given, one, other in zip(array.reshape(-1), outputs, again, strict=True):
-            if not math.isfinite(one):
-                raise EngineRefusal(f"it gives {one:g} for {given:g}")
-            if one.tobytes() != other.tobytes():
-                raise EngineRefusal(f"it gives {one:g} for {given:g}, and {other:g} when it is asked again")
+        _tell(inputs, outputs, again)
     except EngineRefusal as error:
         raise InfrastructureError(
             f"the native reference {what} cannot be used", kind="engine-refused-model", seen=str(error),
-            expected="a library for this host whose function gives one finite number for each input", where=str(library),
+            expected="a library for this host whose function gives one finite number for each input",
+            where=str(library),
             hint="build the generated C and all that it calls as a shared library for this machine, without FMA",
         ) from error  # fmt: skip
     finally:
         worker.forget()
     return np.asarray(outputs, dtype=np.float32)
+
+
+def _tell(inputs: Floats, outputs: Floats, again: Floats) -> None:
+    """Whether two runs gave the same finite numbers.
+
+    Raises:
+        EngineRefusal: they did not.
+    """
+    for given, one, other in zip(inputs.reshape(-1), outputs, again, strict=True):
+        if not math.isfinite(one):
+            raise EngineRefusal(f"it gives {one:g} for {given:g}")
+        if one.tobytes() != other.tobytes():
+            raise EngineRefusal(f"it gives {one:g} for {given:g}, and {other:g} when it is asked again")
 
 
 def reference_values(
