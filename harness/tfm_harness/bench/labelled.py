@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfm_harness.bench.device import Device
@@ -10,10 +10,13 @@ from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.protocol.base import Feature, Source
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     import numpy.typing as npt
 
     from tfm_harness.config.build import ModelConfig
+    from tfm_harness.config.sensors import SensorConfig
     from tfm_harness.findings import Report
     from tfm_harness.parity.accuracy import AccuracyResult
     from tfm_harness.parity.model_info import ModelInfo
@@ -67,6 +70,24 @@ def judge_printed(
     return check_printed(texts, outputs, info, report, subject=name)
 
 
+def _windows_of(
+    config: ModelConfig, info: ModelInfo, sensors: Mapping[str, SensorConfig]
+) -> Callable[[Path], list[bytes]] | None:
+    """What makes inputs of a recorded trace, window by window; None where the model has no front-end."""
+    from tfm_harness.bench.windows import trace_windows
+    from tfm_harness.parity.frontend import WINDOW, get_frontend
+
+    if config.frontend is None or config.takes != "tensor" or len(info.inputs) != 1:
+        return None
+    front_end = get_frontend(config.frontend)
+
+    def windows(path: Path) -> list[bytes]:
+        tensors = front_end(trace_windows([str(path)], sensors, step=WINDOW)).reshape(-1, *info.inputs[0].shape)
+        return [tensor.astype(info.inputs[0].dtype).tobytes() for tensor in tensors]
+
+    return windows
+
+
 def judge_accuracy(
     device: Device,
     *,
@@ -77,8 +98,11 @@ def judge_accuracy(
     rule: QuantisationRule,
     report: Report,
     progress: Progress,
+    sensors: Mapping[str, SensorConfig],
 ) -> AccuracyResult:
     """Compare the device and the reference with the labels of the model's data set.
+
+    Recorded traces among the files of a model that reads the sensor go through its front-end, as `sensors` read them.
 
     Raises:
         NotCovered: the build names no data set, or the firmware neither takes batches nor prints results.
@@ -93,7 +117,10 @@ def judge_accuracy(
     dataset = config.dataset
     if dataset is None:
         raise NotCovered(f"the build names no data set of model {name!r}", what="dataset")
-    samples = read_dataset(dataset.folder, dataset.labels, input_bytes(info, config.takes), samples=dataset.samples)
+    samples = read_dataset(
+        dataset.folder, dataset.labels, input_bytes(info, config.takes), samples=dataset.samples,
+        windows=_windows_of(config, info, sensors),
+    )  # fmt: skip
     parts = [part for sample in samples for part in sample.parts]
     owner = np.repeat(np.arange(len(samples)), [len(sample.parts) for sample in samples])
     tensors = tensors_of(parts, info, config.takes, rule)

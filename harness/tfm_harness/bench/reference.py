@@ -379,7 +379,7 @@ class Reference:
         found = judge_accuracy(
             self._runner.device, name=name, config=build.models[name], info=info,
             run=self._run_of(name, model, info), rule=build.quantisation(name), report=self.report,
-            progress=self._runner.progress(f"accuracy {name}, inputs"),
+            progress=self._runner.progress(f"accuracy {name}, inputs"), sensors=self._target.sensors,
         )  # fmt: skip
         self._measured.accuracy.append(dict(found.as_dict()))
         return found

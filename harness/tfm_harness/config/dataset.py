@@ -16,7 +16,8 @@ class DatasetConfig(Strict):
     """A folder of inputs with their classes, laid out as MLPerf Tiny's data sets are, and what is asked of the model.
 
     Each line of the labels' file is ``file,number of classes,class``; ``,window,stride`` (bytes) behind it cuts the
-    file into inputs, whose scores are averaged.
+    file into inputs, whose scores are averaged. Of a model with a front-end a file may be a recorded trace (``.csv``,
+    ``.npz``, ``.resd``, ``.sds``): each window of it is a decision.
     """
 
     folder: ConfigPath = Field(description="the folder that holds the labels' file and the inputs")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -25,6 +26,9 @@ __all__ = ["LabelledSample", "Taken", "input_bytes", "read_dataset", "tensors_of
 Taken = Literal["tensor", "uint8", "float32"]
 """What a firmware takes over the wire: the input tensor's own bytes; unsigned bytes, of which it subtracts 128; or
 single-precision numbers, which it quantises."""
+
+TRACES: Final = frozenset({".csv", ".npz", ".resd", ".sds"})
+"""What recorded traces are called, see `tfm_harness.stimulus.trace`."""
 
 _MOST_LABELS: Final = 16 << 20
 _MOST_INPUT: Final = 64 << 20
@@ -51,7 +55,14 @@ def input_bytes(info: ModelInfo, taken: Taken) -> int:
     return info.input_bytes if taken != "float32" else 4 * info.inputs[0].elements
 
 
-def read_dataset(folder: Path, labels: str, size: int, *, samples: int | None = None) -> list[LabelledSample]:
+def read_dataset(
+    folder: Path,
+    labels: str,
+    size: int,
+    *,
+    samples: int | None = None,
+    windows: Callable[[Path], Sequence[bytes]] | None = None,
+) -> list[LabelledSample]:
     """The labelled samples of a folder.
 
     Args:
@@ -59,6 +70,7 @@ def read_dataset(folder: Path, labels: str, size: int, *, samples: int | None = 
         labels: the labels' file.
         size: bytes of one input.
         samples: so many lines, evenly spread; None: all.
+        windows: of a model that reads the sensor: inputs of a recorded trace, one for each of its windows.
 
     Raises:
         ConfigError: ``dataset``: a file that is missing, too large or of another size, a line of another form, a file
@@ -77,7 +89,10 @@ def read_dataset(folder: Path, labels: str, size: int, *, samples: int | None = 
         raise _error("the data set has no samples", str(path), "a line for each input", "none")
     if samples is not None and samples < len(rows):
         rows = [rows[n * len(rows) // samples] for n in range(samples)]
-    return [_sample(folder, row, f"{path}:{number}", size) for number, row in rows]
+    found: list[LabelledSample] = []
+    for number, row in rows:
+        found += _samples(folder, row, f"{path}:{number}", size, windows)
+    return found
 
 
 def tensors_of(parts: list[bytes], info: ModelInfo, taken: Taken, rule: QuantisationRule) -> npt.NDArray[Any]:
@@ -110,7 +125,10 @@ def wire_of(tensors: npt.NDArray[Any], info: ModelInfo, taken: Taken) -> list[by
     return [each.tobytes() for each in tensors]
 
 
-def _sample(folder: Path, row: list[str], where: str, size: int) -> LabelledSample:
+def _samples(
+    folder: Path, row: list[str], where: str, size: int, windows: Callable[[Path], Sequence[bytes]] | None
+) -> list[LabelledSample]:
+    """What a line names: a trace has a sample for each window, any other file is one."""
     words = [word.strip() for word in row]
     numbers = words[1:]
     if (
@@ -130,6 +148,8 @@ def _sample(folder: Path, row: list[str], where: str, size: int) -> LabelledSamp
         raise _error("a line of the data set's labels names no file", where, "a file's name", repr(words[0][:200]))
     if not path.resolve().is_relative_to(folder.resolve()):
         raise _error("a line of the data set's labels names a file outside of its folder", where, str(folder), words[0])
+    if windows is not None and path.suffix in TRACES:
+        return _of_trace(words, label, path, where, windows)
     data = _read(path, _MOST_INPUT, where)
     if len(words) == 3:
         parts: tuple[bytes, ...] = (data,)
@@ -142,7 +162,23 @@ def _sample(folder: Path, row: list[str], where: str, size: int) -> LabelledSamp
     if wrong or not parts:
         raise _error("an input of the data set has another size than the model takes", where, f"{size} bytes",
                      f"{path.name}: {wrong[0] if wrong else len(data)} bytes")  # fmt: skip
-    return LabelledSample(words[0], label, parts)
+    return [LabelledSample(words[0], label, parts)]
+
+
+def _of_trace(
+    words: list[str], label: int, path: Path, where: str, windows: Callable[[Path], Sequence[bytes]]
+) -> list[LabelledSample]:
+    """A decision for each window of a recorded trace.
+
+    Raises:
+        ConfigError: ``dataset``: the line cuts the trace itself, or it is shorter than a window; else as `windows`.
+    """
+    if len(words) != 3:
+        raise _error("the windows of a trace are the front-end's own", where, "file,classes,class", ",".join(words))
+    inputs = windows(path)
+    if not inputs:
+        raise _error("a trace of the data set is shorter than a window", where, "a window at least", path.name)
+    return [LabelledSample(f"{words[0]}, window {n}", label, (data,)) for n, data in enumerate(inputs)]
 
 
 def _read(path: Path, limit: int, where: str) -> bytes:
