@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 from tfm_harness import Bench, Checks, Device, Verifier
-from tfm_harness.verify import check_debug_port, load_segments, places_to_read
+from tfm_harness.boards.image_bytes import whole_build
+from tfm_harness.verify import check_debug_port, places_to_read
 
 pytestmark = pytest.mark.needs("debug-port", "memory-map", "psa-token", "trusted-iak")
 
@@ -32,12 +33,10 @@ def test_the_debug_port_is_closed_as_the_lifecycle_says(
 
 
 def secure_images(bench: Bench) -> list[tuple[int, bytes]]:
-    """What the build loads into secure memory: addresses and bytes."""
-    secure = bench.memory_map.owned_by("secure")
-    found: list[tuple[int, bytes]] = []
-    for image in bench.combination.build.images:
-        if image.world == "secure" and image.kind == "elf":
-            found += [(part.address, part.content) for part in load_segments(image.file.read_bytes())]
-        elif image.world == "secure" and image.at is not None:
-            found.append((image.at, image.file.read_bytes()))
-    return [(at, content) for at, content in found if any(region.at <= at < region.end for region in secure)]
+    """What the build loads into secure memory, and nothing beside it: addresses and bytes."""
+    loaded = [(at, content) for image, at, content in whole_build(bench.combination.build) if image.world == "secure"]
+    return [
+        (max(at, region.at), content[max(0, region.at - at) : max(0, region.end - at)])
+        for at, content in loaded
+        for region in bench.memory_map.owned_by("secure")
+    ]
