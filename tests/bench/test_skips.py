@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
-from tfm_harness.bench.skips import Came, SkippedBoot, Tally
+from tfm_harness.bench.skips import Came, SkippedBoot, Tally, reached
+from tfm_harness.boards.virtual import Debugger
 from tfm_harness.verify.instruction_skips import Skip, plan
 from tfm_harness.verify.marked_code import Instruction, MarkedCode
 
@@ -136,3 +141,28 @@ def test_a_cpu_that_sleeps_has_ended(code: MarkedCode) -> None:
     cpu.asleep = True
     assert boot(cpu, code, []).attempt(Skip(0x10A, 2)) is Came.STOPPED
     assert cpu.worked < 1.0, "it was not waited for"
+
+
+@pytest.mark.parametrize(
+    ("work", "done_at", "looks"),
+    [
+        ([0.1, 0.2, 0.2, 0.3], 4, 4),  # slow, because the host is busy: the instruction is waited for
+        ([0.4, 0.8, 1.2], None, 3),  # it has worked for long enough
+        ([0.1] * 20, None, 9),  # it sleeps: the request was lost
+    ],
+)
+def test_an_instruction_is_waited_for_by_the_work_of_the_emulator(
+    work: list[float], done_at: int | None, looks: int
+) -> None:
+    """On a busy host an answer was given up after a second, and the skip counted as one that is never reached."""
+    looked: list[float] = []
+
+    class Done(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            assert timeout is not None
+            looked.append(timeout)
+            return len(looked) == done_at
+
+    worked = iter(work)
+    reached(cast("Debugger", SimpleNamespace(work_done=lambda: next(worked))), 0.0, Done())
+    assert len(looked) == looks

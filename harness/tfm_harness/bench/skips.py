@@ -14,10 +14,12 @@ from tfm_harness.boards.virtual import Debugger
 from tfm_harness.verify.instruction_skips import Skip, after
 from tfm_harness.verify.marked_code import MarkedCode
 
-__all__ = ["Came", "SkippedBoot", "Tally", "asleep", "counting", "skipping", "spent", "visits_of"]
+__all__ = ["Came", "SkippedBoot", "Tally", "asleep", "counting", "reached", "skipping", "spent", "visits_of"]
 
 _WFI: Final = 0xBF30
 _LOOK: Final = 0.25  # seconds between two looks at a CPU that does not come to an end
+_IDLE_LOOKS: Final = 8
+"""Looks in a row at which an emulator has used no CPU at all: it sleeps."""
 _LEAST_WORK: Final = 1.0
 """Seconds of the host's CPU after which a run that has come to no end hangs; a whole good boot takes 0.2 to 0.3."""
 
@@ -244,6 +246,17 @@ def _following(debugger: Debugger, addresses: Sequence[int], stopped: Callable[[
             debugger.go()
     if problems:
         raise problems[0]
+
+
+def reached(debugger: Debugger, began: float, done: threading.Event) -> None:
+    """Return when the skip is done, or the firmware has had its share of this host's CPU since `began`, or sleeps."""
+    before, idle = began, 0
+    while not done.wait(_LOOK) and idle < _IDLE_LOOKS:
+        now = debugger.work_done()
+        if now >= began + _LEAST_WORK:
+            return
+        idle = idle + 1 if now == before else 0
+        before = now
 
 
 def spent(debugger: Debugger, began: float) -> None:

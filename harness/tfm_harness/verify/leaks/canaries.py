@@ -57,7 +57,35 @@ def _swapped(data: bytes, size: int) -> bytes:
 
 
 def _folded(data: bytes, width: int) -> bytes:
-    return b"\n".join(data[at : at + width] for at in range(0, len(data), width))
+    return b"\n".join(_parts(data, width))
+
+
+def _parts(data: bytes, size: int) -> list[bytes]:
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+def _visible(byte: int) -> bytes:
+    """As ``cat -v`` shows it."""
+    low = byte & 0x7F
+    shown = b"^%c" % (low ^ 0x40) if low < 0x20 or low == 0x7F else b"%c" % low
+    return b"M-" + shown if byte & 0x80 else shown
+
+
+def _cell(byte: int) -> bytes:
+    """As ``od -c`` shows it."""
+    escape = {0: b"\\0", 7: b"\\a", 8: b"\\b", 9: b"\\t", 10: b"\\n", 11: b"\\v", 12: b"\\f", 13: b"\\r"}.get(byte)
+    return b"%4s" % (escape or (b"%c" % byte if 0x20 <= byte < 0x7F else b"%03o" % byte))
+
+
+def _quoted(byte: int) -> bytes:
+    """As GDB shows it."""
+    if byte in b"'\\":
+        return b"\\%c" % byte
+    return b"%c" % byte if 0x20 <= byte < 0x7F else b"\\%03o" % byte
+
+
+def _cells(row: bytes) -> bytes:
+    return b"".join(map(_cell, row))
 
 
 def _records(form: str) -> Write:
@@ -176,6 +204,31 @@ NOTATIONS: Mapping[str, Write] = {
     "Latin-1 as UTF-8": lambda data: data.decode("latin-1").encode(),
     "decimal with zeros behind": _each("{:.1f}"),
     "binary run together": _each("{:08b}", ""),
+    "strings in strings": lambda data: repr(data).replace("\\", "\\\\").encode(),
+    "percent of percent": _each("%25{:02X}", ""),
+    "cat -v": lambda data: b"".join(map(_visible, data)),
+    "od -c": lambda data: b"\n".join(b"%07o%s" % (at, _cells(data[at : at + 16])) for at in range(0, len(data), 16)),
+    "assembler": lambda data: ", ".join(f"0{byte:02X}h" for byte in data).encode(),
+    "Ada": _each("16#{:02X}#", ", "),
+    "GDB's array": lambda data: b"{" + b", ".join(b"%d '%s'" % (byte, _quoted(byte)) for byte in data) + b"}",
+    "decimal with index": lambda data: b", ".join(b"[%d] = %d" % (at, byte) for at, byte in enumerate(data)),
+    "hex with index": lambda data: b" ".join(b"%02x:%02x" % (at, byte) for at, byte in enumerate(data)),
+    "objects": lambda data: b",".join(b'{"i":%d,"v":%d}' % (at, byte) for at, byte in enumerate(data)),
+    "what a bus gave": lambda data: b"\n".join(b"spi tx %02x rx ff" % byte for byte in data),
+    "between other numbers": lambda data: b"\n".join(
+        b"t=%d %d of 32" % (37 * at, byte) for at, byte in enumerate(data)
+    ),
+    "between other lines": lambda data: b"\n".join(b"rx %02x\n[NS] tick 12%d" % (byte, byte) for byte in data),
+    "binary in fours": lambda data: " ".join(f"{byte >> 4:04b} {byte & 15:04b}" for byte in data).encode(),
+    "decimals run together": _each("{:03d}", ""),
+    "one number": lambda data: b"%d" % int.from_bytes(data, "big"),
+    "one number, little endian": lambda data: b"%d" % int.from_bytes(data, "little"),
+    "base64 in fours": lambda data: b" ".join(_parts(base64.b64encode(data), 4)),
+    "base32 in fours": lambda data: b"-".join(_parts(base64.b32encode(data).rstrip(b"=").lower(), 4)),
+    "base32hex": base64.b32hexencode,
+    "uuencode in a log": lambda data: b"[00:01] " + binascii.b2a_uu(data).rstrip(),
+    "hex in further colours": _each("\x1b[38:2::1:2:3m{:02x}\x1b[K", ""),
+    "hex XOR 0x5a": lambda data: bytes(byte ^ 0x5A for byte in data).hex().encode(),
     "half of it in hex": lambda data: data[8:24].hex().encode(),
 }
 """Notations in a text, and how each is written."""
@@ -192,6 +245,7 @@ RAW_NOTATIONS: Mapping[str, Write] = {
     "one byte in four": lambda data: b"\0\0\0".join(bytes([byte]) for byte in data),
     "one byte in eight": lambda data: (b"\0" * 7).join(bytes([byte]) for byte in data),
     "signs flipped": lambda data: bytes(byte ^ 0x80 for byte in data),
+    "XOR 0x36": lambda data: bytes(byte ^ 0x36 for byte in data),
     "gzip in it": _packed,
     "hex in UTF-16": lambda data: b"\0" + data.hex().encode("utf-16-le"),
     "two words apart": lambda data: data[4:8] + bytes(range(100, 160)) + data[16:20],

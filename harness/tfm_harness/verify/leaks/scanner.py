@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
-from tfm_harness.verify.leaks.matching import Index, Window, WordIndex
+from tfm_harness.verify.leaks.matching import Index, Window, WordIndex, likely
 from tfm_harness.verify.leaks.notations import WORDS, Reading, readings
 from tfm_harness.verify.leaks.secrets import WORD, Secret, telling, windows
 from tfm_harness.verify.leaks.tokens import Bytes, runs, spread
@@ -25,10 +26,13 @@ _OVERLAP = 1 << 15
 _ALONE = re.compile(rb"(?<![0-9A-Za-z.])(?:0[xX])?([0-9A-Fa-f]{7,8})(?![0-9A-Za-z])")
 _ALONE_DECIMAL = re.compile(rb"(?<![0-9A-Za-z.])(-?[0-9]{8,10})(?![0-9A-Za-z])")
 _STRIDES = (2, 4, 8)
-_WRAPPED = ("base64", "hexadecimal, run together", "hexadecimal,", "base32")
+_WRAPPED = (
+    "base64", "base32", "hexadecimal, run together", "hexadecimal, without", "hexadecimal, each line's last",
+    "hexadecimal, each line's numbers",
+)  # fmt: skip
 """Notations in which frames and dumps are printed: what they hold may be a text itself, or compressed."""
 _WIDE = 2  # bytes of a character in UTF-16
-READINGS = 256
+READINGS = 1024
 """More streams than one text is ever read as: for the calculation of chance."""
 
 
@@ -70,7 +74,9 @@ class Scanner:
             if not some:
                 raise ValueError(f"{secret.name}: too regular to be told from chance")
             for form, data, at in some:
-                found.setdefault(data[at : at + secret.window], Window(number, form, data, at, secret.window))
+                disguised = secret.every_form and _varied(data[at : at + secret.window], secret.distinct)
+                window = Window(number, form, data, at, secret.window, disguised)
+                found.setdefault(data[at : at + secret.window], window)
             if secret.every_form and len(secret.data) <= 64:
                 for at in range(0, len(secret.data) - WORD + 1, WORD):
                     word = secret.data[at : at + WORD]
@@ -119,7 +125,7 @@ class Scanner:
         other with 2**-64 a pair. Windows of models and samples are no random numbers: for them it is an estimate.
         """
         streams = READINGS * size
-        whole = sum(streams * count / 256.0**size_of for size_of, count in self._by_size.items())
+        whole = sum(streams * count * likely(size_of) for size_of, count in self._by_size.items())
         pairs = size * self._single * _NEAR * 2 * (WORD * 4) / 2.0**64
         return whole + pairs
 
@@ -146,15 +152,15 @@ class Scanner:
     # --- raw bytes -------------------------------------------------------------------------------
 
     def _raw(self, data: Bytes, *, memory: bool) -> Iterator[Leak]:
-        for window, at in self._index.find(data):
-            yield self._leak(window, "raw", data, at, at)
+        for window, at, constant in self._index.find(data):
+            yield self._leak(window, constant, "raw", data, at, at)
         if not memory:
             return
         for stride in _STRIDES:
             for first in range(stride):
                 stream = np.ascontiguousarray(data[first::stride])
-                for window, at in self._index.find(stream):
-                    yield self._leak(window, f"raw, one byte in {stride}", stream, at, first + at * stride)
+                for window, at, constant in self._index.find(stream):
+                    yield self._leak(window, constant, f"raw, one byte in {stride}", stream, at, first + at * stride)
         for shift in range(WORD):
             some = data[shift : shift + (len(data) - shift) // WORD * WORD].view(np.dtype("<u4"))
             yield from self._near(
@@ -190,8 +196,8 @@ class Scanner:
                 found = self._words.find(reading.data.view(">u4").astype(np.uint32))
                 yield from self._near(((int(reading.places[at]), word, secret) for at, word, secret in found), WORDS)
                 continue
-            for window, at in self._index.find(reading.data):
-                yield self._leak(window, reading.notation, reading.data, at, reading.place(at))
+            for window, at, constant in self._index.find(reading.data):
+                yield self._leak(window, constant, reading.notation, reading.data, at, reading.place(at))
             if unwrap and reading.notation.startswith(_WRAPPED):
                 yield from self._unwrapped(reading)
 
@@ -211,15 +217,23 @@ class Scanner:
                 yield Leak(secret=self._names[secret], notation=notation, at=before[0], length=2 * WORD, part=0)
             seen[secret] = (place, word)
 
-    def _leak(self, window: Window, notation: str, stream: Bytes, at: int, place: int) -> Leak:
+    def _leak(self, window: Window, constant: int, notation: str, stream: Bytes, at: int, place: int) -> Leak:
         """With as much of the secret as stands there behind the window."""
         most = min(len(window.data) - window.at, len(stream) - at)
-        rest = np.frombuffer(window.data, np.uint8, most, window.at) != stream[at : at + most]
+        shown = stream[at : at + most] ^ np.uint8(constant)
+        rest = np.frombuffer(window.data, np.uint8, most, window.at) != shown
+        form = window.shown(constant)
         length = int(np.argmax(rest)) if rest.any() else most
         return Leak(
             secret=self._names[window.secret],
-            notation=f"{notation}, {window.form}" if window.form else notation,
+            notation=f"{notation}, {form}" if form else notation,
             at=place,
             length=length,
             part=window.at,
         )
+
+
+def _varied(window: bytes, distinct: float) -> bool:
+    """Whether its differences tell it from chance too: those of bytes that count up stand in any table."""
+    steps = {one ^ other for one, other in pairwise(window)}
+    return len(steps) >= distinct * (len(window) - 1)

@@ -66,9 +66,11 @@ def device_secrets(huk: bytes, seed_source: tuple[bytes, int] | None = None) -> 
 
 
 def forms(data: bytes, *, every: bool) -> Iterator[tuple[str, bytes]]:
-    """`data` in each order of bytes and bits that a CPU or a careless print may give it."""
+    """`data` in each order of bytes and bits that a CPU or a careless print may give it.
+
+    All of them are found with every byte combined with one constant by exclusive or as well: `Index`.
+    """
     yield "", data
-    yield "sign bits flipped", data.translate(_SIGNS)  # int8 shown as uint8 with another zero point
     if not every:
         return
     yield "reversed", data[::-1]
@@ -80,7 +82,6 @@ def forms(data: bytes, *, every: bool) -> Iterator[tuple[str, bytes]]:
     yield "bits reversed", data.translate(_BITS)
     yield "nibbles swapped", data.translate(_NIBBLES)
     yield "digits reversed", data[::-1].translate(_NIBBLES)
-    yield "inverted", data.translate(_INVERTED)
 
 
 def windows(secret: Secret) -> Iterator[tuple[str, bytes, int]]:
@@ -99,5 +100,3 @@ def telling(word: bytes) -> bool:
 
 _BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _NIBBLES = bytes((byte << 4 | byte >> 4) & 0xFF for byte in range(256))
-_SIGNS = bytes(byte ^ 0x80 for byte in range(256))
-_INVERTED = bytes(byte ^ 0xFF for byte in range(256))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,12 @@ def _table() -> Bytes:
 
 
 _KINDS = _table()
+_SHAPE: Bytes = np.where(
+    (_KINDS & ALNUM != 0) & (_KINDS & HEX == 0), (np.arange(256) & 0x1F) + ((np.arange(256) & 0x20) ^ 0x20), 0
+).astype(np.uint8)
+"""A number below 64 for each letter that is no hexadecimal digit."""
+_SHAPED = 10
+"""Letters of a line that tell its kind."""
 _FIELD = {HEX: np.uint64(0), DECIMAL: np.uint64(16), OCTAL: np.uint64(32)}
 _COUNTED = sum(
     ((_KINDS & kind == 0).astype(np.uint64) << _FIELD[kind] for kind in (HEX, DECIMAL, OCTAL)),
@@ -79,7 +86,9 @@ class Tokens:
         start, length: of the digits, without prefix and suffix.
         prefixed: written with 0x.
         negative: a minus stands before it.
-        first, last: of its line, among numbers of this base.
+        column: which one of its line, among numbers of this base, from 0.
+        last: of its line.
+        kind: of its line: equal for lines with the same letters beside hexadecimal ones.
         uniform: one of the longest row of numbers of one width in its line: the columns of a dump.
     """
 
@@ -88,8 +97,9 @@ class Tokens:
     length: Ints
     prefixed: Flags
     negative: Flags
-    first: Flags
+    column: Ints
     last: Flags
+    kind: Numbers
     uniform: Flags
 
     def __len__(self) -> int:
@@ -97,15 +107,20 @@ class Tokens:
 
     def only(self, chosen: Flags) -> Tokens:
         """Those that were chosen."""
+        return self if chosen.all() else self.take(np.flatnonzero(chosen))
+
+    def take(self, some: Ints) -> Tokens:
+        """These, in this order."""
         return Tokens(
             self.text,
-            self.start[chosen],
-            self.length[chosen],
-            self.prefixed[chosen],
-            self.negative[chosen],
-            self.first[chosen],
-            self.last[chosen],
-            self.uniform[chosen],
+            self.start[some],
+            self.length[some],
+            self.prefixed[some],
+            self.negative[some],
+            self.column[some],
+            self.last[some],
+            self.kind[some],
+            self.uniform[some],
         )
 
     def values(self, base: int) -> Numbers:
@@ -137,11 +152,25 @@ class Text:
         # one go. Only differences over less than 65,536 characters, and between neighbours, are ever looked at.
         self._count = np.zeros(len(self.raw) + 1, np.uint64)
         np.cumsum(_COUNTED[self.raw], out=self._count[1:])
-        first = self._count[self._start]
         before = self.raw[np.maximum(self._start - 1, 0)]
         further = self.kinds[np.maximum(self._start - 2, 0)]
         self._negative = (before == 0x2D) & (self._start > 0) & ((further & ALNUM == 0) | (self._start < 2))
-        self._line = first >> np.uint64(48)
+        self._ends = np.flatnonzero(self.kinds & END_OF_LINE)
+        self._line: Ints = np.searchsorted(self._ends, self._start)
+
+    @cached_property
+    def _line_kinds(self) -> Numbers:
+        """For each line a hash of its first letters that are no hexadecimal digits."""
+        letters = np.flatnonzero(_SHAPE[self.raw])
+        line = np.searchsorted(self._ends, letters)
+        begins = np.flatnonzero(np.append(True, line[1:] != line[:-1])) if len(line) else line
+        rank = np.arange(len(line)) - np.repeat(begins, np.diff(np.append(begins, len(line))))
+        some = rank < _SHAPED
+        found = np.zeros(len(self._ends) + 1, np.uint64)
+        # What is added up differs for each place, so that the order counts.
+        part = _SHAPE[self.raw[letters[some]]].astype(np.uint64) << (np.uint64(6) * rank[some].astype(np.uint64))
+        np.add.at(found, line[some], part)
+        return found
 
     def count(self, start: Ints, end: Ints, kind: int) -> Numbers:
         """How many characters of each stretch are not of this kind. Shorter stretches than 65,536 only."""
@@ -162,13 +191,20 @@ class Text:
             more = (end - start > 1) & (self.kinds[end - 1] & SUFFIX != 0)
             if not more.any():
                 break
+            # An assembler's 0C9h: the zero says that it is a number.
+            start = start + (
+                more & (self.raw[end - 1] | 0x20 == 0x68) & (self.raw[start] == 0x30) & ((end - start) % 2 == 0)
+            )
             end = end - more
         good = np.flatnonzero(self.count(start, end, kind) == 0)
         start, length, line = start[good], (end - start)[good], line[good]
         new = np.ones(len(start) + 1, np.bool_)
         new[1:-1] = line[1:] != line[:-1]
         uniform = _uniform(length, new[:-1])
-        return Tokens(self.raw, start, length, prefixed[good], negative[good], new[:-1], new[1:], uniform)
+        begins = np.flatnonzero(new[:-1])
+        column = np.arange(len(start)) - np.repeat(begins, np.diff(np.append(begins, len(start))))
+        of_line = self._line_kinds[line]
+        return Tokens(self.raw, start, length, prefixed[good], negative[good], column, new[1:], of_line, uniform)
 
 
 def _uniform(length: Ints, first: Flags) -> Flags:

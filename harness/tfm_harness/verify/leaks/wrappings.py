@@ -14,13 +14,18 @@ import numpy as np
 
 from tfm_harness.verify.leaks.tokens import Bytes, Flags, Ints
 
-__all__ = ["inflated", "printable", "rounded", "unmarked", "without_colours", "written_out"]
+__all__ = ["bare_decimals", "inflated", "printable", "unmarked", "without_colours", "written_out"]
 
-_COLOUR: Final = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")  # ECMA-48 control sequences
+_COLOUR: Final = re.compile(  # ECMA-48 (sections 5.4, 8.3.89) and, of terminals before it, the choice of characters
+    rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b\n]{0,256}(?:\x07|\x1b\\)|[ -/]+[0-~]|[0-Z\\^-~])"
+)
 _PREFIXES: Final = ((b"\\x", 2), (b"\\u00", 4), (b"#x", 2), (b"'h", 2))
 """What stands before hexadecimal digits in strings, markup and Verilog, and would make them part of a word."""
 _ROUND: Final = re.compile(rb"(?<=[0-9])\.0+(?![0-9.])")
 _ROUND_ROW: Final = re.compile(rb"(?:[0-9]\.0+[^0-9]{1,4}[0-9]{0,2}){4}")
+
+_SHOWN: Final = re.compile(rb" '(?:\\[0-7]{1,3}|\\.|[^\\\n])'")
+"""The character that GDB shows behind a byte: ``-55 '\\311'``."""
 
 _STREAM: Final = re.compile(rb"\x1f\x8b\x08|\x78[\x01\x5e\x9c\xda]")  # gzip (RFC 1952) and zlib (RFC 1950)
 _LARGEST: Final = 4 << 20  # bytes of one compressed stream that are looked at
@@ -30,6 +35,15 @@ _MOST_STREAMS: Final = 4096
 _MOST: Final = 32 << 20  # bytes of all streams of one text: it may be made to burst
 
 Written = Callable[[bytes], bytes]
+
+
+def _blank_behind_a_digit(found: re.Match[bytes]) -> bytes:
+    return b" " * len(found[0]) if found.string[max(found.start() - 1, 0)] in b"0123456789" else found[0]
+
+
+def _visible(found: bytes) -> bytes:
+    meta, rest = (0x80, found[2:]) if found[:2] == b"M-" and len(found) > 2 else (0, found)
+    return bytes([meta | (rest[1] ^ 0x40 if rest[:1] == b"^" and len(rest) == 2 else rest[0])])
 
 
 def _quoted(found: bytes) -> bytes:
@@ -54,10 +68,11 @@ def _latin(found: bytes) -> bytes:
 
 
 _ESCAPES: Final[tuple[tuple[str, bytes, re.Pattern[bytes], Written], ...]] = (
-    ("percent encoding", b"%", re.compile(rb"%([0-9A-Fa-f]{2})"), lambda found: bytes([int(found, 16)])),
+    ("percent encoding", b"%", re.compile(rb"%(?:25)*([0-9A-Fa-f]{2})"), lambda found: bytes([int(found, 16)])),
     ("quoted-printable", b"=", re.compile(rb"=([0-9A-Fa-f]{2}|[ \t]*\r?\n)"), _quoted),
-    ("a string with \\u", b"\\u", re.compile(rb"\\(u00[0-9A-Fa-f]{2}|[bfnrt\"\\/])"), _json),
+    ("a string with \\u", b"\\u", re.compile(rb"\\{1,8}(u00[0-9A-Fa-f]{2})|\\([bfnrt\"\\/])"), _json),
     ("markup", b"&#", re.compile(rb"&(#x?[0-9A-Fa-f]{1,4}|amp|lt|gt|quot);"), _markup),
+    ("characters of cat -v", b"M-", re.compile(rb"(M-\^[?-_]|M-[ -~]|\^[?-_])"), _visible),
     ("Latin-1 as UTF-8", b"\xc2", re.compile(rb"([\xc2\xc3][\x80-\xbf])"), _latin),
 )
 """Name, what a text must hold for it, what is replaced, and by what."""
@@ -66,12 +81,12 @@ _ESCAPES: Final[tuple[tuple[str, bytes, re.Pattern[bytes], Written], ...]] = (
 @cache
 def _dense(pattern: re.Pattern[bytes]) -> re.Pattern[bytes]:
     """Three of them near each other: eight bytes of a secret have more, and an ``x=00`` in a log has fewer."""
-    return re.compile(rb"[^\n]{0,6}".join([b"(?:" + pattern.pattern + b")"] * 3))
+    return re.compile(rb"[^\n]{0,6}".join([b"(?:" + pattern.pattern + b")"] * 3))  # groups are not asked for
 
 
 def without_colours(text: bytes) -> tuple[bytes, Ints | None]:
     """A text without a terminal's control sequences, and where each of its characters stood; None: it had none."""
-    if b"\x1b[" not in text:
+    if b"\x1b" not in text:
         return text, None
     kept = np.ones(len(text), np.bool_)
     for found in _COLOUR.finditer(text):
@@ -88,11 +103,16 @@ def unmarked(text: bytes) -> bytes:
     return text
 
 
-def rounded(text: bytes) -> bytes:
-    """A text of the same length with blanks for the decimals of numbers such as 12.0, where several stand in a row."""
-    if b".0" not in text or not _ROUND_ROW.search(text):
-        return text
-    return _ROUND.sub(lambda found: b" " * len(found[0]), text)
+def bare_decimals(text: bytes) -> bytes:
+    """A text of the same length with blanks for what is no number of its own.
+
+    The decimals of numbers such as 12.0, where several stand in a row, and the characters that debuggers show.
+    """
+    if b".0" in text and _ROUND_ROW.search(text):
+        text = _ROUND.sub(lambda found: b" " * len(found[0]), text)
+    if b" '" in text:
+        text = _SHOWN.sub(_blank_behind_a_digit, text)
+    return text
 
 
 def written_out(text: bytes) -> Iterator[tuple[str, bytes, Ints]]:
@@ -104,7 +124,7 @@ def written_out(text: bytes) -> Iterator[tuple[str, bytes, Ints]]:
         for found in pattern.finditer(text):
             data += text[at : found.start()]
             places.append(np.arange(at, found.start()))
-            value = written(found[1])
+            value = written(found[found.lastindex or 0])
             data += value
             places.append(np.full(len(value), found.start()))
             at = found.end()
