@@ -251,7 +251,7 @@ def _following(debugger: Debugger, addresses: Sequence[int], stopped: Callable[[
 def reached(debugger: Debugger, began: float, done: threading.Event) -> None:
     """Return when the skip is done, or the firmware has had its share of this host's CPU since `began`, or sleeps."""
     before, idle = began, 0
-    while not done.wait(_LOOK) and idle < _IDLE_LOOKS:
+    while idle < _IDLE_LOOKS and not done.wait(_LOOK):
         now = debugger.work_done()
         if now >= began + _LEAST_WORK:
             return
