@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tfm_harness.bench.verifier import Verifier
     from tfm_harness.bench.virtual import VirtualBoard
     from tfm_harness.boards.base import Board, BoardEvent, Identity, PowerState, ResetKind, RunContext
-    from tfm_harness.boards.locks import BoardLock
+    from tfm_harness.boards.locks import BoardLock, board_locks
     from tfm_harness.boards.supervisor import Child, spawn
     from tfm_harness.boards.virtual import Burned, Debugger, RegisterAccess, StoppedCpu, make_otp
     from tfm_harness.config.build import Build
@@ -87,7 +87,7 @@ _HOMES = {
     "config.sensors": ("SensorBase",),
     "config.stimulus": ("StimulusBase",),
     "config.target": ("TargetBase",),
-    "boards.locks": ("BoardLock",),
+    "boards.locks": ("BoardLock", "board_locks"),
     "console.base": ("Console", "Mark", "Match"),
     "boards.supervisor": ("Child", "spawn"),
     "console.stream": ("StreamConsole",),
@@ -205,6 +205,7 @@ __all__ = [
     "Waiver",
     "ZephyrShellDriver",
     "__version__",
+    "board_locks",
     "build_result_profile",
     "check_build_images",
     "fresh_nonce",

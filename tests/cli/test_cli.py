@@ -182,6 +182,26 @@ def test_forgetting_removes_a_boards_identity_and_nothing_else(here: Path) -> No
     assert [path.name for path in (here / "state" / "tfm-harness" / "boards").iterdir()] == ["other"]
 
 
+def test_boards_of_one_name_are_told_apart_by_their_targets_files(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = here / "state" / "tfm-harness" / "boards"
+    for key, file in (("mine@00000001", "/a/targets/mine.yaml"), ("mine@00000002", "/b/targets/mine.yaml")):
+        (kept / key).mkdir(parents=True)
+        (kept / key / "target.txt").write_text(file)
+        (kept.parent / "locks").mkdir(exist_ok=True)
+        (kept.parent / "locks" / f"{key}.lock").touch()
+    assert cli.main(["boards"]) == 0
+    assert re.search(r"^mine@00000002 +free.*\n +of /b/targets/mine.yaml$", capsys.readouterr().out, re.MULTILINE)
+    assert cli.main(["boards", "--forget", "mine"]) == 4
+    said = capsys.readouterr().err
+    assert "2 boards are called mine" in said
+    assert "mine@00000001: /a/targets/mine.yaml" in said
+    assert cli.main(["boards", "--forget", "mine@00000001"]) == 0
+    assert cli.main(["boards", "--forget", "mine"]) == 0, "one is left: its name is enough"
+    assert list(kept.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.reference_firmware import FIRMWARE, ROOT, needs_firmware
 
@@ -51,6 +53,13 @@ def test_waits(device):
     pathlib.Path("ready").write_text("")
     time.sleep(60)
 """
+
+TEST_ONLY_PUBLIC_KEY = (
+    ec.generate_private_key(ec.SECP256R1())
+    .public_key()
+    .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    .decode()
+)
 
 
 class User:
@@ -173,19 +182,33 @@ def test_ctrl_c_in_a_test_ends_everything(user: User) -> None:
     assert user.emulators() == []
 
 
-def test_two_sessions_cannot_have_one_board(user: User) -> None:
+def test_a_second_session_has_a_board_of_its_own_unless_the_build_trusts_the_first_ones_key(user: User) -> None:
     process = user.start(WAITS, user.path / "ready")
     try:
         (user.path / "second").mkdir()
-        second = subprocess.run(
-            [*user.command("../test_user.py"), "--tfm-state-dir", str(user.path / "state")],
-            cwd=user.path / "second", env=user.env, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        assert second.returncode == 10, second.stdout
-        assert "[infrastructure:board-busy]" in second.stdout
-        assert str(process.pid) in second.stdout
-        assert second.stdout.count("expected: a free board") == 1
-        assert "--fresh-identity" in " ".join(second.stdout.split())
+        (user.path / "second" / "test_other.py").write_text(DESCRIBES + DESCRIBES.replace("describes(", "again("))
+
+        def second(*args: str, **chosen: str) -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                [*user.command("test_other.py", *args, **chosen), "--tfm-state-dir", str(user.path / "state")],
+                cwd=user.path / "second", env=user.env, capture_output=True, text=True, timeout=60, check=False,
+            )  # fmt: skip
+
+        own = second()
+        assert own.returncode == 0, own.stdout
+        assert own.stdout.count(f"virtual board 'qemu-an547' is held by process {process.pid} since ") == 1
+        assert "this run has one of its own, with an identity that ends with it" in own.stdout
+        spread = second("-n", "1")
+        assert spread.returncode == 0, spread.stdout
+        assert (spread.stdout + spread.stderr).count(f"is held by process {process.pid} since ") == 1
+
+        (user.path / "key.pem").write_text(TEST_ONLY_PUBLIC_KEY)
+        pinned = second(build=user.build(trust={"iak": "key.pem"}))
+        assert pinned.returncode == 10, pinned.stdout
+        assert "[infrastructure:board-busy]" in pinned.stdout
+        assert str(process.pid) in pinned.stdout
+        assert pinned.stdout.count("expected: a free board") == 1
+        assert "--fresh-identity" in " ".join(pinned.stdout.split())
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)

@@ -35,7 +35,8 @@ ANSWER_TIMEOUT: Final = 10.0  # seconds
 
 def pool_for(combination: TargetBuild, context: RunContext) -> Pool:
     """The boards that may serve. The quarantine is the run's: test processes' folders lie in one."""
-    return Pool(combination.members, context, (context.shared_dir or context.run_dir) / "quarantine")
+    quarantine = (context.shared_dir or context.run_dir) / "quarantine"
+    return Pool(combination.members, context, quarantine, replaceable=combination.build.trust.takes_any_board)
 
 
 class OpenCombination(abc.ABC):

@@ -98,6 +98,7 @@ class Board(abc.ABC):
     """
 
     kind: ClassVar[str]
+    may_be_fresh: ClassVar[bool] = False  # with `RunContext.fresh_identity` it is a board that nobody else can hold
     config_model: ClassVar[type[Any]]  # subclass of tfm_harness.config.target.TargetBase
     erasures: int = 0  # how often `erase` was done: the device's counters began anew each time
 

@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from tfm_harness.boards.base import Board, BoardEvent, Identity, PowerState, ResetKind, RunContext
-from tfm_harness.boards.locks import BoardLock, acquire_all, acquire_numbered, resource_locks
+from tfm_harness.boards.kept_place import board_folder, take_over
+from tfm_harness.boards.locks import BoardLock, acquire_all, acquire_numbered, board_locks, resource_locks
 from tfm_harness.boards.provision import check_unchanged, digest_images
 from tfm_harness.boards.virtual import (
+    KEY_FILE,
     BoardStore,
     Burned,
     Debugger,
@@ -47,6 +49,8 @@ class EmulatedBoard(Board):
     is reset without a restart (`_warm`), why it ended (`_why_closed`), and the type of its machine (`_machine_name`).
     """
 
+    may_be_fresh: ClassVar[bool] = True
+
     def __init__(self, target: EmulatedTarget, context: RunContext) -> None:
         super().__init__(target, context)
         self._virtual = target.virtual
@@ -57,11 +61,12 @@ class EmulatedBoard(Board):
         self._digests: dict[Path, bytes] = {}
         self._huk: bytes | None = None
         self._burned = Burned()
-        kept = BoardStore(context.state_dir / "boards" / target.name)
-        self._store = EphemeralStore() if context.fresh_identity else kept
-        self._about = {"target": target.name, "kind": self.kind, "run_dir": str(context.run_dir)}
-        self._locks = [BoardLock(target.name, context.state_dir, self._about)]
-        self._locks += resource_locks(target.resources(), context.state_dir, self._about)
+        keeps = self._virtual.otp is not None or self._virtual.nv is not None
+        self._kept = keeps and not context.fresh_identity
+        kept = BoardStore(board_folder(target, context.state_dir))
+        self._store = kept if self._kept else EphemeralStore()
+        self._about = {"target": str(target.path or target.name), "kind": self.kind, "run_dir": str(context.run_dir)}
+        self._locks: list[BoardLock] = []
 
     # --- what a kind adds
 
@@ -94,21 +99,24 @@ class EmulatedBoard(Board):
     # --- life
 
     def acquire(self) -> None:
-        """See `Board`. A board of fresh identity shares nothing, so any number of sessions may have one.
+        """See `Board`. Any number of sessions may have a board that keeps nothing, or has a fresh identity.
 
         In one run of several processes each has another board all the same: records tell boards apart by name.
 
         Raises:
             InfrastructureError: kind ``board-busy``, ``state-dir``, ``identity``.
         """
-        if self.context.fresh_identity:
-            run = self.context.shared_dir
-            self._locks = [] if run is None else [BoardLock(self.name, run, self._about, passing=True)]
-            acquire_all(self._locks, self.target.timeouts.acquire)
-            self._locks.append(acquire_numbered(self.name, self.context.state_dir, self._about))
+        run, state = self.context.shared_dir, self.context.state_dir
+        wanted = [] if run is None else [BoardLock(self.name, run, self._about, passing=True)]
+        if self._kept:
+            wanted += board_locks(self.target, state, self._about)
         else:
-            acquire_all(self._locks, self.target.timeouts.acquire)
+            wanted += resource_locks(self.target.resources(), state, self._about)
+        acquire_all(wanted, self.target.timeouts.acquire)
+        self._locks = wanted
         try:
+            if not self._kept:
+                self._locks.append(acquire_numbered(self.target, state, self._about))
             self._prepare()
         except BaseException:
             self.release()
@@ -116,13 +124,15 @@ class EmulatedBoard(Board):
 
     def _prepare(self) -> None:
         """What is done once, while the board is held and before it is flashed."""
-        self._store.open()
+        if self._kept:
+            take_over(self._store.folder, KEY_FILE)
+        self._store.open(self.target.path)
         if self._virtual.otp is not None:
             self._huk = self._store.huk()
 
     def flash(self, build: Build) -> None:
         """See `Board`: a new process with `build`'s images, started cold."""
-        if not all(lock.held for lock in self._locks):
+        if not self._locks or not all(lock.held for lock in self._locks):
             raise HarnessBug(f"board {self.name!r} used before acquire", kind="board-state")
         self._build = build
         self._digests = digest_images(build)
@@ -161,7 +171,7 @@ class EmulatedBoard(Board):
             self._stop()
             for console in self._consoles.values():
                 console.close()
-            if self.context.fresh_identity:
+            if not self._kept:
                 self._store.remove()
         finally:
             for lock in self._locks:

@@ -22,8 +22,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from tfm_harness.boards.kept_place import board_key
 from tfm_harness.boards.lock_files import (
     claim,
     claimed_by,
@@ -38,14 +39,20 @@ from tfm_harness.files import open_file
 from tfm_harness.processes import hand_on, keep_back
 from tfm_harness.safe_text import safe
 
+if TYPE_CHECKING:
+    from tfm_harness.config.target import TargetBase
+
 __all__ = [
     "BoardLock",
     "BoardUse",
     "acquire_all",
     "acquire_numbered",
+    "board_locks",
+    "held_here",
     "list_boards",
     "list_host",
     "resource_locks",
+    "tell",
     "told_by",
 ]
 
@@ -81,8 +88,17 @@ def resource_locks(names: Iterable[str], state_dir: Path, about: Mapping[str, st
     return [BoardLock(name, state_dir, about, shared=True) for name in names]
 
 
+def board_locks(target: TargetBase, state_dir: Path, about: Mapping[str, str]) -> list[BoardLock]:
+    """What a session holds while it uses a board: the board itself, and the things of the host behind it.
+
+    Two checkouts have boards of the same names: those exclude each other only where they share such a thing.
+    """
+    board = BoardLock(target.name, state_dir, about, key=board_key(target))
+    return [board, *resource_locks(target.resources(), state_dir, about)]
+
+
 def _file_name(name: str) -> str:
-    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,100}", name):
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._~@-]{0,100}", name):
         return f"{name}.lock"
     readable = re.sub(r"[^A-Za-z0-9._-]+", "_", name)[:60]
     return f"~{readable}-{hashlib.sha256(name.encode()).hexdigest()[:12]}.lock"
@@ -135,6 +151,7 @@ class BoardLock:
         about: what others shall read about the holder (``target``, ``run_dir``).
         shared: it belongs to the host, not to the user: no other user may hold it either.
         passing: its file is removed with its release.
+        key: what is locked, where the name alone does not say it.
     """
 
     def __init__(
@@ -145,11 +162,12 @@ class BoardLock:
         *,
         shared: bool = False,
         passing: bool = False,
+        key: str = "",
     ) -> None:
         self.name = name
         self._passing = passing
         self.shared = shared
-        self.path = (host_folder() if shared else lock_dir(state_dir)) / _file_name(name)
+        self.path = (host_folder() if shared else lock_dir(state_dir)) / _file_name(key or name)
         self._about = {} if shared else dict(about or {})  # others need not know where a user keeps what
         self._fd = -1
         self._claim: socket.socket | None = None
@@ -311,6 +329,11 @@ def _look(path: Path) -> BoardUse:
     return BoardUse(name, locked, holder if locked else {}, path)
 
 
+def held_here(name: str) -> bool:
+    """Whether this process itself holds something of that name."""
+    return any(lock.name == name for lock in _held)
+
+
 def list_boards(state_dir: Path) -> list[BoardUse]:
     """Every board that was ever used from this state folder, and who holds it now."""
     return [_look(path) for path in sorted(lock_dir(state_dir).glob("*.lock"))]
@@ -335,14 +358,15 @@ def acquire_all(locks: list[BoardLock], timeout: float) -> None:
         raise
 
 
-def acquire_numbered(name: str, state_dir: Path, about: Mapping[str, str]) -> BoardLock:
+def acquire_numbered(target: TargetBase, state_dir: Path, about: Mapping[str, str]) -> BoardLock:
     """The lock of the first free of ``NAME~0``, ``NAME~1``, ...: boards of which there is no end, yet shown to others.
 
     Raises:
         InfrastructureError: kind ``board-busy`` when 256 are in use.
     """
+    key = board_key(target)
     for number in range(_MOST_NUMBERED - 1):
-        lock = BoardLock(f"{name}~{number}", state_dir, about)
+        lock = BoardLock(target.name, state_dir, about, key=f"{key}~{number}")
         try:
             lock.acquire()
         except InfrastructureError as error:
@@ -350,6 +374,6 @@ def acquire_numbered(name: str, state_dir: Path, about: Mapping[str, str]) -> Bo
                 raise
         else:
             return lock
-    last = BoardLock(f"{name}~{_MOST_NUMBERED - 1}", state_dir, about)
+    last = BoardLock(target.name, state_dir, about, key=f"{key}~{_MOST_NUMBERED - 1}")
     last.acquire()
     return last

@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tfm_harness.boards.base import Board, RunContext
+from tfm_harness.boards.locks import held_here, tell
 from tfm_harness.boards.registry import make_board
 from tfm_harness.config.target import TargetBase
 from tfm_harness.errors import ConfigError, HarnessError, InfrastructureError
@@ -58,6 +60,7 @@ class Pool:
         context: the folders of this process.
         quarantine: folder shared by all processes of the run.
         make: makes a board from a target.
+        replaceable: where other runs hold all virtual boards, one with an identity of its own serves as well.
     """
 
     def __init__(
@@ -67,11 +70,13 @@ class Pool:
         quarantine: Path,
         *,
         make: Callable[[TargetBase, RunContext], Board] = make_board,
+        replaceable: bool = False,
     ) -> None:
         self.members = tuple(members)
         self._context = context
         self._quarantine = quarantine
         self._make = make
+        self._replaceable = replaceable and not context.fresh_identity
 
     def first(self) -> Board:
         """Some board of the pool, not acquired: for what can be said before one is taken."""
@@ -90,7 +95,10 @@ class Pool:
         if len(self.members) == 1:
             board = self._make(self.members[0], self._context)
             self._refuse_lost()
-            self._acquire(board)
+            try:
+                self._acquire(board)
+            except InfrastructureError as error:
+                return self._replacement(error)
             return board
         wait = max([wait, *(member.timeouts.acquire for member in self.members)])
         deadline = time.monotonic() + wait
@@ -101,8 +109,7 @@ class Pool:
                 if member.name in self.lost():
                     continue
                 # Each member is only looked at: the pool waits for all of them together.
-                hasty = member.timeouts.model_copy(update={"acquire": 0.0})
-                board = self._make(member.model_copy(update={"timeouts": hasty}), self._context)
+                board = self._make(_hasty(member), self._context)
                 try:
                     self._acquire(board)
                 except InfrastructureError as error:
@@ -113,9 +120,31 @@ class Pool:
                 else:
                     return board
             if busy is not None and time.monotonic() >= deadline:
-                raise busy
+                return self._replacement(busy)
             if busy is not None:
                 time.sleep(_POLL)  # locks of other processes give no event
+
+    def _replacement(self, busy: HarnessError) -> Board:
+        """A virtual board in place of the one that `busy` is about, with an identity that ends with this run."""
+        if busy.kind not in _BUSY or not self._replaceable:
+            raise busy
+        context, lost = replace(self._context, fresh_identity=True), self.lost()
+        for member in self.members:
+            board = self._make(_hasty(member), context)
+            if member.name in lost or not board.may_be_fresh or held_here(member.name):
+                continue
+            try:
+                self._acquire(board)
+            except InfrastructureError as error:
+                if error.kind not in _BUSY:
+                    raise
+            else:
+                tell(
+                    f"virtual board {member.name!r} is {busy.seen or 'in use'};"
+                    " this run has one of its own, with an identity that ends with it"
+                )
+                return board
+        raise busy
 
     @staticmethod
     def _acquire(board: Board) -> None:
@@ -152,3 +181,9 @@ class Pool:
                 where=str(self._quarantine),
                 hint="look at the boards; a new run tries them again",
             )
+
+
+def _hasty(member: TargetBase) -> TargetBase:
+    """The same board, which is not waited for."""
+    timeouts = member.timeouts.model_copy(update={"acquire": 0.0})
+    return member.model_copy(update={"timeouts": timeouts})

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from tfm_harness.boards.base import Board, BoardEvent, PowerState, RunContext
-from tfm_harness.boards.locks import BoardLock, acquire_all, resource_locks
+from tfm_harness.boards.locks import acquire_all, board_locks
 from tfm_harness.boards.power import PowerControl, cycle, make_power
 from tfm_harness.console.base import Console, Mark
 from tfm_harness.console.endpoints import open_endpoint
@@ -35,8 +35,7 @@ class RealBoard(Board):
         self._stimulus: Stimulus | None = None
         self._power: PowerControl | None = make_power(target.power) if target.power is not None else None
         about = {"target": target.name, "kind": self.kind, "run_dir": str(context.run_dir)}
-        self._locks = [BoardLock(target.name, context.state_dir, about)]
-        self._locks += resource_locks(target.resources(), context.state_dir, about)
+        self._locks = board_locks(target, context.state_dir, about)
 
     # --- for the kinds
 

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
 from tfm_harness.boards.base import Identity
+from tfm_harness.boards.kept_place import note_target
 from tfm_harness.config.virtual import NvArea, OtpConfig
 from tfm_harness.errors import InfrastructureError
 
 __all__ = [
     "ENTROPY_SIZE",
+    "KEY_FILE",
     "OTP_SIZE",
     "BoardStore",
     "Burned",
@@ -38,6 +40,7 @@ __all__ = [
 OTP_SIZE: Final = 256
 ENTROPY_SIZE: Final = 64
 HUK_SIZE: Final = 32
+KEY_FILE: Final = "huk.TEST_ONLY.bin"
 _OTP: Final = "<4sHHII32s32s20s60s32s32s"  # docs/protocol.md, "OTP area, version 1", without the digest
 _ENTROPY: Final = "<4s4x32s24x"
 
@@ -129,12 +132,18 @@ class BoardStore:
         """Descriptor to hand to the emulator when the NV memory is no file of the folder."""
         return None
 
-    def open(self) -> None:
-        """Make the folder. Raises `InfrastructureError` kind ``state-dir``."""
+    def open(self, described_by: Path | None = None) -> None:
+        """Make the folder, and note in it which file describes the board.
+
+        Raises:
+            InfrastructureError: kind ``state-dir``.
+        """
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.folder.chmod(0o700)
-            for unfinished in self.folder.glob("huk.TEST_ONLY.[0-9]*"):  # of a run that was killed; the board is ours
+            note_target(self.folder, described_by)
+            # Of a run that was killed; the board is ours.
+            for unfinished in self.folder.glob(f"{Path(KEY_FILE).stem}.[0-9]*"):
                 unfinished.unlink()
         except OSError as error:
             raise self._failed(error) from error
@@ -145,7 +154,7 @@ class BoardStore:
         Raises:
             InfrastructureError: kind ``identity`` when the file is damaged, ``state-dir`` when it cannot be used.
         """
-        path = self.folder / "huk.TEST_ONLY.bin"
+        path = self.folder / KEY_FILE
         try:
             if not path.exists():
                 scratch = path.with_suffix(f".{os.getpid()}")
@@ -228,8 +237,9 @@ class EphemeralStore(BoardStore):
         """The anonymous file behind the NV memory."""
         return self._fd if self._fd >= 0 else None
 
-    def open(self) -> None:
+    def open(self, described_by: Path | None = None) -> None:
         """Nothing to prepare."""
+        del described_by
 
     def huk(self) -> bytes:
         """The board's hardware unique key."""

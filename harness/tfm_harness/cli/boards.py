@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tfm_harness.errors import ConfigError
 from tfm_harness.safe_text import safe, safe_json
 
 __all__ = ["add_parser", "run"]
@@ -32,7 +33,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--state-dir", default="", metavar="DIR", help="where locks and identities live")
     parser.add_argument(
-        "--forget", metavar="NAME", help="remove a virtual board's identity and memory: the next run makes a new board"
+        "--forget",
+        metavar="NAME",
+        help="remove a virtual board's identity and memory: the next run makes a new board; NAME@DIGITS, as the list"
+        " has it, where boards of several target files have that name",
     )
     parser.set_defaults(run=run)
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=False)
@@ -61,30 +65,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from tfm_harness.boards.locks import BoardLock, list_boards, list_host
+    from tfm_harness.boards.kept_place import described_by
+    from tfm_harness.boards.locks import list_boards, list_host
     from tfm_harness.config.state_folder import state_dir
 
     state = state_dir(args.state_dir)
-    kept = sorted(path.name for path in (state / "boards").glob("*/"))
+    kept = {path.name: described_by(path) for path in sorted((state / "boards").glob("*/"))}
     if args.forget:
-        if args.forget not in kept:
-            others = f"; kept: {', '.join(kept)}" if kept else ""
-            print(f"nothing is kept of {args.forget}{others}", file=sys.stderr)  # noqa: T201 - a command line tool prints
-            return 0
-        lock = BoardLock(args.forget, state, {"command": "boards --forget"})
-        lock.acquire()
-        try:
-            shutil.rmtree(state / "boards" / args.forget)
-        finally:
-            lock.release()
-        print(f"{args.forget}: identity and memory removed")  # noqa: T201 - same
-        return 0
+        return _forget(args.forget, kept, state)
     rows = []
     for board in [*list_boards(state), *list_host()]:
         running = _children(board.holder.get("pid", "")) if board.locked else []
         # A free board of which nothing is kept is only a name somebody once used.
         if board.locked or board.name in kept:
-            rows.append({**asdict(board), "running": running, "identity": board.name in kept})
+            file = kept.get(board.name, "") or board.holder.get("target", "")
+            rows.append({**asdict(board), "running": running, "identity": board.name in kept, "file": file})
     if args.json:
         print(safe_json(rows, default=str))  # noqa: T201 - same
         return 0
@@ -92,6 +87,35 @@ def run(args: argparse.Namespace) -> int:
         print(safe("\n".join(_words(row))))  # noqa: T201 - same
     if not rows:
         print(f"no board is in use, and no identity is kept ({state})")  # noqa: T201 - same
+    return 0
+
+
+def _forget(wanted: str, kept: Mapping[str, str], state: Path) -> int:
+    """Forget a board by its key, or by its name where only one board has it."""
+    from tfm_harness.boards.kept_place import name_of
+    from tfm_harness.boards.locks import BoardLock
+
+    found = [wanted] if wanted in kept else [key for key in kept if name_of(key) == wanted]
+    if len(found) != 1:
+        if found:
+            raise ConfigError(
+                f"{len(found)} boards are called {wanted}",
+                kind="board-unknown",
+                expected=f"one of {', '.join(found)}",
+                seen=wanted,
+                where="\n".join(f"{key}: {kept[key] or 'target not known'}" for key in found),
+            )
+        others = f"; kept: {', '.join(kept)}" if kept else ""
+        print(f"nothing is kept of {wanted}{others}", file=sys.stderr)  # noqa: T201 - a command line tool prints
+        return 0
+    key = found[0]
+    lock = BoardLock(name_of(key), state, {"command": "boards --forget"}, key=key)
+    lock.acquire()
+    try:
+        shutil.rmtree(state / "boards" / key)
+    finally:
+        lock.release()
+    print(f"{key}: identity and memory removed")  # noqa: T201 - same
     return 0
 
 
@@ -161,11 +185,12 @@ def _store_url(args: argparse.Namespace) -> str:
 def _words(row: Mapping[str, Any]) -> list[str]:
     """A board in lines for people."""
     kept = "identity and memory kept" if row["identity"] else ""
+    of = f"of {row['file']}" if row["file"] else ""
     holder = row["holder"]
     if not row["locked"]:
-        return [f"{row['name']:<24} free{', ' if kept else ''}{kept}"]
+        return [f"{row['name']:<24} free{', ' if kept else ''}{kept}", *([f"{'':<24} {of}"] if of else [])]
     lines = [f"{row['name']:<24} in use by process {holder.get('pid', '?')} since {holder.get('since', '?')}"]
-    more = [holder.get("command", ""), f"transcripts in {holder['run_dir']}" if "run_dir" in holder else ""]
+    more = [of, holder.get("command", ""), f"transcripts in {holder['run_dir']}" if "run_dir" in holder else ""]
     more += [f"running: {', '.join(row['running'])}" if row["running"] else "", kept]
     return lines + [f"{'':<24} {part}" for part in more if part]
 

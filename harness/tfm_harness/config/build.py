@@ -217,6 +217,11 @@ class TrustConfig(Strict):
         """The key that signs model images."""
         return self.models or self.images
 
+    @property
+    def takes_any_board(self) -> bool:
+        """Whether one virtual board is as good as another: no device's key is named by its file."""
+        return all(said in {None, "provisioned"} for said in (self.iak, self.results, self.client))
+
 
 class AttestationConfig(Strict):
     """What the firmware's attestation tokens claim to be."""

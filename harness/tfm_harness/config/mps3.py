@@ -70,10 +70,13 @@ class Mps3Target(TargetBase):
     restore: bool = Field(default=False, description="put the card's first content back at release")
     start_timeout: Seconds = Field(default=90.0, description="longest silence of the MCC while it loads images")
 
+    def known_by(self) -> tuple[str, ...]:
+        """The card: its first content is kept for it, on whichever ports the board is."""
+        return (f"disk {self.disk.usb_serial or self.disk.label or self.disk.mount}",)
+
     def resources(self) -> tuple[str, ...]:
         """The card and every port belong to one session."""
-        disk = self.disk.usb_serial or self.disk.label or str(self.disk.mount)
-        names = [f"disk {disk}"]
+        names = [*self.known_by()]
         names += [endpoint_resource(endpoint) for endpoint in (self.mcc, *self.consoles.values())]
         if self.stimulus is not None:
             names.append(self.stimulus.resource())

@@ -114,6 +114,10 @@ class TargetBase(Strict):
         """
         return ()
 
+    def known_by(self) -> tuple[str, ...]:
+        """Of those, the things that tell this board from others of its name, for locks and what is kept of it."""
+        return self.resources()
+
     def _slots_are_addresses(self, build: Build, board: str) -> list[str]:
         """Real boards have no slots that the harness fills: what has one would not be on the board."""
         loaded = {image.file for image in build.images if image.at is not None}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
+from contextlib import AbstractContextManager
 
 import pytest
 
@@ -17,7 +20,10 @@ class ProgressLine:
     """One line that is written over on a terminal; a line now and then where nothing can be written over."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self._reporter: pytest.TerminalReporter | None = config.pluginmanager.get_plugin("terminalreporter")
+        # A process of pytest-xdist has a reporter whose words nobody sees.
+        self._reporter: pytest.TerminalReporter | None = (
+            None if hasattr(config, "workerinput") else config.pluginmanager.get_plugin("terminalreporter")
+        )
         self._capture = config.pluginmanager.get_plugin("capturemanager")
         self._what = ""
         self._shown: float | None = None
@@ -36,17 +42,23 @@ class ProgressLine:
         self._write(f"  {what}: {done} of {total}", over=terminal and not first, more=terminal and done < total)
 
     def say(self, text: str) -> None:
-        """A line of its own, at once."""
+        """A line of its own, at once; on stderr where nothing else is shown (pytest-xdist's processes)."""
         if self._reporter is not None:
             self._write(f"  {text}", over=False, more=False)
+            return
+        with self._shown_to_the_user():
+            print(f"  {text}", file=sys.stderr, flush=True)  # noqa: T201 - the one way out of such a process
 
     def _write(self, text: str, *, over: bool, more: bool) -> None:
-        assert self._reporter is not None  # noqa: S101 - the caller looked
+        with self._shown_to_the_user():
+            self._put(text, over=over, more=more)
+
+    def _shown_to_the_user(self) -> AbstractContextManager[None]:
+        """Pytest captures nothing for the block."""
         if self._capture is None:
-            self._put(text, over=over, more=more)
-            return
-        with self._capture.global_and_fixture_disabled():
-            self._put(text, over=over, more=more)
+            return contextlib.nullcontext()
+        shown: AbstractContextManager[None] = self._capture.global_and_fixture_disabled()
+        return shown
 
     def _put(self, text: str, *, over: bool, more: bool) -> None:
         assert self._reporter is not None  # noqa: S101 - the caller looked

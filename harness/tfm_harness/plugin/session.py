@@ -454,9 +454,9 @@ class HarnessPlugin:
             session.exitstatus = code or EXIT_BENCH
 
     def _tell_waiting(self, text: str) -> None:
-        if not self.worker:
-            self._progress = self._progress or ProgressLine(self.config)
-            self._progress.say(text)
+        """Say what the user who waits must know; test processes of pytest-xdist share the terminal's stderr."""
+        self._progress = self._progress or ProgressLine(self.config)
+        self._progress.say(text)
 
     def pytest_harness_progress(self, what: str, done: int, total: int) -> None:
         """Show that long work goes on; test processes of pytest-xdist have no terminal."""

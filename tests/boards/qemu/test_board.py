@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from tfm_harness.boards.base import ClockQuality, PowerState, ResetKind
+from tfm_harness.boards.kept_place import board_key
 from tfm_harness.boards.locks import list_boards
 from tfm_harness.boards.qemu.board import QemuBoard
 from tfm_harness.boards.supervisor import wait_until
@@ -289,7 +290,7 @@ def test_two_boards_are_two_identities_kept_between_runs(
         huks.append(board.identity.huk)
         board.release()
     assert huks[0] == huks[2] != huks[1]
-    folder = tmp_path / "state" / "boards" / "one"
+    (folder,) = (tmp_path / "state" / "boards").glob("one@*")
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
 
@@ -321,7 +322,8 @@ def test_boards_of_fresh_identity_do_not_wait_for_each_other(
     boards = [make_qemu(fresh=fresh) for fresh in (False, True, True)]
     for board in boards:
         board.acquire()
-    assert [use.name for use in list_boards(tmp_path / "state") if use.locked] == ["board", "board~0", "board~1"]
+    key = board_key(boards[0].target)
+    assert [use.name for use in list_boards(tmp_path / "state") if use.locked] == [key, f"{key}~0", f"{key}~1"]
     boards[1].flash(probe_build)
     boards[2].flash(probe_build)
     assert boards[1].identity.huk != boards[2].identity.huk
@@ -425,7 +427,9 @@ def test_second_session_is_told_who_has_the_board(make_qemu: Callable[..., QemuB
         second.acquire()
     assert str(os.getpid()) in (caught.value.seen or "")
     uses = list_boards(tmp_path / "state")
-    assert [(use.name, use.locked, use.holder["pid"]) for use in uses] == [("board", True, str(os.getpid()))]
+    assert [(use.name, use.locked, use.holder["pid"]) for use in uses] == [
+        (board_key(first.target), True, str(os.getpid()))
+    ]
     first.release()
     second.acquire()
 

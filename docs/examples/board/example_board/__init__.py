@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Literal
 from tfm_harness import (
     Board,
     BoardEvent,
-    BoardLock,
     Build,
     Child,
     Console,
@@ -28,6 +27,7 @@ from tfm_harness import (
     Stimulus,
     StreamConsole,
     TargetBase,
+    board_locks,
     make_stimulus,
     spawn,
 )
@@ -57,7 +57,7 @@ class ProcessBoard(Board):
         assert isinstance(target, ProcessTarget)
         self._target = target
         about = {"target": target.name, "kind": self.kind}
-        self._locks = [BoardLock(name, context.state_dir, about) for name in (target.name, *target.resources())]
+        self._locks = board_locks(target, context.state_dir, about)
         self._began = time.monotonic()
         self._events: list[BoardEvent] = []
         self._build: Build | None = None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tfm_harness.boards.base import ResetKind, RunContext
 from tfm_harness.boards.image_bytes import whole_build
+from tfm_harness.boards.kept_place import board_folder, take_over
 from tfm_harness.boards.mps3 import mcc as mps3_mcc
 from tfm_harness.boards.mps3.backup import CardBackup
 from tfm_harness.boards.mps3.card import Card
@@ -56,7 +57,7 @@ class Mps3Board(RealBoard):
         self._mcc: StreamConsole | None = None
         self._disk = Disk(target.disk)
         self._flashed = False
-        self._backup = CardBackup(context.state_dir / "boards" / target.name / "card-backup")
+        self._backup = CardBackup(board_folder(target, context.state_dir) / "card-backup")
 
     # --- life ------------------------------------------------------------------------------
 
@@ -67,6 +68,7 @@ class Mps3Board(RealBoard):
             InfrastructureError: ``board-busy``, ``mps3-*``, ``port-*``.
         """
         self._lock()
+        take_over(self._backup.folder.parent, "card-backup")
         try:
             self._open_consoles({"mcc": self._target.mcc, **self._target.consoles})
             self._mcc = self._consoles.pop("mcc")

@@ -1,0 +1,79 @@
+"""Where the state folder keeps what belongs to one board: told apart by name, and by what is behind the name.
+
+Two checkouts of one user have targets of the same names. Behind each virtual one is a board of its own, with its own
+identity, memory and lock. Behind a real one is a thing of this host, whichever file describes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tfm_harness.files import open_file
+
+if TYPE_CHECKING:
+    from tfm_harness.config.target import TargetBase
+
+__all__ = ["board_folder", "board_key", "described_by", "name_of", "note_target", "take_over"]
+
+_NOTE: Final = "target.txt"
+_MARK: Final = "@"  # no name of a target has it
+
+
+def board_key(target: TargetBase) -> str:
+    """``NAME@DIGITS``: the target's name, and digits of a hash of what tells its board from others of that name.
+
+    That is the things of this host behind it; for a virtual board the absolute path of the target's file. A target
+    with neither has its name only.
+    """
+    told = "\n".join(sorted(target.known_by()))
+    if not told and target.path is not None:
+        told = str(target.path.resolve())
+    if not told:
+        return target.name
+    return f"{target.name}{_MARK}{hashlib.sha256(os.fsencode(told)).hexdigest()[:8]}"
+
+
+def name_of(key: str) -> str:
+    """The target's name in a key."""
+    return key.partition(_MARK)[0]
+
+
+def board_folder(target: TargetBase, state_dir: Path) -> Path:
+    """The folder of what is kept of the board. It may not exist."""
+    return state_dir / "boards" / board_key(target)
+
+
+def note_target(folder: Path, file: Path | None) -> None:
+    """Note in a board's folder which file describes it: `described_by` reads it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if file is not None:
+        note = folder / _NOTE
+        note.write_bytes(os.fsencode(file.resolve()))
+        note.chmod(0o600)
+
+
+def described_by(folder: Path) -> str:
+    """Which file describes the board of a folder; empty when that is not known."""
+    with contextlib.suppress(OSError), open_file(folder / _NOTE) as stream:
+        return os.fsdecode(stream.read(4096))
+    return ""
+
+
+def take_over(folder: Path, content: str) -> None:
+    """Give the folder that an earlier version kept under the name alone to the first board of that name.
+
+    Args:
+        folder: of the board; nothing is done where it exists.
+        content: what must be in the old folder: other kinds of boards keep other things.
+    """
+    old = folder.with_name(name_of(folder.name))
+    if old != folder and not folder.exists() and (old / content).exists():
+        with contextlib.suppress(OSError):  # another session has just taken it
+            old.rename(folder)
