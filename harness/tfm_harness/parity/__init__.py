@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tfm_harness.parity.frontend import window_records, window_tensor
     from tfm_harness.parity.quantise import dequantise, quantise
     from tfm_harness.parity.vacuity import check_vacuity
-    from tfm_harness.parity.values import interpreted_values, reference_values
+    from tfm_harness.parity.values import interpreted_values, read_table, reference_values
 
 _HOMES = {
     "adapter": ("EngineAdapter",),
@@ -31,7 +31,7 @@ _HOMES = {
     "frontend": ("window_records", "window_tensor"),
     "quantise": ("dequantise", "quantise"),
     "vacuity": ("check_vacuity",),
-    "values": ("interpreted_values", "reference_values"),
+    "values": ("interpreted_values", "read_table", "reference_values"),
 }
 _NAMES = {name for names in _HOMES.values() for name in names}
 
@@ -45,6 +45,7 @@ __all__ = [
     "get_engine",
     "interpreted_values",
     "quantise",
+    "read_table",
     "reference_values",
     "window_records",
     "window_tensor",
