@@ -114,8 +114,8 @@ def test_what_an_earlier_version_kept_belongs_to_the_first_board_of_that_name(
         assert second.identity.huk != bytes(range(32))
 
 
-def pool(target: TargetBase, context: RunContext, **more: bool) -> Pool:
-    return Pool([target], context, context.run_dir / "quarantine", **more)
+def pool(target: TargetBase, context: RunContext, *, replaceable: bool = False) -> Pool:
+    return Pool([target], context, context.run_dir / "quarantine", replaceable=replaceable)
 
 
 def other_process(context: RunContext, target: QemuTarget, monkeypatch: pytest.MonkeyPatch) -> QemuBoard:
