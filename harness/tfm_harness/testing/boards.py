@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Protocol
 
 from tfm_harness.boards.base import Board, BoardEvent, Identity, PowerState, ResetKind, RunContext
-from tfm_harness.boards.locks import acquire_all, board_locks
+from tfm_harness.boards.kept_place import board_key
+from tfm_harness.boards.locks import BoardLock
 from tfm_harness.config.build import Build
 from tfm_harness.config.target import TargetBase
 from tfm_harness.console.base import Console
@@ -47,7 +48,7 @@ class FakeBoard(Board):
     def __init__(self, target: TargetBase, context: RunContext) -> None:
         super().__init__(target, context)
         about = {"target": target.name, "kind": self.kind, "run_dir": str(context.run_dir)}
-        self._locks = board_locks(target, context.state_dir, about)
+        self._lock = BoardLock(target.name, context.state_dir, about, key=board_key(target))
         self._began = time.monotonic()
         self._consoles: dict[str, MemoryConsole] = {}
         self._events: list[BoardEvent] = []
@@ -66,7 +67,7 @@ class FakeBoard(Board):
 
     def acquire(self) -> None:
         """See `Board`."""
-        acquire_all(self._locks, self.target.timeouts.acquire)
+        self._lock.acquire(self.target.timeouts.acquire)
         for number, name in enumerate(self.target.consoles):
             path = self.context.run_dir / f"{self.name}-{name}.log"
             self._consoles[name] = MemoryConsole(self._hear if number == 0 else lambda _: b"", path, name)
@@ -117,8 +118,7 @@ class FakeBoard(Board):
         self._on = False
         for console in self._consoles.values():
             console.close()
-        for lock in self._locks:
-            lock.release()
+        self._lock.release()
 
     def check_alive(self) -> None:
         """See `Board`."""
@@ -143,5 +143,5 @@ class FakeBoard(Board):
         self._events.append(BoardEvent(kind, detail, time.monotonic() - self._began, offsets))
 
     def _require_acquired(self) -> None:
-        if not all(lock.held for lock in self._locks):
+        if not self._lock.held:
             raise HarnessBug(f"board {self.name!r} used before acquire", kind="board-state")
