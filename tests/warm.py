@@ -15,21 +15,29 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-__all__ = ["run_pytest"]
+__all__ = ["WarmServer", "run_pytest"]
 
 _SERVER: Final = Path(__file__).with_name("warm_server.py")
 _FOREVER: Final = 600.0
 
 
-class _Server:
-    """The process that forks; started at the first use, ends with this process."""
+class WarmServer:
+    """The process that forks; started at the first use, ends with this process.
 
-    def __init__(self) -> None:
+    Args:
+        environment: its own; what `/proc` shows of each process that it forks (default: this process's).
+        modules: imported beside those that every short session imports.
+    """
+
+    def __init__(self, environment: Mapping[str, str] | None = None, modules: Sequence[str] = ()) -> None:
+        self._modules = modules
+        self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self._link: socket.socket | None = None
 
@@ -38,25 +46,43 @@ class _Server:
             self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs:
                 self._process = subprocess.Popen(
-                    [sys.executable, str(_SERVER), str(theirs.fileno())],
+                    [sys.executable, str(_SERVER), str(theirs.fileno()), *self._modules],
                     pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                    env=self._environment,
                 )  # fmt: skip
         return self._link
 
-    def run(self, words: list[str], out: int, err: int, environment: dict[str, str], limit: float) -> int | None:
-        """Pytest's exit status; negative, the signal that ended it; None when it did not end within `limit` seconds."""
+    @property
+    def pid(self) -> int | None:
+        """The process that forks, once it has been started."""
+        return self._process.pid if self._process else None
+
+    def start(self, words: list[str], folder: Path, out: int, err: int, environment: dict[str, str]) -> int:
+        """A run of pytest in `folder`; its process. One at a time: `wait` for it before the next."""
         link = self._connect()
         os.umask(mask := os.umask(0))
-        request = {"words": words, "folder": str(Path.cwd()), "environment": environment, "umask": mask}
+        request = {"words": words, "folder": str(folder), "environment": environment, "umask": mask}
         link.settimeout(_FOREVER)
         socket.send_fds(link, [json.dumps(request).encode()], [out, err])
-        pid = self._number(link)
+        return self._number(link)
+
+    def wait(self, limit: float = _FOREVER) -> int:
+        """Its exit status; negative, the signal that ended it.
+
+        Raises:
+            TimeoutError: it has not ended within `limit` seconds.
+        """
+        link = self._connect()
+        link.settimeout(max(limit, 0.001))
+        return self._number(link)
+
+    def run(self, words: list[str], out: int, err: int, environment: dict[str, str], limit: float) -> int | None:
+        """Pytest's exit status as `wait` gives it; None when it did not end within `limit` seconds."""
+        pid = self.start(words, Path.cwd(), out, err, environment)
         with contextlib.suppress(TimeoutError):
-            link.settimeout(limit)
-            return self._number(link)
+            return self.wait(limit)
         os.kill(pid, signal.SIGKILL)
-        link.settimeout(_FOREVER)
-        self._number(link)
+        self.wait()
         return None
 
     def _number(self, link: socket.socket) -> int:
@@ -75,7 +101,7 @@ class _Server:
             self._link = self._process = None
 
 
-_server = _Server()
+_server = WarmServer()
 
 
 def run_pytest(pytester: pytest.Pytester, *words: str, timeout: float = 180.0) -> pytest.RunResult:

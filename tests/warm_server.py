@@ -1,4 +1,4 @@
-"""Starts processes that have imported pytest and the plugin already: ``warm_server.py FD`` (see `tests.warm`).
+"""Starts processes that have imported the plugin already (see `tests.warm`): ``warm_server.py FD [MODULE ...]``.
 
 One process imports once and waits; for each request it forks, and the child becomes what ``python -m pytest`` would
 have become: its folder, umask, environment, search path, standard streams and arguments are those of the request.
@@ -28,14 +28,14 @@ MODULES = (
 """What a short session with a board imports: that much of each start is saved."""
 
 
-def load() -> None:
-    """Import everything, the harness as pytest would: through its hook that rewrites assertions."""
+def load(more: list[str]) -> None:
+    """Import everything and `more`, the harness as pytest would: through its hook that rewrites assertions."""
     from _pytest.assertion import install_importhook
     from _pytest.config import get_config
 
     hook = install_importhook(get_config([]))
     hook.mark_rewrite("tfm_harness", "pytest_rerunfailures", "pytest_timeout", "xdist")
-    for name in MODULES:
+    for name in (*MODULES, *more):
         with contextlib.suppress(ModuleNotFoundError):  # of another version: the child imports what it needs
             importlib.import_module(name)
     from tfm_harness.report import render
@@ -88,7 +88,7 @@ def main() -> int:
     given = {Path(entry).resolve() for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry}
     given.add(Path(__file__).resolve().parent)
     path = [entry for entry in sys.path if Path(entry).resolve() not in given]
-    load()
+    load(sys.argv[2:])
     words = serve(link, path)
     import pytest
 

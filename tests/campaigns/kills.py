@@ -4,9 +4,13 @@ Each kill: a session on a board (``--kinds``; real boards' kinds through their s
 or SIGHUP at a moment between its start and its usual end. Then must hold: no process of it is left after ``--limit``
 seconds, no lock is held, no file lies outside the run's folder, the state folder can be read and names the same board,
 and (each ``--next``-th time) the next session passes. Needs the built reference firmware and QEMU. Exit status 0:
-nothing found; 1: findings, each with the number of the kill; the same seed gives the same signals and moments.
-A finding is printed when it is found, and a line after each whole run, so that a campaign that is stopped has said
-how far it came; ``--minutes`` ends it by itself.
+nothing found; 1: findings, each with the number of the kill; the same seed gives the same signals and moments (as
+parts of a usual run). A line is printed after each kill, and a finding when it is found, so that a campaign that is
+stopped has said how far it came; ``--minutes`` ends it by itself.
+
+Most of a short session are its imports, where there is little to leave behind. So sessions are forked from a process
+that has imported already (`tests.warm`), and the moments fall where a board is held; each ``--cold``-th kill meets a
+session of a new interpreter. Workers of a pool are new interpreters always.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import yaml
 from tfm_harness.boards.lock_files import user_name
@@ -33,9 +37,16 @@ from tfm_harness.boards.locks import BoardUse, list_boards, list_host
 
 from tests.boards.real_build import write_build
 from tests.reference_firmware import FIRMWARE, ROOT
+from tests.warm import WarmServer
 
 SIGNALS: Final = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 POLITE_END: Final = 60.0  # a session that was asked to end gives its board back first
+_MODULES: Final = (
+    "tfm_harness.boards.fvp.board", "tfm_harness.boards.mps3.board", "tfm_harness.boards.probe.board",
+    "tfm_harness.boards.provision", "tfm_harness.boards.qemu.board", "tfm_harness.parity.accuracy_catalogue",
+    "tfm_harness.parity.model_info", "tfm_harness.stimulus.player", "tfm_harness.stimulus.qmp", "tflite", "tomllib",
+)  # fmt: skip
+"""What sessions on these boards import beside the usual."""
 TESTS: Final = """
 import pytest
 
@@ -126,6 +137,60 @@ def _probe(folder: Path) -> Iterator[Board]:
 KINDS: Final = {"qemu": _qemu_board, "pool": _pool, "fvp": _fvp, "mps3": _mps3, "probe": _probe}
 
 
+class _Session(Protocol):
+    """A session that runs. Its waits raise `TimeoutError`."""
+
+    def wait(self, limit: float) -> int: ...
+
+    def signal(self, how: signal.Signals) -> None: ...
+
+    def end(self) -> None: ...
+
+
+class _Started:
+    """A session of a new interpreter."""
+
+    def __init__(self, words: list[str], folder: Path, environment: dict[str, str], log: int) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "pytest", *words], cwd=folder, env=environment, stdin=subprocess.DEVNULL,
+            stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+
+    def wait(self, limit: float) -> int:
+        try:
+            return self._process.wait(limit)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError from None
+
+    def signal(self, how: signal.Signals) -> None:
+        self._process.send_signal(how)
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+class _Forked:
+    """A session that a warm process has forked."""
+
+    def __init__(
+        self, forks: WarmServer, words: list[str], folder: Path, environment: dict[str, str], log: int
+    ) -> None:
+        self._forks = forks
+        self._pid = forks.start(words, folder, log, log, environment)
+
+    def wait(self, limit: float) -> int:
+        return self._forks.wait(limit)
+
+    def signal(self, how: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):  # it ended just now
+            os.kill(self._pid, how)
+
+    def end(self) -> None:
+        self.signal(signal.SIGKILL)
+        self._forks.wait()
+
+
 class Campaign:
     """Kills of sessions on one kind of board, in a folder of its own."""
 
@@ -135,8 +200,10 @@ class Campaign:
         self.limit = limit
         self.findings: list[str] = []
         self.slowest = 0.0
+        self.too_late = 0
         self._board = board
         self._token = f"campaign-{os.getpid()}-{kind}"
+        self._forks = WarmServer(self._environment(), _MODULES)
         self.work = folder / "work"
         for name in ("work", "tmp", "home", "state", "locks"):
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -144,8 +211,8 @@ class Campaign:
         (self.work / "pytest.ini").write_text("[pytest]\n")
         self._identity: dict[str, bytes] = {}
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """A session; every process of it has the campaign's mark in its PATH, which even bare environments keep."""
+    def _environment(self) -> dict[str, str]:
+        """Every process of a session has the campaign's mark in its PATH, which even bare environments keep."""
         environment = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
@@ -155,19 +222,28 @@ class Campaign:
             "HOME": str(self.folder / "home"),
             "TFM_HARNESS_STATE_DIR": str(self.folder / "state"),
             "TFM_HARNESS_LOCK_DIR": str(self.folder / "locks"),
-            "PYTHONDONTWRITEBYTECODE": "1",
         }
-        words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *self._board.options]
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # else each session compiles all that it imports
+        return environment
+
+    def start(self, *, cold: bool = True) -> _Session:
+        """A session, of a new interpreter or forked."""
+        words = ["-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *self._board.options]
         with (self.folder / "session.log").open("wb") as log:
-            return subprocess.Popen(
-                words, cwd=self.work, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True,
-            )  # fmt: skip
+            if cold:
+                return _Started(words, self.work, self._environment(), log.fileno())
+            return _Forked(self._forks, words, self.work, self._environment(), log.fileno())
+
+    def close(self) -> None:
+        """End what forks."""
+        self._forks.stop()
 
     def left(self) -> list[str]:
         """Processes with the mark."""
         found = []
         for path in Path("/proc").glob("[0-9]*"):
+            if path.name == str(self._forks.pid):
+                continue
             with contextlib.suppress(OSError):
                 if self._token.encode() in (path / "environ").read_bytes():
                     state = (path / "stat").read_text().rpartition(")")[2].split()[0]
@@ -176,14 +252,14 @@ class Campaign:
                         found.append(f"{path.name} {words.decode(errors='replace')}")
         return found
 
-    def clean(self, number: str) -> float:
+    def clean(self, number: str, *, cold: bool = True) -> float:
         """A whole session; how long it took."""
         began = time.monotonic()
-        session = self.start()
+        session = self.start(cold=cold)
         try:
             code = str(session.wait(300))
-        except subprocess.TimeoutExpired:
-            session.kill()
+        except TimeoutError:
+            session.end()
             code = "hung"
         if code != "0":
             said = (self.folder / "session.log").read_text(errors="replace")[-3000:]
@@ -192,19 +268,24 @@ class Campaign:
         self._check(number)
         return took
 
-    def kill(self, number: int, how: signal.Signals, after: float) -> None:
-        """One session, killed."""
-        session = self.start()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            session.wait(after)
-        session.send_signal(how)
+    def kill(self, number: int, how: signal.Signals, after: float, *, cold: bool) -> float:
+        """One session, killed; the moment, or when it ended if that was before."""
+        began = time.monotonic()
+        session = self.start(cold=cold)
+        ended = after
         try:
-            session.wait(POLITE_END)
-        except subprocess.TimeoutExpired:
-            self.findings.append(f"{self.kind} kill {number}: {how.name} after {after:.2f} s did not end it")
-            session.kill()
-            session.wait()
+            session.wait(after)
+            self.too_late += 1
+            ended = time.monotonic() - began
+        except TimeoutError:
+            session.signal(how)
+            try:
+                session.wait(POLITE_END)
+            except TimeoutError:
+                self.findings.append(f"{self.kind} kill {number}: {how.name} after {after:.2f} s did not end it")
+                session.end()
         self._check(f"kill {number} ({how.name} after {after:.2f} s)")
+        return ended
 
     def _check(self, number: str) -> None:
         began = time.monotonic()
@@ -220,7 +301,8 @@ class Campaign:
         strange = [str(path) for name in ("tmp", "home") for path in (self.folder / name).rglob("*") if path.is_file()]
         # pytest's own folder of temporary files; its next run cleans it up
         strange = [path for path in strange if f"/tmp/pytest-of-{user_name(os.geteuid())}/" not in path]
-        strange += [str(path) for path in self.work.iterdir() if path.name not in {"runs", "test_it.py", "pytest.ini"}]
+        usual = {"runs", "test_it.py", "pytest.ini", "__pycache__"}
+        strange += [str(path) for path in self.work.iterdir() if path.name not in usual]
         if strange:
             self.findings.append(f"{self.kind} {number}: outside the run's folder: {strange}")
         self._check_state(number)
@@ -243,43 +325,78 @@ class Campaign:
         self._identity = secrets
 
 
-def run(
-    kinds: list[str], kills: int, seed: int, folder: Path, *, limit: float, each: int, minutes: float = math.inf
-) -> list[str]:
-    """The campaign over all kinds in turn; its findings. Prints a line for each kind and each whole run."""
+@dataclass(frozen=True)
+class Plan:
+    """How a campaign goes.
+
+    Attributes:
+        kills: of all kinds together.
+        seed: the same signals and moments again.
+        limit: seconds that a process may outlive its session.
+        each: a whole run after each so many kills.
+        cold: each so-many-th kill meets a session of a new interpreter.
+        minutes: no further kill after so long.
+    """
+
+    kills: int
+    seed: int
+    limit: float = 1.0
+    each: int = 5
+    cold: int = 10
+    minutes: float = math.inf
+
+
+def run(kinds: list[str], plan: Plan, folder: Path) -> list[str]:
+    """The campaign over all kinds in turn; its findings. Prints a line for each kind, each kill and each finding."""
     findings: list[str] = []
-    chance = random.Random(seed)
-    over = time.monotonic() + minutes * 60
+    chance = random.Random(plan.seed)
+    over = time.monotonic() + plan.minutes * 60
     for position, kind in enumerate(kinds):
-        share = kills // len(kinds) + (position < kills % len(kinds))
+        share = plan.kills // len(kinds) + (position < plan.kills % len(kinds))
         place = folder / kind
         place.mkdir(parents=True)
-        counts: Counter[str] = Counter()
         with contextlib.contextmanager(KINDS[kind])(place) as board:
-            campaign = Campaign(kind, board, place, limit)
-            usual, told = campaign.clean("clean run"), 0
-            for number in range(1, share + 1):
-                how = SIGNALS[chance.randrange(len(SIGNALS))]
-                counts[how.name] += 1
-                campaign.kill(number, how, chance.random() * usual)
-                done = number == share or time.monotonic() > over
-                if number % each == 0 or done:
-                    campaign.clean(f"kill {number}")
-                    print(f"{kind}: {number} of {share} kills, {len(campaign.findings)} findings", flush=True)
-                for finding in campaign.findings[told:]:
-                    print(finding, flush=True)
-                told = len(campaign.findings)
-                if done:
-                    break
-        share = sum(counts.values())
+            campaign = Campaign(kind, board, place, plan.limit)
+            with contextlib.closing(campaign):
+                _kills(campaign, share, chance, plan, over)
         findings += campaign.findings
-        said = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+    return findings
+
+
+def _kills(campaign: Campaign, share: int, chance: random.Random, plan: Plan, over: float) -> None:
+    """All of one kind; `over` is the moment after which none is begun."""
+    counts: Counter[str] = Counter()
+    usual = {True: campaign.clean("clean run"), False: 0.0}
+    campaign.clean("first fork", cold=False)  # with the imports of what forks
+    usual[False] = campaign.clean("clean fork", cold=False)
+    told = 0
+    for number in range(1, share + 1):
+        how = SIGNALS[chance.randrange(len(SIGNALS))]
+        counts[how.name] += 1
+        cold = number % plan.cold == 0
+        after = chance.random() * usual[cold]
+        if campaign.kill(number, how, after, cold=cold) < after:  # the host is less busy than when it was measured
+            usual[cold] *= 0.8
+        last = number == share or time.monotonic() > over
+        if number % plan.each == 0 or last:
+            usual[cold] = campaign.clean(f"kill {number}", cold=cold)
         print(
-            f"{kind}: {share} kills ({said}), seed {seed}, a run takes {usual:.1f} s; "
-            f"{len(campaign.findings)} findings; the last process was gone after {campaign.slowest:.2f} s at most",
+            f"{campaign.kind}: {number} of {share} kills, {how.name} after {after:.2f} s"
+            f"{' (cold)' if cold else ''}, {len(campaign.findings)} findings",
             flush=True,
         )
-    return findings
+        for finding in campaign.findings[told:]:
+            print(finding, flush=True)
+        told = len(campaign.findings)
+        if last:
+            break
+    said = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+    print(
+        f"{campaign.kind}: {sum(counts.values())} kills ({said}; {campaign.too_late} came after the end), seed "
+        f"{plan.seed}, a run takes {usual[True]:.1f} s, {usual[False]:.1f} s forked; {told} findings; "
+        f"the last process was gone after {campaign.slowest:.2f} s at most",
+        flush=True,
+    )
 
 
 def main() -> int:
@@ -290,13 +407,12 @@ def main() -> int:
     parser.add_argument("--kinds", default=",".join(KINDS), help=f"of {', '.join(KINDS)}")
     parser.add_argument("--limit", type=float, default=1.0, help="seconds a process may outlive its session")
     parser.add_argument("--next", type=int, default=5, help="a whole run after each so many kills")
+    parser.add_argument("--cold", type=int, default=10, help="each so-many-th kill meets a new interpreter")
     parser.add_argument("--minutes", type=float, default=math.inf, help="no further kill after so long")
     parser.add_argument("--folder", type=Path, required=True, help="an empty folder")
     args = parser.parse_args()
-    kinds = args.kinds.split(",")
-    findings = run(
-        kinds, args.kills, args.seed, args.folder.resolve(), limit=args.limit, each=args.next, minutes=args.minutes
-    )
+    plan = Plan(args.kills, args.seed, limit=args.limit, each=args.next, cold=args.cold, minutes=args.minutes)
+    findings = run(args.kinds.split(","), plan, args.folder.resolve())
     return 1 if findings else 0
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns.kills import run
+from tests.campaigns.kills import Plan, run
 from tests.reference_firmware import needs_firmware
 
 
@@ -19,4 +19,4 @@ from tests.reference_firmware import needs_firmware
 )
 def test_what_a_killed_session_leaves(tmp_path: Path, kind: str, kills: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TFM_HARNESS_LOCK_DIR", str(tmp_path))  # the campaign sets its own; this puts it back
-    assert not run([kind], kills, 1, tmp_path / "campaign", limit=10.0, each=10)
+    assert not run([kind], Plan(kills, 1, limit=10.0, each=10, cold=2), tmp_path / "campaign")

@@ -2,8 +2,9 @@
 
 The only exceptions that may leave a parser are the harness's own. Two engines: ``atheris``
 (coverage-guided, libFuzzer; the default where it is installed) and ``random`` (mutations of
-valid evidence, repeatable by ``--seed``). Exit status 0: nothing found; 1: a foreign exception, with
-the input that causes it in hex; 2: usage.
+valid evidence, repeatable by ``--seed``). Exit status 0: nothing found; 1: a foreign exception or (``random``) an
+input that takes more than `SLOW` seconds of CPU time, with the input that causes it in hex; 2: usage. ``random`` goes
+on after a finding, shows each place once, and ends with counts, CPU time and the largest memory.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import contextlib
 import datetime as dt
 import importlib.util
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -25,6 +27,7 @@ from typing import Any
 from tfm_harness.errors import HarnessError
 
 Target = Callable[[bytes], object]
+SLOW = 5.0
 
 
 def targets() -> dict[str, tuple[Target, list[bytes]]]:
@@ -172,34 +175,51 @@ def mutate(rng: random.Random, data: bytes, others: list[bytes]) -> bytes:
     return bytes(made)
 
 
-def run_one(name: str, target: Target, data: bytes) -> bool:
-    """Whether `target` behaves on `data`; a foreign exception is printed with its input."""
-    try:
-        target(data)
-    except HarnessError:
-        return True
-    except Exception:  # noqa: BLE001 -- finding these is what this is for
-        traceback.print_exc()
-        sys.stderr.write(f"target {name}, input {data.hex()}\n")
-        return False
-    return True
+class Findings:
+    """What was found, each place once: places are told apart by the innermost line of the traceback."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._places: set[str] = set()
+
+    def run(self, name: str, target: Target, data: bytes) -> None:
+        """Let `target` have `data`; a foreign exception or a slow input is printed."""
+        began = time.process_time()
+        try:
+            target(data)
+        except HarnessError:
+            pass
+        except Exception as error:  # noqa: BLE001 -- finding these is what this is for
+            inner = traceback.extract_tb(error.__traceback__)[-1]
+            self._tell(f"{name} {type(error).__name__} {inner.filename}:{inner.lineno}", traceback.format_exc(), data)
+        if (took := time.process_time() - began) > SLOW:
+            self._tell(f"{name} slow", f"{took:.1f} s of CPU time\n", data)
+
+    def _tell(self, place: str, said: str, data: bytes) -> None:
+        self.count += 1
+        if place not in self._places:
+            self._places.add(place)
+            sys.stderr.write(f"{said}{place}, input {data.hex()}\n")
+            sys.stderr.flush()
 
 
 def fuzz_random(chosen: dict[str, tuple[Target, list[bytes]]], seconds: float, seed: int) -> int:
     """Mutate valid evidence until the time is over."""
     rng = random.Random(seed)
     counts = dict.fromkeys(chosen, 0)
+    findings = Findings()
     end = time.monotonic() + seconds
-    names = list(chosen)
     while time.monotonic() < end:
-        for name in names:
-            target, seeds = chosen[name]
-            if not run_one(name, target, mutate(rng, rng.choice(seeds), seeds)):
-                return 1
+        for name, (target, seeds) in chosen.items():
+            findings.run(name, target, mutate(rng, rng.choice(seeds), seeds))
             counts[name] += 1
-    for name, count in counts.items():
-        sys.stdout.write(f"{name}: {count} inputs, nothing found\n")
-    return 0
+    sys.stdout.write("".join(f"{name}: {count} inputs\n" for name, count in counts.items()))
+    sys.stdout.write(
+        f"{sum(counts.values())} inputs for {len(counts)} parsers, seed {seed}: {findings.count} findings; "
+        f"{time.process_time():.0f} s of CPU time, "
+        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB at most\n"
+    )
+    return 1 if findings.count else 0
 
 
 def fuzz_atheris(names: list[str], seconds: int, seed: int) -> int:

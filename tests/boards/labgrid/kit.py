@@ -18,6 +18,7 @@ from typing import Self
 
 from tfm_harness.boards.supervisor import Child, spawn, wait_until
 from tfm_harness.boards.virtual import make_entropy
+from tfm_harness.testing.simulators.serial_server import SerialServer
 from tfm_harness.testing.simulators.uart_waker import UartWaker
 
 VERSION = "26.0.1"
@@ -72,6 +73,7 @@ class QemuBehindTcp:
         self._elf = elf
         self._child: Child | None = None
         self._waker: UartWaker | None = None
+        self._uarts: list[SerialServer] = []
 
     @property
     def on(self) -> bool:
@@ -82,11 +84,14 @@ class QemuBehindTcp:
             monitor = self._folder / "monitor"
             monitor.unlink(missing_ok=True)
             words = ["qemu-system-arm", "-M", "mps3-an547", "-nodefaults", "-nic", "none", "-display", "none"]
-            for number, port in enumerate(self.ports):
-                words += ["-chardev", f"socket,id=u{number},host=127.0.0.1,port={port},server=on,wait=off"]
-                words += ["-serial", f"chardev:u{number}"]
+            self._uarts = [SerialServer(port) for port in self.ports]
+            fds = [uart.uart.fileno() for uart in self._uarts]
+            for number, fd in enumerate(fds):
+                words += ["-chardev", f"socket,id=u{number},fd={fd}", "-serial", f"chardev:u{number}"]
             words += ["-qmp", f"unix:{monitor},server=on,wait=off", *self._contents()]
-            self._child = spawn(words, stderr_path=self._folder / "board.log")
+            self._child = spawn(words, stderr_path=self._folder / "board.log", pass_fds=fds)
+            for uart in self._uarts:
+                uart.start()
             assert wait_until(monitor.exists, 20.0), (self._folder / "board.log").read_text()
             self._waker = UartWaker(monitor)
         elif not on and self._child is not None:
@@ -94,6 +99,8 @@ class QemuBehindTcp:
             self._child = None
             if self._waker is not None:
                 self._waker.stop()
+            for uart in self._uarts:
+                uart.stop()
 
     def _contents(self) -> list[str]:
         if not self.flash.exists():

@@ -1,20 +1,19 @@
 """A board with a debug probe that is QEMU: idle until something is flashed into its memory.
 
-Real pyOCD code drives it through `tfm_harness.testing.simulators.pyocd_qemu`; the consoles are TCP ports.
+Real pyOCD code drives it through `tfm_harness.testing.simulators.pyocd_qemu`; the consoles are behind a serial server.
 """
 
 from __future__ import annotations
 
-import json
-import socket
 import struct
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tfm_harness.boards.gdb_remote import PC, XPSR, GdbRemote, connect_when_up
+from tfm_harness.boards.gdb_remote import PC, XPSR, GdbRemote
 from tfm_harness.boards.supervisor import Child, spawn, wait_until
 from tfm_harness.testing.simulators.pyocd_qemu import ENVIRONMENT
+from tfm_harness.testing.simulators.serial_server import SerialServer
 from tfm_harness.testing.simulators.uart_waker import UartWaker
 
 __all__ = ["StandInProbeBoard", "entry_point_folder"]
@@ -48,6 +47,7 @@ class StandInProbeBoard:
         self.ports: tuple[int, int] = (0, 0)
         self._child: Child | None = None
         self._waker: UartWaker | None = None
+        self._uarts: list[SerialServer] = []
 
     @property
     def environment(self) -> tuple[str, str]:
@@ -67,18 +67,21 @@ class StandInProbeBoard:
         """Start it with empty memory, on the same ports as before."""
         self.folder.mkdir(parents=True, exist_ok=True)
         words = ["qemu-system-arm", "-M", "mps3-an547", "-nodefaults", "-nic", "none", "-display", "none"]
-        for number, port in enumerate(self.ports):
-            words += ["-chardev", f"socket,id=u{number},host=127.0.0.1,port={port},server=on,wait=off"]
-            words += ["-serial", f"chardev:u{number}"]
+        self._uarts = [SerialServer(port) for port in self.ports]
+        self.ports = (self._uarts[0].port, self._uarts[1].port)
+        for number, uart in enumerate(self._uarts):
+            words += ["-chardev", f"socket,id=u{number},fd={uart.uart.fileno()}", "-serial", f"chardev:u{number}"]
         for name in ("qmp", "wake"):
             words += ["-qmp", f"unix:{self.folder}/{name},server=on,wait=off"]
         words += ["-chardev", f"socket,id=g,path={self.folder}/gdb,server=on,wait=off", "-gdb", "chardev:g"]
         words += ["-S"]
-        self._child = spawn(words, stderr_path=self.folder / "qemu.log")
+        fds = [uart.uart.fileno() for uart in self._uarts]
+        self._child = spawn(words, stderr_path=self.folder / "qemu.log", pass_fds=fds)
+        for uart in self._uarts:
+            uart.start()
         if not wait_until((self.folder / "gdb").exists, 20.0) or self._child.poll() is not None:
             self.power_off()
             raise RuntimeError(f"QEMU did not start: {(self.folder / 'qemu.log').read_text()}")
-        self.ports = self._listening()
         # Written as a debugger would: what QEMU loads itself, it would load again at each reset.
         remote = GdbRemote(str(self.folder / "gdb"))
         remote.write_memory(_ITCM, _IDLE)
@@ -88,21 +91,6 @@ class StandInProbeBoard:
         remote.close()
         self._waker = UartWaker(self.folder / "wake")
 
-    def _listening(self) -> tuple[int, int]:
-        with socket.socket(socket.AF_UNIX) as control:
-            control.settimeout(10)
-            connect_when_up(control, self.folder / "qmp")
-            stream = control.makefile("rwb")
-            stream.readline()
-            for name in ("qmp_capabilities", "query-chardev"):
-                stream.write(json.dumps({"execute": name}).encode() + b"\n")
-                stream.flush()
-                while "return" not in (answer := json.loads(stream.readline())):
-                    pass
-        names = {entry["label"]: entry["filename"] for entry in answer["return"]}
-        first, second = (int(names[f"u{n}"].split(",")[0].rpartition(":")[2]) for n in (0, 1))
-        return first, second
-
     def power_off(self) -> None:
         """End it; memory is lost. Safe to call twice."""
         if self._child is not None:
@@ -111,5 +99,8 @@ class StandInProbeBoard:
         if self._waker is not None:
             self._waker.stop()
             self._waker = None
+        for uart in self._uarts:
+            uart.stop()
+        self._uarts = []
         for name in ("gdb", "qmp", "wake"):
             (self.folder / name).unlink(missing_ok=True)
