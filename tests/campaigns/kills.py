@@ -2,11 +2,12 @@
 
 Each kill: a session on a board (``--kinds``; real boards' kinds through their simulators) gets SIGKILL, SIGTERM, SIGINT
 or SIGHUP at a moment between its start and its usual end. Then must hold: no process of it is left after ``--limit``
-seconds, no lock is held, no file lies outside the run's folder, the state folder can be read and names the same board,
-and (each ``--next``-th time) the next session passes. Needs the built reference firmware and QEMU. Exit status 0:
-nothing found; 1: findings, each with the number of the kill; the same seed gives the same signals and moments (as
-parts of a usual run). A line is printed after each kill, and a finding when it is found, so that a campaign that is
-stopped has said how far it came; ``--minutes`` ends it by itself.
+seconds, no lock is held, no file lies outside the run's folder, no record says "passed" of tests that reached no end,
+the state folder can be read and names the same board, and (each ``--next``-th time) the next session passes. Needs the
+built reference firmware and QEMU. Exit status 0: nothing found; 1: findings, each with the number of the kill; the same
+seed gives the same signals and moments (as parts of a usual run). A session that ended before its moment is not
+counted. A line is printed after each kill, and a finding when it is found, so that a campaign that is stopped has said
+how far it came; ``--minutes`` ends it by itself.
 
 Most of a short session are its imports, where there is little to leave behind. So sessions are forked from a process
 that has imported already (`tests.warm`), and the moments fall where a board is held; each ``--cold``-th kill meets a
@@ -47,10 +48,11 @@ _MODULES: Final = (
     "tfm_harness.parity.model_info", "tfm_harness.stimulus.player", "tfm_harness.stimulus.qmp", "tflite", "tomllib",
 )  # fmt: skip
 """What sessions on these boards import beside the usual."""
+TEST_COUNT: Final = 31
 TESTS: Final = """
 import pytest
 
-@pytest.mark.parametrize("n", range(6))
+@pytest.mark.parametrize("n", range(30))
 def test_it_serves(device, n):
     assert device.describe()
 
@@ -199,19 +201,21 @@ class Campaign:
         self.folder = folder
         self.limit = limit
         self.findings: list[str] = []
+        self.patience = max(limit, 10.0)
         self.slowest = 0.0
-        self.too_late = 0
         self._board = board
         self._token = f"campaign-{os.getpid()}-{kind}"
-        self._forks = WarmServer(self._environment(), _MODULES)
+        self._forks = WarmServer(self.environment(), _MODULES)
         self.work = folder / "work"
         for name in ("work", "tmp", "home", "state", "locks"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         (self.work / "test_it.py").write_text(TESTS)
         (self.work / "pytest.ini").write_text("[pytest]\n")
+        self._tests = TEST_COUNT
+        self._records: set[Path] = set()
         self._identity: dict[str, bytes] = {}
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """Every process of a session has the campaign's mark in its PATH, which even bare environments keep."""
         environment = {
             **os.environ,
@@ -231,8 +235,8 @@ class Campaign:
         words = ["-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *self._board.options]
         with (self.folder / "session.log").open("wb") as log:
             if cold:
-                return _Started(words, self.work, self._environment(), log.fileno())
-            return _Forked(self._forks, words, self.work, self._environment(), log.fileno())
+                return _Started(words, self.work, self.environment(), log.fileno())
+            return _Forked(self._forks, words, self.work, self.environment(), log.fileno())
 
     def close(self) -> None:
         """End what forks."""
@@ -265,31 +269,30 @@ class Campaign:
             said = (self.folder / "session.log").read_text(errors="replace")[-3000:]
             self.findings.append(f"{self.kind} {number}: the next run did not pass ({code}):\n{said}")
         took = time.monotonic() - began
-        self._check(number)
+        self.check(number)
         return took
 
-    def kill(self, number: int, how: signal.Signals, after: float, *, cold: bool) -> float:
-        """One session, killed; the moment, or when it ended if that was before."""
-        began = time.monotonic()
+    def kill(self, number: int, how: signal.Signals, after: float, *, cold: bool) -> bool:
+        """One session, killed; False when it ended before."""
         session = self.start(cold=cold)
-        ended = after
+        killed = False
         try:
             session.wait(after)
-            self.too_late += 1
-            ended = time.monotonic() - began
         except TimeoutError:
+            killed = True
             session.signal(how)
             try:
                 session.wait(POLITE_END)
             except TimeoutError:
                 self.findings.append(f"{self.kind} kill {number}: {how.name} after {after:.2f} s did not end it")
                 session.end()
-        self._check(f"kill {number} ({how.name} after {after:.2f} s)")
-        return ended
+        self.check(f"kill {number} ({how.name} after {after:.2f} s)")
+        return killed
 
-    def _check(self, number: str) -> None:
+    def check(self, number: str) -> None:
+        """Look at what a session has left."""
         began = time.monotonic()
-        while (left := self.left()) and time.monotonic() - began < max(self.limit, 10.0):
+        while (left := self.left()) and time.monotonic() - began < self.patience:
             time.sleep(0.01)
         took = time.monotonic() - began
         self.slowest = max(self.slowest, took)
@@ -300,16 +303,33 @@ class Campaign:
             self.findings.append(f"{self.kind} {number}: still locked: {held}")
         strange = [str(path) for name in ("tmp", "home") for path in (self.folder / name).rglob("*") if path.is_file()]
         # pytest's own folder of temporary files; its next run cleans it up
-        strange = [path for path in strange if f"/tmp/pytest-of-{user_name(os.geteuid())}/" not in path]
+        own = f"{self.folder}/tmp/pytest-of-{user_name(os.geteuid())}/"
+        strange = [path for path in strange if not path.startswith(own)]
         usual = {"runs", "test_it.py", "pytest.ini", "__pycache__"}
         strange += [str(path) for path in self.work.iterdir() if path.name not in usual]
         if strange:
             self.findings.append(f"{self.kind} {number}: outside the run's folder: {strange}")
+        self._check_records(number)
         self._check_state(number)
 
     def _uses(self) -> list[BoardUse]:
         os.environ["TFM_HARNESS_LOCK_DIR"] = str(self.folder / "locks")
         return [*list_boards(self.folder / "state"), *list_host()]
+
+    def _check_records(self, number: str) -> None:
+        """What a record says is true of the tests in it; looked at once each."""
+        for path in set(self.work.glob("runs/*/run.json")) - self._records:
+            self._records.add(path)
+            try:
+                record = json.loads(path.read_text())
+            except ValueError:
+                self.findings.append(f"{self.kind} {number}: {path.parent.name}/run.json is not whole")
+                continue
+            ended = [test for test in record["tests"] if test.get("outcome", "passed") == "passed"]
+            if record["verdict"] == "passed" and not len(ended) == len(record["tests"]) == self._tests:
+                self.findings.append(
+                    f"{self.kind} {number}: {path.parent.name} says passed, and {len(ended)} of {self._tests} passed"
+                )
 
     def _check_state(self, number: str) -> None:
         """What is kept of a board is whole, and stays the same board."""
@@ -369,16 +389,18 @@ def _kills(campaign: Campaign, share: int, chance: random.Random, plan: Plan, ov
     usual = {True: campaign.clean("clean run"), False: 0.0}
     campaign.clean("first fork", cold=False)  # with the imports of what forks
     usual[False] = campaign.clean("clean fork", cold=False)
-    told = 0
-    for number in range(1, share + 1):
+    told = early = 0
+    while (number := sum(counts.values())) < share and time.monotonic() < over:
         how = SIGNALS[chance.randrange(len(SIGNALS))]
-        counts[how.name] += 1
+        number += 1
         cold = number % plan.cold == 0
         after = chance.random() * usual[cold]
-        if campaign.kill(number, how, after, cold=cold) < after:  # the host is less busy than when it was measured
+        if not campaign.kill(number, how, after, cold=cold):  # the host is less busy than when a run was measured
             usual[cold] *= 0.8
-        last = number == share or time.monotonic() > over
-        if number % plan.each == 0 or last:
+            early += 1
+            continue
+        counts[how.name] += 1
+        if number % plan.each == 0 or number == share or time.monotonic() > over:
             usual[cold] = campaign.clean(f"kill {number}", cold=cold)
         print(
             f"{campaign.kind}: {number} of {share} kills, {how.name} after {after:.2f} s"
@@ -388,12 +410,10 @@ def _kills(campaign: Campaign, share: int, chance: random.Random, plan: Plan, ov
         for finding in campaign.findings[told:]:
             print(finding, flush=True)
         told = len(campaign.findings)
-        if last:
-            break
     said = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
     print(
-        f"{campaign.kind}: {sum(counts.values())} kills ({said}; {campaign.too_late} came after the end), seed "
-        f"{plan.seed}, a run takes {usual[True]:.1f} s, {usual[False]:.1f} s forked; {told} findings; "
+        f"{campaign.kind}: {sum(counts.values())} kills ({said}), seed {plan.seed}, {early} sessions ended before; "
+        f"a run takes {usual[True]:.1f} s, {usual[False]:.1f} s forked; {len(campaign.findings)} findings; "
         f"the last process was gone after {campaign.slowest:.2f} s at most",
         flush=True,
     )
