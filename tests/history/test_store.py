@@ -138,11 +138,31 @@ def test_gate_over_the_store(store: BaselineStore) -> None:
 # --- faults ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("url", ["nonsense://x", "postgresql+nodriver://x/y", "sqlite+://", "://"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nonsense://x", "postgresql+nodriver://x/y", "sqlite+://", "://", "http://[::1", "postgresql://u@h:x/d",
+        "sqlite:///a%00b", "sqlite:///x?timeout=abc", "sqlite:///x?check_same_thread=zz", "sqlite:///\udcff", "\udcff",
+        "sqlite:///x?cached_statements=99999999999999999999",
+    ],
+)  # fmt: skip
 def test_bad_urls_are_the_users(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
         BaselineStore(url)
     assert caught.value.kind == "store-url"
+
+
+@pytest.mark.parametrize("name", ["50%25", "a?b=1", "a#b", "a%00b", "a b+c", "é;&:@", "token=%41"])
+def test_a_path_may_hold_what_means_something_in_a_url(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for given in (str(folder / "one"), "two", default_url(folder)):
+        BaselineStore(given).close()
+    assert sorted(path.name for path in folder.iterdir()) == ["one", "store.sqlite", "two"]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_unreachable_server_hides_its_password(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy import URL, Connection, create_engine, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -47,7 +47,29 @@ def default_url(state_dir: Path | None = None) -> str:
         state_dir = state_folder.state_dir(os.environ.get("TFM_HARNESS_STATE_DIR", ""))
     place = state_dir.resolve() / "store.sqlite"
     older = place.with_name("baseline.sqlite")
-    return f"sqlite:///{older if older.exists() and not place.exists() else place}"
+    return _file_url(str(older if older.exists() and not place.exists() else place))
+
+
+def _file_url(path: str) -> str:
+    """The URL of an SQLite file. A path may hold what means something in a URL (``%``, ``?``, ``#``).
+
+    Raises:
+        ConfigError: the path is no text.
+    """
+    try:
+        return URL.create("sqlite", database=path).render_as_string(hide_password=False)
+    except UnicodeError as exc:
+        raise _wrong_url(exc) from exc
+
+
+def _wrong_url(exc: Exception) -> ConfigError:
+    return ConfigError(
+        "the store's URL cannot be used",
+        kind="store-url",
+        expected="a path, sqlite:///path or postgresql://user@host/database",
+        seen=f"{type(exc).__name__}: {exc}",
+        hint="PostgreSQL needs the extra: pip install 'tfm-harness[postgresql]'",
+    )
 
 
 class Database:
@@ -67,7 +89,7 @@ class Database:
 
     def __init__(self, url: str | None = None) -> None:
         words = url or default_url()
-        self.url = words if "://" in words else f"sqlite:///{words}"
+        self.url = words if "://" in words else _file_url(words)
         self.shown = hide_secrets(self.url)
         try:
             parsed = make_url(self.url)
@@ -82,14 +104,8 @@ class Database:
             # Without a pool no connection, and so no lock, outlives the operation that needed it.
             pool = {} if in_memory else {"poolclass": NullPool}
             self.engine = create_engine(parsed, connect_args=waits, **pool)
-        except (ArgumentError, ImportError, SQLAlchemyError) as exc:
-            raise ConfigError(
-                "the store's URL cannot be used",
-                kind="store-url",
-                expected="a path, sqlite:///path or postgresql://user@host/database",
-                seen=f"{type(exc).__name__}: {exc}",
-                hint="PostgreSQL needs the extra: pip install 'tfm-harness[postgresql]'",
-            ) from exc
+        except (ArgumentError, ImportError, SQLAlchemyError, ValueError) as exc:  # ValueError: a port that is no number
+            raise _wrong_url(exc) from exc
         except OSError as exc:
             raise self.failed(exc) from exc
         for attempt in range(_ATTEMPTS):
@@ -148,9 +164,16 @@ class Database:
             "(--store or TFM_HARNESS_STORE)",
         )
 
+    def _connect(self) -> Connection:
+        """The first connection: only now does a driver look at the URL's parts."""
+        try:
+            return self.engine.connect()
+        except (TypeError, ValueError, ArithmeticError) as exc:
+            raise _wrong_url(exc) from exc
+
     def _prepare(self) -> None:
         """Bring the tables to the newest version."""
-        with self.guard(), self.engine.connect() as connection:
+        with self.guard(), self._connect() as connection:
             if self._version(connection) == NEWEST:
                 return
             connection.rollback()
