@@ -15,7 +15,7 @@ from tfm_harness.config.plain_yaml import PlainLoader
 from tfm_harness.config.result_profile import read_result_profile
 from tfm_harness.console_suites.transcripts import judge_file
 from tfm_harness.errors import ConfigError
-from tfm_harness.files import open_file, read_file, whole_file
+from tfm_harness.files import expanded, home, open_file, read_file, resolved, whole_file
 from tfm_harness.parity.inputs import load_inputs
 from tfm_harness.parity.model_info import parse_model
 from tfm_harness.parity.replay import load_failure
@@ -130,3 +130,31 @@ def test_a_file_is_written_whole_or_stays_as_it_was(tmp_path: Path) -> None:
     with pytest.raises(TypeError), whole_file(path, ".a-") as out:
         out.writelines([b"second", None])  # type: ignore[list-item]
     assert [(each.name, each.read_bytes()) for each in path.parent.iterdir()] == [("a", b"first")]
+
+
+def test_a_loop_of_links_is_told_by_what_opens_it(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    assert resolved(loop).name == "loop"
+    with pytest.raises(OSError, match="symbolic links"):
+        read_file(resolved(loop), 10)
+
+
+def test_links_and_dots_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link").symlink_to("a")
+    monkeypatch.chdir(tmp_path)
+    assert resolved(Path("link/../link/x")) == tmp_path.resolve() / "a" / "x"
+
+
+def test_a_home_that_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/somewhere")
+    assert expanded(Path("~/x")) == Path("/somewhere/x")
+    assert home() == Path("/somewhere")
+    with pytest.raises(ConfigError) as caught:
+        expanded(Path("~nobody-of-this-name/x"))
+    assert caught.value.kind == "no-home"
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", dict[int, object]().__getitem__)  # a user without an entry
+    with pytest.raises(ConfigError):
+        home()

@@ -17,15 +17,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tfm_harness.errors import InfrastructureError
+from tfm_harness.errors import ConfigError, InfrastructureError
 
 __all__ = [
     "IMAGE_LIMIT",
     "KEY_LIMIT",
     "MODEL_LIMIT",
     "TEXT_LIMIT",
+    "expanded",
+    "home",
     "open_file",
     "read_file",
+    "resolved",
     "whole_file",
     "write_file",
 ]
@@ -41,6 +44,36 @@ IMAGE_LIMIT: Final = 256 << 20
 
 
 _PIECE: Final = 1 << 20
+
+
+def resolved(path: Path) -> Path:
+    """The path from the root on, links followed.
+
+    A loop of links raises nothing, unlike in `Path.resolve` of Python before 3.13: whatever opens the path says so.
+    """
+    return Path(os.path.realpath(path))
+
+
+def expanded(path: Path) -> Path:
+    """The path with ``~`` and ``~user`` replaced.
+
+    Raises:
+        ConfigError: kind ``no-home``: there is no such user, or nothing says where the home is.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ConfigError(
+            "a home folder is not known",
+            kind="no-home",
+            seen=f"{error} ({path})",
+            hint="set HOME, or write the path from the root on",
+        ) from error
+
+
+def home() -> Path:
+    """The user's home folder. Raises as `expanded` does."""
+    return expanded(Path("~"))
 
 
 def open_file(path: Path, limit: int | None = None) -> io.BufferedReader:

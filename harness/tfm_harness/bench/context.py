@@ -8,6 +8,7 @@ from pathlib import Path
 from tfm_harness.boards.base import RunContext
 from tfm_harness.config.state_folder import state_dir
 from tfm_harness.errors import InfrastructureError
+from tfm_harness.files import resolved
 
 __all__ = ["make_context"]
 
@@ -38,7 +39,7 @@ def make_context(
     states = state_dir(state)
     try:
         folder = folder if run_dir else _fresh(folder)
-        whole = folder.resolve()
+        whole = resolved(folder)
         folder = whole / worker if worker else whole
         folder.mkdir(parents=True, exist_ok=True)
         states.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from tfm_harness.files import resolved
+
 __all__ = ["claim", "claimed_by", "host_folder", "is_current", "make_folder", "open_lock_file", "user_name"]
 
 _SHARED: Final = 0o1777
@@ -106,7 +108,7 @@ def is_current(fd: int, path: Path) -> bool:
 
 
 def _address(path: Path) -> bytes:
-    name = hashlib.sha256(os.fsencode(path.parent.resolve() / path.name)).hexdigest()[:40]
+    name = hashlib.sha256(os.fsencode(resolved(path.parent) / path.name)).hexdigest()[:40]
     return b"\0tfm-harness/" + name.encode()
 
 

@@ -13,6 +13,7 @@ from tfm_harness.cli.badge import add_badge
 from tfm_harness.cli.endorsements import add_appraise, add_corim
 from tfm_harness.cli.timestamp import add_make_options, add_timestamp, authorities, stamper
 from tfm_harness.errors import ConfigError, HarnessError
+from tfm_harness.files import resolved
 from tfm_harness.findings import Policy
 from tfm_harness.safe_text import safe_json
 
@@ -138,7 +139,7 @@ def _make(args: argparse.Namespace) -> int:
     from tfm_harness.evidence.make import make_whole_bundle
 
     run_dir = args.run_dir.parent if args.run_dir.name == "run.json" else args.run_dir
-    output = args.output or run_dir.with_name(run_dir.resolve().name + ".evidence")
+    output = args.output or run_dir.with_name(resolved(run_dir).name + ".evidence")
     signers, public = _signers(args, output)
     run = make_whole_bundle(run_dir, signers, output, leave_out=args.leave_out, stamp=stamper(args))
     if public is not None:

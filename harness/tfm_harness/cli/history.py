@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tfm_harness.cli.history_show import add_options, show
 from tfm_harness.errors import ConfigError, HarnessError
+from tfm_harness.files import resolved
 from tfm_harness.safe_text import safe, safe_json
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def _import(database: Database, args: argparse.Namespace) -> int:
                 wrong.append(error)
                 print(error, file=sys.stderr)  # noqa: T201 - a command line tool prints
             else:
-                yield record, str((path if path.is_dir() else path.parent).resolve())
+                yield record, str(resolved(path if path.is_dir() else path.parent))
 
     new = 0
     for kept in keep_runs(database, records(), night=args.night):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tfm_harness.bundled import bundled
 from tfm_harness.errors import ConfigError
-from tfm_harness.files import IMAGE_LIMIT, read_file
+from tfm_harness.files import IMAGE_LIMIT, read_file, resolved
 
 __all__ = ["add_parser", "project_files", "run"]
 
@@ -184,7 +184,7 @@ def _differs(path: Path, data: bytes) -> bool:
 def _say(args: argparse.Namespace) -> None:
     cd = "" if args.folder == Path() else f"  cd {args.folder}\n"
     print(  # noqa: T201 - a command line tool prints
-        f"A project is in {args.folder.resolve()}.\n"
+        f"A project is in {resolved(args.folder)}.\n"
         f"  targets/{args.target}.yaml          your board; now the emulated MPS3 AN547\n"
         f"  fw_builds/{args.build}/build.yaml   your firmware; now a copy of the reference firmware\n"
         f"  suites/{args.suite}/test_first.py   your tests\n"

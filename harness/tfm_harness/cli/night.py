@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfm_harness.errors import ConfigError
+from tfm_harness.files import resolved
 
 if TYPE_CHECKING:
     from tfm_harness.config.farm import Farm
@@ -126,7 +127,7 @@ def _store_url(args: argparse.Namespace, farm: Farm) -> str:
     base = (
         Path.cwd() if args.store or farm.document is None or farm.document.path is None else farm.document.path.parent
     )
-    return str((base / url).resolve())
+    return str(resolved(base / url))
 
 
 def _new(opened: OpenedFarm, book: Book) -> Night:
@@ -202,7 +203,7 @@ def _begin(opened: OpenedFarm, book: Book, digest: str) -> tuple[Night, Path]:
 
     while True:
         night = _new(opened, book)
-        folder = opened.farm.results.resolve() / night.name
+        folder = resolved(opened.farm.results) / night.name
         try:
             folder.mkdir(parents=True)
             break
@@ -230,9 +231,9 @@ def _go_on(args: argparse.Namespace, opened: OpenedFarm, book: Book, digest: str
     from tfm_harness.farm.runner import keep
     from tfm_harness.farm.storage import load_night
 
-    results = opened.farm.results.resolve()
+    results = resolved(opened.farm.results)
     given = Path(args.resume)
-    folder = newest_night(results) if not args.resume else given.resolve() if given.is_dir() else results / args.resume
+    folder = newest_night(results) if not args.resume else resolved(given) if given.is_dir() else results / args.resume
     events = read_journal(folder)
     header = events[0]
     assert isinstance(header, Header)  # noqa: S101 - read_journal has seen to it

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfm_harness.errors import ConfigError, InfrastructureError
-from tfm_harness.files import MODEL_LIMIT, read_file
+from tfm_harness.files import MODEL_LIMIT, read_file, resolved
 from tfm_harness.safe_text import safe_json
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _packed(args: argparse.Namespace, failure: Failure, engine: ReferenceEngine,
 
     path = _model_path(args, failure)
     try:
-        packed = pack_again(model, str(path.resolve().parent), failure.context["onnx"])
+        packed = pack_again(model, str(resolved(path).parent), failure.context["onnx"])
     except ValueError as error:
         raise ConfigError("the failure's formats cannot be read", kind="replay-file", seen=str(error),
                           where=str(args.file)) from error  # fmt: skip

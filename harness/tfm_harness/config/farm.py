@@ -20,9 +20,10 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from tfm_harness.config.fields import ConfigPath, Name, Strict
+from tfm_harness.config.fields import ConfigPath, Name, Strict, resolve
 from tfm_harness.config.loading import validate
 from tfm_harness.config.positions import Document, read
+from tfm_harness.files import resolved
 from tfm_harness.findings import Policy
 
 __all__ = ["SCHEDULER", "BuildSource", "Duration", "EngineConfig", "Farm", "FarmPool", "Golden", "Limits", "load_farm"]
@@ -55,8 +56,7 @@ Duration = Annotated[
 def _named(value: object, info: ValidationInfo) -> object:
     """A path is meant from the farm file's folder; a bare name is looked up where `run` looks."""
     if isinstance(value, str) and (os.sep in value or value.endswith((".yaml", ".yml"))):
-        base = (info.context or {}).get("base")
-        return str((Path(base) / Path(value).expanduser()).resolve()) if base is not None else value
+        return str(resolve(Path(value), info)) if (info.context or {}).get("base") is not None else value
     return value
 
 
@@ -201,7 +201,7 @@ def load_farm(path: Path) -> Farm:
     """
     document = read(path)
     farm = validate(
-        Farm, {"name": path.stem, "results": "nights", **document.data}, document, path.resolve().parent,
+        Farm, {"name": path.stem, "results": "nights", **document.data}, document, resolved(path).parent,
         kind="farm-invalid", what="farm file",
     )  # fmt: skip
     farm._document = document  # noqa: SLF001 - the loader is the model's other half

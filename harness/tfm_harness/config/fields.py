@@ -64,7 +64,7 @@ def _hex(value: object) -> object:
     return value
 
 
-def _resolve(path: Path, info: ValidationInfo) -> Path:
+def resolve(path: Path, info: ValidationInfo) -> Path:
     base = (info.context or {}).get("base")
     if base is None:
         return path
@@ -93,7 +93,7 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 HexBytes = Annotated[bytes, BeforeValidator(_hex), WithJsonSchema({"type": "string", "pattern": "^([0-9a-fA-F]{2})*$"})]
 """Bytes written as hexadecimal text."""
 
-ConfigPath = Annotated[Path, AfterValidator(_resolve)]
+ConfigPath = Annotated[Path, AfterValidator(resolve)]
 """A path; relative ones are meant from the folder of the file that names them."""
 
 NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"

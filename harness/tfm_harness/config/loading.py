@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +21,7 @@ from tfm_harness.config.positions import Document, read
 from tfm_harness.config.problems import Problem, fail, nearest, problems_of
 from tfm_harness.config.target import TargetBase
 from tfm_harness.errors import ConfigError
-from tfm_harness.files import IMAGE_LIMIT, KEY_LIMIT
+from tfm_harness.files import IMAGE_LIMIT, KEY_LIMIT, expanded, home, resolved
 
 __all__ = [
     "build_names",
@@ -39,15 +40,22 @@ _PACKAGE: Final = Path(__file__).resolve().parent.parent
 
 
 def user_config_dir() -> Path:
-    """``$XDG_CONFIG_HOME/tfm-harness``, by default ``~/.config/tfm-harness``."""
+    """``$XDG_CONFIG_HOME/tfm-harness``, by default ``~/.config/tfm-harness``.
+
+    Raises:
+        ConfigError: the user has no home.
+    """
     base = os.environ.get("XDG_CONFIG_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".config") / "tfm-harness"  # noqa: PTH117 - "" allowed
+    return (Path(base) if os.path.isabs(base) else home() / ".config") / "tfm-harness"  # noqa: PTH117 - "" allowed
 
 
 def _places(folder: str, search: Sequence[Path]) -> list[Path]:
     bundled = [_PACKAGE / "_bundled" / folder, _PACKAGE.parents[1] / folder]
-    places = [Path.cwd() / folder, *search, user_config_dir() / folder, *bundled]
-    return list(dict.fromkeys(place.resolve() for place in places))
+    own: list[Path] = []
+    with contextlib.suppress(ConfigError):  # no home: nothing of the user's own
+        own = [user_config_dir() / folder]
+    places = [Path.cwd() / folder, *search, *own, *bundled]
+    return list(dict.fromkeys(resolved(place) for place in places))
 
 
 def target_names(search: Sequence[Path] = ()) -> dict[str, Path]:
@@ -76,7 +84,7 @@ def build_names(search: Sequence[Path] = ()) -> dict[str, Path]:
 
 def _find(what: str, wanted: str | Path, names: Mapping[str, Path]) -> Path:
     text = str(wanted)
-    path = Path(wanted).expanduser()
+    path = expanded(Path(wanted))
     if path.is_dir() and (path / "build.yaml").is_file() and what == "build":
         return path / "build.yaml"
     if isinstance(wanted, Path) or os.sep in text or path.suffix in {".yaml", ".yml"}:
@@ -155,7 +163,7 @@ def load_target(wanted: str | Path, *, search: Sequence[Path] = ()) -> TargetBas
                    hint=f"kinds: {', '.join(sorted(kinds()))}")  # fmt: skip
     model = config_model(kind, document.where(("kind",)))
     target = validate(
-        model, {"name": path.stem, **document.data}, document, path.resolve().parent,
+        model, {"name": path.stem, **document.data}, document, resolved(path).parent,
         kind="target-invalid", what="target",
     )  # fmt: skip
     target._document = document  # noqa: SLF001 - the loader is the model's other half
@@ -179,9 +187,9 @@ def load_build(
     """
     path = _find("build", wanted, build_names(search))
     document = read(path)
-    stem = path.resolve().parent.name if path.name == "build.yaml" else path.stem
+    stem = resolved(path).parent.name if path.name == "build.yaml" else path.stem
     build = validate(
-        Build, {"name": stem, **document.data}, document, path.resolve().parent, kind="build-invalid", what="build"
+        Build, {"name": stem, **document.data}, document, resolved(path).parent, kind="build-invalid", what="build"
     )
     build._document = document  # noqa: SLF001 - the loader is the model's other half
     refuse_vain_waivers(build, document, harness_checks())

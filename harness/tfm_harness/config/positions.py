@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 import yaml
 
 from tfm_harness.errors import ConfigError
-from tfm_harness.files import open_file
+from tfm_harness.files import open_file, resolved
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "Document", "Position", "parse", "read"]
 
@@ -248,11 +248,11 @@ def read(path: Path) -> Document:
             where=f"{shown}:{line}",
             seen=f"byte 0x{raw[error.start]:02x} at offset {error.start}",
         ) from error
-    return replace(parse(text, shown), path=path.resolve())
+    return replace(parse(text, shown), path=resolved(path))
 
 
 def _short(path: Path) -> str:
     try:
-        return str(path.resolve().relative_to(Path.cwd()))
+        return str(resolved(path).relative_to(Path.cwd()))
     except (ValueError, OSError):
         return str(path)

@@ -19,6 +19,7 @@ from sqlalchemy.pool import NullPool
 
 from tfm_harness.config import state_folder
 from tfm_harness.errors import ConfigError, InfrastructureError
+from tfm_harness.files import resolved
 from tfm_harness.safe_text import hide_secrets
 
 __all__ = ["NEWEST", "Database", "default_url"]
@@ -45,7 +46,7 @@ def default_url(state_dir: Path | None = None) -> str:
         return url
     if state_dir is None:
         state_dir = state_folder.state_dir(os.environ.get("TFM_HARNESS_STATE_DIR", ""))
-    place = state_dir.resolve() / "store.sqlite"
+    place = resolved(state_dir) / "store.sqlite"
     older = place.with_name("baseline.sqlite")
     return _file_url(str(older if older.exists() and not place.exists() else place))
 

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, Table, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from tfm_harness.files import resolved
 from tfm_harness.history import tables as t
 from tfm_harness.history.database import Database
 from tfm_harness.history.names import clean, firmware_of, night_of, started_of, test_name
@@ -56,7 +57,7 @@ def import_run(database: Database, path: Path, *, night: str = "") -> Kept:
         InfrastructureError: kind ``store-failed``.
     """
     folder = path if path.is_dir() else path.parent
-    return keep_run(database, load_run(path), folder=str(folder.resolve()), night=night)
+    return keep_run(database, load_run(path), folder=str(resolved(folder)), night=night)
 
 
 def keep_run(database: Database, record: RunRecord, *, folder: str = "", night: str = "") -> Kept:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from tfm_harness.files import resolved
 from tfm_harness.importer.model import Import, ImportedImageEntry, Value
 
 __all__ = ["render"]
@@ -22,7 +23,7 @@ def render(result: Import, folder: Path) -> str:
         result: the import.
         folder: where the file will be: paths are written relative to it.
     """
-    return "\n".join(_lines(result, folder.resolve())) + "\n"
+    return "\n".join(_lines(result, resolved(folder))) + "\n"
 
 
 def _lines(result: Import, folder: Path) -> Iterator[str]:

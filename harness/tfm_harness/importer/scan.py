@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfm_harness.errors import ConfigError
-from tfm_harness.files import open_file
+from tfm_harness.files import open_file, resolved
 
 __all__ = ["MAX_FILE", "Found", "digest", "scan"]
 
@@ -65,7 +65,7 @@ def scan(roots: Sequence[Path]) -> Found:
     Raises:
         ConfigError: kind ``import-path`` (not a readable folder) or ``import-too-large``.
     """
-    found = Found(roots=tuple(root.resolve() for root in roots))
+    found = Found(roots=tuple(resolved(root) for root in roots))
     seen: set[Path] = set()
     for root in found.roots:
         if not root.is_dir():

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from tfm_harness.csv_text import delimiter_of
 from tfm_harness.errors import ConfigError
-from tfm_harness.files import read_file
+from tfm_harness.files import read_file, resolved
 from tfm_harness.parity.model_info import ModelInfo
 from tfm_harness.parity.quantise import QuantisationRule, dequantise, quantise
 
@@ -146,7 +146,7 @@ def _samples(
     path = folder / words[0]
     if "\0" in words[0]:
         raise _error("a line of the data set's labels names no file", where, "a file's name", repr(words[0][:200]))
-    if not path.resolve().is_relative_to(folder.resolve()):
+    if not resolved(path).is_relative_to(resolved(folder)):
         raise _error("a line of the data set's labels names a file outside of its folder", where, str(folder), words[0])
     if windows is not None and path.suffix in TRACES:
         return _of_trace(words, label, path, where, windows)

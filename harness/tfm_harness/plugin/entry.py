@@ -76,6 +76,14 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     except InfrastructureError as error:
         pytest.exit(str(error), returncode=EXIT_BENCH)
+    except OSError as error:
+        from tfm_harness.plugin.net import refused
+
+        pytest.exit(str(refused(error)), returncode=EXIT_BENCH)
+    except Exception as error:  # noqa: BLE001 - without the pages of pytest's INTERNALERROR
+        from tfm_harness.plugin.net import EXIT_BUG, bug_of
+
+        pytest.exit(str(bug_of(error, "pytest_configure")), returncode=EXIT_BUG)
 
 
 @pytest.hookimpl(wrapper=True)

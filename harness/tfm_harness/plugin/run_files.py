@@ -8,7 +8,7 @@ from typing import Literal
 
 from tfm_harness.bench.combination import TargetBuild
 from tfm_harness.config.build import Build
-from tfm_harness.files import open_file
+from tfm_harness.files import open_file, resolved
 from tfm_harness.report.record import FileEntry
 
 __all__ = ["build_files", "combination_files"]
@@ -65,6 +65,6 @@ def _entry(role: Role, name: str, path: Path) -> FileEntry | None:
                 size += len(block)
     except OSError:
         return None
-    whole = path.resolve()
+    whole = resolved(path)
     shown = whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole
     return FileEntry(role=role, name=name, path=str(shown), sha256=digest.hexdigest(), bytes=size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tfm_harness.files import resolved
 from tfm_harness.report.record import RunRecord
 
 __all__ = ["RunKeeper"]
@@ -39,4 +40,4 @@ class RunKeeper:
             from tfm_harness.report.harmless import harmless
 
             with Database(self._url) as database:
-                keep_run(database, harmless(record), folder=str(run_dir.resolve()))
+                keep_run(database, harmless(record), folder=str(resolved(run_dir)))

@@ -17,7 +17,7 @@ from typing import Final
 
 from tfm_harness.csv_text import TIME_COLUMN, NoCsvError, decimal, delimiter_of, read_csv_text
 from tfm_harness.errors import ConfigError
-from tfm_harness.files import open_file
+from tfm_harness.files import expanded, open_file
 from tfm_harness.stimulus.columns import MAX_ROWS, Trace
 
 __all__ = ["MAX_ROWS", "Trace", "load_trace", "ramp"]
@@ -50,7 +50,7 @@ def find_trace(wanted: str | Path) -> Path:
     Raises:
         ConfigError: kind ``trace-missing``.
     """
-    path = Path(wanted).expanduser()
+    path = expanded(Path(wanted))
     bundled = Path(__file__).parent / "traces"
     for candidate in (path, bundled / path):
         if candidate.is_file():

@@ -12,6 +12,7 @@ from tfm_harness.boards.supervisor import wait_until
 from tfm_harness.boards.tools import run_tool
 from tfm_harness.config.mps3 import DiskConfig
 from tfm_harness.errors import InfrastructureError
+from tfm_harness.files import resolved
 
 __all__ = ["Disk"]
 
@@ -44,7 +45,7 @@ class Disk:
             return None
         label = self._config.label
         link = self._dev / "by-label" / str(label)
-        by_label = link.resolve() if link.exists() else None
+        by_label = resolved(link) if link.exists() else None
         if self._config.usb_serial is None:
             if by_label is None:
                 raise self._missing()
@@ -55,7 +56,7 @@ class Disk:
         if not found:
             raise self._missing()
         # A card with a partition table is mounted by its partition.
-        return next((entry for entry in found if entry.name.endswith("-part1")), found[0]).resolve()
+        return resolved(next((entry for entry in found if entry.name.endswith("-part1")), found[0]))
 
     def _missing(self) -> InfrastructureError:
         folder = self._dev / "by-label"
@@ -71,7 +72,7 @@ class Disk:
 
     def _refuse_second(self, label: str, device: Path) -> None:
         links = list((self._dev / "by-id").glob("usb-*"))
-        own = {_whole(entry.name) for entry in links if entry.resolve() == device}
+        own = {_whole(entry.name) for entry in links if resolved(entry) == device}
         others = [entry.name for entry in links if _whole(entry.name) not in own and "V2M" in entry.name.upper()]
         if others:
             raise InfrastructureError(
@@ -103,7 +104,7 @@ class Disk:
             for line in self._mounts.read_text().splitlines():
                 before, _, after = line.partition(" - ")
                 source = after.split()[1] if len(after.split()) > 1 else ""
-                if source and device is not None and Path(source).resolve() == device:
+                if source and device is not None and resolved(Path(source)) == device:
                     return Path(before.split()[4].encode().decode("unicode_escape"))
         return None
 

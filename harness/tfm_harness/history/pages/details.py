@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from markupsafe import Markup
 
+from tfm_harness.files import resolved
 from tfm_harness.history.classify import wilson
 from tfm_harness.history.database import Database
 from tfm_harness.history.pages import links
@@ -262,9 +263,9 @@ def evidence_files(database: Database, row: RunRow) -> dict[str, Path]:
     wanted = ["report.html", "run.json", *Memory(database).transcripts(row.id)]
     found: dict[str, Path] = {}
     try:
-        root = folder.resolve()
+        root = resolved(folder)
         for name in wanted:
-            path = (folder / name).resolve()  # a transcript's absolute path stays what it is
+            path = resolved(folder / name)  # a transcript's absolute path stays what it is
             if path.is_relative_to(root) and path.is_file():
                 found["/".join(path.relative_to(root).parts)] = path
     except (OSError, ValueError, RuntimeError):
