@@ -512,6 +512,13 @@ WRONG_MODELS: list[tuple[str, Callable[[], Graph], Change, str]] = [
     ("addition of 3 and 2", add, tensor(2, shape=[3, 3], data=np.ones((3, 3), np.int8)), "SHAPE"),
     ("addition with a multiplier of 1", add, lambda g: (tensor(1, scale=2 * 2.0**-20)(g), tensor(0, scale=1.0)(g),
                                                         tensor(2, scale=1.0)(g)), "QUANT"),
+    ("matrix product with a dimension too many", dense, tensor(3, shape=[1, 4, 1]), "SHAPE"),
+    ("matrix product with a dimension too few", dense, tensor(3, shape=[4]), "SHAPE"),
+    ("mean with a dimension too many", mean, tensor(1, shape=[1, 2, 1]), "SHAPE"),
+    ("softmax with a dimension too many", soft, tensor(1, shape=[1, 4, 1]), "SHAPE"),
+    ("addition with a dimension too many", add, tensor(1, shape=[2, 3, 1]), "SHAPE"),
+    ("padding with a dimension too many", pad, tensor(1, shape=[4, 4, 1]), "SHAPE"),
+    ("shape operand with a dimension too few", reshape, tensor(1, shape=[3, 2, 1]), "SHAPE"),
 ]  # fmt: skip
 """Name, right model, change, the status of nn.h that names the reason."""
 
