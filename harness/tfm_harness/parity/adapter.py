@@ -20,6 +20,8 @@ class EngineAdapter(Protocol):
     Before it may judge anything, it must give the known answers of ``tfm_harness.parity.selftest`` bit for bit.
     A method that raises an exception refuses the model: nothing is then judged with it.
 
+    The class is made once, and each model is loaded and run in a fork of that process: start no thread before `load`.
+
     Attributes:
         record: ``{"version": ..., "resolver": ...}``: both stand in every result.
         partial: it runs some kinds of models only, and raises an exception for the others.
