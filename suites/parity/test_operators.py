@@ -112,7 +112,7 @@ SOME = pytest.param(range(1), id="some")
 MORE = pytest.param(range(1, 6), id="more", marks=pytest.mark.thorough)
 MOST_BYTES = 3000
 """Of an input: more does not fit into a message of the protocol."""
-QUICK_WIDE = 4
+QUICK_WIDE = 5
 """So many of the wide models are tried by the quick selection."""
 EVERY = 12
 """One of so many corners and wrong models is tried by the quick selection."""

@@ -67,6 +67,19 @@ def _dense(rows: int, depth: int, units: int, exponent: int) -> Graph:
     return _product(shapes, "FULLY_CONNECTED", {"activation": 0}, exponent=exponent)
 
 
+def _offset() -> Graph:
+    """Weights of one scale with a zero point, as only a matrix product may have them."""
+    return Graph(
+        [
+            Tensor([2, 77], 1.0, -7),
+            Tensor([9, 77], 0.5, -17, data=_weights(9, 9, 77)),
+            Tensor([9], 0.5, 0, "int32", _bias(9, 9)),
+            Tensor([2, 9], 2.0**10, 5),
+        ],
+        [Op("FULLY_CONNECTED", [0, 1, 2], [3], {"activation": 0})],
+    )
+
+
 def _add() -> Graph:
     """A sum of two whose steps differ by a power of two."""
     data = np.random.default_rng(11).integers(-128, 128, size=(1037,)).astype(np.int8)
@@ -98,6 +111,7 @@ WIDE: dict[str, Callable[[], Graph]] = {
     "matrix product of 3 rows of 131 into 67": lambda: _dense(3, 131, 67, 10),
     "depthwise convolution of 69 channels": lambda: _conv([1, 3, 11, 69], (3, 9), [1, 1, 3, 69], 9, multiplier=1),
     "depthwise convolution of 3 channels into 15": lambda: _conv([2, 9, 9, 3], (4, 1), [2, 6, 9, 15], 8, multiplier=5),
+    "matrix product of 77 whose weights have a zero point": _offset,
     "convolution with a window of 9 by 11, its rows spread": lambda: _conv(
         [1, 20, 24, 3], (9, 11), [1, 2, 14, 17], 11, dilation_h=2, stride_h=2
     ),
@@ -125,4 +139,4 @@ WIDE: dict[str, Callable[[], Graph]] = {
         "RESHAPE", Tensor([2, 5, 13, 23], 0.1, 4), Tensor([26, 115], 0.1, 4), [26, 115]
     ),
 }
-"""By name; the first four are those that a quick run tries."""
+"""By name; the first five are those that a quick run tries."""
