@@ -15,6 +15,7 @@ from tfm_harness.cli.completion import add_completers
 from tfm_harness.cli.unknown import refuse_unknown
 from tfm_harness.config.environment import check_environment
 from tfm_harness.errors import ConfigError, HarnessBug, HarnessError, InfrastructureError, Responsibility
+from tfm_harness.installation import missing_package
 from tfm_harness.plugin.options import OPTIONS
 from tfm_harness.version import __version__
 
@@ -159,7 +160,10 @@ def _tell(text: str, code: int) -> int:
 
 
 def _foreign(error: Exception) -> HarnessError:
-    """An unexpected exception, as an error of ours: the host's (a file, a disk, a port), else a bug."""
+    """An unexpected exception, as an error of ours: the host's (a package, a file, a disk, a port), else a bug."""
+    missing = missing_package(error)
+    if missing is not None:
+        return missing
     frames = traceback.extract_tb(error.__traceback__)[-4:]
     where = "\n".join(f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames)
     seen = f"{type(error).__name__}: {error}"[:500]

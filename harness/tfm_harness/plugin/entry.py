@@ -52,8 +52,9 @@ def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Gen
     except Exception as error:  # noqa: BLE001 - pytest has no net here, and Python would end with 1
         from tfm_harness.plugin.net import EXIT_BUG, bug_of
 
-        sys.stderr.write(f"{bug_of(error, 'pytest_load_initial_conftests')}\n")
-        raise SystemExit(EXIT_BUG) from None
+        told = bug_of(error, "pytest_load_initial_conftests")
+        sys.stderr.write(f"{told}\n")
+        raise SystemExit(EXIT_BENCH if isinstance(told, InfrastructureError) else EXIT_BUG) from None
     return result
 
 
@@ -83,7 +84,8 @@ def pytest_configure(config: pytest.Config) -> None:
     except Exception as error:  # noqa: BLE001 - without the pages of pytest's INTERNALERROR
         from tfm_harness.plugin.net import EXIT_BUG, bug_of
 
-        pytest.exit(str(bug_of(error, "pytest_configure")), returncode=EXIT_BUG)
+        told = bug_of(error, "pytest_configure")
+        pytest.exit(str(told), returncode=EXIT_BENCH if isinstance(told, InfrastructureError) else EXIT_BUG)
 
 
 @pytest.hookimpl(wrapper=True)

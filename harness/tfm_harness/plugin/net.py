@@ -18,6 +18,7 @@ import pytest
 from _pytest.outcomes import OutcomeException
 
 from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError
+from tfm_harness.installation import missing_package
 from tfm_harness.safe_text import safe
 from tfm_harness.version import __version__
 
@@ -29,8 +30,11 @@ _EXPECTED = (HarnessError, pytest.UsageError, OutcomeException, KeyboardInterrup
 TestHook = Callable[..., Generator[None, Any, Any]]
 
 
-def bug_of(error: BaseException, hook: str) -> HarnessBug:
-    """An exception that left a hook, as an error of ours."""
+def bug_of(error: BaseException, hook: str) -> HarnessError:
+    """An exception that left a hook, as an error of ours: a package that is not installed, else a bug."""
+    missing = missing_package(error)
+    if missing is not None:
+        return missing
     frames = traceback.extract_tb(error.__traceback__)[-4:]
     where = [f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames]
     return HarnessBug(

@@ -16,7 +16,7 @@ from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.boards.base import RunContext
 from tfm_harness.boards.locks import told_by
 from tfm_harness.bundled import SUITES
-from tfm_harness.errors import HarnessBug, HarnessError
+from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError
 from tfm_harness.parity.installed import installed_engine
 from tfm_harness.plugin import console_items, failure_text, junit, pool, share
 from tfm_harness.plugin.bench import REPORT, Bench
@@ -151,7 +151,7 @@ class HarnessPlugin:
         told = error if isinstance(error, HarnessError) else bug_of(error, hook)
         sys.stderr.write(f"{told}\n")
         if self._session is not None:
-            self._session.exitstatus = EXIT_BUG
+            self._session.exitstatus = EXIT_BENCH if told.kind == "package-missing" else EXIT_BUG
 
     def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Pytest gives up, or a test process of pytest-xdist did: no verdict, and no mere interruption."""
@@ -415,8 +415,9 @@ class HarnessPlugin:
         try:
             self._finish(session, exitstatus)
         except Exception as error:  # noqa: BLE001 - Python would end with 1, which is a verdict
-            self.trouble = str(bug_of(error, "pytest_sessionfinish"))
-            session.exitstatus = EXIT_BUG
+            told = bug_of(error, "pytest_sessionfinish")
+            self.trouble = str(told)
+            session.exitstatus = EXIT_BENCH if isinstance(told, InfrastructureError) else EXIT_BUG
 
     def _finish(self, session: pytest.Session, exitstatus: int) -> None:
         self._signals.ending()
