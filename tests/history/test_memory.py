@@ -18,6 +18,7 @@ from tfm_harness.history.issues import load_issues
 from tfm_harness.history.judged import durations, judge_night
 from tfm_harness.history.keep import keep_run
 from tfm_harness.history.queries import Memory
+from tfm_harness.history.summary import summary
 from tfm_harness.report.record import BoardEntry, CombinationEntry, FindingEntry, RunRecord, TestEntry
 from tfm_harness.report.storage import save_run
 
@@ -53,6 +54,15 @@ def judged(history: list[Seen], **options: Any) -> Any:
         ("pfef", "", "still failing", "n1", "n0"),
         ("pffp", "", "fixed", None, None),
         ("ffpp", "", "passed", None, None),
+        ("pffp", "AAAA", "flaky", None, None),  # nothing was mended: it is the same firmware
+        ("pffp", "ABBC", "fixed", None, None),
+        ("fp", "AA", "fixed", None, None),  # the test or the bench may have been mended
+        ("pfpf", "", "new failure", "n3", "n2"),
+        ("pfpfpf", "ABCDEF", "flaky", "n5", "n4"),
+        ("pfpfp", "ABCDE", "flaky", None, None),
+        ("pffpf", "AABBC", "new failure", "n4", "n3"),  # fixed, and broken again
+        ("pf..f", "AA..B", "still failing", "n1", "n0"),
+        ("pfeenf", "AABBBB", "still failing", "n1", "n0"),
         ("pfpf", "AAAA", "flaky", "n3", "n2"),
         ("pfpf", "ABCD", "new failure", "n3", "n2"),
         ("ppe", "", "infrastructure", None, None),
@@ -104,8 +114,8 @@ def test_one_board_that_goes_to_and_fro_is_flaky_whatever_the_others_say() -> No
 
 
 def test_what_the_bench_lost_on_one_board_hides_no_judgement_of_another() -> None:
+    assert judged([*story("pfp", board="a"), *story("pfe", board="b")]).kind == "fixed"
     lost = story("ppe", board="b")
-    assert judged([*story("pfp", board="a"), *lost]).kind == "fixed"
     assert judged([*story("ppf", board="a"), *lost]).kind == "new failure"
     assert judged([*story("ppe", board="a"), *lost]).kind == "infrastructure"
 
@@ -116,6 +126,50 @@ def test_one_board_with_two_outcomes_in_one_night_is_flaky() -> None:
     assert [one.kind for one in classify([replace(second, night="n1"), again])] == ["flaky"]
     elsewhere = replace(again, board="b")
     assert [one.kind for one in classify([replace(second, night="n1"), elsewhere])] == ["boards disagree"]
+
+
+def test_what_boards_disagreed_about_is_not_fixed_by_one_of_them() -> None:
+    failed, elsewhere = story("f", board="a", identities="A"), story("p", board="b", identities="A")
+    for identity in "AB":
+        again = story(".p", board="a", identities="." + identity)
+        assert judged([*failed, *elsewhere, *again]).kind == "passed"
+    assert judged([*failed, *story("f", board="b", identities="A"), *again]).kind == "fixed"
+
+
+def test_a_new_failure_with_the_firmware_of_before_says_so() -> None:
+    assert judged(story("ppf", identities="AAA")).same_firmware
+    assert not judged(story("ppf", identities="AAB")).same_firmware
+    assert not judged(story("ppf")).same_firmware, "not known"
+
+
+def with_checks(history: list[Seen], *checks: str) -> list[Seen]:
+    """The failures with the checks that failed, a night's separated by blanks."""
+    return [replace(one, checks=frozenset(words.split())) for one, words in zip(history, checks, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("checks", "kind", "says"),
+    [
+        (("", "a", "a"), "still failing", ()),
+        (("", "a b", "a"), "still failing", ()),
+        (("", "a", "a b"), "new failure", ("b",)),
+        (("", "a", "c b"), "new failure", ("b", "c")),
+        (("", "", "a"), "still failing", ()),  # it failed without a check before: no reason is known to be new
+        (("", "a", ""), "still failing", ()),
+    ],
+)
+def test_another_failure_does_not_hide_behind_an_old_one(
+    checks: tuple[str, ...], kind: str, says: tuple[str, ...]
+) -> None:
+    found = judged(with_checks(story("pff", identities="ABC"), *checks))
+    assert (found.kind, found.checks) == (kind, says)
+    assert found.first_bad is not None
+    assert found.first_bad.run == ("n2" if says else "n1")
+    known = judged(
+        with_checks(story("pff", identities="ABC"), *checks), issues=[KnownIssue(ticket="T", test="*", until=DAY)]
+    )
+    assert known.kind == ("new failure" if says else "known issue")
+    assert known.ticket == "T"
 
 
 def test_what_ran_only_before_is_no_part_of_tonight() -> None:
@@ -187,6 +241,78 @@ def test_nights_are_judged(database: Database) -> None:
     assert len(everything.tests) == 4
     earlier = judge_night(database, "2026-11-01")
     assert earlier.counts == {"new failure": 1, "passed": 3}, "what came later does not count"
+
+
+def named(run: RunRecord, combination: str) -> RunRecord:
+    """The run with another combination."""
+    return replace(
+        run,
+        combinations=tuple(
+            replace(one, name=combination, build=combination.rpartition("+")[2]) for one in run.combinations
+        ),
+        boards=tuple(replace(one, combination=combination) for one in run.boards),
+        tests=tuple(replace(one, combination=combination) for one in run.tests),
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "firmware", "kind"),
+    [
+        ("a|b+fw", "a|b|c+fw", "bb", "still failing"),  # a board was added to the pool
+        ("a|b|c+fw", "a|b+fw", "bb", "still failing"),
+        ("a|b+fw", "b|d+fw", "bb", "still failing"),  # a board was exchanged
+        ("a|b+fw", "a|b+other", "aa", "still failing"),  # the build was renamed
+        ("a|b+fw", "a|b+other", "bb", "new failure"),  # another name, other firmware: another build
+        ("a|b+fw", "c|d+fw", "aa", "new failure"),  # other boards
+    ],
+)
+def test_a_combination_that_is_named_anew_keeps_its_history(
+    database: Database, before: str, after: str, firmware: str, kind: str
+) -> None:
+    keep_run(database, named(record("r1", 21, "passed"), before))
+    keep_run(database, named(record("r2", 22, "failed"), before))
+    keep_run(database, named(record("r3", 23, "failed", identity=firmware), after))
+    (found,) = judge_night(database).tests
+    assert (found.kind, found.newest.combination) == (kind, after)
+    assert found.first_bad is not None
+    assert found.first_bad.run == ("r2" if kind == "still failing" else "r3")
+    keep_run(database, named(record("r4", 24, "passed", identity="cc"), after))
+    assert [one.kind for one in judge_night(database).tests] == ["fixed"]
+
+
+def test_a_combination_that_still_runs_gives_its_history_to_no_other(database: Database) -> None:
+    keep_run(database, named(record("r1", 21, "failed"), "a|b+fw"))
+    keep_run(database, named(record("r2", 22, "failed"), "a|b+fw"))
+    keep_run(database, named(record("r3", 22, "failed"), "a|b+copy"))
+    found = {one.newest.combination: one.kind for one in judge_night(database).tests}
+    assert found == {"a|b+fw": "still failing", "a|b+copy": "new failure"}
+
+
+def test_the_store_tells_another_reason(database: Database) -> None:
+    def failing(name: str, day: int, *checks: str) -> RunRecord:
+        run = record(name, day, "failed")
+        findings = tuple(FindingEntry(id=check, status="failed") for check in checks)
+        return replace(run, tests=(replace(run.tests[0], findings=findings),))
+
+    keep_run(database, failing("r1", 21, "dummy.key"))
+    keep_run(database, failing("r2", 22, "dummy.key"))
+    (found,) = judge_night(database).tests
+    assert (found.kind, found.checks) == ("still failing", ())
+    keep_run(database, failing("r3", 23, "dummy.key", "token.replayed"))
+    (found,) = judge_night(database).tests
+    assert (found.kind, found.checks) == ("new failure", ("token.replayed",))
+
+
+def test_a_flake_that_passes_again_is_not_fixed(database: Database) -> None:
+    for day, outcome in enumerate(("passed", "failed", "passed", "failed", "passed"), 21):
+        keep_run(database, record(f"r{day}", day, outcome))
+    (found,) = judge_night(database).tests
+    assert (found.kind, found.newest.outcome) == ("flaky", "passed")
+    assert found.rate is not None
+    assert found.rate[0] == 0.4
+    said = summary(database)
+    assert "## Flaky, and passed this time" in said
+    assert "Fixed" not in said
 
 
 def test_tests_that_were_left_out_on_purpose_are_not_missed(database: Database) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from tfm_harness.safe_text import safe_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tfm_harness.history.classify import Classified
     from tfm_harness.history.database import Database
     from tfm_harness.history.judged import Judged
@@ -87,7 +89,9 @@ def in_a_line(one: Classified) -> str:
         firmware = f" with {one.first_bad.firmware}" if one.first_bad.firmware else ""
         parts.append(f"since {one.first_bad.run}{firmware}")
     if one.last_good is not None:
-        parts.append(f"last good in {one.last_good.run}")
+        parts.append(f"last good in {one.last_good.run}{', with the same firmware' * one.same_firmware}")
+    if one.checks:
+        parts.append(f"failed before, and now for another reason too: {', '.join(one.checks)}")
     if one.rate is not None and one.kind == "flaky":
         share, low, high = one.rate
         parts.append(f"fails in {share:.0%} ({low:.0%} to {high:.0%})")
@@ -100,6 +104,14 @@ def in_a_line(one: Classified) -> str:
     return "; ".join(parts)
 
 
+def _by_board(outcomes: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Outcomes by board; a board that had several says all of them."""
+    found: dict[str, str] = {}
+    for board, outcome in outcomes:
+        found[board] = f"{found[board]}, {outcome}" if board in found else outcome
+    return found
+
+
 def _json(judged: Judged) -> str:
     plain = {
         "schema": "tfm-harness/history/2",
@@ -109,9 +121,10 @@ def _json(judged: Judged) -> str:
         "tests": [
             {
                 "test": one.newest.test, "combination": one.newest.combination, "class": one.kind,
-                "outcome": one.newest.outcome, "boards": dict(one.boards), "ticket": one.ticket,
+                "outcome": one.newest.outcome, "boards": _by_board(one.boards), "ticket": one.ticket,
                 "first_bad": {"run": one.first_bad.run, "firmware": one.first_bad.firmware} if one.first_bad else None,
                 "last_good": one.last_good.run if one.last_good else None,
+                "same_firmware": one.same_firmware, "new_reasons": list(one.checks),
                 "rate": list(one.rate) if one.rate else None,
             }
             for one in judged.tests

@@ -28,6 +28,8 @@ _JUDGED: Final = frozenset({"passed", "failed"})
 _BENCH: Final = frozenset({"error", "blocked"})
 _FLIPS: Final = 2
 """Changes between passed and failed under one firmware from which a test is called flaky."""
+_FLIPS_OVER_FIRMWARE: Final = 4
+"""Changes, whatever the firmware, from which it is: it broke and was well again twice. Three may be two defects."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +39,11 @@ class Seen:
     Attributes:
         started: when the run began, seconds since 1970.
         night: the night that the run belongs to; empty: the run is a night of its own.
-        identity: tells the firmware from every other; empty when it is not known.
+        identity: tells the firmware from every other; empty when it is not known, and then it is like no other.
         firmware: the firmware in words.
         outcome: as in the record.
         tries: how many tries came before it.
+        checks: the checks that failed.
         run_id: the run's number in the store.
     """
 
@@ -57,6 +60,7 @@ class Seen:
     kind: str = ""
     message: str = ""
     tries: int = 0
+    checks: frozenset[str] = frozenset()
     run_id: int = 0
 
 
@@ -92,8 +96,10 @@ class Classified:
         newest: tonight's outcome; of several boards, the worst one of those that could judge it.
         first_bad: the outcome with which the failure began; None when it does not fail.
         last_good: the last time it passed before that; None: never seen.
-        rate: share of failures under the newest firmware, with its 95 % interval; None without a judgement.
+        rate: share of failures under the newest firmware, with its 95 % interval; of a test that is flaky over several
+            firmwares, under all of them. None without a judgement.
         boards: (board, outcome) tonight.
+        checks: what failed for the first time in a test that has failed for other reasons before.
         ticket: of the known issue.
     """
 
@@ -103,7 +109,14 @@ class Classified:
     last_good: Seen | None = None
     rate: tuple[float, float, float] | None = None
     boards: tuple[tuple[str, str], ...] = ()
+    checks: tuple[str, ...] = ()
     ticket: str = ""
+
+    @property
+    def same_firmware(self) -> bool:
+        """Whether it failed with the very firmware with which it was good: what changed is not the firmware."""
+        first, good = self.first_bad, self.last_good
+        return first is not None and good is not None and bool(first.identity) and first.identity == good.identity
 
 
 def classify(
@@ -146,26 +159,73 @@ def _one(tonight: Sequence[Seen], before: Sequence[Seen], issues: Sequence[Known
     earlier = [one for one in before if one.outcome in _JUDGED]
     nights = _nights(earlier)
     failed_before = bool(nights) and any(one.outcome == "failed" for one in nights[-1])
-    plain = Classified(kind="passed", newest=newest, boards=boards)
-    if newest.outcome != "failed":
-        return replace(
-            plain,
-            kind=_without_failure(newest, issues, day, failed_before=failed_before),
-            ticket=_ticket(newest, issues, day),
-        )
+    plain = Classified(kind="passed", newest=newest, boards=boards, ticket=_ticket(newest, issues, day))
     judged = [*earlier, *(one for one in tonight if one.outcome in _JUDGED)]
-    same = [one for one in judged if one.identity == newest.identity]
+    if newest.outcome != "failed":
+        kind = _without_failure(newest, issues, day, failed_before=failed_before)
+        if kind != "fixed":
+            return replace(plain, kind=kind)
+        # It passes again: was anything mended?
+        rate = _flaky(judged, newest)
+        if rate is not None:
+            return replace(plain, kind="flaky", rate=rate)
+        return replace(plain, kind="fixed" if _agreed(nights[-1]) else "passed")
+    same = _same(judged, newest)
     rate = wilson(sum(one.outcome == "failed" for one in same), len(same))
     first_bad, last_good = _since(nights, newest)
     found = replace(plain, kind="new failure", rate=rate, first_bad=first_bad, last_good=last_good)
-    if ticket := _ticket(newest, issues, day):
-        return replace(found, kind="known issue", ticket=ticket)
-    if _flips(same) >= _FLIPS:
-        return replace(found, kind="flaky")
+    checks = _other_reasons(tonight, nights)
+    if checks:  # another failure in a test that failed before, known or not: it must not hide behind the old one
+        return replace(found, first_bad=newest, checks=checks)
+    if plain.ticket:
+        return replace(found, kind="known issue")
+    flaky = _flaky(judged, newest)
+    if flaky is not None:
+        return replace(found, kind="flaky", rate=flaky)
     passing = [one for one in tonight if one.outcome == "passed" and one.identity == newest.identity]
     if passing:
         return replace(found, kind="boards disagree")
     return replace(found, kind="still failing" if failed_before else "new failure")
+
+
+def _same(judged: Iterable[Seen], newest: Seen) -> list[Seen]:
+    """Outcomes of the same firmware. One that is not known is the same in its own night only."""
+    night = newest.night or newest.run
+    return [
+        one
+        for one in judged
+        if one.identity == newest.identity and (newest.identity or (one.night or one.run) == night)
+    ]
+
+
+def _flaky(judged: Sequence[Seen], newest: Seen) -> tuple[float, float, float] | None:
+    """The rate of a test that goes to and fro, under this firmware or at last under all; None where it does not."""
+    for group, least in ((_same(judged, newest), _FLIPS), (judged, _FLIPS_OVER_FIRMWARE)):
+        if _flips(group) >= least:
+            return wilson(sum(one.outcome == "failed" for one in group), len(group))
+    return None
+
+
+def _agreed(night: Iterable[Seen]) -> bool:
+    """Whether the boards of a night agreed about each firmware; where not, it was no defect of the firmware."""
+    said: dict[str, set[str]] = defaultdict(set)
+    for one in night:
+        said[one.identity].add(one.outcome)
+    return all(len(words) == 1 for words in said.values())
+
+
+def _other_reasons(tonight: Iterable[Seen], nights: Sequence[Sequence[Seen]]) -> tuple[str, ...]:
+    """Checks that fail tonight and failed in none of the nights since the test began to fail."""
+    known: set[str] = set()
+    for night in reversed(nights):
+        failed = [one for one in night if one.outcome == "failed"]
+        if not failed:
+            break
+        if not all(one.checks for one in failed):
+            return ()  # it failed without a check: which reasons there were is not known
+        known.update(*(one.checks for one in failed))
+    now: set[str] = set().union(*(one.checks for one in tonight if one.outcome == "failed"))
+    return tuple(sorted(now - known)) if known else ()
 
 
 def _nights(judged: Iterable[Seen]) -> list[list[Seen]]:

@@ -6,13 +6,15 @@ tonight, and of what failed when it was last judged, is read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, select, tuple_
+from sqlalchemy import Connection, Select, select
 
 from tfm_harness.history import tables as t
 from tfm_harness.history.classify import Seen
+from tfm_harness.history.renamed import Named, former_names
 
 __all__ = ["Reader"]
 
@@ -24,6 +26,9 @@ Key = tuple[int, int]
 
 class Reader:
     """Reads outcomes of tonight's runs and of the groups of runs before.
+
+    Combinations that have another name tonight than before are one (`tfm_harness.history.renamed`): an outcome of the
+    old one is read as one of the new.
 
     Args:
         connection: of the store.
@@ -40,92 +45,123 @@ class Reader:
         }
         self.runs: dict[int, tuple[str, str, float]] = {}
         self.flashed: dict[Key, int | None] = {}
-        for runs in (tonight, *before):
-            self._learn(runs)
+        now = self._learn(tonight)
+        earlier = [one for runs in before for one in self._learn(runs)]
+        self.now: dict[int, list[int]] = defaultdict(list)
+        """Of an old combination: those of tonight that it became."""
+        for new, old in former_names(now, earlier).items():
+            self.now[old].append(new)
 
-    def _learn(self, runs: Select[Any]) -> None:
+    def _learn(self, runs: Select[Any]) -> list[Named]:
         r, rc = t.RUNS.c, t.RUN_COMBINATIONS.c
         query = select(r.id, r.name, r.night, r.started).where(r.id.in_(runs))
         for number, name, night, started in self.connection.execute(query):
             self.runs[number] = name, night, started.timestamp() if started else 0.0
         places = select(rc.run_id, rc.combination_id, rc.firmware_id).where(rc.run_id.in_(runs))
+        found = {}
         for run, combination, firmware in self.connection.execute(places):
             self.flashed[run, combination] = firmware
+            found[combination] = Named(
+                number=combination, name=self.names[t.COMBINATIONS][combination],
+                firmware=self.firmware[firmware][2] if firmware else "", started=self.runs[run][2],
+            )  # fmt: skip
+        return list(found.values())
 
     def read(self, *, everything: bool) -> tuple[list[Seen], list[Seen]]:
         """Tonight's outcomes that are more than one more pass (all of them on request); and what came before them."""
         fixed = self._failed_before()
-        bad = set(self._keys(self.tonight, _BAD))
-        failed = self._select(self.tonight, ("failed",))
-        tonight = self._seen(_O.run_id.in_(self.tonight), None if everything else bad | set(fixed))
-        earlier: list[Seen] = []
-        for runs in self.before:
-            earlier += self._seen(and_(_O.run_id.in_(runs), _O.outcome.in_(_JUDGED), _of(failed)), None)
-        for at, runs in enumerate(self.before):
-            keys = {key for key, group in fixed.items() if group == at} - set(self._keys(self.tonight, ("failed",)))
-            if keys:
-                earlier += self._seen(and_(_O.run_id.in_(runs), _of(self._select(runs, ("failed",)))), keys)
+        tonight = self._seen(self.tonight, None if everything else {*self._keys(self.tonight, _BAD), *fixed})
+        changed = {*self._keys(self.tonight, ("failed",)), *fixed}
+        earlier = [one for runs in self.before for one in self._seen(runs, changed, _JUDGED)]
         return tonight, earlier
 
-    def _failed_before(self) -> dict[Key, int]:
-        """What failed when it was last judged: its test and combination, and in which group of runs that was."""
+    def _failed_before(self) -> set[Key]:
+        """What failed when it was last judged: its test and combination."""
         latest: dict[Key, int] = {}
         for at, runs in enumerate(self.before):
             for key in self._keys(runs, ("failed",)):
                 latest.setdefault(key, at)
-        found: dict[Key, int] = {}
+        found: set[Key] = set()
         open_keys = set(latest)
         for at, runs in enumerate(self.before):
             if not open_keys:
                 break
-            found |= {key: at for key in open_keys if latest[key] == at}
-            open_keys -= found.keys()
+            found |= {key for key in open_keys if latest[key] == at}
+            open_keys -= found
             if open_keys:
                 open_keys -= set(self._keys(runs, ("passed",)))
         return found
 
-    def _select(self, runs: Select[Any], outcomes: Sequence[str]) -> Select[Any]:
+    def _keys(self, runs: Select[Any], outcomes: Sequence[str]) -> Iterator[Key]:
+        """Tests and combinations with such outcomes, by tonight's names."""
         query = select(_O.test_id, _O.combination_id).where(_O.run_id.in_(runs), _O.outcome.in_(outcomes)).distinct()
         # Said like this, the database may use the small index of what did not pass.
-        return query if "passed" in outcomes else query.where(_O.outcome != "passed")
+        query = query if "passed" in outcomes else query.where(_O.outcome != "passed")
+        for test, combination in self.connection.execute(query):
+            for now in self.now.get(combination, (combination,)):
+                yield test, now
 
-    def _keys(self, runs: Select[Any], outcomes: Sequence[str]) -> Iterable[Key]:
-        return [(row[0], row[1]) for row in self.connection.execute(self._select(runs, outcomes))]
-
-    def _seen(self, condition: ColumnElement[bool], keys: set[Key] | None) -> list[Seen]:
+    def _seen(self, runs: Select[Any], keys: set[Key] | None, outcomes: Sequence[str] = ()) -> list[Seen]:
+        """Outcomes of these runs: of these tests and combinations, or of all; with these words, or with all."""
         if keys is not None and not keys:
             return []
         query = select(
             _O.run_id, _O.test_id, _O.combination_id, _O.board_id, _O.outcome, _O.responsibility, _O.kind, _O.message,
             _O.tries,
-        ).where(condition)  # fmt: skip
+        ).where(_O.run_id.in_(runs))  # fmt: skip
+        if outcomes:
+            query = query.where(_O.outcome.in_(outcomes))
         if keys is not None:
-            query = query.where(_O.test_id.in_({test for test, _ in keys}))
+            places = {combination for _, combination in keys}
+            places |= {old for old, new in self.now.items() if places.intersection(new)}
+            query = query.where(_O.test_id.in_({test for test, _ in keys}), _O.combination_id.in_(places))
         tests, on, boards = (self.names[table] for table in (t.TESTS, t.COMBINATIONS, t.BOARDS))
+        checks = self._checks(runs, keys)
         found = []
         for run, test, combination, board, outcome, whose, kind, message, tries in self.connection.execute(query):
-            if keys is not None and (test, combination) not in keys:
-                continue
-            name, night, started = self.runs[run]
-            identity, words = self.firmware.get(self.flashed.get((run, combination)) or 0, ("", ""))
-            found.append(Seen(
-                run=name, run_id=run, night=night, started=started, test=tests[test], combination=on[combination],
-                board=boards.get(board, ""), identity=identity, firmware=words, outcome=outcome, responsibility=whose,
-                kind=kind or "", message=message or "", tries=tries,
-            ))  # fmt: skip
+            for now in self.now.get(combination, (combination,)):
+                if keys is not None and (test, now) not in keys:
+                    continue
+                name, night, started = self.runs[run]
+                identity, words, _ = self.firmware.get(self.flashed.get((run, combination)) or 0, ("", "", ""))
+                found.append(Seen(
+                    run=name, run_id=run, night=night, started=started, test=tests[test], combination=on[now],
+                    board=boards.get(board, ""), identity=identity, firmware=words, outcome=outcome,
+                    responsibility=whose, kind=kind or "", message=message or "", tries=tries,
+                    checks=frozenset(checks.get((run, combination, test), ())) if outcome == "failed" else frozenset(),
+                ))  # fmt: skip
+        return found
+
+    def _checks(self, runs: Select[Any], keys: set[Key] | None) -> Mapping[tuple[int, int, int], set[str]]:
+        """Checks that failed, by run, combination and test."""
+        f = t.FINDINGS.c
+        query = (
+            select(f.run_id, f.combination_id, f.test_id, t.CHECKS.c.name)
+            .join(t.CHECKS, t.CHECKS.c.id == f.check_id)
+            .where(f.run_id.in_(runs), f.status == "failed", f["try"] == 0)
+        )
+        if keys is not None:
+            query = query.where(f.test_id.in_({test for test, _ in keys}))
+        found: dict[tuple[int, int, int], set[str]] = defaultdict(set)
+        for run, combination, test, check in self.connection.execute(query):
+            found[run, combination, test].add(check)
         return found
 
 
-def _of(keys: Select[Any]) -> ColumnElement[bool]:
-    inner = keys.subquery()
-    return tuple_(_O.test_id, _O.combination_id).in_(select(inner.c.test_id, inner.c.combination_id))
+def _firmware(connection: Connection) -> dict[int, tuple[str, str, str]]:
+    """Of every firmware by its number: digest, words, and what it is whatever the build is called.
 
-
-def _firmware(connection: Connection) -> dict[int, tuple[str, str]]:
-    """Digest and words of every firmware by its number: its measurements' first digits, else what it says of itself."""
+    The words are the measurements' first digits, else what it says of itself.
+    """
     f = t.FIRMWARE.c
-    rows = connection.execute(select(f.id, f.digest, f.said, f.measurements)).all()
-    return {row.id: (row.digest, _words(row.measurements) or row.said or row.digest[:12]) for row in rows}
+    rows = connection.execute(select(f.id, f.digest, f.said, f.measurements, f.files)).all()
+    return {
+        row.id: (
+            row.digest, _words(row.measurements) or row.said or row.digest[:12],
+            " ".join(sorted(set(row.files.values()))) or _words(row.measurements),
+        )
+        for row in rows
+    }  # fmt: skip
 
 
 def _words(measurements: Mapping[str, str]) -> str:

@@ -62,11 +62,13 @@ def _lines(
     pages = f"; [the pages]({link}/index.html)" if link else ""
     runs = f"{len(judged.runs)} run{'' if len(judged.runs) == 1 else 's'}"
     yield f"{runs}, judged beside {judged.before} nights before; new means since {day}{pages}."
-    failing = [one for one in judged.tests if one.kind in _FAILS]
+    failing = [one for one in judged.tests if one.kind in _FAILS and one.newest.outcome == "failed"]
     new = [one for one in failing if one.first_bad is None or one.first_bad.started >= start.timestamp()]
     old = [one for one in failing if one not in new]
     yield from _tests(f"Failing since {day} or later", new, link)
     yield from _tests(f"Failing since before {day}", old, link)
+    well = [one for one in judged.tests if one.kind == "flaky" and one.newest.outcome != "failed"]
+    yield from _tests("Flaky, and passed this time", well, link)
     for heading, kind in (("Fixed", "fixed"), ("Known", "known issue"), ("Never ran", "never ran")):
         yield from _tests(heading, [one for one in judged.tests if one.kind == kind], link)
     yield from _bench(database, judged)
@@ -95,6 +97,10 @@ def _test(one: Classified, link: str) -> str:
     if one.first_bad is not None:
         firmware = f" with {one.first_bad.firmware}" if one.first_bad.firmware else ""
         parts.append(_md(f"since {one.first_bad.night or one.first_bad.run}{firmware}"))
+    if one.same_firmware:
+        parts.append("with the firmware with which it was good before")
+    if one.checks:
+        parts.append(_md(f"failed before, and now for another reason too: {', '.join(one.checks)}"))
     if one.rate is not None and one.kind == "flaky":
         parts.append(f"fails in {one.rate[0]:.0%}")
     if len({outcome for _, outcome in one.boards}) > 1:
@@ -145,7 +151,7 @@ def _nights(database: Database, nights: Sequence[NightRow]) -> Iterator[str]:
     for night in nights[:_MOST_NIGHTS]:
         judged = judge_night(database, night.name)
         counts = judged.counts
-        failing = sum(counts.get(kind, 0) for kind in _FAILS)
+        failing = sum(one.kind in _FAILS and one.newest.outcome == "failed" for one in judged.tests)
         lost = sum(count for _, _, count in judged.lost)
         new, fixed = counts.get("new failure", 0), counts.get("fixed", 0)
         yield f"| {_md(night.name)} | {night.runs} | {new} | {fixed} | {failing} | {lost} |"

@@ -27,14 +27,14 @@ LETTERS: Final[Mapping[str, str]] = {
 }  # fmt: skip
 """A letter says it as well as the colour. B: the bench."""
 MEANING: Final[Mapping[Class, str]] = {
-    "new failure": "failed, and passed when it was last judged, or was never judged before",
+    "new failure": "failed, and passed when it was last judged, or was never judged before; or for another reason",
     "boards disagree": "failed on one board and passed on another with the same firmware",
-    "flaky": "failed, and goes to and fro under this firmware",
+    "flaky": "goes to and fro under one firmware, or broke and was well again twice",
     "still failing": "failed, and failed when it was last judged",
     "known issue": "failed, and somebody knows",
     "infrastructure": "the bench failed: it says nothing about the product",
     "never ran": "was to run, and did not",
-    "fixed": "passed, and failed when it was last judged",
+    "fixed": "passed, and failed when it was last judged, on each board that judged it",
     "passed": "passed, as before",
 }
 COLOURS: Final[Mapping[str, str]] = {
@@ -61,6 +61,8 @@ class Line:
     firmware_page: str = ""
     last_good: str = ""
     last_good_page: str = ""
+    same_firmware: bool = False
+    reasons: str = ""
     rate: str = ""
     ticket: str = ""
     tries: int = 0
@@ -189,7 +191,9 @@ def _title(judged: Judged) -> str:
     if counts.get("new failure"):
         return f"{counts['new failure']} new failure{'s' if counts['new failure'] > 1 else ''}"
     others = [
-        kind for kind in ("boards disagree", "flaky", "still failing", "infrastructure", "never ran") if kind in counts
+        kind
+        for kind in ("boards disagree", "flaky", "still failing", "known issue", "infrastructure", "never ran")
+        if kind in counts
     ]
     if others:
         return "Nothing new failed; " + in_words((kind, counts[kind]) for kind in others)  # type: ignore[index]
@@ -219,7 +223,8 @@ def line_of(one: Classified, digests: set[str]) -> Line:
         test=newest.test, page=test_page(newest.test), combination=newest.combination,
         boards=tuple((board, outcome, board_page(board) if board else "") for board, outcome in one.boards),
         whose=whose(newest.responsibility), kind=newest.kind, message=newest.message,
-        evidence=run_page(newest.run_id, newest.test), rate=rate, ticket=one.ticket, tries=newest.tries,
+        evidence=run_page(newest.run_id, newest.test), same_firmware=one.same_firmware,
+        reasons=", ".join(one.checks), rate=rate, ticket=one.ticket, tries=newest.tries,
         since=first.night or first.run if first else "",
         since_page=run_page(first.run_id, first.test) if first else "",
         firmware=first.firmware if first else "",
