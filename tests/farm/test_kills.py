@@ -96,6 +96,7 @@ def test_a_night_that_is_killed_again_and_again_runs_nothing_twice(
     record = load_night(made.night)
     sys.stdout.write(f"{done} kills, {len(record.sessions)} sessions that count, {record.resumed} times gone on with\n")
     assert record.verdict == "passed"
+    assert record.resumed == done
     assert len(list((tmp_path / "nights").iterdir())) == 1
     counts = {count.build: dict(count.outcomes) for count in record.counts}
     assert counts == {f"fw{number}": {"passed": 4} for number in range(builds)}

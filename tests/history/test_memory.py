@@ -17,6 +17,7 @@ from tfm_harness.history.health import set_health
 from tfm_harness.history.issues import load_issues
 from tfm_harness.history.judged import durations, judge_night
 from tfm_harness.history.keep import keep_run
+from tfm_harness.history.pages.views import tonight
 from tfm_harness.history.queries import Memory
 from tfm_harness.history.summary import summary
 from tfm_harness.report.record import BoardEntry, CombinationEntry, FindingEntry, RunRecord, TestEntry
@@ -301,6 +302,23 @@ def test_the_store_tells_another_reason(database: Database) -> None:
     keep_run(database, failing("r3", 23, "dummy.key", "token.replayed"))
     (found,) = judge_night(database).tests
     assert (found.kind, found.checks) == ("new failure", ("token.replayed",))
+
+
+def test_boards_stand_in_their_natural_order(database: Database) -> None:
+    boards = [f"v.{number}" for number in (1, 2, 10, 11)]
+    for board in reversed(boards):
+        keep_run(database, record(f"r-{board}", 21, "error" if board == "v.2" else "failed", board=board))
+        set_health(database, board, "Maintenance", reason="new cable", by="me")
+    memory = Memory(database)
+    assert memory.names("boards") == boards
+    assert [row.name for row in memory.boards(nights=["2026-11-20"])] == boards
+    assert [cell.board for cell in memory.grid(["2026-11-20"])] == boards
+    assert memory.search("v.")["boards"] == boards
+    (found,) = judge_night(database).tests
+    assert [board for board, _ in found.boards] == boards
+    page = tonight(database)
+    assert [row.name for row in page.sick] == boards
+    assert [row.name for row in page.boards] == ["v.1", "v.10", "v.11", "v.2"]  # what failed first
 
 
 def test_a_flake_that_passes_again_is_not_fixed(database: Database) -> None:

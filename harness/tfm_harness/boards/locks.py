@@ -36,6 +36,7 @@ from tfm_harness.boards.lock_files import (
 )
 from tfm_harness.errors import InfrastructureError
 from tfm_harness.files import open_file
+from tfm_harness.order import natural
 from tfm_harness.processes import hand_on, keep_back
 from tfm_harness.safe_text import safe
 
@@ -336,12 +337,12 @@ def held_here(name: str) -> bool:
 
 def list_boards(state_dir: Path) -> list[BoardUse]:
     """Every board that was ever used from this state folder, and who holds it now."""
-    return [_look(path) for path in sorted(lock_dir(state_dir).glob("*.lock"))]
+    return [_look(path) for path in sorted(lock_dir(state_dir).glob("*.lock"), key=lambda path: natural(path.name))]
 
 
 def list_host() -> list[BoardUse]:
     """What belongs to the host and was ever used by anybody, and who holds it now."""
-    return [_look(path) for path in sorted(host_folder().glob("*.lock"))]
+    return [_look(path) for path in sorted(host_folder().glob("*.lock"), key=lambda path: natural(path.name))]
 
 
 def acquire_all(locks: list[BoardLock], timeout: float) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tfm_harness.errors import ConfigError
+from tfm_harness.order import natural
 from tfm_harness.safe_text import safe, safe_json
 
 __all__ = ["add_parser", "run"]
@@ -70,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
     from tfm_harness.config.state_folder import state_dir
 
     state = state_dir(args.state_dir)
-    kept = {path.name: described_by(path) for path in sorted((state / "boards").glob("*/"))}
+    folders = sorted((state / "boards").glob("*/"), key=lambda path: natural(path.name))
+    kept = {path.name: described_by(path) for path in folders}
     if args.forget:
         return _forget(args.forget, kept, state)
     rows = []

@@ -225,11 +225,10 @@ def _begin(opened: OpenedFarm, book: Book, digest: str) -> tuple[Night, Path]:
 
 def _go_on(args: argparse.Namespace, opened: OpenedFarm, book: Book, digest: str) -> tuple[Night, Path, float, int]:
     """The night as it was, with the seconds and the number of its parts so far."""
-    from tfm_harness.farm.journal import Header, Journal, read_journal
+    from tfm_harness.farm.journal import Header, Journal, Resumed, parts, read_journal
     from tfm_harness.farm.load import make_plan
     from tfm_harness.farm.resume import newest_night, replay
     from tfm_harness.farm.runner import keep
-    from tfm_harness.farm.storage import load_night
 
     results = resolved(opened.farm.results)
     given = Path(args.resume)
@@ -245,17 +244,16 @@ def _go_on(args: argparse.Namespace, opened: OpenedFarm, book: Book, digest: str
             seen=_difference(plan.builds, header.plan.builds, digest), where=str(folder),
             hint="bring them back, or begin a new night: its results would not be about the same firmware",
         )  # fmt: skip
-    night, found = replay(events, folder, now=time.time())
+    now = time.time()
+    night, found = replay(events, folder, now=now)
+    seconds, resumed = parts(events)
     journal = Journal(folder)
+    journal.add(Resumed(at=now))
     book.begin(night, opened.farm.name)
     for one in found:
         journal.add(one.result)
         keep(book, night, one.assignment, one.result, folder / one.result.session, header.health[one.result.board])
     journal.close()
-    seconds, resumed = 0.0, 0
-    if (folder / "night.json").is_file():
-        earlier = load_night(folder)
-        seconds, resumed = earlier.seconds, earlier.resumed
     return night, folder, seconds, resumed + 1
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,7 +21,7 @@ from tfm_harness.farm.health import BoardHealth
 from tfm_harness.farm.tasks import Assignment, Plan, SessionResult, Times
 from tfm_harness.files import read_file
 
-__all__ = ["Header", "Journal", "read_journal"]
+__all__ = ["Header", "Journal", "Resumed", "parts", "read_journal"]
 
 NAME: Final = "journal.jsonl"
 SCHEMA: Final = "tfm-harness-night-journal/1"
@@ -45,8 +45,35 @@ class Header:
     times: Times
 
 
-Event = Header | Assignment | SessionResult
-_KINDS: Final = {"night": Header, "started": Assignment, "ended": SessionResult}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """The night goes on here. A night that was killed left no other trace of its parts.
+
+    Attributes:
+        at: seconds since 1970.
+    """
+
+    at: float
+
+
+Event = Header | Assignment | SessionResult | Resumed
+_KINDS: Final = {"night": Header, "started": Assignment, "ended": SessionResult, "resumed": Resumed}
+
+
+def parts(events: Sequence[Event]) -> tuple[float, int]:
+    """How many seconds a night has run so far, and how often it was resumed.
+
+    What a killed part did after its last session that ended is not known, and not counted.
+    """
+    seconds, resumed, began, last = 0.0, 0, 0.0, 0.0
+    for event in events:
+        if isinstance(event, Header | Resumed):
+            seconds += max(0.0, last - began)
+            began = last = event.began if isinstance(event, Header) else event.at
+            resumed += isinstance(event, Resumed)
+        elif isinstance(event, SessionResult):
+            last = max(last, event.at or 0.0)
+    return seconds + max(0.0, last - began), resumed
 
 
 @cache

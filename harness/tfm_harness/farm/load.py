@@ -16,6 +16,7 @@ from tfm_harness.config.problems import Problem, fail
 from tfm_harness.config.target import TargetBase
 from tfm_harness.errors import ConfigError
 from tfm_harness.farm.tasks import GoldenPlan, Plan, PlannedBuild, PoolPlan, Task, Times, name_of
+from tfm_harness.order import natural
 
 __all__ = ["OpenedFarm", "make_plan", "open_farm"]
 
@@ -179,9 +180,10 @@ def _load_builds(farm: Farm, problems: _Problems) -> list[tuple[str, Build, Plac
 def _builds_in(folder: Path, newest: int | None) -> list[Path]:
     """Builds that have appeared in a folder, by name; or the youngest ones, youngest first."""
     try:
-        found = sorted(path for path in (folder / "build.yaml", *folder.glob("*/build.yaml")) if path.is_file())
+        builds = (path for path in (folder / "build.yaml", *folder.glob("*/build.yaml")) if path.is_file())
+        found = sorted(builds, key=lambda path: natural(str(path.parent)))
         if newest is not None:
-            found = sorted(found, key=lambda path: (-path.stat().st_mtime, path))[:newest]
+            found = sorted(found, key=lambda path: (-path.stat().st_mtime, natural(str(path))))[:newest]
     except OSError:
         return []
     return found

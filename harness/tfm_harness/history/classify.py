@@ -15,6 +15,8 @@ from fnmatch import fnmatchcase
 from itertools import pairwise
 from typing import Final, Literal, get_args
 
+from tfm_harness.order import natural
+
 __all__ = ["ORDER", "Class", "Classified", "KnownIssue", "Seen", "classify", "wilson"]
 
 Class = Literal[
@@ -143,7 +145,9 @@ def classify(
         if (seen.test, seen.combination) in groups:
             earlier[seen.test, seen.combination].append(seen)
     found = [_one(_in_order(now), _in_order(earlier.get(key, ())), issues, day) for key, now in groups.items()]
-    return sorted(found, key=lambda one: (ORDER.index(one.kind), one.newest.combination, one.newest.test))
+    return sorted(
+        found, key=lambda one: (ORDER.index(one.kind), natural(one.newest.combination), natural(one.newest.test))
+    )
 
 
 def _in_order(outcomes: Iterable[Seen]) -> list[Seen]:
@@ -154,8 +158,8 @@ def _one(tonight: Sequence[Seen], before: Sequence[Seen], issues: Sequence[Known
     rank = {"failed": 0, "error": 1, "blocked": 2, "not run": 3}
     # What the bench lost on one board says nothing where another board has judged the test.
     said = [one for one in tonight if one.outcome in _JUDGED] or tonight
-    newest = min(said, key=lambda one: (rank.get(one.outcome, 4), one.board))
-    boards = tuple(sorted((one.board, one.outcome) for one in tonight))
+    newest = min(said, key=lambda one: (rank.get(one.outcome, 4), natural(one.board)))
+    boards = tuple(sorted(((one.board, one.outcome) for one in tonight), key=lambda said: (natural(said[0]), said[1])))
     earlier = [one for one in before if one.outcome in _JUDGED]
     nights = _nights(earlier)
     failed_before = bool(nights) and any(one.outcome == "failed" for one in nights[-1])

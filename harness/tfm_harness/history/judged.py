@@ -18,6 +18,7 @@ from tfm_harness.history.database import Database
 from tfm_harness.history.queries import Memory
 from tfm_harness.history.rows import Duration, RunRow
 from tfm_harness.history.seen import Reader
+from tfm_harness.order import natural
 
 __all__ = ["BEFORE", "Judged", "durations", "judge_night", "judge_run", "stored_issues"]
 
@@ -130,9 +131,14 @@ def _judge(
             select(func.coalesce(t.BOARDS.c.name, ""), func.coalesce(o.kind, ""), func.count())
             .select_from(t.OUTCOMES).outerjoin(t.BOARDS, t.BOARDS.c.id == o.board_id)
             .where(o.run_id.in_(chosen), o.outcome != "passed", o.responsibility == "infrastructure")
-            .group_by(t.BOARDS.c.name, o.kind).order_by(func.count().desc(), t.BOARDS.c.name, o.kind)
+            .group_by(t.BOARDS.c.name, o.kind)
         )  # fmt: skip
-        lost = tuple((board, kind, count) for board, kind, count in connection.execute(bench))
+        lost = tuple(
+            sorted(
+                ((board, kind, count) for board, kind, count in connection.execute(bench)),
+                key=lambda one: (-one[2], natural(one[0]), one[1]),
+            )
+        )
         distinct = select(o.test_id, o.combination_id).where(o.run_id.in_(chosen)).distinct().subquery()
         everyone = connection.execute(select(func.count()).select_from(distinct)).scalar() or 0
     counts["passed"] += everyone - len(found)
@@ -197,7 +203,7 @@ def durations(database: Database, *, runs: int = _RUNS_OF_DURATION) -> list[Dura
         taken[key[0], ""].append(max(0.0, seconds - tests[key]))
     return [
         Duration(combination=combination, suite=suite, seconds=statistics.median(spent), runs=len(spent))
-        for (combination, suite), spent in sorted(taken.items())
+        for (combination, suite), spent in sorted(taken.items(), key=lambda one: tuple(map(natural, one[0])))
     ]
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Select, Table, func, select
 from tfm_harness.history import tables as t
 from tfm_harness.history.database import Database
 from tfm_harness.history.rows import Cell, FindingRow, OutcomeRow, SuiteRow
+from tfm_harness.order import natural
 
 __all__ = ["OutcomeQuestions"]
 
@@ -131,7 +132,9 @@ class OutcomeQuestions:
         return [
             Cell(night=night, suite=suite, combination=combination, board=name, outcomes=counts,
                  run_id=newest[night, suite, combination, name])
-            for (night, suite, combination, name), counts in sorted(cells.items())
+            for (night, suite, combination, name), counts in sorted(
+                cells.items(), key=lambda cell: tuple(map(natural, cell[0]))
+            )
         ]  # fmt: skip
 
     def suites(self, *, nights: Iterable[str] = (), firmware: str = "", run_id: int | None = None) -> list[SuiteRow]:

@@ -28,6 +28,7 @@ from tfm_harness.history.rows import (
     RunRow,
     StoredIssue,
 )
+from tfm_harness.order import natural
 
 __all__ = ["Memory"]
 
@@ -104,7 +105,7 @@ class Memory(OutcomeQuestions):
     def names(self, kind: Literal["tests", "boards"]) -> list[str]:
         """All tests or all boards by name."""
         column = t.TESTS.c.name if kind == "tests" else _BOARDS.name
-        return [name for (name,) in self._all(select(column).order_by(column))]
+        return sorted((name for (name,) in self._all(select(column))), key=natural)
 
     def run_ids(self, names: Iterable[str]) -> list[tuple[str, int]]:
         """The newest run of each of these names."""
@@ -150,7 +151,7 @@ class Memory(OutcomeQuestions):
                 name=row.name, health=row.health, reason=row.reason, since=row.since, checked=row.checked,
                 outcomes=dict(counts[row.id]), bench_failures=failures[row.id], seconds_lost=lost[row.id],
             )
-            for row in self._all(select(t.BOARDS).order_by(_BOARDS.name))
+            for row in sorted(self._all(select(t.BOARDS)), key=lambda row: natural(row.name))
         ]  # fmt: skip
 
     def board_events(self, board: str = "", *, limit: int = 200) -> list[BoardEvent]:
@@ -259,7 +260,7 @@ class Memory(OutcomeQuestions):
         for kind, columns in places.items():
             holds = [or_(*(column.icontains(word, autoescape=True) for column in columns)) for word in words.split()]
             query = select(columns[0]).where(*holds).distinct().order_by(columns[0]).limit(limit)
-            found[kind] = [row[0] for row in self._all(query)] if holds else []
+            found[kind] = sorted((row[0] for row in self._all(query)), key=natural) if holds else []
         return found
 
 

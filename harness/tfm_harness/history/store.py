@@ -21,6 +21,7 @@ from tfm_harness.history.database import Database, default_url
 from tfm_harness.history.tables import Moment
 from tfm_harness.latency.regression import NIGHTS, Night
 from tfm_harness.latency.series import Series
+from tfm_harness.order import natural
 
 __all__ = ["BaselineKey", "BaselineStore", "StoredBaseline", "default_url", "run_name"]
 
@@ -196,7 +197,7 @@ class BaselineStore(Database):
                 )
                 for row in rows
             ]
-        return sorted(found, key=lambda b: (b.series.board, b.series.name, b.accepted))
+        return sorted(found, key=lambda b: (natural(b.series.board), natural(b.series.name), b.accepted))
 
     def runs(self) -> list[tuple[str, dt.datetime, int]]:
         """All runs with the time of their first series and how many they have, oldest first."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from tfm_harness.order import natural
 from tfm_harness.report.harmless import harmless
 from tfm_harness.report.headline import ORDER, WHOSE, title
 from tfm_harness.report.record import (
@@ -113,7 +114,7 @@ def board_lines(run: RunRecord, combination: CombinationEntry) -> list[tuple[str
         return []
     done = Counter((test.board, test.outcome) for test in run.tests if test.combination == combination.name)
     lines = []
-    for board in sorted(boards, key=lambda board: board.name):
+    for board in sorted(boards, key=lambda board: natural(board.name)):
         counted = in_words((word, done[board.name, word]) for word in ORDER)
         tests = sum(done[board.name, word] for word in ORDER)
         by = f", held by {board.worker}" if board.worker else ""

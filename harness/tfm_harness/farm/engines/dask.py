@@ -20,6 +20,7 @@ from tfm_harness.errors import ConfigError, HarnessError, InfrastructureError
 from tfm_harness.farm.engines.base import Finished, Job, look_until
 from tfm_harness.farm.engines.packed import unpack
 from tfm_harness.farm.engines.remote import LEASE, run_job, version
+from tfm_harness.order import natural
 
 __all__ = ["DaskEngine"]
 
@@ -112,7 +113,7 @@ class DaskEngine:
             ) from error  # fmt: skip
 
     def _check_boards(self, boards: Collection[str]) -> None:
-        offered = sorted({board for offer in self._offers.values() for board in offer})
+        offered = sorted({board for offer in self._offers.values() for board in offer}, key=natural)
         missing = [board for board in boards if board not in offered]
         if missing:
             raise ConfigError(

@@ -28,6 +28,7 @@ from tfm_harness.history.rows import (
     RunRow,
     SuiteRow,
 )
+from tfm_harness.order import natural
 from tfm_harness.report import svg
 
 __all__ = ["board", "firmware", "grid", "run", "search", "test", "trends"]
@@ -62,12 +63,12 @@ def grid(database: Database, number: int = 1) -> Grid | None:
     for cell in cells:
         grouped[cell.board, cell.combination].append(cell)
 
-    def trouble(key: tuple[str, str]) -> tuple[int, int, str, str]:
+    def trouble(key: tuple[str, str]) -> tuple[Any, ...]:
         newest: Counter[str] = Counter()
         before: Counter[str] = Counter()
         for cell in grouped[key]:
             (newest if nights and cell.night == nights[-1] else before).update(cell.outcomes)
-        return (-sum(newest[word] for word in _BAD), -sum(before[word] for word in _BAD), *key)
+        return (-sum(newest[word] for word in _BAD), -sum(before[word] for word in _BAD), *map(natural, key))
 
     keys = sorted(grouped, key=trouble)
     pages = max(1, -(-len(keys) // GRID_ROWS))
@@ -125,8 +126,11 @@ def test(database: Database, name: str) -> Test | None:
     bad = [row for row in rows if row.outcome != "passed"]
     return Test(
         name=name, suite=rows[0].suite, nights=tuple(nights),
-        rows=tuple(sorted(strips, key=lambda s: (-s.worst, s.combination, s.name))[:MOST_ROWS]),
-        rates=tuple((on, words.count("failed"), len(words), _rate(words)) for on, words in sorted(judged.items())),
+        rows=tuple(sorted(strips, key=lambda s: (-s.worst, natural(s.combination), natural(s.name)))[:MOST_ROWS]),
+        rates=tuple(
+            (on, words.count("failed"), len(words), _rate(words))
+            for on, words in sorted(judged.items(), key=lambda one: natural(one[0]))
+        ),
         outcomes=tuple(bad[:MOST_ROWS]), more=max(0, len(bad) - MOST_ROWS),
     )  # fmt: skip
 
@@ -164,7 +168,7 @@ def board(database: Database, name: str) -> Board | None:
         grouped[cell.suite, cell.combination].append(cell)
     strips = [
         Strip(name=suite or "(other)", page="", combination=on, cells=(squares(members, nights),))
-        for (suite, on), members in sorted(grouped.items())
+        for (suite, on), members in sorted(grouped.items(), key=lambda one: tuple(map(natural, one[0])))
     ]
     bad = memory.outcomes(board=name, nights=nights, passed=False, limit=5000) if nights else []
     bad = [one for one in bad if one.outcome in _BAD]
@@ -309,7 +313,7 @@ def trends(database: Database) -> tuple[list[Trend], int]:
 
     def eyes(key: tuple[str, str, str, str]) -> tuple[Any, ...]:
         bad = [_COLOUR_OF.get(row.verdict) == "bad" for row in grouped[key]]
-        return (not bad[0], not any(bad), *key)
+        return (not bad[0], not any(bad), *map(natural, key))
 
     keys = sorted(grouped, key=eyes)
     return [_trend(key, grouped[key], chart=place < MOST_CHARTS) for place, key in enumerate(keys[:MOST_ROWS])], len(

@@ -20,6 +20,7 @@ from tfm_harness.history.database import Database
 from tfm_harness.history.pages import details, links
 from tfm_harness.history.pages.views import LETTERS, short, tonight, whose
 from tfm_harness.history.queries import Memory
+from tfm_harness.order import natural
 from tfm_harness.report.render import breakable, duration
 from tfm_harness.report.storage import write_text
 from tfm_harness.safe_text import safe
@@ -82,7 +83,7 @@ class Site:
             return self._render("nights", "nights.html", "Nights", nights=details.nights_list(self.database))
         if name == "boards":
             nights = [row.name for row in memory.nights(limit=details.GRID_NIGHTS)]
-            boards = sorted(memory.boards(nights=nights), key=lambda b: (-b.bench_share, b.name))
+            boards = sorted(memory.boards(nights=nights), key=lambda b: (-b.bench_share, natural(b.name)))
             return self._render("boards", "boards.html", "Boards", boards=boards, nights=nights)
         if name == "firmware":
             return self._render("firmwares", "firmware.html", "Firmware", rows=memory.firmware(limit=500))

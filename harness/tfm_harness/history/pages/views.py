@@ -13,6 +13,7 @@ from tfm_harness.history.judged import Judged, judge_night
 from tfm_harness.history.pages.links import anchor, board_page, firmware_page, run_page, test_page
 from tfm_harness.history.queries import Memory
 from tfm_harness.history.rows import BoardRow, Cell, FigureRow, NightRow, OutcomeRow
+from tfm_harness.order import natural
 from tfm_harness.report.headline import WHOSE
 from tfm_harness.report.record import in_words
 
@@ -248,7 +249,11 @@ def _tallies(cells: Sequence[Cell], name: Any, page: Any) -> tuple[Tally, ...]: 
     return tuple(
         sorted(
             rows,
-            key=lambda row: (WORST.index(row.worst) if row.worst else 9, -row.outcomes.get(row.worst, 0), row.name),
+            key=lambda row: (
+                WORST.index(row.worst) if row.worst else 9,
+                -row.outcomes.get(row.worst, 0),
+                natural(row.name),
+            ),
         )
     )
 
