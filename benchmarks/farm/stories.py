@@ -28,7 +28,7 @@ SLOWER = ("test_pace", "virtual+beta", "the product", "latency.not-slower")
 BROKEN = ("test_the_token_tells_the_truth", "virtual+gamma", "the product", "attestation.component-measurement")
 STORIES = (
     Story(4, "the bench", ("virtual.2", "console")),
-    Story(4, "Boards that need somebody", ("virtual.2", "Bad", "the golden build failed")),
+    Story(4, "Boards that need somebody", ("virtual.2", "Bad", "the golden build", "console")),
     Story(4, "new failure", ("virtual",), absent=True),
     Story(5, "new failure", SLOWER),
     Story(5, "Figures", ("latency of tamper", "virtual+beta", "slower", "+9.6")),
@@ -38,7 +38,7 @@ STORIES = (
     Story(7, "still failing", BROKEN),
     Story(7, "Boards that need somebody", ("virtual.2", "Bad")),
     Story(7, "new failure", ("virtual",), absent=True),
-    Story(7, "boards", ("virtual.2", "Bad", "the golden build failed"), page="boards"),
+    Story(7, "boards", ("virtual.2", "Bad", "the golden build", "console"), page="boards"),
 )
 FLAKY = ("test_now_and_then", "virtual+alpha", "fails in ")
 """Stands in the section "flaky" of at least one night, and no night calls the test a regression of another build."""

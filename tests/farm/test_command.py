@@ -119,7 +119,7 @@ def test_what_a_night_says_in_the_end(whole: FarmProject) -> None:
     assert "test_bad[a|b|c+wrong]: failed in two tries, on " in said
     assert "test_sometimes[a|b|c+wrong]: failed on " in said
     assert "the first time it fails" in said
-    assert "c is Bad: the golden build: flash-failed" in said
+    assert "c is Bad: the golden build failed: flash-failed" in said
     assert "responsible: the product for 2" in said
 
 

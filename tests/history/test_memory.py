@@ -304,6 +304,20 @@ def test_the_store_tells_another_reason(database: Database) -> None:
     assert (found.kind, found.checks) == ("new failure", ("token.replayed",))
 
 
+def test_what_was_left_out_is_not_called_passed(database: Database) -> None:
+    keep_run(database, record("r1", 21, "failed", "passed", "passed", "passed"))
+    keep_run(database, record("r2", 22, "skipped", "not covered", "passed", "skipped"))
+    found = judge_night(database)
+    assert found.counts == {"passed": 1, "left out": 3}
+    (silent,) = found.tests  # the one that failed: nobody looks at it any more
+    assert (silent.newest.test, silent.kind) == ("t0", "left out")
+    assert silent.first_bad is not None
+    assert silent.first_bad.run == "r1"
+    assert [group.kind for group in tonight(database).groups] == ["left out"]
+    assert "Left out, and failed when it was last judged" in summary(database)
+    assert judge_night(database, everything=True).counts == found.counts
+
+
 def test_boards_stand_in_their_natural_order(database: Database) -> None:
     boards = [f"v.{number}" for number in (1, 2, 10, 11)]
     for board in reversed(boards):
@@ -349,7 +363,7 @@ def test_tests_that_were_left_out_on_purpose_are_not_missed(database: Database) 
 
 def test_a_store_of_before_says_of_left_out_tests_that_they_did_not_run() -> None:
     quick = Seen(run="n1", started=1, test="t", outcome="not run", message="not run: thorough, and the run was quick")
-    assert [one.kind for one in classify([quick])] == ["passed"]
+    assert [one.kind for one in classify([quick])] == ["left out"]
     assert [one.kind for one in classify([replace(quick, message="the run ended before")])] == ["never ran"]
 
 

@@ -45,8 +45,8 @@ def golden_reason(result: SessionResult) -> str:
     first = _first(result)
     if first is not None:
         kind = f"{first.kind}: " if first.kind else ""
-        return f"the golden build: {kind}{said(first.message)}"[:500]
-    return f"the golden build: {result.trouble or result.verdict}: {said(result.headline)}"[:500]
+        return f"the golden build failed: {kind}{said(first.message)}"[:500]
+    return f"the golden build failed: {result.trouble or result.verdict}: {said(result.headline)}"[:500]
 
 
 def bench_failure(result: SessionResult) -> str:

@@ -21,13 +21,14 @@ __all__ = ["ORDER", "Class", "Classified", "KnownIssue", "Seen", "classify", "wi
 
 Class = Literal[
     "new failure", "boards disagree", "flaky", "still failing", "known issue", "infrastructure", "never ran", "fixed",
-    "passed",
+    "passed", "left out",
 ]  # fmt: skip
 ORDER: Final[tuple[Class, ...]] = get_args(Class)
 """What a morning looks at first."""
 
 _JUDGED: Final = frozenset({"passed", "failed"})
 _BENCH: Final = frozenset({"error", "blocked"})
+_LEFT_OUT: Final = frozenset({"skipped", "not covered"})
 _FLIPS: Final = 2
 """Changes between passed and failed under one firmware from which a test is called flaky."""
 _FLIPS_OVER_FIRMWARE: Final = 4
@@ -96,7 +97,8 @@ class Classified:
 
     Attributes:
         newest: tonight's outcome; of several boards, the worst one of those that could judge it.
-        first_bad: the outcome with which the failure began; None when it does not fail.
+        first_bad: the outcome with which the failure began; None when it does not fail. A test that is left out and
+            failed when it was last judged has one.
         last_good: the last time it passed before that; None: never seen.
         rate: share of failures under the newest firmware, with its 95 % interval; of a test that is flaky over several
             firmwares, under all of them. None without a judgement.
@@ -167,6 +169,9 @@ def _one(tonight: Sequence[Seen], before: Sequence[Seen], issues: Sequence[Known
     judged = [*earlier, *(one for one in tonight if one.outcome in _JUDGED)]
     if newest.outcome != "failed":
         kind = _without_failure(newest, issues, day, failed_before=failed_before)
+        if kind == "left out" and failed_before:  # a failure that nobody looks at any more
+            first_bad, last_good = _since(nights, newest)
+            return replace(plain, kind=kind, first_bad=first_bad, last_good=last_good)
         if kind != "fixed":
             return replace(plain, kind=kind)
         # It passes again: was anything mended?
@@ -244,7 +249,9 @@ def _without_failure(newest: Seen, issues: Sequence[KnownIssue], day: dt.date, *
     if newest.outcome in _BENCH:
         return "infrastructure"
     if newest.outcome == "not run":  # with these words the user left it out: nothing is missing
-        return "passed" if newest.message.startswith("not run:") else "never ran"
+        return "left out" if newest.message.startswith("not run:") else "never ran"
+    if newest.outcome in _LEFT_OUT:
+        return "left out"
     if newest.outcome == "passed" and failed_before:
         known = next((issue for issue in issues if issue.covers(newest, day)), None)
         return "known issue" if known is not None and known.intermittent else "fixed"

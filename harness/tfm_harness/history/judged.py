@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, case, func, select
 
 from tfm_harness.errors import ConfigError
 from tfm_harness.history import tables as t
@@ -35,7 +35,8 @@ class Judged:
         name: of the night or the run.
         runs: its runs, newest first.
         before: how many nights or runs before it were looked at.
-        tests: every test that did not simply pass; all tests when they were asked for.
+        tests: every test that did not simply pass and was not left out (unless it failed when it was last judged); all
+            tests when they were asked for.
         counts: how many tests are of each class, those that simply passed included.
         lost: what the bench lost: board, kind of the failure, how many outcomes; the largest loss first.
     """
@@ -139,10 +140,15 @@ def _judge(
                 key=lambda one: (-one[2], natural(one[0]), one[1]),
             )
         )
-        distinct = select(o.test_id, o.combination_id).where(o.run_id.in_(chosen)).distinct().subquery()
-        everyone = connection.execute(select(func.count()).select_from(distinct)).scalar() or 0
-    counts["passed"] += everyone - len(found)
-    listed = tuple(one for one in found if everything or one.kind != "passed")
+        passes = func.max(case((o.outcome == "passed", 1), else_=0)).label("passes")
+        each = select(passes).where(o.run_id.in_(chosen)).group_by(o.test_id, o.combination_id).subquery()
+        everyone, passed = connection.execute(select(func.count(), func.sum(each.c.passes)).select_from(each)).one()
+    # Of what was not read each passed, or was left out.
+    looked_at = sum(any(outcome == "passed" for _, outcome in one.boards) for one in found)
+    counts["passed"] += (passed or 0) - looked_at
+    counts["left out"] += (everyone - (passed or 0)) - (len(found) - looked_at)
+    quiet = {"passed", "left out"}
+    listed = tuple(one for one in found if everything or one.kind not in quiet or one.first_bad is not None)
     return Judged(
         name=name, runs=tuple(runs), before=len(past), tests=listed, lost=lost,
         counts={kind: count for kind, count in counts.items() if count},

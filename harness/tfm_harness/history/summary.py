@@ -69,6 +69,8 @@ def _lines(
     yield from _tests(f"Failing since before {day}", old, link)
     well = [one for one in judged.tests if one.kind == "flaky" and one.newest.outcome != "failed"]
     yield from _tests("Flaky, and passed this time", well, link)
+    silent = [one for one in judged.tests if one.kind == "left out" and one.first_bad is not None]
+    yield from _tests("Left out, and failed when it was last judged", silent, link)
     for heading, kind in (("Fixed", "fixed"), ("Known", "known issue"), ("Never ran", "never ran")):
         yield from _tests(heading, [one for one in judged.tests if one.kind == kind], link)
     yield from _bench(database, judged)

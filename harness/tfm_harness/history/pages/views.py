@@ -37,10 +37,12 @@ MEANING: Final[Mapping[Class, str]] = {
     "never ran": "was to run, and did not",
     "fixed": "passed, and failed when it was last judged, on each board that judged it",
     "passed": "passed, as before",
+    "left out": "failed when it was last judged, and was left out now: skipped, not asked for, or not covered",
 }
 COLOURS: Final[Mapping[str, str]] = {
     "new failure": "bad", "boards disagree": "warn", "flaky": "warn", "still failing": "bad", "known issue": "warn",
     "infrastructure": "bench", "never ran": "warn", "fixed": "good", "passed": "good",
+    "left out": "calm",
 }  # fmt: skip
 
 
@@ -164,7 +166,8 @@ def tonight(database: Database, night: str = "", *, nights: int = 14) -> Tonight
     memory = Memory(database)
     judged = judge_night(database, night)
     digests = {one.digest for one in memory.firmware(limit=100_000)}
-    groups = tuple(_group(kind, judged, digests) for kind in ORDER if judged.counts.get(kind) and kind != "passed")
+    every = (_group(kind, judged, digests) for kind in ORDER if kind != "passed")
+    groups = tuple(group for group in every if group.lines)
     cells = memory.grid([judged.name])
     boards = {row.name: row for row in memory.boards(nights=[judged.name])}
     summary = tuple((kind, count, COLOURS[kind]) for kind in ORDER if (count := judged.counts.get(kind, 0)))
