@@ -14,7 +14,7 @@ from tfm_harness.errors import ConfigError
 from tfm_harness.farm.collect import collect
 from tfm_harness.farm.engines.base import Finished
 from tfm_harness.farm.health import BoardHealth
-from tfm_harness.farm.journal import NAME, Header, Journal, Resumed, parts, read_journal
+from tfm_harness.farm.journal import NAME, Event, Header, Journal, Resumed, parts, read_journal
 from tfm_harness.farm.night import Ended, Night
 from tfm_harness.farm.resume import PROOF_LASTS, newest_night, replay
 from tfm_harness.farm.tasks import Assignment, Plan, PlannedBuild, SessionResult, Times
@@ -211,7 +211,7 @@ def test_a_night_knows_how_often_it_was_killed_and_how_long_its_parts_were() -> 
     ended = [SessionResult(session="s", board="a", at=at) for at in (110.0, 130.0, 1_007.0, 5_001.0)]
     assert parts([begins]) == (0.0, 0)
     assert parts([begins, *ended[:2]]) == (30.0, 0)
-    again = [Resumed(at=1_000.0), ended[2]]
+    again: list[Event] = [Resumed(at=1_000.0), ended[2]]
     assert parts([begins, *ended[:2], *again]) == (37.0, 1)
     assert parts([begins, *ended[:2], *again, Resumed(at=4_000.0), Resumed(at=5_000.0), ended[3]]) == (38.0, 3)
 
