@@ -115,9 +115,9 @@ def everything_left(project: Project, result: pytest.RunResult) -> dict[str, str
 
 def held(project: Project, suite: str, least: int) -> None:
     project.test(suite)
-    result = project.run(
-        "--junitxml", "out.xml", "--tfm-run-dir", "run", "--tb=short", "-rA", "--tfm-store", "s.sqlite"
-    )
+    words = ["--junitxml", "out.xml", "--tfm-run-dir", "run", "--tb=short", "-rA", "--tfm-store", "s.sqlite"]
+    project.limit = max(project.limit, least)
+    result = project.run(*words)
     assert result.ret in {1, 3, 4}, result.outlines[-30:]
     found = everything_left(project, result)
     assert len(load_run(project.path / "run").tests) >= least

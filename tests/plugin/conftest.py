@@ -17,6 +17,7 @@ class Project:
     def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pytester = pytester
         self.path = pytester.path
+        self.limit = 180.0  # seconds for a run
         monkeypatch.setenv("TFM_HARNESS_STATE_DIR", str(self.path / "state"))
         site = self.path / "site"
         boards = {"simulator": "tests.plugin.simulator_board:SimulatorBoard"}
@@ -53,7 +54,7 @@ class Project:
     def run(self, *args: str, target: str = "bench", build: str = "fw") -> pytest.RunResult:
         """In a process of its own, as users do."""
         chosen = [*(["--tfm-target", target] if target else []), *(["--tfm-build", build] if build else [])]
-        return run_pytest(self.pytester, *chosen, "-p", "no:cacheprovider", *args)
+        return run_pytest(self.pytester, *chosen, "-p", "no:cacheprovider", *args, timeout=self.limit)
 
     def life(self, target: str = "bench") -> list[str]:
         """What happened to the board, in order."""
