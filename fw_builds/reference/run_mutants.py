@@ -111,7 +111,9 @@ def judged(
     if claim is None or matrix or not claim.check:
         run_suites(outcome, folder, suites, few_vectors=few_vectors, options=options)
         return outcome
-    run_suites(outcome, folder, [claim.suite], few_vectors=few_vectors, options=("-x", "--tfm-quick", *narrowed(claim)))
+    # Tests that the claim names are few already, and may be thorough ones: left out, they would only cost a second run.
+    quickly = () if "-k" in claim.options else ("--tfm-quick",)
+    run_suites(outcome, folder, [claim.suite], few_vectors=few_vectors, options=("-x", *quickly, *narrowed(claim)))
     if first := verdict(claim, outcome):
         # Another check failed first, or a thorough test sees the fault, or one that seemed not to make the check.
         outcome.again = first

@@ -19,6 +19,11 @@ RESULTS = Check(
     title="in every lifecycle state results are signed with the key for results, too",
     requirement="PSA Security Model 1.1 s.5.1; docs/protocol.md, Identity",
 )
+SAME_BOARD = Check(
+    id="attestation.same-board-in-lifecycle",
+    title="in every lifecycle state identity and keys are the board's own, the seed is this boot's, counters go on",
+    requirement="PSA Security Model 1.1 s.4.3, s.5.1; docs/protocol.md, Identity",
+)
 STATES = (0x0000, 0x00A5, 0x1000, 0x10FF, 0x2000, 0x3000, 0x3042, 0x4000, 0x5000, 0x6000)
 """All states of RFC 9783 s.4.3.1, some with bits of the implementation's own."""
 
@@ -36,19 +41,33 @@ QUICK = (0x1000, 0x3042, 0x5000)
 def test_the_lifecycle_is_that_of_the_fuses(
     bench: Bench, device: Device, checks: Checks, verifier: Verifier, virtual: VirtualBoard, states: tuple[int, ...]
 ) -> None:
+    known = device.client.key_names if not bench.missing(["public-keys"]) else ()
+
+    def identity() -> dict[str, object]:
+        return {"UUID": device.describe().uuid, **{f"{name} key": device.public_key(name).hex() for name in known}}
+
+    before, counter = identity(), 0
     with virtual.fuses() as burn:
         for state in states:
             burn(Burned(lifecycle=state))
+            for name, value in identity().items():
+                checks.equal(SAME_BOARD, value, before[name], subject=f"{name}, {state:#06x}")
             challenge, token = device.attest()
             apart = verifier.apart()  # a policy may not trust this state, which is not the question here
             parsed = apart.token(challenge, token, subject=f"{state:#06x}")
             checks(LIFECYCLE, parsed.verified, expected="a token that verifies", seen="none", subject=f"{state:#06x}")
             checks.equal(LIFECYCLE, parsed.security_lifecycle, state, subject=f"{state:#06x}")
             checks.equal(LIFECYCLE, device.describe().lifecycle, state, subject=f"{state:#06x}, described")
+            if bench.boot_seed is not None:
+                checks.equal(SAME_BOARD, parsed.boot_seed, bench.boot_seed, subject=f"boot seed, {state:#06x}")
             if not bench.missing(["infer", "signed-result", "trusted-results"]):
                 result = apart.result(device.infer_input(device.any_input()), subject=f"{state:#06x}")
                 seen = "none that verifies with that key"
                 checks(RESULTS, result.verified, expected="a result", seen=seen, subject=f"{state:#06x}")
+                above = f"above {counter}, the one before"
+                now = result.counter or 0
+                checks(SAME_BOARD, now > counter, expected=above, seen=now, subject=f"counter, {state:#06x}")
+                counter = now
 
 
 @pytest.mark.thorough
@@ -69,7 +88,11 @@ def test_optional_claims_and_identity_are_those_of_the_fuses(
             "another implementation": Burned(implementation_id=secrets.token_bytes(32)),
         }.items():
             burn(burned)
-            verifier.token(*device.attest(), announced_size=device.test_commands.attest_size(32), subject=subject)
+            for size in (32, 64):
+                announced = device.test_commands.attest_size(size)
+                verifier.token(
+                    *device.attest(bytes(range(size))), announced_size=announced, subject=f"{subject}, {size} bytes"
+                )
     with virtual.other_board(Burned(huk=secrets.token_bytes(32))):
         verifier.token(*device.attest(), subject="another board")
 

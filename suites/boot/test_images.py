@@ -84,6 +84,12 @@ NOT_RAISED = Check(
     title="an image that is refused does not raise the security counter: the one of before runs again",
     requirement="PSA Security Model 1.1 s.5.4 (anti-rollback); MCUboot design, security counter; RFC 9019 s.3.4",
 )
+LARGE_RUNS = Check(
+    id="boot.large-image-runs",
+    title="a rightly signed image runs whatever its size, up to the memory there is for it",
+    requirement="docs/protocol.md, Virtual board (a megabyte for the non-secure image); RFC 9019 s.3.4",
+)
+LARGEST = 0x100000
 NEWER_RUNS = Check(
     id="boot.newer-image-runs",
     title="a rightly signed image with an equal or higher security counter runs",
@@ -277,11 +283,19 @@ def test_images_are_verified_in_every_lifecycle(
     """What is let through while boards are made and mended is let through by who sets a board back to that."""
     data = next(iter(QUICK.values()))(signed)
     assert data is not None
+    wrong = [(REFUSED, "one bit of code", data)]
+    if not bench.missing(["file-model-signing-key"]) and bench.combination.build.trust.models is None:
+        other = recipe(bench, signed, key=ec.generate_private_key(ec.SECP256R1()))
+        wrong += [(FOREIGN, "another signer", make_image(other))]
+        if signed.counter:
+            older = recipe(bench, signed).but(counter=signed.counter - 1)
+            wrong += [(ROLLBACK, "a lower security counter", make_image(older))]
     with bench.provisioned(lifecycle):
         try:
-            _, silent = trial.refusal(data)
-            words = f"one bit of code, lifecycle {lifecycle:#06x}"
-            checks(REFUSED, silent, expected="no answer", seen="the tampered image answers", subject=words)
+            for check, words, image in wrong:
+                _, silent = trial.refusal(image)
+                subject = f"{words}, lifecycle {lifecycle:#06x}"
+                checks(check, silent, expected="no answer", seen="the image answers", subject=subject)
         finally:
             bench.flash_again()
 
@@ -379,6 +393,8 @@ def unstartable(payload: bytes) -> dict[str, dict[str, object]]:
         "a stack in secure memory": vectors(stack=0x30080000),
         "a reset handler in secure memory": vectors(reset=0x10000001),
         "a stack at 0": vectors(stack=0),
+        "a stack that has no room below it": vectors(stack=0x21000000),
+        "a stack above the end of its memory": vectors(stack=0x21200008),
         "a stack that is not aligned": vectors(stack=int.from_bytes(payload[:4], "little") - 4),
         "a reset handler without the Thumb bit": vectors(reset=reset & ~1),
         "a reset handler behind the image": vectors(reset=(reset & 0xFFF00000) + 0xFFFF1),
@@ -401,6 +417,19 @@ def test_a_signed_image_that_cannot_be_started_does_not_run(
         checks(NOT_STARTED, silent, expected="no answer", seen="it runs", subject=subject)
         checks(NOT_STARTED, said is not None, expected="a line with 'refused'", seen=said or "nothing", subject=subject)
     runs_again(bench, signed, trial, checks, f"signed images that cannot be started, part {part}")
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("fast-flash", "identity", "file-model-signing-key")
+def test_a_large_image_runs(bench: Bench, signed: Signed, trial: Trial, checks: Checks) -> None:
+    """Firmware grows; the last update that fits must not be the one that bricks the board."""
+    if bench.description.firmware != REFERENCE:
+        pytest.skip("not covered: how much memory this firmware's images have is not known")
+    for size in (0x10000, 0x20000, LARGEST - 0x400):
+        payload = signed.parts.payload + bytes(size - len(signed.parts.payload))
+        image = make_image(recipe(bench, signed, payload=payload))
+        subject = f"{len(image)} bytes"
+        checks(LARGE_RUNS, trial.runs(image), expected="an answer", seen="silence", subject=subject)
 
 
 @pytest.mark.thorough

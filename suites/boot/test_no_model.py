@@ -33,15 +33,27 @@ def test_a_device_without_a_model_says_so(
     if bench.description.firmware != REFERENCE:
         pytest.skip("not covered: what this firmware does without a model is documented elsewhere")
     size = bench.description.input_bytes
+    own = bench.combination.build.console
+    secure = next((console for name, console in bench.board.consoles.items() if name != own), None)
+    mark = secure.mark() if secure is not None else None
     with virtual.burned(Burned(model_key_hash=bytes(range(100, 132))), answers=False):
         if not checks(NO_MODEL, bench.answers(), expected="an answer", seen="none", subject="boot"):
             return
+        if secure is not None and mark is not None:
+            log = secure.read_from(mark)
+            for line in (b"MODEL image in factory slot 0 refused: ", b"no model is active"):
+                checks(
+                    NO_MODEL, line in log, expected=line.decode(), seen=log[-400:], subject="said on the secure console"
+                )
         raw = device.describe().raw
         for key, value in {"model": "", "mid": b"", "in": 0, "out": 0}.items():
             checks.equal(NO_MODEL, raw.get(key), value, subject=f"described: {key}")
         entries = device.test_commands.models()
         checks.equal(NO_MODEL, [entry.slot for entry in entries if entry.active], [], subject="active slots")
         checks.equal(NO_MODEL, [entry.slot for entry in entries if entry.status == 0], [], subject="valid slots")
+        filled = sorted(model.slot for model in bench.combination.build.models.values() if model.slot is not None)
+        listed = sorted(entry.slot for entry in entries)
+        checks.equal(NO_MODEL, listed, filled, subject="slots listed, each with the reason why it is refused")
 
         def select(name: str) -> Callable[[], object]:
             return lambda: device.test_commands.select_model(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
@@ -74,6 +75,11 @@ SET_UP = Check(
     id="bus.set-up-again",
     title="after a failure the sensors are set up again, as they may have lost their power",
     requirement="docs/protocol.md, sensor status 4; PSA Security Model 1.1 s.4.5 (integrity of assets)",
+)
+COUNTS = Check(
+    id="bus.every-byte-counts",
+    title="each byte that a sensor gives counts: another one makes another sample, or is refused",
+    requirement="docs/protocol.md, sensor status 4 (settings lost); PSA Security Model 1.1 s.4.5 (integrity of assets)",
 )
 GOES_ON = Check(
     id="bus.free-running-goes-on",
@@ -306,6 +312,60 @@ def test_sensors_are_set_up_again_after_a_failure(wire: Wire, stimulus: Stimulus
     stimulus.taken()
     usual = wire.listener.transfers
     checks(SET_UP, again.transfers > usual, expected=f"more than {usual} transfers", seen=again.transfers)
+
+
+def bytes_read(listener: BusListener) -> list[tuple[str, tuple[int, int]]]:
+    """Each byte that the controller reads: where, and the numbers of its looks at the eight bits."""
+    found: list[tuple[str, tuple[int, int]]] = []
+    for before, slot in zip(listener.slots, listener.slots[1:], strict=False):
+        if not slot.by_target:
+            found.append((f"byte {slot.byte} of transfer {slot.transfer}", (before.reads[1], slot.reads[0])))
+    return found
+
+
+def inverted(looks: tuple[int, int]) -> Fault:
+    """Every bit of a byte is another one."""
+    return lambda look, lines: lines ^ SDA if looks[0] <= look < looks[1] else lines
+
+
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=["first", "every"])
+def test_every_byte_that_a_sensor_gives_counts(wire: Wire, stimulus: Stimulus, checks: Checks, every: bool) -> None:
+    """Settings that a sensor has lost, bits that are always zero, readings: none of it is read and passed over."""
+    device = wire.device
+    found = bytes_read(wire.listener)
+    checks(LISTENS, bool(found), expected="bytes that are read", seen="none", subject="a sample")
+    full = False
+    for subject, looks in found if every else found[:1]:
+        if not full:
+            device.fill_window()
+        (state,), _ = wire.step(inverted(looks))
+        stimulus.taken()
+        full = state.status == 0
+        passed_over = False
+        if full:
+            played = hashlib.sha256(stimulus.sample().record() * state.window).digest()
+            passed_over = played in device.infer_again([stimulus.sample()] * state.window).answer.message
+            full = passed_over
+        checks(
+            COUNTS, not passed_over, expected="a failure, or another sample", seen="the sample of before",
+            subject=f"{subject}, inverted",
+        )  # fmt: skip
+    if every:
+        set_up_is_judged(wire, checks)
+
+
+def set_up_is_judged(wire: Wire, checks: Checks) -> None:
+    """What sensors say of themselves when they are set up, which they are after a failure."""
+    wire.step(lambda _, lines: lines | SDA)
+    whole = BusListener()
+    wire.listen(whole)
+    usual = len(bytes_read(wire.listener))
+    asked = bytes_read(whole)
+    for subject, looks in asked[: len(asked) - usual]:
+        wire.step(lambda _, lines: lines | SDA)
+        (state,), _ = wire.step(inverted(looks))
+        checks(COUNTS, state.status != 0, expected="a failure", seen=state.words, subject=f"{subject} of the set-up")
+    wire.device.test_commands.sample("step")
 
 
 @pytest.mark.thorough

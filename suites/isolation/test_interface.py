@@ -13,6 +13,7 @@ from tfm_harness import (
     Device,
     MemoryMap,
     ProductError,
+    ResetKind,
     ServiceCall,
     ServiceConfig,
     Severity,
@@ -27,7 +28,13 @@ TOP = 1 << 32
 REFERENCE = "tfm-harness-reference"
 IOCTL, IOCTLS = 1013, (1, 2)
 """Message type and requests of the platform service (docs/protocol.md, Services)."""
+IOCTL_INFORMATION, IOCTL_FAULTS = IOCTLS
+TEXTS_AT, TEXT_SIZES = 169, (16, 16, 43)
+"""Where the texts of the device information stand, and how long their fields are (device_ioctl.h)."""
+FILL = b"\xa5"
 MOST_TYPES = 1 << 15
+MOST_VECTORS = 4
+"""Of one call (PSA_MAX_IOVEC, Firmware Framework 1.0 s.4.3.3)."""
 CALLS_AT_A_TIME = 32
 UNEXPECTED_RESET = "unexpected-reset"
 LARGE = 0x80000
@@ -152,6 +159,11 @@ def caller(bench: Bench, device: Device) -> Caller:
 
 def test_vectors_that_are_not_the_callers_are_refused(bench: Bench, caller: Caller, checks: Checks) -> None:
     """The same calls that work with the caller's own memory, with one vector moved where the caller may not look."""
+    judge_pointers(bench, caller, checks)
+
+
+def judge_pointers(bench: Bench, caller: Caller, checks: Checks) -> None:
+    """Each vector of each call of the map, and one more than it has."""
     later: list[tuple[str, PsaCall]] = []
     for name, service in bench.services.items():
         for call in service.calls:
@@ -172,9 +184,24 @@ def test_vectors_that_are_not_the_callers_are_refused(bench: Bench, caller: Call
                     later.append(
                         (f"{subject}: output vector {where:#x}, {words}", (service.handle, call.type, inputs, moved))
                     )
+            refused += one_more(bench, caller, service, call, (inputs, outputs), subject)
             must_be_refused(caller, checks, POINTER_CHECKED, refused)
     # Writing comes last: where it is not refused, nothing of the secure side has been overwritten yet.
     must_be_refused(caller, checks, POINTER_CHECKED, later)
+
+
+def one_more(
+    bench: Bench, caller: Caller, service: ServiceConfig, call: ServiceCall, vectors: tuple[Vectors, Vectors], name: str
+) -> Iterator[tuple[str, PsaCall]]:
+    """The call with further vectors that the service does not ask for; the last of them is not the caller's."""
+    inputs, outputs = vectors
+    secure = bench.memory_map.owned_by("secure")[0].at
+    spare = caller.base + 0xE000
+    for total in range(len(inputs) + len(outputs) + 1, MOST_VECTORS + 1):
+        right = [(spare + 0x100 * n, 4) for n in range(total - len(inputs) - len(outputs) - 1)]
+        words = f"{name}: vector {total} of {total}, which is not asked for,"
+        yield f"{words} an input at {secure:#x}", (service.handle, call.type, [*inputs, *right, (secure, 4)], outputs)
+        yield f"{words} an output at {secure:#x}", (service.handle, call.type, inputs, [*outputs, *right, (secure, 4)])
 
 
 def must_be_refused(caller: Caller, checks: Checks, check: Check, calls: Sequence[tuple[str, PsaCall]]) -> None:
@@ -251,6 +278,24 @@ def test_only_documented_message_types_answer(
     bench: Bench, device: Device, caller: Caller, checks: Checks, count: int
 ) -> None:
     """With vectors of several shapes, so that what is not documented finds what it would want."""
+    judge_types(bench, device, caller, checks, count)
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("provision", "cold-reset")
+@pytest.mark.parametrize("lifecycle", [0x1000, 0x2000, 0x4000, 0x5000], ids=hex)
+def test_the_interface_is_the_same_in_every_lifecycle(
+    bench: Bench, device: Device, checks: Checks, lifecycle: int
+) -> None:
+    """What is open while boards are made and mended is open to who sets a board back to that."""
+    with bench.provisioned(lifecycle):
+        caller = Caller(bench, device)
+        judge_types(bench, device, caller, checks, 16)
+        judge_pointers(bench, caller, checks)
+
+
+def judge_types(bench: Bench, device: Device, caller: Caller, checks: Checks, count: int) -> None:
+    """Message types that no document names, and those that this lifecycle forbids."""
     debug = (bench.description.lifecycle or 0) & 0xFF00 == 0x1000
     size = bench.description.input_bytes
     # All ones, then zeros: as a request it asks for "all", as an index it is out of range, as an offset the beginning.
@@ -347,3 +392,32 @@ def test_outputs_do_not_depend_on_what_was_done_before(
             seen=f"{len(differ)} bytes differ, the first at offset {differ[0] if differ else 0}",
             subject=f"{name} type {call.type}",
         )
+
+
+@pytest.mark.needs("warm-reset", "reset")
+def test_nothing_stands_behind_what_is_declared(bench: Bench, device: Device, caller: Caller, checks: Checks) -> None:
+    """Of a record that is not used, and behind the end of a text, a structure holds zeros: not what was on a stack."""
+    service = bench.services.get("platform")
+    if bench.description.firmware != REFERENCE or service is None:
+        pytest.skip("not covered: the structures of this firmware's platform service are documented elsewhere")
+    device.reset(ResetKind.WARM)
+    if not bench.missing(["psa-token"]):
+        device.attest()  # the stack has held something
+    room = 0x200
+    for request, first in ((IOCTL_FAULTS, 8), (IOCTL_INFORMATION, TEXTS_AT)):
+        caller.test_commands.poke(caller.base, request.to_bytes(4, "little"))
+        caller.test_commands.poke(caller.answers, FILL * room)
+        status = caller.test_commands.psa_call(service.handle, IOCTL, [(caller.base, 4)], [(caller.answers, room)])
+        given = caller.test_commands.peek(caller.answers, room).rstrip(FILL)
+        subject = f"platform request {request}"
+        if not checks(CALL_WORKS, status == 0 and len(given) > first, expected=0, seen=status, subject=subject):
+            continue
+        if request == IOCTL_FAULTS:
+            checks.equal(NOTHING_LEFT, given[:8], bytes(8), subject=f"{subject}: faults since the reset")
+            checks.equal(NOTHING_LEFT, given[8:].strip(b"\0"), b"", subject=f"{subject}: records that are not used")
+            continue
+        at = first
+        for size in TEXT_SIZES:
+            behind = given[at : at + size].partition(b"\0")[2]
+            checks.equal(NOTHING_LEFT, behind.strip(b"\0"), b"", subject=f"{subject}: behind the text at {at}")
+            at += size

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 from tfm_harness import Bench, Check, Checks, Device, ProductError
+from tfm_harness.protocol.smp import Probe
 
 pytestmark = pytest.mark.needs("probe", "memory-map")
 
 TYPES = {"SecureFault", "BusFault", "MemManage", "UsageFault", "HardFault", "PPC"}
+SFARVALID, BFARVALID = 1 << 6, 1 << 15
+"""Bits of SFSR and CFSR: the core knows the address (DDI 0553, D1.2.229, D1.2.7)."""
 KEPT = 8
 """Records that the firmware keeps (docs/protocol.md, faults)."""
 
@@ -21,6 +24,46 @@ RECORDS = Check(
     title="every fault is counted, and the last ones are kept in order, each with its access",
     requirement="PSA Security Model 1.1 s.4.9 (secure events are logged); docs/protocol.md, faults",
 )
+
+
+TRUE = Check(
+    id="isolation.record-true",
+    title="a record of a fault agrees with itself and with the access: its kind, its status, its instruction",
+    requirement="PSA Security Model 1.1 s.4.9 (secure events are logged); docs/protocol.md, responsibility record",
+)
+
+
+def judge_record(checks: Checks, outcome: Probe, at: int) -> None:
+    """What it says of itself: the reason is of its kind and of no other, and the address is there where it is known."""
+    record = outcome.record
+    if record is None:
+        return
+    reasons = {
+        "MemManage": record.cfsr & 0xFF,
+        "BusFault": record.cfsr & 0xFF00,
+        "UsageFault": record.cfsr & 0xFFFF0000,
+        "SecureFault": record.sfsr & ~SFARVALID,
+        "PPC": record.ppc or 0,
+    }
+    found = {kind: bits for kind, bits in reasons.items() if bits}
+    allowed = {record.type, "PPC"} if record.type == "BusFault" else {record.type}
+    shown = ", ".join(f"{kind} {bits:#x}" for kind, bits in found.items())
+    if record.type != "HardFault":
+        checks(
+            TRUE, record.type in found and set(found) <= allowed, expected=f"a reason for {record.type} alone",
+            seen=shown or "none", where=hex(at), subject=f"status of a {record.type}",
+        )  # fmt: skip
+    valid = {"SecureFault": record.sfsr & SFARVALID, "BusFault": record.cfsr & BFARVALID}.get(record.type, 0)
+    checks(
+        TRUE, not valid or (record.address is not None and at <= record.address < at + 4), expected=hex(at),
+        seen="no address" if record.address is None else hex(record.address), where=hex(at),
+        subject=f"address of a {record.type}",
+    )  # fmt: skip
+
+
+def is_access(opcode: int) -> bool:
+    """Whether a halfword begins an instruction that loads or stores (DDI 0553, C2.2 and C2.3)."""
+    return opcode >> 12 in {0x5, 0x6, 0x7, 0x8, 0x9, 0xC} or opcode >> 8 in {0xE8, 0xE9, 0xF8, 0xF9}
 
 
 def test_the_probe_reads_and_writes_as_many_bytes_as_asked(bench: Bench, device: Device, checks: Checks) -> None:
@@ -59,6 +102,7 @@ def test_faults_are_counted_and_the_last_ones_kept(bench: Bench, device: Device,
     code = [region for region in bench.memory_map.owned_by("nonsecure") if region.executable]
     before = test_commands.faults()[0]
     told_at_once = []
+    accesses: set[int] = set()
     for number, at in enumerate(places, 1):
         outcome = test_commands.probe(at, (4, 2, 1)[number % 3])  # other instructions, so that records differ
         told_at_once.append(outcome.record)
@@ -72,8 +116,11 @@ def test_faults_are_counted_and_the_last_ones_kept(bench: Bench, device: Device,
             RECORDS, any(region.at <= record.pc < region.end for region in code) or not code,
             expected="an instruction of the non-secure side", seen=hex(record.pc), where=hex(at),
         )  # fmt: skip
-        told = (record.cfsr, record.sfsr, record.ppc or 0)
-        checks(RECORDS, any(told), expected="a reason in one of the status registers", seen=told, where=hex(at))
+        judge_record(checks, outcome, at)
+        accesses.add(record.pc)
+    for pc in sorted(accesses):
+        opcode = test_commands.probe(pc & ~1, 2).value or 0
+        checks(TRUE, is_access(opcode), expected="a load or store", seen=f"{opcode:#06x}", where=hex(pc), subject="pc")
     total, last = test_commands.faults()
     checks.equal(RECORDS, (total, len(last)), (before + len(places), min(total, KEPT)), subject="counted, kept")
     for back, (record, at_once) in enumerate(zip(last, reversed(told_at_once), strict=False)):
@@ -96,3 +143,4 @@ def test_violations_of_peripherals_are_kept_too(bench: Bench, device: Device, ch
             checks(RECORDS, False, expected="a record", seen=error.message, subject=peripheral.name)
             raise
         checks.equal(RECORDS, outcome.faults, before + 1, subject=f"faults by one access to {peripheral.name}")
+        judge_record(checks, outcome, peripheral.at)

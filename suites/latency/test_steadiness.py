@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 
 import pytest
-from tfm_harness import Bench, Checks, Device, Inference, Verifier, build_result_profile
+from tfm_harness import Bench, Check, Checks, Device, Inference, Verifier, build_result_profile
 from tfm_harness.latency import (
     catalogue,
     check_constant,
@@ -23,7 +23,14 @@ pytestmark = pytest.mark.needs("infer", "latency", "models")
 MOST = 512  # timings in one answer
 TICKS = 60_000_000
 """Of inferences in a series: seconds on an emulator that counts instructions."""
+WARM_UPS = 12
 NO_CLOCK = "not covered: this board has no clock that a verdict about single inferences could rest on"
+
+WARM_UP = Check(
+    id="latency.warm-up-runs",
+    title="the inferences that are asked for to warm up are run before those that are timed",
+    requirement="docs/protocol.md, latency (`warm`); MLPerf Tiny rules (warm-up)",
+)
 
 
 def marks_of(inference: Inference) -> list[int]:
@@ -50,6 +57,10 @@ def test_no_inference_takes_much_longer_than_the_others(
             device.select_model(name)
             run = device.test_commands.latency(how_many(device, least=least))
             check_tail(run.ticks, checks.report, subject=f"{name}, benchmark")
+        run = device.test_commands.latency(1, warm_up=WARM_UPS)
+        due, spent = (WARM_UPS + 1) * min(run.ticks) * 9 // 10, run.end - run.start
+        words = f"{WARM_UPS} inferences to warm up, and one"
+        checks(WARM_UP, spent >= due, expected=f"{due} ticks and more", seen=spent, subject=words)
 
 
 @pytest.mark.thorough

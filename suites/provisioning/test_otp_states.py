@@ -115,4 +115,6 @@ def test_without_entropy_nothing_is_signed(device: Device, checks: Checks, virtu
             "another magic": b"TFMX" + bytes(4) + bytes(range(32)) + bytes(24),
         }.items():
             burn(Burned(entropy=area))
+            said = device.describe().raw.get("seed")
+            checks.equal(STATE, said, b"", subject=f"no entropy, {name}: no boot seed, which boots would share")
             nothing_is_signed(device, checks, f"no entropy, {name}")

@@ -23,7 +23,7 @@ from tfm_harness.testing import NoObjectError, with_object
 
 pytestmark = pytest.mark.needs("infer", "signed-result", "nonce", "trusted-results")
 
-INVALID_ARGUMENT, DOES_NOT_EXIST = -135, -140
+INVALID_ARGUMENT, DOES_NOT_EXIST, NOT_SUPPORTED = -135, -140, -134
 LONGEST = 60_000
 """Milliseconds between two samples, at most (docs/protocol.md)."""
 LOOKS = 2000
@@ -38,6 +38,11 @@ SOURCE = Check(
     id="result.source-not-forged",
     title="the input of a result that names the sensor as its source comes from the sensor's driver only",
     requirement="RFC 9334 s.8.1; docs/protocol.md, label -70002",
+)
+NO_WINDOW = Check(
+    id="result.window-for-its-model",
+    title="a model whose input is no window of the sensor gives no result of one",
+    requirement="docs/protocol.md, infer (134: a model that does not take a window); RFC 9334 s.8.1",
 )
 EXPECTED_MODEL = Check(
     id="result.expected-model",
@@ -112,6 +117,33 @@ def test_the_source_cannot_be_forged(device: Device, checks: Checks, stimulus: S
         except Refused as refused:
             status = refused.status
         checks.equal(SOURCE, status, INVALID_ARGUMENT, subject=f"source {source}")
+
+
+@pytest.mark.needs("sensor", "stimulus", "sensor-model", "models")
+def test_a_model_that_takes_no_window_gives_no_result_of_one(
+    bench: Bench, device: Device, checks: Checks, stimulus: Stimulus
+) -> None:
+    """With a whole window there: what of it would fit into another model's input was not read from the sensor."""
+    entries = device.test_commands.models()
+    active = next(entry.name for entry in entries if entry.active)
+    known = bench.combination.build.models
+    others = [entry for entry in entries if entry.status == 0 and entry.name in known]
+    others = [entry for entry in others if known[entry.name].input != "sensor"]
+    if not others:
+        pytest.skip("not covered: every model takes a window of the sensor")
+    stimulus.set("mag.x", 40.0)
+    try:
+        for entry in others:
+            device.select_model(entry.name)
+            device.fill_window()
+            status: int | None = 0
+            try:
+                device.infer_expecting(entry.id, Source.SENSOR)
+            except Refused as refused:
+                status = refused.status
+            checks.equal(NO_WINDOW, status, NOT_SUPPORTED, subject=f"{entry.name}, whose input is no window")
+    finally:
+        device.select_model(active)
 
 
 @pytest.mark.needs("models")

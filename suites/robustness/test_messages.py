@@ -54,6 +54,12 @@ HEADER_ECHOED = Check(
     requirement="MCUmgr SMP (header); docs/protocol.md, transport",
 )
 
+WHOLE_ANSWERS = Check(
+    id="robustness.answer-frames",
+    title="answers of every length are right frames, with no line too many, and each is counted as sent",
+    requirement="MCUmgr UART framing; docs/protocol.md, transport and stats",
+)
+
 RIGHT_TEXTS = [
     "\x01",
     "\x7f",
@@ -431,6 +437,26 @@ def test_lines_may_be_cut_anywhere(device: Device, checks: Checks) -> None:
         checks.equal(
             LINES, (len(found), after.bad_frame - before.bad_frame), (0, 1), subject=f"{subject}: answers, counted"
         )
+
+
+def test_answers_are_whole_frames_and_counted(device: Device, checks: Checks) -> None:
+    """Around each full line, the longest and the shortest; what is refused is answered, and counted, too."""
+    commands = device.test_commands
+    # Twelve bytes and more stand around the text; a line holds 93.
+    sizes = sorted({0, 1, *(93 * lines + more for lines in (1, 2, 3, 11) for more in range(-22, 1)), 4000})
+    before, bad = commands.device_stats(), sum(commands.stats.bad.values())
+    for size in sizes:
+        commands.echo("x" * size)
+    refused = [answers(commands, encode_frame(message(text, sequence=5))) for text in ("\x00", "")]
+    after = commands.device_stats()
+    damaged = sum(commands.stats.bad.values()) - bad
+    checks.equal(WHOLE_ANSWERS, damaged, 0, subject="lines that belong to no frame")
+    # Each of the raw requests has a question behind it; the first look at the counters was answered, too.
+    wanted = len(sizes) + 2 * len(refused) + 1
+    lost = commands.stats.lost
+    counted = {"requests received": after.received - before.received, "answers sent": after.sent - before.sent}
+    for subject, number in counted.items():
+        checks(WHOLE_ANSWERS, wanted <= number <= wanted + lost, expected=wanted, seen=number, subject=subject)
 
 
 def test_answers_carry_their_requests_header(device: Device, checks: Checks) -> None:

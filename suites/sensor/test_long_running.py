@@ -21,8 +21,9 @@ ENOUGH = 300
 """Samples in a row: more than a byte counts, and hours where each is a minute behind the one before."""
 LOOKS = 3000
 NO_CLOCK = "not covered: idle time does not pass at once on this board"
-RUN, SAMPLE, FREE = 3, 2, 1
+RUN, SAMPLE, LATENCY, FREE = 3, 2, 7, 1
 """Message types and the mode of docs/protocol.md and tfm_inference_defs.h."""
+TIMED = 2
 
 LONG_RUNS = Check(
     id="sensor.long-runs",
@@ -112,7 +113,13 @@ def test_no_samples_are_taken_during_an_inference(bench: Bench, hurried: Device,
     statuses = test_commands.psa_call_many([look, run, again])
     bench.asked_results += statuses[1] >= 0
     test_commands.sample("stop")
-    if statuses != [0, 0, 0]:
+    test_commands.sample("clear")
+    test_commands.poke(base + 0x40, struct.pack("<II", TIMED, 0))
+    timed = (service.handle, LATENCY, [(base + 0x40, 8)], [(base + 0x7000, 4 * TIMED), (base + 0x7100, 0x100)])
+    later = [(service.handle, SAMPLE, [(base, 8)], [(base + at, 12)]) for at in (0x2200, 0x2300)]
+    statuses += test_commands.psa_call_many([later[0], timed, later[1]])
+    test_commands.sample("stop")
+    if statuses != [0] * 6:
         pytest.skip(f"not covered: the calls do not work ({statuses}), which the suite isolation judges")
     before, after = (struct.unpack("<III", test_commands.peek(base + at, 12))[2] for at in (0x2000, 0x2100))
     entered, _, start, end, _, signed = struct.unpack("<6Q", test_commands.peek(base + 0x6000, 48))
@@ -123,4 +130,9 @@ def test_no_samples_are_taken_during_an_inference(bench: Bench, hurried: Device,
     checks(
         NOT_DURING, after - before <= most, subject=f"a period of {period} ms",
         expected=f"at most {most:.0f} samples, {during:.0f} more were due during the inference", seen=after - before,
+    )  # fmt: skip
+    before, after = (struct.unpack("<III", test_commands.peek(base + at, 12))[2] for at in (0x2200, 0x2300))
+    checks(
+        NOT_DURING, after - before <= 5, subject=f"a period of {period} ms, {TIMED} inferences that are timed",
+        expected=f"at most 5 samples, {TIMED * during:.0f} more were due during the inferences", seen=after - before,
     )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -57,6 +58,10 @@ TORN = Check(
 REFERENCE = "tfm-harness-reference"
 WRITE_ONCE = 1
 DOES_NOT_EXIST = -140
+INFORMATION = 1003
+"""TF-M's type of psa_ps_get_info (docs/protocol.md, Services)."""
+DRIVER_MOST = 1023
+"""Bytes that the driver's command stores, and one more."""
 SAID = frozenset({-132, -146, -149, -152})
 """GENERIC_ERROR, STORAGE_FAILURE, INVALID_SIGNATURE, DATA_CORRUPT: what psa_ps_get may say of damage (IHI 0087)."""
 
@@ -396,7 +401,63 @@ def test_write_once_and_a_full_store(storage: Storage, device: Device, checks: C
         checks.equal(READ_BACK, statuses, [0] * good + [-142] * (11 - good), subject="a store that is full")
         for uid in range(1, good + 1):
             checks.equal(READ_BACK, storage.get(uid), some_data(uid, 8), subject=f"object {uid} of a full store")
+        for again in (100, 200):  # each goes from one of its places to the other, and back
+            for uid in range(1, good + 1):
+                commands.ps_set(uid, some_data(again + uid, 9 + uid))
+            for uid in range(1, good + 1):
+                wanted = some_data(again + uid, 9 + uid)
+                checks.equal(READ_BACK, storage.get(uid), wanted, subject=f"object {uid} of a full store, {again}")
         checks.equal(READ_BACK, storage.get(A), b"for good", subject="stored for good")
+        commands.ps_set(good, b"from now on", flags=WRITE_ONCE)
+        checks.equal(READ_BACK, commands.ps_get(good).flags, WRITE_ONCE, subject="flags of what is stored for good now")
+        checks.equal(READ_BACK, status_of(lambda: commands.ps_set(good, b"other")), -133, subject="for good now, again")
+        checks.equal(READ_BACK, status_of(lambda: commands.ps_remove(good)), -133, subject="for good now, removed")
+        commands.ps_remove(1)
+        commands.ps_set(12, b"in its place")
+        checks.equal(READ_BACK, commands.ps_get(12).flags, 0, subject="flags of what takes another one's place")
+
+
+@pytest.mark.needs("psa-call", "probe", "memory-map", "services")
+def test_the_capacity_is_the_one_there_is(bench: Bench, device: Device, checks: Checks) -> None:
+    """As much as is told can be stored, and no more; by a raw call, as no command of the driver tells it."""
+    scratch, service = bench.memory_map.scratch, bench.services.get("protected-storage")
+    if scratch is None or service is None:
+        pytest.skip("not covered: no non-secure RAM for tests, or no such service")
+    commands, base = device.test_commands, scratch[0]
+    try:
+        commands.ps_set(A, some_data(3, 5))
+        commands.poke(base, A.to_bytes(8, "little"))
+        status = commands.psa_call(service.handle, INFORMATION, [(base, 8)], [(base + 0x100, 12)])
+        capacity, size, flags = struct.unpack("<III", commands.peek(base + 0x100, 12))
+        checks.equal(READ_BACK, (status, size, flags), (0, 5, 0), subject="information about an object of 5 bytes")
+        if capacity <= DRIVER_MOST:
+            told = f"{capacity} bytes, as its information says"
+            checks.equal(READ_BACK, status_of(lambda: commands.ps_set(A, bytes(capacity))), 0, subject=told)
+            more = f"{capacity + 1} bytes, one more than its information says"
+            checks.equal(READ_BACK, status_of(lambda: commands.ps_set(A, bytes(capacity + 1))), -142, subject=more)
+    finally:
+        with contextlib.suppress(Refused):
+            commands.ps_remove(A)
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("nv-access", "known-secrets", "trusted-results", "provision", "cold-reset")
+@pytest.mark.parametrize("lifecycle", [0x1000, 0x2000, 0x4000, 0x5000], ids=hex)
+def test_the_key_is_the_boards_own_in_every_lifecycle(
+    bench: Bench, device: Device, storage: Storage, checks: Checks, verifier: Verifier, lifecycle: int
+) -> None:
+    """A key that boards share while they are made or mended opens what they stored then."""
+    data = some_data(5, 40)
+    with bench.provisioned(lifecycle):
+        try:
+            at, _ = storage.set(A, data)
+            subject = f"lifecycle {lifecycle:#06x}"
+            stored = verifier.stored_object(storage.flash.read()[at:], external_aad=object_aad(A), subject=subject)
+            checks.equal(ENCRYPTED, stored, data, subject=subject)
+            if not bench.missing(["encrypted-result", "infer"]):
+                verifier.encrypted_result(device.infer_input(device.any_input(), encrypted=True), subject=subject)
+        finally:
+            storage.forget()
 
 
 @pytest.mark.needs("nv-access", "cold-reset", "write-stops", "known-secrets", "trusted-results")

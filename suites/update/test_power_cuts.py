@@ -15,6 +15,8 @@ pytestmark = pytest.mark.needs(
 
 DOES_NOT_EXIST, NOT_PERMITTED = -140, -133
 PAGE = 0x10000
+NUMBER = range(4, 8)
+"""Where a copy of the reference firmware has its number, which says how new it is."""
 
 CUT_UPLOAD = Check(
     id="update.power-cut-upload",
@@ -319,6 +321,28 @@ def test_the_newer_copy_counts(
     content = new[:place] + old[place : place + PAGE] + new[place + PAGE :]
     if checks(STALE, kept.starts_with(content), expected="an answer", seen="none"):
         counter.rises(STALE, f"copy at {place:#x} from before")
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("cold-reset", "nv-access")
+def test_an_old_copy_is_not_made_the_newer_one(kept: VirtualBoard, counter: Counter, checks: Checks) -> None:
+    """Whatever says which copy is the newer one is checked like the rest: a changed bit of it is damage."""
+    counter.give("before")
+    old = kept.nv.read()
+    for number in range(3):
+        counter.give(f"result {number}")
+    places = copies(old)
+    if not places:
+        pytest.skip("not covered: no two pages of the NV area hold the same, so there are no copies to mix")
+    new = kept.nv.read()
+    for place in places:
+        for at in NUMBER:
+            page = bytearray(old[place : place + PAGE])
+            page[at] ^= 0x40
+            content = new[:place] + bytes(page) + new[place + PAGE :]
+            subject = f"an old copy at {place:#x}, a bit of byte {at} changed"
+            if checks(STALE, kept.starts_with(content), expected="an answer", seen="none", subject=subject):
+                counter.rises(STALE, subject)
 
 
 @pytest.mark.thorough

@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from tfm_harness import Bench, Check, Device, ModelUpdates, Refused, ResetKind, Verifier
-from tfm_harness.protocol.smp import Command
+from tfm_harness import Bench, Check, Checks, Device, ModelUpdates, Refused, ResetKind, Verifier
+from tfm_harness.protocol.smp import Command, ModelInfo
 from tfm_harness.testing import with_other_weights
 from tfm_harness.verify import PUBLISHED_P256, TlvType, parse_mcuboot
 
 pytestmark = pytest.mark.needs("update", "models", "file-model-signing-key", "factory-reset")
 
-INVALID_SIGNATURE, INVALID_ARGUMENT, DOES_NOT_EXIST = -149, -135, -140
+INVALID_SIGNATURE, INVALID_ARGUMENT, DOES_NOT_EXIST, NOT_PERMITTED = -149, -135, -140, -133
 ROOM = 0x60000  # bytes of an update bank (docs/protocol.md)
 
 ACCEPTED = Check(
@@ -36,6 +36,11 @@ PUBLISHED_KEY = Check(
     id="update.published-key-refused",
     title="an image signed with a key whose private half is published is refused",
     requirement="PSA Security Model 1.1 s.5.4; MCUboot: never ship with the development keys",
+)
+ROLLBACK = Check(
+    id="update.rollback-in-lifecycle",
+    title="an image with a lower security counter is refused in every lifecycle",
+    requirement="PSA Security Model 1.1 s.5.4 (anti-rollback)",
 )
 CORRUPT = Check(
     id="update.corrupt-refused",
@@ -76,8 +81,10 @@ KEPT = Check(
 
 @pytest.mark.needs("reset", "warm-reset", "cold-reset", "nonvolatile")
 def test_a_newer_signed_model_is_taken_and_kept(updates: ModelUpdates, device: Device, verifier: Verifier) -> None:
-    updates.checks.equal(ACCEPTED, updates.attempt(updates.image(ahead=1)), 0)
+    image = updates.image(ahead=1)
+    updates.checks.equal(ACCEPTED, updates.attempt(image), 0)
     updates.checks.equal(ACCEPTED, updates.active().slot, 4, subject="active slot")
+    listed(updates.checks, image, updates.entry.name, updates.active(), "the update")
     verifier.result(device.infer_input(updates.input()))
     resets: dict[str, Callable[[], object]] = {
         "warm reset": lambda: device.reset(ResetKind.WARM),
@@ -143,6 +150,7 @@ def test_models_are_verified_in_every_lifecycle(updates: ModelUpdates, lifecycle
             (UNSIGNED, updates.image(ahead=1, key=None), INVALID_SIGNATURE, "not signed"),
             (WRONG_KEY, updates.image(ahead=1, key=other), INVALID_SIGNATURE, "another key"),
             (CORRUPT, bytes(changed), INVALID_SIGNATURE, "a changed byte"),
+            (ROLLBACK, updates.image(ahead=-1), NOT_PERMITTED, "an older one"),
         ):
             updates.refuse(check, image, status, subject=f"{words}, lifecycle {lifecycle:#06x}")
 
@@ -164,10 +172,13 @@ def test_a_model_signed_with_a_published_key_is_refused(updates: ModelUpdates, n
     updates.refuse(PUBLISHED_KEY, updates.image(ahead=1, key=published), INVALID_SIGNATURE, subject=name)
 
 
-@pytest.mark.parametrize("where", ["payload", "version", "counter"])
+@pytest.mark.parametrize("where", ["payload", "version", "counter", "hash, first byte", "hash, last byte"])
 def test_a_changed_byte_is_refused(updates: ModelUpdates, where: str) -> None:
     image = bytearray(updates.image(ahead=1))
+    digest = image.index(next(tlv.value for tlv in parse_mcuboot(bytes(image)).tlvs if tlv.type == TlvType.SHA256))
     at = {
+        "hash, first byte": digest,
+        "hash, last byte": digest + 31,
         "payload": ModelUpdates.HEADER_SIZE + 64,
         "version": 20,
         "counter": ModelUpdates.HEADER_SIZE + len(updates.payload(updates.entry.name)) + 8,
@@ -223,18 +234,23 @@ def test_the_list_says_what_is_there(updates: ModelUpdates, bench: Bench) -> Non
     for name, model in bench.combination.build.models.items():
         if model.image is None or model.slot is None:
             continue
-        image = parse_mcuboot(model.image.read_bytes())
-        wanted = (
-            name,
-            hashlib.sha256(image.payload).hexdigest(),
-            image.version_text.partition("+")[0],
-            next(int.from_bytes(tlv.value, "little") for tlv in image.tlvs if tlv.type == TlvType.SEC_CNT),
-            len(image.payload),
-            0,
-        )
         entry = next((entry for entry in entries if entry.slot == model.slot), None)
-        seen = entry and (entry.name, entry.id.hex(), entry.version, entry.counter, entry.length, entry.status)
-        updates.checks.equal(LISTED, seen, wanted, subject=f"slot {model.slot}")
+        listed(updates.checks, model.image.read_bytes(), name, entry, f"slot {model.slot}")
+
+
+def listed(checks: Checks, data: bytes, name: str, entry: ModelInfo | None, subject: str) -> None:
+    """The list says of an image what its file says, and that it may be active."""
+    image = parse_mcuboot(data)
+    wanted = (
+        name,
+        hashlib.sha256(image.payload).hexdigest(),
+        image.version_text.partition("+")[0],
+        next(int.from_bytes(tlv.value, "little") for tlv in image.tlvs if tlv.type == TlvType.SEC_CNT),
+        len(image.payload),
+        0,
+    )
+    seen = entry and (entry.name, entry.id.hex(), entry.version, entry.counter, entry.length, entry.status)
+    checks.equal(LISTED, seen, wanted, subject=subject)
 
 
 def test_models_are_selected_by_their_whole_name(updates: ModelUpdates) -> None:

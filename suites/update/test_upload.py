@@ -163,6 +163,9 @@ def test_uploads_resume_and_begin_anew(updates: ModelUpdates, device: Device) ->
     updates.checks.equal(RESUMED, chunk(device, 0, image[:256], **announced), Answer(256, None), subject="sent again")
     updates.checks.equal(RESUMED, chunk(device, 256, image[256:512]), Answer(512, None), subject="went on")
     updates.checks.equal(RESUMED, chunk(device, 256, image[256:512]), Answer(512, None), subject="second one again")
+    device.select_model(updates.entry.name)
+    device.infer_input(updates.input())
+    updates.checks.equal(RESUMED, chunk(device, 512, image[512:640]), Answer(640, None), subject="after other requests")
     new: dict[str, object] = {"len": len(other), "sha": hashlib.sha256(other).digest()}
     updates.checks.equal(RESUMED, chunk(device, 0, other[:100], **new), Answer(100, None), subject="another file")
     updates.checks.equal(
@@ -174,6 +177,22 @@ def test_uploads_resume_and_begin_anew(updates: ModelUpdates, device: Device) ->
     updates.checks.equal(RESUMED, chunk(device, 100, other[100:]), Answer(len(other), None), subject="its rest")
     updates.changed = True
     updates.checks.equal(RESUMED, activated(device, hashlib.sha256(other).digest()), 0, subject="activated")
+
+
+@pytest.mark.thorough
+def test_the_digest_is_of_the_whole_of_a_large_file(updates: ModelUpdates, device: Device) -> None:
+    """A byte behind the image, at the end of a file as large as the bank: it is no part of what is signed."""
+    image = updates.image(ahead=1)
+    for size in (0x8001, 0x10001, ROOM):
+        file = image + bytes(size - len(image))
+        announced = hashlib.sha256(file).digest()
+        sent = file[:-1] + b"\1"
+        for at in range(0, size, 3072):
+            keys: dict[str, object] = {"len": size, "sha": announced} if at == 0 else {}
+            chunk(device, at, sent[at : at + 3072], **keys)
+        status = activated(device, announced)
+        updates.changed |= status == 0
+        updates.checks.equal(ANNOUNCED, status, INVALID_SIGNATURE, subject=f"its last byte is another, {size} bytes")
 
 
 def test_only_the_announced_digest_activates(updates: ModelUpdates, device: Device) -> None:
