@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -40,6 +41,7 @@ def test_a_device_without_a_model_says_so(
         if not checks(NO_MODEL, bench.answers(), expected="an answer", seen="none", subject="boot"):
             return
         if secure is not None and mark is not None:
+            secure.wait_for(re.compile(rb"starting the non-secure image at tick [0-9]+\n"), timeout=30, since=mark)
             log = secure.read_from(mark)
             for line in (b"MODEL image in factory slot 0 refused: ", b"no model is active"):
                 checks(

@@ -444,16 +444,17 @@ def test_answers_are_whole_frames_and_counted(device: Device, checks: Checks) ->
     commands = device.test_commands
     # Twelve bytes and more stand around the text; a line holds 93.
     sizes = sorted({0, 1, *(93 * lines + more for lines in (1, 2, 3, 11) for more in range(-22, 1)), 4000})
-    before, bad = commands.device_stats(), sum(commands.stats.bad.values())
+    lost, bad = commands.stats.lost, sum(commands.stats.bad.values())
+    before = commands.device_stats()
     for size in sizes:
         commands.echo("x" * size)
     refused = [answers(commands, encode_frame(message(text, sequence=5))) for text in ("\x00", "")]
     after = commands.device_stats()
-    damaged = sum(commands.stats.bad.values()) - bad
-    checks.equal(WHOLE_ANSWERS, damaged, 0, subject="lines that belong to no frame")
+    damaged, lost = sum(commands.stats.bad.values()) - bad, commands.stats.lost - lost
+    if not lost:  # what a real line loses is not the device's
+        checks.equal(WHOLE_ANSWERS, damaged, 0, subject="lines that belong to no frame")
     # Each of the raw requests has a question behind it; the first look at the counters was answered, too.
     wanted = len(sizes) + 2 * len(refused) + 1
-    lost = commands.stats.lost
     counted = {"requests received": after.received - before.received, "answers sent": after.sent - before.sent}
     for subject, number in counted.items():
         checks(WHOLE_ANSWERS, wanted <= number <= wanted + lost, expected=wanted, seen=number, subject=subject)

@@ -13,8 +13,8 @@ from tfm_harness.protocol.smp import Command, SampleState
 pytestmark = pytest.mark.needs("infer", "signed-result", "sensor", "stimulus", "sensor-model")
 
 INVALID_ARGUMENT, LONGEST = -135, 60_000
-WAITED_MS = 120
-"""On the device's own counter: sixty samples of 2 ms are due meanwhile, and one of them shows that they come."""
+WAITED_MS = 60
+"""On the device's own counter: thirty samples of 2 ms are due meanwhile, and one of them shows that they come."""
 
 MODES = Check(
     id="sensor.modes",
