@@ -233,6 +233,14 @@ def _corners() -> Iterator[tuple[str, Make]]:
         ),
     )
     yield (
+        "mean of 32 with a multiplier of 2^-28",
+        lambda: _with(
+            mean,
+            t0={"shape": [1, 8, 4, 2], "scale": 2.0**-20, "zero_point": -128},
+            t1={"scale": 2.0**8, "zero_point": 5},
+        ),
+    )
+    yield (
         "mean of 400, whose sum takes more than 16 bits",
         lambda: _with(
             mean,

@@ -80,6 +80,45 @@ def _offset() -> Graph:
     )
 
 
+def _long_sums(name: str) -> Graph:
+    """Weights of one sign in each channel: sums reach 26 bits."""
+    convolved, depth = name == "CONV_2D", 2900
+    weights = np.random.default_rng(26).integers(90, 128, size=(3, depth)) * np.array([[1], [-1], [1]])
+    lead, options = ([1, 1], {"padding": _VALID, "stride_w": 1, "stride_h": 1}) if convolved else ([], {})
+    shape = [3, *lead, depth]
+    return Graph(
+        [
+            Tensor([1, *lead, depth], 1.0, -7),
+            Tensor(shape, [1.0, 0.5, 2.0], 0, data=weights.astype(np.int8).reshape(shape)),
+            Tensor([3], [1.0, 0.5, 2.0], 0, "int32", _bias(3, 3)),
+            Tensor([1, *lead, 3], 2.0**18, 5),
+        ],
+        [Op(name, [0, 1, 2], [3], {**options, "activation": 0})],
+    )
+
+
+def _large_between() -> Graph:
+    """Tensors of 12,000 values between a small input and a small output."""
+    window = {"padding": _VALID, "stride_w": 7, "stride_h": 7, "filter_w": 8, "filter_h": 8, "activation": 0}
+    return Graph(
+        [
+            Tensor([1, 20, 25, 5], 0.1, 3),
+            Tensor([1, 40, 60, 5], 0.1, 3),
+            Tensor([1, 60, 40, 5], 0.1, 3),
+            Tensor([1, 60, 40, 5], 0.25, -9),
+            Tensor([1, 8, 5, 5], 0.25, -9),
+            Tensor([4, 2], dtype="int32", data=np.array([[0, 0], [9, 11], [20, 15], [0, 0]])),
+            Tensor([4], dtype="int32", data=np.array([1, 60, 40, 5])),
+        ],
+        [
+            Op("PAD", [0, 5], [1], {}),
+            Op("RESHAPE", [1, 6], [2]),
+            Op("ADD", [2, 2], [3], {"activation": 0}),
+            Op("MAX_POOL_2D", [3], [4], window),
+        ],
+    )
+
+
 def _add() -> Graph:
     """A sum of two whose steps differ by a power of two."""
     data = np.random.default_rng(11).integers(-128, 128, size=(1037,)).astype(np.int8)
@@ -117,6 +156,9 @@ WIDE: dict[str, Callable[[], Graph]] = {
     ),
     "convolution of 300 channels": lambda: _conv([1, 2, 3, 300], (2, 2), [1, 1, 2, 5], 12),
     "matrix product of 513 into 2": lambda: _dense(2, 513, 2, 11),
+    "matrix product with sums of 26 bits": lambda: _long_sums("FULLY_CONNECTED"),
+    "convolution with sums of 26 bits": lambda: _long_sums("CONV_2D"),
+    "tensors of 12000 values between small ones": _large_between,
     "addition of 1037 columns": _add,
     "maximum over 37 channels": lambda: _pool("MAX_POOL_2D"),
     "average over 37 channels": lambda: _pool("AVERAGE_POOL_2D"),
