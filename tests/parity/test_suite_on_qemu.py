@@ -98,7 +98,7 @@ def test_models_that_only_the_reference_runs_and_a_tolerance_nobody_needs(tmp_pa
     assert any("holds no model 'absent': nothing is compared" in reason for reason in reasons)
     refused = next(reason for reason in reasons if "refuses the image of model 'real' in slot 3" in reason)
     assert "PSA_ERROR_INVALID_ARGUMENT (-135)" in refused
-    assert "real is signed, but no model for this device: tensor type not supported" in refused
+    assert "real is signed, but no model for this device: tensor not supported" in refused
     uncovered = sum(t.outcome == "not covered" for t in run.record.tests)
     assert f"not covered: {uncovered} tests" in run.output
     states = {w.finding: w.state for w in run.record.waivers}

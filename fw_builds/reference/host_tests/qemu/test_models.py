@@ -213,9 +213,9 @@ def signed_but_no_model(lab: Lab, how: str) -> bytes:
 @pytest.mark.parametrize(
     ("how", "why"),
     [
-        (CUT, "not a well-formed .tflite model with one subgraph, input and output"),
+        (CUT, "not a well-formed .tflite model with one subgraph, one input and one output"),
         (OTHER_OPERATOR, "operator or operator option not supported"),
-        (GARBAGE, "not a well-formed .tflite model with one subgraph, input and output"),
+        (GARBAGE, "not a well-formed .tflite model with one subgraph, one input and one output"),
     ],
 )
 def test_a_signed_model_that_cannot_run_changes_nothing(lab: Lab, how: str, why: str) -> None:

@@ -137,11 +137,11 @@ const char *nn_status_text(enum nn_status status)
 	case NN_OK:
 		return "ok";
 	case NN_ERR_FORMAT:
-		return "not a well-formed .tflite model with one subgraph, input and output";
+		return "not a well-formed .tflite model with one subgraph, one input and one output";
 	case NN_ERR_UNSUPPORTED_OP:
 		return "operator or operator option not supported";
 	case NN_ERR_UNSUPPORTED_TYPE:
-		return "tensor type not supported: int8 is required";
+		return "tensor not supported: int8 is required, neither variable nor sparse";
 	case NN_ERR_SHAPE:
 		return "tensor shapes do not fit together or are too large";
 	case NN_ERR_QUANT:
