@@ -176,7 +176,7 @@ def test_the_store_knows_the_night_and_the_boards(whole: FarmProject) -> None:
 def test_the_next_nights_plan_knows_durations_and_leaves_the_bad_board_out(whole: FarmProject) -> None:
     done = whole.run("night", "farm.yaml", "--plan")
     assert done.returncode == 0, done.stderr
-    assert "Bad: the golden build: flash-failed" in done.stdout
+    assert "Bad: the golden build failed: flash-failed" in done.stdout
     lines = done.stdout.splitlines()
     steps = lines[lines.index("sessions, as they should start") + 1 :]
     assert not any(" c " in line for line in steps)

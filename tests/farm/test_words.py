@@ -58,7 +58,7 @@ def test_what_never_ran_and_what_left_no_record_is_told_in_text_and_junit() -> N
 
     one, record = lived(answer, "a", "b", each=True)
     said = summary_words(record)
-    assert "a is Bad: the golden build: check-failed: test_one failed" in said
+    assert "a is Bad: the golden build failed: check-failed: test_one failed" in said
     assert "never ran\n  fw on a (mine): a: Bad" in said
     assert "session-died: it was killed by signal 9" in said
     root = ET.fromstring(night_junit(one, record))

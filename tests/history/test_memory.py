@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tfm_harness.cli.history_show import in_a_line
 from tfm_harness.cli.main import main
 from tfm_harness.errors import ConfigError
 from tfm_harness.history.classify import KnownIssue, Seen, classify, wilson
@@ -18,6 +19,7 @@ from tfm_harness.history.issues import load_issues
 from tfm_harness.history.judged import durations, judge_night
 from tfm_harness.history.keep import keep_run
 from tfm_harness.history.pages.views import tonight
+from tfm_harness.history.prune import prune
 from tfm_harness.history.queries import Memory
 from tfm_harness.history.summary import summary
 from tfm_harness.report.record import BoardEntry, CombinationEntry, FindingEntry, RunRecord, TestEntry
@@ -316,6 +318,52 @@ def test_what_was_left_out_is_not_called_passed(database: Database) -> None:
     assert [group.kind for group in tonight(database).groups] == ["left out"]
     assert "Left out, and failed when it was last judged" in summary(database)
     assert judge_night(database, everything=True).counts == found.counts
+
+
+def test_a_page_of_a_night_before_shows_the_health_of_that_night(database: Database) -> None:
+    for day in (21, 22, 23):
+        keep_run(database, record(f"r{day}", day, "passed", board="b"))
+    evening = dt.datetime(2026, 11, 22, 2, 5, tzinfo=dt.UTC)
+    morning = dt.datetime(2026, 11, 22, 8, tzinfo=dt.UTC)
+    set_health(database, "b", "Bad", reason="the golden build failed", night="2026-11-21", at=evening)
+    set_health(database, "b", "Unknown", reason="cable replaced", by="me", at=morning)
+    set_health(database, "b", "Maintenance", reason="now", by="me", at=morning + dt.timedelta(days=3))
+    sick = {night: [row.health for row in tonight(database, f"2026-11-{night}").sick] for night in (20, 21, 22)}
+    assert sick == {20: [], 21: ["Bad"], 22: ["Maintenance"]}, "the newest night's page shows what is now"
+
+
+def test_what_the_bench_lost_before_the_test_had_its_board_is_that_boards(database: Database) -> None:
+    def lost(name: str, *boards: str) -> RunRecord:
+        run = record(name, 21, "error")
+        return replace(
+            run, boards=tuple(replace(run.boards[0], name=board) for board in boards),
+            tests=(replace(run.tests[0], board="", responsibility="infrastructure", kind="console-closed"),),
+        )  # fmt: skip
+
+    keep_run(database, lost("one", "b"))
+    assert judge_night(database).lost == (("b", "console-closed", 1),)
+    keep_run(database, lost("two", "b", "c"))
+    assert set(judge_night(database).lost) == {("b", "console-closed", 1), ("", "console-closed", 1)}
+
+
+def test_a_page_shows_the_line_that_says_what_is_wrong(database: Database) -> None:
+    text = "device = <Device object>\n\n    def test_it(device):\n>       assert x\nE       AssertionError: too late"
+    run = record("r1", 21, "failed")
+    keep_run(database, replace(run, tests=(replace(run.tests[0], message=text),)))
+    ((line,),) = [group.lines for group in tonight(database).groups]
+    assert line.message == "AssertionError: too late"
+
+
+def test_a_failure_as_old_as_the_memory_may_be_older(database: Database) -> None:
+    for day in (21, 22, 23):
+        keep_run(database, record(f"r{day}", day, "failed", "failed" if day > 21 else "passed"))
+    found = {one.newest.test: one for one in judge_night(database).tests}
+    assert {test: one.or_before for test, one in found.items()} == {"t0": True, "t1": False}
+    assert "since r21 or before with" in in_a_line(found["t0"])
+    assert "since r22 with" in in_a_line(found["t1"])
+    prune(database, keep_nights=2)
+    found = {one.newest.test: one for one in judge_night(database).tests}
+    assert {one.or_before for one in found.values()} == {True}, "what was before is forgotten"
 
 
 def test_boards_stand_in_their_natural_order(database: Database) -> None:

@@ -87,7 +87,7 @@ def in_a_line(one: Classified) -> str:
         parts[0] += f" on {one.newest.combination}"
     if one.first_bad is not None:
         firmware = f" with {one.first_bad.firmware}" if one.first_bad.firmware else ""
-        parts.append(f"since {one.first_bad.run}{firmware}")
+        parts.append(f"since {one.first_bad.run}{' or before' * one.or_before}{firmware}")
     if one.last_good is not None:
         parts.append(f"last good in {one.last_good.run}{', with the same firmware' * one.same_firmware}")
     if one.checks:
@@ -124,7 +124,7 @@ def _json(judged: Judged) -> str:
                 "outcome": one.newest.outcome, "boards": _by_board(one.boards), "ticket": one.ticket,
                 "first_bad": {"run": one.first_bad.run, "firmware": one.first_bad.firmware} if one.first_bad else None,
                 "last_good": one.last_good.run if one.last_good else None,
-                "same_firmware": one.same_firmware, "new_reasons": list(one.checks),
+                "or_before": one.or_before, "same_firmware": one.same_firmware, "new_reasons": list(one.checks),
                 "rate": list(one.rate) if one.rate else None,
             }
             for one in judged.tests

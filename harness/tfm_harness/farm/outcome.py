@@ -7,8 +7,9 @@ from typing import Final
 from tfm_harness.farm.health import Check
 from tfm_harness.farm.tasks import SessionResult
 from tfm_harness.farm.tries import ENDED, Attempt
+from tfm_harness.report.headline import failing_line
 
-__all__ = ["BUILD_CHANGED", "CUT_OFF", "DIED", "bench_failure", "busy", "golden_check", "golden_reason", "said"]
+__all__ = ["BUILD_CHANGED", "CUT_OFF", "DIED", "bench_failure", "busy", "golden_check", "golden_reason"]
 
 _BUSY: Final = frozenset({"board-busy", "labgrid-busy"})
 CUT_OFF: Final = ENDED
@@ -45,30 +46,21 @@ def golden_reason(result: SessionResult) -> str:
     first = _first(result)
     if first is not None:
         kind = f"{first.kind}: " if first.kind else ""
-        return f"the golden build failed: {kind}{said(first.message)}"[:500]
-    return f"the golden build failed: {result.trouble or result.verdict}: {said(result.headline)}"[:500]
+        return f"the golden build failed: {kind}{failing_line(first.message)}"[:500]
+    return f"the golden build failed: {result.trouble or result.verdict}: {failing_line(result.headline)}"[:500]
 
 
 def bench_failure(result: SessionResult) -> str:
     """What the bench failed at in a session, in a line; empty where it did not."""
     if result.trouble:
         ours = result.responsibility == "infrastructure" and result.trouble not in _NOT_THE_BOARDS
-        return f"{result.trouble}: {said(result.headline)}"[:500] if ours else ""
+        return f"{result.trouble}: {failing_line(result.headline)}"[:500] if ours else ""
     if result.lost:
         return result.lost[:500]
     wrong = next((one for one in result.attempts.values() if one.benchs and one.outcome == "error"), None)
-    return f"{wrong.kind}: {said(wrong.message)}"[:500] if wrong is not None else ""
+    return f"{wrong.kind}: {failing_line(wrong.message)}"[:500] if wrong is not None else ""
 
 
 def _first(result: SessionResult) -> Attempt | None:
     wrong = [one for one in result.attempts.values() if one.outcome in {"failed", "error"}]
     return wrong[0] if wrong else None
-
-
-def said(text: str) -> str:
-    """The line of a failure's text that says what is wrong: pytest marks it with an E."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    marked = [line for line in lines if line.startswith("E ")]
-    chosen = (marked or lines or [""])[0]
-    more = lines[lines.index(chosen) + 1 :][:1] if chosen.endswith(":") else []  # "4 checks failed:", and the first one
-    return " ".join(line.removeprefix("E ").strip() for line in (chosen, *more))

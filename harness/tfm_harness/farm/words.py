@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from tfm_harness.farm.night import Night
-from tfm_harness.farm.outcome import said
 from tfm_harness.farm.record import NightRecord, NightTest
 from tfm_harness.farm.simulate import Expected
 from tfm_harness.report.harmless import harmless
-from tfm_harness.report.headline import WHOSE
+from tfm_harness.report.headline import WHOSE, failing_line
 from tfm_harness.safe_text import safe
 
 __all__ = ["plan_words", "summary_words"]
@@ -106,14 +105,14 @@ def _product(tests: Iterable[NightTest]) -> Iterator[str]:
             benched = [one.board for one in test.tries if one.responsibility == "infrastructure"]
             if not test.confirmed and benched and len(test.tries) > 1:
                 sure = f"once; the bench failed in the second try ({', '.join(benched)})"
-            yield f"{test.test}: failed {sure}, on {on}: {said(_failing(test))}"
+            yield f"{test.test}: failed {sure}, on {on}: {failing_line(_failing(test))}"
 
 
 def _flaky(tests: Iterable[NightTest]) -> Iterator[str]:
     for test in tests:
         if test.outcome == "flaky":
             tries = ", ".join(f"{one.outcome} on {one.board}" for one in test.tries)
-            yield f"{test.test}: {tries}: {said(_failing(test))}"
+            yield f"{test.test}: {tries}: {failing_line(_failing(test))}"
 
 
 def _bench(record: NightRecord) -> Iterator[str]:
@@ -124,7 +123,7 @@ def _bench(record: NightRecord) -> Iterator[str]:
         wrong = [one for one in test.tries if one.responsibility == "infrastructure"]
         if wrong and test.outcome in {"error", "blocked", "not run"}:
             on = ", ".join(dict.fromkeys(one.board for one in wrong))
-            yield f"{test.test}: no verdict, on {on}: {wrong[0].kind}: {said(wrong[0].message)}"
+            yield f"{test.test}: no verdict, on {on}: {wrong[0].kind}: {failing_line(wrong[0].message)}"
     mended: dict[tuple[str, str], int] = {}
     for test in record.tests:
         if test.outcome == "passed" and len(test.tries) > 1:
@@ -141,7 +140,7 @@ def _bench(record: NightRecord) -> Iterator[str]:
 def _others(record: NightRecord) -> Iterator[str]:
     for test in record.tests:
         if test.responsibility in {"configuration", "test", "harness"}:
-            yield f"{test.test}: {WHOSE[test.responsibility]}: {said(test.tries[-1].message)}"
+            yield f"{test.test}: {WHOSE[test.responsibility]}: {failing_line(test.tries[-1].message)}"
     for session in record.sessions:
         if session.trouble and session.responsibility in {"configuration", "harness"}:
             yield f"{session.name}: {session.trouble}: {session.headline}"

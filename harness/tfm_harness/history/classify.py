@@ -100,6 +100,7 @@ class Classified:
         first_bad: the outcome with which the failure began; None when it does not fail. A test that is left out and
             failed when it was last judged has one.
         last_good: the last time it passed before that; None: never seen.
+        or_before: the failure is as old as all that was looked at, and may be older.
         rate: share of failures under the newest firmware, with its 95 % interval; of a test that is flaky over several
             firmwares, under all of them. None without a judgement.
         boards: (board, outcome) tonight.
@@ -111,6 +112,7 @@ class Classified:
     newest: Seen
     first_bad: Seen | None = None
     last_good: Seen | None = None
+    or_before: bool = False
     rate: tuple[float, float, float] | None = None
     boards: tuple[tuple[str, str], ...] = ()
     checks: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ import datetime as dt
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import Select, case, func, select
@@ -123,7 +123,11 @@ def _judge(
     o = t.OUTCOMES.c
     with database.begin() as connection:
         tonight, earlier = Reader(connection, chosen, past).read(everything=everything)
-    found = classify(tonight, earlier, issues=[*issues, *stored_issues(database)], today=day)
+        oldest = set(connection.execute(past[-1]).scalars()) if past else set()
+    found = [
+        replace(one, or_before=one.last_good is None and one.first_bad is not None and one.first_bad.run_id in oldest)
+        for one in classify(tonight, earlier, issues=[*issues, *stored_issues(database)], today=day)
+    ]
     counts: dict[Class, int] = defaultdict(int)
     for one in found:
         counts[one.kind] += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -247,12 +247,18 @@ class _Rows:
 
     def _tests(self) -> None:
         outcomes, tries, findings = [], [], []
+        of: dict[str, set[str]] = defaultdict(set)
+        for board in self.record.boards:
+            of[board.combination].add(board.name)
         for name, test in zip(self.names, self.record.tests, strict=True):
+            on = test.board
+            if not on and test.outcome in {"error", "blocked"} and len(of[test.combination]) == 1:
+                (on,) = of[test.combination]  # the bench failed before the test had its board, and there is one only
             key = {**self._key(test.combination), "test_id": self.tests[name]}
             outcomes.append(
                 {
                     **key,
-                    "board_id": self._board(test.board),
+                    "board_id": self._board(on),
                     "outcome": "skipped"
                     if test.left_out
                     else test.outcome,  # the user asked for less: nothing is missing

@@ -11,8 +11,10 @@ combination, a board and a combination by their names, firmware by its digest, a
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 from sqlalchemy import Table, case, func, or_, select
@@ -128,8 +130,12 @@ class Memory(OutcomeQuestions):
 
     # -- boards
 
-    def boards(self, *, nights: Iterable[str] = ()) -> list[BoardRow]:
-        """All boards by name, with their outcomes over these nights."""
+    def boards(self, *, nights: Iterable[str] = (), after: str = "") -> list[BoardRow]:
+        """All boards by name, with their outcomes over these nights.
+
+        Args:
+            after: health as it was after this night; default: as it is now.
+        """
         o = t.OUTCOMES.c
         bench = o.responsibility == "infrastructure"
         counts: dict[int, Counter[str]] = defaultdict(Counter)
@@ -146,13 +152,32 @@ class Memory(OutcomeQuestions):
                 counts[board][outcome] += count
                 failures[board] += failed
                 lost[board] += seconds
-        return [
+        rows = [
             BoardRow(
                 name=row.name, health=row.health, reason=row.reason, since=row.since, checked=row.checked,
                 outcomes=dict(counts[row.id]), bench_failures=failures[row.id], seconds_lost=lost[row.id],
             )
             for row in sorted(self._all(select(t.BOARDS)), key=lambda row: natural(row.name))
         ]  # fmt: skip
+        if not after:
+            return rows
+        then = self._health_after(after)
+        unknown = "Unknown", "", None
+        found = []
+        for row in rows:
+            health, reason, since = then.get(row.name, unknown)
+            found.append(replace(row, health=health, reason=reason, since=since))
+        return found
+
+    def _health_after(self, night: str) -> dict[str, tuple[str, str, dt.datetime | None]]:
+        """Health, reason and since when, by board, when the night's last run began; its own changes count whenever."""
+        e, r = t.BOARD_EVENTS.c, t.RUNS.c
+        last = select(func.max(r.started)).where(r.night == night).scalar_subquery()
+        query = (
+            select(_BOARDS.name, e.health, e.reason, e.at).join(t.BOARDS, _BOARDS.id == e.board_id)
+            .where(or_(e.at <= last, e.night == night)).order_by(e.at, e.id)
+        )  # fmt: skip
+        return {name: (health, reason, at) for name, health, reason, at in self._all(query)}
 
     def board_events(self, board: str = "", *, limit: int = 200) -> list[BoardEvent]:
         """Changes of health, newest first."""

@@ -98,7 +98,8 @@ def _test(one: Classified, link: str) -> str:
         parts.append(_md(WHOSE.get(one.newest.responsibility, one.newest.responsibility)))
     if one.first_bad is not None:
         firmware = f" with {one.first_bad.firmware}" if one.first_bad.firmware else ""
-        parts.append(_md(f"since {one.first_bad.night or one.first_bad.run}{firmware}"))
+        before = " or before" * one.or_before
+        parts.append(_md(f"since {one.first_bad.night or one.first_bad.run}{before}{firmware}"))
     if one.same_firmware:
         parts.append("with the firmware with which it was good before")
     if one.checks:

@@ -7,7 +7,7 @@ from typing import Final
 from tfm_harness.report.record import RunRecord, in_words, proven_words
 from tfm_harness.safe_text import safe
 
-__all__ = ["ORDER", "WHOSE", "colour", "headline", "title"]
+__all__ = ["ORDER", "WHOSE", "colour", "failing_line", "headline", "title"]
 
 ORDER: Final = ("passed", "failed", "error", "blocked", "not covered", "skipped", "not run")
 """Outcomes in the order in which they are said."""
@@ -79,3 +79,12 @@ def headline(run: RunRecord) -> str:
     if run.lost():
         parts.append("lost: " + ", ".join(board.name for board in run.lost()))
     return safe("; ".join(parts))
+
+
+def failing_line(text: str) -> str:
+    """The line of a failure's text that says what is wrong: pytest marks it with an E."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    marked = [line for line in lines if line.startswith("E ")]
+    chosen = (marked or lines or [""])[0]
+    more = lines[lines.index(chosen) + 1 :][:1] if chosen.endswith(":") else []  # "4 checks failed:", and the first one
+    return " ".join(line.removeprefix("E ").strip() for line in (chosen, *more))

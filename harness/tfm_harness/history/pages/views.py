@@ -14,7 +14,7 @@ from tfm_harness.history.pages.links import anchor, board_page, firmware_page, r
 from tfm_harness.history.queries import Memory
 from tfm_harness.history.rows import BoardRow, Cell, FigureRow, NightRow, OutcomeRow
 from tfm_harness.order import natural
-from tfm_harness.report.headline import WHOSE
+from tfm_harness.report.headline import WHOSE, failing_line
 from tfm_harness.report.record import in_words
 
 __all__ = ["Group", "Line", "Square", "Strip", "Tally", "Tonight", "line_of", "short", "squares", "tonight", "whose"]
@@ -169,7 +169,9 @@ def tonight(database: Database, night: str = "", *, nights: int = 14) -> Tonight
     every = (_group(kind, judged, digests) for kind in ORDER if kind != "passed")
     groups = tuple(group for group in every if group.lines)
     cells = memory.grid([judged.name])
-    boards = {row.name: row for row in memory.boards(nights=[judged.name])}
+    row_of_nights = memory.nights(limit=nights)
+    newest = bool(row_of_nights) and row_of_nights[0].name == judged.name
+    boards = {row.name: row for row in memory.boards(nights=[judged.name], after="" if newest else judged.name)}
     summary = tuple((kind, count, COLOURS[kind]) for kind in ORDER if (count := judged.counts.get(kind, 0)))
     worst = next((colour for word in ("bad", "bench", "warn") for _, _, colour in summary if colour == word), "good")
     latency = memory.figures("latency", nights=[judged.name], limit=5000)
@@ -185,7 +187,7 @@ def tonight(database: Database, night: str = "", *, nights: int = 14) -> Tonight
         sick=tuple(b for b in boards.values() if b.health not in {"Good", "Unknown"} or b.bench_failures),
         slower=tuple(row for row in latency if row.verdict in {"slower", "drift"}),
         differs=tuple(row for row in parity if row.verdict == "failed"),
-        sessions=tuple(memory.sessions(judged.name)), nights=tuple(memory.nights(limit=nights)),
+        sessions=tuple(memory.sessions(judged.name)), nights=tuple(row_of_nights),
         seconds_lost=sum(row.seconds_lost for row in boards.values()),
     )  # fmt: skip
 
@@ -226,10 +228,10 @@ def line_of(one: Classified, digests: set[str]) -> Line:
     return Line(
         test=newest.test, page=test_page(newest.test), combination=newest.combination,
         boards=tuple((board, outcome, board_page(board) if board else "") for board, outcome in one.boards),
-        whose=whose(newest.responsibility), kind=newest.kind, message=newest.message,
+        whose=whose(newest.responsibility), kind=newest.kind, message=failing_line(newest.message),
         evidence=run_page(newest.run_id, newest.test), same_firmware=one.same_firmware,
         reasons=", ".join(one.checks), rate=rate, ticket=one.ticket, tries=newest.tries,
-        since=first.night or first.run if first else "",
+        since=f"{first.night or first.run}{' or before' * one.or_before}" if first else "",
         since_page=run_page(first.run_id, first.test) if first else "",
         firmware=first.firmware if first else "",
         firmware_page=firmware_page(identity) if identity in digests else "",

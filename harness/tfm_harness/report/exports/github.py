@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tfm_harness.report.exports.names import bounded, named, said, text_of
-from tfm_harness.report.headline import ORDER, title
+from tfm_harness.report.headline import ORDER, failing_line, title
 from tfm_harness.report.markdown import plain
 from tfm_harness.report.record import RunRecord, TestEntry, in_words
 
@@ -43,7 +43,7 @@ def _summary(run: RunRecord) -> str:
         if chosen:
             lines += ["", f"## {heading}", ""]
         for suite, name, test in chosen:
-            words = " ".join(bounded(test.message, 300).split())
+            words = " ".join(bounded(failing_line(test.message), 300).split())
             entry = f"- **{_md(f'{suite}/{name}')}** on {_md(test.combination)}; {_md(said(test))}"
             lines.append(entry + (f"; {_md(words)}" if words else ""))
     retried = [(name, test) for _, name, test in named(run) if test.tries and test.outcome == "passed"]

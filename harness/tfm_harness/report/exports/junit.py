@@ -13,7 +13,7 @@ from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
 from tfm_harness.report.exports.names import bounded, named, said, text_of
-from tfm_harness.report.headline import WHOSE
+from tfm_harness.report.headline import WHOSE, failing_line
 from tfm_harness.report.record import RunRecord, TestEntry, TryEntry
 
 __all__ = ["files"]
@@ -74,7 +74,7 @@ def _outcome(run: RunRecord, test: TestEntry, limit: int) -> str:
     if test.outcome == "passed":
         return ""
     text = escape(bounded(text_of(run, test), limit)) if limit else ""
-    first = " ".join(bounded(test.message.strip().partition("\n")[0], 300).split())
+    first = " ".join(bounded(failing_line(test.message), 300).split())
     message = f"[{said(test)}] {first}".strip()
     if test.left_out:
         return f"<skipped message={_attribute(first)}/>"
