@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -14,12 +16,15 @@ from tfm_harness.farm.health import STATES
 from tfm_harness.farm.record import NightVerdict
 from tfm_harness.farm.storage import load_night
 from tfm_harness.farm.verdict import EXIT_CODES
+from tfm_harness.testing import make_distribution
 
+from tests.farm.farms import write
 from tests.reference_firmware import ROOT, needs_firmware
 
 PAGE = (ROOT / "docs" / "nights.md").read_text(encoding="utf-8")
 SECTION = PAGE[PAGE.index("## A farm's night in one command") :]
-EXAMPLE = re.search(r"```yaml\n(# farm.yaml\n.*?)```", SECTION, re.DOTALL)
+FIRST = PAGE[PAGE.index("## Your first night") : PAGE.index("## The memory")]
+EXAMPLE = re.search(r"```yaml\n(# farm.yaml\n.*?)```", FIRST, re.DOTALL)
 
 
 def test_the_shown_file_is_a_farm(tmp_path: Path) -> None:
@@ -59,6 +64,52 @@ def test_every_state_verdict_and_trouble_is_told() -> None:
             "session-files",
         }:
             assert f"`{trouble}`" in SECTION, trouble
+
+
+def test_the_first_night_by_hand_on_a_simulated_board(tmp_path: Path) -> None:
+    """Each command of the tutorial, in its order, in a folder with nothing else; QEMU's board is simulated."""
+    assert EXAMPLE is not None
+    boards = {"simulator": "tests.plugin.simulator_board:SimulatorBoard"}
+    make_distribution(tmp_path / "site", "tests-simulator-board", {"tfm_harness.boards": boards})
+    here = tmp_path / "here"
+    write(here / "targets" / "qemu-an547.yaml", "kind: simulator\nconsoles: {ns: 0, secure: 1}\n")
+    write(
+        here / "fw_builds" / "reference" / "build.yaml",
+        "protocol: smp\ntrust: {iak: provisioned, results: provisioned}\n",
+    )
+    for suite in ("boot", "attestation"):
+        body = "import pytest\n\ndef test_serves(device):\n    assert device.describe()\n"
+        body += "\n@pytest.mark.thorough\ndef test_more(device):\n    assert device.describe()\n"
+        write(here / "suites" / suite / f"test_{suite}.py", body)
+        write(here / "suites" / suite / "README.md", f"# {suite}\n\nIt serves.\n")
+    write(here / "farm.yaml", EXAMPLE[1])
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("TFM_HARNESS")},
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path / 'site'}", "XDG_STATE_HOME": str(tmp_path / "state"),
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+    }  # fmt: skip
+    lines = [line.strip() for line in FIRST.splitlines() if line.startswith("    tfm-harness ")]
+    assert len(lines) == 10
+    said = []
+    for line in lines:
+        words = shlex.split(line.removeprefix("tfm-harness "))
+        done = subprocess.run(
+            [sys.executable, "-m", "tfm_harness.cli.main", *words], cwd=here, env=environment, capture_output=True,
+            text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        said.append(done.stdout)
+    plan, night, show, summary, _, health, _, out, _, resumed = said
+    assert "reference: golden check: boot" in plan
+    assert "PASSED" in night
+    assert "2 passed, 2 left out" in show
+    assert "2 passed, 2 left out" in summary
+    assert (here / "pages" / "index.html").is_file()
+    assert "qemu-an547               Good" in health
+    assert "never: reference on desk: qemu-an547: Maintenance: new USB cable" in out
+    assert out.rstrip().endswith("nothing of it would run")
+    assert ": 0 sessions on 1 boards" in resumed
+    assert len(list((here / "nights").iterdir())) == 1
 
 
 @needs_firmware

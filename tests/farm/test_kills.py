@@ -71,7 +71,9 @@ def until_killed(made: FarmProject, words: list[str], journal_lines: int, delay:
 
 
 @pytest.mark.nightly  # half a minute of CPU and more; test_command.py kills one night in every run
-@pytest.mark.parametrize(("seed", "builds", "kills"), [(1, 3, 3), (2, 12, 30)], ids=["short", "long"])
+@pytest.mark.parametrize(
+    ("seed", "builds", "kills"), [(1, 3, 3), (2, 12, 30), *((seed, 6, 8) for seed in range(31, 36))]
+)
 def test_a_night_that_is_killed_again_and_again_runs_nothing_twice(
     tmp_path: Path, seed: int, builds: int, kills: int
 ) -> None:

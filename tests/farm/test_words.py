@@ -5,13 +5,13 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
-from tfm_harness.farm import outcome
 from tfm_harness.farm.junit import night_junit
 from tfm_harness.farm.night import Night
 from tfm_harness.farm.record import NightRecord
 from tfm_harness.farm.tasks import Assignment, SessionResult
 from tfm_harness.farm.verdict import make_record
 from tfm_harness.farm.words import summary_words
+from tfm_harness.report.headline import failing_line
 
 from tests.farm.farms import bench_fails, night, passed, plan, play, product_fails, silent
 
@@ -83,12 +83,12 @@ def test_a_devices_words_do_nothing_in_a_terminal_or_in_xml() -> None:
 
 
 def test_the_line_that_says_what_is_wrong() -> None:
-    assert outcome.said("") == ""
-    assert outcome.said("bench = <Bench>\nE   assert 1 == 2\nE   more") == "assert 1 == 2"
+    assert failing_line("") == ""
+    assert failing_line("bench = <Bench>\nE   assert 1 == 2\nE   more") == "assert 1 == 2"
     assert (
-        outcome.said("test_x.py:59: 4 checks failed:\n  a.b: not c\n  d") == "test_x.py:59: 4 checks failed: a.b: not c"
+        failing_line("test_x.py:59: 4 checks failed:\n  a.b: not c\n  d") == "test_x.py:59: 4 checks failed: a.b: not c"
     )
-    assert outcome.said("only this:") == "only this:"
+    assert failing_line("only this:") == "only this:"
 
 
 def test_a_flood_of_losses_is_cut_and_the_record_has_all() -> None:

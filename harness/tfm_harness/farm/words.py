@@ -48,6 +48,8 @@ def _few(suites: Sequence[str]) -> str:
 
 
 def _total(expected: Expected, night: Night) -> str:
+    if not expected.steps:
+        return "nothing of it would run"
     if expected.unknown == len(expected.steps):
         return "how long it takes is not known: no earlier night is remembered"
     words = f"about {_time(expected.seconds)} with {night.plan.at_once} sessions at a time"
