@@ -23,6 +23,7 @@ from tfm_harness import (
 from tfm_harness.protocol.zephyr_shell import (
     INPUTS_KEPT,
     MODELS_LISTED,
+    PRINTED,
     SIGNED_IS_PLAIN,
     TOKEN_MODEL,
     TOKEN_STABLE,
@@ -30,7 +31,13 @@ from tfm_harness.protocol.zephyr_shell import (
     plain_value,
     signed_value,
 )
-from tfm_harness.verify import ResultExpectations, SignedResult, verify_result
+from tfm_harness.verify import (
+    ResultExpectations,
+    ResultObservation,
+    SignedResult,
+    check_result_relations,
+    verify_result,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +52,6 @@ DEGREES = (0.0, 45.0, 90.0, 180.0, 359.0)
 FRACTIONS = (0.125, 0.375, 1.625, 123.456789)
 CIRCLE = (*(float(degrees) for degrees in range(0, 360, 15)), *FRACTIONS, 359.0)
 MOST_FRACTIONS = 16  # of a table: each is asked for twice
-PRINTED = 1e-6  # the text has six decimals, of a float32
 INPUT_BOUND = Check(
     id="result.input-bound",
     title="a result says which input it was computed from",
@@ -101,32 +107,50 @@ def test_results_over_resets(device: Device, verifier: Verifier) -> None:
 def test_the_signed_value_is_the_plain_one(bench: Bench, device: Device, checks: Checks) -> None:
     """Each model over the whole circle, fractions too: verified payload, text and unsigned map say one value."""
     client = shell(device)
+    signed: list[SignedResult] = []
     for model in models_of(client):
         for degrees in CIRCLE:
             plain = client.infer_values(model, degrees, form="CBOR")
-            says_one_value(bench, checks, model, plain, client.infer_values(model, degrees, form="SIGN1"))
+            shown = client.infer_values(model, degrees, form="SIGN1")
+            signed += says_one_value(bench, checks, model, plain, shown)
+    judge_together(signed, checks.report)
 
 
 @pytest.mark.thorough
 def test_every_whole_degree_is_signed_as_it_is_shown(bench: Bench, device: Device, checks: Checks) -> None:
     """All whole degrees, in one request for each form."""
     client = shell(device)
+    signed: list[SignedResult] = []
     for model in models_of(client):
         plain = client.infer_values(model, 0, 359, 1, form="CBOR")
-        says_one_value(bench, checks, model, plain, client.infer_values(model, 0, 359, 1, form="SIGN1"))
+        shown = client.infer_values(model, 0, 359, 1, form="SIGN1")
+        signed += says_one_value(bench, checks, model, plain, shown)
+    judge_together(signed, checks.report)
+
+
+def judge_together(results: Sequence[SignedResult], report: Report) -> None:
+    """All results of one boot: counters rise by one, and no secret number comes twice."""
+    check_result_relations(
+        [ResultObservation(result=result, request=index) for index, result in enumerate(results)], report
+    )
 
 
 def says_one_value(
     bench: Bench, checks: Checks, model: str, plain: Sequence[parse.Inference], signed: Sequence[parse.Inference]
-) -> None:
-    """Unsigned map, verified payload and text of each of these."""
+) -> list[SignedResult]:
+    """Unsigned map, verified payload and text of each of these; the results in their order."""
+    results = []
     for unsigned, shown in zip(plain, signed, strict=True):
         subject = f"{model} at {shown.degrees:g} degrees"
-        value = signed_value(verified(bench, checks.report, shown.message, "linaro-cai", subject))
+        results.append(verified(bench, checks.report, shown.message, "linaro-cai", subject))
+        value = signed_value(results[-1])
         wanted = plain_value(unsigned.message)
         checks(SIGNED_IS_PLAIN, value == wanted, expected=wanted, seen=value, subject=f"{subject}, CBOR")
+        near = abs(wanted - unsigned.value) <= PRINTED
+        checks(SIGNED_IS_PLAIN, near, expected=unsigned.value, seen=wanted, subject=f"{subject}, text of CBOR")
         near = abs(value - shown.value) <= PRINTED
         checks(SIGNED_IS_PLAIN, near, expected=shown.value, seen=value, subject=f"{subject}, text")
+    return results
 
 
 def expected_values(bench: Bench, reference: Reference, report: Report, name: str, inputs: Floats) -> Floats:

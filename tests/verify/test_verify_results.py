@@ -387,6 +387,7 @@ def test_right_results_over_a_reset_pass() -> None:
         "result.boot-seed-relation",
         "result.stuck-output",
         "result.ecdsa-nonce-reuse",
+        "result.ecdsa-nonce-in-boot",
     }
 
 

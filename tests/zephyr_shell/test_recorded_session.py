@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import random
@@ -18,6 +19,7 @@ from tfm_harness.protocol.zephyr_shell.recording import read_session, read_trans
 
 from tests.zephyr_shell.simulated import Simulated, write_build
 from tests.zephyr_shell.simulator import path_of
+from tests.zephyr_shell.test_suite import recorded_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD, FAULTY = "uart-tfm17-an521.log", "uart-mutant-signs-wrong-values.log"
@@ -193,3 +195,116 @@ def test_the_suite_and_the_judge_of_recordings_have_the_same_checks() -> None:
         check.id: live[check.id] for check in CHECKS if check.id in live
     }
     assert len([check for check in CHECKS if check.id in live]) == 5
+
+
+COMMANDS = (
+    "infer model", "infer token", "infer token", "keys public 5001", "keys public 5002", "keys csr PEM 5002",
+    "infer get tflm_sine CBOR 0 180 45", "infer get tflm_sine SIGN1 0 180 45", "infer get utvm_sine CBOR 90",
+    "infer get utvm_sine SIGN1 90", "infer get tflm_sine SIGN1 400", "kernel reboot cold",
+    "infer get tflm_sine SIGN1 45", "infer get tflm_sine SIGN1 90",
+)  # fmt: skip
+REFUSED = b'Error: Failed to get output: "-134"\r\n\r\n'
+
+
+class Interface(Simulated):
+    """Refuses what the real one refuses."""
+
+    def run(self, line: str) -> bytes:
+        return b'Error: invalid argument "400"\r\n\r\n' if line.endswith(" 400") else super().run(line)
+
+
+class Refuses(Interface):
+    """Gives no signed results."""
+
+    def run(self, line: str) -> bytes:
+        return REFUSED if "SIGN1" in line else super().run(line)
+
+
+class OneSecretNumber(Interface):
+    """Signs a whole boot with the same secret number."""
+
+    def repeating(self, data: bytes) -> bytes:
+        counter, self.counter = self.counter, 7
+        try:
+            return super().repeating(data)
+        finally:
+            self.counter = counter
+
+
+class CounterStands(Interface):
+    def infer(self, form: str, degrees: float, model: str = "tflm_sine") -> bytes:
+        self.counter = 3
+        return super().infer(form, degrees, model)
+
+
+class WrongText(Interface):
+    """Shows another value beside the unsigned message than stands in it."""
+
+    def infer(self, form: str, degrees: float, model: str = "tflm_sine") -> bytes:
+        shown = super().infer(form, degrees, model)
+        head = b"Model: Sine of 90.00 deg is: "
+        return shown.replace(head, head + b"7") if form == "CBOR" else shown
+
+
+class ClaimsSwapped(Interface):
+    """Names the one model's digest in place of the other's."""
+
+    def token(self) -> bytes:
+        self.model_digest = b"b8085238f6e790f25de393e203136776"
+        return super().token()
+
+
+def recorded(device: Simulated, path: Path, lose: str = "") -> Path:
+    """A session with a simulated device, in the form of the recordings; of the command `lose` nothing comes back."""
+
+    def line(way: str, data: bytes) -> str:
+        return f"1.0 {way} {data.decode('latin-1').encode('unicode_escape').decode()}"
+
+    lines = [line("RX", device.boot())]
+    for command in COMMANDS:
+        sent = command.encode() + b"\r"
+        answer = device(sent)
+        lines += [line("TX", sent)] if command == lose else [line("TX", sent), line("RX", answer)]
+    path.write_text("\n".join(lines))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "lose", "status", "failed"),
+    [
+        (Interface, "", 0, set()),
+        (Refuses, "", 1, {"session.answered"}),
+        (OneSecretNumber, "", 1, {"result.ecdsa-nonce-in-boot"}),
+        (CounterStands, "", 1, {"result.counter-rises", "result.replayed", "result.ecdsa-nonce-in-boot"}),
+        (WrongText, "", 1, {"result.signed-is-plain"}),
+        (ClaimsSwapped, "", 1, {"token.model-digest"}),
+        (Interface, "infer get utvm_sine SIGN1 90", 10, set()),
+    ],
+)
+def test_faults_of_our_own_fail_by_name_beside_every_documented_waiver(
+    kind: type[Simulated], lose: str, status: int, failed: set[str], tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    tflm, utvm = recorded_tables()
+    digest = hashlib.md5(path_of("hello_world.tflite").read_bytes(), usedforsecurity=False).hexdigest()
+    device = kind(weak=True, values=tflm, utvm=utvm, model_digest=digest.encode())
+    source = ROOT / "fw_builds" / "linaro-zephyr" / "build.yaml"
+    build = write_build(tmp_path / "build", device, source, waived=True, model=path_of("hello_world.tflite"),
+                        table=path_of("device_utvm_sine.txt"))  # fmt: skip
+    path = recorded(device, tmp_path / "session.log", lose)
+    assert main(["verify", "session", str(path), "--build", str(build), "--json"]) == status
+    document = json.loads(capsys.readouterr().out)
+    assert {finding["id"] for finding in document["findings"] if finding["status"] == "failed"} == failed
+    content = document["content"]
+    assert (content["damaged"] != []) == bool(lose)
+    unsigned = {Refuses: ["utvm_sine", "tflm_sine"]}.get(kind, ["utvm_sine"] if lose else [])
+    assert content["not_covered"] == [f"{name}: no signed value" for name in unsigned]
+
+
+def test_a_recording_with_too_many_commands_is_refused_not_cut(
+    build: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "long.log"
+    path.write_text("1.0 RX uart:~$ \n" + "1.0 TX device\\r\n" * 20_001)
+    assert main(["verify", "session", str(path), "--build", str(build)]) == 4
+    assert "more than 20000 commands" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from tfm_harness.protocol.zephyr_shell import parse
 from tfm_harness.protocol.zephyr_shell.evidence import (
     INPUTS_KEPT,
     MODELS_LISTED,
+    PRINTED,
     SIGNED_IS_PLAIN,
     TOKEN_MODEL,
     TOKEN_STABLE,
@@ -51,13 +53,19 @@ NO_RESET = Check(
     requirement="the firmware's command interface",
     dev=Severity.FAILURE,
 )
-CHECKS = (SIGNED_IS_PLAIN, TOKEN_MODEL, TOKEN_STABLE, MODELS_LISTED, INPUTS_KEPT, DEVICE_KEY, NO_RESET)
+ANSWERED = Check(
+    id="session.answered",
+    title="the device gives what it offers: outputs of its models within the circle, tokens, keys and requests",
+    requirement="the firmware's command interface",
+    dev=Severity.FAILURE,
+)
+CHECKS = (SIGNED_IS_PLAIN, TOKEN_MODEL, TOKEN_STABLE, MODELS_LISTED, INPUTS_KEPT, DEVICE_KEY, NO_RESET, ANSWERED)
 """What a recorded session is judged by, beside the checks of results, keys, requests and numbers."""
 
 _TFLM = "tflm_sine"
-_PRINTED = 1e-6  # the text has six decimals, of a float32
 _DEGREES = 0.0051  # the text has two decimals of the input
 _ROLES = {0x5001: "client", 0x5002: "result"}
+_CIRCLE = 360
 
 
 @dataclass(slots=True)
@@ -117,10 +125,22 @@ class _Session:
             self.report.add(NO_RESET, asked_to, expected="no start, or one that was asked for",
                             seen="the device started again", where=reply.command)  # fmt: skip
             return
+        if not reply.echoed:
+            if words[:1] in (["infer"], ["keys"]):
+                raise InfrastructureError(
+                    "the echo of the command is missing, and so is its reply", kind="echo-missing"
+                )
+            return
+        offered = self.offers(words)
         if parse.is_refused(reply.lines):
             if words[:2] == ["infer", "get"] and "SIGN1" in words:
                 self.asked = None  # whether a refused request counts is the firmware's to say
+            if offered:
+                self.report.add(ANSWERED, False, expected="an answer", seen=" ".join(filter(None, reply.lines[:4])),
+                                where=reply.command)  # fmt: skip
             return
+        if offered:
+            self.report.add(ANSWERED, True, where=reply.command)
         match words:
             case ["infer", "get", model, ("CBOR" | "SIGN1") as form, *numbers]:
                 self.values(reply, model, form, numbers)
@@ -140,6 +160,24 @@ class _Session:
                 return
         self.seen.add(" ".join(words[:2]))
 
+    def offers(self, words: Sequence[str]) -> bool:
+        """Whether the device must answer: asked rightly for what the build describes, or for what it always has."""
+        match words:
+            case ["infer", "get", model, ("CBOR" | "SIGN1"), start]:
+                return model in self.build.models and _within_circle(start)
+            case ["infer", "get", model, ("CBOR" | "SIGN1"), start, stop, stride]:
+                whole = [number for number in (start, stop, stride) if number.isdecimal()]
+                if model not in self.build.models or len(whole) != 3:
+                    return False
+                first, last, step = map(int, whole)
+                return first < first + step <= last < _CIRCLE
+            case ["infer", "token"] | ["infer", "model"]:
+                return True
+            case ["keys", "public", number] | ["keys", "csr", "PEM" | "JSON", number]:
+                return number in {f"{known:x}" for known in _ROLES}
+            case _:
+                return False
+
     def values(self, reply: RecordedReply, model: str, form: str, numbers: Sequence[str]) -> None:
         found = parse.inferences(reply.lines)
         start, step = float(numbers[0]), float(numbers[2]) if len(numbers) > 2 else 1.0
@@ -150,13 +188,16 @@ class _Session:
                             seen=f"{entry.degrees:g}", subject=subject, where=reply.command)  # fmt: skip
             if form == "CBOR":
                 self.content.plain += 1
-                self.plain.append(_Value(model, degrees, plain_value(entry.message), reply.command))
+                value = plain_value(entry.message)
+                self.plain.append(_Value(model, degrees, value, reply.command))
+                self.report.add(SIGNED_IS_PLAIN, abs(value - entry.value) <= PRINTED, expected=entry.value, seen=value,
+                                subject=f"{subject}, text of CBOR", where=reply.command)  # fmt: skip
                 continue
             self.content.signed += 1
             self.asked = None if self.asked is None else self.asked + 1
             value = self.result(entry.message, reply.boot, subject)
             self.signed.append(_Value(model, degrees, value, f"{reply.command}, boot {reply.boot}"))
-            self.report.add(SIGNED_IS_PLAIN, abs(value - entry.value) <= _PRINTED, expected=entry.value, seen=value,
+            self.report.add(SIGNED_IS_PLAIN, abs(value - entry.value) <= PRINTED, expected=entry.value, seen=value,
                             subject=f"{subject}, text", where=reply.command)  # fmt: skip
 
     def result(self, message: bytes, boot: int, subject: str) -> float:
@@ -243,6 +284,12 @@ class _Session:
         for form, entries in (("CBOR", self.plain), ("SIGN1", self.signed)):
             for entry in entries:
                 by_model[entry.model][form].append(entry)
+        self.content.missing += [
+            f"{name}: no {'signed' if form == 'SIGN1' else 'unsigned'} value"
+            for name in self.build.models
+            for form in ("CBOR", "SIGN1")
+            if not by_model.get(name, {}).get(form)
+        ]
         for name, forms in by_model.items():
             if name not in self.build.models:
                 self.content.missing.append(f"{name}: the build describes no reference for it")
@@ -269,6 +316,11 @@ class _Session:
             return
         compare([expected.reshape(-1, 1)], [seen.reshape(-1, 1)], self.build.parity.granted(self.build.document),
                 self.report, model=name, subject=f"{name}, {form}")  # fmt: skip
+
+
+def _within_circle(number: str) -> bool:
+    """Whether the firmware takes this for degrees: 0 to below 360, fractions too."""
+    return re.fullmatch(r"\d{1,3}(\.\d+)?", number) is not None and float(number) < _CIRCLE
 
 
 def _reference_values(build: Build, name: str, inputs: Floats) -> Floats:

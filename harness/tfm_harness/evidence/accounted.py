@@ -22,8 +22,8 @@ TOGETHER: Final = frozenset(
         attestation.BOARDS_DIFFER, attestation.IDENTITY_STABLE, attestation.INSTANCE_STABLE, attestation.NONCES_DIFFER,
         attestation.ONLY_NONCE_DIFFERS, attestation.SEED_ENTROPY, attestation.SEED_NEW_BOOT,
         attestation.SEED_WITHIN_BOOT, result.COUNTER_OVER_BOOTS, result.COUNTER_RISES, result.COUNTER_STEP,
-        result.DETERMINISTIC, result.NONCE_REUSE, result.ONE_IDENTITY, result.REPLAYED, result.SEED_RELATION,
-        result.SEEN_BEFORE, result.STUCK_OUTPUT, result.TICKS_ORDERED,
+        result.DETERMINISTIC, result.NONCE_IN_BOOT, result.NONCE_REUSE, result.ONE_IDENTITY, result.REPLAYED,
+        result.SEED_RELATION, result.SEEN_BEFORE, result.STUCK_OUTPUT, result.TICKS_ORDERED,
     )
 )  # fmt: skip
 """Checks that compare several tokens or results, those of earlier runs too: how often they are made is not counted."""

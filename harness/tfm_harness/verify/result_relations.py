@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tfm_harness.findings import Report
@@ -11,7 +11,7 @@ from tfm_harness.verify.checks import result as check
 from tfm_harness.verify.judge import Judge
 from tfm_harness.verify.keys import PublicKey
 from tfm_harness.verify.relations import TokenObservation
-from tfm_harness.verify.signatures import SignatureLedger, check_signatures, record_signature
+from tfm_harness.verify.signatures import SignatureLedger, SignatureRecord, check_signatures, record_signature
 from tfm_harness.verify.signed_result import SignedResult
 
 __all__ = ["ResultObservation", "check_one_identity", "check_result_relations"]
@@ -57,17 +57,31 @@ def check_result_relations(
         _check_ticks(board, group, judge)
         _check_seeds(board, group, judge)
         _check_digests(board, group, judge)
-    signed = [
-        (
-            record_signature(o.result.message, o.result.key, where=f"result {index} of {o.board}, boot {o.boot}"),
-            o.result.key,
-        )
-        for index, o in enumerate(observations)
-        if o.result.message is not None and isinstance(o.result.key, PublicKey)
-    ]
+    signed: list[tuple[SignatureRecord, PublicKey]] = []
+    boots: dict[tuple[str, str | int], list[SignatureRecord]] = defaultdict(list)
+    for index, o in enumerate(observations):
+        if o.result.message is not None and isinstance(o.result.key, PublicKey):
+            where = f"result {index} of {o.board}, boot {o.boot}"
+            signed.append((record_signature(o.result.message, o.result.key, where=where), o.result.key))
+            boots[o.board, o.boot].append(signed[-1][0])
     if signed:
         check_signatures(signed, report, ledger=ledger)
+        _check_nonces_in_boot(boots, judge)
         _check_deterministic(observations, judge)
+
+
+def _check_nonces_in_boot(boots: Mapping[tuple[str, str | int], Sequence[SignatureRecord]], judge: Judge) -> None:
+    """Judge each boot alone: entropy that repeats at every start (a waiver may say so) excuses no repeat within one."""
+    for (board, boot), records in boots.items():
+        if len(records) < 2:
+            continue
+        one = SignatureLedger()
+        found = [reuse for reuse in map(one.add, records) if reuse is not None]
+        places = [f"{reuse.first.where} and {reuse.second.where}" for reuse in found[:5]]
+        judge.judge(
+            check.NONCE_IN_BOOT, not found, expected="a new r for each message", seen="; ".join(places),
+            where=f"{board}, boot {boot}",
+        )  # fmt: skip
 
 
 def check_one_identity(

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tfm_harness.protocol.zephyr_shell.evidence import (
         INPUTS_KEPT,
         MODELS_LISTED,
+        PRINTED,
         SIGNED_IS_PLAIN,
         TOKEN_MODEL,
         TOKEN_STABLE,
@@ -23,6 +24,7 @@ _HOMES = {
     "evidence": (
         "INPUTS_KEPT",
         "MODELS_LISTED",
+        "PRINTED",
         "SIGNED_IS_PLAIN",
         "TOKEN_MODEL",
         "TOKEN_STABLE",
@@ -34,6 +36,7 @@ _HOMES = {
 __all__ = [
     "INPUTS_KEPT",
     "MODELS_LISTED",
+    "PRINTED",
     "SIGNED_IS_PLAIN",
     "TOKEN_MODEL",
     "TOKEN_STABLE",

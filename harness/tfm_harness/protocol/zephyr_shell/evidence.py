@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = [
     "INPUTS_KEPT",
     "MODELS_LISTED",
+    "PRINTED",
     "SIGNED_IS_PLAIN",
     "TOKEN_MODEL",
     "TOKEN_STABLE",
@@ -26,7 +27,10 @@ SIGNED_IS_PLAIN = Check(
     title="the signed value is the one the firmware shows for the same input",
     requirement="result profile",
 )
-"""Of each signed value, against the text beside it and against the unsigned message."""
+"""Of each signed value, against the text beside it and against the unsigned message; of each unsigned one, against the
+text beside it."""
+PRINTED = 1e-6
+"""How far the text may be off: it has six decimals, of a float32."""
 TOKEN_MODEL = Check(
     id="token.model-digest",
     title="the application token names the model file that the build describes",

@@ -35,12 +35,14 @@ class RecordedReply:
         lines: the reply's own lines; log, secure and boot lines are left out.
         boot: which start of the device it came in, counted from 0.
         interrupted: the device started again before the reply's end.
+        echoed: the command's echo came back; without it no line is known to be of the reply.
     """
 
     command: str
     lines: tuple[str, ...]
     boot: int
     interrupted: bool = False
+    echoed: bool = True
 
 
 def read_session(data: bytes) -> list[Piece]:
@@ -96,15 +98,19 @@ def _unreadable(number: int, line: str) -> ConfigError:
 
 
 def replies(pieces: list[Piece], *, prompt: str = "uart:~$ ") -> Iterator[RecordedReply]:
-    """Each command's reply, in order."""
+    """Each command's reply, in order; also of a command whose reply was lost.
+
+    Raises:
+        ConfigError: ``recording-unreadable``: more commands than are judged of one recording.
+    """
     terminal, sorter = Terminal(inserted=SECURE_INSERT), LineSorter(prompt)
     typed, command, echoed = bytearray(), "", False
     lines: list[str] = []
     boot, spoke, booting, count = 0, False, False, 0
 
     def finished(*, interrupted: bool = False) -> Iterator[RecordedReply]:
-        if command and echoed:
-            yield RecordedReply(command, tuple(lines), boot, interrupted)
+        if command:
+            yield RecordedReply(command, tuple(lines), boot, interrupted, echoed)
 
     for sent, data in pieces:
         if sent and not data:
@@ -120,7 +126,10 @@ def replies(pieces: list[Piece], *, prompt: str = "uart:~$ ") -> Iterator[Record
                     typed.clear()
                     count += 1
                     if count > _MAX_REPLIES:
-                        return
+                        raise ConfigError(
+                            f"the recording has more than {_MAX_REPLIES} commands", kind="recording-unreadable",
+                            hint="cut it where the device starts, and judge the parts",
+                        )  # fmt: skip
                 else:
                     typed.append(byte)
             continue

@@ -161,6 +161,13 @@ NONCE_REUSE = declare(
     "FIPS 186-5 s.6.3, A.3; CWE-323",
     severity=(LOST, LOST, LOST),
 )
+NONCE_IN_BOOT = declare(
+    RESULT,
+    "result.ecdsa-nonce-in-boot",
+    "within one boot no two signatures over different messages share an ECDSA r under one key",
+    "FIPS 186-5 s.6.3, A.3; CWE-323",
+    severity=(LOST, LOST, LOST),
+)
 DETERMINISTIC = declare(
     RESULT,
     "result.ecdsa-deterministic",
