@@ -78,8 +78,8 @@ class RealBoard(Board):
         config = self.target.power
         if self._power is None or config is None:
             raise self._no_power()
+        self._note("power-cycle", "power cycled by the harness")  # first: the boot may speak before the switch answers
         cycle(self._power, config.off_seconds)
-        self._note("power-cycle", "power cycled by the harness")
 
     def _no_power(self) -> InfrastructureError:
         return InfrastructureError(
@@ -102,8 +102,8 @@ class RealBoard(Board):
         """See `Board`."""
         if self._power is None:
             raise self._no_power()
-        self._power.set(state)
         self._note(f"power-{state}", f"power switched {state} by the harness")
+        self._power.set(state)
 
     def check_alive(self) -> None:
         """See `Board`: the ports must still be there; whether the board is alive only its answers tell."""

@@ -179,6 +179,30 @@ def test_reset_command(served: Served, context: RunContext, tmp_path: Path) -> N
             board.reset(ResetKind.COLD)
 
 
+def test_a_reset_is_noted_before_it_is_given(
+    served: Served, context: RunContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The boot speaks before the user's command or the switch has ended; its lines stand behind the note."""
+    consoles: dict[str, object] = {"ns": {"kind": "tcp", "host": "127.0.0.1", "port": served.port}}
+    seen: list[str] = []
+
+    class Switch:
+        def set(self, state: PowerState) -> None:
+            seen.append(f"{state}: {board.events[-1].kind}")
+
+        def state(self) -> PowerState:
+            return PowerState.UNKNOWN
+
+    power = {"kind": "command", "on": ["true"], "off": ["true"], "off_seconds": 0}
+    with AttachBoard(target(consoles, reset={"warm": ["true"]}, power=power), context) as board:
+        monkeypatch.setattr(board, "_run", lambda *_: seen.append(board.events[-1].kind))
+        monkeypatch.setattr(board, "_power", Switch())
+        board.reset()
+        board.reset(ResetKind.COLD)
+        board.power(PowerState.ON)
+    assert seen == ["host-reset", "off: host-reset", "on: host-reset", "on: power-on"]
+
+
 @pytest.mark.parametrize(
     ("words", "kind"),
     [

@@ -76,14 +76,8 @@ class AttachBoard(RealBoard):
             InfrastructureError: ``no-reset-control`` where no command (for cold: nor power control) is given;
                 ``tool-missing``, ``tool-hung``, ``reset-failed``.
         """
-        command = self._target.reset
-        if kind is ResetKind.COLD and command is not None and command.cold is not None:
-            self._run(command.cold, command.timeout)
-        elif kind is ResetKind.COLD and self._power is not None and self._target.power is not None:
-            cycle(self._power, self._target.power.off_seconds)
-        elif kind is ResetKind.WARM and command is not None:
-            self._run(command.warm, command.timeout)
-        else:
+        command, power = self._target.reset, self._target.power
+        if kind not in self.resets:
             raise InfrastructureError(
                 f"board {self.name!r} cannot be reset ({kind}) from here",
                 kind="no-reset-control",
@@ -91,8 +85,14 @@ class AttachBoard(RealBoard):
                 where=str(self._target.path or self.name),
                 hint="give the command that resets it, or leave out the tests that need a reset",
             )
-        self._resets += 1
+        # Noted first: the boot may speak before the command has ended.
         self._note("host-reset", f"{kind} reset by the user's command")
+        words = None if command is None else command.warm if kind is ResetKind.WARM else command.cold
+        if words is not None and command is not None:
+            self._run(words, command.timeout)
+        elif self._power is not None and power is not None:
+            cycle(self._power, power.off_seconds)
+        self._resets += 1
 
     def release(self) -> None:
         """See `Board`: closes the ports; the board runs on."""

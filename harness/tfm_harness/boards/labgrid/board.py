@@ -176,16 +176,16 @@ class LabgridBoard(RealBoard):
         if self._power is not None:
             super()._cycle()
             return
-        cycle(_Outlet(self), _OFF_SECONDS)
         self._note("power-cycle", "power cycled by the harness, through labgrid")
+        cycle(_Outlet(self), _OFF_SECONDS)
 
     def power(self, state: PowerState) -> None:
         """See `Board`: the target's own switch, else the place's power resource."""
         if self._power is not None:
             super().power(state)
             return
-        _Outlet(self).set(state)
         self._note(f"power-{state}", f"power switched {state} by the harness, through labgrid")
+        _Outlet(self).set(state)
 
     def power_request(self, action: str) -> dict[str, Any]:
         """``on``, ``off`` or ``get`` on the place's power resource."""

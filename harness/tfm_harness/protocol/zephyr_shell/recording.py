@@ -20,7 +20,7 @@ __all__ = ["RecordedReply", "read_session", "read_transcript", "replies"]
 _LINE = re.compile(r"\s*\d+(?:\.\d+)? (?P<way>RX|TX) (?P<text>.*)")
 _INTERRUPT = 0x03
 _MAX_REPLIES = 20_000
-_HOST_RESETS = ("host-reset", "power-cycle")
+_HOST_RESETS = ("host-reset", "power-")
 
 Piece = tuple[bool, bytes]
 """Whether it was sent to the device, and the bytes; nothing sent means that the host resets the device."""
