@@ -297,7 +297,7 @@ def test_faults_of_our_own_fail_by_name_beside_every_documented_waiver(
     assert {finding["id"] for finding in document["findings"] if finding["status"] == "failed"} == failed
     content = document["content"]
     assert (content["damaged"] != []) == bool(lose)
-    unsigned = {Refuses: ["utvm_sine", "tflm_sine"]}.get(kind, ["utvm_sine"] if lose else [])
+    unsigned = ["utvm_sine", "tflm_sine"] if kind is Refuses else ["utvm_sine"] if lose else []
     assert content["not_covered"] == [f"{name}: no signed value" for name in unsigned]
 
 
