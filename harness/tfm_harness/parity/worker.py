@@ -260,11 +260,13 @@ class ModelProcess:
                     worker.stdin, worker.stdout = os.fdopen(ours[0], "rb"), os.fdopen(theirs[1], "wb")
                     worker.answer_all()
                 status = 0
+            except BaseException:  # noqa: BLE001 - it is told, and ends here
+                sys.excepthook(*sys.exc_info())
             finally:
                 os._exit(status)  # nothing of the parent's is closed or flushed here
         os.close(ours[0])
         os.close(theirs[1])
-        self.requests, self.answers = os.fdopen(ours[1], "wb", 0), os.fdopen(theirs[0], "rb")
+        self.requests, self.answers = os.fdopen(ours[1], "wb"), os.fdopen(theirs[0], "rb")
 
     def ask(self, header: dict[str, Any], blobs: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
         """One answer; where the process died, this one dies of the same, and its parent tells why."""

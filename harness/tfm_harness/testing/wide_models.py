@@ -146,14 +146,15 @@ def _simple(name: str, source: Tensor, output: Tensor, constant: object = None, 
 
 
 WIDE: dict[str, Callable[[], Graph]] = {
-    "convolution of 70 channels into 67": lambda: _conv([2, 3, 5, 70], (1, 1), [2, 3, 5, 67], 10),
-    "matrix product of 3 rows of 131 into 67": lambda: _dense(3, 131, 67, 10),
-    "depthwise convolution of 69 channels": lambda: _conv([1, 3, 11, 69], (3, 9), [1, 1, 3, 69], 9, multiplier=1),
-    "depthwise convolution of 3 channels into 15": lambda: _conv([2, 9, 9, 3], (4, 1), [2, 6, 9, 15], 8, multiplier=5),
+    "convolution of 37 channels into 67": lambda: _conv([2, 1, 2, 37], (1, 1), [2, 1, 2, 67], 9),
+    "matrix product of 3 rows of 131 into 19": lambda: _dense(3, 131, 19, 10),
+    "depthwise convolution of 69 channels": lambda: _conv([1, 1, 9, 69], (1, 9), [1, 1, 1, 69], 8, multiplier=1),
+    "depthwise convolution of 3 channels into 15": lambda: _conv([2, 7, 3, 3], (4, 1), [2, 4, 3, 15], 8, multiplier=5),
     "matrix product of 77 whose weights have a zero point": _offset,
     "convolution with a window of 9 by 11, its rows spread": lambda: _conv(
         [1, 20, 24, 3], (9, 11), [1, 2, 14, 17], 11, dilation_h=2, stride_h=2
     ),
+    "convolution of 70 channels into 33": lambda: _conv([2, 3, 5, 70], (1, 1), [2, 3, 5, 33], 10),
     "convolution of 300 channels": lambda: _conv([1, 2, 3, 300], (2, 2), [1, 1, 2, 5], 12),
     "matrix product of 513 into 2": lambda: _dense(2, 513, 2, 11),
     "matrix product with sums of 26 bits": lambda: _long_sums("FULLY_CONNECTED"),
