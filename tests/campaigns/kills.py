@@ -213,6 +213,7 @@ class Campaign:
         (self.work / "pytest.ini").write_text("[pytest]\n")
         self._tests = TEST_COUNT
         self._records: set[Path] = set()
+        self._strange: set[str] = set()
         self._identity: dict[str, bytes] = {}
 
     def environment(self) -> dict[str, str]:
@@ -307,6 +308,8 @@ class Campaign:
         strange = [path for path in strange if not path.startswith(own)]
         usual = {"runs", "test_it.py", "pytest.ini", "__pycache__"}
         strange += [str(path) for path in self.work.iterdir() if path.name not in usual]
+        strange = sorted(set(strange) - self._strange)
+        self._strange.update(strange)  # each is told once
         if strange:
             self.findings.append(f"{self.kind} {number}: outside the run's folder: {strange}")
         self._check_records(number)
@@ -325,8 +328,9 @@ class Campaign:
             except ValueError:
                 self.findings.append(f"{self.kind} {number}: {path.parent.name}/run.json is not whole")
                 continue
-            ended = [test for test in record["tests"] if test.get("outcome", "passed") == "passed"]
-            if record["verdict"] == "passed" and not len(ended) == len(record["tests"]) == self._tests:
+            tests = record.get("tests", [])  # none: it ended before they were collected
+            ended = [test for test in tests if test.get("outcome", "passed") == "passed"]
+            if record["verdict"] == "passed" and not len(ended) == len(tests) == self._tests:
                 self.findings.append(
                     f"{self.kind} {number}: {path.parent.name} says passed, and {len(ended)} of {self._tests} passed"
                 )

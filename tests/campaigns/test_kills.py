@@ -45,6 +45,9 @@ def test_a_folder_with_nothing_wrong_has_no_findings(campaign: Campaign) -> None
     run = campaign.work / "runs" / "good"
     run.mkdir(parents=True)
     (run / "run.json").write_text(json.dumps({"verdict": "passed", "tests": [{}] * TEST_COUNT}))
+    early = campaign.work / "runs" / "early"
+    early.mkdir()
+    (early / "run.json").write_text(json.dumps({"verdict": "interrupted"}))  # killed while tests were collected
     board = campaign.folder / "state" / "boards" / "b"
     board.mkdir(parents=True)
     (board / "huk.bin").write_bytes(b"kept")
@@ -58,6 +61,7 @@ def test_a_file_outside_is_a_finding(campaign: Campaign, name: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("x")
     assert f"outside the run's folder: ['{path}']" in said(campaign)
+    assert said(campaign).count(str(path)) == 1  # told once
 
 
 @pytest.mark.parametrize(

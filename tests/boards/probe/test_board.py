@@ -228,6 +228,22 @@ def test_pyocd_missing_or_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "pyocd>=0.36" in (caught.value.hint or "")
 
 
+def test_what_a_killed_worker_leaves_is_not_in_the_hosts_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "site" / "pyocd").mkdir(parents=True)
+    (tmp_path / "site" / "pyocd" / "__init__.py").write_text("import os, tempfile; tempfile.mkstemp(); os._exit(9)\n")
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "site"), str(Path(__file__).parents[3])]))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    target = ProbeTarget.model_validate(words_for((4001, 4002)))
+    with pytest.raises(InfrastructureError) as caught:
+        ProbeBoard(target, RunContext(tmp_path / "run", tmp_path / "state")).acquire()
+    assert caught.value.kind == "probe-failed"
+    assert "exit status 9" in str(caught.value)
+    assert not list((tmp_path / "temporary").iterdir())
+
+
 @pytest.mark.qemu
 def test_nobody_is_attached_while_tests_run(
     make_board: Callable[..., ProbeBoard], fake: StandInProbeBoard, probe_build: Build

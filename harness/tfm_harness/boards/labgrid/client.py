@@ -42,6 +42,7 @@ class LabgridClient:
         log.parent.mkdir(parents=True, exist_ok=True)
         # The harness's own packages must not be found there: labgrid brings another pyserial.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        environment["TMPDIR"] = str(log.parent)  # what a killed worker leaves stays in the run's folder
         try:
             with log.open("wb") as errors:
                 self._process = start(

@@ -8,6 +8,7 @@ attests (its debug state) and disturbs latency. Run here only through the simula
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -170,7 +171,8 @@ class ProbeBoard(RealBoard):
         )
         log = self.context.run_dir / f"{self.name}.probe-{what}.log"
         words = [sys.executable, "-m", "tfm_harness.boards.probe.worker", str(question), str(answer)]
-        child = spawn(words, stderr_path=log)
+        # pyOCD's libraries look for others with a compiler: its files, left by a kill, lie in the run's folder.
+        child = spawn(words, stderr_path=log, env={**os.environ, "TMPDIR": str(self._folder)})
         try:
             if child.wait(target.operation_timeout) is None:
                 raise self._hung(what, log)
