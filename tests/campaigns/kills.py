@@ -302,7 +302,9 @@ class Campaign:
         held = [use.name for use in self._uses() if use.locked]
         if held:
             self.findings.append(f"{self.kind} {number}: still locked: {held}")
-        strange = [str(path) for name in ("tmp", "home") for path in (self.folder / name).rglob("*") if path.is_file()]
+        strange = [
+            str(path) for name in ("tmp", "home") for path in (self.folder / name).rglob("*") if not path.is_dir()
+        ]
         # pytest's own folder of temporary files; its next run cleans it up
         own = f"{self.folder}/tmp/pytest-of-{user_name(os.geteuid())}/"
         strange = [path for path in strange if not path.startswith(own)]

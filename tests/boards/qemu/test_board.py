@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -628,12 +629,16 @@ def test_the_seed_source_counts_resets_since_the_cold_start(probe_board: QemuBoa
     assert probe_board.seed_source[1] == 0
 
 
-def test_a_debugger_moves_the_cpu_on(probe_board: QemuBoard, probe_elf: Path) -> None:
+def test_a_debugger_moves_the_cpu_on(
+    probe_board: QemuBoard, probe_elf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wait_until_ready(probe_board, READY)
     named = subprocess.run(["arm-none-eabi-nm", str(probe_elf)], capture_output=True, text=True, check=True).stdout
     symbols = {line.split()[2]: int(line.split()[0], 16) & ~1 for line in named.splitlines() if len(line.split()) == 3}
     in_block = 0x08 << 8  # an IT block of one more instruction
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with probe_board.debugger() as debugger, ThreadPoolExecutor(1) as asking:
+        assert not list(tmp_path.glob("tfm-harness-gdb*"))  # nothing that a kill could leave
         debugger.break_at(symbols["hex"])
         debugger.go()
         answer = asking.submit(ask_line, probe_board, "word 38000008")

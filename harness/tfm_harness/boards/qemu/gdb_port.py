@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,11 +18,13 @@ __all__ = ["GdbPort", "reported"]
 
 
 class GdbPort:
-    """Opens the port of a running emulator and closes it; both can be done again."""
+    """Opens the port of a running emulator and closes it; both can be done again.
+
+    The socket's name is gone once it is connected: nobody else can use it, and a kill leaves nothing behind.
+    """
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self._folder: Path | None = None
 
     def open(self) -> GdbRemote:
         """Open the port and connect; the CPU stands then. Where this fails, `close` is wanted as well.
@@ -31,11 +32,12 @@ class GdbPort:
         Raises:
             InfrastructureError: kind ``gdbstub``: QEMU opens no debugger port, or does not answer on it.
         """
-        self._folder = Path(tempfile.mkdtemp(prefix="tfm-harness-gdb-"))
-        path = self._folder / "port"
-        self._monitor(f"gdbserver unix:{path},server=on,wait=off")
-        with reported():
-            return GdbRemote(str(path))
+        # A run's folder may be too deep for a socket's name.
+        with tempfile.TemporaryDirectory(prefix="tfm-harness-gdb-", ignore_cleanup_errors=True) as folder:
+            path = Path(folder) / "port"
+            self._monitor(f"gdbserver unix:{path},server=on,wait=off")
+            with reported():
+                return GdbRemote(str(path))
 
     def close(self) -> None:
         """Close the port, from which the caller has hung up. Nothing is raised where the emulator is gone.
@@ -43,14 +45,8 @@ class GdbPort:
         Raises:
             ProductError: kind ``lockup``: it is gone because the CPU locked up.
         """
-        try:
+        with contextlib.suppress(InfrastructureError):  # the emulator is gone; the next request reports it
             self._monitor("gdbserver none")
-        except InfrastructureError:
-            pass  # the emulator is gone; the next request reports it
-        finally:
-            if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
-                self._folder = None
 
     def _monitor(self, line: str) -> None:
         self._machine.call(self._machine.command("human-monitor-command", {"command-line": line}))
