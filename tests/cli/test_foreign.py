@@ -138,6 +138,22 @@ def test_an_output_that_cannot_be_written(redirect: str, codes: set[int]) -> Non
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_an_output_that_cannot_say_everything(tmp_path: Path, encoding: str) -> None:
+    """A plot in a C or Latin-1 locale; and a name that is no text."""
+    path = tmp_path / os.fsdecode(b"tr\xffce\xc3\xa9.csv")
+    path.write_text("time_s,mag.x\n0,1\n1,2\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "tfm_harness.cli.main", "trace", "show", str(path)],
+        capture_output=True, timeout=60, check=False, env={**os.environ, "PYTHONIOENCODING": f"{encoding}:strict"},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"2 samples, 1 s" in done.stdout
+    assert b"\\udcff" in done.stdout
+    full_block = "\u2588".encode() if encoding == "utf-8" else b"\\u2588"
+    assert full_block in done.stdout
+
+
 def test_a_bug_is_told_with_what_a_report_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise LookupError("what \x1b[2J\n::error::nobody expected")

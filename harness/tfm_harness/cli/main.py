@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -106,6 +107,8 @@ def make_parser(only: str = "") -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code says who is responsible for a failure."""
+    if argv is None:
+        _say_everything()
     try:
         words = list(sys.argv[1:] if argv is None else argv)
         _check_words(words)
@@ -137,6 +140,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         shown = _foreign(error)
         return _tell(str(shown), EXIT_CODES[shown.responsibility])
     return code
+
+
+def _say_everything() -> None:
+    """What the terminal's encoding does not have (a C or Latin-1 locale, a name that is no text) is printed escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _check_words(words: Sequence[str]) -> None:
