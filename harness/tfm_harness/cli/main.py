@@ -8,14 +8,13 @@ import importlib
 import io
 import os
 import sys
-import traceback
 from collections.abc import Sequence
-from pathlib import Path
 
 from tfm_harness.cli.completion import add_completers
 from tfm_harness.cli.unknown import refuse_unknown
 from tfm_harness.config.environment import check_environment
-from tfm_harness.errors import ConfigError, HarnessBug, HarnessError, InfrastructureError, Responsibility
+from tfm_harness.errors import ConfigError, HarnessBug, HarnessError, Responsibility
+from tfm_harness.foreign import frames_of, host_refusal
 from tfm_harness.installation import missing_package
 from tfm_harness.plugin.options import OPTIONS
 from tfm_harness.version import __version__
@@ -174,23 +173,15 @@ def _foreign(error: Exception) -> HarnessError:
     missing = missing_package(error)
     if missing is not None:
         return missing
-    frames = traceback.extract_tb(error.__traceback__)[-4:]
-    where = "\n".join(f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames)
+    where = frames_of(error)
     seen = f"{type(error).__name__}: {error}"[:500]
     if isinstance(error, UnicodeEncodeError) and any("\ud800" <= c <= "\udfff" for c in str(error.object)):
         return ConfigError("a name is no text (its bytes are not UTF-8)", kind="bad-argument", seen=seen, where=where)
-    loop = isinstance(error, RuntimeError) and "Symlink loop" in seen  # pathlib's, before Python 3.13
-    if isinstance(error, OSError) or loop:
+    if (refusal := host_refusal(error)) is not None:
         if sys.stdout is not None:  # what could not be written is not tried again at the interpreter's end
             with contextlib.suppress(OSError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return InfrastructureError(
-            "the operating system refused something",
-            kind="host-refused",
-            seen=seen,
-            where=str(getattr(error, "filename", None) or where),
-            hint="check that path, its permissions, and that there is space",
-        )
+        return refusal
     return HarnessBug(
         "an error that the harness did not expect",
         kind="unexpected",

@@ -77,14 +77,11 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     except InfrastructureError as error:
         pytest.exit(str(error), returncode=EXIT_BENCH)
-    except OSError as error:
-        from tfm_harness.plugin.net import refused
-
-        pytest.exit(str(refused(error)), returncode=EXIT_BENCH)
     except Exception as error:  # noqa: BLE001 - without the pages of pytest's INTERNALERROR
+        from tfm_harness.foreign import host_refusal
         from tfm_harness.plugin.net import EXIT_BUG, bug_of
 
-        told = bug_of(error, "pytest_configure")
+        told = host_refusal(error) or bug_of(error, "pytest_configure")
         pytest.exit(str(told), returncode=EXIT_BENCH if isinstance(told, InfrastructureError) else EXIT_BUG)
 
 

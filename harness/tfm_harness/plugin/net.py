@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import functools
 import sys
-import traceback
 from collections.abc import Callable, Generator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from _pytest.outcomes import OutcomeException
 
-from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError
+from tfm_harness.errors import HarnessBug, HarnessError
+from tfm_harness.foreign import frames_of
 from tfm_harness.installation import missing_package
 from tfm_harness.safe_text import safe
 from tfm_harness.version import __version__
 
-__all__ = ["EXIT_BUG", "around_test", "bug_of", "refused", "while_collecting"]
+__all__ = ["EXIT_BUG", "around_test", "bug_of", "while_collecting"]
 
 EXIT_BUG = 3
 _EXPECTED = (HarnessError, pytest.UsageError, OutcomeException, KeyboardInterrupt, SystemExit, GeneratorExit)
@@ -35,26 +34,12 @@ def bug_of(error: BaseException, hook: str) -> HarnessError:
     missing = missing_package(error)
     if missing is not None:
         return missing
-    frames = traceback.extract_tb(error.__traceback__)[-4:]
-    where = [f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames]
     return HarnessBug(
         f"an error that the harness did not expect in its own hook {hook}",
         kind="unexpected",
         seen=safe(f"{type(error).__name__}: {error}"[:500]),
-        where="\n".join([*where, f"tfm-harness {__version__}, Python {sys.version.split()[0]}"]),
+        where=f"{frames_of(error)}\ntfm-harness {__version__}, Python {sys.version.split()[0]}",
         hint="please report this text; it says nothing about the product",
-    )
-
-
-def refused(error: OSError) -> InfrastructureError:
-    """What the operating system refused before a board was touched, where no other error says it better."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return InfrastructureError(
-        "the operating system refused something",
-        kind="host-refused",
-        seen=f"{type(error).__name__}: {error}"[:500],
-        where=str(error.filename or f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"),
-        hint="check that path, its permissions, and that there is space",
     )
 
 
