@@ -368,6 +368,28 @@ def test_what_goes_into_a_model_slot_fits_into_it(here: Path, target: str, what:
         check_combination(fewer, build)
 
 
+def test_raw_images_do_not_lie_over_each_other(here: Path) -> None:
+    """QEMU refuses to start then, which looked as if the bench were to blame."""
+    target = load_target("qemu-an547")
+    build = load_build("reference", require_files=False)
+    build = build.model_copy(update={"models": {}, "images": build.images[:1]})
+    first, second = here / "first.bin", here / "second.bin"
+    first.write_bytes(bytes(0x100))
+    second.write_bytes(b"x")
+    raw = load_build("reference", require_files=False).images[1]
+
+    def at(start: int, other: int) -> Build:
+        images = [raw.model_copy(update={"file": file, "at": a}) for file, a in ((first, start), (second, other))]
+        return build.model_copy(update={"images": (*build.images, *images)})
+
+    check_combination(target, at(0x0100_0000, 0x0100_0100))
+    check_combination(target, at(0x0100_0001, 0x0100_0000))
+    with pytest.raises(ConfigError, match=r"image first\.bin \(0x1000000 to 0x10000ff\) covers image second\.bin"):
+        check_combination(target, at(0x0100_0000, 0x0100_00FF))
+    with pytest.raises(ConfigError, match="covers the OTP area"):
+        check_combination(target, at(0x37FF_FFFF, 0x0100_0000))
+
+
 class _Wired(TargetBase):
     port: str = "/dev/ttyUSB0"
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -71,9 +72,28 @@ class QemuTarget(EmulatedTarget):
         return self
 
     def check_build(self, build: Build) -> list[str]:
-        """Adds what only QEMU asks: something to start from."""
+        """Adds what only QEMU asks: something to start from, and a place of its own for each raw image."""
         problems = super().check_build(build)
         # The CPU starts from its vector table: in an ELF kernel, or in a hex or raw image (a merged TF-M image).
         if not any(image.world == "secure" for image in build.images):
             problems.append(f"build {build.name!r} has no secure ELF image (nor another secure one) to start from")
-        return problems
+        return problems or list(self._overlaps(build))
+
+    def _overlaps(self, build: Build) -> Iterator[str]:
+        """Raw files laid over each other, or over what the harness provides: QEMU would not start."""
+        slots = self.virtual.model_slots
+        taken = {image.slot for image in build.images if image.slot is not None}
+        files = [(image.file, image.at, image.slot) for image in build.images]
+        files += [(m.image, None, m.slot) for m in build.models.values() if m.image is not None and m.slot not in taken]
+        placed = [
+            (area.at, 1, what)
+            for area, what in ((self.virtual.otp, "the OTP area"), (self.virtual.entropy, "the entropy area"))
+            if area is not None
+        ]
+        for file, at, slot in files:
+            start = at if slot is None or slots is None else slots.address(slot)
+            if start is not None and file.is_file():
+                placed.append((start, file.stat().st_size, f"image {file.name}"))
+        for (start, size, what), (after, _, other) in pairwise(sorted(placed)):
+            if start + size > after:
+                yield f"{what} ({start:#x} to {start + size - 1:#x}) covers {other}, which begins at {after:#x}"
