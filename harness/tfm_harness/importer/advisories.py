@@ -51,6 +51,16 @@ Facts = Mapping[str, Fact]
 Question = Callable[[Facts], Answer]
 
 
+def _truth(fact: Fact) -> bool | None:
+    """CMake's truth; None for what is neither, such as a variable that was not replaced."""
+    value = fact.value.strip().strip('"').upper()
+    if value.isdecimal():
+        return int(value) != 0
+    if value in {"ON", "TRUE", "YES", "Y"}:
+        return True
+    return False if value in {"", "OFF", "FALSE", "NO", "N", "IGNORE"} or value.endswith("NOTFOUND") else None
+
+
 def _on(key: str, words: str, *, absent: bool | None = None) -> Question:
     """Whether an option is on. `absent`: what it means when no file names it."""
 
@@ -58,7 +68,7 @@ def _on(key: str, words: str, *, absent: bool | None = None) -> Question:
         fact = facts.get(key)
         if fact is None:
             return Answer(absent, f"{key} is not said" if absent is None else f"{key} is not set: no {words}")
-        return Answer(fact.on, f"{key}={fact.value} ({fact.where})")
+        return Answer(_truth(fact), f"{key}={fact.value} ({fact.where})")
 
     return ask
 
@@ -68,10 +78,8 @@ def _ipc(facts: Facts) -> Answer:
     for key, value in (("CONFIG_TFM_SPM_BACKEND", "IPC"), ("CONFIG_TFM_SPM_BACKEND_IPC", "ON"), ("TFM_PSA_API", "ON")):
         fact = facts.get(key)
         if fact is not None:
-            return Answer(
-                fact.on if value == "ON" else fact.value.strip('"').upper() == value,
-                f"{key}={fact.value} ({fact.where})",
-            )
+            said = {"IPC": True, "SFN": False}.get(fact.value.strip().strip('"').upper())
+            return Answer(_truth(fact) if value == "ON" else said, f"{key}={fact.value} ({fact.where})")
     return Answer(None, "neither CONFIG_TFM_SPM_BACKEND nor TFM_PSA_API is said")
 
 
@@ -80,7 +88,7 @@ def _platform(*names: str) -> Question:
 
     def ask(facts: Facts) -> Answer:
         fact = facts.get("TFM_PLATFORM")
-        if fact is None:
+        if fact is None or not fact.value.strip() or "$" in fact.value:
             return Answer(None, "TFM_PLATFORM is not said")
         plain = fact.value.lower().replace("-", "").replace("_", "")
         return Answer(any(name in plain for name in names), f"TFM_PLATFORM={fact.value} ({fact.where})")
@@ -92,17 +100,20 @@ def _small(facts: Facts) -> Answer:
     fact = facts.get("TFM_PROFILE")
     if fact is None:
         return Answer(False, "TFM_PROFILE is not set: not Profile Small")
-    return Answer("small" in fact.value.lower(), f"TFM_PROFILE={fact.value} ({fact.where})")
+    return Answer(
+        None if "$" in fact.value else "small" in fact.value.lower(), f"TFM_PROFILE={fact.value} ({fact.where})"
+    )
 
 
 def _cryptocell(facts: Facts) -> Answer:
     """CC312 with the driver API instead of the legacy one, which is the default."""
     accelerator, legacy = facts.get("CRYPTO_HW_ACCELERATOR"), facts.get("CC312_LEGACY_DRIVER_API_ENABLED")
-    if accelerator is not None and not accelerator.on:
+    if accelerator is not None and _truth(accelerator) is False:
         return Answer(False, f"CRYPTO_HW_ACCELERATOR={accelerator.value} ({accelerator.where})")
     if legacy is None:
         return Answer(False, "CC312_LEGACY_DRIVER_API_ENABLED is not set: no CC312, or its legacy driver")
-    return Answer(not legacy.on, f"CC312_LEGACY_DRIVER_API_ENABLED={legacy.value} ({legacy.where})")
+    old = _truth(legacy)
+    return Answer(None if old is None else not old, f"CC312_LEGACY_DRIVER_API_ENABLED={legacy.value} ({legacy.where})")
 
 
 def _isolated(facts: Facts) -> Answer:
@@ -110,7 +121,8 @@ def _isolated(facts: Facts) -> Answer:
     fact = facts.get("TFM_ISOLATION_LEVEL")
     if fact is None:
         return Answer(None, "TFM_ISOLATION_LEVEL is not said")
-    return Answer(fact.value.strip() in {"2", "3"}, f"TFM_ISOLATION_LEVEL={fact.value} ({fact.where})")
+    isolated = {"1": False, "2": True, "3": True}.get(fact.value.strip().strip('"'))
+    return Answer(isolated, f"TFM_ISOLATION_LEVEL={fact.value} ({fact.where})")
 
 
 _FWU = _on("TFM_PARTITION_FIRMWARE_UPDATE", "Firmware Update partition")
