@@ -15,6 +15,7 @@ _LONG = {6: 11, 5: 13}
 """Characters that eight bytes need, by the bits of one."""
 _LONG_BASE85 = 20  # characters for sixteen bytes: less stands in any log
 _SHORT_GROUP, _LONG_GROUP = 3, 16
+_APART = 4
 _LEAST_UU = 8
 
 
@@ -73,12 +74,13 @@ def _based(
 
 
 def _grouped(name: str, block: Text, start: Ints, end: Ints, bits: int) -> Iterator[Reading]:
-    """Groups of one size with one character between them; the last one may be shorter."""
+    """Groups of one size with a few characters between them; the last one may be shorter."""
     size = end - start
-    near = start[1:] - end[:-1] == 1
+    near = start[1:] - end[:-1] <= _APART
     same = near & (size[1:] == size[:-1]) & (size[1:] >= _SHORT_GROUP) & (size[1:] <= _LONG_GROUP)
     first, last = runs(same, 2)
-    digits = block.count(start[first], end[last], HEX) == (last - first).astype(np.uint64)
+    between = end[last] - start[first] - (last - first + 1) * size[first]
+    digits = block.count(start[first], end[last], HEX) == between.astype(np.uint64)
     shorter = np.append(near & (size[1:] < size[:-1]), False)[last]
     long = ((last - first + 1) * size[first] >= _LONG[bits]) & ~digits  # hexadecimal dumps are not meant
     first, count = first[long], (last - first + 1 + shorter)[long]

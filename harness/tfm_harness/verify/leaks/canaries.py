@@ -204,6 +204,19 @@ NOTATIONS: Mapping[str, Write] = {
     "Latin-1 as UTF-8": lambda data: data.decode("latin-1").encode(),
     "decimal with zeros behind": _each("{:.1f}"),
     "binary run together": _each("{:08b}", ""),
+    "C bytes with signs": lambda data: b", ".join(b"%s" % hex(byte - (byte & 128) * 2).encode() for byte in data),
+    "base64 in a list": lambda data: b'", "'.join(_parts(base64.b64encode(data), 8)),
+    "bits apart": lambda data: " ".join("".join(f"{byte:08b}" for byte in data)).encode(),
+    "two in a line behind a time": lambda data: b"\n".join(
+        b"%d.%03d s lo %d hi %d" % (at // 9, at, *data[at : at + 2]) for at in range(0, len(data), 2)
+    ),
+    "some in a line behind a time": lambda data: b"\n".join(
+        b"[00:00:01.250,%03d] <inf> raw: %d %d %d %d" % (at, *data[at : at + 4]) for at in range(0, len(data), 4)
+    ),
+    "binary, an assembler's": lambda data: b"\n".join(
+        b"byte %d: %sb" % (at, f"{byte:08b}".encode()) for at, byte in enumerate(data)
+    ),
+    "hex in a URL": lambda data: urllib.parse.quote("k=" + data.hex(" ")).encode(),
     "strings in strings": lambda data: repr(data).replace("\\", "\\\\").encode(),
     "percent of percent": _each("%25{:02X}", ""),
     "cat -v": lambda data: b"".join(map(_visible, data)),

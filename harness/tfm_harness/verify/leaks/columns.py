@@ -47,6 +47,8 @@ def _other(found: Tokens, *, dumps: bool) -> Iterator[tuple[str, Ints]]:
     first = found.column == 0
     yield all_but_first(found)
     yield ", each line's last number", at(found.last)
+    yield ", without each line's first two numbers", at(found.column > 1)
+    yield ", behind each line's last word", at(found.behind)
     if dumps:
         yield ", each line's numbers of one width", at(found.uniform)
         yield ", each line's numbers of one width without its first", at(found.uniform & ~first)

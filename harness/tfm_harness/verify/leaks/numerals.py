@@ -53,6 +53,7 @@ def hex_readings(found: Tokens) -> Iterator[Reading]:
         if not even.all():
             yield from _nibbles(f"hexadecimal digits{choice}", found.text, start, length)
         prefixed = found.prefixed[some]
+        signed = np.where(found.negative[some] & prefixed, np.uint64(0) - worth[some], worth[some])
         for style, styled in (("", np.True_), (", those with 0x", prefixed)):
             if style and not prefixed.any():
                 continue
@@ -60,7 +61,7 @@ def hex_readings(found: Tokens) -> Iterator[Reading]:
                 # Without 0x a number is as wide as it is written; with it leading zeros may be missing.
                 fits = styled & (length <= 2 * size if style or size == 1 else length == 2 * size)
                 notation = f"hexadecimal numbers of {size} bytes{choice}{style}"
-                yield from _numbers(notation, start[fits], worth[some[fits]], size)
+                yield from _numbers(notation, start[fits], signed[fits], size)
 
 
 def hex_run_together(block: Text) -> Iterator[Reading]:
@@ -142,8 +143,9 @@ def binary_readings(block: Text, found: Tokens) -> Iterator[Reading]:
     text = found.text
     start, length = found.start, found.length
     marked = (length > 2) & (text[start] == 0x30) & (text[np.minimum(start + 1, len(text) - 1)] == 0x62)
-    start, length = start + 2 * marked, length - 2 * marked
-    some = np.flatnonzero((length >= 4) & (text[start] | 1 == 0x31) & ~found.prefixed)
+    marked_behind = (length % 4 == 1) & (length > 1) & (text[start + length - 1] | 0x20 == 0x62)
+    start, length = start + 2 * marked, length - 2 * marked - marked_behind
+    some = np.flatnonzero(((length >= 4) | (length == 1)) & (text[start] | 1 == 0x31) & ~found.prefixed)
     start, length = start[some], length[some]
     at = spread(start, length)
     other = np.append(0, np.cumsum(text[at] | 1 != 0x31))
@@ -154,9 +156,10 @@ def binary_readings(block: Text, found: Tokens) -> Iterator[Reading]:
     if len(eight):
         digits = text[eight[:, None] + np.arange(8)] - 0x30
         yield Reading("binary digits", np.packbits(digits, axis=1).reshape(-1), eight)
-    if int(length.sum()) >= _LONG_BITS:
-        whole = spread(start, length)
-        yield from _bits("binary digits in groups", text, whole, np.array([0]), np.array([len(whole)]))
+    for groups in (start[length > 1], length[length > 1]), (start[length == 1], length[length == 1]):
+        whole = spread(*groups)
+        if len(whole) >= _LONG_BITS:
+            yield from _bits("binary digits in groups", text, whole, np.array([0]), np.array([len(whole)]))
     start, end = runs(block.raw | 1 == 0x31, _LONG_BITS)
     if len(start):
         yield from _bits("binary digits, run together", block.raw, np.arange(len(block.raw)), start, end)

@@ -28,7 +28,7 @@ _ALONE_DECIMAL = re.compile(rb"(?<![0-9A-Za-z.])(-?[0-9]{8,10})(?![0-9A-Za-z])")
 _STRIDES = (2, 4, 8)
 _WRAPPED = (
     "base64", "base32", "hexadecimal, run together", "hexadecimal, without", "hexadecimal, each line's last",
-    "hexadecimal, each line's numbers",
+    "hexadecimal, each line's numbers", "percent encoding", "quoted-printable", "markup",
 )  # fmt: skip
 """Notations in which frames and dumps are printed: what they hold may be a text itself, or compressed."""
 _WIDE = 2  # bytes of a character in UTF-16

@@ -88,6 +88,7 @@ class Tokens:
         negative: a minus stands before it.
         column: which one of its line, among numbers of this base, from 0.
         last: of its line.
+        behind: no letter that is no hexadecimal digit follows in its line.
         kind: of its line: equal for lines with the same letters beside hexadecimal ones.
         uniform: one of the longest row of numbers of one width in its line: the columns of a dump.
     """
@@ -99,6 +100,7 @@ class Tokens:
     negative: Flags
     column: Ints
     last: Flags
+    behind: Flags
     kind: Numbers
     uniform: Flags
 
@@ -119,6 +121,7 @@ class Tokens:
             self.negative[some],
             self.column[some],
             self.last[some],
+            self.behind[some],
             self.kind[some],
             self.uniform[some],
         )
@@ -159,8 +162,8 @@ class Text:
         self._line: Ints = np.searchsorted(self._ends, self._start)
 
     @cached_property
-    def _line_kinds(self) -> Numbers:
-        """For each line a hash of its first letters that are no hexadecimal digits."""
+    def _line_words(self) -> tuple[Numbers, Ints]:
+        """For each line a hash of its first letters that are no hexadecimal digits, and where the last one stands."""
         letters = np.flatnonzero(_SHAPE[self.raw])
         line = np.searchsorted(self._ends, letters)
         begins = np.flatnonzero(np.append(True, line[1:] != line[:-1])) if len(line) else line
@@ -170,7 +173,9 @@ class Text:
         # What is added up differs for each place, so that the order counts.
         part = _SHAPE[self.raw[letters[some]]].astype(np.uint64) << (np.uint64(6) * rank[some].astype(np.uint64))
         np.add.at(found, line[some], part)
-        return found
+        last = np.full(len(found), -1)
+        last[line] = letters  # of several the last one stays
+        return found, last
 
     def count(self, start: Ints, end: Ints, kind: int) -> Numbers:
         """How many characters of each stretch are not of this kind. Shorter stretches than 65,536 only."""
@@ -203,8 +208,11 @@ class Text:
         uniform = _uniform(length, new[:-1])
         begins = np.flatnonzero(new[:-1])
         column = np.arange(len(start)) - np.repeat(begins, np.diff(np.append(begins, len(start))))
-        of_line = self._line_kinds[line]
-        return Tokens(self.raw, start, length, prefixed[good], negative[good], column, new[1:], of_line, uniform)
+        kinds, words = self._line_words
+        behind = start > words[line]
+        return Tokens(
+            self.raw, start, length, prefixed[good], negative[good], column, new[1:], behind, kinds[line], uniform
+        )  # fmt: skip
 
 
 def _uniform(length: Ints, first: Flags) -> Flags:
