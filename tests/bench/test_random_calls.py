@@ -153,3 +153,11 @@ def test_statuses_of_the_psa_apis_are_no_services_own(status: int) -> None:
 def test_a_service_refuses_in_its_own_words() -> None:
     platform = ServiceConfig(handle=1, types=(1,), own_errors=(1, 2, 3))
     assert [platform.refuses(status) for status in (0, 1, 3, 4, -1, -129)] == [False, True, True, False, True, True]
+
+
+def test_what_a_call_wrote_stays_until_it_was_looked_at() -> None:
+    """Outputs of the 32 calls that are made at a time lie apart, or nearly all of them."""
+    fuzz = RandomCalls(MEMORY, SERVICES, 6)
+    for _ in range(50):
+        written = [at for call in fuzz.calls(32) for at, size in call.outputs if size and MEMORY.is_nonsecure(at, size)]
+        assert len({at & ~0x3FFF for at in written}) >= min(len(written), 50) * 0.9

@@ -45,8 +45,10 @@ _CARRIED = 7  # vectors each way, at most, that the gateway's packed parameter h
 _HUGE = (0x8000, 0x10000, 0x7FFF_FFFF, 0x8000_0000, TOP - 1, TOP - 4)
 _RANDOM = 0x400
 """Random bytes at the beginning of the memory for tests, from which inputs are taken."""
-_EVERY_OUTPUT = 0x8000
-"""Distance of output buffers in the memory for tests."""
+_INPUTS = 0x10000
+"""Bytes of the memory for tests that inputs are taken from; behind them lie output buffers."""
+_EVERY_OUTPUT = 0x4000
+"""Distance of output buffers."""
 
 Vector = tuple[int, int]
 
@@ -90,7 +92,9 @@ class RandomCalls:
         self._memory, self._services = memory, list(services.values())
         self._rng = random.Random(seed)  # noqa: S311 - calls guard nothing; the same seed must give the same ones
         self._base = memory.scratch[0]
-        self._answers = self._base + 0x10000
+        self._answers = self._base + _INPUTS
+        self._places = max(MOST_VECTORS, (memory.scratch[1] - _INPUTS) // _EVERY_OUTPUT)
+        self._used = 0
         self._known: list[tuple[ServiceConfig, ServiceCall, tuple[Vector, ...]]] = []
         """Calls that work, with where their inputs stand in the memory for tests."""
         at = self._base + _RANDOM
@@ -139,7 +143,7 @@ class RandomCalls:
         rng = self._rng
         service, known, stored = self._known[rng.randrange(len(self._known))]
         inputs = list(stored)
-        outputs = [(self._answers + _EVERY_OUTPUT * n, size) for n, size in enumerate(known.outputs)]
+        outputs = [(self._buffer(), size) for size in known.outputs]
         handle, kind = service.handle, known.type
         wrong = rng.randrange(6)
         if wrong == 0:
@@ -148,11 +152,11 @@ class RandomCalls:
             kind ^= 1 << rng.randrange(7, 15)
         elif wrong == 2:
             more = min(rng.randrange(1, 6), _CARRIED - len(inputs))
-            inputs += [self._vector(output=False, number=n) for n in range(more)]
+            inputs += [self._vector(output=False) for _ in range(more)]
         elif wrong == 3 and inputs:
-            inputs[rng.randrange(len(inputs))] = self._vector(output=False, number=0)
+            inputs[rng.randrange(len(inputs))] = self._vector(output=False)
         elif wrong == 4 and outputs:
-            outputs[rng.randrange(len(outputs))] = self._vector(output=True, number=0)
+            outputs[rng.randrange(len(outputs))] = self._vector(output=True)
         return RandomCall(handle, kind, tuple(inputs), tuple(outputs))
 
     def _call(self) -> RandomCall:
@@ -173,14 +177,19 @@ class RandomCalls:
         known = [call for call in service.calls if call.type == kind]
         if known and rng.random() < 0.4:  # a call that works, and from there on something else
             counts = (len(known[0].inputs), len(known[0].outputs))
-        inputs = tuple(self._vector(output=False, number=n) for n in range(counts[0]))
-        outputs = tuple(self._vector(output=True, number=n) for n in range(counts[1]))
+        inputs = tuple(self._vector(output=False) for _ in range(counts[0]))
+        outputs = tuple(self._vector(output=True) for _ in range(counts[1]))
         return RandomCall(handle, kind, inputs, outputs)
 
-    def _vector(self, *, output: bool, number: int) -> Vector:
+    def _buffer(self) -> int:
+        """The next one in turn: what a call wrote stays there until as many others as possible have written."""
+        self._used += 1
+        return self._answers + _EVERY_OUTPUT * (self._used % self._places)
+
+    def _vector(self, *, output: bool) -> Vector:
         rng = self._rng
         size = rng.choice(_LENGTHS) if rng.random() < 0.85 else rng.choice((*_HUGE, rng.getrandbits(32)))
-        own = self._answers + _EVERY_OUTPUT * number if output else self._base + rng.randrange(0, _RANDOM, 4)
+        own = self._buffer() if output else self._base + rng.randrange(0, _RANDOM, 4)
         if rng.random() < 0.75:
             at = own + (rng.randrange(4) if rng.random() < 0.1 else 0)
             return at, min(size, _EVERY_OUTPUT - 4) if output and self._memory.is_nonsecure(at, size) else size
