@@ -92,3 +92,12 @@ def test_the_plot_is_a_file_of_its_own(values: list[tuple[str, float]]) -> None:
     assert len(circles) == len(values)
     assert "style" in {each.tag.rpartition("}")[2] for each in root}
     assert not t_values([], (4.5,), title="nothing")
+
+
+@pytest.mark.parametrize(("shift", "word"), [(0.0, "even"), (2.4, "suspicious"), (30.0, "certain")])
+def test_a_finding_says_how_sure_it_is(shift: float, word: str) -> None:
+    rng = random.Random(4)
+    times = [rng.gauss(5000, 20) for _ in range(HALF)]
+    report = Report(policy=Policy.DEV)
+    check_dudect(times, [time + shift for time in times[::-1]], catalogue.DUDECT_TAG, report, subject="x")
+    assert word in report.findings[0].seen

@@ -133,7 +133,7 @@ def check_dudect(
             f"{found.fixed} and {found.random} measurements; at least {LEAST_MEASUREMENTS} are needed,"
             f" {_LEAST_OF_A_CLASS} a class"
         )
-    word = "certain" if found.worst > CERTAIN else "suspicious"
+    word = "certain" if found.worst > CERTAIN else "suspicious" if found.worst > SUSPICIOUS else "even"
     report.add(
         check,
         found.worst <= SUSPICIOUS,
