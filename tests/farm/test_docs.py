@@ -108,7 +108,7 @@ def test_the_first_night_by_hand_on_a_simulated_board(tmp_path: Path) -> None:
     assert "qemu-an547               Good" in health
     assert "never: reference on desk: qemu-an547: Maintenance: new USB cable" in out
     assert out.rstrip().endswith("nothing of it would run")
-    assert ": 0 sessions on 1 boards" in resumed
+    assert ": 0 sessions on 1 board;" in resumed
     assert len(list((here / "nights").iterdir())) == 1
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 from tfm_harness.cli.history_show import in_a_line
 from tfm_harness.cli.main import main
 from tfm_harness.errors import ConfigError
+from tfm_harness.history import tables as t
 from tfm_harness.history.classify import KnownIssue, Seen, classify, wilson
 from tfm_harness.history.database import Database
 from tfm_harness.history.health import set_health
@@ -364,6 +366,28 @@ def test_a_failure_as_old_as_the_memory_may_be_older(database: Database) -> None
     prune(database, keep_nights=2)
     found = {one.newest.test: one for one in judge_night(database).tests}
     assert {one.or_before for one in found.values()} == {True}, "what was before is forgotten"
+
+
+def test_a_session_that_never_ran_is_no_pass_of_the_night(database: Database) -> None:
+    keep_run(database, record("r1", 21, "passed"))
+    night = judge_night(database).name
+    assert tonight(database).title == "All passed"
+    with database.begin() as connection:
+        row = {"name": night, "started": dt.datetime(2026, 11, 21, tzinfo=dt.UTC), "plan": {}}
+        night_id = connection.execute(insert(t.NIGHTS).values(row).returning(t.NIGHTS.c.id)).scalar()
+        tries = [
+            ("lab fw", 1, "never ran", "c: Maintenance: new cable"),
+            ("hall fw", 1, "never ran", "ended"),
+            ("hall fw", 2, "passed", ""),  # the night was gone on with
+        ]
+        for key, number, state, why in tries:
+            facts = {"key": key, "number": number, "combination": "c+fw" if "lab" in key else "a+fw", "suites": []}
+            connection.execute(insert(t.SESSIONS).values(night_id=night_id, state=state, reason=why, **facts))
+    assert judge_night(database).never == (("c+fw", "c: Maintenance: new cable"),)
+    page = tonight(database)
+    assert page.title == "What ran passed; 1 planned session never ran"
+    assert page.colour == "bench"
+    assert "## Planned, and never ran\n\n- c+fw: c: Maintenance: new cable" in summary(database)
 
 
 def test_boards_stand_in_their_natural_order(database: Database) -> None:

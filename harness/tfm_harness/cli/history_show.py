@@ -66,6 +66,11 @@ def _words(judged: Judged, *, markdown: bool) -> str:
         for one in listed:
             text = safe(in_a_line(one))
             lines.append(f"- {_plain(text)}" if markdown else f"  {text}")
+    if judged.never:
+        lines += ["", "## planned, and never ran" if markdown else "planned, and never ran:"]
+    for combination, why in judged.never[:20]:
+        text = safe(f"{combination}: {why}")
+        lines.append(f"- {_plain(text)}" if markdown else f"  {text}")
     if judged.lost:
         lines += ["", "## what the bench lost" if markdown else "what the bench lost:"]
     for board, why, count in judged.lost[:20]:
@@ -118,6 +123,7 @@ def _json(judged: Judged) -> str:
         "name": judged.name,
         "runs": [{"run": run.name, "started": run.started and run.started.isoformat()} for run in judged.runs],
         "counts": dict(judged.counts),
+        "never_ran": [{"combination": combination, "why": why} for combination, why in judged.never],
         "tests": [
             {
                 "test": one.newest.test, "combination": one.newest.combination, "class": one.kind,

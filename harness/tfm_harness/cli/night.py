@@ -154,7 +154,7 @@ def _night(args: argparse.Namespace, opened: OpenedFarm, book: Book, digest: str
     from tfm_harness.farm.runner import EndSignals, run_night
     from tfm_harness.farm.storage import save_night
     from tfm_harness.farm.verdict import EXIT_CODES, make_record
-    from tfm_harness.farm.words import summary_words
+    from tfm_harness.farm.words import counted, summary_words
 
     farm = opened.farm
     began = time.monotonic()
@@ -168,7 +168,8 @@ def _night(args: argparse.Namespace, opened: OpenedFarm, book: Book, digest: str
         engine.close()
         raise
     say = _Teller()
-    say(f"night {night.name}: {len(night.waiting)} sessions on {len(night.boards)} boards; {folder}")
+    waiting = f"{counted(len(night.waiting), 'session')} on {counted(len(night.boards), 'board')}"
+    say(f"night {night.name}: {waiting}; {folder}")
     signals = EndSignals()
     signals.install()
     journal = Journal(folder)

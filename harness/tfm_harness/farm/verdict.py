@@ -219,7 +219,7 @@ def _headline(record: NightRecord, silent: list[str]) -> str:
     boards = {state: sum(board.state == state for board in record.boards) for state in ("Good", "Bad")}
     product = sum(not session.golden for session in record.sessions)
     counted = in_words((word, outcomes[word]) for word in _ORDER) or "no test"
-    parts = [f"{counted} in {product} sessions, {record.seconds:.0f} s"]
+    parts = [f"{counted} in {product} session{'s' * (product != 1)}, {record.seconds:.0f} s"]
     blame = Counter(t.responsibility for t in record.tests if t.responsibility and t.outcome != "passed")
     blame.update(silent)
     blame.update(one.responsibility for one in record.not_run if one.responsibility)

@@ -12,7 +12,7 @@ from tfm_harness.report.harmless import harmless
 from tfm_harness.report.headline import WHOSE, failing_line
 from tfm_harness.safe_text import safe
 
-__all__ = ["plan_words", "summary_words"]
+__all__ = ["counted", "plan_words", "summary_words"]
 
 _MOST: Final = 30
 _WIDTH: Final = 160
@@ -25,7 +25,8 @@ def plan_words(night: Night, expected: Expected) -> str:
         night: before it begins.
         expected: the night on a clock that only runs in memory.
     """
-    lines = [f"night {night.name}: {len(night.plan.tasks)} sessions on {len(night.boards)} boards", "", "boards"]
+    planned = f"{counted(len(night.plan.tasks), 'session')} on {counted(len(night.boards), 'board')}"
+    lines = [f"night {night.name}: {planned}", "", "boards"]
     for board in night.boards.values():
         reason = f": {board.health.reason}" if board.health.reason else ""
         failures = f"; failed {board.failures} times of late" if board.failures else ""
@@ -40,6 +41,11 @@ def plan_words(night: Night, expected: Expected) -> str:
         lines.append(f"  never: {one.task.build} on {one.task.home or one.task.pool}: {one.why}")
     lines += ["", _total(expected, night)]
     return safe("\n".join(lines)) + "\n"
+
+
+def counted(number: int, what: str) -> str:
+    """``1 session``, ``2 sessions``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _few(suites: Sequence[str]) -> str:
@@ -85,7 +91,7 @@ def summary_words(record: NightRecord) -> str:
     lines += ["", "boards"]
     for board in record.boards:
         state = board.state if board.before == board.state else f"{board.before} -> {board.state}"
-        did = f"{board.sessions} sessions, {board.checks} checks, {_time(board.seconds)}"
+        did = f"{counted(board.sessions, 'session')}, {counted(board.checks, 'check')}, {_time(board.seconds)}"
         why = board.reason if board.state != "Good" else ""
         lines.append(f"  {board.name:<24} {state:<20} {did}" + "".join(f"; {w}" for w in (why, board.away) if w))
     return safe("\n".join(_clip(line) for line in lines)) + "\n"
@@ -132,8 +138,7 @@ def _bench(record: NightRecord) -> Iterator[str]:
             first = test.tries[0]
             mended[first.board, first.kind] = mended.get((first.board, first.kind), 0) + 1
     for (name, kind), count in mended.items():
-        tests = "1 test" if count == 1 else f"{count} tests"
-        yield f"{tests} that {name} failed at passed in another try" + (f": {kind}" if kind else "")
+        yield f"{counted(count, 'test')} that {name} failed at passed in another try" + (f": {kind}" if kind else "")
     for session in record.sessions:
         if session.trouble and session.responsibility == "infrastructure":
             yield f"{session.name}: {session.trouble}: {session.headline}"

@@ -39,6 +39,7 @@ class Judged:
             tests when they were asked for.
         counts: how many tests are of each class, those that simply passed included.
         lost: what the bench lost: board, kind of the failure, how many outcomes; the largest loss first.
+        never: sessions of the night that were planned and never ran: combination, and why.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Judged:
     tests: tuple[Classified, ...]
     counts: Mapping[Class, int]
     lost: tuple[tuple[str, str, int], ...] = ()
+    never: tuple[tuple[str, str], ...] = ()
 
 
 def judge_night(
@@ -79,7 +81,15 @@ def judge_night(
         raise _unknown(database, "night", name, [row.name for row in memory.nights(limit=5)])
     earlier = [row.name for row in memory.nights(before=name, limit=max(1, before))]
     chosen, *past = (select(t.RUNS.c.id).where(t.RUNS.c.night == one) for one in (name, *earlier))
-    return _judge(database, name, runs, (chosen, past), issues, today, everything=everything)
+    judged = _judge(database, name, runs, (chosen, past), issues, today, everything=everything)
+    return replace(judged, never=_never_ran(memory, name))
+
+
+def _never_ran(memory: Memory, night: str) -> tuple[tuple[str, str], ...]:
+    """Planned sessions of which no try ran, by combination; those that ran when the night was gone on with did."""
+    last = {row["key"]: row for row in memory.sessions(night)}  # by number: the newest try stays
+    never = [(row["combination"], row["reason"]) for row in last.values() if row["state"] == "never ran"]
+    return tuple(sorted(never, key=lambda one: natural(one[0])))
 
 
 def judge_run(

@@ -57,7 +57,8 @@ def _lines(
     database: Database, judged: Judged, nights: Sequence[NightRow], start: dt.datetime, link: str
 ) -> Iterator[str]:
     day = f"{start:%Y-%m-%d}"
-    yield f"# {_md(judged.name)}: {in_words(judged.counts) or 'no outcome'}"  # type: ignore[arg-type] # classes are texts
+    never = f"; {len(judged.never)} planned sessions never ran" if judged.never else ""
+    yield f"# {_md(judged.name)}: {in_words(judged.counts) or 'no outcome'}{never}"  # type: ignore[arg-type] # classes are texts
     yield ""
     pages = f"; [the pages]({link}/index.html)" if link else ""
     runs = f"{len(judged.runs)} run{'' if len(judged.runs) == 1 else 's'}"
@@ -73,6 +74,11 @@ def _lines(
     yield from _tests("Left out, and failed when it was last judged", silent, link)
     for heading, kind in (("Fixed", "fixed"), ("Known", "known issue"), ("Never ran", "never ran")):
         yield from _tests(heading, [one for one in judged.tests if one.kind == kind], link)
+    if judged.never:
+        yield from ("", "## Planned, and never ran", "")
+        yield from (f"- {_md(combination)}: {_md(why)}" for combination, why in judged.never[:_MOST])
+        if len(judged.never) > _MOST:
+            yield f"- and {len(judged.never) - _MOST} more"
     yield from _bench(database, judged)
     yield from _figures(database, judged)
     yield from _nights(database, nights)

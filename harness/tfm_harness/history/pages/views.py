@@ -173,7 +173,8 @@ def tonight(database: Database, night: str = "", *, nights: int = 14) -> Tonight
     newest = bool(row_of_nights) and row_of_nights[0].name == judged.name
     boards = {row.name: row for row in memory.boards(nights=[judged.name], after="" if newest else judged.name)}
     summary = tuple((kind, count, COLOURS[kind]) for kind in ORDER if (count := judged.counts.get(kind, 0)))
-    worst = next((colour for word in ("bad", "bench", "warn") for _, _, colour in summary if colour == word), "good")
+    colours = {colour for _, _, colour in summary} | ({"bench"} if judged.never else set())
+    worst = next((word for word in ("bad", "bench", "warn") if word in colours), "good")
     latency = memory.figures("latency", nights=[judged.name], limit=5000)
     parity = memory.figures("parity", nights=[judged.name], limit=5000)
     return Tonight(
@@ -194,16 +195,20 @@ def tonight(database: Database, night: str = "", *, nights: int = 14) -> Tonight
 
 def _title(judged: Judged) -> str:
     counts = judged.counts
+    number = len(judged.never)
+    never = f"; {number} planned session{'s' if number > 1 else ''} never ran" if number else ""
     if counts.get("new failure"):
-        return f"{counts['new failure']} new failure{'s' if counts['new failure'] > 1 else ''}"
+        return f"{counts['new failure']} new failure{'s' if counts['new failure'] > 1 else ''}{never}"
     others = [
         kind
         for kind in ("boards disagree", "flaky", "still failing", "known issue", "infrastructure", "never ran")
         if kind in counts
     ]
     if others:
-        return "Nothing new failed; " + in_words((kind, counts[kind]) for kind in others)  # type: ignore[index]
-    return "All passed" if counts.get("passed") or counts.get("fixed") else "Nothing was judged"
+        said = in_words((kind, counts[kind]) for kind in others)  # type: ignore[index]
+        return f"Nothing new failed; {said}{never}"
+    whole = "What ran passed" if never else "All passed"
+    return f"{whole if counts.get('passed') or counts.get('fixed') else 'Nothing was judged'}{never}"
 
 
 def _group(kind: Class, judged: Judged, digests: set[str]) -> Group:
