@@ -20,6 +20,7 @@ ONLY_XDIST = {
     "HarnessPlugin.pytest_report_to_serializable",
     "HarnessPlugin.pytest_report_from_serializable",
     "HarnessPlugin.pytest_testnodedown",
+    "entry.pytest_testnodedown",
     "PoolPlugin.pytest_xdist_make_scheduler",
     "PoolPlugin.pytest_xdist_setupnodes",
     "PoolPlugin.pytest_configure_node",
