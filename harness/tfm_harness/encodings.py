@@ -1,15 +1,26 @@
-"""Whether bytes are text, and in which encoding: by plausibility of the whole, not by two bytes in front."""
+"""Whether bytes are text, and in which encoding: by plausibility of the whole, not by two bytes in front.
+
+And whether text of others is a number.
+"""
 
 from __future__ import annotations
 
 import codecs
 
-__all__ = ["plain_text", "utf16_codec"]
+__all__ = ["plain_text", "utf16_codec", "whole_number"]
 
 _PROBE = 1 << 16
 _SHARE = 0.97  # of the characters must be such as texts have
 _BOMS = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _UTF16 = {"utf-16-le": 1, "utf-16-be": 0}  # where an ASCII character has its zero byte
+
+
+def whole_number(text: str, digits: int = 18) -> int | None:
+    """A number of ASCII digits, `digits` of them at most; None for anything else.
+
+    `str.isdigit` alone holds for ``²``, of which `int` makes no number, and `int` refuses more than 4300 digits.
+    """
+    return int(text) if len(text) <= digits and text.isascii() and text.isdigit() else None
 
 
 def utf16_codec(head: bytes) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,13 @@ def test_npz_by_name_by_number_and_alone(tmp_path: Path) -> None:
         assert (right == y).all()
     np.savez(tmp_path / "alone.npz", anything=np.zeros((3, 4), np.int8))
     assert load_inputs(tmp_path / "alone.npz", ONE)[0].shape == (3, 1, 4)
+
+
+def test_a_member_of_an_archive_that_is_no_array(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "text.npz", "w") as archive:
+        archive.writestr("x.npy", b"plain text")
+    with pytest.raises(ConfigError, match="not an array"):
+        load_inputs(tmp_path / "text.npz", ONE)
 
 
 def test_folder_and_several_files(tmp_path: Path) -> None:

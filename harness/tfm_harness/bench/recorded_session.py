@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tfm_harness.bench.verifier import DEVICE_KEY
+from tfm_harness.encodings import whole_number
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.files import MODEL_LIMIT, read_file
 from tfm_harness.findings import Check, Report, Severity
@@ -166,10 +167,10 @@ class _Session:
             case ["infer", "get", model, ("CBOR" | "SIGN1"), start]:
                 return model in self.build.models and _within_circle(start)
             case ["infer", "get", model, ("CBOR" | "SIGN1"), start, stop, stride]:
-                whole = [number for number in (start, stop, stride) if number.isdecimal()]
+                whole = [number for text in (start, stop, stride) if (number := whole_number(text)) is not None]
                 if model not in self.build.models or len(whole) != 3:
                     return False
-                first, last, step = map(int, whole)
+                first, last, step = whole
                 return first < first + step <= last < _CIRCLE
             case ["infer", "token"] | ["infer", "model"]:
                 return True

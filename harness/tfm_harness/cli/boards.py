@@ -199,10 +199,12 @@ def _words(row: Mapping[str, Any]) -> list[str]:
 
 def _children(pid: str) -> list[str]:
     """Programs that a process has started and their own, each as ``name (pid)``."""
+    from tfm_harness.encodings import whole_number
     from tfm_harness.processes import descendants
 
     found: list[str] = []
-    for child in descendants(int(pid)) if pid.isdecimal() else ():
+    number = whole_number(pid)  # from a lock file, which others may write
+    for child in descendants(number) if number is not None else ():
         with contextlib.suppress(OSError):  # it has just ended
             found.append(f"{Path(f'/proc/{child}/comm').read_text().strip()} ({child})")
     return found

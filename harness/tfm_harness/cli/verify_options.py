@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from tfm_harness.cli.endorsements import add_ear_options
+from tfm_harness.encodings import whole_number
 from tfm_harness.findings import RENAMED_POLICIES, Policy
 
 __all__ = ["EPILOG", "add_kinds"]
@@ -100,9 +101,10 @@ def _kind(
 
 
 def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    number = whole_number(text)
+    if not number:
         raise argparse.ArgumentTypeError("a number, 1 or more")
-    return int(text)
+    return number
 
 
 def _policy(text: str) -> Policy:

@@ -22,6 +22,13 @@ class PlainLoader(yaml.SafeLoader):
     _depth = 0
     _nodes = 0
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:  # noqa: FBT002 - PyYAML's own
+        """One value. What looks like a number or a date and is none (``0x_``, the 41st of January) is no YAML."""
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, OverflowError) as error:
+            raise yaml.YAMLError(f"line {node.start_mark.line + 1}: {error}") from error
+
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Compose one value; count it."""
         event = self.peek_event()  # type: ignore[no-untyped-call] # PyYAML's own, without types

@@ -192,6 +192,8 @@ def _check_rows(part: Array, tensor: TensorInfo, path: Path, lines: list[int], *
 
 def _tensor(array: Array, tensor: TensorInfo, rule: QuantisationRule, path: Path, name: str) -> Array:
     where = f"array {name}"
+    if not isinstance(array, np.ndarray):  # numpy gives what has no array's head as bytes
+        raise _error(path, "not an array", "an array", where)
     if array.dtype.kind not in "iufb":
         raise _error(path, f"type {array.dtype}", "numbers", where)
     if array.shape == tensor.shape:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+from tfm_harness.encodings import whole_number
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.files import MODEL_LIMIT, read_file
 from tfm_harness.findings import Report
@@ -136,7 +137,7 @@ def judge_compiled(
     else:
         said = list(options or ())
         # Vela 5 writes its version into the file only with the code generator of earlier versions.
-        if compiled.vela.partition(".")[0].isdigit() and int(compiled.vela.partition(".")[0]) >= 5:
+        if (whole_number(compiled.vela.partition(".")[0]) or 0) >= 5:
             said += [word for word in ("--debug-force-legacy-core",) if word not in said]
         try:
             made = recompile(before, compiled.accelerator, said, name=name, time_limit=time_limit)
@@ -167,7 +168,7 @@ def _reference_of(compiled: CompiledModel, reference: ModelInfo, report: Report,
     """Whose kernels Vela itself is held to: a note where these are not those of our reference."""
     other = [str(op) for op in reference.operators if op.name in _NOT_TFLITE]
     reasons = [f"{', '.join(other)}: Vela is held to TFLM's kernel there, not to TFLite's"] if other else []
-    digits = [int(part) for part in compiled.vela.split(".")[:2] if part.isdigit()]
+    digits = [part for word in compiled.vela.split(".")[:2] if (part := whole_number(word)) is not None]
     if len(digits) == 2 and tuple(digits) < _FIRST_EXACT:
         reasons.append(f"Vela {compiled.vela} was held to an older TensorFlow than 2.14")
     report.add(

@@ -117,6 +117,9 @@ def test_names_are_short_and_unique() -> None:
         ("[IMAGES]\nTOTALIMAGES: 1\nIMAGE0ADDRESS: zero\nIMAGE0FILE: x\n", ""),
         ("[IMAGES]\nTOTALIMAGES: 1\nIMAGE0ADDRESS: 0\nIMAGE0UPDATE: MAYBE\nIMAGE0FILE: x\n", ""),
         ("[IMAGES]\nTOTALIMAGES: 1\nIMAGE0FILE: x\n", ""),
+        ("[IMAGES]\nTOTALIMAGES: 1000000000\nIMAGE0ADDRESS: 0\nIMAGE0FILE: x\n", ":2"),  # 4 GiB, once
+        ("[IMAGES]\nTOTALIMAGES: \u00b2\nIMAGE0ADDRESS: 0\nIMAGE0FILE: x\n", ":2"),
+        ("[IMAGES]\nTOTALIMAGES: 1\nIMAGE" + "9" * 5000 + "FILE: x\n", ":3"),
         ("", ""),
     ],
 )

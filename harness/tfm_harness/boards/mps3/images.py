@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tfm_harness.encodings import whole_number
 from tfm_harness.errors import ConfigError
 
 __all__ = [
@@ -194,10 +195,10 @@ def parse_images_txt(text: str, *, where: str = "images.txt") -> tuple[Dialect, 
             if key.upper() == "TITLE":
                 continue
             raise _bad(where, number, "a key before [IMAGES]", raw)
-        if key.upper() == "TOTALIMAGES" and value.isdigit():
-            total = int(value)
+        if key.upper() == "TOTALIMAGES" and (given := whole_number(value, 4)) is not None:
+            total = given
             continue
-        match = re.fullmatch(r"IMAGE(\d+)(ADDRESS|UPDATE|FILE|PORT)", key.upper())
+        match = re.fullmatch(r"IMAGE([0-9]{1,4})(ADDRESS|UPDATE|FILE|PORT)", key.upper())
         if not match or not colon:
             raise _bad(where, number, "TOTALIMAGES or IMAGEn{ADDRESS,UPDATE,FILE,PORT}", raw)
         entries.setdefault(int(match[1]), {})[match[2]] = value
