@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 from tfm_harness import Bench, Checks, Device, Verifier
-from tfm_harness.boards.image_bytes import whole_build
 from tfm_harness.verify import check_debug_port, places_to_read
 
 pytestmark = pytest.mark.needs("debug-port", "memory-map", "psa-token", "trusted-iak")
@@ -22,7 +21,7 @@ def test_the_debug_port_is_closed_as_the_lifecycle_says(
         pytest.skip("not covered: the token names no lifecycle")
     addresses, known = places_to_read(
         [(region.at, region.size) for region in bench.memory_map.owned_by("secure") if region.holds],
-        secure_images(bench),
+        bench.loaded_secure,
     )
     nonsecure = bench.memory_map.owned_by("nonsecure")[-1]
     port = replace(bench.board.debug_port(addresses, nonsecure.at), not_zero=known)
@@ -30,13 +29,3 @@ def test_the_debug_port_is_closed_as_the_lifecycle_says(
     device.describe()  # the probe has gone, and the firmware runs on
     if not (port.tells or port.disabled):
         pytest.skip("not covered: all that was read of secure memory is zero, and zeros may stand there")
-
-
-def secure_images(bench: Bench) -> list[tuple[int, bytes]]:
-    """What the build loads into secure memory, and nothing beside it: addresses and bytes."""
-    loaded = [(at, content) for image, at, content in whole_build(bench.combination.build) if image.world == "secure"]
-    return [
-        (max(at, region.at), content[max(0, region.at - at) : max(0, region.end - at)])
-        for at, content in loaded
-        for region in bench.memory_map.owned_by("secure")
-    ]

@@ -17,6 +17,7 @@ from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.bench.proof import prove_flash
 from tfm_harness.bench.reset_monitor import ResetMonitor
 from tfm_harness.boards.base import Board, ResetKind, RunContext
+from tfm_harness.boards.image_bytes import whole_build
 from tfm_harness.boards.pool import Pool
 from tfm_harness.boards.virtual import VirtualControl
 from tfm_harness.errors import HarnessBug
@@ -220,6 +221,22 @@ class OpenCombination(abc.ABC):
         if found is None:
             raise NotCovered(f"{self.combination.name} has no memory map")
         return found
+
+    @property
+    def loaded_secure(self) -> list[tuple[int, bytes]]:
+        """What the build loads into secure memory, and nothing beside it: addresses and bytes.
+
+        Raises:
+            ConfigError: kind ``image-invalid``, or ``image-overlap`` when two images want the same bytes.
+        """
+        loaded = [
+            (at, content) for image, at, content in whole_build(self.combination.build) if image.world == "secure"
+        ]
+        return [
+            (max(at, region.at), content[max(0, region.at - at) : max(0, region.end - at)])
+            for at, content in loaded
+            for region in self.memory_map.owned_by("secure")
+        ]
 
     @property
     def services(self) -> Mapping[str, ServiceConfig]:

@@ -1,18 +1,17 @@
-"""Where the suite isolation reads through the debug port: what the build loads into secure memory, in any format."""
+"""What a build loads into secure memory, in any format: where the suite isolation reads through the debug port."""
 
 from __future__ import annotations
 
-import runpy
 import struct
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from intelhex import IntelHex
+from tfm_harness.bench.opened import OpenCombination
 from tfm_harness.config.build import Build
 from tfm_harness.config.memory_map import MemoryMap
 
-ROOT = Path(__file__).resolve().parents[2]
 CODE = bytes(range(1, 101))
 MAP = MemoryMap.model_validate(
     {
@@ -54,6 +53,6 @@ def test_what_is_loaded_into_secure_memory(
     entry = {"file": str(file), "world": world} | ({"at": at} if suffix == ".bin" else {})
     build = Build.model_validate({"name": "b", "images": [entry], "protocol": "smp"})
     bench = SimpleNamespace(combination=SimpleNamespace(build=build), memory_map=MAP)
-    secure_images = runpy.run_path(str(ROOT / "suites" / "isolation" / "test_debug_port.py"))["secure_images"]
-    loaded = [(begin, content) for begin, content in secure_images(bench) if content]
+    read = OpenCombination.__dict__["loaded_secure"].fget
+    loaded = [(begin, content) for begin, content in read(bench) if content]
     assert loaded == (found if world == "secure" else [])
