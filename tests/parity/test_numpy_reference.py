@@ -100,6 +100,8 @@ def random_inputs(graph: Graph) -> np.ndarray[Any, Any]:
 def test_wide_operators(name: str) -> None:
     graph = WIDE[name]()
     model, inputs = graph.build(), [random_inputs(graph)]
+    info = oracle().info(model)
+    assert max(info.input_bytes, info.output_bytes) <= 3000, "more does not fit into a message of the firmware"
     for want, got in zip(oracle().run(model, inputs), ours(model, inputs), strict=True):
         np.testing.assert_array_equal(got, want)
 

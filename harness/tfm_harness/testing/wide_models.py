@@ -176,7 +176,7 @@ WIDE: dict[str, Callable[[], Graph]] = {
         "SOFTMAX", Tensor([40, 3], 0.0625, 100), Tensor([40, 3], 1 / 256, -128), None, {"beta": 1.0}
     ),
     "padding of 70 columns": lambda: _simple(
-        "PAD", Tensor([5, 3, 70], 0.1, -9), Tensor([8, 7, 75], 0.1, -9), [[1, 2], [3, 1], [0, 5]], {}
+        "PAD", Tensor([5, 3, 70], 0.1, -9), Tensor([6, 5, 75], 0.1, -9), [[1, 0], [0, 2], [1, 4]], {}
     ),
     "another shape of 2990 values": lambda: _simple(
         "RESHAPE", Tensor([2, 5, 13, 23], 0.1, 4), Tensor([26, 115], 0.1, 4), [26, 115]
