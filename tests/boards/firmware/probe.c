@@ -3,53 +3,13 @@
  * Lines on UART0: `echo TEXT`, `flood LINES`, `mag`, `temp`, `word ADDRESS`, `poke ADDRESS VALUE`, `spin N`,
  * `reset`, `lockup`, `silence`. No .data: everything static starts as zero or is constant.
  */
-#include <stdint.h>
+#include "uart.h"
 
-#define REG(a) (*(volatile uint32_t *)(uintptr_t)(a))
-#define UART0 0x59303000u
-#define UART1 0x59304000u
 #define I2C3 0x59206000u
 #define COUNTER_ENABLE 0x58100000u
 #define COUNTER 0x48101000u
-#define AIRCR 0xE000ED0Cu
-#define CPACR 0xE000ED88u
-#define NVIC_ENABLE 0xE000E104u /* interrupts 32 to 63 */
-#define NVIC_UNPEND 0xE000E284u
-#define UART0_IRQ (1u << (43 - 32)) /* the combined one */
 #define SCL 1u
 #define SDA 2u
-
-extern uint32_t stack_top;
-static void run(void);
-
-__attribute__((naked, used)) void reset(void)
-{
-    __asm volatile("b start_c\n");
-}
-
-__attribute__((used)) void start_c(void)
-{
-    run();
-    for (;;) {
-    }
-}
-
-/* A fault inside the HardFault handler locks the CPU up. */
-static void fault(void)
-{
-    __asm volatile("udf #0");
-}
-
-__attribute__((section(".vectors"), used)) static void *const vectors[16] = {
-    &stack_top, (void *)reset, (void *)fault, (void *)fault, (void *)fault, (void *)fault, (void *)fault, (void *)fault,
-};
-
-static void put(uint32_t uart, char c)
-{
-    while (REG(uart + 4) & 1u) {
-    }
-    REG(uart) = (uint8_t)c;
-}
 
 static void text(uint32_t uart, const char *s)
 {
@@ -62,20 +22,6 @@ static void hex(uint32_t v, int digits)
 {
     for (int i = 4 * digits - 4; i >= 0; i -= 4) {
         put(UART0, "0123456789abcdef"[(v >> i) & 15u]);
-    }
-}
-
-/* Sleeps until a byte is there: a guest that asks again and again keeps a CPU of the host busy. Interrupts are masked;
- * one that is pending ends the sleep all the same. The status is cleared before it is looked at, so none is missed. */
-static char get(void)
-{
-    for (;;) {
-        REG(UART0 + 12) = 2;
-        REG(NVIC_UNPEND) = UART0_IRQ;
-        if (REG(UART0 + 4) & 2u) {
-            return (char)REG(UART0);
-        }
-        __asm volatile("dsb\n wfi" ::: "memory");
     }
 }
 
@@ -247,10 +193,8 @@ static void run(void)
     static char line[256];
     REG(CPACR) |= 0xF00000u;
     REG(COUNTER_ENABLE) = 1;
-    REG(UART0 + 0x10) = 278;
-    REG(UART0 + 8) = 1; /* speaks first, listens later */
-    REG(UART1 + 0x10) = 278;
-    REG(UART1 + 8) = 1;
+    speak(UART0);
+    speak(UART1);
     i2c_idle();
     text(UART1, "secure log\n");
     uint32_t before = REG(COUNTER);
@@ -261,9 +205,7 @@ static void run(void)
     put(UART0, '\n');
     for (volatile uint32_t i = 0; i < 2000000u; i++) {
     }
-    __asm volatile("cpsid i" ::: "memory");
-    REG(NVIC_ENABLE) = UART0_IRQ;
-    REG(UART0 + 8) = 3 | 8; /* receives, with its interrupt */
+    listen();
     for (;;) {
         uint32_t length = 0;
         for (char c = get(); c != '\n'; c = get()) {
