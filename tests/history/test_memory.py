@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 from tfm_harness.cli.history_show import in_a_line
 from tfm_harness.cli.main import main
 from tfm_harness.errors import ConfigError
@@ -388,6 +388,30 @@ def test_a_session_that_never_ran_is_no_pass_of_the_night(database: Database) ->
     assert page.title == "What ran passed; 1 planned session never ran"
     assert page.colour == "bench"
     assert "## Planned, and never ran\n\n- c+fw: c: Maintenance: new cable" in summary(database)
+
+
+def test_a_night_in_which_nothing_could_run_is_a_night(database: Database) -> None:
+    keep_run(database, record("r1", 21, "passed"))
+    keep_run(database, record("r2", 23, "passed"))
+    moments = {"idle": dt.datetime(2026, 11, 22, 20, tzinfo=dt.UTC), "now": dt.datetime(2026, 11, 24, tzinfo=dt.UTC)}
+    with database.begin() as connection:
+        for name, moment in moments.items():
+            row = {"name": name, "started": moment, "ended": moment if name == "idle" else None, "plan": {}}
+            night_id = connection.execute(insert(t.NIGHTS).values(row).returning(t.NIGHTS.c.id)).scalar()
+            facts = {"key": "k", "number": 1, "combination": "a+fw", "suites": [], "state": "never ran"}
+            connection.execute(insert(t.SESSIONS).values(night_id=night_id, reason="a: Bad: cable", **facts))
+    memory = Memory(database)
+    assert [(row.name, row.runs) for row in memory.nights()] == [("2026-11-22", 1), ("idle", 0), ("2026-11-20", 1)], (
+        "one that runs and has no run yet is not shown"
+    )
+    assert [row.name for row in memory.nights(before="idle")] == ["2026-11-20"]
+    assert [row.name for row in memory.nights(before="2026-11-22")] == ["idle", "2026-11-20"]
+    assert [row.name for row in memory.nights(limit=2)] == ["2026-11-22", "idle"]
+    assert tonight(database, "idle").title == "Nothing was judged; 1 planned session never ran"
+    with database.begin() as connection:
+        connection.execute(update(t.NIGHTS).where(t.NIGHTS.c.name == "now").values(ended=moments["now"]))
+    assert tonight(database).title == "Nothing was judged; 1 planned session never ran"
+    assert "a+fw: a: Bad: cable" in summary(database)
 
 
 def test_boards_stand_in_their_natural_order(database: Database) -> None:

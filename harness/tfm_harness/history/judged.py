@@ -77,7 +77,7 @@ def judge_night(
     newest = memory.nights(limit=1)
     name = night or (newest[0].name if newest else "")
     runs = memory.runs(night=name, limit=100_000) if name else []
-    if not runs:
+    if not runs and name not in {row.name for row in memory.nights(limit=10_000)}:
         raise _unknown(database, "night", name, [row.name for row in memory.nights(limit=5)])
     earlier = [row.name for row in memory.nights(before=name, limit=max(1, before))]
     chosen, *past = (select(t.RUNS.c.id).where(t.RUNS.c.night == one) for one in (name, *earlier))

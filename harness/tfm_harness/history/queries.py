@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal
 
-from sqlalchemy import Table, case, func, or_, select
+from sqlalchemy import Table, case, func, literal, or_, select
 
 from tfm_harness.history import tables as t
 from tfm_harness.history.outcome_queries import OutcomeQuestions
@@ -61,18 +61,25 @@ class Memory(OutcomeQuestions):
     # -- nights and runs
 
     def nights(self, *, limit: int = 30, before: str = "") -> list[NightRow]:
-        """The last nights, newest first.
+        """The last nights, newest first. One that ended and in which nothing could run has no runs.
 
         Args:
             before: only nights before the one of this name.
         """
-        r = t.RUNS.c
+        r, n = t.RUNS.c, t.NIGHTS.c
         last = func.max(r.started)
         query = select(r.night, func.min(r.started), last, func.count()).group_by(r.night)
+        empty = select(n.name, n.started, n.started, literal(0)).where(
+            n.ended.is_not(None), n.name.not_in(select(r.night))
+        )
         if before:
-            first = select(func.min(r.started)).where(r.night == before).scalar_subquery()
-            query = query.having(last < first)
-        rows = self._all(query.order_by(last.desc().nulls_last(), r.night.desc()).limit(limit))
+            ran = select(func.min(r.started)).where(r.night == before).scalar_subquery()
+            planned = select(n.started).where(n.name == before).scalar_subquery()
+            first = func.coalesce(ran, planned)
+            query, empty = query.having(last < first), empty.where(n.started < first)
+        found = self._all(query.order_by(last.desc().nulls_last(), r.night.desc()).limit(limit))
+        undated = dt.datetime.min.replace(tzinfo=dt.UTC)
+        rows = sorted((*found, *self._all(empty)), key=lambda row: (row[2] or undated, row[0]), reverse=True)[:limit]
         names = [row[0] for row in rows]
         counted = self._all(
             select(r.night, r.verdict, func.count()).where(r.night.in_(names)).group_by(r.night, r.verdict)
@@ -172,7 +179,9 @@ class Memory(OutcomeQuestions):
     def _health_after(self, night: str) -> dict[str, tuple[str, str, dt.datetime | None]]:
         """Health, reason and since when, by board, when the night's last run began; its own changes count whenever."""
         e, r = t.BOARD_EVENTS.c, t.RUNS.c
-        last = select(func.max(r.started)).where(r.night == night).scalar_subquery()
+        ran = select(func.max(r.started)).where(r.night == night).scalar_subquery()
+        planned = select(t.NIGHTS.c.started).where(t.NIGHTS.c.name == night).scalar_subquery()
+        last = func.coalesce(ran, planned)
         query = (
             select(_BOARDS.name, e.health, e.reason, e.at).join(t.BOARDS, _BOARDS.id == e.board_id)
             .where(or_(e.at <= last, e.night == night)).order_by(e.at, e.id)
