@@ -7,7 +7,8 @@ right after the flash), one test of the build `alpha` fails now and then, the bu
 (slower.patch), and the build `gamma` breaks attestation from night 6 on (the measurement is not the running image's; a
 faulty build of fw_builds/reference/mutants). Prints for each night its wall time, sessions, verdict and what `history
 show` says of it, writes the pages to FOLDER/pages, and ends with 1 when a page does not tell its story (stories.py).
-A folder that has nights already is gone on with. Needs qemu-system-arm, the built reference firmware and its compiler.
+A folder that has nights already is gone on with, and so is a night that was cut off. Needs qemu-system-arm, the built
+reference firmware and its compiler.
 """
 
 from __future__ import annotations
@@ -191,11 +192,14 @@ def main() -> int:
     if not (folder / "farm.yaml").exists():
         make_project(folder, args.boards, each=args.each)
         (folder / "locks").mkdir()
-    done_before = len(list(folder.glob("nights/*/night.json")))
-    for night in range(done_before + 1, args.nights + 1):
-        tell_stories(folder, night)
+    begun = sorted(folder.glob("nights/*"))
+    ended = [path for path in begun if (path / "night.json").exists() and not load_night(path).ended_early]
+    for night in range(len(ended) + 1, args.nights + 1):
+        goes_on = len(begun) > len(ended) and night == len(ended) + 1  # the benchmark was ended in the middle of it
+        if not goes_on:
+            tell_stories(folder, night)
         began = time.monotonic()
-        done = tool(folder, "night", "farm.yaml")
+        done = tool(folder, "night", "farm.yaml", *["--resume"] * goes_on)
         wall = time.monotonic() - began
         (folder / f"night-{night}.txt").write_text(done.stdout + done.stderr)
         if done.returncode not in {0, 1, 10}:
