@@ -28,12 +28,13 @@ import yaml
 from mutation.c_mutator import REFERENCE, Mutant, all_mutants, sample
 from mutation.suite_run import ROOT, Outcome, make, run_suites
 
-QUICK = ("results", "attestation", "sensor", "provisioning", "robustness", "confidentiality")
-SLOW = ("boot", "isolation", "update", "latency", "parity")
+QUICK = ("results", "attestation", "sensor", "provisioning", "robustness", "storage", "confidentiality")
+SLOW = ("bus", "boot", "isolation", "update", "latency", "parity")
 NEAREST = (
     ("partition/nn/sensor_frontend.h", ("sensor", "parity")),
     ("partition/nn/", ("parity", "update")),
-    ("partition/sensor", ("sensor",)),
+    ("partition/sensor", ("sensor", "bus")),
+    ("partition/encrypt", ("storage",)),
     ("partition/sampler", ("sensor",)),
     ("partition/measure", ("latency", "parity")),
     ("partition/model", ("update", "parity")),
@@ -45,6 +46,9 @@ NEAREST = (
     ("spe/services/platform", ("boot", "attestation")),
     ("spe/boot", ("boot", "update")),
     ("spe/storage/otp", ("provisioning", "boot")),
+    ("spe/storage/ps", ("storage",)),
+    ("spe/services/ps", ("storage",)),
+    ("spe/crypto/aead", ("storage",)),
     ("spe/storage", ("update", "results")),
     ("spe/crypto", ("results", "attestation", "provisioning")),
     ("spe/core", ("isolation", "boot")),
@@ -53,6 +57,7 @@ NEAREST = (
     ("pseudo_driver/model", ("update",)),
     ("pseudo_driver/probe", ("isolation",)),
     ("pseudo_driver/identity", ("provisioning", "attestation")),
+    ("pseudo_driver/storage", ("storage",)),
     ("pseudo_driver/inference", ("results", "sensor")),
     ("pseudo_driver/", ("robustness",)),
 )
