@@ -55,7 +55,8 @@ def test_samples_of_hours_come_at_their_period(bench: Bench, hurried: Device, ch
     hz = test_commands.latency(1).hz
     for number, period in enumerate((20, 1000, 7001, LONGEST, 5)):
         test_commands.sample("clear")
-        test_commands.sample("free", ms=period)
+        begun = test_commands.sample("free", ms=period)
+        checks.equal(LONG_RUNS, begun.window, 0, subject=f"{period} ms: samples before the first period has passed")
         before = test_commands.latency(1).end
         first = test_commands.sample("free", ms=period).taken
         inside = test_commands.latency(1).end
