@@ -143,6 +143,8 @@ def main() -> int:
                 break
             if searched % RENEWED == 0:
                 scanner = Scanner(secrets(rng))
+                if searched:  # a run that is cut short has said how far it came
+                    print(f"  {kind}: {searched / 1e6:,.0f} MB, {spent:.0f} s CPU, {found} false hits", flush=True)
             began = time.process_time()
             leaks = scanner.scan(data, text=kind != "memory")
             spent += time.process_time() - began
