@@ -64,6 +64,8 @@ def test_two_scores_that_print_alike_are_no_other_decision() -> None:
         found = check_accuracy([1] * 6, printed, reference, report, model="m", least=0.9, printed=as_text)
         assert found.alike == alike
         assert (not report.failed) == as_text
+    constant = np.zeros((6, 3))  # prints the same for every class: right about nothing
+    assert check_accuracy([1] * 6, constant, reference, Report(), model="m", printed=True).alike == 0
     other = np.array([[0.501, 0.5, 0.1]] * 6)
     assert check_accuracy([1] * 6, other, reference, Report(), model="m", printed=True).alike == 0
 

@@ -19,6 +19,9 @@ from tfm_harness.parity import accuracy_catalogue as catalogue
 __all__ = ["AccuracyResult", "Metric", "area_under_curve", "check_accuracy", "confusion_matrix"]
 
 Metric = Literal["top-1", "auc"]
+_PRINTED_STEP = 1.5e-3
+"""Three printed decimals, each rounded or cut."""
+
 _SHOWN_WRONG = 5
 
 
@@ -130,15 +133,14 @@ def check_accuracy(
     """
     if metric == "auc":
         values = [area_under_curve(truth, scores) for scores in (device, reference)]
-        same = np.isclose(device, reference, rtol=0, atol=1.5e-3)  # three printed decimals, each rounded
+        same = np.isclose(device, reference, rtol=0, atol=_PRINTED_STEP)
         matrices: list[npt.NDArray[np.int64]] = []
         shown: tuple[str, ...] = ("normal", "anomaly")
     else:
         classes = max(reference.shape[1], max(truth, default=0) + 1)
         decided = [np.argmax(scores, axis=1) for scores in (device, reference)]
         if printed:
-            rows = np.arange(len(device))
-            decided[0] = np.where(device[rows, decided[1]] == device.max(axis=1), decided[1], decided[0])
+            decided[0] = np.where(_rounded_to_a_tie(device, reference), decided[1], decided[0])
         matrices = [confusion_matrix(truth, each, classes) for each in decided]
         values = [float(np.trace(each) / max(each.sum(), 1)) for each in matrices]
         same = decided[0] == decided[1]
@@ -159,6 +161,18 @@ def check_accuracy(
     )
     _judge(found, report)
     return found
+
+
+def _rounded_to_a_tie(device: npt.NDArray[Any], reference: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Where the device's largest printed scores are equal, and the reference's for the same classes nearly so.
+
+    Equal numbers alone say nothing: a device that prints the same for all classes would always be right.
+    """
+    tied = device == device.max(axis=1, keepdims=True)
+    largest = reference.max(axis=1, keepdims=True)
+    return np.asarray(
+        (~tied | (largest - reference <= _PRINTED_STEP)).all(axis=1) & (tied & (reference == largest)).any(axis=1)
+    )
 
 
 def _judge(found: AccuracyResult, report: Report) -> None:
