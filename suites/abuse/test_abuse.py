@@ -34,6 +34,7 @@ PSA_STATUSES = frozenset({0, *range(-152, -128), *range(-166, -154)})
 MOST_FINDINGS = 5
 SHRINKING = 60.0
 """Seconds for making a call smaller that stops the device."""
+BLOCK = 1024
 EVIL_LENGTH = struct.pack("<I", 0x7FFF_FFF0)
 RUN, RESULT_ROOM = 3, 3072
 REFERENCE = "tfm-harness-reference"
@@ -97,6 +98,7 @@ class Abuser:
         self.good = 0
         self.found = 0
         self.inference = bench.services.get("inference")
+        self.seen = b""
         self.scanner: Scanner | None = None
         if not bench.missing(["memory-dump", "known-secrets"]):
             huk = bench.board.identity.huk
@@ -127,9 +129,12 @@ class Abuser:
         scratch = self.bench.memory_map.scratch
         if self.scanner is None or scratch is None:
             return
-        leaks = self.scanner.scan(self.bench.board.read_memory(*scratch), text=False)
+        now = self.bench.board.read_memory(*scratch)
+        data, places = changed(self.seen, now)
+        self.seen = now
+        leaks = self.scanner.scan(data, text=False)
         for leak in leaks[:1]:
-            at = scratch[0] + leak.at
+            at = scratch[0] + places[leak.at // BLOCK] + leak.at % BLOCK
             by = [call for call in calls if any(begin <= at < begin + size for begin, size in call.outputs)]
             subject = self.words(by[-1]) if by else f"seed {self.seed}"
             self.checks(NO_LEAK, False, expected="nothing", seen="; ".join(map(str, leaks[:4])), subject=subject)
@@ -197,6 +202,13 @@ class Abuser:
         """The board starts anew."""
         start_anew(self.bench, self.device)
         self.prepare()
+
+
+def changed(before: bytes, now: bytes) -> tuple[bytes, list[int]]:
+    """The blocks of memory that differ, with the one behind each: their bytes, and where each stood."""
+    differ = {at for at in range(0, len(now), BLOCK) if now[at : at + BLOCK] != before[at : at + BLOCK]}
+    places = sorted(differ | {at + BLOCK for at in differ if at + BLOCK < len(now)})
+    return b"".join(now[at : at + BLOCK] for at in places), places
 
 
 def start_anew(bench: Bench, device: Device) -> None:
