@@ -55,7 +55,7 @@ def log(rng: random.Random, size: int) -> bytes:
             text += b"%08x: " % (number * 16) + rng.randbytes(16).hex(" ").encode() + b"  |................|\r\n"
         if number % 4 == 2:
             text += b"\x06\x09" + base64.b64encode(rng.randbytes(90)) + b"\n"
-    return bytes(text)
+    return bytes(text[:size])
 
 
 def notations(rng: random.Random, size: int) -> bytes:
@@ -79,7 +79,7 @@ def notations(rng: random.Random, size: int) -> bytes:
         else:
             text += bytes(0x20 + byte % 95 for byte in data)
         text += b"\n"
-    return bytes(text)
+    return bytes(text[:size])
 
 
 def real(paths: list[Path], start: int) -> Iterator[bytes]:
