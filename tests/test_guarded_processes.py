@@ -24,6 +24,7 @@ MAY_START = {
     "orphans.py": "the watcher, which must outlive the harness",
     "cli/run.py": "replaces itself by pytest",
     "cli/verify_many.py": "a pool of this program, which ends with its pipe",
+    "parity/worker.py": "a fork of the reference's process for each model, which dies with it",
     "testing/": "simulators of hardware: they stand for what is not ours",
 }
 STARTERS = {

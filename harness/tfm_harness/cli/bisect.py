@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Final
 
-from tfm_harness.errors import HarnessError
+from tfm_harness.errors import HarnessError, InfrastructureError
 
 __all__ = ["add_parser", "run"]
+
+_GIT_SECONDS: Final = 60.0
+"""Limit for what git only reads."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -60,13 +64,12 @@ def _is_of_another_commit(run_dir: Path) -> bool:
 
     A firmware that cannot be built, or a run that is refused, leaves the record of the commit before.
     """
-    import subprocess
+    from tfm_harness.boards.tools import run_tool
 
     words = ["git", "rev-parse", "--git-path", "BISECT_LOG", "--git-path", "HEAD"]
     try:
-        found = subprocess.run(words, capture_output=True, text=True, check=True)
-        log, head = found.stdout.splitlines()
+        log, head = run_tool(words, _GIT_SECONDS).out.splitlines()
         record = run_dir / "run.json" if run_dir.is_dir() else run_dir
         return Path(log).is_file() and record.stat().st_mtime_ns < Path(head).stat().st_mtime_ns
-    except (OSError, ValueError, subprocess.CalledProcessError):
+    except (OSError, ValueError, InfrastructureError):
         return False  # no git, or no repository: then nothing is bisected here
