@@ -121,8 +121,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             add_completers(parser)
             argcomplete.autocomplete(parser)
         args, unknown = parser.parse_known_args(words[:end])
+        command = vars(args).pop("command")  # a parser cannot be handed to other processes, as arguments are
         if unknown:
-            refuse_unknown(args.command, unknown)
+            refuse_unknown(command, unknown)
         args.rest = words[end + 1 :]
         check_environment(option.env for option in OPTIONS)
         code: int = args.run(args)
