@@ -54,8 +54,8 @@ static void run(void)
 
     starts++;
     speak(UART0);
+    listen(); /* before it speaks: what is typed at its first prompt may come before the last one */
     send(&BOOT);
-    listen();
     for (;;) {
         char c = get();
         if (c == 3) {
