@@ -95,9 +95,10 @@ def test_another_identity_is_a_finding(campaign: Campaign) -> None:
 def test_a_process_that_lives_on_is_a_finding(campaign: Campaign) -> None:
     campaign.limit = 0.0
     code = "import sys; print(flush=True); sys.stdin.read()"
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", code], env=campaign.environment(), **pipes) as left:
+    pipe, environment = subprocess.PIPE, campaign.environment()
+    with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, env=environment) as left:
         try:
+            assert left.stdout is not None
             assert left.stdout.readline()  # it runs: until its start has ended its environment cannot be read
             campaign.patience = 0.1
             assert f"['{left.pid} {sys.executable} -c" in said(campaign)
