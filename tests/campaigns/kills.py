@@ -290,18 +290,22 @@ class Campaign:
         self.check(f"kill {number} ({how.name} after {after:.2f} s)")
         return killed
 
+    def _held(self) -> list[str]:
+        return [use.name for use in self._uses() if use.locked]
+
     def check(self, number: str) -> None:
         """Look at what a session has left."""
         began = time.monotonic()
-        while (left := self.left()) and time.monotonic() - began < self.patience:
+        # A process that is about to be gone has no environment any more, by which it is known, but still its files.
+        while ((left := self.left()) or self._held()) and time.monotonic() - began < self.patience:
             time.sleep(0.01)
         took = time.monotonic() - began
         self.slowest = max(self.slowest, took)
-        if left or took > self.limit:
+        held = self._held()
+        if left or (took > self.limit and not held):
             self.findings.append(f"{self.kind} {number}: processes lived {took:.2f} s: {left or 'gone by then'}")
-        held = [use.name for use in self._uses() if use.locked]
         if held:
-            self.findings.append(f"{self.kind} {number}: still locked: {held}")
+            self.findings.append(f"{self.kind} {number}: still locked after {took:.2f} s: {held}")
         strange = [
             str(path) for name in ("tmp", "home") for path in (self.folder / name).rglob("*") if not path.is_dir()
         ]

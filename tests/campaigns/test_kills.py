@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tfm_harness.boards.locks import BoardLock, BoardUse, list_boards
 
 from tests.campaigns.kills import TEST_COUNT, Board, Campaign, Plan, run
 from tests.reference_firmware import needs_firmware
@@ -90,6 +91,29 @@ def test_another_identity_is_a_finding(campaign: Campaign) -> None:
     assert not said(campaign)
     huk.write_bytes(b"two")
     assert "another identity" in said(campaign)
+
+
+def test_a_lock_that_stays_is_a_finding_and_one_that_goes_is_none(
+    campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[list[BoardUse]] = []
+
+    def uses() -> list[BoardUse]:
+        looks.append(list_boards(campaign.folder / "state"))
+        if len(looks) == 2:
+            lock.release()  # as with a process that has just been killed: soon, not at once
+        return looks[-1]
+
+    lock = BoardLock("b", campaign.folder / "state")
+    lock.acquire()
+    campaign.patience = 0.1
+    assert "still locked after" in said(campaign)
+    assert "['b']" in said(campaign)
+    campaign.findings.clear()
+    campaign.patience = 10.0
+    monkeypatch.setattr(campaign, "_uses", uses)
+    assert not said(campaign)
+    assert looks[0][0].locked
 
 
 def test_a_process_that_lives_on_is_a_finding(campaign: Campaign) -> None:
