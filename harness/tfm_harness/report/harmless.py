@@ -38,8 +38,10 @@ def harmless(record: T) -> T:
     if _last is not None and _last() is record:
         return record
     cleaned = cast("T", _clean(record))
-    kept = hasattr(type(cleaned), "__weakref__") and dataclasses.is_dataclass(cleaned)
-    _last = weakref.ref(cleaned) if kept else None
+    try:
+        _last = weakref.ref(cleaned) if dataclasses.is_dataclass(cleaned) else None
+    except TypeError:  # no room for it; only trying tells: in Python 3.11.2 each class has the attribute
+        _last = None
     return cleaned
 
 
