@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -61,7 +62,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
                 pytest.skip(f"{tool} is not installed")
         if mutant not in made:
             folder = tmp_path_factory.mktemp(mutant or "clean")
-            words = ["make", "-C", str(FIRMWARE), f"OUT={folder}", *([f"MUTANT={mutant}"] if mutant else [])]
+            words = ["make", "-C", str(FIRMWARE), f"OUT={folder}", f"PYTHON={sys.executable}"]
+            words += [f"MUTANT={mutant}"] if mutant else []
             done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
             assert done.returncode == 0, done.stderr[-2000:]
             made[mutant] = folder
