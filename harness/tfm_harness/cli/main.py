@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from tfm_harness.cli.completion import add_completers
-from tfm_harness.cli.unknown import refuse_unknown
+from tfm_harness.cli.unknown import CommandParser
 from tfm_harness.config.environment import check_environment
 from tfm_harness.errors import ConfigError, HarnessBug, HarnessError, Responsibility
 from tfm_harness.foreign import frames_of, host_refusal
@@ -91,14 +91,13 @@ def make_parser(only: str = "") -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"tfm-harness {__version__}")
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=CommandParser)
     for name in [COMMANDS[only]] if only else dict.fromkeys(COMMANDS.values()):
         module = importlib.import_module(f"tfm_harness.cli.{name}")
         before = set(subparsers.choices)
         module.add_parser(subparsers)
         for added in set(subparsers.choices) - before:
             command = subparsers.choices[added]
-            command.set_defaults(command=command)
             if command.get_default("run") is None:
                 command.set_defaults(run=module.run)
     return parser
@@ -120,10 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             add_completers(parser)
             argcomplete.autocomplete(parser)
-        args, unknown = parser.parse_known_args(words[:end])
-        command = vars(args).pop("command")  # a parser cannot be handed to other processes, as arguments are
-        if unknown:
-            refuse_unknown(command, unknown)
+        args = parser.parse_args(words[:end])
         args.rest = words[end + 1 :]
         check_environment(option.env for option in OPTIONS)
         code: int = args.run(args)

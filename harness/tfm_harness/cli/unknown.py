@@ -4,35 +4,33 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Iterator, Sequence
-from typing import NoReturn
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from tfm_harness.config.nearest import nearest
 
-__all__ = ["refuse_unknown"]
+__all__ = ["CommandParser"]
 
 
-def refuse_unknown(command: argparse.ArgumentParser, unknown: Sequence[str]) -> NoReturn:
-    """End with 2 and the command's own usage.
+class CommandParser(argparse.ArgumentParser):
+    """Reads a command's words, and ends with 2 and this command's usage where it does not know one.
 
-    Args:
-        command: the parser of the command that was given, not the whole program's.
-        unknown: what was left over, in the order of the line.
+    argparse alone hands such words up, and the whole program's parser tells of them with its own usage.
     """
-    text = f"unrecognized arguments: {shlex.join(unknown)}"
-    first = next((word.partition("=")[0] for word in unknown if word.startswith("-")), "")
-    near = nearest(first, _options(command), cutoff=0.7) if first.startswith("--") else None
-    if near:
-        text += f"; did you mean {near}?"
-    elif command.prog.endswith(" run") and first:
-        text += f"\npytest's own options stand behind --: {command.prog} ... -- {shlex.join(unknown)}"
-    command.error(text)
 
+    def parse_known_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:  # noqa: ANN401 - as argparse
+        """As argparse's, but nothing is left over."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(self._told(unknown))
+        return found, unknown
 
-def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """The long options of a command and of the actions below it."""
-    for action in parser._actions:  # noqa: SLF001 - argparse has no public way to them
-        yield from (option for option in action.option_strings if option.startswith("--"))
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - as above
-            for below in action.choices.values():
-                yield from _options(below)
+    def _told(self, unknown: Sequence[str]) -> str:
+        text = f"unrecognized arguments: {shlex.join(unknown)}"
+        first = next((word.partition("=")[0] for word in unknown if word.startswith("-")), "")
+        near = nearest(first, self._option_string_actions, cutoff=0.7) if first.startswith("--") else None
+        if near:
+            return f"{text}; did you mean {near}?"
+        if first and self.prog.endswith(" run"):
+            return f"{text}\npytest's own options stand behind --: {self.prog} ... -- {shlex.join(unknown)}"
+        return text
