@@ -63,7 +63,7 @@ class EmulatedBoard(Board):
         self._burned = Burned()
         keeps = self._virtual.otp is not None or self._virtual.nv is not None
         self._kept = keeps and not context.fresh_identity
-        kept = BoardStore(board_folder(target, context.state_dir))
+        kept = BoardStore(board_folder(target, context.state_dir), target.path)
         self._store = kept if self._kept else EphemeralStore()
         self._about = {"target": str(target.path or target.name), "kind": self.kind, "run_dir": str(context.run_dir)}
         self._locks: list[BoardLock] = []
@@ -126,7 +126,7 @@ class EmulatedBoard(Board):
         """What is done once, while the board is held and before it is flashed."""
         if self._kept:
             take_over(self._store.folder, KEY_FILE)
-        self._store.open(self.target.path)
+        self._store.open()
         if self._virtual.otp is not None:
             self._huk = self._store.huk()
 

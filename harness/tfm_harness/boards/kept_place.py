@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tfm_harness.files import open_file
+from tfm_harness.files import open_file, resolved
 
 if TYPE_CHECKING:
     from tfm_harness.config.target import TargetBase
@@ -31,7 +31,7 @@ def board_key(target: TargetBase) -> str:
     """
     told = "\n".join(sorted(target.known_by()))
     if not told and target.path is not None:
-        told = str(target.path.resolve())
+        told = str(resolved(target.path))
     if not told:
         return target.name
     return f"{target.name}{_MARK}{hashlib.sha256(os.fsencode(told)).hexdigest()[:8]}"
@@ -55,7 +55,7 @@ def note_target(folder: Path, file: Path | None) -> None:
     """
     if file is not None:
         note = folder / _NOTE
-        note.write_bytes(os.fsencode(file.resolve()))
+        note.write_bytes(os.fsencode(resolved(file)))
         note.chmod(0o600)
 
 

@@ -117,10 +117,14 @@ class BoardStore:
     """The private folder of one virtual board: its hardware unique key and its NV memory.
 
     The folder's mode is 0700, the key's 0600. Each board draws its own key, so two boards are two identities.
+
+    Args:
+        described_by: the file that describes the board; it is noted in the folder.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, described_by: Path | None = None) -> None:
         self.folder = folder
+        self._described_by = described_by
 
     @property
     def nv_file(self) -> Path:
@@ -132,7 +136,7 @@ class BoardStore:
         """Descriptor to hand to the emulator when the NV memory is no file of the folder."""
         return None
 
-    def open(self, described_by: Path | None = None) -> None:
+    def open(self) -> None:
         """Make the folder, and note in it which file describes the board.
 
         Raises:
@@ -141,7 +145,7 @@ class BoardStore:
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.folder.chmod(0o700)
-            note_target(self.folder, described_by)
+            note_target(self.folder, self._described_by)
             # Of a run that was killed; the board is ours.
             for unfinished in self.folder.glob(f"{Path(KEY_FILE).stem}.[0-9]*"):
                 unfinished.unlink()
@@ -237,9 +241,8 @@ class EphemeralStore(BoardStore):
         """The anonymous file behind the NV memory."""
         return self._fd if self._fd >= 0 else None
 
-    def open(self, described_by: Path | None = None) -> None:
+    def open(self) -> None:
         """Nothing to prepare."""
-        del described_by
 
     def huk(self) -> bytes:
         """The board's hardware unique key."""
