@@ -50,11 +50,11 @@ def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Gen
     except ConfigError as error:
         raise pytest.UsageError(str(error)) from None
     except Exception as error:  # noqa: BLE001 - pytest has no net here, and Python would end with 1
-        from tfm_harness.plugin.net import EXIT_BUG, bug_of
+        from tfm_harness.plugin.net import bug_of, exit_of
 
         told = bug_of(error, "pytest_load_initial_conftests")
         sys.stderr.write(f"{told}\n")
-        raise SystemExit(EXIT_BENCH if isinstance(told, InfrastructureError) else EXIT_BUG) from None
+        raise SystemExit(exit_of(told)) from None
     return result
 
 
@@ -79,10 +79,10 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.exit(str(error), returncode=EXIT_BENCH)
     except Exception as error:  # noqa: BLE001 - without the pages of pytest's INTERNALERROR
         from tfm_harness.foreign import host_refusal
-        from tfm_harness.plugin.net import EXIT_BUG, bug_of
+        from tfm_harness.plugin.net import bug_of, exit_of
 
         told = host_refusal(error) or bug_of(error, "pytest_configure")
-        pytest.exit(str(told), returncode=EXIT_BENCH if isinstance(told, InfrastructureError) else EXIT_BUG)
+        pytest.exit(str(told), returncode=exit_of(told))
 
 
 @pytest.hookimpl(wrapper=True)

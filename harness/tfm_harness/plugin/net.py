@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 from _pytest.outcomes import OutcomeException
 
-from tfm_harness.errors import HarnessBug, HarnessError
+from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError
 from tfm_harness.foreign import frames_of
 from tfm_harness.installation import missing_package
+from tfm_harness.plugin.exit_codes import EXIT_BENCH
 from tfm_harness.safe_text import safe
 from tfm_harness.version import __version__
 
-__all__ = ["EXIT_BUG", "around_test", "bug_of", "while_collecting"]
+__all__ = ["EXIT_BUG", "around_test", "bug_of", "exit_of", "while_collecting"]
 
 EXIT_BUG = 3
 _EXPECTED = (HarnessError, pytest.UsageError, OutcomeException, KeyboardInterrupt, SystemExit, GeneratorExit)
@@ -41,6 +42,11 @@ def bug_of(error: BaseException, hook: str) -> HarnessError:
         where=f"{frames_of(error)}\ntfm-harness {__version__}, Python {sys.version.split()[0]}",
         hint="please report this text; it says nothing about the product",
     )
+
+
+def exit_of(told: HarnessError) -> int:
+    """The session's exit code for what `bug_of` made of an exception, or for what the host refused."""
+    return EXIT_BENCH if isinstance(told, InfrastructureError) else EXIT_BUG
 
 
 def around_test(hook: TestHook) -> TestHook:

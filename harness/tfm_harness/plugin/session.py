@@ -16,7 +16,7 @@ from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.boards.base import RunContext
 from tfm_harness.boards.locks import told_by
 from tfm_harness.bundled import SUITES
-from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError
+from tfm_harness.errors import HarnessBug, HarnessError
 from tfm_harness.parity.installed import installed_engine
 from tfm_harness.plugin import console_items, failure_text, junit, pool, share
 from tfm_harness.plugin.bench import REPORT, Bench
@@ -34,7 +34,7 @@ from tfm_harness.plugin.items import (
     suite_of,
 )
 from tfm_harness.plugin.neighbours import keep_apart
-from tfm_harness.plugin.net import EXIT_BUG, around_test, bug_of, while_collecting
+from tfm_harness.plugin.net import EXIT_BUG, around_test, bug_of, exit_of, while_collecting
 from tfm_harness.plugin.only import keep_only
 from tfm_harness.plugin.options import Setting, settings
 from tfm_harness.plugin.outcomes import classify, location
@@ -417,7 +417,7 @@ class HarnessPlugin:
         except Exception as error:  # noqa: BLE001 - Python would end with 1, which is a verdict
             told = bug_of(error, "pytest_sessionfinish")
             self.trouble = str(told)
-            session.exitstatus = EXIT_BENCH if isinstance(told, InfrastructureError) else EXIT_BUG
+            session.exitstatus = exit_of(told)
 
     def _finish(self, session: pytest.Session, exitstatus: int) -> None:
         self._signals.ending()
