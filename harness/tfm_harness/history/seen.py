@@ -98,8 +98,12 @@ class Reader:
         # Said like this, the database may use the small index of what did not pass.
         query = query if "passed" in outcomes else query.where(_O.outcome != "passed")
         for test, combination in self.connection.execute(query):
-            for now in self.now.get(combination, (combination,)):
+            for now in self._today(combination):
                 yield test, now
+
+    def _today(self, combination: int) -> Sequence[int]:
+        """A combination by tonight's names: those that it became, else itself."""
+        return self.now.get(combination, (combination,))
 
     def _seen(self, runs: Select[Any], keys: set[Key] | None, outcomes: Sequence[str] = ()) -> list[Seen]:
         """Outcomes of these runs: of these tests and combinations, or of all; with these words, or with all."""
@@ -119,7 +123,7 @@ class Reader:
         checks = self._checks(runs, keys)
         found = []
         for run, test, combination, board, outcome, whose, kind, message, tries in self.connection.execute(query):
-            for now in self.now.get(combination, (combination,)):
+            for now in self._today(combination):
                 if keys is not None and (test, now) not in keys:
                     continue
                 name, night, started = self.runs[run]
