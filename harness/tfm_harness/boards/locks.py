@@ -330,6 +330,10 @@ def _look(path: Path) -> BoardUse:
     return BoardUse(name, locked, holder if locked else {}, path)
 
 
+def _uses_in(folder: Path) -> list[BoardUse]:
+    return [_look(path) for path in sorted(folder.glob("*.lock"), key=lambda path: natural(path.name))]
+
+
 def held_here(name: str) -> bool:
     """Whether this process itself holds something of that name."""
     return any(lock.name == name for lock in _held)
@@ -337,12 +341,12 @@ def held_here(name: str) -> bool:
 
 def list_boards(state_dir: Path) -> list[BoardUse]:
     """Every board that was ever used from this state folder, and who holds it now."""
-    return [_look(path) for path in sorted(lock_dir(state_dir).glob("*.lock"), key=lambda path: natural(path.name))]
+    return _uses_in(lock_dir(state_dir))
 
 
 def list_host() -> list[BoardUse]:
     """What belongs to the host and was ever used by anybody, and who holds it now."""
-    return [_look(path) for path in sorted(host_folder().glob("*.lock"), key=lambda path: natural(path.name))]
+    return _uses_in(host_folder())
 
 
 def acquire_all(locks: list[BoardLock], timeout: float) -> None:
