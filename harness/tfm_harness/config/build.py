@@ -279,6 +279,11 @@ class Build(Strict):
         default="none", description="smp, zephyr-shell, mlperf-tiny, none, or one that a package adds"
     )
     console: Name = Field(default="ns", description="the console on which the protocol is spoken")
+    uart_bursts: bool = Field(
+        default=False,
+        description="the firmware takes bytes that follow each other without a pause (its UART driver clears the "
+        "interrupt before it reads the data register); QEMU then hands them over at half the cost",
+    )
     models: Mapping[Name, ModelConfig] = Field(default_factory=dict)
     trust: TrustConfig = TrustConfig()
     attestation: AttestationConfig | None = None

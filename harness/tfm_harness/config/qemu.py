@@ -19,7 +19,19 @@ __all__ = ["IcountConfig", "QemuTarget"]
 
 Uart = Annotated[str, Field(pattern=r"^uart[0-9]$")]
 
-_OWNED = ("-qmp", "-serial", "-chardev", "-kernel", "-M", "-machine", "-monitor", "-display", "-nographic", "-icount")
+_OWNED = (
+    "-qmp",
+    "-serial",
+    "-chardev",
+    "-kernel",
+    "-M",
+    "-machine",
+    "-monitor",
+    "-display",
+    "-nographic",
+    "-icount",
+    "-echr",
+)
 _HOST = ("-semihosting", "-semihosting-config", "-fsdev", "-virtfs", "-daemonize", "-runas", "-chroot", "-pidfile")
 
 

@@ -120,6 +120,14 @@ class StreamConsole(Console):
         unread = getattr(self._pump.transport, "unread_by_peer", None)
         return bool(unread()) if unread is not None else False
 
+    def knock(self) -> bool:
+        """Let what lies between here and the device offer it again what it holds; False where nothing does."""
+        knock = getattr(self._pump.transport, "knock", None)
+        if knock is None:
+            return False
+        knock()
+        return True
+
     def subscribe(self, callback: Callable[[bytes], None]) -> Callable[[], None]:
         """See `Console`. `callback` must be quick and must not use the console."""
         with self._pump.state:

@@ -17,6 +17,7 @@ from tfm_harness.boards.qemu.call_stops import CallStops
 from tfm_harness.boards.qemu.command import check_sensors
 from tfm_harness.boards.qemu.debugger import QemuDebugger
 from tfm_harness.boards.qemu.machine import Machine, Provisions
+from tfm_harness.boards.qemu.quick_uart import MuxTransport, is_quick
 from tfm_harness.boards.qemu.race import Race
 from tfm_harness.boards.qemu.register_stops import RegisterStops
 from tfm_harness.boards.qemu.wake import Waker
@@ -216,7 +217,8 @@ class QemuBoard(EmulatedBoard):
         )
         try:
             for name in self._target.consoles:
-                self._attach(name, SocketTransport(ours.pop(name)), partial(self._waker.wrote, name))
+                transport = MuxTransport if is_quick(self._target, build, name) else SocketTransport
+                self._attach(name, transport(ours.pop(name)), partial(self._waker.wrote, name))
             self._machine.connect()
             self._version = self._machine.version
             self._machine.call(self._go(), _START_TIMEOUT)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tfm_harness.boards.provision import loads
+from tfm_harness.boards.qemu.quick_uart import ESCAPE, is_quick
 from tfm_harness.config.build import Build
 from tfm_harness.config.qemu import QemuTarget
 from tfm_harness.errors import ConfigError
@@ -90,7 +91,7 @@ def command_line(
             "-icount",
             f"shift={target.icount.shift},sleep={'on' if target.icount.sleep and not skip_idle else 'off'}",
         ]
-    words += _serials(target, consoles)
+    words += _serials(target, build, consoles)
     words += ["-chardev", f"socket,id=qmp,fd={qmp}", "-mon", "chardev=qmp,mode=control"]
     for name, sensor in target.sensors.items():
         if name in absent:
@@ -108,13 +109,15 @@ def command_line(
     return [*words, *target.args]
 
 
-def _serials(target: QemuTarget, consoles: Mapping[str, int]) -> list[str]:
+def _serials(target: QemuTarget, build: Build, consoles: Mapping[str, int]) -> list[str]:
     """``-serial`` number n is UART n; UARTs in between that are not used get none."""
-    words: list[str] = []
+    words = ["-echr", hex(ESCAPE)]
     by_number = {int(uart.removeprefix("uart")): name for name, uart in target.consoles.items()}
     for number in range(max(by_number) + 1):
         if number in by_number:
-            words += ["-chardev", f"socket,id=uart{number},fd={consoles[by_number[number]]}"]
+            name = by_number[number]
+            mux = ",mux=on" if is_quick(target, build, name) else ""
+            words += ["-chardev", f"socket,id=uart{number},fd={consoles[name]}{mux}"]
             words += ["-serial", f"chardev:uart{number}"]
         else:
             words += ["-serial", "none"]

@@ -15,6 +15,7 @@ __all__ = ["Waker"]
 _FIRST_PAUSE: Final = 0.002
 _SLOWER: Final = 1.1
 _LONGEST_PAUSE: Final = 0.05
+_LONGEST_BETWEEN_KNOCKS: Final = 0.5
 _GIVE_UP: Final = 60.0
 
 
@@ -33,6 +34,7 @@ class Waker:
         self._machine = machine
         self._consoles = consoles
         self._unheard: set[str] = set()  # consoles not yet written to since the boot
+        self._wakes = 0  # only the newest goes on
 
     def booted(self, consoles: Iterable[str]) -> None:
         """The board has been reset; these consoles have heard nothing yet."""
@@ -49,12 +51,20 @@ class Waker:
 
         The firmware may speak long before it listens, so its own output tells nothing.
         """
-        self._machine.start_soon(self._poke())
+        self._wakes += 1
+        self._machine.start_soon(self._poke(self._wakes))
 
-    async def _poke(self) -> None:
+    async def _poke(self, number: int) -> None:
         pause = _FIRST_PAUSE
         end = time.monotonic() + _GIVE_UP
-        while any(console.unread_by_peer() for console in self._consoles.values()) and time.monotonic() < end:
-            await self._machine.command("query-status")
+        while number == self._wakes and time.monotonic() < end:
+            consoles = list(self._consoles.values())
+            # What a multiplexer holds cannot be seen from here, so it is knocked at for as long as a boot may take.
+            knocked = [console.knock() for console in consoles]
+            unread = any(console.unread_by_peer() for console in consoles)
+            if unread:
+                await self._machine.command("query-status")
+            elif not any(knocked):
+                break
             await asyncio.sleep(pause)
-            pause = min(pause * _SLOWER, _LONGEST_PAUSE)
+            pause = min(pause * _SLOWER, _LONGEST_PAUSE if unread else _LONGEST_BETWEEN_KNOCKS)

@@ -1,0 +1,129 @@
+"""A UART behind QEMU's multiplexer: nothing is lost, changed or held back."""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import Callable
+
+import pytest
+from tfm_harness.boards.base import ResetKind
+from tfm_harness.boards.qemu.board import QemuBoard
+from tfm_harness.boards.qemu.quick_uart import ESCAPE, MuxTransport, is_quick
+from tfm_harness.config.build import Build
+from tfm_harness.config.qemu import QemuTarget
+from tfm_harness.console.base import Mark
+from tfm_harness.testing import ask_line, wait_until_ready
+
+from tests.boards.qemu.test_board import READY
+
+
+def plain(coded: bytes) -> bytes:
+    """What QEMU's multiplexer hands on of what it reads (chardev/char-mux.c)."""
+    out = bytearray()
+    escaped = False
+    for byte in coded:
+        if escaped:
+            escaped = False
+            assert byte in {ESCAPE, 0}, f"a command for the multiplexer: {byte}"
+            if byte == 0:
+                continue
+        elif byte == ESCAPE:
+            escaped = True
+            continue
+        out.append(byte)
+    assert not escaped
+    return bytes(out)
+
+
+@pytest.fixture
+def pair() -> tuple[MuxTransport, socket.socket]:
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    return MuxTransport(ours), theirs
+
+
+def test_every_byte_passes_as_it_is(pair: tuple[MuxTransport, socket.socket]) -> None:
+    ours, theirs = pair
+    data = bytes(range(256)) + bytes([ESCAPE] * 3) + b"end"
+    assert ours.write(memoryview(data)) == len(data)
+    ours.knock()
+    assert ours.write(b"") == 0
+    assert plain(theirs.recv(4096)) == data
+    ours.close()
+    theirs.close()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_full_socket_cuts_no_pair(pair: tuple[MuxTransport, socket.socket], seed: int) -> None:
+    ours, theirs = pair
+    draw = random.Random(seed)
+    sent, got, stood = bytearray(), bytearray(), 0
+    while len(sent) < 1 << 20 or not stood:
+        data = bytes(draw.choices((ESCAPE, 0, 65), k=draw.choice((1, 3, 5000, 70000))))
+        at = 0
+        while at < len(data):
+            taken = ours.write(data[at:])
+            sent += data[at : at + taken]
+            at += taken
+            if at < len(data):
+                stood += 1
+                ours.knock()
+                got += theirs.recv(draw.choice((1, 7, 1 << 16)))
+    theirs.setblocking(True)
+    ours.close()
+    while more := theirs.recv(1 << 16):
+        got += more
+    theirs.close()
+    assert plain(bytes(got)) == sent
+
+
+def test_a_knock_at_a_closed_socket_does_nothing(pair: tuple[MuxTransport, socket.socket]) -> None:
+    ours, theirs = pair
+    theirs.close()
+    ours.knock()
+    ours.close()
+    ours.knock()
+
+
+def test_only_consoles_that_can_take_it_are_behind_it(probe_build: Build, qemu_target: QemuTarget) -> None:
+    bursts = probe_build.model_copy(update={"uart_bursts": True})
+    assert is_quick(qemu_target, bursts, "ns")
+    assert not is_quick(qemu_target, bursts, "secure")
+    assert not is_quick(qemu_target, probe_build, "ns")
+    assert not is_quick(qemu_target.model_copy(update={"machine": "musca-a"}), bursts, "ns")
+
+
+@pytest.fixture
+def quick_board(make_qemu: Callable[..., QemuBoard], probe_build: Build) -> QemuBoard:
+    board = make_qemu()
+    board.acquire()
+    board.flash(probe_build.model_copy(update={"uart_bursts": True}))
+    return board
+
+
+@pytest.mark.qemu
+def test_the_firmware_gets_every_byte(quick_board: QemuBoard) -> None:
+    wait_until_ready(quick_board, READY)
+    port = quick_board.console("ns")
+    text = bytes(sorted(set(range(1, 256)) - {10}))[:250]
+    mark = port.mark()
+    port.write(b"echo " + text + b"\n")
+    port.wait_for(text + b"\n", timeout=10, since=mark)
+
+
+@pytest.mark.qemu
+def test_what_is_sent_before_the_firmware_listens_reaches_it(quick_board: QemuBoard) -> None:
+    """The probe speaks long before it listens, and so few bytes all fit into the multiplexer."""
+    port = quick_board.console("ns")
+    port.write(b"echo first\n")
+    port.wait_for(b"first\n", timeout=20, since=Mark(0))
+    for kind in (ResetKind.WARM, ResetKind.COLD, ResetKind.WARM):
+        mark = port.mark()
+        quick_board.reset(kind)
+        port.write(b"echo again\n")
+        port.wait_for(b"again\n", timeout=20, since=mark)
+    mark = port.mark()
+    port.write(b"reset\n")
+    port.wait_for(READY, timeout=20, since=mark)
+    assert ask_line(quick_board, "echo after its own reset") == "after its own reset"
