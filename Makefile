@@ -15,8 +15,9 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help:
-	@echo 'make demo      flash the reference firmware in QEMU, play the sensor, verify everything (the quick selection;'
-	@echo '               on JOBS=2 emulated boards side by side)'
+	@echo 'make demo      the main job: flash the reference firmware in QEMU, play the sensor, verify signed results,'
+	@echo '               attestation, parity and latency (on JOBS=2 emulated boards side by side)'
+	@echo 'make quick     the quick selection of all suites on QEMU'
 	@echo 'make test      everything CI runs: lint, types, firmware, tests, mutants; prints what took longest'
 	@echo 'make suites    all suites on QEMU'
 	@echo 'make skips     every instruction of the functions that decide left out once (minutes)'
@@ -38,9 +39,14 @@ help:
 	@echo 'make fresh-check  as root: Debian 12 and 13 from nothing; demo and unit tests there as a normal user'
 	@echo 'make clean     remove what was built'
 
-.PHONY: demo
+.PHONY: demo quick
+main_job := suites/sensor suites/results suites/attestation suites/parity suites/latency
+reported = --count $(JOBS) --target qemu-an547 --build reference --fresh-identity --html-report runs/$@.html --evidence throwaway
 demo: firmware
-	.venv/bin/tfm-harness run --quick --count $(JOBS) --target qemu-an547 --build reference --fresh-identity --html-report runs/demo.html --evidence throwaway
+	.venv/bin/tfm-harness run --quick $(reported) $(main_job)
+	@echo 'make quick runs a selection of every suite, make suites every test'
+quick: firmware
+	.venv/bin/tfm-harness run --quick $(reported)
 
 .PHONY: test
 test: setup-test
