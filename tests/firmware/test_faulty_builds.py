@@ -14,6 +14,7 @@ from tfm_harness.config.loading import load_build
 from tests.reference_firmware import FIRMWARE, needs_firmware
 
 COPY = FIRMWARE / "tools" / "faulty_sources.sh"
+CHECK = FIRMWARE / "tools" / "check_patches.sh"
 PARTS = ("partition", "spe", "pseudo_driver", "platform")
 SHIPPED = ("partition", "spe", "pseudo_driver")
 PATH = "a/fw_builds/reference/spe/x.c"
@@ -52,17 +53,16 @@ def test_a_patch_whose_place_moved_applies(sources: Path) -> None:
     assert "FOUR" in (sources.parent / "copy" / "spe" / "x.c").read_text()
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        patch(context="THREE"),  # GNU patch would apply it with fuzz
-        patch(path="a/fw_builds/reference/spe/gone.c"),
-        patch(path="a/fw_builds/reference/tools/x.c"),  # not copied
-        patch() + patch(),  # there already
-        "no patch\n",
-    ],
-    ids=["other context", "no such file", "other folder", "twice", "garbage"],
-)
+MISFITS = {
+    "other context": patch(context="THREE"),  # GNU patch would apply it with fuzz
+    "no such file": patch(path="a/fw_builds/reference/spe/gone.c"),
+    "other folder": patch(path="a/fw_builds/reference/tools/x.c"),  # not copied
+    "twice": patch() + patch(),  # there already
+    "garbage": "no patch\n",
+}
+
+
+@pytest.mark.parametrize("text", MISFITS.values(), ids=MISFITS)
 def test_a_patch_that_does_not_fit_fails_and_leaves_nothing(sources: Path, text: str) -> None:
     done = copied(sources, text)
     assert done.returncode == 1
@@ -82,7 +82,23 @@ def test_the_copy_follows_its_sources(sources: Path) -> None:
     assert copy.read_text().endswith("eight\n")
 
 
-# That every patch fits the sources is part of the firmware's own check: `make check-patches` there.
+# That every patch fits the sources is part of the firmware's own check: `make check-patches` there, which is this.
+def test_the_check_of_all_patches_names_each_that_does_not_fit(sources: Path, tmp_path: Path) -> None:
+    """Whatever stands before and behind it; a patch that fits does so behind one that does not."""
+    patches = []
+    for name, text in MISFITS.items():
+        for path, content in ((f"{name} 1.patch", patch()), (f"{name} 2.patch", text), (f"{name} 3.patch", patch())):
+            patches.append(tmp_path / path)
+            patches[-1].write_text(content)
+    checked = [CHECK, sources, *patches, tmp_path / "gone.patch"]
+    done = subprocess.run(checked, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    unfit = [line for line in done.stderr.splitlines() if line.startswith(str(tmp_path))]
+    assert [line.partition(".patch")[0] for line in unfit] == [*(f"{tmp_path / name} 2" for name in MISFITS),
+                                                              f"{tmp_path / 'gone'}"]  # fmt: skip
+    assert (sources / "spe" / "x.c").read_text() == TEXT
+    done = subprocess.run([*checked[:2], tmp_path / "twice 1.patch", tmp_path / "garbage 3.patch"], check=False)
+    assert done.returncode == 0
 
 
 def test_the_product_holds_no_fault() -> None:
