@@ -3,7 +3,7 @@
 
 bearssl := $(if $(BEARSSL_DIR),$(abspath $(BEARSSL_DIR)),$(cache)/bearssl)
 bearssl_flags := $(code_flags) -ffile-prefix-map=$(here)=. -ffile-prefix-map=$(bearssl)=bearssl
-bearssl_build := $(firstword $(shell (echo '$(cc) $(bearssl_flags)'; cat $(here)/mk/bearssl_build.mk) | cksum))
+bearssl_build := $(firstword $(shell (echo '$(cc) $(bearssl_flags)'; cat $(here)/mk/bearssl_build.mk $(here)/mk/bearssl_sources.mk) | cksum))
 bearssl_lib := $(cache)/bearssl-$(bearssl_build)/libbearssl.a
 bearssl_includes := $(bearssl)/inc
 

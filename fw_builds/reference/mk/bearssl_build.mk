@@ -1,13 +1,14 @@
 # Run by bearssl.mk, in builds that take turns: bearssl= source folder, lib= result, fetch= script that makes the folder (or nothing).
 
 .SUFFIXES:
+include $(dir $(lastword $(MAKEFILE_LIST)))bearssl_sources.mk
+
 objects_dir := $(dir $(lib))objects
-parts := aead codec ec hash int kdf mac rand symcipher
 
 .DEFAULT_GOAL := build
 .PHONY: build
 build: $(if $(wildcard $(bearssl)/inc/bearssl.h),,fetch_source)
-	@$(MAKE) --no-print-directory -f $(lastword $(MAKEFILE_LIST)) '$(lib)'
+	@$(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST)) '$(lib)'
 
 .PHONY: fetch_source
 fetch_source:
@@ -15,8 +16,7 @@ fetch_source:
 	@echo '  FETCH    bearssl (Debian source package)'
 	@'$(fetch)' '$(bearssl)'
 
-sources := $(sort $(foreach part,$(parts),$(wildcard $(bearssl)/src/$(part)/*.c)))
-objects := $(sources:$(bearssl)/src/%.c=$(objects_dir)/%.o)
+objects := $(bearssl_sources:$(bearssl)/src/%.c=$(objects_dir)/%.o)
 
 $(objects_dir)/%.o: $(bearssl)/src/%.c
 	@mkdir -p $(@D)

@@ -14,15 +14,17 @@ import tamper_data
 from engines import ARENA, MODELS, Int8, ParityRows, Refused, engine_describe, engine_run, reference
 from sensor_frontend import quantise_window
 
-COUNT = 1000
+COUNTS = {"sine": 1000, "tamper": 1000, "keyword": 250}  # an inference of keyword takes longer than a hundred others
+NIGHTLY = {"keyword": 1000}
 SANITIZED = 100  # of these also with sanitizers, which take most of the time
+FEW = 100  # that show a fault
 PLAIN = "nn_run.plain"
 NAMES = ("sine", "tamper", "keyword")
 
 
-def random_inputs(name: str) -> Int8:
+def random_inputs(name: str, count: int) -> Int8:
     size = int(np.prod(engine_describe(MODELS / f"{name}.tflite")["input"]["shape"]))
-    return np.random.default_rng(1234).integers(-128, 128, size=(COUNT, size), dtype=np.int8)
+    return np.random.default_rng(1234).integers(-128, 128, size=(count, size), dtype=np.int8)
 
 
 def quantise(name: str, values: npt.NDArray[np.float32]) -> Int8:
@@ -31,40 +33,44 @@ def quantise(name: str, values: npt.NDArray[np.float32]) -> Int8:
     return np.clip(scaled, -128, 127).astype(np.int8).reshape(len(values), -1)
 
 
-def real_inputs(name: str) -> Int8:
+def real_inputs(name: str, count: int) -> Int8:
     if name == "sine":
-        return quantise(name, sine_data.generate(77, COUNT)[0])
+        return quantise(name, sine_data.generate(77, count)[0])
     if name == "keyword":
-        return quantise(name, keyword_data.generate(77, COUNT)[0])
-    return quantise_window(tamper_data.generate(77, COUNT)[0]).reshape(COUNT, -1)
+        return quantise(name, keyword_data.generate(77, count)[0])
+    return quantise_window(tamper_data.generate(77, count)[0]).reshape(count, -1)
 
 
 @pytest.mark.parametrize("source", [random_inputs, real_inputs], ids=["random", "real"])
-@pytest.mark.parametrize("name", NAMES)
-def test_model_is_bit_exact(name: str, source: Callable[[str], Int8], parity_row: ParityRows) -> None:
-    inputs = source(name)
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [*COUNTS.items(), *(pytest.param(*row, marks=pytest.mark.nightly) for row in NIGHTLY.items())],
+)
+def test_model_is_bit_exact(name: str, count: int, source: Callable[[str, int], Int8], parity_row: ParityRows) -> None:
+    inputs = source(name, count)
     content = (MODELS / f"{name}.tflite").read_bytes()
     expected = reference.run(content, inputs)
     seen = engine_run(MODELS / f"{name}.tflite", inputs, program=PLAIN)
     np.testing.assert_array_equal(engine_run(MODELS / f"{name}.tflite", inputs[:SANITIZED]), seen[:SANITIZED])
     distinct = len(np.unique(expected, axis=0))
     exact = int((expected == seen).all(axis=1).sum())
-    parity_row.append((f"{name}, {source.__name__.removesuffix('_inputs')}", COUNT, exact, distinct))
-    assert exact == COUNT
+    parity_row.append((f"{name}, {source.__name__.removesuffix('_inputs')}", count, exact, distinct))
+    assert exact == count
     # Fewer would say nothing: a constant output agrees with a constant output.
     assert distinct >= 16
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_operator_is_bit_exact(name: str) -> None:
-    inputs = np.concatenate([random_inputs(name)[:50], real_inputs(name)[:50]])
+    each = COUNTS[name] // 10
+    inputs = np.concatenate([random_inputs(name, each), real_inputs(name, each)])
     expected = reference.trace((MODELS / f"{name}.tflite").read_bytes(), inputs)
     seen = engine_run(MODELS / f"{name}.tflite", inputs, trace=True)
     np.testing.assert_array_equal(expected, seen)
 
 
 def caught(name: str, program: str) -> int:
-    inputs = random_inputs(name)
+    inputs = random_inputs(name, FEW)
     expected = reference.run((MODELS / f"{name}.tflite").read_bytes(), inputs)
     return int((expected != engine_run(MODELS / f"{name}.tflite", inputs, program=program)).any(axis=1).sum())
 
@@ -81,7 +87,7 @@ def test_a_faulty_engine_is_caught(name: str, mutant: str) -> None:
 @pytest.mark.parametrize(("mutant", "operator"), [("SOFTMAX_OFF_BY_ONE", "SOFTMAX"), ("REQUANT_ROUNDING", "CONV_2D")])
 def test_a_trace_names_the_first_differing_operator(mutant: str, operator: str) -> None:
     path = MODELS / "tamper.tflite"
-    inputs = random_inputs("tamper")[:20]
+    inputs = random_inputs("tamper", 20)
     expected = reference.trace(path.read_bytes(), inputs)
     seen = engine_run(path, inputs, trace=True, program=f"nn_run.{mutant}")
     described = engine_describe(path)
@@ -92,7 +98,7 @@ def test_a_trace_names_the_first_differing_operator(mutant: str, operator: str) 
 
 def test_a_changed_weight_is_caught(tmp_path: Path) -> None:
     content = bytearray((MODELS / "tamper.tflite").read_bytes())
-    inputs = real_inputs("tamper")
+    inputs = real_inputs("tamper", COUNTS["tamper"])
     expected = reference.run(bytes(content), inputs)
     # The first layer's weights: found by asking which single-byte changes the reference itself notices.
     changed = None
@@ -129,7 +135,7 @@ def test_tamper_accuracy() -> None:
 
 
 def test_keyword_accuracy() -> None:
-    features, labels = keyword_data.generate(4242, 1000)
+    features, labels = keyword_data.generate(4242, 400)
     outputs = engine_run(MODELS / "keyword.tflite", quantise("keyword", features), program=PLAIN)
     assert (outputs.argmax(axis=1) == labels).mean() > 0.95
 

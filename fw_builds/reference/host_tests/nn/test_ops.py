@@ -10,9 +10,9 @@ from engines import Int8, ParityRows, Refused, engine_run, reference
 from tfm_harness.testing.one_operator import GENERATORS, at_the_edges
 from tfm_harness.testing.tflite_builder import Graph
 
-MODELS_EACH = 60
+MODELS_EACH = [30, pytest.param(60, marks=pytest.mark.nightly)]
 INPUTS_EACH = 25
-EDGES_EACH = 40
+EDGES_EACH = [20, pytest.param(40, marks=pytest.mark.nightly)]
 
 
 def inputs_for(rng: np.random.Generator, graph: Graph) -> Int8:
@@ -22,11 +22,12 @@ def inputs_for(rng: np.random.Generator, graph: Graph) -> Int8:
     return inputs
 
 
+@pytest.mark.parametrize("models", MODELS_EACH)
 @pytest.mark.parametrize("name", GENERATORS)
-def test_operator_is_bit_exact(name: str, model_file: Path, parity_row: ParityRows) -> None:
+def test_operator_is_bit_exact(name: str, models: int, model_file: Path, parity_row: ParityRows) -> None:
     exact = total = 0
     outputs = set()
-    for index in range(MODELS_EACH):
+    for index in range(models):
         rng = np.random.default_rng([index, len(name), ord(name[0])])
         graph = GENERATORS[name](rng)
         content = graph.build()
@@ -38,18 +39,19 @@ def test_operator_is_bit_exact(name: str, model_file: Path, parity_row: ParityRo
         total += len(inputs)
         exact += int((seen == expected).all(axis=1).sum())
         outputs |= {row.tobytes() for row in expected}
-    parity_row.append((f"{name} x {MODELS_EACH} models", total, exact, len(outputs)))
+    parity_row.append((f"{name} x {models} models", total, exact, len(outputs)))
     assert len(outputs) >= 16
 
 
+@pytest.mark.parametrize("models", EDGES_EACH)
 @pytest.mark.parametrize("name", GENERATORS)
 def test_operator_is_bit_exact_at_the_edges_of_quantisation(
-    name: str, model_file: Path, parity_row: ParityRows
+    name: str, models: int, model_file: Path, parity_row: ParityRows
 ) -> None:
     """Multipliers from far below 2^-31 to 2^30, biases of 31 bits, ranges of no value: the same, or refused."""
     total = exact = refused = 0
     outputs = set()
-    for index in range(EDGES_EACH):
+    for index in range(models):
         rng = np.random.default_rng([index, len(name), 31])
         graph = at_the_edges(rng, name)
         content = graph.build()
@@ -67,6 +69,6 @@ def test_operator_is_bit_exact_at_the_edges_of_quantisation(
         total += len(inputs)
         exact += int((seen == expected).all(axis=1).sum())
         outputs |= {row.tobytes() for row in expected}
-    parity_row.append((f"{name} x {EDGES_EACH - refused} at the edges", total, exact, len(outputs)))
-    assert refused < EDGES_EACH // 4
+    parity_row.append((f"{name} x {models - refused} at the edges", total, exact, len(outputs)))
+    assert refused < models // 4
     assert len(outputs) >= 16
