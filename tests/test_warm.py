@@ -37,7 +37,7 @@ def plain(lines: list[str]) -> list[str]:
 
 def test_it_sees_and_says_what_a_new_interpreter_does(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(LOOKS)
-    words = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-s", "-v")
+    words = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:anyio", "-s", "-v")
     runs = [run_pytest(pytester, *words), pytester.runpytest_subprocess(*words)]
     assert [run.ret for run in runs] == [1, 1]
     forked, new = (plain(run.outlines) for run in runs)

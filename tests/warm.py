@@ -107,7 +107,7 @@ _server = WarmServer()
 def run_pytest(pytester: pytest.Pytester, *words: str, timeout: float = 180.0) -> pytest.RunResult:
     """As ``pytester.runpytest_subprocess``, without Hypothesis, which would only be imported at the run's end."""
     base = next(path for n in range(1000) if not (path := pytester.path / f"runpytest-{n}").exists())
-    command = [f"--basetemp={base}", "-p", "no:hypothesispytest", *words]
+    command = [f"--basetemp={base}", "-p", "no:hypothesispytest", "-p", "no:anyio", *words]
     environment = dict(os.environ)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path.cwd()), environment.get("PYTHONPATH")]))
     out, err = pytester.path / "stdout", pytester.path / "stderr"

@@ -18,10 +18,12 @@ from typing import Any
 
 MODULES = (
     "_pytest.debugging", "_pytest.fixtures", "_pytest.junitxml", "_pytest.pytester", "_pytest.terminal",
-    "pytest_rerunfailures", "pytest_timeout", "xdist.plugin", "xdist.dsession", "xdist.looponfail",
-    "cbor2", "faulthandler", "gzip", "jinja2", "packaging.requirements", "packaging.tags", "pdb", "pickle",
-    "smp.packet",
-    "tfm_harness.parity.catalogue", "tfm_harness.plugin.checks", "tfm_harness.plugin.entry",
+    "platformdirs.pytest_plugin", "pytest_rerunfailures", "pytest_timeout",
+    "xdist.plugin", "xdist.dsession", "xdist.looponfail",
+    "cbor2", "email.feedparser", "faulthandler", "gzip", "jinja2", "packaging.requirements", "packaging.tags", "pdb",
+    "pickle", "pydantic.dataclasses", "readline", "smp.packet", "ssl",
+    "tfm_harness.parity.accuracy_catalogue", "tfm_harness.parity.catalogue", "tfm_harness.parity.compiled",
+    "tfm_harness.plugin.checks", "tfm_harness.plugin.entry",
     "tfm_harness.plugin.session", "tfm_harness.protocol.smp.client", "tfm_harness.report.render",
     "tfm_harness.testing.consoles", "tfm_harness.testing.smp_firmware", "tfm_harness.verify.catalogue",
 )  # fmt: skip
@@ -38,9 +40,14 @@ def load(more: list[str]) -> None:
     for name in (*MODULES, *more):
         with contextlib.suppress(ModuleNotFoundError):  # of another version: the child imports what it needs
             importlib.import_module(name)
-    from tfm_harness.report import render
+    from tfm_harness.report import render, storage
+    from tfm_harness.report.digests import package_digest
+    from tfm_harness.report.record import RunRecord, TestEntry
 
     render._environment().get_template("page.html.j2")  # compiled once for all
+    for kind in (RunRecord, TestEntry):
+        storage._adapter(kind)
+    package_digest()
     sys.meta_path.remove(hook)
     gc.collect()
     gc.freeze()  # the children do not touch these pages

@@ -25,7 +25,7 @@ from benchmarks.results import Results, rounds_within
 ROOT = Path(__file__).parents[2]
 LIMIT = 1.6
 ROUNDS, LONGEST = 2, 1800.0
-ONLY_OURS = ("-p", "no:hypothesispytest")  # a plugin of the development environment: most of its start-up time
+ONLY_OURS = ("-pno:hypothesispytest", "-pno:anyio")  # of the development environment: most of the start-up time
 
 
 def run(folder: Path, name: str, count: int, *more: str) -> tuple[float, float, int]:

@@ -280,12 +280,19 @@ def problem_of(extension: Extension, built_in: Collection[str] | None = None) ->
     return None
 
 
+@lru_cache(maxsize=4)
+def _all_entries(_path: tuple[str, ...]) -> Mapping[str, tuple[EntryPoint, ...]]:
+    """By group; one look through the import path, which takes long, serves all groups."""
+    found = entry_points()
+    return {group: tuple(found.select(group=group)) for group in (API_GROUP, *(p.group for p in POINTS.values()))}
+
+
 @lru_cache(maxsize=64)
-def _entries(group: str, _path: tuple[str, ...]) -> tuple[tuple[Extension, ...], Mapping[str, Distribution]]:
+def _entries(group: str, path: tuple[str, ...]) -> tuple[tuple[Extension, ...], Mapping[str, Distribution]]:
     """What stands in a group; asked once for each import path."""
     point = next((each for each in POINTS.values() if each.group == group), ExtensionPoint(group, "", ""))
     found, owners = [], {}
-    for entry in entry_points(group=group):
+    for entry in _all_entries(path)[group]:
         owner = entry.dist
         if owner is None:
             continue

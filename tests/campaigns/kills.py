@@ -233,7 +233,7 @@ class Campaign:
 
     def start(self, *, cold: bool = True) -> _Session:
         """A session, of a new interpreter or forked."""
-        words = ["-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *self._board.options]
+        words = ["-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:anyio", *self._board.options]
         with (self.folder / "session.log").open("wb") as log:
             if cold:
                 return _Started(words, self.work, self.environment(), log.fileno())

@@ -85,7 +85,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-WITHOUT = ("-p", "no:hypothesispytest")  # of the development environment, and a third of the time of such a run
+WITHOUT = ("-pno:hypothesispytest", "-pno:anyio")  # of the development environment; half the time of such a run
 SUITE = ("tfm_harness.cli.main", "run", "example-suite", "--target=example", "--build=example", "--", "-q", *WITHOUT)
 
 

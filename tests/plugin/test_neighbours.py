@@ -23,7 +23,7 @@ NEIGHBOURS = (
     "pytest-randomly",
     "pytest-cov",
 )
-WITHOUT = ("-p", "no:hypothesispytest")  # comes with our development environment, and only costs time
+WITHOUT = ("-pno:hypothesispytest", "-pno:anyio")  # come with our development environment, and only cost time
 UNREACHABLE = ("after connection broken by", "Temporary failure in name resolution", "NewConnectionError")
 SUITE = """
 import pytest

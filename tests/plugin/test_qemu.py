@@ -72,7 +72,8 @@ class User:
     def command(self, *args: str, target: str = "qemu-an547", build: str = str(FIRMWARE)) -> list[str]:
         # With "=", or pytest takes the paths for tests and looks for its rootdir there.
         chosen = [f"--tfm-target={target}", f"--tfm-build={build}", "--tfm-state-dir=state", "--tfm-run-dir=run"]
-        return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *chosen, *args]
+        plain = ["-pno:cacheprovider", "-pno:hypothesispytest", "-pno:anyio"]
+        return [sys.executable, "-m", "pytest", *plain, *chosen, *args]
 
     def run(self, test: str, *args: str, **chosen: str) -> subprocess.CompletedProcess[str]:
         (self.path / "test_user.py").write_text(test)

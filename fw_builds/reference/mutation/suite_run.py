@@ -58,8 +58,8 @@ def run_suites(
     run = folder / "run"
     command = [sys.executable, "-m", "tfm_harness.cli.main", "run", *suites, "--target", "qemu-an547"]
     command += ["--build", str(description), "--run-dir", str(run)]
-    # Hypothesis's plugin takes a third of a short run, and the suites have no examples.
-    command += ["--", "-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *options]
+    # Hypothesis's plugin takes a third of a short run, AnyIO's a tenth, and the suites need neither.
+    command += ["--", "-q", "-pno:cacheprovider", "-pno:hypothesispytest", "-pno:anyio", *options]
     environment = dict(os.environ, TFM_HARNESS_STATE_DIR=str(folder / "state"))
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of runs: each would compile all that it imports
     try:
