@@ -397,8 +397,9 @@ def _kills(campaign: Campaign, share: int, chance: random.Random, plan: Plan, ov
     """All of one kind; `over` is the moment after which none is begun."""
     counts: Counter[str] = Counter()
     usual = {True: campaign.clean("clean run"), False: 0.0}
-    campaign.clean("first fork", cold=False)  # with the imports of what forks
-    usual[False] = campaign.clean("clean fork", cold=False)
+    if plan.cold > 1:
+        campaign.clean("first fork", cold=False)  # with the imports of what forks
+        usual[False] = campaign.clean("clean fork", cold=False)
     told = early = 0
     while (number := sum(counts.values())) < share and time.monotonic() < over:
         how = SIGNALS[chance.randrange(len(SIGNALS))]

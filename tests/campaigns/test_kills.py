@@ -17,13 +17,15 @@ from tests.reference_firmware import needs_firmware
 @pytest.mark.qemu
 @needs_firmware
 @pytest.mark.parametrize(
-    ("kind", "kills"),
-    [("qemu", 3), ("pool", 2)]
-    + [pytest.param(kind, 8, marks=pytest.mark.nightly) for kind in ("fvp", "mps3", "probe")],
+    ("kind", "kills", "cold"),
+    [("qemu", 2, 2), ("pool", 1, 1)]
+    + [pytest.param(kind, 8, 2, marks=pytest.mark.nightly) for kind in ("qemu", "pool", "fvp", "mps3", "probe")],
 )
-def test_what_a_killed_session_leaves(tmp_path: Path, kind: str, kills: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_killed_session_leaves(
+    tmp_path: Path, kind: str, kills: int, cold: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TFM_HARNESS_LOCK_DIR", str(tmp_path))  # the campaign sets its own; this puts it back
-    assert not run([kind], Plan(kills, 1, limit=10.0, each=10, cold=2), tmp_path / "campaign")
+    assert not run([kind], Plan(kills, 1, limit=10.0, each=10, cold=cold), tmp_path / "campaign")
 
 
 @pytest.fixture

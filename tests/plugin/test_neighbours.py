@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import sysconfig
 import venv
 from collections.abc import Callable
@@ -44,12 +45,13 @@ def test_needs_no_board(tmp_path):
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of a new environment: ours below it, the other plugins in it."""
     folder = tmp_path_factory.mktemp("neighbours") / "venv"
-    venv.create(folder, with_pip=True)
+    venv.create(folder)
     found = folder / "bin" / "python"
     site = next((folder / "lib").glob("python*/site-packages"))
     package = Path(tfm_harness.__file__).parents[1]
     (site / "zz_ours.pth").write_text(f"{sysconfig.get_path('purelib')}\n{package}\n")
-    command = [str(found), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *NEIGHBOURS]
+    command = [sys.executable, "-m", "pip", f"--python={found}", "install", "--quiet", "--disable-pip-version-check"]
+    command += ["--no-compile", *NEIGHBOURS]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     if done.returncode and any(words in done.stderr for words in UNREACHABLE):
         pytest.skip("the package registry cannot be reached: the other plugins could not be installed")
