@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from tfm_harness.findings import Report
 from tfm_harness.verify import cbor
@@ -33,6 +32,7 @@ from tfm_harness.verify.cose_message import (
     record_oddities,
     record_parse,
 )
+from tfm_harness.verify.der import ecdsa_signature
 from tfm_harness.verify.judge import Judge
 from tfm_harness.verify.keys import KeyRing, PublicKey, SymmetricKey, VerificationKey, as_ring
 
@@ -44,6 +44,7 @@ __all__ = [
     "VerifiedMessage",
     "check_headers",
     "check_signature",
+    "holds",
     "parse",
     "record_oddities",
     "record_parse",
@@ -137,9 +138,12 @@ def check_signature(
 
 def signed_by(message: CoseMessage, key: VerificationKey, algorithm: Algorithm, *, external_aad: bytes = b"") -> bool:
     """Whether `key` verifies the message's signature or MAC; a signature of a wrong form verifies with no key."""
-    if _signature_problem(message.signature, algorithm):
-        return False
-    return verifies(key, to_be_signed(message, external_aad), message.signature, algorithm)
+    return holds(key, to_be_signed(message, external_aad), message.signature, algorithm)
+
+
+def holds(key: VerificationKey, structure: bytes, signature: bytes, algorithm: Algorithm) -> bool:
+    """Whether a signature or MAC of the right form is one over `structure` (see `to_be_signed`) by `key`."""
+    return not _signature_problem(signature, algorithm) and verifies(key, structure, signature, algorithm)
 
 
 def _signature_problem(signature: bytes, algorithm: Algorithm) -> str:
@@ -162,10 +166,8 @@ def verifies(key: VerificationKey, structure: bytes, signature: bytes, algorithm
     """Whether `key` verifies a MAC, or a signature as COSE and JOSE have it: r and s, of `Algorithm.size` bytes."""
     if isinstance(key, SymmetricKey):
         return hmac.compare_digest(hmac.digest(key.secret, structure, algorithm.hash.name), signature)
-    half = algorithm.size // 2
-    der = encode_dss_signature(int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big"))
     try:
-        key.handle.verify(der, structure, _ECDSA[algorithm.cose])
+        key.handle.verify(ecdsa_signature(signature), structure, _ECDSA[algorithm.cose])
     except InvalidSignature:
         return False
     return True

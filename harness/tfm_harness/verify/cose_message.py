@@ -36,9 +36,19 @@ _STRUCTURAL = (
     check.WELL_FORMED, check.DEFINITE, check.UNIQUE_KEYS, check.MAP_KEYS, check.TAGS, check.TRAILING, check.LIMITS,
     check.TAG, check.STRUCTURE, check.ATTACHED,
 )  # fmt: skip
-_SIGN1_HEAD = cbor.head(6, SIGN1)
-_ONLY_ALGORITHM = {cbor.encode({1: number}): number for number in ALGORITHMS}
-"""Protected headers, as encoded, that hold an algorithm and nothing else."""
+
+
+def _usual_starts() -> dict[bytes, tuple[int, bytes, int, int, int]]:
+    """Messages up to the payload: the tag, the protected header, the algorithm, its signature's size, where it ends."""
+    starts = {}
+    for number, algorithm in ALGORITHMS.items():
+        tag, protected = MAC0 if algorithm.is_mac else SIGN1, cbor.encode({1: number})
+        start = cbor.head(6, tag) + b"\x84" + cbor.encode(protected) + b"\xa0"
+        starts[start] = (tag, protected, number, algorithm.size, len(start))
+    return starts
+
+
+_USUAL_STARTS = _usual_starts()
 _USUAL = (check.PREFERRED, check.MAP_ORDER)
 
 
@@ -95,17 +105,19 @@ def parse(data: bytes, *, max_size: int = cbor.MAX_SIZE) -> CoseMessage:
     if len(data) > max_size:
         raise cbor.CborError("limits", 0, f"{len(data)} bytes, more than the limit of {max_size}")
     data = bytes(data)  # a bytearray would make values that are not bytes
+    usual = _parse_usual(data)
+    if usual is not None:
+        return usual
     end = len(data)
     odd: list[cbor.Oddity] = []
-    # Heads as nearly every message has them are read at once; what differs goes the careful way, to the same outcome.
-    major, tag, pos = (6, SIGN1, 1) if data[:1] == _SIGN1_HEAD else cbor.read_head(data, 0, end, odd)
+    major, tag, pos = cbor.read_head(data, 0, end, odd)
     if major != 6:
         raise EnvelopeError(check.TAG, expected="tag 18 or 17", seen=f"untagged {cbor.type_names[major]}", offset=0)
     if tag not in {SIGN1, MAC0}:
         seen = f"tag {tag}" + (f" ({_TAG_NAMES[tag]})" if tag in _TAG_NAMES else "")
         raise EnvelopeError(check.TAG, expected="tag 18 or 17", seen=seen, offset=0)
     at = pos
-    major, count, pos = (4, 4, pos + 1) if data[pos : pos + 1] == b"\x84" else cbor.read_head(data, pos, end, odd)
+    major, count, pos = cbor.read_head(data, pos, end, odd)
     if major == 6:
         raise EnvelopeError(check.TAG, expected=f"an array after tag {tag}", seen=f"a second tag {count}", offset=at)
     if major != 4 or count != 4:
@@ -113,16 +125,8 @@ def parse(data: bytes, *, max_size: int = cbor.MAX_SIZE) -> CoseMessage:
         raise EnvelopeError(check.STRUCTURE, expected="array of 4", seen=seen, offset=at)
     start, pos = byte_string(data, pos, end, odd, "the protected header")
     protected_raw = data[start:pos]
-    protected: dict[int | str | bytes, cbor.CborValue]
-    if protected_raw in _ONLY_ALGORITHM:
-        protected = {1: _ONLY_ALGORITHM[protected_raw]}
-    else:
-        protected = header_map(data, start, pos, odd) if protected_raw else {}
-    unprotected: dict[int | str | bytes, cbor.CborValue]
-    if data[pos : pos + 1] == b"\xa0":
-        unprotected, pos = {}, pos + 1
-    else:
-        unprotected, pos = unprotected_map(data, pos, end, odd)
+    protected = header_map(data, start, pos, odd) if protected_raw else {}
+    unprotected, pos = unprotected_map(data, pos, end, odd)
     if pos < end and data[pos] == 0xF6:
         raise EnvelopeError(check.ATTACHED, expected="a payload", seen="nil (detached payload)", offset=pos)
     payload_at, pos = byte_string(data, pos, end, odd, "the payload")
@@ -132,6 +136,31 @@ def parse(data: bytes, *, max_size: int = cbor.MAX_SIZE) -> CoseMessage:
         raise cbor.CborError("trailing", pos, f"{end - pos} byte(s) after the end of the COSE message")
     return CoseMessage(
         tag, protected_raw, protected, unprotected, payload, payload_at, data[start:pos], tuple(odd), data
+    )
+
+
+def _parse_usual(data: bytes) -> CoseMessage | None:
+    """A message as nearly every device makes it: no header but an algorithm, no length longer than needed.
+
+    None of any other, which goes the careful way.
+    """
+    known = _USUAL_STARTS.get(data[:7]) or _USUAL_STARTS.get(data[:8])
+    if known is None:
+        return None
+    tag, protected_raw, number, signature_size, at = known
+    stop = len(data) - signature_size - 2
+    if stop <= at + 2 or data[stop] != 0x58 or data[stop + 1] != signature_size:
+        return None
+    if data[at] == 0x59:
+        payload_at, length = at + 3, data[at + 1] << 8 | data[at + 2]
+        shortest = length > 0xFF
+    else:
+        payload_at, length = at + 2, data[at + 1]
+        shortest = data[at] == 0x58 and length > 23
+    if not shortest or payload_at + length != stop:
+        return None
+    return CoseMessage(
+        tag, protected_raw, {1: number}, {}, data[payload_at:stop], payload_at, data[stop + 2 :], (), data
     )
 
 
@@ -145,10 +174,7 @@ def byte_string(
         EnvelopeError: another type; `broken` is the rule.
     """
     at = pos
-    if pos + 2 < end and data[pos] == 0x58 and data[pos + 1] > 23:
-        major, length, pos = 2, data[pos + 1], pos + 2
-    else:
-        major, length, pos = cbor.read_head(data, pos, end, odd)
+    major, length, pos = cbor.read_head(data, pos, end, odd)
     if major != 2:
         seen = "null" if data[at] == 0xF6 else cbor.type_names[major]
         raise EnvelopeError(broken, expected=f"a byte string as {what}", seen=seen, offset=at)

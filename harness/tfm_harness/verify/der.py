@@ -14,6 +14,7 @@ __all__ = [
     "DerError",
     "Element",
     "children",
+    "ecdsa_signature",
     "read",
     "read_boolean",
     "read_integer",
@@ -65,6 +66,19 @@ class Element:
         if self.tag != tag:
             raise DerError(self.start, f"{what} has tag {self.tag:#04x} in place of {tag:#04x}")
         return self
+
+
+def ecdsa_signature(halves: bytes) -> bytes:
+    """Ecdsa-Sig-Value (RFC 3279 s.2.2.3) of r and s, which are two unsigned numbers of one length, big endian."""
+    half = len(halves) // 2
+    r, s = halves[:half].lstrip(b"\x00"), halves[half:].lstrip(b"\x00")
+    if r[:1] >= b"\x80" or not r:  # DER's numbers have a sign
+        r = b"\x00" + r
+    if s[:1] >= b"\x80" or not s:
+        s = b"\x00" + s
+    length = len(r) + len(s) + 4
+    form = b"\x30%c\x02%c%b\x02%c%b" if length < 0x80 else b"\x30\x81%c\x02%c%b\x02%c%b"
+    return form % (length, len(r), r, len(s), s)
 
 
 def read(data: bytes, pos: int, end: int) -> Element:

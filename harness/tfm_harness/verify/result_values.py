@@ -48,6 +48,8 @@ def read_value(rule: ClaimRule, value: CborValue) -> Read:
     Raises:
         ClaimValueError: it breaks the rule.
     """
+    if rule.type == "bytes":  # hashes and such, the most common value of all, without a table
+        return _bytes(rule, value)
     if rule.type == "tensors":
         return read_tensors(value)
     read = _READERS[rule.type](rule, value)
@@ -62,8 +64,9 @@ def read_value(rule: ClaimRule, value: CborValue) -> Read:
 def _bytes(rule: ClaimRule, value: CborValue) -> bytes:
     if not isinstance(value, bytes):
         raise ClaimValueError(f"{_kind(value)} in place of a byte string")
-    if rule.size is not None and not rule.size[0] <= len(value) <= rule.size[1]:
-        low, high = rule.size
+    size = rule.size
+    if size is not None and not size[0] <= len(value) <= size[1]:
+        low, high = size
         raise ClaimValueError(f"{len(value)} bytes in place of {low if low == high else f'{low} to {high}'}")
     return value
 
@@ -141,33 +144,46 @@ def read_tensors(value: CborValue) -> tuple[OutputTensor, ...]:
 
 
 def _read_tensor(index: int, item: CborValue) -> OutputTensor:
-    def problem(text: str) -> ClaimValueError:
-        return ClaimValueError(f"tensor {index}: {text}")
-
     if not isinstance(item, list) or len(item) != 5:
-        raise problem(f"{_kind(item)} in place of [data, type, shape, scale, zero point]")
+        raise _problem(index, f"{_kind(item)} in place of [data, type, shape, scale, zero point]")
     data, kind, shape, scale, zero_point = item
     if not isinstance(data, bytes):
-        raise problem(f"data is {_kind(data)}")
+        raise _problem(index, f"data is {_kind(data)}")
     if not isinstance(kind, str) or kind not in ELEMENT_SIZES:
-        raise problem(f"type is {kind!r}"[:80])
-    if not isinstance(shape, list) or len(shape) > 8 or not all(type(d) is int and 0 < d <= 1 << 31 for d in shape):
-        raise problem(f"shape is {shape!r}"[:80])
-    dimensions = tuple(d for d in shape if type(d) is int)
+        raise _problem(index, f"type is {kind!r}"[:80])
+    dimensions = _dimensions(shape)
+    if dimensions is None:
+        raise _problem(index, f"shape is {shape!r}"[:80])
     wanted = math.prod(dimensions) * ELEMENT_SIZES[kind]
     if len(data) != wanted:
-        raise problem(f"{len(data)} bytes of data, {kind} of shape {list(dimensions)} has {wanted}")
+        raise _problem(index, f"{len(data)} bytes of data, {kind} of shape {list(dimensions)} has {wanted}")
     if (
         not isinstance(scale, float)
         or not math.isfinite(scale)
         or scale < 0
         or (scale == 0 and kind in _INTEGER_RANGES)
     ):
-        raise problem(f"scale is {scale!r}"[:80])
+        raise _problem(index, f"scale is {scale!r}"[:80])
     low, high = _INTEGER_RANGES.get(kind, (-(1 << 31), (1 << 31) - 1))
     if type(zero_point) is not int or not low <= zero_point <= high:
-        raise problem(f"zero point is {zero_point!r}"[:80])
+        raise _problem(index, f"zero point is {zero_point!r}"[:80])
     return OutputTensor(data, kind, dimensions, scale, zero_point)
+
+
+def _problem(index: int, text: str) -> ClaimValueError:
+    return ClaimValueError(f"tensor {index}: {text}")
+
+
+def _dimensions(shape: CborValue) -> tuple[int, ...] | None:
+    """A tensor's shape; None of anything that is none."""
+    if not isinstance(shape, list) or len(shape) > 8:
+        return None
+    dimensions = []
+    for size in shape:
+        if type(size) is not int or not 0 < size <= 1 << 31:
+            return None
+        dimensions.append(size)
+    return tuple(dimensions)
 
 
 def _kind(value: object) -> str:

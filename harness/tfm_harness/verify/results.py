@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from tfm_harness.findings import Report
+from tfm_harness.findings import Check, Report
 from tfm_harness.verify import cbor
 from tfm_harness.verify.algorithms import Algorithm
 from tfm_harness.verify.checks import result as check
@@ -78,6 +78,9 @@ class ResultExpectations:
     waited: float | None = None
 
 
+_NOTHING_KNOWN = ResultExpectations()
+
+
 def signature_of_result(
     message: bytes, *, profile: ResultProfile | str | Mapping[str, object], key: PublicKey
 ) -> SignatureRecord | None:
@@ -118,6 +121,7 @@ def verify_result(
     if not isinstance(profile, ResultProfile):
         profile = load_profile(profile)
     ring = as_ring(keys)
+    wanted = expected or _NOTHING_KNOWN
     judge = Judge(report, subject)
     envelope = record_parse(message, judge)
     if envelope is None:
@@ -126,7 +130,7 @@ def verify_result(
     decoded = _decode(envelope, judge)
     key = check_signature(envelope, algorithm, ring, judge)
     if key is None:
-        _name_signer(envelope, algorithm, expected or ResultExpectations(), judge)
+        _name_signer(envelope, algorithm, wanted, judge)
     if decoded is None:
         return SignedResult(message, profile, envelope, key=key)
     claims, oddities = decoded
@@ -134,8 +138,8 @@ def verify_result(
     _check_form(envelope, oddities, profile, judge)
     values = _check_claims(claims, profile, judge)
     result = SignedResult(message, profile, envelope, claims, values, key)
-    _check_expected(result, expected or ResultExpectations(), judge)
-    _check_key(result, expected, judge)
+    _check_expected(result, wanted, judge)
+    _check_key(result, wanted, judge)
     return result
 
 
@@ -148,9 +152,11 @@ def _decode(
     except cbor.CborError as error:
         judge.failed(BY_RULE[error.rule], seen=f"in the payload: {error.message}", where=f"byte {error.offset}")
         return None
-    held = isinstance(decoded.value, dict)
-    judge.judge(check.PAYLOAD_MAP, held, expected="a map", seen=type(decoded.value).__name__, where=f"byte {start}")
-    return (decoded.value, decoded.oddities) if isinstance(decoded.value, dict) else None
+    if not isinstance(decoded.value, dict):
+        judge.failed(check.PAYLOAD_MAP, expected="a map", seen=type(decoded.value).__name__, where=f"byte {start}")
+        return None
+    judge.passed(check.PAYLOAD_MAP)
+    return decoded.value, decoded.oddities
 
 
 def _check_form(
@@ -159,17 +165,21 @@ def _check_form(
     """What a profile promises beyond the standards: there is one encoding of one result."""
     if profile.headers is not None:
         seen = {**message.protected, **message.unprotected}
-        judge.judge(
-            check.HEADERS, set(seen) == profile.headers,
-            expected=f"label(s) {', '.join(map(str, sorted(profile.headers, key=str)))}",
-            seen=", ".join(map(repr, seen))[:120] or "none",
-        )  # fmt: skip
+        if seen.keys() == profile.headers:
+            judge.passed(check.HEADERS)
+        else:
+            wanted = ", ".join(map(str, sorted(profile.headers, key=str)))
+            shown = ", ".join(map(repr, seen))[:120] or "none"
+            judge.failed(check.HEADERS, expected=f"label(s) {wanted}", seen=shown)
     if profile.deterministic_encoding:
         odd = (*message.oddities, *in_payload)
-        judge.judge(
-            check.ENCODING, not odd, expected="shortest heads, keys in bytewise order",
-            seen=f"{len(odd)} place(s)", where=f"byte {odd[0].offset}" if odd else "",
-        )  # fmt: skip
+        if odd:
+            judge.failed(
+                check.ENCODING, expected="shortest heads, keys in bytewise order", seen=f"{len(odd)} place(s)",
+                where=f"byte {odd[0].offset}",
+            )  # fmt: skip
+        else:
+            judge.passed(check.ENCODING)
 
 
 def _check_claims(
@@ -193,14 +203,21 @@ def _check_claims(
             stray[rule.label, rule.name] = str(problem)
         except ClaimValueError as problem:
             (outputs if rule.type == "tensors" else wrong).append(f"{rule.name} ({rule.label}): {problem}")
-    judge.judge(check.TYPES, not wrong, expected="types and ranges of the profile", seen="; ".join(wrong)[:400])
+    _judge_values(check.TYPES, wrong, "types and ranges of the profile", judge)
     for place, leaked in stray.items():
         judge.failed(check.STRAY_BYTES, expected="text only", seen=leaked[:400], where=place)
     if not stray and not profile.types.isdisjoint(_TEXTS):
-        judge.judge(check.STRAY_BYTES, True)
+        judge.passed(check.STRAY_BYTES)
     if "tensors" in profile.types:
-        judge.judge(check.OUTPUTS, not outputs, expected="well-formed tensors", seen="; ".join(outputs)[:400])
+        _judge_values(check.OUTPUTS, outputs, "well-formed tensors", judge)
     return values
+
+
+def _judge_values(which: Check, problems: list[str], expected: str, judge: Judge) -> None:
+    if problems:
+        judge.failed(which, expected=expected, seen="; ".join(problems)[:400])
+    else:
+        judge.passed(which)
 
 
 _LABEL_RULES = (check.MANDATORY, check.UNKNOWN)
@@ -266,9 +283,9 @@ def _check_outputs(seen: tuple[OutputTensor, ...], wanted: tuple[TensorSpec, ...
 
 
 def _check_ticks(result: SignedResult, expected: ResultExpectations, judge: Judge) -> None:
-    start, end, hz = (result.integer(role) for role in ("start_ticks", "end_ticks", "tick_hz"))
     if result.profile.rule("start_ticks") is None or result.profile.rule("end_ticks") is None:
         return
+    start, end, hz = result.integer("start_ticks"), result.integer("end_ticks"), result.integer("tick_hz")
     problem = ""
     if start is None or end is None:
         problem = "start or end ticks cannot be read"
@@ -291,11 +308,11 @@ def _name_signer(message: CoseMessage, algorithm: Algorithm | None, expected: Re
     judge_other_signer(message, algorithm, others, judge, **roles)
 
 
-def _check_key(result: SignedResult, expected: ResultExpectations | None, judge: Judge) -> None:
+def _check_key(result: SignedResult, expected: ResultExpectations, judge: Judge) -> None:
     if result.key is None:
         return
     published = result.key.published_as
     judge.judge(check.DUMMY_KEY, published is None, expected="a key of the board's own", seen=published)
-    if expected is not None and expected.attestation_key is not None:
+    if expected.attestation_key is not None:
         held = result.key != expected.attestation_key
         judge.judge(check.KEY_SEPARATE, held, expected="a key of its own", seen=f"the attestation key, {result.key}")

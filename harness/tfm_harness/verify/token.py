@@ -8,119 +8,27 @@ signature did not verify are shown for people and are worth nothing else: see
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from tfm_harness.findings import Report
 from tfm_harness.verify import cbor
 from tfm_harness.verify.checks import attestation as check
 from tfm_harness.verify.checks.envelope import BY_RULE
 from tfm_harness.verify.claims import check_claims
-from tfm_harness.verify.components import SoftwareComponent, check_components, parse_components
+from tfm_harness.verify.components import check_components, parse_components
 from tfm_harness.verify.cose import CoseMessage, check_headers, check_signature, record_oddities, record_parse
 from tfm_harness.verify.judge import Judge
 from tfm_harness.verify.keys import KeyRing, PublicKey, SymmetricKey, VerificationKey, as_ring
 from tfm_harness.verify.other_signers import judge_other_signer
 from tfm_harness.verify.profiles_psa import LEGACY, PROFILES, RFC9783, ClaimProfile, identify
+from tfm_harness.verify.psa_token import PsaToken
 from tfm_harness.verify.published import EXAMPLE_KEYS
 from tfm_harness.verify.token_expected import PSA_PROFILES, TokenExpectations, check_expected, check_sizes
+from tfm_harness.verify.token_shapes import TokenShapes
 
 __all__ = ["PSA_PROFILES", "PsaToken", "TokenExpectations", "verify_claims", "verify_psa_token"]
 
 _NOTHING_KNOWN = TokenExpectations()
-
-
-@dataclass(frozen=True, slots=True)
-class PsaToken:
-    """A token's content.
-
-    Attributes:
-        raw: the bytes received.
-        message: the COSE envelope; None when the bytes are none.
-        profile: the profile whose rules were applied.
-        claims: every claim by label, as decoded.
-        key: the trusted key that verified the signature; None when none did.
-        instance_id_scheme: ``cose-key``, ``point``, ``symmetric``, or None when the instance
-            id is no hash of the key.
-    """
-
-    raw: bytes = field(repr=False)
-    message: CoseMessage | None = field(default=None, repr=False)
-    profile: ClaimProfile | None = None
-    claims: Mapping[int | str | bytes, cbor.CborValue] = field(default_factory=dict)
-    key: VerificationKey | None = None
-    instance_id_scheme: str | None = None
-
-    @property
-    def verified(self) -> bool:
-        """Whether a trusted key verified the signature: without it no claim means anything."""
-        return self.key is not None
-
-    def get(self, role: str) -> cbor.CborValue:
-        """The claim with that role under the token's own profile; None when absent."""
-        label = self.profile.labels.get(role) if self.profile else None
-        return self.claims.get(label) if label is not None else None
-
-    def _bytes(self, role: str) -> bytes | None:
-        value = self.get(role)
-        return value if isinstance(value, bytes) else None
-
-    def _int(self, role: str) -> int | None:
-        value = self.get(role)
-        return value if type(value) is int else None
-
-    def _text(self, role: str) -> str | None:
-        value = self.get(role)
-        return value if isinstance(value, str) else None
-
-    @property
-    def nonce(self) -> bytes | None:
-        """The nonce."""
-        return self._bytes("nonce")
-
-    @property
-    def instance_id(self) -> bytes | None:
-        """The instance id."""
-        return self._bytes("instance_id")
-
-    @property
-    def implementation_id(self) -> bytes | None:
-        """The implementation id."""
-        return self._bytes("implementation_id")
-
-    @property
-    def boot_seed(self) -> bytes | None:
-        """The boot seed."""
-        return self._bytes("boot_seed")
-
-    @property
-    def client_id(self) -> int | None:
-        """The client id."""
-        return self._int("client_id")
-
-    @property
-    def security_lifecycle(self) -> int | None:
-        """The security lifecycle value."""
-        return self._int("security_lifecycle")
-
-    @property
-    def certification_reference(self) -> str | None:
-        """The certification reference."""
-        return self._text("certification_reference")
-
-    @property
-    def verification_service_indicator(self) -> str | None:
-        """The verification service indicator."""
-        return self._text("verification_service_indicator")
-
-    @property
-    def software_components(self) -> tuple[SoftwareComponent, ...]:
-        """The well-formed software components."""
-        return parse_components(self.get("software_components"))
-
-    def named_claims(self) -> list[tuple[str, int | str | bytes, cbor.CborValue]]:
-        """Name, label and value of each claim in the token's order; unknown ones are named ``?``."""
-        names = {label: role for role, label in self.profile.labels.items()} if self.profile else {}
-        return [(names.get(label, "?") if type(label) is int else "?", label, v) for label, v in self.claims.items()]
+_SHAPES = TokenShapes()
 
 
 def verify_psa_token(
@@ -150,7 +58,22 @@ def verify_psa_token(
     """
     ring = as_ring(keys)
     expected = expected or _NOTHING_KNOWN
-    judge = Judge(report, subject)
+    if subject:  # it stands in every finding
+        return judge_token(token, ring, challenge, expected, Judge(report, subject))
+    known = _SHAPES.judge(token, ring, challenge, expected, report)
+    if known is not None:
+        return known
+    own = Report()  # another thread may append to the caller's
+    parsed = judge_token(token, ring, challenge, expected, Judge(own))
+    report.findings.extend(own.findings)
+    _SHAPES.learn(parsed, challenge, expected, own.findings)
+    return parsed
+
+
+def judge_token(
+    token: bytes, ring: KeyRing, challenge: bytes | None, expected: TokenExpectations, judge: Judge
+) -> PsaToken:
+    """`verify_psa_token`, whatever was judged before."""
     message = record_parse(token, judge)
     if message is None:
         return PsaToken(token)
