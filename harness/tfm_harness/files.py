@@ -28,6 +28,7 @@ __all__ = [
     "home",
     "open_file",
     "read_file",
+    "read_most",
     "resolved",
     "whole_file",
     "write_file",
@@ -107,12 +108,18 @@ def read_file(path: Path, limit: int) -> bytes:
         OSError: as `open_file`; or it is longer than `limit` (also when it grows while it is read).
     """
     with open_file(path, limit) as file:
-        # Not all at once: what is asked for is allocated, however short the file is. It may grow meanwhile.
-        data = file.read(min(os.fstat(file.fileno()).st_size, limit) + 1)
-        while len(data) <= limit and (more := file.read(min(_PIECE, limit + 1 - len(data)))):
-            data += more
+        data = read_most(file, limit + 1)
     if len(data) > limit:
         raise OSError(errno.EFBIG, f"it is longer than {limit} bytes", str(path))
+    return data
+
+
+def read_most(file: io.BufferedReader, most: int) -> bytes:
+    """What a regular file holds from here on, `most` bytes at most."""
+    # Not all at once: what is asked for is allocated, however short the file is. It may grow meanwhile.
+    data = file.read(min(os.fstat(file.fileno()).st_size + 1, most))
+    while len(data) < most and (more := file.read(min(_PIECE, most - len(data)))):
+        data += more
     return data
 
 

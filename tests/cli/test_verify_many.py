@@ -55,6 +55,20 @@ def test_one_secret_number_for_two_messages_is_found_over_all(folder: Path, caps
     assert "the private key follows" in out
 
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_the_files_with_one_secret_number_are_named(
+    folder: Path, jobs: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wherever they lie: in one chunk or in two."""
+    for number, name in enumerate(("1000.cbor", "1001.cbor", "zzz.cbor", "deeper/1002.cbor")):
+        token = sign_with_nonce(TEST_ONLY_P256, enc(rfc_claims(challenge=bytes([number]) * 32)), K)
+        (folder / "stored" / name).write_bytes(token)
+    assert verify(folder, "-j", jobs, "--json") == 1
+    told = json.loads(capsys.readouterr().out)["nonce_reuse"]
+    names = [[Path(word.rstrip(":")).name for word in text.split() if ".cbor" in word] for text in told]
+    assert names == [["1000.cbor", "1001.cbor"], ["1000.cbor", "1002.cbor"], ["1000.cbor", "zzz.cbor"]]
+
+
 def test_nothing_to_judge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "stored").mkdir()
     (tmp_path / "key.pem").write_text(KEY.pem)

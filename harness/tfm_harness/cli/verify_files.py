@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfm_harness.errors import ConfigError
-from tfm_harness.files import open_file
+from tfm_harness.files import open_file, read_most
 
 if TYPE_CHECKING:
     from tfm_harness.config.build import Build
@@ -30,7 +30,7 @@ def read_bytes(path: Path, what: str, *, limit: int = MAX_IMAGE_FILE) -> bytes:
     """
     try:
         with open_file(path) as file:
-            data = file.read(limit + 1)
+            data = read_most(file, limit + 1)
     except OSError as error:
         raise ConfigError(f"cannot read the {what}: {error.strerror}", kind="unreadable", where=str(path)) from error
     return _within(data, str(path), what, limit)

@@ -80,10 +80,10 @@ def _judge_token(args: argparse.Namespace, data: bytes, build: Build | None, rep
         # A build's tokens come through its pseudo-driver, which is non-secure, unless somebody says otherwise.
         expected = build_token_expectations(build, caller=args.caller or "non-secure", model=args.model)
     assert expected is not None  # noqa: S101 - one of the two made it
+    if args.profile and getattr(args, "expected_token", None) is None:
+        expected = dataclasses.replace(expected, profiles=frozenset(args.profile))
     args.expected_token = expected
     challenge = octets(args.challenge, "challenge")
-    if args.profile:
-        expected = dataclasses.replace(expected, profiles=frozenset(args.profile))
     token = verify_psa_token(
         data, keys=_ring(args, build, "iak"), challenge=challenge, expected=expected, report=report
     )  # fmt: skip
@@ -123,6 +123,8 @@ def _remember_message(
     *,
     new_each_time: bool,
 ) -> None:
+    if not args.ledger:
+        return
     from tfm_harness.verify.keys import PublicKey
     from tfm_harness.verify.signatures import record_signature
 

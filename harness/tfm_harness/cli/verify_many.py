@@ -22,12 +22,14 @@ from tfm_harness.findings import Policy
 from tfm_harness.safe_text import safe_json
 
 if TYPE_CHECKING:
+    from tfm_harness.cli.packed_signatures import PackedSignatures
     from tfm_harness.config.build import Build
     from tfm_harness.verify.signatures import Reuse
 
 __all__ = ["Outcome", "judge_folder"]
 
-_CHUNK: Final = 500
+_CHUNK: Final = 200
+"""Files that a process judges before it tells of them: enough to make that cheap, few enough to end together."""
 _MOST_SHOWN: Final = 20
 
 
@@ -50,15 +52,15 @@ class _Judged:
     """What became of some files, in few objects: it goes from one process to another.
 
     Attributes:
+        signatures: of each message that a key verified, by the number of its file.
         passed: how many hold.
         others: the files that do not, or that could not be judged.
-        signatures: members of the `SignatureRecord` of each message that a key verified.
         points: the keys of these signatures, by thumbprint.
     """
 
+    signatures: PackedSignatures
     passed: int = 0
     others: list[Outcome] = field(default_factory=list)
-    signatures: list[tuple[bytes, bytes, bytes, bytes, int, str]] = field(default_factory=list)
     points: dict[bytes, bytes] = field(default_factory=dict)
 
 
@@ -77,18 +79,15 @@ def judge_folder(args: argparse.Namespace, policy: Policy, jobs: int) -> int:
     counts: Counter[str] = Counter()
     failing: list[Outcome] = []
     reuses: list[str] = []
-    from tfm_harness.verify.signatures import SignatureLedger, SignatureRecord
+    from tfm_harness.cli.packed_signatures import ManySignatures
 
-    ledger = SignatureLedger()
+    ledger = ManySignatures(files)
     for judged in _judge_all(args, policy, files, jobs):
         counts["passed"] += judged.passed
         for outcome in judged.others:
             counts["failed" if outcome.failed else "not judged"] += 1
         failing += judged.others[: 10_000 - len(failing)]
-        for members in judged.signatures:
-            reuse = ledger.add(SignatureRecord(*members))
-            if reuse is not None:
-                reuses.append(_told(reuse, judged.points[reuse.second.key]))
+        reuses += [_told(reuse, judged.points[reuse.second.key]) for reuse in ledger.add(judged.signatures)]
     seconds = time.monotonic() - began
     sys.stdout.write(_json(counts, failing, reuses) if args.json else _text(counts, failing, reuses, seconds))
     return 0 if counts["passed"] == len(files) and not reuses else 1
@@ -118,10 +117,10 @@ def _told(reuse: Reuse, point: bytes) -> str:
 
 
 def _judge_all(args: argparse.Namespace, policy: Policy, files: Sequence[str], jobs: int) -> Iterator[_Judged]:
-    chunks = [files[at : at + _CHUNK] for at in range(0, len(files), _CHUNK)]
-    if jobs == 1 or len(chunks) == 1:
-        for chunk in chunks:
-            yield _judge_chunk(chunk)
+    starts = range(0, len(files), _CHUNK)
+    chunks = (files[at : at + _CHUNK] for at in starts)
+    if jobs == 1 or len(starts) == 1:
+        yield from map(_judge_chunk, starts, chunks)
         return
     # spawn: a forked child would inherit the locks and descriptors of whatever else this process does
     context = multiprocessing.get_context("spawn")
@@ -129,7 +128,7 @@ def _judge_all(args: argparse.Namespace, policy: Policy, files: Sequence[str], j
     own = {"ring", "expected_token", "expected_result"}
     bare = argparse.Namespace(**{name: value for name, value in vars(args).items() if name not in own})
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare, initargs=(bare, policy)) as pool:
-        yield from pool.map(_judge_chunk, chunks)
+        yield from pool.map(_judge_chunk, starts, chunks)
 
 
 _prepared: tuple[argparse.Namespace, Policy, Build | None] | None = None
@@ -145,15 +144,20 @@ def _prepare(args: argparse.Namespace, policy: Policy) -> None:
     _prepared = args, policy, build
 
 
-def _judge_chunk(files: Sequence[str]) -> _Judged:
+def _judge_chunk(start: int, files: Sequence[str]) -> _Judged:
+    """Judge some files; `start` is the number of the first."""
+    from tfm_harness.cli.packed_signatures import PackedSignatures
+
     assert _prepared is not None  # noqa: S101 - the initializer ran
-    judged = _Judged()
-    for name in files:
-        _judge_file(name, *_prepared, judged)
+    judged = _Judged(PackedSignatures())
+    for number, name in enumerate(files, start):
+        _judge_file(number, name, *_prepared, judged)
     return judged
 
 
-def _judge_file(name: str, args: argparse.Namespace, policy: Policy, build: Build | None, judged: _Judged) -> None:
+def _judge_file(
+    number: int, name: str, args: argparse.Namespace, policy: Policy, build: Build | None, judged: _Judged
+) -> None:
     from tfm_harness.cli.verify_files import read_evidence
     from tfm_harness.cli.verify_judges import JUDGES
     from tfm_harness.findings import Report
@@ -167,15 +171,17 @@ def _judge_file(name: str, args: argparse.Namespace, policy: Policy, build: Buil
     except HarnessError as error:
         judged.others.append(Outcome(name, error=error.message))
         return
-    if report.failed:
-        judged.others.append(Outcome(name, tuple((finding.id, finding.seen) for finding in report.failed)))
+    failed = report.failed
+    if failed:
+        judged.others.append(Outcome(name, tuple((finding.id, finding.seen) for finding in failed)))
     else:
         judged.passed += 1
     key, message = getattr(content, "key", None), getattr(content, "message", None)
     if isinstance(key, PublicKey) and message is not None:
-        one = record_signature(message, key, where=name)
-        judged.signatures.append((one.key, one.r, one.s, one.digest, one.algorithm, one.where))
-        judged.points[one.key] = key.point
+        record = record_signature(message, key, where=name)
+        judged.signatures.add(record, number)
+        if record.key not in judged.points:
+            judged.points[record.key] = key.point
 
 
 def _text(counts: Counter[str], failing: Sequence[Outcome], reuses: Sequence[str], seconds: float) -> str:
