@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ def mutation() -> Iterator[Any]:
         pytest.skip("the firmware is not built: make firmware")
     sys.path.insert(0, str(FIRMWARE))
     importlib.import_module("mutation.c_mutator")
+    importlib.import_module("mutation.order")
     importlib.import_module("mutation.score")
     yield importlib.import_module("mutation")
     sys.path.remove(str(FIRMWARE))
@@ -83,23 +85,85 @@ def test_goals_and_survivors(mutation: Any, capsys: pytest.CaptureFixture[str]) 
     assert "below the goal" in capsys.readouterr().out
 
 
-def test_verdicts_of_other_sources_are_not_kept(mutation: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verdicts_hold_for_the_sources_they_were_found_with(
+    mutation: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = mutation.verdicts
+    now = {module.FIRMWARE: "firmware", module.SUITES: "suites"}
+    monkeypatch.setattr(module, "digest", now.__getitem__)
+    file = tmp_path / "folder" / "results.jsonl"
+    results = module.Results.load(file)
+    results.add_costs({"results/test_results.py::test_a": 0.5})
+    for one in verdicts(mutation, 1, 1):
+        results.add(replace(one, test="results/test_results.py::test_a" if one.state == "killed" else ""))
+    kept = module.Results.load(file)
+    assert (kept.known, kept.costs, kept.kills) == (results.known, results.costs, results.kills)
+    now[module.SUITES] = "more checks"
+    fewer = module.Results.load(file)
+    assert (fewer.known, fewer.costs, fewer.kills) == ({}, {}, results.kills)
+    assert list(module.Results.load(file, keep_kills=True).known) == ["M0"]
+    now[module.FIRMWARE] = "other C"
+    assert module.Results.load(file, keep_kills=True).known == {}
+
+
+def test_the_last_verdict_of_a_mutant_counts(mutation: Any, tmp_path: Path) -> None:
     file = tmp_path / "results.jsonl"
-    said = json.dumps({"of": "this"}) + "\n" + json.dumps(verdicts(mutation, 1, 0)[0].__dict__) + "\n"
-    monkeypatch.setattr(mutation.score, "digest", lambda: "this")
-    file.write_text(said)
-    assert list(mutation.score.load(file)) == ["M0"]
-    monkeypatch.setattr(mutation.score, "digest", lambda: "that")
-    assert mutation.score.load(file) == {}
-    assert json.loads(file.read_text()) == {"of": "that"}
+    results = mutation.verdicts.Results.load(file)
+    (survived,) = verdicts(mutation, 0, 1)
+    results.add(replace(survived, reach="near"))
+    results.add(replace(survived, reach="near near-all"))
+    assert mutation.verdicts.Results.load(file).known["M0"].reach == "near near-all"
+
+
+def test_what_noticed_changes_nearby_is_tried_first(mutation: Any) -> None:
+    results = mutation.verdicts.Results(None)
+    results.kills = [
+        ("spe/core/spm.c", "call", "isolation/test_a.py::test_folder"),
+        ("spe/core/irq.c", "other", "isolation/test_a.py::test_file"),
+        ("spe/core/irq.c", "handle", "isolation/test_a.py::test_function"),
+        ("partition/der.c", "handle", "provisioning/test_b.py::test_elsewhere"),
+    ]
+    mutant = mutation.c_mutator.Mutant("spe/core/irq.c", 1, "handle", "logic", 0, 1, "a", "b")
+    first = results.likely(mutant)
+    assert [name.rpartition("_")[2] for name in first] == ["function", "file", "folder"]
+
+    def place(nodeid: str) -> tuple[int, float]:
+        costs = {"update/test_u.py::test_dear": 9.0, "results/test_r.py::test_cheap": 1.0}
+        found: tuple[int, float] = mutation.order.rank(nodeid, first, ["update"], costs)
+        return found
+
+    tests = [
+        "suites/update/test_u.py::test_dear[board]",
+        "suites/results/test_r.py::test_cheap[board]",
+        "suites/isolation/test_a.py::test_file[board-1]",
+        "suites/isolation/test_a.py::test_function[board-2]",
+    ]
+    assert sorted(tests, key=place) == [tests[3], tests[2], tests[1], tests[0]]
+    assert place("suites/update/test_u.py::test_new") < place("suites/latency/test_l.py::test_new")
+
+
+def test_tests_run_in_the_order_asked_for(
+    mutation: Any, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makepyfile(test_m="def test_a(): pass\ndef test_b(): pass\ndef test_c(): pass")
+    folder = pytester.path.name
+    order = pytester.path / "order.json"
+    costs = {f"{folder}/test_m.py::test_a": 2.0, f"{folder}/test_m.py::test_b": 1.0}
+    order.write_text(json.dumps({"first": [f"{folder}/test_m.py::test_c"], "near": [folder], "costs": costs}))
+    monkeypatch.setenv("MUTATION_ORDER", str(order))
+    ran = pytester.runpytest("-p", "mutation.order", "-v", f"--rootdir={pytester.path.parent}")
+    ran.stdout.fnmatch_lines(["*::test_c PASSED*", "*::test_b PASSED*", "*::test_a PASSED*"])
 
 
 def test_every_file_has_nearest_suites_that_exist(mutation: Any) -> None:
     suites = {path.name for path in (FIRMWARE.parents[1] / "suites").iterdir()}
     for path in mutation.c_mutator.sources():
-        near, others = mutation.score.suites_for(str(path.relative_to(FIRMWARE)))
+        near, others = mutation.judge.suites_for(str(path.relative_to(FIRMWARE)))
         assert near, path
         assert set(near) | set(others) <= suites
+    # Every suite that can notice anything on the emulated board takes part.
+    no_part = {"console", "application_evidence", "__pycache__"}
+    assert {path.name for path in (FIRMWARE.parents[1] / "suites").glob("*/")} - no_part == set(mutation.judge.SUITES)
 
 
 def test_what_a_run_records_is_what_the_runner_sees(mutation: Any, tmp_path: Path) -> None:
@@ -122,6 +186,7 @@ def test_what_a_run_records_is_what_the_runner_sees(mutation: Any, tmp_path: Pat
     )
     seen = mutation.suite_run.Outcome("M")
     mutation.suite_run.read_record(seen, tmp_path / "run.json")
+    assert seen.ended_at == mutation.order.test_name("b")
     assert seen.failed == {"parity": {"parity.bit-exact"}}
     assert seen.places["parity"] == {"op 0"}
     assert seen.passed == {"results": 1, "parity": 0, "boot": 0, "update": 0}

@@ -13,6 +13,8 @@ from pathlib import Path
 import yaml
 from tfm_harness.report.storage import load_run
 
+from mutation.order import test_name
+
 REFERENCE = Path(__file__).resolve().parents[1]
 ROOT = REFERENCE.parents[1]
 CLEAN = "NONE"
@@ -32,6 +34,8 @@ class Outcome:
     errors: list[str] = field(default_factory=list)
     broken: str = ""
     again: str = ""  # why a narrow run was followed by one of the whole suite
+    costs: dict[str, float] = field(default_factory=dict)  # seconds, by test whatever its parameters (mutation.order)
+    ended_at: str = ""  # the first test that did not pass
 
 
 def make(images: Path, *variables: str) -> str:
@@ -50,9 +54,15 @@ def make(images: Path, *variables: str) -> str:
 
 
 def run_suites(
-    outcome: Outcome, folder: Path, suites: Sequence[str], *, few_vectors: bool, options: Sequence[str] = ()
+    outcome: Outcome,
+    folder: Path,
+    suites: Sequence[str],
+    *,
+    few_vectors: bool,
+    options: Sequence[str] = (),
+    order: Path | None = None,
 ) -> None:
-    """Run suites on the images in `folder`/out; what happened is added to `outcome`."""
+    """Run suites on the images in `folder`/out; what happened is added to `outcome`. `order`: see mutation.order."""
     began = time.monotonic()
     description = write_build(folder, folder / "out", few_vectors=few_vectors)
     run = folder / "run"
@@ -61,6 +71,9 @@ def run_suites(
     # Hypothesis's plugin takes a third of a short run, AnyIO's a tenth, and the suites need neither.
     command += ["--", "-q", "-pno:cacheprovider", "-pno:hypothesispytest", "-pno:anyio", *options]
     environment = dict(os.environ, TFM_HARNESS_STATE_DIR=str(folder / "state"))
+    if order is not None:
+        environment["MUTATION_ORDER"] = str(order)
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(REFERENCE), os.environ.get("PYTHONPATH"))))
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of runs: each would compile all that it imports
     try:
         tested = subprocess.run(
@@ -84,6 +97,10 @@ def read_record(outcome: Outcome, record: Path) -> None:
     """Add what a run's record says."""
     for test in load_run(record).tests:
         suite = test.suite
+        name = test_name(test.nodeid)
+        outcome.costs[name] = outcome.costs.get(name, 0.0) + test.seconds
+        if not outcome.ended_at and test.outcome in {"failed", "error", "blocked"}:
+            outcome.ended_at = name
         outcome.passed[suite] = outcome.passed.get(suite, 0) + (test.outcome == "passed")
         failed = {finding.id for finding in test.findings if finding.status == "failed"}
         places = {finding.where for finding in test.findings if finding.status == "failed"}
