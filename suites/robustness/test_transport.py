@@ -24,6 +24,8 @@ from tfm_harness.verify import cbor
 pytestmark = pytest.mark.needs("stats")
 
 EINVAL, ENOTSUP = 3, 8
+LINES = 20
+"""Log lines at a time."""
 
 ALL_ANSWERED = Check(
     id="robustness.answers-under-load",
@@ -32,7 +34,7 @@ ALL_ANSWERED = Check(
 )
 LOGS_BETWEEN = Check(
     id="robustness.logs-between-frames",
-    title="log lines stand between frames, never inside",
+    title="log lines stand between frames, never inside: each whole, once and in its order",
     requirement="docs/protocol.md, transport",
 )
 STILL_ALIVE = Check(
@@ -93,12 +95,21 @@ def test_log_lines_do_not_disturb_frames(device: Device, checks: Checks) -> None
     test_commands = device.test_commands
     lines = test_commands.stats.log_lines
     for number in range(8):
-        test_commands.print_log(20, 40 + number)
+        test_commands.link.log.clear()
+        test_commands.print_log(LINES, 40 + number)
         test_commands.echo("between" * 20)
+        printed = [(line[:8], len(line)) for line in map(bytes.strip, test_commands.link.log) if line[:1] != b"["]
+        wanted = [(b"%08x" % line, 40 + number) for line in range(LINES)]
+        checks.equal(LOGS_BETWEEN, printed, wanted, subject=f"lines of {40 + number} characters")
     test_commands.echo("last")
     bad = sum(test_commands.stats.bad.values())
     seen = test_commands.stats.log_lines - lines
-    checks(LOGS_BETWEEN, bad == 0 and seen >= 160, expected="160 lines, no damaged frame", seen=f"{seen}, {bad}")
+    checks(
+        LOGS_BETWEEN,
+        bad == 0 and seen >= 8 * LINES,
+        expected=f"{8 * LINES} lines, no damaged frame",
+        seen=f"{seen}, {bad}",
+    )
 
 
 def damaged(kind: str) -> bytes:

@@ -72,14 +72,28 @@ def verdicts(mutation: Any, killed: int, survived: int, file: str = "spe/a.c") -
     return [mutation.score.Verdict(f"M{n}", file, n, "f", "logic", f"{n}", kind) for n, kind in enumerate(kinds)]
 
 
-def test_goals_and_survivors(mutation: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_goals_and_survivors(
+    mutation: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     report = mutation.score.report
     assert report(verdicts(mutation, 20, 1), [])
     assert "SURVIVED spe/a.c:20 f(): logic: 20" in capsys.readouterr().out
     assert not report(verdicts(mutation, 20, 2), [])
+    monkeypatch.setattr(mutation.verdicts, "REFERENCE", tmp_path)
+    (tmp_path / "spe").mkdir()
+    (tmp_path / "spe" / "a.c").write_text("a line of C\n" * 30)
     known = [{"file": "spe/a.c", "function": "f", "change": "20", "reason": "why"}]
     assert report(verdicts(mutation, 20, 2), known)
+    monkeypatch.undo()
     assert "1 known to change nothing" in capsys.readouterr().out
+    # without `change` every change counts, and `in` keeps it to some lines
+    (survivor,) = verdicts(mutation, 0, 1, "spe/core/fault.c")
+    known_equivalent = mutation.verdicts.known_equivalent
+    entry = {"file": "spe/core/fault.c", "function": "f", "reason": "why"}
+    assert known_equivalent(replace(survivor, line=1), [entry]) == "why"
+    assert known_equivalent(replace(survivor, line=1), [{**entry, "in": ["nothing", "SPDX"]}]) == "why"
+    assert not known_equivalent(replace(survivor, line=1), [{**entry, "in": "nothing"}])
+    assert not known_equivalent(replace(survivor, line=1), [{**entry, "change": "another"}])
     # one bad file is not outweighed by good ones
     assert not report([*verdicts(mutation, 4, 1), *verdicts(mutation, 500, 0, "spe/b.c")], [])
     assert "below the goal" in capsys.readouterr().out

@@ -31,7 +31,7 @@ NEAREST = (
     ("partition/service", ("results", "provisioning", "update", "sensor")),
     ("partition/", ("results",)),
     ("spe/services/attest", ("attestation",)),
-    ("spe/services/model", ("update",)),
+    ("spe/services/model", ("update", "boot")),
     ("spe/services/platform", ("boot", "attestation")),
     ("spe/boot", ("boot", "update")),
     ("spe/storage/otp", ("provisioning", "boot")),

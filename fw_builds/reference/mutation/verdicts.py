@@ -122,16 +122,20 @@ class Results:
 def known_equivalent(verdict: Verdict, entries: Iterable[dict[str, Any]]) -> str:
     """The reason why a survivor changes nothing that can be seen; empty when none is known.
 
-    An entry names a file, a function, the changes it is about (`change`, one or a list), and where the same change
-    stands in a function more than once, the lines' texts (`in`, one or a list) that hold it.
+    An entry names a file, a function, the changes it is about (`change`, one or a list; without it every change), and
+    where the same change stands in a function more than once, the lines' texts (`in`, one or a list) that hold it.
     """
+    line = ""
     for entry in entries:
-        changes = entry["change"] if isinstance(entry["change"], list) else [entry["change"]]
-        if (entry["file"], entry["function"]) == (verdict.file, verdict.function) and verdict.change in changes:
-            texts = entry.get("in")
-            if texts is None:
-                return str(entry["reason"])
-            line = (REFERENCE / verdict.file).read_text().splitlines()[verdict.line - 1]
-            if any(text in line for text in ([texts] if isinstance(texts, str) else texts)):
-                return str(entry["reason"])
+        if (entry["file"], entry["function"]) != (verdict.file, verdict.function):
+            continue
+        line = line or (REFERENCE / verdict.file).read_text().splitlines()[verdict.line - 1]
+        if verdict.change in _listed(entry.get("change", verdict.change)) and any(
+            text in line for text in _listed(entry.get("in", ""))
+        ):
+            return str(entry["reason"])
     return ""
+
+
+def _listed(said: str | list[str]) -> list[str]:
+    return said if isinstance(said, list) else [said]
