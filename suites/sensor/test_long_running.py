@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 from tfm_harness import Bench, Check, Checks, ClockQuality, Device, ProductError
-from tfm_harness.protocol.smp import run_request
+from tfm_harness.protocol.smp import PsaCall, run_request
 
 pytestmark = [
     pytest.mark.thorough,
@@ -84,9 +85,52 @@ def test_samples_of_hours_come_at_their_period(bench: Bench, hurried: Device, ch
         )  # fmt: skip
 
 
+FRAME = struct.Struct("<QQ")
+"""Begin and end of what a latency call timed, first in its second output; samples between them are not taken."""
+TRIES = 5
+
+
+@dataclass
+class Calls:
+    """Raw calls without a pause between them, but for those that a busy host makes: these are measured.
+
+    Free running, with `period` ms between samples: a latency call, a look at how many samples there are, `work`, a
+    second look, a latency call. Between these two all time but the work's own is time for samples.
+    """
+
+    device: Device
+    handle: int
+    base: int
+
+    def clock(self, at: int, count: int = 1) -> PsaCall:
+        """`count` inferences that are timed; the counter's values go to `at`."""
+        self.device.test_commands.poke(self.base + at, struct.pack("<II", count, 0))
+        return (
+            self.handle, LATENCY, [(self.base + at, 8)],
+            [(self.base + at + 0x20, 4 * count), (self.base + at + 0x100, 0x100)],
+        )  # fmt: skip
+
+    def timed(self, at: int) -> tuple[int, int]:
+        """Begin and end, in ticks, of what the call of `clock` there timed."""
+        begin, end = FRAME.unpack(self.device.test_commands.peek(self.base + at + 0x100, FRAME.size))
+        return begin, end
+
+    def beside(self, period: int, work: PsaCall) -> tuple[list[int], int, int, int]:
+        """Statuses; samples that came between the looks; ticks when the one clock ended and the other began."""
+        base = self.base
+        self.device.test_commands.poke(base, struct.pack("<II", FREE, period))
+        looks = [(self.handle, SAMPLE, [(base, 8)], [(base + at, 12)]) for at in (0x40, 0x60)]
+        calls = [self.clock(0x2000), looks[0], work, looks[1], self.clock(0x2400)]
+        statuses = self.device.test_commands.psa_call_many(calls)
+        self.device.test_commands.sample("stop")
+        self.device.test_commands.sample("clear")
+        before, after = (struct.unpack("<III", self.device.test_commands.peek(base + at, 12))[2] for at in (0x40, 0x60))
+        return statuses, after - before, self.timed(0x2000)[1], self.timed(0x2400)[0]
+
+
 @pytest.mark.needs("models", "psa-call", "probe", "memory-map", "services", "batch")
 def test_no_samples_are_taken_during_an_inference(bench: Bench, hurried: Device, checks: Checks) -> None:
-    """Calls without a pause between them: sampling begins, a long inference, how many samples there are."""
+    """Sampling begins, a long inference, how many samples there are; the same with inferences that are timed."""
     scratch, service = bench.memory_map.scratch, bench.services.get("inference")
     if scratch is None or service is None:
         pytest.skip("not covered: no non-secure RAM for tests, or no inference service with the documented calls")
@@ -100,40 +144,32 @@ def test_no_samples_are_taken_during_an_inference(bench: Bench, hurried: Device,
     hz, size = test_commands.latency(1).hz, bench.description.input_bytes
     # Twenty samples and more would be due, each of which takes the bus half a millisecond.
     period = max(2, max(times.values()) * 1000 // hz // 20)
+    due = period * hz / 1000
     request = run_request(nonce=bytes(range(64)))
-    test_commands.poke(base, struct.pack("<II", FREE, period))
     test_commands.poke(base + 0x100, request)
     test_commands.poke(base + 0x1000, bytes(size))
-    look = (service.handle, SAMPLE, [(base, 8)], [(base + 0x2000, 12)])
-    again = (service.handle, SAMPLE, [(base, 8)], [(base + 0x2100, 12)])
+    calls = Calls(hurried, service.handle, base)
     run = (
         service.handle, RUN, [(base + 0x100, len(request)), (base + 0x1000, size)],
         [(base + 0x4000, 3072), (base + 0x6000, 48)],
     )  # fmt: skip
-    test_commands.sample("clear")
-    statuses = test_commands.psa_call_many([look, run, again])
-    bench.asked_results += statuses[1] >= 0
-    test_commands.sample("stop")
-    test_commands.sample("clear")
-    test_commands.poke(base + 0x40, struct.pack("<II", TIMED, 0))
-    timed = (service.handle, LATENCY, [(base + 0x40, 8)], [(base + 0x7000, 4 * TIMED), (base + 0x7100, 0x100)])
-    later = [(service.handle, SAMPLE, [(base, 8)], [(base + at, 12)]) for at in (0x2200, 0x2300)]
-    statuses += test_commands.psa_call_many([later[0], timed, later[1]])
-    test_commands.sample("stop")
-    if statuses != [0] * 6:
-        pytest.skip(f"not covered: the calls do not work ({statuses}), which the suite isolation judges")
-    before, after = (struct.unpack("<III", test_commands.peek(base + at, 12))[2] for at in (0x2000, 0x2100))
-    entered, _, start, end, _, signed = struct.unpack("<6Q", test_commands.peek(base + 0x6000, 48))
-    due = period * hz // 1000
-    during, beside = (end - start) / due, ((start - entered) + (signed - end)) / due
-    # The calls themselves, and the pause before the next one, take less than the time of four more.
-    most = beside + 5
-    checks(
-        NOT_DURING, after - before <= most, subject=f"a period of {period} ms",
-        expected=f"at most {most:.0f} samples, {during:.0f} more were due during the inference", seen=after - before,
-    )  # fmt: skip
-    before, after = (struct.unpack("<III", test_commands.peek(base + at, 12))[2] for at in (0x2200, 0x2300))
-    checks(
-        NOT_DURING, after - before <= 5, subject=f"a period of {period} ms, {TIMED} inferences that are timed",
-        expected=f"at most 5 samples, {TIMED * during:.0f} more were due during the inferences", seen=after - before,
-    )  # fmt: skip
+    for subject, work in {"": run, f", {TIMED} inferences that are timed": calls.clock(0x2800, TIMED)}.items():
+        for _ in range(TRIES):
+            test_commands.sample("clear")
+            statuses, seen, begun, ended = calls.beside(period, work)
+            bench.asked_results += work is run and statuses[2] >= 0
+            if statuses != [0] * 5:
+                pytest.skip(f"not covered: the calls do not work ({statuses}), which the suite isolation judges")
+            if work is run:
+                start, end = struct.unpack("<6Q", test_commands.peek(base + 0x6000, 48))[2:4]
+            else:
+                start, end = calls.timed(0x2800)
+            during, most = (end - start) / due, (start - begun + ended - end) / due + 2
+            if most < during or seen > most:
+                break
+        else:
+            pytest.skip("not covered: the host pauses longer between requests than an inference takes")
+        checks(
+            NOT_DURING, seen <= most, subject=f"a period of {period} ms{subject}", seen=seen,
+            expected=f"at most {most:.0f} samples, {during:.0f} more were due during the work",
+        )  # fmt: skip
