@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from tfm_harness import Bench, Check, Checks, Device, ProductError
 from tfm_harness.protocol.smp import Probe
@@ -11,6 +13,8 @@ pytestmark = pytest.mark.needs("probe", "memory-map")
 TYPES = {"SecureFault", "BusFault", "MemManage", "UsageFault", "HardFault", "PPC"}
 SFARVALID, BFARVALID = 1 << 6, 1 << 15
 """Bits of SFSR and CFSR: the core knows the address (DDI 0553, D1.2.229, D1.2.7)."""
+TOKEN_SIZE = 1002
+"""Message type of the attestation service: the size of a token, for the length of a challenge."""
 REFERENCE = "tfm-harness-reference"
 KEPT = 8
 """Records that the firmware keeps (docs/protocol.md, faults)."""
@@ -26,7 +30,11 @@ RECORDS = Check(
     requirement="PSA Security Model 1.1 s.4.9 (secure events are logged); docs/protocol.md, faults",
 )
 
-
+TIMED = Check(
+    id="isolation.timed-calls",
+    title="timed calls are as many as asked, each with its first input further on, until one ends another way",
+    requirement="docs/protocol.md, psa-call (tm, mv)",
+)
 TRUE = Check(
     id="isolation.record-true",
     title="a record of a fault agrees with itself and with the access: its kind, its status, its instruction",
@@ -90,6 +98,26 @@ def test_the_probe_reads_and_writes_as_many_bytes_as_asked(bench: Bench, device:
             checks.equal(
                 ACCESS, test_commands.peek(at, 8), wanted_bytes, subject=f"{size} bytes written at offset {offset}"
             )
+
+
+@pytest.mark.needs("psa-call", "services")
+def test_calls_that_are_timed_move_on(bench: Bench, device: Device, checks: Checks) -> None:
+    """Challenge lengths in a row, of which the fifth is none: how many calls there are tells how far each moved on."""
+    service, scratch = bench.services.get("attestation"), bench.memory_map.scratch
+    if service is None or scratch is None:
+        pytest.skip("not covered: no attestation service that is known, or no memory for tests")
+    test_commands, base = device.test_commands, scratch[0]
+    lengths = (32, 48, 64, 32, 7, 32, 32, 32)
+    test_commands.poke(base, struct.pack(f"<{len(lengths)}I", *lengths))
+    call = (service.handle, TOKEN_SIZE, [(base, 4)], [(base + 0x100, 4)])
+    for step in (0, 4, 8, 12):
+        asked = [lengths[n * step // 4] for n in range(len(lengths) // max(1, step // 4))]
+        wanted = asked.index(7) + 1 if 7 in asked else len(asked)
+        status, ticks = test_commands.psa_call_timed(call, len(asked), step=step)
+        checks(
+            TIMED, len(ticks) == wanted and (status != 0) == (7 in asked) and all(ticks), subject=f"{step} bytes on",
+            expected=f"{wanted} calls, and their times", seen=f"{len(ticks)} calls, the last with status {status}",
+        )  # fmt: skip
 
 
 def records_or_skip(bench: Bench) -> None:
