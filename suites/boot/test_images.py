@@ -462,7 +462,7 @@ def test_the_version_that_is_told_is_the_images(
     bench: Bench, device: Device, signed: Signed, trial: Trial, verifier: Verifier, checks: Checks
 ) -> None:
     spe = device.describe().raw.get("spe")
-    for version in ((3, 7, 259), (255, 0, 65535)):
+    for version in ((10, 7, 10259), (255, 0, 65535)):
         text = ".".join(map(str, version))
         image = make_image(recipe(bench, signed, version=version))
         if not checks(NEWER_RUNS, trial.runs(image), expected="an answer", seen="silence", subject=f"version {text}"):
