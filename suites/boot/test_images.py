@@ -438,22 +438,38 @@ def test_a_large_image_runs(bench: Bench, signed: Signed, trial: Trial, checks: 
         checks(LARGE_RUNS, trial.runs(image), expected="an answer", seen="silence", subject=subject)
 
 
+def with_tail(image: bytes, tail: bytes) -> bytes:
+    """Bytes behind the last TLV, which the unprotected area counts as its own."""
+    first = next(tlv for tlv in parse_mcuboot(image).tlvs if not tlv.protected)
+    length = int.from_bytes(image[first.offset - 2 : first.offset], "little")
+    end = first.offset - 4 + length
+    head = image[: first.offset - 2] + (length + len(tail)).to_bytes(2, "little")
+    return head + image[first.offset : end] + tail + image[end:]
+
+
 @pytest.mark.thorough
 @pytest.mark.needs("fast-flash", "identity", "file-model-signing-key")
 def test_tlvs_of_an_image_are_looked_at_as_a_whole(bench: Bench, signed: Signed, trial: Trial, checks: Checks) -> None:
     """Anybody can append to an image; what comes twice is believed once and looked at another time."""
     good = recipe(bench, signed)
-    for subject, image in (
-        ("an unknown TLV that is not signed", good.but(unprotected=((0x60, b"tail"),))),
-        ("a security counter that is not signed", good.but(unprotected=((TlvType.SEC_CNT, b"\xff" * 4),))),
-        ("two security counters", good.but(protected=((TlvType.SEC_CNT, b"\xff" * 4),))),
-        ("no security counter", good.but(counter=None)),
-        ("a second hash", good.but(unprotected=((TlvType.SHA256, bytes(32)),))),
-        ("a second key hash", good.but(unprotected=((TlvType.KEYHASH, bytes(32)),))),
-        ("a second signature", good.but(unprotected=((SIGNATURES[0], bytes(70)),))),
-        ("a signature of 80 bytes", good.but(signature=bytes(80))),
-    ):
-        _, silent = trial.refusal(make_image(image))
+    cases = [
+        (subject, make_image(image))
+        for subject, image in (
+            ("an unknown TLV that is not signed", good.but(unprotected=((0x60, b"tail"),))),
+            ("a security counter that is not signed", good.but(unprotected=((TlvType.SEC_CNT, b"\xff" * 4),))),
+            ("two security counters", good.but(protected=((TlvType.SEC_CNT, b"\xff" * 4),))),
+            ("no security counter", good.but(counter=None)),
+            ("a second hash", good.but(unprotected=((TlvType.SHA256, bytes(32)),))),
+            ("a second key hash", good.but(unprotected=((TlvType.KEYHASH, bytes(32)),))),
+            ("a second signature", good.but(unprotected=((SIGNATURES[0], bytes(70)),))),
+            ("a signature of 80 bytes", good.but(signature=bytes(80))),
+        )
+    ]
+    if bench.description.firmware == REFERENCE:  # which takes no area that does not end with a TLV
+        right = make_image(good)
+        cases += [(f"{size} bytes behind the last TLV", with_tail(right, bytes(size))) for size in (1, 3)]
+    for subject, image in cases:
+        _, silent = trial.refusal(image)
         checks(REFUSED, silent, expected="no answer", seen="the image answers", subject=subject)
 
 
