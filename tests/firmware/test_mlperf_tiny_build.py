@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from tfm_harness.report.record import RunRecord
 from tfm_harness.report.storage import load_run
 
@@ -16,11 +17,14 @@ from tests.reference_firmware import FIRMWARE, ROOT, needs_firmware
 pytestmark = [pytest.mark.qemu, needs_firmware]
 
 
-def run(folder: Path, *words: str) -> tuple[int, RunRecord]:
+def run(folder: Path, *words: str, vectors: int) -> tuple[int, RunRecord]:
     """Build into a folder, run the two suites on it; the exit code and the record."""
     out = folder / "out"
     made = ["make", "-s", "-C", str(FIRMWARE), "PROTOCOL=mlperf-tiny", f"OUT={out}", f"PYTHON={sys.executable}", *words]
     subprocess.run(made, check=True, timeout=600, capture_output=True)
+    described = yaml.safe_load((out / "build.yaml").read_text())
+    described["parity"] = {"vectors": vectors, "min_distinct": 2}
+    (out / "build.yaml").write_text(yaml.safe_dump(described))
     command = [sys.executable, "-m", "tfm_harness.cli.main", "run", "parity", "latency", "--quick"]
     command += ["--target", "qemu-an547", "--build", str(out / "build.yaml"), "--run-dir", str(folder / "run")]
     done = subprocess.run(
@@ -37,7 +41,7 @@ def run(folder: Path, *words: str) -> tuple[int, RunRecord]:
 
 
 def test_the_suites_that_apply_pass_and_the_others_are_not_covered_by_name(tmp_path: Path) -> None:
-    code, record = run(tmp_path)
+    code, record = run(tmp_path, vectors=6)
     assert code == 0, record.headline
     passed = {test.nodeid.partition("::")[2].partition("[")[0] for test in record.tests if test.outcome == "passed"}
     assert passed == {"test_printed_results_are_the_references", "test_the_firmwares_time_fits_into_the_hosts"}
@@ -51,7 +55,7 @@ def test_the_suites_that_apply_pass_and_the_others_are_not_covered_by_name(tmp_p
 
 @pytest.mark.nightly
 def test_a_kernel_that_rounds_otherwise_is_seen_in_three_decimals(tmp_path: Path) -> None:
-    code, record = run(tmp_path, "MUTANT=REQUANT_ROUNDING")
+    code, record = run(tmp_path, "MUTANT=REQUANT_ROUNDING", vectors=24)
     assert code == 1
     failed = {finding.id for test in record.tests for finding in test.findings if finding.status == "failed"}
     assert failed == {"parity.printed-exact"}

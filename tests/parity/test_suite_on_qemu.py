@@ -74,7 +74,7 @@ def test_models_that_only_the_reference_runs_and_a_tolerance_nobody_needs(tmp_pa
     (tmp_path / "real.tflite").write_bytes(model)
     (tmp_path / "real.signed.bin").write_bytes(make_image(ImageRecipe(payload=model, name="real", key=key)))
     build = reference_build(
-        vectors=24,
+        vectors=16,
         min_distinct=8,
         tolerances=[
             {"name": "left-over", "model": "sine", "max_lsb": 1, "reason": "was needed by an older kernel"},
@@ -86,13 +86,14 @@ def test_models_that_only_the_reference_runs_and_a_tolerance_nobody_needs(tmp_pa
         "image": str(tmp_path / "real.signed.bin"),
         "slot": 3,
     }
+    del build["models"]["keyword"]  # an inference takes as long as a hundred others
     build["models"]["absent"] = {"file": str(tmp_path / "real.tflite"), "quantisation": "truncate"}
     run = Run(tmp_path, build)
     assert run.code == 4, run.output
     outcomes = {t.short: t.outcome for t in run.record.tests}
     name = "test_many_inputs_give_the_references_outputs[qemu-an547+user-{}-{}]"
     for each in ("few", "all"):
-        assert [outcomes[name.format(m, each)] for m in ("tamper", "sine", "keyword")] == ["passed"] * 3
+        assert [outcomes[name.format(m, each)] for m in ("tamper", "sine")] == ["passed"] * 2
         assert [outcomes[name.format(m, each)] for m in ("real", "absent")] == ["not covered"] * 2
     reasons = {t.message for t in run.record.tests if t.outcome == "not covered"}
     assert any("holds no model 'absent': nothing is compared" in reason for reason in reasons)
@@ -112,9 +113,9 @@ def test_models_that_only_the_reference_runs_and_a_tolerance_nobody_needs(tmp_pa
     # a sensor model's vectors hold windows of the recorded traces
     inputs = {p.model: p.inputs for p in run.record.parity}
     source, _, edges = inputs["tamper"].rpartition(", ")
-    assert source == "12 windows of idle.csv, vibration.csv, tamper.csv, 12 generated"
+    assert source == "8 windows of idle.csv, vibration.csv, tamper.csv, 8 generated"
     assert edges.endswith("of 67 edges of the arithmetic reached")
-    assert inputs["sine"].startswith("24 generated, ")
+    assert inputs["sine"].startswith("16 generated, ")
 
 
 def test_wrong_numbers_name_the_operator_and_can_be_replayed(tmp_path: Path) -> None:
