@@ -78,15 +78,20 @@ Maker = tuple[str, int | None, str]
 def _makers(trees: list[ast.Module], classes: Mapping[str, str]) -> dict[str, Maker]:
     """Functions that hand one of their parameters on as an error's kind."""
     found: dict[str, Maker] = {}
-    functions = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    functions = [
+        (node, [inner for inner in ast.walk(node) if isinstance(inner, ast.Call)])
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+    ]
     while True:
         before = len(found)
-        for function in functions:
+        for function, calls in functions:
             places = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
             names = {*places, *(argument.arg for argument in function.args.kwonlyargs)}
             method = places[:1] in (["self"], ["cls"])
-            for call in ast.walk(function):
-                value, name = _kind_of(call, classes, found) if isinstance(call, ast.Call) else (None, "")
+            for call in calls:
+                value, name = _kind_of(call, classes, found)
                 if isinstance(value, ast.Name) and value.id in names and function.name not in classes:
                     place = places.index(value.id) - method if value.id in places else None
                     found.setdefault(function.name, (value.id, place, name))

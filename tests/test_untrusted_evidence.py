@@ -179,7 +179,7 @@ def test_a_bundle_of_others(run_dir: Path, tmp_path: Path, keys: dict[str, Path]
     """Signed by somebody: what it claims is text of theirs."""
     (tmp_path / "signer.pem").write_bytes(pem(TEST_ONLY_OTHER_P256))
     right = load_run(run_dir)
-    for number, payload in enumerate(TEXTS.values()):
+    for number, payload in enumerate(list(TEXTS.values())[::step]):
         hostile = filled(
             right, payload, keep=frozenset({"path", "sha256", "started", "nodeid", "board", "combination"})
         )
