@@ -11,6 +11,7 @@ import base64
 import contextlib
 import io
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -80,8 +81,8 @@ def sign(arguments: argparse.Namespace) -> None:
         signed.replace(arguments.output)
 
 
-def main() -> None:
-    """Command line."""
+def main(words: Sequence[str] | None = None) -> None:
+    """Command line; or `words`, in this process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("input", type=Path, help="payload: a binary linked behind the header, or a .tflite file")
     parser.add_argument("output", type=Path)
@@ -91,7 +92,7 @@ def main() -> None:
     parser.add_argument("--security-counter", type=int, default=1)
     parser.add_argument("--model-name", default="", help="name of a model image, 1..15 ASCII characters")
     parser.add_argument("--slot-size", type=lambda text: int(text, 0), default=0x60000)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     if not arguments.unsigned and arguments.key is None:
         parser.error("--key or --unsigned is needed")
     sign(arguments)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import sign_image
 from qemu_board import QemuBoard
 from qemu_board import board as qemu_board
 from virtual_board import LIFECYCLE_SECURED, key_hash, make_entropy, make_otp
@@ -38,11 +37,11 @@ def resign(
     slot_size: int = 0x100000,
 ) -> Path:
     """Sign a payload with tools/sign_image.py; without a key, a hash alone."""
-    command = [sys.executable, str(REFERENCE / "tools" / "sign_image.py"), str(source), str(target)]
+    command = [str(source), str(target)]
     command += ["--security-counter", str(counter), "--version", version, "--slot-size", hex(slot_size)]
     command += ["--key", str(key)] if key is not None else ["--unsigned"]
     command += ["--model-name", name] if name else []
-    subprocess.run(command, check=True, timeout=300)
+    sign_image.main(command)
     return target
 
 
