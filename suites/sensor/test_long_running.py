@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
 import pytest
 from tfm_harness import Bench, Check, Checks, ClockQuality, Device, ProductError
@@ -22,9 +21,14 @@ ENOUGH = 300
 """Samples in a row: more than a byte counts, and hours where each is a minute behind the one before."""
 LOOKS = 3000
 NO_CLOCK = "not covered: idle time does not pass at once on this board"
-RUN, SAMPLE, LATENCY, FREE = 3, 2, 7, 1
-"""Message types and the mode of docs/protocol.md and tfm_inference_defs.h."""
-TIMED = 2
+RUN, SAMPLE, BATCH, LATENCY, TRACE, FREE, TRACE_ALL = 3, 2, 6, 7, 8, 1, 0xFFFFFFFF
+"""Message types, the mode and the operator of docs/protocol.md and tfm_inference_defs.h."""
+SAMPLE_STATE, FIRST_LOOK, LAST_LOOK = 12, 0x2000, 0x2100
+"""Bytes of an answer about samples, and where two of them go in the tests' memory."""
+EDGES = 3
+"""Samples that may be due at the very begin and end of a span, and one that is taken behind an inference."""
+TIMED, TRIES = 2, 5
+TRACED = 0x1000
 
 LONG_RUNS = Check(
     id="sensor.long-runs",
@@ -85,91 +89,122 @@ def test_samples_of_hours_come_at_their_period(bench: Bench, hurried: Device, ch
         )  # fmt: skip
 
 
-FRAME = struct.Struct("<QQ")
-"""Begin and end of what a latency call timed, first in its second output; samples between them are not taken."""
-TRIES = 5
+class Beside:
+    """Raw calls between two looks at how many samples there are, while samples come by themselves.
 
-
-@dataclass
-class Calls:
-    """Raw calls without a pause between them, but for those that a busy host makes: these are measured.
-
-    Free running, with `period` ms between samples: a latency call, a look at how many samples there are, `work`, a
-    second look, a latency call. Between these two all time but the work's own is time for samples.
+    The slowest model is active: an inference takes `ticks`. `due` ticks lie between two samples.
     """
 
-    device: Device
-    handle: int
-    base: int
+    def __init__(self, bench: Bench, device: Device) -> None:
+        scratch, service = bench.memory_map.scratch, bench.services.get("inference")
+        if scratch is None or service is None:
+            pytest.skip("not covered: no non-secure RAM for tests, or no inference service with the documented calls")
+        self.commands, self.base, self.handle = device.test_commands, scratch[0], service.handle
+        times: dict[str, int] = {}
+        for entry in self.commands.models():
+            if entry.status == 0 and entry.name in bench.combination.build.models:
+                device.select_model(entry.name)
+                times[entry.name] = min(self.commands.latency(2).ticks)
+        device.select_model(max(times, key=lambda name: times[name]))
+        hz, self.size = self.commands.latency(1).hz, bench.description.input_bytes
+        # Twenty samples and more would be due in an inference, each of which takes the bus half a millisecond.
+        self.ticks = max(times.values())
+        self.period = max(2, self.ticks * 1000 // hz // 20)
+        self.due = self.period * hz // 1000
+        self.data = self.base + 0x1000
+        self.commands.poke(self.base, struct.pack("<II", FREE, self.period))
+        self.commands.poke(self.data, bytes(TIMED * self.size))
 
-    def clock(self, at: int, count: int = 1) -> PsaCall:
-        """`count` inferences that are timed; the counter's values go to `at`."""
-        self.device.test_commands.poke(self.base + at, struct.pack("<II", count, 0))
-        return (
-            self.handle, LATENCY, [(self.base + at, 8)],
-            [(self.base + at + 0x20, 4 * count), (self.base + at + 0x100, 0x100)],
-        )  # fmt: skip
+    def clock(self, at: int) -> PsaCall:
+        """One inference that is timed; the counter's values at its ends go to `at`."""
+        self.commands.poke(self.base + at, struct.pack("<II", 1, 0))
+        outputs = [(self.base + at + 0x20, 4), (self.base + at + 0x100, 0x100)]
+        return self.handle, LATENCY, [(self.base + at, 8)], outputs
 
     def timed(self, at: int) -> tuple[int, int]:
-        """Begin and end, in ticks, of what the call of `clock` there timed."""
-        begin, end = FRAME.unpack(self.device.test_commands.peek(self.base + at + 0x100, FRAME.size))
+        """These values."""
+        begin, end = struct.unpack("<QQ", self.commands.peek(self.base + at + 0x100, 16))
         return begin, end
 
-    def beside(self, period: int, work: PsaCall) -> tuple[list[int], int, int, int]:
-        """Statuses; samples that came between the looks; ticks when the one clock ended and the other began."""
-        base = self.base
-        self.device.test_commands.poke(base, struct.pack("<II", FREE, period))
-        looks = [(self.handle, SAMPLE, [(base, 8)], [(base + at, 12)]) for at in (0x40, 0x60)]
-        calls = [self.clock(0x2000), looks[0], work, looks[1], self.clock(0x2400)]
-        statuses = self.device.test_commands.psa_call_many(calls)
-        self.device.test_commands.sample("stop")
-        self.device.test_commands.sample("clear")
-        before, after = (struct.unpack("<III", self.device.test_commands.peek(base + at, 12))[2] for at in (0x40, 0x60))
-        return statuses, after - before, self.timed(0x2000)[1], self.timed(0x2400)[0]
+    def samples(self, call: PsaCall) -> tuple[int, int]:
+        """How many were taken from just before this call to just behind it, and the ticks of a little more than that.
 
+        Between the calls the device may wait for the host, and idle time passes at once: only its counter tells how
+        long that was.
+        """
+        looks = [
+            (self.handle, SAMPLE, [(self.base, 8)], [(self.base + at, SAMPLE_STATE)]) for at in (FIRST_LOOK, LAST_LOOK)
+        ]
+        self.commands.sample("clear")
+        try:
+            statuses = self.commands.psa_call_many([self.clock(0x2200), looks[0], call, looks[1], self.clock(0x2400)])
+        finally:
+            self.commands.sample("stop")
+        begun, ended = self.timed(0x2200)[1], self.timed(0x2400)[0]
+        if statuses != [0] * 5:
+            pytest.skip(f"not covered: the calls do not work ({statuses}), which the suite isolation judges")
+        before, after = (
+            struct.unpack("<III", self.commands.peek(self.base + at, SAMPLE_STATE))[2] for at in (FIRST_LOOK, LAST_LOOK)
+        )
+        return int(after) - int(before), ended - begun
 
-@pytest.mark.needs("models", "psa-call", "probe", "memory-map", "services", "batch")
-def test_no_samples_are_taken_during_an_inference(bench: Bench, hurried: Device, checks: Checks) -> None:
-    """Sampling begins, a long inference, how many samples there are; the same with inferences that are timed."""
-    scratch, service = bench.memory_map.scratch, bench.services.get("inference")
-    if scratch is None or service is None:
-        pytest.skip("not covered: no non-secure RAM for tests, or no inference service with the documented calls")
-    test_commands, base = hurried.test_commands, scratch[0]
-    times: dict[str, int] = {}
-    for entry in test_commands.models():
-        if entry.status == 0 and entry.name in bench.combination.build.models:
-            hurried.select_model(entry.name)
-            times[entry.name] = min(test_commands.latency(2).ticks)
-    hurried.select_model(max(times, key=lambda name: times[name]))
-    hz, size = test_commands.latency(1).hz, bench.description.input_bytes
-    # Twenty samples and more would be due, each of which takes the bus half a millisecond.
-    period = max(2, max(times.values()) * 1000 // hz // 20)
-    due = period * hz / 1000
-    request = run_request(nonce=bytes(range(64)))
-    test_commands.poke(base + 0x100, request)
-    test_commands.poke(base + 0x1000, bytes(size))
-    calls = Calls(hurried, service.handle, base)
-    run = (
-        service.handle, RUN, [(base + 0x100, len(request)), (base + 0x1000, size)],
-        [(base + 0x4000, 3072), (base + 0x6000, 48)],
-    )  # fmt: skip
-    for subject, work in {"": run, f", {TIMED} inferences that are timed": calls.clock(0x2800, TIMED)}.items():
+    def judge(self, checks: Checks, call: PsaCall, held: Callable[[], float], subject: str) -> None:
+        """While the call is done, the model runs for `held` ticks: samples are due in the others only.
+
+        Where the host paused for so long that as many samples may have come anyway, the call is made again.
+        """
         for _ in range(TRIES):
-            test_commands.sample("clear")
-            statuses, seen, begun, ended = calls.beside(period, work)
-            bench.asked_results += work is run and statuses[2] >= 0
-            if statuses != [0] * 5:
-                pytest.skip(f"not covered: the calls do not work ({statuses}), which the suite isolation judges")
-            if work is run:
-                start, end = struct.unpack("<6Q", test_commands.peek(base + 0x6000, 48))[2:4]
-            else:
-                start, end = calls.timed(0x2800)
-            during, most = (end - start) / due, (start - begun + ended - end) / due + 2
-            if most < during or seen > most:
+            taken, ticks = self.samples(call)
+            ran = held()
+            most, more = (ticks - ran) / self.due + EDGES, ran / self.due
+            if most < more or taken > most:
                 break
         else:
             pytest.skip("not covered: the host pauses longer between requests than an inference takes")
         checks(
-            NOT_DURING, seen <= most, subject=f"a period of {period} ms{subject}", seen=seen,
-            expected=f"at most {most:.0f} samples, {during:.0f} more were due during the work",
+            NOT_DURING, taken <= most, subject=f"a period of {self.period} ms, {subject}", seen=taken,
+            expected=f"at most {most:.0f} samples, {more:.0f} more were due meanwhile",
         )  # fmt: skip
+
+
+@pytest.mark.needs("models", "psa-call", "probe", "memory-map", "services", "batch")
+def test_no_samples_are_taken_during_an_inference(bench: Bench, hurried: Device, checks: Checks) -> None:
+    """Calls without a pause between them: sampling begins, a long inference, how many samples there are."""
+    beside = Beside(bench, hurried)
+    base = beside.base
+    request = run_request(nonce=bytes(range(64)))
+    beside.commands.poke(base + 0x100, request)
+
+    def inferred() -> float:
+        bench.asked_results += 1
+        start, end = struct.unpack("<QQ", beside.commands.peek(base + 0x6010, 16))
+        return float(end - start)
+
+    run: PsaCall = (
+        beside.handle, RUN, [(base + 0x100, len(request)), (beside.data, beside.size)],
+        [(base + 0x4000, 3072), (base + 0x6000, 48)],
+    )  # fmt: skip
+    beside.judge(checks, run, inferred, "an inference with a signed result")
+    beside.commands.poke(base + 0x40, struct.pack("<II", TIMED, 0))
+    calls: dict[str, PsaCall] = {
+        "inferences that are timed": (
+            beside.handle, LATENCY, [(base + 0x40, 8)], [(base + 0x7000, 4 * TIMED), (base + 0x7100, 256)]
+        ),
+        "inferences of a batch": (
+            beside.handle, BATCH, [(beside.data, TIMED * beside.size)], [(base + 0x4000, 0x2000)]
+        ),
+    }  # fmt: skip
+    for what, call in calls.items():
+        beside.judge(checks, call, lambda: TIMED * beside.ticks, f"{TIMED} {what}")
+
+
+@pytest.mark.needs("models", "psa-call", "probe", "memory-map", "services", "batch", "provision", "stats")
+def test_no_samples_are_taken_during_a_trace(bench: Bench, hurried: Device, checks: Checks) -> None:
+    """In lifecycle *assembly and test*: the one in which there are traces."""
+    with bench.provisioned(TRACED):
+        beside = Beside(bench, hurried)
+        base = beside.base
+        beside.commands.poke(base + 0x40, struct.pack("<II", TRACE_ALL, 0))
+        vectors = [(base + 0x40, 8), (beside.data, beside.size)]
+        trace: PsaCall = (beside.handle, TRACE, vectors, [(base + 0x7000, 0x400)])
+        beside.judge(checks, trace, lambda: beside.ticks, "an inference that is traced")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from tfm_harness import Bench, Check, Checks, Device, Refused, Stimulus, Verifier
@@ -12,7 +13,7 @@ from tfm_harness.protocol.smp import Command, SampleState
 
 pytestmark = pytest.mark.needs("infer", "signed-result", "sensor", "stimulus", "sensor-model")
 
-INVALID_ARGUMENT, LONGEST = -135, 60_000
+INVALID_ARGUMENT, LONGEST, TRACED = -135, 60_000, 0x1000
 WAITED_MS = 60
 """On the device's own counter: thirty samples of 2 ms are due meanwhile, and one of them shows that they come."""
 
@@ -170,6 +171,24 @@ def test_free_running_goes_on_after_whatever_else_is_asked(
     finally:
         test_commands.sample("stop")
         test_commands.sample("clear")
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("free-running", "latency", "hold", "provision", "stats")
+def test_free_running_goes_on_after_a_trace(bench: Bench, device: Device, checks: Checks, stimulus: Stimulus) -> None:
+    """In lifecycle *assembly and test*: the one in which there are traces. Also one that is refused."""
+    with bench.provisioned(TRACED):
+        size = bench.description.input_bytes
+        waited = WAITED_MS * device.test_commands.latency(1).hz // 1000
+        for subject, length in (("a trace", size), ("a trace that is refused", size + 1)):
+            came = goes_on(bench, device, stimulus, partial(traced, device, length), waited)
+            checks(MODES, came, expected="further samples", seen="none", subject=f"free running after {subject}")
+
+
+def traced(device: Device, length: int) -> None:
+    """Ask for what happens in the model, which is refused for another length than its input's."""
+    with contextlib.suppress(Refused):
+        device.test_commands.ask(Command.TRACE, {"in": bytes(length)})
 
 
 def goes_on(bench: Bench, device: Device, stimulus: Stimulus, ask: Callable[[], object], ticks: int) -> bool:

@@ -28,6 +28,7 @@ psa_status_t measure_batch(const psa_msg_t *msg)
 	if (runs > msg->out_size[0] / model->output.len) {
 		return PSA_ERROR_BUFFER_TOO_SMALL;
 	}
+	sampler_lock(); /* as for a signed result: no sample is taken while the model runs */
 	for (size_t i = 0; i < runs && status == PSA_SUCCESS; i++) {
 		(void)psa_read(msg->handle, 0, model->input, model->input_size);
 		status = model_run(model);
@@ -35,6 +36,7 @@ psa_status_t measure_batch(const psa_msg_t *msg)
 			psa_write(msg->handle, 0, model->output.data, model->output.len);
 		}
 	}
+	sampler_unlock();
 	return status;
 }
 
@@ -184,9 +186,11 @@ psa_status_t measure_trace(const psa_msg_t *msg)
 	if (!all && (tracing.request.op >= nn_op_count(&model->nn) || msg->out_size[1] < sizeof(tracing.part))) {
 		return PSA_ERROR_INVALID_ARGUMENT;
 	}
+	sampler_lock();
 	model_observe(trace_op, &tracing);
 	status = model_run(model);
 	model_observe(NULL, NULL);
+	sampler_unlock();
 	if (status == PSA_SUCCESS && tracing.seen) {
 		psa_write(msg->handle, 1, &tracing.part, sizeof(tracing.part));
 	}

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("name", ["test_cbor", "test_frame", "test_server", "test_sensor", "test_result"])
+@pytest.mark.parametrize(
+    "name", ["test_cbor", "test_frame", "test_server", "test_sensor", "test_result", "test_operations"]
+)
 def test_program(build: Path, name: str) -> None:
     done = subprocess.run([build / name], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
