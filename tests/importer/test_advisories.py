@@ -23,7 +23,7 @@ def verdicts(version: str | None, **options: str) -> dict[str, Verdict]:
 
 
 def test_there_are_all_of_them_and_each_has_a_page() -> None:
-    assert [each.id for each in ADVISORIES] == [f"TFMV-{number}" for number in range(1, 12)]
+    assert [each.id for each in ADVISORIES] == [f"TFMV-{number}" for number in range(1, 15)]
     assert len({each.source for each in ADVISORIES}) == len(ADVISORIES)
     assert all(each.source.startswith("https://trustedfirmware-m.readthedocs.io/") for each in ADVISORIES)
 
@@ -93,6 +93,12 @@ def test_there_are_all_of_them_and_each_has_a_page() -> None:
         ("TFMV-10", "2.3.0", IPC, Verdict.NOT_BUILT),
         ("TFMV-11", "2.2.0", {"TFM_PLATFORM": "arm/corstone1000"}, Verdict.AFFECTED),
         ("TFMV-11", "2.1.4", {"TFM_PLATFORM": "arm/corstone1000"}, Verdict.OUTSIDE),
+        ("TFMV-12", "2.3.0", {"TFM_PLATFORM": "arm/rse/tc/tc4"}, Verdict.AFFECTED),
+        ("TFMV-12", "2.3.0", IPC, Verdict.NOT_BUILT),
+        ("TFMV-13", "2.3.0", {"TFM_PLATFORM": "arm/rse/neoverse_rd/rdv3"}, Verdict.AFFECTED),
+        ("TFMV-13", "2.3.1", {"TFM_PLATFORM": "arm/rse/neoverse_rd/rdv3"}, Verdict.OUTSIDE),
+        ("TFMV-14", "2.3.0", {"TFM_PLATFORM": "arm/corstone1000"}, Verdict.AFFECTED),
+        ("TFMV-14", "2.2.0", {"TFM_PLATFORM": "arm/corstone1000"}, Verdict.OUTSIDE),
         ("TFMV-9", None, FWU, Verdict.UNKNOWN),
         ("TFMV-9", None, NO_FWU, Verdict.NOT_BUILT),
     ],

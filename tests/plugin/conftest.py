@@ -20,7 +20,10 @@ class Project:
         self.limit = 180.0  # seconds for a run
         monkeypatch.setenv("TFM_HARNESS_STATE_DIR", str(self.path / "state"))
         site = self.path / "site"
-        boards = {"simulator": "tests.plugin.simulator_board:SimulatorBoard"}
+        boards = {
+            "simulator": "tests.plugin.simulator_board:SimulatorBoard",
+            "tfm": "tests.plugin.tfm_board:TfmBoard",
+        }
         make_distribution(site, "tests-simulator-board", {"tfm_harness.boards": boards})
         monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{site}")
         monkeypatch.setenv("COLUMNS", "160")

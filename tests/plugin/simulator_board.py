@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 import cbor2
 from tfm_harness.boards.base import Board, BoardEvent, Identity, PowerState, ResetKind, RunContext
@@ -28,7 +28,7 @@ class SimulatorTarget(TargetBase):
 
 class SimulatorBoard(Board):
     kind = "simulator"
-    config_model = SimulatorTarget
+    config_model: ClassVar[type[TargetBase]] = SimulatorTarget
 
     def __init__(self, target: TargetBase, context: RunContext) -> None:
         super().__init__(target, context)

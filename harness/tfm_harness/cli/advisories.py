@@ -12,7 +12,7 @@ from tfm_harness.safe_text import safe_json
 __all__ = ["add_parser", "run"]
 
 _EPILOG = """\
-PATH is a TF-M build's folder, as for import-build. Judged are TFMV-1 to TFMV-11 by release and options; code that was
+PATH is a TF-M build's folder, as for import-build. Judged are TFMV-1 to TFMV-14 by release and options; code that was
 changed by a vendor is not looked at. Each verdict says which file and line it rests on, and where the advisory is
 published.
 

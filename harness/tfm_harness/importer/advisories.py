@@ -1,4 +1,4 @@
-"""TF-M's security advisories TFMV-1 to TFMV-11, held against what a build says of itself.
+"""TF-M's security advisories TFMV-1 to TFMV-14, held against what a build says of itself.
 
 Source of each entry: the advisory itself (TF-M, ``docs/security/security_advisories``, read in November 2026). Releases
 with a backport are in no advisory's range of versions; they come from TF-M's release notes.
@@ -205,6 +205,18 @@ ADVISORIES = (
     Advisory(
         "TFMV-11", "", "a header in fragments skips the check of the version on update", (2, 2, 0), (2, 3, 0),
         "fwu_partial_fmp_header", (_platform("corstone1000"),),
+    ),
+    Advisory(
+        "TFMV-12", "CVE-2026-73065", "a node's number in an SFCP packet is not checked in the boot ROM", (2, 3, 0),
+        (2, 3, 0), "rse_sfcp_pre_auth_oob_write", (_platform("rse/"),),
+    ),
+    Advisory(
+        "TFMV-13", "CVE-2026-73091", "an SFCP packet in the clear gets a private key", (2, 3, 0), (2, 3, 0),
+        "rse_sfcp_plaintext_packets", (_platform("rse/"),),
+    ),
+    Advisory(
+        "TFMV-14", "CVE-2026-73094", "an update may be written past the end of its partition", (2, 3, 0), (2, 3, 0),
+        "cs1k_oob_flash_write_secure_enclave", (_platform("corstone1000"),),
     ),
 )  # fmt: skip
 

@@ -3,7 +3,8 @@
 * Time and wires: `FakeClock`, `MemoryConsole`, `ScriptedConsole`, `FaultyWire` with faults such as `flip`.
 * Devices: `FakeBoard` runs a `SimulatedFirmware`; `SmpFirmware` answers SMP requests by a table,
   `ReferenceFirmware` signs results and tokens with real keys that are for tests only; `MlperfTinyFirmware` speaks
-  MLPerf Tiny's protocol, with one of the `MlperfTinyFault` on demand.
+  MLPerf Tiny's protocol, with one of the `MlperfTinyFault` on demand; `TfmServices` gives a firmware TF-M's Crypto and
+  Firmware Update services, right ones or affected by an advisory.
 * Files: `ImageRecipe` and `make_image` for MCUboot images, `ModelBuilder` and `Graph` for .tflite models,
   `make_distribution` for installed packages.
 * Promises: `BoardConformance` and `ProtocolConformance`, to derive tests of a board kind or a protocol from.
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from tfm_harness.testing.reference_nv import NoObjectError, with_object, with_objects_changed, with_sequences
     from tfm_harness.testing.smp_firmware import ReferenceFirmware, SmpFirmware, smp_frame
     from tfm_harness.testing.tflite_builder import Graph, Op, Tensor
+    from tfm_harness.testing.tfm_services import CRYPTO_HANDLE, UPDATE_HANDLE, TfmServices
     from tfm_harness.testing.wide_models import WIDE
     from tfm_harness.testing.wire import (
         FaultyWire,
@@ -113,6 +115,11 @@ _HOMES = {
         "Op",
         "Tensor",
     ),
+    "tfm_services": (
+        "CRYPTO_HANDLE",
+        "UPDATE_HANDLE",
+        "TfmServices",
+    ),
     "wide_models": ("WIDE",),
     "wire": (
         "FaultyWire",
@@ -136,8 +143,10 @@ _HOMES = {
 
 __all__ = [
     "CORNERS",
+    "CRYPTO_HANDLE",
     "GENERATORS",
     "RIGHT_MODELS",
+    "UPDATE_HANDLE",
     "WIDE",
     "WRONG_MODELS",
     "BoardConformance",
@@ -160,6 +169,7 @@ __all__ = [
     "SimulatedFirmware",
     "SmpFirmware",
     "Tensor",
+    "TfmServices",
     "WireFault",
     "ask_line",
     "at_the_edges",

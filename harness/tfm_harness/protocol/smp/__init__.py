@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         field,
     )
     from tfm_harness.protocol.smp.client import PHASES, SmpDriver
+    from tfm_harness.protocol.smp.crypto_forms import CRYPTO_FORMS, CryptoForm
     from tfm_harness.protocol.smp.frame import MAX_PACKET, FrameDecoder, Packet, encode_frame
     from tfm_harness.protocol.smp.header import (
         DOCUMENTED,
@@ -47,6 +48,7 @@ _HOMES = {
         "field",
     ),
     "client": ("PHASES", "SmpDriver"),
+    "crypto_forms": ("CRYPTO_FORMS", "CryptoForm"),
     "frame": ("MAX_PACKET", "FrameDecoder", "Packet", "encode_frame"),
     "header": ("DOCUMENTED", "GROUP_INFERENCE", "GROUP_OS", "HEADER", "RAW_SEQUENCE", "Command", "Header", "Op"),
     "link": ("Request",),
@@ -55,6 +57,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "CRYPTO_FORMS",
     "DOCUMENTED",
     "GROUP_INFERENCE",
     "GROUP_OS",
@@ -64,6 +67,7 @@ __all__ = [
     "RAW_SEQUENCE",
     "TRACE_LIFECYCLE",
     "Command",
+    "CryptoForm",
     "DeviceStats",
     "FrameDecoder",
     "Header",
