@@ -249,6 +249,8 @@ class SkipCampaign:
         every = plan(self.code, visits)
         if self._only:
             every = [skip for skip in every if self.code.instructions[skip.address].function in self._only]
+            if not every:
+                raise NotCovered(f"{subject}: the run reaches none of {', '.join(sorted(self._only))}")
         chosen = every if self._everything else evenly(every, self.code, self._sample)
         chosen = sorted(chosen, key=lambda skip: not self.code.instructions[skip.address].decides)
         tally = Tally()
@@ -275,7 +277,7 @@ class SkipCampaign:
                 subject=subject,
             )
         tried, missed = tally.outcomes.total(), tally.outcomes[Came.UNREACHED]
-        if missed * 2 > tried:
+        if missed * 2 > tried or not tried:  # that nothing was bypassed would prove nothing
             self._checks(
                 check, False, expected="skips of instructions that the run reaches", seen=str(tally), subject=subject
             )
