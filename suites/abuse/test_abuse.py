@@ -36,7 +36,7 @@ SHRINKING = 60.0
 """Seconds for making a call smaller that stops the device."""
 BLOCK = 1024
 EVIL_LENGTH = struct.pack("<I", 0x7FFF_FFF0)
-RUN, RESULT_ROOM = 3, 3072
+RUN, RESULT_ROOM, SMALL_ROOM, BUFFER_TOO_SMALL = 3, 3072, 16, -138
 REFERENCE = "tfm-harness-reference"
 
 ANSWERED = Check(
@@ -272,6 +272,7 @@ def test_random_calls(bench: Bench, abused: Device, checks: Checks, count: int) 
         "address of the result",
         "length of the result",
         "length of the nonce",
+        "room that is too small",
         pytest.param("address of the request", marks=pytest.mark.thorough),
         pytest.param("length of the input", marks=pytest.mark.thorough),
         pytest.param("address of the input", marks=pytest.mark.thorough),
@@ -292,12 +293,13 @@ def test_what_changes_right_after_it_was_read(
     nonce = secrets.token_bytes(16)
     request = run_request(nonce=nonce, nonce_length=len(nonce))
     inputs = [(data, len(request)), (data + 0x2000, bench.description.input_bytes)]
-    outputs = [(answers, RESULT_ROOM), (answers + 0x4000, 48)]
+    small = what == "room that is too small"
+    outputs = [(answers, SMALL_ROOM if small else RESULT_ROOM), (answers + 0x4000, 48)]
     commands.poke(data, request)
     commands.poke(data + 0x2000, bytes(64))
     for at, vectors in ((in_array, inputs), (out_array, outputs)):
         commands.poke(at, b"".join(struct.pack("<II", *vector) for vector in vectors))
-    marks = {answers: b"\xa5" * 16, elsewhere: b"\x5a" * 16}
+    marks = {answers: b"\xa5" * 32, elsewhere: b"\x5a" * 16}
     for at, mark in marks.items():
         commands.poke(at, mark)
     secure = struct.pack("<I", bench.memory_map.owned_by("secure")[-1].at)
@@ -308,6 +310,7 @@ def test_what_changes_right_after_it_was_read(
         "length of the input": (in_array + 12, EVIL_LENGTH),
         "address of the result": (out_array, struct.pack("<I", elsewhere)),
         "length of the result": (out_array + 4, EVIL_LENGTH),
+        "room that is too small": (out_array + 4, struct.pack("<I", RESULT_ROOM)),
         "length of the nonce": (data + 4, struct.pack("<I", 0xFFFF_FFF0)),
         "nonce": (data + 8, bytes(byte ^ 0xFF for byte in nonce[:4])),
     }
@@ -327,6 +330,10 @@ def test_what_changes_right_after_it_was_read(
         raise
     bench.asked_results += statuses == [0]
     checks(WORKS, raced, expected="read by the secure side", seen="not read", subject=what)
+    if small:
+        checks.equal(READ_ONCE, statuses, [BUFFER_TOO_SMALL], subject=f"{what}: status, room for it was made later")
+        checks.equal(READ_ONCE, commands.peek(answers, 32), marks[answers], subject=f"{what}: there and behind it")
+        return
     checks.equal(READ_ONCE, statuses, [0], subject=f"{what}: status of a call that was right when it was read")
     checks.equal(READ_ONCE, commands.peek(elsewhere, 16), marks[elsewhere], subject=f"{what}: memory of the change")
     result = commands.peek(answers, 1024)

@@ -33,6 +33,7 @@ from tfm_harness.verify import (
     Scanner,
     Secret,
     device_secrets,
+    fingerprints,
     gateways,
     missed_canaries,
     samples_in,
@@ -226,14 +227,20 @@ def judge_leaks(checks: Checks, check: Check, leaks: Sequence[object], where: st
     checks(check, not leaks, expected="nothing", seen="; ".join(map(str, leaks[:4])), subject=where)
 
 
-def judge_outputs(checks: Checks, work: Work, check: Check, secrets: list[Secret]) -> None:
-    """Nothing of `secrets` is in any output."""
+def judge_outputs(
+    checks: Checks, work: Work, check: Check, secrets: list[Secret], *, marked: Sequence[Secret] = ()
+) -> None:
+    """Nothing of `secrets` is in any output, and no fingerprint of `marked` since the cold start."""
     scanner = Scanner(secrets)
+    keys = Scanner(fingerprints(marked)) if marked else None
     for where, data, _ in work.outputs():
         judge_leaks(checks, check, scanner.scan(data), where)
     # In all that a long run has logged, one number in millions would be a key's word by chance.
     for where, data, log in work.outputs(begun=True):
         judge_leaks(checks, check, scanner.alone_in(data) if log else [], f"single words, {where}")
+        if keys is not None:
+            found = [*keys.scan(data), *(keys.alone_in(data) if log else ())]
+            judge_leaks(checks, check, found, f"fingerprints, {where}")
 
 
 def judge_lines(checks: Checks, work: Work, samples: Sequence[SampleValues]) -> None:
@@ -254,7 +261,7 @@ def judge_memory(checks: Checks, work: Work, check: Check, secrets: list[Secret]
 @pytest.mark.needs("known-secrets")
 def test_no_key_appears_in_an_output(bench: Bench, work: Work, checks: Checks) -> None:
     work.keys()
-    judge_outputs(checks, work, SECRET_OUT, secrets_of(bench, work))
+    judge_outputs(checks, work, SECRET_OUT, secrets_of(bench, work), marked=keys_of(bench))
 
 
 @pytest.mark.thorough
@@ -267,7 +274,7 @@ def test_no_key_appears_in_an_output_of_another_lifecycle(
     with bench.provisioned(lifecycle):
         work = Work(bench, device)
         work.keys()
-        judge_outputs(checks, work, SECRET_OUT, keys_of(bench))
+        judge_outputs(checks, work, SECRET_OUT, keys_of(bench), marked=keys_of(bench))
 
 
 @pytest.mark.needs("known-secrets", "provision", "cold-reset")
@@ -283,7 +290,7 @@ def test_no_key_appears_when_the_fuses_are_damaged(
         damaged = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
         with virtual.burned(Burned(otp=damaged), answers=False):
             bench.answers()
-            judge_outputs(checks, work, SECRET_OUT, secrets)
+            judge_outputs(checks, work, SECRET_OUT, secrets, marked=secrets)
 
 
 @pytest.mark.needs("known-secrets", "memory-dump", "memory-map")

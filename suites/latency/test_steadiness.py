@@ -26,6 +26,11 @@ TICKS = 60_000_000
 WARM_UPS = 12
 NO_CLOCK = "not covered: this board has no clock that a verdict about single inferences could rest on"
 
+EMPTY = Check(
+    id="latency.empty-in-run",
+    title="the empty measurements of a series are made in its run, beside its timings",
+    requirement="docs/protocol.md, latency",
+)
 WARM_UP = Check(
     id="latency.warm-up-runs",
     title="the inferences that are asked for to warm up are run before those that are timed",
@@ -61,6 +66,11 @@ def test_no_inference_takes_much_longer_than_the_others(
         due, spent = (WARM_UPS + 1) * min(run.ticks) * 9 // 10, run.end - run.start
         words = f"{WARM_UPS} inferences to warm up, and one"
         checks(WARM_UP, spent >= due, expected=f"{due} ticks and more", seen=spent, subject=words)
+        run = device.test_commands.latency(1)
+        # Readings of the counter: at both ends, and two for each measurement. None are nearer than in an empty one.
+        due, beside = (2 * len(run.empty) + 2) * min(run.empty), run.end - run.start - run.ticks[0]
+        words = f"{len(run.empty)} empty measurements and one inference"
+        checks(EMPTY, beside >= due, expected=f"{due} ticks and more beside the inference", seen=beside, subject=words)
 
 
 @pytest.mark.thorough

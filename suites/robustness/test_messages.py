@@ -50,7 +50,7 @@ LINES = Check(
 )
 HEADER_ECHOED = Check(
     id="robustness.answer-header",
-    title="an answer carries its request's group, command and sequence number, the response's operation and its length",
+    title="an answer's header has its request's group, command and sequence number, operation, length, and no flags",
     requirement="MCUmgr SMP (header); docs/protocol.md, transport",
 )
 
@@ -488,3 +488,12 @@ def test_answers_carry_their_requests_header(device: Device, checks: Checks) -> 
             answer = found[0]
             wanted = HEADER.pack((op + 1) | 1 << 3, 0, len(answer) - HEADER.size, group, sequence, command)
             checks.equal(HEADER_ECHOED, answer[: HEADER.size], wanted, subject=subject)
+    # Flags are reserved: what a request has there is nothing to answer.
+    for flags in (0x01, 0x80, 0xFF):
+        head = HEADER.pack(Op.READ | 1 << 3, flags, 1, GROUP_OS, 9, 6)
+        for answer in answers(test_commands, encode_frame(head + cbor.encode({}))):
+            checks.equal(HEADER_ECHOED, answer[1], 0, subject=f"flags of the answer to a request with {flags:#04x}")
+    # Long and short ones, and refusals, of this test and of all that was asked before it.
+    for size in (1, 100, 1000, 4000):
+        test_commands.echo("x" * size)
+    checks.equal(HEADER_ECHOED, test_commands.stats.flagged, 0, subject="answers of this session with flags")

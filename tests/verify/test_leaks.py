@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import random
 import struct
 import zlib
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import pytest
-from tfm_harness.verify.derive import reference_private_key
+from tfm_harness.verify.derive import derive_reference_keys, reference_private_key
 from tfm_harness.verify.leaks import (
     NOTATIONS,
     RAW_NOTATIONS,
@@ -20,6 +21,7 @@ from tfm_harness.verify.leaks import (
     Secret,
     canaries,
     device_secrets,
+    fingerprints,
     missed_canaries,
     notations,
     samples_in,
@@ -189,6 +191,38 @@ def test_the_secrets_of_a_device_follow_from_its_unique_key() -> None:
     assert found["the hardware unique key"] == huk
     private = reference_private_key(huk, "client").private_numbers().private_value
     assert found["the private client key"] == private.to_bytes(32, "big")
+
+
+@pytest.mark.parametrize("name", ["md5", "sha1", "sha224", "sha256", "sha384", "sha512", "sha3_256"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_fingerprints_of_keys_are_found(name: str, order: int) -> None:
+    keys = device_secrets(bytes(range(32)))
+    scanner = Scanner(fingerprints(keys))
+    key = next(key for key in keys if key.name == "the private result key")
+    digest = hashlib.new(name, key.data[::order]).digest()
+    words = f"{name} of the private result key{', reversed' if order < 0 else ''}"
+    assert {leak.secret for leak in scanner.scan(b"key check value " + digest[:8].hex().encode() + b"\n")} == {words}
+    assert {leak.secret for leak in scanner.alone_in(b"[SPE] key " + digest[:4].hex().encode() + b"\n")} == {words}
+    assert scanner.scan(digest[8:].hex().encode()) == []
+
+
+def test_checksums_of_keys_are_found() -> None:
+    keys = device_secrets(bytes(range(32)))
+    scanner = Scanner(fingerprints(keys))
+    for checksum in (zlib.crc32(keys[0].data), zlib.adler32(keys[0].data)):
+        (leak,) = scanner.alone_in(b"[SPE] HUK %08x\n" % checksum)
+        assert leak.secret == "CRC-32 and Adler-32 of the hardware unique key"
+    assert scanner.alone_in(b"[SPE] HUK %08x\n" % (zlib.crc32(keys[0].data) ^ 1)) == []
+
+
+def test_what_a_device_publishes_is_no_fingerprint() -> None:
+    """Digests of other things, and the identities that follow from the keys."""
+    huk = bytes(range(32))
+    scanner = Scanner(fingerprints(device_secrets(huk)))
+    keys = derive_reference_keys(huk)
+    public = reference_private_key(huk, "result").public_key().public_numbers()
+    for data in (keys.instance_id, keys.uuid.bytes, public.x.to_bytes(32, "big"), hashlib.sha256(b"a model").digest()):
+        assert scanner.scan(data.hex().encode()) == scanner.alone_in(b"value %s" % data[:4].hex().encode()) == []
 
 
 def test_a_secret_that_looks_like_nothing_is_refused() -> None:

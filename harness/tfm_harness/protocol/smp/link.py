@@ -45,6 +45,7 @@ class LinkStats:
     stale: int = 0  # answers to what was sent before a reset, or raw: expected, and passed over
     bad: dict[str, int] = field(default_factory=dict)  # by `BadFrame.kind`
     log_lines: int = 0
+    flagged: int = 0  # answers whose header has flags, which are reserved
     busy: float = 0.0  # seconds from a request's first byte to its answer's last
 
     @property
@@ -369,6 +370,7 @@ class SmpLink:
                 return None
             if wrong:
                 raise self._fault("smp-mismatch", "an answer contradicts its request", "its request", wrong, item)
+            self.stats.flagged += header.flags != 0
             self._done.append(header.sequence)
             return item
         if header.sequence in self._given_up:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from tfm_harness.verify.leaks.canaries import NOTATIONS, RAW_NOTATIONS, missed_canaries
 from tfm_harness.verify.leaks.samples import SampleValues, samples_in, series_in
 from tfm_harness.verify.leaks.scanner import Leak, Scanner
-from tfm_harness.verify.leaks.secrets import Secret, device_secrets
+from tfm_harness.verify.leaks.secrets import Secret, device_secrets, fingerprints
 
 __all__ = [
     "NOTATIONS",
@@ -22,6 +22,7 @@ __all__ = [
     "Scanner",
     "Secret",
     "device_secrets",
+    "fingerprints",
     "missed_canaries",
     "samples_in",
     "series_in",

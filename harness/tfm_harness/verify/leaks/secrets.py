@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
-from collections.abc import Iterator
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tfm_harness.verify.derive import (
@@ -14,8 +17,9 @@ from tfm_harness.verify.derive import (
     reference_symmetric_key,
 )
 
-__all__ = ["WORD", "Secret", "device_secrets", "forms", "telling", "windows"]
+__all__ = ["WORD", "Secret", "device_secrets", "fingerprints", "forms", "telling", "windows"]
 
+_DIGESTS = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512", "sha3_256")
 WORD = 4
 """Bytes of a word of a CPU's memory."""
 
@@ -62,6 +66,22 @@ def device_secrets(huk: bytes, seed_source: tuple[bytes, int] | None = None) -> 
         entropy, boots = seed_source
         found.append(Secret(name="the entropy of this start", data=entropy))
         found.append(Secret(name="the seed of the random generator", data=random_seed(entropy, boots)))
+    return found
+
+
+def fingerprints(secrets: Iterable[Secret]) -> list[Secret]:
+    """Digests and checksums of whole secrets: whoever guesses a secret compares them, so they must not leave, either.
+
+    Of the bytes in their order and in reverse. Only the first 8 bytes of each: a fingerprint is printed from its begin.
+    """
+    found = []
+    for secret in secrets:
+        for order, data in (("", secret.data), (", reversed", secret.data[::-1])):
+            sums = {name: hashlib.new(name, data, usedforsecurity=False).digest()[:8] for name in _DIGESTS}
+            sums["CRC-32 and Adler-32"] = struct.pack("<II", zlib.crc32(data), zlib.adler32(data))
+            found += [
+                Secret(name=f"{name} of {secret.name}{order}", data=digest, distinct=0) for name, digest in sums.items()
+            ]
     return found
 
 
