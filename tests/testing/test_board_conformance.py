@@ -46,6 +46,9 @@ from tfm_harness.testing.simulators.mps3 import StandInMps3, make_card
 from tfm_harness.testing.simulators.probe_board import StandInProbeBoard, entry_point_folder
 
 from tests.boards.labgrid.kit import Farm, QemuBehindTcp, labgrid_python
+from tests.boards.warm_probe import probe_server, warm_probe
+
+__all__ = ["probe_server", "warm_probe"]
 
 
 def context_in(folder: Path) -> RunContext:
@@ -160,7 +163,9 @@ class TestMps3(BoardConformance):
 @pytest.mark.qemu
 class TestProbe(BoardConformance):
     @pytest.fixture(autouse=True)
-    def _given(self, probe_build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    def _given(
+        self, probe_build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warm_probe: None
+    ) -> Iterator[None]:
         site = entry_point_folder(tmp_path / "site")
         monkeypatch.setenv("PYTHONPATH", f"{site}:{Path(__file__).parents[2]}")
         with StandInProbeBoard("CONFORMANCE1", tmp_path / "p") as simulated:

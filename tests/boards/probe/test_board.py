@@ -22,6 +22,10 @@ from tfm_harness.errors import HarnessBug, InfrastructureError
 from tfm_harness.testing import ask_line, wait_until_ready
 from tfm_harness.testing.simulators.probe_board import StandInProbeBoard, entry_point_folder
 
+from tests.boards.warm_probe import probe_server, warm_probe
+
+__all__ = ["probe_server", "warm_probe"]
+
 READY = re.compile(rb"ready ([0-9a-f]{8})\n")
 UID = "TESTPROBE1"
 
@@ -98,6 +102,32 @@ def test_flash_reset_and_skip(make_board: Callable[..., ProbeBoard], probe_build
 
 
 @pytest.mark.qemu
+def test_a_forked_worker_says_what_one_of_a_new_interpreter_says(
+    make_board: Callable[..., ProbeBoard],
+    fake: StandInProbeBoard,
+    probe_build: Build,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    """Tests of what boards do have forked ones."""
+    (tmp_path / "raw.bin").write_bytes(b"x" * 16)
+    nowhere = Image(file=tmp_path / "raw.bin", world="data", at=0xF8000000)
+    said = []
+    for name in ("new", "forked"):
+        with make_board(name=name) as board:
+            board.flash(probe_build)
+            wait_until_ready(board, READY)
+            with pytest.raises(InfrastructureError) as caught:
+                board.flash(probe_build.model_copy(update={"images": (*probe_build.images, nowhere)}))
+            said.append((dict(board.description), kinds(board), str(caught.value).replace(f"/{name}.", "/")))
+        fake.power_off()
+        fake.power_on()
+        request.getfixturevalue("warm_probe")
+    assert said[0] == said[1]
+
+
+@pytest.mark.qemu
+@pytest.mark.usefixtures("warm_probe")
 def test_another_image_is_written_over_the_first(
     make_board: Callable[..., ProbeBoard], probe_build: Build, tmp_path: Path
 ) -> None:
@@ -117,6 +147,7 @@ def test_another_image_is_written_over_the_first(
 
 
 @pytest.mark.qemu
+@pytest.mark.usefixtures("warm_probe")
 def test_image_where_there_is_no_memory(
     make_board: Callable[..., ProbeBoard], probe_build: Build, tmp_path: Path
 ) -> None:
@@ -134,6 +165,7 @@ def test_image_where_there_is_no_memory(
 
 
 @pytest.mark.qemu
+@pytest.mark.usefixtures("warm_probe")
 def test_memory_that_does_not_keep_bytes_is_found(
     make_board: Callable[..., ProbeBoard], probe_build: Build, tmp_path: Path
 ) -> None:
@@ -150,6 +182,7 @@ def test_memory_that_does_not_keep_bytes_is_found(
 
 
 @pytest.mark.qemu
+@pytest.mark.usefixtures("warm_probe")
 def test_wrong_probe_names_those_that_are_there(make_board: Callable[..., ProbeBoard]) -> None:
     # Part of an id is not the id: pyOCD alone would take it.
     with pytest.raises(InfrastructureError) as caught:
@@ -159,6 +192,7 @@ def test_wrong_probe_names_those_that_are_there(make_board: Callable[..., ProbeB
 
 
 @pytest.mark.qemu
+@pytest.mark.usefixtures("warm_probe")
 def test_unknown_part(make_board: Callable[..., ProbeBoard], probe_build: Build) -> None:
     with make_board(part="no_such_part") as board, pytest.raises(InfrastructureError) as caught:
         board.flash(probe_build)
@@ -166,6 +200,7 @@ def test_unknown_part(make_board: Callable[..., ProbeBoard], probe_build: Build)
 
 
 @pytest.mark.qemu
+@pytest.mark.usefixtures("warm_probe")
 def test_probe_gone_before_and_after_flashing(
     make_board: Callable[..., ProbeBoard], fake: StandInProbeBoard, probe_build: Build
 ) -> None:
@@ -264,6 +299,7 @@ def test_nobody_is_attached_while_tests_run(
 
 
 @pytest.mark.qemu
+@pytest.mark.usefixtures("warm_probe")
 def test_cold_reset_needs_a_switch(make_board: Callable[..., ProbeBoard], probe_build: Build) -> None:
     with make_board() as board:
         board.flash(probe_build)
