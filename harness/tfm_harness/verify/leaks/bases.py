@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
 from tfm_harness.verify.leaks.reading import Reading
-from tfm_harness.verify.leaks.tokens import BASE32, BASE64, END_OF_LINE, HEX, Bytes, Flags, Ints, Text, runs, spread
+from tfm_harness.verify.leaks.tokens import BASE32, BASE64, HEX, Bytes, Flags, Ints, Text, runs, spread
 
 __all__ = ["base_readings"]
 
@@ -16,22 +17,42 @@ _LONG = {6: 11, 5: 13}
 _LONG_BASE85 = 20  # characters for sixteen bytes: less stands in any log
 _SHORT_GROUP, _LONG_GROUP = 3, 16
 _APART = 4
-_LEAST_UU = 8
+_LEAST_LINE = 4
+_LEAST_UU, _MOST_UU = 8, 61
+"""Bytes that a line behind words has at least, and characters at most."""
 
 
 def base_readings(block: Text) -> Iterator[Reading]:
     """Every reading of a text as one of these."""
     raw, of = block.raw, block.kinds
+    base64 = np.zeros(0, np.int64), np.zeros(0, np.int64)
     for name, kind, bits in (("base64", BASE64, 6), ("base32", BASE32, 5)):
-        start, end = runs(of & kind != 0)
-        long = end - start >= _LONG[bits]
-        found = start[long], end[long]
-        yield from _based(name, raw, found if bits == 6 else _one_case(raw, *found), bits)
+        here = of & kind != 0
+        long = runs(here, _LONG[bits])
+        yield from _based(name, raw, long if bits == 6 else _one_case(raw, *long), bits)
+        start, end = runs(here)
         yield from _grouped(name, block, start, end, bits)
-    yield from _over_lines(raw, of)
-    yield from _uuencoded(raw, of)
-    yield from _based("base32hex", raw, _one_case(raw, *runs(_FIVE_HEX[raw] < 32, _LONG[5])), 5, _FIVE_HEX)
-    yield from _base85(raw, of)
+        if bits == 6:
+            yield from _over_lines(block, start, end)
+            base64 = start, end
+    further = np.frombuffer(raw.tobytes().translate(_FURTHER), np.uint8)
+    yield from _uuencoded(block, further & _WORD_BEFORE != 0)
+    five = runs(further & _BASE32HEX != 0, _LONG[5])
+    yield from _based("base32hex", raw, _one_case(raw, *five), 5, _FIVE_HEX)
+    for rank, (name, table) in enumerate(_EIGHTY_FIVE.items()):
+        start, end = runs(further & 1 << rank != 0, _LONG_BASE85)
+        # Twenty characters without one that base64 lacks are no base85, but for one run in a thousand.
+        some = ~_inside(start, end, *base64)
+        yield from _base85(name, table, raw, start[some], end[some])
+
+
+def _inside(start: Ints, end: Ints, first: Ints, behind: Ints) -> Flags:
+    """Which stretches lie inside of one of those between `first` and `behind`."""
+    if not len(first):
+        return np.zeros(len(start), np.bool_)
+    at = np.searchsorted(first, start, "right") - 1
+    found: Flags = (at >= 0) & (behind[at] >= end)
+    return found
 
 
 def _one_case(text: Bytes, start: Ints, end: Ints) -> tuple[Ints, Ints]:
@@ -40,9 +61,10 @@ def _one_case(text: Bytes, start: Ints, end: Ints) -> tuple[Ints, Ints]:
         return start, end
     at = spread(start, end - start)
     first = np.cumsum(end - start) - (end - start)
-    small = np.add.reduceat((text[at] >= 0x61).astype(np.int64), first)
-    letters = np.add.reduceat((text[at] >= 0x41).astype(np.int64), first)
-    one = ((small == 0) | (small == letters)) & (letters > 0)
+    characters = text[at]
+    small = np.logical_or.reduceat(characters >= 0x61, first)
+    capital = np.logical_or.reduceat((characters >= 0x41) & (characters < 0x5B), first)
+    one = small != capital
     return start[one], end[one]
 
 
@@ -58,19 +80,49 @@ def _based(
     start, end = found
     if not len(start):
         return
-    group, wide = (4, 3) if bits == 6 else (8, 5)
+    group = 4 if bits == 6 else 8
+    # Each stretch is filled up to whole groups, by whatever stands behind it: groups with that are left out.
+    size = end - start
+    groups = -(-size // group)
+    at = np.minimum(spread(start, groups * group), len(text) - 1)
     table = alphabet if alphabet is not None else _SIX if bits == 6 else _FIVE
+    digits = np.append(table[text[at]], np.zeros(group - 1, np.uint8))
+    columns = _joined(digits, bits)
+    last = np.cumsum(groups) - 1
     for shift in range(group):
-        at = spread(start + shift, np.maximum(end - start - shift, 0) // group * group)
-        digits = table[text[at]].reshape(-1, group)
-        value = np.zeros(len(digits), np.uint64)
-        for column in range(group):
-            value = value << np.uint64(bits) | digits[:, column]
-        data = np.empty((len(digits), wide), np.uint8)
-        for column in range(wide):
-            data[:, column] = value >> np.uint64(8 * (wide - 1 - column)) & np.uint64(0xFF)
-        stood = at[::group] if places is None else places[at[::group]]
-        yield Reading(notation, data.reshape(-1), stood, wide)
+        data = np.empty((int(groups.sum()), len(columns)), np.uint8)
+        for number, column in enumerate(columns):
+            data[:, number] = column[shift::group]
+        missing = groups - (size - shift) // group  # at the end of each stretch, two at most
+        whole = np.ones(len(data), np.bool_)
+        whole[last[missing > 0]] = False
+        whole[last[missing > 1] - 1] = False
+        data = data[whole]
+        yield Reading(notation, data.reshape(-1), partial(_stood, at, places, shift, group, whole), len(columns))
+
+
+def _stood(at: Ints, places: Ints | None, shift: int, group: int, whole: Flags) -> Ints:
+    """Where each whole group of characters stood."""
+    first: Ints = at[shift::group]
+    first = first[whole[: len(first)]]
+    return first if places is None else places[first]
+
+
+def _joined(digits: Bytes, bits: int) -> list[Bytes]:
+    """Each byte of the group that begins at each digit."""
+    group = 4 if bits == 6 else 8
+    count = len(digits) - group + 1
+    columns = []
+    for first in range(0, bits * group, 8):
+        number, above = divmod(first, bits)
+        column = np.zeros(count, np.uint8)
+        left = 8 - bits + above  # by how many bits the digit is moved up
+        while left > -bits:
+            digit = digits[number : number + count]
+            column |= digit << np.uint8(left) if left >= 0 else digit >> np.uint8(-left)
+            number, left = number + 1, left - bits
+        columns.append(column)
+    return columns
 
 
 def _grouped(name: str, block: Text, start: Ints, end: Ints, bits: int) -> Iterator[Reading]:
@@ -79,11 +131,17 @@ def _grouped(name: str, block: Text, start: Ints, end: Ints, bits: int) -> Itera
     near = start[1:] - end[:-1] <= _APART
     same = near & (size[1:] == size[:-1]) & (size[1:] >= _SHORT_GROUP) & (size[1:] <= _LONG_GROUP)
     first, last = runs(same, 2)
-    between = end[last] - start[first] - (last - first + 1) * size[first]
-    digits = block.count(start[first], end[last], HEX) == between.astype(np.uint64)
+    long = (last - first + 1) * size[first] >= _LONG[bits]
+    first, last = first[long], last[long]
+    if not len(first):
+        return
     shorter = np.append(near & (size[1:] < size[:-1]), False)[last]
-    long = ((last - first + 1) * size[first] >= _LONG[bits]) & ~digits  # hexadecimal dumps are not meant
-    first, count = first[long], (last - first + 1 + shorter)[long]
+    count = last - first + 1
+    groups = spread(first, count)
+    characters = block.kinds[spread(start[groups], size[groups])]
+    length = count * size[first]
+    digits = np.bitwise_and.reduceat(characters, np.cumsum(length) - length) & HEX != 0
+    first, count = first[~digits], (count + shorter)[~digits]  # hexadecimal dumps are not meant
     if not len(first):
         return
     groups = spread(first, count)
@@ -93,40 +151,58 @@ def _grouped(name: str, block: Text, start: Ints, end: Ints, bits: int) -> Itera
     yield from _based(f"{name} in groups", block.raw[at], found, bits, places=at)
 
 
-def _over_lines(text: Bytes, of: Bytes) -> Iterator[Reading]:
-    """Lines of nothing but base64, read as one."""
-    start, end = runs(of & END_OF_LINE == 0, 4)
+def _over_lines(block: Text, first: Ints, behind: Ints) -> Iterator[Reading]:
+    """Lines of nothing but base64, read as one.
+
+    Args:
+        block: the text.
+        first, behind: of each stretch of base64's characters.
+    """
+    text = block.raw
+    start, end = np.append(0, block.ends + 1), np.append(block.ends, len(text))
+    long = end - start >= _LEAST_LINE
+    start, end = start[long], end[long]
+    if not len(start):
+        return
     body = end - (text[end - 1] == 0x3D)  # without the padding
     body -= (text[body - 1] == 0x3D) & (body > start)
-    other = np.append(np.flatnonzero(of & BASE64 == 0), len(text))
-    pure = other[np.searchsorted(other, start)] >= body
+    pure = _inside(start, body, first, behind)
     neighbours = np.zeros(len(start), np.bool_)
-    if len(start) > 1:
-        neighbours[1:] |= pure[:-1]
-        neighbours[:-1] |= pure[1:]
+    neighbours[1:] |= pure[:-1]
+    neighbours[:-1] |= pure[1:]
     pure &= neighbours
     at = spread(start[pure], (body - start)[pure])
-    joined = text[at]
-    if len(joined) >= _LONG[6]:
-        whole = np.array([0]), np.array([len(joined)])
-        yield from _based("base64 over lines", joined, whole, 6, places=at)
+    if len(at) >= _LONG[6]:
+        yield from _based("base64 over lines", text[at], (np.array([0]), np.array([len(at)])), 6, places=at)
 
 
-def _uuencoded(text: Bytes, of: Bytes) -> Iterator[Reading]:
+def _uuencoded(block: Text, before: Flags) -> Iterator[Reading]:
     """Lines of uuencode: a character for the number of bytes, and four for each three of them.
 
     Words may stand before it, and blanks at its end, which are zeros, may have been cut.
+
+    Args:
+        block: the text.
+        before: which of its characters may stand before it.
     """
-    line_start, line_end = runs(of & END_OF_LINE == 0, 4)
-    words = np.flatnonzero(_BEFORE[text]) + 1
-    of_word = np.searchsorted(line_start, words, "right") - 1
-    inside: Flags = (of_word >= 0) & (words < line_end[of_word]) if len(line_start) else np.zeros(len(words), np.bool_)
-    start = np.append(line_start, words[inside])
-    line = np.append(np.arange(len(line_start)), of_word[inside])
-    size = (text[start].astype(np.int64) - 0x20) & 0x3F
-    missing = 1 + (size + 2) // 3 * 4 - (line_end[line] - start)
-    fits = (size > 0) & (size <= 45) & (missing >= 0) & (missing <= 2)
-    fits &= (np.arange(len(start)) < len(line_start)) | (size >= _LEAST_UU)
+    text = block.raw
+    line_start, line_end = np.append(0, block.ends + 1), np.append(block.ends, len(text))
+    long = line_end - line_start >= _LEAST_LINE
+    line_start, line_end = line_start[long], line_end[long]
+    if not len(line_start):
+        return
+    words = np.flatnonzero(before[:-1]) + 1
+    words = words[_SIZES[text[words]] >= _LEAST_UU]
+    # Of each line those near enough to its end.
+    behind = np.searchsorted(words, line_end)
+    count = behind - np.searchsorted(words, np.maximum(line_start, line_end - _MOST_UU))
+    words = words[spread(behind - count, count)]
+    line = np.repeat(np.arange(len(line_start)), count)
+    start = np.concatenate((line_start, words))
+    line = np.concatenate((np.arange(len(line_start)), line))
+    need = _UU_NEEDS[text[start]].astype(np.int64)
+    missing = need - (line_end[line] - start)
+    fits = (need > 0) & (missing >= 0) & (missing <= 2)
     line, which = np.unique(line[fits], return_index=True)  # of one line the whole, or the first that fits
     start = start[fits][which]
     if len(start):
@@ -134,22 +210,27 @@ def _uuencoded(text: Bytes, of: Bytes) -> Iterator[Reading]:
         yield from _based("uuencode", text[at], (np.array([0]), np.array([len(at)])), 6, _UU, at)
 
 
-def _base85(text: Bytes, of: Bytes) -> Iterator[Reading]:
+def _base85(name: str, table: Bytes, text: Bytes, start: Ints, end: Ints) -> Iterator[Reading]:
     """Five characters are four bytes: Ascii85, and the alphabets of RFC 1924 (Python, git) and of ZeroMQ."""
-    for name, table in _EIGHTY_FIVE.items():
-        start, end = runs(table[text] < 85, _LONG_BASE85)
-        if len(start):
-            # Twenty characters without one that base64 lacks are no base85, but for one run in a thousand.
-            other = np.append(np.flatnonzero(of & BASE64 == 0), len(text))
-            some = other[np.searchsorted(other, start)] < end
-            start, end = start[some], end[some]
-        for shift in range(5) if len(start) else ():
-            at = spread(start + shift, (end - start - shift) // 5 * 5)
-            digits = table[text[at]].reshape(-1, 5)
-            value = np.zeros(len(digits), np.uint64)
-            for column in range(5):
-                value = value * np.uint64(85) + digits[:, column]
-            yield Reading(name, value.astype(np.uint32).astype(">u4").view(np.uint8), at[::5], 4)
+    if not len(start):
+        return
+    length = end - start
+    begin = np.cumsum(length) - length
+    digits = np.append(table[text[spread(start, length)]].astype(np.uint32), np.zeros(4, np.uint32))
+    value = digits[:-4].copy()
+    for column in range(1, 5):
+        value *= np.uint32(85)
+        value += digits[column : len(value) + column]
+    value = value.byteswap()
+    for shift in range(5):
+        groups = (length - shift) // 5
+        rank = np.arange(groups.sum()) - np.repeat(np.cumsum(groups) - groups, groups)
+        data = value[np.repeat(begin + shift, groups) + 5 * rank].view(np.uint8)
+        yield Reading(name, data, partial(_fives, start + shift, groups), 4)
+
+
+def _fives(start: Ints, groups: Ints) -> Ints:
+    return spread(start, groups * 5)[::5]
 
 
 def _alphabet(letters: bytes) -> Bytes:
@@ -159,8 +240,9 @@ def _alphabet(letters: bytes) -> Bytes:
 
 
 _UU: Bytes = (np.arange(256) - 0x20 & 0x3F).astype(np.uint8)
-_BEFORE: Flags = np.isin(np.arange(256), np.frombuffer(b" \t:>])|", np.uint8))
-"""What stands between a line's first words and the rest."""
+_SIZES = np.arange(256) - 0x20 & 0x3F
+_UU_NEEDS = np.where((_SIZES > 0) & (_SIZES <= 45), 1 + (_SIZES + 2) // 3 * 4, 0).astype(np.uint8)
+"""Characters of a line that begins with this one."""
 _LETTERS = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _EIGHTY_FIVE = {
     "Ascii85": _alphabet(bytes(range(0x21, 0x76))),
@@ -172,3 +254,10 @@ _FIVE_HEX = _alphabet(_LETTERS[:32])
 _SIX[[ord("-"), ord("_")]] = 62, 63
 _FIVE[ord("a") : ord("z") + 1] = np.arange(26)
 _FIVE_HEX[ord("a") : ord("v") + 1] = np.arange(10, 32)
+_BASE32HEX, _WORD_BEFORE = 8, 16
+_FURTHER = (
+    sum((table < 85).astype(np.uint8) << rank for rank, table in enumerate(_EIGHTY_FIVE.values()))
+    + (_FIVE_HEX < 32).astype(np.uint8) * np.uint8(_BASE32HEX)
+    + np.isin(np.arange(256), np.frombuffer(b" \t:>])|", np.uint8)).astype(np.uint8) * np.uint8(_WORD_BEFORE)
+).tobytes()
+"""For `bytes.translate`: the alphabets of base85, base32hex, and what stands between a line's words and the rest."""

@@ -3,63 +3,112 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from tfm_harness.verify.leaks.tokens import Flags, Ints, Tokens
+from tfm_harness.verify.leaks.tokens import Bytes, Flags, Ints, Tokens
 
-__all__ = ["all_but_first", "choices"]
+__all__ = ["Choice", "Choices"]
 
 _COLUMNS = 4
 """So many numbers from the beginning of each line are each looked at alone."""
 _ORDINALS = ("first", "second", "third", "fourth")
 
 
-def all_but_first(found: Tokens) -> tuple[str, Ints]:
-    """Without offsets and times that stand first."""
-    return ", without each line's first number", np.flatnonzero(found.column > 0)
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Some of the numbers.
+
+    Attributes:
+        words: which ones.
+        flag: all that have this bit in `Choices.bits`, in the order of the text; 0: all.
+        some: their indices, where they are read in another order.
+    """
+
+    words: str
+    flag: int
+    some: Ints | None = None
+
+    def flags(self, bits: Bytes) -> Flags:
+        """Which of some numbers it takes, by their bits."""
+        found: Flags = bits & np.uint8(self.flag) == self.flag
+        return found
+
+    def taken(self, bits: Bytes) -> Flags | Ints:
+        """Those that it takes of all numbers."""
+        return self.flags(bits) if self.some is None else self.some
 
 
-def choices(found: Tokens, *, dumps: bool = False) -> Iterator[tuple[str, Ints]]:
-    """Each choice that differs from those before: in words, and the numbers it takes, in their order.
+@dataclass(frozen=True)
+class Choices:
+    """Each choice that differs from those before.
 
     Columns are read line by line, lines of one kind together: what other lines say between them does not matter.
 
-    Args:
-        found: all numbers.
-        dumps: also the longest row of numbers of one width in each line.
+    Attributes:
+        bits: for each number the choices that take it in the order of the text.
+        choices: all of them.
     """
-    everything = np.arange(len(found))
-    if not len(found):
-        return
-    yield "", everything
-    seen: list[Ints] = [everything]
-    for words, some in _other(found, dumps=dumps):
-        if len(some) and not any(len(some) == len(before) and np.array_equal(some, before) for before in seen):
-            seen.append(some)
-            yield words, some
+
+    bits: Bytes
+    choices: tuple[Choice, ...]
+
+    @classmethod
+    def of(cls, found: Tokens, *, dumps: bool = False, columns: bool = True) -> Choices:
+        """Those of all numbers of a text.
+
+        Args:
+            found: the numbers.
+            dumps: also the longest row of numbers of one width in each line.
+            columns: also odd and even ones, single columns and the like; else without each line's first alone.
+        """
+        everything = np.ones(len(found), np.bool_)
+        seen: list[Flags] = [everything]
+        choices = [Choice("", 0)] if len(found) else []
+        for words, flags in _in_order(found, dumps=dumps) if columns else [_all_but_first(found)]:
+            if flags.any() and not any(np.array_equal(flags, before) for before in seen):
+                choices.append(Choice(words, 1 << len(seen) - 1))
+                seen.append(flags)
+        ordered: list[Ints] = []
+        for words, flags in _columns(found) if columns else ():
+            some = np.flatnonzero(flags)
+            kinds = found.kind[some]
+            if (kinds[1:] >= kinds[:-1]).all():
+                if any(np.array_equal(flags, before) for before in seen):
+                    continue
+            else:
+                some = some[np.argsort(kinds, kind="stable")]
+            if len(some) and not any(np.array_equal(some, before) for before in ordered):
+                ordered.append(some)
+                choices.append(Choice(words, 0, some))
+        bits = np.zeros(len(found), np.uint8)
+        for rank, flags in enumerate(seen[1:]):
+            bits |= flags.view(np.uint8) << np.uint8(rank)
+        return cls(bits, tuple(choices))
 
 
-def _other(found: Tokens, *, dumps: bool) -> Iterator[tuple[str, Ints]]:
-    def at(flags: Flags) -> Ints:
-        return np.flatnonzero(flags)
+def _all_but_first(found: Tokens) -> tuple[str, Flags]:
+    """Without offsets and times that stand first."""
+    return ", without each line's first number", ~found.first
 
-    first = found.column == 0
-    yield all_but_first(found)
-    yield ", each line's last number", at(found.last)
-    yield ", without each line's first two numbers", at(found.column > 1)
-    yield ", behind each line's last word", at(found.behind)
+
+def _in_order(found: Tokens, *, dumps: bool) -> Iterator[tuple[str, Flags]]:
+    first = found.first
+    yield _all_but_first(found)
+    yield ", each line's last number", found.last
+    yield ", without each line's first two numbers", found.column > 1
+    yield ", behind each line's last word", found.behind
     if dumps:
-        yield ", each line's numbers of one width", at(found.uniform)
-        yield ", each line's numbers of one width without its first", at(found.uniform & ~first)
-    for begin, words in enumerate(("odd", "even")):
-        yield f", each line's {words} numbers", at((found.column & 1 == begin) & ~(first & found.last))
+        yield ", each line's numbers of one width", found.uniform
+        yield ", each line's numbers of one width without its first", found.uniform & ~first
+    odd = found.column & 1 != 0
+    apart = ~(first & found.last)
+    yield ", each line's odd numbers", ~odd & apart
+    yield ", each line's even numbers", odd & apart
+
+
+def _columns(found: Tokens) -> Iterator[tuple[str, Flags]]:
     for column in range(_COLUMNS):
-        yield f", each line's {_ORDINALS[column]} number", _by_line(found, at(found.column == column))
-    yield ", each line's last number, by lines of one kind", _by_line(found, at(found.last))
-
-
-def _by_line(found: Tokens, some: Ints) -> Ints:
-    """Lines of one kind together."""
-    ordered: Ints = some[np.argsort(found.kind[some], kind="stable")]
-    return ordered
+        yield f", each line's {_ORDINALS[column]} number", found.column == column
+    yield ", each line's last number, by lines of one kind", found.last

@@ -1,14 +1,16 @@
-"""Many windows at once in a stream of bytes: a table of hashes finds candidates, and each is then compared whole.
+"""Many windows at once in streams of bytes: a table of hashes finds candidates, and each is then compared whole.
 
 What is compared first are the differences (exclusive or) of neighbouring bytes: they stay the same when all bytes are
 combined with one constant, so that inverted bytes, flipped signs and a simple disguise need no windows of their own.
+
+Of a stream only every fourth place is looked up: a window of eight bytes has seven differences, so four of them in a
+row begin at such a place wherever it stands. Each window is therefore in the table four times, once for each alignment.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -19,17 +21,19 @@ from tfm_harness.verify.leaks.tokens import Bytes, Ints
 __all__ = ["Index", "Window", "WordIndex", "likely"]
 
 _ANCHOR = 8
-"""Bytes by which a window is found: seven differences of neighbours."""
-_DIFFERENCES = np.uint64(0x00FF_FFFF_FFFF_FFFF)
-_CHUNK = 1 << 16
-"""Places looked at in one go: what fits into a CPU's cache."""
+"""Bytes that are compared before a window is compared whole: seven differences of neighbours."""
+_GRAM = 4
+"""Differences that are looked up, and the distance of the places where they are."""
+_CHUNK = 1 << 17
+"""Bytes looked at in one go: what fits into a CPU's cache."""
 _KNOWN: Final = {0x00: "", 0x80: "sign bits flipped", 0xFF: "inverted"}
 """Constants that bytes are often combined with: int8 shown as uint8 with another zero point is 0x80."""
 _DISGUISED = 12
 """Bytes that must be there where the constant is another one: 256 constants are to be told from chance."""
-_FACTOR = np.uint64(0x9E37_79B9_7F4A_7C15)  # Knuth's multiplicative hashing: 2**64 over the golden ratio
-_FACTOR_DIFFERENCES = _FACTOR << np.uint64(8)
-"""The same for the lower seven bytes alone."""
+_FACTOR, _SECOND_FACTOR = np.uint32(0x9E37_79B1), np.uint32(0x85EB_CA77)
+"""Knuth's multiplicative hashing: a prime next to 2**32 over the golden ratio, and another one."""
+_BITS, _SECOND_BITS = 16, 22
+"""At least and at most so many bits of a hash choose its place in the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,77 +66,105 @@ class Index:
 
     def __init__(self, windows: Sequence[Window]) -> None:
         self._windows = list(windows)
-        anchors = [_anchor(window.data[window.at : window.at + window.size]) for window in self._windows]
-        self._offsets = [offset for offset, _ in anchors]
-        keys = np.array([key for _, key in anchors], np.uint64)
-        self._order = np.argsort(keys, kind="stable")
-        self._keys = keys[self._order]
-        bits = min(24, max(16, (64 * len(keys)).bit_length()))
-        self._shift = np.uint64(64 - bits)
+        self._sizes = np.array([window.size for window in self._windows], np.int64)
+        self._anchors = np.zeros((len(self._windows), _ANCHOR - 1), np.uint8)
+        self._anchor_at = np.zeros(len(self._windows), np.int64)
+        keys, owners, offsets = [], [], []
+        for size in np.unique(self._sizes):
+            numbers = np.flatnonzero(self._sizes == size)
+            pieces = (self._windows[number] for number in numbers)
+            joined = b"".join(window.data[window.at : window.at + window.size] for window in pieces)
+            data = np.frombuffer(joined, np.uint8).reshape(-1, int(size))
+            steps = data[:, 1:] ^ data[:, :-1]
+            at, self._anchors[numbers] = _most_varied(steps, range(size - _ANCHOR + 1), _ANCHOR - 1)
+            self._anchor_at[numbers] = at
+            for alignment in range(_GRAM):
+                at, grams = _most_varied(steps, range(alignment, size - _GRAM, _GRAM), _GRAM)
+                keys.append(grams.view("<u4").reshape(-1))
+                owners.append(numbers)
+                offsets.append(at)
+        every = np.concatenate([*keys, np.zeros(0, np.uint32)]).astype(np.uint32)
+        order = np.argsort(every, kind="stable")
+        self._keys = every[order]
+        self._owner = np.concatenate([*owners, np.zeros(0, np.int64)])[order]
+        self._offset = np.concatenate([*offsets, np.zeros(0, np.int64)])[order]
+        bits = min(_SECOND_BITS, max(_BITS, (16 * len(every)).bit_length()))
+        self._shift, self._second_shift = np.uint32(32 - bits), np.uint32(32 - _SECOND_BITS)
         self._table = np.zeros(1 << bits, np.bool_)
-        self._table[(self._keys * _FACTOR_DIFFERENCES) >> self._shift] = True
+        self._table[self._keys * _FACTOR >> self._shift] = True
+        self._second = np.zeros(1 << _SECOND_BITS, np.bool_)
+        self._second[self._keys * _SECOND_FACTOR >> self._second_shift] = True
 
     def find(self, stream: Bytes) -> Iterator[tuple[Window, int, int]]:
         """The first place of each secret and form that is there: a window, where it begins, and the constant."""
-        found: set[tuple[int, str]] = set()
-        for places, numbers in self._candidates(stream):
-            here: list[tuple[int, int, Window]] = []
-            for number in np.unique(numbers):
-                window = self._windows[self._order[number]]
-                if (window.secret, window.form) in found:
+        for _, window, at, constant in self.find_all([stream]):
+            yield window, at, constant
+
+    def find_all(self, streams: Sequence[Bytes]) -> Iterator[tuple[int, Window, int, int]]:
+        """The same of several streams in one go: the number of the stream before."""
+        if not streams or not len(self._keys):
+            return
+        joined = streams[0] if len(streams) == 1 else np.concatenate(streams)
+        ends = np.cumsum([len(stream) for stream in streams])
+        found: set[tuple[int, int, str]] = set()
+        for some, of_windows in self._candidates(joined):
+            whole = some + self._sizes[of_windows] <= ends[np.searchsorted(ends, some, "right")]
+            begins, numbers = some[whole], of_windows[whole]
+            of = np.searchsorted(ends, begins, "right")
+            here: list[tuple[int, int, int, Window]] = []
+            for stream, number in np.unique(np.stack((of, numbers), axis=1), axis=0):
+                window = self._windows[number]
+                if (stream, window.secret, window.form) in found:
                     continue
-                hit = self._first(stream, places[numbers == number], int(self._order[number]))
+                places = begins[(of == stream) & (numbers == number)] - (ends[stream] - len(streams[stream]))
+                hit = _first(streams[stream], places, window)
                 if hit is not None:
-                    here.append((*hit, window))
-            for at, constant, window in sorted(here, key=lambda hit: hit[0]):
-                if (window.secret, window.form) not in found:
-                    found.add((window.secret, window.form))
-                    yield window, at, constant
+                    here.append((int(stream), *hit, window))
+            for stream, at, constant, window in sorted(here, key=lambda hit: hit[:2]):
+                if (stream, window.secret, window.form) not in found:
+                    found.add((stream, window.secret, window.form))
+                    yield stream, window, at, constant
 
     def _candidates(self, stream: Bytes) -> Iterator[tuple[Ints, Ints]]:
-        """Places whose seven differences are some window's, with the windows' numbers in the order of keys."""
-        count = len(stream) - _ANCHOR + 1
-        if count <= 0 or not len(self._keys):
-            return
-        data = np.zeros(len(stream), np.uint8)
-        np.bitwise_xor(stream[1:], stream[:-1], out=data[:-1])
-        values: npt.NDArray[np.uint64] = np.ndarray((count,), np.dtype("<u8"), data.data, strides=(1,))
-        for start in range(0, count, _CHUNK):
-            chunk = values[start : start + _CHUNK]
-            hashed = chunk * _FACTOR_DIFFERENCES
+        """Places whose seven differences are those of some window: where that begins, and its number."""
+        for start in range(0, len(stream) - _ANCHOR + 1, _CHUNK):
+            part = stream[start : start + _CHUNK + 1]
+            values = (part[1:] ^ part[:-1])[: (len(part) - 1) // _GRAM * _GRAM].view(np.dtype("<u4"))
+            hashed = values * _FACTOR
             hashed >>= self._shift
-            places = np.flatnonzero(self._table.take(hashed.view(np.int64), mode="clip"))
-            if not len(places):
+            places = np.flatnonzero(self._table.take(hashed, mode="clip"))
+            some = values[places]
+            likely = np.flatnonzero(self._second[some * _SECOND_FACTOR >> self._second_shift])
+            if not len(likely):
                 continue
-            some = chunk[places] & _DIFFERENCES
-            first = np.searchsorted(self._keys, some, "left")
-            there = self._keys[np.minimum(first, len(self._keys) - 1)] == some
-            if not there.any():
-                continue
-            places, first, some = places[there], first[there], some[there]
-            behind = np.searchsorted(self._keys, some, "right")
-            while len(places):
-                yield places + start, first
-                first = first + 1
+            places, some = places[likely], some[likely]
+            first, behind = np.searchsorted(self._keys, some, "left"), np.searchsorted(self._keys, some, "right")
+            while True:
                 here = first < behind
+                if not here.any():
+                    break
                 places, first, behind = places[here], first[here], behind[here]
+                begins, numbers = places * _GRAM + start - self._offset[first], self._owner[first]
+                inside = np.flatnonzero((begins >= 0) & (begins + self._sizes[numbers] <= len(stream)))
+                begins, numbers = begins[inside], numbers[inside]
+                shown = stream[(begins + self._anchor_at[numbers])[:, None] + np.arange(_ANCHOR)]
+                same = ((shown[:, 1:] ^ shown[:, :-1]) == self._anchors[numbers]).all(axis=1)
+                if same.any():
+                    yield begins[same], numbers[same]
+                first = first + 1
 
-    def _first(self, stream: Bytes, places: Ints, number: int) -> tuple[int, int] | None:
-        """The first of the places at which the whole window stands, and the constant that it is combined with."""
-        window = self._windows[number]
-        wanted = np.frombuffer(window.data, np.uint8, window.size, window.at)
-        begins = places - self._offsets[number]
-        begins = begins[(begins >= 0) & (begins + window.size <= len(stream))]
-        for start in range(0, len(begins), 4096):
-            part = begins[start : start + 4096]
-            combined = stream[part[:, None] + np.arange(window.size)] ^ wanted
-            for at in part[(combined == combined[:, :1]).all(axis=1)]:
-                constant = int(stream[at]) ^ int(wanted[0])
-                if constant in _KNOWN or (
-                    window.disguised and _extent(stream, int(at), window, constant) >= _DISGUISED
-                ):
-                    return int(at), constant
-        return None
+
+def _first(stream: Bytes, begins: Ints, window: Window) -> tuple[int, int] | None:
+    """The first of the places at which the whole window stands, and the constant that it is combined with."""
+    wanted = np.frombuffer(window.data, np.uint8, window.size, window.at)
+    for start in range(0, len(begins), 4096):
+        part = begins[start : start + 4096]
+        combined = stream[part[:, None] + np.arange(window.size)] ^ wanted
+        for at in part[(combined == combined[:, :1]).all(axis=1)]:
+            constant = int(stream[at]) ^ int(wanted[0])
+            if constant in _KNOWN or (window.disguised and _extent(stream, int(at), window, constant) >= _DISGUISED):
+                return int(at), constant
+    return None
 
 
 def likely(size: int) -> float:
@@ -151,12 +183,16 @@ def _extent(stream: Bytes, at: int, window: Window, constant: int) -> int:
     return int(np.argmin(np.append(same[before:], False))) + before - first
 
 
-def _anchor(data: bytes) -> tuple[int, int]:
-    """The eight bytes of a window with the most different differences: where they are, and the differences."""
-    steps = bytes(one ^ other for one, other in pairwise(data))
-    size = _ANCHOR - 1
-    best = max(range(len(steps) - size + 1), key=lambda at: (len(set(steps[at : at + size])), -at))
-    return best, int.from_bytes(steps[best : best + size], "little")
+def _most_varied(steps: Bytes, places: range, size: int) -> tuple[Ints, Bytes]:
+    """Of each row of differences the `size` that differ most among themselves: from which of the places, and they."""
+    best = np.zeros(len(steps), np.int64)
+    most = np.full(len(steps), -1)
+    for at in places:
+        ordered = np.sort(steps[:, at : at + size], axis=1)
+        different = (ordered[:, 1:] != ordered[:, :-1]).sum(axis=1)
+        better = different > most
+        best[better], most[better] = at, different[better]
+    return best, np.take_along_axis(steps, best[:, None] + np.arange(size), axis=1)
 
 
 class WordIndex:
@@ -170,7 +206,7 @@ class WordIndex:
 
     def find(self, values: npt.NDArray[np.uint32]) -> Iterator[tuple[int, int, int]]:
         """Where, which word, of which secret."""
-        some = np.flatnonzero(self._table[values & values.dtype.type(0xFFFF)])
+        some = np.flatnonzero(self._table.take(values & values.dtype.type(0xFFFF), mode="clip"))
         for at in some[np.isin(values[some], self._words)]:
             word = int(values[at])
             yield int(at), word, self._secret[word]

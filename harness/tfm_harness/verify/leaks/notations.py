@@ -41,14 +41,18 @@ def readings(text: bytes) -> Iterator[Reading]:
 
 def _all(text: bytes) -> Iterator[Reading]:
     block = Text(text)
-    bare = unmarked(text)  # of the same length
-    plain = block if bare is text else Text(bare)
-    found = plain.tokens(HEX)
-    yield from hex_readings(found)
+    unmarked_text = unmarked(text)  # of the same length
+    found = [block.tokens(HEX)]
+    if unmarked_text is not None:
+        plain, whole = unmarked_text
+        found = [*([] if whole else found), Text(plain).tokens(HEX)]
+    for some in found:
+        yield from hex_readings(some)
     yield from hex_run_together(block)
+    yield from decimal_readings(block.tokens(DECIMAL))
     numbers = bare_decimals(text)  # of the same length
-    for some in (block,) if numbers is text else (block, Text(numbers)):
-        yield from decimal_readings(some.tokens(DECIMAL))
+    if numbers is not None:
+        yield from decimal_readings(Text(numbers).tokens(DECIMAL))
     yield from decimals_run_together(block)
     octal = block.tokens(OCTAL)
     yield from octal_readings(octal)
@@ -57,5 +61,6 @@ def _all(text: bytes) -> Iterator[Reading]:
     yield from string_readings(text, octal)
     for name, data, places in written_out(text):
         yield Reading(name, np.frombuffer(data, np.uint8), places)
-    words = found.only((found.length == 8) | (found.prefixed & (found.length >= 5) & (found.length <= 8)))
-    yield Reading(WORDS, words.values(16).astype(">u4").view(np.uint8), words.start, 4)
+    for some in found:
+        words = some.only((some.length == 8) | (some.prefixed & (some.length >= 5) & (some.length <= 8)))
+        yield Reading(WORDS, words.values(16).astype(">u4").view(np.uint8), words.start, 4)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
-from tfm_harness.verify.leaks.columns import all_but_first, choices
+from tfm_harness.verify.leaks.chosen import LEAST, Column, Digits, joined
+from tfm_harness.verify.leaks.columns import Choices
 from tfm_harness.verify.leaks.reading import Reading
 from tfm_harness.verify.leaks.tokens import (
     DECIMAL,
@@ -32,6 +34,8 @@ __all__ = [
     "octal_readings",
 ]
 
+_B = 0xB
+"""As a hexadecimal digit it marks binary numbers."""
 _LONG_HEX = 16
 _LONG_BITS = 64
 _LONG_DECIMAL = 24
@@ -46,49 +50,58 @@ def hex_readings(found: Tokens) -> Iterator[Reading]:
     short = found.length <= 16
     worth = np.zeros(len(found), np.uint64)
     worth[short] = found.only(short).values(16)
-    for choice, some in choices(found, dumps=True):
-        length, start = found.length[some], found.start[some]
-        even = length % 2 == 0
-        yield _pairs(f"hexadecimal{choice}", found.text, start[even], length[even])
-        if not even.all():
-            yield from _nibbles(f"hexadecimal digits{choice}", found.text, start, length)
-        prefixed = found.prefixed[some]
-        signed = np.where(found.negative[some] & prefixed, np.uint64(0) - worth[some], worth[some])
-        for style, styled in (("", np.True_), (", those with 0x", prefixed)):
-            if style and not prefixed.any():
-                continue
-            for size in (1, 2, 4, 8):
-                # Without 0x a number is as wide as it is written; with it leading zeros may be missing.
-                fits = styled & (length <= 2 * size if style or size == 1 else length == 2 * size)
-                notation = f"hexadecimal numbers of {size} bytes{choice}{style}"
-                yield from _numbers(notation, start[fits], signed[fits], size)
+    signed = np.where(found.negative & found.prefixed, np.uint64(0) - worth, worth)
+    choices = Choices.of(found, dumps=True)
+    even = found.length % 2 == 0
+    pairs = Digits(found, choices, even, 2)
+    digits = None if even.all() else Digits(found, choices, np.ones(len(found), np.bool_), 1)
+    columns = []
+    for style, styled in (("", None), (", those with 0x", found.prefixed)):
+        for size in (1, 2, 4, 8) if styled is None or styled.any() else ():
+            # Without 0x a number is as wide as it is written; with it leading zeros may be missing.
+            fits = found.length == 2 * size if styled is None and size > 1 else found.length <= 2 * size
+            fits = fits if styled is None else fits & styled
+            columns.append((style, Column(found, choices, fits, signed, size)))
+    for choice in choices.choices:
+        yield from pairs.pairs(f"hexadecimal{choice.words}", choice)
+        if digits is not None and not even[choice.taken(choices.bits)].all():
+            yield from digits.nibbles(f"hexadecimal digits{choice.words}", choice)
+        for style, column in columns:
+            yield from column.readings(f"hexadecimal numbers of {column.size} bytes{choice.words}{style}", choice)
 
 
 def hex_run_together(block: Text) -> Iterator[Reading]:
     """Hexadecimal digits, whatever stands before and behind them."""
     start, end = runs(block.kinds & HEX != 0, _LONG_HEX)
-    for shift in (0, 1):
-        yield _pairs("hexadecimal, run together", block.raw, start + shift, (end - start - shift) // 2 * 2)
+    for shift in (0, 1) if len(start) else ():
+        first, length = start + shift, (end - start - shift) // 2 * 2
+        data = joined(digits_of(block.raw, first, length))
+        yield Reading("hexadecimal, run together", data, partial(_every_second, first, length))
+
+
+def _every_second(start: Ints, length: Ints) -> Ints:
+    return spread(start, length)[::2]
 
 
 def decimal_readings(found: Tokens) -> Iterator[Reading]:
     """Decimal numbers, with and without signs."""
-    found = found.only(found.length <= _MOST_DIGITS)
-    value = found.values(10)
+    fitting = found.length <= _MOST_DIGITS
+    value = np.zeros(len(found), np.uint64)
+    value[fitting] = found.only(fitting).values(10)
     # 20 digits may be more than 2**64 - 1; the carry shows in what all but the last digit are worth.
     long = np.flatnonzero(found.length == _MOST_DIGITS)
     if len(long):
         head = found.take(long)
         most = replace(head, length=head.length - 1).values(10)
-        fitting = np.ones(len(found), np.bool_)
         fitting[long] = (most < 1844674407370955161) | ((most == 1844674407370955161) & (value[long] % 10 <= 5))
-        found, value = found.only(fitting), value[fitting]
     shown = np.where(found.negative, np.uint64(0) - value, value)
-    fits = {size: _fits(value, found.negative, size) for size in (1, 2, 4, 8)}
-    for choice, some in choices(found):
-        for size in (1, 2, 4, 8):
-            here = some[fits[size][some]]
-            yield from _numbers(f"decimal numbers of {size} bytes{choice}", found.start[here], shown[here], size)
+    choices = Choices.of(found)
+    columns = [
+        Column(found, choices, fitting & _fits(value, found.negative, size), shown, size) for size in (1, 2, 4, 8)
+    ]
+    for choice in choices.choices:
+        for column in columns:
+            yield from column.readings(f"decimal numbers of {column.size} bytes{choice.words}", choice)
 
 
 def _fits(worth: Numbers, negative: Flags, size: int) -> Flags:
@@ -125,44 +138,64 @@ def decimals_run_together(block: Text) -> Iterator[Reading]:
 
 def octal_readings(found: Tokens) -> Iterator[Reading]:
     """Octal numbers with their leading zeros."""
-    for choice, some in (("", np.arange(len(found))), all_but_first(found)):
-        for size, digits in ((1, (3, 4)), (2, (6, 7)), (4, (11, 12))):
-            numbers = found.take(some[np.isin(found.length[some], digits)])
-            values = numbers.values(8)
-            fits = values >> np.uint64(8 * size) == 0
-            yield from _numbers(f"octal numbers of {size} bytes{choice}", numbers.start[fits], values[fits], size)
+    choices = Choices.of(found, columns=False)
+    for size, digits in ((1, (3, 4)), (2, (6, 7)), (4, (11, 12))):
+        some = np.flatnonzero((found.length == digits[0]) | (found.length == digits[1]))
+        if len(some) * size < LEAST:
+            continue
+        values, fits = np.zeros(len(found), np.uint64), np.zeros(len(found), np.bool_)
+        values[some] = found.take(some).values(8)
+        fits[some] = values[some] >> np.uint64(8 * size) == 0
+        column = Column(found, choices, fits, values, size)
+        for choice in choices.choices:
+            yield from column.readings(f"octal numbers of {size} bytes{choice.words}", choice)
 
 
-def binary_readings(block: Text, found: Tokens) -> Iterator[Reading]:
+def binary_readings(block: Text, found: Sequence[Tokens]) -> Iterator[Reading]:
     """Numbers of binary digits, those with 0b too, in groups of any size, and run together.
 
     Args:
         block: the text.
         found: its hexadecimal numbers.
     """
-    text = found.text
-    start, length = found.start, found.length
-    marked = (length > 2) & (text[start] == 0x30) & (text[np.minimum(start + 1, len(text) - 1)] == 0x62)
-    marked_behind = (length % 4 == 1) & (length > 1) & (text[start + length - 1] | 0x20 == 0x62)
-    start, length = start + 2 * marked, length - 2 * marked - marked_behind
-    some = np.flatnonzero(((length >= 4) | (length == 1)) & (text[start] | 1 == 0x31) & ~found.prefixed)
-    start, length = start[some], length[some]
-    at = spread(start, length)
-    other = np.append(0, np.cumsum(text[at] | 1 != 0x31))
-    ends = np.cumsum(length)
-    binary = other[ends] == other[ends - length]
-    start, length = start[binary], length[binary]
+    for some in found:
+        yield from _binary_numbers(some)
+    start, end = runs(block.raw | 1 == 0x31, _LONG_BITS)
+    if len(start):
+        at = spread(start, end - start)
+        ends = np.cumsum(end - start)
+        yield from _bits("binary digits, run together", block.raw, at, ends - (end - start), ends)
+
+
+def _binary_numbers(found: Tokens) -> Iterator[Reading]:
+    start, length = _binary(found)
+    text = found.block.raw
     eight = start[length == 8]
     if len(eight):
         digits = text[eight[:, None] + np.arange(8)] - 0x30
         yield Reading("binary digits", np.packbits(digits, axis=1).reshape(-1), eight)
     for groups in (start[length > 1], length[length > 1]), (start[length == 1], length[length == 1]):
-        whole = spread(*groups)
-        if len(whole) >= _LONG_BITS:
+        if groups[1].sum() >= _LONG_BITS:
+            whole = spread(*groups)
             yield from _bits("binary digits in groups", text, whole, np.array([0]), np.array([len(whole)]))
-    start, end = runs(block.raw | 1 == 0x31, _LONG_BITS)
-    if len(start):
-        yield from _bits("binary digits, run together", block.raw, np.arange(len(block.raw)), start, end)
+
+
+def _binary(found: Tokens) -> tuple[Ints, Ints]:
+    """Start and length of the numbers of binary digits: 1010, 0b1010 and 1010b."""
+    text = found.block.raw
+    some = np.flatnonzero(~found.prefixed & (found.most <= _B) & (text[found.start] | 1 == 0x31))
+    start, length, most = found.start[some], found.length[some], found.most[some]
+    marked = np.flatnonzero((most == _B) & (length > 2))
+    if len(marked):
+        before = (text[start[marked]] == 0x30) & (text[start[marked] + 1] == 0x62)
+        last = text[start[marked] + length[marked] - 1] | 0x20
+        behind = (length[marked] % 4 == 1) & (last == 0x62)
+        start[marked] += 2 * before
+        length[marked] -= 2 * before + behind
+        rest = digits_of(text, start[marked], length[marked])
+        most[marked] = np.maximum.reduceat(rest, np.cumsum(length[marked]) - length[marked])
+    binary = (most <= 1) & ((length >= 4) | (length == 1))
+    return start[binary], length[binary]
 
 
 def _bits(notation: str, text: Bytes, at: Ints, start: Ints, end: Ints) -> Iterator[Reading]:
@@ -170,29 +203,3 @@ def _bits(notation: str, text: Bytes, at: Ints, start: Ints, end: Ints) -> Itera
     for shift in range(8):
         some = at[spread(start + shift, (end - start - shift) // 8 * 8)]
         yield Reading(notation, np.packbits(text[some] & 1), some[::8])
-
-
-def _numbers(notation: str, places: Ints, values: Numbers, size: int) -> Iterator[Reading]:
-    if len(values) * size < 8:
-        return
-    for order in (">", "<")[: 1 if size == 1 else 2]:
-        yield Reading(notation, values.astype(f"{order}u{size}").view(np.uint8), places, size)
-
-
-def _pairs(notation: str, text: Bytes, start: Ints, length: Ints) -> Reading:
-    digits, at = digits_of(text, start, length)
-    return Reading(notation, _joined(digits), at[::2])
-
-
-def _joined(digits: Bytes) -> Bytes:
-    """Two digits are a byte."""
-    joined: Bytes = (digits[::2] << 4 | digits[1::2]).astype(np.uint8)
-    return joined
-
-
-def _nibbles(notation: str, text: Bytes, start: Ints, length: Ints) -> Iterator[Reading]:
-    """All digits in a row, however they are grouped."""
-    digits, at = digits_of(text, start, length)
-    for shift in (0, 1):
-        some = digits[shift : shift + (len(digits) - shift) // 2 * 2]
-        yield Reading(notation, _joined(some), at[shift::2])

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
 
 from tfm_harness.verify.leaks.tokens import Bytes, Ints
 
 __all__ = ["Reading"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reading:
     """One reading of a text.
 
     Attributes:
         notation: in words.
         data: the bytes it means.
-        places: where in the text each `width` bytes of them stood.
+        places: where in the text each `width` bytes of them stood, or what finds that out: only hits are asked for it.
     """
 
     notation: str
     data: Bytes
-    places: Ints
+    places: Ints | Callable[[], Ints]
     width: int = 1
 
     def place(self, at: int) -> int:
         """Where in the text byte `at` of the stream came from."""
-        return int(self.places[min(at // self.width, len(self.places) - 1)])
+        return int(self.places_of(np.array([at]))[0])
+
+    def places_of(self, at: Ints) -> Ints:
+        """The same of several bytes."""
+        if callable(self.places):
+            self.places = self.places()
+        found: Ints = self.places[np.minimum(at // self.width, len(self.places) - 1)]
+        return found

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from functools import partial
+from itertools import chain, pairwise
 
 import numpy as np
 
+from tfm_harness.verify.leaks.block import Block
 from tfm_harness.verify.leaks.matching import Index, Window, WordIndex, likely
 from tfm_harness.verify.leaks.notations import WORDS, Reading, readings
 from tfm_harness.verify.leaks.secrets import WORD, Secret, telling, windows
-from tfm_harness.verify.leaks.tokens import Bytes, runs, spread
-from tfm_harness.verify.leaks.wrappings import inflated, printable, without_colours
+from tfm_harness.verify.leaks.tokens import Bytes
+from tfm_harness.verify.leaks.unwrapped import LEAST, Content, Printable, Unwrapped, places_of
+from tfm_harness.verify.leaks.wrappings import inflated
 
 __all__ = ["READINGS", "Leak", "Scanner"]
 
 _NEAR = 2048
 """Single words of a secret count together when they stand within so many characters."""
-_PRINTABLE = 11
 _BLOCK = 1 << 20
+_SLICE = 8 << 20
 _OVERLAP = 1 << 15
 """A secret that is spread over more of a text than this may be missed at the border of two blocks."""
 _ALONE = re.compile(rb"(?<![0-9A-Za-z.])(?:0[xX])?([0-9A-Fa-f]{7,8})(?![0-9A-Za-z])")
 _ALONE_DECIMAL = re.compile(rb"(?<![0-9A-Za-z.])(-?[0-9]{8,10})(?![0-9A-Za-z])")
+_BATCH = 4 << 20
+"""Bytes of readings that are searched in one go."""
 _STRIDES = (2, 4, 8)
 _WRAPPED = (
     "base64", "base32", "hexadecimal, run together", "hexadecimal, without", "hexadecimal, each line's last",
@@ -100,22 +105,38 @@ class Scanner:
         return list(leaks.values())
 
     def _everything(self, data: bytes, *, text: bool) -> Iterator[Leak]:
-        array = np.frombuffer(data, np.uint8)
+        array, inner = np.frombuffer(data, np.uint8), Unwrapped()
         yield from self._raw(array, memory=not text)
-        yield from self._blocks(data) if text else self._text_in(array)
-        for place, content in inflated(data):
-            yield from self._inside(content, "compressed", place)
+        if text:
+            yield from self._blocks(data, inner, int)
+        else:
+            yield from self._text_in(array, inner, int)
+        for place, content in inflated(array):
+            inner.add_inflated(content, place, ", compressed")
+            if inner.full:
+                yield from self._within(inner)
+        yield from self._within(inner)
         if not text:
             for first in range(_WIDE):
-                for leak in self._text_in(np.ascontiguousarray(array[first::_WIDE])):
-                    yield replace(leak, at=first + leak.at * _WIDE, notation=f"{leak.notation}, in UTF-16")
+                wide = np.ascontiguousarray(array[first::_WIDE])
+                some = chain(self._text_in(wide, inner, partial(_in_wide, first)), self._within(inner))
+                yield from (replace(leak, notation=f"{leak.notation}, in UTF-16") for leak in some)
 
-    def _inside(self, data: bytes, wrapping: str, place: int) -> Iterator[Leak]:
-        """What stands in something that was unwrapped, which began at `place`."""
-        array = np.frombuffer(data, np.uint8)
-        for found in (self._raw(array, memory=False), self._text_in(array, unwrap=False)):
-            for leak in found:
-                yield replace(leak, at=place, notation=f"{leak.notation}, {wrapping}")
+    def _within(self, inner: Unwrapped) -> Iterator[Leak]:
+        """What stands in what was unwrapped, which is then forgotten."""
+        found: dict[tuple[str, str], tuple[Leak, Content, int]] = {}
+        for number, window, at, constant in self._index.find_all([content.data for content in inner.streams]):
+            content = inner.streams[number]
+            leak = self._leak(window, constant, "raw", content.data, at, at)
+            found.setdefault((leak.secret, leak.notation + content.words), (leak, content, at))
+        text, origin = inner.text()
+        for leak in self._blocks(text, None, int):
+            content, at = origin(leak.at)
+            found.setdefault((leak.secret, leak.notation + content.words), (leak, content, at))
+        places = places_of([(content, at) for _, content, at in found.values()], readings)
+        for ((_, notation), (leak, _, _)), place in zip(found.items(), places, strict=True):
+            yield replace(leak, notation=notation, at=place)
+        inner.clear()
 
     def chance(self, size: int) -> float:
         """An upper bound of how many leaks are found by chance in `size` bytes: far below one, or a hit means little.
@@ -156,11 +177,14 @@ class Scanner:
             yield self._leak(window, constant, "raw", data, at, at)
         if not memory:
             return
-        for stride in _STRIDES:
-            for first in range(stride):
-                stream = np.ascontiguousarray(data[first::stride])
-                for window, at, constant in self._index.find(stream):
-                    yield self._leak(window, constant, f"raw, one byte in {stride}", stream, at, first + at * stride)
+        for start in range(0, len(data), _SLICE):
+            part = data[start : start + _SLICE + _OVERLAP]
+            for stride in _STRIDES:
+                for first in range(stride):
+                    stream = np.ascontiguousarray(part[first::stride])
+                    for window, at, constant in self._index.find(stream):
+                        place = start + first + at * stride
+                        yield self._leak(window, constant, f"raw, one byte in {stride}", stream, at, place)
         for shift in range(WORD):
             some = data[shift : shift + (len(data) - shift) // WORD * WORD].view(np.dtype("<u4"))
             yield from self._near(
@@ -170,43 +194,48 @@ class Scanner:
 
     # --- text ------------------------------------------------------------------------------------
 
-    def _text_in(self, memory: Bytes, *, unwrap: bool = True) -> Iterator[Leak]:
+    def _text_in(self, memory: Bytes, inner: Unwrapped, place: Callable[[int], int]) -> Iterator[Leak]:
         """What is printable in memory, read as one text of several lines."""
-        start, end = runs(printable(memory), _PRINTABLE)
-        if not len(start):
-            return
-        at = spread(start, end - start + 1)  # and the character behind it, to become the end of a line
-        joined = memory[np.minimum(at, len(memory) - 1)].copy()
-        joined[np.cumsum(end - start + 1) - 1] = 0x0A
-        for leak in self._blocks(joined.tobytes(), unwrap=unwrap):
-            yield replace(leak, at=int(at[leak.at]))
+        shown = Printable.of(memory)
+        yield from self._blocks(shown.text, inner, lambda at: place(shown.place(at)))
 
-    def _blocks(self, text: bytes, *, unwrap: bool = True) -> Iterator[Leak]:
-        for start in range(0, max(len(text), 1), _BLOCK):
-            before = max(0, start - _OVERLAP)
-            block, places = without_colours(text[before : start + _BLOCK])
-            for leak in self._text(block, unwrap=unwrap):
-                yield replace(leak, at=before + (leak.at if places is None else int(places[leak.at])))
+    def _blocks(self, text: bytes, inner: Unwrapped | None, place: Callable[[int], int]) -> Iterator[Leak]:
+        """A text block by block.
 
-    def _text(self, text: bytes, *, unwrap: bool) -> Iterator[Leak]:
-        if len(text) < _PRINTABLE:
+        Args:
+            text: the text.
+            inner: gets what stands inside of its readings; None: they are not looked into.
+            place: from an offset in the text to one in what is searched.
+        """
+        for start in range(0, len(text), _BLOCK):
+            block = Block(text, max(0, start - _OVERLAP), start + _BLOCK, place)
+            yield from self._text(block, inner)
+            if inner is not None and inner.full:
+                yield from self._within(inner)
+
+    def _text(self, block: Block, inner: Unwrapped | None) -> Iterator[Leak]:
+        text = block.text()
+        if len(text) < LEAST:
             return
-        for reading in readings(text):
+        batch: list[Reading] = []
+        for number, reading in enumerate(readings(text)):
             if reading.notation == WORDS:
                 found = self._words.find(reading.data.view(">u4").astype(np.uint32))
-                yield from self._near(((int(reading.places[at]), word, secret) for at, word, secret in found), WORDS)
+                here = ((block.place(reading.place(at * WORD)), word, secret) for at, word, secret in found)
+                yield from self._near(here, WORDS)
                 continue
-            for window, at, constant in self._index.find(reading.data):
-                yield self._leak(window, constant, reading.notation, reading.data, at, reading.place(at))
-            if unwrap and reading.notation.startswith(_WRAPPED):
-                yield from self._unwrapped(reading)
+            batch.append(reading)
+            if inner is not None and reading.notation.startswith(_WRAPPED):
+                inner.add(reading, block, number)
+            if sum(len(some.data) for some in batch) >= _BATCH:
+                yield from self._in_readings(batch, block)
+                batch.clear()
+        yield from self._in_readings(batch, block)
 
-    def _unwrapped(self, reading: Reading) -> Iterator[Leak]:
-        """A text, or compressed bytes, inside of what was printed."""
-        for leak in self._text_in(reading.data, unwrap=False):
-            yield replace(leak, at=reading.place(leak.at), notation=f"{leak.notation}, in {reading.notation}")
-        for place, content in inflated(reading.data.tobytes()):
-            yield from self._inside(content, f"compressed, in {reading.notation}", reading.place(place))
+    def _in_readings(self, batch: list[Reading], block: Block) -> Iterator[Leak]:
+        for number, window, at, constant in self._index.find_all([reading.data for reading in batch]):
+            reading = batch[number]
+            yield self._leak(window, constant, reading.notation, reading.data, at, block.place(reading.place(at)))
 
     def _near(self, hits: Iterable[tuple[int, int, int]], notation: str) -> Iterator[Leak]:
         """Two different words of a secret near each other, whatever stands between them."""
@@ -231,6 +260,10 @@ class Scanner:
             length=length,
             part=window.at,
         )
+
+
+def _in_wide(first: int, at: int) -> int:
+    return first + at * _WIDE
 
 
 def _varied(window: bytes, distinct: float) -> bool:

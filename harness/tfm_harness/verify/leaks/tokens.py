@@ -35,17 +35,19 @@ def _table() -> Bytes:
 
 
 _KINDS = _table()
+_KIND_OF = _KINDS.tobytes()
+_LETTER, _HEX = 1, 2
+_CLASS_OF = np.where(_KINDS & HEX, _HEX, np.where(_KINDS & ALNUM, _LETTER, 0)).astype(np.uint8).tobytes()
+"""For `bytes.translate`: nothing of these, a letter that is no hexadecimal digit, a hexadecimal digit."""
 _SHAPE: Bytes = np.where(
     (_KINDS & ALNUM != 0) & (_KINDS & HEX == 0), (np.arange(256) & 0x1F) + ((np.arange(256) & 0x20) ^ 0x20), 0
 ).astype(np.uint8)
 """A number below 64 for each letter that is no hexadecimal digit."""
+_SUFFIXES = 3
+"""Letters that may follow a number."""
+_AROUND = 4
 _SHAPED = 10
 """Letters of a line that tell its kind."""
-_FIELD = {HEX: np.uint64(0), DECIMAL: np.uint64(16), OCTAL: np.uint64(32)}
-_COUNTED = sum(
-    ((_KINDS & kind == 0).astype(np.uint64) << _FIELD[kind] for kind in (HEX, DECIMAL, OCTAL)),
-    (_KINDS & END_OF_LINE != 0).astype(np.uint64) << np.uint64(48),
-)
 _DIGITS = np.zeros(256, np.uint8)
 for _value, _character in enumerate(b"0123456789abcdef"):
     _DIGITS[[_character, bytes([_character]).upper()[0]]] = _value
@@ -53,14 +55,15 @@ for _value, _character in enumerate(b"0123456789abcdef"):
 
 def runs(flags: Flags, least: int = 1) -> tuple[Ints, Ints]:
     """Start and end of each stretch of at least `least` true flags."""
+    done = 1
+    while done < least:  # where so many stand in a row
+        more = min(done, least - done)
+        flags = flags[: max(len(flags) - more, 0)] & flags[more:]
+        done += more
     padded = np.zeros(len(flags) + 2, np.bool_)
     padded[1:-1] = flags
     edges = np.flatnonzero(padded[1:] != padded[:-1])
-    start, end = edges[::2], edges[1::2]
-    if least > 1:
-        long = end - start >= least
-        start, end = start[long], end[long]
-    return start, end
+    return edges[::2], edges[1::2] + (least - 1)
 
 
 def spread(start: Ints, length: Ints) -> Ints:
@@ -71,38 +74,32 @@ def spread(start: Ints, length: Ints) -> Ints:
     return found
 
 
-def digits_of(text: Bytes, start: Ints, length: Ints) -> tuple[Bytes, Ints]:
-    """The values of all hexadecimal digits of these stretches, and where each stood."""
-    at = spread(start, length)
-    found: Bytes = _DIGITS[text[at]]
-    return found, at
+def digits_of(text: Bytes, start: Ints, length: Ints) -> Bytes:
+    """The values of all hexadecimal digits of these stretches."""
+    found: Bytes = _DIGITS[text[spread(start, length)]]
+    return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tokens:
     """Numbers of one base, in the order of the text.
 
     Attributes:
+        block: the text they stand in.
         start, length: of the digits, without prefix and suffix.
         prefixed: written with 0x.
         negative: a minus stands before it.
-        column: which one of its line, among numbers of this base, from 0.
-        last: of its line.
-        behind: no letter that is no hexadecimal digit follows in its line.
-        kind: of its line: equal for lines with the same letters beside hexadecimal ones.
-        uniform: one of the longest row of numbers of one width in its line: the columns of a dump.
+        line: number of its line.
+        most: its largest digit.
     """
 
-    text: Bytes
+    block: Text
     start: Ints
     length: Ints
     prefixed: Flags
     negative: Flags
-    column: Ints
-    last: Flags
-    behind: Flags
-    kind: Numbers
-    uniform: Flags
+    line: Ints
+    most: Bytes
 
     def __len__(self) -> int:
         return len(self.start)
@@ -114,29 +111,69 @@ class Tokens:
     def take(self, some: Ints) -> Tokens:
         """These, in this order."""
         return Tokens(
-            self.text,
+            self.block,
             self.start[some],
             self.length[some],
             self.prefixed[some],
             self.negative[some],
-            self.column[some],
-            self.last[some],
-            self.behind[some],
-            self.kind[some],
-            self.uniform[some],
+            self.line[some],
+            self.most[some],
         )
 
     def values(self, base: int) -> Numbers:
         """What they are worth, modulo 2**64. At most 20 digits each."""
         found = np.zeros(len(self), np.uint64)
-        for length in np.unique(self.length):
+        for length in np.flatnonzero(np.bincount(self.length)):
             chosen = np.flatnonzero(self.length == length)
-            digits = _DIGITS[self.text[self.start[chosen][:, None] + np.arange(length)]]
+            start = self.start[chosen]
             value = np.zeros(len(chosen), np.uint64)
             for column in range(int(length)):
-                value = value * np.uint64(base) + digits[:, column]
+                value *= np.uint64(base)
+                value += _DIGITS[self.block.raw[start + column]]
             found[chosen] = value
         return found
+
+    @cached_property
+    def first(self) -> Flags:
+        """Which is the first of its line."""
+        found = np.ones(len(self), np.bool_)
+        np.not_equal(self.line[1:], self.line[:-1], out=found[1:])
+        return found
+
+    @cached_property
+    def last(self) -> Flags:
+        """Which is the last of its line."""
+        return np.append(self.first[1:], True)[: len(self)]
+
+    @cached_property
+    def column(self) -> Ints:
+        """Which one of its line it is, from 0."""
+        begins = np.flatnonzero(self.first)
+        return np.arange(len(self)) - np.repeat(begins, np.diff(np.append(begins, len(self))))
+
+    @cached_property
+    def behind(self) -> Flags:
+        """Behind which no letter that is no hexadecimal digit follows in its line."""
+        return self.start > self.block.last_letter[self.line]
+
+    @cached_property
+    def kind(self) -> Numbers:
+        """Of its line: equal for lines with the same letters beside hexadecimal ones."""
+        return self.block.line_kinds[self.line]
+
+    @cached_property
+    def uniform(self) -> Flags:
+        """Which belong to the longest row of neighbours of one width in their line: the columns of a dump."""
+        if not len(self):
+            return np.zeros(0, np.bool_)
+        begins = self.first.copy()
+        begins[1:] |= self.length[1:] != self.length[:-1]
+        at = np.flatnonzero(begins)
+        counts = np.diff(np.append(at, len(self)))
+        of_line = np.flatnonzero(self.first[at])
+        most = np.maximum.reduceat(counts, of_line)
+        longest = np.repeat(most, np.diff(np.append(of_line, len(at))))
+        return np.repeat((counts == longest) & (counts > 1), counts)  # one alone is no row
 
 
 class Text:
@@ -145,85 +182,112 @@ class Text:
     Attributes:
         raw: the characters.
         kinds: for each the kinds it belongs to, as bits.
+        ends: where its lines end.
     """
 
     def __init__(self, text: bytes) -> None:
         self.raw: Bytes = np.frombuffer(text, np.uint8)
-        self.kinds: Bytes = _KINDS[self.raw]
-        self._start, self._end = runs((self.kinds & ALNUM) != 0)
-        # How many characters are of none of these kinds, and ends of lines: four counters of 16 bits, counted up in
-        # one go. Only differences over less than 65,536 characters, and between neighbours, are ever looked at.
-        self._count = np.zeros(len(self.raw) + 1, np.uint64)
-        np.cumsum(_COUNTED[self.raw], out=self._count[1:])
-        before = self.raw[np.maximum(self._start - 1, 0)]
-        further = self.kinds[np.maximum(self._start - 2, 0)]
-        self._negative = (before == 0x2D) & (self._start > 0) & ((further & ALNUM == 0) | (self._start < 2))
-        self._ends = np.flatnonzero(self.kinds & END_OF_LINE)
-        self._line: Ints = np.searchsorted(self._ends, self._start)
+        self.kinds: Bytes = np.frombuffer(text.translate(_KIND_OF), np.uint8)
+        self.ends = np.flatnonzero(self.kinds & END_OF_LINE != 0)
+        self._classes: Bytes = np.frombuffer(text.translate(_CLASS_OF), np.uint8)
 
     @cached_property
-    def _line_words(self) -> tuple[Numbers, Ints]:
-        """For each line a hash of its first letters that are no hexadecimal digits, and where the last one stands."""
-        letters = np.flatnonzero(_SHAPE[self.raw])
-        line = np.searchsorted(self._ends, letters)
-        begins = np.flatnonzero(np.append(True, line[1:] != line[:-1])) if len(line) else line
-        rank = np.arange(len(line)) - np.repeat(begins, np.diff(np.append(begins, len(line))))
-        some = rank < _SHAPED
-        found = np.zeros(len(self._ends) + 1, np.uint64)
-        # What is added up differs for each place, so that the order counts.
-        part = _SHAPE[self.raw[letters[some]]].astype(np.uint64) << (np.uint64(6) * rank[some].astype(np.uint64))
-        np.add.at(found, line[some], part)
-        last = np.full(len(found), -1)
-        last[line] = letters  # of several the last one stays
-        return found, last
+    def _letters(self) -> Ints:
+        """Where letters stand that are no hexadecimal digits."""
+        return np.flatnonzero(self._classes == _LETTER)
 
-    def count(self, start: Ints, end: Ints, kind: int) -> Numbers:
-        """How many characters of each stretch are not of this kind. Shorter stretches than 65,536 only."""
-        found: Numbers = (self._count[end] - self._count[start]) >> _FIELD[kind] & np.uint64(0xFFFF)
+    @cached_property
+    def _letters_before(self) -> Ints:
+        """How many of them stand before the end of each line."""
+        return np.searchsorted(self._letters, np.append(self.ends, len(self.raw)))
+
+    @cached_property
+    def last_letter(self) -> Ints:
+        """For each line where the last of them stands, or -1."""
+        before = self._letters_before
+        last: Ints = np.append(-1, self._letters)[before]
+        last[1:][before[1:] == before[:-1]] = -1
+        return last
+
+    @cached_property
+    def line_kinds(self) -> Numbers:
+        """For each line a hash of its first letters that are no hexadecimal digits."""
+        letters, behind = self._letters, self._letters_before
+        at = np.append(0, behind[:-1])
+        found = np.zeros(len(behind), np.uint64)
+        if not len(letters):
+            return found
+        for rank in range(_SHAPED):  # shifted by its rank, so that the order counts
+            shape = _SHAPE[self.raw[letters.take(at, mode="clip")]].astype(np.uint64)
+            shape[at >= behind] = 0
+            found += shape << np.uint64(6 * rank)
+            at += 1
         return found
+
+    @cached_property
+    def numbers(self) -> Tokens:
+        """All hexadecimal numbers that no letter or further digit touches, decimal and octal ones among them."""
+        raw = self.raw
+        first, end = runs(self._classes == _HEX)
+        around = np.zeros(len(raw) + 2 * _AROUND, np.uint8)  # so that it can be asked beyond both ends
+        around[_AROUND : len(raw) + _AROUND] = self._classes
+        at = around[_AROUND:]
+        before, behind = around[first + (_AROUND - 1)], at[end]
+        # Nothing before or 0x, nothing behind or a suffix.
+        prefixed = before == _LETTER
+        some = np.flatnonzero(prefixed)
+        some = some[(raw[first[some] - 1] | 0x20 == 0x78) & (around[first[some] + (_AROUND - 3)] == 0)]
+        some = some[(first[some] >= 2) & (raw[first[some] - 2] == 0x30)]
+        prefixed[:] = False
+        prefixed[some] = True
+        suffix = np.zeros(len(first), np.int64)
+        some = np.flatnonzero((behind == _LETTER) & ((before == 0) | prefixed))
+        if len(some):
+            place = end[some]
+            letters = [
+                (self.kinds.take(place + n, mode="clip") & SUFFIX != 0) & (at[place + n] != 0) for n in range(_SUFFIXES)
+            ]
+            for count in range(1, _SUFFIXES + 1):
+                fits = (at[place + count] == 0) & np.logical_and.reduce(letters[:count])
+                suffix[some[fits]] = count
+        chosen = np.flatnonzero(((before == 0) | prefixed) & ((behind == 0) | (suffix > 0)))
+        first, end, prefixed, suffix = first[chosen], end[chosen], prefixed[chosen], suffix[chosen]
+        word = first - 2 * prefixed
+        some = np.flatnonzero(suffix)
+        if len(some):
+            first[some] += self._assembler(first[some], end[some], end[some] + suffix[some])
+        negative = np.zeros(len(first), np.bool_)
+        if len(first):
+            minus = np.flatnonzero((raw[word - 1] == 0x2D) & (word > 0))
+            negative[minus] = around[word[minus] + (_AROUND - 2)] == 0
+        length: Ints = end - first
+        digits = digits_of(raw, first, length)
+        most = np.maximum.reduceat(digits, np.cumsum(length) - length) if len(length) else digits
+        counts = np.diff(np.concatenate(([0], np.searchsorted(first, self.ends), [len(first)])))
+        line = np.repeat(np.arange(len(counts)), counts)
+        return Tokens(self, first, length, prefixed, negative, line, most)
+
+    def _assembler(self, first: Ints, end: Ints, behind: Ints) -> Ints:
+        """1 for each number such as an assembler's 0C9h: the zero says that it is a number, and is none of its digits.
+
+        A zero alone is one: 0h.
+
+        Args:
+            first, end: of the digits.
+            behind: where the suffix ends.
+        """
+        zeros = np.zeros(len(first), np.int64)
+        for place in range(_SUFFIXES):
+            last = behind - 1 - place
+            begin = first + zeros
+            even = ((last + 1 - begin) % 2 == 0) & (end - begin > 1)
+            zeros += (
+                (last >= end) & (self.raw[last] | 0x20 == 0x68) & (self.raw[np.minimum(begin, end - 1)] == 0x30) & even
+            )
+        return zeros
 
     def tokens(self, kind: int) -> Tokens:
         """All numbers of a kind (`HEX`, `DECIMAL`, `OCTAL`) that no letter or further digit touches."""
-        start, end = self._start, self._end
-        some = np.flatnonzero((self.kinds[start] & kind != 0) & (end - start < 0xFFFF))
-        start, end, line, negative = start[some], end[some], self._line[some], self._negative[some]
-        prefixed = np.zeros(len(start), np.bool_)
         if kind == HEX:
-            second = self.raw[np.minimum(start + 1, len(self.raw) - 1)] | 0x20
-            prefixed = (end - start > 2) & (self.raw[start] == 0x30) & (second == 0x78)
-            start = start + 2 * prefixed
-        for _ in range(3):
-            more = (end - start > 1) & (self.kinds[end - 1] & SUFFIX != 0)
-            if not more.any():
-                break
-            # An assembler's 0C9h: the zero says that it is a number.
-            start = start + (
-                more & (self.raw[end - 1] | 0x20 == 0x68) & (self.raw[start] == 0x30) & ((end - start) % 2 == 0)
-            )
-            end = end - more
-        good = np.flatnonzero(self.count(start, end, kind) == 0)
-        start, length, line = start[good], (end - start)[good], line[good]
-        new = np.ones(len(start) + 1, np.bool_)
-        new[1:-1] = line[1:] != line[:-1]
-        uniform = _uniform(length, new[:-1])
-        begins = np.flatnonzero(new[:-1])
-        column = np.arange(len(start)) - np.repeat(begins, np.diff(np.append(begins, len(start))))
-        kinds, words = self._line_words
-        behind = start > words[line]
-        return Tokens(
-            self.raw, start, length, prefixed[good], negative[good], column, new[1:], behind, kinds[line], uniform
-        )  # fmt: skip
-
-
-def _uniform(length: Ints, first: Flags) -> Flags:
-    """Which belong to the longest row of neighbours of one width in their line; one alone is no row."""
-    if not len(length):
-        return np.zeros(0, np.bool_)
-    begins = first.copy()
-    begins[1:] |= length[1:] != length[:-1]
-    at = np.flatnonzero(begins)
-    counts = np.diff(np.append(at, len(length)))
-    of_line = np.flatnonzero(first[at])
-    most = np.maximum.reduceat(counts, of_line)
-    longest = np.repeat(most, np.diff(np.append(of_line, len(at))))
-    return np.repeat((counts == longest) & (counts > 1), counts)
+            return self.numbers
+        return self.numbers.only(~self.numbers.prefixed & (self.numbers.most < (10 if kind == DECIMAL else 8)))

@@ -7,14 +7,14 @@ import html
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from typing import Final
 
 import numpy as np
 
 from tfm_harness.verify.leaks.tokens import Bytes, Flags, Ints
 
-__all__ = ["bare_decimals", "inflated", "printable", "unmarked", "without_colours", "written_out"]
+__all__ = ["bare_decimals", "colours", "inflated", "printable", "unmarked", "written_out"]
 
 _COLOUR: Final = re.compile(  # ECMA-48 (sections 5.4, 8.3.89) and, of terminals before it, the choice of characters
     rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b\n]{0,256}(?:\x07|\x1b\\)|[ -/]+[0-~]|[0-Z\\^-~])"
@@ -27,13 +27,19 @@ _ROUND_ROW: Final = re.compile(rb"(?:[0-9]\.0+[^0-9]{1,4}[0-9]{0,2}){4}")
 _SHOWN: Final = re.compile(rb" '(?:\\[0-7]{1,3}|\\.|[^\\\n])'")
 """The character that GDB shows behind a byte: ``-55 '\\311'``."""
 
-_STREAM: Final = re.compile(rb"\x1f\x8b\x08|\x78[\x01\x5e\x9c\xda]")  # gzip (RFC 1952) and zlib (RFC 1950)
+_LEVEL: Final[Flags] = np.isin(np.arange(256), [0x01, 0x5E, 0x9C, 0xDA])
+"""The second byte of zlib's streams (RFC 1950); those of gzip begin with 1f 8b 08 (RFC 1952)."""
+_CHUNK: Final = 1 << 18
 _LARGEST: Final = 4 << 20  # bytes of one compressed stream that are looked at
 _LEAST: Final = 8
 _STEP: Final = 16
 _MOST_STREAMS: Final = 4096
 _MOST: Final = 32 << 20  # bytes of all streams of one text: it may be made to burst
 
+_DIGIT: Final[Flags] = (np.arange(256) >= 0x30) & (np.arange(256) < 0x3A)
+_IN_ROW, _ROW = 4, 256
+
+Spans = list[tuple[int, int]]
 Written = Callable[[bytes], bytes]
 
 
@@ -67,15 +73,54 @@ def _latin(found: bytes) -> bytes:
     return bytes([(found[0] & 3) << 6 | found[1] & 0x3F])
 
 
-_ESCAPES: Final[tuple[tuple[str, bytes, re.Pattern[bytes], Written], ...]] = (
-    ("percent encoding", b"%", re.compile(rb"%(?:25)*([0-9A-Fa-f]{2})"), lambda found: bytes([int(found, 16)])),
-    ("quoted-printable", b"=", re.compile(rb"=([0-9A-Fa-f]{2}|[ \t]*\r?\n)"), _quoted),
-    ("a string with \\u", b"\\u", re.compile(rb"\\{1,8}(u00[0-9A-Fa-f]{2})|\\([bfnrt\"\\/])"), _json),
-    ("markup", b"&#", re.compile(rb"&(#x?[0-9A-Fa-f]{1,4}|amp|lt|gt|quot);"), _markup),
-    ("characters of cat -v", b"M-", re.compile(rb"(M-\^[?-_]|M-[ -~]|\^[?-_])"), _visible),
-    ("Latin-1 as UTF-8", b"\xc2", re.compile(rb"([\xc2\xc3][\x80-\xbf])"), _latin),
+def _any_of(characters: bytes) -> Flags:
+    return np.isin(np.arange(256), np.frombuffer(characters, np.uint8))
+
+
+_HEX_DIGIT: Final = _any_of(b"0123456789abcdefABCDEF")
+_ESCAPES: Final[tuple[tuple[str, bytes, Flags, re.Pattern[bytes], Written], ...]] = (
+    (
+        "percent encoding",
+        b"%",
+        _HEX_DIGIT,
+        re.compile(rb"%(?:25)*([0-9A-Fa-f]{2})"),
+        lambda found: bytes([int(found, 16)]),
+    ),
+    (
+        "quoted-printable",
+        b"=",
+        _HEX_DIGIT | _any_of(b" \t\r\n"),
+        re.compile(rb"=([0-9A-Fa-f]{2}|[ \t]*\r?\n)"),
+        _quoted,
+    ),
+    (
+        "a string with \\u",
+        b"\\",
+        _any_of(b'\\ubfnrt"/'),
+        re.compile(rb"\\{1,8}(u00[0-9A-Fa-f]{2})|\\([bfnrt\"\\/])"),
+        _json,
+    ),
+    ("markup", b"&", _any_of(b"#alqg"), re.compile(rb"&(#x?[0-9A-Fa-f]{1,4}|amp|lt|gt|quot);"), _markup),
+    (
+        "characters of cat -v",
+        b"M^",
+        _any_of(bytes(range(0x3F, 0x60)) + b"-"),
+        re.compile(rb"(M-\^[?-_]|M-[ -~]|\^[?-_])"),
+        _visible,
+    ),
+    (
+        "Latin-1 as UTF-8",
+        b"\xc2\xc3",
+        _any_of(bytes(range(0x80, 0xC0))),
+        re.compile(rb"([\xc2\xc3][\x80-\xbf])"),
+        _latin,
+    ),
 )
-"""Name, what a text must hold for it, what is replaced, and by what."""
+"""Name, its first characters, which second ones may follow, what is replaced, and by what."""
+_CROWD: Final = 64
+"""So near to each other stand the first and the last of three."""
+_REACH: Final = 4096
+"""Characters around such three that are read."""
 
 
 @cache
@@ -84,63 +129,127 @@ def _dense(pattern: re.Pattern[bytes]) -> re.Pattern[bytes]:
     return re.compile(rb"[^\n]{0,6}".join([b"(?:" + pattern.pattern + b")"] * 3))  # groups are not asked for
 
 
-def without_colours(text: bytes) -> tuple[bytes, Ints | None]:
-    """A text without a terminal's control sequences, and where each of its characters stood; None: it had none."""
-    if b"\x1b" not in text:
-        return text, None
-    kept = np.ones(len(text), np.bool_)
-    for found in _COLOUR.finditer(text):
-        kept[found.start() : found.end()] = False
-    places = np.flatnonzero(kept)
-    return np.frombuffer(text, np.uint8)[places].tobytes(), places
+def colours(text: bytes) -> list[tuple[int, int]]:
+    """Start and end of each of a terminal's control sequences in a text."""
+    return [found.span() for found in _COLOUR.finditer(text)] if b"\x1b" in text else []
 
 
-def unmarked(text: bytes) -> bytes:
-    """A text of the same length with blanks for what marks hexadecimal digits in strings and markup."""
+def unmarked(text: bytes) -> tuple[bytes, bool] | None:
+    """A text of the same length with blanks for what marks hexadecimal digits in strings and markup.
+
+    Returns:
+        The text, and whether it is all of it; else only what stands near such marks is left. None: there are none.
+    """
+    raw = np.frombuffer(text, np.uint8)
+    places = []
+    for prefix, size in _PREFIXES:
+        if prefix[:1] in text:  # a rare character, which is found much quicker than two
+            found = _starts(raw, prefix)
+            found = found[found + size < len(raw)]
+            places.append(found[_HEX_DIGIT[raw[found + size]]])
+    if not places:
+        return None
+    spans = _crowded(np.sort(np.concatenate(places)), 2, _REACH // 2, len(text))
+    if not spans:
+        return None
     for prefix, size in _PREFIXES:
         if prefix in text:
             text = text.replace(prefix, b" " * size)
-    return text
+    return _only(text, spans)
 
 
-def bare_decimals(text: bytes) -> bytes:
-    """A text of the same length with blanks for what is no number of its own.
+def bare_decimals(text: bytes) -> bytes | None:
+    """A text of the same length with blanks for what is no number of its own; None: there is nothing of the kind.
 
-    The decimals of numbers such as 12.0, where several stand in a row, and the characters that debuggers show.
+    The decimals of numbers such as 12.0, where several stand in a row, and the characters that debuggers show. Only
+    what stands near them is left.
     """
-    if b".0" in text and _ROUND_ROW.search(text):
-        text = _ROUND.sub(lambda found: b" " * len(found[0]), text)
+    raw, found = np.frombuffer(text, np.uint8), text
+    places = [np.zeros(0, np.int64)]
+    if b".0" in text:
+        at = _starts(raw, b".0")
+        if any(_ROUND_ROW.search(text, *span) for span in _crowded(at, _IN_ROW, _ROW, len(text))):
+            found = _ROUND.sub(lambda found: b" " * len(found[0]), found)
+            places.append(at)
     if b" '" in text:
-        text = _SHOWN.sub(_blank_behind_a_digit, text)
-    return text
+        at = _starts(raw, b" '")
+        at = at[(at > 0) & _DIGIT[raw[at - 1]]]
+        if len(at):
+            found = _SHOWN.sub(_blank_behind_a_digit, found)
+            places.append(at)
+    spans = _crowded(np.sort(np.concatenate(places)), 2, _REACH, len(text))
+    return _only(found, spans)[0] if spans and found != text else None
 
 
-def written_out(text: bytes) -> Iterator[tuple[str, bytes, Ints]]:
-    """A text with each kind of escaped characters as bytes: the kind, the bytes, and where each stood."""
-    for name, holds, pattern, written in _ESCAPES:
-        if holds not in text or not _dense(pattern).search(text):
+def written_out(text: bytes) -> Iterator[tuple[str, bytes, Callable[[], Ints]]]:
+    """A text with each kind of escaped characters as bytes: the kind, the bytes, and what finds where each stood."""
+    raw = np.frombuffer(text, np.uint8)
+    for name, firsts, second, pattern, written in _ESCAPES:
+        if all(firsts[at : at + 1] not in text for at in range(len(firsts))):
             continue
-        data, places, at = bytearray(), [], 0
-        for found in pattern.finditer(text):
-            data += text[at : found.start()]
-            places.append(np.arange(at, found.start()))
-            value = written(found[found.lastindex or 0])
-            data += value
-            places.append(np.full(len(value), found.start()))
-            at = found.end()
-        if at:
-            data += text[at:]
-            places.append(np.arange(at, len(text)))
-            yield name, bytes(data), np.concatenate(places)
+        flags = raw[:-1] == firsts[0]
+        for other in firsts[1:]:
+            flags |= raw[:-1] == other
+        at = np.flatnonzero(flags)
+        at = at[second[raw[at + 1]]]
+        spans = _crowded(at, 3, _CROWD, len(text))
+        spans = [(start, end) for start, end in spans if _dense(pattern).search(text, start, end)]
+        if spans:
+            pieces = [pattern.sub(partial(_replaced, written), text[start:end]) for start, end in spans]
+            yield name, b"".join(pieces), partial(_places, text, spans, pattern, written)
 
 
-def inflated(data: bytes) -> Iterator[tuple[int, bytes]]:
+def _replaced(written: Written, found: re.Match[bytes]) -> bytes:
+    return written(found[found.lastindex or 0])
+
+
+def _places(text: bytes, spans: Spans, pattern: re.Pattern[bytes], written: Written) -> Ints:
+    """Where each byte of what is written out stood."""
+    places = []
+    for start, end in spans:
+        at = start
+        for found in pattern.finditer(text[start:end]):
+            begin = start + found.start()
+            places += [np.arange(at, begin), np.full(len(_replaced(written, found)), begin)]
+            at = start + found.end()
+        places.append(np.arange(at, end))
+    return np.concatenate(places)
+
+
+def _starts(raw: Bytes, two: bytes) -> Ints:
+    """Where these two characters stand (of a longer mark the first two, which is enough to find its neighbourhood)."""
+    return np.flatnonzero((raw[:-1] == two[0]) & (raw[1:] == two[1]))
+
+
+def _crowded(at: Ints, count: int, near: int, size: int) -> Spans:
+    """Stretches of a text around places of which `count` stand within `near` characters."""
+    crowd = np.flatnonzero(at[count - 1 :] - at[: len(at) - count + 1] <= near) if len(at) >= count else at[:0]
+    if not len(crowd):
+        return []
+    start = np.maximum(at[crowd] - _REACH, 0)
+    end = np.minimum(at[crowd + count - 1] + _REACH, size)
+    new = np.append(True, start[1:] > end[:-1])
+    return list(zip(start[new].tolist(), end[np.append(new[1:], True)].tolist(), strict=True))
+
+
+def _only(text: bytes, spans: Spans) -> tuple[bytes, bool]:
+    """A text with blanks for all but these stretches, unless they are most of it: whether it is all of it."""
+    if sum(end - start for start, end in spans) > len(text) // 2:
+        return text, True
+    pieces, at = [], 0
+    for start, end in spans:
+        pieces += [b" " * (start - at), text[start:end]]
+        at = end
+    return b"".join([*pieces, b" " * (len(text) - at)]), False
+
+
+def inflated(data: Bytes) -> Iterator[tuple[int, bytes]]:
     """What is compressed by gzip or zlib: where each stream begins, and its content, as far as it is whole."""
-    whole = 0
-    for number, found in enumerate(_STREAM.finditer(data)):
+    whole, view = 0, memoryview(np.ascontiguousarray(data).data)
+    for number, start in enumerate(_streams(data)):
         if number >= _MOST_STREAMS or whole >= _MOST:
             return
-        packed = data[found.start() : found.start() + _LARGEST]
+        packed = view[start : start + _LARGEST]
         stream, content = zlib.decompressobj(31 if packed[0] == 0x1F else 15), bytearray()
         with contextlib.suppress(zlib.error):  # damaged, or cut: what came before counts
             for at in range(0, len(packed), _STEP):
@@ -149,10 +258,21 @@ def inflated(data: bytes) -> Iterator[tuple[int, bytes]]:
                     break
         whole += len(content)
         if len(content) >= _LEAST:
-            yield found.start(), bytes(content)
+            yield start, bytes(content)
+
+
+def _streams(data: Bytes) -> Iterator[int]:
+    """Where a stream may begin."""
+    for start in range(0, len(data) - 2, _CHUNK):
+        part = data[start : start + _CHUNK + 2]
+        first, second = part[:-2], part[1:-1]
+        zlib_like = np.flatnonzero(first == 0x78)
+        gzip_like = np.flatnonzero((first == 0x1F) & (second == 0x8B) & (part[2:] == 0x08))
+        found = np.append(zlib_like[_LEVEL[second[zlib_like]]], gzip_like)
+        yield from (np.sort(found) + start).tolist()
 
 
 def printable(data: Bytes) -> Flags:
     """Which bytes are characters that stand in a text."""
-    shown: Flags = (data >= 0x20) & (data < 0x7F) | (data == 9) | (data == 10) | (data == 13)
+    shown: Flags = (data - np.uint8(0x20) < 0x5F) | (data == 9) | (data == 10) | (data == 13)
     return shown

@@ -1,0 +1,150 @@
+"""What stood inside of something else: collected from many places, so that it is searched in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tfm_harness.verify.leaks.block import Block
+from tfm_harness.verify.leaks.reading import Reading
+from tfm_harness.verify.leaks.tokens import Bytes, Ints, runs
+from tfm_harness.verify.leaks.wrappings import inflated, printable
+
+__all__ = ["LEAST", "Content", "Printable", "Unwrapped", "places_of"]
+
+Readings = Callable[[bytes], Iterable[Reading]]
+
+LEAST = 11
+"""Characters that eight bytes need in any notation."""
+_CHUNK = 1 << 18
+_MOST = 1 << 20
+"""Bytes that are collected before they are searched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Printable:
+    """The stretches of printable characters in bytes, as one text of several lines.
+
+    Attributes:
+        text: the lines, each with its end.
+        start: of each stretch in the bytes.
+        line: where its line begins in the text.
+    """
+
+    text: bytes
+    start: Ints
+    line: Ints
+
+    @classmethod
+    def of(cls, data: Bytes) -> Printable:
+        """Those of at least eleven characters."""
+        starts, ends = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for at in range(0, len(data) - LEAST + 1, _CHUNK):
+            start, end = runs(printable(data[at : at + _CHUNK + LEAST - 1]), LEAST)
+            starts.append(start + at)
+            ends.append(end + at)
+        start, end = np.concatenate(starts), np.concatenate(ends)
+        if len(start):  # parts of one that goes over several chunks
+            apart = np.append(True, start[1:] >= end[:-1])
+            start, end = start[apart], end[np.append(apart[1:], True)]
+        size = end - start + 1
+        pieces = [data[first:behind].tobytes() for first, behind in zip(start.tolist(), end.tolist(), strict=True)]
+        return cls(b"\n".join([*pieces, b""]), start, np.cumsum(size) - size)
+
+    def place(self, at: int) -> int:
+        """Where in the bytes a character of the text stood."""
+        number = int(np.searchsorted(self.line, at, "right")) - 1
+        return int(self.start[number] + at - self.line[number])
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Bytes that were found inside of something.
+
+    Attributes:
+        data: the bytes.
+        shown: the text in them.
+        words: how they were wrapped.
+        block, number: the text and which of its readings they come from; None: what is searched itself.
+        begin: where they begin there, when they have no places of their own.
+    """
+
+    data: Bytes
+    shown: Printable
+    words: str
+    block: Block | None = None
+    number: int = 0
+    begin: int | None = None
+
+
+@dataclass(slots=True)
+class Unwrapped:
+    """What was found inside of wrappings. All texts are searched as one, and all streams in one go.
+
+    Attributes:
+        streams: those whose bytes are to be searched too.
+    """
+
+    streams: list[Content] = field(default_factory=list)
+    _texts: list[Content] = field(default_factory=list)
+    _size: int = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether it should be searched before more is added."""
+        return self._size >= _MOST
+
+    def add(self, reading: Reading, block: Block, number: int) -> None:
+        """The text in a reading of a text, and what is compressed in it."""
+        shown = Printable.of(reading.data)
+        if shown.text:
+            self._text(Content(_NOTHING, shown, f", in {reading.notation}", block, number))
+        for at, content in inflated(reading.data):
+            self.add_inflated(content, at, f", compressed, in {reading.notation}", block, number)
+
+    def add_inflated(self, content: bytes, at: int, words: str, block: Block | None = None, number: int = 0) -> None:
+        """What was compressed, as bytes and as text."""
+        data = np.frombuffer(content, np.uint8)
+        found = Content(data, Printable.of(data), words, block, number, at)
+        self.streams.append(found)
+        self._size += len(data)
+        if found.shown.text:
+            self._text(found)
+
+    def _text(self, content: Content) -> None:
+        self._texts.append(content)
+        self._size += len(content.shown.text)
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        self.streams, self._texts, self._size = [], [], 0
+
+    def text(self) -> tuple[bytes, Callable[[int], tuple[Content, int]]]:
+        """All texts as one, and what tells of an offset in it which content it is, and the offset there."""
+        texts = self._texts
+        begins = np.cumsum([0] + [len(content.shown.text) for content in texts])
+
+        def origin(at: int) -> tuple[Content, int]:
+            content = texts[number := int(np.searchsorted(begins, at, "right")) - 1]
+            return content, content.shown.place(at - int(begins[number]))
+
+        return b"".join(content.shown.text for content in texts), origin
+
+
+def places_of(found: list[tuple[Content, int]], readings: Readings) -> list[int]:
+    """Where in what is searched these offsets of contents are. No reading is kept: each block is read once more."""
+    places = [at if content.begin is None else content.begin for content, at in found]
+    wanted: dict[Block, dict[int, list[int]]] = {}
+    for hit, (content, _) in enumerate(found):
+        if content.block is not None:
+            wanted.setdefault(content.block, {}).setdefault(content.number, []).append(hit)
+    for block, numbers in wanted.items():
+        for number, reading in enumerate(readings(block.text())):
+            for hit in numbers.get(number, ()):
+                places[hit] = block.place(reading.place(places[hit]))
+    return places
+
+
+_NOTHING: Bytes = np.zeros(0, np.uint8)
