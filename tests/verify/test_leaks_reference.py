@@ -25,11 +25,14 @@ LINES = (
     b"a b c ",
 )
 
+IN_PARTS = {"half of it in hex", "two words of eight", "Intel hex records", "S-records"}
+"""Notations of which 24 bytes never stand together."""
+
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Borders of blocks, slices and chunks everywhere."""
-    monkeypatch.setattr(scanner_module, "_BLOCK", 1 << 13)
+    monkeypatch.setattr(scanner_module, "_BLOCK", 1 << 12)
     monkeypatch.setattr(scanner_module, "_OVERLAP", 1 << 11)
     monkeypatch.setattr(scanner_module, "_SLICE", 1 << 12)
     monkeypatch.setattr(scanner_module, "_BATCH", 1 << 12)
@@ -60,6 +63,22 @@ def test_exactly_what_a_search_for_each_secret_finds_is_found(seed: int, text: b
     for name in expected:
         begin, end = places[name] - 8, places[name] + len(written[name[:-2]](secrets[name]))
         assert any(begin <= leak.at <= end for leak in found if leak.secret == name), name
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("notation", sorted(set(NOTATIONS) - IN_PARTS))
+def test_what_lies_over_a_border_is_found_as_one(notation: str) -> None:
+    """24 bytes have to be found together: halves on both sides are not enough."""
+    rng = random.Random(notation)
+    secret = canaries._canary(rng)
+    scanner = Scanner([Secret(name="key", data=secret, window=24, step=1)])
+    shown = NOTATIONS[notation](secret)
+    filler = b"[SPE] boot of this board, it is up since power on\n" * 400
+    for border in (1 << 12, 2 << 12):
+        for before in (rng.randrange(len(shown)), len(shown) // 2):
+            start = border - before
+            text = filler[: start - 1] + b"\n" + shown + b"\n" + filler[:5000]
+            assert any(start - 8 <= leak.at <= start + len(shown) for leak in scanner.scan(text)), before
 
 
 def plain(stream: bytes, windows: list[Window]) -> set[tuple[int, str]]:
@@ -167,16 +186,16 @@ def streams(text: bytes, notation: str) -> list[Bytes]:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_base64_and_base32_are_read_from_each_character(seed: int) -> None:
-    """What the standard library decodes from a character on stands in one of the streams, of each of several pieces."""
+    """Each stream is what the standard library decodes of several pieces from one character of each on."""
     rng = random.Random(seed)
     for notation, alphabet, group in (("base64", b"AZaz09+/", 4), ("base32", b"ABCXYZ234567", 8)):
         pieces = [bytes(rng.choices(alphabet, k=rng.randrange(13, 60))) + b"A" for _ in range(rng.randrange(1, 5))]
-        found = [stream.tobytes() for stream in streams(b" . ".join(pieces), notation)]
         decode = base64.b64decode if group == 4 else base64.b32decode
-        for piece in pieces:
-            for shift in range(group):
-                whole = piece[shift : shift + (len(piece) - shift) // group * group]
-                assert any(decode(whole) in stream for stream in found), (piece, shift)
+        found = streams(b" . ".join(pieces), notation)
+        assert len(found) == group
+        for shift, stream in enumerate(found):
+            whole = [piece[shift : shift + (len(piece) - shift) // group * group] for piece in pieces]
+            assert stream.tobytes() == b"".join(map(decode, whole)), pieces
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from tfm_harness.verify.leaks.columns import Choice, Choices
 from tfm_harness.verify.leaks.reading import Reading
@@ -23,7 +24,7 @@ class _Some:
         self._flags, self._every = flags, bool(flags.all())
         some = slice(None) if self._every else np.flatnonzero(flags)
         self._start, self._length, self._bits = found.start[some], found.length[some], choices.bits[some]
-        self._rank: Ints | None = None
+        self._rank: npt.NDArray[np.int32] | None = None
         self._seen: list[Flags | Ints] = []
 
     def _in_order(self, some: Ints) -> Ints:
@@ -31,8 +32,8 @@ class _Some:
         if self._every:
             return some
         if self._rank is None:
-            self._rank = np.cumsum(self._flags) - 1
-        found: Ints = self._rank[some[self._flags[some]]]
+            self._rank = np.cumsum(self._flags, dtype=np.int32)
+        found: Ints = self._rank[some[self._flags[some]]].astype(np.int64) - 1
         return found
 
     def _chosen(self, choice: Choice) -> Flags | Ints | None:

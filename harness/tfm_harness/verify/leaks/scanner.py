@@ -218,6 +218,7 @@ class Scanner:
         if len(text) < LEAST:
             return
         batch: list[Reading] = []
+        size = 0
         for number, reading in enumerate(readings(text)):
             if reading.notation == WORDS:
                 found = self._words.find(reading.data.view(">u4").astype(np.uint32))
@@ -227,9 +228,10 @@ class Scanner:
             batch.append(reading)
             if inner is not None and reading.notation.startswith(_WRAPPED):
                 inner.add(reading, block, number)
-            if sum(len(some.data) for some in batch) >= _BATCH:
+            size += len(reading.data)
+            if size >= _BATCH:
                 yield from self._in_readings(batch, block)
-                batch.clear()
+                batch, size = [], 0
         yield from self._in_readings(batch, block)
 
     def _in_readings(self, batch: list[Reading], block: Block) -> Iterator[Leak]:

@@ -117,6 +117,8 @@ _ESCAPES: Final[tuple[tuple[str, bytes, Flags, re.Pattern[bytes], Written], ...]
     ),
 )
 """Name, its first characters, which second ones may follow, what is replaced, and by what."""
+_HOLDS: Final = {"a string with \\u": b"\\u", "markup": b"&#", "characters of cat -v": b"M-"}
+"""What stands there too where a text is written so."""
 _CROWD: Final = 64
 """So near to each other stand the first and the last of three."""
 _REACH: Final = 4096
@@ -193,7 +195,8 @@ def written_out(text: bytes) -> Iterator[tuple[str, bytes, Callable[[], Ints]]]:
         at = np.flatnonzero(flags)
         at = at[second[raw[at + 1]]]
         spans = _crowded(at, 3, _CROWD, len(text))
-        spans = [(start, end) for start, end in spans if _dense(pattern).search(text, start, end)]
+        holds = _HOLDS.get(name, firsts[:0])
+        spans = [span for span in spans if text.find(holds, *span) >= 0 and _dense(pattern).search(text, *span)]
         if spans:
             pieces = [pattern.sub(partial(_replaced, written), text[start:end]) for start, end in spans]
             yield name, b"".join(pieces), partial(_places, text, spans, pattern, written)
