@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import random
 import re
 from collections.abc import Iterator
@@ -169,7 +170,7 @@ def test_numbers_are_those_that_one_reads_after_the_other(alphabet: bytes) -> No
         text = bytes(rng.choices(alphabet, k=size))
         block = Text(text)
         for kind in DIGITS:
-            found = block.tokens(kind)
+            found = block.numbers() if kind == HEX else block.numbers().of(kind)
             some = zip(found.start, found.length, found.prefixed, found.negative, strict=True)
             assert [(int(a), int(b), bool(c), bool(d)) for a, b, c, d in some] == list(numbers(text, kind)), text
             lines = [
@@ -209,3 +210,19 @@ def test_every_reading_knows_its_places(seed: int) -> None:
         known = len(reading.places) * reading.width  # type: ignore[arg-type]
         assert 0 <= known - len(reading.data) <= 1, reading.notation  # one: a digit that is left over
         assert ((places >= 0) & (places < len(text))).all()
+
+
+@pytest.mark.parametrize("text", [True, False])
+def test_a_search_leaves_nothing_behind(text: bool) -> None:
+    """What is made of a block is freed with it, not when the garbage collector comes: it is many times the block."""
+    rng = random.Random(1)
+    scanner = Scanner([Secret(name="key", data=rng.randbytes(32))])
+    searched = b"\n".join(write(rng.randbytes(32)) for write in NOTATIONS.values()) + rng.randbytes(9000)
+    scanner.scan(searched, text=text)
+    gc.collect()
+    gc.disable()
+    try:
+        scanner.scan(searched, text=text)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

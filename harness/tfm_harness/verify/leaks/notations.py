@@ -21,7 +21,7 @@ from tfm_harness.verify.leaks.numerals import (
 )
 from tfm_harness.verify.leaks.reading import Reading
 from tfm_harness.verify.leaks.strings import string_readings
-from tfm_harness.verify.leaks.tokens import DECIMAL, HEX, OCTAL, Text
+from tfm_harness.verify.leaks.tokens import DECIMAL, OCTAL, Text
 from tfm_harness.verify.leaks.wrappings import bare_decimals, unmarked, written_out
 
 __all__ = ["WORDS", "Reading", "readings"]
@@ -42,19 +42,20 @@ def readings(text: bytes) -> Iterator[Reading]:
 def _all(text: bytes) -> Iterator[Reading]:
     block = Text(text)
     unmarked_text = unmarked(text)  # of the same length
-    found = [block.tokens(HEX)]
+    every = block.numbers()  # not kept by the text: it would be a circle, and stay in memory
+    found = [every]
     if unmarked_text is not None:
         plain, whole = unmarked_text
-        found = [*([] if whole else found), Text(plain).tokens(HEX)]
+        found = [*([] if whole else found), Text(plain).numbers()]
     for some in found:
         yield from hex_readings(some)
     yield from hex_run_together(block)
-    yield from decimal_readings(block.tokens(DECIMAL))
+    yield from decimal_readings(every.of(DECIMAL))
     numbers = bare_decimals(text)  # of the same length
     if numbers is not None:
-        yield from decimal_readings(Text(numbers).tokens(DECIMAL))
+        yield from decimal_readings(Text(numbers).numbers().of(DECIMAL))
     yield from decimals_run_together(block)
-    octal = block.tokens(OCTAL)
+    octal = every.of(OCTAL)
     yield from octal_readings(octal)
     yield from base_readings(block)
     yield from binary_readings(block, found)

@@ -120,6 +120,10 @@ class Tokens:
             self.most[some],
         )
 
+    def of(self, kind: int) -> Tokens:
+        """Of hexadecimal ones those that are decimal or octal: `DECIMAL`, `OCTAL`."""
+        return self.only(~self.prefixed & (self.most < (10 if kind == DECIMAL else 8)))
+
     def values(self, base: int) -> Numbers:
         """What they are worth, modulo 2**64. At most 20 digits each."""
         found = np.zeros(len(self), np.uint64)
@@ -224,7 +228,6 @@ class Text:
             at += 1
         return found
 
-    @cached_property
     def numbers(self) -> Tokens:
         """All hexadecimal numbers that no letter or further digit touches, decimal and octal ones among them."""
         raw = self.raw
@@ -285,9 +288,3 @@ class Text:
                 (last >= end) & (self.raw[last] | 0x20 == 0x68) & (self.raw[np.minimum(begin, end - 1)] == 0x30) & even
             )
         return zeros
-
-    def tokens(self, kind: int) -> Tokens:
-        """All numbers of a kind (`HEX`, `DECIMAL`, `OCTAL`) that no letter or further digit touches."""
-        if kind == HEX:
-            return self.numbers
-        return self.numbers.only(~self.numbers.prefixed & (self.numbers.most < (10 if kind == DECIMAL else 8)))
