@@ -156,6 +156,39 @@ def test_what_noticed_changes_nearby_is_tried_first(mutation: Any) -> None:
     assert place("suites/update/test_u.py::test_new") < place("suites/latency/test_l.py::test_new")
 
 
+@pytest.mark.parametrize(
+    ("runs", "killed"),
+    [
+        (["near"], True),
+        (["far", "passed"], False),
+        (["far", "far"], True),
+        (["error", "passed"], False),
+        (["error", "error"], True),
+        (["passed"], False),
+    ],
+)
+def test_a_busy_bench_kills_nothing(
+    mutation: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: list[str], killed: bool
+) -> None:
+    importlib.import_module("mutation.judge")
+    judge = object.__new__(mutation.judge.Judge)
+    judge.results = mutation.verdicts.Results(None)
+    left, firsts = list(runs), []
+
+    def run(outcome: Any, folder: Path, suites: list[str], first: list[str], *_: object, **__: object) -> None:
+        firsts.append(list(first))
+        what = left.pop(0)
+        outcome.ended_at = "" if what == "passed" else "boot/test_boot.py::test_it"
+        outcome.failed = {"boot" if what == "near" else "latency": {"a.check"}} if what in {"near", "far"} else {}
+        outcome.errors = ["the bench"] if what == "error" else []
+
+    monkeypatch.setattr(judge, "_run", run)
+    mutant = mutation.c_mutator.Mutant("spe/boot/mcuboot_image.c", 1, "f", "logic", 0, 1, "a", "b")
+    found = judge._killed(mutant, tmp_path, ["boot", "latency"], ["boot"], ("-x",))
+    assert (found is not None, left) == (killed, [])
+    assert firsts[1:] == [["boot/test_boot.py::test_it"]] * (len(runs) - 1)
+
+
 def test_tests_run_in_the_order_asked_for(
     mutation: Any, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
