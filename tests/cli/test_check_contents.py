@@ -108,18 +108,18 @@ WRONG: dict[str, tuple[Callable[[Path], None], str, list[str]]] = {
     # what is wrong, the kind, words that must be said
     "a model that is not there": (
         changed("models/tamper.tflite", "models/tampr.tflite"), "image-missing",
-        ["build.yaml:14", "models.tamper.file: no such file", "did you mean 'tamper.tflite'?"],
+        ["build.yaml:15", "models.tamper.file: no such file", "did you mean 'tamper.tflite'?"],
     ),
     "a model that is none": (
-        holding("models/tamper.tflite", bytes(5000)), "file-contents", ["build.yaml:14", "not a TFLite model"],
+        holding("models/tamper.tflite", bytes(5000)), "file-contents", ["build.yaml:15", "not a TFLite model"],
     ),
-    "a model cut short": (cut, "file-contents", ["build.yaml:14", "model tamper.tflite is damaged"]),
+    "a model cut short": (cut, "file-contents", ["build.yaml:15", "model tamper.tflite is damaged"]),
     "the file of another model": (
         changed("models/tamper.tflite", "models/sine.tflite"), "file-contents",
-        ["build.yaml:14", "not the model that its signed image carries", "did you mean the file 'tamper.tflite'?"],
+        ["build.yaml:15", "not the model that its signed image carries", "did you mean the file 'tamper.tflite'?"],
     ),
     "the image of another model": (
-        other_image, "file-contents", ["build.yaml:14", "did you mean the file of model 'sine'?"],
+        other_image, "file-contents", ["build.yaml:15", "did you mean the file of model 'sine'?"],
     ),
     "a console that the target lacks": (
         more("console: nss\n"), "combination-invalid", ["speaks on console 'nss'", "did you mean 'ns'?"],
@@ -141,28 +141,28 @@ WRONG: dict[str, tuple[Callable[[Path], None], str, list[str]]] = {
         ["models.tamper.image: not signed by trust.models", "it is signed by trust.images"],
     ),
     "a private key": (
-        holding(KEY, private(TEST_ONLY_EC)), "file-contents", ["build.yaml:26", "trust.images: a private key"],
+        holding(KEY, private(TEST_ONLY_EC)), "file-contents", ["build.yaml:27", "trust.images: a private key"],
     ),
     "a private RSA key": (
-        holding(KEY, private(TEST_ONLY_RSA, DER)), "file-contents", ["build.yaml:26", "trust.images: a private key"],
+        holding(KEY, private(TEST_ONLY_RSA, DER)), "file-contents", ["build.yaml:27", "trust.images: a private key"],
     ),
     "a key that is not there": (
         changed(KEY, "keys/image_signin_pub.pem"), "image-missing",
-        ["build.yaml:26", "did you mean 'image_signing_pub.pem'?"],
+        ["build.yaml:27", "did you mean 'image_signing_pub.pem'?"],
     ),
     "a non-secure image that is not signed": (
         holding("out/nonsecure.signed.bin", bytes.fromhex("00042021") * 500), "image-signer",
         ["build.yaml:8", "images.1.file: no signed image", "trust.images"],
     ),
     "a model's image that is not signed": (
-        raw_model, "image-signer", ["build.yaml:19", "models.sine.image: no signed image"],
+        raw_model, "image-signer", ["build.yaml:20", "models.sine.image: no signed image"],
     ),
     "a model's image in place of the non-secure one": (
         model_for_nonsecure, "file-contents", ["build.yaml:8", "the signed image of model 'sine'"],
     ),
     "a misspelt word in place of a key": (
         changed("iak: provisioned", "iak: provisoned"), "image-missing",
-        ["build.yaml:23", "did you mean 'provisioned'?"],
+        ["build.yaml:24", "did you mean 'provisioned'?"],
     ),
     "a console suite that nobody knows": (
         more("console_suites: [{suite: ztes}]\n"), "build-invalid", ["'ztes'", "did you mean 'ztest'?"],
