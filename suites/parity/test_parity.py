@@ -11,8 +11,8 @@ WIRE_BYTES = 64_000
 """Inputs of a model that go over the wire unless the build says how many vectors: seconds on an emulated UART."""
 LEAST = 32
 """Vectors of a model at least, however large its input."""
-QUICK_SHARE = 4
-"""The quick selection sends one vector of so many, but `LEAST` where there are as many."""
+QUICK_SHARE, QUICK_LEAST = 4, 16
+"""The quick selection sends one vector of so many, but so many at least."""
 
 
 @pytest.mark.needs("batch", "models")
@@ -25,7 +25,7 @@ def test_many_inputs_give_the_references_outputs(
     most = declared.vectors
     if "vectors" not in declared.model_fields_set:
         most = min(most, max(LEAST, WIRE_BYTES // max(info.input_bytes, 1)))
-    reference.agrees(build_model, count=most if every else min(most, max(LEAST, most // QUICK_SHARE)))
+    reference.agrees(build_model, count=most if every else min(most, max(QUICK_LEAST, most // QUICK_SHARE)))
 
 
 @pytest.mark.needs("sensor", "stimulus", "sensor-model", "signed-result", "trusted-results")

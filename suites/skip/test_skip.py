@@ -59,6 +59,11 @@ POINTER = Check(
 )
 
 
+def thorough(*cases: str) -> pytest.MarkDecorator:
+    """These cases in a thorough run."""
+    return pytest.mark.parametrize("case", [pytest.param(case, marks=pytest.mark.thorough) for case in cases])
+
+
 def some(first: str, *others: str) -> pytest.MarkDecorator:
     """The first case always, the others in a thorough run."""
     cases = [first, *(pytest.param(case, marks=pytest.mark.thorough) for case in others)]
@@ -73,7 +78,9 @@ def _known_firmware(bench: Bench, device: Device) -> None:
 
 
 @pytest.mark.needs("nv-access", "identity", "file-model-signing-key", "cold-reset")
-@some("one bit of code", "another signature", "another signer", "a lower security counter", "a stack in secure memory")
+@thorough(
+    "one bit of code", "another signature", "another signer", "a lower security counter", "a stack in secure memory"
+)
 def test_an_image_stays_refused(
     bench: Bench, skips: SkipCampaign, virtual: VirtualBoard, tmp_path: Path, case: str
 ) -> None:
@@ -170,7 +177,7 @@ def after_a_newer_image(bench: Bench, virtual: VirtualBoard, content: bytes, fol
 
 
 @pytest.mark.needs("update", "models", "file-model-signing-key", "nv-access", "cold-reset")
-@some("one bit of the model", "another signature", "a lower security counter")
+@thorough("one bit of the model", "another signature", "a lower security counter")
 def test_a_model_stays_refused(
     bench: Bench, device: Device, skips: SkipCampaign, checks: Checks, verifier: Verifier, case: str
 ) -> None:
@@ -252,7 +259,7 @@ def calls(bench: Bench, device: Device) -> RawCalls:
 
 
 @pytest.mark.needs("infer", "psa-call", "probe", "memory-map", "services", "cold-reset")
-@some("a short nonce", "another model than asked for", "a window that is not full")
+@thorough("a short nonce", "another model than asked for", "a window that is not full")
 def test_a_result_stays_refused(bench: Bench, device: Device, skips: SkipCampaign, calls: RawCalls, case: str) -> None:
     """Accepted is whatever leaves a signed result in the caller's memory."""
     data = device.any_input()
