@@ -151,6 +151,13 @@ def _grouped(name: str, block: Text, start: Ints, end: Ints, bits: int) -> Itera
     yield from _based(f"{name} in groups", block.raw[at], found, bits, places=at)
 
 
+def _long_lines(block: Text) -> tuple[Ints, Ints]:
+    """First character of each line that is long enough to be looked at, and where it ends."""
+    start, end = np.append(0, block.ends + 1), np.append(block.ends, len(block.raw))
+    long = end - start >= _LEAST_LINE
+    return start[long], end[long]
+
+
 def _over_lines(block: Text, first: Ints, behind: Ints) -> Iterator[Reading]:
     """Lines of nothing but base64, read as one.
 
@@ -159,9 +166,7 @@ def _over_lines(block: Text, first: Ints, behind: Ints) -> Iterator[Reading]:
         first, behind: of each stretch of base64's characters.
     """
     text = block.raw
-    start, end = np.append(0, block.ends + 1), np.append(block.ends, len(text))
-    long = end - start >= _LEAST_LINE
-    start, end = start[long], end[long]
+    start, end = _long_lines(block)
     if not len(start):
         return
     body = end - (text[end - 1] == 0x3D)  # without the padding
@@ -186,9 +191,7 @@ def _uuencoded(block: Text, before: Flags) -> Iterator[Reading]:
         before: which of its characters may stand before it.
     """
     text = block.raw
-    line_start, line_end = np.append(0, block.ends + 1), np.append(block.ends, len(text))
-    long = line_end - line_start >= _LEAST_LINE
-    line_start, line_end = line_start[long], line_end[long]
+    line_start, line_end = _long_lines(block)
     if not len(line_start):
         return
     words = np.flatnonzero(before[:-1]) + 1
