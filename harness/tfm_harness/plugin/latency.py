@@ -221,10 +221,11 @@ class Latency:
                 break
             least = min(least, *device.test_commands.latency(LEAST).ticks)
         else:
-            with self._bench.exact_clock() as exact:
-                if exact and again is not None:
-                    self.signed_ticks(*again(), name=name)
-                    return
+            if again is not None:
+                with self._bench.exact_clock() as exact:
+                    if exact:
+                        self.signed_ticks(*again(), name=name)
+                        return
         phases = check_phases(
             [inference.answer.ticks[phase] for phase in PHASES],
             clock=clock,
