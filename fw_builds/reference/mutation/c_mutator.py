@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import hashlib
 import itertools
-import random
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,10 @@ SUCCESS = {"PSA_SUCCESS", "MCUBOOT_OK", "NN_OK", "SENSOR_OK", "I2C_OK", "0", "fa
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change: bytes `start` to `end` of `file` (relative to the firmware's folder) become `new`."""
+    """One change: bytes `start` to `end` of `file` (relative to the firmware's folder) become `new`.
+
+    `body` is a digest of the function's text, `nth` counts the same changes in it.
+    """
 
     file: str
     line: int
@@ -35,11 +38,13 @@ class Mutant:
     end: int
     old: str
     new: str
+    body: str = ""
+    nth: int = 0
 
     @property
     def name(self) -> str:
-        """Names the change, whatever moves above it."""
-        text = f"{self.file} {self.function} {self.operator} {self.start} {self.new}"
+        """Names the change, whatever changes outside of its function."""
+        text = f"{self.file} {self.function} {self.body} {self.operator} {self.old} {self.new} {self.nth}"
         return f"M{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
     @property
@@ -103,13 +108,15 @@ class FileMutator:
         if errors:
             raise SystemExit(f"{path}: clang cannot read it: {errors[0]}")
         self.unit = unit
-        self.function = ""
+        self.function = self.body = ""
+        self.seen: Counter[tuple[str, ...]] = Counter()
 
     def mutants(self) -> Iterator[Mutant]:
         """Every change of the file's functions, in the order of the text."""
         for cursor in self.unit.cursor.get_children():
             if cursor.kind == self.kinds.FUNCTION_DECL and cursor.is_definition() and self._is_here(cursor):
                 self.function = cursor.spelling
+                self.body = hashlib.sha256(self._slice(*self._span(cursor)).encode()).hexdigest()[:16]
                 yield from self._walk(cursor)
 
     def _is_here(self, cursor: Cursor) -> bool:
@@ -124,7 +131,10 @@ class FileMutator:
     def _make(self, operator: str, start: int, end: int, new: str) -> Mutant:
         line = self.text.count(b"\n", 0, start) + 1
         file = str(self.path.relative_to(REFERENCE))
-        return Mutant(file, line, self.function, operator, start, end, self._slice(start, end), new)
+        old = self._slice(start, end)
+        same = (self.function, operator, old, new)
+        self.seen[same] += 1
+        return Mutant(file, line, self.function, operator, start, end, old, new, self.body, self.seen[same])
 
     def _walk(self, cursor: Cursor) -> Iterator[Mutant]:
         kinds = self.kinds
@@ -216,7 +226,8 @@ def all_mutants(only: str = "") -> list[Mutant]:
 
 
 def sample(mutants: list[Mutant], count: int, seed: int) -> list[Mutant]:
-    """`count` of them. A larger sample of the same seed begins with the smaller one."""
-    order = list(mutants)
-    random.Random(seed).shuffle(order)  # noqa: S311  # a sample, no secret
-    return order[:count]
+    """`count` of them. A larger sample of the same seed begins with the smaller one.
+
+    Each change has its own place, by its name, so that a sample stays the same but for functions that are new or other.
+    """
+    return sorted(mutants, key=lambda one: hashlib.sha256(f"{seed} {one.name}".encode()).digest())[:count]

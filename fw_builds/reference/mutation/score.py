@@ -111,7 +111,7 @@ def options() -> argparse.Namespace:
         "--results", type=Path, metavar="FILE", help="verdicts, one JSON line each; those that still hold are kept"
     )
     parser.add_argument(
-        "--keep-kills", action="store_true", help="kills by other suites or harness hold too: checks were only added"
+        "--keep-kills", action="store_true", help="kills hold too where suites or other functions changed since"
     )
     parser.add_argument("--again", action="store_true", help="run survivors of --results again")
     parser.add_argument("--minutes", type=float, default=0, help="stop taking up mutants after so long")
@@ -150,8 +150,7 @@ def main() -> int:
     every = all_mutants()
     elsewhere = [one for one in every if one.file.startswith(OTHER_BUILD)]
     mutants = [one for one in every if one not in elsewhere]
-    chosen = sample(every, len(every), args.seed)  # shuffled before anything is left out: one order, whatever is asked
-    chosen = [one for one in chosen if one not in elsewhere][: args.sample or len(mutants)]
+    chosen = sample(mutants, args.sample or len(mutants), args.seed)
     files = len({one.file for one in mutants})
     print(f"{len(mutants)} changes of {files} files; sample of {len(chosen)}, seed {args.seed}")
     print(f"not judged: {len(elsewhere)} changes of {', '.join(OTHER_BUILD)}: the suites' build does not hold them")

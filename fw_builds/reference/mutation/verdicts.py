@@ -72,7 +72,11 @@ class Results:
 
     @classmethod
     def load(cls, path: Path | None, *, keep_kills: bool = False) -> Results:
-        """Read the file, where there is one. `keep_kills`: kills by other suites hold too (checks were only added)."""
+        """Read the file, where there is one.
+
+        `keep_kills`: what was found with other suites, or other code outside of the function, holds too, but for
+        survivors (checks were only added). A name stands for the function's text (Mutant.name).
+        """
         found = cls(path)
         lines = path.read_text().splitlines() if path is not None and path.is_file() else []
         firmware, suites = digest(FIRMWARE), digest(SUITES)
@@ -84,8 +88,8 @@ class Results:
             verdict = Verdict(**{key: said[key] for key in (one.name for one in fields(Verdict)) if key in said})
             if verdict.test:
                 found.kills.append((verdict.file, verdict.function, verdict.test))
-            same = said["suites"] == suites or (keep_kills and verdict.state != "survived")
-            if said["firmware"] == firmware and same:
+            same = (said["firmware"], said["suites"]) == (firmware, suites)
+            if same or (keep_kills and verdict.state != "survived"):
                 found.known[verdict.name] = verdict
         return found
 
