@@ -14,9 +14,22 @@ from tfm_harness.boards.virtual import Debugger
 from tfm_harness.verify.instruction_skips import Skip, after
 from tfm_harness.verify.marked_code import MarkedCode
 
-__all__ = ["Came", "SkippedBoot", "Tally", "asleep", "counting", "reached", "skipping", "spent", "visits_of"]
+__all__ = [
+    "Came",
+    "SkippedBoot",
+    "Tally",
+    "asleep",
+    "counting",
+    "diverting",
+    "reached",
+    "skipping",
+    "spent",
+    "visits_of",
+]
 
 _WFI: Final = 0xBF30
+_THUMB: Final = 1 << 24
+"""Of xPSR: the CPU is in Thumb state; it has no other."""
 _LOOK: Final = 0.25  # seconds between two looks at a CPU that does not come to an end
 _IDLE_LOOKS: Final = 8
 """Looks in a row at which an emulator has used no CPU at all: it sleeps."""
@@ -209,6 +222,25 @@ def skipping(debugger: Debugger, code: MarkedCode, skip: Skip) -> Iterator[threa
         return False
 
     with _following(debugger, (skip.address,), stopped):
+        yield done
+
+
+@contextlib.contextmanager
+def diverting(debugger: Debugger, places: Sequence[int], to: int, *, thumb: bool) -> Iterator[threading.Event]:
+    """While the block runs, the first time that the CPU comes to one of `places` it goes on at `to` instead.
+
+    With `thumb` false it has lost its Thumb state on the way, as by a branch to an even address. Gives an event that
+    tells whether it came there. The CPU runs before the block and after it.
+    """
+    done = threading.Event()
+
+    def stopped() -> bool:
+        xpsr = debugger.xpsr
+        debugger.jump(to, xpsr if thumb else xpsr & ~_THUMB)
+        done.set()
+        return False
+
+    with _following(debugger, places, stopped):
         yield done
 
 

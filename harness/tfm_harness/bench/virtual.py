@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
+from tfm_harness.bench.skips import diverting
 from tfm_harness.boards.base import ResetKind
 from tfm_harness.boards.virtual import Burned, NvMemory, RegisterAccess, Registers, StoppedCpu, VirtualControl
 from tfm_harness.errors import HarnessBug
@@ -176,6 +177,26 @@ class VirtualBoard:
             cpu.append(stops)
             work()
         return bool(seen)
+
+    def diverted(
+        self, work: Callable[[], object], gateways: Sequence[int], address: int, *, thumb: bool = True
+    ) -> bool:
+        """Let the non-secure side branch to an address of its own choice, where it would have called the secure side.
+
+        Args:
+            work: asks the firmware for something that makes it call, and returns when it is done.
+            gateways: where the secure side is entered (`tfm_harness.verify.gateways` of the secure image).
+            address: where the first call of them goes instead.
+            thumb: false: by a branch that leaves Thumb state.
+
+        Returns:
+            Whether it branched.
+        """
+        with self.control.debugger() as debugger:
+            debugger.go()
+            with diverting(debugger, gateways, address, thumb=thumb) as done:
+                work()
+        return done.is_set()
 
     def calls(self, work: Callable[[], object], gateways: Sequence[int]) -> list[tuple[Registers, Registers]]:
         """The registers of the non-secure side at each call of the secure side while `work` runs: before, and after.
