@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import multiprocessing
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from tfm_harness.errors import InfrastructureError
 from tfm_harness.findings import Policy, Report, Severity, Status
 from tfm_harness.trust.ledger import FileLedger
+from tfm_harness.trust.ledger_file import is_shared_by_hosts
 from tfm_harness.verify.algorithms import ALGORITHMS, CURVES_BY_NAME, P256
 from tfm_harness.verify.cose import parse
 from tfm_harness.verify.csr import CertificationRequest, parse_csr
@@ -234,6 +236,66 @@ def test_a_killed_run_forgets_nothing(tmp_path: Path) -> None:
         reuse = ledger.add(record(SECOND))
     assert reuse is not None
     assert reuse.first.where == "killed run"
+
+
+def _mounts(folder: Path, *lines: str) -> Path:
+    path = folder / "mountinfo"
+    path.write_text("".join(f"36 35 98:0 / {line}\n" for line in ("/ rw - ext4 /dev/sda rw", *lines)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("line", "shared"),
+    [
+        ("{} rw,noatime shared:1 - nfs4 server:/home rw", True),
+        ("{} rw - fuse.sshfs host: rw", True),
+        ("{} rw - xfs /dev/sdb rw", False),
+        ("{}/deeper rw - nfs server:/ rw", False),
+        ("/ rw - overlay overlay rw", False),
+    ],
+)
+def test_where_several_hosts_write_is_told_by_the_deepest_mount(tmp_path: Path, line: str, shared: bool) -> None:
+    folder = tmp_path / "a state"
+    folder.mkdir()
+    mounts = _mounts(tmp_path, line.format(str(folder).replace(" ", "\\040")))
+    assert is_shared_by_hosts(folder, mounts) is shared
+
+
+def test_without_a_list_of_mounts_several_hosts_may_write(tmp_path: Path) -> None:
+    assert is_shared_by_hosts(tmp_path, tmp_path / "none")
+    (tmp_path / "empty").write_text("")
+    assert is_shared_by_hosts(tmp_path, tmp_path / "empty")
+
+
+@pytest.mark.parametrize(("shared", "mode"), [(False, "wal"), (True, "delete")])
+def test_a_commit_waits_for_the_disk_only_where_several_hosts_write(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    shared: bool,
+    mode: str,
+) -> None:
+    monkeypatch.setattr("tfm_harness.trust.ledger_file.is_shared_by_hosts", lambda _folder: shared)
+    path = tmp_path / "ledger.sqlite"
+    with FileLedger(path) as ledger:
+        ledger.add(record(FIRST, where="run 1"))
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            assert database.execute("PRAGMA journal_mode").fetchone() == (mode,)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["ledger.sqlite"]
+    with FileLedger(path) as ledger:
+        assert ledger.add(record(SECOND)) is not None
+
+
+def test_a_ledger_that_an_older_version_has_open_is_used_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    FileLedger(path).close()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as older:
+        older.execute("PRAGMA journal_mode = DELETE")
+        older.execute("BEGIN")
+        older.execute("SELECT count(*) FROM signatures").fetchone()
+        with FileLedger(path, timeout=0.0) as ledger:
+            older.execute("COMMIT")
+            ledger.add(record(FIRST))
+            assert older.execute("SELECT count(*) FROM signatures").fetchone() == (1,)
 
 
 def test_extend_gives_every_reuse(tmp_path: Path) -> None:

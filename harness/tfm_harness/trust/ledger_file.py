@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +12,43 @@ from typing import ClassVar, Self
 
 from tfm_harness.errors import InfrastructureError
 
-__all__ = ["LedgerFile"]
+__all__ = ["LedgerFile", "is_shared_by_hosts"]
+
+_OF_SEVERAL_HOSTS = frozenset(
+    {"9p", "afs", "beegfs", "ceph", "cifs", "gfs2", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "ocfs2", "smb3"}
+)
+
+
+def is_shared_by_hosts(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> bool:
+    """Whether the folder `path` may be on a file system that other hosts write as well; True where that is not known.
+
+    Args:
+        path: an existing folder.
+        mounts: the kernel's list of mounts, of proc_pid_mountinfo(5).
+    """
+    folder = path.resolve()
+    found = (-1, "")
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return True
+    for line in lines:
+        words, _, kind = line.partition(" - ")
+        if len(columns := words.split(" ")) > 4 and kind:
+            point = Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), columns[4]))
+            if folder.is_relative_to(point):
+                found = max(found, (len(point.parts), kind.split(" ")[0]))  # of the deepest mount point
+    kind = found[1]
+    return not kind or kind in _OF_SEVERAL_HOSTS or kind.startswith("fuse.")
 
 
 class LedgerFile:
     """Opens the file, makes the table, and reports what goes wrong with either.
 
-    Use as a context manager. What is stored is stored at once, so a killed run forgets nothing.
+    Use as a context manager. What is stored is handed to the kernel at once, so a killed run forgets nothing. A power
+    cut may take what was stored last, never what was there before: SQLite's write-ahead log is brought to the disk at
+    each thousand pages and when the last process closes the file. On a file system that several hosts share, where that
+    log is not safe, each record is brought to the disk by itself.
 
     Raises:
         InfrastructureError: the file cannot be opened, or is no ledger (kind ``ledger``).
@@ -36,13 +67,21 @@ class LedgerFile:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(path, timeout=timeout, isolation_level=None)
             try:
-                # The default rollback journal survives SIGKILL and leaves no side files behind.
+                if not is_shared_by_hosts(path.parent):
+                    self._use_write_ahead_log()
                 self._database.execute(f"CREATE TABLE IF NOT EXISTS {self.table} ({self.columns}) WITHOUT ROWID")
             except sqlite3.Error:
                 self._database.close()
                 raise
         except (OSError, sqlite3.Error) as error:
             raise self._broken(error) from error
+
+    def _use_write_ahead_log(self) -> None:
+        """A commit is then one write, without waiting for the disk (https://sqlite.org/wal.html)."""
+        with contextlib.suppress(sqlite3.OperationalError):  # a process of another version has it open: stay as it is
+            (mode,) = self._database.execute("PRAGMA journal_mode = WAL").fetchone()
+            if mode == "wal":
+                self._database.execute("PRAGMA synchronous = NORMAL")
 
     def _broken(self, error: Exception) -> InfrastructureError:
         return InfrastructureError(
