@@ -240,7 +240,7 @@ def abused(bench: Bench, device: Device) -> Iterator[Device]:
         start_anew(bench, device)
 
 
-@pytest.mark.parametrize("count", [320, pytest.param(10_000, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("count", [320, pytest.param(10_000, marks=pytest.mark.thorough(count=320))])
 def test_random_calls(bench: Bench, abused: Device, checks: Checks, count: int) -> None:
     abuser = Abuser(bench, abused, checks, seed=count)
     made = list(abuser.calls.calls(count))

@@ -107,7 +107,7 @@ def test_optional_claims_and_identity_are_those_of_the_fuses(
 
 
 @pytest.mark.needs("warm-reset")
-@pytest.mark.parametrize("boots", [2, pytest.param(6, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("boots", [2, pytest.param(6, marks=pytest.mark.thorough(boots=2))])
 def test_boot_seeds_are_random_over_boots(device: Device, verifier: Verifier, boots: int) -> None:
     for number in range(boots):
         device.reset(ResetKind.COLD if number % 2 else ResetKind.WARM)

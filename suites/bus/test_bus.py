@@ -220,7 +220,9 @@ def some(found: Sequence[tuple[int, int, tuple[int, int]]], *, every: bool) -> l
     return [addresses[0], *data[-1:]]
 
 
-@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=["some", "every"])
+@pytest.mark.parametrize(
+    "every", [False, pytest.param(True, marks=pytest.mark.thorough(every=False))], ids=["some", "every"]
+)
 def test_each_byte_that_is_not_acknowledged(
     wire: Wire, stimulus: Stimulus, verifier: Verifier, checks: Checks, every: bool
 ) -> None:
@@ -235,7 +237,7 @@ def test_each_byte_that_is_not_acknowledged(
 
 
 @pytest.mark.parametrize(
-    "parts", [pytest.param((3,), id="some"), pytest.param(range(6), id="every", marks=pytest.mark.thorough)]
+    "parts", [pytest.param((3,), id="some"), pytest.param(range(6), id="every", marks=pytest.mark.thorough(parts=(3,)))]
 )
 @pytest.mark.parametrize("line", [SCL, SDA], ids=["SCL", "SDA"])
 def test_a_line_that_is_stuck_low(
@@ -328,7 +330,9 @@ def inverted(looks: tuple[int, int]) -> Fault:
     return lambda look, lines: lines ^ SDA if looks[0] <= look < looks[1] else lines
 
 
-@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=["first", "every"])
+@pytest.mark.parametrize(
+    "every", [False, pytest.param(True, marks=pytest.mark.thorough(every=False))], ids=["first", "every"]
+)
 def test_every_byte_that_a_sensor_gives_counts(wire: Wire, stimulus: Stimulus, checks: Checks, every: bool) -> None:
     """Settings that a sensor has lost, bits that are always zero, readings: none of it is read and passed over."""
     device = wire.device

@@ -273,7 +273,7 @@ def types_to_try(service: ServiceConfig, allowed: set[int], *, count: int, seed:
     return sorted(kind for kind in tried - allowed if 0 <= kind < MOST_TYPES)
 
 
-@pytest.mark.parametrize("count", [16, pytest.param(500, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("count", [16, pytest.param(500, marks=pytest.mark.thorough(count=16))])
 def test_only_documented_message_types_answer(
     bench: Bench, device: Device, caller: Caller, checks: Checks, count: int
 ) -> None:

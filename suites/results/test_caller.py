@@ -77,7 +77,9 @@ def caller(bench: Bench, device: Device) -> RawCaller:
 
 
 @pytest.mark.needs("sensor", "stimulus", "sensor-model", "psa-call", "probe", "memory-map", "services")
-@pytest.mark.parametrize("step", [pytest.param(31, id="some"), pytest.param(1, id="all", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize(
+    "step", [pytest.param(31, id="some"), pytest.param(1, id="all", marks=pytest.mark.thorough(step=31))]
+)
 def test_a_raw_call_does_not_forge_the_source(
     bench: Bench, device: Device, caller: RawCaller, checks: Checks, step: int
 ) -> None:

@@ -244,7 +244,11 @@ def damages(page: bytes) -> dict[str, Damage]:
 
 @pytest.mark.needs("cold-reset", "nv-access")
 @pytest.mark.parametrize(
-    "extent", [pytest.param("ends", id="ends"), pytest.param("everywhere", id="everywhere", marks=pytest.mark.thorough)]
+    "extent",
+    [
+        pytest.param("ends", id="ends"),
+        pytest.param("everywhere", id="everywhere", marks=pytest.mark.thorough(extent="ends")),
+    ],
 )
 def test_damage_to_one_copy_loses_nothing(
     updates: ModelUpdates, kept: VirtualBoard, counter: Counter, checks: Checks, extent: str

@@ -66,7 +66,9 @@ QUICK = ("nothing", "another model", "another model, then a warm reset")
 
 
 @pytest.mark.needs("reset", "warm-reset", "cold-reset", "nonvolatile")
-@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=["some", "every"])
+@pytest.mark.parametrize(
+    "every", [False, pytest.param(True, marks=pytest.mark.thorough(every=False))], ids=["some", "every"]
+)
 def test_an_older_model_is_refused_whatever_came_between(
     updates: ModelUpdates, bench: Bench, device: Device, every: bool
 ) -> None:
@@ -206,7 +208,9 @@ def test_a_damaged_update_of_another_name_leaves_a_model(
     verifier.token(*device.attest(), subject="beside a damaged update")
 
 
-@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=["first", "every"])
+@pytest.mark.parametrize(
+    "every", [False, pytest.param(True, marks=pytest.mark.thorough(every=False))], ids=["first", "every"]
+)
 def test_a_refused_image_raises_no_counter(updates: ModelUpdates, every: bool) -> None:
     """Whatever is wrong with it: else a mistake of the vendor's bars all that he has made so far."""
     wrong: dict[str, dict[str, object]] = {

@@ -20,7 +20,7 @@ __all__: list[str] = []
 
 MARKERS = (
     "needs(*features): the test needs these features of firmware and bench; without them it is not covered",
-    "thorough: searches far; left out by --tfm-quick, and then counted as not run",
+    "thorough(argument=value): searches far; not run with --tfm-quick. The test with that value does not run beside it",
     "qemu: needs qemu-system-arm or built firmware images",
 )
 

@@ -18,6 +18,7 @@ __all__ = [
     "check_needs",
     "clean_slate",
     "combination_name",
+    "leave_out_contained",
     "leave_out_thorough",
     "models_of",
     "suite_of",
@@ -80,6 +81,34 @@ def leave_out_thorough(items: Iterable[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("thorough") is not None:
             item.add_marker(pytest.mark.skip(reason=f"{NOT_RUN} thorough, and the run was asked to be quick"))
+
+
+def leave_out_contained(items: list[pytest.Item]) -> None:
+    """Drop the short forms of tests whose thorough form runs as well, which does all that they do.
+
+    A parameter says so with ``thorough(argument=value)``: it contains the same test with that value of that argument.
+    Where the thorough form is not selected, the short form stays.
+
+    Raises:
+        pytest.UsageError: a mark names an argument that its test does not have.
+    """
+    contained: list[tuple[object, ...]] = []
+    for item in items:
+        marker = item.get_closest_marker("thorough")
+        if marker is None or not marker.kwargs:
+            continue
+        form = _form(item)
+        if unknown := marker.kwargs.keys() - form[-1].keys():
+            raise pytest.UsageError(f"{item.nodeid}: thorough({min(unknown)}=...) names no parameter of the test")
+        contained.append((*form[:-1], {**form[-1], **marker.kwargs}))
+    if contained:
+        items[:] = [item for item in items if _form(item) not in contained]
+
+
+def _form(item: pytest.Item) -> tuple[object, str, dict[str, object]]:
+    """A test's file, its function and its parameters."""
+    callspec = getattr(item, "callspec", None)
+    return item.parent, getattr(item, "originalname", item.name), dict(callspec.params) if callspec else {}
 
 
 def suite_of(item: pytest.Item) -> str:

@@ -29,6 +29,7 @@ from tfm_harness.plugin.items import (
     check_needs,
     clean_slate,
     combination_name,
+    leave_out_contained,
     leave_out_thorough,
     models_of,
     suite_of,
@@ -193,14 +194,20 @@ class HarnessPlugin:
             names = dict.fromkeys(name for combination in self.combinations for name in models_of(combination))
             metafunc.parametrize("build_model", list(names), indirect=True)
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Pairs and models make a table; what stands in it for models of other builds is no test."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None]:
+        """Pairs and models make a table; what stands in it for models of other builds is no test.
+
+        After all have chosen: a short form of a test that runs whole is no test either, but for who asked by a list.
+        """
         items[:] = [item for item in items if belongs(item)]
         check_needs(items)
         keep_only(items, self.options["only"], self.config)
         if self.options["quick"].on:
             leave_out_thorough(items)
+        yield
+        if not self.options["quick"].on and not self.options["only"].text:
+            leave_out_contained(items)
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         """A run that leaves tests out cannot say that a waiver is unused."""
