@@ -12,14 +12,14 @@
 /* 1..n-1, without a branch on the number. */
 static bool in_range(const struct p256_number *number)
 {
-	return number_below(number, &p256_order) & !number_is_zero(number);
+	return p256_number_below(number, &p256_order) & !p256_number_is_zero(number);
 }
 
 /* A digest as a number modulo n. */
 static void from_digest(struct p256_number *number, const uint8_t digest[32])
 {
-	number_from_bytes(number, digest);
-	number_reduce(number, &p256_order);
+	p256_number_from_bytes(number, digest);
+	p256_number_reduce(number, &p256_order);
 }
 
 /* The next number of RFC 6979's generator that is in range (3.2, h). */
@@ -29,7 +29,7 @@ static void next_nonce(br_hmac_drbg_context *generator, struct p256_number *nonc
 
 	do {
 		br_hmac_drbg_generate(generator, bytes, sizeof bytes);
-		number_from_bytes(nonce, bytes);
+		p256_number_from_bytes(nonce, bytes);
 	} while (!in_range(nonce));
 }
 
@@ -39,12 +39,12 @@ static void second_half(struct p256_number *s, const struct p256_number *nonce, 
 {
 	struct p256_number inverse;
 
-	order_to_montgomery(&inverse, nonce);
-	order_invert(&inverse, &inverse);
-	order_to_montgomery(s, key);
-	order_mul(s, s, r);
-	order_add(s, s, digest);
-	order_mul(s, s, &inverse);
+	p256_order_to_montgomery(&inverse, nonce);
+	p256_order_invert(&inverse, &inverse);
+	p256_order_to_montgomery(s, key);
+	p256_order_mul(s, s, r);
+	p256_order_add(s, s, digest);
+	p256_order_mul(s, s, &inverse);
 }
 
 /* What it leaves on the stack the caller wipes. */
@@ -57,24 +57,24 @@ static __attribute__((noinline)) bool sign(const br_hash_class *hash, const uint
 	struct p256_affine affine;
 	uint8_t seed[2 * P256_SIZE];
 
-	number_from_bytes(&key, key_bytes);
+	p256_number_from_bytes(&key, key_bytes);
 	if (!in_range(&key)) {
 		return false;
 	}
 	from_digest(&digest, digest_bytes);
 	memcpy(seed, key_bytes, P256_SIZE);
-	number_to_bytes(&digest, seed + P256_SIZE);
+	p256_number_to_bytes(&digest, seed + P256_SIZE);
 	br_hmac_drbg_init(&generator, hash, seed, sizeof seed);
 	do {
 		next_nonce(&generator, &nonce);
-		point_multiply_generator(&point, &nonce);
-		point_to_affine(&affine, &point);
+		p256_point_multiply_generator(&point, &nonce);
+		p256_point_to_affine(&affine, &point);
 		r = affine.x;
-		number_reduce(&r, &p256_order);
+		p256_number_reduce(&r, &p256_order);
 		second_half(&s, &nonce, &digest, &r, &key);
-	} while (number_is_zero(&r) || number_is_zero(&s));
-	number_to_bytes(&r, signature);
-	number_to_bytes(&s, signature + P256_SIZE);
+	} while (p256_number_is_zero(&r) || p256_number_is_zero(&s));
+	p256_number_to_bytes(&r, signature);
+	p256_number_to_bytes(&s, signature + P256_SIZE);
 	return true;
 }
 
@@ -95,21 +95,21 @@ static bool recover_r(const uint8_t public_key[ECDSA_PUBLIC_KEY_SIZE], const uin
 	struct p256_affine affine;
 
 	if (!in_range(signed_r) || !in_range(s) || public_key[0] != 0x04 ||
-	    !point_from_bytes(&affine, public_key + 1)) {
+	    !p256_point_from_bytes(&affine, public_key + 1)) {
 		return false;
 	}
-	order_to_montgomery(&inverse, s);
-	order_invert(&inverse, &inverse);
+	p256_order_to_montgomery(&inverse, s);
+	p256_order_invert(&inverse, &inverse);
 	from_digest(&u, digest_bytes);
-	order_mul(&u, &u, &inverse);
-	order_mul(&v, signed_r, &inverse);
-	point_multiply_both(&point, &u, &v, &affine);
-	if (number_is_zero(&point.z)) {
+	p256_order_mul(&u, &u, &inverse);
+	p256_order_mul(&v, signed_r, &inverse);
+	p256_point_multiply_both(&point, &u, &v, &affine);
+	if (p256_number_is_zero(&point.z)) {
 		return false;
 	}
-	point_to_affine(&affine, &point);
+	p256_point_to_affine(&affine, &point);
 	*r = affine.x;
-	number_reduce(r, &p256_order);
+	p256_number_reduce(r, &p256_order);
 	return true;
 }
 
@@ -118,9 +118,9 @@ DECISION bool ecdsa_verify(const uint8_t public_key[ECDSA_PUBLIC_KEY_SIZE], cons
 {
 	struct p256_number signed_r, s, r;
 
-	number_from_bytes(&signed_r, signature);
-	number_from_bytes(&s, signature + P256_SIZE);
-	return recover_r(public_key, digest, &signed_r, &s, &r) && numbers_equal(&r, &signed_r);
+	p256_number_from_bytes(&signed_r, signature);
+	p256_number_from_bytes(&s, signature + P256_SIZE);
+	return recover_r(public_key, digest, &signed_r, &s, &r) && p256_numbers_equal(&r, &signed_r);
 }
 
 /* What it leaves on the stack the caller wipes. */
@@ -129,12 +129,12 @@ static __attribute__((noinline)) bool multiply(const uint8_t key[ECDSA_KEY_SIZE]
 	struct p256_number number;
 	struct p256_point point;
 
-	number_from_bytes(&number, key);
+	p256_number_from_bytes(&number, key);
 	if (!in_range(&number)) {
 		return false;
 	}
-	point_multiply_generator(&point, &number);
-	point_to_affine(affine, &point);
+	p256_point_multiply_generator(&point, &number);
+	p256_point_to_affine(affine, &point);
 	return true;
 }
 
@@ -148,8 +148,8 @@ bool ecdsa_public_key(const uint8_t key[ECDSA_KEY_SIZE], uint8_t public_key[ECDS
 		return false;
 	}
 	public_key[0] = 0x04;
-	number_to_bytes(&affine.x, public_key + 1);
-	number_to_bytes(&affine.y, public_key + 1 + P256_SIZE);
+	p256_number_to_bytes(&affine.x, public_key + 1);
+	p256_number_to_bytes(&affine.y, public_key + 1 + P256_SIZE);
 	return true;
 }
 

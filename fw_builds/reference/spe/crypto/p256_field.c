@@ -15,7 +15,7 @@ static const struct p256_number order_square = { { 0xBE79EEA2, 0x83244C95, 0x49B
 						   0x2845B239, 0xF3D95620, 0x66E12D94 } };
 static const struct p256_number plain_one = { { 1 } };
 
-void number_from_bytes(struct p256_number *number, const uint8_t bytes[P256_SIZE])
+void p256_number_from_bytes(struct p256_number *number, const uint8_t bytes[P256_SIZE])
 {
 	for (unsigned i = 0; i < 8; i++) {
 		uint32_t word;
@@ -25,7 +25,7 @@ void number_from_bytes(struct p256_number *number, const uint8_t bytes[P256_SIZE
 	}
 }
 
-void number_to_bytes(const struct p256_number *number, uint8_t bytes[P256_SIZE])
+void p256_number_to_bytes(const struct p256_number *number, uint8_t bytes[P256_SIZE])
 {
 	for (unsigned i = 0; i < 8; i++) {
 		const uint32_t word = __builtin_bswap32(number->word[i]);
@@ -34,7 +34,7 @@ void number_to_bytes(const struct p256_number *number, uint8_t bytes[P256_SIZE])
 	}
 }
 
-bool number_is_zero(const struct p256_number *a)
+bool p256_number_is_zero(const struct p256_number *a)
 {
 	uint32_t any = 0;
 
@@ -44,7 +44,7 @@ bool number_is_zero(const struct p256_number *a)
 	return any == 0;
 }
 
-bool numbers_equal(const struct p256_number *a, const struct p256_number *b)
+bool p256_numbers_equal(const struct p256_number *a, const struct p256_number *b)
 {
 	uint32_t differ = 0;
 
@@ -54,50 +54,50 @@ bool numbers_equal(const struct p256_number *a, const struct p256_number *b)
 	return differ == 0;
 }
 
-bool number_below(const struct p256_number *a, const struct p256_number *b)
+bool p256_number_below(const struct p256_number *a, const struct p256_number *b)
 {
 	struct p256_number difference;
 
-	return words_subtract(&difference, a, b) != 0;
+	return p256_words_subtract(&difference, a, b) != 0;
 }
 
-void number_select(struct p256_number *to, const struct p256_number *from, uint32_t mask)
+void p256_number_select(struct p256_number *to, const struct p256_number *from, uint32_t mask)
 {
 	for (unsigned i = 0; i < 8; i++) {
 		to->word[i] ^= mask & (to->word[i] ^ from->word[i]);
 	}
 }
 
-void number_reduce(struct p256_number *a, const struct p256_number *modulus)
+void p256_number_reduce(struct p256_number *a, const struct p256_number *modulus)
 {
 	struct p256_number reduced;
-	const uint32_t smaller = words_subtract(&reduced, a, modulus);
+	const uint32_t smaller = p256_words_subtract(&reduced, a, modulus);
 
-	number_select(a, &reduced, ~smaller);
+	p256_number_select(a, &reduced, ~smaller);
 }
 
-void order_add(struct p256_number *r, const struct p256_number *a, const struct p256_number *b)
+void p256_order_add(struct p256_number *r, const struct p256_number *a, const struct p256_number *b)
 {
 	struct p256_number reduced;
-	const uint32_t carry = words_add(r, a, b);
-	const uint32_t smaller = words_subtract(&reduced, r, &p256_order);
+	const uint32_t carry = p256_words_add(r, a, b);
+	const uint32_t smaller = p256_words_subtract(&reduced, r, &p256_order);
 
-	number_select(r, &reduced, ~(carry + smaller));
+	p256_number_select(r, &reduced, ~(carry + smaller));
 }
 
-void field_to_montgomery(struct p256_number *r, const struct p256_number *a)
+void p256_field_to_montgomery(struct p256_number *r, const struct p256_number *a)
 {
-	field_mul(r, a, &field_square);
+	p256_field_mul(r, a, &field_square);
 }
 
-void field_from_montgomery(struct p256_number *r, const struct p256_number *a)
+void p256_field_from_montgomery(struct p256_number *r, const struct p256_number *a)
 {
-	field_mul(r, a, &plain_one);
+	p256_field_mul(r, a, &plain_one);
 }
 
-void order_to_montgomery(struct p256_number *r, const struct p256_number *a)
+void p256_order_to_montgomery(struct p256_number *r, const struct p256_number *a)
 {
-	order_mul(r, a, &order_square);
+	p256_order_mul(r, a, &order_square);
 }
 
 /* 1 / a = a^(modulus - 2), four bits of the exponent at a time. */
@@ -125,12 +125,12 @@ static void invert(struct p256_number *r, const struct p256_number *a, const str
 	}
 }
 
-void field_invert(struct p256_number *r, const struct p256_number *a)
+void p256_field_invert(struct p256_number *r, const struct p256_number *a)
 {
-	invert(r, a, &p256_prime, field_mul);
+	invert(r, a, &p256_prime, p256_field_mul);
 }
 
-void order_invert(struct p256_number *r, const struct p256_number *a)
+void p256_order_invert(struct p256_number *r, const struct p256_number *a)
 {
-	invert(r, a, &p256_order, order_mul);
+	invert(r, a, &p256_order, p256_order_mul);
 }

@@ -11,38 +11,38 @@
 static const struct p256_number curve_b = { { 0x29C4BDDF, 0xD89CDF62, 0x78843090, 0xACF005CD, 0xF7212ED6, 0xE5A220AB,
 					      0x04874834, 0xDC30061D } };
 
-bool point_from_bytes(struct p256_affine *point, const uint8_t bytes[2 * P256_SIZE])
+bool p256_point_from_bytes(struct p256_affine *point, const uint8_t bytes[2 * P256_SIZE])
 {
 	struct p256_number left, right;
 
-	number_from_bytes(&point->x, bytes);
-	number_from_bytes(&point->y, bytes + P256_SIZE);
-	if (!number_below(&point->x, &p256_prime) || !number_below(&point->y, &p256_prime)) {
+	p256_number_from_bytes(&point->x, bytes);
+	p256_number_from_bytes(&point->y, bytes + P256_SIZE);
+	if (!p256_number_below(&point->x, &p256_prime) || !p256_number_below(&point->y, &p256_prime)) {
 		return false;
 	}
-	field_to_montgomery(&point->x, &point->x);
-	field_to_montgomery(&point->y, &point->y);
-	field_mul(&left, &point->y, &point->y); /* y^2 = x^3 - 3 * x + b */
-	field_mul(&right, &point->x, &point->x);
-	field_mul(&right, &right, &point->x);
+	p256_field_to_montgomery(&point->x, &point->x);
+	p256_field_to_montgomery(&point->y, &point->y);
+	p256_field_mul(&left, &point->y, &point->y); /* y^2 = x^3 - 3 * x + b */
+	p256_field_mul(&right, &point->x, &point->x);
+	p256_field_mul(&right, &right, &point->x);
 	for (unsigned i = 0; i < 3; i++) {
-		field_subtract(&right, &right, &point->x);
+		p256_field_subtract(&right, &right, &point->x);
 	}
-	field_add(&right, &right, &curve_b);
-	return numbers_equal(&left, &right);
+	p256_field_add(&right, &right, &curve_b);
+	return p256_numbers_equal(&left, &right);
 }
 
-void point_to_affine(struct p256_affine *affine, const struct p256_point *point)
+void p256_point_to_affine(struct p256_affine *affine, const struct p256_point *point)
 {
 	struct p256_number inverse, power;
 
-	field_invert(&inverse, &point->z);
-	field_mul(&power, &inverse, &inverse);
-	field_mul(&affine->x, &point->x, &power);
-	field_mul(&power, &power, &inverse);
-	field_mul(&affine->y, &point->y, &power);
-	field_from_montgomery(&affine->x, &affine->x);
-	field_from_montgomery(&affine->y, &affine->y);
+	p256_field_invert(&inverse, &point->z);
+	p256_field_mul(&power, &inverse, &inverse);
+	p256_field_mul(&affine->x, &point->x, &power);
+	p256_field_mul(&power, &power, &inverse);
+	p256_field_mul(&affine->y, &point->y, &power);
+	p256_field_from_montgomery(&affine->x, &affine->x);
+	p256_field_from_montgomery(&affine->y, &affine->y);
 }
 
 /* The point at infinity stays there. */
@@ -50,26 +50,26 @@ static void double_point(struct p256_point *p)
 {
 	struct p256_number zz, yy, s, m, t;
 
-	field_mul(&zz, &p->z, &p->z);
-	field_mul(&yy, &p->y, &p->y);
-	field_add(&yy, &yy, &yy); /* 2 * y^2 */
-	field_mul(&s, &p->x, &yy);
-	field_add(&s, &s, &s); /* 4 * x * y^2 */
-	field_subtract(&t, &p->x, &zz);
-	field_add(&m, &p->x, &zz);
-	field_mul(&t, &t, &m);
-	field_add(&m, &t, &t);
-	field_add(&m, &m, &t); /* 3 * (x - z^2) * (x + z^2) */
-	field_mul(&p->z, &p->y, &p->z);
-	field_add(&p->z, &p->z, &p->z);
-	field_mul(&p->x, &m, &m);
-	field_subtract(&p->x, &p->x, &s);
-	field_subtract(&p->x, &p->x, &s);
-	field_subtract(&s, &s, &p->x);
-	field_mul(&t, &yy, &yy);
-	field_add(&t, &t, &t); /* 8 * y^4 */
-	field_mul(&p->y, &m, &s);
-	field_subtract(&p->y, &p->y, &t);
+	p256_field_mul(&zz, &p->z, &p->z);
+	p256_field_mul(&yy, &p->y, &p->y);
+	p256_field_add(&yy, &yy, &yy); /* 2 * y^2 */
+	p256_field_mul(&s, &p->x, &yy);
+	p256_field_add(&s, &s, &s); /* 4 * x * y^2 */
+	p256_field_subtract(&t, &p->x, &zz);
+	p256_field_add(&m, &p->x, &zz);
+	p256_field_mul(&t, &t, &m);
+	p256_field_add(&m, &t, &t);
+	p256_field_add(&m, &m, &t); /* 3 * (x - z^2) * (x + z^2) */
+	p256_field_mul(&p->z, &p->y, &p->z);
+	p256_field_add(&p->z, &p->z, &p->z);
+	p256_field_mul(&p->x, &m, &m);
+	p256_field_subtract(&p->x, &p->x, &s);
+	p256_field_subtract(&p->x, &p->x, &s);
+	p256_field_subtract(&s, &s, &p->x);
+	p256_field_mul(&t, &yy, &yy);
+	p256_field_add(&t, &t, &t); /* 8 * y^4 */
+	p256_field_mul(&p->y, &m, &s);
+	p256_field_subtract(&p->y, &p->y, &t);
 }
 
 /*
@@ -82,32 +82,32 @@ static void add_coordinates(struct p256_point *p, const struct p256_number *x, c
 	struct p256_number zz, u, s, h, r;
 
 	if (z != NULL) {
-		field_mul(&zz, z, z);
-		field_mul(&p->x, &p->x, &zz);
-		field_mul(&zz, &zz, z);
-		field_mul(&p->y, &p->y, &zz);
+		p256_field_mul(&zz, z, z);
+		p256_field_mul(&p->x, &p->x, &zz);
+		p256_field_mul(&zz, &zz, z);
+		p256_field_mul(&p->y, &p->y, &zz);
 	}
-	field_mul(&zz, &p->z, &p->z);
-	field_mul(&u, x, &zz);
-	field_mul(&zz, &zz, &p->z);
-	field_mul(&s, y, &zz);
-	field_subtract(&h, &u, &p->x);
-	field_subtract(&r, &s, &p->y);
-	field_mul(&p->z, &p->z, &h);
+	p256_field_mul(&zz, &p->z, &p->z);
+	p256_field_mul(&u, x, &zz);
+	p256_field_mul(&zz, &zz, &p->z);
+	p256_field_mul(&s, y, &zz);
+	p256_field_subtract(&h, &u, &p->x);
+	p256_field_subtract(&r, &s, &p->y);
+	p256_field_mul(&p->z, &p->z, &h);
 	if (z != NULL) {
-		field_mul(&p->z, &p->z, z);
+		p256_field_mul(&p->z, &p->z, z);
 	}
-	field_mul(&zz, &h, &h);
-	field_mul(&u, &p->x, &zz); /* x * h^2 */
-	field_mul(&zz, &zz, &h); /* h^3 */
-	field_mul(&s, &p->y, &zz);
-	field_mul(&p->x, &r, &r);
-	field_subtract(&p->x, &p->x, &zz);
-	field_subtract(&p->x, &p->x, &u);
-	field_subtract(&p->x, &p->x, &u);
-	field_subtract(&u, &u, &p->x);
-	field_mul(&p->y, &r, &u);
-	field_subtract(&p->y, &p->y, &s);
+	p256_field_mul(&zz, &h, &h);
+	p256_field_mul(&u, &p->x, &zz); /* x * h^2 */
+	p256_field_mul(&zz, &zz, &h); /* h^3 */
+	p256_field_mul(&s, &p->y, &zz);
+	p256_field_mul(&p->x, &r, &r);
+	p256_field_subtract(&p->x, &p->x, &zz);
+	p256_field_subtract(&p->x, &p->x, &u);
+	p256_field_subtract(&p->x, &p->x, &u);
+	p256_field_subtract(&u, &u, &p->x);
+	p256_field_mul(&p->y, &r, &u);
+	p256_field_subtract(&p->y, &p->y, &s);
 }
 
 /* The bits at, at + 64, at + 128 and at + 192 of k, as one number. */
@@ -143,16 +143,16 @@ static void comb_entry(struct p256_affine *entry, const struct p256_affine table
 
 static void select_point(struct p256_point *to, const struct p256_point *from, uint32_t mask)
 {
-	number_select(&to->x, &from->x, mask);
-	number_select(&to->y, &from->y, mask);
-	number_select(&to->z, &from->z, mask);
+	p256_number_select(&to->x, &from->x, mask);
+	p256_number_select(&to->y, &from->y, mask);
+	p256_number_select(&to->z, &from->z, mask);
 }
 
 /*
  * What is added is never the sum or its negative: each tooth of the comb adds a bit of k to twice what it has of k so far,
  * and k is below n.
  */
-void point_multiply_generator(struct p256_point *r, const struct p256_number *k)
+void p256_point_multiply_generator(struct p256_point *r, const struct p256_number *k)
 {
 	struct p256_point sum, first;
 	struct p256_affine entry;
@@ -182,12 +182,12 @@ static void add_public(struct p256_point *p, const struct p256_number *x, const 
 {
 	const struct p256_point before = *p;
 
-	if (number_is_zero(&p->z)) {
+	if (p256_number_is_zero(&p->z)) {
 		*p = (struct p256_point){ *x, *y, z != NULL ? *z : p256_one };
 		return;
 	}
 	add_coordinates(p, x, y, z);
-	if (number_is_zero(&p->z) && number_is_zero(&p->x)) {
+	if (p256_number_is_zero(&p->z) && p256_number_is_zero(&p->x)) {
 		*p = before;
 		double_point(p);
 	}
@@ -230,8 +230,8 @@ static void odd_multiples(struct p256_point table[ODD], const struct p256_affine
 	}
 }
 
-void point_multiply_both(struct p256_point *r, const struct p256_number *u, const struct p256_number *v,
-			 const struct p256_affine *q)
+void p256_point_multiply_both(struct p256_point *r, const struct p256_number *u, const struct p256_number *v,
+			      const struct p256_affine *q)
 {
 	static const struct p256_number zero;
 	struct p256_point multiples[ODD];
@@ -248,7 +248,7 @@ void point_multiply_both(struct p256_point *r, const struct p256_number *u, cons
 			struct p256_number y = multiple->y;
 
 			if (digits[at] < 0) {
-				field_subtract(&y, &zero, &y);
+				p256_field_subtract(&y, &zero, &y);
 			}
 			add_public(r, &multiple->x, &y, &multiple->z);
 		}

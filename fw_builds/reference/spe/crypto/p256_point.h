@@ -16,16 +16,16 @@ struct p256_point {
 };
 
 /* Big-endian x and y; false when they are no point of the curve. */
-bool point_from_bytes(struct p256_affine *point, const uint8_t bytes[2 * P256_SIZE]);
+bool p256_point_from_bytes(struct p256_affine *point, const uint8_t bytes[2 * P256_SIZE]);
 
 /* x and y as plain numbers. */
-void point_to_affine(struct p256_affine *affine, const struct p256_point *point);
+void p256_point_to_affine(struct p256_affine *affine, const struct p256_point *point);
 
 /* k * G for k in 1..n-1, in the same time for each k. */
-void point_multiply_generator(struct p256_point *r, const struct p256_number *k);
+void p256_point_multiply_generator(struct p256_point *r, const struct p256_number *k);
 
 /* u * G + v * Q; the time depends on all of them, which are public. */
-void point_multiply_both(struct p256_point *r, const struct p256_number *u, const struct p256_number *v,
-			 const struct p256_affine *q);
+void p256_point_multiply_both(struct p256_point *r, const struct p256_number *u, const struct p256_number *v,
+			      const struct p256_affine *q);
 
 #endif

@@ -36,22 +36,22 @@
 	"adds r3, r3, r12\n adcs r4, r4, r12\n adcs r5, r5, r12\n adcs r6, r6, #0\n"                       \
 	"adcs r7, r7, #0\n adcs r8, r8, #0\n adcs r9, r9, r11\n adc r10, r10, r12\n"
 
-NAKED uint32_t words_add(struct p256_number *, const struct p256_number *, const struct p256_number *)
+NAKED uint32_t p256_words_add(struct p256_number *, const struct p256_number *, const struct p256_number *)
 {
 	__asm("push {r4-r11, lr}\n" LOAD ADD STORE "mov r0, r12\n pop {r4-r11, pc}\n");
 }
 
-NAKED uint32_t words_subtract(struct p256_number *, const struct p256_number *, const struct p256_number *)
+NAKED uint32_t p256_words_subtract(struct p256_number *, const struct p256_number *, const struct p256_number *)
 {
 	__asm("push {r4-r11, lr}\n" LOAD SUBTRACT STORE "mov r0, r12\n pop {r4-r11, pc}\n");
 }
 
-NAKED void field_add(struct p256_number *, const struct p256_number *, const struct p256_number *)
+NAKED void p256_field_add(struct p256_number *, const struct p256_number *, const struct p256_number *)
 {
 	__asm("push {r4-r11, lr}\n" LOAD ADD SUBTRACT_PRIME ADD_PRIME STORE "pop {r4-r11, pc}\n");
 }
 
-NAKED void field_subtract(struct p256_number *, const struct p256_number *, const struct p256_number *)
+NAKED void p256_field_subtract(struct p256_number *, const struct p256_number *, const struct p256_number *)
 {
 	__asm("push {r4-r11, lr}\n" LOAD SUBTRACT ADD_PRIME STORE "pop {r4-r11, pc}\n");
 }
@@ -104,7 +104,7 @@ NAKED void field_subtract(struct p256_number *, const struct p256_number *, cons
 	"mov r12, r10\n mov r10, r9\n mov r9, r8\n mov r8, r7\n mov r7, r6\n mov r6, r5\n mov r5, r4\n"      \
 	"mov r4, r3\n mov r3, r11\n"
 
-NAKED void field_mul(struct p256_number *, const struct p256_number *, const struct p256_number *)
+NAKED void p256_field_mul(struct p256_number *, const struct p256_number *, const struct p256_number *)
 {
 	__asm("push {r0, r4-r11, lr}\n" ZEROS ROWS(FIELD_ROW) IN_ORDER
 	      "ldr r0, [sp]\n" SUBTRACT_PRIME ADD_PRIME STORE "pop {r0, r4-r11, pc}\n");
@@ -114,7 +114,7 @@ __attribute__((used)) static const uint32_t order_and_factor[9] = {
 	0xFC632551, 0xF3B9CAC2, 0xA7179E84, 0xBCE6FAAD, ~0u, ~0u, 0, ~0u, ORDER_FACTOR
 };
 
-NAKED void order_mul(struct p256_number *, const struct p256_number *, const struct p256_number *)
+NAKED void p256_order_mul(struct p256_number *, const struct p256_number *, const struct p256_number *)
 {
 	__asm("push {r4-r11, lr}\n push {r0, r2, r3}\n"
 	      "movw r2, #:lower16:order_and_factor\n movt r2, #:upper16:order_and_factor\n" ZEROS ROWS(ORDER_ROW) IN_ORDER
@@ -126,7 +126,7 @@ NAKED void order_mul(struct p256_number *, const struct p256_number *, const str
 
 #else
 
-uint32_t words_add(struct p256_number *sum, const struct p256_number *a, const struct p256_number *b)
+uint32_t p256_words_add(struct p256_number *sum, const struct p256_number *a, const struct p256_number *b)
 {
 	uint64_t word = 0;
 
@@ -137,7 +137,7 @@ uint32_t words_add(struct p256_number *sum, const struct p256_number *a, const s
 	return (uint32_t)(word >> 32);
 }
 
-uint32_t words_subtract(struct p256_number *difference, const struct p256_number *a, const struct p256_number *b)
+uint32_t p256_words_subtract(struct p256_number *difference, const struct p256_number *a, const struct p256_number *b)
 {
 	uint64_t word = 0;
 
@@ -153,24 +153,24 @@ static void reduce(struct p256_number *number, uint32_t top, const struct p256_n
 {
 	struct p256_number reduced;
 
-	top += words_subtract(&reduced, number, modulus);
-	number_select(number, &reduced, ~top);
+	top += p256_words_subtract(&reduced, number, modulus);
+	p256_number_select(number, &reduced, ~top);
 }
 
-void field_add(struct p256_number *r, const struct p256_number *a, const struct p256_number *b)
+void p256_field_add(struct p256_number *r, const struct p256_number *a, const struct p256_number *b)
 {
-	const uint32_t carry = words_add(r, a, b);
+	const uint32_t carry = p256_words_add(r, a, b);
 
 	reduce(r, carry, &p256_prime);
 }
 
-void field_subtract(struct p256_number *r, const struct p256_number *a, const struct p256_number *b)
+void p256_field_subtract(struct p256_number *r, const struct p256_number *a, const struct p256_number *b)
 {
-	const uint32_t smaller = words_subtract(r, a, b);
+	const uint32_t smaller = p256_words_subtract(r, a, b);
 	struct p256_number more;
 
-	(void)words_add(&more, r, &p256_prime);
-	number_select(r, &more, smaller);
+	(void)p256_words_add(&more, r, &p256_prime);
+	p256_number_select(r, &more, smaller);
 }
 
 /* t += a * b */
@@ -206,12 +206,12 @@ static void montgomery(struct p256_number *r, const struct p256_number *a, const
 	reduce(r, t[8], modulus);
 }
 
-void field_mul(struct p256_number *r, const struct p256_number *a, const struct p256_number *b)
+void p256_field_mul(struct p256_number *r, const struct p256_number *a, const struct p256_number *b)
 {
 	montgomery(r, a, b, &p256_prime, 1);
 }
 
-void order_mul(struct p256_number *r, const struct p256_number *a, const struct p256_number *b)
+void p256_order_mul(struct p256_number *r, const struct p256_number *a, const struct p256_number *b)
 {
 	montgomery(r, a, b, &p256_order, ORDER_FACTOR);
 }

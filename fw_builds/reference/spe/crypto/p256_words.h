@@ -9,9 +9,9 @@
 #include "p256_field.h"
 
 /* *sum = a + b; returns the carry. */
-uint32_t words_add(struct p256_number *sum, const struct p256_number *a, const struct p256_number *b);
+uint32_t p256_words_add(struct p256_number *sum, const struct p256_number *a, const struct p256_number *b);
 
 /* *difference = a - b; returns all ones where b is larger, else 0. */
-uint32_t words_subtract(struct p256_number *difference, const struct p256_number *a, const struct p256_number *b);
+uint32_t p256_words_subtract(struct p256_number *difference, const struct p256_number *a, const struct p256_number *b);
 
 #endif

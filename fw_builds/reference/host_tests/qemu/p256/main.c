@@ -10,19 +10,19 @@
 
 #undef __ARM_FEATURE_DSP
 #undef ORDER_FACTOR
-#define words_add c_words_add
-#define words_subtract c_words_subtract
-#define field_add c_field_add
-#define field_subtract c_field_subtract
-#define field_mul c_field_mul
-#define order_mul c_order_mul
+#define p256_words_add c_words_add
+#define p256_words_subtract c_words_subtract
+#define p256_field_add c_field_add
+#define p256_field_subtract c_field_subtract
+#define p256_field_mul c_field_mul
+#define p256_order_mul c_order_mul
 #include "p256_words.c"
-#undef words_add
-#undef words_subtract
-#undef field_add
-#undef field_subtract
-#undef field_mul
-#undef order_mul
+#undef p256_words_add
+#undef p256_words_subtract
+#undef p256_field_add
+#undef p256_field_subtract
+#undef p256_field_mul
+#undef p256_order_mul
 
 #define EDGES 48u
 #define RANDOM 20000u
@@ -33,10 +33,10 @@ static const struct {
 	operation_t arm, c;
 	const struct p256_number *modulus;
 } operations[] = {
-	{ field_add, c_field_add, &p256_prime },
-	{ field_subtract, c_field_subtract, &p256_prime },
-	{ field_mul, c_field_mul, &p256_prime },
-	{ order_mul, c_order_mul, &p256_order },
+	{ p256_field_add, c_field_add, &p256_prime },
+	{ p256_field_subtract, c_field_subtract, &p256_prime },
+	{ p256_field_mul, c_field_mul, &p256_prime },
+	{ p256_order_mul, c_order_mul, &p256_order },
 };
 
 static struct p256_number edges[EDGES];
@@ -64,7 +64,7 @@ static uint32_t random_word(void)
 
 static void below(struct p256_number *number, const struct p256_number *modulus)
 {
-	number_reduce(number, modulus);
+	p256_number_reduce(number, modulus);
 }
 
 /* Small numbers, single bits, all ones below and above each word, and what lies next to the modulus. */
@@ -95,13 +95,13 @@ static void compare(unsigned number, const struct p256_number *a, const struct p
 	operations[number].c(&c, a, b);
 	operations[number].arm(&same, &same, b); /* the result where an operand lies */
 	if (memcmp(&arm, &c, sizeof arm) != 0 || memcmp(&arm, &same, sizeof arm) != 0 ||
-	    !number_below(&arm, operations[number].modulus)) {
+	    !p256_number_below(&arm, operations[number].modulus)) {
 		end(number + 1);
 	}
-	if (words_add(&arm, a, b) != c_words_add(&c, a, b) || memcmp(&arm, &c, sizeof arm) != 0) {
+	if (p256_words_add(&arm, a, b) != c_words_add(&c, a, b) || memcmp(&arm, &c, sizeof arm) != 0) {
 		end(10);
 	}
-	if (words_subtract(&arm, a, b) != c_words_subtract(&c, a, b) || memcmp(&arm, &c, sizeof arm) != 0) {
+	if (p256_words_subtract(&arm, a, b) != c_words_subtract(&c, a, b) || memcmp(&arm, &c, sizeof arm) != 0) {
 		end(11);
 	}
 }
