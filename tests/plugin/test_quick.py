@@ -45,6 +45,7 @@ def test_a_quick_run_of_thorough_tests_alone_is_no_pass_and_touches_no_board(pro
     assert project.run("--tfm-quick").ret == 5
     assert project.life() == []
 
+
 CONTAINED = """
 import pytest
 LONG = pytest.param(500, marks=pytest.mark.thorough(count=16))

@@ -11,7 +11,7 @@ from collections.abc import Generator, Sequence
 import pytest
 
 from tfm_harness.errors import ConfigError, InfrastructureError
-from tfm_harness.plugin import fixtures, hookspecs
+from tfm_harness.plugin import collector, fixtures, hookspecs
 from tfm_harness.plugin.exit_codes import EXIT_BENCH
 from tfm_harness.plugin.keys import PLUGIN
 from tfm_harness.plugin.options import add_options, check_names, check_old_flags, setting
@@ -70,6 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
         target, build = setting(config, "target"), setting(config, "build")
         if not target.values and not build.values:
             return
+        collector.pause(config)
         from tfm_harness.plugin.session import activate
 
         config.stash[PLUGIN] = activate(config)
@@ -95,6 +96,8 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
         if output is not None:
             output[_USAGE] = str(error)
         raise
+    finally:
+        collector.resume(session.config)
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)

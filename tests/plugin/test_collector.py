@@ -1,0 +1,64 @@
+"""The garbage collector rests while a session begins, and only then."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+from tfm_harness.plugin import collector
+
+from tests.plugin.conftest import Project
+
+LOOKS = """
+import gc
+DURING = gc.isenabled()
+def test_it_collects_again(device):
+    assert not DURING
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > 10_000
+"""
+
+
+def test_it_rests_until_tests_are_collected(project: Project) -> None:
+    project.test(LOOKS)
+    assert project.run().ret == 0
+
+
+def test_without_a_board_nothing_changes(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        "import gc\nDURING = gc.isenabled()\ndef test_it(): assert DURING and not gc.get_freeze_count()"
+    )
+    assert pytester.runpytest_inprocess().ret == 0
+
+
+def test_a_collector_that_is_off_stays_off(project: Project) -> None:
+    project.append_conftest("import gc\ngc.disable()")
+    project.test("import gc\ndef test_it(device): assert not gc.isenabled()")
+    try:
+        assert project.run().ret == 0
+    finally:
+        gc.enable()
+
+
+def test_a_session_that_does_not_begin_leaves_it_as_it_was(pytester: pytest.Pytester) -> None:
+    frozen = gc.get_freeze_count()
+    config = pytester.parseconfig()
+    collector.pause(config)
+    assert not gc.isenabled()
+    config._ensure_unconfigure()
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == frozen
+
+
+def test_it_goes_on_once(pytester: pytest.Pytester) -> None:
+    config = pytester.parseconfig()
+    collector.pause(config)
+    collector.resume(config)
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        collector.resume(config)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+        config._ensure_unconfigure()
