@@ -86,7 +86,7 @@ def test_refusing_a_digest_takes_the_same_time(
             return refused(commands.psa_call_timed(call, AT_A_TIME, step=32), DOES_NOT_EXIST)
 
         classes.take(batch)
-    latency.dudect(classes.times, catalogue.DUDECT_DIGEST, subject="digest of an uploaded model")
+    latency.dudect(classes.times, catalogue.DUDECT_DIGEST, subject="digest of an uploaded model", batch=AT_A_TIME)
 
 
 @pytest.mark.needs("psa-call", "probe", "memory-map", "services", "protected-storage", "nv-access")
@@ -121,7 +121,7 @@ def test_refusing_a_tag_takes_the_same_time(
             classes.take(batch)
         finally:
             commands.ps_remove(UID)
-    latency.dudect(classes.times, catalogue.DUDECT_TAG, subject="tag of a stored object")
+    latency.dudect(classes.times, catalogue.DUDECT_TAG, subject="tag of a stored object", batch=AT_A_TIME)
 
 
 @pytest.mark.needs("models", "infer")
@@ -154,6 +154,7 @@ def test_an_inference_takes_the_same_time_whatever_its_input(
         classes.times,
         catalogue.DUDECT_INFERENCE if declared else catalogue.DUDECT_INPUT,
         subject=f"inference of {fastest}",
+        batch=AT_A_TIME,
     )
 
 
@@ -184,4 +185,4 @@ def test_signing_takes_the_same_time_by_dudect(
             pytest.skip("not covered: the firmware refuses to time a call")
 
     classes.take(batch)
-    latency.dudect(classes.times, catalogue.DUDECT_SIGNING, subject="attestation token")
+    latency.dudect(classes.times, catalogue.DUDECT_SIGNING, subject="attestation token", batch=AT_A_TIME)

@@ -101,3 +101,44 @@ def test_a_finding_says_how_sure_it_is(shift: float, word: str) -> None:
     report = Report(policy=Policy.DEV)
     check_dudect(times, [time + shift for time in times[::-1]], catalogue.DUDECT_TAG, report, subject="x")
     assert word in report.findings[0].seen
+
+
+BATCH = 32
+
+
+def counted(rng: random.Random, more: float = 0.0) -> tuple[list[float], list[float]]:
+    """Times by a counter of 1.024 ticks an instruction: what a batch begins with, all its times are cut down alike by.
+
+    Args:
+        rng: draws which class comes next, and the counter's phase at a batch's beginning.
+        more: instructions that the second class takes more.
+    """
+    times: tuple[list[float], list[float]] = [], []
+    while sum(map(len, times)) < LEAST_MEASUREMENTS:
+        which = rng.random() < 0.5
+        ticks = (29_689 + which * more) * 1.024
+        phase = rng.random()
+        times[which].extend([math.floor(phase + ticks) - math.floor(phase)] * BATCH)
+    return times
+
+
+def test_times_that_one_phase_of_the_counter_cuts_down_alike_are_no_leak() -> None:
+    seeds = [counted(random.Random(seed)) for seed in range(20)]
+    assert max(dudect(*times).worst for times in seeds) > 4.5  # as if each time stood for itself
+    assert max(dudect(*times, batch=BATCH).worst for times in seeds) < 4.5
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_one_instruction_more_is_found_behind_the_counters_phase(seed: int) -> None:
+    assert dudect(*counted(random.Random(seed), more=1), batch=BATCH).raw < -4.5
+
+
+def test_batches_of_independent_times_change_nothing_much() -> None:
+    rng = random.Random(3)
+    times = noisy(rng, HALF), noisy(rng, HALF, mean=5001.0)
+    assert dudect(*times, batch=BATCH).raw == pytest.approx(dudect(*times).raw, rel=0.2)
+
+
+def test_a_batch_holds_a_time_at_least() -> None:
+    with pytest.raises(ValueError, match="batches of 0"):
+        dudect([1.0, 2.0], [1.0, 2.0], batch=0)

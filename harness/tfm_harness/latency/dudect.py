@@ -71,50 +71,75 @@ class Dudect:
         )
 
 
-def dudect(fixed: Sequence[float], random: Sequence[float]) -> Dudect:
+def dudect(fixed: Sequence[float], random: Sequence[float], *, batch: int = 1) -> Dudect:
     """The t statistics of two classes of times, in ticks.
 
+    Args:
+        fixed, random: times of the two classes.
+        batch: so many in a row were taken in one go. They may err alike: a counter that is slower than the CPU cuts all
+            of them down where they begin at one phase of it. What batches differ by then counts, and not how many times
+            they have.
+
     Raises:
-        ValueError: a class has fewer than two times, or one that is not finite.
+        ValueError: a class has fewer than two times, or one that is not finite; no positive `batch`.
     """
     import numpy as np
 
     first, second = np.asarray(fixed, dtype=np.float64), np.asarray(random, dtype=np.float64)
     if min(first.size, second.size) < 2 or not (np.isfinite(first).all() and np.isfinite(second).all()):
         raise ValueError("each class needs two times at least, and finite ones")
+    if batch < 1:
+        raise ValueError(f"batches of {batch}")
+    of_first, of_second = np.arange(first.size) // batch, np.arange(second.size) // batch
     both = np.sort(np.concatenate((first, second)))
     cropped: list[tuple[float, float]] = []
     for step in range(_CROPS):
         share = 1 - 0.5 ** (10 * (_CROPS - step) / _CROPS)  # dudect's, from nearly all down to 30 %
         limit = both[min(both.size - 1, math.ceil(share * both.size) - 1)]
-        low, high = first[first <= limit], second[second <= limit]
-        if low.size + high.size >= _LEAST_OF_A_CROP and min(low.size, high.size) >= 2:
-            cropped.append((share, _welch(low, high)))
+        low, high = first <= limit, second <= limit
+        kept = int(low.sum()), int(high.sum())
+        if sum(kept) >= _LEAST_OF_A_CROP and min(kept) >= 2:
+            cropped.append((share, _welch(first[low], second[high], of_first[low], of_second[high])))
     return Dudect(
         fixed=int(first.size),
         random=int(second.size),
-        raw=_welch(first, second),
+        raw=_welch(first, second, of_first, of_second),
         cropped=tuple(cropped),
-        second=_welch((first - first.mean()) ** 2, (second - second.mean()) ** 2),
+        second=_welch((first - first.mean()) ** 2, (second - second.mean()) ** 2, of_first, of_second),
         means=(float(first.mean()), float(second.mean())),
     )
 
 
-def _welch(left: object, right: object) -> float:
+def _welch(left: object, right: object, left_batches: object, right_batches: object) -> float:
     """Welch's t; 0 where two constant series are equal, infinite where they differ."""
     import numpy as np
 
     one, two = np.asarray(left), np.asarray(right)
     difference = float(one.mean() - two.mean())
-    spread = float(one.var(ddof=1) / one.size + two.var(ddof=1) / two.size)
+    spread = _spread(one, left_batches) + _spread(two, right_batches)
     size = max(1.0, abs(float(one.mean())))
     if spread <= 1e-18 * size**2:  # nothing but rounding
         return 0.0 if abs(difference) <= 1e-9 * size else math.copysign(math.inf, difference)
     return difference / math.sqrt(spread)
 
 
+def _spread(times: object, batches: object) -> float:
+    """The variance of the mean: of independent times, or of batches (Liang and Zeger 1986) where that is larger."""
+    import numpy as np
+
+    values = np.asarray(times)
+    of_batches = np.bincount(np.asarray(batches), weights=values - values.mean())
+    return max(float(values.var(ddof=1)) / values.size, float((of_batches**2).sum()) / values.size**2)
+
+
 def check_dudect(
-    fixed: Sequence[float], random: Sequence[float], check: Check, report: Report, *, subject: str = ""
+    fixed: Sequence[float],
+    random: Sequence[float],
+    check: Check,
+    report: Report,
+    *,
+    subject: str = "",
+    batch: int = 1,
 ) -> Dudect:
     """Judge that a time does not depend on which class its input is of.
 
@@ -123,11 +148,12 @@ def check_dudect(
         check: what is judged.
         report: gets the finding.
         subject: what was timed.
+        batch: as for `dudect`.
 
     Raises:
         ValueError: fewer than `LEAST_MEASUREMENTS` measurements, or under a quarter of that in a class: no verdict.
     """
-    found = dudect(fixed, random)
+    found = dudect(fixed, random, batch=batch)
     if not found.enough:
         raise ValueError(
             f"{found.fixed} and {found.random} measurements; at least {LEAST_MEASUREMENTS} are needed,"

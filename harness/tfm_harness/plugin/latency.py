@@ -59,15 +59,23 @@ class Latency:
         self._bench = bench
         self.report = report
 
-    def dudect(self, times: tuple[Sequence[int], Sequence[int]], check: Check, *, subject: str) -> Dudect:
+    def dudect(
+        self, times: tuple[Sequence[int], Sequence[int]], check: Check, *, subject: str, batch: int = 1
+    ) -> Dudect:
         """Judge two classes of times, fixed and random inputs; t is drawn on the run's page and beside it.
+
+        Args:
+            times: of the two classes, in ticks.
+            check: what is judged.
+            subject: what was timed.
+            batch: so many times in a row were taken in one go (`tfm_harness.latency.dudect`).
 
         Raises:
             ValueError: too few measurements for a verdict.
         """
         from tfm_harness.report.svg import standing_alone, t_values
 
-        found = check_dudect(*times, check, self.report, subject=subject)
+        found = check_dudect(*times, check, self.report, subject=subject, batch=batch)
         values = found.tests
         self._bench.measured.timings.append(
             {
