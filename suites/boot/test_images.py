@@ -353,10 +353,16 @@ def test_an_older_image_does_not_run(bench: Bench, signed: Signed, trial: Trial,
     higher = make_image(recipe(bench, signed, counter=base + 6))
     try:
         checks(NEWER_RUNS, trial.runs(higher), expected="an answer", seen="silence", subject=f"counter {base + 6}")
-        for counter in (base, base + 5):
-            older = signed.data if counter == base else make_image(recipe(bench, signed, counter=counter))
-            said, silent = trial.refusal(older)
-            subject = f"counter {counter} after {base + 6}"
+        older = {
+            f"counter {base}": signed.data,
+            f"counter {base + 5}": make_image(recipe(bench, signed, counter=base + 5)),
+            f"counter {base + 5} under a higher version": make_image(
+                recipe(bench, signed, counter=base + 5, version=(255, 255, 65535))
+            ),
+        }
+        for words, image in older.items():
+            said, silent = trial.refusal(image)
+            subject = f"{words} after {base + 6}"
             checks(ROLLBACK, silent, expected="no answer", seen="the older image answers", subject=subject)
             judge_said(checks, said, subject)
         checks(NEWER_RUNS, trial.runs(higher), expected="an answer", seen="silence", subject=f"again {base + 6}")

@@ -24,6 +24,8 @@ MOST = 512  # timings in one answer
 TICKS = 60_000_000
 """Of inferences in a series: seconds on an emulator that counts instructions."""
 WARM_UPS = 12
+RESULTS = 48
+"""Signed results of each kind."""
 NO_CLOCK = "not covered: this board has no clock that a verdict about single inferences could rest on"
 
 EMPTY = Check(
@@ -75,16 +77,39 @@ def test_no_inference_takes_much_longer_than_the_others(
 
 @pytest.mark.thorough
 @pytest.mark.needs("signed-result")
-def test_no_signed_result_takes_much_longer_than_the_others(bench: Bench, device: Device, checks: Checks) -> None:
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "host",
+        pytest.param("sensor", marks=pytest.mark.needs("sensor", "stimulus", "sensor-model")),
+        pytest.param("encrypted", marks=pytest.mark.needs("encrypted-result")),
+    ],
+)
+def test_no_signed_result_takes_much_longer_than_the_others(
+    bench: Bench, device: Device, checks: Checks, request: pytest.FixtureRequest, kind: str
+) -> None:
+    """Inference, what comes before it and what comes after it, of each kind of result."""
+    if kind == "sensor":
+        request.getfixturevalue("stimulus")
     with bench.exact_clock() as exact:
         if not exact:
             pytest.skip(NO_CLOCK)
+        samples = device.fill_window() if kind == "sensor" else ()
         size = bench.description.input_bytes
-        spans = []
-        for number in range(48):
-            marks = marks_of(device.infer_input(bytes([number]) * size))
-            spans.append(marks[4] - marks[3])
-        check_tail(spans, checks.report, subject="signed results")
+        before, inside, after = [], [], []
+        for number in range(RESULTS):
+            if kind == "sensor":
+                inference = device.infer_again(samples)
+            else:
+                inference = device.infer_input(bytes([number]) * size, encrypted=kind == "encrypted")
+            _, entered, _, start, end, _, _, ready = marks_of(inference)
+            before.append(start - entered)
+            inside.append(end - start)
+            after.append(ready - end)
+        check_tail(inside, checks.report, subject=f"signed results, {kind}")
+        # The first one makes the model ready, and finds out who signs.
+        check_tail(before[1:], checks.report, subject=f"signed results, {kind}: before the inference")
+        check_tail(after[1:], checks.report, subject=f"signed results, {kind}: after the inference")
 
 
 def test_no_inference_is_slow_at_a_regular_distance(device: Device, checks: Checks) -> None:

@@ -239,6 +239,15 @@ def test_it_lies_encrypted_in_flash(storage: Storage, checks: Checks, verifier: 
 
 
 @pytest.mark.thorough
+@pytest.mark.needs("nv-access", "known-secrets", "trusted-results")
+def test_many_writes_have_nonces_of_their_own(storage: Storage, verifier: Verifier) -> None:
+    """More than a counter of eight bits holds: the ledger of nonces knows the first ones when the last ones come."""
+    for number in range(260):
+        at, _ = storage.set(A, some_data(number, 16))
+        verifier.stored_object(storage.flash.read()[at:], external_aad=object_aad(A), subject=f"write {number}")
+
+
+@pytest.mark.thorough
 @pytest.mark.needs("nv-access", "warm-reset", "cold-reset")
 def test_it_outlives_resets(storage: Storage, device: Device, checks: Checks) -> None:
     data = some_data(7, 64)
