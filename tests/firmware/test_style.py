@@ -32,8 +32,6 @@ OWN_PREFIX = {
     "its_store": "its_",
     "ps_store": "ps_",
     "iovec": "iovecs_",
-    "p256_field": "p256_",
-    "p256_words": "p256_",
 }
 """Where a file's prefix is not its own name."""
 GIVEN = re.compile(r"(\w+_Handler|sampling_timer_flih|__acle_se_\w+|__\w+)$")

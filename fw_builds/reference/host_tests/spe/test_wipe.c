@@ -51,13 +51,13 @@ static bool on_the_stack(const void *secret, size_t size)
 	return false;
 }
 
-/* As bytes, and in words of 32 bits, least significant first, as p256_field.c computes: here the bytes from behind. */
+/* As bytes, and in words of 31 bits, least significant first, as BearSSL computes. */
 static bool number_on_the_stack(const uint8_t number[32])
 {
-	uint8_t words[32];
+	uint32_t words[9] = { 0 };
 
-	for (unsigned i = 0; i < 32; i++) {
-		words[i] = number[31 - i];
+	for (unsigned bit = 0; bit < 256; bit++) {
+		words[bit / 31] |= (uint32_t)(number[31 - bit / 8] >> bit % 8 & 1) << bit % 31;
 	}
 	return on_the_stack(number, 32) || on_the_stack(words, sizeof words);
 }
