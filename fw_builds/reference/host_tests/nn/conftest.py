@@ -13,7 +13,7 @@ import pytest
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent.parent / "models")]  # pytest's importlib mode adds nothing
 
-from engines import ParityRows, reference  # noqa: E402  (found by the line above)
+from engines import ParityRows, close_engines, reference  # noqa: E402  (found by the line above)
 
 _ROWS = pytest.StashKey[ParityRows]()
 
@@ -26,10 +26,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _drivers() -> Iterator[None]:
-    """Compile what is out of date; end the reference worker afterwards."""
+    """Compile what is out of date; end both interpreters afterwards."""
     subprocess.run(["make", "-s", "all"], cwd=HERE, check=True)
     yield
     reference.close()
+    close_engines()
 
 
 @pytest.fixture

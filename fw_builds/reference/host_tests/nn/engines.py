@@ -7,6 +7,7 @@ import json
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ __all__ = [
     "Int8",
     "ParityRows",
     "Refused",
+    "close_engines",
     "engine_describe",
     "engine_run",
     "reference",
@@ -117,19 +119,58 @@ class _Reference:
 reference = _Reference()
 
 
+class _Engine:
+    """``nn_run serve``: forks for each call, as the start of a process with sanitizers takes longer than most calls."""
+
+    def __init__(self, program: str) -> None:
+        self.folder = tempfile.TemporaryDirectory(prefix="nn-run-")
+        self.files = [Path(self.folder.name) / name for name in ("in", "out", "err")]
+        self.process = subprocess.Popen(
+            [str(BUILD / program), "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def call(self, model: Path, arena: int, inputs: bytes, mode: str) -> tuple[int, bytes, bytes]:
+        """Exit code (negative: the signal), standard output and error."""
+        pipe_in, pipe_out = self.process.stdin, self.process.stdout
+        if pipe_in is None or pipe_out is None:
+            raise RuntimeError("the engine was started without pipes")
+        self.files[0].write_bytes(inputs)
+        guard = threading.Timer(300, self.process.kill)
+        guard.start()
+        try:
+            pipe_in.write("\t".join([str(model), str(arena), mode, *map(str, self.files)]) + "\n")
+            pipe_in.flush()
+            said = pipe_out.readline()
+        finally:
+            guard.cancel()
+        if not said:
+            raise AssertionError(f"{self.process.args!r} has ended")
+        return int(said), self.files[1].read_bytes(), self.files[2].read_bytes()
+
+    def close(self) -> None:
+        """End it."""
+        self.process.communicate()
+        self.folder.cleanup()
+
+
+_engines: dict[str, _Engine] = {}
+
+
+def close_engines() -> None:
+    """End what `engine_run` and `engine_describe` have started."""
+    while _engines:
+        _engines.popitem()[1].close()
+
+
 def _call(model: Path, arena: int, inputs: bytes, mode: str, program: str) -> bytes:
-    result = subprocess.run(
-        [str(BUILD / program), str(model), str(arena), mode],
-        input=inputs,
-        capture_output=True,
-        timeout=300,
-        check=False,
-    )
-    if 10 < result.returncode < 10 + len(STATUS):
-        raise Refused(STATUS[result.returncode - 10])
-    if result.returncode != 0:
-        raise AssertionError(f"{program} ended with {result.returncode}: {result.stderr.decode(errors='replace')}")
-    return result.stdout
+    if program not in _engines:
+        _engines[program] = _Engine(program)
+    code, out, err = _engines[program].call(model, arena, inputs, mode)
+    if 10 < code < 10 + len(STATUS):
+        raise Refused(STATUS[code - 10])
+    if code != 0:
+        raise AssertionError(f"{program} ended with {code}: {err.decode(errors='replace')}")
+    return out
 
 
 def engine_run(model: Path, inputs: Int8, *, trace: bool = False, arena: int = ARENA, program: str = "nn_run") -> Int8:

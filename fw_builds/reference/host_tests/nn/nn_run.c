@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * nn_run MODEL ARENA_BYTES [describe | trace]
+ * nn_run serve
  *
  * Runs the model on each input tensor read from standard input and writes each output tensor to standard
  * output. trace: the outputs of all operators, in order, instead of the last alone. describe: one line of
  * JSON about the model. A refused model: its status on standard error, exit code 10 + status.
+ * serve: for each line MODEL, ARENA_BYTES, mode, and files for standard input, output and error (with tabs between
+ * them) a forked process does that; then its exit code is written, or minus the signal that ended it. The start of a
+ * process with sanitizers takes longer than most runs.
  */
+#define _POSIX_C_SOURCE 200809L
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "../../partition/nn/nn.h"
 #include "nn_host.h"
@@ -56,19 +64,14 @@ static void write_op(void *ctx, unsigned op_index, uint32_t builtin_code, const 
 	}
 }
 
-int main(int argc, char **argv)
+static int run(const char *path, const char *arena_bytes, const char *mode)
 {
-	const char *mode = argc > 3 ? argv[3] : "";
 	enum nn_status status;
 	uint8_t *bytes, *arena;
 	size_t size, arena_size, in_len, out_len;
 
-	if (argc < 3) {
-		fprintf(stderr, "usage: nn_run MODEL ARENA_BYTES [describe | trace]\n");
-		return 2;
-	}
-	bytes = nn_host_read_file(argv[1], &size);
-	arena_size = strtoul(argv[2], NULL, 0);
+	bytes = nn_host_read_file(path, &size);
+	arena_size = strtoul(arena_bytes, NULL, 0);
 	arena = malloc(arena_size ? arena_size : 1);
 	status = nn_model_init(&model, bytes, size, arena, arena_size);
 	if (status != NN_OK) {
@@ -98,4 +101,63 @@ int main(int argc, char **argv)
 	free(bytes);
 	free(arena);
 	return 0;
+}
+
+static void redirect(const char *path, const char *how, FILE *stream)
+{
+	if (!freopen(path, how, stream)) {
+		_exit(2);
+	}
+}
+
+static int serve(void)
+{
+	enum { MODEL, ARENA, MODE, IN, OUT, ERR, FIELDS };
+	char *line = NULL, *field[FIELDS];
+	size_t room = 0;
+	ssize_t length;
+
+	while ((length = getline(&line, &room, stdin)) > 0) {
+		char *rest = line;
+		int status;
+		pid_t child;
+
+		line[length - 1] = '\0'; /* the end of the line */
+		for (int i = 0; i < FIELDS; i++) {
+			field[i] = rest;
+			rest = strchr(rest, i + 1 < FIELDS ? '\t' : '\0');
+			if (!rest) {
+				return 2;
+			}
+			*rest++ = '\0';
+		}
+		child = fork();
+		if (child == 0) {
+			redirect(field[IN], "rb", stdin);
+			redirect(field[OUT], "wb", stdout);
+			redirect(field[ERR], "wb", stderr);
+			status = run(field[MODEL], field[ARENA], field[MODE]);
+			free(line);
+			exit(status);
+		}
+		if (child < 0 || waitpid(child, &status, 0) != child) {
+			return 2;
+		}
+		printf("%d\n", WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
+		fflush(stdout);
+	}
+	free(line);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && strcmp(argv[1], "serve") == 0) {
+		return serve();
+	}
+	if (argc < 3) {
+		fprintf(stderr, "usage: nn_run MODEL ARENA_BYTES [describe | trace]\n       nn_run serve\n");
+		return 2;
+	}
+	return run(argv[1], argv[2], argc > 3 ? argv[3] : "");
 }

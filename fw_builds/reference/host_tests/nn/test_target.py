@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,18 +26,22 @@ def _programs(_drivers: None) -> None:
     subprocess.run(["make", "-s", "target"], cwd=HERE, check=True)
 
 
-def run_target(program: str, content: bytes, inputs: Int8, folder: Path) -> Int8:
-    """Outputs of the emulated core; semihosting gives it `folder` and nothing else is attached."""
-    (folder / "model.tflite").write_bytes(content)
-    (folder / "inputs.bin").write_bytes(inputs.tobytes())
-    (folder / "outputs.bin").unlink(missing_ok=True)
+def run_target(program: str, cases: Sequence[tuple[bytes, Int8]], folder: Path) -> list[Int8]:
+    """Outputs of the emulated core for each model with its inputs; semihosting gives it `folder` alone."""
+    for number, (content, inputs) in enumerate(cases):
+        (folder / f"model.{number}").write_bytes(content)
+        (folder / f"inputs.{number}").write_bytes(inputs.tobytes())
     result = subprocess.run(
         ["qemu-system-arm", "-M", "mps3-an547", "-nodefaults", "-display", "none", "-monitor", "none",
          "-serial", "none", "-semihosting-config", "enable=on,target=native", "-kernel", str(BUILD / program)],
         cwd=folder, capture_output=True, text=True, timeout=300, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert result.returncode == 0, (result.returncode, result.stderr)
-    return np.frombuffer((folder / "outputs.bin").read_bytes(), dtype=np.int8).reshape(len(inputs), -1)
+    outputs = [(folder / f"outputs.{number}").read_bytes() for number in range(len(cases))]
+    return [
+        np.frombuffer(output, dtype=np.int8).reshape(len(inputs), -1)
+        for output, (_, inputs) in zip(outputs, cases, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -47,15 +52,18 @@ def test_model_on_the_emulated_core(name: str, count: int, program: str, tmp_pat
     inputs = np.random.default_rng(99).integers(-128, 128, (count, size)).astype(np.int8)
     expected = reference.run(content, inputs)
     assert len(np.unique(expected, axis=0)) >= 16
-    np.testing.assert_array_equal(run_target(program, content, inputs, tmp_path), expected)
+    (seen,) = run_target(program, [(content, inputs)], tmp_path)
+    np.testing.assert_array_equal(seen, expected)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.parametrize("name", GENERATORS)
 def test_operator_on_the_emulated_core(name: str, program: str, tmp_path: Path) -> None:
+    cases = []
     for index in range(6):
         rng = np.random.default_rng([7, index])
         graph = GENERATORS[name](rng)
-        content = graph.build()
         inputs = rng.integers(-128, 128, (20, int(np.prod(graph.tensors[0].shape)))).astype(np.int8)
-        np.testing.assert_array_equal(run_target(program, content, inputs, tmp_path), reference.run(content, inputs))
+        cases.append((graph.build(), inputs))
+    for case, seen in zip(cases, run_target(program, cases, tmp_path), strict=True):
+        np.testing.assert_array_equal(seen, reference.run(*case))

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The engine on an emulated Cortex-M55 (QEMU mps3-an547): a bare-metal program that reads its files through
- * semihosting. Model in `model.tflite`, input tensors in `inputs.bin`, both in QEMU's working directory; the
- * output tensors go to `outputs.bin`. Exit code: 0; 10 + status when the model is refused; 2 otherwise.
+ * semihosting, in QEMU's working directory: model in `model.0`, input tensors in `inputs.0`; the output tensors go to
+ * `outputs.0`. Then `model.1`, and so on up to 9, as long as there is one. Exit code: 0; 10 + status when a model is
+ * refused; 2 otherwise.
  */
 #include <string.h>
 
@@ -38,15 +39,27 @@ static void leave(uint32_t code)
 		;
 }
 
-static uint32_t open_file(const char *name, uint32_t mode)
+/* Negative: there is no such file. */
+static int32_t find_file(const char *name, uint32_t mode)
 {
 	const uint32_t block[3] = { (uint32_t)name, mode, (uint32_t)strlen(name) };
-	int32_t handle = semihost(SYS_OPEN, block);
+
+	return semihost(SYS_OPEN, block);
+}
+
+static uint32_t open_file(const char *name, uint32_t mode)
+{
+	int32_t handle = find_file(name, mode);
 
 	if (handle < 0) {
 		leave(2);
 	}
 	return (uint32_t)handle;
+}
+
+static void close_file(uint32_t handle)
+{
+	semihost(SYS_CLOSE, &handle);
 }
 
 /* Bytes read; both calls answer the number of bytes that were not transferred. */
@@ -66,9 +79,8 @@ static void write_file(uint32_t handle, const void *from, uint32_t size)
 	}
 }
 
-static void run(void)
+static void run(uint32_t handle, const char *inputs_name, const char *outputs_name)
 {
-	uint32_t handle = open_file("model.tflite", MODE_READ);
 	uint32_t size = read_file(handle, file, sizeof(file));
 	enum nn_status status = nn_model_init(&model, file, size, arena, sizeof(arena));
 	uint32_t inputs, outputs;
@@ -77,8 +89,8 @@ static void run(void)
 	if (status != NN_OK) {
 		leave(10 + (uint32_t)status);
 	}
-	inputs = open_file("inputs.bin", MODE_READ);
-	outputs = open_file("outputs.bin", MODE_WRITE);
+	inputs = open_file(inputs_name, MODE_READ);
+	outputs = open_file(outputs_name, MODE_WRITE);
 	nn_input(&model, &in_size);
 	while (read_file(inputs, nn_input(&model, NULL), (uint32_t)in_size) == in_size) {
 		const int8_t *out;
@@ -89,7 +101,27 @@ static void run(void)
 		out = nn_output(&model, &out_size);
 		write_file(outputs, out, (uint32_t)out_size);
 	}
-	semihost(SYS_CLOSE, &outputs);
+	close_file(inputs);
+	close_file(outputs);
+}
+
+static void run_all(void)
+{
+	char names[3][10] = { "model.0", "inputs.0", "outputs.0" };
+
+	for (char number = '0'; number <= '9'; number++) {
+		int32_t handle;
+
+		for (unsigned i = 0; i < 3; i++) {
+			names[i][strlen(names[i]) - 1] = number;
+		}
+		handle = find_file(names[0], MODE_READ);
+		if (handle < 0) {
+			leave(number == '0' ? 2 : 0);
+		}
+		run((uint32_t)handle, names[1], names[2]);
+		close_file((uint32_t)handle);
+	}
 	leave(0);
 }
 
@@ -100,7 +132,7 @@ void reset(void)
 	*cpacr |= 0xFu << 20; /* CP10, CP11: floating point and MVE */
 	__asm__ volatile("dsb\n\tisb" ::: "memory");
 	memset(&__bss_start, 0, (size_t)((char *)&__bss_end - (char *)&__bss_start));
-	run();
+	run_all();
 }
 
 static void fault(void)
