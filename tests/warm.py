@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import Final
 
 import pytest
 
-__all__ = ["WarmServer", "run_pytest"]
+__all__ = ["WarmServer", "run_in", "run_pytest"]
 
 _SERVER: Final = Path(__file__).with_name("warm_server.py")
 _FOREVER: Final = 600.0
@@ -76,9 +77,17 @@ class WarmServer:
         link.settimeout(max(limit, 0.001))
         return self._number(link)
 
-    def run(self, words: list[str], out: int, err: int, environment: dict[str, str], limit: float) -> int | None:
-        """Pytest's exit status as `wait` gives it; None when it did not end within `limit` seconds."""
-        pid = self.start(words, Path.cwd(), out, err, environment)
+    def run(
+        self,
+        words: list[str],
+        out: int,
+        err: int,
+        environment: dict[str, str],
+        limit: float,
+        folder: Path | None = None,
+    ) -> int | None:
+        """Pytest's exit status as `wait` gives it, run in `folder` (default: this one); None after `limit` seconds."""
+        pid = self.start(words, folder or Path.cwd(), out, err, environment)
         with contextlib.suppress(TimeoutError):
             return self.wait(limit)
         os.kill(pid, signal.SIGKILL)
@@ -122,6 +131,25 @@ def run_pytest(pytester: pytest.Pytester, *words: str, timeout: float = 180.0) -
     return pytest.RunResult(code, said[0], said[1], time.monotonic() - began)
 
 
+def run_in(
+    folder: Path, words: list[str], environment: Mapping[str, str], timeout: float = 180.0
+) -> subprocess.CompletedProcess[str]:
+    """As ``subprocess.run`` of ``python -m pytest`` with these words in `folder`.
+
+    Raises:
+        subprocess.TimeoutExpired: it did not end in time.
+    """
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        status = _server.run(words, out.fileno(), err.fileno(), dict(environment), timeout, folder)
+        said = []
+        for file in (out, err):
+            file.seek(0)
+            said.append(file.read().decode("utf-8", errors="replace"))
+    if status is None:
+        raise subprocess.TimeoutExpired(["pytest", *words], timeout, *said)
+    return subprocess.CompletedProcess(["pytest", *words], status, *said)
+
+
 def stop() -> None:
-    """End what `run_pytest` has started."""
+    """End what `run_pytest` and `run_in` have started."""
     _server.stop()

@@ -396,7 +396,7 @@ def run(kinds: list[str], plan: Plan, folder: Path) -> list[str]:
 def _kills(campaign: Campaign, share: int, chance: random.Random, plan: Plan, over: float) -> None:
     """All of one kind; `over` is the moment after which none is begun."""
     counts: Counter[str] = Counter()
-    usual = {True: campaign.clean("clean run"), False: 0.0}
+    usual = {True: campaign.clean("clean run") if share >= plan.cold else 0.0, False: 0.0}
     if plan.cold > 1:
         campaign.clean("first fork", cold=False)  # with the imports of what forks
         usual[False] = campaign.clean("clean fork", cold=False)

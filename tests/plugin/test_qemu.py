@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.reference_firmware import FIRMWARE, ROOT, needs_firmware
+from tests.warm import run_in
 
 pytestmark = [pytest.mark.qemu, needs_firmware]
 
@@ -69,16 +70,24 @@ class User:
         self.path = path
         self.env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "150"}
 
-    def command(self, *args: str, target: str = "qemu-an547", build: str = str(FIRMWARE)) -> list[str]:
+    def words(self, *args: str, target: str = "qemu-an547", build: str = str(FIRMWARE)) -> list[str]:
         # With "=", or pytest takes the paths for tests and looks for its rootdir there.
         chosen = [f"--tfm-target={target}", f"--tfm-build={build}", "--tfm-state-dir=state", "--tfm-run-dir=run"]
         plain = ["-pno:cacheprovider", "-pno:hypothesispytest", "-pno:anyio"]
-        return [sys.executable, "-m", "pytest", *plain, *chosen, *args]
+        return [*plain, *chosen, *args]
+
+    def command(self, *args: str, **chosen: str) -> list[str]:
+        return [sys.executable, "-m", "pytest", *self.words(*args, **chosen)]
 
     def run(self, test: str, *args: str, **chosen: str) -> subprocess.CompletedProcess[str]:
+        """In a forked process; what is about the start or the end of one has a new interpreter."""
+        (self.path / "test_user.py").write_text(test)
+        return run_in(self.path, self.words("test_user.py", *args, **chosen), self.env, timeout=120)
+
+    def run_new(self, test: str, *args: str) -> subprocess.CompletedProcess[str]:
         (self.path / "test_user.py").write_text(test)
         return subprocess.run(
-            self.command("test_user.py", *args, **chosen),
+            self.command("test_user.py", *args),
             cwd=self.path, env=self.env, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
 
@@ -130,7 +139,7 @@ def user(tmp_path: Path) -> User:
 
 
 def test_five_lines_from_sensor_to_verdict(user: User) -> None:
-    done = user.run(FIVE_LINES, "--junitxml", "out.xml", "--tfm-html-report", "report.html")
+    done = user.run_new(FIVE_LINES, "--junitxml", "out.xml", "--tfm-html-report", "report.html")
     assert done.returncode == 0, done.stdout
     assert "qemu-an547+reference: tfm-harness-reference" in done.stdout
     record = json.loads((user.path / "run" / "run.json").read_text())
@@ -190,10 +199,8 @@ def test_a_second_session_has_a_board_of_its_own_unless_the_build_trusts_the_fir
         (user.path / "second" / "test_other.py").write_text(DESCRIBES + DESCRIBES.replace("describes(", "again("))
 
         def second(*args: str, **chosen: str) -> subprocess.CompletedProcess[str]:
-            return subprocess.run(
-                [*user.command("test_other.py", *args, **chosen), "--tfm-state-dir", str(user.path / "state")],
-                cwd=user.path / "second", env=user.env, capture_output=True, text=True, timeout=60, check=False,
-            )  # fmt: skip
+            words = [*user.words("test_other.py", *args, **chosen), "--tfm-state-dir", str(user.path / "state")]
+            return run_in(user.path / "second", words, user.env, timeout=60)
 
         own = second()
         assert own.returncode == 0, own.stdout

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import yaml
 from tfm_harness.report.storage import load_run
@@ -17,6 +20,11 @@ from mutation.order import test_name
 
 REFERENCE = Path(__file__).resolve().parents[1]
 ROOT = REFERENCE.parents[1]
+if str(ROOT) not in sys.path:
+    sys.path.append(str(ROOT))
+
+from tests.warm import WarmServer  # noqa: E402  # found by the lines above
+
 CLEAN = "NONE"
 BUILD_LIMIT = 900  # seconds; against hanging, not against a busy machine
 RUN_LIMIT = 1800
@@ -53,6 +61,25 @@ def make(images: Path, *variables: str) -> str:
     return ""
 
 
+_LOADED: Final = (
+    "numpy.random",
+    "tflite",
+    "tfm_harness.bench.opened",
+    "tfm_harness.boards.qemu.board",
+    "tfm_harness.plugin.signed",
+)
+_servers = threading.local()
+
+
+def _server() -> WarmServer:
+    """What forks this thread's runs: two thirds of a short run are imports. It ends with this process."""
+    if not hasattr(_servers, "server"):
+        _servers.server = WarmServer(modules=_LOADED)
+        atexit.register(_servers.server.stop)
+    server: WarmServer = _servers.server
+    return server
+
+
 def run_suites(
     outcome: Outcome,
     folder: Path,
@@ -66,30 +93,32 @@ def run_suites(
     began = time.monotonic()
     description = write_build(folder, folder / "out", few_vectors=few_vectors)
     run = folder / "run"
-    # As `tfm-harness run` starts pytest, without its own start: hundreds of runs.
-    command = [sys.executable, "-m", "pytest", *(str(ROOT / "suites" / suite) for suite in suites)]
-    command += ["--import-mode=importlib", f"--rootdir={ROOT}", f"--config-file={ROOT / 'pyproject.toml'}"]
-    command += ["-o", "faulthandler_timeout=0", "--tfm-target=qemu-an547", f"--tfm-build={description}"]
+    words = [str(ROOT / "suites" / suite) for suite in suites]
+    words += ["--import-mode=importlib", f"--rootdir={ROOT}", f"--config-file={ROOT / 'pyproject.toml'}"]
+    words += ["-o", "faulthandler_timeout=0", "--tfm-target=qemu-an547", f"--tfm-build={description}"]
     # Hypothesis's plugin takes a third of a short run, AnyIO's a tenth, and the suites need neither.
-    command += [f"--tfm-run-dir={run}", "-q", "-pno:cacheprovider", "-pno:hypothesispytest", "-pno:anyio", *options]
+    words += [f"--tfm-run-dir={run}", "-q", "-pno:cacheprovider", "-pno:hypothesispytest", "-pno:anyio", *options]
     environment = dict(os.environ, TFM_HARNESS_STATE_DIR=str(folder / "state"))
     if order is not None:
         environment["MUTATION_ORDER"] = str(order)
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(REFERENCE), os.environ.get("PYTHONPATH"))))
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of runs: each would compile all that it imports
+    output = folder / "output.txt"
     try:
-        tested = subprocess.run(
-            command, capture_output=True, text=True, timeout=RUN_LIMIT, check=False, cwd=ROOT, env=environment
-        )
-    except subprocess.TimeoutExpired:
-        outcome.broken = f"the suites did not end within {RUN_LIMIT} s"
+        with output.open("wb") as file:
+            status = _server().run(words, file.fileno(), file.fileno(), environment, RUN_LIMIT, ROOT)
+    except RuntimeError as error:
+        outcome.broken = str(error)
         return
     finally:
         outcome.seconds += time.monotonic() - began
-    (folder / "output.txt").write_text(tested.stdout + tested.stderr)
+    if status is None:
+        outcome.broken = f"the suites did not end within {RUN_LIMIT} s"
+        return
     record = run / "run.json"
     if not record.is_file():
-        outcome.broken = "no record:\n" + "\n".join((tested.stdout + tested.stderr).splitlines()[-15:])
+        said = output.read_text(errors="replace")
+        outcome.broken = "no record:\n" + "\n".join(said.splitlines()[-15:])
         return
     read_record(outcome, record)
     record.unlink()
