@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -55,6 +56,19 @@ def _no_warm_process_is_left() -> Iterator[None]:
     """What `tests.warm` has started ends with the tests."""
     yield
     warm.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _new_stores_are_migrated_once() -> Iterator[None]:
+    """Where a test has imported stores; tests/history/test_migrations.py has the real migrations."""
+    if "tfm_harness.history.database" not in sys.modules:
+        yield
+        return
+    from tests.stores import migrated_once
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tfm_harness.history.database._migrate", migrated_once)
+        yield
 
 
 _PROBE = Path(__file__).parent / "boards" / "firmware"

@@ -17,6 +17,13 @@ from tfm_harness.history.tables import METADATA, Word
 from tfm_harness.latency import Series
 
 from tests.history.records import CLOCK, record
+from tests.stores import MIGRATE
+
+
+@pytest.fixture(autouse=True)
+def _real_migrations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfm_harness.history.database._migrate", MIGRATE)
+
 
 OLD = """
 CREATE TABLE harness_meta ("key" VARCHAR(32) NOT NULL, value VARCHAR(64) NOT NULL, PRIMARY KEY ("key"));
