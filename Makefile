@@ -48,9 +48,12 @@ demo: firmware
 quick: firmware
 	.venv/bin/tfm-harness run --quick $(reported)
 
+# Tests wait for boards and ports a good part of their time: with one more of them at a time the CPUs are not idle then.
+more_jobs = $(shell expr $(JOBS) + 1)
+
 .PHONY: test
 test: setup-test
-	@$(python) .ci/stages.py firmware -- unit -- JOBS=1 firmware-check lint unit-user mutants-quick
+	@$(python) .ci/stages.py firmware -- JOBS=$(more_jobs) unit -- JOBS=1 firmware-check lint -- JOBS=1 mutants-quick unit-user
 
 .PHONY: nightly-check
 nightly-check: setup-test

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Self
 
@@ -41,12 +44,13 @@ class FvpBinary:
 
     @classmethod
     def ask(cls, binary: str, minimum: str) -> Self:
-        """Run `binary` with ``--version`` and ``--list-params``.
+        """What `binary` answers to ``--version`` and ``--list-params``; a file that has not changed is run once.
 
         Raises:
             InfrastructureError: kind ``tool-missing``, ``tool-start``, ``tool-hung``, ``fvp-version``, ...
         """
-        banner = _run(binary, "--version")
+        stamp = _stamp(binary)
+        banner = _said(binary, "--version", stamp)
         version = fvp_model.parse_banner(banner)
         if version is None:
             raise InfrastructureError(
@@ -66,10 +70,23 @@ class FvpBinary:
                 where=binary,
                 hint="install a newer FVP, or lower `minimum_version` if you know what you miss",
             )
-        return cls(version, fvp_model.parse_parameters(_run(binary, "--list-params")), "simulator" in banner)
+        parameters = fvp_model.parse_parameters(_said(binary, "--list-params", stamp))
+        return cls(version, parameters, "simulator" in banner)
 
 
-def _run(binary: str, option: str) -> str:
+def _stamp(binary: str) -> tuple[int, int, int, int]:
+    """Tells the file from another one of its name; zeros where there is none."""
+    try:
+        found = os.stat(shutil.which(binary) or binary)  # noqa: PTH116 - a name on the PATH is no path yet
+    except OSError:
+        return (0, 0, 0, 0)
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _said(binary: str, option: str, stamp: tuple[int, int, int, int]) -> str:
+    """What it prints: an FVP takes a second to start, one with a licence server more. An error is not kept."""
+    del stamp
     hint = (
         "put the FVP on the PATH, or its path into `binary` (Arm's Ecosystem FVPs need no licence); "
         "when it hangs, a licence server that does not answer is the usual cause"
