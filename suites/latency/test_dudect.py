@@ -19,6 +19,8 @@ from tfm_harness.verify import messages_in
 pytestmark = [pytest.mark.thorough, pytest.mark.needs("latency", "describe")]
 
 AT_A_TIME = 32
+INFERENCES = 8
+"""At a time."""
 MEASUREMENTS = LEAST_MEASUREMENTS + 400
 SLOWEST = 400_000
 """Ticks of one measurement, at most, on an emulator: ten thousand of them must end."""
@@ -146,7 +148,7 @@ def test_an_inference_takes_the_same_time_whatever_its_input(
         size = device.describe().input_bytes
 
         def batch(which: bool) -> Sequence[int]:
-            return commands.latency(8, data=classes.rng.randbytes(size) if which else bytes(size)).ticks
+            return commands.latency(INFERENCES, data=classes.rng.randbytes(size) if which else bytes(size)).ticks
 
         classes.take(batch)
     declared = bench.combination.build.latency.inference == "constant"
@@ -154,7 +156,7 @@ def test_an_inference_takes_the_same_time_whatever_its_input(
         classes.times,
         catalogue.DUDECT_INFERENCE if declared else catalogue.DUDECT_INPUT,
         subject=f"inference of {fastest}",
-        batch=AT_A_TIME,
+        batch=INFERENCES,
     )
 
 
@@ -165,7 +167,7 @@ def test_signing_takes_the_same_time_by_dudect(
     """One challenge again and again, and random ones: tokens of one length, signed with another secret number each."""
     if not bench.missing(["clock-control"]):
         pytest.skip(
-            f"not covered: {MEASUREMENTS} signatures take the better part of an hour in an emulator;"
+            f"not covered: {MEASUREMENTS} signatures take many minutes in an emulator;"
             " there latency.constant-signing compares instructions, which must be equal"
         )
     if bench.combination.build.latency.signing == "masked":
@@ -185,4 +187,4 @@ def test_signing_takes_the_same_time_by_dudect(
             pytest.skip("not covered: the firmware refuses to time a call")
 
     classes.take(batch)
-    latency.dudect(classes.times, catalogue.DUDECT_SIGNING, subject="attestation token", batch=AT_A_TIME)
+    latency.dudect(classes.times, catalogue.DUDECT_SIGNING, subject="attestation token")

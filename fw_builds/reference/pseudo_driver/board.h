@@ -20,6 +20,7 @@ struct cmsdk_uart {
 #define UART_STATE_RX_OVERRUN (1u << 3)
 #define UART_CTRL_TX_ENABLE (1u << 0)
 #define UART_CTRL_RX_ENABLE (1u << 1)
+#define UART_CTRL_TX_INTERRUPT (1u << 2)
 #define UART_CTRL_RX_INTERRUPT (1u << 3)
 #define UART_CTRL_RX_OVERRUN_INTERRUPT (1u << 5)
 #define UART_INT_ALL 0xfu

@@ -81,10 +81,26 @@ uint8_t uart_get(void)
 	return byte;
 }
 
+/* Asleep, until the byte in the transmitter is gone. Bytes that come meanwhile are received. */
+static void wait_for_room(void)
+{
+	__asm volatile("cpsid i" ::: "memory");
+	while ((UART0->state & UART_STATE_TX_FULL) != 0) {
+		UART0->ctrl |= UART_CTRL_TX_INTERRUPT; /* the handler has cleared it where the ring was full */
+		if ((UART0->state & UART_STATE_TX_FULL) != 0) {
+			__asm volatile("dsb\n wfi" ::: "memory");
+		}
+		__asm volatile("cpsie i\n isb\n cpsid i" ::: "memory");
+	}
+	UART0->ctrl &= ~UART_CTRL_TX_INTERRUPT;
+	__asm volatile("cpsie i" ::: "memory");
+}
+
 void uart_put(const uint8_t *data, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
-		while ((UART0->state & UART_STATE_TX_FULL) != 0) {
+		if ((UART0->state & UART_STATE_TX_FULL) != 0) {
+			wait_for_room();
 		}
 		UART0->data = data[i];
 	}
@@ -92,7 +108,8 @@ void uart_put(const uint8_t *data, size_t len)
 
 void uart_drain(void)
 {
-	while ((UART0->state & UART_STATE_TX_FULL) != 0) {
+	if ((UART0->state & UART_STATE_TX_FULL) != 0) {
+		wait_for_room();
 	}
 }
 
