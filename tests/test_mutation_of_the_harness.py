@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -66,34 +65,50 @@ def test_the_rooms_have_code_and_tests() -> None:
 
 
 def test_a_change_is_made_in_a_copy_and_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The copy shares its files with the tree; the tree's must not change."""
     mutant = next(one for one in score.candidates() if one.file.name == "metrics.py")
     right = (score.PACKAGE / mutant.file).read_bytes()
-    folder = score.ROOT / "build" / tmp_path.name
     seen = []
 
-    def tests(copy: Path, room: str) -> int:
+    def tests(copy: Path, order: list[str]) -> tuple[int, str]:
         seen.append((copy / "tfm_harness" / mutant.file).read_bytes())
-        assert room == "parity"
-        return 1
+        assert order == ["tests/x.py::test_y"]
+        return 1, order[0]
 
     monkeypatch.setattr(score, "run_tests", tests)
-    folder.parent.mkdir(exist_ok=True)
-    try:
-        copy = score.make_copy(folder)
-        assert score.judged(mutant, copy).killed
-        assert seen == [mutant.text(right)]
-        assert (copy / "tfm_harness" / mutant.file).read_bytes() == right
-    finally:
-        shutil.rmtree(folder)
+    copy = score.make_copy(tmp_path / "copy")
+    verdict = score.judged(mutant, copy, ["tests/x.py::test_y"])
+    assert (verdict.killed, verdict.by, verdict.tests) == (True, "tests/x.py::test_y", 1)
+    assert seen == [mutant.text(right)]
+    assert (copy / "tfm_harness" / mutant.file).read_bytes() == right
     assert (score.PACKAGE / mutant.file).read_bytes() == right
+
+
+def test_what_no_test_reaches_survives(tmp_path: Path) -> None:
+    assert not score.judged(score.candidates()[0], tmp_path, []).killed
+
+
+def test_kills_are_kept_as_long_as_the_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Survivors are not: a test may have been added."""
+    monkeypatch.setattr(score, "PACKAGE", tmp_path)
+    (tmp_path / "code.py").write_text(CODE)
+    killed, survived = all_mutants(tmp_path, [tmp_path / "code.py"])[:2]
+    kept = score.Kept(tmp_path / "kills.jsonl")
+    kept.add(score.Verdict(killed, killed=True, seconds=1.0, by="tests/x.py::test_y", tests=3))
+    kept.add(score.Verdict(survived, killed=False, seconds=1.0, by="", tests=3))
+    again = score.Kept(tmp_path / "kills.jsonl")
+    found = again.verdict(killed)
+    assert found is not None
+    assert (found.killed, found.by) == (True, "tests/x.py::test_y")
+    assert again.verdict(survived) is None
+    (tmp_path / "code.py").write_text(CODE + "\n")
+    assert again.verdict(killed) is None
 
 
 def test_the_goal_holds_for_each_room(mutants: list[Mutant], capsys: pytest.CaptureFixture[str]) -> None:
     def verdicts(room: str, killed: int, survived: int) -> list[score.Verdict]:
         one = Mutant(Path(room, "x.py"), 7, "logic", 0, 1, "and", "or")
-        return [score.Verdict(one, n < killed, 0.0) for n in range(killed + survived)]
+        return [score.Verdict(one, n < killed, 0.0, "", n) for n in range(killed + survived)]
 
     assert score.report([*verdicts("verify", 9, 1), *verdicts("latency", 10, 0)])
-    assert "SURVIVED verify/x.py:7 logic: and -> or" in capsys.readouterr().out
+    assert "SURVIVED verify/x.py:7 logic: and -> or (9 tests reach it)" in capsys.readouterr().out
     assert not score.report([*verdicts("verify", 8, 2), *verdicts("latency", 100, 0)])

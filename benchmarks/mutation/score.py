@@ -1,21 +1,25 @@
 """Mutation score of the harness: of small changes of verify, latency and parity's comparison, how many do tests notice?
 
-Each change is made in a copy of the package (links to the files that stay), and the tests of its room run until the
-first failure. Nothing in the working tree is touched. Survivors that are known to change nothing stand in
-equivalent.yaml, with the reason.
+Each change is made in a copy of the package, and the tests that reach the changed function run until the first failure
+(reach.py). Nothing in the working tree is touched. Survivors that are known to change nothing stand in equivalent.yaml,
+with the reason.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +28,7 @@ from queue import SimpleQueue
 import yaml
 
 from benchmarks.mutation.operators import Mutant, all_mutants, sample
+from benchmarks.mutation.reach import Reach, function_at, mark_copy
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -37,7 +42,9 @@ ROOMS = {
 COMPARISON = ("compare.py", "comparison.py", "metrics.py", "quantise.py", "tolerance.py", "vacuity.py")
 SLOW = ("--ignore=tests/verify/test_verify_fuzz.py", "-m", "not qemu")
 GOAL = 90.0
-LIMIT = 300  # seconds for one mutant's tests; a mutant that loops is killed by it
+LIMIT = 300  # seconds for one mutant's tests
+LOOPS = 40  # seconds for one test: a mutant that loops fails by it; the longest test takes a sixth of it
+MEMORY = 8 << 30  # bytes for one process: a mutant that gathers without end fails by it
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,36 @@ class Verdict:
     mutant: Mutant
     killed: bool
     seconds: float
+    by: str
+    """The test that noticed it; empty when the tests could not even be collected, or did not end."""
+    tests: int
+    """How many tests reach its function."""
+
+
+class Kept:
+    """Kills of earlier runs, one JSON line each. They hold as long as the file that was changed stays the same."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        lines = path.read_text().splitlines() if path is not None and path.exists() else []
+        self._by = {entry["key"]: entry["by"] for entry in map(json.loads, lines)}
+
+    def verdict(self, mutant: Mutant) -> Verdict | None:
+        """The kill of an earlier run."""
+        by = self._by.get(self._key(mutant))
+        return None if by is None else Verdict(mutant, killed=True, seconds=0.0, by=by, tests=0)
+
+    def add(self, verdict: Verdict) -> None:
+        """Keep a kill. Survivors are run again: tests may have been added."""
+        if self._path is None or not verdict.killed:
+            return
+        entry = {"key": self._key(verdict.mutant), "by": verdict.by, "change": verdict.mutant.change}
+        with self._path.open("a") as stream:
+            stream.write(json.dumps(entry) + "\n")
+
+    @staticmethod
+    def _key(mutant: Mutant) -> str:
+        return f"{hashlib.sha256((PACKAGE / mutant.file).read_bytes()).hexdigest()[:16]} {mutant.name}"
 
 
 def files_of(room: str) -> list[Path]:
@@ -63,38 +100,78 @@ def room_of(file: Path) -> str:
 
 
 def make_copy(folder: Path) -> Path:
-    """A package folder whose files are links to the right ones; the folder to put on PYTHONPATH."""
-    shutil.copytree(
-        PACKAGE, folder / "tfm_harness", copy_function=os.link, ignore=shutil.ignore_patterns("__pycache__")
-    )
+    """A copy of the package; the folder to put on PYTHONPATH."""
+    shutil.copytree(PACKAGE, folder / "tfm_harness", ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 
 
-def run_tests(copy: Path, room: str) -> int:
-    """Exit code of the room's tests on the copy; 1: a test failed."""
-    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *SLOW, *ROOMS[room]]
+def environment_of(copy: Path) -> dict[str, str]:
+    """What the tests of a copy see; what Hypothesis keeps goes with the copy."""
+    return {
+        **os.environ,
+        "PYTHONPATH": str(copy),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(copy / "hypothesis"),
+    }
+
+
+def run_pytest(
+    environment: Mapping[str, str], files: Iterable[str], limit: float, *words: str, say: bool = False
+) -> int:
+    """Exit code of the tests; 1: a test failed, or they did not end."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "benchmarks.mutation.reach"]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=LIMIT, check=False, cwd=ROOT, env=environment
-        )
+            [*command, *SLOW, *words, *files],
+            capture_output=True, text=True, timeout=limit, check=False, cwd=ROOT, env=environment,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY)),
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
         return 1
+    if say and done.returncode:
+        print(done.stdout[-4000:], done.stderr[-4000:])
     return done.returncode
 
 
-def judged(mutant: Mutant, copy: Path) -> Verdict:
+def reach_of(copy: Path, work: Path) -> Reach:
+    """Run all tests once, which must pass, and see what each of them reaches."""
+    mark_copy(copy / "tfm_harness", [path.relative_to(PACKAGE) for room in ROOMS for path in files_of(room)])
+    children = work / "children"
+    children.mkdir()
+    result = work / "reach.json"
+    environment = {
+        **environment_of(copy),
+        "MUTATION_RECORD": str(result), "MUTATION_REACHED": str(children),
+    }  # fmt: skip
+    if run_pytest(environment, [test for tests in ROOMS.values() for test in tests], 4 * LIMIT, say=True) != 0:
+        raise SystemExit("the tests fail without a change: nothing can be said")
+    return Reach.read(result)
+
+
+def run_tests(copy: Path, order: list[str]) -> tuple[int, str]:
+    """Exit code of the tests on the copy (1: one failed), and the test that failed."""
+    choice, failed = copy / "choice", copy / "failed"
+    choice.write_text("\n".join(order))
+    failed.unlink(missing_ok=True)
+    environment = {**environment_of(copy), "MUTATION_CHOICE": str(choice), "MUTATION_FAILED": str(failed)}
+    files = dict.fromkeys(test.partition("::")[0] for test in order)
+    code = run_pytest(environment, files, LIMIT, "-x", f"--timeout={LOOPS}")
+    return code, failed.read_text() if failed.exists() else ""
+
+
+def judged(mutant: Mutant, copy: Path, order: list[str]) -> Verdict:
     """Make the change in the copy, run the tests, take it back."""
+    if not order:
+        return Verdict(mutant, killed=False, seconds=0.0, by="", tests=0)
     began = time.monotonic()
-    place, right = copy / "tfm_harness" / mutant.file, PACKAGE / mutant.file
-    place.unlink()
-    place.write_bytes(mutant.text(right.read_bytes()))
+    place = copy / "tfm_harness" / mutant.file
+    right = place.read_bytes()
+    place.write_bytes(mutant.text(right))
     try:
-        code = run_tests(copy, room_of(mutant.file))
+        code, by = run_tests(copy, order)
     finally:
-        place.unlink()
-        os.link(right, place)
-    return Verdict(mutant, code != 0, time.monotonic() - began)
+        place.write_bytes(right)
+    return Verdict(mutant, code != 0, time.monotonic() - began, by, len(order))
 
 
 def report(verdicts: list[Verdict]) -> bool:
@@ -111,7 +188,9 @@ def report(verdicts: list[Verdict]) -> bool:
         print(f"{room:<12} {len(found):>7} {killed:>7} {score:>6.1f} %{'  <- below the goal' if score < GOAL else ''}")
     for one in sorted(verdicts, key=lambda one: (one.mutant.file, one.mutant.line)):
         if not one.killed:
-            print(f"SURVIVED {one.mutant.file}:{one.mutant.line} {one.mutant.operator}: {one.mutant.change[:150]}")
+            reached = f"{one.tests} tests reach it" if one.tests else "no test reaches it"
+            where = f"{one.mutant.file}:{one.mutant.line}"
+            print(f"SURVIVED {where} {one.mutant.operator}: {one.mutant.change[:150]} ({reached})")
     return good
 
 
@@ -135,16 +214,22 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="another seed takes another sample")
     parser.add_argument("--jobs", type=int, default=2, help="test runs at a time")
     parser.add_argument("--minutes", type=float, default=0, help="stop taking up new mutants after so long")
+    parser.add_argument("--results", type=Path, help="keep kills here, and take those that are there as they are")
+    parser.add_argument("--only", default="", help="only files whose path below the package begins so")
     args = parser.parse_args()
-    mutants = candidates()
+    mutants = [one for one in candidates() if str(one.file).startswith(args.only)]
     chosen = sample(mutants, args.sample or len(mutants), args.seed)
     chosen = [one for one in chosen if one.compiles((PACKAGE / one.file).read_bytes())]
     files = len({one.file for one in mutants})
     print(f"{len(mutants)} changes of {files} files; sample of {len(chosen)}, seed {args.seed}")
     end = time.monotonic() + args.minutes * 60 if args.minutes else float("inf")
-    verdicts: list[Verdict] = []
+    kept = Kept(args.results)
+    verdicts = [found for one in chosen if (found := kept.verdict(one)) is not None]
+    done = {found.mutant for found in verdicts}
     lock = threading.Lock()
-    # In the checkout's own file system: links.
+    noticed: dict[Path, Counter[str]] = defaultdict(Counter)
+    for found in verdicts:
+        noticed[found.mutant.file][found.by] += 1
     (ROOT / "build").mkdir(exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="mutation-", dir=ROOT / "build"))
     free: SimpleQueue[Path] = SimpleQueue()
@@ -152,26 +237,27 @@ def main() -> int:
     def one(mutant: Mutant) -> None:
         if time.monotonic() > end:
             return
+        function = function_at((PACKAGE / mutant.file).read_bytes(), mutant.file.as_posix(), mutant.line)
+        with lock:
+            likely = [test for test, _times in noticed[mutant.file].most_common(10)]
         copy = free.get()
         try:
-            found = judged(mutant, copy)
+            found = judged(mutant, copy, reach.order(function, likely))
         finally:
             free.put(copy)
         with lock:
             verdicts.append(found)
+            noticed[mutant.file][found.by] += 1
+            kept.add(found)
             word = "killed" if found.killed else "survived"
             print(f"{word:<9} {mutant.file}:{mutant.line} {mutant.change[:80]} ({found.seconds:.0f} s)", flush=True)
 
     try:
+        reach = reach_of(make_copy(work / "marked"), work)
         for number in range(args.jobs):
             free.put(make_copy(work / str(number)))
-        for room in ROOMS:
-            copy = free.get()
-            if run_tests(copy, room) != 0:
-                raise SystemExit(f"the tests of {room} fail without a change: nothing can be said")
-            free.put(copy)
         with ThreadPoolExecutor(args.jobs) as pool:
-            list(pool.map(one, chosen))
+            list(pool.map(one, [mutant for mutant in chosen if mutant not in done]))
     finally:
         shutil.rmtree(work, ignore_errors=True)
     if len(verdicts) < len(chosen):

@@ -10,13 +10,15 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tfm_harness.findings import Finding, Policy, Report
+from tfm_harness.verify import cose as cose_module
 from tfm_harness.verify import token as token_module
 from tfm_harness.verify import token_shapes
+from tfm_harness.verify.algorithms import ALGORITHMS, Algorithm
 from tfm_harness.verify.claims import DUMMY_BOOT_SEED
 from tfm_harness.verify.components import ExpectedComponent
-from tfm_harness.verify.cose import parse
+from tfm_harness.verify.cose import Refused, check_signature, parse, to_be_signed
 from tfm_harness.verify.judge import Judge
-from tfm_harness.verify.keys import KeyRing, PublicKey, SymmetricKey
+from tfm_harness.verify.keys import KeyRing, PublicKey, SymmetricKey, VerificationKey
 from tfm_harness.verify.token import PsaToken, TokenExpectations, judge_token, verify_psa_token
 from tfm_harness.verify.token_shapes import TokenShapes
 
@@ -41,6 +43,7 @@ from tests.verify.verify_kit import (
 )
 
 MANY = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+ES256 = ALGORITHMS[-7]
 BOTH = KeyRing([KEY, OTHER_KEY])
 IMAGES = tuple(
     ExpectedComponent(type=str(c[1]), measurement=bytes(c[2]), signer_ids=frozenset({bytes(c[5])}))  # type: ignore[call-overload]  # of the kit
@@ -125,7 +128,7 @@ def remembered(shapes: TokenShapes) -> int:
 def judged_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """From here on the careful way is closed."""
 
-    def closed(*_: object) -> PsaToken:
+    def closed(*_: object, **__: object) -> PsaToken:
         raise AssertionError("judged the careful way")
 
     monkeypatch.setattr(token_module, "judge_token", closed)
@@ -334,6 +337,42 @@ def test_a_published_key_is_found_behind_a_known_token() -> None:
     report = Report(policy=Policy.PRODUCTION)
     verify_psa_token(TOKENS["RFC 9783"], keys=same, challenge=CHALLENGE, report=report)
     assert "attestation.dummy-key" in broken(report)
+
+
+@pytest.mark.parametrize("change", ["signature", "claim"])
+def test_a_signature_that_does_not_hold_is_tried_once(change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the board's key once; the keys of others are tried as ever, and the verdict is the careful one."""
+    quick(TOKENS["RFC 9783"], ring=BOTH, challenge=CHALLENGE, expected=None)
+    other = message(enc({**rfc_claims(), 268: bytes(range(32))}))
+    signed = message(enc({**rfc_claims(), 268: bytes(range(1, 33))}))
+    bad = signed[:-64] + other[-64:] if change == "claim" else signed[:-1] + bytes([signed[-1] ^ 1])
+    tried: list[VerificationKey] = []
+    verifies = cose_module.verifies
+
+    def counted(key: VerificationKey, structure: bytes, signature: bytes, algorithm: Algorithm) -> bool:
+        tried.append(key)
+        return verifies(key, structure, signature, algorithm)
+
+    monkeypatch.setattr(cose_module, "verifies", counted)
+    found = quick(bad, ring=BOTH, challenge=CHALLENGE, expected=None)
+    assert [key for key in tried if key in BOTH] == [KEY]
+    assert found == plain(bad, ring=BOTH, challenge=CHALLENGE, expected=None)
+    assert not found[0].verified
+    assert quick(signed, ring=BOTH, challenge=CHALLENGE, expected=None)[0].verified
+
+
+def test_a_key_that_was_refused_is_passed_over_for_nothing_else() -> None:
+    """Another signature, other bytes or another key are tried."""
+    token = TOKENS["RFC 9783"]
+    parsed = parse(token)
+    structure = to_be_signed(parsed)
+    judge = Judge(Report())
+    right = Refused(KEY, structure, parsed.signature, ES256)
+    assert check_signature(parsed, ES256, BOTH, judge, refused=right) is None
+    for other in (
+        right._replace(key=OTHER_KEY), right._replace(structure=structure[:-1]), right._replace(signature=bytes(64)),
+    ):  # fmt: skip
+        assert check_signature(parsed, ES256, BOTH, judge, refused=other) == KEY
 
 
 def test_the_same_components_with_other_expectations_fail() -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -72,6 +73,15 @@ class VerifiedMessage:
         return self.key is not None
 
 
+class Refused(NamedTuple):
+    """A key that did not verify a signature or MAC over a structure (see `to_be_signed`)."""
+
+    key: VerificationKey
+    structure: bytes
+    signature: bytes
+    algorithm: Algorithm
+
+
 def to_be_signed(message: CoseMessage, external_aad: bytes = b"") -> bytes:
     """The Sig_structure or MAC_structure (RFC 9052 s.4.4, s.6.3)."""
     context = b"\x84\x6aSignature1" if message.tag == SIGN1 else b"\x84\x64MAC0"
@@ -89,6 +99,7 @@ def check_signature(
     *,
     identifiers: tuple[bytes | None, ...] = (),
     external_aad: bytes = b"",
+    refused: Refused | None = None,
 ) -> VerificationKey | None:
     """Verify the signature or MAC with the key that fits; that key, or None.
 
@@ -99,6 +110,7 @@ def check_signature(
         judge: where findings go.
         identifiers: key identifiers beside the kid: the instance id of the payload.
         external_aad: externally supplied data (RFC 9052 s.4.3).
+        refused: a signature that is known not to verify, so that it is not tried again.
     """
     if algorithm is None:
         not_verified(judge, "no usable algorithm")
@@ -116,6 +128,8 @@ def check_signature(
     if fitting and not problem:
         structure = to_be_signed(message, external_aad)
         for key in fitting:
+            if refused is not None and refused == Refused(key, structure, message.signature, algorithm):
+                continue
             if verifies(key, structure, message.signature, algorithm):
                 judge.passed_all(_SIGNATURE_RULES)
                 return key

@@ -15,7 +15,7 @@ from tfm_harness.verify.checks import attestation as check
 from tfm_harness.verify.checks.envelope import BY_RULE
 from tfm_harness.verify.claims import check_claims
 from tfm_harness.verify.components import check_components, parse_components
-from tfm_harness.verify.cose import CoseMessage, check_headers, check_signature, record_oddities, record_parse
+from tfm_harness.verify.cose import CoseMessage, Refused, check_headers, check_signature, record_oddities, record_parse
 from tfm_harness.verify.judge import Judge
 from tfm_harness.verify.keys import KeyRing, PublicKey, SymmetricKey, VerificationKey, as_ring
 from tfm_harness.verify.other_signers import judge_other_signer
@@ -61,19 +61,25 @@ def verify_psa_token(
     if subject:  # it stands in every finding
         return judge_token(token, ring, challenge, expected, Judge(report, subject))
     known = _SHAPES.judge(token, ring, challenge, expected, report)
-    if known is not None:
+    if isinstance(known, PsaToken):
         return known
     own = Report()  # another thread may append to the caller's
-    parsed = judge_token(token, ring, challenge, expected, Judge(own))
+    parsed = judge_token(token, ring, challenge, expected, Judge(own), refused=known)
     report.findings.extend(own.findings)
     _SHAPES.learn(parsed, challenge, expected, own.findings)
     return parsed
 
 
 def judge_token(
-    token: bytes, ring: KeyRing, challenge: bytes | None, expected: TokenExpectations, judge: Judge
+    token: bytes,
+    ring: KeyRing,
+    challenge: bytes | None,
+    expected: TokenExpectations,
+    judge: Judge,
+    *,
+    refused: Refused | None = None,
 ) -> PsaToken:
-    """`verify_psa_token`, whatever was judged before."""
+    """`verify_psa_token`, whatever was judged before; `refused` is as in `check_signature`."""
     message = record_parse(token, judge)
     if message is None:
         return PsaToken(token)
@@ -86,7 +92,7 @@ def judge_token(
     profile, problem = identify(claims)
     instance_id = claims.get(profile.labels["instance_id"])
     named = (instance_id,) if isinstance(instance_id, bytes) else ()
-    key = check_signature(message, algorithm, ring, judge, identifiers=named)
+    key = check_signature(message, algorithm, ring, judge, identifiers=named, refused=refused)
     if key is None:
         roles = {"other_role": check.KEY_SEPARATE, "published": check.DUMMY_KEY}
         judge_other_signer(message, algorithm, expected.other_keys, judge, **roles)

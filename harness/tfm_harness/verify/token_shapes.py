@@ -21,7 +21,7 @@ from tfm_harness.verify.cbor import CborValue
 from tfm_harness.verify.checks import attestation, envelope
 from tfm_harness.verify.claims import DUMMY_BOOT_SEED
 from tfm_harness.verify.components import ExpectedComponent
-from tfm_harness.verify.cose import CoseMessage, holds, to_be_signed
+from tfm_harness.verify.cose import CoseMessage, Refused, holds, to_be_signed
 from tfm_harness.verify.judge import matches
 from tfm_harness.verify.keys import KeyRing, PublicKey
 from tfm_harness.verify.profiles_psa import ClaimProfile
@@ -93,8 +93,11 @@ class TokenShapes:
 
     def judge(
         self, token: bytes, ring: KeyRing, challenge: bytes | None, expected: TokenExpectations, report: Report
-    ) -> PsaToken | None:
-        """The token with its findings in `report`, as the careful way makes them, or None and no finding at all."""
+    ) -> PsaToken | Refused | None:
+        """The token with its findings in `report`, as the careful way makes them, or no finding at all.
+
+        Without findings it returns the signature that was found not to verify, or None where none was tried.
+        """
         shape = self._find(token, challenge is not None, expected)
         if shape is None:
             return None
@@ -113,8 +116,9 @@ class TokenShapes:
         ):
             return None
         payload, signature = token[places.payload], token[places.signature]
-        if not holds(key, shape.signed_start + payload, signature, shape.algorithm):
-            return None
+        structure = shape.signed_start + payload
+        if not holds(key, structure, signature, shape.algorithm):
+            return Refused(key, structure, signature, shape.algorithm)
         message = CoseMessage(
             shape.tag, shape.protected_raw, {1: shape.algorithm.cose}, {}, payload, places.payload.start, signature, (),
             token,

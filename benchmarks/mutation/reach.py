@@ -1,0 +1,198 @@
+"""Which tests reach which function: the tests run once on a copy of the package whose functions say that they ran.
+
+A mutant then meets only the tests that reach its function, the quickest first. What is reached while a file is
+collected or a fixture is set up counts for every test of that file. Processes that a test starts count for that test.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+RECORDER = """
+import atexit
+import os
+from pathlib import Path
+
+SEEN: set[str] = set()
+
+
+def _leave() -> None:
+    folder = Path(os.environ["MUTATION_REACHED"])
+    if folder.is_dir():
+        (folder / str(os.getpid())).write_text("\\n".join(SEEN))
+
+
+if "MUTATION_REACHED" in os.environ:
+    atexit.register(_leave)
+"""
+"""A module of the copy: collects the functions' names; a child process leaves its own in a folder."""
+
+
+class _Marker(ast.NodeTransformer):
+    """Makes every function say its name when it is entered."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        self.generic_visit(node)
+        has_docstring = ast.get_docstring(node, clean=False) is not None
+        mark = ast.parse(f"_SEEN.add({function_name(self._file, node.lineno)!r})").body
+        node.body[int(has_docstring) : int(has_docstring)] = mark
+        return node
+
+
+def function_name(file: str, line: int) -> str:
+    """Names a function by its file below the package and the line of its `def`."""
+    return f"{file}:{line}"
+
+
+def marked(text: str, file: str) -> str:
+    """The module with functions that say their names."""
+    tree = _Marker(file).visit(ast.parse(text))
+    place = int(ast.get_docstring(tree, clean=False) is not None)
+    for number, statement in enumerate(tree.body):
+        if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
+            place = number + 1
+    tree.body[place:place] = ast.parse("from tfm_harness._reached import SEEN as _SEEN").body
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def mark_copy(package: Path, files: Iterable[Path]) -> None:
+    """Mark the files, which are below `package`, a copy that may hold links."""
+    for file in files:
+        place = package / file
+        text = marked(place.read_text(), file.as_posix())
+        place.unlink()
+        place.write_text(text)
+    (package / "_reached.py").write_text(RECORDER)
+
+
+def function_at(text: bytes, file: str, line: int) -> str:
+    """The innermost function around a line."""
+    found = 0
+    for node in ast.walk(ast.parse(text)):
+        inside = isinstance(node, ast.FunctionDef) and node.lineno <= line <= (node.end_lineno or 0)
+        if inside and isinstance(node, ast.FunctionDef):
+            found = max(found, node.lineno)
+    return function_name(file, found)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What the recording run saw: the seconds of each test, and the tests that reach each function."""
+
+    seconds: dict[str, float]
+    tests: dict[str, frozenset[str]]
+
+    @classmethod
+    def read(cls, path: Path) -> Reach:
+        stored = json.loads(path.read_text())
+        seconds: dict[str, float] = stored["seconds"]
+        tests: dict[str, set[str]] = defaultdict(set)
+        for test, functions in stored["by test"].items():
+            for function in functions:
+                tests[function].add(test)
+        of_file: dict[str, set[str]] = defaultdict(set)
+        for test in seconds:
+            of_file[test.partition("::")[0]].add(test)
+        for file, functions in stored["by file"].items():
+            for function in functions:
+                tests[function] |= of_file[file]
+        return cls(seconds, {function: frozenset(found) for function, found in tests.items()})
+
+    def order(self, function: str, likely: Iterable[str] = (), first: int = 40) -> list[str]:
+        """Tests to run: those that noticed something near before, the quickest, and the rest file by file."""
+        tests = self.tests.get(function, frozenset())
+        before = [test for test in dict.fromkeys(likely) if test in tests]
+        quick = sorted(tests - set(before), key=lambda test: (self.seconds[test], test))
+        begin = set(quick[:first])
+        cost: dict[str, float] = defaultdict(float)
+        for test in quick:
+            cost[test.partition("::")[0]] += self.seconds[test]
+        rest = sorted(
+            quick, key=lambda test: (test not in begin, cost[test.partition("::")[0]], test.partition("::")[0])
+        )
+        return [*before, *rest]
+
+
+class Recorder:
+    """Pytest plugin of the recording run."""
+
+    def __init__(self, seen: set[str], children: Path, result: Path) -> None:
+        self._seen = seen
+        self._children = children
+        self._result = result
+        self._by_test: dict[str, list[str]] = {}
+        self._by_file: dict[str, set[str]] = defaultdict(set)
+        self._seconds: dict[str, float] = {}
+
+    def _taken(self) -> set[str]:
+        found = set(self._seen)
+        self._seen.clear()
+        for path in self._children.iterdir():
+            found |= set(path.read_text().split("\n")) - {""}
+            path.unlink()
+        return found
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(self, collector: pytest.Collector) -> Iterator[None]:
+        self._taken()
+        report = yield
+        self._by_file[collector.nodeid.partition("::")[0]] |= self._taken()
+        return report
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Iterator[None]:
+        self._taken()
+        yield
+        self._by_file[item.nodeid.partition("::")[0]] |= self._taken()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
+        yield
+        self._by_test[item.nodeid] = sorted(self._taken())
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._seconds[report.nodeid] = self._seconds.get(report.nodeid, 0.0) + report.duration
+
+    def pytest_sessionfinish(self) -> None:
+        files = {file: sorted(functions) for file, functions in self._by_file.items()}
+        stored = {"seconds": self._seconds, "by test": self._by_test, "by file": files}
+        self._result.write_text(json.dumps(stored))
+
+
+class Chooser:
+    """Pytest plugin of a mutant's run: only the chosen tests, in their order; says which one failed."""
+
+    def __init__(self, order: list[str], failed: Path) -> None:
+        self._place = {test: number for number, test in enumerate(order)}
+        self._failed = failed
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        chosen = [item for item in items if item.nodeid in self._place]
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in self._place])
+        items[:] = sorted(chosen, key=lambda item: self._place[item.nodeid])
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._failed.write_text(report.nodeid)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """As a plugin of a run that benchmarks.mutation.score starts: record, or choose."""
+    if record := os.environ.get("MUTATION_RECORD"):
+        seen = importlib.import_module("tfm_harness._reached").SEEN
+        config.pluginmanager.register(Recorder(seen, Path(os.environ["MUTATION_REACHED"]), Path(record)))
+    if choice := os.environ.get("MUTATION_CHOICE"):
+        order = Path(choice).read_text().split("\n")
+        config.pluginmanager.register(Chooser(order, Path(os.environ["MUTATION_FAILED"])))
