@@ -144,3 +144,13 @@ def test_only_the_chosen_tests_run_and_the_one_that_fails_is_told(copy: Path) ->
     place.write_text(MODULE.replace("+ 1", "+ 2"))
     assert run(copy, **variables).returncode == 1
     assert (copy / "failed").read_text() == "test_it.py::test_outer"
+
+
+def test_a_change_that_loops_fails_by_its_cpu_time(copy: Path) -> None:
+    (copy / "choice").write_text("test_it.py::test_outer")
+    (copy / "copy/tfm_harness/verify/code.py").write_text(
+        MODULE.replace("return inner() + 1", "\n    while True: pass")
+    )
+    variables = {"MUTATION_CHOICE": str(copy / "choice"), "MUTATION_FAILED": str(copy / "failed")}
+    done = run(copy, **variables, MUTATION_LOOPS="0.3")
+    assert (done.returncode, "more than 0.3 s of CPU time" in done.stdout) == (1, True), done.stdout

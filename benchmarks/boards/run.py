@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tfm_harness.boards.base import ResetKind, RunContext  # noqa: E402 - found in the checkout
+from tfm_harness.boards.placement import choose_cpu  # noqa: E402
 from tfm_harness.boards.qemu.board import QemuBoard  # noqa: E402
 from tfm_harness.config.loading import load_build, load_target  # noqa: E402
 from tfm_harness.config.qemu import QemuTarget  # noqa: E402
@@ -59,6 +60,9 @@ class Bare:
         words += ["-chardev", f"socket,id=u,fd={uart.fileno()}", "-serial", "chardev:u"]
         words += ["-chardev", f"socket,id=q,fd={monitor.fileno()}", "-mon", "chardev=q,mode=control"]
         words += ["-device", "tmp105,id=sensor-temp,address=0x48", "-kernel", str(elf)]
+        cpu = choose_cpu("bare")
+        if cpu is not None:  # as the board's: threads that wake each other on two CPUs take twice as long
+            words = ["taskset", "-c", str(cpu), *words]
         fds = [uart.fileno(), monitor.fileno()]
         self.process = subprocess.Popen(words, pass_fds=fds, stderr=subprocess.DEVNULL)
         uart.close()

@@ -26,7 +26,7 @@ from benchmarks.results import Results
 FLAT, NOTICED = 1.1, 0.2
 """Most that a test may cost at 200 boards, of its cost at one; most seconds until a dead board is noticed."""
 PER_PROCESS = 50
-ROUNDS, TESTS = 7, 100
+ROUNDS, TESTS = 7, 50
 IDLE = 3.0
 BUILD = """
 name: simulated
@@ -174,16 +174,18 @@ def main() -> int:
     ):
         opened = [helper.hear() for helper in many]
         one[0].hear()
-        each = TESTS // args.sessions * 2
-        all_do(many, f"work {each}")
+        all_do(many, f"work {TESTS}")
         all_do(one, f"work {TESTS}")
         ratios, costs = [], []
         for _round in range(ROUNDS):
-            single = all_do(one, f"work {TESTS}")[0]["cpu"] / TESTS
-            # One session after the other: on two CPUs eight at once would measure the host's caches.
-            spent = [all_do([helper], f"work {each}")[0]["cpu"] for helper in many]
-            costs.append(sum(spent) / (each * args.sessions))
-            ratios.append(costs[-1] / single)
+            # Each session works as long as the single one before it: the first tests after a pause cost more. One after
+            # the other: on two CPUs eight at once would measure the host's caches.
+            spent, single = 0.0, 0.0
+            for helper in many:
+                single += all_do(one, f"work {TESTS}")[0]["cpu"]
+                spent += all_do([helper], f"work {TESTS}")[0]["cpu"]
+            costs.append(spent / (TESTS * args.sessions))
+            ratios.append(spent / single)
         idle = all_do(many, f"idle {IDLE}")
         noticed = notice(many, simulators)
     results.add(f"cost of a test at {args.boards} boards", statistics.median(ratios), to="one board", at_most=FLAT)

@@ -10,6 +10,7 @@ import ast
 import importlib
 import json
 import os
+import signal
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+LOOPS = float(os.environ.get("MUTATION_LOOPS", "40"))
+"""Most seconds of CPU time for one test; the longest one takes a sixth of it."""
 RECORDER = """
 import atexit
 import os
@@ -182,6 +185,16 @@ class Chooser:
         chosen = [item for item in items if item.nodeid in self._place]
         config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in self._place])
         items[:] = sorted(chosen, key=lambda item: self._place[item.nodeid])
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self) -> Iterator[None]:
+        """A change that loops fails by the CPU time that it takes, which a busy host does not lengthen."""
+        signal.signal(signal.SIGVTALRM, lambda *_: pytest.fail(f"more than {LOOPS:g} s of CPU time"))
+        signal.setitimer(signal.ITIMER_VIRTUAL, LOOPS)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from tfm_harness.bench.combination import TargetBuild, load_combination
 from tfm_harness.bench.context import make_context
 from tfm_harness.bench.live import open_bench
 from tfm_harness.bench.proof import prove_flash
-from tfm_harness.boards.base import Identity
+from tfm_harness.boards.base import Board, Identity
+from tfm_harness.boards.virtual import VirtualControl
 from tfm_harness.cli.main import main
 from tfm_harness.config import kinds
 from tfm_harness.errors import InfrastructureError
@@ -75,6 +77,30 @@ def test_a_board_is_opened_without_pytest(combination: TargetBuild, tmp_path: Pa
         assert bench.missing(["target-simulator", "trusted-iak", "cold-reset"]) == []
         assert bench.missing(["stimulus", "file-x"]) == ["stimulus", "file-x"]
     assert life(tmp_path) == ["acquire", "flash", "release"]
+
+
+def virtual(board: Board, seed_source: tuple[bytes, int]) -> Board:
+    """The board with what virtual boards have besides."""
+    members = {name: print for name in dir(VirtualControl) if not name.startswith("_")}
+    kind = type("Virtual", (type(board),), {**members, "seed_source": property(lambda _: seed_source)})
+    changed = copy.copy(board)
+    changed.__class__ = kind
+    return changed
+
+
+def test_the_seed_is_asked_of_the_board_that_the_bench_has(combination: TargetBuild, tmp_path: Path) -> None:
+    """A bench may leave a lost board for another one, and not all boards know where their seed comes from."""
+    build = combination.build.model_copy(update={"images": ()})
+    context = make_context(str(tmp_path / "run"), str(tmp_path / "state"))
+    with open_bench(replace(combination, build=build), context) as bench:
+        plain = bench.board
+        assert bench.seed_source is None
+        bench.board = virtual(plain, (bytes(32), 1))
+        assert bench.seed_source == (bytes(32), 1)
+        bench.board = virtual(plain, (bytes(32), 2))
+        assert bench.seed_source == (bytes(32), 2)
+        bench.board = plain
+        assert bench.seed_source is None
 
 
 @pytest.mark.parametrize(

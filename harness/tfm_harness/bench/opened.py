@@ -76,6 +76,7 @@ class OpenCombination(abc.ABC):
         self._trust: Trust | None = None
         self._monitor: ResetMonitor | None = None
         self._active: str | None = None
+        self._virtual: tuple[Board | None, VirtualControl | None] = None, None
 
     # -- life
 
@@ -212,7 +213,12 @@ class OpenCombination(abc.ABC):
 
         None where the harness did not give it.
         """
-        return self.board.seed_source if isinstance(self.board, VirtualControl) else None
+        board, virtual = self._virtual
+        if board is not self.board:
+            # Asked at each judgement, and `isinstance` with a protocol looks at each of its members.
+            virtual = self.board if isinstance(self.board, VirtualControl) else None
+            self._virtual = self.board, virtual
+        return None if virtual is None else virtual.seed_source
 
     @property
     def memory_map(self) -> MemoryMap:

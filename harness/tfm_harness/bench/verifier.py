@@ -9,7 +9,6 @@ from pathlib import Path
 
 from tfm_harness.bench.device import Inference, octets
 from tfm_harness.bench.state import DeviceState
-from tfm_harness.config.result_profile import build_result_profile
 from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Check, Finding, Report
 from tfm_harness.trust.board_keys import remember_key
@@ -115,7 +114,7 @@ class Verifier:
         now = self._state()
         key = self._trusted("result", "results")
         iak = now.trust.key("iak")
-        profile = build_result_profile(now.trust.build)
+        profile = now.trust.result_profile
         expected = ResultExpectations(
             nonce=inference.answer.nonce,
             instance_id=now.trust.instance_id,

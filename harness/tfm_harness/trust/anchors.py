@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tfm_harness.boards.base import Identity
 from tfm_harness.config.build import Build, KeySource
+from tfm_harness.config.result_profile import build_result_profile
 from tfm_harness.errors import ConfigError
 from tfm_harness.files import KEY_LIMIT, MODEL_LIMIT, read_file
 from tfm_harness.trust.expectations import build_components
@@ -20,6 +22,7 @@ from tfm_harness.verify.derive import (
 from tfm_harness.verify.images import expected_components, split_images
 from tfm_harness.verify.keyfiles import parse_image_key, parse_key
 from tfm_harness.verify.keys import ImageKey, PublicKey, VerificationKey
+from tfm_harness.verify.result_profile import ResultProfile
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -41,6 +44,7 @@ class Trust:
         self.provisioned: ReferenceIdentity | None = derive_reference_keys(identity.huk) if identity.huk else None
         self._components: dict[str | None, tuple[ExpectedComponent, ...]] = {}
         self._installed: dict[str, bytes] = {}
+        self._keys: dict[bytes, VerificationKey] = {}
 
     def key(self, role: str) -> VerificationKey | None:
         """The key trusted as ``iak``, ``result`` or ``client``; None where the build names none.
@@ -53,7 +57,7 @@ class Trust:
             return None
         if said == "provisioned":
             if role in self.identity.public_keys:
-                return parse_key(self.identity.public_keys[role])
+                return self._parsed(self.identity.public_keys[role])
             if self.provisioned is None:
                 raise ConfigError(
                     f"the build trusts the provisioned {role} key, and nothing is known about this board's",
@@ -65,7 +69,7 @@ class Trust:
                 )
             key: PublicKey = getattr(self.provisioned, role)
             return key
-        return parse_key(read_file(said, KEY_LIMIT))
+        return self._parsed(read_file(said, KEY_LIMIT))
 
     def private_key(self, role: str) -> ec.EllipticCurvePrivateKey | None:
         """The private key of ``iak``, ``result`` or ``client``, where the host knows it; else None.
@@ -85,9 +89,26 @@ class Trust:
             return None
         return reference_symmetric_key(self.identity.huk, role)
 
+    def _parsed(self, data: bytes) -> VerificationKey:
+        """A key that was parsed once; a file that has changed meanwhile holds another one."""
+        digest = hashlib.sha256(data).digest()
+        key = self._keys.get(digest)
+        if key is None:
+            key = self._keys[digest] = parse_key(data)
+        return key
+
     def _said(self, role: str) -> KeySource | None:
         trust = self.build.trust
         return {"iak": trust.iak, "result": trust.results, "client": trust.client}[role]
+
+    @cached_property
+    def result_profile(self) -> ResultProfile:
+        """Which claims a signed result has.
+
+        Raises:
+            ConfigError: no such profile, or a file that breaks the form.
+        """
+        return build_result_profile(self.build)
 
     @property
     def instance_id(self) -> frozenset[bytes] | None:

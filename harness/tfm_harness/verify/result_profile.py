@@ -109,8 +109,13 @@ class ResultProfile:
 
 def builtin_profiles() -> list[str]:
     """Names of the profiles that come with the harness."""
+    return list(_builtin_names())
+
+
+@cache
+def _builtin_names() -> tuple[str, ...]:
     files = resources.files("tfm_harness.verify.profiles").iterdir()
-    return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
+    return tuple(sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml")))
 
 
 def load_profile(source: str | Mapping[str, object]) -> ResultProfile:
