@@ -19,6 +19,7 @@ from typing import Final
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tfm_harness.cli.main import main, make_parser
+from tfm_harness.safe_text import safe
 
 from tests.evidence.conftest import make_run, pem
 from tests.no_file import KINDS, make_no_file
@@ -249,6 +250,22 @@ def test_an_option_with_what_is_no_file(subject: Subject, here: Path) -> None:
 def test_an_option_with_all_that_is_no_file(subject: Subject, here: Path) -> None:
     wrong = [wrong_with(subject, kind, here) for kind in kinds_here(KINDS)]
     assert not any(wrong), "\n".join(filter(None, wrong))
+
+
+HOSTILE: Final = "name\x1b[2J\u202e\x07\n::error::end"
+"""A name that clears a terminal, turns the text's direction, rings, and gives a CI system a command."""
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("exists", [True, False], ids=["a file with this name", "no such file"])
+@pytest.mark.parametrize("subject", SUBJECTS, ids=str)
+def test_a_name_that_a_user_typed_does_nothing_to_the_terminal(subject: Subject, exists: bool, here: Path) -> None:
+    if exists and subject.name not in OUTPUTS:
+        right = FILES.get(subject.command[-1], "good.bin") if subject.name == "file" else "good.bin"
+        (here / HOSTILE.replace("/", "")).symlink_to(here / GOOD.get(subject.name, right))
+    _, said = run(subject.words(HOSTILE))
+    assert "Traceback" not in said
+    assert said == safe(said)
 
 
 def test_every_text_and_output_is_an_option() -> None:

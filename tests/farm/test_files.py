@@ -160,7 +160,8 @@ def test_each_mistake_has_its_line(here: Path, line: str) -> None:
         ("builds: [one, one]\ntargets: [board]\ngolden: {build: gold}\n", "the build 'one' stands twice"),
         ("builds: [{folder: nowhere}]\ntargets: [board]\ngolden: {build: gold}\n", "no such folder"),
         ("builds: [{folder: targets}]\ntargets: [board]\ngolden: {build: gold}\n", "no build.yaml in it"),
-        ("builds: [{newest: 2}]\ntargets: [board]\n", "either a build, or `folder`"),
+        ("builds: [{newest: 2}]\ntargets: [board]\n", "`newest` is for `folder`"),
+        ("builds: [{}]\ntargets: [board]\n", "either a build, or `folder`"),
         ("builds: [{build: one, newest: 2}]\ntargets: [board]\n", "`newest` is for `folder`"),
         ("builds: [one]\ntargets: [board]\ngolden: {build: golf}\n", "farm.yaml:3: [configuration:build-unknown]"),
         ("builds: [one]\ntargets: [board]\ngolden: {build: gold, suites: [boots]}\n", "farm.yaml:3: no suite"),
@@ -172,6 +173,15 @@ def test_what_cannot_be_run(here: Path, text: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         opened(text)
     assert words in str(caught.value)
+
+
+def test_a_wrong_entry_is_told_alone(here: Path) -> None:
+    """Pydantic counts a list's right entries, and would say that there are none."""
+    with pytest.raises(ConfigError) as caught:
+        opened("builds: [{newest: 2}]\ntargets: [board]\n")
+    assert "should have at least" not in str(caught.value.seen)
+    with pytest.raises(ConfigError, match="builds: should have at least 1, has 0"):
+        opened("builds: []\ntargets: [board]\n")
 
 
 def test_all_problems_are_told_at_once_and_nothing_of_it_is_run(here: Path) -> None:

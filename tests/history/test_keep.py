@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from tfm_harness.errors import ConfigError
@@ -140,6 +141,30 @@ def test_outcomes_can_be_chosen(database: Database) -> None:
     assert found["tests"] == [name]
     assert memory.search("100%_nothing")["tests"] == []
     assert old.digest in memory.search(old.digest[:12])["firmware"]
+
+
+def bench_error(board: str, name: str, seconds: float) -> TestEntry:
+    return TestEntry(nodeid=name, outcome="error", board=board, seconds=seconds, responsibility="infrastructure",
+                     combination="mps3+app")  # fmt: skip
+
+
+def other(board: str, name: str, seconds: float, outcome: Literal["passed", "not covered", "not run"]) -> TestEntry:
+    return TestEntry(nodeid=name, outcome=outcome, board=board, seconds=seconds, combination="mps3+app")
+
+
+def test_time_lost_is_the_runs_where_the_bench_left_no_verdict(database: Database) -> None:
+    """A board that dies at once has short tests, and is gone for as long as its run takes."""
+    fruitless = (bench_error("b0", "a", 0.5), bench_error("b0", "b", 0.25), other("b0", "c", 0, "not run"))
+    keep_run(database, replace(record(board="b0"), tests=fruitless, seconds=100.0))
+    some = (bench_error("b1", "a", 0.5), other("b1", "b", 7.0, "passed"))
+    keep_run(database, replace(record(board="b1"), tests=some, seconds=200.0))
+    good = (other("b2", "a", 3.0, "passed"), other("b2", "b", 1.0, "not covered"))
+    keep_run(database, replace(record(board="b2"), tests=good, seconds=400.0))
+    without_any = record(board="b3")
+    gone = replace(without_any.boards[0], lost="it does not answer")
+    keep_run(database, replace(without_any, boards=(gone,), tests=(), seconds=800.0))
+    found = {row.name: row.seconds_lost for row in Memory(database).boards(nights=["2026-11-01"])}
+    assert {name: found[name] for name in ("b0", "b1", "b2", "b3")} == {"b0": 100.0, "b1": 0.5, "b2": 0.0, "b3": 800.0}
 
 
 @pytest.mark.parametrize(

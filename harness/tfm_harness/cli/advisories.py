@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
+from tfm_harness.cli.output import say, write
 from tfm_harness.errors import ConfigError
 from tfm_harness.safe_text import safe_json
 
@@ -71,12 +71,12 @@ def run(args: argparse.Namespace) -> int:
             }
             for each in verdicts
         ]
-        sys.stdout.write(safe_json(entries, indent=2) + "\n")
+        say(safe_json(entries, indent=2))
     else:
         for each in verdicts:
             name = f"{each.advisory.id} {each.advisory.cve}".rstrip()
-            sys.stdout.write(f"{each.verdict.value:18} {name:24} {each.advisory.title}\n{'':18} {each.why}\n")
+            write(f"{each.verdict.value:18} {name:24} {each.advisory.title}\n{'':18} {each.why}\n")
             if each.verdict in {Verdict.AFFECTED, Verdict.UNKNOWN}:
-                sys.stdout.write(f"{'':18} {each.advisory.source}\n")
+                write(f"{'':18} {each.advisory.source}\n")
     seen = {each.verdict for each in verdicts}
     return 1 if Verdict.AFFECTED in seen else 5 if Verdict.UNKNOWN in seen else 0

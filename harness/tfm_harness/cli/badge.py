@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
+
+from tfm_harness.cli.output import write
 
 __all__ = ["add_badge"]
 
@@ -37,5 +38,5 @@ def _badge(args: argparse.Namespace) -> int:
 
     signers = [load_signer(name, public=args.public_key) for name in args.key]
     judgement = make_badge(args.log, args.image, args.release, signers, args.output, resets=args.allow_resets)
-    sys.stdout.write(f"{args.output}: {len(judgement.cases)} cases of psa-arch-tests {args.release}, passed\n")
+    write(f"{args.output}: {len(judgement.cases)} cases of psa-arch-tests {args.release}, passed\n")
     return 0

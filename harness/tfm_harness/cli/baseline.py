@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from tfm_harness.cli.output import say, warn
 from tfm_harness.errors import ConfigError
 from tfm_harness.safe_text import safe_json
 
@@ -76,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 def _show(store: BaselineStore, *, as_json: bool) -> int:
     baselines, runs = store.baselines(), store.runs()
     if as_json:
-        print(  # noqa: T201 - a command line tool prints
+        say(
             safe_json(
                 {
                     "store": store.shown,
@@ -102,7 +103,7 @@ def _show(store: BaselineStore, *, as_json: bool) -> int:
         lines.append(f"    run {b.run}, accepted {b.accepted:%Y-%m-%d}: {b.reason}")
     lines.append(f"{len(runs)} stored runs" + (", the last ones:" if runs else ""))
     lines += [f"    {name}  {taken:%Y-%m-%d %H:%M}  {count} series" for name, taken, count in runs[-10:]]
-    print("\n".join(lines))  # noqa: T201 - a command line tool prints
+    say("\n".join(lines))
     return 0
 
 
@@ -130,11 +131,11 @@ def _accept(store: BaselineStore, args: argparse.Namespace) -> int:
                 hint="a run of the latency suite on a clock that repeats stores one; or name a run's folder",
             )
         name = runs[-1][0]
-        print(f"run {name}")  # noqa: T201 - a command line tool prints
+        say(f"run {name}")
     elif Path(name).exists():
         name = _take(store, Path(name))
     for series in store.accept(name, reason=args.reason, name=args.name):
-        print(f"accepted {series.board}  {series.name}  {_words(series)}")  # noqa: T201 - a command line tool prints
+        say(f"accepted {series.board}  {series.name}  {_words(series)}")
     return 0
 
 
@@ -163,10 +164,7 @@ def _export(store: BaselineStore, args: argparse.Namespace) -> int:
     else:
         found = [(b.run, b.series) for b in store.baselines()]
     if not found:
-        print(  # noqa: T201 - a command line tool prints
-            f"no accepted baseline in {store.shown}: the export is empty; `tfm-harness baseline accept RUN` makes one",
-            file=sys.stderr,
-        )
+        warn(f"no accepted baseline in {store.shown}: the export is empty; `tfm-harness baseline accept RUN` makes one")
     if args.output is None:
         _write(sys.stdout, found, args.format)
         return 0

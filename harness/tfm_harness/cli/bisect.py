@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Final
 
+from tfm_harness.cli.output import warn, write
 from tfm_harness.errors import HarnessError, InfrastructureError
 
 __all__ = ["add_parser", "run"]
@@ -37,25 +37,25 @@ def run(args: argparse.Namespace) -> int:
     try:
         record = load_run(args.run_dir)
     except HarnessError as error:
-        sys.stderr.write(f"{error}\n")
+        warn(error)
         return 125
     if _is_of_another_commit(args.run_dir):
-        sys.stdout.write("cannot say: this record was there before git checked the commit out; nothing ran since\n")
+        write("cannot say: this record was there before git checked the commit out; nothing ran since\n")
         return 125
     chosen = [test for test in record.tests if fnmatchcase(test.nodeid, args.test)]
     failed = [test for test in chosen if test.outcome == "failed"]
     unsure = [test for test in chosen if test.outcome in {"error", "blocked", "not run"}]
     if failed:
-        sys.stdout.write(f"bad: {len(failed)} of {len(chosen)} tests failed, {failed[0].nodeid} first\n")
+        write(f"bad: {len(failed)} of {len(chosen)} tests failed, {failed[0].nodeid} first\n")
         return 1
     if record.verdict in {"harness", "interrupted"}:
-        sys.stdout.write(f"cannot say: the run's verdict is {record.verdict}\n")
+        write(f"cannot say: the run's verdict is {record.verdict}\n")
         return 125
     if unsure or not any(test.outcome == "passed" for test in chosen):
         why = f"{len(unsure)} of {len(chosen)} tests could not be judged" if unsure else "no such test passed"
-        sys.stdout.write(f"cannot say: {why}\n")
+        write(f"cannot say: {why}\n")
         return 125
-    sys.stdout.write(f"good: {len(chosen)} tests, none failed\n")
+    write(f"good: {len(chosen)} tests, none failed\n")
     return 0
 
 

@@ -6,15 +6,15 @@ import argparse
 import contextlib
 import os
 import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tfm_harness.cli.output import say, warn
 from tfm_harness.errors import ConfigError
 from tfm_harness.order import natural
-from tfm_harness.safe_text import safe, safe_json
+from tfm_harness.safe_text import safe_json
 
 __all__ = ["add_parser", "run"]
 
@@ -83,12 +83,12 @@ def run(args: argparse.Namespace) -> int:
             file = kept.get(board.name, "") or board.holder.get("target", "")
             rows.append({**asdict(board), "running": running, "identity": board.name in kept, "file": file})
     if args.json:
-        print(safe_json(rows, default=str))  # noqa: T201 - same
+        say(safe_json(rows, default=str))
         return 0
     for row in rows:
-        print(safe("\n".join(_words(row))))  # noqa: T201 - same
+        say("\n".join(_words(row)))
     if not rows:
-        print(f"no board is in use, and no identity is kept ({state})")  # noqa: T201 - same
+        say(f"no board is in use, and no identity is kept ({state})")
     return 0
 
 
@@ -108,7 +108,7 @@ def _forget(wanted: str, kept: Mapping[str, str], state: Path) -> int:
                 where="\n".join(f"{key}: {kept[key] or 'target not known'}" for key in found),
             )
         others = f"; kept: {', '.join(kept)}" if kept else ""
-        print(f"nothing is kept of {wanted}{others}", file=sys.stderr)  # noqa: T201 - a command line tool prints
+        warn(f"nothing is kept of {wanted}{others}")
         return 0
     key = found[0]
     lock = BoardLock(name_of(key), state, {"command": "boards --forget"}, key=key)
@@ -117,7 +117,7 @@ def _forget(wanted: str, kept: Mapping[str, str], state: Path) -> int:
         shutil.rmtree(state / "boards" / key)
     finally:
         lock.release()
-    print(f"{key}: identity and memory removed")  # noqa: T201 - same
+    say(f"{key}: identity and memory removed")
     return 0
 
 
@@ -141,7 +141,7 @@ def _set(args: argparse.Namespace) -> int:
         if args.board not in known:
             near = nearest(args.board, known)
             shown += "; no night has seen this board yet" + (f" (did you mean {near!r}?)" if near else "")
-        print(safe(shown if changed else f"{shown}; it was so before"))  # noqa: T201 - a command line tool prints
+        say(shown if changed else f"{shown}; it was so before")
     return 0
 
 
@@ -167,13 +167,13 @@ def _health(args: argparse.Namespace) -> int:
             }
             for row in rows
         ]  # fmt: skip
-        print(safe_json(plain))  # noqa: T201 - same
+        say(safe_json(plain))
         return 0
     for row in rows:
         since = f" since {row.since.astimezone():%Y-%m-%d %H:%M}" if row.since else ""
-        print(safe(f"{row.name:<24} {row.health}{since}" + (f": {row.reason}" if row.reason else "")))  # noqa: T201 - same
+        say(f"{row.name:<24} {row.health}{since}" + (f": {row.reason}" if row.reason else ""))
     if not rows:
-        print(f"no board is known ({shown})")  # noqa: T201 - same
+        say(f"no board is known ({shown})")
     return 0
 
 

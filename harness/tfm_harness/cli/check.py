@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import functools
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfm_harness.cli.output import say, warn
 from tfm_harness.errors import ConfigError
 from tfm_harness.safe_text import safe_json
 
@@ -74,10 +74,10 @@ def run(args: argparse.Namespace) -> int:
                 if not args.no_files:
                     refuse_other_signers(builds[-1])
                     refuse_onnx_models(builds[-1])
-            print(f"{path}: valid")  # noqa: T201 - a command line tool prints
+            say(f"{path}: valid")
         except ConfigError as error:
             problems += 1
-            print(error, file=sys.stderr)  # noqa: T201 - same
+            warn(error)
     judges: list[Callable[[], None]] = []
     if args.combinations or (len(targets), len(builds)) == (1, 1):
         judges = [functools.partial(check_combination, target, build) for target in targets for build in builds]
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
             judge()
         except ConfigError as error:
             problems += 1
-            print(error, file=sys.stderr)  # noqa: T201 - same
+            warn(error)
     return 4 if problems else 0
 
 
@@ -209,10 +209,10 @@ def run_list(args: argparse.Namespace) -> int:
         except ConfigError as error:
             rows.append({"name": name, "kind": "wrong", "description": error.message, "file": str(path)})
     if args.json:
-        print(safe_json(rows))  # noqa: T201 - a command line tool prints
+        say(safe_json(rows))
         return 0
     for row in rows:
-        print(f"{row['name']:<24} {row['kind']:<14} {row['description']}\n{'':<24} {row['file']}")  # noqa: T201 - same
+        say(f"{row['name']:<24} {row['kind']:<14} {row['description']}\n{'':<24} {row['file']}")
     if not rows:
-        print(f"no {args.what} found; see docs/writing-a-{args.what[:-1]}.md", file=sys.stderr)  # noqa: T201 - same
+        warn(f"no {args.what} found; see docs/writing-a-{args.what[:-1]}.md")
     return 0

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfm_harness.cli.output import write
 from tfm_harness.safe_text import safe_json
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     catalogues = [load_catalogue(name) for name in args.catalogue or catalogue_names()]
     made = _findings(args.run_dir) if args.run_dir is not None else None
     judged = [(catalogue, judge_items(catalogue, made or {})) for catalogue in catalogues]
-    sys.stdout.write(_json(judged, made is not None) if args.json else _text(judged, made is not None))
+    write(_json(judged, made is not None) if args.json else _text(judged, made is not None))
     failed = made is not None and any(item.state == "failed" for _, items in judged for item in items)
     return 1 if failed else 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tfm_harness.cli.output import say
 from tfm_harness.safe_text import safe_json
 
 __all__ = ["add_parser", "run"]
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     before, after = load_run(_place(args.before)), load_run(_place(args.after))
     found = compare_runs(before, after)
     if args.json:
-        print(safe_json({"before": before.name, "after": after.name, **found.as_dict()}))  # noqa: T201 - a command line tool prints
+        say(safe_json({"before": before.name, "after": after.name, **found.as_dict()}))
     else:
         lines = [f"before {before.name}: {before.verdict}", f"after  {after.name}: {after.verdict}"]
         for change in found.changes:
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
             lines.append(f"         after:  {change.after}")
         worse = sum(change.worse for change in found.changes)
         lines.append(f"{found.compared} compared, {worse} worse, {len(found.changes) - worse} otherwise changed")
-        print("\n".join(lines))  # noqa: T201 - a command line tool prints
+        say("\n".join(lines))
     if not found.compared:
         return 5
     return 1 if found.worse else 0

@@ -6,6 +6,8 @@ import argparse
 import contextlib
 from typing import Any
 
+from tfm_harness.cli.output import write_exactly
+
 __all__ = ["add_completers", "add_parser", "run"]
 
 SHELLS = ("bash", "zsh", "fish", "tcsh", "powershell")
@@ -29,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the shell's code."""
     from argcomplete.shell_integration import shellcode
 
-    print(shellcode(["tfm-harness"], shell=args.shell))  # noqa: T201 - a command line tool prints
+    write_exactly(shellcode(["tfm-harness"], shell=args.shell) + "\n")
     return 0
 
 

@@ -11,6 +11,7 @@ import termios
 import tty
 from collections.abc import Iterator
 
+from tfm_harness.cli.output import warn
 from tfm_harness.console.base import Console, Mark
 from tfm_harness.console.deadline import Deadline
 from tfm_harness.errors import ConfigError, InfrastructureError
@@ -62,9 +63,9 @@ def run(args: argparse.Namespace) -> int:
     # What runs is not proved here: people look at a console because the firmware does not answer.
     with LiveCombination(combination, make_context(args.run_dir, args.state_dir)).flashed() as board:
         console = board.console(name)
-        print(f"{board.name}, console {console.name}; transcript {console.transcript}", file=sys.stderr)  # noqa: T201 - a command line tool prints
+        warn(f"{board.name}, console {console.name}; transcript {console.transcript}")
         if sys.stdin.isatty():
-            print("Ctrl-] leaves", file=sys.stderr)  # noqa: T201 - same
+            warn("Ctrl-] leaves")
             with _raw():
                 _join(console)
         else:
@@ -114,10 +115,7 @@ def _feed(console: Console, seconds: float) -> None:
 
     behind = console.received - shown
     if behind > 0:
-        print(  # noqa: T201 - a command line tool prints
-            f"the console is flooded: {behind} more bytes had come after {seconds:g} s; see {console.transcript}",
-            file=sys.stderr,
-        )
+        warn(f"the console is flooded: {behind} more bytes had come after {seconds:g} s; see {console.transcript}")
 
 
 def _show(console: Console, shown: int) -> int:

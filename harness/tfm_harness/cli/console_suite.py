@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from tfm_harness.cli.output import say, write
 from tfm_harness.console_suites.model import Expectations, Judgement, Outcome, Verdict
 from tfm_harness.safe_text import safe, safe_json
 
@@ -97,9 +98,9 @@ def run(args: argparse.Namespace) -> int:
         judgement = judge_file(Path(args.file), args.suite, expectations)
     if args.json:
         document = {"file": args.file, **judgement.to_json()}
-        sys.stdout.write(safe_json(document, indent=2) + "\n")
+        say(safe_json(document, indent=2))
     else:
-        sys.stdout.write(describe(judgement, args.file))
+        write(describe(judgement, args.file))
     return 0 if judgement.verdict is Verdict.PASSED else 1
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import textwrap
 from typing import TYPE_CHECKING
 
+from tfm_harness.cli.output import say, write
 from tfm_harness.safe_text import safe_json
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ def run(args: argparse.Namespace) -> int:
     coverage = cover(suites, build_features(build, target), names)
     on = f"target {target.name}" if target else "any target"
     if args.json:
-        sys.stdout.write(safe_json(_as_json(coverage, build.name, target.name if target else None), indent=2) + "\n")
+        say(safe_json(_as_json(coverage, build.name, target.name if target else None), indent=2))
     else:
-        sys.stdout.write(_as_text(coverage, f"build {build.name} (protocol {build.protocol}) on {on}", args.missing))
+        write(_as_text(coverage, f"build {build.name} (protocol {build.protocol}) on {on}", args.missing))
     return 0
 
 

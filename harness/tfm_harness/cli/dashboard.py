@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from tfm_harness.cli.history import add_store_options
+from tfm_harness.cli.output import write
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.files import KEY_LIMIT, read_file
 
@@ -65,8 +65,7 @@ def run(args: argparse.Namespace) -> int:
         ) from error  # fmt: skip
     app = make_app(args.store or default_url(args.state_dir), token=token, hosts=LOCAL | {host, *args.allow_host})
     server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning", server_header=False))
-    sys.stdout.write(f"http://{f'[{host}]' if ':' in host else host}:{port}\n")
-    sys.stdout.flush()
+    write(f"http://{f'[{host}]' if ':' in host else host}:{port}\n", flush=True)
     try:
         server.run()
     except SystemExit as error:  # what uvicorn does when it cannot listen

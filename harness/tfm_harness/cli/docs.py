@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from tfm_harness.bundled import bundled
+from tfm_harness.cli.output import say, write_exactly
 from tfm_harness.errors import ConfigError
 
 __all__ = ["add_parser", "pages", "run"]
@@ -76,11 +77,11 @@ def run(args: argparse.Namespace) -> int:
         return _search(args.search, found)
     if args.page is None:
         if args.path:
-            print(bundled("docs"))  # noqa: T201 - a command line tool prints
+            say(bundled("docs"))
             return 0
         width = max(map(len, found))
         for name, path in found.items():
-            print(f"{name:<{width}}  {title(path)}")  # noqa: T201 - same
+            say(f"{name:<{width}}  {title(path)}")
         return 0
     name = os.path.normpath(args.page).removeprefix("docs/").removesuffix(".md").removesuffix("/README") or "README"
     if name not in found:
@@ -93,7 +94,10 @@ def run(args: argparse.Namespace) -> int:
             expected="one of " + ", ".join(found),
             hint="tfm-harness docs lists the pages, tfm-harness docs --search TEXT looks into them",
         )
-    print(found[name] if args.path else found[name].read_text(encoding="utf-8"), end="\n" if args.path else "")  # noqa: T201 - same
+    if args.path:
+        say(found[name])
+    else:
+        write_exactly(found[name].read_text(encoding="utf-8"))
     return 0
 
 
@@ -102,10 +106,10 @@ def _search(text: str, found: dict[str, Path]) -> int:
     for name, path in found.items():
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             if text.lower() in line.lower():
-                print(f"{name}:{number}: {line.strip()}")  # noqa: T201 - a command line tool prints
+                say(f"{name}:{number}: {line.strip()}")
                 hits += 1
     if not hits:
-        print(f"no page has {text!r}")  # noqa: T201 - same
+        say(f"no page has {text!r}")
     return 0 if hits else 5
 
 
@@ -132,7 +136,7 @@ def run_schema(args: argparse.Namespace) -> int:
                 f"schemas cannot be written into {args.output}", kind="schema-output", seen=str(error)
             ) from error
         for path in written:
-            print(path)  # noqa: T201 - a command line tool prints
+            say(path)
     if args.what is not None:
         if args.what == "run":
             from tfm_harness.report.storage import run_schema as make
@@ -142,5 +146,5 @@ def run_schema(args: argparse.Namespace) -> int:
             from tfm_harness.evidence.predicate import predicate_schema as make
         else:
             make = {"target": target_schema, "build": build_schema, "farm": farm_schema}[args.what]
-        print(json.dumps(make(), indent=1, sort_keys=True))  # noqa: T201 - same
+        say(json.dumps(make(), indent=1, sort_keys=True))
     return 0

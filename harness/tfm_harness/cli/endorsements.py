@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfm_harness.cli.output import write
 from tfm_harness.cli.verify_files import octets, read_evidence
 from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Policy, Report
@@ -131,14 +131,12 @@ def _corim(args: argparse.Namespace) -> int:
     from tfm_harness.files import write_file
 
     write_file(args.output, data, "CoRIM")
-    sys.stdout.write(
+    write(
         f"{args.output}: {len(found.reference_values)} reference values, {len(found.trust_anchors)} trust anchors"
         f"{', signed' if args.sign else ''}\n"
     )
     if not keys:
-        sys.stdout.write(
-            "no trust anchor: the build's attestation key is provisioned for each device; give --iak PUB\n"
-        )
+        write("no trust anchor: the build's attestation key is provisioned for each device; give --iak PUB\n")
     return 0
 
 
@@ -176,9 +174,9 @@ def _appraise(args: argparse.Namespace) -> int:
     challenge = octets(args.challenge, "challenge")
     token = read_evidence(args.token, what="token")
     found = appraise(token, corim, report, challenge=challenge)
-    sys.stdout.write(render_text("token", report, found.token))
+    write(render_text("token", report, found.token))
     vector = trustworthiness(found.token, report)
-    sys.stdout.write(f"status: {status_of(vector)}\n")
+    write(f"status: {status_of(vector)}\n")
     write_wanted_ear(args, vector, nonce=challenge, evidence=token)
     return 0 if report.ok else 1
 

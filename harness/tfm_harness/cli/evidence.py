@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import sys
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfm_harness.cli.badge import add_badge
 from tfm_harness.cli.endorsements import add_appraise, add_corim
+from tfm_harness.cli.output import say, write
 from tfm_harness.cli.timestamp import add_make_options, add_timestamp, authorities, stamper
 from tfm_harness.errors import ConfigError, HarnessError
 from tfm_harness.files import resolved
@@ -144,10 +144,10 @@ def _make(args: argparse.Namespace) -> int:
     run = make_whole_bundle(run_dir, signers, output, leave_out=args.leave_out, stamp=stamper(args))
     if public is not None:
         path = write_public_key(output, public)
-        sys.stdout.write(f"signed with a throw-away key: its public half is {path}\n")
-    sys.stdout.write(f"bundle: {output} (run {run.name}, verdict {run.verdict})\n")
+        write(f"signed with a throw-away key: its public half is {path}\n")
+    write(f"bundle: {output} (run {run.name}, verdict {run.verdict})\n")
     if public is not None:
-        sys.stdout.write(f"verify it: tfm-harness evidence verify {output} --key {path}\n")
+        write(f"verify it: tfm-harness evidence verify {output} --key {path}\n")
     return 0
 
 
@@ -184,7 +184,7 @@ def _verify(args: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         engine = cache(lambda: None if args.no_reference else _engine(stack))
         found = verify_bundle(args.bundle, keys, report, run_dir=args.run_dir, engine=engine, authorities=roots)
-    sys.stdout.write(_json(found, report) if args.json else _text(found, report))
+    write(_json(found, report) if args.json else _text(found, report))
     return 0 if report.ok and found.run is not None else 1
 
 
@@ -197,7 +197,7 @@ def _verify_pack(folder: Path, keys: Mapping[str, SigningKey], report: Report) -
         lines.append(f"judged again: {len(judgement.cases)} cases, {judgement.verdict}")
     holds = report.ok and judgement is not None
     lines.append("the pack holds" if holds else "THE PACK DOES NOT HOLD")
-    sys.stdout.write("\n".join(lines) + "\n")
+    say("\n".join(lines))
     return 0 if holds else 1
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+from tfm_harness.cli.output import write, write_exactly
 
 __all__ = ["add_parser", "run"]
 
@@ -61,13 +62,13 @@ def run(args: argparse.Namespace) -> int:
             raise ConfigError("SQUAD's files need a folder", kind="bad-option", expected="--output DIR", seen="none")
         for name, text in files.items():
             write_text(args.output / name, text)
-        sys.stdout.write(f"{len(files)} files in {args.output}\n")
+        write(f"{len(files)} files in {args.output}\n")
     elif args.format == "github":
         _github(files, args.output)
     elif args.output is not None:
         write_text(args.output, *files.values())
     else:
-        sys.stdout.write("".join(files.values()))
+        write_exactly("".join(files.values()))
     return 0
 
 
@@ -75,7 +76,7 @@ def _github(files: Mapping[str, str], output: Path | None) -> None:
     from tfm_harness.errors import InfrastructureError
     from tfm_harness.report.storage import write_text
 
-    sys.stdout.write(files["annotations.txt"])
+    write_exactly(files["annotations.txt"])
     step = os.environ.get("GITHUB_STEP_SUMMARY", "")
     if output is not None:
         write_text(output, files["summary.md"])
@@ -88,4 +89,4 @@ def _github(files: Mapping[str, str], output: Path | None) -> None:
                 "the step's summary cannot be written", kind="report-write", seen=str(error), where=step
             ) from error
     else:
-        sys.stdout.write(files["summary.md"])
+        write_exactly(files["summary.md"])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from tfm_harness.cli.output import say
 from tfm_harness.extensions import API_VERSION, POINTS, installed, problem_of
-from tfm_harness.safe_text import safe, safe_json
+from tfm_harness.safe_text import safe_json
 
 __all__ = ["add_parser", "run"]
 
@@ -34,15 +35,15 @@ def run(args: argparse.Namespace) -> int:
     rows = [row for point in args.point or POINTS for row in _rows(point, built_in=args.all)]
     wrong = any(row["problem"] for row in rows)
     if args.json:
-        print(safe_json({"api": API_VERSION, "extensions": rows}))  # noqa: T201 - a command line tool prints
+        say(safe_json({"api": API_VERSION, "extensions": rows}))
         return 4 if wrong else 0
     width = max((len(f"{row['point']} {row['name']}") for row in rows), default=0)
     for row in rows:
-        print(safe(f"{row['point'] + ' ' + row['name']:<{width}}  {row['distribution'] or 'built in'}  {row['value']}"))  # noqa: T201 - same
+        say(f"{row['point'] + ' ' + row['name']:<{width}}  {row['distribution'] or 'built in'}  {row['value']}")
         if row["problem"]:
-            print(safe("    " + row["problem"].replace("\n", "\n    ")))  # noqa: T201 - same
+            say("    " + row["problem"].replace("\n", "\n    "))
     if not rows:
-        print("no installed package extends tfm-harness; docs/extending.md shows how to write one")  # noqa: T201 - same
+        say("no installed package extends tfm-harness; docs/extending.md shows how to write one")
     return 4 if wrong else 0
 
 

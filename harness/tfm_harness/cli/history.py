@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfm_harness.cli.history_show import add_options, show
+from tfm_harness.cli.output import say, warn, write
 from tfm_harness.errors import ConfigError, HarnessError
 from tfm_harness.files import resolved
-from tfm_harness.safe_text import safe, safe_json
+from tfm_harness.safe_text import safe_json
 
 if TYPE_CHECKING:
     from tfm_harness.history.database import Database
@@ -143,7 +143,7 @@ def _import(database: Database, args: argparse.Namespace) -> int:
                 record = load_run(path)
             except HarnessError as error:
                 wrong.append(error)
-                print(error, file=sys.stderr)  # noqa: T201 - a command line tool prints
+                warn(error)
             else:
                 yield record, str(resolved(path if path.is_dir() else path.parent))
 
@@ -151,11 +151,11 @@ def _import(database: Database, args: argparse.Namespace) -> int:
     for kept in keep_runs(database, records(), night=args.night):
         new += kept.new
         if kept.new:
-            print(safe(f"{kept.name}: night {kept.night}"))  # noqa: T201 - same
+            say(f"{kept.name}: night {kept.night}")
     already = len(paths) - new - len(wrong)
     words = [f"{new} imported", *([f"{already} already there"] if already else [])]
     words += [f"{len(wrong)} refused"] if wrong else []
-    print(f"{', '.join(words)}; store {database.shown}")  # noqa: T201 - same
+    say(f"{', '.join(words)}; store {database.shown}")
     return 4 if wrong else 0
 
 
@@ -176,7 +176,7 @@ def _runs(database: Database, args: argparse.Namespace) -> int:
             }
             for night in nights
         ]  # fmt: skip
-        print(safe_json({"store": database.shown, "nights": rows}))  # noqa: T201 - same
+        say(safe_json({"store": database.shown, "nights": rows}))
         return 0
     lines: list[str] = [f"store {database.shown}"]
     for night in nights:
@@ -186,7 +186,7 @@ def _runs(database: Database, args: argparse.Namespace) -> int:
         lines.append(
             "no run; `tfm-harness history import runs/*` takes in earlier ones, --store on `run` the next ones"
         )
-    print(safe("\n".join(lines)))  # noqa: T201 - same
+    say("\n".join(lines))
     return 0
 
 
@@ -201,7 +201,7 @@ def _summary(database: Database, args: argparse.Namespace) -> int:
     if args.link and not re.fullmatch(r"https?://[^\s<>()\[\]\"']+", args.link):
         raise ConfigError("--link takes the pages' address", kind="bad-option", expected="https://...", seen=args.link)
     issues = load_issues(args.issues) if args.issues is not None else ()
-    sys.stdout.write(summary(database, args.since, issues=issues, link=args.link))
+    write(summary(database, args.since, issues=issues, link=args.link))
     return 0
 
 
@@ -209,7 +209,7 @@ def _site(database: Database, args: argparse.Namespace) -> int:
     from tfm_harness.history.pages import Site
 
     count = Site(database).write(args.folder, nights=args.nights, files=not args.no_files)
-    print(safe(f"{count} pages; open {args.folder / 'index.html'}"))  # noqa: T201 - same
+    say(f"{count} pages; open {args.folder / 'index.html'}")
     return 0
 
 
@@ -218,5 +218,5 @@ def _prune(database: Database, args: argparse.Namespace) -> int:
 
     gone = prune(database, keep_nights=args.keep_nights, before=args.before, dry_run=args.dry_run)
     would = "would go" if args.dry_run else "removed"
-    print(f"{gone.runs} runs of {gone.nights} nights {would}; store {database.shown}")  # noqa: T201 - same
+    say(f"{gone.runs} runs of {gone.nights} nights {would}; store {database.shown}")
     return 0

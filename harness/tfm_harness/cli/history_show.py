@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfm_harness.cli.output import write
 from tfm_harness.safe_text import safe_json
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def show(database: Database, args: argparse.Namespace) -> int:
     else:
         judged = judge_night(database, args.night, before=args.nights, issues=issues, everything=args.all)
     text = _json(judged) if args.format == "json" else _words(judged, markdown=args.format == "markdown")
-    sys.stdout.write(text)
+    write(text)
     return 0
 
 

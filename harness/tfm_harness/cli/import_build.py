@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import sys
 import tempfile
 from pathlib import Path
 
+from tfm_harness.cli.output import warn, write
 from tfm_harness.errors import ConfigError
 
 __all__ = ["add_parser", "run"]
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
     result = import_tree(args.paths, platform=args.platform, name=args.name)
     if args.output == "-":
-        sys.stdout.write(render(result, Path.cwd()))
+        write(render(result, Path.cwd()))
         where = "standard output"
     else:
         output = Path(args.output)
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     out.append("what the build does not say:")
     out += [f"  - {line}" for line in result.unknown]
     out += [f"note: {note}" for note in result.notes]
-    sys.stderr.write("\n".join(out) + "\n")
+    warn("\n".join(out))
     return 0
 
 

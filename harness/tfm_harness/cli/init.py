@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from tfm_harness.bundled import bundled
+from tfm_harness.cli.output import say
 from tfm_harness.errors import ConfigError
 from tfm_harness.files import IMAGE_LIMIT, read_file, resolved
 
@@ -183,7 +184,7 @@ def _differs(path: Path, data: bytes) -> bool:
 
 def _say(args: argparse.Namespace) -> None:
     cd = "" if args.folder == Path() else f"  cd {args.folder}\n"
-    print(  # noqa: T201 - a command line tool prints
+    say(
         f"A project is in {resolved(args.folder)}.\n"
         f"  targets/{args.target}.yaml          your board; now the emulated MPS3 AN547\n"
         f"  fw_builds/{args.build}/build.yaml   your firmware; now a copy of the reference firmware\n"

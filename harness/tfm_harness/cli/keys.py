@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfm_harness.cli.output import say, warn
 from tfm_harness.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -75,15 +75,14 @@ def run(args: argparse.Namespace) -> int:
     _refuse_other_keys(shown, places)
     for role, key in shown.items():
         _write(places[role], key)
-        print(f"{_FIELDS[role]}: {places[role]}  {key}")  # noqa: T201 - a command line tool prints
+        say(f"{_FIELDS[role]}: {places[role]}  {key}")
     unnamed = [role for role in shown if not isinstance(getattr(build.trust, _FIELDS[role]), Path)]
     if unnamed:
         lines = "".join(f"\n  {_FIELDS[role]}: {os.path.relpath(places[role], folder)}" for role in unnamed)
-        print(f"to trust them, the build needs:\ntrust:{lines}")  # noqa: T201 - same
-    print(  # noqa: T201 - same
+        say(f"to trust them, the build needs:\ntrust:{lines}")
+    warn(
         f"These keys are what {board.name} ({said.firmware} {said.version}) shows now. Trust in them rests on this"
-        " moment: nothing has proved that it is the right device or the right firmware.",
-        file=sys.stderr,
+        " moment: nothing has proved that it is the right device or the right firmware."
     )
     return 0
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from tfm_harness.cli.completion import add_completers
+from tfm_harness.cli.output import warn
 from tfm_harness.cli.unknown import CommandParser
 from tfm_harness.config.environment import check_environment
 from tfm_harness.errors import ConfigError, HarnessBug, HarnessError, Responsibility
@@ -161,7 +162,7 @@ def _flush() -> None:
 def _tell(text: str, code: int) -> int:
     """Say it where it can be said; the exit code is right in any case."""
     with contextlib.suppress(OSError, ValueError):
-        print(text, file=sys.stderr, flush=True)  # noqa: T201 - a command line tool prints
+        warn(text)
     return code
 
 

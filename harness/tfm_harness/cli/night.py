@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import re
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfm_harness.cli.output import write
 from tfm_harness.errors import ConfigError
 from tfm_harness.files import resolved
 
@@ -144,7 +144,7 @@ def _plan(opened: OpenedFarm, book: Book) -> int:
     from tfm_harness.farm.simulate import simulate
     from tfm_harness.farm.words import plan_words
 
-    sys.stdout.write(plan_words(_new(opened, book), simulate(_new(opened, book))))
+    write(plan_words(_new(opened, book), simulate(_new(opened, book))))
     return 0
 
 
@@ -190,10 +190,10 @@ def _night(args: argparse.Namespace, opened: OpenedFarm, book: Book, digest: str
     finally:
         journal.close()
         signals.remove()
-    sys.stdout.write("\n" + summary_words(record))
-    sys.stdout.write(f"\nrecord: {folder / 'night.json'}\nJUnit:  {folder / 'junit.xml'}\n")
+    write("\n" + summary_words(record))
+    write(f"\nrecord: {folder / 'night.json'}\nJUnit:  {folder / 'junit.xml'}\n")
     if record.ended_early:
-        sys.stdout.write(f"go on:  tfm-harness night {args.farm} --resume {folder}\n")
+        write(f"go on:  tfm-harness night {args.farm} --resume {folder}\n")
     return EXIT_CODES[record.verdict]
 
 
@@ -285,8 +285,5 @@ class _Teller:
     """One line for each thing that happens, with the time."""
 
     def __call__(self, text: str) -> None:
-        from tfm_harness.safe_text import safe
-
         now = dt.datetime.now().astimezone().strftime("%H:%M:%S")
-        sys.stdout.write(f"{now} {safe(text)}\n")
-        sys.stdout.flush()
+        write(f"{now} {text}\n", flush=True)

@@ -7,6 +7,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfm_harness.cli.output import say
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.files import MODEL_LIMIT, read_file, resolved
 from tfm_harness.safe_text import safe_json
@@ -90,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
             "first_op": str(first) if first else "",
         }
     if args.json:
-        print(safe_json(outcome))  # noqa: T201 - a command line tool prints
+        say(safe_json(outcome))
     else:
         _show(failure, recorded, live, first, str(outcome["engine"]))
     return 0 if (live or recorded).exact else 1
@@ -285,4 +286,4 @@ def _show(failure: Failure, recorded: Comparison, live: Comparison | None, first
         lines.append(f"  first differing operator: {first}")
     elif live is None:
         lines.append("  the difference was made on the device; --target and --build run it there")
-    print("\n".join(lines))  # noqa: T201 - a command line tool prints
+    say("\n".join(lines))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tfm_harness.bundled import bundled
+from tfm_harness.cli.output import say
 from tfm_harness.coverage.suite_words import claim
 from tfm_harness.errors import ConfigError
 from tfm_harness.extensions import Extension, broken, find, installed, wrong_type
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.list:
         become_pytest(pytest_arguments(args))
     for name, path in suites().items():
-        print(f"{name:<20} {claim(path / 'README.md')}")  # noqa: T201 - a command line tool prints
+        say(f"{name:<20} {claim(path / 'README.md')}")
     return 0
 
 

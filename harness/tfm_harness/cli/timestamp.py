@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfm_harness.cli.output import write
 from tfm_harness.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _timestamp(args: argparse.Namespace) -> int:
     file, data = read_statements(args.bundle)
     if args.query is not None:
         write_file(args.query, make_query(data)[0])
-        sys.stdout.write(f"{args.query}: send it as application/timestamp-query, and add the answer with --reply\n")
+        write(f"{args.query}: send it as application/timestamp-query, and add the answer with --reply\n")
         return 0
     if args.tsa is not None:
         stamp = stamper(args)
@@ -122,7 +122,7 @@ def _timestamp(args: argparse.Namespace) -> int:
         _verify(answer, data, authorities(args.tsa_ca), str(args.reply))
     place = file.with_name(stamp_name(file.name, answer))
     write_file(place, answer)
-    sys.stdout.write(f"time stamp: {place}\n")
+    write(f"time stamp: {place}\n")
     if args.tsa_ca is None:
-        sys.stdout.write("its signature was not verified: name the authority's root with --tsa-ca\n")
+        write("its signature was not verified: name the authority's root with --tsa-ca\n")
     return 0

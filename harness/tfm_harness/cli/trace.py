@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfm_harness.cli.output import write
 from tfm_harness.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -87,16 +87,16 @@ def _load(args: argparse.Namespace) -> Trace:
 def _show(args: argparse.Namespace) -> int:
     trace = _load(args)
     rate = f", {trace.seconds[-1] - trace.seconds[0]:.6g} s" if trace.seconds else ", no times"
-    sys.stdout.write(f"{trace.source}\n{len(trace)} samples{rate}\n")
+    write(f"{trace.source}\n{len(trace)} samples{rate}\n")
     width = max(len(channel) for channel in trace.columns)
     for channel, values in trace.columns.items():
         unit = "counts" if channel in trace.raw else _unit(channel)
-        sys.stdout.write(f"{channel:<{width}}  {_bars(values)}  {min(values):g} to {max(values):g} {unit}\n")
+        write(f"{channel:<{width}}  {_bars(values)}  {min(values):g} to {max(values):g} {unit}\n")
     if args.svg is not None:
         from tfm_harness.files import write_file
 
         write_file(args.svg, _plot(trace).encode())
-        sys.stdout.write(f"plot: {args.svg}\n")
+        write(f"plot: {args.svg}\n")
     return 0
 
 
@@ -151,7 +151,7 @@ def _convert(args: argparse.Namespace) -> int:
     if args.rate is not None:
         trace = resample(trace, args.rate, args.rule)
     write_file(args.output, _encode(trace, args.output))
-    sys.stdout.write(f"{args.output}: {len(trace)} samples of {', '.join(trace.columns)}\nfrom {trace.source}\n")
+    write(f"{args.output}: {len(trace)} samples of {', '.join(trace.columns)}\nfrom {trace.source}\n")
     return 0
 
 

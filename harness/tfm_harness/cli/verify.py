@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfm_harness.cli.output import write
 from tfm_harness.cli.verify_files import (
     MAX_FILE,
     MAX_IMAGE_FILE,
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     if args.evidence == "checks":
         from tfm_harness.verify.tables import render_checks
 
-        sys.stdout.write(render_checks(args.format))
+        write(render_checks(args.format))
         return 0
     from tfm_harness.findings import Report
     from tfm_harness.verify.render import DescribesItself, render_json, render_text
@@ -65,9 +65,7 @@ def run(args: argparse.Namespace) -> int:
     as_it_is = args.evidence == "session"  # its form is its own
     data = b"" if as_it_is else read_evidence(args.file, limit=limit, what=args.evidence)
     content = JUDGES[args.evidence](args, data, build, report)
-    sys.stdout.write(
-        render_json(args.evidence, report, content) if args.json else render_text(args.evidence, report, content)
-    )
+    write(render_json(args.evidence, report, content) if args.json else render_text(args.evidence, report, content))
     if isinstance(content, PsaToken) and args.evidence == "token":
         _write_ear(args, content, data, report)
     if report.ok and isinstance(content, DescribesItself) and content.to_json().get("damaged"):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tfm_harness.cli.output import write
 from tfm_harness.errors import ConfigError, HarnessError
 from tfm_harness.findings import Policy
 from tfm_harness.safe_text import safe_json
@@ -89,7 +89,7 @@ def judge_folder(args: argparse.Namespace, policy: Policy, jobs: int) -> int:
         failing += judged.others[: 10_000 - len(failing)]
         reuses += [_told(reuse, judged.points[reuse.second.key]) for reuse in ledger.add(judged.signatures)]
     seconds = time.monotonic() - began
-    sys.stdout.write(_json(counts, failing, reuses) if args.json else _text(counts, failing, reuses, seconds))
+    write(_json(counts, failing, reuses) if args.json else _text(counts, failing, reuses, seconds))
     return 0 if counts["passed"] == len(files) and not reuses else 1
 
 

@@ -80,10 +80,10 @@ class BuildSource(Strict):
 
     @model_validator(mode="after")
     def _one_of_them(self) -> BuildSource:
-        if (self.build is None) == (self.folder is None):
-            raise ValueError("either a build, or `folder`")
         if self.newest is not None and self.folder is None:
             raise ValueError("`newest` is for `folder`")
+        if (self.build is None) == (self.folder is None):
+            raise ValueError("either a build, or `folder`")
         return self
 
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -41,6 +41,8 @@ def problems_of(error: ValidationError, model: type[BaseModel], document: Docume
     """Every complaint with its line, in the file's order."""
     found: list[tuple[int, Problem]] = []
     for item in error.errors(include_url=False):
+        if item["type"] == "too_short" and _long_enough(item["input"], item["ctx"]["min_length"]):
+            continue  # pydantic counts only the right ones; what is wrong with the others is told
         path = _in_document(item["loc"], document)
         unknown = item["type"] == "extra_forbidden"
         where = document.where(path, key=unknown)
@@ -49,6 +51,10 @@ def problems_of(error: ValidationError, model: type[BaseModel], document: Docume
         found.append((position.line if position else 0, (where, text)))
     unique = dict.fromkeys(problem for _, problem in sorted(found, key=lambda pair: pair[0]))
     return list(unique)
+
+
+def _long_enough(value: object, least: int) -> bool:
+    return isinstance(value, Sequence | Mapping) and len(value) >= least
 
 
 def _in_document(loc: Loc, document: Document) -> Loc:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Select, Table, func, select
 
 from tfm_harness.history import tables as t
-from tfm_harness.history.database import Database
+from tfm_harness.history.questions import Questions
 from tfm_harness.history.rows import Cell, FindingRow, OutcomeRow, SuiteRow
 from tfm_harness.order import natural
 
@@ -18,19 +18,8 @@ __all__ = ["OutcomeQuestions"]
 _BOARDS = t.BOARDS.c
 
 
-class OutcomeQuestions:
+class OutcomeQuestions(Questions):
     """The part of `tfm_harness.history.queries.Memory` that is about outcomes."""
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
-
-    def _all(self, query: Select[Any]) -> Sequence[Any]:
-        with self.database.begin() as connection:
-            return connection.execute(query).all()
-
-    def _maps(self, query: Select[Any]) -> Sequence[Mapping[Any, Any]]:
-        with self.database.begin() as connection:
-            return connection.execute(query).mappings().all()
 
     def outcomes(
         self,

@@ -12,18 +12,16 @@ combination, a board and a combination by their names, firmware by its digest, a
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final, Literal
 
-from sqlalchemy import Table, case, func, literal, or_, select
+from sqlalchemy import Table, func, literal, or_, select
 
 from tfm_harness.history import tables as t
+from tfm_harness.history.board_queries import BoardQuestions
 from tfm_harness.history.outcome_queries import OutcomeQuestions
 from tfm_harness.history.rows import (
-    BoardEvent,
-    BoardRow,
     FigureRow,
     FirmwareRow,
     NightRow,
@@ -48,7 +46,7 @@ _FIGURES: Final[Mapping[str, tuple[Table, str, Sequence[str]]]] = {
 """The table, the column that names what was measured, and the columns that are figures."""
 
 
-class Memory(OutcomeQuestions):
+class Memory(OutcomeQuestions, BoardQuestions):
     """The questions.
 
     Args:
@@ -134,72 +132,6 @@ class Memory(OutcomeQuestions):
             .order_by(t.SESSIONS.c.key, t.SESSIONS.c.number)
         )  # fmt: skip
         return [dict(row) for row in self._maps(query)]
-
-    # -- boards
-
-    def boards(self, *, nights: Iterable[str] = (), after: str = "") -> list[BoardRow]:
-        """All boards by name, with their outcomes over these nights.
-
-        Args:
-            after: health as it was after this night; default: as it is now.
-        """
-        o = t.OUTCOMES.c
-        bench = o.responsibility == "infrastructure"
-        counts: dict[int, Counter[str]] = defaultdict(Counter)
-        failures: Counter[int] = Counter()
-        lost: dict[int, float] = defaultdict(float)
-        if names := list(nights):
-            query = (
-                select(o.board_id, o.outcome, func.count(), func.sum(case((bench, 1), else_=0)),
-                       func.sum(case((bench, o.seconds), else_=0.0)))
-                .join(t.RUNS, t.RUNS.c.id == o.run_id)
-                .where(t.RUNS.c.night.in_(names), o.board_id.is_not(None)).group_by(o.board_id, o.outcome)
-            )  # fmt: skip
-            for board, outcome, count, failed, seconds in self._all(query):
-                counts[board][outcome] += count
-                failures[board] += failed
-                lost[board] += seconds
-        rows = [
-            BoardRow(
-                name=row.name, health=row.health, reason=row.reason, since=row.since, checked=row.checked,
-                outcomes=dict(counts[row.id]), bench_failures=failures[row.id], seconds_lost=lost[row.id],
-            )
-            for row in sorted(self._all(select(t.BOARDS)), key=lambda row: natural(row.name))
-        ]  # fmt: skip
-        if not after:
-            return rows
-        then = self._health_after(after)
-        unknown = "Unknown", "", None
-        found = []
-        for row in rows:
-            health, reason, since = then.get(row.name, unknown)
-            found.append(replace(row, health=health, reason=reason, since=since))
-        return found
-
-    def _health_after(self, night: str) -> dict[str, tuple[str, str, dt.datetime | None]]:
-        """Health, reason and since when, by board, when the night's last run began; its own changes count whenever."""
-        e, r = t.BOARD_EVENTS.c, t.RUNS.c
-        ran = select(func.max(r.started)).where(r.night == night).scalar_subquery()
-        planned = select(t.NIGHTS.c.started).where(t.NIGHTS.c.name == night).scalar_subquery()
-        last = func.coalesce(ran, planned)
-        query = (
-            select(_BOARDS.name, e.health, e.reason, e.at).join(t.BOARDS, _BOARDS.id == e.board_id)
-            .where(or_(e.at <= last, e.night == night)).order_by(e.at, e.id)
-        )  # fmt: skip
-        return {name: (health, reason, at) for name, health, reason, at in self._all(query)}
-
-    def board_events(self, board: str = "", *, limit: int = 200) -> list[BoardEvent]:
-        """Changes of health, newest first."""
-        e = t.BOARD_EVENTS
-        query = (
-            select(e, _BOARDS.name).join(t.BOARDS, _BOARDS.id == e.c.board_id).order_by(e.c.at.desc(), e.c.id.desc())
-        )
-        if board:
-            query = query.where(_BOARDS.name == board)
-        return [
-            BoardEvent(board=row.name, at=row.at, health=row.health, reason=row.reason, by=row.by, night=row.night)
-            for row in self._all(query.limit(limit))
-        ]
 
     # -- firmware
 

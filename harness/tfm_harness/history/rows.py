@@ -164,7 +164,8 @@ class BoardRow:
     Attributes:
         outcomes: how many, by outcome's word.
         bench_failures: outcomes that were the bench's.
-        seconds_lost: seconds of those outcomes and of runs in which the board was lost.
+        seconds_lost: the whole time of runs in which no test came to a verdict on the board because of the bench; of
+            other runs the tests that the bench failed at.
     """
 
     name: str

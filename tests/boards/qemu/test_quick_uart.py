@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from tfm_harness.boards.base import ResetKind
 from tfm_harness.boards.qemu.board import QemuBoard
+from tfm_harness.boards.qemu.command import command_line
 from tfm_harness.boards.qemu.quick_uart import ESCAPE, MuxTransport, is_quick
 from tfm_harness.config.build import Build
 from tfm_harness.config.qemu import QemuTarget
@@ -96,6 +98,21 @@ def test_only_consoles_that_can_take_it_are_behind_it(probe_build: Build, qemu_t
     assert not is_quick(qemu_target, bursts, "secure")
     assert not is_quick(qemu_target, probe_build, "ns")
     assert not is_quick(qemu_target.model_copy(update={"machine": "musca-a"}), bursts, "ns")
+
+
+def test_the_escape_byte_is_named_where_a_console_is_behind_the_multiplexer(
+    qemu_target: QemuTarget, probe_build: Build
+) -> None:
+    """Where none is, QEMU's command line has nothing that does nothing."""
+
+    def words(build: Build) -> list[str]:
+        consoles = dict.fromkeys(qemu_target.consoles, 3)
+        more: dict[str, Any] = {"otp": None, "entropy": None, "nv_file": None, "deterministic": False}
+        return command_line(qemu_target, build, consoles=consoles, qmp=4, **more)
+
+    assert "-echr" not in words(probe_build)
+    quick = words(probe_build.model_copy(update={"uart_bursts": True}))
+    assert quick[quick.index("-echr") + 1] == hex(ESCAPE)
 
 
 @pytest.fixture

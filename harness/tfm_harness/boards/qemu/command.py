@@ -111,7 +111,7 @@ def command_line(
 
 def _serials(target: QemuTarget, build: Build, consoles: Mapping[str, int]) -> list[str]:
     """``-serial`` number n is UART n; UARTs in between that are not used get none."""
-    words = ["-echr", hex(ESCAPE)]
+    words = ["-echr", hex(ESCAPE)] if any(is_quick(target, build, name) for name in target.consoles) else []
     by_number = {int(uart.removeprefix("uart")): name for name, uart in target.consoles.items()}
     for number in range(max(by_number) + 1):
         if number in by_number:
