@@ -111,7 +111,7 @@ def test_what_each_test_reaches(copy: Path) -> None:
     (copy / "children").mkdir()
     done = run(copy, MUTATION_RECORD=str(result), MUTATION_REACHED=str(copy / "children"))
     assert done.returncode == 0, done.stdout
-    reach = Reach.read(result)
+    reach = Reach.read([result.read_text()])
 
     def of(line: str) -> set[str]:
         number = MODULE.splitlines().index(line) + 1
@@ -125,12 +125,11 @@ def test_what_each_test_reaches(copy: Path) -> None:
     }  # fmt: skip
 
 
-def test_likely_tests_run_first_then_quick_ones_then_file_by_file(tmp_path: Path) -> None:
+def test_likely_tests_run_first_then_quick_ones_then_file_by_file() -> None:
     seconds = {"a::slow": 9.0, "a::quick": 0.1, "b::slow": 5.0, "b::middle": 1.0, "c::other": 0.0}
     by_test = {test: ["f:1"] for test in seconds if test != "c::other"}
-    path = tmp_path / "reach.json"
-    path.write_text(json.dumps({"seconds": seconds, "by test": by_test, "by file": {}}))
-    order = Reach.read(path).order("f:1", ["b::slow", "c::other"], first=1)
+    stored = json.dumps({"seconds": seconds, "by test": by_test, "by file": {}})
+    order = Reach.read([stored]).order("f:1", ["b::slow", "c::other"], first=1)
     assert order == ["b::slow", "a::quick", "b::middle", "a::slow"]
 
 

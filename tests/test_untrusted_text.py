@@ -140,7 +140,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
         for number, payload in enumerate(PAYLOADS.values()):
             made = filled(whole(), payload, keep=frozenset({"started", "combinations"}))
             named: Any = replace(made, name=f"run-{number} {payload[:60]}")
-            keep_run(database, harmless(named), folder=str(folder / f"{number}"), night="night-1")
+            keep_run(database, harmless(named).record, folder=str(folder / f"{number}"), night="night-1")
             set_health(database, f"b{number}{payload[:60]}", "Bad", reason=payload, by=payload)
             add_issue(
                 database,
@@ -184,12 +184,12 @@ def test_a_record_from_elsewhere_is_cleaned_when_it_is_read(payload: str, tmp_pa
     run = filled(whole(), payload.encode("utf-8", "replace").decode())
     path = tmp_path / "run.json"
     path.write_text("".join(_lines(run)))
-    assert load_run(path) == harmless(run)
+    assert load_run(path) == harmless(run).record
 
 
 def test_an_ordinary_record_is_not_walked() -> None:
     plain = "".join(_lines(record())).encode()
     assert not needs_cleaning(plain)
-    assert harmless(record()) == record()
+    assert harmless(record()).record == record()
     kept = record()
-    assert harmless(kept) is kept
+    assert harmless(kept).record is kept

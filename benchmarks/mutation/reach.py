@@ -98,19 +98,21 @@ class Reach:
     tests: dict[str, frozenset[str]]
 
     @classmethod
-    def read(cls, path: Path) -> Reach:
-        stored = json.loads(path.read_text())
-        seconds: dict[str, float] = stored["seconds"]
+    def read(cls, parts: Iterable[str]) -> Reach:
+        """From what `Recorder` wrote, one or more texts."""
+        seconds: dict[str, float] = {}
         tests: dict[str, set[str]] = defaultdict(set)
-        for test, functions in stored["by test"].items():
-            for function in functions:
-                tests[function].add(test)
-        of_file: dict[str, set[str]] = defaultdict(set)
-        for test in seconds:
-            of_file[test.partition("::")[0]].add(test)
-        for file, functions in stored["by file"].items():
-            for function in functions:
-                tests[function] |= of_file[file]
+        for stored in map(json.loads, parts):
+            seconds |= stored["seconds"]
+            for test, functions in stored["by test"].items():
+                for function in functions:
+                    tests[function].add(test)
+            of_file: dict[str, set[str]] = defaultdict(set)
+            for test in stored["seconds"]:
+                of_file[test.partition("::")[0]].add(test)
+            for file, functions in stored["by file"].items():
+                for function in functions:
+                    tests[function] |= of_file[file]
         return cls(seconds, {function: frozenset(found) for function, found in tests.items()})
 
     def order(self, function: str, likely: Iterable[str] = (), first: int = 40) -> list[str]:

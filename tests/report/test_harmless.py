@@ -1,27 +1,16 @@
-"""Records made safe: whatever their classes offer to Python."""
+"""Records made safe, once where the caller hands on what it was given."""
 
 from __future__ import annotations
 
-import gc
-import weakref
 from dataclasses import dataclass
 
 import pytest
+from tfm_harness.report import RunRecord, render_html
 from tfm_harness.report import harmless as module
-from tfm_harness.report.harmless import harmless
+from tfm_harness.report.harmless import Harmless, harmless
+from tfm_harness.safe_text import safe
 
-
-@dataclass(frozen=True, slots=True)
-class Narrow:
-    text: str
-
-
-def test_a_record_that_takes_no_weak_reference(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python 3.11.2 leaves the attribute in classes that have no room for it."""
-    monkeypatch.setattr(Narrow, "__weakref__", None, raising=False)
-    clean = Narrow("well")
-    assert harmless(clean) is clean
-    assert "\x1b" not in harmless(Narrow("a\x1b[2J")).text
+from tests.history.records import record
 
 
 @dataclass(frozen=True)
@@ -30,35 +19,43 @@ class Wide:
     more: tuple[object, ...] = ()
 
 
-def test_a_record_is_cleaned_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is written, shown and summed up, each time through `harmless`: a large one takes seconds."""
-    cleaned: list[str] = []
+@pytest.fixture
+def cleaned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Texts that were looked at."""
+    found: list[str] = []
+    look = safe
 
     def noticed(text: str) -> str:
-        cleaned.append(text)
-        return text.replace("\x1b", "\\x1b")
+        found.append(text)
+        return look(text)
 
     monkeypatch.setattr(module, "safe", noticed)
-    record = Wide("a\x1b[2J", (Wide("b", ("b", {"b": "\x1b"})),))
-    first = harmless(record)
-    assert first == Wide("a\\x1b[2J", (Wide("b", ("b", {"b": "\\x1b"})),))
-    assert cleaned == ["a\x1b[2J", "b", "\x1b"]  # a text that was safe is not asked again
-    assert harmless(record) is first
-    assert harmless(first) is first
-    assert len(cleaned) == 3
-    other = Wide("c")
-    assert harmless(other) is other
-    assert harmless(record) == first
-    assert len(cleaned) == 7
+    return found
 
 
-def test_what_was_cleaned_is_kept_no_longer_than_its_record() -> None:
-    record = Wide("a\x1b[2J")
-    cleaned = weakref.ref(harmless(record))
-    gc.collect()
-    assert cleaned() is not None
-    del record
-    gc.collect()
-    assert cleaned() is None
-    again = harmless(Wide("\x1b"))  # read from a file: nobody keeps the record itself
-    assert harmless(again) is again
+def test_every_text_is_looked_at_and_a_safe_one_once(cleaned: list[str]) -> None:
+    first = harmless(Wide("a\x1b[2J", (Wide("b", ("b", {"b": "\x1b"})),)))
+    assert first.record == Wide("a\\x1b[2J", (Wide("b", ("b", {"b": "\\x1b"})),))
+    assert cleaned == ["a\x1b[2J", "b", "\x1b"]
+
+
+def test_what_is_safe_stays_the_same_object() -> None:
+    right = Wide("c", ("d", ("e",)))
+    assert harmless(right).record is right
+
+
+def test_a_harmless_record_is_not_searched_again(cleaned: list[str]) -> None:
+    clean = harmless(record())
+    cleaned.clear()
+    again: Harmless[RunRecord] = harmless(clean)
+    assert again is clean
+    render_html(clean)
+    assert cleaned == []
+    render_html(clean.record)  # a plain record, from wherever it may be
+    assert cleaned
+
+
+def test_what_calls_itself_harmless_is_a_type_of_its_own() -> None:
+    """A record has no mark that a file could carry."""
+    assert isinstance(harmless(Wide("a")), Harmless)
+    assert not isinstance(harmless(Wide("a")).record, Harmless)

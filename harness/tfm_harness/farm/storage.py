@@ -23,7 +23,7 @@ def save_night(record: NightRecord, path: Path) -> None:
     Raises:
         InfrastructureError: kind ``report-write``.
     """
-    write_text(path, [f'{{\n "schema": "{SCHEMA}",{dump(harmless(record), indent=1)[1:]}\n'])
+    write_text(path, [f'{{\n "schema": "{SCHEMA}",{dump(harmless(record).record, indent=1)[1:]}\n'])
 
 
 def load_night(path: Path) -> NightRecord:
@@ -39,7 +39,7 @@ def load_night(path: Path) -> NightRecord:
         if schema != SCHEMA:
             raise _refused(file, f"schema {schema!r}")
         # Once more as JSON: a strict reading takes lists for tuples only there.
-        return harmless(load(NightRecord, json.dumps(known)))
+        return harmless(load(NightRecord, json.dumps(known))).record
     except (OSError, ValidationError, ValueError, RecursionError) as error:
         raise _refused(file, f"{type(error).__name__}: {str(error).splitlines()[0]}") from error
 

@@ -75,7 +75,7 @@ def _time(seconds: float) -> str:
 
 def summary_words(record: NightRecord) -> str:
     """What happened, by whose responsibility."""
-    record = harmless(record)
+    record = harmless(record).record
     lines = [f"night {record.name} of {record.farm}: {record.verdict.upper()}", record.headline]
     lines += _section("the product", _product(record.tests))
     lines += _section("flaky: failed, and passed in another try", _flaky(record.tests))

@@ -12,6 +12,7 @@ from tfm_harness.plugin.record import RunLog
 from tfm_harness.plugin.verdict import decide_verdict
 from tfm_harness.report.claims import requirement_entries, suite_entries
 from tfm_harness.report.digests import package_digest
+from tfm_harness.report.harmless import Harmless
 from tfm_harness.report.headline import headline
 from tfm_harness.report.record import CombinationEntry, RunRecord
 from tfm_harness.version import __version__
@@ -19,7 +20,7 @@ from tfm_harness.version import __version__
 __all__ = ["make_record", "write_run"]
 
 
-def write_run(record: RunRecord, run_dir: Path, *, html: str = "") -> Path:
+def write_run(run: Harmless[RunRecord], run_dir: Path, *, html: str = "") -> Path:
     """Write ``run.json`` and ``report.html`` into the run's folder, and the page once more where `html` says.
 
     Raises:
@@ -27,10 +28,10 @@ def write_run(record: RunRecord, run_dir: Path, *, html: str = "") -> Path:
     """
     from tfm_harness.report import save_run, write_html
 
-    save_run(record, run_dir / "run.json")
+    save_run(run, run_dir / "run.json")
     page = run_dir / "report.html"
     for path in (page, *([Path(html)] if html else [])):
-        write_html(record, path)
+        write_html(run, path)
     return page
 
 

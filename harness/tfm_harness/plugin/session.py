@@ -48,6 +48,7 @@ from tfm_harness.plugin.stored import RunKeeper
 from tfm_harness.plugin.summary import summary
 from tfm_harness.plugin.verdict import EXIT_CODES
 from tfm_harness.processes import end_with_parent
+from tfm_harness.report.harmless import Harmless, harmless
 from tfm_harness.report.record import PhaseEntry, RunRecord
 
 __all__ = ["HarnessPlugin", "activate"]
@@ -88,7 +89,7 @@ class HarnessPlugin:
         self.log = RunLog(combinations)
         self.worker = hasattr(config, "workerinput")  # a pytest-xdist worker: the controller prints and records
         self.context = None if config.option.collectonly else _context(config, options)
-        self.record: RunRecord | None = None
+        self.record: Harmless[RunRecord] | None = None
         self.page: Path | None = None
         self._signer = RunSigner("" if self.worker or self.context is None else options["evidence"].text)
         self._keeper = RunKeeper("" if self.worker or self.context is None else self.context.store)
@@ -436,7 +437,7 @@ class HarnessPlugin:
         if self._bugs:
             exitstatus = EXIT_BUG
         least = self.options["fail-under-coverage"].text
-        record = self.record = make_record(
+        record = make_record(
             self.log,
             self.context.run_dir.name if self.context else "",
             int(exitstatus),
@@ -444,6 +445,7 @@ class HarnessPlugin:
             engines=installed_engine(),
             only_collected=self.config.option.collectonly,
         )
+        self.record = harmless(record)
         code = int(exitstatus) if int(exitstatus) not in {0, 1, 2} else EXIT_CODES[record.verdict]
         session.exitstatus = code
         junit.add_suite_properties(self.config, junit.facts_of_run(record))
@@ -453,9 +455,9 @@ class HarnessPlugin:
         if self.context is None:
             return
         try:
-            self.page = write_run(record, self.context.run_dir, html=self.options["html-report"].text)
+            self.page = write_run(self.record, self.context.run_dir, html=self.options["html-report"].text)
             self._signer.sign(self.context.run_dir)
-            self._keeper.keep(record, self.context.run_dir)
+            self._keeper.keep(self.record, self.context.run_dir)
         except (HarnessError, OSError) as error:
             # The verdict stands; that it could not be written is the bench's failure, never a pass.
             self.trouble = str(error)

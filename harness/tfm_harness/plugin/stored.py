@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tfm_harness.files import resolved
+from tfm_harness.report.harmless import Harmless
 from tfm_harness.report.record import RunRecord
 
 __all__ = ["RunKeeper"]
@@ -28,7 +29,7 @@ class RunKeeper:
 
             Database(url).close()
 
-    def keep(self, record: RunRecord, run_dir: Path) -> None:
+    def keep(self, run: Harmless[RunRecord], run_dir: Path) -> None:
         """Keep the record.
 
         Raises:
@@ -37,7 +38,6 @@ class RunKeeper:
         if self._url:
             from tfm_harness.history.database import Database
             from tfm_harness.history.keep import keep_run
-            from tfm_harness.report.harmless import harmless
 
             with Database(self._url) as database:
-                keep_run(database, harmless(record), folder=str(resolved(run_dir)))
+                keep_run(database, run.record, folder=str(resolved(run_dir)))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import pytest
 
 from tfm_harness.order import natural
-from tfm_harness.report.harmless import harmless
+from tfm_harness.report.harmless import Harmless, harmless
 from tfm_harness.report.headline import ORDER, WHOSE, title
 from tfm_harness.report.record import (
     CombinationEntry,
@@ -33,11 +33,11 @@ _WIDTH = 79
 _COLUMNS = (("passed", 6), ("failed", 6), ("error", 5), ("not cov.", 8), ("not run", 7), ("checks", 6), ("seconds", 7))
 
 
-def summary(terminal: pytest.TerminalReporter, run: RunRecord) -> None:
+def summary(terminal: pytest.TerminalReporter, run: RunRecord | Harmless[RunRecord]) -> None:
     """Write the summary of a run."""
+    run = harmless(run).record
     if not any(test.combination for test in run.tests):
         return
-    run = harmless(run)
     terminal.section("tfm-harness", bold=True)
     by_combination: dict[str, list[TestEntry]] = defaultdict(list)
     for test in run.tests:

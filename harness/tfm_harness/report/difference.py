@@ -49,7 +49,7 @@ def compare_runs(before: RunRecord, after: RunRecord) -> RunDifference:
 
     A test that no longer reaches a verdict is worse: silence is no pass.
     """
-    before, after = harmless(before), harmless(after)
+    before, after = harmless(before).record, harmless(after).record
     changes: list[Change] = []
     compared = _tests(before, after, changes)
     compared += _parity(before, after, changes)

@@ -6,26 +6,20 @@ Records are read from files as well, and somebody else may have written those. S
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import enum
 import functools
 import operator
 import re
-import weakref
 from collections.abc import Hashable, Mapping
-from typing import Any, Final, TypeVar, cast
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar, cast, final
 
 from tfm_harness.safe_text import safe
 
-__all__ = ["harmless", "needs_cleaning"]
+__all__ = ["Harmless", "harmless", "needs_cleaning"]
 
 T = TypeVar("T")
-_clean: weakref.ref[Any] | None = None
-"""The record that is known to be harmless. Records cannot change."""
-_made: tuple[weakref.ref[Any], Any] | None = None
-"""The record that `_clean` was made from, where it is another, and that record: kept as long as this one."""
-
 # What `safe` would change, as it stands in JSON: a character that is not printable ASCII, an escape of one, the
 # beginning of a CI system's command.
 _SUSPICIOUS: Final = re.compile(rb'[^\x20-\x7e\n]|\\[urbft]|##|(?:"|\\n)\s*::')
@@ -36,28 +30,17 @@ def needs_cleaning(data: bytes) -> bool:
     return _SUSPICIOUS.search(data) is not None
 
 
-def harmless(record: T) -> T:
+@final
+@dataclass(frozen=True, slots=True)
+class Harmless(Generic[T]):
+    """A record that `harmless` has gone through: what is made from it is not searched again, which takes long."""
+
+    record: T
+
+
+def harmless(record: T | Harmless[T]) -> Harmless[T]:
     """The record with every text in it made safe, at any depth; the same object where nothing is to change."""
-    global _clean, _made  # noqa: PLW0603 - a run's record is summed up, written and shown, one after the other
-    if _clean is not None and _clean() is record:
-        return record
-    if _made is not None and _made[0]() is record:
-        return cast("T", _made[1])
-    cleaned = cast("T", _cleaned(record, set()))
-    _clean = _made = None
-    if dataclasses.is_dataclass(cleaned):
-        with contextlib.suppress(
-            TypeError
-        ):  # no room for it, as only trying tells: in 3.11.2 each class has the attribute
-            _clean = weakref.ref(cleaned)
-            _made = None if cleaned is record else (weakref.ref(record, _forget), cleaned)
-    return cleaned
-
-
-def _forget(gone: weakref.ref[Any]) -> None:
-    global _made  # noqa: PLW0603 - as above
-    if _made is not None and _made[0] is gone:
-        _made = None
+    return record if isinstance(record, Harmless) else Harmless(cast("T", _cleaned(record, set())))
 
 
 def _cleaned(value: Any, known: set[str]) -> Any:  # noqa: ANN401 - whatever a record holds

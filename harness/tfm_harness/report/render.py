@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from tfm_harness.bundled import SUITES
 from tfm_harness.report import svg
-from tfm_harness.report.harmless import harmless
+from tfm_harness.report.harmless import Harmless, harmless
 from tfm_harness.report.headline import ORDER, WHOSE, colour, headline, title
 from tfm_harness.report.record import (
     FindingEntry,
@@ -58,7 +58,7 @@ WORST = ("failed", "error", "blocked", "not run", "passed", "skipped", "not cove
 _RESETS = re.compile(r"reset|power|boot", re.IGNORECASE)
 
 
-def write_html(run: RunRecord, path: Path) -> None:
+def write_html(run: RunRecord | Harmless[RunRecord], path: Path) -> None:
     """Write the page; whole or not at all.
 
     Raises:
@@ -67,9 +67,9 @@ def write_html(run: RunRecord, path: Path) -> None:
     write_text(path, render_html(run))
 
 
-def render_html(run: RunRecord) -> str:
+def render_html(run: RunRecord | Harmless[RunRecord]) -> str:
     """The page as text."""
-    run = harmless(run)
+    run = harmless(run).record
     broken = [t for t in run.tests if t.outcome in {"failed", "error"}]
     uncovered = [t for t in run.tests if t.outcome in {"not covered", "skipped", "not run", "blocked"}]
     shown: dict[str, list[tuple[TestEntry, FindingEntry]]] = {"failed": [], "waived": [], "noted": []}

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.files import read_file, whole_file
-from tfm_harness.report.harmless import harmless, needs_cleaning
+from tfm_harness.report.harmless import Harmless, harmless, needs_cleaning
 from tfm_harness.report.older import FIRST_SCHEMA, from_first
 from tfm_harness.report.record import SCHEMA, RunRecord, TestEntry
 
@@ -91,13 +91,13 @@ def schema_of(kind: Hashable, word: str) -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def save_run(run: RunRecord, path: Path) -> None:
+def save_run(run: RunRecord | Harmless[RunRecord], path: Path) -> None:
     """Write ``run.json``: a line for each test, the rest before them. Whole or not at all.
 
     Raises:
         InfrastructureError: kind ``report-write``.
     """
-    write_text(path, _lines(harmless(run)))
+    write_text(path, _lines(harmless(run).record))
 
 
 def _lines(run: RunRecord) -> Iterator[str]:
@@ -142,11 +142,11 @@ def parse_run(file: Path, data: bytes) -> RunRecord:
     found = _SCHEMA_WORD.match(data)
     try:
         if found is None or found[1] != SCHEMA.encode():
-            return harmless(_other_version(file, data))
+            return harmless(_other_version(file, data)).record
         record: RunRecord = _adapter(RunRecord).validate_json(b"{" + data[found.end() :].lstrip().removeprefix(b","))
     except ValidationError as exc:
         raise _refused(file, _first_error(exc)) from exc
-    return harmless(record) if needs_cleaning(data) else record
+    return harmless(record).record if needs_cleaning(data) else record
 
 
 def _other_version(file: Path, data: bytes) -> RunRecord:
