@@ -17,7 +17,7 @@ from tfm_harness.console_suites.transcripts import judge_file
 from tfm_harness.errors import ConfigError
 from tfm_harness.files import expanded, home, open_file, read_file, resolved, whole_file
 from tfm_harness.parity.inputs import load_inputs
-from tfm_harness.parity.model_info import parse_model
+from tfm_harness.parity.model_parser import parse_model
 from tfm_harness.parity.replay import load_failure
 from tfm_harness.report import load_run
 from tfm_harness.stimulus.trace import load_trace

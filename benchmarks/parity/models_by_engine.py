@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from tfm_harness.errors import ConfigError, HarnessError
-from tfm_harness.parity import testkit
+from tfm_harness.parity import small_models
 from tfm_harness.parity.engines import ReferenceEngine
 from tfm_harness.parity.generate import generate_inputs
-from tfm_harness.parity.model_info import select_signature
+from tfm_harness.parity.model_rewriting import select_signature
 from tfm_harness.parity.onnx import OnnxEngine
 from tfm_harness.parity.onnx_model import pack
 
@@ -37,14 +37,14 @@ ENGINES: dict[str, Callable[[str], ReferenceEngine]] = {
 
 def own_models() -> Iterator[tuple[str, bytes]]:
     """Names and bytes of small models of every kind."""
-    yield "int8 classifier (conv, dense, softmax)", testkit.classifier()
-    yield "int8 two inputs, two outputs", testkit.two_in_two_out()
-    yield "int16 dense", testkit.dense("int16")
-    yield "float32 dense", testkit.dense("float32")
-    yield "float16 weights", testkit.half_weights()
-    yield "stateful SVDF, float32", testkit.remembers()
-    yield "second of two signatures", select_signature(testkit.two_signatures(), "embed")
-    yield "compiled for an Ethos-U", testkit.compiled_dense()
+    yield "int8 classifier (conv, dense, softmax)", small_models.classifier()
+    yield "int8 two inputs, two outputs", small_models.two_in_two_out()
+    yield "int16 dense", small_models.dense("int16")
+    yield "float32 dense", small_models.dense("float32")
+    yield "float16 weights", small_models.half_weights()
+    yield "stateful SVDF, float32", small_models.remembers()
+    yield "second of two signatures", select_signature(small_models.two_signatures(), "embed")
+    yield "compiled for an Ethos-U", small_models.compiled_dense()
 
 
 def named_models(paths: list[str]) -> Iterator[tuple[str, bytes]]:

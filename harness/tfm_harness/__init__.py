@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from tfm_harness.bench.verifier import Verifier
     from tfm_harness.bench.virtual import VirtualBoard
     from tfm_harness.boards.base import Board, BoardEvent, Identity, PowerState, ResetKind, RunContext
+    from tfm_harness.boards.emulated_cpu import Debugger, RegisterAccess, StoppedCpu
     from tfm_harness.boards.locks import BoardLock, board_locks
+    from tfm_harness.boards.otp_layout import make_otp
     from tfm_harness.boards.supervisor import Child, spawn
-    from tfm_harness.boards.virtual import Burned, Debugger, RegisterAccess, StoppedCpu, make_otp
+    from tfm_harness.boards.virtual import Burned
     from tfm_harness.config.build import Build
     from tfm_harness.config.fields import Name, Strict
     from tfm_harness.config.memory_map import MemoryMap, MemoryRegion, ServiceCall, ServiceConfig, service_of
@@ -79,7 +81,9 @@ _HOMES = {
     "bench.verifier": ("Verifier",),
     "bench.virtual": ("VirtualBoard",),
     "boards.base": ("Board", "BoardEvent", "Identity", "PowerState", "ResetKind", "RunContext"),
-    "boards.virtual": ("Burned", "Debugger", "RegisterAccess", "StoppedCpu", "make_otp"),
+    "boards.emulated_cpu": ("Debugger", "RegisterAccess", "StoppedCpu"),
+    "boards.otp_layout": ("make_otp",),
+    "boards.virtual": ("Burned",),
     "config.build": ("Build",),
     "config.fields": ("Name", "Strict"),
     "config.memory_map": ("MemoryMap", "MemoryRegion", "ServiceCall", "ServiceConfig", "service_of"),

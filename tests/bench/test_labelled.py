@@ -14,14 +14,14 @@ import pytest
 import yaml
 from tfm_harness.config.loading import load_build, load_target
 from tfm_harness.errors import ConfigError
-from tfm_harness.parity import testkit
+from tfm_harness.parity import small_models
 from tfm_harness.parity.engines import ReferenceEngine
 from tfm_harness.protocol.base import Feature
 from tfm_harness.stimulus.trace import find_trace, load_trace
 
 from tests.judged import MakeReference, references
 
-MODEL = testkit.classifier()  # its outputs: ten logits, and their softmax
+MODEL = small_models.classifier()  # its outputs: ten logits, and their softmax
 COUNT = 70
 
 

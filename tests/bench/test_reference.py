@@ -19,9 +19,10 @@ from tfm_harness.cli.main import main
 from tfm_harness.config.loading import load_build
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.findings import Report
-from tfm_harness.parity import testkit
+from tfm_harness.parity import small_models
 from tfm_harness.parity.engines import ReferenceEngine, State, get_engine
-from tfm_harness.parity.model_info import parse_model, select_signature
+from tfm_harness.parity.model_parser import parse_model
+from tfm_harness.parity.model_rewriting import select_signature
 from tfm_harness.parity.replay import load_failure
 
 from tests.judged import references
@@ -97,7 +98,7 @@ def judge(tmp_path: Path, sources: list[str]) -> Iterator[Callable[..., tuple[Re
 
 
 Judge = Callable[..., tuple[Report, Any]]
-MEMORY = testkit.remembers()
+MEMORY = small_models.remembers()
 
 
 def test_a_sequence_begins_with_a_reset_of_the_device(judge: Judge, own: ReferenceEngine) -> None:
@@ -133,7 +134,7 @@ def test_a_state_about_which_nothing_is_said_is_not_covered(judge: Judge, own: R
 
 # -- several signatures
 
-SEVERAL = testkit.two_signatures()
+SEVERAL = small_models.two_signatures()
 
 
 def test_the_declared_signature_is_judged(
@@ -144,7 +145,7 @@ def test_the_declared_signature_is_judged(
     assert report.ok, report.failed
     assert result.comparison.outputs[0].elements == 60 * 5
     assert result.failure is None
-    other = testkit.two_signatures(seed=22)
+    other = small_models.two_signatures(seed=22)
     report, result = judge(SEVERAL, Board(own, select_signature(other, "embed")), signature="embed")
     assert not report.ok
     assert main(["replay", str(result.failure)]) == 1
@@ -159,7 +160,7 @@ def test_several_signatures_without_a_word_are_not_covered(judge: Judge, own: Re
 
 
 def test_a_signature_that_the_model_has_not_is_found_by_check(judge: Judge, own: ReferenceEngine) -> None:
-    for model, words in ((SEVERAL, "one of classify, embed"), (testkit.dense(), "a model with signatures")):
+    for model, words in ((SEVERAL, "one of classify, embed"), (small_models.dense(), "a model with signatures")):
         with pytest.raises(ConfigError) as caught:
             judge(model, Board(own, model), signature="serve")
         assert words in str(caught.value)
@@ -198,7 +199,7 @@ def test_damage_is_an_error_of_ours_or_none() -> None:
 def test_what_each_operator_should_give_is_kept_where_the_device_gives_no_trace(
     judge: Judge, own: ReferenceEngine, tmp_path: Path
 ) -> None:
-    model = testkit.classifier()
+    model = small_models.classifier()
 
     class OneLogitOff(Board):
         def batch(self, inputs: Sequence[bytes], output_bytes: int) -> list[bytes]:
@@ -228,8 +229,8 @@ def test_what_each_operator_should_give_is_kept_where_the_device_gives_no_trace(
 def test_inputs_that_split_device_and_reference_come_first_the_next_time(
     judge: Judge, own: ReferenceEngine, sources: list[str], tmp_path: Path
 ) -> None:
-    model = testkit.classifier()
-    right, other = Board(own, model), testkit.classifier(seed=8)
+    model = small_models.classifier()
+    right, other = Board(own, model), small_models.classifier(seed=8)
 
     def batch(inputs: Sequence[bytes], output_bytes: int) -> list[bytes]:
         vectors = np.frombuffer(b"".join(inputs), np.int8).reshape(-1, 1, 1, 96, 2)
@@ -262,13 +263,13 @@ def _age(path: Path) -> int:
 
 
 def test_weights_stored_as_halves(judge: Judge, own: ReferenceEngine) -> None:
-    half = testkit.half_weights()
+    half = small_models.half_weights()
     with get_engine() as engine:
         if engine.name == "tflite-micro":
             pytest.skip("the engine of this Python is tflite-micro, which refuses halves (the next test)")
         report, _ = judge(half, Board(own, half))
         assert report.ok, report.failed
-        report, _ = judge(half, Board(own, testkit.half_weights(seed=32)))
+        report, _ = judge(half, Board(own, small_models.half_weights(seed=32)))
         assert "parity.bit-exact" in {finding.check.id for finding in report.failed}
         (middle,) = engine.tensors(half, [np.ones((1, 1, 8), np.float32)], [2])
     assert middle.dtype == np.float32
@@ -280,15 +281,15 @@ def test_an_engine_without_halves_refuses_with_words() -> None:
     except InfrastructureError as error:
         pytest.skip(f"tflite-micro: {error.message}")
     with engine, pytest.raises(InfrastructureError) as caught:
-        engine.run(testkit.half_weights(), np.ones((1, 1, 8), np.float32), name="halves")
+        engine.run(small_models.half_weights(), np.ones((1, 1, 8), np.float32), name="halves")
     assert caught.value.kind == "engine-refused-model"
     assert "halves" in str(caught.value)
 
 
 def test_int16_activations(judge: Judge, own: ReferenceEngine) -> None:
-    model = testkit.dense("int16")
+    model = small_models.dense("int16")
     report, result = judge(model, Board(own, model))
     assert report.ok, report.failed
     assert result.comparison.outputs[0].dtype == "int16"
-    report, _ = judge(model, Board(own, testkit.dense("int16", seed=9)))
+    report, _ = judge(model, Board(own, small_models.dense("int16", seed=9)))
     assert not report.ok

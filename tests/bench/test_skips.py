@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 from tfm_harness.bench.skips import Came, SkippedBoot, Tally, reached
-from tfm_harness.boards.virtual import Debugger
+from tfm_harness.boards.emulated_cpu import Debugger
 from tfm_harness.verify.instruction_skips import Skip, plan
 from tfm_harness.verify.marked_code import Instruction, MarkedCode
 

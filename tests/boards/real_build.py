@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives import serialization
+from tfm_harness.boards.otp_layout import default_implementation_id, make_entropy, make_otp
 from tfm_harness.boards.provision import key_hash
-from tfm_harness.boards.virtual import default_implementation_id, make_entropy, make_otp
 from tfm_harness.verify.derive import reference_private_key
 
 from tests.reference_firmware import FIRMWARE, ROOT

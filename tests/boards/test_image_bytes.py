@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from tfm_harness.boards.image_bytes import segments, whole_build
-from tfm_harness.config.build import Build, Image
+from tfm_harness.config.build import Build
+from tfm_harness.config.image import Image
 from tfm_harness.errors import ConfigError
 
 

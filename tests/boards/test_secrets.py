@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from tfm_harness.boards.base import PowerState, RunContext
+from tfm_harness.boards.board_store import sweep
 from tfm_harness.boards.fvp.board import FvpBoard
 from tfm_harness.boards.power import make_power
-from tfm_harness.boards.virtual import sweep
 from tfm_harness.cli.main import main
 from tfm_harness.config.build import Build
 from tfm_harness.config.fvp import FvpTarget

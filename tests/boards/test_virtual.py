@@ -7,15 +7,9 @@ import stat
 from pathlib import Path
 
 import pytest
+from tfm_harness.boards.board_store import BoardStore
+from tfm_harness.boards.otp_layout import ENTROPY_SIZE, OTP_SIZE, default_implementation_id, make_entropy, make_otp
 from tfm_harness.boards.provision import key_hash
-from tfm_harness.boards.virtual import (
-    ENTROPY_SIZE,
-    OTP_SIZE,
-    BoardStore,
-    default_implementation_id,
-    make_entropy,
-    make_otp,
-)
 from tfm_harness.errors import InfrastructureError
 
 from tests.scripts import load_script

@@ -229,7 +229,7 @@ def _files() -> dict[str, tuple[Target, list[bytes]]]:
     from tfm_harness.importer.images import decoded
     from tfm_harness.parity.dataset import read_dataset
     from tfm_harness.parity.inputs import load_inputs
-    from tfm_harness.parity.model_info import parse_model
+    from tfm_harness.parity.model_parser import parse_model
     from tfm_harness.parity.replay import Failure, load_failure, save_failure
     from tfm_harness.parity.values import read_table
     from tfm_harness.stimulus.recordings.sds import read_sds
@@ -332,7 +332,9 @@ def _files() -> dict[str, tuple[Target, list[bytes]]]:
 def _models() -> dict[str, tuple[Target, list[bytes]]]:
     """Neural networks as files: TFLite, ONNX, Vela's output."""
     from tfm_harness.parity.compiled import read_compiled
-    from tfm_harness.parity.model_info import expose_tensors, parse_model, select_signature, what_it_is
+    from tfm_harness.parity.foreign_files import what_it_is
+    from tfm_harness.parity.model_parser import parse_model
+    from tfm_harness.parity.model_rewriting import expose_tensors, select_signature
     from tfm_harness.parity.onnx_model import formats_of, unpack
     from tfm_harness.parity.worker import read_frame
     from tfm_harness.verify.elf import flash_bytes, gateways, load_segments

@@ -12,7 +12,7 @@ from tfm_harness.errors import ConfigError, HarnessError, InfrastructureError
 from tfm_harness.farm.engines.packed import pack, unpack
 from tfm_harness.parity.dataset import read_dataset
 from tfm_harness.parity.inputs import load_inputs
-from tfm_harness.parity.model_info import parse_model
+from tfm_harness.parity.model_parser import parse_model
 from tfm_harness.protocol.zephyr_shell.parse import csr_from_pem
 from tfm_harness.stimulus.trace import load_trace
 

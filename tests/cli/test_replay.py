@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tfm_harness.cli.main import main
-from tfm_harness.parity import testkit
+from tfm_harness.parity import small_models
 from tfm_harness.parity.engines import get_engine
 from tfm_harness.parity.replay import Failure, save_failure
 
-MODEL = testkit.dense(seed=21)
+MODEL = small_models.dense(seed=21)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_another_reference_is_the_benchs(failure: Failure, tmp_path: Path, capsy
 def test_wrong_files_are_the_users(failure: Failure, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = save_failure(tmp_path, failure)
     other = tmp_path / "other.tflite"
-    other.write_bytes(testkit.dense(seed=22))
+    other.write_bytes(small_models.dense(seed=22))
     for arguments, words in (
         (["replay", str(tmp_path / "none.json")], "replay-file"),
         (["replay", str(file), "--model", str(other)], "another model"),

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tfm_harness.config.build import ModelConfig
 from tfm_harness.config.loading import load_build
+from tfm_harness.config.model import ModelConfig
 from tfm_harness.parity.accuracy_catalogue import ALL
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,7 +16,7 @@ from tfm_harness.findings import Policy, Report
 from tfm_harness.latency.clock import Clock
 from tfm_harness.latency.series import Series
 from tfm_harness.parity.compare import compare
-from tfm_harness.parity.model_info import parse_model
+from tfm_harness.parity.model_parser import parse_model
 from tfm_harness.parity.replay import Failure, save_failure
 from tfm_harness.plugin.record import judged_findings
 from tfm_harness.report.claims import judge_row, statuses_by_suite

@@ -113,7 +113,7 @@ def test_a_failed_write_leaves_nothing(database: Database, monkeypatch: pytest.M
     def ends(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tfm_harness.history.keep._Rows._parity", ends)
+    monkeypatch.setattr("tfm_harness.history.keep_rows.RunRows._parity", ends)
     with pytest.raises(KeyboardInterrupt):
         keep_run(database, record())
     assert Memory(database).runs() == []

@@ -13,7 +13,7 @@ from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Report
 from tfm_harness.parity.accuracy import area_under_curve, check_accuracy, confusion_matrix
 from tfm_harness.parity.dataset import input_bytes, read_dataset, tensors_of, wire_of
-from tfm_harness.parity.model_info import parse_model
+from tfm_harness.parity.model_parser import parse_model
 from tfm_harness.parity.quantise import QuantisationRule
 from tfm_harness.testing import dense
 

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfm_harness.findings import Policy, Report, Status
-from tfm_harness.parity import catalogue, metrics, testkit
+from tfm_harness.parity import catalogue, metrics, small_models
 from tfm_harness.parity.compare import compare
-from tfm_harness.parity.model_info import parse_model
+from tfm_harness.parity.model_parser import parse_model
 from tfm_harness.parity.tolerance import SUGGESTED, Tolerance, choose, tolerance_use
 from tfm_harness.parity.vacuity import check_vacuity
 
-INFO = parse_model(testkit.classifier(), name="classifier")
+INFO = parse_model(small_models.classifier(), name="classifier")
 
 
 def outputs(count: int = 40, seed: int = 1) -> list[npt.NDArray[Any]]:

@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 import yaml
 from tfm_harness.cli.main import main
-from tfm_harness.config.build import ModelConfig
 from tfm_harness.config.loading import load_build, load_target
+from tfm_harness.config.model import ModelConfig
 from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Report, Status
-from tfm_harness.parity import testkit
+from tfm_harness.parity import small_models
 from tfm_harness.parity.compiled import mismatches, read_compiled
 from tfm_harness.parity.engines import get_engine
-from tfm_harness.parity.model_info import parse_model
+from tfm_harness.parity.model_parser import parse_model
 from tfm_harness.parity.vela import installed_vela, judge_compiled
 
 from tests.judged import references
 
-DENSE = testkit.dense()
+DENSE = small_models.dense()
 needs_vela = pytest.mark.skipif(
     not installed_vela(), reason="ethos-u-vela is not installed (pip install 'tfm-harness[ethos-u]')"
 )
@@ -74,18 +74,18 @@ def judged(compiled: bytes, reference: bytes, **said: Any) -> dict[str, tuple[bo
 )  # fmt: skip
 def test_the_accelerator_is_read(config: int, accelerator: str) -> None:
     """Configuration words as Vela 5.2 wrote them for each --accelerator-config."""
-    assert read_compiled(testkit.compiled_dense(config=config)).accelerator == accelerator
+    assert read_compiled(small_models.compiled_dense(config=config)).accelerator == accelerator
 
 
 def test_the_version_is_read_where_the_file_says_it() -> None:
-    assert read_compiled(testkit.compiled_dense()).vela == ""
-    assert read_compiled(testkit.compiled_dense(description="Vela 4.2.0 Optimised")).vela == "4.2.0"
+    assert read_compiled(small_models.compiled_dense()).vela == ""
+    assert read_compiled(small_models.compiled_dense(description="Vela 4.2.0 Optimised")).vela == "4.2.0"
 
 
 def test_a_payload_of_another_form_tells_no_accelerator() -> None:
-    found = read_compiled(testkit.compiled_dense(head=b"COP2"))
+    found = read_compiled(small_models.compiled_dense(head=b"COP2"))
     assert (found.accelerator, found.forms) == ("", ("COP2",))
-    seen = judged(testkit.compiled_dense(head=b"COP2"), DENSE)
+    seen = judged(small_models.compiled_dense(head=b"COP2"), DENSE)
     assert not seen["parity.compiled-proven"][0]
 
 
@@ -93,9 +93,9 @@ def test_a_payload_of_another_form_tells_no_accelerator() -> None:
     ("model", "kind", "words"),
     [
         (DENSE, "model-not-compiled", "an operator ethos-u"),
-        (testkit.compiled_dense(config=0x0000_300F), "model-malformed", "0x0000300f"),
-        (testkit.compiled_dense(config=0x7000_3008), "model-malformed", "0x70003008"),
-        (testkit.compiled_dense(head=b"JUNK"), "model-malformed", "begins with COP1"),
+        (small_models.compiled_dense(config=0x0000_300F), "model-malformed", "0x0000300f"),
+        (small_models.compiled_dense(config=0x7000_3008), "model-malformed", "0x70003008"),
+        (small_models.compiled_dense(head=b"JUNK"), "model-malformed", "begins with COP1"),
         (b"JUNK", "model-malformed", "TFL3"),
     ],
 )
@@ -108,7 +108,7 @@ def test_other_files_are_refused(model: bytes, kind: str, words: str) -> None:
 
 def test_damage_is_an_error_of_ours_or_none() -> None:
     """Every byte of a compiled file changed, and every length cut off."""
-    model = testkit.compiled_dense()
+    model = small_models.compiled_dense()
     info = parse_model(DENSE)
     damaged = [model[:n] for n in range(len(model))]
     damaged += [model[:n] + bytes([model[n] ^ 0xFF]) + model[n + 1 :] for n in range(len(model))]
@@ -121,12 +121,14 @@ def test_damage_is_an_error_of_ours_or_none() -> None:
 
 
 def test_the_interface_must_be_the_references() -> None:
-    assert problems(testkit.compiled_dense(), DENSE) == []
-    assert "scale 0.5" in problems(testkit.compiled_dense(scale=0.5), DENSE)[0]
-    assert "output 0 is int8 [1, 8]" in problems(testkit.compiled_dense(), testkit.dense(units=9))[0]
-    assert "2 inputs" not in problems(testkit.compiled_dense(), DENSE)
-    assert "1 inputs, and the reference has 2" in problems(testkit.compiled_dense(), testkit.two_in_two_out())[0]
-    assert "itself" in problems(testkit.compiled_dense(), testkit.compiled_dense())[0]
+    assert problems(small_models.compiled_dense(), DENSE) == []
+    assert "scale 0.5" in problems(small_models.compiled_dense(scale=0.5), DENSE)[0]
+    assert "output 0 is int8 [1, 8]" in problems(small_models.compiled_dense(), small_models.dense(units=9))[0]
+    assert "2 inputs" not in problems(small_models.compiled_dense(), DENSE)
+    assert (
+        "1 inputs, and the reference has 2" in problems(small_models.compiled_dense(), small_models.two_in_two_out())[0]
+    )
+    assert "itself" in problems(small_models.compiled_dense(), small_models.compiled_dense())[0]
 
 
 # -- a build's words
@@ -172,8 +174,8 @@ def a_target(folder: Path, **said: Any) -> Path:
 
 
 def test_check_finds_a_pair_that_does_not_belong_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", str(a_build(tmp_path, testkit.compiled_dense(), DENSE))]) == 0
-    path = a_build(tmp_path, testkit.compiled_dense(scale=0.5), DENSE)
+    assert main(["check", str(a_build(tmp_path, small_models.compiled_dense(), DENSE))]) == 0
+    path = a_build(tmp_path, small_models.compiled_dense(scale=0.5), DENSE)
     assert main(["check", str(path)]) == 4
     said = capsys.readouterr().err
     assert "models.net.compiled: not compiled from net.tflite: output 0" in said
@@ -183,7 +185,7 @@ def test_check_finds_a_pair_that_does_not_belong_together(tmp_path: Path, capsys
 
 
 def test_check_finds_a_compiled_model_given_as_a_plain_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "net.tflite").write_bytes(testkit.compiled_dense())
+    (tmp_path / "net.tflite").write_bytes(small_models.compiled_dense())
     build = {"name": "npu", "models": {"net": {"file": "net.tflite"}}}
     (tmp_path / "build.yaml").write_text(yaml.safe_dump(build))
     assert main(["check", str(tmp_path / "build.yaml")]) == 4
@@ -205,7 +207,7 @@ def test_check_finds_a_compiled_model_given_as_a_plain_one(tmp_path: Path, capsy
 def test_a_target_with_another_npu_or_none_is_found_by_check(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], target: dict[str, Any], words: str
 ) -> None:
-    build, path = a_build(tmp_path, testkit.compiled_dense(), DENSE), a_target(tmp_path, **target)
+    build, path = a_build(tmp_path, small_models.compiled_dense(), DENSE), a_target(tmp_path, **target)
     main(["check", str(path), str(build)])
     said = capsys.readouterr().err
     assert ("compiled for ethos-u55-256" in said) == bool(words)
@@ -213,7 +215,7 @@ def test_a_target_with_another_npu_or_none_is_found_by_check(
 
 
 def test_qemu_has_no_npu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    build = a_build(tmp_path, testkit.compiled_dense(), DENSE)
+    build = a_build(tmp_path, small_models.compiled_dense(), DENSE)
     assert main(["check", "targets/qemu-an547.yaml", str(build)]) == 4
     assert "target 'qemu-an547' declares no NPU" in capsys.readouterr().err
     (tmp_path / "qemu.yaml").write_text(
@@ -257,9 +259,9 @@ def test_an_fvp_is_started_with_its_npu(tmp_path: Path) -> None:
         (DENSE, ()),
         (DENSE, ("--accelerator-config", "ethos-u85-512")),
         (DENSE, ("--accelerator-config", "ethos-u65-512")),
-        (testkit.mixed(), ()),
-        (testkit.mixed(), ("--debug-force-legacy-core",)),
-        (testkit.two_in_two_out(), ("--accelerator-config", "ethos-u55-32")),
+        (small_models.mixed(), ()),
+        (small_models.mixed(), ("--debug-force-legacy-core",)),
+        (small_models.two_in_two_out(), ("--accelerator-config", "ethos-u55-32")),
     ],
 )
 def test_what_vela_made_belongs_to_its_reference(vela: Compile, model: bytes, options: Sequence[str]) -> None:
@@ -273,7 +275,7 @@ def test_what_vela_made_belongs_to_its_reference(vela: Compile, model: bytes, op
 @needs_vela
 def test_other_weights_are_found(vela: Compile) -> None:
     """The same interface and the same layers: only compiling again tells that it is another model."""
-    compiled, other = vela(DENSE), testkit.dense(seed=2)
+    compiled, other = vela(DENSE), small_models.dense(seed=2)
     assert problems(compiled, other) == []
     # The file does not say which Vela made it: with another one's commands nothing is proven, and that is said.
     assert "does not say `vela.version`" in judged(compiled, other)["parity.compiled-proven"][1]
@@ -285,18 +287,18 @@ def test_other_weights_are_found(vela: Compile) -> None:
 
 @needs_vela
 def test_an_operator_left_to_the_cpu_must_stand_in_the_reference(vela: Compile) -> None:
-    compiled = vela(testkit.mixed())
-    assert "FULLY_CONNECTED" in problems(compiled, testkit.mixed(seed=12))[0]
-    assert "with these tensors and constants" in problems(compiled, testkit.mixed(seed=12))[0]
+    compiled = vela(small_models.mixed())
+    assert "FULLY_CONNECTED" in problems(compiled, small_models.mixed(seed=12))[0]
+    assert "with these tensors and constants" in problems(compiled, small_models.mixed(seed=12))[0]
 
 
 @needs_vela
 def test_another_version_proves_nothing_and_says_so() -> None:
-    compiled = testkit.compiled_dense(description="Vela 4.2.0 Optimised")
+    compiled = small_models.compiled_dense(description="Vela 4.2.0 Optimised")
     seen = judged(compiled, DENSE)
     assert "Vela 4.2.0, and" in seen["parity.compiled-proven"][1]
     assert seen["parity.vela-reference"][0]
-    old = judged(testkit.compiled_dense(description="Vela 3.9.0 Optimised"), DENSE)
+    old = judged(small_models.compiled_dense(description="Vela 3.9.0 Optimised"), DENSE)
     assert "older TensorFlow" in old["parity.vela-reference"][1]
     with pytest.raises(ConfigError) as caught:
         judged(compiled, DENSE, version="5.0.0")
@@ -306,7 +308,7 @@ def test_another_version_proves_nothing_and_says_so() -> None:
 @needs_vela
 def test_a_reference_that_vela_refuses_proves_nothing() -> None:
     broken = DENSE[:200] + bytes(len(DENSE) - 200)
-    seen = judged(testkit.compiled_dense(), DENSE, options=("--system-config", "no-such-system"))
+    seen = judged(small_models.compiled_dense(), DENSE, options=("--system-config", "no-such-system"))
     assert "does not compile net" in seen["parity.compiled-proven"][1]
     assert broken != DENSE
 
@@ -362,10 +364,10 @@ def pair(tmp_path: Path, estimates: list[float | None]) -> Iterator[Callable[[by
 
 
 def test_a_right_npu_passes_and_one_wrong_bit_fails(pair: Callable[[bytes, NpuBoard], tuple[Report, Any]]) -> None:
-    report, result = pair(testkit.compiled_dense(), NpuBoard())
+    report, result = pair(small_models.compiled_dense(), NpuBoard())
     assert result.comparison.exact, report.failed
     assert report.ok, report.failed
-    report, result = pair(testkit.compiled_dense(), NpuBoard(wrong=7))
+    report, result = pair(small_models.compiled_dense(), NpuBoard(wrong=7))
     assert not result.comparison.passed
     assert "parity.bit-exact" in {finding.check.id for finding in report.failed}
     assert result.comparison.failing == (7,)

@@ -12,12 +12,12 @@ import numpy.typing as npt
 import pytest
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.findings import Report
-from tfm_harness.parity import testkit
+from tfm_harness.parity import small_models
 from tfm_harness.parity.corpus import keep, kept
 from tfm_harness.parity.edges import Coverage, check_edges, reach
 from tfm_harness.parity.engines import ReferenceEngine, get_engine
 from tfm_harness.parity.generate import generate_inputs
-from tfm_harness.parity.model_info import parse_model
+from tfm_harness.parity.model_parser import parse_model
 from tfm_harness.parity.numpy_reference import interpreter, operators
 from tfm_harness.parity.numpy_reference.edges import EDGES, WATCH, Watch
 from tfm_harness.parity.numpy_reference.fixed_point import Multiplier, doubling_high_mul
@@ -67,7 +67,7 @@ def test_the_last_channel_is_told_from_its_neighbour() -> None:
 
 
 def test_watching_changes_no_number(measurer: ReferenceEngine) -> None:
-    model = interpreter.Interpreter(testkit.classifier())
+    model = interpreter.Interpreter(small_models.classifier())
     vector = np.random.default_rng(1).integers(-128, 128, (1, 1, 96, 2), dtype=np.int8)
     before = [a.tobytes() for a in model.run([vector])]
     assert model.edges([vector]).shape == (5, len(EDGES))
@@ -76,7 +76,7 @@ def test_watching_changes_no_number(measurer: ReferenceEngine) -> None:
 
 
 def test_vectors_that_reach_little_are_widened(measurer: ReferenceEngine) -> None:
-    model = testkit.classifier()
+    model = small_models.classifier()
     info = measurer.info(model)
     names: list[str] = []
 
@@ -104,7 +104,7 @@ def test_vectors_that_reach_little_are_widened(measurer: ReferenceEngine) -> Non
 
 def test_other_engines_and_models_say_that_they_are_not_measured(measurer: ReferenceEngine) -> None:
     with pytest.raises(InfrastructureError) as caught:
-        measurer.edges(testkit.dense("float32"), np.zeros((1, 1, 16), np.float32))
+        measurer.edges(small_models.dense("float32"), np.zeros((1, 1, 16), np.float32))
     assert caught.value.kind == "engine-refused-model"
 
 
@@ -235,11 +235,11 @@ class Device:
 
 
 WRONG: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], Callable[[], bytes], tuple[str, ...]]] = {
-    "negative ties": (_negative_ties, testkit.classifier, ("CONV_2D", "FULLY_CONNECTED")),
-    "no clamp": (_wrap_int8, testkit.classifier, ("CONV_2D", "FULLY_CONNECTED")),
-    "last channel": (_last_channel, testkit.classifier, ("CONV_2D",)),
-    "accumulator of 16 bits": (_narrow_sum, testkit.classifier, ("CONV_2D", "FULLY_CONNECTED")),
-    "softmax tail": (_softmax_tail, testkit.classifier, ("SOFTMAX",)),
+    "negative ties": (_negative_ties, small_models.classifier, ("CONV_2D", "FULLY_CONNECTED")),
+    "no clamp": (_wrap_int8, small_models.classifier, ("CONV_2D", "FULLY_CONNECTED")),
+    "last channel": (_last_channel, small_models.classifier, ("CONV_2D",)),
+    "accumulator of 16 bits": (_narrow_sum, small_models.classifier, ("CONV_2D", "FULLY_CONNECTED")),
+    "softmax tail": (_softmax_tail, small_models.classifier, ("SOFTMAX",)),
     "odd padding": (_odd_padding, padded_convolution, ("CONV_2D",)),
 }
 
@@ -266,7 +266,7 @@ def test_a_wrong_kernel_is_caught_and_named(name: str, monkeypatch: pytest.Monke
 
 
 def test_a_corpus_is_kept_once_and_comes_back(tmp_path: Path) -> None:
-    info = parse_model(testkit.two_in_two_out())
+    info = parse_model(small_models.two_in_two_out())
     assert [len(a) for a in kept(tmp_path, info)] == [0, 0]
     rng = np.random.default_rng(1)
     vectors = [rng.integers(-128, 128, (100, 1, 6), dtype=np.int8) for _ in range(2)]
@@ -277,12 +277,12 @@ def test_a_corpus_is_kept_once_and_comes_back(tmp_path: Path) -> None:
     found = kept(tmp_path, info)
     assert found[0][:40].tobytes() == newer[0].tobytes(), "new ones first"
     assert [path.name[:8] for path in tmp_path.iterdir()] == [info.sha256[:8]]
-    assert len(kept(tmp_path, parse_model(testkit.dense()))[0]) == 0
+    assert len(kept(tmp_path, parse_model(small_models.dense()))[0]) == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x80\x04cos\nsystem\n."])
 def test_a_damaged_corpus_is_named(tmp_path: Path, content: bytes) -> None:
-    info = parse_model(testkit.dense())
+    info = parse_model(small_models.dense())
     (tmp_path / f"{info.sha256[:32]}.npz").write_bytes(content)
     with pytest.raises(ConfigError) as caught:
         kept(tmp_path, info)
@@ -290,7 +290,7 @@ def test_a_damaged_corpus_is_named(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_corpus_of_other_tensors_is_named(tmp_path: Path) -> None:
-    info = parse_model(testkit.dense())
+    info = parse_model(small_models.dense())
     np.savez(tmp_path / f"{info.sha256[:32]}.npz", input0=np.zeros((2, 3), np.int8))
     with pytest.raises(ConfigError):
         keep(tmp_path, info, [np.zeros((1, 1, 16), np.int8)])

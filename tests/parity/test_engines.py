@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tfm_harness.errors import ConfigError, HarnessError, InfrastructureError
-from tfm_harness.parity import testkit
+from tfm_harness.parity import small_models, testkit
 from tfm_harness.parity.engines import DEFAULT_ENGINES, ReferenceEngine, get_engine, second_oracle
 from tfm_harness.parity.process import WorkerProcess
 from tfm_harness.parity.selftest import load_vectors, prove
@@ -81,7 +81,7 @@ def test_wrong_resolver_fails_the_self_test() -> None:
 
 
 def test_float_models_run_bit_for_bit(engine: ReferenceEngine) -> None:
-    model = testkit.dense("float32", width=3, units=1, layers=1, seed=4)
+    model = small_models.dense("float32", width=3, units=1, layers=1, seed=4)
     info = engine.info(model)
     rng = np.random.default_rng(4)
     weights, bias = rng.normal(size=(1, 3)).astype(np.float32), rng.normal(size=1).astype(np.float32)
@@ -93,7 +93,7 @@ def test_float_models_run_bit_for_bit(engine: ReferenceEngine) -> None:
 
 
 def test_several_inputs_and_outputs(engine: ReferenceEngine) -> None:
-    model = testkit.two_in_two_out()
+    model = small_models.two_in_two_out()
     inputs = [np.full((3, 1, 6), value, dtype=np.int8) for value in (10, 20)]
     total, dense = engine.run(model, inputs, name="pair")
     # real: 10 * 0.1 + (20 - 2) * 0.07 = 2.26; / 0.15 - 1 = 14.07
@@ -102,7 +102,7 @@ def test_several_inputs_and_outputs(engine: ReferenceEngine) -> None:
 
 
 def test_intermediate_tensors_are_available(engine: ReferenceEngine) -> None:
-    model = testkit.classifier()
+    model = small_models.classifier()
     info = engine.info(model)
     inputs = np.random.default_rng(1).integers(-128, 128, (1, 1, 1, 96, 2), dtype=np.int8)
     found = engine.tensors(model, [inputs], [op.outputs[0] for op in info.operators])
@@ -150,7 +150,7 @@ def test_second_oracle_agrees_with_the_first() -> None:
 
 
 def test_no_vectors_give_no_outputs(engine: ReferenceEngine) -> None:
-    (out,) = engine.run(testkit.dense(), np.empty((0, 1, 16), dtype=np.int8))
+    (out,) = engine.run(small_models.dense(), np.empty((0, 1, 16), dtype=np.int8))
     assert out.shape == (0, 1, 8)
 
 
@@ -164,7 +164,7 @@ def test_no_vectors_give_no_outputs(engine: ReferenceEngine) -> None:
 )
 def test_wrong_inputs_are_the_callers_fault(engine: ReferenceEngine, inputs: object, kind: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        engine.run(testkit.dense(), inputs)  # type: ignore[arg-type]  # wrong on purpose
+        engine.run(small_models.dense(), inputs)  # type: ignore[arg-type]  # wrong on purpose
     assert caught.value.kind == kind
 
 
@@ -203,11 +203,11 @@ def test_model_the_interpreter_refuses_is_not_covered(engine: ReferenceEngine) -
     said = str(caught.value)
     assert "EthosU" in said or "op code CUSTOM" in said, "each interpreter says what it lacks in its own words"
     # and the engine lives on
-    assert engine.run(testkit.dense(), np.zeros((1, 1, 16), np.int8))[0].shape == (1, 1, 8)
+    assert engine.run(small_models.dense(), np.zeros((1, 1, 16), np.int8))[0].shape == (1, 1, 8)
 
 
 def test_crash_names_the_model_and_the_signal(engine: ReferenceEngine) -> None:
-    model, inputs = testkit.dense(), np.zeros((1, 1, 16), np.int8)
+    model, inputs = small_models.dense(), np.zeros((1, 1, 16), np.int8)
     engine.run(model, inputs)
     os.kill(worker_of(engine).pid, signal.SIGSEGV)
     with pytest.raises(InfrastructureError) as caught:
@@ -220,7 +220,7 @@ def test_crash_names_the_model_and_the_signal(engine: ReferenceEngine) -> None:
 @needs_tflite
 def test_damaged_models_crash_the_worker_and_nothing_else() -> None:
     """Some of these end the interpreter with SIGSEGV; all of them are our own errors, with the model's name."""
-    base = testkit.two_in_two_out()
+    base = small_models.two_in_two_out()
     errors: dict[str, HarnessError] = {}
     with ReferenceEngine(TFLITE, self_test=False, time_limit=5) as engine:
         for seed in range(220, 300):
@@ -234,7 +234,7 @@ def test_damaged_models_crash_the_worker_and_nothing_else() -> None:
                 engine.run(bytes(damaged), [np.zeros((1, *t.shape), t.dtype) for t in info.inputs], name=name)
             except HarnessError as error:
                 errors[name] = error
-        assert engine.run(testkit.dense(), np.zeros((1, 1, 16), np.int8))[0].shape == (1, 1, 8)
+        assert engine.run(small_models.dense(), np.zeros((1, 1, 16), np.int8))[0].shape == (1, 1, 8)
         crashes = {"engine-crash"} if engine.record.name == "tflite-runtime" else set()  # others refuse these models
     assert all(name in str(error) for name, error in errors.items())
     assert {"model-malformed", "engine-refused-model"} | crashes <= {e.kind for e in errors.values()}
@@ -320,7 +320,7 @@ def children(pid: int) -> list[int]:
 
 def test_hang_ends_at_the_time_limit(engine: ReferenceEngine) -> None:
     with ReferenceEngine(engine.name, self_test=False, time_limit=0.2) as hurried:
-        slow = testkit.dense(width=1024, units=1024, layers=24)
+        slow = small_models.dense(width=1024, units=1024, layers=24)
         with pytest.raises(InfrastructureError) as caught:
             hurried.run(slow, np.zeros((256, 1, 1024), np.int8), name="slow-model")
         assert caught.value.kind == "engine-timeout"
@@ -331,7 +331,7 @@ def test_the_time_limit_is_not_for_all_vectors_together(
     engine: ReferenceEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Thousands of vectors go in parts, each with the limit to itself; the outputs are those of one call each."""
-    model = testkit.two_in_two_out()
+    model = small_models.two_in_two_out()
     inputs = [np.random.default_rng(n).integers(-128, 128, (300, 1, 6), dtype=np.int8) for n in (1, 2)]
     asked: list[int] = []
     original = WorkerProcess.request
@@ -385,7 +385,7 @@ def test_stopped_worker_is_killed_by_the_parent(monkeypatch: pytest.MonkeyPatch)
         os.kill(worker.pid, signal.SIGSTOP)
         engine.time_limit = 0.1
         with pytest.raises(InfrastructureError) as caught:
-            engine.run(testkit.dense(), np.zeros((1, 1, 16), np.int8), name="stuck")
+            engine.run(small_models.dense(), np.zeros((1, 1, 16), np.int8), name="stuck")
         assert caught.value.kind == "engine-timeout"
         assert not alive(worker.pid)
 
@@ -410,7 +410,7 @@ def test_close_leaves_no_process_and_may_be_called_twice() -> None:
     engine.close()
     engine.close()
     assert not alive(pid)
-    assert engine.run(testkit.dense(), np.zeros((1, 1, 16), np.int8))[0].shape == (1, 1, 8)
+    assert engine.run(small_models.dense(), np.zeros((1, 1, 16), np.int8))[0].shape == (1, 1, 8)
     engine.close()
 
 
@@ -419,12 +419,12 @@ def test_worker_ends_with_a_killed_parent(engine: ReferenceEngine, busy: bool) -
     script = textwrap.dedent(
         """
         import sys, numpy as np
-        from tfm_harness.parity import testkit
+        from tfm_harness.parity import testkit, small_models
         from tfm_harness.parity.engines import ReferenceEngine
         engine = ReferenceEngine(sys.argv[2], self_test=False, time_limit=60)
         print(engine._worker.pid, flush=True)
         if sys.argv[1] == "True":
-            engine.run(testkit.dense(width=512, units=512, layers=6), np.zeros((200_000, 1, 512), np.int8))
+            engine.run(small_models.dense(width=512, units=512, layers=6), np.zeros((200_000, 1, 512), np.int8))
         sys.stdin.read()
         """
     )
@@ -461,7 +461,7 @@ def test_worker_outlives_the_thread_that_asked_for_it() -> None:
     (engine,) = found
     with engine:
         pid = worker_of(engine).pid
-        assert engine.run(testkit.dense(), np.zeros((1, 1, 16), np.int8))[0].shape == (1, 1, 8)
+        assert engine.run(small_models.dense(), np.zeros((1, 1, 16), np.int8))[0].shape == (1, 1, 8)
         assert worker_of(engine).pid == pid
 
 
@@ -475,6 +475,6 @@ def test_worker_whose_parent_is_gone_ends_at_once() -> None:
 
 def test_worker_asks_for_no_signals_on_its_pipe(engine: ReferenceEngine) -> None:
     """The signal of the parent's last write could come after the request had been read, and end the worker."""
-    engine.run(testkit.dense(), np.zeros((64, 1, 16), np.int8))
+    engine.run(small_models.dense(), np.zeros((64, 1, 16), np.int8))
     flags = Path(f"/proc/{worker_of(engine).pid}/fdinfo/0").read_text().split("flags:")[1].split()[0]
     assert int(flags, 8) & os.O_ASYNC == 0

@@ -11,17 +11,17 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from tfm_harness.errors import ConfigError, InfrastructureError
-from tfm_harness.parity import testkit
+from tfm_harness.parity import small_models, testkit
 from tfm_harness.parity.engines import get_engine
 from tfm_harness.parity.generate import generate_inputs
 from tfm_harness.parity.inputs import load_inputs
-from tfm_harness.parity.model_info import parse_model
+from tfm_harness.parity.model_parser import parse_model
 from tfm_harness.parity.quantise import QuantisationRule
 from tfm_harness.parity.replay import Failure, load_failure, save_failure
 
-ONE = parse_model(testkit.dense(width=4, units=2), name="one")
-TWO = parse_model(testkit.two_in_two_out(), name="two")
-FLOAT = parse_model(testkit.dense("float32", width=4), name="float")
+ONE = parse_model(small_models.dense(width=4, units=2), name="one")
+TWO = parse_model(small_models.two_in_two_out(), name="two")
+FLOAT = parse_model(small_models.dense("float32", width=4), name="float")
 
 
 def test_npz_by_name_by_number_and_alone(tmp_path: Path) -> None:
@@ -199,7 +199,9 @@ def test_search_finds_more_than_uniform_inputs() -> None:
     assert (found.inputs[0] != other.inputs[0]).any()
 
 
-@pytest.mark.parametrize("model", [testkit.two_in_two_out(), testkit.dense("int16"), testkit.dense("float32")])
+@pytest.mark.parametrize(
+    "model", [small_models.two_in_two_out(), small_models.dense("int16"), small_models.dense("float32")]
+)
 def test_generator_serves_every_type(model: bytes) -> None:
     with get_engine() as engine:
         info = engine.info(model)
@@ -210,7 +212,7 @@ def test_generator_serves_every_type(model: bytes) -> None:
 
 
 def test_generator_starts_from_real_vectors_too() -> None:
-    model = testkit.dense(width=4)
+    model = small_models.dense(width=4)
     real = np.full((1, 1, 4), 77, np.int8)
     with get_engine() as engine:
         found = generate_inputs(engine.info(model), lambda a: engine.run(model, a), 50, seed=3, like=[real])

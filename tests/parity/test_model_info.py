@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfm_harness.errors import ConfigError
-from tfm_harness.parity import testkit
-from tfm_harness.parity.model_info import expose_tensors, parse_model
+from tfm_harness.parity import small_models, testkit
+from tfm_harness.parity.model_parser import parse_model
+from tfm_harness.parity.model_rewriting import expose_tensors
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "fw_builds" / "reference" / "models"
 
 
 def test_classifier_is_described() -> None:
-    info = parse_model(testkit.classifier(), name="classifier")
+    info = parse_model(small_models.classifier(), name="classifier")
     assert [op.name for op in info.operators] == [
         "CONV_2D",
         "RESHAPE",
@@ -37,7 +38,7 @@ def test_classifier_is_described() -> None:
 
 
 def test_per_channel_scales_are_kept() -> None:
-    info = parse_model(testkit.classifier())
+    info = parse_model(small_models.classifier())
     weights = info.tensors[info.operators[0].inputs[1]]
     assert weights.constant
     assert weights.quantisation is not None
@@ -46,7 +47,7 @@ def test_per_channel_scales_are_kept() -> None:
 
 
 def test_pack_and_unpack_interleave_tensors_by_inference() -> None:
-    info = parse_model(testkit.two_in_two_out())
+    info = parse_model(small_models.two_in_two_out())
     left = np.arange(12, dtype=np.int8).reshape(2, 1, 6)
     packed = info.pack_inputs([left, left + 50])
     assert packed == bytes([0, 1, 2, 3, 4, 5, 50, 51, 52, 53, 54, 55, 6, 7, 8, 9, 10, 11, 56, 57, 58, 59, 60, 61])
@@ -58,7 +59,7 @@ def test_pack_and_unpack_interleave_tensors_by_inference() -> None:
 
 
 def test_int16_outputs_are_little_endian() -> None:
-    info = parse_model(testkit.dense("int16", units=2))
+    info = parse_model(small_models.dense("int16", units=2))
     (out,) = info.unpack_outputs(b"\x01\x00\xff\x7f", 1)
     assert out.ravel().tolist() == [1, 32767]
 
@@ -86,7 +87,7 @@ def test_dynamic_shape_is_refused_with_words(shape: list[int], signature: list[i
 
 
 def test_exposed_tensors_become_the_outputs() -> None:
-    model = testkit.classifier()
+    model = small_models.classifier()
     info = parse_model(expose_tensors(model, [3, 8, 12]))
     assert [t.index for t in info.outputs] == [3, 8, 12]
     assert info.operators == parse_model(model).operators
@@ -111,7 +112,7 @@ def test_not_a_model_says_so(data: bytes) -> None:
 
 
 def test_every_truncation_is_an_error_or_a_model() -> None:
-    model = testkit.dense()
+    model = small_models.dense()
     for length in range(0, len(model), 7):
         try:
             parse_model(model[:length])
@@ -122,7 +123,7 @@ def test_every_truncation_is_an_error_or_a_model() -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(st.integers(8, 900), st.integers(0, 255)), min_size=1, max_size=12))
 def test_damaged_models_cost_only_our_own_error(changes: list[tuple[int, int]]) -> None:
-    model = bytearray(testkit.two_in_two_out())
+    model = bytearray(small_models.two_in_two_out())
     for at, value in changes:
         model[at % len(model)] = value
     model[4:8] = b"TFL3"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfm_harness.errors import InfrastructureError
-from tfm_harness.parity import testkit
+from tfm_harness.parity import small_models
 from tfm_harness.parity.engines import DEFAULT_ENGINES, ReferenceEngine, get_engine, second_oracle
 from tfm_harness.parity.installed import installed_engine, unfit
 from tfm_harness.parity.numpy_reference.fixed_point import Multiplier, doubling_high_mul, rounding_shift
@@ -125,9 +125,9 @@ def test_a_matrix_product_multiplies_its_two_scales_as_floats() -> None:
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        (testkit.dense("int16"), "is int16; dense int8 and int32"),
-        (testkit.dense("float32"), "is float32; dense int8 and int32"),
-        (testkit.remembers(), "is float32; dense int8 and int32"),
+        (small_models.dense("int16"), "is int16; dense int8 and int32"),
+        (small_models.dense("float32"), "is float32; dense int8 and int32"),
+        (small_models.remembers(), "is float32; dense int8 and int32"),
         (Graph([Tensor([2], 0.1), Tensor([2], 0.1)], [Op("RESHAPE", [0], [1])], subgraphs=2).build(), "2 subgraphs"),
         (
             Graph([Tensor([2], 0.1, variable=True), Tensor([2], 0.1)], [Op("RESHAPE", [0], [1])]).build(),
@@ -153,7 +153,7 @@ def test_as_an_engine() -> None:
         (outputs,) = engine.run(model, inputs.reshape(256, *info.inputs[0].shape))
         assert len(np.unique(outputs)) > 100
         with pytest.raises(InfrastructureError, match="refuses") as caught:
-            engine.run(testkit.dense("float32"), np.zeros((1, 16), np.float32))
+            engine.run(small_models.dense("float32"), np.zeros((1, 16), np.float32))
         assert caught.value.kind == "engine-refused-model"
 
 

@@ -14,8 +14,8 @@ import pytest
 import yaml
 from tfm_harness.bench.reference import onnx_blob
 from tfm_harness.cli.main import main
-from tfm_harness.config.build import ModelConfig
 from tfm_harness.config.loading import load_build
+from tfm_harness.config.model import ModelConfig
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.findings import Report
 from tfm_harness.parity.firstop import first_op_by_oracle

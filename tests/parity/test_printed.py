@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tfm_harness.findings import Report
-from tfm_harness.parity.model_info import Quantisation, parse_model
+from tfm_harness.parity.model_info import Quantisation
+from tfm_harness.parity.model_parser import parse_model
 from tfm_harness.parity.printed import PrintedForm, check_printed, printed
 from tfm_harness.parity.quantise import dequantise
 from tfm_harness.parity.vacuity import most_distinct

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 from tfm_harness.errors import ConfigError, InfrastructureError, ProductError
 from tfm_harness.findings import Report
-from tfm_harness.parity import testkit
+from tfm_harness.parity import small_models
 from tfm_harness.parity.engines import ReferenceEngine, get_engine, second_oracle
 from tfm_harness.parity.firstop import check_trace, first_op_by_oracle, operator_table
 from tfm_harness.parity.replay import load_failure
@@ -21,7 +21,7 @@ from tfm_harness.parity.tolerance import Tolerance
 
 from tests.parity.installed import OPTIMISED, needs_optimised
 
-MODEL = testkit.classifier()
+MODEL = small_models.classifier()
 Outputs = list[npt.NDArray[Any]]
 
 
@@ -165,8 +165,8 @@ def test_a_wrong_kernel_is_named(
 
 
 def test_another_model_is_seen_in_the_graph(engine: ReferenceEngine, device: Callable[..., Device]) -> None:
-    model = testkit.dense(width=16, units=8, layers=2)
-    other = device(testkit.dense(width=16, units=8, layers=3))
+    model = small_models.dense(width=16, units=8, layers=2)
+    other = device(small_models.dense(width=16, units=8, layers=3))
     report = Report()
     inputs = np.random.default_rng(1).integers(-128, 128, (40, 1, 16), dtype=np.int8)
     run_session(engine, model, inputs, other.batch, report, name="dense", trace=other)
@@ -324,6 +324,6 @@ def test_a_second_oracle_that_refuses_leaves_the_first_ones_values() -> None:
             raise InfrastructureError("reference engine other refuses it", kind="engine-refused-model")
 
     with get_engine() as engine:
-        rows = operator_table(engine, Refuses(), testkit.dense(), [np.zeros((1, 1, 16), np.int8)])  # type: ignore[arg-type]
+        rows = operator_table(engine, Refuses(), small_models.dense(), [np.zeros((1, 1, 16), np.int8)])  # type: ignore[arg-type]
     assert {row["oracles"] for row in rows} == {"no second opinion: reference engine other refuses it"}
     assert rows[0]["operator"] == "op 0 FULLY_CONNECTED"

@@ -11,14 +11,14 @@ import pytest
 from tfm_harness.cli.main import main
 from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Report
-from tfm_harness.parity import testkit
+from tfm_harness.parity import small_models, testkit
 from tfm_harness.parity.engines import ReferenceEngine, State, get_engine, second_oracle
 from tfm_harness.parity.generate import generate_inputs
-from tfm_harness.parity.model_info import parse_model
+from tfm_harness.parity.model_parser import parse_model
 from tfm_harness.parity.replay import load_failure
 from tfm_harness.parity.session import SessionResult, run_session
 
-MODEL = testkit.remembers()
+MODEL = small_models.remembers()
 INPUTS = Path(__file__).resolve().parents[3] / "shared" / "inputs"
 
 
@@ -68,7 +68,7 @@ def session(
 
 def test_state_is_detected() -> None:
     assert parse_model(MODEL).state == ("variable tensor t4",)
-    assert parse_model(testkit.dense()).state == ()
+    assert parse_model(small_models.dense()).state == ()
     b = testkit.ModelBuilder()
     source, out = b.tensor([1, 4]), b.tensor([1, 4])
     b.op("ADD", [source, source], [out])

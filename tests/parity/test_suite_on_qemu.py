@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 import yaml
-from tfm_harness.parity import testkit
+from tfm_harness.parity import small_models
 from tfm_harness.parity.engines import get_engine
 from tfm_harness.parity.generate import generate_inputs
-from tfm_harness.parity.model_info import parse_model
+from tfm_harness.parity.model_parser import parse_model
 from tfm_harness.report.storage import load_run
 from tfm_harness.testing.images import ImageRecipe, load_signing_key, make_image
 
@@ -70,7 +70,7 @@ def reference_build(**parity: object) -> dict[str, Any]:
 
 def test_models_that_only_the_reference_runs_and_a_tolerance_nobody_needs(tmp_path: Path) -> None:
     key = load_signing_key(FIRMWARE / "keys" / "TEST_ONLY_image_signing.pem")
-    model = testkit.dense("float32")  # an int8 interpreter refuses it
+    model = small_models.dense("float32")  # an int8 interpreter refuses it
     (tmp_path / "real.tflite").write_bytes(model)
     (tmp_path / "real.signed.bin").write_bytes(make_image(ImageRecipe(payload=model, name="real", key=key)))
     build = reference_build(

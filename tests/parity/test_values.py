@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from tfm_harness.config.build import ModelConfig
+from tfm_harness.config.model import ModelConfig
 from tfm_harness.config.reference import ReferenceConfig
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.parity.values import native_values, read_table, reference_values

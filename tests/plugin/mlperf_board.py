@@ -11,7 +11,7 @@ from tfm_harness.boards.base import RunContext
 from tfm_harness.config.build import Build
 from tfm_harness.config.target import TargetBase
 from tfm_harness.parity.dataset import input_bytes, tensors_of
-from tfm_harness.parity.model_info import parse_model
+from tfm_harness.parity.model_parser import parse_model
 from tfm_harness.parity.numpy_reference.interpreter import Interpreter
 from tfm_harness.parity.quantise import QuantisationRule, dequantise
 from tfm_harness.testing import FakeBoard, MlperfTinyFault, MlperfTinyFirmware

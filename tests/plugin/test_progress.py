@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfm_harness.parity import testkit
+from tfm_harness.parity import small_models
 
 from tests.plugin.conftest import Project
 
@@ -51,7 +51,7 @@ def test_each_builds_models_are_tests_of_their_own(project: Project) -> None:
     for name, models in (("one", ("a", "b")), ("two", ("b", "c")), ("none", ())):
         for model in models:
             (project.path / "fw_builds" / name).mkdir(parents=True, exist_ok=True)
-            (project.path / "fw_builds" / name / f"{model}.tflite").write_bytes(testkit.dense())
+            (project.path / "fw_builds" / name / f"{model}.tflite").write_bytes(small_models.dense())
         said = "".join(f"  {model}: {{file: {model}.tflite}}\n" for model in models)
         project.build(name, f"models:\n{said}" if said else "")
     project.test("def test_model(build_model):\n    pass\n")

@@ -33,8 +33,8 @@ from tfm_harness.boards.probe.board import ProbeBoard
 from tfm_harness.boards.qemu.board import QemuBoard
 from tfm_harness.boards.supervisor import spawn, wait_until
 from tfm_harness.config.attach import AttachTarget
-from tfm_harness.config.build import Image
 from tfm_harness.config.fvp import FvpTarget
+from tfm_harness.config.image import Image
 from tfm_harness.config.labgrid import LabgridTarget
 from tfm_harness.config.loading import load_target
 from tfm_harness.config.mps3 import Mps3Target

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from tfm_harness.config.build import ModelConfig
+    from tfm_harness.config.model import ModelConfig
     from tfm_harness.config.sensors import SensorConfig
     from tfm_harness.findings import Report
     from tfm_harness.parity.accuracy import AccuracyResult

@@ -159,7 +159,7 @@ class Reference:
         else:
             data = read_file(config.judged_by, MODEL_LIMIT)
         if config.signature is not None and not trust.is_installed(name):
-            from tfm_harness.parity.model_info import select_signature
+            from tfm_harness.parity.model_rewriting import select_signature
 
             data = select_signature(data, config.signature, name=name)
         return data, engine.info(data, name)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from tfm_harness.boards.virtual import Debugger
+from tfm_harness.boards.emulated_cpu import Debugger
 from tfm_harness.verify.instruction_skips import Skip, after
 from tfm_harness.verify.marked_code import MarkedCode
 

@@ -410,7 +410,7 @@ class Verifier:
             return None
         data, name = self._state().trust.model_bytes(inference.model or ""), inference.model or "model"
         if model.signature is not None and not self._state().trust.is_installed(name):
-            from tfm_harness.parity.model_info import select_signature
+            from tfm_harness.parity.model_rewriting import select_signature
 
             data = select_signature(data, model.signature, name=name)
         return _output_specs(data, name)
@@ -419,7 +419,7 @@ class Verifier:
 @lru_cache(maxsize=16)
 def _output_specs(model: bytes, name: str) -> tuple[TensorSpec, ...]:
     """A model's outputs as a result must describe them; each model is parsed once."""
-    from tfm_harness.parity.model_info import parse_model
+    from tfm_harness.parity.model_parser import parse_model
 
     return tuple(
         TensorSpec(

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from tfm_harness.bench.skips import diverting
 from tfm_harness.boards.base import ResetKind
-from tfm_harness.boards.virtual import Burned, NvMemory, RegisterAccess, Registers, StoppedCpu, VirtualControl
+from tfm_harness.boards.emulated_cpu import RegisterAccess, Registers, StoppedCpu
+from tfm_harness.boards.virtual import Burned, NvMemory, VirtualControl
 from tfm_harness.errors import HarnessBug
 
 if TYPE_CHECKING:

@@ -11,22 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from tfm_harness.boards.base import Board, BoardEvent, Identity, PowerState, ResetKind, RunContext
+from tfm_harness.boards.board_store import KEY_FILE, BoardStore, EphemeralStore
+from tfm_harness.boards.emulated_cpu import Debugger, RegisterAccess, Registers, StoppedCpu
 from tfm_harness.boards.kept_place import board_folder, take_over
 from tfm_harness.boards.locks import BoardLock, acquire_all, acquire_numbered, board_locks, resource_locks
 from tfm_harness.boards.provision import check_unchanged, digest_images
-from tfm_harness.boards.virtual import (
-    KEY_FILE,
-    BoardStore,
-    Burned,
-    Debugger,
-    EphemeralStore,
-    NvMemory,
-    RegisterAccess,
-    Registers,
-    Stopped,
-    StoppedCpu,
-    identity_of,
-)
+from tfm_harness.boards.virtual import Burned, NvMemory, Stopped, identity_of
 from tfm_harness.console.base import Console
 from tfm_harness.console.stream import StreamConsole
 from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError

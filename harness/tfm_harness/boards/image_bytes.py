@@ -11,7 +11,8 @@ from tfm_harness.errors import ConfigError
 from tfm_harness.files import IMAGE_LIMIT, read_file
 
 if TYPE_CHECKING:
-    from tfm_harness.config.build import Build, Image
+    from tfm_harness.config.build import Build
+    from tfm_harness.config.image import Image
 
 __all__ = ["segments", "whole_build"]
 

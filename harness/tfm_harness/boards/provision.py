@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfm_harness.boards.base import Identity
-from tfm_harness.boards.virtual import Burned, make_otp
+from tfm_harness.boards.otp_layout import make_otp
+from tfm_harness.boards.virtual import Burned
 from tfm_harness.config.virtual import ModelSlots
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.files import IMAGE_LIMIT, KEY_LIMIT, read_file

@@ -151,7 +151,7 @@ def _model(args: argparse.Namespace, failure: Failure) -> bytes:
             hint="name it with --model PATH",
         ) from exc
     if key := failure.context.get("signature"):
-        from tfm_harness.parity.model_info import select_signature
+        from tfm_harness.parity.model_rewriting import select_signature
 
         model = select_signature(model, key, name=failure.model)
     if "onnx" not in failure.context:  # an ONNX model's digest is that of its external data, too

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -12,188 +11,23 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from tfm_harness.config.console_suite import ConsoleSuiteConfig
-from tfm_harness.config.dataset import DatasetConfig
-from tfm_harness.config.fields import Address, ConfigPath, ExtensionName, HexBytes, Name, Seconds, Strict
+from tfm_harness.config.fields import ConfigPath, ExtensionName, HexBytes, Name, Seconds, Strict
 from tfm_harness.config.imported import ImportedFacts
 from tfm_harness.config.latency import LatencyConfig
 from tfm_harness.config.memory_map import MemoryMap, ServiceConfig
 from tfm_harness.config.nearest import did_you_mean
-from tfm_harness.config.npu import VelaConfig
-from tfm_harness.config.parity import ParityConfig, Quantisation
+from tfm_harness.config.parity import ParityConfig
 from tfm_harness.config.positions import Document
 from tfm_harness.config.provisioning import ProvisioningConfig
-from tfm_harness.config.reference import ReferenceConfig
 from tfm_harness.errors import ConfigError
 from tfm_harness.findings import RENAMED_POLICIES, Policy, Waiver
 
 if TYPE_CHECKING:
     from tfm_harness.parity.quantise import QuantisationRule
+from tfm_harness.config.image import Image
+from tfm_harness.config.model import ModelConfig
 
-__all__ = [
-    "AttestationConfig",
-    "BootConfig",
-    "Build",
-    "Image",
-    "ImageFormat",
-    "ModelConfig",
-    "ResultsConfig",
-    "TrustConfig",
-    "WaiverConfig",
-]
-
-ImageFormat = Literal["elf", "ihex", "bin"]
-
-_SUFFIXES: Mapping[str, ImageFormat] = {".elf": "elf", ".axf": "elf", ".out": "elf", ".hex": "ihex", ".ihex": "ihex"}
-
-
-class Image(Strict):
-    """One file that is put on the board.
-
-    The format follows from the suffix (``.elf``, ``.axf``, ``.hex``; anything else is raw) unless it is said.
-    A raw file needs `at`; an ELF or Intel hex file carries its addresses.
-    """
-
-    file: ConfigPath
-    world: Literal["secure", "nonsecure", "model", "data"]
-    at: Address | None = Field(default=None, description="load address of a raw file (as the secure side sees it)")
-    slot: Annotated[int, Field(ge=0, le=63)] | None = Field(
-        default=None, description="factory model slot of the target's layout, instead of an address"
-    )
-    format: ImageFormat | None = None
-    load: Literal["kernel", "loader"] | None = Field(
-        default=None, description="emulators: the image the CPU starts from (kernel); the first secure ELF by default"
-    )
-    component: str | None = Field(
-        default=None, description="the software component's name in attestation tokens (SPE, NSPE, MODEL, ...)"
-    )
-    key: ConfigPath | None = Field(
-        default=None, description="public key that must have signed this image; the build's trust when absent"
-    )
-    keys: tuple[ConfigPath, ...] = Field(
-        default=(), description="further public keys: each image of a combined file is signed by one of them or `key`"
-    )
-
-    @property
-    def kind(self) -> ImageFormat:
-        """The format, said or by suffix."""
-        return self.format or _SUFFIXES.get(self.file.suffix.lower(), "bin")
-
-    @model_validator(mode="after")
-    def _placed(self) -> Image:
-        if self.kind == "bin":
-            if (self.at is None) == (self.slot is None):
-                raise ValueError(f"a raw image needs either `at` or `slot` ({self.file.name})")
-        elif self.at is not None or self.slot is not None:
-            raise ValueError(f"an {self.kind} image carries its addresses; remove `at` or `slot` ({self.file.name})")
-        if self.load == "kernel" and self.kind != "elf":
-            raise ValueError("`load: kernel` needs an ELF image")
-        return self
-
-
-class ModelConfig(Strict):
-    """One model inside the firmware.
-
-    `file` is on the device, and the reference interpreter runs it; `compiled` is on the device, and Vela made it of
-    `reference`; `reference` alone says what tells the right values of models that no interpreter runs (microTVM);
-    `image` is the signed file that carries it, when it is loaded on its own; `slot` is its factory slot.
-    """
-
-    file: ConfigPath | None = None
-    compiled: ConfigPath | None = Field(
-        default=None, description="what is on the device, made of `reference`: by Vela for an Ethos-U, or of ONNX"
-    )
-    reference: ReferenceConfig | None = Field(
-        default=None, description="what tells the right outputs, in place of `file`: a path is the model before Vela"
-    )
-    vela: VelaConfig | None = Field(default=None, description="with which version and options `compiled` was made")
-    input_factor: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
-        default=None,
-        description="what the firmware multiplies the number it is given with, once, in single precision"
-        " (degrees to radians: 0.017453292)",
-    )
-    image: ConfigPath | None = None
-    slot: Annotated[int, Field(ge=0, le=63)] | None = None
-    input: Literal["sensor", "host"] = "host"
-    frontend: Annotated[str, ExtensionName("frontends")] | None = Field(
-        default=None, description="how sensor samples become the input tensor: reference, or one that a package adds"
-    )
-    trace: str | None = Field(default=None, description="a recorded trace that makes sense as input, for demos")
-    state: Literal["per-vector", "sequence"] | None = Field(
-        default=None,
-        description="of a stateful model: the device resets its state for each inference, or keeps it over a sequence",
-    )
-    signature: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=200,
-        description="of a model with several signatures: the key of the one that the device runs",
-    )
-    quantisation: Quantisation | None = Field(
-        default=None, description="how the firmware quantises real inputs (default: round, half away from zero)"
-    )
-
-    takes: Literal["tensor", "uint8", "float32"] = Field(
-        default="tensor",
-        description="what the firmware takes from the host: the input tensor's bytes, unsigned bytes of which it"
-        " subtracts 128, or single-precision numbers, which it quantises",
-    )
-    gives: Literal["outputs", "reconstruction-error"] = Field(
-        default="outputs",
-        description="what the firmware prints: the outputs, or the mean squared difference of output and input",
-    )
-    dataset: DatasetConfig | None = Field(
-        default=None, description="labelled inputs, and how right the model must be on them"
-    )
-
-    @model_validator(mode="after")
-    def _together(self) -> ModelConfig:
-        if (self.file is None) == (self.reference is None):
-            raise ValueError(
-                "a model has either `file` (a .tflite) or `reference` (the model before Vela with `compiled`, an ONNX"
-                " model, a table, or a native library)"
-            )
-        before_vela = self.reference is not None and self.reference.kind == "tflite"
-        if before_vela and self.compiled is None:
-            raise ValueError("`reference` is the model before Vela: name what Vela made of it under `compiled`")
-        onnx = self.reference is not None and self.reference.kind == "onnx"
-        if self.compiled is not None and not before_vela and not onnx:
-            raise ValueError("`compiled` wants the model before Vela under `reference`, or an ONNX one, and no `file`")
-        if self.vela is not None and (self.compiled is None or not before_vela):
-            raise ValueError("`vela` says how `compiled` was made of the model before Vela, but there is no `compiled`")
-        if self.deployed is None and (self.slot is not None or self.frontend or self.quantisation):
-            raise ValueError("`slot`, `frontend` and `quantisation` belong to models with a `file` or `compiled`")
-        if self.signature is not None and self.file is None:
-            raise ValueError("`signature` belongs to models with a `file`")
-        if self.slot is not None and self.image is None:
-            raise ValueError("`slot` says where the signed `image` goes, but there is no `image`")
-        if self.frontend is not None and self.input != "sensor":
-            raise ValueError("`frontend` belongs to models with `input: sensor`")
-        if self.gives == "reconstruction-error" and self.takes != "float32":
-            raise ValueError("`gives: reconstruction-error` compares with real inputs: it wants `takes: float32`")
-        if self.dataset is not None and self.judged_by is None:
-            raise ValueError("a `dataset` wants a model that the reference can run: a `file`, `compiled` or ONNX")
-        return self
-
-    @property
-    def degrees_factor(self) -> float:
-        """What the firmware multiplies degrees with before they are quantised: `input_factor`, else pi / 180."""
-        return self.input_factor or math.pi / 180
-
-    @property
-    def deployed(self) -> Path | None:
-        """The file on the device: its SHA-256 is the model id of signed results."""
-        return self.file or self.compiled
-
-    @property
-    def for_npu(self) -> bool:
-        """Whether Vela made it for an Ethos-U."""
-        return self.compiled is not None and self.reference is not None and self.reference.kind == "tflite"
-
-    @property
-    def judged_by(self) -> Path | None:
-        """The model that the reference runs: a .tflite or an .onnx file."""
-        reference = self.reference
-        return self.file if reference is None or reference.tells_values else reference.source
+__all__ = ["AttestationConfig", "BootConfig", "Build", "ResultsConfig", "TrustConfig", "WaiverConfig"]
 
 
 KeySource = Annotated[Literal["provisioned"] | ConfigPath, Field(union_mode="left_to_right")]

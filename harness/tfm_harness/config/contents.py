@@ -10,7 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from tfm_harness.config.build import Build, ModelConfig
+from tfm_harness.config.build import Build
+from tfm_harness.config.model import ModelConfig
 from tfm_harness.errors import ConfigError, HarnessError
 from tfm_harness.files import IMAGE_LIMIT, KEY_LIMIT, MODEL_LIMIT, open_file, read_file
 
@@ -83,7 +84,7 @@ def _head(path: Path) -> bytes:
 
 def _signature(place: Place, path: Path, key: str) -> Iterator[tuple[Place, str]]:
     """That a model has no such signature, in words."""
-    from tfm_harness.parity.model_info import select_signature
+    from tfm_harness.parity.model_rewriting import select_signature
 
     try:
         select_signature(read_file(path, MODEL_LIMIT), key, name=path.name)
@@ -94,7 +95,8 @@ def _signature(place: Place, path: Path, key: str) -> Iterator[tuple[Place, str]
 def _onnx(place: Place, model: ModelConfig) -> Iterator[tuple[Place, str]]:
     """What can be told of an ONNX model without its package: that the file is something else."""
     from tfm_harness.parity.compiled import is_compiled
-    from tfm_harness.parity.model_info import parse_model, what_it_is
+    from tfm_harness.parity.foreign_files import what_it_is
+    from tfm_harness.parity.model_parser import parse_model
 
     if model.reference is not None:
         path = model.reference.source
@@ -117,7 +119,7 @@ def _onnx(place: Place, model: ModelConfig) -> Iterator[tuple[Place, str]]:
 def _not_together(compiled: Path, before: Path) -> Iterator[str]:
     """Why Vela cannot have made one model of the other, in words."""
     from tfm_harness.parity.compiled import mismatches, read_compiled
-    from tfm_harness.parity.model_info import parse_model
+    from tfm_harness.parity.model_parser import parse_model
 
     data, reference = read_file(compiled, MODEL_LIMIT), read_file(before, MODEL_LIMIT)
     try:
@@ -134,7 +136,7 @@ def _model_words(path: Path, *, compiled: bool) -> str:
     if _head(path)[4:8] != _TFLITE:
         return f"not a TFLite model (no file identifier TFL3): {path}"
     from tfm_harness.parity.compiled import is_compiled, read_compiled
-    from tfm_harness.parity.model_info import parse_model
+    from tfm_harness.parity.model_parser import parse_model
 
     data = read_file(path, MODEL_LIMIT)
     try:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from tfm_harness.errors import ConfigError, HarnessBug, HarnessError
 from tfm_harness.latency.statistics import summarise
-from tfm_harness.parity.model_info import parse_model
+from tfm_harness.parity.model_parser import parse_model
 from tfm_harness.report.record import CombinationEntry, FileEntry, ParityEntry, RequirementEntry, RunRecord
 from tfm_harness.verify.image_files import split_images
 from tfm_harness.verify.mcuboot import begins_image

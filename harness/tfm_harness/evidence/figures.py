@@ -115,7 +115,7 @@ def _parity_problem(entry: ParityEntry, stored: Failure, model: bytes, engine: R
     import numpy as np
 
     from tfm_harness.parity.compare import compare
-    from tfm_harness.parity.model_info import parse_model
+    from tfm_harness.parity.model_parser import parse_model
 
     if stored.model != entry.model or stored.model_sha256 != hashlib.sha256(model).hexdigest():
         return f"the vectors belong to another model ({stored.model})"

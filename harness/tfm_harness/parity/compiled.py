@@ -15,7 +15,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from tfm_harness.errors import ConfigError
-from tfm_harness.parity.model_info import ModelInfo, Operator, TensorInfo, constant_bytes, parse_model, whole
+from tfm_harness.parity.model_info import ModelInfo, Operator, TensorInfo
+from tfm_harness.parity.model_parser import constant_bytes, parse_model, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,7 +24,9 @@ from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.extensions import find, names
 from tfm_harness.parity.arrays import Arrays, check_inputs, join
 from tfm_harness.parity.installed import FIRST_UNFIT, unfit
-from tfm_harness.parity.model_info import ModelInfo, expose_tensors, parse_model
+from tfm_harness.parity.model_info import ModelInfo
+from tfm_harness.parity.model_parser import parse_model
+from tfm_harness.parity.model_rewriting import expose_tensors
 from tfm_harness.parity.process import EngineRefusal, WorkerProcess
 
 __all__ = [

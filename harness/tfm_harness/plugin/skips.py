@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.bench.skips import Came, SkippedBoot, Tally, counting, reached, skipping, spent
 from tfm_harness.boards.base import ResetKind
-from tfm_harness.boards.virtual import Debugger, VirtualControl
+from tfm_harness.boards.emulated_cpu import Debugger
+from tfm_harness.boards.virtual import VirtualControl
 from tfm_harness.errors import ConfigError, HarnessError, ProductError
 from tfm_harness.files import IMAGE_LIMIT, read_file
 from tfm_harness.findings import Check

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tfm_harness.testing.conformance.protocol import ProtocolConformance
     from tfm_harness.testing.conformance.requirement import ConformanceError, promised_kinds
     from tfm_harness.testing.consoles import MemoryConsole, ScriptedConsole
+    from tfm_harness.testing.damaged_models import damaged_models
     from tfm_harness.testing.distributions import make_distribution
     from tfm_harness.testing.images import ImageRecipe, load_signing_key, make_image
     from tfm_harness.testing.line_firmware import ask_line, wait_until_ready
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from tfm_harness.testing.models import ModelBuilder, classifier, dense, remembers, two_in_two_out
     from tfm_harness.testing.one_operator import GENERATORS, at_the_edges
     from tfm_harness.testing.reference_nv import NoObjectError, with_object, with_objects_changed, with_sequences
+    from tfm_harness.testing.right_models import RIGHT_MODELS
     from tfm_harness.testing.smp_firmware import ReferenceFirmware, SmpFirmware, smp_frame
     from tfm_harness.testing.tflite_builder import Graph, Op, Tensor
     from tfm_harness.testing.tfm_services import CRYPTO_HANDLE, UPDATE_HANDLE, TfmServices
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
         silence,
         truncate,
     )
-    from tfm_harness.testing.wrong_models import RIGHT_MODELS, WRONG_MODELS, damaged_models, wrong_model
+    from tfm_harness.testing.wrong_models import WRONG_MODELS, wrong_model
 
 _HOMES = {
     "boards": (
@@ -67,6 +69,7 @@ _HOMES = {
         "MemoryConsole",
         "ScriptedConsole",
     ),
+    "damaged_models": ("damaged_models",),
     "distributions": ("make_distribution",),
     "images": (
         "ImageRecipe",
@@ -105,6 +108,7 @@ _HOMES = {
         "with_objects_changed",
         "with_sequences",
     ),
+    "right_models": ("RIGHT_MODELS",),
     "smp_firmware": (
         "ReferenceFirmware",
         "SmpFirmware",
@@ -133,12 +137,7 @@ _HOMES = {
         "silence",
         "truncate",
     ),
-    "wrong_models": (
-        "RIGHT_MODELS",
-        "WRONG_MODELS",
-        "damaged_models",
-        "wrong_model",
-    ),
+    "wrong_models": ("WRONG_MODELS", "wrong_model"),
 }
 
 __all__ = [

@@ -8,10 +8,10 @@ from functools import partial
 
 import numpy as np
 
+from tfm_harness.testing.model_changes import options as other_options
+from tfm_harness.testing.model_changes import tensor as other_tensor
+from tfm_harness.testing.right_models import RIGHT_MODELS, add, chain, conv, dense, depthwise, mean, pool, reshape, soft
 from tfm_harness.testing.tflite_builder import Graph, Op, Tensor
-from tfm_harness.testing.wrong_models import RIGHT_MODELS, add, chain, conv, dense, depthwise, mean, pool, reshape, soft
-from tfm_harness.testing.wrong_models import options as other_options
-from tfm_harness.testing.wrong_models import tensor as other_tensor
 
 __all__ = ["CORNERS", "WORK_LIMIT", "full_memory", "network", "of_size", "of_work"]
 

@@ -6,208 +6,29 @@ own checks, and the limits in the reference firmware's nn.h.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
+from tfm_harness.testing.model_changes import (
+    Change,
+    graph_with,
+    ints,
+    kept_per_channel,
+    more,
+    of_constant,
+    op,
+    options,
+    other_bias_scale,
+    tensor,
+    unused,
+)
+from tfm_harness.testing.right_models import add, chain, conv, dense, depthwise, mean, pad, pool, reshape, soft
 from tfm_harness.testing.tflite_builder import Graph, Op, Tensor
 
-__all__ = ["RIGHT_MODELS", "WRONG_MODELS", "Change", "chain", "damaged_models", "unused", "wrong_model"]
+__all__ = ["WRONG_MODELS", "wrong_model"]
 
 FLOAT_NAN = float("nan")
-
-Change = Callable[[Graph], Any]
-
-
-def conv() -> Graph:
-    """A convolution with a scale a channel."""
-    return Graph(
-        [
-            Tensor([1, 5, 5, 2], 0.1, 3),
-            Tensor([4, 3, 3, 2], [0.1, 0.2, 0.3, 0.4], data=np.ones((4, 3, 3, 2), np.int8)),
-            Tensor([4], [0.01, 0.02, 0.03, 0.04], dtype="int32", data=np.arange(4)),
-            Tensor([1, 5, 5, 4], 0.5, -1),
-        ],
-        [Op("CONV_2D", [0, 1, 2], [3], {"padding": 0, "stride_w": 1, "stride_h": 1, "activation": 0})],
-    )
-
-
-def dense() -> Graph:
-    """A matrix product with a bias."""
-    return Graph(
-        [
-            Tensor([1, 6], 0.1, 3),
-            Tensor([4, 6], 0.2, data=np.ones((4, 6), np.int8)),
-            Tensor([4], 0.02, dtype="int32", data=np.arange(4)),
-            Tensor([1, 4], 0.5, -1),
-        ],
-        [Op("FULLY_CONNECTED", [0, 1, 2], [3], {"activation": 1})],
-    )
-
-
-def soft() -> Graph:
-    """A softmax."""
-    return Graph([Tensor([1, 4], 0.1, 3), Tensor([1, 4], 1 / 256, -128)], [Op("SOFTMAX", [0], [1], {"beta": 1.0})])
-
-
-def pool(name: str = "MAX_POOL_2D") -> Graph:
-    """A pooling."""
-    options = {"padding": 1, "stride_w": 2, "stride_h": 2, "filter_w": 2, "filter_h": 2, "activation": 0}
-    return Graph([Tensor([1, 4, 4, 2], 0.1, 3), Tensor([1, 2, 2, 2], 0.1, 3)], [Op(name, [0], [1], options)])
-
-
-def mean() -> Graph:
-    """A mean over height and width."""
-    return Graph(
-        [Tensor([1, 4, 4, 2], 0.1, 3), Tensor([1, 2], 0.1, 0), Tensor([2], dtype="int32", data=np.array([1, 2]))],
-        [Op("MEAN", [0, 2], [1], {"keep_dims": False})],
-    )
-
-
-def pad() -> Graph:
-    """A padding of two dimensions."""
-    return Graph(
-        [
-            Tensor([2, 3], 0.1, 3),
-            Tensor([4, 4], 0.1, 3),
-            Tensor([2, 2], dtype="int32", data=np.array([[1, 1], [0, 1]])),
-        ],
-        [Op("PAD", [0, 2], [1])],
-    )
-
-
-def reshape() -> Graph:
-    """A change of shape."""
-    return Graph(
-        [Tensor([2, 3], 0.1, 3), Tensor([3, 2], 0.1, 3), Tensor([2], dtype="int32", data=np.array([3, 2]))],
-        [Op("RESHAPE", [0, 2], [1])],
-    )
-
-
-def add() -> Graph:
-    """An addition of a constant."""
-    return Graph(
-        [Tensor([2, 3], 0.1, 3), Tensor([2, 3], 0.2, 3), Tensor([2, 3], 0.1, data=np.ones((2, 3), np.int8))],
-        [Op("ADD", [0, 2], [1], {"activation": 0})],
-    )
-
-
-def depthwise() -> Graph:
-    """A convolution of each channel on its own, two outputs for each."""
-    return Graph(
-        [
-            Tensor([1, 4, 4, 2], 0.1, 3),
-            Tensor([1, 3, 3, 4], [0.1, 0.2, 0.3, 0.4], data=np.ones((1, 3, 3, 4), np.int8), axis=3),
-            Tensor([4], [0.01, 0.02, 0.03, 0.04], dtype="int32", data=np.arange(4)),
-            Tensor([1, 2, 2, 4], 0.5, -1),
-        ],
-        [
-            Op(
-                "DEPTHWISE_CONV_2D",
-                [0, 1, 2],
-                [3],
-                {"padding": 1, "stride_w": 1, "stride_h": 1, "depth_multiplier": 2, "activation": 0},
-            )
-        ],
-    )
-
-
-def chain(operators: int) -> Graph:
-    """So many operators in a row, each with a tensor of its own."""
-    shapes = ([2, 3], [3, 2])
-    tensors = [Tensor(shapes[number % 2], 0.1, 3) for number in range(operators + 1)]
-    tensors += [Tensor([2], dtype="int32", data=np.array(shape)) for shape in shapes]
-    ops = [Op("RESHAPE", [number, operators + 1 + (number + 1) % 2], [number + 1], None) for number in range(operators)]
-    return Graph(tensors, ops)
-
-
-def more(*tensors: Tensor, ops: Sequence[Op] = ()) -> Change:
-    """Further tensors and operators at the end of the lists."""
-
-    def change(graph: Graph) -> None:
-        graph.tensors.extend(tensors)
-        graph.ops.extend(ops)
-
-    return change
-
-
-def unused(count: int) -> Change:
-    """So many tensors in all, those that are added of no use."""
-    return lambda graph: graph.tensors.extend([Tensor([1], 0.1)] * (count - len(graph.tensors)))
-
-
-RIGHT_MODELS: list[Callable[[], Graph]] = [conv, depthwise, dense, soft, pool, mean, pad, reshape, add]
-"""Makers of graphs that every interpreter runs; the wrong ones are changes of them."""
-
-
-def tensor(index: int, **changes: Any) -> Change:  # noqa: ANN401 - fields of different types
-    """Other fields of a tensor."""
-
-    def change(graph: Graph) -> None:
-        graph.tensors[index] = dataclasses.replace(graph.tensors[index], **changes)
-
-    return change
-
-
-def options(**changes: Any) -> Change:  # noqa: ANN401 - fields of different types
-    """Other options of the operator."""
-
-    def change(graph: Graph) -> None:
-        graph.ops[0].options = {**(graph.ops[0].options or {}), **changes}
-
-    return change
-
-
-def op(**changes: Any) -> Change:  # noqa: ANN401 - fields of different types
-    """Other fields of the operator."""
-
-    def change(graph: Graph) -> None:
-        graph.ops[0] = dataclasses.replace(graph.ops[0], **changes)
-
-    return change
-
-
-def graph_with(**changes: Any) -> Change:  # noqa: ANN401 - fields of different types
-    """Other fields of the graph."""
-
-    def change(graph: Graph) -> None:
-        for name, value in changes.items():
-            setattr(graph, name, value)
-
-    return change
-
-
-def ints(*values: int | list[int]) -> npt.NDArray[np.int64]:
-    """A constant of whole numbers."""
-    return np.array(values)
-
-
-def of_constant(**changes: Any) -> Change:  # noqa: ANN401 - fields of different types
-    """The operator works on a constant; the graph's input is a tensor that nobody reads."""
-
-    def change(graph: Graph) -> None:
-        first = graph.tensors[0]
-        graph.tensors[0] = dataclasses.replace(first, **{"data": np.ones(first.shape, np.int8), **changes})
-        graph.tensors.append(Tensor([1, 1], 0.1))
-        graph.inputs = (len(graph.tensors) - 1,)
-
-    return change
-
-
-def other_bias_scale(graph: Graph) -> None:
-    """A bias whose one scale is none of the weights' four."""
-    tensor(1, scale=[0.1] * 4)(graph)
-    tensor(2, scale=0.5)(graph)
-
-
-def kept_per_channel(graph: Graph) -> None:
-    """An output of three dimensions, of which the reference would leave a part unwritten."""
-    for change in (tensor(0, shape=[1, 2, 6]), tensor(1, scale=[0.1] * 4), tensor(3, shape=[1, 2, 4])):
-        change(graph)
-    options(keep_num_dims=True)(graph)
 
 
 WRONG_MODELS: list[tuple[str, Callable[[], Graph], Change, str]] = [
@@ -521,74 +342,6 @@ WRONG_MODELS: list[tuple[str, Callable[[], Graph], Change, str]] = [
     ("shape operand with a dimension too few", reshape, tensor(1, shape=[3, 2, 1]), "SHAPE"),
 ]  # fmt: skip
 """Name, right model, change, the status of nn.h that names the reason."""
-
-
-def _u16(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 2], "little")
-
-
-def _u32(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 4], "little")
-
-
-def _put(data: bytes, at: int, value: int, size: int) -> bytes:
-    return data[:at] + (value % (1 << 8 * size)).to_bytes(size, "little") + data[at + size :]
-
-
-def _field(data: bytes, table: int, field: int) -> int:
-    """Where a field's value stands."""
-    vtable = table - _u32(data, table)
-    return table + _u16(data, vtable + 4 + 2 * field)
-
-
-def _follow(data: bytes, at: int) -> int:
-    return at + _u32(data, at)
-
-
-def damaged_models(base: Callable[[], Graph] = dense) -> Iterator[tuple[str, bytes]]:
-    """Files whose tables and vectors reach outside of the file, or of what holds them."""
-    data = base().build()
-    size = len(data)
-
-    def first(table: int, field: int) -> int:
-        return _follow(data, _follow(data, _field(data, table, field)) + 4)
-
-    model = _follow(data, 0)
-    graph = first(model, 2)
-    tables = {
-        "model": (model, 2), "operator code": (first(model, 1), 2), "subgraph": (graph, 0),
-        "tensor": (first(graph, 0), 0), "operator": (first(graph, 3), 1), "buffer": (first(model, 4), None),
-    }  # fmt: skip
-    for name, (table, field) in tables.items():
-        vtable = (table - _u32(data, table)) % (1 << 32)
-        yield f"{name}: vtable before the file", _put(data, table, table + 1, 4)
-        yield f"{name}: vtable at the file's end", _put(data, table, table - size + 2, 4)
-        yield f"{name}: vtable of an odd size", _put(data, vtable, _u16(data, vtable) + 1, 2)
-        yield f"{name}: vtable of 2 bytes", _put(data, vtable, 2, 2)
-        yield f"{name}: vtable longer than the file", _put(data, vtable, 0xFFFE, 2)
-        yield f"{name}: table of 3 bytes", _put(data, vtable + 2, 3, 2)
-        yield f"{name}: table longer than the file", _put(data, vtable + 2, 0xFFFF, 2)
-        if field is not None:
-            slot = vtable + 4 + 2 * field
-            yield f"{name}: a field inside the table's head", _put(data, slot, 2, 2)
-            yield f"{name}: a field behind its table", _put(data, slot, _u16(data, vtable + 2), 2)
-            yield f"{name}: a field that reaches behind its table", _put(data, slot, _u16(data, vtable + 2) - 3, 2)
-    vectors = {
-        "operator codes": _field(data, model, 1), "subgraphs": _field(data, model, 2),
-        "buffers": _field(data, model, 4), "tensors": _field(data, graph, 0), "inputs": _field(data, graph, 1),
-        "operators": _field(data, graph, 3), "shape": _field(data, first(graph, 0), 0),
-    }  # fmt: skip
-    for name, at in vectors.items():
-        vector = _follow(data, at)
-        yield f"{name}: a vector at the file's end", _put(data, at, size - at, 4)
-        yield f"{name}: a vector 3 bytes before the end", _put(data, at, size - 3 - at, 4)
-        yield f"{name}: a vector far behind the end", _put(data, at, 0xFFFFFFF0, 4)
-        for count in (0x40000000 + _u32(data, vector), 0x7FFFFFFF, 0xFFFFFFFF, (size - vector) // 4 + 1):
-            yield f"{name}: {count:#x} entries", _put(data, vector, count, 4)
-    for at in (0, 4, size - 3, size, 0x7FFFFFFF, 0xFFFFFFFC):
-        yield f"the root at {at:#x}", _put(data, 0, at, 4)
-    for length in (0, 4, 7, 8, 40, size // 2, size - 64):
-        yield f"cut after {length} bytes", data[:length]
 
 
 def wrong_model(base: Callable[[], Graph], change: Change) -> bytes:

@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from tfm_harness.boards.base import Identity
-from tfm_harness.config.build import Build, Image
+from tfm_harness.config.build import Build
+from tfm_harness.config.image import Image
 from tfm_harness.errors import ConfigError
 from tfm_harness.files import IMAGE_LIMIT, read_file
 from tfm_harness.findings import Report

@@ -16,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tfm_harness.boards.otp_layout import make_entropy
 from tfm_harness.boards.supervisor import Child, spawn, wait_until
-from tfm_harness.boards.virtual import make_entropy
 from tfm_harness.testing.simulators.serial_server import SerialServer
 from tfm_harness.testing.simulators.uart_waker import UartWaker
 

@@ -255,7 +255,7 @@ def test_images_outside_the_mccs_windows(
 ) -> None:
     raw = tmp_path / "raw.bin"
     raw.write_bytes(b"x" * 16)
-    from tfm_harness.config.build import Image
+    from tfm_harness.config.image import Image
 
     image = Image(file=raw, world="data", at=0x20000000)
     build = probe_build.model_copy(update={"images": (*probe_build.images, image)})

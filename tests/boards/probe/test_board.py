@@ -15,7 +15,8 @@ from tfm_harness.boards.base import ResetKind, RunContext
 from tfm_harness.boards.gdb_remote import GdbRemote
 from tfm_harness.boards.probe import worker as probe_worker
 from tfm_harness.boards.probe.board import ProbeBoard
-from tfm_harness.config.build import Build, Image
+from tfm_harness.config.build import Build
+from tfm_harness.config.image import Image
 from tfm_harness.config.loading import load_target
 from tfm_harness.config.probe import ProbeTarget
 from tfm_harness.errors import HarnessBug, InfrastructureError

@@ -17,11 +17,12 @@ from pathlib import Path
 
 import pytest
 from tfm_harness.boards.base import ClockQuality, PowerState, ResetKind
+from tfm_harness.boards.emulated_cpu import Registers
 from tfm_harness.boards.kept_place import board_key
 from tfm_harness.boards.locks import list_boards
 from tfm_harness.boards.qemu.board import QemuBoard
 from tfm_harness.boards.supervisor import wait_until
-from tfm_harness.boards.virtual import Burned, Registers
+from tfm_harness.boards.virtual import Burned
 from tfm_harness.config.build import Build
 from tfm_harness.config.loading import load_target
 from tfm_harness.config.target import TargetTimeouts

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tfm_harness.boards import provision
 from tfm_harness.boards.base import ClockQuality, ResetKind, RunContext
+from tfm_harness.boards.board_store import sweep
 from tfm_harness.boards.emulated import EmulatedBoard
 from tfm_harness.boards.fvp import model as fvp_model
 from tfm_harness.boards.fvp.binary import FvpBinary, await_terminals, reset_through_iris
+from tfm_harness.boards.otp_layout import make_entropy
 from tfm_harness.boards.supervisor import Child, spawn
-from tfm_harness.boards.virtual import make_entropy, sweep
 from tfm_harness.config.fvp import FvpTarget
 from tfm_harness.console.endpoints import TelnetTransport
 from tfm_harness.console.stream import StreamConsole

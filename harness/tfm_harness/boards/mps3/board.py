@@ -37,7 +37,8 @@ from tfm_harness.errors import ConfigError, HarnessBug, HarnessError, Infrastruc
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tfm_harness.config.build import Build, Image
+    from tfm_harness.config.build import Build
+    from tfm_harness.config.image import Image
 
 __all__ = ["Mps3Board"]
 

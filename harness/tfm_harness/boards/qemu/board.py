@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tfm_harness.boards.base import BoardEvent, ClockQuality, RunContext
 from tfm_harness.boards.emulated import EmulatedBoard
+from tfm_harness.boards.emulated_cpu import RegisterAccess, Registers
+from tfm_harness.boards.otp_layout import make_entropy
 from tfm_harness.boards.provision import otp_for
 from tfm_harness.boards.qemu.call_stops import CallStops
 from tfm_harness.boards.qemu.command import check_sensors
@@ -22,7 +24,6 @@ from tfm_harness.boards.qemu.race import Race
 from tfm_harness.boards.qemu.register_stops import RegisterStops
 from tfm_harness.boards.qemu.wake import Waker
 from tfm_harness.boards.qemu.write_stops import WriteStops
-from tfm_harness.boards.virtual import RegisterAccess, Registers, make_entropy
 from tfm_harness.config.qemu import QemuTarget
 from tfm_harness.console.transport import SocketTransport
 from tfm_harness.errors import HarnessBug, HarnessError

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from tfm_harness.boards.emulated_cpu import Registers
 from tfm_harness.boards.gdb_remote import LR, PC, GdbRemote
 from tfm_harness.boards.qemu.stops import MOST_STOPS, Stops
-from tfm_harness.boards.virtual import Registers
 
 if TYPE_CHECKING:
     from tfm_harness.boards.qemu.machine import Machine

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from tfm_harness.boards.emulated_cpu import RegisterAccess
 from tfm_harness.boards.gdb_remote import ACCESSES, PC, READS, GdbRemote, GdbRemoteError
 from tfm_harness.boards.qemu.stops import Stops
-from tfm_harness.boards.virtual import RegisterAccess
 
 if TYPE_CHECKING:
     from tfm_harness.boards.qemu.machine import Machine

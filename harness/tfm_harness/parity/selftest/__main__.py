@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from tfm_harness.parity import testkit
+from tfm_harness.parity import small_models
 from tfm_harness.parity.engines import ReferenceEngine
-from tfm_harness.parity.model_info import parse_model
+from tfm_harness.parity.model_parser import parse_model
 from tfm_harness.parity.selftest import VECTORS
 
 MODELS = {
-    "int8-classifier": testkit.classifier(seed=7),
-    "int16-dense": testkit.dense("int16", width=24, units=12, seed=11),
-    "float32-dense": testkit.dense("float32", width=12, units=6, seed=13),
+    "int8-classifier": small_models.classifier(seed=7),
+    "int16-dense": small_models.dense("int16", width=24, units=12, seed=11),
+    "float32-dense": small_models.dense("float32", width=12, units=6, seed=13),
 }
 
 

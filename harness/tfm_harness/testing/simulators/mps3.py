@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Self
 
 from tfm_harness.boards.mps3.images import AN547_MAP, ImageEntry, MccWindow, parse_images_txt
-from tfm_harness.boards.virtual import make_entropy
+from tfm_harness.boards.otp_layout import make_entropy
 from tfm_harness.errors import ConfigError
 
 __all__ = ["StandInMps3", "make_card"]
