@@ -18,7 +18,8 @@ from tfm_harness.config.sensors import BUILT_IN_SENSORS
 from tfm_harness.console_suites import get_machine
 from tfm_harness.errors import ConfigError, ExtensionError
 from tfm_harness.extensions import API_VERSION, POINTS, find, installed, load, names
-from tfm_harness.parity.engines import ReferenceEngine, get_engine
+from tfm_harness.parity.engine_choice import get_engine
+from tfm_harness.parity.engines import ReferenceEngine
 from tfm_harness.parity.frontend import FRONTENDS, get_frontend
 from tfm_harness.protocol.clients import client_class, open_client
 from tfm_harness.testing import make_distribution

@@ -28,7 +28,8 @@ from tfm_harness.boards.registry import make_board
 from tfm_harness.config.loading import load_build, load_target
 from tfm_harness.errors import HarnessError
 from tfm_harness.findings import Report
-from tfm_harness.parity.engines import ReferenceEngine, get_engine
+from tfm_harness.parity.engine_choice import get_engine
+from tfm_harness.parity.engines import ReferenceEngine
 from tfm_harness.parity.session import run_session
 from tfm_harness.protocol.smp.client import SmpDriver
 from tfm_harness.protocol.smp.frame import encode_frame

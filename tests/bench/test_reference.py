@@ -20,7 +20,8 @@ from tfm_harness.config.loading import load_build
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.findings import Report
 from tfm_harness.parity import small_models
-from tfm_harness.parity.engines import ReferenceEngine, State, get_engine
+from tfm_harness.parity.engine_choice import get_engine
+from tfm_harness.parity.engines import ReferenceEngine, State
 from tfm_harness.parity.model_parser import parse_model
 from tfm_harness.parity.model_rewriting import select_signature
 from tfm_harness.parity.replay import load_failure

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tfm_harness.cli.main import main
 from tfm_harness.parity import small_models
-from tfm_harness.parity.engines import get_engine
+from tfm_harness.parity.engine_choice import get_engine
 from tfm_harness.parity.replay import Failure, save_failure
 
 MODEL = small_models.dense(seed=21)

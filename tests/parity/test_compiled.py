@@ -19,7 +19,7 @@ from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Report, Status
 from tfm_harness.parity import small_models
 from tfm_harness.parity.compiled import mismatches, read_compiled
-from tfm_harness.parity.engines import get_engine
+from tfm_harness.parity.engine_choice import get_engine
 from tfm_harness.parity.model_parser import parse_model
 from tfm_harness.parity.vela import installed_vela, judge_compiled
 

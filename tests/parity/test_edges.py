@@ -15,7 +15,8 @@ from tfm_harness.findings import Report
 from tfm_harness.parity import small_models
 from tfm_harness.parity.corpus import keep, kept
 from tfm_harness.parity.edges import Coverage, check_edges, reach
-from tfm_harness.parity.engines import ReferenceEngine, get_engine
+from tfm_harness.parity.engine_choice import get_engine
+from tfm_harness.parity.engines import ReferenceEngine
 from tfm_harness.parity.generate import generate_inputs
 from tfm_harness.parity.model_parser import parse_model
 from tfm_harness.parity.numpy_reference import interpreter, operators

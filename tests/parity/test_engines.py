@@ -18,7 +18,9 @@ import numpy as np
 import pytest
 from tfm_harness.errors import ConfigError, HarnessError, InfrastructureError
 from tfm_harness.parity import small_models, testkit
-from tfm_harness.parity.engines import DEFAULT_ENGINES, ReferenceEngine, get_engine, second_oracle
+from tfm_harness.parity.engine_choice import get_engine, second_oracle
+from tfm_harness.parity.engine_names import DEFAULT_ENGINES
+from tfm_harness.parity.engines import ReferenceEngine
 from tfm_harness.parity.process import WorkerProcess
 from tfm_harness.parity.selftest import load_vectors, prove
 

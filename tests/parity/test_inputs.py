@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.parity import small_models, testkit
-from tfm_harness.parity.engines import get_engine
+from tfm_harness.parity.engine_choice import get_engine
 from tfm_harness.parity.generate import generate_inputs
 from tfm_harness.parity.inputs import load_inputs
 from tfm_harness.parity.model_parser import parse_model

@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfm_harness.errors import InfrastructureError
 from tfm_harness.parity import small_models
-from tfm_harness.parity.engines import DEFAULT_ENGINES, ReferenceEngine, get_engine, second_oracle
+from tfm_harness.parity.engine_choice import get_engine, second_oracle
+from tfm_harness.parity.engine_names import DEFAULT_ENGINES
+from tfm_harness.parity.engines import ReferenceEngine
 from tfm_harness.parity.installed import installed_engine, unfit
 from tfm_harness.parity.numpy_reference.fixed_point import Multiplier, doubling_high_mul, rounding_shift
 from tfm_harness.parity.numpy_reference.interpreter import OPERATORS, Interpreter, Unsupported

@@ -28,7 +28,8 @@ from tfm_harness.latency import (
     check_rate,
     check_run_accounts,
 )
-from tfm_harness.parity.engines import ReferenceEngine, get_engine
+from tfm_harness.parity.engine_choice import get_engine
+from tfm_harness.parity.engines import ReferenceEngine
 from tfm_harness.parity.firstop import check_trace
 from tfm_harness.parity.generate import generate_inputs
 from tfm_harness.parity.session import SessionResult, run_session

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tfm_harness.errors import ConfigError
-from tfm_harness.parity.engines import get_engine
+from tfm_harness.parity.engine_choice import get_engine
 from tfm_harness.parity.frontend import CHANNELS, WINDOW, get_frontend, window_records, window_tensor
 from tfm_harness.parity.model_info import Quantisation, TensorInfo
 from tfm_harness.parity.quantise import QuantisationRule, dequantise, quantise

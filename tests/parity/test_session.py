@@ -13,7 +13,8 @@ import pytest
 from tfm_harness.errors import ConfigError, InfrastructureError, ProductError
 from tfm_harness.findings import Report
 from tfm_harness.parity import small_models
-from tfm_harness.parity.engines import ReferenceEngine, get_engine, second_oracle
+from tfm_harness.parity.engine_choice import get_engine, second_oracle
+from tfm_harness.parity.engines import ReferenceEngine
 from tfm_harness.parity.firstop import check_trace, first_op_by_oracle, operator_table
 from tfm_harness.parity.replay import load_failure
 from tfm_harness.parity.session import run_session

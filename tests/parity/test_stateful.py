@@ -12,7 +12,8 @@ from tfm_harness.cli.main import main
 from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Report
 from tfm_harness.parity import small_models, testkit
-from tfm_harness.parity.engines import ReferenceEngine, State, get_engine, second_oracle
+from tfm_harness.parity.engine_choice import get_engine, second_oracle
+from tfm_harness.parity.engines import ReferenceEngine, State
 from tfm_harness.parity.generate import generate_inputs
 from tfm_harness.parity.model_parser import parse_model
 from tfm_harness.parity.replay import load_failure

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from tfm_harness.parity import small_models
-from tfm_harness.parity.engines import get_engine
+from tfm_harness.parity.engine_choice import get_engine
 from tfm_harness.parity.generate import generate_inputs
 from tfm_harness.parity.model_parser import parse_model
 from tfm_harness.report.storage import load_run

@@ -9,7 +9,8 @@ from tfm_harness.console.base import Mark
 from tfm_harness.errors import InfrastructureError, ProductError
 from tfm_harness.protocol.smp.frame import Packet, encode_frame
 from tfm_harness.protocol.smp.header import GROUP_OS, RAW_SEQUENCE, Header, Op
-from tfm_harness.protocol.smp.link import Request, SmpLink
+from tfm_harness.protocol.smp.link import SmpLink
+from tfm_harness.protocol.smp.link_records import Request
 from tfm_harness.testing import MemoryConsole, SmpFirmware, smp_frame
 
 ECHO = b"\xa1\x61d\x61x"

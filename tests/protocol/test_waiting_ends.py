@@ -15,7 +15,8 @@ from tfm_harness.console.deadline import Deadline
 from tfm_harness.errors import HarnessError, InfrastructureError, ProductError
 from tfm_harness.protocol.smp.frame import encode_frame
 from tfm_harness.protocol.smp.header import GROUP_OS, Header, Op
-from tfm_harness.protocol.smp.link import Request, SmpLink
+from tfm_harness.protocol.smp.link import SmpLink
+from tfm_harness.protocol.smp.link_records import Request
 from tfm_harness.protocol.zephyr_shell.session import ShellSession
 from tfm_harness.testing import MemoryConsole
 

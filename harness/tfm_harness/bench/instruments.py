@@ -40,7 +40,7 @@ class Instruments:
     def engine(self) -> ReferenceEngine:
         """The reference interpreter."""
         if self._engine is None:
-            from tfm_harness.parity.engines import get_engine
+            from tfm_harness.parity.engine_choice import get_engine
 
             declared = self._build.parity
             self._engine = get_engine(declared.engine, time_limit=declared.time_limit)
@@ -50,7 +50,7 @@ class Instruments:
     def oracle(self) -> ReferenceEngine | None:
         """The second oracle; None where it is not installed or is the first one."""
         if self._oracle is None:
-            from tfm_harness.parity.engines import second_oracle
+            from tfm_harness.parity.engine_choice import second_oracle
 
             self._oracle = second_oracle(self.engine.name, time_limit=self._build.parity.time_limit)
         return self._oracle

@@ -331,7 +331,7 @@ def _reference_values(build: Build, name: str, inputs: Floats) -> Floats:
     factor = declared.degrees_factor
     if declared.reference is not None and declared.reference.tells_values:
         return reference_values(declared.reference, inputs, factor=factor, time_limit=build.parity.time_limit)
-    from tfm_harness.parity.engines import get_engine
+    from tfm_harness.parity.engine_choice import get_engine
 
     model = read_file(build.model_file(name), MODEL_LIMIT)
     with contextlib.closing(get_engine()) as engine:

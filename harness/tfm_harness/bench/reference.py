@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from tfm_harness.bench.device import Device, Inference
+from tfm_harness.bench.device import Inference
 from tfm_harness.bench.instruments import Instruments
 from tfm_harness.bench.metrics import Metrics
 from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.bench.state import DeviceState
 from tfm_harness.bench.vectors import parity_vectors
 from tfm_harness.bench.widening import keep_failing, widened, with_corpus
+from tfm_harness.bench.window_trace import window_trace
 from tfm_harness.boards.base import ResetKind
 from tfm_harness.errors import ConfigError
 from tfm_harness.files import MODEL_LIMIT, read_file
 from tfm_harness.findings import Report
-from tfm_harness.protocol.base import Description, Feature, Source
-from tfm_harness.protocol.smp.test_commands import TRACE_LIFECYCLE
+from tfm_harness.protocol.base import Source
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -30,12 +29,12 @@ if TYPE_CHECKING:
     from tfm_harness.config.target import TargetBase
     from tfm_harness.parity.accuracy import AccuracyResult
     from tfm_harness.parity.compare import Comparison
-    from tfm_harness.parity.engines import ReferenceEngine, State
-    from tfm_harness.parity.firstop import DeviceTrace
+    from tfm_harness.parity.engines import ReferenceEngine
     from tfm_harness.parity.model_info import ModelInfo
     from tfm_harness.parity.printed import PrintedComparison
     from tfm_harness.parity.session import SessionResult
-    from tfm_harness.protocol.smp.client import SmpDriver
+from tfm_harness.bench.covered_state import covered_state
+from tfm_harness.bench.device_trace import Runner, device_trace
 
 __all__ = ["Reference", "onnx_blob"]
 
@@ -55,40 +54,6 @@ def onnx_blob(said: ReferenceConfig) -> bytes:
 
     data = read_file(said.source, MODEL_LIMIT)
     return pack(data, str(said.source.parent), formats(said.inputs), formats(said.outputs))
-
-
-class Runner(Protocol):
-    """What runs batches on the device and starts it again; `tfm_harness.bench.live.LiveCombination` does."""
-
-    @property
-    def device(self) -> Device: ...
-
-    def missing(self, wanted: Iterable[str]) -> list[str]: ...
-    def reset(self, kind: ResetKind) -> Description: ...
-    def select_again(self, model: str | None) -> None: ...
-    def provisioned(self, lifecycle: int) -> AbstractContextManager[None]: ...
-    def progress(self, what: str) -> Callable[[int, int], None]: ...
-
-
-class _LateTrace:
-    """The trace command of a board that gives none in its lifecycle: started in one that does at the first use."""
-
-    def __init__(self, runner: Runner, stack: contextlib.ExitStack) -> None:
-        self._runner, self._stack, self._ready = runner, stack, False
-
-    def _test_commands(self) -> SmpDriver:
-        if not self._ready:
-            self._stack.enter_context(self._runner.provisioned(TRACE_LIFECYCLE))
-            self._ready = True
-        return self._runner.device.test_commands
-
-    def trace(self, data: bytes) -> Sequence[tuple[int, int, int, int]]:
-        """See `DeviceTrace`."""
-        return self._test_commands().trace(data)
-
-    def trace_output(self, data: bytes, op: int) -> bytes:
-        """See `DeviceTrace`."""
-        return self._test_commands().trace_output(data, op)
 
 
 class Reference:
@@ -212,14 +177,15 @@ class Reference:
 
         model, info = self.model(inference.model)
         inputs = self.unpack_inputs(info, [self.input_of(inference)])
-        self._covers(info, inference.model or "", single=True)
+        covered_state(self._build, info, inference.model or "", single=True)
         reference = self._instruments.engine_of(inference.model or "").run(model, inputs, name=info.name)
         device = [
             np.frombuffer(data, dtype=np.dtype(dtype).newbyteorder("<")).reshape(1, *shape)
             for data, dtype, shape in self._outputs(inference)
         ]
         if inference.samples:
-            self._keep_trace(inference, info, device)
+            traces = self._measured.traces
+            traces.append(window_trace(len(traces) + 1, inference, info, device[0]))
         found = self._compare(info, reference, device, subject)
         if not found.exact:
             self._explain(inference, info, reference, device, subject)
@@ -275,10 +241,10 @@ class Reference:
 
         build = self._build
         model, info = self.model(name)
-        state = self._covers(info, name)
+        state = covered_state(self._build, info, name)
         engine = self._instruments.engine_of(name)
         self.belongs(name)
-        from tfm_harness.parity.engines import ONNX_ENGINES
+        from tfm_harness.parity.engine_names import ONNX_ENGINES
         from tfm_harness.parity.onnx_model import formats_of
 
         if info.stateful and state == "sequence":
@@ -306,7 +272,7 @@ class Reference:
                 name=name,
                 tolerances=build.parity.granted(build.document),
                 # What a compiler made has other operators: no trace tells which of the reference's went wrong.
-                trace=None if build.models[name].reference else self._trace(stack),
+                trace=None if build.models[name].reference else device_trace(self._runner, stack),
                 oracle=lambda: self._instruments.oracle_of(name),
                 progress=self._runner.progress(f"parity {name}, vectors"),
                 save_to=self._run_dir,
@@ -340,7 +306,7 @@ class Reference:
         from tfm_harness.parity.vacuity import check_vacuity, most_distinct
 
         build, (model, info) = self._build, self.model(name)
-        self._covers(info, name, single=True)
+        covered_state(self._build, info, name, single=True)
         run = self._run_of(name, model, info)
         count = count or build.parity.vectors
         given = name in build.parity.inputs
@@ -375,7 +341,7 @@ class Reference:
         from tfm_harness.bench.labelled import judge_accuracy
 
         build, (model, info) = self._build, self.model(name)
-        self._covers(info, name, single=True)
+        covered_state(self._build, info, name, single=True)
         found = judge_accuracy(
             self._runner.device, name=name, config=build.models[name], info=info,
             run=self._run_of(name, model, info), rule=build.quantisation(name), report=self.report,
@@ -417,33 +383,6 @@ class Reference:
         inputs, known = with_corpus(self._instruments.corpus, info, inputs)
         return inputs, source + (f", {known} that split two implementations before" if known else ""), edges
 
-    def _covers(self, info: ModelInfo, name: str, *, single: bool = False) -> State | None:
-        """What the build says of a model's state; a stateful model about which it says nothing is not covered."""
-        from tfm_harness.parity.session import require_state
-
-        config = self._build.models.get(name)
-        if info.entries > 1:
-            keys = ", ".join(repr(key) for key, _ in info.signatures)
-            raise NotCovered(f"model {info.name} has {len(info.signatures)} signatures ({keys}), and the build does not"
-                             " say which one the device runs: say `signature`")  # fmt: skip
-        state = config.state if config is not None else None
-        try:
-            require_state(info, state)
-        except ConfigError as error:
-            raise NotCovered(f"{error.message} ({error.seen}): say `state: per-vector` or `state: sequence`") from None
-        if single and info.stateful and state == "sequence":
-            raise NotCovered(f"model {info.name} keeps its state: one result alone does not tell what went before it")
-        return state
-
-    def _trace(self, stack: contextlib.ExitStack) -> DeviceTrace | None:
-        """The device's trace command; on a virtual board that must first be started in another lifecycle, when used."""
-        runner = self._runner
-        if not runner.missing(["trace"]):
-            return runner.device.test_commands
-        # A firmware that gives traces says so only in the lifecycle in which it does.
-        late = Feature.TRACE in runner.device.client.features and not runner.missing(["provision"])
-        return _LateTrace(runner, stack) if late else None
-
     @staticmethod
     def unpack_inputs(info: ModelInfo, inputs: Sequence[bytes]) -> list[npt.NDArray[Any]]:
         """Bytes of n inferences to one array (n, *shape) for each input tensor."""
@@ -469,25 +408,6 @@ class Reference:
         build = self._build
         tolerances = build.parity.granted(build.document)
         return compare(list(reference), list(device), tolerances, self.report, info=info, subject=subject)
-
-    def _keep_trace(self, inference: Inference, info: ModelInfo, device: Sequence[npt.NDArray[Any]]) -> None:
-        """What the sensor showed and what the device made of it, for the report page."""
-        scale = info.outputs[0].quantisation
-        values = [float(value) for value in device[0].ravel()]
-        if scale is not None:
-            values = [(value - scale.zero_points[0]) * scale.scales[0] for value in values]
-        samples = inference.samples
-        self._measured.traces.append(
-            {
-                "name": f"window {len(self._measured.traces) + 1}, model {info.name}",
-                "channels": {
-                    **{f"mag.{axis} [counts]": [float(getattr(s, axis)) for s in samples] for axis in "xyz"},
-                    "temp [degC]": [s.t / 16 for s in samples],
-                },
-                "outputs": [(len(samples) - 1, values)],
-                "labels": [f"output {index}" for index in range(len(values))],
-            }
-        )
 
     def _outputs(self, inference: Inference) -> list[tuple[bytes, str, tuple[int, ...]]]:
         from tfm_harness.verify.results import verify_result

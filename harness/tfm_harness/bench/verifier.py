@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 from tfm_harness.bench.device import Inference, octets
+from tfm_harness.bench.output_specs import output_specs
 from tfm_harness.bench.state import DeviceState
 from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Check, Finding, Report
@@ -413,20 +413,4 @@ class Verifier:
             from tfm_harness.parity.model_rewriting import select_signature
 
             data = select_signature(data, model.signature, name=name)
-        return _output_specs(data, name)
-
-
-@lru_cache(maxsize=16)
-def _output_specs(model: bytes, name: str) -> tuple[TensorSpec, ...]:
-    """A model's outputs as a result must describe them; each model is parsed once."""
-    from tfm_harness.parity.model_parser import parse_model
-
-    return tuple(
-        TensorSpec(
-            type=str(tensor.dtype),
-            shape=tuple(tensor.shape),
-            scale=tensor.quantisation.scales[0] if tensor.quantisation else None,
-            zero_point=tensor.quantisation.zero_points[0] if tensor.quantisation else None,
-        )
-        for tensor in parse_model(model, name=name).outputs
-    )
+        return output_specs(data, name)

@@ -203,7 +203,7 @@ def _verify_pack(folder: Path, keys: Mapping[str, SigningKey], report: Report) -
 
 def _engine(stack: contextlib.ExitStack) -> ReferenceEngine | None:
     """The reference interpreter, started when it is wanted; None where none is installed."""
-    from tfm_harness.parity.engines import get_engine
+    from tfm_harness.parity.engine_choice import get_engine
 
     try:
         engine = get_engine(None)

@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
 def _engine(args: argparse.Namespace, failure: Failure) -> ReferenceEngine:
     """The engine of the failure's kind of model."""
     if "onnx" not in failure.context:
-        from tfm_harness.parity.engines import get_engine
+        from tfm_harness.parity.engine_choice import get_engine
 
         return get_engine(args.engine)
     from tfm_harness.parity.onnx import get_onnx_engine
@@ -247,7 +247,7 @@ def _on_device(
 
 def _oracle(failure: Failure, model: bytes, engine: ReferenceEngine) -> FirstOp | None:
     """Does the second oracle side with the device? Only then an operator can be named without one."""
-    from tfm_harness.parity.engines import second_oracle
+    from tfm_harness.parity.engine_choice import second_oracle
     from tfm_harness.parity.firstop import first_op_by_oracle
     from tfm_harness.parity.onnx import onnx_second_oracle
 

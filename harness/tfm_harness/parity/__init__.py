@@ -18,7 +18,8 @@ from tfm_harness.lazy import lazy_exports
 if TYPE_CHECKING:
     from tfm_harness.parity.adapter import EngineAdapter
     from tfm_harness.parity.compare import Comparison, compare
-    from tfm_harness.parity.engines import ReferenceEngine, get_engine
+    from tfm_harness.parity.engine_choice import get_engine
+    from tfm_harness.parity.engines import ReferenceEngine
     from tfm_harness.parity.frontend import window_records, window_tensor
     from tfm_harness.parity.quantise import dequantise, quantise
     from tfm_harness.parity.vacuity import check_vacuity
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "adapter": ("EngineAdapter",),
     "compare": ("Comparison", "compare"),
-    "engines": ("ReferenceEngine", "get_engine"),
+    "engine_choice": ("get_engine",),
+    "engines": ("ReferenceEngine",),
     "frontend": ("window_records", "window_tensor"),
     "quantise": ("dequantise", "quantise"),
     "vacuity": ("check_vacuity",),

@@ -12,10 +12,9 @@ import os
 import sys
 import weakref
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from hashlib import sha256
 from types import TracebackType
-from typing import Any, ClassVar, Literal, Self, TypeAlias, TypedDict, Unpack
+from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,78 +22,22 @@ import numpy.typing as npt
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.extensions import find, names
 from tfm_harness.parity.arrays import Arrays, check_inputs, join
+from tfm_harness.parity.engine_names import DEFAULT_ENGINES, INSTALL
+from tfm_harness.parity.engine_record import EngineRecord
 from tfm_harness.parity.installed import FIRST_UNFIT, unfit
 from tfm_harness.parity.model_info import ModelInfo
 from tfm_harness.parity.model_parser import parse_model
 from tfm_harness.parity.model_rewriting import expose_tensors
 from tfm_harness.parity.process import EngineRefusal, WorkerProcess
 
-__all__ = [
-    "DEFAULT_ENGINES",
-    "ONNX_ENGINES",
-    "SECOND_ORACLES",
-    "EngineRecord",
-    "ReferenceEngine",
-    "State",
-    "get_engine",
-    "second_oracle",
-]
+__all__ = ["ReferenceEngine", "State"]
 
-DEFAULT_ENGINES = ("tflite-runtime", "ai-edge-litert", "tflite-micro", "numpy-reference")
-"""First oracle: the first of these that is installed and passes its self-test. The last one always is."""
-
-SECOND_ORACLES = ("tflite-micro", "numpy-reference")
-"""Second oracle: the first of these that is installed and is not the first oracle."""
-
-ONNX_ENGINES = ("onnx-reference", "onnxruntime")
-"""First and second oracle of ONNX models, see `tfm_harness.parity.onnx`."""
-
-_INSTALL = {
-    "tflite-runtime": "pip install 'tflite-runtime==2.14.0' 'numpy<2', which needs Python 3.11 or older;"
-    " any other reference serves as well: leave `engine` out",
-    "ai-edge-litert": "pip install 'ai-edge-litert==1.2.0', which has wheels for Python 3.9 to 3.12;"
-    " any other reference serves as well: leave `engine` out",
-    "tflite-micro": "pip install --pre tflite-micro, which has wheels for x86-64 Linux;"
-    " any other reference serves as well: leave `engine` out",
-    "onnx-reference": "pip install 'tfm-harness[onnx]'",
-    "onnxruntime": "pip install 'tfm-harness[onnx]'",
-    "numpy-reference": "it comes with tfm-harness: install tfm-harness for that Python",
-}
-"""What to do where an engine is missing. Each one says how to go on without it."""
 
 State: TypeAlias = Literal["per-vector", "sequence"]
 """What a stateful model keeps from one vector to the next: nothing, or everything within a sequence."""
 
 _VECTORS_AT_A_TIME = 64
 _BYTES_AT_A_TIME = 64 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class EngineRecord:
-    """Who computed the reference; goes into every result."""
-
-    name: str
-    version: str
-    resolver: str
-    threads: int
-    python: str = ""
-    numpy: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.version} {self.resolver}, {self.threads} thread"
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
-
-class EngineOptions(TypedDict, total=False):
-    """Keyword arguments of `ReferenceEngine`."""
-
-    python: str
-    time_limit: float
-    memory_limit: int
-    self_test: bool
 
 
 class ReferenceEngine:
@@ -299,7 +242,7 @@ class ReferenceEngine:
                 where=self.python,
                 hint=f"it comes from {added}"
                 if added
-                else _INSTALL.get(self.name, f"install {self.name} for that Python"),
+                else INSTALL.get(self.name, f"install {self.name} for that Python"),
             ) from exc
         except InfrastructureError:
             self.close()
@@ -392,51 +335,6 @@ class ReferenceEngine:
                 expected=str(expected),
                 seen=str(seen),
             )
-
-
-def get_engine(name: str | None = None, **options: Unpack[EngineOptions]) -> ReferenceEngine:
-    """The engine of that name, or the default one: the first of `DEFAULT_ENGINES` that proves itself.
-
-    Args:
-        options: as for `ReferenceEngine`.
-
-    Raises:
-        InfrastructureError: kind ``engine-missing`` or ``engine-refused``, with what each candidate said.
-    """
-    if name is not None:
-        return ReferenceEngine(name, **options)
-    problems: list[InfrastructureError] = []
-    for candidate in DEFAULT_ENGINES:
-        try:
-            return ReferenceEngine(candidate, **options)
-        except InfrastructureError as exc:
-            problems.append(exc)
-    refused = next((p for p in problems if p.kind != "engine-missing"), problems[0])
-    raise InfrastructureError(
-        "no reference engine can be used",
-        kind=refused.kind,
-        expected=f"one of {', '.join(DEFAULT_ENGINES)}",
-        seen="\n".join(f"{p.message}: {p.seen}" for p in problems),
-        hint="reinstall tfm-harness with its dependencies",
-    )
-
-
-def second_oracle(first: str = "tflite-runtime", **options: Unpack[EngineOptions]) -> ReferenceEngine | None:
-    """An engine with kernels of other authors than the first oracle's: the first of `SECOND_ORACLES` that is there.
-
-    Args:
-        first: name of the first oracle.
-        options: as for `ReferenceEngine`.
-    """
-    for name in SECOND_ORACLES:
-        if name == first:
-            continue
-        try:
-            return ReferenceEngine(name, **options)
-        except InfrastructureError as exc:
-            if exc.kind != "engine-missing":
-                raise
-    return None
 
 
 _ALL: weakref.WeakSet[ReferenceEngine] = weakref.WeakSet()

@@ -15,7 +15,9 @@ import numpy.typing as npt
 
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.parity.arrays import Arrays, check_inputs
-from tfm_harness.parity.engines import ONNX_ENGINES, EngineOptions, ReferenceEngine
+from tfm_harness.parity.engine_names import ONNX_ENGINES
+from tfm_harness.parity.engine_record import EngineOptions
+from tfm_harness.parity.engines import ReferenceEngine
 from tfm_harness.parity.model_info import ModelInfo
 from tfm_harness.parity.onnx_model import OnnxInfo, describe, formats, pack, unpack
 

@@ -21,7 +21,8 @@ from tfm_harness.findings import Report
 from tfm_harness.parity import catalogue
 from tfm_harness.parity.arrays import check_inputs, join
 from tfm_harness.parity.compare import Comparison, compare
-from tfm_harness.parity.engines import EngineRecord, ReferenceEngine, State
+from tfm_harness.parity.engine_record import EngineRecord
+from tfm_harness.parity.engines import ReferenceEngine, State
 from tfm_harness.parity.firstop import DeviceTrace, FirstOp, check_trace, first_op_by_oracle, operator_table
 from tfm_harness.parity.model_info import ModelInfo
 from tfm_harness.parity.replay import Failure, save_failure, save_json

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         Header,
         Op,
     )
-    from tfm_harness.protocol.smp.link import Request
+    from tfm_harness.protocol.smp.link_records import Request
     from tfm_harness.protocol.smp.services import run_request
     from tfm_harness.protocol.smp.test_commands import TRACE_LIFECYCLE, PsaCall
 

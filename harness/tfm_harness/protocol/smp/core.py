@@ -12,7 +12,8 @@ from tfm_harness.errors import HarnessError, InfrastructureError, ProductError
 from tfm_harness.protocol.base import Exchange
 from tfm_harness.protocol.smp.answers import decode_answer, field, show
 from tfm_harness.protocol.smp.header import GROUP_INFERENCE, GROUP_OS, Command, Op, OsCommand
-from tfm_harness.protocol.smp.link import Answer, LinkStats, Request, SmpLink
+from tfm_harness.protocol.smp.link import SmpLink
+from tfm_harness.protocol.smp.link_records import Answer, LinkStats, Request
 from tfm_harness.protocol.smp.text import log_tail
 from tfm_harness.verify import cbor
 

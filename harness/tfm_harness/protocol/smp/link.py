@@ -17,71 +17,20 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 from tfm_harness.console.base import Console, Mark
 from tfm_harness.console.deadline import Deadline
 from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError, ProductError
 from tfm_harness.protocol.smp.frame import MAX_PACKET, BadFrame, FrameDecoder, LogLine, Packet, encode_frame
-from tfm_harness.protocol.smp.header import HEADER, RAW_SEQUENCE, Header, Op
+from tfm_harness.protocol.smp.header import HEADER, RAW_SEQUENCE, Header
+from tfm_harness.protocol.smp.link_records import Answer, LinkStats, Request
 from tfm_harness.protocol.smp.text import log_tail
 
-__all__ = ["Answer", "LinkStats", "Request", "SmpLink"]
+__all__ = ["SmpLink"]
 
 _SLICE = 0.25  # seconds between looks at the board while an answer is awaited
 _LOG_LINES = 500
 _DRAIN_LIMIT = 10.0  # seconds after which unsolicited frames are a flood
-
-
-@dataclass(slots=True)
-class LinkStats:
-    """What happened on a link so far, in frames."""
-
-    sent: int = 0
-    answered: int = 0
-    retries: int = 0
-    lost: int = 0
-    late: int = 0
-    stale: int = 0  # answers to what was sent before a reset, or raw: expected, and passed over
-    bad: dict[str, int] = field(default_factory=dict)  # by `BadFrame.kind`
-    log_lines: int = 0
-    flagged: int = 0  # answers whose header has flags, which are reserved
-    busy: float = 0.0  # seconds from a request's first byte to its answer's last
-
-    @property
-    def clean(self) -> bool:
-        """Whether nothing was repeated, lost, late or damaged."""
-        return not (self.retries or self.lost or self.late or self.bad)
-
-    def summary(self) -> str:
-        """One line for people; empty when `clean`."""
-        plain = ((self.retries, "retried"), (self.lost, "lost"), (self.late, "late"))
-        parts = [f"{n} {what}" for n, what in plain if n]
-        parts += [f"{n} damaged ({kind})" for kind, n in sorted(self.bad.items())]
-        return ", ".join(parts)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What to ask: `payload` is CBOR; `safe` says that asking twice changes nothing."""
-
-    op: Op
-    group: int
-    command: int
-    payload: bytes
-    safe: bool = False
-    name: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """An answer's CBOR and the exchange's raw bytes, times in seconds (first byte out to last byte in)."""
-
-    payload: bytes
-    raw_request: bytes
-    raw_response: bytes
-    seconds: float
-    retries: int
 
 
 class _Damaged(Exception):  # noqa: N818 - control flow inside this module, never seen outside

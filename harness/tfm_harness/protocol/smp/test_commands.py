@@ -24,7 +24,7 @@ from tfm_harness.protocol.smp.answers import (
 )
 from tfm_harness.protocol.smp.core import SmpCore
 from tfm_harness.protocol.smp.header import GROUP_INFERENCE, Command, Op
-from tfm_harness.protocol.smp.link import Request
+from tfm_harness.protocol.smp.link_records import Request
 from tfm_harness.verify import cbor
 
 __all__ = ["TRACE_LIFECYCLE", "PsaCall", "SmpTestCommands"]

@@ -19,6 +19,7 @@ from tfm_harness.config.target import TargetBase
 from tfm_harness.console.base import Console, Mark
 from tfm_harness.errors import ConfigError, HarnessBug, HarnessError, InfrastructureError, ProductError
 from tfm_harness.processes import descendants
+from tfm_harness.testing.conformance.outside import HOLDER, children, command_line, heard_on, still_running
 from tfm_harness.testing.conformance.requirement import not_applicable, our_error, require
 
 __all__ = ["BoardConformance"]
@@ -74,7 +75,7 @@ class BoardConformance:
 
     def _left(self, before: frozenset[int]) -> list[str]:
         """Command lines of processes that run now and did not before."""
-        commands = (_command(pid) for pid in _children() - before)
+        commands = (command_line(pid) for pid in children() - before)
         return [command for command in commands if command and not self.is_of_the_test(command)]
 
     def _flashed(self, board: Board, folder: Path) -> Board:
@@ -139,7 +140,7 @@ class BoardConformance:
 
     def test_release_gives_everything_back(self, tmp_path: Path) -> None:
         """After `release` nothing runs, nothing is locked, the consoles are closed; a second release does nothing."""
-        before = _children()
+        before = children()
         with self.make_board(tmp_path) as board:
             self._flashed(board, tmp_path)
             console = board.console(self.console)
@@ -212,7 +213,7 @@ class BoardConformance:
             mark = board.console(self.console).mark()
             with our_error("a missing image", InfrastructureError, ProductError, ConfigError):
                 board.flash(build.model_copy(update={"images": (gone, *build.images[1:])}))
-            heard = _heard(board, self.console, mark)
+            heard = heard_on(board, self.console, mark)
             require("the old image does not start after a failed flash", self.ready not in heard, heard)
 
     def test_what_it_cannot_do_is_an_infrastructure_error(self, tmp_path: Path) -> None:
@@ -305,7 +306,7 @@ class BoardConformance:
         """SIGKILL of the process that holds the board: its helpers end, and the board is free."""
         if not self.standalone:
             not_applicable("standalone is False: make_board needs fixtures")
-        code = _HOLDER.format(path=sys.path, file=inspect.getfile(type(self)), name=type(self).__qualname__)
+        code = HOLDER.format(path=sys.path, file=inspect.getfile(type(self)), name=type(self).__qualname__)
         words = [sys.executable, "-c", code, str(tmp_path)]
         with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as holder:
             assert holder.stdout is not None  # noqa: S101 - a pipe was asked for
@@ -317,8 +318,8 @@ class BoardConformance:
             helpers = frozenset(descendants(holder.pid))
             os.kill(holder.pid, signal.SIGKILL)
             holder.wait()
-        ended = wait_until(lambda: not _alive(helpers), self.patience)
-        require("the helpers end with the session", ended, _alive(helpers))
+        ended = wait_until(lambda: not still_running(helpers), self.patience)
+        require("the helpers end with the session", ended, still_running(helpers))
 
         def free() -> bool:
             board = self.make_board(tmp_path)
@@ -331,57 +332,3 @@ class BoardConformance:
             return True
 
         require("the board is free again", wait_until(free, self.patience))
-
-
-_HOLDER = """
-import sys
-sys.path[:] = {path!r}
-import importlib.util, pathlib, time
-spec = importlib.util.spec_from_file_location("held_module", {file!r})
-module = importlib.util.module_from_spec(spec)
-sys.modules["held_module"] = module
-spec.loader.exec_module(module)
-case = getattr(module, {name!r})()
-folder = pathlib.Path(sys.argv[1])
-with case.make_board(folder) as board:
-    case._flashed(board, folder)
-    print("held", flush=True)
-    time.sleep(600)
-"""
-
-
-def _children() -> frozenset[int]:
-    """This process's, but for the watcher that the harness keeps for the whole session (`orphans`)."""
-    alive = _alive(frozenset(descendants(os.getpid())))
-    return frozenset(pid for pid in alive if "groups=" not in _command(pid))
-
-
-def _command(pid: int) -> str:
-    """A process's command line; empty when it has ended."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
-    except OSError:
-        return ""
-
-
-def _alive(pids: frozenset[int]) -> frozenset[int]:
-    """Those that run; a process that ended and was not waited for does not."""
-    alive = set()
-    for pid in pids:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            continue
-        if state not in "ZX":
-            alive.add(pid)
-    return frozenset(alive)
-
-
-def _heard(board: Board, name: str, since: Mark) -> bytes:
-    """What came on a console within a second, also when it is closed."""
-    try:
-        console = board.console(name)
-        wait_until(lambda: console.received > since.offset + 64, 1.0, 0.05)
-        return console.read_from(since)
-    except HarnessError:
-        return b""

@@ -1,0 +1,60 @@
+"""What is kept of an SMP link: what was asked, what came, and how often it was damaged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tfm_harness.protocol.smp.header import Op
+
+__all__ = ["Answer", "LinkStats", "Request"]
+
+
+@dataclass(slots=True)
+class LinkStats:
+    """What happened on a link so far, in frames."""
+
+    sent: int = 0
+    answered: int = 0
+    retries: int = 0
+    lost: int = 0
+    late: int = 0
+    stale: int = 0  # answers to what was sent before a reset, or raw: expected, and passed over
+    bad: dict[str, int] = field(default_factory=dict)  # by `BadFrame.kind`
+    log_lines: int = 0
+    flagged: int = 0  # answers whose header has flags, which are reserved
+    busy: float = 0.0  # seconds from a request's first byte to its answer's last
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was repeated, lost, late or damaged."""
+        return not (self.retries or self.lost or self.late or self.bad)
+
+    def summary(self) -> str:
+        """One line for people; empty when `clean`."""
+        plain = ((self.retries, "retried"), (self.lost, "lost"), (self.late, "late"))
+        parts = [f"{n} {what}" for n, what in plain if n]
+        parts += [f"{n} damaged ({kind})" for kind, n in sorted(self.bad.items())]
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to ask: `payload` is CBOR; `safe` says that asking twice changes nothing."""
+
+    op: Op
+    group: int
+    command: int
+    payload: bytes
+    safe: bool = False
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An answer's CBOR and the exchange's raw bytes, times in seconds (first byte out to last byte in)."""
+
+    payload: bytes
+    raw_request: bytes
+    raw_response: bytes
+    seconds: float
+    retries: int
