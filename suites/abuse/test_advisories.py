@@ -97,7 +97,7 @@ class Caller:
         return self.commands.psa_call(self.handle, kind, self.vectors(inputs), self.room(*outputs))
 
     def serves(self) -> bool:
-        """Whether the device answers, and the service's own calls work that the YAML names."""
+        """Whether the device answers, and the service's calls that the YAML names still work."""
         return all(self.call(one.type, one.inputs, *one.outputs) >= 0 for one in self.service.calls)
 
 
@@ -134,7 +134,7 @@ class Crypto(Caller):
             if statuses[-1] == 0:
                 break
         else:
-            pytest.skip(f"not covered: the crypto service takes no such key ({', '.join(map(str, statuses))})")
+            pytest.skip(f"not covered: the crypto service refuses such a key ({', '.join(map(str, statuses))})")
         number = int.from_bytes(self.output(0, 4), "little")
         try:
             yield number
@@ -160,12 +160,14 @@ def update(bench: Bench, device: Device) -> Caller:
     if service is None:
         pytest.skip("not covered: the firmware names no service `firmware-update` for non-secure clients")
     if not service.calls:
-        pytest.skip("not covered: no call of `firmware-update` is named that works, so none shows that it lives")
+        pytest.skip(
+            "not covered: the YAML names no working call of `firmware-update`, so nothing can show that the service still answers"
+        )
     return Caller(bench, device, service)
 
 
 def started_anew(bench: Bench, device: Device) -> bool:
-    """The hardest reset that there is, behind a call that ended the device; False where there is none."""
+    """The hardest reset of the board, after a call that killed the device; False where the board has no reset."""
     kinds = ("cold-reset", ResetKind.COLD), ("warm-reset", ResetKind.WARM)
     kind = next((kind for word, kind in kinds if not bench.missing([word])), None)
     if kind is not None:
@@ -242,7 +244,7 @@ def refused(statuses: tuple[int, int, int]) -> bool:
 
 
 def test_keys_of_others_stay_there(crypto: Crypto, checks: Checks) -> None:
-    """The ids beside that of a key of one's own, where another client's keys would be, and those of built-in keys."""
+    """Ids next to the caller's own key id, where another client's keys would be, and the ids of built-in keys."""
     mine = bytes(range(100, 116))
     with crypto.key(AES_KEY, mine, EXPORT, CBC) as number:
         status = crypto.ask("export_key", (), 64, key=number)
@@ -305,7 +307,7 @@ class Staging:
             statuses.append(self.ask(START, b""))
             if statuses[-1] == 0:
                 return
-        pytest.skip(f"not covered: an update of no component can be started ({', '.join(map(str, statuses))})")
+        pytest.skip(f"not covered: no component's update can be started ({', '.join(map(str, statuses))})")
 
     def ask(self, kind: int, *others: bytes) -> int:
         """One call about this component."""
@@ -339,11 +341,11 @@ def survived(update: Caller, checks: Checks, check: Check, subject: str) -> Iter
             with contextlib.suppress(HarnessError):
                 staging.give_up()
     if not alive:
-        pytest.skip("not covered: the board can be given no reset, and what else the service does is not tried")
+        pytest.skip("not covered: the board has no reset, so nothing else of the service is tried")
 
 
 def test_large_blocks_of_an_update(update: Caller, checks: Checks) -> None:
-    """Refused, or taken where there is room; what is behind the room stays as it is."""
+    """Refused, or accepted where there is room. Memory behind the room stays unchanged."""
     for size in BLOCKS:
         with survived(update, checks, BLOCK, f"a block of {size} bytes") as staging:
             staging.write(0, b"\xa5" * size)

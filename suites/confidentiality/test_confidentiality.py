@@ -230,7 +230,7 @@ def judge_leaks(checks: Checks, check: Check, leaks: Sequence[object], where: st
 def judge_outputs(
     checks: Checks, work: Work, check: Check, secrets: list[Secret], *, marked: Sequence[Secret] = ()
 ) -> None:
-    """Nothing of `secrets` is in any output, and no fingerprint of `marked` since the cold start."""
+    """No secret of `secrets` is in any output, and no fingerprint of `marked` since the cold start."""
     scanner = Scanner(secrets)
     keys = Scanner(fingerprints(marked)) if marked else None
     for where, data, _ in work.outputs():

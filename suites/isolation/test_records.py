@@ -43,7 +43,7 @@ TRUE = Check(
 
 
 def judge_record(checks: Checks, outcome: Probe, at: int, *, escalates: bool) -> None:
-    """What it says of itself: the reason is of its kind and of no other, and the address is there where it is known.
+    """The record's own facts: the reason belongs to its kind and to no other, and the address is given where it is known.
 
     `escalates`: this firmware may take any fault as a HardFault (DDI 0553, B3.9: where its own kind is not enabled).
     """
@@ -105,7 +105,7 @@ def test_calls_that_are_timed_move_on(bench: Bench, device: Device, checks: Chec
     """Challenge lengths in a row, of which the fifth is none: how many calls there are tells how far each moved on."""
     service, scratch = bench.services.get("attestation"), bench.memory_map.scratch
     if service is None or scratch is None:
-        pytest.skip("not covered: no attestation service that is known, or no memory for tests")
+        pytest.skip("not covered: no known attestation service, or no memory for tests")
     test_commands, base = device.test_commands, scratch[0]
     lengths = (32, 48, 64, 32, 7, 32, 32, 32)
     test_commands.poke(base, struct.pack(f"<{len(lengths)}I", *lengths))

@@ -174,7 +174,7 @@ def test_signing_takes_the_same_time_by_dudect(
         pytest.skip("not covered: the build declares that signing is masked: latency.signing-independent")
     service, scratch = bench.services.get("attestation"), bench.memory_map.scratch
     if service is None or scratch is None or bench.missing(["psa-call", "probe"]):
-        pytest.skip("not covered: no attestation service that is known, or no memory for tests")
+        pytest.skip("not covered: no known attestation service, or no memory for tests")
     commands, base = device.test_commands, scratch[0]
     commands.poke(base, bytes(32))
     call = (service.handle, 1001, [(base, 32)], [(base + 0x10000, 1024)])

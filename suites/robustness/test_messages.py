@@ -488,7 +488,7 @@ def test_answers_carry_their_requests_header(device: Device, checks: Checks) -> 
             answer = found[0]
             wanted = HEADER.pack((op + 1) | 1 << 3, 0, len(answer) - HEADER.size, group, sequence, command)
             checks.equal(HEADER_ECHOED, answer[: HEADER.size], wanted, subject=subject)
-    # Flags are reserved: what a request has there is nothing to answer.
+    # Flags are reserved: an answer does not repeat those of its request.
     for flags in (0x01, 0x80, 0xFF):
         head = HEADER.pack(Op.READ | 1 << 3, flags, 1, GROUP_OS, 9, 6)
         for answer in answers(test_commands, encode_frame(head + cbor.encode({}))):

@@ -90,7 +90,7 @@ def test_samples_of_hours_come_at_their_period(bench: Bench, hurried: Device, ch
 
 
 class Beside:
-    """Raw calls between two looks at how many samples there are, while samples come by themselves.
+    """Raw calls between two readings of the number of samples, while the firmware samples by itself.
 
     The slowest model is active: an inference takes `ticks`. `due` ticks lie between two samples.
     """
@@ -116,7 +116,7 @@ class Beside:
         self.commands.poke(self.data, bytes(TIMED * self.size))
 
     def clock(self, at: int) -> PsaCall:
-        """One inference that is timed; the counter's values at its ends go to `at`."""
+        """One timed inference. The counter's values at its start and end go to `at`."""
         self.commands.poke(self.base + at, struct.pack("<II", 1, 0))
         outputs = [(self.base + at + 0x20, 4), (self.base + at + 0x100, 0x100)]
         return self.handle, LATENCY, [(self.base + at, 8)], outputs
@@ -127,7 +127,7 @@ class Beside:
         return begin, end
 
     def samples(self, call: PsaCall) -> tuple[int, int]:
-        """How many were taken from just before this call to just behind it, and the ticks of a little more than that.
+        """The number of samples taken around this call, and the ticks of a slightly longer span.
 
         Between the calls the device may wait for the host, and idle time passes at once: only its counter tells how
         long that was.

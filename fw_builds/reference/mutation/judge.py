@@ -132,7 +132,7 @@ class Judge:
         )
 
     def judged(self, mutant: Mutant, step: str) -> Verdict:
-        """Build it and run tests on it: of the nearest suites, or what is left for those that survived that.
+        """Build the change and run tests on it: those of the nearest suites, or the rest when it has survived these.
 
         Args:
             mutant: the change.
@@ -153,7 +153,7 @@ class Judge:
         return _verdict(mutant, began, *(found or ("survived", "", "", reach)))
 
     def _build(self, mutant: Mutant, folder: Path) -> tuple[str, str, str] | None:
-        """State and reason, where there is nothing to run."""
+        """State and reason of a change that needs no run."""
         patch = folder / f"{mutant.name}.patch"
         patch.write_text(mutant.patch())
         # Warnings are off: a change may leave a variable without use.

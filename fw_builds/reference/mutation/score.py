@@ -74,7 +74,7 @@ class Measurement:
         self.lock = threading.Lock()
 
     def run(self, mutants: list[Mutant], judged: Callable[[Mutant], Verdict]) -> None:
-        """Judge each; verdicts go to the results, and a line each with an estimate to the terminal."""
+        """Judge each change. Verdicts go to the results; the terminal gets a line each, with the time left."""
         began = time.monotonic()
         done = killed = 0
 
@@ -123,7 +123,7 @@ def options() -> argparse.Namespace:
 
 
 def measure(chosen: list[Mutant], results: Results, args: argparse.Namespace, entries: Entries) -> None:
-    """Judge what of the sample has no verdict yet."""
+    """Judge the changes of the sample that have no verdict yet."""
     work = Path(tempfile.mkdtemp(prefix="mutation-"))
     measurement = Measurement(results, args.jobs, args.minutes)
 

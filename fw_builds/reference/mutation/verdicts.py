@@ -101,7 +101,7 @@ class Results:
         self._append(asdict(verdict))
 
     def add_costs(self, costs: dict[str, float]) -> None:
-        """Keep what the right build's tests took: it passed them all."""
+        """Keep how long each test took on the right build, which passed all of them."""
         self.costs = costs
         self._append({"costs": costs})
 

@@ -24,8 +24,8 @@ class PackedSignatures:
     """Signatures that one process verified.
 
     Attributes:
-        firsts: the first with each r, by key and r.
-        again: those whose r came before among these.
+        firsts: the first signature with each r, by key and r.
+        again: signatures whose r is also that of an earlier one of these.
     """
 
     firsts: dict[_Group, dict[bytes, bytes]] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class PackedSignatures:
 
 
 class ManySignatures:
-    """All signatures, by key and r; tells when an r comes back over another message.
+    """All signatures by key and r. Tells when the same r was used for another message.
 
     Args:
         names: of the messages, by their number.

@@ -104,7 +104,7 @@ class TfmServices:
         return self._key(name, key, inputs, outputs)
 
     def _part(self, name: str, operation: int, outputs: Vectors) -> int:
-        """Setup, finish or abort. The finish asked for here always fails."""
+        """Setup, finish or abort. The finish called here always fails."""
         if name in _GROUPS:
             if self.leaked >= _HEAP:
                 return _NO_MEMORY
@@ -190,7 +190,7 @@ class TfmServices:
         return 0
 
     def _install(self) -> int:
-        """Look at the dependencies of the image that was written, as TF-M does for MCUboot."""
+        """Check the dependencies of the image that was written, as TF-M does for MCUboot."""
         magic, _, header, protected, size = struct.unpack_from("<IIHHI", self.staged)
         if magic != _MAGIC:
             return _INVALID

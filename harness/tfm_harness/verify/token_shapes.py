@@ -82,7 +82,7 @@ class _Shape:
 
 
 class TokenShapes:
-    """Tokens judged lately that kept every rule. Threads may share them: at worst a token is remembered twice."""
+    """Tokens judged lately that kept every rule. Threads may share an object: at worst a token is remembered twice."""
 
     def __init__(self) -> None:
         self._places: dict[int, _Places] = {}
@@ -147,7 +147,7 @@ class TokenShapes:
             if shape is None:
                 return None
             self._keep(name, shape)
-        # An expectation that is remembered lives, so that no other one has its id.
+        # A remembered shape keeps its expectation alive, so that no other object has the same id.
         if shape.expected is not expected or shape.places is not places:
             return None
         if self._credit < _CREDIT:
@@ -181,7 +181,7 @@ class TokenShapes:
             self._keep((kept, challenge is not None, id(expected)), shape)
 
     def _of_this_length(self, length: int, places: _Places) -> _Places | None:
-        """The places that count for tokens of a length; None when they are others."""
+        """The places remembered for tokens of this length; None when this token has other places."""
         known = self._places.get(length)
         if known == places:
             return known
@@ -262,7 +262,7 @@ def _copied(value: CborValue) -> CborValue:
 
 
 def _cannot_change(expected: TokenExpectations) -> bool:
-    """Whether what is compared stays as it is. `other_keys` may change: they count where no signature verifies."""
+    """Whether the compared values cannot change. `other_keys` may: they matter only where no signature verifies."""
     components: object = () if expected.components is None else expected.components
     if type(expected) is not TokenExpectations or type(components) is not tuple:
         return False

@@ -51,7 +51,7 @@ class MuxTransport(SocketTransport):
         return done
 
     def knock(self) -> None:
-        """Let the multiplexer offer the firmware what it holds; nothing reaches the firmware by it.
+        """Ask the multiplexer to deliver what it holds. The firmware gets no further byte by this.
 
         The multiplexer offers it only when the next byte comes or one is read; a receiver that is switched on later
         would wait for ever.

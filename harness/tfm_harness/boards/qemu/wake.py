@@ -59,7 +59,7 @@ class Waker:
         end = time.monotonic() + _GIVE_UP
         while number == self._wakes and time.monotonic() < end:
             consoles = list(self._consoles.values())
-            # What a multiplexer holds cannot be seen from here, so it is knocked at for as long as a boot may take.
+            # The host cannot see what a multiplexer holds, so it asks it to deliver for as long as a boot may take.
             knocked = [console.knock() for console in consoles]
             unread = any(console.unread_by_peer() for console in consoles)
             if unread:

@@ -32,7 +32,7 @@ class Block:
         return b"".join([*pieces, part[at:]])
 
     def place(self, at: int) -> int:
-        """Where in what is searched one of its characters stood."""
+        """The offset, in the searched data, of one of its characters."""
         start, end = self._cuts
         behind = np.cumsum(end - start)
         cut = int(np.searchsorted(start - behind + (end - start), at, "right"))
@@ -40,7 +40,7 @@ class Block:
 
     @cached_property
     def _cuts(self) -> tuple[Ints, Ints]:
-        """Start and end of what is left out."""
+        """Start and end of the part that is left out."""
         spans = colours(self._whole[self._start : self._end])
         found = np.array(spans, np.int64).reshape(-1, 2)
         return found[:, 0], found[:, 1]

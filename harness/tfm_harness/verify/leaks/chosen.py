@@ -18,7 +18,7 @@ LEAST = 8
 
 
 class _Some:
-    """Those of all numbers that have a flag."""
+    """The numbers that have a flag, of all numbers."""
 
     def __init__(self, found: Tokens, choices: Choices, flags: Flags) -> None:
         self._flags, self._every = flags, bool(flags.all())
@@ -28,7 +28,7 @@ class _Some:
         self._seen: list[Flags | Ints] = []
 
     def _in_order(self, some: Ints) -> Ints:
-        """Those of `some` that are among these, as indices."""
+        """Indices of the numbers of `some` that are among these."""
         if self._every:
             return some
         if self._rank is None:
@@ -37,7 +37,7 @@ class _Some:
         return found
 
     def _chosen(self, choice: Choice) -> Flags | Ints | None:
-        """Those of these that a choice takes; None: an earlier one took the same."""
+        """The numbers that a choice takes; None where an earlier choice took the same ones."""
         if choice.some is None:
             some: Flags | Ints = choice.flags(self._bits)
         else:
@@ -96,14 +96,14 @@ class Column(_Some):
     """Numbers of one size in bytes."""
 
     def __init__(self, found: Tokens, choices: Choices, fits: Flags, values: Numbers, size: int) -> None:
-        """Those of all numbers that fit; `values` of all."""
+        """The numbers that fit, of all; `values` has all of them."""
         super().__init__(found, choices, fits)
         self.size = size
         some = values if self._every else values[fits]
         self._orders = [some.astype(f"{order}u{size}") for order in (">", "<")[: 1 if size == 1 else 2]]
 
     def readings(self, notation: str, choice: Choice) -> Iterator[Reading]:
-        """Those among the chosen, in either order of bytes."""
+        """Matches among the chosen numbers, in both byte orders."""
         if len(self._start) * self.size < LEAST:
             return
         some = self._chosen(choice)

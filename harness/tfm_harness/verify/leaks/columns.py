@@ -31,18 +31,18 @@ class Choice:
     some: Ints | None = None
 
     def flags(self, bits: Bytes) -> Flags:
-        """Which of some numbers it takes, by their bits."""
+        """Which numbers the choice takes, by their bits."""
         found: Flags = bits & np.uint8(self.flag) == self.flag
         return found
 
     def taken(self, bits: Bytes) -> Flags | Ints:
-        """Those that it takes of all numbers."""
+        """The numbers that the choice takes, of all numbers."""
         return self.flags(bits) if self.some is None else self.some
 
 
 @dataclass(frozen=True)
 class Choices:
-    """Each choice that differs from those before.
+    """Each choice that differs from all earlier ones.
 
     Columns are read line by line, lines of one kind together: what other lines say between them does not matter.
 

@@ -184,7 +184,7 @@ def _extent(stream: Bytes, at: int, window: Window, constant: int) -> int:
 
 
 def _most_varied(steps: Bytes, places: range, size: int) -> tuple[Ints, Bytes]:
-    """Of each row of differences the `size` that differ most among themselves: from which of the places, and they."""
+    """For each row of differences the `size` most different ones: their positions and their values."""
     best = np.zeros(len(steps), np.int64)
     most = np.full(len(steps), -1)
     for at in places:

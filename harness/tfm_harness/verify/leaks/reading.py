@@ -19,7 +19,7 @@ class Reading:
     Attributes:
         notation: in words.
         data: the bytes it means.
-        places: where in the text each `width` bytes of them stood, or what finds that out: only hits are asked for it.
+        places: the offset in the text of each `width` bytes, or a function that finds it and is called for hits only.
     """
 
     notation: str

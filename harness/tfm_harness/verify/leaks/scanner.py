@@ -123,7 +123,7 @@ class Scanner:
                 yield from (replace(leak, notation=f"{leak.notation}, in UTF-16") for leak in some)
 
     def _within(self, inner: Unwrapped) -> Iterator[Leak]:
-        """What stands in what was unwrapped, which is then forgotten."""
+        """The secrets found in what was unwrapped. The unwrapped data is dropped afterwards."""
         found: dict[tuple[str, str], tuple[Leak, Content, int]] = {}
         for number, window, at, constant in self._index.find_all([content.data for content in inner.streams]):
             content = inner.streams[number]

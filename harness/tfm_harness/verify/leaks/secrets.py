@@ -70,9 +70,9 @@ def device_secrets(huk: bytes, seed_source: tuple[bytes, int] | None = None) -> 
 
 
 def fingerprints(secrets: Iterable[Secret]) -> list[Secret]:
-    """Digests and checksums of whole secrets: whoever guesses a secret compares them, so they must not leave, either.
+    """Digests and checksums of whole secrets. They must not leave either: whoever guesses a secret can check the guess.
 
-    Of the bytes in their order and in reverse. Only the first 8 bytes of each: a fingerprint is printed from its begin.
+    Of the bytes in their order and in reverse. Only the first 8 bytes of each: a fingerprint is printed from its beginning.
     """
     found = []
     for secret in secrets:

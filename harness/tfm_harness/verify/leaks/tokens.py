@@ -121,7 +121,7 @@ class Tokens:
         )
 
     def of(self, kind: int) -> Tokens:
-        """Of hexadecimal ones those that are decimal or octal: `DECIMAL`, `OCTAL`."""
+        """Bits of the hexadecimal numbers that are also decimal or octal: `DECIMAL`, `OCTAL`."""
         return self.only(~self.prefixed & (self.most < (10 if kind == DECIMAL else 8)))
 
     def values(self, base: int) -> Numbers:
@@ -151,23 +151,23 @@ class Tokens:
 
     @cached_property
     def column(self) -> Ints:
-        """Which one of its line it is, from 0."""
+        """The number's position in its line, from 0."""
         begins = np.flatnonzero(self.first)
         return np.arange(len(self)) - np.repeat(begins, np.diff(np.append(begins, len(self))))
 
     @cached_property
     def behind(self) -> Flags:
-        """Behind which no letter that is no hexadecimal digit follows in its line."""
+        """Numbers with only hexadecimal digits behind them in their line, as far as letters go."""
         return self.start > self.block.last_letter[self.line]
 
     @cached_property
     def kind(self) -> Numbers:
-        """Of its line: equal for lines with the same letters beside hexadecimal ones."""
+        """A hash of the line: equal for lines with the same letters other than hexadecimal digits."""
         return self.block.line_kinds[self.line]
 
     @cached_property
     def uniform(self) -> Flags:
-        """Which belong to the longest row of neighbours of one width in their line: the columns of a dump."""
+        """Whether a number belongs to its line's longest run of neighbours of one width: the columns of a dump."""
         if not len(self):
             return np.zeros(0, np.bool_)
         begins = self.first.copy()
@@ -202,12 +202,12 @@ class Text:
 
     @cached_property
     def _letters_before(self) -> Ints:
-        """How many of them stand before the end of each line."""
+        """The count of numbers before the end of each line."""
         return np.searchsorted(self._letters, np.append(self.ends, len(self.raw)))
 
     @cached_property
     def last_letter(self) -> Ints:
-        """For each line where the last of them stands, or -1."""
+        """For each line the index of its last number, or -1."""
         before = self._letters_before
         last: Ints = np.append(-1, self._letters)[before]
         last[1:][before[1:] == before[:-1]] = -1

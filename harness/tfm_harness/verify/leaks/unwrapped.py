@@ -39,7 +39,7 @@ class Printable:
 
     @classmethod
     def of(cls, data: Bytes) -> Printable:
-        """Those of at least eleven characters."""
+        """Stretches of at least eleven characters."""
         starts, ends = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         for at in range(0, len(data) - LEAST + 1, _CHUNK):
             start, end = runs(printable(data[at : at + _CHUNK + LEAST - 1]), LEAST)
@@ -54,7 +54,7 @@ class Printable:
         return cls(b"\n".join([*pieces, b""]), start, np.cumsum(size) - size)
 
     def place(self, at: int) -> int:
-        """Where in the bytes a character of the text stood."""
+        """The offset, in the bytes, of a character of the text."""
         number = int(np.searchsorted(self.line, at, "right")) - 1
         return int(self.start[number] + at - self.line[number])
 
