@@ -216,7 +216,7 @@ def start_anew(bench: Bench, device: Device) -> None:
     kinds = ("cold-reset", ResetKind.COLD), ("warm-reset", ResetKind.WARM)
     kind = next((kind for word, kind in kinds if not bench.missing([word])), None)
     if kind is None:
-        pytest.skip("not covered: the board can be given no reset, and is not abused any further")
+        pytest.skip("not covered: the board has no reset, so it is not abused any further")
     device.reset(kind)
 
 

@@ -161,7 +161,7 @@ def update(bench: Bench, device: Device) -> Caller:
         pytest.skip("not covered: the firmware names no service `firmware-update` for non-secure clients")
     if not service.calls:
         pytest.skip(
-            "not covered: the YAML names no working call of `firmware-update`, so nothing can show that the service still answers"
+            "not covered: the YAML names no working call of `firmware-update` to show that the service still answers"
         )
     return Caller(bench, device, service)
 

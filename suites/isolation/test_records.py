@@ -43,7 +43,7 @@ TRUE = Check(
 
 
 def judge_record(checks: Checks, outcome: Probe, at: int, *, escalates: bool) -> None:
-    """The record's own facts: the reason belongs to its kind and to no other, and the address is given where it is known.
+    """The reason belongs to the record's kind and to no other, and the address is given where it is known.
 
     `escalates`: this firmware may take any fault as a HardFault (DDI 0553, B3.9: where its own kind is not enabled).
     """

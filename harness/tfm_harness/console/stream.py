@@ -121,7 +121,7 @@ class StreamConsole(Console):
         return bool(unread()) if unread is not None else False
 
     def knock(self) -> bool:
-        """Ask what lies between the host and the device to deliver again what it holds; False where nothing is there."""
+        """Ask what lies between host and device to deliver again what it holds; False where nothing is there."""
         knock = getattr(self._pump.transport, "knock", None)
         if knock is None:
             return False

@@ -72,7 +72,7 @@ def device_secrets(huk: bytes, seed_source: tuple[bytes, int] | None = None) -> 
 def fingerprints(secrets: Iterable[Secret]) -> list[Secret]:
     """Digests and checksums of whole secrets. They must not leave either: whoever guesses a secret can check the guess.
 
-    Of the bytes in their order and in reverse. Only the first 8 bytes of each: a fingerprint is printed from its beginning.
+    Of the bytes in their order and in reverse. Only the first 8 bytes of each: logs begin with those.
     """
     found = []
     for secret in secrets:
