@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tfm_harness.parity.session import SessionResult
 from tfm_harness.bench.covered_state import covered_state
 from tfm_harness.bench.device_trace import Runner, device_trace
+from tfm_harness.bench.differences import explain_difference
 
 __all__ = ["Reference", "onnx_blob"]
 
@@ -175,10 +176,9 @@ class Reference:
         """
         import numpy as np
 
-        model, info = self.model(inference.model)
-        inputs = self.unpack_inputs(info, [self.input_of(inference)])
+        _, info = self.model(inference.model)
         covered_state(self._build, info, inference.model or "", single=True)
-        reference = self._instruments.engine_of(inference.model or "").run(model, inputs, name=info.name)
+        reference = self._expected(inference, info)
         device = [
             np.frombuffer(data, dtype=np.dtype(dtype).newbyteorder("<")).reshape(1, *shape)
             for data, dtype, shape in self._outputs(inference)
@@ -188,40 +188,17 @@ class Reference:
             traces.append(window_trace(len(traces) + 1, inference, info, device[0]))
         found = self._compare(info, reference, device, subject)
         if not found.exact:
-            self._explain(inference, info, reference, device, subject)
+            explain_difference(
+                inference, reference, device, run=lambda asked: self._expected(asked, info),
+                input_of=self.input_of, runner=self._runner, report=self.report, subject=subject or info.name,
+            )  # fmt: skip
         return found
 
-    def _explain(
-        self,
-        inference: Inference,
-        info: ModelInfo,
-        reference: Sequence[npt.NDArray[Any]],
-        device: Sequence[npt.NDArray[Any]],
-        subject: str,
-    ) -> None:
-        """Say of outputs that differ which part of the way is to blame: the input, its path, or the arithmetic."""
-        from tfm_harness.parity.catalogue import INPUT_PATH
-
-        def same(one: Sequence[npt.NDArray[Any]], other: bytes) -> bool:
-            return b"".join(array.tobytes() for array in one) == other
-
-        seen = ""
-        before = inference.before
-        if before is not None and (before.model, before.boot) == (inference.model, inference.boot):
-            model, _ = self.model(before.model)
-            inputs = self.unpack_inputs(info, [self.input_of(before)])
-            earlier = self._instruments.engine_of(before.model or "").run(model, inputs, name=info.name)
-            if same(earlier, b"".join(array.tobytes() for array in device)):
-                seen = "this is the output of the inference before"
-        if not seen and not self._runner.missing(["batch"]):
-            size = sum(array.nbytes for array in reference)
-            batch = self._runner.device.test_commands.batch([self.input_of(inference)], size)[0]
-            path = "window or front-end" if inference.samples else "signed request's"
-            if same(reference, batch):
-                seen = f"the batch path is exact for the same input: the {path} path gave the model another one"
-        self.report.add(
-            INPUT_PATH, not seen, expected="numbers of this request's input", seen=seen, subject=subject or info.name
-        )
+    def _expected(self, inference: Inference, info: ModelInfo) -> Sequence[npt.NDArray[Any]]:
+        """The reference's outputs for the input of an inference."""
+        model, _ = self.model(inference.model)
+        inputs = self.unpack_inputs(info, [self.input_of(inference)])
+        return self._instruments.engine_of(inference.model or "").run(model, inputs, name=info.name)
 
     def agrees(self, name: str, inputs: Sequence[npt.NDArray[Any]] | None = None, *, count: int = 0) -> SessionResult:
         """Many inputs at once: the outputs of the device's batch command are the reference interpreter's.

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tfm_harness.bench.device import Inference, octets
+from tfm_harness.bench.challenges import challenge_and_token
+from tfm_harness.bench.device import Inference
 from tfm_harness.bench.output_specs import output_specs
 from tfm_harness.bench.state import DeviceState
 from tfm_harness.errors import ConfigError
@@ -51,10 +52,6 @@ DEVICE_KEY = Check(
 )
 _MOST_OF_SECTOR = 4096
 _ROLES = {"iak": "the attestation key", "result": "the key for results", "client": "the client key"}
-
-
-_LONGEST_NONCE = 64
-"""Bytes; RFC 9711 s.4.1."""
 
 
 class Verifier:
@@ -247,20 +244,7 @@ class Verifier:
                 the test.
             TypeError: one of them is no bytes.
         """
-        if isinstance(challenge, tuple):
-            raise TypeError(
-                "challenge: bytes are wanted, and this is a tuple: the challenge first, then what attest() gave"
-            )
-        if isinstance(token, tuple):
-            asked, token = token
-            if asked != challenge:
-                raise ValueError(f"the token was asked for with challenge {asked.hex()}, not {challenge.hex()}")
-        challenge, token = octets("challenge", challenge), octets("token", token)
-        if len(challenge) > _LONGEST_NONCE:
-            raise ValueError(
-                f"a challenge has at most {_LONGEST_NONCE} bytes, and this has {len(challenge)}:"
-                " the challenge first, then the token"
-            )
+        challenge, token = challenge_and_token(challenge, token)
         now = self._state()
         known = board_token_expectations(
             now.trust.build,
