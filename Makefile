@@ -117,7 +117,7 @@ mutants-matrix: setup-test
 mutation-score: setup-test
 	$(python) $(firmware)/mutation_score.py --jobs $(JOBS) --sample $(SAMPLE) --seed $(SEED) --results build/mutation.jsonl
 mutation-score-harness: setup-test
-	$(python) -m benchmarks.mutation.score --jobs $(JOBS) --sample $(SAMPLE) --seed $(SEED)
+	$(python) -m benchmarks.mutation.score --jobs $(JOBS) --sample $(SAMPLE) --seed $(SEED) --results build/mutation-harness.jsonl
 
 .PHONY: bench
 bench: setup-test firmware
