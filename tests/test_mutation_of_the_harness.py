@@ -112,3 +112,4 @@ def test_the_goal_holds_for_each_room(mutants: list[Mutant], capsys: pytest.Capt
     assert score.report([*verdicts("verify", 9, 1), *verdicts("latency", 10, 0)])
     assert "SURVIVED verify/x.py:7 logic: and -> or (9 tests reach it)" in capsys.readouterr().out
     assert not score.report([*verdicts("verify", 8, 2), *verdicts("latency", 100, 0)])
+    assert not score.report([])

@@ -210,7 +210,7 @@ def report(verdicts: list[Verdict]) -> bool:
     rooms: dict[str, list[Verdict]] = defaultdict(list)
     for one in verdicts:
         rooms[room_of(one.mutant.file)].append(one)
-    good = True
+    good = bool(verdicts)  # nothing measured is no score
     print(f"\n{'room':<12} {'mutants':>7} {'killed':>7} {'score':>7}")
     for room, found in sorted(rooms.items()):
         killed = sum(one.killed for one in found)

@@ -32,6 +32,7 @@ def build(tmp_path: Path) -> Build:
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """What was parsed."""
     found: list[bytes] = []
+    monkeypatch.setattr(anchors, "_KEYS", {})
     parse = parse_key
 
     def noted(data: bytes) -> VerificationKey:
@@ -47,6 +48,20 @@ def test_a_key_file_is_parsed_once(build: Build, parsed: list[bytes]) -> None:
     assert trust.key("iak") == trust.key("result") == trust.key("iak") == KEY
     assert trust.instance_id == frozenset(KEY.instance_ids)
     assert parsed == [KEY.pem.encode()]
+    assert Trust(build, Identity("another board")).key("iak") is trust.key("iak")
+    assert parsed == [KEY.pem.encode()]
+
+
+def test_keys_that_are_kept_are_bounded(
+    build: Build, parsed: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(anchors, "_MOST_KEYS", 2)
+    trust = Trust(build, Identity("board"))
+    for count in range(3):
+        (tmp_path / "key.pem").write_text(KEY.pem + "\n" * count)
+        assert trust.key("iak") == KEY
+        assert len(anchors._KEYS) <= 2
+    assert len(parsed) == 3
 
 
 def test_a_key_file_that_changes_holds_another_key(build: Build, parsed: list[bytes], tmp_path: Path) -> None:

@@ -29,6 +29,22 @@ if TYPE_CHECKING:
 
 __all__ = ["Trust"]
 
+_KEYS: dict[bytes, VerificationKey] = {}
+"""Keys by the SHA-256 of their files: many boards of a session trust the same few."""
+_MOST_KEYS = 256
+
+
+def _parsed(data: bytes) -> VerificationKey:
+    """A key, parsed once; a file that has changed meanwhile holds another one."""
+    digest = hashlib.sha256(data).digest()
+    key = _KEYS.get(digest)
+    if key is None:
+        key = parse_key(data)
+        if len(_KEYS) >= _MOST_KEYS:
+            _KEYS.clear()
+        _KEYS[digest] = key
+    return key
+
 
 class Trust:
     """Keys and measurements the host knows beforehand.
@@ -44,7 +60,6 @@ class Trust:
         self.provisioned: ReferenceIdentity | None = derive_reference_keys(identity.huk) if identity.huk else None
         self._components: dict[str | None, tuple[ExpectedComponent, ...]] = {}
         self._installed: dict[str, bytes] = {}
-        self._keys: dict[bytes, VerificationKey] = {}
 
     def key(self, role: str) -> VerificationKey | None:
         """The key trusted as ``iak``, ``result`` or ``client``; None where the build names none.
@@ -57,7 +72,7 @@ class Trust:
             return None
         if said == "provisioned":
             if role in self.identity.public_keys:
-                return self._parsed(self.identity.public_keys[role])
+                return _parsed(self.identity.public_keys[role])
             if self.provisioned is None:
                 raise ConfigError(
                     f"the build trusts the provisioned {role} key, and nothing is known about this board's",
@@ -69,7 +84,7 @@ class Trust:
                 )
             key: PublicKey = getattr(self.provisioned, role)
             return key
-        return self._parsed(read_file(said, KEY_LIMIT))
+        return _parsed(read_file(said, KEY_LIMIT))
 
     def private_key(self, role: str) -> ec.EllipticCurvePrivateKey | None:
         """The private key of ``iak``, ``result`` or ``client``, where the host knows it; else None.
@@ -88,14 +103,6 @@ class Trust:
         if self.identity.huk is None or self._said("result") != "provisioned":
             return None
         return reference_symmetric_key(self.identity.huk, role)
-
-    def _parsed(self, data: bytes) -> VerificationKey:
-        """A key that was parsed once; a file that has changed meanwhile holds another one."""
-        digest = hashlib.sha256(data).digest()
-        key = self._keys.get(digest)
-        if key is None:
-            key = self._keys[digest] = parse_key(data)
-        return key
 
     def _said(self, role: str) -> KeySource | None:
         trust = self.build.trust
