@@ -67,6 +67,14 @@ def test_other_keys_in_the_same_notation_are_not_found(scanner: Scanner, notatio
     assert scanner.scan(LOG + NOTATIONS[notation](other) + b"\n" + LOG) == []
 
 
+def test_od_shows_control_characters_by_their_names() -> None:
+    """A secret of nothing else, between bytes that are shown as they are and in octal."""
+    secret = bytes([0, 7, 8, 9, 10, 11, 12, 13, 13, 12, 11, 10, 9, 8, 7, 0])
+    text = LOG + NOTATIONS["od -c"](b"abcdefgh" + secret + b"\x80\x81ijklmn") + b"\n" + LOG
+    assert b"\\a  \\b  \\t" in text
+    assert Scanner([Secret(name="key", data=secret)]).scan(text)
+
+
 def test_what_lies_over_the_border_of_two_blocks_is_found(scanner: Scanner) -> None:
     written = NOTATIONS["a decimal in a line"](KEY)
     for before in (0, 1, 7, len(written) // 2, len(written) - 1, len(written)):

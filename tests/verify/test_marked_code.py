@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 from tfm_harness.errors import ProductError
 from tfm_harness.verify.instruction_skips import Skip, after, evenly, plan
-from tfm_harness.verify.marked_code import MarkedCode, is_wide, read_marked_code
+from tfm_harness.verify.marked_code import Instruction, MarkedCode, is_wide, read_marked_code
 
 BASE = 0x10000100
 # nop; cmp r0, #0; it eq; moveq r0, #1; bl .; pop {pc}; a literal; and a function of its own behind it
@@ -67,6 +67,37 @@ def test_functions_are_chosen_by_name_too() -> None:
 def test_wide(halfword: int) -> None:
     assert is_wide(halfword)
     assert not is_wide(halfword & 0xE7FF)
+
+
+DECIDING = {
+    "b<cond>": (0xD000, 0xD0FF, 0xDBFE), "b": (0xE000, 0xE7FE), "cbz, cbnz": (0xB100, 0xB107, 0xB3FF, 0xB900, 0xBBF8),
+    "pop with the pc": (0xBD00, 0xBDF0), "bx, blx": (0x4770, 0x47A0), "cmp": (0x2800, 0x2FFF, 0x4280, 0x42BF, 0x4500),
+    "tst": (0x4200, 0x423F), "it": (0xBF08, 0xBF01),
+}  # fmt: skip
+PLAIN = (0xBF00, 0xBF10, 0xBC10, 0x2000, 0x3001, 0x4600, 0x4240, 0x43C0, 0xB500, 0xB001, 0x6800, 0xC000, 0x1C00, 0xB200)
+WIDE = (0xF000F800, 0xF7FFFFFE, 0xF0009000, 0xE8BD8010, 0xF1B00F00, 0xF1100F01, 0xF0100F01, 0xEBB00F01, 0xEA100F01)
+WIDE_PLAIN = (0xE8BD0010, 0xF0000001, 0xF1000001, 0xEB000001, 0xEA000001, 0xF8D08000, 0xE92D8010, 0xF2400001)
+
+
+@pytest.mark.parametrize("code", [code for codes in DECIDING.values() for code in codes])
+def test_short_instructions_that_decide(code: int) -> None:
+    """ARM DDI 0553 (Armv8-M), encodings T1 and T2."""
+    assert Instruction(0, 2, code << 16, "f").decides
+
+
+@pytest.mark.parametrize("code", PLAIN)
+def test_short_instructions_that_do_not(code: int) -> None:
+    assert not Instruction(0, 2, code << 16, "f").decides
+
+
+@pytest.mark.parametrize("code", WIDE)
+def test_wide_instructions_that_decide(code: int) -> None:
+    assert Instruction(0, 4, code, "f").decides
+
+
+@pytest.mark.parametrize("code", WIDE_PLAIN)
+def test_wide_instructions_that_do_not(code: int) -> None:
+    assert not Instruction(0, 4, code, "f").decides
 
 
 def test_what_is_no_elf_file_is_named() -> None:

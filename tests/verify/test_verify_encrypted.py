@@ -191,7 +191,9 @@ def test_a_nonce_that_comes_twice_is_found(policy: Policy) -> None:
     assert check_nonces([record_nonce(b"another key 1234", NONCE, b"two")], report, ledger=ledger) == []
     assert report.ok
     assert check_nonces([record_nonce(KEY, NONCE, b"two", history="put back")], Report(), ledger=ledger) == []
-    assert not check_nonces([], Report(), ledger=ledger)
+    empty = Report(policy=policy)
+    assert not check_nonces([], empty, ledger=ledger)
+    assert empty.findings == []  # what was not judged has not held
 
 
 def test_the_ledger_is_shared_by_processes(tmp_path: Path) -> None:

@@ -427,3 +427,9 @@ def test_the_given_tokens_pass(name: str) -> None:
         "dev",
     ]
     assert main(["verify", "token", str(folder / name), *options]) == 0
+
+
+@pytest.mark.parametrize("text", ["{a, b}", "{1, b}", "{5}", "{0x05}", "[a, 1]"])
+def test_what_is_no_list_of_bytes_is_read_as_none(text: str) -> None:
+    with pytest.raises(UnknownFormError):
+        decode(text.encode())

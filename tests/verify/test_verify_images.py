@@ -175,7 +175,10 @@ def test_a_broken_image_fails_by_its_check(name: str) -> None:
 
 def test_another_key_or_kind_of_key_fails() -> None:
     other = PublicKey.from_handle(TEST_ONLY_P384.public_key())
-    assert {"image.signature", "image.key-hash"} <= broken(judge(GOOD, other))
+    report = judge(GOOD, other)
+    assert {"image.signature", "image.key-hash"} <= broken(report)
+    (named,) = (finding.seen for finding in report.failed if finding.id == "image.key-hash")
+    assert named.startswith("KEYHASH ")
     rsa_key = RsaKey.from_handle(rsa.generate_private_key(65537, 2048).public_key())
     assert {"image.signature", "image.key-hash"} <= broken(judge(GOOD, rsa_key))
     odd_size = RsaKey.from_handle(rsa.generate_private_key(65537, 1024).public_key())

@@ -441,5 +441,14 @@ def test_a_counter_that_jumps_is_noted() -> None:
     assert "result.counter-step" in not_held(report)
 
 
+@pytest.mark.parametrize("boot", [0, 1])
+@pytest.mark.parametrize(("counter", "holds"), [(4, True), (3, False), (5, False)])
+def test_a_counter_goes_by_one_for_each_request_also_over_a_reset(boot: int, counter: int, holds: bool) -> None:
+    later = dataclasses.replace(observe(counter, boot=boot), requests_between=3)
+    report = together(observe(1), later)
+    assert ("result.counter-step" in held(report)) == holds
+    assert ("result.counter-step" in not_held(report)) == (not holds)
+
+
 def test_boards_have_counters_of_their_own() -> None:
     assert together(observe(5), observe(1, board="b"), observe(6), observe(2, board="b")).ok
