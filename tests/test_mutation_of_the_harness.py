@@ -44,6 +44,13 @@ def test_each_kind_of_change_is_made_once(mutants: list[Mutant]) -> None:
     )
 
 
+def test_what_is_known_to_change_nothing_is_still_there() -> None:
+    """An entry whose line has changed says nothing any more."""
+    there = {(str(one.file), score.source_line(one), one.change) for one in score.every_change()}
+    assert set(score.equivalents()) <= there
+    assert all(score.equivalents().values())
+
+
 def test_a_change_changes_one_place(mutants: list[Mutant]) -> None:
     original = CODE.encode()
     for one in mutants:
@@ -100,6 +107,7 @@ def test_kills_are_kept_as_long_as_the_file_stays(tmp_path: Path, monkeypatch: p
     assert found is not None
     assert (found.killed, found.by) == (True, "tests/x.py::test_y")
     assert again.verdict(survived) is None
+    assert (again.survived(survived), again.survived(killed)) == (True, False)
     (tmp_path / "code.py").write_text(CODE + "\n")
     assert again.verdict(killed) is None
 

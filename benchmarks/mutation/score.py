@@ -68,17 +68,23 @@ class Kept:
         self._path = path
         lines = path.read_text().splitlines() if path is not None and path.exists() else []
         self._by = {entry["key"]: entry["by"] for entry in map(json.loads, lines)}
+        """The test that noticed a change; None: none did."""
 
     def verdict(self, mutant: Mutant) -> Verdict | None:
         """The kill of an earlier run."""
         by = self._by.get(self._key(mutant))
         return None if by is None else Verdict(mutant, killed=True, seconds=0.0, by=by, tests=0)
 
+    def survived(self, mutant: Mutant) -> bool:
+        """Whether no test noticed it in an earlier run. It is run again, after those that are new: tests may be new."""
+        return self._by.get(self._key(mutant), "") is None
+
     def add(self, verdict: Verdict) -> None:
-        """Keep a kill. Survivors are run again: tests may have been added."""
-        if self._path is None or not verdict.killed:
+        """Keep a verdict."""
+        if self._path is None:
             return
-        entry = {"key": self._key(verdict.mutant), "by": verdict.by, "change": verdict.mutant.change}
+        by = verdict.by if verdict.killed else None
+        entry = {"key": self._key(verdict.mutant), "by": by, "change": verdict.mutant.change}
         with self._path.open("a") as stream:
             stream.write(json.dumps(entry) + "\n")
 
@@ -227,10 +233,19 @@ def report(verdicts: list[Verdict]) -> bool:
 
 def candidates() -> list[Mutant]:
     """Every change of the three rooms that is not known to change nothing."""
-    entries = yaml.safe_load((HERE / "equivalent.yaml").read_text()) or []
-    known = {(entry["file"], entry["line"], entry["change"]) for entry in entries}
-    found = all_mutants(PACKAGE, [path for room in ROOMS for path in files_of(room)])
-    return [one for one in found if not known or (str(one.file), source_line(one), one.change) not in known]
+    known = equivalents()
+    return [one for one in every_change() if (str(one.file), source_line(one), one.change) not in known]
+
+
+def equivalents() -> dict[tuple[str, str, str], str]:
+    """Changes that change nothing, by file, line and change: why."""
+    entries = yaml.safe_load((HERE / "equivalent.yaml").read_text())
+    return {(entry["file"], entry["line"], entry["change"]): entry["reason"] for entry in entries}
+
+
+def every_change() -> list[Mutant]:
+    """All changes of the three rooms."""
+    return all_mutants(PACKAGE, [path for room in ROOMS for path in files_of(room)])
 
 
 def source_line(mutant: Mutant) -> str:
@@ -290,7 +305,8 @@ def main() -> int:
         for number in range(args.jobs):
             free.put(make_copy(work / str(number)))
         with ThreadPoolExecutor(args.jobs) as pool:
-            list(pool.map(one, [mutant for mutant in chosen if mutant not in done]))
+            left = [mutant for mutant in chosen if mutant not in done]
+            list(pool.map(one, sorted(left, key=kept.survived)))
     finally:
         shutil.rmtree(work, ignore_errors=True)
     if len(verdicts) < len(chosen):

@@ -466,3 +466,16 @@ def test_external_data_is_part_of_what_is_signed() -> None:
         report = Report()
         assert verify_cose(bound, keys=KEY, report=report, external_aad=aad).verified is ok
         assert report.ok is ok
+
+
+@pytest.mark.parametrize(
+    ("caller", "client", "holds"),
+    [("non-secure", -1, True), ("non-secure", 0, False), ("non-secure", 1, False), ("secure", 1, True),
+     ("secure", 0, False), ("secure", -1, False)],
+)  # fmt: skip
+def test_who_the_caller_is(caller: str, client: int, holds: bool) -> None:
+    """RFC 9783 s.4.1.2: below zero for the non-secure side, above for a partition; zero for neither."""
+    report = Report()
+    token = message(enc(rfc_claims() | {2394: client}))
+    verify_psa_token(token, keys=KEY, challenge=CHALLENGE, expected=TokenExpectations(caller=caller), report=report)
+    assert ("attestation.client-id-caller" in {finding.id for finding in report.failed}) != holds
