@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from tfm_harness.boards.qemu.qmp import Qmp
     from tfm_harness.config.build import Build
 
-__all__ = ["Machine", "Provisions"]
+__all__ = ["Machine", "Provisions", "roomy_pair"]
 
 _T = TypeVar("_T")
 
 _START_TIMEOUT: Final = 20.0
 _MONITOR: Final = "\0monitor"
+_ROOM: Final = 1 << 22  # bytes; the host's own limit is often less
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,18 @@ class Provisions:
     entropy: bytes | None = None
     nv_file: Path | None = None
     nv_fd: int | None = None
+
+
+def roomy_pair() -> tuple[socket.socket, socket.socket]:
+    """Our end of a console and QEMU's, which takes as much as the host allows before anything is read.
+
+    QEMU sends each byte by itself, and a byte takes 768 of the kernel's: by default there is room for 278. Where there
+    is none, firmware asks its UART again and again, which keeps a CPU of the host busy.
+    """
+    ours, theirs = socket.socketpair()
+    with contextlib.suppress(OSError):  # some kernels refuse what they do not allow, instead of giving less
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
+    return ours, theirs
 
 
 class Machine:
@@ -94,7 +107,7 @@ class Machine:
         files: list[int] = []
         try:
             for name in (*self._target.consoles, _MONITOR):
-                ours[name], theirs[name] = socket.socketpair()
+                ours[name], theirs[name] = roomy_pair()
             words = command_line(
                 self._target,
                 build,
