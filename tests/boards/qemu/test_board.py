@@ -653,9 +653,11 @@ def test_a_debugger_moves_the_cpu_on(
         assert debugger.wait(0.05) is False
         assert answer.result(30) == "00003000"
         used = debugger.work_done()
+        mark = probe_board.console("ns").mark()
         debugger.restart()
         started = debugger.pc
         debugger.step()
         assert debugger.pc != started
         assert debugger.work_done() >= used > 0
+    wait_until_ready(probe_board, READY, since=mark)
     assert ask_line(probe_board, "word 38000008") == "00003000", "no breakpoint is left, and the firmware boots"
