@@ -225,6 +225,16 @@ def runs(count: int = 5, seconds: float = 11.0, iterations: int = 100) -> list[M
     ]
 
 
+def test_mlperf_without_a_run_is_no_figure() -> None:
+    report = Report()
+    assert check_mlperf([], CLOCK, report) is None
+    assert {finding.id: finding.seen for finding in report.failed} == {
+        "latency.mlperf-runs": "0 runs with 0 different inputs",
+        "latency.mlperf-duration": "shortest run 0.000 s",
+        "latency.mlperf-iterations": "fewest 0",
+    }
+
+
 def test_mlperf_figure_is_the_median() -> None:
     report = Report()
     assert check_mlperf(runs(), CLOCK, report) == pytest.approx(0.11, rel=1e-3)

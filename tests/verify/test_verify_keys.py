@@ -24,7 +24,14 @@ from tfm_harness.verify import cbor
 from tfm_harness.verify.algorithms import P256
 from tfm_harness.verify.derive import boot_seed, derive_reference_keys, reference_private_key
 from tfm_harness.verify.key_relations import KeyObservation, check_device_key, check_key_relations
-from tfm_harness.verify.keyfiles import parse_cose_key, parse_image_key, parse_key, parse_public_key, parse_spki
+from tfm_harness.verify.keyfiles import (
+    holds_private_key,
+    parse_cose_key,
+    parse_image_key,
+    parse_key,
+    parse_public_key,
+    parse_spki,
+)
 from tfm_harness.verify.keys import KeyFormatError, KeyRing, PublicKey, RsaKey, SymmetricKey
 from tfm_harness.verify.published import PUBLISHED_P256
 
@@ -338,3 +345,13 @@ def test_a_certificate_with_a_null_behind_its_signature_algorithm_gives_its_key(
         with pytest.raises(KeyFormatError) as caught:
             parse_key(data[:cut])
         assert "encrypted" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "private"),
+    [(cbor.encode({1: 2, -1: 1, -2: b"x", -4: b"d"}), True), (KEY.cose_key, False), (cbor.encode([1, -4]), False),
+     (cbor.encode({"d": -4}), False), (b'{"kty": "EC", "d": "AA"}', True), (b'{"kty": "EC"}', False)],
+)  # fmt: skip
+def test_a_private_key_is_known_by_its_d(data: bytes, private: bool) -> None:
+    """RFC 9053 s.7.1.1 (COSE_Key, label -4), RFC 7518 s.6.2.2 (JWK)."""
+    assert holds_private_key(data) == private
