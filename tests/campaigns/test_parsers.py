@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import zipfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -54,8 +55,13 @@ NOT_FUZZED = {
 """Parts of `module:function`, with the reason."""
 
 
-def parsers() -> Iterator[str]:
+@cache
+def parsers() -> frozenset[str]:
     """``module.py:qualified name`` of each public function whose first argument is data or a file to read."""
+    return frozenset(_parsers())
+
+
+def _parsers() -> Iterator[str]:
     for path in sorted(PACKAGE.rglob("*.py")):
         name = path.relative_to(PACKAGE).as_posix()
         for node in ast.parse(path.read_text()).body:
@@ -86,7 +92,7 @@ def test_every_parser_is_fuzzed(every: dict[str, tuple[object, list[bytes]]]) ->
 
 
 def test_the_reasons_are_needed() -> None:
-    names = set(parsers())
+    names = parsers()
     assert len(names) > 80
     useless = {part for part in NOT_FUZZED if not any(name.startswith(part) for name in names)}
     assert not useless
