@@ -85,6 +85,7 @@ def test_optional_claims_and_identity_are_those_of_the_fuses(
         for subject, burned in {
             "no optional claim": Burned(certification_reference="", verification_service=""),
             "longest texts": Burned(certification_reference="1234567890123-12345", verification_service="v" * 60),
+            "text of every character that may stand in one": Burned(verification_service=" azAZ09~"),
             "shortest text": Burned(verification_service="v"),
             "a certification reference alone": Burned(
                 certification_reference="1234567890123-12345", verification_service=""

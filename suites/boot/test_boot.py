@@ -31,6 +31,11 @@ LOGGED = Check(
     title="what the secure console says of a boot is so",
     requirement="PSA Security Model 1.1 s.4.9 (secure events are logged)",
 )
+READY = Check(
+    id="boot.ready-said",
+    title="after each boot the first line on the firmware's own console is the documented one",
+    requirement="docs/protocol.md, Transport (after a boot the first line is `[NS] ready`)",
+)
 IDENTITY = Check(
     id="boot.identity",
     title="the firmware that runs is the build that was flashed",
@@ -144,6 +149,19 @@ def test_the_firmware_describes_itself_as_it_is(
     assert isinstance(features, list)
     checks.equal(DESCRIBED, len(set(features)), len(features), subject="features, each once")
     checks.equal(DESCRIBED, sorted(map(str, features)), sorted(FEATURES), subject="features of a secured device")
+
+
+@pytest.mark.needs("describe", "cold-reset", "warm-reset")
+def test_the_first_line_after_a_boot_is_the_documented_one(bench: Bench, device: Device, checks: Checks) -> None:
+    """To the byte: who reads the line by machine finds nothing else in it."""
+    if bench.description.firmware != REFERENCE:
+        pytest.skip("not covered: what this firmware says first is not known")
+    console = bench.board.console(bench.combination.build.console)
+    for kind in (ResetKind.COLD, ResetKind.WARM):
+        mark = console.mark()
+        device.reset(kind)
+        first = console.read_from(mark).partition(b"\n")[0]
+        checks.equal(READY, first, b"[NS] ready", subject=str(kind))
 
 
 @pytest.mark.needs("describe", "known-secrets", "cold-reset", "warm-reset", "stats")

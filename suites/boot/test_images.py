@@ -37,6 +37,9 @@ REFUSAL = re.compile(
 )
 """How boot loaders say that an image is not to run."""
 
+HALTED = b"[BOOT] halted: no non-secure image to start\n"
+"""The reference firmware's last line where it starts no image."""
+
 PUBLISHED_IMAGE_KEYS = ("MCUboot's and TF-M's root-ec-p256", "TF-M's root-EC-P256_1")
 """Of the published keys those that boot loaders come with; all of them: suite update, for models."""
 
@@ -219,6 +222,7 @@ class Trial:
 
     def __init__(self, bench: Bench, folder: Path) -> None:
         self.bench, self.path = bench, folder / "image.bin"
+        self.heard = b""
 
     def refusal(self, data: bytes) -> tuple[str | None, bool]:
         """Flash an image that must not run: what was said of it, and whether nothing answers.
@@ -252,6 +256,7 @@ class Trial:
     def _said(self, marks: dict[str, Mark]) -> str | None:
         """The words that say so, on whichever console; None or "" as `refusal` has it."""
         texts = [self.bench.board.console(name).read_from(mark) for name, mark in marks.items()]
+        self.heard = b"".join(texts)
         found = next((match for text in texts if (match := REFUSAL.search(text.replace(b"\0", b"")))), None)
         if found is not None:
             return found[0].decode("ascii", "backslashreplace")
@@ -272,6 +277,10 @@ def test_a_tampered_image_does_not_run(signed: Signed, trial: Trial, checks: Che
         pytest.skip(f"not covered: the image has no such part ({change})")
     said, silent = trial.refusal(data)
     judge_said(checks, said, change)
+    if trial.bench.description.firmware == REFERENCE:
+        checks(
+            SAID, HALTED in trial.heard, expected=HALTED.decode(), seen=trial.heard[-300:], subject=f"{change}: halt"
+        )
     checks(REFUSED, silent, expected="no answer", seen="the tampered image answers", subject=change)
 
 

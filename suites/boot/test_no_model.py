@@ -53,6 +53,7 @@ def test_a_device_without_a_model_says_so(
         entries = device.test_commands.models()
         checks.equal(NO_MODEL, [entry.slot for entry in entries if entry.active], [], subject="active slots")
         checks.equal(NO_MODEL, [entry.slot for entry in entries if entry.status == 0], [], subject="valid slots")
+        checks.equal(NO_MODEL, [entry.id for entry in entries if entry.id], [], subject="ids of refused images")
         filled = sorted(model.slot for model in bench.combination.build.models.values() if model.slot is not None)
         listed = sorted(entry.slot for entry in entries)
         checks.equal(NO_MODEL, listed, filled, subject="slots listed, each with the reason why it is refused")

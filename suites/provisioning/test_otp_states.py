@@ -57,6 +57,8 @@ AREAS: dict[str, tuple[str, bytes]] = {
     "sealed: lifecycle of 17 bits": ("corrupt", sealed(changed(RIGHT, 8, b"\0\x30\1\0"))),
     "sealed: reserved not zero": ("corrupt", sealed(changed(RIGHT, 0xC, b"\1"))),
     "sealed: text that is not ASCII": ("corrupt", sealed(changed(RIGHT, 0x50, b"\xe9"))),
+    "sealed: text with a control character": ("corrupt", sealed(changed(RIGHT, 0x64, b"a\x1fb"))),
+    "sealed: text with a DEL": ("corrupt", sealed(changed(RIGHT, 0x64, b"a\x7fb"))),
     "sealed: text behind its end": ("corrupt", sealed(changed(RIGHT, 0x9F, b"x"))),
     "all but one byte zero": ("corrupt", changed(bytes(256), 0x80, b"\1")),
     "the first half": ("corrupt", RIGHT[:128] + bytes(128)),

@@ -39,6 +39,12 @@ SERVES = Check(
     title="after many faults of one kind the device serves as before, and nothing was lost of what is right",
     requirement="PSA Security Model 1.1 s.4.9 (availability)",
 )
+HOLDS_A_SECOND = 10
+HOLD = Check(
+    id="robustness.hold",
+    title="a hold, with which full buffers are tried, lasts as long as it was asked to",
+    requirement="docs/protocol.md, hold",
+)
 COUNTED = Check(
     id="robustness.faults-counted",
     title="each damaged frame is dropped without an answer, and counted under its own name",
@@ -316,6 +322,17 @@ def test_the_device_receives_again_after_it_was_full(device: Device, checks: Che
                 seen=f"{waited} bytes",
                 hint="the host or the line is too slow for this test: look at the load",
             )
+
+
+@pytest.mark.needs("hold", "latency")
+def test_a_hold_lasts_as_long_as_it_is_asked_to(device: Device, checks: Checks) -> None:
+    """By the device's own counter. With a shorter one no buffer fills, and full buffers are not tried."""
+    commands = device.test_commands
+    before = commands.latency(1)
+    asked = before.hz // HOLDS_A_SECOND
+    commands.ask(Command.HOLD, {"t": asked})
+    seen = commands.latency(1).start - before.end
+    checks(HOLD, seen >= asked, expected=f"at least {asked} ticks", seen=seen)
 
 
 def buffer_room(test_commands: SmpDriver) -> int:

@@ -200,6 +200,7 @@ def test_what_was_stored_is_read_back(device: Device, checks: Checks, extent: st
             ("257 bytes", lambda: commands.ps_set(A, bytes(257)), -142),
             ("uid 0", lambda: commands.ps_set(0, b"data"), -135),
             ("an unknown flag", lambda: commands.ps_set(A, b"data", flags=0x80), -134),
+            ("a flag above 32 bits", lambda: commands.ps_set(A, b"data", flags=1 << 32), -135),
             ("an offset behind its end", lambda: commands.ps_get(A, offset=257), -135),
             ("another uid", lambda: commands.ps_get(B), DOES_NOT_EXIST),
             ("a uid that differs above 32 bits", lambda: commands.ps_get(A ^ 1 << 32), DOES_NOT_EXIST),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from tfm_harness import Bench, Check, Checks, Device, ModelUpdates, Refused, Verifier, VirtualBoard
-from tfm_harness.testing import NoObjectError, with_object, with_objects_changed, with_sequences
+from tfm_harness.testing import NoObjectError, left_behind, with_object, with_objects_changed, with_sequences
 
 pytestmark = pytest.mark.needs(
     "update",
@@ -19,6 +19,7 @@ pytestmark = pytest.mark.needs(
     "cold-reset",
 )
 
+REFERENCE = "tfm-harness-reference"
 COPIES = (0x0, 0x10000)
 RESULT_OWNER, RESULT_UID = 261, 0x7465734C
 STORE_OWNER, ACTIVE_UID = 260, 1
@@ -27,6 +28,11 @@ ABSURD = Check(
     id="update.nv-absurd",
     title="a copy that is whole by its check and holds impossible objects is not believed",
     requirement="docs/protocol.md, Identity (NV area); CWE-20",
+)
+FORM = Check(
+    id="update.nv-form",
+    title="both copies of what is kept are whole by the documented check, and hold nothing behind their objects",
+    requirement="docs/reference-firmware.md, Internal trusted storage (two copies with CRC-32)",
 )
 ORDER = Check(
     id="update.nv-sequence",
@@ -40,10 +46,25 @@ ACTIVE = Check(
 )
 
 
+def test_what_is_kept_is_whole_by_its_check(
+    bench: Bench, updates: ModelUpdates, device: Device, virtual: VirtualBoard, checks: Checks
+) -> None:
+    """By the check that is documented, and not by one of the device's own that anything might pass."""
+    if bench.description.firmware != REFERENCE:
+        pytest.skip("not covered: in which form this firmware keeps its objects is not known")
+    device.infer_input(updates.input(1))
+    try:
+        behind = left_behind(virtual.nv.read())
+    except NoObjectError as error:
+        checks(FORM, False, expected="two whole copies", seen=str(error))
+    else:
+        checks.equal(FORM, behind, [], subject="behind objects, and in places that are not in use")
+
+
 @pytest.fixture
 def kept(bench: Bench, updates: ModelUpdates, device: Device, virtual: VirtualBoard) -> Iterator[VirtualBoard]:
     """A board that has counted something; what it keeps is restored afterwards."""
-    if bench.description.firmware != "tfm-harness-reference":
+    if bench.description.firmware != REFERENCE:
         pytest.skip("not covered: where this firmware keeps its objects is not known")
     device.infer_input(updates.input(1))
     try:

@@ -14,6 +14,9 @@ from tfm_harness.testing import make_image
 pytestmark = pytest.mark.needs("update", "models", "file-model-signing-key", "factory-reset")
 
 NOT_PERMITTED, STORAGE_FAILURE = -133, -146
+REFERENCE = "tfm-harness-reference"
+NAMES = 15
+"""Of models whose security counters the reference firmware remembers (docs/protocol.md, Identity)."""
 
 ACCEPTED = Check(
     id="update.newer-accepted",
@@ -174,6 +177,8 @@ def test_a_damaged_update_brings_no_older_model_back(
         LISTED, damaged is not None and damaged.status != 0 and not damaged.active, subject="the damaged update",
         expected="listed, with the reason why it is refused", seen=damaged or "not listed",
     )  # fmt: skip
+    for entry in entries.values():  # nobody may take a refused image's model for one that runs
+        updates.checks.equal(LISTED, bool(entry.id), entry.status == 0, subject=f"id of slot {entry.slot}")
     updates.checks(
         LISTED, factory is not None and factory.status == -NOT_PERMITTED and not factory.active,
         subject="the older image of that name", expected=f"listed with {-NOT_PERMITTED}", seen=factory or "not listed",
@@ -260,6 +265,8 @@ def test_more_names_than_counters_can_be_remembered(updates: ModelUpdates) -> No
                 updates.unchanged(before, f"name {number}, after a warm reset")
             break
         taken = number + 1
+    if updates.bench.description.firmware == REFERENCE:  # no more, or other partitions' room is taken
+        updates.checks(MANY_NAMES, taken < NAMES, expected=f"at most {NAMES} names", seen=taken + 1, subject="room")
     updates.checks.equal(MANY_NAMES, updates.attempt(updates.image(ahead=1)), NOT_PERMITTED, subject="the first name")
     for number in sorted({0, taken // 2, taken - 1}):  # what was taken is remembered
         status = updates.attempt(updates.image(name=f"name{number}", counter=4))

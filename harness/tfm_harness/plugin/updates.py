@@ -7,6 +7,7 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 from tfm_harness.bench.not_covered import NotCovered
+from tfm_harness.errors import ProductError
 from tfm_harness.files import MODEL_LIMIT, read_file
 from tfm_harness.findings import Check
 from tfm_harness.protocol.smp.answers import ModelInfo, Refused
@@ -74,6 +75,15 @@ class ModelUpdates:
 
     def _smallest(self) -> str:
         models = self.valid()
+        build = self.bench.combination.build
+        named = [name for name, model in build.models.items() if model.image is not None and model.slot is not None]
+        if len(models) < 2 <= len(named):  # or a device that takes none would leave all of this untried
+            raise ProductError(
+                "the device does not accept the images of the build's models",
+                kind="model-refused",
+                expected=f"at least two valid images: the build declares {', '.join(named)}",
+                seen=", ".join(entry.name for entry in models) or "none",
+            )
         if len(models) < 2:
             raise NotCovered("the device holds fewer than two valid models of the build")
         return models[0].name

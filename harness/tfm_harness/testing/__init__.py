@@ -32,7 +32,13 @@ if TYPE_CHECKING:
     from tfm_harness.testing.model_variants import with_other_weights
     from tfm_harness.testing.models import ModelBuilder, classifier, dense, remembers, two_in_two_out
     from tfm_harness.testing.one_operator import GENERATORS, at_the_edges
-    from tfm_harness.testing.reference_nv import NoObjectError, with_object, with_objects_changed, with_sequences
+    from tfm_harness.testing.reference_nv import (
+        NoObjectError,
+        left_behind,
+        with_object,
+        with_objects_changed,
+        with_sequences,
+    )
     from tfm_harness.testing.right_models import RIGHT_MODELS
     from tfm_harness.testing.smp_firmware import ReferenceFirmware, SmpFirmware, smp_frame
     from tfm_harness.testing.tflite_builder import Graph, Op, Tensor
@@ -104,6 +110,7 @@ _HOMES = {
     ),
     "reference_nv": (
         "NoObjectError",
+        "left_behind",
         "with_object",
         "with_objects_changed",
         "with_sequences",
@@ -180,6 +187,7 @@ __all__ = [
     "flip",
     "full_memory",
     "insert",
+    "left_behind",
     "load_signing_key",
     "make_distribution",
     "make_image",

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
-__all__ = ["COPIES", "NoObjectError", "with_object", "with_objects_changed", "with_sequences"]
+__all__ = ["COPIES", "NoObjectError", "left_behind", "with_object", "with_objects_changed", "with_sequences"]
 
 COPIES: Final = (0x0, 0x10000)
 """Offsets of the copies in the NV area (docs/protocol.md)."""
@@ -93,6 +93,24 @@ def with_sequences(area: bytes, first: int, second: int) -> bytes:
         struct.pack_into("<I", changed, copy + 4, sequence)
         _seal(changed, copy)
     return bytes(changed)
+
+
+def left_behind(area: bytes) -> list[str]:
+    """What stands behind the content of an object, or in a place that is not in use, in either copy: in words.
+
+    Raises:
+        NoObjectError: this is no such store.
+    """
+    found = []
+    for copy in COPIES:
+        _whole(area, copy)
+        for number in range(_OBJECTS):
+            at = copy + 8 + number * _OBJECT
+            used, owner, uid, _, size = _HEAD.unpack_from(area, at)
+            start = at + _HEAD.size + size if used else at
+            if any(area[start : at + _OBJECT]):
+                found.append(f"copy {copy:#x}, {f'object {uid:#x} of {owner}' if used else f'place {number}'}")
+    return found
 
 
 def _seal(area: bytearray, copy: int) -> None:

@@ -31,6 +31,23 @@ __all__ = ["WRONG_MODELS", "wrong_model"]
 FLOAT_NAN = float("nan")
 
 
+def dead_with_unwritten_bias(graph: Graph) -> None:
+    """Before the operator another one whose output nobody reads, and whose bias nobody writes."""
+    square = Tensor([6, 6], 0.2, data=np.ones((6, 6), np.int8))
+    bias = Tensor([6], 0.02, dtype="int32", data=np.arange(6))
+    graph.tensors[1:] = [square, bias, Tensor([1, 6], 0.5, -1), Tensor([1, 6], 0.5, -1), Tensor([6], 0.1)]
+    graph.ops.insert(0, Op("FULLY_CONNECTED", [0, 1, 5], [4], {"activation": 1}))
+    graph.outputs = (3,)
+
+
+def second_pooling_of_nothing(graph: Graph) -> None:
+    """Like the first one, which is right, but for a filter of no height."""
+    graph.tensors.append(graph.tensors[1])
+    graph.ops.append(dataclasses.replace(graph.ops[0], outputs=[2]))
+    graph.ops[1].options = {**(graph.ops[0].options or {}), "filter_h": 0}
+    graph.outputs = (1,)
+
+
 WRONG_MODELS: list[tuple[str, Callable[[], Graph], Change, str]] = [
     ("identifier", dense, graph_with(identifier=b"TFL2"), "FORMAT"),
     ("schema version", dense, graph_with(version=2), "FORMAT"),
@@ -238,6 +255,9 @@ WRONG_MODELS: list[tuple[str, Callable[[], Graph], Change, str]] = [
     ("reshape with another operator's options", reshape, op(options={}, options_type=22), "FORMAT"),
     ("2^20 + 1 elements", reshape, lambda g: [tensor(n, shape=[1, 2**20 + 1])(g) for n in (0, 1)], "SHAPE"),
     ("2^10 x 2^10 x 2 elements", reshape, lambda g: [tensor(n, shape=[2**10, 2**10, 2])(g) for n in (0, 1)], "SHAPE"),
+    ("input that has a value of its own", pool, tensor(0, data=np.ones((1, 4, 4, 2), np.int8)), "FORMAT"),
+    ("second pooling with a filter of no height", pool, second_pooling_of_nothing, "SHAPE"),
+    ("unread operator whose bias nobody writes", dense, dead_with_unwritten_bias, "FORMAT"),
     ("work memory for 2 x 68 KB", soft, lambda g: [tensor(n, shape=[272, 256])(g) for n in (0, 1)], "ARENA"),
     ("zero point -129", dense, tensor(0, zero_point=-129), "QUANT"),
     ("zero point 2^32 - 1", dense, tensor(0, zero_point=2**32 - 1), "QUANT"),
