@@ -6,6 +6,7 @@ own checks, and the limits in the reference firmware's nn.h.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
