@@ -11,12 +11,15 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from tfm_harness.errors import InfrastructureError
+from tfm_harness.files import read_file
 
 __all__ = ["LedgerFile", "is_shared_by_hosts"]
 
 _OF_SEVERAL_HOSTS = frozenset(
     {"9p", "afs", "beegfs", "ceph", "cifs", "gfs2", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "ocfs2", "smb3"}
 )
+
+_MOST = 4_000_000  # bytes of the kernel's list
 
 
 def is_shared_by_hosts(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> bool:
@@ -29,7 +32,7 @@ def is_shared_by_hosts(path: Path, mounts: Path = Path("/proc/self/mountinfo")) 
     folder = path.resolve()
     found = (-1, "")
     try:
-        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        lines = read_file(mounts, _MOST).decode("utf-8", "surrogateescape").splitlines()
     except OSError:
         return True
     for line in lines:
