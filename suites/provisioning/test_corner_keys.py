@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from tfm_harness import Burned, Check, Checks, Device, Verifier, VirtualBoard
+from tfm_harness import Burned, Check, Checks, Device, Refused, Verifier, VirtualBoard
 from tfm_harness.verify import derive_reference_keys, record_request
 
 pytestmark = pytest.mark.needs("provision", "known-secrets", "cold-reset", "nv-access")
@@ -57,3 +57,21 @@ def test_keys_whose_numbers_begin_with_zeros(
         if len(zeros) == 4:
             checks(REACHED, 0 in zeros, expected=CORNERS[number], seen="none", subject="numbers of a signature")
         verifier.token(*device.attest(), subject="token of that board")
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("public-keys", "csr")
+@pytest.mark.parametrize(("number", "role"), [(16316169, "result"), (20222172, "client")])
+def test_keys_near_the_order_in_all_but_their_first_byte(
+    device: Device, virtual: VirtualBoard, checks: Checks, number: int, role: str
+) -> None:
+    """One key in 2^24: its second to fourth bytes are the order's, and what follows is more than the order's."""
+    huk = hashlib.sha256(f"TEST_ONLY {number}".encode()).digest()
+    with virtual.other_board(Burned(huk=huk)):
+        try:
+            device.public_key(role)
+            seen = device.csr(role)
+        except Refused as refused:
+            checks(FIXED_LENGTH, False, expected="a key and a request", seen=refused.message, subject=f"{role} key")
+        else:
+            checks(FIXED_LENGTH, bool(seen), expected="a request", seen="none", subject=f"{role} key")

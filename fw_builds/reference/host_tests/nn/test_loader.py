@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from engines import BUILD, HERE, MODELS, STATUS, Refused, engine_describe, engine_run, reference
+from tfm_harness.testing.model_changes import Change
 from tfm_harness.testing.one_operator import GENERATORS
-from tfm_harness.testing.right_models import RIGHT_MODELS, Change, conv, dense
+from tfm_harness.testing.right_models import RIGHT_MODELS, conv, dense
 from tfm_harness.testing.tflite_builder import Graph, Op, Tensor
 from tfm_harness.testing.wrong_models import WRONG_MODELS
 
