@@ -14,7 +14,7 @@ pytestmark = pytest.mark.needs("stats")
 
 USED = Check(
     id="robustness.serves-after-use",
-    title="a request that succeeds once succeeds as often as it is made, in one boot",
+    title="a request that succeeds once succeeds as often as it is made, in one boot, and gets its own answer",
     requirement="PSA Security Model 1.1 s.4.9 (availability)",
 )
 TIMES = 260
@@ -93,14 +93,22 @@ def _requests(bench: Bench, use: Use, numbers: Sequence[int]) -> list[Request]:
     return found
 
 
-def _words(answer: bytes | None, name: str, wanted: bytes | None) -> str:
-    """What an answer says of its request; `wanted`: the one that came before to the same."""
+def _own(arguments: Arguments) -> bytes:
+    """What the answer repeats of the request: a nonce that is not encrypted, or a challenge."""
+    own = arguments.get("ch", b"" if "enc" in arguments else arguments.get("nonce", b""))
+    return own if isinstance(own, bytes) else b""
+
+
+def _words(answer: bytes | None, name: str, wanted: bytes | None, own: bytes) -> str:
+    """What an answer says of its request; `wanted`: the one that came before to the same; `own`: what it must hold."""
     if answer is None:
         return "no answer"
     try:
         decode_answer(answer, name)
     except Refused as refused:
         return str(refused)
+    if own not in answer:
+        return f"an answer without the {own.hex()} of its request: {answer.hex()}"
     return DONE if wanted in {None, answer} else f"another answer than before: {answer.hex()}"
 
 
@@ -112,7 +120,8 @@ def use_often(bench: Bench, device: Device, checks: Checks, use: Use, subject: s
         requests = _requests(bench, use, range(first, min(first + AT_A_TIME, TIMES)))
         answers = test_commands.link.burst(requests, timeout=test_commands.timeout)
         for number, (request, answer) in enumerate(zip(requests, answers, strict=True), first + 1):
-            words = _words(answer, request.name, came[-use.repeats] if 0 < use.repeats <= len(came) else None)
+            before = came[-use.repeats] if 0 < use.repeats <= len(came) else None
+            words = _words(answer, request.name, before, _own(use.arguments(bench, number - 1)))
             came.append(answer)
             if words != DONE:
                 checks(USED, False, expected=DONE, seen=words, subject=f"{subject}: {request.name} number {number}")

@@ -6,6 +6,7 @@ Commands write by these functions alone (a test holds them to it).
 from __future__ import annotations
 
 import sys
+from typing import TextIO
 
 from tfm_harness.safe_text import safe
 
@@ -19,15 +20,12 @@ def say(text: object) -> None:
 
 def warn(text: object) -> None:
     """A line on standard error, made safe."""
-    sys.stderr.write(f"{safe(str(text))}\n")
-    sys.stderr.flush()
+    _put(sys.stderr, f"{safe(str(text))}\n", flush=True)
 
 
 def write(text: str, *, flush: bool = False) -> None:
     """Text with its own line ends on standard output, made safe."""
-    sys.stdout.write(safe(text))
-    if flush:
-        sys.stdout.flush()
+    _put(sys.stdout, safe(text), flush=flush)
 
 
 def write_exactly(text: str) -> None:
@@ -35,4 +33,13 @@ def write_exactly(text: str) -> None:
 
     Whoever calls this has seen to it that nothing of a record's text acts on a terminal.
     """
-    sys.stdout.write(text)
+    _put(sys.stdout, text)
+
+
+def _put(stream: TextIO | None, text: str, *, flush: bool = False) -> None:
+    """Write; a stream that whoever started the command has closed (`>&-`) is None, and takes nothing."""
+    if stream is None:
+        return
+    stream.write(text)
+    if flush:
+        stream.flush()

@@ -100,7 +100,7 @@ def test_a_test_has_its_history(farm: Database) -> None:
 def test_a_board_has_health_share_and_lost_time(farm: Database) -> None:
     text = words(page(farm, "board/bench-c.html"))
     assert "Board bench-c: Bad" in text
-    assert "failed 42 of its 84 tests (50.0 %) and lost 63.0 s" in text
+    assert "failed 42 of its 84 tests (50.0 %) and lost 3 min 0 s" in text
     assert "health check" in text
     assert "Board Odd board/../<b>: Unknown" in words(page(farm, links.board_page(BOARDS[3])))
 
