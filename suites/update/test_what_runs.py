@@ -151,21 +151,26 @@ def test_a_model_that_changes_after_it_was_verified_is_not_run(
     old = updates.payload(updates.entry.name)
     changed = with_other_weights(old)
     telling = Telling(reference, old, changed)
-    image = updates.image(ahead=1)
-    updates.checks.equal(ACCEPTED, updates.attempt(image), 0)
-    at = virtual.nv.read().find(image)
-    if at < 0 or not telling.inputs:
-        pytest.skip("not covered: the firmware keeps updated images elsewhere, or not as they came")
-    device.select_model(updates.other().name)
-    device.infer_input(updates.input())
-    virtual.nv.write(at + image.index(old), changed)
-    try:
-        device.select_model(updates.entry.name)
-        inference = device.infer_input(telling.inputs[0])
-    except Refused as refused:
-        updates.checks.refused(VERIFIED_RUNS, refused)
-    else:
-        exact = reference.matches(inference, subject="after the change").exact
-        updates.checks(
-            VERIFIED_RUNS, exact, expected="a refusal, or the verified model's numbers", seen="other numbers"
-        )
+    for number, when in enumerate(("before it is selected", "between its selection and its first use"), 1):
+        image = updates.image(ahead=number)
+        updates.checks.equal(ACCEPTED, updates.attempt(image), 0, subject=when)
+        at = virtual.nv.read().find(image)
+        if at < 0 or not telling.inputs:
+            pytest.skip("not covered: the firmware keeps updated images elsewhere, or not as they came")
+        device.select_model(updates.other().name)
+        device.infer_input(updates.input())
+        try:
+            if number == 1:
+                virtual.nv.write(at + image.index(old), changed)
+            device.test_commands.select_model(updates.entry.name)
+            virtual.nv.write(at + image.index(old), changed)
+            device.describe()
+            inference = device.infer_input(telling.inputs[0])
+        except Refused as refused:
+            updates.checks.refused(VERIFIED_RUNS, refused)
+        else:
+            exact = reference.matches(inference, subject=f"changed {when}").exact
+            updates.checks(
+                VERIFIED_RUNS, exact, expected="a refusal, or the verified model's numbers", seen="other numbers",
+                subject=when,
+            )  # fmt: skip
