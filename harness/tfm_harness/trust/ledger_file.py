@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from tfm_harness.errors import InfrastructureError
-from tfm_harness.files import read_file
+from tfm_harness.mounts import MOUNTS, read_mounts
 
 __all__ = ["LedgerFile", "is_shared_by_hosts"]
 
@@ -19,10 +18,8 @@ _OF_SEVERAL_HOSTS = frozenset(
     {"9p", "afs", "beegfs", "ceph", "cifs", "gfs2", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "ocfs2", "smb3"}
 )
 
-_MOST = 4_000_000  # bytes of the kernel's list
 
-
-def is_shared_by_hosts(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> bool:
+def is_shared_by_hosts(path: Path, mounts: Path = MOUNTS) -> bool:
     """Whether the folder `path` may be on a file system that other hosts write as well; True where that is not known.
 
     Args:
@@ -30,18 +27,11 @@ def is_shared_by_hosts(path: Path, mounts: Path = Path("/proc/self/mountinfo")) 
         mounts: the kernel's list of mounts, of proc_pid_mountinfo(5).
     """
     folder = path.resolve()
-    found = (-1, "")
     try:
-        lines = read_file(mounts, _MOST).decode("utf-8", "surrogateescape").splitlines()
+        holding = [mount for mount in read_mounts(mounts) if folder.is_relative_to(mount.point)]
     except OSError:
         return True
-    for line in lines:
-        words, _, kind = line.partition(" - ")
-        if len(columns := words.split(" ")) > 4 and kind:
-            point = Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), columns[4]))
-            if folder.is_relative_to(point):
-                found = max(found, (len(point.parts), kind.split(" ")[0]))  # of the deepest mount point
-    kind = found[1]
+    kind = max(((len(mount.point.parts), mount.kind) for mount in holding), default=(0, ""))[1]  # the deepest one
     return not kind or kind in _OF_SEVERAL_HOSTS or kind.startswith("fuse.")
 
 

@@ -13,6 +13,7 @@ from tfm_harness.boards.tools import run_tool
 from tfm_harness.config.mps3 import DiskConfig
 from tfm_harness.errors import InfrastructureError
 from tfm_harness.files import resolved
+from tfm_harness.mounts import MOUNTS, read_mounts
 
 __all__ = ["Disk"]
 
@@ -27,9 +28,7 @@ class Disk:
         dev, mounts: the kernel's views; tests give their own.
     """
 
-    def __init__(
-        self, config: DiskConfig, *, dev: Path = Path("/dev/disk"), mounts: Path = Path("/proc/self/mountinfo")
-    ) -> None:
+    def __init__(self, config: DiskConfig, *, dev: Path = Path("/dev/disk"), mounts: Path = MOUNTS) -> None:
         self._config = config
         self._dev = dev
         self._mounts = mounts
@@ -101,11 +100,9 @@ class Disk:
             return self._config.mount
         device = self.device
         with contextlib.suppress(OSError):
-            for line in self._mounts.read_text().splitlines():
-                before, _, after = line.partition(" - ")
-                source = after.split()[1] if len(after.split()) > 1 else ""
-                if source and device is not None and resolved(Path(source)) == device:
-                    return Path(before.split()[4].encode().decode("unicode_escape"))
+            for mount in read_mounts(self._mounts):
+                if device is not None and resolved(Path(mount.source)) == device:
+                    return mount.point
         return None
 
     @contextlib.contextmanager
