@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import pytest
 from tfm_harness import Bench, Check, Checks, Device, Refused, Source
-from tfm_harness.protocol.smp import GROUP_INFERENCE, Command, Op, Request, decode_answer
+from tfm_harness.protocol.smp import DOCUMENTED, GROUP_INFERENCE, Command, Op, Request, decode_answer
 from tfm_harness.verify import cbor
 
 pytestmark = pytest.mark.needs("stats")
@@ -29,12 +29,11 @@ Arguments = Mapping[str, object]
 
 
 class Use(NamedTuple):
-    """One kind of request: the n-th is `arguments(bench, n)`. Every `repeats` ones are answered alike."""
+    """One kind of request: the n-th is `arguments(bench, n)`, with the commands in turn. Every `repeats` are alike."""
 
-    command: Command
+    commands: tuple[Command, ...]
     arguments: Callable[[Bench, int], Arguments]
     needs: tuple[str, ...] = ()
-    read: bool = False
     repeats: int = 0
 
 
@@ -53,44 +52,40 @@ def _stored(number: int) -> Arguments:
 
 
 USES: dict[str, Use] = {
-    "descriptions": Use(Command.DESCRIBE, lambda _bench, _n: {}, ("describe",), read=True, repeats=1),
-    "public keys": Use(
-        Command.PUBLIC_KEY, lambda _bench, n: {"key": 1 + n % 3}, ("public-keys",), read=True, repeats=3
-    ),
-    "certification requests": Use(Command.CSR, lambda _bench, n: {"key": 2 + n % 2}, ("csr",), read=True),
-    "tokens": Use(Command.ATTEST, lambda _bench, n: {"ch": _number(n, 32)}, ("psa-token",)),
-    "sizes of tokens": Use(
-        Command.ATTEST_SIZE, lambda _bench, n: {"len": (32, 48, 64)[n % 3]}, ("psa-token",), read=True
-    ),
+    "descriptions": Use((Command.DESCRIBE,), lambda _bench, _n: {}, ("describe",), repeats=1),
+    "public keys": Use((Command.PUBLIC_KEY,), lambda _bench, n: {"key": 1 + n % 3}, ("public-keys",), repeats=3),
+    "certification requests": Use((Command.CSR,), lambda _bench, n: {"key": 2 + n % 2}, ("csr",)),
+    "tokens": Use((Command.ATTEST,), lambda _bench, n: {"ch": _number(n, 32)}, ("psa-token",)),
+    "sizes of tokens": Use((Command.ATTEST_SIZE,), lambda _bench, n: {"len": (32, 48, 64)[n % 3]}, ("psa-token",)),
     "results": Use(
-        Command.INFER,
+        (Command.INFER,),
         lambda bench, n: {"nonce": _number(n, 32), "src": int(Source.HOST), "in": _input(bench, n)},
         ("infer",),
     ),
     "encrypted results": Use(
-        Command.INFER,
+        (Command.INFER,),
         lambda bench, n: {"nonce": _number(n, 32), "src": int(Source.HOST), "in": _input(bench, n), "enc": 1},
         ("infer", "encrypted-result"),
     ),
-    "samples": Use(Command.SAMPLE, lambda _bench, _n: {"mode": "step"}, ("sensor", "stimulus")),
-    "batches": Use(Command.BATCH, lambda bench, n: {"in": _input(bench, n)}, ("batch",)),
-    "times": Use(Command.LATENCY, lambda _bench, _n: {"n": 1, "warm": 0}, ("latency",)),
-    "lists of models": Use(Command.MODELS, lambda _bench, _n: {}, ("models",), read=True, repeats=1),
-    "objects stored": Use(Command.PS_SET, lambda _bench, n: _stored(n), ("protected-storage",)),
+    "samples": Use((Command.SAMPLE,), lambda _bench, _n: {"mode": "step"}, ("sensor", "stimulus")),
+    "batches": Use((Command.BATCH,), lambda bench, n: {"in": _input(bench, n)}, ("batch",)),
+    "times": Use((Command.LATENCY,), lambda _bench, _n: {"n": 1, "warm": 0}, ("latency",)),
+    "lists of models": Use((Command.MODELS,), lambda _bench, _n: {}, ("models",), repeats=1),
+    "objects stored": Use(
+        (Command.PS_SET, Command.PS_GET, Command.PS_REMOVE), lambda _bench, n: _stored(n), ("protected-storage",)
+    ),
 }
 
 
-def _requests(bench: Bench, use: Use, numbers: Sequence[int]) -> list[Request]:
-    steps = (Command.PS_SET, Command.PS_GET, Command.PS_REMOVE)
-    found = []
-    for number in numbers:
-        command = steps[number % 3] if use.command is Command.PS_SET else use.command
-        read = use.read or command is Command.PS_GET
-        payload = cbor.encode(dict(use.arguments(bench, number)))
-        name = command.name.lower().replace("_", "-")
-        op = Op.READ if read else Op.WRITE
-        found.append(Request(op=op, group=GROUP_INFERENCE, command=command, payload=payload, name=name))
-    return found
+def _request(command: Command, arguments: Arguments) -> Request:
+    read = (Op.READ, GROUP_INFERENCE, command) in DOCUMENTED
+    return Request(
+        op=Op.READ if read else Op.WRITE,
+        group=GROUP_INFERENCE,
+        command=command,
+        payload=cbor.encode(dict(arguments)),
+        name=command.name.lower().replace("_", "-"),
+    )
 
 
 def _own(arguments: Arguments) -> bytes:
@@ -112,23 +107,6 @@ def _words(answer: bytes | None, name: str, wanted: bytes | None, own: bytes) ->
     return DONE if wanted in {None, answer} else f"another answer than before: {answer.hex()}"
 
 
-def use_often(bench: Bench, device: Device, checks: Checks, use: Use, subject: str) -> None:
-    """Make the request `TIMES` times, a few close together; the first that is not done ends it."""
-    test_commands = device.test_commands
-    came: list[bytes | None] = []
-    for first in range(0, TIMES, AT_A_TIME):
-        requests = _requests(bench, use, range(first, min(first + AT_A_TIME, TIMES)))
-        answers = test_commands.link.burst(requests, timeout=test_commands.timeout)
-        for number, (request, answer) in enumerate(zip(requests, answers, strict=True), first + 1):
-            before = came[-use.repeats] if 0 < use.repeats <= len(came) else None
-            words = _words(answer, request.name, before, _own(use.arguments(bench, number - 1)))
-            came.append(answer)
-            if words != DONE:
-                checks(USED, False, expected=DONE, seen=words, subject=f"{subject}: {request.name} number {number}")
-                return
-    checks(USED, True, expected=DONE, seen=DONE, subject=f"{subject}: {TIMES} times")
-
-
 @pytest.mark.thorough
 @pytest.mark.parametrize(
     "kind", [pytest.param(kind, marks=pytest.mark.needs(*use.needs)) for kind, use in USES.items()]
@@ -136,7 +114,21 @@ def use_often(bench: Bench, device: Device, checks: Checks, use: Use, subject: s
 def test_every_request_works_as_often_as_it_is_made(
     bench: Bench, device: Device, checks: Checks, request: pytest.FixtureRequest, kind: str
 ) -> None:
-    use = USES[kind]
+    """A few close together; the first that is not done ends it."""
+    use, test_commands = USES[kind], device.test_commands
     if "stimulus" in use.needs:
         request.getfixturevalue("stimulus")
-    use_often(bench, device, checks, use, kind)
+    came: list[bytes | None] = []
+    for first in range(0, TIMES, AT_A_TIME):
+        asked = [use.arguments(bench, number) for number in range(first, min(first + AT_A_TIME, TIMES))]
+        commands = [use.commands[number % len(use.commands)] for number in range(first, first + len(asked))]
+        requests = [_request(*each) for each in zip(commands, asked, strict=True)]
+        answers = test_commands.link.burst(requests, timeout=test_commands.timeout)
+        for arguments, made, answer in zip(asked, requests, answers, strict=True):
+            before = came[-use.repeats] if 0 < use.repeats <= len(came) else None
+            words = _words(answer, made.name, before, _own(arguments))
+            came.append(answer)
+            if words != DONE:
+                checks(USED, False, expected=DONE, seen=words, subject=f"{kind}: {made.name} number {len(came)}")
+                return
+    checks(USED, True, expected=DONE, seen=DONE, subject=f"{kind}: {TIMES} times")
