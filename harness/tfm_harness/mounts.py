@@ -31,7 +31,8 @@ def read_mounts(path: Path = MOUNTS) -> list[Mount]:
         OSError: there is no list, or it is longer than four megabytes.
     """
     found = []
-    for line in read_file(path, _MOST).decode("utf-8", "surrogateescape").splitlines():
+    text = read_file(path, _MOST).decode("utf-8", "surrogateescape")
+    for line in text.split("\n"):  # a name may hold characters at which splitlines() cuts as well
         before, _, after = line.partition(" - ")
         columns, described = before.split(" "), after.split(" ")
         if len(columns) > 4 and len(described) > 1:

@@ -227,6 +227,7 @@ def _files() -> dict[str, tuple[Target, list[bytes]]]:
     from tfm_harness.errors import HarnessError
     from tfm_harness.history.issues import load_issues
     from tfm_harness.importer.images import decoded
+    from tfm_harness.mounts import read_mounts
     from tfm_harness.parity.dataset import read_dataset
     from tfm_harness.parity.inputs import load_inputs
     from tfm_harness.parity.model_parser import parse_model
@@ -272,6 +273,10 @@ def _files() -> dict[str, tuple[Target, list[bytes]]]:
         for read in (read_key, read_image_key):
             with contextlib.suppress(OSError):
                 read(path)
+
+    def mounts(data: bytes) -> None:
+        with contextlib.suppress(OSError):  # "a list longer than four megabytes"
+            read_mounts(_file("mountinfo", data))
 
     def dataset(data: bytes) -> None:
         Path(_FOLDER.name, "a.bin").write_bytes(bytes(4))
@@ -325,6 +330,7 @@ def _files() -> dict[str, tuple[Target, list[bytes]]]:
         "evidence-file": (evidence_file, [token.hex().encode(), verify_kit.KEY.pem.encode()]),
         "signed-image": (_reads("image.bin", lambda path: (decoded(path), read_images(path))), [image_kit.GOOD]),
         "trust-keys": (keys, [verify_kit.KEY.pem.encode(), verify_kit.KEY.spki]),
+        "mounts": (mounts, [b"23 22 8:17 / /media/V2M\\040MPS3 rw shared:1 - vfat /dev/sdb1 rw\n"]),
         "kept": (lambda data: list(read_kept(_file("kept.jsonl", data))), [kept]),
     }
 
