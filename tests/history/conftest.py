@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.pool import QueuePool
 from tfm_harness.history.database import Database
 
-from tests.history.postgres import running_server
+from tests.history.postgres import emptied, running_server
 
 
 @pytest.fixture(scope="session")
@@ -18,12 +19,18 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    url = str(tmp_path / "store.sqlite") if request.param == "sqlite" else request.getfixturevalue("postgres")
-    with Database(url) as opened:
-        yield opened
-        if request.param == "postgresql":
-            from sqlalchemy import text
+def store_url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A store without a row. PostgreSQL's is migrated and connected to once for all tests: that takes most of a test."""
+    if request.param == "sqlite":
+        yield str(tmp_path / "deep" / "store.sqlite")
+        return
+    url: str = request.getfixturevalue("postgres")
+    monkeypatch.setattr("tfm_harness.history.database.NullPool", QueuePool)
+    yield url
+    emptied(url)
 
-            with opened.engine.begin() as connection:
-                connection.execute(text("DROP SCHEMA public CASCADE; CREATE SCHEMA public"))
+
+@pytest.fixture
+def database(store_url: str) -> Iterator[Database]:
+    with Database(store_url) as opened:
+        yield opened

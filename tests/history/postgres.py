@@ -23,6 +23,19 @@ def tools() -> Path | None:
     return next((p for p in [*places, *([Path(found).parent] if found else [])] if (p / "initdb").exists()), None)
 
 
+def emptied(url: str, *, tables: bool = True) -> None:
+    """No row is left, and numbers begin again; without `tables`, they are gone too."""
+    import psycopg
+
+    with psycopg.connect(url) as connection:
+        if not tables:
+            connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+            return
+        found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        names = ", ".join(name for (name,) in found if name not in {"harness_schema", "harness_meta"})
+        connection.execute(f"TRUNCATE {names} RESTART IDENTITY CASCADE".encode())
+
+
 @contextmanager
 def running_server() -> Iterator[str]:
     """A PostgreSQL server of our own on a unix socket, gone afterwards."""
@@ -52,7 +65,7 @@ def running_server() -> Iterator[str]:
     try:
         initdb()
         become = [f"--reuid={user}", "--clear-groups"] if user else []
-        command = [str(binaries / "postgres"), "-D", str(data), "-h", "", "-k", str(folder), "-F"]
+        command = [str(binaries / "postgres"), "-D", str(data), "-h", "", "-k", str(folder), "-F", "-c", "autovacuum=off"]
         # Our own child, not a daemon: it ends with the tests, however those end.
         server = spawn(["setpriv", *become, "--", *command], stderr_path=folder / "log", cwd=folder, env={})
         try:

@@ -16,6 +16,7 @@ from tfm_harness.history.queries import Memory
 from tfm_harness.history.tables import METADATA, Word
 from tfm_harness.latency import Series
 
+from tests.history.postgres import emptied
 from tests.history.records import CLOCK, record
 from tests.stores import MIGRATE
 
@@ -154,6 +155,8 @@ def test_the_first_memory_moves_in(kind: str, tmp_path: Path, request: pytest.Fi
     from sqlalchemy import create_engine, text
 
     url = f"sqlite:///{tmp_path}/s.sqlite" if kind == "sqlite" else request.getfixturevalue("postgres")
+    if kind == "postgresql":
+        emptied(url, tables=False)
     engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     try:
         with engine.begin() as connection:
@@ -197,6 +200,5 @@ def test_the_first_memory_moves_in(kind: str, tmp_path: Path, request: pytest.Fi
             assert [one.id for one in memory.runs(run="run-1-b0")] == [again.run_id], "the whole record replaces it"
     finally:
         if kind == "postgresql":
-            with engine.begin() as connection:
-                connection.execute(text("DROP SCHEMA public CASCADE; CREATE SCHEMA public"))
+            emptied(url, tables=False)
         engine.dispose()

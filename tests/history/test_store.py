@@ -25,16 +25,10 @@ def series(centre: int = 1000, **facts: object) -> Series:
     return Series(**{**base, "ticks": tuple(centre + i % 2 for i in range(30)), **facts})  # type: ignore[arg-type]  # fields by name
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BaselineStore]:
-    url = str(tmp_path / "deep" / "store.sqlite") if request.param == "sqlite" else request.getfixturevalue("postgres")
-    with BaselineStore(url) as opened:
+@pytest.fixture
+def store(store_url: str) -> Iterator[BaselineStore]:
+    with BaselineStore(store_url) as opened:
         yield opened
-        if request.param == "postgresql":
-            from sqlalchemy import text
-
-            with opened.engine.begin() as connection:
-                connection.execute(text("DROP SCHEMA public CASCADE; CREATE SCHEMA public"))
 
 
 def night(day: int) -> dt.datetime:
