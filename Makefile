@@ -88,7 +88,7 @@ unit-user: setup-test
 	@.ci/as_user.sh
 
 unit-nightly: setup-test firmware
-	$(pytest) -m nightly
+	TESTS_EXAMPLES=all $(pytest) -m 'nightly or examples'
 	$(MAKE) -C $(firmware)/host_tests/nn nightly PYTHON=$(abspath $(python))
 	$(MAKE) -C $(firmware)/host_tests/driver nightly PYTHON=$(abspath $(python))
 

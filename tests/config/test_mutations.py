@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from tfm_harness.config.loading import check_combination, load_build, load_target, target_names
 from tfm_harness.errors import ConfigError
 
+from tests.examples import few
+
 ROOT = Path(__file__).resolve().parents[2]
 TARGETS = sorted(path for path in target_names().values() if path.parent == ROOT / "targets")
 BUILDS = sorted((ROOT / "fw_builds").glob("*/build.yaml"))
@@ -78,8 +80,9 @@ def check_error(error: ConfigError, path: Path) -> None:
     assert len(str(error)) < 20_000
 
 
+@pytest.mark.examples
 @pytest.mark.parametrize("source", TARGETS, ids=lambda path: str(path.stem))
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=few(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(draw=st.data())
 def test_mutated_targets(source: Path, tmp_path: Path, draw: st.DataObject) -> None:
     path = tmp_path / "mutated.yaml"
@@ -90,8 +93,9 @@ def test_mutated_targets(source: Path, tmp_path: Path, draw: st.DataObject) -> N
         check_error(error, path)
 
 
+@pytest.mark.examples
 @pytest.mark.parametrize("source", BUILDS, ids=lambda path: str(path.parent.name))
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=few(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(draw=st.data())
 def test_mutated_builds(source: Path, tmp_path: Path, draw: st.DataObject) -> None:
     path = tmp_path / "mutated.yaml"

@@ -20,7 +20,7 @@ def postgres() -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A store without a row. PostgreSQL's is migrated and connected to once for all tests: that takes most of a test."""
+    """A store without a row. PostgreSQL's is migrated once for all tests: that takes most of the time of a test."""
     if request.param == "sqlite":
         yield str(tmp_path / "deep" / "store.sqlite")
         return

@@ -65,7 +65,18 @@ def running_server() -> Iterator[str]:
     try:
         initdb()
         become = [f"--reuid={user}", "--clear-groups"] if user else []
-        command = [str(binaries / "postgres"), "-D", str(data), "-h", "", "-k", str(folder), "-F", "-c", "autovacuum=off"]
+        command = [
+            str(binaries / "postgres"),
+            "-D",
+            str(data),
+            "-h",
+            "",
+            "-k",
+            str(folder),
+            "-F",
+            "-c",
+            "autovacuum=off",
+        ]
         # Our own child, not a daemon: it ends with the tests, however those end.
         server = spawn(["setpriv", *become, "--", *command], stderr_path=folder / "log", cwd=folder, env={})
         try:

@@ -22,6 +22,8 @@ from tfm_harness.parity.numpy_reference.interpreter import OPERATORS, Interprete
 from tfm_harness.parity.selftest import load_vectors
 from tfm_harness.testing import WIDE, Graph, Op, Tensor, one_operator
 
+from tests.examples import few
+
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "fw_builds" / "reference" / "models"
 
@@ -40,8 +42,9 @@ def ours(model: bytes, inputs: list[Any]) -> list[Any]:
     return [np.stack(column) for column in zip(*rows, strict=True)]
 
 
+@pytest.mark.examples
 @pytest.mark.parametrize("operator", sorted(one_operator.GENERATORS))
-@settings(max_examples=60)
+@settings(max_examples=few(60))
 @given(seed=st.integers(0, 2**32 - 1))
 def test_one_operator(operator: str, seed: int) -> None:
     rng = np.random.default_rng(seed)

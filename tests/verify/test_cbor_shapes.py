@@ -6,10 +6,12 @@ import math
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfm_harness.verify import cbor, cbor_shapes
 from tfm_harness.verify.cbor_shapes import Shapes, shape_of
+
+from tests.examples import few
 
 _NUMBERS = st.integers(-(1 << 64), (1 << 64) - 1)
 _KEYS = st.one_of(_NUMBERS, st.text(max_size=30), st.binary(max_size=30))
@@ -30,6 +32,8 @@ def outcome(data: bytes, shapes: Shapes, monkeypatch: pytest.MonkeyPatch) -> obj
     return repr(decoded.value), decoded.oddities
 
 
+@pytest.mark.examples
+@settings(max_examples=few(100))
 @given(value=_VALUES, data=st.data())
 def test_a_changed_message_decodes_as_without_the_shape(value: object, data: st.DataObject) -> None:
     message = bytearray(cbor.encode(value))

@@ -44,9 +44,9 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("text", [True, False], ids=["text", "memory"])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.nightly) for n in range(1, 4))])
 def test_exactly_what_a_search_for_each_secret_finds_is_found(seed: int, text: bool) -> None:
-    """Every notation at a random place, one a secret; as many secrets again stand nowhere."""
+    """Every notation at a random place, one a secret; as many secrets again stand nowhere. Other places at night."""
     rng = random.Random(seed)
     written = NOTATIONS if text else RAW_NOTATIONS
     secrets = {f"{name} {copy}": canaries._canary(rng) for name in written for copy in (0, 1)}
@@ -67,19 +67,19 @@ def test_exactly_what_a_search_for_each_secret_finds_is_found(seed: int, text: b
 
 
 @pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("border", [1 << 12, pytest.param(2 << 12, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("notation", sorted(set(NOTATIONS) - IN_PARTS))
-def test_what_lies_over_a_border_is_found_as_one(notation: str) -> None:
-    """24 bytes have to be found together: halves on both sides are not enough."""
+def test_what_lies_over_a_border_is_found_as_one(notation: str, border: int) -> None:
+    """24 bytes have to be found together: halves on both sides are not enough. One border, and another one at night."""
     rng = random.Random(notation)
     secret = canaries._canary(rng)
     scanner = Scanner([Secret(name="key", data=secret, window=24, step=1)])
     shown = NOTATIONS[notation](secret)
     filler = b"[SPE] boot of this board, it is up since power on\n" * 400
-    for border in (1 << 12, 2 << 12):
-        for before in (rng.randrange(len(shown)), len(shown) // 2):
-            start = border - before
-            text = filler[: start - 1] + b"\n" + shown + b"\n" + filler[:5000]
-            assert any(start - 8 <= leak.at <= start + len(shown) for leak in scanner.scan(text)), before
+    for before in (rng.randrange(len(shown)), len(shown) // 2):
+        start = border - before
+        text = filler[: start - 1] + b"\n" + shown + b"\n" + filler[:5000]
+        assert any(start - 8 <= leak.at <= start + len(shown) for leak in scanner.scan(text)), before
 
 
 def plain(stream: bytes, windows: list[Window]) -> set[tuple[int, str]]:

@@ -22,6 +22,7 @@ from tfm_harness.verify.keys import KeyRing, PublicKey, SymmetricKey, Verificati
 from tfm_harness.verify.token import PsaToken, TokenExpectations, judge_token, verify_psa_token
 from tfm_harness.verify.token_shapes import TokenShapes
 
+from tests.examples import few
 from tests.verify.verify_kit import (
     BOOT_SEED,
     CHALLENGE,
@@ -42,7 +43,7 @@ from tests.verify.verify_kit import (
     rfc_claims,
 )
 
-MANY = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(max_examples=few(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 ES256 = ALGORITHMS[-7]
 BOTH = KeyRing([KEY, OTHER_KEY])
 IMAGES = tuple(
@@ -226,6 +227,7 @@ def changed_tokens(draw: st.DrawFn) -> bytes:
     return message(bytes(data), key=key)
 
 
+@pytest.mark.examples
 @MANY
 @given(
     tokens=st.lists(changed_tokens(), min_size=1, max_size=4),

@@ -455,14 +455,14 @@ def judge_own_request(der: bytes) -> Report:
     return judge(der, expected_key=KEY, expected_cn=UUID)
 
 
-@pytest.mark.parametrize("part", [0, *(pytest.param(n, marks=pytest.mark.nightly) for n in range(1, 20))])
+@pytest.mark.parametrize("part", [0, *(pytest.param(n, marks=pytest.mark.nightly) for n in range(1, 50))])
 def test_no_changed_bit_outside_of_what_is_signed_passes(part: int) -> None:
     """Certificates and requests, each with a signature of its own: the lengths of its integers differ.
 
-    200 of them every night, ten of them in `make test`.
+    200 of them every night, four of them in `make test`.
     """
-    for number in range(5):
-        made = certificate(serial=1000 + 5 * part + number)
+    for number in range(2):
+        made = certificate(serial=1000 + 2 * part + number)
         assert judge_certificate(made).ok
         asked = request()
         assert judge_own_request(asked).ok
@@ -472,8 +472,9 @@ def test_no_changed_bit_outside_of_what_is_signed_passes(part: int) -> None:
             assert not accepted(asked, judge_own_request, where)
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", [0, *(pytest.param(n, marks=pytest.mark.nightly) for n in range(1, 4))])
 def test_no_changed_bit_passes(part: int) -> None:
+    """Every fourth byte, and the other three quarters at night."""
     made, asked = GOOD_CERTIFICATE, request()
     assert not accepted(made, judge_certificate, range(part, len(made), 4))
     assert not accepted(asked, judge_own_request, range(part, len(asked), 4))

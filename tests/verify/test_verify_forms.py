@@ -25,6 +25,7 @@ from tfm_harness.encodings import plain_text, utf16_codec
 from tfm_harness.verify.elf import MAGIC
 from tfm_harness.verify.forms import UnknownFormError, decode
 
+from tests.examples import few
 from tests.verify.verify_kit import KEY
 
 INPUTS = Path(__file__).resolve().parents[3] / "shared" / "inputs"
@@ -239,8 +240,9 @@ EVIDENCE = st.builds(
 )
 
 
+@pytest.mark.examples
 @pytest.mark.parametrize("form", sorted(WRITERS))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=few(60), deadline=None)
 @given(EVIDENCE)
 def test_what_is_written_in_a_form_is_read_back(form: str, data: bytes) -> None:
     assert decode(WRITERS[form](data)).data == data

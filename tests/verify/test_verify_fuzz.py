@@ -7,12 +7,14 @@ import random
 import pytest
 
 from tests.campaigns.parsers import more_targets
+from tests.examples import few
 from tests.verify.fuzz_parsers import Findings, fuzz_random, mutate, targets
 
 TARGETS = targets()
 MORE = more_targets().keys()  # slower: most of them read files
 
 
+@pytest.mark.examples
 @pytest.mark.parametrize("name", TARGETS)
 def test_no_foreign_exception_leaves_a_parser(name: str) -> None:
     target, seeds = TARGETS[name]
@@ -20,7 +22,7 @@ def test_no_foreign_exception_leaves_a_parser(name: str) -> None:
     findings = Findings()
     for data in seeds:
         findings.run(name, target, data)
-    for _ in range(40 if name in MORE else 300):
+    for _ in range(few(40 if name in MORE else 300)):
         findings.run(name, target, mutate(rng, rng.choice(seeds), seeds))
     assert not findings.count
 

@@ -52,13 +52,12 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def sign(keys: Path, kind: str, *options: str, out: str = "signed.bin", payload: str = "payload.bin") -> bytes:
-    command = [
-        sys.executable, "-m", "imgtool.main", "sign", "--key", str(keys / f"TEST_ONLY_{kind}.pem"),
+    words = [
+        "sign", "--key", str(keys / f"TEST_ONLY_{kind}.pem"),
         "--version", "1.2.3", "--header-size", "0x200", "--pad-header", "--slot-size", "0x20000",
         "--security-counter", "7", *options, str(keys / payload), str(keys / out),
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr + done.stdout
+    pytest.importorskip("imgtool.main", reason="imgtool is not installed").imgtool(words, standalone_mode=False)
     return (keys / out).read_bytes()
 
 

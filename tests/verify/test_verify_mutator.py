@@ -210,7 +210,13 @@ BOMBS = {
 }
 
 
-@pytest.mark.parametrize("name", BOMBS)
+# The next test has all of them in a process with a limit; here it is seen to the byte, which is slow.
+SEEN_TO_THE_BYTE = {"a map of 16,000 keys", "10 MiB"}
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in SEEN_TO_THE_BYTE else pytest.param(name, marks=pytest.mark.nightly) for name in BOMBS]
+)
 def test_memory_stays_within_32_mib(name: str) -> None:
     bomb = BOMBS[name]
     messages = [bomb, b"\xd2\x84\x43\xa1\x01\x26" + bomb, b"\xd2\x84\x43\xa1\x01\x26\xa1\x18\x63" + bomb, message(bomb)]
