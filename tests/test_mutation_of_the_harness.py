@@ -8,6 +8,8 @@ import pytest
 
 from benchmarks.mutation import score
 from benchmarks.mutation.operators import Mutant, all_mutants, sample
+from benchmarks.mutation.reach import Reach, function_at
+from benchmarks.mutation.runs import ROOT, Outcome
 
 CODE = '''
 def judge(value: int, limit: int, names: list[str]) -> str:
@@ -68,30 +70,86 @@ def test_samples_are_seeded_and_grow(mutants: list[Mutant]) -> None:
 def test_the_rooms_have_code_and_tests() -> None:
     found = score.candidates()
     assert {score.room_of(one.file) for one in found} == set(score.ROOMS)
-    assert all((score.ROOT / test).exists() for tests in score.ROOMS.values() for test in tests)
+    assert all((ROOT / test).exists() for tests in score.ROOMS.values() for test in tests)
 
 
-def test_a_change_is_made_in_a_copy_and_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mutant = next(one for one in score.candidates() if one.file.name == "metrics.py")
+class Given:
+    """Instead of a process that runs tests: says what it was given, and what the copy held then."""
+
+    def __init__(self, copy: Path, outcome: Outcome | None, *, passing: bool = True) -> None:
+        self._copy = copy
+        self._outcome = outcome
+        self._passing = passing
+        self.seen: list[tuple[bytes, list[str], float]] = []
+
+    def run(self, order: list[str], limit: float, file: Path, right: bytes) -> Outcome | None:
+        self.seen.append(((self._copy / "tfm_harness" / file).read_bytes(), order, limit))
+        assert right == (score.PACKAGE / file).read_bytes()
+        return self._outcome
+
+    def passes(self, _test: str) -> bool:
+        return self._passing
+
+
+@pytest.fixture(scope="module")
+def mutant() -> Mutant:
+    return next(one for one in score.candidates() if one.file.name == "metrics.py")
+
+
+def reach_of(mutant: Mutant, *, loaded: bool = False) -> Reach:
+    function = function_at((score.PACKAGE / mutant.file).read_bytes(), mutant.file.as_posix(), mutant.line)
+    tests = {function: frozenset({"tests/x.py::test_y"})}
+    return Reach({"tests/x.py::test_y": 1.0}, tests, frozenset(tests if loaded else ()))
+
+
+def judged(mutant: Mutant, copy: Path, tests: Given, reach: Reach) -> score.Verdict:
+    return score.judged(mutant, copy, tests, reach, [], 9.0)  # type: ignore[arg-type]
+
+
+def test_a_change_is_made_in_a_copy_and_taken_back(tmp_path: Path, mutant: Mutant) -> None:
     right = (score.PACKAGE / mutant.file).read_bytes()
-    seen = []
-
-    def tests(copy: Path, order: list[str]) -> tuple[int, str]:
-        seen.append((copy / "tfm_harness" / mutant.file).read_bytes())
-        assert order == ["tests/x.py::test_y"]
-        return 1, order[0]
-
-    monkeypatch.setattr(score, "run_tests", tests)
     copy = score.make_copy(tmp_path / "copy")
-    verdict = score.judged(mutant, copy, ["tests/x.py::test_y"])
-    assert (verdict.killed, verdict.by, verdict.tests) == (True, "tests/x.py::test_y", 1)
-    assert seen == [mutant.text(right)]
+    tests = Given(copy, Outcome(killed=True, by="tests/x.py::test_y", tests=1))
+    assert judged(mutant, copy, tests, reach_of(mutant)).killed
+    assert tests.seen == [(mutant.text(right), ["tests/x.py::test_y"], 9.0)]
     assert (copy / "tfm_harness" / mutant.file).read_bytes() == right
     assert (score.PACKAGE / mutant.file).read_bytes() == right
 
 
-def test_what_no_test_reaches_survives(tmp_path: Path) -> None:
-    assert not score.judged(score.candidates()[0], tmp_path, []).killed
+@pytest.mark.parametrize("loaded", [True, False])
+def test_what_runs_while_tests_are_loaded_is_loaded_anew(
+    tmp_path: Path, mutant: Mutant, monkeypatch: pytest.MonkeyPatch, *, loaded: bool
+) -> None:
+    """Also what cannot be put into loaded functions."""
+    copy = score.make_copy(tmp_path / "copy")
+    warm = Given(copy, None)
+    monkeypatch.setattr(score, "run_cold", lambda _copy, order: Outcome(killed=False, tests=len(order)))
+    assert judged(mutant, copy, warm, reach_of(mutant, loaded=loaded)).outcome == Outcome(killed=False, tests=1)
+    assert len(warm.seen) == (not loaded)
+
+
+def test_a_test_that_fails_anyway_ends_the_measurement(tmp_path: Path, mutant: Mutant) -> None:
+    copy = score.make_copy(tmp_path / "copy")
+    tests = Given(copy, Outcome(killed=True, by="tests/x.py::test_y", tests=1), passing=False)
+    with pytest.raises(SystemExit, match="test_y fails without a change"):
+        judged(mutant, copy, tests, reach_of(mutant))
+
+
+def test_what_no_test_reaches_survives(tmp_path: Path, mutant: Mutant) -> None:
+    found = judged(mutant, tmp_path, Given(tmp_path, None), Reach({}, {}))
+    assert (found.killed, found.outcome.why) == (False, "no test reaches it")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "why"),
+    [
+        (Outcome(killed=False, tests=3, skipped=3), "not measured: all 3 tests that reach it are skipped"),
+        (Outcome(killed=False, tests=3, skipped=1), "3 tests reach it, 1 are skipped"),
+        (Outcome(killed=False, tests=3, left=2), "3 tests reach it, not measured with 2, time was up"),
+    ],
+)
+def test_tests_that_did_not_run_are_named(outcome: Outcome, why: str) -> None:
+    assert outcome.why == why
 
 
 def test_kills_are_kept_as_long_as_the_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,12 +158,12 @@ def test_kills_are_kept_as_long_as_the_file_stays(tmp_path: Path, monkeypatch: p
     (tmp_path / "code.py").write_text(CODE)
     killed, survived = all_mutants(tmp_path, [tmp_path / "code.py"])[:2]
     kept = score.Kept(tmp_path / "kills.jsonl")
-    kept.add(score.Verdict(killed, killed=True, seconds=1.0, by="tests/x.py::test_y", tests=3))
-    kept.add(score.Verdict(survived, killed=False, seconds=1.0, by="", tests=3))
+    kept.add(score.Verdict(killed, Outcome(killed=True, by="tests/x.py::test_y", tests=3)))
+    kept.add(score.Verdict(survived, Outcome(killed=False, tests=3)))
     again = score.Kept(tmp_path / "kills.jsonl")
     found = again.verdict(killed)
     assert found is not None
-    assert (found.killed, found.by) == (True, "tests/x.py::test_y")
+    assert (found.killed, found.outcome.by) == (True, "tests/x.py::test_y")
     assert again.verdict(survived) is None
     assert (again.survived(survived), again.survived(killed)) == (True, False)
     (tmp_path / "code.py").write_text(CODE + "\n")
@@ -115,7 +173,7 @@ def test_kills_are_kept_as_long_as_the_file_stays(tmp_path: Path, monkeypatch: p
 def test_the_goal_holds_for_each_room(mutants: list[Mutant], capsys: pytest.CaptureFixture[str]) -> None:
     def verdicts(room: str, killed: int, survived: int) -> list[score.Verdict]:
         one = Mutant(Path(room, "x.py"), 7, "logic", 0, 1, "and", "or")
-        return [score.Verdict(one, n < killed, 0.0, "", n) for n in range(killed + survived)]
+        return [score.Verdict(one, Outcome(n < killed, "", n)) for n in range(killed + survived)]
 
     assert score.report([*verdicts("verify", 9, 1), *verdicts("latency", 10, 0)])
     assert "SURVIVED verify/x.py:7 logic: and -> or (9 tests reach it)" in capsys.readouterr().out

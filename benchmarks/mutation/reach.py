@@ -1,7 +1,8 @@
 """Which tests reach which function: the tests run once on a copy of the package whose functions say that they ran.
 
 A mutant then meets only the tests that reach its function, the quickest first. What is reached while a file is
-collected or a fixture is set up counts for every test of that file. Processes that a test starts count for that test.
+collected or a fixture is set up counts for every test of that file, what is reached before, for every test. Processes
+that a test starts count for that test.
 """
 
 from __future__ import annotations
@@ -10,19 +11,20 @@ import ast
 import importlib
 import json
 import os
-import signal
-from collections import defaultdict
+import resource
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-LOOPS = float(os.environ.get("MUTATION_LOOPS", "40"))
-"""Most seconds of CPU time for one test; the longest one takes a sixth of it."""
+from benchmarks.mutation.server import MEMORY, limited_cpu_time
+
 RECORDER = """
 import atexit
 import os
+import resource
 from pathlib import Path
 
 SEEN: set[str] = set()
@@ -96,14 +98,20 @@ class Reach:
 
     seconds: dict[str, float]
     tests: dict[str, frozenset[str]]
+    loaded: frozenset[str] = frozenset()
+    """Functions that run when tests are loaded: what they made stays, whatever becomes of their code."""
 
     @classmethod
     def read(cls, parts: Iterable[str]) -> Reach:
         """From what `Recorder` wrote, one or more texts."""
         seconds: dict[str, float] = {}
         tests: dict[str, set[str]] = defaultdict(set)
+        loaded: set[str] = set()
         for stored in map(json.loads, parts):
             seconds |= stored["seconds"]
+            loaded |= set(stored["loaded"])
+            for function in stored["at start"]:
+                tests[function] |= set(stored["seconds"])
             for test, functions in stored["by test"].items():
                 for function in functions:
                     tests[function].add(test)
@@ -113,10 +121,22 @@ class Reach:
             for file, functions in stored["by file"].items():
                 for function in functions:
                     tests[function] |= of_file[file]
-        return cls(seconds, {function: frozenset(found) for function, found in tests.items()})
+        return cls(seconds, {function: frozenset(found) for function, found in tests.items()}, frozenset(loaded))
 
-    def order(self, function: str, likely: Iterable[str] = (), first: int = 40) -> list[str]:
-        """Tests to run: those that noticed something near before, the quickest, and the rest file by file."""
+    def order(self, function: str, likely: Iterable[str] = ()) -> list[str]:
+        """Tests to run: those that noticed something near before, one case of each, the others; quick ones first."""
+        tests = self.tests.get(function, frozenset())
+        before = [test for test in dict.fromkeys(likely) if test in tests]
+        quick = sorted(tests - set(before), key=lambda test: (self.seconds[test], test))
+        cases: Counter[str] = Counter()
+        number = {}
+        for test in quick:
+            cases[test.partition("[")[0]] += 1
+            number[test] = cases[test.partition("[")[0]]
+        return [*before, *sorted(quick, key=lambda test: number[test] > 1)]
+
+    def by_file(self, function: str, likely: Iterable[str] = (), first: int = 40) -> list[str]:
+        """The same for a process that loads the tests itself: the quickest, then the rest file by file."""
         tests = self.tests.get(function, frozenset())
         before = [test for test in dict.fromkeys(likely) if test in tests]
         quick = sorted(tests - set(before), key=lambda test: (self.seconds[test], test))
@@ -140,6 +160,8 @@ class Recorder:
         self._by_test: dict[str, list[str]] = {}
         self._by_file: dict[str, set[str]] = defaultdict(set)
         self._seconds: dict[str, float] = {}
+        self._at_start = self._taken()
+        self._loaded = set(self._at_start)
 
     def _taken(self) -> set[str]:
         found = set(self._seen)
@@ -153,7 +175,9 @@ class Recorder:
     def pytest_make_collect_report(self, collector: pytest.Collector) -> Iterator[None]:
         self._taken()
         report = yield
-        self._by_file[collector.nodeid.partition("::")[0]] |= self._taken()
+        reached = self._taken()
+        self._by_file[collector.nodeid.partition("::")[0]] |= reached
+        self._loaded |= reached
         return report
 
     @pytest.hookimpl(wrapper=True)
@@ -172,16 +196,23 @@ class Recorder:
 
     def pytest_sessionfinish(self) -> None:
         files = {file: sorted(functions) for file, functions in self._by_file.items()}
-        stored = {"seconds": self._seconds, "by test": self._by_test, "by file": files}
+        stored = {
+            "seconds": self._seconds,
+            "by test": self._by_test,
+            "by file": files,
+            "at start": sorted(self._at_start),
+            "loaded": sorted(self._loaded),
+        }
         self._result.write_text(json.dumps(stored))
 
 
 class Chooser:
     """Pytest plugin of a mutant's run: only the chosen tests, in their order; says which one failed."""
 
-    def __init__(self, order: list[str], failed: Path) -> None:
+    def __init__(self, order: list[str], result: Path) -> None:
         self._place = {test: number for number, test in enumerate(order)}
-        self._failed = failed
+        self._result = result
+        self._outcomes: dict[str, str] = {}
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         chosen = [item for item in items if item.nodeid in self._place]
@@ -190,17 +221,17 @@ class Chooser:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self) -> Iterator[None]:
-        """A change that loops fails by the CPU time that it takes, which a busy host does not lengthen."""
-        signal.signal(signal.SIGVTALRM, lambda *_: pytest.fail(f"more than {LOOPS:g} s of CPU time"))
-        signal.setitimer(signal.ITIMER_VIRTUAL, LOOPS)
-        try:
+        with limited_cpu_time():
             yield
-        finally:
-            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.failed:
-            self._failed.write_text(report.nodeid)
+        if report.failed or report.nodeid not in self._outcomes or report.skipped:
+            self._outcomes[report.nodeid] = (
+                "skipped" if report.skipped and not hasattr(report, "wasxfail") else report.outcome
+            )
+
+    def pytest_sessionfinish(self) -> None:
+        self._result.write_text(json.dumps(self._outcomes))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -209,5 +240,6 @@ def pytest_configure(config: pytest.Config) -> None:
         seen = importlib.import_module("tfm_harness._reached").SEEN
         config.pluginmanager.register(Recorder(seen, Path(os.environ["MUTATION_REACHED"]), Path(record)))
     if choice := os.environ.get("MUTATION_CHOICE"):
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         order = Path(choice).read_text().split("\n")
-        config.pluginmanager.register(Chooser(order, Path(os.environ["MUTATION_FAILED"])))
+        config.pluginmanager.register(Chooser(order, Path(os.environ["MUTATION_RESULT"])))

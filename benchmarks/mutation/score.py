@@ -10,16 +10,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
-import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +26,9 @@ import yaml
 
 from benchmarks.mutation.operators import Mutant, all_mutants, sample
 from benchmarks.mutation.reach import Reach, function_at, mark_copy
+from benchmarks.mutation.runs import LIMIT, ROOT, SLOW, Outcome, WarmTests, reach_of, run_cold
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 PACKAGE = ROOT / "harness" / "tfm_harness"
 ROOMS = {
     "verify": ("tests/verify", "tests/cli/test_verify.py"),
@@ -40,12 +37,7 @@ ROOMS = {
 }
 """Folders of the package, and the tests that stand for them."""
 COMPARISON = ("compare.py", "comparison.py", "metrics.py", "quantise.py", "tolerance.py", "vacuity.py")
-BITS = "tests/verify/test_verify_csr_and_certificates.py::test_no_changed_bit_outside_of_what_is_signed_passes"
-SLOW = ("--ignore=tests/verify/test_verify_fuzz.py", f"--deselect={BITS}", "-m", "not qemu")
-"""Left out: fuzzing, and every bit of twenty certificates, which take longer than all the rest."""
 GOAL = 90.0
-LIMIT = 600  # seconds for one mutant's tests
-MEMORY = 8 << 30  # bytes for one process: a mutant that gathers without end fails by it
 
 
 @dataclass(frozen=True)
@@ -53,12 +45,13 @@ class Verdict:
     """What became of one mutant."""
 
     mutant: Mutant
-    killed: bool
-    seconds: float
-    by: str
-    """The test that noticed it; empty when the tests could not even be collected, or did not end."""
-    tests: int
-    """How many tests reach its function."""
+    outcome: Outcome
+    seconds: float = 0.0
+
+    @property
+    def killed(self) -> bool:
+        """Whether a test noticed it."""
+        return self.outcome.killed
 
 
 class Kept:
@@ -73,7 +66,7 @@ class Kept:
     def verdict(self, mutant: Mutant) -> Verdict | None:
         """The kill of an earlier run."""
         by = self._by.get(self._key(mutant))
-        return None if by is None else Verdict(mutant, killed=True, seconds=0.0, by=by, tests=0)
+        return None if by is None else Verdict(mutant, Outcome(killed=True, by=by))
 
     def survived(self, mutant: Mutant) -> bool:
         """Whether no test noticed it in an earlier run. It is run again, after those that are new: tests may be new."""
@@ -83,7 +76,7 @@ class Kept:
         """Keep a verdict."""
         if self._path is None:
             return
-        by = verdict.by if verdict.killed else None
+        by = verdict.outcome.by if verdict.killed else None
         entry = {"key": self._key(verdict.mutant), "by": by, "change": verdict.mutant.change}
         with self._path.open("a") as stream:
             stream.write(json.dumps(entry) + "\n")
@@ -146,69 +139,27 @@ def batched(files: Sequence[str], size: int = 6) -> Iterator[Sequence[str]]:
         yield files[start : start + size]
 
 
-def environment_of(copy: Path) -> dict[str, str]:
-    """What the tests of a copy see; what Hypothesis keeps goes with the copy."""
-    return {
-        **os.environ,
-        "PYTHONPATH": str(copy),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "HYPOTHESIS_STORAGE_DIRECTORY": str(copy / "hypothesis"),
-    }
-
-
-def run_pytest(
-    environment: Mapping[str, str], files: Iterable[str], limit: float, *words: str, say: bool = False
-) -> int:
-    """Exit code of the tests; 1: a test failed, or they did not end."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "benchmarks.mutation.reach"]
-    try:
-        done = subprocess.run(
-            [*command, *SLOW, *words, *files],
-            capture_output=True, text=True, timeout=limit, check=False, cwd=ROOT, env=environment,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY)),
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return 1
-    if say and done.returncode:
-        print(done.stdout[-4000:], done.stderr[-4000:])
-    return done.returncode
-
-
-def reach_of(copy: Path, work: Path, tests: Sequence[str]) -> Path:
-    """Run these tests once, which must pass, and see what each of them reaches; the file that holds it."""
-    children = work / "children"
-    children.mkdir(exist_ok=True)
-    result = work / "reach.json"
-    environment = {**environment_of(copy), "MUTATION_RECORD": str(result), "MUTATION_REACHED": str(children)}
-    if run_pytest(environment, tests, 4 * LIMIT, say=True) not in {0, 5}:  # 5: all are left out
-        raise SystemExit("the tests fail without a change: nothing can be said")
-    return result
-
-
-def run_tests(copy: Path, order: list[str]) -> tuple[int, str]:
-    """Exit code of the tests on the copy (1: one failed), and the test that failed."""
-    choice, failed = copy / "choice", copy / "failed"
-    choice.write_text("\n".join(order))
-    failed.unlink(missing_ok=True)
-    environment = {**environment_of(copy), "MUTATION_CHOICE": str(choice), "MUTATION_FAILED": str(failed)}
-    files = dict.fromkeys(test.partition("::")[0] for test in order)
-    code = run_pytest(environment, files, LIMIT, "-x")
-    return code, failed.read_text() if failed.exists() else ""
-
-
-def judged(mutant: Mutant, copy: Path, order: list[str]) -> Verdict:
+def judged(mutant: Mutant, copy: Path, warm: WarmTests, reach: Reach, likely: Sequence[str], limit: float) -> Verdict:
     """Make the change in the copy, run the tests, take it back."""
+    function = function_at((PACKAGE / mutant.file).read_bytes(), mutant.file.as_posix(), mutant.line)
+    order = reach.order(function, likely)
     if not order:
-        return Verdict(mutant, killed=False, seconds=0.0, by="", tests=0)
+        return Verdict(mutant, Outcome(killed=False))
     began = time.monotonic()
     place = copy / "tfm_harness" / mutant.file
     right = place.read_bytes()
     place.write_bytes(mutant.text(right))
+    outcome = None
     try:
-        code, by = run_tests(copy, order)
+        if function not in reach.loaded:
+            outcome = warm.run(order, limit, mutant.file, right)
+        if outcome is None:
+            outcome = run_cold(copy, reach.by_file(function, likely))
     finally:
         place.write_bytes(right)
-    return Verdict(mutant, code != 0, time.monotonic() - began, by, len(order))
+    if outcome.by and not warm.passes(outcome.by):
+        raise SystemExit(f"{outcome.by} fails without a change: nothing can be said")
+    return Verdict(mutant, outcome, time.monotonic() - began)
 
 
 def report(verdicts: list[Verdict]) -> bool:
@@ -225,9 +176,8 @@ def report(verdicts: list[Verdict]) -> bool:
         print(f"{room:<12} {len(found):>7} {killed:>7} {score:>6.1f} %{'  <- below the goal' if score < GOAL else ''}")
     for one in sorted(verdicts, key=lambda one: (one.mutant.file, one.mutant.line)):
         if not one.killed:
-            reached = f"{one.tests} tests reach it" if one.tests else "no test reaches it"
             where = f"{one.mutant.file}:{one.mutant.line}"
-            print(f"SURVIVED {where} {one.mutant.operator}: {one.mutant.change[:150]} ({reached})")
+            print(f"SURVIVED {where} {one.mutant.operator}: {one.mutant.change[:150]} ({one.outcome.why})")
     return good
 
 
@@ -262,6 +212,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=0, help="stop taking up new mutants after so long")
     parser.add_argument("--results", type=Path, help="keep kills here, and take those that are there as they are")
     parser.add_argument("--only", default="", help="only files whose path below the package begins so")
+    parser.add_argument("--limit", type=float, default=LIMIT, help="most seconds of CPU time for one mutant's tests")
     args = parser.parse_args()
     mutants = [one for one in candidates() if str(one.file).startswith(args.only)]
     chosen = sample(mutants, args.sample or len(mutants), args.seed)
@@ -275,39 +226,41 @@ def main() -> int:
     lock = threading.Lock()
     noticed: dict[Path, Counter[str]] = defaultdict(Counter)
     for found in verdicts:
-        noticed[found.mutant.file][found.by] += 1
+        noticed[found.mutant.file][found.outcome.by] += 1
     (ROOT / "build").mkdir(exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="mutation-", dir=ROOT / "build"))
-    free: SimpleQueue[Path] = SimpleQueue()
+    free: SimpleQueue[tuple[Path, WarmTests]] = SimpleQueue()
 
     def one(mutant: Mutant) -> None:
         if time.monotonic() > end:
             return
-        function = function_at((PACKAGE / mutant.file).read_bytes(), mutant.file.as_posix(), mutant.line)
         with lock:
             likely = [test for test, _times in noticed[mutant.file].most_common(10)]
-        copy = free.get()
+        copy, warm = free.get()
         try:
-            found = judged(mutant, copy, reach.order(function, likely))
+            found = judged(mutant, copy, warm, reach, likely, args.limit)
         finally:
-            free.put(copy)
+            free.put((copy, warm))
         with lock:
             verdicts.append(found)
-            noticed[mutant.file][found.by] += 1
+            noticed[mutant.file][found.outcome.by] += 1
             kept.add(found)
             word = "killed" if found.killed else "survived"
-            print(f"{word:<9} {mutant.file}:{mutant.line} {mutant.change[:80]} ({found.seconds:.0f} s)", flush=True)
+            print(f"{word:<9} {mutant.file}:{mutant.line} {mutant.change[:80]} ({found.seconds:.1f} s)", flush=True)
 
     try:
         right = make_copy(work / "marked")
         mark_copy(right / "tfm_harness", [path.relative_to(PACKAGE) for room in ROOMS for path in files_of(room)])
         reach = kept.reach(lambda tests: reach_of(right, work, tests))
         for number in range(args.jobs):
-            free.put(make_copy(work / str(number)))
+            copy = make_copy(work / str(number))
+            free.put((copy, WarmTests(copy, test_files())))
         with ThreadPoolExecutor(args.jobs) as pool:
             left = [mutant for mutant in chosen if mutant not in done]
             list(pool.map(one, sorted(left, key=kept.survived)))
     finally:
+        while not free.empty():
+            free.get()[1].close()
         shutil.rmtree(work, ignore_errors=True)
     if len(verdicts) < len(chosen):
         print(f"time is up: {len(verdicts)} of {len(chosen)} were run")
