@@ -48,7 +48,7 @@ def test_each_kind_of_change_is_made_once(mutants: list[Mutant]) -> None:
 
 def test_what_is_known_to_change_nothing_is_still_there() -> None:
     """An entry whose line has changed says nothing any more."""
-    there = {(str(one.file), score.source_line(one), one.change) for one in score.every_change()}
+    there = {(str(one.file), one.source, one.change) for one in score.every_change()}
     assert set(score.equivalents()) <= there
     assert all(score.equivalents().values())
 
@@ -67,8 +67,25 @@ def test_samples_are_seeded_and_grow(mutants: list[Mutant]) -> None:
     assert sample(mutants, 8, 1) != sample(mutants, 8, 2)
 
 
+def test_a_change_keeps_its_place_when_other_lines_change(mutants: list[Mutant], tmp_path: Path) -> None:
+    """Equal changes of equal lines have places of their own."""
+    (tmp_path / "code.py").write_text("def other(): return 1\n\n" + CODE)
+    longer = sample(all_mutants(tmp_path, [tmp_path / "code.py"]), 100, 1)
+    assert len(longer) == len(mutants) + 2
+    here = [(one.source, one.change, one.operator) for one in sample(mutants, 100, 1)]
+    assert [(one.source, one.change, one.operator) for one in longer if "other" not in one.source] == here
+
+
+def test_what_changes_nothing_keeps_its_place_and_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = score.every_change()
+    first = score.chosen_of(found, 20, 1)
+    known = {(str(first[2].file), first[2].source, first[2].change): "why"}
+    monkeypatch.setattr(score, "equivalents", lambda: known)
+    assert score.chosen_of(found, 20, 1) == [one for one in sample(found, 20, 1) if one != first[2]]
+
+
 def test_the_rooms_have_code_and_tests() -> None:
-    found = score.candidates()
+    found = score.every_change()
     assert {score.room_of(one.file) for one in found} == set(score.ROOMS)
     assert all((ROOT / test).exists() for tests in score.ROOMS.values() for test in tests)
 
@@ -78,6 +95,7 @@ class Given:
 
     def __init__(self, copy: Path, outcome: Outcome | None, *, passing: bool = True) -> None:
         self._copy = copy
+        self.why = "E  assert False"
         self._outcome = outcome
         self._passing = passing
         self.seen: list[tuple[bytes, list[str], float]] = []
@@ -93,7 +111,7 @@ class Given:
 
 @pytest.fixture(scope="module")
 def mutant() -> Mutant:
-    return next(one for one in score.candidates() if one.file.name == "metrics.py")
+    return next(one for one in score.every_change() if one.file.name == "metrics.py")
 
 
 def reach_of(mutant: Mutant, *, loaded: bool = False) -> Reach:
@@ -131,7 +149,7 @@ def test_what_runs_while_tests_are_loaded_is_loaded_anew(
 def test_a_test_that_fails_anyway_ends_the_measurement(tmp_path: Path, mutant: Mutant) -> None:
     copy = score.make_copy(tmp_path / "copy")
     tests = Given(copy, Outcome(killed=True, by="tests/x.py::test_y", tests=1), passing=False)
-    with pytest.raises(SystemExit, match="test_y fails without a change"):
+    with pytest.raises(SystemExit, match=r"test_y fails without a change(.|\n)*assert False"):
         judged(mutant, copy, tests, reach_of(mutant))
 
 
@@ -152,22 +170,28 @@ def test_tests_that_did_not_run_are_named(outcome: Outcome, why: str) -> None:
     assert outcome.why == why
 
 
-def test_kills_are_kept_as_long_as_the_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Survivors are not: a test may have been added."""
+def test_verdicts_are_kept_as_long_as_they_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kills as long as the file stays; survivors while the tests stay as well: one may have been added."""
     monkeypatch.setattr(score, "PACKAGE", tmp_path)
+    monkeypatch.setattr(score, "ROOT", tmp_path)
     (tmp_path / "code.py").write_text(CODE)
+    (tmp_path / "test_x.py").write_text("def test_y(): pass")
+    order = ["test_x.py::test_y"]
     killed, survived = all_mutants(tmp_path, [tmp_path / "code.py"])[:2]
-    kept = score.Kept(tmp_path / "kills.jsonl")
-    kept.add(score.Verdict(killed, Outcome(killed=True, by="tests/x.py::test_y", tests=3)))
-    kept.add(score.Verdict(survived, Outcome(killed=False, tests=3)))
-    again = score.Kept(tmp_path / "kills.jsonl")
-    found = again.verdict(killed)
-    assert found is not None
-    assert (found.killed, found.outcome.by) == (True, "tests/x.py::test_y")
-    assert again.verdict(survived) is None
-    assert (again.survived(survived), again.survived(killed)) == (True, False)
+    verdicts = [
+        score.Verdict(killed, Outcome(killed=True, by="tests/x.py::test_y", tests=1)),
+        score.Verdict(survived, Outcome(killed=False, tests=1, skipped=1, left=0)),
+    ]
+    kept = score.Kept(tmp_path / "kept.jsonl")
+    for verdict in verdicts:
+        kept.add(verdict, order)
+    again = score.Kept(tmp_path / "kept.jsonl")
+    assert [again.verdict(one, order) for one in (killed, survived)] == verdicts
+    assert again.verdict(survived, []) is None
+    (tmp_path / "test_x.py").write_text("def test_y(): return")
+    assert (again.verdict(killed, order), again.verdict(survived, order)) == (verdicts[0], None)
     (tmp_path / "code.py").write_text(CODE + "\n")
-    assert again.verdict(killed) is None
+    assert again.verdict(killed, order) is None
 
 
 def test_the_goal_holds_for_each_room(mutants: list[Mutant], capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import random
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +45,8 @@ class Mutant:
     end: int
     old: str
     new: str
+    source: str = ""
+    """The line that the change is in, without its indent."""
 
     @property
     def name(self) -> str:
@@ -75,8 +77,9 @@ class Finder:
     def __init__(self, file: Path, text: bytes) -> None:
         self._file = file
         self._text = text
+        self._source = text.splitlines(keepends=True)
         self._lines = [0]
-        for line in text.splitlines(keepends=True):
+        for line in self._source:
             self._lines.append(self._lines[-1] + len(line))
 
     def mutants(self) -> Iterator[Mutant]:
@@ -96,7 +99,8 @@ class Finder:
 
     def _make(self, operator: str, start: int, end: int, new: str) -> Mutant:
         line = self._text.count(b"\n", 0, start) + 1
-        return Mutant(self._file, line, operator, start, end, self._slice(start, end), new)
+        source = self._source[line - 1].strip().decode()
+        return Mutant(self._file, line, operator, start, end, self._slice(start, end), new, source)
 
     def _walk(self, node: ast.AST) -> Iterator[Mutant]:
         if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda | ast.JoinedStr | ast.Raise):
@@ -147,7 +151,14 @@ def all_mutants(root: Path, files: list[Path]) -> list[Mutant]:
 
 
 def sample(mutants: list[Mutant], count: int, seed: int) -> list[Mutant]:
-    """`count` of them. A larger sample of the same seed begins with the smaller one."""
-    order = list(mutants)
-    random.Random(seed).shuffle(order)  # a sample, no secret
-    return order[:count]
+    """`count` of them. A larger sample of the same seed begins with the smaller one.
+
+    Each change has its own place, which stays the same where other lines change.
+    """
+    met: Counter[str] = Counter()
+    places = {}
+    for one in mutants:
+        what = f"{seed} {one.file} {one.operator} {one.change} {one.source}"
+        met[what] += 1
+        places[one] = hashlib.sha256(f"{what} {met[what]}".encode()).digest()
+    return sorted(mutants, key=places.__getitem__)[:count]

@@ -120,24 +120,24 @@ def run_cold(copy: Path, order: Sequence[str]) -> Outcome:
 
 
 class WarmTests:
-    """A process that has loaded all tests, with the package of one copy, and forks for each change (server.py)."""
+    """A process that has loaded all tests, with the package of one copy, and forks for each change (server.py).
+
+    Begun while the copy holds no change.
+    """
 
     def __init__(self, copy: Path, files: Sequence[str]) -> None:
         self._copy = copy
-        self._files = files
-        self._process: subprocess.Popen[bytes] | None = None
-        self._requests = self._answers = -1
         self._text = b""
+        self.why = ""
+        """Text of the last failure."""
         self._passing: set[str] = set()
         """Tests that are known to pass here without a change."""
-
-    def _start(self) -> None:
         theirs, self._requests = os.pipe()
         self._answers, ours = os.pipe()
-        environment = {**environment_of(self._copy), "MUTATION_SERVER": f"{theirs} {ours}"}
-        with (self._copy / "server.log").open("wb") as log:
+        environment = {**environment_of(copy), "MUTATION_SERVER": f"{theirs} {ours}"}
+        with (copy / "server.log").open("wb") as log:
             self._process = subprocess.Popen(
-                [*_command("server"), *self._files],
+                [*_command("server"), *files],
                 pass_fds=(theirs, ours), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 cwd=ROOT, env=environment,
             )  # fmt: skip
@@ -173,8 +173,6 @@ class WarmTests:
         Returns:
             None when the change cannot be put into what is loaded.
         """
-        if self._process is None:
-            self._start()
         request: dict[str, object] = {"file": "", "tests": list(order), "work": str(self._copy / "work")}
         if file is not None:
             (self._copy / "right").write_bytes(right)
@@ -193,6 +191,7 @@ class WarmTests:
             cannot = cannot or "cannot" in answer
             if "hangs" in answer or (cut := cut or limit < 0):
                 _kill(child)
+            self.why = answer.get("why", self.why)
             if outcome := answer.get("outcome"):
                 ran += 1
                 skipped += outcome == "skipped"
@@ -214,10 +213,9 @@ class WarmTests:
 
     def close(self) -> None:
         """End the process."""
-        if self._process is not None:
-            os.close(self._requests)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(10)
-            self._process.kill()
-            self._process.wait()
-            os.close(self._answers)
+        os.close(self._requests)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(10)
+        self._process.kill()
+        self._process.wait()
+        os.close(self._answers)

@@ -55,29 +55,32 @@ class Verdict:
 
 
 class Kept:
-    """Kills of earlier runs, one JSON line each. They hold as long as the file that was changed stays the same."""
+    """Verdicts of earlier runs, one JSON line each.
+
+    Kills hold as long as the file that was changed stays the same, the others while the tests stay the same as well.
+    """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         lines = path.read_text().splitlines() if path is not None and path.exists() else []
-        self._by = {entry["key"]: entry["by"] for entry in map(json.loads, lines)}
-        """The test that noticed a change; None: none did."""
+        self._entries = {entry["key"]: entry for entry in map(json.loads, lines)}
 
-    def verdict(self, mutant: Mutant) -> Verdict | None:
-        """The kill of an earlier run."""
-        by = self._by.get(self._key(mutant))
-        return None if by is None else Verdict(mutant, Outcome(killed=True, by=by))
+    def verdict(self, mutant: Mutant, order: Sequence[str]) -> Verdict | None:
+        """The verdict of an earlier run; None where there is none, or it does not hold any more."""
+        entry = self._entries.get(self._key(mutant))
+        if entry is None or not (entry["by"] or entry["tests"] == tests_digest(order)):
+            return None
+        return Verdict(mutant, Outcome(entry["killed"], entry["by"], len(order), entry["skipped"], entry["left"]))
 
-    def survived(self, mutant: Mutant) -> bool:
-        """Whether no test noticed it in an earlier run. It is run again, after those that are new: tests may be new."""
-        return self._by.get(self._key(mutant), "") is None
-
-    def add(self, verdict: Verdict) -> None:
+    def add(self, verdict: Verdict, order: Sequence[str]) -> None:
         """Keep a verdict."""
         if self._path is None:
             return
-        by = verdict.outcome.by if verdict.killed else None
-        entry = {"key": self._key(verdict.mutant), "by": by, "change": verdict.mutant.change}
+        outcome = verdict.outcome
+        entry = {
+            "key": self._key(verdict.mutant), "killed": outcome.killed, "by": outcome.by, "skipped": outcome.skipped,
+            "left": outcome.left, "change": verdict.mutant.change, "tests": tests_digest(order),
+        }  # fmt: skip
         with self._path.open("a") as stream:
             stream.write(json.dumps(entry) + "\n")
 
@@ -102,6 +105,15 @@ class Kept:
     @staticmethod
     def _key(mutant: Mutant) -> str:
         return f"{hashlib.sha256((PACKAGE / mutant.file).read_bytes()).hexdigest()[:16]} {mutant.name}"
+
+
+def tests_digest(order: Sequence[str]) -> str:
+    """Names these tests and the texts that they are in."""
+    text = [
+        *sorted(order),
+        *((ROOT / file).read_text() for file in sorted({test.partition("::")[0] for test in order})),
+    ]
+    return hashlib.sha256("\n".join(text).encode()).hexdigest()[:16]
 
 
 def files_of(room: str) -> list[Path]:
@@ -139,9 +151,14 @@ def batched(files: Sequence[str], size: int = 6) -> Iterator[Sequence[str]]:
         yield files[start : start + size]
 
 
+def function_of(mutant: Mutant) -> str:
+    """The function that is changed."""
+    return function_at((PACKAGE / mutant.file).read_bytes(), mutant.file.as_posix(), mutant.line)
+
+
 def judged(mutant: Mutant, copy: Path, warm: WarmTests, reach: Reach, likely: Sequence[str], limit: float) -> Verdict:
     """Make the change in the copy, run the tests, take it back."""
-    function = function_at((PACKAGE / mutant.file).read_bytes(), mutant.file.as_posix(), mutant.line)
+    function = function_of(mutant)
     order = reach.order(function, likely)
     if not order:
         return Verdict(mutant, Outcome(killed=False))
@@ -158,7 +175,7 @@ def judged(mutant: Mutant, copy: Path, warm: WarmTests, reach: Reach, likely: Se
     finally:
         place.write_bytes(right)
     if outcome.by and not warm.passes(outcome.by):
-        raise SystemExit(f"{outcome.by} fails without a change: nothing can be said")
+        raise SystemExit(f"{outcome.by} fails without a change: nothing can be said\n{warm.why}")
     return Verdict(mutant, outcome, time.monotonic() - began)
 
 
@@ -181,12 +198,6 @@ def report(verdicts: list[Verdict]) -> bool:
     return good
 
 
-def candidates() -> list[Mutant]:
-    """Every change of the three rooms that is not known to change nothing."""
-    known = equivalents()
-    return [one for one in every_change() if (str(one.file), source_line(one), one.change) not in known]
-
-
 def equivalents() -> dict[tuple[str, str, str], str]:
     """Changes that change nothing, by file, line and change: why."""
     entries = yaml.safe_load((HERE / "equivalent.yaml").read_text())
@@ -198,9 +209,14 @@ def every_change() -> list[Mutant]:
     return all_mutants(PACKAGE, [path for room in ROOMS for path in files_of(room)])
 
 
-def source_line(mutant: Mutant) -> str:
-    """The line that a change is in, without its indent."""
-    return (PACKAGE / mutant.file).read_text().splitlines()[mutant.line - 1].strip()
+def chosen_of(mutants: list[Mutant], count: int, seed: int) -> list[Mutant]:
+    """A sample, without what is no Python and what is known to change nothing: those keep their places in it."""
+    known = equivalents()
+    return [
+        one
+        for one in sample(mutants, count, seed)
+        if (str(one.file), one.source, one.change) not in known and one.compiles((PACKAGE / one.file).read_bytes())
+    ]
 
 
 def main() -> int:
@@ -212,21 +228,20 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=0, help="stop taking up new mutants after so long")
     parser.add_argument("--results", type=Path, help="keep kills here, and take those that are there as they are")
     parser.add_argument("--only", default="", help="only files whose path below the package begins so")
+    parser.add_argument("--part", default="1/1", help="2/3: the second of three parts of the sample")
     parser.add_argument("--limit", type=float, default=LIMIT, help="most seconds of CPU time for one mutant's tests")
     args = parser.parse_args()
-    mutants = [one for one in candidates() if str(one.file).startswith(args.only)]
-    chosen = sample(mutants, args.sample or len(mutants), args.seed)
-    chosen = [one for one in chosen if one.compiles((PACKAGE / one.file).read_bytes())]
+    mutants = [one for one in every_change() if str(one.file).startswith(args.only)]
+    chosen = chosen_of(mutants, args.sample or len(mutants), args.seed)
+    part, parts = map(int, args.part.split("/"))
+    chosen = chosen[part - 1 :: parts]
     files = len({one.file for one in mutants})
-    print(f"{len(mutants)} changes of {files} files; sample of {len(chosen)}, seed {args.seed}")
+    print(f"{len(mutants)} changes of {files} files; seed {args.seed}: {len(chosen)} that may change something")
     end = time.monotonic() + args.minutes * 60 if args.minutes else float("inf")
     kept = Kept(args.results)
-    verdicts = [found for one in chosen if (found := kept.verdict(one)) is not None]
-    done = {found.mutant for found in verdicts}
+    verdicts: list[Verdict] = []
     lock = threading.Lock()
     noticed: dict[Path, Counter[str]] = defaultdict(Counter)
-    for found in verdicts:
-        noticed[found.mutant.file][found.outcome.by] += 1
     (ROOT / "build").mkdir(exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="mutation-", dir=ROOT / "build"))
     free: SimpleQueue[tuple[Path, WarmTests]] = SimpleQueue()
@@ -244,7 +259,7 @@ def main() -> int:
         with lock:
             verdicts.append(found)
             noticed[mutant.file][found.outcome.by] += 1
-            kept.add(found)
+            kept.add(found, reach.order(function_of(mutant)))
             word = "killed" if found.killed else "survived"
             print(f"{word:<9} {mutant.file}:{mutant.line} {mutant.change[:80]} ({found.seconds:.1f} s)", flush=True)
 
@@ -252,12 +267,15 @@ def main() -> int:
         right = make_copy(work / "marked")
         mark_copy(right / "tfm_harness", [path.relative_to(PACKAGE) for room in ROOMS for path in files_of(room)])
         reach = kept.reach(lambda tests: reach_of(right, work, tests))
+        verdicts += [found for one in chosen if (found := kept.verdict(one, reach.order(function_of(one)))) is not None]
+        for found in verdicts:
+            noticed[found.mutant.file][found.outcome.by] += 1
+        done = {found.mutant for found in verdicts}
         for number in range(args.jobs):
             copy = make_copy(work / str(number))
             free.put((copy, WarmTests(copy, test_files())))
         with ThreadPoolExecutor(args.jobs) as pool:
-            left = [mutant for mutant in chosen if mutant not in done]
-            list(pool.map(one, sorted(left, key=kept.survived)))
+            list(pool.map(one, [mutant for mutant in chosen if mutant not in done]))
     finally:
         while not free.empty():
             free.get()[1].close()

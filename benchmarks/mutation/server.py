@@ -44,8 +44,8 @@ class Server:
 
     A request is a line of JSON: `file` (path of the changed file in the copy; empty: no change), `right` (path of a
     file with the text that it had), `tests` (node ids in their order), `work` (a folder for the tests). The answers are
-    lines as well: `child` (its process id), `cannot` (the change cannot be put in), `began` (a test), `outcome` of that
-    test with its `cpu` seconds, `broken` (the child itself failed), `end`.
+    lines as well: `child` (its process id), `cannot` (the change cannot be put in), `began` (a test), `why` it fails,
+    `outcome` of that test with its `cpu` seconds, `broken` (the child itself failed), `end`.
     """
 
     def __init__(self, requests: int, answers: int) -> None:
@@ -114,6 +114,7 @@ class Server:
             def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
                 if report.failed:
                     server._outcome = "failed"
+                    server._say(why=report.longreprtext[-4000:])
                 elif report.skipped and not hasattr(report, "wasxfail") and not server._outcome:
                     server._outcome = "skipped"
 
