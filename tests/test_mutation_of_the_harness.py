@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.mutation import score
-from benchmarks.mutation.operators import Mutant, all_mutants, sample
+from benchmarks.mutation.operators import Mutant, all_mutants, numbered, sample
 from benchmarks.mutation.reach import Reach, function_at
 from benchmarks.mutation.runs import ROOT, Outcome
 
@@ -48,9 +48,18 @@ def test_each_kind_of_change_is_made_once(mutants: list[Mutant]) -> None:
 
 def test_what_is_known_to_change_nothing_is_still_there() -> None:
     """An entry whose line has changed says nothing any more."""
-    there = {(str(one.file), one.source, one.change) for one in score.every_change()}
-    assert set(score.equivalents()) <= there
-    assert all(score.equivalents().values())
+    there = score.every_change()
+    for entry in score.equivalents():
+        assert len(entry.found_in(there)) == len(entry.which), entry
+        assert entry.reason
+
+
+def test_equal_changes_are_told_apart_by_their_number(mutants: list[Mutant], tmp_path: Path) -> None:
+    (tmp_path / "twice.py").write_text(CODE + CODE)
+    found = all_mutants(tmp_path, [tmp_path / "twice.py"])
+    second = score.Equivalent("twice.py", "value += 3", "3 -> 4", "why", which=(2,))
+    assert [one.line for one in second.found_in(found)] == [13]
+    assert not second.found_in(mutants)
 
 
 def test_a_change_changes_one_place(mutants: list[Mutant]) -> None:
@@ -79,8 +88,8 @@ def test_a_change_keeps_its_place_when_other_lines_change(mutants: list[Mutant],
 def test_what_changes_nothing_keeps_its_place_and_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     found = score.every_change()
     first = score.chosen_of(found, 20, 1)
-    known = {(str(first[2].file), first[2].source, first[2].change): "why"}
-    monkeypatch.setattr(score, "equivalents", lambda: known)
+    known = score.Equivalent(str(first[2].file), first[2].source, first[2].change, "why", (numbered(found)[first[2]],))
+    monkeypatch.setattr(score, "equivalents", lambda: [known])
     assert score.chosen_of(found, 20, 1) == [one for one in sample(found, 20, 1) if one != first[2]]
 
 
@@ -150,6 +159,20 @@ def test_a_test_that_fails_anyway_ends_the_measurement(tmp_path: Path, mutant: M
     copy = score.make_copy(tmp_path / "copy")
     tests = Given(copy, Outcome(killed=True, by="tests/x.py::test_y", tests=1), passing=False)
     with pytest.raises(SystemExit, match=r"test_y fails without a change(.|\n)*assert False"):
+        judged(mutant, copy, tests, reach_of(mutant))
+
+
+@pytest.mark.parametrize("loads", [True, False])
+def test_tests_that_cannot_be_loaded_notice_only_what_the_change_broke(
+    tmp_path: Path, mutant: Mutant, monkeypatch: pytest.MonkeyPatch, *, loads: bool
+) -> None:
+    copy = score.make_copy(tmp_path / "copy")
+    monkeypatch.setattr(score, "loads", lambda _copy, _order: loads)
+    tests = Given(copy, Outcome(killed=True, by="", tests=1))
+    if loads:
+        assert judged(mutant, copy, tests, reach_of(mutant)).killed
+        return
+    with pytest.raises(SystemExit, match="cannot be loaded without a change"):
         judged(mutant, copy, tests, reach_of(mutant))
 
 

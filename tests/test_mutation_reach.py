@@ -117,7 +117,8 @@ def test_what_each_test_reaches(copy: Path) -> None:
     (copy / "children").mkdir()
     done = run(copy, MUTATION_RECORD=str(result), MUTATION_REACHED=str(copy / "children"))
     assert done.returncode == 0, done.stdout
-    reach = Reach.read([result.read_text()])
+    (text,) = json.loads(result.read_text()).values()
+    reach = Reach.read([json.dumps(text)])
 
     def of(line: str) -> set[str]:
         number = MODULE.splitlines().index(line) + 1

@@ -150,15 +150,26 @@ def all_mutants(root: Path, files: list[Path]) -> list[Mutant]:
     return [one for path in files for one in Finder(path.relative_to(root), path.read_bytes()).mutants()]
 
 
+def numbered(mutants: list[Mutant]) -> dict[Mutant, int]:
+    """Which one each is of those of the same file that do the same to lines of the same text, from 1."""
+    met: Counter[tuple[Path, str, str, str]] = Counter()
+    found = {}
+    for one in mutants:
+        what = (one.file, one.source, one.operator, one.change)
+        met[what] += 1
+        found[one] = met[what]
+    return found
+
+
 def sample(mutants: list[Mutant], count: int, seed: int) -> list[Mutant]:
     """`count` of them. A larger sample of the same seed begins with the smaller one.
 
     Each change has its own place, which stays the same where other lines change.
     """
-    met: Counter[str] = Counter()
-    places = {}
-    for one in mutants:
-        what = f"{seed} {one.file} {one.operator} {one.change} {one.source}"
-        met[what] += 1
-        places[one] = hashlib.sha256(f"{what} {met[what]}".encode()).digest()
-    return sorted(mutants, key=places.__getitem__)[:count]
+
+    def place(one: Mutant) -> bytes:
+        text = f"{seed} {one.file} {one.operator} {one.change} {one.source} {number[one]}"
+        return hashlib.sha256(text.encode()).digest()
+
+    number = numbered(mutants)
+    return sorted(mutants, key=place)[:count]

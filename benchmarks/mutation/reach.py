@@ -92,6 +92,10 @@ def function_at(text: bytes, file: str, line: int) -> str:
     return function_name(file, found)
 
 
+def _file_of(test: str) -> str:
+    return test.partition("::")[0]
+
+
 @dataclass(frozen=True)
 class Reach:
     """What the recording run saw: the seconds of each test, and the tests that reach each function."""
@@ -103,7 +107,7 @@ class Reach:
 
     @classmethod
     def read(cls, parts: Iterable[str]) -> Reach:
-        """From what `Recorder` wrote, one or more texts."""
+        """From what `Recorder` wrote of each file."""
         seconds: dict[str, float] = {}
         tests: dict[str, set[str]] = defaultdict(set)
         loaded: set[str] = set()
@@ -117,7 +121,7 @@ class Reach:
                     tests[function].add(test)
             of_file: dict[str, set[str]] = defaultdict(set)
             for test in stored["seconds"]:
-                of_file[test.partition("::")[0]].add(test)
+                of_file[_file_of(test)].add(test)
             for file, functions in stored["by file"].items():
                 for function in functions:
                     tests[function] |= of_file[file]
@@ -143,10 +147,8 @@ class Reach:
         begin = set(quick[:first])
         cost: dict[str, float] = defaultdict(float)
         for test in quick:
-            cost[test.partition("::")[0]] += self.seconds[test]
-        rest = sorted(
-            quick, key=lambda test: (test not in begin, cost[test.partition("::")[0]], test.partition("::")[0])
-        )
+            cost[_file_of(test)] += self.seconds[test]
+        rest = sorted(quick, key=lambda test: (test not in begin, cost[_file_of(test)], _file_of(test)))
         return [*before, *rest]
 
 
@@ -161,7 +163,7 @@ class Recorder:
         self._by_file: dict[str, set[str]] = defaultdict(set)
         self._seconds: dict[str, float] = {}
         self._at_start = self._taken()
-        self._loaded = set(self._at_start)
+        self._loaded: dict[str, set[str]] = defaultdict(set)
 
     def _taken(self) -> set[str]:
         found = set(self._seen)
@@ -176,15 +178,19 @@ class Recorder:
         self._taken()
         report = yield
         reached = self._taken()
-        self._by_file[collector.nodeid.partition("::")[0]] |= reached
-        self._loaded |= reached
+        file = _file_of(collector.nodeid)
+        if file.endswith(".py"):
+            self._by_file[file] |= reached
+            self._loaded[file] |= reached
+        else:  # a folder's conftest.py
+            self._at_start |= reached
         return report
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Iterator[None]:
         self._taken()
         yield
-        self._by_file[item.nodeid.partition("::")[0]] |= self._taken()
+        self._by_file[_file_of(item.nodeid)] |= self._taken()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
@@ -195,15 +201,17 @@ class Recorder:
         self._seconds[report.nodeid] = self._seconds.get(report.nodeid, 0.0) + report.duration
 
     def pytest_sessionfinish(self) -> None:
-        files = {file: sorted(functions) for file, functions in self._by_file.items()}
-        stored = {
-            "seconds": self._seconds,
-            "by test": self._by_test,
-            "by file": files,
+        self._result.write_text(json.dumps({file: self._of_file(file) for file in self._by_file}))
+
+    def _of_file(self, file: str) -> dict[str, object]:
+        """What `Reach.read` takes, of the tests of one file."""
+        return {
+            "seconds": {test: cost for test, cost in self._seconds.items() if _file_of(test) == file},
+            "by test": {test: functions for test, functions in self._by_test.items() if _file_of(test) == file},
+            "by file": {file: sorted(self._by_file[file])},
             "at start": sorted(self._at_start),
-            "loaded": sorted(self._loaded),
+            "loaded": sorted(self._at_start | self._loaded[file]),
         }
-        self._result.write_text(json.dumps(stored))
 
 
 class Chooser:

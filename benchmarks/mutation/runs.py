@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,18 +105,37 @@ def reach_of(copy: Path, work: Path, tests: Sequence[str]) -> Path:
     return result
 
 
-def run_cold(copy: Path, order: Sequence[str]) -> Outcome:
-    """The tests in a process of their own, which loads the changed package."""
+def run_cold(copy: Path, order: Sequence[str], first: int = 2) -> Outcome:
+    """The tests in a process of their own, which loads the changed package; before, those of the first files alone."""
+    files = list(dict.fromkeys(map(_file_of, order)))[:first]
+    begin = [test for test in order if _file_of(test) in files]
+    found = _run_cold(copy, begin)
+    rest = [test for test in order if test not in set(begin)]
+    if found.killed or not rest:
+        return replace(found, tests=len(order))
+    then = _run_cold(copy, rest)
+    return replace(then, tests=len(order), skipped=found.skipped + then.skipped)
+
+
+def _file_of(test: str) -> str:
+    return test.partition("::")[0]
+
+
+def _run_cold(copy: Path, order: Sequence[str]) -> Outcome:
     choice, result = copy / "choice", copy / "result"
     choice.write_text("\n".join(order))
     result.unlink(missing_ok=True)
     environment = {**environment_of(copy), "MUTATION_CHOICE": str(choice), "MUTATION_RESULT": str(result)}
-    files = dict.fromkeys(test.partition("::")[0] for test in order)
-    code = run_pytest(environment, files, LIMIT, "-x")
+    code = run_pytest(environment, dict.fromkeys(map(_file_of, order)), LIMIT, "-x")
     outcomes = json.loads(result.read_text()) if result.exists() else {}
     by = next((test for test, outcome in outcomes.items() if outcome == "failed"), "")
     skipped = sum(outcome == "skipped" for outcome in outcomes.values())
     return Outcome(code != 0, by, len(order), skipped)
+
+
+def loads(copy: Path, order: Sequence[str]) -> bool:
+    """Whether the tests can be loaded."""
+    return not run_pytest(environment_of(copy), dict.fromkeys(map(_file_of, order)), LIMIT, "--collect-only")
 
 
 class WarmTests:

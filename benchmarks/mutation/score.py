@@ -24,9 +24,9 @@ from queue import SimpleQueue
 
 import yaml
 
-from benchmarks.mutation.operators import Mutant, all_mutants, sample
+from benchmarks.mutation.operators import Mutant, all_mutants, numbered, sample
 from benchmarks.mutation.reach import Reach, function_at, mark_copy
-from benchmarks.mutation.runs import LIMIT, ROOT, SLOW, Outcome, WarmTests, reach_of, run_cold
+from benchmarks.mutation.runs import LIMIT, ROOT, SLOW, Outcome, WarmTests, loads, reach_of, run_cold
 
 HERE = Path(__file__).resolve().parent
 PACKAGE = ROOT / "harness" / "tfm_harness"
@@ -38,6 +38,8 @@ ROOMS = {
 """Folders of the package, and the tests that stand for them."""
 COMPARISON = ("compare.py", "comparison.py", "metrics.py", "quantise.py", "tolerance.py", "vacuity.py")
 GOAL = 90.0
+NOTHING: dict[str, object] = {"seconds": {}, "by test": {}, "by file": {}, "at start": [], "loaded": []}
+"""The record of a file all of whose tests are left out."""
 
 
 @dataclass(frozen=True)
@@ -85,22 +87,24 @@ class Kept:
             stream.write(json.dumps(entry) + "\n")
 
     def reach(self, record: Callable[[Sequence[str]], Path]) -> Reach:
-        """Which tests reach what: as recorded before, where neither tests nor code have changed since.
+        """Which tests reach what: as recorded before, where neither the file of the tests nor code have changed since.
 
         Some files of tests are recorded at a time, so that a recording that was cut off can go on.
         """
         code = b"".join(path.read_bytes() for room in ROOMS for path in files_of(room))
-        parts = []
-        for tests in batched(test_files()):
-            if self._path is None:
-                parts.append(record(tests).read_text())
-                continue
-            text = code + b"".join((ROOT / test).read_bytes() for test in tests)
-            stored = self._path.with_suffix(f".reach-{hashlib.sha256(text).hexdigest()[:16]}.json")
-            if not stored.exists():
-                shutil.copy(record(tests), stored)
-            parts.append(stored.read_text())
-        return Reach.read(parts)
+        names = {test: hashlib.sha256(code + (ROOT / test).read_bytes()).hexdigest()[:16] for test in test_files()}
+        parts: dict[str, str] = {}
+        stored = self._path.with_suffix(".reach") if self._path is not None else None
+        if stored is not None:
+            stored.mkdir(exist_ok=True)
+            parts = {test: (stored / name).read_text() for test, name in names.items() if (stored / name).exists()}
+        for tests in batched([test for test in names if test not in parts]):
+            found = json.loads(record(tests).read_text())
+            for test in tests:
+                parts[test] = json.dumps(found.get(test, NOTHING))
+                if stored is not None:
+                    (stored / names[test]).write_text(parts[test])
+        return Reach.read(parts.values())
 
     @staticmethod
     def _key(mutant: Mutant) -> str:
@@ -176,6 +180,8 @@ def judged(mutant: Mutant, copy: Path, warm: WarmTests, reach: Reach, likely: Se
         place.write_bytes(right)
     if outcome.by and not warm.passes(outcome.by):
         raise SystemExit(f"{outcome.by} fails without a change: nothing can be said\n{warm.why}")
+    if outcome.killed and not outcome.by and not loads(copy, order):
+        raise SystemExit("the tests cannot be loaded without a change: nothing can be said")
     return Verdict(mutant, outcome, time.monotonic() - began)
 
 
@@ -198,10 +204,28 @@ def report(verdicts: list[Verdict]) -> bool:
     return good
 
 
-def equivalents() -> dict[tuple[str, str, str], str]:
-    """Changes that change nothing, by file, line and change: why."""
-    entries = yaml.safe_load((HERE / "equivalent.yaml").read_text())
-    return {(entry["file"], entry["line"], entry["change"]): entry["reason"] for entry in entries}
+@dataclass(frozen=True)
+class Equivalent:
+    """A change that changes nothing, and why; `which`: of equal ones, by number."""
+
+    file: str
+    line: str
+    change: str
+    reason: str
+    which: tuple[int, ...] = (1,)
+
+    def found_in(self, mutants: list[Mutant]) -> list[Mutant]:
+        """The changes that it names."""
+        number = numbered(mutants)
+        here = [
+            one for one in mutants if (str(one.file), one.source, one.change) == (self.file, self.line, self.change)
+        ]
+        return [one for one in here if number[one] in self.which]
+
+
+def equivalents() -> list[Equivalent]:
+    """Those that are known."""
+    return [Equivalent(**entry) for entry in yaml.safe_load((HERE / "equivalent.yaml").read_text())]
 
 
 def every_change() -> list[Mutant]:
@@ -211,12 +235,9 @@ def every_change() -> list[Mutant]:
 
 def chosen_of(mutants: list[Mutant], count: int, seed: int) -> list[Mutant]:
     """A sample, without what is no Python and what is known to change nothing: those keep their places in it."""
-    known = equivalents()
-    return [
-        one
-        for one in sample(mutants, count, seed)
-        if (str(one.file), one.source, one.change) not in known and one.compiles((PACKAGE / one.file).read_bytes())
-    ]
+    known = {one for entry in equivalents() for one in entry.found_in(mutants)}
+    chosen = [one for one in sample(mutants, count, seed) if one not in known]
+    return [one for one in chosen if one.compiles((PACKAGE / one.file).read_bytes())]
 
 
 def main() -> int:

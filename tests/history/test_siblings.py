@@ -17,20 +17,6 @@ CLOCK = Clock(source="dwt-cyccnt", hz=1_000_000)
 SERIES = Series(name="tamper", ticks=tuple(10_000 + n % 5 for n in range(60)), clock=CLOCK, board="mps3-1")
 
 
-@pytest.mark.parametrize(
-    ("board", "target", "count", "virtual", "expected"),
-    [
-        ("an547.2", "an547", 2, True, "an547"),
-        ("an547", "an547", 1, True, "an547"),
-        ("an547.5", "an547.5", 1, True, "an547.5"),  # a target's own name
-        ("place.2", "place", 2, False, "place.2"),  # real boards differ
-        ("other", "an547", 2, True, "other"),
-    ],
-)
-def test_what_a_series_is_measured_on(board: str, target: str, count: int, virtual: bool, expected: str) -> None:
-    assert series_board(board, target, count, virtual=virtual) == expected
-
-
 def test_a_slower_firmware_fails_on_whichever_emulator_of_the_pool(tmp_path: Path) -> None:
     members = ["an547.1", "an547.2"]
     names = [series_board(member, "an547", len(members), virtual=True) for member in members]

@@ -23,6 +23,7 @@ from tfm_harness.latency import (
     regression_gate,
     run_mlperf,
 )
+from tfm_harness.latency.regression import ALPHA
 
 CLOCK = Clock(source="dwt-cyccnt", hz=1_000_000)
 
@@ -99,6 +100,28 @@ def test_deterministic_counters_see_small_changes() -> None:
         assert result.verdict == verdict
         assert report.ok is (verdict != "slower")
         assert failed(report) == (["latency.not-slower"] if verdict == "slower" else [])
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("shares", "alpha", "judged"),
+    [
+        ({1000: 30}, ALPHA, True),
+        ({4: 30}, ALPHA, False),  # certain, and within the limit
+        ({1000: 30}, 1e-30, False),  # beyond the limit, and not certain enough
+        ({1000: 16, 0: 14}, ALPHA, False),  # the interval of the median holds no change at all
+    ],
+)
+def test_only_a_change_that_is_large_certain_and_outside_of_its_interval_is_one(
+    shares: dict[int, int], alpha: float, judged: bool, sign: int
+) -> None:
+    """In both directions: each of the three conditions alone lets the series pass."""
+    ticks = [10_000 + sign * change for change, count in shares.items() for _ in range(count)]
+    report = Report()
+    found = regression_gate(make(ticks), night("n1", make([10_000] * 30)), report, alpha=alpha)
+    assert found.verdict == (("slower" if sign > 0 else "faster") if judged else "passed")
+    passed = {finding.id: finding.passed for finding in report if finding.where == "inference"}
+    assert passed == {"latency.not-slower": found.verdict != "slower", "latency.not-faster": found.verdict != "faster"}
 
 
 @pytest.mark.parametrize(

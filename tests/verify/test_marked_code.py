@@ -100,6 +100,44 @@ def test_wide_instructions_that_do_not(code: int) -> None:
     assert not Instruction(0, 4, code, "f").decides
 
 
+def every_short_one_that_decides() -> set[int]:
+    """From the encodings' fields (ARM DDI 0553, C2.4)."""
+    found = {0xD000 | rest for rest in range(1 << 12)} | {0xE000 | rest for rest in range(1 << 11)}
+    found |= {0xB100 | op << 11 | i << 9 | rest for op in (0, 1) for i in (0, 1) for rest in range(1 << 8)}
+    found |= {0xBD00 | rest for rest in range(1 << 8)} | {0x4700 | rest for rest in range(1 << 8)}
+    found |= {0x4500 | rest for rest in range(1 << 8)} | {0x2800 | rest for rest in range(1 << 11)}
+    found |= {0x4280 | rest for rest in range(1 << 6)} | {0x4200 | rest for rest in range(1 << 6)}
+    return found | {0xBF00 | condition << 4 | mask for condition in range(16) for mask in range(1, 16)}
+
+
+def test_all_short_instructions_that_decide_and_no_others() -> None:
+    """Every first byte, with second bytes that have each bit set and clear."""
+    deciding = every_short_one_that_decides()
+    codes = {high << 8 | low for high in range(256) for low in (0, 1, 2, 4, 8, 16, 32, 64, 128, 0x3F, 0x7F, 0xFE, 0xFF)}
+    found = {code for code in codes if not is_wide(code) and Instruction(0, 2, code << 16, "f").decides}
+    assert found == codes & deciding
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "free"),
+    [
+        (0xF000, 0x8000, 0x07FF_7FFF),  # B.W, BL: any offset
+        (0xE8BD, 0x8000, 0x0000_7FFF),  # POP.W with the PC: any other registers
+        (0xF1B0, 0x0F00, 0x040F_70FF),  # CMP, CMN, TST of any register with any constant
+        (0xF110, 0x0F00, 0x040F_70FF),
+        (0xF010, 0x0F00, 0x040F_70FF),
+        (0xEBB0, 0x0F00, 0x000F_70FF),  # CMP, TST of any two registers
+        (0xEA10, 0x0F00, 0x000F_70FF),
+    ],
+)
+def test_wide_instructions_decide_whatever_their_free_bits_are(first: int, second: int, free: int) -> None:
+    code = first << 16 | second
+    for bit in range(32):
+        if free >> bit & 1:
+            assert Instruction(0, 4, code | 1 << bit, "f").decides, f"{code | 1 << bit:#x}"
+    assert Instruction(0, 4, code | free, "f").decides
+
+
 def test_what_is_no_elf_file_is_named() -> None:
     for data in (b"", b"\x7fELF", bytes(100), elf(CODE, SYMBOLS)[:200]):
         with pytest.raises(ProductError) as caught:

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from tfm_harness.findings import Report
 from tfm_harness.verify.algorithms import P256
-from tfm_harness.verify.deterministic import check_rfc6979, secret_number
+from tfm_harness.verify.deterministic import check_rfc6979, secret_number, what_time_may_follow
 from tfm_harness.verify.signatures import SignatureRecord
 
 from tests.verify.verify_kit import broken, held
@@ -54,3 +54,17 @@ def test_every_other_secret_number_is_found(k: int) -> None:
 
 def test_how_short_the_secret_number_is_is_said() -> None:
     assert any("120 bits" in (f.seen or "") for f in judge(signed_with((1 << 119) + 5)).failed)
+
+
+def test_what_time_may_follow_is_what_the_secret_number_and_the_digest_are() -> None:
+    """Without the private scalar only what everybody can see: the digest."""
+    k = (1 << 200) + 0b1011
+    digest = int.from_bytes(SAMPLE, "big")
+    public = {"digest's one bits": digest.bit_count(), "digest's length": digest.bit_length()}
+    assert what_time_may_follow(signed_with(k), None) == public
+    assert what_time_may_follow(signed_with(k), SCALAR) == public | {
+        "secret number's length": 201,
+        "length of n - k": 256,
+        "secret number's one bits": 4,
+        "one bits of key and digest": (SCALAR & digest).bit_count(),
+    }

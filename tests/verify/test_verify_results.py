@@ -11,8 +11,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Policy, Report, Status, Waiver
 from tfm_harness.verify.keys import PublicKey
+from tfm_harness.verify.profiles_psa import RFC9783
+from tfm_harness.verify.psa_token import PsaToken
 from tfm_harness.verify.published import PUBLISHED_P256
+from tfm_harness.verify.relations import TokenObservation
 from tfm_harness.verify.result_profile import builtin_profiles, load_profile
+from tfm_harness.verify.result_relations import check_one_identity
 from tfm_harness.verify.results import (
     ResultExpectations,
     ResultObservation,
@@ -186,6 +190,12 @@ def test_a_broken_result_fails_by_its_check(name: str, policy: Policy) -> None:
     report, _ = judge(data, policy=policy)
     assert not report.ok
     assert expected in broken(report)
+
+
+def test_a_shape_has_up_to_eight_dimensions() -> None:
+    for dimensions in range(1, 12):
+        report, _ = judge(result(c70004=[tensor(shape=[3] + [1] * (dimensions - 1))]))
+        assert ("result.outputs" in broken(report)) == (dimensions > 8), dimensions
 
 
 def test_the_attestation_key_must_not_sign_results() -> None:
@@ -452,3 +462,38 @@ def test_a_counter_goes_by_one_for_each_request_also_over_a_reset(boot: int, cou
 
 def test_boards_have_counters_of_their_own() -> None:
     assert together(observe(5), observe(1, board="b"), observe(6), observe(2, board="b")).ok
+
+
+def identities(board: str, *ids: bytes | None) -> list[TokenObservation]:
+    """Tokens of a board that name these instance ids."""
+    label = RFC9783.labels["instance_id"]
+    tokens = [PsaToken(raw=b"", profile=RFC9783, claims={} if one is None else {label: one}) for one in ids]
+    return [TokenObservation(token=token, challenge=b"", board=board) for token in tokens]
+
+
+POINT = next(one for one, scheme in OTHER_KEY.instance_ids.items() if scheme == "point")
+
+
+@pytest.mark.parametrize(
+    ("named", "in_tokens", "says"),
+    [
+        ([OTHER_KEY.instance_id], [OTHER_KEY.instance_id, OTHER_KEY.instance_id], True),
+        ([OTHER_KEY.instance_id], [OTHER_KEY.instance_id, None], True),  # what names nobody names no other
+        ([OTHER_KEY.instance_id], [POINT], False),
+        ([POINT], [POINT], True),
+        ([OTHER_KEY.instance_id, POINT], [POINT], False),  # the board has two names
+        ([POINT], [POINT, OTHER_KEY.instance_id], False),
+        ([OTHER_KEY.instance_id], [None], None),
+        ([OTHER_KEY.instance_id], [], None),
+        ([], [POINT], None),
+    ],
+)
+def test_a_board_calls_itself_the_same_in_results_and_tokens(
+    named: list[bytes], in_tokens: list[bytes], says: bool | None
+) -> None:
+    """Other boards have other names, and are not looked at."""
+    results = [observe(n, c256=one) for n, one in enumerate(named)] + [observe(9, board="b", c256=KEY.instance_id)]
+    report = Report()
+    check_one_identity(results, [*identities("a", *in_tokens), *identities("b", KEY.instance_id)], report)
+    assert sorted(finding.passed for finding in report) == sorted([True] if says is None else [True, says])
+    assert all((finding.id, finding.where) == ("result.instance-id-of-token", "a") for finding in report.failed)
