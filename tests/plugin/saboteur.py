@@ -13,6 +13,7 @@ __all__ = ["HOOKS", "sabotage"]
 
 HOLDERS = {
     "HarnessPlugin": "tfm_harness.plugin.session:HarnessPlugin",
+    "CollectingPlugin": "tfm_harness.plugin.collecting:CollectingPlugin",
     "PoolPlugin": "tfm_harness.plugin.pool:PoolPlugin",
     "console_items": "tfm_harness.plugin.console_items",
     "entry": "tfm_harness.plugin.entry",

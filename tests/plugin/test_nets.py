@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tfm_harness.plugin import console_items, entry, pool, session
+from tfm_harness.plugin import collecting, console_items, entry, pool, session
 
 from tests.plugin.conftest import Project
 from tests.plugin.saboteur import HOOKS
@@ -16,7 +16,7 @@ def test_one(device): device.describe()
 def test_two(device): raise ValueError("the test's own")
 """
 ONLY_XDIST = {
-    "HarnessPlugin.pytest_xdist_node_collection_finished",
+    "CollectingPlugin.pytest_xdist_node_collection_finished",
     "HarnessPlugin.pytest_report_to_serializable",
     "HarnessPlugin.pytest_report_from_serializable",
     "HarnessPlugin.pytest_testnodedown",
@@ -27,7 +27,7 @@ ONLY_XDIST = {
 }
 """Not called in a session of one process."""
 OTHERWISE = {
-    "HarnessPlugin.pytest_deselected": ("-k", "one"),
+    "CollectingPlugin.pytest_deselected": ("-k", "one"),
     "HarnessPlugin.pytest_internalerror": (),
     "HarnessPlugin.pytest_exception_interact": (),
     "HarnessPlugin.pytest_keyboard_interrupt": (),
@@ -37,7 +37,7 @@ OTHERWISE = {
 RUN = [hook for hook in HOOKS if hook not in ONLY_XDIST and OTHERWISE.get(hook, ("",)) != ()]
 """The hooks that a session of one process calls."""
 WORKERS = [
-    "HarnessPlugin.pytest_generate_tests",
+    "CollectingPlugin.pytest_generate_tests",
     "HarnessPlugin.pytest_runtest_call",
     "HarnessPlugin.pytest_runtest_makereport",
     "HarnessPlugin.pytest_report_to_serializable",
@@ -46,7 +46,7 @@ WORKERS = [
 
 def test_every_hook_is_known_here() -> None:
     named = set()
-    for module in (console_items, entry, pool, session):
+    for module in (collecting, console_items, entry, pool, session):
         text = Path(str(module.__file__)).read_text()
         named |= set(re.findall(r"def (pytest_\w+)\(", text))
     assert named == {hook.split(".")[1] for hook in HOOKS}

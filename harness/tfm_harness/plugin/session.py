@@ -1,4 +1,7 @@
-"""The plugin of a session that has boards: opens them, judges tests, keeps the record, sets the exit code."""
+"""The plugin of a session that has boards: opens them, judges tests, keeps the record, sets the exit code.
+
+`collecting` chooses the tests, `failures` tells whose responsibility a failed one is.
+"""
 
 from __future__ import annotations
 
@@ -9,38 +12,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _pytest._code.code import TerminalRepr
 
 from tfm_harness.bench.combination import TargetBuild
 from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.boards.base import RunContext
 from tfm_harness.boards.locks import told_by
-from tfm_harness.bundled import SUITES
 from tfm_harness.errors import HarnessBug, HarnessError
 from tfm_harness.parity.installed import installed_engine
 from tfm_harness.plugin import console_items, failure_text, junit, pool, share
 from tfm_harness.plugin.bench import REPORT, Bench
+from tfm_harness.plugin.collecting import CollectingPlugin
 from tfm_harness.plugin.combinations import load_combinations, run_context
 from tfm_harness.plugin.decision import decide
+from tfm_harness.plugin.failures import Failures
 from tfm_harness.plugin.fixtures import skip_uncovered
 from tfm_harness.plugin.items import (
-    belongs,
     bench_of,
-    check_needs,
     clean_slate,
     combination_name,
-    leave_out_contained,
-    leave_out_thorough,
-    models_of,
     suite_of,
 )
 from tfm_harness.plugin.neighbours import keep_apart
-from tfm_harness.plugin.net import EXIT_BUG, around_test, bug_of, exit_of, while_collecting
-from tfm_harness.plugin.only import keep_only
+from tfm_harness.plugin.net import EXIT_BUG, around_test, bug_of, exit_of
 from tfm_harness.plugin.options import Setting, settings
-from tfm_harness.plugin.outcomes import classify, location
 from tfm_harness.plugin.progress import ProgressLine
-from tfm_harness.plugin.record import EXIT_BENCH, RunLog, judged_findings, word
+from tfm_harness.plugin.record import EXIT_BENCH, RunLog, judged_findings
 from tfm_harness.plugin.runfile import make_record, write_run
 from tfm_harness.plugin.signals import Signals
 from tfm_harness.plugin.signed import RunSigner
@@ -71,6 +67,7 @@ def activate(config: pytest.Config) -> HarnessPlugin:
     pool.check_workers(config, combinations)
     plugin = HarnessPlugin(config, options, combinations)
     config.pluginmanager.register(plugin, "tfm_harness_session")
+    config.pluginmanager.register(CollectingPlugin(config, options, combinations, plugin.log), "tfm_harness_collecting")
     config.pluginmanager.register(pool.PoolPlugin(plugin), "tfm_harness_pool")
     config.pluginmanager.register(console_items, "tfm_harness_console_items")
     keep_apart(config)
@@ -97,10 +94,8 @@ class HarnessPlugin:
         self._bugs: list[str] = []  # of the harness, met in hooks: they end the session with 3
         self._session: pytest.Session | None = None
         self._signals = Signals(self._interrupted, self._say)
-        self._suspects: dict[str, str] = {}  # the last test that failed, by combination
-        self._causes: dict[str, tuple[str, BaseException]] = {}  # why a combination has no board, and who met it first
+        self._failures = Failures()
         self._open: dict[str, Bench] = {}
-        self._never_opened: dict[str, list[tuple[str, str]]] = {}  # sections, shown with the first test that wanted it
         self._progress: ProgressLine | None = None
 
     # -- boards
@@ -116,7 +111,7 @@ class HarnessPlugin:
                 with told_by(self._tell_waiting):
                     bench.open()
             except HarnessError:
-                self._never_opened[combination.name] = bench.failure_sections()
+                self._failures.never_opened(bench)
                 raise
             self.log.keep_board(bench.board_run())
             yield bench
@@ -176,54 +171,6 @@ class HarnessPlugin:
         reporter: pytest.TerminalReporter | None = self.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
             reporter.write_line(text, yellow=True)
-
-    # -- collecting
-
-    @pytest.hookimpl
-    @while_collecting
-    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Each test that wants a board runs for each combination; one that asks for a model, for each of these."""
-        if "tfm_combination" in metafunc.fixturenames:
-            metafunc.parametrize(
-                "tfm_combination",
-                self.combinations,
-                ids=[combination.name for combination in self.combinations],
-                indirect=True,
-                scope="session",
-            )
-        if "build_model" in metafunc.fixturenames:
-            names = dict.fromkeys(name for combination in self.combinations for name in models_of(combination))
-            metafunc.parametrize("build_model", list(names), indirect=True)
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None]:
-        """Pairs and models make a table; what stands in it for models of other builds is no test.
-
-        After all have chosen: a short form of a test that runs whole is no test either, but for who asked by a list.
-        """
-        items[:] = [item for item in items if belongs(item)]
-        check_needs(items)
-        keep_only(items, self.options["only"], self.config)
-        if self.options["quick"].on:
-            leave_out_thorough(items)
-        yield
-        if not self.options["quick"].on and not self.options["only"].text:
-            leave_out_contained(items)
-
-    def pytest_deselected(self, items: list[pytest.Item]) -> None:
-        """A run that leaves tests out cannot say that a waiver is unused."""
-        self.log.left_out.update({item.nodeid: (combination_name(item), suite_of(item)) for item in items})
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Which suites take part."""
-        self.log.places.update({item.nodeid: (combination_name(item), suite_of(item)) for item in session.items})
-        self.log.collected.update(dict.fromkeys(self.log.places))
-        self.log.suites.update({item.path.parent.name: item.path.parent for item in session.items})
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
-        """What pytest-xdist's test processes have collected."""
-        self.log.collected.update(dict.fromkeys(ids))
 
     def pytest_report_header(self) -> list[str]:
         """Targets, firmware, engines, policy."""
@@ -302,7 +249,7 @@ class HarnessPlugin:
             phase = replace(phase, findings=entries, checks=checks)
             item.user_properties += junit.findings(entries)
         if call.excinfo is not None and report.failed:
-            phase, shown = self._failure(item, call.excinfo, report, phase)
+            phase, shown = self._failures.told(item, call.excinfo, report, phase)
         if bench is not None and call.when == "call":
             shown += bench.device_log()
         report.sections += failure_text.fitted(report.longreprtext, shown) if report.failed else shown
@@ -315,61 +262,6 @@ class HarnessPlugin:
         report.user_properties = list(item.user_properties)
         report.tfm_phase = phase  # type: ignore[attr-defined] # pytest reports take additional attributes
         return report
-
-    def _failure(
-        self,
-        item: pytest.Item,
-        excinfo: pytest.ExceptionInfo[BaseException],
-        report: pytest.TestReport,
-        phase: PhaseEntry,
-    ) -> tuple[PhaseEntry, list[tuple[str, str]]]:
-        """Say whose responsibility a failure is; a test that only met what another one met first is blocked."""
-        error, bench = excinfo.value, bench_of(item)
-        outcome = classify(error, bundled=phase.suite in SUITES)
-        if bench is not None:
-            outcome = bench.reconsider(outcome, error)
-        phase = replace(phase, responsibility=word(outcome.responsibility), kind=outcome.kind)
-        cause = self._cause(item, phase, error, bench, report.when or "")
-        if cause:
-            phase = replace(phase, blocked_by=cause)
-            report.outcome = "skipped"
-            report.longrepr = (
-                str(item.path),
-                item.location[1] or 0,
-                f"blocked: {phase.combination} has no board; see {cause} ({outcome.kind})",
-            )
-            return phase, []
-        item.user_properties += [("harness.responsibility", phase.responsibility), ("harness.kind", phase.kind)]
-        if phase.combination:
-            item.user_properties.append(("harness.combination", phase.combination))
-        if phase.board:
-            item.user_properties.append(("harness.board", phase.board))
-        text = failure_text.failure_text(error, outcome, location(excinfo, item))
-        whose = junit.failed_on(phase)
-        if text is not None:
-            report.longrepr = f"{text}\n{whose}"
-        elif isinstance(report.longrepr, str):
-            report.longrepr = f"{report.longrepr}\n{whose}"
-        elif isinstance(report.longrepr, TerminalRepr) and hasattr(report.longrepr, "addsection"):
-            report.longrepr.addsection("responsibility", whose)
-        if bench is None:
-            return phase, self._never_opened.pop(combination_name(item), [])
-        shown = bench.failure_sections()
-        bench.failed(outcome)
-        return phase, shown
-
-    def _cause(self, item: pytest.Item, phase: PhaseEntry, error: BaseException, bench: Bench | None, when: str) -> str:
-        """The test that met first why there is no board; empty for that test itself, and for other failures."""
-        on = phase.combination
-        if bench is not None and bench.lost is None:
-            self._suspects[on] = item.nodeid  # should the board not come back, this is why
-            return ""
-        if not on or when != "setup" or not isinstance(error, HarnessError):
-            return ""
-        if bench is not None:
-            return self._suspects.get(on, "") if self._suspects.get(on) != item.nodeid else ""
-        first, known = self._causes.setdefault(on, (item.nodeid, error))
-        return first if first != item.nodeid and known is error else ""
 
     @pytest.hookimpl(wrapper=True)
     def pytest_report_to_serializable(self) -> Generator[None, dict[str, object] | None, dict[str, object] | None]:
