@@ -32,7 +32,7 @@ def build(tmp_path: Path) -> Build:
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """What was parsed."""
     found: list[bytes] = []
-    monkeypatch.setattr(anchors, "_KEYS", {})
+    anchors._parsed.cache_clear()
     parse = parse_key
 
     def noted(data: bytes) -> VerificationKey:
@@ -52,16 +52,15 @@ def test_a_key_file_is_parsed_once(build: Build, parsed: list[bytes]) -> None:
     assert parsed == [KEY.pem.encode()]
 
 
-def test_keys_that_are_kept_are_bounded(
-    build: Build, parsed: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(anchors, "_MOST_KEYS", 2)
+def test_keys_that_are_kept_are_bounded(build: Build, parsed: list[bytes], tmp_path: Path) -> None:
     trust = Trust(build, Identity("board"))
-    for count in range(3):
+    most = anchors._parsed.cache_info().maxsize
+    assert most is not None
+    for count in range(most + 2):
         (tmp_path / "key.pem").write_text(KEY.pem + "\n" * count)
         assert trust.key("iak") == KEY
-        assert len(anchors._KEYS) <= 2
-    assert len(parsed) == 3
+    assert len(parsed) == most + 2
+    assert anchors._parsed.cache_info().currsize == most
 
 
 def test_a_key_file_that_changes_holds_another_key(build: Build, parsed: list[bytes], tmp_path: Path) -> None:

@@ -1,13 +1,12 @@
 """Carry the faulty builds' patches over a change of the sources.
 
-rebase_patches.py REVISION [NAME ...]
-
-REVISION is a commit in which the patches applied; they are rewritten for the working tree by a three-way merge. A patch
-that conflicts is left as it is and named; exit code 1.
+The patches are rewritten for the working tree by a three-way merge. One that conflicts is left as it is and named; exit
+code 1.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 import subprocess
 import sys
@@ -69,15 +68,19 @@ def rebased(patch: Path, before: Path, work: Path) -> str | None:
 
 def main() -> int:
     """Command line."""
-    if len(sys.argv) < 2:
-        raise SystemExit(__doc__)
-    patches = sorted((REFERENCE / "mutants").glob("*.patch"))
-    wanted = [patch for patch in patches if patch.stem in sys.argv[2:] or not sys.argv[2:]]
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("revision", help="a commit in which the patches applied")
+    options.add_argument("names", nargs="*", metavar="NAME", help="faulty builds (default: all)")
+    asked = options.parse_args()
+    patches = {patch.stem: patch for patch in sorted((REFERENCE / "mutants").glob("*.patch"))}
+    if unknown := [name for name in asked.names if name not in patches]:
+        options.error(f"no such faulty build: {', '.join(unknown)}")
+    wanted = [patch for name, patch in patches.items() if name in asked.names or not asked.names]
     conflicts = []
     with tempfile.TemporaryDirectory() as folder:
         before = Path(folder, "before")
         before.mkdir()
-        archive = call("git", "archive", sys.argv[1], *PARTS)
+        archive = call("git", "archive", asked.revision, *PARTS)
         subprocess.run(["tar", "-x", "-C", str(before)], input=archive, check=True)
         for patch in wanted:
             with tempfile.TemporaryDirectory() as work:

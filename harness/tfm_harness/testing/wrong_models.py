@@ -51,7 +51,7 @@ def second_pooling_of_nothing(graph: Graph) -> None:
 
 WRONG_MODELS: list[tuple[str, Callable[[], Graph], Change, str]] = [
     ("identifier", dense, graph_with(identifier=b"TFL2"), "FORMAT"),
-    ("schema version", dense, graph_with(version=2), "FORMAT"),
+    ("schema version 2", dense, graph_with(version=2), "FORMAT"),
     ("two subgraphs", dense, graph_with(subgraphs=2), "FORMAT"),
     ("two inputs", dense, graph_with(inputs=(0, 0)), "FORMAT"),
     ("no output", dense, graph_with(outputs=()), "FORMAT"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from tfm_harness.boards.base import Identity
@@ -29,21 +29,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Trust"]
 
-_KEYS: dict[bytes, VerificationKey] = {}
-"""Keys by the SHA-256 of their files: many boards of a session trust the same few."""
-_MOST_KEYS = 256
 
-
+@lru_cache(maxsize=256)  # many boards of a session trust the same few
 def _parsed(data: bytes) -> VerificationKey:
     """A key, parsed once; a file that has changed meanwhile holds another one."""
-    digest = hashlib.sha256(data).digest()
-    key = _KEYS.get(digest)
-    if key is None:
-        key = parse_key(data)
-        if len(_KEYS) >= _MOST_KEYS:
-            _KEYS.clear()
-        _KEYS[digest] = key
-    return key
+    return parse_key(data)
 
 
 class Trust:
