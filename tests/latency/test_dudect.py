@@ -142,3 +142,13 @@ def test_batches_of_independent_times_change_nothing_much() -> None:
 def test_a_batch_holds_a_time_at_least() -> None:
     with pytest.raises(ValueError, match="batches of 0"):
         dudect([1.0, 2.0], [1.0, 2.0], batch=0)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_class_whose_batches_err_alike_has_only_as_many_times_as_batches(*, swapped: bool) -> None:
+    """Whichever class it is: the other one's times stand for themselves, and hardly spread."""
+    rng = random.Random(8)
+    alike = [time for time in noisy(rng, HALF // BATCH) for _ in range(BATCH)]
+    still = [5003.0 + n % 2 / 100 for n in range(HALF)]
+    times = (still, alike) if swapped else (alike, still)
+    assert dudect(*times, batch=BATCH).raw == pytest.approx(dudect(*times).raw / math.sqrt(BATCH), rel=0.05)

@@ -346,6 +346,15 @@ def test_saturated_outputs_are_a_finding() -> None:
     assert vacuity(inputs, np.where(bits == 1, 127, -128).astype(np.int8)) == ["parity.saturated-outputs"]
 
 
+@pytest.mark.parametrize("count", [0, 31, 32, 33, 64])
+def test_so_many_vectors_may_be_saturated_and_no_more(count: int) -> None:
+    results = np.stack((np.arange(64), np.arange(64)[::-1]), axis=1).astype(np.int8)
+    results[:count] = np.where(np.arange(2 * count).reshape(count, 2) % 3 == 0, 127, -128)
+    inputs = np.arange(128, dtype=np.int8).reshape(64, 2)
+    found = vacuity(inputs, results, max_saturated=0.5, min_distinct=1)
+    assert found == (["parity.saturated-outputs"] if count > 32 else [])
+
+
 def test_constant_inputs_are_a_finding() -> None:
     results = np.arange(50, dtype=np.int8)[:, np.newaxis]
     assert vacuity(np.zeros((50, 4), np.int8), results) == ["parity.constant-inputs"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tfm_harness.verify.cbor import CborValue
-from tfm_harness.verify.profiles_psa import CCA, LEGACY, P1, RFC9783, ClaimProfile
+from tfm_harness.verify.profiles_psa import CCA, LEGACY, P1, RFC9783, ClaimProfile, identify
 from tfm_harness.verify.psa_token import PsaToken
 
 TYPES: dict[str, type[bytes | int | str]] = {
@@ -31,3 +31,11 @@ def test_a_claim_is_given_by_its_name_when_it_has_its_type(role: str, profile: C
         assert getattr(PsaToken(raw=b"", profile=profile, claims=claims), role) == (value if right else None)
         assert getattr(PsaToken(raw=b"", claims=claims), role) is None
     assert getattr(PsaToken(raw=b"", profile=profile), role) is None
+
+
+@pytest.mark.parametrize("label", [10, 256, 265, 2394, 2395, 2396])
+def test_one_claim_of_the_rfc_s_labels_makes_it_the_rfc_s_layout(label: int) -> None:
+    """Where the profile that is named is none that is known: of P1's labels alone, P1's."""
+    claims: dict[int | str | bytes, CborValue] = {-75000: "of nobody", -75008: b"nonce", -75009: b"id"}
+    assert identify(claims) == (P1, "'of nobody'")
+    assert identify({**claims, label: "of nobody"}) == (RFC9783, "'of nobody'")

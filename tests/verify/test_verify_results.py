@@ -497,3 +497,32 @@ def test_a_board_calls_itself_the_same_in_results_and_tokens(
     check_one_identity(results, [*identities("a", *in_tokens), *identities("b", KEY.instance_id)], report)
     assert sorted(finding.passed for finding in report) == sorted([True] if says is None else [True, says])
     assert all((finding.id, finding.where) == ("result.instance-id-of-token", "a") for finding in report.failed)
+
+
+@pytest.mark.parametrize("promised", [True, False])
+@pytest.mark.parametrize(
+    ("signatures", "equal"),
+    [
+        ("aa", True),
+        ("ab", False),
+        ("aaa", True),
+        ("aab", False),
+        ("a", None),
+        ("a|b", None),
+        ("a|a", None),
+        ("ab|a", False),
+    ],
+)
+def test_signatures_over_one_payload_are_equal_where_that_is_promised_and_nowhere_else(
+    signatures: str, equal: bool | None, promised: bool
+) -> None:
+    """Letters are signatures over one payload, `|` goes on with another board."""
+    data = {letter: result() for letter in "ab"}
+    seen: list[ResultObservation] = []
+    for number, board in enumerate(signatures.split("|")):
+        for letter in board:
+            _, parsed = judge(data[letter])
+            parsed = dataclasses.replace(parsed, profile=dataclasses.replace(parsed.profile, deterministic=promised))
+            seen.append(ResultObservation(result=parsed, request=len(seen), board=f"board {number}"))
+    found = [finding.passed for finding in together(*seen) if finding.id == "result.ecdsa-deterministic"]
+    assert found == ([] if equal is None else [equal == promised])

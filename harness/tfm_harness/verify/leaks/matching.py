@@ -127,7 +127,7 @@ class Index:
 
     def _candidates(self, stream: Bytes) -> Iterator[tuple[Ints, Ints]]:
         """Places whose seven differences are those of some window: where that begins, and its number."""
-        for start in range(0, len(stream) - _ANCHOR + 1, _CHUNK):
+        for start in range(0, len(stream) - _GRAM, _CHUNK):
             part = stream[start : start + _CHUNK + 1]
             values = (part[1:] ^ part[:-1])[: (len(part) - 1) // _GRAM * _GRAM].view(np.dtype("<u4"))
             hashed = values * _FACTOR
