@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import pytest
-from tfm_harness.verify.derive import derive_reference_keys, reference_private_key
+from tfm_harness.verify.derive import derive_reference_keys, random_seed, reference_private_key
 from tfm_harness.verify.leaks import (
     NOTATIONS,
     RAW_NOTATIONS,
@@ -199,6 +199,24 @@ def test_the_secrets_of_a_device_follow_from_its_unique_key() -> None:
     assert found["the hardware unique key"] == huk
     private = reference_private_key(huk, "client").private_numbers().private_value
     assert found["the private client key"] == private.to_bytes(32, "big")
+
+
+def test_what_seeds_a_device_s_generator_is_its_secret_too() -> None:
+    """Known where the host knows the entropy of the last cold start; another one after each reset."""
+    huk, entropy = bytes(range(32)), bytes(range(100, 132))
+    plain = device_secrets(huk)
+    seeds = set()
+    for boots in (1, 2, 300):
+        found = device_secrets(huk, (entropy, boots))
+        assert found[: len(plain)] == plain
+        assert [secret.name for secret in found[len(plain) :]] == [
+            "the entropy of this start",
+            "the seed of the random generator",
+        ]
+        assert found[-2].data == entropy
+        assert found[-1].data == random_seed(entropy, boots)
+        seeds.add(found[-1].data)
+    assert len(seeds) == 3
 
 
 @pytest.mark.parametrize("name", ["md5", "sha1", "sha224", "sha256", "sha384", "sha512", "sha3_256"])

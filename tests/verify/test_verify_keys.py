@@ -6,6 +6,7 @@ import base64
 import datetime as dt
 import hashlib
 import json
+import ssl
 import uuid
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tfm_harness.errors import ConfigError
 from tfm_harness.findings import Report
-from tfm_harness.verify import cbor
+from tfm_harness.verify import cbor, der
 from tfm_harness.verify.algorithms import P256
 from tfm_harness.verify.derive import boot_seed, derive_reference_keys, reference_private_key
 from tfm_harness.verify.key_relations import KeyObservation, check_device_key, check_key_relations
@@ -355,3 +356,29 @@ def test_a_certificate_with_a_null_behind_its_signature_algorithm_gives_its_key(
 def test_a_private_key_is_known_by_its_d(data: bytes, private: bool) -> None:
     """RFC 9053 s.7.1.1 (COSE_Key, label -4), RFC 7518 s.6.2.2 (JWK)."""
     assert holds_private_key(data) == private
+
+
+def element(tag: int, *content: bytes) -> bytes:
+    """A DER element."""
+    joined = b"".join(content)
+    size = len(joined).to_bytes(2, "big")
+    return (
+        bytes([tag])
+        + (b"\x82" + size if len(joined) > 255 else b"\x81" + size[1:] if len(joined) > 127 else size[1:])
+        + joined
+    )
+
+
+@pytest.mark.parametrize("private", PRIVATE_KEYS, ids=lambda k: k.curve.name)
+def test_the_key_of_a_certificate_that_is_wrong_elsewhere_is_read(private: ec.EllipticCurvePrivateKey) -> None:
+    """A NULL behind the signature algorithm is common, and forbidden (RFC 5758 s.3.2)."""
+    data = certificate(private).public_bytes(serialization.Encoding.DER)
+    body, algorithm, signature = der.children(der.read(data, 0, len(data)))
+    with_null = element(0x30, algorithm.content, b"\x05\x00")
+    parts = [with_null if part.encoded == algorithm.encoded else part.encoded for part in der.children(body)]
+    wrong = element(0x30, element(0x30, *parts), with_null, signature.encoded)
+    wanted = PublicKey.from_handle(private.public_key())
+    for form in (wrong, ssl.DER_cert_to_PEM_cert(wrong).encode(), wrong.hex().encode()):
+        assert parse_key(form) == wanted
+    with pytest.raises(KeyFormatError):
+        parse_key(element(0x30, element(0x30, *parts[:-1]), with_null, signature.encoded))

@@ -6,7 +6,9 @@ import hashlib
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from tfm_harness.findings import Report
+from tfm_harness.verify.keys import PublicKey
 from tfm_harness.verify.relations import LEAST_SEEDS, TokenObservation, check_token_relations
 from tfm_harness.verify.token import verify_psa_token
 
@@ -173,3 +175,18 @@ def test_seeds_that_are_not_random_are_found(name: str, values: list[bytes]) -> 
 def test_few_boots_are_not_judged() -> None:
     report = seeds_over([bytes([n]) + bytes(31) for n in range(LEAST_SEEDS - 1)])
     assert "attestation.boot-seed-entropy" not in broken(report) | held(report)
+
+
+def test_a_finding_stays_short_however_many_keys_are_trusted() -> None:
+    keys = [PublicKey.from_handle(ec.derive_private_key(n, ec.SECP256R1()).public_key()) for n in range(2, 40)]
+    claims = {label: value for label, value in rfc_claims().items() if label != 256}  # it names no key
+    report = Report()
+    assert not verify_psa_token(message(enc(claims), key=TEST_ONLY_P256), keys=keys, report=report).verified
+    assert max(len(finding.expected or "") for finding in report) == 300
+    assert max(len(finding.seen or "") for finding in report) <= 300
+
+
+def test_so_many_differences_are_shown_as_one_can_read() -> None:
+    tokens = [observe(n, c268=seed("a", n), c2394=n) for n in range(9)]
+    seen = {finding.id: finding.seen.count("; ") for finding in judge(*tokens).failed}
+    assert seen == {"attestation.boot-seed-within-boot": 3, "attestation.only-nonce-differs": 3}

@@ -479,3 +479,33 @@ def test_who_the_caller_is(caller: str, client: int, holds: bool) -> None:
     token = message(enc(rfc_claims() | {2394: client}))
     verify_psa_token(token, keys=KEY, challenge=CHALLENGE, expected=TokenExpectations(caller=caller), report=report)
     assert ("attestation.client-id-caller" in {finding.id for finding in report.failed}) != holds
+
+
+KINDS: dict[str, object] = {
+    "byte string of 31 bytes": bytes(31),
+    "byte string of 0 bytes": b"",
+    "'text'": "text",
+    "array of 2": [1, 2],
+    "map of 1": {1: 1},
+    "7": 7,
+    "None": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("member", "name"), [(2, "measurement"), (5, "signer-id"), (1, "text"), (4, "text"), (6, "text")]
+)
+def test_what_is_wrong_with_a_component_is_said(member: int, name: str) -> None:
+    """Which component, which member, and of what kind it is instead."""
+    for words, value in KINDS.items():
+        if name == "text" and isinstance(value, str):
+            continue
+        report, _ = judge(rfc(c2399=components(lambda c, value=value: c.update({member: value}))))  # type: ignore[misc]
+        key = f" key {member}" if name == "text" else ""
+        assert {finding.id: finding.seen for finding in report.failed} == {
+            f"attestation.sw-{name}": f"component 0{key}: {words}"
+        }
+    if name != "text":
+        report, _ = judge(rfc(c2399=components(lambda c: c.pop(member))))
+        (finding,) = report.failed
+        assert (finding.id, finding.seen.endswith("absent")) == (f"attestation.sw-{name}", True)
