@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,7 @@ from tfm_harness.boards.provision import key_hash
 from tfm_harness.verify.derive import reference_private_key
 
 from tests.reference_firmware import FIRMWARE, ROOT
+from tests.warm import run_in
 
 HUK_TEST_ONLY: Final = bytes(range(32))
 
@@ -63,7 +64,7 @@ def run_suites(
     folder: Path, target: Path, build: Path | str, *suites: str, timeout: float = 500
 ) -> subprocess.CompletedProcess[str]:
     """The suites as users run them, without the thorough tests: what a board kind does shows in the others."""
-    words = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", f"--tfm-target={target}"]
+    words = ["-q", "-rs", "-p", "no:cacheprovider", f"--tfm-target={target}"]
     words += [f"--tfm-build={build}", f"--tfm-run-dir={folder}/run", f"--tfm-state-dir={folder}/state"]
     words += ["--tfm-quick", *(str(ROOT / "suites" / suite) for suite in suites)]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
+    return run_in(ROOT, words, os.environ, timeout)

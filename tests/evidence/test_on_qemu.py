@@ -16,6 +16,7 @@ from tfm_harness.trust.expectations import build_components
 from tfm_harness.trust.kept import read_kept
 
 from tests.reference_firmware import FIRMWARE, ROOT, needs_firmware
+from tests.warm import run_in
 
 pytestmark = [pytest.mark.qemu, needs_firmware]
 
@@ -43,10 +44,9 @@ def test_a_run_signs_its_evidence_and_another_tool_appraises_it(tmp_path: Path) 
             check=False,
         )
 
-    run = call(
-        "pytest", "-p", "no:cacheprovider", "--tfm-target=qemu-an547", f"--tfm-build={FIRMWARE}",
-        "--tfm-state-dir=state", "--tfm-run-dir=run", "--tfm-evidence=throwaway", "test_user.py",
-    )  # fmt: skip
+    words = ["-p", "no:cacheprovider", "--tfm-target=qemu-an547", f"--tfm-build={FIRMWARE}",
+             "--tfm-state-dir=state", "--tfm-run-dir=run", "--tfm-evidence=throwaway", "test_user.py"]  # fmt: skip
+    run = run_in(tmp_path, words, env)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "signed with a throw-away key" in run.stdout
     command = next(line for line in run.stdout.splitlines() if line.startswith("verify it: tfm-harness "))
@@ -73,11 +73,9 @@ def test_a_run_signs_its_evidence_and_another_tool_appraises_it(tmp_path: Path) 
 
 def test_a_wrong_key_is_found_before_any_board_is_touched(tmp_path: Path) -> None:
     (tmp_path / "test_user.py").write_text(TESTS)
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--tfm-target=qemu-an547", f"--tfm-build={FIRMWARE}",
-         "--tfm-run-dir=run", "--tfm-evidence=missing.pem", "--tfm-state-dir=state", "test_user.py"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+    words = ["-p", "no:cacheprovider", "--tfm-target=qemu-an547", f"--tfm-build={FIRMWARE}",
+             "--tfm-run-dir=run", "--tfm-evidence=missing.pem", "--tfm-state-dir=state", "test_user.py"]  # fmt: skip
+    run = run_in(tmp_path, words, os.environ)
     assert run.returncode == 4
     assert "evidence-key" in run.stdout + run.stderr
     assert not list(tmp_path.rglob("*.log"))

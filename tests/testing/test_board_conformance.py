@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import pytest
 from pydantic import ConfigDict
@@ -229,8 +230,32 @@ def farm(tmp_path_factory: pytest.TempPathFactory, probe_elf: Path) -> Iterator[
         yield running
 
 
+def at_night(test: Callable[..., None]) -> Callable[..., None]:
+    """The same test, left out of `make test` for this class only."""
+
+    @functools.wraps(test)
+    def same(*given: Any, **named: Any) -> None:
+        test(*given, **named)
+
+    return cast("Callable[..., None]", pytest.mark.nightly(same))
+
+
 @pytest.mark.qemu
 class TestLabgrid(BoardConformance):
+    """Every test starts a labgrid session of its own.
+
+    What is left to the night is seen of all other kinds here, and of places in tests/boards/labgrid/test_board.py.
+    """
+
+    test_a_stimulus_rests = at_night(BoardConformance.test_a_stimulus_rests)
+    test_what_it_says_of_itself_can_be_recorded = at_night(BoardConformance.test_what_it_says_of_itself_can_be_recorded)
+    test_memory_can_be_read_where_it_says_so = at_night(BoardConformance.test_memory_can_be_read_where_it_says_so)
+    test_an_unknown_console_is_named = at_night(BoardConformance.test_an_unknown_console_is_named)
+    test_a_factory_reset_starts_again = at_night(BoardConformance.test_a_factory_reset_starts_again)
+    test_release_comes_also_after_an_error = at_night(BoardConformance.test_release_comes_also_after_an_error)
+    test_power_off_silences_and_power_on_starts = at_night(BoardConformance.test_power_off_silences_and_power_on_starts)
+    test_a_board_belongs_to_one_session = at_night(BoardConformance.test_a_board_belongs_to_one_session)
+
     flashes = False  # the board's power switch starts it: see tests/boards/test_labgrid_board.py
 
     @pytest.fixture(autouse=True)
