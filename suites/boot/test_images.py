@@ -375,6 +375,14 @@ def test_an_older_image_does_not_run(bench: Bench, signed: Signed, trial: Trial,
             checks(ROLLBACK, silent, expected="no answer", seen="the older image answers", subject=subject)
             judge_said(checks, said, subject)
         checks(NEWER_RUNS, trial.runs(higher), expected="an answer", seen="silence", subject=f"again {base + 6}")
+        # One whose low 8 and 16 bits, and whose sign, make it lower than what must be refused behind it.
+        far = 0x8001_0000 | base & 0xFF
+        newer = make_image(recipe(bench, signed, counter=far))
+        checks(NEWER_RUNS, trial.runs(newer), expected="an answer", seen="silence", subject=f"counter {far:#x}")
+        said, silent = trial.refusal(higher)
+        subject = f"counter {base + 6} after {far:#x}"
+        checks(ROLLBACK, silent, expected="no answer", seen="the older image answers", subject=subject)
+        judge_said(checks, said, subject)
     finally:
         forget_counters(bench)
 
@@ -514,16 +522,20 @@ def test_the_version_that_is_told_is_the_images(
 
 @pytest.mark.needs("provision", "nv-access", "known-secrets")
 def test_the_key_that_the_fuses_name_is_the_one_that_counts(
-    bench: Bench, device: Device, virtual: VirtualBoard, checks: Checks
+    bench: Bench, device: Device, virtual: VirtualBoard, checks: Checks, signed: Signed
 ) -> None:
-    """A board of another vendor, or of another product line, runs none of this build's images."""
+    """A board of another vendor, or of another product line, runs none of this build's images.
+
+    What is in its fuses differs in the last byte, or the first: no part of a hash is enough.
+    """
     if bench.missing(["identity"]):
         pytest.skip("not covered: no identity")
-    other = bytes(range(100, 132))
+    own = next((tlv.value for tlv in signed.parts.tlvs if tlv.type == TlvType.KEYHASH), bytes(range(100, 132)))
+    last, first = own[:-1] + bytes([own[-1] ^ 1]), bytes([own[0] ^ 1]) + own[1:]
     with virtual.fuses() as burn:
-        burn(Burned(image_key_hash=other), answers=False)
+        burn(Burned(image_key_hash=last), answers=False)
         checks(FUSED_KEY, bench.stays_silent(), expected="no answer", seen="the image answers", subject="image key")
-        burn(Burned(model_key_hash=other), answers=False)
+        burn(Burned(model_key_hash=first), answers=False)
         if checks(FUSED_KEY, bench.answers(), expected="an answer", seen="none", subject="model key: the image runs"):
             active = [entry.name for entry in device.test_commands.models() if entry.active]
             checks.equal(FUSED_KEY, active, [], subject="model key: active models")

@@ -32,8 +32,17 @@ pytestmark = pytest.mark.needs(
 
 SCL, SDA = 1, 2
 BAD_STATE = -137
+ABSENT, NACK, STUCK = 1, 2, 3
+"""Sensor status (docs/protocol.md)."""
 PLAYED = {"mag.x": 131.3, "mag.y": 90.1, "mag.z": 44.7, "temp": 21.0625}
 """Readings that no log shows by chance."""
+REFERENCE = "tfm-harness-reference"
+DOCUMENTED = ["3c 00 1c", "3c 01 20", "3c 02 00", "90 01 60"]
+"""What the reference firmware writes (docs/protocol.md): addresses of writes, registers, values."""
+VALUE = 2
+"""Number of the byte that holds a setting, behind address and register."""
+CLEARED = 9
+"""Clocks after which a sensor that was stopped in the middle of a byte lets go of SDA at the latest."""
 PATIENCE = 10
 """A failed sample may look at the lines so many times as often as a good one."""
 STEPPED = 600.0
@@ -81,6 +90,16 @@ COUNTS = Check(
     title="each byte that a sensor gives counts: another one makes another sample, or is refused",
     requirement="docs/protocol.md, sensor status 4 (settings lost); PSA Security Model 1.1 s.4.5 (integrity of assets)",
 )
+SETTINGS = Check(
+    id="bus.settings-written",
+    title="sensors are set up as documented: rate, range, mode and resolution",
+    requirement="docs/protocol.md, sensor status (set-up)",
+)
+GIVEN_UP = Check(
+    id="bus.clock-waited-for",
+    title="a sample fails when the controller gives up waiting for its own clock, which a sensor holds low",
+    requirement="UM10204 s.3.1.9 (clock stretching); PSA Security Model 1.1 s.4.5 (integrity of assets)",
+)
 GOES_ON = Check(
     id="bus.free-running-goes-on",
     title="free running outlives a failure: its samples come again when the bus works again",
@@ -113,18 +132,18 @@ class Wire:
     device: Device
     base: int
     consoles: Mapping[str, Console]
+    firmware: str | None
     listener: BusListener = field(default_factory=BusListener)
 
-    def listen(self, listener: BusListener | None = None) -> SampleState:
-        """One sample, without a fault; a listener follows it."""
+    def listen(self, listener: BusListener | None = None, fault: Fault = lambda _, lines: lines) -> SampleState:
+        """One sample; a listener follows it."""
         listener = listener or self.listener
 
         def access(seen: RegisterAccess) -> int:
             if seen.write:
                 listener.write(seen.address - self.base, seen.value)
-            else:
-                listener.read()
-            return seen.value
+                return seen.value
+            return fault(listener.read(), seen.value)
 
         with self.virtual.accesses([self.base, self.base + 4], access, writes=True):
             return self.device.test_commands.sample("step", timeout=STEPPED)
@@ -143,6 +162,30 @@ class Wire:
             states = [self.device.test_commands.sample("step", timeout=STEPPED) for _ in range(samples)]
         return states, looks
 
+    def held_until_given_up(self, place: int) -> tuple[SampleState, bool]:
+        """A sample while SCL is held low in the next clock behind a look, until the controller pulls it low itself.
+
+        And whether it did.
+        """
+        looks = waited = 0
+        gave_up = begins = False
+
+        def access(seen: RegisterAccess) -> int:
+            nonlocal looks, waited, gave_up, begins
+            if seen.write:
+                begins = bool(seen.value & SCL)
+                gave_up |= waited > 0 and begins and seen.address != self.base
+                return seen.value
+            looks += 1
+            first, begins = begins, False  # the look behind a release of SCL is one at the clock
+            if gave_up or (not waited and (looks <= place or not first)):
+                return seen.value
+            waited += 1
+            return seen.value & ~SCL if waited <= PATIENCE * self.listener.reads else seen.value
+
+        with self.virtual.accesses([self.base, self.base + 4], access, writes=True):
+            return self.device.test_commands.sample("step", timeout=STEPPED), gave_up
+
 
 @pytest.fixture
 def wire(bench: Bench, device: Device, virtual: VirtualBoard, stimulus: Stimulus, checks: Checks) -> Wire:
@@ -151,7 +194,7 @@ def wire(bench: Bench, device: Device, virtual: VirtualBoard, stimulus: Stimulus
     if not buses:
         pytest.skip("not covered: the memory map names no peripheral with the role of the sensors' bus")
     device.fill_window()
-    wire = Wire(virtual, device, buses[0].alias or buses[0].at, bench.board.consoles)
+    wire = Wire(virtual, device, buses[0].alias or buses[0].at, bench.board.consoles, bench.description.firmware)
     known = HEARD.get(bench)
     if known is None:
         wire.listen()
@@ -181,7 +224,7 @@ def inference_status(device: Device) -> int | None:
     return 0
 
 
-def fails(checks: Checks, wire: Wire, stimulus: Stimulus, fault: Fault, subject: str) -> None:
+def fails(checks: Checks, wire: Wire, stimulus: Stimulus, fault: Fault, subject: str, status: int) -> None:
     """From a full window on: the sample fails, is said to, and leaves nothing; the next one is good."""
     device = wire.device
     for channel, value in PLAYED.items():
@@ -196,7 +239,7 @@ def fails(checks: Checks, wire: Wire, stimulus: Stimulus, fault: Fault, subject:
         raise
     most = PATIENCE * wire.listener.reads
     checks(BOUNDED, looks < most, expected=f"at most {most} looks at the lines", seen=looks, subject=subject)
-    checks(SAID, state.status != 0, expected="a failure", seen=state.words, subject=subject)
+    said(checks, wire, state, status, subject)
     checks.equal(SAID, state.taken, before.taken, subject=f"{subject}: samples counted")
     checks.equal(NOT_STALE, state.window, 0, subject=f"{subject}: samples in the window")
     checks.equal(NOT_STALE, inference_status(device), BAD_STATE, subject=f"{subject}: inference")
@@ -209,6 +252,12 @@ def fails(checks: Checks, wire: Wire, stimulus: Stimulus, fault: Fault, subject:
     for name, console, mark in marks:
         lines = [line.decode("ascii", "backslashreplace") for _, line in samples_in(console.read_from(mark), shown)]
         checks(NOT_SHOWN, not lines, expected="nothing", seen="; ".join(lines[:3]), subject=f"{name}, {subject}")
+
+
+def said(checks: Checks, wire: Wire, state: SampleState, status: int, subject: str) -> None:
+    """The sample failed; the reference firmware documents with which status."""
+    wanted = {status} if wire.firmware == REFERENCE else range(1, 1 << 32)
+    checks(SAID, state.status in wanted, expected=f"status {status}", seen=state.words, subject=subject)
 
 
 def some(found: Sequence[tuple[int, int, tuple[int, int]]], *, every: bool) -> list[tuple[int, int, tuple[int, int]]]:
@@ -231,7 +280,14 @@ def test_each_byte_that_is_not_acknowledged(
         def nack(look: int, lines: int, first: int = first, behind: int = behind) -> int:
             return lines | SDA if first <= look < behind else lines
 
-        fails(checks, wire, stimulus, nack, f"no acknowledgement of byte {byte} of transfer {transfer}")
+        fails(
+            checks,
+            wire,
+            stimulus,
+            nack,
+            f"no acknowledgement of byte {byte} of transfer {transfer}",
+            NACK if byte else ABSENT,
+        )
     verifier.result(wire.device.infer_window(), subject="a window after it")
     verifier.relations()
 
@@ -251,7 +307,7 @@ def test_a_line_that_is_stuck_low(
             return lines & ~line if look >= start else lines
 
         name = "SCL" if line == SCL else "SDA"
-        fails(checks, wire, stimulus, stuck, f"{name} stuck low from look {start} of {wire.listener.reads} on")
+        fails(checks, wire, stimulus, stuck, f"{name} stuck low from look {start} of {wire.listener.reads} on", STUCK)
     verifier.result(wire.device.infer_window(), subject="a window after it")
     verifier.relations()
 
@@ -306,14 +362,27 @@ def test_the_last_byte_of_a_transfer_is_not_acknowledged(wire: Wire, checks: Che
 
 @pytest.mark.thorough
 def test_sensors_are_set_up_again_after_a_failure(wire: Wire, stimulus: Stimulus, checks: Checks) -> None:
-    """A sensor that lost its power does not answer for a while, and has forgotten its settings then."""
+    """A sensor that lost its power does not answer for a while, and has forgotten its settings then.
+
+    One that was stopped in the middle of a byte holds SDA low until it has seen the rest of its clocks.
+    """
     (state,), _ = wire.step(lambda _, lines: lines | SDA)
     checks(LISTENS, state.status != 0, expected="a failure", seen=state.words, subject="a sample of nobody")
     again = BusListener()
-    wire.listen(again)
+    state = wire.listen(again, lambda _, lines: lines & ~SDA if again.clocks < CLEARED else lines)
     stimulus.taken()
+    words = f"a sensor that lets go of SDA after {CLEARED} clocks"
+    checks.equal(RECOVERS, (state.status, state.window), (0, 1), subject=words)
     usual = wire.listener.transfers
     checks(SET_UP, again.transfers > usual, expected=f"more than {usual} transfers", seen=again.transfers)
+    if wire.firmware != REFERENCE:
+        return  # its settings are documented elsewhere
+    sent: dict[int, list[int]] = {}
+    for slot in again.slots:
+        if slot.by_target:
+            sent.setdefault(slot.transfer, []).append(slot.value)
+    seen = [bytes(content).hex(" ") for content in sent.values() if len(content) > 2]
+    checks.equal(SETTINGS, seen, DOCUMENTED, subject="address, register and value of each")
 
 
 def bytes_read(listener: BusListener) -> list[tuple[str, tuple[int, int]]]:
@@ -369,6 +438,44 @@ def set_up_is_judged(wire: Wire, checks: Checks) -> None:
         wire.step(lambda _, lines: lines | SDA)
         (state,), _ = wire.step(inverted(looks))
         checks(COUNTS, state.status != 0, expected="a failure", seen=state.words, subject=f"{subject} of the set-up")
+    set_up = [
+        slot for slot in whole.slots if slot.by_target and slot.transfer <= whole.transfers - wire.listener.transfers
+    ]
+    for slot in [slot for slot in set_up if slot.byte == VALUE][-1:]:  # the thermometer's
+
+        def nack(look: int, lines: int, looks: tuple[int, int] = slot.reads) -> int:
+            return lines | SDA if looks[0] <= look < looks[1] else lines
+
+        wire.step(lambda _, lines: lines | SDA)
+        (state,), _ = wire.step(nack)
+        said(
+            checks,
+            wire,
+            state,
+            NACK,
+            f"no acknowledgement of byte {slot.byte} of transfer {slot.transfer} of the set-up",
+        )
+    wire.device.test_commands.sample("step")
+
+
+@pytest.mark.thorough
+def test_a_clock_that_is_given_up_was_none(wire: Wire, checks: Checks) -> None:
+    """A sensor holds SCL low until the controller has waited long enough, and then lets go of it at once.
+
+    A controller that goes on as if there had been a clock is a bit ahead of the sensor from there on.
+    """
+    acknowledged = [slot for slot in wire.listener.slots if slot.by_target and slot.byte > 0][-1]
+    read = next(slot for slot in wire.listener.slots if not slot.by_target)
+    for subject, place in {
+        "an acknowledgement": acknowledged.reads[0],
+        "a bit that is read": read.reads[0] - 6,
+    }.items():
+        wire.device.test_commands.sample("step")
+        state, gave_up = wire.held_until_given_up(place)
+        if gave_up:  # a controller that waits for ever is judged by the lines that are stuck
+            checks(
+                GIVEN_UP, state.status != 0, expected="a failure", seen=state.words, subject=f"the clock of {subject}"
+            )
     wire.device.test_commands.sample("step")
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import pytest
-from tfm_harness import Access, Bench, Check, Checks, Device, MemoryMap, MemoryRegion, ResetKind
+from tfm_harness import Access, Bench, Check, Checks, Device, MemoryMap, MemoryRegion, Refused, ResetKind
+from tfm_harness.protocol.smp import Command
 
 pytestmark = pytest.mark.needs("probe", "memory-map")
 
 PATTERN = 0x5A5A_5A5A
+STORED = 0x5350_0001
+"""The uid of an object."""
 WRITES = 32
 """Writes into a region at most: a build that lets one through does not survive many."""
 RESETS_PER_REGION = 48
@@ -255,6 +259,27 @@ def test_peripherals_of_the_secure_side_cannot_be_written(bench: Bench, device: 
             judge(checks, check, addresses, outcomes, f"writing {peripheral.name}")
 
 
+def other_requests(bench: Bench, device: Device) -> None:
+    """One of each kind, as far as the firmware has them; what is refused has its own way through the services."""
+    commands, size = device.test_commands, bench.description.input_bytes
+    work: dict[str, Callable[[], object]] = {
+        "psa-token": device.attest,
+        "csr": lambda: device.csr("client"),
+        "encrypted-result": lambda: device.infer_input(device.any_input(), encrypted=True),
+        "batch": lambda: commands.ask(Command.BATCH, {"in": bytes(size)}),
+        "latency": lambda: commands.latency(2),
+        "protected-storage": lambda: commands.ps_get(STORED),
+        "free-running": lambda: [commands.sample(mode, ms=ms) for mode, ms in (("free", 50), ("stop", None))],
+        "update": lambda: commands.activate_model(commands.upload_model(bytes(range(1, 200)))),
+    }  # fmt: skip
+    for feature, ask in work.items():
+        if not bench.missing([feature]):
+            with contextlib.suppress(Refused):
+                ask()
+    with contextlib.suppress(Refused):
+        device.infer_input(bytes(size + 1))
+
+
 @pytest.mark.needs("infer", "warm-reset", "reset", "describe")
 @pytest.mark.parametrize(
     "every", [False, pytest.param(True, marks=pytest.mark.thorough(every=False))], ids=["some", "every"]
@@ -275,6 +300,7 @@ def test_memory_is_out_of_reach_after_whatever_happens(
         events |= {f"model {name} selected": partial(device.select_model, name) for name in others}
     if not bench.missing(["sensor", "sensor-model"]):
         events["a sample"] = lambda: device.test_commands.sample("step")
+    events["other requests, some of them refused"] = partial(other_requests, bench, device)
     places = [(SECURE_MEMORY, address) for region in bench.memory_map.owned_by("secure") for address in ends(region)]
     places += [(check_of(each.role), each.at) for each in bench.memory_map.peripherals if each.owner == "secure"]
     if bench.probes.resets:

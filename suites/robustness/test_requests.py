@@ -114,6 +114,8 @@ def wrong_requests(keys: Keys) -> Iterator[tuple[str, bytes]]:
             if needed != others:
                 yield f"without {key!r} and all that may be left out", encoded(needed)
         yield f"{key!r} twice", encoded([*right, (key, value)])
+        for near in {key[:-1], key + "x", key + "\0", key.upper()} - {*keys, ""}:
+            yield f"{near!r} in place of {key!r}", encoded([*others, (near, value)])
         few = [pair for pair in right if keys[pair[0]][1] or pair[0] == key]
         if len(few) < len(right):  # no more keys than there may be
             yield f"{key!r} twice, and others left out", encoded([*few, (key, value)])

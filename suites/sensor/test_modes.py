@@ -139,6 +139,15 @@ def test_free_running_goes_on_after_whatever_else_is_asked(
     }
     work |= {"the window cleared": lambda: test_commands.sample("clear")}
     work |= {"a step": lambda: test_commands.sample("step")}
+    others = [entry.name for entry in test_commands.models() if entry.status == 0 and entry.name != name]
+
+    def another_model_between() -> None:
+        for chosen in (others[0], name):
+            device.select_model(chosen)
+            device.infer_input(device.any_input())
+
+    if others:
+        work["another model in between"] = another_model_between
     waited = 0 if bench.missing(["hold"]) else WAITED_MS * test_commands.latency(1).hz // 1000
     try:
         for subject, ask in work.items():

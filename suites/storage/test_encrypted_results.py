@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 
 import pytest
 from tfm_harness import Bench, Burned, Check, Checks, Device, Refused, ResetKind, Stimulus, Verifier, VirtualBoard
@@ -38,7 +39,12 @@ IDENTITY = Check(
     title="without an identity nothing is encrypted",
     requirement="PSA Security Model 1.1 s.5.2 (provisioning); docs/protocol.md, OTP area",
 )
-BAD_STATE = -137
+REFUSED = Check(
+    id="storage.result-refused",
+    title="a request that may have no signed result has no encrypted one either",
+    requirement="docs/protocol.md, infer; PSA Firmware Framework 1.0 s.4.3",
+)
+BAD_STATE, INVALID_ARGUMENT, DOES_NOT_EXIST = -137, -135, -140
 
 
 def some_input(bench: Bench, seed: int) -> bytes:
@@ -72,6 +78,43 @@ def test_an_encrypted_result_holds_the_signed_one(
     plain = device.infer_input(some_input(bench, 4))
     verifier.result(plain, subject="the next one, not encrypted")
     checks.equal(OPAQUE, plain.answer.message[:1], b"\xd2", subject="without `enc` a COSE_Sign1")
+
+
+@pytest.mark.needs("memory-dump", "memory-map")
+def test_what_is_encrypted_was_never_outside_of_the_secure_side(
+    bench: Bench, device: Device, checks: Checks, verifier: Verifier
+) -> None:
+    """The digest of an input that came once stands in this result alone, and in no memory of the caller's."""
+    size = bench.description.input_bytes
+    data = secrets.token_bytes(size)
+    verifier.encrypted_result(device.infer_input(data, encrypted=True))
+    digest = hashlib.sha256(data).digest()
+    for region in bench.memory_map.owned_by("nonsecure"):
+        at = bench.board.read_memory(region.at, region.size).find(digest)
+        seen = f"its input digest at {region.at + at:#x}"
+        checks(OPAQUE, at < 0, expected="nothing of the signed result", seen=seen, subject=region.name)
+
+
+def test_encrypted_results_are_refused_where_signed_ones_are(bench: Bench, device: Device, checks: Checks) -> None:
+    """Another model than asked for, nonces and inputs of a wrong length."""
+    data, model = some_input(bench, 5), device.describe().model_id
+    right: dict[str, object] = {"nonce": bytes(16), "src": 1, "in": data, "enc": 1}
+    wrong: dict[str, tuple[dict[str, object], int]] = {
+        "a nonce of 7 bytes": ({"nonce": bytes(7)}, INVALID_ARGUMENT),
+        "a nonce of 65 bytes": ({"nonce": bytes(65)}, INVALID_ARGUMENT),
+        "an input that is a byte too long": ({"in": data + b"\0"}, INVALID_ARGUMENT),
+    }
+    if model:
+        other = model[:31] + bytes([model[31] ^ 1])
+        wrong["another model"] = ({"mid": other}, DOES_NOT_EXIST)
+    for subject, (change, wanted) in wrong.items():
+        status: int | None = 0
+        try:
+            device.test_commands.ask(Command.INFER, right | change)
+        except Refused as refused:
+            status = refused.status
+        bench.asked_results += status == 0
+        checks.equal(REFUSED, status, wanted, subject=subject)
 
 
 @pytest.mark.needs("sensor", "stimulus", "sensor-model")

@@ -57,6 +57,7 @@ TORN = Check(
 
 REFERENCE = "tfm-harness-reference"
 WRITE_ONCE = 1
+SECTOR = 512
 DOES_NOT_EXIST = -140
 INFORMATION = 1003
 """TF-M's type of psa_ps_get_info (docs/protocol.md, Services)."""
@@ -195,7 +196,15 @@ def test_what_was_stored_is_read_back(device: Device, checks: Checks, extent: st
             stored = commands.ps_get(A)
             checks.equal(READ_BACK, (stored.data, stored.size, stored.flags), (data, size, 0), subject=f"{size} bytes")
         data = commands.ps_get(A).data
-        checks.equal(READ_BACK, commands.ps_get(A, offset=200).data, data[200:], subject="from byte 200 on")
+        for offset in (1, 200, 255, 256):
+            stored = commands.ps_get(A, offset=offset)
+            checks.equal(READ_BACK, (stored.data, stored.size), (data[offset:], 256), subject=f"from byte {offset} on")
+        for uid in (1, 0xFFFF_FFFF, 1 << 32, (1 << 63) - 1, 1 << 63, (1 << 64) - 1):
+            words, content = f"uid {uid:#x}", some_data(uid, 9)
+            checks.equal(READ_BACK, status_of(partial(commands.ps_set, uid, content)), 0, subject=f"{words}, stored")
+            if status_of(partial(commands.ps_get, uid)) == 0:
+                checks.equal(READ_BACK, commands.ps_get(uid).data, content, subject=f"{words}, read")
+            checks.equal(READ_BACK, status_of(partial(commands.ps_remove, uid)), 0, subject=f"{words}, removed")
         for subject, ask, wanted in (
             ("257 bytes", lambda: commands.ps_set(A, bytes(257)), -142),
             ("uid 0", lambda: commands.ps_set(0, b"data"), -135),
@@ -226,13 +235,16 @@ def status_of(ask: Callable[[], object]) -> int | None:
 
 
 @pytest.mark.needs("nv-access", "known-secrets", "trusted-results")
-def test_it_lies_encrypted_in_flash(storage: Storage, checks: Checks, verifier: Verifier) -> None:
-    for number, (uid, size) in enumerate(((A, 48), (B, 256), (A, 48), (A, 16))):
+def test_it_lies_encrypted_in_flash(bench: Bench, storage: Storage, checks: Checks, verifier: Verifier) -> None:
+    for number, (uid, size) in enumerate(((A, 48), (B, 256), (A, 48), (A, 16), (A, 8))):
         data = some_data(number, size)
         at, message = storage.set(uid, data)
         content, subject = storage.flash.read(), f"{size} bytes under {uid:#x}, write {number}"
         stored = verifier.stored_object(content[at:], external_aad=object_aad(uid), subject=subject)
         checks.equal(ENCRYPTED, stored, data, subject=subject)
+        if bench.description.firmware == REFERENCE:
+            rest = content[at + message.size : at + SECTOR]
+            checks.equal(ENCRYPTED, rest, b"\xff" * len(rest), subject=f"{subject}: the rest of its sector")
         pieces = [data[n : n + 8] for n in range(0, size, 8)]
         seen = [piece.hex() for piece in pieces if piece in content]
         checks(ENCRYPTED, not seen, expected="no piece of it in flash", seen=", ".join(seen[:4]), subject=subject)
@@ -464,6 +476,8 @@ def test_the_key_is_the_boards_own_in_every_lifecycle(
             subject = f"lifecycle {lifecycle:#06x}"
             stored = verifier.stored_object(storage.flash.read()[at:], external_aad=object_aad(A), subject=subject)
             checks.equal(ENCRYPTED, stored, data, subject=subject)
+            with storage.flash.changed(at + 30, bytes([storage.flash.read()[at + 30] ^ 1])):
+                storage.refused(TAMPERED, A, f"a bit of it changed, {subject}")
             if not bench.missing(["encrypted-result", "infer"]):
                 verifier.encrypted_result(device.infer_input(device.any_input(), encrypted=True), subject=subject)
         finally:

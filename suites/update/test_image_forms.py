@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
-from tfm_harness import Check, ModelUpdates
+from tfm_harness import Check, Device, ModelUpdates, Refused, Verifier
 from tfm_harness.verify import P256, parse_mcuboot
 
 pytestmark = pytest.mark.needs("update", "models", "file-model-signing-key", "factory-reset")
@@ -256,6 +256,31 @@ def test_an_image_of_exactly_the_banks_size_is_taken(updates: ModelUpdates) -> N
         payload = payload[:-1] if len(image) > room else payload
         image = updates.image(ahead=1, payload=payload)
     updates.checks.equal(TAKEN, updates.attempt(image), 0, subject=f"{room} bytes")
+
+
+@pytest.mark.thorough
+def test_right_images_of_other_measures_are_taken(updates: ModelUpdates, device: Device, verifier: Verifier) -> None:
+    """Longer headers, models whose length is a whole number of blocks, names of any characters: they run, too."""
+    payload = updates.payload(updates.entry.name)
+
+    def runs(subject: str) -> None:
+        try:
+            verifier.result(device.infer_input(updates.input(3)), subject=subject)
+        except Refused as refused:
+            updates.checks(TAKEN, False, expected="a result", seen=refused.message, subject=subject)
+
+    for size in (64, 512, 1024):
+        image = updates.image(ahead=1, header_size=size)
+        updates.checks.equal(TAKEN, updates.attempt(image), 0, subject=f"a header of {size} bytes")
+        runs(f"a header of {size} bytes")
+    for block in (256, 1024, 4096, 16384):
+        whole = payload + bytes(-len(payload) % block)
+        subject = f"a model of {len(whole)} bytes"
+        updates.checks.equal(TAKEN, updates.attempt(updates.image(ahead=1, payload=whole)), 0, subject=subject)
+        runs(subject)
+    for name in ("!\"#$%&'()*+,-./", ":;<=>?@[\\]^_`", "{|}~09AZaz"):  # all that may stand in one
+        updates.checks.equal(TAKEN, updates.attempt(updates.image(ahead=1, name=name)), 0, subject=f"name {name}")
+        updates.checks.equal(TAKEN, updates.active().name, name, subject="listed")
 
 
 @pytest.mark.thorough

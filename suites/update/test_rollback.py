@@ -146,6 +146,17 @@ def test_a_change_of_slots_is_no_way_back(updates: ModelUpdates, device: Device)
     updates.checks.equal(OWN_COUNTER, updates.active().name, free.name)
 
 
+@pytest.mark.thorough
+def test_a_factorys_model_that_ran_counts(updates: ModelUpdates, device: Device) -> None:
+    """No update of that name before: the factory's model is selected, and nothing older may follow it."""
+    for entry in (updates.other(), updates.entry):
+        if entry.counter == 0:
+            pytest.skip("not covered: the factory's models have the lowest security counter")
+        device.select_model(entry.name)
+        older = make_image(updates.recipe(ahead=-1, of=entry))
+        updates.refuse(ROLLBACK, older, NOT_PERMITTED, subject=f"{entry.name}, one lower than the factory's, selected")
+
+
 @pytest.mark.needs("nv-access", "warm-reset")
 @pytest.mark.thorough
 @pytest.mark.parametrize("start", ["cold", "warm"])

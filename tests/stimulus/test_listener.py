@@ -46,6 +46,11 @@ class Controller:
         self.clock(high=last)
 
 
+def written(listener: BusListener) -> list[int]:
+    """The bytes that the controller sent."""
+    return [slot.value for slot in listener.slots if slot.by_target]
+
+
 def slots(found: Iterable[object]) -> list[tuple[int, int, bool]]:
     return [(slot.transfer, slot.byte, slot.by_target) for slot in found]  # type: ignore[attr-defined]
 
@@ -66,6 +71,7 @@ def test_a_write_a_repeated_start_and_a_read() -> None:
         (1, 0, True), (1, 1, True), (2, 0, True), (2, 1, False), (2, 2, False),
     ]  # fmt: skip
     assert [slot.refused for slot in heard.slots if not slot.by_target] == [False, True]
+    assert written(heard) == [0x3C, 0x03, 0x3D]
 
 
 def test_the_looks_of_an_acknowledgement_are_those_of_its_clock() -> None:
@@ -86,7 +92,7 @@ def test_clocks_outside_of_a_transfer_are_no_bytes() -> None:
         bus.clock(high=True)
     bus.stop()
     assert bus.listener.slots == []
-    assert bus.listener.transfers == 0
+    assert (bus.listener.transfers, bus.listener.clocks) == (0, 9)
     bus.start()
     bus.send(0x90)
     bus.stop()

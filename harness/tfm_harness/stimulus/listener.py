@@ -23,6 +23,7 @@ class Slot:
         by_target: the sensor acknowledges; else the controller.
         reads: the numbers of the first read of the lines in this clock, and of the one behind the last.
         refused: the controller left SDA high, which is its "no more" where it is the one to acknowledge.
+        value: the byte that the controller sent; of one that the target sent nothing is known: 255.
     """
 
     transfer: int
@@ -30,13 +31,21 @@ class Slot:
     by_target: bool
     reads: tuple[int, int]
     refused: bool = False
+    value: int = 0xFF
 
 
 class BusListener:
-    """Follows the lines and notes where who acknowledges."""
+    """Follows the lines and notes where who acknowledges.
+
+    Attributes:
+        reads: how often the controller looked at the lines.
+        clocks: how often it pulled SCL low.
+        slots: the acknowledgements.
+        transfers: how many there were.
+    """
 
     def __init__(self) -> None:
-        self.reads = 0
+        self.reads = self.clocks = 0
         self.slots: list[Slot] = []
         self.transfers = 0
         self._lines = SCL | SDA
@@ -57,6 +66,7 @@ class BusListener:
         before = self._lines
         self._lines = before | value & 3 if offset == 0 else before & ~value
         now = self._lines
+        self.clocks += bool(before & ~now & SCL)
         if before & now & SCL and (before ^ now) & SDA:
             self._inside = not now & SDA  # SDA falls: START, SDA rises: STOP
             self._bits = []
@@ -76,6 +86,7 @@ class BusListener:
         if self._byte == 0:
             self._to_controller = bool(self._bits[-1])
         by_target = self._byte == 0 or not self._to_controller
-        self.slots.append(Slot(self.transfers, self._byte, by_target, (self._first, self.reads), bit))
+        value = int("".join(map(str, self._bits)), 2)
+        self.slots.append(Slot(self.transfers, self._byte, by_target, (self._first, self.reads), bit, value))
         self._byte += 1
         self._bits = []

@@ -128,6 +128,24 @@ def _add() -> Graph:
     )
 
 
+def _pool_valid(name: str, source: list[int], window: tuple[int, int]) -> Graph:
+    batches, rows, columns, depth = source
+    options: dict[str, object] = {
+        "padding": _VALID, "stride_w": 1, "stride_h": 1, "filter_h": window[0], "filter_w": window[1], "activation": 0,
+    }  # fmt: skip
+    output = [batches, rows - window[0] + 1, columns - window[1] + 1, depth]
+    return Graph([Tensor(source, 0.1, 3), Tensor(output, 0.1, 3)], [Op(name, [0], [1], options)])
+
+
+def _added_rows() -> Graph:
+    """One row added to each of 270."""
+    data = np.random.default_rng(12).integers(-128, 128, size=(1, 5)).astype(np.int8)
+    return Graph(
+        [Tensor([270, 5], 0.25, 9), Tensor([270, 5], 1.0, -3), Tensor([1, 5], 0.5, -20, data=data)],
+        [Op("ADD", [0, 2], [1], {"activation": 0})],
+    )
+
+
 def _pool(name: str) -> Graph:
     options: dict[str, object] = {
         "padding": _SAME, "stride_w": 3, "stride_h": 2, "filter_w": 7, "filter_h": 6, "activation": 0,
@@ -159,6 +177,17 @@ WIDE: dict[str, Callable[[], Graph]] = {
     "matrix product of 513 into 2": lambda: _dense(2, 513, 2, 11),
     "matrix product with sums of 26 bits": lambda: _long_sums("FULLY_CONNECTED"),
     "convolution with sums of 26 bits": lambda: _long_sums("CONV_2D"),
+    "convolution of 6 batches": lambda: _conv([6, 3, 4, 5], (2, 2), [6, 2, 3, 7], 8),
+    "depthwise convolution of 270 channels": lambda: _conv([1, 2, 2, 270], (2, 2), [1, 1, 1, 270], 7, multiplier=1),
+    "convolution along 300 columns": lambda: _conv([1, 1, 302, 2], (1, 3), [1, 1, 300, 3], 7),
+    "matrix product of 270 rows of 9 into 7": lambda: _dense(270, 9, 7, 8),
+    "matrix product of 9 into 270": lambda: _dense(2, 9, 270, 8),
+    "average of 6 batches": lambda: _pool_valid("AVERAGE_POOL_2D", [6, 4, 3, 5], (3, 2)),
+    "average of 500 cells": lambda: _pool_valid("AVERAGE_POOL_2D", [1, 20, 26, 3], (20, 25)),
+    "addition of 270 rows": _added_rows,
+    "softmax of 270 rows of 4": lambda: _simple(
+        "SOFTMAX", Tensor([270, 4], 0.0625, 100), Tensor([270, 4], 1 / 256, -128), None, {"beta": 1.0}
+    ),
     "tensors of 12000 values between small ones": _large_between,
     "addition of 1037 columns": _add,
     "maximum over 37 channels": lambda: _pool("MAX_POOL_2D"),
