@@ -131,7 +131,8 @@ class Finder:
         if isinstance(node, ast.AugAssign | ast.Break | ast.Continue):
             yield self._make("statement dropped", *self._span(node), "pass")
         for child in ast.iter_child_nodes(node):
-            yield from self._walk(child)
+            if not (isinstance(node, ast.AnnAssign) and child is node.annotation):  # a variable's is not evaluated
+                yield from self._walk(child)
 
     def _between(self, operator: str, start: int, end: int, new: str) -> Iterator[Mutant]:
         text = self._slice(start, end)

@@ -233,10 +233,10 @@ def every_change() -> list[Mutant]:
     return all_mutants(PACKAGE, [path for room in ROOMS for path in files_of(room)])
 
 
-def chosen_of(mutants: list[Mutant], count: int, seed: int) -> list[Mutant]:
-    """A sample, without what is no Python and what is known to change nothing: those keep their places in it."""
+def chosen_of(mutants: list[Mutant], count: int, seed: int, part: slice = slice(None)) -> list[Mutant]:
+    """A part of a sample, without what is no Python and what is known to change nothing: those keep their places."""
     known = {one for entry in equivalents() for one in entry.found_in(mutants)}
-    chosen = [one for one in sample(mutants, count, seed) if one not in known]
+    chosen = [one for one in sample(mutants, count, seed)[part] if one not in known]
     return [one for one in chosen if one.compiles((PACKAGE / one.file).read_bytes())]
 
 
@@ -253,9 +253,8 @@ def main() -> int:
     parser.add_argument("--limit", type=float, default=LIMIT, help="most seconds of CPU time for one mutant's tests")
     args = parser.parse_args()
     mutants = [one for one in every_change() if str(one.file).startswith(args.only)]
-    chosen = chosen_of(mutants, args.sample or len(mutants), args.seed)
     part, parts = map(int, args.part.split("/"))
-    chosen = chosen[part - 1 :: parts]
+    chosen = chosen_of(mutants, args.sample or len(mutants), args.seed, slice(part - 1, None, parts))
     files = len({one.file for one in mutants})
     print(f"{len(mutants)} changes of {files} files; seed {args.seed}: {len(chosen)} that may change something")
     end = time.monotonic() + args.minutes * 60 if args.minutes else float("inf")

@@ -16,6 +16,7 @@ from tfm_harness.latency import (
     check_series,
     elapsed_ticks,
 )
+from tfm_harness.latency.counter import run_share
 from tfm_harness.latency.phases import PHASES
 from tfm_harness.latency.series import pooled
 
@@ -246,3 +247,12 @@ def test_impossible_clocks_are_refused() -> None:
         with pytest.raises(ValueError, match="a clock of"):
             Clock(source="x", hz=hz, bits=bits)
     assert Clock(source="dwt", hz=HZ).wrap_seconds == pytest.approx(134.2, abs=0.1)
+
+
+def test_a_run_without_a_timing_accounts_for_nothing() -> None:
+    """What the warm-ups took is not known then."""
+    series = Series(name="tamper", ticks=(), warmup=5, clock=CLOCK)
+    assert run_share(series, start=0, end=1000) == 0.0
+    report = Report()
+    assert check_run_accounts(series, start=0, end=1000, report=report) == 0.0
+    assert not report.ok

@@ -201,6 +201,35 @@ def test_the_secrets_of_a_device_follow_from_its_unique_key() -> None:
     assert found["the private client key"] == private.to_bytes(32, "big")
 
 
+def small_every_other(size: int) -> bytes:
+    """A secret of which the first byte of each so many is small: numbers of it are written with fewer digits."""
+    return bytes(
+        1 + byte % 9 if at % size == 0 else byte | 0x80 for at, byte in enumerate(random.Random(5).randbytes(32))
+    )
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+@pytest.mark.parametrize("size", [2, 4, 8])
+def test_numbers_without_their_leading_zeros_are_read(size: int, order: Literal["little", "big"]) -> None:
+    """As a C program prints them by %#x: 0x is before them, and nothing says how wide they are."""
+    secret = small_every_other(size)[:: 1 if order == "big" else -1]
+    numbers = [int.from_bytes(secret[at : at + size], order) for at in range(0, 32, size)]
+    assert all(len(f"{number:x}") == 2 * size - 1 for number in numbers)
+    written = ", ".join(f"{number:#x}" for number in numbers).encode()
+    (leak, *_) = Scanner([Secret(name="key", data=secret)]).scan(LOG + written + b"\n" + LOG)
+    assert leak.secret == "key"
+
+
+@pytest.mark.parametrize("first", ["$1 = {", "{", ""])
+def test_numbers_with_their_characters_are_read_however_short_they_are(first: str) -> None:
+    """As gdb prints an array of char: the character is no number."""
+    secret = small_every_other(2)
+    shown = [f"{byte} '\\{byte:03o}'" for byte in secret]
+    written = f"{first}{', '.join(shown)}".encode()
+    (leak, *_) = Scanner([Secret(name="key", data=secret)]).scan(LOG + written + b"\n" + LOG)
+    assert leak.secret == "key"
+
+
 def test_what_seeds_a_device_s_generator_is_its_secret_too() -> None:
     """Known where the host knows the entropy of the last cold start; another one after each reset."""
     huk, entropy = bytes(range(32)), bytes(range(100, 132))

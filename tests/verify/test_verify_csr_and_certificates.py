@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,7 +19,7 @@ from tfm_harness.findings import Policy, Report
 from tfm_harness.verify.certificates import verify_certificate
 from tfm_harness.verify.csr import parse_csr, verify_csr
 from tfm_harness.verify.der import DerError, children, read
-from tfm_harness.verify.der_strict import check_der
+from tfm_harness.verify.der_strict import check_der, check_signature_value
 
 from tests.verify.verify_kit import (
     KEY,
@@ -530,3 +531,33 @@ def test_what_is_ber_and_not_der(element: bytes, words: str) -> None:
     whole = tlv(0x30, tlv(0xA0, element))
     with pytest.raises(DerError, match=words):
         check_der(whole, "it")
+
+
+@pytest.mark.parametrize(
+    ("r", "s", "right"),
+    [
+        (1, 1, True),
+        (1, 2**255, True),
+        (2**256 - 1, 1, True),
+        (0, 1, False),
+        (1, 0, False),
+        (-1, 1, False),
+        (1, -128, False),
+    ],
+)
+def test_a_signature_is_two_positive_integers(r: int, s: int, *, right: bool) -> None:
+    def integer(number: int) -> bytes:
+        return tlv(2, number.to_bytes((number + (number < 0)).bit_length() // 8 + 1, "big", signed=True))
+
+    with contextlib.nullcontext() if right else pytest.raises(DerError, match=r"positive integers|INTEGER|negative"):
+        check_signature_value(tlv(0x30, integer(r), integer(s)), "it")
+    for numbers in ((), (r,), (r, s, 1)):
+        with pytest.raises(DerError):
+            check_signature_value(tlv(0x30, *map(integer, numbers)), "it")
+
+
+@pytest.mark.parametrize("count", range(1, 127))
+def test_a_length_has_up_to_four_bytes(count: int) -> None:
+    """And as few as it needs: then an element of it would not fit here."""
+    with pytest.raises(DerError, match="more than four bytes" if count > 4 else "an element of"):
+        read(bytes([0x30, 0x80 | count, 0xFF]) + bytes(count - 1), 0, count + 2)

@@ -262,6 +262,34 @@ def test_anything_is_bytes_or_a_named_refusal(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("lengths", "whole"),
+    [
+        ([76], True),
+        ([20, 56], False),
+        ([40, 36], True),
+        ([24, 24, 24, 4], True),
+        ([19, 19, 19, 19], True),
+        ([24, 20, 24, 8], False),
+        ([24, 24, 20, 8], False),
+        ([24, 24, 28], False),
+    ],
+)
+def test_a_word_is_broken_into_lines_of_one_length(lengths: list[int], whole: bool) -> None:
+    """But for the last, which may be shorter: anything else is several words."""
+    data = b"\xd2\x84\x43" + bytes(range(100, 154))
+    packed, at, lines = base64.b64encode(data), 0, []
+    for length in lengths:
+        lines.append(packed[at : at + length])
+        at += length
+    assert at == len(packed)
+    if whole:
+        assert decode(b"\n".join(lines)).data == data
+        return
+    with pytest.raises(UnknownFormError):
+        decode(b"\n".join(lines))
+
+
+@pytest.mark.parametrize(
     ("text", "word"),
     [
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4\n", "Git LFS pointer"),
