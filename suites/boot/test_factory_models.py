@@ -1,0 +1,106 @@
+"""Models that stand in flash from the factory on: who reaches that chip changes them as easily as an update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from tfm_harness import Bench, Check, Checks, Device, Refused
+from tfm_harness.testing import ImageRecipe, load_signing_key, make_image
+from tfm_harness.verify import TlvType, parse_mcuboot
+
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.needs("describe", "models", "fast-flash", "file-model-signing-key"),
+]
+
+NAME = 0xA0
+"""The TLV with a name of a model (docs/protocol.md, Identity)."""
+
+FACTORY = Check(
+    id="boot.factory-model-refused",
+    title="a model in a factory's slot that is changed, or that nobody trusted has signed, is not used",
+    requirement="PSA Security Model 1.1 s.5.3 (verified boot), s.5.4; docs/protocol.md, Identity",
+)
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    """One bit of a byte is another one."""
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+def wrong_images(bench: Bench) -> dict[str, Callable[[bytes], bytes]]:
+    """What can be wrong with an image, each made of a right one."""
+    key = load_signing_key(bench.combination.build.files["model-signing-key"])
+    trusted, other = key.public_key(), ec.generate_private_key(ec.SECP256R1())
+
+    def remade(data: bytes, **changes: object) -> bytes:
+        parts = parse_mcuboot(data)
+        value = {tlv.type: tlv.value for tlv in parts.tlvs}
+        return make_image(
+            ImageRecipe(
+                payload=parts.payload, name=value[NAME].decode(), version=parts.version[:3], key=key,
+                counter=int.from_bytes(value[TlvType.SEC_CNT], "little"),
+            ).but(**changes)
+        )  # fmt: skip
+
+    return {
+        "one bit of the model": lambda data: flipped(data, parse_mcuboot(data).header_size + 64),
+        "signed with another key": lambda data: remade(data, key=other),
+        "signed with another key, naming the trusted one": lambda data: remade(data, key=other, named_key=trusted),
+        "not signed, naming the trusted key": lambda data: remade(data, key=None, named_key=trusted),
+        "no hash": lambda data: remade(data, with_hash=False),
+        "one bit of its version": lambda data: flipped(data, parse_mcuboot(data).start + 20),
+    }
+
+
+@pytest.fixture
+def put(bench: Bench, device: Device, tmp_path: Path) -> Iterator[Callable[[dict[str, bytes]], bool]]:
+    """Puts images of models in place of the build's, and says whether the device answers then."""
+    del device  # ready before anything is changed
+    build = bench.combination.build
+
+    def flash(images: dict[str, bytes]) -> bool:
+        models = dict(build.models)
+        for name, data in images.items():
+            path = tmp_path / f"{name}.bin"
+            path.write_bytes(data)
+            models[name] = models[name].model_copy(update={"image": path})
+        bench.flash_variant(build.model_copy(update={"models": models}))
+        return not bench.stays_silent()
+
+    yield flash
+    bench.flash_again()
+
+
+def test_models_of_the_factory_are_verified(
+    bench: Bench, device: Device, put: Callable[[dict[str, bytes]], bool], checks: Checks
+) -> None:
+    """A wrong image in each slot, until each way to be wrong has been tried."""
+    held = {
+        name: model.image.read_bytes()
+        for name, model in bench.combination.build.models.items()
+        if model.image is not None and model.slot is not None
+    }
+    if not held:
+        pytest.skip("not covered: the build names no image of a model in a factory's slot")
+    ways = list(wrong_images(bench).items())
+    for first in range(0, len(ways), len(held)):
+        tried = dict(zip(held, ways[first:] + ways[:first], strict=False))
+        if not put({name: change(held[name]) for name, (_, change) in tried.items()}):
+            checks(FACTORY, False, expected="an answer", seen="none", subject="boot without a model that may run")
+            return
+        entries = {entry.slot: entry for entry in device.test_commands.models()}
+        for name, (words, _) in tried.items():
+            subject = f"{name}: {words}"
+            entry = entries.get(bench.combination.build.models[name].slot or 0)
+            used = entry is not None and (entry.active or entry.status == 0)
+            checks(FACTORY, not used, expected="refused", seen="listed as valid, or active", subject=subject)
+            status: int | None = 0
+            try:
+                device.test_commands.select_model(name)
+            except Refused as refused:
+                status = refused.status
+            checks(FACTORY, bool(status), expected="refused", seen="selected", subject=f"{subject}, by its name")
