@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import pytest
 from tfm_harness import Bench, Check, Checks, Device, HarnessError, ResetKind
+from tfm_harness.protocol.smp import Command, FrameDecoder, Packet
 
 pytestmark = pytest.mark.needs("infer", "describe", "cold-reset")
 
@@ -44,6 +47,17 @@ LINES: Final = (
 )
 """docs/reference-firmware.md, "Boot"."""
 
+STORED = 0x4C4F_4701
+"""The uid of an object."""
+FAULTS = 64
+"""Lines about faults in one boot (docs/reference-firmware.md, Boot)."""
+TYPED = (b"help\n", b"?\r\n", b"\x03\n", b"\x1b[A\r\n", b"dump 0x30000000 64\n", b"version\n", b"root\n")
+
+TAKES_NOTHING = Check(
+    id="confidentiality.console-takes-nothing",
+    title="what is typed at a console is neither answered nor echoed: there is no monitor, and no shell",
+    requirement="docs/protocol.md, Transport; PSA Security Model 1.1 s.4.5 (least privilege)",
+)
 DOCUMENTED = Check(
     id="confidentiality.log-lines",
     title="the secure console shows the lines that its documentation lists, and no other",
@@ -65,19 +79,60 @@ def test_the_secure_console_shows_documented_lines_only(bench: Bench, device: De
     for feature, ask in (("psa-token", device.attest), ("csr", lambda: device.csr("result"))):
         if not bench.missing([feature]):
             ask()
+    commands = device.test_commands
     if not bench.missing(["sensor"]):
         for mode in ("step", "clear"):
-            device.test_commands.sample(mode)
+            commands.sample(mode)
+    others: dict[str, Callable[[], object]] = {
+        "encrypted-result": lambda: device.infer_input(data, encrypted=True),
+        "batch": lambda: commands.ask(Command.BATCH, {"in": data}),
+        "latency": lambda: commands.latency(1),
+        "protected-storage": partial(commands.ps_set, STORED, b"x"),
+        "update": lambda: commands.activate_model(commands.upload_model(bytes(range(1, 200)))),
+    }  # fmt: skip
+    for feature, work in others.items():
+        if not bench.missing([feature]):
+            with contextlib.suppress(HarnessError):
+                work()
+    if not bench.missing(["protected-storage"]):
+        with contextlib.suppress(HarnessError):
+            commands.ps_get(STORED)
+            commands.ps_remove(STORED)
     if not bench.missing(["models"]):
         device.select_model(bench.description.model or "")
     if not bench.missing(["probe", "memory-map"]):
-        bench.probes.read_many([region.at for region in bench.memory_map.owned_by("secure")][:4])
+        place = next(iter(bench.memory_map.owned_by("secure"))).at
+        bench.probes.read_many([place] * (1 if bench.probes.resets else 2 * FAULTS))
     said = console.read_from(begun, limit=1 << 20).decode("ascii", "backslashreplace").replace("\r", "").split("\n")
     known = re.compile("|".join(LINES))
-    others = [line for line in said[:-1] if line and not known.fullmatch(line)]
+    strange = [line for line in said[:-1] if line and not known.fullmatch(line)]
     checks(
-        DOCUMENTED, not others, expected="documented lines", seen="; ".join(others[:4]), subject=f"{len(said)} lines"
+        DOCUMENTED, not strange, expected="documented lines", seen="; ".join(strange[:4]), subject=f"{len(said)} lines"
     )
     checks(
         DOCUMENTED, len(said) > len(LINES) // 4, expected="the lines of a boot", seen=said[:4], subject="a cold start"
     )
+    faults = sum(line.startswith("[FAULT] ") for line in said)
+    most = f"at most {FAULTS}, and that there are no more"
+    checks(DOCUMENTED, faults <= FAULTS + 1, expected=most, seen=faults, subject="lines about faults in one boot")
+
+
+@pytest.mark.needs("target-qemu")
+@pytest.mark.parametrize("name", ["secure", "ns"])
+def test_consoles_take_no_commands(bench: Bench, device: Device, checks: Checks, name: str) -> None:
+    """What a technician would type, and each byte there is; between requests, so that whoever listens has its turn."""
+    console = bench.board.consoles.get(name)
+    if bench.description.firmware != REFERENCE or console is None:
+        pytest.skip("not covered: what this firmware's consoles take is documented elsewhere, or there is none")
+    begun = console.mark()
+    for typed in (*TYPED, bytes(range(256)) + b"\n"):
+        console.write(typed)
+        device.describe()
+    raw = console.read_from(begun, limit=1 << 20)
+    if name == bench.combination.build.console:
+        text = bytearray()
+        for item in FrameDecoder().feed(raw):
+            if not isinstance(item, Packet) and not hasattr(item, "kind"):
+                text += item.data + b"\n"
+        raw = bytes(text)
+    checks(TAKES_NOTHING, not raw.strip(), expected="nothing but answers to requests", seen=raw[:200], subject=name)
