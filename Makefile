@@ -89,6 +89,7 @@ unit-user: setup-test
 
 unit-nightly: setup-test firmware
 	TESTS_EXAMPLES=all $(pytest) -m 'nightly or examples'
+	$(MAKE) -C $(firmware) check-nightly PYTHON=$(abspath $(python))
 	$(MAKE) -C $(firmware)/host_tests/nn nightly PYTHON=$(abspath $(python))
 	$(MAKE) -C $(firmware)/host_tests/driver nightly PYTHON=$(abspath $(python))
 

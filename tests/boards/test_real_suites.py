@@ -80,7 +80,7 @@ restore: true
 
 @pytest.mark.parametrize(
     ("suites", "least"),
-    [(("results",), 5), pytest.param(("attestation", "boot", "results"), 25, marks=EVERY_NIGHT)],
+    [(("results/test_results.py",), 5), pytest.param(("attestation", "boot", "results"), 25, marks=EVERY_NIGHT)],
     ids=["short", "all"],
 )
 def test_behind_a_debug_probe(

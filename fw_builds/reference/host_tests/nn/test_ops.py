@@ -10,7 +10,7 @@ from engines import Int8, ParityRows, Refused, engine_run, reference
 from tfm_harness.testing.one_operator import GENERATORS, at_the_edges
 from tfm_harness.testing.tflite_builder import Graph
 
-MODELS_EACH = [30, pytest.param(60, marks=pytest.mark.nightly)]
+MODELS_EACH = [15, pytest.param(60, marks=pytest.mark.nightly)]
 INPUTS_EACH = 25
 EDGES_EACH = [20, pytest.param(40, marks=pytest.mark.nightly)]
 

@@ -38,7 +38,8 @@ def test_the_image_as_built_starts(lab: Lab) -> None:
         assert "[BOOT] NSPE image 1.0.0 verified, security counter 1" in board.secure_log()
 
 
-@pytest.mark.parametrize("at", [0x400, 0x1000, -0x200])
+# The suite `boot` tries every part of an image and of the fuses: of those here one or two each, the others at night.
+@pytest.mark.parametrize("at", [0x400, *(pytest.param(at, marks=pytest.mark.nightly) for at in (0x1000, -0x200))])
 def test_tampered_payload(lab: Lab, images: Path, at: int) -> None:
     bad = flipped(images / "nonsecure.signed.bin", lab.path("bad.bin"), at)
     assert REFUSED + "SHA-256 does not match the content" in lab.log_of_refused_boot(nspe=bad)
@@ -136,7 +137,14 @@ def test_empty_otp(lab: Lab, fill: bytes) -> None:
         assert refused.value.rc == BAD_STATE
 
 
-@pytest.mark.parametrize("bit", [0, 8 * 0x10, 8 * 0x30 + 3, 8 * 0xA0, 8 * 0xDF + 7, 8 * 0xFF + 7])
+@pytest.mark.parametrize(
+    "bit",
+    [
+        0,
+        8 * 0x30 + 3,
+        *(pytest.param(bit, marks=pytest.mark.nightly) for bit in (8 * 0x10, 8 * 0xA0, 8 * 0xDF + 7, 8 * 0xFF + 7)),
+    ],
+)
 def test_flipped_otp_bit(lab: Lab, bit: int) -> None:
     otp = bytearray(lab.otp())
     otp[bit // 8] ^= 1 << bit % 8
