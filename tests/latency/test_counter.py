@@ -57,6 +57,26 @@ def test_device_time_beyond_host_time_fails() -> None:
     assert failed(report) == ["latency.counter-within-host"]
 
 
+@pytest.mark.parametrize(
+    ("device", "host", "right"),
+    [
+        (1.0, 1.0, True),
+        (1.009, 1.0, True),  # within the tolerance of its rate
+        (1.011, 1.0, False),
+        (1.0, 1.999, True),  # within what the host needs beside
+        (1.0, 2.001, False),
+        (0.5, 0.506, True),
+        (0.5, 0.494, False),
+    ],
+)
+def test_device_time_is_host_time_within_the_tolerance_and_the_bound(
+    device: float, host: float, *, right: bool
+) -> None:
+    report = Report()
+    assert check_counter(CLOCK, start=9, end=9 + round(device * HZ), host_seconds=host, report=report) is right
+    assert failed(report) == ([] if right else ["latency.counter-within-host"])
+
+
 def test_unexplained_host_time_fails() -> None:
     """A counter at a quarter of its declared rate leaves most of the host's time unexplained."""
     report = Report()
@@ -228,6 +248,20 @@ def test_end_ticks_before_the_work_fail_in_phases() -> None:
     )
     assert failed(report) == ["latency.result-ticks"]
     assert report.failed[0].where == "inference"
+
+
+@pytest.mark.parametrize("work", [0, 1, 169_999, 170_000, 200_000])
+def test_without_signed_ticks_the_phase_must_hold_the_work(work: int) -> None:
+    """85 % of it, and both of what is too short are named."""
+    marks = [*MARKS[:4], MARKS[3] + work, *MARKS[5:]]
+    report = Report()
+    check_phases(marks, clock=CLOCK, host_seconds=0.03, report=report, inference_ticks=200_000)
+    short = work < 170_000
+    assert failed(report) == (["latency.result-ticks"] if short else [])
+    if short:
+        said = report.failed[0].seen
+        assert f"ticks span {work}, an inference takes about 200000" in said
+        assert f"phase inference is {work} ticks" in said
 
 
 @pytest.mark.parametrize("ticks", [(5, 5), (MARKS[3], MARKS[7] + 50_000_000), (MARKS[4], MARKS[3])])

@@ -57,6 +57,11 @@ def test_instructions_have_their_lengths_and_literals_are_none(code: MarkedCode)
     assert code.symbols == {"decide": BASE, "entry": BASE + 18}
 
 
+def test_the_order_of_the_symbols_says_nothing(code: MarkedCode) -> None:
+    for order in (SYMBOLS[::-1], SYMBOLS[2:] + SYMBOLS[:2], SYMBOLS[3:] + SYMBOLS[:3]):
+        assert read_marked_code(elf(CODE, order)).instructions == code.instructions
+
+
 def test_functions_are_chosen_by_name_too() -> None:
     data = elf(CODE, SYMBOLS, section=".text")
     assert read_marked_code(data).functions == ()

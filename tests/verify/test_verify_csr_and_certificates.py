@@ -421,6 +421,15 @@ def test_a_negative_serial_is_a_finding_and_no_warning() -> None:
     assert "certificate.chain" in broken(report)
 
 
+@pytest.mark.parametrize(("serial", "right"), [(0, False), (1, True), (2, True), (127, True), (2**159 - 1, True)])
+def test_serials_are_positive_and_fit_20_octets(serial: int, *, right: bool) -> None:
+    made = certificate(serial=max(serial, 1))
+    if not serial:
+        made = made.replace(b"\x02\x01\x01", b"\x02\x01\x00", 1)
+    found = broken(judge_certificate(made, ca=authority(serial=99)))
+    assert bool(found & {"certificate.serial", "certificate.der"}) != right
+
+
 def test_an_expired_ca_is_found() -> None:
     late = NOW + dt.timedelta(days=200)
     assert "certificate.validity" in broken(judge_certificate(certificate(), now=late))
