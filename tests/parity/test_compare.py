@@ -317,6 +317,21 @@ def test_histogram_stays_bounded() -> None:
     assert sum(histogram.values()) == 40_000
 
 
+@pytest.mark.parametrize(
+    ("limits", "largest"),
+    [({"abs": 0.5}, 0.5), ({"rel": 0.25}, 1.0), ({"of_largest": 0.125}, 2.0), ({"abs": 0.5, "rel": 0.25}, 1.5)],
+)
+def test_a_float_may_differ_by_its_limit_and_no_more(limits: dict[str, float], largest: float) -> None:
+    """Of a reference of 4 in a vector whose largest is -16; powers of two, so that nothing is rounded."""
+    tolerance = Tolerance(name="t", reason="r", dtype="float32", **limits)  # type: ignore[arg-type]  # fields by name
+    reference = np.array([[4.0, -16.0]], np.float32)
+    for sign in (1, -1):
+        at = np.float32(4 + sign * largest)
+        for value, right in ((at, True), (np.nextafter(at, np.float32(99 * sign)), False)):
+            device = np.array([[value, -16.0]], np.float32)
+            assert compare(reference, device, tolerance, Report()).passed is right, value
+
+
 # --- vacuity ---------------------------------------------------------------------------------------
 
 

@@ -67,6 +67,16 @@ def test_other_keys_in_the_same_notation_are_not_found(scanner: Scanner, notatio
     assert scanner.scan(LOG + NOTATIONS[notation](other) + b"\n" + LOG) == []
 
 
+@pytest.mark.parametrize(
+    ("notation", "data", "shown"),
+    [
+        ("cat -v", b"\x00A\x1f ~\x7f\x80\x9f\xa0\xc1\xff", b"^@A^_ ~^?M-^@M-^_M- M-AM-^?"),
+    ],
+)
+def test_notations_are_what_their_tools_show(notation: str, data: bytes, shown: bytes) -> None:
+    assert NOTATIONS[notation](data) == shown
+
+
 def test_od_shows_control_characters_by_their_names() -> None:
     """A secret of nothing else, between bytes that are shown as they are and in octal."""
     secret = bytes([0, 7, 8, 9, 10, 11, 12, 13, 13, 12, 11, 10, 9, 8, 7, 0])

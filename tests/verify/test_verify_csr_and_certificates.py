@@ -413,6 +413,11 @@ def test_a_ca_that_is_none_is_found(ca: bytes) -> None:
     assert "certificate.ca" in broken(judge_certificate(certificate(), ca=ca))
 
 
+def test_every_check_that_a_broken_one_fails_is_counted_where_it_holds() -> None:
+    assert {check for _, check in BROKEN.values()} <= held(judge(GOOD))
+    assert {check for _, check in BROKEN_CERTIFICATES.values()} <= held(judge_certificate(GOOD_CERTIFICATE))
+
+
 def test_a_negative_serial_is_a_finding_and_no_warning() -> None:
     at = GOOD_CERTIFICATE.index(b"\x02\x01\x4d")
     negative = GOOD_CERTIFICATE[: at + 2] + b"\xcd" + GOOD_CERTIFICATE[at + 3 :]

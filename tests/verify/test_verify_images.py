@@ -173,6 +173,11 @@ def test_a_broken_image_fails_by_its_check(name: str) -> None:
     assert expected in broken(report)
 
 
+def test_every_check_that_a_broken_image_fails_is_counted_where_it_holds() -> None:
+    with_record = make(protected=(tlv(0x50, b"\1\0\0\0"), tlv(0x60, RECORD)))
+    assert {check for _, check in BROKEN.values()} <= held(judge(make())) | held(judge(with_record))
+
+
 def test_another_key_or_kind_of_key_fails() -> None:
     other = PublicKey.from_handle(TEST_ONLY_P384.public_key())
     report = judge(GOOD, other)

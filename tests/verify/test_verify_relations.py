@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from tfm_harness.findings import Report
 from tfm_harness.verify.keys import PublicKey
-from tfm_harness.verify.relations import LEAST_SEEDS, TokenObservation, check_token_relations
+from tfm_harness.verify.relations import LEAST_SEEDS, TokenObservation, check_token_relations, seed_problem
 from tfm_harness.verify.token import verify_psa_token
 
 from tests.verify.verify_kit import (
@@ -190,3 +190,12 @@ def test_so_many_differences_are_shown_as_one_can_read() -> None:
     tokens = [observe(n, c268=seed("a", n), c2394=n) for n in range(9)]
     seen = {finding.id: finding.seen.count("; ") for finding in judge(*tokens).failed}
     assert seen == {"attestation.boot-seed-within-boot": 3, "attestation.only-nonce-differs": 3}
+
+
+def test_seeds_differ_in_half_of_their_bits_give_or_take_eight_deviations() -> None:
+    """Of 256 bits 128, give or take 64; every byte differs, so that none is stuck."""
+    for bits, right in ((63, False), (64, True), (65, True), (128, True), (191, True), (192, True), (193, False)):
+        each, more = divmod(bits, 32)
+        other = bytes((1 << each + (at < more)) - 1 for at in range(32))
+        assert other.hex().count("0" * 2) == 0
+        assert (seed_problem([bytes(32), other]) == "") == right, bits

@@ -198,6 +198,10 @@ def test_a_shape_has_up_to_eight_dimensions() -> None:
         assert ("result.outputs" in broken(report)) == (dimensions > 8), dimensions
 
 
+def test_every_check_that_a_broken_result_fails_is_counted_where_it_holds() -> None:
+    assert {check for _, check in MUTATIONS.values()} <= held(judge(result())[0])
+
+
 def test_the_attestation_key_must_not_sign_results() -> None:
     report, _ = judge(message(enc(claims()), key=TEST_ONLY_OTHER_P256), keys=OTHER_KEY)
     assert broken(report) == {"result.key-separate"}

@@ -233,6 +233,12 @@ def test_a_broken_token_fails_by_its_check(name: str, policy: Policy) -> None:
     assert (expected in broken(report)) is not tolerated
 
 
+def test_every_check_that_a_broken_token_fails_is_counted_where_it_holds() -> None:
+    right = [rfc(), legacy(), p1(), p1(c75006=None, c75007=1), message(PAYLOAD, unprotected={4: KEY.thumbprint})]
+    counted = set().union(*(held(judge(token)[0]) for token in right))
+    assert {check for _, check in MUTATIONS.values()} <= counted
+
+
 def test_at_least_the_65_mutations_are_here() -> None:
     assert len(MUTATIONS) >= 65
 
