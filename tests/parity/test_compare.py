@@ -309,6 +309,23 @@ def test_exact_exactly_when_bytes_are_equal(vectors: int, width: int, dtype: str
     assert result.as_dict()["model"] == "model"
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.0, "0"), (-3.0, "-3"), (0.5, "0.5"), (-0.25, "-0.25"), (1e15, "1e+15"),
+        (999_999_999_999_999.0, "999999999999999"),
+        (1 / 3, "0.333333333"), (float("inf"), "inf"), (float("nan"), "nan"),
+    ],
+)  # fmt: skip
+def test_a_difference_shows_numbers_as_they_are(value: float, shown: str) -> None:
+    """Whole ones without a point, none of them cut to a whole one."""
+    reference, device = np.array([[value, 1.0]]), np.array([[7.5, 1.0]])
+    first = compare(reference, device, None, Report()).first
+    assert first is not None
+    assert shown in str(first).replace(",", " ").split()
+    assert "7.5" in str(first)
+
+
 def test_histogram_stays_bounded() -> None:
     reference = np.zeros((1, 40_000), np.int16)
     device = np.arange(-20_000, 20_000, dtype=np.int16)[np.newaxis]

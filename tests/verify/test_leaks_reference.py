@@ -7,7 +7,7 @@ import gc
 import random
 import re
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import numpy as np
 import pytest
@@ -161,6 +161,19 @@ def numbers(text: bytes, kind: int) -> Iterator[tuple[int, int, bool, bool]]:
             yield start, end - start, prefixed, negative
 
 
+def uniform(lengths: list[int], first: list[bool]) -> list[bool]:
+    """Which numbers are in the longest runs of one length of their lines, where those are of two numbers at least."""
+    lines: list[list[int]] = []
+    for length, begins in zip(lengths, first, strict=True):
+        lines += [[]] if begins else []
+        lines[-1].append(length)
+    found: list[bool] = []
+    for line in lines:
+        runs = [len(list(run)) for _, run in groupby(line)]
+        found += [run == max(runs) and run > 1 for run in runs for _ in range(run)]
+    return found
+
+
 @pytest.mark.parametrize(
     "alphabet", [b"0x1fFu\\ \n-", b"0123456789abcdefghxXuULlHh ,\n-", bytes(range(256)), b"0hHxu1 -"]
 )
@@ -179,6 +192,7 @@ def test_numbers_are_those_that_one_reads_after_the_other(alphabet: bytes) -> No
             assert found.first.tolist() == [True, *lines][: len(found)]
             letters = [re.search(rb"[g-zG-Z]", re.split(rb"[\r\n]", text[int(at) :])[0]) is None for at in found.start]
             assert found.behind.tolist() == letters
+            assert found.uniform.tolist() == uniform(found.length.tolist(), found.first.tolist())
 
 
 def streams(text: bytes, notation: str) -> list[Bytes]:
