@@ -159,7 +159,7 @@ VERSIONS: list[tuple[dict[str, str], tuple[str, ...], bool]] = [
 ]
 
 
-# One function looks at the versions for all points: each has a right and a wrong one, one of them all; at night all have.
+# One function looks at the versions for all points: each has a right and a wrong one, one of them all; all do at night.
 @pytest.mark.parametrize(
     ("point", "said", "requires", "good"),
     [
