@@ -286,7 +286,7 @@ def test_a_tampered_image_does_not_run(signed: Signed, trial: Trial, checks: Che
 
 @pytest.mark.thorough
 @pytest.mark.needs("fast-flash", "identity", "provision", "known-secrets", "cold-reset")
-@pytest.mark.parametrize("lifecycle", [0x1000, 0x2000, 0x4000, 0x5000], ids=hex)
+@pytest.mark.parametrize("lifecycle", [0x0000, 0x1000, 0x2000, 0x4000, 0x5000, 0x6000], ids=hex)
 def test_images_are_verified_in_every_lifecycle(
     bench: Bench, signed: Signed, trial: Trial, checks: Checks, lifecycle: int
 ) -> None:

@@ -266,7 +266,7 @@ def test_no_key_appears_in_an_output(bench: Bench, work: Work, checks: Checks) -
 
 @pytest.mark.thorough
 @pytest.mark.needs("known-secrets", "provision")
-@pytest.mark.parametrize("lifecycle", [0x1000, 0x2000, 0x4000, 0x5000, 0x6000], ids=hex)
+@pytest.mark.parametrize("lifecycle", [0x0000, 0x1000, 0x2000, 0x4000, 0x5000, 0x6000], ids=hex)
 def test_nothing_secret_appears_in_another_lifecycle(
     bench: Bench, device: Device, checks: Checks, lifecycle: int
 ) -> None:

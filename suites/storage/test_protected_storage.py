@@ -464,7 +464,7 @@ def test_the_capacity_is_the_one_there_is(bench: Bench, device: Device, checks: 
 
 @pytest.mark.thorough
 @pytest.mark.needs("nv-access", "known-secrets", "trusted-results", "provision", "cold-reset")
-@pytest.mark.parametrize("lifecycle", [0x1000, 0x2000, 0x4000, 0x5000], ids=hex)
+@pytest.mark.parametrize("lifecycle", [0x0000, 0x1000, 0x2000, 0x4000, 0x5000, 0x6000], ids=hex)
 def test_the_key_is_the_boards_own_in_every_lifecycle(
     bench: Bench, device: Device, storage: Storage, checks: Checks, verifier: Verifier, lifecycle: int
 ) -> None:

@@ -139,7 +139,7 @@ def test_an_unsigned_model_is_refused(updates: ModelUpdates) -> None:
 
 @pytest.mark.thorough
 @pytest.mark.needs("provision", "cold-reset", "nonvolatile")
-@pytest.mark.parametrize("lifecycle", [0x1000, 0x2000, 0x4000, 0x5000], ids=hex)
+@pytest.mark.parametrize("lifecycle", [0x0000, 0x1000, 0x2000, 0x4000, 0x5000, 0x6000], ids=hex)
 def test_models_are_verified_in_every_lifecycle(updates: ModelUpdates, lifecycle: int) -> None:
     """What is let through while boards are made and mended is let through by who sets a board back to that."""
     other = ec.generate_private_key(ec.SECP256R1())
