@@ -310,6 +310,22 @@ def test_images_are_verified_in_every_lifecycle(
             bench.flash_again()
 
 
+@pytest.mark.thorough
+@pytest.mark.needs("fast-flash", "identity", "provision", "known-secrets", "cold-reset", "nv-access")
+def test_images_are_verified_without_an_identity(
+    bench: Bench, signed: Signed, trial: Trial, checks: Checks, virtual: VirtualBoard
+) -> None:
+    """A board whose fuses are still empty runs what is signed, and nothing else."""
+    data = next(iter(QUICK.values()))(signed)
+    assert data is not None
+    with virtual.burned(Burned(otp=bytes(256))):
+        try:
+            _, silent = trial.refusal(data)
+            checks(REFUSED, silent, expected="no answer", seen="the image answers", subject="empty fuses")
+        finally:
+            bench.flash_again()
+
+
 def judge_said(checks: Checks, said: str | None, subject: str) -> None:
     """A boot loader that prints anything at all says that it refused."""
     if said != "":
