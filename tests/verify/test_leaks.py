@@ -230,6 +230,16 @@ def test_numbers_without_their_leading_zeros_are_read(size: int, order: Literal[
     assert leak.secret == "key"
 
 
+@pytest.mark.parametrize("row", [2, 4, 8])
+def test_binary_bytes_behind_offsets_of_the_same_digits_are_read(row: int) -> None:
+    """The offsets belong to no byte."""
+    written = "\n".join(
+        f"{at // row:04b}: {' '.join(f'{byte:08b}' for byte in KEY[at : at + row])}" for at in range(0, 32, row)
+    )
+    (leak, *_) = Scanner([Secret(name="key", data=KEY)]).scan(LOG + written.encode() + b"\n" + LOG)
+    assert leak.secret == "key"
+
+
 @pytest.mark.parametrize("first", ["$1 = {", "{", ""])
 def test_numbers_with_their_characters_are_read_however_short_they_are(first: str) -> None:
     """As gdb prints an array of char: the character is no number."""

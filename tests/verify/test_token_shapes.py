@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tfm_harness.verify import cose as cose_module
 from tfm_harness.verify import token as token_module
 from tfm_harness.verify import token_shapes
 from tfm_harness.verify.algorithms import ALGORITHMS, Algorithm
+from tfm_harness.verify.cbor import CborValue
 from tfm_harness.verify.claims import DUMMY_BOOT_SEED
 from tfm_harness.verify.components import ExpectedComponent
 from tfm_harness.verify.cose import Refused, check_signature, parse, to_be_signed
@@ -487,3 +489,18 @@ def test_parts_in_other_places_are_learned_in_time(shapes: TokenShapes, monkeypa
     quick(other, **given_)
     with pytest.raises(AssertionError, match="careful way"):
         quick(one, **given_)
+
+
+def test_claims_that_are_given_share_nothing_with_those_that_are_kept() -> None:
+    value: CborValue = [{1: [2, {3: [b"x"]}], 4: {5: 6}}, [[7], {8: 9}], b"text", None]
+    copied = token_shapes._copied(value)
+    assert copied == value
+
+    def parts(of: object) -> Iterator[int]:
+        if isinstance(of, list | dict):
+            yield id(of)
+            for part in of.values() if isinstance(of, dict) else of:
+                yield from parts(part)
+
+    assert len(list(parts(value))) == 9
+    assert not set(parts(copied)) & set(parts(value))

@@ -216,6 +216,10 @@ def test_an_image_behind_something_else_is_pointed_to() -> None:
         with pytest.raises(ImageFormatError) as caught:
             parse_mcuboot(bytes(512) + GOOD[:size])
         assert ("begins at byte" in str(caught.value)) == pointed, size
+    for header_size, pointed in ((31, False), (32, True), (64, True)):
+        with pytest.raises(ImageFormatError) as caught:
+            parse_mcuboot(bytes(512) + GOOD[:8] + header_size.to_bytes(2, "little") + GOOD[10:])
+        assert ("begins at byte" in str(caught.value)) == pointed, header_size
 
 
 def test_errors_name_the_offset() -> None:
