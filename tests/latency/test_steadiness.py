@@ -51,3 +51,12 @@ def test_the_start_is_where_the_input_is_ready() -> None:
 def test_signing_takes_the_same_time() -> None:
     assert verdict(check_constant, [7_382_626, 7_382_627, 7_382_700])
     assert not verdict(check_constant, [7_450_900, 7_469_332, 7_455_000])
+
+
+def test_five_outliers_at_any_distance_are_regular_and_four_are_not() -> None:
+    """Whichever inference is the first of them. At a distance of two half of all are slow, and so is the median."""
+    for distance in range(3, 13):
+        for phase in range(distance):
+            ticks = [1000.0 + 9000 * (at % distance == phase) for at in range(5 * distance)]
+            assert regular_distance(ticks) == distance, (distance, phase)
+            assert regular_distance(ticks[: 4 * distance]) is None

@@ -52,6 +52,8 @@ def test_instructions_have_their_lengths_and_literals_are_none(code: MarkedCode)
     assert code.functions == ("decide", "entry")
     sizes = {one.address - BASE: one.size for one in code.instructions.values()}
     assert sizes == {0: 2, 2: 2, 4: 2, 6: 2, 8: 4, 12: 2, 18: 2}
+    codes = [one.code for one in code.instructions.values()]
+    assert codes == [0xBF00_0000, 0x2800_0000, 0xBF08_0000, 0x2001_0000, 0xF7FF_FFFE, 0xBD00_0000, 0x4770_0000]
     assert [one.address - BASE for one in code.instructions.values() if one.decides] == [2, 4, 8, 12, 18]
     assert code.instructions[BASE + 18].function == "entry"
     assert code.symbols == {"decide": BASE, "entry": BASE + 18}
