@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import struct
 from functools import cache
@@ -202,6 +203,15 @@ def test_a_published_signing_key_is_found() -> None:
     key = PublicKey.from_handle(private.public_key())
     assert broken(judge(data, key)) == {"image.dummy-key"}
     assert judge(data, key, Policy.DEV).ok
+
+
+@pytest.mark.parametrize("before", [0, 32, 64, 100, 1024])
+def test_an_image_is_the_same_wherever_it_stands(before: int) -> None:
+    alone, found = parse_mcuboot(GOOD), parse_mcuboot(bytes(before) + GOOD, start=before)
+    assert found.payload == alone.payload == PAYLOAD
+    assert (found.load_address, found.version, found.hashed) == (alone.load_address, alone.version, alone.hashed)
+    assert found.tlvs == tuple(dataclasses.replace(one, offset=one.offset + before) for one in alone.tlvs)
+    assert found.end == before + alone.end
 
 
 def test_an_image_behind_something_else_is_pointed_to() -> None:
