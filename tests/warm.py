@@ -58,11 +58,13 @@ class WarmServer:
         """The process that forks, once it has been started."""
         return self._process.pid if self._process else None
 
-    def start(self, words: list[str], folder: Path, out: int, err: int, environment: dict[str, str]) -> int:
-        """A run of pytest in `folder`; its process. One at a time: `wait` for it before the next."""
+    def start(
+        self, words: list[str], folder: Path, out: int, err: int, environment: dict[str, str], program: str = "pytest"
+    ) -> int:
+        """A run of pytest (or ``tfm-harness``) in `folder`; its process. One at a time: `wait` before the next."""
         link = self._connect()
         os.umask(mask := os.umask(0))
-        request = {"words": words, "folder": str(folder), "environment": environment, "umask": mask}
+        request = {"program": program, "words": words, "folder": str(folder), "environment": environment, "umask": mask}
         link.settimeout(_FOREVER)
         socket.send_fds(link, [json.dumps(request).encode()], [out, err])
         return self._number(link)
@@ -85,9 +87,10 @@ class WarmServer:
         environment: dict[str, str],
         limit: float,
         folder: Path | None = None,
+        program: str = "pytest",
     ) -> int | None:
-        """Pytest's exit status as `wait` gives it, run in `folder` (default: this one); None after `limit` seconds."""
-        pid = self.start(words, folder or Path.cwd(), out, err, environment)
+        """The exit status as `wait` gives it, run in `folder` (default: this one); None after `limit` seconds."""
+        pid = self.start(words, folder or Path.cwd(), out, err, environment, program)
         with contextlib.suppress(TimeoutError):
             return self.wait(limit)
         os.kill(pid, signal.SIGKILL)
@@ -132,22 +135,22 @@ def run_pytest(pytester: pytest.Pytester, *words: str, timeout: float = 180.0) -
 
 
 def run_in(
-    folder: Path, words: list[str], environment: Mapping[str, str], timeout: float = 180.0
+    folder: Path, words: list[str], environment: Mapping[str, str], timeout: float = 180.0, program: str = "pytest"
 ) -> subprocess.CompletedProcess[str]:
-    """As ``subprocess.run`` of ``python -m pytest`` with these words in `folder`.
+    """As ``subprocess.run`` of ``python -m pytest`` (or ``tfm-harness``) with these words in `folder`.
 
     Raises:
         subprocess.TimeoutExpired: it did not end in time.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        status = _server.run(words, out.fileno(), err.fileno(), dict(environment), timeout, folder)
+        status = _server.run(words, out.fileno(), err.fileno(), dict(environment), timeout, folder, program)
         said = []
         for file in (out, err):
             file.seek(0)
             said.append(file.read().decode("utf-8", errors="replace"))
     if status is None:
-        raise subprocess.TimeoutExpired(["pytest", *words], timeout, *said)
-    return subprocess.CompletedProcess(["pytest", *words], status, *said)
+        raise subprocess.TimeoutExpired([program, *words], timeout, *said)
+    return subprocess.CompletedProcess([program, *words], status, *said)
 
 
 def stop() -> None:

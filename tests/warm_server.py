@@ -55,8 +55,8 @@ def load(more: list[str]) -> None:
     gc.freeze()  # the children do not touch these pages
 
 
-def become(request: dict[str, Any], streams: list[int], path: list[str]) -> list[str]:
-    """In the child: be where and what the request says. Returns pytest's arguments."""
+def become(request: dict[str, Any], streams: list[int], path: list[str]) -> tuple[str, list[str]]:
+    """In the child: be where and what the request says. Returns the program and its arguments."""
     words: list[str] = request["words"]
     environment: dict[str, str] = request["environment"]
     for target, stream in enumerate([os.open(os.devnull, os.O_RDONLY), *streams]):
@@ -70,12 +70,12 @@ def become(request: dict[str, Any], streams: list[int], path: list[str]) -> list
     given = environment.get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:] = [request["folder"], *(entry for entry in given if entry), *path]
     sys.modules["xdist.plugin"]._sys_path[:] = sys.path  # as at its import: what xdist's own processes get
-    sys.argv[:] = ["pytest", *words]
-    return words
+    sys.argv[:] = [request["program"], *words]
+    return request["program"], words
 
 
-def serve(link: socket.socket, path: list[str]) -> list[str]:
-    """Fork for each request. Returns in the children only, with pytest's arguments; ends when the client has gone."""
+def serve(link: socket.socket, path: list[str]) -> tuple[str, list[str]]:
+    """Fork for each request. Returns in the children only, with what they are; ends when the client has gone."""
     while True:
         message, streams, _, _ = socket.recv_fds(link, 1 << 20, 2)
         if not message:
@@ -107,16 +107,20 @@ def leave(status: int) -> NoReturn:
 
 
 def main() -> NoReturn:
-    """Import, serve; in a child: pytest."""
+    """Import, serve; in a child: pytest or the command."""
     link = socket.socket(fileno=int(sys.argv[1]))
     given = {Path(entry).resolve() for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry}
     given.add(Path(__file__).resolve().parent)
     path = [entry for entry in sys.path if Path(entry).resolve() not in given]
     load(sys.argv[2:])
-    words = serve(link, path)
-    import pytest
+    program, words = serve(link, path)
+    if program == "pytest":
+        import pytest
 
-    leave(pytest.main(words))
+        leave(pytest.main(words))
+    from tfm_harness.cli.main import main as command
+
+    leave(command(words))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from tfm_harness.history.queries import Memory
 from tfm_harness.testing import make_distribution
 
 from tests.farm.farms import write
+from tests.warm import run_in
 
 ROOT = Path(__file__).resolve().parents[2]
 PROVE = "def test_it_serves(device):\n    assert device.describe()\n"
@@ -87,10 +88,7 @@ class FarmProject:
         }
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.words(*words), cwd=self.path, env=self.environment(), capture_output=True, text=True, timeout=300,
-            check=False,
-        )  # fmt: skip
+        return run_in(self.path, list(words), self.environment(), 300, "tfm-harness")
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
