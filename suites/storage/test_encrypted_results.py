@@ -8,6 +8,7 @@ import secrets
 import pytest
 from tfm_harness import Bench, Burned, Check, Checks, Device, Refused, ResetKind, Stimulus, Verifier, VirtualBoard
 from tfm_harness.protocol.smp import Command
+from tfm_harness.testing import NoObjectError, with_object
 from tfm_harness.verify import parse_encrypted, reference_symmetric_key
 
 pytestmark = pytest.mark.needs(
@@ -45,6 +46,9 @@ REFUSED = Check(
     requirement="docs/protocol.md, infer; PSA Firmware Framework 1.0 s.4.3",
 )
 BAD_STATE, INVALID_ARGUMENT, DOES_NOT_EXIST = -137, -135, -140
+REFERENCE = "tfm-harness-reference"
+COUNTER_OWNER, COUNTER_UID = 261, 0x7465734C
+"""Partition and object of the results' counter in the reference firmware."""
 
 
 def some_input(bench: Bench, seed: int) -> bytes:
@@ -210,3 +214,26 @@ def test_another_kind_of_encryption_is_refused(device: Device, checks: Checks, v
     except Refused as refused:
         status = refused.status
     checks(OPAQUE, status == -135, expected="-135", seen=status, subject=f"enc {value}")
+
+
+@pytest.mark.needs("nv-access", "cold-reset", "describe")
+def test_the_nonce_is_as_wide_as_the_counter(
+    bench: Bench, device: Device, checks: Checks, verifier: Verifier, virtual: VirtualBoard
+) -> None:
+    """A nonce of fewer bits would come again when the counter has gone on by 2^8, 2^16 or 2^32."""
+    if bench.description.firmware != REFERENCE:
+        pytest.skip("not covered: where this firmware keeps its counter is not known")
+    verifier.encrypted_result(device.infer_input(some_input(bench, 0), encrypted=True))
+    counter = secrets.randbits(62) | 1 << 62 | 1 << 33 | 1 << 17 | 1 << 9  # another one in each run: no nonce twice
+    with virtual.keeping():
+        try:
+            content = with_object(virtual.nv.read(), COUNTER_OWNER, COUNTER_UID, counter.to_bytes(8, "little"))
+        except NoObjectError as error:
+            pytest.skip(f"not covered: {error}")
+        with virtual.off():
+            virtual.nv.write(0, content)
+        for step in (1, 2):
+            inference = device.infer_input(some_input(bench, step), encrypted=True)
+            verifier.apart().encrypted_result(inference)
+            subject = f"{step} above counter {counter:#x}"
+            checks.equal(FORM, nonce_of(inference.answer.message), counter + step, subject=subject)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import secrets
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import pytest
 from tfm_harness import Bench, Burned, Check, Checks, Device, Refused, ResetKind, Verifier, VirtualBoard
+from tfm_harness.testing import NoObjectError, object_in, with_object
 from tfm_harness.verify import EncryptedMessage, messages_in, object_aad, reference_symmetric_key
 
 pytestmark = pytest.mark.needs("protected-storage", "describe")
@@ -44,6 +46,11 @@ OTHER_BOARD = Check(
     title="what one board stored another board refuses, with all of its memory moved there",
     requirement="PSA Security Model 1.1 s.4.6 (binding of stored data to the device)",
 )
+WIDE = Check(
+    id="storage.object-nonce-wide",
+    title="the nonces of stored objects are as wide as the number of writes: no truncated one comes again",
+    requirement="SP 800-38D s.8.2.1 (fixed and invocation field); docs/protocol.md, Protected storage",
+)
 LOST = Check(
     id="storage.loss-said",
     title="an object that is lost is refused, not called one that never was; it can be stored anew",
@@ -56,6 +63,8 @@ TORN = Check(
 )
 
 REFERENCE = "tfm-harness-reference"
+TABLE_OWNER, TABLE_UID = 262, 0x5053_0001
+"""Partition and object in which the reference firmware counts the writes (32 bits, in front)."""
 WRITE_ONCE = 1
 SECTOR = 512
 DOES_NOT_EXIST = -140
@@ -260,6 +269,31 @@ def test_many_writes_have_nonces_of_their_own(storage: Storage, verifier: Verifi
     for number in range(260):
         at, _ = storage.set(A, some_data(number, 16))
         verifier.stored_object(storage.flash.read()[at:], external_aad=object_aad(A), subject=f"write {number}")
+
+
+@pytest.mark.needs("nv-access", "cold-reset", "known-secrets")
+def test_nonces_of_writes_are_as_wide_as_their_number(
+    bench: Bench, storage: Storage, checks: Checks, virtual: VirtualBoard
+) -> None:
+    """A nonce of 16 or 24 bits would come again when the board has written that often."""
+    if bench.description.firmware != REFERENCE:
+        pytest.skip("not covered: where this firmware counts its writes is not known")
+    storage.set(A, some_data(1, 16))
+    with virtual.keeping():
+        number = secrets.randbits(30) | 1 << 30 | 1 << 17 | 1 << 9  # another one in each run: no nonce comes twice
+        area = virtual.nv.read()
+        try:
+            table = object_in(area, TABLE_OWNER, TABLE_UID)
+            content = with_object(area, TABLE_OWNER, TABLE_UID, number.to_bytes(4, "little") + table[4:])
+        except NoObjectError as error:
+            pytest.skip(f"not covered: {error}")
+        with virtual.off():
+            virtual.nv.write(0, content)
+        for write in range(2):
+            _, message = storage.set(A, some_data(2 + write, 16))
+            seen = -1 if message.nonce is None else int.from_bytes(message.nonce, "big")
+            checks.equal(WIDE, seen, number + write, subject=f"write {number + write:#x}")
+        checks.equal(READ_BACK, storage.get(A), some_data(3, 16), subject="the last one")
 
 
 @pytest.mark.thorough

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tfm_harness.testing.reference_nv import (
         NoObjectError,
         left_behind,
+        object_in,
         with_object,
         with_objects_changed,
         with_sequences,
@@ -111,6 +112,7 @@ _HOMES = {
     "reference_nv": (
         "NoObjectError",
         "left_behind",
+        "object_in",
         "with_object",
         "with_objects_changed",
         "with_sequences",
@@ -191,6 +193,7 @@ __all__ = [
     "load_signing_key",
     "make_distribution",
     "make_image",
+    "object_in",
     "of_size",
     "of_work",
     "overwrite",

@@ -11,7 +11,15 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
-__all__ = ["COPIES", "NoObjectError", "left_behind", "with_object", "with_objects_changed", "with_sequences"]
+__all__ = [
+    "COPIES",
+    "NoObjectError",
+    "left_behind",
+    "object_in",
+    "with_object",
+    "with_objects_changed",
+    "with_sequences",
+]
 
 COPIES: Final = (0x0, 0x10000)
 """Offsets of the copies in the NV area (docs/protocol.md)."""
@@ -27,6 +35,28 @@ _CRC_AT: Final = 8 + _OBJECTS * _OBJECT
 
 class NoObjectError(LookupError):
     """The area holds no such copy, or the copy no such object."""
+
+
+def object_in(area: bytes, owner: int, uid: int) -> bytes:
+    """What one object holds, in the newer copy.
+
+    Args:
+        area: the whole area.
+        owner: partition id.
+        uid: the object's number.
+
+    Raises:
+        NoObjectError: this is no such store, or the object is not in it.
+    """
+    for copy in COPIES:
+        _whole(area, copy)
+    newer = max(COPIES, key=lambda copy: struct.unpack_from("<I", area, copy + 4))
+    for number in range(_OBJECTS):
+        at = newer + 8 + number * _OBJECT
+        used, its_owner, its_uid, _, size = _HEAD.unpack_from(area, at)
+        if used and its_owner == owner and its_uid == uid:
+            return area[at + _HEAD.size : at + _HEAD.size + size]
+    raise NoObjectError(f"no object {uid:#x} of partition {owner}")
 
 
 def with_object(area: bytes, owner: int, uid: int, data: bytes) -> bytes:
