@@ -156,6 +156,11 @@ def test_announcements_are_needed_once(updates: ModelUpdates, device: Device) ->
     updates.checks.equal(FIRST_CHUNK, again, Answer(None, INVALID_ARGUMENT), subject="announced in the second chunk")
 
 
+def flipped(data: bytes, at: int) -> bytes:
+    """The data with another last bit of one byte."""
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
 @pytest.mark.thorough
 def test_uploads_resume_and_begin_anew(updates: ModelUpdates, device: Device) -> None:
     image, other = updates.image(ahead=1), updates.image(ahead=2)
@@ -168,6 +173,12 @@ def test_uploads_resume_and_begin_anew(updates: ModelUpdates, device: Device) ->
     device.select_model(updates.entry.name)
     device.infer_input(updates.input())
     updates.checks.equal(RESUMED, chunk(device, 512, image[512:640]), Answer(640, None), subject="after other requests")
+    digest = hashlib.sha256(image).digest()
+    near = {f"another byte {at} of the digest": {"sha": flipped(digest, at)} for at in (0, 15, 16, 31)}
+    for subject, change in {**near, "a byte more": {"len": len(image) + 1}}.items():
+        begun = chunk(device, 0, image[:100], **{**announced, **change})
+        updates.checks.equal(RESUMED, begun, Answer(100, None), subject=f"{subject}: begun anew")
+        updates.checks.equal(RESUMED, chunk(device, 100, image[100:200]), Answer(200, None), subject=f"{subject}: on")
     new: dict[str, object] = {"len": len(other), "sha": hashlib.sha256(other).digest()}
     updates.checks.equal(RESUMED, chunk(device, 0, other[:100], **new), Answer(100, None), subject="another file")
     updates.checks.equal(
