@@ -139,6 +139,7 @@ def test_one_process_for_all_changes(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (package / "late.py").write_text("loaded = True\n")
     place = package / "code.py"
     place.write_text(MODULE)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")  # ids are relative to this folder, wherever the checkout is
     file = tmp_path / "test_it.py"
     file.write_text(TESTS)
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:tfm_harness")

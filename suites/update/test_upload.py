@@ -174,9 +174,10 @@ def test_uploads_resume_and_begin_anew(updates: ModelUpdates, device: Device) ->
     device.infer_input(updates.input())
     updates.checks.equal(RESUMED, chunk(device, 512, image[512:640]), Answer(640, None), subject="after other requests")
     digest = hashlib.sha256(image).digest()
-    near = {f"another byte {at} of the digest": {"sha": flipped(digest, at)} for at in (0, 15, 16, 31)}
-    for subject, change in {**near, "a byte more": {"len": len(image) + 1}}.items():
-        begun = chunk(device, 0, image[:100], **{**announced, **change})
+    others = {f"another byte {at} of the digest": announced | {"sha": flipped(digest, at)} for at in (0, 15, 16, 31)}
+    others["a byte more"] = announced | {"len": len(image) + 1}
+    for subject, keys in others.items():
+        begun = chunk(device, 0, image[:100], **keys)
         updates.checks.equal(RESUMED, begun, Answer(100, None), subject=f"{subject}: begun anew")
         updates.checks.equal(RESUMED, chunk(device, 100, image[100:200]), Answer(200, None), subject=f"{subject}: on")
     new: dict[str, object] = {"len": len(other), "sha": hashlib.sha256(other).digest()}

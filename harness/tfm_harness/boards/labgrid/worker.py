@@ -31,6 +31,8 @@ if sys.path and os.path.realpath(sys.path[0]) == str(Path(__file__).resolve().pa
 # gRPC's fork handlers may abort a forked child (labgrid's own tests switch them off too).
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
+_SYNC = 10.0  # seconds for the coordinator's answer
+
 
 class Problem(Exception):
     """A failure the harness reports as infrastructure."""
@@ -208,17 +210,23 @@ class Worker:
                 )
             self._run(asyncio.sleep(0.2))
         self.place = name
-        self._run(self.session.sync_with_coordinator())
+        self._sync()
 
-    def _still_ours(self) -> Any:
-        if self.session is None or self.place is None:
-            raise Problem("labgrid-lost", "no place is acquired")
+    def _sync(self) -> None:
+        """Wait until all that the coordinator knows is here."""
         try:
-            self._run(asyncio.wait_for(self.session.sync_with_coordinator(), 10))
+            answered = self._run(asyncio.wait_for(self.session.sync_with_coordinator(), _SYNC))
         except Exception as error:
             raise Problem(
                 "labgrid-coordinator", f"the coordinator is gone: {type(error).__name__} {error}", "restart it"
             ) from error
+        if answered is False:  # it ended meanwhile: what is known of places and resources is old
+            raise Problem("labgrid-coordinator", "the coordinator is gone: it did not answer any more", "restart it")
+
+    def _still_ours(self) -> Any:
+        if self.session is None or self.place is None:
+            raise Problem("labgrid-lost", "no place is acquired")
+        self._sync()
         place = self.session.places.get(self.place)
         if place is None or place.acquired != self.identity:
             raise Problem(
