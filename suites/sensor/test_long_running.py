@@ -59,34 +59,39 @@ def test_samples_of_hours_come_at_their_period(bench: Bench, hurried: Device, ch
     test_commands = hurried.test_commands
     hz = test_commands.latency(1).hz
     for number, period in enumerate((44, 1499, 7001, LONGEST, 7)):
-        test_commands.sample("clear")
-        begun = test_commands.sample("free", ms=period)
-        checks.equal(LONG_RUNS, begun.window, 0, subject=f"{period} ms: samples before the first period has passed")
-        before = test_commands.latency(1).end
-        first = test_commands.sample("free", ms=period).taken
-        inside = test_commands.latency(1).end
-        goal = first + ENOUGH
+        seconds = test_commands.latency(1).end // hz
+        subject = f"{period} ms, {seconds} s after the start" + (" (after all others)" if number == 4 else "")
         try:
-            done = any(test_commands.sample("free", ms=period).taken >= goal for _ in range(LOOKS))
+            look_at(hurried, checks, period, subject)
         except ProductError as error:
-            subject = f"{period} ms, {before // hz} s after the start"
             checks(LONG_RUNS, False, expected=f"{ENOUGH} samples", seen=error.message, subject=subject)
             raise
-        behind = test_commands.latency(1).start
-        last = test_commands.sample("free", ms=period).taken
-        after = test_commands.latency(1).start
-        test_commands.sample("stop")
-        subject = f"{period} ms, {before // hz} s after the start" + (" (after all others)" if number == 4 else "")
-        if not checks(
-            LONG_RUNS, done, expected=f"{ENOUGH} samples", seen=f"{last - first} after {LOOKS} looks", subject=subject
-        ):
-            continue
-        due = period * hz / 1000
-        few, many = 0.9 * (behind - inside) / due - 4, 1.05 * (after - before) / due + 2
-        checks(
-            LONG_RUNS, few <= last - first <= many, expected=f"{few:.0f} to {many:.0f} samples", seen=last - first,
-            subject=subject,
-        )  # fmt: skip
+
+
+def look_at(device: Device, checks: Checks, period: int, subject: str) -> None:
+    """Let samples come at one period, in milliseconds, and judge how many came in the time that passed."""
+    test_commands = device.test_commands
+    test_commands.sample("clear")
+    begun = test_commands.sample("free", ms=period)
+    checks.equal(LONG_RUNS, begun.window, 0, subject=f"{period} ms: samples before the first period has passed")
+    before = test_commands.latency(1).end
+    first = test_commands.sample("free", ms=period).taken
+    inside = test_commands.latency(1).end
+    done = any(test_commands.sample("free", ms=period).taken >= first + ENOUGH for _ in range(LOOKS))
+    behind = test_commands.latency(1).start
+    last = test_commands.sample("free", ms=period).taken
+    timed = test_commands.latency(1)
+    test_commands.sample("stop")
+    if not checks(
+        LONG_RUNS, done, expected=f"{ENOUGH} samples", seen=f"{last - first} after {LOOKS} looks", subject=subject
+    ):
+        return
+    due = period * timed.hz / 1000
+    few, many = 0.9 * (behind - inside) / due - 4, 1.05 * (timed.start - before) / due + 2
+    checks(
+        LONG_RUNS, few <= last - first <= many, expected=f"{few:.0f} to {many:.0f} samples", seen=last - first,
+        subject=subject,
+    )  # fmt: skip
 
 
 class Beside:
