@@ -92,7 +92,8 @@ def function_at(text: bytes, file: str, line: int) -> str:
     return function_name(file, found)
 
 
-def _file_of(test: str) -> str:
+def file_of(test: str) -> str:
+    """The file that a test is in."""
     return test.partition("::")[0]
 
 
@@ -121,7 +122,7 @@ class Reach:
                     tests[function].add(test)
             of_file: dict[str, set[str]] = defaultdict(set)
             for test in stored["seconds"]:
-                of_file[_file_of(test)].add(test)
+                of_file[file_of(test)].add(test)
             for file, functions in stored["by file"].items():
                 for function in functions:
                     tests[function] |= of_file[file]
@@ -147,8 +148,8 @@ class Reach:
         begin = set(quick[:first])
         cost: dict[str, float] = defaultdict(float)
         for test in quick:
-            cost[_file_of(test)] += self.seconds[test]
-        rest = sorted(quick, key=lambda test: (test not in begin, cost[_file_of(test)], _file_of(test)))
+            cost[file_of(test)] += self.seconds[test]
+        rest = sorted(quick, key=lambda test: (test not in begin, cost[file_of(test)], file_of(test)))
         return [*before, *rest]
 
 
@@ -178,7 +179,7 @@ class Recorder:
         self._taken()
         report = yield
         reached = self._taken()
-        file = _file_of(collector.nodeid)
+        file = file_of(collector.nodeid)
         if file.endswith(".py"):
             self._by_file[file] |= reached
             self._loaded[file] |= reached
@@ -190,7 +191,7 @@ class Recorder:
     def pytest_runtest_setup(self, item: pytest.Item) -> Iterator[None]:
         self._taken()
         yield
-        self._by_file[_file_of(item.nodeid)] |= self._taken()
+        self._by_file[file_of(item.nodeid)] |= self._taken()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
@@ -206,8 +207,8 @@ class Recorder:
     def _of_file(self, file: str) -> dict[str, object]:
         """What `Reach.read` takes, of the tests of one file."""
         return {
-            "seconds": {test: cost for test, cost in self._seconds.items() if _file_of(test) == file},
-            "by test": {test: functions for test, functions in self._by_test.items() if _file_of(test) == file},
+            "seconds": {test: cost for test, cost in self._seconds.items() if file_of(test) == file},
+            "by test": {test: functions for test, functions in self._by_test.items() if file_of(test) == file},
             "by file": {file: sorted(self._by_file[file])},
             "at start": sorted(self._at_start),
             "loaded": sorted(self._at_start | self._loaded[file]),
@@ -233,10 +234,8 @@ class Chooser:
             yield
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.failed or report.nodeid not in self._outcomes or report.skipped:
-            self._outcomes[report.nodeid] = (
-                "skipped" if report.skipped and not hasattr(report, "wasxfail") else report.outcome
-            )
+        if not report.passed or report.nodeid not in self._outcomes:
+            self._outcomes[report.nodeid] = report.outcome
 
     def pytest_sessionfinish(self) -> None:
         self._result.write_text(json.dumps(self._outcomes))

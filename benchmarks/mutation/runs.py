@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.mutation.reach import file_of
+
 ROOT = Path(__file__).resolve().parents[2]
 BITS = "tests/verify/test_verify_csr_and_certificates.py::test_no_changed_bit_outside_of_what_is_signed_passes"
 SLOW = ("--ignore=tests/verify/test_verify_fuzz.py", f"--deselect={BITS}", "-m", "not qemu")
@@ -107,8 +109,8 @@ def reach_of(copy: Path, work: Path, tests: Sequence[str]) -> Path:
 
 def run_cold(copy: Path, order: Sequence[str], first: int = 2) -> Outcome:
     """The tests in a process of their own, which loads the changed package; before, those of the first files alone."""
-    files = list(dict.fromkeys(map(_file_of, order)))[:first]
-    begin = [test for test in order if _file_of(test) in files]
+    files = list(dict.fromkeys(map(file_of, order)))[:first]
+    begin = [test for test in order if file_of(test) in files]
     found = _run_cold(copy, begin)
     rest = [test for test in order if test not in set(begin)]
     if found.killed or not rest:
@@ -117,16 +119,12 @@ def run_cold(copy: Path, order: Sequence[str], first: int = 2) -> Outcome:
     return replace(then, tests=len(order), skipped=found.skipped + then.skipped)
 
 
-def _file_of(test: str) -> str:
-    return test.partition("::")[0]
-
-
 def _run_cold(copy: Path, order: Sequence[str]) -> Outcome:
     choice, result = copy / "choice", copy / "result"
     choice.write_text("\n".join(order))
     result.unlink(missing_ok=True)
     environment = {**environment_of(copy), "MUTATION_CHOICE": str(choice), "MUTATION_RESULT": str(result)}
-    code = run_pytest(environment, dict.fromkeys(map(_file_of, order)), LIMIT, "-x")
+    code = run_pytest(environment, dict.fromkeys(map(file_of, order)), LIMIT, "-x")
     outcomes = json.loads(result.read_text()) if result.exists() else {}
     by = next((test for test, outcome in outcomes.items() if outcome == "failed"), "")
     skipped = sum(outcome == "skipped" for outcome in outcomes.values())
@@ -135,7 +133,7 @@ def _run_cold(copy: Path, order: Sequence[str]) -> Outcome:
 
 def loads(copy: Path, order: Sequence[str]) -> bool:
     """Whether the tests can be loaded."""
-    return not run_pytest(environment_of(copy), dict.fromkeys(map(_file_of, order)), LIMIT, "--collect-only")
+    return not run_pytest(environment_of(copy), dict.fromkeys(map(file_of, order)), LIMIT, "--collect-only")
 
 
 class WarmTests:

@@ -25,7 +25,7 @@ from queue import SimpleQueue
 import yaml
 
 from benchmarks.mutation.operators import Mutant, all_mutants, numbered, sample
-from benchmarks.mutation.reach import Reach, function_at, mark_copy
+from benchmarks.mutation.reach import Reach, file_of, function_at, mark_copy
 from benchmarks.mutation.runs import LIMIT, ROOT, SLOW, Outcome, WarmTests, loads, reach_of, run_cold
 
 HERE = Path(__file__).resolve().parent
@@ -115,7 +115,7 @@ def tests_digest(order: Sequence[str]) -> str:
     """Names these tests and the texts that they are in."""
     text = [
         *sorted(order),
-        *((ROOT / file).read_text() for file in sorted({test.partition("::")[0] for test in order})),
+        *((ROOT / file).read_text() for file in sorted({file_of(test) for test in order})),
     ]
     return hashlib.sha256("\n".join(text).encode()).hexdigest()[:16]
 

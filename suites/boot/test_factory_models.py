@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from tfm_harness import Bench, Check, Checks, Device, Refused
-from tfm_harness.testing import ImageRecipe, load_signing_key, make_image
+from tfm_harness.testing import ImageRecipe, flip, load_signing_key, make_image
 from tfm_harness.verify import TlvType, parse_mcuboot
 
 pytestmark = [
@@ -24,11 +24,6 @@ FACTORY = Check(
     title="a model in a factory's slot that is changed, or that nobody trusted has signed, is not used",
     requirement="PSA Security Model 1.1 s.5.3 (verified boot), s.5.4; docs/protocol.md, Identity",
 )
-
-
-def flipped(data: bytes, at: int) -> bytes:
-    """One bit of a byte is another one."""
-    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
 def wrong_images(bench: Bench) -> dict[str, Callable[[bytes], bytes]]:
@@ -47,12 +42,12 @@ def wrong_images(bench: Bench) -> dict[str, Callable[[bytes], bytes]]:
         )  # fmt: skip
 
     return {
-        "one bit of the model": lambda data: flipped(data, parse_mcuboot(data).header_size + 64),
+        "one bit of the model": lambda data: flip(parse_mcuboot(data).header_size + 64)(data),
         "signed with another key": lambda data: remade(data, key=other),
         "signed with another key, naming the trusted one": lambda data: remade(data, key=other, named_key=trusted),
         "not signed, naming the trusted key": lambda data: remade(data, key=None, named_key=trusted),
         "no hash": lambda data: remade(data, with_hash=False),
-        "one bit of its version": lambda data: flipped(data, parse_mcuboot(data).start + 20),
+        "one bit of its version": lambda data: flip(parse_mcuboot(data).start + 20)(data),
     }
 
 

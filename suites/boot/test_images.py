@@ -24,7 +24,7 @@ from tfm_harness import (
     Verifier,
     VirtualBoard,
 )
-from tfm_harness.testing import ImageRecipe, load_signing_key, make_image
+from tfm_harness.testing import ImageRecipe, flip, load_signing_key, make_image
 from tfm_harness.verify import PUBLISHED_P256, McubootImage, TlvType, parse_mcuboot
 
 REFERENCE = "tfm-harness-reference"
@@ -547,7 +547,7 @@ def test_the_key_that_the_fuses_name_is_the_one_that_counts(
     if bench.missing(["identity"]):
         pytest.skip("not covered: no identity")
     own = next((tlv.value for tlv in signed.parts.tlvs if tlv.type == TlvType.KEYHASH), bytes(range(100, 132)))
-    last, first = own[:-1] + bytes([own[-1] ^ 1]), bytes([own[0] ^ 1]) + own[1:]
+    last, first = flip(len(own) - 1)(own), flip(0)(own)
     with virtual.fuses() as burn:
         burn(Burned(image_key_hash=last), answers=False)
         checks(FUSED_KEY, bench.stays_silent(), expected="no answer", seen="the image answers", subject="image key")

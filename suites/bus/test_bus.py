@@ -260,6 +260,11 @@ def said(checks: Checks, wire: Wire, state: SampleState, status: int, subject: s
     checks(SAID, state.status in wanted, expected=f"status {status}", seen=state.words, subject=subject)
 
 
+def not_acknowledged(looks: tuple[int, int]) -> Fault:
+    """SDA stays high."""
+    return lambda look, lines: lines | SDA if looks[0] <= look < looks[1] else lines
+
+
 def some(found: Sequence[tuple[int, int, tuple[int, int]]], *, every: bool) -> list[tuple[int, int, tuple[int, int]]]:
     """All, or the first transfer's address and the last byte of data."""
     if every:
@@ -275,19 +280,9 @@ def some(found: Sequence[tuple[int, int, tuple[int, int]]], *, every: bool) -> l
 def test_each_byte_that_is_not_acknowledged(
     wire: Wire, stimulus: Stimulus, verifier: Verifier, checks: Checks, every: bool
 ) -> None:
-    for transfer, byte, (first, behind) in some(targets(wire), every=every):
-
-        def nack(look: int, lines: int, first: int = first, behind: int = behind) -> int:
-            return lines | SDA if first <= look < behind else lines
-
-        fails(
-            checks,
-            wire,
-            stimulus,
-            nack,
-            f"no acknowledgement of byte {byte} of transfer {transfer}",
-            NACK if byte else ABSENT,
-        )
+    for transfer, byte, looks in some(targets(wire), every=every):
+        subject = f"no acknowledgement of byte {byte} of transfer {transfer}"
+        fails(checks, wire, stimulus, not_acknowledged(looks), subject, NACK if byte else ABSENT)
     verifier.result(wire.device.infer_window(), subject="a window after it")
     verifier.relations()
 
@@ -442,19 +437,10 @@ def set_up_is_judged(wire: Wire, checks: Checks) -> None:
         slot for slot in whole.slots if slot.by_target and slot.transfer <= whole.transfers - wire.listener.transfers
     ]
     for slot in [slot for slot in set_up if slot.byte == VALUE][-1:]:  # the thermometer's
-
-        def nack(look: int, lines: int, looks: tuple[int, int] = slot.reads) -> int:
-            return lines | SDA if looks[0] <= look < looks[1] else lines
-
         wire.step(lambda _, lines: lines | SDA)
-        (state,), _ = wire.step(nack)
-        said(
-            checks,
-            wire,
-            state,
-            NACK,
-            f"no acknowledgement of byte {slot.byte} of transfer {slot.transfer} of the set-up",
-        )
+        (state,), _ = wire.step(not_acknowledged(slot.reads))
+        subject = f"no acknowledgement of byte {slot.byte} of transfer {slot.transfer} of the set-up"
+        said(checks, wire, state, NACK, subject)
     wire.device.test_commands.sample("step")
 
 

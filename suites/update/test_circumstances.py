@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from tfm_harness import Bench, Check, ModelUpdates
-from tfm_harness.testing import ImageRecipe, make_image, with_other_weights
+from tfm_harness.testing import ImageRecipe, flip, make_image, with_other_weights
 from tfm_harness.verify import PUBLISHED_P256, TlvType, parse_mcuboot
 
 pytestmark = pytest.mark.needs("update", "models", "file-model-signing-key", "factory-reset")
@@ -36,11 +36,6 @@ TAKEN = Check(
 )
 
 
-def flipped(image: bytes, at: int) -> bytes:
-    """The image with one bit of a byte changed."""
-    return image[:at] + bytes([image[at] ^ 1]) + image[at + 1 :]
-
-
 def unsigned(recipe: ImageRecipe) -> bytes:
     """Without a signature, with the right key's hash."""
     assert recipe.key is not None
@@ -66,7 +61,7 @@ def of_another(recipe: ImageRecipe) -> bytes:
 WRONG: dict[str, Callable[[ImageRecipe], bytes]] = {
     "not signed": unsigned,
     "signed with another key": foreign,
-    "a changed byte of the model": lambda recipe: flipped(make_image(recipe), recipe.header_size + 64),
+    "a changed byte of the model": lambda recipe: flip(recipe.header_size + 64)(make_image(recipe)),
     "another image's signature": of_another,
     "no signature, no key's hash": lambda recipe: make_image(recipe.but(key=None)),
     "signed with another key, and its hash": lambda recipe: make_image(

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pytest
 from tfm_harness import Check, Device, ModelUpdates, Refused
 from tfm_harness.protocol.smp import Command
+from tfm_harness.testing import flip
 
 pytestmark = pytest.mark.needs("update", "models", "file-model-signing-key", "factory-reset")
 
@@ -156,11 +157,6 @@ def test_announcements_are_needed_once(updates: ModelUpdates, device: Device) ->
     updates.checks.equal(FIRST_CHUNK, again, Answer(None, INVALID_ARGUMENT), subject="announced in the second chunk")
 
 
-def flipped(data: bytes, at: int) -> bytes:
-    """The data with another last bit of one byte."""
-    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
-
-
 @pytest.mark.thorough
 def test_uploads_resume_and_begin_anew(updates: ModelUpdates, device: Device) -> None:
     image, other = updates.image(ahead=1), updates.image(ahead=2)
@@ -174,7 +170,7 @@ def test_uploads_resume_and_begin_anew(updates: ModelUpdates, device: Device) ->
     device.infer_input(updates.input())
     updates.checks.equal(RESUMED, chunk(device, 512, image[512:640]), Answer(640, None), subject="after other requests")
     digest = hashlib.sha256(image).digest()
-    others = {f"another byte {at} of the digest": announced | {"sha": flipped(digest, at)} for at in (0, 15, 16, 31)}
+    others = {f"another byte {at} of the digest": announced | {"sha": flip(at)(digest)} for at in (0, 15, 16, 31)}
     others["a byte more"] = announced | {"len": len(image) + 1}
     for subject, keys in others.items():
         begun = chunk(device, 0, image[:100], **keys)
@@ -212,7 +208,7 @@ def test_the_digest_is_of_the_whole_of_a_large_file(updates: ModelUpdates, devic
 def test_only_the_announced_digest_activates(updates: ModelUpdates, device: Device) -> None:
     image, other = updates.image(ahead=1), updates.image(ahead=2)
     right, lie = hashlib.sha256(image).digest(), hashlib.sha256(other).digest()
-    near = right[:31] + bytes([right[31] ^ 1])
+    near = flip(31)(right)
     before = updates.active()
     chunk(device, 0, image, len=len(image), sha=lie)
     updates.checks.equal(ANNOUNCED, activated(device, right), DOES_NOT_EXIST, subject="its own digest, not announced")

@@ -51,12 +51,7 @@ def object_in(area: bytes, owner: int, uid: int) -> bytes:
     for copy in COPIES:
         _whole(area, copy)
     newer = max(COPIES, key=lambda copy: struct.unpack_from("<I", area, copy + 4))
-    for number in range(_OBJECTS):
-        at = newer + 8 + number * _OBJECT
-        used, its_owner, its_uid, _, size = _HEAD.unpack_from(area, at)
-        if used and its_owner == owner and its_uid == uid:
-            return area[at + _HEAD.size : at + _HEAD.size + size]
-    raise NoObjectError(f"no object {uid:#x} of partition {owner}")
+    return area[_place(area, newer, owner, uid)]
 
 
 def with_object(area: bytes, owner: int, uid: int, data: bytes) -> bytes:
@@ -74,14 +69,10 @@ def with_object(area: bytes, owner: int, uid: int, data: bytes) -> bytes:
     changed = bytearray(area)
     for copy in COPIES:
         _whole(area, copy)
-        for number in range(_OBJECTS):
-            at = copy + 8 + number * _OBJECT
-            used, its_owner, its_uid, _, size = _HEAD.unpack_from(area, at)
-            if used and its_owner == owner and its_uid == uid and size == len(data):
-                changed[at + _HEAD.size : at + _HEAD.size + size] = data
-                break
-        else:
-            raise NoObjectError(f"no object {uid:#x} of partition {owner}")
+        place = _place(area, copy, owner, uid)
+        if place.stop - place.start != len(data):
+            raise NoObjectError(f"no object {uid:#x} of partition {owner} of {len(data)} bytes")
+        changed[place] = data
         _seal(changed, copy)
     return bytes(changed)
 
@@ -141,6 +132,16 @@ def left_behind(area: bytes) -> list[str]:
             if any(area[start : at + _OBJECT]):
                 found.append(f"copy {copy:#x}, {f'object {uid:#x} of {owner}' if used else f'place {number}'}")
     return found
+
+
+def _place(area: bytes, copy: int, owner: int, uid: int) -> slice:
+    """Where the content of an object stands in the area."""
+    for number in range(_OBJECTS):
+        at = copy + 8 + number * _OBJECT
+        used, its_owner, its_uid, _, size = _HEAD.unpack_from(area, at)
+        if used and its_owner == owner and its_uid == uid:
+            return slice(at + _HEAD.size, at + _HEAD.size + size)
+    raise NoObjectError(f"no object {uid:#x} of partition {owner}")
 
 
 def _seal(area: bytearray, copy: int) -> None:
