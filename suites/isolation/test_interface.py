@@ -33,6 +33,8 @@ UID = 0x49534F4C
 IOCTL, IOCTLS = 1013, (1, 2)
 """Message type and requests of the platform service (docs/protocol.md, Services)."""
 IOCTL_INFORMATION, IOCTL_FAULTS = IOCTLS
+TIMINGS, TIMINGS_SIZE = 7, 88
+"""The inference service's message type of timed inferences, and the bytes of what it gives beside the timings."""
 TEXTS_AT, TEXT_SIZES = 169, (16, 16, 43)
 """Where the texts of the device information stand, and how long their fields are (device_ioctl.h)."""
 FILL = b"\xa5"
@@ -467,3 +469,18 @@ def test_nothing_stands_behind_what_is_declared(bench: Bench, device: Device, ca
             behind = given[at : at + size].partition(b"\0")[2]
             checks.equal(NOTHING_LEFT, behind.strip(b"\0"), b"", subject=f"{subject}: behind the text at {at}")
             at += size
+    timings_are_clean(bench, caller, checks)
+
+
+def timings_are_clean(bench: Bench, caller: Caller, checks: Checks) -> None:
+    """What comes beside timings ends in four bytes that hold nothing (tfm_inference_defs.h)."""
+    service = bench.services.get("inference")
+    if service is None or TIMINGS not in service.types:
+        return
+    caller.test_commands.poke(caller.base, struct.pack("<II", 1, 0))
+    caller.test_commands.poke(caller.answers, FILL * TIMINGS_SIZE)
+    outputs = [(caller.answers + 0x200, 4), (caller.answers, TIMINGS_SIZE)]
+    status = caller.test_commands.psa_call(service.handle, TIMINGS, [(caller.base, 8)], outputs)
+    if checks(CALL_WORKS, status == 0, expected=0, seen=status, subject="timings"):
+        left = caller.test_commands.peek(caller.answers + TIMINGS_SIZE - 4, 4)
+        checks.equal(NOTHING_LEFT, left, bytes(4), subject="timings: the reserved word")

@@ -24,6 +24,8 @@ MOST = 512  # timings in one answer
 TICKS = 60_000_000
 """Of inferences in a series: seconds on an emulator that counts instructions."""
 WARM_UPS = 12
+TOKEN = 1001
+"""Message type of a token (docs/protocol.md, Services)."""
 RESULTS = 48
 """Signed results of each kind."""
 NO_CLOCK = "not covered: this board has no clock that a verdict about single inferences could rest on"
@@ -144,6 +146,23 @@ def test_signing_takes_the_same_time_whatever_is_signed(
         if not exact:
             pytest.skip(NO_CLOCK)
         check_constant([span_of(inference) for inference in signed(bench, device, count)], checks.report)
+        if count > 14 and not bench.missing(["psa-token", "psa-call", "probe", "memory-map", "services"]):
+            check_constant(token_times(bench, device, 14), checks.report, subject="attestation token")
+
+
+def token_times(bench: Bench, device: Device, count: int) -> list[int]:
+    """Ticks of the calls for tokens of one length, over zeros and random challenges in turn; the first is left out."""
+    service, scratch = bench.services.get("attestation"), bench.memory_map.scratch
+    if service is None or scratch is None:
+        pytest.skip("not covered: no known attestation service, or no memory for tests")
+    commands, base = device.test_commands, scratch[0]
+    rng = random.Random(5)  # noqa: S311 - the same challenges every time
+    call = (service.handle, TOKEN, [(base, 32)], [(base + 0x10000, 2048)])
+    times: list[int] = []
+    for number in range(count + 1):
+        commands.poke(base, bytes(32) if number % 2 else rng.randbytes(32))
+        times += commands.psa_call_timed(call)[1]
+    return times[1:]
 
 
 @pytest.mark.needs("signed-result", "trusted-results")

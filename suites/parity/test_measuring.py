@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ pytestmark = pytest.mark.needs("infer", "batch", "models")
 
 INVALID_ARGUMENT, BAD_STATE, BUFFER_TOO_SMALL = -135, -137, -138
 TRACE_LIFECYCLE = 0x1000
+LARGEST = 32768
+"""Bytes of an input that is uploaded in parts (docs/protocol.md, input-upload)."""
 WIRE_BYTES = 64 * 1024
 """Of inputs in one comparison: more would only take time on the wire."""
 
@@ -115,9 +118,9 @@ def test_an_input_in_parts_is_that_input(device: Device, checks: Checks) -> None
         except Refused as refused:
             return refused.status or refused.rc
 
-    def computed() -> object:
+    def computed(count: int = 1) -> object:
         try:
-            return commands.ask(Command.BATCH, {"up": size})[0].get("out")
+            return commands.ask(Command.BATCH, {"up": count * size})[0].get("out")
         except Refused as refused:
             return refused.status or refused.rc
 
@@ -142,9 +145,38 @@ def test_an_input_in_parts_is_that_input(device: Device, checks: Checks) -> None
         seen = part(offset, content, size if offset == 0 else None)
         checks.equal(PARTS, seen, offset + len(content), subject=f"the next input's part at {offset}")
     checks.equal(PARTS, computed(), whole[1], subject="the next input")
-    for length in (0, 32769, 1 << 32, (1 << 32) + size):
+    for length in (0, LARGEST + 1, 1 << 32, (1 << 32) + size):
         checks.equal(PARTS, part(0, b"", length), INVALID_ARGUMENT, subject=f"an input of {length} bytes")
     checks.equal(PARTS, computed(), whole[1], subject="the input before, after lengths that are none")
+    names = [entry.name for entry in commands.models() if entry.status == 0 and not entry.active]
+
+    def by_way_of_another() -> None:
+        for name in (names[0], str(said["model"])):
+            device.select_model(name)
+
+    besides: dict[str, Callable[[], object]] = {
+        "a result that is refused": lambda: status_of(device, Command.INFER, {"nonce": b"", "src": 1, "up": size}),
+        "timings of it": lambda: status_of(device, Command.LATENCY, {"n": 1, "warm": 0, "up": size}),
+    }
+    if names:
+        besides["another model"] = by_way_of_another
+    for subject, ask in besides.items():
+        seen = ask()
+        if subject == "timings of it":
+            checks.equal(PARTS, seen, 0, subject=subject)
+        checks.equal(PARTS, computed(), whole[1], subject=f"the input is there after {subject}")
+    keys: dict[str, object] = {"in": data, "up": size}
+    for command, more in (
+        (Command.BATCH, {}), (Command.LATENCY, {"n": 1, "warm": 0}), (Command.INFER, {"nonce": bytes(8), "src": 1}),
+    ):  # fmt: skip
+        subject = f"{command.name.lower()}: an input beside one that was uploaded"
+        checks.equal(PARTS, status_of(device, command, {**more, **keys}), INVALID_ARGUMENT, subject=subject)
+        seen = status_of(device, command, {**more, "up": size - 1})
+        checks.equal(PARTS, seen, BAD_STATE, subject=f"{command.name.lower()}: an input that was not uploaded")
+    checks.equal(PARTS, part(0, b"", LARGEST), 0, subject=f"an input of {LARGEST} bytes is announced")
+    if 2 * size <= step:
+        checks.equal(PARTS, part(0, data + other, 2 * size), 2 * size, subject="two inputs in one upload")
+        checks.equal(PARTS, computed(2), whole[0] + whole[1], subject="two inputs in one upload")
 
 
 def graph_of(model: bytes) -> list[tuple[int, int]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tfm_harness import Check, Checks, Device, ModelUpdates, Reference, Refused, Verifier
+from tfm_harness.protocol.smp import Command
 from tfm_harness.testing import (
     CORNERS,
     GENERATORS,
@@ -13,6 +14,8 @@ from tfm_harness.testing import (
     WIDE,
     WRONG_MODELS,
     Graph,
+    Op,
+    Tensor,
     at_the_edges,
     damaged_models,
     full_memory,
@@ -48,6 +51,10 @@ SIGNED = Check(
 )
 LARGEST_SIGNED = 2048
 """Bytes of an output in a result of the reference firmware."""
+SIZES = (1, 23, 24, 55, 56, 64, 255, 256, 1023, 1024, 1025, 2047, LARGEST_SIGNED, LARGEST_SIGNED + 1, 3000)
+"""Bytes of a tensor: where a head of CBOR takes another byte, and around the last block of SHA-256."""
+LARGEST_INPUT = 32768
+"""Bytes of an input that is uploaded in parts (docs/protocol.md, input-upload)."""
 WRONG = Check(
     id="parity.wrong-model-refused",
     title="a signed model that contradicts itself, asks for what is not done or exceeds a limit is refused",
@@ -64,6 +71,13 @@ def inputs_for(graph: Graph, seed: int) -> npt.NDArray[Any]:
     found = rng.integers(-128, 128, size=(INPUTS, *source.shape)).astype(np.int8)
     found[0], found[1], found[2] = -128, 127, source.zero_point
     return found
+
+
+def of_largest_input() -> Graph:
+    """A model whose input is as large as an upload may be."""
+    options = {"padding": 1, "stride_h": 4, "stride_w": 4, "filter_h": 4, "filter_w": 4, "activation": 0}
+    tensors = [Tensor([1, 128, LARGEST_INPUT // 128, 1], 0.05, 3), Tensor([1, 32, LARGEST_INPUT // 512, 1], 0.05, 3)]
+    return Graph(tensors, [Op("MAX_POOL_2D", [0], [1], options)])
 
 
 class Trial:
@@ -148,10 +162,14 @@ def test_an_operator_gives_the_references_numbers(
 @pytest.mark.thorough
 @pytest.mark.needs("signed-result", "trusted-results")
 def test_signed_tensors_of_every_size(trial: Trial, verifier: Verifier, reference: Reference) -> None:
-    """Where lengths take another byte, and to the largest that a result holds; what is larger is refused or whole."""
+    """Where lengths take another byte or a hash another block, and to the largest that a result holds.
+
+    What is larger is refused or whole. Each is asked for encrypted, too.
+    """
     import numpy as np
 
-    for size in (1, 23, 24, 255, 256, 1023, 1024, 1025, 2047, LARGEST_SIGNED, LARGEST_SIGNED + 1, 3000):
+    encrypted = not trial.updates.bench.missing(["encrypted-result", "known-secrets"])
+    for size in SIZES:
         graph, subject = of_size(size), f"{size} bytes"
         if not trial.put_right(graph, subject):
             continue
@@ -165,6 +183,39 @@ def test_signed_tensors_of_every_size(trial: Trial, verifier: Verifier, referenc
             continue
         verifier.result(inference, subject=subject)
         reference.matches(inference, subject=subject)
+        if encrypted:
+            try:
+                hidden = trial.device.infer_input(data, encrypted=True)
+            except Refused as refused:
+                words = f"{subject}, encrypted"
+                trial.updates.checks(SIGNED, False, expected="a result", seen=refused.message, subject=words)
+            else:
+                verifier.encrypted_result(hidden, subject=subject)
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("signed-result", "trusted-results", "input-upload")
+def test_the_largest_input(trial: Trial, verifier: Verifier, reference: Reference) -> None:
+    """As many bytes as may be uploaded: for a signed result, and for a batch."""
+    import numpy as np
+
+    graph, subject = of_largest_input(), f"an input of {LARGEST_INPUT} bytes"
+    if not trial.put_right(graph, subject):
+        return
+    data = np.random.default_rng(7).integers(0, 256, LARGEST_INPUT, dtype=np.uint8).tobytes()
+    commands = trial.device.test_commands
+    try:
+        inference = trial.device.infer_input(data)
+        seen = commands.ask(Command.BATCH, commands.input_argument(data))[0].get("out")
+    except Refused as refused:
+        trial.updates.checks(SIGNED, False, expected="a result", seen=refused.message, subject=subject)
+        return
+    result = verifier.result(inference, subject=subject)
+    reference.matches(inference, subject=subject)
+    signed = [output.data for output in result.outputs]
+    trial.updates.checks(
+        SIGNED, [seen] == signed, expected="the signed outputs", seen="others", subject="a batch of it"
+    )
 
 
 @pytest.mark.thorough

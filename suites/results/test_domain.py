@@ -188,11 +188,14 @@ def test_an_expected_model_is_named_by_32_bytes(bench: Bench, device: Device, ch
 
 
 @pytest.mark.needs("latency")
-@pytest.mark.parametrize("source", ["host", "sensor"])
+@pytest.mark.parametrize(
+    "source",
+    ["host", "sensor", pytest.param("encrypted", marks=pytest.mark.needs("encrypted-result", "known-secrets"))],
+)
 def test_times_are_in_their_order(
     bench: Bench, device: Device, verifier: Verifier, checks: Checks, request: pytest.FixtureRequest, source: str
 ) -> None:
-    """For each source: the phases follow each other, and the signed ticks are those of this inference."""
+    """For each source, and encrypted: the phases follow each other, and the signed ticks are of this inference."""
     if source == "sensor":
         if bench.missing(["sensor", "stimulus", "sensor-model"]):
             pytest.skip("not covered: no sensor to take an input from")
@@ -202,8 +205,16 @@ def test_times_are_in_their_order(
     taken: dict[str, int] = {}
     last = 0
     for number in range(3):
-        inference = device.infer_window() if source == "sensor" else device.infer_input(some_input(bench, number))
-        result = verifier.result(inference, subject=f"{source} {number}")
+        encrypted = source == "encrypted"
+        inference = (
+            device.infer_window()
+            if source == "sensor"
+            else device.infer_input(some_input(bench, number), encrypted=encrypted)
+        )
+        judge = verifier.encrypted_result if encrypted else verifier.result
+        result = judge(inference, subject=f"{source} {number}")
+        if result is None:
+            return  # which `encryption.*` has said
         marks = [inference.answer.ticks[phase] for phase in PHASES]
         subject = f"{source}, result {number}"
         checks(ORDER, marks == sorted(marks), expected="each after the one before", seen=marks, subject=subject)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import pytest
@@ -19,6 +19,11 @@ USED = Check(
 )
 TIMES = 260
 """More than a counter of eight bits holds, and more than pools of messages, handles or keys have places."""
+REFUSED = Check(
+    id="robustness.serves-after-refusals",
+    title="however often a service has refused a request, it does the right one",
+    requirement="PSA Security Model 1.1 s.4.9 (availability); PSA Firmware Framework 1.0 s.4.3",
+)
 AT_A_TIME = 16
 UID = 0x454E4455
 """Of the object in protected storage that this test writes and removes."""
@@ -132,3 +137,109 @@ def test_every_request_works_as_often_as_it_is_made(
                 checks(USED, False, expected=DONE, seen=words, subject=f"{kind}: {made.name} number {len(came)}")
                 return
     checks(USED, True, expected=DONE, seen=DONE, subject=f"{kind}: {TIMES} times")
+
+
+class Refusals(NamedTuple):
+    """Requests that a service must refuse, and one that it must do afterwards."""
+
+    wrong: Callable[[Bench], Sequence[tuple[Command, Arguments]]]
+    right: Callable[[Bench, Device], object]
+    needs: tuple[str, ...]
+
+
+def _wrong_input(bench: Bench) -> bytes:
+    """One of another size than the model's, and short."""
+    return bytes(1 if bench.description.input_bytes != 1 else 2)
+
+
+def _of_results(bench: Bench) -> list[tuple[Command, Arguments]]:
+    """An input of another size, another model, and both to be encrypted."""
+    right: Arguments = {"nonce": bytes(16), "src": int(Source.HOST), "in": _wrong_input(bench)}
+    wrong: list[Arguments] = [right, {**right, "mid": bytes(32)}]
+    if not bench.missing(["encrypted-result"]):
+        wrong += [{**each, "enc": 1} for each in wrong]
+    return [(Command.INFER, each) for each in wrong]
+
+
+def _object_there(_bench: Bench, device: Device) -> None:
+    commands = device.test_commands
+    commands.ps_set(UID, b"object")
+    commands.ps_get(UID)
+    commands.ps_remove(UID)
+
+
+REFUSALS: dict[str, Refusals] = {
+    "tokens": Refusals(
+        lambda _bench: [(Command.ATTEST, {"ch": bytes(5)}), (Command.ATTEST, {"ch": bytes(32), "buf": 10})],
+        lambda _bench, device: device.attest(),
+        ("psa-token",),
+    ),
+    "sizes of tokens": Refusals(
+        lambda _bench: [(Command.ATTEST_SIZE, {"len": 33})],
+        lambda _bench, device: device.test_commands.attest_size(32),
+        ("psa-token",),
+    ),
+    "keys": Refusals(
+        lambda _bench: [(Command.PUBLIC_KEY, {"key": 9}), (Command.CSR, {"key": 9})],
+        lambda _bench, device: (device.public_key("client"), device.csr("client")),
+        ("public-keys", "csr"),
+    ),
+    "results": Refusals(_of_results, lambda bench, device: device.infer_input(_input(bench, 1)), ("infer",)),
+    "batches": Refusals(
+        lambda bench: [(Command.BATCH, {"in": _wrong_input(bench)})],
+        lambda bench, device: device.test_commands.ask(Command.BATCH, {"in": _input(bench, 0)}),
+        ("batch",),
+    ),
+    "times": Refusals(
+        lambda bench: [(Command.LATENCY, {"n": 1, "warm": 0, "in": _wrong_input(bench)})],
+        lambda _bench, device: device.test_commands.latency(1),
+        ("latency",),
+    ),
+    "models": Refusals(
+        lambda _bench: [(Command.MODEL_SELECT, {"name": "nobody"})],
+        lambda bench, device: device.select_model(str(bench.description.model)),
+        ("models",),
+    ),
+    "updates": Refusals(
+        lambda _bench: [
+            (Command.MODEL_ACTIVATE, {"sha": bytes(32)}),
+            (Command.MODEL_UPLOAD, {"off": 0, "data": b"x", "len": 0, "sha": bytes(32)}),
+        ],
+        lambda _bench, device: device.test_commands.upload_model(b"no model at all"),
+        ("update",),
+    ),
+    "objects": Refusals(
+        lambda _bench: [
+            (Command.PS_GET, {"uid": UID}),
+            (Command.PS_REMOVE, {"uid": UID}),
+            (Command.PS_SET, {"uid": UID, "data": b"x", "fl": 0x80}),
+            (Command.PS_SET, {"uid": UID, "data": bytes(257)}),
+        ],
+        _object_there,
+        ("protected-storage",),
+    ),
+}
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.needs(*one.needs)) for kind, one in REFUSALS.items()]
+)
+def test_refusals_use_nothing_up(bench: Bench, device: Device, checks: Checks, kind: str) -> None:
+    """What a service takes for a request it gives back when it refuses."""
+    wrong, commands = REFUSALS[kind].wrong(bench), device.test_commands
+    requests = [_request(*wrong[number % len(wrong)]) for number in range(TIMES)]
+    for first in range(0, TIMES, AT_A_TIME):
+        made = requests[first : first + AT_A_TIME]
+        for number, answer in enumerate(commands.link.burst(made, timeout=commands.timeout), first):
+            words = _words(answer, requests[number].name, None, b"")
+            if answer is None or words == DONE:
+                subject = f"{kind}: {requests[number].name}, wrong, number {number}"
+                checks(REFUSED, False, expected="a refusal", seen=words, subject=subject)
+                return
+    try:
+        REFUSALS[kind].right(bench, device)
+    except Refused as refused:
+        checks(REFUSED, False, expected=DONE, seen=str(refused), subject=f"{kind}, after {TIMES} refusals")
+    else:
+        checks(REFUSED, True, expected=DONE, seen=DONE, subject=f"{kind}, after {TIMES} refusals")

@@ -219,6 +219,8 @@ def test_what_was_stored_is_read_back(device: Device, checks: Checks, extent: st
         for subject, ask, wanted in (
             ("257 bytes", lambda: commands.ps_set(A, bytes(257)), -142),
             ("uid 0", lambda: commands.ps_set(0, b"data"), -135),
+            ("uid 0, read", lambda: commands.ps_get(0), -135),
+            ("uid 0, removed", lambda: commands.ps_remove(0), -135),
             ("an unknown flag", lambda: commands.ps_set(A, b"data", flags=0x80), -134),
             ("a flag above 32 bits", lambda: commands.ps_set(A, b"data", flags=1 << 32), -135),
             ("an offset behind its end", lambda: commands.ps_get(A, offset=257), -135),
@@ -473,6 +475,16 @@ def test_write_once_and_a_full_store(storage: Storage, device: Device, checks: C
         commands.ps_remove(1)
         commands.ps_set(12, b"in its place")
         checks.equal(READ_BACK, commands.ps_get(12).flags, 0, subject="flags of what takes another one's place")
+        for kind in (ResetKind.WARM, ResetKind.COLD):
+            device.reset(kind)
+            for uid, data in ((A, b"for good"), (good, b"from now on")):
+                words = f"{uid:#x}, stored for good, after a {kind} reset"
+                stored = commands.ps_get(uid)
+                checks.equal(READ_BACK, (stored.data, stored.flags), (data, WRITE_ONCE), subject=words)
+                checks.equal(
+                    READ_BACK, status_of(partial(commands.ps_set, uid, b"other")), -133, subject=f"{words}: set"
+                )
+                checks.equal(READ_BACK, status_of(partial(commands.ps_remove, uid)), -133, subject=f"{words}: removed")
 
 
 @pytest.mark.needs("psa-call", "probe", "memory-map", "services")

@@ -194,6 +194,14 @@ def test_a_right_signature_in_a_wrong_form_is_refused(updates: ModelUpdates) -> 
             subject=subject,
         )  # fmt: skip
     updates.checks.equal(TAKEN, updates.attempt(updates.image(ahead=1, signature=right)), 0, subject="in its own form")
+    whole = updates.image(ahead=1)
+    signed = whole[: len(whole) - 4 - sum(4 + len(tlv.value) for tlv in parse_mcuboot(whole).tlvs[-3:])]
+    for which, number in (("r", 0), ("s", 1)):  # one signature in 256
+        short = right
+        while decode_dss_signature(short)[number] >= 1 << 248:
+            short = updates.key.sign(signed, ec.ECDSA(hashes.SHA256()))
+        status = updates.attempt(updates.image(ahead=1, signature=short))
+        updates.checks.equal(TAKEN, status, 0, subject=f"a signature whose {which} has 31 bytes or less")
 
 
 @pytest.mark.thorough
@@ -256,6 +264,7 @@ def test_an_image_of_exactly_the_banks_size_is_taken(updates: ModelUpdates) -> N
         payload = payload[:-1] if len(image) > room else payload
         image = updates.image(ahead=1, payload=payload)
     updates.checks.equal(TAKEN, updates.attempt(image), 0, subject=f"{room} bytes")
+    updates.checks.equal(TAKEN, updates.active().length, len(payload), subject=f"{room} bytes: length of the model")
 
 
 @pytest.mark.thorough
@@ -281,6 +290,8 @@ def test_right_images_of_other_measures_are_taken(updates: ModelUpdates, device:
     for name in ("!\"#$%&'()*+,-./", ":;<=>?@[\\]^_`", "{|}~09AZaz"):  # all that may stand in one
         updates.checks.equal(TAKEN, updates.attempt(updates.image(ahead=1, name=name)), 0, subject=f"name {name}")
         updates.checks.equal(TAKEN, updates.active().name, name, subject="listed")
+        # Its weights are those of the one before: what looks at them alone takes it for the same model.
+        updates.checks.equal(TAKEN, device.describe().model, name, subject="described")
 
 
 @pytest.mark.thorough

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import pytest
@@ -81,6 +83,15 @@ def activated(device: Device, digest: bytes) -> int | None:
     return 0
 
 
+def status_of(ask: Callable[[], object]) -> int | None:
+    """0, or the status with which the device refused."""
+    try:
+        ask()
+    except Refused as refused:
+        return refused.status
+    return 0
+
+
 def test_chunks_at_other_offsets_are_not_taken(updates: ModelUpdates, device: Device) -> None:
     image = updates.image(ahead=1)
     digest = hashlib.sha256(image).digest()
@@ -96,6 +107,24 @@ def test_chunks_at_other_offsets_are_not_taken(updates: ModelUpdates, device: De
         updates.checks(
             OFFSET, held, expected=f"offset {first} wanted, or -135", seen=answer, subject=f"offset {off:#x}"
         )
+    # What is refused beside it takes nothing away of what has come.
+    digests = {
+        "another digest activated": flip(0)(digest),
+        "its own, too early": digest,
+        "a digest too short": b"short",
+    }
+    besides: dict[str, Callable[[], int | None]] = {
+        "a chunk beyond the end": lambda: chunk(device, first, image[first:] + junk[:1]).refusal,
+        "an announcement without a length": lambda: chunk(device, 0, junk, sha=digest).refusal,
+        "an announcement of nothing": lambda: chunk(device, 0, junk, len=0, sha=digest).refusal,
+        "an announcement beyond the bank": lambda: chunk(device, 0, junk, len=ROOM + 1, sha=digest).refusal,
+        "a selection of nobody": lambda: status_of(lambda: device.test_commands.select_model("nobody")),
+        "a result": lambda: status_of(lambda: device.test_commands.ask(Command.INFER, {"nonce": b"short", "src": 1})),
+    } | {subject: partial(activated, device, wrong) for subject, wrong in digests.items()}
+    for subject, ask in besides.items():
+        refused = ask()
+        updates.checks(WHOLE, bool(refused), expected="a refusal", seen=refused, subject=subject)
+        updates.checks.equal(WHOLE, chunk(device, 1, junk), Answer(first, None), subject=f"offset after {subject}")
     answer = chunk(device, first, image[first:])
     updates.checks.equal(WHOLE, answer, Answer(len(image), None), subject="the rest")
     updates.changed = True
