@@ -242,16 +242,6 @@ def test_binary_bytes_behind_offsets_of_the_same_digits_are_read(row: int) -> No
     assert leak.secret == "key"
 
 
-@pytest.mark.parametrize("first", ["$1 = {", "{", ""])
-def test_numbers_with_their_characters_are_read_however_short_they_are(first: str) -> None:
-    """As gdb prints an array of char: the character is no number."""
-    secret = small_every_other(2)
-    shown = [f"{byte} '\\{byte:03o}'" for byte in secret]
-    written = f"{first}{', '.join(shown)}".encode()
-    (leak, *_) = Scanner([Secret(name="key", data=secret)]).scan(LOG + written + b"\n" + LOG)
-    assert leak.secret == "key"
-
-
 def test_what_seeds_a_device_s_generator_is_its_secret_too() -> None:
     """Known where the host knows the entropy of the last cold start; another one after each reset."""
     huk, entropy = bytes(range(32)), bytes(range(100, 132))

@@ -32,3 +32,11 @@ def test_pieces_of_a_window_are_none() -> None:
     for size in range(16):
         for stream in (SECRET[:size], SECRET[16 - size :], SECRET[:size] + bytes(40)):
             assert not list(index.find(np.frombuffer(stream, np.uint8)))
+
+
+def test_the_most_varied_part_of_a_window_is_looked_for() -> None:
+    """The other parts stand in many places that are none of the secret's."""
+    steps = np.array([[1, 1, 1, 2, 3, 4], [9, 8, 7, 7, 7, 7], [0, 0, 0, 0, 0, 0], [1, 2, 1, 3, 2, 2]], np.uint8)
+    places, found = matching._most_varied(steps, range(4), 3)
+    assert places.tolist() == [2, 0, 0, 1]
+    assert found.tolist() == [[1, 2, 3], [9, 8, 7], [0, 0, 0], [2, 1, 3]]

@@ -59,6 +59,12 @@ def test_instructions_have_their_lengths_and_literals_are_none(code: MarkedCode)
     assert code.symbols == {"decide": BASE, "entry": BASE + 18}
 
 
+def test_a_wide_instruction_has_nothing_of_the_next_one() -> None:
+    """bl; pop {r4, pc}"""
+    found = read_marked_code(elf(bytes.fromhex("00f000f8 10bd"), (("$t", BASE, 0, 0), ("decide", BASE | 1, 6, 2))))
+    assert [one.code for one in found.instructions.values()] == [0xF000_F800, 0xBD10_0000]
+
+
 def test_the_order_of_the_symbols_says_nothing(code: MarkedCode) -> None:
     for order in (SYMBOLS[::-1], SYMBOLS[2:] + SYMBOLS[:2], SYMBOLS[3:] + SYMBOLS[:3]):
         assert read_marked_code(elf(CODE, order)).instructions == code.instructions

@@ -373,6 +373,15 @@ def test_the_boot_record_names_the_type_and_a_component_may_be_given() -> None:
     assert expected_components({"X": no_hash})[0].measurement == b""
 
 
+def test_a_component_is_called_by_its_name_then_its_type_then_its_measurement() -> None:
+    measurement = bytes.fromhex("c0ffee0011223344") + bytes(24)
+    named = ExpectedComponent(type=None, measurement=measurement, name="model")
+    assert str(named) == "model"
+    assert str(dataclasses.replace(named, type="SPE")) == "model"
+    assert str(dataclasses.replace(named, type="SPE", name="")) == "SPE"
+    assert str(dataclasses.replace(named, name="")) == "c0ffee0011223344"
+
+
 def test_what_imgtool_makes_passes() -> None:
     main = pytest.importorskip("imgtool.main", reason="imgtool is not installed").imgtool
     from click.testing import CliRunner

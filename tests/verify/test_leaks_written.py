@@ -1,0 +1,63 @@
+"""The leak scanner on ways to write bytes that no single notation of its tables holds whole."""
+
+from __future__ import annotations
+
+import random
+import struct
+
+import pytest
+from tfm_harness.verify.leaks import NOTATIONS, Scanner, Secret
+from tfm_harness.verify.leaks.wrappings import unmarked
+
+SECRET = random.Random(5).randbytes(32)
+LOG = b"[SPE] boot 1 of this board since power on\n[SPE] OTP ok, lifecycle 00003000\n"
+
+
+def is_found(secret: bytes, written: bytes) -> bool:
+    """Whether the scanner finds the secret in a log that holds this."""
+    return bool(Scanner([Secret(name="key", data=secret)]).scan(LOG + written + b"\n" + LOG))
+
+
+@pytest.mark.parametrize("first", ["$1 = {", "k of 'A' = {", "{", ""])
+@pytest.mark.parametrize("letters", [False, True])
+def test_numbers_with_their_characters_are_read_however_short_they_are(first: str, letters: bool) -> None:
+    """As gdb prints an array of char: the character is no number, in octal digits or as a letter."""
+    secret = bytearray(byte | 0x80 for byte in SECRET)
+    every = 3 if letters else 2
+    secret[::every] = bytes(1 + byte % 9 for byte in secret[::every])
+    if letters:  # then not each second number is a byte
+        secret[1::3] = b"qwrtyuiopsg"
+    shown = [
+        f"{byte} '{chr(byte)}'" if chr(byte).isalpha() and byte < 0x80 else f"{byte} '\\{byte:03o}'" for byte in secret
+    ]
+    assert is_found(bytes(secret), f"{first}{', '.join(shown)}".encode())
+
+
+def test_octal_escapes_between_letters_are_read() -> None:
+    """As a string in C: what is a letter stands as it is."""
+    secret = bytes(0x61 + byte % 26 if at % 2 else byte | 0x80 for at, byte in enumerate(SECRET))
+    written = "".join(chr(byte) if byte < 0x80 else f"\\{byte:03o}" for byte in secret)
+    assert is_found(secret, f'key = "{written}"'.encode())
+
+
+@pytest.mark.parametrize(("code", "digits"), [("<H", 6), ("<I", 11), (">H", 6), (">I", 11)])
+def test_a_few_octal_words_are_read(code: str, digits: int) -> None:
+    """As od shows them with -t o2 and -t o4: sixteen bytes are a row of them."""
+    words = [word for (word,) in struct.iter_unpack(code, SECRET[:16])]
+    assert is_found(SECRET[:16], " ".join(f"{word:0{digits}o}" for word in words).encode())
+
+
+@pytest.mark.parametrize("first", [0x80, 0xC0])
+def test_latin_1_of_one_leading_byte_is_read(first: int) -> None:
+    """In UTF-8 the bytes from 80 to bf begin with c2, those from c0 on with c3."""
+    secret = bytes(first | byte & 0x3F for byte in SECRET)
+    written = NOTATIONS["Latin-1 as UTF-8"](secret)
+    assert len(set(written[::2])) == 1
+    assert is_found(secret, written)
+
+
+@pytest.mark.parametrize(("apart", "read"), [(2048, True), (2049, False)])
+def test_marks_of_digits_are_taken_out_where_two_stand_near_each_other(apart: int, read: bool) -> None:
+    """A mark alone stands in many logs, and would cost a reading of all of them."""
+    text = b"\\x41".ljust(apart, b".") + b"\\x42"
+    assert unmarked(text) == ((text.replace(b"\\x", b"  "), True) if read else None)
