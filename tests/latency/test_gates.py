@@ -20,6 +20,7 @@ from tfm_harness.latency import (
     check_budget,
     check_mlperf,
     plan_iterations,
+    regression,
     regression_gate,
     run_mlperf,
 )
@@ -303,3 +304,14 @@ def test_mlperf_runs_are_long_enough_even_when_the_plan_was_wrong() -> None:
     assert [count for _, count in calls[:3]] == [3, 105, 210]
     stopped = run_mlperf(lambda _data, _count: 0, inputs, ticks_each=100_000, clock=CLOCK)
     assert check_mlperf(stopped, CLOCK, Report()) is None
+
+
+@pytest.mark.parametrize(("accepted", "calm"), [(100.0, [100.0, 125.0, 90.0]), (None, [100.0, 125.0, 126.0, 90.0])])
+def test_a_night_at_the_limit_is_not_too_slow(accepted: float | None, calm: list[float]) -> None:
+    """Without a baseline the first nights are held to nothing."""
+    assert regression._calm([100.0, 125.0, 126.0, 90.0], accepted, 0.25) == calm
+
+
+def test_nights_of_one_median_are_calm_at_a_threshold_of_nothing() -> None:
+    """As on a board whose ticks are deterministic."""
+    assert regression._calm([7.0] * 20, None, 0.0) == [7.0] * 20

@@ -71,6 +71,7 @@ def test_other_keys_in_the_same_notation_are_not_found(scanner: Scanner, notatio
     ("notation", "data", "shown"),
     [
         ("cat -v", b"\x00A\x1f ~\x7f\x80\x9f\xa0\xc1\xff", b"^@A^_ ~^?M-^@M-^_M- M-AM-^?"),
+        ("GDB's array", b"\0A'\\~\x7f\xff", rb"{0 '\000', 65 'A', 39 '\'', 92 '\\', 126 '~', 127 '\177', 255 '\377'}"),
         ("od -c", bytes(range(7, 14)), rb"0000000  \a  \b  \t  \n  \v  \f  \r"),
         ("od -c", b"\0\1 A~\x7f\xff\\", b"0000000  \\0 001       A   ~ 177 377   \\"),
     ],

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 import struct
+import zlib
 
+import numpy as np
 import pytest
-from tfm_harness.verify.leaks import NOTATIONS, Scanner, Secret
-from tfm_harness.verify.leaks.wrappings import unmarked
+from tfm_harness.verify.leaks import NOTATIONS, Scanner, Secret, wrappings
+from tfm_harness.verify.leaks.wrappings import inflated, printable, unmarked
 
 SECRET = random.Random(5).randbytes(32)
 LOG = b"[SPE] boot 1 of this board since power on\n[SPE] OTP ok, lifecycle 00003000\n"
@@ -61,3 +64,43 @@ def test_marks_of_digits_are_taken_out_where_two_stand_near_each_other(apart: in
     """A mark alone stands in many logs, and would cost a reading of all of them."""
     text = b"\\x41".ljust(apart, b".") + b"\\x42"
     assert unmarked(text) == ((text.replace(b"\\x", b"  "), True) if read else None)
+
+
+@pytest.mark.parametrize("form", ["{:08x}", "{:08X}", "{:#x}", "{:#010x}"])
+@pytest.mark.parametrize("size", [5, 8])
+def test_two_words_that_do_not_follow_each_other_are_read(size: int, form: str) -> None:
+    """As functions print them of which each shows one; 0x is before words without their leading zeros."""
+    one, other = (word | 1 << 4 * size - 1 & 0xFFFFFFFF for word in struct.unpack("<5I", SECRET[:20])[::4])
+    one, other = (word & (1 << 4 * size) - 1 for word in (one, other))
+    secret = struct.pack("<I", one) + SECRET[4:16] + struct.pack("<I", other) + SECRET[20:]
+    written = f"read {form.format(one)} of 8, then 17 more, retry: {form.format(other)} after 3"
+    assert is_found(secret, written.encode())
+    assert not is_found(secret, written.replace(form.format(other), form.format(other ^ 1)).encode())
+
+
+def compressed(*sizes: int) -> bytes:
+    """A stream of each size."""
+    return b"".join(zlib.compress(bytes(size)) for size in sizes)
+
+
+@pytest.mark.parametrize(("sizes", "read"), [((8, 11, 9), 3), ((8, 12, 9), 2), ((20, 9), 1), ((19, 9), 2)])
+def test_streams_are_read_until_their_content_is_too_much(
+    sizes: tuple[int, ...], read: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wrappings, "_MOST", 20)
+    found = list(inflated(np.frombuffer(compressed(*sizes), np.uint8)))
+    assert [content for _, content in found] == [bytes(size) for size in sizes[:read]]
+
+
+@pytest.mark.parametrize("before", [b"\x1f\x8b\0", b"\x1f\0\x08", b"\0\x8b\x08", b"\x1f\x8b", b"\x78\0", b"\0\x9c"])
+def test_what_begins_like_no_stream_is_none(before: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only so many are tried."""
+    monkeypatch.setattr(wrappings, "_MOST_STREAMS", 1)
+    data = before + gzip.compress(SECRET, mtime=0)
+    assert list(inflated(np.frombuffer(data, np.uint8))) == [(len(before), SECRET)]
+
+
+def test_characters_of_a_text() -> None:
+    """Those of ASCII that are shown, and what begins another column or line."""
+    shown = printable(np.arange(256, dtype=np.uint8))
+    assert set(np.flatnonzero(shown)) == {*range(0x20, 0x7F), *b"\t\r\n"}

@@ -94,6 +94,20 @@ def test_the_examples_of_the_standard(encoded: str, value: object) -> None:
     assert decoded.oddities == ()
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("ff", "break code outside"),
+        ("1f", "indefinite unsigned integer"),
+        ("3f", "indefinite negative integer"),
+        ("df", "indefinite tag"),
+    ],
+)
+def test_what_may_have_no_indefinite_length_is_named(text: str, words: str) -> None:
+    with pytest.raises(cbor.CborError, match=words):
+        cbor.decode(bytes.fromhex(text))
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_refusals_name_rule_and_offset(name: str) -> None:
     text, rule, offset = REFUSED[name]

@@ -264,6 +264,7 @@ def test_any_bytes_give_findings(data: bytes) -> None:
 # --- certificates ---------------------------------------------------------------------------
 
 NOW = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
+DAY = dt.timedelta(days=1)
 CA_KEY, CA_NAME = TEST_ONLY_OTHER_P256, name((NameOID.COMMON_NAME, "test only CA"))
 USAGES = (
     "digital_signature",
@@ -440,6 +441,41 @@ def test_an_expired_ca_is_found() -> None:
     assert "certificate.validity" in broken(judge_certificate(certificate(), now=late))
 
 
+def test_a_certificate_holds_from_its_first_second_to_its_last() -> None:
+    one = dt.timedelta(seconds=1)
+    own = certificate(start=0)
+    for now, right in ((NOW, True), (NOW - one, False), (NOW + 10 * DAY, True), (NOW + 10 * DAY + one, False)):
+        assert ("certificate.validity" not in broken(judge_certificate(own, now=now))) == right, now
+    ca = authority(start=-1, days=100)
+    for now, right in ((NOW - DAY, True), (NOW - DAY - one, False)):
+        assert ("certificate.validity" not in broken(judge_certificate(certificate(start=-1), ca=ca, now=now))) == right
+
+
+@pytest.mark.parametrize(
+    ("more", "wanted"),
+    [
+        ({"expected_subject": None}, "CN=another"),
+        ({"expected_cn": None, "expected_subject": (("O", "x"), ("CN", "y"))}, "O=x,CN=y"),
+        ({"expected_subject": (("O", "x"), ("CN", "y"))}, "O=x,CN=y"),
+    ],
+)
+def test_another_subject_than_the_expected_one_is_shown(more: dict[str, Any], wanted: str) -> None:
+    report = judge_certificate(certificate(), **{"expected_cn": "another"} | more)
+    (found,) = [finding for finding in report.failed if finding.id == "certificate.subject"]
+    assert found.expected == wanted
+
+
+@pytest.mark.parametrize("more", [{"expected_subject": None}, {"expected_cn": None}, {}])
+def test_the_subject_is_judged_by_what_is_expected(more: dict[str, Any]) -> None:
+    assert "certificate.subject" in held(judge_certificate(certificate(), **more))
+
+
+def test_a_subject_of_which_nothing_is_expected_is_not_judged() -> None:
+    report = judge_certificate(certificate(), expected_cn=None, expected_subject=None)
+    assert report.ok
+    assert "certificate.subject" not in held(report)
+
+
 def test_wrong_use_is_a_config_error() -> None:
     for more in ({"ca": b"x"}, {"now": dt.datetime(2026, 6, 1)}):  # noqa: DTZ001 -- the mistake under test
         with pytest.raises(ConfigError):
@@ -568,6 +604,12 @@ def test_a_signature_is_two_positive_integers(r: int, s: int, *, right: bool) ->
     for numbers in ((), (r,), (r, s, 1)):
         with pytest.raises(DerError):
             check_signature_value(tlv(0x30, *map(integer, numbers)), "it")
+
+
+def test_a_structure_has_so_many_elements_and_no_more() -> None:
+    check_der(tlv(0x30, *[b"\x05\0"] * 4095), "it")
+    with pytest.raises(DerError, match="more elements"):
+        check_der(tlv(0x30, *[b"\x05\0"] * 4096), "it")
 
 
 @pytest.mark.parametrize("count", range(1, 127))

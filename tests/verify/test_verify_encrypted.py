@@ -67,6 +67,17 @@ def test_a_right_message_is_decrypted(number: int, size: int, plain: bytes) -> N
     assert {"encryption.structure", "encryption.algorithm", "encryption.nonce", "encryption.authentic"} <= held(report)
 
 
+@pytest.mark.parametrize(
+    ("protected", "unprotected", "seen"),
+    [({}, {1: 1, 5: NONCE}, "1 unprotected"), ({1: 3}, {5: NONCE}, "3"), ({1: 3}, {1: 1, 5: NONCE}, "3"),
+     ({}, {5: NONCE}, "None")],
+)  # fmt: skip
+def test_a_wrong_algorithm_is_shown_and_where_it_stands(protected: object, unprotected: object, seen: str) -> None:
+    _, report = judged(encrypted(protected=protected, unprotected=unprotected))
+    (found,) = [finding for finding in report.failed if finding.id == "encryption.algorithm"]
+    assert found.seen == seen
+
+
 def test_the_nonce_may_be_protected() -> None:
     plaintext, report = judged(encrypted(protected={1: 1, 5: NONCE}, unprotected={}))
     assert plaintext == PLAIN

@@ -437,6 +437,14 @@ def test_broken_relations_are_found(name: str) -> None:
     assert expected in broken(together(*observations))
 
 
+def test_a_digest_counts_where_its_input_is_known() -> None:
+    """A result of an input that nobody knows may have the digest of any."""
+    unknown = dataclasses.replace(observe(2, c70003=hashlib.sha256(b"input 1").digest()), stimulus=None)
+    report = together(observe(1), unknown, observe(3))
+    assert report.ok, report.failed
+    assert "result.stuck-output" in held(report)
+
+
 def test_a_replay_with_the_other_signature_form_is_found() -> None:
     from tfm_harness.verify.algorithms import P256
 
@@ -528,5 +536,7 @@ def test_signatures_over_one_payload_are_equal_where_that_is_promised_and_nowher
             _, parsed = judge(data[letter])
             parsed = dataclasses.replace(parsed, profile=dataclasses.replace(parsed.profile, deterministic=promised))
             seen.append(ResultObservation(result=parsed, request=len(seen), board=f"board {number}"))
-    found = [finding.passed for finding in together(*seen) if finding.id == "result.ecdsa-deterministic"]
-    assert found == ([] if equal is None else [equal == promised])
+    found = [finding for finding in together(*seen) if finding.id == "result.ecdsa-deterministic"]
+    assert [finding.passed for finding in found] == ([] if equal is None else [equal == promised])
+    if equal is not None and equal != promised:
+        assert found[0].seen == ("equal signatures" if equal else "different signatures over one payload")

@@ -10,6 +10,7 @@ import numpy as np
 
 from tfm_harness.testing.model_changes import options as other_options
 from tfm_harness.testing.model_changes import tensor as other_tensor
+from tfm_harness.testing.model_multipliers import multipliers
 from tfm_harness.testing.right_models import RIGHT_MODELS, add, chain, conv, dense, depthwise, mean, pool, reshape, soft
 from tfm_harness.testing.tflite_builder import Graph, Op, Tensor
 
@@ -279,6 +280,7 @@ def _corners() -> Iterator[tuple[str, Make]]:
     yield "paddings of one, two and three dimensions side by side", _paddings
     for number in range(8):
         yield f"network {number}", partial(network, number)
+    yield from multipliers()
 
 
 def _row_and_matrix(order: list[int]) -> Graph:

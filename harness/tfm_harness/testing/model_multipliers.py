@@ -1,0 +1,59 @@
+"""Right models whose multipliers enlarge, or whose products lie beside a tie by one bit."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tfm_harness.testing.right_models import conv, dense, depthwise
+from tfm_harness.testing.tflite_builder import Graph
+
+__all__ = ["multipliers"]
+
+_FIVE_SIXTHS = (1.0 + 2.0**-22, 13981010 * 2.0**-24)
+"""Two floats whose product is 5/6 and a third of the last of its 31 bits: -3 becomes -2.5 less one bit."""
+
+Make = Callable[[], Graph]
+
+
+def _quantised(base: Make, one: float, scales: list[float], weights: npt.NDArray[Any], bias: list[int]) -> Graph:
+    """A right model with these scales of input and channels, which are the multipliers but for `one`."""
+    graph = base()
+    source, kernel, start, output = graph.tensors
+    graph.tensors = [
+        dataclasses.replace(source, scale=one),
+        dataclasses.replace(kernel, scale=scales, data=weights),
+        dataclasses.replace(start, scale=[one * scale for scale in scales], data=np.array(bias)),
+        dataclasses.replace(output, scale=1.0),
+    ]
+    return graph
+
+
+def _enlarged(base: Make, shape: tuple[int, ...]) -> Graph:
+    """Multipliers of 3/4, 3/2, 3 and 6, one a channel, for sums so small that many results are in range."""
+    weights = np.zeros(shape, np.int8)
+    for channel, weight in enumerate((1, -1, 1, -1)):
+        weights[(0, 1, 1, channel) if base is depthwise else (channel, 1, 1, 0)[: len(shape)]] = weight
+    return _quantised(base, 1.0, [0.75, 1.5, 3.0, 6.0], weights, [0, 1, -2, 5])
+
+
+def multipliers() -> Iterator[tuple[str, Make]]:
+    """Name and what makes the model, of each."""
+    shapes: tuple[tuple[Make, tuple[int, ...]], ...] = (
+        (conv, (4, 3, 3, 2)),
+        (depthwise, (1, 3, 3, 4)),
+        (dense, (4, 6)),
+    )
+    for base, shape in shapes:
+        yield f"{base.__name__}, multipliers from 3/4 to 6", partial(_enlarged, base, shape)
+    one, other = _FIVE_SIXTHS
+    nothing = np.zeros((4, 3, 3, 2), np.int8)
+    yield (
+        "convolution with a product beside a tie by one bit",
+        partial(_quantised, conv, one, [other] * 4, nothing, [-3, 3, -9, -15]),
+    )
