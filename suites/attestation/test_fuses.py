@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 
 import pytest
-from tfm_harness import Bench, Burned, Check, Checks, Device, Refused, ResetKind, Verifier, VirtualBoard
+from tfm_harness import Bench, Burned, Check, Checks, Device, Refused, ResetKind, Stimulus, Verifier, VirtualBoard
+from tfm_harness.protocol.smp import Command
 
 pytestmark = pytest.mark.needs("psa-token", "trusted-iak", "provision", "cold-reset")
 
@@ -24,6 +26,13 @@ SAME_BOARD = Check(
     title="in every lifecycle state identity and keys are the board's own, the seed is this boot's, counters go on",
     requirement="PSA Security Model 1.1 s.4.3, s.5.1; docs/protocol.md, Identity",
 )
+RULES = Check(
+    id="attestation.refusals-by-lifecycle",
+    title="in every lifecycle state the same requests are refused: of results, tokens, keys and requests for keys",
+    requirement="PSA Security Model 1.1 s.5.1; docs/protocol.md, Group 64 and Services",
+)
+INVALID_ARGUMENT, BAD_STATE, DOES_NOT_EXIST = -135, -137, -140
+READ = (Command.PUBLIC_KEY, Command.CSR)
 FITS = Check(
     id="attestation.all-claims-fit",
     title="a token is given with every optional claim, the longest texts and the longest challenge",
@@ -44,7 +53,13 @@ QUICK = (0x1000, 0x3042, 0x5000)
     ],
 )
 def test_the_lifecycle_is_that_of_the_fuses(
-    bench: Bench, device: Device, checks: Checks, verifier: Verifier, virtual: VirtualBoard, states: tuple[int, ...]
+    bench: Bench,
+    device: Device,
+    checks: Checks,
+    verifier: Verifier,
+    virtual: VirtualBoard,
+    request: pytest.FixtureRequest,
+    states: tuple[int, ...],
 ) -> None:
     known = device.client.key_names if not bench.missing(["public-keys"]) else ()
 
@@ -52,6 +67,8 @@ def test_the_lifecycle_is_that_of_the_fuses(
         return {"UUID": device.describe().uuid, **{f"{name} key": device.public_key(name).hex() for name in known}}
 
     before, counter = identity(), 0
+    needs = ["infer", "signed-result", "trusted-results", "sensor", "stimulus", "sensor-model"]
+    sensed = not bench.missing(needs)
     with virtual.fuses() as burn:
         for state in states:
             burn(Burned(lifecycle=state))
@@ -73,6 +90,47 @@ def test_the_lifecycle_is_that_of_the_fuses(
                 now = result.counter or 0
                 checks(SAME_BOARD, now > counter, expected=above, seen=now, subject=f"counter, {state:#06x}")
                 counter = now
+            judge_refusals(bench, device, checks, f"{state:#06x}")
+            if sensed:
+                stimulus: Stimulus = request.getfixturevalue("stimulus")
+                stimulus.set("mag.x", 30.0 + (state >> 8))
+                inference = device.infer_window()
+                result = apart.result(inference, subject=f"window, {state:#06x}")
+                counter = result.counter or 0
+                played = hashlib.sha256(b"".join(sample.record() for sample in inference.samples)).digest()
+                if result.profile.rule("input_digest") is not None:
+                    digest = result.octets("input_digest")
+                    checks.equal(RESULTS, digest, played, subject=f"digest of what the sensor played, {state:#06x}")
+
+
+def judge_refusals(bench: Bench, device: Device, checks: Checks, subject: str) -> None:
+    """Right after a boot: no window has been sampled."""
+    wrong: dict[str, tuple[Command, dict[str, object], int]] = {
+        "a challenge of 33 bytes": (Command.ATTEST, {"ch": bytes(33)}, INVALID_ARGUMENT),
+    }
+    if not bench.missing(["public-keys", "csr"]):
+        wrong["a key that there is not"] = (Command.PUBLIC_KEY, {"key": 4}, INVALID_ARGUMENT)
+        wrong["a request for the attestation key"] = (Command.CSR, {"key": 1}, INVALID_ARGUMENT)
+    if not bench.missing(["infer", "nonce"]):
+        data = device.any_input()
+        right: dict[str, object] = {"nonce": bytes(range(16)), "src": 1, "in": data}
+        results: dict[str, tuple[dict[str, object], int]] = {
+            "a nonce of 7 bytes": ({"nonce": bytes(7)}, INVALID_ARGUMENT),
+            "an input that is a byte too long": ({"in": data + b"\0"}, INVALID_ARGUMENT),
+            "another model": ({"mid": bytes(32)}, DOES_NOT_EXIST),
+        }
+        if not bench.missing(["encrypted-result"]):
+            results["another model, encrypted"] = ({"mid": bytes(32), "enc": 1}, DOES_NOT_EXIST)
+        wrong |= {name: (Command.INFER, right | change, status) for name, (change, status) in results.items()}
+        if not bench.missing(["sensor", "sensor-model"]):
+            wrong["no window"] = (Command.INFER, {"nonce": bytes(range(16)), "src": 0}, BAD_STATE)
+    for name, (command, arguments, wanted) in wrong.items():
+        status: int | None = 0
+        try:
+            device.test_commands.ask(command, arguments, read=command in READ)
+        except Refused as refused:
+            status = refused.status
+        checks.equal(RULES, status, wanted, subject=f"{name}, {subject}")
 
 
 @pytest.mark.thorough

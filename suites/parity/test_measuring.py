@@ -174,8 +174,9 @@ def test_an_input_in_parts_is_that_input(device: Device, checks: Checks) -> None
     for command, more in (
         (Command.BATCH, {}), (Command.LATENCY, {"n": 1, "warm": 0}), (Command.INFER, {"nonce": bytes(8), "src": 1}),
     ):  # fmt: skip
-        subject = f"{command.name.lower()}: an input beside one that was uploaded"
-        checks.equal(PARTS, status_of(device, command, {**more, **keys}), INVALID_ARGUMENT, subject=subject)
+        if size <= step:  # a larger one would be uploaded by itself
+            subject = f"{command.name.lower()}: an input beside one that was uploaded"
+            checks.equal(PARTS, status_of(device, command, {**more, **keys}), INVALID_ARGUMENT, subject=subject)
         seen = status_of(device, command, {**more, "up": size - 1})
         checks.equal(PARTS, seen, BAD_STATE, subject=f"{command.name.lower()}: an input that was not uploaded")
     checks.equal(PARTS, part(0, b"", LARGEST), 0, subject=f"an input of {LARGEST} bytes is announced")

@@ -6,7 +6,20 @@ import hashlib
 from collections.abc import Callable
 
 import pytest
-from tfm_harness import Bench, Burned, Check, Checks, Device, Refused, VirtualBoard, make_otp
+from cryptography.hazmat.primitives.asymmetric import ec
+from tfm_harness import (
+    Bench,
+    Burned,
+    Check,
+    Checks,
+    Device,
+    ModelUpdates,
+    Refused,
+    Verifier,
+    VirtualBoard,
+    make_otp,
+)
+from tfm_harness.testing import flip
 
 pytestmark = pytest.mark.needs("describe", "known-secrets", "provision", "cold-reset", "infer")
 
@@ -22,6 +35,17 @@ NO_SIGNATURE = Check(
     title="without a whole identity, or without entropy, no signing service answers",
     requirement="PSA Security Model 1.1 s.5.2 (provisioning); docs/protocol.md, OTP area",
 )
+ISOLATED = Check(
+    id="provisioning.no-identity-isolated",
+    title="without a whole identity secure memory and peripherals are as closed as ever",
+    requirement="PSA Security Model 1.1 s.4.5, s.5.2",
+)
+VERIFIED = Check(
+    id="provisioning.no-identity-verified",
+    title="without a whole identity models that nobody trusted has signed are refused as ever",
+    requirement="PSA Security Model 1.1 s.5.4; docs/protocol.md, OTP area (the key that is built in)",
+)
+INVALID_SIGNATURE = -149
 DIGEST_AT = 0xE0
 
 
@@ -63,6 +87,8 @@ AREAS: dict[str, tuple[str, bytes]] = {
     "all but one byte zero": ("corrupt", changed(bytes(256), 0x80, b"\1")),
     "the first half": ("corrupt", RIGHT[:128] + bytes(128)),
 }
+WATCHED = ("ones", "the first half")
+"""One that is empty and one that is damaged: whether what needs no identity holds."""
 QUICK = ("zeros", "ones", "one bit of HUK", "one bit of digest, last byte", "sealed: version 2")
 
 
@@ -95,7 +121,12 @@ def nothing_is_signed(device: Device, checks: Checks, subject: str) -> None:
     ],
 )
 def test_without_a_whole_identity_nothing_is_signed(
-    bench: Bench, device: Device, checks: Checks, virtual: VirtualBoard, names: tuple[str, ...]
+    bench: Bench,
+    device: Device,
+    checks: Checks,
+    verifier: Verifier,
+    virtual: VirtualBoard,
+    names: tuple[str, ...],
 ) -> None:
     with virtual.fuses() as burn:
         for name in names:
@@ -108,6 +139,34 @@ def test_without_a_whole_identity_nothing_is_signed(
                 checks.equal(STATE, said_of_it.get("otp"), state, subject=name)
                 checks.equal(STATE, said_of_it.get("uuid"), "", subject=f"{name}: no UUID, which boards would share")
                 nothing_is_signed(device, checks, name)
+                if name in WATCHED:
+                    nothing_is_opened(bench, checks, name)
+                    models_are_verified(bench, device, checks, verifier, name)
+
+
+def nothing_is_opened(bench: Bench, checks: Checks, subject: str) -> None:
+    """What is open to bring a board up is open to who spoils its fuses."""
+    if bench.missing(["probe", "memory-map"]) or bench.probes.resets:
+        return
+    places = [at for region in bench.memory_map.owned_by("secure") for at in (region.at, region.end - 4)]
+    places += [each.at for each in bench.memory_map.peripherals if each.owner == "secure"]
+    reached = [at for at, seen in zip(places, bench.probes.read_many(places), strict=True) if not seen.fault]
+    seen = f"no fault at {', '.join(map(hex, reached[:8]))}"
+    checks(ISOLATED, not reached, expected=f"{len(places)} faults", seen=seen, subject=subject)
+
+
+def models_are_verified(bench: Bench, device: Device, checks: Checks, verifier: Verifier, subject: str) -> None:
+    """By the key that is built in."""
+    if bench.missing(["update", "models", "file-model-signing-key", "factory-reset"]):
+        return
+    updates = ModelUpdates(bench, device, checks, verifier)
+    other = ec.generate_private_key(ec.SECP256R1())
+    for words, image in (
+        ("not signed", updates.image(ahead=1, key=None, named_key=updates.key.public_key())),
+        ("another key", updates.image(ahead=1, key=other, named_key=updates.key.public_key())),
+        ("a changed byte", flip(ModelUpdates.HEADER_SIZE + 64)(updates.image(ahead=1))),
+    ):
+        updates.refuse(VERIFIED, image, INVALID_SIGNATURE, subject=f"{words}, {subject}")
 
 
 def test_without_entropy_nothing_is_signed(device: Device, checks: Checks, virtual: VirtualBoard) -> None:

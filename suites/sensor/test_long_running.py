@@ -28,12 +28,21 @@ SAMPLE_STATE, FIRST_LOOK, LAST_LOOK = 12, 0x2000, 0x2100
 EDGES = 3
 """Samples that may be due at the very begin and end of a span, and one that is taken behind an inference."""
 TIMED, TRIES = 2, 5
+SHORT = 2
+"""Milliseconds between two samples, of which many are due while a signature is made."""
 TRACED = 0x1000
 
 LONG_RUNS = Check(
     id="sensor.long-runs",
     title="samples come at the period asked for, to the longest one, and after hours as in the first minute",
     requirement="docs/protocol.md, sample (period 1 to 60000 ms)",
+)
+TOKEN = 1001
+"""Message type of a token (docs/protocol.md, Services)."""
+DURING = Check(
+    id="sensor.beside-other-work",
+    title="samples that are due while something else than the model runs are taken",
+    requirement="docs/protocol.md, sample",
 )
 NOT_DURING = Check(
     id="sensor.none-during-inference",
@@ -201,6 +210,25 @@ def test_no_samples_are_taken_during_an_inference(bench: Bench, hurried: Device,
     }  # fmt: skip
     for what, call in calls.items():
         beside.judge(checks, call, lambda: TIMED * beside.ticks, f"{TIMED} {what}")
+    taken_during_a_token(bench, beside, checks)
+
+
+def taken_during_a_token(bench: Bench, beside: Beside, checks: Checks) -> None:
+    """Samples do not wait for a signature."""
+    service = bench.services.get("attestation")
+    if service is None or bench.missing(["psa-token"]):
+        return
+    commands, base = beside.commands, beside.base
+    commands.poke(base, struct.pack("<II", FREE, SHORT))
+    commands.poke(base + 0x100, bytes(range(32)))
+    token: PsaCall = (service.handle, TOKEN, [(base + 0x100, 32)], [(base + 0x4000, 0x800)])
+    ticks = min(commands.psa_call_timed(token)[1][0] for _ in range(2))
+    due = int(0.8 * ticks * beside.period / beside.due / SHORT) - EDGES
+    if due <= 0:
+        pytest.skip("not covered: a token takes no longer than some samples")
+    taken, _ = beside.samples(token)
+    expected = f"{due} samples at least"
+    checks(DURING, taken >= due, expected=expected, seen=taken, subject=f"a period of {SHORT} ms, a token")
 
 
 @pytest.mark.needs("models", "psa-call", "probe", "memory-map", "services", "batch", "provision", "stats")

@@ -524,6 +524,11 @@ def test_the_key_is_the_boards_own_in_every_lifecycle(
             subject = f"lifecycle {lifecycle:#06x}"
             stored = verifier.stored_object(storage.flash.read()[at:], external_aad=object_aad(A), subject=subject)
             checks.equal(ENCRYPTED, stored, data, subject=subject)
+            whole = storage.flash.read()[at : at + SECTOR]
+            newest, _ = storage.set(A, some_data(6, 40))
+            with storage.flash.changed(newest, whole):
+                storage.refused(ROLLED_BACK, A, f"the message of the write before, {subject}")
+            at, _ = storage.set(A, data)
             with storage.flash.changed(at + 30, bytes([storage.flash.read()[at + 30] ^ 1])):
                 storage.refused(TAMPERED, A, f"a bit of it changed, {subject}")
             if not bench.missing(["encrypted-result", "infer"]):

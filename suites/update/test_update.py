@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from tfm_harness import Bench, Check, Checks, Device, ModelUpdates, Refused, ResetKind, Verifier
 from tfm_harness.protocol.smp import Command, ModelInfo
-from tfm_harness.testing import with_other_weights
+from tfm_harness.testing import make_image, with_other_weights
 from tfm_harness.verify import PUBLISHED_P256, TlvType, parse_mcuboot
 
 pytestmark = pytest.mark.needs("update", "models", "file-model-signing-key", "factory-reset")
@@ -39,7 +39,7 @@ PUBLISHED_KEY = Check(
 )
 ROLLBACK = Check(
     id="update.rollback-in-lifecycle",
-    title="an image with a lower security counter is refused in every lifecycle",
+    title="an image with a lower security counter is refused in every lifecycle, whether it comes or is there already",
     requirement="PSA Security Model 1.1 s.5.4 (anti-rollback)",
 )
 CORRUPT = Check(
@@ -153,6 +153,18 @@ def test_models_are_verified_in_every_lifecycle(updates: ModelUpdates, lifecycle
             (ROLLBACK, updates.image(ahead=-1), NOT_PERMITTED, "an older one"),
         ):
             updates.refuse(check, image, status, subject=f"{words}, lifecycle {lifecycle:#06x}")
+        # Two updates on: the factory's model of the first name is older than the one that ran.
+        for image in (updates.image(ahead=1), make_image(updates.recipe(ahead=1, of=updates.other()))):
+            updates.checks.equal(ACCEPTED, updates.attempt(image), 0, subject=f"lifecycle {lifecycle:#06x}")
+        seen: int | None = 0
+        try:
+            updates.device.test_commands.select_model(updates.entry.name)
+        except Refused as refused:
+            seen = refused.status
+        subject = f"the factory's older one selected, lifecycle {lifecycle:#06x}"
+        updates.checks.equal(ROLLBACK, seen, NOT_PERMITTED, subject=subject)
+        again = updates.attempt(updates.image(ahead=1))
+        updates.checks.equal(ACCEPTED, again, 0, subject=f"the first name again, lifecycle {lifecycle:#06x}")
 
 
 def test_a_model_signed_with_another_key_is_refused(updates: ModelUpdates) -> None:
