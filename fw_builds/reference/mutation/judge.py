@@ -166,21 +166,19 @@ class Judge:
     ) -> tuple[str, str, str] | None:
         """State, check and test of a kill.
 
-        What only ended in an error that is not the product's, or failed a test that is about something else, is tried
-        again, that test first: a busy bench is no kill.
+        What failed a test, or ended in an error that is not the product's, is tried again, that test first: a busy
+        bench is no kill.
         """
         first = self.results.likely(mutant)
         few_vectors = "partition/nn" not in mutant.file
         said = ""
-        for attempt in range(2):
+        for _ in range(2):
             outcome = Outcome(mutant.name)
             self._run(outcome, folder, suites, first, options, few_vectors=few_vectors, near=near)
             test = outcome.ended_at
             if outcome.failed:
                 suite, checks = next(iter(outcome.failed.items()))
                 said = f"{suite}/{min(checks)}"
-                if suite in near or attempt:
-                    return "killed", said, test
             elif outcome.errors or outcome.broken:
                 said = "the board: " + (outcome.errors or [outcome.broken])[0][:160]
             else:
