@@ -276,7 +276,8 @@ def known_calls(bench: Bench, device: Device) -> dict[str, KnownCall]:
     name = next(entry.name for entry in held if entry.active).encode()
     run = run_request()
     key, request = len(device.public_key("result")), len(device.csr("client"))
-    return {
+    encrypted: dict[str, KnownCall] = {"an encrypted result": ("inference", 9, [run, bytes(size)], [None, 48])}
+    return (encrypted if not bench.missing(["encrypted-result"]) else {}) | {
         "the token": ("attestation", 1001, [bytes(range(32))], [device.test_commands.attest_size(32)]),
         "its size": ("attestation", 1002, [word.pack(32)], [4]),
         "the device's description": ("platform", 1013, [word.pack(1)], [244]),
@@ -318,7 +319,10 @@ def test_lengths_of_outputs_say_what_was_written(
         arrays.test_commands.psa_call_at(
             bench.services[service].handle, kind, inputs, outputs, in_array=arrays.in_array, out_array=arrays.out_array
         )
-        bench.asked_results += (service, kind) == ("inference", 3)  # counted, also where it has no room
+        bench.asked_results += (service, kind) in {
+            ("inference", 3),
+            ("inference", 9),
+        }  # counted, also where it has no room
         return arrays.lengths(len(rooms))
 
     for subject, call in known_calls(bench, device).items():
@@ -450,6 +454,28 @@ def test_requests_that_make_no_sense_are_refused(bench: Bench, device: Device, a
         ("a digest of 33 bytes", "model-store", 1006, [bytes(33)], [152], wrong),
         ("no room for what was activated", "model-store", 1006, [bytes(32)], [151], small),
     ]  # fmt: skip
+    uid = bytes(range(1, 9))
+    if not bench.missing(["protected-storage"]) and "protected-storage" in bench.services:
+        cases += [
+            (f"{words}, type {kind}", "protected-storage", kind, [number, *rest], rooms, wrong)
+            for kind, rest, rooms in ((1001, [b"data", bytes(4)], []), (1002, [bytes(4)], [64]), (1003, [], [12]),
+                                      (1004, [], []))
+            for words, number in (("a uid of 7 bytes", uid[:7]), ("a uid of 9 bytes", uid + b"\0"), ("no uid", b""))
+        ]  # fmt: skip
+        cases += [
+            ("flags of 3 bytes", "protected-storage", 1001, [uid, b"data", bytes(3)], [], wrong),
+            ("flags of 5 bytes", "protected-storage", 1001, [uid, b"data", bytes(5)], [], wrong),
+            ("an offset of 3 bytes", "protected-storage", 1002, [uid, bytes(3)], [64], wrong),
+            ("an offset of 8 bytes", "protected-storage", 1002, [uid, bytes(8)], [64], wrong),
+            ("no room for the information", "protected-storage", 1003, [uid], [11], small),
+        ]
+    if not bench.missing(["encrypted-result"]):
+        cases += [
+            ("no room for an encrypted result", "inference", 9, [run, tensor], [16, 48], small),
+            ("no room for its phases", "inference", 9, [run, tensor], [3072, 47], small),
+            ("an input one byte long, encrypted", "inference", 9, [run, tensor + b"\0"], [3072, 48], wrong),
+            ("a request one byte long, encrypted", "inference", 9, [run + b"\0", tensor], [3072, 48], wrong),
+        ]
     before = device.test_commands.sample("stop")
     for subject, service, kind, data, rooms, wanted in cases:
         inputs, outputs = arrays.put(data, rooms)

@@ -68,8 +68,8 @@ TABLE_OWNER, TABLE_UID = 262, 0x5053_0001
 WRITE_ONCE = 1
 SECTOR = 512
 DOES_NOT_EXIST = -140
-INFORMATION = 1003
-"""TF-M's type of psa_ps_get_info (docs/protocol.md, Services)."""
+GET, INFORMATION = 1002, 1003
+"""TF-M's types of psa_ps_get and psa_ps_get_info (docs/protocol.md, Services)."""
 DRIVER_MOST = 1023
 """Bytes that the driver's command stores, and one more."""
 SAID = frozenset({-132, -146, -149, -152})
@@ -299,6 +299,33 @@ def test_nonces_of_writes_are_as_wide_as_their_number(
 
 
 @pytest.mark.thorough
+@pytest.mark.needs("nv-access", "cold-reset", "known-secrets")
+def test_numbers_of_writes_end_and_do_not_begin_anew(
+    bench: Bench, storage: Storage, checks: Checks, virtual: VirtualBoard
+) -> None:
+    """Behind the highest number there is no nonce that was not used."""
+    if bench.description.firmware != REFERENCE:
+        pytest.skip("not covered: where this firmware counts its writes is not known")
+    storage.set(A, some_data(1, 16))
+    with virtual.keeping():
+        area = virtual.nv.read()
+        try:
+            table = object_in(area, TABLE_OWNER, TABLE_UID)
+            content = with_object(area, TABLE_OWNER, TABLE_UID, b"\xfe\xff\xff\xff" + table[4:])
+        except NoObjectError as error:
+            pytest.skip(f"not covered: {error}")
+        with virtual.off():
+            virtual.nv.write(0, content)
+        _, message = storage.set(A, some_data(2, 16))
+        seen = -1 if message.nonce is None else int.from_bytes(message.nonce, "big")
+        checks.equal(WIDE, seen, 0xFFFFFFFE, subject="the last number but one")
+        for uid in (A, B):
+            status = status_of(partial(storage.device.test_commands.ps_set, uid, b"more"))
+            checks.equal(WIDE, status, -142, subject=f"uid {uid:#x}, behind the last number")
+        checks.equal(READ_BACK, storage.get(A), some_data(2, 16), subject="the last one")
+
+
+@pytest.mark.thorough
 @pytest.mark.needs("nv-access", "warm-reset", "cold-reset")
 def test_it_outlives_resets(storage: Storage, device: Device, checks: Checks) -> None:
     data = some_data(7, 64)
@@ -508,6 +535,35 @@ def test_the_capacity_is_the_one_there_is(bench: Bench, device: Device, checks: 
     finally:
         with contextlib.suppress(Refused):
             commands.ps_remove(A)
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("nv-access", "psa-call", "probe", "memory-map", "services")
+def test_a_read_gives_what_was_stored_and_nothing_else(bench: Bench, storage: Storage, checks: Checks) -> None:
+    """By raw calls: with less room than there is to read, and of an object that was changed, which leaves nothing."""
+    scratch, service = bench.memory_map.scratch, bench.services.get("protected-storage")
+    if scratch is None or service is None:
+        pytest.skip("not covered: no non-secure RAM for tests, or no such service")
+    commands, base, data, fill = storage.device.test_commands, scratch[0], some_data(8, 64), b"\xa5" * 96
+    at, message = storage.set(A, data)
+
+    def read(offset: int, room: int) -> tuple[int, bytes]:
+        commands.poke(base, struct.pack("<QI", A, offset))
+        commands.poke(base + 0x100, fill)
+        status = commands.psa_call(service.handle, GET, [(base, 8), (base + 8, 4)], [(base + 0x100, room)])
+        return status, commands.peek(base + 0x100, len(fill))
+
+    for offset, room in ((0, 64), (0, 63), (0, 80), (0, 1), (0, 0), (13, 20), (63, 8), (64, 8)):
+        given = data[offset : offset + room]
+        words = f"{room} bytes from {offset} on"
+        checks.equal(READ_BACK, read(offset, room), (0, given + fill[len(given) :]), subject=words)
+    for place in (0, 20, message.size // 2, message.size - 17, message.size - 16, message.size - 1):
+        byte = storage.flash.read()[at + place]
+        with storage.flash.changed(at + place, bytes([byte ^ 1])):
+            status, left = read(0, 64)
+        subject = f"byte {place} of {message.size} changed"
+        checks(TAMPERED, status in SAID, expected="a refusal that says so", seen=status, subject=subject)
+        checks.equal(TAMPERED, left.hex(), fill.hex(), subject=f"{subject}: what stands where the object would")
 
 
 @pytest.mark.thorough

@@ -252,6 +252,13 @@ def test_tlvs_that_come_twice_or_in_a_wrong_length_are_refused(updates: ModelUpd
     updates.checks.equal(TAKEN, updates.attempt(with_tlvs(*reversed(right))), 0, subject="in another order")
     known = updates.image(ahead=1, protected=((0xA1, b"of the vendor"),))
     updates.checks.equal(TAKEN, updates.attempt(known), 0, subject="a signed TLV of the vendor's own")
+    many: dict[str, tuple[tuple[int, bytes], ...]] = {
+        "a signed TLV of 40,000 bytes": ((0xA1, bytes(40_000)),),
+        "a hundred signed TLVs": tuple((0x1A0 + number, bytes(number)) for number in range(100)),
+    }
+    for subject, protected in many.items():
+        status = updates.attempt(updates.image(ahead=1, protected=protected))
+        updates.checks.equal(TAKEN, status, 0, subject=subject)
 
 
 @pytest.mark.thorough
