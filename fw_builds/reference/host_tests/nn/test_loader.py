@@ -231,7 +231,8 @@ def test_a_missing_check_is_noticed(file: str, text: str, replacement: str, tmp_
     tests.mkdir(parents=True)
     for name in ("Makefile", "nn_mutate.c", "nn_host.c", "nn_host.h"):
         shutil.copy2(HERE / name, tests)
-    shutil.copytree(BUILD / "mutate", tests / "build" / "mutate")  # only the faulty file is newer than its object
+    for objects in ("sanitized", "bounded"):  # only the faulty file is newer than its object
+        shutil.copytree(BUILD / objects, tests / "build" / objects)
     faulty = root / "partition" / "nn" / file
     source = faulty.read_text()
     assert source.count(text) >= 1
