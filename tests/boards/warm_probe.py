@@ -12,13 +12,16 @@ from pathlib import Path
 
 import pytest
 from tfm_harness.boards.probe import board as probe_board
-from tfm_harness.boards.supervisor import Child, spawn, wait_until
+from tfm_harness.boards.supervisor import Child, spawn
 from tfm_harness.testing.simulators.probe_board import entry_point_folder
+
+from tests.boards.forking import forking, worker_words
 
 __all__ = ["probe_server", "warm_probe"]
 
 _HERE = Path(__file__).resolve().parent
 _WORKER = ["-m", "tfm_harness.boards.probe.worker"]
+_LOADED = ("pyocd.core.helpers", "pyocd.core.session", "pyocd.flash.file_programmer")
 
 
 @pytest.fixture(scope="session")
@@ -26,15 +29,8 @@ def probe_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The socket of what forks."""
     folder = tmp_path_factory.mktemp("warm-probe")
     path = os.pathsep.join([str(entry_point_folder(folder)), str(_HERE.parents[1])])
-    environment = {**os.environ, "PYTHONPATH": path}
-    words = [sys.executable, str(_HERE / "warm_probe_server.py"), str(folder / "socket")]
-    server = spawn(words, stderr_path=folder / "log", env=environment)
-    try:
-        assert wait_until(lambda: (folder / "socket").exists() or server.poll() is not None, 60)
-        assert server.poll() is None, server.last_words()
-        yield folder / "socket"
-    finally:
-        server.kill()
+    with forking(sys.executable, folder, [_WORKER[1], *_LOADED], {**os.environ, "PYTHONPATH": path}) as found:
+        yield found
 
 
 @pytest.fixture
@@ -43,7 +39,6 @@ def warm_probe(probe_server: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def warm(words: Sequence[str], *, stderr_path: Path, env: dict[str, str]) -> Child:
         assert list(words[1:3]) == _WORKER
-        relay = [sys.executable, "-S", "-E", str(_HERE / "warm_probe_relay.py"), str(probe_server)]
-        return spawn([*relay, *words[3:]], stderr_path=stderr_path, env=env)
+        return spawn([*worker_words(probe_server), *words[3:]], stderr_path=stderr_path, env=env)
 
     monkeypatch.setattr(probe_board, "spawn", warm)

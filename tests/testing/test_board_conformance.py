@@ -47,6 +47,7 @@ from tfm_harness.testing.simulators.mps3 import StandInMps3, make_card
 from tfm_harness.testing.simulators.probe_board import StandInProbeBoard, entry_point_folder
 
 from tests.boards.labgrid.kit import Farm, QemuBehindTcp, labgrid_python
+from tests.boards.labgrid.warm import warm_python
 from tests.boards.warm_probe import probe_server, warm_probe
 
 __all__ = ["probe_server", "warm_probe"]
@@ -230,6 +231,12 @@ def farm(tmp_path_factory: pytest.TempPathFactory, probe_elf: Path) -> Iterator[
         yield running
 
 
+@pytest.fixture(scope="module")
+def forked(farm: Farm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with warm_python(farm.python, tmp_path_factory.mktemp("forked") / "labgrid") as found:
+        yield found
+
+
 def at_night(test: Callable[..., None]) -> Callable[..., None]:
     """The same test, left out of `make test` for this class only."""
 
@@ -259,10 +266,10 @@ class TestLabgrid(BoardConformance):
     flashes = False  # the board's power switch starts it: see tests/boards/test_labgrid_board.py
 
     @pytest.fixture(autouse=True)
-    def _given(self, farm: Farm, probe_build: Build) -> None:
+    def _given(self, farm: Farm, forked: Path, probe_build: Build) -> None:
         farm.board.switch(on=False)
         farm.board.switch(on=True)
-        self.farm, self.build = farm, probe_build
+        self.farm, self.python, self.build = farm, forked, probe_build
 
     def make_board(self, folder: Path) -> Board:
         words = {
@@ -270,7 +277,7 @@ class TestLabgrid(BoardConformance):
             "kind": "labgrid",
             "coordinator": self.farm.coordinator,
             "place": "an547-0",
-            "python": str(self.farm.python),
+            "python": str(self.python),
             "consoles": {"ns": {"resource": "uart-ns"}, "secure": {"resource": "uart-s"}},
         }
         return LabgridBoard(LabgridTarget.model_validate(words), context_in(folder))

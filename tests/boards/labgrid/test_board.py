@@ -21,6 +21,7 @@ from tfm_harness.config.loading import load_target
 from tfm_harness.errors import InfrastructureError
 
 from tests.boards.labgrid.kit import Farm, QemuBehindTcp, free_port, labgrid_python
+from tests.boards.labgrid.warm import warm_python
 
 CONSOLES = {"ns": {"resource": "uart-ns"}, "secure": {"resource": "uart-s"}}
 
@@ -56,9 +57,15 @@ def own_farm(python: Path, tmp_path: Path, probe_elf: Path) -> Iterator[Farm]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def forked(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with warm_python(python, tmp_path_factory.mktemp("forked") / "labgrid") as found:
+        yield found
+
+
 @pytest.fixture
 def make_board(
-    shared_farm: Farm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shared_farm: Farm, forked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., LabgridBoard]]:
     boards: list[LabgridBoard] = []
 
@@ -69,7 +76,7 @@ def make_board(
                 "kind": "labgrid",
                 "coordinator": shared_farm.coordinator,
                 "place": "an547-0",
-                "python": str(shared_farm.python),
+                "python": str(forked),
                 "consoles": CONSOLES,
                 **changes,
             }
@@ -103,7 +110,7 @@ def wait_until_it_answers(board: LabgridBoard) -> None:
 def test_place_consoles_power_and_giving_it_back(
     farm: Farm, make_board: Callable[..., LabgridBoard], probe_build: Build
 ) -> None:
-    with make_board() as board:
+    with make_board(python=str(farm.python)) as board:
         assert "/tfm-harness-" in farm.holder()
         assert board.description["place"] == "an547-0"
         console = board.console("ns")
@@ -118,6 +125,25 @@ def test_place_consoles_power_and_giving_it_back(
         # The power took the board's TCP ports with it: how often they come back is the host's business.
         assert [event.kind for event in board.events if event.kind != "reconnect"] == ["power-off", "power-on"]
     assert farm.holder() == ""
+
+
+@pytest.mark.qemu
+def test_a_forked_worker_says_what_one_of_a_new_interpreter_says(
+    farm: Farm, make_board: Callable[..., LabgridBoard]
+) -> None:
+    """Tests of what boards do have forked ones."""
+    said = []
+    for words in ({"python": str(farm.python)}, {}):
+        with make_board(**words) as board:
+            board.check_alive()
+            seen = {key: value for key, value in board.description.items() if key != "held as"}
+        errors = []
+        for wrong in ({"place": "nope"}, {"consoles": {"ns": {"resource": "uart9"}}}):
+            with pytest.raises(InfrastructureError) as caught:
+                make_board(**words, **wrong).acquire()
+            errors.append((caught.value.kind, caught.value.message, caught.value.expected, caught.value.seen))
+        said.append((seen, errors))
+    assert said[0] == said[1]
 
 
 @pytest.mark.qemu
@@ -222,7 +248,7 @@ def test_the_place_is_free_after_sigkill(farm: Farm, tmp_path: Path) -> None:
 def test_a_holder_that_is_killed_keeps_no_place(
     farm: Farm, make_board: Callable[..., LabgridBoard], number: signal.Signals
 ) -> None:
-    board = make_board()
+    board = make_board(python=str(farm.python))
     board.acquire()
     assert farm.holder()
     assert board._client is not None

@@ -78,6 +78,7 @@ def kinds(board: ProbeBoard) -> list[str]:
 
 
 @pytest.mark.qemu
+@pytest.mark.usefixtures("warm_probe")
 def test_flash_reset_and_skip(make_board: Callable[..., ProbeBoard], probe_build: Build) -> None:
     with make_board() as board:
         board.flash(probe_build)
@@ -292,7 +293,7 @@ def test_nobody_is_attached_while_tests_run(
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
                 words = path.read_bytes()
-                assert not (b"probe_worker" in words and str(board.context.run_dir).encode() in words)
+                assert not (b"probe.worker" in words and str(board.context.run_dir).encode() in words)
         remote = GdbRemote(str(fake.folder / "gdb"))  # there is room for one
         remote.go()
         remote.close()
@@ -310,6 +311,7 @@ def test_cold_reset_needs_a_switch(make_board: Callable[..., ProbeBoard], probe_
 
 
 @pytest.mark.qemu
+@pytest.mark.usefixtures("warm_probe")
 def test_two_sessions_and_shared_probes(make_board: Callable[..., ProbeBoard]) -> None:
     make_board().acquire()
     with pytest.raises(InfrastructureError, match="in use"):
