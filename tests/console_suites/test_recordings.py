@@ -9,6 +9,7 @@ import pytest
 from tfm_harness.console_suites import Outcome, Verdict, get_machine
 
 from tests.console_suites.helpers import PASSING, judge, kinds, recording
+from tests.examples import few
 
 NOISE = [
     b"[INF][PS] Encryption alg: 0x5500200\r\n",
@@ -80,17 +81,25 @@ def test_colours_do_not_matter(name: str) -> None:
         assert (judgement.verdict, judgement.count(Outcome.PASSED)) == (Verdict.PASSED, number), judgement.problems
 
 
+@pytest.mark.examples
 @pytest.mark.parametrize("name", ["regression-v1.8.1-an547.uart", "regression-v2.1.4-an547.uart"])
 def test_every_lost_line_that_matters_is_seen(name: str) -> None:
-    """Drop one line at a time: only lines that say nothing about the tests may be missed."""
+    """Drop one line at a time: only lines that say nothing about the tests may be missed.
+
+    All lines of one recording at night, and a quarter of the other's. Of what each case says, and of lines that may be
+    missed, a quarter by day.
+    """
     lines = recording(name).splitlines(keepends=True)
     harmless = re.compile(
         rb"Description:|Iteration|REF\(|^\x00*\x1b?\[?[0-9;]*m?\s*$|\[INF\]|\[WRN\]|Booting|Creating|isolation"
         rb"|\[Sec Thread|Non-Secure system starting"
     )
     every = range(len(lines)) if "v2.1.4" in name else range(0, len(lines), 4)
-    for index in every:
+    of_many = re.compile(rb"> Executing|TEST: |" + harmless.pattern)
+    for count, index in enumerate(every):
         line = lines[index]
+        if count % (4 // few(4)) and of_many.search(line):
+            continue
         judgement = judge(b"".join(lines[:index] + lines[index + 1 :]), "tf-m")
         passed = judgement.verdict is Verdict.PASSED
         assert passed == bool(harmless.search(line)), f"without line {index + 1}: {line!r}: {judgement.verdict}"
