@@ -13,8 +13,8 @@ nonsecure_includes := $(interface_includes) $(pseudo_driver_includes) $(platform
 
 secure_flags := $(warnings) -mcmse $(addprefix -I,$(secure_includes)) -isystem $(bearssl_includes)
 nonsecure_flags := $(warnings) $(addprefix -I,$(nonsecure_includes))
-right_flags = $(common_flags) $(profile_define)
-faulty_flags = $(right_flags) -ffile-prefix-map=$(sources)=.
+right_flags = $(common_flags)
+own_flags = $(right_flags) $(profile_define) -ffile-prefix-map=$(sources)=.
 
 # The right objects, for every build with the same options.
 shared_key := $(firstword $(shell echo '$(cc) $(right_flags) $(subst $(sources)/,$(here)/,$(secure_flags) \
@@ -29,8 +29,10 @@ touched := $(if $(changed),$(shell grep -lrF $(foreach file,$(sort $(notdir $(ch
 right_object = $(patsubst $(sources)/%.c,$(shared)/$(1)/%.o,$(2))
 is_right = $(and $(wildcard $(call right_object,$(1),$(2))),$(if $(filter $(patsubst %.o,%.d,$(call \
 	right_object,$(1),$(2))),$(touched)),,yes))
-object = $(if $(or $(if $(fault),,yes),$(call is_right,$(1),$(2))),$(call right_object,$(1),$(2)),$(patsubst \
-	$(sources)/%.c,$(objects)/$(fault)/$(1)/%.o,$(2)))
+# So has a build with another attestation profile, of the sources that know it.
+profiled := $(if $(profile_define),$(shell grep -lF '"attest_profile.h"' $(secure_sources)))
+object = $(if $(and $(if $(filter $(2),$(profiled)),,yes),$(or $(if $(fault),,yes),$(call is_right,$(1),$(2)))),$(call \
+	right_object,$(1),$(2)),$(patsubst $(sources)/%.c,$(objects)/$(fault)/$(1)/%.o,$(2)))
 
 secure_objects := $(foreach source,$(secure_sources),$(call object,secure,$(source)))
 nonsecure_objects := $(foreach source,$(nonsecure_sources),$(call object,nonsecure,$(source)))
@@ -45,11 +47,11 @@ $(options): force
 
 $(objects)/$(fault)/secure/%.o: $(sources)/%.c $(key_folder)/trusted_key.h
 	@mkdir -p $(@D)
-	@$(cc) $(faulty_flags) $(secure_flags) -MMD -MP -c $< -o $@
+	@$(cc) $(own_flags) $(secure_flags) -MMD -MP -c $< -o $@
 
 $(objects)/$(fault)/nonsecure/%.o: $(sources)/%.c
 	@mkdir -p $(@D)
-	@$(cc) $(faulty_flags) $(nonsecure_flags) -MMD -MP -c $< -o $@
+	@$(cc) $(own_flags) $(nonsecure_flags) -MMD -MP -c $< -o $@
 
 $(shared)/secure/%.o: $(here)/%.c $(bearssl_lib) $(key_folder)/trusted_key.h
 	@mkdir -p $(@D)
