@@ -19,6 +19,8 @@ from tfm_harness.parity import get_engine
 from tfm_harness.parity.frontend import get_frontend
 from tfm_harness.testing import classifier
 
+from tests.warm import run_in
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
 PACKAGES = sorted(path.parent for path in EXAMPLES.glob("*/pyproject.toml"))
@@ -40,19 +42,22 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(site: Path, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def run(site: Path, program: str, *words: str, cwd: Path, new: bool = False) -> subprocess.CompletedProcess[str]:
+    """``pytest`` or ``tfm-harness``, with the examples; `new`: by a new interpreter, not by a fork of one."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("TFM_HARNESS_", "PYTEST_"))
     }
     environment |= {"PYTHONPATH": str(site), "TFM_HARNESS_STATE_DIR": str(cwd / "state"), "COLUMNS": "160"}
+    if not new:
+        return run_in(cwd, list(words), environment, 300, program)
     return subprocess.run(
-        [sys.executable, "-m", *words],
+        [sys.executable, "-m", {"tfm-harness": "tfm_harness.cli.main"}.get(program, program), *words],
         capture_output=True, text=True, check=False, cwd=cwd, env=environment, timeout=300,
     )  # fmt: skip
 
 
 def test_there_is_an_example_for_each_extension_point(site: Path, tmp_path: Path) -> None:
-    done = run(site, "tfm_harness.cli.main", "extensions", "--json", cwd=tmp_path)
+    done = run(site, "tfm-harness", "extensions", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(done.stdout)["extensions"]
     assert {row["point"] for row in found} == set(POINTS)
@@ -86,11 +91,11 @@ def project(tmp_path: Path) -> Path:
 
 
 WITHOUT = ("-pno:hypothesispytest", "-pno:anyio")  # of the development environment; half the time of such a run
-SUITE = ("tfm_harness.cli.main", "run", "example-suite", "--target=example", "--build=example", "--", "-q", *WITHOUT)
+SUITE = ("tfm-harness", "run", "example-suite", "--target=example", "--build=example", "--", "-q", *WITHOUT)
 
 
 def test_the_suite_from_a_wheel_passes_on_the_right_firmware(site: Path, project: Path) -> None:
-    done = run(site, *SUITE, cwd=project)
+    done = run(site, *SUITE, cwd=project, new=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "9 passed" in done.stdout
 
@@ -107,10 +112,10 @@ def test_the_suite_fails_wrong_firmware(site: Path, project: Path, fault: str, c
 
 
 def test_the_suite_is_listed_and_its_table_read(site: Path, project: Path) -> None:
-    assert "example-suite" in run(site, "tfm_harness.cli.main", "run", "--list", cwd=project).stdout
+    assert "example-suite" in run(site, "tfm-harness", "run", "--list", cwd=project).stdout
     done = run(
         site,
-        "tfm_harness.cli.main",
+        "tfm-harness",
         "coverage",
         "example-suite",
         "--build",
@@ -161,7 +166,7 @@ def test_the_console_suite_judges_what_unity_prints(site: Path, tmp_path: Path) 
     text = "unity: led\nrun test_on\ntest_led.c:12:test_on:PASS\nrun test_off\ntest_led.c:20:test_off:{}\n{}\n"
     for outcome, last, code in (("PASS", "OK", 0), ("FAIL: it stays on", "FAIL", 1)):
         (tmp_path / "uart.log").write_text(text.format(outcome, last))
-        done = run(site, "tfm_harness.cli.main", "console-suite", "--suite", "example-unity", "uart.log", cwd=tmp_path)
+        done = run(site, "tfm-harness", "console-suite", "--suite", "example-unity", "uart.log", cwd=tmp_path)
         assert done.returncode == code, done.stdout + done.stderr
 
 

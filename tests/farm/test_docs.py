@@ -20,6 +20,7 @@ from tfm_harness.testing import make_distribution
 
 from tests.farm.farms import write
 from tests.reference_firmware import ROOT, needs_firmware
+from tests.warm import run_in
 
 PAGE = (ROOT / "docs" / "nights.md").read_text(encoding="utf-8")
 SECTION = PAGE[PAGE.index("## A farm's night in one command") :]
@@ -93,10 +94,7 @@ def test_the_first_night_by_hand_on_a_simulated_board(tmp_path: Path) -> None:
     said = []
     for line in lines:
         words = shlex.split(line.removeprefix("tfm-harness "))
-        done = subprocess.run(
-            [sys.executable, "-m", "tfm_harness.cli.main", *words], cwd=here, env=environment, capture_output=True,
-            text=True, timeout=300, check=False,
-        )  # fmt: skip
+        done = run_in(here, words, environment, 300, "tfm-harness")
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
         said.append(done.stdout)
     plan, night, show, summary, _, health, _, out, _, resumed = said
