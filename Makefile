@@ -79,7 +79,8 @@ firmware-check: setup-test firmware
 	$(MAKE) -C $(firmware) check PYTHON=$(abspath $(python))
 
 .PHONY: unit unit-user unit-nightly
-pytest := $(python) -m pytest tests -q -n $(JOBS) --dist worksteal -p no:cacheprovider --durations=15
+pytest := $(python) -m pytest tests -q -p tests.side_by_side --side-by-side $(JOBS) -p no:rerunfailures \
+	-p no:cacheprovider --durations=15
 unit: setup-test firmware
 	TFM_HARNESS_ARTIFACTS=$(or $(TFM_HARNESS_ARTIFACTS),$(CURDIR)/build/artifacts) $(pytest) -m 'not nightly'
 	@ls build/artifacts/*.png 2>/dev/null | sed 's/^/artifact: /'

@@ -37,4 +37,5 @@ if ! begins; then
 fi
 say "as $user$with: $tests"
 # shellcheck disable=SC2086 # several words are meant
-as_user .venv/bin/python -m pytest $tests -q -n "${JOBS:-2}" -p no:cacheprovider --basetemp="$home/pytest" -m 'not nightly'
+as_user .venv/bin/python -m pytest $tests -q -p tests.side_by_side --side-by-side "${JOBS:-2}" \
+	-p no:rerunfailures -p no:cacheprovider --basetemp="$home/pytest" -m 'not nightly'

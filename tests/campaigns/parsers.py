@@ -7,6 +7,7 @@ Each target takes bytes; what may leave it is an error of the harness. Where a f
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import tempfile
@@ -20,12 +21,16 @@ import numpy as np
 Target = Callable[[bytes], object]
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "fw_builds" / "reference" / "models"
-_FOLDER = tempfile.TemporaryDirectory(prefix="tfm-harness-parsers-")
-"""Where files are put for the parsers that read files; removed at the end of the process."""
+
+
+@functools.cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """Where files are put for the parsers that read files; removed at the end of the process."""
+    return tempfile.TemporaryDirectory(prefix="tfm-harness-parsers-")
 
 
 def _file(name: str, data: bytes) -> Path:
-    path = Path(_FOLDER.name, name)
+    path = Path(_folder().name, name)
     path.write_bytes(data)
     return path
 
@@ -279,8 +284,8 @@ def _files() -> dict[str, tuple[Target, list[bytes]]]:
             read_mounts(_file("mountinfo", data))
 
     def dataset(data: bytes) -> None:
-        Path(_FOLDER.name, "a.bin").write_bytes(bytes(4))
-        read_dataset(Path(_FOLDER.name), str(_file("y_labels.csv", data)), 4)
+        Path(_folder().name, "a.bin").write_bytes(bytes(4))
+        read_dataset(Path(_folder().name), str(_file("y_labels.csv", data)), 4)
 
     npy, npz = io.BytesIO(), io.BytesIO()
     np.save(npy, np.zeros((3, 1), np.int8))
@@ -289,7 +294,7 @@ def _files() -> dict[str, tuple[Target, list[bytes]]]:
     np.savez(one, x=np.zeros((3, 1), np.int8))
     rows = (np.zeros((1, 1), np.int8),)
     failure = save_failure(
-        Path(_FOLDER.name),
+        Path(_folder().name),
         Failure(
             model="m", model_sha256="00", vectors=(0,), inputs=rows, reference=rows, device=rows, engine={"name": "x"}
         ),
@@ -393,7 +398,7 @@ def _records() -> dict[str, tuple[Target, list[bytes]]]:
     from tests.farm.farms import plan
     from tests.history.records import record as sample_run
 
-    folder = Path(_FOLDER.name, "seed")
+    folder = Path(_folder().name, "seed")
     folder.mkdir(exist_ok=True)
     save_run(sample_run(), folder / "run.json")
     run = (folder / "run.json").read_bytes()
@@ -410,7 +415,7 @@ def _records() -> dict[str, tuple[Target, list[bytes]]]:
         every_export(load_run(_file("run.json", data)))
 
     def journal(data: bytes) -> None:
-        place = Path(_FOLDER.name, "night")
+        place = Path(_folder().name, "night")
         place.mkdir(exist_ok=True)
         (place / "journal.jsonl").write_bytes(data)
         read_journal(place)

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
 
 import pytest
 from tfm_harness.plugin import collector
 
 from tests.plugin.conftest import Project
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_frozen() -> Iterator[None]:
+    """As in a process whose tests were not collected by another one (`tests.side_by_side`)."""
+    frozen = gc.get_freeze_count()
+    gc.unfreeze()
+    yield
+    if frozen:
+        gc.freeze()
+
 
 LOOKS = """
 import gc
