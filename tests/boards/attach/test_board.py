@@ -78,6 +78,8 @@ class Served:
             self.listener.shutdown(socket.SHUT_RDWR)  # wakes a pending accept
         self.listener.close()
         self.thread.join(10)
+        if self.peer is not None:  # accepted meanwhile
+            self.peer.close()
 
 
 @pytest.fixture(params=["colour", "plain"])
