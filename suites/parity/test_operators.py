@@ -31,6 +31,9 @@ pytestmark = pytest.mark.needs("update", "models", "batch", "file-model-signing-
 
 INVALID_ARGUMENT = -135
 INPUTS = 24
+FEW_INPUTS = 8
+ENOUGH_VALUES = 24_000
+"""Of all inputs and outputs of a model together: wide models show more with each input, and are given fewer."""
 MOST_REFUSED = 0.25
 """Of models with quantisation parameters that no training gives: how many a device may refuse."""
 
@@ -68,7 +71,9 @@ def inputs_for(graph: Graph, seed: int) -> npt.NDArray[Any]:
 
     rng = np.random.default_rng(seed)
     source = graph.tensors[graph.inputs[0]]
-    found = rng.integers(-128, 128, size=(INPUTS, *source.shape)).astype(np.int8)
+    values = sum(int(np.prod(graph.tensors[number].shape)) for number in (*graph.inputs, *graph.outputs))
+    count = min(max(ENOUGH_VALUES // values, FEW_INPUTS), INPUTS)
+    found = rng.integers(-128, 128, size=(count, *source.shape)).astype(np.int8)
     found[0], found[1], found[2] = -128, 127, source.zero_point
     return found
 

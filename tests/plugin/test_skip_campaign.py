@@ -61,7 +61,9 @@ class Campaign(skips.SkipCampaign):
         self.code = MarkedCode(("decide", "other"), instructions, {}, (), b"")
         self.said: list[tuple[bool, str]] = []
         self._bench: Any = SimpleNamespace(
-            progress=lambda _: lambda *_: None, reset_monitor=SimpleNamespace(begin=lambda: None)
+            progress=lambda _: lambda *_: None,
+            reset_monitor=SimpleNamespace(begin=lambda: None),
+            device=SimpleNamespace(client=SimpleNamespace(timeout=30.0)),
         )
         self._everything, self._only, self._sample, self._first_only = everything, only, 4, False
         self._checks: Any = self._told
@@ -165,3 +167,26 @@ def test_a_skip_that_was_not_reached_is_tried_once_more(
     assert campaign.said[-1][1] == f"1 skips at 1 addresses: {seen}"
     if tries == 2:
         assert firmware.prepared_before[1] == 1, "the state is put right before the second try"
+
+
+def test_a_firmware_that_answers_once_more_and_then_no_longer_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That is a stop, told after a second of silence and not after the client's whole patience."""
+    firmware, campaign = Firmware(monkeypatch, {1}), Campaign()
+    client, waited, done = campaign._bench.device.client, [], []
+    monkeypatch.setattr(campaign, "_asks", lambda *_: True)
+    monkeypatch.setattr(campaign, "_revive", lambda _: done.append("revived"))
+    monkeypatch.setattr(skips, "spent", lambda *_: done.append("had its share of the CPU"))
+
+    def accepted() -> bool:
+        waited.append(client.timeout)
+        if len(waited) == 2:  # the first look is before any skip
+            raise InfrastructureError("no answer", kind="smp-timeout")
+        return False
+
+    campaign.requests(CHECK, "a case", request=lambda: None, accepted=accepted, prepare=firmware.prepare)
+    assert campaign.said[-1][1] == "1 skips at 1 addresses: 1 stopped"
+    assert done == ["had its share of the CPU", "revived"]
+    assert waited == [30.0, 1.0, 30.0]
+    assert client.timeout == 30.0

@@ -154,9 +154,11 @@ class SkipCampaign:
                     spent(debugger, began)  # silence counts only when the emulator has worked for long enough
                     self._revive(debugger)
                 try:
-                    bypassed = accepted()
+                    with _patience(self._bench.device.client, _ANSWER):
+                        bypassed = accepted()
                 except HarnessError:  # it answered once more, and then no longer
                     answered = False
+                    spent(debugger, debugger.work_done())
                     self._revive(debugger)
                     bypassed = accepted()
                 if bypassed or not answered:

@@ -12,8 +12,8 @@ from tfm_harness.console.stream import StreamConsole
 
 __all__ = ["Waker"]
 
-_FIRST_PAUSE: Final = 0.002
-_SLOWER: Final = 1.1
+_FIRST_PAUSE: Final = 0.005
+_SLOWER: Final = 1.15
 _LONGEST_PAUSE: Final = 0.05
 _LONGEST_BETWEEN_KNOCKS: Final = 0.5
 _GIVE_UP: Final = 60.0
