@@ -149,8 +149,7 @@ def start(
         pass_fds: descriptors the child keeps, besides those of `hand_on`.
         env: its whole environment; this process's when None.
         cwd: its working folder.
-        cpu: the only CPU it and its threads run on; all that this process may use when None. A thread that wakes up
-            there waits until the one that runs has to wait, or has had its turn.
+        cpu: the only CPU it and its threads run on; all that this process may use when None.
         lasting: it ends itself when its standard input ends, and gives back what it holds before it does.
         ours: it is a session of the harness, which may know the password of the database.
 
@@ -205,28 +204,17 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
 
 @contextlib.contextmanager
 def _bound_to(cpu: int | None) -> Iterator[None]:
-    """What this thread starts meanwhile stays on one CPU, where its threads do not interrupt each other (SCHED_BATCH).
-
-    Each byte that an emulated CPU fetches from its UART wakes QEMU's main loop. Where that interrupts the CPU at once,
-    a message of 2,000 bytes there and back costs 1,000 switches between the two and 16 ms of CPU time; where it waits
-    until the CPU waits, 120 switches and 11 ms.
-    """
+    """What this thread starts meanwhile stays on one CPU."""
     if cpu is None:
         yield
         return
-    before, policy = os.sched_getaffinity(0), os.sched_getscheduler(0)
+    before = os.sched_getaffinity(0)
     try:
         with contextlib.suppress(OSError):  # a CPU that was taken away meanwhile: any other will do
             os.sched_setaffinity(0, {cpu})
-        if policy == os.SCHED_OTHER:  # who runs us with another policy has a reason
-            with contextlib.suppress(OSError):
-                os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
         yield
     finally:
         os.sched_setaffinity(0, before)
-        if policy == os.SCHED_OTHER:
-            with contextlib.suppress(OSError):
-                os.sched_setscheduler(0, policy, os.sched_param(0))
 
 
 def _check_format(program: str) -> None:

@@ -59,8 +59,6 @@ def test_a_helper_on_one_cpu_leaves_everybody_else_free(tmp_path: Path) -> None:
         assert os.sched_getaffinity(child.pid) == {cpu}
         for other in (0, free.pid, gone.pid):
             assert os.sched_getaffinity(other) == everywhere
-        assert os.sched_getscheduler(child.pid) == os.SCHED_BATCH
-        assert os.sched_getscheduler(free.pid) == os.sched_getscheduler(0) == os.SCHED_OTHER
     finally:
         for started in (child, free, gone):
             started.kill()
