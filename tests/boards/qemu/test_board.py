@@ -59,6 +59,22 @@ def test_boots_and_talks_on_both_consoles(probe_board: QemuBoard) -> None:
         probe_board.console("uart7")
 
 
+def test_only_the_emulated_cpu_waits_for_the_main_loop(probe_board: QemuBoard) -> None:
+    """The other way round firmware that spins until the main loop has done something would take a turn each time."""
+    for _ in range(2):
+        policies = {task.name: os.sched_getscheduler(int(task.name)) for task in tasks_of(probe_board)}
+        assert list(policies.values()).count(os.SCHED_BATCH) == 1
+        assert probe_board.child is not None
+        assert policies[str(probe_board.child.pid)] == os.SCHED_OTHER
+        probe_board.reset(ResetKind.COLD)
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
+
+
+def tasks_of(board: QemuBoard) -> list[Path]:
+    assert board.child is not None
+    return list(Path(f"/proc/{board.child.pid}/task").iterdir())
+
+
 def test_otp_and_entropy_are_where_the_protocol_says(probe_board: QemuBoard) -> None:
     wait_until_ready(probe_board, READY)
     assert ask_line(probe_board, "word 38000000") == "4f4d4654"
