@@ -396,6 +396,7 @@ def test_requests_that_make_no_sense_are_refused(bench: Bench, device: Device, a
     )
     word, pair = struct.Struct("<I"), struct.Struct("<II")
     chunk = struct.pack("<II32s", 0, 64, bytes(32))
+    name = next(entry.name for entry in device.test_commands.models() if entry.active).encode()[:14]
     tensor = bytes(size)
     small, wrong = (BUFFER_TOO_SMALL,), (INVALID_ARGUMENT,)
     cases: list[tuple[str, str, int, list[bytes], list[int], tuple[int, ...]]] = [
@@ -444,6 +445,8 @@ def test_requests_that_make_no_sense_are_refused(bench: Bench, device: Device, a
         ("no room for the device's description", "platform", 1013, [word.pack(1)], [100], small),
         ("no model name", "model-store", 1004, [b""], [152], wrong),
         ("a model name of 16 bytes", "model-store", 1004, [b"n" * 16], [152], wrong),
+        ("a model name and a NUL", "model-store", 1004, [name + b"\0"], [152], wrong),
+        ("a model name, a NUL and more", "model-store", 1004, [(name + b"\0xyz")[:15]], [152], wrong),
         ("no room for the active model", "model-store", 1001, [], [151], small),
         ("no room for the selected model", "model-store", 1004, [b"tamper"], [151], small),
         ("no room for the list", "model-store", 1003, [], [152], small),

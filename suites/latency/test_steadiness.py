@@ -146,6 +146,10 @@ def test_signing_takes_the_same_time_whatever_is_signed(
         if not exact:
             pytest.skip(NO_CLOCK)
         check_constant([span_of(inference) for inference in signed(bench, device, count)], checks.report)
+        if count > 14 and not bench.missing(["encrypted-result"]):
+            hidden = [marks_of(inference) for inference in signed(bench, device, 14, encrypted=True)]
+            spans = [marks[7] - marks[6] for marks in hidden]  # from the end of signing to the answer
+            check_constant(spans, checks.report, subject="encryption of a result")
         if count > 14 and not bench.missing(["psa-token", "psa-call", "probe", "memory-map", "services"]):
             check_constant(token_times(bench, device, 14), checks.report, subject="attestation token")
 
@@ -176,12 +180,12 @@ def test_the_time_of_masked_signing_tells_nothing(bench: Bench, device: Device, 
         judge_masked(bench, signed(bench, device, 64), checks)
 
 
-def signed(bench: Bench, device: Device, count: int) -> list[Inference]:
+def signed(bench: Bench, device: Device, count: int, *, encrypted: bool = False) -> list[Inference]:
     """Results over zeros and random inputs in turn; the first, which may prepare the key, is left out."""
     size = bench.description.input_bytes
     rng = random.Random(3)  # noqa: S311 - the same inputs every time
     inputs = [bytes(size) if number % 2 else rng.randbytes(size) for number in range(count + 1)]
-    return [device.infer_input(data, nonce=rng.randbytes(32)) for data in inputs][1:]
+    return [device.infer_input(data, nonce=rng.randbytes(32), encrypted=encrypted) for data in inputs][1:]
 
 
 def span_of(inference: Inference) -> int:

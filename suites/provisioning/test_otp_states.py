@@ -84,6 +84,8 @@ AREAS: dict[str, tuple[str, bytes]] = {
     "sealed: text with a control character": ("corrupt", sealed(changed(RIGHT, 0x64, b"a\x1fb"))),
     "sealed: text with a DEL": ("corrupt", sealed(changed(RIGHT, 0x64, b"a\x7fb"))),
     "sealed: text behind its end": ("corrupt", sealed(changed(RIGHT, 0x9F, b"x"))),
+    "sealed: certification reference, a digit more": ("corrupt", sealed(changed(RIGHT, 0x63, b"6"))),
+    "sealed: certification reference with a letter": ("corrupt", sealed(changed(RIGHT, 0x5C, b"a"))),
     "all but one byte zero": ("corrupt", changed(bytes(256), 0x80, b"\1")),
     "the first half": ("corrupt", RIGHT[:128] + bytes(128)),
 }

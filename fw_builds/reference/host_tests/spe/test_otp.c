@@ -69,6 +69,13 @@ int main(int argc, char **argv)
 	CHECK(with_change(good, 0x0C, 1) == OTP_CORRUPT);    /* reserved */
 	CHECK(with_change(good, 0x50, '\n') == OTP_CORRUPT); /* text */
 	CHECK(with_change(good, 0x51, 0x00) == OTP_CORRUPT); /* text that goes on behind its end */
+	CHECK(with_change(good, 0x50, '/') == OTP_CORRUPT);  /* certification reference: 13 digits, '-', 5 digits */
+	CHECK(with_change(good, 0x5C, ':') == OTP_CORRUPT);
+	CHECK(with_change(good, 0x5D, '1') == OTP_CORRUPT);
+	CHECK(with_change(good, 0x62, 'x') == OTP_CORRUPT);
+	CHECK(with_change(good, 0x62, 0x00) == OTP_CORRUPT); /* a digit short */
+	CHECK(with_change(good, 0x63, '6') == OTP_CORRUPT);  /* a digit more */
+	CHECK(with_change(good, 0x62, '9') == OTP_OK);
 	puts("otp: 4,096 damaged areas refused");
 	return 0;
 }

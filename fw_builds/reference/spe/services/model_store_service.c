@@ -77,6 +77,9 @@ static psa_status_t select(const psa_msg_t *msg)
 		return PSA_ERROR_BUFFER_TOO_SMALL;
 	}
 	(void)psa_read(msg->handle, 0, name, MODEL_STORE_NAME_MAX);
+	if (strlen(name) != msg->in_size[0]) {
+		return PSA_ERROR_INVALID_ARGUMENT; /* a name up to its NUL is not the name that was asked for */
+	}
 	const psa_status_t status = model_store_select(name, &info);
 
 	return status == PSA_SUCCESS ? put_info(msg, &info) : status;

@@ -59,6 +59,22 @@ static bool take_text(char *to, const uint8_t *field, size_t size)
 	return true;
 }
 
+/* "[0-9]{13}-[0-9]{5}" (RFC 9783, 4.2.3), or nothing. */
+static bool is_certification_reference(const char *text)
+{
+	static const char form[] = "0000000000000-00000";
+
+	if (text[0] == '\0') {
+		return true;
+	}
+	for (size_t i = 0; i < sizeof form; i++) {
+		if (form[i] == '0' ? text[i] < '0' || text[i] > '9' : text[i] != form[i]) {
+			return false;
+		}
+	}
+	return true;
+}
+
 enum otp_state otp_parse(const uint8_t area[OTP_SIZE], struct otp *otp)
 {
 	uint8_t digest[SHA256_SIZE];
@@ -75,7 +91,8 @@ enum otp_state otp_parse(const uint8_t area[OTP_SIZE], struct otp *otp)
 		return OTP_CORRUPT;
 	}
 	if (!take_text(otp->certification_reference, area + OTP_OFF_CERT_REFERENCE, OTP_CERT_REFERENCE_SIZE) ||
-	    !take_text(otp->verification_service, area + OTP_OFF_VSI, OTP_VSI_SIZE)) {
+	    !take_text(otp->verification_service, area + OTP_OFF_VSI, OTP_VSI_SIZE) ||
+	    !is_certification_reference(otp->certification_reference)) {
 		memset(otp, 0, sizeof *otp);
 		return OTP_CORRUPT;
 	}
