@@ -50,6 +50,13 @@ def test_a_constant_time_passes() -> None:
     assert judged([7_382_626] * 64, numbers(random.Random(2)))
 
 
+def test_the_limit_is_that_of_so_many_timings() -> None:
+    """Fisher's transform: tanh(4.9 sqrt(1.06 / (n - 3))) for 49 timings is 0.632."""
+    report = Report()
+    assert not check_independent(list(range(49)), {"length": list(range(49))}, report)
+    assert report.failed[0].expected.endswith("(rank correlation under 0.63)")
+
+
 def test_too_few_timings_mean_nothing() -> None:
     few = LEAST_TIMINGS - 1
     with pytest.raises(ValueError, match="at least 48"):

@@ -103,6 +103,12 @@ def test_deterministic_counters_see_small_changes() -> None:
         assert failed(report) == (["latency.not-slower"] if verdict == "slower" else [])
 
 
+@pytest.mark.parametrize(("ticks", "verdict"), [(1250, "passed"), (1251, "slower"), (750, "passed"), (749, "faster")])
+def test_a_change_of_just_the_threshold_is_none(ticks: int, verdict: str) -> None:
+    base = night("n1", make([1000] * 30))
+    assert regression_gate(make([ticks] * 30), base, Report(), threshold=0.25).verdict == verdict
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize(
     ("shares", "alpha", "judged"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import random
 import struct
@@ -10,7 +11,8 @@ import zlib
 import numpy as np
 import pytest
 from tfm_harness.verify.leaks import NOTATIONS, Scanner, Secret, wrappings
-from tfm_harness.verify.leaks.wrappings import inflated, printable, unmarked
+from tfm_harness.verify.leaks.columns import Choice
+from tfm_harness.verify.leaks.wrappings import inflated, printable, unmarked, written_out
 
 SECRET = random.Random(5).randbytes(32)
 LOG = b"[SPE] boot 1 of this board since power on\n[SPE] OTP ok, lifecycle 00003000\n"
@@ -104,3 +106,44 @@ def test_characters_of_a_text() -> None:
     """Those of ASCII that are shown, and what begins another column or line."""
     shown = printable(np.arange(256, dtype=np.uint8))
     assert set(np.flatnonzero(shown)) == {*range(0x20, 0x7F), *b"\t\r\n"}
+
+
+def test_each_second_byte_of_memory_is_read_from_its_first() -> None:
+    memory = b"".join(bytes([byte, 0]) for byte in SECRET)
+    leaks = Scanner([Secret(name="key", data=SECRET)]).scan(memory, text=False)
+    assert min(leak.at for leak in leaks) == 0
+
+
+@pytest.mark.parametrize(("between", "read"), [(0, True), (6, True), (7, False), (20, False)])
+def test_a_few_escaped_characters_are_no_notation_unless_three_are_near(between: int, read: bool) -> None:
+    text = b"x" * 40 + (b"." * between).join([b"%41", b"%42", b"%43"]) + b"y" * 40
+    found = [data for name, data, _ in written_out(text) if name == "percent encoding"]
+    assert [b"A" + b"." * between + b"B" in data for data in found] == ([True] if read else [])
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_character_in_each_line_of_a_dump_is_read(end: str) -> None:
+    """As od -c -w1 shows a file, on a terminal too."""
+    secret = bytes(0x67 + byte % 20 for byte in SECRET)
+    lines = [f"{at:07o}   {chr(byte)}" for at, byte in enumerate(secret)]
+    assert is_found(secret, end.join(lines).encode() + end.encode())
+
+
+def test_a_choice_takes_numbers_by_their_bits_or_in_another_order() -> None:
+    bits = np.array([0, 1, 3, 2], np.uint8)
+    assert np.flatnonzero(Choice("", 1).taken(bits)).tolist() == [1, 2]
+    assert np.asarray(Choice("", 0, np.array([2, 0])).taken(bits)).tolist() == [2, 0]
+
+
+def test_only_what_stands_near_marks_is_left_and_keeps_its_place() -> None:
+    """Of a long text; all else is blanks."""
+    text = b"-" * 20_000 + b"\\x41\\x42" + b"-" * 20_000
+    assert unmarked(text) == (text[15_904:24_100].replace(b"\\x", b"  ").rjust(24_100).ljust(len(text)), False)
+
+
+@pytest.mark.parametrize("rest", range(1, 4))
+def test_base64_in_groups_goes_on_in_a_shorter_one(rest: int) -> None:
+    """Three groups of four are six bytes and three, less than what is looked for."""
+    written = base64.b64encode(SECRET)[: 8 + 4 + rest]
+    groups = b" ".join(written[at : at + 4] for at in range(0, len(written), 4))
+    assert is_found(SECRET, groups) == (len(written) * 6 // 8 >= 8)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 from tfm_harness.errors import ProductError
+from tfm_harness.verify.elf import Segment
 from tfm_harness.verify.instruction_skips import Skip, after, evenly, plan
 from tfm_harness.verify.marked_code import Instruction, MarkedCode, is_wide, read_marked_code
 
@@ -65,9 +66,23 @@ def test_a_wide_instruction_has_nothing_of_the_next_one() -> None:
     assert [one.code for one in found.instructions.values()] == [0xF000_F800, 0xBD10_0000]
 
 
+@pytest.mark.parametrize(("at", "size"), [(-1, 2), (0, 2), (2, 2), (3, 2), (4, 4), (6, 2), (7, 2), (8, 2)])
+def test_an_instruction_has_its_size_in_whichever_segment_it_is(at: int, size: int) -> None:
+    """Two segments one behind the other, of which the second begins with a long instruction."""
+    segments = (Segment(BASE, bytes.fromhex("00bf 00bf")), Segment(BASE + 4, bytes.fromhex("00f00080")))
+    assert MarkedCode((), {}, {}, segments, b"").size_at(BASE + at) == size
+
+
 def test_the_order_of_the_symbols_says_nothing(code: MarkedCode) -> None:
     for order in (SYMBOLS[::-1], SYMBOLS[2:] + SYMBOLS[:2], SYMBOLS[3:] + SYMBOLS[:3]):
         assert read_marked_code(elf(CODE, order)).instructions == code.instructions
+
+
+@pytest.mark.parametrize(("name", "data"), [("$d", True), ("$d.1", True), ("$data", False), ("$dx", False)])
+def test_only_mapping_symbols_say_where_data_begins(name: str, data: bool) -> None:
+    """ELF for the Arm Architecture, 5.5.5: $d, or $d and a dot."""
+    symbols = (("$t", BASE, 0, 0), ("decide", BASE | 1, 6, 2), (name, BASE + 4, 0, 0))
+    assert len(read_marked_code(elf(CODE, symbols)).instructions) == (2 if data else 3)
 
 
 def test_functions_are_chosen_by_name_too() -> None:

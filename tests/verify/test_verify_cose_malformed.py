@@ -142,6 +142,8 @@ REFUSED = {
     "invalid_utf8_key": (message(PAYLOAD, unprotected=Pairs(((Raw(b"\x62\xff\xfe"), 1),))), "cbor.well-formed"),
     "bytes_label": (message(PAYLOAD, unprotected={b"\x04": b"11"}), "cose.header-labels"),
     "kid_is_text": (message(PAYLOAD, unprotected={4: "11"}), "cose.header-values"),
+    "iv_is_text": (message(PAYLOAD, unprotected={5: "1"}), "cose.header-values"),
+    "partial_iv_is_text": (message(PAYLOAD, unprotected={6: "2"}), "cose.header-values"),
     "iv_and_partial_iv": (message(PAYLOAD, unprotected={5: b"1", 6: b"2"}), "cose.header-values"),
     "alg_true": (signed({1: True}), "cose.algorithm-allowed"),
     "sig_all_ones": (raw(signature=enc(b"\xff" * 64)), "cose.signature-format"),

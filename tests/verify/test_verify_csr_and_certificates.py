@@ -476,6 +476,10 @@ def test_a_subject_of_which_nothing_is_expected_is_not_judged() -> None:
     assert "certificate.subject" not in held(report)
 
 
+def test_what_is_no_certificate_is_signed_by_nobody() -> None:
+    assert {"certificate.der", "certificate.chain"} <= broken(judge_certificate(b"no certificate"))
+
+
 def test_wrong_use_is_a_config_error() -> None:
     for more in ({"ca": b"x"}, {"now": dt.datetime(2026, 6, 1)}):  # noqa: DTZ001 -- the mistake under test
         with pytest.raises(ConfigError):
@@ -604,6 +608,16 @@ def test_a_signature_is_two_positive_integers(r: int, s: int, *, right: bool) ->
     for numbers in ((), (r,), (r, s, 1)):
         with pytest.raises(DerError):
             check_signature_value(tlv(0x30, *map(integer, numbers)), "it")
+
+
+@pytest.mark.parametrize("tag", [0x30, 0x31, 0xA0])
+def test_a_structure_is_so_deep_and_no_deeper(tag: int) -> None:
+    element = b"\x05\0"
+    for _ in range(24):
+        element = tlv(tag, element)
+    check_der(element, "it")
+    with pytest.raises(DerError, match="deeper"):
+        check_der(tlv(tag, element), "it")
 
 
 def test_a_structure_has_so_many_elements_and_no_more() -> None:

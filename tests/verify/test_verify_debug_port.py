@@ -7,7 +7,7 @@ import itertools
 import pytest
 from tfm_harness.findings import Report
 from tfm_harness.verify import DebugPort, check_debug_port
-from tfm_harness.verify.debug_port import Authentication, is_closed_lifecycle
+from tfm_harness.verify.debug_port import Authentication, is_closed_lifecycle, places_to_read
 
 from tests.verify.verify_kit import broken, held
 
@@ -22,6 +22,27 @@ def judged(dauthstatus: int | None, dhcsr: int | None, reads: dict[int, int | No
     port = DebugPort(dauthstatus=dauthstatus, dhcsr=dhcsr, reads=reads, readable=True)
     check_debug_port(port, lifecycle, report)
     return report
+
+
+@pytest.mark.parametrize(
+    ("at", "content", "known"),
+    [
+        (0x100, bytes(4) + b"\1\2\3\4" + b"\5", {0x104}),
+        (0x100, b"\1" + bytes(10), {0x100}),
+        (0x102, b"\xff\xff\1\0\0\0\2", {0x104}),
+        (0x100, b"\1\2\3", set()),
+    ],
+)
+def test_whole_words_of_the_build_are_read_beside_places_of_the_region(
+    at: int, content: bytes, known: set[int]
+) -> None:
+    places, of_build = places_to_read([(0x2000, 0x100)], [(at, content)])
+    assert of_build == known
+    spread = set(places) - known
+    assert known <= set(places)
+    assert len(spread) > 1
+    assert all(0x2000 <= place < 0x2100 and place % 4 == 0 for place in spread)
+    assert list(places) == sorted(places)
 
 
 def test_a_closed_port_passes() -> None:

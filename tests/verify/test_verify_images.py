@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfm_harness.findings import Policy, Report
-from tfm_harness.verify import cbor
+from tfm_harness.verify import cbor, mcuboot
 from tfm_harness.verify.components import ExpectedComponent
 from tfm_harness.verify.elf import ElfError, load_segments, measure
 from tfm_harness.verify.image_files import BOOT_MAGICS, split_images
@@ -371,6 +371,22 @@ def test_the_boot_record_names_the_type_and_a_component_may_be_given() -> None:
     no_hash = parse_mcuboot(make(hash_value=b"").replace(tlv(0x10, b""), tlv(0x8000, b"")))
     assert no_hash.hash_tlv is None
     assert expected_components({"X": no_hash})[0].measurement == b""
+
+
+def test_a_file_is_as_large_as_it_may_be_and_no_larger(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = make()
+    monkeypatch.setattr(mcuboot, "MAX_IMAGE", len(image))
+    assert parse_mcuboot(image).version == parse_mcuboot(image[:]).version
+    with pytest.raises(ImageFormatError, match="too large"):
+        parse_mcuboot(image + b"\xff")
+
+
+@pytest.mark.parametrize(
+    ("before", "cut", "found"), [(256, None, 256), (512, None, 512), (100, None, 0), (257, None, 0), (256, 20, 0)]
+)
+def test_a_later_header_stands_at_a_page_and_is_whole(before: int, cut: int | None, found: int) -> None:
+    image = bytes(before) + make()
+    assert mcuboot._later_header(image[: None if cut is None else before + cut], 0) == found
 
 
 def test_a_component_is_called_by_its_name_then_its_type_then_its_measurement() -> None:

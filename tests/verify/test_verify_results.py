@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import struct
 from typing import Any
 
 import pytest
@@ -240,6 +241,15 @@ def test_a_published_key_is_lost_under_every_policy() -> None:
         assert broken(report) == {"result.dummy-key"}
 
 
+@pytest.mark.parametrize(("high", "counter"), [(2, (2 << 32) + 7), (0, 7), (None, None)])
+def test_a_rollover_counter_is_the_upper_half(high: int | None, counter: int | None) -> None:
+    claims = {-80000: struct.pack("<f", 0.5), -80006: struct.pack("<I", 7)}
+    claims |= {} if high is None else {-80005: struct.pack("<I", high)}
+    parsed = verify_result(message(enc(claims)), profile="linaro-cai", keys=KEY, report=Report())
+    assert parsed.verified
+    assert parsed.counter == counter
+
+
 def test_a_role_that_nobody_knows_is_an_error() -> None:
     _, parsed = judge(result())
     assert parsed.integer("tick_hz") == 32_000_000
@@ -351,6 +361,12 @@ def test_a_wrong_profile_is_a_config_error(change: dict[str, object]) -> None:
         load_profile({**VENDOR, **change})
     assert caught.value.kind == "result-profile"
     assert "vendor" in (caught.value.where or "")
+
+
+def test_a_wrong_profile_says_what_it_holds() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_profile({**VENDOR, "algorithms": ["RS256"]})
+    assert caught.value.seen == "['RS256']"
 
 
 def test_built_in_profiles_load_and_unknown_ones_name_the_nearest() -> None:
