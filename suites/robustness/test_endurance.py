@@ -26,7 +26,9 @@ REFUSED = Check(
 )
 AT_A_TIME = 16
 UID = 0x454E4455
-"""Of the object in protected storage that this test writes and removes."""
+"""Of the object in protected storage that this test writes and removes, the last one perhaps not."""
+OTHER_UID = UID + 1
+"""Of one that is there for a moment only."""
 
 DONE = "done"
 
@@ -163,9 +165,9 @@ def _of_results(bench: Bench) -> list[tuple[Command, Arguments]]:
 
 def _object_there(_bench: Bench, device: Device) -> None:
     commands = device.test_commands
-    commands.ps_set(UID, b"object")
-    commands.ps_get(UID)
-    commands.ps_remove(UID)
+    commands.ps_set(OTHER_UID, b"object")
+    commands.ps_get(OTHER_UID)
+    commands.ps_remove(OTHER_UID)
 
 
 REFUSALS: dict[str, Refusals] = {
@@ -210,10 +212,10 @@ REFUSALS: dict[str, Refusals] = {
     ),
     "objects": Refusals(
         lambda _bench: [
-            (Command.PS_GET, {"uid": UID}),
-            (Command.PS_REMOVE, {"uid": UID}),
-            (Command.PS_SET, {"uid": UID, "data": b"x", "fl": 0x80}),
-            (Command.PS_SET, {"uid": UID, "data": bytes(257)}),
+            (Command.PS_GET, {"uid": OTHER_UID}),
+            (Command.PS_REMOVE, {"uid": OTHER_UID}),
+            (Command.PS_SET, {"uid": OTHER_UID, "data": b"x", "fl": 0x80}),
+            (Command.PS_SET, {"uid": OTHER_UID, "data": bytes(257)}),
         ],
         _object_there,
         ("protected-storage",),
