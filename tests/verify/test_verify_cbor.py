@@ -197,3 +197,12 @@ def test_the_encoder_refuses_integers_beyond_64_bits() -> None:
     for value in (1 << 64, -(1 << 64) - 1):
         with pytest.raises(ValueError, match="64 bits"):
             cbor.encode(value)
+
+
+@pytest.mark.parametrize("around", [b"\x81", b"\xa1\x00", b"\x82\x00", b"\xa2\x00\x00\x01"])
+def test_lists_and_maps_stand_in_each_other_so_deep_and_no_deeper(around: bytes) -> None:
+    deep = around * cbor.MAX_DEPTH + b"\x00"
+    assert cbor.decode(deep).oddities == ()
+    with pytest.raises(cbor.CborError) as caught:
+        cbor.decode(around + deep)
+    assert caught.value.rule == "limits"
