@@ -11,8 +11,8 @@ from tfm_harness.verify import derive_reference_keys, record_request, reference_
 pytestmark = pytest.mark.needs("provision", "known-secrets", "cold-reset", "nv-access")
 
 CORNERS = {
-    697250: "x of the client key, r of the request for the result key",
-    1682784: "y of the result key, s of the request for the client key",
+    2627161: "x of the result key, r of the request for the result key",
+    2136946: "y of the client key, s of the request for the client key",
 }
 """Which numbers begin with a zero byte on the board whose hardware unique key is the hash of this number.
 
@@ -34,7 +34,7 @@ REACHED = Check(
 
 @pytest.mark.needs("public-keys", "csr")
 @pytest.mark.parametrize(
-    "number", [pytest.param(697250, id="x-and-r"), pytest.param(1682784, id="y-and-s", marks=pytest.mark.thorough)]
+    "number", [pytest.param(2627161, id="x-and-r"), pytest.param(2136946, id="y-and-s", marks=pytest.mark.thorough)]
 )
 def test_keys_whose_numbers_begin_with_zeros(
     device: Device, verifier: Verifier, virtual: VirtualBoard, checks: Checks, number: int
@@ -58,7 +58,8 @@ def test_keys_whose_numbers_begin_with_zeros(
             subject = f"request for the {role} key"
             if checks(FIXED_LENGTH, record is not None, expected="one that verifies", seen="none", subject=subject):
                 assert record is not None
-                zeros += [half[0] for half in (record.r, record.s)]
+                # With 0x80 and more behind it a zero must stand there: one that may be left out is what is looked for.
+                zeros += [half[0] if half[1] < 0x80 else None for half in (record.r, record.s)]
         if len(zeros) == 4:
             checks(REACHED, 0 in zeros, expected=CORNERS[number], seen="none", subject="numbers of a signature")
         verifier.token(*device.attest(), subject="token of that board")
