@@ -196,6 +196,8 @@ def test_exchanges_are_kept_decoded_and_bounded(driver: SmpDriver, firmware: Smp
         (b"\x01\x02", "h'0102'"),
         (bytes(100), "h'000000000000000000000000...' (100 bytes)"),
         ("x" * 400, '"' + "x" * 299 + "... (402 characters)"),
+        (list(range(12)), "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]"),
+        ({"s": [0] * 500}, '{"s": [' + "0, " * 12 + "... (500 items)]}"),
     ],
 )
 def test_values_are_shown_in_diagnostic_notation(value: object, text: str) -> None:

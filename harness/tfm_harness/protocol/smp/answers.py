@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from tfm_harness.errors import ProductError
 from tfm_harness.protocol.psa_status import status_name
@@ -280,8 +280,11 @@ def ticks(data: bytes, key: str) -> tuple[int, ...]:
     return tuple(int.from_bytes(data[at : at + 4], "little") for at in range(0, len(data), 4))
 
 
+_MOST_ITEMS: Final = 12
+
+
 def show(value: object, *, limit: int = 300) -> str:
-    """A decoded value as CBOR diagnostic notation (RFC 8949 s.8), long byte strings shortened."""
+    """A decoded value as CBOR diagnostic notation (RFC 8949 s.8), long byte strings and arrays shortened."""
     text = _show(value)
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
 
@@ -298,6 +301,8 @@ def _show(value: object) -> str:
             return f'"{value}"'
         case dict():
             return "{" + ", ".join(f"{_show(k)}: {_show(v)}" for k, v in value.items()) + "}"
+        case list() | tuple() if len(value) > _MOST_ITEMS:  # each exchange is shown, most of them to nobody
+            return "[" + ", ".join(_show(v) for v in value[:_MOST_ITEMS]) + f", ... ({len(value)} items)]"
         case list() | tuple():
             return "[" + ", ".join(_show(v) for v in value) + "]"
         case _:
