@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -288,13 +289,10 @@ def test_work_and_memory_are_taken_up_to_their_limits(trial: Trial) -> None:
 def test_models_that_contradict_themselves_are_refused(updates: ModelUpdates, checks: Checks, part: int) -> None:
     """Signed by the vendor all the same: a mistake of his tools must not become what runs."""
     before = updates.active()
-    wrong = [(subject, wrong_model(base, change)) for subject, base, change, _ in WRONG_MODELS]
-    cases = [*wrong, *((f"damaged {subject}", data) for subject, data in damaged_models())]
-    for number in share(part):
-        if number >= len(cases):
-            break
-        subject, model = cases[number]
-        status = updates.attempt(updates.image(ahead=1, payload=model))
+    wrong = [(subject, partial(wrong_model, base, change)) for subject, base, change, _ in WRONG_MODELS]
+    damaged = [(f"damaged {subject}", partial(bytes, data)) for subject, data in damaged_models()]
+    for subject, make in [*wrong, *damaged][part::EVERY]:
+        status = updates.attempt(updates.image(ahead=1, payload=make()))
         checks.equal(WRONG, status, INVALID_ARGUMENT, subject=subject)
     updates.unchanged(before)
     updates.old_model_works()
