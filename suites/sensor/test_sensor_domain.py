@@ -185,7 +185,7 @@ def test_samples_come_at_the_period_asked_for(
     hz = clock.hz if clock is not None else bench.description.clock_hz or 1
     follows_host = bench.board.clock_quality is ClockQuality.DETERMINISTIC
     if not follows_host:
-        found = Sampled.measured(device, period, hz, 0)
+        found = Sampled.measured(device, period, hz, 0, paced=True)
         most = 1.05 * found.host + 2
         checks(
             RATE,
@@ -199,7 +199,7 @@ def test_samples_come_at_the_period_asked_for(
             return
         put(stimulus, Sample(640, 640, 640, 400))
         for attempt in range(ATTEMPTS):
-            found = Sampled.measured(device, period, hz, 0.5 * attempt, follows_host=follows_host, counted=True)
+            found = Sampled.measured(device, period, hz, 0.5 * attempt, follows_host=follows_host)
             many = 1.05 * found.most + 2
             if found.taken > many or not found.disturbed:
                 break
@@ -242,9 +242,9 @@ class Sampled:
         least: float,
         *,
         follows_host: bool = False,
-        counted: bool = False,
+        paced: bool = False,
     ) -> Sampled:
-        """Sample freely for at least that many seconds of the host and for 1.2 times `ENOUGH` periods of its clock.
+        """Sample freely for at least that many seconds of the host and for 1.2 times `ENOUGH` periods.
 
         Args:
             device: free-running when this begins, stopped at the end.
@@ -252,7 +252,7 @@ class Sampled:
             hz: of the device's counter.
             least: seconds.
             follows_host: the device's time stands still, or jumps, where the host's does.
-            counted: the device's counter may run ahead of the host's clock; so many periods by the counter do, too.
+            paced: ask for something twice a period only, where the time between the looks does not count.
         """
         test_commands = device.test_commands
         test_commands.sample("clear")
@@ -264,14 +264,10 @@ class Sampled:
         inside = test_commands.latency(1).end
         looks = [time.monotonic()]
         while looks[-1] - began < max(least, 1.2 * ENOUGH * seconds):
-            if not counted:
-                time.sleep(seconds / 2)  # what is asked for meanwhile need not be much
+            if paced:
+                time.sleep(seconds / 2)
             test_commands.device_stats()
             looks.append(time.monotonic())
-            # A look at the counter holds sampling up, so these become rare.
-            rarely = counted and len(looks).bit_count() == 1 and looks[-1] - began >= least
-            if rarely and (test_commands.latency(1).start - inside) / due > 1.2 * ENOUGH:
-                break
         behind = test_commands.latency(1)
         looks.append(time.monotonic() - (behind.end - behind.start) / hz)
         last = test_commands.sample("free", ms=period)
