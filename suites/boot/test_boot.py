@@ -6,7 +6,18 @@ import hashlib
 import re
 
 import pytest
-from tfm_harness import Bench, Check, Checks, Device, Reference, ResetKind, VirtualBoard, check_build_images
+from tfm_harness import (
+    Bench,
+    Check,
+    Checks,
+    Console,
+    Device,
+    Mark,
+    Reference,
+    ResetKind,
+    VirtualBoard,
+    check_build_images,
+)
 from tfm_harness.testing import NoObjectError, with_object
 from tfm_harness.verify import boot_seed, parse_mcuboot
 
@@ -33,6 +44,8 @@ LOGGED = Check(
 )
 FRAME = (b"\x06\x09", b"\x04\x14")
 """How the lines of an SMP frame begin (docs/protocol.md, Transport)."""
+LINE, MOST_BEFORE = 5.0, 1 << 16
+"""Seconds for a boot's first line, once the board was told to reset; bytes of frames before it, at most."""
 READY = Check(
     id="boot.ready-said",
     title="after each boot the first line on the firmware's own console is the documented one",
@@ -165,9 +178,16 @@ def test_the_first_line_after_a_boot_is_the_documented_one(bench: Bench, device:
     for kind in (ResetKind.COLD, ResetKind.WARM):
         mark = console.mark()
         device.reset(kind)
-        lines = console.read_from(mark).split(b"\n")
-        first = next((line for line in lines if not line.startswith(FRAME)), b"")
-        checks.equal(READY, first, b"[NS] ready", subject=str(kind))
+        checks.equal(READY, first_line(console, mark), b"[NS] ready", subject=str(kind))
+
+
+def first_line(console: Console, mark: Mark) -> bytes:
+    """The first whole line since the mark that is no frame, waited for as long as something comes within seconds."""
+    while True:
+        text = console.read_from(mark, limit=MOST_BEFORE)
+        said = [line for line in text.split(b"\n")[:-1] if not line.startswith(FRAME)]
+        if said or len(text) == MOST_BEFORE or not console.wait_data(Mark(mark.offset + len(text)), timeout=LINE):
+            return said[0] if said else b""
 
 
 @pytest.mark.needs("describe", "known-secrets", "cold-reset", "warm-reset", "stats")
