@@ -185,7 +185,7 @@ class Mps3Board(RealBoard):
             self._reboot([])
             return
         self._note("host-reset", "warm reset by the harness, through the MCC")
-        mps3_mcc.command(self._require_mcc(), "reset")
+        mps3_mcc.reset(self._require_mcc())
 
     def release(self) -> None:
         """See `Board`; with `restore` the card gets back what was on it, also when flashing it failed."""

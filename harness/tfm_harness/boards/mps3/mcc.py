@@ -72,8 +72,15 @@ def command(console: Console, words: str, *, timeout: float = 10.0) -> Mark:
     """
     mark = console.mark()
     console.write(b"\r")
+    _await_prompt(console, mark, timeout)
+    start = console.mark()
+    console.write(words.encode("ascii") + b"\r")
+    return start
+
+
+def _await_prompt(console: Console, since: Mark, timeout: float) -> None:
     try:
-        console.wait_for(PROMPT, timeout=timeout, since=mark)
+        console.wait_for(PROMPT, timeout=timeout, since=since)
     except InfrastructureError as error:
         if error.kind != "console-timeout":
             raise
@@ -85,9 +92,16 @@ def command(console: Console, words: str, *, timeout: float = 10.0) -> Mark:
             where=console.name,
             hint="power-cycle the board; check that this is the first of its four serial ports (115200 8N1)",
         ) from error
-    start = console.mark()
-    console.write(words.encode("ascii") + b"\r")
-    return start
+
+
+def reset(console: Console, *, timeout: float = 10.0) -> None:
+    """Reset the CPU, and wait for the prompt behind it: until then the boot before may still answer.
+
+    Raises:
+        InfrastructureError: kind ``mcc-silent`` when no prompt comes, before the command or after it.
+    """
+    start = command(console, "reset", timeout=timeout)
+    _await_prompt(console, start, timeout)
 
 
 def reboot(console: Console, *, timeout: float = 10.0) -> Mark:

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import selectors
 import shutil
 import socket
 import subprocess
 import threading
+import time
 import tty
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +28,8 @@ from tfm_harness.boards.otp_layout import make_entropy
 from tfm_harness.errors import ConfigError
 
 __all__ = ["StandInMps3", "make_card"]
+
+_RESET = 5.0  # seconds, for an emulator that no longer answers
 
 UARTS = 3
 
@@ -173,10 +177,20 @@ class StandInMps3:
             self._start()
             return
         if words == "reset":
-            self._poke("stop", "system_reset", "cont")
+            self._reset_fpga()
         elif words not in {"", "usb_on"}:
             self._say("Unknown command\n")
         self._say("Cmd> ")
+
+    def _reset_fpga(self) -> None:
+        """The prompt comes when the CPU has been reset."""
+        seen, end = self._poke("stop", "system_reset", "cont"), time.monotonic() + _RESET
+        while self._monitor is not None and b'"RESET"' not in seen and time.monotonic() < end:
+            if select.select([self._monitor], [], [], 0.1)[0]:
+                more = self._monitor.recv(65536)
+                if not more:
+                    return
+                seen += more
 
     def _start(self) -> None:
         """Power-on or reboot: load what images.txt names."""
@@ -269,18 +283,20 @@ class StandInMps3:
             with contextlib.suppress(OSError):
                 self._uarts[port - 1].sendall(data)
 
-    def _poke(self, *commands: str) -> None:
-        """Monitor commands; their answers are thrown away in `_drain`."""
+    def _poke(self, *commands: str) -> bytes:
+        """Monitor commands; gives what the monitor has said by then."""
+        said = b""
         if self._monitor is None:
-            return
+            return said
         with contextlib.suppress(OSError):
             for command in commands:
                 self._monitor.sendall(b'{"execute":"%s"}\n' % command.encode())
             self._monitor.setblocking(False)
-            while self._monitor.recv(65536):
-                pass
+            while more := self._monitor.recv(65536):
+                said += more
         with contextlib.suppress(OSError):
             self._monitor.setblocking(True)
+        return said
 
     def _stop_fpga(self) -> None:
         if self._qemu is not None:
