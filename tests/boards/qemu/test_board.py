@@ -59,14 +59,17 @@ def test_boots_and_talks_on_both_consoles(probe_board: QemuBoard) -> None:
         probe_board.console("uart7")
 
 
-def test_only_the_emulated_cpu_waits_for_the_main_loop(probe_board: QemuBoard) -> None:
+@pytest.mark.parametrize("quick", [True, False])
+def test_only_the_emulated_cpu_waits_for_the_main_loop(
+    probe_board: QemuBoard, monkeypatch: pytest.MonkeyPatch, quick: bool
+) -> None:
     """The other way round firmware that spins until the main loop has done something would take a turn each time."""
-    for _ in range(2):
-        policies = {task.name: os.sched_getscheduler(int(task.name)) for task in tasks_of(probe_board)}
-        assert list(policies.values()).count(os.SCHED_BATCH) == 1
-        assert probe_board.child is not None
-        assert policies[str(probe_board.child.pid)] == os.SCHED_OTHER
-        probe_board.reset(ResetKind.COLD)
+    monkeypatch.setattr("tfm_harness.boards.qemu.machine.is_quick", lambda *_: quick)
+    probe_board.reset(ResetKind.COLD)
+    policies = {task.name: os.sched_getscheduler(int(task.name)) for task in tasks_of(probe_board)}
+    assert list(policies.values()).count(os.SCHED_BATCH) == quick
+    assert probe_board.child is not None
+    assert policies[str(probe_board.child.pid)] == os.SCHED_OTHER
     assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from tfm_harness.boards.placement import Placement
 from tfm_harness.boards.qemu.command import command_line, older
 from tfm_harness.boards.qemu.known_machines import machine_error
+from tfm_harness.boards.qemu.quick_uart import is_quick
 from tfm_harness.boards.supervisor import Child, spawn
 from tfm_harness.boards.tools import run_tool
 from tfm_harness.config.qemu import QemuTarget
@@ -76,6 +77,7 @@ class Machine:
     ) -> None:
         self.name = name
         self.child: Child | None = None
+        self._quick = False  # a UART is behind the multiplexer
         self._target = target
         self._log = log
         self._on_event = on_event
@@ -120,6 +122,7 @@ class Machine:
                 absent=absent,
                 skip_idle=skip_idle,
             )
+            self._quick = any(is_quick(self._target, build, name) for name in self._target.consoles)
             passed = [*(sock.fileno() for sock in theirs.values()), *files]
             passed += [] if provisions.nv_fd is None else [provisions.nv_fd]
             cpu = self._placement.choose(self.name) if self._target.one_cpu else None
@@ -163,15 +166,15 @@ class Machine:
             raise
         if older(self.version, self._target.minimum_version):
             raise self._too_old(self.version)
-        if self._target.one_cpu:
+        if self._target.one_cpu and self._quick:
             self.call(self._let_main_loop_finish(), _START_TIMEOUT)
 
     async def _let_main_loop_finish(self) -> None:
         """Emulated CPUs do not interrupt the main loop, which wakes them with each byte for a UART (SCHED_BATCH).
 
-        So they find up to 32 bytes at once: on the host's CPU that they share, a message of 2,000 bytes there and back
-        then costs 120 switches between the two and 11 ms of CPU time instead of 1,000 and 16 ms. The main loop itself
-        still interrupts an emulated CPU, which may spin until the loop has done something.
+        Behind the multiplexer they find up to 32 bytes at once: on the host's CPU that they share, a message of 2,000
+        bytes there and back then costs 120 switches between the two and 11 ms of CPU time instead of 1,000 and 16 ms.
+        The main loop itself still interrupts an emulated CPU, which may spin until the loop has done something.
         """
         cpus = await self.command("query-cpus-fast")
         for cpu in cpus if isinstance(cpus, list) else ():
