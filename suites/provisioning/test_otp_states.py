@@ -150,11 +150,9 @@ def nothing_is_opened(bench: Bench, checks: Checks, subject: str) -> None:
     """What is open to bring a board up is open to who spoils its fuses."""
     if bench.missing(["probe", "memory-map"]) or bench.probes.resets:
         return
-    places = [at for region in bench.memory_map.owned_by("secure") for at in (region.at, region.end - 4)]
-    places += [each.at for each in bench.memory_map.peripherals if each.owner == "secure"]
-    reached = [at for at, seen in zip(places, bench.probes.read_many(places), strict=True) if not seen.fault]
+    tried, reached = bench.probes.read_of_secure()
     seen = f"no fault at {', '.join(map(hex, reached[:8]))}"
-    checks(ISOLATED, not reached, expected=f"{len(places)} faults", seen=seen, subject=subject)
+    checks(ISOLATED, not reached, expected=f"{tried} faults", seen=seen, subject=subject)
 
 
 def models_are_verified(bench: Bench, device: Device, checks: Checks, verifier: Verifier, subject: str) -> None:

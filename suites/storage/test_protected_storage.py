@@ -273,6 +273,18 @@ def test_many_writes_have_nonces_of_their_own(storage: Storage, verifier: Verifi
         verifier.stored_object(storage.flash.read()[at:], external_aad=object_aad(A), subject=f"write {number}")
 
 
+def begin_writes_at(virtual: VirtualBoard, number: int) -> None:
+    """Start the board as if it had written that often."""
+    area = virtual.nv.read()
+    try:
+        table = object_in(area, TABLE_OWNER, TABLE_UID)
+        content = with_object(area, TABLE_OWNER, TABLE_UID, number.to_bytes(4, "little") + table[4:])
+    except NoObjectError as error:
+        pytest.skip(f"not covered: {error}")
+    with virtual.off():
+        virtual.nv.write(0, content)
+
+
 @pytest.mark.needs("nv-access", "cold-reset", "known-secrets")
 def test_nonces_of_writes_are_as_wide_as_their_number(
     bench: Bench, storage: Storage, checks: Checks, virtual: VirtualBoard
@@ -283,14 +295,7 @@ def test_nonces_of_writes_are_as_wide_as_their_number(
     storage.set(A, some_data(1, 16))
     with virtual.keeping():
         number = secrets.randbits(30) | 1 << 30 | 1 << 17 | 1 << 9  # another one in each run: no nonce comes twice
-        area = virtual.nv.read()
-        try:
-            table = object_in(area, TABLE_OWNER, TABLE_UID)
-            content = with_object(area, TABLE_OWNER, TABLE_UID, number.to_bytes(4, "little") + table[4:])
-        except NoObjectError as error:
-            pytest.skip(f"not covered: {error}")
-        with virtual.off():
-            virtual.nv.write(0, content)
+        begin_writes_at(virtual, number)
         for write in range(2):
             _, message = storage.set(A, some_data(2 + write, 16))
             seen = -1 if message.nonce is None else int.from_bytes(message.nonce, "big")
@@ -308,14 +313,7 @@ def test_numbers_of_writes_end_and_do_not_begin_anew(
         pytest.skip("not covered: where this firmware counts its writes is not known")
     storage.set(A, some_data(1, 16))
     with virtual.keeping():
-        area = virtual.nv.read()
-        try:
-            table = object_in(area, TABLE_OWNER, TABLE_UID)
-            content = with_object(area, TABLE_OWNER, TABLE_UID, b"\xfe\xff\xff\xff" + table[4:])
-        except NoObjectError as error:
-            pytest.skip(f"not covered: {error}")
-        with virtual.off():
-            virtual.nv.write(0, content)
+        begin_writes_at(virtual, 0xFFFFFFFE)
         _, message = storage.set(A, some_data(2, 16))
         seen = -1 if message.nonce is None else int.from_bytes(message.nonce, "big")
         checks.equal(WIDE, seen, 0xFFFFFFFE, subject="the last number but one")

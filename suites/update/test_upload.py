@@ -76,11 +76,7 @@ def chunk(device: Device, off: int, data: bytes, **announced: object) -> Answer:
 
 def activated(device: Device, digest: bytes) -> int | None:
     """0, or the refusal's status."""
-    try:
-        device.test_commands.activate_model(digest)
-    except Refused as refused:
-        return refused.status
-    return 0
+    return status_of(lambda: device.test_commands.activate_model(digest))
 
 
 def status_of(ask: Callable[[], object]) -> int | None:

@@ -102,6 +102,17 @@ class Prober:
             return [self._one(address, size, None) for address in addresses]
         return [_answered(probe) for probe in self._bench.device.test_commands.probe_many(addresses, size)]
 
+    def read_of_secure(self) -> tuple[int, list[int]]:
+        """Read both ends of each secure region and each secure peripheral: how many reads, and where none was a fault.
+
+        Raises:
+            ProductError: as `read_many`.
+        """
+        memory = self._bench.memory_map
+        places = [at for region in memory.owned_by("secure") for at in (region.at, region.end - 4)]
+        places += [each.at for each in memory.peripherals if each.owner == "secure"]
+        return len(places), [at for at, seen in zip(places, self.read_many(places), strict=True) if not seen.fault]
+
     def write(self, address: int, value: int) -> Access:
         """Write a word."""
         if self.resets:
