@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -57,6 +58,26 @@ def _no_warm_process_is_left() -> Iterator[None]:
     """What `tests.warm` has started ends with the tests."""
     yield
     warm.stop()
+
+
+# Of the harness, for as long as its process lives.
+_LASTING_THREADS = {"spawner"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_of_a_module_is_left() -> Iterator[None]:
+    """No thread that its tests have started, and no file or socket that nobody closed.
+
+    Otherwise what is left is told of a later test, if at all: a thread may end then, and the garbage collector may meet
+    a socket then.
+    """
+    before = set(threading.enumerate())
+    yield
+    gc.collect()
+    left = [thread for thread in threading.enumerate() if thread not in before and thread.name not in _LASTING_THREADS]
+    for thread in left:
+        thread.join(5)
+    assert not [thread for thread in left if thread.is_alive()]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -118,6 +118,7 @@ def _work(session: pytest.Session, shares: Shares, worker: int, link: Connection
 
 
 def _run(session: pytest.Session, shares: Shares, worker: int, link: Connection) -> None:
+    gc.set_threshold(20_000, 20, 20)  # seldom: tests/conftest.py collects garbage behind each module
     config = session.config
     config.pluginmanager.unregister(name="terminalreporter")
     config.pluginmanager.register(_Sender(config, link), "side-by-side-sender")

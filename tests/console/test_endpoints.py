@@ -542,10 +542,37 @@ def test_the_given_servers(kind: str) -> None:
         pytest.skip("inputs/rfc2217_servers.py is not present beside the checkout")
     source = path.read_text()
     begin, end = source.index("IAC,"), source.index("for kind in sys.argv")
-    room: dict[str, Any] = {"socket": socket, "threading": threading}
+    accepted: list[socket.socket] = []
+    threads: list[threading.Thread] = []
+
+    class Listener(socket.socket):  # the given code closes nothing that it accepts, and waits for no thread
+        def accept(self) -> tuple[socket.socket, Any]:
+            peer, address = super().accept()
+            accepted.append(peer)
+            return peer, address
+
+    def thread(**arguments: Any) -> threading.Thread:
+        threads.append(threading.Thread(**arguments))
+        return threads[-1]
+
+    room: dict[str, Any] = {
+        "socket": SimpleNamespace(**vars(socket) | {"socket": Listener}),
+        "threading": SimpleNamespace(Thread=thread),
+    }
     exec(compile(source[begin:end], str(path), "exec"), room)
     listening, port = room["server"](kind)
-    with contextlib.closing(listening):
+    with contextlib.ExitStack() as stack:
+
+        @stack.callback
+        def close() -> None:
+            with listening:
+                listening.shutdown(socket.SHUT_RDWR)  # wakes accept()
+            for one in threads:
+                one.join(PATIENCE)
+                assert not one.is_alive()
+            for peer in accepted:
+                peer.close()
+
         endpoint = Rfc2217Endpoint(kind="rfc2217", host="127.0.0.1", port=port)
         if kind != "busy":
             open_endpoint(endpoint).close()

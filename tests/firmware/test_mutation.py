@@ -220,7 +220,8 @@ def test_tests_run_in_the_order_asked_for(
     costs = {f"{folder}/test_m.py::test_a": 2.0, f"{folder}/test_m.py::test_b": 1.0}
     order.write_text(json.dumps({"first": [f"{folder}/test_m.py::test_c"], "near": [folder], "costs": costs}))
     monkeypatch.setenv("MUTATION_ORDER", str(order))
-    ran = pytester.runpytest("-p", "mutation.order", "-v", f"--rootdir={pytester.path.parent}")
+    words = ["-p", "mutation.order", "-p", "no:rerunfailures"]  # that one leaves a thread, where xdist is installed
+    ran = pytester.runpytest(*words, "-v", f"--rootdir={pytester.path.parent}")
     ran.stdout.fnmatch_lines(["*::test_c PASSED*", "*::test_b PASSED*", "*::test_a PASSED*"])
 
 

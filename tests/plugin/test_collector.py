@@ -10,6 +10,9 @@ from tfm_harness.plugin import collector
 
 from tests.plugin.conftest import Project
 
+# It leaves a thread and a socket where pytest-xdist is installed.
+PLAIN = ("-p", "no:rerunfailures")
+
 
 @pytest.fixture(autouse=True)
 def _nothing_is_frozen() -> Iterator[None]:
@@ -40,7 +43,7 @@ def test_without_a_board_nothing_changes(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         "import gc\nDURING = gc.isenabled()\ndef test_it(): assert DURING and not gc.get_freeze_count()"
     )
-    assert pytester.runpytest_inprocess().ret == 0
+    assert pytester.runpytest_inprocess(*PLAIN).ret == 0
 
 
 def test_a_collector_that_is_off_stays_off(project: Project) -> None:
@@ -54,7 +57,7 @@ def test_a_collector_that_is_off_stays_off(project: Project) -> None:
 
 def test_a_session_that_does_not_begin_leaves_it_as_it_was(pytester: pytest.Pytester) -> None:
     frozen = gc.get_freeze_count()
-    config = pytester.parseconfig()
+    config = pytester.parseconfig(*PLAIN)
     collector.pause(config)
     assert not gc.isenabled()
     config._ensure_unconfigure()
@@ -63,7 +66,7 @@ def test_a_session_that_does_not_begin_leaves_it_as_it_was(pytester: pytest.Pyte
 
 
 def test_it_goes_on_once(pytester: pytest.Pytester) -> None:
-    config = pytester.parseconfig()
+    config = pytester.parseconfig(*PLAIN)
     collector.pause(config)
     collector.resume(config)
     assert gc.isenabled()
