@@ -16,7 +16,7 @@ _OWN: Final = "tfm_harness"
 _DISTRIBUTION: Final = "tfm-harness"
 _DEVELOPERS: Final = "tfm-harness[dev]"
 _NAMES: Final = {
-    "yaml": "pyyaml", "serial": "pyserial", "elftools": "pyelftools", "qemu": "qemu-qmp", "xdist": "pytest-xdist",
+    "yaml": "pyyaml", "serial": "pyserial", "elftools": "pyelftools", "xdist": "pytest-xdist",
     "pkcs11": "python-pkcs11", "psycopg_binary": "psycopg", "cyclonedx": "cyclonedx-python-lib",
 }  # fmt: skip
 """Packages whose module has another name than they have."""

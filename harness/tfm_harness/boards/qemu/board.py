@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from tfm_harness.boards.qemu.call_stops import CallStops
 from tfm_harness.boards.qemu.command import check_sensors
 from tfm_harness.boards.qemu.debugger import QemuDebugger
 from tfm_harness.boards.qemu.machine import Machine, Provisions
+from tfm_harness.boards.qemu.qmp import Command
 from tfm_harness.boards.qemu.quick_uart import MuxTransport, is_quick
 from tfm_harness.boards.qemu.race import Race
 from tfm_harness.boards.qemu.register_stops import RegisterStops
@@ -26,7 +27,7 @@ from tfm_harness.boards.qemu.wake import Waker
 from tfm_harness.boards.qemu.write_stops import WriteStops
 from tfm_harness.config.qemu import QemuTarget
 from tfm_harness.console.transport import SocketTransport
-from tfm_harness.errors import HarnessBug, HarnessError
+from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError
 from tfm_harness.stimulus.qmp import sensor_path
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class QemuBoard(EmulatedBoard):
         self._target = target
         self._machine = Machine(target.name, target, context.run_dir / f"{target.name}.qemu.log", self._on_event)
         self._properties: dict[tuple[str, str], object] = {}
-        self._reset_done = asyncio.Event()
+        self._reset_done = threading.Event()
         self._waker = Waker(self._machine, self._consoles)
         self._entropy: bytes | None = None
         self._resets_since_cold = 0
@@ -108,15 +109,9 @@ class QemuBoard(EmulatedBoard):
     def read_memory(self, address: int, size: int) -> bytes:
         """See `Board`. The CPU stands still meanwhile."""
         with tempfile.NamedTemporaryFile(dir=self.context.run_dir, prefix="memory-") as file:
-            self._machine.call(self._save(address, size, file.name), _START_TIMEOUT)
+            save = {"val": address, "size": size, "filename": file.name}
+            self._machine.execute_all([("stop", {}), ("memsave", save), ("cont", {})], timeout=_START_TIMEOUT)
             return Path(file.name).read_bytes()
-
-    async def _save(self, address: int, size: int, name: str) -> None:
-        await self._machine.command("stop")
-        try:
-            await self._machine.command("memsave", {"val": address, "size": size, "filename": name})
-        finally:
-            await self._machine.command("cont")
 
     def check_alive(self) -> None:
         """See `Board`. A guest that locks up makes QEMU abort: that one is the product's fault."""
@@ -169,21 +164,20 @@ class QemuBoard(EmulatedBoard):
             InfrastructureError: kind ``qmp-refused`` with QEMU's words, ``qmp-lost``, ``qmp-timeout``.
         """
         if self._machine.child is not None:
-            self._machine.call(self._set_all(values))
+            self._machine.execute_all(self._setting(values))
         self._properties.update(values)
 
-    async def _set_all(self, values: Mapping[tuple[str, str], object]) -> None:
+    def _setting(self, values: Mapping[tuple[str, str], object]) -> list[Command]:
         gone = {sensor_path(name) for name in self._absent}
-        commands = [
-            self._machine.command("qom-set", {"path": path, "property": name, "value": value})
+        return [
+            ("qom-set", {"path": path, "property": name, "value": value})
             for (path, name), value in values.items()
             if path not in gone
         ]
-        await asyncio.gather(*commands)
 
     def get_property(self, path: str, name: str) -> object:
         """Read a device's property from the emulator."""
-        return self._machine.call(self._machine.command("qom-get", {"path": path, "property": name}))
+        return self._machine.execute("qom-get", {"path": path, "property": name})
 
     # --- starting and resetting ------------------------------------------------------------------
 
@@ -222,43 +216,38 @@ class QemuBoard(EmulatedBoard):
                 self._attach(name, transport(ours.pop(name)), partial(self._waker.wrote, name))
             self._machine.connect()
             self._version = self._machine.version
-            self._machine.call(self._go(), _START_TIMEOUT)
+            # Sensors first, then the CPU: firmware cannot read a sensor before its value is there.
+            self._waker.booted(self._target.consoles)
+            self._machine.execute_all([*self._setting(self._properties), ("cont", {})], timeout=_START_TIMEOUT)
         except BaseException:
             for sock in ours.values():
                 sock.close()
             self._machine.stop()
             raise
 
-    async def _go(self) -> None:
-        """Sensors first, then the CPU: firmware cannot read a sensor before its value is there."""
-        await self._be_ready()
-        await self._machine.command("cont")
-
-    async def _be_ready(self) -> None:
-        await self._set_all(dict(self._properties))
-        self._waker.booted(self._target.consoles)
-
     def _warm(self) -> None:
         self._machine.check_alive()
         self._note("host-reset", "warm reset by the harness")
-        self._machine.call(self._system_reset(), _START_TIMEOUT)
+        self._machine.execute("stop", timeout=_START_TIMEOUT)
+        self._reset_standing()
+        self._machine.execute("cont", timeout=_START_TIMEOUT)
 
-    async def _system_reset(self) -> None:
-        await self._machine.command("stop")
-        await self._reset_standing()
-        await self._machine.command("cont")
-
-    async def _reset_standing(self) -> None:
+    def _reset_standing(self) -> None:
         """Reset while the CPU stands; it stands before its first instruction afterwards."""
-        self._reset_done = asyncio.Event()  # each process of the emulator has an event loop of its own
+        self._reset_done.clear()
         self._resets_since_cold += 1
-        await self._machine.command("system_reset")
-        await asyncio.wait_for(self._reset_done.wait(), _START_TIMEOUT / 2)  # the answer comes before the reset does
-        await self._be_ready()
+        self._machine.execute("system_reset", timeout=_START_TIMEOUT)
+        if not self._reset_done.wait(_START_TIMEOUT):  # the answer comes before the reset does
+            self._machine.check_alive()
+            raise InfrastructureError(
+                f"{self.name}: QEMU did not reset the board in {_START_TIMEOUT:g} s", kind="qmp-timeout"
+            )
+        self._waker.booted(self._target.consoles)
+        self._machine.execute_all(self._setting(self._properties), timeout=_START_TIMEOUT)
 
     # --- what happens to it ----------------------------------------------------------------------
 
-    async def _on_event(self, event: Mapping[str, Any]) -> None:
+    def _on_event(self, event: Mapping[str, Any]) -> None:
         data = event.get("data") or {}
         name = event.get("event")
         if name == "RESET" and not data.get("guest"):
@@ -268,7 +257,7 @@ class QemuBoard(EmulatedBoard):
             self._note("guest-reset", f"the firmware reset the board ({data.get('reason', 'no reason given')})")
             self._waker.booted(self._target.consoles)
             self._waker.wake()  # a write may already be held back
-            await self._set_all(dict(self._properties))
+            self._machine.tell(self._setting(dict(self._properties)))
         elif name == "SHUTDOWN":
             self._note("shutdown", f"the emulator shuts down ({data.get('reason', 'no reason given')})")
         elif name == "GUEST_PANICKED":

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from tfm_harness.boards.gdb_remote import PC, XPSR, GdbRemote, UnreadableError
 from tfm_harness.boards.qemu.gdb_port import GdbPort, reported
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from tfm_harness.boards.qemu.machine import Machine
 
 __all__ = ["QemuDebugger"]
-
-_RESET_TIMEOUT: Final = 20.0
 
 
 class QemuDebugger:
@@ -32,7 +30,7 @@ class QemuDebugger:
         reset: resets the emulated CPU while it stands.
     """
 
-    def __init__(self, machine: Machine, reset: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def __init__(self, machine: Machine, reset: Callable[[], None]) -> None:
         self._machine = machine
         self._reset = reset
         self._port = GdbPort(machine)
@@ -140,7 +138,7 @@ class QemuDebugger:
     def restart(self) -> None:
         """See `Debugger`."""
         self.halt()
-        self._machine.call(self._reset(), _RESET_TIMEOUT)
+        self._reset()
         with reported():
             self._open.synchronise()
 

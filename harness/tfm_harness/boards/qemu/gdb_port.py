@@ -49,7 +49,7 @@ class GdbPort:
             self._monitor("gdbserver none")
 
     def _monitor(self, line: str) -> None:
-        self._machine.call(self._machine.command("human-monitor-command", {"command-line": line}))
+        self._machine.execute("human-monitor-command", {"command-line": line})
 
 
 @contextlib.contextmanager

@@ -7,14 +7,15 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from tfm_harness.boards.placement import Placement
 from tfm_harness.boards.qemu.command import command_line, older
 from tfm_harness.boards.qemu.known_machines import machine_error
+from tfm_harness.boards.qemu.qmp import Command, Qmp
 from tfm_harness.boards.qemu.quick_uart import is_quick
 from tfm_harness.boards.supervisor import Child, spawn
 from tfm_harness.boards.tools import run_tool
@@ -22,12 +23,9 @@ from tfm_harness.config.qemu import QemuTarget
 from tfm_harness.errors import HarnessError, InfrastructureError, ProductError
 
 if TYPE_CHECKING:
-    from tfm_harness.boards.qemu.qmp import Qmp
     from tfm_harness.config.build import Build
 
 __all__ = ["Machine", "Provisions", "roomy_pair"]
-
-_T = TypeVar("_T")
 
 _START_TIMEOUT: Final = 20.0
 _MONITOR: Final = "\0monitor"
@@ -69,12 +67,10 @@ class Machine:
         name: the board's, for errors.
         target: the emulated board.
         log: file for QEMU's own output.
-        on_event: awaited for each monitor event, in the monitor's thread.
+        on_event: called for each monitor event, in the monitor's thread (see `Qmp`).
     """
 
-    def __init__(
-        self, name: str, target: QemuTarget, log: Path, on_event: Callable[[Mapping[str, Any]], Awaitable[None]]
-    ) -> None:
+    def __init__(self, name: str, target: QemuTarget, log: Path, on_event: Callable[[Mapping[str, Any]], None]) -> None:
         self.name = name
         self.child: Child | None = None
         self._quick = False  # a UART is behind the multiplexer
@@ -148,8 +144,6 @@ class Machine:
             InfrastructureError: kind ``emulator-start`` with QEMU's words, or ``emulator-version``.
             ConfigError: kind ``machine-unknown``.
         """
-        from tfm_harness.boards.qemu.qmp import Qmp  # asyncio is only paid for by those who emulate
-
         monitor, self._monitor_end = self._monitor_end, None
         if monitor is None:
             raise InfrastructureError(f"board {self.name!r} is off", kind="board-off")
@@ -167,16 +161,16 @@ class Machine:
         if older(self.version, self._target.minimum_version):
             raise self._too_old(self.version)
         if self._target.one_cpu and self._quick:
-            self.call(self._let_main_loop_finish(), _START_TIMEOUT)
+            self._let_main_loop_finish()
 
-    async def _let_main_loop_finish(self) -> None:
+    def _let_main_loop_finish(self) -> None:
         """Emulated CPUs do not interrupt the main loop, which wakes them with each byte for a UART (SCHED_BATCH).
 
         Behind the multiplexer they find up to 32 bytes at once: on the host's CPU that they share, a message of 2,000
         bytes there and back then costs 120 switches between the two and 11 ms of CPU time instead of 1,000 and 16 ms.
         The main loop itself still interrupts an emulated CPU, which may spin until the loop has done something.
         """
-        cpus = await self.command("query-cpus-fast")
+        cpus = self.execute("query-cpus-fast", timeout=_START_TIMEOUT)
         for cpu in cpus if isinstance(cpus, list) else ():
             with contextlib.suppress(OSError):  # a policy that somebody has chosen for us, and that cannot be left
                 os.sched_setscheduler(int(cpu["thread-id"]), os.SCHED_BATCH, os.sched_param(0))
@@ -195,15 +189,15 @@ class Machine:
 
     # --- the monitor -----------------------------------------------------------------------------
 
-    def call(self, coroutine: Coroutine[Any, Any, _T], timeout: float = 5.0) -> _T:
-        """Run a coroutine made of `command` in the monitor's thread; when QEMU is gone, say how it ended."""
+    def execute(self, name: str, arguments: Mapping[str, object] | None = None, *, timeout: float = 5.0) -> object:
+        """Send one monitor command and wait for its answer; when QEMU is gone, say how it ended."""
+        return self.execute_all([(name, arguments or {})], timeout=timeout)[0]
+
+    def execute_all(self, commands: Sequence[Command], *, timeout: float = 5.0) -> list[object]:
+        """As `execute`, for commands that are sent at once and carried out in their order."""
+        self.check_alive()
         try:
-            self.check_alive()
-        except HarnessError:
-            coroutine.close()
-            raise
-        try:
-            return self._require().call(coroutine, timeout)
+            return self._require().execute_all(commands, timeout=timeout)
         except InfrastructureError as error:
             if error.kind == "qmp-lost" and self.child is not None and self.child.wait(1.0) is not None:
                 raise self.exit_error() from error
@@ -211,16 +205,20 @@ class Machine:
                 self.child.raise_if_frozen(self.name)
             raise
 
-    async def command(self, name: str, arguments: Mapping[str, object] | None = None) -> object:
-        """One monitor command (in the monitor's thread)."""
-        return await self._require().command(name, arguments)
+    def tell(self, commands: Sequence[Command]) -> None:
+        """Send commands for whose answers nobody waits. Never raises."""
+        if self._qmp is not None:
+            self._qmp.tell(commands)
 
-    def start_soon(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine beside the others in the monitor's thread, from any thread."""
-        if self._qmp is None:
-            coroutine.close()
-        else:
-            self._qmp.start_soon(coroutine)
+    def wake(self) -> None:
+        """Have QEMU's main loop run once; any command does that, also one that is still to be answered."""
+        if self._qmp is not None and not self._qmp.busy:
+            self._qmp.tell([("query-status", {})])
+
+    def repeat(self, steps: Iterator[float]) -> None:
+        """Take steps in the monitor's thread; see `Qmp.repeat`."""
+        if self._qmp is not None:
+            self._qmp.repeat(steps)
 
     def _require(self) -> Qmp:
         if self._qmp is None:

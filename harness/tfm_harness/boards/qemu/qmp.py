@@ -1,148 +1,256 @@
-"""A QMP connection (the ``qemu.qmp`` package) that plain threads can use."""
+"""QEMU's monitor: the QEMU Machine Protocol (QEMU, docs/interop/qmp-spec), spoken over a connected socket."""
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
 import contextlib
-import logging
+import json
+import os
+import select
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, TypeVar
-
-from qemu.qmp import EventListener, ExecuteError, QMPClient, QMPError
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from tfm_harness.errors import InfrastructureError
 
-__all__ = ["Qmp", "QmpRefusedError"]
+__all__ = ["Command", "Qmp", "QmpRefusedError"]
 
-_T = TypeVar("_T")
-_ENDING = 5.0  # seconds for tasks that are cancelled
+Command = tuple[str, Mapping[str, object]]
+"""A command's name and its arguments."""
+
+_SENDING: Final = 5.0  # seconds: a command is some hundred bytes
+_PIECE: Final = 1 << 16
+_LONGEST_LINE: Final = 1 << 24
 
 
 class QmpRefusedError(InfrastructureError):
     """QEMU answered a command with an error."""
 
 
+class _Batch:
+    """Commands that were sent together, and what came back."""
+
+    def __init__(self, size: int) -> None:
+        self.answers: list[object] = [None] * size
+        self.refusal: str | None = None
+        self.lost = False
+        self.left = size
+        self.over = threading.Event()
+
+    def answered(self, place: int, message: Mapping[str, Any]) -> None:
+        if "error" in message:
+            error = message["error"]
+            self.refusal = self.refusal or str(error.get("desc", error) if isinstance(error, dict) else error)
+        self.answers[place] = message.get("return")
+        self.left -= 1
+        if not self.left:
+            self.over.set()
+
+
 class Qmp:
-    """One monitor connection with an event loop in a thread of its own.
+    """One monitor connection. A thread of its own takes in answers and events.
 
     Args:
         sock: connected to the emulator's monitor; owned from now on.
-        on_event: awaited in the loop for every event, in order.
+        on_event: called in that thread for each event, in order. It may `tell`, but must not wait for an answer.
         name: for thread names and errors.
     """
 
-    def __init__(
-        self, sock: socket.socket, on_event: Callable[[Mapping[str, Any]], Awaitable[None]], name: str
-    ) -> None:
+    def __init__(self, sock: socket.socket, on_event: Callable[[Mapping[str, Any]], None], name: str) -> None:
         self.name = name
         self.version = ""
         self._socket = sock
+        self._socket.settimeout(_SENDING)
         self._on_event = on_event
-        self._client = QMPClient(name)
-        # A lost connection is raised here with its cause; the library would report it again as an error log.
-        self._client.logger.setLevel(logging.CRITICAL + 1)
-        self._listener = EventListener()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._loop = asyncio.new_event_loop()
+        self._lock = threading.Lock()  # of what follows
+        self._sent = 0
+        self._pending: dict[int, tuple[_Batch, int]] = {}
+        self._lost: str | None = None
+        self._greeting = _Batch(1)
+        self._steps: Iterator[float] | None = None
+        self._due = 0.0
+        self._ending = False
+        self._alarm = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._thread = threading.Thread(target=self._run, name=f"qmp-{name}", daemon=True)
         self._thread.start()
 
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_forever()
-        finally:
-            # A flood of events on a busy host may outlast the limit of `close`: nothing is left pending even then.
-            left = asyncio.all_tasks(self._loop)
-            for task in left:
-                task.cancel()
-            if left:
-                self._loop.run_until_complete(asyncio.wait(left, timeout=_ENDING))
-            self._loop.close()
+    def connect(self, timeout: float) -> None:
+        """Wait for the greeting and leave the negotiation mode; sets `version`. Raises as `execute`."""
+        end = time.monotonic() + timeout
+        (greeting,) = self._wait(self._greeting, timeout, timeout)
+        with contextlib.suppress(AttributeError, KeyError, TypeError):
+            numbers = greeting["version"]["qemu"]  # type: ignore[index]
+            self.version = ".".join(str(numbers.get(part, 0)) for part in ("major", "minor", "micro"))
+        self._wait(self._send([("qmp_capabilities", {})]), end - time.monotonic(), timeout)
 
-    def call(self, coroutine: Coroutine[Any, Any, _T], timeout: float) -> _T:
-        """Run `coroutine` in the loop and wait for it.
+    def execute(self, name: str, arguments: Mapping[str, object] | None = None, *, timeout: float = 5.0) -> object:
+        """Send one command and wait for its answer (``return``).
 
         Raises:
             InfrastructureError: kind ``qmp-timeout`` or ``qmp-lost``.
             QmpRefusedError: kind ``qmp-refused``.
         """
-        if not self._thread.is_alive():
-            coroutine.close()
-            raise InfrastructureError(f"{self.name}: the QMP connection is closed", kind="qmp-lost")
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-        try:
-            return future.result(timeout)
-        except TimeoutError as error:
-            future.cancel()
-            raise InfrastructureError(
-                f"{self.name}: QEMU's monitor did not answer in {timeout:g} s", kind="qmp-timeout"
-            ) from error
-        except ExecuteError as error:
-            raise QmpRefusedError(
-                f"{self.name}: QEMU refused a monitor command", kind="qmp-refused", seen=str(error)
-            ) from error
-        except (QMPError, OSError, EOFError, concurrent.futures.CancelledError) as error:
-            raise InfrastructureError(
-                f"{self.name}: the QMP connection is lost", kind="qmp-lost", seen=str(error)
-            ) from error
+        (answer,) = self.execute_all([(name, arguments or {})], timeout=timeout)
+        return answer
 
-    def connect(self, timeout: float) -> None:
-        """Greet; sets `version`. Raises `InfrastructureError` as `call`."""
-        self.call(self._connect(), timeout)
+    def execute_all(self, commands: Sequence[Command], *, timeout: float = 5.0) -> list[object]:
+        """Send several commands at once, which QEMU carries out in their order, and wait for all answers.
 
-    async def _connect(self) -> None:
-        self._client.register_listener(self._listener)
-        await self._client.connect(self._socket)
-        greeting = self._client.greeting
-        numbers = greeting.QMP.version.get("qemu") if greeting is not None else None
-        if isinstance(numbers, dict):
-            self.version = ".".join(str(numbers.get(part, 0)) for part in ("major", "minor", "micro"))
-        self.start(self._events())
+        Raises:
+            InfrastructureError: as `execute`. A refused command does not keep QEMU from those behind it.
+        """
+        return self._wait(self._send(commands), timeout, timeout)
 
-    async def _events(self) -> None:
-        async for event in self._listener:
-            await self._on_event(event)
+    def tell(self, commands: Sequence[Command]) -> None:
+        """As `execute_all`, but nobody waits, and nobody hears of a refusal or of a lost connection."""
+        with contextlib.suppress(InfrastructureError):
+            self._send(commands)
 
-    def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run `coroutine` beside the others until `close` (from the loop's own thread)."""
-        task = self._loop.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
+    @property
+    def busy(self) -> bool:
+        """Whether a command has not been answered yet."""
+        return bool(self._pending)
 
-    def start_soon(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """As `start`, from any thread."""
-        self._loop.call_soon_threadsafe(self.start, coroutine)
+    def repeat(self, steps: Iterator[float]) -> None:
+        """Take steps in this connection's thread, the next one after as many seconds as the last one gave.
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # a lost connection shows at the next command; here it is only taken note of
-
-    async def command(self, name: str, arguments: Mapping[str, object] | None = None) -> object:
-        """Send one command (in the loop's thread)."""
-        return await self._client.execute(name, dict(arguments) if arguments else None)
-
-    def execute(self, name: str, arguments: Mapping[str, object] | None = None, *, timeout: float = 5.0) -> object:
-        """Send one command and wait for its answer. Raises `InfrastructureError` as `call`."""
-        return self.call(self.command(name, arguments), timeout)
+        They take the place of earlier ones. They must not wait.
+        """
+        with self._lock:
+            self._steps, self._due = steps, 0.0
+            self._ring()
 
     def close(self) -> None:
-        """Disconnect and end the thread. Never raises; safe to call twice."""
-        if not self._thread.is_alive():
-            return
-        with contextlib.suppress(InfrastructureError):
-            self.call(self._disconnect(), 5.0)
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        """Hang up and end the thread. Never raises; safe to call twice."""
+        with self._lock:
+            self._ending = True
+            self._ring()
         self._thread.join()
+        with self._lock:
+            if self._alarm >= 0:
+                os.close(self._alarm)
+                self._alarm = -1
         self._socket.close()
 
-    async def _disconnect(self) -> None:
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        with contextlib.suppress(QMPError, OSError, EOFError):
-            await self._client.disconnect()
+    def _ring(self) -> None:
+        if self._alarm >= 0:
+            os.eventfd_write(self._alarm, 1)
+
+    def _send(self, commands: Sequence[Command]) -> _Batch:
+        batch = _Batch(len(commands))
+        if not commands:
+            batch.over.set()
+            return batch
+        with self._lock:
+            if self._lost is not None or self._ending:
+                raise self._lost_error(self._lost or "it is closed")
+            text = b""
+            for place, (name, arguments) in enumerate(commands):
+                self._sent += 1
+                self._pending[self._sent] = batch, place
+                message = {"execute": name, "id": self._sent} | ({"arguments": arguments} if arguments else {})
+                text += json.dumps(message).encode() + b"\n"
+            try:
+                self._socket.sendall(text)
+            except TimeoutError:
+                pass  # no answer will come either, which is told then
+            except OSError as error:
+                self._forget(batch)
+                raise self._lost_error(str(error)) from error
+        return batch
+
+    def _forget(self, batch: _Batch) -> None:
+        for number in [number for number, (other, _) in self._pending.items() if other is batch]:
+            del self._pending[number]
+
+    def _wait(self, batch: _Batch, timeout: float, told: float) -> list[object]:
+        if not batch.over.wait(timeout):
+            with self._lock:
+                self._forget(batch)
+            raise InfrastructureError(f"{self.name}: QEMU's monitor did not answer in {told:g} s", kind="qmp-timeout")
+        if batch.lost:
+            raise self._lost_error(self._lost or "it is closed")
+        if batch.refusal is not None:
+            raise QmpRefusedError(
+                f"{self.name}: QEMU refused a monitor command", kind="qmp-refused", seen=batch.refusal
+            )
+        return batch.answers
+
+    def _lost_error(self, seen: str) -> InfrastructureError:
+        return InfrastructureError(f"{self.name}: the QMP connection is lost", kind="qmp-lost", seen=seen)
+
+    # --- in the thread -----------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        lost = "it is closed"
+        try:
+            self._listen()
+        except Exception as error:  # noqa: BLE001 - carried to those who wait
+            lost = str(error) or repr(error)
+        with self._lock:
+            self._lost = lost
+            batches = [self._greeting, *(batch for batch, _ in self._pending.values())]
+            self._pending.clear()
+        for batch in batches:
+            if not batch.over.is_set():
+                batch.lost = True
+                batch.over.set()
+
+    def _listen(self) -> None:
+        """Until the other side hangs up or `close`. Raises `OSError`, and `ValueError` for what is no QMP."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        poll.register(self._alarm, select.POLLIN)
+        rest = b""
+        while not self._ending:
+            ready = {fd for fd, _ in poll.poll(self._step())}
+            if self._alarm in ready:
+                os.eventfd_read(self._alarm)
+            if self._socket.fileno() not in ready:
+                continue
+            piece = self._socket.recv(_PIECE)
+            if not piece:
+                raise OSError("QEMU hung up")
+            *lines, rest = (rest + piece).split(b"\n")
+            if len(rest) > _LONGEST_LINE:
+                raise ValueError(f"a line of more than {_LONGEST_LINE} bytes")
+            for line in lines:
+                self._take(line)
+
+    def _step(self) -> float | None:
+        """Takes the next step, when it is time. Returns the milliseconds until the one behind it."""
+        with self._lock:
+            steps, due = self._steps, self._due
+        if steps is None:
+            return None
+        now = time.monotonic()
+        if now >= due:
+            pause = next(steps, None)
+            with self._lock:
+                if self._steps is not steps:  # others have come meanwhile
+                    return 0
+                if pause is None:
+                    self._steps = None
+                    return None
+                self._due = due = now + pause
+        return (due - now) * 1000
+
+    def _take(self, line: bytes) -> None:
+        try:
+            message = json.loads(line)
+        except (ValueError, RecursionError):
+            message = None
+        if not isinstance(message, dict):
+            raise ValueError(f"no JSON object: {line[:80]!r}")  # noqa: TRY004 - of what was sent
+        if "event" in message:
+            self._on_event(message)
+        elif "QMP" in message:
+            self._greeting.answered(0, {"return": message["QMP"]})
+        else:
+            number = message.get("id")
+            with self._lock:
+                waiting = self._pending.pop(number, None) if isinstance(number, int) else None
+            if waiting is not None:
+                batch, place = waiting
+                batch.answered(place, message)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from tfm_harness.boards.qemu.machine import Machine
@@ -34,7 +33,6 @@ class Waker:
         self._machine = machine
         self._consoles = consoles
         self._unheard: set[str] = set()  # consoles not yet written to since the boot
-        self._wakes = 0  # only the newest goes on
 
     def booted(self, consoles: Iterable[str]) -> None:
         """The board has been reset; these consoles have heard nothing yet."""
@@ -51,20 +49,20 @@ class Waker:
 
         The firmware may speak long before it listens, so its own output tells nothing.
         """
-        self._wakes += 1
-        self._machine.start_soon(self._poke(self._wakes))
+        self._machine.repeat(self._pokes())
 
-    async def _poke(self, number: int) -> None:
+    def _pokes(self) -> Iterator[float]:
+        """Each gives the seconds until the next one."""
         pause = _FIRST_PAUSE
         end = time.monotonic() + _GIVE_UP
-        while number == self._wakes and time.monotonic() < end:
+        while time.monotonic() < end:
             consoles = list(self._consoles.values())
             # The host cannot see what a multiplexer holds, so it asks it to deliver for as long as a boot may take.
             knocked = [console.knock() for console in consoles]
             unread = any(console.unread_by_peer() for console in consoles)
             if unread:
-                await self._machine.command("query-status")
+                self._machine.wake()
             elif not any(knocked):
                 break
-            await asyncio.sleep(pause)
+            yield pause
             pause = min(pause * _SLOWER, _LONGEST_PAUSE if unread else _LONGEST_BETWEEN_KNOCKS)
