@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         samples_in,
         series_in,
     )
+    from tfm_harness.verify.marked_code import Instruction, MarkedCode, read_marked_code
     from tfm_harness.verify.mcuboot import ImageFormatError, McubootImage, TlvType, parse_mcuboot
     from tfm_harness.verify.nonces import NonceLedger, NonceRecord, check_nonces, record_nonce
     from tfm_harness.verify.published import PUBLISHED_P256
@@ -95,6 +96,7 @@ _HOMES = {
     "key_relations": ("KeyObservation", "check_device_key", "check_key_relations"),
     "keyfiles": ("parse_cose_key", "parse_image_key", "parse_key", "parse_spki"),
     "keys": ("Ed25519Key", "KeyFormatError", "KeyRing", "PublicKey", "RsaKey", "SymmetricKey"),
+    "marked_code": ("Instruction", "MarkedCode", "read_marked_code"),
     "mcuboot": ("ImageFormatError", "McubootImage", "TlvType", "parse_mcuboot"),
     "relations": ("TokenObservation", "check_token_relations"),
     "result_profile": ("ResultProfile", "builtin_profiles", "load_profile"),
@@ -120,9 +122,11 @@ __all__ = [
     "EncryptedMessage",
     "ExpectedComponent",
     "ImageFormatError",
+    "Instruction",
     "KeyFormatError",
     "KeyObservation",
     "KeyRing",
+    "MarkedCode",
     "McubootImage",
     "NonceLedger",
     "NonceRecord",
@@ -173,6 +177,7 @@ __all__ = [
     "parse_mcuboot",
     "parse_spki",
     "places_to_read",
+    "read_marked_code",
     "record_nonce",
     "record_request",
     "record_signature",
