@@ -38,6 +38,8 @@ TICK = struct.pack(
     0x4770,  # bx lr
 )  # fmt: skip
 """With behind it the address of two words."""
+RUNS, ENOUGH = 32, 50
+"""Inferences of one call, and how many ticks must be due in it."""
 MARK = 0x4841_4E44
 UNTOUCHED = 0xA5A5_A5A5
 FRAMEWORK = (0x0100, 0x0101)
@@ -166,23 +168,31 @@ def test_calls_of_an_exception_handler_are_refused(
             )  # fmt: skip
 
 
+@pytest.mark.needs("latency")
 def test_exceptions_of_the_non_secure_side_wait_while_a_service_runs(
     bench: Bench, device: Device, handler: Handler, checks: Checks
 ) -> None:
-    """A tick that comes in the middle of a service would show by EXC_RETURN on whose stack it left its frame."""
+    """A tick that comes in the middle of a service shows by EXC_RETURN on whose stack it left its frame.
+
+    Some come in a gateway's first and last instructions, before they are held and when they are let go.
+    """
     if bench.description.firmware != REFERENCE:
         pytest.skip("not covered: other firmware may let its services be interrupted, and takes care of their stacks")
     of_before = word(bench, SYST_CSR)
     bench.probes.write(SYST_RVR, TICKS)
     bench.probes.write(SYST_CSR, TICKING)
     try:
-        device.attest()
+        timed = device.test_commands.latency(RUNS)
     finally:
         bench.probes.write(SYST_CSR, of_before)
     ticks, inside = struct.unpack("<II", device.test_commands.peek(handler.code + 0x90, 8))
-    if not ticks:
-        pytest.skip("not covered: the non-secure side's SysTick does not tick")
-    checks.equal(HELD, inside, 0, subject=f"of {ticks} ticks, those in secure code")
+    due = (timed.end - timed.start) // TICKS
+    if not ticks or due < ENOUGH:
+        pytest.skip(f"not covered: the non-secure side's SysTick ticked {ticks} times, {due} were due in the service")
+    checks(
+        HELD, inside <= due // 10, expected=f"few of {due} that were due in the service", seen=f"{inside} of {ticks}",
+        subject="ticks taken in secure code",
+    )  # fmt: skip
 
 
 def test_versions_are_those_of_the_services_that_there_are(bench: Bench, handler: Handler, checks: Checks) -> None:
