@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,14 +20,16 @@ from tfm_harness import (
     HarnessError,
     Inference,
     Mark,
+    Refused,
     ResetKind,
     Sample,
+    Source,
     Stimulus,
     VirtualBoard,
     build_result_profile,
     make_otp,
 )
-from tfm_harness.protocol.smp import FrameDecoder, Packet
+from tfm_harness.protocol.smp import Command, FrameDecoder, Packet
 from tfm_harness.verify import (
     PublicKey,
     SampleValues,
@@ -51,6 +54,8 @@ EXTREMES = (
     Sample(1003, 1777, 1201, -880), Sample(0, 1913, 1087, 1999),
 )  # fmt: skip
 """Counts at the ends of a channel's range, the others with values of their own."""
+STORED_UID = 0x5345_4352
+"""The uid of an object."""
 MOST = 1 << 20
 """Bytes of a console that are searched, the newest."""
 CHANCE = 1e-3
@@ -169,9 +174,57 @@ class Work:
             if not self.bench.missing([feature]):
                 for role in ("result", "client"):
                     ask(role)
+        if not self.bench.missing(["encrypted-result"]):
+            self.device.infer_input(data, encrypted=True)
+        if not self.bench.missing(["protected-storage"]):
+            commands = self.device.test_commands
+            commands.ps_set(STORED_UID, b"stored and read")
+            commands.ps_get(STORED_UID)
+            commands.ps_remove(STORED_UID)
+        self.refusals()
         if not self.bench.missing(["probe", "memory-map"]):
             violations = [region.at for region in self.bench.memory_map.owned_by("secure")]
             self.bench.probes.read_many(violations[: self.bench.probes.fewer(len(violations))])
+
+    def refusals(self) -> None:
+        """Ask for what is refused: who explains a refusal in a log may show more than the reason."""
+        if self.bench.combination.build.protocol != "smp":
+            return
+        commands, data = self.device.test_commands, self.device.any_input()
+        wrong: dict[str, list[Callable[[], object]]] = {
+            "infer": [lambda: self.device.infer_input(data + b"\0")],
+            "psa-token": [lambda: self.device.attest(bytes(33)), lambda: commands.attest(bytes(32), buffer=64)],
+            "csr": [lambda: commands.ask(Command.CSR, {"key": 1}, read=True)],
+            "protected-storage": [lambda: commands.ps_get(STORED_UID)],
+            "update": [lambda: commands.activate_model(commands.upload_model(bytes(range(1, 200))))],
+            "models": [lambda: commands.select_model("nobody")],
+        }
+        for feature, asks in wrong.items():
+            for ask in asks if not self.bench.missing([feature]) else ():
+                with contextlib.suppress(Refused):
+                    ask()
+
+    def spoiled_object(self, virtual: VirtualBoard) -> None:
+        """Ask for a stored object of which a byte has been changed, where the memory map says where objects lie."""
+        nv = virtual.nv
+        places = [
+            region
+            for region in self.bench.memory_map.memory
+            if "storage" in region.holds and nv.address <= region.at and region.end <= nv.address + nv.size
+        ]
+        if self.bench.missing(["protected-storage"]) or not places:
+            return
+        commands, at, size = self.device.test_commands, places[0].at - nv.address, places[0].size
+        before = nv.read(at, size)
+        commands.ps_set(STORED_UID, b"to be spoiled")
+        after = nv.read(at, size)
+        # Behind a message's begin or its nonce, which differ first, and before the end of this short one.
+        place = at + 24 + next((n for n in range(size) if before[n] != after[n]), 0)
+        nv.write(place, bytes([nv.read(place, 1)[0] ^ 1]))
+        try:
+            commands.ps_get(STORED_UID)
+        finally:
+            commands.ps_remove(STORED_UID)
 
     def sensor(self, stimulus: Stimulus) -> None:
         """A window of samples that all differ, and an inference of it."""
@@ -187,11 +240,21 @@ class Work:
             test_commands.sample("step")
             stimulus.taken()
             units.append(values)
+            if step == self.bench.window // 2:
+                self.ask_for_window()
         taken = stimulus.expected_samples(self.bench.window)
         self.device.infer_again(taken)
+        if not self.bench.missing(["encrypted-result"]):
+            self.ask_for_window(enc=1)
         self.samples = tuple(SampleValues((s.x, s.y, s.z, s.t), unit) for s, unit in zip(taken, units, strict=True))
         self.window = b"".join(sample.record() for sample in taken)
         self.tensor = window_tensor(window_records(taken)).tobytes()
+
+    def ask_for_window(self, **keys: int) -> None:
+        """Ask for a result of what has been sampled; half a window is refused."""
+        with contextlib.suppress(Refused):
+            self.device.test_commands.ask(Command.INFER, {"nonce": bytes(16), "src": int(Source.SENSOR), **keys})
+            self.bench.asked_results += 1
 
     def outputs(self, *, begun: bool = False) -> Iterator[tuple[str, bytes, bool]]:
         """Everything that came out, with `begun` since the cold start: name, bytes, whether it is a log for people."""
@@ -424,6 +487,9 @@ def test_nothing_secret_stands_in_storage_outside_of_the_chip(
         work.sensor(bench.stimulus)
     work.keys()
     found = [*secrets_of(bench, work), *(sensor_secrets(work) if work.samples else [])]
+    with contextlib.suppress(Refused):
+        work.spoiled_object(virtual)
+    judge_outputs(checks, work, SECRET_OUT, keys_of(bench), marked=keys_of(bench), newest=True)
     data = virtual.nv.read()
     judge_leaks(checks, STORED, Scanner(found).scan(data, text=False), f"{len(data)} bytes of NV memory")
     finds_canaries(checks, "NV memory", data, text=False)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 import pytest
-from tfm_harness import Bench, Check, Checks, Device, HarnessError, ResetKind
+from tfm_harness import Bench, Check, Checks, Device, HarnessError, ResetKind, Source
 from tfm_harness.protocol.smp import Command, FrameDecoder, Packet
 
 pytestmark = pytest.mark.needs("infer", "describe", "cold-reset")
@@ -83,6 +83,8 @@ def test_the_secure_console_shows_documented_lines_only(bench: Bench, device: De
     if not bench.missing(["sensor"]):
         for mode in ("step", "clear"):
             commands.sample(mode)
+        with contextlib.suppress(HarnessError):  # without a window
+            commands.ask(Command.INFER, {"nonce": bytes(16), "src": int(Source.SENSOR)})
     others: dict[str, Callable[[], object]] = {
         "encrypted-result": lambda: device.infer_input(data, encrypted=True),
         "batch": lambda: commands.ask(Command.BATCH, {"in": data}),

@@ -9,8 +9,8 @@ from tfm_harness.protocol.smp import run_request
 pytestmark = pytest.mark.needs("infer", "signed-result", "nonce", "trusted-results")
 
 INVALID_ARGUMENT = -135
-RUN = 3
-"""Message type of a signed inference (tfm_inference_defs.h)."""
+RUN, RUN_ENCRYPTED = 3, 9
+"""Message types of a signed inference (tfm_inference_defs.h)."""
 SENSOR, HOST = int(Source.SENSOR), int(Source.HOST)
 RECORD_BYTES = 8
 
@@ -42,6 +42,7 @@ class RawCaller:
             pytest.skip("not covered: no non-secure RAM for tests, or no inference service with the documented call")
         self._bench = bench
         self._test_commands, self._handle, self._base = device.test_commands, service.handle, scratch[0]
+        self.types = service.types
         self._written: dict[int, bytes] = {}
 
     def _write(self, address: int, data: bytes) -> None:
@@ -54,7 +55,9 @@ class RawCaller:
             self._test_commands.poke(address + first, padded[first:end])
         self._written |= words
 
-    def run(self, source: int, lengths: list[int], *, nonce_length: int = 16, data: bytes = b"") -> list[int]:
+    def run(
+        self, source: int, lengths: list[int], *, nonce_length: int = 16, data: bytes = b"", kind: int = RUN
+    ) -> list[int]:
         """The status for each length of the caller's data (0: none)."""
         request = run_request(source, nonce=bytes(range(64)), nonce_length=nonce_length)
         self._write(self._base, request)
@@ -62,7 +65,7 @@ class RawCaller:
         outputs = [(self._base + 0x4000, 3072), (self._base + 0x6000, 48)]
         statuses = self._test_commands.psa_call_many(
             [
-                (self._handle, RUN, [(self._base, len(request)), (self._base + 0x1000, length)], outputs)
+                (self._handle, kind, [(self._base, len(request)), (self._base + 0x1000, length)], outputs)
                 for length in lengths
             ]
         )
@@ -108,7 +111,10 @@ def test_a_raw_call_does_not_forge_the_source(
 
 
 @pytest.mark.needs("psa-call", "probe", "memory-map", "services")
-def test_nonce_lengths_of_raw_calls_are_checked(bench: Bench, caller: RawCaller, checks: Checks) -> None:
+def test_nonce_lengths_of_raw_calls_are_checked(
+    bench: Bench, device: Device, caller: RawCaller, checks: Checks
+) -> None:
+    """Every length for an input of the host; some for the sensor and encrypted results, which have the same limit."""
     size = bench.description.input_bytes
     for length in (8, 64):
         status = caller.run(HOST, [size], nonce_length=length, data=bytes(size))[0]
@@ -117,3 +123,12 @@ def test_nonce_lengths_of_raw_calls_are_checked(bench: Bench, caller: RawCaller,
     for length in around:
         status = caller.run(HOST, [size], nonce_length=length, data=bytes(size))[0]
         checks.equal(RAW_NONCE, status, INVALID_ARGUMENT, subject=f"nonce length {length:#x}")
+    kinds = [("", RUN)] + [("encrypted, ", RUN_ENCRYPTED)] * (RUN_ENCRYPTED in caller.types)
+    others = [(f"{words}input of the host", kind, HOST, size) for words, kind in kinds[1:]]
+    if not bench.missing(["sensor", "stimulus", "sensor-model"]):
+        device.fill_window()
+        others += [(f"{words}window of the sensor", kind, SENSOR, 0) for words, kind in kinds]
+    for words, kind, source, given in others:
+        for length in (0, 7, 65, 0x108):
+            status = caller.run(source, [given], nonce_length=length, data=bytes(given), kind=kind)[0]
+            checks.equal(RAW_NONCE, status, INVALID_ARGUMENT, subject=f"nonce length {length:#x}, {words}")

@@ -55,6 +55,7 @@ def refused_requests(bench: Bench, device: Device) -> dict[str, Callable[[], obj
         "an input one byte long": {"in": data + b"\0"},
         "a model that is not active": {"mid": bytes(32)},
         "a model that is not active, and a wrong input": {"mid": bytes(32), "in": data[:-1]},
+        "a model that is not active, and the longest nonce": {"mid": bytes(32), "nonce": bytes(64)},
     }
     if not bench.missing(["encrypted-result"]):
         wrong |= {
@@ -101,5 +102,13 @@ def test_the_counter_counts_results_only(bench: Bench, device: Device, verifier:
         checks.equal(RESULTS_ONLY, now, None if last is None else last + 1, subject=f"the result after {subject}")
         last = now
     if not bench.missing(["encrypted-result"]):
-        device.infer_input(bytes(bench.description.input_bytes), encrypted=True)
-        checks.equal(RESULTS_ONLY, count(), None if last is None else last + 2, subject="two, the first one encrypted")
+        data = bytes(bench.description.input_bytes)
+        hidden: dict[str, Callable[[], object]] = {"an input": lambda: device.infer_input(data, encrypted=True)}
+        if not bench.missing(["sensor", "stimulus", "sensor-model"]):
+            hidden["a window"] = lambda: device.infer_window(encrypted=True)
+        for subject, ask in hidden.items():
+            ask()
+            now = count()
+            wanted = None if last is None else last + 2
+            checks.equal(RESULTS_ONLY, now, wanted, subject=f"two, the first one of {subject} and encrypted")
+            last = now

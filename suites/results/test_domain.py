@@ -77,9 +77,12 @@ def test_nonces_of_every_length_are_bound(
     bench: Bench, device: Device, verifier: Verifier, sizes: tuple[int, ...]
 ) -> None:
     """All bytes of a nonce are different, so that none can be dropped, repeated or moved unseen."""
-    for size in sizes:
+    samples = () if bench.missing(["sensor", "stimulus", "sensor-model"]) else device.fill_window()
+    for number, size in enumerate(sizes):
         nonce = bytes(random.Random(size).sample(range(256), size))  # noqa: S311 - the same in each run
         verifier.result(device.infer_input(some_input(bench, size), nonce=nonce), subject=f"{size} bytes")
+        if samples and (number % 4 == 0 or size == max(sizes)):
+            verifier.result(device.infer_again(samples, nonce=nonce), subject=f"{size} bytes, for a window")
     for nonce in (bytes(32), b"\xff" * 32, bytes(8), b"\xff" * 64):
         verifier.result(device.infer_input(some_input(bench, 1), nonce=nonce), subject=nonce.hex()[:8])
     verifier.relations()
@@ -136,12 +139,16 @@ def test_a_model_that_takes_no_window_gives_no_result_of_one(
         for entry in others:
             device.select_model(entry.name)
             device.fill_window()
-            status: int | None = 0
-            try:
-                device.infer_expecting(entry.id, Source.SENSOR)
-            except Refused as refused:
-                status = refused.status
-            checks.equal(NO_WINDOW, status, NOT_SUPPORTED, subject=f"{entry.name}, whose input is no window")
+            for encrypted in (False, True)[: 1 if bench.missing(["encrypted-result"]) else 2]:
+                asked = {"nonce": bytes(16), "src": int(Source.SENSOR), "mid": entry.id, "enc": int(encrypted)}
+                status: int | None = 0
+                try:
+                    device.test_commands.ask(Command.INFER, asked)
+                except Refused as refused:
+                    status = refused.status
+                bench.asked_results += status == 0
+                subject = f"{entry.name}, whose input is no window{', encrypted' * encrypted}"
+                checks.equal(NO_WINDOW, status, NOT_SUPPORTED, subject=subject)
     finally:
         device.select_model(active)
 
@@ -196,9 +203,10 @@ def test_times_are_in_their_order(
     bench: Bench, device: Device, verifier: Verifier, checks: Checks, request: pytest.FixtureRequest, source: str
 ) -> None:
     """For each source, and encrypted: the phases follow each other, and the signed ticks are of this inference."""
-    if source == "sensor":
-        if bench.missing(["sensor", "stimulus", "sensor-model"]):
-            pytest.skip("not covered: no sensor to take an input from")
+    sensed = source != "host" and not bench.missing(["sensor", "stimulus", "sensor-model"])
+    if source == "sensor" and not sensed:
+        pytest.skip("not covered: no sensor to take an input from")
+    if sensed:
         request.getfixturevalue("stimulus")
     # On a busy host an emulator's clock makes work look longer, never shorter: the least of many counts.
     least = min(device.test_commands.latency(32).ticks)
@@ -207,8 +215,8 @@ def test_times_are_in_their_order(
     for number in range(3):
         encrypted = source == "encrypted"
         inference = (
-            device.infer_window()
-            if source == "sensor"
+            device.infer_window(encrypted=encrypted)
+            if source == "sensor" or (sensed and number == 1)
             else device.infer_input(some_input(bench, number), encrypted=encrypted)
         )
         judge = verifier.encrypted_result if encrypted else verifier.result

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Callable
+from functools import partial
 
 import pytest
-from tfm_harness import Bench, Burned, Check, Checks, Device, Refused, ResetKind, Stimulus, Verifier, VirtualBoard
+from tfm_harness import (
+    Bench,
+    Burned,
+    Check,
+    Checks,
+    Device,
+    Inference,
+    Refused,
+    ResetKind,
+    Stimulus,
+    Verifier,
+    VirtualBoard,
+)
 from tfm_harness.protocol.smp import Command
 from tfm_harness.testing import NoObjectError, with_object
-from tfm_harness.verify import parse_encrypted, reference_symmetric_key
+from tfm_harness.verify import SignedResult, parse_encrypted, reference_symmetric_key
 
 pytestmark = pytest.mark.needs(
     "encrypted-result", "infer", "signed-result", "nonce", "trusted-results", "known-secrets"
@@ -62,6 +76,15 @@ def nonce_of(message: bytes) -> int:
     return -1 if found is None else int.from_bytes(found, "big")
 
 
+def formed(checks: Checks, message: bytes, result: SignedResult | None, subject: str) -> None:
+    """The headers are the documented ones, and AES-GCM's nonce is the counter of the result inside."""
+    form = parse_encrypted(message)
+    headers = (form.protected, sorted(form.unprotected, key=str))
+    checks.equal(FORM, headers, ({1: 1}, [5]), subject=f"headers, {subject}")
+    if result is not None:
+        checks.equal(FORM, nonce_of(message), result.counter, subject=f"AES-GCM's nonce, {subject}")
+
+
 def test_an_encrypted_result_holds_the_signed_one(
     bench: Bench, device: Device, checks: Checks, verifier: Verifier
 ) -> None:
@@ -70,11 +93,7 @@ def test_an_encrypted_result_holds_the_signed_one(
         inference = device.infer_input(some_input(bench, seed), nonce=nonce, encrypted=True)
         message = inference.answer.message
         result = verifier.encrypted_result(inference, subject=f"nonce of {size} bytes")
-        form = parse_encrypted(message)
-        headers = (form.protected, sorted(form.unprotected, key=str))
-        checks.equal(FORM, headers, ({1: 1}, [5]), subject=f"headers, nonce of {size} bytes")
-        if result is not None:
-            checks.equal(FORM, nonce_of(message), result.counter, subject=f"AES-GCM's nonce, nonce of {size} bytes")
+        formed(checks, message, result, f"nonce of {size} bytes")
         shown = [nonce, bytes(hashlib.sha256(some_input(bench, seed)).digest())]
         shown += [output.data for output in result.outputs if len(output.data) >= 8] if result else []
         seen = [piece.hex() for piece in shown if piece in message]
@@ -100,31 +119,46 @@ def test_what_is_encrypted_was_never_outside_of_the_secure_side(
 
 
 def test_encrypted_results_are_refused_where_signed_ones_are(bench: Bench, device: Device, checks: Checks) -> None:
-    """Another model than asked for, nonces and inputs of a wrong length."""
+    """Another model than asked for, nonces and inputs of a wrong length; for each source of the input."""
     data, model = some_input(bench, 5), device.describe().model_id
-    right: dict[str, object] = {"nonce": bytes(16), "src": 1, "in": data, "enc": 1}
-    wrong: dict[str, tuple[dict[str, object], int]] = {
-        "a nonce of 7 bytes": ({"nonce": bytes(7)}, INVALID_ARGUMENT),
-        "a nonce of 65 bytes": ({"nonce": bytes(65)}, INVALID_ARGUMENT),
-        "an input that is a byte too long": ({"in": data + b"\0"}, INVALID_ARGUMENT),
-    }
-    if model:
-        other = model[:31] + bytes([model[31] ^ 1])
-        wrong["another model"] = ({"mid": other}, DOES_NOT_EXIST)
-    for subject, (change, wanted) in wrong.items():
+    host: dict[str, object] = {"nonce": bytes(16), "src": 1, "in": data, "enc": 1}
+    window: dict[str, object] = {"nonce": bytes(64), "src": 0, "enc": 1}
+    other = {"mid": model[:31] + bytes([model[31] ^ 1])} if model else {}
+
+    def refused(asked: dict[str, object], wanted: int, subject: str) -> None:
         status: int | None = 0
         try:
-            device.test_commands.ask(Command.INFER, right | change)
-        except Refused as refused:
-            status = refused.status
+            device.test_commands.ask(Command.INFER, asked)
+        except Refused as error:
+            status = error.status
         bench.asked_results += status == 0
         checks.equal(REFUSED, status, wanted, subject=subject)
 
+    refused(host | {"in": data + b"\0"}, INVALID_ARGUMENT, "an input that is a byte too long")
+    sources = {"the host's input": host}
+    if not bench.missing(["sensor", "stimulus", "sensor-model"]):
+        device.test_commands.sample("clear")
+        refused(window, BAD_STATE, "no window")
+        device.fill_window()
+        refused(window | {"in": data}, INVALID_ARGUMENT, "an input beside the window")
+        sources["the sensor's window"] = window
+    for words, right in sources.items():
+        refused(right | {"nonce": bytes(7)}, INVALID_ARGUMENT, f"a nonce of 7 bytes, {words}")
+        refused(right | {"nonce": bytes(65)}, INVALID_ARGUMENT, f"a nonce of 65 bytes, {words}")
+        if other:
+            refused(right | other, DOES_NOT_EXIST, f"another model, {words}")
+
 
 @pytest.mark.needs("sensor", "stimulus", "sensor-model")
-def test_an_encrypted_result_of_the_sensor(device: Device, stimulus: Stimulus, verifier: Verifier) -> None:
+def test_an_encrypted_result_of_the_sensor(
+    device: Device, stimulus: Stimulus, checks: Checks, verifier: Verifier
+) -> None:
     stimulus.set("mag.x", 30.0)
-    verifier.encrypted_result(device.infer_window(encrypted=True))
+    for size in (8, 64):
+        subject = f"a window, nonce of {size} bytes"
+        inference = device.infer_window(nonce=bytes(range(size)), encrypted=True)
+        result = verifier.encrypted_result(inference, subject=subject)
+        formed(checks, inference.answer.message, result, subject)
 
 
 @pytest.mark.needs("warm-reset", "cold-reset")
@@ -232,8 +266,11 @@ def test_the_nonce_is_as_wide_as_the_counter(
             pytest.skip(f"not covered: {error}")
         with virtual.off():
             virtual.nv.write(0, content)
-        for step in (1, 2):
-            inference = device.infer_input(some_input(bench, step), encrypted=True)
+        asks: list[Callable[..., Inference]] = [partial(device.infer_input, some_input(bench, 1))] * 2
+        if not bench.missing(["sensor", "stimulus", "sensor-model"]):
+            asks[1] = device.infer_window
+        for step, ask in enumerate(asks, 1):
+            inference = ask(encrypted=True)
             verifier.apart().encrypted_result(inference)
             subject = f"{step} above counter {counter:#x}"
             checks.equal(FORM, nonce_of(inference.answer.message), counter + step, subject=subject)

@@ -475,7 +475,9 @@ def test_write_once_and_a_full_store(storage: Storage, device: Device, checks: C
             storage.refused(EXCHANGED, A, "made for an object that is not stored for good")
         with storage.flash.changed(at, head + encrypted(key, nonce, b"by hosts", object_aad(A, flags=WRITE_ONCE))):
             checks.equal(EXCHANGED, storage.get(A), b"by hosts", subject="a right message that the host made")
-        checks.equal(READ_BACK, status_of(lambda: commands.ps_set(A, b"other")), -133, subject="written again")
+        for content in (b"other", b"", b"for good"):
+            status = status_of(partial(commands.ps_set, A, content, flags=WRITE_ONCE if content else 0))
+            checks.equal(READ_BACK, status, -133, subject=f"written again, {len(content)} bytes")
         checks.equal(READ_BACK, status_of(lambda: commands.ps_remove(A)), -133, subject="removed")
         with storage.flash.changed(at, bytes([whole[0] ^ 1])):
             storage.refused(TAMPERED, A, "an object that was stored for good")

@@ -108,6 +108,7 @@ def test_a_counter_that_is_missing_double_or_misshapen_is_refused(updates: Model
     high = (1000).to_bytes(4, "little")
     cases: dict[str, dict[str, object]] = {
         "none": {"counter": None},
+        "none, under a name that is new": {"counter": None, "name": "newcomer"},
         "none protected, one unprotected": {"counter": None, "unprotected": ((SEC_CNT, high),)},
         "twice, the second higher": {"protected": ((SEC_CNT, high),)},
         "twice, the second zero": {"counter": 1000, "protected": ((SEC_CNT, bytes(4)),)},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator
 
@@ -213,6 +214,34 @@ def test_power_cut_in_the_middle_of_a_counter(
         counter.rises(CUT_COUNTER, subject)
 
 
+@pytest.mark.thorough
+@pytest.mark.needs("cold-reset", "nv-access", "write-stops", "reset")
+def test_a_second_power_cut_in_the_boot_after_a_first_one(
+    bench: Bench, device: Device, kept: VirtualBoard, counter: Counter, updates: ModelUpdates, checks: Checks
+) -> None:
+    """The first one left one copy damaged. What a boot writes goes there, and not over the only whole copy."""
+    counter.give("before")
+    whole = kept.nv.read()
+    places = known_copies(updates, CUT_BOOTS, whole)
+
+    def restart() -> None:
+        device.test_commands.request_reset()  # a reset from outside would stop the CPU as well
+        bench.reset_monitor.await_reset(30.0)
+
+    for damaged, good in itertools.permutations(places[:2]):
+        words = f"copy at {damaged:#x} damaged"
+        kept.starts_with(whole)
+        held = next(at for at in range(damaged, damaged + PAGE) if whole[at])
+        kept.nv.write(held, bytes([whole[held] ^ 1]))
+        with bench.reset_monitor.expected_reset():
+            states = kept.torn(restart, [kept.nv.address + good])
+        checks(CUT_BOOTS, bool(states), expected="writes to the other copy", seen="none", subject=words)
+        for number, state in enumerate(states[:2]):
+            subject = f"{words}, then cut again in write {number} of the other one"
+            if checks(CUT_BOOTS, kept.starts_with(state), expected="an answer", seen="none", subject=subject):
+                counter.rises(CUT_COUNTER, subject)
+
+
 Damage = Callable[[bytes], bytes]
 
 
@@ -360,10 +389,15 @@ def test_an_old_copy_is_not_made_the_newer_one(
 def test_no_update_of_many_is_written_over_the_active_one(
     updates: ModelUpdates, kept: VirtualBoard, checks: Checks
 ) -> None:
-    """Update after update, with a selection in between: the one before stays whole until the new one is active."""
+    """Update after update, with selections in between: the one before stays whole until the new one is active.
+
+    Also while a factory's model is the active one, for updates to each of their places.
+    """
     last = b""
     for number in range(1, 9):
         image = updates.image(ahead=number)
+        if number in {7, 8}:
+            updates.device.select_model(updates.other().name)
         status = updates.attempt(image)
         checks.equal(CUT_MODEL, status, 0, subject=f"update {number}")
         if number == 5:

@@ -263,6 +263,8 @@ def test_names_that_are_nearly_the_same_have_counters_of_their_own(updates: Mode
 @pytest.mark.thorough
 def test_more_names_than_counters_can_be_remembered(updates: ModelUpdates) -> None:
     """Each new name takes room; when there is none left, the update is refused, and no earlier counter is lost."""
+    device, other = updates.device, updates.other()
+    device.select_model(other.name)  # its counter has its place before there is none left
     updates.checks.equal(ACCEPTED, updates.attempt(updates.image(ahead=2)), 0)
     taken = 0
     for number in range(40):
@@ -272,8 +274,15 @@ def test_more_names_than_counters_can_be_remembered(updates: ModelUpdates) -> No
             updates.checks.equal(MANY_NAMES, status, STORAGE_FAILURE, subject=f"name {number}")
             updates.unchanged(before, f"name {number}")
             if not updates.bench.missing(["warm-reset"]):  # what it remembers was written before it was refused
-                updates.device.reset(ResetKind.WARM)
+                device.reset(ResetKind.WARM)
                 updates.unchanged(before, f"name {number}, after a warm reset")
+            device.select_model(other.name)  # beside the update, which is not active now, and must stay as well
+            before, listed = updates.active(), device.test_commands.models()
+            status = updates.attempt(updates.image(name="beside", counter=5))
+            updates.checks.equal(MANY_NAMES, status, STORAGE_FAILURE, subject="a name more, a factory's model active")
+            updates.unchanged(before, "a name more, a factory's model active")
+            now = device.test_commands.models()
+            updates.checks.equal(LISTED, now, listed, subject="after a name more, a factory's model active")
             break
         taken = number + 1
     if updates.bench.description.firmware == REFERENCE:  # no more, or other partitions' room is taken

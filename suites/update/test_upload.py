@@ -256,3 +256,10 @@ def test_only_the_announced_digest_activates(updates: ModelUpdates, device: Devi
     updates.checks.equal(ANNOUNCED, activated(device, near), INVALID_SIGNATURE, subject="announced one bit off")
     updates.unchanged(before)
     updates.old_model_works()
+    # What went wrong on its way is sent again, under the same announcement.
+    for data, wanted in ((flip(64)(other), INVALID_SIGNATURE), (other, 0)):
+        subject = f"announced twice, {'at first with other bytes' if wanted else 'then with its own'}"
+        answer = chunk(device, 0, data, len=len(other), sha=lie)
+        updates.checks.equal(WHOLE, answer, Answer(len(other), None), subject=subject)
+        updates.changed |= wanted == 0
+        updates.checks.equal(WHOLE, activated(device, lie), wanted, subject=subject)

@@ -51,6 +51,8 @@ def test_the_start_is_where_the_input_is_ready() -> None:
 def test_signing_takes_the_same_time() -> None:
     assert verdict(check_constant, [7_382_626, 7_382_627, 7_382_700])
     assert not verdict(check_constant, [7_450_900, 7_469_332, 7_455_000])
+    assert not verdict(check_constant, [0, 0, 0])  # the device took no time, or did not measure it
+    assert not verdict(check_constant, [-1, -1, -1])
 
 
 def test_five_outliers_at_any_distance_are_regular_and_four_are_not() -> None:

@@ -83,14 +83,14 @@ def check_start(marks: Sequence[Sequence[int]], report: Report, *, subject: str 
 
 
 def check_constant(ticks: Sequence[int], report: Report, *, subject: str = "") -> bool:
-    """On an exact clock: the same number of ticks whatever is signed."""
+    """On an exact clock: the same number of ticks whatever is signed; none at all is no measurement."""
     middle = median(ticks)
     spread = max(ticks) - min(ticks)
     return report.add(
         catalogue.CONSTANT_SIGNING,
-        spread <= SPREAD * middle,
-        expected=f"{len(ticks)} signings within {SPREAD:.1%} of {middle:.0f} ticks",
-        seen=f"{min(ticks)} to {max(ticks)} ticks, {spread / middle:.2%}",
+        min(ticks) > 0 and spread <= SPREAD * middle,
+        expected=f"{len(ticks)} signings within {SPREAD:.1%} of {middle:.0f} ticks, and above 0",
+        seen=f"{min(ticks)} to {max(ticks)} ticks, {spread / max(middle, 1):.2%}",
         where="signing",
         subject=subject,
     )

@@ -1,0 +1,132 @@
+"""What the secure console says of updates and selections: an operator's only witness of what was tried."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from tfm_harness import Bench, Check, Console, Device, InfrastructureError, Mark, ModelUpdates, VirtualBoard
+from tfm_harness.testing import flip, make_image
+
+pytestmark = pytest.mark.needs("update", "models", "file-model-signing-key", "factory-reset")
+
+REFERENCE = "tfm-harness-reference"
+LINE = 5.0
+"""Seconds for a line, once the answer of the request that it is about has come."""
+
+LOGGED = Check(
+    id="update.log-true",
+    title="each update and selection, taken or refused, is said on the secure console, with the numbers that are so",
+    requirement="PSA Security Model 1.1 s.4.9 (secure events are logged); docs/reference-firmware.md, Boot",
+)
+
+
+class Log:
+    """The secure console's lines since the last look."""
+
+    def __init__(self, console: Console, updates: ModelUpdates) -> None:
+        self._console, self._updates = console, updates
+        self._mark: Mark = console.mark()
+        self._patience = LINE
+
+    def says(self, subject: str, *lines: str) -> None:
+        """Each of the lines comes, whole, in this order."""
+        wanted = "".join(f"{line}\n" for line in lines)
+        try:
+            self._console.wait_for(wanted.encode(), timeout=self._patience, since=self._mark)
+            seen = wanted
+        except InfrastructureError:
+            self._patience = 0.0  # what has failed need not be waited for again
+            seen = self._console.read_from(self._mark).decode("ascii", "backslashreplace")
+        self._updates.checks(LOGGED, seen == wanted, expected=wanted, seen=seen[-600:], subject=subject)
+        self._mark = self._console.mark()
+
+
+def short_hash(key: ec.EllipticCurvePublicKey) -> str:
+    """The begin of a key's hash, as the log has it."""
+    info = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(info).hexdigest()[:8]
+
+
+@pytest.fixture
+def log(updates: ModelUpdates, bench: Bench) -> Log:
+    """The secure console of the reference firmware."""
+    console = bench.board.consoles.get("secure")
+    if bench.description.firmware != REFERENCE or console is None:
+        pytest.skip("not covered: the lines of this firmware's secure console are not known, or there is none")
+    return Log(console, updates)
+
+
+def test_the_secure_console_says_what_became_of_updates(
+    updates: ModelUpdates, bench: Bench, device: Device, log: Log
+) -> None:
+    """Taken, refused for each reason that an attacker or a mistake can give, and selected; with the numbers of each."""
+    name, other = updates.entry.name, updates.other()
+    right, stranger = updates.recipe(ahead=3), ec.generate_private_key(ec.SECP256R1())
+    counter, wrong = updates.entry.counter, updates.recipe(ahead=5)
+    updates.attempt(make_image(right.but(version=(7, 8, 9))))
+    log.says("a newer one", f"[MODEL] {name} 7.8.9 is active, security counter {counter + 3}")
+    updates.attempt(make_image(right.but(counter=counter + 1)))
+    log.says(
+        "an older one",
+        "[MODEL] update refused: rolled back (security counter too low)",
+        f"[MODEL] update: security counter {counter + 1}, this device has seen {counter + 3}",
+    )
+    updates.attempt(make_image(wrong.but(key=stranger)))
+    log.says(
+        "signed with another key",
+        "[MODEL] update refused: signed with another key",
+        f"[MODEL] update: key hash {short_hash(stranger.public_key())}..., "
+        f"trusted {short_hash(updates.key.public_key())}...",
+    )
+    named = updates.key.public_key()
+    for subject, image, why in (
+        ("signed with another key, under the right one's name", make_image(wrong.but(key=stranger, named_key=named)),
+         "signature does not verify"),
+        ("not signed", make_image(wrong.but(key=None, named_key=named)), "not signed (no signature)"),
+        ("not signed, no key named", make_image(wrong.but(key=None)), "not signed (no key hash)"),
+        ("a changed byte", flip(ModelUpdates.HEADER_SIZE + 64)(make_image(wrong)),
+         "SHA-256 does not match the content"),
+        ("no security counter", make_image(wrong.but(counter=None)), "no security counter"),
+        ("no image", b"not an image " * 9, "not an MCUboot image, or a damaged one"),
+        ("no model", make_image(wrong.but(payload=b"not a model " * 9)),
+         "signed, but not a model that the interpreter takes"),
+    ):  # fmt: skip
+        updates.attempt(image)
+        log.says(subject, f"[MODEL] update refused: {why}")
+    device.select_model(other.name)
+    log.says("selected", f"[MODEL] {other.name} {other.version} is active, security counter {other.counter}")
+    device.select_model(name)
+    log.says("the update selected", f"[MODEL] {name} 7.8.9 is active, security counter {counter + 3}")
+    bench.reset_by_request()
+    log.says("a reset by request", "[SPE] reset requested")
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("nv-access", "cold-reset")
+def test_the_secure_console_says_which_models_a_boot_refuses(
+    updates: ModelUpdates, virtual: VirtualBoard, log: Log
+) -> None:
+    """The active update is damaged, and the factory's first model is older than the update was: both are said."""
+    first = next((entry for entry in updates.valid() if entry.slot == 0), None)
+    if first is None:
+        pytest.skip("not covered: no valid model in factory slot 0")
+    image = make_image(updates.recipe(ahead=1, of=first))
+    updates.attempt(image)
+    log.says("taken", f"[MODEL] {first.name} 1.0.{first.counter + 1} is active, security counter {first.counter + 1}")
+    at = virtual.nv.read().find(image)
+    if at < 0:
+        pytest.skip("not covered: the firmware keeps updated images elsewhere, or not as they came")
+    place = at + ModelUpdates.HEADER_SIZE + first.length // 2
+    with virtual.off():
+        virtual.nv.write(place, bytes([virtual.nv.read(place, 1)[0] ^ 0x40]))
+    slot = "MODEL image in factory slot 0"
+    log.says(
+        "at the boot",
+        "[BOOT] MODEL image in the update slot refused: SHA-256 does not match the content",
+        f"[BOOT] {slot} refused: rolled back (security counter too low)",
+        f"[BOOT] {slot}: security counter {first.counter}, this device has seen {first.counter + 1}",
+        "[BOOT] no model is active",
+    )
