@@ -37,6 +37,7 @@ class SimulatorBoard(Board):
         self.log = context.state_dir / f"{target.name}.life"
         self._events: list[BoardEvent] = []
         self._dead = False
+        self._boots = 0
         self._consoles: dict[str, MemoryConsole] = {}
         self.firmware = SmpFirmware()
 
@@ -79,7 +80,7 @@ class SimulatorBoard(Board):
     def _describe(self, _: dict[str, object]) -> dict[str, object]:
         return {
             "proto": 1, "fw": "simulator", "ver": "1.2.3", "spe": "1.2.3", "nspe": self.nspe, "speh": b"\x22" * 32,
-            "boot": 0, "seed": b"\x33" * 32, "life": 0x3000, "otp": "ok",
+            "boot": self._boots, "seed": b"\x33" * 32, "life": 0x3000, "otp": "ok",
             "uuid": str(derive_reference_keys(HUK).uuid), "hz": 32_000_000, "win": 32, "mtu": 4096,
             "prof": "tag:psacertified.org,2023:psa#tfm", "model": "", "mid": b"", "in": 0, "out": 0,
             "feat": ["describe", "public-keys", "reset", "log"],
@@ -131,6 +132,7 @@ class SimulatorBoard(Board):
 
     def reset(self, kind: ResetKind = ResetKind.WARM) -> None:
         self._note(f"reset {kind}")
+        self._boots += 1
 
     def console(self, name: str) -> Console:
         if name not in self._consoles:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import Final, TypedDict
 
 from tfm_harness.bench.combination import TargetBuild
 from tfm_harness.bench.proof import spoke_elsewhere
@@ -18,6 +18,9 @@ from tfm_harness.protocol.base import Description, Reboots
 from tfm_harness.protocol.clients import open_client
 
 __all__ = ["Firmware", "emulator_limit", "open_consoles"]
+
+_LINGERING: Final = 3.0  # seconds that the boot before may answer behind a reset
+_LOOK_AGAIN: Final = 0.05
 
 
 def open_consoles(board: Board) -> Mapping[str, Console]:
@@ -47,6 +50,12 @@ def emulator_limit(board: Board, combination: TargetBuild, why: str) -> Infrastr
         where="\n".join(f"console {name!r}:\n{console.tail(8)}" for name, console in consoles.items()),
         hint=limit,
     )
+
+
+def _boot_of(said: Description | None) -> tuple[int | None, bytes | None] | None:
+    if said is None or (said.boot is None and said.boot_seed is None):
+        return None
+    return said.boot, said.boot_seed
 
 
 class _Seen(TypedDict):
@@ -151,6 +160,30 @@ class Firmware:
             raise
         self.longest_boot = max(self.longest_boot, time.perf_counter() - began)
         return self.description
+
+    def wait_new_boot(self) -> Description:
+        """As `wait_ready` behind a reset that takes a moment, in which the boot before still answers.
+
+        A boot is another one when its counter or its seed is. Firmware that tells neither is believed; one that keeps
+        both is asked again for three seconds, and then it is for the tests to judge.
+
+        Raises:
+            InfrastructureError, ProductError: as `wait_ready`.
+        """
+        before = _boot_of(self._description)
+        deadline = time.monotonic() + _LINGERING
+        console = self._board.console(self._combination.build.console)
+        while True:
+            try:
+                now = _boot_of(self.wait_ready())
+            except (InfrastructureError, ProductError):  # the reset came between question and answer, at first
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                if now is None or now != before or time.monotonic() > deadline:
+                    return self.description
+            console.wait_data(console.mark(), timeout=_LOOK_AGAIN)
+            self.restart_link()
 
     def restart_link(self) -> None:
         """What was on the wire before a reset belongs to no answer after it."""

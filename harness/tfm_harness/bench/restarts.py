@@ -48,7 +48,7 @@ class RestartableCombination(OpenCombination):
             with self.booting():
                 self.board.reset(kind)
             self._started()
-            description = self.firmware.wait_ready()
+            description = self.firmware.wait_new_boot()
         self._restate()
         return description
 
@@ -58,7 +58,7 @@ class RestartableCombination(OpenCombination):
             self.device.test_commands.request_reset()
             self.reset_monitor.await_reset(self.boot_timeout)
             self._started()
-            description = self.firmware.wait_ready()
+            description = self.firmware.wait_new_boot()
         self._restate()
         return description
 
