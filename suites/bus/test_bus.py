@@ -32,7 +32,7 @@ pytestmark = pytest.mark.needs(
 
 SCL, SDA = 1, 2
 BAD_STATE = -137
-ABSENT, NACK, STUCK = 1, 2, 3
+ABSENT, NACK, STUCK, WRONG = 1, 2, 3, 4
 """Sensor status (docs/protocol.md)."""
 PLAYED = {"mag.x": 131.3, "mag.y": 90.1, "mag.z": 44.7, "temp": 21.0625}
 """Readings that no log shows by chance."""
@@ -86,6 +86,11 @@ SET_UP = Check(
     id="bus.set-up-again",
     title="after a failure the sensors are set up again, as they may have lost their power",
     requirement="docs/protocol.md, sensor status 4; PSA Security Model 1.1 s.4.5 (integrity of assets)",
+)
+IDLE = Check(
+    id="bus.left-idle",
+    title="a sample, failed or not, ends with a STOP, and the controller holds no line low behind it",
+    requirement="UM10204 s.3.1.4, s.3.1.6 (a transfer ends with a STOP)",
 )
 COUNTS = Check(
     id="bus.every-byte-counts",
@@ -355,6 +360,7 @@ def test_the_last_byte_of_a_transfer_is_not_acknowledged(wire: Wire, checks: Che
         if not slot.by_target:
             read.setdefault(slot.transfer, []).append(slot.refused)
     checks(LISTENS, bool(read), expected="transfers that read", seen="none", subject="bytes that the controller reads")
+    left_idle(checks, wire.listener, "a sample")
     for transfer, refused in read.items():
         checks.equal(LAST_REFUSED, refused, [False] * (len(refused) - 1) + [True], subject=f"transfer {transfer}")
 
@@ -365,15 +371,17 @@ def test_sensors_are_set_up_again_after_a_failure(wire: Wire, stimulus: Stimulus
 
     One that was stopped in the middle of a byte holds SDA low until it has seen the rest of its clocks.
     """
-    (state,), _ = wire.step(lambda _, lines: lines | SDA)
+    gone = BusListener()
+    state = wire.listen(gone, lambda _, lines: lines | SDA)
     checks(LISTENS, state.status != 0, expected="a failure", seen=state.words, subject="a sample of nobody")
+    left_idle(checks, gone, "a sample of nobody")
     again = BusListener()
     state = wire.listen(again, lambda _, lines: lines & ~SDA if again.clocks < CLEARED else lines)
     stimulus.taken()
     words = f"a sensor that lets go of SDA after {CLEARED} clocks"
     checks.equal(RECOVERS, (state.status, state.window), (0, 1), subject=words)
-    usual = wire.listener.transfers
-    checks(SET_UP, again.transfers > usual, expected=f"more than {usual} transfers", seen=again.transfers)
+    left_idle(checks, again, "the sample after it")
+    set_up_again(checks, wire, again, "a sample of nobody")
     if wire.firmware != REFERENCE:
         return  # its settings are documented elsewhere
     sent: dict[int, list[int]] = {}
@@ -382,6 +390,22 @@ def test_sensors_are_set_up_again_after_a_failure(wire: Wire, stimulus: Stimulus
             sent.setdefault(slot.transfer, []).append(slot.value)
     seen = [bytes(content).hex(" ") for content in sent.values() if len(content) > 2]
     checks.equal(SETTINGS, seen, DOCUMENTED, subject="address, register and value of each")
+
+
+def left_idle(checks: Checks, listener: BusListener, subject: str) -> None:
+    """Nothing is left of the transfers."""
+    checks(
+        IDLE, listener.idle, expected="a STOP, and both lines let go", seen="none", subject=f"the bus after {subject}"
+    )
+
+
+def set_up_again(checks: Checks, wire: Wire, listener: BusListener, subject: str) -> None:
+    """More was sent than for a sample alone."""
+    usual = wire.listener.transfers
+    checks(
+        SET_UP, listener.transfers > usual, expected=f"more than {usual} transfers", seen=listener.transfers,
+        subject=f"after {subject}",
+    )  # fmt: skip
 
 
 def bytes_read(listener: BusListener) -> list[tuple[str, tuple[int, int]]]:
@@ -406,13 +430,21 @@ def test_every_byte_that_a_sensor_gives_counts(wire: Wire, stimulus: Stimulus, c
     device = wire.device
     found = bytes_read(wire.listener)
     checks(LISTENS, bool(found), expected="bytes that are read", seen="none", subject="a sample")
-    full = False
+    full = lost = False
     for subject, looks in found if every else found[:1]:
         if not full:
             device.fill_window()
         (state,), _ = wire.step(inverted(looks))
         stimulus.taken()
         full = state.status == 0
+        if not full:
+            said(checks, wire, state, WRONG, f"{subject}, inverted")
+            checks.equal(NOT_STALE, state.window, 0, subject=f"{subject}, inverted: samples in the window")
+        if every and not full and not lost:
+            lost, again = True, BusListener()
+            wire.listen(again)
+            stimulus.taken()
+            set_up_again(checks, wire, again, f"{subject}, inverted")
         passed_over = False
         if full:
             played = hashlib.sha256(stimulus.sample().record() * state.window).digest()
@@ -437,6 +469,7 @@ def set_up_is_judged(wire: Wire, checks: Checks) -> None:
         wire.step(lambda _, lines: lines | SDA)
         (state,), _ = wire.step(inverted(looks))
         checks(COUNTS, state.status != 0, expected="a failure", seen=state.words, subject=f"{subject} of the set-up")
+        said(checks, wire, state, WRONG, f"{subject} of the set-up, inverted")
     set_up = [
         slot for slot in whole.slots if slot.by_target and slot.transfer <= whole.transfers - wire.listener.transfers
     ]

@@ -152,7 +152,8 @@ def test_an_input_in_parts_is_that_input(device: Device, checks: Checks) -> None
     checks.equal(PARTS, computed(), whole[1], subject="the next input")
     for length in (0, LARGEST + 1, 1 << 32, (1 << 32) + size):
         checks.equal(PARTS, part(0, b"", length), INVALID_ARGUMENT, subject=f"an input of {length} bytes")
-    checks.equal(PARTS, computed(), whole[1], subject="the input before, after lengths that are none")
+    checks.equal(PARTS, part(0, data[:2], 1), INVALID_ARGUMENT, subject="a first part that is longer than its input")
+    checks.equal(PARTS, computed(), whole[1], subject="the input before, after first parts that are refused")
     names = [entry.name for entry in commands.models() if entry.status == 0 and not entry.active]
 
     def by_way_of_another() -> None:

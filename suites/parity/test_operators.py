@@ -11,6 +11,7 @@ from tfm_harness.protocol.smp import Command
 from tfm_harness.testing import (
     CORNERS,
     GENERATORS,
+    NEWEST_VERSIONS,
     RIGHT_MODELS,
     WIDE,
     WRONG_MODELS,
@@ -155,7 +156,8 @@ def test_an_operator_gives_the_references_numbers(
     for name, generate in GENERATORS.items():
         for number in numbers:
             graph = generate(np.random.default_rng([number, len(name), ord(name[0])]))
-            subject = f"{name}, model {number}"
+            graph.op_version = 1 if number % 2 else NEWEST_VERSIONS[name]
+            subject = f"{name}, model {number}, version {graph.op_version}"
             if not trial.put_right(graph, subject):
                 continue
             trial.exact(graph, subject, seed=number)

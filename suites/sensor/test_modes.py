@@ -24,10 +24,23 @@ MODES = Check(
 )
 
 
+def beside_sampling(bench: Bench, device: Device) -> dict[str, Callable[[], object]]:
+    """Requests that have nothing to do with the window, as far as the firmware has them."""
+    commands, size = device.test_commands, bench.description.input_bytes
+    found: dict[str, tuple[str, Callable[[], object]]] = {
+        "an inference of the host's input": ("infer", lambda: device.infer_input(bytes(size))),
+        "a series of timings": ("latency", lambda: commands.latency(1)),
+        "a batch": ("batch", lambda: commands.ask(Command.BATCH, {"in": bytes(size)})),
+        "a token": ("psa-token", device.attest),
+        "a signing request": ("csr", lambda: device.csr("client")),
+    }
+    return {subject: ask for subject, (feature, ask) in found.items() if not bench.missing([feature])}
+
+
 def test_other_words_and_periods_do_nothing(
-    device: Device, checks: Checks, stimulus: Stimulus, verifier: Verifier
+    bench: Bench, device: Device, checks: Checks, stimulus: Stimulus, verifier: Verifier
 ) -> None:
-    """With a whole window there: nothing may be taken in, cleared or started by what is refused."""
+    """With a whole window there: nothing may be taken in, cleared or started by what is refused, or is about others."""
     samples = device.fill_window()
     before = device.test_commands.sample("stop")
     words = (
@@ -66,6 +79,9 @@ def test_other_words_and_periods_do_nothing(
             status = error.status
         checks.equal(MODES, status, INVALID_ARGUMENT, subject=subject)
         checks.equal(MODES, device.test_commands.sample("stop"), before, subject=f"state after {subject}")
+    for subject, ask in beside_sampling(bench, device).items():
+        ask()
+        checks.equal(MODES, device.test_commands.sample("stop"), before, subject=f"state after {subject}")
     verifier.result(device.infer_again(samples), subject="the window is the one of before")
 
 
@@ -89,6 +105,8 @@ def test_each_mode_does_what_it_says(device: Device, checks: Checks, stimulus: S
     checks.equal(MODES, window(test_commands.sample("stop")), (0, 3), subject="the longest period, stopped")
     checks.equal(MODES, window(test_commands.sample("step")), (1, 4), subject="a step after free running")
     stimulus.taken()
+    seen = window(test_commands.sample("free", ms=LONGEST))
+    checks.equal(MODES, seen, (1, 4), subject="free running goes on from the window that there is")
     test_commands.sample("free", ms=1)
     for _ in range(2000):
         if test_commands.sample("free", ms=1).window >= 4:

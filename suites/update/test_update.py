@@ -72,6 +72,11 @@ SELECTED = Check(
     title="a model is selected by its whole name only, and by no other",
     requirement="docs/protocol.md, model-select",
 )
+NOT_OPENED = Check(
+    id="update.isolation-kept",
+    title="after an update nothing of the secure side is within the non-secure side's reach",
+    requirement="PSA Security Model 1.1 s.4.5 (isolation)",
+)
 KEPT = Check(
     id="update.kept-over-reset",
     title="the activated model is active after every kind of reset",
@@ -86,6 +91,7 @@ def test_a_newer_signed_model_is_taken_and_kept(updates: ModelUpdates, device: D
     updates.checks.equal(ACCEPTED, updates.active().slot, 4, subject="active slot")
     listed(updates.checks, image, updates.entry.name, updates.active(), "the update")
     verifier.result(device.infer_input(updates.input()))
+    out_of_reach(updates, "the update")
     resets: dict[str, Callable[[], object]] = {
         "warm reset": lambda: device.reset(ResetKind.WARM),
         "cold start": lambda: device.reset(ResetKind.COLD),
@@ -96,6 +102,20 @@ def test_a_newer_signed_model_is_taken_and_kept(updates: ModelUpdates, device: D
         active = updates.active()
         updates.checks.equal(KEPT, (active.slot, active.counter), (4, updates.entry.counter + 1), subject=name)
         updates.checks.equal(KEPT, active.id, hashlib.sha256(updates.payload(active.name)).digest(), subject=name)
+
+
+def out_of_reach(updates: ModelUpdates, subject: str) -> None:
+    """Both ends of each region, and the first register of each peripheral."""
+    bench = updates.bench
+    if bench.missing(["probe", "memory-map"]) or bench.probes.resets:
+        return  # each read would take a boot
+    regions = bench.memory_map.owned_by("secure")
+    peripherals = [each.at for each in bench.memory_map.peripherals if each.owner == "secure"]
+    places = [*(at for region in regions for at in (region.at, region.end - 4)), *peripherals]
+    for at, seen in zip(places, bench.probes.read_many(places), strict=True):
+        updates.checks(
+            NOT_OPENED, seen.fault, expected="a fault", seen="none", where=hex(at), subject=f"reading after {subject}"
+        )
 
 
 @pytest.mark.thorough

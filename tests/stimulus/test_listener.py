@@ -109,3 +109,20 @@ def test_a_transfer_that_is_given_up_leaves_nothing_behind() -> None:
     bus.send(0x91)
     bus.stop()
     assert slots(bus.listener.slots) == [(2, 0, True)]
+
+
+def test_the_bus_is_idle_behind_a_stop_with_both_lines_let_go() -> None:
+    bus = Controller()
+    assert bus.listener.idle
+    bus.start()
+    assert not bus.listener.idle
+    bus.send(0x90)
+    assert not bus.listener.idle  # SCL is held low
+    bus.listener.write(0, SCL | SDA)
+    assert not bus.listener.idle  # SDA rose with SCL: no STOP
+    bus.start()
+    bus.send(0x90)
+    bus.stop()
+    assert bus.listener.idle
+    bus.listener.write(4, SDA)
+    assert not bus.listener.idle

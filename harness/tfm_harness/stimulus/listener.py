@@ -56,6 +56,11 @@ class BusListener:
         self._first = 0
         self._risen = False
 
+    @property
+    def idle(self) -> bool:
+        """Whether the last transfer was ended by a STOP, and the controller holds neither line low."""
+        return not self._inside and self._lines == SCL | SDA
+
     def read(self) -> int:
         """The controller looks at the lines; the number of this look, 0 first."""
         self.reads += 1

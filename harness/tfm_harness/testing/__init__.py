@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tfm_harness.testing.model_corners import CORNERS, full_memory, of_size, of_work
     from tfm_harness.testing.model_variants import with_other_weights
     from tfm_harness.testing.models import ModelBuilder, classifier, dense, remembers, two_in_two_out
-    from tfm_harness.testing.one_operator import GENERATORS, at_the_edges
+    from tfm_harness.testing.one_operator import GENERATORS, NEWEST_VERSIONS, at_the_edges
     from tfm_harness.testing.reference_nv import (
         NoObjectError,
         left_behind,
@@ -107,6 +107,7 @@ _HOMES = {
     ),
     "one_operator": (
         "GENERATORS",
+        "NEWEST_VERSIONS",
         "at_the_edges",
     ),
     "reference_nv": (
@@ -153,6 +154,7 @@ __all__ = [
     "CORNERS",
     "CRYPTO_HANDLE",
     "GENERATORS",
+    "NEWEST_VERSIONS",
     "RIGHT_MODELS",
     "UPDATE_HANDLE",
     "WIDE",

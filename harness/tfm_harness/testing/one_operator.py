@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tfm_harness.testing.tflite_builder import Graph, Op, Tensor
 
-__all__ = ["GENERATORS", "SAME", "VALID", "at_the_edges"]
+__all__ = ["GENERATORS", "NEWEST_VERSIONS", "SAME", "VALID", "at_the_edges"]
 
 SAME, VALID = 0, 1
 _ACTIVATIONS = (0, 1, 2, 3)  # NONE, RELU, RELU_N1_TO_1, RELU6
@@ -232,6 +232,20 @@ GENERATORS: dict[str, Callable[[Rng], Graph]] = {
     "SOFTMAX": softmax,
 }
 """By operator: makers of random graphs with this operator alone."""
+
+NEWEST_VERSIONS = {
+    "ADD": 5,
+    "AVERAGE_POOL_2D": 3,
+    "CONV_2D": 6,
+    "DEPTHWISE_CONV_2D": 6,
+    "FULLY_CONNECTED": 9,
+    "MAX_POOL_2D": 3,
+    "MEAN": 3,
+    "PAD": 4,
+    "RESHAPE": 1,
+    "SOFTMAX": 3,
+}
+"""By operator: the newest version that the reference firmware takes, each from 1 on (docs/parity.md)."""
 
 
 def _far(rng: Rng, reach: float) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from tfm_harness.testing.model_changes import (
     tensor,
     unused,
 )
+from tfm_harness.testing.one_operator import NEWEST_VERSIONS
 from tfm_harness.testing.right_models import add, chain, conv, dense, depthwise, mean, pad, pool, reshape, soft
 from tfm_harness.testing.tflite_builder import Graph, Op, Tensor
 
@@ -48,6 +50,20 @@ def second_pooling_of_nothing(graph: Graph) -> None:
     graph.ops[1].options = {**(graph.ops[0].options or {}), "filter_h": 0}
     graph.outputs = (1,)
 
+
+_ALONE: dict[str, Callable[[], Graph]] = {
+    "ADD": add,
+    "AVERAGE_POOL_2D": partial(pool, "AVERAGE_POOL_2D"),
+    "CONV_2D": conv,
+    "DEPTHWISE_CONV_2D": depthwise,
+    "FULLY_CONNECTED": dense,
+    "MAX_POOL_2D": pool,
+    "MEAN": mean,
+    "PAD": pad,
+    "RESHAPE": reshape,
+    "SOFTMAX": soft,
+}
+"""By operator: a right model of it alone."""
 
 WRONG_MODELS: list[tuple[str, Callable[[], Graph], Change, str]] = [
     ("identifier", dense, graph_with(identifier=b"TFL2"), "FORMAT"),
@@ -74,7 +90,10 @@ WRONG_MODELS: list[tuple[str, Callable[[], Graph], Change, str]] = [
     ("no options", dense, op(options=None), "FORMAT"),
     ("another operator's options", dense, op(options_type=1), "FORMAT"),
     ("operator version 0", soft, graph_with(op_version=0), "UNSUPPORTED_OP"),
-    ("operator version 4", soft, graph_with(op_version=4), "UNSUPPORTED_OP"),
+    *(
+        (f"version {newest + 1} of {name}", _ALONE[name], graph_with(op_version=newest + 1), "UNSUPPORTED_OP")
+        for name, newest in NEWEST_VERSIONS.items()
+    ),
     ("unknown operator", soft, op(name="LOGISTIC"), "UNSUPPORTED_OP"),
     ("float input", dense, tensor(0, dtype="float32"), "UNSUPPORTED_TYPE"),
     ("int16 output", dense, tensor(3, dtype="int16"), "UNSUPPORTED_TYPE"),
