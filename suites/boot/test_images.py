@@ -94,6 +94,8 @@ LARGE_RUNS = Check(
     requirement="docs/protocol.md, Virtual board (a megabyte for the non-secure image); RFC 9019 s.3.4",
 )
 LARGEST = 0x100000
+RAISED_IN = (0x1000, 0x5000)
+"""Lifecycles beside the provisioned one in which an image that runs must raise the counter: being made, being mended."""
 NEWER_RUNS = Check(
     id="boot.newer-image-runs",
     title="a rightly signed image with an equal or higher security counter runs",
@@ -322,6 +324,16 @@ def test_images_are_verified_in_every_lifecycle(
                 subject = f"{words}, lifecycle {lifecycle:#06x}"
                 checks(check, silent, expected="no answer", seen="the image answers", subject=subject)
             bench.flash_again()  # the right one runs in this lifecycle, so silence says something
+            if lifecycle in RAISED_IN and signed.counter and len(wrong) > 1:
+                newer = make_image(recipe(bench, signed, counter=signed.counter + 1))
+                subject = f"counter {signed.counter + 1}, lifecycle {lifecycle:#06x}"
+                try:
+                    checks(NEWER_RUNS, trial.runs(newer), expected="an answer", seen="silence", subject=subject)
+                    _, silent = trial.refusal(signed.data)
+                finally:
+                    forget_counters(bench)
+                subject = f"counter {signed.counter} after {subject}"
+                checks(ROLLBACK, silent, expected="no answer", seen="the image answers", subject=subject)
     finally:
         virtual.control.provision(None)
 

@@ -130,8 +130,8 @@ def test_a_change_of_slots_is_no_way_back(updates: ModelUpdates, device: Device)
         updates.checks.equal(SELECT, updates.active().name, other.name, subject=when)
         older = next((entry for entry in device.test_commands.models() if entry.slot == updates.entry.slot), None)
         updates.checks.equal(
-            LISTED, older and (older.name, older.status, older.active), (updates.entry.name, -NOT_PERMITTED, False),
-            subject=f"the older image, {when}",
+            LISTED, older and (older.name, older.status, older.active, older.counter),
+            (updates.entry.name, -NOT_PERMITTED, False, updates.entry.counter), subject=f"the older image, {when}",
         )  # fmt: skip
         if when != "after a cold start":
             device.reset(ResetKind.WARM if when == "at once" else ResetKind.COLD)
@@ -148,13 +148,21 @@ def test_a_change_of_slots_is_no_way_back(updates: ModelUpdates, device: Device)
 
 @pytest.mark.thorough
 def test_a_factorys_model_that_ran_counts(updates: ModelUpdates, device: Device) -> None:
-    """No update of that name before: the factory's model is selected, and nothing older may follow it."""
+    """No update of that name before: the factory's model is selected, and nothing older may follow it.
+
+    Nor the one that a new board runs without any selection.
+    """
     for entry in (updates.other(), updates.entry):
         if entry.counter == 0:
             pytest.skip("not covered: the factory's models have the lowest security counter")
         device.select_model(entry.name)
         older = make_image(updates.recipe(ahead=-1, of=entry))
         updates.refuse(ROLLBACK, older, NOT_PERMITTED, subject=f"{entry.name}, one lower than the factory's, selected")
+    updates.bench.factory_reset()
+    entry = updates.active()
+    if entry.counter:
+        older = make_image(updates.recipe(ahead=-1, of=entry))
+        updates.refuse(ROLLBACK, older, NOT_PERMITTED, subject=f"{entry.name}, one lower than a new board's own")
 
 
 @pytest.mark.needs("nv-access", "warm-reset")

@@ -142,8 +142,11 @@ def test_of_two_images_of_a_name_the_update_is_selected(updates: ModelUpdates, d
     """With the security counter of the factory's image, which may be selected as well; it has other weights."""
     new = with_other_weights(updates.payload(updates.entry.name))
     updates.checks.equal(ACCEPTED, updates.attempt(updates.image(ahead=0, payload=new)), 0)
-    for name in (updates.other().name, updates.entry.name):
-        device.select_model(name)
+    device.select_model(updates.other().name)
+    beside = next((entry for entry in device.test_commands.models() if entry.slot == 4), None)
+    listed(updates.checks, updates.image(ahead=0, payload=new), updates.entry.name, beside, "beside a factory's model")
+    updates.checks.equal(LISTED, beside and beside.active, False, subject="active, beside a factory's model")
+    device.select_model(updates.entry.name)
     active = updates.active()
     wanted = (4, hashlib.sha256(new).digest())
     updates.checks.equal(SELECTED, (active.slot, active.id), wanted, subject="selected again after the update")
