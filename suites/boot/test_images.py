@@ -95,7 +95,7 @@ LARGE_RUNS = Check(
 )
 LARGEST = 0x100000
 RAISED_IN = (0x1000, 0x5000)
-"""Lifecycles beside the provisioned one in which an image that runs must raise the counter: being made, being mended."""
+"""Other lifecycles in which an image that runs must raise the counter, too: *assembly and test*, and being mended."""
 NEWER_RUNS = Check(
     id="boot.newer-image-runs",
     title="a rightly signed image with an equal or higher security counter runs",
