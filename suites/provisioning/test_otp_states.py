@@ -170,6 +170,18 @@ def models_are_verified(bench: Bench, device: Device, checks: Checks, verifier: 
 
 
 def test_without_entropy_nothing_is_signed(device: Device, checks: Checks, virtual: VirtualBoard) -> None:
+    """Who the board is follows from its secret alone, and is told all the same."""
+
+    def identity() -> tuple[object, ...]:
+        found: list[object] = [device.describe().uuid]
+        for name in ("result", "iak"):
+            try:
+                found.append(device.public_key(name).hex())
+            except Refused as refused:
+                found.append(refused.status)
+        return tuple(found)
+
+    known = identity()
     with virtual.fuses() as burn:
         for name, area in {
             "zeros": bytes(64),
@@ -178,4 +190,5 @@ def test_without_entropy_nothing_is_signed(device: Device, checks: Checks, virtu
             burn(Burned(entropy=area))
             said = device.describe().raw.get("seed")
             checks.equal(STATE, said, b"", subject=f"no entropy, {name}: no boot seed, which boots would share")
+            checks.equal(STATE, identity(), known, subject=f"no entropy, {name}: UUID and keys")
             nothing_is_signed(device, checks, f"no entropy, {name}")

@@ -329,9 +329,14 @@ def test_it_outlives_resets(storage: Storage, device: Device, checks: Checks) ->
     data = some_data(7, 64)
     storage.set(A, some_data(6, 64))
     storage.set(A, data)
+    storage.set(B, b"removed")
+    device.test_commands.ps_remove(B)
     for kind in (ResetKind.WARM, ResetKind.COLD):
         device.reset(kind)
         checks.equal(READ_BACK, storage.get(A), data, subject=f"after {kind}")
+        checks.equal(READ_BACK, storage.get(B), DOES_NOT_EXIST, subject=f"what was removed, after {kind}")
+    device.test_commands.ps_set(A, b"")
+    checks.equal(READ_BACK, storage.get(A), b"", subject="stored again with no bytes")
 
 
 @pytest.mark.needs("nv-access")
@@ -495,7 +500,8 @@ def test_write_once_and_a_full_store(storage: Storage, device: Device, checks: C
                 wanted = some_data(again + uid, 9 + uid)
                 checks.equal(READ_BACK, storage.get(uid), wanted, subject=f"object {uid} of a full store, {again}")
         checks.equal(READ_BACK, storage.get(A), b"for good", subject="stored for good")
-        commands.ps_set(good, b"from now on", flags=WRITE_ONCE)
+        commands.ps_set(good, b"from now on")
+        commands.ps_set(good, b"from now on", flags=WRITE_ONCE)  # the same bytes, and another flag
         checks.equal(READ_BACK, commands.ps_get(good).flags, WRITE_ONCE, subject="flags of what is stored for good now")
         checks.equal(READ_BACK, status_of(lambda: commands.ps_set(good, b"other")), -133, subject="for good now, again")
         checks.equal(READ_BACK, status_of(lambda: commands.ps_remove(good)), -133, subject="for good now, removed")
