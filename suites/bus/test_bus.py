@@ -345,6 +345,9 @@ def test_sensors_that_are_away_and_come_back(
         seen = (state.window, state.taken)
         checks.equal(NOT_STALE, seen, (0, before.taken), subject=f"window and count after sample {number} of nobody")
     checks.equal(NOT_STALE, inference_status(device), BAD_STATE, subject="inference while nobody is there")
+    for mode in ("stop", "stop", "clear"):
+        status = device.test_commands.sample(mode).status
+        checks.equal(SAID, status, states[-1].status, subject=f"status of the last sample, looked at by {mode}")
     for channel, value in (("mag.x", 71.0), ("temp", -3.5)):
         stimulus.set(channel, value)
     verifier.result(device.infer_window(), subject="a window after they came back")

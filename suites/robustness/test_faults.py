@@ -201,14 +201,19 @@ def test_refused_requests_many_times(device: Device, checks: Checks, times: int)
         ("a nonce that is too short", GROUP_INFERENCE, Command.INFER, cbor.encode({"nonce": b"", "src": 1}), Op.WRITE),
     )
     for words, group, command, payload, op in refused:
-        missing = 0
+        missing, before = 0, test_commands.device_stats()
         for at in range(0, times, 50):
             count = min(50, times - at)
             requests = [Request(op=op, group=group, command=command, payload=payload, name=words)] * count
             missing += sum(
                 answer is None for answer in test_commands.link.burst(requests, timeout=test_commands.timeout)
             )
+        after = test_commands.device_stats()
+        grown = counters(before, after) | {"bad_cbor": after.bad_cbor - before.bad_cbor}
         checks.equal(SERVES, missing, 0, subject=f"{times} times {words}: requests without an answer")
+        if not missing:  # a frame that a line damaged is counted as such
+            wanted = dict.fromkeys(grown, 0) | {"bad_cbor": times if words == "malformed" else 0}
+            checks.equal(COUNTED, grown, wanted, subject=f"{times} times {words}: counted as faults")
         serves(test_commands, checks, f"after {times} times {words}", thorough=times > 100)
 
 
