@@ -43,6 +43,8 @@ MOST_VECTORS = 4
 """Of one call (PSA_MAX_IOVEC, Firmware Framework 1.0 s.4.3.3)."""
 CALLS_AT_A_TIME = 32
 UNEXPECTED_RESET = "unexpected-reset"
+LENGTHS = (1, 2, 3, 4, 8, 31, 32, 64, 256, 4096)
+"""Of vectors, whatever the service asks for: all of them are checked."""
 LARGE = 0x80000
 """Bytes offered to a call that must be refused: room for whatever it would give away."""
 
@@ -150,6 +152,8 @@ def outside(memory: MemoryMap, length: int, good: int) -> Iterator[tuple[int, in
     for peripheral in memory.peripherals:
         if peripheral.owner == "secure" and peripheral.role in {"sensor", "protection", "timer"}:
             yield peripheral.at, length, peripheral.name
+    for size in LENGTHS:
+        yield memory.owned_by("secure")[-1].at, size, f"{size} bytes of the secure side"
     yield TOP - length, length, "end of the address space"
     yield TOP - max(1, length // 2), length, "over the end of the address space"
     yield good, TOP - good + 16, "as long as wraps around to its own memory"

@@ -182,6 +182,8 @@ def test_an_input_in_parts_is_that_input(device: Device, checks: Checks) -> None
         checks.equal(PARTS, seen, BAD_STATE, subject=f"{command.name.lower()}: an input that was not uploaded")
     checks.equal(PARTS, part(0, b"", LARGEST), 0, subject=f"an input of {LARGEST} bytes is announced")
     if 2 * size <= step:
+        checks.equal(PARTS, part(0, data, 2 * size), size, subject="one input of two that were announced")
+        checks.equal(PARTS, computed(), BAD_STATE, subject="one input of two that were announced is none")
         checks.equal(PARTS, part(0, data + other, 2 * size), 2 * size, subject="two inputs in one upload")
         checks.equal(PARTS, computed(2), whole[0] + whole[1], subject="two inputs in one upload")
 
