@@ -50,6 +50,8 @@ class StreamConsole(Console):
         self._diagnose = diagnose
         self._write_timeout = write_timeout
         self._on_write = on_write
+        self.writes = 0
+        """How many were begun."""
         self._window = Window(window)
         try:
             self._transcript = Transcript(transcript)
@@ -111,6 +113,7 @@ class StreamConsole(Console):
 
     def write(self, data: bytes) -> None:
         """See `Console`. Reads meanwhile, so that a device that prints while it listens cannot block both."""
+        self.writes += 1
         self._pump.write(data, self._write_timeout)
         if self._on_write is not None:
             self._on_write()

@@ -32,16 +32,23 @@ class Waker:
     def __init__(self, machine: Machine, consoles: Mapping[str, StreamConsole]) -> None:
         self._machine = machine
         self._consoles = consoles
-        self._unheard: set[str] = set()  # consoles not yet written to since the boot
+        self._unheard: dict[
+            str, int
+        ] = {}  # consoles not yet written to since the boot; writes begun before it was told
 
     def booted(self, consoles: Iterable[str]) -> None:
         """The board has been reset; these consoles have heard nothing yet."""
-        self._unheard.update(consoles)
+        self._unheard.update({name: self._consoles[name].writes for name in consoles})
 
     def wrote(self, name: str) -> None:
-        """Something was written to a console."""
-        if name in self._unheard:
-            self._unheard.discard(name)
+        """Something was written to a console.
+
+        What began before the boot was told may have reached the boot before: then it is the next one that is held back.
+        """
+        before = self._unheard.get(name)
+        if before is not None:
+            if self._consoles[name].writes > before:
+                self._unheard.pop(name, None)
             self.wake()
 
     def wake(self) -> None:
