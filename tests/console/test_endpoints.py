@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import select
 import shutil
 import socket
@@ -532,6 +533,41 @@ def test_rfc2217_servers_that_answer_in_part(
     with pytest.raises(InfrastructureError) as caught:
         Rfc2217Transport(endpoint, timeout=1)
     assert words in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("answers", [0, 1, 4, 6, 7, 9])
+def test_an_rfc2217_server_that_hangs_up_in_the_middle_of_the_negotiation(
+    listener: socket.socket, answers: int
+) -> None:
+    """As ser2net does where the port is in use. It is told at once, not when the time for an answer is over."""
+
+    def serve() -> None:
+        peer, _ = listener.accept()
+        sockets.append(peer)
+        with peer, contextlib.suppress(OSError, EOFError):
+            if not answers:
+                return
+            manager = PortManager(cast("Any", LoopSerial("loop://")), cast("Any", SimpleNamespace(write=answer)))
+            while data := peer.recv(4096):
+                list(manager.filter(data))
+
+    def answer(data: bytes) -> None:
+        sockets[0].sendall(data)
+        sent.append(data)
+        if len(sent) == answers:
+            raise EOFError
+
+    sockets: list[socket.socket] = []
+    sent: list[bytes] = []
+    server = threading.Thread(target=serve, daemon=True)
+    server.start()
+    endpoint = Rfc2217Endpoint(kind="rfc2217", host="127.0.0.1", port=listener.getsockname()[1])
+    with pytest.raises(InfrastructureError) as caught:
+        Rfc2217Transport(endpoint, timeout=20)
+    server.join(PATIENCE)
+    assert caught.value.kind == "port-refused"
+    assert re.search("hung up|Broken pipe|reset by peer", caught.value.seen or ""), caught.value.seen
+    assert "is the port free" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("kind", ["ok", "banner", "nopurge", "busy"])

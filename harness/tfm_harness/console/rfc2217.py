@@ -24,6 +24,8 @@ _MOST_AT_ONCE = 64 << 10
 _LONGEST_SUBNEGOTIATION = 4096
 """RFC 2217's longest is a few bytes; pyserial would collect one without end."""
 
+_HUNG_UP = "the server hung up in the middle of the negotiation"
+
 
 class _BoundedSocket:
     """A socket whose peer may not send a Telnet subnegotiation (RFC 855) without end."""
@@ -71,27 +73,55 @@ class _BoundedSocket:
             self._length = None
 
 
+class _HungUp:
+    """What an option of the negotiation is, once nobody is there to answer: whoever looks at it raises `OSError`."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        raise OSError(_HUNG_UP)
+
+    __radd__ = __eq__
+
+
 class _BoundedSerial(rfc2217.Serial):
     # These names are pyserial's own, which its type stubs do not have.
     _read_buffer: queue.Queue[bytes | None]
+    _telnet_options: list[Any]
+    _rfc2217_options: dict[str, Any]
     _bounded: _BoundedSocket | None = None
 
     def _telnet_read_loop(self) -> None:
         self._bounded = _BoundedSocket(self._socket, lambda: bool(self.is_open))  # type: ignore[has-type]
         self._socket = self._bounded
-        super()._telnet_read_loop()  # type: ignore[misc]
+        try:
+            super()._telnet_read_loop()  # type: ignore[misc]
+        except OSError:  # what it would answer itself could not be sent
+            self._bounded.ended = bool(self.is_open)
+            self._read_buffer.put(None)
+        if self._bounded.ended:  # pyserial would wait for answers until its time is over
+            for option in self._telnet_options:
+                option.active = _HungUp()
+            for setting in self._rfc2217_options.values():
+                setting.state = _HungUp()
 
     @property
     def hung_up(self) -> bool:
         """Whether the server has closed the connection."""
         return self._bounded is not None and self._bounded.ended
 
+    def rfc2217_send_subnegotiation(self, option: bytes, value: bytes = b"") -> None:
+        """Ask for a setting. Raises `OSError` once nobody is there to answer."""
+        if self.hung_up:
+            raise OSError(_HUNG_UP)
+        super().rfc2217_send_subnegotiation(option, value)
+
     def rfc2217_send_purge(self, value: bytes) -> None:
         """Ask the server to forget what it holds (RFC 2217, PURGE-DATA), and do not wait for its word.
 
         Some servers never answer this one; pyserial would give the port up. What is late is in the transcript anyway.
         """
-        self._rfc2217_options["purge"].set(value)  # type: ignore[attr-defined]
+        self._rfc2217_options["purge"].set(value)
 
     def close(self) -> None:
         """Close the port, and the socket also where the server has gone: pyserial's own leaves it open then."""
