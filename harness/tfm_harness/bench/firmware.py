@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import deque
 from collections.abc import Mapping
 from typing import Final, TypedDict
 
@@ -21,6 +22,7 @@ __all__ = ["Firmware", "emulator_limit", "open_consoles"]
 
 _LINGERING: Final = 3.0  # seconds that the boot before may answer behind a reset
 _LOOK_AGAIN: Final = 0.05
+_RECENT: Final = 16  # boots
 
 
 def open_consoles(board: Board) -> Mapping[str, Console]:
@@ -101,7 +103,7 @@ class Firmware:
         self._combination = combination
         self._boot_timeout = boot_timeout
         self._description: Description | None = None
-        self.longest_boot = 0.0
+        self._boots: deque[float] = deque(maxlen=_RECENT)
         self.client = open_client(
             combination.build.protocol,
             board.console(combination.build.console),
@@ -110,6 +112,11 @@ class Firmware:
         )
         if isinstance(self.client, Reboots):
             self.client.expecting = monitor.expected_reset
+
+    @property
+    def longest_boot(self) -> float:
+        """Seconds that the longest of the last good boots took; the first ones come while the host still starts all."""
+        return max(self._boots, default=0.0)
 
     @property
     def answered(self) -> bool:
@@ -158,7 +165,7 @@ class Firmware:
                 raise spoke_elsewhere(error, consoles, talking) from None
             error.hint = "\n".join(self._emulator_quirks(consoles)) or error.hint
             raise
-        self.longest_boot = max(self.longest_boot, time.perf_counter() - began)
+        self._boots.append(time.perf_counter() - began)
         return self.description
 
     def wait_new_boot(self) -> Description:
