@@ -48,8 +48,8 @@ demo: firmware
 quick: firmware
 	.venv/bin/tfm-harness run --quick $(reported)
 
-# Tests wait for boards and ports a good part of their time: with one more of them at a time the CPUs are not idle then.
-more_jobs = $(shell expr $(JOBS) + 1)
+# Tests wait for boards and ports a good part of their time: with two more of them at a time the CPUs are not idle then.
+more_jobs = $(shell expr $(JOBS) + 2)
 
 .PHONY: test
 test: setup-test
