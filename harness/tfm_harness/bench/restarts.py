@@ -81,7 +81,7 @@ class RestartableCombination(OpenCombination):
         self.reset_monitor.begin()
 
     def stays_silent(self) -> bool:
-        """Whether the firmware does not answer in three times what its longest of the last good boots took."""
+        """Whether the firmware does not answer in three times what the longest of its last good boots took."""
         with self.booting():
             return self.device.test_commands.is_silent(max(_SHORTEST_SILENCE, 3 * self.firmware.longest_boot))
 

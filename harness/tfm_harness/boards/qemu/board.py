@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["QemuBoard"]
 
 _START_TIMEOUT: Final = 20.0
+_RESET_TIMEOUT: Final = 10.0
 
 
 class QemuBoard(EmulatedBoard):
@@ -237,10 +238,10 @@ class QemuBoard(EmulatedBoard):
         self._reset_done.clear()
         self._resets_since_cold += 1
         self._machine.execute("system_reset", timeout=_START_TIMEOUT)
-        if not self._reset_done.wait(_START_TIMEOUT):  # the answer comes before the reset does
+        if not self._reset_done.wait(_RESET_TIMEOUT):  # the answer comes before the reset does
             self._machine.check_alive()
             raise InfrastructureError(
-                f"{self.name}: QEMU did not reset the board in {_START_TIMEOUT:g} s", kind="qmp-timeout"
+                f"{self.name}: QEMU did not reset the board in {_RESET_TIMEOUT:g} s", kind="qmp-timeout"
             )
         self._waker.booted(self._target.consoles)
         self._machine.execute_all(self._setting(self._properties), timeout=_START_TIMEOUT)
