@@ -7,7 +7,7 @@ import secrets
 
 import pytest
 from tfm_harness import Bench, Burned, Check, Checks, Device, Refused, ResetKind, Stimulus, Verifier, VirtualBoard
-from tfm_harness.protocol.smp import Command
+from tfm_harness.protocol.smp import Command, status_of
 
 pytestmark = pytest.mark.needs("psa-token", "trusted-iak", "provision", "cold-reset")
 
@@ -125,11 +125,7 @@ def judge_refusals(bench: Bench, device: Device, checks: Checks, subject: str) -
         if not bench.missing(["sensor", "sensor-model"]):
             wrong["no window"] = (Command.INFER, {"nonce": bytes(range(16)), "src": 0}, BAD_STATE)
     for name, (command, arguments, wanted) in wrong.items():
-        status: int | None = 0
-        try:
-            device.test_commands.ask(command, arguments, read=command in READ)
-        except Refused as refused:
-            status = refused.status
+        status = status_of(device.test_commands.ask, command, arguments, read=command in READ)
         checks.equal(RULES, status, wanted, subject=f"{name}, {subject}")
 
 

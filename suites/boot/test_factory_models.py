@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from tfm_harness import Bench, Check, Checks, Device, Refused
+from tfm_harness import Bench, Check, Checks, Device
+from tfm_harness.protocol.smp import status_of
 from tfm_harness.testing import ImageRecipe, flip, load_signing_key, make_image
 from tfm_harness.verify import TlvType, parse_mcuboot
 
@@ -93,9 +94,5 @@ def test_models_of_the_factory_are_verified(
             entry = entries.get(bench.combination.build.models[name].slot or 0)
             used = entry is not None and (entry.active or entry.status == 0)
             checks(FACTORY, not used, expected="refused", seen="listed as valid, or active", subject=subject)
-            status: int | None = 0
-            try:
-                device.test_commands.select_model(name)
-            except Refused as refused:
-                status = refused.status
+            status = status_of(device.test_commands.select_model, name)
             checks(FACTORY, bool(status), expected="refused", seen="selected", subject=f"{subject}, by its name")

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 
 import pytest
-from tfm_harness import Bench, Burned, Check, Checks, Device, Refused, Source, Verifier, VirtualBoard
-from tfm_harness.protocol.smp import Command
+from tfm_harness import Bench, Burned, Check, Checks, Device, Source, Verifier, VirtualBoard
+from tfm_harness.protocol.smp import Command, status_of
 
 pytestmark = [
     pytest.mark.thorough,
@@ -69,11 +69,7 @@ def test_a_device_without_a_model_says_so(
         }
         requests |= {f"model {name} selected": select(name) for name in bench.combination.build.models}
         for subject, ask in requests.items():
-            status: int | None = 0
-            try:
-                ask()
-            except Refused as refused:
-                status = refused.status
+            status = status_of(ask)
             checks.equal(NO_MODEL, status, DOES_NOT_EXIST, subject=subject)
         challenge, token = device.attest()
         announced = device.test_commands.attest_size(len(challenge))

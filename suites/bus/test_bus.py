@@ -16,14 +16,13 @@ from tfm_harness import (
     Console,
     Device,
     ProductError,
-    Refused,
     RegisterAccess,
     Sample,
     Stimulus,
     Verifier,
     VirtualBoard,
 )
-from tfm_harness.protocol.smp import SampleState
+from tfm_harness.protocol.smp import SampleState, status_of
 from tfm_harness.verify import SampleValues, samples_in
 
 pytestmark = pytest.mark.needs(
@@ -224,11 +223,7 @@ def targets(wire: Wire) -> list[tuple[int, int, tuple[int, int]]]:
 
 def inference_status(device: Device) -> int | None:
     """The status with which an inference of the sensor's window is refused; 0 when it is given."""
-    try:
-        device.infer_again([Sample(0, 0, 0, 0)] * 32)
-    except Refused as refused:
-        return refused.status
-    return 0
+    return status_of(device.infer_again, [Sample(0, 0, 0, 0)] * 32)
 
 
 def fails(checks: Checks, wire: Wire, stimulus: Stimulus, fault: Fault, subject: str, status: int) -> None:

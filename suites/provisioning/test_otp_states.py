@@ -19,6 +19,7 @@ from tfm_harness import (
     VirtualBoard,
     make_otp,
 )
+from tfm_harness.protocol.smp import status_of
 from tfm_harness.testing import flip
 
 pytestmark = pytest.mark.needs("describe", "known-secrets", "provision", "cold-reset", "infer")
@@ -107,11 +108,7 @@ def nothing_is_signed(device: Device, checks: Checks, subject: str) -> None:
     for name, ask in requests.items():
         if "no entropy" in subject and name in {"result key", "attestation key"}:
             continue  # keys follow from the secret alone; a request is signed
-        status: int | None = 0
-        try:
-            ask()
-        except Refused as refused:
-            status = refused.status
+        status = status_of(ask)
         checks.equal(NO_SIGNATURE, status, BAD_STATE, subject=f"{subject}: {name}")
 
 

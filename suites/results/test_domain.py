@@ -18,7 +18,7 @@ from tfm_harness import (
     Verifier,
     VirtualBoard,
 )
-from tfm_harness.protocol.smp import PHASES, Command
+from tfm_harness.protocol.smp import PHASES, Command, status_of
 from tfm_harness.testing import NoObjectError, with_object
 
 pytestmark = pytest.mark.needs("infer", "signed-result", "nonce", "trusted-results")
@@ -91,11 +91,7 @@ def test_nonces_of_every_length_are_bound(
 def test_nonces_of_other_lengths_are_refused(bench: Bench, device: Device, checks: Checks) -> None:
     """Also those whose length looks right when only its low bits are kept."""
     for size in (*range(8), *range(65, 129), 255, 256, 256 + 8, 256 + 32, 256 + 64, 512 + 16, 1024 + 32):
-        status: int | None = 0
-        try:
-            device.infer_input(some_input(bench, 1), nonce=bytes(size))
-        except Refused as refused:
-            status = refused.status
+        status = status_of(device.infer_input, some_input(bench, 1), nonce=bytes(size))
         checks.equal(NONCE_SIZE, status, INVALID_ARGUMENT, subject=f"{size} bytes")
 
 
@@ -107,18 +103,10 @@ def test_the_source_cannot_be_forged(device: Device, checks: Checks, stimulus: S
     test_commands = device.test_commands
     records = b"".join(sample.record() for sample in samples)
     for data in (b"", records[:8], records):
-        status: int | None = 0
-        try:
-            test_commands.ask(Command.INFER, {"nonce": bytes(16), "src": 0, "in": data})
-        except Refused as refused:
-            status = refused.status
+        status = status_of(test_commands.ask, Command.INFER, {"nonce": bytes(16), "src": 0, "in": data})
         checks.equal(SOURCE, status, INVALID_ARGUMENT, subject=f"{len(data)} bytes of input beside source 0")
     for source in (2, 3, 255, 256, 1 << 16, 1 << 31):
-        status = 0
-        try:
-            test_commands.ask(Command.INFER, {"nonce": bytes(16), "src": source})
-        except Refused as refused:
-            status = refused.status
+        status = status_of(test_commands.ask, Command.INFER, {"nonce": bytes(16), "src": source})
         checks.equal(SOURCE, status, INVALID_ARGUMENT, subject=f"source {source}")
 
 
@@ -141,11 +129,7 @@ def test_a_model_that_takes_no_window_gives_no_result_of_one(
             device.fill_window()
             for encrypted in (False, True)[: 1 if bench.missing(["encrypted-result"]) else 2]:
                 asked = {"nonce": bytes(16), "src": int(Source.SENSOR), "mid": entry.id, "enc": int(encrypted)}
-                status: int | None = 0
-                try:
-                    device.test_commands.ask(Command.INFER, asked)
-                except Refused as refused:
-                    status = refused.status
+                status = status_of(device.test_commands.ask, Command.INFER, asked)
                 bench.asked_results += status == 0
                 subject = f"{entry.name}, whose input is no window{', encrypted' * encrypted}"
                 checks.equal(NO_WINDOW, status, NOT_SUPPORTED, subject=subject)
@@ -186,11 +170,7 @@ def test_an_expected_model_is_named_by_32_bytes(bench: Bench, device: Device, ch
     """An id that is cut, or has more behind it, is none."""
     active = next(entry for entry in device.test_commands.models() if entry.active).id
     for model_id in (b"", active[:1], active[:31], active + b"\0", active * 2):
-        status: int | None = 0
-        try:
-            device.infer_expecting(model_id, Source.HOST, some_input(bench, 3))
-        except Refused as refused:
-            status = refused.status
+        status = status_of(device.infer_expecting, model_id, Source.HOST, some_input(bench, 3))
         checks.equal(EXPECTED_MODEL, status, INVALID_ARGUMENT, subject=f"an id of {len(model_id)} bytes")
 
 
@@ -339,9 +319,5 @@ def test_the_counter_is_as_wide_as_it_says(
             virtual.nv.write(0, content)
         last = verifier.apart().result(device.infer_input(some_input(bench, 1)))
         checks.equal(WIDTH, last.counter, (1 << 64) - 1, subject="the last value")
-        status: int | None = 0
-        try:
-            device.infer_input(some_input(bench, 2))
-        except Refused as refused:
-            status = refused.status
+        status = status_of(device.infer_input, some_input(bench, 2))
         checks(WIDTH, status != 0, expected="a refusal", seen="another result", subject="after the last value")

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 from tfm_harness import Bench, Check, Checks, Device, Refused, Stimulus, Verifier
-from tfm_harness.protocol.smp import Command, SampleState
+from tfm_harness.protocol.smp import Command, SampleState, status_of
 
 pytestmark = pytest.mark.needs("infer", "signed-result", "sensor", "stimulus", "sensor-model")
 
@@ -72,11 +72,7 @@ def test_other_words_and_periods_do_nothing(
     }
     refused |= {"free without a period": {"mode": "free"}}
     for subject, arguments in refused.items():
-        status: int | None = 0
-        try:
-            device.test_commands.ask(Command.SAMPLE, arguments)
-        except Refused as error:
-            status = error.status
+        status = status_of(device.test_commands.ask, Command.SAMPLE, arguments)
         checks.equal(MODES, status, INVALID_ARGUMENT, subject=subject)
         checks.equal(MODES, device.test_commands.sample("stop"), before, subject=f"state after {subject}")
     for subject, ask in beside_sampling(bench, device).items():

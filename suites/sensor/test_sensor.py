@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
-from tfm_harness import Check, Checks, Device, Refused, Stimulus, Verifier
+from tfm_harness import Check, Checks, Device, Stimulus, Verifier
+from tfm_harness.protocol.smp import status_of
 
 pytestmark = pytest.mark.needs("infer", "signed-result", "sensor", "stimulus", "sensor-model")
 
@@ -64,11 +65,7 @@ def test_every_sample_of_a_changing_input_is_read(device: Device, stimulus: Stim
 
 def test_a_window_is_needed(device: Device, stimulus: Stimulus, checks: Checks) -> None:
     device.fill_window(31)
-    status: int | None = 0
-    try:
-        device.infer_again(stimulus.expected_samples(31))
-    except Refused as refused:
-        status = refused.status
+    status = status_of(device.infer_again, stimulus.expected_samples(31))
     checks.equal(WINDOW_NEEDED, status, BAD_STATE)
 
 

@@ -21,13 +21,12 @@ from tfm_harness import (
     ConfigError,
     Device,
     Reference,
-    Refused,
     ResetKind,
     Sample,
     Stimulus,
     Verifier,
 )
-from tfm_harness.protocol.smp import SampleState
+from tfm_harness.protocol.smp import SampleState, status_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -335,11 +334,7 @@ def said_so(checks: Checks, state: SampleState, subject: str) -> None:
 
 def inference_status(device: Device) -> int | None:
     """The status with which an inference of the sensor's window is refused; 0 when it is given."""
-    try:
-        device.infer_again([Sample(0, 0, 0, 0)] * 32)
-    except Refused as refused:
-        return refused.status
-    return 0
+    return status_of(device.infer_again, [Sample(0, 0, 0, 0)] * 32)
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,12 @@ from tfm_harness import (
     Checks,
     Device,
     Inference,
-    Refused,
     ResetKind,
     Stimulus,
     Verifier,
     VirtualBoard,
 )
-from tfm_harness.protocol.smp import Command
+from tfm_harness.protocol.smp import Command, status_of
 from tfm_harness.testing import NoObjectError, with_object
 from tfm_harness.verify import SignedResult, parse_encrypted, reference_symmetric_key
 
@@ -126,11 +125,7 @@ def test_encrypted_results_are_refused_where_signed_ones_are(bench: Bench, devic
     other = {"mid": model[:31] + bytes([model[31] ^ 1])} if model else {}
 
     def refused(asked: dict[str, object], wanted: int, subject: str) -> None:
-        status: int | None = 0
-        try:
-            device.test_commands.ask(Command.INFER, asked)
-        except Refused as error:
-            status = error.status
+        status = status_of(device.test_commands.ask, Command.INFER, asked)
         bench.asked_results += status == 0
         checks.equal(REFUSED, status, wanted, subject=subject)
 
@@ -231,22 +226,14 @@ def test_without_an_identity_nothing_is_encrypted(device: Device, checks: Checks
             ("a result", lambda: device.infer_input(device.any_input(), encrypted=True)),
             ("an object", lambda: device.test_commands.ps_set(1, b"data")),
         ):
-            status: int | None = 0
-            try:
-                ask()
-            except Refused as refused:
-                status = refused.status
+            status = status_of(ask)
             checks.equal(IDENTITY, status, BAD_STATE, subject=subject)
 
 
 @pytest.mark.parametrize("value", [2, 255])
 def test_another_kind_of_encryption_is_refused(device: Device, checks: Checks, value: int) -> None:
     request = {"nonce": bytes(16), "src": 1, "in": device.any_input(), "enc": value}
-    status: int | None = 0
-    try:
-        device.test_commands.ask(Command.INFER, request)
-    except Refused as refused:
-        status = refused.status
+    status = status_of(device.test_commands.ask, Command.INFER, request)
     checks(OPAQUE, status == -135, expected="-135", seen=status, subject=f"enc {value}")
 
 

@@ -6,11 +6,11 @@ import contextlib
 import hashlib
 import secrets
 import struct
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 
 import pytest
 from tfm_harness import Bench, Burned, Check, Checks, Device, Refused, ResetKind, Verifier, VirtualBoard
+from tfm_harness.protocol.smp import status_of
 from tfm_harness.testing import NoObjectError, object_in, with_object
 from tfm_harness.verify import EncryptedMessage, messages_in, object_aad, reference_symmetric_key
 
@@ -207,15 +207,15 @@ def test_what_was_stored_is_read_back(device: Device, checks: Checks, extent: st
         data = commands.ps_get(A).data
         for offset in (1, 200, 255, 256):
             subject = f"from byte {offset} on"
-            if checks.equal(READ_BACK, status_of(partial(commands.ps_get, A, offset=offset)), 0, subject=subject):
+            if checks.equal(READ_BACK, status_of(commands.ps_get, A, offset=offset), 0, subject=subject):
                 stored = commands.ps_get(A, offset=offset)
                 checks.equal(READ_BACK, (stored.data, stored.size), (data[offset:], 256), subject=subject)
         for uid in (1, 0xFFFF_FFFF, 1 << 32, (1 << 63) - 1, 1 << 63, (1 << 64) - 1):
             words, content = f"uid {uid:#x}", some_data(uid, 9)
-            checks.equal(READ_BACK, status_of(partial(commands.ps_set, uid, content)), 0, subject=f"{words}, stored")
-            if status_of(partial(commands.ps_get, uid)) == 0:
+            checks.equal(READ_BACK, status_of(commands.ps_set, uid, content), 0, subject=f"{words}, stored")
+            if status_of(commands.ps_get, uid) == 0:
                 checks.equal(READ_BACK, commands.ps_get(uid).data, content, subject=f"{words}, read")
-            checks.equal(READ_BACK, status_of(partial(commands.ps_remove, uid)), 0, subject=f"{words}, removed")
+            checks.equal(READ_BACK, status_of(commands.ps_remove, uid), 0, subject=f"{words}, removed")
         for subject, ask, wanted in (
             ("257 bytes", lambda: commands.ps_set(A, bytes(257)), -142),
             ("uid 0", lambda: commands.ps_set(0, b"data"), -135),
@@ -232,19 +232,10 @@ def test_what_was_stored_is_read_back(device: Device, checks: Checks, extent: st
             checks.equal(READ_BACK, status_of(ask), wanted, subject=subject)
         checks.equal(READ_BACK, commands.ps_get(A).data, data, subject="after all that was refused")
         commands.ps_remove(A)
-        checks.equal(READ_BACK, status_of(lambda: commands.ps_get(A)), DOES_NOT_EXIST, subject="removed")
+        checks.equal(READ_BACK, status_of(commands.ps_get, A), DOES_NOT_EXIST, subject="removed")
     finally:
         with contextlib.suppress(Refused):
             commands.ps_remove(A)
-
-
-def status_of(ask: Callable[[], object]) -> int | None:
-    """0, or the status with which the device refused."""
-    try:
-        ask()
-    except Refused as refused:
-        return refused.status
-    return 0
 
 
 @pytest.mark.needs("nv-access", "known-secrets", "trusted-results")
@@ -318,7 +309,7 @@ def test_numbers_of_writes_end_and_do_not_begin_anew(
         seen = -1 if message.nonce is None else int.from_bytes(message.nonce, "big")
         checks.equal(WIDE, seen, 0xFFFFFFFE, subject="the last number but one")
         for uid in (A, B):
-            status = status_of(partial(storage.device.test_commands.ps_set, uid, b"more"))
+            status = status_of(storage.device.test_commands.ps_set, uid, b"more")
             checks.equal(WIDE, status, -142, subject=f"uid {uid:#x}, behind the last number")
         checks.equal(READ_BACK, storage.get(A), some_data(2, 16), subject="the last one")
 
@@ -481,13 +472,13 @@ def test_write_once_and_a_full_store(storage: Storage, device: Device, checks: C
         with storage.flash.changed(at, head + encrypted(key, nonce, b"by hosts", object_aad(A, flags=WRITE_ONCE))):
             checks.equal(EXCHANGED, storage.get(A), b"by hosts", subject="a right message that the host made")
         for content in (b"other", b"", b"for good"):
-            status = status_of(partial(commands.ps_set, A, content, flags=WRITE_ONCE if content else 0))
+            status = status_of(commands.ps_set, A, content, flags=WRITE_ONCE if content else 0)
             checks.equal(READ_BACK, status, -133, subject=f"written again, {len(content)} bytes")
-        checks.equal(READ_BACK, status_of(lambda: commands.ps_remove(A)), -133, subject="removed")
+        checks.equal(READ_BACK, status_of(commands.ps_remove, A), -133, subject="removed")
         with storage.flash.changed(at, bytes([whole[0] ^ 1])):
             storage.refused(TAMPERED, A, "an object that was stored for good")
-            checks.equal(READ_BACK, status_of(lambda: commands.ps_set(A, b"other")), -133, subject="damaged, again")
-        statuses = [status_of(partial(commands.ps_set, uid, some_data(uid, 8))) for uid in range(1, 12)]
+            checks.equal(READ_BACK, status_of(commands.ps_set, A, b"other"), -133, subject="damaged, again")
+        statuses = [status_of(commands.ps_set, uid, some_data(uid, 8)) for uid in range(1, 12)]
         good = statuses.count(0)
         checks(READ_BACK, 0 < good < 11, expected="some, then none", seen=statuses, subject="a store that is full")
         checks.equal(READ_BACK, statuses, [0] * good + [-142] * (11 - good), subject="a store that is full")
@@ -503,8 +494,8 @@ def test_write_once_and_a_full_store(storage: Storage, device: Device, checks: C
         commands.ps_set(good, b"from now on")
         commands.ps_set(good, b"from now on", flags=WRITE_ONCE)  # the same bytes, and another flag
         checks.equal(READ_BACK, commands.ps_get(good).flags, WRITE_ONCE, subject="flags of what is stored for good now")
-        checks.equal(READ_BACK, status_of(lambda: commands.ps_set(good, b"other")), -133, subject="for good now, again")
-        checks.equal(READ_BACK, status_of(lambda: commands.ps_remove(good)), -133, subject="for good now, removed")
+        checks.equal(READ_BACK, status_of(commands.ps_set, good, b"other"), -133, subject="for good now, again")
+        checks.equal(READ_BACK, status_of(commands.ps_remove, good), -133, subject="for good now, removed")
         commands.ps_remove(1)
         commands.ps_set(12, b"in its place")
         checks.equal(READ_BACK, commands.ps_get(12).flags, 0, subject="flags of what takes another one's place")
@@ -514,10 +505,8 @@ def test_write_once_and_a_full_store(storage: Storage, device: Device, checks: C
                 words = f"{uid:#x}, stored for good, after a {kind} reset"
                 stored = commands.ps_get(uid)
                 checks.equal(READ_BACK, (stored.data, stored.flags), (data, WRITE_ONCE), subject=words)
-                checks.equal(
-                    READ_BACK, status_of(partial(commands.ps_set, uid, b"other")), -133, subject=f"{words}: set"
-                )
-                checks.equal(READ_BACK, status_of(partial(commands.ps_remove, uid)), -133, subject=f"{words}: removed")
+                checks.equal(READ_BACK, status_of(commands.ps_set, uid, b"other"), -133, subject=f"{words}: set")
+                checks.equal(READ_BACK, status_of(commands.ps_remove, uid), -133, subject=f"{words}: removed")
 
 
 @pytest.mark.needs("psa-call", "probe", "memory-map", "services")
@@ -535,9 +524,9 @@ def test_the_capacity_is_the_one_there_is(bench: Bench, device: Device, checks: 
         checks.equal(READ_BACK, (status, size, flags), (0, 5, 0), subject="information about an object of 5 bytes")
         if capacity <= DRIVER_MOST:
             told = f"{capacity} bytes, as its information says"
-            checks.equal(READ_BACK, status_of(lambda: commands.ps_set(A, bytes(capacity))), 0, subject=told)
+            checks.equal(READ_BACK, status_of(commands.ps_set, A, bytes(capacity)), 0, subject=told)
             more = f"{capacity + 1} bytes, one more than its information says"
-            checks.equal(READ_BACK, status_of(lambda: commands.ps_set(A, bytes(capacity + 1))), -142, subject=more)
+            checks.equal(READ_BACK, status_of(commands.ps_set, A, bytes(capacity + 1)), -142, subject=more)
     finally:
         with contextlib.suppress(Refused):
             commands.ps_remove(A)

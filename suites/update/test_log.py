@@ -121,12 +121,8 @@ def test_the_secure_console_says_which_models_a_boot_refuses(
     image = make_image(updates.recipe(ahead=1, of=first))
     updates.attempt(image)
     log.says("taken", f"[MODEL] {first.name} 1.0.{first.counter + 1} is active, security counter {first.counter + 1}")
-    at = virtual.nv.read().find(image)
-    if at < 0:
-        pytest.skip("not covered: the firmware keeps updated images elsewhere, or not as they came")
-    place = at + ModelUpdates.HEADER_SIZE + first.length // 2
     with virtual.off():
-        virtual.nv.write(place, bytes([virtual.nv.read(place, 1)[0] ^ 0x40]))
+        updates.damage_kept(virtual, image, first.length)
     slot = "MODEL image in factory slot 0"
     log.says(
         "at the boot",

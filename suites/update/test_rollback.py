@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from tfm_harness import Bench, Check, Device, ModelUpdates, Refused, ResetKind, Verifier, VirtualBoard
+from tfm_harness.protocol.smp import status_of
 from tfm_harness.testing import make_image
 
 pytestmark = pytest.mark.needs("update", "models", "file-model-signing-key", "factory-reset")
@@ -121,11 +122,7 @@ def test_a_change_of_slots_is_no_way_back(updates: ModelUpdates, device: Device)
     updates.checks.equal(ACCEPTED, updates.attempt(updates.image(ahead=1)), 0)
     updates.checks.equal(ACCEPTED, updates.attempt(make_image(updates.recipe(ahead=1, of=other))), 0)
     for when in ("at once", "after a warm reset", "after a cold start"):
-        status: int | None = 0
-        try:
-            device.test_commands.select_model(updates.entry.name)
-        except Refused as refused:
-            status = refused.status
+        status = status_of(device.test_commands.select_model, updates.entry.name)
         updates.checks.equal(SELECT, status, NOT_PERMITTED, subject=when)
         updates.checks.equal(SELECT, updates.active().name, other.name, subject=when)
         older = next((entry for entry in device.test_commands.models() if entry.slot == updates.entry.slot), None)
@@ -175,12 +172,8 @@ def test_a_damaged_update_brings_no_older_model_back(
     image = updates.image(ahead=1)
     updates.checks.equal(ACCEPTED, updates.attempt(image), 0)
     data = updates.input()
-    at = virtual.nv.read().find(image)
-    if at < 0:
-        pytest.skip("not covered: the firmware keeps updated images elsewhere, or not as they came")
-    byte = at + ModelUpdates.HEADER_SIZE + len(updates.payload(updates.entry.name)) // 2
     with virtual.off() if start == "cold" else contextlib.nullcontext():
-        virtual.nv.write(byte, bytes([virtual.nv.read(byte, 1)[0] ^ 0x40]))
+        updates.damage_kept(virtual, image, len(updates.payload(updates.entry.name)))
     if start == "warm":
         device.reset(ResetKind.WARM)
     try:
@@ -218,12 +211,8 @@ def test_a_damaged_update_of_another_name_leaves_a_model(
         pytest.skip("not covered: no valid model in factory slot 0, or in no other one")
     image = make_image(updates.recipe(ahead=1, of=other))
     updates.checks.equal(ACCEPTED, updates.attempt(image), 0)
-    at = virtual.nv.read().find(image)
-    if at < 0:
-        pytest.skip("not covered: the firmware keeps updated images elsewhere, or not as they came")
-    byte = at + ModelUpdates.HEADER_SIZE + other.length // 2
     with virtual.off():
-        virtual.nv.write(byte, bytes([virtual.nv.read(byte, 1)[0] ^ 0x40]))
+        updates.damage_kept(virtual, image, other.length)
     active = updates.active_or_none()
     seen = active and (active.slot, active.name, active.id)
     updates.checks.equal(LISTED, seen, (0, first.name, first.id), subject="active, beside a damaged update")

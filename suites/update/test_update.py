@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from tfm_harness import Bench, Check, Checks, Device, ModelUpdates, Refused, ResetKind, Verifier
-from tfm_harness.protocol.smp import Command, ModelInfo
+from tfm_harness.protocol.smp import Command, ModelInfo, status_of
 from tfm_harness.testing import make_image, with_other_weights
 from tfm_harness.verify import PUBLISHED_P256, TlvType, parse_mcuboot
 
@@ -179,11 +179,7 @@ def test_models_are_verified_in_every_lifecycle(updates: ModelUpdates, lifecycle
         # Two updates on: the factory's model of the first name is older than the one that ran.
         for image in (updates.image(ahead=1), make_image(updates.recipe(ahead=1, of=updates.other()))):
             updates.checks.equal(ACCEPTED, updates.attempt(image), 0, subject=f"lifecycle {lifecycle:#06x}")
-        seen: int | None = 0
-        try:
-            updates.device.test_commands.select_model(updates.entry.name)
-        except Refused as refused:
-            seen = refused.status
+        seen = status_of(updates.device.test_commands.select_model, updates.entry.name)
         subject = f"the factory's older one selected, lifecycle {lifecycle:#06x}"
         updates.checks.equal(ROLLBACK, seen, NOT_PERMITTED, subject=subject)
         again = updates.attempt(updates.image(ahead=1))
@@ -302,11 +298,7 @@ def test_models_are_selected_by_their_whole_name(updates: ModelUpdates) -> None:
         "300 letters": ("n" * 300, INVALID_ARGUMENT), "its name and 300 letters": (name + "n" * 300, INVALID_ARGUMENT),
     }  # fmt: skip
     for subject, (text, wanted) in cases.items():
-        status: int | None = 0
-        try:
-            test_commands.select_model(text)
-        except Refused as refused:
-            status = refused.status
+        status = status_of(test_commands.select_model, text)
         updates.checks.equal(SELECTED, status, wanted, subject=subject)
         updates.unchanged(before, subject)
     for entry in (updates.other(), updates.entry):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 from tfm_harness import Check, Device, ModelUpdates, Refused
-from tfm_harness.protocol.smp import Command
+from tfm_harness.protocol.smp import Command, status_of
 from tfm_harness.testing import flip
 
 pytestmark = pytest.mark.needs("update", "models", "file-model-signing-key", "factory-reset")
@@ -76,16 +76,7 @@ def chunk(device: Device, off: int, data: bytes, **announced: object) -> Answer:
 
 def activated(device: Device, digest: bytes) -> int | None:
     """0, or the refusal's status."""
-    return status_of(lambda: device.test_commands.activate_model(digest))
-
-
-def status_of(ask: Callable[[], object]) -> int | None:
-    """0, or the status with which the device refused."""
-    try:
-        ask()
-    except Refused as refused:
-        return refused.status
-    return 0
+    return status_of(device.test_commands.activate_model, digest)
 
 
 def test_chunks_at_other_offsets_are_not_taken(updates: ModelUpdates, device: Device) -> None:
@@ -114,8 +105,8 @@ def test_chunks_at_other_offsets_are_not_taken(updates: ModelUpdates, device: De
         "an announcement without a length": lambda: chunk(device, 0, junk, sha=digest).refusal,
         "an announcement of nothing": lambda: chunk(device, 0, junk, len=0, sha=digest).refusal,
         "an announcement beyond the bank": lambda: chunk(device, 0, junk, len=ROOM + 1, sha=digest).refusal,
-        "a selection of nobody": lambda: status_of(lambda: device.test_commands.select_model("nobody")),
-        "a result": lambda: status_of(lambda: device.test_commands.ask(Command.INFER, {"nonce": b"short", "src": 1})),
+        "a selection of nobody": lambda: status_of(device.test_commands.select_model, "nobody"),
+        "a result": lambda: status_of(device.test_commands.ask, Command.INFER, {"nonce": b"short", "src": 1}),
     } | {subject: partial(activated, device, wrong) for subject, wrong in digests.items()}
     for subject, ask in besides.items():
         refused = ask()

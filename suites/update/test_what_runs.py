@@ -19,6 +19,7 @@ from tfm_harness import (
     Verifier,
     VirtualBoard,
 )
+from tfm_harness.protocol.smp import status_of
 from tfm_harness.testing import with_other_weights
 
 pytestmark = pytest.mark.needs(
@@ -135,11 +136,7 @@ def test_requests_name_the_new_model(updates: ModelUpdates, device: Device, veri
     ids = {"old": hashlib.sha256(old).digest(), "new": hashlib.sha256(new).digest()}
     ids |= {"one bit off": ids["new"][:31] + bytes([ids["new"][31] ^ 1]), "zeros": bytes(32)}
     for which, model_id in ids.items():
-        status: int | None = 0
-        try:
-            device.infer_expecting(model_id, Source.HOST if data is not None else Source.SENSOR, data)
-        except Refused as refused:
-            status = refused.status
+        status = status_of(device.infer_expecting, model_id, Source.HOST if data is not None else Source.SENSOR, data)
         wanted = 0 if which == "new" else DOES_NOT_EXIST
         updates.checks.equal(EXPECTED_MODEL, status, wanted, subject=f"{which} id, input of the {source}")
     if data is None:

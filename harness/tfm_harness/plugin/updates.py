@@ -16,6 +16,7 @@ from tfm_harness.testing.images import ImageRecipe, load_signing_key, make_image
 if TYPE_CHECKING:
     from tfm_harness.bench.device import Device
     from tfm_harness.bench.verifier import Verifier
+    from tfm_harness.bench.virtual import VirtualBoard
     from tfm_harness.plugin.bench import Bench
     from tfm_harness.plugin.checks import Checks
 
@@ -130,6 +131,24 @@ class ModelUpdates:
         self.bench.trust.installed(self.active().name, image)
         self.device.describe()
         return 0
+
+    @classmethod
+    def damage_kept(cls, virtual: VirtualBoard, image: bytes, length: int) -> None:
+        """Change a bit in the middle of the model of an update that was taken, where the firmware keeps it.
+
+        Args:
+            virtual: the board; its power may be on or off.
+            image: the update as it was sent.
+            length: of its model, in bytes.
+
+        Raises:
+            NotCovered: it is kept elsewhere than in the NV memory, or not as it came.
+        """
+        at = virtual.nv.read().find(image)
+        if at < 0:
+            raise NotCovered("the firmware keeps updated images elsewhere, or not as they came")
+        place = at + cls.HEADER_SIZE + length // 2
+        virtual.nv.write(place, bytes([virtual.nv.read(place, 1)[0] ^ 0x40]))
 
     def refuse(self, check: Check, image: bytes, *status: int, subject: str = "") -> None:
         """The image must be refused with that psa_status_t (or one of several), and nothing may change by it."""

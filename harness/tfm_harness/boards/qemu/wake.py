@@ -32,9 +32,8 @@ class Waker:
     def __init__(self, machine: Machine, consoles: Mapping[str, StreamConsole]) -> None:
         self._machine = machine
         self._consoles = consoles
-        self._unheard: dict[
-            str, int
-        ] = {}  # consoles not yet written to since the boot; writes begun before it was told
+        # Consoles not yet written to since the boot, with how many writes had begun when it was told.
+        self._unheard: dict[str, int] = {}
 
     def booted(self, consoles: Iterable[str]) -> None:
         """The board has been reset; these consoles have heard nothing yet."""

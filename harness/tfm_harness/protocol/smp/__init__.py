@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         answer_code,
         decode_answer,
         field,
+        status_of,
     )
     from tfm_harness.protocol.smp.client import PHASES, SmpDriver
     from tfm_harness.protocol.smp.crypto_forms import CRYPTO_FORMS, CryptoForm
@@ -46,6 +47,7 @@ _HOMES = {
         "answer_code",
         "decode_answer",
         "field",
+        "status_of",
     ),
     "client": ("PHASES", "SmpDriver"),
     "crypto_forms": ("CRYPTO_FORMS", "CryptoForm"),
@@ -86,6 +88,7 @@ __all__ = [
     "encode_frame",
     "field",
     "run_request",
+    "status_of",
 ]
 
 __getattr__, __dir__ = lazy_exports(__name__, _HOMES)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeVar, cast
+from typing import Final, ParamSpec, TypeVar, cast
 
 from tfm_harness.errors import ProductError
 from tfm_harness.protocol.psa_status import status_name
@@ -27,6 +27,7 @@ __all__ = [
     "decode_answer",
     "field",
     "show",
+    "status_of",
 ]
 
 SENSOR_STATUS = {
@@ -39,6 +40,7 @@ SENSOR_STATUS = {
 }
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class Refused(ProductError):
@@ -56,6 +58,22 @@ class Refused(ProductError):
         self.status = -rc if group is not None else None
         reason = status_name(-rc) if group is not None else {3: "EINVAL (3)", 8: "ENOTSUP (8)"}.get(rc, f"rc {rc}")
         super().__init__(f"the firmware refused {request}: {reason}", kind="refused", seen=reason)
+
+
+def status_of(ask: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> int | None:
+    """Ask, and tell what became of it: 0 when it was answered, else the psa_status_t of the refusal.
+
+    Returns:
+        None for the refusal of a plain SMP error, which has no such status.
+
+    Raises:
+        InfrastructureError, ProductError: as `ask` raises them, but for `Refused`.
+    """
+    try:
+        ask(*args, **kwargs)
+    except Refused as refused:
+        return refused.status
+    return 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
