@@ -554,9 +554,15 @@ def gateways_of(image: Path) -> list[int]:
 
 
 def finds_canaries(checks: Checks, where: str, data: bytes, *, text: bool) -> None:
-    """Made-up secrets in every notation, planted in a copy of what was searched, are found."""
+    """Made-up secrets in every notation, planted in a copy of what was searched, are found.
+
+    A scanner that does not read a notation misses each secret in it. One in many may look like something else.
+    """
     seed = secrets.randbits(32)
     missed = missed_canaries(data, seed=seed, text=text)
+    if missed:
+        again = missed_canaries(data, seed=seed + 1, text=text)
+        missed = [notation for notation in missed if notation in again]
     subject = f"canaries in {where} (seed {seed})"
     checks(SCANNER_WORKS, not missed, expected="every notation", seen=f"missed: {', '.join(missed)}", subject=subject)
 

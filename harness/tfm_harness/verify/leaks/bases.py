@@ -20,6 +20,8 @@ _APART = 4
 _LEAST_LINE = 4
 _LEAST_UU, _MOST_UU = 8, 61
 """Bytes that a line behind words has at least, and characters at most."""
+_MOST_CUT = 4
+"""Blanks that may have been cut from the end of a line of uuencode."""
 
 
 def base_readings(block: Text) -> Iterator[Reading]:
@@ -184,7 +186,7 @@ def _over_lines(block: Text, first: Ints, behind: Ints) -> Iterator[Reading]:
 def _uuencoded(block: Text, before: Flags) -> Iterator[Reading]:
     """Lines of uuencode: a character for the number of bytes, and four for each three of them.
 
-    Words may stand before it, and blanks at its end, which are zeros, may have been cut.
+    Words may stand before it, and blanks at its end, which are zeros, may have been cut: a whole group at most.
 
     Args:
         block: the text.
@@ -205,8 +207,9 @@ def _uuencoded(block: Text, before: Flags) -> Iterator[Reading]:
     line = np.concatenate((np.arange(len(line_start)), line))
     need = _UU_NEEDS[text[start]].astype(np.int64)
     missing = need - (line_end[line] - start)
-    fits = (need > 0) & (missing >= 0) & (missing <= 2)
-    line, which = np.unique(line[fits], return_index=True)  # of one line the whole, or the first that fits
+    fits = (need > 0) & (missing >= 0) & (missing <= _MOST_CUT)
+    # Of one line the first that fits: a later one is read as a part of it.
+    line, which = np.unique(line[fits], return_index=True)
     start = start[fits][which]
     if len(start):
         at = spread(start + 1, line_end[line] - start - 1)
