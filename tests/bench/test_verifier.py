@@ -37,7 +37,12 @@ class Trust:
     provisioned = None
     build = SimpleNamespace(attestation=None, models={}, path=None)
     identity = SimpleNamespace(
-        huk=None, lifecycle=None, implementation_id=None, certification_reference=None, verification_service=None
+        huk=None,
+        huk_of_test=False,
+        lifecycle=None,
+        implementation_id=None,
+        certification_reference=None,
+        verification_service=None,
     )
 
     def key(self, role: str) -> VerificationKey:
@@ -132,6 +137,22 @@ def test_two_boards_of_a_run_with_one_key_are_found(bench: Bench) -> None:
     with pytest.raises(InfrastructureError) as caught:
         bench.verifier(Report()).public_key("client", KEY.cose_key)
     assert caught.value.kind == "board-keys"
+
+
+def test_a_secret_that_a_test_burned_may_come_on_any_board(bench: Bench) -> None:
+    bench.verifier(Report()).public_key("client", KEY.cose_key)
+    burned: Any = Trust()
+    burned.identity = SimpleNamespace(**vars(Trust.identity) | {"huk_of_test": True})
+    own, bench.state = bench.state, replace(bench.state, board="another", trust=burned)
+    report = Report()
+    bench.verifier(report).public_key("client", KEY.cose_key)
+    assert "key.boards-differ" not in {finding.check.id for finding in report.findings}
+    bench.state = replace(own, board="a third")
+    report = Report()
+    bench.verifier(report).public_key("client", KEY.cose_key)
+    assert "key.boards-differ" in broken(report)
+    assert any("a key of this board alone" in str(finding.expected) for finding in report.failed)
+    assert not any("another" in finding.seen for finding in report.failed), "what a test burned is not remembered"
 
 
 def test_the_host_knows_private_keys_of_a_secret_that_it_drew_only(tmp_path: Path) -> None:

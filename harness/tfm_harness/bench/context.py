@@ -10,7 +10,10 @@ from tfm_harness.config.state_folder import state_dir
 from tfm_harness.errors import InfrastructureError
 from tfm_harness.files import resolved
 
-__all__ = ["make_context"]
+__all__ = ["BOARD_KEYS", "NONCES", "begin_anew", "make_context"]
+
+BOARD_KEYS, NONCES = "keys.sqlite", "nonces.sqlite"
+"""Files in the run's folder: what the run's boards have shown so far, compared by all of its processes."""
 
 
 def make_context(
@@ -63,6 +66,26 @@ def make_context(
         deterministic=deterministic,
         store=store,
     )
+
+
+def begin_anew(run_dir: Path) -> None:
+    """Forget what an earlier run in the same folder has seen: the same secret may belong to another board now.
+
+    Raises:
+        InfrastructureError: ``run-dir``: a file of that run cannot be removed.
+    """
+    for name in (BOARD_KEYS, NONCES):
+        for path in (run_dir / name, run_dir / f"{name}-journal"):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise InfrastructureError(
+                    "the folder for this run's transcripts holds a file of an earlier run that cannot be removed",
+                    kind="run-dir",
+                    seen=str(error),
+                    where=str(path),
+                    hint="remove it, or name another run folder",
+                ) from None
 
 
 def _fresh(run_dir: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfm_harness.bench.context import NONCES
 from tfm_harness.config.build import Build
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class Instruments:
         if self._nonces is None:
             from tfm_harness.trust.nonce_ledger import FileNonceLedger
 
-            self._nonces = FileNonceLedger(self._run_dir / "nonces.sqlite")
+            self._nonces = FileNonceLedger(self._run_dir / NONCES)
         return self._nonces
 
     def close(self) -> None:

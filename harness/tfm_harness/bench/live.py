@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from tfm_harness.bench.combination import TargetBuild
+from tfm_harness.bench.context import BOARD_KEYS
 from tfm_harness.bench.metrics import Metrics, Unkept
 from tfm_harness.bench.opened import ANSWER_TIMEOUT, pool_for
 from tfm_harness.bench.reference import Reference
@@ -186,7 +187,7 @@ class LiveCombination(RestartableCombination):
             report,
             ledger=lambda: self.instruments.ledger,
             nonces=lambda: self.instruments.nonces,
-            board_keys=(self.context.shared_dir or run_dir) / "keys.sqlite",
+            board_keys=(self.context.shared_dir or run_dir) / BOARD_KEYS,
             tick_hz=clock.hz if clock else None,
             kept=KeptEvidence(run_dir, test=test, combination=self.combination, board=self.board) if test else None,
         )

@@ -322,6 +322,8 @@ class Verifier:
 
     def _compare_boards(self, key: VerificationKey, role: str) -> None:
         """Judge whether another board of this run has the same key, once there is another."""
+        if self._state().trust.identity.huk_of_test:
+            return
         others = remember_key(self._board_keys, board=self._state().board, thumbprint=key.thumbprint)
         if others is not None:
             self.report.add(

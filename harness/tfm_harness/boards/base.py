@@ -74,6 +74,7 @@ class Identity:
     certification_reference: str | None = None
     verification_service: str | None = None
     public_keys: Mapping[str, bytes] = field(default_factory=dict)  # name ("iak", "result", ...) -> PEM
+    huk_of_test: bool = False  # a test burned `huk`: any other board may have been given the same one
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,6 +161,7 @@ def identity_of(board_id: str, huk: bytes, otp: OtpConfig, machine: str, burned:
     return Identity(
         board_id=board_id,
         huk=burned.huk or huk,
+        huk_of_test=burned.huk is not None or burned.otp is not None,
         implementation_id=burned.implementation_id or otp.implementation_id or default_implementation_id(machine),
         lifecycle=otp.lifecycle if burned.lifecycle is None else burned.lifecycle,
         certification_reference=text(burned.certification_reference, otp.certification_reference),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from tfm_harness.bench.combination import TargetBuild
-from tfm_harness.bench.context import make_context
+from tfm_harness.bench.context import begin_anew, make_context
 from tfm_harness.boards.base import RunContext
 from tfm_harness.boards.pool import members_of
 from tfm_harness.config.loading import check_combination, check_targets, load_build, load_target
@@ -102,9 +102,9 @@ def run_context(options: Mapping[str, Setting], *, worker: str = "", shared: str
         shared: the folder that the controlling process has made for the run.
 
     Raises:
-        InfrastructureError: ``run-dir``: a folder cannot be made.
+        InfrastructureError: ``run-dir``: a folder cannot be made, or holds what cannot be removed.
     """
-    return make_context(
+    context = make_context(
         shared or options["run-dir"].text,
         options["state-dir"].text,
         worker=worker,
@@ -113,6 +113,9 @@ def run_context(options: Mapping[str, Setting], *, worker: str = "", shared: str
         deterministic=options["deterministic"].on,
         store=options["store"].text,
     )
+    if not worker:
+        begin_anew(context.run_dir)
+    return context
 
 
 def _unique(given: Setting) -> tuple[str, ...]:
