@@ -38,6 +38,9 @@ PLAYED = {"mag.x": 131.3, "mag.y": 90.1, "mag.z": 44.7, "temp": 21.0625}
 REFERENCE = "tfm-harness-reference"
 DOCUMENTED = ["3c 00 1c", "3c 01 20", "3c 02 00", "90 01 60"]
 """What the reference firmware writes (docs/protocol.md): addresses of writes, registers, values."""
+ONE_BIT = (0x04, 0x20, 0x01, 0x01, 0x08)
+"""A bit of each byte that must be what it is, in the order in which the reference firmware reads them: of the rate, of
+the range, of the mode (a single conversion), shutdown, and the highest of those that a temperature does not have."""
 VALUE = 2
 """Number of the byte that holds a setting, behind address and register."""
 LAST_CLOCK, LAST_DATA = 2, 1
@@ -415,9 +418,15 @@ def bytes_read(listener: BusListener) -> list[tuple[str, tuple[int, int]]]:
     return found
 
 
-def inverted(looks: tuple[int, int]) -> Fault:
-    """Every bit of a byte is another one."""
-    return lambda look, lines: lines ^ SDA if looks[0] <= look < looks[1] else lines
+def inverted(looks: tuple[int, int], bits: int = 0xFF) -> Fault:
+    """These bits of a byte are others. The controller looks equally often in each of its eight clocks."""
+    each = (looks[1] - looks[0]) // 8
+
+    def fault(look: int, lines: int) -> int:
+        inside = looks[0] <= look < looks[1]
+        return lines ^ SDA if inside and 0x80 >> min(7, (look - looks[0]) // max(1, each)) & bits else lines
+
+    return fault
 
 
 @pytest.mark.parametrize(
@@ -429,6 +438,7 @@ def test_every_byte_that_a_sensor_gives_counts(wire: Wire, stimulus: Stimulus, c
     found = bytes_read(wire.listener)
     checks(LISTENS, bool(found), expected="bytes that are read", seen="none", subject="a sample")
     full = lost = False
+    fixed: list[tuple[str, tuple[int, int]]] = []
     for subject, looks in found if every else found[:1]:
         if not full:
             device.fill_window()
@@ -436,6 +446,7 @@ def test_every_byte_that_a_sensor_gives_counts(wire: Wire, stimulus: Stimulus, c
         stimulus.taken()
         full = state.status == 0
         if not full:
+            fixed.append((subject, looks))
             said(checks, wire, state, WRONG, f"{subject}, inverted")
             checks.equal(NOT_STALE, state.window, 0, subject=f"{subject}, inverted: samples in the window")
         if every and not full and not lost:
@@ -453,7 +464,22 @@ def test_every_byte_that_a_sensor_gives_counts(wire: Wire, stimulus: Stimulus, c
             subject=f"{subject}, inverted",
         )  # fmt: skip
     if every:
+        single_bits_are_judged(wire, checks, fixed)
         set_up_is_judged(wire, checks)
+
+
+def single_bits_are_judged(wire: Wire, checks: Checks, fixed: Sequence[tuple[str, tuple[int, int]]]) -> None:
+    """A setting of which one bit is another one, such as a sensor that was switched off."""
+    if wire.firmware != REFERENCE:
+        return  # which bits of its settings matter is documented elsewhere
+    checks.equal(LISTENS, len(fixed), len(ONE_BIT), subject="bytes that must be what they are")
+    for (subject, looks), bit in zip(fixed, ONE_BIT, strict=False):
+        wire.device.test_commands.sample("step")  # set up again, after the failure before
+        (state,), _ = wire.step(inverted(looks, bit))
+        words = f"bit {bit:#04x} of {subject} inverted"
+        checks(COUNTS, state.status != 0, expected="a failure", seen=state.words, subject=words)
+        said(checks, wire, state, WRONG, words)
+    wire.device.test_commands.sample("step")
 
 
 def set_up_is_judged(wire: Wire, checks: Checks) -> None:
@@ -509,8 +535,11 @@ def test_free_running_outlives_a_failure(wire: Wire, stimulus: Stimulus, checks:
     period = 20
     with wire.virtual.accesses([wire.base], lambda seen: seen.value | SDA):
         before = test_commands.sample("free", ms=period).taken
-        failed = any(test_commands.sample("free", ms=period, timeout=STEPPED).status != 0 for _ in range(500))
-    checks(LISTENS, failed, expected="a failure", seen="none", subject="free running with nobody there")
+        looks = (test_commands.sample("free", ms=period, timeout=STEPPED) for _ in range(500))
+        failed = next((look for look in looks if look.status != 0), None)
+    checks(LISTENS, failed is not None, expected="a failure", seen="none", subject="free running with nobody there")
+    if failed is not None:
+        checks.equal(NOT_STALE, failed.window, 0, subject="samples in the window after one that failed by itself")
     try:
         came = any(test_commands.sample("free", ms=period).taken > before + 1 for _ in range(3000))
         state = test_commands.sample("free", ms=period)

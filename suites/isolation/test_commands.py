@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from tfm_harness import Bench, Check, Checks, Device, Feature, ProductError, Refused
@@ -25,6 +25,11 @@ FEATURE_OF: dict[int, Feature] = {
 }
 """Commands that a firmware may leave out; `describe` then does not name the feature."""
 NOT_PERMITTED = -133
+REFERENCE = "tfm-harness-reference"
+OBJECT = 0x414E5357
+"""Of the object in protected storage that these tests write."""
+PROBED = 0x5000_0000
+"""An address of the secure side: a fault has a record, which the answers show."""
 AT_A_TIME = 48
 
 UNDOCUMENTED_COMMAND = Check(
@@ -36,6 +41,11 @@ UNDOCUMENTED_KEY = Check(
     id="isolation.undocumented-key",
     title="a request with a key that is not documented is refused",
     requirement="docs/protocol.md, transport; PSA Security Model 1.1 s.4.5 (least privilege)",
+)
+UNDOCUMENTED_ANSWER = Check(
+    id="isolation.undocumented-answer",
+    title="no answer has a key that is not documented",
+    requirement="docs/protocol.cddl (closed maps); PSA Security Model 1.1 s.4.5 (least privilege)",
 )
 DEBUG_LIFECYCLE = Check(
     id="isolation.debug-by-lifecycle",
@@ -98,6 +108,51 @@ def test_keys_that_are_not_documented_are_refused(device: Device, checks: Checks
         left_out = feature is not None and feature not in said
         wanted = ENOTSUP if left_out else EINVAL  # a firmware without a feature has not its commands
         checks.equal(UNDOCUMENTED_KEY, code, wanted, subject=f"{group}/{command} with {key!r}")
+
+
+@pytest.mark.needs("infer", "stats")
+def test_answers_say_no_more_than_is_documented(bench: Bench, device: Device, checks: Checks) -> None:
+    """Each command is asked for something right; what came before, in this boot and others, counts too."""
+    if bench.description.firmware != REFERENCE:
+        pytest.skip("not covered: what this firmware's answers hold is documented elsewhere")
+    commands, size, name = device.test_commands, bench.description.input_bytes, str(bench.description.model)
+
+    def stored() -> None:
+        commands.ps_set(OBJECT, b"x")
+        commands.ps_get(OBJECT)
+        commands.ps_remove(OBJECT)
+
+    right: dict[str, Callable[[], object]] = {
+        "describe": device.describe,
+        "infer": lambda: device.infer_input(bytes(size)),
+        "encrypted-result": lambda: device.infer_input(bytes(size), encrypted=True),
+        "sensor": lambda: commands.sample("step"),
+        "psa-token": lambda: (device.attest(), commands.attest_size(32)),
+        "public-keys": lambda: device.public_key("result"),
+        "csr": lambda: device.csr("client"),
+        "batch": lambda: commands.ask(Command.BATCH, {"in": bytes(size)}),
+        "latency": lambda: commands.latency(1),
+        "models": lambda: (commands.models(), commands.select_model(name)),
+        "update": lambda: commands.upload_model(b"no model at all"),
+        "stats": lambda: (commands.device_stats(), commands.echo("x"), commands.parameters()),
+        "log": lambda: commands.print_log(0, 0),
+        "hold": lambda: commands.ask(Command.HOLD, {"t": 1}),
+        "input-upload": lambda: commands.ask(Command.INPUT_UPLOAD, {"off": 0, "len": 1, "data": b"x"}),
+        "protected-storage": stored,
+        "probe": lambda: (commands.probe(PROBED), commands.faults()),
+        "psa-call": lambda: commands.psa_call(1, 0, [], []),
+    }  # fmt: skip
+    for feature, ask in right.items():
+        if not bench.missing([feature]):
+            ask()
+    judge_answers(device, checks, "all that was asked")
+
+
+def judge_answers(device: Device, checks: Checks, subject: str) -> None:
+    """Every answer of this session so far."""
+    more = sorted(device.test_commands.stats.undocumented)
+    seen = f"{', '.join(more[:8])} (group/command: key)"
+    checks(UNDOCUMENTED_ANSWER, not more, expected="documented keys", seen=seen, subject=subject)
 
 
 def refusal(payload: bytes) -> int | str:
@@ -169,4 +224,6 @@ def judge_trace(bench: Bench, device: Device, checks: Checks) -> None:
             seen="an answer" if status == 0 else status,
             subject=f"trace, {subject}, lifecycle {lifecycle:#06x}",
         )
+    if said.firmware == REFERENCE:
+        judge_answers(device, checks, f"lifecycle {lifecycle:#06x}")
     checks.equal(DEBUG_LIFECYCLE, "trace" in said.features, allowed, subject=f"describe, lifecycle {lifecycle:#06x}")

@@ -32,6 +32,7 @@ FEW = ("the token", "a public key", "two timings")
 """Calls of the quick selection."""
 FAULTS_SIZE = 8 + 8 * 32
 """Of the recorded faults that a device tells (device_ioctl.h)."""
+CHALLENGES = (32, 48, 64)
 LARGEST_RESULT = 3072
 MARK = bytes([0xA5]) * 64
 """What stands in an output before a call that must be refused."""
@@ -45,6 +46,11 @@ OVERLAP = Check(
     id="isolation.overlap-refused",
     title="an output that overlaps an input, another output or the caller's array of vectors is refused",
     requirement="docs/protocol.md, Services; PSA Firmware Framework 1.0 s.3.3.2",
+)
+OWN_TAKEN = Check(
+    id="isolation.own-memory-taken",
+    title="vectors may lie anywhere in the caller's own memory: up to its last byte, and inputs in its code",
+    requirement="PSA Firmware Framework 1.0 s.3.3.2; docs/protocol.md, Services",
 )
 READ_ONCE = Check(
     id="isolation.vectors-read-once",
@@ -126,6 +132,30 @@ def not_the_callers(memory: MemoryMap, size: int) -> Iterator[tuple[int, str]]:
     yield TOP - size, "end of the address space"
     yield TOP - 4, "over the end of the address space"
     yield 0, "no array"
+
+
+def test_vectors_at_the_ends_of_the_callers_memory_are_taken(
+    bench: Bench, device: Device, arrays: Arrays, checks: Checks
+) -> None:
+    """From the first byte to the last one of each region; a challenge may be any bytes, such as code.
+
+    Outputs at the end of the RAM only: there the reference firmware keeps nothing, and the image is nobody's to write.
+    """
+    service = bench.services.get("attestation")
+    call = next((each for each in service.calls if len(each.inputs) == 1 and each.outputs), None) if service else None
+    if service is None or call is None or len(call.inputs[0]) not in CHALLENGES:
+        pytest.skip("not covered: no call of an attestation service whose input may be any bytes")
+    commands = device.test_commands
+    ([(good, size)], [output]) = arrays.put(call.inputs, call.outputs)
+    for region in bench.memory_map.owned_by("nonsecure"):
+        for words, at in {"first": region.at, "last": region.end - size}.items():
+            status = commands.psa_call(service.handle, call.type, [(at, size)], [output])
+            checks.equal(OWN_TAKEN, status, 0, subject=f"the {words} {size} bytes of {region.name} as input")
+        if bench.description.firmware == REFERENCE and not region.executable:
+            at = region.end - output[1]
+            status = commands.psa_call(service.handle, call.type, [(good, size)], [(at, output[1])])
+            subject = f"the last {output[1]} bytes of {region.name} as output"
+            checks.equal(OWN_TAKEN, status, 0, subject=subject)
 
 
 def test_arrays_of_vectors_are_checked(bench: Bench, arrays: Arrays, checks: Checks) -> None:

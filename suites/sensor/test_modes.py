@@ -17,6 +17,8 @@ INVALID_ARGUMENT, LONGEST, TRACED = -135, 60_000, 0x1000
 WAITED_MS = 60
 """On the device's own counter: thirty samples of 2 ms are due meanwhile, and one of them shows that they come."""
 
+STEPPED_MS, STEPS = 20, 5
+
 MODES = Check(
     id="sensor.modes",
     title="each mode of sampling does what it says, and other words, periods and keys do nothing",
@@ -194,6 +196,24 @@ def test_free_running_goes_on_after_whatever_else_is_asked(
     finally:
         test_commands.sample("stop")
         test_commands.sample("clear")
+
+
+@pytest.mark.needs("free-running", "latency", "hold")
+def test_steps_do_not_put_off_what_comes_by_itself(device: Device, checks: Checks, stimulus: Stimulus) -> None:
+    """Steps that come faster than the period, for three periods and more."""
+    test_commands = device.test_commands
+    hz = test_commands.latency(1).hz
+    before = test_commands.sample("free", ms=STEPPED_MS).taken
+    try:
+        for _ in range(STEPS):
+            test_commands.sample("step")
+            test_commands.ask(Command.HOLD, {"t": STEPPED_MS * 3 // 4 * hz // 1000})
+    finally:
+        taken = test_commands.sample("stop").taken - before - STEPS
+    due = STEPS * 3 // 4 - 1
+    subject = f"samples of a period of {STEPPED_MS} ms, beside {STEPS} steps, three in four periods"
+    checks(MODES, taken >= due, expected=f"at least {due}", seen=taken, subject=subject)
+    test_commands.sample("clear")
 
 
 @pytest.mark.thorough

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from tfm_harness.console.base import Console, Mark
 from tfm_harness.console.deadline import Deadline
 from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError, ProductError
+from tfm_harness.protocol.smp.answer_keys import undocumented_keys
 from tfm_harness.protocol.smp.frame import MAX_PACKET, BadFrame, FrameDecoder, LogLine, Packet, encode_frame
 from tfm_harness.protocol.smp.header import HEADER, RAW_SEQUENCE, Header
 from tfm_harness.protocol.smp.link_records import Answer, LinkStats, Request
@@ -320,6 +321,7 @@ class SmpLink:
             if wrong:
                 raise self._fault("smp-mismatch", "an answer contradicts its request", "its request", wrong, item)
             self.stats.flagged += header.flags != 0
+            self.stats.undocumented |= undocumented_keys(header.group, header.command, item.data[HEADER.size :])
             self._done.append(header.sequence)
             return item
         if header.sequence in self._given_up:
