@@ -17,6 +17,8 @@ pytestmark = [
     pytest.mark.needs("describe", "models", "fast-flash", "file-model-signing-key"),
 ]
 
+REFERENCE = "tfm-harness-reference"
+INVALID_SIGNATURE = 149
 NAME = 0xA0
 """The TLV with a name of a model (docs/protocol.md, Identity)."""
 
@@ -94,5 +96,8 @@ def test_models_of_the_factory_are_verified(
             entry = entries.get(bench.combination.build.models[name].slot or 0)
             used = entry is not None and (entry.active or entry.status == 0)
             checks(FACTORY, not used, expected="refused", seen="listed as valid, or active", subject=subject)
+            if bench.description.firmware == REFERENCE and entry is not None:
+                told = (entry.status, entry.name, entry.version, entry.counter, entry.length)
+                checks.equal(FACTORY, told, (INVALID_SIGNATURE, "", "", 0, 0), subject=f"{subject}: what the list says")
             status = status_of(device.test_commands.select_model, name)
             checks(FACTORY, bool(status), expected="refused", seen="selected", subject=f"{subject}, by its name")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tfm_harness import (
     Bench,
     Build,
@@ -94,6 +96,8 @@ LARGE_RUNS = Check(
     requirement="docs/protocol.md, Virtual board (a megabyte for the non-secure image); RFC 9019 s.3.4",
 )
 LARGEST = 0x100000
+HEADER_SIZE = 0x400
+"""Bytes of a header behind which vectors are aligned."""
 RAISED_IN = (0x1000, 0x5000)
 """Other lifecycles in which an image that runs must raise the counter, too: *assembly and test*, and being mended."""
 NEWER_RUNS = Check(
@@ -394,7 +398,28 @@ def test_an_image_of_another_signer_does_not_run(bench: Bench, signed: Signed, t
     ):
         _, silent = trial.refusal(make_image(image))
         checks(FOREIGN, silent, expected="no answer", seen="the image answers", subject=subject)
+        if image.key is not None and image.key is not good.key and image.named_key is None:
+            names_both_keys(bench, trial, checks, image.key.public_key(), trusted, subject)
     runs_again(bench, signed, trial, checks, "images of another signer")
+
+
+def names_both_keys(
+    bench: Bench,
+    trial: Trial,
+    checks: Checks,
+    named: ec.EllipticCurvePublicKey,
+    trusted: ec.EllipticCurvePublicKey,
+    subject: str,
+) -> None:
+    """The secure console shows the begin of the hash of the key that the image names, and of the trusted one."""
+    if bench.description.firmware != REFERENCE:
+        return
+    short = [
+        hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()[:8]
+        for key in (named, trusted)
+    ]
+    line = f"[BOOT] NSPE image: key hash {short[0]}..., trusted {short[1]}...\n".encode()
+    checks(SAID, line in trial.heard, expected=line.decode(), seen=trial.heard[-300:], subject=subject)
 
 
 @pytest.mark.needs("fast-flash", "identity", "file-model-signing-key", "factory-reset", "nonvolatile")
@@ -418,6 +443,10 @@ def test_an_older_image_does_not_run(bench: Bench, signed: Signed, trial: Trial,
             subject = f"{words} after {base + 6}"
             checks(ROLLBACK, silent, expected="no answer", seen="the older image answers", subject=subject)
             judge_said(checks, said, subject)
+            if bench.description.firmware == REFERENCE:
+                own = base if image is signed.data else base + 5
+                line = f"[BOOT] NSPE image: security counter {own}, this device has seen {base + 6}\n".encode()
+                checks(SAID, line in trial.heard, expected=line.decode(), seen=trial.heard[-300:], subject=subject)
         checks(NEWER_RUNS, trial.runs(higher), expected="an answer", seen="silence", subject=f"again {base + 6}")
         # One whose low 8 and 16 bits, and whose sign, make it lower than what must be refused behind it.
         far = 0x8001_0000 | base & 0xFF
@@ -465,11 +494,15 @@ def unstartable(payload: bytes) -> dict[str, dict[str, object]]:
         "a stack above the end of its memory": vectors(stack=0x21200008),
         "a stack that is not aligned": vectors(stack=int.from_bytes(payload[:4], "little") - 4),
         "a reset handler without the Thumb bit": vectors(reset=reset & ~1),
+        "a reset handler right behind the image": {
+            **vectors(reset=(reset & 0xFFF00000) + HEADER_SIZE + (len(payload) + 1 & ~1) | 1),
+            "header_size": HEADER_SIZE,
+        },
         "a reset handler behind the image": vectors(reset=(reset & 0xFFF00000) + 0xFFFF1),
         "a reset handler in the header": vectors(reset=(reset & 0xFFF00000) + 0x101),
         "vectors at an odd place": {"header_size": 0x420},
         "no code": {"payload": payload[:4]},
-    }
+    }  # fmt: skip
 
 
 @pytest.mark.needs("fast-flash", "identity", "file-model-signing-key")

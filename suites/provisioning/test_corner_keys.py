@@ -19,6 +19,9 @@ CORNERS = {
 One of its private keys ends in a zero byte: what was drawn for it ended in 0xFF, and one is added (docs/protocol.md).
 """
 
+SIGN_BIT = 103911
+"""The number of the board whose request for the result key has an r, and the other one an s, that begins with 0x80."""
+
 FIXED_LENGTH = Check(
     id="provisioning.fixed-length-numbers",
     title="a key or a request whose numbers begin with zeros is encoded as it must be, and verifies",
@@ -63,6 +66,29 @@ def test_keys_whose_numbers_begin_with_zeros(
         if len(zeros) == 4:
             checks(REACHED, 0 in zeros, expected=CORNERS[number], seen="none", subject="numbers of a signature")
         verifier.token(*device.attest(), subject="token of that board")
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("public-keys", "csr", "describe")
+def test_numbers_that_begin_with_the_sign_bit_alone(
+    device: Device, verifier: Verifier, virtual: VirtualBoard, checks: Checks
+) -> None:
+    """One signature in 128 has a number that begins with 0x80: without a zero before it, it is a negative one.
+
+    What the UUID of this board is drawn from has other values where version and variant stand.
+    """
+    huk = hashlib.sha256(f"TEST_ONLY {SIGN_BIT}".encode()).digest()
+    with virtual.other_board(Burned(huk=huk)):
+        first = []
+        for role, half in (("result", "r"), ("client", "s")):
+            request = verifier.csr(role, device.csr(role))
+            record = record_request(request) if request is not None else None
+            subject = f"request for the {role} key, whose {half} begins with 0x80"
+            if checks(FIXED_LENGTH, record is not None, expected="one that verifies", seen="none", subject=subject):
+                assert record is not None
+                first.append(getattr(record, half)[0])
+        if len(first) == 2:
+            checks.equal(REACHED, first, [0x80, 0x80], subject="numbers that begin with 0x80")
 
 
 @pytest.mark.thorough

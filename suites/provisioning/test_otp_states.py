@@ -24,6 +24,7 @@ from tfm_harness.testing import flip
 
 pytestmark = pytest.mark.needs("describe", "known-secrets", "provision", "cold-reset", "infer")
 
+REFERENCE = "tfm-harness-reference"
 BAD_STATE = -137
 
 STATE = Check(
@@ -89,6 +90,7 @@ AREAS: dict[str, tuple[str, bytes]] = {
     "sealed: certification reference with a letter": ("corrupt", sealed(changed(RIGHT, 0x5C, b"a"))),
     "all but one byte zero": ("corrupt", changed(bytes(256), 0x80, b"\1")),
     "the first half": ("corrupt", RIGHT[:128] + bytes(128)),
+    "one bit of the digest, assembly and test": ("corrupt", flip(0xFF)(sealed(changed(RIGHT, 8, b"\0\x10")))),
 }
 WATCHED = ("ones", "the first half")
 """One that is empty and one that is damaged: whether what needs no identity holds."""
@@ -137,6 +139,10 @@ def test_without_a_whole_identity_nothing_is_signed(
                 said_of_it = device.describe().raw
                 checks.equal(STATE, said_of_it.get("otp"), state, subject=name)
                 checks.equal(STATE, said_of_it.get("uuid"), "", subject=f"{name}: no UUID, which boards would share")
+                if bench.description.firmware == REFERENCE:
+                    checks.equal(STATE, said_of_it.get("life"), 0, subject=f"{name}: the lifecycle is unknown")
+                    told = "trace" in str(said_of_it.get("feat"))
+                    checks.equal(STATE, told, False, subject=f"{name}: offers what assembly and test alone may do")
                 nothing_is_signed(device, checks, name)
                 if name in WATCHED:
                     nothing_is_opened(bench, checks, name)

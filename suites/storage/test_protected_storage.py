@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 from tfm_harness import Bench, Burned, Check, Checks, Device, Refused, ResetKind, Verifier, VirtualBoard
 from tfm_harness.protocol.smp import status_of
-from tfm_harness.testing import NoObjectError, object_in, with_object
+from tfm_harness.testing import NoObjectError, object_in, with_object, with_objects_changed
 from tfm_harness.verify import EncryptedMessage, messages_in, object_aad, reference_symmetric_key
 
 pytestmark = pytest.mark.needs("protected-storage", "describe")
@@ -445,14 +445,41 @@ def test_another_boards_flash_is_refused(
 def test_what_is_lost_is_said_and_can_be_stored_anew(storage: Storage, device: Device, checks: Checks) -> None:
     storage.set(A, some_data(1, 40))
     before = storage.flash.read()
+    storage.set(B, some_data(3, 40))
     storage.flash.write(b"\xff" * storage.flash.size)
     storage.refused(LOST, A, "the whole flash erased")
+    checks.equal(LOST, status_of(device.test_commands.ps_remove, B), 0, subject="what is lost, removed")
+    checks.equal(LOST, storage.get(B), DOES_NOT_EXIST, subject="what was lost and removed")
     device.test_commands.ps_set(A, some_data(2, 40))
     checks.equal(LOST, storage.get(A), some_data(2, 40), subject="stored anew")
     kept = storage.flash.read()
     for at, message in messages_in(before).items():
         if before[at : at + message.size] != kept[at : at + message.size] and kept[at] == 0xFF:
             storage.flash.write(before[at : at + message.size], at)  # the objects of others, as they were
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("nv-access", "cold-reset")
+def test_a_table_of_another_size_is_not_an_empty_one(
+    bench: Bench, storage: Storage, checks: Checks, virtual: VirtualBoard
+) -> None:
+    """Whole by its check, and cut: who takes it for none calls what was stored never stored, and uses nonces again."""
+    if bench.description.firmware != REFERENCE:
+        pytest.skip("not covered: where this firmware keeps its table is not known")
+    storage.set(A, some_data(1, 40))
+
+    def shorter(head: dict[str, int]) -> None:
+        if head["used"] and (head["owner"], head["uid"]) == (TABLE_OWNER, TABLE_UID):
+            head["size"] = 64
+
+    with virtual.keeping():
+        content = with_objects_changed(virtual.nv.read(), shorter)
+        if virtual.starts_with(content):
+            storage.refused(LOST, A, "a table that was cut")
+            status = status_of(storage.device.test_commands.ps_set, B, b"more")
+            checks(
+                LOST, status != 0, expected="a refusal", seen="stored", subject="a write beside a table that was cut"
+            )
 
 
 @pytest.mark.thorough

@@ -141,6 +141,29 @@ def test_impossible_objects_are_not_believed(
     checks(ABSURD, not answers, expected="a device that stops", seen="an answer", subject=f"{subject}, in both copies")
 
 
+@pytest.mark.thorough
+def test_a_counter_of_another_size_is_no_counter(
+    device: Device, verifier: Verifier, updates: ModelUpdates, kept: VirtualBoard, checks: Checks
+) -> None:
+    """Whole by its check, and cut to four bytes: who takes it for none begins anew, and signs old numbers again."""
+    before = counter_of(device, verifier, updates)
+
+    def shorter(head: dict[str, int]) -> None:
+        if head["used"] and (head["owner"], head["uid"]) == (RESULT_OWNER, RESULT_UID):
+            head["size"] = 4
+
+    content = with_objects_changed(kept.nv.read(), shorter)
+    subject = "the results' counter of four bytes"
+    if not kept.starts_with(content):
+        return  # nothing is known, and the device has stopped
+    try:
+        now = counter_of(device, verifier, updates)
+    except Refused:
+        checks(ABSURD, True)
+    else:
+        checks(ABSURD, now > before, expected=f"no result, or one above {before}", seen=now, subject=subject)
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [

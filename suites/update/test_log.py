@@ -8,11 +8,13 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from tfm_harness import Bench, Check, Console, Device, InfrastructureError, Mark, ModelUpdates, VirtualBoard
-from tfm_harness.testing import flip, make_image
+from tfm_harness.testing import NoObjectError, flip, make_image, with_objects_changed
 
 pytestmark = pytest.mark.needs("update", "models", "file-model-signing-key", "factory-reset")
 
 REFERENCE = "tfm-harness-reference"
+NOBODY = 999
+"""A partition that there is not."""
 LINE = 5.0
 """Seconds for a line, once the answer of the request that it is about has come."""
 
@@ -131,3 +133,26 @@ def test_the_secure_console_says_which_models_a_boot_refuses(
         f"[BOOT] {slot}: security counter {first.counter}, this device has seen {first.counter + 1}",
         "[BOOT] no model is active",
     )
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("nv-access", "cold-reset")
+def test_the_secure_console_says_that_a_counter_has_no_room(
+    updates: ModelUpdates, device: Device, virtual: VirtualBoard, log: Log
+) -> None:
+    """An update that is right, and not taken all the same: whatever else is kept leaves no room for its counter."""
+    device.select_model(updates.other().name)
+
+    def fill(head: dict[str, int]) -> None:
+        if not head["used"]:
+            head.update(used=1, owner=NOBODY, uid=1)
+
+    with virtual.keeping():
+        try:
+            content = with_objects_changed(virtual.nv.read(), fill)
+        except NoObjectError as error:
+            pytest.skip(f"not covered: {error}")
+        with virtual.off():
+            virtual.nv.write(0, content)
+        updates.attempt(updates.image(ahead=1, name="newcomer"))
+        log.says("no room", "[MODEL] not made active: its security counter cannot be stored")

@@ -137,6 +137,11 @@ def test_chunks_of_every_length_are_taken_as_they_are(updates: ModelUpdates, dev
             WHOLE, chunk(device, at - len(part), part, **announced), Answer(at, None), subject=f"{size}"
         )
     updates.checks.equal(WHOLE, activated(device, digest), 0, subject="activated")
+    # Again, but for its last byte, which lies there from before.
+    for begin in range(0, len(image) - 1, 2048):
+        announced = {"len": len(image), "sha": digest} if begin == 0 else {}
+        chunk(device, begin, image[begin : min(begin + 2048, len(image) - 1)], **announced)
+    updates.checks.equal(INCOMPLETE, activated(device, digest), DOES_NOT_EXIST, subject="all but the last byte")
 
 
 @pytest.mark.thorough
@@ -186,8 +191,8 @@ def test_uploads_resume_and_begin_anew(updates: ModelUpdates, device: Device) ->
     device.infer_input(updates.input())
     updates.checks.equal(RESUMED, chunk(device, 512, image[512:640]), Answer(640, None), subject="after other requests")
     digest = hashlib.sha256(image).digest()
-    others = {f"another byte {at} of the digest": announced | {"sha": flip(at)(digest)} for at in (0, 15, 16, 31)}
-    others["a byte more"] = announced | {"len": len(image) + 1}
+    others = {"a byte more under the same digest": announced | {"len": len(image) + 1}}
+    others |= {f"another byte {at} of the digest": announced | {"sha": flip(at)(digest)} for at in (0, 15, 16, 31)}
     for subject, keys in others.items():
         begun = chunk(device, 0, image[:100], **keys)
         updates.checks.equal(RESUMED, begun, Answer(100, None), subject=f"{subject}: begun anew")
