@@ -18,7 +18,7 @@ from tests.reference_firmware import needs_firmware
 @needs_firmware
 @pytest.mark.parametrize(
     ("kind", "kills", "cold"),
-    [("pool", 1, 1)]  # two boards, each held by a process of its own, and new interpreters: the hardest to end
+    [("qemu", 1, 1)]
     + [pytest.param(kind, 8, 2, marks=pytest.mark.nightly) for kind in ("qemu", "pool", "fvp", "mps3", "probe")],
 )
 def test_what_a_killed_session_leaves(

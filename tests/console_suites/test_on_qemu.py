@@ -90,7 +90,7 @@ static void reset(void)
 
 
 @pytest.mark.qemu
-@pytest.mark.parametrize(("resets", "word"), [(0, "QSPI"), (1, "CCR.TRD")])
+@pytest.mark.parametrize(("resets", "word"), [(0, "QSPI"), pytest.param(1, "CCR.TRD", marks=pytest.mark.nightly)])
 def test_a_silent_an547_gets_the_hint(project: pytest.Pytester, resets: int, word: str) -> None:
     (project.path / "idle.c").write_text(IDLE)
     words = ["arm-none-eabi-gcc", "-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard", "-nostdlib", "-ffreestanding",

@@ -68,6 +68,7 @@ def reference_build(**parity: object) -> dict[str, Any]:
     return {**said, "name": "user", "parity": parity}
 
 
+@pytest.mark.nightly
 def test_models_that_only_the_reference_runs_and_a_tolerance_nobody_needs(tmp_path: Path) -> None:
     key = load_signing_key(FIRMWARE / "keys" / "TEST_ONLY_image_signing.pem")
     model = small_models.dense("float32")  # an int8 interpreter refuses it

@@ -86,6 +86,7 @@ def test_all_are_loaded_and_a_suite_runs(project: Project, start: Callable[..., 
     assert "harness.board" in (project.path / "out.xml").read_text() or "bench+fw" in text
 
 
+@pytest.mark.nightly
 def test_options_of_the_same_word_are_each_plugins_own(
     project: Project, start: Callable[..., pytest.RunResult]
 ) -> None:
@@ -94,6 +95,7 @@ def test_options_of_the_same_word_are_each_plugins_own(
     result.assert_outcomes(passed=1)
 
 
+@pytest.mark.nightly
 def test_workers_hold_a_board_each(project: Project, start: Callable[..., pytest.RunResult]) -> None:
     project.test(SUITE)
     project.target("second")

@@ -14,7 +14,7 @@ import tamper_data
 from engines import ARENA, MODELS, Int8, ParityRows, Refused, engine_describe, engine_run, reference
 from sensor_frontend import quantise_window
 
-COUNTS = {"sine": 1000, "tamper": 1000, "keyword": 250}  # an inference of keyword takes longer than a hundred others
+COUNTS = {"sine": 1000, "tamper": 1000, "keyword": 100}  # an inference of keyword takes longer than a hundred others
 NIGHTLY = {"keyword": 1000}
 SANITIZED = 100  # of these also with sanitizers, which take most of the time
 FEW = 100  # that show a fault

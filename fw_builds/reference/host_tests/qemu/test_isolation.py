@@ -1,4 +1,4 @@
-"""What the non-secure side cannot do."""
+"""What the non-secure side cannot do; at night, since the suites isolation and abuse look at the same ground."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import pytest
 from lab import Lab
 from qemu_board import QemuBoard
 from shown_figures import ShowFigure
+
+pytestmark = pytest.mark.nightly
 
 RANDOM_CALLS = 1500
 PROGRAMMER_ERROR = -129

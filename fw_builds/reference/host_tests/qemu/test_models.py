@@ -1,4 +1,7 @@
-"""Model images: verified at boot and before activation, selected, updated, kept."""
+"""Model images: verified at boot and before activation, selected, updated, kept.
+
+What the suite update shows as well, and takes long, is tried at night.
+"""
 
 from __future__ import annotations
 
@@ -103,6 +106,7 @@ def test_refused_at_boot(lab: Lab, images: Path, other_key: Path, how: str) -> N
         assert refused.value.rc == DOES_NOT_EXIST
 
 
+@pytest.mark.nightly
 def test_select_is_kept(lab: Lab) -> None:
     with lab.boot(remember=True) as board:
         board.device.wait_ready()
@@ -117,6 +121,7 @@ def test_select_is_kept(lab: Lab) -> None:
         assert board.device.wait_ready()["model"] == "sine"
 
 
+@pytest.mark.nightly
 def test_update(lab: Lab) -> None:
     newer = resign(model("sine"), lab.path("newer.bin"), counter=4, version="2.1.0", name="wave")
     with lab.boot(remember=True) as board:
@@ -166,6 +171,7 @@ def test_a_bank_changed_after_it_was_verified_is_not_run(lab: Lab, images: Path)
         assert board.device.infer(bytes(32), bytes(128))
 
 
+@pytest.mark.nightly
 def test_refused_updates_change_nothing(lab: Lab, images: Path, other_key: Path) -> None:  # noqa: F811
     good = (images / "sine.signed.bin").read_bytes()
 
@@ -247,6 +253,7 @@ def test_a_signed_model_that_cannot_run_changes_nothing(lab: Lab, how: str, why:
         assert board.device.infer(bytes(32), bytes(1))
 
 
+@pytest.mark.nightly
 def test_factory_model_rolled_back_by_an_update(lab: Lab) -> None:
     update = resign(model("tamper"), lab.path("update.bin"), counter=3, version="1.1.0", name="tamper")
     with lab.boot() as board:
@@ -259,6 +266,7 @@ def test_factory_model_rolled_back_by_an_update(lab: Lab) -> None:
         assert [m["slot"] for m in board.device.read(12)["models"] if m["act"]] == [4]
 
 
+@pytest.mark.nightly
 def test_uploads_out_of_order(lab: Lab, images: Path) -> None:
     data = (images / "sine.signed.bin").read_bytes()
     sha = hashlib.sha256(data).digest()
@@ -280,6 +288,7 @@ def test_uploads_out_of_order(lab: Lab, images: Path) -> None:
         assert board.device.describe()["model"] == "tamper"
 
 
+@pytest.mark.nightly
 def test_no_room_for_another_security_counter(lab: Lab) -> None:
     """A model whose counter cannot be kept is refused; the one before stays, and stays over a reset."""
     payload = model("sine")

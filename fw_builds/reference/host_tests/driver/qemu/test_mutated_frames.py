@@ -93,7 +93,7 @@ def answers_until(device: Device, marker: str) -> int:
         count += 1
 
 
-@pytest.mark.parametrize("rounds", [2_500, pytest.param(10_000, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("rounds", [500, pytest.param(10_000, marks=pytest.mark.nightly)])
 def test_damaged_messages_never_stop_the_device(boot: Boot, show_figure: ShowFigure, rounds: int) -> None:
     board = boot(icount=False)
     device = board.device
