@@ -126,7 +126,7 @@ def mutate(path: Path, seed: int, count: int, cwd: Path) -> Counter[str]:
 
 
 # One inference of keyword takes longer than a hundred of the others. At night: the same with more mutants.
-FEW = [("sine", 1500), ("tamper", 1000), ("keyword", 250)]
+FEW = [("sine", 1500), ("tamper", 1000), ("keyword", 400)]
 MANY = [pytest.param(*row, marks=pytest.mark.nightly) for row in (("sine", 10000), ("tamper", 9000), ("keyword", 2000))]
 
 
