@@ -26,6 +26,11 @@ SAME_BOARD = Check(
     title="in every lifecycle state identity and keys are the board's own, the seed is this boot's, counters go on",
     requirement="PSA Security Model 1.1 s.4.3, s.5.1; docs/protocol.md, Identity",
 )
+TRUE = Check(
+    id="attestation.true-in-lifecycle",
+    title="in every lifecycle state all else that a token and results say is so",
+    requirement="PSA Security Model 1.1 s.5.1; RFC 9783 s.4",
+)
 RULES = Check(
     id="attestation.refusals-by-lifecycle",
     title="in every lifecycle state the same requests are refused: of results, tokens, keys and requests for keys",
@@ -64,7 +69,12 @@ def test_the_lifecycle_is_that_of_the_fuses(
     known = device.client.key_names if not bench.missing(["public-keys"]) else ()
 
     def identity() -> dict[str, object]:
-        return {"UUID": device.describe().uuid, **{f"{name} key": device.public_key(name).hex() for name in known}}
+        asked = () if bench.missing(["csr"]) else ("result", "client")
+        return {
+            "UUID": device.describe().uuid,
+            **{f"{name} key": device.public_key(name).hex() for name in known},
+            **{f"request for the {name} key": device.csr(name).hex() for name in asked},
+        }
 
     before, counter = identity(), 0
     needs = ["infer", "signed-result", "trusted-results", "sensor", "stimulus", "sensor-model"]
@@ -101,6 +111,9 @@ def test_the_lifecycle_is_that_of_the_fuses(
                 if result.profile.rule("input_digest") is not None:
                     digest = result.octets("input_digest")
                     checks.equal(RESULTS, digest, played, subject=f"digest of what the sensor played, {state:#06x}")
+            wrong = {finding.id for finding in apart.report.findings if not finding.passed}
+            told = {id_ for id_ in wrong if not id_.startswith("attestation.lifecycle")}
+            checks.equal(TRUE, told, set(), subject=f"all else that is judged of token and results, {state:#06x}")
 
 
 def judge_refusals(bench: Bench, device: Device, checks: Checks, subject: str) -> None:

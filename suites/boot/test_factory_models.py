@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from tfm_harness import Bench, Check, Checks, Device
+from tfm_harness import Bench, Check, Checks, Device, Verifier
 from tfm_harness.protocol.smp import status_of
 from tfm_harness.testing import ImageRecipe, flip, load_signing_key, make_image
 from tfm_harness.verify import TlvType, parse_mcuboot
@@ -19,9 +19,16 @@ pytestmark = [
 
 REFERENCE = "tfm-harness-reference"
 INVALID_SIGNATURE = 149
+LAST_SLOT = 3
+"""Of the factory's (docs/protocol.md, Virtual board)."""
 NAME = 0xA0
 """The TLV with a name of a model (docs/protocol.md, Identity)."""
 
+EVERY_SLOT = Check(
+    id="boot.every-factory-slot",
+    title="a right model in the last of the factory's slots is listed, selected and run",
+    requirement="docs/protocol.md, Virtual board (slots 0..3), models",
+)
 FACTORY = Check(
     id="boot.factory-model-refused",
     title="a model in a factory's slot that is changed, or that nobody trusted has signed, is not used",
@@ -101,3 +108,29 @@ def test_models_of_the_factory_are_verified(
                 checks.equal(FACTORY, told, (INVALID_SIGNATURE, "", "", 0, 0), subject=f"{subject}: what the list says")
             status = status_of(device.test_commands.select_model, name)
             checks(FACTORY, bool(status), expected="refused", seen="selected", subject=f"{subject}, by its name")
+
+
+@pytest.mark.needs("infer", "signed-result", "trusted-results")
+def test_the_last_slot_of_the_factory_holds_a_model_as_well(
+    bench: Bench, device: Device, checks: Checks, verifier: Verifier
+) -> None:
+    """The build may leave it empty; a product fills it."""
+    build = bench.combination.build
+    movable = [name for name, model in build.models.items() if model.image is not None and model.slot]
+    if bench.description.firmware != REFERENCE or not movable:
+        pytest.skip("not covered: how many slots this firmware has is not known, or the build fills none but the first")
+    name = movable[0]
+    before = bench.description.model or ""
+    moved = build.models[name].model_copy(update={"slot": LAST_SLOT})
+    bench.flash_variant(build.model_copy(update={"models": dict(build.models) | {name: moved}}))
+    try:
+        if not checks(EVERY_SLOT, not bench.stays_silent(), expected="an answer", seen="none", subject="boot"):
+            return
+        listed = [entry.slot for entry in device.test_commands.models() if entry.name == name and entry.status == 0]
+        checks.equal(EVERY_SLOT, listed, [LAST_SLOT], subject=f"slots of {name}")
+        status = status_of(device.select_model, name)
+        if checks.equal(EVERY_SLOT, status, 0, subject=f"{name} in slot {LAST_SLOT}, selected"):
+            verifier.result(device.infer_input(bytes(bench.description.input_bytes)), subject=f"{name}, moved")
+            device.select_model(before)
+    finally:
+        bench.flash_again()

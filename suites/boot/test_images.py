@@ -347,15 +347,16 @@ def test_images_are_verified_in_every_lifecycle(
 def test_images_are_verified_without_an_identity(
     bench: Bench, signed: Signed, trial: Trial, checks: Checks, virtual: VirtualBoard
 ) -> None:
-    """A board whose fuses are still empty runs what is signed, and nothing else."""
+    """A board whose fuses are still empty, or damaged, runs what is signed, and nothing else."""
     data = next(iter(QUICK.values()))(signed)
     assert data is not None
-    with virtual.burned(Burned(otp=bytes(256))):
-        try:
-            _, silent = trial.refusal(data)
-            checks(REFUSED, silent, expected="no answer", seen="the image answers", subject="empty fuses")
-        finally:
-            bench.flash_again()
+    for words, area in (("empty fuses", bytes(256)), ("damaged fuses", bytes(255) + b"\1")):
+        with virtual.burned(Burned(otp=area)):
+            try:
+                _, silent = trial.refusal(data)
+                checks(REFUSED, silent, expected="no answer", seen="the image answers", subject=words)
+            finally:
+                bench.flash_again()
 
 
 def judge_said(checks: Checks, said: str | None, subject: str) -> None:

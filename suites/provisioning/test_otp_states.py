@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 
@@ -12,7 +13,10 @@ from tfm_harness import (
     Burned,
     Check,
     Checks,
+    Console,
     Device,
+    InfrastructureError,
+    Mark,
     ModelUpdates,
     Refused,
     Verifier,
@@ -26,6 +30,8 @@ pytestmark = pytest.mark.needs("describe", "known-secrets", "provision", "cold-r
 
 REFERENCE = "tfm-harness-reference"
 BAD_STATE = -137
+LINE = 5.0
+"""Seconds for a line, once the device has answered."""
 
 STATE = Check(
     id="provisioning.otp-state",
@@ -132,6 +138,7 @@ def test_without_a_whole_identity_nothing_is_signed(
     with virtual.fuses() as burn:
         for name in names:
             state, area = AREAS[name]
+            since = secure_console(bench)
             burn(Burned(otp=area), answers=False)
             # The image's key in these areas is no real one: a device that takes a damaged area for whole does not boot.
             said = f"a device that says {state!r}"
@@ -143,10 +150,32 @@ def test_without_a_whole_identity_nothing_is_signed(
                     checks.equal(STATE, said_of_it.get("life"), 0, subject=f"{name}: the lifecycle is unknown")
                     told = "trace" in str(said_of_it.get("feat"))
                     checks.equal(STATE, told, False, subject=f"{name}: offers what assembly and test alone may do")
+                said_on(since, checks, f"[SPE] OTP {state}: no identity, signing refused", name)
                 nothing_is_signed(device, checks, name)
                 if name in WATCHED:
                     nothing_is_opened(bench, checks, name)
                     models_are_verified(bench, device, checks, verifier, name)
+
+
+def secure_console(bench: Bench) -> tuple[Console, Mark] | None:
+    """The reference firmware's secure console, and where it is now; None where its lines are not known."""
+    own = bench.combination.build.console
+    name = next((name for name in bench.board.consoles if name != own), None)
+    if bench.description.firmware != REFERENCE or name is None:
+        return None
+    console = bench.board.console(name)
+    return console, console.mark()
+
+
+def said_on(since: tuple[Console, Mark] | None, checks: Checks, line: str, subject: str) -> None:
+    """The line stands on the console since then: the device has answered, so it is there in a moment."""
+    if since is None:
+        return
+    console, mark = since
+    with contextlib.suppress(InfrastructureError):
+        console.wait_for(f"{line}\n".encode(), timeout=LINE, since=mark)
+    seen = console.read_from(mark).decode("ascii", "backslashreplace")
+    checks(STATE, line in seen, expected=line, seen=seen[-400:], subject=f"{subject}: said on the secure console")
 
 
 def nothing_is_opened(bench: Bench, checks: Checks, subject: str) -> None:
@@ -172,7 +201,7 @@ def models_are_verified(bench: Bench, device: Device, checks: Checks, verifier: 
         updates.refuse(VERIFIED, image, INVALID_SIGNATURE, subject=f"{words}, {subject}")
 
 
-def test_without_entropy_nothing_is_signed(device: Device, checks: Checks, virtual: VirtualBoard) -> None:
+def test_without_entropy_nothing_is_signed(bench: Bench, device: Device, checks: Checks, virtual: VirtualBoard) -> None:
     """Who the board is follows from its secret alone, and is told all the same."""
 
     def identity() -> tuple[object, ...]:
@@ -190,7 +219,9 @@ def test_without_entropy_nothing_is_signed(device: Device, checks: Checks, virtu
             "zeros": bytes(64),
             "another magic": b"TFMX" + bytes(4) + bytes(range(32)) + bytes(24),
         }.items():
+            since = secure_console(bench)
             burn(Burned(entropy=area))
+            said_on(since, checks, "[SPE] no entropy: no boot seed, signing refused", f"no entropy, {name}")
             said = device.describe().raw.get("seed")
             checks.equal(STATE, said, b"", subject=f"no entropy, {name}: no boot seed, which boots would share")
             checks.equal(STATE, identity(), known, subject=f"no entropy, {name}: UUID and keys")

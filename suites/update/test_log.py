@@ -137,7 +137,7 @@ def test_the_secure_console_says_which_models_a_boot_refuses(
 
 @pytest.mark.thorough
 @pytest.mark.needs("nv-access", "cold-reset")
-def test_the_secure_console_says_that_a_counter_has_no_room(
+def test_the_secure_console_says_that_a_counter_has_no_room_and_that_a_board_is_new(
     updates: ModelUpdates, device: Device, virtual: VirtualBoard, log: Log
 ) -> None:
     """An update that is right, and not taken all the same: whatever else is kept leaves no room for its counter."""
@@ -156,3 +156,5 @@ def test_the_secure_console_says_that_a_counter_has_no_room(
             virtual.nv.write(0, content)
         updates.attempt(updates.image(ahead=1, name="newcomer"))
         log.says("no room", "[MODEL] not made active: its security counter cannot be stored")
+    updates.bench.factory_reset()
+    log.says("a new board", "[SPE] NV area blank: a new board")

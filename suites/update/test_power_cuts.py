@@ -16,6 +16,7 @@ pytestmark = pytest.mark.needs(
 
 REFERENCE = "tfm-harness-reference"
 DOES_NOT_EXIST, NOT_PERMITTED = -140, -133
+HALTED = b"[BOOT] halted: NV area corrupt: security counters lost\n"
 PAGE = 0x10000
 NUMBER = range(4, 8)
 """Where a copy of the reference firmware has its number, which says how new it is."""
@@ -311,7 +312,7 @@ def test_damage_to_one_copy_loses_nothing(
        for kind in ("first bytes", "one erased, one damaged", "first words erased", "ones", "elsewhere"))],
 )  # fmt: skip
 def test_damage_to_every_copy_stops_the_device(
-    updates: ModelUpdates, device: Device, kept: VirtualBoard, counter: Counter, checks: Checks, kind: str
+    updates: ModelUpdates, bench: Bench, kept: VirtualBoard, counter: Counter, checks: Checks, kind: str
 ) -> None:
     """Only counters that are known may be counted on; both copies erased to zeros are a new board: not covered."""
     counter.give("before")
@@ -330,8 +331,13 @@ def test_damage_to_every_copy_stops_the_device(
     content = whole
     for place, damage in zip(places, ways[kind] * len(places), strict=False):
         content = content[:place] + damage(content[place : place + PAGE]) + content[place + PAGE :]
+    secure = bench.board.consoles.get("secure") if bench.description.firmware == REFERENCE else None
+    mark = secure.mark() if secure is not None else None
     if not kept.starts_with(content):
         checks(LOST, True)
+        if secure is not None and mark is not None:
+            said = secure.read_from(mark)
+            checks(LOST, HALTED in said, expected=HALTED.decode(), seen=said[-300:], subject=f"{kind}: said")
         return
     # It answers: then it must know what it counted, or refuse to count.
     try:

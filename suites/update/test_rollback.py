@@ -258,6 +258,18 @@ def test_names_that_are_nearly_the_same_have_counters_of_their_own(updates: Mode
 
 
 @pytest.mark.thorough
+@pytest.mark.needs("nv-access", "cold-reset")
+def test_a_model_named_as_the_image_bars_no_image(updates: ModelUpdates, bench: Bench, virtual: VirtualBoard) -> None:
+    """The non-secure image has a security counter, too: a model of that name raises another one."""
+    for name in ("NSPE", "SPE"):
+        status = updates.attempt(updates.image(name=name, counter=0x7FFFFFFF))
+        updates.checks.equal(OWN_COUNTER, status, 0, subject=f"a model named {name}")
+    with virtual.off(answers=False):
+        pass
+    updates.checks(OWN_COUNTER, bench.answers(), expected="an answer", seen="none", subject="the next boot")
+
+
+@pytest.mark.thorough
 def test_more_names_than_counters_can_be_remembered(updates: ModelUpdates) -> None:
     """Each new name takes room; when there is none left, the update is refused, and no earlier counter is lost."""
     device, other = updates.device, updates.other()

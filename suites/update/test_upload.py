@@ -40,10 +40,17 @@ RESUMED = Check(
     title="the same announcement goes on where the upload stopped, another one begins anew",
     requirement="MCUmgr SMP image upload (`sha`: resuming)",
 )
+TIMES = 33
+"""Activations in one boot."""
 WHOLE = Check(
     id="update.upload-survives",
     title="after chunks that were not taken the right upload still succeeds, byte for byte",
     requirement="RFC 9019 s.3.4 (failed updates are recoverable)",
+)
+AGAIN = Check(
+    id="update.activated-again",
+    title="what was uploaded is activated as often as it is asked for, in one boot",
+    requirement="RFC 9019 s.3.4; PSA Security Model 1.1 s.4.9 (availability)",
 )
 ANNOUNCED = Check(
     id="update.announced-digest",
@@ -259,3 +266,14 @@ def test_only_the_announced_digest_activates(updates: ModelUpdates, device: Devi
         updates.checks.equal(WHOLE, answer, Answer(len(other), None), subject=subject)
         updates.changed |= wanted == 0
         updates.checks.equal(WHOLE, activated(device, lie), wanted, subject=subject)
+
+
+@pytest.mark.thorough
+def test_what_was_uploaded_is_activated_as_often_as_it_is_asked_for(updates: ModelUpdates, device: Device) -> None:
+    """In one boot: what each activation keeps for itself would run out."""
+    image = updates.image(ahead=1)
+    updates.checks.equal(AGAIN, updates.attempt(image), 0, subject="the first time")
+    digest = hashlib.sha256(image).digest()
+    statuses = [activated(device, digest) for _ in range(TIMES)]
+    failed = {number: status for number, status in enumerate(statuses, 2) if status}
+    updates.checks.equal(AGAIN, failed, {}, subject=f"{TIMES} times more")
