@@ -84,6 +84,11 @@ LAST_REFUSED = Check(
     title="the controller acknowledges each byte that it reads, but for the last one of a transfer",
     requirement="UM10204 s.3.1.6 (the controller signals the end of a transfer by not acknowledging)",
 )
+REFUSAL_HEEDED = Check(
+    id="bus.refusal-heeded",
+    title="nothing more is sent in a transfer whose address nobody acknowledged",
+    requirement="UM10204 s.3.1.6 (a controller that is not acknowledged ends the transfer, or begins another one)",
+)
 SET_UP = Check(
     id="bus.set-up-again",
     title="after a failure the sensors are set up again, as they may have lost their power",
@@ -376,6 +381,8 @@ def test_sensors_are_set_up_again_after_a_failure(wire: Wire, stimulus: Stimulus
     state = wire.listen(gone, lambda _, lines: lines | SDA)
     checks(LISTENS, state.status != 0, expected="a failure", seen=state.words, subject="a sample of nobody")
     left_idle(checks, gone, "a sample of nobody")
+    behind = sum(slot.byte > 0 for slot in gone.slots)
+    checks.equal(REFUSAL_HEEDED, behind, 0, subject="bytes sent to a sensor that did not acknowledge its address")
     again = BusListener()
     state = wire.listen(again, lambda _, lines: lines & ~SDA if again.clocks < CLEARED else lines)
     stimulus.taken()

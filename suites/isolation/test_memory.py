@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 from tfm_harness import Access, Bench, Check, Checks, Device, MemoryMap, MemoryRegion, Refused, ResetKind
-from tfm_harness.protocol.smp import Command
+from tfm_harness.protocol.smp import Command, SmpDriver
 
 pytestmark = pytest.mark.needs("probe", "memory-map")
 
@@ -259,16 +259,24 @@ def test_peripherals_of_the_secure_side_cannot_be_written(bench: Bench, device: 
             judge(checks, check, addresses, outcomes, f"writing {peripheral.name}")
 
 
+def stored_and_removed(commands: SmpDriver) -> None:
+    """An object in protected storage."""
+    commands.ps_set(STORED, b"kept for a while")
+    commands.ps_get(STORED)
+    commands.ps_remove(STORED)
+
+
 def other_requests(bench: Bench, device: Device) -> None:
     """One of each kind, as far as the firmware has them; what is refused has its own way through the services."""
     commands, size = device.test_commands, bench.description.input_bytes
     work: dict[str, Callable[[], object]] = {
-        "psa-token": device.attest,
+        "psa-token": lambda: [device.attest(), commands.attest_size(32)],
+        "public-keys": lambda: [device.public_key(name) for name in ("iak", "result", "client")],
         "csr": lambda: device.csr("client"),
         "encrypted-result": lambda: device.infer_input(device.any_input(), encrypted=True),
         "batch": lambda: commands.ask(Command.BATCH, {"in": bytes(size)}),
         "latency": lambda: commands.latency(2),
-        "protected-storage": lambda: commands.ps_get(STORED),
+        "protected-storage": partial(stored_and_removed, commands),
         "free-running": lambda: [commands.sample(mode, ms=ms) for mode, ms in (("free", 50), ("stop", None))],
         "update": lambda: commands.activate_model(commands.upload_model(bytes(range(1, 200)))),
     }  # fmt: skip
@@ -300,6 +308,9 @@ def test_memory_is_out_of_reach_after_whatever_happens(
         events |= {f"model {name} selected": partial(device.select_model, name) for name in others}
     if not bench.missing(["sensor", "sensor-model"]):
         events["a sample"] = lambda: device.test_commands.sample("step")
+    if not bench.missing(["free-running"]):
+        events["sampling that runs"] = lambda: device.test_commands.sample("free", ms=1000)
+        events["sampling that was stopped"] = lambda: device.test_commands.sample("stop")
     events["other requests, some of them refused"] = partial(other_requests, bench, device)
     places = [(SECURE_MEMORY, address) for region in bench.memory_map.owned_by("secure") for address in ends(region)]
     places += [(check_of(each.role), each.at) for each in bench.memory_map.peripherals if each.owner == "secure"]

@@ -228,8 +228,10 @@ def test_outputs_stand_alone(bench: Bench, arrays: Arrays, checks: Checks) -> No
                 f"into input {number} from before it": at - size + 1,
             }
         arrays.write(arrays.in_array, inputs)
-        for words, at in places.items():
-            moved = [(at, size), *outputs[1:]]
+        vectors = {words: (at, size) for words, at in places.items()}
+        vectors |= {f"of one byte {words}": (at, 1) for words, at in places.items() if "before" not in words}
+        for words, vector in vectors.items():
+            moved = [vector, *outputs[1:]]
             arrays.write(arrays.out_array, moved)
             seen = arrays.test_commands.psa_call_at(
                 service.handle, call.type, inputs, moved, in_array=arrays.in_array, out_array=arrays.out_array
@@ -249,7 +251,8 @@ def test_outputs_stand_alone(bench: Bench, arrays: Arrays, checks: Checks) -> No
             subject=f"{name}: output right behind its vector",
         )
     two = [(arrays.answers, 64), (arrays.answers + 63, 64)]
-    for first, second in (two, reversed(two), (two[0], two[0])):
+    inside = [((at, 1), two[0]) for at in (arrays.answers, arrays.answers + 63)]
+    for first, second in (two, reversed(two), (two[0], two[0]), *inside, *map(reversed, inside), (inside[0][0],) * 2):
         handle = next(iter(bench.services.values())).handle
         seen = arrays.test_commands.psa_call(handle, 1, [], [first, second])
         checks.equal(OVERLAP, seen, PROGRAMMER_ERROR, subject=f"two outputs at {first[0]:#x} and {second[0]:#x}")

@@ -17,6 +17,8 @@ INVALID_ARGUMENT, BAD_STATE, BUFFER_TOO_SMALL = -135, -137, -138
 TRACE_LIFECYCLE = 0x1000
 LARGEST = 32768
 """Bytes of an input that is uploaded in parts (docs/protocol.md, input-upload)."""
+LARGEST_ANSWER = 3800
+"""Bytes of outputs that an answer holds."""
 WIRE_BYTES = 64 * 1024
 """Of inputs in one comparison: more would only take time on the wire."""
 
@@ -73,6 +75,30 @@ def test_batches_of_every_size(device: Device, checks: Checks) -> None:
         if len(data) % size or not data:
             status = status_of(device, Command.BATCH, {"in": data})
             checks.equal(BATCH, status, INVALID_ARGUMENT, subject=subject)
+
+
+@pytest.mark.needs("input-upload")
+def test_the_largest_batch(device: Device, checks: Checks) -> None:
+    """As many inputs as an upload holds, and as outputs fit into an answer."""
+    commands, said = device.test_commands, device.describe().raw
+    size, given = said["in"], said["out"]
+    assert isinstance(size, int)
+    assert isinstance(given, int)
+    count = min(LARGEST // size, LARGEST_ANSWER // given)
+    kinds = [bytes([(number * 37 + 5) & 0xFF]) * size for number in range(min(count, 13))]
+    alone = [commands.batch([data], given)[0] for data in kinds]
+    order = [number * number % len(kinds) for number in range(count)]
+    inputs = b"".join(kinds[number] for number in order)
+    try:
+        seen = commands.ask(Command.BATCH, commands.input_argument(inputs))[0].get("out")
+    except Refused as refused:
+        seen = refused.message
+    wanted = b"".join(alone[number] for number in order)
+    words = f"{len(seen)} bytes, others" if isinstance(seen, bytes) else seen
+    checks(
+        BATCH, seen == wanted, expected=f"{len(wanted)} bytes, as one by one", seen=words,
+        subject=f"{count} inputs of an upload",
+    )  # fmt: skip
 
 
 def inferences_beside(device: Device, warm: int) -> float:

@@ -7,8 +7,9 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 import pytest
-from tfm_harness import Check, Checks, Device, InfrastructureError, NotCovered, ProductError
+from tfm_harness import Bench, Check, Checks, Device, InfrastructureError, NotCovered, ProductError
 from tfm_harness.protocol.smp import (
+    DOCUMENTED,
     GROUP_INFERENCE,
     GROUP_OS,
     HEADER,
@@ -31,6 +32,8 @@ pytestmark = pytest.mark.needs("stats")
 OVERHEAD = 12
 """Bytes of an echo beside its text, at most: header and CBOR heads."""
 EINVAL, ENOTSUP, TOO_NEW, UNKNOWN = 3, 8, 13, 1
+OBJECT = 0x4C494D54
+"""Of the object in protected storage that these tests write."""
 HOLD_SECONDS = 30
 """Most time for a receive buffer to fill: 16 KiB take 1.5 s at 115200 baud, and a busy host slows an emulator."""
 
@@ -106,6 +109,8 @@ def with_crc(message: bytes, crc: int) -> bytes:
     )
 
 
+LINE = 127
+"""Bytes of a full line, its end included."""
 GOOD = encode_frame(echo(16))
 CHANGED = packet(cbor.encode({"d": "e"}))
 ORPHAN = "continuation without a beginning"
@@ -127,6 +132,11 @@ FAULTS: dict[str, tuple[bytes, str]] = {
     "a line too long": (b"\x06\x09" + b"A" * 130 + b"\n", "bad_frame"),
     "no request": (encode_frame(packet(b"\xa0", op=Op.READ_RSP)), "bad_frame"),
     "an operation that there is not": (encode_frame(packet(b"\xa0", op=7)), "bad_frame"),
+    **{
+        f"operation {op}, which is none": (encode_frame(packet(b"\xa0", op=op, command=6)), "bad_frame")
+        for op in (3, 4, 5, 6)
+    },
+    "cut short by the next": (encode_frame(echo(200))[:LINE], "bad_frame"),
     "header cut": (encode_frame(packet(b"")[:7]), "bad_frame"),
     "another length in the header": (encode_frame(packet(b"\xa0") + b"\0"), "bad_frame"),
 }
@@ -176,13 +186,18 @@ def test_a_fault_many_times(device: Device, checks: Checks, fault: str, times: i
     test_commands = device.test_commands
     frame, counter = FAULTS[fault]
     before, stale = test_commands.device_stats(), test_commands.stats.stale
+    retries = test_commands.stats.retries
     portions = [min(_PORTION, times - sent) for sent in range(0, times, _PORTION)]
     with serving(checks, f"after {times} times {fault}"), test_commands.link.forgiving():
         for count in portions:
             test_commands.link.send_raw(frame * count)
             test_commands.parameters()
     answered = test_commands.stats.stale - stale + len(test_commands.link.drain(quiet=0.01))
-    grown = counters(before, test_commands.device_stats())
+    after = test_commands.device_stats()
+    grown = counters(before, after)
+    if test_commands.stats.retries == retries:  # else a real line lost an answer, and it was sent again
+        wanted = len(portions) + 1  # the first look at the counters was answered, too
+        checks.equal(COUNTED, after.sent - before.sent, wanted, subject=f"{fault}: answers counted as sent")
     # Continuations behind one that was dropped belong to the same message.
     expected = len(portions) if fault == ORPHAN else times
     checks.equal(COUNTED, grown[counter], expected, subject=f"{fault}: counted as {counter.replace('_', ' ')}")
@@ -439,7 +454,7 @@ def test_bytes_behind_a_request_are_refused(device: Device, checks: Checks, more
     answer = answer_to(device.test_commands, packet(payload))
     body = cbor.decode(answer.data[HEADER.size :]).value if answer is not None else None
     checks.equal(TRAILING, body, {"rc": EINVAL}, subject=f"{len(more)} bytes behind the map")
-    for step in (-1, 1):
+    for step in (-1, 1, 0x100, 0x1000, 0x8000):
         before = device.test_commands.device_stats()
         message = packet(cbor.encode({"d": "t"}))
         wrong = message[:2] + (len(message) - HEADER.size + step).to_bytes(2, "big") + message[4:]
@@ -477,21 +492,66 @@ def test_numbers_are_taken_up_to_their_limits(device: Device, checks: Checks) ->
         (Command.SAMPLE, {"mode": "steps"}, False),
     )
     for command, arguments, taken in cases:
-        request = Request(
-            op=Op.WRITE,
-            group=GROUP_INFERENCE,
-            command=command,
-            payload=cbor.encode(arguments),
-            name=command.name.lower(),
-        )
-        body = cbor.decode(
-            device.test_commands.link.request(request, timeout=device.test_commands.timeout).payload
-        ).value
-        refused = isinstance(body, dict) and ("err" in body or body.get("rc", 0) != 0)
-        checks(
-            LIMITS,
-            refused != taken,
-            expected="taken" if taken else "a refusal",
-            seen="a refusal" if refused else "taken",
-            subject=f"{command.name.lower()} {arguments}",
-        )
+        limit_kept(device.test_commands, checks, command, arguments, taken=taken)
+
+
+def limit_kept(
+    test_commands: SmpDriver, checks: Checks, command: Command, arguments: dict[str, object], *, taken: bool
+) -> None:
+    """A request with these numbers is taken, or refused."""
+    request = Request(
+        op=Op.WRITE if (Op.WRITE, GROUP_INFERENCE, command) in DOCUMENTED else Op.READ,
+        group=GROUP_INFERENCE,
+        command=command,
+        payload=cbor.encode(arguments),
+        name=command.name.lower(),
+    )
+    body = cbor.decode(test_commands.link.request(request, timeout=test_commands.timeout).payload).value
+    refused = isinstance(body, dict) and ("err" in body or body.get("rc", 0) != 0)
+    checks(
+        LIMITS,
+        refused != taken,
+        expected="taken" if taken else "a refusal",
+        seen="a refusal" if refused else "taken",
+        subject=f"{command.name.lower()} {arguments}",
+    )
+
+
+@pytest.mark.needs("infer", "batch")
+def test_numbers_are_taken_with_all_their_bits(bench: Bench, device: Device, checks: Checks) -> None:
+    """A right request, and the same with 2^32 more, in one number after the other."""
+    commands, size = device.test_commands, bench.description.input_bytes
+    nonce, data = bytes(range(16)), bytes(size)
+    right: dict[Command, tuple[dict[str, object], str, tuple[str, ...]]] = {
+        Command.INFER: ({"nonce": nonce, "src": 1, "in": data, "enc": 0}, "encrypted-result", ("src", "enc")),
+        Command.ATTEST: ({"ch": bytes(32), "buf": 2048}, "psa-token", ("buf",)),
+        Command.ATTEST_SIZE: ({"len": 32}, "psa-token", ("len",)),
+        Command.PUBLIC_KEY: ({"key": 2}, "public-keys", ("key",)),
+        Command.CSR: ({"key": 2}, "csr", ("key",)),
+        Command.PROBE: ({"op": 1, "addr": 0, "size": 4, "val": 0}, "probe", ("op", "addr", "size", "val")),
+        Command.PSA_CALL: (
+            {"h": 1, "type": 0, "in": [], "out": [], "ia": 0, "oa": 0, "tm": 1, "mv": 0}, "psa-call",
+            ("h", "ia", "oa", "tm", "mv"),
+        ),
+        Command.LATENCY: ({"n": 1, "warm": 0}, "latency", ("n", "warm")),
+        Command.INPUT_UPLOAD: ({"off": 0, "data": data, "len": size}, "input-upload", ("len",)),
+        Command.BATCH: ({"up": size}, "input-upload", ("up",)),
+        Command.PS_SET: ({"uid": OBJECT, "data": b"x", "fl": 0}, "protected-storage", ("fl",)),
+        Command.PS_GET: ({"uid": OBJECT, "off": 0}, "protected-storage", ("off",)),
+        Command.HOLD: ({"t": 1}, "hold", ("t",)),
+        Command.LOG: ({"n": 0, "len": 0}, "log", ("n", "len")),
+    }  # fmt: skip
+    if bench.memory_map.scratch:
+        right[Command.PROBE][0]["addr"] = bench.memory_map.scratch[0]
+    else:
+        del right[Command.PROBE]
+    for command, (arguments, feature, keys) in right.items():
+        if bench.missing([feature]):
+            continue
+        limit_kept(commands, checks, command, arguments, taken=True)
+        for key in keys:
+            number = arguments[key]
+            assert isinstance(number, int)
+            limit_kept(commands, checks, command, arguments | {key: number + (1 << 32)}, taken=False)
+    if not bench.missing(["protected-storage"]):
+        commands.ps_remove(OBJECT)

@@ -27,6 +27,10 @@ pytestmark = pytest.mark.needs("stats")
 
 OK, EINVAL, INVALID = 0, 3, -135
 AT_A_TIME = 32
+LEAST = len(HEADER.pack(0, 0, 0, 0, 0, 0)) + len(cbor.encode({"d": ""})) + 4
+"""Bytes of a frame without a text: header, map, length and CRC."""
+LINE = 127
+"""Bytes of a full line, its end included."""
 
 TEXT = Check(
     id="robustness.text-well-formed",
@@ -375,6 +379,14 @@ def lines_of(data: bytes, *sizes: int, end: bytes = b"\n") -> bytes:
     return b"".join(found)
 
 
+def dirty(padding: int, bit: int) -> bytes:
+    """A frame that is right, but for one of the bits of its last letter that belong to no byte."""
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    data = next(message("x" * size, sequence=9) for size in range(3) if (size + LEAST) % 3 == -padding % 3)
+    text, filled, end = lines_of(data, 93).decode().partition("=")
+    return (text[:-1] + letters[letters.index(text[-1]) | 1 << bit] + filled + end).encode()
+
+
 def answers(test_commands: SmpDriver, data: bytes) -> list[bytes]:
     """The answers to raw bytes, and to the question that is asked behind them."""
     test_commands.link.send_raw(data + encode_frame(message("end", sequence=RAW_SEQUENCE)))
@@ -402,22 +414,36 @@ def test_lines_may_be_cut_anywhere(device: Device, checks: Checks) -> None:
         "empty lines before it": b"\n\n\r\n" + lines_of(data, 93),
         "a long line before it": b"y" * 500 + b"\n" + lines_of(data, 93),
         "text between its lines": lines_of(data, 93).replace(b"\n\x04", b"\n[NS] text\n\x04"),
-        "a message that was given up before it": lines_of(data, 93)[:128] + lines_of(data, 93),
+        "a message that was given up before it": lines_of(data, 93)[:LINE] + lines_of(data, 93),
+        "text that begins like a first line before it": b"\x06\x08AAAA\n" + lines_of(data, 93),
+        "text that begins like a further line between its lines": lines_of(data, 93).replace(
+            b"\n\x04", b"\n\x04\x15AAAA\n\x04"
+        ),
+        "text with a marker behind its beginning": b" \x06\x09AAAA\n" + lines_of(data, 93),
         "a lone marker's byte before it": b"\x06\n\x09\n" + lines_of(data, 93),
     }
+    given_up = {"a message that was given up before it"}
     for subject, raw in cases.items():
+        before = device.test_commands.device_stats()
         found = answers(device.test_commands, raw)
+        bad = device.test_commands.device_stats().bad_frame - before.bad_frame
+        checks.equal(LINES, bad, int(subject in given_up), subject=f"{subject}: counted as damaged")
         held = len(found) == 1 and cbor.decode(found[0][HEADER.size :]).value == {"r": text}
         checks(LINES, held, expected="the answer", seen=f"{len(found)} answers, or another one", subject=subject)
     broken = {
         "base64 with bits behind its end": b"\x06\x09" + b"AB==\n",
         "base64 with bits behind its end, two bytes": b"\x06\x09" + b"AAB=\n",
+        **{
+            f"a whole message with bit {bit} behind the end of its base64, {padding} of padding": dirty(padding, bit)
+            for padding, bits in ((1, 2), (2, 4))
+            for bit in range(bits)
+        },
         "padding of three": b"\x06\x09" + b"A===\n",
         "padding alone": b"\x06\x09" + b"====\n",
         "padding before the end": b"\x06\x09" + b"AA==AAAA\n",
         "no text": b"\x06\x09\n",
         "five characters": b"\x06\x09AAAAA\n",
-        "an empty second line": lines_of(data, 93)[:128] + b"\x04\x14\n",
+        "an empty second line": lines_of(data, 93)[:LINE] + b"\x04\x14\n",
         "a space": b"\x06\x09AA A\n",
         "a minus": b"\x06\x09AA-A\n",
         "an underscore": b"\x06\x09AA_A\n",

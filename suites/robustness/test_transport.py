@@ -26,6 +26,8 @@ pytestmark = pytest.mark.needs("stats")
 EINVAL, ENOTSUP = 3, 8
 LINES = 20
 """Log lines at a time."""
+LONG_LINES = ((2, 255), (2, 256), (2, 1000), (300, 8))
+"""Their number and length: to the longest, and more than a byte counts."""
 
 ALL_ANSWERED = Check(
     id="robustness.answers-under-load",
@@ -101,6 +103,13 @@ def test_log_lines_do_not_disturb_frames(device: Device, checks: Checks) -> None
         printed = [(line[:8], len(line)) for line in map(bytes.strip, test_commands.link.log) if line[:1] != b"["]
         wanted = [(b"%08x" % line, 40 + number) for line in range(LINES)]
         checks.equal(LOGS_BETWEEN, printed, wanted, subject=f"lines of {40 + number} characters")
+    for count, length in LONG_LINES:
+        test_commands.link.log.clear()
+        test_commands.print_log(count, length)
+        test_commands.echo("behind them")
+        printed = [(line[:8], len(line)) for line in map(bytes.strip, test_commands.link.log) if line[:1] != b"["]
+        wanted = [(b"%08x" % line, length) for line in range(count)]
+        checks.equal(LOGS_BETWEEN, printed, wanted, subject=f"{count} lines of {length} characters")
     test_commands.echo("last")
     bad = sum(test_commands.stats.bad.values())
     seen = test_commands.stats.log_lines - lines

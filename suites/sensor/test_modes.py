@@ -17,7 +17,7 @@ INVALID_ARGUMENT, LONGEST, TRACED = -135, 60_000, 0x1000
 WAITED_MS = 60
 """On the device's own counter: thirty samples of 2 ms are due meanwhile, and one of them shows that they come."""
 
-STEPPED_MS, STEPS = 20, 5
+STEPPED_MS, STEPS, AMID = 20, 5, 64
 
 MODES = Check(
     id="sensor.modes",
@@ -199,8 +199,10 @@ def test_free_running_goes_on_after_whatever_else_is_asked(
 
 
 @pytest.mark.needs("free-running", "latency", "hold")
-def test_steps_do_not_put_off_what_comes_by_itself(device: Device, checks: Checks, stimulus: Stimulus) -> None:
-    """Steps that come faster than the period, for three periods and more."""
+def test_steps_do_not_put_off_what_comes_by_itself(
+    bench: Bench, device: Device, checks: Checks, stimulus: Stimulus
+) -> None:
+    """Steps that come faster than the period, for three periods and more; and neither disturbs the other on the bus."""
     test_commands = device.test_commands
     hz = test_commands.latency(1).hz
     before = test_commands.sample("free", ms=STEPPED_MS).taken
@@ -210,6 +212,20 @@ def test_steps_do_not_put_off_what_comes_by_itself(device: Device, checks: Check
             test_commands.ask(Command.HOLD, {"t": STEPPED_MS * 3 // 4 * hz // 1000})
     finally:
         taken = test_commands.sample("stop").taken - before - STEPS
+    stimulus.set("mag.x", 50.0)
+    wanted = hashlib.sha256(stimulus.sample().record() * bench.window).digest()
+    test_commands.sample("clear")
+    test_commands.sample("free", ms=1)
+    seen: set[int] = set()
+    try:
+        for number in range(AMID):  # each at another part of a millisecond
+            test_commands.ask(Command.HOLD, {"t": 1 + number * 7 % 32 * hz // 32_000})
+            seen.add(test_commands.sample("step").status)
+    finally:
+        test_commands.sample("stop")
+    checks.equal(MODES, seen, {0}, subject="sensor status of steps amid samples that come by themselves")
+    found = wanted in device.infer_again([stimulus.sample()] * bench.window).answer.message
+    checks(MODES, found, expected="what is played", seen="something else", subject="the window of steps amid others")
     due = STEPS * 3 // 4 - 1
     subject = f"samples of a period of {STEPPED_MS} ms, beside {STEPS} steps, three in four periods"
     checks(MODES, taken >= due, expected=f"at least {due}", seen=taken, subject=subject)

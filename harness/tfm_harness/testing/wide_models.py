@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from tfm_harness.testing.large_models import LARGE
 from tfm_harness.testing.tflite_builder import Graph, Op, Tensor
 
 __all__ = ["WIDE"]
@@ -210,5 +211,6 @@ WIDE: dict[str, Callable[[], Graph]] = {
     "another shape of 2990 values": lambda: _simple(
         "RESHAPE", Tensor([2, 5, 13, 23], 0.1, 4), Tensor([26, 115], 0.1, 4), [26, 115]
     ),
+    **LARGE,
 }
 """By name; the first five are those that a quick run tries."""
