@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from tfm_harness import Bench, Check, Checks, Device, Verifier
+from tfm_harness import Bench, Build, Check, Checks, Device, ModelUpdates, Refused, Verifier
 from tfm_harness.protocol.smp import status_of
 from tfm_harness.testing import ImageRecipe, flip, load_signing_key, make_image
 from tfm_harness.verify import TlvType, parse_mcuboot
@@ -19,7 +20,7 @@ pytestmark = [
 
 REFERENCE = "tfm-harness-reference"
 INVALID_SIGNATURE = 149
-LAST_SLOT = 3
+LAST_SLOT, UPDATE_SLOT = 3, 4
 """Of the factory's (docs/protocol.md, Virtual board)."""
 NAME = 0xA0
 """The TLV with a name of a model (docs/protocol.md, Identity)."""
@@ -132,5 +133,26 @@ def test_the_last_slot_of_the_factory_holds_a_model_as_well(
         if checks.equal(EVERY_SLOT, status, 0, subject=f"{name} in slot {LAST_SLOT}, selected"):
             verifier.result(device.infer_input(bytes(bench.description.input_bytes)), subject=f"{name}, moved")
             device.select_model(before)
+        if not bench.missing(["update", "factory-reset", "nonvolatile"]):
+            full = build.model_copy(update={"models": dict(build.models) | {"copy": moved}})
+            every_slot_is_listed(bench, device, checks, verifier, full)
     finally:
         bench.flash_again()
+
+
+def every_slot_is_listed(bench: Bench, device: Device, checks: Checks, verifier: Verifier, build: Build) -> None:
+    """A copy in the last slot beside all that the build fills, and an update."""
+    bench.flash_variant(build)
+    if not checks(EVERY_SLOT, not bench.stays_silent(), expected="an answer", seen="none", subject="boot, every slot"):
+        return
+    updates = ModelUpdates(bench, device, checks, verifier)
+    try:
+        with contextlib.suppress(Refused):  # of the list, which is asked for next
+            updates.attempt(updates.image(ahead=1))
+        filled = {model.slot for model in build.models.values() if model.image is not None and model.slot is not None}
+        status = status_of(device.test_commands.models)
+        if checks.equal(EVERY_SLOT, status, 0, subject="the list of every slot"):
+            slots = sorted(entry.slot for entry in device.test_commands.models())
+            checks.equal(EVERY_SLOT, slots, sorted(filled | {UPDATE_SLOT}), subject="slots listed")
+    finally:
+        bench.factory_reset()

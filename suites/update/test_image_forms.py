@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from tfm_harness import Check, Device, ModelUpdates, Refused, Verifier
-from tfm_harness.verify import P256, parse_mcuboot
+from tfm_harness.verify import P256, TlvType, parse_mcuboot
 
 pytestmark = pytest.mark.needs("update", "models", "file-model-signing-key", "factory-reset")
 
@@ -295,6 +295,8 @@ def test_right_images_of_other_measures_are_taken(updates: ModelUpdates, device:
         subject = f"a model of {len(whole)} bytes"
         updates.checks.equal(TAKEN, updates.attempt(updates.image(ahead=1, payload=whole)), 0, subject=subject)
         runs(subject)
+    from_zero = updates.attempt(updates.image(name="from-zero", counter=0))
+    updates.checks.equal(TAKEN, from_zero, 0, subject="security counter 0, under a new name")
     for name in ("!\"#$%&'()*+,-./", ":;<=>?@[\\]^_`", "{|}~09AZaz"):  # all that may stand in one
         updates.checks.equal(TAKEN, updates.attempt(updates.image(ahead=1, name=name)), 0, subject=f"name {name}")
         updates.checks.equal(TAKEN, updates.active().name, name, subject="listed")
@@ -323,6 +325,9 @@ def test_signatures_that_only_look_right_are_refused(updates: ModelUpdates) -> N
         updates.refuse(
             SIGNATURE, updates.image(ahead=1, signature=signature), INVALID_SIGNATURE, INVALID_ARGUMENT, subject=subject
         )
+    its_own = next(tlv.value for tlv in parse_mcuboot(updates.image(ahead=1)).tlvs if tlv.type in TlvType.SIGNATURES)
+    unnamed = updates.image(ahead=1, key=None, signature=its_own)
+    updates.refuse(SIGNATURE, unnamed, INVALID_SIGNATURE, subject="a right one, and no key's hash")
     twice = updates.image(ahead=1, unprotected=((0x22, right),))
     updates.refuse(SIGNATURE, twice, INVALID_ARGUMENT, subject="a second signature")
 

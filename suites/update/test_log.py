@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from tfm_harness import Bench, Check, Console, Device, InfrastructureError, Mark, ModelUpdates, VirtualBoard
+from tfm_harness import Bench, Check, Console, Device, InfrastructureError, Mark, ModelUpdates, Refused, VirtualBoard
 from tfm_harness.testing import NoObjectError, flip, make_image, with_objects_changed
 
 pytestmark = pytest.mark.needs("update", "models", "file-model-signing-key", "factory-reset")
@@ -133,6 +134,11 @@ def test_the_secure_console_says_which_models_a_boot_refuses(
         f"[BOOT] {slot}: security counter {first.counter}, this device has seen {first.counter + 1}",
         "[BOOT] no model is active",
     )
+    other = updates.valid()[0]
+    with contextlib.suppress(Refused):
+        updates.device.test_commands.select_model(other.name)
+    line = f"[MODEL] {other.name} {other.version} is active, security counter {other.counter}"
+    log.says("another one selected, while none is active", line)
 
 
 @pytest.mark.thorough

@@ -273,6 +273,8 @@ def test_a_model_named_as_the_image_bars_no_image(updates: ModelUpdates, bench: 
 def test_more_names_than_counters_can_be_remembered(updates: ModelUpdates) -> None:
     """Each new name takes room; when there is none left, the update is refused, and no earlier counter is lost."""
     device, other = updates.device, updates.other()
+    updates.bench.factory_reset()  # no counter but that of the first slot's model has its place yet
+    device.select_model(updates.entry.name)
     device.select_model(other.name)  # its counter has its place before there is none left
     updates.checks.equal(ACCEPTED, updates.attempt(updates.image(ahead=2)), 0)
     taken = 0
@@ -292,6 +294,11 @@ def test_more_names_than_counters_can_be_remembered(updates: ModelUpdates) -> No
             updates.unchanged(before, "a name more, a factory's model active")
             now = device.test_commands.models()
             updates.checks.equal(LISTED, now, listed, subject="after a name more, a factory's model active")
+            never = [e for e in updates.valid() if e.slot and e.name not in {updates.entry.name, other.name}]
+            if never:
+                status = status_of(device.test_commands.select_model, never[0].name)
+                updates.checks.equal(MANY_NAMES, status, STORAGE_FAILURE, subject="a factory's model that never ran")
+                updates.unchanged(before, "a factory's model that never ran")
             break
         taken = number + 1
     if updates.bench.description.firmware == REFERENCE:  # no more, or other partitions' room is taken
