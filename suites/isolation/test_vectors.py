@@ -15,6 +15,7 @@ from tfm_harness import (
     ProductError,
     ServiceCall,
     ServiceConfig,
+    Stimulus,
     StoppedCpu,
     VirtualBoard,
 )
@@ -33,6 +34,9 @@ FEW = ("the token", "a public key", "two timings")
 FAULTS_SIZE = 8 + 8 * 32
 """Of the recorded faults that a device tells (device_ioctl.h)."""
 CHALLENGES = (32, 48, 64)
+SAMPLE, STATE_SIZE = 2, 12
+STEP, CLEAR = struct.pack("<II", 0, 0), struct.pack("<II", 3, 0)
+"""Message type, answer and requests of a sample (tfm_inference_defs.h)."""
 LARGEST_RESULT = 3072
 MARK = bytes([0xA5]) * 64
 """What stands in an output before a call that must be refused."""
@@ -375,6 +379,28 @@ def test_lengths_of_outputs_say_what_was_written(
         for more in (0, 7):
             seen = lengths_after(call, [(size or 0) + more for size in call[3]])
             checks.equal(LENGTHS, seen, [0] * len(seen), subject=f"{subject}, {more} bytes more")
+
+
+@pytest.mark.needs("sensor", "sensor-model")
+def test_a_sample_that_is_refused_is_not_taken(
+    bench: Bench, device: Device, arrays: Arrays, checks: Checks, stimulus: Stimulus
+) -> None:
+    """Without room for the answer, and with a request of a wrong length; the window stays what it was."""
+    service = bench.services.get("inference")
+    if bench.description.firmware != REFERENCE or service is None:
+        pytest.skip(NOT_OURS)
+    commands = device.test_commands
+    commands.sample("step")
+    before = commands.sample("stop")
+    for words, request, room, status in (
+        ("a byte of room too little", STEP, STATE_SIZE - 1, BUFFER_TOO_SMALL),
+        ("a request of a byte too much", STEP + b"\0", STATE_SIZE, INVALID_ARGUMENT),
+        ("clear, a byte of room too little", CLEAR, STATE_SIZE - 1, BUFFER_TOO_SMALL),
+    ):
+        inputs, outputs = arrays.put([request], [room])
+        seen = commands.psa_call(service.handle, SAMPLE, inputs, outputs)
+        checks.equal(SENSELESS, seen, status, subject=f"a sample with {words}")
+        checks.equal(SENSELESS, commands.sample("stop"), before, subject=f"the state after a sample with {words}")
 
 
 @pytest.mark.thorough
