@@ -28,12 +28,20 @@ TOKEN = 1001
 """Message type of a token (docs/protocol.md, Services)."""
 RESULTS = 48
 """Signed results of each kind."""
+REFERENCE = "tfm-harness-reference"
+FAR = 256
+"""Bytes between two models' inputs from which on taking them tells when it is done."""
 NO_CLOCK = "not covered: this board has no clock that a verdict about single inferences could rest on"
 
 EMPTY = Check(
     id="latency.empty-in-run",
     title="the empty measurements of a series are made in its run, beside its timings",
     requirement="docs/protocol.md, latency",
+)
+ENTERED = Check(
+    id="latency.entered-before-input",
+    title="the service is entered before it takes the input, so that this time is between its marks",
+    requirement="docs/protocol.md, infer (`ph`: service entered, input ready)",
 )
 WARM_UP = Check(
     id="latency.warm-up-runs",
@@ -128,6 +136,7 @@ def test_no_inference_is_slow_at_a_regular_distance(device: Device, checks: Chec
 def test_ticks_begin_when_the_input_is_ready(bench: Bench, device: Device, checks: Checks) -> None:
     """For every model of the build that the device holds; the exact clock is started once."""
     held = {entry.name for entry in device.test_commands.models() if entry.status == 0}
+    gaps: dict[int, tuple[int, int]] = {}
     with bench.exact_clock() as exact:
         if not exact:
             pytest.skip(NO_CLOCK)
@@ -136,6 +145,12 @@ def test_ticks_begin_when_the_input_is_ready(bench: Bench, device: Device, check
             size = device.describe().input_bytes
             marks = [marks_of(device.infer_input(bytes([number]) * size)) for number in range(6)]
             check_start(marks, checks.report, subject=name)
+            gaps[size] = min(mark[1] - mark[0] for mark in marks), min(mark[2] - mark[1] for mark in marks)
+    small, large = min(gaps, default=0), max(gaps, default=0)
+    if bench.description.firmware == REFERENCE and large - small >= FAR:
+        before, after = (gaps[large][place] - gaps[small][place] for place in (0, 1))
+        expected = f"at most half of the {after} ticks that an input of {large} bytes costs behind it"
+        checks(ENTERED, before * 2 <= after, expected=expected, seen=before, subject=f"{small} and {large} bytes")
 
 
 @pytest.mark.needs("signed-result")
