@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tfm_harness.boards.mps3.mcc import MccLog, reboot, watch_start
+from tfm_harness.boards.mps3.mcc import MccLog, reboot, reset, watch_start
 from tfm_harness.console.base import Console, Mark, Match
 from tfm_harness.errors import InfrastructureError
 
@@ -122,6 +122,16 @@ def test_reboot_and_watch() -> None:
 def test_silent_mcc() -> None:
     with pytest.raises(InfrastructureError, match="does not answer") as caught:
         reboot(ScriptedConsole({}))
+    assert caught.value.kind == "mcc-silent"
+
+
+def test_a_reset_ends_with_the_prompt_behind_it() -> None:
+    """Not with the one before it: the boot before may answer until then."""
+    console = ScriptedConsole({b"\r": b"\r\nCmd> ", b"reset\r": b"reset\r\nResetting CPU\r\nCmd> "})
+    reset(console)
+    assert b"Resetting CPU\r\nCmd>" in console.data
+    with pytest.raises(InfrastructureError, match="does not answer") as caught:
+        reset(ScriptedConsole({b"\r": b"\r\nCmd> ", b"reset\r": b"reset\r\nResetting CPU\r\n"}))
     assert caught.value.kind == "mcc-silent"
 
 
