@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["QUICK_SAMPLE", "SAMPLE", "SkipCampaign"]
 
-SAMPLE: Final = 16
+SAMPLE: Final = 8
 """Skips of one campaign that a run tries which is not asked for all."""
 QUICK_SAMPLE: Final = 3
 """The same of a quick run."""
