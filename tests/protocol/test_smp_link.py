@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from tfm_harness.console.base import Mark
 from tfm_harness.errors import InfrastructureError, ProductError
-from tfm_harness.protocol.smp.frame import Packet, encode_frame
+from tfm_harness.protocol.smp.frame import FrameDecoder, Packet, encode_frame
 from tfm_harness.protocol.smp.header import GROUP_OS, RAW_SEQUENCE, Header, Op
 from tfm_harness.protocol.smp.link import SmpLink
 from tfm_harness.protocol.smp.link_records import Request
 from tfm_harness.testing import MemoryConsole, SmpFirmware, smp_frame
+from tfm_harness.verify import cbor
 
 ECHO = b"\xa1\x61d\x61x"
 SAFE = Request(op=Op.WRITE, group=GROUP_OS, command=0, payload=ECHO, safe=True, name="echo")
@@ -323,3 +324,23 @@ def test_a_burst_whose_answers_stay_away_ends(firmware: SmpFirmware, tmp_path: P
     link = SmpLink(console, clock=lambda: console.now)
     assert link.burst([SAFE] * 8, timeout=1.0).count(None) == 6
     assert console.now < 3.0
+
+
+def test_keys_that_no_document_names_are_told_and_are_not_kept_without_end(
+    link: SmpLink, firmware: SmpFirmware
+) -> None:
+    """A device that makes up keys does not fill the harness's memory."""
+    numbers = iter(range(300))
+
+    def with_another_key(answer: bytes) -> bytes:
+        (packet,) = (item for item in FrameDecoder().feed(answer) if isinstance(item, Packet))
+        payload = cbor.encode({"r": "x", f"made up {next(numbers)}": 1})
+        return smp_frame(packet.data[:2] + len(payload).to_bytes(2, "big") + packet.data[4:8] + payload)
+
+    link.request(SAFE, timeout=1)
+    assert link.stats.undocumented == set()
+    firmware.faults = [with_another_key] * 300
+    for _ in range(300):
+        link.request(SAFE, timeout=1)
+    assert {"0/0: 'made up 0'", "0/0: 'made up 40'"} <= link.stats.undocumented
+    assert len(link.stats.undocumented) == 64

@@ -31,6 +31,7 @@ __all__ = ["SmpLink"]
 
 _SLICE = 0.25  # seconds between looks at the board while an answer is awaited
 _LOG_LINES = 500
+_MOST_UNDOCUMENTED = 64  # keys that are kept to be told; one answer may add as many as it holds
 _DRAIN_LIMIT = 10.0  # seconds after which unsolicited frames are a flood
 
 
@@ -321,7 +322,8 @@ class SmpLink:
             if wrong:
                 raise self._fault("smp-mismatch", "an answer contradicts its request", "its request", wrong, item)
             self.stats.flagged += header.flags != 0
-            self.stats.undocumented |= undocumented_keys(header.group, header.command, item.data[HEADER.size :])
+            if len(self.stats.undocumented) < _MOST_UNDOCUMENTED:
+                self.stats.undocumented |= undocumented_keys(header.group, header.command, item.data[HEADER.size :])
             self._done.append(header.sequence)
             return item
         if header.sequence in self._given_up:

@@ -22,7 +22,7 @@ class LinkStats:
     bad: dict[str, int] = field(default_factory=dict)  # by `BadFrame.kind`
     log_lines: int = 0
     flagged: int = 0  # answers whose header has flags, which are reserved
-    undocumented: set[str] = field(default_factory=set)  # keys of answers that no document names
+    undocumented: set[str] = field(default_factory=set)  # keys of answers that no document names: the first ones
     busy: float = 0.0  # seconds from a request's first byte to its answer's last
 
     @property
