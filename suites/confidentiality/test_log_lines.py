@@ -16,7 +16,7 @@ pytestmark = pytest.mark.needs("infer", "describe", "cold-reset")
 
 REFERENCE: Final = "tfm-harness-reference"
 NUMBER, WORD, VERSION, NAME = r"\d{1,10}", "[0-9a-f]{8}", r"\d+\.\d+\.\d+", r"[!-~]{1,15}"
-WHY = r"(?!.*[0-9A-Fa-f]{8})[\w ,()'/-]{1,80}"
+WHY = r"(?!.*[0-9A-Fa-f]{8})[\w .:,()'/-]{1,80}"
 """A reason in words: no numbers that could be data."""
 IMAGE = r"(?:NSPE image|MODEL image in (?:factory slot \d|the update slot)|update)"
 LINES: Final = (

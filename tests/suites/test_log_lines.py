@@ -19,6 +19,15 @@ PRINTED = [
     for path in sorted(FIRMWARE.glob("spe/**/*.c"))
     for bytes_, tag, text in CALLS.findall(path.read_text())
 ]
+WHY = re.compile(r'(?:return|\] =|halt\(|panic\(|refuse\(|[?:]) *"([A-Za-z][^"\n%]+)"')
+REASONS = sorted(
+    {
+        reason
+        for name in ("spe/boot", "spe/core", "spe/services", "partition/nn")
+        for path in (FIRMWARE / name).glob("*.c")
+        for reason in WHY.findall(path.read_text())
+    }
+)
 NAMES = {"MODEL image %s %s": "MODEL image tamper 1.0.0", "%s %s is active": "sine 1.0.0 is active",
          "NSPE image %s v": "NSPE image 1.0.0 v", "SPE %s": "SPE 1.0.0", "%s is signed": "wave is signed",
          "OTP %s": "OTP empty", "%s %s pc": "non-secure BusFault pc"}  # fmt: skip
@@ -38,12 +47,19 @@ def examples(tag: str, text: str) -> list[str]:
 
 def test_the_sources_print_something() -> None:
     assert len(PRINTED) >= 24
+    assert {"no SHA-256", "NV area corrupt: security counters lost", "no input or no output"} <= set(REASONS)
 
 
 @pytest.mark.parametrize(("tag", "text"), PRINTED, ids=[text for _, text in PRINTED])
 def test_every_line_of_the_sources_is_known(tag: str, text: str) -> None:
     for line in examples(tag, text):
         assert KNOWN.fullmatch(line), line
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_every_reason_of_the_sources_is_known(reason: str) -> None:
+    for line in ("[BOOT] halted", "[MODEL] wave is signed, but no model for this device", "[MODEL] not made active"):
+        assert KNOWN.fullmatch(f"{line}: {reason}")
 
 
 @pytest.mark.parametrize(
