@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tfm_harness import (
     Bench,
     Build,
@@ -26,7 +24,7 @@ from tfm_harness import (
     Verifier,
     VirtualBoard,
 )
-from tfm_harness.testing import ImageRecipe, flip, load_signing_key, make_image
+from tfm_harness.testing import ImageRecipe, flip, image_key_hash, load_signing_key, make_image
 from tfm_harness.verify import PUBLISHED_P256, McubootImage, TlvType, parse_mcuboot
 
 REFERENCE = "tfm-harness-reference"
@@ -415,10 +413,7 @@ def names_both_keys(
     """The secure console shows the begin of the hash of the key that the image names, and of the trusted one."""
     if bench.description.firmware != REFERENCE:
         return
-    short = [
-        hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()[:8]
-        for key in (named, trusted)
-    ]
+    short = [image_key_hash(key).hex()[:8] for key in (named, trusted)]
     line = f"[BOOT] NSPE image: key hash {short[0]}..., trusted {short[1]}...\n".encode()
     checks(SAID, line in trial.heard, expected=line.decode(), seen=trial.heard[-300:], subject=subject)
 

@@ -159,11 +159,9 @@ def test_without_a_whole_identity_nothing_is_signed(
 
 def secure_console(bench: Bench) -> tuple[Console, Mark] | None:
     """The reference firmware's secure console, and where it is now; None where its lines are not known."""
-    own = bench.combination.build.console
-    name = next((name for name in bench.board.consoles if name != own), None)
-    if bench.description.firmware != REFERENCE or name is None:
+    console = bench.board.consoles.get("secure")
+    if bench.description.firmware != REFERENCE or console is None:
         return None
-    console = bench.board.console(name)
     return console, console.mark()
 
 

@@ -309,8 +309,7 @@ def test_the_counter_is_as_wide_as_it_says(
                 content = with_object(virtual.nv.read(), COUNTER_OWNER, COUNTER_UID, start.to_bytes(8, "little"))
             except NoObjectError as error:
                 pytest.skip(f"not covered: {error}")
-            with virtual.off():
-                virtual.nv.write(0, content)
+            virtual.restart_with(content)
             for step in (1, 2, 3):
                 apart = verifier.apart()
                 result = apart.result(device.infer_input(some_input(bench, step)))
@@ -323,8 +322,7 @@ def test_the_counter_is_as_wide_as_it_says(
                 ]
                 checks.equal(WIDTH, wrong, [], subject=f"{subject}: whatever else is asked of a result")
         content = with_object(virtual.nv.read(), COUNTER_OWNER, COUNTER_UID, b"\xfe" + b"\xff" * 7)
-        with virtual.off():
-            virtual.nv.write(0, content)
+        virtual.restart_with(content)
         last = verifier.apart().result(device.infer_input(some_input(bench, 1)))
         checks.equal(WIDTH, last.counter, (1 << 64) - 1, subject="the last value")
         status = status_of(device.infer_input, some_input(bench, 2))

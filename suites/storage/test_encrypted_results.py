@@ -251,8 +251,7 @@ def test_the_nonce_is_as_wide_as_the_counter(
             content = with_object(virtual.nv.read(), COUNTER_OWNER, COUNTER_UID, counter.to_bytes(8, "little"))
         except NoObjectError as error:
             pytest.skip(f"not covered: {error}")
-        with virtual.off():
-            virtual.nv.write(0, content)
+        virtual.restart_with(content)
         asks: list[Callable[..., Inference]] = [partial(device.infer_input, some_input(bench, 1))] * 2
         if not bench.missing(["sensor", "stimulus", "sensor-model"]):
             asks[1] = device.infer_window

@@ -272,8 +272,7 @@ def begin_writes_at(virtual: VirtualBoard, number: int) -> None:
         content = with_object(area, TABLE_OWNER, TABLE_UID, number.to_bytes(4, "little") + table[4:])
     except NoObjectError as error:
         pytest.skip(f"not covered: {error}")
-    with virtual.off():
-        virtual.nv.write(0, content)
+    virtual.restart_with(content)
 
 
 @pytest.mark.needs("nv-access", "cold-reset", "known-secrets")

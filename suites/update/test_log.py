@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 
 import pytest
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from tfm_harness import Bench, Check, Console, Device, InfrastructureError, Mark, ModelUpdates, Refused, VirtualBoard
-from tfm_harness.testing import NoObjectError, flip, make_image, with_objects_changed
+from tfm_harness.testing import NoObjectError, flip, image_key_hash, make_image, with_objects_changed
 
 pytestmark = pytest.mark.needs("update", "models", "file-model-signing-key", "factory-reset")
 
@@ -49,8 +47,7 @@ class Log:
 
 def short_hash(key: ec.EllipticCurvePublicKey) -> str:
     """The begin of a key's hash, as the log has it."""
-    info = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return hashlib.sha256(info).hexdigest()[:8]
+    return image_key_hash(key).hex()[:8]
 
 
 @pytest.fixture
@@ -158,8 +155,7 @@ def test_the_secure_console_says_that_a_counter_has_no_room_and_that_a_board_is_
             content = with_objects_changed(virtual.nv.read(), fill)
         except NoObjectError as error:
             pytest.skip(f"not covered: {error}")
-        with virtual.off():
-            virtual.nv.write(0, content)
+        virtual.restart_with(content)
         updates.attempt(updates.image(ahead=1, name="newcomer"))
         log.says("no room", "[MODEL] not made active: its security counter cannot be stored")
     updates.bench.factory_reset()

@@ -80,6 +80,11 @@ class VirtualBoard:
         with self._bench.power_cut(answers=answers):
             yield
 
+    def restart_with(self, content: bytes) -> None:
+        """Cut the power, put `content` into the NV area, start cold: the firmware must answer then."""
+        with self.off():
+            self.nv.write(0, content)
+
     def starts_with(self, content: bytes) -> bool:
         """Cut the power, put `content` into the NV area, start cold; whether the firmware answers then."""
         with self.off(answers=False):

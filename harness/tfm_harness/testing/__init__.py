@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tfm_harness.testing.consoles import MemoryConsole, ScriptedConsole
     from tfm_harness.testing.damaged_models import damaged_models
     from tfm_harness.testing.distributions import make_distribution
-    from tfm_harness.testing.images import ImageRecipe, load_signing_key, make_image
+    from tfm_harness.testing.images import ImageRecipe, image_key_hash, load_signing_key, make_image
     from tfm_harness.testing.line_firmware import ask_line, wait_until_ready
     from tfm_harness.testing.mlperf_tiny_firmware import MlperfTinyFault, MlperfTinyFirmware
     from tfm_harness.testing.model_corners import CORNERS, full_memory, of_size, of_work
@@ -80,6 +80,7 @@ _HOMES = {
     "distributions": ("make_distribution",),
     "images": (
         "ImageRecipe",
+        "image_key_hash",
         "load_signing_key",
         "make_image",
     ),
@@ -190,6 +191,7 @@ __all__ = [
     "each_position",
     "flip",
     "full_memory",
+    "image_key_hash",
     "insert",
     "left_behind",
     "load_signing_key",

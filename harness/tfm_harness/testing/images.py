@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from tfm_harness.errors import ConfigError
 from tfm_harness.files import KEY_LIMIT, read_file
 
-__all__ = ["HEADER_FIELDS", "ImageRecipe", "load_signing_key", "make_image"]
+__all__ = ["HEADER_FIELDS", "ImageRecipe", "image_key_hash", "load_signing_key", "make_image"]
 
 _MAGIC = 0x96F3B83D
 _TLV_MAGIC, _PROTECTED_MAGIC = 0x6907, 0x6908
@@ -69,6 +69,12 @@ class ImageRecipe:
         return replace(self, **changes)  # type: ignore[arg-type] # names are checked by replace
 
 
+def image_key_hash(key: ec.EllipticCurvePublicKey) -> bytes:
+    """By what an image names the key that signed it: SHA-256 of its DER SubjectPublicKeyInfo (MCUboot, KEYHASH)."""
+    spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(spki).digest()
+
+
 def make_image(recipe: ImageRecipe) -> bytes:
     """The image file's bytes."""
     protected = b"" if recipe.counter is None else _tlv(_SEC_CNT, recipe.counter.to_bytes(4, "little"))
@@ -83,8 +89,7 @@ def make_image(recipe: ImageRecipe) -> bytes:
     tlvs = _tlv(_SHA256, digest) if recipe.with_hash else b""
     named = recipe.named_key or (recipe.key.public_key() if recipe.key else None)
     if named is not None:
-        spki = named.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        tlvs += _tlv(_KEYHASH, hashlib.sha256(spki).digest())
+        tlvs += _tlv(_KEYHASH, image_key_hash(named))
     if recipe.signature is not None:
         tlvs += _tlv(_ECDSA, recipe.signature)
     elif recipe.key is not None:
