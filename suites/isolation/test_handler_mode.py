@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -68,6 +69,25 @@ FORBIDDEN = struct.pack(
 of the first one, taken for an instruction, adds 64 to r4."""
 FORBIDDEN_LOADS, FORBIDDEN_SUMS = 4, (39, 0)
 """How many there are; what is in r4 and r5 when each was stepped over, with 0 in r0."""
+UNPRIVILEGED = struct.pack(
+    "<46H",
+    0xA008, 0x9906, 0xF041, 0x0101, 0xF8C0, 0x1034, 0x9006, 0x4770,  # the interrupted code goes on at "walk"
+    0xF3EF, 0x8114, 0xF021, 0x0101, 0xF381, 0x8814, 0xF3BF, 0x8F6F, 0x4770, 0xBF00,  # SVC: privileged again
+    0xE92D, 0x5FFF, 0xF3EF, 0x8400, 0xF3EF, 0x8514, 0xB430,  # walk: push r0 to r12, lr, flags and CONTROL
+    0xA60A, 0xF045, 0x0501, 0xF385, 0x8814, 0xF3BF, 0x8F6F,  # CONTROL.nPRIV
+    0xCE2F, 0x47A8, 0xDF00,  # r0 to r3 and where to call from behind the code; blx; svc
+    0xC621, 0xBC30, 0xF384, 0x8800, 0xE8BD, 0x5FFF,  # what it gave and r5, behind them; pop
+    0xF8DF, 0xF004, 0xBF00, 0, 0,  # back to where PendSV came
+)  # fmt: skip
+"""A call in thread mode without privileges; with behind it r0 to r3, where to call, and two words for what it gave."""
+SVC_OF_IT, WORDS_OF_IT = 0x10, 0x5C
+MPU_TYPE, MPU_CTRL, MPU_RNR, MPU_RBAR, MPU_RLAR, MPU_MAIR0 = (0xE000_ED90 + n for n in (0, 4, 8, 12, 16, 0x30))
+"""Of the non-secure side (DDI 0553, D1.2.148 and behind it)."""
+MPU_ON, PRIVILEGED_DEFAULT, REGION_ON, NORMAL = 1, 4, 1, 0x44
+PRIVILEGED_ONLY, ANYBODY, READ_ONLY = 0 << 1, 1 << 1, 3 << 1
+"""Who may do what in a region: RBAR.AP."""
+BLOCK = 0x400
+SVC_VECTOR, GET_TOKEN = 11, 1001
 RUNS, ENOUGH = 32, 50
 """Inferences of one call, and how many ticks must be due in it."""
 MARK = 0x4841_4E44
@@ -90,6 +110,11 @@ UNTOUCHED_BY = Check(
     id="isolation.interrupt-registers",
     title="an interrupt of the secure side leaves the non-secure side's registers as they were",
     requirement="PSA Security Model 1.1 s.4.5 (confidentiality); TF-M threat model, TFM-GENERIC-S-INTERRUPT-I-1",
+)
+CALLERS_RIGHTS = Check(
+    id="isolation.callers-rights",
+    title="a service reads and writes for a caller only what the caller's own memory protection lets it",
+    requirement="PSA Firmware Framework 1.0 s.3.3.2; Armv8-M Security Extension (TTA: the caller's MPU and privilege)",
 )
 STEPPED_OVER = Check(
     id="isolation.stepped-over",
@@ -256,6 +281,83 @@ def test_interrupts_of_the_secure_side_leave_no_trace(
         pytest.skip(f"not covered: {taken} samples came by themselves while the non-secure side counted")
     for number, (was, value) in enumerate(zip(WATCHED, seen, strict=True), 1):
         checks.equal(UNTOUCHED_BY, hex(value), hex(was), subject=f"r{number} after {taken} interrupts")
+
+
+@contextmanager
+def protected(bench: Bench, regions: Sequence[tuple[int, int, int]]) -> Iterator[None]:
+    """The non-secure side's MPU, on, with regions from one address up to another and what may be done there."""
+    writes = [(MPU_CTRL, 0), (MPU_MAIR0, NORMAL)]
+    for number, (at, end, access) in enumerate(regions):
+        writes += [(MPU_RNR, number), (MPU_RBAR, at | access), (MPU_RLAR, (end - 32) | REGION_ON)]
+    for register, value in (*writes, (MPU_CTRL, MPU_ON | PRIVILEGED_DEFAULT)):
+        bench.probes.write(register, value)
+    try:
+        yield
+    finally:
+        bench.probes.write(MPU_CTRL, 0)
+        for number in range(len(regions)):
+            bench.probes.write(MPU_RNR, number)
+            bench.probes.write(MPU_RLAR, 0)
+
+
+def test_a_callers_own_protection_holds_for_services(
+    bench: Bench, device: Device, handler: Handler, checks: Checks
+) -> None:
+    """A task without privileges must not get at its operating system's memory by way of a service.
+
+    Nobody writes where the operating system lets nobody write.
+    """
+    service = bench.services.get("attestation")
+    if bench.description.firmware != REFERENCE or service is None:
+        pytest.skip("not covered: by whose rights the services of this firmware act is not documented")
+    if word(bench, MPU_TYPE) >> 8 & 0xFF < 8 or word(bench, MPU_CTRL):
+        pytest.skip("not covered: the non-secure side has no memory protection of its own that is free")
+    commands, code = device.test_commands, handler.code
+    size = commands.attest_size(32)
+    mine, systems, fixed, arrays = code + 0x1000, code + 0x1000 + BLOCK, code + 0x1000 + 2 * BLOCK, code + 0x400
+    own = bench.memory_map.owned_by("nonsecure")
+    ram = next(region for region in own if region.at <= code < region.end)
+    regions = [(region.at, region.end, READ_ONLY) for region in own if region.executable and region != ram]
+    regions += [(ram.at, systems, ANYBODY), (systems, fixed, PRIVILEGED_ONLY), (fixed, fixed + BLOCK, READ_ONLY)]
+    regions += [(fixed + BLOCK, ram.end, ANYBODY)]
+    gateway = entry(bench, "tfm_psa_call_veneer")
+    commands.poke(code, UNPRIVILEGED)
+    commands.poke(code - TABLE_ALIGNMENT + 4 * SVC_VECTOR, (code + SVC_OF_IT | 1).to_bytes(4, "little"))
+
+    def unprivileged(challenge: int, token: int) -> int:
+        commands.poke(arrays, struct.pack("<4I", challenge, 32, token, size))
+        words = (service.handle, GET_TOKEN | 1 << 16 | 1 << 24, arrays, arrays + 8, gateway, 0, 0)
+        commands.poke(code + WORDS_OF_IT, struct.pack("<7I", *words))
+        bench.probes.write(ICSR, PEND_SV)
+        given, mark = struct.unpack("<iI", commands.peek(code + WORDS_OF_IT + 20, 8))
+        if mark != gateway:
+            pytest.skip("not covered: code of a tester does not run in this non-secure RAM")
+        return int(given)
+
+    def privileged(challenge: int, token: int) -> int:
+        return commands.psa_call(service.handle, GET_TOKEN, [(challenge, 32)], [(token, size)])
+
+    cases = {
+        "privileged, from the system's": (privileged, systems, mine, True),
+        "privileged, from what is fixed": (privileged, fixed, mine, True),
+        "privileged, to the system's": (privileged, mine, systems, True),
+        "privileged, to what is fixed": (privileged, mine, fixed, False),
+        "privileged, to the first byte of what is fixed": (privileged, mine, fixed - size + 1, False),
+        "unprivileged, from its own": (unprivileged, mine, mine + 64, True),
+        "unprivileged, from what is fixed": (unprivileged, fixed, mine, True),
+        "unprivileged, from the system's": (unprivileged, systems, mine, False),
+        "unprivileged, from the first byte of the system's": (unprivileged, systems - 31, mine, False),
+        "unprivileged, to the system's": (unprivileged, mine, systems, False),
+        "unprivileged, to the first byte of the system's": (unprivileged, mine, systems - size + 1, False),
+        "unprivileged, to what is fixed": (unprivileged, mine, fixed, False),
+    }
+    with protected(bench, regions):
+        for words, (call, challenge, token, right) in cases.items():
+            status = call(challenge, token)
+            checks(
+                CALLERS_RIGHTS, status == 0 if right else service.refuses(status), subject=words,
+                expected="a token" if right else "an error", seen=status,
+            )  # fmt: skip
 
 
 def test_what_is_forbidden_is_stepped_over(bench: Bench, device: Device, handler: Handler, checks: Checks) -> None:
