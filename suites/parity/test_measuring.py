@@ -75,6 +75,8 @@ def test_batches_of_every_size(device: Device, checks: Checks) -> None:
         if len(data) % size or not data:
             status = status_of(device, Command.BATCH, {"in": data})
             checks.equal(BATCH, status, INVALID_ARGUMENT, subject=subject)
+            outputs = device.test_commands.batch([one] * 2, given)
+            checks.equal(BATCH, outputs, alone * 2, subject=f"two equal inputs after {subject}")
 
 
 @pytest.mark.needs("input-upload")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from tfm_harness import Bench, Check, Checks, Device, Source
 from tfm_harness.protocol.smp import run_request
+from tfm_harness.testing import flip
 
 pytestmark = pytest.mark.needs("infer", "signed-result", "nonce", "trusted-results")
 
-INVALID_ARGUMENT = -135
+INVALID_ARGUMENT, DOES_NOT_EXIST = -135, -140
 RUN, RUN_ENCRYPTED = 3, 9
 """Message types of a signed inference (tfm_inference_defs.h)."""
 SENSOR, HOST = int(Source.SENSOR), int(Source.HOST)
@@ -29,6 +30,12 @@ RAW_NONCE = Check(
     id="result.raw-nonce-refused",
     title="a raw call whose nonce length is outside 8 to 64 is refused",
     requirement="RFC 9711 s.4.1; PSA Firmware Framework 1.0 s.4.3 (services validate their input vectors)",
+)
+
+RAW_MODEL = Check(
+    id="result.raw-expected-model",
+    title="a raw call that asks for another model than the active one gets no result, by whichever number it asks",
+    requirement="docs/protocol.md, infer (`mid`) and Services (values outside of their range); CWE-697",
 )
 
 
@@ -56,10 +63,18 @@ class RawCaller:
         self._written |= words
 
     def run(
-        self, source: int, lengths: list[int], *, nonce_length: int = 16, data: bytes = b"", kind: int = RUN
+        self,
+        source: int,
+        lengths: list[int],
+        *,
+        nonce_length: int = 16,
+        data: bytes = b"",
+        kind: int = RUN,
+        expects: int = 0,
+        model: bytes = bytes(32),
     ) -> list[int]:
         """The status for each length of the caller's data (0: none)."""
-        request = run_request(source, nonce=bytes(range(64)), nonce_length=nonce_length)
+        request = run_request(source, nonce=bytes(range(64)), nonce_length=nonce_length, expects=expects, model=model)
         self._write(self._base, request)
         self._write(self._base + 0x1000, data)
         outputs = [(self._base + 0x4000, 3072), (self._base + 0x6000, 48)]
@@ -132,3 +147,30 @@ def test_nonce_lengths_of_raw_calls_are_checked(
         for length in (0, 7, 65, 0x108):
             status = caller.run(source, [given], nonce_length=length, data=bytes(given), kind=kind)[0]
             checks.equal(RAW_NONCE, status, INVALID_ARGUMENT, subject=f"nonce length {length:#x}, {words}")
+
+
+@pytest.mark.needs("psa-call", "probe", "memory-map", "services")
+def test_the_model_that_a_raw_call_expects_is_honoured(
+    bench: Bench, device: Device, caller: RawCaller, checks: Checks
+) -> None:
+    """1 says that a model is expected. Whoever says so by another number is refused, too: it is not taken for a 0."""
+    size = bench.description.input_bytes
+    active = bench.description.model_id
+    if active is None:
+        pytest.skip("not covered: the device does not say which model is active")
+    cases = [("an input of the host", HOST, size, RUN)]
+    if RUN_ENCRYPTED in caller.types:
+        cases.append(("an input of the host, to be encrypted", HOST, size, RUN_ENCRYPTED))
+    if not bench.missing(["sensor", "stimulus", "sensor-model"]):
+        device.fill_window()
+        cases.append(("a window of the sensor", SENSOR, 0, RUN))
+    for words, source, given, kind in cases:
+        status = caller.run(source, [given], data=bytes(given), kind=kind, expects=1, model=active)[0]
+        checks(CALL_WORKS, status >= 0, expected="PSA_SUCCESS", seen=status, subject=f"the active model, {words}")
+        other = flip(31)(active)
+        for number in (1, 2, 3, 0x80, 0x100, 0x10000, 0x80000000, 0xFFFFFFFF):
+            status = caller.run(source, [given], data=bytes(given), kind=kind, expects=number, model=other)[0]
+            checks(
+                RAW_MODEL, status in {DOES_NOT_EXIST, INVALID_ARGUMENT}, expected="-140, or -135", seen=status,
+                subject=f"expected by {number:#x}, {words}",
+            )  # fmt: skip

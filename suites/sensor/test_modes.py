@@ -17,7 +17,7 @@ INVALID_ARGUMENT, LONGEST, TRACED = -135, 60_000, 0x1000
 WAITED_MS = 60
 """On the device's own counter: thirty samples of 2 ms are due meanwhile, and one of them shows that they come."""
 
-STEPPED_MS, STEPS, AMID = 20, 5, 64
+STEPPED_MS, STEPS, AMID = 100, 4, 64
 
 MODES = Check(
     id="sensor.modes",
@@ -146,6 +146,8 @@ def test_free_running_goes_on_after_whatever_else_is_asked(
         "a series of timings": lambda: test_commands.latency(2),
         "timings that are refused": lambda: refused(lambda: test_commands.latency(1, data=bytes(size + 1))),
         "a batch": lambda: test_commands.ask(Command.BATCH, {"in": bytes(size)}),
+        "a batch that is refused": lambda: refused(lambda: test_commands.ask(Command.BATCH, {"in": bytes(size + 1)})),
+        "a result of too few samples": lambda: of_too_few_samples(device),
         "a token": device.attest,
         "a signing request": lambda: device.csr("client"),
         "the model selected again": lambda: test_commands.select_model(name),
@@ -202,16 +204,30 @@ def test_free_running_goes_on_after_whatever_else_is_asked(
 def test_steps_do_not_put_off_what_comes_by_itself(
     bench: Bench, device: Device, checks: Checks, stimulus: Stimulus
 ) -> None:
-    """Steps that come faster than the period, for three periods and more; and neither disturbs the other on the bus."""
-    test_commands = device.test_commands
-    hz = test_commands.latency(1).hz
-    before = test_commands.sample("free", ms=STEPPED_MS).taken
-    try:
-        for _ in range(STEPS):
-            test_commands.sample("step")
-            test_commands.ask(Command.HOLD, {"t": STEPPED_MS * 3 // 4 * hz // 1000})
-    finally:
-        taken = test_commands.sample("stop").taken - before - STEPS
+    """Two requests in each period, for two periods; and steps do not disturb the bus."""
+    test_commands, size = device.test_commands, bench.description.input_bytes
+    run = test_commands.latency(1)
+    # So long that no inference hides more than one of the times at which samples are due.
+    period = max(STEPPED_MS, -(-8 * 1000 * max(run.ticks) // run.hz))
+    asked: dict[str, Callable[[], object]] = {
+        "steps": lambda: test_commands.sample("step"),
+        "looks at the state": lambda: test_commands.sample("free", ms=period),
+        "clears": lambda: test_commands.sample("clear"),
+        "inferences": lambda: device.infer_input(bytes(size)),
+    }
+    hz = run.hz
+    for subject, ask in asked.items():
+        own = STEPS if subject == "steps" else 0
+        before = test_commands.sample("free", ms=period).taken
+        try:
+            for _ in range(STEPS):
+                ask()
+                test_commands.ask(Command.HOLD, {"t": period // 2 * hz // 1000})
+        finally:
+            taken = test_commands.sample("stop").taken - before - own
+        due = STEPS // 2 - 1
+        words = f"samples of a period of {period} ms, beside {STEPS} {subject}, two in a period"
+        checks(MODES, taken >= due, expected=f"at least {due}", seen=taken, subject=words)
     stimulus.set("mag.x", 50.0)
     wanted = hashlib.sha256(stimulus.sample().record() * bench.window).digest()
     test_commands.sample("clear")
@@ -226,9 +242,6 @@ def test_steps_do_not_put_off_what_comes_by_itself(
     checks.equal(MODES, seen, {0}, subject="sensor status of steps amid samples that come by themselves")
     found = wanted in device.infer_again([stimulus.sample()] * bench.window).answer.message
     checks(MODES, found, expected="what is played", seen="something else", subject="the window of steps amid others")
-    due = STEPS * 3 // 4 - 1
-    subject = f"samples of a period of {STEPPED_MS} ms, beside {STEPS} steps, three in four periods"
-    checks(MODES, taken >= due, expected=f"at least {due}", seen=taken, subject=subject)
     test_commands.sample("clear")
 
 
@@ -267,6 +280,16 @@ def goes_on(bench: Bench, device: Device, stimulus: Stimulus, ask: Callable[[], 
     if state.window < bench.window:  # it was cleared meanwhile
         return state.window > 0
     return old not in device.infer_again([stimulus.sample()] * bench.window).answer.message
+
+
+def of_too_few_samples(device: Device) -> None:
+    """A window that was cleared a moment ago is not full. Behind a slow host it is full again: the next try counts."""
+    for _ in range(10):
+        device.test_commands.sample("clear")
+        try:
+            device.infer_again(())
+        except Refused:
+            return
 
 
 def refused(ask: Callable[[], object]) -> None:

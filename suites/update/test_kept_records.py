@@ -23,6 +23,8 @@ REFERENCE = "tfm-harness-reference"
 COPIES = (0x0, 0x10000)
 RESULT_OWNER, RESULT_UID = 261, 0x7465734C
 STORE_OWNER, ACTIVE_UID = 260, 1
+NOBODY = 999
+"""A partition that there is not: what it keeps is never looked at."""
 
 ABSURD = Check(
     id="update.nv-absurd",
@@ -43,6 +45,18 @@ ACTIVE = Check(
     id="update.nv-active-record",
     title="a record of the active model that names no slot or bank leads to the factory's model, not elsewhere",
     requirement="RFC 9019 s.3.4 (an update that fails leaves the device working); CWE-129",
+)
+
+NO_ROOM = Check(
+    id="update.nv-no-room-no-result",
+    title="where the result counter cannot be kept no two results have the same number, also over a reset",
+    requirement="docs/protocol.md, label -70005 (never repeats over a reset); RFC 9334 s.10; CWE-252",
+)
+
+NO_START = Check(
+    id="update.nv-no-room-no-start",
+    title="a non-secure image whose security counter cannot be kept is not started",
+    requirement="docs/protocol.md, Identity (security counters); NIST SP 800-193 s.4.2.1.3; CWE-252",
 )
 
 
@@ -162,6 +176,38 @@ def test_a_counter_of_another_size_is_no_counter(
         checks(ABSURD, True)
     else:
         checks(ABSURD, now > before, expected=f"no result, or one above {before}", seen=now, subject=subject)
+
+
+@pytest.mark.thorough
+def test_a_counter_that_cannot_be_kept_gives_no_results(
+    device: Device, verifier: Verifier, updates: ModelUpdates, kept: VirtualBoard, checks: Checks
+) -> None:
+    """Every place is in use, and none of them by it: what counts all the same counts in memory that is lost."""
+
+    def full(head: dict[str, int]) -> None:
+        if not head["used"] or (head["owner"], head["uid"]) == (RESULT_OWNER, RESULT_UID):
+            head.update(used=1, owner=NOBODY, uid=1)
+
+    content = with_objects_changed(kept.nv.read(), full)
+    seen: list[int] = []
+    for start in ("at first", "after a cold start"):
+        if not kept.starts_with(content if start == "at first" else kept.nv.read()):
+            break  # a device that stops gives no results
+        for _ in range(2):
+            try:
+                seen.append(counter_of(device, verifier, updates))
+            except Refused:
+                continue
+    twice = sorted({number for number in seen if seen.count(number) > 1})
+    checks.equal(NO_ROOM, twice, [], subject="numbers of results that came twice, no room for their counter")
+
+
+@pytest.mark.thorough
+def test_an_image_whose_counter_cannot_be_kept_is_not_started(kept: VirtualBoard, checks: Checks) -> None:
+    """Every place is in use, none of them for its counter: an older image would be started after it."""
+    content = with_objects_changed(kept.nv.read(), lambda head: head.update(used=1, owner=NOBODY, uid=1))
+    answers = kept.starts_with(content)
+    checks(NO_START, not answers, expected="a device that stops", seen="an answer", subject="no room for its counter")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable
 
 import pytest
@@ -58,6 +59,11 @@ NOT_RAISED = Check(
     id="update.refusal-raises-nothing",
     title="an image that is refused does not raise its security counter",
     requirement="RFC 9019 s.3.4 (failed updates are recoverable); MCUboot design, security counter",
+)
+REFUSED_AGAIN = Check(
+    id="update.refused-again",
+    title="what was uploaded and refused is refused for the same reason when it is asked for again",
+    requirement="docs/protocol.md, model-activate; RFC 9019 s.3.4 (failed updates are recoverable)",
 )
 MANY_NAMES = Check(
     id="update.counter-room",
@@ -234,8 +240,11 @@ def test_a_refused_image_raises_no_counter(updates: ModelUpdates, every: bool) -
         "a signature of something else": {"signature": updates.key.sign(b"x", ec.ECDSA(hashes.SHA256()))},
     }
     for subject, changes in list(wrong.items())[: None if every else 1]:
-        status = updates.attempt(updates.image(ahead=7, **changes))
+        bad = updates.image(ahead=7, **changes)
+        status = updates.attempt(bad)
         updates.checks(NOT_RAISED, status not in {0, None}, expected="a refusal", seen=status, subject=subject)
+        again = status_of(updates.device.test_commands.activate_model, hashlib.sha256(bad).digest())
+        updates.checks.equal(REFUSED_AGAIN, again, status, subject=f"{subject}, asked again")
         updates.checks.equal(
             NOT_RAISED, updates.attempt(updates.image(ahead=1)), 0, subject=f"{subject}, then one newer"
         )

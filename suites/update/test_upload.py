@@ -17,6 +17,8 @@ pytestmark = pytest.mark.needs("update", "models", "file-model-signing-key", "fa
 INVALID_SIGNATURE, INVALID_ARGUMENT, DOES_NOT_EXIST = -149, -135, -140
 MALFORMED = 3
 """SMP's EINVAL: a number or map that the request cannot hold."""
+UID = 0x5550
+"""Of an object in protected storage that is there for a moment."""
 ROOM = 0x60000
 """Bytes of an update bank (docs/protocol.md)."""
 
@@ -86,6 +88,27 @@ def activated(device: Device, digest: bytes) -> int | None:
     return status_of(device.test_commands.activate_model, digest)
 
 
+def answered_between(updates: ModelUpdates, device: Device) -> dict[str, Callable[[], object]]:
+    """What else may be asked for while a file comes, as far as the device has it."""
+    commands, data = device.test_commands, updates.input(9)
+    part: dict[str, object] = {"off": 0, "data": data[:1024], "len": len(data)}
+    found: dict[str, tuple[list[str], Callable[[], object]]] = {
+        "a result": (["infer"], lambda: device.infer_input(data)),
+        "an encrypted result": (["encrypted-result"], lambda: device.infer_input(data, encrypted=True)),
+        "a token": (["psa-token"], device.attest),
+        "a signing request": (["csr"], lambda: device.csr("client")),
+        "a batch": (["batch"], lambda: commands.ask(Command.BATCH, {"in": data})),
+        "timings": (["latency"], lambda: commands.latency(1)),
+        "a sample": (["sensor"], lambda: commands.sample("step")),
+        "a list of the models": (["models"], commands.models),
+        "an object stored": (["protected-storage"], lambda: commands.ps_set(UID, bytes(range(200)))),
+        "an object read": (["protected-storage"], lambda: commands.ps_get(UID)),
+        "an object removed": (["protected-storage"], lambda: commands.ps_remove(UID)),
+        "an input in parts": (["input-upload"], lambda: commands.ask(Command.INPUT_UPLOAD, part)),
+    }
+    return {subject: ask for subject, (needs, ask) in found.items() if not updates.bench.missing(needs)}
+
+
 def test_chunks_at_other_offsets_are_not_taken(updates: ModelUpdates, device: Device) -> None:
     image = updates.image(ahead=1)
     digest = hashlib.sha256(image).digest()
@@ -119,8 +142,19 @@ def test_chunks_at_other_offsets_are_not_taken(updates: ModelUpdates, device: De
         refused = ask()
         updates.checks(WHOLE, bool(refused), expected="a refusal", seen=refused, subject=subject)
         updates.checks.equal(WHOLE, chunk(device, 1, junk), Answer(first, None), subject=f"offset after {subject}")
+    # Nor does what is answered: whoever serves it may have its work memory where the upload waits.
+    between: dict[str, Callable[[], object]] = {
+        f"the selection of {name}": partial(device.select_model, name)
+        for name in (updates.other().name, updates.entry.name)
+    }
+    between |= answered_between(updates, device)
+    for subject, request in between.items():
+        request()
+        updates.checks.equal(WHOLE, chunk(device, 1, junk), Answer(first, None), subject=f"offset after {subject}")
     answer = chunk(device, first, image[first:])
     updates.checks.equal(WHOLE, answer, Answer(len(image), None), subject="the rest")
+    for request in between.values():
+        request()
     updates.changed = True
     updates.checks.equal(WHOLE, activated(device, digest), 0, subject="activated")
     updates.bench.trust.installed(updates.entry.name, image)
