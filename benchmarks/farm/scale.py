@@ -26,7 +26,7 @@ from benchmarks.results import Results
 FLAT, NOTICED = 1.1, 0.2
 """Most that a test may cost at 200 boards, of its cost at one; most seconds until a dead board is noticed."""
 PER_PROCESS = 50
-ROUNDS, TESTS = 3, 25
+ROUNDS, WARM_UP, TESTS = 3, 10, 25
 PAUSE = 0.03
 """Seconds before each test, in which other processes have the CPU, as on real boards, where a test takes longer. The
 console's background reader has taken over when the next test begins, and hands over to the test again (0.15 ms)."""
@@ -148,6 +148,16 @@ def all_do(sessions: Sequence[Helper], what: str) -> list[Any]:
     return [one.hear() for one in sessions]
 
 
+def work(session: Helper) -> float:
+    """Seconds of CPU that a session needs for `TESTS` tests.
+
+    Others come before them: the first tests after a pause cost more, and of eight sessions that work in turns each has
+    longer pauses than the single one between them.
+    """
+    all_do([session], f"work {WARM_UP}")
+    return float(all_do([session], f"work {TESTS}")[0]["cpu"])
+
+
 def notice(sessions: Sequence[Helper], simulators: Sequence[Helper]) -> list[float]:
     """Seconds from the death of a board to the session's error, one board of each session."""
     found = []
@@ -183,12 +193,11 @@ def main() -> int:
         all_do(one, f"work {TESTS}")
         ratios, costs = [], []
         for _round in range(ROUNDS):
-            # Each session works as long as the single one before it: the first tests after a pause cost more. One after
-            # the other: on two CPUs eight at once would measure the host's caches.
+            # One after the other: on two CPUs eight at once would measure the host's caches.
             spent, single = 0.0, 0.0
             for helper in many:
-                single += all_do(one, f"work {TESTS}")[0]["cpu"]
-                spent += all_do([helper], f"work {TESTS}")[0]["cpu"]
+                single += work(one[0])
+                spent += work(helper)
             costs.append(spent / (TESTS * args.sessions))
             ratios.append(spent / single)
         idle = all_do(many, f"idle {IDLE}")

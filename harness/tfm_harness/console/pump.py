@@ -253,10 +253,12 @@ class Pump:
         while True:
             with self.state:
                 while not self.closing and self.ended is None:
-                    idle = time.monotonic() - self._last_wait
-                    if not self._waiting and not self._reading and idle >= _GRACE:
-                        break
-                    self.state.wait(_GRACE)
+                    left = _GRACE
+                    if not self._waiting and not self._reading:
+                        left -= time.monotonic() - self._last_wait
+                        if left <= 0:
+                            break
+                    self.state.wait(left)
                 if self.closing or self.ended is not None:
                     return
                 with contextlib.suppress(HarnessError):  # a disk that is full shows with the next byte
