@@ -190,3 +190,42 @@ def test_a_firmware_that_answers_once_more_and_then_no_longer_is_not_waited_for(
     assert done == ["had its share of the CPU", "revived"]
     assert waited == [30.0, 1.0, 30.0]
     assert client.timeout == 30.0
+
+
+def test_the_boot_with_the_last_skip_does_not_go_on_behind_the_campaign(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the debugger lets go of a CPU that has just met its fault handler, that one prints a panic afterwards."""
+    order: list[str] = []
+
+    class Boot:
+        def __init__(self, *_: object, **__: object) -> None: ...
+
+        def begin(self) -> None:
+            order.append("stands anew")
+
+        def plain(self) -> Came:
+            return Came.REFUSED
+
+        def visits(self) -> dict[int, int]:
+            return {0x100: 1}
+
+        def attempt(self, _: Skip) -> Came:
+            order.append("stopped")
+            return Came.STOPPED
+
+    @contextlib.contextmanager
+    def debugger() -> Iterator[None]:
+        yield
+        order.append("goes on")
+
+    monkeypatch.setattr(skips, "SkippedBoot", Boot)
+    monkeypatch.setattr(skips, "plan", lambda *_: [SKIP])
+    monkeypatch.setattr(Campaign, "_board", SimpleNamespace(debugger=debugger))
+    campaign = Campaign()
+    campaign._bench.board = SimpleNamespace(reset=lambda _: None)
+    campaign._bench.reset_monitor = SimpleNamespace(
+        begin=lambda: order.append("watched"), expected_reset=contextlib.nullcontext
+    )
+    campaign.boots(
+        CHECK, "a case", prepare=lambda _: None, forbidden=0x200, foreign=range(0x200, 0x300), refused=(), stopped=()
+    )
+    assert order == ["stopped", "stands anew", "goes on", "watched"]

@@ -88,17 +88,17 @@ class SkippedBoot:
 
     def visits(self) -> dict[int, int]:
         """A boot without a skip: how often it reaches each marked instruction."""
-        self._restart()
+        self.begin()
         return visits_of(self._debugger, self._code, lambda at: at in self._ends)
 
     def plain(self) -> Came:
         """A boot without a skip."""
-        self._restart()
+        self.begin()
         return self._to_end(None)
 
     def attempt(self, skip: Skip) -> Came:
         """A boot with a skip."""
-        self._restart()
+        self.begin()
         self._debugger.break_at(skip.address)
         try:
             return self._to_end(skip)
@@ -106,7 +106,8 @@ class SkippedBoot:
             self._debugger.halt()
             self._debugger.clear(skip.address)
 
-    def _restart(self) -> None:
+    def begin(self) -> None:
+        """The CPU stands before a boot's first instruction: nothing of the boot before goes on."""
         self._debugger.restart()
         self._prepare()
         for address in self._ends:

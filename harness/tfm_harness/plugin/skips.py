@@ -118,6 +118,7 @@ class SkipCampaign:
                 # What the board has kept may refuse a good image as well: nobody waits for an answer.
                 start = partial(self._bench.board.reset, ResetKind.COLD)
                 self._run(check, subject, boot.visits(), self._surviving(debugger, boot.attempt, start))
+            boot.begin()  # the CPU goes on behind this block: the boot with the last skip would panic there
 
     def requests(
         self,
