@@ -33,6 +33,8 @@ UID = 0x49534F4C
 IOCTL, IOCTLS = 1013, (1, 2)
 """Message type and requests of the platform service (docs/protocol.md, Services)."""
 IOCTL_INFORMATION, IOCTL_FAULTS = IOCTLS
+TRACE, TRACE_ALL, TRACE_SIZE = 8, 0xFFFF_FFFF, 32 * 12
+"""The inference service's message type of traces, what asks for all operators, and the most bytes that it gives."""
 TIMINGS, TIMINGS_SIZE = 7, 88
 """The inference service's message type of timed inferences, and the bytes of what it gives beside the timings."""
 TEXTS_AT, TEXT_SIZES = 169, (16, 16, 43)
@@ -352,6 +354,30 @@ def test_the_interface_is_the_same_in_every_lifecycle(
         caller = Caller(bench, device)
         judge_types(bench, device, caller, checks, 16)
         judge_pointers(bench, caller, checks)
+        traces_are_clean(bench, device, caller, checks)
+
+
+def traces_are_clean(bench: Bench, device: Device, caller: Caller, checks: Checks) -> None:
+    """Where inner activations may be seen at all, they are not those of an input that somebody else gave."""
+    service = bench.services.get("inference")
+    debug = (bench.description.lifecycle or 0) & 0xFF00 == 0x1000
+    if bench.description.firmware != REFERENCE or service is None or not debug:
+        return
+    size = bench.description.input_bytes
+    caller.test_commands.poke(caller.base, struct.pack("<II", TRACE_ALL, 0))
+    seen = []
+    for secret in (bytes(size), bytes(n * 151 + 7 & 0xFF for n in range(size))):
+        device.infer_input(secret)
+        caller.test_commands.poke(caller.answers, FILL * TRACE_SIZE)
+        status = caller.test_commands.psa_call(
+            service.handle, TRACE, [(caller.base, 8)], [(caller.answers, TRACE_SIZE)]
+        )
+        checks.equal(CALL_WORKS, status, 0, subject="a trace without an input")
+        seen.append(caller.test_commands.peek(caller.answers, TRACE_SIZE))
+    checks(
+        NOTHING_LEFT, seen[0] == seen[1], expected="one trace", seen="two, after two other inputs",
+        subject="a trace without an input",
+    )  # fmt: skip
 
 
 def judge_types(bench: Bench, device: Device, caller: Caller, checks: Checks, count: int) -> None:

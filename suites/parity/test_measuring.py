@@ -241,27 +241,33 @@ def graph_of(model: bytes) -> list[tuple[int, int]]:
     return [(code(operator), int(operator.Outputs(0))) for operator in operators]
 
 
-@pytest.mark.needs("provision")
-def test_the_trace_is_the_models(bench: Bench, device: Device, reference: Reference, checks: Checks) -> None:
+def activations(reference: Reference, name: str | None) -> tuple[bytes, list[int], list[bytes]]:
+    """An input of a model; its operators' codes, and what the reference says that each of them gives."""
     import numpy as np
 
-    name = bench.description.model
-    if name is not None and name in bench.combination.build.models and bench.combination.build.models[name].compiled:
-        pytest.skip(f"not covered: {name} runs on an NPU, whose operators are not those of the reference")
     model, info = reference.model(name)
     operators = graph_of(model)
     data = np.random.default_rng(4).integers(-128, 128, size=info.inputs[0].shape).astype(np.int8)
     tensors = reference.engine.tensors(model, [data[None]], [tensor for _, tensor in operators])
-    outputs = [tensor.astype(np.int8).tobytes() for tensor in tensors]
-    sent = data.tobytes()
+    return data.tobytes(), [code for code, _ in operators], [each.astype(np.int8).tobytes() for each in tensors]
+
+
+@pytest.mark.needs("provision")
+def test_the_trace_is_the_models(bench: Bench, device: Device, reference: Reference, checks: Checks) -> None:
+    """Of every model the list; of one of them each output too, and parts of the first one."""
+    name, models = bench.description.model, bench.combination.build.models
+    if name is not None and name in models and models[name].compiled:
+        pytest.skip(f"not covered: {name} runs on an NPU, whose operators are not those of the reference")
+    others = [other for other, model in models.items() if other != name and not model.compiled]
     with bench.provisioned(TRACE_LIFECYCLE):
-        device.select_model(name or "")
-        rows = device.test_commands.trace(sent)
-        wanted = [
-            (n, code, len(out), zlib.crc32(out))
-            for n, ((code, _), out) in enumerate(zip(operators, outputs, strict=True))
-        ]
-        checks.equal(TRACE, list(rows), wanted, subject="list")
+        held = {entry.name for entry in device.test_commands.models() if entry.status == 0}
+        for each in (*(other for other in others if other in held), name):
+            device.select_model(each or "")
+            sent, codes, outputs = activations(reference, each)
+            wanted = [
+                (n, code, len(out), zlib.crc32(out)) for n, (code, out) in enumerate(zip(codes, outputs, strict=True))
+            ]
+            checks.equal(TRACE, list(device.test_commands.trace(sent)), wanted, subject=f"list of {each}")
         for number, output in enumerate(outputs):
             checks.equal(
                 TRACE, device.test_commands.trace_output(sent, number), output, subject=f"output of operator {number}"
@@ -271,7 +277,7 @@ def test_the_trace_is_the_models(bench: Bench, device: Device, reference: Refere
             answer, _ = device.test_commands.ask(Command.TRACE, {"in": sent, "op": 0, "off": offset})
             part = (answer.get("len"), answer.get("out"))
             checks.equal(TRACE, part, (len(last), last[offset : offset + 3832]), subject=f"operator 0 from {offset}")
-        count = len(operators)
+        count = len(codes)
         refused: dict[str, dict[str, object]] = {
             "no input": {"in": b""},
             "an input one byte short": {"in": sent[:-1]},

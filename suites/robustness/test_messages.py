@@ -514,11 +514,12 @@ def test_answers_carry_their_requests_header(device: Device, checks: Checks) -> 
             answer = found[0]
             wanted = HEADER.pack((op + 1) | 1 << 3, 0, len(answer) - HEADER.size, group, sequence, command)
             checks.equal(HEADER_ECHOED, answer[: HEADER.size], wanted, subject=subject)
-    # Flags are reserved: an answer does not repeat those of its request.
-    for flags in (0x01, 0x80, 0xFF):
-        head = HEADER.pack(Op.READ | 1 << 3, flags, 1, GROUP_OS, 9, 6)
-        for answer in answers(test_commands, encode_frame(head + cbor.encode({}))):
-            checks.equal(HEADER_ECHOED, answer[1], 0, subject=f"flags of the answer to a request with {flags:#04x}")
+    # Flags are reserved: they change nothing, and an answer does not repeat those of its request.
+    requests = [HEADER.pack(Op.READ | 1 << 3, flags, 1, GROUP_OS, 9, 6) + cbor.encode({}) for flags in range(256)]
+    wanted = answers(test_commands, encode_frame(requests[0]))
+    for flags in (0xFF, *(1 << bit for bit in range(8))):
+        found = answers(test_commands, encode_frame(requests[flags]))
+        checks.equal(HEADER_ECHOED, found, wanted, subject=f"the answer to a request with flags {flags:#04x}")
     # Long and short ones, and refusals, of this test and of all that was asked before it.
     for size in (1, 100, 1000, 4000):
         test_commands.echo("x" * size)

@@ -53,11 +53,11 @@ def _window(name: str) -> Graph:
     return Graph([*tensors, *further], [padding, Op(name, [1, 3, 4], [5], options)])
 
 
-def _mean() -> Graph:
-    """One of 50,000 values for each channel; most of them are zero."""
+def _mean(*over: int) -> Graph:
+    """Over these dimensions: of 50,000 values for each channel, or of all; most of them are zero."""
     tensors, padding = _padded(_ROWS, _COLUMNS, _DEPTH)
-    axes = Tensor([2], dtype="int32", data=np.array([1, 2]))
-    output = Tensor([1, _DEPTH], 2.0**-9, 4)
+    axes = Tensor([len(over)], dtype="int32", data=np.array(over))
+    output = Tensor([1, _DEPTH][: 4 - len(over)], 2.0**-9, 4)
     return Graph([*tensors, axes, output], [padding, Op("MEAN", [1, 3], [4], {"keep_dims": False})])
 
 
@@ -98,7 +98,8 @@ LARGE: dict[str, Callable[[], Graph]] = {
     "average over 100000 values": lambda: _window("AVERAGE_POOL_2D"),
     "convolution over 100000 values": lambda: _window("CONV_2D"),
     "depthwise convolution over 100000 values": lambda: _window("DEPTHWISE_CONV_2D"),
-    "mean of 100000 values": _mean,
+    "mean of 100000 values": lambda: _mean(1, 2),
+    "mean of 100000 values in one": lambda: _mean(1, 2, 3),
     "matrix product of 17500 rows": _product,
     "addition of 140 rows, columns alike": lambda: _addition([1, 140, 3, 4], [1, 140, 1, 4]),
     "addition of 140 batches, rows alike": lambda: _addition([140, 2, 3, 2], [140, 1, 3, 2]),

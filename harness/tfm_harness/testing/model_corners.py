@@ -220,6 +220,10 @@ def _corners() -> Iterator[tuple[str, Make]]:
         lambda: _with(_dense, {"keep_num_dims": True}, t0={"shape": [2, 1, 6]}, t3={"shape": [2, 1, 4]}),
     )
     yield (
+        "matrix product of four dimensions that are kept",
+        lambda: _with(_dense, {"keep_num_dims": True}, t0={"shape": [2, 1, 3, 6]}, t3={"shape": [2, 1, 3, 4]}),
+    )
+    yield (
         "matrix product with scales a row and a bias of one fine scale",
         lambda: _with(_dense, t1={"scale": [0.1, 0.2, 0.3, 0.4]}, t2={"scale": 0.005}),
     )
@@ -256,6 +260,7 @@ def _corners() -> Iterator[tuple[str, Make]]:
     )
     yield "softmax over one", lambda: _with(soft, t0={"shape": [4, 1]}, t1={"shape": [4, 1]})
     yield "softmax just steep enough", lambda: _with(soft, t0={"scale": 2.0**-25})
+    yield "softmax with a beta of 5/4", lambda: _with(soft, {"beta": 1.25})
     yield "softmax so steep that only the largest counts", lambda: _with(soft, {"beta": 2.0**20}, t0={"scale": 50.0})
     yield (
         "addition of a row and a column",

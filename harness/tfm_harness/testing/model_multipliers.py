@@ -18,6 +18,9 @@ __all__ = ["multipliers"]
 _FIVE_SIXTHS = (1.0 + 2.0**-22, 13981010 * 2.0**-24)
 """Two floats whose product is 5/6 and a third of the last of its 31 bits: -3 becomes -2.5 less one bit."""
 
+_HALF_FLOAT = (1.0 + 2.0**-13, (1.0 - 2.0**-13) * 2.0**-20)
+"""Two floats whose product is 2^-20 as a float, and a hair less as a double."""
+
 Make = Callable[[], Graph]
 
 
@@ -51,6 +54,12 @@ def multipliers() -> Iterator[tuple[str, Make]]:
     )
     for base, shape in shapes:
         yield f"{base.__name__}, multipliers from 3/4 to 6", partial(_enlarged, base, shape)
+    for base, shape in ((conv, (4, 3, 3, 2)), (dense, (4, 6))):  # one multiplies doubles, the other one floats
+        ties = [number * 2**19 for number in (201, -201, 239, 3)]
+        yield (
+            f"{base.__name__}, a product of scales that a float rounds up",
+            partial(_quantised, base, _HALF_FLOAT[0], [_HALF_FLOAT[1]], np.zeros(shape, np.int8), ties),
+        )
     one, other = _FIVE_SIXTHS
     nothing = np.zeros((4, 3, 3, 2), np.int8)
     yield (
