@@ -29,7 +29,7 @@ NOT_OURS = "not covered: the requests of this firmware's services are not known"
 TOP = 1 << 32
 KnownCall = tuple[str, int, list[bytes], list[int | None]]
 """Service, message type, inputs, and the bytes that each output gets (None: some)."""
-FEW = ("the token", "a public key", "two timings")
+FEW = ("the token of 32 bytes", "a public key", "two timings")
 """Calls of the quick selection."""
 FAULTS_SIZE = 8 + 8 * 32
 """Of the recorded faults that a device tells (device_ioctl.h)."""
@@ -314,24 +314,31 @@ def known_calls(bench: Bench, device: Device) -> dict[str, KnownCall]:
     run = run_request()
     key, request = len(device.public_key("result")), len(device.csr("client"))
     encrypted: dict[str, KnownCall] = {"an encrypted result": ("inference", 9, [run, bytes(size)], [None, 48])}
-    return (encrypted if not bench.missing(["encrypted-result"]) else {}) | {
-        "the token": ("attestation", 1001, [bytes(range(32))], [device.test_commands.attest_size(32)]),
-        "its size": ("attestation", 1002, [word.pack(32)], [4]),
-        "the device's description": ("platform", 1013, [word.pack(1)], [244]),
-        "the faults": ("platform", 1013, [word.pack(2)], [FAULTS_SIZE]),
-        "information": ("inference", 1, [], [64]),
-        "the sampling's state": ("inference", 2, [pair.pack(2, 0)], [12]),
-        "the phases of a result": ("inference", 3, [run, bytes(size)], [None, 48]),
-        "a public key": ("inference", 4, [word.pack(2)], [key]),
-        "a request": ("inference", 5, [word.pack(3)], [request]),
-        "a batch of three": ("inference", 6, [bytes(3 * size)], [3 * given]),
-        "a batch of one": ("inference", 6, [bytes(size)], [given]),
-        "nine timings": ("inference", 7, [pair.pack(9, 0), b""], [36, 88]),
-        "two timings": ("inference", 7, [pair.pack(2, 1), b""], [8, 88]),
-        "the active model": ("model-store", 1001, [], [152]),
-        "the list of models": ("model-store", 1003, [], [152 * len(held)]),
-        "the selected model": ("model-store", 1004, [name], [152]),
+    tokens: dict[str, KnownCall] = {
+        f"the token of {n} bytes": ("attestation", 1001, [bytes(range(n))], [device.test_commands.attest_size(n)])
+        for n in CHALLENGES
     }
+    return (
+        (encrypted if not bench.missing(["encrypted-result"]) else {})
+        | tokens
+        | {
+            "its size": ("attestation", 1002, [word.pack(32)], [4]),
+            "the device's description": ("platform", 1013, [word.pack(1)], [244]),
+            "the faults": ("platform", 1013, [word.pack(2)], [FAULTS_SIZE]),
+            "information": ("inference", 1, [], [64]),
+            "the sampling's state": ("inference", 2, [pair.pack(2, 0)], [12]),
+            "the phases of a result": ("inference", 3, [run, bytes(size)], [None, 48]),
+            "a public key": ("inference", 4, [word.pack(2)], [key]),
+            "a request": ("inference", 5, [word.pack(3)], [request]),
+            "a batch of three": ("inference", 6, [bytes(3 * size)], [3 * given]),
+            "a batch of one": ("inference", 6, [bytes(size)], [given]),
+            "nine timings": ("inference", 7, [pair.pack(9, 0), b""], [36, 88]),
+            "two timings": ("inference", 7, [pair.pack(2, 1), b""], [8, 88]),
+            "the active model": ("model-store", 1001, [], [152]),
+            "the list of models": ("model-store", 1003, [], [152 * len(held)]),
+            "the selected model": ("model-store", 1004, [name], [152]),
+        }
+    )
 
 
 @pytest.mark.parametrize(

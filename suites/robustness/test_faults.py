@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -202,7 +203,17 @@ def test_a_fault_many_times(device: Device, checks: Checks, fault: str, times: i
     expected = len(portions) if fault == ORPHAN else times
     checks.equal(COUNTED, grown[counter], expected, subject=f"{fault}: counted as {counter.replace('_', ' ')}")
     checks.equal(COUNTED, answered, 0, subject=f"{fault}: answers")
+    looked_at(test_commands, checks, after, f"{times} times {fault}")
     serves(test_commands, checks, f"after {times} times {fault}", thorough=times > 100)
+
+
+def looked_at(test_commands: SmpDriver, checks: Checks, before: DeviceStats, subject: str) -> None:
+    """Who looks at the counters takes nothing away from who looks next."""
+    retries = test_commands.stats.retries
+    after = test_commands.device_stats()
+    if test_commands.stats.retries == retries:
+        wanted = dataclasses.replace(before, received=before.received + 1, sent=before.sent + 1)
+        checks.equal(COUNTED, after, wanted, subject=f"{subject}: the next look at the counters")
 
 
 @pytest.mark.parametrize("times", [60, pytest.param(1000, marks=pytest.mark.thorough)])
@@ -229,6 +240,7 @@ def test_refused_requests_many_times(device: Device, checks: Checks, times: int)
         if not missing:  # a frame that a line damaged is counted as such
             wanted = dict.fromkeys(grown, 0) | {"bad_cbor": times if words == "malformed" else 0}
             checks.equal(COUNTED, grown, wanted, subject=f"{times} times {words}: counted as faults")
+            looked_at(test_commands, checks, after, f"{times} times {words}")
         serves(test_commands, checks, f"after {times} times {words}", thorough=times > 100)
 
 

@@ -19,7 +19,9 @@ from tfm_harness.protocol.smp import (
     Request,
     SmpDriver,
     answer_code,
+    decode_answer,
     encode_frame,
+    field,
 )
 from tfm_harness.verify import cbor
 
@@ -51,6 +53,11 @@ LINES = Check(
     id="robustness.lines-taken",
     title="a frame is taken however it is cut into lines, with text between it and the next, and with CR LF",
     requirement="docs/protocol.md, transport; MCUmgr UART framing",
+)
+OWN_ANSWER = Check(
+    id="robustness.answer-own",
+    title="each request gets an answer of its own, also under the header of one that was answered before",
+    requirement="MCUmgr SMP (a sequence number matches answers to requests); docs/protocol.md, Transport",
 )
 HEADER_ECHOED = Check(
     id="robustness.answer-header",
@@ -490,6 +497,25 @@ def test_answers_are_whole_frames_and_counted(device: Device, checks: Checks) ->
         checks(WHOLE_ANSWERS, wanted <= number <= wanted + lost, expected=wanted, seen=number, subject=subject)
 
 
+def test_every_answer_is_its_own_requests(device: Device, checks: Checks) -> None:
+    """A client that begins anew uses sequence numbers again, and may ask the same once more."""
+    test_commands = device.test_commands
+    texts = ("first", "other", "first", "other")
+    for sequences, words in (((9,) * 4, "one sequence number"), ((9, 10, 9, 10), "two sequence numbers in turn")):
+        frames = [encode_frame(message(text, sequence=n)) for text, n in zip(texts, sequences, strict=True)]
+        for found, how in (
+            (answers(test_commands, b"".join(frames)), "at once"),
+            ([one for frame in frames for one in answers(test_commands, frame)], "one by one"),
+        ):
+            seen = [decode_answer(one[HEADER.size :], "echo").get("r") for one in found]
+            checks.equal(OWN_ANSWER, seen, list(texts), subject=f"four texts under {words}, {how}")
+    look = HEADER.pack(Op.READ | 1 << 3, 0, 1, GROUP_INFERENCE, 9, Command.STATS) + cbor.encode({})
+    counts = [decode_answer(one[HEADER.size :], "stats") for one in answers(test_commands, encode_frame(look) * 3)]
+    received = [field(each, "rx", int) for each in counts]
+    grown = [number - received[0] for number in received]
+    checks.equal(OWN_ANSWER, grown, [0, 1, 2], subject="requests counted, asked for three times alike")
+
+
 def test_answers_carry_their_requests_header(device: Device, checks: Checks) -> None:
     test_commands = device.test_commands
     requests = [
@@ -515,11 +541,11 @@ def test_answers_carry_their_requests_header(device: Device, checks: Checks) -> 
             wanted = HEADER.pack((op + 1) | 1 << 3, 0, len(answer) - HEADER.size, group, sequence, command)
             checks.equal(HEADER_ECHOED, answer[: HEADER.size], wanted, subject=subject)
     # Flags are reserved: they change nothing, and an answer does not repeat those of its request.
-    requests = [HEADER.pack(Op.READ | 1 << 3, flags, 1, GROUP_OS, 9, 6) + cbor.encode({}) for flags in range(256)]
-    wanted = answers(test_commands, encode_frame(requests[0]))
+    flagged = [HEADER.pack(Op.READ | 1 << 3, flags, 1, GROUP_OS, 9, 6) + cbor.encode({}) for flags in range(256)]
+    plain = answers(test_commands, encode_frame(flagged[0]))
     for flags in (0xFF, *(1 << bit for bit in range(8))):
-        found = answers(test_commands, encode_frame(requests[flags]))
-        checks.equal(HEADER_ECHOED, found, wanted, subject=f"the answer to a request with flags {flags:#04x}")
+        found = answers(test_commands, encode_frame(flagged[flags]))
+        checks.equal(HEADER_ECHOED, found, plain, subject=f"the answer to a request with flags {flags:#04x}")
     # Long and short ones, and refusals, of this test and of all that was asked before it.
     for size in (1, 100, 1000, 4000):
         test_commands.echo("x" * size)

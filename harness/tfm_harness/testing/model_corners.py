@@ -205,6 +205,10 @@ def _corners() -> Iterator[tuple[str, Make]]:
         yield f"scale of {scale:g} that is only moved", partial(_with, reshape, t0=same, t1=same)
     yield "stride of 4096", lambda: _with(conv, {"stride_h": 4096}, t3={"shape": [1, 1, 5, 4]})
     yield "dilation of 4096", lambda: _with(conv, {"dilation_h": 4096})
+    whole: dict[str, object] = {"filter_h": 4, "filter_w": 4, "activation": 2}
+    for name in ("AVERAGE_POOL_2D", "MAX_POOL_2D"):
+        of_all = partial(_with, partial(pool, name), whole, t1={"shape": [1, 1, 1, 2]})
+        yield f"{name}, one of all values, from -1 to 1", of_all
     yield "pooling with a stride of 4096", lambda: _with(pool, {"stride_h": 4096}, t1={"shape": [1, 1, 2, 2]})
     for part in (0.019, -0.019):
         yield (
