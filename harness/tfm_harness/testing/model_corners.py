@@ -227,6 +227,13 @@ def _corners() -> Iterator[tuple[str, Make]]:
         "matrix product of four dimensions that are kept",
         lambda: _with(_dense, {"keep_num_dims": True}, t0={"shape": [2, 1, 3, 6]}, t3={"shape": [2, 1, 3, 4]}),
     )
+    one_unit = {"shape": [1, 6], "data": np.arange(-9, 9, 3, np.int8).reshape(1, 6)}
+    for activation in (1, 2):
+        yield (
+            f"matrix product of one unit with activation {activation}",
+            partial(_with, dense, {"activation": activation}, t1=one_unit, t2={"shape": [1], "data": np.array([9])},
+                    t3={"shape": [1, 1], "scale": 0.05}),
+        )  # fmt: skip
     yield (
         "matrix product with scales a row and a bias of one fine scale",
         lambda: _with(_dense, t1={"scale": [0.1, 0.2, 0.3, 0.4]}, t2={"scale": 0.005}),
