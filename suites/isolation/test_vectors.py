@@ -491,7 +491,8 @@ def test_requests_that_make_no_sense_are_refused(bench: Bench, device: Device, a
         ("no timings", "inference", 7, [pair.pack(0, 0), b""], [4, 88], wrong),
         ("513 timings", "inference", 7, [pair.pack(513, 0), b""], [4 * 513, 88], wrong),
         ("513 to warm up", "inference", 7, [pair.pack(1, 513), b""], [4, 88], wrong),
-        ("2^32 - 1 timings", "inference", 7, [pair.pack(0xFFFFFFFF, 0), b""], [4, 88], wrong),
+        *((f"{count:#x} timings, {warm:#x} to warm up", "inference", 7, [pair.pack(count, warm), b""], [4, 88], wrong)
+          for n in (0x10001, 0x80000001, 0xFFFFFFFF) for count, warm in ((n, 0), (1, n))),
         ("room for timings but for one byte", "inference", 7, [pair.pack(2, 0), b""], [7, 88], small),
         ("no room for the frame", "inference", 7, [pair.pack(1, 0), b""], [4, 16], wrong),
         ("timings of an input one byte long", "inference", 7, [pair.pack(1, 0), tensor + b"\0"], [4, 88], wrong),

@@ -252,15 +252,20 @@ def test_free_running_goes_on_after_a_trace(bench: Bench, device: Device, checks
     with bench.provisioned(TRACED):
         size = bench.description.input_bytes
         waited = WAITED_MS * device.test_commands.latency(1).hz // 1000
-        for subject, length in (("a trace", size), ("a trace that is refused", size + 1)):
-            came = goes_on(bench, device, stimulus, partial(traced, device, length), waited)
+        asked: dict[str, dict[str, object]] = {
+            "a trace": {"in": bytes(size)},
+            "a trace that is refused for its input": {"in": bytes(size + 1)},
+            "a trace that is refused for its operator": {"in": bytes(size), "op": 999},
+        }
+        for subject, arguments in asked.items():
+            came = goes_on(bench, device, stimulus, partial(traced, device, arguments), waited)
             checks(MODES, came, expected="further samples", seen="none", subject=f"free running after {subject}")
 
 
-def traced(device: Device, length: int) -> None:
-    """Ask for what happens in the model, which is refused for another length than its input's."""
+def traced(device: Device, arguments: dict[str, object]) -> None:
+    """Ask for what happens in the model, which may be refused."""
     with contextlib.suppress(Refused):
-        device.test_commands.ask(Command.TRACE, {"in": bytes(length)})
+        device.test_commands.ask(Command.TRACE, arguments)
 
 
 def goes_on(bench: Bench, device: Device, stimulus: Stimulus, ask: Callable[[], object], ticks: int) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 
 import pytest
 from tfm_harness import Bench, Check, Checks, Device, ModelUpdates, Refused, Verifier, VirtualBoard
+from tfm_harness.protocol.smp import status_of
 from tfm_harness.testing import NoObjectError, left_behind, with_object, with_objects_changed, with_sequences
 
 pytestmark = pytest.mark.needs(
@@ -23,6 +25,8 @@ REFERENCE = "tfm-harness-reference"
 COPIES = (0x0, 0x10000)
 RESULT_OWNER, RESULT_UID = 261, 0x7465734C
 STORE_OWNER, ACTIVE_UID = 260, 1
+TABLE_UID = 0x50530001
+"""Of the table that protected storage keeps."""
 NOBODY = 999
 """A partition that there is not: what it keeps is never looked at."""
 
@@ -53,6 +57,11 @@ NO_ROOM = Check(
     requirement="docs/protocol.md, label -70005 (never repeats over a reset); RFC 9334 s.10; CWE-252",
 )
 
+KEPT = Check(
+    id="update.nv-no-room-no-promise",
+    title="a selection or an object that cannot be kept is refused",
+    requirement="docs/protocol.md, model-select (kept) and ps-set; PSA Secure Storage API 1.0 s.5.3; CWE-252",
+)
 NO_START = Check(
     id="update.nv-no-room-no-start",
     title="a non-secure image whose security counter cannot be kept is not started",
@@ -179,25 +188,46 @@ def test_a_counter_of_another_size_is_no_counter(
 
 
 @pytest.mark.thorough
-def test_a_counter_that_cannot_be_kept_gives_no_results(
+def test_what_cannot_be_kept_is_not_promised(
     device: Device, verifier: Verifier, updates: ModelUpdates, kept: VirtualBoard, checks: Checks
 ) -> None:
-    """Every place is in use, and none of them by it: what counts all the same counts in memory that is lost."""
+    """Every place is in use, none of them by what is asked for: what is answered all the same is lost at the next boot.
+
+    Results would begin with the numbers of before, a selection and a stored object would be gone.
+    """
+    names = {entry.slot: entry.name for entry in updates.valid()}
+    other = names[max(names)]  # not the one that runs where no selection is known
+    own = {(RESULT_OWNER, RESULT_UID), (STORE_OWNER, ACTIVE_UID)}
 
     def full(head: dict[str, int]) -> None:
-        if not head["used"] or (head["owner"], head["uid"]) == (RESULT_OWNER, RESULT_UID):
+        if not head["used"] or (head["owner"], head["uid"]) in own or head["uid"] == TABLE_UID:
             head.update(used=1, owner=NOBODY, uid=1)
 
+    for name in (other, names[min(names)]):  # so that its security counter is kept, and has its place
+        device.select_model(name)
     content = with_objects_changed(kept.nv.read(), full)
+    promised: dict[str, Callable[[], object]] = {"a selection": lambda: device.select_model(other)}
+    if not updates.bench.missing(["protected-storage"]):
+        promised["a stored object"] = lambda: device.test_commands.ps_set(TABLE_UID, b"kept")
+    taken: set[str] = set()
     seen: list[int] = []
     for start in ("at first", "after a cold start"):
         if not kept.starts_with(content if start == "at first" else kept.nv.read()):
-            break  # a device that stops gives no results
+            break  # a device that stops promises nothing
         for _ in range(2):
-            try:
+            with contextlib.suppress(Refused):
                 seen.append(counter_of(device, verifier, updates))
-            except Refused:
-                continue
+        for subject, ask in promised.items() if start == "at first" else ():
+            with contextlib.suppress(Refused):
+                ask()
+                taken.add(subject)
+    else:
+        if "a selection" in taken:
+            active = updates.active_or_none()
+            checks.equal(KEPT, active and active.name, other, subject="active after a cold start, selected before")
+        if "a stored object" in taken:
+            status = status_of(device.test_commands.ps_get, TABLE_UID)
+            checks.equal(KEPT, status, 0, subject="an object after a cold start, stored before")
     twice = sorted({number for number in seen if seen.count(number) > 1})
     checks.equal(NO_ROOM, twice, [], subject="numbers of results that came twice, no room for their counter")
 

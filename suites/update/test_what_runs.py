@@ -20,7 +20,7 @@ from tfm_harness import (
     VirtualBoard,
 )
 from tfm_harness.protocol.smp import status_of
-from tfm_harness.testing import with_other_weights
+from tfm_harness.testing import flip, with_other_weights
 
 pytestmark = pytest.mark.needs(
     "update", "models", "file-model-signing-key", "factory-reset", "signed-result", "trusted-results"
@@ -50,6 +50,13 @@ VERIFIED_RUNS = Check(
     requirement="PSA Security Model 1.1 s.5.4 (what runs is what was verified); CWE-367",
 )
 
+REACHED = Check(
+    id="update.change-reached",
+    title="the model that must not run changed after the device had read it",
+    requirement="tfm-harness: a change that nobody could notice proves nothing",
+    waivable=False,
+)
+
 
 class Telling:
     """Inputs for which two models give different outputs."""
@@ -65,6 +72,8 @@ class Telling:
         self.inputs = [inputs[index] for index in differing[:2]]
 
 
+PLACES = 24
+"""Weights that are tried, one after another, until a change of one shows in the outputs."""
 QUICK = ("updated", "after a warm reset")
 
 
@@ -180,3 +189,48 @@ def test_a_model_that_changes_after_it_was_verified_is_not_run(
                 VERIFIED_RUNS, exact, expected="a refusal, or the verified model's numbers", seen="other numbers",
                 subject=when,
             )  # fmt: skip
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("register-stops")
+def test_a_factorys_model_that_changes_after_it_was_verified_is_not_run(
+    updates: ModelUpdates, device: Device, reference: Reference, virtual: VirtualBoard
+) -> None:
+    """It lies outside of the chip like an update: one byte is another one once its hash has been computed."""
+    slots = getattr(getattr(updates.bench.combination.target, "virtual", None), "model_slots", None)
+    entry = updates.other()
+    file = updates.bench.combination.build.models[entry.name]
+    if slots is None or entry.slot >= slots.count or file.image is None:
+        pytest.skip("not covered: where the factory's models lie is not known")
+    image, old = file.image.read_bytes(), updates.payload(entry.name)
+    start = image.find(old)
+    if start < 0:
+        pytest.skip("not covered: the image holds its model in another form")
+    weights = [n for n, (a, b) in enumerate(zip(old, with_other_weights(old), strict=True)) if a != b]
+    aligned = [n for n in weights if (start + n) % 4 == 0]
+    device.select_model(entry.name)
+    for at in aligned[:: max(1, len(aligned) // PLACES)]:
+        changed = flip(at, 0x80)(old)  # one byte alone: the rest of its word may not have been read yet
+        telling = Telling(reference, old, changed)
+        if telling.inputs:
+            break
+    else:
+        pytest.skip("not covered: no single weight that shows in the outputs")
+    device.select_model(updates.entry.name)
+    place = slots.base + entry.slot * slots.stride + start + at
+    reached = virtual.raced(
+        lambda: status_of(device.test_commands.select_model, entry.name), place, changed[at : at + 4]
+    )
+    updates.changed = True
+    updates.checks(REACHED, reached, expected="the device reads its factory's model", seen="it does not")
+    try:
+        device.describe()
+        inference = device.infer_input(telling.inputs[0])
+    except Refused as refused:
+        updates.checks.refused(VERIFIED_RUNS, refused)
+    else:
+        exact = reference.matches(inference, subject="a factory's model, changed").exact
+        updates.checks(
+            VERIFIED_RUNS, exact, expected="a refusal, or the verified model's numbers", seen="other numbers",
+            subject="a factory's model",
+        )  # fmt: skip
