@@ -223,13 +223,15 @@ def test_what_was_stored_is_read_back(device: Device, checks: Checks, extent: st
             ("uid 0, removed", lambda: commands.ps_remove(0), -135),
             ("an unknown flag", lambda: commands.ps_set(A, b"data", flags=0x80), -134),
             ("a flag above 32 bits", lambda: commands.ps_set(A, b"data", flags=1 << 32), -135),
-            ("an offset behind its end", lambda: commands.ps_get(A, offset=257), -135),
             ("another uid", lambda: commands.ps_get(B), DOES_NOT_EXIST),
             ("a uid that differs above 32 bits", lambda: commands.ps_get(A ^ 1 << 32), DOES_NOT_EXIST),
             ("a uid that differs in its last bit", lambda: commands.ps_get(A ^ 1 << 63), DOES_NOT_EXIST),
             ("another uid, removed", lambda: commands.ps_remove(B), DOES_NOT_EXIST),
         ):
             checks.equal(READ_BACK, status_of(ask), wanted, subject=subject)
+        for offset in (257, 512, 0x10000, 0x80000000, 0xFFFFFFFF, 1 << 32):
+            status = status_of(commands.ps_get, A, offset=offset)
+            checks.equal(READ_BACK, status, -135, subject=f"from byte {offset:#x} on, behind its end")
         checks.equal(READ_BACK, commands.ps_get(A).data, data, subject="after all that was refused")
         commands.ps_remove(A)
         checks.equal(READ_BACK, status_of(commands.ps_get, A), DOES_NOT_EXIST, subject="removed")
