@@ -25,6 +25,8 @@ PAGES = sorted(
     for path in own_files(ROOT / folder, ".md")
     if "changes" not in path.parts
 ) + [path.name for path in sorted(ROOT.glob("*.md"))]
+MADE = ("docs/api.md", "docs/errors.md", "CHANGELOG.md")
+LONGEST_LINE = 120
 LINK = re.compile(r"(?<!`)\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```(?:sh|console|shell|bash|text)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"^ {4,}(?:\$ )?((?:tfm-harness|make) .*(?:\\\n.*)*)", re.MULTILINE)
@@ -53,6 +55,14 @@ def test_links_lead_somewhere(name: str) -> None:
         assert target.exists(), f"{name}: {link}"
         if anchor and target.suffix == ".md":
             assert re.sub(r"-+", "-", anchor) in anchors(target), f"{name}: {link}"
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name not in MADE])
+def test_paragraphs_have_short_lines(name: str) -> None:
+    """Not those of tables, pictures, headings and what is shown word for word; pages made from sources are left out."""
+    text = re.sub(r"^```.*?^```", "", (ROOT / name).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    words = [line for line in text.splitlines() if not line.startswith(("|", "#", "![", "    ", "- [", "[![", "<"))]
+    assert [line for line in words if len(line) > LONGEST_LINE and " " in line.strip()] == []
 
 
 def shown(name: str) -> list[str]:
