@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterator
 
 import pytest
-from tfm_harness import Bench, Check, Checks, Device, ModelUpdates, Refused, Verifier, VirtualBoard
+from tfm_harness import Bench, Burned, Check, Checks, Device, ModelUpdates, Refused, Verifier, VirtualBoard
 from tfm_harness.protocol.smp import Command
 
 pytestmark = pytest.mark.needs(
@@ -304,16 +304,18 @@ def test_damage_to_one_copy_loses_nothing(
     checks.equal(DAMAGE, status, NOT_PERMITTED, subject="an older model after all of it")
 
 
-@pytest.mark.needs("cold-reset", "nv-access")
+@pytest.mark.needs("cold-reset", "nv-access", "provision")
 @pytest.mark.parametrize(
-    "kind",
-    ["last bytes",
-     *(pytest.param(kind, marks=pytest.mark.thorough)
-       for kind in ("first bytes", "one erased, one damaged", "first words erased", "ones", "elsewhere"))],
+    ("kind", "lifecycle"),
+    [pytest.param("last bytes", None, id="last bytes"),
+     *(pytest.param(kind, lifecycle, marks=pytest.mark.thorough, id=f"{kind}-{lifecycle:#06x}")
+       for kind, lifecycle in (("first bytes", 0x1000), ("one erased, one damaged", 0x2000),
+                               ("first words erased", 0x4000), ("ones", 0x5000), ("elsewhere", 0x6000)))],
 )  # fmt: skip
 def test_damage_to_every_copy_stops_the_device(
-    updates: ModelUpdates, bench: Bench, kept: VirtualBoard, counter: Counter, checks: Checks, kind: str
-) -> None:
+    updates: ModelUpdates, bench: Bench, kept: VirtualBoard, counter: Counter, checks: Checks, kind: str,
+    lifecycle: int | None,
+) -> None:  # fmt: skip
     """Only counters that are known may be counted on; both copies erased to zeros are a new board: not covered."""
     counter.give("before")
     whole = kept.nv.read()
@@ -333,17 +335,20 @@ def test_damage_to_every_copy_stops_the_device(
         content = content[:place] + damage(content[place : place + PAGE]) + content[place + PAGE :]
     secure = bench.board.consoles.get("secure") if bench.description.firmware == REFERENCE else None
     mark = secure.mark() if secure is not None else None
-    if not kept.starts_with(content):
-        checks(LOST, True)
-        if secure is not None and mark is not None:
-            said = secure.read_from(mark)
-            checks(LOST, HALTED in said, expected=HALTED.decode(), seen=said[-300:], subject=f"{kind}: said")
-        return
-    # It answers: then it must know what it counted, or refuse to count.
+    kept.control.provision(Burned(lifecycle=lifecycle))
     try:
+        if not kept.starts_with(content):
+            checks(LOST, True)
+            if secure is not None and mark is not None:
+                said = secure.read_from(mark)
+                checks(LOST, HALTED in said, expected=HALTED.decode(), seen=said[-300:], subject=f"{kind}: said")
+            return
+        # It answers: then it must know what it counted, or refuse to count.
         counter.rises(LOST, kind)
     except Refused:
         checks(LOST, True)
+    finally:
+        kept.control.provision(None)
 
 
 @pytest.mark.needs("cold-reset", "nv-access")
