@@ -17,7 +17,7 @@ INVALID_ARGUMENT, LONGEST, TRACED = -135, 60_000, 0x1000
 WAITED_MS = 60
 """On the device's own counter: thirty samples of 2 ms are due meanwhile, and one of them shows that they come."""
 
-STEPPED_MS, STEPS, AMID = 100, 4, 64
+STEPPED_MS, STEPS, AMID = 100, 4, 256
 
 MODES = Check(
     id="sensor.modes",

@@ -69,8 +69,9 @@ def test_the_secure_console_says_what_became_of_updates(
     updates.attempt(make_image(right.but(version=(7, 8, 9))))
     log.says("a newer one", f"[MODEL] {name} 7.8.9 is active, security counter {counter + 3}")
     odd, high = "%s%x%u%n", 0xFFFF_FFFB  # a name is no format, a counter is not signed
-    updates.attempt(make_image(right.but(name=odd, version=(0, 0, 1), counter=high)))
-    log.says("a name of per cent signs", f"[MODEL] {odd} 0.0.1 is active, security counter {high}")
+    for words, counter_of_it in (("a name of per cent signs", 4), ("a counter of ten digits", high)):
+        updates.attempt(make_image(right.but(name=odd, version=(0, 0, 1), counter=counter_of_it)))
+        log.says(words, f"[MODEL] {odd} 0.0.1 is active, security counter {counter_of_it}")
     updates.attempt(make_image(right.but(version=(7, 8, 9))))
     log.says("the newer one again", f"[MODEL] {name} 7.8.9 is active, security counter {counter + 3}")
     updates.attempt(make_image(right.but(counter=counter + 1)))
