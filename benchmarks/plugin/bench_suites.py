@@ -1,6 +1,6 @@
 """All suites on QEMU: the whole session's wall time over what the device itself is busy or booting.
 
-The quick selection (``--whole``: all tests, which take ten minutes). Medians after a run that only collects (Python
+The quick selection (``--whole``: all tests, which take five minutes). Medians after a run that only collects (Python
 keeps what it compiled, as it does for users).
 """
 
