@@ -131,6 +131,7 @@ def test_another_period_takes_the_place_of_the_first(device: Device, checks: Che
     test_commands.sample("clear")
 
 
+@pytest.mark.thorough
 @pytest.mark.needs("free-running", "latency", "models")
 def test_free_running_goes_on_after_whatever_else_is_asked(
     bench: Bench, device: Device, checks: Checks, stimulus: Stimulus
@@ -200,6 +201,7 @@ def test_free_running_goes_on_after_whatever_else_is_asked(
         test_commands.sample("clear")
 
 
+@pytest.mark.thorough
 @pytest.mark.needs("free-running", "latency", "hold")
 def test_steps_do_not_put_off_what_comes_by_itself(
     bench: Bench, device: Device, checks: Checks, stimulus: Stimulus
