@@ -53,6 +53,7 @@ WATCHED = tuple(0x1357_9BD0 * number & 0xFFFF_FFFF for number in range(1, 13))
 """What stands in r1 to r12 meanwhile."""
 ROUNDS, PERIOD_MS, SAMPLES, TRIES = 10_000_000, 1, 4, 8
 """Of two instructions each: ten milliseconds or more, eight times at most, until so many samples have come."""
+NO_CODE = "not covered: code of a tester does not run in this non-secure RAM"
 FORBIDDEN = struct.pack(
     "<32H",
     0xB5F0, 0x490F,  # push {r4 to r7, lr}; r1 is the first word behind the code
@@ -155,7 +156,7 @@ class Handler:
             return None
         given, mark = struct.unpack("<iI", commands.peek(self.code + 0x80, 8))
         if mark != MARK:
-            pytest.skip("not covered: code of a tester does not run in this non-secure RAM")
+            pytest.skip(NO_CODE)
         return int(given)
 
 
@@ -278,7 +279,7 @@ def test_interrupts_of_the_secure_side_leave_no_trace(
             commands.sample("clear")
         seen = struct.unpack("<12I", commands.peek(places[2], 48))
         if not any(seen):
-            pytest.skip("not covered: code of a tester does not run in this non-secure RAM")
+            pytest.skip(NO_CODE)
         for number, (was, value) in enumerate(zip(WATCHED, seen, strict=True), 1):
             checks.equal(UNTOUCHED_BY, hex(value), hex(was), subject=f"r{number} after {taken} interrupts")
         if taken >= SAMPLES:
@@ -334,7 +335,7 @@ def test_a_callers_own_protection_holds_for_services(
         bench.probes.write(ICSR, PEND_SV)
         given, mark = struct.unpack("<iI", commands.peek(code + WORDS_OF_IT + 20, 8))
         if mark != gateway:
-            pytest.skip("not covered: code of a tester does not run in this non-secure RAM")
+            pytest.skip(NO_CODE)
         return int(given)
 
     def privileged(challenge: int, token: int) -> int:
