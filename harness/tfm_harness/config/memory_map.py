@@ -6,9 +6,10 @@ guesses a map from a machine's name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -133,7 +134,12 @@ class MemoryMap(Strict):
 
     def owned_by(self, owner: Owner) -> tuple[MemoryRegion, ...]:
         """The regions of one side, in ascending order."""
-        return tuple(sorted((r for r in self.memory if r.owner == owner), key=lambda region: region.at))
+        return self._sides[owner]
+
+    @cached_property
+    def _sides(self) -> Mapping[Owner, tuple[MemoryRegion, ...]]:
+        regions = sorted(self.memory, key=lambda region: region.at)
+        return {owner: tuple(r for r in regions if r.owner == owner) for owner in get_args(Owner)}
 
     def is_nonsecure(self, address: int, size: int = 1) -> bool:
         """Whether the non-secure side may access these bytes as memory. Regions that touch count as one."""
