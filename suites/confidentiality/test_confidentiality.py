@@ -31,6 +31,7 @@ from tfm_harness import (
 )
 from tfm_harness.protocol.smp import Command, FrameDecoder, Packet
 from tfm_harness.verify import (
+    Leak,
     PublicKey,
     SampleValues,
     Scanner,
@@ -149,16 +150,16 @@ def model_of(bench: Bench, name: str) -> Secret:
 
 
 class Work:
-    """A cold start, and then everything that touches a secret."""
+    """A cold start, and then everything that touches a secret. With `start` false the test itself starts the board."""
 
-    def __init__(self, bench: Bench, device: Device) -> None:
+    def __init__(self, bench: Bench, device: Device, *, start: bool = True) -> None:
         self.bench, self.device = bench, device
         self.results: list[Inference] = []
         self.samples: tuple[SampleValues, ...] = ()
         self.window = b""
         self.tensor = b""
         self.begun = {name: console.mark().offset for name, console in bench.board.consoles.items()}
-        if not bench.missing(["cold-reset"]):
+        if start and not bench.missing(["cold-reset"]):
             device.reset(ResetKind.COLD)
 
     def keys(self) -> None:
@@ -285,34 +286,44 @@ def work(bench: Bench, device: Device) -> Work:
     return Work(bench, device)
 
 
-def judge_leaks(checks: Checks, check: Check, leaks: Sequence[object], where: str) -> None:
+Sought = Sequence[tuple[Check, Sequence[Secret]]]
+"""What is looked for in one go: secrets of several kinds, each with the check that fails where one of them stands."""
+
+
+def scanner_of(sought: Sought) -> Scanner:
+    """For all of them."""
+    return Scanner([secret for _, some in sought for secret in some])
+
+
+def judge_leaks(checks: Checks, check: Check, leaks: Sequence[Leak], where: str) -> None:
     """Nothing was found there."""
     checks(check, not leaks, expected="nothing", seen="; ".join(map(str, leaks[:4])), subject=where)
 
 
+def judge_kinds(checks: Checks, sought: Sought, leaks: Sequence[Leak], where: str) -> None:
+    """Nothing of any kind was found there."""
+    for check, some in sought:
+        names = {secret.name for secret in some}
+        judge_leaks(checks, check, [leak for leak in leaks if leak.secret in names], where)
+
+
 def judge_outputs(
-    checks: Checks,
-    work: Work,
-    check: Check,
-    secrets: list[Secret],
-    *,
-    marked: Sequence[Secret] = (),
-    newest: bool = False,
+    checks: Checks, work: Work, sought: Sought, *, marked: Sequence[Secret] = (), newest: bool = False
 ) -> None:
-    """No secret of `secrets` is in any output, and no fingerprint of `marked` since the cold start.
+    """Nothing that is sought is in any output, and no fingerprint of `marked` since the cold start.
 
     With `newest` all that is older than the cold start is left to the other tests.
     """
-    scanner = Scanner(secrets)
+    scanner = scanner_of(sought)
     keys = Scanner(fingerprints(marked)) if marked else None
     for where, data, _ in work.outputs(begun=newest):
-        judge_leaks(checks, check, scanner.scan(data), where)
+        judge_kinds(checks, sought, scanner.scan(data), where)
     # In all that a long run has logged, one number in millions would be a key's word by chance.
     for where, data, log in work.outputs(begun=True):
-        judge_leaks(checks, check, scanner.alone_in(data) if log else [], f"single words, {where}")
+        judge_kinds(checks, sought, scanner.alone_in(data) if log else [], f"single words, {where}")
         if keys is not None:
             found = [*keys.scan(data), *(keys.alone_in(data) if log else ())]
-            judge_leaks(checks, check, found, f"fingerprints, {where}")
+            judge_leaks(checks, SECRET_OUT, found, f"fingerprints, {where}")
 
 
 def judge_lines(checks: Checks, work: Work, samples: Sequence[SampleValues], *, newest: bool = False) -> None:
@@ -323,17 +334,17 @@ def judge_lines(checks: Checks, work: Work, samples: Sequence[SampleValues], *, 
         checks(SENSOR_OUT, not lines, expected="no values of a sample", seen=seen, subject=f"lines of {where}")
 
 
-def judge_memory(checks: Checks, work: Work, check: Check, secrets: list[Secret]) -> None:
-    """Nothing of `secrets` is in non-secure memory."""
-    scanner = Scanner(secrets)
+def judge_memory(checks: Checks, work: Work, sought: Sought) -> None:
+    """Nothing that is sought is in non-secure memory."""
+    scanner = scanner_of(sought)
     for where, data in work.memories():
-        judge_leaks(checks, check, scanner.scan(data, text=False), where)
+        judge_kinds(checks, sought, scanner.scan(data, text=False), where)
 
 
 @pytest.mark.needs("known-secrets")
 def test_no_key_appears_in_an_output(bench: Bench, work: Work, checks: Checks) -> None:
     work.keys()
-    judge_outputs(checks, work, SECRET_OUT, secrets_of(bench, work), marked=keys_of(bench))
+    judge_outputs(checks, work, [(SECRET_OUT, secrets_of(bench, work))], marked=keys_of(bench))
 
 
 @pytest.mark.thorough
@@ -347,53 +358,52 @@ def test_nothing_secret_appears_in_another_lifecycle(
     Nor a sample, nor a piece of a model; nor in memory: what helps to calibrate and to repair a board is good for who
     steals it, too.
     """
+    work = Work(bench, device, start=False)
     with bench.provisioned(lifecycle):
-        work = Work(bench, device)
         work.keys()
-        judge_outputs(checks, work, SECRET_OUT, keys_of(bench), marked=keys_of(bench), newest=True)
         models = [model_of(bench, name) for name in bench.combination.build.models]
-        judge_outputs(checks, work, MODEL_OUT, models, newest=True)
-        left = [(SECRET_LEFT, keys_of(bench)), (MODEL_LEFT, models)]
+        out: list[tuple[Check, list[Secret]]] = [(SECRET_OUT, keys_of(bench)), (MODEL_OUT, models)]
+        left: list[tuple[Check, list[Secret]]] = [(SECRET_LEFT, keys_of(bench)), (MODEL_LEFT, models)]
         if bench.stimulus is not None and not bench.missing(["sensor", "sensor-model"]):
             work.sensor(bench.stimulus)
-            samples = sensor_secrets(work)
-            left.append((SENSOR_LEFT, samples))
-            judge_outputs(checks, work, SENSOR_OUT, samples, newest=True)
+            out.append((SENSOR_OUT, sensor_secrets(work)))
+            left.append((SENSOR_LEFT, sensor_secrets(work)))
             judge_lines(checks, work, work.samples, newest=True)
+        judge_outputs(checks, work, out, marked=keys_of(bench), newest=True)
         if not bench.missing(["memory-dump", "memory-map"]):
-            for check, secrets in left:
-                judge_memory(checks, work, check, secrets)
+            judge_memory(checks, work, left)
 
 
 @pytest.mark.needs("known-secrets", "provision", "cold-reset")
 @pytest.mark.parametrize("places", [(0x2F,), pytest.param((0x00, 0x08, 0xE0), marks=pytest.mark.thorough)], ids=str)
 def test_no_key_appears_when_the_fuses_are_damaged(
-    bench: Bench, work: Work, virtual: VirtualBoard, checks: Checks, places: tuple[int, ...]
+    bench: Bench, device: Device, virtual: VirtualBoard, checks: Checks, places: tuple[int, ...]
 ) -> None:
     """Who says what is wrong with the fuses must not say what is in them."""
+    work = Work(bench, device, start=False)
     huk = bytes((151 * n + 43) & 0xFF for n in range(32))
     whole = make_otp(huk=huk, lifecycle=0x3000, implementation_id=bytes(range(32)))
     secrets = [Secret(name="the hardware unique key in damaged fuses", data=huk)]
-    for at in places:
-        damaged = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
-        with virtual.burned(Burned(otp=damaged), answers=False):
+    with virtual.fuses() as burn:
+        for at in places:
+            burn(Burned(otp=whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]), answers=False)
             bench.answers()
-            judge_outputs(checks, work, SECRET_OUT, secrets, marked=secrets)
+            judge_outputs(checks, work, [(SECRET_OUT, secrets)], marked=secrets, newest=True)
 
 
 @pytest.mark.needs("known-secrets", "memory-dump", "memory-map")
 def test_no_key_is_left_in_memory(bench: Bench, device: Device, work: Work, checks: Checks) -> None:
     work.keys()
-    judge_memory(checks, work, SECRET_LEFT, secrets_of(bench, work))
+    judge_memory(checks, work, [(SECRET_LEFT, secrets_of(bench, work))])
     if not bench.missing(["warm-reset"]):
         device.reset(ResetKind.WARM)
-        judge_memory(checks, work, SECRET_LEFT, secrets_of(bench, work))
+        judge_memory(checks, work, [(SECRET_LEFT, secrets_of(bench, work))])
 
 
 @pytest.mark.needs("sensor", "stimulus", "sensor-model")
 def test_no_sample_appears_in_an_output(work: Work, stimulus: Stimulus, checks: Checks) -> None:
     work.sensor(stimulus)
-    judge_outputs(checks, work, SENSOR_OUT, sensor_secrets(work))
+    judge_outputs(checks, work, [(SENSOR_OUT, sensor_secrets(work))])
     judge_lines(checks, work, work.samples)
 
 
@@ -437,7 +447,7 @@ def test_no_sample_appears_when_something_is_wrong_with_it(
 @pytest.mark.needs("sensor", "stimulus", "sensor-model", "memory-dump", "memory-map")
 def test_no_sample_is_left_in_memory(work: Work, stimulus: Stimulus, checks: Checks) -> None:
     work.sensor(stimulus)
-    judge_memory(checks, work, SENSOR_LEFT, sensor_secrets(work))
+    judge_memory(checks, work, [(SENSOR_LEFT, sensor_secrets(work))])
 
 
 def sensor_secrets(work: Work) -> list[Secret]:
@@ -457,14 +467,14 @@ def test_no_piece_of_the_model_appears_in_an_output(bench: Bench, work: Work, ch
     active = bench.description.model
     if active is None or active not in bench.combination.build.models:
         pytest.skip("not covered: the build names no file of the active model")
-    judge_outputs(checks, work, MODEL_OUT, [model_of(bench, active)])
+    judge_outputs(checks, work, [(MODEL_OUT, [model_of(bench, active)])])
 
 
 @pytest.mark.thorough
 @pytest.mark.needs("models", "memory-dump", "memory-map")
 def test_no_piece_of_a_model_is_left_in_memory(bench: Bench, work: Work, checks: Checks) -> None:
     work.keys()
-    judge_memory(checks, work, MODEL_LEFT, [model_of(bench, name) for name in bench.combination.build.models])
+    judge_memory(checks, work, [(MODEL_LEFT, [model_of(bench, name) for name in bench.combination.build.models])])
 
 
 def test_no_piece_of_a_model_is_in_a_non_secure_image(bench: Bench, device: Device, checks: Checks) -> None:
@@ -489,7 +499,7 @@ def test_nothing_secret_stands_in_storage_outside_of_the_chip(
     found = [*secrets_of(bench, work), *(sensor_secrets(work) if work.samples else [])]
     with contextlib.suppress(Refused):
         work.spoiled_object(virtual)
-    judge_outputs(checks, work, SECRET_OUT, keys_of(bench), marked=keys_of(bench), newest=True)
+    judge_outputs(checks, work, [(SECRET_OUT, keys_of(bench))], marked=keys_of(bench), newest=True)
     data = virtual.nv.read()
     judge_leaks(checks, STORED, Scanner(found).scan(data, text=False), f"{len(data)} bytes of NV memory")
     finds_canaries(checks, "NV memory", data, text=False)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tfm_harness.verify.keyfiles import parse_cose_key, parse_image_key, parse_key, parse_spki
     from tfm_harness.verify.keys import Ed25519Key, KeyFormatError, KeyRing, PublicKey, RsaKey, SymmetricKey
     from tfm_harness.verify.leaks import (
+        Leak,
         SampleValues,
         Scanner,
         Secret,
@@ -64,6 +65,7 @@ _HOMES = {
     "algorithms": ("P256",),
     "published": ("PUBLISHED_P256",),
     "leaks": (
+        "Leak",
         "SampleValues",
         "Scanner",
         "Secret",
@@ -126,6 +128,7 @@ __all__ = [
     "KeyFormatError",
     "KeyObservation",
     "KeyRing",
+    "Leak",
     "MarkedCode",
     "McubootImage",
     "NonceLedger",
