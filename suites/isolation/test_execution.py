@@ -51,7 +51,7 @@ def targets(bench: Bench, entries: list[int]) -> Iterator[tuple[int, str]]:
 
 
 @pytest.mark.parametrize(
-    "every", [pytest.param(False, id="some"), pytest.param(True, id="all", marks=pytest.mark.thorough)]
+    "every", [pytest.param(False, id="some"), pytest.param(True, id="all", marks=pytest.mark.thorough(every=False))]
 )
 def test_secure_memory_is_not_executed(
     bench: Bench, device: Device, virtual: VirtualBoard, checks: Checks, every: bool

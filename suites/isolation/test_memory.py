@@ -197,7 +197,7 @@ def test_addresses_where_nothing_is_fault(bench: Bench, device: Device, checks: 
     judge(checks, SECURE_MEMORY, holes, bench.probes.read_many(holes), "where nothing is")
 
 
-@pytest.mark.parametrize("count", [48, pytest.param(256, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("count", [48, pytest.param(256, marks=pytest.mark.thorough(count=48))])
 def test_the_model_cannot_be_read(bench: Bench, device: Device, checks: Checks, count: int) -> None:
     """Where the secure side keeps its copy, no readable word may be one of the model's."""
     active = bench.description.model

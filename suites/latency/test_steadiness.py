@@ -63,7 +63,7 @@ def how_many(device: Device, *, least: int = 6) -> int:
     return max(least, min(MOST, TICKS // each))
 
 
-@pytest.mark.parametrize("least", [6, pytest.param(48, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("least", [6, pytest.param(48, marks=pytest.mark.thorough(least=6))])
 def test_no_inference_takes_much_longer_than_the_others(
     bench: Bench, device: Device, checks: Checks, least: int
 ) -> None:
@@ -162,7 +162,7 @@ def test_ticks_begin_when_the_input_is_ready(bench: Bench, device: Device, check
 
 
 @pytest.mark.needs("signed-result")
-@pytest.mark.parametrize("count", [14, pytest.param(64, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("count", [14, pytest.param(64, marks=pytest.mark.thorough(count=14))])
 def test_signing_takes_the_same_time_whatever_is_signed(
     bench: Bench, device: Device, checks: Checks, count: int
 ) -> None:

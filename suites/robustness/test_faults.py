@@ -180,7 +180,7 @@ def serves(test_commands: SmpDriver, checks: Checks, subject: str, *, thorough: 
         checks.equal(SERVES, answered, 32, subject=f"{subject}: a burst of 32")
 
 
-@pytest.mark.parametrize("times", [60, pytest.param(1000, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("times", [60, pytest.param(1000, marks=pytest.mark.thorough(times=60))])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_many_times(device: Device, checks: Checks, fault: str, times: int) -> None:
     """What a buffer lost with each of them would end in."""
@@ -216,7 +216,7 @@ def looked_at(test_commands: SmpDriver, checks: Checks, before: DeviceStats, sub
         checks.equal(COUNTED, after, wanted, subject=f"{subject}: the next look at the counters")
 
 
-@pytest.mark.parametrize("times", [60, pytest.param(1000, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("times", [60, pytest.param(1000, marks=pytest.mark.thorough(times=60))])
 def test_refused_requests_many_times(device: Device, checks: Checks, times: int) -> None:
     """A refusal gives back what the request took: malformed, unknown, and refused by a service."""
     test_commands = device.test_commands
@@ -263,7 +263,9 @@ def exact(size: int) -> bytes:
     raise AssertionError("no text is that long")
 
 
-@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=["corners", "many"])
+@pytest.mark.parametrize(
+    "every", [False, pytest.param(True, marks=pytest.mark.thorough(every=False))], ids=["corners", "many"]
+)
 def test_the_crc_is_checked_at_every_length(device: Device, checks: Checks, every: bool) -> None:
     """The same message right, with a bit changed in its text, and with a bit changed in its CRC."""
     test_commands = device.test_commands
@@ -305,7 +307,7 @@ def test_a_message_one_byte_too_long_is_dropped(device: Device, checks: Checks) 
 
 
 @pytest.mark.needs("hold")
-@pytest.mark.parametrize("rounds", [1, pytest.param(3, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("rounds", [1, pytest.param(3, marks=pytest.mark.thorough(rounds=1))])
 def test_the_device_receives_again_after_it_was_full(device: Device, checks: Checks, rounds: int) -> None:
     """It takes nothing out of its receive buffer until that is full; then the longest messages, one after the other."""
     test_commands = device.test_commands

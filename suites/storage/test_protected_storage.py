@@ -193,7 +193,7 @@ def some_data(seed: int, size: int) -> bytes:
 A, B = 0x5354_4F52_0001, 0x5354_4F52_0002
 
 
-@pytest.mark.parametrize("extent", ["ends", pytest.param("every size", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("extent", ["ends", pytest.param("every size", marks=pytest.mark.thorough(extent="ends"))])
 def test_what_was_stored_is_read_back(device: Device, checks: Checks, extent: str) -> None:
     """The API itself, on every board."""
     sizes = (0, 1, 16, 255, 256) if extent == "ends" else range(257)
@@ -332,7 +332,9 @@ def test_it_outlives_resets(storage: Storage, device: Device, checks: Checks) ->
 
 
 @pytest.mark.needs("nv-access")
-@pytest.mark.parametrize("extent", ["every byte", pytest.param("every bit", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize(
+    "extent", ["every byte", pytest.param("every bit", marks=pytest.mark.thorough(extent="every byte"))]
+)
 def test_a_flipped_bit_is_refused(storage: Storage, checks: Checks, extent: str) -> None:
     data = some_data(1, 24)
     at, message = storage.set(A, data)
@@ -617,7 +619,7 @@ def test_the_key_is_the_boards_own_in_every_lifecycle(
 
 
 @pytest.mark.needs("nv-access", "cold-reset", "write-stops", "known-secrets", "trusted-results")
-@pytest.mark.parametrize("most", [2, pytest.param(12, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("most", [2, pytest.param(12, marks=pytest.mark.thorough(most=2))])
 def test_power_cut_in_the_middle_of_a_write(
     storage: Storage, device: Device, checks: Checks, verifier: Verifier, virtual: VirtualBoard, most: int
 ) -> None:

@@ -92,7 +92,9 @@ def recipes(updates: ModelUpdates, *, every: bool) -> Iterator[tuple[str, ImageR
         yield words, right.but(name=name, counter=counter, payload=next(payloads))
 
 
-@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=["some", "every"])
+@pytest.mark.parametrize(
+    "every", [False, pytest.param(True, marks=pytest.mark.thorough(every=False))], ids=["some", "every"]
+)
 def test_a_wrong_image_is_refused_whatever_it_is_called(updates: ModelUpdates, bench: Bench, every: bool) -> None:
     """First with a factory's model active, then with an update that was taken a moment ago."""
     wrong = dict(itertools.islice(WRONG.items(), None if every else FEW))
@@ -109,7 +111,9 @@ def test_a_wrong_image_is_refused_whatever_it_is_called(updates: ModelUpdates, b
         updates.checks.equal(TAKEN, updates.attempt(make_image(recipe)), 0, subject=words)
 
 
-@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=["some", "every"])
+@pytest.mark.parametrize(
+    "every", [False, pytest.param(True, marks=pytest.mark.thorough(every=False))], ids=["some", "every"]
+)
 def test_an_older_image_is_refused_whatever_it_says(updates: ModelUpdates, every: bool) -> None:
     """The counter decides alone: no version, no other model and no other size makes an older image a newer one."""
     names = [updates.entry.name, updates.other().name, "newcomer"] if every else [updates.entry.name]
