@@ -23,7 +23,8 @@ class Helper:
 
     def __init__(self, *words: str, python: str | Path = sys.executable) -> None:
         command = [str(python), "-m", *words]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        root = Path(__file__).resolve().parents[1]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root)
 
     def tell(self, line: str) -> None:
         """Send a line."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import re
+import select
 import socket
 import subprocess
 import sys
@@ -246,6 +248,73 @@ def test_a_device_that_never_listens(make: Make) -> None:
     with pytest.raises(InfrastructureError, match="takes no more bytes") as caught:
         console.write(b"x" * (8 << 20))
     assert caught.value.kind == "console-write-timeout"
+
+
+@pytest.fixture
+def piped(tmp_path: Path) -> Iterator[tuple[StreamConsole, int, int]]:
+    """A console over two pipes, and the device's ends: what it reads, and what it writes."""
+    heard, to_device = os.pipe()
+    from_device, said = os.pipe()
+    console = StreamConsole("ns", FdTransport(from_device, to_device), tmp_path / "piped.log", write_timeout=20)
+    yield console, heard, said
+    console.close()
+    for fd in (heard, said):
+        with contextlib.suppress(OSError):
+            os.close(fd)
+
+
+def test_two_pipes_are_a_console(piped: tuple[StreamConsole, int, int]) -> None:
+    console, heard, said = piped
+    assert not console.unread_by_peer()
+    console.write(b"hello")
+    assert console.unread_by_peer()
+    assert os.read(heard, 10) == b"hello"
+    assert not console.unread_by_peer()
+    os.write(said, b"hi\n")
+    assert console.wait_for(b"hi\n", timeout=5, since=START).end == 3
+    os.close(said)
+    with pytest.raises(InfrastructureError, match="console-closed"):
+        console.wait_for(b"never", timeout=60)
+
+
+def test_more_than_a_pipe_holds_waits_for_the_end_that_is_written(
+    piped: tuple[StreamConsole, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A poll of the end that is read alone would sleep until its time is over."""
+    console, heard, _said = piped
+    question = b"q" * (1 << 20)
+    writable: list[int] = []
+    stuck = threading.Event()
+    real = select.poll
+
+    class Poll:
+        def __init__(self) -> None:
+            self._poll = real()
+
+        def register(self, fd: int, events: int) -> None:
+            self._poll.register(fd, events)
+            if events & select.POLLOUT:
+                stuck.set()
+
+        def poll(self, timeout: float | None = None) -> list[tuple[int, int]]:
+            ready = self._poll.poll(timeout)
+            writable.extend(fd for fd, events in ready if events & select.POLLOUT)
+            return ready
+
+    monkeypatch.setattr(select, "poll", Poll)
+    got = bytearray()
+
+    def listen() -> None:
+        stuck.wait(20)
+        while len(got) < len(question):
+            got.extend(os.read(heard, 1 << 16))
+
+    thread = in_thread(listen)
+    console.write(question)
+    thread.join(20)
+    assert bytes(got) == question
+    assert writable
+    assert console.fileno() not in writable
 
 
 def test_the_other_side_closes_while_we_wait(make: Make) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tfm_harness.errors import InfrastructureError
 from tfm_harness.orphans import forget_group
-from tfm_harness.processes import start
+from tfm_harness.processes import DEVNULL, start
 
 __all__ = ["Child", "spawn", "wait_until"]
 
@@ -116,6 +116,8 @@ def spawn(
     argv: Sequence[str],
     *,
     stderr_path: Path,
+    stdin: int | None = None,
+    stdout: int | None = None,
     pass_fds: Sequence[int] = (),
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
@@ -126,6 +128,8 @@ def spawn(
     Args:
         argv: program (a path or a name on the PATH) and arguments.
         stderr_path: file for standard error and output; truncated.
+        stdin: descriptor for standard input; without one it is empty.
+        stdout: descriptor for standard output; without one it is the file.
         pass_fds: descriptors the child keeps.
         env: its whole environment; this process's when None.
         cwd: its working folder.
@@ -137,7 +141,11 @@ def spawn(
     try:
         stderr_path.parent.mkdir(parents=True, exist_ok=True)
         with stderr_path.open("wb") as errors:
-            process = start(argv, stdout=errors, stderr=errors, pass_fds=pass_fds, env=env, cwd=cwd, cpu=cpu)
+            output = errors if stdout is None else stdout
+            given = DEVNULL if stdin is None else stdin
+            process = start(
+                argv, stdin=given, stdout=output, stderr=errors, pass_fds=pass_fds, env=env, cwd=cwd, cpu=cpu
+            )
     except OSError as error:
         raise InfrastructureError(
             f"cannot start {argv[0]}: {error.strerror}", kind="tool-start", where=str(error.filename or stderr_path)

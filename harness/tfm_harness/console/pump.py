@@ -316,8 +316,11 @@ class Pump:
                 where=str(self._transcript.path),
                 hint="the firmware no longer reads its UART",
             )
+        fd, write_fd = self.transport.fileno(), getattr(self.transport, "write_fileno", self.transport.fileno)()
         poll = select.poll()
-        poll.register(self.transport.fileno(), select.POLLIN | select.POLLOUT)
+        poll.register(fd, select.POLLIN | (select.POLLOUT if write_fd == fd else 0))
+        if write_fd != fd:
+            poll.register(write_fd, select.POLLOUT)
         poll.poll(min(left, 1.0) * 1000)
         self.drain()
         self.check_open()

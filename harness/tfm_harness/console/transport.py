@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import socket
+import stat
 import sys
 import termios
 from typing import Protocol
@@ -16,7 +17,9 @@ __all__ = ["FdTransport", "SocketTransport", "Transport"]
 class Transport(Protocol):
     """A non-blocking byte stream.
 
-    What has no descriptor of its own (a library with its own thread) is bridged by a socket pair.
+    What has no descriptor of its own (a library with its own thread) is bridged by a socket pair. One that is written
+    to by another descriptor than it is read from also has `write_fileno`; one that can tell what the other side has not
+    read yet, `unread_by_peer`.
     """
 
     def fileno(self) -> int:
@@ -87,6 +90,17 @@ class FdTransport:
     def fileno(self) -> int:
         """The descriptor that is read; -1 when closed."""
         return -1 if self._closed else self._fd
+
+    def write_fileno(self) -> int:
+        """The descriptor that is written; -1 when closed."""
+        return -1 if self._closed else self._write_fd
+
+    def unread_by_peer(self) -> bool:
+        """Whether the other process has not yet read all that was written (pipes; False elsewhere)."""
+        if self._closed or not stat.S_ISFIFO(os.fstat(self._write_fd).st_mode):
+            return False
+        answer = fcntl.ioctl(self._write_fd, termios.FIONREAD, bytes(4))
+        return int.from_bytes(answer, sys.byteorder) > 0
 
     def read_into(self, buffer: memoryview) -> int | None:
         """See `Transport`."""

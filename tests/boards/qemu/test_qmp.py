@@ -81,7 +81,36 @@ def test_greeting_and_version() -> None:
         with playing(play):
             one.connect(PATIENCE)
         assert one.version == "7.2.22"
-        assert not one.busy
+
+
+REFUSED = {"error": {"class": "GenericError", "desc": "QMP input lacks member 'execute'"}}
+
+
+def test_the_main_loop_is_woken_once_until_it_has_answered() -> None:
+    with monitor() as (one, peer):
+        one.wake()
+        one.wake()
+        assert peer.hear() == {}
+        peer.say(REFUSED)
+
+        def play() -> None:
+            heard = peer.hear()
+            assert heard["execute"] == "a"  # no second message lay before it
+            one.wake()  # the command itself wakes QEMU
+            peer.say({"return": 1, "id": heard["id"]})
+
+        with playing(play):
+            assert one.execute("a", timeout=PATIENCE) == 1
+        one.wake()
+        assert peer.hear() == {}
+
+
+def test_a_monitor_that_is_gone_is_not_woken() -> None:
+    with monitor() as (one, peer):
+        peer.hang_up()
+        one.wake()
+        one.close()
+        one.wake()
 
 
 @pytest.mark.parametrize("version", [{}, {"qemu": 7}, "7.2", None])
@@ -154,7 +183,7 @@ def test_no_answer_in_time_and_the_late_one_is_nobodys() -> None:
         with pytest.raises(InfrastructureError, match=r"board: .* did not answer in 0\.01 s") as caught:
             one.execute("a", timeout=0.01)
         assert caught.value.kind == "qmp-timeout"
-        assert not one.busy
+        assert not one._pending
 
         def play() -> None:
             first, second = peer.hear(), peer.hear()
@@ -243,7 +272,7 @@ def test_events_come_in_order_and_may_tell() -> None:
         assert over.wait(PATIENCE)
         assert seen == ["RESET", "STOP", "RESUME"]
         assert [peer.hear()["arguments"]["value"] for _ in range(3)] == seen
-        assert one.busy  # nobody waits, yet they are unanswered
+        assert one._pending  # nobody waits, yet they are unanswered
 
 
 def test_a_handler_that_fails_is_told_to_those_who_wait() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import random
-import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -38,31 +40,43 @@ def plain(coded: bytes) -> bytes:
     return bytes(out)
 
 
+SMALL = 4096
+"""Bytes that a pipe of these tests holds: one page, the least that Linux gives."""
+
+
 @pytest.fixture
-def pair() -> tuple[MuxTransport, socket.socket]:
-    ours, theirs = socket.socketpair()
-    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
-    theirs.setblocking(False)
-    return MuxTransport(ours), theirs
+def pair() -> Iterator[tuple[MuxTransport, int]]:
+    """Our ends, and the descriptor that QEMU reads."""
+    reads, to_qemu = os.pipe()
+    from_qemu, writes = os.pipe()
+    os.close(writes)
+    os.set_blocking(reads, False)
+    fcntl.fcntl(to_qemu, fcntl.F_SETPIPE_SZ, SMALL)
+    transport = MuxTransport(from_qemu, to_qemu)
+    yield transport, reads
+    transport.close()
+    with contextlib.suppress(OSError):
+        os.close(reads)
 
 
-def test_every_byte_passes_as_it_is(pair: tuple[MuxTransport, socket.socket]) -> None:
-    ours, theirs = pair
+def test_every_byte_passes_as_it_is(pair: tuple[MuxTransport, int]) -> None:
+    ours, reads = pair
     data = bytes(range(256)) + bytes([ESCAPE] * 3) + b"end"
+    assert not ours.unread_by_peer()
     assert ours.write(memoryview(data)) == len(data)
     ours.knock()
     assert ours.write(b"") == 0
-    assert plain(theirs.recv(4096)) == data
-    ours.close()
-    theirs.close()
+    assert ours.unread_by_peer()
+    assert plain(os.read(reads, SMALL)) == data
+    assert not ours.unread_by_peer()
 
 
 FEW_VALUES = bytes((ESCAPE, 0, 65)[value % 3] for value in range(256))
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_full_socket_cuts_no_pair(pair: tuple[MuxTransport, socket.socket], seed: int) -> None:
-    ours, theirs = pair
+def test_a_full_pipe_cuts_no_pair(pair: tuple[MuxTransport, int], seed: int) -> None:
+    ours, reads = pair
     draw = random.Random(seed)
     sent, got, stood = bytearray(), bytearray(), 0
     while len(sent) < 1 << 15 or stood < 20:
@@ -75,18 +89,16 @@ def test_a_full_socket_cuts_no_pair(pair: tuple[MuxTransport, socket.socket], se
             if at < len(data):
                 stood += 1
                 ours.knock()
-                got += theirs.recv(draw.choice((1, 7, 1 << 16)))
-    theirs.setblocking(True)
+                got += os.read(reads, draw.choice((1, 7, SMALL)))
     ours.close()
-    while more := theirs.recv(1 << 16):
+    while more := os.read(reads, SMALL):
         got += more
-    theirs.close()
     assert plain(bytes(got)) == sent
 
 
-def test_a_knock_at_a_closed_socket_does_nothing(pair: tuple[MuxTransport, socket.socket]) -> None:
-    ours, theirs = pair
-    theirs.close()
+def test_a_knock_at_a_pipe_that_nobody_reads_does_nothing(pair: tuple[MuxTransport, int]) -> None:
+    ours, reads = pair
+    os.close(reads)
     ours.knock()
     ours.close()
     ours.knock()
@@ -105,14 +117,17 @@ def test_the_escape_byte_is_named_where_a_console_is_behind_the_multiplexer(
 ) -> None:
     """Where none is, QEMU's command line has nothing that does nothing."""
 
-    def words(build: Build) -> list[str]:
-        consoles = dict.fromkeys(qemu_target.consoles, 3)
-        more: dict[str, Any] = {"otp": None, "entropy": None, "nv_file": None, "deterministic": False}
-        return command_line(qemu_target, build, consoles=consoles, qmp=4, **more)
+    more: dict[str, Any] = {"otp": None, "entropy": None, "nv_file": None, "deterministic": False}
 
-    assert "-echr" not in words(probe_build)
-    quick = words(probe_build.model_copy(update={"uart_bursts": True}))
+    def words(consoles: dict[str, int]) -> list[str]:
+        return command_line(qemu_target, probe_build, consoles=consoles, qmp=4, **more)
+
+    everyone = dict.fromkeys(qemu_target.consoles, 3)
+    assert "-echr" not in words(everyone)
+    del everyone["ns"]
+    quick = words(everyone)
     assert quick[quick.index("-echr") + 1] == hex(ESCAPE)
+    assert [word for word in quick if "mux=on" in word] == ["stdio,id=uart0,signal=off,mux=on"]
 
 
 @pytest.fixture

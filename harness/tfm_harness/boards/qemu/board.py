@@ -20,13 +20,11 @@ from tfm_harness.boards.qemu.command import check_sensors
 from tfm_harness.boards.qemu.debugger import QemuDebugger
 from tfm_harness.boards.qemu.machine import Machine, Provisions
 from tfm_harness.boards.qemu.qmp import Command
-from tfm_harness.boards.qemu.quick_uart import MuxTransport, is_quick
 from tfm_harness.boards.qemu.race import Race
 from tfm_harness.boards.qemu.register_stops import RegisterStops
 from tfm_harness.boards.qemu.wake import Waker
 from tfm_harness.boards.qemu.write_stops import WriteStops
 from tfm_harness.config.qemu import QemuTarget
-from tfm_harness.console.transport import SocketTransport
 from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError
 from tfm_harness.stimulus.qmp import sensor_path
 
@@ -204,7 +202,7 @@ class QemuBoard(EmulatedBoard):
             nv_file=self._store.nv(virtual.nv.size) if virtual.nv else None,
             nv_fd=self._store.nv_fd,
         )
-        ours = self._machine.start(
+        wires = self._machine.start(
             build,
             provisions,
             deterministic=self._counting,
@@ -213,16 +211,14 @@ class QemuBoard(EmulatedBoard):
         )
         try:
             for name in self._target.consoles:
-                transport = MuxTransport if is_quick(self._target, build, name) else SocketTransport
-                self._attach(name, transport(ours.pop(name)), partial(self._waker.wrote, name))
+                self._attach(name, wires.consoles.pop(name), partial(self._waker.wrote, name))
             self._machine.connect()
             self._version = self._machine.version
             # Sensors first, then the CPU: firmware cannot read a sensor before its value is there.
             self._waker.booted(self._target.consoles)
             self._machine.execute_all([*self._setting(self._properties), ("cont", {})], timeout=_START_TIMEOUT)
         except BaseException:
-            for sock in ours.values():
-                sock.close()
+            wires.close()
             self._machine.stop()
             raise
 

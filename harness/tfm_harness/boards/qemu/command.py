@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tfm_harness.boards.provision import loads
-from tfm_harness.boards.qemu.quick_uart import ESCAPE, is_quick
+from tfm_harness.boards.qemu.quick_uart import ESCAPE
 from tfm_harness.config.build import Build
 from tfm_harness.config.qemu import QemuTarget
 from tfm_harness.errors import ConfigError
@@ -67,7 +67,8 @@ def command_line(
 
     Args:
         target, build: checked to fit (`tfm_harness.config.loading.check_combination`).
-        consoles: for each console's name the descriptor that is its UART.
+        consoles: for each console's name the descriptor that is its UART. One that is not named here is behind the
+            multiplexer: QEMU's standard input and output (see `quick_uart`).
         qmp: descriptor of the monitor.
         otp, entropy: descriptors of files with these areas; None where the target has none.
         nv_file: file behind the NV memory.
@@ -91,7 +92,7 @@ def command_line(
             "-icount",
             f"shift={target.icount.shift},sleep={'on' if target.icount.sleep and not skip_idle else 'off'}",
         ]
-    words += _serials(target, build, consoles)
+    words += _serials(target, consoles)
     words += ["-chardev", f"socket,id=qmp,fd={qmp}", "-mon", "chardev=qmp,mode=control"]
     for name, sensor in target.sensors.items():
         if name in absent:
@@ -109,16 +110,15 @@ def command_line(
     return [*words, *target.args]
 
 
-def _serials(target: QemuTarget, build: Build, consoles: Mapping[str, int]) -> list[str]:
+def _serials(target: QemuTarget, consoles: Mapping[str, int]) -> list[str]:
     """``-serial`` number n is UART n; UARTs in between that are not used get none."""
-    words = ["-echr", hex(ESCAPE)] if any(is_quick(target, build, name) for name in target.consoles) else []
+    words = ["-echr", hex(ESCAPE)] if set(target.consoles) - set(consoles) else []
     by_number = {int(uart.removeprefix("uart")): name for name, uart in target.consoles.items()}
     for number in range(max(by_number) + 1):
         if number in by_number:
-            name = by_number[number]
-            mux = ",mux=on" if is_quick(target, build, name) else ""
-            words += ["-chardev", f"socket,id=uart{number},fd={consoles[name]}{mux}"]
-            words += ["-serial", f"chardev:uart{number}"]
+            fd = consoles.get(by_number[number])
+            device = f"stdio,id=uart{number},signal=off,mux=on" if fd is None else f"socket,id=uart{number},fd={fd}"
+            words += ["-chardev", device, "-serial", f"chardev:uart{number}"]
         else:
             words += ["-serial", "none"]
     return words

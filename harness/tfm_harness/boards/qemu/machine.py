@@ -17,6 +17,7 @@ from tfm_harness.boards.qemu.command import command_line, older
 from tfm_harness.boards.qemu.known_machines import machine_error
 from tfm_harness.boards.qemu.qmp import Command, Qmp
 from tfm_harness.boards.qemu.quick_uart import is_quick
+from tfm_harness.boards.qemu.wires import Wires
 from tfm_harness.boards.supervisor import Child, spawn
 from tfm_harness.boards.tools import run_tool
 from tfm_harness.config.qemu import QemuTarget
@@ -25,11 +26,9 @@ from tfm_harness.errors import HarnessError, InfrastructureError, ProductError
 if TYPE_CHECKING:
     from tfm_harness.config.build import Build
 
-__all__ = ["Machine", "Provisions", "roomy_pair"]
+__all__ = ["Machine", "Provisions"]
 
 _START_TIMEOUT: Final = 20.0
-_MONITOR: Final = "\0monitor"
-_ROOM: Final = 1 << 22  # bytes; the host's own limit is often less
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +44,10 @@ class Provisions:
     nv_fd: int | None = None
 
 
-def roomy_pair() -> tuple[socket.socket, socket.socket]:
-    """Our end of a console and QEMU's, which takes as much as the host allows before anything is read.
-
-    QEMU sends each byte by itself, and a byte takes 768 of the kernel's: by default there is room for 278. Where there
-    is none, firmware asks its UART again and again, which keeps a CPU of the host busy.
-    """
-    ours, theirs = socket.socketpair()
-    with contextlib.suppress(OSError):  # some kernels refuse what they do not allow, instead of giving less
-        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
-    return ours, theirs
-
-
 class Machine:
     """An emulator process with its monitor. `start`, `connect`, then use; `stop` ends it.
 
-    UARTs and the monitor are socket pairs that QEMU inherits: nothing is lost between its start and ours, and no
+    UARTs and the monitor are wires that QEMU inherits (see `Wires`): nothing is lost between its start and ours, and no
     socket or temporary file is ever on disk. OTP and entropy reach it as anonymous files.
 
     Args:
@@ -94,23 +81,21 @@ class Machine:
         deterministic: bool,
         absent: frozenset[str] = frozenset(),
         skip_idle: bool = False,
-    ) -> dict[str, socket.socket]:
-        """Start the process, halted, without the sensors named `absent`. Returns our end of each console.
+    ) -> Wires:
+        """Start the process, halted, without the sensors named `absent`. Returns our ends of its consoles.
 
         Raises:
             InfrastructureError: kind ``tool-missing`` or ``tool-start``.
         """
-        ours: dict[str, socket.socket] = {}
-        theirs: dict[str, socket.socket] = {}
         files: list[int] = []
+        quick = [name for name in self._target.consoles if is_quick(self._target, build, name)]
+        wires = Wires(self._target.consoles, quick[0] if quick else None)
         try:
-            for name in (*self._target.consoles, _MONITOR):
-                ours[name], theirs[name] = roomy_pair()
             words = command_line(
                 self._target,
                 build,
-                consoles={name: theirs[name].fileno() for name in self._target.consoles},
-                qmp=theirs[_MONITOR].fileno(),
+                consoles=wires.sockets,
+                qmp=wires.qmp,
                 otp=_anonymous(files, "otp", provisions.otp),
                 entropy=_anonymous(files, "entropy", provisions.entropy),
                 nv_file=provisions.nv_file,
@@ -118,24 +103,24 @@ class Machine:
                 absent=absent,
                 skip_idle=skip_idle,
             )
-            self._quick = any(is_quick(self._target, build, name) for name in self._target.consoles)
-            passed = [*(sock.fileno() for sock in theirs.values()), *files]
+            self._quick = bool(quick)
+            passed = [*wires.passed, *files]
             passed += [] if provisions.nv_fd is None else [provisions.nv_fd]
             cpu = self._placement.choose(self.name) if self._target.one_cpu else None
-            self.child = spawn(words, stderr_path=self._log, pass_fds=passed, cpu=cpu)
+            self.child = spawn(
+                words, stderr_path=self._log, stdin=wires.stdin, stdout=wires.stdout, pass_fds=passed, cpu=cpu
+            )
         except BaseException as error:
-            for sock in ours.values():
-                sock.close()
+            wires.close()
             if isinstance(error, InfrastructureError) and error.kind == "tool-missing":
                 error.hint = error.hint or "install QEMU (Debian and Ubuntu: apt-get install qemu-system-arm)"
             raise
         finally:
-            for sock in theirs.values():
-                sock.close()
+            wires.hand_over()
             for fd in files:
                 os.close(fd)
-        self._monitor_end = ours.pop(_MONITOR)
-        return ours
+        self._monitor_end, wires.monitor = wires.monitor, None
+        return wires
 
     def connect(self) -> None:
         """Greet the monitor and check QEMU's version.
@@ -211,9 +196,9 @@ class Machine:
             self._qmp.tell(commands)
 
     def wake(self) -> None:
-        """Have QEMU's main loop run once; any command does that, also one that is still to be answered."""
-        if self._qmp is not None and not self._qmp.busy:
-            self._qmp.tell([("query-status", {})])
+        """Have QEMU's main loop run once."""
+        if self._qmp is not None:
+            self._qmp.wake()
 
     def repeat(self, steps: Iterator[float]) -> None:
         """Take steps in the monitor's thread; see `Qmp.repeat`."""

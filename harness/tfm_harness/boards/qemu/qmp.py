@@ -21,6 +21,7 @@ Command = tuple[str, Mapping[str, object]]
 
 _SENDING: Final = 5.0  # seconds: a command is some hundred bytes
 _PIECE: Final = 1 << 16
+_NO_COMMAND: Final = b"{}\n"
 _LONGEST_LINE: Final = 1 << 24
 
 
@@ -66,6 +67,7 @@ class Qmp:
         self._lock = threading.Lock()  # of what follows
         self._sent = 0
         self._pending: dict[int, tuple[_Batch, int]] = {}
+        self._waking = False  # a message without a command has not been refused yet
         self._lost: str | None = None
         self._greeting = _Batch(1)
         self._steps: Iterator[float] | None = None
@@ -107,10 +109,16 @@ class Qmp:
         with contextlib.suppress(InfrastructureError):
             self._send(commands)
 
-    @property
-    def busy(self) -> bool:
-        """Whether a command has not been answered yet."""
-        return bool(self._pending)
+    def wake(self) -> None:
+        """Have QEMU's main loop run once, if nothing does that anyway. Never raises.
+
+        It does so for each message. One that names no command is refused and changes nothing; it is the shortest, and
+        QEMU reads its monitor byte by byte, at about 3 us of CPU time each.
+        """
+        with self._lock, contextlib.suppress(OSError):
+            if not (self._pending or self._waking or self._lost or self._ending):
+                self._waking = True
+                self._socket.sendall(_NO_COMMAND)
 
     def repeat(self, steps: Iterator[float]) -> None:
         """Take steps in this connection's thread, the next one after as many seconds as the last one gave.
@@ -150,7 +158,7 @@ class Qmp:
                 self._sent += 1
                 self._pending[self._sent] = batch, place
                 message = {"execute": name, "id": self._sent} | ({"arguments": arguments} if arguments else {})
-                text += json.dumps(message).encode() + b"\n"
+                text += json.dumps(message, separators=(",", ":")).encode() + b"\n"
             try:
                 self._socket.sendall(text)
             except TimeoutError:
@@ -247,8 +255,10 @@ class Qmp:
             self._on_event(message)
         elif "QMP" in message:
             self._greeting.answered(0, {"return": message["QMP"]})
+        elif "id" not in message:
+            self._waking = False
         else:
-            number = message.get("id")
+            number = message["id"]
             with self._lock:
                 waiting = self._pending.pop(number, None) if isinstance(number, int) else None
             if waiting is not None:

@@ -2,6 +2,9 @@
 
 Without it each byte that is sent costs a turn of QEMU's main loop and two switches between its threads: measured with
 QEMU 7.2 on mps3-an547, a message of 2,000 bytes there and back takes 30 ms of CPU time, with it 18 ms.
+
+In front of it lie two pipes and no socket: QEMU sends each byte by itself, for which a pipe takes half of the time, and
+many bytes share a page of it, where a socket keeps 768 bytes of the kernel's memory for each.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from typing import Final
 
 from tfm_harness.config.build import Build
 from tfm_harness.config.qemu import QemuTarget
-from tfm_harness.console.transport import SocketTransport
+from tfm_harness.console.transport import FdTransport
 
 __all__ = ["ESCAPE", "MuxTransport", "is_quick"]
 
@@ -36,14 +39,14 @@ def is_quick(target: QemuTarget, build: Build, console: str) -> bool:
     return build.uart_bursts and console == build.console and _CMSDK_UART.fullmatch(target.machine) is not None
 
 
-class MuxTransport(SocketTransport):
-    """Our end of a UART behind the multiplexer: all bytes pass as they are, the escape byte too."""
+class MuxTransport(FdTransport):
+    """Our ends of the pipes from and to a UART behind the multiplexer: all bytes pass, the escape byte too."""
 
     def write(self, data: bytes | memoryview) -> int:
         """See `Transport`."""
         done = 0
         for run in re.split(b"(%c)" % ESCAPE, data):
-            # A unix socket takes two bytes together or not at all, so a pair is never cut.
+            # A pipe takes two bytes together or not at all (POSIX, PIPE_BUF), so a pair is never cut.
             taken = super().write(_DOUBLED) // 2 if run == _DOUBLED[:1] else super().write(run)
             done += taken
             if taken < len(run):
