@@ -243,7 +243,6 @@ def test_boots_are_counted_beyond_every_width(
                 said = device.reset(ResetKind.WARM)
                 checks.equal(COUNT_WIDTH, said.boot, number, subject=f"boot {number:#x}")
                 checks.equal(COUNT_WIDTH, said.boot_seed, boot_seed(entropy, number), subject=f"seed {number:#x}")
-        device.reset(ResetKind.COLD)
 
 
 @pytest.mark.thorough

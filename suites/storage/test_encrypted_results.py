@@ -202,9 +202,10 @@ def test_another_board_has_another_key(
 ) -> None:
     """Two boards, the same request, the same counter: two keys, so that one nonce may come on both."""
     messages: list[bytes] = []
-    for seed in (1, 2):
-        huk = hashlib.sha256(b"TEST_ONLY storage %d" % seed).digest()
-        with virtual.other_board(Burned(huk=huk)):
+    try:
+        for seed in (1, 2):
+            virtual.control.provision(Burned(huk=hashlib.sha256(b"TEST_ONLY storage %d" % seed).digest()))
+            bench.factory_reset()
             inference = device.infer_input(some_input(bench, 1), nonce=bytes(range(16)), encrypted=True)
             verifier.encrypted_result(inference, subject=f"board {seed}")
             messages.append(inference.answer.message)
@@ -215,6 +216,9 @@ def test_another_board_has_another_key(
             checks(
                 BOUND, opened is None, expected="no plaintext", seen="the plaintext", subject=f"board {seed}'s message"
             )
+    finally:
+        virtual.control.provision(None)
+        bench.factory_reset()
     checks(BOUND, messages[0] != messages[1], expected="two messages", seen="one", subject="two boards")
 
 

@@ -151,13 +151,14 @@ def test_the_secure_console_says_that_a_counter_has_no_room_and_that_a_board_is_
         if not head["used"]:
             head.update(used=1, owner=NOBODY, uid=1)
 
-    with virtual.keeping():
-        try:
-            content = with_objects_changed(virtual.nv.read(), fill)
-        except NoObjectError as error:
-            pytest.skip(f"not covered: {error}")
+    try:
+        content = with_objects_changed(virtual.nv.read(), fill)
+    except NoObjectError as error:
+        pytest.skip(f"not covered: {error}")
+    try:
         virtual.restart_with(content)
         updates.attempt(updates.image(ahead=1, name="newcomer"))
         log.says("no room", "[MODEL] not made active: its security counter cannot be stored")
-    updates.bench.factory_reset()
+    finally:
+        updates.bench.factory_reset()
     log.says("a new board", "[SPE] NV area blank: a new board")

@@ -20,7 +20,7 @@ from tfm_harness.verify import cbor
 __all__ = ["INPUT_ROOM", "SmpCore"]
 
 INPUT_ROOM = 3584
-"""Bytes of a model's input that fit into a request (4096) beside header, nonce, model id and keys."""
+"""Bytes of an input or of a file that fit into a request (4096) beside header, nonce, model id and keys."""
 
 _KEEP_EXCHANGES = 64
 _POLL_TIMEOUT = 1.0  # seconds an echo may take while the firmware boots

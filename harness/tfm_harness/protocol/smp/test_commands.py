@@ -22,7 +22,7 @@ from tfm_harness.protocol.smp.answers import (
     signed,
     ticks,
 )
-from tfm_harness.protocol.smp.core import SmpCore
+from tfm_harness.protocol.smp.core import INPUT_ROOM, SmpCore
 from tfm_harness.protocol.smp.header import GROUP_INFERENCE, Command, Op
 from tfm_harness.protocol.smp.link_records import Request
 from tfm_harness.verify import cbor
@@ -35,10 +35,10 @@ PsaCall = tuple[int, int, Sequence[tuple[int, int]], Sequence[tuple[int, int]]]
 TRACE_LIFECYCLE = 0x1000
 """PSA lifecycle "assembly and test": the reference firmware gives traces in it (docs/protocol.md, command 16)."""
 
-_UPLOAD_CHUNK = 2048
 _PROBES_AT_A_TIME = 32
 _BATCH_ROOM = 3072  # bytes of one answer or request that tensors may fill: 4096 less header, CBOR and names
 _MOST_OUTPUT = 4 << 20  # bytes of an operator's output: 2^20 elements, the protocol's limit, of 4 bytes
+_OUTPUT_PIECE = 2048  # bytes of it that an answer should hold
 _SMALLEST_PIECE = 64  # bytes of it that an answer holds, but for the last one
 _SECONDS_PER_INFERENCE = 2.0  # generous: a keyword model on a busy emulator takes a tenth of that
 
@@ -258,7 +258,7 @@ class SmpTestCommands(SmpCore):
             part, length = field(answer, "out", bytes), field(answer, "len", int)
             if not output:
                 said = length
-                pieces = min(length, _MOST_OUTPUT) // _UPLOAD_CHUNK + 1
+                pieces = min(length, _MOST_OUTPUT) // _OUTPUT_PIECE + 1
                 end = Deadline.after(self.timeout + pieces * _SECONDS_PER_INFERENCE, self._clock)
             output += part
             if len(output) == length == said:
@@ -292,9 +292,9 @@ class SmpTestCommands(SmpCore):
         """
         digest = hashlib.sha256(image).digest()
         offset = 0
-        end = Deadline.after(self.timeout * (2 + len(image) // _UPLOAD_CHUNK), self._clock)
+        end = Deadline.after(self.timeout * (2 + len(image) // INPUT_ROOM), self._clock)
         while offset < len(image):
-            arguments: dict[str, object] = {"off": offset, "data": image[offset : offset + _UPLOAD_CHUNK]}
+            arguments: dict[str, object] = {"off": offset, "data": image[offset : offset + INPUT_ROOM]}
             if offset == 0:
                 arguments |= {"len": len(image), "sha": digest}
             answer, _ = self.ask(Command.MODEL_UPLOAD, arguments)
