@@ -257,9 +257,7 @@ class Trial:
         self.bench.flash_variant(self.bench.combination.build)
         self.replaced = self.bench.stays_silent()
         if not self.replaced:
-            self.bench.describe()
-            if self.bench.stimulus is not None:
-                self.bench.stimulus.restate()
+            self.bench.prove_build()
         return not self.replaced
 
     def forget_counters(self) -> None:

@@ -209,6 +209,14 @@ class RestartableCombination(OpenCombination):
     def flash_again(self) -> None:
         """Put the build under test back, as when the bench was opened."""
         self.flash_variant(self.combination.build)
+        self.prove_build()
+
+    def prove_build(self) -> None:
+        """Wait until the firmware answers; it must be the build under test, which `flash_variant` has put there.
+
+        Raises:
+            InfrastructureError, ProductError: as clients; ``wrong-firmware`` when another image runs.
+        """
         prove_flash(self.firmware.wait_ready(), self.trust, self.combination)
         self._restate()
 

@@ -35,6 +35,11 @@ class Transport(Protocol):
         """Close. Safe to call twice."""
 
 
+def _number(fd: int, request: int) -> int:
+    """What the kernel answers to an ioctl that asks for a number of bytes."""
+    return int.from_bytes(fcntl.ioctl(fd, request, bytes(4)), sys.byteorder)
+
+
 class SocketTransport:
     """A connected TCP or unix socket."""
 
@@ -69,8 +74,7 @@ class SocketTransport:
         """Whether the other process has not yet read all that was written (unix sockets; False elsewhere)."""
         if self._socket.family != socket.AF_UNIX or self._socket.fileno() < 0:
             return False
-        answer = fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, bytes(4))
-        return int.from_bytes(answer, sys.byteorder) > 0
+        return _number(self._socket.fileno(), termios.TIOCOUTQ) > 0
 
     def close(self) -> None:
         """See `Transport`."""
@@ -99,8 +103,7 @@ class FdTransport:
         """Whether the other process has not yet read all that was written (pipes; False elsewhere)."""
         if self._closed or not stat.S_ISFIFO(os.fstat(self._write_fd).st_mode):
             return False
-        answer = fcntl.ioctl(self._write_fd, termios.FIONREAD, bytes(4))
-        return int.from_bytes(answer, sys.byteorder) > 0
+        return _number(self._write_fd, termios.FIONREAD) > 0
 
     def read_into(self, buffer: memoryview) -> int | None:
         """See `Transport`."""
