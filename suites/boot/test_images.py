@@ -339,9 +339,9 @@ def test_images_are_verified_in_every_lifecycle(
         if signed.counter:
             older = recipe(bench, signed).but(counter=signed.counter - 1)
             wrong += [(ROLLBACK, "a lower security counter", make_image(older))]
-    try:
+    with virtual.burning() as provision:
         for lifecycle in lifecycles:
-            virtual.control.provision(Burned(lifecycle=lifecycle))
+            provision(Burned(lifecycle=lifecycle))
             for check, words, image in wrong:
                 _, silent = trial.refusal(image)
                 subject = f"{words}, lifecycle {lifecycle:#06x}"
@@ -359,8 +359,6 @@ def test_images_are_verified_in_every_lifecycle(
                 trial.forget_counters()
             subject = f"counter {signed.counter} after {subject}"
             checks(ROLLBACK, silent, expected="no answer", seen="the image answers", subject=subject)
-    finally:
-        virtual.control.provision(None)
 
 
 @pytest.mark.thorough
@@ -371,14 +369,12 @@ def test_images_are_verified_without_an_identity(
     """A board whose fuses are still empty, or damaged, runs what is signed, and nothing else."""
     data = next(iter(QUICK.values()))(signed)
     assert data is not None
-    try:
+    with virtual.burning() as provision:
         for words, area in (("empty fuses", bytes(256)), ("damaged fuses", bytes(255) + b"\1")):
-            virtual.control.provision(Burned(otp=area))
+            provision(Burned(otp=area))
             _, silent = trial.refusal(data)
             checks(REFUSED, silent, expected="no answer", seen="the image answers", subject=words)
             bench.flash_again()  # the right one runs with these fuses, so silence says something
-    finally:
-        virtual.control.provision(None)
 
 
 def judge_said(checks: Checks, said: str | None, subject: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 import pytest
@@ -51,8 +50,6 @@ BEGUN = "[SPE] tfm-harness reference SPE "
 """How the first line of a boot begins."""
 MOST = 4 << 20
 """Bytes of a console that are looked at."""
-STORED = 0x4C4F_4701
-"""The uid of an object."""
 FAULTS = 64
 """Lines about faults in one boot (docs/reference-firmware.md, Boot)."""
 TYPED = (b"help\n", b"?\r\n", b"\x03\n", b"\x1b[A\r\n", b"dump 0x30000000 64\n", b"version\n", b"root\n")
@@ -76,34 +73,21 @@ def test_the_secure_console_shows_documented_lines_only(bench: Bench, device: De
         pytest.skip("not covered: the lines of this firmware's secure console are not known, or there is none")
     begun = console.mark()
     device.reset(ResetKind.COLD)
-    data = device.any_input()
-    device.infer_input(data)
-    with contextlib.suppress(HarnessError):
-        device.infer_input(data + b"\0")
-    for feature, ask in (("psa-token", device.attest), ("csr", lambda: device.csr("result"))):
-        if not bench.missing([feature]):
-            ask()
-    commands = device.test_commands
-    if not bench.missing(["sensor"]):
-        for mode in ("step", "clear"):
-            commands.sample(mode)
-        with contextlib.suppress(HarnessError):  # without a window
-            commands.ask(Command.INFER, {"nonce": bytes(16), "src": int(Source.SENSOR)})
-    others: dict[str, Callable[[], object]] = {
-        "encrypted-result": lambda: device.infer_input(data, encrypted=True),
-        "batch": lambda: commands.ask(Command.BATCH, {"in": data}),
-        "latency": lambda: commands.latency(1),
-        "protected-storage": partial(commands.ps_set, STORED, b"x"),
-        "update": lambda: commands.activate_model(commands.upload_model(bytes(range(1, 200)))),
-    }  # fmt: skip
-    for feature, work in others.items():
-        if not bench.missing([feature]):
+    commands, data = device.test_commands, device.any_input()
+    for ask in device.requests(data).values():
+        ask()
+    refused: dict[str, list[Callable[[], object]]] = {
+        "infer": [lambda: device.infer_input(data + b"\0")],
+        "sensor": [  # without a window
+            lambda: commands.sample("clear"),
+            lambda: commands.ask(Command.INFER, {"nonce": bytes(16), "src": int(Source.SENSOR)}),
+        ],
+        "update": [lambda: commands.activate_model(commands.upload_model(bytes(range(1, 200))))],
+    }
+    for feature, asks in refused.items():
+        for ask in asks if not bench.missing([feature]) else ():
             with contextlib.suppress(HarnessError):
-                work()
-    if not bench.missing(["protected-storage"]):
-        with contextlib.suppress(HarnessError):
-            commands.ps_get(STORED)
-            commands.ps_remove(STORED)
+                ask()
     if not bench.missing(["models"]):
         device.select_model(bench.description.model or "")
     if not bench.missing(["probe", "memory-map"]):

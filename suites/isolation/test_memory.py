@@ -8,13 +8,10 @@ from functools import partial
 
 import pytest
 from tfm_harness import Access, Bench, Check, Checks, Device, MemoryMap, MemoryRegion, Refused, ResetKind
-from tfm_harness.protocol.smp import Command, SmpDriver
 
 pytestmark = pytest.mark.needs("probe", "memory-map")
 
 PATTERN = 0x5A5A_5A5A
-STORED = 0x5350_0001
-"""The uid of an object."""
 WRITES = 32
 """Writes into a region at most: a build that lets one through does not survive many."""
 RESETS_PER_REGION = 48
@@ -259,33 +256,19 @@ def test_peripherals_of_the_secure_side_cannot_be_written(bench: Bench, device: 
             judge(checks, check, addresses, outcomes, f"writing {peripheral.name}")
 
 
-def stored_and_removed(commands: SmpDriver) -> None:
-    """An object in protected storage."""
-    commands.ps_set(STORED, b"kept for a while")
-    commands.ps_get(STORED)
-    commands.ps_remove(STORED)
-
-
 def other_requests(bench: Bench, device: Device) -> None:
     """One of each kind, as far as the firmware has them; what is refused has its own way through the services."""
     commands, size = device.test_commands, bench.description.input_bytes
     work: dict[str, Callable[[], object]] = {
-        "psa-token": lambda: [device.attest(), commands.attest_size(32)],
-        "public-keys": lambda: [device.public_key(name) for name in ("iak", "result", "client")],
-        "csr": lambda: device.csr("client"),
-        "encrypted-result": lambda: device.infer_input(device.any_input(), encrypted=True),
-        "batch": lambda: commands.ask(Command.BATCH, {"in": bytes(size)}),
-        "latency": lambda: commands.latency(2),
-        "protected-storage": partial(stored_and_removed, commands),
+        "public-keys": lambda: [device.public_key(name) for name in ("iak", "client")],
         "free-running": lambda: [commands.sample(mode, ms=ms) for mode, ms in (("free", 50), ("stop", None))],
         "update": lambda: commands.activate_model(commands.upload_model(bytes(range(1, 200)))),
+        "infer": lambda: device.infer_input(bytes(size + 1)),
     }  # fmt: skip
-    for feature, ask in work.items():
-        if not bench.missing([feature]):
-            with contextlib.suppress(Refused):
-                ask()
-    with contextlib.suppress(Refused):
-        device.infer_input(bytes(size + 1))
+    more = [ask for feature, ask in work.items() if not bench.missing([feature])]
+    for ask in (*device.requests().values(), *more):
+        with contextlib.suppress(Refused):
+            ask()
 
 
 @pytest.mark.needs("infer", "warm-reset", "reset", "describe")

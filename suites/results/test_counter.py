@@ -26,20 +26,6 @@ REFUSED = Check(
 )
 
 
-def other_requests(bench: Bench, device: Device) -> dict[str, Callable[[], object]]:
-    """What gives something else than a result."""
-    data = bytes(bench.description.input_bytes)
-    found: dict[str, tuple[str, Callable[[], object]]] = {
-        "a token": ("psa-token", device.attest),
-        "a signing request": ("csr", lambda: device.csr("client")),
-        "a public key": ("public-keys", lambda: device.public_key("result")),
-        "a batch": ("batch", lambda: device.test_commands.ask(Command.BATCH, {"in": data * 2})),
-        "timings": ("latency", lambda: device.test_commands.latency(2)),
-        "a look at the models": ("models", device.test_commands.models),
-    }
-    return {subject: ask for subject, (feature, ask) in found.items() if not bench.missing([feature])}
-
-
 def refused_requests(bench: Bench, device: Device) -> dict[str, Callable[[], object]]:
     """Requests of a result, each with one thing wrong, in the order in which a service may come to look at it."""
     data, nonce = bytes(bench.description.input_bytes), bytes(range(16))
@@ -89,7 +75,11 @@ def test_the_counter_counts_results_only(bench: Bench, device: Device, verifier:
         return verifier.apart().result(device.infer_input(data)).counter
 
     last = count()
-    others, wrong = other_requests(bench, device), refused_requests(bench, device)
+    others = device.requests(without=["a result", "an encrypted result"])
+    if not bench.missing(["batch"]):
+        two = bytes(2 * bench.description.input_bytes)
+        others["a batch of two inputs"] = lambda: device.test_commands.ask(Command.BATCH, {"in": two})
+    wrong = refused_requests(bench, device)
     for subject, ask in {**others, **wrong}.items():
         try:
             ask()

@@ -26,21 +26,8 @@ MODES = Check(
 )
 
 
-def beside_sampling(bench: Bench, device: Device) -> dict[str, Callable[[], object]]:
-    """Requests that have nothing to do with the window, as far as the firmware has them."""
-    commands, size = device.test_commands, bench.description.input_bytes
-    found: dict[str, tuple[str, Callable[[], object]]] = {
-        "an inference of the host's input": ("infer", lambda: device.infer_input(bytes(size))),
-        "a series of timings": ("latency", lambda: commands.latency(1)),
-        "a batch": ("batch", lambda: commands.ask(Command.BATCH, {"in": bytes(size)})),
-        "a token": ("psa-token", device.attest),
-        "a signing request": ("csr", lambda: device.csr("client")),
-    }
-    return {subject: ask for subject, (feature, ask) in found.items() if not bench.missing([feature])}
-
-
 def test_other_words_and_periods_do_nothing(
-    bench: Bench, device: Device, checks: Checks, stimulus: Stimulus, verifier: Verifier
+    device: Device, checks: Checks, stimulus: Stimulus, verifier: Verifier
 ) -> None:
     """With a whole window there: nothing may be taken in, cleared or started by what is refused, or is about others."""
     samples = device.fill_window()
@@ -77,7 +64,7 @@ def test_other_words_and_periods_do_nothing(
         status = status_of(device.test_commands.ask, Command.SAMPLE, arguments)
         checks.equal(MODES, status, INVALID_ARGUMENT, subject=subject)
         checks.equal(MODES, device.test_commands.sample("stop"), before, subject=f"state after {subject}")
-    for subject, ask in beside_sampling(bench, device).items():
+    for subject, ask in device.requests(without=["a sample"]).items():
         ask()
         checks.equal(MODES, device.test_commands.sample("stop"), before, subject=f"state after {subject}")
     verifier.result(device.infer_again(samples), subject="the window is the one of before")

@@ -196,16 +196,15 @@ def test_it_opens_with_nothing_else(bench: Bench, device: Device, checks: Checks
 
 
 @pytest.mark.thorough
-@pytest.mark.needs("provision", "nv-access", "cold-reset", "factory-reset")
+@pytest.mark.needs("provision", "nv-access", "cold-reset")
 def test_another_board_has_another_key(
     bench: Bench, device: Device, checks: Checks, verifier: Verifier, virtual: VirtualBoard
 ) -> None:
     """Two boards, the same request, the same counter: two keys, so that one nonce may come on both."""
     messages: list[bytes] = []
-    try:
+    with virtual.other_boards() as burn:
         for seed in (1, 2):
-            virtual.control.provision(Burned(huk=hashlib.sha256(b"TEST_ONLY storage %d" % seed).digest()))
-            bench.factory_reset()
+            burn(Burned(huk=hashlib.sha256(b"TEST_ONLY storage %d" % seed).digest()))
             inference = device.infer_input(some_input(bench, 1), nonce=bytes(range(16)), encrypted=True)
             verifier.encrypted_result(inference, subject=f"board {seed}")
             messages.append(inference.answer.message)
@@ -216,9 +215,6 @@ def test_another_board_has_another_key(
             checks(
                 BOUND, opened is None, expected="no plaintext", seen="the plaintext", subject=f"board {seed}'s message"
             )
-    finally:
-        virtual.control.provision(None)
-        bench.factory_reset()
     checks(BOUND, messages[0] != messages[1], expected="two messages", seen="one", subject="two boards")
 
 

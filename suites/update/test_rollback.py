@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Callable
 
 import pytest
@@ -243,7 +242,7 @@ def test_a_refused_image_raises_no_counter(updates: ModelUpdates, every: bool) -
         bad = updates.image(ahead=7, **changes)
         status = updates.attempt(bad)
         updates.checks(NOT_RAISED, status not in {0, None}, expected="a refusal", seen=status, subject=subject)
-        again = status_of(updates.device.test_commands.activate_model, hashlib.sha256(bad).digest())
+        again = updates.activated(updates.digest(bad))
         updates.checks.equal(REFUSED_AGAIN, again, status, subject=f"{subject}, asked again")
         updates.checks.equal(
             NOT_RAISED, updates.attempt(updates.image(ahead=1)), 0, subject=f"{subject}, then one newer"

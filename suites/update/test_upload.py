@@ -17,8 +17,6 @@ pytestmark = pytest.mark.needs("update", "models", "file-model-signing-key", "fa
 INVALID_SIGNATURE, INVALID_ARGUMENT, DOES_NOT_EXIST = -149, -135, -140
 MALFORMED = 3
 """SMP's EINVAL: a number or map that the request cannot hold."""
-UID = 0x5550
-"""Of an object in protected storage that is there for a moment."""
 ROOM = 0x60000
 """Bytes of an update bank (docs/protocol.md)."""
 
@@ -83,35 +81,9 @@ def chunk(device: Device, off: int, data: bytes, **announced: object) -> Answer:
     return Answer(offset if isinstance(offset, int) else None, None)
 
 
-def activated(device: Device, digest: bytes) -> int | None:
-    """0, or the refusal's status."""
-    return status_of(device.test_commands.activate_model, digest)
-
-
-def answered_between(updates: ModelUpdates, device: Device) -> dict[str, Callable[[], object]]:
-    """What else may be asked for while a file comes, as far as the device has it."""
-    commands, data = device.test_commands, updates.input(9)
-    part: dict[str, object] = {"off": 0, "data": data[:1024], "len": len(data)}
-    found: dict[str, tuple[list[str], Callable[[], object]]] = {
-        "a result": (["infer"], lambda: device.infer_input(data)),
-        "an encrypted result": (["encrypted-result"], lambda: device.infer_input(data, encrypted=True)),
-        "a token": (["psa-token"], device.attest),
-        "a signing request": (["csr"], lambda: device.csr("client")),
-        "a batch": (["batch"], lambda: commands.ask(Command.BATCH, {"in": data})),
-        "timings": (["latency"], lambda: commands.latency(1)),
-        "a sample": (["sensor"], lambda: commands.sample("step")),
-        "a list of the models": (["models"], commands.models),
-        "an object stored": (["protected-storage"], lambda: commands.ps_set(UID, bytes(range(200)))),
-        "an object read": (["protected-storage"], lambda: commands.ps_get(UID)),
-        "an object removed": (["protected-storage"], lambda: commands.ps_remove(UID)),
-        "an input in parts": (["input-upload"], lambda: commands.ask(Command.INPUT_UPLOAD, part)),
-    }
-    return {subject: ask for subject, (needs, ask) in found.items() if not updates.bench.missing(needs)}
-
-
 def test_chunks_at_other_offsets_are_not_taken(updates: ModelUpdates, device: Device) -> None:
     image = updates.image(ahead=1)
-    digest = hashlib.sha256(image).digest()
+    digest = updates.digest(image)
     first, junk = 512, b"\xa5" * 512
     updates.checks.equal(WHOLE, chunk(device, 0, image[:first], len=len(image), sha=digest), Answer(first, None))
     for off in (
@@ -137,7 +109,7 @@ def test_chunks_at_other_offsets_are_not_taken(updates: ModelUpdates, device: De
         "an announcement beyond the bank": lambda: chunk(device, 0, junk, len=ROOM + 1, sha=digest).refusal,
         "a selection of nobody": lambda: status_of(device.test_commands.select_model, "nobody"),
         "a result": lambda: status_of(device.test_commands.ask, Command.INFER, {"nonce": b"short", "src": 1}),
-    } | {subject: partial(activated, device, wrong) for subject, wrong in digests.items()}
+    } | {subject: partial(updates.activated, wrong) for subject, wrong in digests.items()}
     for subject, ask in besides.items():
         refused = ask()
         updates.checks(WHOLE, bool(refused), expected="a refusal", seen=refused, subject=subject)
@@ -147,7 +119,7 @@ def test_chunks_at_other_offsets_are_not_taken(updates: ModelUpdates, device: De
         f"the selection of {name}": partial(device.select_model, name)
         for name in (updates.other().name, updates.entry.name)
     }
-    between |= answered_between(updates, device)
+    between |= device.requests(updates.input(9))
     for subject, request in between.items():
         request()
         updates.checks.equal(WHOLE, chunk(device, 1, junk), Answer(first, None), subject=f"offset after {subject}")
@@ -156,7 +128,7 @@ def test_chunks_at_other_offsets_are_not_taken(updates: ModelUpdates, device: De
     for request in between.values():
         request()
     updates.changed = True
-    updates.checks.equal(WHOLE, activated(device, digest), 0, subject="activated")
+    updates.checks.equal(WHOLE, updates.activated(digest), 0, subject="activated")
     updates.bench.trust.installed(updates.entry.name, image)
     device.describe()
     updates.old_model_works()
@@ -165,7 +137,7 @@ def test_chunks_at_other_offsets_are_not_taken(updates: ModelUpdates, device: De
 def test_chunks_of_every_length_are_taken_as_they_are(updates: ModelUpdates, device: Device) -> None:
     """Lengths that are no multiple of a word or a block, the empty one, and one byte."""
     image = updates.image(ahead=1)
-    digest = hashlib.sha256(image).digest()
+    digest = updates.digest(image)
     updates.changed = True
     at = 0
     sizes = [0, 1, 2, 3, 5, 8, 31, 64, 127, 255, 256, 257, 511, 512, 1021]
@@ -177,12 +149,12 @@ def test_chunks_of_every_length_are_taken_as_they_are(updates: ModelUpdates, dev
         updates.checks.equal(
             WHOLE, chunk(device, at - len(part), part, **announced), Answer(at, None), subject=f"{size}"
         )
-    updates.checks.equal(WHOLE, activated(device, digest), 0, subject="activated")
+    updates.checks.equal(WHOLE, updates.activated(digest), 0, subject="activated")
     # Again, but for its last byte, which lies there from before.
     for begin in range(0, len(image) - 1, 2048):
         announced = {"len": len(image), "sha": digest} if begin == 0 else {}
         chunk(device, begin, image[begin : min(begin + 2048, len(image) - 1)], **announced)
-    updates.checks.equal(INCOMPLETE, activated(device, digest), DOES_NOT_EXIST, subject="all but the last byte")
+    updates.checks.equal(INCOMPLETE, updates.activated(digest), DOES_NOT_EXIST, subject="all but the last byte")
 
 
 @pytest.mark.thorough
@@ -202,7 +174,7 @@ def test_chunks_beyond_the_announced_length_are_refused(updates: ModelUpdates, d
 
 def test_announcements_are_needed_once(updates: ModelUpdates, device: Device) -> None:
     image = updates.image(ahead=1)
-    digest = hashlib.sha256(image).digest()
+    digest = updates.digest(image)
     for subject, announced in (
         ("nothing", {}),
         ("no digest", {"len": len(image)}),
@@ -222,7 +194,7 @@ def test_announcements_are_needed_once(updates: ModelUpdates, device: Device) ->
 @pytest.mark.thorough
 def test_uploads_resume_and_begin_anew(updates: ModelUpdates, device: Device) -> None:
     image, other = updates.image(ahead=1), updates.image(ahead=2)
-    announced: dict[str, object] = {"len": len(image), "sha": hashlib.sha256(image).digest()}
+    announced: dict[str, object] = {"len": len(image), "sha": updates.digest(image)}
     updates.checks.equal(RESUMED, chunk(device, 0, image[:256], **announced), Answer(256, None), subject="begun")
     # A client that lost the answer sends the chunk again: it is told where to go on.
     updates.checks.equal(RESUMED, chunk(device, 0, image[:256], **announced), Answer(256, None), subject="sent again")
@@ -232,24 +204,22 @@ def test_uploads_resume_and_begin_anew(updates: ModelUpdates, device: Device) ->
     device.infer_input(updates.input())
     device.test_commands.models()
     updates.checks.equal(RESUMED, chunk(device, 511, image[511:640]), Answer(640, None), subject="after other requests")
-    digest = hashlib.sha256(image).digest()
+    digest = updates.digest(image)
     others = {"a byte more under the same digest": announced | {"len": len(image) + 1}}
     others |= {f"another byte {at} of the digest": announced | {"sha": flip(at)(digest)} for at in (0, 15, 16, 31)}
     for subject, keys in others.items():
         begun = chunk(device, 0, image[:100], **keys)
         updates.checks.equal(RESUMED, begun, Answer(100, None), subject=f"{subject}: begun anew")
         updates.checks.equal(RESUMED, chunk(device, 100, image[100:200]), Answer(200, None), subject=f"{subject}: on")
-    new: dict[str, object] = {"len": len(other), "sha": hashlib.sha256(other).digest()}
+    new: dict[str, object] = {"len": len(other), "sha": updates.digest(other)}
     updates.checks.equal(RESUMED, chunk(device, 0, other[:100], **new), Answer(100, None), subject="another file")
     updates.checks.equal(
-        INCOMPLETE, activated(device, hashlib.sha256(image).digest()), DOES_NOT_EXIST, subject="the one given up"
+        INCOMPLETE, updates.activated(updates.digest(image)), DOES_NOT_EXIST, subject="the one given up"
     )
-    updates.checks.equal(
-        INCOMPLETE, activated(device, hashlib.sha256(other).digest()), DOES_NOT_EXIST, subject="the one begun"
-    )
+    updates.checks.equal(INCOMPLETE, updates.activated(updates.digest(other)), DOES_NOT_EXIST, subject="the one begun")
     updates.checks.equal(RESUMED, chunk(device, 100, other[100:]), Answer(len(other), None), subject="its rest")
     updates.changed = True
-    updates.checks.equal(RESUMED, activated(device, hashlib.sha256(other).digest()), 0, subject="activated")
+    updates.checks.equal(RESUMED, updates.activated(updates.digest(other)), 0, subject="activated")
 
 
 @pytest.mark.thorough
@@ -263,19 +233,19 @@ def test_the_digest_is_of_the_whole_of_a_large_file(updates: ModelUpdates, devic
         for at in range(0, size, 3072):
             keys: dict[str, object] = {"len": size, "sha": announced} if at == 0 else {}
             chunk(device, at, sent[at : at + 3072], **keys)
-        status = activated(device, announced)
+        status = updates.activated(announced)
         updates.changed |= status == 0
         updates.checks.equal(ANNOUNCED, status, INVALID_SIGNATURE, subject=f"its last byte is another, {size} bytes")
 
 
 def test_only_the_announced_digest_activates(updates: ModelUpdates, device: Device) -> None:
     image, other = updates.image(ahead=1), updates.image(ahead=2)
-    right, lie = hashlib.sha256(image).digest(), hashlib.sha256(other).digest()
+    right, lie = updates.digest(image), updates.digest(other)
     near = flip(31)(right)
     before = updates.active()
     chunk(device, 0, image, len=len(image), sha=lie)
-    updates.checks.equal(ANNOUNCED, activated(device, right), DOES_NOT_EXIST, subject="its own digest, not announced")
-    updates.checks.equal(ANNOUNCED, activated(device, lie), INVALID_SIGNATURE, subject="announced, not its digest")
+    updates.checks.equal(ANNOUNCED, updates.activated(right), DOES_NOT_EXIST, subject="its own digest, not announced")
+    updates.checks.equal(ANNOUNCED, updates.activated(lie), INVALID_SIGNATURE, subject="announced, not its digest")
     chunk(device, 0, image, len=len(image), sha=right)
     for digest, subject in (
         (bytes(32), "zeros"),
@@ -283,15 +253,15 @@ def test_only_the_announced_digest_activates(updates: ModelUpdates, device: Devi
         (near, "one bit off"),
         (lie, "the one before"),
     ):
-        updates.checks.equal(ANNOUNCED, activated(device, digest), DOES_NOT_EXIST, subject=subject)
+        updates.checks.equal(ANNOUNCED, updates.activated(digest), DOES_NOT_EXIST, subject=subject)
     for size in (0, 1, 31, 33, 64):
         digest = (right * 2)[:size]
-        updates.checks.equal(ANNOUNCED, activated(device, digest), INVALID_ARGUMENT, subject=f"{size} bytes of it")
+        updates.checks.equal(ANNOUNCED, updates.activated(digest), INVALID_ARGUMENT, subject=f"{size} bytes of it")
     # The model id is not the image's digest.
-    updates.checks.equal(ANNOUNCED, activated(device, before.id), DOES_NOT_EXIST, subject="the active model's id")
+    updates.checks.equal(ANNOUNCED, updates.activated(before.id), DOES_NOT_EXIST, subject="the active model's id")
     updates.unchanged(before)
     chunk(device, 0, image, len=len(image), sha=near)
-    updates.checks.equal(ANNOUNCED, activated(device, near), INVALID_SIGNATURE, subject="announced one bit off")
+    updates.checks.equal(ANNOUNCED, updates.activated(near), INVALID_SIGNATURE, subject="announced one bit off")
     updates.unchanged(before)
     updates.old_model_works()
     # What went wrong on its way is sent again, under the same announcement.
@@ -300,7 +270,7 @@ def test_only_the_announced_digest_activates(updates: ModelUpdates, device: Devi
         answer = chunk(device, 0, data, len=len(other), sha=lie)
         updates.checks.equal(WHOLE, answer, Answer(len(other), None), subject=subject)
         updates.changed |= wanted == 0
-        updates.checks.equal(WHOLE, activated(device, lie), wanted, subject=subject)
+        updates.checks.equal(WHOLE, updates.activated(lie), wanted, subject=subject)
 
 
 @pytest.mark.thorough
@@ -308,7 +278,7 @@ def test_what_was_uploaded_is_activated_as_often_as_it_is_asked_for(updates: Mod
     """In one boot: what each activation keeps for itself would run out."""
     image = updates.image(ahead=1)
     updates.checks.equal(AGAIN, updates.attempt(image), 0, subject="the first time")
-    digest = hashlib.sha256(image).digest()
-    statuses = [activated(device, digest) for _ in range(TIMES)]
+    digest = updates.digest(image)
+    statuses = [updates.activated(digest) for _ in range(TIMES)]
     failed = {number: status for number, status in enumerate(statuses, 2) if status}
     updates.checks.equal(AGAIN, failed, {}, subject=f"{TIMES} times more")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from tfm_harness.bench.firmware import open_consoles
 from tfm_harness.bench.not_covered import NotCovered
+from tfm_harness.bench.requests import right_requests
 from tfm_harness.boards.base import Board, ResetKind
 from tfm_harness.errors import ConfigError, ProductError, Responsibility
 from tfm_harness.protocol.base import Description, Feature, InferResult, PseudoDriver, Source, fresh_nonce
@@ -242,6 +243,23 @@ class Device:
             ConfigError: ``no-such-key``: the protocol has no key of that name.
         """
         return self.client.csr(name)
+
+    def requests(self, data: bytes | None = None, *, without: Collection[str] = ()) -> dict[str, Callable[[], object]]:
+        """One right request of each kind that the firmware answers, in a test's words: each value asks one.
+
+        They are: a result, an encrypted result, a token, the size of a token, a public key, a signing request, a
+        batch, timings, a sample, a list of the models, an object stored, an object read, an object removed, an input
+        in parts. Asked in this order, they leave no object behind.
+
+        Args:
+            data: one input of the active model (default: any).
+            without: words of requests to leave out.
+
+        Raises:
+            NotCovered: the firmware does not speak the reference firmware's protocol.
+            ValueError: `without` names no request.
+        """
+        return right_requests(self, self._bench.missing, data, without)
 
     def reset(self, kind: ResetKind = ResetKind.WARM) -> Description:
         """Reset the board and wait until the firmware answers; who it then is."""

@@ -93,19 +93,30 @@ class VirtualBoard:
         return self._bench.answers()
 
     @contextlib.contextmanager
+    def burning(self) -> Iterator[Callable[[Burned], None]]:
+        """Gives what burns other fuses, for a board that the test itself starts.
+
+        They count from the next cold start on; after the block the board's own do.
+        """
+        try:
+            yield self.control.provision
+        finally:
+            self.control.provision(None)
+
+    @contextlib.contextmanager
     def fuses(self) -> Iterator[Burn]:
         """Other fuses in turn: gives what burns them and starts cold. The board's own again afterwards."""
         active = self._bench.description.model
-
-        def burn(burned: Burned, *, answers: bool = True) -> None:
-            self.control.provision(burned)
-            with self.off(answers=answers):
-                pass
-
         try:
-            yield burn
+            with self.burning() as provision:
+
+                def burn(burned: Burned, *, answers: bool = True) -> None:
+                    provision(burned)
+                    with self.off(answers=answers):
+                        pass
+
+                yield burn
         finally:
-            self.control.provision(None)
             self._bench.reset(ResetKind.COLD)
             self._bench.select_again(active)
 
@@ -120,16 +131,26 @@ class VirtualBoard:
             yield
 
     @contextlib.contextmanager
+    def other_boards(self) -> Iterator[Burn]:
+        """As `fuses`, and each board that is started keeps nothing yet.
+
+        With another hardware unique key it is another board. Afterwards the board keeps what it kept before.
+        """
+        with self.keeping(), self.burning() as provision:
+
+            def burn(burned: Burned, *, answers: bool = True) -> None:
+                with self.off(answers=answers):
+                    self._bench.board.erase()
+                    provision(burned)
+
+            yield burn
+
+    @contextlib.contextmanager
     def other_board(self, burned: Burned) -> Iterator[None]:
-        """As `burned`, on a board that keeps nothing yet: with another hardware unique key it is another board."""
-        with self.keeping():
-            with self.off():
-                self._bench.board.erase()
-                self.control.provision(burned)
-            try:
-                yield
-            finally:
-                self.control.provision(None)
+        """As `other_boards`, for a single one."""
+        with self.other_boards() as burn:
+            burn(burned)
+            yield
 
     @contextlib.contextmanager
     def keeping(self) -> Iterator[None]:

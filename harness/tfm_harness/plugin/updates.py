@@ -10,7 +10,7 @@ from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.errors import ProductError
 from tfm_harness.files import MODEL_LIMIT, read_file
 from tfm_harness.findings import Check
-from tfm_harness.protocol.smp.answers import ModelInfo, Refused
+from tfm_harness.protocol.smp.answers import ModelInfo, Refused, status_of
 from tfm_harness.testing.images import ImageRecipe, load_signing_key, make_image
 
 if TYPE_CHECKING:
@@ -131,6 +131,13 @@ class ModelUpdates:
         self.bench.trust.installed(self.active().name, image)
         self.device.describe()
         return 0
+
+    def activated(self, digest: bytes) -> int | None:
+        """Ask for the activation of what was uploaded under this digest: 0, or the status of the refusal.
+
+        For tests of requests: what results are judged by stays as it was.
+        """
+        return status_of(self.device.test_commands.activate_model, digest)
 
     @classmethod
     def damage_kept(cls, virtual: VirtualBoard, image: bytes, length: int) -> None:

@@ -176,7 +176,7 @@ def test_hung_emulator_is_named_and_can_be_released(probe_board: QemuBoard, tmp_
     assert child is not None
     os.kill(child.pid, signal.SIGSTOP)
     with pytest.raises(InfrastructureError, match=r"monitor did not answer in 0\.3 s") as caught:
-        probe_board._machine._require().execute("query-status", timeout=0.3)
+        probe_board._machine._require().execute_all([("query-status", {})], timeout=0.3)
     assert caught.value.kind == "qmp-timeout"
     assert wait_until(child.frozen, 5)
     with pytest.raises(InfrastructureError, match=f"process {child.pid} is held") as caught:

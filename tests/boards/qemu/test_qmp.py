@@ -53,6 +53,12 @@ def monitor(on_event: Callable[[Mapping[str, Any]], None] = lambda _event: None)
         peer.hang_up()
 
 
+def answer_of(one: Qmp, name: str, arguments: Mapping[str, object] | None = None, *, timeout: float = 5.0) -> object:
+    """Send one command; its answer."""
+    (answer,) = one.execute_all([(name, arguments or {})], timeout=timeout)
+    return answer
+
+
 def playing(play: Callable[[], object]) -> contextlib.AbstractContextManager[object]:
     """`play` runs beside the block; it must come to its end."""
 
@@ -100,7 +106,7 @@ def test_the_main_loop_is_woken_once_until_it_has_answered() -> None:
             peer.say({"return": 1, "id": heard["id"]})
 
         with playing(play):
-            assert one.execute("a", timeout=PATIENCE) == 1
+            assert answer_of(one, "a", timeout=PATIENCE) == 1
         one.wake()
         assert peer.hear() == {}
 
@@ -153,7 +159,7 @@ def test_many_threads_ask_at_once() -> None:
         seen: list[object] = []
 
         def ask(first: int) -> None:
-            seen.extend(one.execute("echo", {"number": number}) == number for number in range(first, first + 50))
+            seen.extend(answer_of(one, "echo", {"number": number}) == number for number in range(first, first + 50))
 
         askers = [threading.Thread(target=ask, args=(100 * first,)) for first in range(4)]
         with playing(play):
@@ -181,7 +187,7 @@ def test_a_refusal_says_the_first_that_was_refused_and_the_others_are_carried_ou
 def test_no_answer_in_time_and_the_late_one_is_nobodys() -> None:
     with monitor() as (one, peer):
         with pytest.raises(InfrastructureError, match=r"board: .* did not answer in 0\.01 s") as caught:
-            one.execute("a", timeout=0.01)
+            answer_of(one, "a", timeout=0.01)
         assert caught.value.kind == "qmp-timeout"
         assert not one._pending
 
@@ -190,7 +196,7 @@ def test_no_answer_in_time_and_the_late_one_is_nobodys() -> None:
             peer.say({"return": "late", "id": first["id"]}, {"return": "in time", "id": second["id"]})
 
         with playing(play):
-            assert one.execute("b") == "in time"
+            assert answer_of(one, "b") == "in time"
 
 
 def test_no_greeting_in_time() -> None:
@@ -223,14 +229,14 @@ def test_what_is_no_monitor_loses_the_connection_for_all_who_wait(
                 peer.sock.shutdown(socket.SHUT_WR)
 
         with playing(play), pytest.raises(InfrastructureError) as caught:
-            one.execute("a", timeout=PATIENCE)
+            answer_of(one, "a", timeout=PATIENCE)
         assert caught.value.kind == "qmp-lost"
         assert seen in (caught.value.seen or "")
         with pytest.raises(InfrastructureError) as caught:
             one.connect(PATIENCE)
         assert caught.value.kind == "qmp-lost"
         with pytest.raises(InfrastructureError) as caught:
-            one.execute("b")
+            answer_of(one, "b")
         assert caught.value.kind == "qmp-lost"
         one.tell([("c", {})])  # nobody hears of it
 
@@ -252,7 +258,7 @@ def test_whatever_object_is_said_a_command_ends(messages: list[dict[str, object]
 
         with playing(play):
             try:
-                assert one.execute("a", timeout=PATIENCE) in ("the answer", *(m.get("return") for m in messages))
+                assert answer_of(one, "a", timeout=PATIENCE) in ("the answer", *(m.get("return") for m in messages))
             except QmpRefusedError:
                 assert any("error" in message for message in messages)
 
@@ -298,7 +304,7 @@ def test_a_flood_of_events_does_not_keep_it_from_closing() -> None:
         with playing(flood):
             one.close()
         with pytest.raises(InfrastructureError) as caught:
-            one.execute("a")
+            answer_of(one, "a")
         assert caught.value.kind == "qmp-lost"
         one.close()
 
@@ -333,6 +339,6 @@ def test_a_far_step_does_not_hold_up_answers_nor_a_newer_one() -> None:
     with monitor() as (one, peer):
         one.repeat(iter([1e6]))
         with playing(lambda: peer.say({"return": 1, "id": peer.hear()["id"]})):
-            assert one.execute("a", timeout=PATIENCE) == 1
+            assert answer_of(one, "a", timeout=PATIENCE) == 1
         one.repeat(near())
         assert stepped.wait(PATIENCE)

@@ -78,7 +78,7 @@ class Qmp:
         self._thread.start()
 
     def connect(self, timeout: float) -> None:
-        """Wait for the greeting and leave the negotiation mode; sets `version`. Raises as `execute`."""
+        """Wait for the greeting and leave the negotiation mode; sets `version`. Raises as `execute_all`."""
         end = time.monotonic() + timeout
         (greeting,) = self._wait(self._greeting, timeout, timeout)
         with contextlib.suppress(AttributeError, KeyError, TypeError):
@@ -86,21 +86,12 @@ class Qmp:
             self.version = ".".join(str(numbers.get(part, 0)) for part in ("major", "minor", "micro"))
         self._wait(self._send([("qmp_capabilities", {})]), end - time.monotonic(), timeout)
 
-    def execute(self, name: str, arguments: Mapping[str, object] | None = None, *, timeout: float = 5.0) -> object:
-        """Send one command and wait for its answer (``return``).
+    def execute_all(self, commands: Sequence[Command], *, timeout: float = 5.0) -> list[object]:
+        """Send commands at once, which QEMU carries out in their order, and wait for all answers (``return``).
 
         Raises:
             InfrastructureError: kind ``qmp-timeout`` or ``qmp-lost``.
-            QmpRefusedError: kind ``qmp-refused``.
-        """
-        (answer,) = self.execute_all([(name, arguments or {})], timeout=timeout)
-        return answer
-
-    def execute_all(self, commands: Sequence[Command], *, timeout: float = 5.0) -> list[object]:
-        """Send several commands at once, which QEMU carries out in their order, and wait for all answers.
-
-        Raises:
-            InfrastructureError: as `execute`. A refused command does not keep QEMU from those behind it.
+            QmpRefusedError: kind ``qmp-refused``. QEMU carries out the commands behind a refused one all the same.
         """
         return self._wait(self._send(commands), timeout, timeout)
 
