@@ -53,8 +53,10 @@ if TYPE_CHECKING:
     from tfm_harness.plugin.bench import Bench
     from tfm_harness.plugin.checks import Checks
     from tfm_harness.plugin.console_run import run_console_suite
+    from tfm_harness.plugin.image_trials import ImageTrials, SignedImage
     from tfm_harness.plugin.latency import Latency
     from tfm_harness.plugin.skips import SkipCampaign
+    from tfm_harness.plugin.stored_objects import StorageFlash, StoredObjects, storage_flash
     from tfm_harness.plugin.updates import ModelUpdates
     from tfm_harness.protocol.base import Description, Exchange, Feature, InferResult, PseudoDriver, Source, fresh_nonce
     from tfm_harness.protocol.smp.answers import Refused
@@ -111,8 +113,10 @@ _HOMES = {
     "plugin.bench": ("Bench",),
     "plugin.checks": ("Checks",),
     "plugin.console_run": ("run_console_suite",),
+    "plugin.image_trials": ("ImageTrials", "SignedImage"),
     "plugin.latency": ("Latency",),
     "plugin.skips": ("SkipCampaign",),
+    "plugin.stored_objects": ("StorageFlash", "StoredObjects", "storage_flash"),
     "plugin.updates": ("ModelUpdates",),
     "protocol.base": ("Description", "Exchange", "Feature", "InferResult", "PseudoDriver", "Source", "fresh_nonce"),
     "protocol.smp.answers": ("Refused",),
@@ -158,6 +162,7 @@ __all__ = [
     "HarnessDeprecationWarning",
     "HarnessError",
     "Identity",
+    "ImageTrials",
     "InferResult",
     "Inference",
     "InfrastructureError",
@@ -189,6 +194,7 @@ __all__ = [
     "ServiceCall",
     "ServiceConfig",
     "Severity",
+    "SignedImage",
     "SkipCampaign",
     "SmpDriver",
     "SocketTransport",
@@ -198,6 +204,8 @@ __all__ = [
     "StimulusBackend",
     "StimulusBase",
     "StoppedCpu",
+    "StorageFlash",
+    "StoredObjects",
     "StreamConsole",
     "Strict",
     "TargetBase",
@@ -219,6 +227,7 @@ __all__ = [
     "service_of",
     "simplest",
     "spawn",
+    "storage_flash",
 ]
 
 __getattr__, __dir__ = lazy_exports(__name__, _HOMES)

@@ -28,6 +28,7 @@ from tfm_harness import (
     VirtualBoard,
     build_result_profile,
     make_otp,
+    storage_flash,
 )
 from tfm_harness.protocol.smp import Command, FrameDecoder, Packet
 from tfm_harness.verify import (
@@ -207,21 +208,15 @@ class Work:
 
     def spoiled_object(self, virtual: VirtualBoard) -> None:
         """Ask for a stored object of which a byte has been changed, where the memory map says where objects lie."""
-        nv = virtual.nv
-        places = [
-            region
-            for region in self.bench.memory_map.memory
-            if "storage" in region.holds and nv.address <= region.at and region.end <= nv.address + nv.size
-        ]
-        if self.bench.missing(["protected-storage"]) or not places:
+        flash = storage_flash(self.bench, virtual)
+        if self.bench.missing(["protected-storage"]) or flash is None:
             return
-        commands, at, size = self.device.test_commands, places[0].at - nv.address, places[0].size
-        before = nv.read(at, size)
+        commands, before = self.device.test_commands, flash.read()
         commands.ps_set(STORED_UID, b"to be spoiled")
-        after = nv.read(at, size)
+        after = flash.read()
         # Behind a message's begin or its nonce, which differ first, and before the end of this short one.
-        place = at + 24 + next((n for n in range(size) if before[n] != after[n]), 0)
-        nv.write(place, bytes([nv.read(place, 1)[0] ^ 1]))
+        place = 24 + next((n for n in range(flash.size) if before[n] != after[n]), 0)
+        flash.write(bytes([after[place] ^ 1]), place)
         try:
             commands.ps_get(STORED_UID)
         finally:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from tfm_harness import Bench, Burned, Check, Checks, Device, ModelUpdates, Refused, Verifier, VirtualBoard
 from tfm_harness.protocol.smp import Command
+from tfm_harness.testing import changed_words, spread
 
 pytestmark = pytest.mark.needs(
     "update", "models", "file-model-signing-key", "factory-reset", "signed-result", "trusted-results", "nonvolatile"
@@ -95,17 +96,6 @@ def counter(device: Device, verifier: Verifier, updates: ModelUpdates, checks: C
     return Counter(device, verifier, updates, checks)
 
 
-def changed_words(before: bytes, after: bytes, base: int) -> list[int]:
-    """Addresses of the first, a middle and the last word that changed in each page of 64 KiB."""
-    found: list[int] = []
-    for page in range(0, len(before), PAGE):
-        one, other = before[page : page + PAGE], after[page : page + PAGE]
-        if one != other:
-            words = [at for at in range(0, PAGE, 4) if one[at : at + 4] != other[at : at + 4]]
-            found += [base + page + at for at in dict.fromkeys((words[0], words[len(words) // 2], words[-1]))]
-    return found
-
-
 def copies(content: bytes) -> list[int]:
     """Offsets of the pages that hold the same bytes: the copies of one state."""
     pages: dict[bytes, list[int]] = {}
@@ -125,12 +115,6 @@ def known_copies(updates: ModelUpdates, check: Check, content: bytes) -> list[in
     if not places:
         pytest.skip("not covered: no two pages of the NV area hold the same, so there are no copies to change")
     return places
-
-
-def spread(states: list[bytes], most: int) -> list[bytes]:
-    """At most that many of them, from all over the time."""
-    step = max(1, -(-len(states) // most))
-    return states[::step]
 
 
 @pytest.mark.needs("cold-reset", "nv-access")
@@ -185,15 +169,17 @@ def test_power_cut_in_the_middle_of_an_activation(
     for ahead in (1, 2):  # an update goes to one place, the next one to another
         before = kept.nv.read()
         updates.checks.equal(CUT_MODEL, updates.attempt(updates.image(ahead=ahead)), 0, subject="untouched")
-        words += changed_words(before, kept.nv.read(), base)
+        words += changed_words(before, kept.nv.read(), base, page=PAGE)
     counter.give("before")
     old = updates.image(ahead=2)
     new = updates.image(ahead=3)
     states = kept.torn(lambda: updates.attempt(new), words)
     updates.checks(CUT_MODEL, len(states) > 3, expected="states in the middle", seen=f"{len(states)} states")
-    for number, state in enumerate(spread(states, 10)):
+    for number in spread(len(states), 10):
         subject = f"state {number} of {len(states)}"
-        if not updates.checks(CUT_BOOTS, kept.starts_with(state), expected="an answer", seen="none", subject=subject):
+        if not updates.checks(
+            CUT_BOOTS, kept.starts_with(states[number]), expected="an answer", seen="none", subject=subject
+        ):
             break
         entry = updates.active_or_none()
         seen = (entry.name, entry.counter) if entry else None
@@ -215,13 +201,13 @@ def test_power_cut_in_the_middle_of_a_counter(
 ) -> None:
     before = kept.nv.read()
     counter.give("first")
-    words = changed_words(before, kept.nv.read(), kept.nv.address)
+    words = changed_words(before, kept.nv.read(), kept.nv.address, page=PAGE)
     counter.give("before")
     states = kept.torn(lambda: counter.ask("traced"), words)
     checks(CUT_COUNTER, len(states) > 1, expected="states in the middle", seen=f"{len(states)} states")
-    for number, state in enumerate(spread(states, 8)):
+    for number in spread(len(states), 8):
         subject = f"state {number} of {len(states)}"
-        if not checks(CUT_BOOTS, kept.starts_with(state), expected="an answer", seen="none", subject=subject):
+        if not checks(CUT_BOOTS, kept.starts_with(states[number]), expected="an answer", seen="none", subject=subject):
             break
         counter.rises(CUT_COUNTER, subject)
 

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import runpy
 from pathlib import Path
 
 import pytest
+from tfm_harness.plugin.image_trials import REFUSAL
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDINGS = ROOT.parent / "shared" / "recordings" / "tf-m"
-
-
-@pytest.fixture(scope="module")
-def refusal() -> re.Pattern[bytes]:
-    found: re.Pattern[bytes] = runpy.run_path(str(ROOT / "suites" / "boot" / "test_images.py"))["REFUSAL"]
-    return found
 
 
 @pytest.mark.parametrize(
@@ -28,15 +21,15 @@ def refusal() -> re.Pattern[bytes]:
         b"E: Unable to find bootable image\r\n",
     ],
 )
-def test_words_of_a_refusal(refusal: re.Pattern[bytes], text: bytes) -> None:
-    assert refusal.search(text)
+def test_words_of_a_refusal(text: bytes) -> None:
+    assert REFUSAL.search(text)
 
 
 @pytest.mark.parametrize(
     "text", [b"[INF] Starting bootloader\r\n", b"[INF] Jumping to the first image slot\r\n", b"[NS] ready\n"]
 )
-def test_other_words_are_none(refusal: re.Pattern[bytes], text: bytes) -> None:
-    assert not refusal.search(text)
+def test_other_words_are_none(text: bytes) -> None:
+    assert not REFUSAL.search(text)
 
 
 @pytest.mark.parametrize(
@@ -51,8 +44,8 @@ def test_other_words_are_none(refusal: re.Pattern[bytes], text: bytes) -> None:
         ("port/port-v2.1.4-sfn.uart0", False),
     ],
 )
-def test_recordings_of_real_boot_loaders(refusal: re.Pattern[bytes], name: str, refused: bool) -> None:
+def test_recordings_of_real_boot_loaders(name: str, refused: bool) -> None:
     path = RECORDINGS / name
     if not path.is_file():
         pytest.skip(f"the recording {name} is not present beside the checkout")
-    assert bool(refusal.search(path.read_bytes().replace(b"\0", b""))) is refused
+    assert bool(REFUSAL.search(path.read_bytes().replace(b"\0", b""))) is refused

@@ -35,6 +35,14 @@ _METHODS: Mapping[str, tuple[str, ...]] = {
     "reference.agrees": ("parity.*",),
     "reference.printed": ("parity.*",),
     "reference.accuracy": ("accuracy.*",),
+    "trial.judge_said": ("boot.refusal-said",),
+    "trial.runs_again": ("boot.refusal-raises-nothing",),
+    "trial.says": ("boot.refusal-said",),
+    "storage.reads": ("storage.read-back",),
+    "StoredObjects.EXCHANGED": ("storage.exchange-refused",),
+    "StoredObjects.READ_BACK": ("storage.read-back",),
+    "StoredObjects.ROLLED_BACK": ("storage.rollback-refused",),
+    "StoredObjects.TAMPERED": ("storage.tamper-refused",),
     "latency.benchmark": ("latency.counter-*", "latency.mlperf-*"),
 }
 _FUNCTIONS: Mapping[str, tuple[str, ...]] = {
@@ -219,6 +227,9 @@ class _Module:
                     self._checks[name] = found.value
                     waivable = next((k.value for k in node.value.keywords if k.arg == "waivable"), None)
                     self.waivable[found.value] = not (isinstance(waivable, ast.Constant) and waivable.value is False)
+            elif shared := _METHODS.get(_dotted(node.value)):  # a check of a helper, under a name of its own
+                self._checks[name] = shared[0]
+                self.waivable[shared[0]] = True
 
     def tests(self) -> list[Test]:
         """Its test functions."""

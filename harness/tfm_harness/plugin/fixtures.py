@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tfm_harness.plugin.checks import Checks
     from tfm_harness.plugin.latency import Latency
     from tfm_harness.plugin.skips import SkipCampaign
+    from tfm_harness.plugin.updates import ModelUpdates
     from tfm_harness.protocol.smp.client import SmpDriver
     from tfm_harness.stimulus.base import Stimulus
 
@@ -33,6 +34,7 @@ __all__ = [
     "stimulus",
     "test_commands",
     "tfm_combination",
+    "updates",
     "verifier",
     "virtual",
 ]
@@ -148,6 +150,20 @@ def skips(request: pytest.FixtureRequest, bench: Bench, device: Device, checks: 
     return SkipCampaign(
         bench, checks, everything=which != "sample", only=names, sample=sample, first_only=first_only
     )  # fmt: skip
+
+
+@pytest.fixture
+def updates(bench: Bench, device: Device, checks: Checks, verifier: Verifier) -> Iterator[ModelUpdates]:
+    """Makes model images and tries them; tests that use it need ``update``, ``models``, ``file-model-signing-key``.
+
+    What was activated, and the counters that it raised, is forgotten afterwards (``factory-reset``).
+    """
+    from tfm_harness.plugin.updates import ModelUpdates
+
+    found = ModelUpdates(bench, device, checks, verifier)
+    yield found
+    if found.changed:
+        bench.factory_reset()
 
 
 @pytest.fixture

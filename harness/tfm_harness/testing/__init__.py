@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tfm_harness.testing.model_corners import CORNERS, full_memory, of_size, of_work
     from tfm_harness.testing.model_variants import with_other_weights
     from tfm_harness.testing.models import ModelBuilder, classifier, dense, remembers, two_in_two_out
+    from tfm_harness.testing.nv_changes import changed_words, spread
     from tfm_harness.testing.one_operator import GENERATORS, NEWEST_VERSIONS, at_the_edges
     from tfm_harness.testing.reference_nv import (
         NoObjectError,
@@ -106,6 +107,7 @@ _HOMES = {
         "remembers",
         "two_in_two_out",
     ),
+    "nv_changes": ("changed_words", "spread"),
     "one_operator": (
         "GENERATORS",
         "NEWEST_VERSIONS",
@@ -184,6 +186,7 @@ __all__ = [
     "WireFault",
     "ask_line",
     "at_the_edges",
+    "changed_words",
     "classifier",
     "damaged_models",
     "delete",
@@ -206,6 +209,7 @@ __all__ = [
     "repeat",
     "silence",
     "smp_frame",
+    "spread",
     "truncate",
     "two_in_two_out",
     "wait_until_ready",
