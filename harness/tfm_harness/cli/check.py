@@ -92,11 +92,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def suite_checks() -> dict[str, bool]:
-    """Whether each check that a suite declares can be waived, by its id."""
+    """Whether each check that a suite declares, or a helper of suites makes, can be waived, by its id."""
     from tfm_harness.cli.run import suites
+    from tfm_harness.coverage.helper_checks import ALL
     from tfm_harness.coverage.suites import declared_checks
 
-    return {check: waivable for folder in suites().values() for check, waivable in declared_checks(folder).items()}
+    declared = {check: waivable for folder in suites().values() for check, waivable in declared_checks(folder).items()}
+    return declared | {check.id: check.waivable for check in ALL}
 
 
 def refuse_unknown_machine(target: TargetBase) -> None:

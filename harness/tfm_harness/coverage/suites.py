@@ -14,6 +14,16 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from tfm_harness.coverage.helper_checks import (
+    IMAGE_COUNTER_KEPT,
+    IMAGE_REFUSAL_SAID,
+    OBJECT_EXCHANGED,
+    OBJECT_READ_BACK,
+    OBJECT_ROLLED_BACK,
+    OBJECT_TAMPERED,
+    OLD_MODEL_WORKS,
+    UPDATE_CHANGES_NOTHING,
+)
 from tfm_harness.errors import ConfigError
 
 __all__ = ["Coverage", "Row", "Suite", "Test", "cover", "declared_checks", "read_suite", "suite_rows", "suite_tests"]
@@ -35,14 +45,17 @@ _METHODS: Mapping[str, tuple[str, ...]] = {
     "reference.agrees": ("parity.*",),
     "reference.printed": ("parity.*",),
     "reference.accuracy": ("accuracy.*",),
-    "trial.judge_said": ("boot.refusal-said",),
-    "trial.runs_again": ("boot.refusal-raises-nothing",),
-    "trial.says": ("boot.refusal-said",),
-    "storage.reads": ("storage.read-back",),
-    "StoredObjects.EXCHANGED": ("storage.exchange-refused",),
-    "StoredObjects.READ_BACK": ("storage.read-back",),
-    "StoredObjects.ROLLED_BACK": ("storage.rollback-refused",),
-    "StoredObjects.TAMPERED": ("storage.tamper-refused",),
+    "trial.judge_said": (IMAGE_REFUSAL_SAID.id,),
+    "trial.runs_again": (IMAGE_COUNTER_KEPT.id,),
+    "trial.says": (IMAGE_REFUSAL_SAID.id,),
+    "storage.reads": (OBJECT_READ_BACK.id,),
+    "StoredObjects.EXCHANGED": (OBJECT_EXCHANGED.id,),
+    "StoredObjects.READ_BACK": (OBJECT_READ_BACK.id,),
+    "StoredObjects.ROLLED_BACK": (OBJECT_ROLLED_BACK.id,),
+    "StoredObjects.TAMPERED": (OBJECT_TAMPERED.id,),
+    "updates.refuse": (UPDATE_CHANGES_NOTHING.id,),
+    "updates.unchanged": (UPDATE_CHANGES_NOTHING.id,),
+    "updates.old_model_works": (OLD_MODEL_WORKS.id,),
     "latency.benchmark": ("latency.counter-*", "latency.mlperf-*"),
 }
 _FUNCTIONS: Mapping[str, tuple[str, ...]] = {
@@ -229,7 +242,6 @@ class _Module:
                     self.waivable[found.value] = not (isinstance(waivable, ast.Constant) and waivable.value is False)
             elif shared := _METHODS.get(_dotted(node.value)):  # a check of a helper, under a name of its own
                 self._checks[name] = shared[0]
-                self.waivable[shared[0]] = True
 
     def tests(self) -> list[Test]:
         """Its test functions."""

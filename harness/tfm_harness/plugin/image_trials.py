@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.boards.base import PowerState
+from tfm_harness.coverage.helper_checks import IMAGE_COUNTER_KEPT, IMAGE_REFUSAL_SAID
 from tfm_harness.files import IMAGE_LIMIT, read_file
-from tfm_harness.findings import Check
 from tfm_harness.testing.images import ImageRecipe, load_signing_key
 from tfm_harness.verify.mcuboot import McubootImage, TlvType, parse_mcuboot
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tfm_harness.plugin.bench import Bench
     from tfm_harness.plugin.checks import Checks
 
-__all__ = ["NOT_RAISED", "REFUSAL", "SAID", "ImageTrials", "SignedImage", "signed_image"]
+__all__ = ["REFUSAL", "ImageTrials", "SignedImage", "signed_image"]
 
 REFUSAL: Final = re.compile(
     rb"\[[A-Z]+\] [^\n]* refused: "  # the reference firmware
@@ -30,17 +30,6 @@ REFUSAL: Final = re.compile(
     rb"|Image \d+ not valid|Boot(?:ing)? failed|FIH panic"
 )
 """How boot loaders say that an image is not to run."""
-
-SAID = Check(
-    id="boot.refusal-said",
-    title="a boot loader that speaks says that an image was refused",
-    requirement="docs/protocol.md, OTP area (the device can say what is wrong)",
-)
-NOT_RAISED = Check(
-    id="boot.refusal-raises-nothing",
-    title="an image that is refused does not raise the security counter: the one of before runs again",
-    requirement="PSA Security Model 1.1 s.5.4 (anti-rollback); MCUboot design, security counter; RFC 9019 s.3.4",
-)
 
 
 @dataclass(frozen=True)
@@ -152,18 +141,24 @@ class ImageTrials:
     def says(self, line: str, subject: str) -> None:
         """Judge that this line stands in what was heard of the last refusal."""
         said = line.encode() + b"\n" in self.heard
-        self._checks(SAID, said, expected=line, seen=self.heard[-300:], subject=subject)
+        self._checks(IMAGE_REFUSAL_SAID, said, expected=line, seen=self.heard[-300:], subject=subject)
 
     def judge_said(self, said: str | None, subject: str) -> None:
         """A boot loader that prints anything at all says that it refused; `said` as `refusal` gives it."""
         if said != "":
-            self._checks(SAID, said is not None, expected="a refusal", seen=said or "other text only", subject=subject)
+            self._checks(
+                IMAGE_REFUSAL_SAID,
+                said is not None,
+                expected="a refusal",
+                seen=said or "other text only",
+                subject=subject,
+            )
 
     def runs_again(self, subject: str) -> None:
         """After images with higher security counters were refused, the build's own still runs."""
         if self.bench.missing(["nonvolatile", "factory-reset"]):
             return
-        if not self._checks(NOT_RAISED, self.own_runs(), expected="an answer", seen="silence", subject=subject):
+        if not self._checks(IMAGE_COUNTER_KEPT, self.own_runs(), expected="an answer", seen="silence", subject=subject):
             self.forget_counters()
 
     def _flash(self, data: bytes) -> dict[str, Mark]:

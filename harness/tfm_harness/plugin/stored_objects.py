@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tfm_harness.coverage import helper_checks
 from tfm_harness.findings import Check
 from tfm_harness.protocol.smp.answers import Refused
 from tfm_harness.verify.stored_objects import messages_in
@@ -64,26 +65,10 @@ class StoredObjects:
             (PSA Secure Storage API).
     """
 
-    READ_BACK: Final = Check(
-        id="storage.read-back",
-        title="an object is read back as it was stored, and the API keeps its rules",
-        requirement="PSA Secure Storage API 1.0 s.5.3 (psa_ps_set, psa_ps_get, psa_ps_remove)",
-    )
-    TAMPERED: Final = Check(
-        id="storage.tamper-refused",
-        title="an object of which any bit was changed in flash is refused",
-        requirement="PSA Secure Storage API 1.0 s.3.2 (integrity), s.5.3 (PSA_ERROR_INVALID_SIGNATURE)",
-    )
-    EXCHANGED: Final = Check(
-        id="storage.exchange-refused",
-        title="an object is bound to its uid, owner and flags: another one's message is refused",
-        requirement="PSA Secure Storage API 1.0 s.3.2; RFC 9052 s.5.3 (external data)",
-    )
-    ROLLED_BACK: Final = Check(
-        id="storage.rollback-refused",
-        title="an older version of an object, or of the whole flash, is refused",
-        requirement="PSA Secure Storage API 1.0 s.3.2 (replay protection); PSA Security Model 1.1 s.4.6",
-    )
+    READ_BACK: Final = helper_checks.OBJECT_READ_BACK
+    TAMPERED: Final = helper_checks.OBJECT_TAMPERED
+    EXCHANGED: Final = helper_checks.OBJECT_EXCHANGED
+    ROLLED_BACK: Final = helper_checks.OBJECT_ROLLED_BACK
     SAID: Final = frozenset({-132, -146, -149, -152})
 
     def __init__(self, device: Device, checks: Checks, flash: StorageFlash) -> None:

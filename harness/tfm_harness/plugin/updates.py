@@ -7,6 +7,7 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 from tfm_harness.bench.not_covered import NotCovered
+from tfm_harness.coverage.helper_checks import OLD_MODEL_WORKS, UPDATE_CHANGES_NOTHING
 from tfm_harness.errors import ProductError
 from tfm_harness.files import MODEL_LIMIT, read_file
 from tfm_harness.findings import Check
@@ -20,18 +21,7 @@ if TYPE_CHECKING:
     from tfm_harness.plugin.bench import Bench
     from tfm_harness.plugin.checks import Checks
 
-__all__ = ["OLD_WORKS", "UNCHANGED", "ModelUpdates"]
-
-UNCHANGED = Check(
-    id="update.refusal-changes-nothing",
-    title="after a refusal the model that was active before is active",
-    requirement="RFC 9019 s.3.4 (failed updates are recoverable)",
-)
-OLD_WORKS = Check(
-    id="update.old-model-works",
-    title="after a refusal the model that was active before gives results",
-    requirement="RFC 9019 s.3.4 (failed updates are recoverable)",
-)
+__all__ = ["ModelUpdates"]
 
 
 class ModelUpdates:
@@ -168,13 +158,13 @@ class ModelUpdates:
         """The active model is the one of `before`."""
         now = self.active()
         seen, wanted = (dataclasses.astuple(dataclasses.replace(entry, active=True)) for entry in (now, before))
-        self.checks.equal(UNCHANGED, str(seen), str(wanted), subject=subject)
+        self.checks.equal(UPDATE_CHANGES_NOTHING, str(seen), str(wanted), subject=subject)
 
     def old_model_works(self, subject: str = "") -> None:
         """The model that was active before gives a result that verifies."""
         try:
             self._verifier.result(self.device.infer_input(self.input(7)), subject=subject)
         except Refused as refused:
-            self.checks(OLD_WORKS, False, expected="a result", seen=refused.message, subject=subject)
+            self.checks(OLD_MODEL_WORKS, False, expected="a result", seen=refused.message, subject=subject)
         else:
-            self.checks(OLD_WORKS, True)
+            self.checks(OLD_MODEL_WORKS, True)
