@@ -151,3 +151,9 @@ def test_only_keys_made_for_tests_are_taken(tmp_path: Path) -> None:
     path.write_bytes((FIRMWARE / "keys" / "TEST_ONLY_image_signing.pem").read_bytes())
     with pytest.raises(ConfigError, match="only keys made for tests"):
         load_signing_key(path)
+
+
+def test_the_readme_says_how_many_faulty_builds_there_are(runner: ModuleType) -> None:
+    told = re.search(r"all of them, about (\d+)\.", " ".join((ROOT / "README.md").read_text().split()))
+    assert told is not None
+    assert abs(int(told[1]) - len(runner.claims())) < 50

@@ -12,15 +12,15 @@ from tfm_harness.safe_text import safe_json
 __all__ = ["add_parser", "run"]
 
 _EPILOG = """\
-PATH is a TF-M build's folder, as for import-build. Judged are TFMV-1 to TFMV-14 by release and options; code that was
-changed by a vendor is not looked at. Each verdict says which file and line it rests on, and where the advisory is
+PATH is a TF-M build's folder, as for import-build. TFMV-1 to TFMV-14 are judged by release and options; code
+that a vendor has changed is not looked at. Each verdict says which file and line it rests on, and where the advisory is
 published.
 
 exit status: 0  no advisory affects the build
              1  at least one does
              2  wrong usage
              4  nothing to judge, contradictions, unreadable files
-             5  none affects it for sure, but of some the build does not say enough
+             5  none surely affects it, but for some of them the build does not say enough
 """
 
 
@@ -29,7 +29,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "advisories",
         help="which of TF-M's security advisories affect a build tree",
-        description="Hold TF-M's security advisories against a build tree: affected, mended by backport, not built in.",
+        description="Say which of TF-M's security advisories affect a build tree, which do not, and why.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

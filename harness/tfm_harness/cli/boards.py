@@ -23,7 +23,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Declare the command."""
     parser = subparsers.add_parser(
         "boards",
-        help="what is running, what is locked; clean up",
+        help="show what is running or locked, and clean up",
         description="Boards that sessions of this user have used. Locks are released by the kernel when a session"
         " ends, however it ends: a board that shows as busy is in use.",
         epilog="examples:\n  tfm-harness boards --json\n  tfm-harness boards --forget qemu-an547\n"

@@ -24,7 +24,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     check = subparsers.add_parser(
         "check",
         help="check target and build files",
-        description="Read and validate targets and builds; one target with one build: whether they fit together, too.",
+        description="Read and validate target and build files. "
+        "With one target and one build: also check that they fit together.",
         epilog="examples:\n  tfm-harness check targets/my-board.yaml fw_builds/mine\n"
         "  tfm-harness check --no-files targets/*.yaml fw_builds/*/build.yaml",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -34,7 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     check.add_argument(
         "--combinations",
         action="store_true",
-        help="of many files, too: each build fits each target, as one run needs it",
+        help="also check that each build fits each target, as one run needs it",
     )
     check.add_argument("--pairs", action="store_true", help=argparse.SUPPRESS)
     check.set_defaults(run=run)

@@ -38,7 +38,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "check-requirements",
         help="which check proves which requirement of PSA, TF-M and CRA catalogues",
-        description="Catalogues of requirements: which check proves which item, what a run proved, what no test shows.",
+        description="Show which check proves which requirement, what a run proved, and what no test can show.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -10,7 +10,7 @@ from tfm_harness.safe_text import safe_json
 
 __all__ = ["add_parser", "run"]
 
-_EPILOG = """Compared is what both runs have: outcomes, failed checks, parity, latency (rank test and bootstrap,
+_EPILOG = """What both runs have is compared: outcomes, failed checks, parity, latency (rank test and bootstrap,
 as the regression gate does). A test that no longer reaches a verdict counts as worse.
 
 exit codes: 0 nothing is worse, 1 something is, 4 wrong files, 5 nothing to compare

@@ -28,7 +28,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "console",
         help="talk to a console of a board, with a transcript",
-        description="Flash the build, start the board and join the console; Ctrl-] leaves. When the input is no"
+        description="Flash the build, start the board and connect to the console; Ctrl-] leaves. When the input is no"
         " terminal it is sent as it is, and the console is shown until --for has passed.",
         epilog="examples:\n"
         "  tfm-harness console --target qemu-an547 --build reference secure\n"

@@ -27,17 +27,24 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Declare the command."""
     parser = subparsers.add_parser(
         "dashboard",
-        help="serve the pages of the morning: what is new, who is responsible, and the evidence",
-        description="Serve the pages of the morning. `tfm-harness history export-site` writes the same as files.",
+        help="serve pages about all runs: what is new, who is responsible, and the evidence",
+        description="Serve pages about the stored runs. `tfm-harness history export-site` writes the same as files.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--listen", metavar="HOST:PORT", default="127.0.0.1:8017", help="default: 127.0.0.1:8017")
     parser.add_argument(
-        "--allow-host", metavar="NAME", action="append", default=[], help="a name under which it may be asked, too"
+        "--allow-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="one more host name under which it may be asked",
     )
     parser.add_argument(
-        "--token-file", metavar="FILE", type=Path, help="what changes must carry; without it none can be made"
+        "--token-file",
+        metavar="FILE",
+        type=Path,
+        help="a file with the token that changes must carry; without it there are none",
     )
     add_store_options(parser)
     parser.set_defaults(run=run)

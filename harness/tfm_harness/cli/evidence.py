@@ -43,7 +43,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "evidence",
         help="signed bundles of a run's evidence; endorsements and attestation results",
-        description="Bundles of evidence: in-toto statements in DSSE envelopes, with everything that they speak of.",
+        description="Make and verify signed bundles of evidence: in-toto statements in DSSE envelopes.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -27,7 +27,7 @@ _EPILOG = """The store is SQLite in the state folder (--state-dir, TFM_HARNESS_S
 examples:
   tfm-harness run --target qemu-an547 --build reference --store farm.sqlite   a run that remembers
   tfm-harness history import runs/* --store farm.sqlite                       runs of before; none twice
-  tfm-harness history show                                  the newest night beside those before
+  tfm-harness history show                                  compare the newest night with earlier ones
   tfm-harness history show --format markdown >> "$GITHUB_STEP_SUMMARY"
   tfm-harness history show --issues known.yaml --nights 30
   tfm-harness history summary --since 2026-11-21 --link https://farm.example.org >> "$GITHUB_STEP_SUMMARY"
@@ -41,19 +41,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Declare the command."""
     parser = subparsers.add_parser(
         "history",
-        help="the memory of all runs: what is new, what is flaky, what the bench failed at",
+        help="the store of all runs: what is new, what is flaky, what failed because of the bench",
         description="The store of all runs: outcomes, findings, firmware, boards, figures.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True, dest="action")
-    imported = actions.add_parser("import", help="take in the records of runs; none twice")
+    imported = actions.add_parser("import", help="add the records of runs, each once")
     imported.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run's folder, or its run.json")
     imported.add_argument(
         "--night", default="", metavar="NAME", help="the night they belong to (default: their date's)"
     )
     imported.set_defaults(act=_import)
-    shown = actions.add_parser("show", help="the newest night beside those before")
+    shown = actions.add_parser("show", help="compare the newest night with earlier ones")
     add_options(shown)
     shown.set_defaults(act=show)
     listed = actions.add_parser("runs", help="the last nights and their runs")
@@ -61,7 +61,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     listed.add_argument("--json", action="store_true", help="print as JSON")
     listed.set_defaults(act=_runs)
     mail = actions.add_parser(
-        "summary", help="Markdown of a mail's size: the newest night, and what is new since a day"
+        "summary", help="Markdown, short enough for a mail: the newest night, and what is new since a day"
     )
     mail.add_argument("--since", type=_date, metavar="DATE", help="default: seven days before the newest night")
     mail.add_argument("--issues", metavar="FILE", type=Path, help="known issues (YAML)")

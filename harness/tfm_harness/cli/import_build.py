@@ -15,7 +15,7 @@ __all__ = ["add_parser", "run"]
 
 _EPILOG = """\
 PATH is a TF-M build's folder, its api_ns, or its bin; with TF-M v2.1 and newer name the SPE build and the NS build.
-Read are spe_config.cmake, CMakeCache.txt, tfm_version.h, and the signed images' headers and TLVs.
+It reads spe_config.cmake, CMakeCache.txt, tfm_version.h, and the signed images' headers and TLVs.
 Nothing is copied. Private signing keys in the tree are named, never read further. Files that come from different
 builds are refused.
 

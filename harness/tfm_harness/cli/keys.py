@@ -23,7 +23,7 @@ _PLACES = {"iak": "keys/iak_pub.pem", "result": "keys/result_pub.pem", "client":
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the commands."""
-    keys = subparsers.add_parser("keys", help="the keys by which a device is known")
+    keys = subparsers.add_parser("keys", help="collect the public keys by which a device is known")
     commands = keys.add_subparsers(title="commands", metavar="COMMAND", required=True)
     parser = commands.add_parser(
         "collect",

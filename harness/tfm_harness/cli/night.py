@@ -42,8 +42,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Declare the command."""
     parser = subparsers.add_parser(
         "night",
-        help="run builds on a farm of boards: bench first, tries, limits, one record",
-        description="Run a farm's night: every build on its boards, the bench proved first.",
+        help="run builds on a farm of boards: the bench is proved first",
+        description="Run every build of a farm file on its boards; the bench is proved first.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -53,8 +53,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--resume", nargs="?", const="", metavar="NIGHT",
         help="go on with an interrupted night: its folder, or its name; default: the newest",
     )  # fmt: skip
-    parser.add_argument("--store", metavar="URL|PATH", help="another memory than the farm file names")
-    parser.add_argument("--no-store", action="store_true", help="remember nothing and know nothing of earlier nights")
+    parser.add_argument("--store", metavar="URL|PATH", help="another store than the farm file names")
+    parser.add_argument("--no-store", action="store_true", help="keep no record of this night, and use no earlier one")
     parser.add_argument(
         "--engine", metavar="tls://HOST:PORT", help="another Dask scheduler than the farm file's `engine` names"
     )

@@ -32,7 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "trace",
         help="show recorded sensor traces, or convert them (CSV, npz, RESD, SDS)",
-        description="Look at recorded sensor traces and bring them into other forms.",
+        description="Show recorded sensor traces, and convert them into other forms.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -41,7 +41,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     show.add_argument("trace", metavar="IN", type=Path)
     show.add_argument("--svg", metavar="FILE", type=Path, help="write a plot of all channels there")
     show.set_defaults(action=_show)
-    convert = actions.add_parser("convert", help="another form, another rate", description="Convert a trace.")
+    convert = actions.add_parser(
+        "convert", help="convert to another form or another rate", description="Convert a trace."
+    )
     convert.add_argument("trace", metavar="IN", type=Path)
     convert.add_argument("output", metavar="OUT", type=Path)
     convert.add_argument("--rate", metavar="HZ", type=float, help="resample to this rate")

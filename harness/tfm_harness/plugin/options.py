@@ -108,13 +108,13 @@ OPTIONS = (
         name="board",
         kind="list",
         metavar="NAME",
-        help="of a pool or of a target with a `count`: only this board; repeatable",
+        help="use only this board of a pool, or of a target with a `count`; repeatable",
     ),
     Option(
         name="count",
         kind="boards",
         metavar="N",
-        help="so many boards like each target side by side, as its `count` says; for targets of virtual boards",
+        help="run on so many virtual boards like each target at once; it replaces the target's `count`",
     ),
     Option(
         name="only",
