@@ -21,7 +21,7 @@ from tfm_harness.parity.generate import generate_inputs
 from tfm_harness.parity.model_parser import parse_model
 from tfm_harness.parity.numpy_reference import interpreter, operators
 from tfm_harness.parity.numpy_reference.edges import EDGES, WATCH, Watch
-from tfm_harness.parity.numpy_reference.fixed_point import Multiplier, doubling_high_mul
+from tfm_harness.parity.numpy_reference.fixed_point import Multiplier, Multipliers, doubling_high_mul
 from tfm_harness.parity.numpy_reference.softmax import softmax as true_softmax
 from tfm_harness.parity.session import run_session
 from tfm_harness.testing.one_operator import GENERATORS
@@ -37,7 +37,7 @@ def measurer() -> Iterator[ReferenceEngine]:
 
 def reached(sums: Sequence[int], multipliers: Sequence[Multiplier], zero: int = 0) -> set[str]:
     watch = Watch(1)
-    watch.requantised(np.array([sums]), multipliers, zero, (-128, 127))
+    watch.requantised(np.array([sums]), Multipliers(multipliers), zero, (-128, 127))
     return {name for name, hit in zip(EDGES, watch.hit[0], strict=True) if hit == 1}
 
 
@@ -127,19 +127,19 @@ def _wrap_int8(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _negative_ties(monkeypatch: pytest.MonkeyPatch) -> None:
-    def apply(self: Multiplier, x: Array) -> Array:
-        high = doubling_high_mul(np.asarray(x, np.int64) << max(self.shift, 0), self.significand)
-        return _half_up(high, max(-self.shift, 0))
+    def apply(self: Multipliers, x: Array) -> Array:
+        high = doubling_high_mul(np.asarray(x, np.int64) << np.maximum(self.shifts, 0), self.significands)
+        return _half_up(high, np.maximum(-self.shifts, 0))
 
-    monkeypatch.setattr(Multiplier, "apply", apply)
+    monkeypatch.setattr(Multipliers, "apply", apply)
 
 
 def _last_channel(monkeypatch: pytest.MonkeyPatch) -> None:
     real = operators._requantise
 
     def wrong(sums: Array, multipliers: Any, zero: int, limits: Any) -> Array:
-        shifted = [*multipliers[:-1], multipliers[-2]] if len(multipliers) > 1 else multipliers
-        return real(sums, shifted, zero, limits)
+        each = multipliers.each
+        return real(sums, Multipliers([*each[:-1], each[-2]]) if len(each) > 1 else multipliers, zero, limits)
 
     monkeypatch.setattr(operators, "_requantise", wrong)
 

@@ -7,13 +7,12 @@ reaches such an edge cannot tell them apart.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Final
 
 import numpy as np
 
-from tfm_harness.parity.numpy_reference.fixed_point import Ints, Multiplier, doubling_high_mul
+from tfm_harness.parity.numpy_reference.fixed_point import Ints, Multipliers, doubling_high_mul
 
 __all__ = ["EDGES", "WATCH", "Watch"]
 
@@ -41,28 +40,26 @@ class Watch:
     def _note(self, edge: int, reached: object) -> None:
         self.hit[self.op, edge] = bool(np.any(np.asarray(reached)))
 
-    def requantised(self, sums: Ints, multipliers: Sequence[Multiplier], zero: int, limits: tuple[int, int]) -> None:
+    def requantised(self, sums: Ints, multipliers: Multipliers, zero: int, limits: tuple[int, int]) -> None:
         """Accumulators (..., channels) on their way to int8."""
-        each = [sums] if len(multipliers) == 1 else [sums[..., c] for c in range(len(multipliers))]
-        scaled = [multiplier.apply(part) for multiplier, part in zip(multipliers, each, strict=True)]
-        self._note(_LOW, any((part + zero < limits[0]).any() for part in scaled))
-        self._note(_HIGH, any((part + zero > limits[1]).any() for part in scaled))
-        self._note(_ZERO, any((part == 0).any() for part in scaled))
-        self._note(_WIDE, any((np.abs(part) > 0x7FFF).any() for part in each))
-        ties = [_ties(multiplier, part) for multiplier, part in zip(multipliers, each, strict=True)]
-        if any(multiplier.shift < 0 for multiplier in multipliers):
-            self._note(_TIE, any((tie & (high > 0)).any() for tie, high in ties))
-            self._note(_NEGATIVE_TIE, any((tie & (high < 0)).any() for tie, high in ties))
-            pairs = list(zip(multipliers, each, scaled, strict=True))
-            self._note(
-                _DOUBLE, any((_clip(_once(m, x), zero, limits) != _clip(s, zero, limits)).any() for m, x, s in pairs)
-            )
-            self._note(
-                _FRACTION, any((_clip(_floor(m, x), zero, limits) != _clip(s, zero, limits)).any() for m, x, s in pairs)
-            )
-        if len(multipliers) > 1 and multipliers[-1] != multipliers[-2]:
-            wrong = multipliers[-2].apply(each[-1])
-            self._note(_LAST, _clip(wrong, zero, limits) != _clip(scaled[-1], zero, limits))
+        scaled = multipliers.apply(sums)
+        output = _clip(scaled, zero, limits)
+        self._note(_LOW, scaled + zero < limits[0])
+        self._note(_HIGH, scaled + zero > limits[1])
+        self._note(_ZERO, scaled == 0)
+        self._note(_WIDE, np.abs(sums) > 0x7FFF)
+        if (multipliers.shifts < 0).any():
+            tie, high = _ties(multipliers, sums)
+            self._note(_TIE, tie & (high > 0))
+            self._note(_NEGATIVE_TIE, tie & (high < 0))
+            product, shift = np.asarray(sums, np.int64) * multipliers.significands, 31 - multipliers.shifts
+            once = (product + (np.int64(1) << (shift - 1))) >> shift  # one rounding, halves up, in place of two
+            self._note(_DOUBLE, _clip(once, zero, limits) != output)
+            self._note(_FRACTION, _clip(product >> shift, zero, limits) != output)
+        each = multipliers.each
+        if len(each) > 1 and each[-1] != each[-2]:
+            wrong = Multipliers(each[-2:-1]).apply(sums[..., -1])
+            self._note(_LAST, _clip(wrong, zero, limits) != output[..., -1])
 
     def softmaxed(self, output: Ints) -> None:
         """SOFTMAX's output."""
@@ -79,28 +76,9 @@ def _clip(scaled: Ints, zero: int, limits: tuple[int, int]) -> Ints:
     return clipped
 
 
-def _ties(multiplier: Multiplier, x: Ints) -> tuple[Ints, Ints]:
+def _ties(multipliers: Multipliers, x: Ints) -> tuple[Ints, Ints]:
     """Where the last shift must round exactly half, and the numbers before it."""
-    high = doubling_high_mul(np.asarray(x, np.int64) << max(multiplier.shift, 0), multiplier.significand)
-    right = max(-multiplier.shift, 0)
-    if right == 0:
-        return np.zeros(np.shape(high), bool), high
-    return (high & ((1 << right) - 1)) == 1 << (right - 1), high
-
-
-def _product(multiplier: Multiplier, x: Ints) -> tuple[Ints, int]:
-    return np.asarray(x, np.int64) * multiplier.significand, 31 - multiplier.shift
-
-
-def _once(multiplier: Multiplier, x: Ints) -> Ints:
-    """One rounding, halves up, in place of two."""
-    product, shift = _product(multiplier, x)
-    rounded: Ints = (product + (np.int64(1) << (shift - 1))) >> shift
-    return rounded
-
-
-def _floor(multiplier: Multiplier, x: Ints) -> Ints:
-    """No rounding at all."""
-    product, shift = _product(multiplier, x)
-    dropped: Ints = product >> shift
-    return dropped
+    high = doubling_high_mul(np.asarray(x, np.int64) << np.maximum(multipliers.shifts, 0), multipliers.significands)
+    right = np.maximum(-multipliers.shifts, 0)
+    half = np.where(right > 0, np.int64(1) << np.maximum(right - 1, 0), -1)  # nothing is -1 under a mask of 0
+    return (high & ((np.int64(1) << right) - 1)) == half, high

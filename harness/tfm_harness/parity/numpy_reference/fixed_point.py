@@ -7,13 +7,14 @@ Sources: "gemmlowp: quantization example" (fixed-point multiplication), TFLite's
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["INT32_MAX", "INT32_MIN", "Multiplier", "doubling_high_mul", "rounding_shift"]
+__all__ = ["INT32_MAX", "INT32_MIN", "Multiplier", "Multipliers", "doubling_high_mul", "rounding_shift"]
 
 Ints = npt.NDArray[Any]
 
@@ -22,13 +23,13 @@ INT32_MIN = -(1 << 31)
 
 
 def doubling_high_mul(a: Ints, b: Ints | int) -> Ints:
-    """The high 32 bits of twice the product, rounded to nearest, halves away from zero; -2^31 squared saturates."""
-    product = np.asarray(a, np.int64) * np.int64(b) if isinstance(b, int) else np.asarray(a, np.int64) * b
-    nudge = np.where(product >= 0, 1 << 30, 1 - (1 << 30))
-    total = product + nudge
-    # C's division by 2^31 rounds toward zero.
-    high = np.where(total >= 0, total >> 31, -((-total) >> 31))
-    return np.minimum(high, INT32_MAX)
+    """The high 32 bits of twice the product, rounded to nearest, halves up; -2^31 squared saturates.
+
+    gemmlowp adds a nudge (2^30, or 1 - 2^30 to a negative product) and divides by 2^31 toward zero. For every product
+    that is the same as adding 2^30 and shifting right.
+    """
+    product = np.asarray(a, np.int64) * np.asarray(b, np.int64)
+    return np.minimum((product + (1 << 30)) >> 31, INT32_MAX)
 
 
 def rounding_shift(x: Ints, exponent: int | Ints) -> Ints:
@@ -73,11 +74,29 @@ class Multiplier:
             return cls(INT32_MAX, 30)
         return cls(significand, shift)
 
+
+class Multipliers:
+    """The multipliers of an operator: one for all channels, or one for each channel.
+
+    Attributes:
+        each: the multipliers.
+        significands, shifts: the same as arrays (1,) or (channels,).
+    """
+
+    def __init__(self, each: Sequence[Multiplier]) -> None:
+        self.each = tuple(each)
+        self.significands = np.array([m.significand for m in each], np.int64)
+        self.shifts = np.array([m.shift for m in each], np.int64)
+        self._right = np.maximum(-self.shifts, 0)
+        self._left = np.maximum(self.shifts, 0)
+
     def apply(self, x: Ints) -> Ints:
-        """`x` times the number: a left shift that wraps as 32-bit integers do, the multiplication, a rounding shift."""
-        left, right = max(self.shift, 0), max(-self.shift, 0)
-        shifted = _wrap(np.asarray(x, np.int64) << left)
-        return rounding_shift(doubling_high_mul(shifted, self.significand), right)
+        """`x` (..., channels) times the numbers.
+
+        A left shift that wraps as 32-bit integers do, the multiplication, and a rounding shift to the right.
+        """
+        shifted = _wrap(np.asarray(x, np.int64) << self._left)
+        return rounding_shift(doubling_high_mul(shifted, self.significands), self._right)
 
 
 def _wrap(x: Ints) -> Ints:

@@ -10,7 +10,7 @@ import tflite
 
 from tfm_harness.parity.numpy_reference import operators as ops
 from tfm_harness.parity.numpy_reference.edges import WATCH, Watch
-from tfm_harness.parity.numpy_reference.fixed_point import Ints, Multiplier
+from tfm_harness.parity.numpy_reference.fixed_point import Ints, Multiplier, Multipliers
 from tfm_harness.parity.numpy_reference.softmax import softmax
 
 __all__ = ["OPERATORS", "Interpreter", "Unsupported"]
@@ -146,7 +146,7 @@ class _Node:
             return np.zeros(units, np.int64)
         return self.constant(2)
 
-    def multipliers(self, *, as_float: bool = False) -> list[Multiplier]:
+    def multipliers(self, *, as_float: bool = False) -> Multipliers:
         """Input scale times each filter scale over the output scale, in double precision.
 
         Args:
@@ -157,8 +157,9 @@ class _Node:
             raise Unsupported("weights without a scale")
         first = self.input(0).scale
         if as_float and len(scales) == 1:
-            return [Multiplier.of(float(np.float32(first) * np.float32(scales[0])) / self.output.scale)]
-        return [Multiplier.of(first * scale / self.output.scale) for scale in scales]
+            scale = float(np.float32(first) * np.float32(scales[0]))
+            return Multipliers([Multiplier.of(scale / self.output.scale)])
+        return Multipliers([Multiplier.of(first * scale / self.output.scale) for scale in scales])
 
     def limits(self, activation: int) -> tuple[int, int]:
         if activation not in {0, 1, 2, 3}:

@@ -8,11 +8,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from tfm_harness.parity.numpy_reference.edges import WATCH
-from tfm_harness.parity.numpy_reference.fixed_point import Ints, Multiplier, doubling_high_mul, rounding_shift
+from tfm_harness.parity.numpy_reference.fixed_point import (
+    Ints,
+    Multiplier,
+    Multipliers,
+    doubling_high_mul,
+    rounding_shift,
+)
 
 __all__ = [
     "Activation",
@@ -79,36 +86,33 @@ class Window:
         missing = max((out - 1) * stride + reach - extent, 0) if same else 0
         return cls(size, stride, dilation, missing // 2, max(out, 0))
 
-    def picked(self, offset: int, extent: int) -> tuple[Ints, Ints]:
-        """For each position: the input's index under the filter's element `offset`, and whether it lies inside."""
-        at = np.arange(self.out) * self.stride - self.before + offset * self.dilation
+    def taps(self, extent: int) -> tuple[Ints, Ints]:
+        """Where each element of the filter lies in the input, and whether it lies inside: (out, size) each."""
+        at = np.arange(self.out)[:, None] * self.stride - self.before + np.arange(self.size) * self.dilation
         return np.clip(at, 0, extent - 1), (at >= 0) & (at < extent)
+
+
+@lru_cache(maxsize=256)
+def _taps(rows: Window, columns: Window, height: int, width: int) -> tuple[Ints, Ints, Ints]:
+    """Indices of rows and columns under a filter, and the places in the padding, that broadcast to a patch's shape."""
+    (row, in_row), (column, in_column) = rows.taps(height), columns.taps(width)
+    outside = ~(in_row[:, None, :, None] & in_column[None, :, None, :])
+    return row[:, None, :, None], column[None, :, None, :], outside
 
 
 def _patches(x: Ints, rows: Window, columns: Window, outside: int) -> Ints:
     """(n, out rows, out columns, filter rows, filter columns, channels); `outside` where padding lies."""
-    found = []
-    for row in range(rows.size):
-        at_row, in_row = rows.picked(row, x.shape[1])
-        line = []
-        for column in range(columns.size):
-            at_column, in_column = columns.picked(column, x.shape[2])
-            part = x[:, at_row][:, :, at_column]
-            inside = (in_row[:, None] & in_column[None, :])[None, :, :, None]
-            line.append(np.where(inside, part, outside))
-        found.append(np.stack(line, axis=3))
-    return np.stack(found, axis=3)
+    at_row, at_column, padding = _taps(rows, columns, x.shape[1], x.shape[2])
+    found: Ints = x[:, at_row, at_column]
+    found[:, padding] = outside
+    return found
 
 
-def _requantise(accumulated: Ints, multipliers: Sequence[Multiplier], zero_point: int, limits: tuple[int, int]) -> Ints:
+def _requantise(accumulated: Ints, multipliers: Multipliers, zero_point: int, limits: tuple[int, int]) -> Ints:
     """Accumulators (..., channels) to int8, with one multiplier for all channels or one for each."""
     if (watch := WATCH.get()) is not None:
         watch.requantised(accumulated, multipliers, zero_point, limits)
-    if len(multipliers) == 1:
-        scaled = multipliers[0].apply(accumulated)
-    else:
-        scaled = np.stack([m.apply(accumulated[..., c]) for c, m in enumerate(multipliers)], axis=-1)
-    clipped: Ints = np.clip(scaled + zero_point, *limits)
+    clipped: Ints = np.clip(multipliers.apply(accumulated) + zero_point, *limits)
     return clipped
 
 
@@ -119,7 +123,7 @@ def convolution(
     *,
     windows: tuple[Window, Window],
     input_zero: int,
-    multipliers: Sequence[Multiplier],
+    multipliers: Multipliers,
     output_zero: int,
     limits: tuple[int, int],
 ) -> Ints:
@@ -136,7 +140,7 @@ def depthwise_convolution(
     *,
     windows: tuple[Window, Window],
     input_zero: int,
-    multipliers: Sequence[Multiplier],
+    multipliers: Multipliers,
     output_zero: int,
     limits: tuple[int, int],
 ) -> Ints:
@@ -154,7 +158,7 @@ def fully_connected(
     *,
     input_zero: int,
     weights_zero: int,
-    multipliers: Sequence[Multiplier],
+    multipliers: Multipliers,
     output_zero: int,
     limits: tuple[int, int],
 ) -> Ints:
@@ -201,7 +205,7 @@ def add(
         sums = sums + rounding_shift(doubling_high_mul(shifted, multiplier.significand), -multiplier.shift)
     multiplier = Multiplier.of(twice / ((1 << bits) * scales[2]))
     if (watch := WATCH.get()) is not None:
-        watch.requantised(sums, [multiplier], zeros[2], limits)
+        watch.requantised(sums, Multipliers([multiplier]), zeros[2], limits)
     output = rounding_shift(doubling_high_mul(sums, multiplier.significand), -multiplier.shift) + zeros[2]
     clipped: Ints = np.clip(output, *limits)
     return clipped
@@ -213,10 +217,10 @@ def mean(x: Ints, axes: tuple[int, ...], *, scales: tuple[float, float], zeros: 
     total = x.sum(axis=axes, keepdims=True) - count * zeros[0]
     real = Multiplier.of(scales[0] / scales[1])
     shift = min(count.bit_length() - 1, 32, 31 + real.shift)
-    multiplier = Multiplier((real.significand << shift) // count, real.shift - shift)
+    multipliers = Multipliers([Multiplier((real.significand << shift) // count, real.shift - shift)])
     if (watch := WATCH.get()) is not None:
-        watch.requantised(total, [multiplier], zeros[1], (INT8_MIN, INT8_MAX))
-    clipped: Ints = np.clip(multiplier.apply(total) + zeros[1], INT8_MIN, INT8_MAX)
+        watch.requantised(total, multipliers, zeros[1], (INT8_MIN, INT8_MAX))
+    clipped: Ints = np.clip(multipliers.apply(total) + zeros[1], INT8_MIN, INT8_MAX)
     return clipped
 
 
