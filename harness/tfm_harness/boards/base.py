@@ -253,6 +253,14 @@ class Board(abc.ABC):
         return ClockQuality.CYCLE_EXACT
 
     @property
+    def worked(self) -> float:
+        """Seconds in which the harness waited for the board for other things than a start or an answer.
+
+        Examples are a debugger that drives the CPU, and sensors that are set. They count as the device's time.
+        """
+        return 0.0
+
+    @property
     def events(self) -> tuple[BoardEvent, ...]:
         """Everything noteworthy so far, in order."""
         return ()

@@ -53,7 +53,7 @@ def board_run(
         facts={str(key): str(value) for key, value in board.description.items()},
         measurements={name: value.hex() for name, value in said.measurements.items()} if said else {},
         boots=boots,
-        device_seconds=round(booting + busy, 3),
+        device_seconds=round(booting + busy + board.worked, 3),
         link=stats.summary() if stats is not None else "",
         events=tuple(
             EventEntry(at=round(event.at, 3), kind=event.kind, detail=event.detail)

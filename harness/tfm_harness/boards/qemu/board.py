@@ -107,7 +107,7 @@ class QemuBoard(EmulatedBoard):
 
     def read_memory(self, address: int, size: int) -> bytes:
         """See `Board`. The CPU stands still meanwhile."""
-        with tempfile.NamedTemporaryFile(dir=self.context.run_dir, prefix="memory-") as file:
+        with self._machine.worked, tempfile.NamedTemporaryFile(dir=self.context.run_dir, prefix="memory-") as file:
             save = {"val": address, "size": size, "filename": file.name}
             self._machine.execute_all([("stop", {}), ("memsave", save), ("cont", {})], timeout=_START_TIMEOUT)
             return Path(file.name).read_bytes()
@@ -131,6 +131,11 @@ class QemuBoard(EmulatedBoard):
     def clock_quality(self) -> ClockQuality:
         """See `Board`: without instruction counting, ticks depend on the host's load."""
         return ClockQuality.DETERMINISTIC if self._counting else ClockQuality.MEANINGLESS
+
+    @property
+    def worked(self) -> float:
+        """See `Board`."""
+        return self._machine.worked.seconds
 
     @property
     def events(self) -> tuple[BoardEvent, ...]:
@@ -163,7 +168,8 @@ class QemuBoard(EmulatedBoard):
             InfrastructureError: kind ``qmp-refused`` with QEMU's words, ``qmp-lost``, ``qmp-timeout``.
         """
         if self._machine.child is not None:
-            self._machine.execute_all(self._setting(values))
+            with self._machine.worked:
+                self._machine.execute_all(self._setting(values))
         self._properties.update(values)
 
     def _setting(self, values: Mapping[tuple[str, str], object]) -> list[Command]:

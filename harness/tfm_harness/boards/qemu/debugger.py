@@ -49,7 +49,8 @@ class QemuDebugger:
     def open(self) -> None:
         """See `Debugger`."""
         try:
-            self._remote = self._port.open()
+            with self._machine.worked:
+                self._remote = self._port.open()
         except BaseException:
             self.close()
             raise
@@ -57,32 +58,32 @@ class QemuDebugger:
     @property
     def pc(self) -> int:
         """See `Debugger`."""
-        with reported():
+        with self._machine.worked, reported():
             return self._open.read_register(PC)
 
     @property
     def xpsr(self) -> int:
         """See `Debugger`."""
-        with reported():
+        with self._machine.worked, reported():
             return self._open.read_register(XPSR)
 
     def break_at(self, address: int) -> None:
         """See `Debugger`."""
         if address not in self._breaks:
-            with reported():
+            with self._machine.worked, reported():
                 self._open.break_at(address)
             self._breaks.add(address)
 
     def clear(self, address: int) -> None:
         """See `Debugger`."""
         if address in self._breaks:
-            with reported():
+            with self._machine.worked, reported():
                 self._open.break_no_more(address)
             self._breaks.discard(address)
 
     def go(self) -> None:
         """See `Debugger`. What stands at a breakpoint moves off it first: QEMU would stop there again."""
-        with reported():
+        with self._machine.worked, reported():
             at = self._open.read_register(PC)
             if at in self._breaks:
                 self._open.step_over(at, still=True)
@@ -90,17 +91,17 @@ class QemuDebugger:
 
     def wait(self, timeout: float) -> bool:
         """See `Debugger`."""
-        with reported():
+        with self._machine.worked, reported():
             return self._open.await_stop(timeout)
 
     def halt(self) -> None:
         """See `Debugger`."""
-        with reported():
+        with self._machine.worked, reported():
             self._open.halt()
 
     def step(self) -> None:
         """See `Debugger`."""
-        with reported():
+        with self._machine.worked, reported():
             self._open.step()
 
     def jump(self, address: int, xpsr: int) -> None:
@@ -109,7 +110,7 @@ class QemuDebugger:
         Raises:
             InfrastructureError: kind ``gdbstub``: the CPU does not stand where it was told to.
         """
-        with reported():
+        with self._machine.worked, reported():
             self._open.write_register(PC, address)
             if self._open.read_register(XPSR) != xpsr:
                 self._open.write_register(XPSR, xpsr)
@@ -124,7 +125,7 @@ class QemuDebugger:
 
     def read(self, address: int, size: int) -> bytes:
         """See `Debugger`."""
-        with reported():
+        with self._machine.worked, reported():
             try:
                 return self._open.read_memory(address, size)
             except UnreadableError:
@@ -132,14 +133,15 @@ class QemuDebugger:
 
     def write(self, address: int, data: bytes) -> None:
         """See `Debugger`."""
-        with reported():
+        with self._machine.worked, reported():
             self._open.write_memory(address, data)
 
     def restart(self) -> None:
         """See `Debugger`."""
         self.halt()
-        self._reset()
-        with reported():
+        with self._machine.worked:
+            self._reset()
+        with self._machine.worked, reported():
             self._open.synchronise()
 
     def work_done(self) -> float:
@@ -159,8 +161,9 @@ class QemuDebugger:
     def close(self) -> None:
         """See `Debugger`."""
         remote, self._remote = self._remote, None
-        if remote is not None:
-            remote.leave(breaks=self._breaks)
+        with self._machine.worked:
+            if remote is not None:
+                remote.leave(breaks=self._breaks)
         self._breaks.clear()
-        with contextlib.suppress(HarnessError):  # the emulator is gone; the next request reports it
+        with self._machine.worked, contextlib.suppress(HarnessError):  # it is gone; the next request reports it
             self._port.close()

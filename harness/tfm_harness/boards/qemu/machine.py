@@ -18,6 +18,7 @@ from tfm_harness.boards.qemu.known_machines import machine_error
 from tfm_harness.boards.qemu.qmp import Command, Qmp
 from tfm_harness.boards.qemu.quick_uart import is_quick
 from tfm_harness.boards.qemu.wires import Wires
+from tfm_harness.boards.qemu.worked import Worked
 from tfm_harness.boards.supervisor import Child, spawn
 from tfm_harness.boards.tools import run_tool
 from tfm_harness.config.qemu import QemuTarget
@@ -50,6 +51,9 @@ class Machine:
     UARTs and the monitor are wires that QEMU inherits (see `Wires`): nothing is lost between its start and ours, and no
     socket or temporary file is ever on disk. OTP and entropy reach it as anonymous files.
 
+    Attributes:
+        worked: how long it worked for what was asked of it beside requests and starts.
+
     Args:
         name: the board's, for errors.
         target: the emulated board.
@@ -60,6 +64,7 @@ class Machine:
     def __init__(self, name: str, target: QemuTarget, log: Path, on_event: Callable[[Mapping[str, Any]], None]) -> None:
         self.name = name
         self.child: Child | None = None
+        self.worked = Worked()
         self._quick = False  # a UART is behind the multiplexer
         self._target = target
         self._log = log

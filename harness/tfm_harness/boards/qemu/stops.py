@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import os
 import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -19,6 +20,8 @@ __all__ = ["MOST_STOPS", "Stops"]
 MOST_STOPS: Final = 10_000
 """A firmware that polls one of the places would otherwise be stopped without end."""
 
+_LONGEST_WAIT: Final = 10.0  # seconds; the thread is woken when the block ends
+
 
 class Stops(abc.ABC):
     """For a block: QEMU's debugger port is opened, places are set, and a thread of its own follows the CPU.
@@ -34,6 +37,7 @@ class Stops(abc.ABC):
         self._remote: GdbRemote | None = None
         self._thread = threading.Thread(target=self._follow, name=f"{what}-{machine.name}", daemon=True)
         self._ending = threading.Event()
+        self._alarm = -1  # an eventfd that ends the thread's wait
         self._error: Exception | None = None
         self.stops = 0
 
@@ -56,7 +60,12 @@ class Stops(abc.ABC):
         """Forget the places and hang up. Never raises."""
 
     def __enter__(self) -> Self:
+        with self._machine.worked:
+            return self._enter()
+
+    def _enter(self) -> Self:
         try:
+            self._alarm = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             self._remote = self._port.open()
             with reported():
                 self._set(self._remote)
@@ -71,8 +80,10 @@ class Stops(abc.ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ending.set()
-        self._thread.join()
-        self._close()
+        os.eventfd_write(self._alarm, 1)
+        with self._machine.worked:
+            self._thread.join()
+            self._close()
         if self._error is not None and error is None and self._machine.child is not None:
             raise InfrastructureError(
                 f"the emulated CPU could not be followed ({self._what})", kind="gdbstub", seen=str(self._error)
@@ -82,7 +93,7 @@ class Stops(abc.ABC):
         remote = self.remote
         try:
             while not self._ending.is_set():
-                if not remote.await_stop(0.05):
+                if not remote.await_stop(_LONGEST_WAIT, self._alarm):
                     continue
                 self._stopped(remote)
                 remote.go()
@@ -95,4 +106,7 @@ class Stops(abc.ABC):
             if remote is not None:
                 self._forget(remote)
         finally:
+            if self._alarm >= 0:
+                os.close(self._alarm)
+                self._alarm = -1
             self._port.close()
