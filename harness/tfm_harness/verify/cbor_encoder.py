@@ -29,11 +29,14 @@ def head(major: int, argument: int) -> bytes:
         ValueError: the argument needs more than 64 bits.
     """
     if argument < 24:
-        return bytes([major << 5 | argument])
+        return _BYTES[major << 5 | argument]
     for info, size in ((24, 1), (25, 2), (26, 4), (27, 8)):
         if argument < 1 << (8 * size):
-            return bytes([major << 5 | info]) + argument.to_bytes(size, "big")
+            return _BYTES[major << 5 | info] + argument.to_bytes(size, "big")
     raise ValueError(f"{argument} needs more than 64 bits")
+
+
+_BYTES = [bytes([number]) for number in range(256)]
 
 
 def _encode(value: object, out: bytearray) -> None:

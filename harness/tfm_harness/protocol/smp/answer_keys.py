@@ -6,6 +6,7 @@ An answer that says more than is documented may say what nobody outside should k
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from tfm_harness.protocol.smp.header import GROUP_INFERENCE, GROUP_OS, Command, OsCommand
@@ -52,20 +53,32 @@ ANSWER_KEYS: Final[dict[tuple[int, int], frozenset[str]]] = {
 """By group and command: the keys of a right answer's map and of the maps in it."""
 _ERROR = frozenset({"rc", "err", "group"})
 _DEEPEST = 8
+_SMALL = 64  # bytes of an answer whose keys are remembered
 
 
-def undocumented_keys(group: int, command: int, payload: bytes) -> set[str]:
+def undocumented_keys(group: int, command: int, payload: bytes) -> frozenset[str]:
     """The keys of an answer that its command's documentation does not name, as `group/command: key`.
 
     A refusal has keys of its own, and no others. What is no CBOR is judged by whoever decodes it.
     """
+    small = len(payload) <= _SMALL
+    return _judged(group, command, payload) if small else _undocumented(group, command, payload)
+
+
+@lru_cache(maxsize=1024)
+def _judged(group: int, command: int, payload: bytes) -> frozenset[str]:
+    """The same of a small answer: refusals and acknowledgements come many times."""
+    return _undocumented(group, command, payload)
+
+
+def _undocumented(group: int, command: int, payload: bytes) -> frozenset[str]:
     try:
         body = cbor.decode(payload).value
     except cbor.CborError:
-        return set()
+        return frozenset()
     refused = isinstance(body, dict) and ("err" in body or "rc" in body)
     known = _ERROR if refused else ANSWER_KEYS.get((group, command), frozenset())
-    return {f"{group}/{command}: {key!r:.40}" for key in _keys(body, _DEEPEST) if key not in known}
+    return frozenset(f"{group}/{command}: {key!r:.40}" for key in _keys(body, _DEEPEST) if key not in known)
 
 
 def _keys(value: object, depth: int) -> Iterator[object]:
