@@ -65,6 +65,17 @@ def test_a_new_project_runs(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
+    assert "3 of 3 requirements proven" in done.stdout
+
+
+@needs_firmware
+def test_coverage_of_a_new_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(["init", str(tmp_path)]) == 0
+    monkeypatch.chdir(tmp_path)
+    assert main.main(["coverage", "my_suite", "--build", "my-firmware", "--target", "my-board"]) == 0
+    assert "3 of 3 requirements would be proven" in capsys.readouterr().out
 
 
 @needs_firmware

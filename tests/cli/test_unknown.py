@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tfm_harness.cli.main import main
+from tfm_harness.cli.main import COMMANDS, main
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,8 @@ from tfm_harness.cli.main import main
         ("run results -k nonce", "pytest's own options stand behind --: tfm-harness run ... -- -k nonce"),
         ("history summary --sinse yesterday", "did you mean --since?"),
         ("targets --zzz", "tfm-harness targets: error: unrecognized arguments: --zzz\n"),
+        ("chek targets/x.yaml", "tfm-harness: error: no command is called 'chek'; did you mean 'check'?\n"),
+        ("zzzzzz", "no command is called 'zzzzzz'; there are: run, check, "),
     ],
 )
 def test_a_word_that_is_not_known(line: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -22,4 +24,5 @@ def test_a_word_that_is_not_known(line: str, said: str, capsys: pytest.CaptureFi
     assert end.value.code == 2
     told = capsys.readouterr().err
     assert said in told
-    assert told.startswith(f"usage: tfm-harness {line.split(maxsplit=1)[0]}")
+    word = line.split(maxsplit=1)[0]
+    assert told.startswith(f"usage: tfm-harness {word if word in COMMANDS else '[-h]'}")

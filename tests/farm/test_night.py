@@ -375,4 +375,4 @@ def test_a_plan_says_what_will_never_run() -> None:
     shown = plan_words(night(planned, bad), simulate(night(planned, bad)))
     assert "never: fw on a: a: Bad: the cable is broken" in shown
     assert "gold: golden check: boot" in shown
-    assert "no earlier night is remembered" in shown
+    assert "no earlier night is in the store" in shown

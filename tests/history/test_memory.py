@@ -499,7 +499,7 @@ def test_health_of_boards(database: Database) -> None:
 def test_the_commands(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = ["--store", str(runs / "m.sqlite")]
     assert main(["history", "show", *store]) == 4
-    assert "no such night" in capsys.readouterr().err
+    assert "the store has no night yet" in capsys.readouterr().err
     assert main(["history", "import", *(str(runs / f"r{day}") for day in (1, 2, 3)), *store]) == 0
     assert "3 imported" in capsys.readouterr().out
     assert main(["history", "show", *store]) == 0

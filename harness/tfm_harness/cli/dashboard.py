@@ -1,4 +1,4 @@
-"""``tfm-harness dashboard``: the pages of the morning, served."""
+"""``tfm-harness dashboard``: pages about the stored runs, served."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``tfm-harness history``: the memory of all runs."""
+"""``tfm-harness history``: the store of all runs."""
 
 from __future__ import annotations
 
@@ -183,9 +183,7 @@ def _runs(database: Database, args: argparse.Namespace) -> int:
         lines.append(f"{night.name}  {_verdicts(night.verdicts)}")
         lines += [f"    {r.name}  {r.headline or r.verdict}" for r in memory.runs(night=night.name)]
     if not nights:
-        lines.append(
-            "no run; `tfm-harness history import runs/*` takes in earlier ones, --store on `run` the next ones"
-        )
+        lines.append("no run; `tfm-harness history import runs/*` adds earlier ones, --store on `run` the next ones")
     say("\n".join(lines))
     return 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from tfm_harness.bundled import bundled
@@ -41,6 +42,12 @@ SUITE_README = """\
 # {suite}
 
 The device answers with results that are signed, fresh, and what the reference interpreter says.
+
+| check | what it proves | asked for by |
+|---|---|---|
+| `result.*`, `cose.*` | results are signed, fresh, and about what was played | our specification, s.1 |
+| `parity.*` | the numbers are the reference interpreter's | our specification, s.1 |
+| `mine.played-temperature` | the secure side was given the temperature that is played | our specification, s.1 |
 
 Needs: `infer`, `signed-result`, and a target with a stimulus.
 """
@@ -182,15 +189,27 @@ def _differs(path: Path, data: bytes) -> bool:
         return True
 
 
+def _table(rows: Mapping[str, str]) -> str:
+    width = max(map(len, rows))
+    return "\n".join(f"  {left:{width}}   {right}" for left, right in rows.items())
+
+
 def _say(args: argparse.Namespace) -> None:
+    files = {
+        f"targets/{args.target}.yaml": "your board; now the emulated MPS3 AN547",
+        f"fw_builds/{args.build}/build.yaml": "your firmware; now a copy of the reference firmware",
+        f"suites/{args.suite}/test_first.py": "your tests",
+    }
+    commands = {
+        f"tfm-harness run {args.suite}": "your tests",
+        "tfm-harness run --quick": "a quick selection of the suites that came with the harness, too",
+        "tfm-harness run": "all of them",
+    }
     cd = "" if args.folder == Path() else f"  cd {args.folder}\n"
     say(
         f"A project is in {resolved(args.folder)}.\n"
-        f"  targets/{args.target}.yaml          your board; now the emulated MPS3 AN547\n"
-        f"  fw_builds/{args.build}/build.yaml   your firmware; now a copy of the reference firmware\n"
-        f"  suites/{args.suite}/test_first.py   your tests\n"
+        f"{_table(files)}\n"
         "Next:\n"
         f"{cd}  tfm-harness check targets/{args.target}.yaml fw_builds/{args.build}\n"
-        f"  tfm-harness run {args.suite}\n"
-        "  tfm-harness run                      all suites that came with the harness, too"
+        f"{_table(commands)}"
     )

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from tfm_harness.cli.completion import add_completers
 from tfm_harness.cli.output import warn
-from tfm_harness.cli.unknown import CommandParser
+from tfm_harness.cli.unknown import CommandParser, unknown_command
 from tfm_harness.config.environment import check_environment
 from tfm_harness.errors import ConfigError, HarnessBug, HarnessError, Responsibility
 from tfm_harness.foreign import frames_of, host_refusal
@@ -120,6 +120,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             add_completers(parser)
             argcomplete.autocomplete(parser)
+        if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+            parser.error(unknown_command(words[0], COMMANDS))
         args = parser.parse_args(words[:end])
         args.rest = words[end + 1 :]
         check_environment(option.env for option in OPTIONS)

@@ -9,7 +9,15 @@ from typing import Any
 
 from tfm_harness.config.nearest import nearest
 
-__all__ = ["CommandParser"]
+__all__ = ["CommandParser", "unknown_command"]
+
+
+def unknown_command(word: str, known: Iterable[str]) -> str:
+    """What is said of a word that stands in a command's place: the nearest command, else all of them."""
+    near = nearest(word, known)
+    return f"no command is called {word!r}; " + (
+        f"did you mean {near!r}?" if near else f"there are: {', '.join(known)}"
+    )
 
 
 class CommandParser(argparse.ArgumentParser):

@@ -164,7 +164,7 @@ class Farm(Strict):
     )
     limits: Limits = Limits()
     results: ConfigPath = Field(default=Path("nights"), description="folder in which each night has its folder")
-    store: str | None = Field(default=None, min_length=1, description="the memory of runs: a path or a database URL")
+    store: str | None = Field(default=None, min_length=1, description="the store of runs: a path or a database URL")
     state_dir: ConfigPath | None = Field(default=None, description="where locks and identities live")
     engine: EngineConfig | None = Field(default=None, description="run the sessions on other hosts")
 

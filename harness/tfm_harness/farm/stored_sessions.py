@@ -1,4 +1,4 @@
-"""A night's sessions in the store: also those that left no record, and what never ran, for the pages of the morning."""
+"""A night's sessions in the store: also those that left no record, and what never ran, for the dashboard."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def _total(expected: Expected, night: Night) -> str:
     if not expected.steps:
         return "nothing of it would run"
     if expected.unknown == len(expected.steps):
-        return "how long it takes is not known: no earlier night is remembered"
+        return "how long it takes is not known: no earlier night is in the store"
     words = f"about {_time(expected.seconds)} with {night.plan.at_once} sessions at a time"
     if expected.unknown:
         words += f"; {expected.unknown} sessions were never seen and count as {_time(expected.guess)} each"

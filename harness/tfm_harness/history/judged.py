@@ -229,7 +229,7 @@ def durations(database: Database, *, runs: int = _RUNS_OF_DURATION) -> list[Dura
 
 def _unknown(database: Database, what: str, name: str, known: Sequence[str]) -> ConfigError:
     return ConfigError(
-        f"no such {what} is remembered", kind="history-run",
+        f"the store has no such {what}" if known else f"the store has no {what} yet", kind="history-run",
         expected=f"one of: {', '.join(known)}" if known else f"any {what}",
-        seen=name or "none", where=database.shown, hint="take runs in: tfm-harness history import RUN",
+        seen=name or "none", where=database.shown, hint="add runs: tfm-harness history import RUN",
     )  # fmt: skip

@@ -142,7 +142,7 @@ def _claims(terminal: pytest.TerminalReporter, run: RunRecord, combination: str)
             words = f"{suite.suite}: {suite.claim}"
             if state == "partly":
                 retried = f", {suite.retried} of them tried again" if suite.retried else ""
-                words = f"{suite.suite}: partly: {suite.passed} of {suite.total} tests passed{retried}"
+                words = f"{suite.suite}: {suite.passed} of {suite.total} tests passed{retried}"
             if suite.excused:
                 words += f" Except what is excused by name: {', '.join(suite.excused)}."
             green = state == "proved" and not suite.excused
@@ -211,7 +211,12 @@ def _not_run(terminal: pytest.TerminalReporter, tests: Sequence[TestEntry]) -> N
     suites: dict[str, list[str]] = defaultdict(list)
     for test in quick:
         suites[test.suite].append(test.short.partition("[")[0])
-    _wrapped(terminal, f"not run: {len(quick)} tests marked thorough were left out by --tfm-quick", yellow=True)
+    words = f"not run: {len(quick)} tests marked thorough were left out of this quick run"
+    if len(quick) > _LISTED:
+        counted = in_words((suite, len(names)) for suite, names in suites.items())
+        _wrapped(terminal, f"{words} ({counted}); the page names them", yellow=True)
+        return
+    _wrapped(terminal, words, yellow=True)
     for suite, names in suites.items():
         _wrapped(terminal, f"{suite}: {', '.join(dict.fromkeys(names))}", 2)
 

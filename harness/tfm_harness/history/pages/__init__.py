@@ -1,4 +1,4 @@
-"""The pages of the morning: tonight, grid, tests, boards, firmware, trends, search.
+"""The pages of the dashboard: tonight, grid, tests, boards, firmware, trends, search.
 
 `Site` renders them; `tfm-harness dashboard` serves them, `tfm-harness history export-site` writes them as files.
 """

@@ -1,4 +1,4 @@
-"""The memory of all runs: runs, boards, firmware, tests, outcomes, findings, figures, nights."""
+"""The store of all runs: runs, boards, firmware, tests, outcomes, findings, figures, nights."""
 
 from __future__ import annotations
 
