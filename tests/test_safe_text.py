@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tfm_harness.boards.locks import BoardLock
 from tfm_harness.cli.main import main
-from tfm_harness.console.text import last_lines
+from tfm_harness.console.text import last_lines, printable
 from tfm_harness.errors import InfrastructureError
 from tfm_harness.findings import Check, Finding
 from tfm_harness.protocol.smp.text import log_tail
@@ -62,6 +62,32 @@ def test_each_way_out(payload: str, tmp_path: Path) -> None:
     ):  # fmt: skip
         assert isinstance(text, str)
         assert harmless(text), repr(text)
+
+
+PIECES = [
+    b"\n",
+    b"\r\n",
+    b"\r",
+    b"\0",
+    b"\x1b[0m",
+    b"\x1b[",
+    b"::",
+    b"##a[",
+    b" ",
+    b"ab",
+    b"\xc3\xa4",
+    b"\xff",
+    b"x" * 30,
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=60), st.integers(1, 5), st.sampled_from([4, 12, 200]))
+def test_the_last_lines_are_those_of_the_whole_text(pieces: list[bytes], lines: int, width: int) -> None:
+    """They are made safe without all that came before."""
+    data = b"".join(pieces)
+    whole = printable(data).rstrip("\n").split("\n")[-lines:]
+    shown = last_lines(data, lines, width).split("\n")
+    assert shown == [line if len(line) <= width else line[: width - 3] + "..." for line in whole]
 
 
 @pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)

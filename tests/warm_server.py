@@ -10,11 +10,13 @@ import atexit
 import contextlib
 import gc
 import importlib
+import inspect
 import json
 import os
 import socket
 import sys
 import threading
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,12 +24,16 @@ MODULES = (
     "_pytest.debugging", "_pytest.fixtures", "_pytest.junitxml", "_pytest.pytester", "_pytest.terminal",
     "platformdirs.pytest_plugin", "pytest_rerunfailures", "pytest_timeout",
     "xdist.plugin", "xdist.dsession", "xdist.looponfail",
-    "cbor2", "email.feedparser", "faulthandler", "gzip", "jinja2", "packaging.requirements", "packaging.tags", "pdb",
-    "pickle", "pydantic.dataclasses", "readline", "smp.packet", "ssl",
-    "tfm_harness.parity.accuracy_catalogue", "tfm_harness.parity.catalogue", "tfm_harness.parity.compiled",
-    "tfm_harness.plugin.checks", "tfm_harness.plugin.entry",
-    "tfm_harness.plugin.session", "tfm_harness.protocol.smp.client", "tfm_harness.report.render",
-    "tfm_harness.testing.consoles", "tfm_harness.testing.smp_firmware", "tfm_harness.verify.catalogue",
+    "cbor2", "email.feedparser", "email.parser", "encodings.idna", "faulthandler", "gzip", "http.server", "jinja2",
+    "numpy", "packaging.requirements", "packaging.tags", "pdb", "pickle", "pydantic.dataclasses", "readline",
+    "smp.packet", "ssl", "tflite",
+    "tfm_harness.boards.attach.board", "tfm_harness.boards.qemu.board",
+    "tfm_harness.parity.accuracy_catalogue", "tfm_harness.parity.catalogue", "tfm_harness.parity.compare",
+    "tfm_harness.parity.compiled", "tfm_harness.parity.engines", "tfm_harness.parity.selftest",
+    "tfm_harness.plugin.checks", "tfm_harness.plugin.entry", "tfm_harness.plugin.session",
+    "tfm_harness.protocol.smp.client", "tfm_harness.protocol.zephyr_shell.client", "tfm_harness.report.render",
+    "tfm_harness.testing.consoles", "tfm_harness.testing.smp_firmware", "tfm_harness.trust.ledger_file",
+    "tfm_harness.verify.catalogue", "tfm_harness.verify.leaks",
 )  # fmt: skip
 """What a short session with a board imports: that much of each start is saved."""
 
@@ -37,6 +43,7 @@ def load(more: list[str]) -> None:
     from _pytest.assertion import install_importhook
     from _pytest.config import get_config
 
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy: a process with threads cannot fork safely
     hook = install_importhook(get_config([]))
     hook.mark_rewrite("tfm_harness", "pytest_rerunfailures", "pytest_timeout", "xdist")
     for name in (*MODULES, *more):
@@ -51,8 +58,34 @@ def load(more: list[str]) -> None:
         storage._adapter(kind)
     package_digest()
     sys.meta_path.remove(hook)
+    inspect.getmodule(load.__code__, "")  # which module is whose file, as each traceback asks
     gc.collect()
     gc.freeze()  # the children do not touch these pages
+    gc.set_threshold(20_000, 20, 20)  # seldom: they are short
+
+
+def remember_packages(path: list[str]) -> None:
+    """What the packages of these folders say of themselves is read once: nobody installs there while tests run."""
+
+    def once(name: str) -> None:
+        read = getattr(metadata.Distribution, name).fget
+        known: dict[str, Any] = {}
+
+        def value(package: Any) -> Any:
+            if str(package._path.parent) not in path:
+                return read(package)
+            key = str(package._path)
+            if key not in known:
+                known[key] = read(package)
+            return known[key]
+
+        setattr(metadata.PathDistribution, name, property(value))
+
+    once("entry_points")
+    once("metadata")
+    for package in metadata.distributions():
+        assert package.entry_points is not None
+        assert package.metadata is not None
 
 
 def become(request: dict[str, Any], streams: list[int], path: list[str]) -> tuple[str, list[str]]:
@@ -113,6 +146,7 @@ def main() -> NoReturn:
     given.add(Path(__file__).resolve().parent)
     path = [entry for entry in sys.path if Path(entry).resolve() not in given]
     load(sys.argv[2:])
+    remember_packages(path)
     program, words = serve(link, path)
     if program == "pytest":
         import pytest

@@ -14,6 +14,7 @@ from typing import Final
 __all__ = ["hide_secrets", "safe", "safe_json"]
 
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
+_UNUSUAL: Final = re.compile(r"[^\x20-\x7e\n\t]")
 # GitHub Actions obeys `::command::` at a line's start and `##[command]` anywhere, Azure Pipelines `##vso[...]`,
 # TeamCity `##teamcity[...]`.
 _COMMAND: Final = re.compile(r"^(\s*):(?=:)|#(?=#\w*\[)", re.MULTILINE)
@@ -52,7 +53,7 @@ def safe(text: str | bytes) -> str:
         text = text.decode("utf-8", "backslashreplace")
     if not text.isprintable():
         text = _COLOUR.sub("", text).replace("\r\n", "\n")
-        text = "".join(c if c.isprintable() or c in "\n\t" else _escape(c) for c in text)
+        text = _UNUSUAL.sub(lambda found: found[0] if found[0].isprintable() else _escape(found[0]), text)
     if "::" in text or "##" in text:
         text = _COMMAND.sub(lambda found: (found[1] or "") + ("\\x3a" if found[0][-1] == ":" else "\\x23"), text)
     return text

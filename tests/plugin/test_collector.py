@@ -77,3 +77,13 @@ def test_it_goes_on_once(pytester: pytest.Pytester) -> None:
     finally:
         gc.enable()
         config._ensure_unconfigure()
+
+
+def test_the_end_of_the_process_searches_nothing(project: Project) -> None:
+    project.append_conftest(
+        "import atexit, gc\nfrom pathlib import Path\n"
+        "atexit.register(lambda: Path('at-the-end').write_text(str(gc.get_freeze_count())))"
+    )
+    project.test("import gc\ndef test_it(device): gc.unfreeze()")
+    assert project.run().ret == 0
+    assert int((project.path / "at-the-end").read_text()) > 10_000

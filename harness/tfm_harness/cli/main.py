@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
+import gc
 import importlib
 import io
 import os
@@ -108,6 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code says who is responsible for a failure."""
     if argv is None:
         _say_everything()
+        atexit.register(gc.freeze)  # the process ends: what is left is not searched for garbage, which takes long
     try:
         words = list(sys.argv[1:] if argv is None else argv)
         _check_words(words)

@@ -14,5 +14,11 @@ def printable(data: bytes) -> str:
 
 def last_lines(data: bytes, lines: int, width: int = 200) -> str:
     """The last `lines` lines of `data`, printable, each cut at `width` characters."""
-    kept = printable(data).rstrip("\n").split("\n")[-lines:]
-    return "\n".join(line if len(line) <= width else line[: width - 3] + "..." for line in kept)
+    size = lines * width
+    while True:
+        begin = data.rfind(b"\n", 0, max(len(data) - size, 0)) + 1
+        kept = printable(data[begin:]).rstrip("\n").split("\n")
+        if not begin or (kept[-1] and len(kept) >= lines):
+            break
+        size *= 4  # empty lines at the end do not count
+    return "\n".join(line if len(line) <= width else line[: width - 3] + "..." for line in kept[-lines:])

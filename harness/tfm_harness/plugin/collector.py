@@ -1,10 +1,12 @@
 """Python's garbage collector while a session begins: what is imported and collected then lives until its end.
 
-Looking through all of it again and again is a sixth of the CPU time that a session needs before its first test.
+Looking through all of it again and again is a sixth of the CPU time that a session needs before its first test. Nor is
+it looked through once more when the process ends, which takes a sixth of a short one.
 """
 
 from __future__ import annotations
 
+import atexit
 import gc
 
 import pytest
@@ -16,6 +18,7 @@ _PAUSED = pytest.StashKey[bool]()
 
 def pause(config: pytest.Config) -> None:
     """No collections until `resume`, or until the session ends before it; a collector that is off stays off."""
+    atexit.register(gc.freeze)
     if gc.isenabled():
         gc.disable()
         config.stash[_PAUSED] = True

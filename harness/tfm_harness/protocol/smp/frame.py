@@ -128,26 +128,32 @@ class FrameDecoder:
             stop = len(data) if end < 0 else end + 1
             # Never keep more than one longest line, however the peer chatters.
             stop = min(stop, at + MAX_LOG_LINE + 2 - len(self._line))
-            self._line += data[at:stop]
+            line = data[at:stop]
             self._offset += stop - at
             at = stop
-            if self._line.endswith(b"\n") or len(self._line) > MAX_LOG_LINE:
+            if self._line or stop != end + 1:  # a part of a line
+                self._line += line
+                if not self._line.endswith(b"\n") and len(self._line) <= MAX_LOG_LINE:
+                    continue
                 line = bytes(self._line)
                 self._line.clear()
+            if START in line or line.startswith(CONTINUE):
                 yield from self._take(line, self._offset - len(line))
+            else:
+                yield LogLine(line.rstrip(b"\r\n"), self._offset - len(line))
 
     def _take(self, line: bytes, start: int) -> Iterator[Item]:
+        """A line with a marker of frames."""
         marker = line[:2]
         if marker == START:
             yield from self._begin(line, start)
         elif marker == CONTINUE:
             yield from self._continue(line, start)
-        elif (cut := line.find(START)) > 0:
+        else:
             # Text that a reset or a crash cut off stands before the frame.
+            cut = line.index(START)
             yield LogLine(line[:cut].rstrip(b"\r\n"), start)
             yield from self._begin(line[cut:], start + cut)
-        else:
-            yield LogLine(line.rstrip(b"\r\n"), start)
 
     def _begin(self, line: bytes, start: int) -> Iterator[Item]:
         if self._body is not None:
