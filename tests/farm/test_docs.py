@@ -24,7 +24,7 @@ from tests.warm import run_in
 
 PAGE = (ROOT / "docs" / "nights.md").read_text(encoding="utf-8")
 SECTION = PAGE[PAGE.index("## A farm's night in one command") :]
-FIRST = PAGE[PAGE.index("## Your first night") : PAGE.index("## The memory")]
+FIRST = PAGE[PAGE.index("## Your first night") : PAGE.index("## The store")]
 EXAMPLE = re.search(r"```yaml\n(# farm.yaml\n.*?)```", FIRST, re.DOTALL)
 
 

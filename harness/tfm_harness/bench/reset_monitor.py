@@ -44,7 +44,6 @@ class ResetMonitor:
         self._expecting = False
         self._emulators = False
         self._marks: dict[str, Mark] = {}
-        self._expected_spans: list[tuple[int, int]] = []
         self._told: set[str] = set()
 
     @contextlib.contextmanager

@@ -33,8 +33,14 @@ class LatencyConfig(Strict):
     iterations: Annotated[int, Field(ge=8, le=512)] = Field(
         default=50, description="timings for each model; without this key fewer where an inference takes long"
     )
-    counter: str = Field(default="device", min_length=1, description="name of the device's counter, for reports")
-    counter_bits: Annotated[int, Field(ge=8, le=64)] = Field(default=64, description="width of the device's counter")
+    counter: str = Field(
+        default="counter",
+        min_length=1,
+        description="name of the device's counter, where the target declares no `clock`",
+    )
+    counter_bits: Annotated[int, Field(ge=8, le=64)] = Field(
+        default=64, description="width of the device's counter, where the target declares no `clock`"
+    )
     host_bound: Annotated[float, Field(gt=0, le=600)] = Field(
         default=2.0, description="host seconds that device time may leave unexplained"
     )

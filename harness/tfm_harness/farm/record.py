@@ -8,7 +8,7 @@ from typing import ClassVar, Final, Literal
 
 from pydantic import ConfigDict
 
-from tfm_harness.farm.tries import Outcome
+from tfm_harness.farm.tries import Attempt, Outcome
 
 __all__ = [
     "SCHEMA",
@@ -100,18 +100,10 @@ class NightSession:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NightTry:
+class NightTry(Attempt):
     """One try of a test."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
-
-    session: str
-    board: str
-    outcome: Outcome
-    responsibility: str = ""
-    kind: str = ""
-    message: str = ""
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

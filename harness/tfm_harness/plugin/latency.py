@@ -96,13 +96,13 @@ class Latency:
 
     @property
     def clock(self) -> Clock:
-        """The counter as the target declares it."""
-        declared = self._bench.combination.target.clock
+        """The counter as the target declares it; without that, by the name and width that the build gives."""
+        declared, build = self._bench.combination.target.clock, self._bench.combination.build.latency
         quality = self._bench.board.clock_quality
         return Clock(
-            source=declared.source if declared else "counter",
+            source=declared.source if declared else build.counter,
             hz=declared.hz if declared else self._bench.description.clock_hz or 1,
-            bits=declared.bits if declared else 64,
+            bits=declared.bits if declared else build.counter_bits,
             quality=quality,
             # QEMU's counter runs with the host's clock unless instructions are counted.
             tracks_host=quality is not ClockQuality.DETERMINISTIC

@@ -17,6 +17,7 @@ __all__ = [
     "CoseMessage",
     "EnvelopeError",
     "byte_string",
+    "decode_payload",
     "header_map",
     "not_verified",
     "parse",
@@ -223,6 +224,29 @@ def record_parse(data: bytes, judge: Judge, *, max_size: int = cbor.MAX_SIZE) ->
         return message
     not_verified(judge, "the message could not be read")
     return None
+
+
+def decode_payload(
+    message: CoseMessage, is_map: Check, judge: Judge
+) -> tuple[dict[int | str | bytes, cbor.CborValue], tuple[cbor.Oddity, ...]] | None:
+    """The map that a message carries, with what is unusual in its encoding; None when it is none, which is a finding.
+
+    Args:
+        message: from `record_parse`.
+        is_map: the check that the payload is a map.
+        judge: where findings go.
+    """
+    start = message.payload_at
+    try:
+        decoded = cbor.decode_range(message.raw, start, start + len(message.payload))
+    except cbor.CborError as error:
+        judge.failed(check.BY_RULE[error.rule], seen=f"in the payload: {error.message}", where=f"byte {error.offset}")
+        return None
+    if not isinstance(decoded.value, dict):
+        judge.failed(is_map, expected="a map", seen=type(decoded.value).__name__, where=f"byte {start}")
+        return None
+    judge.passed(is_map)
+    return decoded.value, decoded.oddities
 
 
 def record_oddities(oddities: tuple[cbor.Oddity, ...], judge: Judge) -> None:

@@ -10,8 +10,8 @@ from tfm_harness.findings import Check, Report
 from tfm_harness.verify import cbor
 from tfm_harness.verify.algorithms import Algorithm
 from tfm_harness.verify.checks import result as check
-from tfm_harness.verify.checks.envelope import BY_RULE
 from tfm_harness.verify.cose import CoseMessage, check_headers, check_signature, record_oddities, record_parse
+from tfm_harness.verify.cose_message import decode_payload
 from tfm_harness.verify.judge import Judge, matches, show
 from tfm_harness.verify.keys import KeyRing, PublicKey, SymmetricKey, VerificationKey, as_ring
 from tfm_harness.verify.other_signers import judge_other_signer
@@ -127,7 +127,7 @@ def verify_result(
     if envelope is None:
         return SignedResult(message, profile)
     algorithm = check_headers(envelope, judge, algorithms=profile.algorithms)
-    decoded = _decode(envelope, judge)
+    decoded = decode_payload(envelope, check.PAYLOAD_MAP, judge)
     key = check_signature(envelope, algorithm, ring, judge)
     if key is None:
         _name_signer(envelope, algorithm, wanted, judge)
@@ -141,22 +141,6 @@ def verify_result(
     _check_expected(result, wanted, judge)
     _check_key(result, wanted, judge)
     return result
-
-
-def _decode(
-    message: CoseMessage, judge: Judge
-) -> tuple[dict[int | str | bytes, cbor.CborValue], tuple[cbor.Oddity, ...]] | None:
-    start = message.payload_at
-    try:
-        decoded = cbor.decode_range(message.raw, start, start + len(message.payload))
-    except cbor.CborError as error:
-        judge.failed(BY_RULE[error.rule], seen=f"in the payload: {error.message}", where=f"byte {error.offset}")
-        return None
-    if not isinstance(decoded.value, dict):
-        judge.failed(check.PAYLOAD_MAP, expected="a map", seen=type(decoded.value).__name__, where=f"byte {start}")
-        return None
-    judge.passed(check.PAYLOAD_MAP)
-    return decoded.value, decoded.oddities
 
 
 def _check_form(

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from tfm_harness.findings import Report
 from tfm_harness.verify import cbor
 from tfm_harness.verify.checks import attestation as check
-from tfm_harness.verify.checks.envelope import BY_RULE
 from tfm_harness.verify.claims import check_claims
 from tfm_harness.verify.components import check_components, parse_components
-from tfm_harness.verify.cose import CoseMessage, Refused, check_headers, check_signature, record_oddities, record_parse
+from tfm_harness.verify.cose import Refused, check_headers, check_signature, record_oddities, record_parse
+from tfm_harness.verify.cose_message import decode_payload
 from tfm_harness.verify.judge import Judge
 from tfm_harness.verify.keys import KeyRing, PublicKey, SymmetricKey, VerificationKey, as_ring
 from tfm_harness.verify.other_signers import judge_other_signer
@@ -84,7 +84,7 @@ def judge_token(
     if message is None:
         return PsaToken(token)
     algorithm = check_headers(message, judge)
-    decoded = _decode_claims(message, judge)
+    decoded = decode_payload(message, check.CLAIMS_MAP, judge)
     if decoded is None:
         key = check_signature(message, algorithm, ring, judge)
         return PsaToken(token, message, key=key)
@@ -168,22 +168,6 @@ def _check_profile(profile: ClaimProfile, problem: str, wanted: frozenset[str], 
         where=where,
     )
     judge.judge(check.PROFILE_LEGACY, profile is not LEGACY, expected=RFC9783.value, seen=profile.value, where=where)
-
-
-def _decode_claims(
-    message: CoseMessage, judge: Judge
-) -> tuple[dict[int | str | bytes, cbor.CborValue], tuple[cbor.Oddity, ...]] | None:
-    start = message.payload_at
-    try:
-        decoded = cbor.decode_range(message.raw, start, start + len(message.payload))
-    except cbor.CborError as error:
-        judge.failed(BY_RULE[error.rule], seen=f"in the payload: {error.message}", where=f"byte {error.offset}")
-        return None
-    if not isinstance(decoded.value, dict):
-        judge.failed(check.CLAIMS_MAP, expected="a map", seen=type(decoded.value).__name__, where=f"byte {start}")
-        return None
-    judge.passed(check.CLAIMS_MAP)
-    return decoded.value, decoded.oddities
 
 
 def _check_key_relations(token: PsaToken, key: VerificationKey, judge: Judge) -> None:

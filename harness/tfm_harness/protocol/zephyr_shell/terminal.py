@@ -61,11 +61,6 @@ class Terminal:
         """The unfinished line as it looks now, blanks at its end kept."""
         return "".join(self._cells)
 
-    @property
-    def at_end(self) -> bool:
-        """Whether the cursor stands behind the last character of the unfinished line."""
-        return self._column >= len(self._cells)
-
     def feed(self, data: bytes) -> Iterator[Rendered]:
         """Take bytes, give the lines they finish. Never raises."""
         data = self._pending + data
