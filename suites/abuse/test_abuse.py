@@ -1,4 +1,4 @@
-"""Calls that no client library would make: at random, and while another bus master changes what was just read."""
+"""Calls that no client library would make: random ones, and calls during which another bus master changes memory."""
 
 from __future__ import annotations
 
@@ -119,13 +119,13 @@ class Abuser:
         self.prepare()
 
     def prepare(self) -> None:
-        """Inputs are taken from this content; a reset may have lost it."""
+        """Write the content from which calls take their inputs; a reset may have lost it."""
         scratch = self.bench.memory_map.scratch
         assert scratch is not None
         self.device.test_commands.poke(scratch[0], self.content)
 
     def run(self, calls: Sequence[RandomCall]) -> None:
-        """So many at once, close together: the bytes of the later ones interrupt the earlier ones."""
+        """Make so many calls close together: the bytes of the later ones interrupt the earlier ones."""
         try:
             statuses = self.device.test_commands.psa_call_many([self.raw(call) for call in calls])
         except ProductError as error:
@@ -168,11 +168,11 @@ class Abuser:
 
     @staticmethod
     def raw(call: RandomCall) -> tuple[int, int, list[tuple[int, int]], list[tuple[int, int]]]:
-        """As the client takes it."""
+        """The call in the form in which the client takes it."""
         return call.handle, call.type, list(call.inputs), list(call.outputs)
 
     def judge(self, call: RandomCall, status: int) -> None:
-        """One call that was answered."""
+        """Judge one call that was answered."""
         self.good += status == 0
         self.count_result(call, status)
         for check in (ANSWERED, REFUSED):
@@ -187,12 +187,12 @@ class Abuser:
             self.checks(RESERVED_BITS, service.refuses(status), expected="a PSA error", seen=status, subject=bits)
 
     def count_result(self, call: RandomCall, status: int) -> None:
-        """A result that was signed counts, whoever asked for it."""
+        """Count a result that was signed, whoever asked for it."""
         signed = self.inference is not None and self.calls.service(call.handle) is self.inference and call.type == RUN
         self.bench.asked_results += status == 0 and signed
 
     def wrong(self, check: Check, call: RandomCall, status: int) -> str:
-        """Why this answer fails the check; empty: it does not."""
+        """Why this answer fails the check; empty when it does not fail."""
         service = self.calls.service(call.handle)
         own = service.own_errors if service is not None else ()
         if check is ANSWERED:
@@ -210,7 +210,7 @@ class Abuser:
         return bool(self.wrong(check, call, status))
 
     def blame(self, calls: Sequence[RandomCall], error: ProductError) -> None:
-        """Find the one of the calls that did it."""
+        """Find the call, of those made together, that caused the failure."""
         self.found = MOST_FINDINGS  # each further one would cost minutes
         deadline = time.monotonic() + SHRINKING
         for call in calls:
@@ -238,7 +238,7 @@ def changed(before: bytes, now: bytes) -> tuple[bytes, list[int]]:
 
 
 def start_anew(bench: Bench, device: Device) -> None:
-    """A reset, the hardest that there is."""
+    """Reset the board in the hardest way that it has."""
     kinds = ("cold-reset", ResetKind.COLD), ("warm-reset", ResetKind.WARM)
     kind = next((kind for word, kind in kinds if not bench.missing([word])), None)
     if kind is None:
@@ -247,7 +247,7 @@ def start_anew(bench: Bench, device: Device) -> None:
 
 
 def clean_up(bench: Bench, device: Device) -> None:
-    """Sampling may run, another model may be active."""
+    """Stop sampling, which a call may have started, and clear the window."""
     if not bench.missing(["sensor"]):
         device.test_commands.sample("stop")
         device.test_commands.sample("clear")
@@ -255,7 +255,7 @@ def clean_up(bench: Bench, device: Device) -> None:
 
 @pytest.fixture
 def abused(bench: Bench, device: Device) -> Iterator[Device]:
-    """The device, as it was before, afterwards."""
+    """The device; afterwards it is in the state that it was in before."""
     active = bench.description.model
     yield device
     try:
@@ -309,7 +309,7 @@ def test_random_calls(bench: Bench, abused: Device, checks: Checks, count: int) 
 def test_what_changes_right_after_it_was_read(
     bench: Bench, abused: Device, virtual: VirtualBoard, checks: Checks, what: str
 ) -> None:
-    """A second client on another bus master: it changes a vector, or the request, between check and use."""
+    """A second bus master changes a vector, or the request, after the service checked it and before it uses it."""
     if bench.description.firmware != REFERENCE:
         pytest.skip("not covered: the requests of this firmware's services are not known")
     commands, scratch = abused.test_commands, bench.memory_map.scratch

@@ -176,7 +176,7 @@ def started_anew(bench: Bench, device: Device) -> bool:
 
 
 def died(error: HarnessError) -> bool:
-    """Whether it may be the device's death: a firmware that answered until this call is silent now, too."""
+    """Whether the device may have died: a firmware that answered until this call is silent now."""
     return isinstance(error, ProductError) or error.kind == "smp-timeout"
 
 
@@ -244,7 +244,7 @@ def refused(statuses: tuple[int, int, int]) -> bool:
 
 
 def test_keys_of_others_stay_there(crypto: Crypto, checks: Checks) -> None:
-    """Ids next to the caller's own key id, where another client's keys would be, and the ids of built-in keys."""
+    """Tries ids next to the caller's own key id, where another client's keys would be, and ids of built-in keys."""
     mine = bytes(range(100, 116))
     with crypto.key(AES_KEY, mine, EXPORT, CBC) as number:
         status = crypto.ask("export_key", (), 64, key=number)
@@ -326,7 +326,7 @@ class Staging:
 
 @contextlib.contextmanager
 def survived(update: Caller, checks: Checks, check: Check, subject: str) -> Iterator[Staging]:
-    """The device and its service must live on behind what the block does with an update; then it is given up."""
+    """The device and its service must still work after what the block does with an update, which is then given up."""
     staging, alive = Staging(update), True
     try:
         yield staging
@@ -345,14 +345,14 @@ def survived(update: Caller, checks: Checks, check: Check, subject: str) -> Iter
 
 
 def test_large_blocks_of_an_update(update: Caller, checks: Checks) -> None:
-    """Refused, or accepted where there is room. Memory behind the room stays unchanged."""
+    """A large block is refused, or accepted where there is room. Memory behind the room stays unchanged."""
     for size in BLOCKS:
         with survived(update, checks, BLOCK, f"a block of {size} bytes") as staging:
             staging.write(0, b"\xa5" * size)
 
 
 def test_a_dependency_of_a_wrong_length(update: Caller, checks: Checks) -> None:
-    """In an image that is otherwise as MCUboot wants it; nobody has signed it."""
+    """The image is otherwise as MCUboot wants it, and is not signed."""
     recipe = ImageRecipe(payload=bytes(64), name="", protected=((DEPENDENCY, b"\xa5" * LONG),))
     image = make_image(recipe)
     with survived(update, checks, TLV, f"a dependency of {LONG} bytes") as staging:

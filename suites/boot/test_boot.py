@@ -96,7 +96,7 @@ def test_the_build_that_was_flashed_runs(bench: Bench, device: Device, checks: C
 
 
 def test_the_images_are_signed_with_the_trusted_key(bench: Bench, checks: Checks) -> None:
-    """The host's own look at the files, so that a device that accepts anything is not the only judge."""
+    """The host checks the files itself: a device that accepts anything must not be the only judge."""
     build = bench.combination.build
     if not any((build.trust.images, build.trust.models, *(image.key for image in build.images))):
         pytest.skip(f"not covered: {build.name} names no key that signs its images")
@@ -144,7 +144,7 @@ def counts_boots(device: Device) -> bool:
 def test_the_firmware_describes_itself_as_it_is(
     bench: Bench, device: Device, reference: Reference, checks: Checks
 ) -> None:
-    """Every field, held against the build, the target and the files; for each model that is active."""
+    """Compares every field with the build, the target and the files, for each model that is active."""
     if bench.description.firmware != REFERENCE:
         pytest.skip("not covered: what this firmware says of itself is documented elsewhere")
     build, target = bench.combination.build, bench.combination.target
@@ -224,7 +224,7 @@ def test_the_secure_console_tells_the_truth(bench: Bench, device: Device, checks
 def test_boots_are_counted_beyond_every_width(
     bench: Bench, device: Device, virtual: VirtualBoard, checks: Checks
 ) -> None:
-    """Where a counter begins anew, the seed of an earlier boot comes back, and with it what was attested then."""
+    """If the counter began again at zero, the seed of an earlier boot would come back, and with it old attestations."""
     source = bench.seed_source
     if bench.description.firmware != REFERENCE or source is None:
         pytest.skip("not covered: where this firmware counts its boots, or what its seeds follow from, is not known")
@@ -250,7 +250,10 @@ def test_boots_are_counted_beyond_every_width(
 def test_a_cold_start_is_told_by_all_of_its_entropy(
     bench: Bench, device: Device, virtual: VirtualBoard, checks: Checks
 ) -> None:
-    """A cold start that is taken for a reset goes on counting: two whose entropy is alike in a part of its digest."""
+    """Two cold starts whose entropy has a partly equal digest.
+
+    A firmware that takes the second one for a warm reset goes on counting.
+    """
     if bench.description.firmware != REFERENCE:
         pytest.skip("not covered: by what this firmware tells a cold start from a reset is not known")
     with virtual.fuses() as burn:

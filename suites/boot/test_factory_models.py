@@ -1,4 +1,4 @@
-"""Models that stand in flash from the factory on: who reaches that chip changes them as easily as an update."""
+"""Models that are in flash from the factory on: an attacker who can write that chip can change them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FACTORY = Check(
 
 
 def wrong_images(bench: Bench) -> dict[str, Callable[[bytes], bytes]]:
-    """What can be wrong with an image, each made of a right one."""
+    """Ways in which an image can be wrong; each makes a wrong image of a right one."""
     key = load_signing_key(bench.combination.build.files["model-signing-key"])
     trusted, other = key.public_key(), ec.generate_private_key(ec.SECP256R1())
 
@@ -84,7 +84,7 @@ def put(bench: Bench, device: Device, tmp_path: Path) -> Iterator[Callable[[dict
 def test_models_of_the_factory_are_verified(
     bench: Bench, device: Device, put: Callable[[dict[str, bytes]], bool], checks: Checks
 ) -> None:
-    """A wrong image in each slot, until each way to be wrong has been tried."""
+    """Puts a wrong image into each slot, until every way to be wrong has been tried."""
     held = {
         name: model.image.read_bytes()
         for name, model in bench.combination.build.models.items()
@@ -115,7 +115,7 @@ def test_models_of_the_factory_are_verified(
 def test_the_last_slot_of_the_factory_holds_a_model_as_well(
     bench: Bench, device: Device, checks: Checks, verifier: Verifier
 ) -> None:
-    """The build may leave it empty; a product fills it."""
+    """The build may leave the last slot empty; a product may fill it."""
     build = bench.combination.build
     movable = [name for name, model in build.models.items() if model.image is not None and model.slot]
     if bench.description.firmware != REFERENCE or not movable:

@@ -157,7 +157,7 @@ def test_a_tampered_image_does_not_run(trial: ImageTrials, checks: Checks, chang
 def test_images_are_verified_in_every_lifecycle(
     bench: Bench, trial: ImageTrials, checks: Checks, virtual: VirtualBoard, lifecycles: tuple[int, ...]
 ) -> None:
-    """What is let through while boards are made and mended is let through by who sets a board back to that."""
+    """An attacker who can set a board back to an earlier lifecycle would use any lifecycle that verifies less."""
     data = next(iter(QUICK.values()))(trial.signed)
     assert data is not None
     wrong = [(REFUSED, "one bit of code", data)]
@@ -238,7 +238,7 @@ def names_both_keys(
     trusted: ec.EllipticCurvePublicKey,
     subject: str,
 ) -> None:
-    """The secure console shows the begin of the hash of the key that the image names, and of the trusted one."""
+    """The secure console shows the first digits of two hashes: of the key that the image names, and the trusted one."""
     if bench.description.firmware != REFERENCE:
         return
     short = [image_key_hash(key).hex()[:8] for key in (named, trusted)]
@@ -248,7 +248,7 @@ def names_both_keys(
 
 @pytest.mark.needs("fast-flash", "identity", "file-model-signing-key", "factory-reset", "nonvolatile")
 def test_an_older_image_does_not_run(bench: Bench, trial: ImageTrials, checks: Checks) -> None:
-    """The counter of what ran is kept: an equal or higher one runs, a lower one never again."""
+    """The security counter of an image that ran is kept: an equal or higher one runs, a lower one never again."""
     if trial.signed.counter is None:
         pytest.skip("not covered: the image has no security counter")
     base = trial.signed.counter
@@ -296,7 +296,7 @@ def with_tail(image: bytes, tail: bytes) -> bytes:
 @pytest.mark.thorough
 @pytest.mark.needs("fast-flash", "identity", "file-model-signing-key")
 def test_tlvs_of_an_image_are_looked_at_as_a_whole(bench: Bench, trial: ImageTrials, checks: Checks) -> None:
-    """Anybody can append to an image; what comes twice is believed once and looked at another time."""
+    """Anybody can append TLVs. Of two with one type, a loader may check the first and use the second."""
     good = trial.recipe()
     cases = [
         (subject, make_image(image))

@@ -1,4 +1,4 @@
-"""Rightly signed images: which of them are started, and what is told of them."""
+"""Images with a right signature: which of them the device starts, and what it says about them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ HEADER_SIZE = 0x400
 
 
 def unstartable(payload: bytes) -> dict[str, dict[str, object]]:
-    """What is signed and right, and must not be started all the same: changes of the recipe."""
+    """Changes of the recipe that give a signed image which must not be started all the same."""
 
     def vectors(stack: int | None = None, reset: int | None = None) -> dict[str, object]:
         first, second = (int.from_bytes(payload[at : at + 4], "little") for at in (0, 4))
@@ -71,7 +71,7 @@ def unstartable(payload: bytes) -> dict[str, dict[str, object]]:
 def test_a_signed_image_that_cannot_be_started_does_not_run(
     bench: Bench, trial: ImageTrials, checks: Checks, part: int
 ) -> None:
-    """A signature says who made it; the secure side must not jump wherever the image says."""
+    """A signature says who made an image; the secure side must still not jump to every address that the image names."""
     if bench.description.firmware != REFERENCE:
         pytest.skip("not covered: where this firmware's images may point is not known")
     for subject, changes in list(unstartable(trial.signed.parts.payload).items())[part::3]:
@@ -89,7 +89,7 @@ def test_a_signed_image_that_cannot_be_started_does_not_run(
 @pytest.mark.thorough
 @pytest.mark.needs("fast-flash", "identity", "file-model-signing-key")
 def test_a_large_image_runs(bench: Bench, trial: ImageTrials, checks: Checks) -> None:
-    """Firmware grows; the last update that fits must not be the one that bricks the board."""
+    """Firmware grows: the largest image that fits must not brick the board."""
     if bench.description.firmware != REFERENCE:
         pytest.skip("not covered: how much memory this firmware's images have is not known")
     for size in (0x10000, 0x20000, LARGEST - 0x800):

@@ -1,4 +1,4 @@
-"""By which key images are verified, and when: the one in the fuses, at every reset."""
+"""By which key images are verified (the one in the fuses), and when (at every reset)."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_key_that_the_fuses_name_is_the_one_that_counts(
 def test_an_image_is_verified_at_every_reset(
     bench: Bench, device: Device, trial: ImageTrials, virtual: VirtualBoard, checks: Checks
 ) -> None:
-    """The image changes while the secure side boots, before it looks at it: also after a warm reset it must look."""
+    """The image changes during a boot, before the secure side verifies it. After a warm reset it must verify, too."""
     if bench.description.firmware != REFERENCE:
         pytest.skip("not covered: at which write to what it keeps this firmware has not verified yet is not known")
     image = next(

@@ -1,4 +1,4 @@
-"""The sensor's bus misbehaves: what is read is never made up, what is wrong is said, and all works again afterwards."""
+"""The sensor's bus misbehaves: no reading is made up, each failure is reported, and afterwards all works again."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ class Wire:
             return self.device.test_commands.sample("step", timeout=STEPPED)
 
     def step(self, fault: Fault, *, samples: int = 1) -> tuple[list[SampleState], int]:
-        """Samples while the lines are faulty, and how often the controller looked at them."""
+        """Take samples while the lines are faulty; how often the controller read the register."""
         looks = 0
 
         def access(seen: RegisterAccess) -> int:
@@ -179,9 +179,9 @@ class Wire:
         return states, looks
 
     def held_until_given_up(self, place: int) -> tuple[SampleState, bool]:
-        """A sample while SCL is held low in the next clock behind a look, until the controller pulls it low itself.
+        """Take a sample while SCL is held low in the clock after one read, until the controller pulls SCL low itself.
 
-        And whether it did.
+        Also tells whether the controller did so.
         """
         looks = waited = 0
         gave_up = begins = False
@@ -227,7 +227,7 @@ def wire(bench: Bench, device: Device, virtual: VirtualBoard, stimulus: Stimulus
 
 
 def targets(wire: Wire) -> list[tuple[int, int, tuple[int, int]]]:
-    """Where the sensors acknowledge: transfer, byte, numbers of the looks."""
+    """Where the sensors acknowledge: the transfer, the byte, and at which reads of the register."""
     return [(slot.transfer, slot.byte, slot.reads) for slot in wire.listener.slots if slot.by_target]
 
 
@@ -237,7 +237,7 @@ def inference_status(device: Device) -> int | None:
 
 
 def fails(checks: Checks, wire: Wire, stimulus: Stimulus, fault: Fault, subject: str, status: int) -> None:
-    """From a full window on: the sample fails, is said to, and leaves nothing; the next one is good."""
+    """Starting with a full window: the sample fails, the device says so and keeps nothing; the next one is good."""
     device = wire.device
     for channel, value in PLAYED.items():
         stimulus.set(channel, value)
@@ -267,7 +267,7 @@ def fails(checks: Checks, wire: Wire, stimulus: Stimulus, fault: Fault, subject:
 
 
 def said(checks: Checks, wire: Wire, state: SampleState, status: int, subject: str) -> None:
-    """The sample failed; the reference firmware documents with which status."""
+    """The sample failed, with the status that the reference firmware documents."""
     wanted = {status} if wire.firmware == REFERENCE else range(1, 1 << 32)
     checks(SAID, state.status in wanted, expected=f"status {status}", seen=state.words, subject=subject)
 
@@ -278,7 +278,7 @@ def not_acknowledged(looks: tuple[int, int]) -> Fault:
 
 
 def some(found: Sequence[tuple[int, int, tuple[int, int]]], *, every: bool) -> list[tuple[int, int, tuple[int, int]]]:
-    """All, or the first transfer's address and the last byte of data."""
+    """All of them, or the address of the first transfer and the last byte of data."""
     if every:
         return list(found)
     addresses = [slot for slot in found if slot[1] == 0]
@@ -306,7 +306,7 @@ def test_each_byte_that_is_not_acknowledged(
 def test_a_line_that_is_stuck_low(
     wire: Wire, stimulus: Stimulus, verifier: Verifier, checks: Checks, line: int, parts: Sequence[int]
 ) -> None:
-    """From some place of the sample on; a sensor that lost its clock, or one that is shorted."""
+    """A line is low from some point of the sample on: a sensor that lost its clock, or a short circuit."""
     starts = [wire.listener.reads * part // 6 for part in parts]
     if len(parts) > 1 and wire.firmware == REFERENCE:  # others may take what they read before the STOP
         starts.append(wire.listener.reads - (LAST_CLOCK if line == SCL else LAST_DATA))
@@ -340,7 +340,7 @@ def test_a_sensor_that_stretches_the_clock(wire: Wire, stimulus: Stimulus, verif
 def test_sensors_that_are_away_and_come_back(
     bench: Bench, wire: Wire, stimulus: Stimulus, verifier: Verifier, checks: Checks
 ) -> None:
-    """Nobody pulls SDA low, for three samples; then all of them are there again, with another reading."""
+    """No sensor answers for three samples; then all of them are there again, with another reading."""
     device = wire.device
     device.fill_window()
     before = device.test_commands.sample("stop")
@@ -421,7 +421,7 @@ def set_up_again(checks: Checks, wire: Wire, listener: BusListener, subject: str
 
 
 def bytes_read(listener: BusListener) -> list[tuple[str, tuple[int, int]]]:
-    """Each byte that the controller reads: where, and the numbers of its looks at the eight bits."""
+    """Each byte that the controller reads: where it is, and at which reads of the register its eight bits come."""
     found: list[tuple[str, tuple[int, int]]] = []
     for before, slot in zip(listener.slots, listener.slots[1:], strict=False):
         if not slot.by_target:
@@ -430,7 +430,7 @@ def bytes_read(listener: BusListener) -> list[tuple[str, tuple[int, int]]]:
 
 
 def inverted(looks: tuple[int, int], bits: int = 0xFF) -> Fault:
-    """These bits of a byte are others. The controller looks equally often in each of its eight clocks."""
+    """Invert these bits of a byte. The controller reads the register equally often in each of the eight clocks."""
     each = (looks[1] - looks[0]) // 8
 
     def fault(look: int, lines: int) -> int:
@@ -444,7 +444,7 @@ def inverted(looks: tuple[int, int], bits: int = 0xFF) -> Fault:
     "every", [False, pytest.param(True, marks=pytest.mark.thorough(every=False))], ids=["first", "every"]
 )
 def test_every_byte_that_a_sensor_gives_counts(wire: Wire, stimulus: Stimulus, checks: Checks, every: bool) -> None:
-    """Settings that a sensor has lost, bits that are always zero, readings: none of it is read and passed over."""
+    """Settings that a sensor has lost, bits that are always zero, and readings: the device must use every byte."""
     device = wire.device
     found = bytes_read(wire.listener)
     checks(LISTENS, bool(found), expected="bytes that are read", seen="none", subject="a sample")
@@ -480,7 +480,7 @@ def test_every_byte_that_a_sensor_gives_counts(wire: Wire, stimulus: Stimulus, c
 
 
 def single_bits_are_judged(wire: Wire, checks: Checks, fixed: Sequence[tuple[str, tuple[int, int]]]) -> None:
-    """A setting of which one bit is another one, such as a sensor that was switched off."""
+    """One bit of a setting differs, as in a sensor that was switched off."""
     if wire.firmware != REFERENCE:
         return  # which bits of its settings matter is documented elsewhere
     checks.equal(LISTENS, len(fixed), len(ONE_BIT), subject="bytes that must be what they are")
@@ -494,7 +494,7 @@ def single_bits_are_judged(wire: Wire, checks: Checks, fixed: Sequence[tuple[str
 
 
 def set_up_is_judged(wire: Wire, checks: Checks) -> None:
-    """What sensors say of themselves when they are set up, which they are after a failure."""
+    """Judges the device's checks of what sensors say when they are set up, which happens after a failure."""
     wire.step(lambda _, lines: lines | SDA)
     whole = BusListener()
     wire.listen(whole)
@@ -540,7 +540,7 @@ def test_a_clock_that_is_given_up_was_none(wire: Wire, checks: Checks) -> None:
 @pytest.mark.thorough
 @pytest.mark.needs("free-running")
 def test_free_running_outlives_a_failure(wire: Wire, stimulus: Stimulus, checks: Checks) -> None:
-    """Nobody is there until a sample has failed; then all of them are back."""
+    """No sensor answers until a sample has failed; then all of them are back."""
     test_commands = wire.device.test_commands
     wire.device.fill_window()
     period = 20

@@ -145,7 +145,7 @@ def secrets_of(bench: Bench, work: Work) -> list[Secret]:
 
 
 def model_of(bench: Bench, name: str) -> Secret:
-    """A model's bytes, to be found by any piece of 31."""
+    """A model's bytes; any piece of 31 bytes counts as found."""
     data = bench.combination.build.model_file(name).read_bytes()
     return Secret(name=f"model {name}", data=data, window=16, step=16, every_form=False)
 
@@ -189,7 +189,7 @@ class Work:
             self.bench.probes.read_many(violations[: self.bench.probes.fewer(len(violations))])
 
     def refusals(self) -> None:
-        """Ask for what is refused: who explains a refusal in a log may show more than the reason."""
+        """Ask for what is refused: a firmware that logs the reason of a refusal may log more than that."""
         if self.bench.combination.build.protocol != "smp":
             return
         commands, data = self.device.test_commands, self.device.any_input()
@@ -247,13 +247,16 @@ class Work:
         self.tensor = window_tensor(window_records(taken)).tobytes()
 
     def ask_for_window(self, **keys: int) -> None:
-        """Ask for a result of what has been sampled; half a window is refused."""
+        """Ask for a result of what has been sampled so far; half a window is refused."""
         with contextlib.suppress(Refused):
             self.device.test_commands.ask(Command.INFER, {"nonce": bytes(16), "src": int(Source.SENSOR), **keys})
             self.bench.asked_results += 1
 
     def outputs(self, *, begun: bool = False) -> Iterator[tuple[str, bytes, bool]]:
-        """Everything that came out, with `begun` since the cold start: name, bytes, whether it is a log for people."""
+        """Everything that came out: name, bytes, whether it is a log for people.
+
+        With `begun`: only what came since the cold start.
+        """
         for name, console in self.bench.board.consoles.items():
             first = self.begun[name] if begun else 0
             raw = console.read_from(Mark(max(first, console.received - MOST)), limit=MOST)
@@ -305,9 +308,10 @@ def judge_kinds(checks: Checks, sought: Sought, leaks: Sequence[Leak], where: st
 def judge_outputs(
     checks: Checks, work: Work, sought: Sought, *, marked: Sequence[Secret] = (), newest: bool = False
 ) -> None:
-    """Nothing that is sought is in any output, and no fingerprint of `marked` since the cold start.
+    """No secret is in any output.
 
-    With `newest` all that is older than the cold start is left to the other tests.
+    Fingerprints of `marked` are searched since the cold start. With `newest`, output from before the cold start is
+    left to the other tests.
     """
     scanner = scanner_of(sought)
     keys = Scanner(fingerprints(marked)) if marked else None
@@ -322,7 +326,7 @@ def judge_outputs(
 
 
 def judge_lines(checks: Checks, work: Work, samples: Sequence[SampleValues], *, newest: bool = False) -> None:
-    """No line of a log shows these samples, with `newest` since the cold start."""
+    """No line of a log shows these samples; with `newest`, only lines since the cold start are searched."""
     for where, data, log in work.outputs(begun=newest):
         lines = [*samples_in(data, samples), *series_in(data, samples)] if log else []
         seen = b"; ".join(line for _, line in lines[:3]).decode("ascii", "backslashreplace")
@@ -330,7 +334,7 @@ def judge_lines(checks: Checks, work: Work, samples: Sequence[SampleValues], *, 
 
 
 def judge_memory(checks: Checks, work: Work, sought: Sought) -> None:
-    """Nothing that is sought is in non-secure memory."""
+    """No secret is in non-secure memory."""
     scanner = scanner_of(sought)
     for where, data in work.memories():
         judge_kinds(checks, sought, scanner.scan(data, text=False), where)
@@ -348,10 +352,9 @@ def test_no_key_appears_in_an_output(bench: Bench, work: Work, checks: Checks) -
 def test_nothing_secret_appears_in_another_lifecycle(
     bench: Bench, device: Device, checks: Checks, lifecycle: int
 ) -> None:
-    """In lifecycle `assembly and test` too, where more is said, and while faults are looked for.
+    """In lifecycle `assembly and test` firmware may print more, to calibrate and repair boards. Thieves could use that.
 
-    Nor a sample, nor a piece of a model; nor in memory: what helps to calibrate and to repair a board is good for who
-    steals it, too.
+    Outputs and memory are searched for keys, samples and pieces of models.
     """
     work = Work(bench, device, start=False)
     with bench.provisioned(lifecycle):
@@ -374,7 +377,7 @@ def test_nothing_secret_appears_in_another_lifecycle(
 def test_no_key_appears_when_the_fuses_are_damaged(
     bench: Bench, device: Device, virtual: VirtualBoard, checks: Checks, places: tuple[int, ...]
 ) -> None:
-    """Who says what is wrong with the fuses must not say what is in them."""
+    """The device may say that its fuses are damaged; it must not print what is in them."""
     work = Work(bench, device, start=False)
     huk = bytes((151 * n + 43) & 0xFF for n in range(32))
     whole = make_otp(huk=huk, lifecycle=0x3000, implementation_id=bytes(range(32)))
@@ -410,7 +413,10 @@ def test_no_sample_appears_in_an_output(work: Work, stimulus: Stimulus, checks: 
 def test_no_sample_appears_when_something_is_wrong_with_it(
     bench: Bench, work: Work, stimulus: Stimulus, checks: Checks, gone: str
 ) -> None:
-    """Readings at both ends of the range, and what one sensor gave where the other one is gone: good to print, once."""
+    """Readings at both ends of the range, and readings of one sensor while the other one is missing.
+
+    A developer may once have printed these for debugging.
+    """
     if gone not in {"none", *bench.combination.target.sensors}:
         pytest.skip(f"not covered: the target has no sensor {gone!r}")
 
@@ -487,7 +493,10 @@ def test_no_piece_of_a_model_is_in_a_non_secure_image(bench: Bench, device: Devi
 def test_nothing_secret_stands_in_storage_outside_of_the_chip(
     bench: Bench, work: Work, virtual: VirtualBoard, checks: Checks
 ) -> None:
-    """Counters, updated models, and whatever else is kept over power cycles: an attacker reads that chip."""
+    """An attacker can read that chip.
+
+    It holds counters, updated models, and whatever else is kept over power cycles.
+    """
     if bench.stimulus is not None and not bench.missing(["sensor", "sensor-model"]):
         work.sensor(bench.stimulus)
     work.keys()
@@ -523,7 +532,10 @@ def newest(path: Path) -> bytes:
 def test_registers_hold_nothing_secret_on_return(
     bench: Bench, work: Work, virtual: VirtualBoard, checks: Checks
 ) -> None:
-    """Of each call while keys are used: what the callee may change is cleared, and the rest is the caller's own."""
+    """Looks at the registers on return from each call while keys are used.
+
+    Those that the callee may change are cleared, the others are the caller's own.
+    """
     entries = [at for image in bench.combination.build.images for at in gateways_of(image.file)]
     if not entries:
         pytest.skip("not covered: the build names no secure ELF image with gateways")
@@ -559,9 +571,10 @@ def gateways_of(image: Path) -> list[int]:
 
 
 def finds_canaries(checks: Checks, where: str, data: bytes, *, text: bool) -> None:
-    """Made-up secrets in every notation, planted in a copy of what was searched, are found.
+    """Made-up secrets are hidden, in every notation, in a copy of what was searched: the search must find them.
 
-    A scanner that does not read a notation misses each secret in it. One in many may look like something else.
+    A search that does not read a notation misses every secret in it. One secret in many may look like something
+    else.
     """
     seed = secrets.randbits(32)
     missed = missed_canaries(data, seed=seed, text=text)

@@ -1,4 +1,4 @@
-"""What the secure console says is what its documentation lists: nothing else is worth a line, least of all a secret."""
+"""The secure console prints only the lines that the documentation lists, so no line holds a secret."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ DOCUMENTED = Check(
 
 
 def test_the_secure_console_shows_documented_lines_only(bench: Bench, device: Device, checks: Checks) -> None:
-    """From a cold start on, while everything that touches a secret is done, and some of it refused."""
+    """From a cold start on, while the device does everything that uses a secret, and refuses some of it."""
     console = bench.board.consoles.get("secure")
     if bench.description.firmware != REFERENCE or console is None:
         pytest.skip("not covered: the lines of this firmware's secure console are not known, or there is none")
@@ -108,7 +108,7 @@ def test_the_secure_console_shows_documented_lines_only(bench: Bench, device: De
 
 
 def test_the_secure_console_has_shown_documented_lines_only(bench: Bench, device: Device, checks: Checks) -> None:
-    """Also in the suites before: in states, refusals and failures that no test of this suite brings about."""
+    """Looks at earlier suites, too: they bring about states, refusals and failures that this suite does not."""
     console = bench.board.consoles.get("secure")
     if bench.description.firmware != REFERENCE or console is None:
         pytest.skip("not covered: the lines of this firmware's secure console are not known, or there is none")
@@ -126,7 +126,7 @@ def test_the_secure_console_has_shown_documented_lines_only(bench: Bench, device
 @pytest.mark.needs("target-qemu")
 @pytest.mark.parametrize("name", ["secure", "ns"])
 def test_consoles_take_no_commands(bench: Bench, device: Device, checks: Checks, name: str) -> None:
-    """What a technician would type, and each byte there is; between requests, so that whoever listens has its turn."""
+    """Types what a technician would type, and every byte value, in pauses between requests."""
     console = bench.board.consoles.get(name)
     if bench.description.firmware != REFERENCE or console is None:
         pytest.skip("not covered: what this firmware's consoles take is documented elsewhere, or there is none")

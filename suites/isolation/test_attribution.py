@@ -1,4 +1,4 @@
-"""How the secure side has divided the address space, read where only it can read: from its own registers."""
+"""How the secure side has divided the address space, read from registers that only the secure side can read."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def word(cpu: StoppedCpu, address: int) -> int:
 
 
 def in_secure_code(device: Device, virtual: VirtualBoard, look: Callable[[StoppedCpu], None]) -> bool:
-    """Look while the secure side stands at the first word that a result changes in what it keeps."""
+    """Read while the secure side is stopped at the first word it changes when it makes a result."""
 
     def ask() -> None:
         device.infer_input(device.any_input())
@@ -79,7 +79,7 @@ def in_secure_code(device: Device, virtual: VirtualBoard, look: Callable[[Stoppe
 
 
 def test_interrupts_go_to_their_owners(bench: Bench, device: Device, virtual: VirtualBoard, checks: Checks) -> None:
-    """All that the interrupt controller has, also those of peripherals that nobody uses."""
+    """Looks at every interrupt of the controller, those of unused peripherals included."""
     owners = {
         number: (peripheral.owner, peripheral.name)
         for peripheral in bench.memory_map.peripherals
@@ -127,9 +127,9 @@ def test_the_core_is_the_secure_sides(bench: Bench, device: Device, virtual: Vir
 def test_what_may_be_called_holds_gateways_only(
     bench: Bench, device: Device, virtual: VirtualBoard, checks: Checks
 ) -> None:
-    """A gateway's instruction that stands in secure code by chance would be a way in, were that code callable.
+    """If secure code were callable, a gateway instruction that is in it by chance would be an entry.
 
-    A gateway that nobody documented is a way past the services: a debug function, for one.
+    A gateway that no document names, such as a debug function, is a way past the services.
     """
     found: dict[str, int] = {}
     callable_memory: list[tuple[int, bytes]] = []

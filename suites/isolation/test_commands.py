@@ -1,4 +1,4 @@
-"""The pseudo-driver's commands, and what depends on the lifecycle: nothing that is not documented answers."""
+"""The pseudo-driver's commands, and what depends on the lifecycle: only documented commands answer."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def trace_status(device: Device, arguments: dict[str, object]) -> int:
 
 @pytest.mark.needs("infer", "stats")
 def test_no_inner_activations_in_this_lifecycle(bench: Bench, device: Device, checks: Checks) -> None:
-    """Without changing the board: by the command, whole and in part, whatever `describe` says of it."""
+    """Asks by the command for the whole and for parts, whatever `describe` says; the board is not changed."""
     judge_trace(bench, device, checks)
 
 

@@ -1,4 +1,4 @@
-"""What a debug probe may do, against the lifecycle that the device attests."""
+"""What a debug probe may do in the lifecycle that the device attests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Secure memory is not executed from the non-secure side: a branch there is a violation like a load."""
+"""The non-secure side cannot execute secure memory: a branch into it is a violation, as a load is."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def entries_of(bench: Bench) -> list[int]:
 
 
 def targets(bench: Bench, entries: list[int]) -> Iterator[tuple[int, str]]:
-    """Where a branch may not come: behind a gateway's first instruction, and both ends of what is the secure side's."""
+    """Where a branch must not go: behind a gateway's first instruction, and both ends of secure memory."""
     for entry in entries[:2]:
         yield entry + 4, "behind a gateway"
         yield entry + 2, "in the middle of a gateway"
@@ -56,7 +56,7 @@ def targets(bench: Bench, entries: list[int]) -> Iterator[tuple[int, str]]:
 def test_secure_memory_is_not_executed(
     bench: Bench, device: Device, virtual: VirtualBoard, checks: Checks, every: bool
 ) -> None:
-    """Instead of a call through a gateway: into its middle, behind it, and to both ends of every secure region."""
+    """Branches into the middle of a gateway, behind it, and to both ends of every secure region."""
     if bench.probes.resets:
         pytest.skip("not covered: a violation makes this device reset, and it keeps no records of them")
     entries = entries_of(bench)

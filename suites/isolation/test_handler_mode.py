@@ -162,7 +162,10 @@ class Handler:
 
 @pytest.fixture
 def handler(bench: Bench, device: Device) -> Iterator[Handler]:
-    """Enabled interrupts keep their handlers; the table of before is put back."""
+    """A handler for tests.
+
+    Enabled interrupts keep their handlers; afterwards the old table of vectors is used again.
+    """
     scratch = bench.memory_map.scratch
     if scratch is None:
         pytest.skip("not covered: the memory map names no non-secure RAM that tests may use")
@@ -203,7 +206,10 @@ def packed(call: ServiceCall) -> int:
 def test_calls_of_an_exception_handler_are_refused(
     bench: Bench, device: Device, handler: Handler, checks: Checks
 ) -> None:
-    """A right call of each service: a handler may have interrupted another call, on whose stack this one would run."""
+    """A right call of each service.
+
+    A handler may have interrupted another call, and would then use that call's stack.
+    """
     gateway, commands = entry(bench, "tfm_psa_call_veneer"), device.test_commands
     arrays = handler.code + 0x100
     for name, service in bench.services.items():
@@ -263,7 +269,7 @@ def test_exceptions_of_the_non_secure_side_wait_while_a_service_runs(
 def test_interrupts_of_the_secure_side_leave_no_trace(
     bench: Bench, device: Device, handler: Handler, checks: Checks, stimulus: Stimulus
 ) -> None:
-    """While the non-secure side counts, samples come by themselves; its registers are looked at behind it."""
+    """While the non-secure side counts, the secure side takes samples by interrupts; registers must not change."""
     commands, code = device.test_commands, handler.code
     places = (code + 0x200, ROUNDS, code + 0x300)
     commands.poke(code, WATCH + struct.pack("<3I", *places))
@@ -307,9 +313,9 @@ def protected(bench: Bench, regions: Sequence[tuple[int, int, int]]) -> Iterator
 def test_a_callers_own_protection_holds_for_services(
     bench: Bench, device: Device, handler: Handler, checks: Checks
 ) -> None:
-    """A task without privileges must not get at its operating system's memory by way of a service.
+    """A task without privileges must not reach its operating system's memory through a service.
 
-    Nobody writes where the operating system lets nobody write.
+    A service must not write where the operating system forbids all writes.
     """
     service = bench.services.get("attestation")
     if bench.description.firmware != REFERENCE or service is None:
@@ -365,7 +371,7 @@ def test_a_callers_own_protection_holds_for_services(
 
 
 def test_what_is_forbidden_is_stepped_over(bench: Bench, device: Device, handler: Handler, checks: Checks) -> None:
-    """Loads of secure memory in both lengths of an instruction, and in IT blocks, which go on behind them."""
+    """Loads of secure memory by instructions of both lengths, and in IT blocks: execution must go on after them."""
     if bench.description.firmware != REFERENCE or bench.probes.resets:
         pytest.skip("not covered: what follows a violation is documented elsewhere, or it is a reset")
     commands, code = device.test_commands, handler.code
@@ -381,7 +387,7 @@ def test_what_is_forbidden_is_stepped_over(bench: Bench, device: Device, handler
 
 
 def test_versions_are_those_of_the_services_that_there_are(bench: Bench, handler: Handler, checks: Checks) -> None:
-    """Clients ask for them to find out what they may call; the gateway's argument is a service's id."""
+    """Clients ask for versions to find out which services they may call; the gateway's argument is a service's id."""
     seen = handler.call(entry(bench, "tfm_psa_framework_version_veneer"), (0, 0, 0, 0))
     checks(VERSIONS, seen in FRAMEWORK, expected="1.0 or 1.1", seen=seen, subject="the framework's version")
     gateway = entry(bench, "tfm_psa_version_veneer")

@@ -1,4 +1,4 @@
-"""The services' interface: pointers of the caller are checked as a whole, and only what is documented answers."""
+"""The services' interface: the caller's pointers are checked as a whole, and only documented requests are answered."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def outside(memory: MemoryMap, length: int, good: int) -> Iterator[tuple[int, in
 
 
 def in_code(bench: Bench, length: int) -> Iterator[tuple[int, int, str]]:
-    """Outputs (address, length, words) in what was measured and is attested (docs/protocol.md, Services)."""
+    """Outputs (address, length, words) inside of code that was measured and attested (docs/protocol.md, Services)."""
     if bench.description.firmware == REFERENCE:
         for region in bench.memory_map.owned_by("nonsecure"):
             if region.executable:
@@ -178,13 +178,13 @@ def caller(bench: Bench, device: Device) -> Caller:
 
 
 def test_vectors_that_are_not_the_callers_are_refused(bench: Bench, caller: Caller, checks: Checks) -> None:
-    """The same calls that work with the caller's own memory, with one vector moved where the caller may not look."""
+    """Calls that work with the caller's own memory, each with one vector moved to memory that is not the caller's."""
     judge_pointers(bench, caller, checks)
 
 
 @pytest.mark.thorough
 def test_vectors_of_every_request_are_checked(bench: Bench, caller: Caller, checks: Checks) -> None:
-    """Requests whose content depends on the models, or which change something: each one's vectors are the caller's."""
+    """Requests whose content depends on the models, or that change something: vectors of each are checked."""
     if bench.description.firmware != REFERENCE:
         pytest.skip("not covered: what further requests of this firmware's services hold is documented elsewhere")
     judge_pointers(bench, caller, checks, further_calls(bench))
@@ -264,7 +264,7 @@ def one_more(
 
 
 def must_be_refused(caller: Caller, checks: Checks, check: Check, calls: Sequence[tuple[str, PsaCall]]) -> None:
-    """Every one of them is answered by an error, or by a reset."""
+    """The device answers every one of them with an error, or by a reset."""
     exact = check is POINTER_CHECKED and caller.bench.description.firmware == REFERENCE  # by docs/protocol.md, Services
     lax = check is BAD_CALL and caller.bench.description.firmware != REFERENCE  # whose document knows no such bits
     try:
@@ -339,7 +339,7 @@ def types_to_try(service: ServiceConfig, allowed: set[int], *, count: int, seed:
 def test_only_documented_message_types_answer(
     bench: Bench, device: Device, caller: Caller, checks: Checks, count: int
 ) -> None:
-    """With vectors of several shapes, so that what is not documented finds what it would want."""
+    """Vectors have several shapes, so that an undocumented type would find the ones that it wants."""
     judge_types(bench, device, caller, checks, count)
 
 
@@ -349,7 +349,7 @@ def test_only_documented_message_types_answer(
 def test_the_interface_is_the_same_in_every_lifecycle(
     bench: Bench, device: Device, checks: Checks, lifecycle: int
 ) -> None:
-    """What is open while boards are made and mended is open to who sets a board back to that."""
+    """An attacker who can set a board back to an earlier lifecycle would use any type that is open there."""
     with bench.provisioned(lifecycle):
         caller = Caller(bench, device)
         judge_types(bench, device, caller, checks, 16)
@@ -358,7 +358,7 @@ def test_the_interface_is_the_same_in_every_lifecycle(
 
 
 def traces_are_clean(bench: Bench, device: Device, caller: Caller, checks: Checks) -> None:
-    """Where inner activations may be seen at all, they are not those of an input that somebody else gave."""
+    """Where inner activations can be read, they are not those of another caller's input."""
     service = bench.services.get("inference")
     debug = (bench.description.lifecycle or 0) & 0xFF00 == 0x1000
     if bench.description.firmware != REFERENCE or service is None or not debug:
@@ -415,7 +415,7 @@ def judge_types(bench: Bench, device: Device, caller: Caller, checks: Checks, co
 
 
 def test_only_documented_requests_of_the_platform_answer(bench: Bench, caller: Caller, checks: Checks) -> None:
-    """Behind one message type a number chooses what is given: what is left in for debugging has one of its own."""
+    """One message type takes the number of a request: one that was left in for debugging would have its own number."""
     service = bench.services.get("platform")
     if bench.description.firmware != REFERENCE or service is None:
         pytest.skip("not covered: the requests of this firmware's platform service are documented elsewhere")
@@ -437,7 +437,7 @@ def test_only_documented_requests_of_the_platform_answer(bench: Bench, caller: C
 def test_outputs_do_not_depend_on_what_was_done_before(
     bench: Bench, device: Device, caller: Caller, checks: Checks
 ) -> None:
-    """The same calls after different work, into buffers of different content: uninitialised bytes would differ."""
+    """The same calls after different work, into buffers with different content: uninitialised bytes would differ."""
     wanted = [(name, service, call) for name, service in bench.services.items() for call in service.calls]
     wanted = [(name, service, call) for name, service, call in wanted if call.repeatable]
     if not wanted:
@@ -482,7 +482,7 @@ def test_outputs_do_not_depend_on_what_was_done_before(
 
 @pytest.mark.needs("warm-reset", "reset")
 def test_nothing_stands_behind_what_is_declared(bench: Bench, device: Device, caller: Caller, checks: Checks) -> None:
-    """Of a record that is not used, and behind the end of a text, a structure holds zeros: not what was on a stack."""
+    """Unused records, and the bytes of a structure behind the end of a text, are zeros, and nothing from a stack."""
     service = bench.services.get("platform")
     if bench.description.firmware != REFERENCE or service is None:
         pytest.skip("not covered: the structures of this firmware's platform service are documented elsewhere")
@@ -511,7 +511,7 @@ def test_nothing_stands_behind_what_is_declared(bench: Bench, device: Device, ca
 
 
 def timings_are_clean(bench: Bench, caller: Caller, checks: Checks) -> None:
-    """What comes beside timings ends in four bytes that hold nothing (tfm_inference_defs.h)."""
+    """The record beside timings ends in four bytes that are zero (tfm_inference_defs.h)."""
     service = bench.services.get("inference")
     if service is None or TIMINGS not in service.types:
         return

@@ -77,9 +77,9 @@ def shown(addresses: Sequence[int]) -> str:
 
 
 def judge(checks: Checks, check: Check, addresses: Sequence[int], outcomes: Sequence[Access], subject: str) -> None:
-    """Every one of these accesses must have faulted, and each must be on record.
+    """Every one of these accesses must have faulted, and the device must have a record of each.
 
-    A device that resets because of a violation has shown it; what it printed of it, if anything, must be right.
+    A device that resets on a violation has shown it by that; what it printed about it, if anything, must be right.
     """
     reached = [address for address, outcome in zip(addresses, outcomes, strict=True) if not outcome.fault]
     checks(
@@ -104,7 +104,7 @@ def judge(checks: Checks, check: Check, addresses: Sequence[int], outcomes: Sequ
 
 
 def tells(outcome: Access, address: int) -> bool:
-    """Whether the fault's record is of this access (up to the rest of an access that crosses a boundary)."""
+    """Whether the fault's record is about this access (or about the rest of an access that crosses a boundary)."""
     record = outcome.record
     return (
         record is not None and record.nonsecure and (record.address is None or address <= record.address < address + 4)
@@ -150,7 +150,7 @@ def test_secure_memory_cannot_be_read(bench: Bench, device: Device, checks: Chec
 
 
 def test_secure_memory_cannot_be_written(bench: Bench, device: Device, checks: Checks) -> None:
-    """After reading: where that is not refused, nothing of the secure side has been overwritten yet."""
+    """Runs after the test that reads: where reads are not refused, no write has spoiled the secure side yet."""
     for region in bench.memory_map.owned_by("secure"):
         addresses = some(region, bench.probes.fewer(WRITES))
         outcomes = [bench.probes.write(address, PATTERN) for address in addresses]
@@ -196,7 +196,7 @@ def test_addresses_where_nothing_is_fault(bench: Bench, device: Device, checks: 
 
 @pytest.mark.parametrize("count", [48, pytest.param(256, marks=pytest.mark.thorough(count=48))])
 def test_the_model_cannot_be_read(bench: Bench, device: Device, checks: Checks, count: int) -> None:
-    """Where the secure side keeps its copy, no readable word may be one of the model's."""
+    """No word that can be read where the secure side keeps its copy is a word of the model."""
     active = bench.description.model
     assert active is not None
     model = bench.combination.build.model_file(active).read_bytes()
@@ -224,7 +224,7 @@ def test_the_model_cannot_be_read(bench: Bench, device: Device, checks: Checks, 
 
 
 def check_of(role: str) -> Check:
-    """What is violated where a peripheral of this role is reached."""
+    """The check that fails where a peripheral of this role can be reached."""
     return SENSOR_EXCLUSIVE if role == "sensor" else PERIPHERAL
 
 
@@ -257,7 +257,7 @@ def test_peripherals_of_the_secure_side_cannot_be_written(bench: Bench, device: 
 
 
 def other_requests(bench: Bench, device: Device) -> None:
-    """One of each kind, as far as the firmware has them; what is refused has its own way through the services."""
+    """One request of each kind that the firmware has. Refused requests take other paths through the services."""
     commands, size = device.test_commands, bench.description.input_bytes
     work: dict[str, Callable[[], object]] = {
         "public-keys": lambda: [device.public_key(name) for name in ("iak", "client")],
@@ -278,7 +278,7 @@ def other_requests(bench: Bench, device: Device) -> None:
 def test_memory_is_out_of_reach_after_whatever_happens(
     bench: Bench, device: Device, checks: Checks, every: bool
 ) -> None:
-    """Protection is set up at a boot; another kind of boot, another model or a fault must not leave anything open."""
+    """Protection is set up at a boot. Another kind of reset, another model or a fault must not open anything."""
     events: dict[str, Callable[[], object]] = {
         "a warm reset": lambda: device.reset(ResetKind.WARM),
         "a reset by request": bench.reset_by_request,

@@ -1,4 +1,4 @@
-"""The probe and the record of faults say what happened: without them no verdict about isolation means anything."""
+"""The probe and the record of faults say what really happened; all verdicts about isolation rest on them."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_the_probe_reads_and_writes_as_many_bytes_as_asked(bench: Bench, device:
 
 @pytest.mark.needs("psa-call", "services")
 def test_calls_that_are_timed_move_on(bench: Bench, device: Device, checks: Checks) -> None:
-    """Challenge lengths in a row, of which the fifth is none: how many calls there are tells how far each moved on."""
+    """Uses challenge lengths in a row, the fifth of which is refused: the number of calls shows how far they moved."""
     service, scratch = bench.services.get("attestation"), bench.memory_map.scratch
     if service is None or scratch is None:
         pytest.skip("not covered: no known attestation service, or no memory for tests")

@@ -115,7 +115,7 @@ def arrays(bench: Bench, device: Device) -> Arrays:
 
 
 def first_calls(bench: Bench) -> Iterator[tuple[str, ServiceConfig, ServiceCall]]:
-    """One call of each service, with inputs and outputs where it has such a one."""
+    """One call of each service, one with inputs and outputs where there is such a call."""
     for name, service in bench.services.items():
         calls = sorted(service.calls, key=lambda call: (bool(call.inputs), bool(call.outputs)))
         if calls:
@@ -141,9 +141,10 @@ def not_the_callers(memory: MemoryMap, size: int) -> Iterator[tuple[int, str]]:
 def test_vectors_at_the_ends_of_the_callers_memory_are_taken(
     bench: Bench, device: Device, arrays: Arrays, checks: Checks
 ) -> None:
-    """From the first byte to the last one of each region; a challenge may be any bytes, such as code.
+    """From the first byte to the last byte of each region; a challenge may be any bytes, such as code.
 
-    Outputs at the end of the RAM only: there the reference firmware keeps nothing, and the image is nobody's to write.
+    Outputs are tried only at the end of the RAM: the reference firmware keeps nothing there, and must not write
+    into the image.
     """
     service = bench.services.get("attestation")
     call = next((each for each in service.calls if len(each.inputs) == 1 and each.outputs), None) if service else None
@@ -163,7 +164,7 @@ def test_vectors_at_the_ends_of_the_callers_memory_are_taken(
 
 
 def test_arrays_of_vectors_are_checked(bench: Bench, arrays: Arrays, checks: Checks) -> None:
-    """Where the vectors themselves stand: in secure memory they would be read, and their lengths written there."""
+    """Arrays of vectors in secure memory: a service would read them there, and write lengths into them."""
     test_commands = arrays.test_commands
     for name, service, call in first_calls(bench):
         inputs, outputs = arrays.put(call.inputs, call.outputs)
@@ -212,7 +213,10 @@ def test_arrays_of_vectors_are_checked(bench: Bench, arrays: Arrays, checks: Che
 
 
 def test_outputs_stand_alone(bench: Bench, arrays: Arrays, checks: Checks) -> None:
-    """An output over an input changes what is read after it was checked; over the vectors, where is written next."""
+    """An output over an input changes what is read after the check.
+
+    An output over the array of vectors changes where the service writes next.
+    """
     if bench.description.firmware != REFERENCE:
         pytest.skip("not covered: what this firmware says of overlapping vectors is not known")
     for name, service, call in first_calls(bench):
@@ -266,7 +270,7 @@ def test_outputs_stand_alone(bench: Bench, arrays: Arrays, checks: Checks) -> No
 def test_vectors_are_read_once(
     bench: Bench, device: Device, arrays: Arrays, virtual: VirtualBoard, checks: Checks
 ) -> None:
-    """Another bus master changes a vector after it was checked: here the CPU stands still while that happens."""
+    """Another bus master changes a vector after the check. The CPU is stopped while that happens."""
     if bench.description.firmware != REFERENCE:
         pytest.skip(NOT_OURS)
     before = virtual.nv.read()
@@ -392,7 +396,7 @@ def test_lengths_of_outputs_say_what_was_written(
 def test_a_sample_that_is_refused_is_not_taken(
     bench: Bench, device: Device, arrays: Arrays, checks: Checks, stimulus: Stimulus
 ) -> None:
-    """Without room for the answer, and with a request of a wrong length; the window stays what it was."""
+    """A request without room for the answer, or of a wrong length, leaves the window as it was."""
     service = bench.services.get("inference")
     if bench.description.firmware != REFERENCE or service is None:
         pytest.skip(NOT_OURS)
@@ -446,7 +450,7 @@ def test_no_output_lies_over_any_other_vector(bench: Bench, device: Device, arra
 
 
 def test_requests_that_make_no_sense_are_refused(bench: Bench, device: Device, arrays: Arrays, checks: Checks) -> None:
-    """What the pseudo-driver would never send: the services check for themselves."""
+    """Requests that the pseudo-driver would never send: the services must check them themselves."""
     if bench.description.firmware != REFERENCE:
         pytest.skip(NOT_OURS)
     size, given = bench.description.input_bytes, bench.description.raw["out"]

@@ -170,9 +170,9 @@ def test_an_operator_gives_the_references_numbers(
 @pytest.mark.thorough
 @pytest.mark.needs("signed-result", "trusted-results")
 def test_signed_tensors_of_every_size(trial: Trial, verifier: Verifier, reference: Reference) -> None:
-    """Where lengths take another byte or a hash another block, and to the largest that a result holds.
+    """Sizes at which lengths take another byte or a hash another block, up to the largest that a result holds.
 
-    What is larger is refused or whole. Each is asked for encrypted, too.
+    A larger tensor is refused or signed as a whole. Each result is asked for encrypted, too.
     """
     import numpy as np
 
@@ -249,7 +249,7 @@ def test_an_operator_at_the_edges_of_quantisation(trial: Trial, numbers: range) 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_corners_give_the_references_numbers(trial: Trial, part: int) -> None:
-    """Limits, defaults that are left out, numbers that round by a hair, results that are used late or twice."""
+    """Limits, defaults that are left out, numbers that are close to a tie, results that are used late or twice."""
     right = {f"the right {make.__name__}": make for make in RIGHT_MODELS}
     cases = list({**CORNERS, **right}.items())
     for number in share(part):
@@ -269,7 +269,10 @@ def test_corners_give_the_references_numbers(trial: Trial, part: int) -> None:
     ],
 )
 def test_wide_operators_give_the_references_numbers(trial: Trial, names: list[str]) -> None:
-    """As wide as in real networks, where a kernel that takes several values at once has a rest; many sums are ties."""
+    """Operators as wide as in real networks; kernels that take several values at once have a rest.
+
+    Many sums are ties.
+    """
     for number, name in enumerate(names):
         graph = WIDE[name]()
         if trial.put_right(graph, name):
@@ -278,7 +281,7 @@ def test_wide_operators_give_the_references_numbers(trial: Trial, names: list[st
 
 @pytest.mark.thorough
 def test_work_and_memory_are_taken_up_to_their_limits(trial: Trial) -> None:
-    """For each operator a model in which its share of the work is the last that fits, and one in which it does not."""
+    """For each operator: a model whose work is just within the limit, and one whose work is just beyond it."""
     names = [name for name in GENERATORS if name != "MAX_POOL_2D"]  # that one fills the rest of all the others
     for name in names:
         trial.put_right(of_work(name), f"{name} at the limit of work")
@@ -289,7 +292,7 @@ def test_work_and_memory_are_taken_up_to_their_limits(trial: Trial) -> None:
 
 @pytest.mark.parametrize("part", PARTS)
 def test_models_that_contradict_themselves_are_refused(updates: ModelUpdates, checks: Checks, part: int) -> None:
-    """Signed by the vendor all the same: a mistake of his tools must not become what runs."""
+    """The vendor has signed them: a mistake of the vendor's tools must not run."""
     before = updates.active()
     wrong = [(subject, partial(wrong_model, base, change)) for subject, base, change, _ in WRONG_MODELS]
     damaged = [(f"damaged {subject}", partial(bytes, data)) for subject, data in damaged_models()]

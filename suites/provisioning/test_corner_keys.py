@@ -1,4 +1,4 @@
-"""Keys and signatures whose numbers begin or end with zeros: one board in 43 has such a key, each such signatures."""
+"""Keys and signatures whose numbers begin or end with zero bytes: one board in 43 has such a key."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ REACHED = Check(
 def test_keys_whose_numbers_begin_with_zeros(
     device: Device, verifier: Verifier, virtual: VirtualBoard, checks: Checks, number: int
 ) -> None:
-    """Boards whose secrets were drawn until a coordinate, and a number of a request's signature, begin so."""
+    """The test draws boards' secrets until a coordinate of the key, and a number of a request's signature, begin so."""
     huk = hashlib.sha256(f"TEST_ONLY {number}".encode()).digest()
     with virtual.other_board(Burned(huk=huk)):
         trusted = derive_reference_keys(huk)

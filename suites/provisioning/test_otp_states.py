@@ -166,7 +166,7 @@ def secure_console(bench: Bench) -> tuple[Console, Mark] | None:
 
 
 def said_on(since: tuple[Console, Mark] | None, checks: Checks, line: str, subject: str) -> None:
-    """The line stands on the console since then: the device has answered, so it is there in a moment."""
+    """The line is on the console since then. The device has answered already, so the line comes within a moment."""
     if since is None:
         return
     console, mark = since
@@ -177,7 +177,7 @@ def said_on(since: tuple[Console, Mark] | None, checks: Checks, line: str, subje
 
 
 def nothing_is_opened(bench: Bench, checks: Checks, subject: str) -> None:
-    """What is open to bring a board up is open to who spoils its fuses."""
+    """Nothing is open that is closed on a sound board: an attacker can damage the fuses."""
     if bench.missing(["probe", "memory-map"]) or bench.probes.resets:
         return
     tried, reached = bench.probes.read_of_secure()
@@ -200,7 +200,7 @@ def models_are_verified(bench: Bench, device: Device, checks: Checks, verifier: 
 
 
 def test_without_entropy_nothing_is_signed(bench: Bench, device: Device, checks: Checks, virtual: VirtualBoard) -> None:
-    """Who the board is follows from its secret alone, and is told all the same."""
+    """The device's identity follows from its secret alone, so it is told all the same."""
 
     def identity() -> tuple[object, ...]:
         found: list[object] = [device.describe().uuid]

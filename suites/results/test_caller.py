@@ -1,4 +1,4 @@
-"""What a caller past the client library may not decide: where the input came from, how long the nonce is."""
+"""What a caller that does not use the client library must not decide: the source of the input, the nonce's length."""
 
 from __future__ import annotations
 
@@ -153,7 +153,10 @@ def test_nonce_lengths_of_raw_calls_are_checked(
 def test_the_model_that_a_raw_call_expects_is_honoured(
     bench: Bench, device: Device, caller: RawCaller, checks: Checks
 ) -> None:
-    """1 says that a model is expected. Whoever says so by another number is refused, too: it is not taken for a 0."""
+    """1 says that a model is expected.
+
+    A caller that writes another number is refused; the number is not taken for 0.
+    """
     size = bench.description.input_bytes
     active = bench.description.model_id
     if active is None:

@@ -1,4 +1,4 @@
-"""What the counter counts: signed results, and nothing else that is asked of the device."""
+"""The counter counts signed results, and no other request."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REFUSED = Check(
 
 
 def refused_requests(bench: Bench, device: Device) -> dict[str, Callable[[], object]]:
-    """Requests of a result, each with one thing wrong, in the order in which a service may come to look at it."""
+    """Requests of a result, each with one thing wrong, in the order in which a service is likely to check them."""
     data, nonce = bytes(bench.description.input_bytes), bytes(range(16))
     right: dict[str, object] = {"nonce": nonce, "src": 1, "in": data}
     wrong: dict[str, dict[str, object]] = {
@@ -64,7 +64,7 @@ def refused_requests(bench: Bench, device: Device) -> dict[str, Callable[[], obj
 
 
 def test_the_counter_counts_results_only(bench: Bench, device: Device, verifier: Verifier, checks: Checks) -> None:
-    """Between every two results one other request; encrypted results are results."""
+    """Makes one other request between every two results. An encrypted result counts as a result."""
     if bench.description.firmware != REFERENCE or build_result_profile(bench.combination.build).rule("counter") is None:
         pytest.skip("not covered: what this firmware's counter counts is not known")
     if not bench.missing(["sensor", "sensor-model"]):

@@ -114,7 +114,7 @@ def test_the_source_cannot_be_forged(device: Device, checks: Checks, stimulus: S
 def test_a_model_that_takes_no_window_gives_no_result_of_one(
     bench: Bench, device: Device, checks: Checks, stimulus: Stimulus
 ) -> None:
-    """With a whole window there: what of it would fit into another model's input was not read from the sensor."""
+    """A whole window is there. No part of it may be signed as the input of a model that does not take windows."""
     entries = device.test_commands.models()
     active = next(entry.name for entry in entries if entry.active)
     known = bench.combination.build.models
@@ -182,7 +182,7 @@ def test_an_expected_model_is_named_by_32_bytes(bench: Bench, device: Device, ch
 def test_times_are_in_their_order(
     bench: Bench, device: Device, verifier: Verifier, checks: Checks, request: pytest.FixtureRequest, source: str
 ) -> None:
-    """For each source, and encrypted: the phases follow each other, and the signed ticks are of this inference."""
+    """For each source, and encrypted: the phases follow each other, and the signed ticks belong to this inference."""
     sensed = source != "host" and not bench.missing(["sensor", "stimulus", "sensor-model"])
     if source == "sensor" and not sensed:
         pytest.skip("not covered: no sensor to take an input from")
@@ -220,7 +220,7 @@ def test_times_are_in_their_order(
 @pytest.mark.thorough
 @pytest.mark.needs("latency", "free-running", "sensor", "stimulus", "sensor-model")
 def test_times_go_on_beyond_32_bits(bench: Bench, device: Device, verifier: Verifier, checks: Checks) -> None:
-    """On a clock whose idle time passes at once: some samples a minute apart are soon taken, and hours have passed."""
+    """On a clock whose idle time passes at once, a few samples that are a minute apart let hours pass."""
     if bench.board.clock_quality is not ClockQuality.MEANINGLESS:
         pytest.skip("not covered: idle time does not pass at once on this board")
     test_commands = device.test_commands

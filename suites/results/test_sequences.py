@@ -1,4 +1,4 @@
-"""What a request is answered with does not depend on the kind of request before it: every kind after every other."""
+"""The answer to a request does not depend on the request before it: every kind of request after every other kind."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class Kinds:
 
 
 def void(_answer: object) -> None:
-    """An answer that was judged where it was asked for, or of which only that it came counts."""
+    """The answer was judged where it was asked for, or it only has to come."""
 
 
 @pytest.mark.thorough

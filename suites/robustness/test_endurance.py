@@ -1,4 +1,4 @@
-"""Every request that succeeds, many times: what each of them keeps for itself would run out."""
+"""Every request that succeeds, many times: if it kept something each time, memory would run out."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _words(answer: bytes | None, name: str, wanted: bytes | None, own: bytes) ->
 def test_every_request_works_as_often_as_it_is_made(
     bench: Bench, device: Device, checks: Checks, request: pytest.FixtureRequest, kind: str
 ) -> None:
-    """A few close together; the first that is not done ends it."""
+    """A few requests at a time; the first one that fails ends the test."""
     use, test_commands = USES[kind], device.test_commands
     if "stimulus" in use.needs:
         request.getfixturevalue("stimulus")
@@ -228,7 +228,7 @@ REFUSALS: dict[str, Refusals] = {
     "kind", [pytest.param(kind, marks=pytest.mark.needs(*one.needs)) for kind, one in REFUSALS.items()]
 )
 def test_refusals_use_nothing_up(bench: Bench, device: Device, checks: Checks, kind: str) -> None:
-    """What a service takes for a request it gives back when it refuses."""
+    """A service that refuses a request gives back everything that it took for it."""
     wrong, commands = REFUSALS[kind].wrong(bench), device.test_commands
     requests = [_request(*wrong[number % len(wrong)]) for number in range(TIMES)]
     for first in range(0, TIMES, AT_A_TIME):

@@ -87,7 +87,7 @@ LIMITS = Check(
 
 
 def packet(payload: bytes, *, op: int = Op.WRITE, version: int = 1, group: int = GROUP_OS, command: int = 0) -> bytes:
-    """A message with any version field; its answer is nobody else's."""
+    """A message with any version field; no other request can take its answer."""
     return HEADER.pack(op | version << 3, 0, len(payload), group, RAW_SEQUENCE, command) + payload
 
 
@@ -183,7 +183,7 @@ def serves(test_commands: SmpDriver, checks: Checks, subject: str, *, thorough: 
 @pytest.mark.parametrize("times", [60, pytest.param(1000, marks=pytest.mark.thorough(times=60))])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_many_times(device: Device, checks: Checks, fault: str, times: int) -> None:
-    """What a buffer lost with each of them would end in."""
+    """If the device lost a buffer with each fault, it would stop after a few of them."""
     test_commands = device.test_commands
     frame, counter = FAULTS[fault]
     before, stale = test_commands.device_stats(), test_commands.stats.stale
@@ -208,7 +208,7 @@ def test_a_fault_many_times(device: Device, checks: Checks, fault: str, times: i
 
 
 def looked_at(test_commands: SmpDriver, checks: Checks, before: DeviceStats, subject: str) -> None:
-    """Who looks at the counters takes nothing away from who looks next."""
+    """Reading the counters changes nothing for the next reader."""
     retries = test_commands.stats.retries
     after = test_commands.device_stats()
     if test_commands.stats.retries == retries:
@@ -218,7 +218,7 @@ def looked_at(test_commands: SmpDriver, checks: Checks, before: DeviceStats, sub
 
 @pytest.mark.parametrize("times", [60, pytest.param(1000, marks=pytest.mark.thorough(times=60))])
 def test_refused_requests_many_times(device: Device, checks: Checks, times: int) -> None:
-    """A refusal gives back what the request took: malformed, unknown, and refused by a service."""
+    """A refusal gives back what the request took: malformed requests, unknown ones, and those a service refuses."""
     test_commands = device.test_commands
     refused = (
         ("malformed", GROUP_OS, 0, b"\xa1\x61d\x01", Op.WRITE),
@@ -386,7 +386,10 @@ def raise_slow(room: int, waited: int, messages: int) -> None:
 
 @pytest.mark.needs("hold", "latency")
 def test_a_hold_lasts_as_long_as_it_is_asked_to(device: Device, checks: Checks) -> None:
-    """By the device's own counter. With a shorter one no buffer fills, and full buffers are not tried."""
+    """Measured by the device's own counter.
+
+    If holds were shorter, no buffer would fill, and full buffers would not be tried.
+    """
     commands = device.test_commands
     before = commands.latency(1)
     asked = before.hz // HOLDS_A_SECOND

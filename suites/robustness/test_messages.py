@@ -1,4 +1,4 @@
-"""What a request may look like: every head, text, number and line that is right is taken, and no other."""
+"""What a request may look like: every right head, text, number and line is taken, and no wrong one."""
 
 from __future__ import annotations
 
@@ -316,7 +316,7 @@ def test_numbers_of_every_width(device: Device, checks: Checks) -> None:
 
 @pytest.mark.needs("psa-call")
 def test_signed_numbers_and_pairs(device: Device, checks: Checks) -> None:
-    """The raw call is the one command that takes negative numbers and lists of pairs: of an unknown handle here."""
+    """The raw call is the one command that takes negative numbers and lists of pairs; here its handle is unknown."""
 
     def call(
         kind: bytes = b"\x00", inputs: bytes = b"\x80", outputs: bytes = b"\x80", handle: bytes = b"\x01"
@@ -498,7 +498,7 @@ def test_answers_are_whole_frames_and_counted(device: Device, checks: Checks) ->
 
 
 def test_every_answer_is_its_own_requests(device: Device, checks: Checks) -> None:
-    """A client that begins anew uses sequence numbers again, and may ask the same once more."""
+    """A client that starts again uses old sequence numbers again, and may ask the same question once more."""
     test_commands = device.test_commands
     texts = ("first", "other", "first", "other")
     for sequences, words in (((9,) * 4, "one sequence number"), ((9, 10, 9, 10), "two sequence numbers in turn")):

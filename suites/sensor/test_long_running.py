@@ -1,4 +1,4 @@
-"""Free running over hours, and beside long work, on a clock whose idle time passes at once: hours are seconds."""
+"""Free running over hours, and beside long work, on a clock whose idle time passes at once: hours take seconds."""
 
 from __future__ import annotations
 

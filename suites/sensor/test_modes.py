@@ -1,4 +1,4 @@
-"""The modes of sampling: what they do, and that nothing else does anything."""
+"""The modes of sampling: each does what it says, and other words do nothing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ MODES = Check(
 def test_other_words_and_periods_do_nothing(
     device: Device, checks: Checks, stimulus: Stimulus, verifier: Verifier
 ) -> None:
-    """With a whole window there: nothing may be taken in, cleared or started by what is refused, or is about others."""
+    """A whole window is there.
+
+    Refused requests, and requests about other things, must not add to it, clear it or start sampling.
+    """
     samples = device.fill_window()
     before = device.test_commands.sample("stop")
     words = (
@@ -105,7 +108,7 @@ def test_each_mode_does_what_it_says(device: Device, checks: Checks, stimulus: S
 
 @pytest.mark.needs("free-running", "latency")
 def test_another_period_takes_the_place_of_the_first(device: Device, checks: Checks, stimulus: Stimulus) -> None:
-    """Without a stop in between: from the longest to the shortest, and back."""
+    """Changes the period without a stop in between, from the longest to the shortest and back."""
     test_commands = device.test_commands
     test_commands.sample("clear")
     before = test_commands.sample("free", ms=LONGEST).taken
@@ -123,7 +126,7 @@ def test_another_period_takes_the_place_of_the_first(device: Device, checks: Che
 def test_free_running_goes_on_after_whatever_else_is_asked(
     bench: Bench, device: Device, checks: Checks, stimulus: Stimulus
 ) -> None:
-    """An inference holds sampling up; behind it samples come again, as after every other request."""
+    """An inference delays samples; after it they come again, as after every other request."""
     test_commands = device.test_commands
     name = next(entry.name for entry in test_commands.models() if entry.active)
     size = bench.description.input_bytes
@@ -193,7 +196,7 @@ def test_free_running_goes_on_after_whatever_else_is_asked(
 def test_steps_do_not_put_off_what_comes_by_itself(
     bench: Bench, device: Device, checks: Checks, stimulus: Stimulus
 ) -> None:
-    """Two requests in each period, for two periods; and steps do not disturb the bus."""
+    """Makes two requests in each period, for two periods. Steps must not disturb the bus, either."""
     test_commands, size = device.test_commands, bench.description.input_bytes
     run = test_commands.latency(1)
     # So long that no inference hides more than one of the times at which samples are due.
@@ -237,7 +240,7 @@ def test_steps_do_not_put_off_what_comes_by_itself(
 @pytest.mark.thorough
 @pytest.mark.needs("free-running", "latency", "hold", "provision", "stats")
 def test_free_running_goes_on_after_a_trace(bench: Bench, device: Device, checks: Checks, stimulus: Stimulus) -> None:
-    """In lifecycle *assembly and test*: the one in which there are traces. Also one that is refused."""
+    """In lifecycle *assembly and test*, the one that has traces. Some of the traces are refused."""
     with bench.provisioned(TRACED):
         size = bench.description.input_bytes
         waited = WAITED_MS * device.test_commands.latency(1).hz // 1000

@@ -1,4 +1,4 @@
-"""A result that is asked for while samples come by themselves: what it says and what it computed are of one window."""
+"""A result that is asked for during free running: its digest and its numbers belong to one and the same window."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Jump:
         return (self.old,) * (whole - number) + (self.new,) * number
 
     def telling(self, number: int) -> bool:
-        """One sample more or less would have changed the outputs."""
+        """Whether one sample more or less would have changed the outputs."""
         return 0 < number < len(self.outputs) - 1 and (
             self.outputs[number - 1] != self.outputs[number] != self.outputs[number + 1]
         )

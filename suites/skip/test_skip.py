@@ -1,4 +1,4 @@
-"""What must be refused stays refused when an instruction is left out."""
+"""What must be refused is still refused when the CPU leaves out one instruction."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def after_a_newer_image(bench: Bench, virtual: VirtualBoard, content: bytes, fol
 def test_a_model_stays_refused(
     bench: Bench, device: Device, skips: SkipCampaign, checks: Checks, verifier: Verifier, case: str
 ) -> None:
-    """The image is uploaded once; what is tried again and again is its activation."""
+    """The image is uploaded once; its activation is tried again and again."""
     updates = ModelUpdates(bench, device, checks, verifier)
     if case == "a lower security counter":
         assert updates.attempt(updates.image(ahead=3)) == 0
@@ -218,7 +218,7 @@ def test_a_model_stays_refused(
 
 
 def tried(call: Callable[[], object]) -> None:
-    """Whatever the firmware answers, as long as it answers."""
+    """Ask for it; any answer will do."""
     try:
         call()
     except HarnessError as error:
@@ -261,7 +261,7 @@ def calls(bench: Bench, device: Device) -> RawCalls:
 @pytest.mark.needs("infer", "psa-call", "probe", "memory-map", "services", "cold-reset")
 @thorough("a short nonce", "another model than asked for", "a window that is not full")
 def test_a_result_stays_refused(bench: Bench, device: Device, skips: SkipCampaign, calls: RawCalls, case: str) -> None:
-    """Accepted is whatever leaves a signed result in the caller's memory."""
+    """A request counts as accepted when a signed result is in the caller's memory afterwards."""
     data = device.any_input()
     source, length = (0, 0) if case == "a window that is not full" else (1, len(data))
     nonce, expected = (4, 0) if case == "a short nonce" else (16, int(case == "another model than asked for"))

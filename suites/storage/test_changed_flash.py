@@ -60,7 +60,10 @@ def test_a_flipped_bit_is_refused(storage: StoredObjects, checks: Checks, extent
 
 @pytest.mark.needs("nv-access", "cold-reset")
 def test_an_older_version_is_refused(storage: StoredObjects, checks: Checks, virtual: VirtualBoard) -> None:
-    """The whole flash of before; the one object's older message in its newer one's place; before a cold start, too."""
+    """Puts back the whole flash of before, and one object's older message in place of its newer one.
+
+    A cold start in between makes no difference.
+    """
     snapshots, places = [], []
     for version in range(4):
         places.append(storage.set(A, some_data(version, 40)))
@@ -86,7 +89,7 @@ def test_an_older_version_is_refused(storage: StoredObjects, checks: Checks, vir
 
 @pytest.mark.needs("nv-access")
 def test_an_object_stored_anew_is_not_the_one_of_before(storage: StoredObjects, device: Device) -> None:
-    """Removed and stored again: the messages of before are as old as any."""
+    """An object is removed and stored again: its messages from before the removal are old ones."""
     _, old = storage.set(A, some_data(1, 40))
     before = storage.flash.read()
     at = next(place for place, message in messages_in(before).items() if message.ciphertext == old.ciphertext)
@@ -98,7 +101,7 @@ def test_an_object_stored_anew_is_not_the_one_of_before(storage: StoredObjects, 
 
 @pytest.mark.needs("nv-access")
 def test_another_objects_message_is_refused(storage: StoredObjects, checks: Checks) -> None:
-    """Each of two objects of one size in the other's place, and both exchanged."""
+    """Two objects of one size: each one's message in the other's place, and both exchanged."""
     (a_at, a), (b_at, b) = storage.set(A, some_data(1, 40)), storage.set(B, some_data(2, 40))
     content = storage.flash.read()
     a_bytes, b_bytes = content[a_at : a_at + a.size], content[b_at : b_at + b.size]
@@ -169,7 +172,10 @@ def test_what_is_lost_is_said_and_can_be_stored_anew(storage: StoredObjects, dev
 def test_a_table_of_another_size_is_not_an_empty_one(
     bench: Bench, storage: StoredObjects, checks: Checks, virtual: VirtualBoard
 ) -> None:
-    """Whole by its check, and cut: who takes it for none calls what was stored never stored, and uses nonces again."""
+    """The table has a right checksum and is too short.
+
+    A device that takes it for an empty one says that stored objects were never stored, and uses nonces again.
+    """
     if bench.description.firmware != REFERENCE:
         pytest.skip("not covered: where this firmware keeps its table is not known")
     storage.set(A, some_data(1, 40))

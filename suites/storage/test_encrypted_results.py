@@ -106,7 +106,7 @@ def test_an_encrypted_result_holds_the_signed_one(
 def test_what_is_encrypted_was_never_outside_of_the_secure_side(
     bench: Bench, device: Device, checks: Checks, verifier: Verifier
 ) -> None:
-    """The digest of an input that came once stands in this result alone, and in no memory of the caller's."""
+    """The digest of an input that came once is in this result alone, and nowhere in the caller's memory."""
     size = bench.description.input_bytes
     data = secrets.token_bytes(size)
     verifier.encrypted_result(device.infer_input(data, encrypted=True))

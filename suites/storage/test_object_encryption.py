@@ -57,7 +57,7 @@ def test_it_lies_encrypted_in_flash(bench: Bench, storage: StoredObjects, checks
 @pytest.mark.thorough
 @pytest.mark.needs("nv-access", "known-secrets", "trusted-results")
 def test_many_writes_have_nonces_of_their_own(storage: StoredObjects, verifier: Verifier) -> None:
-    """More than a counter of eight bits holds: the ledger of nonces knows the first ones when the last ones come."""
+    """More writes than a counter of eight bits can count: at the end the ledger still knows the first nonces."""
     for number in range(260):
         at, _ = storage.set(A, some_data(number, 16))
         verifier.stored_object(storage.flash.read()[at:], external_aad=object_aad(A), subject=f"write {number}")
@@ -97,7 +97,7 @@ def test_nonces_of_writes_are_as_wide_as_their_number(
 def test_numbers_of_writes_end_and_do_not_begin_anew(
     bench: Bench, storage: StoredObjects, checks: Checks, virtual: VirtualBoard
 ) -> None:
-    """Behind the highest number there is no nonce that was not used."""
+    """After the highest number there is no nonce left that was not used, so that writes must be refused."""
     if bench.description.firmware != REFERENCE:
         pytest.skip("not covered: where this firmware counts its writes is not known")
     storage.set(A, some_data(1, 16))
@@ -117,7 +117,7 @@ def test_numbers_of_writes_end_and_do_not_begin_anew(
 def test_the_key_is_the_boards_own_in_every_lifecycle(
     bench: Bench, device: Device, storage: StoredObjects, checks: Checks, verifier: Verifier, virtual: VirtualBoard
 ) -> None:
-    """A key that boards share while they are made or mended opens what they stored then."""
+    """If boards shared a key in an early lifecycle, that key would open what they stored then."""
     data = some_data(5, 40)
     with virtual.fuses() as burn:
         for lifecycle in (0x0000, 0x1000, 0x2000, 0x4000, 0x5000, 0x6000):
@@ -143,7 +143,7 @@ def test_the_key_is_the_boards_own_in_every_lifecycle(
 def test_power_cut_in_the_middle_of_a_write(
     storage: StoredObjects, device: Device, checks: Checks, verifier: Verifier, virtual: VirtualBoard, most: int
 ) -> None:
-    """What a cut leaves is the old object or the new one; and no nonce of before is used again, whatever was cut."""
+    """After a cut the old object or the new one is there, and no earlier nonce is used again."""
     old, new, later = some_data(1, 40), some_data(2, 40), some_data(3, 40)
     with virtual.keeping():
         words: list[int] = []
@@ -169,7 +169,7 @@ def test_power_cut_in_the_middle_of_a_write(
 
 
 def in_flash(storage: StoredObjects, verifier: Verifier, subject: str) -> None:
-    """Every message of the object in flash, also one that does not count, with its nonce to the ledger."""
+    """Give every message of the object in flash to the ledger of nonces, also messages that do not count any more."""
     content = storage.flash.read()
     for at in messages_in(content):
         if verifier.apart().stored_object(content[at:], external_aad=object_aad(A)) is not None:

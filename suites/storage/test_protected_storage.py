@@ -95,7 +95,7 @@ def test_it_outlives_resets(storage: StoredObjects, device: Device, checks: Chec
 def test_write_once_and_a_full_store(
     storage: StoredObjects, device: Device, checks: Checks, virtual: VirtualBoard
 ) -> None:
-    """On a board that keeps nothing yet: what is stored for good can not be taken away again."""
+    """On a board that keeps nothing yet, because an object that is stored for good cannot be removed again."""
     commands = device.test_commands
     secret = hashlib.sha256(b"TEST_ONLY write once").digest()
     with virtual.other_board(Burned(huk=secret)):
@@ -150,7 +150,10 @@ def test_write_once_and_a_full_store(
 
 @pytest.mark.needs("psa-call", "probe", "memory-map", "services")
 def test_the_capacity_is_the_one_there_is(bench: Bench, device: Device, checks: Checks) -> None:
-    """As much as is told can be stored, and no more; by a raw call, as no command of the driver tells it."""
+    """As many bytes as the device says can be stored, and no more.
+
+    A raw call asks, as no command of the driver does.
+    """
     scratch, service = bench.memory_map.scratch, bench.services.get("protected-storage")
     if scratch is None or service is None:
         pytest.skip("not covered: no non-secure RAM for tests, or no such service")
@@ -174,7 +177,10 @@ def test_the_capacity_is_the_one_there_is(bench: Bench, device: Device, checks: 
 @pytest.mark.thorough
 @pytest.mark.needs("nv-access", "psa-call", "probe", "memory-map", "services")
 def test_a_read_gives_what_was_stored_and_nothing_else(bench: Bench, storage: StoredObjects, checks: Checks) -> None:
-    """By raw calls: with less room than there is to read, and of an object that was changed, which leaves nothing."""
+    """Raw calls, with less room than the object needs, and of a changed object.
+
+    Where a read fails, nothing stands in the caller's buffer.
+    """
     scratch, service = bench.memory_map.scratch, bench.services.get("protected-storage")
     if scratch is None or service is None:
         pytest.skip("not covered: no non-secure RAM for tests, or no such service")

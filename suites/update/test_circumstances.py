@@ -1,4 +1,4 @@
-"""A wrong image is refused whatever it is called, says and follows: a check that some images are let past is none."""
+"""A wrong image is refused whatever its name, its version and the images before it are."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def foreign(recipe: ImageRecipe) -> bytes:
 
 
 def of_another(recipe: ImageRecipe) -> bytes:
-    """With the signature of an image with another version."""
+    """With the signature of an image that has another version."""
     signature = next(
         tlv.value
         for tlv in parse_mcuboot(make_image(recipe.but(version=(9, 9, 9)))).tlvs
@@ -77,7 +77,7 @@ FEW = 4
 
 
 def recipes(updates: ModelUpdates, *, every: bool) -> Iterator[tuple[str, ImageRecipe]]:
-    """Rightly signed images: what they are called, and with each name another counter, size and header."""
+    """Rightly signed images: what each is called, and its recipe; name, counter, size and header differ."""
     right = updates.recipe(ahead=1)
     names = {"a new name": "newcomer"}
     if every:
@@ -116,7 +116,7 @@ def test_a_wrong_image_is_refused_whatever_it_is_called(updates: ModelUpdates, b
     "every", [False, pytest.param(True, marks=pytest.mark.thorough(every=False))], ids=["some", "every"]
 )
 def test_an_older_image_is_refused_whatever_it_says(updates: ModelUpdates, every: bool) -> None:
-    """The counter decides alone: no version, no other model and no other size makes an older image a newer one."""
+    """The security counter alone decides: another version, model or size does not make an older image a newer one."""
     names = [updates.entry.name, updates.other().name, "newcomer"] if every else [updates.entry.name]
     plain = updates.payload(updates.entry.name)
     payloads = {

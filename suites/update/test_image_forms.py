@@ -62,7 +62,7 @@ KINDS = (0x40, SEC_CNT, 0x60, 0x74, 0x80, NAME, 0xA1, 0x1A0, 0xFFFE)
     "kind", [pytest.param(kind, marks=() if kind in QUICK else pytest.mark.thorough) for kind in KINDS]
 )
 def test_unsigned_tlvs_are_refused(updates: ModelUpdates, kind: int) -> None:
-    """They can be appended by anybody: an image that was signed once must not change its meaning by them."""
+    """Anybody can append them; they must not change the meaning of an image that was signed."""
     value = (0xFFFF).to_bytes(4, "little") if kind == SEC_CNT else b"tail"
     # Anybody can append to an image that the vendor signed; older ones are what an attacker wants back.
     image = updates.image(ahead=1, unprotected=((kind, value),))
@@ -183,7 +183,7 @@ def sequence(content: bytes) -> bytes:
 
 @pytest.mark.thorough
 def test_a_right_signature_in_a_wrong_form_is_refused(updates: ModelUpdates) -> None:
-    """What two parsers read differently is where one of them can be fooled."""
+    """Where two parsers read one signature differently, an attacker can deceive one of them."""
     right = b""
     while not right or max(decode_dss_signature(right)) >= 1 << 255:  # so that a zero more is not too long as well
         right = parse_mcuboot(updates.image(ahead=1)).tlvs[-1].value
@@ -207,7 +207,7 @@ def test_a_right_signature_in_a_wrong_form_is_refused(updates: ModelUpdates) -> 
 
 @pytest.mark.thorough
 def test_tlvs_that_come_twice_or_in_a_wrong_length_are_refused(updates: ModelUpdates) -> None:
-    """Of two hashes, keys or signatures one is believed and another looked at."""
+    """Of two hashes, keys or signatures, a device may check one and use the other."""
     whole = updates.image(ahead=1)
     digest, key, signature = (tlv.value for tlv in parse_mcuboot(whole).tlvs[-3:])
     area = len(whole) - sum(4 + len(value) for value in (digest, key, signature)) - 4
@@ -277,7 +277,7 @@ def test_an_image_of_exactly_the_banks_size_is_taken(updates: ModelUpdates) -> N
 
 @pytest.mark.thorough
 def test_right_images_of_other_measures_are_taken(updates: ModelUpdates, device: Device, verifier: Verifier) -> None:
-    """Longer headers, models whose length is a whole number of blocks, names of any characters: they run, too."""
+    """Longer headers, models whose length is a whole number of blocks, names with any characters: all of these run."""
     payload = updates.payload(updates.entry.name)
 
     def runs(subject: str) -> None:

@@ -1,4 +1,4 @@
-"""What is kept may be whole by its check and still make no sense: nothing of it may be believed, or written behind."""
+"""Kept memory may have a right checksum and still make no sense: the device must not believe it, or write by it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ NO_START = Check(
 def test_what_is_kept_is_whole_by_its_check(
     bench: Bench, updates: ModelUpdates, device: Device, virtual: VirtualBoard, checks: Checks
 ) -> None:
-    """By the check that is documented, and not by one of the device's own that anything might pass."""
+    """Checked with the documented checksum: a checksum of the device's own might accept anything."""
     if bench.description.firmware != REFERENCE:
         pytest.skip("not covered: in which form this firmware keeps its objects is not known")
     device.infer_input(updates.input(1))
@@ -148,7 +148,7 @@ CHANGES = {
 def test_impossible_objects_are_not_believed(
     device: Device, verifier: Verifier, updates: ModelUpdates, kept: VirtualBoard, checks: Checks
 ) -> None:
-    """In one copy the other one counts; in both nothing is known, and the device stops."""
+    """In one copy: the device uses the other copy. In both: nothing is known, and the device stops."""
     before = counter_of(device, verifier, updates)
     whole = kept.nv.read()
     for subject, make in CHANGES.items():
@@ -167,7 +167,10 @@ def test_impossible_objects_are_not_believed(
 def test_a_counter_of_another_size_is_no_counter(
     device: Device, verifier: Verifier, updates: ModelUpdates, kept: VirtualBoard, checks: Checks
 ) -> None:
-    """Whole by its check, and cut to four bytes: who takes it for none begins anew, and signs old numbers again."""
+    """The checksum is right, and the counter has only four bytes.
+
+    A device that takes it for no counter begins again, and signs old numbers a second time.
+    """
     before = counter_of(device, verifier, updates)
 
     def shorter(head: dict[str, int]) -> None:
@@ -190,9 +193,10 @@ def test_a_counter_of_another_size_is_no_counter(
 def test_what_cannot_be_kept_is_not_promised(
     device: Device, verifier: Verifier, updates: ModelUpdates, kept: VirtualBoard, checks: Checks
 ) -> None:
-    """Every place is in use, none of them by what is asked for: what is answered all the same is lost at the next boot.
+    """Every place for kept objects is used by something else, so the device cannot keep what it is asked for.
 
-    Results would begin with the numbers of before, a selection and a stored object would be gone.
+    If it answered all the same, the next boot would have lost it: results would repeat old numbers, and a selection
+    or a stored object would be gone.
     """
     names = {entry.slot: entry.name for entry in updates.valid()}
     other = names[max(names)]  # not the one that runs where no selection is known
@@ -234,7 +238,7 @@ def test_what_cannot_be_kept_is_not_promised(
 
 @pytest.mark.thorough
 def test_an_image_whose_counter_cannot_be_kept_is_not_started(kept: VirtualBoard, checks: Checks) -> None:
-    """Every place is in use, none of them for its counter: an older image would be started after it."""
+    """Every place is used by something else. If the image started all the same, an older image would start after it."""
     content = with_objects_changed(kept.nv.read(), lambda head: head.update(used=1, owner=NOBODY, uid=1))
     answers = kept.starts_with(content)
     checks(NO_START, not answers, expected="a device that stops", seen="an answer", subject="no room for its counter")

@@ -1,4 +1,4 @@
-"""What the secure console says of updates and selections: an operator's only witness of what was tried."""
+"""What the secure console says about updates and selections: an operator sees only there what was tried."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def log(updates: ModelUpdates, bench: Bench) -> Log:
 def test_the_secure_console_says_what_became_of_updates(
     updates: ModelUpdates, bench: Bench, device: Device, log: Log
 ) -> None:
-    """Taken, refused for each reason that an attacker or a mistake can give, and selected; with the numbers of each."""
+    """Updates that are taken, updates that are refused for each reason, and selections; each with its numbers."""
     name, other = updates.entry.name, updates.other()
     right, stranger = updates.recipe(ahead=3), ec.generate_private_key(ec.SECP256R1())
     counter, wrong = updates.entry.counter, updates.recipe(ahead=5)
@@ -144,7 +144,7 @@ def test_the_secure_console_says_which_models_a_boot_refuses(
 def test_the_secure_console_says_that_a_counter_has_no_room_and_that_a_board_is_new(
     updates: ModelUpdates, device: Device, virtual: VirtualBoard, log: Log
 ) -> None:
-    """An update that is right, and not taken all the same: whatever else is kept leaves no room for its counter."""
+    """A right update that is not taken, because kept objects leave no room for its counter."""
     device.select_model(updates.other().name)
 
     def fill(head: dict[str, int]) -> None:

@@ -1,4 +1,4 @@
-"""Power that goes away at any moment of an update or of a counter, and damage to what is kept: nothing goes back."""
+"""Power is cut at any moment of an update or of a counter, or kept memory is damaged: nothing goes back."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ STALE = Check(
 
 @pytest.fixture
 def kept(updates: ModelUpdates, virtual: VirtualBoard) -> Iterator[VirtualBoard]:
-    """What the firmware keeps is forgotten afterwards, whatever became of it; the board answers again."""
+    """A board whose kept memory the test may spoil. It is erased afterwards, and the board answers again."""
     yield virtual
     updates.changed = True
 
@@ -107,7 +107,7 @@ def copies(content: bytes) -> list[int]:
 
 
 def known_copies(updates: ModelUpdates, check: Check, content: bytes) -> list[int]:
-    """Offsets of the copies; firmware that promises two of them and keeps one has failed the check."""
+    """Offsets of the copies. A firmware that documents two copies and keeps one fails the check."""
     places = copies(content)
     if not places and updates.bench.description.firmware == REFERENCE:
         updates.checks(check, False, expected="two copies", seen="no two pages that hold the same", subject="kept")
@@ -128,7 +128,7 @@ def known_copies(updates: ModelUpdates, check: Check, content: bytes) -> list[in
 def test_power_cut_between_chunks(
     updates: ModelUpdates, device: Device, virtual: VirtualBoard, parts: tuple[str, ...]
 ) -> None:
-    """First over a factory's model, then over the update that was taken after the cut before."""
+    """First over a factory's model, then over the update that was taken in the round before."""
     for taken, part in enumerate(parts):
         cut_after(updates, device, virtual, part, taken)
 
@@ -316,7 +316,10 @@ def test_damage_to_every_copy_stops_the_device(
     updates: ModelUpdates, bench: Bench, kept: VirtualBoard, counter: Counter, checks: Checks,
     kinds: dict[str, int | None],
 ) -> None:  # fmt: skip
-    """Only counters that are known may be counted on; both copies erased to zeros are a new board: not covered."""
+    """A device must not count on from a counter that it does not know.
+
+    Two copies of zeros are a new board: not covered.
+    """
     counter.give("before")
     whole = kept.nv.read()
     places = known_copies(updates, LOST, whole)
@@ -353,7 +356,7 @@ def test_damage_to_every_copy_stops_the_device(
 @pytest.mark.needs("cold-reset", "nv-access")
 @pytest.mark.thorough
 def test_the_newer_copy_counts(updates: ModelUpdates, kept: VirtualBoard, counter: Counter, checks: Checks) -> None:
-    """What a power cut between the writes of two copies leaves: one is whole and old."""
+    """A power cut between the writes of two copies leaves one that is whole and old."""
     updates.checks.equal(STALE, updates.attempt(updates.image(ahead=1)), 0, subject="raised before")
     counter.give("before")
     old = kept.nv.read()
@@ -372,7 +375,7 @@ def test_the_newer_copy_counts(updates: ModelUpdates, kept: VirtualBoard, counte
 def test_an_old_copy_is_not_made_the_newer_one(
     updates: ModelUpdates, kept: VirtualBoard, counter: Counter, checks: Checks
 ) -> None:
-    """Whatever says which copy is the newer one is checked like the rest: a changed bit of it is damage."""
+    """The number that says which copy is newer is under the checksum, too: a changed bit of it counts as damage."""
     counter.give("before")
     old = kept.nv.read()
     for number in range(3):

@@ -1,4 +1,4 @@
-"""Every way back to an older model: after resets, by a change of names or slots, by the arithmetic of the counter."""
+"""Ways back to an older model: resets, changes of names or slots, and limits of the counter's number range."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_counters_are_unsigned_numbers_of_32_bits(updates: ModelUpdates) -> None
 
 @pytest.mark.needs("reset", "warm-reset", "cold-reset", "nonvolatile")
 def test_a_change_of_slots_is_no_way_back(updates: ModelUpdates, device: Device) -> None:
-    """The raised model is overwritten in the update bank by another one; the factory's is older and still there."""
+    """Another model overwrites the raised model in the update bank; the factory's older one is still there."""
     other = updates.other()
     updates.checks.equal(ACCEPTED, updates.attempt(updates.image(ahead=1)), 0)
     updates.checks.equal(ACCEPTED, updates.attempt(make_image(updates.recipe(ahead=1, of=other))), 0)
@@ -209,7 +209,7 @@ def test_a_damaged_update_brings_no_older_model_back(
 def test_a_damaged_update_of_another_name_leaves_a_model(
     updates: ModelUpdates, device: Device, verifier: Verifier, virtual: VirtualBoard
 ) -> None:
-    """The factory's first model may still run: it does, and the list, the token and results say so."""
+    """The factory's first model may still run. It does, and the list, the token and results say so."""
     first = next((entry for entry in updates.valid() if entry.slot == 0), None)
     other = next((entry for entry in updates.valid() if entry.slot != 0), None)
     if first is None or other is None:
@@ -230,7 +230,7 @@ def test_a_damaged_update_of_another_name_leaves_a_model(
     "every", [False, pytest.param(True, marks=pytest.mark.thorough(every=False))], ids=["first", "every"]
 )
 def test_a_refused_image_raises_no_counter(updates: ModelUpdates, every: bool) -> None:
-    """Whatever is wrong with it: else a mistake of the vendor's bars all that he has made so far."""
+    """For every kind of fault: else one faulty image would bar all good images that the vendor has made so far."""
     wrong: dict[str, dict[str, object]] = {
         "signed, and no model": {"payload": b"not a model " * 40},
         "half a model": {"payload": updates.payload(updates.entry.name)[:200]},

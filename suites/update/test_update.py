@@ -132,7 +132,7 @@ def out_of_reach(updates: ModelUpdates, subject: str) -> None:
 @pytest.mark.thorough
 @pytest.mark.needs("reset", "warm-reset", "cold-reset", "nonvolatile")
 def test_a_selected_model_is_kept(updates: ModelUpdates, device: Device) -> None:
-    """No update: one of the factory's models takes the other's place, and stays there."""
+    """Without an update: one of the factory's models is selected in place of the other, and stays selected."""
     resets: dict[str, Callable[[], object]] = {
         "a warm reset": lambda: device.reset(ResetKind.WARM),
         "a cold start": lambda: device.reset(ResetKind.COLD),
@@ -174,7 +174,7 @@ def test_an_unsigned_model_is_refused(updates: ModelUpdates) -> None:
 @pytest.mark.thorough
 @pytest.mark.needs("provision", "cold-reset", "nv-access")
 def test_models_are_verified_in_every_lifecycle(updates: ModelUpdates, device: Device, virtual: VirtualBoard) -> None:
-    """What is let through while boards are made and mended is let through by who sets a board back to that."""
+    """An attacker who can set a board back to an earlier lifecycle would use any lifecycle that verifies less."""
     with virtual.other_boards() as burn:
         for lifecycle in (0x0000, 0x1000, 0x2000, 0x4000, 0x5000, 0x6000):
             burn(Burned(lifecycle=lifecycle))  # no counter was raised in another lifecycle
@@ -183,7 +183,7 @@ def test_models_are_verified_in_every_lifecycle(updates: ModelUpdates, device: D
 
 
 def verified_in(updates: ModelUpdates, lifecycle: int) -> None:
-    """In this lifecycle, too, what is wrong or older is refused, and what is right is taken."""
+    """In this lifecycle, too, wrong and older images are refused, and right ones are taken."""
     other = ec.generate_private_key(ec.SECP256R1())
     changed = bytearray(updates.image(ahead=1))
     changed[ModelUpdates.HEADER_SIZE + 64] ^= 1
@@ -216,7 +216,7 @@ def test_a_model_signed_with_another_key_is_refused(updates: ModelUpdates) -> No
     "name", [pytest.param(name, marks=pytest.mark.thorough if n >= 2 else ()) for n, name in enumerate(PUBLISHED_P256)]
 )
 def test_a_model_signed_with_a_published_key_is_refused(updates: ModelUpdates, name: str) -> None:
-    """A vendor that forgets to replace the key of the examples ships a device that believes everybody."""
+    """A vendor may forget to replace the key of the examples: such a device would accept anybody's model."""
     published = ec.derive_private_key(PUBLISHED_P256[name], ec.SECP256R1())
     updates.refuse(PUBLISHED_KEY, updates.image(ahead=1, key=published), INVALID_SIGNATURE, subject=name)
 
@@ -291,7 +291,7 @@ def test_the_list_says_what_is_there(updates: ModelUpdates, bench: Bench) -> Non
 
 
 def listed(checks: Checks, data: bytes, name: str, entry: ModelInfo | None, subject: str) -> None:
-    """The list says of an image what its file says, and that it may be active."""
+    """The list says of an image what its file says, and that it can be selected."""
     image = parse_mcuboot(data)
     wanted = (
         name,

@@ -1,4 +1,4 @@
-"""Uploads: every offset and length of a chunk, what was announced and what came, and what may be activated."""
+"""Uploads: every offset and length of a chunk, the announcement and the file, and what may be activated."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ INCOMPLETE = Check(
 
 
 class Answer(NamedTuple):
-    """What came back of one chunk: the next offset, or the refusal's status or error number."""
+    """The answer to one chunk: the next offset, or the refusal's status or error number."""
 
     offset: int | None
     refusal: int | None
@@ -224,7 +224,7 @@ def test_uploads_resume_and_begin_anew(updates: ModelUpdates, device: Device) ->
 
 @pytest.mark.thorough
 def test_the_digest_is_of_the_whole_of_a_large_file(updates: ModelUpdates, device: Device) -> None:
-    """A byte behind the image, at the end of a large file: it is no part of what is signed."""
+    """A byte behind the image, at the end of a large file, differs. The digest covers it; the signature does not."""
     image = updates.image(ahead=1)
     for size in (0x8001, 0x18001):
         file = image + bytes(size - len(image))
@@ -275,7 +275,7 @@ def test_only_the_announced_digest_activates(updates: ModelUpdates, device: Devi
 
 @pytest.mark.thorough
 def test_what_was_uploaded_is_activated_as_often_as_it_is_asked_for(updates: ModelUpdates, device: Device) -> None:
-    """In one boot: what each activation keeps for itself would run out."""
+    """In one boot: if each activation kept something, memory would run out."""
     image = updates.image(ahead=1)
     updates.checks.equal(AGAIN, updates.attempt(image), 0, subject="the first time")
     digest = updates.digest(image)

@@ -1,4 +1,4 @@
-"""After an update the new model runs, under the new identity, and the token says so; whatever happens in between."""
+"""After an update the new model runs under its own identity, and the token says so, whatever happens in between."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ QUICK = ("updated", "after a warm reset")
 def test_the_new_model_runs_and_is_attested(
     updates: ModelUpdates, bench: Bench, device: Device, verifier: Verifier, reference: Reference, every: bool
 ) -> None:
-    """Same name, other weights: outputs, model id and measurement are the new file's, over every way to be loaded."""
+    """Same name, other weights: outputs, model id and measurement are the new file's, in every way of loading it."""
     old = updates.payload(updates.entry.name)
     new = with_other_weights(old)
     telling = Telling(reference, old, new)
@@ -196,7 +196,7 @@ def test_a_model_that_changes_after_it_was_verified_is_not_run(
 def test_a_factorys_model_that_changes_after_it_was_verified_is_not_run(
     updates: ModelUpdates, device: Device, reference: Reference, virtual: VirtualBoard
 ) -> None:
-    """It lies outside of the chip like an update: one byte is another one once its hash has been computed."""
+    """A factory's model is in external flash, as an update is: one byte changes once its hash has been computed."""
     slots = getattr(getattr(updates.bench.combination.target, "virtual", None), "model_slots", None)
     entry = updates.other()
     file = updates.bench.combination.build.models[entry.name]
