@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -28,6 +30,8 @@ _CHUNK = 1 << 17
 """Bytes looked at in one go: what fits into a CPU's cache."""
 _KNOWN: Final = {0x00: "", 0x80: "sign bits flipped", 0xFF: "inverted"}
 """Constants that bytes are often combined with: int8 shown as uint8 with another zero point is 0x80."""
+_XORED: Final = tuple(bytes(byte ^ constant for byte in range(256)) for constant in range(256))
+"""For each constant: what `bytes.translate` wants to combine every byte with it."""
 _DISGUISED = 12
 """Bytes that must be there where the constant is another one: 256 constants are to be told from chance."""
 _FACTOR, _SECOND_FACTOR = np.uint32(0x9E37_79B1), np.uint32(0x85EB_CA77)
@@ -67,6 +71,8 @@ class Index:
     def __init__(self, windows: Sequence[Window]) -> None:
         self._windows = list(windows)
         self._sizes = np.array([window.size for window in self._windows], np.int64)
+        kinds: dict[tuple[int, str], int] = {}
+        self._kinds = np.array([kinds.setdefault((w.secret, w.form), len(kinds)) for w in self._windows], np.int64)
         self._anchors = np.zeros((len(self._windows), _ANCHOR - 1), np.uint8)
         self._anchor_at = np.zeros(len(self._windows), np.int64)
         keys, owners, offsets = [], [], []
@@ -106,24 +112,27 @@ class Index:
             return
         joined = streams[0] if len(streams) == 1 else np.concatenate(streams)
         ends = np.cumsum([len(stream) for stream in streams])
-        found: set[tuple[int, int, str]] = set()
+        found: set[tuple[int, int]] = set()  # stream, and kind of secret and form
         for some, of_windows in self._candidates(joined):
             whole = some + self._sizes[of_windows] <= ends[np.searchsorted(ends, some, "right")]
             begins, numbers = some[whole], of_windows[whole]
-            of = np.searchsorted(ends, begins, "right")
+            of, kinds = np.searchsorted(ends, begins, "right"), self._kinds[numbers]
+            order = np.lexsort((begins, kinds, of))
             here: list[tuple[int, int, int, Window]] = []
-            for stream, number in np.unique(np.stack((of, numbers), axis=1), axis=0):
-                window = self._windows[number]
-                if (stream, window.secret, window.form) in found:
+            rows = np.stack((of, kinds, begins, numbers))[:, order].T.tolist()
+            for (stream, kind), places in groupby(rows, key=itemgetter(0, 1)):
+                if (stream, kind) in found:
                     continue
-                places = begins[(of == stream) & (numbers == number)] - (ends[stream] - len(streams[stream]))
-                hit = _first(streams[stream], places, window)
-                if hit is not None:
-                    here.append((int(stream), *hit, window))
-            for stream, at, constant, window in sorted(here, key=lambda hit: hit[:2]):
-                if (stream, window.secret, window.form) not in found:
-                    found.add((stream, window.secret, window.form))
-                    yield stream, window, at, constant
+                first = ends[stream] - len(streams[stream])
+                for _, _, at, number in places:
+                    window = self._windows[number]
+                    constant = _combined(streams[stream], at - first, window)
+                    if constant is not None:
+                        found.add((stream, kind))
+                        here.append((stream, at - first, constant, window))
+                        break
+            for stream, at, constant, window in sorted(here, key=itemgetter(0, 1)):
+                yield stream, window, at, constant
 
     def _candidates(self, stream: Bytes) -> Iterator[tuple[Ints, Ints]]:
         """Places whose seven differences are those of some window: where that begins, and its number."""
@@ -154,17 +163,15 @@ class Index:
                 first = first + 1
 
 
-def _first(stream: Bytes, begins: Ints, window: Window) -> tuple[int, int] | None:
-    """The first of the places at which the whole window stands, and the constant that it is combined with."""
-    wanted = np.frombuffer(window.data, np.uint8, window.size, window.at)
-    for start in range(0, len(begins), 4096):
-        part = begins[start : start + 4096]
-        combined = stream[part[:, None] + np.arange(window.size)] ^ wanted
-        for at in part[(combined == combined[:, :1]).all(axis=1)]:
-            constant = int(stream[at]) ^ int(wanted[0])
-            if constant in _KNOWN or (window.disguised and _extent(stream, int(at), window, constant) >= _DISGUISED):
-                return int(at), constant
-    return None
+def _combined(stream: Bytes, at: int, window: Window) -> int | None:
+    """The constant that the whole window at this place is combined with; None where it does not stand there."""
+    wanted = window.data[window.at : window.at + window.size]
+    seen = stream[at : at + window.size].tobytes()
+    constant = seen[0] ^ wanted[0]
+    if (seen if constant == 0 else seen.translate(_XORED[constant])) != wanted:
+        return None
+    known = constant in _KNOWN or (window.disguised and _extent(stream, at, window, constant) >= _DISGUISED)
+    return constant if known else None
 
 
 def likely(size: int) -> float:
