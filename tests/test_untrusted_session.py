@@ -125,14 +125,15 @@ def held(project: Project, suite: str, least: int) -> None:
     assert not wrong, "\n".join(sorted({w[:150] for w in wrong})[:60])
 
 
-def every_case() -> list[tuple[str, str, int, str]]:
-    """Each request of each client, each form of an answer, each payload."""
+def every_case() -> list[list[tuple[str, str, int, str]]]:
+    """Each request of each client, each form of an answer, each payload; a part for each client and form.
+
+    In one session they would take 20 minutes: pytest looks through all reports of a session for each failed test.
+    """
     return [
-        (name, request, shape, payload)
+        [(name, request, shape, payload) for request in client.requests for payload in TEXTS]
         for name, client in CLIENTS.items()
         for shape in range(len(DEVICES[name]))
-        for request in client.requests
-        for payload in TEXTS
     ]
 
 
@@ -148,8 +149,15 @@ def some_cases() -> list[tuple[str, str, int, str]]:
 
 @pytest.mark.parametrize(
     "made",
-    [some_cases(), pytest.param(every_case(), marks=[pytest.mark.nightly, pytest.mark.timeout(1800)])],
-    ids=["some", "all"],
+    [
+        pytest.param(some_cases(), id="some"),
+        *(
+            pytest.param(
+                part, id=f"all-{part[0][0]}-{part[0][2]}", marks=[pytest.mark.nightly, pytest.mark.timeout(600)]
+            )
+            for part in every_case()
+        ),
+    ],
 )
 def test_each_field_of_each_protocol(project: Project, made: list[tuple[str, str, int, str]]) -> None:
     (project.path / "cases.json").write_text(json.dumps(made))

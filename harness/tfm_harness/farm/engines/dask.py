@@ -99,18 +99,22 @@ class DaskEngine:
                     f"engine.{what} is no file", kind="engine-certificate", seen=str(path),
                     hint="docs/nights.md shows how a farm's certificates are made",
                 )  # fmt: skip
+        client = Client.__new__(Client)  # Client(...) leaves its thread running where it cannot connect
         try:
             security = Security(
                 require_encryption=True, tls_ca_file=str(config.ca), tls_client_cert=str(config.certificate),
                 tls_client_key=str(config.key),
             )  # fmt: skip
-            return Client(config.scheduler, security=security, timeout=_CONNECT, set_as_default=False)
+            Client.__init__(client, config.scheduler, security=security, timeout=_CONNECT, set_as_default=False)
         except Exception as error:
+            with contextlib.suppress(Exception):  # it may not have come so far
+                client._loop_runner.stop()  # noqa: SLF001 - `close` does nothing on a client that never connected
             raise InfrastructureError(
                 "the farm's scheduler cannot be reached", kind="engine-unreachable", expected=config.scheduler,
                 seen=f"{type(error).__name__}: {error}",
                 hint="is `dask scheduler` running there, with certificates of the same authority?",
             ) from error  # fmt: skip
+        return client
 
     def _check_boards(self, boards: Collection[str]) -> None:
         offered = sorted({board for offer in self._offers.values() for board in offer}, key=natural)
