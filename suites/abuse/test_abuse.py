@@ -59,7 +59,7 @@ REFUSED = Check(
 )
 RESERVED_BITS = Check(
     id="abuse.handle-reserved-bits",
-    title="a handle with a reserved bit set is none (TF-M ignores some of them: the same service, by another number)",
+    title="a handle with a reserved bit set names no service (TF-M ignores some of these bits and serves the call)",
     requirement="PSA Firmware Framework 1.0 s.4.3.3",
     dev=Severity.INFO,
     validation=Severity.INFO,
@@ -72,7 +72,7 @@ NO_LEAK = Check(
 )
 SERVES = Check(
     id="abuse.serves-afterwards",
-    title="after all of it the device signs and attests as before",
+    title="after all these calls the device signs and attests as before",
     requirement="PSA Security Model 1.1 s.4.9 (availability)",
 )
 READ_ONCE = Check(

@@ -57,7 +57,7 @@ TRIES = 8192
 """Challenges tried for it: none of them leads there with probability 1e-14."""
 TOKEN_FRESH = Check(
     id="attestation.same-challenge-new-state",
-    title="the same challenge again gives a token of what is now, not the token of before",
+    title="the same challenge again gives a token of the present state, not the earlier token",
     requirement="RFC 9783 s.4.1.1, s.5.1.2; RFC 9334 s.10",
 )
 

@@ -28,7 +28,7 @@ SAME_BOARD = Check(
 )
 TRUE = Check(
     id="attestation.true-in-lifecycle",
-    title="in every lifecycle state all else that a token and results say is so",
+    title="in every lifecycle state everything else that a token and results say is true",
     requirement="PSA Security Model 1.1 s.5.1; RFC 9783 s.4",
 )
 RULES = Check(

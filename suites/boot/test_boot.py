@@ -42,7 +42,7 @@ DESCRIBED = Check(
 )
 LOGGED = Check(
     id="boot.log-true",
-    title="what the secure console says of a boot is so",
+    title="what the secure console says about a boot is true",
     requirement="PSA Security Model 1.1 s.4.9 (secure events are logged)",
 )
 FRAME = (b"\x06\x09", b"\x04\x14")

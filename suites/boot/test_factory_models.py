@@ -32,7 +32,7 @@ EVERY_SLOT = Check(
 )
 FACTORY = Check(
     id="boot.factory-model-refused",
-    title="a model in a factory's slot that is changed, or that nobody trusted has signed, is not used",
+    title="a model in a factory's slot that is changed, or that the trusted key has not signed, is not used",
     requirement="PSA Security Model 1.1 s.5.3 (verified boot), s.5.4; docs/protocol.md, Identity",
 )
 

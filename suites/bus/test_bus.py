@@ -63,7 +63,7 @@ SAID = Check(
 )
 NOT_STALE = Check(
     id="bus.no-stale-window",
-    title="after a failure of the bus no window of before is inferred from and signed",
+    title="after a failure of the bus no earlier window is inferred from and signed",
     requirement="PSA Security Model 1.1 s.4.5 (integrity of assets); docs/protocol.md, infer (PSA_ERROR_BAD_STATE)",
 )
 BOUNDED = Check(
@@ -103,7 +103,7 @@ IDLE = Check(
 )
 COUNTS = Check(
     id="bus.every-byte-counts",
-    title="each byte that a sensor gives counts: another one makes another sample, or is refused",
+    title="the device uses each byte that a sensor gives: a changed byte makes another sample, or is refused",
     requirement="docs/protocol.md, sensor status 4 (settings lost); PSA Security Model 1.1 s.4.5 (integrity of assets)",
 )
 SETTINGS = Check(
@@ -123,7 +123,7 @@ GOES_ON = Check(
 )
 NOT_SHOWN = Check(
     id="bus.reading-in-output",
-    title="what was read before the bus failed stands on no console",
+    title="no console shows what was read before the bus failed",
     requirement="PSA Security Model 1.1 s.4.5 (confidentiality of assets)",
 )
 LISTENS = Check(

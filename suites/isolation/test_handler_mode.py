@@ -119,12 +119,12 @@ CALLERS_RIGHTS = Check(
 )
 STEPPED_OVER = Check(
     id="isolation.stepped-over",
-    title="an instruction that may not be is stepped over, whatever its length, and gives 0",
+    title="an instruction that makes a forbidden access is stepped over, whatever its length, and reads 0",
     requirement="docs/reference-firmware.md, Isolation; Armv8-M (DDI 0553: lengths of instructions, IT blocks)",
 )
 VERSIONS = Check(
     id="isolation.versions-true",
-    title="the gateways for versions give the framework's, each service's, and none for a service that there is not",
+    title="the gateways for versions give the framework's, each service's, and none for a service that does not exist",
     requirement="PSA Firmware Framework 1.0 s.4.3.1, s.4.3.2 (psa_framework_version, psa_version)",
 )
 

@@ -68,7 +68,7 @@ BAD_CALL = Check(
 )
 RESERVED_BITS = Check(
     id="isolation.handle-reserved-bits",
-    title="a handle with a reserved bit set is none (TF-M ignores some of them: the same service, by another number)",
+    title="a handle with a reserved bit set names no service (TF-M ignores some of these bits and serves the call)",
     requirement="PSA Firmware Framework 1.0 s.4.3.3",
     dev=Severity.INFO,
     validation=Severity.INFO,

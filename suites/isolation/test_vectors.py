@@ -58,7 +58,7 @@ OWN_TAKEN = Check(
 )
 READ_ONCE = Check(
     id="isolation.vectors-read-once",
-    title="what was checked of a vector is what is used: a change behind the check has no effect",
+    title="a service uses a vector as it was checked: a change after the check has no effect",
     requirement="PSA Firmware Framework 1.0 s.3.3.2; CWE-367",
 )
 LENGTHS = Check(

@@ -45,12 +45,12 @@ NO_SIGNATURE = Check(
 )
 ISOLATED = Check(
     id="provisioning.no-identity-isolated",
-    title="without a whole identity secure memory and peripherals are as closed as ever",
+    title="without a whole identity secure memory and peripherals are closed as always",
     requirement="PSA Security Model 1.1 s.4.5, s.5.2",
 )
 VERIFIED = Check(
     id="provisioning.no-identity-verified",
-    title="without a whole identity models that nobody trusted has signed are refused as ever",
+    title="without a whole identity models that the trusted key has not signed are refused as always",
     requirement="PSA Security Model 1.1 s.5.4; docs/protocol.md, OTP area (the key that is built in)",
 )
 INVALID_SIGNATURE = -149

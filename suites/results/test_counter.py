@@ -20,7 +20,7 @@ RESULTS_ONLY = Check(
 )
 REFUSED = Check(
     id="result.counter-refused-requests",
-    title="the requests that must take no number because they are refused are refused",
+    title="the requests that are expected to be refused are refused",
     requirement="tfm-harness: a request that works counts rightly",
     waivable=False,
 )

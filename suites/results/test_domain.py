@@ -36,12 +36,12 @@ NONCE_SIZE = Check(
 )
 SOURCE = Check(
     id="result.source-not-forged",
-    title="the input of a result that names the sensor as its source comes from the sensor's driver only",
+    title="a result that names the sensor as its source has its input from the sensor's driver only",
     requirement="RFC 9334 s.8.1; docs/protocol.md, label -70002",
 )
 NO_WINDOW = Check(
     id="result.window-for-its-model",
-    title="a model whose input is no window of the sensor gives no result of one",
+    title="a model that does not take the sensor's window gives no result of it",
     requirement="docs/protocol.md, infer (134: a model that does not take a window); RFC 9334 s.8.1",
 )
 EXPECTED_MODEL = Check(
@@ -56,7 +56,7 @@ ORDER = Check(
 )
 WIDTH = Check(
     id="result.counter-width",
-    title="the counter goes on across 8, 16, 32, 53 and 63 bits, and ends rather than begin anew",
+    title="the counter goes on beyond 8, 16, 32, 53 and 63 bits, and stops at its end",
     requirement="docs/protocol.md, label -70005 (never repeats)",
 )
 

@@ -21,7 +21,7 @@ TIMES = 260
 """More than a counter of eight bits holds, and more than pools of messages, handles or keys have places."""
 REFUSED = Check(
     id="robustness.serves-after-refusals",
-    title="however often a service has refused a request, it does the right one",
+    title="after any number of refused requests a service still serves a right one",
     requirement="PSA Security Model 1.1 s.4.9 (availability); PSA Firmware Framework 1.0 s.4.3",
 )
 AT_A_TIME = 16

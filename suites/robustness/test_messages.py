@@ -56,7 +56,7 @@ LINES = Check(
 )
 OWN_ANSWER = Check(
     id="robustness.answer-own",
-    title="each request gets an answer of its own, also under the header of one that was answered before",
+    title="each request gets its own answer, also when its header is the one of an earlier request",
     requirement="MCUmgr SMP (a sequence number matches answers to requests); docs/protocol.md, Transport",
 )
 HEADER_ECHOED = Check(

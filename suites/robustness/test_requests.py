@@ -88,7 +88,7 @@ KEYS = Check(
 )
 BUFFERS = Check(
     id="robustness.parameters-true",
-    title="the buffers that a client is told of are those that there are",
+    title="the buffers that a client is told of exist",
     requirement="docs/protocol.md, Transport; MCUmgr SMP, OS group (MCUmgr parameters)",
 )
 RESET_KEYS = Check(

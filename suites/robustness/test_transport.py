@@ -1,4 +1,4 @@
-"""The transport under load and under attack: nothing lost, nothing believed, nothing stuck."""
+"""The transport under load and under attack: it loses nothing, believes nothing damaged, and never gets stuck."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ TOKEN = 1001
 """Message type of a token (docs/protocol.md, Services)."""
 DURING = Check(
     id="sensor.beside-other-work",
-    title="samples that are due while something else than the model runs are taken",
+    title="samples that are due during work other than the model's are taken",
     requirement="docs/protocol.md, sample",
 )
 NOT_DURING = Check(

@@ -23,7 +23,7 @@ ENOUGH, TRIES = 4, 60
 
 ONE_WINDOW = Check(
     id="sensor.one-window",
-    title="digest and outputs of a result are of one window, also where samples come by themselves meanwhile",
+    title="digest and outputs of a result belong to one window, also during free running",
     requirement="docs/protocol.md, Signed result (-70003, -70004); RFC 9334 s.8.1",
 )
 

@@ -17,12 +17,12 @@ EXCHANGED = StoredObjects.EXCHANGED
 ROLLED_BACK = StoredObjects.ROLLED_BACK
 OTHER_BOARD = Check(
     id="storage.other-board-refused",
-    title="what one board stored another board refuses, with all of its memory moved there",
+    title="another board refuses what this board stored, also when all of the memory is moved there",
     requirement="PSA Security Model 1.1 s.4.6 (binding of stored data to the device)",
 )
 LOST = Check(
     id="storage.loss-said",
-    title="an object that is lost is refused, not called one that never was; it can be stored anew",
+    title="a lost object is refused, and not said to have never been stored; it can be stored again",
     requirement="PSA Secure Storage API 1.0 s.5.3",
 )
 REFERENCE = "tfm-harness-reference"

@@ -55,7 +55,7 @@ IDENTITY = Check(
 )
 REFUSED = Check(
     id="storage.result-refused",
-    title="a request that may have no signed result has no encrypted one either",
+    title="a request that gets no signed result gets no encrypted one either",
     requirement="docs/protocol.md, infer; PSA Firmware Framework 1.0 s.4.3",
 )
 BAD_STATE, INVALID_ARGUMENT, DOES_NOT_EXIST = -137, -135, -140

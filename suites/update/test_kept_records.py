@@ -32,12 +32,12 @@ NOBODY = 999
 
 ABSURD = Check(
     id="update.nv-absurd",
-    title="a copy that is whole by its check and holds impossible objects is not believed",
+    title="a copy whose checksum is right and whose objects are impossible is not believed",
     requirement="docs/protocol.md, Identity (NV area); CWE-20",
 )
 FORM = Check(
     id="update.nv-form",
-    title="both copies of what is kept are whole by the documented check, and hold nothing behind their objects",
+    title="both copies of what is kept have the documented checksum, and hold nothing behind their objects",
     requirement="docs/reference-firmware.md, Internal trusted storage (two copies with CRC-32)",
 )
 ORDER = Check(

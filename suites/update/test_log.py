@@ -19,7 +19,7 @@ LINE = 5.0
 
 LOGGED = Check(
     id="update.log-true",
-    title="each update and selection, taken or refused, is said on the secure console, with the numbers that are so",
+    title="each update and selection, taken or refused, is logged on the secure console with the right numbers",
     requirement="PSA Security Model 1.1 s.4.9 (secure events are logged); docs/reference-firmware.md, Boot",
 )
 

@@ -51,7 +51,7 @@ DAMAGE = Check(
 )
 LOST = Check(
     id="update.nv-lost-halts",
-    title="when what is kept is whole in no copy the device does not start anew with counters of zero",
+    title="when no copy of what is kept is whole, the device does not start again with counters of zero",
     requirement="docs/protocol.md, Identity (NV area); PSA Security Model 1.1 s.5.4",
 )
 STALE = Check(

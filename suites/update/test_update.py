@@ -50,7 +50,7 @@ PUBLISHED_KEY = Check(
 )
 ROLLBACK = Check(
     id="update.rollback-in-lifecycle",
-    title="an image with a lower security counter is refused in every lifecycle, whether it comes or is there already",
+    title="an image with a lower security counter is refused in every lifecycle, whether it is uploaded or selected",
     requirement="PSA Security Model 1.1 s.5.4 (anti-rollback)",
 )
 CORRUPT = Check(
