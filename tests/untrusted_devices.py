@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.protocol.test_every_request_ends import MonitorAnswers, SmpAnswers, everywhere
-from tests.zephyr_shell.simulated import PROMPT, Simulated
+from tests.protocol.zephyr_shell.simulated import PROMPT, Simulated
 
 __all__ = ["DEVICES"]
 

@@ -10,7 +10,7 @@ from tfm_harness.cli.main import main
 from tfm_harness.config.loading import load_build
 from tfm_harness.errors import ConfigError
 
-from tests.zephyr_shell.simulated import Server, Simulated, write_build
+from tests.protocol.zephyr_shell.simulated import Server, Simulated, write_build
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "fw_builds" / "linaro-zephyr" / "build.yaml"

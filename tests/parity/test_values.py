@@ -16,7 +16,7 @@ from tfm_harness.config.reference import ReferenceConfig
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.parity.values import native_values, read_table, reference_values
 
-from tests.zephyr_shell.simulator import path_of
+from tests.protocol.zephyr_shell.simulator import path_of
 
 SOURCE = """\
 #include <math.h>

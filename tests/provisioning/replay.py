@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tfm_harness.provisioning.ca import SmallCa
 
-from tests.zephyr_shell.simulator import path_of
+from tests.protocol.zephyr_shell.simulator import path_of
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from tfm_harness import (
 from tfm_harness.console.base import Console, Mark
 from tfm_harness.testing import ConformanceError, MemoryConsole, ProtocolConformance, ReferenceFirmware
 
-from tests.zephyr_shell.simulated import BOOT, PROMPT, Simulated
+from tests.protocol.zephyr_shell.simulated import BOOT, PROMPT, Simulated
 
 
 class TestSmp(ProtocolConformance):

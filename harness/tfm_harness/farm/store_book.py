@@ -22,7 +22,7 @@ from tfm_harness.history.queries import Memory
 __all__ = ["StoreBook", "session_times"]
 
 _NIGHTS: Final = 7
-"""Nights whose bench failures tell which board is tried last."""
+"""Nights whose infrastructure failures tell which board is tried last."""
 
 
 class StoreBook:

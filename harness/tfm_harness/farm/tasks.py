@@ -167,7 +167,7 @@ class Times:
 
     Attributes:
         sessions: by `Times.key`; a build that is new has its pool's, whose key has no build.
-        failures: bench failures of late, by board.
+        failures: recent failures of the infrastructure, by board.
     """
 
     sessions: Mapping[str, float] = field(default_factory=dict)

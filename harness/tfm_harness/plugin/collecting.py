@@ -1,4 +1,4 @@
-"""Which tests a session with boards has: one for each pair of target and build, less what is left out."""
+"""Which tests a session with boards has: one for each combination of target and build, less what is left out."""
 
 from __future__ import annotations
 

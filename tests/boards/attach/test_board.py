@@ -23,7 +23,7 @@ from tfm_harness.console.base import Mark
 from tfm_harness.errors import ConfigError, HarnessError, InfrastructureError
 from tfm_harness.protocol.zephyr_shell.client import ZephyrShellDriver
 
-from tests.zephyr_shell.simulator import Device
+from tests.protocol.zephyr_shell.simulator import Device
 
 BUILD = Build(name="firmware", protocol="zephyr-shell")
 

@@ -17,11 +17,11 @@ from tfm_harness.findings import Check
 from tfm_harness.protocol.zephyr_shell import parse
 from tfm_harness.protocol.zephyr_shell.recording import read_session, read_transcript, replies
 
-from tests.zephyr_shell.simulated import Simulated, write_build
-from tests.zephyr_shell.simulator import path_of
-from tests.zephyr_shell.test_suite import recorded_tables
+from tests.protocol.zephyr_shell.simulated import Simulated, write_build
+from tests.protocol.zephyr_shell.simulator import path_of
+from tests.protocol.zephyr_shell.test_suite import recorded_tables
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 GOOD, FAULTY = "uart-tfm17-an521.log", "uart-mutant-signs-wrong-values.log"
 Judge = Callable[[Path], tuple[int, dict[str, set[str]], dict[str, Any]]]
 WAIVED = {"result.freshness", "result.counter-over-resets", "result.stray-bytes", "csr.signature-algorithm"}

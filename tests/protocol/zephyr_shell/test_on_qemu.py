@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from tfm_harness.protocol.zephyr_shell import parse
 
+from tests.protocol.zephyr_shell.simulator import PROMPTS, Device, path_of
 from tests.warm import run_pytest
-from tests.zephyr_shell.simulator import PROMPTS, Device, path_of
 
-ROOT = Path(__file__).resolve().parents[2]
-FIRMWARE = ROOT / "tests" / "zephyr_shell" / "firmware"
+ROOT = Path(__file__).resolve().parents[3]
+FIRMWARE = ROOT / "tests" / "protocol" / "zephyr_shell" / "firmware"
 BOARDS = ROOT / "tests" / "boards" / "firmware"
 ASKED = ("info version", "info uuid", "infer model", "keys public 5001", "keys public 5002")
 REBOOTS = """

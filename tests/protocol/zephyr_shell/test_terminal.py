@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tfm_harness.protocol.zephyr_shell.lines import SECURE_INSERT, LineKind, LineSorter
 from tfm_harness.protocol.zephyr_shell.terminal import MAX_COLUMNS, Terminal
 
-from tests.zephyr_shell.simulator import traffic
+from tests.protocol.zephyr_shell.simulator import traffic
 
 
 def render(data: bytes) -> tuple[list[str], str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "recordings" / "linaro"
+RECORDINGS = Path(__file__).resolve().parents[4] / "shared" / "recordings" / "linaro"
 LOGS = {"colour": "uart-an547.log", "plain": "uart-an547-nocolor.log"}
 PROMPTS = {"colour": b"\x1b[1;32muart:~$ \x1b[m", "plain": b"uart:~$ "}
 

@@ -18,7 +18,7 @@ from tfm_harness.protocol.zephyr_shell.lines import LineKind
 from tfm_harness.protocol.zephyr_shell.parse import ShellRefused
 from tfm_harness.testing import ScriptedConsole
 
-from tests.zephyr_shell.simulator import PROMPTS, Chunker, Device, path_of, turns
+from tests.protocol.zephyr_shell.simulator import PROMPTS, Chunker, Device, path_of, turns
 
 STYLES = ["colour", "plain"]
 UUID = "d5668f22-64b7-4efd-b4cb-0b6d940434b0"

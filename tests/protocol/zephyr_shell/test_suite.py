@@ -22,11 +22,11 @@ from tfm_harness.provisioning.server import BootstrapServer, Tamper
 from tfm_harness.verify.keyfiles import parse_public_key
 from tfm_harness.verify.results import verify_result
 
+from tests.protocol.zephyr_shell.simulated import Server, Simulated, write_build
+from tests.protocol.zephyr_shell.simulator import path_of, turns
 from tests.warm import run_pytest
-from tests.zephyr_shell.simulated import Server, Simulated, write_build
-from tests.zephyr_shell.simulator import path_of, turns
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 BUILD = ROOT / "fw_builds" / "linaro-zephyr" / "build.yaml"
 
 Run = Callable[..., pytest.RunResult]

@@ -16,7 +16,7 @@ from tfm_harness.protocol.zephyr_shell.lines import LineKind
 from tfm_harness.protocol.zephyr_shell.parse import hexdumps
 from tfm_harness.testing import ScriptedConsole
 
-from tests.zephyr_shell.simulated import PROMPT, UUID, Simulated
+from tests.protocol.zephyr_shell.simulated import PROMPT, UUID, Simulated
 
 LOG = b"\x1b[8D\x1b[J[00:00:10.123,000] <wrn> app: late\r\n" + PROMPT
 SECURE = b"[NV PS COUNTERS] nv_ps_counter_tracker 1\n"
