@@ -17,7 +17,7 @@ def frames_of(error: BaseException, most: int = 4) -> str:
 
 
 def host_refusal(error: BaseException) -> InfrastructureError | None:
-    """An exception as the host's fault, kind ``host-refused``; None when it is something else.
+    """An exception by which the host refused something, as an error of kind ``host-refused``; None for any other.
 
     `OSError`; a loop of links, which `pathlib` gives as a `RuntimeError` before Python 3.13; no memory, and no thread
     (the interpreter gives that as a `RuntimeError` as well).

@@ -67,7 +67,7 @@ def echo(text: str) -> Request:
 
 
 def test_every_request_under_load_is_answered(device: Device, checks: Checks) -> None:
-    """Bursts without waiting, of short and long requests; what is lost on the line is not the product's fault."""
+    """Bursts without waiting, of short and long requests; the product is not responsible for what the line loses."""
     test_commands = device.test_commands
     rounds, size = 6, 32
     before = test_commands.device_stats()

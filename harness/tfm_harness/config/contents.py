@@ -1,6 +1,6 @@
 """What stands in the files that a build names: a key is a key, an ELF file one for Arm, a model a model.
 
-Judged before any board is touched, so that a mistaken path is the configuration's fault and never the product's.
+Judged before any board is touched, so that the configuration is responsible for a mistaken path, and never the product.
 """
 
 from __future__ import annotations

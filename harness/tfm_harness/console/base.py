@@ -52,8 +52,8 @@ class Console(abc.ABC):
 
     name: str
     lossless: bool = False
-    """Whether nothing between the firmware and us can lose or change a byte: an emulated UART. What is damaged or
-    missing there is the product's fault."""
+    """Whether nothing between the firmware and us can lose or change a byte: an emulated UART. For what is
+    damaged or missing there the product is responsible."""
 
     @abc.abstractmethod
     def mark(self) -> Mark:

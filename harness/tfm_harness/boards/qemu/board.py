@@ -113,7 +113,7 @@ class QemuBoard(EmulatedBoard):
             return Path(file.name).read_bytes()
 
     def check_alive(self) -> None:
-        """See `Board`. A guest that locks up makes QEMU abort: that one is the product's fault."""
+        """See `Board`. A guest that locks up makes QEMU abort: the product is responsible for that."""
         try:
             self._machine.check_alive()
         except HarnessError as error:

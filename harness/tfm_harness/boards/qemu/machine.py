@@ -234,7 +234,7 @@ class Machine:
         return self.exit_error() if self.child.wait(2.0) is not None else None
 
     def exit_error(self) -> HarnessError:
-        """How the process ended. A guest that locks up makes QEMU abort: that one is the product's fault."""
+        """How the process ended. A guest that locks up makes QEMU abort: the product is responsible for that."""
         child = self.child
         if child is None:
             return InfrastructureError(f"board {self.name!r} is off", kind="board-off")

@@ -1,7 +1,7 @@
 """What the reference firmware's answers hold (docs/protocol.md): decoding, checking, value objects.
 
-Everything here is untrusted: a missing key, a wrong type or an impossible value is the
-product's fault and is said with the key's name. Additional keys are let through.
+Everything here is untrusted: for a missing key, a wrong type or an impossible value the
+product is responsible, and the error names the key. Additional keys are let through.
 """
 
 from __future__ import annotations

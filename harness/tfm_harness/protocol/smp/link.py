@@ -5,10 +5,10 @@ counted, and the counts tell who can be responsible:
 
 * no answer, or a damaged one: the line or the device; an infrastructure error, after retries
   where repeating is harmless (every retry is counted and shown in the run's summary). On a console that
-  cannot lose a byte (an emulated UART) it is the product's fault at once, and nothing is asked again;
+  cannot lose a byte (an emulated UART) the product is responsible at once, and nothing is asked again;
 * an answer to a request that was given up (late): counted, never taken for a newer one;
 * an answer that came twice, belongs to nothing that was asked, is larger than the contract
-  allows or contradicts its request: the product's fault.
+  allows or contradicts its request: the product is responsible.
 """
 
 from __future__ import annotations
